@@ -1,0 +1,286 @@
+package compiler
+
+import (
+	"math/big"
+
+	"github.com/cilium/ebpf/asm"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// A builtin is a function that handlers may call: one row, for checker, lowering and help.
+type builtin struct {
+	name    string
+	sig     string // "str(ptr, max=256)"
+	doc     string
+	example string
+	check   func(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
+	lower   func(lw *lowerer, e *eBuiltin) val
+}
+
+var builtins []builtin
+
+var builtinRows = map[string]*builtin{}
+
+func init() {
+	builtins = []builtin{
+		{"now", "now()", "nanoseconds since boot, without the time of suspend (bpf_ktime_get_ns)", "start[e.tid] = now()",
+			fixed(types.TInt), func(lw *lowerer, e *eBuiltin) val { return scalar(types.TInt, lw.call(asm.FnKtimeGetNs)) }},
+		{"boottime", "boottime()", "nanoseconds since boot, with the time of suspend (bpf_ktime_get_boot_ns, 5.8)", "start[e.tid] = boottime()",
+			fixed(types.TInt), func(lw *lowerer, e *eBuiltin) val { return scalar(types.TInt, lw.call(asm.FnKtimeGetBootNs)) }},
+		{"rand", "rand()", "a random int from 0 to 2**32-1", "if rand() % 100 == 0: sampled.add()",
+			fixed(types.TInt), func(lw *lowerer, e *eBuiltin) val {
+				return scalar(types.TInt, lw.half(lw.call(asm.FnGetPrandomU32), false))
+			}},
+		{"str", "str(ptr, max=256)", "the string at an address, at most max-1 bytes of it; \"\" where it cannot be read", `opened.add(by=str(e.args.filename, 64))`,
+			checkStr, nil},
+		{"len", "len(x)", "the number of elements of a tuple or a captured collection, of bytes of a string", "longest.add(len(e.comm))",
+			checkLen, lowerLen},
+		{"int", "int(x)", "a bool, an int or an address as an int", "total.add(int(e.args.ret < 0))",
+			checkInt, func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.value(e.args[0]).w) }},
+		{"bool", "bool(x)", "the truth of x", "by_success.add(by=bool(e.args.ret))",
+			func(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr { return c.truth(args[0]) }, nil},
+		{"abs", "abs(x)", "the magnitude of an int", "drift.add(abs(e.args.delta))",
+			checkAbs, lowerAbs},
+		{"min", "min(a, *rest)", "the smallest of two or more ints", "capped.add(min(e.args.len, 4096))",
+			checkExtreme, lowerExtreme},
+		{"max", "max(a, *rest)", "the largest of two or more ints", "atleast.add(max(e.args.len, 1))",
+			checkExtreme, lowerExtreme},
+		{"print", "print(*args)", "print the values on the host, with blanks between", `print(e.comm, e.pid)`,
+			checkPrint, lowerPrint},
+		{"printf", "printf(format, *args)", "print on the host with C's formats; the format is a constant", `printf("%-16s %6d\n", e.comm, e.pid)`,
+			checkPrint, lowerPrint},
+		{"stop", "stop()", "end run()", "stop()",
+			fixed(types.TNone), lowerStop},
+	}
+	for i := range builtins {
+		builtinRows[builtins[i].name] = &builtins[i]
+	}
+}
+
+// A Doc describes something that a handler can use.
+type Doc struct{ Name, Sig, Text, Example string }
+
+// Builtins lists the functions that a handler can call.
+func Builtins() []Doc {
+	var out []Doc
+	for _, b := range builtins {
+		out = append(out, Doc{b.name, b.sig, b.doc, b.example})
+	}
+	return out
+}
+
+func mk(row *builtin, call *syntax.CallExpr, t *types.Type, args []expr) *eBuiltin {
+	return &eBuiltin{node: node{t, call.Lparen}, row: row, args: args}
+}
+
+func fixed(t *types.Type) func(*checker, *builtin, *syntax.CallExpr, []expr) expr {
+	return func(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr { return mk(row, call, t, args) }
+}
+
+// eStr is str(ptr, max): lowering reads the string straight to where it is wanted.
+type eStr struct {
+	node
+	ptr expr
+}
+
+// maxStr bounds a string: it may have to lie on the stack.
+const maxStr = 400
+
+func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	x, n := args[0], int64(256)
+	if anyInvalid(args) {
+		return invalid(call.Lparen)
+	}
+	if args[1] != nil {
+		k, ok := args[1].(*eConst)
+		if !ok || k.t.Kind != types.Int || word(k.v) < 2 || word(k.v) > maxStr {
+			return c.bad(args[1].position(), "", "str: max must be a constant from 2 to %d", maxStr)
+		}
+		n = word(k.v)
+	}
+	t := types.TStr(int(n) - 1)
+	switch x.typ().Kind {
+	case types.Str:
+		if k, ok := x.(*eConst); ok {
+			if s := k.v.(string); int64(len(s)) >= n {
+				return c.constant(s[:n-1], k.pos, "the string")
+			}
+			return x
+		}
+		if x.typ().Cap <= t.Cap {
+			return x
+		}
+		if a, ok := x.(*eArg); ok { // read less of it in the first place
+			return &eArg{node{t, a.pos}, a.f, a.index}
+		}
+		return c.bad(x.position(), "", "this string is longer already: at most %d bytes", x.typ().Cap-1)
+	case types.Ptr, types.Int, types.Uint:
+		return &eStr{node{t, call.Lparen}, x}
+	case types.Name:
+		return c.bad(x.position(), "use it as it is: as a key, or in print", "str: the name of a probe is made a string by the host")
+	}
+	return c.bad(x.position(), `use printf("%d", ...) to show a number`, "str reads the string at an address; a %s is none", x.typ())
+}
+
+func checkLen(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	x := args[0]
+	if k, ok := x.(*eConst); ok && k.t.Kind != types.Invalid {
+		switch v := k.v.(type) {
+		case string:
+			return intConst(int64(len(v)), call.Lparen)
+		case Tuple:
+			return intConst(int64(len(v)), call.Lparen)
+		case List:
+			return intConst(int64(len(v)), call.Lparen)
+		case Set:
+			return intConst(int64(len(v)), call.Lparen)
+		case Dict:
+			return intConst(int64(len(v.Keys)), call.Lparen)
+		}
+	}
+	switch x.typ().Kind {
+	case types.Invalid:
+		return x
+	case types.Tuple:
+		return intConst(int64(len(x.typ().Elems)), call.Lparen)
+	case types.Str:
+		return mk(row, call, types.TInt, args)
+	}
+	return c.bad(x.position(), "", "a %s has no len() in a handler", x.typ())
+}
+
+// lowerLen counts the bytes before the first NUL, from the end of the string: it is padded with NULs.
+func lowerLen(lw *lowerer, e *eBuiltin) val {
+	mem := lw.value(e.args[0]).mem
+	n, done := new(int), lw.b.Block("len")
+	for i := mem.cap - 2; i >= 0; i-- {
+		next := lw.b.Block("")
+		c := lw.b.Load(mem.base, mem.off+i, 1, false)
+		lw.b.Write(n, lw.b.Const(int64(i+1)))
+		lw.b.If(ir.NE, c, lw.b.Const(0), done, next)
+		lw.b.Continue(next)
+	}
+	lw.b.Write(n, lw.b.Const(0))
+	lw.b.Jump(done)
+	lw.b.Continue(done)
+	return scalar(types.TInt, lw.b.Read(n))
+}
+
+func checkInt(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	x := args[0]
+	switch {
+	case x.typ().Kind == types.Bool:
+		if k, ok := x.(*eConst); ok {
+			return &eConst{node{types.TInt, call.Lparen}, big.NewInt(word(k.v))}
+		}
+		return mk(row, call, types.TInt, args)
+	case x.typ().Kind == types.Str:
+		return c.bad(x.position(), "parse strings on the host", "int() of a string is not possible in a handler")
+	}
+	return c.wantInt(x, "the argument of int()")
+}
+
+func checkAbs(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	x := c.wantInt(args[0], "the argument of abs()")
+	if x.typ().Kind == types.Invalid || unsignedOperand(x) {
+		return x
+	}
+	if k, ok := x.(*eConst); ok {
+		return c.constant(new(big.Int).Abs(k.v.(*big.Int)), call.Lparen, "the result")
+	}
+	return mk(row, call, types.TInt, []expr{x})
+}
+
+func lowerAbs(lw *lowerer, e *eBuiltin) val {
+	x := lw.value(e.args[0]).w
+	sign := lw.b.Add(ir.OpAShr, x, lw.b.Const(63))
+	return scalar(types.TInt, lw.b.Add(ir.OpSub, lw.b.Add(ir.OpXor, x, sign), sign))
+}
+
+func checkExtreme(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	if len(args) < 2 {
+		return c.bad(call.Lparen, "the "+row.name+" of a captured list is a constant: compute it outside of the handler", "%s() takes two or more ints in a handler", row.name)
+	}
+	t := types.TInvalid
+	for i := range args {
+		args[i] = c.wantInt(args[i], "each argument of "+row.name+"()")
+		if args[i].typ().Kind == types.Invalid {
+			return invalid(call.Lparen)
+		}
+		t = types.Join(t, args[i].typ())
+	}
+	if t.Kind == types.Int { // unsigned and constants that are not negative stay unsigned
+		unsigned, all := false, true
+		for _, a := range args {
+			unsigned = unsigned || a.typ().Kind == types.Uint
+			all = all && unsignedOperand(a)
+		}
+		if unsigned && all {
+			t = types.TUint
+		}
+	}
+	return mk(row, call, t, args)
+}
+
+func lowerExtreme(lw *lowerer, e *eBuiltin) val {
+	op := syntax.LT
+	if e.row.name == "max" {
+		op = syntax.GT
+	}
+	best := new(int)
+	bt := e.args[0].typ()
+	lw.b.Write(best, lw.value(e.args[0]).w)
+	for _, a := range e.args[1:] {
+		x := lw.value(a).w
+		better, done := lw.b.Block("better"), lw.b.Block("")
+		lw.compareInts(op, x, a.typ(), lw.b.Read(best), bt, better, done)
+		lw.b.Continue(better)
+		lw.b.Write(best, x)
+		lw.b.Jump(done)
+		lw.b.Continue(done)
+		bt = types.Join(bt, a.typ())
+	}
+	return scalar(e.t, lw.b.Read(best))
+}
+
+// checkPrint checks print and printf. The format is checked by the host's formatter, which is given the types.
+func checkPrint(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	e := mk(row, call, types.TNone, nil)
+	format := ""
+	if row.name == "printf" {
+		k, ok := args[0].(*eConst)
+		if !ok || k.t.Kind != types.Str {
+			if args[0].typ().Kind == types.Invalid {
+				return args[0]
+			}
+			return c.bad(args[0].position(), "write the format in the handler, or as a global", "the format of printf must be a constant string")
+		}
+		format = k.v.(string)
+		args = args[1:]
+		if err := checkFormat(format, args); err != nil {
+			return c.bad(k.pos, "", "%s", err)
+		}
+	}
+	size := 0
+	for _, a := range args {
+		switch {
+		case a.typ().Kind == types.Invalid:
+			return a
+		case !a.typ().Storable():
+			return c.bad(a.position(), "", "a %s cannot be printed from a handler", a.typ())
+		}
+		size += a.typ().Size()
+	}
+	if size > maxRecord {
+		return c.bad(call.Lparen, "use shorter strings: str(ptr, 64)", "the record would have %d bytes; at most %d fit", size, maxRecord)
+	}
+	e.args = args
+	e.aux = format
+	return e
+}
+
+// maxRecord bounds the bytes of one record of print.
+const maxRecord = 4096

@@ -1,0 +1,418 @@
+package compiler
+
+import (
+	"fmt"
+	"sort"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/diag"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// The checker walks the handler with the types of this probe's event, and follows calls of other Starlark functions
+// with the types of their arguments. A local has one type, the join of all that is assigned to it; since that is
+// known only at the end, a function is checked again until no type grows, and only the last walk's faults count.
+// A walk also follows control flow: which locals are assigned for sure, and which optionals are known not to
+// be None, because the handler has compared them.
+
+type checker struct {
+	req          *Request
+	diags        diag.List
+	frame        *frame
+	flow         *flow
+	maps         map[*Map]*mapTyping
+	mapsGrew     bool
+	captured     []Captured
+	capturedSeen map[string]bool
+	readsContext bool
+	calls        int
+	iterations   int // of the loops around this place, multiplied
+}
+
+// mapTyping is what a map's uses in this program make of it.
+type mapTyping struct {
+	key, val *types.Type
+	fixed    bool // typed by an earlier probe
+}
+
+// A frame is one function that is being checked.
+type frame struct {
+	fn     *Func
+	up     *frame
+	locals map[*resolve.Binding]*local
+	ret    *types.Type // joined over all returns
+	loop   int
+	grew   bool
+	writes map[*resolve.Binding]bool // what the body assigns
+}
+
+// flow is what is known at one place of a function.
+type flow struct {
+	assigned, notNone map[*local]bool
+	dead              bool
+}
+
+func (f *flow) clone() *flow {
+	g := &flow{assigned: map[*local]bool{}, notNone: map[*local]bool{}, dead: f.dead}
+	for v := range f.assigned {
+		g.assigned[v] = true
+	}
+	for v := range f.notNone {
+		g.notNone[v] = true
+	}
+	return g
+}
+
+// meet is what is known where two ways come together.
+func meet(a, b *flow) *flow {
+	if a.dead {
+		return b
+	}
+	if b.dead {
+		return a
+	}
+	c := &flow{assigned: map[*local]bool{}, notNone: map[*local]bool{}}
+	for v := range a.assigned {
+		if b.assigned[v] {
+			c.assigned[v] = true
+		}
+	}
+	for v := range a.notNone {
+		if b.notNone[v] {
+			c.notNone[v] = true
+		}
+	}
+	return c
+}
+
+const (
+	maxCalls      = 20000 // functions checked for one handler, again and again included
+	maxDepth      = 16    // of calls
+	maxWalks      = 12    // of one function: a type can grow only a few times
+	maxUnroll     = 256   // elements of a captured list that a for goes over
+	maxIterations = 8192  // of constant loops, nested ones multiplied: the verifier walks each
+)
+
+func newChecker(req *Request) *checker {
+	return &checker{req: req, maps: map[*Map]*mapTyping{}, capturedSeen: map[string]bool{}, iterations: 1,
+		flow: &flow{assigned: map[*local]bool{}, notNone: map[*local]bool{}}}
+}
+
+func (c *checker) errorf(pos syntax.Position, hint, format string, args ...any) {
+	c.diags = append(c.diags, &diag.Diagnostic{Pos: pos, Msg: fmt.Sprintf(format, args...), Hint: hint, Line: c.req.Source(pos)})
+}
+
+// bad reports a fault and gives an expression of unknown type, which causes no further ones.
+func (c *checker) bad(pos syntax.Position, hint, format string, args ...any) expr {
+	c.errorf(pos, hint, format, args...)
+	return invalid(pos)
+}
+
+func invalid(pos syntax.Position) expr { return &eConst{node: node{types.TInvalid, pos}} }
+
+// program checks filter and handler, again while the types of maps grow.
+func (c *checker) program() *treeProgram {
+	var p *treeProgram
+	for i := 0; i < maxWalks; i++ {
+		c.diags, c.mapsGrew, c.captured, c.readsContext = nil, false, nil, false
+		c.capturedSeen = map[string]bool{}
+		p = &treeProgram{}
+		if c.req.Filter != nil {
+			p.filter = c.top(c.req.Filter, "the filter")
+		}
+		p.handler = c.top(c.req.Handler, "a handler")
+		if !c.mapsGrew {
+			break
+		}
+	}
+	for _, m := range c.mapUses() {
+		if m.Map.Agg == nil && m.Val == nil && len(c.diags) == 0 {
+			c.errorf(c.req.Handler.Pos, "assign to it first, in a probe that comes before this one or from the script: t[key] = value",
+				"the type of the values of table %q is not known", m.Map.Name)
+		}
+	}
+	return p
+}
+
+func (c *checker) top(fn *Func, what string) *eCall {
+	pos := fn.Pos
+	if n := len(fn.Fn.Params); n != 1 {
+		c.errorf(pos, "write def "+fn.Name+"(e): ...", "%s takes one parameter, the event; this function takes %d", what, n)
+		return nil
+	}
+	return c.call(fn, []expr{&eStatic{node: node{types.TEvent, pos}}}, pos)
+}
+
+// call checks fn with these arguments, which stand in the order of its parameters.
+func (c *checker) call(fn *Func, args []expr, pos syntax.Position) *eCall {
+	depth := 0
+	for f := c.frame; f != nil; f = f.up {
+		depth++
+		if f.fn.Fn == fn.Fn {
+			c.errorf(pos, "write a loop instead", "%s calls itself: a handler cannot recurse", fn.Name)
+			return nil
+		}
+	}
+	c.calls++
+	if depth >= maxDepth || c.calls > maxCalls {
+		c.errorf(pos, "call fewer functions from functions", "the calls nest too deeply here")
+		return nil
+	}
+	f := &frame{fn: fn, up: c.frame, locals: map[*resolve.Binding]*local{}, writes: writes(fn.Fn.Body)}
+	e := &eCall{node: node{types.TNone, pos}, fn: fn, args: args, frame: f}
+	c.frame = f
+	before := c.flow
+	for i, p := range fn.Fn.Params {
+		id := paramName(p)
+		if id == nil {
+			c.errorf(pos, "name each parameter", "%s takes a variable number of arguments, which a handler cannot pass", fn.Name)
+			c.frame = f.up
+			return nil
+		}
+		v := &local{name: id.Name, t: args[i].typ()}
+		b := id.Binding.(*resolve.Binding)
+		if atCompileTime(args[i]) {
+			if f.writes[b] && !args[i].typ().Storable() {
+				c.errorf(id.NamePos, "use another name", "%s is a %s and cannot be assigned to", id.Name, args[i].typ())
+			}
+			if !f.writes[b] {
+				v.static = args[i]
+			}
+		}
+		f.locals[b] = v
+		e.params = append(e.params, v)
+	}
+	start := len(c.diags)
+	for i := 0; i < maxWalks; i++ {
+		c.diags = c.diags[:start]
+		f.grew = false
+		c.flow = before.clone()
+		for _, v := range e.params {
+			c.flow.assigned[v] = true
+			if v.t.Kind == types.Opt {
+				delete(c.flow.notNone, v)
+			}
+		}
+		e.body = c.block(fn.Fn.Body)
+		if !c.flow.dead && f.ret != nil {
+			c.returns(types.TNone, fn.Pos)
+			e.body = append(e.body, &sReturn{stmtNode{fn.Pos}, c.convert(&eConst{node: node{types.TNone, fn.Pos}}, f.ret), f})
+		}
+		if !f.grew {
+			break
+		}
+	}
+	c.flow = before // a call tells nothing of the caller's locals
+	c.frame = f.up
+	if f.ret != nil {
+		e.t = f.ret
+	}
+	return e
+}
+
+func paramName(p syntax.Expr) *syntax.Ident {
+	switch p := p.(type) {
+	case *syntax.Ident:
+		return p
+	case *syntax.BinaryExpr: // name=default
+		id, _ := p.X.(*syntax.Ident)
+		return id
+	}
+	return nil
+}
+
+// atCompileTime tells of arguments that a function may use where a constant is wanted.
+func atCompileTime(x expr) bool {
+	switch x := x.(type) {
+	case *eConst:
+		return x.t.Kind != types.Invalid
+	case *eStatic:
+		return true
+	}
+	return false
+}
+
+// writes lists the variables that statements assign.
+func writes(stmts []syntax.Stmt) map[*resolve.Binding]bool {
+	out := map[*resolve.Binding]bool{}
+	var target func(x syntax.Expr)
+	target = func(x syntax.Expr) {
+		switch x := x.(type) {
+		case *syntax.Ident:
+			if b, ok := x.Binding.(*resolve.Binding); ok {
+				out[b] = true
+			}
+		case *syntax.ParenExpr:
+			target(x.X)
+		case *syntax.TupleExpr:
+			for _, e := range x.List {
+				target(e)
+			}
+		case *syntax.ListExpr:
+			for _, e := range x.List {
+				target(e)
+			}
+		}
+	}
+	for _, s := range stmts {
+		syntax.Walk(s, func(n syntax.Node) bool {
+			switch n := n.(type) {
+			case *syntax.AssignStmt:
+				target(n.LHS)
+			case *syntax.ForStmt:
+				target(n.Vars)
+			}
+			return true
+		})
+	}
+	return out
+}
+
+// local gives the variable behind an identifier, or nil for a name from outside of the function.
+func (c *checker) local(id *syntax.Ident) *local {
+	b, ok := id.Binding.(*resolve.Binding)
+	if !ok || b.Scope != resolve.Local && b.Scope != resolve.Cell {
+		return nil
+	}
+	v := c.frame.locals[b]
+	if v == nil {
+		v = &local{name: id.Name, t: types.TInvalid}
+		c.frame.locals[b] = v
+	}
+	return v
+}
+
+// grow joins t into a local's type.
+func (c *checker) grow(v *local, t *types.Type, pos syntax.Position) {
+	j := types.Join(v.t, t)
+	if j == nil {
+		c.errorf(pos, "use another name for it", "%s holds a %s elsewhere and cannot hold a %s here", v.name, v.t, t)
+		return
+	}
+	if !j.Equal(v.t) {
+		v.t = j
+		c.frame.grew = true
+	}
+}
+
+// returns joins t into the type of the function's result.
+func (c *checker) returns(t *types.Type, pos syntax.Position) {
+	f := c.frame
+	j := t
+	if f.ret != nil {
+		j = types.Join(f.ret, t)
+	}
+	if j == nil {
+		c.errorf(pos, "return values of one type", "%s returns a %s elsewhere and a %s here", f.fn.Name, f.ret, t)
+		return
+	}
+	if f.ret == nil || !j.Equal(f.ret) {
+		f.ret = j
+		f.grew = true
+	}
+}
+
+// typing gives the types that a map has so far.
+func (c *checker) typing(m *Map) *mapTyping {
+	t := c.maps[m]
+	if t == nil {
+		t = &mapTyping{key: m.Key, val: m.Val, fixed: m.Key != nil}
+		c.maps[m] = t
+	}
+	return t
+}
+
+// useKey and useVal join a use's type into a map's.
+func (c *checker) useKey(m *Map, x expr) expr {
+	t := c.typing(m)
+	return c.useMap(m, x, &t.key, t.fixed, "key")
+}
+
+func (c *checker) useVal(m *Map, x expr) expr {
+	t := c.typing(m)
+	return c.useMap(m, x, &t.val, t.fixed && m.Val != nil, "value")
+}
+
+// minStr is the room that a literal string gets in a map, so that other short strings and comm fit too.
+const minStr = 15
+
+func (c *checker) useMap(m *Map, x expr, has **types.Type, fixed bool, what string) expr {
+	t := x.typ()
+	if t.Kind == types.Invalid {
+		return x
+	}
+	if !t.Storable() {
+		return c.bad(x.position(), "", "a %s cannot be a %s of %s %q", t, what, m.Kind(), m.Name)
+	}
+	t = roomy(t)
+	if *has == nil {
+		*has = t
+		c.mapsGrew = true
+		return c.convert(x, t)
+	}
+	if fixed {
+		if j := types.Join(*has, t); j != nil && j.IsInt() && (*has).IsInt() {
+			return x // both are 64 bits
+		}
+		if t.Assignable(*has) || fits(x.typ(), *has) {
+			return c.convert(x, *has)
+		}
+		hint := "a map has one type, that of its first use; make another map for these"
+		if t.Kind == types.Str && (*has).Kind == types.Str {
+			hint = fmt.Sprintf("the first use fixed the length at %d bytes: use the longest strings first, or shorten these with str(ptr, %d)", (*has).Cap-1, (*has).Cap-1)
+		}
+		return c.bad(x.position(), hint, "%s %q has %ss of type %s, not %s", m.Kind(), m.Name, what, shown(*has, t), shown(t, *has))
+	}
+	j := types.Join(*has, t)
+	if j == nil {
+		return c.bad(x.position(), "a map has one type; make another map for these", "%s %q has %ss of type %s elsewhere, and %s here", m.Kind(), m.Name, what, *has, t)
+	}
+	if !j.Equal(*has) {
+		*has = j
+		c.mapsGrew = true
+	}
+	return c.convert(x, j)
+}
+
+// shown names a type, with the length of strings where that is the difference.
+func shown(t, other *types.Type) string {
+	if t.Kind == types.Str && other.Kind == types.Str {
+		return fmt.Sprintf("string of up to %d bytes", t.Cap-1)
+	}
+	return t.String()
+}
+
+// fits tells that values of type t can be converted to u.
+func fits(t, u *types.Type) bool {
+	j := types.Join(t, u)
+	return j != nil && j.Equal(u)
+}
+
+// roomy widens short strings to minStr.
+func roomy(t *types.Type) *types.Type {
+	switch {
+	case t.Kind == types.Str && t.Cap < minStr+1:
+		return types.TStr(minStr)
+	case t.Kind == types.Opt:
+		return types.TOpt(roomy(t.Elem))
+	case t.Kind == types.Tuple:
+		elems := make([]*types.Type, len(t.Elems))
+		for i, e := range t.Elems {
+			elems[i] = roomy(e)
+		}
+		return types.TTuple(elems...)
+	}
+	return t
+}
+
+// mapUses lists the maps in the order of their names.
+func (c *checker) mapUses() []MapUse {
+	var out []MapUse
+	for m, t := range c.maps {
+		out = append(out, MapUse{m, t.key, t.val})
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Map.Ref < out[j].Map.Ref })
+	return out
+}

@@ -1,0 +1,273 @@
+package compiler
+
+import (
+	"fmt"
+	"strings"
+
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
+)
+
+// A param is a parameter of a builtin or method, for binding arguments.
+type param struct {
+	name     string
+	required bool
+}
+
+// params reads a signature's parameter list: "value=1, by" has one optional and one required parameter. A name with a
+// star takes all that is left, by position.
+func params(sig string) []param {
+	open := strings.IndexByte(sig, '(')
+	list := strings.TrimSuffix(sig[open+1:], ")")
+	if list == "" {
+		return nil
+	}
+	var out []param
+	for _, p := range strings.Split(list, ",") {
+		name, _, opt := strings.Cut(strings.TrimSpace(p), "=")
+		out = append(out, param{name, !opt && name[0] != '*'})
+	}
+	return out
+}
+
+// bindArgs puts a call's arguments in the order of the parameters; nil where one was left out. A star parameter's
+// arguments come last.
+func (c *checker) bindArgs(call *syntax.CallExpr, sig string) ([]syntax.Expr, bool) {
+	ps := params(sig)
+	name := sig[:strings.IndexByte(sig, '(')]
+	star := len(ps) > 0 && ps[len(ps)-1].name[0] == '*'
+	fixed := len(ps)
+	if star {
+		fixed--
+	}
+	out := make([]syntax.Expr, fixed)
+	ok := true
+	for i, a := range call.Args {
+		pos, _ := a.Span()
+		if b, isNamed := a.(*syntax.BinaryExpr); isNamed && b.Op == syntax.EQ {
+			key := b.X.(*syntax.Ident).Name
+			at := -1
+			var names []string
+			for j, p := range ps[:fixed] {
+				names = append(names, p.name)
+				if p.name == key {
+					at = j
+				}
+			}
+			switch {
+			case at < 0:
+				c.errorf(pos, didYouMean(key, names), "%s() has no parameter %q", name, key)
+				ok = false
+			case out[at] != nil:
+				c.errorf(pos, "", "%s() got two values for %q", name, key)
+				ok = false
+			default:
+				out[at] = b.Y
+			}
+			continue
+		}
+		if u, isStar := a.(*syntax.UnaryExpr); isStar && (u.Op == syntax.STAR || u.Op == syntax.STARSTAR) {
+			c.errorf(pos, "write the arguments out", "%s cannot stand in a call inside a handler", u.Op)
+			ok = false
+			continue
+		}
+		switch {
+		case i < fixed:
+			out[i] = a
+		case star:
+			out = append(out, a)
+		default:
+			c.errorf(pos, "", "%s takes at most %d arguments, got %d", sig, fixed, len(call.Args))
+			return nil, false
+		}
+	}
+	for i, p := range ps[:fixed] {
+		if p.required && out[i] == nil && ok {
+			c.errorf(call.Lparen, "", "%s() lacks its argument %q: %s", name, p.name, sig)
+			ok = false
+		}
+	}
+	return out, ok
+}
+
+func didYouMean(word string, names []string) string {
+	if near := suggest.Nearest(word, names, 1); len(near) > 0 {
+		return fmt.Sprintf("did you mean %q?", near[0])
+	}
+	return ""
+}
+
+func (c *checker) callExpr(x *syntax.CallExpr) expr {
+	if dot, ok := unparen(x.Fn).(*syntax.DotExpr); ok {
+		return c.methodCall(x, dot)
+	}
+	fn := c.expr(x.Fn)
+	if fn.typ().Kind == types.Invalid {
+		c.checkArgs(x)
+		return fn
+	}
+	st, ok := fn.(*eStatic)
+	if !ok {
+		return c.bad(x.Lparen, "", "a %s cannot be called", fn.typ())
+	}
+	switch ent := st.ent.(type) {
+	case *Func:
+		return c.callFunc(x, ent)
+	case Builtin:
+		row := builtinRows[ent.Name]
+		if row == nil {
+			c.checkArgs(x)
+			return c.bad(x.Lparen, hostOnly[ent.Name], "%s() cannot be called inside a handler", ent.Name)
+		}
+		args, ok := c.bindArgs(x, row.sig)
+		if !ok {
+			return invalid(x.Lparen)
+		}
+		return row.check(c, row, x, c.exprs(args))
+	case *Map:
+		return c.bad(x.Lparen, "write "+ent.Name+".add(...)", "%s %q is not a function", ent.Kind(), ent.Name)
+	}
+	return c.bad(x.Lparen, "", "a %s cannot be called", fn.typ())
+}
+
+// hostOnly hints at what to do instead of calling these in a handler.
+var hostOnly = map[string]string{
+	"run":    "call run() in the script",
+	"probe":  "attach probes from the script",
+	"errors": "read errors() in the script",
+	"list":   "make lists outside of the handler",
+	"dict":   "make dicts outside of the handler, or use a table()",
+	"range":  "range can stand in a for loop only: for i in range(n)",
+	"type":   "types are known when the handler is compiled",
+}
+
+// checkArgs reports the faults of arguments of a call that is wrong already.
+func (c *checker) checkArgs(x *syntax.CallExpr) {
+	for _, a := range x.Args {
+		if b, ok := a.(*syntax.BinaryExpr); ok && b.Op == syntax.EQ {
+			a = b.Y
+		}
+		if u, ok := a.(*syntax.UnaryExpr); ok && (u.Op == syntax.STAR || u.Op == syntax.STARSTAR) {
+			continue
+		}
+		c.expr(a)
+	}
+}
+
+func (c *checker) exprs(xs []syntax.Expr) []expr {
+	out := make([]expr, len(xs))
+	for i, x := range xs {
+		if x != nil {
+			out[i] = c.expr(x)
+		}
+	}
+	return out
+}
+
+func anyInvalid(xs []expr) bool {
+	for _, x := range xs {
+		if x != nil && x.typ().Kind == types.Invalid {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *checker) callFunc(x *syntax.CallExpr, fn *Func) expr {
+	var sig strings.Builder
+	sig.WriteString(fn.Name + "(")
+	for i, p := range fn.Fn.Params {
+		id := paramName(p)
+		if id == nil {
+			return c.bad(x.Lparen, "name each parameter", "%s takes a variable number of arguments, which a handler cannot pass", fn.Name)
+		}
+		if i > 0 {
+			sig.WriteString(", ")
+		}
+		sig.WriteString(id.Name)
+		if fn.Defaults[id.Name] != nil {
+			sig.WriteString("=...")
+		}
+	}
+	sig.WriteString(")")
+	args, ok := c.bindArgs(x, sig.String())
+	if !ok {
+		return invalid(x.Lparen)
+	}
+	vals := c.exprs(args)
+	for i, v := range vals {
+		if v == nil {
+			id := paramName(fn.Fn.Params[i])
+			vals[i] = c.entity(id, fn.Defaults[id.Name])
+		}
+	}
+	if anyInvalid(vals) {
+		return invalid(x.Lparen)
+	}
+	for _, v := range vals {
+		if v.typ().Kind == types.Array || v.typ().Kind == types.Method {
+			return c.bad(v.position(), "", "a %s cannot be passed to a function", v.typ())
+		}
+	}
+	call := c.call(fn, vals, x.Lparen)
+	if call == nil {
+		return invalid(x.Lparen)
+	}
+	return call
+}
+
+func (c *checker) methodCall(x *syntax.CallExpr, dot *syntax.DotExpr) expr {
+	recv := c.expr(dot.X)
+	if recv.typ().Kind == types.Invalid {
+		c.checkArgs(x)
+		return recv
+	}
+	var m *Map
+	kind := recv.typ().Kind.Noun()
+	if st, ok := recv.(*eStatic); ok {
+		if m, ok = st.ent.(*Map); ok {
+			kind = "aggregation"
+			if m.Agg == nil {
+				kind = "table"
+			}
+		}
+	}
+	row := methodRows[kind+"."+dot.Name.Name]
+	if row == nil {
+		c.checkArgs(x)
+		var names []string
+		for _, r := range methods {
+			if r.recv == kind && r.name[0] != '[' {
+				names = append(names, r.name)
+			}
+		}
+		hint := didYouMean(dot.Name.Name, names)
+		if h, ok := hostMethods[dot.Name.Name]; ok && m != nil && hint == "" {
+			hint = h
+		}
+		return c.bad(dot.Dot, hint, "a %s has no method %s that a handler can call", kind, dot.Name.Name)
+	}
+	args, ok := c.bindArgs(x, row.sig)
+	if !ok {
+		c.checkArgs(x)
+		return invalid(x.Lparen)
+	}
+	return c.callMethod(x.Lparen, recv, m, row, c.exprs(args))
+}
+
+func (c *checker) callMethod(pos syntax.Position, recv expr, m *Map, row *method, args []expr) expr {
+	if anyInvalid(args) {
+		return invalid(pos)
+	}
+	e := &eMethod{node: node{types.TNone, pos}, row: row, recv: recv, m: m, args: args}
+	return row.check(c, e)
+}
+
+// hostMethods hints where a method is there, but on the host.
+var hostMethods = map[string]string{
+	"top": "call it in the script", "snapshot": "call it in the script", "items": "read the map in the script", "keys": "read the map in the script",
+	"values": "read the map in the script", "delta": "call it in the script", "clear": "call it in the script",
+	"update": "write .add(value, by=key)", "inc": "write .add(by=key)", "increment": "write .add(by=key)", "setdefault": "write t.get(key, default)",
+}

@@ -1,0 +1,314 @@
+package compiler
+
+import (
+	"math/big"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// A fact is what a condition tells of a local when it comes out one way: that it is not None.
+type facts []*local
+
+// with is f where the facts hold too.
+func (f *flow) with(fs facts) *flow {
+	g := f.clone()
+	for _, v := range fs {
+		g.notNone[v] = true
+	}
+	return g
+}
+
+// condition checks an expression whose truth decides, and tells what is known where it holds and where it does not.
+func (c *checker) condition(x syntax.Expr) (e expr, yes, no facts) {
+	switch x := unparen(x).(type) {
+	case *syntax.UnaryExpr:
+		if x.Op == syntax.NOT {
+			e, yes, no := c.condition(x.X)
+			if k, ok := e.(*eConst); ok && k.t.Kind == types.Bool {
+				return boolConst(!k.v.(bool), x.OpPos), no, yes
+			}
+			if e.typ().Kind == types.Invalid {
+				return e, no, yes
+			}
+			return &eNot{node{types.TBool, x.OpPos}, e}, no, yes
+		}
+	case *syntax.BinaryExpr:
+		switch x.Op {
+		case syntax.AND, syntax.OR:
+			return c.conditionLogic(x)
+		case syntax.EQL, syntax.NEQ, syntax.LT, syntax.GT, syntax.LE, syntax.GE:
+			a, b := c.expr(x.X), c.expr(x.Y)
+			e := c.compare(x.OpPos, x.Op, a, b)
+			yes, no := c.compareFacts(x, a, b)
+			return e, yes, no
+		}
+	}
+	e = c.expr(x)
+	return c.narrowing(x, e)
+}
+
+// narrowing is the truth of e, the checked form of x, with what it tells.
+func (c *checker) narrowing(x syntax.Expr, e expr) (expr, facts, facts) {
+	var yes facts
+	if id, ok := unparen(x).(*syntax.Ident); ok {
+		if v := c.boundLocal(id); v != nil {
+			yes = facts{v}
+		}
+	}
+	return c.truth(e), yes, nil
+}
+
+func (c *checker) boundLocal(id *syntax.Ident) *local {
+	if b, ok := id.Binding.(*resolve.Binding); ok {
+		return c.frame.locals[b]
+	}
+	return nil
+}
+
+func (c *checker) conditionLogic(x *syntax.BinaryExpr) (expr, facts, facts) {
+	before := c.flow
+	a, ya, na := c.condition(x.X)
+	if x.Op == syntax.AND {
+		c.flow = before.with(ya)
+	} else {
+		c.flow = before.with(na)
+	}
+	b, yb, nb := c.condition(x.Y)
+	c.flow = before
+	e := c.logicTruth(x, a, b)
+	if x.Op == syntax.AND {
+		return e, append(append(facts{}, ya...), yb...), both(na, nb)
+	}
+	return e, both(ya, yb), append(append(facts{}, na...), nb...)
+}
+
+func (c *checker) logicTruth(x *syntax.BinaryExpr, a, b expr) expr {
+	if a.typ().Kind == types.Invalid || b.typ().Kind == types.Invalid {
+		return invalid(x.OpPos)
+	}
+	if k, ok := a.(*eConst); ok {
+		if k.v.(bool) == (x.Op == syntax.AND) {
+			return b
+		}
+		return a
+	}
+	return &eLogic{node{types.TBool, x.OpPos}, x.Op, a, b}
+}
+
+// both lists what is in a and in b.
+func both(a, b facts) facts {
+	var out facts
+	for _, v := range a {
+		for _, w := range b {
+			if v == w {
+				out = append(out, v)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// compareFacts: x == None, x != None; and x == y of a y that is never None.
+func (c *checker) compareFacts(x *syntax.BinaryExpr, a, b expr) (yes, no facts) {
+	id, ok := unparen(x.X).(*syntax.Ident)
+	other := b
+	if !ok {
+		id, ok = unparen(x.Y).(*syntax.Ident)
+		other = a
+	}
+	if !ok {
+		return nil, nil
+	}
+	v := c.boundLocal(id)
+	if v == nil {
+		return nil, nil
+	}
+	none := other.typ().Kind == types.None
+	switch {
+	case none && x.Op == syntax.NEQ:
+		return facts{v}, nil
+	case none && x.Op == syntax.EQL:
+		return nil, facts{v}
+	case !none && other.typ().Kind != types.Opt && x.Op == syntax.EQL:
+		return facts{v}, nil
+	}
+	return nil, nil
+}
+
+// truth is x as a condition.
+func (c *checker) truth(x expr) expr {
+	t := x.typ()
+	if k, ok := x.(*eConst); ok {
+		if b, known := constTruth(k.v); known && t.Kind != types.Invalid {
+			return boolConst(b, k.pos)
+		}
+	}
+	switch t.Kind {
+	case types.Bool, types.Invalid:
+		return x
+	case types.None:
+		return boolConst(false, x.position())
+	case types.Tuple:
+		return boolConst(len(t.Elems) > 0, x.position())
+	case types.Int, types.Uint, types.Str, types.Opt, types.Ptr:
+		return &eTruth{node{types.TBool, x.position()}, x}
+	case types.Name:
+		return boolConst(true, x.position())
+	case types.Method:
+		return c.bad(x.position(), "call it: add ()", "a method is not a condition")
+	}
+	return c.bad(x.position(), "", "a %s is not a condition", t)
+}
+
+func constTruth(v any) (truth, known bool) {
+	switch v := v.(type) {
+	case nil:
+		return false, true
+	case bool:
+		return v, true
+	case *big.Int:
+		return v.Sign() != 0, true
+	case string:
+		return v != "", true
+	case Tuple:
+		return len(v) > 0, true
+	case List:
+		return len(v) > 0, true
+	case Set:
+		return len(v) > 0, true
+	case Dict:
+		return len(v.Keys) > 0, true
+	}
+	return false, false
+}
+
+// comparable tells that values of the types can be equal.
+func comparable(a, b *types.Type) bool {
+	switch {
+	case a.Kind == types.Invalid || b.Kind == types.Invalid:
+		return true
+	case a.Kind == types.None:
+		return b.Kind == types.None || b.Kind == types.Opt
+	case b.Kind == types.None:
+		return a.Kind == types.Opt
+	case a.Kind == types.Opt:
+		return comparable(a.Elem, b)
+	case b.Kind == types.Opt:
+		return comparable(a, b.Elem)
+	case a.Kind == types.Tuple && b.Kind == types.Tuple:
+		if len(a.Elems) != len(b.Elems) {
+			return false
+		}
+		for i := range a.Elems {
+			if !comparable(a.Elems[i], b.Elems[i]) {
+				return false
+			}
+		}
+		return true
+	case a.Kind == types.Name || b.Kind == types.Name:
+		return a.Kind == b.Kind || a.Kind == types.Str || b.Kind == types.Str
+	case a.Kind == types.Ptr || b.Kind == types.Ptr:
+		return (a.Kind == types.Ptr || a.IsInt()) && (b.Kind == types.Ptr || b.IsInt())
+	case a.IsInt():
+		return b.IsInt()
+	}
+	return a.Kind == b.Kind && a.Storable()
+}
+
+func (c *checker) compare(pos syntax.Position, op syntax.Token, x, y expr) expr {
+	tx, ty := x.typ(), y.typ()
+	if tx.Kind == types.Invalid || ty.Kind == types.Invalid {
+		return invalid(pos)
+	}
+	equality := op == syntax.EQL || op == syntax.NEQ
+	if tx.Kind == types.None || ty.Kind == types.None {
+		if !equality {
+			return c.bad(pos, "", "None cannot be compared with %s", op)
+		}
+		if tx.Kind != types.Opt && ty.Kind != types.Opt { // known: both None, or one that never is
+			return boolConst((tx.Kind == ty.Kind) == (op == syntax.EQL), pos)
+		}
+		return &eCompare{node{types.TBool, pos}, op, x, y}
+	}
+	if !comparable(tx, ty) {
+		hint := ""
+		if tx.IsInt() && ty.Kind == types.Str || tx.Kind == types.Str && ty.IsInt() {
+			hint = "leave out the quotes to compare numbers"
+		}
+		return c.bad(pos, hint, "a %s is never equal to a %s, nor larger or smaller", tx, ty)
+	}
+	kx, cx := x.(*eConst)
+	ky, cy := y.(*eConst)
+	if cx && cy {
+		if b, ok := constCompare(op, kx.v, ky.v); ok {
+			return boolConst(b, pos)
+		}
+	}
+	if n, s := x, y; equality && (tx.Kind == types.Name || ty.Kind == types.Name) && tx.Kind != ty.Kind {
+		if tx.Kind != types.Name {
+			n, s = y, x
+		}
+		k, ok := s.(*eConst)
+		if !ok {
+			return c.bad(pos, "compare it with a constant", "the name of a probe can be compared with constant strings only")
+		}
+		id := &eConst{node{types.TName, k.pos}, new(big.Int).SetUint64(c.req.ProbeID(k.v.(string)))}
+		return &eCompare{node{types.TBool, pos}, op, n, id}
+	}
+	if !equality {
+		if tx.Kind == types.Opt || ty.Kind == types.Opt {
+			return c.bad(pos, "compare it with None first: if x != None: ...", "one side of %s may be None", op)
+		}
+		if !(tx.IsInt() && ty.IsInt()) {
+			return c.bad(pos, "", "%ss cannot be ordered with %s in a handler yet", tx, op)
+		}
+	}
+	return &eCompare{node{types.TBool, pos}, op, x, y}
+}
+
+func constCompare(op syntax.Token, a, b any) (result, ok bool) {
+	if x, isInt := a.(*big.Int); isInt {
+		y, isInt := b.(*big.Int)
+		if !isInt {
+			return false, false
+		}
+		return ordered(op, x.Cmp(y)), true
+	}
+	if x, isStr := a.(string); isStr {
+		y, isStr := b.(string)
+		if !isStr {
+			return false, false
+		}
+		n := 0
+		if x < y {
+			n = -1
+		} else if x > y {
+			n = 1
+		}
+		return ordered(op, n), true
+	}
+	if op == syntax.EQL || op == syntax.NEQ {
+		return (constRepr(a) == constRepr(b)) == (op == syntax.EQL), true
+	}
+	return false, false
+}
+
+func ordered(op syntax.Token, n int) bool {
+	switch op {
+	case syntax.EQL:
+		return n == 0
+	case syntax.NEQ:
+		return n != 0
+	case syntax.LT:
+		return n < 0
+	case syntax.LE:
+		return n <= 0
+	case syntax.GT:
+		return n > 0
+	}
+	return n >= 0
+}

@@ -1,0 +1,674 @@
+package compiler
+
+import (
+	"fmt"
+	"math/big"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+func intConst(n int64, pos syntax.Position) *eConst {
+	return &eConst{node{types.TInt, pos}, big.NewInt(n)}
+}
+
+func boolConst(b bool, pos syntax.Position) *eConst { return &eConst{node{types.TBool, pos}, b} }
+
+// constant makes an expression of a captured or literal value.
+func (c *checker) constant(v any, pos syntax.Position, what string) expr {
+	t := constType(v)
+	if t == nil {
+		return c.bad(pos, "", "%s does not fit in 64 bits: %s", what, constText(v))
+	}
+	return &eConst{node{t, pos}, v}
+}
+
+func (c *checker) expr(x syntax.Expr) expr {
+	switch x := x.(type) {
+	case *syntax.ParenExpr:
+		return c.expr(x.X)
+	case *syntax.Literal:
+		return c.literal(x)
+	case *syntax.Ident:
+		return c.ident(x)
+	case *syntax.UnaryExpr:
+		if x.Op == syntax.NOT {
+			e, _, _ := c.condition(x)
+			return e
+		}
+		if x.X == nil {
+			return c.bad(x.OpPos, "", "* cannot stand here")
+		}
+		return c.unary(x.OpPos, x.Op, c.expr(x.X))
+	case *syntax.BinaryExpr:
+		return c.binaryExpr(x)
+	case *syntax.CondExpr:
+		cond, yes, no := c.condition(x.Cond)
+		before := c.flow
+		c.flow = before.with(yes)
+		t := c.expr(x.True)
+		c.flow = before.with(no)
+		f := c.expr(x.False)
+		c.flow = before
+		return c.choice(x.If, cond, t, f)
+	case *syntax.TupleExpr:
+		return c.tuple(x)
+	case *syntax.DotExpr:
+		return c.dot(x)
+	case *syntax.IndexExpr:
+		return c.index(x)
+	case *syntax.CallExpr:
+		return c.callExpr(x)
+	}
+	return c.unsupported(x)
+}
+
+func (c *checker) unsupported(x syntax.Expr) expr {
+	pos, _ := x.Span()
+	switch x.(type) {
+	case *syntax.ListExpr:
+		return c.bad(pos, "use a tuple (a, b), or make the list outside of the handler", "a list cannot be made inside a handler")
+	case *syntax.DictExpr:
+		return c.bad(pos, "make the dict outside of the handler, or use a table()", "a dict cannot be made inside a handler")
+	case *syntax.Comprehension:
+		return c.bad(pos, "make it outside of the handler, or write a for loop", "a comprehension cannot stand inside a handler")
+	case *syntax.LambdaExpr:
+		return c.bad(pos, "define it outside of the handler", "a function cannot be defined inside a handler")
+	case *syntax.SliceExpr:
+		return c.bad(pos, "", "slices are not supported in a handler yet")
+	}
+	return c.bad(pos, "", "this expression is not supported in a handler")
+}
+
+func (c *checker) literal(x *syntax.Literal) expr {
+	switch v := x.Value.(type) {
+	case string:
+		if x.Token == syntax.BYTES {
+			return c.bad(x.TokenPos, "", "bytes are not supported in a handler yet")
+		}
+		return c.constant(v, x.TokenPos, "the string")
+	case int64:
+		return intConst(v, x.TokenPos)
+	case *big.Int:
+		return c.constant(v, x.TokenPos, "the number")
+	}
+	return c.bad(x.TokenPos, "count in a smaller unit: nanoseconds, thousandths", "there are no floats in a handler")
+}
+
+func (c *checker) ident(id *syntax.Ident) expr {
+	if v := c.local(id); v != nil {
+		return c.readLocal(v, id.NamePos)
+	}
+	var ent Entity
+	if _, ok := id.Binding.(*resolve.Binding); ok || id.Binding == nil {
+		ent = c.frame.fn.Scope.Lookup(id)
+	}
+	return c.entity(id, ent)
+}
+
+func (c *checker) readLocal(v *local, pos syntax.Position) expr {
+	if v.static != nil {
+		return at(v.static, pos)
+	}
+	if !c.flow.dead && !c.flow.assigned[v] {
+		return c.bad(pos, "assign to it on every way that leads here", "%s may be used before it is assigned", v.name)
+	}
+	e := &eVar{node{v.t, pos}, v}
+	if v.t.Kind == types.Opt && c.flow.notNone[v] {
+		return &eNarrow{node{v.t.Elem, pos}, e}
+	}
+	return e
+}
+
+// at is x, used at another place.
+func at(x expr, pos syntax.Position) expr {
+	switch x := x.(type) {
+	case *eConst:
+		return &eConst{node{x.t, pos}, x.v}
+	case *eStatic:
+		return &eStatic{node{x.t, pos}, x.ent}
+	}
+	return x
+}
+
+func (c *checker) entity(id *syntax.Ident, ent Entity) expr {
+	n := node{types.TFunc, id.NamePos}
+	switch ent := ent.(type) {
+	case nil:
+		return c.bad(id.NamePos, "", "%s has no value yet", id.Name)
+	case Const:
+		if !c.capturedSeen[id.Name] {
+			c.capturedSeen[id.Name] = true
+			c.captured = append(c.captured, Captured{id.Name, constText(ent.V)})
+		}
+		if constType(ent.V) == nil {
+			return c.bad(id.NamePos, "", "%s does not fit in 64 bits: %s", id.Name, constText(ent.V))
+		}
+		if t := constType(ent.V); t.Kind == types.Invalid {
+			return c.bad(id.NamePos, "", "%s holds a value that means nothing in a handler", id.Name)
+		}
+		return &eConst{node{constType(ent.V), id.NamePos}, ent.V}
+	case *Map:
+		return &eStatic{node{types.TMap, id.NamePos}, ent}
+	case *Func, Builtin:
+		return &eStatic{n, ent}
+	case Opaque:
+		hint := "captured values are ints, strings, bools, None, and tuples, lists and dicts of these"
+		if ent.Type == "float" {
+			hint = "there are no floats in a handler: round it, int(" + id.Name + ")"
+		}
+		return c.bad(id.NamePos, hint, "%s is a %s, which means nothing in a handler", id.Name, ent.Type)
+	}
+	return c.bad(id.NamePos, "", "%s means nothing in a handler", id.Name)
+}
+
+func (c *checker) tuple(x *syntax.TupleExpr) expr {
+	pos, _ := x.Span()
+	e := &eTuple{node: node{&types.Type{Kind: types.Tuple}, pos}}
+	consts := Tuple{}
+	for _, el := range x.List {
+		v := c.expr(el)
+		if k, ok := v.(*eConst); ok {
+			consts = append(consts, k.v)
+		}
+		if v.typ().Kind == types.Invalid {
+			e.t = types.TInvalid
+		} else if !v.typ().Storable() {
+			c.errorf(v.position(), "", "a %s cannot be an element of a tuple in a handler", v.typ())
+			e.t = types.TInvalid
+		}
+		e.elems = append(e.elems, v)
+		if e.t.Kind == types.Tuple {
+			e.t.Elems = append(e.t.Elems, v.typ())
+		}
+	}
+	if e.t.Kind == types.Tuple && len(consts) == len(e.elems) {
+		return &eConst{e.node, consts}
+	}
+	return e
+}
+
+// choice is t if cond else f.
+func (c *checker) choice(pos syntax.Position, cond, t, f expr) expr {
+	if k, ok := cond.(*eConst); ok && k.t.Kind == types.Bool {
+		if k.v.(bool) {
+			return t
+		}
+		return f
+	}
+	j := types.Join(t.typ(), f.typ())
+	if t.typ().Kind == types.Invalid || f.typ().Kind == types.Invalid {
+		return invalid(pos)
+	}
+	if j == nil || !j.Storable() {
+		return c.bad(pos, "", "the two sides of if/else have different types: %s and %s", t.typ(), f.typ())
+	}
+	return &eCond{node{j, pos}, cond, c.convert(t, j), c.convert(f, j)}
+}
+
+// convert gives x as type t, which holds all values of x's type.
+func (c *checker) convert(x expr, t *types.Type) expr {
+	if x.typ().Equal(t) || x.typ().Kind == types.Invalid || t.Kind == types.Invalid {
+		return x
+	}
+	if x.typ().IsInt() && t.IsInt() {
+		if k, ok := x.(*eConst); ok {
+			return &eConst{node{t, k.pos}, k.v}
+		}
+	}
+	return &eConvert{node{t, x.position()}, x}
+}
+
+func (c *checker) wantInt(x expr, what string) expr {
+	switch {
+	case x.typ().IsInt(), x.typ().Kind == types.Invalid:
+		return x
+	case x.typ().Kind == types.Ptr:
+		return &eConvert{node{types.TUint, x.position()}, x}
+	case x.typ().Kind == types.Opt:
+		return c.bad(x.position(), "compare it with None first: if x != None: ...", "%s may be None", what)
+	case x.typ().Kind == types.Bool:
+		return c.bad(x.position(), "write int(x)", "%s must be an int, not a bool", what)
+	}
+	return c.bad(x.position(), "", "%s must be an int, not a %s", what, x.typ())
+}
+
+func (c *checker) unary(pos syntax.Position, op syntax.Token, x expr) expr {
+	x = c.wantInt(x, "the operand of "+op.String())
+	if x.typ().Kind == types.Invalid || op == syntax.PLUS {
+		return x
+	}
+	if k, ok := x.(*eConst); ok {
+		n := new(big.Int)
+		if op == syntax.MINUS {
+			n.Neg(k.v.(*big.Int))
+		} else {
+			n.Not(k.v.(*big.Int))
+		}
+		return c.constant(n, pos, "the result")
+	}
+	return &eUnary{node{types.TInt, pos}, op, x}
+}
+
+func (c *checker) binaryExpr(x *syntax.BinaryExpr) expr {
+	switch x.Op {
+	case syntax.AND, syntax.OR:
+		return c.logic(x)
+	case syntax.EQL, syntax.NEQ, syntax.LT, syntax.GT, syntax.LE, syntax.GE:
+		e, _, _ := c.condition(x)
+		return e
+	case syntax.IN, syntax.NOT_IN:
+		return c.in(x)
+	}
+	return c.binary(x.OpPos, x.Op, c.expr(x.X), c.expr(x.Y))
+}
+
+// logic is x and y, x or y, as values: one of the two.
+func (c *checker) logic(x *syntax.BinaryExpr) expr {
+	before := c.flow
+	a := c.expr(x.X)
+	_, yes, no := c.narrowing(x.X, a)
+	if x.Op == syntax.AND {
+		c.flow = before.with(yes)
+	} else {
+		c.flow = before.with(no)
+	}
+	b := c.expr(x.Y)
+	c.flow = before
+	if a.typ().Kind == types.Invalid || b.typ().Kind == types.Invalid {
+		return invalid(x.OpPos)
+	}
+	if k, ok := a.(*eConst); ok {
+		if t, known := constTruth(k.v); known {
+			if t == (x.Op == syntax.AND) {
+				return b
+			}
+			return a
+		}
+	}
+	ta := a.typ()
+	if x.Op == syntax.OR && ta.Kind == types.Opt {
+		ta = ta.Elem // None is never the result of the left side
+	}
+	j := types.Join(ta, b.typ())
+	if j == nil || !j.Storable() {
+		return c.bad(x.OpPos, "", "the two sides of %s have different types: %s and %s", x.Op, a.typ(), b.typ())
+	}
+	return &eLogic{node{j, x.OpPos}, x.Op, a, c.convert(b, j)}
+}
+
+// binary is arithmetic. The types of results are those of the contract: signed 64 bits, unless the source says
+// unsigned and the operation keeps it so. A difference is signed: a - b of two sizes may be negative.
+func (c *checker) binary(pos syntax.Position, op syntax.Token, x, y expr) expr {
+	if x.typ().Kind == types.Invalid || y.typ().Kind == types.Invalid {
+		return invalid(pos)
+	}
+	if op == syntax.SLASH {
+		return c.bad(pos, "write // for the quotient without a fraction", "there are no floats in a handler, so / is not possible")
+	}
+	if x.typ().Kind == types.Str || y.typ().Kind == types.Str {
+		kx, ok1 := x.(*eConst)
+		ky, ok2 := y.(*eConst)
+		if op == syntax.PLUS && ok1 && ok2 && x.typ().Kind == y.typ().Kind {
+			return c.constant(kx.v.(string)+ky.v.(string), pos, "the string")
+		}
+		hint := "make strings on the host; use a tuple as key: by=(a, b)"
+		if op == syntax.PERCENT {
+			hint = "write printf(format, ...), which formats on the host"
+		}
+		return c.bad(pos, hint, "strings cannot be combined with %s in a handler", op)
+	}
+	x = c.wantInt(x, "the left side of "+op.String())
+	y = c.wantInt(y, "the right side of "+op.String())
+	if x.typ().Kind == types.Invalid || y.typ().Kind == types.Invalid {
+		return invalid(pos)
+	}
+	kx, cx := x.(*eConst)
+	ky, cy := y.(*eConst)
+	if cx && cy {
+		return c.foldInts(pos, op, kx.v.(*big.Int), ky.v.(*big.Int))
+	}
+	if cy && (op == syntax.SLASHSLASH || op == syntax.PERCENT) && ky.v.(*big.Int).Sign() == 0 {
+		return c.bad(pos, "", "%s by zero", map[syntax.Token]string{syntax.SLASHSLASH: "division", syntax.PERCENT: "remainder"}[op])
+	}
+	if cy && (op == syntax.LTLT || op == syntax.GTGT) && ky.v.(*big.Int).Sign() < 0 {
+		return c.bad(pos, "", "negative shift count")
+	}
+	return &eBinary{node{arithType(op, x, y), pos}, op, x, y}
+}
+
+func arithType(op syntax.Token, x, y expr) *types.Type {
+	ux, uy := unsignedOperand(x), unsignedOperand(y)
+	switch op {
+	case syntax.MINUS:
+		return types.TInt
+	case syntax.AMP:
+		if smallConst(x) || smallConst(y) {
+			return types.TInt // at most the constant
+		}
+	case syntax.LTLT, syntax.GTGT:
+		return x.typ()
+	case syntax.SLASHSLASH:
+		if k, ok := y.(*eConst); ok && k.v.(*big.Int).Cmp(big.NewInt(1)) > 0 && x.typ().Kind == types.Uint {
+			return types.TInt // below 2**63
+		}
+	case syntax.PERCENT:
+		if smallConst(y) {
+			return types.TInt
+		}
+	}
+	if ux && uy && (x.typ().Kind == types.Uint || y.typ().Kind == types.Uint) {
+		return types.TUint
+	}
+	return types.TInt
+}
+
+// unsignedOperand tells that x is never negative as its type has it.
+func unsignedOperand(x expr) bool {
+	k, ok := x.(*eConst)
+	return x.typ().Kind == types.Uint || ok && k.v.(*big.Int).Sign() >= 0
+}
+
+func smallConst(x expr) bool {
+	k, ok := x.(*eConst)
+	return ok && k.v.(*big.Int).Sign() >= 0 && k.v.(*big.Int).IsInt64()
+}
+
+// foldInts computes with Starlark's integers; only the result has to fit.
+func (c *checker) foldInts(pos syntax.Position, op syntax.Token, x, y *big.Int) expr {
+	z := new(big.Int)
+	switch op {
+	case syntax.PLUS:
+		z.Add(x, y)
+	case syntax.MINUS:
+		z.Sub(x, y)
+	case syntax.STAR:
+		z.Mul(x, y)
+	case syntax.SLASHSLASH, syntax.PERCENT:
+		if y.Sign() == 0 {
+			return c.bad(pos, "", "%s by zero", map[syntax.Token]string{syntax.SLASHSLASH: "division", syntax.PERCENT: "remainder"}[op])
+		}
+		q, r := floorDiv(x, y)
+		if op == syntax.SLASHSLASH {
+			z = q
+		} else {
+			z = r
+		}
+	case syntax.AMP:
+		z.And(x, y)
+	case syntax.PIPE:
+		z.Or(x, y)
+	case syntax.CIRCUMFLEX:
+		z.Xor(x, y)
+	case syntax.LTLT, syntax.GTGT:
+		if y.Sign() < 0 {
+			return c.bad(pos, "", "negative shift count")
+		}
+		if !y.IsInt64() || y.Int64() > 512 {
+			return c.bad(pos, "", "shift count %s is too large", y)
+		}
+		if op == syntax.LTLT {
+			z.Lsh(x, uint(y.Int64()))
+		} else {
+			z.Rsh(x, uint(y.Int64()))
+		}
+	default:
+		return c.bad(pos, "", "%s is not supported in a handler", op)
+	}
+	return c.constant(z, pos, "the result")
+}
+
+// floorDiv is Starlark's // and %.
+func floorDiv(x, y *big.Int) (q, r *big.Int) {
+	q, r = new(big.Int).QuoRem(x, y, new(big.Int))
+	if r.Sign() != 0 && (r.Sign() < 0) != (y.Sign() < 0) {
+		q.Sub(q, big.NewInt(1))
+		r.Add(r, y)
+	}
+	return q, r
+}
+
+func (c *checker) index(x *syntax.IndexExpr) expr {
+	recv := c.expr(x.X)
+	if st, ok := recv.(*eStatic); ok {
+		if m, ok := st.ent.(*Map); ok {
+			if m.Agg != nil {
+				return c.bad(x.Lbrack, "read it in the script; keep what the handler reads in a table()", "a handler cannot read %s %q, only add to it", m.Kind(), m.Name)
+			}
+			return c.callMethod(x.Lbrack, recv, m, methodIndex, []expr{c.expr(x.Y)})
+		}
+	}
+	i := c.expr(x.Y)
+	if recv.typ().Kind == types.Invalid || i.typ().Kind == types.Invalid {
+		return invalid(x.Lbrack)
+	}
+	k, isConst := recv.(*eConst)
+	switch {
+	case recv.typ().Kind == types.Args:
+		return c.indexedArg(x, i)
+	case recv.typ().Kind == types.Array:
+		return c.arrayElem(x, recv.(*eArg), i)
+	case recv.typ().Kind == types.Dict && isConst:
+		return c.dictGet(x.Lbrack, k.v.(Dict), i, nil)
+	case recv.typ().Kind == types.Tuple, recv.typ().Kind == types.List && isConst:
+		ki, ok := i.(*eConst)
+		if !ok || ki.t.Kind != types.Int {
+			return c.bad(i.position(), "use a dict from outside of the handler: {0: a, 1: b}[i]", "the index of a %s must be a constant int in a handler", recv.typ().Kind.Noun())
+		}
+		return c.elem(x.Lbrack, recv, word(ki.v))
+	}
+	return c.bad(x.Lbrack, "", "a %s cannot be indexed in a handler", recv.typ())
+}
+
+func (c *checker) elem(pos syntax.Position, recv expr, i int64) expr {
+	if k, ok := recv.(*eConst); ok {
+		var list []any
+		switch v := k.v.(type) {
+		case Tuple:
+			list = v
+		case List:
+			list = v
+		}
+		if i < 0 {
+			i += int64(len(list))
+		}
+		if i < 0 || i >= int64(len(list)) {
+			return c.bad(pos, "", "index out of range: the %s has %d elements", recv.typ().Kind.Noun(), len(list))
+		}
+		return c.constant(list[i], pos, "the element")
+	}
+	n := int64(len(recv.typ().Elems))
+	if i < 0 {
+		i += n
+	}
+	if i < 0 || i >= n {
+		return c.bad(pos, "", "index out of range: the tuple has %d elements", n)
+	}
+	return &eElem{node{recv.typ().Elems[i], pos}, recv, int(i)}
+}
+
+// dictGet looks up in a captured dict.
+func (c *checker) dictGet(pos syntax.Position, d Dict, x, def expr) expr {
+	t := types.TInvalid
+	for _, v := range d.Vals {
+		vt := constType(v)
+		if vt == nil || !vt.Storable() {
+			return c.bad(pos, "", "the dict holds a value that does not fit a handler: %s", constText(v))
+		}
+		j := types.Join(t, vt)
+		if j == nil {
+			return c.bad(pos, "", "the dict holds values of several types: %s and %s", t, vt)
+		}
+		t = j
+	}
+	if !c.searchable(pos, x, d.Keys) {
+		return invalid(pos)
+	}
+	if def != nil {
+		j := types.Join(t, def.typ())
+		if j == nil {
+			return c.bad(def.position(), "", "the default is a %s, the values of the dict are of type %s", def.typ(), t)
+		}
+		t = j
+		def = c.convert(def, t)
+	}
+	if t.Kind == types.Invalid {
+		return c.bad(pos, "", "the dict is empty")
+	}
+	return &eDict{node{t, pos}, x, d, def}
+}
+
+// maxSearch bounds captured collections that a handler searches: each element is a comparison in the program.
+const maxSearch = 4096
+
+// searchable checks that x can be compared with each of the constants.
+func (c *checker) searchable(pos syntax.Position, x expr, list []any) bool {
+	if x.typ().Kind == types.Invalid {
+		return false
+	}
+	if len(list) > maxSearch {
+		c.errorf(pos, "fill a table() from the script and use `in` on that", "%d elements are too many to search in a handler (at most %d)", len(list), maxSearch)
+		return false
+	}
+	for _, v := range list {
+		t := constType(v)
+		if t == nil {
+			continue // larger than 64 bits: equal to nothing
+		}
+		if !comparable(x.typ(), t) {
+			c.errorf(pos, "", "a %s is never equal to a %s: %s", x.typ(), t, constText(v))
+			return false
+		}
+	}
+	return true
+}
+
+// in is x in y, x not in y.
+func (c *checker) in(e *syntax.BinaryExpr) expr {
+	x, y := c.expr(e.X), c.expr(e.Y)
+	not := e.Op == syntax.NOT_IN
+	if x.typ().Kind == types.Invalid || y.typ().Kind == types.Invalid {
+		return invalid(e.OpPos)
+	}
+	if st, ok := y.(*eStatic); ok {
+		if m, ok := st.ent.(*Map); ok {
+			if m.Agg != nil {
+				return c.bad(e.OpPos, "keep what the handler reads in a table()", "a handler cannot read %s %q, only add to it", m.Kind(), m.Name)
+			}
+			r := c.callMethod(e.OpPos, y, m, methodIn, []expr{x})
+			if not {
+				return &eNot{node{types.TBool, e.OpPos}, r}
+			}
+			return r
+		}
+	}
+	var list []any
+	k, ok := y.(*eConst)
+	if ok {
+		switch v := k.v.(type) {
+		case Tuple:
+			list = v
+		case List:
+			list = v
+		case Set:
+			list = v
+		case Dict:
+			list = v.Keys
+		default:
+			ok = false
+		}
+	}
+	switch {
+	case ok:
+	case y.typ().Kind == types.Tuple:
+		return c.inTuple(e.OpPos, x, y, not)
+	case y.typ().Kind == types.Str:
+		return c.bad(e.OpPos, "", "searching in a string is not supported in a handler yet")
+	default:
+		return c.bad(e.OpPos, "use a list, tuple, dict or table() from outside of the handler", "a handler cannot search in a %s", y.typ())
+	}
+	if !c.searchable(e.OpPos, x, list) {
+		return invalid(e.OpPos)
+	}
+	return &eIn{node{types.TBool, e.OpPos}, x, list, not}
+}
+
+// inTuple compares x with each element of a tuple made in the handler.
+func (c *checker) inTuple(pos syntax.Position, x, y expr, not bool) expr {
+	var r expr = boolConst(false, pos)
+	for i := range y.typ().Elems {
+		eq := c.compare(pos, syntax.EQL, x, c.elem(pos, y, int64(i)))
+		if eq.typ().Kind == types.Invalid {
+			return eq
+		}
+		if k, ok := r.(*eConst); ok && !k.v.(bool) {
+			r = eq
+		} else {
+			r = &eLogic{node{types.TBool, pos}, syntax.OR, r, eq}
+		}
+	}
+	if not {
+		return &eNot{node{types.TBool, pos}, r}
+	}
+	return r
+}
+
+// constText is a constant as Starlark writes it, cut short.
+func constText(v any) string {
+	s := constRepr(v)
+	if len(s) > 60 {
+		s = s[:57] + "..."
+	}
+	return s
+}
+
+func constRepr(v any) string {
+	seq := func(open string, list []any, end string) string {
+		s := open
+		for i, e := range list {
+			if i > 0 {
+				s += ", "
+			}
+			s += constRepr(e)
+			if len(s) > 80 {
+				break
+			}
+		}
+		return s + end
+	}
+	switch v := v.(type) {
+	case nil:
+		return "None"
+	case bool:
+		if v {
+			return "True"
+		}
+		return "False"
+	case string:
+		return syntax.Quote(v, false)
+	case Tuple:
+		if len(v) == 1 {
+			return seq("(", v, ",)")
+		}
+		return seq("(", v, ")")
+	case List:
+		return seq("[", v, "]")
+	case Set:
+		return seq("set([", v, "])")
+	case Dict:
+		s := "{"
+		for i := range v.Keys {
+			if i > 0 {
+				s += ", "
+			}
+			s += constRepr(v.Keys[i]) + ": " + constRepr(v.Vals[i])
+			if len(s) > 80 {
+				break
+			}
+		}
+		return s + "}"
+	}
+	return fmt.Sprint(v)
+}

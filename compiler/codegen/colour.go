@@ -1,0 +1,334 @@
+package codegen
+
+import (
+	"fmt"
+	"math"
+	"sort"
+)
+
+// Registers are given as in Chaitin and Briggs: build the graph of registers that hold values at the same time,
+// merge the two ends of a copy where that cannot make the graph harder to colour, colour it with ten colours,
+// and where that is not possible keep the cheapest value on the stack and start again. Machine registers are
+// nodes that have their colour already; a call writes R0 to R5, so what lives across it ends up in R6 to R9.
+
+// maxRounds bounds the rounds of spilling; each takes at least one register out of the graph.
+const maxRounds = 64
+
+// allocate replaces virtual registers by machine registers.
+func allocate(f *function) error {
+	temps := map[reg]bool{} // made by spilling: live for an instruction or two, never to be spilled again
+	for round := 0; round < maxRounds; round++ {
+		liveness(f)
+		g := buildGraph(f, temps)
+		g.coalesce()
+		spilled := g.colour()
+		if len(spilled) == 0 {
+			g.rewrite()
+			return nil
+		}
+		spill(f, spilled, temps)
+	}
+	return fmt.Errorf("codegen: %s does not fit in the registers after %d rounds of spilling", f.name, maxRounds)
+}
+
+type edge struct{ a, b reg }
+
+type graph struct {
+	f     *function
+	edges map[edge]bool
+	adj   [][]reg
+	deg   []int
+	cost  []float64 // of keeping the register on the stack
+	moves []move
+	alias []reg // the node that this one was merged into
+	col   []reg
+}
+
+type move struct {
+	dst, src reg
+	weight   float64
+}
+
+func buildGraph(f *function, temps map[reg]bool) *graph {
+	n := f.nregs
+	g := &graph{f: f, edges: map[edge]bool{}, adj: make([][]reg, n), deg: make([]int, n), cost: make([]float64, n), alias: make([]reg, n), col: make([]reg, n)}
+	for r := range g.alias {
+		g.alias[r] = reg(r)
+		g.col[r] = none
+		if reg(r) < colours {
+			g.col[r] = reg(r)
+		}
+	}
+	for a := r0; a < colours; a++ {
+		for b := r0; b < a; b++ {
+			g.connect(a, b)
+		}
+	}
+	for _, b := range f.blocks {
+		w := math.Pow(10, float64(min(b.loop, 6)))
+		if b.cold {
+			w /= 100
+		}
+		backward(b, func(i *inst, live bitset) {
+			i.defs(func(d reg) {
+				live.each(func(r reg) {
+					if r != d && r != rfp && !(i.isMove() && r == i.a) {
+						g.connect(d, r)
+					}
+				})
+				// registers that one instruction writes are all distinct
+				i.defs(func(e reg) {
+					if e != d {
+						g.connect(d, e)
+					}
+				})
+				g.cost[d] += w
+			})
+			i.uses(func(r reg) { g.cost[r] += w })
+			if i.isMove() && i.a != rfp {
+				g.moves = append(g.moves, move{i.dst, i.a, w})
+			}
+		})
+	}
+	for r := range temps {
+		g.cost[r] = math.Inf(1)
+	}
+	return g
+}
+
+func (g *graph) connect(a, b reg) {
+	if a == b {
+		return
+	}
+	if a > b {
+		a, b = b, a
+	}
+	if g.edges[edge{a, b}] {
+		return
+	}
+	g.edges[edge{a, b}] = true
+	g.adj[a] = append(g.adj[a], b)
+	g.adj[b] = append(g.adj[b], a)
+	g.deg[a]++
+	g.deg[b]++
+}
+
+func (g *graph) interfere(a, b reg) bool {
+	if a > b {
+		a, b = b, a
+	}
+	return g.edges[edge{a, b}]
+}
+
+func (g *graph) find(r reg) reg {
+	for g.alias[r] != r {
+		r = g.alias[r]
+	}
+	return r
+}
+
+// coalesce merges the ends of copies, the most frequent first, where the merged node stays easy to colour.
+func (g *graph) coalesce() {
+	sort.SliceStable(g.moves, func(i, j int) bool { return g.moves[i].weight > g.moves[j].weight })
+	for again := true; again; {
+		again = false
+		for _, m := range g.moves {
+			a, b := g.find(m.dst), g.find(m.src)
+			if b < virtual {
+				a, b = b, a
+			}
+			if a == b || b < virtual || g.interfere(a, b) {
+				continue
+			}
+			if a < virtual && !g.george(a, b) || a >= virtual && !g.briggs(a, b) {
+				continue
+			}
+			g.merge(a, b)
+			again = true
+		}
+	}
+}
+
+func (g *graph) neighbours(r reg) []reg {
+	out := g.adj[r][:0:0]
+	for _, n := range g.adj[r] {
+		if g.alias[n] == n {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// george: merging b into machine register a is safe where each neighbour of b is easy or is a's neighbour too.
+func (g *graph) george(a, b reg) bool {
+	for _, n := range g.neighbours(b) {
+		if n >= virtual && len(g.neighbours(n)) >= colours && !g.interfere(n, a) {
+			return false
+		}
+	}
+	return true
+}
+
+// briggs: merging is safe where the result has fewer than ten neighbours that are hard to colour.
+func (g *graph) briggs(a, b reg) bool {
+	hard := map[reg]bool{}
+	for _, r := range []reg{a, b} {
+		for _, n := range g.neighbours(r) {
+			if n < virtual || len(g.neighbours(n)) >= colours {
+				hard[n] = true
+			}
+		}
+	}
+	return len(hard) < colours
+}
+
+func (g *graph) merge(a, b reg) {
+	g.alias[b] = a
+	g.cost[a] += g.cost[b]
+	for _, n := range g.adj[b] {
+		if g.alias[n] == n {
+			g.connect(a, n)
+		}
+	}
+}
+
+// colour gives each node a register, or tells which to keep on the stack.
+func (g *graph) colour() []reg {
+	var work []reg
+	deg := make([]int, len(g.adj))
+	for r := virtual; int(r) < len(g.adj); r++ {
+		if g.alias[r] == r && (len(g.adj[r]) > 0 || g.cost[r] > 0) {
+			work = append(work, r)
+			deg[r] = len(g.neighbours(r))
+		}
+	}
+	removed := make([]bool, len(g.adj))
+	var stack []reg
+	for len(work) > 0 {
+		best := -1
+		for i, r := range work {
+			if deg[r] < colours {
+				best = i
+				break
+			}
+			if best < 0 || g.cost[r]/float64(deg[r]) < g.cost[work[best]]/float64(deg[work[best]]) {
+				best = i
+			}
+		}
+		r := work[best]
+		work = append(work[:best], work[best+1:]...)
+		removed[r] = true
+		stack = append(stack, r)
+		for _, n := range g.neighbours(r) {
+			deg[n]--
+		}
+	}
+	hints := g.hints()
+	var spilled []reg
+	for k := len(stack) - 1; k >= 0; k-- {
+		r := stack[k]
+		var taken [colours]bool
+		for _, n := range g.neighbours(r) {
+			if c := g.col[n]; c != none {
+				taken[c] = true
+			}
+		}
+		if c := pick(taken, hints[r], g); c != none {
+			g.col[r] = c
+		} else {
+			spilled = append(spilled, r)
+		}
+	}
+	return spilled
+}
+
+// hints lists for each node those at the other end of copies that could not be merged.
+func (g *graph) hints() map[reg][]reg {
+	h := map[reg][]reg{}
+	for _, m := range g.moves {
+		a, b := g.find(m.dst), g.find(m.src)
+		if a != b {
+			h[a] = append(h[a], b)
+			h[b] = append(h[b], a)
+		}
+	}
+	return h
+}
+
+// order in which free registers are given: those lost in calls first
+var order = [colours]reg{1, 2, 3, 4, 5, 0, 6, 7, 8, 9}
+
+func pick(taken [colours]bool, hints []reg, g *graph) reg {
+	for _, h := range hints {
+		if c := g.col[h]; c != none && !taken[c] {
+			return c
+		}
+	}
+	for _, c := range order {
+		if !taken[c] {
+			return c
+		}
+	}
+	return none
+}
+
+// rewrite puts machine registers in place of virtual ones, and drops copies of a register to itself.
+func (g *graph) rewrite() {
+	get := func(r reg) reg {
+		if r == none || r < virtual {
+			return r
+		}
+		return g.col[g.find(r)]
+	}
+	for _, b := range g.f.blocks {
+		out := b.insts[:0]
+		for _, i := range b.insts {
+			i.dst, i.a, i.b = get(i.dst), get(i.a), get(i.b)
+			if i.isMove() && i.dst == i.a {
+				continue
+			}
+			out = append(out, i)
+		}
+		b.insts = out
+	}
+}
+
+// spill keeps registers on the stack: each gets eight bytes, and each instruction that uses it a short-lived
+// register that is loaded before and stored behind.
+func spill(f *function, regs []reg, temps map[reg]bool) {
+	for _, r := range regs {
+		slot := f.spills
+		f.spills++
+		spillOne(f, r, slot, temps)
+	}
+}
+
+func spillOne(f *function, r reg, slot int, temps map[reg]bool) {
+	for _, b := range f.blocks {
+		var out []inst
+		for _, i := range b.insts {
+			used, defined := false, false
+			i.uses(func(x reg) { used = used || x == r })
+			i.defs(func(x reg) { defined = defined || x == r })
+			if !used && !defined {
+				out = append(out, i)
+				continue
+			}
+			t := f.newReg()
+			temps[t] = true
+			for _, p := range []*reg{&i.dst, &i.a, &i.b} {
+				if *p == r {
+					*p = t
+				}
+			}
+			if used {
+				out = append(out, inst{op: mLoad, dst: t, a: rfp, b: none, spill: slot, size: 8, pos: i.pos})
+			}
+			out = append(out, i)
+			if defined {
+				out = append(out, inst{op: mStore, dst: none, a: rfp, b: t, spill: slot, size: 8, pos: i.pos})
+			}
+		}
+		b.insts = out
+	}
+}

@@ -1,0 +1,326 @@
+package codegen
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/cilium/ebpf/asm"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+)
+
+// StackLimit is the size of a program's frame in bytes (kernel include/linux/filter.h: MAX_BPF_STACK).
+const StackLimit = 512
+
+// A StackError tells that a function needs more than StackLimit bytes of stack.
+type StackError struct {
+	Func string
+	Need int
+}
+
+func (e *StackError) Error() string {
+	return fmt.Sprintf("%s needs %d bytes of stack; eBPF has %d", e.Func, e.Need, StackLimit)
+}
+
+// ErrTooLarge tells that a jump would not reach: offsets have 16 bits.
+var ErrTooLarge = errors.New("the program is too large: a jump would have to reach over more than 32767 instructions")
+
+// Options of Generate.
+type Options struct {
+	// Source gives the text of a line, for the comments in the listing.
+	Source func(pos syntax.Position) string
+}
+
+// Generate compiles the functions, the program itself first. Labels are unique over all of them.
+func Generate(funcs []*ir.Func, opt Options) (asm.Instructions, error) {
+	var out asm.Instructions
+	for _, f := range funcs {
+		m, err := selectFunc(f)
+		if err != nil {
+			return nil, err
+		}
+		if err := allocate(m); err != nil {
+			return nil, err
+		}
+		frame, err := layFrame(m, f)
+		if err != nil {
+			return nil, err
+		}
+		e := &emitter{f: m, frame: frame, opt: opt}
+		if err := e.emit(layout(m)); err != nil {
+			return nil, err
+		}
+		e.out[0] = e.out[0].WithSymbol(f.Name)
+		out = append(out, e.out...)
+	}
+	return out, checkJumps(out)
+}
+
+// frame gives the offsets from the frame pointer.
+type frame struct {
+	slots map[*ir.Slot]int
+	spill int // offset of spill slot 0; the others below
+}
+
+func layFrame(m *function, f *ir.Func) (*frame, error) {
+	used := map[*ir.Slot]bool{}
+	for _, b := range m.blocks {
+		for _, i := range b.insts {
+			if i.slot != nil {
+				used[i.slot] = true
+			}
+		}
+	}
+	fr := &frame{slots: map[*ir.Slot]int{}, spill: -8}
+	off := -8 * m.spills
+	for _, s := range f.Slots {
+		if used[s] {
+			off -= s.Size
+			fr.slots[s] = off
+		}
+	}
+	if -off > StackLimit {
+		return nil, &StackError{f.Name, -off}
+	}
+	return fr, nil
+}
+
+// layout orders the blocks: those that run often as they come, the seldom ones behind.
+func layout(m *function) []*block {
+	var hot, cold []*block
+	seen := map[*block]bool{}
+	var visit func(b *block)
+	visit = func(b *block) {
+		for b != nil && !seen[b] {
+			seen[b] = true
+			if b.cold {
+				cold = append(cold, b)
+			} else {
+				hot = append(hot, b)
+			}
+			var next *block
+			// the else way first: it is the one that falls through
+			for k := len(b.succs) - 1; k >= 0; k-- {
+				if s := b.succs[k]; !seen[s] && next == nil && !(s.cold && !b.cold) {
+					next = s
+				}
+			}
+			for _, s := range b.succs {
+				if s != next && !s.cold {
+					defer visit(s)
+				}
+			}
+			b = next
+		}
+	}
+	visit(m.blocks[0])
+	for _, b := range m.blocks { // what is reached through seldom blocks only
+		visit(b)
+	}
+	return append(hot, cold...)
+}
+
+type emitter struct {
+	f     *function
+	frame *frame
+	opt   Options
+	out   asm.Instructions
+	pos   syntax.Position
+	label string
+	// through maps a block that comes to nothing (only a jump to the block laid behind it) to that block
+	through map[*block]*block
+}
+
+func (e *emitter) labelOf(b *block) string {
+	for e.through[b] != nil {
+		b = e.through[b]
+	}
+	return fmt.Sprintf("%s.%d", e.f.name, b.id)
+}
+
+func (e *emitter) emit(order []*block) error {
+	e.through = map[*block]*block{}
+	for k, b := range order[:len(order)-1] {
+		if k > 0 && len(b.insts) == 1 && b.insts[0].op == mJump && b.insts[0].target == order[k+1] {
+			e.through[b] = order[k+1]
+		}
+	}
+	targets := map[string]bool{}
+	for _, b := range order {
+		for _, i := range b.insts {
+			if i.target != nil {
+				targets[e.labelOf(i.target)] = true
+			}
+		}
+	}
+	for k, b := range order {
+		var next *block
+		if k+1 < len(order) {
+			next = order[k+1]
+		}
+		if l := e.labelOf(b); targets[l] && k > 0 && e.through[b] == nil {
+			e.label = l
+		}
+		insts := b.insts
+		if n := len(insts); n >= 2 && insts[n-2].op == mJcc && insts[n-2].target == next {
+			// the way of the condition comes next: jump on its contrary
+			insts[n-2].cond, insts[n-2].target, insts[n-1].target = insts[n-2].cond.Not(), insts[n-1].target, next
+		}
+		for j := range insts {
+			if insts[j].op == mJump && insts[j].target == next && j == len(insts)-1 {
+				continue
+			}
+			if err := e.one(&insts[j]); err != nil {
+				return err
+			}
+		}
+	}
+	if e.label != "" {
+		return fmt.Errorf("codegen: label %s at the end of %s", e.label, e.f.name)
+	}
+	return nil
+}
+
+func (e *emitter) put(ins asm.Instruction, pos syntax.Position) {
+	if e.label != "" {
+		ins = ins.WithSymbol(e.label)
+		e.label = ""
+	}
+	if pos.IsValid() && pos.Line > 0 && (pos.Line != e.pos.Line || pos.Filename() != e.pos.Filename()) && e.opt.Source != nil {
+		e.pos = pos
+		ins = ins.WithSource(asm.Comment(fmt.Sprintf("%s: %s", pos, e.opt.Source(pos))))
+	}
+	e.out = append(e.out, ins)
+}
+
+func (e *emitter) offset(i *inst) (int, error) {
+	off := i.off
+	if i.a == rfp {
+		if i.slot != nil {
+			off += e.frame.slots[i.slot]
+		} else {
+			off = e.frame.spill - 8*i.spill
+		}
+	}
+	if off < math.MinInt16 || off > math.MaxInt16 {
+		return 0, fmt.Errorf("codegen: offset %d does not fit in 16 bits", off)
+	}
+	return off, nil
+}
+
+var sizes = map[int]asm.Size{1: asm.Byte, 2: asm.Half, 4: asm.Word, 8: asm.DWord}
+
+var jumps = map[ir.Cond]asm.JumpOp{ir.EQ: asm.JEq, ir.NE: asm.JNE, ir.ULT: asm.JLT, ir.ULE: asm.JLE, ir.UGT: asm.JGT, ir.UGE: asm.JGE,
+	ir.SLT: asm.JSLT, ir.SLE: asm.JSLE, ir.SGT: asm.JSGT, ir.SGE: asm.JSGE}
+
+func (e *emitter) one(i *inst) error {
+	d, a, b := asm.Register(i.dst), asm.Register(i.a), asm.Register(i.b)
+	switch i.op {
+	case mMov:
+		switch {
+		case !i.useImm:
+			e.put(asm.Mov.Reg(d, a), i.pos)
+		case fits32(i.imm):
+			e.put(asm.Mov.Imm(d, int32(i.imm)), i.pos)
+		default:
+			e.put(asm.LoadImm(d, i.imm, asm.DWord), i.pos)
+		}
+	case mALU:
+		if i.useImm {
+			e.put(i.alu.Imm(d, int32(i.imm)), i.pos)
+		} else {
+			e.put(i.alu.Reg(d, b), i.pos)
+		}
+	case mNeg:
+		e.put(asm.Neg.Imm(d, 0), i.pos)
+	case mLoad:
+		off, err := e.offset(i)
+		if err != nil {
+			return err
+		}
+		e.put(asm.LoadMem(d, a, int16(off), sizes[i.size]), i.pos)
+	case mStore:
+		off, err := e.offset(i)
+		if err != nil {
+			return err
+		}
+		if i.useImm {
+			// by hand: the library's StoreImm refuses 8 bytes
+			op := asm.StoreMemOp(sizes[i.size])
+			op = asm.OpCode(uint8(op)&^uint8(0x07) | uint8(asm.StClass))
+			e.put(asm.Instruction{OpCode: op, Dst: a, Offset: int16(off), Constant: i.imm}, i.pos)
+		} else {
+			e.put(asm.StoreMem(a, int16(off), b, sizes[i.size]), i.pos)
+		}
+	case mAtomic:
+		return e.atomic(i)
+	case mFrame:
+		e.put(asm.Mov.Reg(d, asm.RFP), i.pos)
+		e.put(asm.Add.Imm(d, int32(e.frame.slots[i.slot]+i.off)), i.pos)
+	case mMapPtr:
+		e.put(asm.LoadMapPtr(d, 0).WithReference(i.sym), i.pos)
+	case mMapVal:
+		e.put(asm.LoadMapValue(d, 0, uint32(i.off)).WithReference(i.sym), i.pos)
+	case mCall:
+		e.put(i.helper.Call(), i.pos)
+	case mCallSub:
+		e.put(asm.Call.Label(i.sym), i.pos)
+	case mJump:
+		e.put(asm.Ja.Label(e.labelOf(i.target)), i.pos)
+	case mJcc:
+		if i.useImm {
+			e.put(jumps[i.cond].Imm(a, int32(i.imm), e.labelOf(i.target)), i.pos)
+		} else {
+			e.put(jumps[i.cond].Reg(a, b, e.labelOf(i.target)), i.pos)
+		}
+	case mExit:
+		e.put(asm.Return(), i.pos)
+	}
+	return nil
+}
+
+// The operation of an atomic instruction lies in its constant. cilium/ebpf v0.22 forgets all but plain add when it
+// writes the instruction, so it is set here too.
+var atomics = map[atomicOp]struct {
+	op  asm.AtomicOp
+	imm int64
+}{atomicAdd: {asm.AddAtomic, 0}, atomicFetchAdd: {asm.FetchAdd, 0x01}, atomicCmpXchg: {asm.CmpXchg, 0xf1}}
+
+func (e *emitter) atomic(i *inst) error {
+	off, err := e.offset(i)
+	if err != nil {
+		return err
+	}
+	op := atomics[i.atomic]
+	ins := op.op.Mem(asm.Register(i.a), asm.Register(i.b), asm.DWord, int16(off))
+	ins.Constant = op.imm
+	e.put(ins, i.pos)
+	return nil
+}
+
+// checkJumps refuses a program in which a jump would not reach: the library cuts offsets to 16 bits in silence.
+func checkJumps(insns asm.Instructions) error {
+	at := map[string]asm.RawInstructionOffset{}
+	it := insns.Iterate()
+	for it.Next() {
+		if s := it.Ins.Symbol(); s != "" {
+			at[s] = it.Offset
+		}
+	}
+	it = insns.Iterate()
+	for it.Next() {
+		if it.Ins.IsFunctionReference() || it.Ins.Reference() == "" || !it.Ins.OpCode.Class().IsJump() {
+			continue
+		}
+		to, ok := at[it.Ins.Reference()]
+		if !ok {
+			return fmt.Errorf("codegen: jump to %s, which is nowhere", it.Ins.Reference())
+		}
+		if d := int64(to) - int64(it.Offset) - 1; d > math.MaxInt16 || d < math.MinInt16 {
+			return ErrTooLarge
+		}
+	}
+	return nil
+}

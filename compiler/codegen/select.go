@@ -1,0 +1,288 @@
+package codegen
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+)
+
+func trailingZeros(w uint64) int { return bits.TrailingZeros64(w) }
+
+func fits32(n int64) bool { return n >= math.MinInt32 && n <= math.MaxInt32 }
+
+// selector turns one ir.Func into a function on virtual registers.
+type selector struct {
+	f      *function
+	regs   map[*ir.Value]reg
+	blocks map[*ir.Block]*block
+	b      *block
+	used   map[*ir.Value]bool
+	pos    *ir.Value
+}
+
+var aluOf = map[ir.Op]asm.ALUOp{ir.OpAdd: asm.Add, ir.OpSub: asm.Sub, ir.OpMul: asm.Mul, ir.OpUDiv: asm.Div, ir.OpUMod: asm.Mod,
+	ir.OpAnd: asm.And, ir.OpOr: asm.Or, ir.OpXor: asm.Xor, ir.OpShl: asm.LSh, ir.OpLShr: asm.RSh, ir.OpAShr: asm.ArSh}
+
+func selectFunc(src *ir.Func) (*function, error) {
+	splitCriticalEdges(src)
+	s := &selector{f: &function{name: src.Name, nregs: int(virtual)}, regs: map[*ir.Value]reg{}, blocks: map[*ir.Block]*block{}, used: map[*ir.Value]bool{}}
+	for _, b := range src.Blocks {
+		for _, v := range append(append([]*ir.Value{}, b.Phis...), b.Values...) {
+			for _, a := range v.Args {
+				s.used[a] = true
+			}
+		}
+		if b.X != nil {
+			s.used[b.X] = true
+		}
+		if b.Y != nil {
+			s.used[b.Y] = true
+		}
+	}
+	for _, b := range src.Blocks {
+		nb := &block{id: b.ID, name: b.Name, cold: b.Cold, loop: b.Loop}
+		s.blocks[b] = nb
+		s.f.blocks = append(s.f.blocks, nb)
+	}
+	for i, b := range src.Blocks {
+		s.b = s.blocks[b]
+		if i == 0 {
+			s.params(src)
+		}
+		for _, v := range b.Values {
+			s.pos = v
+			if err := s.value(v); err != nil {
+				return nil, err
+			}
+		}
+		s.end(b)
+	}
+	return s.f, nil
+}
+
+// splitCriticalEdges gives an edge a block of its own where it leads from a block with two ways out to one with
+// phis and several ways in: the phis' copies have to stand on the edge.
+func splitCriticalEdges(f *ir.Func) {
+	for _, b := range append([]*ir.Block{}, f.Blocks...) {
+		if b.Kind != ir.TermIf {
+			continue
+		}
+		for i, s := range b.Succs {
+			if len(s.Phis) == 0 || len(s.Preds) < 2 {
+				continue
+			}
+			e := f.NewBlock("edge")
+			e.Cold, e.Loop, e.Pos = b.Cold || s.Cold, s.Loop, b.Pos
+			e.Kind, e.Succs, e.Preds = ir.TermJump, []*ir.Block{s}, []*ir.Block{b}
+			n := i // which of the entries of b among s's predecessors stands for this edge
+			if b.Succs[0] != s {
+				n = 0
+			}
+			for j, p := range s.Preds {
+				if p == b {
+					if n == 0 || i == 1 {
+						s.Preds[j] = e
+						break
+					}
+					n--
+				}
+			}
+			b.Succs[i] = e
+		}
+	}
+}
+
+// params copies what the calling convention leaves in R1 to R5.
+func (s *selector) params(f *ir.Func) {
+	for _, b := range f.Blocks {
+		for _, v := range b.Values {
+			if v.Op == ir.OpCtx && s.used[v] {
+				if _, ok := s.regs[v]; !ok {
+					s.emit(inst{op: mMov, dst: s.def(v), a: r1 + reg(v.Imm), b: none})
+				}
+			}
+		}
+	}
+}
+
+func (s *selector) emit(i inst) {
+	if s.pos != nil {
+		i.pos = s.pos.Pos
+	}
+	s.b.insts = append(s.b.insts, i)
+}
+
+// def gives v its register.
+func (s *selector) def(v *ir.Value) reg {
+	r, ok := s.regs[v]
+	if !ok {
+		r = s.f.newReg()
+		s.regs[v] = r
+	}
+	return r
+}
+
+// into puts v into register d. Constants and addresses are made where they are used: they cost one or two
+// instructions, a register held for them costs more.
+func (s *selector) into(d reg, v *ir.Value) {
+	switch v.Op {
+	case ir.OpConst:
+		s.emit(inst{op: mMov, dst: d, a: none, b: none, useImm: true, imm: v.Imm})
+	case ir.OpSlotAddr:
+		s.emit(inst{op: mFrame, dst: d, a: none, b: none, slot: v.Slot, off: v.Off})
+	case ir.OpMapPtr:
+		s.emit(inst{op: mMapPtr, dst: d, a: none, b: none, sym: v.Sym})
+	case ir.OpMapValue:
+		s.emit(inst{op: mMapVal, dst: d, a: none, b: none, sym: v.Sym, off: v.Off})
+	default:
+		s.emit(inst{op: mMov, dst: d, a: s.def(v), b: none})
+	}
+}
+
+// operand gives a register that holds v.
+func (s *selector) operand(v *ir.Value) reg {
+	switch v.Op {
+	case ir.OpConst, ir.OpSlotAddr, ir.OpMapPtr, ir.OpMapValue:
+		d := s.f.newReg()
+		s.into(d, v)
+		return d
+	}
+	return s.def(v)
+}
+
+// base gives register, slot and offset to address memory at v + off.
+func (s *selector) base(v *ir.Value, off int) (reg, *ir.Slot, int) {
+	if v.Op == ir.OpSlotAddr {
+		return rfp, v.Slot, v.Off + off
+	}
+	return s.operand(v), nil, off
+}
+
+func (s *selector) value(v *ir.Value) error {
+	switch v.Op {
+	case ir.OpConst, ir.OpSlotAddr, ir.OpMapPtr, ir.OpMapValue, ir.OpCtx:
+		// where they are used
+	case ir.OpNeg:
+		d := s.def(v)
+		s.into(d, v.Args[0])
+		s.emit(inst{op: mNeg, dst: d, a: none, b: none})
+	case ir.OpLoad:
+		a, slot, off := s.base(v.Args[0], v.Off)
+		d := s.def(v)
+		s.emit(inst{op: mLoad, dst: d, a: a, b: none, slot: slot, off: off, size: v.Size})
+		if v.Signed && v.Size < 8 {
+			n := int64(64 - 8*v.Size)
+			s.emit(inst{op: mALU, alu: asm.LSh, dst: d, a: none, b: none, useImm: true, imm: n})
+			s.emit(inst{op: mALU, alu: asm.ArSh, dst: d, a: none, b: none, useImm: true, imm: n})
+		}
+	case ir.OpStore:
+		a, slot, off := s.base(v.Args[0], v.Off)
+		i := inst{op: mStore, a: a, b: none, dst: none, slot: slot, off: off, size: v.Size}
+		if n, ok := v.Args[1].IsConst(); ok && (fits32(n) || v.Size <= 4) {
+			i.useImm, i.imm = true, int64(int32(n))
+		} else {
+			i.b = s.operand(v.Args[1])
+		}
+		s.emit(i)
+	case ir.OpAtomicAdd:
+		a, slot, off := s.base(v.Args[0], v.Off)
+		s.emit(inst{op: mAtomic, atomic: atomicAdd, a: a, b: s.operand(v.Args[1]), dst: none, slot: slot, off: off, size: 8})
+	case ir.OpFetchAdd:
+		a, slot, off := s.base(v.Args[0], v.Off)
+		d := s.def(v)
+		s.into(d, v.Args[1])
+		s.emit(inst{op: mAtomic, atomic: atomicFetchAdd, a: a, b: d, dst: none, slot: slot, off: off, size: 8})
+	case ir.OpCmpXchg:
+		a, slot, off := s.base(v.Args[0], v.Off)
+		n := s.operand(v.Args[2])
+		s.into(r0, v.Args[1])
+		s.emit(inst{op: mAtomic, atomic: atomicCmpXchg, a: a, b: n, dst: none, slot: slot, off: off, size: 8})
+		s.emit(inst{op: mMov, dst: s.def(v), a: r0, b: none})
+	case ir.OpCall, ir.OpCallSub:
+		s.call(v)
+	default:
+		alu, ok := aluOf[v.Op]
+		if !ok {
+			return fmt.Errorf("codegen: no instruction for %s", v.Op)
+		}
+		x, y := v.Args[0], v.Args[1]
+		d := s.def(v)
+		i := inst{op: mALU, alu: alu, dst: d, a: none, b: none}
+		if n, ok := y.IsConst(); ok && fits32(n) {
+			i.useImm, i.imm = true, n
+		} else {
+			i.b = s.operand(y)
+		}
+		s.into(d, x)
+		s.emit(i)
+	}
+	return nil
+}
+
+func (s *selector) call(v *ir.Value) {
+	// values first: what is made for a later argument must not disturb an earlier one's register
+	for n, a := range v.Args {
+		s.into(r1+reg(n), a)
+	}
+	i := inst{op: mCall, dst: none, a: none, b: none, helper: v.Helper, nargs: len(v.Args)}
+	if v.Op == ir.OpCallSub {
+		i.op, i.sym = mCallSub, v.Sym
+	}
+	s.emit(i)
+	if s.used[v] {
+		s.emit(inst{op: mMov, dst: s.def(v), a: r0, b: none})
+	}
+}
+
+// end emits the copies for the successor's phis, and the jump.
+func (s *selector) end(b *ir.Block) {
+	switch b.Kind {
+	case ir.TermJump:
+		s.phiCopies(b, b.Succs[0])
+		s.emit(inst{op: mJump, dst: none, a: none, b: none, target: s.blocks[b.Succs[0]]})
+		s.b.succs = []*block{s.blocks[b.Succs[0]]}
+	case ir.TermIf:
+		i := inst{op: mJcc, dst: none, b: none, cond: b.Cond, target: s.blocks[b.Succs[0]]}
+		i.a = s.operand(b.X)
+		if n, ok := b.Y.IsConst(); ok && fits32(n) {
+			i.useImm, i.imm = true, n
+		} else {
+			i.b = s.operand(b.Y)
+		}
+		i.pos = b.Pos
+		s.b.insts = append(s.b.insts, i)
+		s.emit(inst{op: mJump, dst: none, a: none, b: none, target: s.blocks[b.Succs[1]]})
+		s.b.succs = []*block{s.blocks[b.Succs[0]], s.blocks[b.Succs[1]]}
+	case ir.TermRet:
+		s.into(r0, b.X)
+		s.emit(inst{op: mExit, dst: none, a: none, b: none})
+	}
+}
+
+// phiCopies moves the values of t's phis that belong to the edge from b. They all change at once, so each goes
+// through a register of its own; where that is not needed, colouring gives both the same one.
+func (s *selector) phiCopies(b, t *ir.Block) {
+	if len(t.Phis) == 0 {
+		return
+	}
+	n := 0
+	for t.Preds[n] != b {
+		n++
+	}
+	tmp := make([]reg, len(t.Phis))
+	for i, phi := range t.Phis {
+		if len(t.Phis) == 1 {
+			s.into(s.def(phi), phi.Args[n])
+			return
+		}
+		tmp[i] = s.f.newReg()
+		s.into(tmp[i], phi.Args[n])
+	}
+	for i, phi := range t.Phis {
+		s.emit(inst{op: mMov, dst: s.def(phi), a: tmp[i], b: none})
+	}
+}

@@ -1,0 +1,154 @@
+// Package compiler turns a handler, a Starlark function as a syntax tree, into eBPF instructions. It is pure: it
+// makes no system calls, knows no Starlark values and no kernel objects, and can be tested without root. What a
+// name in the handler stands for, which fields an event has, and what the kernel can do come in with the Request; the
+// instructions, the maps they need and the table of their error sites go out with the Program.
+//
+//	syntax tree -> check (check*.go: a typed tree, all errors at once) -> lower (lower*.go: package ir)
+//	  -> ir.Optimise -> package codegen -> asm.Instructions
+//
+// The builtins and methods that a handler can call are tables: builtin.go, method.go.
+package compiler
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cilium/ebpf/asm"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/codegen"
+	"github.com/bpfrepl/bpfrepl/compiler/diag"
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// Features is what the running kernel offers to programs.
+type Features struct {
+	FetchAtomics bool // fetching atomics and compare-exchange (5.12)
+	Cookie       bool // bpf_get_attach_cookie for this kind of program
+}
+
+// A Request asks for one program.
+type Request struct {
+	Name     string // of the probe, for messages
+	Handler  *Func
+	Filter   *Func // may be nil
+	Event    *Event
+	Features Features
+	// Source gives the text of a line, or "".
+	Source func(pos syntax.Position) string
+	// Offset gives the byte offset and size of a field of a kernel structure, from BTF. It is asked only for what the
+	// handler uses: loading BTF takes tens of milliseconds.
+	Offset func(typ string, path ...string) (off, size int, err error)
+	// ProbeID gives the number that stands for a probe's name inside the kernel.
+	ProbeID func(name string) uint64
+	// Cells names the map of error cells, Ring the ring buffer of prints, Control the map of the stop flag.
+	Cells, Ring, Control string
+	// Zeros names an array of zero bytes: of Program.Zeros, if that is not 0.
+	Zeros string
+	// PrintBase is added to the index of a print site, so that the sites of all programs are told apart.
+	PrintBase int
+	// Pass, if not nil, is called with the IR after each pass ("lower" first).
+	Pass func(name string, f *ir.Func)
+}
+
+// A Site is a place in a handler where something can fail at run time. Its index is its number in the error cells.
+type Site struct {
+	Pos    syntax.Position
+	Helper string // "map_update_elem"; "" for faults of the handler itself
+	Op     string // what the handler did: "add", "t[k]", "//", "str", ...
+	Map    *Map
+	Ends   bool // the handler ends here when it happens
+	Quiet  bool // shown with --warnings=all only
+}
+
+// A PrintSite is one print, printf or stop of a handler: what the record's words mean.
+type PrintSite struct {
+	Pos    syntax.Position
+	Kind   string // "print" or "printf"
+	Format string
+	Args   []*types.Type
+}
+
+// A MapUse is a map that the program refers to (Map.Ref), and the types of key and value that it has by now.
+type MapUse struct {
+	Map      *Map
+	Key, Val *types.Type
+}
+
+// A Captured is a name from outside of the handler that became a constant.
+type Captured struct{ Name, Value string }
+
+// A Program is the result.
+type Program struct {
+	Instructions asm.Instructions
+	Sites        []Site
+	Prints       []PrintSite
+	Maps         []MapUse
+	Captured     []Captured
+	ReadsContext bool // it reads fields of the event, so it must run where they are
+	UsesRing     bool
+	UsesControl  bool
+	UsesCookie   bool
+	Zeros        int // bytes that the map Request.Zeros must have
+}
+
+// SitesPerProgram bounds the error sites of a program: 64 cells each.
+const SitesPerProgram = 4096
+
+// CellsPerSite is the number of error cells of a site: a cell is found by the site and the low six bits of the errno.
+const CellsPerSite = 64
+
+// Compile compiles a handler. The error is a diag.List that holds every fault, or, for what the checker cannot
+// foresee (too much stack, too large a program), a list with the one fault found.
+func Compile(req *Request) (*Program, error) {
+	c := newChecker(req)
+	tree := c.program()
+	if len(c.diags) > 0 {
+		return nil, c.diags.Sort()
+	}
+	lw := newLowerer(req, c)
+	funcs := lw.program(tree)
+	if len(lw.diags) > 0 {
+		return nil, lw.diags.Sort()
+	}
+	for _, f := range funcs {
+		if req.Pass != nil {
+			req.Pass("lower", f)
+		}
+		ir.Optimise(f, req.Pass)
+	}
+	insns, err := codegen.Generate(funcs, codegen.Options{Source: req.Source})
+	if err != nil {
+		return nil, limitError(req, err)
+	}
+	p := lw.prog
+	p.Instructions = insns
+	p.Maps = c.mapUses()
+	p.Captured = c.captured
+	p.ReadsContext = c.readsContext
+	return p, nil
+}
+
+// limitError words what the code generator refuses for the one who wrote the handler.
+func limitError(req *Request, err error) error {
+	d := &diag.Diagnostic{Pos: req.Handler.Pos, Line: req.Source(req.Handler.Pos)}
+	var stack *codegen.StackError
+	switch {
+	case errors.As(err, &stack):
+		d.Msg = fmt.Sprintf("the handler needs %d bytes of stack; eBPF has %d", stack.Need, codegen.StackLimit)
+		d.Hint = "use shorter strings: str(ptr, 64) reads at most 64 bytes"
+	case errors.Is(err, codegen.ErrTooLarge):
+		d.Msg = err.Error()
+		d.Hint = "make loops over captured lists shorter, or split the handler"
+	default:
+		return fmt.Errorf("bug in the compiler: %w", err)
+	}
+	return diag.List{d}
+}
+
+// Listing is the program as text, one instruction a line, with the source lines between.
+func (p *Program) Listing() string {
+	return strings.TrimRight(fmt.Sprintf("%v", p.Instructions), "\n") + "\n"
+}

@@ -1,0 +1,176 @@
+package compiler
+
+import (
+	"math/big"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/agg"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// An Entity is what a name from outside of a handler stands for.
+type Entity interface{ entity() }
+
+// A Scope finds what names stand for: the globals and free variables of a function.
+type Scope interface {
+	// Lookup gives nil for a name that has no value.
+	Lookup(id *syntax.Ident) Entity
+}
+
+// Const is a captured constant: nil (None), bool, *big.Int, string, Tuple, List, Dict or Set.
+type Const struct{ V any }
+
+// Tuple, List and Set hold constants.
+type (
+	Tuple []any
+	List  []any
+	Set   []any
+)
+
+// Dict holds constants in the order of insertion.
+type Dict struct{ Keys, Vals []any }
+
+// A Func is a Starlark function.
+type Func struct {
+	Name     string
+	Pos      syntax.Position
+	Fn       *resolve.Function
+	Defaults map[string]Entity // of parameters
+	Scope    Scope
+}
+
+// Builtin is a function that a handler may call.
+type Builtin struct{ Name string }
+
+// Opaque is a value that means nothing in a handler: a float, a probe, a module...
+type Opaque struct{ Type string }
+
+// A Map is an aggregation or a table. Key and Val are nil until its first use gives them; compiling never
+// changes them: the result says what they are to become.
+type Map struct {
+	Name      string
+	Ref       string // by which the instructions name it
+	Agg       *agg.Spec
+	LRU       bool
+	Swappable bool // reached through an outer map, so that the host can exchange it
+	Atomic    bool // runs can meet on one CPU, so adds are atomic
+	Key, Val  *types.Type
+}
+
+// Kind is how messages call it.
+func (m *Map) Kind() string {
+	if m.Agg != nil {
+		return m.Agg.Kind.String()
+	}
+	return "table"
+}
+
+func (Const) entity()   {}
+func (*Func) entity()   {}
+func (Builtin) entity() {}
+func (Opaque) entity()  {}
+func (*Map) entity()    {}
+
+// FieldKind is how a field of an event is read.
+type FieldKind uint8
+
+// The kinds of field.
+const (
+	FieldInt     FieldKind = iota // Size bytes, Signed
+	FieldBool                     // an int that is shown as True or False
+	FieldPtr                      // an address; User
+	FieldChars                    // char[Size], NUL-terminated or not
+	FieldDataLoc                  // a string elsewhere in the record: its offset in the low 16 bits, its length above
+	FieldRelLoc                   // the same, but the offset counts from the end of this field
+	FieldArray                    // Len elements of Elem bytes
+	FieldOpaque                   // cannot be read
+)
+
+// A Field is a typed argument of an event, at a fixed offset of the program's context.
+type Field struct {
+	Name   string
+	CType  string
+	Kind   FieldKind
+	Offset int
+	Size   int
+	Signed bool
+	User   bool
+	Elem   int // bytes
+	Len    int // elements
+}
+
+// An Event says what e means for one probe.
+type Event struct {
+	Probe   string // the name, when the program serves one probe
+	Cookie  bool   // the program serves several: the attach cookie tells which
+	Fields  []Field
+	Ret     *Field // e.ret; nil where there is none
+	Indexed bool   // e.args[i] is word i of the context (raw tracepoints)
+	// NoArgs says why there are no arguments, for the message.
+	NoArgs string
+}
+
+// field finds an argument by name.
+func (e *Event) field(name string) *Field {
+	for i := range e.Fields {
+		if e.Fields[i].Name == name {
+			return &e.Fields[i]
+		}
+	}
+	return nil
+}
+
+// constType gives the type of a captured constant, or nil for an int that does not fit in 64 bits.
+func constType(v any) *types.Type {
+	switch v := v.(type) {
+	case nil:
+		return types.TNone
+	case bool:
+		return types.TBool
+	case *big.Int:
+		switch {
+		case v.IsInt64():
+			return types.TInt
+		case v.IsUint64():
+			return types.TUint
+		}
+		return nil
+	case string:
+		return types.TStr(len(v))
+	case Tuple:
+		t := &types.Type{Kind: types.Tuple}
+		for _, e := range v {
+			et := constType(e)
+			if et == nil {
+				return nil
+			}
+			t.Elems = append(t.Elems, et)
+		}
+		return t
+	case List:
+		return types.TList
+	case Dict:
+		return types.TDict
+	case Set:
+		return types.TSet
+	}
+	return types.TInvalid
+}
+
+// word gives a constant's 64 bits.
+func word(v any) int64 {
+	switch v := v.(type) {
+	case bool:
+		if v {
+			return 1
+		}
+	case *big.Int:
+		if v.IsInt64() {
+			return v.Int64()
+		}
+		return int64(v.Uint64())
+	}
+	return 0
+}

@@ -1,0 +1,203 @@
+package compiler
+
+import (
+	"math/big"
+
+	"github.com/cilium/ebpf/asm"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// An eventField is a builtin field of the handler's parameter: one row, for checker, lowering and help.
+type eventField struct {
+	name  string
+	doc   string
+	t     *types.Type
+	check func(c *checker, pos syntax.Position) expr // nil: the field is there on every event, of type t
+	lower func(lw *lowerer) val
+}
+
+// eventFields is filled by init, since the functions refer to the table's users.
+var eventFields []eventField
+
+func init() {
+	pidTgid := func(lw *lowerer, high bool) val {
+		return scalar(types.TInt, lw.half(lw.pure(asm.FnGetCurrentPidTgid), high))
+	}
+	uidGid := func(lw *lowerer, high bool) val {
+		return scalar(types.TInt, lw.half(lw.pure(asm.FnGetCurrentUidGid), high))
+	}
+	eventFields = []eventField{
+		{"pid", "process id (the kernel's tgid) of the running process", types.TInt, nil, func(lw *lowerer) val { return pidTgid(lw, true) }},
+		{"tid", "thread id (the kernel's pid) of the running thread", types.TInt, nil, func(lw *lowerer) val { return pidTgid(lw, false) }},
+		{"comm", "name of the running thread, at most 15 bytes", types.TStr(15), nil, nil},
+		{"uid", "user id of the running process", types.TInt, nil, func(lw *lowerer) val { return uidGid(lw, false) }},
+		{"gid", "group id of the running process", types.TInt, nil, func(lw *lowerer) val { return uidGid(lw, true) }},
+		{"cpu", "number of the CPU that runs the handler", types.TInt, nil, func(lw *lowerer) val { return scalar(types.TInt, lw.pure(asm.FnGetSmpProcessorId)) }},
+		{"time", "time of the event: nanoseconds since boot, without suspend (as now())", types.TInt, nil, func(lw *lowerer) val { return scalar(types.TInt, lw.call(asm.FnKtimeGetNs)) }},
+		{"ppid", "process id of the parent", types.TInt, nil, func(lw *lowerer) val { return lw.ppid() }},
+		{"cgroup", "id of the cgroup (version 2) of the running process", types.TUint, nil, func(lw *lowerer) val { return scalar(types.TUint, lw.pure(asm.FnGetCurrentCgroupId)) }},
+		{"probe", "name of the probe that fired", types.TName, (*checker).probeName, func(lw *lowerer) val {
+			lw.prog.UsesCookie = true
+			return scalar(types.TName, lw.call(asm.FnGetAttachCookie, lw.b.Add(opCtx)))
+		}},
+		{"args", "arguments of the event; bpfrepl -lv lists their names and types", types.TArgs, (*checker).eventArgs, nil},
+		{"ret", "result of the function or system call, in probes of returns", types.TInt, (*checker).eventRet, nil},
+	}
+}
+
+// EventFields lists name and description of each builtin field of an event.
+func EventFields() [][2]string {
+	var out [][2]string
+	for _, f := range eventFields {
+		out = append(out, [2]string{f.name, f.doc})
+	}
+	return out
+}
+
+func (c *checker) probeName(pos syntax.Position) expr {
+	if !c.req.Event.Cookie {
+		return &eConst{node{types.TName, pos}, new(big.Int).SetUint64(c.req.ProbeID(c.req.Event.Probe))}
+	}
+	for i := range eventFields {
+		if eventFields[i].name == "probe" {
+			return &eField{node{types.TName, pos}, &eventFields[i]}
+		}
+	}
+	return invalid(pos)
+}
+
+func (c *checker) eventArgs(pos syntax.Position) expr {
+	if c.req.Event.NoArgs != "" {
+		return c.bad(pos, "", "%s", c.req.Event.NoArgs)
+	}
+	return &eStatic{node{types.TArgs, pos}, nil}
+}
+
+func (c *checker) eventRet(pos syntax.Position) expr {
+	if c.req.Event.Ret == nil {
+		return c.bad(pos, "", "%s has no result: e.ret is there in probes of returns", c.req.Name)
+	}
+	return c.arg(c.req.Event.Ret, pos)
+}
+
+// dot is x.name without a call.
+func (c *checker) dot(x *syntax.DotExpr) expr {
+	recv := c.expr(x.X)
+	name := x.Name.Name
+	switch recv.typ().Kind {
+	case types.Invalid:
+		return recv
+	case types.Event:
+		var names []string
+		for i := range eventFields {
+			f := &eventFields[i]
+			if f.name == name {
+				if f.check != nil {
+					return f.check(c, x.Name.NamePos)
+				}
+				return &eField{node{f.t, x.Name.NamePos}, f}
+			}
+			names = append(names, f.name)
+		}
+		hint := didYouMean(name, names)
+		if c.req.Event.field(name) != nil {
+			hint = "write e.args." + name
+		}
+		return c.bad(x.Name.NamePos, hint, "an event has no field %s", name)
+	case types.Args:
+		f := c.req.Event.field(name)
+		if f == nil {
+			var names []string
+			for _, g := range c.req.Event.Fields {
+				names = append(names, g.Name)
+			}
+			hint := didYouMean(name, names)
+			if hint == "" && len(names) > 0 {
+				hint = "it has " + join(names)
+			}
+			return c.bad(x.Name.NamePos, hint, "%s has no argument %s", c.req.Name, name)
+		}
+		return c.arg(f, x.Name.NamePos)
+	case types.Map:
+		m := recv.(*eStatic).ent.(*Map)
+		return c.bad(x.Name.NamePos, hostMethods[name], "%s.%s cannot be read in a handler", m.Name, name)
+	}
+	return c.bad(x.Name.NamePos, "", "a %s has no attribute %s in a handler", recv.typ(), name)
+}
+
+func join(names []string) string {
+	s := ""
+	for i, n := range names {
+		if i > 0 {
+			s += ", "
+		}
+		s += n
+	}
+	return s
+}
+
+// arg types an argument.
+func (c *checker) arg(f *Field, pos syntax.Position) expr {
+	c.readsContext = true
+	n := node{types.TInt, pos}
+	switch f.Kind {
+	case FieldInt:
+		if f.Size == 8 && !f.Signed {
+			n.t = types.TUint
+		}
+	case FieldBool:
+		n.t = types.TBool
+	case FieldPtr:
+		n.t = &types.Type{Kind: types.Ptr, User: f.User, Text: f.CType}
+	case FieldChars:
+		n.t = types.TStr(f.Size)
+	case FieldDataLoc, FieldRelLoc:
+		n.t = types.TStr(dataLocLen)
+	case FieldArray:
+		n.t = &types.Type{Kind: types.Array, Elem: types.TInt}
+		if f.Elem == 8 && !f.Signed {
+			n.t = &types.Type{Kind: types.Array, Elem: types.TUint}
+		}
+	default:
+		return c.bad(pos, "", "a handler cannot read %s: its type is %s", f.Name, f.CType)
+	}
+	return &eArg{n, f, 0}
+}
+
+// dataLocLen is how much of a string in the record's tail is read; str(e.args.name, n) reads less.
+const dataLocLen = 255
+
+// indexedArg is e.args[i].
+func (c *checker) indexedArg(x *syntax.IndexExpr, i expr) expr {
+	k, ok := i.(*eConst)
+	if !ok || k.t.Kind != types.Int {
+		return c.bad(i.position(), "", "the index of e.args must be a constant int")
+	}
+	n := word(k.v)
+	if !c.req.Event.Indexed {
+		return c.bad(x.Lbrack, "", "the arguments of %s have names: e.args.NAME", c.req.Name)
+	}
+	if n < 0 || n > 11 {
+		return c.bad(i.position(), "", "index out of range: a raw tracepoint has at most 12 arguments")
+	}
+	c.readsContext = true
+	return &eArg{node{types.TUint, x.Lbrack}, &Field{Kind: FieldInt, Offset: int(8 * n), Size: 8, CType: "u64"}, 0}
+}
+
+// arrayElem is e.args.NAME[i].
+func (c *checker) arrayElem(x *syntax.IndexExpr, a *eArg, i expr) expr {
+	k, ok := i.(*eConst)
+	if !ok || k.t.Kind != types.Int {
+		return c.bad(i.position(), "", "the index of e.args.%s must be a constant int", a.f.Name)
+	}
+	n := word(k.v)
+	if n < 0 {
+		n += int64(a.f.Len)
+	}
+	if n < 0 || n >= int64(a.f.Len) {
+		return c.bad(i.position(), "", "index out of range: e.args.%s has %d elements", a.f.Name, a.f.Len)
+	}
+	return &eArg{node{a.t.Elem, x.Lbrack}, a.f, int(n)}
+}

@@ -1,0 +1,63 @@
+package compiler
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// checkFormat holds a printf format against its arguments: as many, and of the right types. The formatting itself is
+// done on the host.
+func checkFormat(format string, args []expr) error {
+	n := 0
+	for i := 0; i < len(format); i++ {
+		if format[i] != '%' {
+			continue
+		}
+		i++
+		for i < len(format) && strings.IndexByte("-+ #0123456789.*hlzjt", format[i]) >= 0 {
+			if format[i] == '*' {
+				if err := formatArg(args, n, '*'); err != nil {
+					return err
+				}
+				n++
+			}
+			i++
+		}
+		if i >= len(format) {
+			return fmt.Errorf("the format ends in the middle of a conversion: %q", format)
+		}
+		if format[i] == '%' {
+			continue
+		}
+		if strings.IndexByte("diuxXocpsr", format[i]) < 0 {
+			if strings.IndexByte("feEgG", format[i]) >= 0 {
+				return fmt.Errorf("%%%c formats floats, and there are none in a handler", format[i])
+			}
+			return fmt.Errorf("printf has no conversion %%%c", format[i])
+		}
+		if err := formatArg(args, n, format[i]); err != nil {
+			return err
+		}
+		n++
+	}
+	if n != len(args) {
+		return fmt.Errorf("the format wants %d arguments, but there are %d", n, len(args))
+	}
+	return nil
+}
+
+func formatArg(args []expr, n int, verb byte) error {
+	if n >= len(args) {
+		return fmt.Errorf("the format wants more arguments than the %d that there are", len(args))
+	}
+	t := args[n].typ()
+	if t.Kind == types.Invalid || verb == 's' || verb == 'r' {
+		return nil
+	}
+	if !t.IsInt() && t.Kind != types.Bool && t.Kind != types.Ptr {
+		return fmt.Errorf("%%%c wants an int, but argument %d is a %s", verb, n+1, t)
+	}
+	return nil
+}

@@ -1,0 +1,309 @@
+package ir
+
+import "go.starlark.net/syntax"
+
+// A Builder makes a function block by block, and keeps variables in static single assignment form as it goes
+// (Braun et al., "Simple and Efficient Construction of SSA Form", 2013): a read looks for the last write on
+// every way to the block, and places a phi where ways meet. A block whose predecessors are not all known yet
+// (the head of a loop) gets unfinished phis until Seal.
+type Builder struct {
+	F   *Func
+	B   *Block // where values go; nil after an end: what follows cannot be reached
+	Pos syntax.Position
+
+	defs     map[*Block]map[Variable]*Value
+	sealed   map[*Block]bool
+	order    []pending           // the unfinished phis, in the order they were made
+	users    map[*Value][]*Value // phis that use a phi
+	replaced map[*Value]*Value
+	cold     bool
+	loop     int
+}
+
+// pending is a phi in a block that is not sealed yet.
+type pending struct {
+	blk *Block
+	x   Variable
+	phi *Value
+}
+
+// A Variable is anything that names a word that is written more than once.
+type Variable any
+
+// NewBuilder starts a function with an entry block.
+func NewBuilder(name string) *Builder {
+	b := &Builder{F: &Func{Name: name}, defs: map[*Block]map[Variable]*Value{}, sealed: map[*Block]bool{},
+		users: map[*Value][]*Value{}, replaced: map[*Value]*Value{}}
+	b.Start(b.Block("entry"))
+	b.Seal(b.B)
+	return b
+}
+
+// Block makes a block, unsealed, that nothing jumps to yet.
+func (b *Builder) Block(name string) *Block {
+	blk := b.F.NewBlock(name)
+	blk.Loop, blk.Cold, blk.Pos = b.loop, b.cold, b.Pos
+	return blk
+}
+
+// Start puts what follows into blk.
+func (b *Builder) Start(blk *Block) { b.B = blk }
+
+// Continue seals blk and puts what follows into it; where nothing jumps to blk, what follows cannot be reached.
+func (b *Builder) Continue(blk *Block) {
+	b.Seal(blk)
+	if len(blk.Preds) == 0 && blk != b.F.Blocks[0] {
+		b.drop(blk)
+		b.B = nil
+		return
+	}
+	b.B = blk
+}
+
+func (b *Builder) drop(blk *Block) {
+	for i, x := range b.F.Blocks {
+		if x == blk {
+			b.F.Blocks = append(b.F.Blocks[:i], b.F.Blocks[i+1:]...)
+			return
+		}
+	}
+}
+
+// InLoop runs fn with new blocks marked as part of one more loop.
+func (b *Builder) InLoop(fn func()) { b.loop++; fn(); b.loop-- }
+
+// InCold runs fn with new blocks marked as seldom run.
+func (b *Builder) InCold(fn func()) {
+	old := b.cold
+	b.cold = true
+	fn()
+	b.cold = old
+}
+
+// Dead tells that what follows cannot be reached.
+func (b *Builder) Dead() bool { return b.B == nil }
+
+// Jump ends the block with a jump to t.
+func (b *Builder) Jump(t *Block) {
+	if b.B != nil {
+		b.B.Jump(t)
+		b.B = nil
+	}
+}
+
+// If ends the block with a conditional jump.
+func (b *Builder) If(c Cond, x, y *Value, t, e *Block) {
+	if b.B == nil {
+		return
+	}
+	b.B.Pos = b.Pos
+	b.B.If(c, x, y, t, e)
+	b.B = nil
+}
+
+// Ret ends the block and the run.
+func (b *Builder) Ret(x *Value) {
+	if b.B != nil {
+		b.B.Ret(x)
+		b.B = nil
+	}
+}
+
+// Add makes a value at the end of the block.
+func (b *Builder) Add(op Op, args ...*Value) *Value {
+	v := b.F.NewValue(op, args...)
+	v.Pos = b.Pos
+	if b.B != nil {
+		v.Block = b.B
+		b.B.Values = append(b.B.Values, v)
+	}
+	return v
+}
+
+// Const makes a constant. Constants are in no block: they cost nothing until used.
+func (b *Builder) Const(n int64) *Value {
+	v := b.F.NewValue(OpConst)
+	v.Imm = n
+	return v
+}
+
+// Load reads size bytes at p+off.
+func (b *Builder) Load(p *Value, off, size int, signed bool) *Value {
+	v := b.Add(OpLoad, p)
+	v.Off, v.Size, v.Signed = off, size, signed
+	return v
+}
+
+// Store writes the low size bytes of x to p+off.
+func (b *Builder) Store(p *Value, off, size int, x *Value) {
+	v := b.Add(OpStore, p, x)
+	v.Off, v.Size = off, size
+}
+
+// SlotAddr is the address of a slot's byte.
+func (b *Builder) SlotAddr(s *Slot, off int) *Value {
+	v := b.Add(OpSlotAddr)
+	v.Slot, v.Off = s, off
+	return v
+}
+
+// MapPtr is the map named sym.
+func (b *Builder) MapPtr(sym string) *Value {
+	v := b.Add(OpMapPtr)
+	v.Sym = sym
+	return v
+}
+
+// MapValue is the address of byte off of the first element of the array map named sym.
+func (b *Builder) MapValue(sym string, off int) *Value {
+	v := b.Add(OpMapValue)
+	v.Sym, v.Off = sym, off
+	return v
+}
+
+// Write gives a variable a new value.
+func (b *Builder) Write(x Variable, v *Value) {
+	if b.B != nil {
+		b.writeIn(b.B, x, v)
+	}
+}
+
+func (b *Builder) writeIn(blk *Block, x Variable, v *Value) {
+	m := b.defs[blk]
+	if m == nil {
+		m = map[Variable]*Value{}
+		b.defs[blk] = m
+	}
+	m[x] = v
+}
+
+// Read gives a variable's value. A variable that was never written on some way there reads as 0 on that way:
+// the checker refuses handlers in which that could be seen.
+func (b *Builder) Read(x Variable) *Value {
+	if b.B == nil {
+		return b.Const(0)
+	}
+	return b.readIn(b.B, x)
+}
+
+func (b *Builder) readIn(blk *Block, x Variable) *Value {
+	if v, ok := b.defs[blk][x]; ok {
+		return b.current(v)
+	}
+	var v *Value
+	switch {
+	case !b.sealed[blk]:
+		v = b.newPhi(blk)
+		b.order = append(b.order, pending{blk, x, v})
+	case len(blk.Preds) == 0:
+		v = b.Const(0)
+	case len(blk.Preds) == 1:
+		v = b.readIn(blk.Preds[0], x)
+	default:
+		v = b.newPhi(blk)
+		b.writeIn(blk, x, v)
+		v = b.fillPhi(v, x)
+	}
+	b.writeIn(blk, x, v)
+	return v
+}
+
+func (b *Builder) newPhi(blk *Block) *Value {
+	v := b.F.NewValue(OpPhi)
+	v.Block, v.Pos = blk, b.Pos
+	blk.Phis = append(blk.Phis, v)
+	return v
+}
+
+func (b *Builder) fillPhi(phi *Value, x Variable) *Value {
+	for _, p := range phi.Block.Preds {
+		a := b.readIn(p, x)
+		phi.Args = append(phi.Args, a)
+		if a.Op == OpPhi {
+			b.users[a] = append(b.users[a], phi)
+		}
+	}
+	return b.simplify(phi)
+}
+
+// simplify removes a phi that is the same value on every way.
+func (b *Builder) simplify(phi *Value) *Value {
+	var same *Value
+	for _, a := range phi.Args {
+		a = b.current(a)
+		if a == phi || same != nil && (a == same || a.Op == OpConst && same.Op == OpConst && a.Imm == same.Imm) {
+			continue
+		}
+		if same != nil {
+			return phi
+		}
+		same = a
+	}
+	if same == nil {
+		same = b.Const(0)
+	}
+	b.replaced[phi] = same
+	phis := phi.Block.Phis
+	for i, p := range phis {
+		if p == phi {
+			phi.Block.Phis = append(phis[:i:i], phis[i+1:]...)
+			break
+		}
+	}
+	if same.Op == OpPhi {
+		b.users[same] = append(b.users[same], b.users[phi]...)
+	}
+	for _, u := range b.users[phi] {
+		if _, gone := b.replaced[u]; !gone && u != phi && len(u.Args) == len(u.Block.Preds) {
+			b.simplify(u)
+		}
+	}
+	return b.current(same)
+}
+
+func (b *Builder) current(v *Value) *Value {
+	for {
+		w, ok := b.replaced[v]
+		if !ok {
+			return v
+		}
+		v = w
+	}
+}
+
+// Seal says that all predecessors of blk are known.
+func (b *Builder) Seal(blk *Block) {
+	if b.sealed[blk] {
+		return
+	}
+	b.sealed[blk] = true
+	for _, p := range b.order {
+		if p.blk == blk {
+			b.fillPhi(p.phi, p.x)
+		}
+	}
+}
+
+// Finish replaces what simplify removed and gives the function.
+func (b *Builder) Finish() *Func {
+	for _, blk := range b.F.Blocks {
+		for _, v := range blk.Phis {
+			for i, a := range v.Args {
+				v.Args[i] = b.current(a)
+			}
+		}
+		for _, v := range blk.Values {
+			for i, a := range v.Args {
+				v.Args[i] = b.current(a)
+			}
+		}
+		if blk.X != nil {
+			blk.X = b.current(blk.X)
+		}
+		if blk.Y != nil {
+			blk.Y = b.current(blk.Y)
+		}
+	}
+	RemoveUnreachable(b.F)
+	return b.F
+}

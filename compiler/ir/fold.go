@@ -1,0 +1,207 @@
+package ir
+
+// Fold computes what is constant: arithmetic on constants, operations that change nothing, phis of one value, and
+// jumps whose outcome is known. It repeats until nothing changes.
+func Fold(f *Func) {
+	for {
+		m := map[*Value]*Value{}
+		for _, b := range f.Blocks {
+			for _, phi := range b.Phis {
+				if v := samePhi(phi, m); v != nil {
+					m[phi] = v
+				}
+			}
+			for _, v := range b.Values {
+				if w := foldValue(f, v, m); w != nil {
+					m[v] = w
+				}
+			}
+		}
+		replaceAll(f, m)
+		if !foldJumps(f) && len(m) == 0 {
+			return
+		}
+	}
+}
+
+func samePhi(phi *Value, m map[*Value]*Value) *Value {
+	var same *Value
+	for _, a := range phi.Args {
+		if _, replaced := m[a]; replaced {
+			return nil // next round
+		}
+		if a == phi || same != nil && (a == same || a.Op == OpConst && same.Op == OpConst && a.Imm == same.Imm) {
+			continue
+		}
+		if same != nil {
+			return nil
+		}
+		same = a
+	}
+	return same
+}
+
+func foldValue(f *Func, v *Value, m map[*Value]*Value) *Value {
+	if v.Op < OpAdd || v.Op > OpNeg {
+		return nil
+	}
+	for _, a := range v.Args {
+		if _, replaced := m[a]; replaced {
+			return nil
+		}
+	}
+	constant := func(n int64) *Value {
+		c := f.NewValue(OpConst)
+		c.Imm = n
+		return c
+	}
+	x, xc := v.Args[0].IsConst()
+	if v.Op == OpNeg {
+		if xc {
+			return constant(-x)
+		}
+		return nil
+	}
+	y, yc := v.Args[1].IsConst()
+	if xc && yc {
+		if n, ok := Eval(v.Op, x, y); ok {
+			return constant(n)
+		}
+		return nil
+	}
+	if xc && !yc && commutes(v.Op) { // constants to the right, where instructions take them
+		v.Args[0], v.Args[1] = v.Args[1], v.Args[0]
+		x, xc, y, yc = 0, false, x, true
+	}
+	if !yc {
+		return nil
+	}
+	switch {
+	case y == 0 && (v.Op == OpAdd || v.Op == OpSub || v.Op == OpOr || v.Op == OpXor || v.Op == OpShl || v.Op == OpLShr || v.Op == OpAShr),
+		y == 1 && (v.Op == OpMul || v.Op == OpUDiv),
+		y == -1 && v.Op == OpAnd:
+		return v.Args[0]
+	case y == 0 && (v.Op == OpMul || v.Op == OpAnd), y == 1 && v.Op == OpUMod:
+		return constant(0)
+	}
+	strength(f, v, y)
+	return nil
+}
+
+// strength turns unsigned multiplication and division by powers of two into shifts and masks.
+func strength(f *Func, v *Value, y int64) {
+	if y <= 0 || y&(y-1) != 0 {
+		return
+	}
+	n := int64(0)
+	for y>>n != 1 {
+		n++
+	}
+	c := f.NewValue(OpConst)
+	switch v.Op {
+	case OpMul:
+		v.Op, c.Imm = OpShl, n
+	case OpUDiv:
+		v.Op, c.Imm = OpLShr, n
+	case OpUMod:
+		v.Op, c.Imm = OpAnd, y-1
+	default:
+		return
+	}
+	v.Args[1] = c
+}
+
+func commutes(op Op) bool {
+	switch op {
+	case OpAdd, OpMul, OpAnd, OpOr, OpXor:
+		return true
+	}
+	return false
+}
+
+// Eval computes a binary operation as the machine does. It declines division by zero and shifts by 64 or more,
+// which lowering never lets happen at run time.
+func Eval(op Op, x, y int64) (int64, bool) {
+	switch op {
+	case OpAdd:
+		return x + y, true
+	case OpSub:
+		return x - y, true
+	case OpMul:
+		return x * y, true
+	case OpAnd:
+		return x & y, true
+	case OpOr:
+		return x | y, true
+	case OpXor:
+		return x ^ y, true
+	}
+	switch {
+	case op == OpUDiv && y != 0:
+		return int64(uint64(x) / uint64(y)), true
+	case op == OpUMod && y != 0:
+		return int64(uint64(x) % uint64(y)), true
+	case uint64(y) > 63:
+		return 0, false
+	case op == OpShl:
+		return x << y, true
+	case op == OpLShr:
+		return int64(uint64(x) >> y), true
+	case op == OpAShr:
+		return x >> y, true
+	}
+	return 0, false
+}
+
+func foldJumps(f *Func) bool {
+	changed := false
+	for _, b := range f.Blocks {
+		if b.Kind != TermIf {
+			continue
+		}
+		x, xc := b.X.IsConst()
+		y, yc := b.Y.IsConst()
+		take := -1
+		switch {
+		case xc && yc:
+			take = 1
+			if b.Cond.Holds(x, y) {
+				take = 0
+			}
+		case b.Succs[0] == b.Succs[1] && len(b.Succs[0].Phis) == 0:
+			take = 0
+		case xc:
+			b.X, b.Y, b.Cond = b.Y, b.X, b.Cond.Swap()
+			changed = true
+			continue
+		default:
+			continue
+		}
+		gone := b.Succs[1-take]
+		for i := len(gone.Preds) - 1; i >= 0; i-- {
+			// an If whose two edges go to one block: the later of the two entries is the else edge
+			if gone.Preds[i] == b {
+				if take == 1 && gone == b.Succs[1] {
+					i = firstPred(gone, b)
+				}
+				gone.removePred(i)
+				break
+			}
+		}
+		b.Kind, b.X, b.Y, b.Succs = TermJump, nil, nil, []*Block{b.Succs[take]}
+		changed = true
+	}
+	if changed {
+		RemoveUnreachable(f)
+	}
+	return changed
+}
+
+func firstPred(b, p *Block) int {
+	for i, x := range b.Preds {
+		if x == p {
+			return i
+		}
+	}
+	return -1
+}

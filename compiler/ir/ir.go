@@ -1,0 +1,235 @@
+// Package ir is the compiler's intermediate form: a handler as basic blocks of values in static single
+// assignment, with the stack slots, the helper-call sites and the maps that it names. Lowering makes it, the
+// passes rewrite it, Verify checks it between passes, and package codegen turns it into instructions.
+//
+// A value is one 64-bit word: a number, or a pointer to the context, to a stack slot or into a map. Anything larger
+// (strings, keys) lies in memory, in slots or in a ring-buffer record, and is touched by loads and stores.
+package ir
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf/asm"
+	"go.starlark.net/syntax"
+)
+
+// An Op is what a value does.
+type Op uint8
+
+// The operations. Arithmetic is on 64 bits and wraps; UDiv and UMod are unsigned, and their divisor is not zero.
+const (
+	OpInvalid Op = iota
+	OpConst      // Imm
+	OpCtx        // the program's context
+	OpPhi        // Args in the order of the block's Preds
+	OpAdd        // Args[0] + Args[1]
+	OpSub
+	OpMul
+	OpUDiv
+	OpUMod
+	OpAnd
+	OpOr
+	OpXor
+	OpShl
+	OpLShr
+	OpAShr
+	OpNeg
+	OpSlotAddr  // address of Slot + Off
+	OpMapPtr    // the map named Sym, as helpers take it
+	OpMapValue  // address of the value of Sym's first element + Off
+	OpLoad      // Size bytes at Args[0] + Off, extended by Signed
+	OpStore     // Size bytes of Args[1] to Args[0] + Off
+	OpAtomicAdd // add Args[1] to the 8 bytes at Args[0] + Off
+	OpFetchAdd  // the same, giving the word from before
+	OpCmpXchg   // if the 8 bytes at Args[0]+Off equal Args[1], store Args[2]; gives the word from before
+	OpCall      // Helper(Args...)
+	OpCallSub   // the subprogram Sym(Args...)
+)
+
+var opNames = [...]string{"invalid", "const", "ctx", "phi", "add", "sub", "mul", "udiv", "umod", "and", "or", "xor", "shl",
+	"lshr", "ashr", "neg", "slotaddr", "mapptr", "mapvalue", "load", "store", "atomicadd", "fetchadd", "cmpxchg", "call", "callsub"}
+
+func (o Op) String() string { return opNames[o] }
+
+// Cond is the comparison of a conditional jump. The S forms are signed.
+type Cond uint8
+
+// The comparisons.
+const (
+	EQ Cond = iota
+	NE
+	ULT
+	ULE
+	UGT
+	UGE
+	SLT
+	SLE
+	SGT
+	SGE
+)
+
+var condNames = [...]string{"==", "!=", "u<", "u<=", "u>", "u>=", "s<", "s<=", "s>", "s>="}
+
+func (c Cond) String() string { return condNames[c] }
+
+// Not is the comparison that holds where c does not.
+func (c Cond) Not() Cond {
+	return [...]Cond{NE, EQ, UGE, UGT, ULE, ULT, SGE, SGT, SLE, SLT}[c]
+}
+
+// Swap is the comparison that holds for (y, x) where c holds for (x, y).
+func (c Cond) Swap() Cond {
+	return [...]Cond{EQ, NE, UGT, UGE, ULT, ULE, SGT, SGE, SLT, SLE}[c]
+}
+
+// Holds evaluates the comparison.
+func (c Cond) Holds(x, y int64) bool {
+	ux, uy := uint64(x), uint64(y)
+	switch c {
+	case EQ:
+		return x == y
+	case NE:
+		return x != y
+	case ULT:
+		return ux < uy
+	case ULE:
+		return ux <= uy
+	case UGT:
+		return ux > uy
+	case UGE:
+		return ux >= uy
+	case SLT:
+		return x < y
+	case SLE:
+		return x <= y
+	case SGT:
+		return x > y
+	}
+	return x >= y
+}
+
+// A Slot is a piece of the stack, 8-byte aligned.
+type Slot struct {
+	ID   int
+	Size int
+	Name string // what lies there, for people
+}
+
+// A Value is one instruction and its result.
+type Value struct {
+	ID     int
+	Op     Op
+	Args   []*Value
+	Imm    int64 // OpConst
+	Off    int   // memory operations, OpSlotAddr, OpMapValue
+	Size   int   // memory operations: 1, 2, 4 or 8
+	Signed bool  // OpLoad: sign-extend
+	Slot   *Slot
+	Sym    string // maps and subprograms
+	Helper asm.BuiltinFunc
+	Pure   bool // OpCall: gives the same for the whole run and changes nothing, so it may be shared or dropped
+	Block  *Block
+	Pos    syntax.Position
+}
+
+// HasEffect tells that the value must stay even where nothing uses its result.
+func (v *Value) HasEffect() bool {
+	switch v.Op {
+	case OpStore, OpAtomicAdd, OpFetchAdd, OpCmpXchg, OpCallSub:
+		return true
+	case OpCall:
+		return !v.Pure
+	}
+	return false
+}
+
+// HasResult tells that the value can be used.
+func (v *Value) HasResult() bool { return v.Op != OpStore && v.Op != OpAtomicAdd }
+
+// IsConst tells of a constant, and which.
+func (v *Value) IsConst() (int64, bool) { return v.Imm, v.Op == OpConst }
+
+// TermKind is how a block ends.
+type TermKind uint8
+
+// The ends of a block.
+const (
+	TermNone TermKind = iota
+	TermJump          // to Succs[0]
+	TermIf            // to Succs[0] where Cond holds for (X, Y), else to Succs[1]
+	TermRet           // return X
+)
+
+// A Block is a sequence of values that runs from its start to its end.
+type Block struct {
+	ID     int
+	Name   string
+	Phis   []*Value
+	Values []*Value
+	Kind   TermKind
+	Cond   Cond
+	X, Y   *Value
+	Preds  []*Block
+	Succs  []*Block
+	Cold   bool // seldom runs: laid after the others
+	Loop   int  // nesting depth of loops, for spill costs
+	Pos    syntax.Position
+}
+
+// A Func is one program or subprogram.
+type Func struct {
+	Name    string
+	Blocks  []*Block // Blocks[0] is the entry
+	Slots   []*Slot
+	Params  int // of a subprogram: words in R1 to R5; a program has its context there
+	nextVal int
+	nextBlk int
+}
+
+// NewBlock adds an empty block.
+func (f *Func) NewBlock(name string) *Block {
+	b := &Block{ID: f.nextBlk, Name: name}
+	f.nextBlk++
+	f.Blocks = append(f.Blocks, b)
+	return b
+}
+
+// NewSlot adds a stack slot of size bytes.
+func (f *Func) NewSlot(size int, name string) *Slot {
+	s := &Slot{ID: len(f.Slots), Size: (size + 7) &^ 7, Name: name}
+	f.Slots = append(f.Slots, s)
+	return s
+}
+
+// NewValue makes a value that is in no block yet.
+func (f *Func) NewValue(op Op, args ...*Value) *Value {
+	v := &Value{ID: f.nextVal, Op: op, Args: args}
+	f.nextVal++
+	return v
+}
+
+// NumValues bounds the IDs of the function's values.
+func (f *Func) NumValues() int { return f.nextVal }
+
+// Jump ends b with a jump to t.
+func (b *Block) Jump(t *Block) {
+	b.Kind, b.Succs = TermJump, []*Block{t}
+	t.Preds = append(t.Preds, b)
+}
+
+// If ends b with a jump to t where x cond y holds, and to e where it does not.
+func (b *Block) If(c Cond, x, y *Value, t, e *Block) {
+	b.Kind, b.Cond, b.X, b.Y, b.Succs = TermIf, c, x, y, []*Block{t, e}
+	t.Preds = append(t.Preds, b)
+	e.Preds = append(e.Preds, b)
+}
+
+// Ret ends b.
+func (b *Block) Ret(x *Value) { b.Kind, b.X = TermRet, x }
+
+func (b *Block) String() string {
+	if b.Name == "" {
+		return fmt.Sprintf("b%d", b.ID)
+	}
+	return fmt.Sprintf("b%d.%s", b.ID, b.Name)
+}

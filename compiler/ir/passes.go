@@ -1,0 +1,96 @@
+package ir
+
+// A Pass is one rewrite. The list is data: tests run Verify after each.
+type Pass struct {
+	Name string
+	Run  func(*Func)
+}
+
+// Passes is what Optimise runs, in order.
+var Passes = []Pass{
+	{"fold", Fold},
+	{"share", Share},
+	{"dce", DeadCode},
+	{"straighten", Straighten},
+}
+
+// Optimise runs all passes; after, if not nil, is called behind each.
+func Optimise(f *Func, after func(pass string, f *Func)) {
+	for _, p := range Passes {
+		p.Run(f)
+		if after != nil {
+			after(p.Name, f)
+		}
+	}
+}
+
+// RemoveUnreachable drops the blocks that control cannot get to, and their edges.
+func RemoveUnreachable(f *Func) {
+	live := map[*Block]bool{}
+	for _, b := range Postorder(f) {
+		live[b] = true
+	}
+	out := f.Blocks[:0]
+	for _, b := range f.Blocks {
+		if !live[b] {
+			continue
+		}
+		out = append(out, b)
+		for i := 0; i < len(b.Preds); {
+			if live[b.Preds[i]] {
+				i++
+				continue
+			}
+			b.removePred(i)
+		}
+	}
+	f.Blocks = out
+}
+
+func (b *Block) removePred(i int) {
+	b.Preds = append(b.Preds[:i:i], b.Preds[i+1:]...)
+	for _, phi := range b.Phis {
+		phi.Args = append(phi.Args[:i:i], phi.Args[i+1:]...)
+	}
+}
+
+// replaceAll puts with in the place of each value that is a key of m, following chains.
+func replaceAll(f *Func, m map[*Value]*Value) {
+	if len(m) == 0 {
+		return
+	}
+	get := func(v *Value) *Value {
+		for v != nil {
+			w, ok := m[v]
+			if !ok {
+				return v
+			}
+			v = w
+		}
+		return nil
+	}
+	for _, b := range f.Blocks {
+		for _, list := range [][]*Value{b.Phis, b.Values} {
+			for _, v := range list {
+				for i, a := range v.Args {
+					v.Args[i] = get(a)
+				}
+			}
+		}
+		b.X, b.Y = get(b.X), get(b.Y)
+	}
+	for _, b := range f.Blocks {
+		b.Phis = without(b.Phis, m)
+		b.Values = without(b.Values, m)
+	}
+}
+
+func without(vs []*Value, m map[*Value]*Value) []*Value {
+	out := vs[:0]
+	for _, v := range vs {
+		if _, gone := m[v]; !gone {
+			out = append(out, v)
+		}
+	}
+	return out
+}

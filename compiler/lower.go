@@ -1,0 +1,359 @@
+package compiler
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf/asm"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/diag"
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+const opCtx = ir.OpCtx
+
+// The lowerer turns the typed tree into IR. A value of one word is an SSA value; strings lie in memory; optionals
+// and tuples are taken apart into their words.
+
+// A val is a value of the handler.
+type val struct {
+	t     *types.Type
+	w     *ir.Value // scalars
+	has   *ir.Value // Opt: whether it is not None
+	inner *val      // Opt
+	elems []val     // Tuple
+	mem   mem       // Str
+}
+
+// A mem is a place in memory: in a stack slot, a map's value or a record.
+type mem struct {
+	base *ir.Value
+	off  int
+	cap  int
+}
+
+func (m mem) at(off int) mem { return mem{m.base, m.off + off, m.cap - off} }
+
+func scalar(t *types.Type, w *ir.Value) val { return val{t: t, w: w} }
+
+type lowerer struct {
+	req    *Request
+	check  *checker
+	b      *ir.Builder
+	prog   *Program
+	diags  diag.List
+	end    *ir.Block // where the handler ends
+	cells  map[*local]*cell
+	rets   map[*frame]*result
+	loops  []loop
+	live   []*ir.Slot // scratch slots in use
+	free   []*ir.Slot
+	inline bool // the code that counts an error stands where it is used: there is only one such place
+	counts int  // how many such places there are
+}
+
+type loop struct{ brk, cont *ir.Block }
+
+// A result is where a function that was put in place leaves its value.
+type result struct {
+	cell *cell
+	exit *ir.Block
+}
+
+// A cell holds a variable: a word for each scalar part, a stack slot for each string part.
+type cell struct {
+	t     *types.Type
+	key   *int // the SSA variable
+	has   *int
+	inner *cell
+	elems []*cell
+	slot  *ir.Slot
+}
+
+func newLowerer(req *Request, c *checker) *lowerer {
+	return &lowerer{req: req, check: c}
+}
+
+// program lowers filter and handler. The code that counts an error is a subprogram when there are several places
+// that call it; that is known after the first time through.
+func (lw *lowerer) program(p *treeProgram) []*ir.Func {
+	main := lw.main(p)
+	if lw.counts == 1 {
+		lw.inline = true
+		main = lw.main(p)
+	}
+	funcs := []*ir.Func{main}
+	if lw.counts > 1 {
+		funcs = append(funcs, lw.countSub())
+	}
+	return funcs
+}
+
+func (lw *lowerer) main(p *treeProgram) *ir.Func {
+	lw.b = ir.NewBuilder("handler")
+	lw.prog = &Program{}
+	lw.cells, lw.rets, lw.loops, lw.live, lw.free, lw.counts = map[*local]*cell{}, map[*frame]*result{}, nil, nil, nil, 0
+	lw.end = lw.b.Block("end")
+	if p.filter != nil {
+		run := lw.b.Block("run")
+		lw.cond(lw.check.truth(p.filter), run, lw.end)
+		lw.b.Continue(run)
+	}
+	lw.value(p.handler)
+	lw.b.Jump(lw.end)
+	lw.b.Continue(lw.end)
+	lw.b.Ret(lw.b.Const(0))
+	return lw.b.Finish()
+}
+
+// scratch gives a stack slot that is free again at the end of the statement.
+func (lw *lowerer) scratch(size int, name string) *ir.Slot {
+	size = (size + 7) &^ 7
+	best := -1
+	for i, s := range lw.free {
+		if s.Size >= size && (best < 0 || s.Size < lw.free[best].Size) {
+			best = i
+		}
+	}
+	var s *ir.Slot
+	if best >= 0 {
+		s = lw.free[best]
+		lw.free = append(lw.free[:best], lw.free[best+1:]...)
+	} else {
+		s = lw.b.F.NewSlot(size, name)
+	}
+	lw.live = append(lw.live, s)
+	return s
+}
+
+// scoped frees the scratch slots that fn takes.
+func (lw *lowerer) scoped(fn func()) {
+	mark := len(lw.live)
+	fn()
+	lw.free = append(lw.free, lw.live[mark:]...)
+	lw.live = lw.live[:mark]
+}
+
+func (lw *lowerer) slotMem(s *ir.Slot) mem { return mem{lw.b.SlotAddr(s, 0), 0, s.Size} }
+
+// addr is a pointer to m, as a helper takes it.
+func (lw *lowerer) addr(m mem) *ir.Value {
+	if m.base.Op == ir.OpSlotAddr {
+		return lw.b.SlotAddr(m.base.Slot, m.base.Off+m.off)
+	}
+	if m.off == 0 {
+		return m.base
+	}
+	return lw.b.Add(ir.OpAdd, m.base, lw.b.Const(int64(m.off)))
+}
+
+func (lw *lowerer) newCell(t *types.Type, name string) *cell {
+	c := &cell{t: t}
+	switch t.Kind {
+	case types.None, types.Invalid:
+	case types.Str:
+		c.slot = lw.b.F.NewSlot(t.Cap, name)
+	case types.Opt:
+		c.has, c.inner = new(int), lw.newCell(t.Elem, name)
+	case types.Tuple:
+		for _, e := range t.Elems {
+			c.elems = append(c.elems, lw.newCell(e, name))
+		}
+	default:
+		c.key = new(int)
+	}
+	return c
+}
+
+// set writes an expression of the cell's type into the cell.
+func (lw *lowerer) set(c *cell, x expr) {
+	if c.t.Kind == types.Str {
+		lw.str(x, lw.slotMem(c.slot), true)
+		return
+	}
+	lw.setVal(c, lw.value(x))
+}
+
+func (lw *lowerer) setVal(c *cell, v val) {
+	switch c.t.Kind {
+	case types.None, types.Invalid:
+	case types.Str:
+		lw.copyStr(lw.slotMem(c.slot), v.mem)
+	case types.Opt:
+		lw.b.Write(c.has, v.has)
+		lw.setVal(c.inner, *v.inner)
+	case types.Tuple:
+		for i, e := range c.elems {
+			lw.setVal(e, v.elems[i])
+		}
+	default:
+		lw.b.Write(c.key, v.w)
+	}
+}
+
+func (lw *lowerer) get(c *cell) val {
+	v := val{t: c.t}
+	switch c.t.Kind {
+	case types.None, types.Invalid:
+	case types.Str:
+		v.mem = lw.slotMem(c.slot)
+		v.mem.cap = c.t.Cap
+	case types.Opt:
+		v.has = lw.b.Read(c.has)
+		in := lw.get(c.inner)
+		v.inner = &in
+	case types.Tuple:
+		for _, e := range c.elems {
+			v.elems = append(v.elems, lw.get(e))
+		}
+	default:
+		v.w = lw.b.Read(c.key)
+	}
+	return v
+}
+
+// zero is a value of type t that nothing looks at: the inside of a None.
+func (lw *lowerer) zero(t *types.Type) val {
+	v := val{t: t}
+	switch t.Kind {
+	case types.None, types.Invalid:
+	case types.Str:
+		s := lw.scratch(t.Cap, "none")
+		v.mem = mem{lw.b.SlotAddr(s, 0), 0, t.Cap}
+		lw.fill(v.mem, 0)
+	case types.Opt:
+		v.has = lw.b.Const(0)
+		in := lw.zero(t.Elem)
+		v.inner = &in
+	case types.Tuple:
+		for _, e := range t.Elems {
+			v.elems = append(v.elems, lw.zero(e))
+		}
+	default:
+		v.w = lw.b.Const(0)
+	}
+	return v
+}
+
+// store writes a value as it lies in a map's key or value, or in a record.
+func (lw *lowerer) store(m mem, v val) {
+	switch v.t.Kind {
+	case types.None, types.Invalid:
+	case types.Str:
+		m.cap = v.t.Cap
+		lw.copyStr(m, v.mem)
+	case types.Opt:
+		lw.b.Store(m.base, m.off, 8, v.has)
+		lw.store(m.at(8), *v.inner)
+	case types.Tuple:
+		off := 0
+		for _, e := range v.elems {
+			lw.store(m.at(off), e)
+			off += e.t.Size()
+		}
+	default:
+		lw.b.Store(m.base, m.off, 8, v.w)
+	}
+}
+
+// storeExpr is store of an expression, with strings made where they belong.
+func (lw *lowerer) storeExpr(m mem, x expr) {
+	t := x.typ()
+	switch {
+	case t.Kind == types.Str:
+		m.cap = t.Cap
+		lw.str(x, m, true)
+	case t.Kind == types.Tuple:
+		if tup, ok := x.(*eTuple); ok {
+			off := 0
+			for _, e := range tup.elems {
+				lw.storeExpr(m.at(off), e)
+				off += e.typ().Size()
+			}
+			return
+		}
+		if cv, ok := x.(*eConvert); ok {
+			if tup, ok := cv.x.(*eTuple); ok {
+				off := 0
+				for i, e := range tup.elems {
+					lw.storeExpr(m.at(off), lw.check.convert(e, t.Elems[i]))
+					off += t.Elems[i].Size()
+				}
+				return
+			}
+		}
+		lw.store(m, lw.value(x))
+	default:
+		lw.store(m, lw.value(x))
+	}
+}
+
+// load reads a value as it lies in memory. Strings are copied: the memory may change.
+func (lw *lowerer) load(m mem, t *types.Type) val {
+	v := val{t: t}
+	switch t.Kind {
+	case types.None, types.Invalid:
+	case types.Str:
+		s := lw.scratch(t.Cap, "string")
+		v.mem = mem{lw.b.SlotAddr(s, 0), 0, t.Cap}
+		m.cap = t.Cap
+		lw.copyStr(v.mem, m)
+	case types.Opt:
+		v.has = lw.b.Load(m.base, m.off, 8, false)
+		in := lw.load(m.at(8), t.Elem)
+		v.inner = &in
+	case types.Tuple:
+		off := 0
+		for _, e := range t.Elems {
+			v.elems = append(v.elems, lw.load(m.at(off), e))
+			off += e.Size()
+		}
+	default:
+		v.w = lw.b.Load(m.base, m.off, 8, false)
+	}
+	return v
+}
+
+// fill writes zeros to m from byte off on.
+func (lw *lowerer) fill(m mem, off int) {
+	for ; off < m.cap; off += 8 {
+		lw.b.Store(m.base, m.off+off, 8, lw.b.Const(0))
+	}
+}
+
+// copyStr copies a string and pads it to the length of dst.
+func (lw *lowerer) copyStr(dst, src mem) {
+	n := min(dst.cap, src.cap)
+	for off := 0; off < n; off += 8 {
+		lw.b.Store(dst.base, dst.off+off, 8, lw.b.Load(src.base, src.off+off, 8, false))
+	}
+	lw.fill(dst, n)
+}
+
+// call calls a helper.
+func (lw *lowerer) call(fn asm.BuiltinFunc, args ...*ir.Value) *ir.Value {
+	v := lw.b.Add(ir.OpCall, args...)
+	v.Helper = fn
+	return v
+}
+
+// pure calls a helper that gives the same throughout a run.
+func (lw *lowerer) pure(fn asm.BuiltinFunc) *ir.Value {
+	v := lw.call(fn)
+	v.Pure = true
+	return v
+}
+
+// half is the upper or lower 32 bits of a word.
+func (lw *lowerer) half(w *ir.Value, high bool) *ir.Value {
+	if !high {
+		w = lw.b.Add(ir.OpShl, w, lw.b.Const(32))
+	}
+	return lw.b.Add(ir.OpLShr, w, lw.b.Const(32))
+}
+
+// bug reports what the checker should not have let through.
+func (lw *lowerer) bug(pos syntax.Position, format string, args ...any) {
+	lw.diags = append(lw.diags, &diag.Diagnostic{Pos: pos, Msg: "bug in the compiler: " + fmt.Sprintf(format, args...), Line: lw.req.Source(pos)})
+}

@@ -1,0 +1,129 @@
+package compiler
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf/asm"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/diag"
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// arg reads an argument that is one word.
+func (lw *lowerer) arg(e *eArg) val {
+	f := e.f
+	ctx := lw.b.Add(ir.OpCtx)
+	switch f.Kind {
+	case FieldArray:
+		return scalar(e.t, lw.b.Load(ctx, f.Offset+e.index*f.Elem, f.Elem, f.Signed))
+	case FieldBool:
+		w := lw.b.Load(ctx, f.Offset, f.Size, false)
+		return scalar(e.t, w)
+	}
+	return scalar(e.t, lw.b.Load(ctx, f.Offset, f.Size, f.Signed))
+}
+
+// argStr reads an argument that is a string of the record.
+func (lw *lowerer) argStr(e *eArg, dst mem, pad bool) {
+	f := e.f
+	ctx := lw.b.Add(ir.OpCtx)
+	var addr *ir.Value
+	n := dst.cap
+	switch f.Kind {
+	case FieldChars:
+		addr = lw.b.Add(ir.OpAdd, ctx, lw.b.Const(int64(f.Offset)))
+		n = min(n, f.Size)
+	default:
+		loc := lw.b.Load(ctx, f.Offset, 4, false)
+		off := lw.b.Add(ir.OpAnd, loc, lw.b.Const(0xffff))
+		if f.Kind == FieldRelLoc {
+			off = lw.b.Add(ir.OpAdd, off, lw.b.Const(int64(f.Offset+4)))
+		}
+		addr = lw.b.Add(ir.OpAdd, ctx, off)
+		n = min(n, e.t.Cap)
+	}
+	lw.readInto(asm.FnProbeReadKernelStr, "probe_read_kernel_str", "e.args."+f.Name, addr, dst, n, pad, e.pos)
+}
+
+// readStr reads the string at an address. An address of unknown kind is the kernel's where its top bit is set, as
+// on all architectures that we run on.
+func (lw *lowerer) readStr(e *eStr, addr *ir.Value, dst mem, pad bool) {
+	n := min(dst.cap, e.t.Cap)
+	user := func() { lw.readInto(asm.FnProbeReadUserStr, "probe_read_user_str", "str", addr, dst, n, pad, e.pos) }
+	kernel := func() {
+		lw.readInto(asm.FnProbeReadKernelStr, "probe_read_kernel_str", "str", addr, dst, n, pad, e.pos)
+	}
+	if t := e.ptr.typ(); t.Kind == types.Ptr {
+		if t.User {
+			user()
+		} else {
+			kernel()
+		}
+		return
+	}
+	k, u, done := lw.b.Block("kernel"), lw.b.Block("user"), lw.b.Block("")
+	lw.b.If(ir.SLT, addr, lw.b.Const(0), k, u)
+	lw.b.Continue(k)
+	kernel()
+	lw.b.Jump(done)
+	lw.b.Continue(u)
+	user()
+	lw.b.Jump(done)
+	lw.b.Continue(done)
+}
+
+// readInto reads a string of at most n bytes, the NUL among them; the helper empties dst where it fails.
+func (lw *lowerer) readInto(fn asm.BuiltinFunc, helper, op string, addr *ir.Value, dst mem, n int, pad bool, pos syntax.Position) {
+	b := lw.b
+	if pad {
+		lw.fill(dst, 0) // the helper writes up to the NUL
+	}
+	b.Pos = pos
+	r := lw.call(fn, lw.addr(dst), b.Const(int64(n)), addr)
+	failed, done := b.Block("unread"), b.Block("")
+	b.If(ir.SLT, r, b.Const(0), failed, done)
+	failed.Cold = true
+	b.Continue(failed)
+	lw.fail(Site{Pos: pos, Helper: helper, Op: op, Quiet: true}, r)
+	b.Jump(done)
+	b.Continue(done)
+}
+
+// ppid reads current->real_parent->tgid.
+func (lw *lowerer) ppid() val {
+	b := lw.b
+	parent, _, err := lw.req.Offset("task_struct", "real_parent")
+	var tgid int
+	if err == nil {
+		tgid, _, err = lw.req.Offset("task_struct", "tgid")
+	}
+	if err != nil {
+		lw.diags = append(lw.diags, &diag.Diagnostic{Pos: b.Pos, Msg: fmt.Sprintf("e.ppid needs the layout of the kernel's task_struct: %v", err), Line: lw.req.Source(b.Pos)})
+		return scalar(types.TInt, b.Const(0))
+	}
+	tmp := lw.scratch(8, "ppid")
+	task := lw.pure(asm.FnGetCurrentTask)
+	read := func(from *ir.Value, off, size int) *ir.Value {
+		b.Store(b.SlotAddr(tmp, 0), 0, 8, b.Const(0))
+		p := b.Add(ir.OpAdd, from, b.Const(int64(off)))
+		r := lw.call(asm.FnProbeReadKernel, b.SlotAddr(tmp, 0), b.Const(int64(size)), p)
+		failed, done := b.Block("unread"), b.Block("")
+		b.If(ir.SLT, r, b.Const(0), failed, done)
+		failed.Cold = true
+		b.Continue(failed)
+		lw.fail(Site{Pos: b.Pos, Helper: "probe_read_kernel", Op: "e.ppid", Quiet: true}, r)
+		b.Jump(done)
+		b.Continue(done)
+		return b.Load(b.SlotAddr(tmp, 0), 0, size, size == 4)
+	}
+	return scalar(types.TInt, read(read(task, parent, 8), tgid, 4))
+}
+
+// lowerStartsWith compares the first bytes.
+func lowerStartsWith(lw *lowerer, e *eMethod) val {
+	s := e.args[0].(*eConst).v.(string)
+	m := lw.value(e.recv).mem
+	return lw.either(types.TBool, func(yes, no *ir.Block) { lw.prefix(m, s, len(s), yes, no) }, boolConst(true, e.pos), boolConst(false, e.pos))
+}

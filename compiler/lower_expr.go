@@ -1,0 +1,343 @@
+package compiler
+
+import (
+	"encoding/binary"
+	"math/big"
+
+	"github.com/cilium/ebpf/asm"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// value computes an expression.
+func (lw *lowerer) value(x expr) val {
+	t := x.typ()
+	if t.Kind == types.Str {
+		switch x := x.(type) {
+		case *eVar:
+			return lw.get(lw.cellOf(x.v))
+		case *eElem:
+			return lw.value(x.x).elems[x.i]
+		case *eNarrow:
+			return *lw.value(x.x).inner
+		case *eCall:
+			return lw.inlineCall(x)
+		case *eMethod:
+			return x.row.lower(lw, x)
+		}
+		s := lw.scratch(t.Cap, "string")
+		m := mem{lw.b.SlotAddr(s, 0), 0, t.Cap}
+		lw.str(x, m, true)
+		return val{t: t, mem: m}
+	}
+	switch x := x.(type) {
+	case *eConst:
+		return lw.constant(x)
+	case *eVar:
+		return lw.get(lw.cellOf(x.v))
+	case *eField:
+		return x.row.lower(lw)
+	case *eArg:
+		return lw.arg(x)
+	case *eBinary:
+		return lw.binary(x)
+	case *eUnary:
+		w := lw.value(x.x).w
+		if x.op == syntax.MINUS {
+			return scalar(t, lw.b.Add(ir.OpNeg, w))
+		}
+		return scalar(t, lw.b.Add(ir.OpXor, w, lw.b.Const(-1)))
+	case *eTuple:
+		v := val{t: t}
+		for _, e := range x.elems {
+			v.elems = append(v.elems, lw.value(e))
+		}
+		return v
+	case *eElem:
+		return lw.value(x.x).elems[x.i]
+	case *eNarrow:
+		return *lw.value(x.x).inner
+	case *eConvert:
+		return lw.convert(lw.value(x.x), t)
+	case *eCond:
+		return lw.either(t, func(yes, no *ir.Block) { lw.cond(x.c, yes, no) }, x.t, x.f)
+	case *eLogic:
+		return lw.logic(x)
+	case *eDict:
+		return lw.dict(x)
+	case *eBuiltin:
+		return x.row.lower(lw, x)
+	case *eMethod:
+		return x.row.lower(lw, x)
+	case *eCall:
+		return lw.inlineCall(x)
+	}
+	if t.Kind == types.Bool { // eCompare, eNot, eIn, eTruth: made by jumps
+		return lw.either(t, func(yes, no *ir.Block) { lw.cond(x, yes, no) }, boolConst(true, x.position()), boolConst(false, x.position()))
+	}
+	lw.bug(x.position(), "expression %T", x)
+	return lw.zero(t)
+}
+
+// either is yes or no, as the jumps that decide make it.
+func (lw *lowerer) either(t *types.Type, decide func(yes, no *ir.Block), yes, no expr) val {
+	c := lw.newCell(t, "choice")
+	a, b, done := lw.b.Block("yes"), lw.b.Block("no"), lw.b.Block("")
+	decide(a, b)
+	lw.b.Continue(a)
+	if !lw.b.Dead() {
+		lw.set(c, yes)
+		lw.b.Jump(done)
+	}
+	lw.b.Continue(b)
+	if !lw.b.Dead() {
+		lw.set(c, no)
+		lw.b.Jump(done)
+	}
+	lw.b.Continue(done)
+	return lw.get(c)
+}
+
+// logic is x and y, x or y as one of the two values.
+func (lw *lowerer) logic(x *eLogic) val {
+	if x.t.Kind == types.Bool && x.x.typ().Kind == types.Bool {
+		return lw.either(x.t, func(yes, no *ir.Block) { lw.cond(x, yes, no) }, boolConst(true, x.pos), boolConst(false, x.pos))
+	}
+	tmp := &local{name: "left", t: x.x.typ()} // computed once, used twice
+	lw.set(lw.cellOf(tmp), x.x)
+	var left expr = &eVar{node{tmp.t, x.pos}, tmp}
+	truth := lw.check.truth(left)
+	var kept = left
+	if tmp.t.Kind == types.Opt && x.op == syntax.OR {
+		kept = &eNarrow{node{tmp.t.Elem, x.pos}, left}
+	}
+	kept = lw.check.convert(kept, x.t)
+	if x.op == syntax.AND {
+		return lw.either(x.t, func(yes, no *ir.Block) { lw.cond(truth, yes, no) }, x.y, kept)
+	}
+	return lw.either(x.t, func(yes, no *ir.Block) { lw.cond(truth, yes, no) }, kept, x.y)
+}
+
+func (lw *lowerer) constant(x *eConst) val {
+	switch v := x.v.(type) {
+	case Tuple:
+		out := val{t: x.t}
+		for i, e := range v {
+			out.elems = append(out.elems, lw.value(&eConst{node{x.t.Elems[i], x.pos}, e}))
+		}
+		return out
+	case nil:
+		return val{t: x.t}
+	}
+	return scalar(x.t, lw.b.Const(word(x.v)))
+}
+
+// convert gives a value as a type that holds it.
+func (lw *lowerer) convert(v val, t *types.Type) val {
+	switch {
+	case v.t.Equal(t):
+		return v
+	case t.Kind == types.Opt && v.t.Kind == types.None:
+		return lw.zero(t)
+	case t.Kind == types.Opt && v.t.Kind == types.Opt:
+		in := lw.convert(*v.inner, t.Elem)
+		return val{t: t, has: v.has, inner: &in}
+	case t.Kind == types.Opt:
+		in := lw.convert(v, t.Elem)
+		return val{t: t, has: lw.b.Const(1), inner: &in}
+	case t.Kind == types.Tuple:
+		out := val{t: t}
+		for i, e := range v.elems {
+			out.elems = append(out.elems, lw.convert(e, t.Elems[i]))
+		}
+		return out
+	case t.Kind == types.Str:
+		s := lw.scratch(t.Cap, "string")
+		m := mem{lw.b.SlotAddr(s, 0), 0, t.Cap}
+		lw.copyStr(m, v.mem)
+		return val{t: t, mem: m}
+	}
+	v.t = t
+	return v
+}
+
+// str makes a string in memory. pad: the rest of the memory is zeroed, as keys need it.
+func (lw *lowerer) str(x expr, dst mem, pad bool) {
+	switch x := x.(type) {
+	case *eConst:
+		lw.strConst(x.v.(string), dst)
+	case *eField: // comm
+		lw.call(asm.FnGetCurrentComm, lw.addr(dst), lw.b.Const(16))
+		lw.fill(dst, 16)
+	case *eArg:
+		lw.argStr(x, dst, pad)
+	case *eStr:
+		lw.readStr(x, lw.value(x.ptr).w, dst, pad)
+	case *eConvert:
+		lw.str(x.x, dst, pad)
+	case *eCond:
+		yes, no, done := lw.b.Block("yes"), lw.b.Block("no"), lw.b.Block("")
+		lw.cond(x.c, yes, no)
+		for _, side := range []struct {
+			b *ir.Block
+			x expr
+		}{{yes, x.t}, {no, x.f}} {
+			lw.b.Continue(side.b)
+			if !lw.b.Dead() {
+				lw.str(side.x, dst, pad)
+				lw.b.Jump(done)
+			}
+		}
+		lw.b.Continue(done)
+	case *eLogic:
+		lw.copyStr(dst, lw.logic(x).mem)
+	case *eDict:
+		lw.copyStr(dst, lw.dict(x).mem)
+	default:
+		lw.copyStr(dst, lw.value(x).mem)
+	}
+}
+
+func (lw *lowerer) strConst(s string, dst mem) {
+	b := make([]byte, dst.cap)
+	copy(b, s)
+	for off := 0; off < dst.cap; off += 8 {
+		lw.b.Store(dst.base, dst.off+off, 8, lw.b.Const(int64(binary.NativeEndian.Uint64(b[off:]))))
+	}
+}
+
+// binary computes arithmetic with Starlark's meaning at 64 bits.
+func (lw *lowerer) binary(e *eBinary) val {
+	x, y := lw.value(e.x).w, lw.value(e.y).w
+	lw.b.Pos = e.pos
+	simple := map[syntax.Token]ir.Op{syntax.PLUS: ir.OpAdd, syntax.MINUS: ir.OpSub, syntax.STAR: ir.OpMul, syntax.AMP: ir.OpAnd, syntax.PIPE: ir.OpOr, syntax.CIRCUMFLEX: ir.OpXor}
+	if op, ok := simple[e.op]; ok {
+		return scalar(e.t, lw.b.Add(op, x, y))
+	}
+	switch e.op {
+	case syntax.SLASHSLASH, syntax.PERCENT:
+		return scalar(e.t, lw.divide(e, x, y))
+	}
+	return scalar(e.t, lw.shift(e, x, y))
+}
+
+// divide is // or %, rounded down. Only unsigned division is there on all kernels. For a negative dividend and
+// a positive constant c, floor(x/c) is ^(^x/c), with ^x not negative.
+func (lw *lowerer) divide(e *eBinary, x, y *ir.Value) *ir.Value {
+	b := lw.b
+	quotient := e.op == syntax.SLASHSLASH
+	unsigned := e.x.typ().Kind == types.Uint || unsignedOperand(e.x)
+	var c *big.Int
+	if k, ok := e.y.(*eConst); ok {
+		c = k.v.(*big.Int)
+	}
+	if c == nil { // may be zero
+		zero, ok := b.Block("zero"), b.Block("")
+		b.If(ir.EQ, y, b.Const(0), zero, ok)
+		zero.Cold = true
+		b.Continue(zero)
+		lw.fail(Site{Pos: e.pos, Op: e.op.String(), Ends: true}, b.Const(-errDom))
+		b.Jump(lw.end)
+		b.Continue(ok)
+	}
+	if unsigned && (e.y.typ().Kind == types.Uint || unsignedOperand(e.y)) {
+		if quotient {
+			return b.Add(ir.OpUDiv, x, y)
+		}
+		return b.Add(ir.OpUMod, x, y)
+	}
+	var q *ir.Value
+	switch {
+	case c != nil && c.Sign() > 0 && c.IsInt64():
+		n := c.Int64()
+		if n&(n-1) == 0 { // a power of two: shift and mask round down by themselves
+			if !quotient {
+				return b.Add(ir.OpAnd, x, b.Const(n-1))
+			}
+			return b.Add(ir.OpAShr, x, b.Const(int64(c.BitLen()-1)))
+		}
+		s := b.Add(ir.OpAShr, x, b.Const(63))
+		q = b.Add(ir.OpXor, b.Add(ir.OpUDiv, b.Add(ir.OpXor, x, s), y), s)
+	default:
+		q = lw.floorDiv(x, unsigned, y, e.y.typ().Kind == types.Uint || unsignedOperand(e.y))
+	}
+	if quotient {
+		return q
+	}
+	return b.Add(ir.OpSub, x, b.Add(ir.OpMul, q, y))
+}
+
+// floorDiv divides magnitudes, then mends the sign: with unlike signs the quotient is negative, and one less where
+// there is a remainder.
+func (lw *lowerer) floorDiv(x *ir.Value, ux bool, y *ir.Value, uy bool) *ir.Value {
+	b := lw.b
+	magnitude := func(v *ir.Value, unsigned bool) (mag, sign *ir.Value) {
+		if unsigned {
+			return v, b.Const(0)
+		}
+		sign = b.Add(ir.OpAShr, v, b.Const(63))
+		return b.Add(ir.OpSub, b.Add(ir.OpXor, v, sign), sign), sign
+	}
+	mx, sx := magnitude(x, ux)
+	my, sy := magnitude(y, uy)
+	q := b.Add(ir.OpUDiv, mx, my)
+	s := b.Add(ir.OpXor, sx, sy)
+	res := new(int)
+	unlike, inexact, done := b.Block("unlike"), b.Block("inexact"), b.Block("")
+	b.Write(res, q)
+	b.If(ir.NE, s, b.Const(0), unlike, done)
+	b.Continue(unlike)
+	if !b.Dead() {
+		rem := b.Add(ir.OpSub, mx, b.Add(ir.OpMul, q, my))
+		neg := b.Add(ir.OpNeg, q)
+		b.Write(res, neg)
+		b.If(ir.NE, rem, b.Const(0), inexact, done)
+		b.Continue(inexact)
+		b.Write(res, b.Add(ir.OpSub, neg, b.Const(1)))
+		b.Jump(done)
+	}
+	b.Continue(done)
+	return b.Read(res)
+}
+
+// shift is << or >>. Starlark's shifts have no limit at 64: what is shifted out is gone, or leaves the sign.
+func (lw *lowerer) shift(e *eBinary, x, y *ir.Value) *ir.Value {
+	b := lw.b
+	op := ir.OpShl
+	if e.op == syntax.GTGT {
+		op = ir.OpAShr
+		if e.x.typ().Kind == types.Uint {
+			op = ir.OpLShr
+		}
+	}
+	over := b.Const(0) // what is left after 64 bits and more
+	if op == ir.OpAShr {
+		over = b.Add(ir.OpAShr, x, b.Const(63))
+	}
+	if k, ok := e.y.(*eConst); ok {
+		if n := k.v.(*big.Int); n.IsInt64() && n.Int64() < 64 {
+			return b.Add(op, x, b.Const(n.Int64()))
+		}
+		return over
+	}
+	if e.y.typ().Kind == types.Int {
+		neg, ok := b.Block("negative"), b.Block("")
+		b.If(ir.SLT, y, b.Const(0), neg, ok)
+		neg.Cold = true
+		b.Continue(neg)
+		lw.fail(Site{Pos: e.pos, Op: e.op.String(), Ends: true}, b.Const(-errInval))
+		b.Jump(lw.end)
+		b.Continue(ok)
+	}
+	res := new(int)
+	small, done := b.Block("small"), b.Block("")
+	b.Write(res, over)
+	b.If(ir.ULT, y, b.Const(64), small, done)
+	b.Continue(small)
+	b.Write(res, b.Add(op, x, y))
+	b.Jump(done)
+	b.Continue(done)
+	return b.Read(res)
+}

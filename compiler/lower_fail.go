@@ -1,0 +1,92 @@
+package compiler
+
+import (
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+)
+
+// Errors are counted in cells: a per-CPU array indexed by site and errno, each element a count and the times of the
+// first and the last. A failing site costs a lookup and an add, nothing is sent, and none is lost.
+
+// The errno of faults that are the handler's own, and of helpers that give no code.
+const (
+	errNoEnt = 2  // ENOENT: a missing key
+	errAgain = 11 // EAGAIN: a compare-exchange that never won
+	errInval = 22 // EINVAL: a negative shift count
+	errNoSpc = 28 // ENOSPC: the ring buffer is full
+	errDom   = 33 // EDOM: division by zero
+	errExist = 17
+)
+
+// The layout of a cell.
+const (
+	CellCount = 0
+	CellFirst = 8
+	CellLast  = 16
+	CellSize  = 24
+)
+
+// countName is the subprogram that counts an error.
+const countName = "count_error"
+
+// fail counts an error at a site. code is the negative errno.
+func (lw *lowerer) fail(s Site, code *ir.Value) {
+	lw.counts++
+	n := len(lw.prog.Sites)
+	if s.Pos.Line == 0 {
+		s.Pos = lw.b.Pos
+	}
+	lw.prog.Sites = append(lw.prog.Sites, s)
+	site := lw.b.Const(int64(n) * CellsPerSite)
+	lw.b.InCold(func() {
+		if lw.inline {
+			done := lw.b.Block("counted")
+			lw.scoped(func() { lw.countError(lw.b, lw.scratch(8, "cell"), site, code, done) })
+			lw.b.Continue(done)
+			return
+		}
+		v := lw.b.Add(ir.OpCallSub, site, code)
+		v.Sym = countName
+	})
+}
+
+// countError is the code itself; it goes on at done.
+func (lw *lowerer) countError(b *ir.Builder, key *ir.Slot, site, code *ir.Value, done *ir.Block) {
+	n := b.Add(ir.OpNeg, code)
+	n = b.Add(ir.OpAnd, n, b.Const(CellsPerSite-1))
+	n = b.Add(ir.OpAdd, n, site)
+	b.Store(b.SlotAddr(key, 0), 0, 4, n)
+	cell := b.Add(ir.OpCall, b.MapPtr(lw.req.Cells), b.SlotAddr(key, 0))
+	cell.Helper = asm.FnMapLookupElem
+	found, first, add := b.Block("cell"), b.Block("first"), b.Block("add")
+	b.If(ir.EQ, cell, b.Const(0), done, found)
+	b.Continue(found)
+	t := b.Add(ir.OpCall)
+	t.Helper = asm.FnKtimeGetNs
+	b.Store(cell, CellLast, 8, t)
+	b.If(ir.EQ, b.Load(cell, CellFirst, 8, false), b.Const(0), first, add)
+	b.Continue(first)
+	b.Store(cell, CellFirst, 8, t)
+	b.Jump(add)
+	b.Continue(add)
+	inc := b.Add(ir.OpAtomicAdd, cell, b.Const(1))
+	inc.Off = CellCount
+	b.Jump(done)
+}
+
+// countSub is the subprogram: R1 is the site's first cell, R2 the negative errno.
+func (lw *lowerer) countSub() *ir.Func {
+	b := ir.NewBuilder(countName)
+	b.F.Params = 2
+	arg := func(n int64) *ir.Value {
+		v := b.Add(ir.OpCtx)
+		v.Imm = n
+		return v
+	}
+	done := b.Block("done")
+	lw.countError(b, b.F.NewSlot(8, "cell"), arg(0), arg(1), done)
+	b.Continue(done)
+	b.Ret(b.Const(0))
+	return b.Finish()
+}

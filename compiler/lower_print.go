@@ -1,0 +1,91 @@
+package compiler
+
+import (
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// A record of the ring buffer is a word that tells its kind, and the arguments as they lie in a map.
+
+// RecordStop is the first word of the record that stop() sends; any other is the number of a print site.
+const RecordStop = 1<<63 - 1
+
+// lowerPrint sends the arguments to the host, which formats them.
+func lowerPrint(lw *lowerer, e *eBuiltin) val {
+	b := lw.b
+	size := 8
+	// All that can end the handler comes before the record is reserved. Strings that are read go straight into it.
+	type arg struct {
+		off int
+		v   val
+		ptr *ir.Value
+		x   expr
+	}
+	var args []arg
+	var ts []*types.Type
+	for _, x := range e.args {
+		a := arg{off: size, x: x}
+		switch x := x.(type) {
+		case *eStr:
+			a.ptr = lw.value(x.ptr).w
+		case *eArg, *eField, *eConst:
+			if x.typ().Kind != types.Str {
+				a.v = lw.value(x)
+			}
+		default:
+			a.v = lw.value(x)
+		}
+		args = append(args, a)
+		ts = append(ts, x.typ())
+		size += x.typ().Size()
+	}
+	b.Pos = e.pos
+	id := lw.req.PrintBase + len(lw.prog.Prints)
+	format, _ := e.aux.(string)
+	lw.prog.Prints = append(lw.prog.Prints, PrintSite{Pos: e.pos, Kind: e.row.name, Format: format, Args: ts})
+	lw.prog.UsesRing = true
+	rec := lw.call(asm.FnRingbufReserve, b.MapPtr(lw.req.Ring), b.Const(int64(size)), b.Const(0))
+	full, ok, done := b.Block("full"), b.Block(""), b.Block("")
+	b.If(ir.EQ, rec, b.Const(0), full, ok)
+	full.Cold = true
+	b.Continue(full)
+	lw.fail(Site{Pos: e.pos, Helper: "ringbuf_reserve", Op: e.row.name}, b.Const(-errNoSpc))
+	b.Jump(done)
+	b.Continue(ok)
+	b.Store(rec, 0, 8, b.Const(int64(id)))
+	for _, a := range args {
+		m := mem{rec, a.off, a.x.typ().Size()}
+		switch x := a.x.(type) {
+		case *eStr:
+			lw.readStr(x, a.ptr, m, false)
+		case *eArg, *eField, *eConst:
+			if x.typ().Kind == types.Str {
+				lw.str(x, m, false)
+			} else {
+				lw.store(m, a.v)
+			}
+		default:
+			lw.store(m, a.v)
+		}
+	}
+	lw.call(asm.FnRingbufSubmit, rec, b.Const(0))
+	b.Jump(done)
+	b.Continue(done)
+	return val{t: types.TNone}
+}
+
+// forceWakeup is BPF_RB_FORCE_WAKEUP.
+const forceWakeup = 2
+
+// lowerStop sets the stop flag, and wakes the host by a record. Where the ring buffer is full the host is awake.
+func lowerStop(lw *lowerer, e *eBuiltin) val {
+	b := lw.b
+	lw.prog.UsesRing, lw.prog.UsesControl = true, true
+	b.Store(b.MapValue(lw.req.Control, 0), 0, 8, b.Const(1))
+	s := lw.scratch(8, "stop")
+	b.Store(b.SlotAddr(s, 0), 0, 8, b.Const(RecordStop))
+	lw.call(asm.FnRingbufOutput, b.MapPtr(lw.req.Ring), b.SlotAddr(s, 0), b.Const(8), b.Const(forceWakeup))
+	return val{t: types.TNone}
+}

@@ -1,0 +1,217 @@
+package compiler
+
+import (
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// Flags of map_update_elem (kernel include/uapi/linux/bpf.h).
+const (
+	updateAny     = 0
+	updateNoExist = 1
+)
+
+// mapPtr gives the map as helpers take it. A swappable one is found through the one slot of its outer map.
+func (lw *lowerer) mapPtr(m *Map) *ir.Value {
+	b := lw.b
+	if !m.Swappable {
+		return b.MapPtr(m.Ref)
+	}
+	idx := lw.scratch(8, "slot 0")
+	b.Store(b.SlotAddr(idx, 0), 0, 8, b.Const(0))
+	inner := lw.call(asm.FnMapLookupElem, b.MapPtr(m.Ref), b.SlotAddr(idx, 0))
+	ok := b.Block("")
+	b.If(ir.EQ, inner, b.Const(0), lw.end, ok) // the slot is never empty; the verifier does not know
+	b.Continue(ok)
+	return inner
+}
+
+// key writes a key to the stack, and gives its address.
+func (lw *lowerer) key(x expr) mem {
+	s := lw.scratch(max(x.typ().Size(), 8), "key")
+	m := mem{lw.b.SlotAddr(s, 0), 0, x.typ().Size()}
+	lw.storeExpr(m, x)
+	return m
+}
+
+func (lw *lowerer) lookup(m *ir.Value, key mem) *ir.Value {
+	return lw.call(asm.FnMapLookupElem, m, lw.addr(key))
+}
+
+// typing is the map's types as the checker left them.
+func (lw *lowerer) typing(m *Map) *mapTyping { return lw.check.typing(m) }
+
+func lowerTableIndex(lw *lowerer, e *eMethod) val {
+	b := lw.b
+	t := lw.typing(e.m).val
+	key := lw.key(e.args[0])
+	b.Pos = e.pos
+	p := lw.lookup(lw.mapPtr(e.m), key)
+	missing, found := b.Block("missing"), b.Block("")
+	b.If(ir.EQ, p, b.Const(0), missing, found)
+	missing.Cold = true
+	b.Continue(missing)
+	lw.missingKey(e)
+	b.Jump(lw.end)
+	b.Continue(found)
+	return lw.load(mem{p, 0, t.Size()}, t)
+}
+
+func (lw *lowerer) missingKey(e *eMethod) {
+	lw.fail(Site{Pos: e.pos, Helper: "map_lookup_elem", Op: e.m.Name + "[]", Map: e.m, Ends: true}, lw.b.Const(-errNoEnt))
+}
+
+func lowerTableIn(lw *lowerer, e *eMethod) val {
+	return lw.either(types.TBool, func(yes, no *ir.Block) {
+		key := lw.key(e.args[0])
+		lw.b.If(ir.NE, lw.lookup(lw.mapPtr(e.m), key), lw.b.Const(0), yes, no)
+	}, boolConst(true, e.pos), boolConst(false, e.pos))
+}
+
+func lowerTableGet(lw *lowerer, e *eMethod) val { return lw.getOrPop(e, false) }
+
+// A pop reads the value, then deletes the key, and has the value only if it was the one that deleted it: of two
+// CPUs that pop one key, one gets it.
+func lowerTablePop(lw *lowerer, e *eMethod) val { return lw.getOrPop(e, true) }
+
+func (lw *lowerer) getOrPop(e *eMethod, pop bool) val {
+	b := lw.b
+	t := lw.typing(e.m).val
+	c := lw.newCell(e.t, e.m.Name)
+	key := lw.key(e.args[0])
+	b.Pos = e.pos
+	m := lw.mapPtr(e.m)
+	p := lw.lookup(m, key)
+	found, absent, done := b.Block("found"), b.Block("absent"), b.Block("")
+	b.If(ir.NE, p, b.Const(0), found, absent)
+	b.Continue(found)
+	v := lw.convert(lw.load(mem{p, 0, t.Size()}, t), e.t)
+	if pop {
+		mine := b.Block("mine")
+		b.If(ir.EQ, lw.call(asm.FnMapDeleteElem, m, lw.addr(key)), b.Const(0), mine, absent)
+		b.Continue(mine)
+	}
+	lw.setVal(c, v)
+	b.Jump(done)
+	b.Continue(absent)
+	lw.set(c, e.args[1])
+	b.Jump(done)
+	b.Continue(done)
+	return lw.get(c)
+}
+
+// tableSet is t[k] = v.
+func (lw *lowerer) tableSet(s *sSet) {
+	b := lw.b
+	v := lw.scratch(max(s.val.typ().Size(), 8), "value")
+	m := mem{b.SlotAddr(v, 0), 0, s.val.typ().Size()}
+	lw.storeExpr(m, s.val) // the right side first, as Starlark does
+	key := lw.key(s.key)
+	b.Pos = s.pos
+	r := lw.call(asm.FnMapUpdateElem, lw.mapPtr(s.m), lw.addr(key), lw.addr(m), b.Const(updateAny))
+	failed, done := b.Block("failed"), b.Block("")
+	b.If(ir.NE, r, b.Const(0), failed, done)
+	failed.Cold = true
+	b.Continue(failed)
+	lw.fail(Site{Pos: s.pos, Helper: "map_update_elem", Op: s.m.Name + "[] =", Map: s.m}, r)
+	b.Jump(done)
+	b.Continue(done)
+}
+
+// tableAugment is t[k] += v of a key that is there: one atomic add in place.
+func (lw *lowerer) tableAugment(s *sAugment) {
+	b := lw.b
+	v := lw.value(s.val).w
+	key := lw.key(s.key)
+	b.Pos = s.pos
+	p := lw.lookup(lw.mapPtr(s.m), key)
+	missing, found := b.Block("missing"), b.Block("")
+	b.If(ir.EQ, p, b.Const(0), missing, found)
+	missing.Cold = true
+	b.Continue(missing)
+	lw.fail(Site{Pos: s.pos, Helper: "map_lookup_elem", Op: s.m.Name + "[] +=", Map: s.m, Ends: true}, b.Const(-errNoEnt))
+	b.Jump(lw.end)
+	b.Continue(found)
+	b.Add(ir.OpAtomicAdd, p, v)
+}
+
+// lowerTableAdd is t.add(value, by=key): from 0 where the key is absent; gives the new value.
+func lowerTableAdd(lw *lowerer, e *eMethod) val {
+	b := lw.b
+	v := lw.value(e.args[0]).w
+	key := lw.key(e.args[1])
+	b.Pos = e.pos
+	res := new(int)
+	done := b.Block("")
+	b.Write(res, b.Const(0)) // where the add is dropped
+	lw.upsert(e, key, 8, func(p *ir.Value) {
+		if lw.req.Features.FetchAtomics {
+			old := b.Add(ir.OpFetchAdd, p, v)
+			b.Write(res, b.Add(ir.OpAdd, old, v))
+		} else {
+			b.Add(ir.OpAtomicAdd, p, v)
+			b.Write(res, b.Load(p, 0, 8, false))
+		}
+	}, done)
+	return scalar(e.t, b.Read(res))
+}
+
+// upsert finds the value of a key, or makes one of zeros, and adds to it. Several runs may race to make it: the
+// insert stores zeros and only where there is nothing, so whoever loses (EEXIST) finds the winner's value, and what
+// was added to that meanwhile stays. It goes on at done.
+func (lw *lowerer) upsert(e *eMethod, key mem, size int, add func(p *ir.Value), done *ir.Block) {
+	b := lw.b
+	m := lw.mapPtr(e.m)
+	tried := new(int)
+	hit, look := b.Block("hit"), b.Block("lookup")
+	var miss, insert, again, gone, failed *ir.Block
+	b.InCold(func() {
+		miss, insert, again, gone, failed = b.Block("miss"), b.Block("insert"), b.Block("again"), b.Block("gone"), b.Block("failed")
+	})
+	b.Write(tried, b.Const(0))
+	b.Jump(look)
+	b.Start(look)
+	p := lw.lookup(m, key)
+	b.If(ir.NE, p, b.Const(0), hit, miss)
+
+	b.Continue(miss)
+	code := new(int)
+	b.If(ir.NE, b.Read(tried), b.Const(0), gone, insert)
+	b.Continue(insert)
+	r := lw.call(asm.FnMapUpdateElem, m, lw.addr(key), lw.zeros(size), b.Const(updateNoExist))
+	b.Write(code, r)
+	made := b.Block("")
+	made.Cold = true
+	b.If(ir.EQ, r, b.Const(0), again, made)
+	b.Continue(made)
+	b.If(ir.EQ, r, b.Const(-errExist), again, failed)
+	b.Continue(again)
+	b.Write(tried, b.Const(1))
+	b.Jump(look)
+	b.Seal(look)
+	b.Continue(gone) // inserted, and removed before the second lookup
+	b.Write(code, b.Const(-errNoEnt))
+	b.Jump(failed)
+	b.Continue(failed)
+	lw.fail(Site{Pos: e.pos, Helper: "map_update_elem", Op: e.m.Name + ".add", Map: e.m}, b.Read(code))
+	b.Jump(done)
+
+	b.Continue(hit)
+	add(p)
+	b.Jump(done)
+	b.Continue(done)
+}
+
+// zeros gives the address of that many zero bytes: on the stack, or, for many, in a map that nobody writes.
+func (lw *lowerer) zeros(size int) *ir.Value {
+	if size > 64 {
+		lw.prog.Zeros = max(lw.prog.Zeros, size)
+		return lw.b.MapValue(lw.req.Zeros, 0)
+	}
+	s := lw.scratch(size, "zeros")
+	m := mem{lw.b.SlotAddr(s, 0), 0, size}
+	lw.fill(m, 0)
+	return m.base
+}

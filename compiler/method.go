@@ -1,0 +1,207 @@
+package compiler
+
+import (
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// A method is a method of a map or of a string that handlers may call: one row, for checker, lowering and help.
+type method struct {
+	recv    string // "aggregation", "table", "string", "dict"
+	name    string // "[]" and "in" for the operators
+	sig     string
+	doc     string
+	example string
+	check   func(c *checker, e *eMethod) expr
+	lower   func(lw *lowerer, e *eMethod) val
+}
+
+var methods []method
+
+var (
+	methodRows            = map[string]*method{}
+	methodIndex, methodIn *method
+)
+
+func init() {
+	methods = []method{
+		{"aggregation", "add", "add(value=1, by=None)", "add a value, to the key that by gives", "calls.add(by=e.comm)", checkAggAdd, lowerAggAdd},
+		{"table", "[]", "t[key]", "the value of a key; a missing key ends the handler", "t0 = start[e.tid]", checkTableIndex, lowerTableIndex},
+		{"table", "in", "key in t", "whether the table has the key", "if e.tid in start: ...", checkTableIn, lowerTableIn},
+		{"table", "get", "get(key, default=None)", "the value of a key, or the default", "n = seen.get(e.pid, 0)", checkTableGet, lowerTableGet},
+		{"table", "pop", "pop(key, default=None)", "the value of a key, which is removed, or the default", "t0 = start.pop(e.tid)", checkTableGet, lowerTablePop},
+		{"table", "add", "add(value=1, by=None)", "add atomically, from 0 where the key is absent; gives the new value", "n = seen.add(by=e.pid)", checkTableAdd, lowerTableAdd},
+		{"string", "startswith", "startswith(prefix)", "whether the string begins with a constant", `if e.comm.startswith("kworker"): return`, checkStartsWith, lowerStartsWith},
+		{"dict", "get", "get(key, default=None)", "the value of a key of a captured dict, or the default", `name = names.get(e.args.id, "other")`, checkDictGet, nil},
+	}
+	for i := range methods {
+		m := &methods[i]
+		methodRows[m.recv+"."+m.name] = m
+	}
+	methodIndex, methodIn = methodRows["table.[]"], methodRows["table.in"]
+}
+
+// Methods lists the methods that a handler can call; Name is "aggregation.add" and so on.
+func Methods() []Doc {
+	var out []Doc
+	for _, m := range methods {
+		out = append(out, Doc{m.recv + "." + m.name, m.sig, m.doc, m.example})
+	}
+	return out
+}
+
+func checkAggAdd(c *checker, e *eMethod) expr {
+	m, value, by := e.m, e.args[0], e.args[1]
+	t := c.typing(m)
+	if value == nil {
+		value = intConst(1, e.pos)
+	}
+	value = c.wantInt(value, "the value to add")
+	if value.typ().Kind == types.Invalid {
+		return value
+	}
+	vt := value.typ()
+	if k, ok := value.(*eConst); ok && t.val != nil && smallConst(k) {
+		vt = t.val // a constant that is not negative suits both
+	}
+	switch {
+	case t.val == nil:
+		t.val = vt
+		c.mapsGrew = true
+	case !t.fixed && !t.val.Equal(types.Join(t.val, vt)):
+		t.val = types.Join(t.val, vt)
+		c.mapsGrew = true
+	}
+	if by == nil || by.typ().Kind == types.None {
+		if t.key == nil {
+			t.key = types.TNone
+			c.mapsGrew = true
+		}
+		if t.key.Kind != types.None {
+			return c.bad(e.pos, "write by=key here too, or make another "+m.Kind()+"()", "%s %q has keys of type %s; this add has no key", m.Kind(), m.Name, t.key)
+		}
+		by = nil
+	} else {
+		if t.key != nil && t.key.Kind == types.None {
+			return c.bad(by.position(), "leave out by= here, or make another "+m.Kind()+"()", "%s %q has no keys; this add has one", m.Kind(), m.Name)
+		}
+		if by = c.useKey(m, by); by.typ().Kind == types.Invalid {
+			return by
+		}
+	}
+	e.args = []expr{value, by}
+	return e
+}
+
+// tableKey checks the key of an access to a table; the value's type may still be unknown.
+func (c *checker) tableKey(e *eMethod, key expr) (expr, *types.Type, bool) {
+	key = c.useKey(e.m, key)
+	if key.typ().Kind == types.Invalid {
+		return key, nil, false
+	}
+	t := c.typing(e.m)
+	if t.val == nil {
+		return key, types.TInvalid, true // until an assignment tells
+	}
+	return key, t.val, true
+}
+
+func checkTableIndex(c *checker, e *eMethod) expr {
+	key, t, ok := c.tableKey(e, e.args[0])
+	if !ok {
+		return key
+	}
+	e.args = []expr{key}
+	e.t = t
+	return e
+}
+
+func checkTableIn(c *checker, e *eMethod) expr {
+	key, _, ok := c.tableKey(e, e.args[0])
+	if !ok {
+		return key
+	}
+	e.args = []expr{key}
+	e.t = types.TBool
+	return e
+}
+
+// checkTableGet checks get and pop: without a default the result is an optional.
+func checkTableGet(c *checker, e *eMethod) expr {
+	key, t, ok := c.tableKey(e, e.args[0])
+	if !ok {
+		return key
+	}
+	def := e.args[1]
+	if def == nil {
+		if t.Kind == types.Invalid {
+			return invalid(e.pos)
+		}
+		def = &eConst{node: node{types.TNone, e.pos}}
+	}
+	// while the type of the values is not known, the default stands for it: seen[k] = seen.get(k, 0) + 1
+	j := types.Join(t, def.typ())
+	if j == nil {
+		return c.bad(def.position(), "", "table %q has values of type %s; the default is a %s", e.m.Name, t, def.typ())
+	}
+	e.args = []expr{key, c.convert(def, j)}
+	e.t = j
+	return e
+}
+
+func checkTableAdd(c *checker, e *eMethod) expr {
+	value, by := e.args[0], e.args[1]
+	if by == nil {
+		return c.bad(e.pos, "write by=key", "table.add() lacks its argument \"by\"")
+	}
+	if value == nil {
+		value = intConst(1, e.pos)
+	}
+	value = c.wantInt(value, "the value to add")
+	key := c.useKey(e.m, by)
+	if anyInvalid([]expr{value, key}) {
+		return invalid(e.pos)
+	}
+	t := c.typing(e.m)
+	if t.val == nil {
+		t.val = types.TInt
+		c.mapsGrew = true
+	}
+	if !t.val.IsInt() {
+		return c.bad(e.pos, "", "table %q holds values of type %s: add works on integers only", e.m.Name, t.val)
+	}
+	e.args = []expr{value, key}
+	e.t = t.val
+	return e
+}
+
+func checkStartsWith(c *checker, e *eMethod) expr {
+	k, ok := e.args[0].(*eConst)
+	if !ok || k.t.Kind != types.Str {
+		return c.bad(e.args[0].position(), "", "startswith takes a constant string in a handler")
+	}
+	s := k.v.(string)
+	if r, ok := e.recv.(*eConst); ok {
+		full := r.v.(string)
+		return boolConst(len(full) >= len(s) && full[:len(s)] == s, e.pos)
+	}
+	if s == "" {
+		return boolConst(true, e.pos)
+	}
+	if len(s) >= e.recv.typ().Cap {
+		return boolConst(false, e.pos)
+	}
+	e.t = types.TBool
+	return e
+}
+
+func checkDictGet(c *checker, e *eMethod) expr {
+	k, ok := e.recv.(*eConst)
+	if !ok {
+		return c.bad(e.pos, "", "this dict is not a constant")
+	}
+	def := e.args[1]
+	if def == nil {
+		def = &eConst{node: node{types.TNone, e.pos}}
+	}
+	return c.dictGet(e.pos, k.v.(Dict), e.args[0], def)
+}

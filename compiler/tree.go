@@ -1,0 +1,215 @@
+package compiler
+
+import (
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// The typed tree is what the checker makes and lowering reads. Every expression has a type; conversions stand as
+// nodes; names are resolved; calls of Starlark functions carry their body, checked for these arguments.
+
+type expr interface {
+	typ() *types.Type
+	position() syntax.Position
+}
+
+type node struct {
+	t   *types.Type
+	pos syntax.Position
+}
+
+func (n *node) typ() *types.Type          { return n.t }
+func (n *node) position() syntax.Position { return n.pos }
+
+type (
+	// eConst is a constant: None, bool, int, string, tuple; also list, dict, set, which have no bytes.
+	eConst struct {
+		node
+		v any
+	}
+	// eStatic is what exists at compile time only: the event, its arguments, a map, a function.
+	eStatic struct {
+		node
+		ent Entity
+	}
+	// eVar reads a local.
+	eVar struct {
+		node
+		v *local
+	}
+	// eField reads a builtin field of the event, a row of eventFields.
+	eField struct {
+		node
+		row *eventField
+	}
+	// eArg reads a typed argument; index is the element of an array.
+	eArg struct {
+		node
+		f     *Field
+		index int
+	}
+	eBinary struct {
+		node
+		op   syntax.Token
+		x, y expr
+	}
+	eUnary struct { // MINUS, TILDE
+		node
+		op syntax.Token
+		x  expr
+	}
+	eCompare struct {
+		node
+		op   syntax.Token
+		x, y expr
+	}
+	eNot struct {
+		node
+		x expr
+	}
+	eLogic struct { // AND, OR, giving one of the operands
+		node
+		op   syntax.Token
+		x, y expr
+	}
+	eCond struct {
+		node
+		c, t, f expr
+	}
+	eTuple struct {
+		node
+		elems []expr
+	}
+	// eElem is an element of a tuple.
+	eElem struct {
+		node
+		x expr
+		i int
+	}
+	// eIn tells whether x is among constants.
+	eIn struct {
+		node
+		x    expr
+		list []any
+		not  bool
+	}
+	// eDict looks x up in a captured dict; def nil: a missing key ends the handler.
+	eDict struct {
+		node
+		x    expr
+		dict Dict
+		def  expr
+	}
+	// eConvert gives x as another type that holds it.
+	eConvert struct {
+		node
+		x expr
+	}
+	// eTruth is x as a bool.
+	eTruth struct {
+		node
+		x expr
+	}
+	// eNarrow is the value of an optional that is known not to be None.
+	eNarrow struct {
+		node
+		x expr
+	}
+	// eBuiltin is a call of a builtin, a row of builtins.
+	eBuiltin struct {
+		node
+		row  *builtin
+		args []expr
+		aux  any
+	}
+	// eMethod is a method of a map or of a string, a row of methods.
+	eMethod struct {
+		node
+		row  *method
+		recv expr
+		m    *Map
+		args []expr // as the row says; nil where left out
+	}
+	// eCall is a Starlark function with its arguments, in place.
+	eCall struct {
+		node
+		fn     *Func
+		params []*local
+		args   []expr
+		body   []stmt
+		frame  *frame
+	}
+)
+
+// A local is a variable of a handler, or of a function that it calls.
+type local struct {
+	name   string
+	t      *types.Type // joined over all assignments
+	static expr        // not nil: the variable is this, at compile time
+}
+
+type stmt interface{ position() syntax.Position }
+
+type stmtNode struct{ pos syntax.Position }
+
+func (n stmtNode) position() syntax.Position { return n.pos }
+
+type (
+	sAssign struct {
+		stmtNode
+		v *local
+		x expr
+	}
+	sExpr struct {
+		stmtNode
+		x expr
+	}
+	sIf struct {
+		stmtNode
+		c    expr
+		t, f []stmt
+	}
+	// sFor counts v from lo to hi by step.
+	sFor struct {
+		stmtNode
+		v      *local
+		lo, hi expr
+		step   int64
+		body   []stmt
+	}
+	// sEach runs its body once for each constant.
+	sEach struct {
+		stmtNode
+		v    *local
+		list []any
+		body []stmt
+	}
+	sReturn struct {
+		stmtNode
+		x     expr // already of the frame's type
+		frame *frame
+	}
+	sBranch struct { // BREAK, CONTINUE
+		stmtNode
+		tok syntax.Token
+	}
+	// sSet is t[k] = v.
+	sSet struct {
+		stmtNode
+		m        *Map
+		key, val expr
+	}
+	// sAugment is t[k] += v, for a key that is there.
+	sAugment struct {
+		stmtNode
+		m        *Map
+		key, val expr
+	}
+)
+
+// A treeProgram is a checked handler, with the filter before it.
+type treeProgram struct {
+	filter  *eCall
+	handler *eCall
+}

@@ -1,0 +1,282 @@
+// Package types holds the types of values inside a handler, how they join where control flow meets,
+// and how they lie in a map's key or value. It knows nothing of syntax, nor of the kernel.
+package types
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A Kind tells the sorts of type apart.
+type Kind uint8
+
+// The kinds. Those from Event on exist at compile time only: they have no bytes.
+const (
+	Invalid Kind = iota
+	None
+	Bool
+	Int    // 64 bits, signed
+	Uint   // 64 bits, unsigned: only where the source says unsigned and 64 bits wide
+	Str    // at most Cap-1 bytes, NUL-terminated and padded with NULs to Cap
+	Tuple  // of Elems
+	Opt    // Elem or None
+	Name   // the name of a probe, as a number that the host has a table for
+	Ptr    // an address; User tells of which address space
+	Event  // the handler's parameter
+	Args   // e.args
+	Array  // an array inside e.args
+	List   // a captured list
+	Dict   // a captured dict
+	Set    // a captured set
+	Func   // a function
+	Map    // an aggregation or a table
+	Method // a method of a map or string, not yet called
+	Opaque // a captured value that means nothing in a handler
+)
+
+// A Type is immutable; compare with Equal.
+type Type struct {
+	Kind  Kind
+	Cap   int     // Str: bytes, the terminating NUL among them; a multiple of 8
+	Elems []*Type // Tuple
+	Elem  *Type   // Opt; Array
+	User  bool    // Ptr: an address of user space
+	Text  string  // Opaque, Ptr: the name of the type
+}
+
+// The types without parameters.
+var (
+	TInvalid = &Type{Kind: Invalid}
+	TNone    = &Type{Kind: None}
+	TBool    = &Type{Kind: Bool}
+	TInt     = &Type{Kind: Int}
+	TUint    = &Type{Kind: Uint}
+	TName    = &Type{Kind: Name}
+	TEvent   = &Type{Kind: Event}
+	TArgs    = &Type{Kind: Args}
+	TList    = &Type{Kind: List}
+	TDict    = &Type{Kind: Dict}
+	TSet     = &Type{Kind: Set}
+	TFunc    = &Type{Kind: Func}
+	TMap     = &Type{Kind: Map}
+	TMethod  = &Type{Kind: Method}
+)
+
+// TStr is a string type that holds n bytes and a NUL.
+func TStr(n int) *Type { return &Type{Kind: Str, Cap: (n + 1 + 7) &^ 7} }
+
+// TTuple is a tuple type.
+func TTuple(elems ...*Type) *Type { return &Type{Kind: Tuple, Elems: elems} }
+
+// TOpt is t or None; an optional of an optional is the same optional.
+func TOpt(t *Type) *Type {
+	if t.Kind == Opt || t.Kind == None {
+		return t
+	}
+	return &Type{Kind: Opt, Elem: t}
+}
+
+// IsInt tells of 64-bit integers, signed or not.
+func (t *Type) IsInt() bool { return t.Kind == Int || t.Kind == Uint }
+
+// IsScalar tells that a value of the type is one 64-bit word.
+func (t *Type) IsScalar() bool {
+	switch t.Kind {
+	case Bool, Int, Uint, Name, Ptr:
+		return true
+	}
+	return false
+}
+
+// Storable tells that a value of the type has bytes, so that it can be a key or a value of a map.
+func (t *Type) Storable() bool {
+	switch t.Kind {
+	case None, Str:
+		return true
+	case Opt:
+		return t.Elem.Storable()
+	case Tuple:
+		for _, e := range t.Elems {
+			if !e.Storable() {
+				return false
+			}
+		}
+		return true
+	}
+	return t.IsScalar()
+}
+
+// Size is the number of bytes of a value in a key, in a value or in a record: a word (8 bytes) for a scalar,
+// Cap for a string, a word of presence before the value of an optional, nothing for None.
+func (t *Type) Size() int {
+	switch t.Kind {
+	case Str:
+		return t.Cap
+	case Opt:
+		return 8 + t.Elem.Size()
+	case Tuple:
+		n := 0
+		for _, e := range t.Elems {
+			n += e.Size()
+		}
+		return n
+	}
+	if t.IsScalar() {
+		return 8
+	}
+	return 0
+}
+
+// Equal compares structurally.
+func (t *Type) Equal(u *Type) bool {
+	if t == u {
+		return true
+	}
+	if t.Kind != u.Kind || t.Cap != u.Cap || t.User != u.User || len(t.Elems) != len(u.Elems) || t.Text != u.Text {
+		return false
+	}
+	if (t.Elem == nil) != (u.Elem == nil) || t.Elem != nil && !t.Elem.Equal(u.Elem) {
+		return false
+	}
+	for i := range t.Elems {
+		if !t.Elems[i].Equal(u.Elems[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// Join gives the type that holds the values of both, or nil where there is none. Signed and unsigned join
+// to signed: the sum of their ranges does not fit in 64 bits, and negative numbers are the likelier.
+func Join(a, b *Type) *Type {
+	switch {
+	case a.Equal(b):
+		return a
+	case a.Kind == Invalid:
+		return b
+	case b.Kind == Invalid:
+		return a
+	case a.IsInt() && b.IsInt():
+		return TInt
+	case a.Kind == Str && b.Kind == Str:
+		if a.Cap >= b.Cap {
+			return a
+		}
+		return b
+	case a.Kind == None:
+		return TOpt(b)
+	case b.Kind == None:
+		return TOpt(a)
+	case a.Kind == Opt && b.Kind == Opt:
+		return optOf(Join(a.Elem, b.Elem))
+	case a.Kind == Opt:
+		return optOf(Join(a.Elem, b))
+	case b.Kind == Opt:
+		return optOf(Join(a, b.Elem))
+	case a.Kind == Tuple && b.Kind == Tuple && len(a.Elems) == len(b.Elems):
+		elems := make([]*Type, len(a.Elems))
+		for i := range elems {
+			if elems[i] = Join(a.Elems[i], b.Elems[i]); elems[i] == nil {
+				return nil
+			}
+		}
+		return TTuple(elems...)
+	}
+	return nil
+}
+
+func optOf(t *Type) *Type {
+	if t == nil {
+		return nil
+	}
+	return TOpt(t)
+}
+
+// Assignable tells that a value of type t can be stored where u is held: no wider string, same shape.
+func (t *Type) Assignable(u *Type) bool {
+	j := Join(t, u)
+	return j != nil && j.Size() == u.Size() && (j.Equal(u) || j.Kind == u.Kind)
+}
+
+// String names the type as a Starlark user would.
+func (t *Type) String() string {
+	switch t.Kind {
+	case Invalid:
+		return "unknown"
+	case None:
+		return "None"
+	case Bool:
+		return "bool"
+	case Int:
+		return "int"
+	case Uint:
+		return "int (unsigned)"
+	case Str:
+		return "string"
+	case Tuple:
+		s := make([]string, len(t.Elems))
+		for i, e := range t.Elems {
+			s[i] = e.String()
+		}
+		return "tuple (" + strings.Join(s, ", ") + ")"
+	case Opt:
+		return t.Elem.String() + " or None"
+	case Name:
+		return "probe name"
+	case Ptr:
+		return "pointer"
+	case Event:
+		return "event"
+	case Args:
+		return "arguments"
+	case Array:
+		return "array"
+	case List:
+		return "list"
+	case Dict:
+		return "dict"
+	case Set:
+		return "set"
+	case Func:
+		return "function"
+	case Map:
+		return "map"
+	case Method:
+		return "method"
+	case Opaque:
+		return t.Text
+	}
+	return fmt.Sprintf("kind %d", t.Kind)
+}
+
+// Repr is the exact form, capacities included, for goldens and for telling two layouts apart.
+func (t *Type) Repr() string {
+	switch t.Kind {
+	case Str:
+		return fmt.Sprintf("str[%d]", t.Cap)
+	case Tuple:
+		s := make([]string, len(t.Elems))
+		for i, e := range t.Elems {
+			s[i] = e.Repr()
+		}
+		return "(" + strings.Join(s, ", ") + ")"
+	case Opt:
+		return t.Elem.Repr() + "?"
+	case Uint:
+		return "u64"
+	case Int:
+		return "i64"
+	}
+	return t.String()
+}
+
+// Noun names the kind in messages, without its parameters.
+func (k Kind) Noun() string {
+	switch k {
+	case Tuple:
+		return "tuple"
+	case Opt:
+		return "optional"
+	}
+	return (&Type{Kind: k}).String()
+}

@@ -1,0 +1,24 @@
+package suggest
+
+import (
+	"reflect"
+	"testing"
+)
+
+func TestNearest(t *testing.T) {
+	names := []string{"tracepoint", "rawtracepoint", "kprobe", "uprobe", "profile"}
+	for _, c := range []struct {
+		word string
+		want []string
+	}{
+		{"tracepont", []string{"tracepoint"}},
+		{"tarcepoint", []string{"tracepoint", "rawtracepoint"}},
+		{"kprobe", []string{"kprobe", "uprobe"}},
+		{"xyz", nil},
+		{"", nil},
+	} {
+		if got := Nearest(c.word, names, 3); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("Nearest(%q) = %q, want %q", c.word, got, c.want)
+		}
+	}
+}
