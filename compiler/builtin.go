@@ -284,3 +284,6 @@ func checkPrint(c *checker, row *builtin, call *syntax.CallExpr, args []expr) ex
 
 // maxRecord bounds the bytes of one record of print.
 const maxRecord = 4096
+
+// CanCall tells whether a handler can call the builtin of that name.
+func CanCall(name string) bool { return builtinRows[name] != nil }

@@ -147,3 +147,35 @@ func DecodeMax(w uint64, signed bool) uint64 { return EncodeMax(w, signed) }
 
 // DecodeMin is the inverse of EncodeMin.
 func DecodeMin(w uint64, signed bool) uint64 { return EncodeMax(^w, signed) }
+
+// Merge adds the words of one value to those of another: of two CPUs, or of two spans of time.
+func (s Spec) Merge(dst, src []uint64) { s.each(dst, src, func(a, b uint64) uint64 { return a + b }) }
+
+// Diff takes an earlier value of the same counters away. Minimum and maximum of a span of time cannot be had from
+// those of two times: they are set to what no value has beaten.
+func (s Spec) Diff(dst, earlier []uint64) {
+	o := s.Offsets()
+	s.each(dst, earlier, func(a, b uint64) uint64 { return a - b })
+	for _, off := range []int{o.Min, o.Max} {
+		if off >= 0 {
+			dst[off/8] = 0
+		}
+	}
+}
+
+func (s Spec) each(dst, src []uint64, fn func(a, b uint64) uint64) {
+	o := s.Offsets()
+	for i, w := range src {
+		switch 8 * i {
+		case o.Min, o.Max:
+			dst[i] = max(dst[i], w)
+		case o.Set:
+			dst[i] |= w
+		default:
+			dst[i] = fn(dst[i], w)
+		}
+	}
+}
+
+// Subtractable tells that what a span of time added is the difference of two readings.
+func (s Spec) Subtractable() bool { return s.Kind == Count || s.Kind == Sum || s.Kind == Avg }

@@ -188,6 +188,10 @@ func (e *emitter) put(ins asm.Instruction, pos syntax.Position) {
 		ins = ins.WithSymbol(e.label)
 		e.label = ""
 	}
+	if len(e.out) == 0 && (!pos.IsValid() || pos.Line == 0) {
+		// the kernel wants a line for the first instruction of each function, or for none
+		ins = ins.WithSource(asm.Comment(e.f.name))
+	}
 	if pos.IsValid() && pos.Line > 0 && (pos.Line != e.pos.Line || pos.Filename() != e.pos.Filename()) && e.opt.Source != nil {
 		e.pos = pos
 		ins = ins.WithSource(asm.Comment(fmt.Sprintf("%s: %s", pos, e.opt.Source(pos))))

@@ -1,0 +1,202 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// AttachOptions narrow an attachment.
+type AttachOptions struct {
+	PID    int    // of the process whose events count, where the kernel can tell; 0: all
+	Cookie uint64 // what bpf_get_attach_cookie gives the program; 0: none
+
+	oneCPU bool
+}
+
+// Attachment is a program attached to a target.
+type Attachment struct {
+	Target  Target
+	fds     []int // links, or perf events with the program set on them
+	atClose func() error
+	once    sync.Once
+	err     error
+}
+
+// ErrNoRawTracepoint says that the kernel has no raw tracepoint of the target's name.
+var ErrNoRawTracepoint = errors.New("no raw tracepoint of that name")
+
+// AttachError says why the kernel did not attach a program.
+type AttachError struct {
+	Target Target
+	Reason string
+	Hint   string
+	Err    error
+}
+
+func (e *AttachError) Error() string {
+	s := fmt.Sprintf("attach to %s: %s", e.Target.Name, e.Reason)
+	if e.Hint != "" {
+		s += "; " + e.Hint
+	}
+	return s
+}
+
+func (e *AttachError) Unwrap() error { return e.Err }
+
+// Attach attaches a program to a target. The error is an *AttachError; it wraps ErrNoRawTracepoint where a program of
+// another type may do (Target.ProgramTypes).
+func Attach(t Target, p *Program, opts AttachOptions) (*Attachment, error) {
+	pr := findProvider(t.Kind)
+	if pr == nil {
+		return nil, &AttachError{Target: t, Reason: "there is no such kind of probe"}
+	}
+	a, err := pr.attach(t, p, opts)
+	if err != nil {
+		var ae *AttachError
+		if errors.As(err, &ae) {
+			return nil, err
+		}
+		return nil, refused(t, err)
+	}
+	return a, nil
+}
+
+func refused(t Target, err error) *AttachError {
+	e := &AttachError{Target: t, Reason: err.Error(), Err: err}
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		e.Reason, e.Hint = "the kernel does not permit it", "it needs root, or CAP_BPF and CAP_PERFMON"
+	case errors.Is(err, unix.EEXIST):
+		e.Reason = "another tracer is attached there and allows no second"
+	case errors.Is(err, unix.E2BIG):
+		e.Reason = "as many programs as the kernel allows (64) are attached there"
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENODEV):
+		e.Reason = "this machine does not have that event"
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		e.Reason, e.Hint = "no file descriptors are left", "raise the limit (ulimit -n), or match fewer events"
+	}
+	return e
+}
+
+// Close detaches; a second call gives the same result as the first. The kernel takes 50 to 100 ms for a tracepoint, so
+// close many side by side.
+func (a *Attachment) Close() error {
+	a.once.Do(func() {
+		var errs []error
+		for _, fd := range a.fds {
+			errs = append(errs, closeFD(fd))
+		}
+		if a.atClose != nil {
+			errs = append(errs, a.atClose())
+		}
+		a.err = errors.Join(errs...)
+	})
+	return a.err
+}
+
+func openRawTracepoint(name string, p *Program, cookie uint64) (int, error) {
+	b := append([]byte(name), 0)
+	attr := rawTracepointAttr{name: unsafe.Pointer(&b[0]), fd: uint32(p.raw.FD()), cookie: cookie}
+	size := unsafe.Sizeof(attr)
+	if cookie == 0 {
+		size = unsafe.Offsetof(attr.cookie) // older kernels refuse what they do not know
+	}
+	fd, err := bpfCall(cmdRawTracepoint, unsafe.Pointer(&attr), size)
+	runtime.KeepAlive(b)
+	return int(fd), err
+}
+
+func attachRawTracepoint(t Target, name string, p *Program, o AttachOptions) (*Attachment, error) {
+	fd, err := openRawTracepoint(name, p, o.Cookie)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, &AttachError{Target: t, Reason: ErrNoRawTracepoint.Error(), Err: errors.Join(ErrNoRawTracepoint, err)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Attachment{Target: t, fds: []int{fd}}, nil
+}
+
+// attachTracepoint opens the perf event of a tracepoint; the program then sees the event on all CPUs, whichever the
+// perf event is for (kernel/trace/bpf_trace.c: the program is attached to the event, not to the counter).
+func attachTracepoint(t Target, p *Program, o AttachOptions) (*Attachment, error) {
+	id, err := tracepointID(t)
+	if err != nil {
+		return nil, err
+	}
+	attr := unix.PerfEventAttr{Type: unix.PERF_TYPE_TRACEPOINT, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})), Config: id, Sample: 1, Wakeup: 1}
+	ev, err := unix.PerfEventOpen(&attr, -1, 0, -1, perfFlagCloseExec)
+	if err != nil {
+		return nil, err
+	}
+	fds, err := attachToEvent(ev, p, o.Cookie)
+	if err != nil {
+		return nil, err
+	}
+	return &Attachment{Target: t, fds: fds}, nil
+}
+
+// attachToEvent puts the program on a perf event, by a link where the kernel has them (5.15). It takes the event over.
+func attachToEvent(ev int, p *Program, cookie uint64) ([]int, error) {
+	k, err := Running()
+	if err != nil {
+		return nil, errors.Join(err, closeFD(ev))
+	}
+	if k.HavePerfLink() {
+		attr := linkCreateAttr{prog: uint32(p.raw.FD()), target: uint32(ev), attachType: attachPerfEvent, cookie: cookie}
+		fd, err := bpfCall(cmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+		if err != nil {
+			return nil, errors.Join(err, closeFD(ev))
+		}
+		return []int{int(fd), ev}, enable(ev, int(fd))
+	}
+	if err := unix.IoctlSetInt(ev, unix.PERF_EVENT_IOC_SET_BPF, p.raw.FD()); err != nil {
+		return nil, errors.Join(err, closeFD(ev))
+	}
+	return []int{ev}, enable(ev, -1)
+}
+
+func enable(ev, link int) error {
+	err := unix.IoctlSetInt(ev, unix.PERF_EVENT_IOC_ENABLE, 0)
+	if err == nil {
+		return nil
+	}
+	if link >= 0 {
+		err = errors.Join(err, closeFD(link))
+	}
+	return errors.Join(err, closeFD(ev))
+}
+
+// attachPerf opens a software event on every CPU that is online, or on the first of them.
+func attachPerf(t Target, config uint64, p *Program, o AttachOptions) (*Attachment, error) {
+	cpus, err := OnlineCPUs()
+	if err != nil {
+		return nil, err
+	}
+	if o.oneCPU {
+		cpus = cpus[:1]
+	}
+	pid := -1
+	if o.PID != 0 {
+		pid = o.PID
+	}
+	a := &Attachment{Target: t}
+	for _, cpu := range cpus {
+		attr := unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})), Config: config, Sample: t.Period, Bits: unix.PerfBitDisabled}
+		ev, err := unix.PerfEventOpen(&attr, pid, cpu, -1, perfFlagCloseExec)
+		if err != nil {
+			return nil, errors.Join(refused(t, err), a.Close())
+		}
+		fds, err := attachToEvent(ev, p, o.Cookie)
+		if err != nil {
+			return nil, errors.Join(refused(t, err), a.Close())
+		}
+		a.fds = append(a.fds, fds...)
+	}
+	return a, nil
+}

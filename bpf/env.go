@@ -1,0 +1,158 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
+)
+
+// Where the two file systems belong (Documentation/trace/ftrace.rst, bpf(2)).
+const (
+	tracefsPath = "/sys/kernel/tracing"
+	debugTracer = "/sys/kernel/debug/tracing"
+	bpffsPath   = "/sys/fs/bpf"
+)
+
+// PrivilegeError says that the process may not trace.
+type PrivilegeError struct {
+	UID     int
+	Missing []string // capabilities: "CAP_BPF"
+	File    string   // what could not be opened for want of it, or ""
+}
+
+func (e *PrivilegeError) Error() string {
+	if e.File != "" {
+		return fmt.Sprintf("tracing needs root: user %d may not read %s; run it with sudo", e.UID, e.File)
+	}
+	missing := strings.Join(e.Missing, " and ")
+	if e.UID == 0 {
+		return fmt.Sprintf("tracing needs CAP_BPF and CAP_PERFMON: root lacks %s here (a container?); run it with sudo on the host, or add the capabilities", missing)
+	}
+	return fmt.Sprintf("tracing needs root, or CAP_BPF and CAP_PERFMON: user %d lacks %s; run it with sudo", e.UID, missing)
+}
+
+// MountError says that a file system which tracing needs is missing and could not be mounted.
+type MountError struct {
+	FSType, Path string
+	Err          error
+}
+
+func (e *MountError) Error() string {
+	why := e.Err.Error()
+	switch {
+	case errors.Is(e.Err, unix.EPERM), errors.Is(e.Err, unix.EACCES):
+		why = "this process lacks CAP_SYS_ADMIN"
+	case errors.Is(e.Err, unix.ENODEV):
+		why = "this kernel is built without it"
+	case errors.Is(e.Err, unix.ENOENT):
+		why = "there is no such directory"
+	}
+	return fmt.Sprintf("%s is not mounted and cannot be: %s; as root: mount -t %s %s %s", e.FSType, why, e.FSType, e.FSType, e.Path)
+}
+
+func (e *MountError) Unwrap() error { return e.Err }
+
+// Prepare makes the process fit to trace, or says in words why it cannot be: a *PrivilegeError without root or CAP_BPF
+// and CAP_PERFMON, a *MountError where bpffs is missing and root cannot mount it. It costs a few system calls. tracefs
+// is mounted by the providers that read it. Mounts are the machine's: they stay.
+func Prepare() error {
+	admin, err := checkPrivilege()
+	if err != nil {
+		return err
+	}
+	k, err := Running()
+	if err != nil {
+		return err
+	}
+	if !k.AtLeast(5, 11) { // later kernels charge maps to the cgroup
+		if err := rlimit.RemoveMemlock(); err != nil {
+			return fmt.Errorf("raise the limit of locked memory, which kernels before 5.11 charge maps to: %w", err)
+		}
+	}
+	if !admin {
+		return nil // bpffs is needed for pins alone, which say so themselves (BPFFS)
+	}
+	_, err = BPFFS()
+	return err
+}
+
+// checkPrivilege says whether CAP_SYS_ADMIN is there, which stands for the others too.
+func checkPrivilege() (admin bool, err error) {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&head, &data[0]); err != nil {
+		return false, fmt.Errorf("read capabilities: %w", err)
+	}
+	has := func(c int) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
+	if has(unix.CAP_SYS_ADMIN) {
+		return true, nil
+	}
+	var missing []string
+	if !has(unix.CAP_BPF) {
+		missing = append(missing, "CAP_BPF")
+	}
+	if !has(unix.CAP_PERFMON) {
+		missing = append(missing, "CAP_PERFMON")
+	}
+	if missing != nil {
+		return false, &PrivilegeError{UID: os.Geteuid(), Missing: missing}
+	}
+	return false, nil
+}
+
+// Tracefs gives the directory of tracefs, and mounts it where it is missing.
+func Tracefs() (string, error) {
+	if isMounted(tracefsPath, unix.TRACEFS_MAGIC) {
+		return tracefsPath, nil
+	}
+	if isMounted(debugTracer, unix.TRACEFS_MAGIC) {
+		return debugTracer, nil
+	}
+	return tracefsPath, mount("tracefs", tracefsPath)
+}
+
+// BPFFS gives the directory of bpffs, where objects are pinned, and mounts it where it is missing.
+func BPFFS() (string, error) {
+	if isMounted(bpffsPath, unix.BPF_FS_MAGIC) {
+		return bpffsPath, nil
+	}
+	return bpffsPath, mount("bpf", bpffsPath)
+}
+
+func isMounted(path string, magic int64) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(path, &st) == nil && int64(st.Type) == magic
+}
+
+func mount(fstype, path string) error {
+	if err := unix.Mount(fstype, path, fstype, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=700"); err != nil {
+		return &MountError{FSType: fstype, Path: path, Err: err}
+	}
+	return nil
+}
+
+// eventsDir gives tracefs's directory of events. A user who may not look into it gets a *PrivilegeError.
+func eventsDir() (string, error) {
+	root, err := Tracefs()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, "events")
+	if _, err := os.Stat(dir); err != nil {
+		return "", readError(dir, err)
+	}
+	return dir, nil
+}
+
+// readError turns a refused read of one of the kernel's files into a *PrivilegeError.
+func readError(file string, err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		return &PrivilegeError{UID: os.Geteuid(), File: file}
+	}
+	return err
+}

@@ -1,0 +1,68 @@
+package bpf
+
+// Event is what a handler can read of its event.
+type Event struct {
+	Fields []Field // at offsets of the program's context
+	HasRet bool    // it has a return value: a field named ret
+	Words  bool    // the fields are the untyped words of a raw tracepoint; how many there are only the attach tells
+}
+
+// Field gives the field of that name.
+func (e *Event) Field(name string) (Field, bool) {
+	for _, f := range e.Fields {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	return Field{}, false
+}
+
+// Field is one typed argument.
+type Field struct {
+	Name   string
+	CType  string // as the kernel writes it, without the name: "const char *", "char[16]", "__data_loc char[]"
+	Offset int    // bytes from the start of the context
+	Size   int    // bytes
+	Signed bool   // of an integer, or of the elements of an array
+	Kind   FieldKind
+	// ElemSize and Len: the bytes of an element and their number. Len is 0 where the record says it (DataLoc, RelLoc).
+	ElemSize, Len int
+	UserPtr       bool // a pointer into the memory of the process, not of the kernel
+}
+
+// FieldKind says how a field is read.
+type FieldKind uint8
+
+const (
+	// FieldInt is an integer of Size bytes.
+	FieldInt FieldKind = iota
+	// FieldBool is an integer that is true or false.
+	FieldBool
+	// FieldPointer is an address.
+	FieldPointer
+	// FieldCharArray is a string in place, with or without a NUL at its end.
+	FieldCharArray
+	// FieldArray is Len integers of ElemSize bytes in place.
+	FieldArray
+	// FieldDataLocString is a word whose low 16 bits are the offset of a string from the start of the record, and whose
+	// high 16 bits are its length in bytes, NUL included.
+	FieldDataLocString
+	// FieldDataLocArray is the same for other elements.
+	FieldDataLocArray
+	// FieldRelLocString is as FieldDataLocString, but the offset counts from the end of the field itself.
+	FieldRelLocString
+	// FieldRelLocArray is the same for other elements.
+	FieldRelLocArray
+	// FieldStruct is bytes in place that are no integer.
+	FieldStruct
+)
+
+var fieldKindNames = [...]string{"int", "bool", "pointer", "char array", "array", "data_loc string", "data_loc array",
+	"rel_loc string", "rel_loc array", "struct"}
+
+func (k FieldKind) String() string {
+	if int(k) < len(fieldKindNames) {
+		return fieldKindNames[k]
+	}
+	return "unknown"
+}

@@ -1,0 +1,210 @@
+package bpf
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// The format file of an event (Documentation/trace/events.rst, written by trace_events.c: f_show) has one line a field:
+//
+//	field:TYPE NAME[LEN];	offset:16;	size:8;	signed:1;
+//
+// TYPE is what the event's author wrote in TP_STRUCT__entry, as the preprocessor left it: it may hold any C type, and
+// LEN any expression. What a field is comes from the size first, which is always right, and from the words second.
+
+// parseFormat reads a format file. The fields whose names start with common_ are left out. syscalls is set for the
+// events of that subsystem: their arguments are registers of 8 bytes whatever their type, and their pointers are the
+// process's own.
+func parseFormat(text string, syscalls bool) (*Event, error) {
+	e := &Event{}
+	for line := range strings.SplitSeq(text, "\n") {
+		line = strings.TrimSpace(line)
+		rest, ok := strings.CutPrefix(line, "field:")
+		if !ok {
+			continue
+		}
+		f, err := parseField(rest)
+		if err != nil {
+			return nil, fmt.Errorf("line %q: %w", line, err)
+		}
+		if strings.HasPrefix(f.Name, "common_") {
+			continue
+		}
+		if syscalls {
+			f = syscallField(f)
+		}
+		e.HasRet = e.HasRet || syscalls && f.Name == "ret"
+		e.Fields = append(e.Fields, f)
+	}
+	return e, nil
+}
+
+func parseField(s string) (Field, error) {
+	// The declaration ends at the first ";" that attributes follow: a C type in it may hold one itself.
+	i := strings.LastIndex(s, ";\toffset:")
+	if i < 0 {
+		if i = strings.LastIndex(s, "; offset:"); i < 0 {
+			return Field{}, fmt.Errorf("no offset")
+		}
+	}
+	var f Field
+	seen := map[string]bool{}
+	for attr := range strings.SplitSeq(s[i+1:], ";") {
+		key, value, ok := strings.Cut(strings.TrimSpace(attr), ":")
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 16)
+		if err != nil {
+			return Field{}, fmt.Errorf("%s: bad number %q", key, value)
+		}
+		seen[key] = true
+		switch key {
+		case "offset":
+			f.Offset = int(n)
+		case "size":
+			f.Size = int(n)
+		case "signed":
+			f.Signed = n != 0
+		}
+	}
+	if !seen["offset"] || !seen["size"] {
+		return Field{}, fmt.Errorf("no offset or size")
+	}
+	return declare(f, strings.TrimSpace(s[:i]))
+}
+
+// declare finds name, type and kind of a field in its C declaration.
+func declare(f Field, decl string) (Field, error) {
+	typ, name, dims := splitDecl(decl)
+	if name == "" {
+		return Field{}, fmt.Errorf("no name in %q", decl)
+	}
+	f.Name, f.CType = name, typ+dims
+	for _, loc := range []struct {
+		prefix     string
+		str, array FieldKind
+	}{{"__data_loc ", FieldDataLocString, FieldDataLocArray}, {"__rel_loc ", FieldRelLocString, FieldRelLocArray}} {
+		elem, ok := strings.CutPrefix(typ, loc.prefix)
+		if !ok {
+			continue
+		}
+		elem = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(elem), "[]"))
+		f.Kind, f.ElemSize, f.Len = loc.array, cSize(elem), 0
+		f.Signed = cSigned(elem, f.Signed)
+		if isChar(elem) {
+			f.Kind = loc.str
+		}
+		if f.Size != 4 { // the word of offset and length; anything else is not what we know
+			f.Kind, f.ElemSize = FieldStruct, 0
+		}
+		return f, nil
+	}
+	switch {
+	case dims != "":
+		return declareArray(f, typ, dims), nil
+	case strings.Contains(typ, "*") || strings.HasSuffix(typ, ")"):
+		f.Kind, f.Signed = FieldPointer, false
+		if f.Size != 8 && f.Size != 4 {
+			f.Kind = FieldStruct
+		}
+	case isAggregate(typ) || f.Size != 1 && f.Size != 2 && f.Size != 4 && f.Size != 8:
+		f.Kind, f.Signed = FieldStruct, false
+	case typ == "bool" || typ == "_Bool":
+		f.Kind, f.Signed = FieldBool, false
+	default:
+		f.Kind = FieldInt
+	}
+	return f, nil
+}
+
+func declareArray(f Field, typ, dims string) Field {
+	f.ElemSize = cSize(typ)
+	if n := elements(dims); f.ElemSize == 0 && n > 0 && f.Size%n == 0 {
+		f.ElemSize = f.Size / n
+	}
+	switch {
+	case isChar(typ):
+		f.Kind, f.ElemSize, f.Len = FieldCharArray, 1, f.Size
+		return f
+	case isAggregate(typ), f.ElemSize == 0, f.Size%max(f.ElemSize, 1) != 0,
+		f.ElemSize != 1 && f.ElemSize != 2 && f.ElemSize != 4 && f.ElemSize != 8:
+		f.Kind, f.ElemSize, f.Signed = FieldStruct, 0, false
+		return f
+	}
+	f.Kind, f.Len, f.Signed = FieldArray, f.Size/f.ElemSize, cSigned(typ, f.Signed)
+	return f
+}
+
+// splitDecl takes a declaration apart: "unsigned long args[6]" is "unsigned long", "args", "[6]".
+func splitDecl(decl string) (typ, name, dims string) {
+	// void (*fn)(int): the name is in the parentheses.
+	if i := strings.Index(decl, "(*"); i >= 0 {
+		if j := strings.IndexByte(decl[i:], ')'); j > 2 && isIdent(decl[i+2:i+j]) {
+			return decl[:i] + "(*)" + decl[i+j+1:], decl[i+2 : i+j], ""
+		}
+	}
+	rest := decl
+	for strings.HasSuffix(rest, "]") {
+		i := openBracket(rest)
+		if i < 0 {
+			break
+		}
+		// "__data_loc char[] name" keeps its brackets in the type; only those behind the name are dimensions.
+		rest, dims = strings.TrimSpace(rest[:i]), rest[i:]+dims
+	}
+	i := len(rest)
+	for i > 0 && isIdentByte(rest[i-1]) {
+		i--
+	}
+	return strings.TrimSpace(rest[:i]), rest[i:], dims
+}
+
+// openBracket gives the index of the [ that belongs to the ] at the end of s, or -1.
+func openBracket(s string) int {
+	depth := 0
+	for i := len(s) - 1; i >= 0; i-- {
+		switch s[i] {
+		case ']':
+			depth++
+		case '[':
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// elements multiplies the dimensions "[2][3]"; 0 where one is no number.
+func elements(dims string) int {
+	n := 1
+	for d := range strings.SplitSeq(strings.Trim(dims, "[]"), "][") {
+		v, err := strconv.ParseUint(strings.TrimSpace(d), 0, 16)
+		if err != nil {
+			return 0
+		}
+		n *= int(v)
+		if n > 1<<16 {
+			return 0
+		}
+	}
+	return n
+}
+
+// syscallField gives an argument its own size: the record holds a register of 8 bytes, of which the system call sees
+// the low ones (little-endian, as all that we support). int dfd = -100 must not read as 4294967196.
+func syscallField(f Field) Field {
+	switch f.Kind {
+	case FieldPointer:
+		f.UserPtr = true
+	case FieldInt:
+		if n := cSize(f.CType); f.Size == 8 && n > 0 && n < 8 {
+			f.Size, f.Signed = n, cSigned(f.CType, f.Signed)
+		} else {
+			f.Signed = cSigned(f.CType, f.Signed)
+		}
+	}
+	return f
+}

@@ -1,0 +1,202 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// MapSpec says what a map is to be.
+type MapSpec struct {
+	Name               string // for people: the kernel keeps 15 letters of it
+	Type               ebpf.MapType
+	KeySize, ValueSize uint32 // bytes; of a per-CPU map, of one CPU's value
+	MaxEntries         uint32
+	Flags              uint32   // BPF_F_*
+	Inner              *MapSpec // of a map of maps
+}
+
+// Map is a kernel map. Keys and values are bytes. It is safe for use by several goroutines, but for Close.
+type Map struct {
+	raw       *ebpf.Map
+	spec      MapSpec
+	valueSize int
+}
+
+// ErrKeyNotExist is what Lookup and Delete give for a key that is not there.
+var ErrKeyNotExist = ebpf.ErrKeyNotExist
+
+// ErrKeyExist is what Update with the flag NOEXIST gives for a key that is there.
+var ErrKeyExist = ebpf.ErrKeyExist
+
+// MapError says why the kernel refused a map, or an operation on one.
+type MapError struct {
+	Spec   MapSpec
+	Op     string // "create", "update"...
+	Reason string
+	Hint   string // what to do, or ""
+	Err    error
+}
+
+func (e *MapError) Error() string {
+	s := fmt.Sprintf("%s map %q: %s", e.Op, e.Spec.Name, e.Reason)
+	if e.Hint != "" {
+		s += "; " + e.Hint
+	}
+	return s
+}
+
+func (e *MapError) Unwrap() error { return e.Err }
+
+// NewMap makes a map. The error is a *MapError.
+func NewMap(spec MapSpec) (*Map, error) {
+	es := libSpec(spec)
+	if spec.Inner != nil {
+		es.InnerMap = libSpec(*spec.Inner)
+	}
+	raw, err := ebpf.NewMap(es)
+	if err != nil {
+		return nil, createError(spec, err)
+	}
+	size, err := totalValueSize(spec)
+	if err != nil {
+		return nil, errors.Join(err, raw.Close())
+	}
+	return &Map{raw: raw, spec: spec, valueSize: size}, nil
+}
+
+func libSpec(s MapSpec) *ebpf.MapSpec {
+	return &ebpf.MapSpec{Name: kernelName(s.Name), Type: s.Type, KeySize: s.KeySize, ValueSize: s.ValueSize, MaxEntries: s.MaxEntries, Flags: s.Flags}
+}
+
+// kernelName gives what the kernel takes of a name: 15 letters, digits, dots and underscores.
+func kernelName(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < 0x80 && (isIdentByte(byte(r)) || r == '.') {
+			return r
+		}
+		return '_'
+	}, s)
+	return s[:min(len(s), unix.BPF_OBJ_NAME_LEN-1)]
+}
+
+func isPerCPU(t ebpf.MapType) bool {
+	return t == ebpf.PerCPUHash || t == ebpf.PerCPUArray || t == ebpf.LRUCPUHash
+}
+
+// totalValueSize is the number of bytes that the kernel copies for one key.
+func totalValueSize(s MapSpec) (int, error) {
+	if !isPerCPU(s.Type) {
+		return int(s.ValueSize), nil
+	}
+	n, err := PossibleCPUs()
+	return n * ((int(s.ValueSize) + 7) &^ 7), err
+}
+
+func createError(s MapSpec, err error) error {
+	e := &MapError{Spec: s, Op: "create", Err: err}
+	switch {
+	case errors.Is(err, unix.EPERM):
+		e.Reason = "the kernel does not permit it"
+		_, perr := checkPrivilege()
+		var pe *PrivilegeError
+		if errors.As(perr, &pe) {
+			e.Reason, e.Err = pe.Error(), errors.Join(err, pe)
+		}
+	case errors.Is(err, unix.E2BIG), errors.Is(err, unix.ENOMEM), errors.Is(err, unix.EINVAL) && s.MaxEntries > 1<<31:
+		e.Reason = fmt.Sprintf("%d keys of %d bytes with values of %d bytes need about %s, more than the kernel gives", s.MaxEntries, s.KeySize, s.ValueSize, mebibytes(s.bytes()))
+		e.Hint = "lower max_keys"
+	case errors.Is(err, unix.EINVAL) && s.MaxEntries == 0:
+		e.Reason, e.Hint = "it has room for no key", "raise max_keys"
+	default:
+		e.Reason = err.Error()
+	}
+	return e
+}
+
+// bytes estimates the memory of a map from the kernel's own structures (kernel/bpf/hashtab.c: struct htab_elem has 48
+// bytes, a bucket 16).
+func (s MapSpec) bytes() uint64 {
+	n, key, value := uint64(s.MaxEntries), uint64(s.KeySize+7)&^7, uint64(s.ValueSize+7)&^7
+	if total, err := totalValueSize(s); err == nil && isPerCPU(s.Type) {
+		value = uint64(total) + 8
+	}
+	switch s.Type {
+	case ebpf.Array, ebpf.PerCPUArray:
+		return n * value
+	case ebpf.RingBuf:
+		return n
+	}
+	return n * (48 + 16 + key + value)
+}
+
+func mebibytes(n uint64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%d KiB", (n+1<<10-1)>>10)
+	}
+	return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20)
+}
+
+// Raw gives the library's map.
+func (m *Map) Raw() *ebpf.Map { return m.raw }
+
+// Spec gives what the map was made from.
+func (m *Map) Spec() MapSpec { return m.spec }
+
+// ValueSize is the number of bytes that Lookup gives for a key: of a per-CPU map, the values of all possible CPUs one
+// after another, each rounded up to 8 bytes.
+func (m *Map) ValueSize() int { return m.valueSize }
+
+// Lookup gives the value of a key, or ErrKeyNotExist.
+func (m *Map) Lookup(key []byte) ([]byte, error) {
+	value := make([]byte, m.valueSize)
+	return value, m.LookupInto(key, value)
+}
+
+// LookupInto is Lookup into a buffer of ValueSize bytes.
+func (m *Map) LookupInto(key, value []byte) error {
+	return m.elem(cmdMapLookup, "look up in", key, value, 0)
+}
+
+// Update stores a value. flags is 0 (any), 1 (NOEXIST: ErrKeyExist where the key is there) or 2 (EXIST: ErrKeyNotExist
+// where it is not). A full map gives a *MapError that wraps E2BIG.
+func (m *Map) Update(key, value []byte, flags uint64) error {
+	return m.elem(cmdMapUpdate, "update", key, value, flags)
+}
+
+// Delete removes a key, or gives ErrKeyNotExist. A running program that has looked the key up before may still write
+// to the element, which by then can belong to another key: to empty a map that programs use, swap it (Swappable).
+func (m *Map) Delete(key []byte) error { return m.elem(cmdMapDelete, "delete from", key, nil, 0) }
+
+func (m *Map) elem(cmd uintptr, op string, key, value []byte, flags uint64) error {
+	if len(key) != int(m.spec.KeySize) || cmd != cmdMapDelete && len(value) != m.valueSize {
+		return &MapError{Spec: m.spec, Op: op, Reason: fmt.Sprintf("key of %d bytes and value of %d, not %d and %d", len(key), len(value), m.spec.KeySize, m.valueSize), Err: unix.EINVAL}
+	}
+	return m.failed(op, elemCall(cmd, m.raw.FD(), key, value, flags))
+}
+
+// failed puts the error of an operation on an element into words.
+func (m *Map) failed(op string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.ENOENT):
+		return ErrKeyNotExist
+	case errors.Is(err, unix.EEXIST):
+		return ErrKeyExist
+	case errors.Is(err, unix.E2BIG):
+		return &MapError{Spec: m.spec, Op: op, Reason: fmt.Sprintf("it is full: it holds %d keys", m.spec.MaxEntries), Hint: "raise max_keys", Err: err}
+	}
+	return &MapError{Spec: m.spec, Op: op, Reason: err.Error(), Err: err}
+}
+
+// Close lets the map go. The kernel keeps it while programs use it.
+func (m *Map) Close() error {
+	if err := m.raw.Close(); err != nil {
+		return fmt.Errorf("close map %q: %w", m.spec.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"time"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
+)
+
+// ProgramSpec says what a program is to be.
+type ProgramSpec struct {
+	Name         string
+	Type         ebpf.ProgramType
+	Instructions asm.Instructions
+	Maps         map[string]*Map // by the name under which the instructions refer to them
+}
+
+// Program is a loaded program.
+type Program struct {
+	raw  *ebpf.Program
+	spec ProgramSpec
+}
+
+// license makes the helpers available that are for GPL programs only.
+const license = "Dual MIT/GPL"
+
+// VerifierRefusal is the kernel's verdict that a program is not safe. For a program that our compiler made it is a
+// fault of the compiler.
+type VerifierRefusal struct {
+	Reason string   // the verifier's last words before its statistics
+	Source string   // the source line that it was at, as the instructions' comments have it, or ""
+	Log    []string // all that it said
+	Err    error
+}
+
+func (e *VerifierRefusal) Error() string {
+	s := "the kernel's verifier refuses the program: " + e.Reason
+	if e.Source != "" {
+		s += " (at " + e.Source + ")"
+	}
+	return s
+}
+
+// Format prints the whole log with %+v.
+func (e *VerifierRefusal) Format(f fmt.State, verb rune) {
+	s := e.Error()
+	if verb == 'v' && f.Flag('+') {
+		s += "\n" + strings.Join(e.Log, "\n")
+	}
+	if _, err := io.WriteString(f, s); err != nil {
+		return // fmt has no way to hand it on
+	}
+}
+
+func (e *VerifierRefusal) Unwrap() error { return e.Err }
+
+// LoadError says why the kernel did not load a program before it looked at it.
+type LoadError struct {
+	Type   ebpf.ProgramType
+	Reason string
+	Err    error
+}
+
+func (e *LoadError) Error() string { return fmt.Sprintf("load a %s program: %s", e.Type, e.Reason) }
+func (e *LoadError) Unwrap() error { return e.Err }
+
+// NewProgram loads a program. The error is a *VerifierRefusal, a *LoadError, or a *PrivilegeError.
+func NewProgram(spec ProgramSpec) (*Program, error) {
+	insns := append(asm.Instructions{}, spec.Instructions...)
+	for i := range insns {
+		ins := &insns[i]
+		if m := spec.Maps[ins.Reference()]; m != nil && ins.IsLoadFromMap() {
+			if err := ins.AssociateMap(m.raw); err != nil {
+				return nil, fmt.Errorf("map %q: %w", ins.Reference(), err)
+			}
+		}
+	}
+	raw, err := ebpf.NewProgramWithOptions(&ebpf.ProgramSpec{Name: kernelName(spec.Name), Type: spec.Type, Instructions: insns, License: license},
+		ebpf.ProgramOptions{LogDisabled: false})
+	if err != nil {
+		return nil, loadError(spec, insns, err)
+	}
+	return &Program{raw, spec}, nil
+}
+
+func loadError(spec ProgramSpec, insns asm.Instructions, err error) error {
+	var ve *ebpf.VerifierError
+	if errors.As(err, &ve) && len(ve.Log) > 0 {
+		r := &VerifierRefusal{Log: ve.Log, Err: err}
+		r.Reason, r.Source = explain(ve.Log)
+		return r
+	}
+	e := &LoadError{Type: spec.Type, Reason: err.Error(), Err: err}
+	switch {
+	case errors.Is(err, unix.EPERM):
+		_, perr := checkPrivilege()
+		var pe *PrivilegeError
+		if errors.As(perr, &pe) {
+			return errors.Join(pe)
+		}
+		// the library blames RLIMIT_MEMLOCK for any EPERM
+		e.Reason = "the kernel does not permit it, though the capabilities are there: it is locked down, or built without this"
+	case errors.Is(err, unix.EINVAL):
+		e.Reason = "this kernel has no programs of this type, or not of this form"
+	case errors.Is(err, unix.E2BIG):
+		e.Reason = fmt.Sprintf("it is too large for this kernel: %d instructions", len(insns))
+	case errors.Is(err, unix.ENOMEM):
+		e.Reason = "the kernel has no memory for it"
+	}
+	return e
+}
+
+// explain finds the verifier's reason in its log: the last line that is neither a register dump, nor an instruction, nor
+// statistics; and the last source line before it, which the log has as comments ("; file:line:col: text").
+func explain(log []string) (reason, source string) {
+	for i := len(log) - 1; i >= 0; i-- {
+		l := strings.TrimSpace(log[i])
+		if l == "" || strings.HasPrefix(l, "processed ") || strings.HasPrefix(l, "verification time") || strings.HasPrefix(l, "stack depth") || strings.HasPrefix(l, "mark_precise") {
+			continue
+		}
+		if reason == "" {
+			reason = l
+			continue
+		}
+		if text, ok := strings.CutPrefix(l, "; "); ok {
+			return reason, text
+		}
+	}
+	return reason, ""
+}
+
+// Type gives the program's type.
+func (p *Program) Type() ebpf.ProgramType { return p.spec.Type }
+
+// Raw gives the library's program.
+func (p *Program) Raw() *ebpf.Program { return p.raw }
+
+// Close lets the program go. What it is attached to keeps it in the kernel.
+func (p *Program) Close() error { return p.raw.Close() }
+
+// Stats is what the kernel knows of a program's runs.
+type Stats struct {
+	Runs   uint64        // counted only while EnableStats is in force
+	Time   time.Duration // likewise
+	Missed uint64        // runs that the kernel left out because the program, or one of its kind, was running on the CPU (5.12)
+}
+
+// progInfo is the head of struct bpf_prog_info (include/uapi/linux/bpf.h), up to recursion_misses.
+type progInfo struct {
+	_             [192]byte
+	runTimeNS     uint64
+	runCount      uint64
+	recursionMiss uint64
+}
+
+// Stats reads the program's statistics.
+func (p *Program) Stats() (Stats, error) {
+	var info progInfo
+	attr := infoAttr{fd: uint32(p.raw.FD()), len: uint32(unsafe.Sizeof(info)), info: unsafe.Pointer(&info)}
+	_, err := bpfCall(cmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	runtime.KeepAlive(&info)
+	if err != nil {
+		return Stats{}, fmt.Errorf("read the program's statistics: %w", err)
+	}
+	return Stats{Runs: info.runCount, Time: time.Duration(info.runTimeNS), Missed: info.recursionMiss}, nil
+}
+
+// EnableStats makes the kernel count runs and time of all programs until the result is closed (5.8). Each run then
+// reads the clock twice.
+func EnableStats() (io.Closer, error) {
+	c, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
+	if err != nil {
+		return nil, fmt.Errorf("enable the statistics of programs: %w", err)
+	}
+	return c, nil
+}
+
+// TestRun runs a raw tracepoint program once, with these words as its context (BPF_PROG_TEST_RUN, 5.10), and gives what
+// it returns.
+func (p *Program) TestRun(ctx []uint64) (uint32, error) {
+	attr := testRunAttr{fd: uint32(p.raw.FD())}
+	if len(ctx) > 0 {
+		attr.ctxIn, attr.ctxSizeIn = unsafe.Pointer(&ctx[0]), uint32(8*len(ctx))
+	}
+	_, err := bpfCall(cmdProgTestRun, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	runtime.KeepAlive(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("run program %s: %w", p.spec.Name, err)
+	}
+	return attr.ret, nil
+}
+
+func (p *Program) runOnce() error {
+	_, err := p.TestRun(nil)
+	return err
+}

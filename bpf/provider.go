@@ -1,0 +1,168 @@
+package bpf
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+)
+
+// A Provider is a kind of probe: one row of the table that Providers gives.
+type Provider struct {
+	Kind    string // "tracepoint"
+	Alias   string // "t", or "" where there is none
+	Syntax  string // "tracepoint:SUBSYSTEM:EVENT"
+	Doc     string // a sentence for the help
+	Example string // a spec that works
+	// List gives the targets whose whole names match the pattern, which may have *, ? and [...]; a * crosses colons.
+	List func(pattern string) ([]Target, error)
+	// Resolve gives the targets that a spec of this kind means, its wildcards expanded: at least one, or an error: a
+	// *NotFoundError, or a *SpecError for a bad number.
+	Resolve func(Spec) ([]Target, error)
+
+	minArgs, maxArgs int
+	event            func(Target) (*Event, error)
+	types            func(t Target, readsContext bool) []ebpf.ProgramType
+	attach           func(Target, *Program, AttachOptions) (*Attachment, error)
+	untouchedFilter  bool // AttachOptions.PID has no meaning: the kernel cannot limit it to a process
+}
+
+// Target is one place where a program can be attached.
+type Target struct {
+	Name  string   // canonical and full: "tracepoint:sched:sched_switch"
+	Kind  string   // "tracepoint"
+	Parts []string // the rest of the name: "sched", "sched_switch"
+
+	// Timers and counters: one event for each Period (nanoseconds of a clock, or events). 0 where it means nothing.
+	Period uint64
+
+	config uint64 // of perf_event_open, for counters
+}
+
+func (t Target) String() string { return t.Name }
+
+// Providers gives the table of all kinds, in the order of the help.
+func Providers() []*Provider { return providers() }
+
+func providers() []*Provider {
+	return []*Provider{&tracepoints, &rawTracepoints, &profiles, &intervals, &softwares, &begins, &ends}
+}
+
+// kinds gives the names of all kinds.
+func kinds() []string {
+	var out []string
+	for _, p := range providers() {
+		out = append(out, p.Kind)
+	}
+	return out
+}
+
+func findProvider(kind string) *Provider {
+	for _, p := range providers() {
+		if p.Kind == kind || p.Alias != "" && p.Alias == kind {
+			return p
+		}
+	}
+	return nil
+}
+
+// NotFoundError says that no probe of that name is there.
+type NotFoundError struct {
+	Spec   string   // as written
+	Reason string   // `no event "sched_swich" in the subsystem "sched"`
+	Near   []string // full names that may have been meant, the likeliest first
+}
+
+func (e *NotFoundError) Error() string {
+	switch len(e.Near) {
+	case 0:
+		return fmt.Sprintf("no probe %q: %s (bpfrepl -l lists them)", e.Spec, e.Reason)
+	case 1:
+		return fmt.Sprintf("no probe %q: %s (did you mean %q?)", e.Spec, e.Reason, e.Near[0])
+	}
+	quoted := make([]string, len(e.Near))
+	for i, n := range e.Near {
+		quoted[i] = fmt.Sprintf("%q", n)
+	}
+	last := len(quoted) - 1
+	return fmt.Sprintf("no probe %q: %s (did you mean %s or %s?)", e.Spec, e.Reason, strings.Join(quoted[:last], ", "), quoted[last])
+}
+
+// Resolve gives the targets that a probe spec means: at least one, in the order of their names, or an error: a
+// *SpecError, a *NotFoundError, a *PrivilegeError or a *MountError.
+func Resolve(spec string) ([]Target, error) {
+	s, err := ParseSpec(spec)
+	if err != nil {
+		return nil, err
+	}
+	return findProvider(s.Kind).Resolve(s)
+}
+
+// List gives the available probes whose whole names match the pattern, sorted by name, of all kinds. A pattern without
+// a colon matches every name that contains it. Kinds without an end of names (profile) give the usual ones.
+func List(pattern string) ([]Target, error) {
+	if kind, rest, ok := strings.Cut(pattern, ":"); !ok {
+		if !isPattern(pattern) || strings.Trim(pattern, "*") != pattern {
+			pattern = "*" + strings.Trim(pattern, "*") + "*"
+		} else {
+			pattern = "*" + pattern + "*"
+		}
+	} else if p := findProvider(kind); p != nil {
+		pattern = p.Kind + ":" + rest
+	}
+	if _, err := ParseSpec("tracepoint:" + strings.ReplaceAll(pattern, ":", "") + ":x"); err != nil {
+		return nil, &SpecError{Text: pattern, Reason: fmt.Sprintf("bad pattern %q", pattern), Hint: "a [ needs its ]"}
+	}
+	var all []Target
+	for _, p := range providers() {
+		if kind, _, ok := strings.Cut(pattern, ":"); ok && !match(kind, p.Kind) && !strings.Contains(kind, "*") {
+			continue
+		}
+		ts, err := p.List(pattern)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, ts...)
+	}
+	slices.SortFunc(all, func(a, b Target) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// Event gives the typed arguments of the target's event. For a tracepoint it reads the event's format file; a raw
+// tracepoint has the untyped words arg0, arg1...; timers, counters, begin and end have none.
+func (t Target) Event() (*Event, error) {
+	if p := findProvider(t.Kind); p != nil && p.event != nil {
+		return p.event(t)
+	}
+	return &Event{}, nil
+}
+
+// ProgramTypes gives the types of program that can handle the target, the cheapest first. A handler that reads no field
+// of the event can be of more types than one that does: attach it with the next type when Attach gives
+// ErrNoRawTracepoint.
+func (t Target) ProgramTypes(readsContext bool) []ebpf.ProgramType {
+	if p := findProvider(t.Kind); p != nil {
+		return p.types(t, readsContext)
+	}
+	return nil
+}
+
+func only(t ebpf.ProgramType) func(Target, bool) []ebpf.ProgramType {
+	return func(Target, bool) []ebpf.ProgramType { return []ebpf.ProgramType{t} }
+}
+
+// filterTargets gives those whose whole names match.
+func filterTargets(pattern string, ts ...Target) []Target {
+	var out []Target
+	for _, t := range ts {
+		if match(pattern, t.Name) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func newTarget(kind string, parts ...string) Target {
+	return Target{Name: strings.Join(append([]string{kind}, parts...), ":"), Kind: kind, Parts: parts}
+}

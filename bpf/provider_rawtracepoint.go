@@ -1,0 +1,130 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
+)
+
+var rawTracepoints = Provider{
+	Kind: "rawtracepoint", Alias: "rt", Syntax: "rawtracepoint:EVENT",
+	Doc:     "A static event of the kernel with its arguments as the kernel passes them: cheaper, untyped.",
+	Example: "rawtracepoint:sched_switch",
+	minArgs: 1, maxArgs: 1, untouchedFilter: true,
+	List:    listRawTracepoints,
+	Resolve: resolveRawTracepoint,
+	event: func(Target) (*Event, error) {
+		e := &Event{Words: true}
+		for i := range maxTestRunContext / 8 {
+			e.Fields = append(e.Fields, Field{Name: fmt.Sprintf("arg%d", i), CType: "u64", Offset: 8 * i, Size: 8, Kind: FieldInt})
+		}
+		return e, nil
+	},
+	types: only(ebpf.RawTracepoint),
+	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
+		return attachRawTracepoint(t, t.Parts[0], p, o)
+	},
+}
+
+// rawNames gives the names of the raw tracepoints that have an event in tracefs, which is nearly all of them, sorted. The
+// kernel lists them nowhere; those declared without an event can be attached to by name.
+func rawNames() ([]string, error) {
+	ts, err := listTracepoints("tracepoint:*:*")
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, t := range ts {
+		if hasRaw(t.Parts[0]) {
+			names = append(names, t.Parts[1])
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+func listRawTracepoints(pattern string) ([]Target, error) {
+	names, err := rawNames()
+	if err != nil {
+		return nil, err
+	}
+	var out []Target
+	for _, n := range names {
+		out = append(out, filterTargets(pattern, newTarget("rawtracepoint", n))...)
+	}
+	return out, nil
+}
+
+func resolveRawTracepoint(s Spec) ([]Target, error) {
+	name := s.Args[0]
+	if isPattern(name) {
+		ts, err := listRawTracepoints("rawtracepoint:" + name)
+		if err == nil && len(ts) == 0 {
+			err = &NotFoundError{Spec: s.Text, Reason: "no event matches"}
+		}
+		return ts, err
+	}
+	if validName(name) {
+		dir, err := eventsDir()
+		if err != nil {
+			return nil, err
+		}
+		found, err := filepath.Glob(filepath.Join(dir, "*", name, "id"))
+		if err != nil {
+			return nil, fmt.Errorf("look for %s: %w", s.Text, err)
+		}
+		for _, f := range found {
+			if hasRaw(filepath.Base(filepath.Dir(filepath.Dir(f)))) {
+				return []Target{newTarget("rawtracepoint", name)}, nil
+			}
+		}
+		// It may be one of the few without an event: the kernel knows.
+		if ok, err := rawTracepointExists(name); err != nil || ok {
+			return []Target{newTarget("rawtracepoint", name)}, err
+		}
+	}
+	names, err := rawNames()
+	if err != nil {
+		return nil, err
+	}
+	e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("the kernel has no tracepoint %q", name)}
+	for _, n := range nearest(name, names, 3) {
+		e.Near = append(e.Near, "rawtracepoint:"+n)
+	}
+	if near := syscallEvent(name); near != "" {
+		e.Near = []string{near}
+	}
+	return nil, e
+}
+
+// syscallEvent gives the probe for sys_enter_read and the like, which are tracepoints alone.
+func syscallEvent(name string) string {
+	t := newTarget("tracepoint", "syscalls", name)
+	if _, err := tracepointFile(t, "id"); err != nil {
+		return ""
+	}
+	return t.Name
+}
+
+// rawTracepointExists asks the kernel, by attaching a program that does nothing.
+func rawTracepointExists(name string) (bool, error) {
+	p, err := NewProgram(ProgramSpec{Name: "exists", Type: ebpf.RawTracepoint,
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
+	if err != nil {
+		return false, err
+	}
+	fd, err := openRawTracepoint(name, p, 0)
+	if err == nil {
+		err = closeFD(fd)
+	}
+	err = errors.Join(err, p.Close())
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -1,0 +1,199 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+)
+
+var tracepoints = Provider{
+	Kind: "tracepoint", Alias: "t", Syntax: "tracepoint:SUBSYSTEM:EVENT",
+	Doc:     "A static event of the kernel with typed arguments.",
+	Example: "tracepoint:sched:sched_switch",
+	minArgs: 2, maxArgs: 2, untouchedFilter: true,
+	List:    listTracepoints,
+	Resolve: resolveTracepoint,
+	event:   tracepointEvent,
+	types: func(t Target, readsContext bool) []ebpf.ProgramType {
+		if readsContext || !hasRaw(t.Parts[0]) {
+			return []ebpf.ProgramType{ebpf.TracePoint}
+		}
+		return []ebpf.ProgramType{ebpf.RawTracepoint, ebpf.TracePoint}
+	},
+	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
+		if p.Type() == ebpf.RawTracepoint {
+			return attachRawTracepoint(t, t.Parts[1], p, o)
+		}
+		return attachTracepoint(t, p, o)
+	},
+}
+
+// hasRaw says whether the events of a subsystem can be raw tracepoints: those of syscalls and ftrace are made from
+// something else, and have no tracepoint of their own.
+func hasRaw(subsystem string) bool { return subsystem != "syscalls" && subsystem != "ftrace" }
+
+// subsystems gives the names of all subsystems, sorted.
+func subsystems(dir string) ([]string, error) { return subdirs(dir) }
+
+// subdirs gives the sorted names of the directories in dir.
+func subdirs(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, readError(dir, err)
+	}
+	var out []string
+	for _, e := range entries {
+		if e.IsDir() {
+			out = append(out, e.Name())
+		}
+	}
+	return out, nil
+}
+
+func listTracepoints(pattern string) ([]Target, error) {
+	dir, err := eventsDir()
+	if err != nil {
+		return nil, err
+	}
+	subs, err := subsystems(dir)
+	if err != nil {
+		return nil, err
+	}
+	// A pattern that names its subsystem spares reading all the others.
+	if p := strings.SplitN(pattern, ":", 3); len(p) == 3 && !isPattern(p[1]) {
+		if !exists(filepath.Join(dir, p[1])) {
+			return nil, nil
+		}
+		subs = []string{p[1]}
+	}
+	var out []Target
+	for _, s := range subs {
+		events, err := subdirs(filepath.Join(dir, s))
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range events {
+			out = append(out, filterTargets(pattern, newTarget("tracepoint", s, e))...)
+		}
+	}
+	return out, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// validName says whether a name can be that of an event: it keeps paths out.
+func validName(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool {
+		return r != '_' && r != '-' && r != '.' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}) < 0 && s != "." && s != ".."
+}
+
+func resolveTracepoint(s Spec) ([]Target, error) {
+	dir, err := eventsDir()
+	if err != nil {
+		return nil, err
+	}
+	sub, event := s.Args[0], s.Args[1]
+	if !isPattern(sub) && !isPattern(event) && validName(sub) && validName(event) && exists(filepath.Join(dir, sub, event, "format")) {
+		return []Target{newTarget("tracepoint", sub, event)}, nil
+	}
+	if !isPattern(sub) && !(validName(sub) && exists(filepath.Join(dir, sub))) {
+		return nil, missingSubsystem(dir, s)
+	}
+	ts, err := listTracepoints("tracepoint:" + sub + ":" + event)
+	if err != nil || len(ts) > 0 {
+		return ts, err
+	}
+	if isPattern(sub) {
+		return nil, &NotFoundError{Spec: s.Text, Reason: "no event matches"}
+	}
+	events, err := subdirs(filepath.Join(dir, sub))
+	if err != nil {
+		return nil, err
+	}
+	e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no event of the subsystem %q matches", sub)}
+	if !isPattern(event) {
+		e.Reason = fmt.Sprintf("the subsystem %q has no event %q", sub, event)
+		for _, n := range nearest(event, events, 3) {
+			e.Near = append(e.Near, "tracepoint:"+sub+":"+n)
+		}
+	}
+	return nil, e
+}
+
+// missingSubsystem makes the error for a spec whose subsystem is not there: near names are those of the same event in
+// other subsystems, then of like subsystems that have it.
+func missingSubsystem(dir string, s Spec) error {
+	subs, err := subsystems(dir)
+	if err != nil {
+		return err
+	}
+	e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no subsystem %q", s.Args[0])}
+	for _, n := range nearest(s.Args[0], subs, 3) {
+		if isPattern(s.Args[1]) || exists(filepath.Join(dir, n, s.Args[1])) {
+			e.Near = append(e.Near, "tracepoint:"+n+":"+s.Args[1])
+		}
+	}
+	if e.Near == nil && !isPattern(s.Args[1]) && validName(s.Args[1]) {
+		for _, n := range subs {
+			if len(e.Near) < 3 && exists(filepath.Join(dir, n, s.Args[1])) {
+				e.Near = append(e.Near, "tracepoint:"+n+":"+s.Args[1])
+			}
+		}
+	}
+	if e.Near == nil {
+		for _, n := range nearest(s.Args[0], subs, 3) {
+			e.Near = append(e.Near, "tracepoint:"+n+":*")
+		}
+	}
+	return e
+}
+
+// tracepointFile reads a file of the event: "format" or "id".
+func tracepointFile(t Target, name string) (string, error) {
+	dir, err := eventsDir()
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, t.Parts[0], t.Parts[1], name)
+	text, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", &NotFoundError{Spec: t.Name, Reason: "it has gone since (was its module unloaded?)"}
+	}
+	if err != nil {
+		return "", readError(file, err)
+	}
+	return string(text), nil
+}
+
+func tracepointEvent(t Target) (*Event, error) {
+	text, err := tracepointFile(t, "format")
+	if err != nil {
+		return nil, err
+	}
+	e, err := parseFormat(text, t.Parts[0] == "syscalls")
+	if err != nil {
+		return nil, fmt.Errorf("format of %s: %w", t.Name, err)
+	}
+	return e, nil
+}
+
+func tracepointID(t Target) (uint64, error) {
+	text, err := tracepointFile(t, "id")
+	if err != nil {
+		return 0, err
+	}
+	id, err := strconv.ParseUint(strings.TrimSpace(text), 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("id of %s: %w", t.Name, err)
+	}
+	return id, nil
+}

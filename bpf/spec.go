@@ -1,0 +1,81 @@
+package bpf
+
+import (
+	"fmt"
+	"path"
+	"strings"
+)
+
+// Spec is a probe spec in its parts: "tracepoint:sched:sched_switch" is the kind "tracepoint" with two arguments.
+type Spec struct {
+	Kind string // in full, also where the text has an alias
+	Args []string
+	Text string // as the user wrote it
+}
+
+// SpecError says what is wrong with the text of a probe spec.
+type SpecError struct {
+	Text   string // the spec
+	Reason string
+	Hint   string // what to write instead, or ""
+}
+
+func (e *SpecError) Error() string {
+	if e.Hint == "" {
+		return e.Reason
+	}
+	return fmt.Sprintf("%s (%s)", e.Reason, e.Hint)
+}
+
+// ParseSpec reads a probe spec, and checks its kind and the number of its parts. The error is a *SpecError.
+func ParseSpec(text string) (Spec, error) {
+	if text == "" {
+		return Spec{}, &SpecError{Reason: "the probe spec is empty", Hint: `write for example "tracepoint:raw_syscalls:sys_enter"`}
+	}
+	if i := strings.IndexFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }); i >= 0 {
+		return Spec{}, &SpecError{Text: text, Reason: fmt.Sprintf("probe spec %q: no blank or control character belongs there", text)}
+	}
+	kind, rest, hasArgs := strings.Cut(text, ":")
+	p := findProvider(kind)
+	if p == nil {
+		e := &SpecError{Text: text, Reason: fmt.Sprintf("no probe kind %q", kind)}
+		if near := nearest(kind, kinds(), 1); near != nil {
+			e.Hint = fmt.Sprintf("did you mean %q?", near[0])
+		} else {
+			e.Hint = "the kinds are " + strings.Join(kinds(), ", ")
+		}
+		return Spec{}, e
+	}
+	s := Spec{Kind: p.Kind, Text: text}
+	if hasArgs {
+		s.Args = strings.Split(rest, ":")
+	}
+	if len(s.Args) < p.minArgs || len(s.Args) > p.maxArgs {
+		return Spec{}, &SpecError{Text: text, Reason: fmt.Sprintf("probe %q has %s", text, parts(len(s.Args)+1)), Hint: "write " + p.Syntax}
+	}
+	for _, a := range s.Args {
+		if a == "" {
+			return Spec{}, &SpecError{Text: text, Reason: fmt.Sprintf("probe %q has an empty part", text), Hint: "write " + p.Syntax}
+		}
+		if _, err := path.Match(a, ""); err != nil {
+			return Spec{}, &SpecError{Text: text, Reason: fmt.Sprintf("probe %q: bad pattern %q", text, a), Hint: "a [ needs its ]"}
+		}
+	}
+	return s, nil
+}
+
+func parts(n int) string {
+	if n == 1 {
+		return "1 part"
+	}
+	return fmt.Sprintf("%d parts", n)
+}
+
+// isPattern says whether a part of a spec has wildcards.
+func isPattern(s string) bool { return strings.ContainsAny(s, "*?[") }
+
+// match says whether name is matched by a pattern that ParseSpec has accepted.
+func match(pattern, name string) bool {
+	ok, err := path.Match(pattern, name)
+	return ok && err == nil
+}

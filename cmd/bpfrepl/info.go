@@ -1,0 +1,28 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind"
+)
+
+// printInfo is --info.
+func printInfo(w io.Writer) error {
+	info, err := starlarkbind.Info()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "bpfrepl %s\n%s", version, info)
+	return err
+}
+
+// list is -l.
+func list(w io.Writer, pattern string, verbose bool) error {
+	text, err := starlarkbind.List(pattern, verbose)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, text)
+	return err
+}

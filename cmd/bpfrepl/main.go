@@ -1,0 +1,273 @@
+// Command bpfrepl is a prompt, and a script runner, for tracing Linux: scripts are Starlark, handlers run in the kernel.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
+)
+
+// version is set by the linker for releases.
+var version = "0.1.0"
+
+// Exit statuses.
+const (
+	exitOK    = 0
+	exitError = 1 // of the script or the kernel
+	exitUsage = 2
+)
+
+// config is the command line.
+type config struct {
+	code                              []string
+	interactive, list, verbose, check bool
+	info, version, help, noWarnings   bool
+	allowRun                          bool
+	command, emit, warnings, format   string
+	output                            string
+	script                            string
+	args                              []string
+}
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(argv []string) int {
+	c, flags, err := parse(argv)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "bpfrepl: %v\nbpfrepl --help lists the flags\n", err)
+		return exitUsage
+	}
+	switch {
+	case c.help:
+		fmt.Print(usage(flags))
+		return exitOK
+	case c.version:
+		fmt.Println("bpfrepl", version)
+		return exitOK
+	case c.info:
+		return status(printInfo(os.Stdout))
+	case c.list:
+		return status(list(os.Stdout, c.script, c.verbose))
+	}
+	return execute(c)
+}
+
+func status(err error) int {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "error: %v\n", err)
+		return exitError
+	}
+	return exitOK
+}
+
+func parse(argv []string) (*config, *pflag.FlagSet, error) {
+	c := &config{}
+	f := pflag.NewFlagSet("bpfrepl", pflag.ContinueOnError)
+	f.SetInterspersed(false) // what follows the script is the script's
+	f.SortFlags = false
+	f.Usage = func() {}
+	f.StringArrayVarP(&c.code, "execute", "e", nil, "run `CODE`; may be repeated, each one more line")
+	f.BoolVarP(&c.interactive, "interactive", "i", false, "go on at the prompt after the script")
+	f.BoolVarP(&c.list, "list", "l", false, "list the probes that match a PATTERN; with -v their arguments")
+	f.StringVarP(&c.command, "command", "c", "", "start `CMD`, held until run(), which ends with it")
+	f.BoolVar(&c.check, "check", false, "compile and load the probes, attach nothing")
+	f.StringVar(&c.emit, "emit", "", "print each probe's program: `asm`")
+	f.StringVarP(&c.format, "format", "f", "text", "`text` or json: one JSON object a line")
+	f.StringVarP(&c.output, "output", "o", "", "print to a `FILE`")
+	f.StringVar(&c.warnings, "warnings", "default", "which helper errors to warn of: `LEVEL` all, default or none")
+	f.BoolVar(&c.noWarnings, "no-warnings", false, "the same as --warnings=none")
+	f.BoolVar(&c.allowRun, "allow-run", false, "the script may start processes: spawn()")
+	f.BoolVarP(&c.verbose, "verbose", "v", false, "print errors in full, with the verifier's log")
+	f.BoolVar(&c.info, "info", false, "tell what this kernel has")
+	f.BoolVar(&c.version, "version", false, "print the version")
+	f.BoolVarP(&c.help, "help", "h", false, "print this")
+	if err := f.Parse(argv); err != nil {
+		return nil, nil, err
+	}
+	rest := f.Args()
+	if c.list {
+		if len(rest) > 1 {
+			return nil, nil, errors.New("-l takes one pattern; quote it")
+		}
+		c.script = "*"
+	}
+	if len(rest) > 0 && len(c.code) == 0 {
+		c.script, rest = rest[0], rest[1:]
+	}
+	c.args = rest
+	switch {
+	case c.emit != "" && c.emit != "asm":
+		return nil, nil, fmt.Errorf("--emit knows asm only, got %q", c.emit)
+	case c.format != "text" && c.format != "json":
+		return nil, nil, fmt.Errorf("--format is text or json, got %q", c.format)
+	case c.warnings != "all" && c.warnings != "default" && c.warnings != "none":
+		return nil, nil, fmt.Errorf("--warnings is all, default or none, got %q", c.warnings)
+	}
+	return c, f, nil
+}
+
+func usage(f *pflag.FlagSet) string {
+	return `usage: bpfrepl                          the prompt
+       bpfrepl [flags] SCRIPT [args]    run a script
+       bpfrepl [flags] -e CODE [args]   run code
+       bpfrepl -l [-v] [PATTERN]        list probes
+
+` + f.FlagUsages()
+}
+
+// source gives the script's name and text.
+func (c *config) source() (name string, src []byte, err error) {
+	if len(c.code) > 0 {
+		return "<code>", []byte(strings.Join(c.code, "\n") + "\n"), nil
+	}
+	src, err = os.ReadFile(c.script)
+	if err != nil {
+		var pe *os.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err
+		}
+		return "", nil, fmt.Errorf("cannot read the script %s: %w", c.script, err)
+	}
+	return c.script, src, nil
+}
+
+func execute(c *config) int {
+	interactive := len(c.code) == 0 && c.script == ""
+	opt := starlarkbind.Options{Stdout: os.Stdout, Stderr: os.Stderr, JSON: c.format == "json", Args: c.args, Interactive: interactive || c.interactive,
+		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun,
+		Warnings: map[string]starlarkbind.Warnings{"all": starlarkbind.WarnAll, "default": starlarkbind.WarnDefault, "none": starlarkbind.WarnNone}[c.warnings]}
+	if c.noWarnings {
+		opt.Warnings = starlarkbind.WarnNone
+	}
+	if c.output != "" {
+		f, err := os.OpenFile(c.output, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+		if err != nil {
+			return status(fmt.Errorf("cannot write the output: %w", err))
+		}
+		opt.Stdout = f
+		defer f.Close()
+	}
+	if c.command != "" {
+		words, err := split(c.command)
+		if err == nil {
+			opt.Command, err = proc.Start(words, os.Stdout, os.Stderr)
+		}
+		if err != nil {
+			return status(fmt.Errorf("-c: %w", err))
+		}
+	}
+	if interactive || c.interactive {
+		return prompt(c, opt)
+	}
+	name, src, err := c.source()
+	if err != nil {
+		return status(err)
+	}
+	s, err := starlarkbind.New(opt)
+	if err != nil {
+		return status(err)
+	}
+	code := exitOK
+	stop := onSignals(s)
+	if err := s.ExecFile(context.Background(), name, src); err != nil {
+		code = report(s, c, name, err)
+	}
+	if err := s.Close(); err != nil && code == exitOK && !errors.Is(err, syscall.EPIPE) {
+		code = status(err)
+	}
+	stop()
+	return code
+}
+
+// report tells of the error that ended a script, and gives the exit status.
+func report(s *starlarkbind.Session, c *config, name string, err error) int {
+	switch {
+	case errors.Is(err, starlarkbind.ErrHelp):
+		fmt.Print(s.Flags().Usage(name))
+		return exitOK
+	case errors.Is(err, syscall.EPIPE):
+		return exitError // who read our output has gone: nobody to tell
+	case errors.Is(err, starlarkbind.ErrInterrupted):
+		fmt.Fprintln(os.Stderr, "interrupted")
+		return exitError
+	}
+	fmt.Fprintln(os.Stderr, s.FormatError(err))
+	return exitError
+}
+
+// onSignals makes Ctrl-C and SIGTERM end the session in order. A second SIGTERM or a third Ctrl-C gets the system's way.
+func onSignals(s *starlarkbind.Session) (stop func()) {
+	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of the write
+	ch := make(chan os.Signal, 4)
+	signal.Notify(ch, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-ch:
+				s.Interrupt()
+				if n >= 1 {
+					signal.Reset(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+				}
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { signal.Stop(ch); close(done) }
+}
+
+// split takes a command apart as a shell does: blanks, quotes, backslashes; nothing else.
+func split(s string) ([]string, error) {
+	var out []string
+	var cur strings.Builder
+	in, quote := false, byte(0)
+	for i := 0; i < len(s); i++ {
+		ch := s[i]
+		switch {
+		case quote != 0:
+			if ch == quote {
+				quote = 0
+			} else if ch == '\\' && quote == '"' && i+1 < len(s) {
+				i++
+				cur.WriteByte(s[i])
+			} else {
+				cur.WriteByte(ch)
+			}
+		case ch == '\'' || ch == '"':
+			quote, in = ch, true
+		case ch == '\\' && i+1 < len(s):
+			i++
+			cur.WriteByte(s[i])
+			in = true
+		case ch == ' ' || ch == '\t' || ch == '\n':
+			if in {
+				out = append(out, cur.String())
+				cur.Reset()
+				in = false
+			}
+		default:
+			cur.WriteByte(ch)
+			in = true
+		}
+	}
+	if quote != 0 {
+		return nil, fmt.Errorf("the command %q lacks a closing %c", s, quote)
+	}
+	if in {
+		out = append(out, cur.String())
+	}
+	if len(out) == 0 {
+		return nil, errors.New("the command is empty")
+	}
+	return out, nil
+}

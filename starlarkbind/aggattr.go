@@ -1,0 +1,170 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"sort"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
+)
+
+const ltToken = syntax.LT
+
+// A hostMethod is a method of a value on the host: one row, for calls and for help.
+type hostMethod[T any] struct {
+	name, sig, doc string
+	call           func(recv T, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error)
+}
+
+// attr finds a method in a table, or a field.
+func attr[T any](recv T, name string, methods []hostMethod[T], field func(string) (starlark.Value, error)) (starlark.Value, error) {
+	if v, err := field(name); v != nil || err != nil {
+		return v, err
+	}
+	for _, m := range methods {
+		if m.name == name {
+			return starlark.NewBuiltin(name, func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+				return m.call(recv, args, kwargs)
+			}), nil
+		}
+	}
+	return nil, nil // Starlark words the error, with "did you mean"
+}
+
+func attrNames[T any](methods []hostMethod[T], fields ...string) []string {
+	out := append([]string{}, fields...)
+	for _, m := range methods {
+		out = append(out, m.name)
+	}
+	sort.Strings(out)
+	return out
+}
+
+func list(tuples []starlark.Tuple) *starlark.List {
+	out := make([]starlark.Value, len(tuples))
+	for i, t := range tuples {
+		out[i] = t
+	}
+	return starlark.NewList(out)
+}
+
+func column(tuples []starlark.Tuple, i int) *starlark.List {
+	out := make([]starlark.Value, len(tuples))
+	for j, t := range tuples {
+		out[j] = t[i]
+	}
+	return starlark.NewList(out)
+}
+
+// aggMethods is filled by init, since help refers to it.
+var aggMethods = []hostMethod[*Aggregation]{
+	{"add", "add(value=1, by=None)", "add from the script, as a handler does", (*Aggregation).callAdd},
+	{"clear", "clear()", "empty it", func(a *Aggregation, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		if err := starlark.UnpackArgs("clear", args, kw); err != nil {
+			return nil, err
+		}
+		return starlark.None, a.clear()
+	}},
+	{"delta", "delta()", "what was added since the last delta(), as a plain dict or value", func(a *Aggregation, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		if err := starlark.UnpackArgs("delta", args, kw); err != nil {
+			return nil, err
+		}
+		return a.delta()
+	}},
+	{"get", "get(key, default=None)", "the value of a key, or the default", func(a *Aggregation, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		return getDefault(a, args, kw)
+	}},
+	{"items", "items()", "list of (key, value)", func(a *Aggregation, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		e, err := a.entries()
+		return list(e), err
+	}},
+	{"keys", "keys()", "list of keys", func(a *Aggregation, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		e, err := a.entries()
+		return column(e, 0), err
+	}},
+	{"per_cpu", "per_cpu()", "for each key the list of the CPUs' values", func(a *Aggregation, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		return a.perCPU()
+	}},
+	{"snapshot", "snapshot()", "a plain dict of keys and values; without keys the plain value", func(a *Aggregation, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		return a.snapshot()
+	}},
+	{"top", "top(n=10)", "list of the n largest (key, value), the largest first", func(a *Aggregation, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		n := 10
+		if err := starlark.UnpackArgs("top", args, kw, "n?", &n); err != nil {
+			return nil, err
+		}
+		if n < 0 {
+			return nil, fmt.Errorf("top: n must not be negative, got %d", n)
+		}
+		e, err := a.top(n)
+		return list(e), err
+	}},
+	{"values", "values()", "list of values", func(a *Aggregation, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		e, err := a.entries()
+		return column(e, 1), err
+	}},
+}
+
+// Attr implements starlark.HasAttrs.
+func (a *Aggregation) Attr(name string) (starlark.Value, error) {
+	return attr(a, name, aggMethods, func(name string) (starlark.Value, error) {
+		switch name {
+		case "name":
+			return starlark.String(a.Name()), nil
+		case "value":
+			if !a.keyless() && a.live() != nil {
+				return nil, fmt.Errorf("%s %q has keys; read %s[key], or %s.snapshot()", a.Type(), a.Name(), a.Name(), a.Name())
+			}
+			w, err := a.read(a.s.ctx)
+			if err != nil {
+				return nil, err
+			}
+			v := w.get("")
+			if v == nil {
+				v = make([]uint64, a.spec().Words())
+			}
+			return a.value(v), nil
+		case "dropped":
+			n, err := a.s.dropped(a.comp)
+			return starlark.MakeUint64(n), err
+		}
+		return nil, nil
+	})
+}
+
+// AttrNames implements starlark.HasAttrs.
+func (a *Aggregation) AttrNames() []string {
+	return attrNames(aggMethods, "dropped", "name", "value")
+}
+
+// callAdd adds from the script. It runs the same compiled code as a handler would, in the kernel.
+func (a *Aggregation) callAdd(args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	var value, by starlark.Value = starlark.MakeInt(1), starlark.None
+	if err := starlark.UnpackArgs("add", args, kw, "value?", &value, "by?", &by); err != nil {
+		return nil, err
+	}
+	return a.s.hostOp(a.comp, "add", value, by)
+}
+
+// getDefault is get(key, default=None) of a mapping.
+func getDefault(m starlark.Mapping, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	var key, def starlark.Value = nil, starlark.None
+	if err := starlark.UnpackArgs("get", args, kw, "key", &key, "default?", &def); err != nil {
+		return nil, err
+	}
+	v, ok, err := m.Get(key)
+	if err != nil || ok {
+		return v, err
+	}
+	return def, nil
+}
+
+// near words a hint for a name that is not there.
+func near(word string, names []string) string {
+	if n := suggest.Nearest(word, names, 1); len(n) > 0 {
+		return fmt.Sprintf(" (did you mean %q?)", n[0])
+	}
+	return ""
+}

@@ -1,0 +1,423 @@
+package starlarkbind
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sort"
+
+	"github.com/cilium/ebpf"
+	"go.starlark.net/starlark"
+	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/compiler/agg"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// An Aggregation is what count(), sum() and the others make: a mapping from keys to aggregated values, live. The kernel
+// counts per CPU; reading merges the CPUs. Without keys it has one value.
+type Aggregation struct {
+	s       *Session
+	comp    *compiler.Map
+	maxKeys int
+	store   *bpf.Map       // nil until a probe has given it its type; of a swappable one, see swap
+	swap    *bpf.Swappable // the map can be exchanged for an empty one
+	// past holds what was added to maps that delta() has exchanged; marks what delta() has told of already.
+	past, marks *words
+}
+
+var (
+	_ starlark.IterableMapping = (*Aggregation)(nil)
+	_ starlark.Sequence        = (*Aggregation)(nil)
+	_ starlark.HasAttrs        = (*Aggregation)(nil)
+)
+
+// words holds values by key, as the kernel has them, in the order they came.
+type words struct {
+	keys  []string
+	vals  [][]uint64
+	index map[string]int
+}
+
+func newWords(n int) *words {
+	return &words{keys: make([]string, 0, n), vals: make([][]uint64, 0, n), index: make(map[string]int, n)}
+}
+
+func (w *words) get(key string) []uint64 {
+	if i, ok := w.index[key]; ok {
+		return w.vals[i]
+	}
+	return nil
+}
+
+func (w *words) add(spec agg.Spec, key string, v []uint64) {
+	if i, ok := w.index[key]; ok {
+		spec.Merge(w.vals[i], v)
+		return
+	}
+	w.index[key] = len(w.keys)
+	w.keys = append(w.keys, key)
+	w.vals = append(w.vals, v)
+}
+
+func (a *Aggregation) Name() string          { return a.comp.Name }
+func (a *Aggregation) String() string        { return a.s.text(a) }
+func (a *Aggregation) Type() string          { return a.comp.Kind() }
+func (a *Aggregation) Freeze()               {} // a handle: what it names lives in the kernel
+func (a *Aggregation) Truth() starlark.Bool  { return true }
+func (a *Aggregation) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: %s", a.Type()) }
+func (a *Aggregation) spec() agg.Spec        { return *a.comp.Agg }
+
+// keyless tells that the aggregation has one value and no keys. Until its first use it is neither.
+func (a *Aggregation) keyless() bool { return a.comp.Key != nil && a.comp.Key.Kind == types.None }
+
+// create makes the kernel map for a key type.
+func (a *Aggregation) create(key *types.Type) (*bpf.Map, *bpf.Swappable, error) {
+	size := 8 * a.spec().Words()
+	ms := bpf.MapSpec{Name: a.comp.Name, Type: ebpf.PerCPUHash, KeySize: uint32(key.Size()), ValueSize: uint32(size), MaxEntries: uint32(a.maxKeys)}
+	if key.Kind == types.None {
+		ms.Type, ms.KeySize, ms.MaxEntries = ebpf.PerCPUArray, 4, 1
+	} else if size > 64 && a.s.kernel.AtLeast(6, 1) {
+		// Large values come from memory only as keys do. Programs could not take memory safely before 6.1 (bpf_mem_alloc).
+		ms.Flags = unix.BPF_F_NO_PREALLOC
+	}
+	if a.comp.Swappable {
+		sw, err := bpf.NewSwappable(ms)
+		return nil, sw, err
+	}
+	m, err := bpf.NewMap(ms)
+	return m, nil, err
+}
+
+// kernelMap gives the map that instructions refer to.
+func (a *Aggregation) kernelMap() *bpf.Map {
+	if a.swap != nil {
+		return a.swap.Outer
+	}
+	return a.store
+}
+
+func (a *Aggregation) live() *bpf.Map {
+	if a.swap != nil {
+		return a.swap.Inner()
+	}
+	return a.store
+}
+
+// Close implements io.Closer.
+func (a *Aggregation) Close() error {
+	switch {
+	case a.swap != nil:
+		return a.swap.Close()
+	case a.store != nil:
+		return a.store.Close()
+	}
+	return nil
+}
+
+// merge gives the words of one key over all CPUs.
+func (a *Aggregation) merge(b []byte) []uint64 {
+	spec := a.spec()
+	n := spec.Words()
+	out := make([]uint64, n)
+	one := make([]uint64, n)
+	for off := 0; off+8*n <= len(b); off += 8 * n {
+		for i := range one {
+			one[i] = binary.NativeEndian.Uint64(b[off+8*i:])
+		}
+		spec.Merge(out, one)
+	}
+	return out
+}
+
+// readMap reads a kernel map whole. A key that was inserted but not added to yet, for an instant, is not there.
+func (a *Aggregation) readMap(ctx context.Context, m *bpf.Map) (*words, error) {
+	if m == nil {
+		return newWords(0), nil
+	}
+	snap, err := m.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := newWords(snap.N)
+	for i := 0; i < snap.N; i++ {
+		key := string(snap.Key(i))
+		if a.keyless() {
+			key = ""
+		}
+		out.add(a.spec(), key, a.merge(snap.Value(i)))
+	}
+	return out, nil
+}
+
+// read gives all that was added since the aggregation was made or cleared.
+func (a *Aggregation) read(ctx context.Context) (*words, error) {
+	w, err := a.readMap(ctx, a.live())
+	if err != nil || a.past == nil {
+		return w, err
+	}
+	all := newWords(len(a.past.keys) + len(w.keys))
+	for i, k := range a.past.keys {
+		all.add(a.spec(), k, append([]uint64{}, a.past.vals[i]...))
+	}
+	for i, k := range w.keys {
+		all.add(a.spec(), k, w.vals[i])
+	}
+	return all, nil
+}
+
+// value gives one key's value as the script sees it.
+func (a *Aggregation) value(w []uint64) starlark.Value {
+	signed := a.comp.Val == nil || a.comp.Val.Kind != types.Uint
+	return aggValue(a.spec(), w, signed)
+}
+
+func (a *Aggregation) key(k string) starlark.Value { return a.s.decode(a.comp.Key, []byte(k)) }
+
+// one reads the words of one key; nil where it is absent.
+func (a *Aggregation) one(key []byte) ([]uint64, error) {
+	m := a.live()
+	if m == nil {
+		return nil, nil
+	}
+	var w []uint64
+	b, err := m.Lookup(key)
+	switch {
+	case err == nil:
+		w = a.merge(b)
+	case !isNotExist(err):
+		return nil, err
+	}
+	if a.past != nil {
+		k := string(key)
+		if a.keyless() {
+			k = ""
+		}
+		if p := a.past.get(k); p != nil {
+			sum := append([]uint64{}, p...)
+			if w != nil {
+				a.spec().Merge(sum, w)
+			}
+			w = sum
+		}
+	}
+	return w, nil
+}
+
+// Get implements starlark.Mapping: agg[key], key in agg.
+func (a *Aggregation) Get(k starlark.Value) (starlark.Value, bool, error) {
+	if a.comp.Key == nil {
+		return nil, false, nil
+	}
+	if a.keyless() {
+		return nil, false, fmt.Errorf("%s %q has no keys; read %s.value", a.Type(), a.Name(), a.Name())
+	}
+	b := make([]byte, a.comp.Key.Size())
+	if err := a.s.encode(a.comp.Key, k, b); err != nil {
+		return nil, false, nil // no key of another type is there
+	}
+	w, err := a.one(b)
+	if err != nil || w == nil {
+		return nil, false, err
+	}
+	return a.value(w), true, nil
+}
+
+// entries gives all keys and values.
+func (a *Aggregation) entries() ([]starlark.Tuple, error) {
+	if a.keyless() {
+		return nil, fmt.Errorf("%s %q has no keys; read %s.value", a.Type(), a.Name(), a.Name())
+	}
+	w, err := a.read(a.s.ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.tuples(w), nil
+}
+
+func (a *Aggregation) tuples(w *words) []starlark.Tuple {
+	out := make([]starlark.Tuple, len(w.keys))
+	for i, k := range w.keys {
+		out[i] = starlark.Tuple{a.key(k), a.value(w.vals[i])}
+	}
+	return out
+}
+
+// Items implements starlark.IterableMapping. What cannot be read is left to the methods, which can say why.
+func (a *Aggregation) Items() []starlark.Tuple {
+	items, err := a.entries()
+	if err != nil {
+		a.s.fault(err)
+	}
+	return items
+}
+
+// Iterate implements starlark.Iterable, over the keys.
+func (a *Aggregation) Iterate() starlark.Iterator { return keyIterator(a.Items()) }
+
+// Len implements starlark.Sequence: the number of keys.
+func (a *Aggregation) Len() int {
+	w, err := a.read(a.s.ctx)
+	if err != nil {
+		a.s.fault(err)
+		return 0
+	}
+	return len(w.keys)
+}
+
+// keyIterator goes over the keys of items.
+func keyIterator(items []starlark.Tuple) starlark.Iterator {
+	keys := make(starlark.Tuple, len(items))
+	for i, it := range items {
+		keys[i] = it[0]
+	}
+	return keys.Iterate()
+}
+
+// snapshot gives a plain dict, or without keys the plain value.
+func (a *Aggregation) snapshot() (starlark.Value, error) {
+	w, err := a.read(a.s.ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.plain(w)
+}
+
+func (a *Aggregation) plain(w *words) (starlark.Value, error) {
+	if a.keyless() || a.comp.Key == nil && len(w.keys) == 0 && a.store == nil && a.swap == nil {
+		if v := w.get(""); v != nil {
+			return a.value(v), nil
+		}
+		if a.keyless() {
+			return a.value(make([]uint64, a.spec().Words())), nil
+		}
+	}
+	d := starlark.NewDict(len(w.keys))
+	for i, k := range w.keys {
+		if err := d.SetKey(a.key(k), a.value(w.vals[i])); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// top gives the n largest, the largest first; equal ones in the order of their keys.
+func (a *Aggregation) top(n int) ([]starlark.Tuple, error) {
+	items, err := a.entries()
+	if err != nil {
+		return nil, err
+	}
+	sort.SliceStable(items, func(i, j int) bool {
+		if c := compareValues(weight(items[i][1]), weight(items[j][1])); c != 0 {
+			return c > 0
+		}
+		return compareValues(items[i][0], items[j][0]) < 0
+	})
+	return items[:min(n, len(items))], nil
+}
+
+// delta gives what was added since the last delta. For counts and sums it is the difference of two readings; the others
+// exchange the kernel map for an empty one, and keep what the old one held.
+func (a *Aggregation) delta() (starlark.Value, error) {
+	if a.spec().Subtractable() || a.live() == nil {
+		w, err := a.read(a.s.ctx)
+		if err != nil {
+			return nil, err
+		}
+		d := newWords(len(w.keys))
+		for i, k := range w.keys {
+			v := append([]uint64{}, w.vals[i]...)
+			if a.marks != nil {
+				if m := a.marks.get(k); m != nil {
+					a.spec().Diff(v, m)
+				}
+			}
+			if a.keyless() || !allZero(v) {
+				d.add(a.spec(), k, v)
+			}
+		}
+		a.marks = w
+		return a.plain(d)
+	}
+	w, err := a.exchange()
+	if err != nil {
+		return nil, err
+	}
+	if a.past == nil {
+		a.past = newWords(len(w.keys))
+	}
+	for i, k := range w.keys {
+		a.past.add(a.spec(), k, append([]uint64{}, w.vals[i]...))
+	}
+	return a.plain(w)
+}
+
+func allZero(v []uint64) bool {
+	for _, w := range v {
+		if w != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// exchange puts an empty map in the place of the live one, and gives what that held: all that was added before.
+func (a *Aggregation) exchange() (*words, error) {
+	if a.swap == nil {
+		return nil, fmt.Errorf("%s %q cannot be exchanged: the script does not name clear or delta", a.Type(), a.Name())
+	}
+	old, err := a.swap.Swap()
+	if err != nil {
+		return nil, err
+	}
+	w, err := a.readMap(a.s.ctx, old)
+	if cerr := old.Close(); err == nil {
+		err = cerr
+	}
+	return w, err
+}
+
+// clear empties the aggregation; what is added meanwhile counts to what comes after.
+func (a *Aggregation) clear() error {
+	if a.live() != nil {
+		if _, err := a.exchange(); err != nil {
+			return err
+		}
+	}
+	a.past, a.marks = nil, nil
+	return nil
+}
+
+// perCPU gives for each key the list of the CPUs' values.
+func (a *Aggregation) perCPU() (starlark.Value, error) {
+	m := a.live()
+	if m == nil {
+		return starlark.NewDict(0), nil
+	}
+	snap, err := m.Snapshot(a.s.ctx)
+	if err != nil {
+		return nil, err
+	}
+	n := 8 * a.spec().Words()
+	list := func(b []byte) *starlark.List {
+		l := starlark.NewList(nil)
+		for off := 0; off+n <= len(b); off += n {
+			if err := l.Append(a.value(a.merge(b[off : off+n]))); err != nil {
+				a.s.fault(err)
+			}
+		}
+		return l
+	}
+	d := starlark.NewDict(snap.N)
+	for i := 0; i < snap.N; i++ {
+		if a.keyless() {
+			return list(snap.Value(i)), nil
+		}
+		if err := d.SetKey(a.key(string(snap.Key(i))), list(snap.Value(i))); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}

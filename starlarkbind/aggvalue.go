@@ -1,0 +1,112 @@
+package starlarkbind
+
+import (
+	"errors"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler/agg"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
+)
+
+func isNotExist(err error) bool { return errors.Is(err, bpf.ErrKeyNotExist) }
+
+// aggValue gives the merged words of one key as the script sees them.
+func aggValue(spec agg.Spec, w []uint64, signed bool) starlark.Value {
+	num := func(n uint64) starlark.Int {
+		if signed {
+			return starlark.MakeInt64(int64(n))
+		}
+		return starlark.MakeUint64(n)
+	}
+	o := spec.Offsets()
+	at := func(off int) uint64 { return w[off/8] }
+	switch spec.Kind {
+	case agg.Count:
+		return starlark.MakeInt64(int64(at(o.N)))
+	case agg.Sum:
+		return num(at(o.Sum))
+	case agg.Avg:
+		return average(num(at(o.Sum)), at(o.N))
+	case agg.Min:
+		if at(o.Set) == 0 {
+			return starlark.None
+		}
+		return num(agg.DecodeMin(at(o.Min), signed))
+	case agg.Max:
+		if at(o.Set) == 0 {
+			return starlark.None
+		}
+		return num(agg.DecodeMax(at(o.Max), signed))
+	case agg.Stats:
+		var lo, hi starlark.Value = starlark.None, starlark.None
+		if at(o.N) > 0 {
+			lo, hi = num(agg.DecodeMin(at(o.Min), signed)), num(agg.DecodeMax(at(o.Max), signed))
+		}
+		return starlarkstruct.FromStringDict(starlark.String("stats"), starlark.StringDict{
+			"count": starlark.MakeUint64(at(o.N)), "sum": num(at(o.Sum)), "avg": average(num(at(o.Sum)), at(o.N)), "min": lo, "max": hi})
+	}
+	buckets := w[o.Buckets/8:]
+	var lo, hi starlark.Value = starlark.None, starlark.None
+	for _, n := range buckets {
+		if n > 0 {
+			lo, hi = num(agg.DecodeMin(at(o.Min), signed)), num(agg.DecodeMax(at(o.Max), signed))
+			break
+		}
+	}
+	return hist.New(shape(spec), buckets, num(at(o.Sum)), lo, hi)
+}
+
+func shape(spec agg.Spec) hist.Shape {
+	if spec.Kind == agg.Lhist {
+		return hist.Linear(spec.Lo, spec.Hi, spec.Step)
+	}
+	return hist.Log2(spec.Bits)
+}
+
+// average truncates toward zero, as bpftrace does.
+func average(sum starlark.Int, n uint64) starlark.Int {
+	if n == 0 {
+		return starlark.MakeInt(0)
+	}
+	q := sum.BigInt()
+	return starlark.MakeBigInt(q.Quo(q, starlark.MakeUint64(n).BigInt()))
+}
+
+// weight is the number by which values are put in order: a struct's or histogram's count.
+func weight(v starlark.Value) starlark.Value {
+	if a, ok := v.(starlark.HasAttrs); ok {
+		if n, err := a.Attr("count"); err == nil && n != nil {
+			return n
+		}
+	}
+	return v
+}
+
+// compareValues orders values for display: as Starlark where it can, else by type and text.
+func compareValues(a, b starlark.Value) int {
+	if a.Type() == b.Type() {
+		if _, ok := a.(starlark.NoneType); ok {
+			return 0
+		}
+		if lt, err := starlark.Compare(ltToken, a, b); err == nil {
+			if lt {
+				return -1
+			}
+			if eq, err := starlark.Equal(a, b); err == nil && eq {
+				return 0
+			}
+			return 1
+		}
+	}
+	x, y := a.Type()+a.String(), b.Type()+b.String()
+	switch {
+	case x < y:
+		return -1
+	case x > y:
+		return 1
+	}
+	return 0
+}

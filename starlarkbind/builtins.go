@@ -1,0 +1,351 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"math/big"
+	"sort"
+
+	"go.starlark.net/lib/json"
+	"go.starlark.net/lib/math"
+	"go.starlark.net/lib/time"
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/compiler/agg"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+)
+
+type builtinFunc func(*Session, *starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error)
+
+// A Builtin is a function of the host side: one row, for the session, for help and for the docs.
+type Builtin struct {
+	Name, Sig, Doc, Example string
+	fn                      builtinFunc
+}
+
+// Builtins is the table of them.
+var Builtins = []Builtin{
+	{"probe", `probe(spec, handler, filter=None, name=None, attach=True, missing="error", first=False)`, "attach a handler to the events that spec names, a string or a list of strings", `probe("tracepoint:sched:sched_switch", lambda e: switches.add(by=e.comm))`, (*Session).builtinProbe},
+	{"run", "run(seconds=None)", "wait until the time is over, Ctrl-C, stop(), or the end of a process from spawn()", "run(5)", (*Session).builtinRun},
+	{"every", "every(seconds, fn)", "call a function again and again during run()", "every(1, lambda: print(calls.delta()))", (*Session).builtinEvery},
+	{"stop", "stop()", "end run()", "stop()", (*Session).builtinStop},
+	{"spawn", "spawn(argv)", "start a process, held before its first instruction until run(process)", `cmd = spawn(["ls", "-l"])`, (*Session).builtinSpawn},
+	{"attempt", "attempt(fn)", "call fn; a failure comes back as struct(ok, value, error)", `r = attempt(lambda: probe("tracepoint:no:such", handler))`, (*Session).builtinAttempt},
+	{"flag", "flag(name, default, help=\"\")", "the value of a command-line flag, of the type of its default", `limit = flag("limit", 10, "how many lines to print")`, (*Session).builtinFlag},
+	{"errors", "errors()", "list of the helper errors so far, the oldest first", "for e in errors(): print(e.count, e.message)", func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		if err := starlark.UnpackArgs("errors", a, kw); err != nil {
+			return nil, err
+		}
+		return s.errorList(s.allProbes())
+	}},
+	{"clear_errors", "clear_errors()", "make errors() begin again at zero", "clear_errors()", func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		if err := starlark.UnpackArgs("clear_errors", a, kw); err != nil {
+			return nil, err
+		}
+		return starlark.None, s.clearErrors()
+	}},
+	{"probes", `probes(pattern="*")`, "list of the available probes that match, as structs (name, args)", `probes("tracepoint:sched:*")`, (*Session).builtinProbes},
+	{"attached", "attached()", "list of the live probes", "for p in attached(): print(p)", func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		var out []starlark.Value
+		for _, p := range s.allProbes() {
+			if p.isAttached() {
+				out = append(out, p)
+			}
+		}
+		return starlark.NewList(out), nil
+	}},
+	{"count", "count(max_keys=4096, name=None)", "an aggregation: how many", "calls = count()", aggregation(agg.Count)},
+	{"sum", "sum(max_keys=4096, name=None)", "an aggregation: the sum of the values; sum(xs) adds up a list", "bytes = sum()", aggregation(agg.Sum)},
+	{"avg", "avg(max_keys=4096, name=None)", "an aggregation: the average, an int", "size = avg()", aggregation(agg.Avg)},
+	{"min", "min(max_keys=4096, name=None)", "an aggregation: the smallest value; min(a, b) and min(xs) compute", "least = min()", aggregation(agg.Min)},
+	{"max", "max(max_keys=4096, name=None)", "an aggregation: the largest value; max(a, b) and max(xs) compute", "most = max()", aggregation(agg.Max)},
+	{"stats", "stats(max_keys=4096, name=None)", "an aggregation: struct(count, sum, avg, min, max)", "size = stats()", aggregation(agg.Stats)},
+	{"hist", "hist(bits=0, max_keys=4096, name=None)", "an aggregation: a histogram with power-of-two buckets, each split in 2**bits", "latency = hist()", aggregation(agg.Hist)},
+	{"lhist", "lhist(lo, hi, step, max_keys=4096, name=None)", "an aggregation: a histogram with buckets of equal width", "depth = lhist(0, 100, 5)", aggregation(agg.Lhist)},
+	{"table", "table(max_keys=4096, lru=False, name=None)", "a dict that kernel and script share", "start = table()", (*Session).builtinTable},
+	{"print", "print(*args)", "print values: maps as tables, histograms as bars", "print(calls)", (*Session).builtinPrint},
+	{"printf", "printf(format, *args)", "print with C's formats", `printf("%-16s %6d\n", comm, n)`, func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		text, err := formatArgs("printf", a, kw)
+		if err != nil {
+			return nil, err
+		}
+		s.out.text(text)
+		return starlark.None, s.out.failed()
+	}},
+	{"sprintf", "sprintf(format, *args)", "format with C's formats", `line = sprintf("%5.1f%%", 100.0 * n / total)`, func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		text, err := formatArgs("sprintf", a, kw)
+		return starlark.String(text), err
+	}},
+	{"to_json", "to_json(x)", "x as JSON, on one line", "print(to_json(calls.snapshot()))", func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		var x starlark.Value
+		if err := starlark.UnpackArgs("to_json", a, kw, "x", &x); err != nil {
+			return nil, err
+		}
+		b, err := render.JSON(plainValue(x))
+		return starlark.String(b), err
+	}},
+	{"struct", "struct(**fields)", "a value with attributes", "point = struct(x=1, y=2)", func(_ *Session, t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		return starlarkstruct.Make(t, b, a, kw)
+	}},
+	{"now", "now()", "nanoseconds since boot, without the time of suspend", "t0 = now()", clock(unix.CLOCK_MONOTONIC)},
+	{"boottime", "boottime()", "nanoseconds since boot, with the time of suspend", "t0 = boottime()", clock(unix.CLOCK_BOOTTIME)},
+	{"pid", "pid()", "the process id of this bpfrepl", "filter=lambda e: e.pid != me", func(_ *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		return starlark.MakeInt(unix.Getpid()), starlark.UnpackArgs("pid", a, kw)
+	}},
+	{"cpus", "cpus()", "list of the CPUs that are online", "len(cpus())", func(_ *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		list, err := bpf.OnlineCPUs()
+		var out []starlark.Value
+		for _, n := range list {
+			out = append(out, starlark.MakeInt(n))
+		}
+		return starlark.NewList(out), err
+	}},
+	{"kernel", "kernel()", "struct(release, arch, features) of the running kernel", "kernel().release", (*Session).builtinKernel},
+}
+
+// builtins makes the names that a script starts with.
+func (s *Session) builtins() starlark.StringDict {
+	d := starlark.StringDict{"json": json.Module, "math": math.Module, "time": time.Module}
+	for _, b := range Builtins {
+		d[b.Name] = starlark.NewBuiltin(b.Name, func(t *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+			return b.fn(s, t, fn, args, kw)
+		})
+	}
+	var rest []starlark.Value
+	for _, a := range s.opt.Args {
+		rest = append(rest, starlark.String(a))
+	}
+	d["args"] = starlark.NewList(rest)
+	for _, doc := range compiler.Builtins() { // a handler can name what is there for handlers only
+		if _, ok := d[doc.Name]; !ok && !starlark.Universe.Has(doc.Name) {
+			d[doc.Name] = handlerOnly(doc.Name)
+		}
+	}
+	return d
+}
+
+func handlerOnly(name string) *starlark.Builtin {
+	return starlark.NewBuiltin(name, func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
+		return nil, fmt.Errorf("%s() can be called in a handler only", name)
+	})
+}
+
+func formatArgs(name string, a starlark.Tuple, kw []starlark.Tuple) (string, error) {
+	if len(kw) > 0 {
+		return "", fmt.Errorf("%s: no keyword arguments", name)
+	}
+	if len(a) == 0 {
+		return "", fmt.Errorf("%s: the format is missing", name)
+	}
+	f, ok := starlark.AsString(a[0])
+	if !ok {
+		return "", fmt.Errorf("%s: the format must be a string, got %s", name, a[0].Type())
+	}
+	return cfmt.Sprintf(f, a[1:])
+}
+
+func clock(id int32) builtinFunc {
+	return func(_ *Session, _ *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		var ts unix.Timespec
+		if err := unix.ClockGettime(id, &ts); err != nil {
+			return nil, err
+		}
+		return starlark.MakeInt64(ts.Nano()), starlark.UnpackArgs(b.Name(), a, kw)
+	}
+}
+
+func (s *Session) builtinKernel(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	if err := starlark.UnpackArgs("kernel", a, kw); err != nil {
+		return nil, err
+	}
+	var features []starlark.Value
+	for _, f := range Features(s.kernel) {
+		if f.Have {
+			features = append(features, starlark.String(f.Name))
+		}
+	}
+	return starlarkstruct.FromStringDict(starlark.String("kernel"), starlark.StringDict{
+		"release": starlark.String(s.kernel.Release), "arch": starlark.String(s.kernel.Arch), "features": starlark.NewList(features)}), nil
+}
+
+// A Feature is something of the kernel that makes a difference here.
+type Feature struct {
+	Name, Since string
+	Have        bool
+}
+
+// Features lists what the kernel has, for kernel() and --info.
+func Features(k *bpf.Kernel) []Feature {
+	return []Feature{
+		{"ringbuf", "5.8", k.AtLeast(5, 8)},
+		{"fetch_atomics", "5.12", k.HaveFetchAtomics()},
+		{"perf_link", "5.15", k.HavePerfLink()},
+		{"bpf_loop", "5.17", k.AtLeast(5, 17)},
+		{"cheap_memory", "6.1", k.AtLeast(6, 1)},
+	}
+}
+
+func (s *Session) builtinFlag(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	var name, help string
+	var def starlark.Value
+	if err := starlark.UnpackArgs("flag", a, kw, "name", &name, "default", &def, "help?", &help); err != nil {
+		return nil, err
+	}
+	v, err := s.flags.Define(name, def, help)
+	if err != nil {
+		return nil, err
+	}
+	rest := s.predeclared["args"].(*starlark.List)
+	if err := rest.Clear(); err != nil {
+		return nil, err
+	}
+	for _, r := range s.flags.Rest() {
+		if err := rest.Append(starlark.String(r)); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
+// aggregation makes the builtin of one kind. min, max and sum compute when they are given something to compute with.
+func aggregation(kind agg.Kind) builtinFunc {
+	return func(s *Session, t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		if len(a) > 0 && (kind == agg.Min || kind == agg.Max) {
+			return starlark.Call(t, starlark.Universe[b.Name()], a, kw)
+		}
+		if len(a) > 0 && kind == agg.Sum {
+			return sumOf(a, kw)
+		}
+		spec := agg.Spec{Kind: kind}
+		var name string
+		maxKeys := 4096
+		var err error
+		switch kind {
+		case agg.Hist:
+			err = starlark.UnpackArgs(b.Name(), a, kw, "bits?", &spec.Bits, "max_keys?", &maxKeys, "name?", &name)
+		case agg.Lhist:
+			err = starlark.UnpackArgs(b.Name(), a, kw, "lo", &spec.Lo, "hi", &spec.Hi, "step", &spec.Step, "max_keys?", &maxKeys, "name?", &name)
+		default:
+			err = starlark.UnpackArgs(b.Name(), a, kw, "max_keys?", &maxKeys, "name?", &name)
+		}
+		if err == nil {
+			err = spec.Check()
+		}
+		if err == nil {
+			err = checkKeys(b.Name(), maxKeys)
+		}
+		if err != nil {
+			return nil, err
+		}
+		m := s.newMap(t, name, b.Name())
+		m.Agg = &spec
+		m.Swappable = s.needsSwap(kind)
+		out := &Aggregation{s: s, comp: m, maxKeys: maxKeys}
+		s.maps = append(s.maps, out)
+		return out, nil
+	}
+}
+
+// needsSwap tells that the aggregation may have to be exchanged for an empty one: the script names clear(), or delta() of
+// a kind whose spans are not differences. The program then finds the map through another one, which costs an event
+// a few instructions; so scripts that never clear do not pay for it.
+func (s *Session) needsSwap(kind agg.Kind) bool {
+	if s.opt.Interactive || s.sources.words["clear"] {
+		return true
+	}
+	return s.sources.words["delta"] && !(agg.Spec{Kind: kind}).Subtractable()
+}
+
+func (s *Session) newMap(t *starlark.Thread, name, kind string) *compiler.Map {
+	if name == "" {
+		name = s.sources.assigned(t)
+	}
+	if name == "" {
+		name = kind
+	}
+	return &compiler.Map{Name: name, Ref: s.newRef(name), Atomic: true}
+}
+
+// maxMaxKeys bounds max_keys: what a 32-bit index can name.
+const maxMaxKeys = 1 << 30
+
+func checkKeys(name string, n int) error {
+	if n < 1 || n > maxMaxKeys {
+		return fmt.Errorf("%s: max_keys must be from 1 to %d, got %d", name, maxMaxKeys, n)
+	}
+	return nil
+}
+
+func sumOf(a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	var xs starlark.Iterable
+	if err := starlark.UnpackArgs("sum", a, kw, "xs", &xs); err != nil {
+		return nil, err
+	}
+	iter := xs.Iterate()
+	defer iter.Done()
+	total := new(big.Int)
+	float, isFloat := 0.0, false
+	var x starlark.Value
+	for iter.Next(&x) {
+		switch x := x.(type) {
+		case starlark.Int:
+			total.Add(total, x.BigInt())
+		case starlark.Float:
+			float += float64(x)
+			isFloat = true
+		default:
+			return nil, fmt.Errorf("sum: cannot add %s", x.Type())
+		}
+	}
+	if isFloat {
+		f, _ := new(big.Float).SetInt(total).Float64()
+		return starlark.Float(float + f), nil
+	}
+	return starlark.MakeBigInt(total), nil
+}
+
+// builtinTable is table(max_keys=4096, lru=False).
+func (s *Session) builtinTable(t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	var name string
+	maxKeys, lru := 4096, false
+	if err := starlark.UnpackArgs("table", a, kw, "max_keys?", &maxKeys, "lru?", &lru, "name?", &name); err != nil {
+		return nil, err
+	}
+	if err := checkKeys("table", maxKeys); err != nil {
+		return nil, err
+	}
+	m := s.newMap(t, name, "table")
+	m.LRU = lru
+	out := &Table{s: s, comp: m, maxKeys: maxKeys}
+	s.maps = append(s.maps, out)
+	return out, nil
+}
+
+func (s *Session) builtinProbes(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	pattern := "*"
+	if err := starlark.UnpackArgs("probes", a, kw, "pattern?", &pattern); err != nil {
+		return nil, err
+	}
+	ts, err := bpf.List(pattern)
+	if err != nil {
+		return nil, scriptError(err)
+	}
+	sort.Slice(ts, func(i, j int) bool { return ts[i].Name < ts[j].Name })
+	var out []starlark.Value
+	for _, t := range ts {
+		ev, err := t.Event()
+		if err != nil {
+			return nil, scriptError(err)
+		}
+		var args []starlark.Value
+		for _, f := range ev.Fields {
+			args = append(args, starlark.String(f.CType+" "+f.Name))
+		}
+		out = append(out, starlarkstruct.FromStringDict(starlark.String("probe"), starlark.StringDict{"name": starlark.String(t.Name), "args": starlark.NewList(args)}))
+	}
+	return starlark.NewList(out), nil
+}

@@ -1,0 +1,145 @@
+package starlarkbind
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// decode reads a value as it lies in a map or record (types.Type.Size says how). Integers are in the machine's byte order.
+func (s *Session) decode(t *types.Type, b []byte) starlark.Value {
+	switch t.Kind {
+	case types.Bool:
+		return starlark.Bool(binary.NativeEndian.Uint64(b) != 0)
+	case types.Int:
+		return starlark.MakeInt64(int64(binary.NativeEndian.Uint64(b)))
+	case types.Uint, types.Ptr:
+		return starlark.MakeUint64(binary.NativeEndian.Uint64(b))
+	case types.Name:
+		return starlark.String(s.probeName(binary.NativeEndian.Uint64(b)))
+	case types.Str:
+		b = b[:t.Cap]
+		if i := bytes.IndexByte(b, 0); i >= 0 {
+			b = b[:i]
+		}
+		return starlark.String(b)
+	case types.Opt:
+		if binary.NativeEndian.Uint64(b) == 0 {
+			return starlark.None
+		}
+		return s.decode(t.Elem, b[8:])
+	case types.Tuple:
+		out := make(starlark.Tuple, len(t.Elems))
+		for i, e := range t.Elems {
+			out[i] = s.decode(e, b)
+			b = b[e.Size():]
+		}
+		return out
+	}
+	return starlark.None
+}
+
+// encode writes a value in the form of type t. Integers wrap at 64 bits, as they do in a handler.
+func (s *Session) encode(t *types.Type, v starlark.Value, b []byte) error {
+	wrong := func() error { return fmt.Errorf("got %s, want %s", v.Type(), t) }
+	switch t.Kind {
+	case types.None:
+		if v != starlark.None {
+			return wrong()
+		}
+	case types.Bool:
+		x, ok := v.(starlark.Bool)
+		if !ok {
+			return wrong()
+		}
+		if x {
+			binary.NativeEndian.PutUint64(b, 1)
+		} else {
+			binary.NativeEndian.PutUint64(b, 0)
+		}
+	case types.Int, types.Uint, types.Ptr:
+		x, ok := v.(starlark.Int)
+		if !ok {
+			return wrong()
+		}
+		if n, ok := x.Int64(); ok {
+			binary.NativeEndian.PutUint64(b, uint64(n))
+		} else if n, ok := x.Uint64(); ok {
+			binary.NativeEndian.PutUint64(b, n)
+		} else {
+			return fmt.Errorf("%s does not fit in 64 bits", x)
+		}
+	case types.Name:
+		x, ok := v.(starlark.String)
+		if !ok {
+			return wrong()
+		}
+		binary.NativeEndian.PutUint64(b, s.probeID(string(x)))
+	case types.Str:
+		x, ok := v.(starlark.String)
+		if !ok {
+			return wrong()
+		}
+		if len(x) >= t.Cap {
+			return fmt.Errorf("the string has %d bytes; at most %d fit", len(x), t.Cap-1)
+		}
+		clear(b[:t.Cap])
+		copy(b, x)
+	case types.Opt:
+		clear(b[:t.Size()])
+		if v == starlark.None {
+			return nil
+		}
+		binary.NativeEndian.PutUint64(b, 1)
+		return s.encode(t.Elem, v, b[8:])
+	case types.Tuple:
+		x, ok := v.(starlark.Tuple)
+		if !ok || len(x) != len(t.Elems) {
+			return wrong()
+		}
+		for i, e := range t.Elems {
+			if err := s.encode(e, x[i], b); err != nil {
+				return err
+			}
+			b = b[e.Size():]
+		}
+	default:
+		return wrong()
+	}
+	return nil
+}
+
+// typeOf gives the type of a value that the script stores in a table before any handler has.
+func typeOf(v starlark.Value) (*types.Type, error) {
+	switch v := v.(type) {
+	case starlark.NoneType:
+		return types.TNone, nil
+	case starlark.Bool:
+		return types.TBool, nil
+	case starlark.Int:
+		if _, ok := v.Int64(); ok {
+			return types.TInt, nil
+		}
+		if _, ok := v.Uint64(); ok {
+			return types.TUint, nil
+		}
+		return nil, fmt.Errorf("%s does not fit in 64 bits", v)
+	case starlark.String:
+		return types.TStr(max(len(v), 15)), nil
+	case starlark.Tuple:
+		t := &types.Type{Kind: types.Tuple}
+		for _, e := range v {
+			et, err := typeOf(e)
+			if err != nil {
+				return nil, err
+			}
+			t.Elems = append(t.Elems, et)
+		}
+		return t, nil
+	}
+	return nil, fmt.Errorf("a %s cannot be held in a table: only ints, strings, bools, None and tuples of these", v.Type())
+}

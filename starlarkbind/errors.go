@@ -1,0 +1,394 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/compiler/diag"
+)
+
+// Warnings says which helper errors are warned of.
+type Warnings uint8
+
+// The levels of warnings.
+const (
+	WarnDefault Warnings = iota // what loses something
+	WarnAll                     // failed reads and missing keys too
+	WarnNone
+)
+
+// A helperError is what went wrong in the kernel at one place of a handler with one errno, and how often.
+type helperError struct {
+	helper, errno, message, hint, probe, pos, source string
+	mapName                                          string
+	code                                             int
+	count, first, last                               uint64
+	quiet                                            bool
+	comp                                             *compiler.Map
+}
+
+var (
+	_ starlark.HasAttrs   = (*helperError)(nil)
+	_ starlark.Comparable = (*helperError)(nil)
+)
+
+func (e *helperError) Type() string          { return "helper_error" }
+func (e *helperError) Freeze()               {}
+func (e *helperError) Truth() starlark.Bool  { return true }
+func (e *helperError) Hash() (uint32, error) { return starlark.String(e.pos + e.errno).Hash() }
+func (e *helperError) String() string {
+	return fmt.Sprintf("<helper_error %s %s ×%d at %s: %s>", e.helper, e.errno, e.count, e.pos, e.message)
+}
+
+func (e *helperError) AttrNames() []string {
+	return []string{"code", "count", "errno", "first", "helper", "hint", "last", "map", "message", "pos", "probe", "source"}
+}
+
+func (e *helperError) Attr(name string) (starlark.Value, error) {
+	switch name {
+	case "code":
+		return starlark.MakeInt(e.code), nil
+	case "count":
+		return starlark.MakeUint64(e.count), nil
+	case "errno":
+		return starlark.String(e.errno), nil
+	case "first":
+		return starlark.MakeUint64(e.first), nil
+	case "helper":
+		return starlark.String(e.helper), nil
+	case "hint":
+		return starlark.String(e.hint), nil
+	case "last":
+		return starlark.MakeUint64(e.last), nil
+	case "map":
+		if e.mapName == "" {
+			return starlark.None, nil
+		}
+		return starlark.String(e.mapName), nil
+	case "message":
+		return starlark.String(e.message), nil
+	case "pos":
+		return starlark.String(e.pos), nil
+	case "probe":
+		return starlark.String(e.probe), nil
+	case "source":
+		return starlark.String(e.source), nil
+	}
+	return nil, nil
+}
+
+// CompareSameType orders errors by time of their first, then by place and errno.
+func (e *helperError) CompareSameType(op syntax.Token, y starlark.Value, _ int) (bool, error) {
+	o := y.(*helperError)
+	c := 0
+	switch {
+	case e.first < o.first:
+		c = -1
+	case e.first > o.first:
+		c = 1
+	default:
+		c = strings.Compare(e.probe+e.pos+e.errno+e.helper, o.probe+o.pos+o.errno+o.helper)
+		if c == 0 && e.count != o.count {
+			c = 1
+			if e.count < o.count {
+				c = -1
+			}
+		}
+	}
+	switch op {
+	case syntax.EQL:
+		return c == 0, nil
+	case syntax.NEQ:
+		return c != 0, nil
+	case syntax.LT:
+		return c < 0, nil
+	case syntax.LE:
+		return c <= 0, nil
+	case syntax.GT:
+		return c > 0, nil
+	}
+	return c >= 0, nil
+}
+
+// errnoOf gives the whole errno for the six bits that a cell keeps of it.
+func errnoOf(low int) (code int, name string) {
+	code = low
+	if low == int(unix.ETIMEDOUT)&63 {
+		code = int(unix.ETIMEDOUT)
+	}
+	if name = unix.ErrnoName(unix.Errno(code)); name == "" {
+		name = fmt.Sprintf("errno %d", code)
+	}
+	return code, name
+}
+
+// readErrors gives the errors of a probe since it was loaded or cleared.
+func (s *Session) readErrors(p *Probe) ([]*helperError, error) {
+	var out []*helperError
+	for _, g := range p.programs {
+		if g.cells == nil {
+			continue
+		}
+		cells, err := g.cells.Read()
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range cells {
+			if c.Site >= len(g.code.Sites) {
+				continue
+			}
+			if n := g.cleared[cellKey{c.Site, c.Errno}]; n > 0 {
+				if c.Count -= n; c.Count == 0 {
+					continue
+				}
+				c.First = 0
+			}
+			out = append(out, s.helperError(p, g.code.Sites[c.Site], c))
+		}
+	}
+	return out, nil
+}
+
+type cellKey struct{ site, errno int }
+
+func (s *Session) helperError(p *Probe, site compiler.Site, c bpf.Cell) *helperError {
+	code, name := errnoOf(c.Errno)
+	e := &helperError{helper: site.Helper, code: -code, errno: name, probe: p.name, pos: site.Pos.String(), source: strings.TrimSpace(s.sources.line(site.Pos)),
+		count: c.Count, first: c.First, last: c.Last, quiet: site.Quiet, comp: site.Map}
+	maxKeys := 0
+	if site.Map != nil {
+		e.mapName = site.Map.Name
+		switch m := s.owner(site.Map).(type) {
+		case *Aggregation:
+			maxKeys = m.maxKeys
+		case *Table:
+			maxKeys = m.maxKeys
+		}
+	}
+	e.message, e.hint = explain(site, unix.Errno(code), e.mapName, maxKeys)
+	return e
+}
+
+// explain tells what an errno means at a site, and what to do.
+func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (message, hint string) {
+	type key struct {
+		helper string
+		errno  unix.Errno
+	}
+	switch (key{site.Helper, errno}) {
+	case key{"map_update_elem", unix.E2BIG}:
+		return fmt.Sprintf("%s is full: its %d keys are taken, so a new one was dropped", name, maxKeys), fmt.Sprintf("make it larger: max_keys=%d", nextSize(maxKeys))
+	case key{"map_update_elem", unix.ENOMEM}:
+		return fmt.Sprintf("the kernel had no memory for a new key of %s", name), "lower max_keys of large maps, or free memory"
+	case key{"map_update_elem", unix.EBUSY}:
+		return fmt.Sprintf("%s was locked by what this handler interrupted", name), "the event is lost; count it in errors()"
+	case key{"map_update_elem", unix.ENOENT}:
+		return fmt.Sprintf("the key was removed from %s between its insertion and the add", name), "do not pop or clear keys that are being counted"
+	case key{"map_lookup_elem", unix.ENOENT}:
+		return fmt.Sprintf("%s has no such key", name), "read it with .get(key, default), or test `key in " + name + "` first"
+	case key{"cmpxchg", unix.EAGAIN}:
+		return fmt.Sprintf("%s: other runs on this CPU changed the extreme each time", name), "the event may be missing from the extreme, not from the count"
+	case key{"ringbuf_reserve", unix.ENOSPC}:
+		return "the ring buffer is full: the host is too slow, so the record was dropped", "print less: filter, or count in a map"
+	case key{"", unix.EDOM}:
+		what := map[string]string{"//": "division", "%": "remainder"}[site.Op]
+		return what + " by zero: the handler ended here", "test the divisor first"
+	case key{"", unix.EINVAL}:
+		return "negative shift count: the handler ended here", "test the count first"
+	case key{"", unix.ENOENT}:
+		return "the dict has no such key: the handler ended here", "use .get(key, default)"
+	}
+	if strings.HasPrefix(site.Helper, "probe_read") {
+		what := "memory"
+		if site.Op != "str" {
+			what = site.Op
+		}
+		return fmt.Sprintf("%s could not be read: a bad address, or one that is not in memory now; it reads as empty", what), "for user memory, read it at the return probe, when the kernel has touched it"
+	}
+	return fmt.Sprintf("%s failed: %s", site.Helper, errno.Error()), ""
+}
+
+// nextSize is twice a map's size, as a power of two.
+func nextSize(n int) int {
+	s := 1
+	for s <= n {
+		s *= 2
+	}
+	if s < 2*n {
+		s *= 2
+	}
+	return s
+}
+
+// errorList gives the errors of probes, the oldest first.
+func (s *Session) errorList(ps []*Probe) (*starlark.List, error) {
+	all, err := s.allErrors(ps)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]starlark.Value, len(all))
+	for i, e := range all {
+		out[i] = e
+	}
+	return starlark.NewList(out), nil
+}
+
+func (s *Session) allErrors(ps []*Probe) ([]*helperError, error) {
+	var all []*helperError
+	for _, p := range ps {
+		es, err := s.readErrors(p)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, es...)
+	}
+	sort.SliceStable(all, func(i, j int) bool { return all[i].first < all[j].first })
+	return all, nil
+}
+
+func (s *Session) allProbes() []*Probe {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*Probe{}, s.probes...)
+}
+
+// dropped counts the updates of a map that came to nothing.
+func (s *Session) dropped(m *compiler.Map) (uint64, error) {
+	all, err := s.allErrors(s.allProbes())
+	n := uint64(0)
+	for _, e := range all {
+		if e.comp == m && e.helper == "map_update_elem" {
+			n += e.count
+		}
+	}
+	return n, err
+}
+
+// clearErrors makes errors() begin again at zero.
+func (s *Session) clearErrors() error {
+	for _, p := range s.allProbes() {
+		for _, g := range p.programs {
+			if g.cells == nil {
+				continue
+			}
+			cells, err := g.cells.Read()
+			if err != nil {
+				return err
+			}
+			g.cleared = map[cellKey]uint64{}
+			for _, c := range cells {
+				g.cleared[cellKey{c.Site, c.Errno}] = c.Count
+			}
+		}
+	}
+	return nil
+}
+
+// warnKey names a site and code that was warned of.
+type warnKey struct {
+	probe, pos, helper string
+	code               int
+}
+
+func (e *helperError) key() warnKey { return warnKey{e.probe, e.pos, e.helper, e.code} }
+
+func (s *Session) wanted(e *helperError) bool {
+	switch s.opt.Warnings {
+	case WarnNone:
+		return false
+	case WarnAll:
+		return true
+	}
+	return !e.quiet
+}
+
+// warnNew warns once of each new site and code.
+func (s *Session) warnNew() {
+	all, err := s.allErrors(s.allProbes())
+	if err != nil {
+		s.fault(err)
+		return
+	}
+	for _, e := range all {
+		s.mu.Lock()
+		seen := s.warned[e.key()]
+		s.warned[e.key()] = true
+		s.mu.Unlock()
+		if !seen && s.wanted(e) {
+			s.warnOne(e, false)
+		}
+	}
+}
+
+// warnTotals tells at the end how often each error happened, and how many events the kernel missed.
+func (s *Session) warnTotals() {
+	all, err := s.allErrors(s.allProbes())
+	if err != nil {
+		s.fault(err)
+		return
+	}
+	for _, e := range all {
+		if s.wanted(e) {
+			s.warnOne(e, true)
+		}
+	}
+	for _, p := range s.allProbes() {
+		st, err := p.stats()
+		if err != nil {
+			s.fault(err)
+			continue
+		}
+		if st.Missed > 0 && s.opt.Warnings != WarnNone {
+			s.out.warn("missed", map[string]any{"probe": p.name, "count": st.Missed},
+				fmt.Sprintf("%s: the kernel left out %d runs of the handler, because one was running on that CPU already", p.name, st.Missed))
+		}
+	}
+}
+
+func (s *Session) warnOne(e *helperError, total bool) {
+	f := map[string]any{"helper": e.helper, "code": e.code, "errno": e.errno, "message": e.message, "hint": e.hint, "probe": e.probe, "pos": e.pos,
+		"source": e.source, "map": nil, "count": e.count, "first": e.first, "last": e.last, "total": total}
+	if e.mapName != "" {
+		f["map"] = e.mapName
+	}
+	name := e.errno
+	if e.helper != "" {
+		name = e.helper + ": " + e.errno
+	}
+	if total {
+		s.out.warn("helper_error", f, fmt.Sprintf("%s: %s (%s), %d times in all", e.pos, e.message, name, e.count))
+		return
+	}
+	text := fmt.Sprintf("%s: %s (%s)", e.pos, e.message, name)
+	text += s.caret(e.pos)
+	if e.hint != "" {
+		text += "\n    hint: " + e.hint
+	}
+	s.out.warn("helper_error", f, text)
+}
+
+// caret gives the source line of "file:line:col" with a caret below.
+func (s *Session) caret(pos string) string {
+	i := strings.LastIndexByte(pos, ':')
+	j := strings.LastIndexByte(pos[:max(i, 0)], ':')
+	if i < 0 || j < 0 {
+		return ""
+	}
+	var line, col int32
+	if _, err := fmt.Sscanf(pos[j+1:], "%d:%d", &line, &col); err != nil {
+		return ""
+	}
+	file := pos[:j]
+	return diag.Caret(s.sources.line(syntax.MakePosition(&file, line, col)), int(col))
+}
+
+// warnEvery is how often new errors are looked for while a run is under way.
+const warnEvery = 500 * time.Millisecond

@@ -1,0 +1,158 @@
+package starlarkbind
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler/diag"
+)
+
+// A ScriptError is a failure that stops a script unless attempt() catches it.
+type ScriptError struct {
+	Kind    string // "compile", "verifier", "attach", "privilege", "map", "probe", "error"
+	Message string
+	Hint    string
+	Pos     string
+	Source  string
+	Log     string
+	Err     error
+}
+
+func (e *ScriptError) Error() string { return e.Err.Error() }
+func (e *ScriptError) Unwrap() error { return e.Err }
+
+// scriptError sorts an error; nil stays nil.
+func scriptError(err error) error {
+	if err == nil {
+		return nil
+	}
+	var already *ScriptError
+	if errors.As(err, &already) {
+		return err
+	}
+	e := &ScriptError{Kind: "error", Message: err.Error(), Err: err}
+	var (
+		list      diag.List
+		refusal   *bpf.VerifierRefusal
+		load      *bpf.LoadError
+		attach    *bpf.AttachError
+		privilege *bpf.PrivilegeError
+		mount     *bpf.MountError
+		mapErr    *bpf.MapError
+		notFound  *bpf.NotFoundError
+		spec      *bpf.SpecError
+		rng       *bpf.RangeError
+	)
+	switch {
+	case errors.As(err, &list) && len(list) > 0:
+		d := list[0]
+		e.Kind, e.Message, e.Hint, e.Pos, e.Source = "compile", d.Msg, d.Hint, d.Pos.String(), strings.TrimSpace(d.Line)
+	case errors.As(err, &refusal):
+		e.Kind, e.Message, e.Source = "verifier", refusal.Reason, refusal.Source
+		e.Hint = "this is a fault of bpfrepl's compiler: please report it, with the output of --verbose"
+		e.Log = strings.Join(refusal.Log, "\n")
+	case errors.As(err, &privilege), errors.As(err, &mount):
+		e.Kind = "privilege"
+	case errors.As(err, &attach):
+		e.Kind, e.Message, e.Hint = "attach", attach.Error(), attach.Hint
+	case errors.As(err, &load):
+		e.Kind = "attach"
+	case errors.As(err, &mapErr):
+		e.Kind, e.Hint = "map", mapErr.Hint
+	case errors.As(err, &notFound), errors.As(err, &spec), errors.As(err, &rng):
+		e.Kind = "probe"
+	}
+	return e
+}
+
+// value is the error as a script sees it.
+func (e *ScriptError) value() starlark.Value {
+	str := func(s string) starlark.Value { return starlark.String(s) }
+	return starlarkstruct.FromStringDict(starlark.String("error"), starlark.StringDict{
+		"kind": str(e.Kind), "message": str(e.Message), "hint": str(e.Hint), "pos": str(e.Pos), "source": str(e.Source), "log": str(e.Log)})
+}
+
+// builtinAttempt is attempt(fn) -> struct(ok, value, error).
+func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	var fn starlark.Callable
+	if err := starlark.UnpackArgs("attempt", args, kw, "fn", &fn); err != nil {
+		return nil, err
+	}
+	res := starlark.StringDict{"ok": starlark.True, "value": starlark.None, "error": starlark.None}
+	v, err := starlark.Call(thread, fn, nil, nil)
+	switch {
+	case err == nil:
+		res["value"] = v
+	case errors.Is(err, errStop) || s.ctx.Err() != nil:
+		return nil, err // an interrupt is not a failure to be handled
+	default:
+		res["ok"] = starlark.False
+		var se *ScriptError
+		if !errors.As(err, &se) {
+			se = &ScriptError{Kind: "error", Message: err.Error(), Err: err}
+			var ee *starlark.EvalError
+			if errors.As(err, &ee) && len(ee.CallStack) > 0 {
+				pos := ee.CallStack.At(0).Pos
+				se.Pos, se.Source = pos.String(), strings.TrimSpace(s.sources.line(pos))
+			}
+		}
+		res["error"] = se.value()
+	}
+	return starlarkstruct.FromStringDict(starlark.String("attempt"), res), nil
+}
+
+// FormatError words an error for the terminal: the place, the source line with a caret, the hint; a Starlark backtrace
+// where there is more than one frame.
+func (s *Session) FormatError(err error) string {
+	var se *ScriptError
+	isScript := errors.As(err, &se)
+	if isScript {
+		var list diag.List
+		if errors.As(err, &list) {
+			return "error: " + list.Error()
+		}
+	}
+	var syn syntax.Error
+	if errors.As(err, &syn) {
+		return s.at(syn.Pos, syn.Msg)
+	}
+	var b strings.Builder
+	var ee *starlark.EvalError
+	if errors.As(err, &ee) {
+		frames := ee.CallStack
+		for len(frames) > 0 && frames.At(0).Pos.Filename() == "<builtin>" {
+			frames.Pop()
+		}
+		if len(frames) > 0 {
+			top := frames.At(0)
+			b.WriteString(s.at(top.Pos, ee.Msg))
+			for i := 1; i < len(frames); i++ {
+				f := frames.At(i)
+				fmt.Fprintf(&b, "\n  called from %s", f.Pos)
+				if l := strings.TrimSpace(s.sources.line(f.Pos)); l != "" {
+					fmt.Fprintf(&b, ": %s", l)
+				}
+			}
+		}
+	}
+	if b.Len() == 0 {
+		b.WriteString("error: " + err.Error())
+	}
+	if isScript && se.Kind == "verifier" {
+		fmt.Fprintf(&b, "\n    hint: %s", se.Hint)
+		if s.opt.Verbose {
+			b.WriteString("\n" + se.Log)
+		}
+	}
+	return b.String()
+}
+
+func (s *Session) at(pos syntax.Position, msg string) string {
+	return fmt.Sprintf("error: %s: %s%s", pos, msg, diag.Caret(s.sources.line(pos), int(pos.Col)))
+}

@@ -1,0 +1,176 @@
+// Package flags gives a script its command-line arguments. A script defines its flags as it runs, so nothing is known
+// before: a definition looks its value up among the raw arguments, and what nobody asked for is found at the end.
+package flags
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
+)
+
+// A Set is a script's arguments, and the flags that it has defined so far.
+type Set struct {
+	args    []string
+	used    []bool // the argument belongs to a flag
+	defined []definition
+}
+
+type definition struct {
+	name, help string
+	def        starlark.Value
+}
+
+// New takes the arguments behind the script's name. "--" ends the flags.
+func New(args []string) *Set { return &Set{args: args, used: make([]bool, len(args))} }
+
+// Define gives the value of a flag: from the arguments, or the default. Its type is that of the default: string, int, float,
+// bool, or list of strings (a flag that may stand several times).
+func (s *Set) Define(name string, def starlark.Value, help string) (starlark.Value, error) {
+	for _, d := range s.defined {
+		if d.name == name {
+			return nil, fmt.Errorf("flag: --%s is defined twice", name)
+		}
+	}
+	s.defined = append(s.defined, definition{name, help, def})
+	switch def.(type) {
+	case starlark.String, starlark.Int, starlark.Float, starlark.Bool, *starlark.List:
+	default:
+		return nil, fmt.Errorf("flag: the default of --%s must be a string, int, float, bool or list, got %s", name, def.Type())
+	}
+	val := def
+	var items []starlark.Value
+	for i := 0; i < s.end(); i++ {
+		given, text, hasText := match(s.args[i], name, def)
+		if !given || s.used[i] {
+			continue
+		}
+		s.used[i] = true
+		if _, isBool := def.(starlark.Bool); !isBool && !hasText {
+			if i+1 >= len(s.args) {
+				return nil, fmt.Errorf("flag --%s wants a value", name)
+			}
+			i++
+			s.used[i] = true
+			text = s.args[i]
+		}
+		v, err := parse(name, text, def)
+		if err != nil {
+			return nil, err
+		}
+		val = v
+		items = append(items, v)
+	}
+	if _, ok := def.(*starlark.List); ok && items != nil {
+		return starlark.NewList(items), nil
+	}
+	return val, nil
+}
+
+// end is the index of "--", or of the end.
+func (s *Set) end() int {
+	for i, a := range s.args {
+		if a == "--" {
+			return i
+		}
+	}
+	return len(s.args)
+}
+
+// match tells whether an argument is the flag, and the text of its value where it is part of it.
+func match(arg, name string, def starlark.Value) (given bool, text string, hasText bool) {
+	if v, ok := strings.CutPrefix(arg, "--"+name+"="); ok {
+		return true, v, true
+	}
+	if _, isBool := def.(starlark.Bool); isBool {
+		switch arg {
+		case "--" + name:
+			return true, "true", true
+		case "--no-" + name:
+			return true, "false", true
+		}
+	}
+	return arg == "--"+name, "", false
+}
+
+func parse(name, text string, def starlark.Value) (starlark.Value, error) {
+	bad := func(want string) error { return fmt.Errorf("flag --%s wants %s, got %q", name, want, text) }
+	switch def.(type) {
+	case starlark.Int:
+		n, err := strconv.ParseInt(text, 0, 64)
+		if err != nil {
+			return nil, bad("an int")
+		}
+		return starlark.MakeInt64(n), nil
+	case starlark.Float:
+		x, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return nil, bad("a number")
+		}
+		return starlark.Float(x), nil
+	case starlark.Bool:
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return nil, bad("true or false")
+		}
+		return starlark.Bool(b), nil
+	}
+	return starlark.String(text), nil
+}
+
+// Rest gives the arguments that belong to no flag.
+func (s *Set) Rest() []string {
+	var out []string
+	end := s.end()
+	for i, a := range s.args {
+		if i == end || s.used[i] || i < end && strings.HasPrefix(a, "--") {
+			continue
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// Check gives an error for a flag that the script has not defined.
+func (s *Set) Check() error {
+	for i := 0; i < s.end(); i++ {
+		a := s.args[i]
+		if s.used[i] || !strings.HasPrefix(a, "--") {
+			continue
+		}
+		name, _, _ := strings.Cut(a[2:], "=")
+		var names []string
+		for _, d := range s.defined {
+			names = append(names, d.name)
+		}
+		hint := ""
+		if near := suggest.Nearest(name, names, 1); len(near) > 0 {
+			hint = fmt.Sprintf(" (did you mean --%s?)", near[0])
+		}
+		return fmt.Errorf("unknown flag --%s%s", name, hint)
+	}
+	return nil
+}
+
+// Help tells that the arguments ask for help.
+func (s *Set) Help() bool {
+	for _, a := range s.args[:s.end()] {
+		if a == "--help" || a == "-h" {
+			return true
+		}
+	}
+	return false
+}
+
+// Usage lists the flags defined so far.
+func (s *Set) Usage(script string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "usage: bpfrepl %s [flags] [args]\n", script)
+	for _, d := range s.defined {
+		fmt.Fprintf(&b, "  --%-16s %s (%s, default %s)\n", d.name, d.help, d.def.Type(), d.def.String())
+	}
+	return b.String()
+}

@@ -1,0 +1,71 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+)
+
+// Info tells what the running kernel has of what we use, as --info prints it.
+func Info() (string, error) {
+	k, err := bpf.Running()
+	if err != nil {
+		return "", err
+	}
+	cpus, err := bpf.PossibleCPUs()
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "kernel %s %s, %d CPUs\n", k.Release, k.Arch, cpus)
+	may := "yes"
+	if err := bpf.Prepare(); err != nil {
+		may = "no: " + err.Error()
+	}
+	fmt.Fprintf(&b, "may trace: %s\n", may)
+	has := func(name string, have bool, note string) {
+		word := "yes"
+		if !have {
+			word = "no"
+		}
+		fmt.Fprintf(&b, "%-16s %-4s %s\n", name, word, note)
+	}
+	_, err = os.Stat("/sys/kernel/btf/vmlinux")
+	has("btf", err == nil, "types of the kernel")
+	for _, f := range Features(k) {
+		has(f.Name, f.Have, "since "+f.Since)
+	}
+	b.WriteString("probe kinds:\n")
+	for _, p := range bpf.Providers() {
+		fmt.Fprintf(&b, "  %-14s %s\n", p.Kind, p.Doc)
+	}
+	return b.String(), nil
+}
+
+// List lists the available probes that match a pattern, one a line, with their arguments below if verbose.
+func List(pattern string, verbose bool) (string, error) {
+	ts, err := bpf.List(pattern)
+	if err != nil {
+		return "", err
+	}
+	if len(ts) == 0 {
+		return "", fmt.Errorf("no probe matches %q", pattern)
+	}
+	var b strings.Builder
+	for _, t := range ts {
+		b.WriteString(t.Name + "\n")
+		if !verbose {
+			continue
+		}
+		ev, err := t.Event()
+		if err != nil {
+			return "", err
+		}
+		for _, f := range ev.Fields {
+			fmt.Fprintf(&b, "    %s %s\n", f.CType, f.Name)
+		}
+	}
+	return b.String(), nil
+}

@@ -1,0 +1,286 @@
+// Package items runs what is typed at a prompt, item by item, with globals that behave as in Python's prompt: a function
+// sees the present value of a global, x += 1 works across items, a redefined function is seen by its callers.
+//
+// Neither of starlark-go's ways does that alone. A chunk (ExecREPLChunk) gives the functions it defines a copy of the globals
+// that is never brought up to date. A program of its own (FileProgram, Init) looks names that it does not bind up in the
+// dict it was started with, each time: with one dict for the whole session that is what we want, but a name that it
+// does bind is unset until it is assigned, so that x += 1 fails. So an item is taken apart into its statements, and each
+// is run as a program of its own over the session's dict; only a statement that binds a name and also reads it outside of
+// function bodies runs as a chunk.
+package items
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+)
+
+// A Namespace is the globals of one session.
+type Namespace struct {
+	// Globals holds the builtins and all that items have bound. Functions look names up in this very dict.
+	Globals starlark.StringDict
+	// OnFile is called with each item before it is resolved, OnResolved after: the trees of functions are complete then.
+	OnFile     func(name string, src []byte, f *syntax.File)
+	OnResolved func(f *syntax.File)
+
+	opts *syntax.FileOptions
+	n    int
+}
+
+// New makes a namespace that starts with the given names.
+func New(opts *syntax.FileOptions, predeclared starlark.StringDict) *Namespace {
+	g := make(starlark.StringDict, len(predeclared))
+	for k, v := range predeclared {
+		g[k] = v
+	}
+	return &Namespace{Globals: g, opts: opts}
+}
+
+// Exec runs an item under the name In[n]. An item that is one expression gives its value, and binds _ to it where it is not
+// None. What an item has bound before it fails stays bound.
+func (n *Namespace) Exec(thread *starlark.Thread, src string) (starlark.Value, error) {
+	n.n++
+	name := fmt.Sprintf("In[%d]", n.n)
+	f, err := n.opts.Parse(name, src, 0)
+	if err != nil {
+		return nil, err
+	}
+	if n.OnFile != nil {
+		n.OnFile(name, []byte(src), f)
+	}
+	if len(f.Stmts) == 1 {
+		if e, ok := f.Stmts[0].(*syntax.ExprStmt); ok {
+			return n.eval(thread, f, e)
+		}
+	}
+	for _, st := range f.Stmts {
+		if err := n.stmt(thread, part(f, st)); err != nil {
+			return nil, n.reword(err)
+		}
+	}
+	return nil, nil
+}
+
+func part(f *syntax.File, st syntax.Stmt) *syntax.File {
+	return &syntax.File{Path: f.Path, Stmts: []syntax.Stmt{st}, Options: f.Options}
+}
+
+// result is the name that an expression's value is bound to on its way out; no item can write it.
+const result = "(value)"
+
+func (n *Namespace) eval(thread *starlark.Thread, f *syntax.File, e *syntax.ExprStmt) (starlark.Value, error) {
+	pos, _ := e.X.Span()
+	assign := &syntax.AssignStmt{OpPos: pos, Op: syntax.EQ, LHS: &syntax.Ident{NamePos: pos, Name: result}, RHS: e.X}
+	if err := n.stmt(thread, part(f, assign)); err != nil {
+		return nil, n.reword(err)
+	}
+	v := n.Globals[result]
+	delete(n.Globals, result)
+	if v != starlark.None {
+		n.Globals["_"] = v
+	}
+	return v, nil
+}
+
+func (n *Namespace) stmt(thread *starlark.Thread, f *syntax.File) error {
+	names := namesOf(f.Stmts[0])
+	for b := range names.bound {
+		if _, there := n.Globals[b]; there && names.read[b] {
+			err := starlark.ExecREPLChunk(f, thread, n.Globals)
+			n.resolved(f)
+			return err
+		}
+	}
+	// a name that only function bodies read may come later
+	prog, err := starlark.FileProgram(f, func(name string) bool { return n.Globals.Has(name) || names.inner[name] && !starlark.Universe.Has(name) })
+	if err != nil {
+		return err
+	}
+	n.resolved(f)
+	globals, err := prog.Init(thread, n.Globals)
+	for k, v := range globals {
+		n.Globals[k] = v
+	}
+	return err
+}
+
+func (n *Namespace) resolved(f *syntax.File) {
+	if n.OnResolved != nil {
+		n.OnResolved(f)
+	}
+}
+
+var unset = regexp.MustCompile(`internal error: predeclared variable (\w+) is uninitialized`)
+
+// reword puts the interpreter's message for a name that was never bound into the words that fit here.
+func (n *Namespace) reword(err error) error {
+	if e, ok := err.(*starlark.EvalError); ok {
+		e.Msg = unset.ReplaceAllString(e.Msg, "name $1 is not defined")
+	}
+	return err
+}
+
+// stmtNames are the names in a statement.
+type stmtNames struct {
+	bound map[string]bool // at top level
+	read  map[string]bool // outside of function bodies
+	inner map[string]bool // inside of function bodies
+}
+
+func namesOf(st syntax.Stmt) stmtNames {
+	s := stmtNames{map[string]bool{}, map[string]bool{}, map[string]bool{}}
+	s.walk(st, false)
+	return s
+}
+
+func (s stmtNames) walk(n syntax.Node, inFunc bool) {
+	syntax.Walk(n, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.DefStmt:
+			if !inFunc {
+				s.bound[n.Name.Name] = true
+			}
+			s.params(n.Params, inFunc)
+			for _, b := range n.Body {
+				s.walk(b, true)
+			}
+			return false
+		case *syntax.LambdaExpr:
+			s.params(n.Params, inFunc)
+			s.walk(n.Body, true)
+			return false
+		case *syntax.AssignStmt:
+			if !inFunc {
+				s.targets(n.LHS)
+				if n.Op != syntax.EQ {
+					s.walk(n.LHS, inFunc)
+				} else if _, plain := n.LHS.(*syntax.Ident); !plain {
+					s.walkTargets(n.LHS, inFunc)
+				}
+				s.walk(n.RHS, inFunc)
+				return false
+			}
+		case *syntax.ForStmt:
+			if !inFunc {
+				s.targets(n.Vars)
+				s.walk(n.X, inFunc)
+				for _, b := range n.Body {
+					s.walk(b, inFunc)
+				}
+				return false
+			}
+		case *syntax.LoadStmt:
+			for _, to := range n.To {
+				s.bound[to.Name] = true
+			}
+			return false
+		case *syntax.Ident:
+			if inFunc {
+				s.inner[n.Name] = true
+			} else {
+				s.read[n.Name] = true
+			}
+		case *syntax.DotExpr:
+			s.walk(n.X, inFunc)
+			return false
+		}
+		return true
+	})
+}
+
+func (s stmtNames) params(ps []syntax.Expr, inFunc bool) {
+	for _, p := range ps {
+		if b, ok := p.(*syntax.BinaryExpr); ok {
+			s.walk(b.Y, inFunc) // defaults are computed where the function is defined
+		}
+	}
+}
+
+// targets adds the names that an assignment binds.
+func (s stmtNames) targets(x syntax.Expr) {
+	switch x := x.(type) {
+	case *syntax.Ident:
+		s.bound[x.Name] = true
+	case *syntax.ParenExpr:
+		s.targets(x.X)
+	case *syntax.TupleExpr:
+		for _, e := range x.List {
+			s.targets(e)
+		}
+	case *syntax.ListExpr:
+		for _, e := range x.List {
+			s.targets(e)
+		}
+	}
+}
+
+// walkTargets reads what an assignment to an element or attribute reads.
+func (s stmtNames) walkTargets(x syntax.Expr, inFunc bool) {
+	switch x := x.(type) {
+	case *syntax.ParenExpr:
+		s.walkTargets(x.X, inFunc)
+	case *syntax.TupleExpr:
+		for _, e := range x.List {
+			s.walkTargets(e, inFunc)
+		}
+	case *syntax.ListExpr:
+		for _, e := range x.List {
+			s.walkTargets(e, inFunc)
+		}
+	case *syntax.IndexExpr, *syntax.DotExpr:
+		s.walk(x, inFunc)
+	}
+}
+
+// Complete tells whether src is a whole item: no bracket or string is open, and a block has been ended by an empty line.
+func Complete(opts *syntax.FileOptions, src string) bool {
+	lines := strings.Split(strings.TrimRight(src, " \t"), "\n")
+	last := lines[len(lines)-1]
+	_, err := opts.Parse("item", src+"\n", 0)
+	if err != nil {
+		return !atEnd(err, src)
+	}
+	if strings.TrimSpace(src) == "" || len(lines) == 1 && !isCompound(lines[0]) {
+		return true
+	}
+	if strings.TrimSpace(last) == "" {
+		return true
+	}
+	// a line that belongs to a block may be followed by more
+	return !strings.HasPrefix(last, " ") && !strings.HasPrefix(last, "\t") && !isCompound(last) && !inBlock(opts, src)
+}
+
+// inBlock tells that the last statement is a compound one.
+func inBlock(opts *syntax.FileOptions, src string) bool {
+	f, err := opts.Parse("item", src+"\n", 0)
+	if err != nil || len(f.Stmts) == 0 {
+		return false
+	}
+	switch f.Stmts[len(f.Stmts)-1].(type) {
+	case *syntax.DefStmt, *syntax.IfStmt, *syntax.ForStmt, *syntax.WhileStmt:
+		return true
+	}
+	return false
+}
+
+var compound = regexp.MustCompile(`^\s*(def|if|for|while|else|elif)\b`)
+
+func isCompound(line string) bool { return compound.MatchString(line) }
+
+// atEnd tells that the parser wanted more where the text ends.
+func atEnd(err error, src string) bool {
+	e, ok := err.(syntax.Error)
+	if !ok {
+		return false
+	}
+	if strings.Contains(e.Msg, "unexpected EOF") || strings.Contains(e.Msg, "end of file") || strings.Contains(e.Msg, "got end of file") {
+		return true
+	}
+	lines := strings.Split(src, "\n")
+	// a block whose body has not begun: "want indent"; a line that ends in a backslash
+	blank := strings.TrimSpace(lines[len(lines)-1]) == "" && len(lines) > 1
+	return strings.Contains(e.Msg, "want indent") && !blank && int(e.Pos.Line) >= len(lines)
+}

@@ -1,0 +1,325 @@
+package starlarkbind
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// load compiles a handler for a probe's targets and loads the programs. Targets whose events have the same fields at the
+// same places share a program; so do all targets of a handler that reads no field.
+func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
+	h, err := s.function(handler)
+	if err != nil {
+		return err
+	}
+	var f *compiler.Func
+	if filter != nil {
+		if f, err = s.function(filter); err != nil {
+			return err
+		}
+	}
+	if s.sources.words["stats"] && !s.opt.Check {
+		if err := s.enableStats(); err != nil {
+			return err
+		}
+	}
+	for _, g := range groupTargets(p.targets) {
+		l := &loader{s: s, p: p, handler: h, filter: f}
+		if err := l.group(g); err != nil {
+			return errors.Join(err, l.drop())
+		}
+		l.commit()
+	}
+	return nil
+}
+
+// group is targets that could share a program, with the event that they have in common.
+type group struct {
+	targets []bpf.Target
+	event   *bpf.Event
+	err     error
+}
+
+// groupTargets puts targets of one kind and with the same event together.
+func groupTargets(ts []bpf.Target) []*group {
+	var out []*group
+	index := map[string]*group{}
+	for _, t := range ts {
+		ev, err := t.Event()
+		key := fmt.Sprintf("%s %v", t.Kind, err)
+		if err == nil {
+			key = fmt.Sprintf("%s %v", t.Kind, *ev)
+		}
+		g := index[key]
+		if g == nil {
+			g = &group{event: ev, err: err}
+			index[key] = g
+			out = append(out, g)
+		}
+		g.targets = append(g.targets, t)
+	}
+	return out
+}
+
+// A loader makes the programs of one group. Maps that a program gives their types become the session's on success only.
+type loader struct {
+	s               *Session
+	p               *Probe
+	handler, filter *compiler.Func
+	typed           []typedMap
+	programs        []*program
+}
+
+// typedMap undoes what gave a map its type.
+type typedMap struct{ drop func() error }
+
+func (l *loader) drop() error {
+	var errs []error
+	for _, g := range l.programs {
+		errs = append(errs, g.close())
+	}
+	for _, m := range l.typed {
+		errs = append(errs, m.drop())
+	}
+	return errors.Join(errs...)
+}
+
+func (l *loader) commit() {
+	l.p.programs = append(l.p.programs, l.programs...)
+}
+
+// group compiles and loads for the targets of one group, as programs of the first type that they accept: a handler that
+// reads no field of a tracepoint runs as a raw tracepoint. Which tracepoints have a raw one only attaching tells.
+func (l *loader) group(g *group) error {
+	if g.err != nil {
+		return g.err
+	}
+	code, err := l.compile(g, g.targets)
+	if err != nil {
+		return err
+	}
+	byType := map[ebpf.ProgramType][]bpf.Target{}
+	var order []ebpf.ProgramType
+	for _, t := range g.targets {
+		pt := t.ProgramTypes(code.ReadsContext)[0]
+		if len(byType[pt]) == 0 {
+			order = append(order, pt)
+		}
+		byType[pt] = append(byType[pt], t)
+	}
+	for _, pt := range order {
+		if err := l.loadType(g, byType[pt], pt, code); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadType loads one program for targets that take programs of one type, or, where the handler asks for the probe's name and
+// the kernel has no cookies for that type, one for each target.
+func (l *loader) loadType(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *compiler.Program) error {
+	if len(ts) > 1 && code.UsesCookie && !l.s.kernel.HaveCookie(pt) {
+		for _, t := range ts {
+			if err := l.loadOne(g, []bpf.Target{t}, pt); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return l.loadOne(g, ts, pt)
+}
+
+// fallBack gives a program's targets that do not take its type a program of their next type.
+func (l *loader) fallBack(g *group, pt ebpf.ProgramType) func(ts []bpf.Target) (*program, error) {
+	return func(ts []bpf.Target) (*program, error) {
+		types := ts[0].ProgramTypes(false)
+		i := slices.Index(types, pt) + 1
+		if i == len(types) {
+			return nil, fmt.Errorf("%s takes no other type of program", ts[0].Name)
+		}
+		again := &loader{s: l.s, p: l.p, handler: l.handler, filter: l.filter}
+		if err := again.loadOne(g, ts, types[i]); err != nil {
+			return nil, errors.Join(err, again.drop())
+		}
+		return again.programs[0], nil
+	}
+}
+
+func (l *loader) request(g *group, ts []bpf.Target) *compiler.Request {
+	s := l.s
+	ev := &compiler.Event{Probe: ts[0].Name, Cookie: len(ts) > 1, Indexed: g.event.Words}
+	for _, f := range g.event.Fields {
+		cf := field(f)
+		ev.Fields = append(ev.Fields, cf)
+		if f.Name == "ret" && g.event.HasRet {
+			r := cf
+			ev.Ret = &r
+		}
+	}
+	if len(ev.Fields) == 0 && !ev.Indexed {
+		ev.NoArgs = ts[0].Name + " has no arguments"
+	}
+	return &compiler.Request{
+		Name: ts[0].Name, Handler: l.handler, Filter: l.filter, Event: ev,
+		Features: compiler.Features{FetchAtomics: s.kernel.HaveFetchAtomics(), Cookie: true},
+		Source:   func(pos syntax.Position) string { return s.sources.line(pos) },
+		Offset:   bpf.FieldOffset,
+		ProbeID:  s.probeID,
+		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros",
+		PrintBase: s.printBase(),
+	}
+}
+
+func (l *loader) compile(g *group, ts []bpf.Target) (*compiler.Program, error) {
+	return compiler.Compile(l.request(g, ts))
+}
+
+func field(f bpf.Field) compiler.Field {
+	kinds := map[bpf.FieldKind]compiler.FieldKind{bpf.FieldInt: compiler.FieldInt, bpf.FieldBool: compiler.FieldBool, bpf.FieldPointer: compiler.FieldPtr,
+		bpf.FieldCharArray: compiler.FieldChars, bpf.FieldArray: compiler.FieldArray, bpf.FieldDataLocString: compiler.FieldDataLoc, bpf.FieldRelLocString: compiler.FieldRelLoc}
+	k, ok := kinds[f.Kind]
+	if !ok {
+		k = compiler.FieldOpaque
+	}
+	return compiler.Field{Name: f.Name, CType: f.CType, Kind: k, Offset: f.Offset, Size: f.Size, Signed: f.Signed, User: f.UserPtr, Elem: f.ElemSize, Len: f.Len}
+}
+
+// loadOne compiles for targets, makes the maps that the program wants, and loads it.
+func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType) error {
+	s := l.s
+	code, err := l.compile(g, ts)
+	if err != nil {
+		return err
+	}
+	maps, err := l.bindMaps(code)
+	if err != nil {
+		return err
+	}
+	pg := &program{code: code, typ: pt, targets: ts}
+	if pt == ebpf.RawTracepoint && len(ts[0].ProgramTypes(code.ReadsContext)) > 1 {
+		pg.next = l.fallBack(g, pt)
+	}
+	if len(code.Sites) > 0 {
+		if pg.cells, err = bpf.NewCells("errors", len(code.Sites)); err != nil {
+			return err
+		}
+		maps["cells"] = pg.cells.Map()
+	}
+	l.programs = append(l.programs, pg) // dropped with the others from here on
+	if code.UsesRing {
+		ring, err := s.ring()
+		if err != nil {
+			return err
+		}
+		maps["ring"] = ring.Map()
+		s.addPrints(l.p, code.Prints)
+	}
+	if code.UsesControl {
+		c, err := s.controlMap()
+		if err != nil {
+			return err
+		}
+		maps["control"] = c.Map()
+	}
+	if code.Zeros > 0 {
+		z, err := s.zerosMap(code.Zeros)
+		if err != nil {
+			return err
+		}
+		maps["zeros"] = z
+	}
+	l.p.captured = code.Captured
+	if s.opt.EmitAsm {
+		s.out.text(fmt.Sprintf("; %s as %s program\n%s", ts[0].Name, pt, code.Listing()))
+	}
+	s.nprog++
+	pg.prog, err = bpf.NewProgram(bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", s.nprog), Type: pt, Instructions: code.Instructions, Maps: maps})
+	return err
+}
+
+// bindMaps gives the program's maps their kernel objects. A map that gets its type here is made, and becomes the
+// aggregation's or table's own when all went well.
+func (l *loader) bindMaps(code *compiler.Program) (map[string]*bpf.Map, error) {
+	out := map[string]*bpf.Map{}
+	for _, use := range code.Maps {
+		m, err := l.bindMap(use)
+		if err != nil {
+			return nil, err
+		}
+		out[use.Map.Ref] = m
+	}
+	return out, nil
+}
+
+func (l *loader) bindMap(use compiler.MapUse) (*bpf.Map, error) {
+	switch m := l.s.owner(use.Map).(type) {
+	case *Aggregation:
+		if k := m.kernelMap(); k != nil {
+			return k, nil
+		}
+		store, swap, err := m.create(use.Key)
+		if err != nil {
+			return nil, err
+		}
+		m.store, m.swap = store, swap
+		l.settle(use, func() error { err := m.Close(); m.store, m.swap = nil, nil; return err })
+		return m.kernelMap(), nil
+	case *Table:
+		if m.store != nil {
+			return m.store, nil
+		}
+		store, err := m.create(use.Key, use.Val)
+		if err != nil {
+			return nil, err
+		}
+		m.store = store
+		l.settle(use, func() error { err := m.Close(); m.store = nil; return err })
+		return store, nil
+	}
+	return nil, fmt.Errorf("map %q belongs to another session", use.Map.Name)
+}
+
+// settle gives a map its types; undo is called when the probe comes to nothing.
+func (l *loader) settle(use compiler.MapUse, undo func() error) {
+	m := use.Map
+	key, val := m.Key, m.Val
+	m.Key, m.Val = use.Key, use.Val
+	if m.Val == nil {
+		m.Val = types.TInt
+	}
+	l.typed = append(l.typed, typedMap{func() error {
+		m.Key, m.Val = key, val
+		return undo()
+	}})
+}
+
+// owner finds the aggregation or table behind a compiler's map.
+func (s *Session) owner(m *compiler.Map) kernelMap {
+	for _, k := range s.maps {
+		switch k := k.(type) {
+		case *Aggregation:
+			if k.comp == m {
+				return k
+			}
+		case *Table:
+			if k.comp == m {
+				return k
+			}
+		}
+	}
+	return nil
+}
+
+// hostOp runs one method of a map in the kernel, as a handler would: the same code, atomic and counted alike.
+func (s *Session) hostOp(m *compiler.Map, op string, value, by starlark.Value) (starlark.Value, error) {
+	return nil, fmt.Errorf("%s.%s() from the script is not possible yet", m.Name, op)
+}

@@ -1,0 +1,161 @@
+package starlarkbind
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+)
+
+// output is where everything printed goes: as text, or one JSON object a line. Warnings go to stderr in text form.
+type output struct {
+	mu   sync.Mutex
+	w    io.Writer
+	errw io.Writer
+	json bool
+	err  error // of the first write that failed: a closed pipe, a full disk
+}
+
+func (o *output) write(w io.Writer, s string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, err := io.WriteString(w, s); err != nil && o.err == nil {
+		o.err = err
+	}
+}
+
+// text prints text as it is.
+func (o *output) text(s string) {
+	if o.json {
+		o.object("print", map[string]any{"text": s})
+		return
+	}
+	o.write(o.w, s)
+}
+
+func (o *output) line(s string) {
+	if o.json {
+		o.text(s)
+		return
+	}
+	o.text(s + "\n")
+}
+
+// object prints a JSON object with a type; raw values are encoded already.
+func (o *output) object(typ string, fields map[string]any) {
+	fields["type"] = typ
+	b, err := json.Marshal(fields)
+	if err != nil {
+		b = []byte(fmt.Sprintf(`{"type":"error","message":%q}`, err.Error()))
+	}
+	o.write(o.w, string(b)+"\n")
+}
+
+// warn prints a warning.
+func (o *output) warn(typ string, fields map[string]any, text string) {
+	if o.json {
+		o.object(typ, fields)
+		return
+	}
+	o.write(o.errw, "WARNING: "+text+"\n")
+}
+
+// failed gives the error of the first write that failed.
+func (o *output) failed() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}
+
+// text renders any value as print shows it.
+func (s *Session) text(v starlark.Value) string {
+	switch v := v.(type) {
+	case *Aggregation:
+		return s.mapText(v)
+	case *Table:
+		return s.mapText(v)
+	}
+	return render.Text(v)
+}
+
+func (s *Session) mapText(m interface {
+	Name() string
+	starlark.Value
+}) string {
+	var val starlark.Value
+	var err error
+	switch m := m.(type) {
+	case *Aggregation:
+		val, err = m.snapshot()
+	case *Table:
+		val, err = m.snapshot()
+	}
+	if err != nil {
+		return fmt.Sprintf("<%s %s: %v>", m.Type(), m.Name(), err)
+	}
+	d, isDict := val.(*starlark.Dict)
+	if !isDict {
+		if h, ok := val.(*hist.Histogram); ok {
+			return m.Name() + ":\n" + strings.TrimRight(h.String(), "\n")
+		}
+		return fmt.Sprintf("%s: %s", m.Name(), render.Text(val))
+	}
+	if d.Len() == 0 {
+		return fmt.Sprintf("<%s %s: empty>", m.Type(), m.Name())
+	}
+	return m.Name() + ":\n" + render.Text(d)
+}
+
+// builtinPrint is print(*args, sep=" ").
+func (s *Session) builtinPrint(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	sep := " "
+	if err := starlark.UnpackArgs("print", nil, kw, "sep?", &sep); err != nil {
+		return nil, err
+	}
+	if s.out.json && len(args) == 1 {
+		if _, isStr := args[0].(starlark.String); !isStr {
+			j, err := render.JSON(plainValue(args[0]))
+			if err != nil {
+				return nil, err
+			}
+			o := map[string]any{"value": json.RawMessage(j)}
+			if n, ok := args[0].(interface{ Name() string }); ok {
+				o["name"] = n.Name()
+			}
+			s.out.object("value", o)
+			return starlark.None, s.out.failed()
+		}
+	}
+	parts := make([]string, len(args))
+	for i, a := range args {
+		parts[i] = s.text(a)
+	}
+	s.out.line(strings.Join(parts, sep))
+	return starlark.None, s.out.failed()
+}
+
+// plainValue is a live map's snapshot; any other value is itself.
+func plainValue(v starlark.Value) starlark.Value {
+	switch m := v.(type) {
+	case *Aggregation:
+		if p, err := m.snapshot(); err == nil {
+			return p
+		}
+	case *Table:
+		if p, err := m.snapshot(); err == nil {
+			return p
+		}
+	}
+	return v
+}
+
+// fault reports an error in a place that cannot return one.
+func (s *Session) fault(err error) {
+	s.out.warn("error", map[string]any{"message": err.Error()}, err.Error())
+}

@@ -1,0 +1,416 @@
+package starlarkbind
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler"
+)
+
+// A Probe is a handler in the kernel: one program for each group of targets whose events look alike, attached to each
+// of them.
+type Probe struct {
+	s        *Session
+	name     string
+	spec     []string
+	targets  []bpf.Target
+	captured []compiler.Captured
+	programs []*program
+
+	mu       sync.Mutex
+	attached bool
+	last     bpf.Stats // of programs that are gone
+}
+
+// A program is one loaded program with its error cells and what it is attached to.
+type program struct {
+	code    *compiler.Program
+	typ     ebpf.ProgramType
+	prog    *bpf.Program
+	cells   *bpf.Cells
+	cleared map[cellKey]uint64 // what clear_errors() has forgotten
+	// next makes the program of the next type that the targets accept; nil where there is none
+	next    func(ts []bpf.Target) (*program, error)
+	targets []bpf.Target
+	links   []*bpf.Attachment
+}
+
+var _ starlark.HasAttrs = (*Probe)(nil)
+
+func (p *Probe) Type() string          { return "probe" }
+func (p *Probe) Freeze()               {}
+func (p *Probe) Truth() starlark.Bool  { return true }
+func (p *Probe) Hash() (uint32, error) { return starlark.String(p.name).Hash() }
+
+// String tells what the probe is, where it is attached, and which constants its handler captured.
+func (p *Probe) String() string {
+	state := "attached"
+	if !p.isAttached() {
+		state = "detached"
+	}
+	s := fmt.Sprintf("<probe %s, %s", strings.Join(p.spec, ", "), state)
+	if n := len(p.targets); n > 1 || n == 1 && p.targets[0].Name != p.spec[0] {
+		s += fmt.Sprintf(", %d targets", n)
+	}
+	if len(p.captured) > 0 {
+		var c []string
+		for _, x := range p.captured {
+			c = append(c, x.Name+"="+x.Value)
+		}
+		s += ", captured: " + strings.Join(c, ", ")
+	}
+	return s + ">"
+}
+
+func (p *Probe) isAttached() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.attached
+}
+
+// builtinProbe is probe(spec, handler, filter=None, name=None, attach=True, missing="error", first=False).
+func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	var spec, filter starlark.Value
+	var handler starlark.Callable
+	name, missing := "", "error"
+	attach, first := true, false
+	if err := starlark.UnpackArgs("probe", args, kw, "spec", &spec, "handler", &handler, "filter?", &filter, "name?", &name, "attach?", &attach, "missing?", &missing, "first?", &first); err != nil {
+		return nil, err
+	}
+	specs, err := specList(spec)
+	if err != nil {
+		return nil, err
+	}
+	if missing != "error" && missing != "warn" && missing != "ignore" {
+		return nil, fmt.Errorf("probe: missing must be \"error\", \"warn\" or \"ignore\", got %q", missing)
+	}
+	fn, ok := handler.(*starlark.Function)
+	if !ok {
+		return nil, fmt.Errorf("probe: the handler must be a def or a lambda, got %s", handler.Type())
+	}
+	var ffn *starlark.Function
+	if filter != nil && filter != starlark.None {
+		if ffn, ok = filter.(*starlark.Function); !ok {
+			return nil, fmt.Errorf("probe: filter must be a def or a lambda, got %s", filter.Type())
+		}
+	}
+	if err := s.checkFlags(false); err != nil {
+		return nil, err
+	}
+	if err := bpf.Prepare(); err != nil {
+		return nil, scriptError(err)
+	}
+	p := &Probe{s: s, name: name, spec: specs}
+	for _, text := range specs {
+		ts, err := bpf.Resolve(text)
+		var notFound *bpf.NotFoundError
+		switch {
+		case err == nil:
+			p.targets = append(p.targets, ts...)
+		case errors.As(err, &notFound) && (first || missing == "ignore"):
+		case errors.As(err, &notFound) && missing == "warn":
+			s.out.warn("warning", map[string]any{"message": notFound.Error()}, notFound.Error())
+		default:
+			return nil, scriptError(err)
+		}
+		if first && len(p.targets) > 0 {
+			break
+		}
+	}
+	if first && len(p.targets) == 0 {
+		return nil, scriptError(&bpf.NotFoundError{Spec: strings.Join(specs, ", "), Reason: "this kernel has none of these"})
+	}
+	if p.name == "" {
+		p.name = strings.Join(specs, ",")
+	}
+	if err := s.load(p, fn, ffn); err != nil {
+		return nil, scriptError(errors.Join(err, p.close()))
+	}
+	if attach && !s.opt.Check {
+		if err := p.attach(); err != nil {
+			return nil, scriptError(errors.Join(err, p.close()))
+		}
+	}
+	s.mu.Lock()
+	s.probes = append(s.probes, p)
+	s.mu.Unlock()
+	return p, nil
+}
+
+func specList(v starlark.Value) ([]string, error) {
+	if t, ok := v.(starlark.String); ok {
+		return []string{string(t)}, nil
+	}
+	it, ok := v.(starlark.Iterable)
+	if !ok {
+		return nil, fmt.Errorf("probe: spec must be a string or a list of strings, got %s", v.Type())
+	}
+	var out []string
+	iter := it.Iterate()
+	defer iter.Done()
+	var e starlark.Value
+	for iter.Next(&e) {
+		t, ok := e.(starlark.String)
+		if !ok {
+			return nil, fmt.Errorf("probe: spec must be a string or a list of strings, got a list with %s in it", e.Type())
+		}
+		out = append(out, string(t))
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("probe: the list of specs is empty")
+	}
+	return out, nil
+}
+
+// attach attaches every program to its targets, side by side; on an error everything is detached again.
+func (p *Probe) attach() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.attached {
+		return nil
+	}
+	for i := 0; i < len(p.programs); i++ {
+		g := p.programs[i]
+		left, err := g.attach(p.s)
+		if err == nil && len(left) > 0 {
+			err = p.fallBack(g, left)
+		}
+		if err != nil {
+			return errors.Join(err, p.closeLinks())
+		}
+	}
+	p.attached = true
+	return nil
+}
+
+// fallBack makes a program of the next type for the targets that do not take g's; it is attached after g.
+func (p *Probe) fallBack(g *program, left []bpf.Target) error {
+	next, err := g.next(left)
+	if err != nil {
+		return err
+	}
+	p.programs = append(p.programs, next)
+	if len(left) < len(g.targets) {
+		g.targets = without(g.targets, left)
+		return nil
+	}
+	for i, x := range p.programs {
+		if x == g {
+			p.programs[i] = next
+			p.programs = p.programs[:len(p.programs)-1]
+		}
+	}
+	if _, err := next.attach(p.s); err != nil {
+		return errors.Join(err, g.close())
+	}
+	return g.close()
+}
+
+func without(ts, gone []bpf.Target) []bpf.Target {
+	names := map[string]bool{}
+	for _, t := range gone {
+		names[t.Name] = true
+	}
+	var out []bpf.Target
+	for _, t := range ts {
+		if !names[t.Name] {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// attachers is how many targets are attached at a time.
+const attachers = 16
+
+// attach attaches a program to its targets, side by side. left are the targets that have no raw tracepoint.
+func (g *program) attach(s *Session) (left []bpf.Target, err error) {
+	links := make([]*bpf.Attachment, len(g.targets))
+	errs := make([]error, len(g.targets))
+	sem := make(chan struct{}, attachers)
+	var wg sync.WaitGroup
+	for i, t := range g.targets {
+		opt := bpf.AttachOptions{}
+		if g.code.UsesCookie {
+			opt.Cookie = s.probeID(t.Name) // tells the program which of its targets fired
+		}
+		wg.Add(1)
+		sem <- struct{}{}
+		go func() {
+			defer func() { <-sem; wg.Done() }()
+			links[i], errs[i] = bpf.Attach(t, g.prog, opt)
+		}()
+	}
+	wg.Wait()
+	for i, l := range links {
+		switch {
+		case l != nil:
+			g.links = append(g.links, l)
+		case errors.Is(errs[i], bpf.ErrNoRawTracepoint) && g.next != nil:
+			left = append(left, g.targets[i])
+		default:
+			err = errors.Join(err, errs[i])
+		}
+	}
+	return left, err
+}
+
+// close lets the program and its cells go.
+func (g *program) close() error {
+	var errs []error
+	if g.prog != nil {
+		errs = append(errs, g.prog.Close())
+	}
+	if g.cells != nil {
+		errs = append(errs, g.cells.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// detach detaches; the program and its error cells stay, so that stats() and errors() go on telling.
+func (p *Probe) detach() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.attached {
+		return nil
+	}
+	p.attached = false
+	return p.closeLinks()
+}
+
+func (p *Probe) closeLinks() error {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	for _, g := range p.programs {
+		for _, l := range g.links {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				if err := l.Close(); err != nil {
+					mu.Lock()
+					errs = append(errs, err)
+					mu.Unlock()
+				}
+			}()
+		}
+	}
+	wg.Wait()
+	for _, g := range p.programs {
+		g.links = nil
+	}
+	return errors.Join(errs...)
+}
+
+// close lets go of everything.
+func (p *Probe) close() error {
+	errs := []error{p.detach()}
+	for _, g := range p.programs {
+		errs = append(errs, g.close())
+	}
+	p.programs = nil
+	return errors.Join(errs...)
+}
+
+func (p *Probe) stats() (bpf.Stats, error) {
+	var st bpf.Stats
+	for _, g := range p.programs {
+		one, err := g.prog.Stats()
+		if err != nil {
+			return st, err
+		}
+		st.Runs += one.Runs
+		st.Missed += one.Missed
+		st.Time += one.Time
+	}
+	return st, nil
+}
+
+var probeMethods = []hostMethod[*Probe]{
+	{"asm", "asm()", "the programs as text, with the source lines", func(p *Probe, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		return starlark.String(p.listing()), nil
+	}},
+	{"attach", "attach()", "attach it again", func(p *Probe, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		return starlark.None, scriptError(p.attach())
+	}},
+	{"detach", "detach()", "detach it; errors() and stats() go on telling", func(p *Probe, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		return starlark.None, p.detach()
+	}},
+	{"errors", "errors()", "the helper errors of this probe", func(p *Probe, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		return p.s.errorList([]*Probe{p})
+	}},
+	{"stats", "stats()", "struct(hits, missed, time_ns, ns_per_hit); hits and time count from the first probe of a script that calls stats()", func(p *Probe, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		if err := p.s.enableStats(); err != nil {
+			return nil, err
+		}
+		st, err := p.stats()
+		if err != nil {
+			return nil, err
+		}
+		per := int64(0)
+		if st.Runs > 0 {
+			per = st.Time.Nanoseconds() / int64(st.Runs)
+		}
+		return starlarkstruct.FromStringDict(starlark.String("stats"), starlark.StringDict{
+			"hits": starlark.MakeUint64(st.Runs), "missed": starlark.MakeUint64(st.Missed),
+			"time_ns": starlark.MakeInt64(st.Time.Nanoseconds()), "ns_per_hit": starlark.MakeInt64(per)}), nil
+	}},
+}
+
+func (p *Probe) listing() string {
+	var b strings.Builder
+	for _, g := range p.programs {
+		var names []string
+		for _, t := range g.targets {
+			names = append(names, t.Name)
+		}
+		fmt.Fprintf(&b, "; %s as %s program\n%s", strings.Join(names, ", "), g.typ, g.code.Listing())
+	}
+	return b.String()
+}
+
+// Attr implements starlark.HasAttrs.
+func (p *Probe) Attr(name string) (starlark.Value, error) {
+	return attr(p, name, probeMethods, func(name string) (starlark.Value, error) {
+		switch name {
+		case "attached":
+			return starlark.Bool(p.isAttached()), nil
+		case "name":
+			return starlark.String(p.name), nil
+		case "spec":
+			return starlark.String(strings.Join(p.spec, ",")), nil
+		case "targets":
+			var out []starlark.Value
+			for _, t := range p.targets {
+				out = append(out, starlark.String(t.Name))
+			}
+			return starlark.NewList(out), nil
+		}
+		return nil, nil
+	})
+}
+
+// AttrNames implements starlark.HasAttrs.
+func (p *Probe) AttrNames() []string {
+	return attrNames(probeMethods, "attached", "name", "spec", "targets")
+}
+
+// enableStats makes the kernel measure programs; it costs each run two clock readings.
+func (s *Session) enableStats() error {
+	if s.statsOn != nil {
+		return nil
+	}
+	c, err := bpf.EnableStats()
+	if err != nil {
+		return err
+	}
+	s.statsOn = c
+	return nil
+}

@@ -1,0 +1,160 @@
+// Package proc starts processes that are held before their first instruction, so that probes can be attached before
+// anything happens. The process is traced (ptrace(2)) until it is released; all requests to a tracee must come from the
+// thread that traces it, so a goroutine owns that thread.
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Process is a child that was started held.
+type Process struct {
+	cmd      *exec.Cmd
+	release  chan struct{}
+	once     sync.Once
+	done     chan struct{}
+	mu       sync.Mutex
+	released bool
+	code     int
+}
+
+// A NotFoundError says that there is no such program.
+type NotFoundError struct{ Name string }
+
+func (e *NotFoundError) Error() string { return fmt.Sprintf("spawn: no program %q in $PATH", e.Name) }
+
+// Start starts a program and holds it before its first instruction. Its output goes to the files given; its input is
+// ours. The error is a *NotFoundError, or the kernel's.
+func Start(argv []string, stdout, stderr *os.File) (*Process, error) {
+	if len(argv) == 0 {
+		return nil, errors.New("spawn: the command is empty")
+	}
+	path, err := exec.LookPath(argv[0])
+	if err != nil {
+		return nil, &NotFoundError{argv[0]}
+	}
+	p := &Process{release: make(chan struct{}), done: make(chan struct{})}
+	p.cmd = &exec.Cmd{Path: path, Args: argv, Stdin: os.Stdin, Stdout: stdout, Stderr: stderr, SysProcAttr: &syscall.SysProcAttr{Ptrace: true}}
+	started := make(chan error, 1)
+	go p.own(started)
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("spawn %s: %w", argv[0], err)
+	}
+	return p, nil
+}
+
+// own starts the process and waits for it, on a thread that does nothing else.
+func (p *Process) own(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := p.cmd.Start(); err != nil {
+		started <- err
+		return
+	}
+	pid := p.cmd.Process.Pid
+	var ws unix.WaitStatus
+	// the exec of a traced process stops it with SIGTRAP
+	if _, err := wait4(pid, &ws); err != nil || !ws.Stopped() {
+		started <- fmt.Errorf("the process ended before it began: %v", err)
+		return
+	}
+	// should we die while we hold it, it dies too
+	if err := unix.PtraceSetOptions(pid, unix.PTRACE_O_EXITKILL); err != nil {
+		started <- errors.Join(err, p.cmd.Process.Kill())
+		return
+	}
+	started <- nil
+	<-p.release
+	detachErr := unix.PtraceDetach(pid)
+	if detachErr != nil && !errors.Is(detachErr, unix.ESRCH) { // killed meanwhile
+		p.kill()
+	}
+	err := p.cmd.Wait()
+	p.mu.Lock()
+	p.code = exitCode(p.cmd.ProcessState, err)
+	p.mu.Unlock()
+	close(p.done)
+}
+
+func wait4(pid int, ws *unix.WaitStatus) (int, error) {
+	for {
+		n, err := unix.Wait4(pid, ws, 0, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
+}
+
+// exitCode is the status, or 128 and the number of the signal that ended the process.
+func exitCode(st *os.ProcessState, err error) int {
+	if st == nil {
+		return 127
+	}
+	if ws, ok := st.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	var xe *exec.ExitError
+	if err != nil && !errors.As(err, &xe) {
+		return 127
+	}
+	return st.ExitCode()
+}
+
+// Release lets the process go. A second call does nothing.
+func (p *Process) Release() {
+	p.once.Do(func() {
+		p.mu.Lock()
+		p.released = true
+		p.mu.Unlock()
+		close(p.release)
+	})
+}
+
+// Released tells whether Release was called.
+func (p *Process) Released() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.released
+}
+
+// PID is the process's id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// ExitCode is the status of a process that has ended, and whether it has.
+func (p *Process) ExitCode() (int, bool) {
+	select {
+	case <-p.done:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.code, true
+	default:
+		return 0, false
+	}
+}
+
+func (p *Process) kill() {
+	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		fmt.Fprintf(os.Stderr, "bpfrepl: kill process %d: %v\n", p.PID(), err)
+	}
+}
+
+// Kill ends the process if it has not ended, and waits for that.
+func (p *Process) Kill() {
+	if _, ended := p.ExitCode(); ended {
+		return
+	}
+	p.kill()
+	p.Release()
+	<-p.done
+}

@@ -1,0 +1,277 @@
+package starlarkbind
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
+)
+
+// A timer is a callback of every().
+type timer struct {
+	every time.Duration
+	next  time.Time
+	fn    starlark.Callable
+}
+
+// seconds reads a number of seconds.
+func seconds(what string, v starlark.Value) (time.Duration, error) {
+	f, ok := starlark.AsFloat(v)
+	if !ok {
+		return 0, fmt.Errorf("%s: seconds must be a number, got %s", what, v.Type())
+	}
+	if f < 0 || math.IsNaN(f) || f > 1e9 {
+		return 0, fmt.Errorf("%s: seconds must not be negative nor above 1e9, got %s", what, v)
+	}
+	return time.Duration(f * float64(time.Second)), nil
+}
+
+// builtinEvery is every(seconds, fn).
+func (s *Session) builtinEvery(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	var sec starlark.Value
+	var fn starlark.Callable
+	if err := starlark.UnpackArgs("every", args, kw, "seconds", &sec, "fn", &fn); err != nil {
+		return nil, err
+	}
+	d, err := seconds("every", sec)
+	if err != nil {
+		return nil, err
+	}
+	if d < time.Millisecond {
+		return nil, fmt.Errorf("every: at least 0.001 seconds, got %s", sec)
+	}
+	s.timers = append(s.timers, &timer{every: d, fn: fn})
+	return starlark.None, nil
+}
+
+// builtinStop is stop(): it ends run(), or the script where nothing runs.
+func (s *Session) builtinStop(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	if err := starlark.UnpackArgs("stop", args, kw); err != nil {
+		return nil, err
+	}
+	if !s.inRun.Load() {
+		return nil, errStop
+	}
+	s.stopped = true
+	return starlark.None, nil
+}
+
+// builtinRun is run(seconds=None), run(process): it waits, calls the timers, and returns when the time is over, on Ctrl-C,
+// on stop(), or when a process that spawn() or -c started has ended.
+func (s *Session) builtinRun(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	var what starlark.Value = starlark.None
+	if err := starlark.UnpackArgs("run", args, kw, "seconds?", &what); err != nil {
+		return nil, err
+	}
+	if s.inRun.Load() {
+		return nil, fmt.Errorf("run: it is running already; a callback cannot call it")
+	}
+	if err := s.checkFlags(true); err != nil {
+		return nil, err
+	}
+	if s.opt.Check {
+		return starlark.None, nil
+	}
+	var deadline <-chan time.Time
+	procs := s.heldProcs()
+	switch v := what.(type) {
+	case starlark.NoneType:
+	case *Process:
+		procs = []*proc.Process{v.p}
+	default:
+		d, err := seconds("run", what)
+		if err != nil {
+			return nil, err
+		}
+		t := time.NewTimer(d)
+		defer t.Stop()
+		deadline = t.C
+	}
+	for _, p := range procs {
+		p.Release()
+	}
+	s.stopped = false
+	s.inRun.Store(true)
+	defer s.inRun.Store(false)
+	err := s.loop(thread, deadline, procs)
+	s.drain()
+	s.warnNew()
+	if err == nil {
+		err = s.out.failed()
+	}
+	return starlark.None, err
+}
+
+// heldProcs lists the processes that have not been let go.
+func (s *Session) heldProcs() []*proc.Process {
+	var out []*proc.Process
+	for _, p := range s.procs {
+		if !p.Released() {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// loop is the body of run().
+func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs []*proc.Process) error {
+	ended := make(chan struct{})
+	if len(procs) > 0 {
+		quit := make(chan struct{})
+		defer close(quit)
+		go func() {
+			for _, p := range procs {
+				select {
+				case <-p.Done():
+				case <-quit:
+					return
+				}
+			}
+			close(ended)
+		}()
+	}
+	now := time.Now()
+	for _, t := range s.timers {
+		t.next = now.Add(t.every)
+	}
+	warn := time.NewTicker(warnEvery)
+	defer warn.Stop()
+	tick := time.NewTimer(time.Hour)
+	defer tick.Stop()
+	var stop chan struct{}
+	if s.pump != nil {
+		stop = s.pump.stop
+	}
+	for !s.stopped {
+		tick.Reset(s.untilNext())
+		select {
+		case <-s.interrupts:
+			return nil
+		case <-s.ctx.Done():
+			return ErrInterrupted
+		case <-deadline:
+			return nil
+		case <-ended:
+			return nil
+		case <-stop:
+			if err := s.control.Reset(); err != nil {
+				return err
+			}
+			return nil
+		case <-warn.C:
+			s.warnNew()
+			if err := s.out.failed(); err != nil {
+				return err
+			}
+		case <-tick.C:
+			if err := s.fire(thread); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// untilNext is the time until the next timer is due.
+func (s *Session) untilNext() time.Duration {
+	d := time.Hour
+	for _, t := range s.timers {
+		d = min(d, time.Until(t.next))
+	}
+	return max(d, 0)
+}
+
+// fire calls the timers that are due. One that is late is called once, and goes on in its own rhythm.
+func (s *Session) fire(thread *starlark.Thread) error {
+	for _, t := range s.timers {
+		if time.Now().Before(t.next) {
+			continue
+		}
+		t.next = t.next.Add(t.every)
+		if late := time.Since(t.next); late > 0 {
+			t.next = t.next.Add((late/t.every + 1) * t.every)
+		}
+		if s.pump != nil {
+			s.drain() // what was printed before comes before what the callback prints
+		}
+		if _, err := starlark.Call(thread, t.fn, nil, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Interrupt is Ctrl-C. In a script it ends run(), and what comes after goes on: it prints what was counted; outside of
+// run(), or a second time, it ends the script. It may be called from any goroutine.
+func (s *Session) Interrupt() {
+	if s.inRun.Load() && !s.opt.Interactive {
+		select {
+		case s.interrupts <- struct{}{}:
+			return
+		default: // the first is not served yet
+		}
+	}
+	s.mu.Lock()
+	cancel := s.cancel
+	s.mu.Unlock()
+	cancel()
+}
+
+// A Process is what spawn() gives.
+type Process struct {
+	p    *proc.Process
+	argv []string
+}
+
+var _ starlark.HasAttrs = (*Process)(nil)
+
+func (p *Process) String() string        { return fmt.Sprintf("<process %d %s>", p.p.PID(), p.argv[0]) }
+func (p *Process) Type() string          { return "process" }
+func (p *Process) Freeze()               {}
+func (p *Process) Truth() starlark.Bool  { return true }
+func (p *Process) Hash() (uint32, error) { return uint32(p.p.PID()), nil }
+func (p *Process) AttrNames() []string   { return []string{"exit_code", "pid"} }
+
+// Attr implements starlark.HasAttrs.
+func (p *Process) Attr(name string) (starlark.Value, error) {
+	switch name {
+	case "pid":
+		return starlark.MakeInt(p.p.PID()), nil
+	case "exit_code":
+		if code, ended := p.p.ExitCode(); ended {
+			return starlark.MakeInt(code), nil
+		}
+		return starlark.None, nil
+	}
+	return nil, nil
+}
+
+// builtinSpawn is spawn(argv).
+func (s *Session) builtinSpawn(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	var argv *starlark.List
+	if err := starlark.UnpackArgs("spawn", args, kw, "argv", &argv); err != nil {
+		return nil, err
+	}
+	if !s.opt.AllowRun {
+		return nil, errors.New("spawn: scripts may start processes only with --allow-run")
+	}
+	var words []string
+	for i := 0; i < argv.Len(); i++ {
+		w, ok := starlark.AsString(argv.Index(i))
+		if !ok {
+			return nil, fmt.Errorf("spawn: the command must be a list of strings, got a list with %s in it", argv.Index(i).Type())
+		}
+		words = append(words, w)
+	}
+	p, err := proc.Start(words, os.Stdout, os.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	s.procs = append(s.procs, p)
+	return &Process{p, words}, nil
+}

@@ -1,0 +1,142 @@
+package starlarkbind
+
+import (
+	"math/big"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler"
+)
+
+// funcScope finds what the names in a function stand for: its free variables, its module's globals, and the builtins.
+type funcScope struct {
+	s  *Session
+	fn *starlark.Function
+	r  *resolve.Function
+}
+
+// Lookup implements compiler.Scope.
+func (sc *funcScope) Lookup(id *syntax.Ident) compiler.Entity {
+	b, _ := id.Binding.(*resolve.Binding)
+	if b != nil && b.Scope == resolve.Free {
+		for i := 0; i < sc.fn.NumFreeVars(); i++ {
+			if bind, v := sc.fn.FreeVar(i); bind.Name == id.Name {
+				return sc.s.entity(v)
+			}
+		}
+		return nil
+	}
+	if v, ok := sc.fn.Globals()[id.Name]; ok {
+		return sc.s.entity(v)
+	}
+	if v, ok := sc.s.globals[id.Name]; ok { // the prompt's
+		return sc.s.entity(v)
+	}
+	if compiler.CanCall(id.Name) { // what a handler calls has a meaning of its own there
+		return compiler.Builtin{Name: id.Name}
+	}
+	if v, ok := sc.s.predeclared[id.Name]; ok {
+		return sc.s.entity(v)
+	}
+	if v, ok := starlark.Universe[id.Name]; ok {
+		return sc.s.entity(v)
+	}
+	return nil
+}
+
+// function makes the compiler's form of a function value.
+func (s *Session) function(fn *starlark.Function) (*compiler.Func, error) {
+	r, err := s.sources.function(fn)
+	if err != nil {
+		return nil, err
+	}
+	f := &compiler.Func{Name: fn.Name(), Pos: fn.Position(), Fn: r, Scope: &funcScope{s, fn, r}, Defaults: map[string]compiler.Entity{}}
+	for i := 0; i < fn.NumParams(); i++ {
+		if d := fn.ParamDefault(i); d != nil {
+			name, _ := fn.Param(i)
+			f.Defaults[name] = s.entity(d)
+		}
+	}
+	return f, nil
+}
+
+// entity says what a value is to a handler.
+func (s *Session) entity(v starlark.Value) compiler.Entity {
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case *Aggregation:
+		return v.comp
+	case *Table:
+		return v.comp
+	case *starlark.Function:
+		f, err := s.function(v)
+		if err != nil {
+			return compiler.Opaque{Type: "function without source"}
+		}
+		return f
+	case *starlark.Builtin:
+		if v.Receiver() != nil {
+			return compiler.Opaque{Type: "bound method"}
+		}
+		return compiler.Builtin{Name: v.Name()}
+	}
+	if c, ok := constant(v); ok {
+		return compiler.Const{V: c}
+	}
+	return compiler.Opaque{Type: v.Type()}
+}
+
+// constant gives a value as a compile-time constant.
+func constant(v starlark.Value) (any, bool) {
+	seq := func(it starlark.Iterable) ([]any, bool) {
+		var out []any
+		iter := it.Iterate()
+		defer iter.Done()
+		var e starlark.Value
+		for iter.Next(&e) {
+			c, ok := constant(e)
+			if !ok {
+				return nil, false
+			}
+			out = append(out, c)
+		}
+		return out, true
+	}
+	switch v := v.(type) {
+	case starlark.NoneType:
+		return nil, true
+	case starlark.Bool:
+		return bool(v), true
+	case starlark.Int:
+		return new(big.Int).Set(v.BigInt()), true
+	case starlark.String:
+		return string(v), true
+	case starlark.Tuple:
+		l, ok := seq(v)
+		return compiler.Tuple(l), ok
+	case *starlark.List:
+		l, ok := seq(v)
+		return compiler.List(l), ok
+	case *starlark.Set:
+		l, ok := seq(v)
+		return compiler.Set(l), ok
+	case *starlark.Dict:
+		var d compiler.Dict
+		for _, item := range v.Items() {
+			k, ok := constant(item[0])
+			if !ok {
+				return nil, false
+			}
+			val, ok := constant(item[1])
+			if !ok {
+				return nil, false
+			}
+			d.Keys, d.Vals = append(d.Keys, k), append(d.Vals, val)
+		}
+		return d, true
+	}
+	return nil, false
+}

@@ -1,0 +1,327 @@
+// Package starlarkbind makes kernel and script one: it holds the Starlark values and builtins (probes, aggregations, tables,
+// errors), asks the compiler for programs and the bpf package for kernel objects, and is the one place that knows both
+// sides. A Session is one script, or one prompt.
+package starlarkbind
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cilium/ebpf"
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
+)
+
+// Options of a session.
+type Options struct {
+	Stdout, Stderr io.Writer
+	JSON           bool     // print one JSON object a line
+	Warnings       Warnings // which helper errors are warned of
+	Args           []string // of the script
+	Interactive    bool     // a prompt: anything may still come
+	Check          bool     // compile and load, attach nothing, run nothing
+	EmitAsm        bool     // print each program as text
+	Verbose        bool     // errors in full, with the verifier's log
+	AllowRun       bool     // the script may start processes
+	Command        *proc.Process
+}
+
+// A Session holds what a script has made: globals, kernel objects, processes. Its methods are called from one
+// goroutine, but for Interrupt and Background.
+type Session struct {
+	opt         Options
+	out         *output
+	kernel      *bpf.Kernel
+	sources     *sources
+	predeclared starlark.StringDict
+	globals     starlark.StringDict // of the prompt
+	items       *items.Namespace
+	interrupts  chan struct{}
+	flags       *flags.Set
+
+	mu     sync.Mutex // guards what follows: the goroutine that reads records looks at it too
+	probes []*Probe
+	maps   []kernelMap
+	names  []string          // of probes, by id
+	ids    map[string]uint64 // of probes, by name
+	prints []printSite
+	warned map[warnKey]bool
+	nprog  int
+
+	ctx      context.Context // of the run or item that is under way
+	cancel   context.CancelFunc
+	pump     *pump
+	control  *bpf.Control
+	zeros    *bpf.Map
+	statsOn  io.Closer
+	timers   []*timer
+	procs    []*proc.Process
+	stopped  bool
+	inRun    atomic.Bool
+	closed   bool
+	refCount int
+}
+
+// kernelMap is an aggregation or a table, as the session sees it.
+type kernelMap interface {
+	io.Closer
+	Name() string
+}
+
+// New makes a session. It touches the kernel only when a probe asks for it.
+func New(opt Options) (*Session, error) {
+	k, err := bpf.Running()
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{opt: opt, kernel: k, sources: newSources(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, globals: starlark.StringDict{}, interrupts: make(chan struct{}, 1)}
+	s.out = &output{w: opt.Stdout, errw: opt.Stderr, json: opt.JSON}
+	s.flags = flags.New(opt.Args)
+	s.predeclared = s.builtins()
+	s.ctx, s.cancel = context.Background(), func() {}
+	if opt.Command != nil {
+		s.procs = append(s.procs, opt.Command)
+	}
+	return s, nil
+}
+
+// ExecFile runs a script.
+func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
+	f, err := fileOptions.Parse(name, src, 0)
+	if err != nil {
+		return s.syntaxError(err, name, src)
+	}
+	s.sources.add(name, src, f)
+	prog, err := starlark.FileProgram(f, s.predeclared.Has)
+	if err != nil {
+		return s.syntaxError(err, name, src)
+	}
+	s.sources.resolved(f)
+	return s.exec(ctx, name, func(thread *starlark.Thread) error {
+		globals, err := prog.Init(thread, s.predeclared)
+		for n, v := range globals {
+			s.globals[n] = v // -i goes on with them
+		}
+		if err == nil {
+			err = s.checkFlags(true)
+		}
+		return err
+	})
+}
+
+// exec runs fn on a thread of its own, which ends when ctx does.
+func (s *Session) exec(ctx context.Context, name string, fn func(*starlark.Thread) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.mu.Lock()
+	s.ctx, s.cancel = ctx, cancel
+	s.mu.Unlock()
+	thread := &starlark.Thread{Name: name, Print: func(_ *starlark.Thread, msg string) { s.out.line(msg) }}
+	stop := context.AfterFunc(ctx, func() { thread.Cancel("interrupted") })
+	defer stop()
+	err := fn(thread)
+	if err != nil && ctx.Err() != nil {
+		return ErrInterrupted
+	}
+	if errors.Is(err, errStop) {
+		return nil
+	}
+	return err
+}
+
+// ErrInterrupted is what a run that Ctrl-C ended gives.
+var ErrInterrupted = errors.New("interrupted")
+
+// checkFlags is called before a script does anything to the kernel: it ends the script where help was asked for, and, once
+// all flags are defined, where one is not known.
+func (s *Session) checkFlags(all bool) error {
+	if s.opt.Interactive {
+		return nil
+	}
+	if s.flags.Help() {
+		return ErrHelp
+	}
+	if all {
+		return s.flags.Check()
+	}
+	return nil
+}
+
+// ErrHelp ends a script whose arguments ask for help.
+var ErrHelp = errors.New("help")
+
+// errStop ends a script from inside: stop() at the top level, outside of run().
+var errStop = errors.New("stop")
+
+// ExecItem runs one item of the prompt, and gives the value of an expression.
+func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, err error) {
+	if s.items == nil {
+		s.items = items.New(fileOptions, s.predeclared)
+		for n, v := range s.globals {
+			s.items.Globals[n] = v
+		}
+		s.globals = s.items.Globals
+		s.items.OnFile = s.sources.add
+		s.items.OnResolved = s.sources.resolved
+	}
+	err = s.exec(ctx, "prompt", func(thread *starlark.Thread) error {
+		v, err = s.items.Exec(thread, src)
+		return err
+	})
+	return v, err
+}
+
+// Render shows a value as the prompt prints it: strings in quotes, all else as print does.
+func (s *Session) Render(v starlark.Value) string {
+	if str, ok := v.(starlark.String); ok {
+		return str.String()
+	}
+	return s.text(v)
+}
+
+// Names gives the names that can be used at the prompt.
+func (s *Session) Names() []string {
+	seen := map[string]bool{}
+	var out []string
+	for _, d := range []starlark.StringDict{s.predeclared, s.globals, starlark.Universe} {
+		for n := range d {
+			if !seen[n] {
+				seen[n] = true
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+// Value gives the value of a name at the prompt, or nil.
+func (s *Session) Value(name string) starlark.Value {
+	for _, d := range []starlark.StringDict{s.globals, s.predeclared, starlark.Universe} {
+		if v, ok := d[name]; ok {
+			return v
+		}
+	}
+	return nil
+}
+
+// Flags gives the script's flags.
+func (s *Session) Flags() *flags.Set { return s.flags }
+
+// Close detaches everything, prints what is left to print and warns of what went wrong, and lets the kernel objects go.
+func (s *Session) Close() error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	var errs []error
+	errs = append(errs, s.detachAll())
+	s.drain()
+	s.warnTotals()
+	for _, p := range s.procs {
+		p.Kill()
+	}
+	if s.pump != nil {
+		errs = append(errs, s.pump.close())
+	}
+	for _, p := range s.probes {
+		errs = append(errs, p.close())
+	}
+	for _, m := range s.maps {
+		errs = append(errs, m.Close())
+	}
+	if s.control != nil {
+		errs = append(errs, s.control.Close())
+	}
+	if s.zeros != nil {
+		errs = append(errs, s.zeros.Close())
+	}
+	if s.statsOn != nil {
+		errs = append(errs, s.statsOn.Close())
+	}
+	return errors.Join(append(errs, s.out.failed())...)
+}
+
+// detachAll detaches all probes side by side: the kernel takes its time for each.
+func (s *Session) detachAll() error {
+	var wg sync.WaitGroup
+	errs := make([]error, len(s.probes))
+	for i, p := range s.probes {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			errs[i] = p.detach()
+		}()
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// probeID gives the number that stands for a probe's name in the kernel.
+func (s *Session) probeID(name string) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, ok := s.ids[name]
+	if !ok {
+		s.names = append(s.names, name)
+		id = uint64(len(s.names))
+		s.ids[name] = id
+	}
+	return id
+}
+
+func (s *Session) probeName(id uint64) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if id == 0 || id > uint64(len(s.names)) {
+		return fmt.Sprintf("probe %d", id)
+	}
+	return s.names[id-1]
+}
+
+// zerosMap gives an array of at least n zero bytes that programs insert from.
+func (s *Session) zerosMap(n int) (*bpf.Map, error) {
+	const size = 32 << 10 // the largest value of a per-CPU element
+	if s.zeros == nil {
+		m, err := bpf.NewMap(bpf.MapSpec{Name: "zeros", Type: ebpf.Array, KeySize: 4, ValueSize: size, MaxEntries: 1})
+		if err != nil {
+			return nil, err
+		}
+		s.zeros = m
+	}
+	if n > size {
+		return nil, fmt.Errorf("a value of %d bytes is too large; at most %d fit", n, size)
+	}
+	return s.zeros, nil
+}
+
+func (s *Session) controlMap() (*bpf.Control, error) {
+	if s.control == nil {
+		c, err := bpf.NewControl()
+		if err != nil {
+			return nil, err
+		}
+		s.control = c
+	}
+	return s.control, nil
+}
+
+// newRef makes a name by which instructions refer to a map.
+func (s *Session) newRef(name string) string {
+	s.refCount++
+	return fmt.Sprintf("%s#%d", name, s.refCount)
+}
+
+// syntaxError keeps the text for the message.
+func (s *Session) syntaxError(err error, name string, src []byte) error {
+	s.sources.lines[name] = strings.Split(string(src), "\n")
+	return err
+}

@@ -1,0 +1,99 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"strings"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+)
+
+// fileOptions is the dialect: stock Starlark with while, top-level control flow, reassigned globals and sets.
+var fileOptions = &syntax.FileOptions{While: true, TopLevelControl: true, GlobalReassign: true, Set: true}
+
+// sources keeps the text and the tree of every file that was run, so that a function value can be traced back
+// to its syntax, and a call to the variable that its result is assigned to.
+type sources struct {
+	lines map[string][]string
+	funcs map[place]*resolve.Function
+	names map[place]string // of the variable that the call with its "(" here is assigned to
+	words map[string]bool  // attribute names and strings that occur anywhere
+}
+
+// A place is a position in a file.
+type place struct {
+	file      string
+	line, col int32
+}
+
+func placeOf(p syntax.Position) place { return place{p.Filename(), p.Line, p.Col} }
+
+func newSources() *sources {
+	return &sources{lines: map[string][]string{}, funcs: map[place]*resolve.Function{}, names: map[place]string{}, words: map[string]bool{}}
+}
+
+// add indexes a file. It is called after parsing; the resolver fills the functions in later, in the same nodes.
+func (s *sources) add(name string, src []byte, f *syntax.File) {
+	s.lines[name] = strings.Split(string(src), "\n")
+	syntax.Walk(f, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.AssignStmt:
+			id, ok := n.LHS.(*syntax.Ident)
+			call, isCall := n.RHS.(*syntax.CallExpr)
+			if ok && isCall {
+				s.names[placeOf(call.Lparen)] = id.Name
+			}
+		case *syntax.DotExpr:
+			s.words[n.Name.Name] = true
+		case *syntax.Literal:
+			if v, ok := n.Value.(string); ok {
+				s.words[v] = true
+			}
+		}
+		return true
+	})
+}
+
+// resolved indexes the functions of a file that the resolver has been through.
+func (s *sources) resolved(f *syntax.File) {
+	syntax.Walk(f, func(n syntax.Node) bool {
+		var fn any
+		switch n := n.(type) {
+		case *syntax.DefStmt:
+			fn = n.Function
+		case *syntax.LambdaExpr:
+			fn = n.Function
+		}
+		if r, ok := fn.(*resolve.Function); ok {
+			s.funcs[placeOf(r.Pos)] = r
+		}
+		return true
+	})
+}
+
+// line gives the text of a line, or "".
+func (s *sources) line(p syntax.Position) string {
+	lines := s.lines[p.Filename()]
+	if n := int(p.Line); n >= 1 && n <= len(lines) {
+		return strings.TrimRight(lines[n-1], "\r")
+	}
+	return ""
+}
+
+// function finds the syntax of a function value.
+func (s *sources) function(fn *starlark.Function) (*resolve.Function, error) {
+	r := s.funcs[placeOf(fn.Position())]
+	if r == nil {
+		return nil, fmt.Errorf("the source of function %s is not known", fn.Name())
+	}
+	return r, nil
+}
+
+// assigned gives the name of the variable that the running call's result is assigned to, or "".
+func (s *sources) assigned(thread *starlark.Thread) string {
+	if thread.CallStackDepth() < 2 {
+		return ""
+	}
+	return s.names[placeOf(thread.CallFrame(1).Pos)]
+}

@@ -1,0 +1,247 @@
+package starlarkbind
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// A Table is a dict that kernel and script share. Its types are those of its first use, here or in a handler.
+type Table struct {
+	s       *Session
+	comp    *compiler.Map
+	maxKeys int
+	store   *bpf.Map
+}
+
+var (
+	_ starlark.IterableMapping = (*Table)(nil)
+	_ starlark.Sequence        = (*Table)(nil)
+	_ starlark.HasSetKey       = (*Table)(nil)
+	_ starlark.HasAttrs        = (*Table)(nil)
+)
+
+func (t *Table) Name() string          { return t.comp.Name }
+func (t *Table) String() string        { return t.s.text(t) }
+func (t *Table) Type() string          { return "table" }
+func (t *Table) Freeze()               {} // a handle: what it names lives in the kernel
+func (t *Table) Truth() starlark.Bool  { return true }
+func (t *Table) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: table") }
+
+func (t *Table) create(key, val *types.Type) (*bpf.Map, error) {
+	ms := bpf.MapSpec{Name: t.comp.Name, Type: ebpf.Hash, KeySize: uint32(max(key.Size(), 8)), ValueSize: uint32(max(val.Size(), 8)), MaxEntries: uint32(t.maxKeys)}
+	if t.comp.LRU {
+		ms.Type = ebpf.LRUHash
+	}
+	return bpf.NewMap(ms)
+}
+
+// Close implements io.Closer.
+func (t *Table) Close() error {
+	if t.store == nil {
+		return nil
+	}
+	return t.store.Close()
+}
+
+// keyBytes encodes a key.
+func (t *Table) keyBytes(k starlark.Value) ([]byte, error) {
+	b := make([]byte, max(t.comp.Key.Size(), 8))
+	if err := t.s.encode(t.comp.Key, k, b); err != nil {
+		return nil, fmt.Errorf("table %q: key: %w", t.Name(), err)
+	}
+	return b, nil
+}
+
+// Get implements starlark.Mapping.
+func (t *Table) Get(k starlark.Value) (starlark.Value, bool, error) {
+	if t.store == nil {
+		return nil, false, nil
+	}
+	b, err := t.keyBytes(k)
+	if err != nil {
+		return nil, false, nil // no key of another type is there
+	}
+	v, err := t.store.Lookup(b)
+	if isNotExist(err) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return t.s.decode(t.comp.Val, v), true, nil
+}
+
+// SetKey implements starlark.HasSetKey: t[k] = v.
+func (t *Table) SetKey(k, v starlark.Value) error {
+	if t.store == nil {
+		key, err := typeOf(k)
+		if err != nil {
+			return fmt.Errorf("table %q: key: %w", t.Name(), err)
+		}
+		val, err := typeOf(v)
+		if err != nil {
+			return fmt.Errorf("table %q: value: %w", t.Name(), err)
+		}
+		if t.store, err = t.create(key, val); err != nil {
+			return err
+		}
+		t.comp.Key, t.comp.Val = key, val
+	}
+	kb, err := t.keyBytes(k)
+	if err != nil {
+		return err
+	}
+	vb := make([]byte, max(t.comp.Val.Size(), 8))
+	if err := t.s.encode(t.comp.Val, v, vb); err != nil {
+		return fmt.Errorf("table %q: value: %w", t.Name(), err)
+	}
+	return t.store.Update(kb, vb, 0)
+}
+
+func (t *Table) entries() ([]starlark.Tuple, error) {
+	if t.store == nil {
+		return nil, nil
+	}
+	snap, err := t.store.Snapshot(t.s.ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]starlark.Tuple, snap.N)
+	for i := range out {
+		out[i] = starlark.Tuple{t.s.decode(t.comp.Key, snap.Key(i)), t.s.decode(t.comp.Val, snap.Value(i))}
+	}
+	return out, nil
+}
+
+// Items implements starlark.IterableMapping.
+func (t *Table) Items() []starlark.Tuple {
+	items, err := t.entries()
+	if err != nil {
+		t.s.fault(err)
+	}
+	return items
+}
+
+// Iterate implements starlark.Iterable, over the keys.
+func (t *Table) Iterate() starlark.Iterator { return keyIterator(t.Items()) }
+
+// Len implements starlark.Sequence: the number of keys.
+func (t *Table) Len() int { return len(t.Items()) }
+
+func (t *Table) snapshot() (starlark.Value, error) {
+	items, err := t.entries()
+	if err != nil {
+		return nil, err
+	}
+	d := starlark.NewDict(len(items))
+	for _, it := range items {
+		if err := d.SetKey(it[0], it[1]); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// pop removes a key. Of two that pop one key, here or in the kernel, one gets the value.
+func (t *Table) pop(k starlark.Value) (starlark.Value, bool, error) {
+	v, ok, err := t.Get(k)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	b, err := t.keyBytes(k)
+	if err != nil {
+		return nil, false, err
+	}
+	if err := t.store.Delete(b); err != nil {
+		if isNotExist(err) {
+			return nil, false, nil
+		}
+		return nil, false, err
+	}
+	return v, true, nil
+}
+
+// clear removes the keys that are there now.
+func (t *Table) clear() error {
+	if t.store == nil {
+		return nil
+	}
+	snap, err := t.store.Snapshot(t.s.ctx)
+	if err != nil {
+		return err
+	}
+	for i := 0; i < snap.N; i++ {
+		if err := t.store.Delete(snap.Key(i)); err != nil && !isNotExist(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+var tableMethods = []hostMethod[*Table]{
+	{"add", "add(value=1, by)", "add atomically, from 0 where the key is absent; gives the new value", func(t *Table, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		var value, by starlark.Value = starlark.MakeInt(1), nil
+		if err := starlark.UnpackArgs("add", args, kw, "value?", &value, "by", &by); err != nil {
+			return nil, err
+		}
+		return t.s.hostOp(t.comp, "add", value, by)
+	}},
+	{"clear", "clear()", "remove the keys that are there", func(t *Table, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		if err := starlark.UnpackArgs("clear", args, kw); err != nil {
+			return nil, err
+		}
+		return starlark.None, t.clear()
+	}},
+	{"get", "get(key, default=None)", "the value of a key, or the default", func(t *Table, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		return getDefault(t, args, kw)
+	}},
+	{"items", "items()", "list of (key, value)", func(t *Table, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		e, err := t.entries()
+		return list(e), err
+	}},
+	{"keys", "keys()", "list of keys", func(t *Table, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		e, err := t.entries()
+		return column(e, 0), err
+	}},
+	{"pop", "pop(key, default=None)", "the value of a key, which is removed, or the default", func(t *Table, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		var key, def starlark.Value = nil, starlark.None
+		if err := starlark.UnpackArgs("pop", args, kw, "key", &key, "default?", &def); err != nil {
+			return nil, err
+		}
+		v, ok, err := t.pop(key)
+		if err != nil || ok {
+			return v, err
+		}
+		return def, nil
+	}},
+	{"snapshot", "snapshot()", "a plain dict", func(t *Table, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		return t.snapshot()
+	}},
+	{"values", "values()", "list of values", func(t *Table, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		e, err := t.entries()
+		return column(e, 1), err
+	}},
+}
+
+// Attr implements starlark.HasAttrs.
+func (t *Table) Attr(name string) (starlark.Value, error) {
+	return attr(t, name, tableMethods, func(name string) (starlark.Value, error) {
+		switch name {
+		case "name":
+			return starlark.String(t.Name()), nil
+		case "dropped":
+			n, err := t.s.dropped(t.comp)
+			return starlark.MakeUint64(n), err
+		}
+		return nil, nil
+	})
+}
+
+// AttrNames implements starlark.HasAttrs.
+func (t *Table) AttrNames() []string { return attrNames(tableMethods, "dropped", "name") }
