@@ -245,9 +245,15 @@ func aggregation(kind agg.Kind) builtinFunc {
 		m.Agg = &spec
 		m.Swappable = s.needsSwap(kind)
 		out := &Aggregation{s: s, comp: m, maxKeys: maxKeys}
-		s.maps = append(s.maps, out)
+		s.addMap(out)
 		return out, nil
 	}
+}
+
+func (s *Session) addMap(m kernelMap) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.maps = append(s.maps, m)
 }
 
 // needsSwap tells that the aggregation may have to be exchanged for an empty one: the script names clear(), or delta() of
@@ -321,7 +327,7 @@ func (s *Session) builtinTable(t *starlark.Thread, b *starlark.Builtin, a starla
 	m := s.newMap(t, name, "table")
 	m.LRU = lru
 	out := &Table{s: s, comp: m, maxKeys: maxKeys}
-	s.maps = append(s.maps, out)
+	s.addMap(out)
 	return out, nil
 }
 

@@ -133,7 +133,7 @@ func errnoOf(low int) (code int, name string) {
 // readErrors gives the errors of a probe since it was loaded or cleared.
 func (s *Session) readErrors(p *Probe) ([]*helperError, error) {
 	var out []*helperError
-	for _, g := range p.programs {
+	for _, g := range p.all() {
 		if g.cells == nil {
 			continue
 		}
@@ -275,7 +275,7 @@ func (s *Session) dropped(m *compiler.Map) (uint64, error) {
 // clearErrors makes errors() begin again at zero.
 func (s *Session) clearErrors() error {
 	for _, p := range s.allProbes() {
-		for _, g := range p.programs {
+		for _, g := range p.all() {
 			if g.cells == nil {
 				continue
 			}

@@ -44,6 +44,15 @@ func Info() (string, error) {
 	return b.String(), nil
 }
 
+// Kernel gives the running kernel's release, and the error that says why this process cannot trace, if it cannot.
+func Kernel() (release string, err error) {
+	k, err := bpf.Running()
+	if err != nil {
+		return "", err
+	}
+	return k.Release, bpf.Prepare()
+}
+
 // List lists the available probes that match a pattern, one a line, with their arguments below if verbose.
 func List(pattern string, verbose bool) (string, error) {
 	ts, err := bpf.List(pattern)

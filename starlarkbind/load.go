@@ -94,6 +94,8 @@ func (l *loader) drop() error {
 }
 
 func (l *loader) commit() {
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
 	l.p.programs = append(l.p.programs, l.programs...)
 }
 
@@ -304,6 +306,8 @@ func (l *loader) settle(use compiler.MapUse, undo func() error) {
 
 // owner finds the aggregation or table behind a compiler's map.
 func (s *Session) owner(m *compiler.Map) kernelMap {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, k := range s.maps {
 		switch k := k.(type) {
 		case *Aggregation:

@@ -26,7 +26,6 @@ type Probe struct {
 
 	mu       sync.Mutex
 	attached bool
-	last     bpf.Stats // of programs that are gone
 }
 
 // A program is one loaded program with its error cells and what it is attached to.
@@ -67,6 +66,13 @@ func (p *Probe) String() string {
 		s += ", captured: " + strings.Join(c, ", ")
 	}
 	return s + ">"
+}
+
+// all lists the probe's programs as they are now.
+func (p *Probe) all() []*program {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]*program{}, p.programs...)
 }
 
 func (p *Probe) isAttached() bool {
@@ -321,7 +327,7 @@ func (p *Probe) close() error {
 
 func (p *Probe) stats() (bpf.Stats, error) {
 	var st bpf.Stats
-	for _, g := range p.programs {
+	for _, g := range p.all() {
 		one, err := g.prog.Stats()
 		if err != nil {
 			return st, err
@@ -366,7 +372,7 @@ var probeMethods = []hostMethod[*Probe]{
 
 func (p *Probe) listing() string {
 	var b strings.Builder
-	for _, g := range p.programs {
+	for _, g := range p.all() {
 		var names []string
 		for _, t := range g.targets {
 			names = append(names, t.Name)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -121,10 +120,11 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 // exec runs fn on a thread of its own, which ends when ctx does.
 func (s *Session) exec(ctx context.Context, name string, fn func(*starlark.Thread) error) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	s.mu.Lock()
-	s.ctx, s.cancel = ctx, cancel
-	s.mu.Unlock()
+	s.setContext(ctx, cancel)
+	defer func() {
+		s.setContext(context.Background(), func() {}) // values are still to be shown
+		cancel()
+	}()
 	thread := &starlark.Thread{Name: name, Print: func(_ *starlark.Thread, msg string) { s.out.line(msg) }}
 	stop := context.AfterFunc(ctx, func() { thread.Cancel("interrupted") })
 	defer stop()
@@ -136,6 +136,12 @@ func (s *Session) exec(ctx context.Context, name string, fn func(*starlark.Threa
 		return nil
 	}
 	return err
+}
+
+func (s *Session) setContext(ctx context.Context, cancel context.CancelFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ctx, s.cancel = ctx, cancel
 }
 
 // ErrInterrupted is what a run that Ctrl-C ended gives.
@@ -322,6 +328,6 @@ func (s *Session) newRef(name string) string {
 
 // syntaxError keeps the text for the message.
 func (s *Session) syntaxError(err error, name string, src []byte) error {
-	s.sources.lines[name] = strings.Split(string(src), "\n")
+	s.sources.keep(name, src)
 	return err
 }

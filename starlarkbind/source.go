@@ -3,6 +3,7 @@ package starlarkbind
 import (
 	"fmt"
 	"strings"
+	"sync"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
@@ -15,6 +16,7 @@ var fileOptions = &syntax.FileOptions{While: true, TopLevelControl: true, Global
 // sources keeps the text and the tree of every file that was run, so that a function value can be traced back
 // to its syntax, and a call to the variable that its result is assigned to.
 type sources struct {
+	mu    sync.RWMutex // guards lines: warnings are worded while a script runs
 	lines map[string][]string
 	funcs map[place]*resolve.Function
 	names map[place]string // of the variable that the call with its "(" here is assigned to
@@ -35,7 +37,7 @@ func newSources() *sources {
 
 // add indexes a file. It is called after parsing; the resolver fills the functions in later, in the same nodes.
 func (s *sources) add(name string, src []byte, f *syntax.File) {
-	s.lines[name] = strings.Split(string(src), "\n")
+	s.keep(name, src)
 	syntax.Walk(f, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.AssignStmt:
@@ -53,6 +55,13 @@ func (s *sources) add(name string, src []byte, f *syntax.File) {
 		}
 		return true
 	})
+}
+
+// keep keeps a file's text.
+func (s *sources) keep(name string, src []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines[name] = strings.Split(string(src), "\n")
 }
 
 // resolved indexes the functions of a file that the resolver has been through.
@@ -74,6 +83,8 @@ func (s *sources) resolved(f *syntax.File) {
 
 // line gives the text of a line, or "".
 func (s *sources) line(p syntax.Position) string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	lines := s.lines[p.Filename()]
 	if n := int(p.Line); n >= 1 && n <= len(lines) {
 		return strings.TrimRight(lines[n-1], "\r")

@@ -1,13 +1,64 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
+	"sync"
+	"time"
 
+	"github.com/bpfrepl/bpfrepl/repl"
 	"github.com/bpfrepl/bpfrepl/starlarkbind"
 )
 
+// prompt runs the prompt, after the script if there is one.
 func prompt(c *config, opt starlarkbind.Options) int {
-	fmt.Fprintln(os.Stderr, "no prompt yet")
-	return 1
+	s, err := starlarkbind.New(opt)
+	if err != nil {
+		return status(err)
+	}
+	code := exitOK
+	if c.script != "" || len(c.code) > 0 {
+		name, src, err := c.source()
+		if err != nil {
+			return status(err)
+		}
+		stop := onSignals(s)
+		if err := s.ExecFile(context.Background(), name, src); err != nil {
+			code = report(s, c, name, err)
+		}
+		stop()
+	}
+	r, err := repl.New(repl.Options{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, HistoryFile: repl.HistoryFile(), Banner: banner(), Interp: s})
+	if err != nil {
+		return status(errors.Join(err, s.Close()))
+	}
+	if c.output == "" {
+		s.SetOutput(r.Writer(), r.Writer())
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var watch sync.WaitGroup
+	watch.Go(func() { s.Watch(ctx) })
+	exit, err := r.Run(ctx)
+	cancel()
+	watch.Wait()
+	s.SetOutput(opt.Stdout, opt.Stderr)
+	slow := time.AfterFunc(time.Second, func() { fmt.Fprintln(os.Stderr, "detaching the probes...") })
+	err = errors.Join(err, s.Close())
+	slow.Stop()
+	if err != nil {
+		return status(err)
+	}
+	return max(code, exit)
+}
+
+// banner is the line that the prompt begins with.
+func banner() string {
+	line := "bpfrepl " + version
+	release, err := starlarkbind.Kernel()
+	if err != nil {
+		return line + ", Linux " + release + "; cannot trace here: " + err.Error()
+	}
+	return line + ", Linux " + release + "; Ctrl-D leaves"
 }

@@ -95,7 +95,9 @@ func (n *Namespace) stmt(thread *starlark.Thread, f *syntax.File) error {
 		}
 	}
 	// a name that only function bodies read may come later
-	prog, err := starlark.FileProgram(f, func(name string) bool { return n.Globals.Has(name) || names.inner[name] && !starlark.Universe.Has(name) })
+	prog, err := starlark.FileProgram(f, func(name string) bool {
+		return n.Globals.Has(name) || names.inner[name] && !starlark.Universe.Has(name)
+	})
 	if err != nil {
 		return err
 	}

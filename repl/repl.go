@@ -1,0 +1,236 @@
+// Package repl is the prompt: it reads items (a line, a block, a pasted piece), has them run, and shows what they give.
+// What an item means is the interpreter's business; the line editor is chzyer/readline, behind lineReader.
+package repl
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"golang.org/x/term"
+)
+
+// An Interpreter runs items.
+type Interpreter interface {
+	// ExecItem runs one item; the value is nil for what is no expression. It returns soon after ctx has ended.
+	ExecItem(ctx context.Context, src string) (starlark.Value, error)
+	// Complete tells whether the text is a whole item.
+	Complete(src string) bool
+	// Render shows a value, FormatError an error.
+	Render(v starlark.Value) string
+	FormatError(err error) string
+	// Completions lists what the word before pos can become, whole, and where that word begins (byte offsets).
+	Completions(line string, pos int) (words []string, from int)
+}
+
+// Options of a REPL.
+type Options struct {
+	In, Out, Err *os.File
+	HistoryFile  string // "" keeps none
+	Banner       string
+	Interp       Interpreter
+}
+
+// The prompts.
+const (
+	prompt1 = ">>> "
+	prompt2 = "... "
+	indent  = "    "
+)
+
+// A REPL is one prompt.
+type REPL struct {
+	opt   Options
+	lines lineReader // nil where the input is no terminal
+	out   io.Writer
+}
+
+// A lineReader reads lines from a person.
+type lineReader interface {
+	// Read shows the prompt and gives a line; preset is there to be edited. A pasted text comes as one line with newlines
+	// in it. The error is io.EOF for Ctrl-D, errInterrupt for Ctrl-C.
+	Read(prompt, preset string) (string, error)
+	// Remember makes an item recallable.
+	Remember(item string)
+	// Writer prints above the line that is being typed.
+	Writer() io.Writer
+	Close() error
+}
+
+var errInterrupt = errors.New("interrupt")
+
+// New makes a REPL on a terminal, or on piped input.
+func New(opt Options) (*REPL, error) {
+	r := &REPL{opt: opt, out: opt.Out}
+	if term.IsTerminal(int(opt.In.Fd())) {
+		l, err := newEditor(opt)
+		if err != nil {
+			return nil, err
+		}
+		r.lines = l
+		r.out = l.Writer()
+	}
+	return r, nil
+}
+
+// Writer is where others print: above the line that is being typed.
+func (r *REPL) Writer() io.Writer { return r.out }
+
+// Run reads and runs items until the end, and gives the exit status: piped input ends at the first error, with status 1.
+func (r *REPL) Run(ctx context.Context) (int, error) {
+	if r.lines == nil {
+		return r.piped(ctx)
+	}
+	fmt.Fprintln(r.out, r.opt.Banner)
+	for {
+		item, err := r.readItem()
+		if err != nil {
+			return 0, errors.Join(ignoreEOF(err), r.lines.Close())
+		}
+		if strings.TrimSpace(item) == "" {
+			continue
+		}
+		r.lines.Remember(item)
+		if leaves(item) {
+			return 0, r.lines.Close()
+		}
+		r.exec(ctx, item)
+	}
+}
+
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+func leaves(item string) bool {
+	switch strings.TrimSpace(item) {
+	case "exit", "quit", "exit()", "quit()":
+		return true
+	}
+	return false
+}
+
+// readItem reads lines until they are an item. Ctrl-C drops what was typed, Ctrl-D on an empty prompt leaves.
+func (r *REPL) readItem() (string, error) {
+	var buf []string
+	prompt, preset := prompt1, ""
+	for {
+		line, err := r.lines.Read(prompt, preset)
+		switch {
+		case errors.Is(err, errInterrupt):
+			buf, prompt, preset = nil, prompt1, ""
+			continue
+		case errors.Is(err, io.EOF) && len(buf) > 0:
+			buf, prompt, preset = nil, prompt1, ""
+			continue
+		case err != nil:
+			return "", err
+		}
+		pasted := strings.Contains(line, "\n")
+		if strings.TrimSpace(line) == "" {
+			line = ""
+		}
+		buf = append(buf, line)
+		src := strings.Join(buf, "\n")
+		if pasted {
+			src += "\n" // a pasted block needs no empty line behind it
+		}
+		if r.opt.Interp.Complete(src) {
+			return strings.TrimRight(src, "\n"), nil
+		}
+		prompt, preset = prompt2, nextIndent(line)
+	}
+}
+
+// nextIndent is the indentation of the line after this one.
+func nextIndent(line string) string {
+	last := line[strings.LastIndexByte(line, '\n')+1:]
+	in := last[:len(last)-len(strings.TrimLeft(last, " "))]
+	if strings.HasSuffix(strings.TrimRight(last, " "), ":") {
+		in += indent
+	}
+	return in
+}
+
+// exec runs an item and shows its value. Ctrl-C ends the item only. It tells whether the item went through.
+func (r *REPL) exec(ctx context.Context, item string) (ok bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	sig := make(chan os.Signal, 1)
+	signal.Notify(sig, os.Interrupt)
+	defer signal.Stop(sig)
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case <-sig:
+			cancel()
+		case <-done:
+		}
+	}()
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(r.opt.Err, "bug in bpfrepl: %v\n%s\nplease report this; the session goes on\n", p, debug.Stack())
+			ok = false
+		}
+	}()
+	v, err := r.opt.Interp.ExecItem(ctx, item)
+	if err != nil {
+		fmt.Fprintln(r.opt.Err, r.opt.Interp.FormatError(err))
+		return false
+	}
+	if v != nil && v != starlark.None {
+		fmt.Fprintln(r.out, r.opt.Interp.Render(v))
+	}
+	return true
+}
+
+// piped runs items from input that is no terminal, as they become whole.
+func (r *REPL) piped(ctx context.Context) (int, error) {
+	in := bufio.NewReader(r.opt.In)
+	var buf strings.Builder
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return 1, fmt.Errorf("read the input: %w", err)
+		}
+		end := err != nil
+		text := strings.TrimSuffix(line, "\n")
+		// a line that begins at the margin ends the block before it
+		starts := buf.Len() > 0 && text != "" && !strings.HasPrefix(text, " ") && !strings.HasPrefix(text, "\t") && !continues(text)
+		if starts && r.opt.Interp.Complete(buf.String()+"\n") {
+			if item := buf.String(); !r.exec(ctx, item) {
+				return 1, nil
+			}
+			buf.Reset()
+		}
+		buf.WriteString(line)
+		if src := strings.TrimRight(buf.String(), "\n"); strings.TrimSpace(src) != "" && (end || r.opt.Interp.Complete(src)) {
+			if leaves(src) {
+				return 0, nil
+			}
+			if !r.exec(ctx, src) {
+				return 1, nil
+			}
+			buf.Reset()
+		}
+		if end {
+			return 0, nil
+		}
+	}
+}
+
+// continues tells of lines that belong to the block before them.
+func continues(line string) bool {
+	return strings.HasPrefix(line, "else") || strings.HasPrefix(line, "elif")
+}

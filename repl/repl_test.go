@@ -1,0 +1,306 @@
+package repl
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+)
+
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "bpfrepl")
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "bpfrepl")
+	out, err := exec.Command("go", "build", "-o", bin, "../cmd/bpfrepl").CombinedOutput()
+	if err != nil {
+		return "", &buildError{string(out), err}
+	}
+	return bin, nil
+})
+
+type buildError struct {
+	out string
+	err error
+}
+
+func (e *buildError) Error() string { return e.err.Error() + "\n" + e.out }
+
+func binary(t *testing.T) string {
+	t.Helper()
+	bin, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if bin, err := build(); err == nil {
+		if err := os.RemoveAll(filepath.Dir(bin)); err != nil {
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// A screen is the program on a pseudo terminal, and all that it has printed.
+type screen struct {
+	t   *testing.T
+	pty *os.File
+	cmd *exec.Cmd
+	mu  sync.Mutex
+	buf bytes.Buffer
+	at  int // what expect has seen
+	eof chan struct{}
+}
+
+func start(t *testing.T, state string, cols uint16, env ...string) *screen {
+	t.Helper()
+	s := &screen{t: t, cmd: exec.Command(binary(t)), eof: make(chan struct{})}
+	s.cmd.Env = append(append(os.Environ(), "XDG_STATE_HOME="+state, "TERM=xterm"), env...)
+	f, err := pty.StartWithSize(s.cmd, &pty.Winsize{Rows: 24, Cols: cols})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.pty = f
+	go func() {
+		defer close(s.eof)
+		b := make([]byte, 4096)
+		for {
+			n, err := f.Read(b)
+			s.mu.Lock()
+			s.buf.Write(b[:n])
+			s.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		if s.cmd.ProcessState == nil {
+			if err := s.cmd.Process.Kill(); err != nil {
+				t.Error(err)
+			}
+			s.cmd.Wait()
+		}
+		f.Close()
+		<-s.eof
+	})
+	s.expect(">>> ")
+	return s
+}
+
+func (s *screen) send(text string) {
+	s.t.Helper()
+	if _, err := io.WriteString(s.pty, text); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// expect waits until the text has been printed, behind what was expected before.
+func (s *screen) expect(text string) {
+	s.t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		s.mu.Lock()
+		got := s.buf.String()[s.at:]
+		i := strings.Index(got, text)
+		if i >= 0 {
+			s.at += i + len(text)
+		}
+		s.mu.Unlock()
+		if i >= 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("waited for %q, got %q", text, got)
+		}
+		time.Sleep(5 * time.Millisecond) // between two looks at the screen
+	}
+}
+
+func (s *screen) leave() {
+	s.t.Helper()
+	s.send("\x04")
+	if err := s.cmd.Wait(); err != nil {
+		s.t.Errorf("exit: %v", err)
+	}
+}
+
+func TestExpression(t *testing.T) {
+	s := start(t, t.TempDir(), 80)
+	s.send("6 * 7\r")
+	s.expect("\n42")
+	s.expect(">>> ")
+	s.send("_ + 1\r")
+	s.expect("\n43")
+	s.leave()
+}
+
+// A def is typed with the indentation that the prompt makes, and ended by an empty line; a later item changes the global
+// that it reads.
+func TestBlock(t *testing.T) {
+	s := start(t, t.TempDir(), 80)
+	s.send("x = 1\r")
+	s.expect(">>> ")
+	s.send("def f():\r")
+	s.expect("... ")
+	s.send("return x\r")
+	s.expect("... ")
+	s.send("\r")
+	s.expect(">>> ")
+	s.send("x = 7\r")
+	s.expect(">>> ")
+	s.send("f()\r")
+	s.expect("\n7")
+	s.leave()
+}
+
+func TestPaste(t *testing.T) {
+	s := start(t, t.TempDir(), 80)
+	s.send(pasteStart + "def g(n):\n\n\ttotal = 0\n\n\tfor i in range(n):\n\t\ttotal += i\n\treturn total\n" + pasteEnd)
+	s.expect(">>> ")
+	s.send("g(5)\r")
+	s.expect("\n10")
+	s.leave()
+}
+
+func TestInterrupt(t *testing.T) {
+	s := start(t, t.TempDir(), 80)
+	s.send("1 + \x03")
+	s.expect(">>> ")
+	s.send("while True: pass\r")
+	s.expect("... ")
+	s.send("\r")
+	s.expect("\n")
+	sent := time.Now()
+	s.send("\x03")
+	s.expect("interrupted")
+	if d := time.Since(sent); d > time.Second {
+		t.Errorf("the loop ended %v after Ctrl-C", d)
+	}
+	s.expect(">>> ")
+	s.send("\x03\x03")
+	s.send("40 + 2\r")
+	s.expect("\n42")
+	s.leave()
+}
+
+func TestNUL(t *testing.T) {
+	s := start(t, t.TempDir(), 80)
+	s.send("1 +\x00 1\r")
+	s.expect("\n2")
+	s.leave()
+}
+
+func TestTab(t *testing.T) {
+	s := start(t, t.TempDir(), 80)
+	s.send("clear_err\t()\r")
+	s.expect("clear_errors()")
+	s.expect(">>> ")
+	s.send("if True:\r")
+	s.expect("... ")
+	s.send("\x15\tx = 5\r") // Ctrl-U takes the indentation away, Tab makes it
+	s.expect("... ")
+	s.send("\r")
+	s.expect(">>> ")
+	s.send("x + 1\r")
+	s.expect("\n6")
+	s.leave()
+}
+
+// Completion of a spec goes part by part; a terminal narrower than the candidates does no harm.
+func TestTabNarrow(t *testing.T) {
+	s := start(t, t.TempDir(), 20)
+	s.send("\"tracepoint:raw_sysc\t\t\t\x03")
+	s.expect(">>> ")
+	s.send("1 + 1\r")
+	s.expect("\n2")
+	s.leave()
+}
+
+func TestDumbTerminal(t *testing.T) {
+	s := start(t, t.TempDir(), 40, "TERM=dumb")
+	s.send("1 + 1\r")
+	s.expect("2")
+	s.leave()
+}
+
+func TestHistory(t *testing.T) {
+	state := t.TempDir()
+	s := start(t, state, 80)
+	s.send(pasteStart + "def h():\n    return 11\n" + pasteEnd)
+	s.expect(">>> ")
+	s.send("h()\r")
+	s.expect("\n11")
+	s.leave()
+	fi, err := os.Stat(filepath.Join(state, "bpfrepl", "history"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fi.Mode().Perm() != 0o600 {
+		t.Errorf("mode of the history: %v", fi.Mode())
+	}
+	s = start(t, state, 80)
+	s.send("\x1b[A\x1b[A\r") // the def, whole
+	s.expect(">>> ")
+	s.send("h() + 1\r")
+	s.expect("\n12")
+	s.leave()
+}
+
+// What a probe prints appears above the line that is being typed, which stays.
+func TestPrintAbove(t *testing.T) {
+	s := start(t, t.TempDir(), 80)
+	s.send("probe(\"interval:ms:50\", lambda e: print(\"tick\"))\r")
+	s.expect("<probe")
+	s.expect("tick\r\n")
+	s.send("20 + ")
+	s.expect("tick\r\n")
+	s.expect("20 + ")
+	s.send("3\r")
+	s.expect("\n23")
+	s.leave()
+}
+
+func TestErrorGoesOn(t *testing.T) {
+	s := start(t, t.TempDir(), 80)
+	s.send("nosuch + 1\r")
+	s.expect("undefined: nosuch")
+	s.expect(">>> ")
+	s.send("probe(\"tracepoint:no:such\", lambda e: None)\r")
+	s.expect("no subsystem \"no\"")
+	s.expect(">>> ")
+	s.send("1 + 1\r")
+	s.expect("\n2")
+	s.leave()
+}
+
+func TestPiped(t *testing.T) {
+	for _, c := range []struct {
+		in, out string
+		fails   bool
+	}{
+		{"x = 2\nif x > 1:\n    x = 5\nelse:\n    x = 6\nx\n", "5\n", false},
+		{"def f(n):\n\n    return n\n\nf(3)\n", "3\n", false},
+		{"1\nfail(\"no\")\n2\n", "1\n", true},
+		{"1\nexit\n2\n", "1\n", false},
+	} {
+		cmd := exec.Command(binary(t))
+		cmd.Stdin = strings.NewReader(c.in)
+		out, err := cmd.Output()
+		if string(out) != c.out || (err != nil) != c.fails {
+			t.Errorf("%q: got %q, %v; want %q", c.in, out, err, c.out)
+		}
+	}
+}
