@@ -172,7 +172,38 @@ func (lw *lowerer) set(c *cell, x expr) {
 		lw.str(x, lw.slotMem(c.slot), true)
 		return
 	}
+	if m, ok := x.(*eMethod); ok && (m.row.name == "get" || m.row.name == "pop") && m.m != nil {
+		lw.getOrPop(m, m.row.name == "pop", c) // straight to where it is wanted
+		return
+	}
+	if x, ok := x.(*eConvert); ok && c.t.Kind == types.Opt && x.x.typ().Kind == types.None {
+		lw.setNone(c)
+		return
+	}
 	lw.setVal(c, lw.value(x))
+}
+
+// setNone makes an optional None. Its strings are emptied: the value is copied as a whole, and the verifier of older
+// kernels lets nobody read a stack that was not written.
+func (lw *lowerer) setNone(c *cell) {
+	lw.b.Write(c.has, lw.b.Const(0))
+	lw.clearCell(c.inner)
+}
+
+func (lw *lowerer) clearCell(c *cell) {
+	switch c.t.Kind {
+	case types.None, types.Invalid:
+	case types.Str:
+		lw.fill(lw.slotMem(c.slot), 0)
+	case types.Opt:
+		lw.setNone(c)
+	case types.Tuple:
+		for _, e := range c.elems {
+			lw.clearCell(e)
+		}
+	default:
+		lw.b.Write(c.key, lw.b.Const(0))
+	}
 }
 
 func (lw *lowerer) setVal(c *cell, v val) {

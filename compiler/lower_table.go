@@ -70,16 +70,23 @@ func lowerTableIn(lw *lowerer, e *eMethod) val {
 	}, boolConst(true, e.pos), boolConst(false, e.pos))
 }
 
-func lowerTableGet(lw *lowerer, e *eMethod) val { return lw.getOrPop(e, false) }
+func lowerTableGet(lw *lowerer, e *eMethod) val {
+	c := lw.newCell(e.t, e.m.Name)
+	lw.getOrPop(e, false, c)
+	return lw.get(c)
+}
 
-// A pop reads the value, then deletes the key, and has the value only if it was the one that deleted it: of two
-// CPUs that pop one key, one gets it.
-func lowerTablePop(lw *lowerer, e *eMethod) val { return lw.getOrPop(e, true) }
+func lowerTablePop(lw *lowerer, e *eMethod) val {
+	c := lw.newCell(e.t, e.m.Name)
+	lw.getOrPop(e, true, c)
+	return lw.get(c)
+}
 
-func (lw *lowerer) getOrPop(e *eMethod, pop bool) val {
+// getOrPop leaves the value in c, a cell of the expression's type. A pop reads the value, then deletes the key, and has
+// the value only if it was the one that deleted it: of two CPUs that pop one key, one gets it.
+func (lw *lowerer) getOrPop(e *eMethod, pop bool, c *cell) {
 	b := lw.b
 	t := lw.typing(e.m).val
-	c := lw.newCell(e.t, e.m.Name)
 	key := lw.key(e.args[0])
 	b.Pos = e.pos
 	m := lw.mapPtr(e.m)
@@ -87,19 +94,31 @@ func (lw *lowerer) getOrPop(e *eMethod, pop bool) val {
 	found, absent, done := b.Block("found"), b.Block("absent"), b.Block("")
 	b.If(ir.NE, p, b.Const(0), found, absent)
 	b.Continue(found)
-	v := lw.convert(lw.load(mem{p, 0, t.Size()}, t), e.t)
+	lw.loadCell(c, mem{p, 0, t.Size()}, t)
 	if pop {
 		mine := b.Block("mine")
 		b.If(ir.EQ, lw.call(asm.FnMapDeleteElem, m, lw.addr(key)), b.Const(0), mine, absent)
 		b.Continue(mine)
 	}
-	lw.setVal(c, v)
 	b.Jump(done)
 	b.Continue(absent)
 	lw.set(c, e.args[1])
 	b.Jump(done)
 	b.Continue(done)
-	return lw.get(c)
+}
+
+// loadCell reads a value of type t, as it lies in memory, into a cell whose type holds it.
+func (lw *lowerer) loadCell(c *cell, m mem, t *types.Type) {
+	switch {
+	case c.t.Kind == types.Opt && t.Kind != types.Opt && t.Kind != types.None:
+		lw.b.Write(c.has, lw.b.Const(1))
+		lw.loadCell(c.inner, m, t)
+	case c.t.Kind == types.Str:
+		m.cap = t.Cap
+		lw.copyStr(lw.slotMem(c.slot), m)
+	default:
+		lw.setVal(c, lw.convert(lw.load(m, t), c.t))
+	}
 }
 
 // tableSet is t[k] = v.

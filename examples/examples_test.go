@@ -1,0 +1,161 @@
+// Package examples tests the scripts that stand here: each is run as a user runs it, on the live kernel, under a load of
+// a known number of events, and its output is held against that number.
+package examples
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/bpfrepl/bpfrepl/internal/load"
+)
+
+var bpfrepl, loader string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "examples")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	bpfrepl = filepath.Join(dir, "bpfrepl")
+	if out, err := exec.Command("go", "build", "-o", bpfrepl, "../cmd/bpfrepl").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		return 1
+	}
+	if loader, err = load.Binary(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := load.Clean(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// example runs a script until the load has ended, and gives what it printed.
+func example(t *testing.T, script, load string, args ...string) string {
+	t.Helper()
+	argv := append([]string{"-c", loader + " " + load, script}, args...)
+	cmd := exec.Command(bpfrepl, argv...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s\n%s", script, err, out, stderr.String())
+	}
+	return string(out)
+}
+
+// number finds a number in the output, by a pattern with one group.
+func number(t *testing.T, out, pattern string) int {
+	t.Helper()
+	m := regexp.MustCompile("(?m)" + pattern).FindStringSubmatch(out)
+	if m == nil {
+		t.Fatalf("no %s in\n%s", pattern, out)
+	}
+	n, err := strconv.Atoi(m[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// other is how many calls Go's runtime may make from the load's thread beside those of the load.
+const other = 200
+
+func between(t *testing.T, what string, n, lo, hi int) {
+	t.Helper()
+	if n < lo || n > hi {
+		t.Errorf("%s: %d, want %d to %d", what, n, lo, hi)
+	}
+}
+
+func TestSyscount(t *testing.T) {
+	out := example(t, "syscount.star", "-comm exsyscount getppid 20000", "--seconds", "60")
+	between(t, "calls", number(t, out, `^exsyscount +(\d+)$`), 20000, 20000+other)
+}
+
+func TestRunqlat(t *testing.T) {
+	out := example(t, "runqlat.star", "-comm exrunqlat switches 2000", "--seconds", "60")
+	// each round trip wakes two threads that wait for one CPU
+	between(t, "waits", number(t, out, `^(\d+) waits`), 4000, 1<<30)
+}
+
+func TestReadlat(t *testing.T) {
+	out := example(t, "readlat.star", "-comm exreadlat reads /dev/zero 5000 1", "--seconds", "60")
+	between(t, "reads", number(t, out, `^exreadlat +(\d+)`), 5000, 5000+10)
+	if !strings.Contains(out, "@") {
+		t.Errorf("no histogram in\n%s", out)
+	}
+}
+
+func TestOpensnoop(t *testing.T) {
+	prefix := filepath.Join(t.TempDir(), "file")
+	out := example(t, "opensnoop.star", "-comm exopensnoop opens 300 "+prefix, "--seconds", "60", "--comm", "exopensnoop")
+	for i := 0; i < 300; i++ {
+		line := fmt.Sprintf(`(?m)^\d+ +exopensnoop +-2 %s%d$`, regexp.QuoteMeta(prefix), i)
+		if n := len(regexp.MustCompile(line).FindAllString(out, -1)); n != 1 {
+			t.Fatalf("%d lines for file %d in\n%s", n, i, out)
+		}
+	}
+}
+
+func TestBiolatency(t *testing.T) {
+	// under the working directory: /tmp may lie in memory
+	file, err := os.CreateTemp(".", "biolatency")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(file.Name())
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	out := example(t, "biolatency.star", "writes "+file.Name()+" 50", "--seconds", "60")
+	total := 0
+	for _, m := range regexp.MustCompile(`(?m)^\[.*\) +(\d+) \|`).FindAllStringSubmatch(out, -1) {
+		n, err := strconv.Atoi(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += n
+	}
+	between(t, "requests", total, 50, 1<<30)
+}
+
+func TestCPUProfile(t *testing.T) {
+	out := example(t, "cpuprofile.star", "-comm excpuprofile spin 2000", "--seconds", "60")
+	// 99 a second for two seconds of CPU time, less what a busy machine's timers miss
+	between(t, "samples", number(t, out, `^excpuprofile +(\d+)`), 150, 215)
+}
+
+func TestMapfull(t *testing.T) {
+	out := example(t, "mapfull.star", "-comm exmapfull getppid 20000", "--seconds", "60")
+	m := regexp.MustCompile(`(?m)^(\d+) events = (\d+) counted under 8 keys \+ (\d+) dropped$`).FindStringSubmatch(out)
+	if m == nil {
+		t.Fatalf("no sum in\n%s", out)
+	}
+	var n [3]int
+	for i := range n {
+		var err error
+		if n[i], err = strconv.Atoi(m[i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n[0] != n[1]+n[2] || n[0] < 20000 || n[2] == 0 {
+		t.Errorf("%d events, %d counted, %d dropped", n[0], n[1], n[2])
+	}
+	if !strings.Contains(out, "map_update_elem E2BIG (-7)") || !strings.Contains(out, "hint") && !strings.Contains(out, "max_keys=16") {
+		t.Errorf("the error is not told of in\n%s", out)
+	}
+}

@@ -1,0 +1,302 @@
+// Command load makes system calls and other events in numbers that are known exactly, for tests and measurements.
+//
+//	load [-comm NAME] [-wait] MODE ARGS...
+//
+// It locks itself to one thread, gives that the name, and makes the calls from there; Go's other threads have other names.
+// So the number of calls of the mode's kind from that name is exact, but for the reads of -wait: it reads one byte from
+// its input first. Modes:
+//
+//	getppid N            N getppid
+//	reads FILE N SIZE    N reads of SIZE bytes from the start of FILE
+//	opens N PREFIX       N openat of PREFIX0, PREFIX1, ...; the files need not be there
+//	writes FILE N        N times 4 KiB written and fsynced: at least N requests to a disk
+//	spin MS              computes for so many milliseconds of CPU time
+//	switches N           N round trips over pipes between two processes of the name, both on CPU 0: at least 2N switches
+//	newkeys N BASE       N lseek(-1, BASE+i, 0)
+//	racekeys N BASE      the same from CPU 0 and CPU 1 in lock step: 2N calls, N keys, each first met by both at once
+//	samekey N            lseek(-1, 7, 0) N times from CPU 0 and CPU 1: 2N calls
+//	forks N              N children named ld0, ld1, ..., each with 10 lseek(-1, 1, 0)
+//
+// It prints {"events": how many, "ns": per event} when it is done.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	comm := flag.String("comm", "load", "name of the thread that makes the calls")
+	wait := flag.Bool("wait", false, "wait for a byte of input before the first call")
+	flag.Parse()
+	runtime.LockOSThread()
+	if err := setComm(*comm); err != nil {
+		fail(err)
+	}
+	if *wait {
+		fmt.Println("ready")
+		if _, err := os.Stdin.Read(make([]byte, 1)); err != nil {
+			fail(err)
+		}
+	}
+	t0 := time.Now()
+	n, err := run(flag.Args())
+	if err != nil {
+		fail(err)
+	}
+	fmt.Printf("{\"events\": %d, \"ns\": %.1f}\n", n, float64(time.Since(t0).Nanoseconds())/float64(max(n, 1)))
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "load:", err)
+	os.Exit(1)
+}
+
+func setComm(name string) error {
+	b := append([]byte(name), 0)
+	return unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&b[0])), 0, 0, 0)
+}
+
+func run(args []string) (int, error) {
+	if len(args) < 2 {
+		return 0, fmt.Errorf("want a mode and its arguments")
+	}
+	num := func(i int) int {
+		if i >= len(args) {
+			fail(fmt.Errorf("%s wants another argument", args[0]))
+		}
+		n, err := strconv.Atoi(args[i])
+		if err != nil {
+			fail(err)
+		}
+		return n
+	}
+	switch args[0] {
+	case "getppid":
+		n := num(1)
+		for i := 0; i < n; i++ {
+			unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0)
+		}
+		return n, nil
+	case "reads":
+		return num(2), reads(args[1], num(2), num(3))
+	case "opens":
+		return num(1), opens(num(1), args[2])
+	case "writes":
+		return num(2), writes(args[1], num(2))
+	case "spin":
+		return 1, spin(time.Duration(num(1)) * time.Millisecond)
+	case "switches":
+		return num(1), switches(num(1))
+	case "answer":
+		return num(1), answer(num(1))
+	case "newkeys":
+		seeks(num(1), num(2))
+		return num(1), nil
+	case "racekeys":
+		return 2 * num(1), race(num(1), num(2), true)
+	case "samekey":
+		return 2 * num(1), race(num(1), 7, false)
+	case "racer":
+		return num(2), racer(num(1), num(2), num(3), args[4] == "true")
+	case "forks":
+		return 10 * num(1), forks(num(1))
+	}
+	return 0, fmt.Errorf("no mode %q", args[0])
+}
+
+func seeks(n, base int) {
+	for i := 0; i < n; i++ {
+		unix.RawSyscall(unix.SYS_LSEEK, ^uintptr(0), uintptr(base+i), 0)
+	}
+}
+
+func reads(file string, n, size int) error {
+	fd, err := unix.Open(file, unix.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	b := make([]byte, size)
+	for i := 0; i < n; i++ {
+		if _, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(size)); e != 0 {
+			return e
+		}
+	}
+	return unix.Close(fd)
+}
+
+func opens(n int, prefix string) error {
+	for i := 0; i < n; i++ {
+		name := append([]byte(prefix+strconv.Itoa(i)), 0)
+		at := unix.AT_FDCWD
+		fd, _, e := unix.RawSyscall6(unix.SYS_OPENAT, uintptr(at), uintptr(unsafe.Pointer(&name[0])), unix.O_RDONLY, 0, 0, 0)
+		if e == 0 {
+			unix.Close(int(fd))
+		} else if e != unix.ENOENT {
+			return e
+		}
+	}
+	return nil
+}
+
+func writes(file string, n int) error {
+	fd, err := unix.Open(file, unix.O_RDWR|unix.O_CREAT, 0o600)
+	if err != nil {
+		return err
+	}
+	b := make([]byte, 4096)
+	for i := 0; i < n; i++ {
+		b[0] = byte(i)
+		if _, err := unix.Pwrite(fd, b, int64(i)*4096); err != nil {
+			return err
+		}
+		if err := unix.Fsync(fd); err != nil {
+			return err
+		}
+	}
+	return unix.Close(fd)
+}
+
+func spin(d time.Duration) error {
+	var ts unix.Timespec
+	for {
+		for i := 0; i < 1e5; i++ {
+			sink += i
+		}
+		if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
+			return err
+		}
+		if time.Duration(ts.Nano()) >= d {
+			return nil
+		}
+	}
+}
+
+var sink int
+
+// child runs this program again, with the files behind its standard ones.
+func child(comm string, files []*os.File, args ...string) *exec.Cmd {
+	c := exec.Command("/proc/self/exe", append([]string{"-comm", comm}, args...)...)
+	c.ExtraFiles = files
+	c.Stderr = os.Stderr
+	return c
+}
+
+func pin(cpu int) error {
+	var set unix.CPUSet
+	set.Set(cpu)
+	return unix.SchedSetaffinity(0, &set)
+}
+
+func switches(n int) error {
+	r1, w1, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	r2, w2, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	c := child("load", []*os.File{r1, w2}, "answer", strconv.Itoa(n))
+	if err := c.Start(); err != nil {
+		return err
+	}
+	if err := pin(0); err != nil {
+		return err
+	}
+	b := []byte{0}
+	for i := 0; i < n; i++ {
+		if _, err := unix.Write(int(w1.Fd()), b); err != nil {
+			return err
+		}
+		if _, err := unix.Read(int(r2.Fd()), b); err != nil {
+			return err
+		}
+	}
+	return c.Wait()
+}
+
+func answer(n int) error {
+	if err := pin(0); err != nil {
+		return err
+	}
+	b := []byte{0}
+	for i := 0; i < n; i++ {
+		if _, err := unix.Read(3, b); err != nil {
+			return err
+		}
+		if _, err := unix.Write(4, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// race starts two racers on a page of shared memory.
+func race(n, base int, step bool) error {
+	fd, err := unix.MemfdCreate("race", 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.Ftruncate(fd, 4096); err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), "race")
+	var cs []*exec.Cmd
+	for cpu := 0; cpu < 2; cpu++ {
+		c := child("load", []*os.File{f}, "racer", strconv.Itoa(cpu), strconv.Itoa(n), strconv.Itoa(base), strconv.FormatBool(step))
+		if err := c.Start(); err != nil {
+			return err
+		}
+		cs = append(cs, c)
+	}
+	for _, c := range cs {
+		if err := c.Wait(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func racer(cpu, n, base int, step bool) error {
+	mem, err := unix.Mmap(3, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return err
+	}
+	if err := pin(cpu); err != nil {
+		return err
+	}
+	arrived := (*int64)(unsafe.Pointer(&mem[0]))
+	for i := 0; i < n; i++ {
+		if step || i == 0 {
+			atomic.AddInt64(arrived, 1)
+			for atomic.LoadInt64(arrived) < int64(2*(i+1)) {
+			}
+		}
+		off := base
+		if step {
+			off += i
+		}
+		unix.RawSyscall(unix.SYS_LSEEK, ^uintptr(0), uintptr(off), 0)
+	}
+	return nil
+}
+
+func forks(n int) error {
+	for i := 0; i < n; i++ {
+		out, err := child("ld"+strconv.Itoa(i), nil, "newkeys", "10", "1").CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+	}
+	return nil
+}
