@@ -6,8 +6,6 @@ import (
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
-
-	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
 const ltToken = syntax.LT
@@ -159,12 +157,4 @@ func getDefault(m starlark.Mapping, args starlark.Tuple, kw []starlark.Tuple) (s
 		return v, err
 	}
 	return def, nil
-}
-
-// near words a hint for a name that is not there.
-func near(word string, names []string) string {
-	if n := suggest.Nearest(word, names, 1); len(n) > 0 {
-		return fmt.Sprintf(" (did you mean %q?)", n[0])
-	}
-	return ""
 }

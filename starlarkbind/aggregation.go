@@ -73,14 +73,20 @@ func (a *Aggregation) spec() agg.Spec        { return *a.comp.Agg }
 // keyless tells that the aggregation has one value and no keys. Until its first use it is neither.
 func (a *Aggregation) keyless() bool { return a.comp.Key != nil && a.comp.Key.Kind == types.None }
 
+// preallocLimit bounds the memory in bytes that a map takes before it has keys. A larger one (histograms by key on a machine
+// with many CPUs) takes it as keys come. New keys then come only as fast as the kernel's allocator for programs refills
+// (bpf_mem_alloc, 6.1): many thousands at once from all CPUs give ENOMEM, which is counted like any other error.
+const preallocLimit = 128 << 20
+
 // create makes the kernel map for a key type.
 func (a *Aggregation) create(key *types.Type) (*bpf.Map, *bpf.Swappable, error) {
 	size := 8 * a.spec().Words()
 	ms := bpf.MapSpec{Name: a.comp.Name, Type: ebpf.PerCPUHash, KeySize: uint32(key.Size()), ValueSize: uint32(size), MaxEntries: uint32(a.maxKeys)}
 	if key.Kind == types.None {
 		ms.Type, ms.KeySize, ms.MaxEntries = ebpf.PerCPUArray, 4, 1
-	} else if size > 64 && a.s.kernel.AtLeast(6, 1) {
-		// Large values come from memory only as keys do. Programs could not take memory safely before 6.1 (bpf_mem_alloc).
+	} else if cpus, err := bpf.PossibleCPUs(); err != nil {
+		return nil, nil, err
+	} else if size*cpus*a.maxKeys > preallocLimit && a.s.kernel.AtLeast(6, 1) {
 		ms.Flags = unix.BPF_F_NO_PREALLOC
 	}
 	if a.comp.Swappable {

@@ -168,9 +168,9 @@ func writes(file string, n int) error {
 
 func spin(d time.Duration) error {
 	var ts unix.Timespec
-	for {
+	for sum := 0; ; runtime.KeepAlive(sum) {
 		for i := 0; i < 1e5; i++ {
-			sink += i
+			sum += i
 		}
 		if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
 			return err
@@ -180,8 +180,6 @@ func spin(d time.Duration) error {
 		}
 	}
 }
-
-var sink int
 
 // child runs this program again, with the files behind its standard ones.
 func child(comm string, files []*os.File, args ...string) *exec.Cmd {

@@ -1,0 +1,121 @@
+// Package archtest holds the direction of imports: cmd/bpfrepl -> repl -> starlarkbind -> {compiler, bpf}.
+package archtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/bpfrepl/bpfrepl/"
+
+// A rule says what the packages of a folder must not import.
+type rule struct {
+	folder string
+	banned []string // import paths, their sub-packages included
+	why    string
+}
+
+var rules = []rule{
+	{"compiler", []string{module + "bpf", module + "repl", module + "starlarkbind", module + "cmd"}, "the compiler is below them"},
+	{"compiler", []string{"go.starlark.net/starlark", "go.starlark.net/starlarkstruct"}, "the compiler knows no Starlark values"},
+	{"compiler", []string{"os", "syscall", "net", "unsafe", "golang.org/x/sys", "github.com/cilium/ebpf/link", "github.com/cilium/ebpf/ringbuf"}, "the compiler makes no system calls"},
+	{"bpf", []string{module + "compiler", module + "repl", module + "starlarkbind", module + "cmd"}, "bpf is below them, and beside the compiler"},
+	{"bpf", []string{"go.starlark.net"}, "bpf knows no Starlark"},
+	{"starlarkbind", []string{module + "repl", module + "cmd"}, "starlarkbind is below them"},
+	{"repl", []string{module + "compiler", module + "bpf", module + "starlarkbind", module + "cmd"}, "the prompt declares the interpreter that it wants"},
+	{"internal", []string{module + "compiler", module + "bpf", module + "repl", module + "starlarkbind", module + "cmd"}, "everybody may use internal"},
+}
+
+// pkg is what `go list -json` tells of a package.
+type pkg struct {
+	ImportPath string
+	Imports    []string
+}
+
+// check lists the imports that break a rule.
+func check(pkgs []pkg) []string {
+	var bad []string
+	for _, p := range pkgs {
+		folder, _, _ := strings.Cut(strings.TrimPrefix(p.ImportPath, module), "/")
+		for _, r := range rules {
+			if r.folder != folder {
+				continue
+			}
+			for _, imp := range p.Imports {
+				for _, b := range r.banned {
+					if imp == b || strings.HasPrefix(imp, strings.TrimSuffix(b, "/")+"/") {
+						bad = append(bad, p.ImportPath+" imports "+imp+": "+r.why)
+					}
+				}
+			}
+		}
+	}
+	return bad
+}
+
+func list(t *testing.T) []pkg {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pkgs []pkg
+	dec := json.NewDecoder(bytes.NewReader(out))
+	for {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		pkgs = append(pkgs, p)
+	}
+	return pkgs
+}
+
+func TestImports(t *testing.T) {
+	pkgs := list(t)
+	if len(pkgs) < 10 {
+		t.Fatalf("only %d packages listed", len(pkgs))
+	}
+	for _, b := range check(pkgs) {
+		t.Error(b)
+	}
+}
+
+func TestCheckFinds(t *testing.T) {
+	bad := check([]pkg{
+		{module + "compiler/ir", []string{"fmt", module + "bpf", "os"}},
+		{module + "bpf", []string{"go.starlark.net/syntax", "os"}},
+		{module + "repl", []string{module + "starlarkbind/items"}},
+		{module + "cmd/bpfrepl", []string{module + "repl", module + "starlarkbind"}},
+	})
+	if len(bad) != 4 {
+		t.Errorf("found %d faults, want 4:\n%s", len(bad), strings.Join(bad, "\n"))
+	}
+}
+
+// The top level is fixed.
+func TestTopLevel(t *testing.T) {
+	entries, err := os.ReadDir("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"bench", "bpf", "cmd", "compiler", "docs", "examples", "internal", "repl", "starlarkbind"}
+	var got []string
+	for _, e := range entries {
+		if e.IsDir() && e.Name()[0] != '.' {
+			got = append(got, e.Name())
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("folders %q, want %q", got, want)
+	}
+}

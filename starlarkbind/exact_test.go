@@ -1,0 +1,147 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// The loads of this file call lseek with a bad descriptor, which nobody else does while they run; the key is the offset.
+const lseek = `"tracepoint:syscalls:sys_enter_lseek"`
+
+// Both CPUs meet each new key at the same moment: no event is lost, no EEXIST is shown.
+func TestRaceNewKeys(t *testing.T) {
+	const n = 20000
+	for _, c := range []struct{ name, make, value string }{
+		{"count", "count(max_keys=30000)", "v"},
+		{"sum", "sum(max_keys=30000)", "v"},
+		{"avg", "avg(max_keys=30000)", "2 * v"},
+		{"stats", "stats(max_keys=30000)", "v.count"},
+		{"hist", "hist(max_keys=30000)", "v.count"},
+		{"lhist", "lhist(0, 10, 1, max_keys=30000)", "v.count"},
+		{"min", "min(max_keys=30000)", "2 * v"},
+		{"max", "max(max_keys=30000)", "2 * v"},
+		{"table", "table(max_keys=30000)", "v"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLive(t, nil)
+			err := l.script(fmt.Sprintf(`
+m = %s
+p = probe(%s, lambda e: m.add(by=e.args.offset), filter=lambda e: e.comm == "load")
+make("racekeys", %d, 1000000)
+p.detach()
+print(len(m), sum([%s for v in m.values()]), len(errors()), p.stats().missed)
+`, c.make, lseek, n, c.value))
+			if err != nil {
+				t.Fatal(l.FormatError(err))
+			}
+			if got, want := strings.TrimSpace(l.out.String()), fmt.Sprintf("%d %d 0 0", n, 2*n); got != want {
+				t.Errorf("keys, events, errors, missed: got %s, want %s", got, want)
+			}
+			if l.err.String() != "" {
+				t.Errorf("warnings: %s", l.err)
+			}
+		})
+	}
+}
+
+// One key, or none, from both CPUs without lock step.
+func TestSameKey(t *testing.T) {
+	expect(t, `
+keyed, bare, tab, h = count(), count(), table(), hist()
+def enter(e):
+    keyed.add(by=e.args.offset)
+    bare.add()
+    tab.add(by=e.args.offset)
+    h.add(e.args.offset)
+p = probe(`+lseek+`, enter, filter=lambda e: e.comm == "load")
+make("samekey", 200000)
+p.detach()
+print(keyed[7], bare.value, tab[7], h.value.count, h.value.sum, h.value.min, h.value.max, errors(), p.stats().missed)
+`, "400000 400000 400000 400000 2800000 7 7 [] 0")
+}
+
+// A map that overflows on two CPUs: sum(map) + sum(errors) + missed = events, for new keys and for old ones.
+func TestFullMap(t *testing.T) {
+	l := newLive(t, nil)
+	err := l.script(`
+m = count(max_keys=100)
+events = count()
+def enter(e):
+    events.add()
+    m.add(by=e.args.offset)
+p = probe(` + lseek + `, enter, filter=lambda e: e.comm == "load")
+make("racekeys", 20000, 5000000)
+make("racekeys", 100, 5000000)
+p.detach()
+errs = errors()
+e = errs[0]
+print(events.value, sum(m.values()) + sum([e.count for e in errs]) + p.stats().missed, len(m), m.dropped == sum([e.count for e in errs]))
+print(len(errs), e.helper, e.code, e.errno, e.message, e.hint, e.map, e.pos, e.source, e.probe, e.first <= e.last and e.first > 0, sep="|")
+print(p.errors() == errs, sorted(errs) == errs)
+clear_errors()
+print(errors())
+`)
+	if err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	want := `40200 40200 100 True
+1|map_update_elem|-7|E2BIG|m is full: its 100 keys are taken, so a new one was dropped|make it larger: max_keys=256|m|test.star:6:10|m.add(by=e.args.offset)|tracepoint:syscalls:sys_enter_lseek|True
+True True
+[]
+`
+	if got := l.out.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// The warning of a full map: once when it happens, and the total at the end, in exact words.
+func TestFullMapWarning(t *testing.T) {
+	l := newLive(t, nil)
+	if err := l.script(`
+m = count(max_keys=10)
+p = probe(` + lseek + `, lambda e: m.add(by=e.args.offset), filter=lambda e: e.comm == "load")
+make("newkeys", 110, 5000000)
+run(0)
+`); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := `WARNING: test.star:3:65: m is full: its 10 keys are taken, so a new one was dropped (map_update_elem: E2BIG)
+    p = probe("tracepoint:syscalls:sys_enter_lseek", lambda e: m.add(by=e.args.offset), filter=lambda e: e.comm == "load")
+                                                                    ^
+    hint: make it larger: max_keys=32
+WARNING: test.star:3:65: m is full: its 10 keys are taken, so a new one was dropped (map_update_elem: E2BIG), 100 times in all
+`
+	if got := l.err.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// delta() and clear() under load: what they gave adds up to the events exactly.
+func TestDeltaAndClear(t *testing.T) {
+	for _, kind := range []string{"count", "stats"} {
+		count := "v"
+		if kind == "stats" {
+			count = "v.count"
+		}
+		t.Run(kind, func(t *testing.T) {
+			expect(t, fmt.Sprintf(`
+m = %s(max_keys=100)
+p = probe(%s, lambda e: m.add(by=e.args.offset %% 50), filter=lambda e: e.comm == "load")
+cmd = spawn(["%s", "newkeys", "300000", "0"])
+total = [0]
+every(0.02, lambda: total.append(sum([%s for v in m.delta().values()])))
+run(cmd)
+p.detach()
+total.append(sum([%s for v in m.delta().values()]))
+whole = sum([%s for v in m.values()])
+print(sum(total), whole)
+m.clear()
+print(len(m), m.delta())
+`, kind, lseek, loadBinary, count, count, count), "300000 300000\n0 {}")
+		})
+	}
+}

@@ -1,0 +1,115 @@
+package starlarkbind
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
+	"github.com/bpfrepl/bpfrepl/internal/load"
+)
+
+var loadBinary string
+
+func TestMain(m *testing.M) {
+	var err error
+	if loadBinary, err = load.Binary(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(leakcheck.Main(m, load.Clean))
+}
+
+// A buffer can be written and read by several goroutines.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// A live is a session on the live kernel, with what it prints.
+type live struct {
+	*Session
+	t        *testing.T
+	out, err *buffer
+}
+
+func newLive(t *testing.T, change func(*Options)) *live {
+	t.Helper()
+	l := &live{t: t, out: &buffer{}, err: &buffer{}}
+	opt := Options{Stdout: l.out, Stderr: l.err, AllowRun: true}
+	if change != nil {
+		change(&opt)
+	}
+	s, err := New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Session = s
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s.predeclared["make"] = starlark.NewBuiltin("make", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+		var argv []string
+		for _, a := range args {
+			w, ok := starlark.AsString(a)
+			if !ok {
+				w = a.String()
+			}
+			argv = append(argv, w)
+		}
+		out, err := exec.Command(loadBinary, argv...).CombinedOutput()
+		if err != nil {
+			return nil, fmt.Errorf("load: %w: %s", err, out)
+		}
+		return starlark.None, nil
+	})
+	return l
+}
+
+// script runs a script; make(...) in it runs the load generator to its end.
+func (l *live) script(src string) error {
+	l.t.Helper()
+	return l.ExecFile(context.Background(), "test.star", []byte(src))
+}
+
+// printed runs a script that must go through, and gives what it printed.
+func printed(t *testing.T, src string) string {
+	t.Helper()
+	l := newLive(t, nil)
+	if err := l.script(src); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	return l.out.String()
+}
+
+// expect holds what a script prints against want; white space at both ends does not count.
+func expect(t *testing.T, src, want string) {
+	t.Helper()
+	if got := strings.TrimSpace(printed(t, src)); got != strings.TrimSpace(want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
