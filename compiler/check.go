@@ -3,6 +3,7 @@ package compiler
 import (
 	"fmt"
 	"sort"
+	"strings"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
@@ -101,8 +102,12 @@ func newChecker(req *Request) *checker {
 }
 
 func (c *checker) errorf(pos syntax.Position, hint, format string, args ...any) {
-	c.diags = append(c.diags, &diag.Diagnostic{Pos: pos, Msg: fmt.Sprintf(format, args...), Hint: hint, Line: c.req.Source(pos)})
+	c.diags = append(c.diags, &diag.Diagnostic{Pos: pos, Msg: articles.Replace(fmt.Sprintf(format, args...)), Hint: hint, Line: c.req.Source(pos)})
 }
+
+// articles makes "a" agree with the name of a type or kind behind it.
+var articles = strings.NewReplacer(" a int", " an int", " a event", " an event", " a array", " an array", " a aggregation", " an aggregation", " a arguments", " e.args",
+	"a int ", "an int ", "a event ", "an event ", "a array ", "an array ", "a aggregation ", "an aggregation ", "a arguments ", "e.args ")
 
 // bad reports a fault and gives an expression of unknown type, which causes no further ones.
 func (c *checker) bad(pos syntax.Position, hint, format string, args ...any) expr {

@@ -268,6 +268,7 @@ func (c *checker) callMethod(pos syntax.Position, recv expr, m *Map, row *method
 // hostMethods hints where a method is there, but on the host.
 var hostMethods = map[string]string{
 	"top": "call it in the script", "snapshot": "call it in the script", "items": "read the map in the script", "keys": "read the map in the script",
+	"value": "read it in the script", "per_cpu": "call it in the script", "dropped": "read it in the script",
 	"values": "read the map in the script", "delta": "call it in the script", "clear": "call it in the script",
 	"update": "write .add(value, by=key)", "inc": "write .add(by=key)", "increment": "write .add(by=key)", "setdefault": "write t.get(key, default)",
 }

@@ -46,8 +46,6 @@ func (c *checker) stmt(s syntax.Stmt) []stmt {
 		return []stmt{&sBranch{n, s.Token}}
 	case *syntax.DefStmt:
 		c.errorf(s.Def, "define it outside of the handler; it can be called from here all the same", "a function cannot be defined inside a handler")
-	case *syntax.LoadStmt:
-		c.errorf(s.Load, "load at the top of the script", "load cannot stand inside a handler")
 	default:
 		c.errorf(pos, "", "this statement is not supported in a handler")
 	}

@@ -164,10 +164,14 @@ func verifyDominance(f *Func, defined map[*Value]bool) error {
 			}
 		}
 		for _, a := range []*Value{b.X, b.Y} {
-			if a != nil {
-				if err := use(a, b, len(b.Values)+2, "the end of "+b.String()); err != nil {
-					return err
-				}
+			if a == nil {
+				continue
+			}
+			if !a.HasResult() {
+				return fmt.Errorf("ir: the end of %s uses v%d (%s), which has no result", b, a.ID, a.Op)
+			}
+			if err := use(a, b, len(b.Values)+2, "the end of "+b.String()); err != nil {
+				return err
 			}
 		}
 	}

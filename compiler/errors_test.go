@@ -1,0 +1,111 @@
+package compiler
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bpfrepl/bpfrepl/compiler/diag"
+)
+
+var update = flag.Bool("update", false, "rewrite the expectations in testdata from what the compiler gives")
+
+// The files in testdata/errors hold handlers, apart by lines of ---. The last function of each is compiled. A line
+// that has a fault ends with " ### COL: message", and " | hint" if there is one; a second fault of the line follows
+// the same way.
+const mark = " ### "
+
+func TestErrors(t *testing.T) {
+	files, err := filepath.Glob("testdata/errors/*.star")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no files: ", err)
+	}
+	n := 0
+	for _, name := range files {
+		t.Run(filepath.Base(name), func(t *testing.T) { n += errorFile(t, name) })
+	}
+	if n < 80 {
+		t.Errorf("%d kinds of fault are tested; there were 80", n)
+	}
+}
+
+func errorFile(t *testing.T, name string) (faults int) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	got := make([]string, len(lines))
+	for start := 0; start < len(lines); {
+		end := start
+		for end < len(lines) && lines[end] != "---" {
+			end++
+		}
+		chunk := make([]string, end)
+		for i := start; i < end; i++ {
+			chunk[i], _, _ = strings.Cut(lines[i], mark)
+			got[i] = chunk[i]
+		}
+		ds := compileErrors(t, strings.Join(chunk, "\n")+"\n")
+		if len(ds) == 0 {
+			t.Errorf("%s:%d: the compiler found no fault", name, start+1)
+		}
+		for _, d := range ds {
+			i := int(d.Pos.Line) - 1
+			got[i] += fmt.Sprintf("%s%d: %s", mark, d.Pos.Col, d.Msg)
+			if d.Hint != "" {
+				got[i] += " | " + d.Hint
+			}
+			faults++
+		}
+		if end < len(lines) {
+			got[end] = "---"
+		}
+		start = end + 1
+	}
+	if *update {
+		if err := os.WriteFile(name, []byte(strings.Join(got, "\n")+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return faults
+	}
+	for i := range lines {
+		if got[i] != lines[i] {
+			t.Errorf("%s:%d:\n got %s\nwant %s", name, i+1, got[i], lines[i])
+		}
+	}
+	return faults
+}
+
+func compileErrors(t *testing.T, text string) diag.List {
+	_, err := Compile(parseSource(t, "test.star", text).request(t))
+	var ds diag.List
+	if err != nil && !errors.As(err, &ds) {
+		t.Fatal(err)
+	}
+	return ds
+}
+
+// A fault is shown with its place, the line, a caret and a hint; all faults of a handler come at once, in order.
+func TestErrorText(t *testing.T) {
+	ds := compileErrors(t, "calls = count()\ndef handler(e):\n\tcalls.ad(by=e.com)\n    \n\treturn 1 + \"x\"\n")
+	want := `test.star:3:7: an aggregation has no method ad that a handler can call
+    	calls.ad(by=e.com)
+    	     ^
+    hint: did you mean "add"?
+test.star:3:16: an event has no field com
+    	calls.ad(by=e.com)
+    	              ^
+    hint: did you mean "comm"?
+test.star:5:11: strings cannot be combined with + in a handler
+    	return 1 + "x"
+    	         ^
+    hint: make strings on the host; use a tuple as key: by=(a, b)`
+	if got := ds.Error(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
