@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 )
 
@@ -70,7 +69,8 @@ func Prepare() error {
 		return err
 	}
 	if !k.AtLeast(5, 11) { // later kernels charge maps to the cgroup
-		if err := rlimit.RemoveMemlock(); err != nil {
+		// the library's rlimit package does this too, but probes the kernel when the process starts, which costs a millisecond
+		if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}); err != nil {
 			return fmt.Errorf("raise the limit of locked memory, which kernels before 5.11 charge maps to: %w", err)
 		}
 	}

@@ -11,10 +11,12 @@ import (
 // The commands of bpf(2) that this package calls itself, because the library's own calls go through reflection a key
 // (maps), hide what we need (cookies, perf links) or load feature probes at start-up (links).
 const (
+	cmdMapCreate       = 0
 	cmdMapLookup       = 1
 	cmdMapUpdate       = 2
 	cmdMapDelete       = 3
 	cmdMapNextKey      = 4
+	cmdProgLoad        = 5
 	cmdProgTestRun     = 10
 	cmdObjInfoByFD     = 15
 	cmdRawTracepoint   = 17
@@ -80,6 +82,23 @@ type testRunAttr struct {
 	ctxSizeIn, ctxSizeOut   uint32
 	ctxIn, ctxOut           unsafe.Pointer
 	flags, cpu, batch, last uint32
+}
+
+// mapCreateAttr goes as far as the name (4.15).
+type mapCreateAttr struct {
+	typ, keySize, valueSize, maxEntries uint32
+	flags, inner, numaNode              uint32
+	name                                [unix.BPF_OBJ_NAME_LEN]byte
+}
+
+// progLoadAttr goes as far as the name (4.15).
+type progLoadAttr struct {
+	progType, count    uint32
+	insns, license     unsafe.Pointer
+	logLevel, logSize  uint32
+	log                unsafe.Pointer
+	kernVersion, flags uint32
+	name               [unix.BPF_OBJ_NAME_LEN]byte
 }
 
 type rawTracepointAttr struct {

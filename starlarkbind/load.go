@@ -131,13 +131,16 @@ func (l *loader) group(g *group) error {
 func (l *loader) loadType(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *compiler.Program) error {
 	if len(ts) > 1 && code.UsesCookie && !l.s.kernel.HaveCookie(pt) {
 		for _, t := range ts {
-			if err := l.loadOne(g, []bpf.Target{t}, pt); err != nil {
+			if err := l.loadOne(g, []bpf.Target{t}, pt, nil); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	return l.loadOne(g, ts, pt)
+	if len(ts) != len(g.targets) {
+		code = nil
+	}
+	return l.loadOne(g, ts, pt, code)
 }
 
 // fallBack gives a program's targets that do not take its type a program of their next type.
@@ -149,7 +152,7 @@ func (l *loader) fallBack(g *group, pt ebpf.ProgramType) func(ts []bpf.Target) (
 			return nil, fmt.Errorf("%s takes no other type of program", ts[0].Name)
 		}
 		again := &loader{s: l.s, p: l.p, handler: l.handler, filter: l.filter}
-		if err := again.loadOne(g, ts, types[i]); err != nil {
+		if err := again.loadOne(g, ts, types[i], nil); err != nil {
 			return nil, errors.Join(err, again.drop())
 		}
 		return again.programs[0], nil
@@ -195,12 +198,14 @@ func field(f bpf.Field) compiler.Field {
 	return compiler.Field{Name: f.Name, CType: f.CType, Kind: k, Offset: f.Offset, Size: f.Size, Signed: f.Signed, User: f.UserPtr, Elem: f.ElemSize, Len: f.Len}
 }
 
-// loadOne compiles for targets, makes the maps that the program wants, and loads it.
-func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType) error {
+// loadOne makes the maps that the program for these targets wants, and loads it. code is the program if it is compiled.
+func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *compiler.Program) error {
 	s := l.s
-	code, err := l.compile(g, ts)
-	if err != nil {
-		return err
+	if code == nil {
+		var err error
+		if code, err = l.compile(g, ts); err != nil {
+			return err
+		}
 	}
 	maps, err := l.bindMaps(code)
 	if err != nil {

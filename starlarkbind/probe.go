@@ -247,6 +247,10 @@ func (g *program) attach(s *Session) (left []bpf.Target, err error) {
 		if g.code.UsesCookie {
 			opt.Cookie = s.probeID(t.Name) // tells the program which of its targets fired
 		}
+		if len(g.targets) == 1 {
+			links[i], errs[i] = bpf.Attach(t, g.prog, opt)
+			break
+		}
 		wg.Add(1)
 		sem <- struct{}{}
 		go func() {

@@ -11,7 +11,6 @@ package items
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -115,12 +114,13 @@ func (n *Namespace) resolved(f *syntax.File) {
 	}
 }
 
-var unset = regexp.MustCompile(`internal error: predeclared variable (\w+) is uninitialized`)
-
 // reword puts the interpreter's message for a name that was never bound into the words that fit here.
 func (n *Namespace) reword(err error) error {
+	const before, after = "internal error: predeclared variable ", " is uninitialized"
 	if e, ok := err.(*starlark.EvalError); ok {
-		e.Msg = unset.ReplaceAllString(e.Msg, "name $1 is not defined")
+		if name, ok := strings.CutPrefix(e.Msg, before); ok && strings.HasSuffix(name, after) {
+			e.Msg = "name " + strings.TrimSuffix(name, after) + " is not defined"
+		}
 	}
 	return err
 }
@@ -268,9 +268,21 @@ func inBlock(opts *syntax.FileOptions, src string) bool {
 	return false
 }
 
-var compound = regexp.MustCompile(`^\s*(def|if|for|while|else|elif)\b`)
-
-func isCompound(line string) bool { return compound.MatchString(line) }
+// isCompound tells of the first line of a statement that has a block.
+func isCompound(line string) bool {
+	word := strings.TrimLeft(line, " \t")
+	if i := strings.IndexFunc(word, func(r rune) bool { return r < 'a' || r > 'z' }); i >= 0 {
+		if c := word[i]; c == '_' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' {
+			return false
+		}
+		word = word[:i]
+	}
+	switch word {
+	case "def", "if", "for", "while", "else", "elif":
+		return true
+	}
+	return false
+}
 
 // atEnd tells that the parser wanted more where the text ends.
 func atEnd(err error, src string) bool {

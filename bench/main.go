@@ -1,0 +1,64 @@
+// Command bench measures bpfrepl beside bpftrace: start, memory, size, instructions and the cost of an event. bench/setup.sh
+// installs the peers; one that is missing is left out, and the table says so. All tools are measured in each round, one
+// after the other, so that a slow moment of the machine meets them all; the figures are medians.
+//
+//	go run ./bench [-rounds N] [-only start|cost]
+//
+// Run it as root, from the top folder, after make build.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/internal/load"
+)
+
+func main() {
+	rounds := flag.Int("rounds", 7, "how often each tool is measured")
+	only := flag.String("only", "", "measure the `part` start or cost only")
+	flag.Parse()
+	if err := run(*rounds, *only); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(rounds int, only string) (err error) {
+	if err := bpf.Prepare(); err != nil {
+		return err
+	}
+	gen, err := load.Binary()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, load.Clean()) }()
+	if _, err := bpf.Tracefs(); err != nil {
+		return err
+	}
+	ts, err := tools()
+	if err != nil {
+		return err
+	}
+	k, err := bpf.Running()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("kernel %s, %d CPUs, %d rounds\n\n", k.Release, runtime.NumCPU(), rounds)
+	if only != "cost" {
+		if err := sizes(ts); err != nil {
+			return err
+		}
+		if err := start(ts, rounds); err != nil {
+			return err
+		}
+	}
+	if only != "start" {
+		return cost(ts, gen, rounds)
+	}
+	return nil
+}
