@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 	"unsafe"
@@ -131,7 +132,7 @@ func loadError(spec ProgramSpec, insns asm.Instructions, err error) error {
 	var ve *ebpf.VerifierError
 	if errors.As(err, &ve) && len(ve.Log) > 0 {
 		r := &VerifierRefusal{Log: ve.Log, Err: err}
-		r.Reason, r.Source = explain(ve.Log)
+		r.Reason, r.Source = explain(ve.Log, insns)
 		return r
 	}
 	e := &LoadError{Type: spec.Type, Reason: err.Error(), Err: err}
@@ -154,23 +155,39 @@ func loadError(spec ProgramSpec, insns asm.Instructions, err error) error {
 	return e
 }
 
-// explain finds the verifier's reason in its log: the last line that is neither a register dump, nor an instruction, nor
-// statistics; and the last source line before it, which the log has as comments ("; file:line:col: text").
-func explain(log []string) (reason, source string) {
-	for i := len(log) - 1; i >= 0; i-- {
+// explain finds the verifier's reason in its log: the last line that is neither an instruction, nor a source line, nor
+// statistics. The source is that of the last instruction before it: the log counts instructions as the kernel does, and ours
+// carry their lines as comments. The lines that the log itself may have are not to be had: the kernel leaves out those that
+// it takes for a repeat, and the library gives it no line numbers to tell them apart.
+func explain(log []string, insns asm.Instructions) (reason, source string) {
+	at := -1
+	for i := len(log) - 1; i >= 0 && at < 0; i-- {
 		l := strings.TrimSpace(log[i])
-		if l == "" || strings.HasPrefix(l, "processed ") || strings.HasPrefix(l, "verification time") || strings.HasPrefix(l, "stack depth") || strings.HasPrefix(l, "mark_precise") {
-			continue
-		}
-		if reason == "" {
+		n, isInsn := instructionIndex(l)
+		switch {
+		case l == "", strings.HasPrefix(l, ";"), strings.HasPrefix(l, "processed "), strings.HasPrefix(l, "verification time"), strings.HasPrefix(l, "stack depth"), strings.HasPrefix(l, "mark_precise"):
+		case isInsn:
+			at = n
+		case reason == "":
 			reason = l
-			continue
-		}
-		if text, ok := strings.CutPrefix(l, "; "); ok {
-			return reason, text
 		}
 	}
-	return reason, ""
+	for it := insns.Iterate(); it.Next() && int(it.Offset) <= at; {
+		if src := it.Ins.Source(); src != nil {
+			source = src.String()
+		}
+	}
+	return reason, source
+}
+
+// instructionIndex reads "12: (79) r2 = *(u64 *)(r3 +0)".
+func instructionIndex(line string) (int, bool) {
+	num, rest, ok := strings.Cut(line, ": (")
+	if !ok || len(rest) < 3 || rest[2] != ')' {
+		return 0, false
+	}
+	n, err := strconv.Atoi(num)
+	return n, err == nil
 }
 
 // Type gives the program's type.

@@ -9,6 +9,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
 var rawTracepoints = Provider{
@@ -93,7 +95,7 @@ func resolveRawTracepoint(s Spec) ([]Target, error) {
 		return nil, err
 	}
 	e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("the kernel has no tracepoint %q", name)}
-	for _, n := range nearest(name, names, 3) {
+	for _, n := range suggest.Nearest(name, names, 3) {
 		e.Near = append(e.Near, "rawtracepoint:"+n)
 	}
 	if near := syscallEvent(name); near != "" {

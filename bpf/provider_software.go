@@ -6,6 +6,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
 var softwares = Provider{
@@ -90,7 +92,7 @@ func resolveSoftware(s Spec) ([]Target, error) {
 	}
 	if out == nil {
 		e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no software event %q", s.Args[0])}
-		for _, near := range nearest(s.Args[0], names, 2) {
+		for _, near := range suggest.Nearest(s.Args[0], names, 2) {
 			e.Near = append(e.Near, "software:"+near)
 		}
 		return nil, e

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
 var tracepoints = Provider{
@@ -122,7 +124,7 @@ func resolveTracepoint(s Spec) ([]Target, error) {
 	e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no event of the subsystem %q matches", sub)}
 	if !isPattern(event) {
 		e.Reason = fmt.Sprintf("the subsystem %q has no event %q", sub, event)
-		for _, n := range nearest(event, events, 3) {
+		for _, n := range suggest.Nearest(event, events, 3) {
 			e.Near = append(e.Near, "tracepoint:"+sub+":"+n)
 		}
 	}
@@ -137,7 +139,7 @@ func missingSubsystem(dir string, s Spec) error {
 		return err
 	}
 	e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no subsystem %q", s.Args[0])}
-	for _, n := range nearest(s.Args[0], subs, 3) {
+	for _, n := range suggest.Nearest(s.Args[0], subs, 3) {
 		if isPattern(s.Args[1]) || exists(filepath.Join(dir, n, s.Args[1])) {
 			e.Near = append(e.Near, "tracepoint:"+n+":"+s.Args[1])
 		}
@@ -150,7 +152,7 @@ func missingSubsystem(dir string, s Spec) error {
 		}
 	}
 	if e.Near == nil {
-		for _, n := range nearest(s.Args[0], subs, 3) {
+		for _, n := range suggest.Nearest(s.Args[0], subs, 3) {
 			e.Near = append(e.Near, "tracepoint:"+n+":*")
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
 // Spec is a probe spec in its parts: "tracepoint:sched:sched_switch" is the kind "tracepoint" with two arguments.
@@ -39,7 +41,7 @@ func ParseSpec(text string) (Spec, error) {
 	p := findProvider(kind)
 	if p == nil {
 		e := &SpecError{Text: text, Reason: fmt.Sprintf("no probe kind %q", kind)}
-		if near := nearest(kind, kinds(), 1); near != nil {
+		if near := suggest.Nearest(kind, kinds(), 1); near != nil {
 			e.Hint = fmt.Sprintf("did you mean %q?", near[0])
 		} else {
 			e.Hint = "the kinds are " + strings.Join(kinds(), ", ")

@@ -139,7 +139,7 @@ func (c *checker) entity(id *syntax.Ident, ent Entity) expr {
 	case nil:
 		return c.bad(id.NamePos, "", "%s has no value yet", id.Name)
 	case Const:
-		if !c.capturedSeen[id.Name] {
+		if !c.capturedSeen[id.Name] && !universal(id.Name) {
 			c.capturedSeen[id.Name] = true
 			c.captured = append(c.captured, Captured{id.Name, constText(ent.V)})
 		}
@@ -163,6 +163,9 @@ func (c *checker) entity(id *syntax.Ident, ent Entity) expr {
 	}
 	return c.bad(id.NamePos, "", "%s means nothing in a handler", id.Name)
 }
+
+// universal tells of names that are the same everywhere.
+func universal(name string) bool { return name == "None" || name == "True" || name == "False" }
 
 func (c *checker) tuple(x *syntax.TupleExpr) expr {
 	pos, _ := x.Span()

@@ -85,6 +85,7 @@ const (
 	FieldDataLoc                  // a string elsewhere in the record: its offset in the low 16 bits, its length above
 	FieldRelLoc                   // the same, but the offset counts from the end of this field
 	FieldArray                    // Len elements of Elem bytes
+	FieldTyped                    // a value of Type, as it lies in a map
 	FieldOpaque                   // cannot be read
 )
 
@@ -99,6 +100,7 @@ type Field struct {
 	User   bool
 	Elem   int // bytes
 	Len    int // elements
+	Type   *types.Type
 }
 
 // An Event says what e means for one probe.

@@ -160,6 +160,8 @@ func (c *checker) arg(f *Field, pos syntax.Position) expr {
 		if f.Elem == 8 && !f.Signed {
 			n.t = &types.Type{Kind: types.Array, Elem: types.TUint}
 		}
+	case FieldTyped:
+		n.t = f.Type
 	default:
 		return c.bad(pos, "", "a handler cannot read %s: its type is %s", f.Name, f.CType)
 	}

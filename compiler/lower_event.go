@@ -18,6 +18,8 @@ func (lw *lowerer) arg(e *eArg) val {
 	switch f.Kind {
 	case FieldArray:
 		return scalar(e.t, lw.b.Load(ctx, f.Offset+e.index*f.Elem, f.Elem, f.Signed))
+	case FieldTyped:
+		return lw.load(mem{ctx, f.Offset, f.Type.Size()}, f.Type)
 	case FieldBool:
 		w := lw.b.Load(ctx, f.Offset, f.Size, false)
 		return scalar(e.t, w)
@@ -32,6 +34,9 @@ func (lw *lowerer) argStr(e *eArg, dst mem, pad bool) {
 	var addr *ir.Value
 	n := dst.cap
 	switch f.Kind {
+	case FieldTyped:
+		lw.copyStr(dst, mem{ctx, f.Offset, f.Type.Cap})
+		return
 	case FieldChars:
 		addr = lw.b.Add(ir.OpAdd, ctx, lw.b.Const(int64(f.Offset)))
 		n = min(n, f.Size)

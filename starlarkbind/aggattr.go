@@ -13,7 +13,7 @@ const ltToken = syntax.LT
 // A hostMethod is a method of a value on the host: one row, for calls and for help.
 type hostMethod[T any] struct {
 	name, sig, doc string
-	call           func(recv T, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error)
+	call           func(recv T, thread *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error)
 }
 
 // attr finds a method in a table, or a field.
@@ -23,8 +23,8 @@ func attr[T any](recv T, name string, methods []hostMethod[T], field func(string
 	}
 	for _, m := range methods {
 		if m.name == name {
-			return starlark.NewBuiltin(name, func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-				return m.call(recv, args, kwargs)
+			return starlark.NewBuiltin(name, func(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+				return m.call(recv, thread, args, kwargs)
 			}), nil
 		}
 	}
@@ -59,36 +59,36 @@ func column(tuples []starlark.Tuple, i int) *starlark.List {
 // aggMethods is filled by init, since help refers to it.
 var aggMethods = []hostMethod[*Aggregation]{
 	{"add", "add(value=1, by=None)", "add from the script, as a handler does", (*Aggregation).callAdd},
-	{"clear", "clear()", "empty it", func(a *Aggregation, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"clear", "clear()", "empty it", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if err := starlark.UnpackArgs("clear", args, kw); err != nil {
 			return nil, err
 		}
 		return starlark.None, a.clear()
 	}},
-	{"delta", "delta()", "what was added since the last delta(), as a plain dict or value", func(a *Aggregation, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"delta", "delta()", "what was added since the last delta(), as a plain dict or value", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if err := starlark.UnpackArgs("delta", args, kw); err != nil {
 			return nil, err
 		}
 		return a.delta()
 	}},
-	{"get", "get(key, default=None)", "the value of a key, or the default", func(a *Aggregation, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"get", "get(key, default=None)", "the value of a key, or the default", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return getDefault(a, args, kw)
 	}},
-	{"items", "items()", "list of (key, value)", func(a *Aggregation, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"items", "items()", "list of (key, value)", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		e, err := a.entries()
 		return list(e), err
 	}},
-	{"keys", "keys()", "list of keys", func(a *Aggregation, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"keys", "keys()", "list of keys", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		e, err := a.entries()
 		return column(e, 0), err
 	}},
-	{"per_cpu", "per_cpu()", "for each key the list of the CPUs' values", func(a *Aggregation, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"per_cpu", "per_cpu()", "for each key the list of the CPUs' values", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return a.perCPU()
 	}},
-	{"snapshot", "snapshot()", "a plain dict of keys and values; without keys the plain value", func(a *Aggregation, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"snapshot", "snapshot()", "a plain dict of keys and values; without keys the plain value", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return a.snapshot()
 	}},
-	{"top", "top(n=10)", "list of the n largest (key, value), the largest first", func(a *Aggregation, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"top", "top(n=10)", "list of the n largest (key, value), the largest first", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		n := 10
 		if err := starlark.UnpackArgs("top", args, kw, "n?", &n); err != nil {
 			return nil, err
@@ -99,7 +99,7 @@ var aggMethods = []hostMethod[*Aggregation]{
 		e, err := a.top(n)
 		return list(e), err
 	}},
-	{"values", "values()", "list of values", func(a *Aggregation, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"values", "values()", "list of values", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		e, err := a.entries()
 		return column(e, 1), err
 	}},
@@ -138,12 +138,12 @@ func (a *Aggregation) AttrNames() []string {
 }
 
 // callAdd adds from the script. It runs the same compiled code as a handler would, in the kernel.
-func (a *Aggregation) callAdd(args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+func (a *Aggregation) callAdd(thread *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var value, by starlark.Value = starlark.MakeInt(1), starlark.None
 	if err := starlark.UnpackArgs("add", args, kw, "value?", &value, "by?", &by); err != nil {
 		return nil, err
 	}
-	return a.s.hostOp(a.comp, "add", value, by)
+	return a.s.hostAdd(thread, a.comp, value, by)
 }
 
 // getDefault is get(key, default=None) of a mapping.

@@ -160,7 +160,6 @@ func (l *loader) fallBack(g *group, pt ebpf.ProgramType) func(ts []bpf.Target) (
 }
 
 func (l *loader) request(g *group, ts []bpf.Target) *compiler.Request {
-	s := l.s
 	ev := &compiler.Event{Probe: ts[0].Name, Cookie: len(ts) > 1, Indexed: g.event.Words}
 	for _, f := range g.event.Fields {
 		cf := field(f)
@@ -173,8 +172,14 @@ func (l *loader) request(g *group, ts []bpf.Target) *compiler.Request {
 	if len(ev.Fields) == 0 && !ev.Indexed {
 		ev.NoArgs = ts[0].Name + " has no arguments"
 	}
+	r := l.s.request(ts[0].Name, l.handler, ev)
+	r.Filter = l.filter
+	return r
+}
+
+func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Event) *compiler.Request {
 	return &compiler.Request{
-		Name: ts[0].Name, Handler: l.handler, Filter: l.filter, Event: ev,
+		Name: name, Handler: handler, Event: ev,
 		Features: compiler.Features{FetchAtomics: s.kernel.HaveFetchAtomics(), Cookie: true},
 		Source:   func(pos syntax.Position) string { return s.sources.line(pos) },
 		Offset:   bpf.FieldOffset,
@@ -212,7 +217,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		return err
 	}
 	pg := &program{code: code, typ: pt, targets: ts}
-	if pt == ebpf.RawTracepoint && len(ts[0].ProgramTypes(code.ReadsContext)) > 1 {
+	if len(ts) > 0 && pt == ebpf.RawTracepoint && len(ts[0].ProgramTypes(code.ReadsContext)) > 1 {
 		pg.next = l.fallBack(g, pt)
 	}
 	if len(code.Sites) > 0 {
@@ -246,7 +251,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 	}
 	l.p.captured = code.Captured
 	if s.opt.EmitAsm {
-		s.out.text(fmt.Sprintf("; %s as %s program\n%s", ts[0].Name, pt, code.Listing()))
+		s.out.text(fmt.Sprintf("; %s as %s program\n%s", names(ts), pt, code.Listing()))
 	}
 	s.nprog++
 	pg.prog, err = bpf.NewProgram(bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", s.nprog), Type: pt, Instructions: code.Instructions, Maps: maps})
@@ -326,9 +331,4 @@ func (s *Session) owner(m *compiler.Map) kernelMap {
 		}
 	}
 	return nil
-}
-
-// hostOp runs one method of a map in the kernel, as a handler would: the same code, atomic and counted alike.
-func (s *Session) hostOp(m *compiler.Map, op string, value, by starlark.Value) (starlark.Value, error) {
-	return nil, fmt.Errorf("%s.%s() from the script is not possible yet", m.Name, op)
 }

@@ -134,6 +134,10 @@ func (s *Session) builtinPrint(_ *starlark.Thread, b *starlark.Builtin, args sta
 	}
 	parts := make([]string, len(args))
 	for i, a := range args {
+		if d, ok := a.(*starlark.Dict); ok && len(args) > 1 {
+			parts[i] = d.String() // a table has its lines to itself
+			continue
+		}
 		parts[i] = s.text(a)
 	}
 	s.out.line(strings.Join(parts, sep))

@@ -55,7 +55,7 @@ func (p *Probe) String() string {
 		state = "detached"
 	}
 	s := fmt.Sprintf("<probe %s, %s", strings.Join(p.spec, ", "), state)
-	if n := len(p.targets); n > 1 || n == 1 && p.targets[0].Name != p.spec[0] {
+	if n := len(p.targets); n > 1 {
 		s += fmt.Sprintf(", %d targets", n)
 	}
 	if len(p.captured) > 0 {
@@ -344,19 +344,19 @@ func (p *Probe) stats() (bpf.Stats, error) {
 }
 
 var probeMethods = []hostMethod[*Probe]{
-	{"asm", "asm()", "the programs as text, with the source lines", func(p *Probe, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"asm", "asm()", "the programs as text, with the source lines", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return starlark.String(p.listing()), nil
 	}},
-	{"attach", "attach()", "attach it again", func(p *Probe, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"attach", "attach()", "attach it again", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return starlark.None, scriptError(p.attach())
 	}},
-	{"detach", "detach()", "detach it; errors() and stats() go on telling", func(p *Probe, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"detach", "detach()", "detach it; errors() and stats() go on telling", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return starlark.None, p.detach()
 	}},
-	{"errors", "errors()", "the helper errors of this probe", func(p *Probe, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"errors", "errors()", "the helper errors of this probe", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return p.s.errorList([]*Probe{p})
 	}},
-	{"stats", "stats()", "struct(hits, missed, time_ns, ns_per_hit); hits and time count from the first probe of a script that calls stats()", func(p *Probe, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"stats", "stats()", "struct(hits, missed, time_ns, ns_per_hit); hits and time count from the first probe of a script that calls stats()", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if err := p.s.enableStats(); err != nil {
 			return nil, err
 		}
@@ -377,13 +377,17 @@ var probeMethods = []hostMethod[*Probe]{
 func (p *Probe) listing() string {
 	var b strings.Builder
 	for _, g := range p.all() {
-		var names []string
-		for _, t := range g.targets {
-			names = append(names, t.Name)
-		}
-		fmt.Fprintf(&b, "; %s as %s program\n%s", strings.Join(names, ", "), g.typ, g.code.Listing())
+		fmt.Fprintf(&b, "; %s as %s program\n%s", names(g.targets), g.typ, g.code.Listing())
 	}
 	return b.String()
+}
+
+func names(ts []bpf.Target) string {
+	var out []string
+	for _, t := range ts {
+		out = append(out, t.Name)
+	}
+	return strings.Join(out, ", ")
 }
 
 // Attr implements starlark.HasAttrs.

@@ -61,6 +61,7 @@ type Session struct {
 	pump     *pump
 	control  *bpf.Control
 	zeros    *bpf.Map
+	adds     *hostAdds // nil until the script adds
 	statsOn  io.Closer
 	timers   []*timer
 	procs    []*proc.Process

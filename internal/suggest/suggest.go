@@ -1,62 +1,70 @@
 // Package suggest finds the names that were probably meant: "did you mean".
 package suggest
 
-import "sort"
+import (
+	"slices"
+	"strings"
+)
 
-// Nearest gives the candidates nearest to word, at most max of them, the nearest first. The distance is the number of
-// letters inserted, removed, replaced or swapped with their neighbour; more than a third of the word's length is too far.
-func Nearest(word string, candidates []string, max int) []string {
-	limit := (len(word) + 2) / 3
-	type near struct {
+// Nearest gives up to n of names that someone who wrote name may have meant, the likeliest first. A name is near when
+// a third of its letters or fewer differ, or when one holds the other.
+func Nearest(name string, names []string, n int) []string {
+	type candidate struct {
 		name string
-		d    int
+		cost int
 	}
-	var found []near
-	for _, c := range candidates {
-		if diff := len(c) - len(word); diff > limit || -diff > limit {
-			continue
-		}
-		if d := distance(word, c); d <= limit {
-			found = append(found, near{c, d})
+	var near []candidate
+	low := strings.ToLower(name)
+	for _, c := range names {
+		l := strings.ToLower(c)
+		most := (max(len(name), len(c)) + 2) / 3
+		if d := distance(low, l, most); d <= most {
+			near = append(near, candidate{c, 2 * d})
+		} else if len(low) >= 4 && strings.Contains(l, low) || len(l) >= 4 && strings.Contains(low, l) {
+			near = append(near, candidate{c, 2*most + 1 + len(c)})
 		}
 	}
-	sort.SliceStable(found, func(i, j int) bool {
-		if found[i].d != found[j].d {
-			return found[i].d < found[j].d
+	slices.SortStableFunc(near, func(a, b candidate) int {
+		if a.cost != b.cost {
+			return a.cost - b.cost
 		}
-		return found[i].name < found[j].name
+		return strings.Compare(a.name, b.name)
 	})
 	var out []string
-	for i, f := range found {
-		if i >= max {
+	for _, c := range near {
+		if len(out) == n {
 			break
 		}
-		if i == 0 || f.name != found[i-1].name {
-			out = append(out, f.name)
+		if !slices.Contains(out, c.name) {
+			out = append(out, c.name)
 		}
 	}
 	return out
 }
 
-// distance is the optimal string alignment distance.
-func distance(a, b string) int {
-	prev2, prev, cur := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+// distance is the number of letters to insert, delete, replace, or swap with a neighbour to get from a to b; anything
+// above limit is given as limit+1.
+func distance(a, b string, limit int) int {
+	if d := len(a) - len(b); d > limit || -d > limit {
+		return limit + 1
+	}
+	before, prev, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range prev {
 		prev[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
-		cur[0] = i
+		row[0] = i
 		for j := 1; j <= len(b); j++ {
 			cost := 1
 			if a[i-1] == b[j-1] {
 				cost = 0
 			}
-			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
+			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				cur[j] = min(cur[j], prev2[j-2]+1)
+				row[j] = min(row[j], before[j-2]+1)
 			}
 		}
-		prev2, prev, cur = prev, cur, prev2
+		before, prev, row = prev, row, before
 	}
-	return prev[len(b)]
+	return min(prev[len(b)], limit+1)
 }

@@ -11,7 +11,7 @@ func TestNearest(t *testing.T) {
 		word string
 		want []string
 	}{
-		{"tracepont", []string{"tracepoint"}},
+		{"tracepont", []string{"tracepoint", "rawtracepoint"}},
 		{"tarcepoint", []string{"tracepoint", "rawtracepoint"}},
 		{"kprobe", []string{"kprobe", "uprobe"}},
 		{"xyz", nil},

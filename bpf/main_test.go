@@ -1,0 +1,152 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
+)
+
+// Some tests want a process with other rights or mounts. They run this binary again; it does one task and prints how that
+// ended.
+const taskVariable = "BPF_TEST_TASK"
+
+var tasks = map[string]func() error{
+	"prepare": Prepare,
+	"formats": func() error { _, err := Resolve("tracepoint:sched:sched_switch"); return err },
+	// without its mounts, in a mount namespace of its own
+	"tracefs unmounted": func() error {
+		if err := unmount(tracefsPath); err != nil {
+			return err
+		}
+		if _, err := Tracefs(); err != nil {
+			return err
+		}
+		_, err := Resolve("tracepoint:sched:sched_switch")
+		return err
+	},
+	"bpffs unmounted": func() error {
+		if err := unmount(bpffsPath); err != nil {
+			return err
+		}
+		return Prepare()
+	},
+	"tracefs unmounted, no right to mount": func() error {
+		if err := errors.Join(unmount(tracefsPath), dropToBPF()); err != nil {
+			return err
+		}
+		_, err := Resolve("tracepoint:sched:sched_switch")
+		return err
+	},
+}
+
+// unmount takes a mount away, and what hides below it.
+func unmount(path string) error {
+	if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
+		return err
+	}
+	for unix.Unmount(path, unix.MNT_DETACH) == nil {
+	}
+	return nil
+}
+
+// dropToBPF keeps CAP_BPF and CAP_PERFMON only.
+func dropToBPF() error {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	for _, c := range []int{unix.CAP_BPF, unix.CAP_PERFMON} {
+		data[c/32].Effective |= 1 << (c % 32)
+		data[c/32].Permitted |= 1 << (c % 32)
+	}
+	return unix.Capset(&head, &data[0])
+}
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(taskVariable); name != "" {
+		if err := tasks[name](); err != nil {
+			fmt.Print(err)
+			os.Exit(0)
+		}
+		fmt.Print("ok")
+		os.Exit(0)
+	}
+	os.Exit(leakcheck.Main(m, nil))
+}
+
+// task runs a task in a process of its own and gives what it printed.
+func task(t *testing.T, name string, attr *syscall.SysProcAttr) string {
+	t.Helper()
+	if tasks[name] == nil {
+		t.Fatalf("no task %q", name)
+	}
+	exe := "/proc/self/exe"
+	if attr.Credential != nil { // who may not read the test's folder gets a copy
+		exe = copyOfSelf(t)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), taskVariable+"="+name)
+	cmd.SysProcAttr = attr
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+	return string(out)
+}
+
+func copyOfSelf(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "bpf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	exe := dir + "/test"
+	if err := os.WriteFile(exe, b, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return exe
+}
+
+func wantText(t *testing.T, what, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s:\n got %s\nwant %s", what, got, want)
+	}
+}
+
+var nobody = &syscall.Credential{Uid: 65534, Gid: 65534}
+
+func TestPrivileges(t *testing.T) {
+	wantText(t, "not root", task(t, "prepare", &syscall.SysProcAttr{Credential: nobody}),
+		"tracing needs root, or CAP_BPF and CAP_PERFMON: user 65534 lacks CAP_BPF and CAP_PERFMON; run it with sudo")
+	wantText(t, "one capability of two", task(t, "prepare", &syscall.SysProcAttr{Credential: nobody, AmbientCaps: []uintptr{unix.CAP_BPF}}),
+		"tracing needs root, or CAP_BPF and CAP_PERFMON: user 65534 lacks CAP_PERFMON; run it with sudo")
+	wantText(t, "both capabilities", task(t, "prepare", &syscall.SysProcAttr{Credential: nobody, AmbientCaps: []uintptr{unix.CAP_BPF, unix.CAP_PERFMON}}), "ok")
+}
+
+func TestMounts(t *testing.T) {
+	apart := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	wantText(t, "tracefs is mounted when it is missing", task(t, "tracefs unmounted", apart), "ok")
+	wantText(t, "bpffs is mounted when it is missing", task(t, "bpffs unmounted", apart), "ok")
+	wantText(t, "tracefs missing and not to be mounted", task(t, "tracefs unmounted, no right to mount", apart),
+		"tracefs is not mounted and cannot be: this process lacks CAP_SYS_ADMIN; as root: mount -t tracefs tracefs /sys/kernel/tracing")
+	wantText(t, "tracefs that only root can read", task(t, "formats", &syscall.SysProcAttr{Credential: nobody, AmbientCaps: []uintptr{unix.CAP_BPF, unix.CAP_PERFMON}}),
+		"tracing needs root: user 65534 may not read /sys/kernel/tracing/events; run it with sudo")
+}

@@ -1,0 +1,157 @@
+package starlarkbind
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"go.starlark.net/resolve"
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// An add from the script runs in the kernel, in a program of its own for each place that adds: the compiler makes it from
+// the source below, as it would a handler's, and the kernel runs it on request (BPF_PROG_TEST_RUN). So it is exact
+// beside handlers that add to the same key, and what fails is counted and shown in the same way.
+const hostAddSource = `
+def add_keyless(e):
+    target.add(e.args.value)
+
+def add_keyed(e):
+    target.add(e.args.value, by=e.args.key)
+
+def add_table(e):
+    result[0] = target.add(e.args.value, by=e.args.key)
+`
+
+// maxHostKey is the room for a key in the context of such a program: 12 words, one of which is the value.
+const maxHostKey = 11 * 8
+
+// addPlace is a place of a script that adds to a map.
+type addPlace struct {
+	m  *compiler.Map
+	at place
+}
+
+// hostAdds are the programs for adds from the script.
+type hostAdds struct {
+	funcs  map[string]*resolve.Function
+	byAt   map[addPlace]*Probe
+	result *Table // what table.add gives
+}
+
+// hostScope is what the names in hostAddSource stand for.
+type hostScope struct{ target, result *compiler.Map }
+
+// Lookup implements compiler.Scope.
+func (h hostScope) Lookup(id *syntax.Ident) compiler.Entity {
+	switch id.Name {
+	case "target":
+		return h.target
+	case "result":
+		return h.result
+	}
+	return nil
+}
+
+// hostAdd is agg.add and table.add in the script.
+func (s *Session) hostAdd(thread *starlark.Thread, m *compiler.Map, value, by starlark.Value) (starlark.Value, error) {
+	if err := bpf.Prepare(); err != nil {
+		return nil, scriptError(err)
+	}
+	key := m.Key
+	if key == nil {
+		t, err := typeOf(by)
+		if err != nil {
+			return nil, fmt.Errorf("%s %q: key: %w", m.Kind(), m.Name, err)
+		}
+		key = t
+	}
+	if key.Size() > maxHostKey {
+		return nil, fmt.Errorf("%s %q: its keys have %d bytes; the script can add to keys of at most %d", m.Kind(), m.Name, key.Size(), maxHostKey)
+	}
+	ctx := make([]byte, 8+max((key.Size()+7)&^7, 8))
+	if err := s.encode(types.TInt, value, ctx); err != nil {
+		return nil, fmt.Errorf("%s %q: the value to add: %w", m.Kind(), m.Name, err)
+	}
+	if err := s.encode(key, by, ctx[8:]); err != nil {
+		return nil, fmt.Errorf("%s %q: key: %w", m.Kind(), m.Name, err)
+	}
+	p, err := s.hostAddProgram(thread.CallFrame(1).Pos, m, key)
+	if err != nil {
+		return nil, scriptError(err)
+	}
+	words := make([]uint64, len(ctx)/8)
+	for i := range words {
+		words[i] = binary.NativeEndian.Uint64(ctx[8*i:])
+	}
+	if _, err := p.programs[0].prog.TestRun(words); err != nil {
+		return nil, scriptError(err)
+	}
+	if m.Agg != nil {
+		return starlark.None, nil
+	}
+	v, _, err := s.adds.result.Get(starlark.MakeInt(0))
+	return v, err
+}
+
+// hostAddProgram gives the program of a place, and makes it the first time.
+func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *types.Type) (*Probe, error) {
+	if s.adds == nil {
+		f, err := fileOptions.Parse("add", hostAddSource, 0)
+		if err == nil {
+			all := func(string) bool { return true }
+			err = resolve.File(f, all, all)
+		}
+		if err != nil {
+			return nil, err
+		}
+		s.adds = &hostAdds{funcs: map[string]*resolve.Function{}, byAt: map[addPlace]*Probe{}}
+		for _, st := range f.Stmts {
+			fn := st.(*syntax.DefStmt).Function.(*resolve.Function)
+			s.adds.funcs[fn.Name] = fn
+		}
+		s.adds.result = &Table{s: s, comp: &compiler.Map{Name: "result", Ref: s.newRef("result"), Atomic: true}, maxKeys: 1}
+		s.addMap(s.adds.result)
+	}
+	at := addPlace{m, placeOf(pos)}
+	if p := s.adds.byAt[at]; p != nil {
+		return p, nil
+	}
+	name := "add_table"
+	if m.Agg != nil {
+		name = "add_keyed"
+		if key.Kind == types.None {
+			name = "add_keyless"
+		}
+	}
+	fn := s.adds.funcs[name]
+	ev := &compiler.Event{Probe: "script", Fields: []compiler.Field{
+		{Name: "value", Kind: compiler.FieldInt, Size: 8, Signed: true},
+		{Name: "key", Kind: compiler.FieldTyped, Offset: 8, Type: key},
+	}}
+	h := &compiler.Func{Name: name, Pos: pos, Fn: fn, Scope: hostScope{m, s.adds.result.comp}}
+	code, err := compiler.Compile(s.request("script", h, ev))
+	if err != nil {
+		return nil, err
+	}
+	for i := range code.Sites {
+		code.Sites[i].Pos = pos
+	}
+	p := &Probe{s: s, name: "script"}
+	l := &loader{s: s, p: p}
+	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, code); err != nil {
+		return nil, errors.Join(err, l.drop())
+	}
+	l.commit()
+	s.mu.Lock()
+	s.probes = append(s.probes, p)
+	s.mu.Unlock()
+	s.adds.byAt[at] = p
+	return p, nil
+}
