@@ -96,11 +96,10 @@ func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, a
 		var se *ScriptError
 		if !errors.As(err, &se) {
 			se = &ScriptError{Kind: "error", Message: err.Error(), Err: err}
-			var ee *starlark.EvalError
-			if errors.As(err, &ee) && len(ee.CallStack) > 0 {
-				pos := ee.CallStack.At(0).Pos
-				se.Pos, se.Source = pos.String(), strings.TrimSpace(s.sources.line(pos))
-			}
+		}
+		if frames := s.frames(err); se.Pos == "" && len(frames) > 0 {
+			pos := frames.At(0).Pos
+			se.Pos, se.Source = pos.String(), strings.TrimSpace(s.sources.line(pos))
 		}
 		res["error"] = se.value()
 	}
@@ -120,24 +119,17 @@ func (s *Session) FormatError(err error) string {
 	}
 	var syn syntax.Error
 	if errors.As(err, &syn) {
-		return s.at(syn.Pos, syn.Msg)
+		return s.at(s.endOfLine(syn), syn.Msg)
 	}
 	var b strings.Builder
 	var ee *starlark.EvalError
-	if errors.As(err, &ee) {
-		frames := ee.CallStack
-		for len(frames) > 0 && frames.At(0).Pos.Filename() == "<builtin>" {
-			frames.Pop()
-		}
-		if len(frames) > 0 {
-			top := frames.At(0)
-			b.WriteString(s.at(top.Pos, ee.Msg))
-			for i := 1; i < len(frames); i++ {
-				f := frames.At(i)
-				fmt.Fprintf(&b, "\n  called from %s", f.Pos)
-				if l := strings.TrimSpace(s.sources.line(f.Pos)); l != "" {
-					fmt.Fprintf(&b, ": %s", l)
-				}
+	if frames := s.frames(err); len(frames) > 0 && errors.As(err, &ee) {
+		b.WriteString(s.at(frames.At(0).Pos, ee.Msg))
+		for i := 1; i < len(frames); i++ {
+			f := frames.At(i)
+			fmt.Fprintf(&b, "\n  called from %s", f.Pos)
+			if l := strings.TrimSpace(s.sources.line(f.Pos)); l != "" {
+				fmt.Fprintf(&b, ": %s", l)
 			}
 		}
 	}
@@ -151,6 +143,29 @@ func (s *Session) FormatError(err error) string {
 		}
 	}
 	return b.String()
+}
+
+// frames is the call stack of an error, from the script's innermost frame on.
+func (s *Session) frames(err error) starlark.CallStack {
+	var ee *starlark.EvalError
+	if !errors.As(err, &ee) {
+		return nil
+	}
+	frames := append(starlark.CallStack{}, ee.CallStack...)
+	for len(frames) > 0 && frames.At(0).Pos.Filename() == "<builtin>" {
+		frames.Pop()
+	}
+	return frames
+}
+
+// endOfLine is where a line ends too early: the parser names the start of the next one.
+func (s *Session) endOfLine(e syntax.Error) syntax.Position {
+	pos := e.Pos
+	if strings.HasPrefix(e.Msg, "got newline") && pos.Col == 1 && pos.Line > 1 {
+		pos.Line--
+		pos.Col = int32(len([]rune(s.sources.line(pos)))) + 1
+	}
+	return pos
 }
 
 func (s *Session) at(pos syntax.Position, msg string) string {

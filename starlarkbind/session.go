@@ -86,6 +86,9 @@ func New(opt Options) (*Session, error) {
 	s := &Session{opt: opt, kernel: k, sources: newSources(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, globals: starlark.StringDict{}, interrupts: make(chan struct{}, 1)}
 	s.out = &output{w: opt.Stdout, errw: opt.Stderr, json: opt.JSON}
 	s.flags = flags.New(opt.Args)
+	if s.flags.Help() { // the script runs to define its flags; what it prints is not asked for
+		s.out.w = io.Discard
+	}
 	s.predeclared = s.builtins()
 	s.ctx, s.cancel = context.Background(), func() {}
 	if opt.Command != nil {

@@ -121,7 +121,28 @@ func usage(f *pflag.FlagSet) string {
        bpfrepl [flags] -e CODE [args]   run code
        bpfrepl -l [-v] [PATTERN]        list probes
 
-` + f.FlagUsages()
+` + flagUsages(f)
+}
+
+// flagUsages is pflag's own list without the "[=true|false]" behind each switch.
+func flagUsages(f *pflag.FlagSet) string {
+	var b strings.Builder
+	f.VisitAll(func(fl *pflag.Flag) {
+		short := "    "
+		if fl.Shorthand != "" {
+			short = "-" + fl.Shorthand + ", "
+		}
+		value, text := pflag.UnquoteUsage(fl)
+		long := "--" + fl.Name
+		if fl.Value.Type() != "bool" {
+			long += " " + value
+		}
+		if fl.DefValue != "" && fl.Value.Type() == "string" {
+			text += fmt.Sprintf(" (default %q)", fl.DefValue)
+		}
+		fmt.Fprintf(&b, "  %s%-20s %s\n", short, long, text)
+	})
+	return b.String()
 }
 
 // source gives the script's name and text.

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
+	"github.com/bpfrepl/bpfrepl/internal/load"
+)
+
+// The transcripts in testdata/script run the command as a process of its own, on this machine's kernel.
+func TestMain(m *testing.M) {
+	testscript.Main(leaks{m}, map[string]func(){"bpfrepl": main})
+}
+
+type leaks struct{ m *testing.M }
+
+func (l leaks) Run() int { return leakcheck.Main(l.m, load.Clean) }
+
+func TestScripts(t *testing.T) {
+	gen, err := load.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("LOAD", gen)
+			e.Setenv("XDG_STATE_HOME", e.WorkDir)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"status": status2, "nobody": nobody, "headless": headless,
+		},
+		UpdateScripts: os.Getenv("UPDATE") != "",
+	})
+}
+
+// status N command...: the command's exit status is N. Its output is kept for stdout and stderr.
+func status2(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status N command...")
+	}
+	code := "0"
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !asExit(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		code = fmt.Sprint(exit.ExitCode())
+	}
+	if code != args[0] {
+		ts.Fatalf("exit status %s, want %s", code, args[0])
+	}
+}
+
+func asExit(err error, exit **exec.ExitError) bool {
+	e, ok := err.(*exec.ExitError)
+	if ok {
+		*exit = e
+	}
+	return ok
+}
+
+// nobody ARGS...: runs bpfrepl as user 65534, which has no privileges; the exit status must be 1. What it printed goes to the
+// file out.
+func nobody(ts *testscript.TestScript, neg bool, args []string) {
+	self, err := os.ReadFile("/proc/self/exe")
+	ts.Check(err)
+	dir, err := os.MkdirTemp("", "nobody")
+	ts.Check(err)
+	defer func() { ts.Check(os.RemoveAll(dir)) }()
+	ts.Check(os.Chmod(dir, 0o755))
+	exe := filepath.Join(dir, "bpfrepl") // its name makes the test binary run main
+	ts.Check(os.WriteFile(exe, self, 0o755))
+	cmd := exec.Command(exe, args...)
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=/nonexistent"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !asExit(err, &exit) || exit.ExitCode() != exitError {
+		ts.Fatalf("%v\n%s", err, out)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("out"), out, 0o600))
+}
+
+// headless ARGS...: runs bpfrepl with a standard output whose reader has gone. It must end by itself, with status 1 and
+// without a word.
+func headless(ts *testscript.TestScript, neg bool, args []string) {
+	r, w, err := os.Pipe()
+	ts.Check(err)
+	ts.Check(r.Close())
+	exe, err := exec.LookPath("bpfrepl")
+	ts.Check(err)
+	cmd := exec.Command(exe, args...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Stdout = w
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	err = cmd.Run()
+	ts.Check(w.Close())
+	var exit *exec.ExitError
+	if !asExit(err, &exit) || exit.ExitCode() != exitError || errs.Len() > 0 {
+		ts.Fatalf("%v: %s", err, errs.String())
+	}
+}
