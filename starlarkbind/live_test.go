@@ -69,6 +69,7 @@ func newLive(t *testing.T, change func(*Options)) *live {
 			t.Error(err)
 		}
 	})
+	s.predeclared["me"] = starlark.MakeInt(os.Getpid())
 	s.predeclared["make"] = starlark.NewBuiltin("make", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		var argv []string
 		for _, a := range args {
@@ -107,9 +108,10 @@ func printed(t *testing.T, src string) string {
 }
 
 // expect holds what a script prints against want; white space at both ends does not count.
-func expect(t *testing.T, src, want string) {
+func expect(t *testing.T, src string, lines ...string) {
 	t.Helper()
-	if got := strings.TrimSpace(printed(t, src)); got != strings.TrimSpace(want) {
+	want := strings.TrimSpace(strings.Join(lines, "\n"))
+	if got := strings.TrimSpace(printed(t, src)); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

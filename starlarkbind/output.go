@@ -134,9 +134,12 @@ func (s *Session) builtinPrint(_ *starlark.Thread, b *starlark.Builtin, args sta
 	}
 	parts := make([]string, len(args))
 	for i, a := range args {
-		if d, ok := a.(*starlark.Dict); ok && len(args) > 1 {
-			parts[i] = d.String() // a table has its lines to itself
-			continue
+		switch a.(type) {
+		case *starlark.Dict, *starlark.List, starlark.Tuple, *starlark.Set:
+			if len(args) > 1 {
+				parts[i] = a.String() // a table has its lines to itself
+				continue
+			}
 		}
 		parts[i] = s.text(a)
 	}

@@ -41,11 +41,7 @@ func (s *sources) add(name string, src []byte, f *syntax.File) {
 	syntax.Walk(f, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.AssignStmt:
-			id, ok := n.LHS.(*syntax.Ident)
-			call, isCall := n.RHS.(*syntax.CallExpr)
-			if ok && isCall {
-				s.names[placeOf(call.Lparen)] = id.Name
-			}
+			s.assignment(n.LHS, n.RHS)
 		case *syntax.DotExpr:
 			s.words[n.Name.Name] = true
 		case *syntax.Literal:
@@ -55,6 +51,27 @@ func (s *sources) add(name string, src []byte, f *syntax.File) {
 		}
 		return true
 	})
+}
+
+// assignment notes the names of x = f(), and of x, y = f(), g().
+func (s *sources) assignment(lhs, rhs syntax.Expr) {
+	switch l := lhs.(type) {
+	case *syntax.ParenExpr:
+		s.assignment(l.X, rhs)
+	case *syntax.Ident:
+		if call, ok := rhs.(*syntax.CallExpr); ok {
+			s.names[placeOf(call.Lparen)] = l.Name
+		}
+	case *syntax.TupleExpr:
+		if p, ok := rhs.(*syntax.ParenExpr); ok {
+			rhs = p.X
+		}
+		if r, ok := rhs.(*syntax.TupleExpr); ok && len(r.List) == len(l.List) {
+			for i := range l.List {
+				s.assignment(l.List[i], r.List[i])
+			}
+		}
+	}
 }
 
 // keep keeps a file's text.

@@ -237,51 +237,23 @@ func (s stmtNames) walkTargets(x syntax.Expr, inFunc bool) {
 	}
 }
 
-// Complete tells whether src is a whole item: no bracket or string is open, and a block has been ended by an empty line.
+// Complete tells whether src is a whole item: no bracket or string is open, no line is to be continued, and a statement with
+// a block has been ended by an empty line.
 func Complete(opts *syntax.FileOptions, src string) bool {
-	lines := strings.Split(strings.TrimRight(src, " \t"), "\n")
-	last := lines[len(lines)-1]
-	_, err := opts.Parse("item", src+"\n", 0)
+	f, err := opts.Parse("item", src+"\n", 0)
 	if err != nil {
 		return !atEnd(err, src)
 	}
-	if strings.TrimSpace(src) == "" || len(lines) == 1 && !isCompound(lines[0]) {
+	lines := strings.Split(strings.TrimRight(src, " \t"), "\n")
+	last := strings.TrimSpace(lines[len(lines)-1])
+	if last == "" || len(f.Stmts) == 0 {
 		return true
-	}
-	if strings.TrimSpace(last) == "" {
-		return true
-	}
-	// a line that belongs to a block may be followed by more
-	return !strings.HasPrefix(last, " ") && !strings.HasPrefix(last, "\t") && !isCompound(last) && !inBlock(opts, src)
-}
-
-// inBlock tells that the last statement is a compound one.
-func inBlock(opts *syntax.FileOptions, src string) bool {
-	f, err := opts.Parse("item", src+"\n", 0)
-	if err != nil || len(f.Stmts) == 0 {
-		return false
 	}
 	switch f.Stmts[len(f.Stmts)-1].(type) {
 	case *syntax.DefStmt, *syntax.IfStmt, *syntax.ForStmt, *syntax.WhileStmt:
-		return true
+		return false
 	}
-	return false
-}
-
-// isCompound tells of the first line of a statement that has a block.
-func isCompound(line string) bool {
-	word := strings.TrimLeft(line, " \t")
-	if i := strings.IndexFunc(word, func(r rune) bool { return r < 'a' || r > 'z' }); i >= 0 {
-		if c := word[i]; c == '_' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' {
-			return false
-		}
-		word = word[:i]
-	}
-	switch word {
-	case "def", "if", "for", "while", "else", "elif":
-		return true
-	}
-	return false
+	return !strings.HasSuffix(last, "\\")
 }
 
 // atEnd tells that the parser wanted more where the text ends.

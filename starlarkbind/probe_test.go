@@ -1,0 +1,257 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// Each kind of probe counts a load of a known number of events.
+func TestProbeKinds(t *testing.T) {
+	expect(t, `
+a, b, c = count(), count(), count()
+ours = lambda e: e.comm == "load"
+probe("tracepoint:syscalls:sys_enter_getppid", lambda e: a.add(), filter=ours)
+probe("rawtracepoint:sys_enter", lambda e: b.add(), filter=lambda e: e.comm == "load" and e.args[1] == 110) # getppid
+probe("tracepoint:raw_syscalls:sys_enter", lambda e: c.add() if e.args.id == 110 else None, filter=ours)
+make("getppid", 12345)
+print(a.value, b.value, c.value)
+`, "12345 12345 12345")
+}
+
+// begin runs once when attached, end once when detached; a handler can run again when its probe is attached again.
+func TestBeginEnd(t *testing.T) {
+	expect(t, `
+begins, ends = count(), count()
+b = probe("begin", lambda e: begins.add())
+e = probe("end", lambda e: ends.add())
+print(begins.value, ends.value)
+e.detach()
+print(begins.value, ends.value, e.attached)
+e.attach()
+e.detach()
+b.detach()
+b.attach()
+print(begins.value, ends.value)
+`, "1 0", "1 1 False", "2 2")
+}
+
+// busy keeps every CPU at work until the test ends: a CPU that sleeps takes no samples.
+func busy(t *testing.T) {
+	t.Helper()
+	for cpu := 0; cpu < runtime.NumCPU(); cpu++ {
+		cmd := exec.Command("taskset", "-c", fmt.Sprint(cpu), loadBinary, "spin", "60000")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := cmd.Process.Kill(); err != nil {
+				t.Error(err)
+			}
+			cmd.Wait() // killed
+		})
+	}
+}
+
+// profile fires on every CPU so many times a second, interval on one: within a fifth, on a machine that has other work.
+func TestTimers(t *testing.T) {
+	busy(t)
+	expect(t, `
+p, i, s = count(), count(), count()
+probe("profile:hz:200", lambda e: p.add(by=e.cpu))
+probe("interval:ms:10", lambda e: i.add())
+probe("software:cpu-clock:5000000", lambda e: s.add(by=e.cpu))
+t0 = now()
+run(1)
+for x in attached():
+    x.detach()
+dt = now() - t0
+def near(n, hz):
+    want = hz * dt // 1000000000
+    return True if want * 8 <= n * 10 and n * 10 <= want * 12 else (n, want)
+print([near(p[c], 200) for c in cpus()], near(i.value, 100), len(s) > 0)
+`, "[True, True] True True")
+}
+
+// A list of specs and a wildcard share a program; the name of the probe that fired tells them apart.
+func TestWildcardNames(t *testing.T) {
+	expect(t, `
+by = count()
+p = probe(["tracepoint:syscalls:sys_enter_getppi*", "tracepoint:syscalls:sys_exit_getppid"], lambda e: by.add(by=e.probe), filter=lambda e: e.comm == "load")
+make("getppid", 100)
+print(by.top(5), len(p.targets))
+`, `[("tracepoint:syscalls:sys_enter_getppid", 100), ("tracepoint:syscalls:sys_exit_getppid", 100)] 2`)
+}
+
+// missing= and first= let a script survive a kernel that lacks a probe.
+func TestMissing(t *testing.T) {
+	l := newLive(t, nil)
+	err := l.script(`
+h = lambda e: None
+print(probe(["tracepoint:no:such", "begin"], h, missing="ignore").targets)
+print(probe(["tracepoint:no:such", "begin"], h, missing="warn").targets)
+print(probe(["tracepoint:no:such", "begin", "end"], h, first=True).targets)
+print(attempt(lambda: probe(["tracepoint:no:such", "tracepoint:nor:this"], h, first=True)).error.message)
+print(attempt(lambda: probe(["tracepoint:no:such", "begin"], h)).error.kind, len(attached()))
+print(attempt(lambda: probe("begin", h, missing="maybe")).error.message)
+print(attempt(lambda: probe("begin", print)).error.message)
+print(attempt(lambda: probe("begin", h, filter=3)).error.message)
+`)
+	if err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	want := []string{`["begin"]`, `["begin"]`, `["begin"]`,
+		`no probe "tracepoint:no:such, tracepoint:nor:this": this kernel has none of these (bpfrepl -l lists them)`,
+		`probe 3`,
+		`probe: missing must be "error", "warn" or "ignore", got "maybe"`,
+		`probe: the handler must be a def or a lambda, got builtin_function_or_method`,
+		`probe: filter must be a def or a lambda, got int`}
+	if got := strings.TrimSpace(l.out.String()); got != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+	}
+	if w := l.err.String(); !strings.HasPrefix(w, `WARNING: no probe "tracepoint:no:such": no subsystem "no"`) {
+		t.Errorf("warning: %s", w)
+	}
+}
+
+// The fields of an event that every probe has.
+func TestEventFields(t *testing.T) {
+	expect(t, `
+seen = count()
+probe("tracepoint:syscalls:sys_enter_getppid", lambda e: seen.add(by=(e.uid, e.gid, e.pid == e.tid, e.ppid == me, e.cpu < 1024, e.time > 0, e.probe)), filter=lambda e: e.comm == "load")
+cg = count()
+probe("tracepoint:syscalls:sys_exit_getppid", lambda e: cg.add(by=(e.cgroup > 0, e.ret == me)), filter=lambda e: e.comm == "load")
+make("getppid", 10)
+print(seen.keys(), cg.keys())
+`, `[(0, 0, True, True, True, True, "tracepoint:syscalls:sys_enter_getppid")] [(True, True)]`)
+}
+
+// probes() lists with arguments; attached() what is live; a probe's own attributes.
+func TestProbeValues(t *testing.T) {
+	expect(t, `
+print([p.name for p in probes("tracepoint:sched:sched_swit*")], probes("tracepoint:sched:sched_switch")[0].args[1])
+limit, c = 3, count()
+p = probe("tracepoint:syscalls:sys_enter_getppid", lambda e: c.add() if e.cpu < limit else None, name="mine", filter=lambda e: e.comm == "load")
+print(p)
+print(p.name, p.spec, p.targets, p.attached, attached() == [p], p.errors())
+make("getppid", 7)
+st = p.stats()
+print(st.hits >= 7, st.missed, st.time_ns > 0, st.ns_per_hit > 0)
+p.detach()
+print(p, attached(), "Call" in p.asm())
+make("getppid", 7)
+print(c.value)
+`, `["tracepoint:sched:sched_switch"] pid_t prev_pid`,
+		`<probe tracepoint:syscalls:sys_enter_getppid, attached, captured: limit=3>`,
+		`mine tracepoint:syscalls:sys_enter_getppid ["tracepoint:syscalls:sys_enter_getppid"] True True []`,
+		`True 0 True True`,
+		`<probe tracepoint:syscalls:sys_enter_getppid, detached, captured: limit=3> [] True`, `7`)
+}
+
+// The script adds to maps as handlers do, also while they do.
+func TestAddFromScript(t *testing.T) {
+	expect(t, `
+c, s, h, u, t = count(), sum(), hist(), stats(max_keys=2), table()
+probe(`+lseek+`, lambda e: c.add(by=e.args.offset), filter=lambda e: e.comm == "load")
+for i in range(10):
+    s.add(i, by=("k", i % 2))
+    h.add(i)
+    t.add(2, by="x")
+    u.add(-i, by=i)
+    make("newkeys", 1, 7)
+    c.add(by=7)
+print(c[7], s[("k", 0)], s[("k", 1)], h.value.count, h.value.sum, t["x"], t.add(5, by="x"), t.add(by="new"))
+print(len(u), u.dropped, errors()[0].errno, errors()[0].count, errors()[0].pos.split(":")[1])
+print(attempt(lambda: t.add("x", by="y")).error.message)
+print(attempt(lambda: t.add(1, by=3)).error.message)
+print(attempt(lambda: c.add(by=("a" * 200))).error.message)
+`, "20 20 25 10 45 20 25 1", "2 8 E2BIG 8 8",
+		`table "t": the value to add: got string, want int`, `table "t": key: got int, want string`, `count "c": key: got string, want int`)
+}
+
+// What a script prints from handlers comes whole and in order, with C's formats.
+func TestHandlerPrints(t *testing.T) {
+	expect(t, `
+def h(e):
+    printf("%-6s|%5d|%x|%s\n", e.comm, e.args.offset, 255, e.args.offset == 3)
+    print(e.comm, e.args.offset, None, True, (1, "a"))
+probe(`+lseek+`, h, filter=lambda e: e.comm == "load")
+make("newkeys", 2, 3)
+run(0)
+`, "load  |    3|ff|True", `load 3 None True (1, "a")`, "load  |    4|ff|False", `load 4 None True (1, "a")`)
+}
+
+// stop() in a handler ends run(); a callback is called again and again; a callback can end it too.
+func TestRunEnds(t *testing.T) {
+	expect(t, `
+probe(`+lseek+`, lambda e: stop(), filter=lambda e: e.comm == "load")
+make("newkeys", 1, 3)
+run(30)
+print("stopped")
+n = [0]
+def tick():
+    n[0] += 1
+    if n[0] == 3:
+        stop()
+every(0.01, tick)
+run()
+print(n)
+print(attempt(lambda: every(0, tick)).error.message)
+print(attempt(lambda: run(-1)).error.message)
+print(attempt(lambda: run("x")).error.message)
+`, "stopped", "[3]", "every: at least 0.001 seconds, got 0", "run: seconds must not be negative nor above 1e9, got -1", "run: seconds must be a number, got string")
+}
+
+// Strings of the record and of user memory, and what cannot be read: empty, counted, shown only when asked for.
+func TestStrings(t *testing.T) {
+	for _, warn := range []Warnings{WarnDefault, WarnAll} {
+		l := newLive(t, nil)
+		l.opt.Warnings = warn
+		err := l.script(`
+names, none = count(), count()
+probe("tracepoint:syscalls:sys_enter_openat", lambda e: names.add(by=str(e.args.filename, 64)), filter=lambda e: e.comm == "load")
+probe(` + lseek + `, lambda e: none.add(by=str(e.args.offset)), filter=lambda e: e.comm == "load")
+make("opens", 3, "/tmp/no-such-")
+make("newkeys", 2, 8)
+print([k for k in sorted(names.keys()) if k.startswith("/tmp/no-such-")], none.snapshot())
+e = [e for e in errors() if e.helper == "probe_read_user_str"][0]
+print(e.errno, e.count, e.message)
+`)
+		if err != nil {
+			t.Fatal(l.FormatError(err))
+		}
+		want := `["/tmp/no-such-0", "/tmp/no-such-1", "/tmp/no-such-2"] {"": 2}` + "\nEFAULT 2 memory could not be read: a bad address, or one that is not in memory now; it reads as empty\n"
+		if got := l.out.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		if shown := strings.Contains(l.err.String(), "could not be read"); shown != (warn == WarnAll) {
+			t.Errorf("warnings %d: %s", warn, l.err.String())
+		}
+	}
+}
+
+// The total that the kernel left out is told of at the end: a handler that a page fault in its own read interrupts.
+func TestErrorValues(t *testing.T) {
+	expect(t, fmt.Sprintf(`
+t = table()
+t["x"] = 1
+def h(e):
+    n = 1 // (e.args.offset - 8)
+    t["x"] = n
+    t["missing"] += 1
+probe(%s, h, filter=lambda e: e.comm == "load")
+make("newkeys", 3, 7)
+es = errors()
+print("", [(e.helper, e.errno, e.count) for e in es])
+print(sorted(es) == es, es[0] == es[0], es[0] != es[1], to_json(es[0]) != "")
+clear_errors()
+print(errors())
+make("newkeys", 1, 8)
+print("", [(e.helper, e.errno, e.count) for e in errors()])
+`, lseek), `[("map_lookup_elem", "ENOENT", 2), ("", "EDOM", 1)]`, "True True True True", "[]", ` [("", "EDOM", 1)]`)
+}
