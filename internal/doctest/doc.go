@@ -1,0 +1,2 @@
+// Package doctest runs what the documents show: see its test.
+package doctest

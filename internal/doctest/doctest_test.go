@@ -1,0 +1,86 @@
+package doctest
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
+	"github.com/bpfrepl/bpfrepl/internal/load"
+)
+
+func TestMain(m *testing.M) { os.Exit(leakcheck.Main(m, load.Clean)) }
+
+// A block is a fenced block of a document.
+type block struct {
+	lang, text string
+	line       int
+}
+
+func blocks(text string) []block {
+	var out []block
+	var cur *block
+	for i, l := range strings.Split(text, "\n") {
+		switch {
+		case cur == nil && strings.HasPrefix(l, "```"):
+			cur = &block{lang: strings.TrimPrefix(l, "```"), line: i + 2}
+		case cur != nil && l == "```":
+			out = append(out, *cur)
+			cur = nil
+		case cur != nil:
+			cur.text += l + "\n"
+		}
+	}
+	return out
+}
+
+func TestBlocks(t *testing.T) {
+	gen, err := load.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Join(t.TempDir(), "bpfrepl")
+	build := exec.Command("go", "build", "-o", bin, "../../cmd/bpfrepl")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	docs, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, doc := range append(docs, "../../README.md") {
+		text, err := os.ReadFile(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range blocks(string(text)) {
+			if b.lang != "python" {
+				continue
+			}
+			n++
+			t.Run(fmt.Sprintf("%s:%d", filepath.Base(doc), b.line), func(t *testing.T) {
+				script := filepath.Join(t.TempDir(), "block.star")
+				if err := os.WriteFile(script, []byte(b.text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				// run() ends with the command; what waits for a time waits that long
+				cmd := exec.Command(bin, "--allow-run", "-c", gen+" getppid 1000", script)
+				var errs bytes.Buffer
+				cmd.Stderr = &errs
+				out, err := cmd.Output()
+				if err != nil {
+					t.Errorf("%v\n%s%s", err, out, errs.String())
+				}
+			})
+		}
+	}
+	if n == 0 {
+		t.Error("no block was found")
+	}
+}
