@@ -15,7 +15,7 @@ import (
 	"runtime"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
-	"github.com/bpfrepl/bpfrepl/internal/load"
+	"github.com/bpfrepl/bpfrepl/internal/gobin"
 )
 
 func main() {
@@ -32,11 +32,11 @@ func run(rounds int, only string) (err error) {
 	if err := bpf.Prepare(); err != nil {
 		return err
 	}
-	gen, err := load.Binary()
+	gen, err := gobin.Build("internal/load")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, load.Clean()) }()
+	defer func() { err = errors.Join(err, gobin.Clean()) }()
 	if _, err := bpf.Tracefs(); err != nil {
 		return err
 	}

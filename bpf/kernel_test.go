@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
 )
 
 func program(t *testing.T, typ ebpf.ProgramType, insns ...asm.Instruction) (*Program, error) {
@@ -75,6 +77,36 @@ func TestAttachErrors(t *testing.T) {
 	wantText(t, "no raw tracepoint", err.Error(), "attach to rawtracepoint:no_such_event: no raw tracepoint of that name")
 	_, err = Attach(newTarget("nix"), p, AttachOptions{})
 	wantText(t, "no kind", err.Error(), "attach to nix: there is no such kind of probe")
+}
+
+// The kernel takes 64 programs for a tracepoint and refuses the next.
+func TestAttachRefused(t *testing.T) {
+	ts, err := Resolve("tracepoint:syscalls:sys_enter_getppid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for i := 0; ; i++ {
+		p, err := program(t, ebpf.TracePoint, asm.Mov.Imm(asm.R0, 0), asm.Return())
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := Attach(ts[0], p, AttachOptions{})
+		if err == nil {
+			defer wg.Go(func() { mustClose(t, a.Close) })
+			if i == 70 {
+				t.Fatal("70 programs are attached")
+			}
+			continue
+		}
+		var ae *AttachError
+		if !errors.As(err, &ae) || !errors.Is(err, unix.E2BIG) {
+			t.Errorf("%#v", err)
+		}
+		wantText(t, "refused", err.Error(), "attach to tracepoint:syscalls:sys_enter_getppid: as many programs as the kernel allows (64) are attached there")
+		return
+	}
 }
 
 func newTestMap(t *testing.T, spec MapSpec) *Map {

@@ -37,6 +37,13 @@ var tasks = map[string]func() error{
 		}
 		return Prepare()
 	},
+	"no BTF": func() error {
+		if err := errors.Join(unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""), unix.Mount("tmpfs", "/sys/kernel/btf", "tmpfs", 0, "")); err != nil {
+			return err
+		}
+		_, _, err := FieldOffset("task_struct", "tgid")
+		return err
+	},
 	"tracefs unmounted, no right to mount": func() error {
 		if err := errors.Join(unmount(tracefsPath), dropToBPF()); err != nil {
 			return err
@@ -147,6 +154,8 @@ func TestMounts(t *testing.T) {
 	wantText(t, "bpffs is mounted when it is missing", task(t, "bpffs unmounted", apart), "ok")
 	wantText(t, "tracefs missing and not to be mounted", task(t, "tracefs unmounted, no right to mount", apart),
 		"tracefs is not mounted and cannot be: this process lacks CAP_SYS_ADMIN; as root: mount -t tracefs tracefs /sys/kernel/tracing")
+	wantText(t, "no BTF", task(t, "no BTF", apart),
+		"this kernel has no type information (BTF, /sys/kernel/btf/vmlinux): it needs CONFIG_DEBUG_INFO_BTF, which distributions have since 2021")
 	wantText(t, "tracefs that only root can read", task(t, "formats", &syscall.SysProcAttr{Credential: nobody, AmbientCaps: []uintptr{unix.CAP_BPF, unix.CAP_PERFMON}}),
 		"tracing needs root: user 65534 may not read /sys/kernel/tracing/events; run it with sudo")
 }

@@ -12,7 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bpfrepl/bpfrepl/internal/load"
+	"github.com/bpfrepl/bpfrepl/internal/gobin"
+	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
 )
 
 var bpfrepl, loader string
@@ -20,27 +21,15 @@ var bpfrepl, loader string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "examples")
+	var err error
+	if bpfrepl, err = gobin.Build("cmd/bpfrepl"); err == nil {
+		loader, err = gobin.Build("internal/load")
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
-	bpfrepl = filepath.Join(dir, "bpfrepl")
-	if out, err := exec.Command("go", "build", "-o", bpfrepl, "../cmd/bpfrepl").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
-		return 1
-	}
-	if loader, err = load.Binary(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := load.Clean(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
+	return leakcheck.Main(m, gobin.Clean)
 }
 
 // example runs a script until the load has ended, and gives what it printed.

@@ -15,46 +15,21 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+
+	"github.com/bpfrepl/bpfrepl/internal/gobin"
+	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
 )
-
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "bpfrepl")
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(dir, "bpfrepl")
-	out, err := exec.Command("go", "build", "-o", bin, "../cmd/bpfrepl").CombinedOutput()
-	if err != nil {
-		return "", &buildError{string(out), err}
-	}
-	return bin, nil
-})
-
-type buildError struct {
-	out string
-	err error
-}
-
-func (e *buildError) Error() string { return e.err.Error() + "\n" + e.out }
 
 func binary(t *testing.T) string {
 	t.Helper()
-	bin, err := build()
+	bin, err := gobin.Build("cmd/bpfrepl")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return bin
 }
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if bin, err := build(); err == nil {
-		if err := os.RemoveAll(filepath.Dir(bin)); err != nil {
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(leakcheck.Main(m, gobin.Clean)) }
 
 // A screen is the program on a pseudo terminal, and all that it has printed.
 type screen struct {

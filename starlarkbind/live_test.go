@@ -12,19 +12,19 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/bpfrepl/bpfrepl/internal/gobin"
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
-	"github.com/bpfrepl/bpfrepl/internal/load"
 )
 
 var loadBinary string
 
 func TestMain(m *testing.M) {
 	var err error
-	if loadBinary, err = load.Binary(); err != nil {
+	if loadBinary, err = gobin.Build("internal/load"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(leakcheck.Main(m, load.Clean))
+	os.Exit(leakcheck.Main(m, gobin.Clean))
 }
 
 // A buffer can be written and read by several goroutines.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/bpfrepl/bpfrepl/internal/gobin"
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
-	"github.com/bpfrepl/bpfrepl/internal/load"
 )
 
 // The transcripts in testdata/script run the command as a process of its own, on this machine's kernel.
@@ -22,10 +22,10 @@ func TestMain(m *testing.M) {
 
 type leaks struct{ m *testing.M }
 
-func (l leaks) Run() int { return leakcheck.Main(l.m, load.Clean) }
+func (l leaks) Run() int { return leakcheck.Main(l.m, gobin.Clean) }
 
 func TestScripts(t *testing.T) {
-	gen, err := load.Binary()
+	gen, err := gobin.Build("internal/load")
 	if err != nil {
 		t.Fatal(err)
 	}

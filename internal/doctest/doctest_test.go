@@ -9,11 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bpfrepl/bpfrepl/internal/gobin"
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
-	"github.com/bpfrepl/bpfrepl/internal/load"
 )
 
-func TestMain(m *testing.M) { os.Exit(leakcheck.Main(m, load.Clean)) }
+func TestMain(m *testing.M) { os.Exit(leakcheck.Main(m, gobin.Clean)) }
 
 // A block is a fenced block of a document.
 type block struct {
@@ -39,15 +39,13 @@ func blocks(text string) []block {
 }
 
 func TestBlocks(t *testing.T) {
-	gen, err := load.Binary()
+	gen, err := gobin.Build("internal/load")
 	if err != nil {
 		t.Fatal(err)
 	}
-	bin := filepath.Join(t.TempDir(), "bpfrepl")
-	build := exec.Command("go", "build", "-o", bin, "../../cmd/bpfrepl")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	bin, err := gobin.Build("cmd/bpfrepl")
+	if err != nil {
+		t.Fatal(err)
 	}
 	docs, err := filepath.Glob("../../docs/*.md")
 	if err != nil {

@@ -1,0 +1,50 @@
+// Package gobin builds the module's commands for tests and measurements.
+package gobin
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"sync"
+)
+
+var (
+	mu    sync.Mutex
+	built = map[string]string{}
+)
+
+// Build gives the path of a command of this module ("cmd/bpfrepl"), built once in a process.
+func Build(command string) (string, error) {
+	mu.Lock()
+	defer mu.Unlock()
+	if bin := built[command]; bin != "" {
+		return bin, nil
+	}
+	dir, err := os.MkdirTemp("", "gobin")
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, path.Base(command))
+	cmd := exec.Command("go", "build", "-o", bin, "github.com/bpfrepl/bpfrepl/"+command)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", errors.Join(fmt.Errorf("build %s: %w\n%s", command, err, out), os.RemoveAll(dir))
+	}
+	built[command] = bin
+	return bin, nil
+}
+
+// Clean removes what was built.
+func Clean() error {
+	mu.Lock()
+	defer mu.Unlock()
+	var errs []error
+	for _, bin := range built {
+		errs = append(errs, os.RemoveAll(filepath.Dir(bin)))
+	}
+	clear(built)
+	return errors.Join(errs...)
+}
