@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -89,16 +90,22 @@ func NewProgram(spec ProgramSpec) (*Program, error) {
 	if err := insns.Marshal(&code, byteOrder()); err != nil {
 		return nil, fmt.Errorf("write the instructions of %s: %w", spec.Name, err)
 	}
-	raw, err := loadBare(spec, code.Bytes())
-	if err == nil {
-		return &Program{raw, spec}, nil
+	if !hasCallbacks(insns) { // the kernel wants BTF of programs that have
+		raw, err := loadBare(spec, code.Bytes())
+		if err == nil {
+			return &Program{raw, spec}, nil
+		}
 	}
 	// refused: again, with the source lines for the verifier's log
-	raw, err = ebpf.NewProgramWithOptions(&ebpf.ProgramSpec{Name: kernelName(spec.Name), Type: spec.Type, Instructions: insns, License: license}, ebpf.ProgramOptions{})
+	raw, err := ebpf.NewProgramWithOptions(&ebpf.ProgramSpec{Name: kernelName(spec.Name), Type: spec.Type, Instructions: insns, License: license}, ebpf.ProgramOptions{})
 	if err != nil {
 		return nil, loadError(spec, insns, err)
 	}
 	return &Program{raw, spec}, nil
+}
+
+func hasCallbacks(insns asm.Instructions) bool {
+	return slices.ContainsFunc(insns, func(ins asm.Instruction) bool { return ins.IsLoadOfFunctionPointer() })
 }
 
 // loadBare loads a program without BTF, so without its source lines. That saves the library's ten probes of what BTF the

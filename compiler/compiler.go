@@ -27,6 +27,8 @@ import (
 type Features struct {
 	FetchAtomics bool // fetching atomics and compare-exchange (5.12)
 	Cookie       bool // bpf_get_attach_cookie for this kind of program
+	ForEachElem  bool // bpf_for_each_map_elem, and callbacks (5.13)
+	Loop         bool // bpf_loop (5.17)
 }
 
 // A Request asks for one program.

@@ -159,7 +159,7 @@ func (s *source) request(t testing.TB) *Request {
 	ids := map[string]uint64{}
 	return &Request{
 		Name: "tracepoint:test:event", Handler: s.last, Event: testEvent,
-		Features: Features{FetchAtomics: true, Cookie: true},
+		Features: Features{FetchAtomics: true, Cookie: true, ForEachElem: true, Loop: true},
 		Source:   s.line,
 		Offset:   func(typ string, path ...string) (int, int, error) { return 1000, 8, nil },
 		ProbeID: func(n string) uint64 {

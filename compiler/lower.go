@@ -51,6 +51,7 @@ type lowerer struct {
 	free   []*ir.Slot
 	inline bool // the code that counts an error stands where it is used: there is only one such place
 	counts int  // how many such places there are
+	subs   []*ir.Func
 }
 
 type loop struct{ brk, cont *ir.Block }
@@ -83,7 +84,7 @@ func (lw *lowerer) program(p *treeProgram) []*ir.Func {
 		lw.inline = true
 		main = lw.main(p)
 	}
-	funcs := []*ir.Func{main}
+	funcs := append([]*ir.Func{main}, lw.subs...)
 	if lw.counts > 1 {
 		funcs = append(funcs, lw.countSub())
 	}
@@ -93,7 +94,7 @@ func (lw *lowerer) program(p *treeProgram) []*ir.Func {
 func (lw *lowerer) main(p *treeProgram) *ir.Func {
 	lw.b = ir.NewBuilder("handler")
 	lw.prog = &Program{}
-	lw.cells, lw.rets, lw.loops, lw.live, lw.free, lw.counts = map[*local]*cell{}, map[*frame]*result{}, nil, nil, nil, 0
+	lw.cells, lw.rets, lw.loops, lw.live, lw.free, lw.counts, lw.subs = map[*local]*cell{}, map[*frame]*result{}, nil, nil, nil, 0, nil
 	lw.end = lw.b.Block("end")
 	if p.filter != nil {
 		run := lw.b.Block("run")
@@ -374,6 +375,25 @@ func (lw *lowerer) pure(fn asm.BuiltinFunc) *ir.Value {
 	v := lw.call(fn)
 	v.Pure = true
 	return v
+}
+
+// callback makes a subprogram that a helper calls with params words, and gives its name. body computes its result.
+func (lw *lowerer) callback(name string, params int, body func(args []*ir.Value) *ir.Value) string {
+	name = fmt.Sprintf("%s_%d", name, len(lw.subs)+1)
+	outer, live, free, end := lw.b, lw.live, lw.free, lw.end
+	lw.b = ir.NewBuilder(name)
+	lw.b.Pos = outer.Pos
+	lw.live, lw.free, lw.end = nil, nil, nil
+	lw.b.F.Params = params
+	args := make([]*ir.Value, params)
+	for i := range args {
+		args[i] = lw.b.Add(ir.OpCtx)
+		args[i].Imm = int64(i)
+	}
+	lw.b.Ret(body(args))
+	lw.subs = append(lw.subs, lw.b.Finish())
+	lw.b, lw.live, lw.free, lw.end = outer, live, free, end
+	return name
 }
 
 // half is the upper or lower 32 bits of a word.

@@ -223,6 +223,26 @@ func (lw *lowerer) upsert(e *eMethod, key mem, size int, add func(p *ir.Value), 
 	b.Continue(done)
 }
 
+// lowerTableClear deletes each key that bpf_for_each_map_elem meets. A key that somebody else has deleted meanwhile is gone all
+// the same.
+func lowerTableClear(lw *lowerer, e *eMethod) val {
+	del := lw.callback("clear", 4, func(a []*ir.Value) *ir.Value {
+		b := lw.b
+		r := lw.call(asm.FnMapDeleteElem, a[0], a[1])
+		failed, other, done := b.Block("failed"), b.Block("other"), b.Block("")
+		b.If(ir.NE, r, b.Const(0), failed, done)
+		b.Continue(failed)
+		b.If(ir.NE, r, b.Const(-errNoEnt), other, done)
+		b.Continue(other)
+		lw.fail(Site{Pos: e.pos, Helper: "map_delete_elem", Op: e.m.Name + ".clear", Map: e.m}, r)
+		b.Jump(done)
+		b.Continue(done)
+		return b.Const(0)
+	})
+	lw.call(asm.FnForEachMapElem, lw.mapPtr(e.m), lw.b.FuncPtr(del), lw.b.Const(0), lw.b.Const(0))
+	return val{t: types.TNone}
+}
+
 // zeros gives the address of that many zero bytes: on the stack, or, for many, in a map that nobody writes.
 func (lw *lowerer) zeros(size int) *ir.Value {
 	if size > 64 {

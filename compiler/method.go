@@ -30,6 +30,7 @@ func init() {
 		{"table", "get", "get(key, default=None)", "the value of a key, or the default", "n = seen.get(e.pid, 0)", checkTableGet, lowerTableGet},
 		{"table", "pop", "pop(key, default=None)", "the value of a key, which is removed, or the default", "t0 = start.pop(e.tid)", checkTableGet, lowerTablePop},
 		{"table", "add", "add(value=1, by=None)", "add atomically, from 0 where the key is absent; gives the new value", "n = seen.add(by=e.pid)", checkTableAdd, lowerTableAdd},
+		{"table", "clear", "clear()", "remove all keys (5.13)", "t.clear()", checkTableClear, lowerTableClear},
 		{"string", "startswith", "startswith(prefix)", "whether the string begins with a constant", `if e.comm.startswith("kworker"): return`, checkStartsWith, lowerStartsWith},
 		{"dict", "get", "get(key, default=None)", "the value of a key of a captured dict, or the default", `name = names.get(e.args.id, "other")`, checkDictGet, nil},
 	}
@@ -171,6 +172,17 @@ func checkTableAdd(c *checker, e *eMethod) expr {
 	}
 	e.args = []expr{value, key}
 	e.t = t.val
+	return e
+}
+
+func checkTableClear(c *checker, e *eMethod) expr {
+	if !c.req.Features.ForEachElem {
+		return c.bad(e.pos, "clear it from the script, or remove keys with pop", "clear() in a handler needs kernel 5.13 (bpf_for_each_map_elem)")
+	}
+	t := c.typing(e.m)
+	if t.key == nil {
+		return c.bad(e.pos, "use it first, in a probe that comes before this one or from the script", "the types of table %q are not known yet", e.m.Name)
+	}
 	return e
 }
 

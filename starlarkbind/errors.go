@@ -192,6 +192,8 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 		return fmt.Sprintf("%s was locked by what this handler interrupted", name), "the event is lost; count it in errors()"
 	case key{"map_update_elem", unix.ENOENT}:
 		return fmt.Sprintf("the key was removed from %s between its insertion and the add", name), "do not pop or clear keys that are being counted"
+	case key{"map_delete_elem", unix.EBUSY}:
+		return fmt.Sprintf("%s was locked by what this handler interrupted, so a key stayed", name), "clear it from the script"
 	case key{"map_lookup_elem", unix.ENOENT}:
 		return fmt.Sprintf("%s has no such key", name), "read it with .get(key, default), or test `key in " + name + "` first"
 	case key{"cmpxchg", unix.EAGAIN}:

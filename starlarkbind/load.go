@@ -180,7 +180,7 @@ func (l *loader) request(g *group, ts []bpf.Target) *compiler.Request {
 func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Event) *compiler.Request {
 	return &compiler.Request{
 		Name: name, Handler: handler, Event: ev,
-		Features: compiler.Features{FetchAtomics: s.kernel.HaveFetchAtomics(), Cookie: true},
+		Features: compiler.Features{FetchAtomics: s.kernel.HaveFetchAtomics(), Cookie: true, ForEachElem: s.kernel.AtLeast(5, 13), Loop: s.kernel.AtLeast(5, 17)},
 		Source:   func(pos syntax.Position) string { return s.sources.line(pos) },
 		Offset:   bpf.FieldOffset,
 		ProbeID:  s.probeID,

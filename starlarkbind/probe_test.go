@@ -255,3 +255,19 @@ make("newkeys", 1, 8)
 print("", [(e.helper, e.errno, e.count) for e in errors()])
 `, lseek), `[("map_lookup_elem", "ENOENT", 2), ("", "EDOM", 1)]`, "True True True True", "[]", ` [("", "EDOM", 1)]`)
 }
+
+// clear() in a handler empties the table, and what is stored after that stays.
+func TestClearInHandler(t *testing.T) {
+	expect(t, `
+t, other = table(), table()
+for i in range(100):
+    t[i] = i
+other[1] = 1
+def h(e):
+    t.clear()
+    t[e.args.offset] = 1
+probe(`+lseek+`, h, filter=lambda e: e.comm == "load")
+make("newkeys", 3, 7)
+print(t.items(), len(other), errors())
+`, `[(9, 1)] 1 []`)
+}

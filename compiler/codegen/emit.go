@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
@@ -36,6 +37,7 @@ type Options struct {
 // Generate compiles the functions, the program itself first. Labels are unique over all of them.
 func Generate(funcs []*ir.Func, opt Options) (asm.Instructions, error) {
 	var out asm.Instructions
+	callbacks := hasCallbacks(funcs)
 	for _, f := range funcs {
 		m, err := selectFunc(f)
 		if err != nil {
@@ -53,9 +55,36 @@ func Generate(funcs []*ir.Func, opt Options) (asm.Instructions, error) {
 			return nil, err
 		}
 		e.out[0] = e.out[0].WithSymbol(f.Name)
+		if callbacks {
+			e.out[0] = btf.WithFuncMetadata(e.out[0], funcInfo(f))
+		}
 		out = append(out, e.out...)
 	}
 	return out, checkJumps(out)
+}
+
+// hasCallbacks tells of programs in which a helper calls a function back.
+func hasCallbacks(funcs []*ir.Func) bool {
+	for _, f := range funcs {
+		for _, b := range f.Blocks {
+			for _, v := range b.Values {
+				if v.Op == ir.OpFuncPtr {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// funcInfo describes a function: the kernel wants that of programs with callbacks, and that these are static.
+func funcInfo(f *ir.Func) *btf.Func {
+	word := &btf.Int{Name: "long", Size: 8, Encoding: btf.Signed}
+	proto := &btf.FuncProto{Return: word}
+	for i := 0; i < max(f.Params, 1); i++ {
+		proto.Params = append(proto.Params, btf.FuncParam{Name: fmt.Sprintf("a%d", i), Type: word})
+	}
+	return &btf.Func{Name: f.Name, Type: proto, Linkage: btf.StaticFunc}
 }
 
 // frame gives the offsets from the frame pointer.
@@ -263,6 +292,8 @@ func (e *emitter) one(i *inst) error {
 	case mFrame:
 		e.put(asm.Mov.Reg(d, asm.RFP), i.pos)
 		e.put(asm.Add.Imm(d, int32(e.frame.slots[i.slot]+i.off)), i.pos)
+	case mFuncPtr:
+		e.put(asm.Instruction{OpCode: asm.LoadImmOp(asm.DWord), Dst: d, Src: asm.PseudoFunc, Constant: -1}.WithReference(i.sym), i.pos)
 	case mMapPtr:
 		e.put(asm.LoadMapPtr(d, 0).WithReference(i.sym), i.pos)
 	case mMapVal:

@@ -38,6 +38,7 @@ const (
 	mAtomic             // atomic on a + off: add b; fetch-add gives dst (= b); cmpxchg compares R0 with, stores b
 	mFrame              // dst = address in the frame: slot + off
 	mMapPtr             // dst = map sym
+	mFuncPtr            // dst = subprogram sym
 	mMapVal             // dst = first value of map sym + off
 	mCall               // R0 = helper(R1..)
 	mCallSub            // R0 = sym(R1..)
@@ -125,7 +126,7 @@ func (i *inst) uses(fn func(reg)) {
 // defs calls fn for each register that the instruction writes or destroys.
 func (i *inst) defs(fn func(reg)) {
 	switch i.op {
-	case mMov, mALU, mNeg, mLoad, mFrame, mMapPtr, mMapVal:
+	case mMov, mALU, mNeg, mLoad, mFrame, mMapPtr, mFuncPtr, mMapVal:
 		fn(i.dst)
 	case mAtomic:
 		switch i.atomic {

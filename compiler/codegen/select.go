@@ -136,6 +136,8 @@ func (s *selector) into(d reg, v *ir.Value) {
 		s.emit(inst{op: mFrame, dst: d, a: none, b: none, slot: v.Slot, off: v.Off})
 	case ir.OpMapPtr:
 		s.emit(inst{op: mMapPtr, dst: d, a: none, b: none, sym: v.Sym})
+	case ir.OpFuncPtr:
+		s.emit(inst{op: mFuncPtr, dst: d, a: none, b: none, sym: v.Sym})
 	case ir.OpMapValue:
 		s.emit(inst{op: mMapVal, dst: d, a: none, b: none, sym: v.Sym, off: v.Off})
 	default:
@@ -146,7 +148,7 @@ func (s *selector) into(d reg, v *ir.Value) {
 // operand gives a register that holds v.
 func (s *selector) operand(v *ir.Value) reg {
 	switch v.Op {
-	case ir.OpConst, ir.OpSlotAddr, ir.OpMapPtr, ir.OpMapValue:
+	case ir.OpConst, ir.OpSlotAddr, ir.OpMapPtr, ir.OpFuncPtr, ir.OpMapValue:
 		d := s.f.newReg()
 		s.into(d, v)
 		return d
@@ -164,7 +166,7 @@ func (s *selector) base(v *ir.Value, off int) (reg, *ir.Slot, int) {
 
 func (s *selector) value(v *ir.Value) error {
 	switch v.Op {
-	case ir.OpConst, ir.OpSlotAddr, ir.OpMapPtr, ir.OpMapValue, ir.OpCtx:
+	case ir.OpConst, ir.OpSlotAddr, ir.OpMapPtr, ir.OpFuncPtr, ir.OpMapValue, ir.OpCtx:
 		// where they are used
 	case ir.OpNeg:
 		d := s.def(v)

@@ -154,6 +154,13 @@ func (b *Builder) MapPtr(sym string) *Value {
 	return v
 }
 
+// FuncPtr is the subprogram named sym, as helpers take it.
+func (b *Builder) FuncPtr(sym string) *Value {
+	v := b.Add(OpFuncPtr)
+	v.Sym = sym
+	return v
+}
+
 // MapValue is the address of byte off of the first element of the array map named sym.
 func (b *Builder) MapValue(sym string, off int) *Value {
 	v := b.Add(OpMapValue)

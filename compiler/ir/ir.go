@@ -44,10 +44,11 @@ const (
 	OpCmpXchg   // if the 8 bytes at Args[0]+Off equal Args[1], store Args[2]; gives the word from before
 	OpCall      // Helper(Args...)
 	OpCallSub   // the subprogram Sym(Args...)
+	OpFuncPtr   // the subprogram Sym, for a helper that calls it back
 )
 
 var opNames = [...]string{"invalid", "const", "ctx", "phi", "add", "sub", "mul", "udiv", "umod", "and", "or", "xor", "shl",
-	"lshr", "ashr", "neg", "slotaddr", "mapptr", "mapvalue", "load", "store", "atomicadd", "fetchadd", "cmpxchg", "call", "callsub"}
+	"lshr", "ashr", "neg", "slotaddr", "mapptr", "mapvalue", "load", "store", "atomicadd", "fetchadd", "cmpxchg", "call", "callsub", "funcptr"}
 
 func (o Op) String() string { return opNames[o] }
 
