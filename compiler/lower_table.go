@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"github.com/cilium/ebpf/asm"
+	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
@@ -139,21 +140,62 @@ func (lw *lowerer) tableSet(s *sSet) {
 	b.Continue(done)
 }
 
-// tableAugment is t[k] += v of a key that is there: one atomic add in place.
+// tableAugment is t[k] += v of a key that is there: one atomic add in place. Starlark reads t[k] before it computes v. Where
+// that makes a difference, the key is looked up before v and again after: what is computed in between may remove it,
+// and the kernel may have given its place to another key.
 func (lw *lowerer) tableAugment(s *sAugment) {
 	b := lw.b
-	v := lw.value(s.val).w
-	key := lw.key(s.key)
-	b.Pos = s.pos
-	p := lw.lookup(lw.mapPtr(s.m), key)
 	missing, found := b.Block("missing"), b.Block("")
-	b.If(ir.EQ, p, b.Const(0), missing, found)
 	missing.Cold = true
+	find := func(key mem, ok *ir.Block) *ir.Value {
+		b.Pos = s.pos
+		p := lw.lookup(lw.mapPtr(s.m), key)
+		b.If(ir.EQ, p, b.Const(0), missing, ok)
+		b.Continue(ok)
+		return p
+	}
+	var v *ir.Value
+	var key mem
+	if plain(s.val) {
+		v, key = lw.value(s.val).w, lw.key(s.key)
+	} else {
+		key = lw.key(s.key)
+		find(key, b.Block(""))
+		v = lw.value(s.val).w
+	}
+	p := find(key, found)
+	b.Add(ir.OpAtomicAdd, p, v)
+	done := b.Block("")
+	b.Jump(done)
 	b.Continue(missing)
 	lw.fail(Site{Pos: s.pos, Helper: "map_lookup_elem", Op: s.m.Name + "[] +=", Map: s.m, Ends: true}, b.Const(-errNoEnt))
 	b.Jump(lw.end)
-	b.Continue(found)
-	b.Add(ir.OpAtomicAdd, p, v)
+	b.Continue(done)
+}
+
+// plain tells of expressions that cannot fail and change nothing, so that it does not matter when they are computed.
+func plain(x expr) bool {
+	switch x := x.(type) {
+	case *eConst, *eVar, *eField, *eArg:
+		return true
+	case *eConvert:
+		return plain(x.x)
+	case *eNarrow:
+		return plain(x.x)
+	case *eUnary:
+		return plain(x.x)
+	case *eElem:
+		return plain(x.x)
+	case *eBinary:
+		switch x.op {
+		case syntax.SLASHSLASH, syntax.PERCENT, syntax.LTLT, syntax.GTGT:
+			if _, ok := x.y.(*eConst); !ok {
+				return false
+			}
+		}
+		return plain(x.x) && plain(x.y)
+	}
+	return false
 }
 
 // lowerTableAdd is t.add(value, by=key): from 0 where the key is absent; gives the new value.

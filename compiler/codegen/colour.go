@@ -26,7 +26,7 @@ func allocate(f *function) error {
 			g.rewrite()
 			return nil
 		}
-		spill(f, spilled, temps)
+		spill(f, g, spilled, temps)
 	}
 	return fmt.Errorf("codegen: %s does not fit in the registers after %d rounds of spilling", f.name, maxRounds)
 }
@@ -293,13 +293,27 @@ func (g *graph) rewrite() {
 	}
 }
 
-// spill keeps registers on the stack: each gets eight bytes, and each instruction that uses it a short-lived
-// register that is loaded before and stored behind.
-func spill(f *function, regs []reg, temps map[reg]bool) {
+// spill keeps registers on the stack, those that never live at the same time in the same eight bytes. Each instruction that
+// uses one gets a short-lived register that is loaded before and stored behind.
+func spill(f *function, g *graph, regs []reg, temps map[reg]bool) {
+	first := f.spills
+	slots := map[reg]int{}
 	for _, r := range regs {
-		slot := f.spills
-		f.spills++
-		spillOne(f, r, slot, temps)
+		slot := first
+		for again := true; again; {
+			again = false
+			for q, s := range slots {
+				if s == slot && g.interfere(r, q) {
+					slot, again = slot+1, true
+					break
+				}
+			}
+		}
+		slots[r] = slot
+		f.spills = max(f.spills, slot+1)
+	}
+	for _, r := range regs {
+		spillOne(f, r, slots[r], temps)
 	}
 }
 

@@ -94,24 +94,14 @@ type frame struct {
 }
 
 func layFrame(m *function, f *ir.Func) (*frame, error) {
-	used := map[*ir.Slot]bool{}
-	for _, b := range m.blocks {
-		for _, i := range b.insts {
-			if i.slot != nil {
-				used[i.slot] = true
-			}
-		}
+	offsets, size := ir.PlaceSlots(f)
+	need := 8*m.spills + size
+	if need > StackLimit {
+		return nil, &StackError{f.Name, need}
 	}
 	fr := &frame{slots: map[*ir.Slot]int{}, spill: -8}
-	off := -8 * m.spills
-	for _, s := range f.Slots {
-		if used[s] {
-			off -= s.Size
-			fr.slots[s] = off
-		}
-	}
-	if -off > StackLimit {
-		return nil, &StackError{f.Name, -off}
+	for s, off := range offsets {
+		fr.slots[s] = off - need
 	}
 	return fr, nil
 }

@@ -121,3 +121,31 @@ func TestPhisOfOneValue(t *testing.T) {
 		t.Errorf("want one phi, of the counter:\n%s", s)
 	}
 }
+
+// Slots that are never wanted at the same time share their bytes; those that are do not, also around a loop.
+func TestPlaceSlots(t *testing.T) {
+	b := NewBuilder("f")
+	use := func(s *Slot) { b.Store(b.SlotAddr(s, 0), 0, 8, b.Const(1)) }
+	one, two, three, long := b.F.NewSlot(16, "one"), b.F.NewSlot(16, "two"), b.F.NewSlot(8, "three"), b.F.NewSlot(8, "long")
+	use(long)
+	use(one)
+	use(one)
+	use(two)
+	i := new(int)
+	b.Write(i, b.Const(0))
+	head, done := b.Block("head"), b.Block("done")
+	b.Jump(head)
+	b.Start(head)
+	use(three)
+	use(long)
+	n := b.Add(OpAdd, b.Read(i), b.Const(1))
+	b.Write(i, n)
+	b.If(EQ, n, b.Const(4), done, head)
+	b.Seal(head)
+	b.Continue(done)
+	b.Ret(b.Const(0))
+	off, size := PlaceSlots(b.Finish())
+	if size != 24 || off[one] != off[two] || off[three] == off[long] || off[long] < 16 {
+		t.Errorf("%d bytes: one %d, two %d, three %d, long %d", size, off[one], off[two], off[three], off[long])
+	}
+}

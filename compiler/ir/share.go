@@ -5,7 +5,10 @@ import "github.com/cilium/ebpf/asm"
 // Share makes one call of a helper that gives the same for the whole run (the current task's ids, the CPU) do for
 // all the calls of it that it dominates. A value that dominates keeps a callee-saved register busy; that is
 // cheaper than a second call.
+//
+// The context and parameters are there from the start: one value stands for all readings of each.
 func Share(f *Func) {
+	shareParams(f)
 	dom := Dominators(f)
 	seen := map[asm.BuiltinFunc][]*Value{}
 	m := map[*Value]*Value{}
@@ -32,4 +35,30 @@ func dominating(dom *DomTree, vs []*Value, v *Value) *Value {
 		}
 	}
 	return nil
+}
+
+func shareParams(f *Func) {
+	entry := f.Blocks[0]
+	one := map[int64]*Value{}
+	m := map[*Value]*Value{}
+	for _, b := range f.Blocks {
+		for _, v := range b.Values {
+			if v.Op != OpCtx {
+				continue
+			}
+			p := one[v.Imm]
+			if p == nil {
+				p = f.NewValue(OpCtx)
+				p.Imm, p.Pos, p.Block = v.Imm, v.Pos, entry
+				one[v.Imm] = p
+			}
+			m[v] = p
+		}
+	}
+	replaceAll(f, m)
+	for n := int64(4); n >= 0; n-- { // there are five registers for parameters
+		if p := one[n]; p != nil {
+			entry.Values = append([]*Value{p}, entry.Values...)
+		}
+	}
 }

@@ -40,7 +40,7 @@ func absorb(b, s *Block) map[*Value]*Value {
 			}
 		}
 	}
-	s.Phis, s.Values, s.Succs, s.Preds = nil, nil, nil, nil
+	s.Kind, s.X, s.Y, s.Phis, s.Values, s.Succs, s.Preds = TermNone, nil, nil, nil, nil, nil, nil
 	return m
 }
 

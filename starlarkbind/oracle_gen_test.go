@@ -1,0 +1,524 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A generator makes random handlers from the grammar of the handler language, each as two texts: kernel is what a user
+// would write; host is the same with each operation on integers inside w(...), which wraps at 64 bits: the interpreter's
+// integers have no end, the kernel's wrap.
+type generator struct {
+	data         []byte // the choices: what is left of them; zeros when they are used up
+	host, kernel strings.Builder
+	indent       int
+	budget       int // statements left
+	loops        int
+	helpers      int // functions that can be called
+	inHelper     bool
+	inFor        bool
+}
+
+// An ex is an expression in both texts.
+type ex struct {
+	h, k     string
+	t        string // "int", "bool", "str", "tuple"
+	unsigned bool   // as the compiler types it
+	konst    bool   // an int constant that is not negative
+	literal  bool
+}
+
+// n is a choice from 0 to max-1.
+func (g *generator) n(max int) int {
+	if len(g.data) == 0 {
+		g.budget = 0
+		return 0
+	}
+	b := g.data[0]
+	g.data = g.data[1:]
+	return int(b) % max
+}
+
+func pick[T any](g *generator, xs ...T) T { return xs[g.n(len(xs))] }
+
+var edgeInts = []string{"0", "1", "2", "3", "7", "8", "10", "63", "64", "255", "1000", "4096", "2147483647", "4294967295", "9223372036854775807",
+	"-1", "-2", "-7", "-8", "-10", "-4096", "-2147483648", "-9223372036854775807"}
+
+// integers in the event; see oracleEvent.
+var intFields = []struct {
+	name     string
+	unsigned bool
+}{{"i64", false}, {"j64", false}, {"u64", true}, {"v64", true}, {"i32", false}, {"u32", false}}
+
+func (g *generator) intLeaf() ex {
+	switch g.n(5) {
+	case 0:
+		s := pick(g, edgeInts...)
+		if s[0] == '-' {
+			s = "(" + s + ")"
+			return ex{h: s, k: s, t: "int", literal: true}
+		}
+		return ex{h: s, k: s, t: "int", konst: true, literal: true}
+	case 1, 2:
+		v := pick(g, "a", "b", "c")
+		return ex{h: v, k: v, t: "int"}
+	}
+	f := pick(g, intFields...)
+	return ex{h: "e.args." + f.name, k: "e.args." + f.name, t: "int", unsigned: f.unsigned}
+}
+
+// variable is an int that is no literal: the compiler computes with literals as they are, and refuses what does not fit.
+func (g *generator) variable(depth int) ex {
+	for i := 0; i < 10; i++ {
+		if x := g.int(depth); !x.literal {
+			return x
+		}
+	}
+	return ex{h: "a", k: "a", t: "int"}
+}
+
+func wrap(unsigned bool, h string) string {
+	if unsigned {
+		return "wu(" + h + ")"
+	}
+	return "w(" + h + ")"
+}
+
+func (x ex) neverNegative() bool { return x.unsigned || x.konst }
+
+func (g *generator) arith(op string, x, y ex) ex {
+	uns := x.neverNegative() && y.neverNegative() && (x.unsigned || y.unsigned)
+	switch op {
+	case "-":
+		uns = false
+	case "&":
+		if x.konst || y.konst {
+			uns = false
+		}
+	case "<<", ">>":
+		uns = x.unsigned
+	case "//":
+		if y.konst && y.k != "1" && x.unsigned {
+			uns = false
+		}
+	case "%":
+		if y.konst {
+			uns = false
+		}
+	}
+	return ex{h: wrap(uns, "("+x.h+" "+op+" "+y.h+")"), k: "(" + x.k + " " + op + " " + y.k + ")", t: "int", unsigned: uns}
+}
+
+func (g *generator) int(depth int) ex {
+	if depth <= 0 {
+		return g.intLeaf()
+	}
+	switch g.n(12) {
+	case 0, 1, 2, 3:
+		x := g.variable(depth - 1)
+		op := pick(g, "+", "-", "*", "&", "|", "^")
+		return g.arith(op, x, g.int(depth-1))
+	case 4, 5:
+		x := g.variable(depth - 1)
+		y := g.int(depth - 1)
+		if y.literal && y.k == "0" {
+			y = ex{h: "7", k: "7", t: "int", konst: true, literal: true}
+		}
+		return g.arith(pick(g, "//", "%"), x, y)
+	case 6:
+		x := g.variable(depth - 1)
+		y := ex{h: "3", k: "3", t: "int", konst: true, literal: true}
+		switch g.n(3) {
+		case 0:
+			y.h = fmt.Sprint(g.n(70))
+			y.k = y.h
+		case 1:
+			y = g.arith("&", g.variable(depth-1), ex{h: "127", k: "127", t: "int", konst: true, literal: true})
+		}
+		return g.arith(pick(g, "<<", ">>"), x, y)
+	case 7:
+		x := g.variable(depth - 1)
+		op := pick(g, "-", "~")
+		return ex{h: wrap(false, "("+op+x.h+")"), k: "(" + op + x.k + ")", t: "int"}
+	case 8:
+		c := g.compare(depth - 1)
+		x, y := g.variable(depth-1), g.variable(depth-1)
+		uns := x.unsigned && y.unsigned
+		return ex{h: wrap(uns, "("+x.h+" if "+c.h+" else "+y.h+")"), k: "(" + x.k + " if " + c.k + " else " + y.k + ")", t: "int", unsigned: uns}
+	case 9:
+		switch g.n(4) {
+		case 0:
+			s := pick(g, ex{h: "s", k: "s"}, ex{h: "e.args.s", k: "e.args.s"}) // the length of a literal is one too
+			return ex{h: "len(" + s.h + ")", k: "len(" + s.k + ")", t: "int"}
+		case 1:
+			b := g.compare(depth - 1)
+			return ex{h: "int(" + b.h + ")", k: "int(" + b.k + ")", t: "int"}
+		case 2:
+			x := g.variable(depth - 1)
+			if x.unsigned {
+				return x
+			}
+			return ex{h: wrap(false, "abs("+x.h+")"), k: "abs(" + x.k + ")", t: "int"}
+		}
+		x, y := g.variable(depth-1), g.variable(depth-1)
+		f := pick(g, "min", "max")
+		uns := x.unsigned && y.unsigned
+		return ex{h: wrap(uns, f+"("+x.h+", "+y.h+")"), k: f + "(" + x.k + ", " + y.k + ")", t: "int", unsigned: uns}
+	case 10:
+		if g.helpers > 0 && !g.inHelper {
+			x, y := g.variable(depth-1), g.variable(depth-1)
+			f := fmt.Sprintf("helper%d", g.n(g.helpers))
+			return ex{h: "w(" + f + "(w(" + x.h + "), w(" + y.h + ")))", k: f + "((" + x.k + " - 0), (" + y.k + " - 0))", t: "int"}
+		}
+		return g.intLeaf()
+	case 11:
+		switch g.n(4) {
+		case 0:
+			k := g.int(depth - 1)
+			return ex{h: "names_int.get(" + k.h + ", 5)", k: "names_int.get(" + k.k + ", 5)", t: "int"}
+		case 1:
+			k := g.int(depth - 1)
+			return ex{h: "w(tab.get(w(" + k.h + "), 3))", k: "tab.get(" + k.k + ", 3)", t: "int"}
+		case 2:
+			k := g.int(depth - 1)
+			return ex{h: "w(tab[w(" + k.h + ")])", k: "tab[" + k.k + "]", t: "int"}
+		}
+		i := g.n(3)
+		tu := g.tuple(depth - 1)
+		return ex{h: fmt.Sprintf("w(%s[%d])", tu.h, i), k: fmt.Sprintf("%s[%d]", tu.k, i), t: "int"}
+	}
+	return g.intLeaf()
+}
+
+// tuple is one of three signed ints.
+func (g *generator) tuple(depth int) ex {
+	if depth <= 0 || g.n(3) == 0 {
+		return ex{h: "tu", k: "tu", t: "tuple"}
+	}
+	var h, k []string
+	for i := 0; i < 3; i++ {
+		x := g.variable(depth - 1)
+		h, k = append(h, "w("+x.h+")"), append(k, "("+x.k+" - 0)") // a difference is signed
+	}
+	return ex{h: "(" + strings.Join(h, ", ") + ")", k: "(" + strings.Join(k, ", ") + ")", t: "tuple"}
+}
+
+var strLits = []string{`""`, `"a"`, `"ab"`, `"abc"`, `"abcdefg"`, `"abcdefgh"`, `"abcdefghi"`, `"ünï"`, `"b"`}
+
+func (g *generator) str(depth int) ex {
+	if depth > 0 && g.n(4) == 0 {
+		c, x, y := g.bool(depth-1), g.str(depth-1), g.str(depth-1)
+		return ex{h: "(" + x.h + " if " + c.h + " else " + y.h + ")", k: "(" + x.k + " if " + c.k + " else " + y.k + ")", t: "str"}
+	}
+	s := pick(g, append([]string{"e.args.s", "e.args.s", "e.args.r", "s"}, strLits[:4]...)...)
+	return ex{h: s, k: s, t: "str"}
+}
+
+func (g *generator) bool(depth int) ex {
+	if depth <= 0 {
+		return pick(g, ex{h: "p", k: "p", t: "bool"}, ex{h: "True", k: "True", t: "bool"}, ex{h: "False", k: "False", t: "bool"}, ex{h: "e.args.flag", k: "e.args.flag", t: "bool"})
+	}
+	two := func(x, y ex, op string) ex {
+		return ex{h: "(" + x.h + " " + op + " " + y.h + ")", k: "(" + x.k + " " + op + " " + y.k + ")", t: "bool"}
+	}
+	switch g.n(11) {
+	case 0, 1, 2:
+		return g.compare(depth - 1)
+	case 3:
+		return two(g.bool(depth-1), g.bool(depth-1), pick(g, "and", "or"))
+	case 4:
+		x := g.bool(depth - 1)
+		return ex{h: "(not " + x.h + ")", k: "(not " + x.k + ")", t: "bool"}
+	case 5:
+		return two(g.str(depth-1), g.str(depth-1), pick(g, strOps...))
+	case 6:
+		x := g.int(depth - 1)
+		coll := pick(g, "ints", "few", "names_int", "(1, 5, -1)", "some")
+		return two(x, ex{h: coll, k: coll}, pick(g, "in", "not in"))
+	case 7:
+		coll := pick(g, "strs", "names_str", `("a", "abcdefgh")`)
+		return two(g.str(depth-1), ex{h: coll, k: coll}, pick(g, "in", "not in"))
+	case 8:
+		s := g.str(depth - 1)
+		lit := pick(g, strLits...)
+		m := pick(g, strMethods...)
+		return ex{h: "(" + s.h + "." + m + "(" + lit + "))", k: "(" + s.k + "." + m + "(" + lit + "))", t: "bool"}
+	case 9:
+		x := g.variable(depth - 1)
+		return ex{h: "bool(" + x.h + ")", k: "bool(" + x.k + ")", t: "bool"}
+	}
+	x := g.int(depth - 1)
+	return ex{h: "(w(" + x.h + ") in tab)", k: "(" + x.k + " in tab)", t: "bool"}
+}
+
+var (
+	strOps     = []string{"==", "!="}
+	strMethods = []string{"startswith"}
+)
+
+// compare is a comparison of which the compiler does not know the outcome.
+func (g *generator) compare(depth int) ex {
+	x, y, op := g.variable(depth), g.int(depth), pick(g, "==", "!=", "<", "<=", ">", ">=")
+	return ex{h: "(" + x.h + " " + op + " " + y.h + ")", k: "(" + x.k + " " + op + " " + y.k + ")", t: "bool"}
+}
+
+// cond is a condition: also an int or a string by its truth.
+func (g *generator) cond(depth int) ex {
+	switch g.n(6) {
+	case 0:
+		return g.variable(depth)
+	case 1:
+		return g.str(depth)
+	}
+	return g.bool(depth)
+}
+
+func (g *generator) line(h, k string) {
+	pad := strings.Repeat("    ", g.indent)
+	g.host.WriteString(pad + h + "\n")
+	g.kernel.WriteString(pad + k + "\n")
+}
+
+func (g *generator) both(s string) { g.line(s, s) }
+
+func (g *generator) block(depth int) {
+	g.indent++
+	n := 1 + g.n(3)
+	for i := 0; i < n && g.budget > 0; i++ {
+		g.stmt(depth)
+	}
+	g.both("pass")
+	g.indent--
+}
+
+func (g *generator) stmt(depth int) {
+	g.budget--
+	switch g.n(16) {
+	case 0, 1:
+		v, x := pick(g, "a", "b", "c"), g.int(3)
+		if g.inFor && v == "c" {
+			v = "a"
+		}
+		g.line(v+" = w("+x.h+")", v+" = "+x.k)
+	case 2:
+		v, x := pick(g, "a", "b"), g.int(2)
+		op := pick(g, "+", "-", "*", "&", "|", "^")
+		g.line(v+" = w("+v+" "+op+" "+x.h+")", v+" "+op+"= "+x.k)
+	case 3:
+		x := g.bool(3)
+		g.line("p = "+x.h, "p = "+x.k)
+	case 4:
+		x := g.str(2)
+		g.line("s = "+x.h, "s = "+x.k)
+	case 5, 6:
+		if depth <= 0 {
+			g.both("pass")
+			return
+		}
+		c := g.cond(3)
+		g.line("if "+c.h+":", "if "+c.k+":")
+		g.block(depth - 1)
+		if g.n(3) == 0 {
+			c := g.cond(2)
+			g.line("elif "+c.h+":", "elif "+c.k+":")
+			g.block(depth - 1)
+		}
+		if g.n(2) == 0 {
+			g.both("else:")
+			g.block(depth - 1)
+		}
+	case 7:
+		if depth <= 0 || g.loops >= 2 || g.inHelper {
+			g.both("pass")
+			return
+		}
+		g.loop(depth)
+	case 8:
+		if g.loops > 0 {
+			c := g.bool(2)
+			g.line("if "+c.h+":", "if "+c.k+":")
+			g.both("    " + pick(g, "break", "continue"))
+			return
+		}
+		x := g.tuple(2)
+		g.line("tu = "+x.h, "tu = "+x.k)
+	case 9:
+		if g.inHelper {
+			x := g.variable(2)
+			g.line("return w("+x.h+")", "return "+x.k)
+			return
+		}
+		if g.n(4) == 0 {
+			g.both("return")
+			return
+		}
+		x := g.tuple(2)
+		g.line("a, b, _ = "+x.h, "a, b, _ = "+x.k)
+	case 10, 11:
+		g.add()
+	case 12, 13:
+		g.table()
+	case 14:
+		x, y, z := g.variable(2), g.str(1), g.bool(2)
+		if g.n(2) == 0 {
+			g.line("print("+x.h+", "+y.h+", "+z.h+", tu)", "print("+x.k+", "+y.k+", "+z.k+", tu)")
+		} else {
+			g.line(`printf("%d|%x|%s|%5s|%s\n", w(`+x.h+"), w("+x.h+") & 255, "+y.h+", "+y.h+", "+z.h+")", `printf("%d|%x|%s|%5s|%s\n", `+x.k+" - 0, "+x.k+" & 255, "+y.k+", "+y.k+", "+z.k+")")
+		}
+	case 15:
+		k, m := g.int(2), pick(g, "get", "pop")
+		g.line("o = tab."+m+"(w("+k.h+"))", "o = tab."+m+"("+k.k+")")
+		g.both("if o != None:")
+		g.line("    a = w(o)", "    a = o")
+		g.both("else:")
+		g.both("    none.add()")
+	}
+}
+
+func (g *generator) loop(depth int) {
+	g.loops++
+	was := g.inFor
+	g.inFor = true
+	switch g.n(4) {
+	case 0:
+		g.both(fmt.Sprintf("for c in range(%d):", 1+g.n(5)))
+	case 1:
+		g.both(fmt.Sprintf("for c in range(%d, %d, %d):", g.n(5), -g.n(5), -1-g.n(3)))
+	case 2:
+		g.both("for c in few:")
+	case 3:
+		g.both("for s in strs:")
+	}
+	g.block(depth - 1)
+	g.inFor = was
+	g.loops--
+}
+
+// add adds to an aggregation. Helpers add too.
+func (g *generator) add() {
+	v := g.variable(2)
+	switch g.n(5) {
+	case 0:
+		k := g.int(2)
+		g.line("by_int.add(by=w("+k.h+"))", "by_int.add(by="+k.k+")")
+	case 1:
+		k := g.str(2)
+		g.line("by_str.add(w("+v.h+"), by="+k.h+")", "by_str.add("+v.k+" - 0, by="+k.k+")")
+	case 2:
+		k, s := g.tuple(2), g.str(1)
+		g.line("by_tuple.add(w("+v.h+"), by=("+s.h+", "+k.h+"))", "by_tuple.add("+v.k+" - 0, by=("+s.k+", "+k.k+"))")
+	case 3:
+		b := g.bool(2)
+		g.line("by_bool.add(w("+v.h+"), by="+b.h+")", "by_bool.add("+v.k+" - 0, by="+b.k+")")
+	case 4:
+		m := pick(g, "total", "most", "least", "spread", "mean", "linear")
+		g.line(m+".add(w("+v.h+"))", m+".add("+v.k+" - 0)")
+	}
+}
+
+func (g *generator) table() {
+	k, v := g.int(1), g.variable(2)
+	kh, vh := "w("+k.h+")", "w("+v.h+")"
+	switch g.n(6) {
+	case 0, 1:
+		g.line("tab["+kh+"] = "+vh, "tab["+k.k+"] = "+v.k)
+	case 2:
+		g.line("tab["+kh+"] = w(tab["+kh+"] + "+v.h+")", "tab["+k.k+"] += "+v.k)
+	case 3:
+		g.line("a = w(tab.add("+vh+", by="+kh+"))", "a = tab.add("+v.k+", by="+k.k+")")
+	case 4:
+		s, x := g.str(1), g.str(1)
+		g.line("words["+s.h+"] = "+x.h, "words["+s.k+"] = "+x.k)
+	case 5:
+		s := g.str(1)
+		g.line("s = words.get("+s.h+", \"a\")", "s = words.get("+s.k+", \"a\")")
+	}
+}
+
+const oracleGlobals = `ints = [%s]
+few = [3, -1, 8]
+strs = ["a", "abc", "abcdefgh"]
+names_int = {1: 10, -1: 20, 7: 30, 255: 40}
+names_str = {"a": 1, "abcdefgh": 2}
+some = set([1, 2, 7])
+`
+
+// prologue gives every local a value, and every map its types.
+const oraclePrologue = `    a, b, c, p, s, tu, o = 1, -2, 3, False, "ab", (1, 2, 3), None
+    if e.args.i64 == 1234567890123456789:
+        o = e.args.i64
+        s = e.args.long
+        tab[e.args.i64] = -1
+        words["abcdefghijklmno"] = e.args.long
+        by_int.add(by=e.args.i64)
+        by_str.add(-1, by=s)
+        by_tuple.add(-1, by=(s, tu))
+        by_bool.add(-1, by=p)
+        total.add(-1)
+        most.add(-1)
+        least.add(-1)
+        spread.add(-1)
+        mean.add(-1)
+        linear.add(-1)
+        none.add()
+`
+
+// generate makes a handler named handler in both texts.
+func generate(data []byte) (host, kernel string) {
+	g := &generator{data: data, budget: 14}
+	globals := fmt.Sprintf(oracleGlobals, strings.Join(edgeInts[:4+g.n(len(edgeInts)-4)], ", "))
+	g.host.WriteString(globals)
+	g.kernel.WriteString(globals)
+	helpers := g.n(3)
+	for i := 0; i < helpers; i++ {
+		g.inHelper = true
+		g.both(fmt.Sprintf("def helper%d(a, b):", i))
+		g.indent++
+		g.both(`c, p, s, tu, o = 3, True, "a", (1, 2, 3), None`)
+		// e is not there: take its fields from what is
+		n := 1 + g.n(3)
+		for j := 0; j < n; j++ {
+			x := g.pureInt(2)
+			v := pick(g, "a", "b", "c")
+			if g.n(2) == 0 {
+				g.line("if "+x.h+" > b:", "if "+x.k+" > b:")
+				g.line("    return w("+x.h+")", "    return "+x.k)
+			} else {
+				g.line(v+" = w("+x.h+")", v+" = "+x.k)
+			}
+		}
+		x := g.pureInt(2)
+		g.line("return w("+x.h+")", "return "+x.k)
+		g.indent--
+		g.inHelper = false
+		g.helpers = i + 1
+	}
+	g.both("def handler(e):")
+	g.host.WriteString(oraclePrologue)
+	g.kernel.WriteString(oraclePrologue)
+	g.indent = 1
+	for g.budget > 0 {
+		g.stmt(3)
+	}
+	g.both("by_int.add(by=a)")
+	g.both(`by_str.add(b, by=s)`)
+	return g.host.String(), g.kernel.String()
+}
+
+// pureInt is an int expression over a, b and c alone.
+func (g *generator) pureInt(depth int) ex {
+	v := pick(g, "a", "b", "c")
+	x := ex{h: v, k: v, t: "int"}
+	if depth <= 0 {
+		return x
+	}
+	y := g.pureInt(depth - 1)
+	if g.n(3) == 0 {
+		s := pick(g, edgeInts...)
+		y = ex{h: "(" + s + ")", k: "(" + s + ")", t: "int", konst: s[0] != '-', literal: true}
+	}
+	if g.n(4) == 0 && y.k != "(0)" {
+		return g.arith(pick(g, "//", "%"), x, y)
+	}
+	return g.arith(pick(g, "+", "-", "*", "&", "|", "^"), x, y)
+}

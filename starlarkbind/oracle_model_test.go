@@ -1,0 +1,252 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"math/big"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+
+	"github.com/bpfrepl/bpfrepl/compiler/agg"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
+)
+
+// The model is what handlers mean, written again on plain Go maps: aggregations and tables for the interpreter.
+
+// wrapInt wraps a number at 64 bits.
+func wrapInt(v starlark.Value, unsigned bool) (starlark.Value, error) {
+	x, ok := v.(starlark.Int)
+	if !ok {
+		return nil, fmt.Errorf("w: %s", v.Type())
+	}
+	n := new(big.Int).And(x.BigInt(), new(big.Int).SetUint64(^uint64(0))).Uint64()
+	if unsigned {
+		return starlark.MakeUint64(n), nil
+	}
+	return starlark.MakeInt64(int64(n)), nil
+}
+
+func wrapper(unsigned bool) *starlark.Builtin {
+	return starlark.NewBuiltin("w", func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+		return wrapInt(a[0], unsigned)
+	})
+}
+
+// modelAgg keeps all that was added.
+type modelAgg struct {
+	kind   agg.Spec
+	values map[string][]int64
+	keys   map[string]starlark.Value
+}
+
+func newModelAgg(spec agg.Spec) *modelAgg {
+	return &modelAgg{spec, map[string][]int64{}, map[string]starlark.Value{}}
+}
+
+func (m *modelAgg) String() string        { return "agg" }
+func (m *modelAgg) Type() string          { return "agg" }
+func (m *modelAgg) Freeze()               {}
+func (m *modelAgg) Truth() starlark.Bool  { return true }
+func (m *modelAgg) Hash() (uint32, error) { return 0, nil }
+func (m *modelAgg) AttrNames() []string   { return []string{"add"} }
+func (m *modelAgg) Attr(string) (starlark.Value, error) {
+	return starlark.NewBuiltin("add", func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		var value, by starlark.Value = starlark.MakeInt(1), starlark.None
+		if err := starlark.UnpackArgs("add", a, kw, "value?", &value, "by?", &by); err != nil {
+			return nil, err
+		}
+		w, err := wrapInt(value, false)
+		if err != nil {
+			return nil, err
+		}
+		n, _ := w.(starlark.Int).Int64()
+		k := by.String()
+		m.keys[k] = by
+		m.values[k] = append(m.values[k], n)
+		return starlark.None, nil
+	}), nil
+}
+
+// value computes what the aggregation gives for a key, from all that was added.
+func (m *modelAgg) value(vs []int64) string {
+	sum, least, most := int64(0), vs[0], vs[0]
+	for _, v := range vs {
+		sum += v
+		least, most = min(least, v), max(most, v)
+	}
+	n := int64(len(vs))
+	avg := sum / n
+	if sum%n != 0 && sum < 0 {
+		avg--
+	}
+	switch m.kind.Kind {
+	case agg.Count:
+		return fmt.Sprint(sum)
+	case agg.Sum:
+		return fmt.Sprint(sum)
+	case agg.Avg:
+		return fmt.Sprint("avg of ", n, " ", sum)
+	case agg.Min:
+		return fmt.Sprint(least)
+	case agg.Max:
+		return fmt.Sprint(most)
+	case agg.Stats:
+		return fmt.Sprintf("%d %d %d %d", n, sum, least, most)
+	}
+	buckets := map[string]int{}
+	for _, v := range vs {
+		buckets[m.bucket(v)]++
+	}
+	return strings.TrimSpace(fmt.Sprintln(n, sum, least, most, buckets))
+}
+
+// bucket names the bucket of a value by its bounds.
+func (m *modelAgg) bucket(v int64) string {
+	if m.kind.Kind == agg.Lhist {
+		switch {
+		case v < m.kind.Lo:
+			return "below"
+		case v >= m.kind.Hi:
+			return "above"
+		}
+		return fmt.Sprint((v - m.kind.Lo) / m.kind.Step)
+	}
+	mag := new(big.Int).Abs(big.NewInt(v))
+	return fmt.Sprint(v < 0, mag.BitLen())
+}
+
+// modelTable is a dict with the methods of a table.
+type modelTable struct{ *starlark.Dict }
+
+func (m *modelTable) Type() string { return "table" }
+func (m *modelTable) Attr(name string) (starlark.Value, error) {
+	switch name {
+	case "pop":
+		return starlark.NewBuiltin(name, func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+			v, ok, err := m.Delete(a[0])
+			if err == nil && !ok {
+				v = starlark.None
+			}
+			return v, err
+		}), nil
+	case "add":
+		return starlark.NewBuiltin(name, func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+			var value, by starlark.Value = starlark.MakeInt(1), nil
+			if err := starlark.UnpackArgs("add", a, kw, "value?", &value, "by", &by); err != nil {
+				return nil, err
+			}
+			old, ok, err := m.Get(by)
+			if err != nil {
+				return nil, err
+			}
+			sum := value.(starlark.Int)
+			if ok {
+				sum = sum.Add(old.(starlark.Int))
+			}
+			w, err := wrapInt(sum, false)
+			if err != nil {
+				return nil, err
+			}
+			return w, m.SetKey(by, w)
+		}), nil
+	}
+	return m.Dict.Attr(name)
+}
+
+// oracleMaps makes the aggregations and tables of the generated handlers: for the model, and as a script's text.
+var oracleMaps = []struct {
+	name, make string
+	spec       agg.Spec
+}{
+	{"by_int", "count(max_keys=64)", agg.Spec{Kind: agg.Count}},
+	{"by_str", "sum(max_keys=64)", agg.Spec{Kind: agg.Sum}},
+	{"by_tuple", "stats(max_keys=64)", agg.Spec{Kind: agg.Stats}},
+	{"by_bool", "hist(max_keys=64)", agg.Spec{Kind: agg.Hist}},
+	{"total", "sum()", agg.Spec{Kind: agg.Sum}},
+	{"most", "max()", agg.Spec{Kind: agg.Max}},
+	{"least", "min()", agg.Spec{Kind: agg.Min}},
+	{"spread", "hist()", agg.Spec{Kind: agg.Hist}},
+	{"mean", "avg()", agg.Spec{Kind: agg.Avg}},
+	{"linear", "lhist(-10, 50, 7)", agg.Spec{Kind: agg.Lhist, Lo: -10, Hi: 50, Step: 7}},
+	{"none", "count()", agg.Spec{Kind: agg.Count}},
+}
+
+// A modelRun interprets a handler on events.
+type modelRun struct {
+	aggs       map[string]*modelAgg
+	tab, words *modelTable
+	printed    strings.Builder
+	errors     map[string]int // by errno
+}
+
+func runModel(text string, events []oracleEvent) (*modelRun, error) {
+	m := &modelRun{aggs: map[string]*modelAgg{}, tab: &modelTable{starlark.NewDict(8)}, words: &modelTable{starlark.NewDict(8)}, errors: map[string]int{}}
+	pre := starlark.StringDict{"w": wrapper(false), "wu": wrapper(true), "tab": m.tab, "words": m.words,
+		"print": starlark.NewBuiltin("print", func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+			for i, x := range a {
+				if i > 0 {
+					m.printed.WriteByte(' ')
+				}
+				if s, ok := starlark.AsString(x); ok {
+					m.printed.WriteString(s)
+				} else {
+					m.printed.WriteString(x.String())
+				}
+			}
+			m.printed.WriteByte('\n')
+			return starlark.None, nil
+		}),
+		"printf": starlark.NewBuiltin("printf", func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+			s, err := cfmt.Sprintf(string(a[0].(starlark.String)), a[1:])
+			m.printed.WriteString(s)
+			return starlark.None, err
+		})}
+	for _, om := range oracleMaps {
+		a := newModelAgg(om.spec)
+		m.aggs[om.name] = a
+		pre[om.name] = a
+	}
+	globals, err := starlark.ExecFileOptions(fileOptions, &starlark.Thread{}, "host.star", text, pre)
+	if err != nil {
+		return nil, err
+	}
+	for _, ev := range events {
+		if _, err := starlark.Call(&starlark.Thread{}, globals["handler"], starlark.Tuple{ev.value()}, nil); err != nil {
+			switch msg := err.Error(); {
+			case strings.Contains(msg, "division by zero"), strings.Contains(msg, "modulo by zero"):
+				m.errors["EDOM"]++
+			case strings.Contains(msg, "not in table"), strings.Contains(msg, "not in dict"):
+				m.errors["ENOENT"]++
+			case strings.Contains(msg, "negative shift count"):
+				m.errors["EINVAL"]++
+			case strings.Contains(msg, "index out of range"), strings.Contains(msg, "out of range"):
+				m.errors["ERANGE"]++
+			default:
+				return nil, fmt.Errorf("the model fails: %w", err)
+			}
+		}
+	}
+	return m, nil
+}
+
+// An oracleEvent is the twelve words that a program gets, and the same as a value for the interpreter.
+type oracleEvent struct {
+	ints [4]uint64
+	half [2]uint32
+	flag bool
+	s, r string
+}
+
+const (
+	sCap, rCap, longCap = 16, 8, 24
+)
+
+func (ev oracleEvent) value() starlark.Value {
+	args := starlark.StringDict{
+		"i64": starlark.MakeInt64(int64(ev.ints[0])), "j64": starlark.MakeInt64(int64(ev.ints[1])),
+		"u64": starlark.MakeUint64(ev.ints[2]), "v64": starlark.MakeUint64(ev.ints[3]),
+		"i32": starlark.MakeInt64(int64(int32(ev.half[0]))), "u32": starlark.MakeUint64(uint64(ev.half[1])),
+		"flag": starlark.Bool(ev.flag), "s": starlark.String(ev.s), "r": starlark.String(ev.r), "long": starlark.String("")}
+	return starlarkstruct.FromStringDict(starlarkstruct.Default, starlark.StringDict{"args": starlarkstruct.FromStringDict(starlarkstruct.Default, args)})
+}

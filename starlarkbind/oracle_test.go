@@ -1,0 +1,348 @@
+package starlarkbind
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+	"pgregory.net/rapid"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/compiler/agg"
+	"github.com/bpfrepl/bpfrepl/compiler/diag"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
+)
+
+// The oracle: a random handler is run by the interpreter on a model of the maps, and compiled, in the kernel, on the same
+// events; maps, errors and prints must be the same. See docs/testing.md.
+//
+//	go test ./starlarkbind -run TestOracle -rapid.checks=100000
+
+// oracleFields lays an event's fields out in the context of a raw tracepoint.
+var oracleFields = []compiler.Field{
+	{Name: "i64", Kind: compiler.FieldInt, Offset: 0, Size: 8, Signed: true},
+	{Name: "j64", Kind: compiler.FieldInt, Offset: 8, Size: 8, Signed: true},
+	{Name: "u64", Kind: compiler.FieldInt, Offset: 16, Size: 8},
+	{Name: "v64", Kind: compiler.FieldInt, Offset: 24, Size: 8},
+	{Name: "i32", Kind: compiler.FieldInt, Offset: 32, Size: 4, Signed: true},
+	{Name: "u32", Kind: compiler.FieldInt, Offset: 36, Size: 4},
+	{Name: "flag", Kind: compiler.FieldBool, Offset: 40, Size: 8},
+	{Name: "s", Kind: compiler.FieldTyped, Offset: 48, Size: sCap, Type: &types.Type{Kind: types.Str, Cap: sCap}},
+	{Name: "r", Kind: compiler.FieldTyped, Offset: 64, Size: rCap, Type: &types.Type{Kind: types.Str, Cap: rCap}},
+	{Name: "long", Kind: compiler.FieldTyped, Offset: 72, Size: longCap, Type: &types.Type{Kind: types.Str, Cap: longCap}},
+}
+
+func (ev oracleEvent) words() []uint64 {
+	b := make([]byte, 12*8)
+	for i, v := range ev.ints {
+		binary.NativeEndian.PutUint64(b[8*i:], v)
+	}
+	binary.NativeEndian.PutUint32(b[32:], ev.half[0])
+	binary.NativeEndian.PutUint32(b[36:], ev.half[1])
+	if ev.flag {
+		b[40] = 1
+	}
+	copy(b[48:48+sCap], ev.s)
+	copy(b[64:64+rCap], ev.r)
+	out := make([]uint64, 12)
+	for i := range out {
+		out[i] = binary.NativeEndian.Uint64(b[8*i:])
+	}
+	return out
+}
+
+var edgeWords = []uint64{0, 1, 2, 3, 7, 8, 63, 64, 255, 1 << 31, 1<<32 - 1, 1 << 62, 1<<63 - 1, 1 << 63, 1<<63 + 1, ^uint64(0), ^uint64(1), ^uint64(6), ^uint64(7), 1 << 40}
+
+func drawEvent(t *rapid.T) oracleEvent {
+	data := rapid.SliceOfN(rapid.Byte(), 10, 10).Draw(t, "event")
+	word := func(i int) uint64 {
+		if n := int(data[i]); n < 3*len(edgeWords) {
+			return edgeWords[n%len(edgeWords)]
+		}
+		return binary.NativeEndian.Uint64(data[:8]) * (uint64(i)*2 + 1)
+	}
+	strs := []string{"", "a", "ab", "abc", "abcdefg", "abcdefgh", "abcdefghi", "ünï", "xyz", "abcdefghijklmno"}
+	return oracleEvent{[4]uint64{word(0), word(1), word(2), word(3)}, [2]uint32{uint32(word(4)), uint32(word(5))}, data[6]%2 == 1,
+		strs[int(data[7])%len(strs)], strs[int(data[8])%5]}
+}
+
+// An outcome is what a run left behind, as text that can be compared.
+type outcome map[string]string
+
+func (m *modelRun) outcome() outcome {
+	out := outcome{"prints": m.printed.String()}
+	for name, a := range m.aggs {
+		var lines []string
+		if name == "total" || name == "none" { // without keys they are there from the start
+			a.values["None"] = append(a.values["None"], 0)
+		}
+		for k, vs := range a.values {
+			lines = append(lines, k+" -> "+a.value(vs))
+		}
+		out[name] = sorted(lines)
+	}
+	out["tab"], out["words"] = dictText(m.tab.Dict), dictText(m.words.Dict)
+	var errs []string
+	for name, n := range m.errors {
+		errs = append(errs, fmt.Sprintf("%s %d", name, n))
+	}
+	out["errors"] = sorted(errs)
+	return out
+}
+
+func sorted(lines []string) string {
+	sort.Strings(lines)
+	return strings.Join(lines, "\n")
+}
+
+func dictText(d *starlark.Dict) string {
+	var lines []string
+	for _, it := range d.Items() {
+		lines = append(lines, it[0].String()+" -> "+it[1].String())
+	}
+	return sorted(lines)
+}
+
+// A kernelRun is a session with the oracle's maps, for many handlers one after the other.
+type kernelRun struct {
+	*Session
+	out, err *buffer
+}
+
+func newKernelRun() (*kernelRun, error) {
+	k := &kernelRun{out: &buffer{}, err: &buffer{}}
+	var err error
+	k.Session, err = New(Options{Stdout: k.out, Stderr: k.err, Warnings: WarnNone})
+	return k, err
+}
+
+// errConstant marks handlers in which the compiler finds a fault: a division by a constant that is zero.
+var errConstant = errors.New("a constant is wrong")
+
+// errRefused marks what must never happen: the verifier's refusal of a handler that the compiler has accepted.
+var errRefused = errors.New("the verifier refuses an accepted handler")
+
+func runKernel(text string, events []oracleEvent) (out outcome, err error) {
+	k, err := newKernelRun()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, k.Close()) }()
+	var maps strings.Builder
+	for _, m := range oracleMaps {
+		fmt.Fprintf(&maps, "%s = %s\n", m.name, m.make)
+	}
+	maps.WriteString("tab = table(max_keys=64)\nwords = table(max_keys=64)\n")
+	var list diag.List
+	if err := k.ExecFile(context.Background(), "kernel.star", []byte(maps.String()+text)); err != nil {
+		return nil, errors.New(k.FormatError(err))
+	}
+	h, err := k.function(k.globals["handler"].(*starlark.Function))
+	if err != nil {
+		return nil, err
+	}
+	code, err := compiler.Compile(k.request("oracle", h, &compiler.Event{Probe: "oracle", Fields: oracleFields}))
+	if errors.As(err, &list) {
+		for _, d := range list {
+			if strings.HasSuffix(d.Msg, " by zero") {
+				return nil, errConstant
+			}
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	p := &Probe{s: k.Session, name: "oracle"}
+	l := &loader{s: k.Session, p: p}
+	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, code); err != nil {
+		var refusal *bpf.VerifierRefusal
+		if errors.As(err, &refusal) {
+			err = fmt.Errorf("%w: %+v", errRefused, refusal)
+		}
+		return nil, errors.Join(err, l.drop())
+	}
+	l.commit()
+	k.probes = append(k.probes, p)
+	for _, ev := range events {
+		if _, err := p.programs[0].prog.TestRun(ev.words()); err != nil {
+			return nil, err
+		}
+	}
+	k.drain()
+	return k.outcome()
+}
+
+func (k *kernelRun) outcome() (outcome, error) {
+	out := outcome{"prints": k.out.String()}
+	for _, m := range oracleMaps {
+		a := k.globals[m.name].(*Aggregation)
+		w, err := a.read(k.ctx)
+		if err != nil {
+			return nil, err
+		}
+		var lines []string
+		for i, key := range w.keys {
+			kv := starlark.Value(starlark.None)
+			if !a.keyless() {
+				kv = a.key(key)
+			}
+			if allZero(w.vals[i]) && a.keyless() && m.spec.Kind != agg.Sum && m.spec.Kind != agg.Count {
+				continue // nothing was added
+			}
+			lines = append(lines, kv.String()+" -> "+aggText(m.spec, w.vals[i], a.value(w.vals[i])))
+		}
+		out[m.name] = sorted(lines)
+	}
+	for _, name := range []string{"tab", "words"} {
+		d, err := k.globals[name].(*Table).snapshot()
+		if err != nil {
+			return nil, err
+		}
+		out[name] = dictText(d.(*starlark.Dict))
+	}
+	es, err := k.allErrors(k.allProbes())
+	if err != nil {
+		return nil, err
+	}
+	count := map[string]uint64{}
+	for _, e := range es {
+		count[e.errno] += e.count
+	}
+	var errs []string
+	for name, n := range count {
+		errs = append(errs, fmt.Sprintf("%s %d", name, n))
+	}
+	out["errors"] = sorted(errs)
+	return out, nil
+}
+
+// aggText is a value in the model's words.
+func aggText(spec agg.Spec, words []uint64, v starlark.Value) string {
+	switch spec.Kind {
+	case agg.Avg:
+		return fmt.Sprint("avg of ", words[0], " ", int64(words[1]))
+	case agg.Stats:
+		st := v.(*starlarkstruct.Struct)
+		var parts []string
+		for _, f := range []string{"count", "sum", "min", "max"} {
+			x, err := st.Attr(f)
+			if err != nil {
+				return err.Error()
+			}
+			parts = append(parts, x.String())
+		}
+		return strings.Join(parts, " ")
+	case agg.Hist, agg.Lhist:
+		return histText(spec, v.(*hist.Histogram))
+	}
+	return v.String()
+}
+
+// histText names buckets as modelAgg.bucket does.
+func histText(spec agg.Spec, h *hist.Histogram) string {
+	buckets := map[string]int{}
+	for _, r := range h.Rows() {
+		if r.N == 0 {
+			continue
+		}
+		lo, isInt := r.Lo.(starlark.Int)
+		name := "below"
+		switch {
+		case spec.Kind == agg.Hist:
+			name = fmt.Sprint(lo.Sign() < 0, lo.BigInt().BitLen())
+		case isInt && r.Hi == starlark.None:
+			name = "above"
+		case isInt:
+			n, _ := lo.Int64()
+			name = fmt.Sprint((n - spec.Lo) / spec.Step)
+		}
+		buckets[name] += int(r.N)
+	}
+	var parts []any
+	for _, f := range []string{"count", "sum", "min", "max"} {
+		x, err := h.Attr(f)
+		if err != nil {
+			return err.Error()
+		}
+		parts = append(parts, x.String())
+	}
+	return strings.TrimSpace(fmt.Sprintln(append(parts, buckets)...))
+}
+
+// TestOracle runs random handlers. CI runs 5,000.
+func TestOracle(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		host, kernel := generate(rapid.SliceOfN(rapid.Byte(), 100, 800).Draw(rt, "choices"))
+		var events []oracleEvent
+		for range 1 + rapid.IntRange(0, 5).Draw(rt, "events") {
+			events = append(events, drawEvent(rt))
+		}
+		err := compare(host, kernel, events)
+		if errors.Is(err, errConstant) {
+			rt.Skip("what the compiler sees to be wrong is no handler")
+		}
+		if err != nil {
+			rt.Fatalf("%v\n--- kernel\n%s\n--- host\n%s\n--- events\n%+v", err, kernel, host, events)
+		}
+	})
+}
+
+func compare(host, kernel string, events []oracleEvent) error {
+	m, err := runModel(host, events)
+	if err != nil {
+		return err
+	}
+	got, err := runKernel(kernel, events)
+	if err != nil {
+		return err
+	}
+	var diffs []string
+	for name, want := range m.outcome() {
+		if got[name] != want {
+			diffs = append(diffs, fmt.Sprintf("%s:\nkernel\n%s\ninterpreter\n%s", name, got[name], want))
+		}
+	}
+	if diffs != nil {
+		return errors.New(sorted(diffs))
+	}
+	return nil
+}
+
+// Each case that the oracle has found is kept: a handler in both texts and the events, in testdata/oracle.
+func TestOracleCases(t *testing.T) {
+	files, err := filepath.Glob("testdata/oracle/*.star")
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := []oracleEvent{}
+	for i := range edgeWords {
+		w := func(n int) uint64 { return edgeWords[(i*7+n*3)%len(edgeWords)] }
+		events = append(events, oracleEvent{[4]uint64{w(0), w(1), w(2), w(3)}, [2]uint32{uint32(w(4)), uint32(w(5))}, i%2 == 0, []string{"", "a", "abc", "abcdefgh"}[i%4], []string{"", "a", "abcdefg"}[i%3]})
+	}
+	for _, name := range files {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			host, kernel, ok := strings.Cut(string(text), "\n---\n")
+			if !ok {
+				t.Fatal("want the host's text, a line of ---, and the kernel's")
+			}
+			if err := compare(host, kernel, events); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
