@@ -76,10 +76,6 @@ func (m *modelAgg) value(vs []int64) string {
 		least, most = min(least, v), max(most, v)
 	}
 	n := int64(len(vs))
-	avg := sum / n
-	if sum%n != 0 && sum < 0 {
-		avg--
-	}
 	switch m.kind.Kind {
 	case agg.Count:
 		return fmt.Sprint(sum)
