@@ -61,3 +61,17 @@ func member(t btf.Type, name string) (btf.Member, int, bool) {
 	}
 	return btf.Member{}, 0, false
 }
+
+// KfuncID gives the BTF id of a function of the kernel that programs may call. It loads the kernel's BTF.
+func KfuncID(name string) (int64, error) {
+	spec, err := btf.LoadKernelSpec()
+	if err != nil {
+		return 0, &NoBTFError{err}
+	}
+	var fn *btf.Func
+	if err := spec.TypeByName(name, &fn); err != nil {
+		return 0, fmt.Errorf("this kernel has no function %s for programs", name)
+	}
+	id, err := spec.TypeID(fn)
+	return int64(id), err
+}

@@ -44,7 +44,16 @@ type VerifierRefusal struct {
 	Err    error
 }
 
+// TooComplex tells that the verifier gave up: it walks through the program on every way, and does at most a million steps
+// (kernel include/linux/bpf.h: BPF_COMPLEXITY_LIMIT_INSNS). That is no fault of the compiler.
+func (e *VerifierRefusal) TooComplex() bool {
+	return strings.HasPrefix(e.Reason, "BPF program is too large") || strings.HasPrefix(e.Reason, "The sequence of ")
+}
+
 func (e *VerifierRefusal) Error() string {
+	if e.TooComplex() {
+		return "the handler is too complex for this kernel's verifier, which gave up after a million steps; split it, or test less"
+	}
 	s := "the kernel's verifier refuses the program: " + e.Reason
 	if e.Source != "" {
 		s += " (at " + e.Source + ")"

@@ -152,22 +152,36 @@ func checkLen(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	return c.bad(x.position(), "", "a %s has no len() in a handler", x.typ())
 }
 
-// lowerLen counts the bytes before the first NUL, from the end of the string: it is padded with NULs.
+// lowerLen counts the bytes before the first NUL, a word at a time: few branches keep the verifier's work small.
 func lowerLen(lw *lowerer, e *eBuiltin) val {
+	b := lw.b
 	mem := lw.value(e.args[0]).mem
-	n, done := new(int), lw.b.Block("len")
-	for i := mem.cap - 2; i >= 0; i-- {
-		next := lw.b.Block("")
-		c := lw.b.Load(mem.base, mem.off+i, 1, false)
-		lw.b.Write(n, lw.b.Const(int64(i+1)))
-		lw.b.If(ir.NE, c, lw.b.Const(0), done, next)
-		lw.b.Continue(next)
+	n, done := new(int), b.Block("len")
+	for off := 0; off < mem.cap; off += 8 {
+		found, next := b.Block("nul"), b.Block("")
+		w := b.Load(mem.base, mem.off+off, 8, false)
+		// the highest bit of each byte that is zero, exact up to the first of them
+		zero := b.Add(ir.OpAnd, b.Add(ir.OpAnd, b.Add(ir.OpSub, w, b.Const(lowBits)), b.Add(ir.OpXor, w, b.Const(-1))), b.Const(highBits))
+		b.If(ir.NE, zero, b.Const(0), found, next)
+		b.Continue(found)
+		// of the bits below the lowest, one in each byte up to and including the NUL's; their sum comes out on top
+		below := b.Add(ir.OpSub, b.Add(ir.OpAnd, zero, b.Add(ir.OpNeg, zero)), b.Const(1))
+		k := b.Add(ir.OpLShr, b.Add(ir.OpMul, b.Add(ir.OpAnd, below, b.Const(lowBits)), b.Const(lowBits)), b.Const(56))
+		b.Write(n, b.Add(ir.OpAdd, k, b.Const(int64(off-1))))
+		b.Jump(done)
+		b.Continue(next)
 	}
-	lw.b.Write(n, lw.b.Const(0))
-	lw.b.Jump(done)
-	lw.b.Continue(done)
-	return scalar(types.TInt, lw.b.Read(n))
+	b.Write(n, b.Const(int64(mem.cap-1))) // never: the last byte is NUL
+	b.Jump(done)
+	b.Continue(done)
+	return scalar(types.TInt, b.Read(n))
 }
+
+// lowBits is a word with the lowest bit of each byte set.
+const lowBits = 0x0101010101010101
+
+// highBits is a word with the highest bit of each byte set.
+const highBits = -0x7f7f7f7f7f7f7f80
 
 func checkInt(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
 	x := args[0]

@@ -29,7 +29,8 @@ type checker struct {
 	capturedSeen map[string]bool
 	readsContext bool
 	calls        int
-	iterations   int // of the loops around this place, multiplied
+	iterations   int     // of the loops around this place, multiplied
+	loops        []*flow // what is known where each loop around this place is left by break
 }
 
 // mapTyping is what a map's uses in this program make of it.
@@ -93,7 +94,8 @@ const (
 	maxDepth      = 16    // of calls
 	maxWalks      = 12    // of one function: a type can grow only a few times
 	maxUnroll     = 256   // elements of a captured list that a for goes over
-	maxIterations = 8192  // of constant loops, nested ones multiplied: the verifier walks each
+	maxIterations = 8192  // of constant loops, nested ones multiplied, where the verifier has to walk each
+	maxWalked     = 128   // the same where the kernel has iterators for longer ones
 )
 
 func newChecker(req *Request) *checker {

@@ -33,14 +33,16 @@ func (c *checker) stmt(s syntax.Stmt) []stmt {
 	case *syntax.ForStmt:
 		return c.forStmt(s)
 	case *syntax.WhileStmt:
-		c.errorf(s.While, "use for i in range(n), with break", "while is not supported in a handler yet")
-		return nil
+		return c.whileStmt(s)
 	case *syntax.ReturnStmt:
 		return c.returnStmt(s)
 	case *syntax.BranchStmt:
 		switch s.Token {
 		case syntax.PASS:
 			return nil
+		}
+		if top := len(c.loops) - 1; s.Token == syntax.BREAK && top >= 0 {
+			c.loops[top] = meet(c.loops[top], c.flow.clone())
 		}
 		c.flow.dead = true
 		return []stmt{&sBranch{n, s.Token}}
@@ -294,32 +296,76 @@ func (c *checker) skipLoop(s *syntax.ForStmt) {
 	c.loopBody(s, &local{name: "element", t: types.TInvalid}, 1)
 }
 
+// hasIterators tells of a kernel that has iterators for loops of unknown length.
+func (c *checker) hasIterators() bool {
+	_, err := c.req.Kfunc(iterNext)
+	return err == nil
+}
+
+// canLoop reports a loop whose length is not known when the handler is compiled, on a kernel that has no iterators for it.
+func (c *checker) canLoop(pos syntax.Position, what string) bool {
+	if c.hasIterators() {
+		return true
+	}
+	c.errorf(pos, "use a constant bound and break: for i in range(64): if i >= n: break", "%s needs kernel 6.4 (bpf_iter_num)", what)
+	return false
+}
+
+func (c *checker) whileStmt(s *syntax.WhileStmt) []stmt {
+	ok := c.canLoop(s.While, "while")
+	before := c.flow.clone()
+	for b := range writes([]syntax.Stmt{s}) {
+		if l := c.frame.locals[b]; l != nil {
+			delete(before.notNone, l) // on the second round it may be what the first made of it
+		}
+	}
+	c.flow = before.clone()
+	cond, yes, no := c.condition(s.Cond)
+	c.flow = before.with(yes)
+	old := c.loops
+	c.loops = append(c.loops, &flow{dead: true})
+	body := c.block(s.Body)
+	broken := c.loops[len(c.loops)-1]
+	c.loops = old
+	after := before.with(no)
+	if k, isConst := cond.(*eConst); isConst && k.t.Kind == types.Bool && k.v.(bool) {
+		after.dead = true // while True ends by break alone
+	}
+	c.flow = meet(after, broken)
+	if !ok || cond.typ().Kind == types.Invalid {
+		return nil
+	}
+	return []stmt{&sWhile{stmtNode{s.While}, cond, body}}
+}
+
 func (c *checker) forRange(s *syntax.ForStmt, call *syntax.CallExpr) []stmt {
+	var bounds []expr
 	var args []int64
 	for _, a := range call.Args {
-		x := c.expr(a)
-		k, ok := x.(*eConst)
-		if !ok || k.t.Kind != types.Int {
-			if x.typ().Kind != types.Invalid {
-				c.errorf(x.position(), "use a constant bound and break: for i in range(64): if i >= n: break", "the bounds of range must be constants in a handler")
-			}
+		x := c.wantInt(c.expr(a), "each argument of range()")
+		if x.typ().Kind == types.Invalid {
 			c.skipLoop(s)
 			return nil
 		}
-		args = append(args, word(k.v))
+		if k, ok := x.(*eConst); ok && k.t.Kind == types.Int {
+			args = append(args, word(k.v))
+		}
+		bounds = append(bounds, x)
 	}
 	lo, hi, step := int64(0), int64(0), int64(1)
-	switch len(args) {
-	case 1:
-		hi = args[0]
-	case 2:
-		lo, hi = args[0], args[1]
-	case 3:
-		lo, hi, step = args[0], args[1], args[2]
-	default:
-		c.errorf(call.Lparen, "", "range takes 1 to 3 arguments, got %d", len(args))
+	switch {
+	case len(bounds) < 1 || len(bounds) > 3:
+		c.errorf(call.Lparen, "", "range takes 1 to 3 arguments, got %d", len(bounds))
 		c.skipLoop(s)
 		return nil
+	case len(args) < len(bounds):
+		return c.forCount(s, call, bounds)
+	case len(args) == 1:
+		hi = args[0]
+	case len(args) == 2:
+		lo, hi = args[0], args[1]
+	default:
+		lo, hi, step = args[0], args[1], args[2]
 	}
 	if step == 0 {
 		c.errorf(call.Lparen, "", "the step of range must not be 0")
@@ -332,10 +378,8 @@ func (c *checker) forRange(s *syntax.ForStmt, call *syntax.CallExpr) []stmt {
 	} else if step < 0 && lo > hi {
 		count = int64((uint64(lo) - uint64(hi) + uint64(-step) - 1) / uint64(-step))
 	}
-	if count < 0 || count*int64(c.iterations) > maxIterations {
-		c.errorf(call.Lparen, "", "the loop would run %d times, with the loops around it; a handler can run %d", uint64(count)*uint64(c.iterations), maxIterations)
-		c.skipLoop(s)
-		return nil
+	if n := count * int64(c.iterations); count < 0 || n > maxIterations || n > maxWalked && c.hasIterators() {
+		return c.forCount(s, call, bounds)
 	}
 	v := &local{name: "i", t: types.TInt}
 	body := c.loopBody(s, v, int(count))
@@ -344,6 +388,31 @@ func (c *checker) forRange(s *syntax.ForStmt, call *syntax.CallExpr) []stmt {
 	}
 	last := lo + (count-1)*step
 	return []stmt{&sFor{stmtNode{s.For}, v, intConst(lo, s.For), intConst(last, s.For), step, body}}
+}
+
+// forCount is a loop over a range whose length the verifier cannot walk through.
+func (c *checker) forCount(s *syntax.ForStmt, call *syntax.CallExpr, bounds []expr) []stmt {
+	step := int64(1)
+	if len(bounds) == 3 {
+		k, ok := bounds[2].(*eConst)
+		if !ok || word(k.v) == 0 {
+			c.errorf(bounds[2].position(), "write a while loop", "the step of range must be a constant that is not 0")
+			c.skipLoop(s)
+			return nil
+		}
+		step = word(k.v)
+	}
+	var lo, hi expr = intConst(0, s.For), bounds[0]
+	if len(bounds) > 1 {
+		lo, hi = bounds[0], bounds[1]
+	}
+	v := &local{name: "i", t: types.TInt}
+	ok := c.canLoop(call.Lparen, "range over a number that is not known before, or is large,")
+	body := c.loopBody(s, v, 1)
+	if !ok {
+		return nil
+	}
+	return []stmt{&sCount{stmtNode{s.For}, v, lo, hi, step, body}}
 }
 
 // loopBody checks the body of a loop whose element is v.
@@ -359,8 +428,11 @@ func (c *checker) loopBody(s *syntax.ForStmt, v *local, count int) []stmt {
 	old := c.iterations
 	c.iterations *= max(count, 1)
 	c.frame.loop++
+	loops := c.loops
+	c.loops = append(c.loops, &flow{dead: true})
 	body := c.bind(s.Vars, &eVar{node{v.t, s.For}, v})
 	body = append(body, c.block(s.Body)...)
+	c.loops = loops
 	c.frame.loop--
 	c.iterations = old
 	c.flow = before // the body may not have run at all

@@ -43,6 +43,8 @@ type Request struct {
 	// Offset gives the byte offset and size of a field of a kernel structure, from BTF. It is asked only for what the
 	// handler uses: loading BTF takes tens of milliseconds.
 	Offset func(typ string, path ...string) (off, size int, err error)
+	// Kfunc gives the BTF id of a function that the kernel lets programs call; an error where it has none of that name.
+	Kfunc func(name string) (int64, error)
 	// ProbeID gives the number that stands for a probe's name inside the kernel.
 	ProbeID func(name string) uint64
 	// Cells names the map of error cells, Ring the ring buffer of prints, Control the map of the stop flag.

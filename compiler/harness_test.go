@@ -162,6 +162,7 @@ func (s *source) request(t testing.TB) *Request {
 		Features: Features{FetchAtomics: true, Cookie: true, ForEachElem: true, Loop: true},
 		Source:   s.line,
 		Offset:   func(typ string, path ...string) (int, int, error) { return 1000, 8, nil },
+		Kfunc:    func(string) (int64, error) { return 4711, nil },
 		ProbeID: func(n string) uint64 {
 			if ids[n] == 0 {
 				ids[n] = uint64(len(ids) + 1)

@@ -54,12 +54,16 @@ type lowerer struct {
 	subs   []*ir.Func
 }
 
-type loop struct{ brk, cont *ir.Block }
+type loop struct {
+	brk, cont *ir.Block
+	iter      *ir.Slot // the iterator, which whoever leaves the loop has to destroy; nil where there is none
+}
 
 // A result is where a function that was put in place leaves its value.
 type result struct {
-	cell *cell
-	exit *ir.Block
+	cell  *cell
+	exit  *ir.Block
+	loops int // how many loops were open around the call
 }
 
 // A cell holds a variable: a word for each scalar part, a stack slot for each string part.

@@ -11,12 +11,13 @@ import (
 
 // The errno of faults that are the handler's own, and of helpers that give no code.
 const (
-	errNoEnt = 2  // ENOENT: a missing key
-	errAgain = 11 // EAGAIN: a compare-exchange that never won
-	errInval = 22 // EINVAL: a negative shift count
-	errNoSpc = 28 // ENOSPC: the ring buffer is full
-	errDom   = 33 // EDOM: division by zero
-	errExist = 17
+	errNoEnt   = 2  // ENOENT: a missing key
+	errAgain   = 11 // EAGAIN: a compare-exchange that never won
+	errInval   = 22 // EINVAL: a negative shift count
+	errNoSpc   = 28 // ENOSPC: the ring buffer is full
+	errDom     = 33 // EDOM: division by zero
+	errExist   = 17
+	errTooLong = 7 // E2BIG: a loop that did not end
 )
 
 // The layout of a cell.

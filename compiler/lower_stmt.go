@@ -49,9 +49,16 @@ func (lw *lowerer) stmt(s stmt) {
 		lw.forRange(s)
 	case *sEach:
 		lw.forEach(s)
+	case *sCount:
+		lw.forCount(s)
+	case *sWhile:
+		lw.while(s)
 	case *sReturn:
 		r := lw.rets[s.frame]
 		lw.set(r.cell, s.x)
+		for i := len(lw.loops) - 1; i >= r.loops; i-- {
+			lw.destroy(lw.loops[i].iter)
+		}
 		lw.b.Jump(r.exit)
 	case *sBranch:
 		l := lw.loops[len(lw.loops)-1]
@@ -80,7 +87,7 @@ func (lw *lowerer) forRange(s *sFor) {
 		lw.b.Jump(head)
 		lw.b.Start(head)
 		lw.b.Write(lw.cellOf(s.v).key, lw.b.Read(i))
-		lw.loops = append(lw.loops, loop{brk, cont})
+		lw.loops = append(lw.loops, loop{brk, cont, nil})
 		lw.block(s.body)
 		lw.loops = lw.loops[:len(lw.loops)-1]
 		lw.b.Jump(cont)
@@ -108,7 +115,7 @@ func (lw *lowerer) forEach(s *sEach) {
 		cont := lw.b.Block("continue")
 		k := &eConst{node{constType(e), s.pos}, e}
 		lw.scoped(func() { lw.set(lw.cellOf(s.v), lw.check.convert(k, s.v.t)) })
-		lw.loops = append(lw.loops, loop{brk, cont})
+		lw.loops = append(lw.loops, loop{brk, cont, nil})
 		lw.block(s.body)
 		lw.loops = lw.loops[:len(lw.loops)-1]
 		lw.b.Jump(cont)
@@ -131,7 +138,7 @@ func (lw *lowerer) inlineCall(e *eCall) val {
 	if e.frame.ret != nil {
 		t = e.frame.ret
 	}
-	r := &result{lw.newCell(t, e.fn.Name), lw.b.Block("return")}
+	r := &result{lw.newCell(t, e.fn.Name), lw.b.Block("return"), len(lw.loops)}
 	lw.rets[e.frame] = r
 	pos := lw.b.Pos
 	lw.block(e.body)

@@ -178,6 +178,24 @@ type (
 		step   int64
 		body   []stmt
 	}
+	// sCount runs its body for v from lo to below hi (above, where step is negative), with bounds known at run time.
+	sCount struct {
+		stmtNode
+		v      *local
+		lo, hi expr
+		step   int64
+		body   []stmt
+	}
+	sWhile struct {
+		stmtNode
+		cond expr
+		body []stmt
+	}
+	// loopStmt is a loop whose length is not known when the handler is compiled.
+	loopStmt interface {
+		stmt
+		statements() []stmt
+	}
 	// sEach runs its body once for each constant.
 	sEach struct {
 		stmtNode
@@ -207,6 +225,9 @@ type (
 		key, val expr
 	}
 )
+
+func (s *sCount) statements() []stmt { return s.body }
+func (s *sWhile) statements() []stmt { return s.body }
 
 // A treeProgram is a checked handler, with the filter before it.
 type treeProgram struct {

@@ -203,6 +203,8 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 	case key{"", unix.EDOM}:
 		what := map[string]string{"//": "division", "%": "remainder"}[site.Op]
 		return what + " by zero: the handler ended here", "test the divisor first"
+	case key{"", unix.E2BIG}:
+		return "the loop ran eight million times without an end: the handler ended here", "bound it by what it works on"
 	case key{"", unix.EINVAL}:
 		return "negative shift count: the handler ended here", "test the count first"
 	case key{"", unix.ENOENT}:

@@ -55,6 +55,10 @@ func scriptError(err error) error {
 		e.Kind, e.Message, e.Hint, e.Pos, e.Source = "compile", d.Msg, d.Hint, d.Pos.String(), strings.TrimSpace(d.Line)
 	case errors.As(err, &refusal):
 		e.Kind, e.Message, e.Source = "verifier", refusal.Reason, refusal.Source
+		if refusal.TooComplex() {
+			e.Message, e.Hint = refusal.Error(), "make several handlers of it, or fewer and shorter branches"
+			break
+		}
 		e.Hint = "this is a fault of bpfrepl's compiler: please report it, with the output of --verbose"
 		e.Log = strings.Join(refusal.Log, "\n")
 	case errors.As(err, &privilege), errors.As(err, &mount):

@@ -183,6 +183,7 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		Features: compiler.Features{FetchAtomics: s.kernel.HaveFetchAtomics(), Cookie: true, ForEachElem: s.kernel.AtLeast(5, 13), Loop: s.kernel.AtLeast(5, 17)},
 		Source:   func(pos syntax.Position) string { return s.sources.line(pos) },
 		Offset:   bpf.FieldOffset,
+		Kfunc:    bpf.KfuncID,
 		ProbeID:  s.probeID,
 		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros",
 		PrintBase: s.printBase(),

@@ -130,6 +130,9 @@ func newKernelRun() (*kernelRun, error) {
 // errConstant marks handlers in which the compiler finds a fault: a division by a constant that is zero.
 var errConstant = errors.New("a constant is wrong")
 
+// errComplex marks handlers that the verifier gave up on.
+var errComplex = errors.New("too complex for the verifier")
+
 // errRefused marks what must never happen: the verifier's refusal of a handler that the compiler has accepted.
 var errRefused = errors.New("the verifier refuses an accepted handler")
 
@@ -167,6 +170,9 @@ func runKernel(text string, events []oracleEvent) (out outcome, err error) {
 	l := &loader{s: k.Session, p: p}
 	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, code); err != nil {
 		var refusal *bpf.VerifierRefusal
+		if errors.As(err, &refusal) && refusal.TooComplex() {
+			return nil, errors.Join(errComplex, l.drop())
+		}
 		if errors.As(err, &refusal) {
 			err = fmt.Errorf("%w: %+v", errRefused, refusal)
 		}
@@ -282,6 +288,13 @@ func histText(spec agg.Spec, h *hist.Histogram) string {
 
 // TestOracle runs random handlers. CI runs 5,000.
 func TestOracle(t *testing.T) {
+	run, complex := 0, 0
+	defer func() {
+		t.Logf("%d handlers, %d of them too complex for the verifier", run, complex)
+		if complex*100 > run {
+			t.Errorf("%d of %d handlers were too complex for the verifier", complex, run)
+		}
+	}()
 	rapid.Check(t, func(rt *rapid.T) {
 		host, kernel := generate(rapid.SliceOfN(rapid.Byte(), 100, 800).Draw(rt, "choices"))
 		var events []oracleEvent
@@ -289,8 +302,13 @@ func TestOracle(t *testing.T) {
 			events = append(events, drawEvent(rt))
 		}
 		err := compare(host, kernel, events)
-		if errors.Is(err, errConstant) {
+		run++
+		switch {
+		case errors.Is(err, errConstant):
 			rt.Skip("what the compiler sees to be wrong is no handler")
+		case errors.Is(err, errComplex):
+			complex++
+			rt.Skip("the verifier gave up")
 		}
 		if err != nil {
 			rt.Fatalf("%v\n--- kernel\n%s\n--- host\n%s\n--- events\n%+v", err, kernel, host, events)

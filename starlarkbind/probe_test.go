@@ -271,3 +271,59 @@ make("newkeys", 3, 7)
 print(t.items(), len(other), errors())
 `, `[(9, 1)] 1 []`)
 }
+
+// Loops whose length is known at run time only, long ones, nested ones, and the ways out of them.
+func TestLoops(t *testing.T) {
+	expect(t, `
+got = table()
+def first(n):
+    for i in range(n):
+        for j in range(n):
+            if i * j == 42:
+                return i
+    return -1
+def h(e):
+    n = e.args.offset
+    total = 0
+    for i in range(n):
+        total += i
+    got["sum"] = total
+    total = 0
+    for i in range(n, 0, -3):
+        total += i
+    got["down"] = total
+    k = 0
+    while k * k < n * 1000:
+        k += 1
+        if k == 7:
+            continue
+    got["root"] = k
+    while True:
+        k -= 1
+        if k < 20:
+            x = k
+            break
+    got["x"] = x
+    got["first"] = first(n)
+    count = 0
+    for i in range(1000):
+        for j in range(1000):
+            count += 1
+    got["million"] = count
+    for i in range(n * 0):
+        got["never"] = 1
+    while True:
+        k += 1
+probe(`+lseek+`, h, filter=lambda e: e.comm == "load")
+make("newkeys", 1, 30)
+print(got)
+print([(e.errno, e.count, e.message) for e in errors()])
+`, `got:
+first          2
+x             19
+down         165
+root         174
+sum          435
+million  1000000
+E2BIG  1  the loop ran eight million times without an end: the handler ended here`)
+}

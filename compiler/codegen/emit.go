@@ -290,6 +290,8 @@ func (e *emitter) one(i *inst) error {
 		e.put(asm.LoadMapValue(d, 0, uint32(i.off)).WithReference(i.sym), i.pos)
 	case mCall:
 		e.put(i.helper.Call(), i.pos)
+	case mKfunc:
+		e.put(asm.Instruction{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(asm.Call), Src: asm.PseudoKfuncCall, Constant: i.imm}, i.pos)
 	case mCallSub:
 		e.put(asm.Call.Label(i.sym), i.pos)
 	case mJump:

@@ -42,6 +42,7 @@ const (
 	mMapVal             // dst = first value of map sym + off
 	mCall               // R0 = helper(R1..)
 	mCallSub            // R0 = sym(R1..)
+	mKfunc              // R0 = the kernel's function imm(R1..)
 	mJump               // to target
 	mJcc                // to target where a cond (b | imm)
 	mExit
@@ -108,7 +109,7 @@ func (i *inst) uses(fn func(reg)) {
 		if i.atomic == atomicCmpXchg {
 			fn(r0)
 		}
-	case mCall, mCallSub:
+	case mCall, mCallSub, mKfunc:
 		for n := 0; n < i.nargs; n++ {
 			fn(r1 + reg(n))
 		}
@@ -135,7 +136,7 @@ func (i *inst) defs(fn func(reg)) {
 		case atomicCmpXchg:
 			fn(r0)
 		}
-	case mCall, mCallSub:
+	case mCall, mCallSub, mKfunc:
 		for r := r0; r < firstSaved; r++ {
 			fn(r)
 		}

@@ -204,7 +204,7 @@ func (s *selector) value(v *ir.Value) error {
 		s.into(r0, v.Args[1])
 		s.emit(inst{op: mAtomic, atomic: atomicCmpXchg, a: a, b: n, dst: none, slot: slot, off: off, size: 8})
 		s.emit(inst{op: mMov, dst: s.def(v), a: r0, b: none})
-	case ir.OpCall, ir.OpCallSub:
+	case ir.OpCall, ir.OpCallSub, ir.OpKfunc:
 		s.call(v)
 	default:
 		alu, ok := aluOf[v.Op]
@@ -231,7 +231,10 @@ func (s *selector) call(v *ir.Value) {
 		s.into(r1+reg(n), a)
 	}
 	i := inst{op: mCall, dst: none, a: none, b: none, helper: v.Helper, nargs: len(v.Args)}
-	if v.Op == ir.OpCallSub {
+	switch v.Op {
+	case ir.OpKfunc:
+		i.op, i.imm = mKfunc, v.Imm
+	case ir.OpCallSub:
 		i.op, i.sym = mCallSub, v.Sym
 	}
 	s.emit(i)

@@ -16,6 +16,7 @@ type Builder struct {
 	order    []pending           // the unfinished phis, in the order they were made
 	users    map[*Value][]*Value // phis that use a phi
 	replaced map[*Value]*Value
+	opaque   map[*Block]*Value // loop heads, and the zero that hides the start values of their variables
 	cold     bool
 	loop     int
 }
@@ -33,7 +34,7 @@ type Variable any
 // NewBuilder starts a function with an entry block.
 func NewBuilder(name string) *Builder {
 	b := &Builder{F: &Func{Name: name}, defs: map[*Block]map[Variable]*Value{}, sealed: map[*Block]bool{},
-		users: map[*Value][]*Value{}, replaced: map[*Value]*Value{}}
+		users: map[*Value][]*Value{}, replaced: map[*Value]*Value{}, opaque: map[*Block]*Value{}}
 	b.Start(b.Block("entry"))
 	b.Seal(b.B)
 	return b
@@ -291,8 +292,28 @@ func (b *Builder) Seal(blk *Block) {
 	}
 }
 
+// Opaque hides from the kernel's verifier what the variables of the loop with this head are when it starts, by adding zero,
+// a value that is 0 but not known to be. A verifier that knows that a variable is 0, then 1, then 2, follows the loop number by
+// number.
+func (b *Builder) Opaque(head *Block, zero *Value) { b.opaque[head] = zero }
+
+// hide adds the zero to what comes into a loop from before it.
+func (b *Builder) hide(head *Block, zero *Value) {
+	for _, phi := range head.Phis {
+		v := b.F.NewValue(OpAdd, phi.Args[0], zero)
+		v.Pos, v.Block = phi.Pos, head.Preds[0]
+		v.Block.Values = append(v.Block.Values, v)
+		phi.Args[0] = v
+	}
+}
+
 // Finish replaces what simplify removed and gives the function.
 func (b *Builder) Finish() *Func {
+	for _, blk := range b.F.Blocks {
+		if zero := b.opaque[blk]; zero != nil {
+			b.hide(blk, zero)
+		}
+	}
 	for _, blk := range b.F.Blocks {
 		for _, v := range blk.Phis {
 			for i, a := range v.Args {

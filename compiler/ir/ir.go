@@ -44,11 +44,12 @@ const (
 	OpCmpXchg   // if the 8 bytes at Args[0]+Off equal Args[1], store Args[2]; gives the word from before
 	OpCall      // Helper(Args...)
 	OpCallSub   // the subprogram Sym(Args...)
+	OpKfunc     // the kernel's function with the BTF id Imm, named Sym (Args...)
 	OpFuncPtr   // the subprogram Sym, for a helper that calls it back
 )
 
 var opNames = [...]string{"invalid", "const", "ctx", "phi", "add", "sub", "mul", "udiv", "umod", "and", "or", "xor", "shl",
-	"lshr", "ashr", "neg", "slotaddr", "mapptr", "mapvalue", "load", "store", "atomicadd", "fetchadd", "cmpxchg", "call", "callsub", "funcptr"}
+	"lshr", "ashr", "neg", "slotaddr", "mapptr", "mapvalue", "load", "store", "atomicadd", "fetchadd", "cmpxchg", "call", "callsub", "kfunc", "funcptr"}
 
 func (o Op) String() string { return opNames[o] }
 
@@ -136,7 +137,7 @@ type Value struct {
 // HasEffect tells that the value must stay even where nothing uses its result.
 func (v *Value) HasEffect() bool {
 	switch v.Op {
-	case OpStore, OpAtomicAdd, OpFetchAdd, OpCmpXchg, OpCallSub:
+	case OpStore, OpAtomicAdd, OpFetchAdd, OpCmpXchg, OpCallSub, OpKfunc:
 		return true
 	case OpCall:
 		return !v.Pure

@@ -100,7 +100,7 @@ func verifyValue(v *Value) error {
 		}
 	}
 	switch v.Op {
-	case OpCall, OpCallSub:
+	case OpCall, OpCallSub, OpKfunc:
 		if len(v.Args) > 5 {
 			return fmt.Errorf("ir: v%d calls with %d arguments; five is the limit", v.ID, len(v.Args))
 		}

@@ -1,0 +1,140 @@
+package compiler
+
+import (
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+)
+
+// Loops whose length is not known when the handler is compiled stand in the program as they are. The verifier accepts a
+// loop that asks the kernel's number iterator each time around (bpf_iter_num, 6.4): it walks through the body until what it
+// knows of registers and stack repeats, not once for each iteration. The iterator counts to its own limit, and has to be
+// destroyed on every way out of the loop.
+
+// The functions of the iterator.
+const (
+	iterNew     = "bpf_iter_num_new"
+	iterNext    = "bpf_iter_num_next"
+	iterDestroy = "bpf_iter_num_destroy"
+)
+
+// maxLoop bounds the iterations of one loop (kernel include/linux/bpf.h: BPF_MAX_LOOPS).
+const maxLoop = 8 << 20
+
+func (lw *lowerer) kfunc(name string, args ...*ir.Value) *ir.Value {
+	id, err := lw.req.Kfunc(name)
+	if err != nil {
+		lw.bug(lw.b.Pos, "%v", err)
+	}
+	v := lw.b.Add(ir.OpKfunc, args...)
+	v.Sym, v.Imm = name, id
+	return v
+}
+
+// destroy ends an iterator.
+func (lw *lowerer) destroy(it *ir.Slot) {
+	if it != nil && !lw.b.Dead() {
+		lw.kfunc(iterDestroy, lw.b.SlotAddr(it, 0))
+	}
+}
+
+// iterate repeats the body: count times, or, where count is nil, until it is left. each gets the number of the
+// round and goes on at body, or leaves.
+func (lw *lowerer) iterate(s loopStmt, count *ir.Value, each func(i *ir.Value, body, leave *ir.Block)) {
+	b := lw.b
+	limit, tooMany := b.Const(maxLoop), b.Const(1) // without a count, to come to the iterator's end is a fault
+	if count != nil {
+		limit, tooMany = lw.atMost(count, maxLoop)
+	}
+	it := b.F.NewSlot(8, "iterator")
+	lw.kfunc(iterNew, b.SlotAddr(it, 0), b.Const(0), limit)
+	outer := lw.end
+	end := b.Block("end of loop and handler")
+	lw.end = end
+	brk := b.Block("break")
+	b.InLoop(func() {
+		head, run, round := b.Block("loop"), b.Block("body"), b.Block("round")
+		var over, fault *ir.Block
+		b.InCold(func() { over, fault = b.Block("over"), b.Block("too long") })
+		b.Opaque(head, lw.opaqueZero())
+		b.Jump(head)
+		b.Start(head)
+		p := lw.kfunc(iterNext, b.SlotAddr(it, 0))
+		b.If(ir.NE, p, b.Const(0), round, over)
+		b.Continue(over)
+		b.If(ir.NE, tooMany, b.Const(0), fault, brk)
+		b.Continue(fault)
+		if !b.Dead() {
+			lw.fail(Site{Pos: s.position(), Op: "loop", Ends: true}, b.Const(-errTooLong))
+			b.Jump(end)
+		}
+		b.Continue(round)
+		lw.scoped(func() { each(b.Load(p, 0, 4, true), run, brk) })
+		b.Continue(run)
+		lw.loops = append(lw.loops, loop{brk, head, it})
+		lw.block(s.statements())
+		lw.loops = lw.loops[:len(lw.loops)-1]
+		b.Jump(head)
+		b.Seal(head)
+	})
+	lw.end = outer
+	b.Continue(end)
+	lw.destroy(it)
+	b.Jump(outer)
+	b.Continue(brk)
+	lw.destroy(it)
+}
+
+// atMost gives the lesser of n, which is unsigned, and limit, and whether n is the larger.
+func (lw *lowerer) atMost(n *ir.Value, limit int64) (least, more *ir.Value) {
+	b := lw.b
+	if k, ok := n.IsConst(); ok && uint64(k) <= uint64(limit) {
+		return n, b.Const(0)
+	}
+	l, m := new(int), new(int)
+	over, done := b.Block("over the limit"), b.Block("")
+	b.Write(l, n)
+	b.Write(m, b.Const(0))
+	b.If(ir.UGT, n, b.Const(limit), over, done)
+	b.Continue(over)
+	b.Write(l, b.Const(limit))
+	b.Write(m, b.Const(1))
+	b.Jump(done)
+	b.Continue(done)
+	return b.Read(l), b.Read(m)
+}
+
+// opaqueZero is a 0 of which the verifier knows nothing.
+func (lw *lowerer) opaqueZero() *ir.Value {
+	lw.prog.Zeros = max(lw.prog.Zeros, 8)
+	return lw.b.Load(lw.b.MapValue(lw.req.Zeros, 0), 0, 8, false)
+}
+
+func (lw *lowerer) while(s *sWhile) {
+	lw.iterate(s, nil, func(_ *ir.Value, body, leave *ir.Block) { lw.cond(s.cond, body, leave) })
+}
+
+// forCount counts how often the body is to run before it runs, as Starlark does, so that no bound overflows.
+func (lw *lowerer) forCount(s *sCount) {
+	b := lw.b
+	lo, hi := lw.value(s.lo).w, lw.value(s.hi).w
+	n := new(int)
+	some, done := b.Block("some"), b.Block("")
+	b.Write(n, b.Const(0))
+	lw.compareInts(map[bool]syntax.Token{true: syntax.LT, false: syntax.GT}[s.step > 0], lo, operandType(s.lo, s.hi), hi, operandType(s.hi, s.lo), some, done)
+	b.Continue(some)
+	if !b.Dead() {
+		width, step := b.Add(ir.OpSub, hi, lo), s.step
+		if step < 0 {
+			width, step = b.Add(ir.OpSub, lo, hi), -step
+		}
+		rounds := b.Add(ir.OpUDiv, b.Add(ir.OpSub, width, b.Const(1)), b.Const(step))
+		b.Write(n, b.Add(ir.OpAdd, rounds, b.Const(1)))
+		b.Jump(done)
+	}
+	b.Continue(done)
+	lw.iterate(s, b.Read(n), func(i *ir.Value, body, _ *ir.Block) {
+		b.Write(lw.cellOf(s.v).key, b.Add(ir.OpAdd, lo, b.Add(ir.OpMul, i, b.Const(s.step))))
+		b.Jump(body)
+	})
+}
