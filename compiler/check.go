@@ -67,6 +67,9 @@ func (f *flow) clone() *flow {
 	return g
 }
 
+// noWay is the flow of a place that nothing leads to.
+func noWay() *flow { return &flow{assigned: map[*local]bool{}, notNone: map[*local]bool{}, dead: true} }
+
 // meet is what is known where two ways come together.
 func meet(a, b *flow) *flow {
 	if a.dead {

@@ -123,7 +123,7 @@ func Compile(req *Request) (*Program, error) {
 		}
 		ir.Optimise(f, req.Pass)
 	}
-	insns, err := codegen.Generate(funcs, codegen.Options{Source: req.Source})
+	insns, err := codegen.Generate(ir.Called(funcs), codegen.Options{Source: req.Source})
 	if err != nil {
 		return nil, limitError(req, err)
 	}

@@ -40,7 +40,7 @@ func init() {
 		{"cgroup", "id of the cgroup (version 2) of the running process", types.TUint, nil, func(lw *lowerer) val { return scalar(types.TUint, lw.pure(asm.FnGetCurrentCgroupId)) }},
 		{"probe", "name of the probe that fired", types.TName, (*checker).probeName, func(lw *lowerer) val {
 			lw.prog.UsesCookie = true
-			return scalar(types.TName, lw.call(asm.FnGetAttachCookie, lw.b.Add(opCtx)))
+			return scalar(types.TName, lw.call(asm.FnGetAttachCookie, lw.ctx()))
 		}},
 		{"args", "arguments of the event; bpfrepl -lv lists their names and types", types.TArgs, (*checker).eventArgs, nil},
 		{"ret", "result of the function or system call, in probes of returns", types.TInt, (*checker).eventRet, nil},

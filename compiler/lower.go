@@ -11,8 +11,6 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-const opCtx = ir.OpCtx
-
 // The lowerer turns the typed tree into IR. A value of one word is an SSA value; strings lie in memory; optionals
 // and tuples are taken apart into their words.
 
@@ -38,20 +36,23 @@ func (m mem) at(off int) mem { return mem{m.base, m.off + off, m.cap - off} }
 func scalar(t *types.Type, w *ir.Value) val { return val{t: t, w: w} }
 
 type lowerer struct {
-	req    *Request
-	check  *checker
-	b      *ir.Builder
-	prog   *Program
-	diags  diag.List
-	end    *ir.Block // where the handler ends
-	cells  map[*local]*cell
-	rets   map[*frame]*result
-	loops  []loop
-	live   []*ir.Slot // scratch slots in use
-	free   []*ir.Slot
-	inline bool // the code that counts an error stands where it is used: there is only one such place
-	counts int  // how many such places there are
-	subs   []*ir.Func
+	req       *Request
+	check     *checker
+	b         *ir.Builder
+	prog      *Program
+	diags     diag.List
+	end       *ir.Block // where the handler ends
+	cells     map[*local]*cell
+	rets      map[*frame]*result
+	loops     []loop
+	live      []*ir.Slot // scratch slots in use
+	free      []*ir.Slot
+	inline    bool // the code that counts an error stands where it is used: there is only one such place
+	counts    int  // how many such places there are
+	subs      []*ir.Func
+	callbacks int      // made so far
+	ctxVar    *int     // the variable that holds the program's context
+	out       *outline // the loop's body that is being lowered into a callback
 }
 
 type loop struct {
@@ -63,7 +64,8 @@ type loop struct {
 type result struct {
 	cell  *cell
 	exit  *ir.Block
-	loops int // how many loops were open around the call
+	loops int      // how many loops were open around the call
+	out   *outline // the callback that the call stands in; nil in the program itself
 }
 
 // A cell holds a variable: a word for each scalar part, a stack slot for each string part.
@@ -99,6 +101,7 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 	lw.b = ir.NewBuilder("handler")
 	lw.prog = &Program{}
 	lw.cells, lw.rets, lw.loops, lw.live, lw.free, lw.counts, lw.subs = map[*local]*cell{}, map[*frame]*result{}, nil, nil, nil, 0, nil
+	lw.callbacks, lw.ctxVar, lw.out = 0, new(int), nil
 	lw.end = lw.b.Block("end")
 	if p.filter != nil {
 		run := lw.b.Block("run")
@@ -140,7 +143,21 @@ func (lw *lowerer) scoped(fn func()) {
 	lw.live = lw.live[:mark]
 }
 
-func (lw *lowerer) slotMem(s *ir.Slot) mem { return mem{lw.b.SlotAddr(s, 0), 0, s.Size} }
+// slotMem is a slot's memory; in a callback that of the outer function's slot is its copy in the callback's frame.
+func (lw *lowerer) slotMem(s *ir.Slot) mem {
+	if lw.out != nil && !lw.b.F.Has(s) {
+		return lw.out.copyOf(lw, s)
+	}
+	return mem{lw.b.SlotAddr(s, 0), 0, s.Size}
+}
+
+// ctx is the program's context. In a callback it is one of the words that come in the frame.
+func (lw *lowerer) ctx() *ir.Value {
+	if lw.out == nil {
+		return lw.b.Add(ir.OpCtx)
+	}
+	return lw.b.Read(lw.ctxVar)
+}
 
 // addr is a pointer to m, as a helper takes it.
 func (lw *lowerer) addr(m mem) *ir.Value {
@@ -383,7 +400,8 @@ func (lw *lowerer) pure(fn asm.BuiltinFunc) *ir.Value {
 
 // callback makes a subprogram that a helper calls with params words, and gives its name. body computes its result.
 func (lw *lowerer) callback(name string, params int, body func(args []*ir.Value) *ir.Value) string {
-	name = fmt.Sprintf("%s_%d", name, len(lw.subs)+1)
+	lw.callbacks++
+	name = fmt.Sprintf("%s_%d", name, lw.callbacks)
 	outer, live, free, end := lw.b, lw.live, lw.free, lw.end
 	lw.b = ir.NewBuilder(name)
 	lw.b.Pos = outer.Pos

@@ -14,7 +14,7 @@ import (
 // arg reads an argument that is one word.
 func (lw *lowerer) arg(e *eArg) val {
 	f := e.f
-	ctx := lw.b.Add(ir.OpCtx)
+	ctx := lw.ctx()
 	switch f.Kind {
 	case FieldArray:
 		return scalar(e.t, lw.b.Load(ctx, f.Offset+e.index*f.Elem, f.Elem, f.Signed))
@@ -30,7 +30,7 @@ func (lw *lowerer) arg(e *eArg) val {
 // argStr reads an argument that is a string of the record.
 func (lw *lowerer) argStr(e *eArg, dst mem, pad bool) {
 	f := e.f
-	ctx := lw.b.Add(ir.OpCtx)
+	ctx := lw.ctx()
 	var addr *ir.Value
 	n := dst.cap
 	switch f.Kind {

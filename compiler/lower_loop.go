@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"github.com/cilium/ebpf/asm"
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
@@ -9,7 +10,7 @@ import (
 // Loops whose length is not known when the handler is compiled stand in the program as they are. The verifier accepts a
 // loop that asks the kernel's number iterator each time around (bpf_iter_num, 6.4): it walks through the body until what it
 // knows of registers and stack repeats, not once for each iteration. The iterator counts to its own limit, and has to be
-// destroyed on every way out of the loop.
+// destroyed on every way out of the loop. Older kernels run a loop's body as a callback (bpf_loop, 5.17), see outline.go.
 
 // The functions of the iterator.
 const (
@@ -45,6 +46,10 @@ func (lw *lowerer) iterate(s loopStmt, count *ir.Value, each func(i *ir.Value, b
 	limit, tooMany := b.Const(maxLoop), b.Const(1) // without a count, to come to the iterator's end is a fault
 	if count != nil {
 		limit, tooMany = lw.atMost(count, maxLoop)
+	}
+	if _, err := lw.req.Kfunc(iterNew); err != nil {
+		lw.iterateOutlined(s, limit, tooMany, each)
+		return
 	}
 	it := b.F.NewSlot(8, "iterator")
 	lw.kfunc(iterNew, b.SlotAddr(it, 0), b.Const(0), limit)
@@ -83,6 +88,64 @@ func (lw *lowerer) iterate(s loopStmt, count *ir.Value, each func(i *ir.Value, b
 	b.Jump(outer)
 	b.Continue(brk)
 	lw.destroy(it)
+}
+
+// iterateOutlined is iterate by bpf_loop.
+func (lw *lowerer) iterateOutlined(s loopStmt, limit, tooMany *ir.Value, each func(i *ir.Value, body, leave *ir.Block)) {
+	b := lw.b
+	if w, ok := s.(*sWhile); ok {
+		for _, v := range w.kept { // known outside of the callback, then
+			lw.clearCell(lw.cellOf(v))
+		}
+	}
+	way := lw.outlined("loop", 2, func(args []*ir.Value, next, leave *ir.Block) {
+		run := lw.b.Block("body")
+		lw.scoped(func() { each(args[0], run, leave) })
+		lw.b.Continue(run)
+		lw.loops = append(lw.loops, loop{leave, next, nil})
+		lw.block(s.statements())
+		lw.loops = lw.loops[:len(lw.loops)-1]
+		lw.b.Jump(next)
+	}, func(fn, frame *ir.Value) { lw.call(asm.FnLoop, limit, fn, frame, b.Const(0)) })
+	if b.Dead() {
+		return
+	}
+	done, fault, on := b.Block("done"), b.Block("too long"), b.Block("")
+	b.If(ir.EQ, way, b.Const(wayDone), done, on)
+	b.Continue(done)
+	b.If(ir.NE, tooMany, b.Const(0), fault, on)
+	fault.Cold = true
+	b.Continue(fault)
+	if !b.Dead() {
+		lw.fail(Site{Pos: s.position(), Op: "loop", Ends: true}, b.Const(-errTooLong))
+		b.Jump(lw.end)
+	}
+	b.Continue(on)
+}
+
+// forItems has bpf_for_each_map_elem (5.13) run the body for each key of a table.
+func (lw *lowerer) forItems(s *sItems) {
+	b, m := lw.b, lw.mapPtr(s.m)
+	t := lw.typing(s.m)
+	lw.outlined("items", 4, func(args []*ir.Value, next, leave *ir.Block) {
+		lw.scoped(func() {
+			key := func() val { return lw.load(mem{args[1], 0, t.key.Size()}, t.key) }
+			value := func() val { return lw.load(mem{args[2], 0, t.val.Size()}, t.val) }
+			c := lw.cellOf(s.v)
+			switch s.what {
+			case "keys":
+				lw.setVal(c, key())
+			case "values":
+				lw.setVal(c, value())
+			default:
+				lw.setVal(c, val{t: s.v.t, elems: []val{key(), value()}})
+			}
+		})
+		lw.loops = append(lw.loops, loop{leave, next, nil})
+		lw.block(s.body)
+		lw.loops = lw.loops[:len(lw.loops)-1]
+		lw.b.Jump(next)
+	}, func(fn, frame *ir.Value) { lw.call(asm.FnForEachMapElem, m, fn, frame, b.Const(0)) })
 }
 
 // atMost gives the lesser of n, which is unsigned, and limit, and whether n is the larger.
@@ -133,8 +196,11 @@ func (lw *lowerer) forCount(s *sCount) {
 		b.Jump(done)
 	}
 	b.Continue(done)
+	start := new(int) // a variable: the body may be a function of its own
+	b.Write(start, lo)
 	lw.iterate(s, b.Read(n), func(i *ir.Value, body, _ *ir.Block) {
-		b.Write(lw.cellOf(s.v).key, b.Add(ir.OpAdd, lo, b.Add(ir.OpMul, i, b.Const(s.step))))
+		b := lw.b
+		b.Write(lw.cellOf(s.v).key, b.Add(ir.OpAdd, b.Read(start), b.Add(ir.OpMul, i, b.Const(s.step))))
 		b.Jump(body)
 	})
 }

@@ -49,6 +49,8 @@ func (lw *lowerer) stmt(s stmt) {
 		lw.forRange(s)
 	case *sEach:
 		lw.forEach(s)
+	case *sItems:
+		lw.forItems(s)
 	case *sCount:
 		lw.forCount(s)
 	case *sWhile:
@@ -56,10 +58,7 @@ func (lw *lowerer) stmt(s stmt) {
 	case *sReturn:
 		r := lw.rets[s.frame]
 		lw.set(r.cell, s.x)
-		for i := len(lw.loops) - 1; i >= r.loops; i-- {
-			lw.destroy(lw.loops[i].iter)
-		}
-		lw.b.Jump(r.exit)
+		lw.leave(r)
 	case *sBranch:
 		l := lw.loops[len(lw.loops)-1]
 		if s.tok == syntax.BREAK {
@@ -105,7 +104,7 @@ func (lw *lowerer) forRange(s *sFor) {
 	})
 }
 
-// forEach repeats the body for each constant.
+// forEach repeats the body for each element.
 func (lw *lowerer) forEach(s *sEach) {
 	brk := lw.b.Block("break")
 	for _, e := range s.list {
@@ -113,8 +112,7 @@ func (lw *lowerer) forEach(s *sEach) {
 			break
 		}
 		cont := lw.b.Block("continue")
-		k := &eConst{node{constType(e), s.pos}, e}
-		lw.scoped(func() { lw.set(lw.cellOf(s.v), lw.check.convert(k, s.v.t)) })
+		lw.scoped(func() { lw.set(lw.cellOf(s.v), e) })
 		lw.loops = append(lw.loops, loop{brk, cont, nil})
 		lw.block(s.body)
 		lw.loops = lw.loops[:len(lw.loops)-1]
@@ -138,7 +136,7 @@ func (lw *lowerer) inlineCall(e *eCall) val {
 	if e.frame.ret != nil {
 		t = e.frame.ret
 	}
-	r := &result{lw.newCell(t, e.fn.Name), lw.b.Block("return"), len(lw.loops)}
+	r := &result{lw.newCell(t, e.fn.Name), lw.b.Block("return"), len(lw.loops), lw.out}
 	lw.rets[e.frame] = r
 	pos := lw.b.Pos
 	lw.block(e.body)

@@ -190,17 +190,26 @@ type (
 		stmtNode
 		cond expr
 		body []stmt
+		kept []*local // what the loop gives a value for sure, as it is left by break
+	}
+	// sItems runs its body for each key of a table; v is the key, the value, or both as a tuple.
+	sItems struct {
+		stmtNode
+		v    *local
+		m    *Map
+		what string // "keys", "values" or "items"
+		body []stmt
 	}
 	// loopStmt is a loop whose length is not known when the handler is compiled.
 	loopStmt interface {
 		stmt
 		statements() []stmt
 	}
-	// sEach runs its body once for each constant.
+	// sEach runs its body once for each element, which are constants or locals.
 	sEach struct {
 		stmtNode
 		v    *local
-		list []any
+		list []expr // of the variable's type
 		body []stmt
 	}
 	sReturn struct {

@@ -183,11 +183,20 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		Features: compiler.Features{FetchAtomics: s.kernel.HaveFetchAtomics(), Cookie: true, ForEachElem: s.kernel.AtLeast(5, 13), Loop: s.kernel.AtLeast(5, 17)},
 		Source:   func(pos syntax.Position) string { return s.sources.line(pos) },
 		Offset:   bpf.FieldOffset,
-		Kfunc:    bpf.KfuncID,
+		Kfunc:    s.kfunc,
 		ProbeID:  s.probeID,
 		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros",
 		PrintBase: s.printBase(),
 	}
+}
+
+// kfunc finds a function of the kernel that programs may call. Those that handlers want came with 6.4; older kernels need
+// not be asked, which costs the reading of their types.
+func (s *Session) kfunc(name string) (int64, error) {
+	if !s.kernel.AtLeast(6, 4) {
+		return 0, fmt.Errorf("%s needs kernel 6.4", name)
+	}
+	return bpf.KfuncID(name)
 }
 
 func (l *loader) compile(g *group, ts []bpf.Target) (*compiler.Program, error) {

@@ -293,7 +293,7 @@ func (g *generator) block(depth int) {
 
 func (g *generator) stmt(depth int) {
 	g.budget--
-	switch g.n(16) {
+	switch g.n(17) {
 	case 0, 1:
 		v, x := pick(g, "a", "b", "c"), g.int(3)
 		if g.inFor && v == "c" {
@@ -372,7 +372,46 @@ func (g *generator) stmt(depth int) {
 		g.line("    a = w(o)", "    a = o")
 		g.both("else:")
 		g.both("    none.add()")
+	case 16:
+		if depth <= 0 || g.loops >= 2 || g.inHelper {
+			g.both("pass")
+			return
+		}
+		g.longLoop(depth)
 	}
+}
+
+// longLoop is a loop of which the compiler does not know the length.
+func (g *generator) longLoop(depth int) {
+	if g.n(3) == 0 {
+		g.both("for k, v in tab.items():") // in any order
+		g.line("    a = w(a + 3 * k + v)", "    a += 3 * k + v")
+		g.both("    if k == c:")
+		g.both("        by_int.add(by=v)")
+		return
+	}
+	g.loops++
+	was := g.inFor
+	if g.n(2) == 0 {
+		g.inFor = true
+		x := g.variable(2)
+		step := pick(g, "1", "2", "3", "-2")
+		bound := "0, "
+		if step == "-2" {
+			bound = "15, "
+		}
+		g.line("for c in range("+bound+"w("+x.h+") & 15, "+step+"):", "for c in range("+bound+x.k+" & 15, "+step+"):")
+		g.block(depth - 1)
+	} else {
+		z := fmt.Sprintf("z%d", g.loops)
+		g.both(z + " = 0")
+		c := g.cond(2)
+		g.line("while "+z+" < 12 and "+c.h+":", "while "+z+" < 12 and "+c.k+":")
+		g.both("    " + z + " += 1")
+		g.block(depth - 1)
+	}
+	g.inFor = was
+	g.loops--
 }
 
 func (g *generator) loop(depth int) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sort"
 	"strings"
 	"testing"
@@ -127,6 +128,9 @@ func newKernelRun() (*kernelRun, error) {
 	return k, err
 }
 
+// older is a kernel for which the compiler makes callbacks of loops.
+var older = &bpf.Kernel{Release: "5.17", Major: 5, Minor: 17, Arch: runtime.GOARCH}
+
 // errConstant marks handlers in which the compiler finds a fault: a division by a constant that is zero.
 var errConstant = errors.New("a constant is wrong")
 
@@ -136,10 +140,13 @@ var errComplex = errors.New("too complex for the verifier")
 // errRefused marks what must never happen: the verifier's refusal of a handler that the compiler has accepted.
 var errRefused = errors.New("the verifier refuses an accepted handler")
 
-func runKernel(text string, events []oracleEvent) (out outcome, err error) {
+func runKernel(text string, events []oracleEvent, as *bpf.Kernel) (out outcome, err error) {
 	k, err := newKernelRun()
 	if err != nil {
 		return nil, err
+	}
+	if as != nil {
+		k.kernel = as
 	}
 	defer func() { err = errors.Join(err, k.Close()) }()
 	var maps strings.Builder
@@ -301,7 +308,11 @@ func TestOracle(t *testing.T) {
 		for range 1 + rapid.IntRange(0, 5).Draw(rt, "events") {
 			events = append(events, drawEvent(rt))
 		}
-		err := compare(host, kernel, events)
+		var as *bpf.Kernel
+		if rapid.IntRange(0, 3).Draw(rt, "kernel") == 0 {
+			as = older
+		}
+		err := compare(host, kernel, events, as)
 		run++
 		switch {
 		case errors.Is(err, errConstant):
@@ -316,12 +327,12 @@ func TestOracle(t *testing.T) {
 	})
 }
 
-func compare(host, kernel string, events []oracleEvent) error {
+func compare(host, kernel string, events []oracleEvent, as *bpf.Kernel) error {
 	m, err := runModel(host, events)
 	if err != nil {
 		return err
 	}
-	got, err := runKernel(kernel, events)
+	got, err := runKernel(kernel, events, as)
 	if err != nil {
 		return err
 	}
@@ -358,8 +369,10 @@ func TestOracleCases(t *testing.T) {
 			if !ok {
 				t.Fatal("want the host's text, a line of ---, and the kernel's")
 			}
-			if err := compare(host, kernel, events); err != nil {
-				t.Error(err)
+			for _, as := range []*bpf.Kernel{nil, older} {
+				if err := compare(host, kernel, events, as); err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
 )
 
 // Each kind of probe counts a load of a known number of events.
@@ -274,7 +276,18 @@ print(t.items(), len(other), errors())
 
 // Loops whose length is known at run time only, long ones, nested ones, and the ways out of them.
 func TestLoops(t *testing.T) {
-	expect(t, `
+	t.Run("iterators", func(t *testing.T) { testLoops(t, nil) })
+	t.Run("callbacks", func(t *testing.T) {
+		testLoops(t, older)
+	})
+}
+
+func testLoops(t *testing.T, as *bpf.Kernel) {
+	l := newLive(t, nil)
+	if as != nil {
+		l.kernel = as
+	}
+	err := l.script(`
 got = table()
 def first(n):
     for i in range(n):
@@ -314,16 +327,98 @@ def h(e):
         got["never"] = 1
     while True:
         k += 1
-probe(`+lseek+`, h, filter=lambda e: e.comm == "load")
+probe(` + lseek + `, h, filter=lambda e: e.comm == "load")
 make("newkeys", 1, 30)
 print(got)
 print([(e.errno, e.count, e.message) for e in errors()])
-`, `got:
+`)
+	if err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := `got:
 first          2
 x             19
 down         165
 root         174
 sum          435
 million  1000000
-E2BIG  1  the loop ran eight million times without an end: the handler ended here`)
+E2BIG  1  the loop ran eight million times without an end: the handler ended here`
+	if got := strings.TrimSpace(l.out.String()); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// Loops over a table: in any order, with all ways out; what the body changes is there afterwards.
+func TestTableLoops(t *testing.T) {
+	expect(t, `
+t = table()
+names = table()
+got = table()
+for i in range(10):
+    t[i] = i * i
+names[1] = "one"
+names[2] = "two"
+def find(square):
+    for k, v in t.items():
+        for j in range(2):
+            if v == square and j == 1:
+                return "found %" if k == 0 else "yes"
+    return "no"
+def h(e):
+    n = 0
+    last = "none"
+    for k in t:
+        n += k
+    for v in t.values():
+        if v % 2:
+            continue
+        n += 1000
+    got["sum"] = n
+    for k, s in names.items():
+        for i in range(k):
+            n += 1
+        last = s
+        if s == "one":
+            n += e.args.offset
+    got["nested"] = n
+    got["last"] = len(last)
+    got["yes"] = len(find(49))
+    got["no"] = len(find(50))
+    for i in t:
+        for k in names:
+            n += i * k
+    got["both"] = n
+    for a in (n, e.args.offset, 3):
+        got["tuple"] = a
+        if a == 5:
+            break
+    while True:
+        for k in names:
+            if k == 2:
+                return
+    got["never"] = 1
+def bad(e):
+    for k in names:
+        got["before"] = 1
+        x = k // (k - k)
+        got["never"] = 1
+    got["never"] = 1
+probe(`+lseek+`, h, filter=lambda e: e.comm == "load")
+probe(`+lseek+`, bad, filter=lambda e: e.comm == "load")
+make("newkeys", 1, 5)
+for k in sorted(got.keys()):
+    print(k, got[k])
+print([(e.errno, e.count) for e in errors()])
+`, `before 1
+both 5188
+last 3
+nested 5053
+no 2
+sum 5045
+tuple 5
+yes 3
+EDOM  1`)
 }

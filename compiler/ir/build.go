@@ -17,6 +17,9 @@ type Builder struct {
 	users    map[*Value][]*Value // phis that use a phi
 	replaced map[*Value]*Value
 	opaque   map[*Block]*Value // loop heads, and the zero that hides the start values of their variables
+	written  []Variable        // in the order of their first Write
+	wrote    map[Variable]bool
+	outer    func(x Variable) *Value // gives variables that the function does not write; nil: they are 0
 	cold     bool
 	loop     int
 }
@@ -34,7 +37,7 @@ type Variable any
 // NewBuilder starts a function with an entry block.
 func NewBuilder(name string) *Builder {
 	b := &Builder{F: &Func{Name: name}, defs: map[*Block]map[Variable]*Value{}, sealed: map[*Block]bool{},
-		users: map[*Value][]*Value{}, replaced: map[*Value]*Value{}, opaque: map[*Block]*Value{}}
+		users: map[*Value][]*Value{}, replaced: map[*Value]*Value{}, opaque: map[*Block]*Value{}, wrote: map[Variable]bool{}}
 	b.Start(b.Block("entry"))
 	b.Seal(b.B)
 	return b
@@ -171,9 +174,38 @@ func (b *Builder) MapValue(sym string, off int) *Value {
 
 // Write gives a variable a new value.
 func (b *Builder) Write(x Variable, v *Value) {
-	if b.B != nil {
-		b.writeIn(b.B, x, v)
+	if b.B == nil {
+		return
 	}
+	b.writeIn(b.B, x, v)
+	if !b.wrote[x] {
+		b.wrote[x] = true
+		b.written = append(b.written, x)
+	}
+}
+
+// Written lists the variables that the function writes, in the order of their first Write.
+func (b *Builder) Written() []Variable { return b.written }
+
+// Writes tells whether the function writes the variable.
+func (b *Builder) Writes(x Variable) bool { return b.wrote[x] }
+
+// Outer makes fn give the variables that are read before the function has written them. It is called once for each, and
+// what it adds to the entry block comes first there, behind the parameters.
+func (b *Builder) Outer(fn func(x Variable) *Value) { b.outer = fn }
+
+// outerValue reads a variable that comes from outside of the function.
+func (b *Builder) outerValue(entry *Block, x Variable) *Value {
+	params := 0
+	for params < len(entry.Values) && entry.Values[params].Op == OpCtx {
+		params++
+	}
+	at, body := b.B, append([]*Value{}, entry.Values[params:]...)
+	b.B, entry.Values = entry, entry.Values[:params]
+	v := b.outer(x)
+	entry.Values = append(entry.Values, body...)
+	b.B = at
+	return v
 }
 
 func (b *Builder) writeIn(blk *Block, x Variable, v *Value) {
@@ -203,6 +235,8 @@ func (b *Builder) readIn(blk *Block, x Variable) *Value {
 	case !b.sealed[blk]:
 		v = b.newPhi(blk)
 		b.order = append(b.order, pending{blk, x, v})
+	case len(blk.Preds) == 0 && b.outer != nil && blk == b.F.Blocks[0]:
+		v = b.outerValue(blk, x)
 	case len(blk.Preds) == 0:
 		v = b.Const(0)
 	case len(blk.Preds) == 1:

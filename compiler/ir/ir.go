@@ -203,6 +203,9 @@ func (f *Func) NewSlot(size int, name string) *Slot {
 	return s
 }
 
+// Has tells whether the slot is the function's.
+func (f *Func) Has(s *Slot) bool { return s.ID < len(f.Slots) && f.Slots[s.ID] == s }
+
 // NewValue makes a value that is in no block yet.
 func (f *Func) NewValue(op Op, args ...*Value) *Value {
 	v := &Value{ID: f.nextVal, Op: op, Args: args}

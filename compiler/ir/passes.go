@@ -24,6 +24,34 @@ func Optimise(f *Func, after func(pass string, f *Func)) {
 	}
 }
 
+// Called gives the first function and those that it calls or names, directly or not. The verifier refuses a subprogram that nothing
+// leads to, and folding may remove the only call.
+func Called(funcs []*Func) []*Func {
+	named := map[string]bool{funcs[0].Name: true}
+	for n := 0; n < len(named); {
+		n = len(named)
+		for _, f := range funcs {
+			if !named[f.Name] {
+				continue
+			}
+			for _, b := range f.Blocks {
+				for _, v := range b.Values {
+					if v.Op == OpCallSub || v.Op == OpFuncPtr {
+						named[v.Sym] = true
+					}
+				}
+			}
+		}
+	}
+	var out []*Func
+	for _, f := range funcs {
+		if named[f.Name] {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
 // RemoveUnreachable drops the blocks that control cannot get to, and their edges.
 func RemoveUnreachable(f *Func) {
 	live := map[*Block]bool{}

@@ -1,0 +1,306 @@
+package compiler
+
+import (
+	"sort"
+
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+func (c *checker) forStmt(s *syntax.ForStmt) []stmt {
+	n := stmtNode{s.For}
+	if call, ok := unparen(s.X).(*syntax.CallExpr); ok {
+		if id, ok := call.Fn.(*syntax.Ident); ok && id.Name == "range" && c.local(id) == nil {
+			return c.forRange(s, call)
+		}
+	}
+	if m, what := c.mapItems(s.X); m != nil {
+		return c.forItems(s, m, what)
+	}
+	x := c.expr(s.X)
+	if x.typ().Kind == types.Tuple {
+		return c.forTuple(s, x)
+	}
+	k, ok := x.(*eConst)
+	if !ok || x.typ().Kind == types.Invalid {
+		if x.typ().Kind != types.Invalid {
+			c.errorf(x.position(), "loop over range(n), or over a list or tuple from outside of the handler", "a handler cannot loop over a %s", x.typ())
+		}
+		c.skipLoop(s)
+		return nil
+	}
+	var list []any
+	switch v := k.v.(type) {
+	case List:
+		list = v
+	case Set:
+		list = v
+	case Dict:
+		list = v.Keys
+	default:
+		c.errorf(x.position(), "loop over range(n), or over a list or tuple from outside of the handler", "a handler cannot loop over a %s", x.typ())
+		c.skipLoop(s)
+		return nil
+	}
+	if len(list) > maxUnroll {
+		c.errorf(x.position(), "use `in`, which searches, or a table()", "the list has %d elements; a handler can loop over at most %d", len(list), maxUnroll)
+		c.skipLoop(s)
+		return nil
+	}
+	t := types.TInvalid
+	for _, e := range list {
+		et := constType(e)
+		if et == nil || !et.Storable() && et.Kind != types.Invalid {
+			c.errorf(x.position(), "", "the list holds a value that does not fit a handler: %s", constText(e))
+			c.skipLoop(s)
+			return nil
+		}
+		j := types.Join(t, et)
+		if j == nil {
+			c.errorf(x.position(), "", "the list holds values of several types: %s and %s", t, et)
+			c.skipLoop(s)
+			return nil
+		}
+		t = j
+	}
+	var elems []expr
+	for _, e := range list {
+		elems = append(elems, c.convert(&eConst{node{constType(e), s.For}, e}, t))
+	}
+	v := &local{name: "element", t: t}
+	body := c.loopBody(s, v, len(list))
+	return []stmt{&sEach{n, v, elems, body}}
+}
+
+// skipLoop checks the body of a loop whose head is wrong, with the loop's variables unknown.
+func (c *checker) skipLoop(s *syntax.ForStmt) {
+	c.loopBody(s, &local{name: "element", t: types.TInvalid}, 1)
+}
+
+// forTuple is a loop over a tuple: its elements are computed first, once.
+func (c *checker) forTuple(s *syntax.ForStmt, x expr) []stmt {
+	t := types.TInvalid
+	for _, et := range x.typ().Elems {
+		j := types.Join(t, et)
+		if j == nil {
+			c.errorf(x.position(), "", "the tuple holds values of several types: %s and %s", t, et)
+			c.skipLoop(s)
+			return nil
+		}
+		t = j
+	}
+	var out []stmt
+	if _, isConst := x.(*eConst); !isConst {
+		tmp := &local{name: "tuple", t: x.typ()}
+		out = append(out, &sAssign{stmtNode{s.For}, tmp, x})
+		x = &eVar{node{tmp.t, s.For}, tmp}
+	}
+	var elems []expr
+	for i := range x.typ().Elems {
+		elems = append(elems, c.convert(c.elem(s.For, x, int64(i)), t))
+	}
+	v := &local{name: "element", t: t}
+	body := c.loopBody(s, v, len(elems))
+	return append(out, &sEach{stmtNode{s.For}, v, elems, body})
+}
+
+// mapItems recognises t, t.keys(), t.values() and t.items() of a map.
+func (c *checker) mapItems(x syntax.Expr) (*Map, string) {
+	what := "keys"
+	x = unparen(x)
+	if call, ok := x.(*syntax.CallExpr); ok && len(call.Args) == 0 {
+		dot, ok := call.Fn.(*syntax.DotExpr)
+		if !ok {
+			return nil, ""
+		}
+		switch what = dot.Name.Name; what {
+		case "keys", "values", "items":
+			x = unparen(dot.X)
+		default:
+			return nil, ""
+		}
+	}
+	id, ok := x.(*syntax.Ident)
+	if !ok {
+		return nil, ""
+	}
+	if v := c.local(id); v != nil && v.static == nil {
+		return nil, ""
+	}
+	if st, ok := c.expr(id).(*eStatic); ok {
+		if m, ok := st.ent.(*Map); ok {
+			return m, what
+		}
+	}
+	return nil, ""
+}
+
+func (c *checker) forItems(s *syntax.ForStmt, m *Map, what string) []stmt {
+	pos, _ := s.X.Span()
+	t := c.typing(m)
+	switch {
+	case m.Agg != nil:
+		c.errorf(pos, "loop over it in the script; keep what the handler reads in a table()", "a handler cannot read %s %q, only add to it", m.Kind(), m.Name)
+	case !c.req.Features.ForEachElem:
+		c.errorf(pos, "loop over it in the script", "a loop over a table needs kernel 5.13 (bpf_for_each_map_elem)")
+	case t.key == nil || t.val == nil:
+		c.errorf(pos, "use it first, in a probe that comes before this one or from the script", "the types of table %q are not known yet", m.Name)
+	default:
+		v := &local{name: "element", t: map[string]*types.Type{"keys": t.key, "values": t.val, "items": types.TTuple(t.key, t.val)}[what]}
+		body := c.loopBody(s, v, 1)
+		return []stmt{&sItems{stmtNode{s.For}, v, m, what, body}}
+	}
+	c.skipLoop(s)
+	return nil
+}
+
+// longLoops tells of a kernel that has loops of unknown length.
+func (c *checker) longLoops() bool {
+	_, err := c.req.Kfunc(iterNext)
+	return err == nil || c.req.Features.Loop
+}
+
+// canLoop reports a loop whose length is not known when the handler is compiled, on a kernel that has none.
+func (c *checker) canLoop(pos syntax.Position, what string) bool {
+	if c.longLoops() {
+		return true
+	}
+	c.errorf(pos, "use a constant bound and break: for i in range(64): if i >= n: break", "%s needs kernel 5.17 (bpf_loop)", what)
+	return false
+}
+
+func (c *checker) whileStmt(s *syntax.WhileStmt) []stmt {
+	ok := c.canLoop(s.While, "while")
+	before := c.flow.clone()
+	for b := range writes([]syntax.Stmt{s}) {
+		if l := c.frame.locals[b]; l != nil {
+			delete(before.notNone, l) // on the second round it may be what the first made of it
+		}
+	}
+	c.flow = before.clone()
+	cond, yes, no := c.condition(s.Cond)
+	c.flow = before.with(yes)
+	old := c.loops
+	c.loops = append(c.loops, noWay())
+	body := c.block(s.Body)
+	broken := c.loops[len(c.loops)-1]
+	c.loops = old
+	after := before.with(no)
+	if k, isConst := cond.(*eConst); isConst && k.t.Kind == types.Bool && k.v.(bool) {
+		after.dead = true // while True ends by break alone
+	}
+	c.flow = meet(after, broken)
+	var kept []*local
+	for _, v := range c.frame.locals {
+		if c.flow.assigned[v] && !before.assigned[v] {
+			kept = append(kept, v)
+		}
+	}
+	sort.Slice(kept, func(i, j int) bool { return kept[i].name < kept[j].name })
+	if !ok || cond.typ().Kind == types.Invalid {
+		return nil
+	}
+	return []stmt{&sWhile{stmtNode{s.While}, cond, body, kept}}
+}
+
+func (c *checker) forRange(s *syntax.ForStmt, call *syntax.CallExpr) []stmt {
+	var bounds []expr
+	var args []int64
+	for _, a := range call.Args {
+		x := c.wantInt(c.expr(a), "each argument of range()")
+		if x.typ().Kind == types.Invalid {
+			c.skipLoop(s)
+			return nil
+		}
+		if k, ok := x.(*eConst); ok && k.t.Kind == types.Int {
+			args = append(args, word(k.v))
+		}
+		bounds = append(bounds, x)
+	}
+	lo, hi, step := int64(0), int64(0), int64(1)
+	switch {
+	case len(bounds) < 1 || len(bounds) > 3:
+		c.errorf(call.Lparen, "", "range takes 1 to 3 arguments, got %d", len(bounds))
+		c.skipLoop(s)
+		return nil
+	case len(args) < len(bounds):
+		return c.forCount(s, call, bounds)
+	case len(args) == 1:
+		hi = args[0]
+	case len(args) == 2:
+		lo, hi = args[0], args[1]
+	default:
+		lo, hi, step = args[0], args[1], args[2]
+	}
+	if step == 0 {
+		c.errorf(call.Lparen, "", "the step of range must not be 0")
+		c.skipLoop(s)
+		return nil
+	}
+	count := int64(0)
+	if step > 0 && hi > lo {
+		count = int64((uint64(hi) - uint64(lo) + uint64(step) - 1) / uint64(step))
+	} else if step < 0 && lo > hi {
+		count = int64((uint64(lo) - uint64(hi) + uint64(-step) - 1) / uint64(-step))
+	}
+	if n := count * int64(c.iterations); count < 0 || n > maxIterations || n > maxWalked && c.longLoops() {
+		return c.forCount(s, call, bounds)
+	}
+	v := &local{name: "i", t: types.TInt}
+	body := c.loopBody(s, v, int(count))
+	if count == 0 {
+		return nil
+	}
+	last := lo + (count-1)*step
+	return []stmt{&sFor{stmtNode{s.For}, v, intConst(lo, s.For), intConst(last, s.For), step, body}}
+}
+
+// forCount is a loop over a range whose length the verifier cannot walk through.
+func (c *checker) forCount(s *syntax.ForStmt, call *syntax.CallExpr, bounds []expr) []stmt {
+	step := int64(1)
+	if len(bounds) == 3 {
+		k, ok := bounds[2].(*eConst)
+		if !ok || word(k.v) == 0 {
+			c.errorf(bounds[2].position(), "write a while loop", "the step of range must be a constant that is not 0")
+			c.skipLoop(s)
+			return nil
+		}
+		step = word(k.v)
+	}
+	var lo, hi expr = intConst(0, s.For), bounds[0]
+	if len(bounds) > 1 {
+		lo, hi = bounds[0], bounds[1]
+	}
+	v := &local{name: "i", t: types.TInt}
+	ok := c.canLoop(call.Lparen, "range over a number that is not known before, or is large,")
+	body := c.loopBody(s, v, 1)
+	if !ok {
+		return nil
+	}
+	return []stmt{&sCount{stmtNode{s.For}, v, lo, hi, step, body}}
+}
+
+// loopBody checks the body of a loop whose element is v.
+func (c *checker) loopBody(s *syntax.ForStmt, v *local, count int) []stmt {
+	before := c.flow.clone()
+	for b := range writes([]syntax.Stmt{s}) {
+		if l := c.frame.locals[b]; l != nil {
+			delete(before.notNone, l) // on the second round it may be what the first made of it
+		}
+	}
+	c.flow = before.clone()
+	c.flow.assigned[v] = true
+	old := c.iterations
+	c.iterations *= max(count, 1)
+	c.frame.loop++
+	loops := c.loops
+	c.loops = append(c.loops, noWay())
+	body := c.bind(s.Vars, &eVar{node{v.t, s.For}, v})
+	body = append(body, c.block(s.Body)...)
+	c.loops = loops
+	c.frame.loop--
+	c.iterations = old
+	c.flow = before // the body may not have run at all
+	return body
+}

@@ -1,0 +1,203 @@
+package compiler
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+)
+
+// A loop that a helper runs (bpf_for_each_map_elem, bpf_loop) has its body in a callback, a function with a stack of its own. The
+// handler's variables are words of SSA and slots of its stack; those that the body uses lie in a frame, a slot of the outer
+// function that the helper hands on to the callback: what the body reads is stored there before the helper is called and
+// loaded at the callback's entry, what the body writes is stored at its exit and loaded behind the call. Which these are
+// shows when the body is lowered: a read that no write in the callback precedes, and a write of what the outer function knows.
+// Slots with strings are copied into the frame and back.
+//
+// What leaves the loop sideways, a return, or a fault that ends the handler, notes a number in the variable way, has the helper
+// stop, and goes on behind the call, by that number.
+
+// An outline is a callback that is being lowered.
+type outline struct {
+	up     *outline
+	outer  *ir.Builder
+	size   int                  // of the frame
+	at     map[ir.Variable]int  // offsets in the frame
+	vars   []ir.Variable        // in the order of their offsets
+	writes map[ir.Variable]bool // those that the body writes
+	slots  map[*ir.Slot]int     // offsets of the copies of slots
+	order  []*ir.Slot
+	exit   *ir.Block
+	more   *int      // the callback's result: 0 to go on, 1 to stop
+	way    *int      // how the loop was left
+	ways   []*result // the functions that the body returns from
+	ends   bool      // the body can end the handler
+}
+
+// The ways out of a loop; a return to ways[i] is wayReturn + i.
+const (
+	wayDone  = iota // it came to its end
+	wayBreak        // break, or the condition of while
+	wayEnd          // a fault ended the handler
+	wayReturn
+)
+
+func (o *outline) place(x ir.Variable) int {
+	off, ok := o.at[x]
+	if !ok {
+		off = o.size
+		o.at[x] = off
+		o.vars = append(o.vars, x)
+		o.size += 8
+	}
+	return off
+}
+
+// copyOf is the copy of an outer slot in the frame.
+func (o *outline) copyOf(lw *lowerer, s *ir.Slot) mem {
+	off, ok := o.slots[s]
+	if !ok {
+		off = o.size
+		o.slots[s] = off
+		o.order = append(o.order, s)
+		o.size += s.Size
+	}
+	return mem{lw.b.Read(o), off, s.Size}
+}
+
+// outlined puts a loop's body into a callback of that many parameters, the last of which is the frame's address, and gives how
+// the loop was left. body gets the parameters; it ends by a jump to next or to leave. call calls the helper.
+func (lw *lowerer) outlined(name string, params int, body func(args []*ir.Value, next, leave *ir.Block), call func(fn, frame *ir.Value)) (way *ir.Value) {
+	o := &outline{up: lw.out, outer: lw.b, at: map[ir.Variable]int{}, writes: map[ir.Variable]bool{}, slots: map[*ir.Slot]int{}, more: new(int), way: new(int)}
+	end, loops, cells := lw.end, lw.loops, maps.Clone(lw.cells)
+	lw.b.Write(o.way, lw.b.Const(wayDone))
+	if lw.out == nil {
+		lw.b.Write(lw.ctxVar, lw.ctx())
+	}
+	fn := lw.callback(name, params, func(args []*ir.Value) *ir.Value {
+		lw.out, lw.loops = o, nil
+		b, frame := lw.b, args[params-1]
+		b.Write(o, frame)
+		b.Outer(func(x ir.Variable) *ir.Value { return b.Load(frame, o.place(x), 8, false) })
+		o.exit, lw.end = b.Block("exit"), b.Block("end of loop and handler")
+		next, leave := b.Block("next"), b.Block("leave")
+		body(args, next, leave)
+		o.ends = len(lw.end.Preds) > 0
+		b.Continue(next)
+		lw.exit(wayDone)
+		b.Continue(leave)
+		lw.exit(wayBreak)
+		b.Continue(lw.end)
+		lw.exit(wayEnd)
+		b.Continue(o.exit)
+		for _, x := range b.Written() {
+			if _, captured := o.at[x]; captured || o.known(x) {
+				o.writes[x] = true
+				b.Store(frame, o.place(x), 8, b.Read(x))
+			}
+		}
+		return b.Read(o.more)
+	})
+	// what the body alone uses is gone with the callback's stack
+	lw.out, lw.end, lw.loops, lw.cells = o.up, end, loops, cells
+	lw.callOutlined(o, fn, call)
+	return lw.b.Read(o.way)
+}
+
+// exit leaves the callback.
+func (lw *lowerer) exit(way int64) {
+	more := int64(1)
+	if way == wayDone {
+		more = 0
+	}
+	lw.b.Write(lw.out.way, lw.b.Const(way))
+	lw.b.Write(lw.out.more, lw.b.Const(more))
+	lw.b.Jump(lw.out.exit)
+}
+
+// known tells that the outer function, or one around it, has the variable.
+func (o *outline) known(x ir.Variable) bool {
+	for p := o; p != nil; p = p.up {
+		if p.outer.Writes(x) {
+			return true
+		}
+	}
+	return false
+}
+
+// callOutlined fills the frame, calls the helper, takes out of the frame what the body may have written, and follows the body
+// where that left the loop for good. Words that the body writes are hidden from the verifier, see ir.Builder.Opaque.
+func (lw *lowerer) callOutlined(o *outline, fn string, call func(fn, frame *ir.Value)) {
+	b := lw.b
+	slot := b.F.NewSlot(o.size, "frame")
+	frame := b.SlotAddr(slot, 0)
+	zero := lw.opaqueZero()
+	for _, x := range o.vars {
+		v := b.Read(x)
+		if o.writes[x] {
+			v = b.Add(ir.OpAdd, v, zero)
+		}
+		b.Store(frame, o.at[x], 8, v)
+	}
+	for _, s := range o.order {
+		lw.copyStr(mem{frame, o.slots[s], s.Size}, lw.slotMem(s))
+	}
+	call(b.FuncPtr(fn), frame)
+	for _, x := range o.vars {
+		if o.writes[x] {
+			b.Write(x, b.Load(frame, o.at[x], 8, false))
+		}
+	}
+	for _, s := range o.order {
+		lw.copyStr(lw.slotMem(s), mem{frame, o.slots[s], s.Size})
+	}
+	follow := func(way int64, leave func()) {
+		left, on := b.Block("left"), b.Block("")
+		b.If(ir.EQ, b.Read(o.way), b.Const(way), left, on)
+		b.Continue(left)
+		leave()
+		b.Continue(on)
+	}
+	if o.ends {
+		follow(wayEnd, func() { b.Jump(lw.end) })
+	}
+	for i, r := range o.ways {
+		follow(wayReturn+int64(i), func() { lw.leave(r) })
+	}
+}
+
+// leave returns from a function that was put in place: out of all loops that stand in it, and out of callbacks.
+func (lw *lowerer) leave(r *result) {
+	inside := 0
+	if lw.out == r.out {
+		inside = r.loops
+	}
+	for i := len(lw.loops) - 1; i >= inside; i-- {
+		lw.destroy(lw.loops[i].iter)
+	}
+	if lw.out == r.out {
+		lw.b.Jump(r.exit)
+		return
+	}
+	i := slices.Index(lw.out.ways, r)
+	if i < 0 {
+		i = len(lw.out.ways)
+		lw.out.ways = append(lw.out.ways, r)
+		lw.out.takes(r.cell)
+	}
+	lw.exit(wayReturn + int64(i))
+}
+
+// takes gives the words of a function's result a place in the frame; its slots get theirs when they are written.
+func (o *outline) takes(c *cell) {
+	if c.key != nil {
+		o.place(c.key)
+	}
+	if c.has != nil {
+		o.place(c.has)
+		o.takes(c.inner)
+	}
+	for _, e := range c.elems {
+		o.takes(e)
+	}
+}
