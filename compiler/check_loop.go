@@ -5,6 +5,7 @@ import (
 
 	"go.starlark.net/syntax"
 
+	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
@@ -140,19 +141,36 @@ func (c *checker) forItems(s *syntax.ForStmt, m *Map, what string) []stmt {
 	pos, _ := s.X.Span()
 	t := c.typing(m)
 	switch {
-	case m.Agg != nil:
-		c.errorf(pos, "loop over it in the script; keep what the handler reads in a table()", "a handler cannot read %s %q, only add to it", m.Kind(), m.Name)
+	case m.Agg != nil && what != "keys" && !readable(m.Agg):
+		c.errorf(pos, "loop over its keys(), or over it in the script", "a handler cannot read the values of %s %q", m.Kind(), m.Name)
+	case m.Agg != nil && what != "keys" && !c.req.Features.PerCPULookup:
+		c.errorf(pos, "loop over it in the script", "a loop over the values of %s %q needs kernel 5.19 (bpf_map_lookup_percpu_elem)", m.Kind(), m.Name)
 	case !c.req.Features.ForEachElem:
 		c.errorf(pos, "loop over it in the script", "a loop over a table needs kernel 5.13 (bpf_for_each_map_elem)")
 	case t.key == nil || t.val == nil:
-		c.errorf(pos, "use it first, in a probe that comes before this one or from the script", "the types of table %q are not known yet", m.Name)
+		c.errorf(pos, "use it first, in a probe that comes before this one or from the script", "the types of %s %q are not known yet", m.Kind(), m.Name)
+	case t.key.Kind == types.None:
+		c.errorf(pos, "read its value in the script", "%s %q has no keys to loop over", m.Kind(), m.Name)
 	default:
-		v := &local{name: "element", t: map[string]*types.Type{"keys": t.key, "values": t.val, "items": types.TTuple(t.key, t.val)}[what]}
+		val := t.val
+		if m.Agg != nil && m.Agg.Kind == agg.Count {
+			val = types.TInt
+		}
+		v := &local{name: "element", t: map[string]*types.Type{"keys": t.key, "values": val, "items": types.TTuple(t.key, val)}[what]}
 		body := c.loopBody(s, v, 1)
 		return []stmt{&sItems{stmtNode{s.For}, v, m, what, body}}
 	}
 	c.skipLoop(s)
 	return nil
+}
+
+// readable tells of aggregations whose value is one number.
+func readable(s *agg.Spec) bool {
+	switch s.Kind {
+	case agg.Count, agg.Sum, agg.Avg, agg.Min, agg.Max:
+		return true
+	}
+	return false
 }
 
 // longLoops tells of a kernel that has loops of unknown length.

@@ -55,16 +55,7 @@ func (c *checker) stmt(s syntax.Stmt) []stmt {
 }
 
 func (c *checker) assign(s *syntax.AssignStmt) []stmt {
-	if idx, ok := unparen(s.LHS).(*syntax.IndexExpr); ok {
-		m := c.table(idx, "assign to")
-		key, val := c.expr(idx.Y), c.expr(s.RHS)
-		if m == nil {
-			return nil
-		}
-		return []stmt{&sSet{stmtNode{idx.Lbrack}, m, c.useKey(m, key), c.useVal(m, val)}}
-	}
-	x := c.expr(s.RHS)
-	return c.bind(s.LHS, x)
+	return c.bind(s.LHS, c.expr(s.RHS))
 }
 
 // table gives the table that is indexed, or reports what is wrong.
@@ -128,6 +119,13 @@ func (c *checker) bind(target syntax.Expr, x expr) []stmt {
 		return c.unpack(t.List, target, x)
 	case *syntax.ListExpr:
 		return c.unpack(t.List, target, x)
+	case *syntax.IndexExpr:
+		m := c.table(t, "assign to")
+		key := c.expr(t.Y)
+		if m == nil {
+			return nil
+		}
+		return []stmt{&sSet{stmtNode{t.Lbrack}, m, c.useKey(m, key), c.useVal(m, x)}}
 	}
 	pos, _ := target.Span()
 	c.errorf(pos, "assign to a name, to several, or to an element of a table", "a handler cannot assign to this")
@@ -142,13 +140,13 @@ func (c *checker) unpack(targets []syntax.Expr, at syntax.Expr, x expr) []stmt {
 		}
 		return nil
 	}
-	if x.typ().Kind != types.Tuple {
+	switch n := len(x.typ().Elems); {
+	case x.typ().Kind != types.Tuple:
 		c.errorf(pos, "", "a %s cannot be taken apart into %d names", x.typ(), len(targets))
-		return nil
-	}
-	if n := len(x.typ().Elems); n != len(targets) {
+		return c.unpack(targets, at, invalid(pos))
+	case n != len(targets):
 		c.errorf(pos, "", "a tuple of %d cannot be taken apart into %d names", n, len(targets))
-		return nil
+		return c.unpack(targets, at, invalid(pos))
 	}
 	// all of the right side first: a, b = b, a
 	tmp := &local{name: "tuple", t: x.typ()}

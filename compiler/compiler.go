@@ -29,6 +29,7 @@ type Features struct {
 	Cookie       bool // bpf_get_attach_cookie for this kind of program
 	ForEachElem  bool // bpf_for_each_map_elem, and callbacks (5.13)
 	Loop         bool // bpf_loop (5.17)
+	PerCPULookup bool // bpf_map_lookup_percpu_elem (5.19)
 }
 
 // A Request asks for one program.
@@ -45,6 +46,8 @@ type Request struct {
 	Offset func(typ string, path ...string) (off, size int, err error)
 	// Kfunc gives the BTF id of a function that the kernel lets programs call; an error where it has none of that name.
 	Kfunc func(name string) (int64, error)
+	// CPUs is the number of CPUs that could ever be there: a per-CPU element has a value for each.
+	CPUs func() (int, error)
 	// ProbeID gives the number that stands for a probe's name inside the kernel.
 	ProbeID func(name string) uint64
 	// Cells names the map of error cells, Ring the ring buffer of prints, Control the map of the stop flag.

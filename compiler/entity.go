@@ -39,6 +39,8 @@ type Func struct {
 	Fn       *resolve.Function
 	Defaults map[string]Entity // of parameters
 	Scope    Scope
+	// ID tells functions apart that come from one place in the source and hold different variables.
+	ID any
 }
 
 // Builtin is a function that a handler may call.

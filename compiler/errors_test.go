@@ -109,3 +109,22 @@ test.star:5:11: strings cannot be combined with + in a handler
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+// What a kernel lacks is named with the version that has it.
+func TestOldKernel(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"def h(e):\n    while e.pid > 1:\n        pass\n", "test.star:2:5: while needs kernel 5.17 (bpf_loop)\n" +
+			"        while e.pid > 1:\n        ^\n    hint: use a constant bound and break: for i in range(64): if i >= n: break"},
+		{"def h(e):\n    for i in range(e.pid):\n        pass\n", "test.star:2:19: range over a number that is not known before, or is large, needs kernel 5.17 (bpf_loop)\n" +
+			"        for i in range(e.pid):\n                      ^\n    hint: use a constant bound and break: for i in range(64): if i >= n: break"},
+		{"t = table()\ndef h(e):\n    t[1] = 1\n    for k in t:\n        pass\n", "test.star:4:14: a loop over a table needs kernel 5.13 (bpf_for_each_map_elem)\n" +
+			"        for k in t:\n                 ^\n    hint: loop over it in the script"},
+	} {
+		req := parseSource(t, "test.star", c.text).request(t)
+		req.Features = Features{}
+		req.Kfunc = func(name string) (int64, error) { return 0, errors.New("no " + name) }
+		if _, err := Compile(req); err == nil || err.Error() != c.want {
+			t.Errorf("got\n%v\nwant\n%s", err, c.want)
+		}
+	}
+}

@@ -159,9 +159,10 @@ func (s *source) request(t testing.TB) *Request {
 	ids := map[string]uint64{}
 	return &Request{
 		Name: "tracepoint:test:event", Handler: s.last, Event: testEvent,
-		Features: Features{FetchAtomics: true, Cookie: true, ForEachElem: true, Loop: true},
+		Features: Features{FetchAtomics: true, Cookie: true, ForEachElem: true, Loop: true, PerCPULookup: true},
 		Source:   s.line,
 		Offset:   func(typ string, path ...string) (int, int, error) { return 1000, 8, nil },
+		CPUs:     func() (int, error) { return 2, nil },
 		Kfunc:    func(string) (int64, error) { return 4711, nil },
 		ProbeID: func(n string) uint64 {
 			if ids[n] == 0 {

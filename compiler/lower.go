@@ -52,7 +52,9 @@ type lowerer struct {
 	subs      []*ir.Func
 	callbacks int      // made so far
 	ctxVar    *int     // the variable that holds the program's context
-	out       *outline // the loop's body that is being lowered into a callback
+	out       *outline // the loop's body, or the function, that is being lowered into a program of its own
+	shared    []*sharedFunc
+	sharing   bool // shared says which functions are to be subprograms
 }
 
 type loop struct {
@@ -83,11 +85,15 @@ func newLowerer(req *Request, c *checker) *lowerer {
 }
 
 // program lowers filter and handler. The code that counts an error is a subprogram when there are several places
-// that call it; that is known after the first time through.
+// that call it, and so is a function of the script where that makes the program smaller; that is known after the first time
+// through.
 func (lw *lowerer) program(p *treeProgram) []*ir.Func {
 	main := lw.main(p)
-	if lw.counts == 1 {
-		lw.inline = true
+	again := lw.share()
+	if lw.counts == 1 && !again {
+		lw.inline, again = true, true
+	}
+	if again {
 		main = lw.main(p)
 	}
 	funcs := append([]*ir.Func{main}, lw.subs...)
@@ -102,6 +108,9 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 	lw.prog = &Program{}
 	lw.cells, lw.rets, lw.loops, lw.live, lw.free, lw.counts, lw.subs = map[*local]*cell{}, map[*frame]*result{}, nil, nil, nil, 0, nil
 	lw.callbacks, lw.ctxVar, lw.out = 0, new(int), nil
+	for _, f := range lw.shared {
+		f.body, f.result, f.params = nil, nil, nil
+	}
 	lw.end = lw.b.Block("end")
 	if p.filter != nil {
 		run := lw.b.Block("run")

@@ -123,31 +123,6 @@ func (lw *lowerer) iterateOutlined(s loopStmt, limit, tooMany *ir.Value, each fu
 	b.Continue(on)
 }
 
-// forItems has bpf_for_each_map_elem (5.13) run the body for each key of a table.
-func (lw *lowerer) forItems(s *sItems) {
-	b, m := lw.b, lw.mapPtr(s.m)
-	t := lw.typing(s.m)
-	lw.outlined("items", 4, func(args []*ir.Value, next, leave *ir.Block) {
-		lw.scoped(func() {
-			key := func() val { return lw.load(mem{args[1], 0, t.key.Size()}, t.key) }
-			value := func() val { return lw.load(mem{args[2], 0, t.val.Size()}, t.val) }
-			c := lw.cellOf(s.v)
-			switch s.what {
-			case "keys":
-				lw.setVal(c, key())
-			case "values":
-				lw.setVal(c, value())
-			default:
-				lw.setVal(c, val{t: s.v.t, elems: []val{key(), value()}})
-			}
-		})
-		lw.loops = append(lw.loops, loop{leave, next, nil})
-		lw.block(s.body)
-		lw.loops = lw.loops[:len(lw.loops)-1]
-		lw.b.Jump(next)
-	}, func(fn, frame *ir.Value) { lw.call(asm.FnForEachMapElem, m, fn, frame, b.Const(0)) })
-}
-
 // atMost gives the lesser of n, which is unsigned, and limit, and whether n is the larger.
 func (lw *lowerer) atMost(n *ir.Value, limit int64) (least, more *ir.Value) {
 	b := lw.b

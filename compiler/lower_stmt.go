@@ -125,6 +125,9 @@ func (lw *lowerer) forEach(s *sEach) {
 
 // inlineCall puts a function's body in place of its call.
 func (lw *lowerer) inlineCall(e *eCall) val {
+	if f := lw.sharedFunc(e); f != nil {
+		return lw.callShared(f, e)
+	}
 	for i, p := range e.params {
 		if p.static != nil {
 			continue

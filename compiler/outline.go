@@ -19,6 +19,7 @@ import (
 
 // An outline is a callback that is being lowered.
 type outline struct {
+	name   string
 	up     *outline
 	outer  *ir.Builder
 	size   int                  // of the frame
@@ -68,13 +69,20 @@ func (o *outline) copyOf(lw *lowerer, s *ir.Slot) mem {
 // outlined puts a loop's body into a callback of that many parameters, the last of which is the frame's address, and gives how
 // the loop was left. body gets the parameters; it ends by a jump to next or to leave. call calls the helper.
 func (lw *lowerer) outlined(name string, params int, body func(args []*ir.Value, next, leave *ir.Block), call func(fn, frame *ir.Value)) (way *ir.Value) {
+	o := lw.newOutline(name, params, body)
+	lw.callOutlined(o, true, call)
+	return lw.b.Read(o.way)
+}
+
+// newOutline makes the callback.
+func (lw *lowerer) newOutline(name string, params int, body func(args []*ir.Value, next, leave *ir.Block)) *outline {
 	o := &outline{up: lw.out, outer: lw.b, at: map[ir.Variable]int{}, writes: map[ir.Variable]bool{}, slots: map[*ir.Slot]int{}, more: new(int), way: new(int)}
 	end, loops, cells := lw.end, lw.loops, maps.Clone(lw.cells)
 	lw.b.Write(o.way, lw.b.Const(wayDone))
 	if lw.out == nil {
 		lw.b.Write(lw.ctxVar, lw.ctx())
 	}
-	fn := lw.callback(name, params, func(args []*ir.Value) *ir.Value {
+	o.name = lw.callback(name, params, func(args []*ir.Value) *ir.Value {
 		lw.out, lw.loops = o, nil
 		b, frame := lw.b, args[params-1]
 		b.Write(o, frame)
@@ -100,8 +108,7 @@ func (lw *lowerer) outlined(name string, params int, body func(args []*ir.Value,
 	})
 	// what the body alone uses is gone with the callback's stack
 	lw.out, lw.end, lw.loops, lw.cells = o.up, end, loops, cells
-	lw.callOutlined(o, fn, call)
-	return lw.b.Read(o.way)
+	return o
 }
 
 // exit leaves the callback.
@@ -126,23 +133,29 @@ func (o *outline) known(x ir.Variable) bool {
 }
 
 // callOutlined fills the frame, calls the helper, takes out of the frame what the body may have written, and follows the body
-// where that left the loop for good. Words that the body writes are hidden from the verifier, see ir.Builder.Opaque.
-func (lw *lowerer) callOutlined(o *outline, fn string, call func(fn, frame *ir.Value)) {
+// where that left the loop for good. Words that a loop's body writes are hidden from the verifier, see ir.Builder.Opaque.
+func (lw *lowerer) callOutlined(o *outline, loops bool, call func(fn, frame *ir.Value)) {
 	b := lw.b
 	slot := b.F.NewSlot(o.size, "frame")
 	frame := b.SlotAddr(slot, 0)
-	zero := lw.opaqueZero()
+	var zero *ir.Value
+	if loops {
+		zero = lw.opaqueZero()
+	}
 	for _, x := range o.vars {
 		v := b.Read(x)
-		if o.writes[x] {
+		if loops && o.writes[x] {
 			v = b.Add(ir.OpAdd, v, zero)
 		}
 		b.Store(frame, o.at[x], 8, v)
 	}
 	for _, s := range o.order {
+		if b.F.Has(s) {
+			b.ZeroFirst(s) // on some way here it may not have been written, and old verifiers let nobody read that
+		}
 		lw.copyStr(mem{frame, o.slots[s], s.Size}, lw.slotMem(s))
 	}
-	call(b.FuncPtr(fn), frame)
+	call(b.FuncPtr(o.name), frame)
 	for _, x := range o.vars {
 		if o.writes[x] {
 			b.Write(x, b.Load(frame, o.at[x], 8, false))

@@ -192,7 +192,7 @@ type (
 		body []stmt
 		kept []*local // what the loop gives a value for sure, as it is left by break
 	}
-	// sItems runs its body for each key of a table; v is the key, the value, or both as a tuple.
+	// sItems runs its body for each key of a table or aggregation; v is the key, the value, or both as a tuple.
 	sItems struct {
 		stmtNode
 		v    *local

@@ -180,10 +180,11 @@ func (l *loader) request(g *group, ts []bpf.Target) *compiler.Request {
 func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Event) *compiler.Request {
 	return &compiler.Request{
 		Name: name, Handler: handler, Event: ev,
-		Features: compiler.Features{FetchAtomics: s.kernel.HaveFetchAtomics(), Cookie: true, ForEachElem: s.kernel.AtLeast(5, 13), Loop: s.kernel.AtLeast(5, 17)},
+		Features: compiler.Features{FetchAtomics: s.kernel.HaveFetchAtomics(), Cookie: true, ForEachElem: s.kernel.AtLeast(5, 13), Loop: s.kernel.AtLeast(5, 17), PerCPULookup: s.kernel.AtLeast(5, 19)},
 		Source:   func(pos syntax.Position) string { return s.sources.line(pos) },
 		Offset:   bpf.FieldOffset,
 		Kfunc:    s.kfunc,
+		CPUs:     bpf.PossibleCPUs,
 		ProbeID:  s.probeID,
 		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros",
 		PrintBase: s.printBase(),

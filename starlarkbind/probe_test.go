@@ -422,3 +422,99 @@ tuple 5
 yes 3
 EDOM  1`)
 }
+
+// A function that several places call is one subprogram: with several returns, loops, the event, faults inside it, and calls of it from a
+// loop over a table.
+func TestSharedFunction(t *testing.T) {
+	expect(t, `
+t = table()
+got = table()
+t[1] = 10
+t[2] = 20
+def collatz(e, n, limit):
+    steps = 0
+    if n < 1:
+        return (0, None)
+    while n != 1:
+        if n % 2 == 0:
+            n = n // 2
+        else:
+            n = 3 * n + 1
+        steps += 1
+        if steps >= limit:
+            return (steps, e.args.offset)
+    return (steps, n)
+def h(e):
+    got[1], _ = collatz(e, 27, 1000)
+    got[2], where = collatz(e, e.args.offset * 9, 5)
+    got[3] = -1 if where == None else where
+    n, where = collatz(e, 0, 5)
+    got[4] = -1 if where == None else where
+    for k, v in t.items():
+        n, where = collatz(e, v, 1000)
+        got[10 + k] = n
+    got[5], _ = collatz(e, 100 // (e.args.offset - 4), 1000)
+    got[6] = 1
+p = probe(`+lseek+`, h, filter=lambda e: e.comm == "load")
+make("newkeys", 1, 4)
+print([(k, got[k]) for k in sorted(got.keys())] == [(1, 111), (2, 5), (3, 4), (4, -1), (11, 6), (12, 7)])
+print([(e.errno, e.count) for e in errors()])
+print(len([l for l in p.asm().splitlines() if "<collatz_1>" in l]))
+`, `True
+EDOM  1
+3`)
+}
+
+// A loop over an aggregation sees what all CPUs added.
+func TestAggregationLoops(t *testing.T) {
+	for name, as := range map[string]*bpf.Kernel{"iterators": nil, "callbacks": {Release: "5.19", Major: 5, Minor: 19, Arch: runtime.GOARCH}} {
+		t.Run(name, func(t *testing.T) {
+			l := newLive(t, nil)
+			if as != nil {
+				l.kernel = as
+			}
+			err := l.script(`
+n, total, mean, least, most = count(), sum(), avg(), min(), max()
+got = table()
+def add(e):
+    k = e.args.offset % 3
+    n.add(by=k)
+    total.add(-1 - e.args.offset, by=k)
+    mean.add(-1 - e.args.offset, by=k)
+    least.add(5 - e.args.offset, by=k)
+    most.add(5 - e.args.offset, by=k)
+def read(e):
+    for k, v in n.items():
+        got[k] = v
+    for k in total.keys():
+        got[10 + k] = k
+    for k, v in total.items():
+        got[20 + k] = v
+    for k, v in mean.items():
+        got[30 + k] = v
+    for k, v in least.items():
+        got[40 + k] = v
+    s = 0
+    for v in most.values():
+        s += v
+    got[50] = s
+ours = lambda e: e.comm == "load"
+probe(` + lseek + `, add, filter=ours)
+probe("tracepoint:syscalls:sys_enter_getppid", read, filter=ours)
+make("newkeys", 200, 3)
+make("getppid", 1)
+print([got[k] for k in sorted(got.keys())] == [n[k] for k in sorted(n.keys())] + [0, 1, 2] + [total[k] for k in sorted(total.keys())] + [mean[k] for k in sorted(mean.keys())] + [least[k] for k in sorted(least.keys())] + [most[0] + most[1] + most[2]])
+print(n[0] + n[1] + n[2], total[1] < -1000, mean[1] < -10)
+`)
+			if err != nil {
+				t.Fatal(l.FormatError(err))
+			}
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := l.out.String(), "True\n200 True True\n"; got != want {
+				t.Errorf("got\n%s\nwant\n%s%s", got, want, l.err.String())
+			}
+		})
+	}
+}

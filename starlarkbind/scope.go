@@ -52,7 +52,7 @@ func (s *Session) function(fn *starlark.Function) (*compiler.Func, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &compiler.Func{Name: fn.Name(), Pos: fn.Position(), Fn: r, Scope: &funcScope{s, fn, r}, Defaults: map[string]compiler.Entity{}}
+	f := &compiler.Func{Name: fn.Name(), Pos: fn.Position(), Fn: r, Scope: &funcScope{s, fn, r}, Defaults: map[string]compiler.Entity{}, ID: fn}
 	for i := 0; i < fn.NumParams(); i++ {
 		if d := fn.ParamDefault(i); d != nil {
 			name, _ := fn.Param(i)

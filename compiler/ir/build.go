@@ -20,6 +20,7 @@ type Builder struct {
 	written  []Variable        // in the order of their first Write
 	wrote    map[Variable]bool
 	outer    func(x Variable) *Value // gives variables that the function does not write; nil: they are 0
+	zeroed   map[*Slot]bool
 	cold     bool
 	loop     int
 }
@@ -37,7 +38,7 @@ type Variable any
 // NewBuilder starts a function with an entry block.
 func NewBuilder(name string) *Builder {
 	b := &Builder{F: &Func{Name: name}, defs: map[*Block]map[Variable]*Value{}, sealed: map[*Block]bool{},
-		users: map[*Value][]*Value{}, replaced: map[*Value]*Value{}, opaque: map[*Block]*Value{}, wrote: map[Variable]bool{}}
+		users: map[*Value][]*Value{}, replaced: map[*Value]*Value{}, opaque: map[*Block]*Value{}, wrote: map[Variable]bool{}, zeroed: map[*Slot]bool{}}
 	b.Start(b.Block("entry"))
 	b.Seal(b.B)
 	return b
@@ -194,18 +195,31 @@ func (b *Builder) Writes(x Variable) bool { return b.wrote[x] }
 // what it adds to the entry block comes first there, behind the parameters.
 func (b *Builder) Outer(fn func(x Variable) *Value) { b.outer = fn }
 
-// outerValue reads a variable that comes from outside of the function.
-func (b *Builder) outerValue(entry *Block, x Variable) *Value {
+// ZeroFirst fills a slot with zeros when the function starts.
+func (b *Builder) ZeroFirst(s *Slot) {
+	if b.zeroed[s] {
+		return
+	}
+	b.zeroed[s] = true
+	b.first(func() {
+		for off := 0; off < s.Size; off += 8 {
+			b.Store(b.SlotAddr(s, 0), off, 8, b.Const(0))
+		}
+	})
+}
+
+// first puts what fn adds to the start of the entry block, behind the parameters.
+func (b *Builder) first(fn func()) {
+	entry := b.F.Blocks[0]
 	params := 0
 	for params < len(entry.Values) && entry.Values[params].Op == OpCtx {
 		params++
 	}
 	at, body := b.B, append([]*Value{}, entry.Values[params:]...)
 	b.B, entry.Values = entry, entry.Values[:params]
-	v := b.outer(x)
+	fn()
 	entry.Values = append(entry.Values, body...)
 	b.B = at
-	return v
 }
 
 func (b *Builder) writeIn(blk *Block, x Variable, v *Value) {
@@ -236,7 +250,7 @@ func (b *Builder) readIn(blk *Block, x Variable) *Value {
 		v = b.newPhi(blk)
 		b.order = append(b.order, pending{blk, x, v})
 	case len(blk.Preds) == 0 && b.outer != nil && blk == b.F.Blocks[0]:
-		v = b.outerValue(blk, x)
+		b.first(func() { v = b.outer(x) })
 	case len(blk.Preds) == 0:
 		v = b.Const(0)
 	case len(blk.Preds) == 1:

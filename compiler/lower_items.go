@@ -1,0 +1,132 @@
+package compiler
+
+import (
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/bpfrepl/bpfrepl/compiler/agg"
+	"github.com/bpfrepl/bpfrepl/compiler/diag"
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// forItems has bpf_for_each_map_elem (5.13) run the body for each key of a map.
+func (lw *lowerer) forItems(s *sItems) {
+	m := lw.mapPtr(s.m)
+	lw.outlined("items", 4, func(args []*ir.Value, next, leave *ir.Block) {
+		lw.scoped(func() { lw.item(s, args, next) })
+		lw.loops = append(lw.loops, loop{leave, next, nil})
+		lw.block(s.body)
+		lw.loops = lw.loops[:len(lw.loops)-1]
+		lw.b.Jump(next)
+	}, func(fn, frame *ir.Value) { lw.call(asm.FnForEachMapElem, m, fn, frame, lw.b.Const(0)) })
+}
+
+// item sets the loop's variable from a callback's arguments: map, key, value of this CPU, frame. It goes on at next where the key
+// has no value yet.
+func (lw *lowerer) item(s *sItems, args []*ir.Value, next *ir.Block) {
+	t := lw.typing(s.m)
+	key := func() val { return lw.load(mem{args[1], 0, t.key.Size()}, t.key) }
+	value := func() val {
+		if s.m.Agg != nil {
+			return scalar(t.val, lw.merged(s, args[0], args[1], t.val, next))
+		}
+		return lw.load(mem{args[2], 0, t.val.Size()}, t.val)
+	}
+	switch c := lw.cellOf(s.v); s.what {
+	case "keys":
+		lw.setVal(c, key())
+	case "values":
+		lw.setVal(c, value())
+	default:
+		v := value()
+		lw.setVal(c, val{t: s.v.t, elems: []val{key(), v}})
+	}
+}
+
+// perCPU is the loop over the CPUs of an element.
+type perCPU struct{ stmtNode }
+
+func (perCPU) statements() []stmt { return nil }
+
+// merged is the value of an aggregation's key over all CPUs, as the host merges it (agg.Spec.Merge).
+func (lw *lowerer) merged(s *sItems, m, key *ir.Value, t *types.Type, unset *ir.Block) *ir.Value {
+	o := s.m.Agg.Offsets()
+	type part struct {
+		off int
+		sum *int // the variable
+	}
+	var parts []part
+	for _, off := range []int{o.N, o.Sum, o.Set, o.Min, o.Max} {
+		if off >= 0 {
+			p := part{off, new(int)}
+			lw.b.Write(p.sum, lw.b.Const(0))
+			parts = append(parts, p)
+		}
+	}
+	mv, kv := new(int), new(int) // variables: the loop may be a callback of its own
+	lw.b.Write(mv, m)
+	lw.b.Write(kv, key)
+	cpus, err := lw.req.CPUs()
+	if err != nil {
+		lw.diags = append(lw.diags, &diag.Diagnostic{Pos: s.pos, Msg: err.Error(), Line: lw.req.Source(s.pos)})
+	}
+	lw.iterate(perCPU{stmtNode{s.pos}}, lw.b.Const(int64(cpus)), func(cpu *ir.Value, body, _ *ir.Block) {
+		b := lw.b
+		found := b.Block("found")
+		p := lw.call(asm.FnMapLookupPercpuElem, b.Read(mv), b.Read(kv), cpu)
+		b.If(ir.NE, p, b.Const(0), found, body)
+		b.Continue(found)
+		for _, part := range parts {
+			w, old := b.Load(p, part.off, 8, false), b.Read(part.sum)
+			switch part.off {
+			case o.Min, o.Max:
+				larger, done := b.Block("larger"), b.Block("")
+				b.If(ir.UGT, w, old, larger, done)
+				b.Continue(larger)
+				b.Write(part.sum, w)
+				b.Jump(done)
+				b.Continue(done)
+			case o.Set:
+				b.Write(part.sum, b.Add(ir.OpOr, old, w))
+			default:
+				b.Write(part.sum, b.Add(ir.OpAdd, old, w))
+			}
+		}
+		b.Jump(body)
+	})
+	b := lw.b
+	w := func(i int) *ir.Value { return b.Read(parts[i].sum) }
+	isSet := func() {
+		ok := b.Block("set")
+		b.If(ir.NE, w(0), b.Const(0), ok, unset)
+		b.Continue(ok)
+	}
+	signed := t.Kind == types.Int
+	switch s.m.Agg.Kind {
+	case agg.Avg:
+		isSet()
+		return lw.average(w(1), w(0), signed)
+	case agg.Min, agg.Max:
+		isSet()
+		v := w(1)
+		if s.m.Agg.Kind == agg.Min {
+			v = b.Add(ir.OpXor, v, b.Const(-1))
+		}
+		if signed {
+			v = b.Add(ir.OpXor, v, b.Const(-1<<63))
+		}
+		return v
+	}
+	return w(0)
+}
+
+// average is sum / n, truncated toward zero as the host does.
+func (lw *lowerer) average(sum, n *ir.Value, signed bool) *ir.Value {
+	b := lw.b
+	if !signed {
+		return b.Add(ir.OpUDiv, sum, n)
+	}
+	sign := b.Add(ir.OpAShr, sum, b.Const(63))
+	q := b.Add(ir.OpUDiv, b.Add(ir.OpSub, b.Add(ir.OpXor, sum, sign), sign), n)
+	return b.Add(ir.OpSub, b.Add(ir.OpXor, q, sign), sign)
+}

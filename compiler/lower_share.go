@@ -1,0 +1,172 @@
+package compiler
+
+import (
+	"reflect"
+	"slices"
+
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// A function of the script that a handler calls is put in place of the call. One that is called several times, with
+// arguments of the same types and the same constants, is a subprogram instead where that is the smaller: its parameters, its
+// result and the event travel in a frame on the caller's stack, as they do for the body of a loop (outline.go). How often each
+// is called shows the first time through the handler; the second time knows. Functions that take or give strings stay in place:
+// copying them would cost more than is saved.
+
+// A sharedFunc is a function with the types and constants of its arguments.
+type sharedFunc struct {
+	call   *eCall // the first; the body is that of this one
+	calls  int
+	sub    bool // it is to be a subprogram
+	body   *outline
+	params []*cell
+	result *cell
+}
+
+// frameCost and wordCost estimate the instructions of a call of a subprogram: what each costs, and what each word of its frame
+// costs; a node of the syntax tree is taken for one instruction.
+const (
+	frameCost = 8
+	wordCost  = 2
+)
+
+// share decides which functions are to be subprograms, and tells whether there are any.
+func (lw *lowerer) share() bool {
+	lw.sharing = true
+	any := false
+	for _, f := range lw.shared {
+		size := 0
+		for _, s := range f.call.fn.Fn.Body {
+			syntax.Walk(s, func(n syntax.Node) bool {
+				if n != nil {
+					size++
+				}
+				return true
+			})
+		}
+		cost := frameCost + wordCost*len(f.call.params)
+		f.sub = (f.calls-1)*size > f.calls*cost
+		any = any || f.sub
+	}
+	return any
+}
+
+// sharedFunc gives the function that a call is one of, if that is a subprogram.
+func (lw *lowerer) sharedFunc(e *eCall) *sharedFunc {
+	if e.frame.up == nil || !shareable(e) {
+		return nil
+	}
+	for _, f := range lw.shared {
+		if sameCall(f.call, e) {
+			if !lw.sharing {
+				f.calls++
+			}
+			if f.sub {
+				return f
+			}
+			return nil
+		}
+	}
+	if !lw.sharing {
+		lw.shared = append(lw.shared, &sharedFunc{call: e, calls: 1})
+	}
+	return nil
+}
+
+func shareable(e *eCall) bool {
+	for _, p := range e.params {
+		if p.static == nil && hasStr(p.t) {
+			return false
+		}
+	}
+	return e.frame.ret == nil || !hasStr(e.frame.ret)
+}
+
+func hasStr(t *types.Type) bool {
+	return !t.IsScalar() && t.Kind != types.None && t.Kind != types.Tuple && t.Kind != types.Opt ||
+		t.Kind == types.Opt && hasStr(t.Elem) || t.Kind == types.Tuple && slices.ContainsFunc(t.Elems, hasStr)
+}
+
+// sameCall tells that two calls can share a body.
+func sameCall(a, b *eCall) bool {
+	if a.fn.Fn != b.fn.Fn || a.fn.ID != b.fn.ID || len(a.params) != len(b.params) {
+		return false
+	}
+	for i, p := range a.params {
+		q := b.params[i]
+		if !p.t.Equal(q.t) || (p.static == nil) != (q.static == nil) || p.static != nil && !sameStatic(p.static, q.static) {
+			return false
+		}
+	}
+	return true
+}
+
+func sameStatic(a, b expr) bool {
+	switch a := a.(type) {
+	case *eConst:
+		b, ok := b.(*eConst)
+		return ok && reflect.DeepEqual(a.v, b.v)
+	case *eStatic:
+		b, ok := b.(*eStatic)
+		if !ok {
+			return false
+		}
+		if f, isFunc := a.ent.(*Func); isFunc {
+			g, isFunc := b.ent.(*Func)
+			return isFunc && f.Fn == g.Fn && f.ID == g.ID
+		}
+		return a.ent == b.ent
+	}
+	return false
+}
+
+// callShared calls the subprogram, which the first call makes.
+func (lw *lowerer) callShared(f *sharedFunc, e *eCall) val {
+	b := lw.b
+	if f.result == nil {
+		t := types.TNone
+		if f.call.frame.ret != nil {
+			t = f.call.frame.ret
+		}
+		f.result = lw.newCell(t, e.fn.Name)
+		for _, p := range f.call.params {
+			f.params = append(f.params, lw.newCell(p.t, p.name))
+		}
+	}
+	// all before any is set: an argument may be a call of the same function
+	args := make([]val, len(e.args))
+	for i, p := range f.call.params {
+		if p.static == nil {
+			args[i] = lw.value(lw.check.convert(e.args[i], p.t))
+		}
+	}
+	for i, p := range f.call.params {
+		if p.static == nil {
+			lw.setVal(f.params[i], args[i])
+		}
+	}
+	if f.body == nil {
+		f.body = lw.newOutline(e.fn.Name, 1, func(_ []*ir.Value, next, _ *ir.Block) {
+			for i, p := range f.call.params {
+				lw.cells[p] = f.params[i]
+			}
+			r := &result{f.result, lw.b.Block("return"), 0, lw.out}
+			lw.out.takes(f.result)
+			lw.rets[f.call.frame] = r
+			lw.block(f.call.body)
+			lw.b.Jump(r.exit)
+			lw.b.Continue(r.exit)
+			lw.b.Jump(next)
+		})
+	}
+	pos := b.Pos
+	lw.callOutlined(f.body, false, func(_, frame *ir.Value) {
+		v := b.Add(ir.OpCallSub, frame)
+		v.Sym = f.body.name
+	})
+	b.Pos = pos
+	return lw.get(f.result)
+}
