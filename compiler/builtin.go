@@ -119,8 +119,8 @@ func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 		return c.bad(x.position(), "", "this string is longer already: at most %d bytes", x.typ().Cap-1)
 	case types.Ptr, types.Int, types.Uint:
 		return &eStr{node{t, call.Lparen}, x}
-	case types.Name:
-		return c.bad(x.position(), "use it as it is: as a key, or in print", "str: the name of a probe is made a string by the host")
+	case types.Shown:
+		return c.bad(x.position(), "use it as it is: as a key, or in print", "str: a %s is made a string by the host", x.typ())
 	}
 	return c.bad(x.position(), `use printf("%d", ...) to show a number`, "str reads the string at an address; a %s is none", x.typ())
 }

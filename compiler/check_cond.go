@@ -143,7 +143,7 @@ func (c *checker) compareFacts(x *syntax.BinaryExpr, a, b expr) (yes, no facts) 
 func (c *checker) truth(x expr) expr {
 	t := x.typ()
 	if k, ok := x.(*eConst); ok {
-		if b, known := constTruth(k.v); known && t.Kind != types.Invalid {
+		if b, known := constTruth(k.v); known && t.Kind != types.Invalid && t.Kind != types.Shown {
 			return boolConst(b, k.pos)
 		}
 	}
@@ -156,7 +156,10 @@ func (c *checker) truth(x expr) expr {
 		return boolConst(len(t.Elems) > 0, x.position())
 	case types.Int, types.Uint, types.Str, types.Opt, types.Ptr:
 		return &eTruth{node{types.TBool, x.position()}, x}
-	case types.Name:
+	case types.Shown:
+		if t.Form.Number || t.Form.Empty {
+			return &eTruth{node{types.TBool, x.position()}, x}
+		}
 		return boolConst(true, x.position())
 	case types.Method:
 		return c.bad(x.position(), "call it: add ()", "a method is not a condition")
@@ -209,8 +212,8 @@ func comparable(a, b *types.Type) bool {
 			}
 		}
 		return true
-	case a.Kind == types.Name || b.Kind == types.Name:
-		return a.Kind == b.Kind || a.Kind == types.Str || b.Kind == types.Str
+	case a.Kind == types.Shown || b.Kind == types.Shown:
+		return comparableShown(a, b)
 	case a.Kind == types.Ptr || b.Kind == types.Ptr:
 		return (a.Kind == types.Ptr || a.IsInt()) && (b.Kind == types.Ptr || b.IsInt())
 	case a.IsInt():
@@ -241,23 +244,17 @@ func (c *checker) compare(pos syntax.Position, op syntax.Token, x, y expr) expr 
 		}
 		return c.bad(pos, hint, "a %s is never equal to a %s, nor larger or smaller", tx, ty)
 	}
+	if mixed(tx, ty) {
+		return c.compareMixed(pos, op, x, y)
+	}
+	x, y = number(x), number(y)
+	tx, ty = x.typ(), y.typ()
 	kx, cx := x.(*eConst)
 	ky, cy := y.(*eConst)
 	if cx && cy {
 		if b, ok := constCompare(op, kx.v, ky.v); ok {
 			return boolConst(b, pos)
 		}
-	}
-	if n, s := x, y; equality && (tx.Kind == types.Name || ty.Kind == types.Name) && tx.Kind != ty.Kind {
-		if tx.Kind != types.Name {
-			n, s = y, x
-		}
-		k, ok := s.(*eConst)
-		if !ok {
-			return c.bad(pos, "compare it with a constant", "the name of a probe can be compared with constant strings only")
-		}
-		id := &eConst{node{types.TName, k.pos}, new(big.Int).SetUint64(c.req.ProbeID(k.v.(string)))}
-		return &eCompare{node{types.TBool, pos}, op, n, id}
 	}
 	if !equality {
 		if tx.Kind == types.Opt || ty.Kind == types.Opt {

@@ -230,6 +230,8 @@ func (c *checker) wantInt(x expr, what string) expr {
 		return x
 	case x.typ().Kind == types.Ptr:
 		return &eConvert{node{types.TUint, x.position()}, x}
+	case x.typ().IsNumber():
+		return number(x)
 	case x.typ().Kind == types.Opt:
 		return c.bad(x.position(), "compare it with None first: if x != None: ...", "%s may be None", what)
 	case x.typ().Kind == types.Bool:
@@ -542,6 +544,9 @@ func (c *checker) searchable(pos syntax.Position, x expr, list []any) bool {
 		}
 		if !comparable(x.typ(), t) {
 			c.errorf(pos, "", "a %s is never equal to a %s: %s", x.typ(), t, constText(v))
+			return false
+		}
+		if !c.readShown(pos, x.typ(), v) {
 			return false
 		}
 	}

@@ -181,14 +181,14 @@ func (lw *lowerer) addr(m mem) *ir.Value {
 
 func (lw *lowerer) newCell(t *types.Type, name string) *cell {
 	c := &cell{t: t}
-	switch t.Kind {
+	switch t.Under().Kind {
 	case types.None, types.Invalid:
 	case types.Str:
 		c.slot = lw.b.F.NewSlot(t.Cap, name)
 	case types.Opt:
 		c.has, c.inner = new(int), lw.newCell(t.Elem, name)
 	case types.Tuple:
-		for _, e := range t.Elems {
+		for _, e := range t.Under().Elems {
 			c.elems = append(c.elems, lw.newCell(e, name))
 		}
 	default:
@@ -222,7 +222,7 @@ func (lw *lowerer) setNone(c *cell) {
 }
 
 func (lw *lowerer) clearCell(c *cell) {
-	switch c.t.Kind {
+	switch c.t.Under().Kind {
 	case types.None, types.Invalid:
 	case types.Str:
 		lw.fill(lw.slotMem(c.slot), 0)
@@ -238,7 +238,7 @@ func (lw *lowerer) clearCell(c *cell) {
 }
 
 func (lw *lowerer) setVal(c *cell, v val) {
-	switch c.t.Kind {
+	switch c.t.Under().Kind {
 	case types.None, types.Invalid:
 	case types.Str:
 		lw.copyStr(lw.slotMem(c.slot), v.mem)
@@ -256,7 +256,7 @@ func (lw *lowerer) setVal(c *cell, v val) {
 
 func (lw *lowerer) get(c *cell) val {
 	v := val{t: c.t}
-	switch c.t.Kind {
+	switch c.t.Under().Kind {
 	case types.None, types.Invalid:
 	case types.Str:
 		v.mem = lw.slotMem(c.slot)
@@ -278,7 +278,7 @@ func (lw *lowerer) get(c *cell) val {
 // zero is a value of type t that nothing looks at: the inside of a None.
 func (lw *lowerer) zero(t *types.Type) val {
 	v := val{t: t}
-	switch t.Kind {
+	switch t.Under().Kind {
 	case types.None, types.Invalid:
 	case types.Str:
 		s := lw.scratch(t.Cap, "none")
@@ -289,7 +289,7 @@ func (lw *lowerer) zero(t *types.Type) val {
 		in := lw.zero(t.Elem)
 		v.inner = &in
 	case types.Tuple:
-		for _, e := range t.Elems {
+		for _, e := range t.Under().Elems {
 			v.elems = append(v.elems, lw.zero(e))
 		}
 	default:
@@ -300,7 +300,7 @@ func (lw *lowerer) zero(t *types.Type) val {
 
 // store writes a value as it lies in a map's key or value, or in a record.
 func (lw *lowerer) store(m mem, v val) {
-	switch v.t.Kind {
+	switch v.t.Under().Kind {
 	case types.None, types.Invalid:
 	case types.Str:
 		m.cap = v.t.Cap
@@ -354,7 +354,7 @@ func (lw *lowerer) storeExpr(m mem, x expr) {
 // load reads a value as it lies in memory. Strings are copied: the memory may change.
 func (lw *lowerer) load(m mem, t *types.Type) val {
 	v := val{t: t}
-	switch t.Kind {
+	switch t.Under().Kind {
 	case types.None, types.Invalid:
 	case types.Str:
 		s := lw.scratch(t.Cap, "string")
@@ -367,7 +367,7 @@ func (lw *lowerer) load(m mem, t *types.Type) val {
 		v.inner = &in
 	case types.Tuple:
 		off := 0
-		for _, e := range t.Elems {
+		for _, e := range t.Under().Elems {
 			v.elems = append(v.elems, lw.load(m.at(off), e))
 			off += e.Size()
 		}

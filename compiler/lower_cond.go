@@ -62,6 +62,11 @@ func (lw *lowerer) truth(v val, t, f *ir.Block) {
 		b.If(ir.NE, v.has, b.Const(0), some, f)
 		b.Continue(some)
 		lw.truth(*v.inner, t, f)
+	case types.Shown:
+		for len(v.elems) > 0 {
+			v = v.elems[0]
+		}
+		b.If(ir.NE, v.w, b.Const(0), t, f)
 	case types.Str:
 		b.If(ir.NE, b.Load(v.mem.base, v.mem.off, 1, false), b.Const(0), t, f)
 	case types.Tuple:
@@ -138,8 +143,9 @@ func (lw *lowerer) equalConst(v val, k any, t, f *ir.Block) {
 			b.Jump(f)
 		}
 	case string:
-		if v.t.Kind == types.Name {
-			b.If(ir.EQ, v.w, b.Const(int64(lw.req.ProbeID(k))), t, f)
+		if v.t.Kind == types.Shown { // the checker has seen that it can be read
+			k, _ := lw.check.parseShown(v.t.Form, k)
+			lw.equalConst(v, k, t, f)
 			return
 		}
 		lw.prefix(v.mem, k, len(k)+1, t, f)
@@ -166,7 +172,7 @@ func (lw *lowerer) equalConst(v val, k any, t, f *ir.Block) {
 
 // outside tells that no value of the type equals the number.
 func outside(k *big.Int, t *types.Type) bool {
-	if t.Kind == types.Int {
+	if t.Under().Kind == types.Int {
 		return !k.IsInt64()
 	}
 	return !k.IsUint64()
@@ -231,7 +237,7 @@ func (lw *lowerer) equalVals(x, y val, t, f *ir.Block) {
 		b.If(ir.NE, x.has, b.Const(0), some, f)
 		b.Continue(some)
 		lw.equalVals(*x.inner, y, t, f)
-	case x.t.Kind == types.Tuple:
+	case x.t.Under().Kind == types.Tuple:
 		for i := range x.elems {
 			next := b.Block("")
 			lw.equalVals(x.elems[i], y.elems[i], next, f)

@@ -125,7 +125,7 @@ func (lw *lowerer) constant(x *eConst) val {
 	case Tuple:
 		out := val{t: x.t}
 		for i, e := range v {
-			out.elems = append(out.elems, lw.value(&eConst{node{x.t.Elems[i], x.pos}, e}))
+			out.elems = append(out.elems, lw.value(&eConst{node{x.t.Under().Elems[i], x.pos}, e}))
 		}
 		return out
 	case nil:

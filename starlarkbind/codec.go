@@ -19,8 +19,8 @@ func (s *Session) decode(t *types.Type, b []byte) starlark.Value {
 		return starlark.MakeInt64(int64(binary.NativeEndian.Uint64(b)))
 	case types.Uint, types.Ptr:
 		return starlark.MakeUint64(binary.NativeEndian.Uint64(b))
-	case types.Name:
-		return starlark.String(s.probeName(binary.NativeEndian.Uint64(b)))
+	case types.Shown:
+		return s.show(t.Form, s.decode(t.Elem, b))
 	case types.Str:
 		b = b[:t.Cap]
 		if i := bytes.IndexByte(b, 0); i >= 0 {
@@ -73,12 +73,12 @@ func (s *Session) encode(t *types.Type, v starlark.Value, b []byte) error {
 		} else {
 			return fmt.Errorf("%s does not fit in 64 bits", x)
 		}
-	case types.Name:
-		x, ok := v.(starlark.String)
-		if !ok {
-			return wrong()
+	case types.Shown:
+		n, err := s.unshow(t.Form, v)
+		if err != nil {
+			return err
 		}
-		binary.NativeEndian.PutUint64(b, s.probeID(string(x)))
+		return s.encode(t.Elem, n, b)
 	case types.Str:
 		x, ok := v.(starlark.String)
 		if !ok {

@@ -20,7 +20,7 @@ const (
 	Str    // at most Cap-1 bytes, NUL-terminated and padded with NULs to Cap
 	Tuple  // of Elems
 	Opt    // Elem or None
-	Name   // the name of a probe, as a number that the host has a table for
+	Shown  // Elem, ints, which the host shows in a Form: a symbol, an address, a name
 	Ptr    // an address; User tells of which address space
 	Event  // the handler's parameter
 	Args   // e.args
@@ -39,9 +39,10 @@ type Type struct {
 	Kind  Kind
 	Cap   int     // Str: bytes, the terminating NUL among them; a multiple of 8
 	Elems []*Type // Tuple
-	Elem  *Type   // Opt; Array
+	Elem  *Type   // Opt; Array; Shown
 	User  bool    // Ptr: an address of user space
 	Text  string  // Opaque, Ptr: the name of the type
+	Form  *Form   // Shown
 }
 
 // The types without parameters.
@@ -51,7 +52,6 @@ var (
 	TBool    = &Type{Kind: Bool}
 	TInt     = &Type{Kind: Int}
 	TUint    = &Type{Kind: Uint}
-	TName    = &Type{Kind: Name}
 	TEvent   = &Type{Kind: Event}
 	TArgs    = &Type{Kind: Args}
 	TList    = &Type{Kind: List}
@@ -82,8 +82,10 @@ func (t *Type) IsInt() bool { return t.Kind == Int || t.Kind == Uint }
 // IsScalar tells that a value of the type is one 64-bit word.
 func (t *Type) IsScalar() bool {
 	switch t.Kind {
-	case Bool, Int, Uint, Name, Ptr:
+	case Bool, Int, Uint, Ptr:
 		return true
+	case Shown:
+		return t.Elem.IsScalar()
 	}
 	return false
 }
@@ -93,7 +95,7 @@ func (t *Type) Storable() bool {
 	switch t.Kind {
 	case None, Str:
 		return true
-	case Opt:
+	case Opt, Shown:
 		return t.Elem.Storable()
 	case Tuple:
 		for _, e := range t.Elems {
@@ -114,6 +116,8 @@ func (t *Type) Size() int {
 		return t.Cap
 	case Opt:
 		return 8 + t.Elem.Size()
+	case Shown:
+		return t.Elem.Size()
 	case Tuple:
 		n := 0
 		for _, e := range t.Elems {
@@ -132,7 +136,7 @@ func (t *Type) Equal(u *Type) bool {
 	if t == u {
 		return true
 	}
-	if t.Kind != u.Kind || t.Cap != u.Cap || t.User != u.User || len(t.Elems) != len(u.Elems) || t.Text != u.Text {
+	if t.Kind != u.Kind || t.Cap != u.Cap || t.User != u.User || len(t.Elems) != len(u.Elems) || t.Text != u.Text || !t.Form.equal(u.Form) {
 		return false
 	}
 	if (t.Elem == nil) != (u.Elem == nil) || t.Elem != nil && !t.Elem.Equal(u.Elem) {
@@ -158,6 +162,10 @@ func Join(a, b *Type) *Type {
 		return a
 	case a.IsInt() && b.IsInt():
 		return TInt
+	case a.IsNumber() && (b.IsInt() || b.IsNumber()):
+		return Join(a.Elem, b.Under())
+	case b.IsNumber() && a.IsInt():
+		return Join(a, b.Elem)
 	case a.Kind == Str && b.Kind == Str:
 		if a.Cap >= b.Cap {
 			return a
@@ -221,8 +229,8 @@ func (t *Type) String() string {
 		return "tuple (" + strings.Join(s, ", ") + ")"
 	case Opt:
 		return t.Elem.String() + " or None"
-	case Name:
-		return "probe name"
+	case Shown:
+		return t.Form.Noun
 	case Ptr:
 		return "pointer"
 	case Event:
@@ -266,6 +274,10 @@ func (t *Type) Repr() string {
 		return "u64"
 	case Int:
 		return "i64"
+	case Shown:
+		if t.Form.Arg != "" {
+			return t.Form.Name + "[" + t.Form.Arg + "]"
+		}
 	}
 	return t.String()
 }
@@ -277,6 +289,8 @@ func (k Kind) Noun() string {
 		return "tuple"
 	case Opt:
 		return "optional"
+	case Shown:
+		return "shown value"
 	}
 	return (&Type{Kind: k}).String()
 }

@@ -1,0 +1,135 @@
+package compiler
+
+import (
+	"math/big"
+
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// A shown value is numbers in the kernel and a string on the host, which has a table of forms. Where the numbers of a
+// string can be told when the handler is compiled, the value can be compared with it: a row here.
+type shownForm struct {
+	// parse gives the numbers of a string as a constant of the form's underlying type. names are what it might be
+	// meant to be, for the hint. nil: it cannot be told here.
+	parse func(c *checker, f *types.Form, s string) (v any, names []string)
+	// hint tells what to do instead where there is no parse.
+	hint string
+}
+
+var shownForms = map[string]shownForm{
+	"probe": {parse: func(c *checker, _ *types.Form, s string) (any, []string) {
+		return new(big.Int).SetUint64(c.req.ProbeID(s)), nil
+	}},
+	"enum": {parse: func(_ *checker, f *types.Form, s string) (any, []string) {
+		var names []string
+		for n, name := range f.Names {
+			if name == s {
+				return big.NewInt(n), nil
+			}
+			names = append(names, name)
+		}
+		return nil, names
+	}},
+}
+
+// parseShown gives the constant that a string is in a form; names where there is none of it.
+func (c *checker) parseShown(f *types.Form, s string) (v any, names []string) {
+	if parse := shownForms[f.Name].parse; parse != nil {
+		return parse(c, f, s)
+	}
+	return nil, nil
+}
+
+// comparableShown tells that a shown value can equal another of its form, a string, and, if it is a number still, numbers.
+func comparableShown(a, b *types.Type) bool {
+	if a.Kind != types.Shown {
+		a, b = b, a
+	}
+	return a.Equal(b) || b.Kind == types.Str || a.IsNumber() && (b.IsInt() || b.IsNumber())
+}
+
+// number is a number that is shown in a form as the number alone; all else is itself.
+func number(x expr) expr {
+	if t := x.typ(); t.IsNumber() {
+		if k, ok := x.(*eConst); ok {
+			return &eConst{node{t.Elem, k.pos}, k.v}
+		}
+		return &eConvert{node{t.Elem, x.position()}, x}
+	}
+	return x
+}
+
+// readShown checks the constants of a comparison of t with k: each string that is compared with a shown value must be one
+// that its form can read.
+func (c *checker) readShown(pos syntax.Position, t *types.Type, k any) bool {
+	switch t.Kind {
+	case types.Opt:
+		return k == nil || c.readShown(pos, t.Elem, k)
+	case types.Tuple:
+		if k, ok := k.(Tuple); ok && len(k) == len(t.Elems) {
+			for i, e := range t.Elems {
+				if !c.readShown(pos, e, k[i]) {
+					return false
+				}
+			}
+		}
+	case types.Shown:
+		s, ok := k.(string)
+		if !ok {
+			return true
+		}
+		row := shownForms[t.Form.Name]
+		if row.parse == nil {
+			c.errorf(pos, row.hint, "a %s cannot be compared with a string in a handler", t)
+			return false
+		}
+		if v, names := row.parse(c, t.Form, s); v == nil {
+			c.errorf(pos, didYouMean(s, names), "%q is no %s", s, t)
+			return false
+		}
+	}
+	return true
+}
+
+// mixed tells that comparing the types would compare a shown value with a string somewhere.
+func mixed(a, b *types.Type) bool {
+	switch {
+	case a.Kind == types.Opt:
+		return mixed(a.Elem, b)
+	case b.Kind == types.Opt:
+		return mixed(a, b.Elem)
+	case a.Kind == types.Tuple && b.Kind == types.Tuple:
+		for i := range a.Elems {
+			if mixed(a.Elems[i], b.Elems[i]) {
+				return true
+			}
+		}
+		return false
+	}
+	return a.Kind == types.Shown && b.Kind == types.Str || a.Kind == types.Str && b.Kind == types.Shown
+}
+
+// compareMixed is a comparison of shown values with strings, which must be constants.
+func (c *checker) compareMixed(pos syntax.Position, op syntax.Token, x, y expr) expr {
+	if op != syntax.EQL && op != syntax.NEQ {
+		return c.bad(pos, "", "a %s cannot be ordered with %s in a handler", x.typ(), op)
+	}
+	k, ok := y.(*eConst)
+	if !ok || y.typ().Kind == types.Shown {
+		x, y = y, x
+		k, ok = y.(*eConst)
+	}
+	if !ok || y.typ().Kind == types.Shown {
+		t := x.typ()
+		if t.Kind == types.Str {
+			t = y.typ()
+		}
+		return c.bad(pos, "compare it with a constant", "a %s can be compared with constant strings only", t)
+	}
+	if !c.readShown(k.pos, x.typ(), k.v) {
+		return invalid(pos)
+	}
+	return &eCompare{node{types.TBool, pos}, op, x, y}
+}

@@ -1,0 +1,36 @@
+package types
+
+import "maps"
+
+// A Form says how the host shows a value that the kernel holds as numbers: the name of a row of the host's table, and
+// what is constant of it. Two values of one form are equal where their numbers are.
+type Form struct {
+	Name   string           // "ksym", "ip", "enum": the row
+	Noun   string           // in messages: "kernel symbol"
+	Arg    string           // constant: the format of a time, the name of an enum
+	Names  map[int64]string // constant: the names of numbers, as of an enum
+	Number bool             // it is a number still: it computes, compares and joins as one
+	Empty  bool             // it can be empty, and so false: its first word is 0 then; all others are true
+}
+
+// equal compares all that makes a difference.
+func (f *Form) equal(g *Form) bool {
+	return f == g || f != nil && g != nil && f.Name == g.Name && f.Arg == g.Arg && f.Number == g.Number && maps.Equal(f.Names, g.Names)
+}
+
+// TShown is a value of type t, an int or a tuple of ints, that the host shows in a form.
+func TShown(t *Type, f *Form) *Type { return &Type{Kind: Shown, Elem: t, Form: f} }
+
+// TName is the name of a probe, as a number that the host has a table for.
+var TName = TShown(TUint, &Form{Name: "probe", Noun: "probe name"})
+
+// Under is how a value of the type is held: what it is apart from how it is shown.
+func (t *Type) Under() *Type {
+	if t.Kind == Shown {
+		return t.Elem
+	}
+	return t
+}
+
+// IsNumber tells of a shown value that computes as a number.
+func (t *Type) IsNumber() bool { return t.Kind == Shown && t.Form.Number && t.Elem.IsInt() }

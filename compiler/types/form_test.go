@@ -1,0 +1,28 @@
+package types
+
+import "testing"
+
+func TestShown(t *testing.T) {
+	state := TShown(TInt, &Form{Name: "enum", Noun: "enum state", Names: map[int64]string{1: "RUNNING"}, Number: true})
+	other := TShown(TInt, &Form{Name: "enum", Noun: "enum state", Names: map[int64]string{2: "RUNNING"}, Number: true})
+	sym := TShown(TUint, &Form{Name: "ksym", Noun: "kernel symbol"})
+	ip6 := TShown(TTuple(TUint, TUint), &Form{Name: "ip", Noun: "IP address"})
+	for _, x := range []struct {
+		a, b *Type
+		want string // Repr of the join, "" where there is none
+	}{
+		{state, state, "enum state"}, {state, TInt, "i64"}, {TUint, state, "i64"}, {state, other, "i64"}, {sym, sym, "kernel symbol"}, {sym, TUint, ""},
+		{sym, state, ""}, {ip6, ip6, "IP address"}, {ip6, TTuple(TUint, TUint), ""}, {TNone, ip6, "IP address?"},
+	} {
+		got := ""
+		if j := Join(x.a, x.b); j != nil {
+			got = j.Repr()
+		}
+		if got != x.want {
+			t.Errorf("Join(%s, %s) = %q, want %q", x.a.Repr(), x.b.Repr(), got, x.want)
+		}
+	}
+	if sym.Size() != 8 || ip6.Size() != 16 || !sym.IsScalar() || ip6.IsScalar() || !ip6.Storable() {
+		t.Error("a shown value is not held as its underlying type is")
+	}
+}
