@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
@@ -34,6 +35,9 @@ func (r *Ring) Map() *Map { return r.m }
 // ErrDrained is what Read gives when all is read that was there when Drain was called.
 var ErrDrained = ringbuf.ErrFlushed
 
+// ErrDeadline is what Read gives when the deadline is over and nothing is left to read.
+var ErrDeadline = os.ErrDeadlineExceeded
+
 // ErrClosed is what Read gives when the ring is closed.
 var ErrClosed = os.ErrClosed
 
@@ -45,6 +49,9 @@ func (r *Ring) Read(rec *ringbuf.Record) ([]byte, error) {
 	}
 	return rec.RawSample, nil
 }
+
+// SetDeadline bounds the waiting of Read; the zero time means no bound.
+func (r *Ring) SetDeadline(t time.Time) { r.rd.SetDeadline(t) }
 
 // Drain makes Read return ErrDrained as soon as the ring is empty.
 func (r *Ring) Drain() error { return r.rd.Flush() }

@@ -249,12 +249,34 @@ func (c *checker) methodCall(x *syntax.CallExpr, dot *syntax.DotExpr) expr {
 		}
 		return c.bad(dot.Dot, hint, "a %s has no method %s that a handler can call", kind, dot.Name.Name)
 	}
+	if strings.Contains(row.sig, "**") {
+		return c.callNamed(x, recv, row)
+	}
 	args, ok := c.bindArgs(x, row.sig)
 	if !ok {
 		c.checkArgs(x)
 		return invalid(x.Lparen)
 	}
 	return c.callMethod(x.Lparen, recv, m, row, c.exprs(args))
+}
+
+// callNamed checks a call of a method that takes arguments of any names.
+func (c *checker) callNamed(x *syntax.CallExpr, recv expr, row *method) expr {
+	e := &eMethod{node: node{types.TNone, x.Lparen}, row: row, recv: recv}
+	for _, a := range x.Args {
+		b, ok := a.(*syntax.BinaryExpr)
+		if !ok || b.Op != syntax.EQ {
+			pos, _ := a.Span()
+			c.checkArgs(x)
+			return c.bad(pos, "write "+row.name+"(name=value)", "%s() takes arguments with names only", row.name)
+		}
+		e.names = append(e.names, b.X.(*syntax.Ident).Name)
+		e.args = append(e.args, c.expr(b.Y))
+	}
+	if anyInvalid(e.args) {
+		return invalid(x.Lparen)
+	}
+	return row.check(c, e)
 }
 
 func (c *checker) callMethod(pos syntax.Position, recv expr, m *Map, row *method, args []expr) expr {
@@ -270,5 +292,6 @@ var hostMethods = map[string]string{
 	"top": "call it in the script", "snapshot": "call it in the script", "items": "read the map in the script", "keys": "read the map in the script",
 	"value": "read it in the script", "per_cpu": "call it in the script", "dropped": "read it in the script",
 	"values": "read the map in the script", "delta": "call it in the script", "clear": "call it in the script",
+	"take": "call it in the script", "each": "call it in the script", "emitted": "read it in the script", "lost": "read it in the script",
 	"update": "write .add(value, by=key)", "inc": "write .add(by=key)", "increment": "write .add(by=key)", "setdefault": "write t.get(key, default)",
 }

@@ -152,6 +152,8 @@ func (c *checker) entity(id *syntax.Ident, ent Entity) expr {
 		return &eConst{node{constType(ent.V), id.NamePos}, ent.V}
 	case *Map:
 		return &eStatic{node{types.TMap, id.NamePos}, ent}
+	case *Stream:
+		return &eStatic{node{types.TStream, id.NamePos}, ent}
 	case *Func, Builtin:
 		return &eStatic{n, ent}
 	case Opaque:

@@ -66,15 +66,17 @@ type Site struct {
 	Helper string // "map_update_elem"; "" for faults of the handler itself
 	Op     string // what the handler did: "add", "t[k]", "//", "str", ...
 	Map    *Map
+	Stream *Stream
 	Ends   bool // the handler ends here when it happens
 	Quiet  bool // shown with --warnings=all only
 }
 
-// A PrintSite is one print, printf or stop of a handler: what the record's words mean.
+// A PrintSite is one print, printf or emit of a handler: what the record's words mean.
 type PrintSite struct {
 	Pos    syntax.Position
-	Kind   string // "print" or "printf"
+	Kind   string // "print", "printf" or "emit"
 	Format string
+	Names  []string // of the arguments of emit
 	Args   []*types.Type
 }
 
@@ -93,6 +95,7 @@ type Program struct {
 	Sites        []Site
 	Prints       []PrintSite
 	Maps         []MapUse
+	Streams      []*Stream
 	Captured     []Captured
 	ReadsContext bool // it reads fields of the event, so it must run where they are
 	UsesRing     bool

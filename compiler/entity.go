@@ -61,6 +61,12 @@ type Map struct {
 	Key, Val  *types.Type
 }
 
+// A Stream carries records to the script, each with named fields.
+type Stream struct {
+	Name string
+	Ref  string // by which the instructions name its ring buffer
+}
+
 // Kind is how messages call it.
 func (m *Map) Kind() string {
 	if m.Agg != nil {
@@ -74,6 +80,7 @@ func (*Func) entity()   {}
 func (Builtin) entity() {}
 func (Opaque) entity()  {}
 func (*Map) entity()    {}
+func (*Stream) entity() {}
 
 // FieldKind is how a field of an event is read.
 type FieldKind uint8

@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"math/big"
+	"slices"
 
 	"github.com/cilium/ebpf/asm"
 	"go.starlark.net/syntax"
@@ -60,12 +61,13 @@ func (c *checker) probeName(pos syntax.Position) expr {
 	if !c.req.Event.Cookie {
 		return &eConst{node{types.TName, pos}, new(big.Int).SetUint64(c.req.ProbeID(c.req.Event.Probe))}
 	}
-	for i := range eventFields {
-		if eventFields[i].name == "probe" {
-			return &eField{node{types.TName, pos}, &eventFields[i]}
-		}
-	}
-	return invalid(pos)
+	return &eField{node{types.TName, pos}, eventFieldRow("probe")}
+}
+
+// eventFieldRow finds a row that is there.
+func eventFieldRow(name string) *eventField {
+	i := slices.IndexFunc(eventFields, func(f eventField) bool { return f.name == name })
+	return &eventFields[i]
 }
 
 func (c *checker) eventArgs(pos syntax.Position) expr {
@@ -120,6 +122,8 @@ func (c *checker) dot(x *syntax.DotExpr) expr {
 			return c.bad(x.Name.NamePos, hint, "%s has no argument %s", c.req.Name, name)
 		}
 		return c.arg(f, x.Name.NamePos)
+	case types.Stream:
+		return c.bad(x.Name.NamePos, hostMethods[name], "%s.%s cannot be read in a handler", recv.(*eStatic).ent.(*Stream).Name, name)
 	case types.Map:
 		m := recv.(*eStatic).ent.(*Map)
 		return c.bad(x.Name.NamePos, hostMethods[name], "%s.%s cannot be read in a handler", m.Name, name)

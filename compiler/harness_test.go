@@ -68,6 +68,9 @@ func (s *source) entity(t testing.TB, name string, x syntax.Expr) Entity {
 		return &Func{Name: name, Pos: fn.Pos, Fn: fn, Scope: s}
 	case *syntax.CallExpr:
 		kind := x.Fn.(*syntax.Ident).Name
+		if kind == "stream" {
+			return &Stream{name, name}
+		}
 		m := &Map{Name: name, Ref: name, Atomic: true}
 		for i, k := range []string{"count", "sum", "avg", "min", "max", "stats", "hist", "lhist"} {
 			if k == kind {

@@ -14,6 +14,14 @@ const RecordStop = 1<<63 - 1
 
 // lowerPrint sends the arguments to the host, which formats them.
 func lowerPrint(lw *lowerer, e *eBuiltin) val {
+	format, _ := e.aux.(string)
+	lw.prog.UsesRing = true
+	lw.send(PrintSite{Pos: e.pos, Kind: e.row.name, Format: format}, e.args, lw.req.Ring, nil)
+	return val{t: types.TNone}
+}
+
+// send puts a record into the ring buffer of that name.
+func (lw *lowerer) send(site PrintSite, xs []expr, ring string, stream *Stream) {
 	b := lw.b
 	size := 8
 	// All that can end the handler comes before the record is reserved. Strings that are read go straight into it.
@@ -24,8 +32,7 @@ func lowerPrint(lw *lowerer, e *eBuiltin) val {
 		x   expr
 	}
 	var args []arg
-	var ts []*types.Type
-	for _, x := range e.args {
+	for _, x := range xs {
 		a := arg{off: size, x: x}
 		switch x := x.(type) {
 		case *eStr:
@@ -38,20 +45,18 @@ func lowerPrint(lw *lowerer, e *eBuiltin) val {
 			a.v = lw.value(x)
 		}
 		args = append(args, a)
-		ts = append(ts, x.typ())
+		site.Args = append(site.Args, x.typ())
 		size += x.typ().Size()
 	}
-	b.Pos = e.pos
+	b.Pos = site.Pos
 	id := lw.req.PrintBase + len(lw.prog.Prints)
-	format, _ := e.aux.(string)
-	lw.prog.Prints = append(lw.prog.Prints, PrintSite{Pos: e.pos, Kind: e.row.name, Format: format, Args: ts})
-	lw.prog.UsesRing = true
-	rec := lw.call(asm.FnRingbufReserve, b.MapPtr(lw.req.Ring), b.Const(int64(size)), b.Const(0))
+	lw.prog.Prints = append(lw.prog.Prints, site)
+	rec := lw.call(asm.FnRingbufReserve, b.MapPtr(ring), b.Const(int64(size)), b.Const(0))
 	full, ok, done := b.Block("full"), b.Block(""), b.Block("")
 	b.If(ir.EQ, rec, b.Const(0), full, ok)
 	full.Cold = true
 	b.Continue(full)
-	lw.fail(Site{Pos: e.pos, Helper: "ringbuf_reserve", Op: e.row.name}, b.Const(-errNoSpc))
+	lw.fail(Site{Pos: site.Pos, Helper: "ringbuf_reserve", Op: site.Kind, Stream: stream}, b.Const(-errNoSpc))
 	b.Jump(done)
 	b.Continue(ok)
 	b.Store(rec, 0, 8, b.Const(int64(id)))
@@ -73,7 +78,6 @@ func lowerPrint(lw *lowerer, e *eBuiltin) val {
 	lw.call(asm.FnRingbufSubmit, rec, b.Const(0))
 	b.Jump(done)
 	b.Continue(done)
-	return val{t: types.TNone}
 }
 
 // forceWakeup is BPF_RB_FORCE_WAKEUP.

@@ -31,6 +31,7 @@ func init() {
 		{"table", "pop", "pop(key, default=None)", "the value of a key, which is removed, or the default", "t0 = start.pop(e.tid)", checkTableGet, lowerTablePop},
 		{"table", "add", "add(value=1, by=None)", "add atomically, from 0 where the key is absent; gives the new value", "n = seen.add(by=e.pid)", checkTableAdd, lowerTableAdd},
 		{"table", "clear", "clear()", "remove all keys (5.13)", "t.clear()", checkTableClear, lowerTableClear},
+		{"stream", "emit", "emit(**fields)", "send a record to the script", "opens.emit(pid=e.pid, comm=e.comm)", checkEmit, lowerEmit},
 		{"string", "startswith", "startswith(prefix)", "whether the string begins with a constant", `if e.comm.startswith("kworker"): return`, checkStartsWith, lowerStartsWith},
 		{"dict", "get", "get(key, default=None)", "the value of a key of a captured dict, or the default", `name = names.get(e.args.id, "other")`, checkDictGet, nil},
 	}

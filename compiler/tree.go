@@ -130,6 +130,8 @@ type (
 		recv expr
 		m    *Map
 		args []expr // as the row says; nil where left out
+		// names of the arguments, of a method that takes any
+		names []string
 	}
 	// eCall is a Starlark function with its arguments, in place.
 	eCall struct {

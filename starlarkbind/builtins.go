@@ -67,6 +67,7 @@ var Builtins = []Builtin{
 	{"hist", "hist(bits=0, max_keys=4096, name=None)", "an aggregation: a histogram with power-of-two buckets, each split in 2**bits", "latency = hist()", aggregation(agg.Hist)},
 	{"lhist", "lhist(lo, hi, step, max_keys=4096, name=None)", "an aggregation: a histogram with buckets of equal width", "depth = lhist(0, 100, 5)", aggregation(agg.Lhist)},
 	{"table", "table(max_keys=4096, lru=False, name=None)", "a dict that kernel and script share", "start = table()", (*Session).builtinTable},
+	{"stream", `stream(size="1MiB", name=None)`, "records from handlers to the script", "opens = stream()", (*Session).builtinStream},
 	{"print", "print(*args)", "print values: maps as tables, histograms as bars", "print(calls)", (*Session).builtinPrint},
 	{"printf", "printf(format, *args)", "print with C's formats", `printf("%-16s %6d\n", comm, n)`, func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		text, err := formatArgs("printf", a, kw)

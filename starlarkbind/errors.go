@@ -33,6 +33,7 @@ type helperError struct {
 	count, first, last                               uint64
 	quiet                                            bool
 	comp                                             *compiler.Map
+	stream                                           *compiler.Stream
 }
 
 var (
@@ -162,7 +163,7 @@ type cellKey struct{ site, errno int }
 func (s *Session) helperError(p *Probe, site compiler.Site, c bpf.Cell) *helperError {
 	code, name := errnoOf(c.Errno)
 	e := &helperError{helper: site.Helper, code: -code, errno: name, probe: p.name, pos: site.Pos.String(), source: strings.TrimSpace(s.sources.line(site.Pos)),
-		count: c.Count, first: c.First, last: c.Last, quiet: site.Quiet, comp: site.Map}
+		count: c.Count, first: c.First, last: c.Last, quiet: site.Quiet, comp: site.Map, stream: site.Stream}
 	maxKeys := 0
 	if site.Map != nil {
 		e.mapName = site.Map.Name
@@ -172,6 +173,10 @@ func (s *Session) helperError(p *Probe, site compiler.Site, c bpf.Cell) *helperE
 		case *Table:
 			maxKeys = m.maxKeys
 		}
+	}
+	if site.Stream != nil {
+		e.mapName = site.Stream.Name
+		maxKeys = s.stream(site.Stream).size
 	}
 	e.message, e.hint = explain(site, unix.Errno(code), e.mapName, maxKeys)
 	return e
@@ -199,6 +204,9 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 	case key{"cmpxchg", unix.EAGAIN}:
 		return fmt.Sprintf("%s: other runs on this CPU changed the extreme each time", name), "the event may be missing from the extreme, not from the count"
 	case key{"ringbuf_reserve", unix.ENOSPC}:
+		if site.Stream != nil {
+			return fmt.Sprintf("stream %s is full: the script reads too slowly, so the record was dropped", name), fmt.Sprintf("emit less, or make it larger: size=%d", nextSize(maxKeys))
+		}
 		return "the ring buffer is full: the host is too slow, so the record was dropped", "print less: filter, or count in a map"
 	case key{"", unix.EDOM}:
 		what := map[string]string{"//": "division", "%": "remainder"}[site.Op]

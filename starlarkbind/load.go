@@ -244,8 +244,8 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 			return err
 		}
 		maps["ring"] = ring.Map()
-		s.addPrints(l.p, code.Prints)
 	}
+	s.addPrints(l.p, code.Prints)
 	if code.UsesControl {
 		c, err := s.controlMap()
 		if err != nil {
@@ -273,6 +273,13 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 // aggregation's or table's own when all went well.
 func (l *loader) bindMaps(code *compiler.Program) (map[string]*bpf.Map, error) {
 	out := map[string]*bpf.Map{}
+	for _, st := range code.Streams {
+		m, err := l.s.stream(st).kernelMap()
+		if err != nil {
+			return nil, err
+		}
+		out[st.Ref] = m
+	}
 	for _, use := range code.Maps {
 		m, err := l.bindMap(use)
 		if err != nil {

@@ -86,37 +86,17 @@ func (p *pump) close() error {
 }
 
 func (p *pump) record(b []byte) {
-	if len(b) < 8 {
-		return
-	}
-	id := binary.NativeEndian.Uint64(b)
-	if id == compiler.RecordStop {
+	if len(b) >= 8 && binary.NativeEndian.Uint64(b) == compiler.RecordStop {
 		select {
 		case p.stop <- struct{}{}:
 		default: // one is enough
 		}
 		return
 	}
-	p.s.mu.Lock()
-	ok := id < uint64(len(p.s.prints))
-	var site printSite
-	if ok {
-		site = p.s.prints[id]
-	}
-	p.s.mu.Unlock()
-	if !ok {
-		p.s.fault(fmt.Errorf("a record of unknown print %d", id))
+	site, args, err := p.s.decodeRecord(b)
+	if err != nil {
+		p.s.fault(err)
 		return
-	}
-	b = b[8:]
-	args := make([]starlark.Value, len(site.Args))
-	for i, t := range site.Args {
-		if len(b) < t.Size() {
-			p.s.fault(fmt.Errorf("%s: a record is too short", site.Pos))
-			return
-		}
-		args[i] = p.s.decode(t, b)
-		b = b[t.Size():]
 	}
 	p.print(site, args)
 }

@@ -119,7 +119,7 @@ func (s *Session) heldProcs() []*proc.Process {
 }
 
 // loop is the body of run().
-func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs []*proc.Process) error {
+func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs []*proc.Process) (err error) {
 	ended := make(chan struct{})
 	if len(procs) > 0 {
 		quit := make(chan struct{})
@@ -143,6 +143,8 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 	defer warn.Stop()
 	tick := time.NewTimer(time.Hour)
 	defer tick.Stop()
+	feed := s.newFeed()
+	defer func() { err = feed.close(thread, err) }()
 	var stop chan struct{}
 	if s.pump != nil {
 		stop = s.pump.stop
@@ -166,6 +168,10 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 		case <-warn.C:
 			s.warnNew()
 			if err := s.out.failed(); err != nil {
+				return err
+			}
+		case r := <-feed.records:
+			if err := feed.call(thread, r); err != nil {
 				return err
 			}
 		case <-tick.C:

@@ -71,6 +71,8 @@ func (s *Session) entity(v starlark.Value) compiler.Entity {
 		return v.comp
 	case *Table:
 		return v.comp
+	case *Stream:
+		return v.comp
 	case *starlark.Function:
 		f, err := s.function(v)
 		if err != nil {

@@ -71,7 +71,7 @@ type Session struct {
 	refCount int
 }
 
-// kernelMap is an aggregation or a table, as the session sees it.
+// kernelMap is an aggregation, a table or a stream, as the session sees it.
 type kernelMap interface {
 	io.Closer
 	Name() string

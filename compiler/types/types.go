@@ -30,6 +30,7 @@ const (
 	Set    // a captured set
 	Func   // a function
 	Map    // an aggregation or a table
+	Stream // a stream
 	Method // a method of a map or string, not yet called
 	Opaque // a captured value that means nothing in a handler
 )
@@ -59,6 +60,7 @@ var (
 	TSet     = &Type{Kind: Set}
 	TFunc    = &Type{Kind: Func}
 	TMap     = &Type{Kind: Map}
+	TStream  = &Type{Kind: Stream}
 	TMethod  = &Type{Kind: Method}
 )
 
@@ -247,6 +249,8 @@ func (t *Type) String() string {
 		return "set"
 	case Func:
 		return "function"
+	case Stream:
+		return "stream"
 	case Map:
 		return "map"
 	case Method:

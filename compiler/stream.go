@@ -1,0 +1,43 @@
+package compiler
+
+import (
+	"slices"
+
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// A record of a stream is one of print's, in the stream's own ring buffer, with time and CPU before the fields.
+var streamHead = []string{"time", "cpu"}
+
+func checkEmit(c *checker, e *eMethod) expr {
+	size := 8
+	for i, x := range e.args {
+		switch name := e.names[i]; {
+		case slices.Contains(streamHead, name):
+			return c.bad(x.position(), "leave it out, or give it another name", "each record of a stream has a field %s already", name)
+		case slices.Index(e.names, name) < i:
+			return c.bad(x.position(), "", "emit() got two values for %q", name)
+		case !x.typ().Storable():
+			return c.bad(x.position(), "", "a %s cannot be sent in a record", x.typ())
+		}
+		size += x.typ().Size()
+	}
+	if size += 8 * len(streamHead); size > maxRecord {
+		return c.bad(e.pos, "use shorter strings: str(ptr, 64)", "the record would have %d bytes; at most %d fit", size, maxRecord)
+	}
+	return e
+}
+
+func lowerEmit(lw *lowerer, e *eMethod) val {
+	s := e.recv.(*eStatic).ent.(*Stream)
+	if !slices.Contains(lw.prog.Streams, s) {
+		lw.prog.Streams = append(lw.prog.Streams, s)
+	}
+	var xs []expr
+	for _, name := range streamHead {
+		f := eventFieldRow(name)
+		xs = append(xs, &eField{node{f.t, e.pos}, f})
+	}
+	lw.send(PrintSite{Pos: e.pos, Kind: "emit", Names: append(slices.Clone(streamHead), e.names...)}, append(xs, e.args...), s.Ref, s)
+	return val{t: types.TNone}
+}
