@@ -4,6 +4,7 @@ package ir
 type DomTree struct {
 	num  map[*Block]int // reverse postorder; absent: not reachable
 	idom []int
+	rpo  []*Block
 }
 
 // Postorder lists the blocks that can be reached, each after its successors where there is no loop.
@@ -38,8 +39,8 @@ func Postorder(f *Func) []*Block {
 func Dominators(f *Func) *DomTree {
 	po := Postorder(f)
 	n := len(po)
-	t := &DomTree{num: make(map[*Block]int, n), idom: make([]int, n)}
-	rpo := make([]*Block, n)
+	t := &DomTree{num: make(map[*Block]int, n), idom: make([]int, n), rpo: make([]*Block, n)}
+	rpo := t.rpo
 	for i, b := range po {
 		rpo[n-1-i] = b
 		t.num[b] = n - 1 - i
@@ -93,4 +94,12 @@ func (t *DomTree) Dominates(a, b *Block) bool {
 		j = t.idom[j]
 	}
 	return i == j
+}
+
+// Idom is the last block that every way to b goes through before b; nil for the entry.
+func (t *DomTree) Idom(b *Block) *Block {
+	if i, ok := t.num[b]; ok && i > 0 {
+		return t.rpo[t.idom[i]]
+	}
+	return nil
 }

@@ -1,7 +1,7 @@
 package ir
 
-// Fold computes what is constant: arithmetic on constants, operations that change nothing, phis of one value, and
-// jumps whose outcome is known. It repeats until nothing changes.
+// Fold computes what is constant: arithmetic on constants, operations that change nothing, and phis of one value. It
+// repeats until nothing changes.
 func Fold(f *Func) {
 	for {
 		m := map[*Value]*Value{}
@@ -18,7 +18,7 @@ func Fold(f *Func) {
 			}
 		}
 		replaceAll(f, m)
-		if !foldJumps(f) && len(m) == 0 {
+		if len(m) == 0 {
 			return
 		}
 	}
@@ -151,57 +151,4 @@ func Eval(op Op, x, y int64) (int64, bool) {
 		return x >> y, true
 	}
 	return 0, false
-}
-
-func foldJumps(f *Func) bool {
-	changed := false
-	for _, b := range f.Blocks {
-		if b.Kind != TermIf {
-			continue
-		}
-		x, xc := b.X.IsConst()
-		y, yc := b.Y.IsConst()
-		take := -1
-		switch {
-		case xc && yc:
-			take = 1
-			if b.Cond.Holds(x, y) {
-				take = 0
-			}
-		case b.Succs[0] == b.Succs[1] && len(b.Succs[0].Phis) == 0:
-			take = 0
-		case xc:
-			b.X, b.Y, b.Cond = b.Y, b.X, b.Cond.Swap()
-			changed = true
-			continue
-		default:
-			continue
-		}
-		gone := b.Succs[1-take]
-		for i := len(gone.Preds) - 1; i >= 0; i-- {
-			// an If whose two edges go to one block: the later of the two entries is the else edge
-			if gone.Preds[i] == b {
-				if take == 1 && gone == b.Succs[1] {
-					i = firstPred(gone, b)
-				}
-				gone.removePred(i)
-				break
-			}
-		}
-		b.Kind, b.X, b.Y, b.Succs = TermJump, nil, nil, []*Block{b.Succs[take]}
-		changed = true
-	}
-	if changed {
-		RemoveUnreachable(f)
-	}
-	return changed
-}
-
-func firstPred(b, p *Block) int {
-	for i, x := range b.Preds {
-		if x == p {
-			return i
-		}
-	}
-	return -1
 }

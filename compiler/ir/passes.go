@@ -9,7 +9,15 @@ type Pass struct {
 // Passes is what Optimise runs, in order.
 var Passes = []Pass{
 	{"fold", Fold},
+	{"branches", Branches},
+	{"thread", Thread},
 	{"share", Share},
+	{"comm", Comm},
+	{"loads", Loads},
+	{"lookups", Lookups},
+	{"branches", Branches},
+	{"sink", Sink},
+	{"zeros", DeadStores},
 	{"dce", DeadCode},
 	{"straighten", Straighten},
 }

@@ -70,36 +70,7 @@ type touched struct{ first, last int }
 
 // slotRefs finds where slots are touched: through their address, and through what is computed from it.
 func slotRefs(f *Func) map[*Block]map[*Slot]touched {
-	points := map[*Value]map[*Slot]bool{} // which slots a value may point into
-	add := func(v *Value, s *Slot) bool {
-		if points[v] == nil {
-			points[v] = map[*Slot]bool{}
-		}
-		if points[v][s] {
-			return false
-		}
-		points[v][s] = true
-		return true
-	}
-	for changed := true; changed; {
-		changed = false
-		for _, b := range f.Blocks {
-			for _, list := range [][]*Value{b.Phis, b.Values} {
-				for _, v := range list {
-					switch v.Op {
-					case OpSlotAddr:
-						changed = add(v, v.Slot) || changed
-					case OpAdd, OpSub, OpPhi:
-						for _, a := range v.Args {
-							for s := range points[a] {
-								changed = add(v, s) || changed
-							}
-						}
-					}
-				}
-			}
-		}
-	}
+	points := slotPointers(f)
 	refs := map[*Block]map[*Slot]touched{}
 	for _, b := range f.Blocks {
 		m := map[*Slot]touched{}
@@ -132,6 +103,41 @@ func slotRefs(f *Func) map[*Block]map[*Slot]touched {
 		refs[b] = m
 	}
 	return refs
+}
+
+// slotPointers finds which slots a value may point into.
+func slotPointers(f *Func) map[*Value]map[*Slot]bool {
+	points := map[*Value]map[*Slot]bool{}
+	add := func(v *Value, s *Slot) bool {
+		if points[v] == nil {
+			points[v] = map[*Slot]bool{}
+		}
+		if points[v][s] {
+			return false
+		}
+		points[v][s] = true
+		return true
+	}
+	for changed := true; changed; {
+		changed = false
+		for _, b := range f.Blocks {
+			for _, list := range [][]*Value{b.Phis, b.Values} {
+				for _, v := range list {
+					switch v.Op {
+					case OpSlotAddr:
+						changed = add(v, v.Slot) || changed
+					case OpAdd, OpSub, OpPhi:
+						for _, a := range v.Args {
+							for s := range points[a] {
+								changed = add(v, s) || changed
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	return points
 }
 
 // slotRanges gives the slots that are in use at the start and at the end of each block.

@@ -1,0 +1,99 @@
+package ir
+
+import "fmt"
+
+// Loads makes one load do for a later one of the same bytes, and a store to the stack for a load of what it stored.
+//
+// The context does not change in a run. Bytes of the stack change where this function, or a helper that got their address, writes
+// them. Bytes in a map may be changed by anybody at any time: to read them once for two reads is to have read both at
+// one moment, which is one of the outcomes that two reads have. Where the function itself may have written to a map in
+// between, or a loop may go around (it may be waiting for somebody else's write), the second load stays.
+//
+// No call may stand in between: a value that lives across a call needs one of four registers or a word of the stack, which is
+// no cheaper than to load again.
+func Loads(f *Func) {
+	m, w := newMemory(f), newWalker(f)
+	seen := map[string][]*Value{}
+	repl := map[*Value]*Value{}
+	po := Postorder(f)
+	for i := len(po) - 1; i >= 0; i-- {
+		for _, v := range po[i].Values {
+			key := accessKey(v)
+			if key == "" {
+				continue
+			}
+			if v.Op == OpLoad {
+				if x := m.known(f, w, seen[key], v); x != nil {
+					repl[v] = x
+					continue
+				}
+			}
+			seen[key] = append(seen[key], v)
+		}
+	}
+	replaceAll(f, repl)
+}
+
+// accessKey names the bytes that a load reads, or a store of eight bytes to the stack writes.
+func accessKey(v *Value) string {
+	if v.Op != OpLoad && (v.Op != OpStore || v.Size != 8 || v.Args[0].Op != OpSlotAddr) {
+		return ""
+	}
+	signed := v.Signed && v.Size < 8
+	switch p := v.Args[0]; p.Op {
+	case OpSlotAddr:
+		return fmt.Sprintf("s%d+%d.%d%v", p.Slot.ID, p.Off+v.Off, v.Size, signed)
+	case OpMapValue:
+		return fmt.Sprintf("%s+%d.%d%v", p.Sym, p.Off+v.Off, v.Size, signed)
+	default:
+		return fmt.Sprintf("v%d+%d.%d%v", p.ID, v.Off, v.Size, signed)
+	}
+}
+
+// known is the value that v loads, where one of the earlier loads and stores has it.
+func (m *memory) known(f *Func, w *walker, earlier []*Value, v *Value) *Value {
+	const tries = 4
+	for k := len(earlier) - 1; k >= 0 && k >= len(earlier)-tries; k-- {
+		e := earlier[k]
+		if !w.dominates(e, v) {
+			continue
+		}
+		ok, looped := w.between(e, v, func(x *Value) bool { return !isCall(x) && !m.disturbs(f, x, v) })
+		if !ok || looped && m.foreign(f, v) {
+			continue
+		}
+		if e.Op == OpStore {
+			return e.Args[1]
+		}
+		return e
+	}
+	return nil
+}
+
+// foreign tells of a load from neither the stack nor the context.
+func (m *memory) foreign(f *Func, v *Value) bool {
+	p := v.Args[0]
+	return len(m.points[p]) == 0 && (p.Op != OpCtx || f.Params > 0)
+}
+
+// disturbs tells whether x, which is no call, may change what the load v reads.
+func (m *memory) disturbs(f *Func, x, v *Value) bool {
+	switch x.Op {
+	case OpStore, OpAtomicAdd, OpFetchAdd, OpCmpXchg:
+	default:
+		return false
+	}
+	if m.foreign(f, v) {
+		return len(m.points[x.Args[0]]) == 0
+	}
+	for s := range m.points[v.Args[0]] {
+		lo, hi := 0, s.Size
+		if p := v.Args[0]; p.Op == OpSlotAddr {
+			lo, hi = p.Off+v.Off, p.Off+v.Off+v.Size
+		}
+		if m.writes(x, s, lo, hi) {
+			return true
+		}
+	}
+	return false
+}

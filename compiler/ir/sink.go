@@ -1,0 +1,241 @@
+package ir
+
+import (
+	"slices"
+
+	"github.com/cilium/ebpf/asm"
+)
+
+// Sink moves work whose result only one way out of a block wants to the start of that way, so that a filter comes before what it
+// makes needless:
+//
+//	path = str(e.args.filename)
+//	if e.pid != 42:
+//	    return                       # the string was not wanted
+//	paths.add(by=path)
+//
+// Two kinds of work move. Values without effect that read nothing that could change: arithmetic, loads of the context, helpers that
+// give the same throughout a run; they go where all their uses are. And reads of strings and of the task's name into a slot
+// that only that way looks at before it is written again: the zeros below the buffer, the call, and the block that counts its
+// failure go as a whole, to a new block on the edge. now() does not move: it tells when it was called.
+//
+// A read that is not wanted is then not made, and the failure that it would have met is not counted: there was none. A read that is
+// made later reads later; nothing that a handler does can change what it reads (handlers write to maps and to their own stack),
+// and what others write meanwhile was in no order with the read. Reads keep their order among each other, as each moves
+// to the end of the edge that those before it will move to.
+//
+// Nothing moves into a loop.
+func Sink(f *Func) {
+	for sinkReads(f) || sinkValues(f) {
+	}
+}
+
+// sinkValues moves values from the blocks in which they are to the way that wants them.
+func sinkValues(f *Func) bool {
+	dom := Dominators(f)
+	uses := map[*Value][]*Block{}
+	eachUse(f, func(v *Value, at *Block, _ func(*Value)) { uses[v] = append(uses[v], at) })
+	moved := false
+	po := Postorder(f)
+	slices.Reverse(po) // so that a value goes all the way down
+	for _, b := range po {
+		if b.Kind != TermIf {
+			continue
+		}
+		for i := len(b.Values) - 1; i >= 0; i-- {
+			v := b.Values[i]
+			if !movable(f, v) || len(uses[v]) == 0 {
+				continue
+			}
+			for _, s := range b.Succs {
+				if len(s.Preds) != 1 || s.Loop > b.Loop || !dominatesAll(dom, s, uses[v]) {
+					continue
+				}
+				b.Values = append(b.Values[:i:i], b.Values[i+1:]...)
+				s.Values = append([]*Value{v}, s.Values...)
+				v.Block = s
+				for _, a := range v.Args {
+					for k, at := range uses[a] {
+						if at == b {
+							uses[a][k] = s
+							break
+						}
+					}
+				}
+				moved = true
+				break
+			}
+		}
+	}
+	return moved
+}
+
+func dominatesAll(dom *DomTree, s *Block, at []*Block) bool {
+	for _, b := range at {
+		if !dom.Dominates(s, b) {
+			return false
+		}
+	}
+	return true
+}
+
+// movable tells of values that are the same wherever in a run they are computed from their arguments.
+func movable(f *Func, v *Value) bool {
+	switch {
+	case v.Op >= OpAdd && v.Op <= OpNeg:
+		return true
+	case v.Op == OpCall:
+		return v.Pure
+	case v.Op == OpLoad:
+		return v.Args[0].Op == OpCtx && f.Params == 0
+	case v.Op == OpSlotAddr, v.Op == OpMapPtr, v.Op == OpMapValue:
+		return true
+	}
+	return false
+}
+
+var stringReads = map[asm.BuiltinFunc]bool{asm.FnProbeReadKernelStr: true, asm.FnProbeReadUserStr: true, asm.FnGetCurrentComm: true}
+
+// sinkReads moves each read past one branch after the other, as far as it goes.
+func sinkReads(f *Func) bool {
+	moved := false
+	for sinkRead(f) {
+		moved = true
+		Straighten(f)
+	}
+	return moved
+}
+
+// sinkRead moves one read past one branch, where there is one to move.
+func sinkRead(f *Func) bool {
+	var w *wanted
+	var uses map[*Value]int
+	for _, b := range Postorder(f) {
+		for i := len(b.Values) - 1; i >= 0; i-- {
+			if v := b.Values[i]; v.Op != OpCall || !stringReads[v.Helper] || v.Args[0].Op != OpSlotAddr {
+				continue
+			}
+			if w == nil {
+				w, uses = newWanted(f, newMemory(f)), map[*Value]int{}
+				eachUse(f, func(v *Value, _ *Block, _ func(*Value)) { uses[v]++ })
+			}
+			if r := readingAt(w.m, uses, b, i); r != nil && r.sink(f, w) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// A reading is the read of a string as it stands in the blocks.
+type reading struct {
+	blk    *Block
+	moves  map[*Value]bool // the zeros and the call
+	call   *Value
+	failed *Block // counts its failure; nil where the result is not tested
+	next   *Block // where control goes on
+	slot   *Slot
+	lo, hi int // the bytes that it writes
+}
+
+// readingAt finds what belongs to the read at b.Values[i]; nil where it stands in no form that can be moved.
+func readingAt(m *memory, uses map[*Value]int, b *Block, i int) *reading {
+	call := b.Values[i]
+	t := m.touches(call)[0]
+	r := &reading{blk: b, moves: map[*Value]bool{call: true}, call: call, next: b, slot: t.slot, lo: t.lo, hi: t.hi}
+	if len(m.touches(call)) != 1 || t.read || m.leaked[t.slot] {
+		return nil
+	}
+	for j := i - 1; j >= 0; j-- {
+		x := b.Values[j]
+		if !touchesSlot(m, x, r.slot) {
+			continue
+		}
+		if x.Op != OpStore || x.Args[0].Op != OpSlotAddr || x.Args[1].Op != OpConst {
+			break
+		}
+		r.moves[x] = true
+		z := m.touches(x)[0]
+		r.lo, r.hi = min(r.lo, z.lo), max(r.hi, z.hi)
+	}
+	if uses[call] > 0 {
+		if b.Kind != TermIf || b.X != call || b.Y.Op != OpConst {
+			return nil
+		}
+		r.failed, r.next = b.Succs[0], b.Succs[1]
+		seen := 1
+		for _, x := range r.failed.Values {
+			if x.Op != OpCallSub && (x.Op < OpAdd || x.Op > OpNeg) {
+				return nil
+			}
+			for _, a := range x.Args {
+				if a == call {
+					seen++
+				}
+				if a.Op == OpSlotAddr {
+					return nil
+				}
+			}
+		}
+		joined := r.failed.Kind == TermJump && r.failed.Succs[0] == r.next && len(r.failed.Preds) == 1
+		if !joined || seen != uses[call] || len(r.next.Preds) != 2 || len(r.next.Phis) > 0 {
+			return nil
+		}
+	}
+	after := b.Values[i+1:]
+	if r.next != b {
+		after = append(slices.Clone(after), r.next.Values...)
+	}
+	if r.next.Kind != TermIf || !all(after, func(x *Value) bool { return !touchesSlot(m, x, r.slot) }) {
+		return nil
+	}
+	return r
+}
+
+func touchesSlot(m *memory, v *Value, s *Slot) bool {
+	return slices.ContainsFunc(m.touches(v), func(t touch) bool { return t.slot == s })
+}
+
+// sink moves the read to the edge that leads to where it is wanted, if that is one of the two.
+func (r *reading) sink(f *Func, w *wanted) bool {
+	d := r.next
+	way := -1
+	for i, s := range d.Succs {
+		if w.any(w.in[s], r.slot, r.lo, r.hi) {
+			if way >= 0 {
+				return false
+			}
+			way = i
+		}
+	}
+	if way < 0 || d.Succs[way].Loop > d.Loop || d.Succs[0] == d.Succs[1] {
+		return false
+	}
+	s := d.Succs[way]
+	read := f.NewBlock("read")
+	read.Cold, read.Loop, read.Pos = s.Cold, d.Loop, r.blk.Pos
+	stay := r.blk.Values[:0:0]
+	for _, v := range r.blk.Values {
+		if r.moves[v] {
+			read.Values = append(read.Values, v)
+			v.Block = read
+		} else {
+			stay = append(stay, v)
+		}
+	}
+	r.blk.Values = stay
+	last := read
+	if r.failed != nil {
+		last = f.NewBlock("")
+		last.Cold, last.Loop, last.Pos = s.Cold, d.Loop, r.blk.Pos
+		read.Kind, read.Cond, read.X, read.Y, read.Succs = TermIf, r.blk.Cond, r.blk.X, r.blk.Y, []*Block{r.failed, last}
+		last.Preds = []*Block{read, r.failed}
+		r.failed.Preds, r.failed.Succs = []*Block{read}, []*Block{last}
+		r.blk.Kind, r.blk.X, r.blk.Y, r.blk.Succs = TermJump, nil, nil, []*Block{d}
+		d.Preds = []*Block{r.blk}
+	}
+	last.Kind, last.Succs = TermJump, []*Block{s}
+	s.Preds[firstPred(s, d)] = last
+	d.Succs[way], read.Preds = read, []*Block{d}
+	return true
+}

@@ -1,0 +1,128 @@
+package ir
+
+import "slices"
+
+// DeadStores drops stores to the stack whose bytes nothing reads before they are written again: the zeros below a buffer that a
+// helper fills anyway, the words of a None that nobody looks at.
+//
+// It is the usual backward walk, by bytes: a byte is wanted at a place where some way from there reads it before it is
+// written for certain. A store none of whose bytes is wanted behind it is dropped.
+//
+// The verifier is the stricter reader: kernels before 6.3 refuse to read a byte of the stack that was never written, even
+// where nothing comes of it. So a read here is whatever the verifier takes for one: a helper that gets a key reads
+// it to the end of its slot, an unknown helper the whole slot, on every way through the blocks, possible or not. A byte that
+// is read has, on each way to the read, the same last store after the pass as before: that store was wanted. So what was
+// written before is written still, the padding of keys included. A helper's write counts as one only where it writes each byte
+// whatever happens, which the verifier knows too (an argument of uninitialised memory).
+func DeadStores(f *Func) {
+	w := newWanted(f, newMemory(f))
+	for _, b := range f.Blocks {
+		live := w.out(b)
+		var kept []*Value
+		for i := len(b.Values) - 1; i >= 0; i-- {
+			v := b.Values[i]
+			if v.Op == OpStore && v.Args[0].Op == OpSlotAddr {
+				if t := w.m.touches(v)[0]; !w.m.leaked[t.slot] && !w.any(live, t.slot, t.lo, t.hi) {
+					continue
+				}
+			}
+			w.back(v, live)
+			kept = append(kept, v)
+		}
+		slices.Reverse(kept)
+		b.Values = kept
+	}
+}
+
+// A wanted tells which bytes of the stack are read before they are written again.
+type wanted struct {
+	m    *memory
+	base map[*Slot]int // the number of each slot's first byte
+	n    int
+	in   map[*Block]bits // at the start of the blocks
+}
+
+func newWanted(f *Func, m *memory) *wanted {
+	w := &wanted{m: m, base: map[*Slot]int{}, in: map[*Block]bits{}}
+	for _, s := range f.Slots {
+		w.base[s] = w.n
+		w.n += s.Size
+	}
+	po := Postorder(f)
+	for _, b := range po {
+		w.in[b] = newBits(w.n)
+	}
+	for changed := true; changed; {
+		changed = false
+		for _, b := range po {
+			live := w.out(b)
+			for i := len(b.Values) - 1; i >= 0; i-- {
+				w.back(b.Values[i], live)
+			}
+			changed = w.in[b].or(live) || changed
+		}
+	}
+	return w
+}
+
+// out is what is wanted at the end of b.
+func (w *wanted) out(b *Block) bits {
+	live := newBits(w.n)
+	for _, s := range b.Succs {
+		live.or(w.in[s])
+	}
+	return live
+}
+
+// back goes from what is wanted behind v to what is wanted before it.
+func (w *wanted) back(v *Value, live bits) {
+	for _, t := range w.m.touches(v) {
+		if t.covers {
+			live.set(w.base[t.slot]+t.lo, w.base[t.slot]+t.hi, false)
+		}
+	}
+	for _, t := range w.m.touches(v) {
+		if t.read {
+			live.set(w.base[t.slot]+t.lo, w.base[t.slot]+t.hi, true)
+		}
+	}
+}
+
+// any tells whether one of the bytes lo to hi of s is wanted.
+func (w *wanted) any(live bits, s *Slot, lo, hi int) bool {
+	return live.any(w.base[s]+lo, w.base[s]+hi)
+}
+
+// bits is a set of small numbers.
+type bits []uint64
+
+func newBits(n int) bits { return make(bits, (n+63)/64) }
+
+func (b bits) set(lo, hi int, on bool) {
+	for i := lo; i < hi; i++ {
+		if on {
+			b[i>>6] |= 1 << (i & 63)
+		} else {
+			b[i>>6] &^= 1 << (i & 63)
+		}
+	}
+}
+
+func (b bits) any(lo, hi int) bool {
+	for i := lo; i < hi; i++ {
+		if b[i>>6]>>(i&63)&1 != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// or adds all of c, and tells whether that changed b.
+func (b bits) or(c bits) bool {
+	changed := false
+	for i, w := range c {
+		changed = changed || w&^b[i] != 0
+		b[i] |= w
+	}
+	return changed
+}
