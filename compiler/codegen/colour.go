@@ -36,8 +36,8 @@ type edge struct{ a, b reg }
 type graph struct {
 	f     *function
 	edges map[edge]bool
-	adj   [][]reg
-	deg   []int
+	adj   [][]reg   // also nodes that were merged since
+	deg   []int     // how many of them are still there
 	cost  []float64 // of keeping the register on the stack
 	moves []move
 	alias []reg // the node that this one was merged into
@@ -149,20 +149,13 @@ func (g *graph) coalesce() {
 	}
 }
 
-func (g *graph) neighbours(r reg) []reg {
-	out := g.adj[r][:0:0]
-	for _, n := range g.adj[r] {
-		if g.alias[n] == n {
-			out = append(out, n)
-		}
-	}
-	return out
-}
+// hard tells of a node that may find no colour for all of its neighbours.
+func (g *graph) hard(r reg) bool { return r < virtual || g.deg[r] >= colours }
 
 // george: merging b into machine register a is safe where each neighbour of b is easy or is a's neighbour too.
 func (g *graph) george(a, b reg) bool {
-	for _, n := range g.neighbours(b) {
-		if n >= virtual && len(g.neighbours(n)) >= colours && !g.interfere(n, a) {
+	for _, n := range g.adj[b] {
+		if n >= virtual && g.alias[n] == n && g.hard(n) && !g.interfere(n, a) {
 			return false
 		}
 	}
@@ -171,15 +164,18 @@ func (g *graph) george(a, b reg) bool {
 
 // briggs: merging is safe where the result has fewer than ten neighbours that are hard to colour.
 func (g *graph) briggs(a, b reg) bool {
-	hard := map[reg]bool{}
-	for _, r := range []reg{a, b} {
-		for _, n := range g.neighbours(r) {
-			if n < virtual || len(g.neighbours(n)) >= colours {
-				hard[n] = true
-			}
+	hard := 0
+	for _, n := range g.adj[a] {
+		if g.alias[n] == n && g.hard(n) {
+			hard++
 		}
 	}
-	return len(hard) < colours
+	for _, n := range g.adj[b] {
+		if g.alias[n] == n && g.hard(n) && !g.interfere(n, a) {
+			hard++
+		}
+	}
+	return hard < colours
 }
 
 func (g *graph) merge(a, b reg) {
@@ -188,6 +184,7 @@ func (g *graph) merge(a, b reg) {
 	for _, n := range g.adj[b] {
 		if g.alias[n] == n {
 			g.connect(a, n)
+			g.deg[n]-- // b is gone
 		}
 	}
 }
@@ -199,7 +196,7 @@ func (g *graph) colour() []reg {
 	for r := virtual; int(r) < len(g.adj); r++ {
 		if g.alias[r] == r && (len(g.adj[r]) > 0 || g.cost[r] > 0) {
 			work = append(work, r)
-			deg[r] = len(g.neighbours(r))
+			deg[r] = g.deg[r]
 		}
 	}
 	removed := make([]bool, len(g.adj))
@@ -219,7 +216,7 @@ func (g *graph) colour() []reg {
 		work = append(work[:best], work[best+1:]...)
 		removed[r] = true
 		stack = append(stack, r)
-		for _, n := range g.neighbours(r) {
+		for _, n := range g.adj[r] {
 			deg[n]--
 		}
 	}
@@ -228,8 +225,8 @@ func (g *graph) colour() []reg {
 	for k := len(stack) - 1; k >= 0; k-- {
 		r := stack[k]
 		var taken [colours]bool
-		for _, n := range g.neighbours(r) {
-			if c := g.col[n]; c != none {
+		for _, n := range g.adj[r] {
+			if c := g.col[n]; g.alias[n] == n && c != none {
 				taken[c] = true
 			}
 		}

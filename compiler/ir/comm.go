@@ -1,6 +1,10 @@
 package ir
 
-import "github.com/cilium/ebpf/asm"
+import (
+	"sync"
+
+	"github.com/cilium/ebpf/asm"
+)
 
 // Comm makes one bpf_get_current_comm do for those that it dominates. The name of a task is taken to stay the same in a run, as
 // its ids are. Where the name still lies in the same place, the second call is dropped; where it is wanted elsewhere, it is copied
@@ -9,9 +13,8 @@ import "github.com/cilium/ebpf/asm"
 // A copy keeps the slot of the first name in use for longer. Near the limit of the stack that could be what makes a handler too
 // large, so nothing is copied in functions that need much of it.
 func Comm(f *Func) {
-	const roomy = 384 // bytes of the 512
 	m, w := newMemory(f), newWalker(f)
-	_, size := PlaceSlots(f)
+	roomy := sync.OnceValue(func() bool { _, size := PlaceSlots(f); return size <= 384 })
 	used := usedValues(f)
 	var seen []*Value
 	instead := map[*Value][]*Value{}
@@ -33,7 +36,7 @@ func Comm(f *Func) {
 					break
 				}
 				apart := len(m.points[dst]) == 0 || dst.Op == OpSlotAddr && dst.Slot != src.Slot
-				if apart && size <= roomy {
+				if apart && roomy() {
 					instead[v] = copyWords(f, v, dst, src, n)
 					break
 				}

@@ -29,7 +29,8 @@ func Lookups(f *Func) {
 	}
 	k := &keys{newMemory(f), newWalker(f)}
 	readOnly := readThrough(f)
-	var seen []*Value
+	const tries = 8 // how many earlier lookups in the map are looked at
+	seen := map[string][]*Value{}
 	repl := map[*Value]*Value{}
 	po := Postorder(f)
 	for i := len(po) - 1; i >= 0; i-- {
@@ -38,15 +39,17 @@ func Lookups(f *Func) {
 				continue
 			}
 			var first *Value
-			for n := len(seen) - 1; n >= 0 && first == nil; n-- {
-				if u := seen[n]; u.Args[0].Sym == v.Args[0].Sym && k.near(u, v, readOnly[v]) && k.same(u, v) {
+			sym := v.Args[0].Sym
+			earlier := seen[sym]
+			for n := len(earlier) - 1; n >= 0 && n >= len(earlier)-tries && first == nil; n-- {
+				if u := earlier[n]; k.near(u, v, readOnly[v]) && k.same(u, v) {
 					first = u
 				}
 			}
 			if first != nil {
 				repl[v] = first
 			} else {
-				seen = append(seen, v)
+				seen[sym] = append(earlier, v)
 			}
 		}
 	}

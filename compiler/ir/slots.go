@@ -23,13 +23,13 @@ func PlaceSlots(f *Func) (offsets map[*Slot]int, size int) {
 		for _, s := range f.Slots {
 			at, here := refs[b][s]
 			sp := span{s, at.first, at.last}
-			if in[b][s] {
+			if in[b].any(s.ID, s.ID+1) {
 				sp.from = -1
 			}
-			if out[b][s] {
+			if out[b].any(s.ID, s.ID+1) {
 				sp.upto = len(b.Values) + 1
 			}
-			if here || in[b][s] && out[b][s] {
+			if here || in[b].any(s.ID, s.ID+1) && out[b].any(s.ID, s.ID+1) {
 				spans = append(spans, sp)
 			}
 			if here && !seen[s] {
@@ -140,53 +140,43 @@ func slotPointers(f *Func) map[*Value]map[*Slot]bool {
 	return points
 }
 
-// slotRanges gives the slots that are in use at the start and at the end of each block.
-func slotRanges(f *Func, refs map[*Block]map[*Slot]touched) (in, out map[*Block]map[*Slot]bool) {
-	type sets map[*Block]map[*Slot]bool
-	empty := func() sets {
-		m := sets{}
+// slotRanges gives the slots, by ID, that are in use at the start and at the end of each block.
+func slotRanges(f *Func, refs map[*Block]map[*Slot]touched) (in, out map[*Block]bits) {
+	empty := func() map[*Block]bits {
+		m := make(map[*Block]bits, len(f.Blocks))
 		for _, b := range f.Blocks {
-			m[b] = map[*Slot]bool{}
+			m[b] = newBits(len(f.Slots))
 		}
 		return m
-	}
-	union := func(dst, src map[*Slot]bool) (changed bool) {
-		for s := range src {
-			if !dst[s] {
-				dst[s], changed = true, true
-			}
-		}
-		return changed
 	}
 	beforeIn, beforeOut, afterIn, afterOut := empty(), empty(), empty(), empty()
 	for _, b := range f.Blocks {
 		for s := range refs[b] {
-			beforeOut[b][s], afterIn[b][s] = true, true
+			beforeOut[b].set(s.ID, s.ID+1, true)
+			afterIn[b].set(s.ID, s.ID+1, true)
 		}
 	}
+	po := Postorder(f)
 	for changed := true; changed; {
 		changed = false
-		for _, b := range f.Blocks {
+		for i := range po {
+			b := po[len(po)-1-i]
 			for _, p := range b.Preds {
-				changed = union(beforeIn[b], beforeOut[p]) || changed
+				changed = beforeIn[b].or(beforeOut[p]) || changed
 			}
-			changed = union(beforeOut[b], beforeIn[b]) || changed
+			changed = beforeOut[b].or(beforeIn[b]) || changed
+			b = po[i]
 			for _, s := range b.Succs {
-				changed = union(afterOut[b], afterIn[s]) || changed
+				changed = afterOut[b].or(afterIn[s]) || changed
 			}
-			changed = union(afterIn[b], afterOut[b]) || changed
+			changed = afterIn[b].or(afterOut[b]) || changed
 		}
 	}
-	both := func(x, y sets) sets {
-		m := empty()
-		for b := range m {
-			for s := range x[b] {
-				if y[b][s] {
-					m[b][s] = true
-				}
-			}
+	for _, b := range f.Blocks {
+		for i := range beforeIn[b] {
+			beforeIn[b][i] &= afterIn[b][i]
+			beforeOut[b][i] &= afterOut[b][i]
 		}
-		return m
 	}
-	return both(beforeIn, afterIn), both(beforeOut, afterOut)
+	return beforeIn, beforeOut
 }
