@@ -221,6 +221,7 @@ func (g *graph) colour() []reg {
 		}
 	}
 	hints := g.hints()
+	var saved [colours]bool
 	var spilled []reg
 	for k := len(stack) - 1; k >= 0; k-- {
 		r := stack[k]
@@ -230,14 +231,23 @@ func (g *graph) colour() []reg {
 				taken[c] = true
 			}
 		}
-		if c := pick(taken, hints[r], g); c != none {
+		c := pick(taken, hints[r], g)
+		if c >= firstSaved && !saved[c] && g.cost[r] < seldom {
+			c = none
+		}
+		if c != none {
 			g.col[r] = c
+			saved[c] = true
 		} else {
 			spilled = append(spilled, r)
 		}
 	}
 	return spilled
 }
+
+// seldom is the cost of keeping a register on the stack, below which it is not worth a callee-saved one that nothing else
+// uses: the program saves and restores that each time it runs, also where it does not come to the blocks that need it.
+const seldom = 0.5
 
 // hints lists for each node those at the other end of copies that could not be merged.
 func (g *graph) hints() map[reg][]reg {

@@ -51,7 +51,7 @@ func Generate(funcs []*ir.Func, opt Options) (asm.Instructions, error) {
 			return nil, err
 		}
 		e := &emitter{f: m, frame: frame, opt: opt}
-		if err := e.emit(layout(m)); err != nil {
+		if err := e.emit(passOver(layout(m))); err != nil {
 			return nil, err
 		}
 		e.out[0] = e.out[0].WithSymbol(f.Name)
@@ -148,24 +148,41 @@ type emitter struct {
 	out   asm.Instructions
 	pos   syntax.Position
 	label string
-	// through maps a block that comes to nothing (only a jump to the block laid behind it) to that block
-	through map[*block]*block
 }
 
-func (e *emitter) labelOf(b *block) string {
-	for e.through[b] != nil {
-		b = e.through[b]
+func (e *emitter) labelOf(b *block) string { return fmt.Sprintf("%s.%d", e.f.name, b.id) }
+
+// passOver sends jumps to blocks that only jump on straight to where these lead, and leaves such blocks out.
+func passOver(order []*block) []*block {
+	on := map[*block]*block{}
+	final := func(b *block) *block {
+		for on[b] != nil {
+			b = on[b]
+		}
+		return b
 	}
-	return fmt.Sprintf("%s.%d", e.f.name, b.id)
+	for _, b := range order[1:] {
+		// of blocks that jump around in a circle one stays
+		if len(b.insts) == 1 && b.insts[0].op == mJump && final(b.insts[0].target) != b {
+			on[b] = b.insts[0].target
+		}
+	}
+	var out []*block
+	for _, b := range order {
+		if on[b] != nil {
+			continue
+		}
+		out = append(out, b)
+		for k := range b.insts {
+			if t := b.insts[k].target; t != nil {
+				b.insts[k].target = final(t)
+			}
+		}
+	}
+	return out
 }
 
 func (e *emitter) emit(order []*block) error {
-	e.through = map[*block]*block{}
-	for k, b := range order[:len(order)-1] {
-		if k > 0 && len(b.insts) == 1 && b.insts[0].op == mJump && b.insts[0].target == order[k+1] {
-			e.through[b] = order[k+1]
-		}
-	}
 	targets := map[string]bool{}
 	for _, b := range order {
 		for _, i := range b.insts {
@@ -179,7 +196,7 @@ func (e *emitter) emit(order []*block) error {
 		if k+1 < len(order) {
 			next = order[k+1]
 		}
-		if l := e.labelOf(b); targets[l] && k > 0 && e.through[b] == nil {
+		if l := e.labelOf(b); targets[l] && k > 0 {
 			e.label = l
 		}
 		insts := b.insts
