@@ -458,7 +458,7 @@ func (g *generator) add() {
 func (g *generator) table() {
 	k, v := g.int(1), g.variable(2)
 	kh, vh := "w("+k.h+")", "w("+v.h+")"
-	switch g.n(6) {
+	switch g.n(7) {
 	case 0, 1:
 		g.line("tab["+kh+"] = "+vh, "tab["+k.k+"] = "+v.k)
 	case 2:
@@ -471,6 +471,11 @@ func (g *generator) table() {
 	case 5:
 		s := g.str(1)
 		g.line("s = words.get("+s.h+", \"a\")", "s = words.get("+s.k+", \"a\")")
+	case 6:
+		g.line("if "+kh+" in tab:", "if "+k.k+" in tab:")
+		g.line("    a = w(tab["+kh+"])", "    a = tab["+k.k+"]")
+		g.line("    tab["+kh+"] = w(tab["+kh+"] + "+v.h+")", "    tab["+k.k+"] += "+v.k)
+		g.line("    b = w(tab["+kh+"])", "    b = tab["+k.k+"]")
 	}
 }
 
