@@ -21,8 +21,8 @@ import (
 //
 // A read that is not wanted is then not made, and the failure that it would have met is not counted: there was none. A read that is
 // made later reads later; nothing that a handler does can change what it reads (handlers write to maps and to their own stack),
-// and what others write meanwhile was in no order with the read. Reads keep their order among each other, as each moves
-// to the end of the edge that those before it will move to.
+// and what others write meanwhile was in no order with the read. Reads keep their order among each other: a read never
+// passes the test of another one, and its new block stands before those that are on the edge already.
 //
 // Nothing moves into a loop.
 func Sink(f *Func) {
