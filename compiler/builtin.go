@@ -55,6 +55,9 @@ func init() {
 		{"stop", "stop()", "end run()", "stop()",
 			fixed(types.TNone), lowerStop},
 	}
+	for _, more := range [][]builtin{timeBuiltins(), stackBuiltins(), symBuiltins(), netBuiltins(), nameBuiltins(), taskBuiltins()} {
+		builtins = append(builtins, more...)
+	}
 	for i := range builtins {
 		builtinRows[builtins[i].name] = &builtins[i]
 	}
@@ -209,9 +212,7 @@ func checkAbs(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 }
 
 func lowerAbs(lw *lowerer, e *eBuiltin) val {
-	x := lw.value(e.args[0]).w
-	sign := lw.b.Add(ir.OpAShr, x, lw.b.Const(63))
-	return scalar(types.TInt, lw.b.Add(ir.OpSub, lw.b.Add(ir.OpXor, x, sign), sign))
+	return scalar(types.TInt, lw.magnitude(lw.value(e.args[0]).w))
 }
 
 func checkExtreme(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {

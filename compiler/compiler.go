@@ -48,6 +48,10 @@ type Request struct {
 	Kfunc func(name string) (int64, error)
 	// CPUs is the number of CPUs that could ever be there: a per-CPU element has a value for each.
 	CPUs func() (int, error)
+	// Host tells of the machine; nil where handlers ask nothing of it.
+	Host Host
+	// Unsafe lets handlers change what the kernel does.
+	Unsafe bool
 	// ProbeID gives the number that stands for a probe's name inside the kernel.
 	ProbeID func(name string) uint64
 	// Cells names the map of error cells, Ring the ring buffer of prints, Control the map of the stop flag.
@@ -101,7 +105,8 @@ type Program struct {
 	UsesRing     bool
 	UsesControl  bool
 	UsesCookie   bool
-	Zeros        int // bytes that the map Request.Zeros must have
+	Zeros        int   // bytes that the map Request.Zeros must have
+	Stacks       []int // it keeps stacks of so many frames, each in the map StackMap(n)
 }
 
 // SitesPerProgram bounds the error sites of a program: 64 cells each.

@@ -121,6 +121,7 @@ type Event struct {
 	Indexed bool   // e.args[i] is word i of the context (raw tracepoints)
 	// NoArgs says why there are no arguments, for the message.
 	NoArgs string
+	Can    Can
 }
 
 // field finds an argument by name.

@@ -46,6 +46,7 @@ func init() {
 		{"args", "arguments of the event; bpfrepl -lv lists their names and types", types.TArgs, (*checker).eventArgs, nil},
 		{"ret", "result of the function or system call, in probes of returns", types.TInt, (*checker).eventRet, nil},
 	}
+	eventFields = append(eventFields, stackFields()...)
 }
 
 // EventFields lists name and description of each builtin field of an event.

@@ -38,6 +38,9 @@ func (lw *lowerer) value(x expr) val {
 	case *eVar:
 		return lw.get(lw.cellOf(x.v))
 	case *eField:
+		if x.t.Kind == types.Shown {
+			lw.b.Pos = x.pos // it can fail there
+		}
 		return x.row.lower(lw)
 	case *eArg:
 		return lw.arg(x)

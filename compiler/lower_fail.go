@@ -12,6 +12,7 @@ import (
 // The errno of faults that are the handler's own, and of helpers that give no code.
 const (
 	errNoEnt   = 2  // ENOENT: a missing key
+	errFault   = 14 // EFAULT: a stack without frames
 	errAgain   = 11 // EAGAIN: a compare-exchange that never won
 	errInval   = 22 // EINVAL: a negative shift count
 	errNoSpc   = 28 // ENOSPC: the ring buffer is full

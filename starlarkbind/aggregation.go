@@ -26,6 +26,8 @@ type Aggregation struct {
 	swap    *bpf.Swappable // the map can be exchanged for an empty one
 	// past holds what was added to maps that delta() has exchanged; marks what delta() has told of already.
 	past, marks *words
+	// looks gives for keys that can look the same the first that looked so; firsts is that by what it looks like.
+	looks, firsts map[string]string
 }
 
 var (
@@ -149,13 +151,35 @@ func (a *Aggregation) readMap(ctx context.Context, m *bpf.Map) (*words, error) {
 	}
 	out := newWords(snap.N)
 	for i := 0; i < snap.N; i++ {
-		key := string(snap.Key(i))
+		key := a.look(string(snap.Key(i)))
 		if a.keyless() {
 			key = ""
 		}
 		out.add(a.spec(), key, a.merge(snap.Value(i)))
 	}
 	return out, nil
+}
+
+// look gives the key that stands for all that look the same to the script: the symbol of one place in two processes, say.
+// They are one key there, so they count together.
+func (a *Aggregation) look(key string) string {
+	if a.comp.Key == nil || !alike(a.comp.Key) {
+		return key
+	}
+	if a.looks == nil {
+		a.looks, a.firsts = map[string]string{}, map[string]string{}
+	}
+	if first, ok := a.looks[key]; ok {
+		return first
+	}
+	text := a.key(key).String()
+	first, ok := a.firsts[text]
+	if !ok {
+		first = key
+		a.firsts[text] = key
+	}
+	a.looks[key] = first
+	return first
 }
 
 // read gives all that was added since the aggregation was made or cleared.
@@ -221,14 +245,34 @@ func (a *Aggregation) Get(k starlark.Value) (starlark.Value, bool, error) {
 		return nil, false, fmt.Errorf("%s %q has no keys; read %s.value", a.Type(), a.Name(), a.Name())
 	}
 	b := make([]byte, a.comp.Key.Size())
-	if err := a.s.encode(a.comp.Key, k, b); err != nil {
+	if err := a.s.encode(a.comp.Key, k, b); err != nil && !alike(a.comp.Key) {
 		return nil, false, nil // no key of another type is there
 	}
-	w, err := a.one(b)
+	var w []uint64
+	var err error
+	if alike(a.comp.Key) {
+		w, err = a.find(k)
+	} else {
+		w, err = a.one(b)
+	}
 	if err != nil || w == nil {
 		return nil, false, err
 	}
 	return a.value(w), true, nil
+}
+
+// find reads the words of a key by what it looks like; nil where it is absent.
+func (a *Aggregation) find(k starlark.Value) ([]uint64, error) {
+	all, err := a.read(a.s.ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i, key := range all.keys {
+		if same, err := starlark.Equal(a.key(key), k); same || err != nil {
+			return all.vals[i], err
+		}
+	}
+	return nil, nil
 }
 
 // entries gives all keys and values.
@@ -406,22 +450,42 @@ func (a *Aggregation) perCPU() (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := 8 * a.spec().Words()
-	list := func(b []byte) *starlark.List {
-		l := starlark.NewList(nil)
+	spec := a.spec()
+	n := 8 * spec.Words()
+	cpus := func(b []byte) [][]uint64 {
+		var out [][]uint64
 		for off := 0; off+n <= len(b); off += n {
-			if err := l.Append(a.value(a.merge(b[off : off+n]))); err != nil {
-				a.s.fault(err)
-			}
+			out = append(out, a.merge(b[off:off+n]))
 		}
-		return l
+		return out
 	}
-	d := starlark.NewDict(snap.N)
+	list := func(cpus [][]uint64) *starlark.List {
+		var out []starlark.Value
+		for _, w := range cpus {
+			out = append(out, a.value(w))
+		}
+		return starlark.NewList(out)
+	}
+	var keys []string
+	byKey := map[string][][]uint64{}
 	for i := 0; i < snap.N; i++ {
 		if a.keyless() {
-			return list(snap.Value(i)), nil
+			return list(cpus(snap.Value(i))), nil
 		}
-		if err := d.SetKey(a.key(string(snap.Key(i))), list(snap.Value(i))); err != nil {
+		key := a.look(string(snap.Key(i)))
+		words := cpus(snap.Value(i))
+		if old, ok := byKey[key]; ok {
+			for cpu, w := range words {
+				spec.Merge(old[cpu], w)
+			}
+			continue
+		}
+		keys = append(keys, key)
+		byKey[key] = words
+	}
+	d := starlark.NewDict(len(keys))
+	for _, key := range keys {
+		if err := d.SetKey(a.key(key), list(byKey[key])); err != nil {
 			return nil, err
 		}
 	}

@@ -92,6 +92,7 @@ var Builtins = []Builtin{
 	{"struct", "struct(**fields)", "a value with attributes", "point = struct(x=1, y=2)", func(_ *Session, t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return starlarkstruct.Make(t, b, a, kw)
 	}},
+	{"event", "event(**fields)", "an event for calling a handler from the script, with the fields that the handler reads; it does there what it does in the kernel", `handler(event(comm="sh", pid=1, args=struct(ret=3)))`, (*Session).builtinEvent},
 	{"now", "now()", "nanoseconds since boot, without the time of suspend", "t0 = now()", clock(unix.CLOCK_MONOTONIC)},
 	{"boottime", "boottime()", "nanoseconds since boot, with the time of suspend", "t0 = boottime()", clock(unix.CLOCK_BOOTTIME)},
 	{"pid", "pid()", "the process id of this bpfrepl", "filter=lambda e: e.pid != me", func(_ *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
@@ -111,10 +112,16 @@ var Builtins = []Builtin{
 // builtins makes the names that a script starts with.
 func (s *Session) builtins() starlark.StringDict {
 	d := starlark.StringDict{"json": json.Module, "math": math.Module, "time": time.Module}
-	for _, b := range Builtins {
-		d[b.Name] = starlark.NewBuiltin(b.Name, func(t *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
-			return b.fn(s, t, fn, args, kw)
+	add := func(name string, f builtinFunc) {
+		d[name] = starlark.NewBuiltin(name, func(t *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+			return f(s, t, fn, args, kw)
 		})
+	}
+	for _, b := range Builtins {
+		add(b.Name, b.fn)
+	}
+	for name, f := range handlerFuncs {
+		add(name, f)
 	}
 	var rest []starlark.Value
 	for _, a := range s.opt.Args {

@@ -188,6 +188,9 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 		helper string
 		errno  unix.Errno
 	}
+	if message, hint, ok := explainFunc(site, errno); ok {
+		return message, hint
+	}
 	switch (key{site.Helper, errno}) {
 	case key{"map_update_elem", unix.E2BIG}:
 		return fmt.Sprintf("%s is full: its %d keys are taken, so a new one was dropped", name, maxKeys), fmt.Sprintf("make it larger: max_keys=%d", nextSize(maxKeys))

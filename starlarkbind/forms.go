@@ -2,10 +2,18 @@ package starlarkbind
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"go.starlark.net/starlark"
 
+	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/netaddr"
+	"github.com/bpfrepl/bpfrepl/internal/strftime"
+	"github.com/bpfrepl/bpfrepl/internal/sysname"
 )
 
 // A form is how the host shows a value that the kernel holds as numbers (types.Form): one row.
@@ -16,31 +24,122 @@ type form struct {
 	read func(s *Session, f *types.Form, v starlark.Value) (starlark.Value, bool)
 }
 
-var forms = map[string]form{
-	"probe": {
-		func(s *Session, _ *types.Form, v starlark.Value) starlark.Value {
-			return starlark.String(s.probeName(word(v)))
+var forms map[string]form
+
+func init() { forms = makeForms() }
+
+func makeForms() map[string]form {
+	return map[string]form{
+		"probe": {
+			func(s *Session, _ *types.Form, v starlark.Value) starlark.Value {
+				return starlark.String(s.probeName(word(v)))
+			},
+			text(func(s *Session, _ *types.Form, name string) (starlark.Value, bool) {
+				return starlark.MakeUint64(s.probeID(name)), true
+			}),
 		},
-		text(func(s *Session, _ *types.Form, name string) (starlark.Value, bool) {
-			return starlark.MakeUint64(s.probeID(name)), true
-		}),
-	},
-	"enum": {
-		func(_ *Session, f *types.Form, v starlark.Value) starlark.Value {
-			if name, ok := f.Names[int64(word(v))]; ok {
-				return starlark.String(name)
-			}
-			return starlark.String(v.String())
-		},
-		text(func(_ *Session, f *types.Form, name string) (starlark.Value, bool) {
-			for n, x := range f.Names {
-				if x == name {
-					return starlark.MakeInt64(n), true
+		"enum": {
+			func(_ *Session, f *types.Form, v starlark.Value) starlark.Value {
+				if name, ok := f.Names[int64(word(v))]; ok {
+					return starlark.String(name)
 				}
-			}
-			return nil, false
-		}),
-	},
+				return starlark.String(v.String())
+			},
+			text(func(_ *Session, f *types.Form, name string) (starlark.Value, bool) {
+				for n, x := range f.Names {
+					if x == name {
+						return starlark.MakeInt64(n), true
+					}
+				}
+				return nil, false
+			}),
+		},
+		"ksym": {
+			func(s *Session, _ *types.Form, v starlark.Value) starlark.Value {
+				return starlark.String(s.symbol(false, 0, word(v)))
+			},
+			nil,
+		},
+		"usym": {
+			func(s *Session, _ *types.Form, v starlark.Value) starlark.Value {
+				t := v.(starlark.Tuple)
+				return starlark.String(s.symbol(true, int(word(t[1])), word(t[0])))
+			},
+			nil,
+		},
+		"kstack": stackForm(false),
+		"ustack": stackForm(true),
+		"time": {
+			func(_ *Session, f *types.Form, v starlark.Value) starlark.Value {
+				return starlark.String(strftime.Format(f.Arg, time.Unix(0, int64(word(v)))))
+			},
+			nil,
+		},
+		"ip4": {
+			func(_ *Session, _ *types.Form, v starlark.Value) starlark.Value {
+				return starlark.String(netaddr.IP4(word(v)))
+			},
+			text(func(_ *Session, _ *types.Form, t string) (starlark.Value, bool) {
+				n, ok := netaddr.ParseIP4(t)
+				return starlark.MakeUint64(n), ok
+			}),
+		},
+		"ip6": {
+			func(_ *Session, _ *types.Form, v starlark.Value) starlark.Value {
+				t := v.(starlark.Tuple)
+				return starlark.String(netaddr.IP6(word(t[0]), word(t[1])))
+			},
+			text(func(_ *Session, _ *types.Form, t string) (starlark.Value, bool) {
+				a, b, ok := netaddr.ParseIP6(t)
+				return starlark.Tuple{starlark.MakeUint64(a), starlark.MakeUint64(b)}, ok
+			}),
+		},
+		"mac": {
+			func(_ *Session, _ *types.Form, v starlark.Value) starlark.Value {
+				return starlark.String(netaddr.MAC(word(v)))
+			},
+			text(func(_ *Session, _ *types.Form, t string) (starlark.Value, bool) {
+				n, ok := netaddr.ParseMAC(t)
+				return starlark.MakeUint64(n), ok
+			}),
+		},
+		"errno": {
+			func(_ *Session, _ *types.Form, v starlark.Value) starlark.Value {
+				return starlark.String(sysname.Errno(int64(word(v))))
+			},
+			text(numbered(sysname.ErrnoOf, "")),
+		},
+		"syscall": {
+			func(_ *Session, _ *types.Form, v starlark.Value) starlark.Value {
+				return starlark.String(sysname.Syscall(int64(word(v))))
+			},
+			text(numbered(sysname.SyscallOf, "syscall ")),
+		},
+		"cgroup": {
+			func(s *Session, _ *types.Form, v starlark.Value) starlark.Value {
+				path, ok, err := bpf.CgroupPath(word(v))
+				if err != nil {
+					s.warnOnce(err)
+				}
+				if !ok {
+					path = fmt.Sprintf("cgroup %d", word(v))
+				}
+				return starlark.String(path)
+			},
+			nil,
+		},
+	}
+}
+
+// numbered reads a name, or the number that stands for what has none.
+func numbered(of func(string) (int64, bool), prefix string) func(*Session, *types.Form, string) (starlark.Value, bool) {
+	return func(_ *Session, _ *types.Form, t string) (starlark.Value, bool) {
+		if n, ok := of(t); ok {
+			return starlark.MakeInt64(n), true
+		}
+		n, err := strconv.ParseInt(strings.TrimPrefix(t, prefix), 10, 64)
+		return starlark.MakeInt64(n), err == nil && strings.HasPrefix(t, prefix)
+	}
 }
 
 // text makes the read of a form that is shown as a string.
@@ -60,8 +159,20 @@ func (s *Session) show(f *types.Form, v starlark.Value) starlark.Value {
 	if !ok {
 		return v
 	}
-	return row.show(s, f, v)
+	text := row.show(s, f, v)
+	if row.read == nil {
+		s.mu.Lock()
+		if s.shown == nil {
+			s.shown = map[shownKey]starlark.Value{}
+		}
+		s.shown[shownKey{f.Name, f.Arg, string(text.(starlark.String))}] = v
+		s.mu.Unlock()
+	}
+	return text
 }
+
+// shownKey names a text that was shown in a form without a way back: the session remembers what it stood for.
+type shownKey struct{ form, arg, text string }
 
 // unshow gives the kernel's side of a value.
 func (s *Session) unshow(f *types.Form, v starlark.Value) (starlark.Value, error) {
@@ -72,9 +183,28 @@ func (s *Session) unshow(f *types.Form, v starlark.Value) (starlark.Value, error
 		if n, ok := row.read(s, f, v); ok {
 			return n, nil
 		}
-		return nil, fmt.Errorf("%s is no %s", v, f.Noun)
+	} else if str, ok := v.(starlark.String); ok {
+		s.mu.Lock()
+		n, known := s.shown[shownKey{f.Name, f.Arg, string(str)}]
+		s.mu.Unlock()
+		if known {
+			return n, nil
+		}
 	}
-	return nil, fmt.Errorf("a %s cannot be made from %s in the script", f.Noun, v)
+	return nil, fmt.Errorf("%s is no %s", v, f.Noun)
+}
+
+// alike tells of a type of which two different values of the kernel can look the same to the script.
+func alike(t *types.Type) bool {
+	switch t.Kind {
+	case types.Shown:
+		return forms[t.Form.Name].read == nil
+	case types.Opt:
+		return alike(t.Elem)
+	case types.Tuple:
+		return slices.ContainsFunc(t.Elems, alike)
+	}
+	return false
 }
 
 // word is the 64 bits of an int.

@@ -172,6 +172,7 @@ func (l *loader) request(g *group, ts []bpf.Target) *compiler.Request {
 	if len(ev.Fields) == 0 && !ev.Indexed {
 		ev.NoArgs = ts[0].Name + " has no arguments"
 	}
+	ev.Can = can(ts[0].Kind)
 	r := l.s.request(ts[0].Name, l.handler, ev)
 	r.Filter = l.filter
 	return r
@@ -185,6 +186,8 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		Offset:   bpf.FieldOffset,
 		Kfunc:    s.kfunc,
 		CPUs:     bpf.PossibleCPUs,
+		Host:     host{s},
+		Unsafe:   s.opt.Unsafe,
 		ProbeID:  s.probeID,
 		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros",
 		PrintBase: s.printBase(),
@@ -259,6 +262,13 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 			return err
 		}
 		maps["zeros"] = z
+	}
+	for _, n := range code.Stacks {
+		m, err := s.stacksMap(n)
+		if err != nil {
+			return err
+		}
+		maps[compiler.StackMap(n)] = m.Map()
 	}
 	l.p.captured = code.Captured
 	if s.opt.EmitAsm {

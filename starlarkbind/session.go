@@ -31,6 +31,7 @@ type Options struct {
 	EmitAsm        bool     // print each program as text
 	Verbose        bool     // errors in full, with the verifier's log
 	AllowRun       bool     // the script may start processes
+	Unsafe         bool     // handlers may change what the kernel does
 	Command        *proc.Process
 }
 
@@ -69,6 +70,11 @@ type Session struct {
 	inRun    atomic.Bool
 	closed   bool
 	refCount int
+	wall     int64               // see host.WallClock
+	stacks   map[int]*bpf.Stacks // by their most frames
+	usyms    *bpf.UserSymbols
+	shown    map[shownKey]starlark.Value
+	faults   map[string]bool // that were told of
 }
 
 // kernelMap is an aggregation, a table or a stream, as the session sees it.
@@ -253,6 +259,9 @@ func (s *Session) Close() error {
 	}
 	if s.zeros != nil {
 		errs = append(errs, s.zeros.Close())
+	}
+	for _, m := range s.stacks {
+		errs = append(errs, m.Close())
 	}
 	if s.statsOn != nil {
 		errs = append(errs, s.statsOn.Close())

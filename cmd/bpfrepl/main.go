@@ -31,7 +31,7 @@ type config struct {
 	code                              []string
 	interactive, list, verbose, check bool
 	info, version, help, noWarnings   bool
-	allowRun                          bool
+	allowRun, unsafe                  bool
 	command, emit, warnings, format   string
 	output                            string
 	script                            string
@@ -86,6 +86,7 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	f.StringVar(&c.warnings, "warnings", "default", "which helper errors to warn of: `LEVEL` all, default or none")
 	f.BoolVar(&c.noWarnings, "no-warnings", false, "the same as --warnings=none")
 	f.BoolVar(&c.allowRun, "allow-run", false, "the script may start processes: spawn()")
+	f.BoolVar(&c.unsafe, "unsafe", false, "handlers may change what the kernel does: override()")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "print errors in full, with the verifier's log")
 	f.BoolVar(&c.info, "info", false, "tell what this kernel has")
 	f.BoolVar(&c.version, "version", false, "print the version")
@@ -164,7 +165,7 @@ func (c *config) source() (name string, src []byte, err error) {
 func execute(c *config) int {
 	interactive := len(c.code) == 0 && c.script == ""
 	opt := starlarkbind.Options{Stdout: os.Stdout, Stderr: os.Stderr, JSON: c.format == "json", Args: c.args, Interactive: interactive || c.interactive,
-		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun,
+		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, Unsafe: c.unsafe,
 		Warnings: map[string]starlarkbind.Warnings{"all": starlarkbind.WarnAll, "default": starlarkbind.WarnDefault, "none": starlarkbind.WarnNone}[c.warnings]}
 	if c.noWarnings {
 		opt.Warnings = starlarkbind.WarnNone

@@ -1,0 +1,135 @@
+package bpf
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sort"
+	"strconv"
+	"sync"
+
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
+)
+
+// Symbol is a symbol of the kernel.
+type Symbol struct {
+	Name, Module string // Module is "" for the kernel itself
+	Addr         uint64
+}
+
+// kernelSymbols holds /proc/kallsyms, sorted by address.
+type kernelSymbols struct {
+	syms []Symbol
+	err  error
+}
+
+// NoSymbolError says that a symbol is not there.
+type NoSymbolError struct {
+	Symbol, Where string // Where: "the kernel", or a path
+	Near          []string
+}
+
+func (e *NoSymbolError) Error() string { return fmt.Sprintf("%s has no symbol %q", e.Where, e.Symbol) }
+
+// ErrHiddenSymbols says that the kernel shows its symbols without their addresses.
+var ErrHiddenSymbols = errors.New("the kernel hides the addresses of its symbols (sysctl kernel.kptr_restrict); as root: sysctl kernel.kptr_restrict=1")
+
+// ksyms are read once, when the first is asked for: that takes tens of milliseconds.
+var ksyms = sync.OnceValue(func() kernelSymbols {
+	b, err := os.ReadFile("/proc/kallsyms")
+	if err != nil {
+		return kernelSymbols{err: fmt.Errorf("read the kernel's symbols: %w", err)}
+	}
+	syms := parseKallsyms(b)
+	if len(syms) == 0 || syms[len(syms)-1].Addr == 0 {
+		return kernelSymbols{err: ErrHiddenSymbols}
+	}
+	return kernelSymbols{syms: syms}
+})
+
+// parseKallsyms reads lines of "ffffffff81000000 T name	[module]".
+func parseKallsyms(b []byte) []Symbol {
+	syms := make([]Symbol, 0, bytes.Count(b, []byte{'\n'}))
+	text := string(b)
+	modules := map[string]string{} // so that a module's name is held once
+	for len(text) > 0 {
+		line := text
+		if i := bytes.IndexByte(b, '\n'); i >= 0 {
+			line, text, b = text[:i], text[i+1:], b[i+1:]
+		} else {
+			text = ""
+		}
+		if len(line) < 20 || line[16] != ' ' || line[18] != ' ' {
+			continue
+		}
+		addr, err := strconv.ParseUint(line[:16], 16, 64)
+		if err != nil || line[17] == 'a' || line[17] == 'A' { // absolute: no address
+			continue
+		}
+		s := Symbol{Name: line[19:], Addr: addr}
+		for i := range len(s.Name) {
+			if s.Name[i] == '\t' {
+				name := s.Name[i+1:]
+				if len(name) > 2 && name[0] == '[' {
+					name = name[1 : len(name)-1]
+				}
+				if _, ok := modules[name]; !ok {
+					modules[name] = name
+				}
+				s.Name, s.Module = s.Name[:i], modules[name]
+				break
+			}
+		}
+		syms = append(syms, s)
+	}
+	slices.SortStableFunc(syms, func(a, b Symbol) int {
+		switch {
+		case a.Addr < b.Addr:
+			return -1
+		case a.Addr > b.Addr:
+			return 1
+		}
+		return 0
+	})
+	return syms
+}
+
+// KernelSymbol gives the symbol that an address of the kernel lies in, the first of those that begin at one place, and
+// how far behind its start. ok is false where none is known.
+func KernelSymbol(addr uint64) (sym Symbol, off uint64, ok bool, err error) {
+	k := ksyms()
+	if k.err != nil {
+		return Symbol{}, 0, false, k.err
+	}
+	i := sort.Search(len(k.syms), func(i int) bool { return k.syms[i].Addr > addr }) - 1
+	if i < 0 || addr-k.syms[i].Addr > maxSymbol {
+		return Symbol{}, 0, false, nil
+	}
+	for i > 0 && k.syms[i-1].Addr == k.syms[i].Addr {
+		i--
+	}
+	return k.syms[i], addr - k.syms[i].Addr, true, nil
+}
+
+// maxSymbol is how far behind the start of the last symbol before it an address is taken to belong to it.
+const maxSymbol = 1 << 20
+
+// KernelAddr gives the address of a kernel symbol. The error is a *NoSymbolError, or ErrHiddenSymbols.
+func KernelAddr(name string) (uint64, error) {
+	k := ksyms()
+	if k.err != nil {
+		return 0, k.err
+	}
+	for _, s := range k.syms {
+		if s.Name == name {
+			return s.Addr, nil
+		}
+	}
+	names := make([]string, len(k.syms))
+	for i, s := range k.syms {
+		names[i] = s.Name
+	}
+	return 0, &NoSymbolError{Symbol: name, Where: "the kernel", Near: suggest.Nearest(name, names, 3)}
+}

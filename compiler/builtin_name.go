@@ -1,0 +1,51 @@
+package compiler
+
+import (
+	"math/big"
+
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/sysname"
+)
+
+// The functions that give a number a name.
+func nameBuiltins() []builtin {
+	return []builtin{
+		{"errno_name", "errno_name(n)", `the name of an error: "ENOENT" for 2 and for -2`, "failed.add(by=errno_name(e.args.ret))",
+			shownInt(formErrno), func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.magnitude(lw.value(e.args[0]).w)) }},
+		{"syscall_name", "syscall_name(id)", `the name of a system call of this architecture: "openat"`, "calls.add(by=syscall_name(e.args.id))",
+			shownInt(formSyscall), func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.value(e.args[0]).w) }},
+	}
+}
+
+// shownInt checks a function of one int that the host shows in a form.
+func shownInt(f *types.Form) func(*checker, *builtin, *syntax.CallExpr, []expr) expr {
+	return func(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+		x := c.wantInt(args[0], "the argument of "+row.name+"()")
+		if x.typ().Kind == types.Invalid {
+			return x
+		}
+		return mk(row, call, types.TShown(types.TInt, f), []expr{x})
+	}
+}
+
+// magnitude is the absolute value of a signed word.
+func (lw *lowerer) magnitude(x *ir.Value) *ir.Value {
+	sign := lw.b.Add(ir.OpAShr, x, lw.b.Const(63))
+	return lw.b.Add(ir.OpSub, lw.b.Add(ir.OpXor, x, sign), sign)
+}
+
+func init() {
+	named := func(of func(string) (int64, bool), names func() []string) shownForm {
+		return shownForm{parse: func(_ *checker, _ *types.Form, s string) (any, []string) {
+			if n, ok := of(s); ok {
+				return big.NewInt(n), nil
+			}
+			return nil, names()
+		}}
+	}
+	shownForms["errno"] = named(sysname.ErrnoOf, sysname.Errnos)
+	shownForms["syscall"] = named(sysname.SyscallOf, sysname.Syscalls)
+}

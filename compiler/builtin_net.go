@@ -1,0 +1,174 @@
+package compiler
+
+import (
+	"math/big"
+
+	"github.com/cilium/ebpf/asm"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/netaddr"
+)
+
+// The functions that make addresses of the network readable.
+func netBuiltins() []builtin {
+	return []builtin{
+		{"ntop", "ntop(family_or_addr, addr=None)", "an IP address as text: of an int or 4 bytes in network order, of 16 bytes, or with the family (2 or 10) of what a pointer points to", "peers.add(by=ntop(e.args.daddr))",
+			checkNtop, lowerAddr},
+		{"macaddr", "macaddr(addr)", "a hardware address as text, of 6 bytes or of what a pointer points to", "senders.add(by=macaddr(e.args.filename))",
+			checkMAC, lowerAddr},
+	}
+}
+
+// The address families, as in C.
+const (
+	afINET  = 2
+	afINET6 = 10
+)
+
+func checkNtop(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	if anyInvalid(args) {
+		return invalid(call.Lparen)
+	}
+	addr, family := args[0], int64(0)
+	if args[1] != nil {
+		addr = args[1]
+		f := c.wantInt(args[0], "the family")
+		if f.typ().Kind == types.Invalid {
+			return f
+		}
+		if k, ok := f.(*eConst); ok {
+			if family = word(k.v); family != afINET && family != afINET6 {
+				return c.bad(f.position(), "2 is AF_INET, 10 is AF_INET6", "ntop: no address family %d", family)
+			}
+		}
+	}
+	size := 0 // where the address is in the event
+	if a, ok := addr.(*eArg); ok && a.t.Kind == types.Array {
+		size = a.f.Elem * a.f.Len
+		if size != 4 && size != 16 {
+			return c.bad(addr.position(), "", "ntop: an address has 4 or 16 bytes; e.args.%s has %d", a.f.Name, size)
+		}
+	}
+	switch t := addr.typ(); {
+	case size == 4 && family == afINET6, size == 16 && family == afINET:
+		return c.bad(addr.position(), "leave the family out", "ntop: %d bytes are no address of family %d", size, family)
+	case size == 16, t.Kind == types.Ptr && family == afINET6:
+		return mk(row, call, types.TShown(types.TTuple(types.TUint, types.TUint), formIP6), []expr{addr})
+	case size == 4, t.Kind == types.Ptr && family == afINET:
+		return mk(row, call, types.TShown(types.TUint, formIP4), []expr{addr})
+	case t.Kind == types.Ptr:
+		return c.bad(addr.position(), "write ntop(2, ptr) for IPv4, ntop(10, ptr) for IPv6", "ntop: how long the address at a pointer is depends on the family, which must be a constant")
+	case family == afINET6:
+		return c.bad(addr.position(), "give ntop a pointer to it, or the 16 bytes", "ntop: an IPv6 address does not fit in an int")
+	}
+	if addr = c.wantInt(addr, "the address"); addr.typ().Kind == types.Invalid {
+		return addr
+	}
+	return mk(row, call, types.TShown(types.TUint, formIP4), []expr{addr})
+}
+
+func checkMAC(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	x := args[0]
+	a, isArg := x.(*eArg)
+	switch {
+	case x.typ().Kind == types.Invalid:
+		return x
+	case x.typ().Kind == types.Ptr, isArg && a.t.Kind == types.Array && a.f.Elem*a.f.Len == 6:
+		return mk(row, call, types.TShown(types.TUint, formMAC), args)
+	}
+	return c.bad(x.position(), "", "macaddr takes a pointer, or 6 bytes of the event; a %s is none", x.typ())
+}
+
+// addrSize is how many bytes an address of a form has.
+var addrSize = map[string]int{"ip4": 4, "ip6": 16, "mac": 6}
+
+// lowerAddr reads an address: from the event, from memory, or of an int.
+func lowerAddr(lw *lowerer, e *eBuiltin) val {
+	b, x := lw.b, e.args[0]
+	n := addrSize[e.t.Form.Name]
+	var words []*ir.Value
+	switch t := x.typ(); {
+	case t.Kind == types.Array:
+		for off := 0; off < n; off += 8 {
+			words = append(words, lw.contextWord(x.(*eArg).f.Offset+off, min(n-off, 8)))
+		}
+	case t.Kind == types.Ptr:
+		m := lw.readMemory(lw.value(x).w, t, n, e)
+		for off := 0; off < n; off += 8 {
+			words = append(words, b.Load(m.base, m.off+off, 8, false))
+		}
+	default:
+		words = append(words, lw.half(lw.value(x).w, false))
+	}
+	if len(words) == 1 {
+		return scalar(e.t, words[0])
+	}
+	v := val{t: e.t}
+	for i, w := range words {
+		v.elems = append(v.elems, scalar(e.t.Elem.Elems[i], w))
+	}
+	return v
+}
+
+// contextWord reads n bytes of the context as a number, the first the lowest. The verifier wants each read aligned.
+func (lw *lowerer) contextWord(off, n int) *ir.Value {
+	b := lw.b
+	var w *ir.Value
+	for at := 0; at < n; {
+		size := 8
+		for (off+at)%size != 0 || at+size > n {
+			size /= 2
+		}
+		x := b.Load(b.Add(ir.OpCtx), off+at, size, false)
+		if at > 0 {
+			x = b.Add(ir.OpOr, w, b.Add(ir.OpShl, x, b.Const(int64(8*at))))
+		}
+		w = x
+		at += size
+	}
+	return w
+}
+
+// readMemory reads n bytes at an address; zeros, and counted, where they cannot be read.
+func (lw *lowerer) readMemory(addr *ir.Value, t *types.Type, n int, e *eBuiltin) mem {
+	b := lw.b
+	m := mem{b.SlotAddr(lw.scratch(n, e.row.name), 0), 0, (n + 7) &^ 7}
+	lw.fill(m, 0)
+	fn, helper := asm.FnProbeReadKernel, "probe_read_kernel"
+	if t.User {
+		fn, helper = asm.FnProbeReadUser, "probe_read_user"
+	}
+	b.Pos = e.pos
+	r := lw.call(fn, lw.addr(m), b.Const(int64(n)), addr)
+	failed, done := b.Block("unread"), b.Block("")
+	b.If(ir.SLT, r, b.Const(0), failed, done)
+	failed.Cold = true
+	b.Continue(failed)
+	lw.fail(Site{Pos: e.pos, Helper: helper, Op: e.row.name, Quiet: true}, r)
+	b.Jump(done)
+	b.Continue(done)
+	return m
+}
+
+func init() {
+	shownForms["ip4"] = shownForm{parse: func(_ *checker, _ *types.Form, s string) (any, []string) {
+		if n, ok := netaddr.ParseIP4(s); ok {
+			return new(big.Int).SetUint64(n), nil
+		}
+		return nil, nil
+	}}
+	shownForms["ip6"] = shownForm{parse: func(_ *checker, _ *types.Form, s string) (any, []string) {
+		if a, b, ok := netaddr.ParseIP6(s); ok {
+			return Tuple{new(big.Int).SetUint64(a), new(big.Int).SetUint64(b)}, nil
+		}
+		return nil, nil
+	}}
+	shownForms["mac"] = shownForm{parse: func(_ *checker, _ *types.Form, s string) (any, []string) {
+		if n, ok := netaddr.ParseMAC(s); ok {
+			return new(big.Int).SetUint64(n), nil
+		}
+		return nil, nil
+	}}
+}

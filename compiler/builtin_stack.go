@@ -1,0 +1,111 @@
+package compiler
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/cilium/ebpf/asm"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// A stack is held as the number under which the kernel keeps its frames in a map of stacks, plus one; 0 is a stack without
+// frames, and a negative number the errno of one that could not be kept. A number stands for one list of frames only: the
+// kernel is asked to compare frames, not just their hash, and refuses (EEXIST) the stack whose place another has taken.
+// The stack of a process has its process id beside the number, by which the host finds its symbols.
+
+func stackBuiltins() []builtin {
+	return []builtin{
+		{"kstack", "kstack(n=127)", "the kernel's stack, at most n frames of it", "waits.add(by=kstack(5))", checkStack, lowerStackCall},
+		{"ustack", "ustack(n=127)", "the stack of the running process, at most n frames of it", "callers.add(by=ustack(5))", checkStack, lowerStackCall},
+	}
+}
+
+func stackFields() []eventField {
+	field := func(name, doc string) eventField {
+		t := stackType(name, StackFrames)
+		return eventField{name, doc, t, nil, func(lw *lowerer) val { return lw.stack(t, lw.b.Pos) }}
+	}
+	return []eventField{field("kstack", "the kernel's stack"), field("ustack", "the stack of the running process")}
+}
+
+// stackType is the type of the stack of n frames that kstack or ustack gives.
+func stackType(name string, n int64) *types.Type {
+	if name == "kstack" {
+		return types.TShown(types.TInt, &types.Form{Name: name, Noun: "kernel stack", Arg: strconv.FormatInt(n, 10), Empty: true})
+	}
+	return types.TShown(types.TTuple(types.TInt, types.TInt), &types.Form{Name: name, Noun: "user stack", Arg: strconv.FormatInt(n, 10), Empty: true})
+}
+
+// StackMap names the map that keeps stacks of n frames.
+func StackMap(n int) string { return fmt.Sprintf("stacks%d", n) }
+
+func checkStack(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	n := int64(StackFrames)
+	if args[0] != nil {
+		k, ok := args[0].(*eConst)
+		if args[0].typ().Kind == types.Invalid {
+			return args[0]
+		}
+		if !ok || k.t.Kind != types.Int || word(k.v) < 1 || word(k.v) > StackFrames {
+			return c.bad(args[0].position(), "", "%s: n must be a constant from 1 to %d", row.name, StackFrames)
+		}
+		n = word(k.v)
+	}
+	return mk(row, call, stackType(row.name, n), nil)
+}
+
+func lowerStackCall(lw *lowerer, e *eBuiltin) val { return lw.stack(e.t, e.pos) }
+
+// userStack is BPF_F_USER_STACK.
+const userStack = 1 << 8
+
+func (lw *lowerer) stack(t *types.Type, pos syntax.Position) val {
+	b := lw.b
+	n, err := strconv.Atoi(t.Form.Arg)
+	if err != nil {
+		lw.bug(pos, "a stack of %q frames", t.Form.Arg)
+		return lw.zero(t)
+	}
+	if !slices.Contains(lw.prog.Stacks, n) {
+		lw.prog.Stacks = append(lw.prog.Stacks, n)
+	}
+	user := t.Form.Name == "ustack"
+	flags := int64(0)
+	if user {
+		flags = userStack
+	}
+	b.Pos = pos
+	r := lw.call(asm.FnGetStackid, b.Add(ir.OpCtx), b.MapPtr(StackMap(n)), b.Const(flags))
+	id, pid := new(int), new(int)
+	got, failed, lost, done := b.Block("stack"), b.Block("failed"), b.Block("lost"), b.Block("")
+	failed.Cold, lost.Cold = true, true
+	b.Write(pid, b.Const(0))
+	b.If(ir.SLT, r, b.Const(0), failed, got)
+	b.Continue(got)
+	b.Write(id, b.Add(ir.OpAdd, r, b.Const(1)))
+	if user {
+		b.Write(pid, lw.half(lw.pure(asm.FnGetCurrentPidTgid), true))
+	}
+	b.Jump(done)
+	b.Continue(failed)
+	b.Write(id, b.Const(0))
+	b.If(ir.EQ, r, b.Const(-errFault), done, lost) // EFAULT: there are no frames
+	b.Continue(lost)
+	b.Write(id, r)
+	lw.fail(Site{Pos: pos, Helper: "get_stackid", Op: t.Form.Name}, r)
+	b.Jump(done)
+	b.Continue(done)
+	if !user {
+		return scalar(t, b.Read(id))
+	}
+	return val{t: t, elems: []val{scalar(types.TInt, b.Read(id)), scalar(types.TInt, b.Read(pid))}}
+}
+
+func init() {
+	shownForms["kstack"] = shownForm{hint: "a stack can be compared with another one"}
+	shownForms["ustack"] = shownForms["kstack"]
+}

@@ -1,0 +1,102 @@
+package compiler
+
+import (
+	"errors"
+	"math/big"
+
+	"github.com/cilium/ebpf/asm"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// The functions between addresses and symbols.
+func symBuiltins() []builtin {
+	return []builtin{
+		{"ksym", "ksym(addr)", `the kernel symbol at an address: "vfs_read+16"`, "handlers.add(by=ksym(e.args.function))",
+			checkKsym, func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.value(e.args[0]).w) }},
+		{"usym", "usym(addr)", `the symbol at an address of the running process: "main+16 [prog]"`, "faults.add(by=usym(e.args.ip))",
+			checkUsym, func(lw *lowerer, e *eBuiltin) val {
+				pid := lw.half(lw.pure(asm.FnGetCurrentPidTgid), true)
+				return val{t: e.t, elems: []val{scalar(types.TUint, lw.value(e.args[0]).w), scalar(types.TInt, pid)}}
+			}},
+		{"kaddr", "kaddr(symbol)", "the address of a kernel symbol, found when the handler is compiled", `seen.add(by=e.args.function == kaddr("tcp_orphan_update"))`,
+			checkKaddr, nil},
+		{"uaddr", "uaddr(symbol, path=None)", "the address of a symbol of the program at path, or of the process of -c; found when the handler is compiled", `seen.add(by=e.args.ip == uaddr("main.main", "PROGRAM"))`,
+			checkUaddr, nil},
+	}
+}
+
+func checkKsym(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	x := c.wantInt(args[0], "the address")
+	if x.typ().Kind == types.Invalid {
+		return x
+	}
+	return mk(row, call, types.TShown(types.TUint, formKsym), []expr{x})
+}
+
+func checkUsym(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	x := c.wantInt(args[0], "the address")
+	if x.typ().Kind == types.Invalid {
+		return x
+	}
+	return mk(row, call, types.TShown(types.TTuple(types.TUint, types.TInt), formUsym), []expr{x})
+}
+
+// constString gives an argument that must be a constant string.
+func (c *checker) constString(x expr, what string) (string, bool) {
+	k, ok := x.(*eConst)
+	if ok && k.t.Kind == types.Str {
+		return k.v.(string), true
+	}
+	if x.typ().Kind != types.Invalid {
+		c.errorf(x.position(), "", "%s must be a constant string", what)
+	}
+	return "", false
+}
+
+// address is what the host finds, as a constant.
+func (c *checker) address(n uint64, err error, at, pos syntax.Position) expr {
+	if err != nil {
+		return c.refused(at, err)
+	}
+	return &eConst{node{types.TUint, pos}, new(big.Int).SetUint64(n)}
+}
+
+// refused reports what the host cannot tell.
+func (c *checker) refused(pos syntax.Position, err error) expr {
+	var he *HostError
+	if errors.As(err, &he) {
+		return c.bad(pos, he.Hint, "%s", he.Msg)
+	}
+	return c.bad(pos, "", "%s", err)
+}
+
+func checkKaddr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	name, ok := c.constString(args[0], "the symbol")
+	if !ok {
+		return invalid(call.Lparen)
+	}
+	n, err := c.req.Host.KernelAddr(name)
+	return c.address(n, err, args[0].position(), call.Lparen)
+}
+
+func checkUaddr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	name, ok := c.constString(args[0], "the symbol")
+	if !ok {
+		return invalid(call.Lparen)
+	}
+	path := ""
+	if args[1] != nil && args[1].typ().Kind != types.None {
+		if path, ok = c.constString(args[1], "the path"); !ok {
+			return invalid(call.Lparen)
+		}
+	}
+	n, err := c.req.Host.UserAddr(name, path)
+	return c.address(n, err, args[0].position(), call.Lparen)
+}
+
+func init() {
+	shownForms["ksym"] = shownForm{hint: `compare the address: addr == kaddr("name")`}
+	shownForms["usym"] = shownForm{hint: `compare the address: addr == uaddr("name", "path")`}
+}

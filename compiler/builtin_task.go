@@ -1,0 +1,139 @@
+package compiler
+
+import (
+	"math/big"
+	"runtime"
+
+	"github.com/cilium/ebpf/asm"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/sysname"
+)
+
+// The functions about the running task: its cgroup, its registers, what can be done to it.
+func taskBuiltins() []builtin {
+	return []builtin{
+		{"cgroup_path", "cgroup_path(id=None)", "the path of a cgroup (version 2), by default of the running process's", "calls.add(by=cgroup_path())",
+			checkCgroupPath, func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.value(e.args[0]).w) }},
+		{"signal", "signal(sig)", `send a signal to the running process, by number or name`, `if e.comm == "runaway": signal("SIGSTOP")`,
+			checkSignal, lowerSignal},
+		{"reg", "reg(name)", `a register of the CPU, in probes of functions and of timers: "ip", "sp", "rax", "x0"`, `where.add(by=ksym(reg("ip")))`,
+			checkReg, func(lw *lowerer, e *eBuiltin) val {
+				return scalar(types.TUint, lw.b.Load(lw.b.Add(ir.OpCtx), e.aux.(int), 8, false))
+			}},
+		{"override", "override(ret)", "make the function that the probe is at return ret at once, without running it; needs --unsafe", "override(-12)",
+			checkOverride, func(lw *lowerer, e *eBuiltin) val {
+				lw.call(asm.FnOverrideReturn, lw.b.Add(ir.OpCtx), lw.value(e.args[0]).w)
+				return val{t: types.TNone}
+			}},
+	}
+}
+
+func checkCgroupPath(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	t := types.TShown(types.TUint, formCgroup)
+	if args[0] == nil {
+		for i := range eventFields {
+			if f := &eventFields[i]; f.name == "cgroup" {
+				return mk(row, call, t, []expr{&eField{node{f.t, call.Lparen}, f}})
+			}
+		}
+	}
+	x := c.wantInt(args[0], "the id of the cgroup")
+	if x.typ().Kind == types.Invalid {
+		return x
+	}
+	return mk(row, call, t, []expr{x})
+}
+
+func checkSignal(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	x := args[0]
+	if k, ok := x.(*eConst); ok && k.t.Kind == types.Str {
+		name := k.v.(string)
+		n, ok := sysname.Signal(name)
+		if !ok {
+			return c.bad(k.pos, didYouMean(name, sysname.Signals()), "%q is no signal", name)
+		}
+		x = intConst(n, k.pos)
+	}
+	x = c.wantInt(x, "the signal")
+	switch k, ok := x.(*eConst); {
+	case x.typ().Kind == types.Invalid:
+		return x
+	case ok && (!smallConst(k) || word(k.v) < 1 || word(k.v) > 64):
+		return c.bad(k.pos, "", "signals are numbered from 1 to 64")
+	}
+	return mk(row, call, types.TNone, []expr{x})
+}
+
+func lowerSignal(lw *lowerer, e *eBuiltin) val {
+	b := lw.b
+	sig := lw.value(e.args[0]).w
+	b.Pos = e.pos
+	r := lw.call(asm.FnSendSignal, sig)
+	failed, done := b.Block("unsent"), b.Block("")
+	failed.Cold = true
+	b.If(ir.NE, r, b.Const(0), failed, done)
+	b.Continue(failed)
+	lw.fail(Site{Pos: e.pos, Helper: "send_signal", Op: "signal"}, r)
+	b.Jump(done)
+	b.Continue(done)
+	return val{t: types.TNone}
+}
+
+// registers gives the place of each saved register in struct pt_regs (arch/x86/include/uapi/asm/ptrace.h,
+// arch/arm64/include/uapi/asm/ptrace.h). "ip" and "sp" are there on both.
+var registers = map[string]map[string]int{
+	"amd64": {"r15": 0, "r14": 8, "r13": 16, "r12": 24, "rbp": 32, "rbx": 40, "r11": 48, "r10": 56, "r9": 64, "r8": 72, "rax": 80, "rcx": 88,
+		"rdx": 96, "rsi": 104, "rdi": 112, "orig_rax": 120, "rip": 128, "ip": 128, "cs": 136, "rflags": 144, "rsp": 152, "sp": 152, "ss": 160},
+	"arm64": {"x0": 0, "x1": 8, "x2": 16, "x3": 24, "x4": 32, "x5": 40, "x6": 48, "x7": 56, "x8": 64, "x9": 72, "x10": 80, "x11": 88, "x12": 96,
+		"x13": 104, "x14": 112, "x15": 120, "x16": 128, "x17": 136, "x18": 144, "x19": 152, "x20": 160, "x21": 168, "x22": 176, "x23": 184, "x24": 192,
+		"x25": 200, "x26": 208, "x27": 216, "x28": 224, "x29": 232, "x30": 240, "lr": 240, "sp": 248, "pc": 256, "ip": 256, "pstate": 264},
+}
+
+func checkReg(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	name, ok := c.constString(args[0], "the name of the register")
+	if !ok {
+		return invalid(call.Lparen)
+	}
+	regs := registers[runtime.GOARCH]
+	off, ok := regs[name]
+	if !ok {
+		var names []string
+		for n := range regs {
+			names = append(names, n)
+		}
+		return c.bad(args[0].position(), didYouMean(name, names), "this CPU (%s) has no register %q", runtime.GOARCH, name)
+	}
+	if !c.req.Event.Can.Registers {
+		return c.bad(call.Lparen, "registers are there in kprobe, uprobe, profile and the like", "%s has no registers", c.req.Name)
+	}
+	c.readsContext = true
+	e := mk(row, call, types.TUint, nil)
+	e.aux = off
+	return e
+}
+
+func checkOverride(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	x := c.wantInt(args[0], "the value to return")
+	switch {
+	case x.typ().Kind == types.Invalid:
+		return x
+	case !c.req.Unsafe:
+		return c.bad(call.Lparen, "start bpfrepl with --unsafe if that is what you want", "override() changes what the kernel does")
+	case !c.req.Event.Can.Override:
+		return c.bad(call.Lparen, "probe the function with kprobe:NAME", "override() needs a kprobe at a function's entry; %s is none", c.req.Name)
+	}
+	c.readsContext = true
+	return mk(row, call, types.TNone, []expr{x})
+}
+
+func init() {
+	shownForms["cgroup"] = shownForm{parse: func(c *checker, _ *types.Form, s string) (any, []string) {
+		if n, err := c.req.Host.CgroupID(s); err == nil {
+			return new(big.Int).SetUint64(n), nil
+		}
+		return nil, nil
+	}}
+}

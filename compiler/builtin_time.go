@@ -1,0 +1,43 @@
+package compiler
+
+import (
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/strftime"
+)
+
+func timeBuiltins() []builtin {
+	return []builtin{
+		{"strftime", "strftime(format, ns)", "a time of now() or e.time by the wall clock, in C's format; as a key it counts by the smallest step that the format shows", `calls.add(by=strftime("%H:%M", now()))`,
+			checkStrftime, lowerStrftime},
+	}
+}
+
+func checkStrftime(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	format, ok := c.constString(args[0], "the format of strftime")
+	x := c.wantInt(args[1], "the time")
+	if !ok || x.typ().Kind == types.Invalid {
+		return invalid(call.Lparen)
+	}
+	if err := strftime.Check(format); err != nil {
+		return c.bad(args[0].position(), "", "%s", err)
+	}
+	return mk(row, call, types.TShown(types.TInt, &types.Form{Name: "time", Noun: "formatted time", Arg: format}), []expr{x})
+}
+
+// lowerStrftime gives the wall clock's time, rounded down to what the format shows: so all times that look the same are
+// one key.
+func lowerStrftime(lw *lowerer, e *eBuiltin) val {
+	b := lw.b
+	t := b.Add(ir.OpAdd, lw.value(e.args[0]).w, b.Const(lw.req.Host.WallClock()))
+	if unit := int64(strftime.Unit(e.t.Form.Arg)); unit > 1 {
+		t = b.Add(ir.OpSub, t, b.Add(ir.OpUMod, t, b.Const(unit)))
+	}
+	return scalar(e.t, t)
+}
+
+func init() {
+	shownForms["time"] = shownForm{hint: "compare the nanoseconds"}
+}

@@ -1,0 +1,237 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"sort"
+
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
+)
+
+// An event is what a handler gets when the script calls it: event(comm="sh", pid=1, args=struct(ret=3)). It has the fields
+// that it was given, and tells of those that it was not.
+type event struct{ fields starlark.StringDict }
+
+var _ starlark.HasAttrs = (*event)(nil)
+
+// eventRegs is the field of an event that reg() reads; a handler cannot.
+const eventRegs = "regs"
+
+// builtinEvent is event(**fields).
+func (s *Session) builtinEvent(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	if len(args) > 0 {
+		return nil, fmt.Errorf("event: name each field: event(comm=\"sh\", pid=1)")
+	}
+	known := append(eventFieldNames(), eventRegs)
+	e := &event{starlark.StringDict{}}
+	for _, pair := range kw {
+		name, v := string(pair[0].(starlark.String)), pair[1]
+		if !contains(known, name) {
+			return nil, fmt.Errorf("event: an event has no field %s%s", name, didYouMean(name, known))
+		}
+		var err error
+		switch name {
+		case "args":
+			v, err = newEventArgs(v)
+		case "kstack", "ustack":
+			v, err = s.eventStack(name == "ustack", v, kw)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("event: %s: %w", name, err)
+		}
+		e.fields[name] = v
+	}
+	return e, nil
+}
+
+func eventFieldNames() []string {
+	var out []string
+	for _, f := range compiler.EventFields() {
+		out = append(out, f[0])
+	}
+	return out
+}
+
+func contains(names []string, name string) bool {
+	for _, n := range names {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}
+
+func didYouMean(word string, names []string) string {
+	if near := suggest.Nearest(word, names, 1); len(near) > 0 {
+		return fmt.Sprintf(" (did you mean %s?)", near[0])
+	}
+	return ""
+}
+
+// eventStack makes a stack of a list of addresses.
+func (s *Session) eventStack(user bool, v starlark.Value, kw []starlark.Tuple) (starlark.Value, error) {
+	if k, ok := v.(*Stack); ok {
+		return k, nil
+	}
+	it, ok := v.(starlark.Iterable)
+	if !ok {
+		return nil, fmt.Errorf("got %s, want a list of addresses", v.Type())
+	}
+	k := &Stack{s: s, user: user}
+	if user {
+		for _, pair := range kw {
+			if n, ok := pair[1].(starlark.Int); ok && pair[0] == starlark.String("pid") {
+				k.pid = int(word(n))
+			}
+		}
+	}
+	iter := it.Iterate()
+	defer iter.Done()
+	var x starlark.Value
+	for iter.Next(&x) {
+		if _, ok := x.(starlark.Int); !ok {
+			return nil, fmt.Errorf("got a list with %s in it, want a list of addresses", x.Type())
+		}
+		k.frames = append(k.frames, word(x))
+	}
+	return k, nil
+}
+
+func (e *event) Type() string          { return "event" }
+func (e *event) Freeze()               { e.fields.Freeze() }
+func (e *event) Truth() starlark.Bool  { return true }
+func (e *event) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: event") }
+
+func (e *event) String() string {
+	out := "event("
+	for i, n := range e.AttrNames() {
+		if i > 0 {
+			out += ", "
+		}
+		out += n + "=" + e.fields[n].String()
+	}
+	return out + ")"
+}
+
+// Attr implements starlark.HasAttrs.
+func (e *event) Attr(name string) (starlark.Value, error) {
+	if v, ok := e.fields[name]; ok {
+		return v, nil
+	}
+	if args, ok := e.fields["args"].(*eventArgs); ok && name == "ret" {
+		if v, ok := args.named["ret"]; ok {
+			return v, nil
+		}
+	}
+	if contains(eventFieldNames(), name) {
+		return nil, fmt.Errorf("this event has no %s: write event(%s=...)", name, name)
+	}
+	return nil, fmt.Errorf("an event has no field %s%s", name, didYouMean(name, eventFieldNames()))
+}
+
+// AttrNames implements starlark.HasAttrs.
+func (e *event) AttrNames() []string {
+	names := e.fields.Keys()
+	sort.Strings(names)
+	return names
+}
+
+// eventArgs is e.args: by name or by number, as they were given.
+type eventArgs struct {
+	named starlark.StringDict
+	list  []starlark.Value
+}
+
+var (
+	_ starlark.HasAttrs  = (*eventArgs)(nil)
+	_ starlark.Indexable = (*eventArgs)(nil)
+)
+
+func newEventArgs(v starlark.Value) (starlark.Value, error) {
+	a := &eventArgs{named: starlark.StringDict{}}
+	switch v := v.(type) {
+	case *eventArgs:
+		return v, nil
+	case *starlark.Dict:
+		for _, it := range v.Items() {
+			name, ok := it[0].(starlark.String)
+			if !ok {
+				return nil, fmt.Errorf("the names of arguments are strings, got %s", it[0].Type())
+			}
+			a.named[string(name)] = it[1]
+		}
+	case starlark.Indexable: // before HasAttrs: a list has methods
+		if _, isStr := v.(starlark.String); isStr {
+			return nil, fmt.Errorf("got string, want a struct, a dict or a list")
+		}
+		for i := range v.Len() {
+			a.list = append(a.list, v.Index(i))
+		}
+	case starlark.HasAttrs:
+		for _, name := range v.AttrNames() {
+			x, err := v.Attr(name)
+			if err != nil {
+				return nil, err
+			}
+			a.named[name] = x
+		}
+	default:
+		return nil, fmt.Errorf("got %s, want a struct, a dict or a list", v.Type())
+	}
+	return a, nil
+}
+
+func (a *eventArgs) Type() string          { return "arguments" }
+func (a *eventArgs) Freeze()               { a.named.Freeze() }
+func (a *eventArgs) Truth() starlark.Bool  { return true }
+func (a *eventArgs) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: arguments") }
+
+func (a *eventArgs) String() string {
+	if a.list != nil {
+		return starlark.NewList(a.list).String()
+	}
+	return a.named.String()
+}
+
+// Attr implements starlark.HasAttrs.
+func (a *eventArgs) Attr(name string) (starlark.Value, error) {
+	if v, ok := a.named[name]; ok {
+		return v, nil
+	}
+	return nil, fmt.Errorf("this event has no argument %s%s: write event(args=struct(%s=...))", name, didYouMean(name, a.named.Keys()), name)
+}
+
+// AttrNames implements starlark.HasAttrs.
+func (a *eventArgs) AttrNames() []string { return a.named.Keys() }
+
+// Len implements starlark.Indexable.
+func (a *eventArgs) Len() int { return len(a.list) }
+
+// Index implements starlark.Indexable.
+func (a *eventArgs) Index(i int) starlark.Value { return a.list[i] }
+
+// eventOf finds the event of the handler that the script is calling, if it is calling one.
+func eventOf(thread *starlark.Thread) *event {
+	for i := range thread.CallStackDepth() {
+		f := thread.DebugFrame(i)
+		if fn, ok := f.Callable().(*starlark.Function); ok && fn.NumParams() > 0 {
+			if _, v := f.Local(0); v != nil {
+				if e, ok := v.(*event); ok {
+					return e
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// eventField reads a field of the event of the handler that is being called.
+func eventField(thread *starlark.Thread, fn, name string) (starlark.Value, error) {
+	e := eventOf(thread)
+	if e == nil {
+		return nil, fmt.Errorf("%s: there is no event here: call it in a handler, handler(event(%s=...))", fn, name)
+	}
+	return e.Attr(name)
+}

@@ -1,0 +1,112 @@
+package starlarkbind
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler"
+)
+
+// host answers what handlers ask of the machine (compiler.Host).
+type host struct{ s *Session }
+
+// KernelAddr implements compiler.Host.
+func (h host) KernelAddr(name string) (uint64, error) {
+	n, err := bpf.KernelAddr(name)
+	return n, noSymbol(err)
+}
+
+// UserAddr implements compiler.Host.
+func (h host) UserAddr(symbol, path string) (uint64, error) {
+	pid := 0
+	if c := h.s.opt.Command; c != nil {
+		pid = c.PID()
+	}
+	if pid == 0 && path == "" {
+		return 0, &compiler.HostError{Msg: "uaddr: of which program?", Hint: fmt.Sprintf("write uaddr(%q, \"/path/of/the/program\"), or start the program with -c", symbol)}
+	}
+	n, err := bpf.UserAddr(symbol, path, pid)
+	var pie *bpf.PositionIndependentError
+	if errors.As(err, &pie) {
+		return 0, &compiler.HostError{Msg: pie.Error(), Hint: "start the program with -c, or link it with -no-pie"}
+	}
+	return n, noSymbol(err)
+}
+
+// noSymbol adds what may have been meant.
+func noSymbol(err error) error {
+	var ns *bpf.NoSymbolError
+	if errors.As(err, &ns) {
+		he := &compiler.HostError{Msg: ns.Error()}
+		if len(ns.Near) > 0 {
+			he.Hint = fmt.Sprintf("did you mean %q?", ns.Near[0])
+		}
+		return he
+	}
+	return err
+}
+
+// CgroupID implements compiler.Host.
+func (h host) CgroupID(path string) (uint64, error) { return bpf.CgroupID(path) }
+
+// WallClock implements compiler.Host: the offset is taken once, so that equal times look equal.
+func (h host) WallClock() int64 {
+	if h.s.wall == 0 {
+		h.s.wall = wallOffset()
+	}
+	return h.s.wall
+}
+
+// wallOffset measures how far the wall clock is ahead of the monotonic one: of a few tries the one with the least between
+// two readings.
+func wallOffset() int64 {
+	best, offset := int64(1<<62), int64(0)
+	for range 5 {
+		before, wall, after := monotonic(), time.Now().UnixNano(), monotonic()
+		if after-before < best {
+			best, offset = after-before, wall-(before+after)/2
+		}
+	}
+	return offset
+}
+
+func monotonic() int64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		return 0 // the kernel has this clock
+	}
+	return ts.Nano()
+}
+
+// can tells what the context of a kind of probe allows.
+func can(kind string) compiler.Can {
+	switch kind {
+	case "kprobe":
+		return compiler.Can{Registers: true, Override: true}
+	case "kretprobe", "uprobe", "uretprobe", "usdt", "profile", "interval", "software", "hardware", "watchpoint":
+		return compiler.Can{Registers: true}
+	}
+	return compiler.Can{}
+}
+
+// stacksMap gives the map that keeps stacks of n frames; the first call makes it.
+func (s *Session) stacksMap(n int) (*bpf.Stacks, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.stacks[n]; m != nil {
+		return m, nil
+	}
+	m, err := bpf.NewStacks(compiler.StackMap(n), n)
+	if err != nil {
+		return nil, err
+	}
+	if s.stacks == nil {
+		s.stacks = map[int]*bpf.Stacks{}
+	}
+	s.stacks[n] = m
+	return m, nil
+}

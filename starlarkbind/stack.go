@@ -1,0 +1,240 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/sysname"
+)
+
+// A Stack is the stack of the kernel or of a process: to a script, a sequence of strings, the innermost frame first. Two
+// are equal where their frames are, and, of processes, the process.
+type Stack struct {
+	s      *Session
+	user   bool
+	pid    int
+	id     int64 // as the kernel has it: see package compiler, builtin_stack.go
+	frames []uint64
+	lost   string // why there are no frames, or ""
+}
+
+var (
+	_ starlark.Indexable  = (*Stack)(nil)
+	_ starlark.Sequence   = (*Stack)(nil)
+	_ starlark.HasAttrs   = (*Stack)(nil)
+	_ starlark.Comparable = (*Stack)(nil)
+)
+
+func (k *Stack) Type() string         { return "stack" }
+func (k *Stack) Freeze()              {}
+func (k *Stack) Truth() starlark.Bool { return k.id != 0 || len(k.frames) > 0 }
+
+// String is a line for each frame.
+func (k *Stack) String() string { return strings.Join(k.lines(), "\n") }
+
+func (k *Stack) lines() []string {
+	if k.lost != "" {
+		return []string{k.lost}
+	}
+	out := make([]string, len(k.frames))
+	for i, a := range k.frames {
+		out[i] = k.s.symbol(k.user, k.pid, a)
+	}
+	return out
+}
+
+// Hash implements starlark.Value.
+func (k *Stack) Hash() (uint32, error) { return starlark.String(k.key()).Hash() }
+
+// key is what makes a stack itself.
+func (k *Stack) key() string {
+	if k.lost != "" {
+		return k.lost
+	}
+	return fmt.Sprint(k.user, k.pid, k.frames)
+}
+
+// CompareSameType implements starlark.Comparable.
+func (k *Stack) CompareSameType(op syntax.Token, y starlark.Value, _ int) (bool, error) {
+	o := y.(*Stack)
+	switch op {
+	case syntax.EQL:
+		return k.key() == o.key(), nil
+	case syntax.NEQ:
+		return k.key() != o.key(), nil
+	}
+	c := slices.Compare(k.frames, o.frames)
+	if c == 0 {
+		c = strings.Compare(k.key(), o.key())
+	}
+	switch op {
+	case syntax.LT:
+		return c < 0, nil
+	case syntax.LE:
+		return c <= 0, nil
+	case syntax.GT:
+		return c > 0, nil
+	}
+	return c >= 0, nil
+}
+
+// Len implements starlark.Sequence.
+func (k *Stack) Len() int { return len(k.lines()) }
+
+// Index implements starlark.Indexable.
+func (k *Stack) Index(i int) starlark.Value { return starlark.String(k.lines()[i]) }
+
+// Iterate implements starlark.Iterable.
+func (k *Stack) Iterate() starlark.Iterator { return k.list().Iterate() }
+
+func (k *Stack) list() *starlark.List {
+	var out []starlark.Value
+	for _, l := range k.lines() {
+		out = append(out, starlark.String(l))
+	}
+	return starlark.NewList(out)
+}
+
+// Attr implements starlark.HasAttrs.
+func (k *Stack) Attr(name string) (starlark.Value, error) {
+	switch name {
+	case "frames":
+		return k.list(), nil
+	case "addresses":
+		var out []starlark.Value
+		for _, a := range k.frames {
+			out = append(out, starlark.MakeUint64(a))
+		}
+		return starlark.NewList(out), nil
+	case "pid":
+		if !k.user {
+			return starlark.None, nil
+		}
+		return starlark.MakeInt(k.pid), nil
+	}
+	return nil, nil
+}
+
+// AttrNames implements starlark.HasAttrs.
+func (k *Stack) AttrNames() []string { return []string{"addresses", "frames", "pid"} }
+
+// stackForm is the form of kstack and ustack.
+func stackForm(user bool) form {
+	return form{
+		show: func(s *Session, f *types.Form, v starlark.Value) starlark.Value {
+			k := &Stack{s: s, user: user}
+			if t, ok := v.(starlark.Tuple); ok {
+				k.id, k.pid = int64(word(t[0])), int(word(t[1]))
+			} else {
+				k.id = int64(word(v))
+			}
+			k.read(f)
+			return k
+		},
+		read: func(s *Session, f *types.Form, v starlark.Value) (starlark.Value, bool) {
+			k, ok := v.(*Stack)
+			if !ok || k.user != user || k.id == 0 && len(k.frames) > 0 {
+				return nil, false // of stacks that the script made the kernel knows none
+			}
+			if !user {
+				return starlark.MakeInt64(k.id), true
+			}
+			return starlark.Tuple{starlark.MakeInt64(k.id), starlark.MakeInt(k.pid)}, true
+		},
+	}
+}
+
+// read fetches the frames.
+func (k *Stack) read(f *types.Form) {
+	if k.id <= 0 {
+		if k.id < 0 {
+			k.lost = "[stack not kept: " + sysname.Errno(-k.id) + "]"
+		}
+		return
+	}
+	n, err := strconv.Atoi(f.Arg)
+	if err == nil {
+		var m *bpf.Stacks
+		if m, err = k.s.stacksMap(n); err == nil {
+			k.frames, err = m.Frames(uint32(k.id - 1))
+		}
+	}
+	if err != nil {
+		k.lost = fmt.Sprintf("[stack %d: %v]", k.id, err)
+		return
+	}
+	if !k.user {
+		k.frames = k.frames[k.s.ownFrames(k.frames):]
+	}
+}
+
+// ownPrefixes begin the names of the functions through which the kernel has come to our program.
+var ownPrefixes = []string{"bpf_prog_", "bpf_trace_run", "__bpf_trace_", "__traceiter_"}
+
+// ownFrames counts the innermost frames that are there because of the probe.
+func (s *Session) ownFrames(frames []uint64) int {
+	for i, a := range frames {
+		sym, _, ok, err := bpf.KernelSymbol(a)
+		if err != nil || !ok || !slices.ContainsFunc(ownPrefixes, func(p string) bool { return strings.HasPrefix(sym.Name, p) }) {
+			return i
+		}
+	}
+	return len(frames)
+}
+
+// symbol names an address: "vfs_read+16", "main+4 [prog]"; the address itself where no symbol is known.
+func (s *Session) symbol(user bool, pid int, addr uint64) string {
+	name, off, module, ok := "", uint64(0), "", false
+	if user {
+		name, off, module, ok = s.userSymbols().Symbol(pid, addr)
+		if !ok && module != "" {
+			return fmt.Sprintf("0x%x [%s]", addr, module)
+		}
+	} else {
+		sym, o, found, err := bpf.KernelSymbol(addr)
+		if err != nil {
+			s.warnOnce(err)
+		}
+		name, off, module, ok = sym.Name, o, sym.Module, found
+	}
+	if !ok {
+		return fmt.Sprintf("0x%x [unknown]", addr)
+	}
+	if off > 0 {
+		name += fmt.Sprintf("+%d", off)
+	}
+	if module != "" {
+		name += " [" + module + "]"
+	}
+	return name
+}
+
+func (s *Session) userSymbols() *bpf.UserSymbols {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.usyms == nil {
+		s.usyms = bpf.NewUserSymbols()
+	}
+	return s.usyms
+}
+
+// warnOnce warns of a fault of the session, the first time.
+func (s *Session) warnOnce(err error) {
+	s.mu.Lock()
+	seen := s.faults[err.Error()]
+	if s.faults == nil {
+		s.faults = map[string]bool{}
+	}
+	s.faults[err.Error()] = true
+	s.mu.Unlock()
+	if !seen {
+		s.fault(err)
+	}
+}
