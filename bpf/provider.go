@@ -25,7 +25,13 @@ type Provider struct {
 	event            func(Target) (*Event, error)
 	types            func(t Target, readsContext bool) []ebpf.ProgramType
 	attach           func(Target, *Program, AttachOptions) (*Attachment, error)
-	untouchedFilter  bool // AttachOptions.PID has no meaning: the kernel cannot limit it to a process
+	// For kinds with multi links: see multi.go.
+	attachMulti func(ts []Target, cookies []uint64, p *Program, o AttachOptions) (*Attachment, error)
+	// prepare completes the spec of a program for its targets: how it is going to be attached. nil: nothing to say.
+	prepare func(*ProgramSpec) error
+	// split takes apart what is behind the kind, where that is not parts between colons without blanks.
+	split           func(rest string) []string
+	untouchedFilter bool // AttachOptions.PID has no meaning: the kernel cannot limit it to a process
 }
 
 // Target is one place where a program can be attached.
@@ -38,6 +44,9 @@ type Target struct {
 	Period uint64
 
 	config uint64 // of perf_event_open, for counters
+
+	// Func is the function that e.func names; "" where the kind has none.
+	Func string
 }
 
 func (t Target) String() string { return t.Name }
@@ -45,9 +54,18 @@ func (t Target) String() string { return t.Name }
 // Providers gives the table of all kinds, in the order of the help.
 func Providers() []*Provider { return providers() }
 
-func providers() []*Provider {
-	return []*Provider{&tracepoints, &rawTracepoints, &profiles, &intervals, &softwares, &begins, &ends}
+// table is filled by init, since the providers' functions use it too.
+var table []*Provider
+
+func init() {
+	table = []*Provider{
+		&tracepoints, &rawTracepoints,
+		&profiles, &intervals, &softwares,
+		&begins, &ends,
+	}
 }
+
+func providers() []*Provider { return table }
 
 // kinds gives the names of all kinds.
 func kinds() []string {

@@ -40,8 +40,10 @@ func init() {
 		{"ppid", "process id of the parent", types.TInt, nil, func(lw *lowerer) val { return lw.ppid() }},
 		{"cgroup", "id of the cgroup (version 2) of the running process", types.TUint, nil, func(lw *lowerer) val { return scalar(types.TUint, lw.pure(asm.FnGetCurrentCgroupId)) }},
 		{"probe", "name of the probe that fired", types.TName, (*checker).probeName, func(lw *lowerer) val {
-			lw.prog.UsesCookie = true
-			return scalar(types.TName, lw.call(asm.FnGetAttachCookie, lw.ctx()))
+			return scalar(types.TName, lw.half(lw.cookie(), false))
+		}},
+		{"func", "name of the function, in probes of functions", types.TName, (*checker).funcName, func(lw *lowerer) val {
+			return scalar(types.TName, lw.half(lw.cookie(), true))
 		}},
 		{"args", "arguments of the event; bpfrepl -lv lists their names and types", types.TArgs, (*checker).eventArgs, nil},
 		{"ret", "result of the function or system call, in probes of returns", types.TInt, (*checker).eventRet, nil},
@@ -57,11 +59,21 @@ func EventFields() [][2]string {
 	return out
 }
 
-func (c *checker) probeName(pos syntax.Position) expr {
-	if !c.req.Event.Cookie {
-		return &eConst{node{types.TName, pos}, new(big.Int).SetUint64(c.req.ProbeID(c.req.Event.Probe))}
+func (c *checker) probeName(pos syntax.Position) expr { return c.name("probe", c.req.Event.Probe, pos) }
+
+func (c *checker) funcName(pos syntax.Position) expr {
+	if c.req.Event.Func == "" {
+		return c.bad(pos, "use e.probe", "%s is not at a function: e.func is there in probes of functions", c.req.Name)
 	}
-	return &eField{node{types.TName, pos}, eventFieldRow("probe")}
+	return c.name("func", c.req.Event.Func, pos)
+}
+
+// name is a field whose value is a name: a constant where the program serves one probe.
+func (c *checker) name(field, name string, pos syntax.Position) expr {
+	if !c.req.Event.Cookie {
+		return &eConst{node{types.TName, pos}, new(big.Int).SetUint64(c.req.ProbeID(name))}
+	}
+	return &eField{node{types.TName, pos}, eventFieldRow(field)}
 }
 
 // eventFieldRow finds a row that is there.

@@ -132,3 +132,9 @@ func lowerStartsWith(lw *lowerer, e *eMethod) val {
 	m := lw.value(e.recv).mem
 	return lw.either(types.TBool, func(yes, no *ir.Block) { lw.prefix(m, s, len(s), yes, no) }, boolConst(true, e.pos), boolConst(false, e.pos))
 }
+
+// cookie tells which of its probes runs the program.
+func (lw *lowerer) cookie() *ir.Value {
+	lw.prog.UsesCookie = true
+	return lw.call(asm.FnGetAttachCookie, lw.ctx())
+}

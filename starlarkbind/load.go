@@ -160,7 +160,7 @@ func (l *loader) fallBack(g *group, pt ebpf.ProgramType) func(ts []bpf.Target) (
 }
 
 func (l *loader) request(g *group, ts []bpf.Target) *compiler.Request {
-	ev := &compiler.Event{Probe: ts[0].Name, Cookie: len(ts) > 1, Indexed: g.event.Words}
+	ev := &compiler.Event{Probe: ts[0].Name, Func: ts[0].Func, Cookie: len(ts) > 1, Indexed: g.event.Words}
 	for _, f := range g.event.Fields {
 		cf := field(f)
 		ev.Fields = append(ev.Fields, cf)
@@ -265,7 +265,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		s.out.text(fmt.Sprintf("; %s as %s program\n%s", names(ts), pt, code.Listing()))
 	}
 	s.nprog++
-	pg.prog, err = bpf.NewProgram(bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", s.nprog), Type: pt, Instructions: code.Instructions, Maps: maps})
+	pg.prog, err = bpf.NewProgram(bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", s.nprog), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts})
 	return err
 }
 

@@ -238,15 +238,25 @@ const attachers = 16
 
 // attach attaches a program to its targets, side by side. left are the targets that have no raw tracepoint.
 func (g *program) attach(s *Session) (left []bpf.Target, err error) {
+	cookies := make([]uint64, len(g.targets)) // tell the program which of its targets fired
+	if g.code.UsesCookie {
+		for i, t := range g.targets {
+			cookies[i] = s.cookie(t)
+		}
+	}
+	if g.prog.Multi() {
+		l, err := bpf.AttachMulti(g.targets, cookies, g.prog, bpf.AttachOptions{})
+		if l != nil {
+			g.links = append(g.links, l)
+		}
+		return nil, err
+	}
 	links := make([]*bpf.Attachment, len(g.targets))
 	errs := make([]error, len(g.targets))
 	sem := make(chan struct{}, attachers)
 	var wg sync.WaitGroup
 	for i, t := range g.targets {
-		opt := bpf.AttachOptions{}
-		if g.code.UsesCookie {
-			opt.Cookie = s.probeID(t.Name) // tells the program which of its targets fired
-		}
+		opt := bpf.AttachOptions{Cookie: cookies[i]}
 		if len(g.targets) == 1 {
 			links[i], errs[i] = bpf.Attach(t, g.prog, opt)
 			break

@@ -288,6 +288,15 @@ func (s *Session) probeID(name string) uint64 {
 	return id
 }
 
+// cookie packs the names of a target: its own below its function's.
+func (s *Session) cookie(t bpf.Target) uint64 {
+	c := s.probeID(t.Name)
+	if t.Func != "" {
+		c |= s.probeID(t.Func) << 32
+	}
+	return c
+}
+
 func (s *Session) probeName(id uint64) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
