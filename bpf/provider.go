@@ -1,7 +1,9 @@
 package bpf
 
 import (
+	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -47,6 +49,11 @@ type Target struct {
 
 	// Func is the function that e.func names; "" where the kind has none.
 	Func string
+	// file and sites are where a probe in user space is: one target can have several places.
+	file  string
+	sites []site
+	// goFunc: the function is Go's. plain: the places are instructions, also of a return probe.
+	goFunc, plain bool
 }
 
 func (t Target) String() string { return t.Name }
@@ -60,6 +67,7 @@ var table []*Provider
 func init() {
 	table = []*Provider{
 		&tracepoints, &rawTracepoints,
+		&uprobes, &uretprobes,
 		&profiles, &intervals, &softwares,
 		&begins, &ends,
 	}
@@ -90,12 +98,13 @@ type NotFoundError struct {
 	Spec   string   // as written
 	Reason string   // `no event "sched_swich" in the subsystem "sched"`
 	Near   []string // full names that may have been meant, the likeliest first
+	Hint   string   // what to do where no name is near; "" for the usual
 }
 
 func (e *NotFoundError) Error() string {
 	switch len(e.Near) {
 	case 0:
-		return fmt.Sprintf("no probe %q: %s (bpfrepl -l lists them)", e.Spec, e.Reason)
+		return fmt.Sprintf("no probe %q: %s (%s)", e.Spec, e.Reason, cmp.Or(e.Hint, "bpfrepl -l lists them"))
 	case 1:
 		return fmt.Sprintf("no probe %q: %s (did you mean %q?)", e.Spec, e.Reason, e.Near[0])
 	}
@@ -129,7 +138,7 @@ func List(pattern string) ([]Target, error) {
 	} else if p := findProvider(kind); p != nil {
 		pattern = p.Kind + ":" + rest
 	}
-	if _, err := ParseSpec("tracepoint:" + strings.ReplaceAll(pattern, ":", "") + ":x"); err != nil {
+	if _, err := path.Match(pattern, ""); err != nil {
 		return nil, &SpecError{Text: pattern, Reason: fmt.Sprintf("bad pattern %q", pattern), Hint: "a [ needs its ]"}
 	}
 	var all []Target

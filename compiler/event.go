@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"fmt"
 	"math/big"
 	"slices"
 
@@ -108,6 +109,9 @@ func (c *checker) dot(x *syntax.DotExpr) expr {
 		for i := range eventFields {
 			f := &eventFields[i]
 			if f.name == name {
+				if o, ok := c.req.Event.Over[name]; ok {
+					return c.arg(&o, x.Name.NamePos)
+				}
 				if f.check != nil {
 					return f.check(c, x.Name.NamePos)
 				}
@@ -159,16 +163,20 @@ func (c *checker) arg(f *Field, pos syntax.Position) expr {
 	c.readsContext = true
 	n := node{types.TInt, pos}
 	switch f.Kind {
-	case FieldInt:
+	case FieldInt, FieldMemory:
 		if f.Size == 8 && !f.Signed {
 			n.t = types.TUint
 		}
+	case FieldConst:
+		return intConst(f.Value, pos)
 	case FieldBool:
 		n.t = types.TBool
 	case FieldPtr:
 		n.t = &types.Type{Kind: types.Ptr, User: f.User, Text: f.CType}
 	case FieldChars:
 		n.t = types.TStr(f.Size)
+	case FieldMemoryStr:
+		n.t = types.TStr(f.Size - 1)
 	case FieldDataLoc, FieldRelLoc:
 		n.t = types.TStr(dataLocLen)
 	case FieldArray:
@@ -179,6 +187,9 @@ func (c *checker) arg(f *Field, pos syntax.Position) expr {
 	case FieldTyped:
 		n.t = f.Type
 	default:
+		if f.Why != "" {
+			return c.bad(pos, "", "%s", f.Why)
+		}
 		return c.bad(pos, "", "a handler cannot read %s: its type is %s", f.Name, f.CType)
 	}
 	return &eArg{n, f, 0}
@@ -194,6 +205,12 @@ func (c *checker) indexedArg(x *syntax.IndexExpr, i expr) expr {
 		return c.bad(i.position(), "", "the index of e.args must be a constant int")
 	}
 	n := word(k.v)
+	if args := c.req.Event.Args; args != nil {
+		if n < 0 || n >= int64(len(args)) {
+			return c.bad(i.position(), "", "index out of range: %s has %s", c.req.Name, countOf(len(args), "argument"))
+		}
+		return c.arg(&args[n], x.Lbrack)
+	}
 	if !c.req.Event.Indexed {
 		return c.bad(x.Lbrack, "", "the arguments of %s have names: e.args.NAME", c.req.Name)
 	}
@@ -218,4 +235,11 @@ func (c *checker) arrayElem(x *syntax.IndexExpr, a *eArg, i expr) expr {
 		return c.bad(i.position(), "", "index out of range: e.args.%s has %d elements", a.f.Name, a.f.Len)
 	}
 	return &eArg{node{a.t.Elem, x.Lbrack}, a.f, int(n)}
+}
+
+func countOf(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }

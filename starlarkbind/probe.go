@@ -119,7 +119,7 @@ func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, arg
 		var notFound *bpf.NotFoundError
 		switch {
 		case err == nil:
-			p.targets = append(p.targets, ts...)
+			p.targets = append(p.targets, without(ts, p.targets)...) // what two specs match runs the handler once
 		case errors.As(err, &notFound) && (first || missing == "ignore"):
 		case errors.As(err, &notFound) && missing == "warn":
 			s.out.warn("warning", map[string]any{"message": notFound.Error()}, notFound.Error())
