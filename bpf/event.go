@@ -1,5 +1,7 @@
 package bpf
 
+import "slices"
+
 // Event is what a handler can read of its event.
 type Event struct {
 	Fields []Field // at offsets of the program's context
@@ -22,6 +24,17 @@ func (e *Event) Field(name string) (Field, bool) {
 		}
 	}
 	return Field{}, false
+}
+
+// Listed gives the arguments as -lv shows them: those that the kernel or a note tells of.
+func (e *Event) Listed() []Field {
+	var out []Field
+	for _, f := range slices.Concat(e.Fields, e.Args) {
+		if f.Name != "" {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // Field is one typed argument.

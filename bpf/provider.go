@@ -54,6 +54,7 @@ type Target struct {
 	sites []site
 	// goFunc: the function is Go's. plain: the places are instructions, also of a return probe.
 	goFunc, plain bool
+	args          []Field // of a static probe
 }
 
 func (t Target) String() string { return t.Name }
@@ -67,7 +68,7 @@ var table []*Provider
 func init() {
 	table = []*Provider{
 		&tracepoints, &rawTracepoints,
-		&uprobes, &uretprobes,
+		&uprobes, &uretprobes, &usdts,
 		&profiles, &intervals, &softwares,
 		&begins, &ends,
 	}

@@ -55,7 +55,7 @@ func (p *Probe) String() string {
 		state = "detached"
 	}
 	s := fmt.Sprintf("<probe %s, %s", strings.Join(p.spec, ", "), state)
-	if n := len(p.targets); n > 1 {
+	if n := len(targetNames(p.targets)); n > 1 {
 		s += fmt.Sprintf(", %d targets", n)
 	}
 	if len(p.captured) > 0 {
@@ -392,12 +392,19 @@ func (p *Probe) listing() string {
 	return b.String()
 }
 
-func names(ts []bpf.Target) string {
+func names(ts []bpf.Target) string { return strings.Join(targetNames(ts), ", ") }
+
+// targetNames names targets, each once: a static probe can be several targets.
+func targetNames(ts []bpf.Target) []string {
 	var out []string
+	seen := map[string]bool{}
 	for _, t := range ts {
-		out = append(out, t.Name)
+		if !seen[t.Name] {
+			seen[t.Name] = true
+			out = append(out, t.Name)
+		}
 	}
-	return strings.Join(out, ", ")
+	return out
 }
 
 // Attr implements starlark.HasAttrs.
@@ -412,8 +419,8 @@ func (p *Probe) Attr(name string) (starlark.Value, error) {
 			return starlark.String(strings.Join(p.spec, ",")), nil
 		case "targets":
 			var out []starlark.Value
-			for _, t := range p.targets {
-				out = append(out, starlark.String(t.Name))
+			for _, name := range targetNames(p.targets) {
+				out = append(out, starlark.String(name))
 			}
 			return starlark.NewList(out), nil
 		}
