@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // A Provider is a kind of probe: one row of the table that Providers gives.
@@ -55,6 +56,7 @@ type Target struct {
 	// goFunc: the function is Go's. plain: the places are instructions, also of a return probe.
 	goFunc, plain bool
 	args          []Field // of a static probe
+	watch         unix.PerfEventAttr
 }
 
 func (t Target) String() string { return t.Name }
@@ -69,8 +71,8 @@ func init() {
 	table = []*Provider{
 		&tracepoints, &rawTracepoints,
 		&uprobes, &uretprobes, &usdts,
-		&profiles, &intervals, &softwares,
-		&begins, &ends,
+		&profiles, &intervals, &softwares, &hardwares, &watchpoints,
+		&begins, &ends, &signals,
 	}
 }
 

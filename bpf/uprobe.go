@@ -168,8 +168,6 @@ func openUprobe(t Target, s site, typ uint32, p *Program, o AttachOptions, retur
 func uprobeRefused(t Target, n int, err error) *AttachError {
 	e := refused(t, err)
 	switch {
-	case errors.Is(err, unix.ESRCH):
-		e.Reason, e.Hint = "the process to watch has ended", ""
 	case errors.Is(err, unix.ENOENT):
 		e.Reason, e.Hint = "the file has gone", ""
 	case errors.Is(err, unix.EINVAL), errors.Is(err, errnoNotSupported), errors.Is(err, unix.ENOEXEC):

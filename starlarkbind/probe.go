@@ -245,7 +245,7 @@ func (g *program) attach(s *Session) (left []bpf.Target, err error) {
 		}
 	}
 	if g.prog.Multi() {
-		l, err := bpf.AttachMulti(g.targets, cookies, g.prog, bpf.AttachOptions{})
+		l, err := bpf.AttachMulti(g.targets, cookies, g.prog, bpf.AttachOptions{PID: s.narrow()})
 		if l != nil {
 			g.links = append(g.links, l)
 		}
@@ -256,7 +256,7 @@ func (g *program) attach(s *Session) (left []bpf.Target, err error) {
 	sem := make(chan struct{}, attachers)
 	var wg sync.WaitGroup
 	for i, t := range g.targets {
-		opt := bpf.AttachOptions{Cookie: cookies[i]}
+		opt := bpf.AttachOptions{Cookie: cookies[i], PID: s.narrow()}
 		if len(g.targets) == 1 {
 			links[i], errs[i] = bpf.Attach(t, g.prog, opt)
 			break

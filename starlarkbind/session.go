@@ -32,6 +32,7 @@ type Options struct {
 	Verbose        bool     // errors in full, with the verifier's log
 	AllowRun       bool     // the script may start processes
 	Command        *proc.Process
+	PID            int // the process that probes are limited to, where their kind can be; 0: none
 }
 
 // A Session holds what a script has made: globals, kernel objects, processes. Its methods are called from one
