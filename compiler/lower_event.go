@@ -153,10 +153,10 @@ func (lw *lowerer) address(a Address) *ir.Value {
 	b := lw.b
 	sum := b.Const(a.Disp)
 	if a.Index >= 0 {
-		sum = b.Add(ir.OpAdd, sum, b.Add(ir.OpMul, b.Load(b.Add(ir.OpCtx), a.Index, 8, false), b.Const(int64(a.Scale))))
+		sum = b.Add(ir.OpAdd, sum, b.Add(ir.OpMul, b.Load(lw.ctx(), a.Index, 8, false), b.Const(int64(a.Scale))))
 	}
 	if a.Base >= 0 {
-		sum = b.Add(ir.OpAdd, b.Load(b.Add(ir.OpCtx), a.Base, 8, false), sum)
+		sum = b.Add(ir.OpAdd, b.Load(lw.ctx(), a.Base, 8, false), sum)
 	}
 	return sum
 }
