@@ -77,6 +77,8 @@ func refused(t Target, err error) *AttachError {
 		e.Reason = "as many programs as the kernel allows (64) are attached there"
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENODEV):
 		e.Reason = "this machine does not have that event"
+	case errors.Is(err, unix.ESRCH):
+		e.Reason = "the process to watch has ended"
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		e.Reason, e.Hint = "no file descriptors are left", "raise the limit (ulimit -n), or match fewer events"
 	}
@@ -170,33 +172,4 @@ func enable(ev, link int) error {
 		err = errors.Join(err, closeFD(link))
 	}
 	return errors.Join(err, closeFD(ev))
-}
-
-// attachPerf opens a software event on every CPU that is online, or on the first of them.
-func attachPerf(t Target, config uint64, p *Program, o AttachOptions) (*Attachment, error) {
-	cpus, err := OnlineCPUs()
-	if err != nil {
-		return nil, err
-	}
-	if o.oneCPU {
-		cpus = cpus[:1]
-	}
-	pid := -1
-	if o.PID != 0 {
-		pid = o.PID
-	}
-	a := &Attachment{Target: t}
-	for _, cpu := range cpus {
-		attr := unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})), Config: config, Sample: t.Period, Bits: unix.PerfBitDisabled}
-		ev, err := unix.PerfEventOpen(&attr, pid, cpu, -1, perfFlagCloseExec)
-		if err != nil {
-			return nil, errors.Join(refused(t, err), a.Close())
-		}
-		fds, err := attachToEvent(ev, p, o.Cookie)
-		if err != nil {
-			return nil, errors.Join(refused(t, err), a.Close())
-		}
-		a.fds = append(a.fds, fds...)
-	}
-	return a, nil
 }

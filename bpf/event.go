@@ -1,10 +1,19 @@
 package bpf
 
+import "slices"
+
 // Event is what a handler can read of its event.
 type Event struct {
 	Fields []Field // at offsets of the program's context
 	HasRet bool    // it has a return value: a field named ret
 	Words  bool    // the fields are the untyped words of a raw tracepoint; how many there are only the attach tells
+	// Args are arguments without names: e.args[i].
+	Args []Field
+	// NoArgs says why there are no arguments where that needs to be said.
+	NoArgs string
+	// Over are fields of the task that the event is about, where that is not the running one: "pid", "comm". One of kind
+	// FieldUnreadable means nothing there.
+	Over []Field
 }
 
 // Field gives the field of that name.
@@ -15,6 +24,17 @@ func (e *Event) Field(name string) (Field, bool) {
 		}
 	}
 	return Field{}, false
+}
+
+// Listed gives the arguments as -lv shows them: those that the kernel or a note tells of.
+func (e *Event) Listed() []Field {
+	var out []Field
+	for _, f := range slices.Concat(e.Fields, e.Args) {
+		if f.Name != "" {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // Field is one typed argument.
@@ -28,6 +48,18 @@ type Field struct {
 	// ElemSize and Len: the bytes of an element and their number. Len is 0 where the record says it (DataLoc, RelLoc).
 	ElemSize, Len int
 	UserPtr       bool // a pointer into the memory of the process, not of the kernel
+	Value         int64
+	At            Address
+	Why           string // of FieldUnreadable
+}
+
+// Address says where a field lies that is not in the context: at the sum of Disp, the word of the context at Base, and Scale
+// times the word at Index.
+type Address struct {
+	Base, Index int // offsets in the context; negative: none
+	Scale       int
+	Disp        int64
+	Kernel      bool // the kernel's memory, not the process's
 }
 
 // FieldKind says how a field is read.
@@ -55,10 +87,18 @@ const (
 	FieldRelLocArray
 	// FieldStruct is bytes in place that are no integer.
 	FieldStruct
+	// FieldConst is always Value.
+	FieldConst
+	// FieldMemory is an integer of Size bytes at the address At.
+	FieldMemory
+	// FieldMemoryString is a string of at most Size bytes at the address At.
+	FieldMemoryString
+	// FieldUnreadable cannot be read; Why is the message for who does.
+	FieldUnreadable
 )
 
 var fieldKindNames = [...]string{"int", "bool", "pointer", "char array", "array", "data_loc string", "data_loc array",
-	"rel_loc string", "rel_loc array", "struct"}
+	"rel_loc string", "rel_loc array", "struct", "constant", "memory", "string in memory", "unreadable"}
 
 func (k FieldKind) String() string {
 	if int(k) < len(fieldKindNames) {

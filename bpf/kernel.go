@@ -65,6 +65,12 @@ func (k *Kernel) HaveCookie(t ebpf.ProgramType) bool {
 	return false
 }
 
+// HaveUprobeMulti says whether one link can hold many uprobes (6.6), for one process if that is asked for: before 6.12 such a
+// link saw the first thread only.
+func (k *Kernel) HaveUprobeMulti(oneProcess bool) bool {
+	return k.AtLeast(6, 12) || k.AtLeast(6, 6) && !oneProcess
+}
+
 // HavePerfLink says whether perf events take programs through links (5.15), which carry cookies.
 func (k *Kernel) HavePerfLink() bool { return k.AtLeast(5, 15) }
 

@@ -24,6 +24,12 @@ type ProgramSpec struct {
 	Type         ebpf.ProgramType
 	Instructions asm.Instructions
 	Maps         map[string]*Map // by the name under which the instructions refer to them
+	Targets      []Target        // what it is going to be attached to, all of one kind; none for a program that is only run
+	PID          int             // as it will be in AttachOptions
+
+	attachType ebpf.AttachType // of a link; 0: the kernel goes by the program's type
+	attachTo   string          // what it belongs to in the kernel's types, as the library calls it
+	attachBTF  uint32          // the same as a BTF id
 }
 
 // Program is a loaded program.
@@ -86,6 +92,13 @@ func (e *LoadError) Unwrap() error { return e.Err }
 
 // NewProgram loads a program. The error is a *VerifierRefusal, a *LoadError, or a *PrivilegeError.
 func NewProgram(spec ProgramSpec) (*Program, error) {
+	if len(spec.Targets) > 0 {
+		if pr := findProvider(spec.Targets[0].Kind); pr != nil && pr.prepare != nil {
+			if err := pr.prepare(&spec); err != nil {
+				return nil, err
+			}
+		}
+	}
 	insns := append(asm.Instructions{}, spec.Instructions...)
 	for i := range insns {
 		ins := &insns[i]
@@ -106,7 +119,8 @@ func NewProgram(spec ProgramSpec) (*Program, error) {
 		}
 	}
 	// refused: again, with the source lines for the verifier's log
-	raw, err := ebpf.NewProgramWithOptions(&ebpf.ProgramSpec{Name: kernelName(spec.Name), Type: spec.Type, Instructions: insns, License: license}, ebpf.ProgramOptions{})
+	raw, err := ebpf.NewProgramWithOptions(&ebpf.ProgramSpec{Name: kernelName(spec.Name), Type: spec.Type, Instructions: insns, License: license,
+		AttachType: spec.attachType, AttachTo: spec.attachTo}, ebpf.ProgramOptions{})
 	if err != nil {
 		return nil, loadError(spec, insns, err)
 	}
@@ -121,9 +135,14 @@ func hasCallbacks(insns asm.Instructions) bool {
 // kernel takes, two milliseconds of a start that has fifteen.
 func loadBare(spec ProgramSpec, code []byte) (*ebpf.Program, error) {
 	gpl := append([]byte(license), 0)
-	attr := progLoadAttr{progType: uint32(spec.Type), count: uint32(len(code) / asm.InstructionSize), insns: pointer(code), license: pointer(gpl)}
+	attr := progLoadAttr{progType: uint32(spec.Type), count: uint32(len(code) / asm.InstructionSize), insns: pointer(code), license: pointer(gpl),
+		attachType: uint32(spec.attachType), attachBTF: spec.attachBTF}
 	copy(attr.name[:], kernelName(spec.Name))
-	fd, err := bpfCall(cmdProgLoad, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	size := unsafe.Sizeof(attr)
+	if spec.attachType == 0 && spec.attachBTF == 0 {
+		size = unsafe.Offsetof(attr.ifindex) // older kernels refuse what they do not know
+	}
+	fd, err := bpfCall(cmdProgLoad, unsafe.Pointer(&attr), size)
 	runtime.KeepAlive(code)
 	runtime.KeepAlive(gpl)
 	if err != nil {

@@ -1,11 +1,14 @@
 package bpf
 
 import (
+	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // A Provider is a kind of probe: one row of the table that Providers gives.
@@ -25,7 +28,13 @@ type Provider struct {
 	event            func(Target) (*Event, error)
 	types            func(t Target, readsContext bool) []ebpf.ProgramType
 	attach           func(Target, *Program, AttachOptions) (*Attachment, error)
-	untouchedFilter  bool // AttachOptions.PID has no meaning: the kernel cannot limit it to a process
+	// For kinds with multi links: see multi.go.
+	attachMulti func(ts []Target, cookies []uint64, p *Program, o AttachOptions) (*Attachment, error)
+	// prepare completes the spec of a program for its targets: how it is going to be attached. nil: nothing to say.
+	prepare func(*ProgramSpec) error
+	// split takes apart what is behind the kind, where that is not parts between colons without blanks.
+	split           func(rest string) []string
+	untouchedFilter bool // AttachOptions.PID has no meaning: the kernel cannot limit it to a process
 }
 
 // Target is one place where a program can be attached.
@@ -38,6 +47,16 @@ type Target struct {
 	Period uint64
 
 	config uint64 // of perf_event_open, for counters
+
+	// Func is the function that e.func names; "" where the kind has none.
+	Func string
+	// file and sites are where a probe in user space is: one target can have several places.
+	file  string
+	sites []site
+	// goFunc: the function is Go's. plain: the places are instructions, also of a return probe.
+	goFunc, plain bool
+	args          []Field // of a static probe
+	watch         unix.PerfEventAttr
 }
 
 func (t Target) String() string { return t.Name }
@@ -45,9 +64,19 @@ func (t Target) String() string { return t.Name }
 // Providers gives the table of all kinds, in the order of the help.
 func Providers() []*Provider { return providers() }
 
-func providers() []*Provider {
-	return []*Provider{&tracepoints, &rawTracepoints, &profiles, &intervals, &softwares, &begins, &ends}
+// table is filled by init, since the providers' functions use it too.
+var table []*Provider
+
+func init() {
+	table = []*Provider{
+		&tracepoints, &rawTracepoints,
+		&uprobes, &uretprobes, &usdts,
+		&profiles, &intervals, &softwares, &hardwares, &watchpoints,
+		&begins, &ends, &signals,
+	}
 }
+
+func providers() []*Provider { return table }
 
 // kinds gives the names of all kinds.
 func kinds() []string {
@@ -72,12 +101,13 @@ type NotFoundError struct {
 	Spec   string   // as written
 	Reason string   // `no event "sched_swich" in the subsystem "sched"`
 	Near   []string // full names that may have been meant, the likeliest first
+	Hint   string   // what to do where no name is near; "" for the usual
 }
 
 func (e *NotFoundError) Error() string {
 	switch len(e.Near) {
 	case 0:
-		return fmt.Sprintf("no probe %q: %s (bpfrepl -l lists them)", e.Spec, e.Reason)
+		return fmt.Sprintf("no probe %q: %s (%s)", e.Spec, e.Reason, cmp.Or(e.Hint, "bpfrepl -l lists them"))
 	case 1:
 		return fmt.Sprintf("no probe %q: %s (did you mean %q?)", e.Spec, e.Reason, e.Near[0])
 	}
@@ -111,7 +141,7 @@ func List(pattern string) ([]Target, error) {
 	} else if p := findProvider(kind); p != nil {
 		pattern = p.Kind + ":" + rest
 	}
-	if _, err := ParseSpec("tracepoint:" + strings.ReplaceAll(pattern, ":", "") + ":x"); err != nil {
+	if _, err := path.Match(pattern, ""); err != nil {
 		return nil, &SpecError{Text: pattern, Reason: fmt.Sprintf("bad pattern %q", pattern), Hint: "a [ needs its ]"}
 	}
 	var all []Target

@@ -22,7 +22,7 @@ var profiles = Provider{
 	Resolve: resolveTimer,
 	types:   only(ebpf.PerfEvent),
 	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
-		return attachPerf(t, unix.PERF_COUNT_SW_CPU_CLOCK, p, o)
+		return attachPerf(t, cpuClock(t), p, o)
 	},
 }
 
@@ -37,9 +37,13 @@ var intervals = Provider{
 	Resolve: resolveTimer,
 	types:   only(ebpf.PerfEvent),
 	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
-		o.oneCPU = true
-		return attachPerf(t, unix.PERF_COUNT_SW_CPU_CLOCK, p, o)
+		o.oneCPU, o.PID = true, 0
+		return attachPerf(t, cpuClock(t), p, o)
 	},
+}
+
+func cpuClock(t Target) unix.PerfEventAttr {
+	return unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Config: unix.PERF_COUNT_SW_CPU_CLOCK, Sample: t.Period}
 }
 
 // RangeError says that a timer is too fast or a number means nothing.

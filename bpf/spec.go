@@ -34,11 +34,11 @@ func ParseSpec(text string) (Spec, error) {
 	if text == "" {
 		return Spec{}, &SpecError{Reason: "the probe spec is empty", Hint: `write for example "tracepoint:raw_syscalls:sys_enter"`}
 	}
-	if i := strings.IndexFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }); i >= 0 {
-		return Spec{}, &SpecError{Text: text, Reason: fmt.Sprintf("probe spec %q: no blank or control character belongs there", text)}
-	}
 	kind, rest, hasArgs := strings.Cut(text, ":")
 	p := findProvider(kind)
+	if i := strings.IndexFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }); i >= 0 && (p == nil || p.split == nil) {
+		return Spec{}, &SpecError{Text: text, Reason: fmt.Sprintf("probe spec %q: no blank or control character belongs there", text)}
+	}
 	if p == nil {
 		e := &SpecError{Text: text, Reason: fmt.Sprintf("no probe kind %q", kind)}
 		if near := suggest.Nearest(kind, kinds(), 1); near != nil {
@@ -49,7 +49,10 @@ func ParseSpec(text string) (Spec, error) {
 		return Spec{}, e
 	}
 	s := Spec{Kind: p.Kind, Text: text}
-	if hasArgs {
+	switch {
+	case hasArgs && p.split != nil:
+		s.Args = p.split(rest)
+	case hasArgs:
 		s.Args = strings.Split(rest, ":")
 	}
 	if len(s.Args) < p.minArgs || len(s.Args) > p.maxArgs {
@@ -59,7 +62,7 @@ func ParseSpec(text string) (Spec, error) {
 		if a == "" {
 			return Spec{}, &SpecError{Text: text, Reason: fmt.Sprintf("probe %q has an empty part", text), Hint: "write " + p.Syntax}
 		}
-		if _, err := path.Match(a, ""); err != nil {
+		if _, err := path.Match(a, ""); err != nil && p.split == nil {
 			return Spec{}, &SpecError{Text: text, Reason: fmt.Sprintf("probe %q: bad pattern %q", text, a), Hint: "a [ needs its ]"}
 		}
 	}

@@ -91,7 +91,7 @@ type mapCreateAttr struct {
 	name                                [unix.BPF_OBJ_NAME_LEN]byte
 }
 
-// progLoadAttr goes as far as the name (4.15).
+// progLoadAttr goes as far as the type that a tracing program is for (5.5).
 type progLoadAttr struct {
 	progType, count    uint32
 	insns, license     unsafe.Pointer
@@ -99,6 +99,13 @@ type progLoadAttr struct {
 	log                unsafe.Pointer
 	kernVersion, flags uint32
 	name               [unix.BPF_OBJ_NAME_LEN]byte
+	ifindex            uint32
+	attachType         uint32
+	btf, funcInfoSize  uint32
+	funcInfo           unsafe.Pointer
+	funcs, lineSize    uint32
+	lineInfo           unsafe.Pointer
+	lines, attachBTF   uint32
 }
 
 type rawTracepointAttr struct {

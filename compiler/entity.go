@@ -87,15 +87,18 @@ type FieldKind uint8
 
 // The kinds of field.
 const (
-	FieldInt     FieldKind = iota // Size bytes, Signed
-	FieldBool                     // an int that is shown as True or False
-	FieldPtr                      // an address; User
-	FieldChars                    // char[Size], NUL-terminated or not
-	FieldDataLoc                  // a string elsewhere in the record: its offset in the low 16 bits, its length above
-	FieldRelLoc                   // the same, but the offset counts from the end of this field
-	FieldArray                    // Len elements of Elem bytes
-	FieldTyped                    // a value of Type, as it lies in a map
-	FieldOpaque                   // cannot be read
+	FieldInt       FieldKind = iota // Size bytes, Signed
+	FieldBool                       // an int that is shown as True or False
+	FieldPtr                        // an address; User
+	FieldChars                      // char[Size], NUL-terminated or not
+	FieldDataLoc                    // a string elsewhere in the record: its offset in the low 16 bits, its length above
+	FieldRelLoc                     // the same, but the offset counts from the end of this field
+	FieldArray                      // Len elements of Elem bytes
+	FieldTyped                      // a value of Type, as it lies in a map
+	FieldConst                      // the int Value, always
+	FieldMemory                     // Size bytes of memory at At, Signed
+	FieldMemoryStr                  // a string of at most Size bytes, NUL included, at At
+	FieldOpaque                     // cannot be read
 )
 
 // A Field is a typed argument of an event, at a fixed offset of the program's context.
@@ -110,15 +113,31 @@ type Field struct {
 	Elem   int // bytes
 	Len    int // elements
 	Type   *types.Type
+	Value  int64
+	At     Address
+	Why    string // of FieldOpaque: the message for who reads it, if its type does not say it
+}
+
+// An Address is computed from words of the context: the sum of Disp, the word at Base, and Scale times the word at Index.
+type Address struct {
+	Base, Index int // offsets in the context; negative: none
+	Scale       int
+	Disp        int64
+	Kernel      bool // it is the kernel's memory, not the process's
 }
 
 // An Event says what e means for one probe.
 type Event struct {
 	Probe   string // the name, when the program serves one probe
-	Cookie  bool   // the program serves several: the attach cookie tells which
+	Cookie  bool   // the program serves several: the attach cookie tells which, ProbeID of the name below ProbeID of Func
+	Func    string // e.func, when the program serves one probe; else "" where there is no function, any name where there is
 	Fields  []Field
-	Ret     *Field // e.ret; nil where there is none
-	Indexed bool   // e.args[i] is word i of the context (raw tracepoints)
+	Ret     *Field  // e.ret; nil where there is none
+	Indexed bool    // e.args[i] is word i of the context (raw tracepoints)
+	Args    []Field // e.args[i], where they have places of their own
+	// Over are fields of the event that mean something else than the running task's: those of the task that an iterator is
+	// at.
+	Over map[string]Field
 	// NoArgs says why there are no arguments, for the message.
 	NoArgs string
 	Can    Can

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"fmt"
 	"math/big"
 	"slices"
 
@@ -40,8 +41,10 @@ func init() {
 		{"ppid", "process id of the parent", types.TInt, nil, func(lw *lowerer) val { return lw.ppid() }},
 		{"cgroup", "id of the cgroup (version 2) of the running process", types.TUint, nil, func(lw *lowerer) val { return scalar(types.TUint, lw.pure(asm.FnGetCurrentCgroupId)) }},
 		{"probe", "name of the probe that fired", types.TName, (*checker).probeName, func(lw *lowerer) val {
-			lw.prog.UsesCookie = true
-			return scalar(types.TName, lw.call(asm.FnGetAttachCookie, lw.ctx()))
+			return scalar(types.TName, lw.half(lw.cookie(), false))
+		}},
+		{"func", "name of the function, in probes of functions", types.TName, (*checker).funcName, func(lw *lowerer) val {
+			return scalar(types.TName, lw.half(lw.cookie(), true))
 		}},
 		{"args", "arguments of the event; bpfrepl -lv lists their names and types", types.TArgs, (*checker).eventArgs, nil},
 		{"ret", "result of the function or system call, in probes of returns", types.TInt, (*checker).eventRet, nil},
@@ -58,11 +61,21 @@ func EventFields() [][2]string {
 	return out
 }
 
-func (c *checker) probeName(pos syntax.Position) expr {
-	if !c.req.Event.Cookie {
-		return &eConst{node{types.TName, pos}, new(big.Int).SetUint64(c.req.ProbeID(c.req.Event.Probe))}
+func (c *checker) probeName(pos syntax.Position) expr { return c.name("probe", c.req.Event.Probe, pos) }
+
+func (c *checker) funcName(pos syntax.Position) expr {
+	if c.req.Event.Func == "" {
+		return c.bad(pos, "use e.probe", "%s is not at a function: e.func is there in probes of functions", c.req.Name)
 	}
-	return &eField{node{types.TName, pos}, eventFieldRow("probe")}
+	return c.name("func", c.req.Event.Func, pos)
+}
+
+// name is a field whose value is a name: a constant where the program serves one probe.
+func (c *checker) name(field, name string, pos syntax.Position) expr {
+	if !c.req.Event.Cookie {
+		return &eConst{node{types.TName, pos}, new(big.Int).SetUint64(c.req.ProbeID(name))}
+	}
+	return &eField{node{types.TName, pos}, eventFieldRow(field)}
 }
 
 // eventFieldRow finds a row that is there.
@@ -97,6 +110,9 @@ func (c *checker) dot(x *syntax.DotExpr) expr {
 		for i := range eventFields {
 			f := &eventFields[i]
 			if f.name == name {
+				if o, ok := c.req.Event.Over[name]; ok {
+					return c.arg(&o, x.Name.NamePos)
+				}
 				if f.check != nil {
 					return f.check(c, x.Name.NamePos)
 				}
@@ -148,16 +164,20 @@ func (c *checker) arg(f *Field, pos syntax.Position) expr {
 	c.readsContext = true
 	n := node{types.TInt, pos}
 	switch f.Kind {
-	case FieldInt:
+	case FieldInt, FieldMemory:
 		if f.Size == 8 && !f.Signed {
 			n.t = types.TUint
 		}
+	case FieldConst:
+		return intConst(f.Value, pos)
 	case FieldBool:
 		n.t = types.TBool
 	case FieldPtr:
 		n.t = &types.Type{Kind: types.Ptr, User: f.User, Text: f.CType}
 	case FieldChars:
 		n.t = types.TStr(f.Size)
+	case FieldMemoryStr:
+		n.t = types.TStr(f.Size - 1)
 	case FieldDataLoc, FieldRelLoc:
 		n.t = types.TStr(dataLocLen)
 	case FieldArray:
@@ -168,6 +188,9 @@ func (c *checker) arg(f *Field, pos syntax.Position) expr {
 	case FieldTyped:
 		n.t = f.Type
 	default:
+		if f.Why != "" {
+			return c.bad(pos, "", "%s", f.Why)
+		}
 		return c.bad(pos, "", "a handler cannot read %s: its type is %s", f.Name, f.CType)
 	}
 	return &eArg{n, f, 0}
@@ -183,6 +206,12 @@ func (c *checker) indexedArg(x *syntax.IndexExpr, i expr) expr {
 		return c.bad(i.position(), "", "the index of e.args must be a constant int")
 	}
 	n := word(k.v)
+	if args := c.req.Event.Args; args != nil {
+		if n < 0 || n >= int64(len(args)) {
+			return c.bad(i.position(), "", "index out of range: %s has %s", c.req.Name, countOf(len(args), "argument"))
+		}
+		return c.arg(&args[n], x.Lbrack)
+	}
 	if !c.req.Event.Indexed {
 		return c.bad(x.Lbrack, "", "the arguments of %s have names: e.args.NAME", c.req.Name)
 	}
@@ -207,4 +236,11 @@ func (c *checker) arrayElem(x *syntax.IndexExpr, a *eArg, i expr) expr {
 		return c.bad(i.position(), "", "index out of range: e.args.%s has %d elements", a.f.Name, a.f.Len)
 	}
 	return &eArg{node{a.t.Elem, x.Lbrack}, a.f, int(n)}
+}
+
+func countOf(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }

@@ -20,6 +20,8 @@ func (lw *lowerer) arg(e *eArg) val {
 		return scalar(e.t, lw.b.Load(ctx, f.Offset+e.index*f.Elem, f.Elem, f.Signed))
 	case FieldTyped:
 		return lw.load(mem{ctx, f.Offset, f.Type.Size()}, f.Type)
+	case FieldMemory:
+		return scalar(e.t, lw.memoryArg(e))
 	case FieldBool:
 		w := lw.b.Load(ctx, f.Offset, f.Size, false)
 		return scalar(e.t, w)
@@ -36,6 +38,13 @@ func (lw *lowerer) argStr(e *eArg, dst mem, pad bool) {
 	switch f.Kind {
 	case FieldTyped:
 		lw.copyStr(dst, mem{ctx, f.Offset, f.Type.Cap})
+		return
+	case FieldMemoryStr:
+		fn, helper := asm.FnProbeReadUserStr, "probe_read_user_str"
+		if f.At.Kernel {
+			fn, helper = asm.FnProbeReadKernelStr, "probe_read_kernel_str"
+		}
+		lw.readInto(fn, helper, "e.args."+f.Name, lw.address(f.At), dst, min(n, f.Size), pad, e.pos)
 		return
 	case FieldChars:
 		addr = lw.b.Add(ir.OpAdd, ctx, lw.b.Const(int64(f.Offset)))
@@ -131,4 +140,43 @@ func lowerStartsWith(lw *lowerer, e *eMethod) val {
 	s := e.args[0].(*eConst).v.(string)
 	m := lw.value(e.recv).mem
 	return lw.either(types.TBool, func(yes, no *ir.Block) { lw.prefix(m, s, len(s), yes, no) }, boolConst(true, e.pos), boolConst(false, e.pos))
+}
+
+// cookie tells which of its probes runs the program.
+func (lw *lowerer) cookie() *ir.Value {
+	lw.prog.UsesCookie = true
+	return lw.call(asm.FnGetAttachCookie, lw.ctx())
+}
+
+// address computes where an argument lies that is not in the context.
+func (lw *lowerer) address(a Address) *ir.Value {
+	b := lw.b
+	sum := b.Const(a.Disp)
+	if a.Index >= 0 {
+		sum = b.Add(ir.OpAdd, sum, b.Add(ir.OpMul, b.Load(lw.ctx(), a.Index, 8, false), b.Const(int64(a.Scale))))
+	}
+	if a.Base >= 0 {
+		sum = b.Add(ir.OpAdd, b.Load(lw.ctx(), a.Base, 8, false), sum)
+	}
+	return sum
+}
+
+// memoryArg reads an argument that lies in memory; 0, and counted, where it cannot be read.
+func (lw *lowerer) memoryArg(e *eArg) *ir.Value {
+	b, f := lw.b, e.f
+	fn, helper := asm.FnProbeReadUser, "probe_read_user"
+	if f.At.Kernel {
+		fn, helper = asm.FnProbeReadKernel, "probe_read_kernel"
+	}
+	tmp := lw.scratch(8, "argument")
+	b.Store(b.SlotAddr(tmp, 0), 0, 8, b.Const(0))
+	r := lw.call(fn, b.SlotAddr(tmp, 0), b.Const(int64(f.Size)), lw.address(f.At))
+	failed, done := b.Block("unread"), b.Block("")
+	b.If(ir.SLT, r, b.Const(0), failed, done)
+	failed.Cold = true
+	b.Continue(failed)
+	lw.fail(Site{Pos: e.pos, Helper: helper, Op: "e.args", Quiet: true}, r)
+	b.Jump(done)
+	b.Continue(done)
+	return b.Load(b.SlotAddr(tmp, 0), 0, f.Size, f.Signed)
 }

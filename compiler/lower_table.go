@@ -176,8 +176,10 @@ func (lw *lowerer) tableAugment(s *sAugment) {
 // plain tells of expressions that cannot fail and change nothing, so that it does not matter when they are computed.
 func plain(x expr) bool {
 	switch x := x.(type) {
-	case *eConst, *eVar, *eField, *eArg:
+	case *eConst, *eVar, *eField:
 		return true
+	case *eArg:
+		return x.f.Kind != FieldMemory
 	case *eConvert:
 		return plain(x.x)
 	case *eNarrow:

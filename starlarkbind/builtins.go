@@ -356,7 +356,7 @@ func (s *Session) builtinProbes(_ *starlark.Thread, _ *starlark.Builtin, a starl
 			return nil, scriptError(err)
 		}
 		var args []starlark.Value
-		for _, f := range ev.Fields {
+		for _, f := range ev.Listed() {
 			args = append(args, starlark.String(f.CType+" "+f.Name))
 		}
 		out = append(out, starlarkstruct.FromStringDict(starlark.String("probe"), starlark.StringDict{"name": starlark.String(t.Name), "args": starlark.NewList(args)}))

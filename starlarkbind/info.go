@@ -72,7 +72,7 @@ func List(pattern string, verbose bool) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		for _, f := range ev.Fields {
+		for _, f := range ev.Listed() {
 			fmt.Fprintf(&b, "    %s %s\n", f.CType, f.Name)
 		}
 	}

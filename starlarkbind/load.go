@@ -160,7 +160,7 @@ func (l *loader) fallBack(g *group, pt ebpf.ProgramType) func(ts []bpf.Target) (
 }
 
 func (l *loader) request(g *group, ts []bpf.Target) *compiler.Request {
-	ev := &compiler.Event{Probe: ts[0].Name, Cookie: len(ts) > 1, Indexed: g.event.Words}
+	ev := &compiler.Event{Probe: ts[0].Name, Func: ts[0].Func, Cookie: len(ts) > 1, Indexed: g.event.Words}
 	for _, f := range g.event.Fields {
 		cf := field(f)
 		ev.Fields = append(ev.Fields, cf)
@@ -169,7 +169,19 @@ func (l *loader) request(g *group, ts []bpf.Target) *compiler.Request {
 			ev.Ret = &r
 		}
 	}
-	if len(ev.Fields) == 0 && !ev.Indexed {
+	for _, f := range g.event.Args {
+		ev.Args = append(ev.Args, field(f))
+	}
+	for _, f := range g.event.Over {
+		if ev.Over == nil {
+			ev.Over = map[string]compiler.Field{}
+		}
+		ev.Over[f.Name] = field(f)
+	}
+	switch {
+	case g.event.NoArgs != "":
+		ev.NoArgs = g.event.NoArgs
+	case len(ev.Fields) == 0 && !ev.Indexed && ev.Args == nil:
 		ev.NoArgs = ts[0].Name + " has no arguments"
 	}
 	ev.Can = can(ts[0].Kind)
@@ -209,12 +221,13 @@ func (l *loader) compile(g *group, ts []bpf.Target) (*compiler.Program, error) {
 
 func field(f bpf.Field) compiler.Field {
 	kinds := map[bpf.FieldKind]compiler.FieldKind{bpf.FieldInt: compiler.FieldInt, bpf.FieldBool: compiler.FieldBool, bpf.FieldPointer: compiler.FieldPtr,
-		bpf.FieldCharArray: compiler.FieldChars, bpf.FieldArray: compiler.FieldArray, bpf.FieldDataLocString: compiler.FieldDataLoc, bpf.FieldRelLocString: compiler.FieldRelLoc}
+		bpf.FieldCharArray: compiler.FieldChars, bpf.FieldArray: compiler.FieldArray, bpf.FieldDataLocString: compiler.FieldDataLoc, bpf.FieldRelLocString: compiler.FieldRelLoc,
+		bpf.FieldConst: compiler.FieldConst, bpf.FieldMemory: compiler.FieldMemory, bpf.FieldMemoryString: compiler.FieldMemoryStr}
 	k, ok := kinds[f.Kind]
 	if !ok {
 		k = compiler.FieldOpaque
 	}
-	return compiler.Field{Name: f.Name, CType: f.CType, Kind: k, Offset: f.Offset, Size: f.Size, Signed: f.Signed, User: f.UserPtr, Elem: f.ElemSize, Len: f.Len}
+	return compiler.Field{Name: f.Name, CType: f.CType, Kind: k, Offset: f.Offset, Size: f.Size, Signed: f.Signed, User: f.UserPtr, Elem: f.ElemSize, Len: f.Len, Value: f.Value, At: compiler.Address(f.At), Why: f.Why}
 }
 
 // loadOne makes the maps that the program for these targets wants, and loads it. code is the program if it is compiled.
@@ -275,7 +288,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		s.out.text(fmt.Sprintf("; %s as %s program\n%s", names(ts), pt, code.Listing()))
 	}
 	s.nprog++
-	pg.prog, err = bpf.NewProgram(bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", s.nprog), Type: pt, Instructions: code.Instructions, Maps: maps})
+	pg.prog, err = bpf.NewProgram(bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", s.nprog), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: s.narrow()})
 	return err
 }
 

@@ -55,7 +55,7 @@ func (p *Probe) String() string {
 		state = "detached"
 	}
 	s := fmt.Sprintf("<probe %s, %s", strings.Join(p.spec, ", "), state)
-	if n := len(p.targets); n > 1 {
+	if n := len(targetNames(p.targets)); n > 1 {
 		s += fmt.Sprintf(", %d targets", n)
 	}
 	if len(p.captured) > 0 {
@@ -119,7 +119,7 @@ func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, arg
 		var notFound *bpf.NotFoundError
 		switch {
 		case err == nil:
-			p.targets = append(p.targets, ts...)
+			p.targets = append(p.targets, without(ts, p.targets)...) // what two specs match runs the handler once
 		case errors.As(err, &notFound) && (first || missing == "ignore"):
 		case errors.As(err, &notFound) && missing == "warn":
 			s.out.warn("warning", map[string]any{"message": notFound.Error()}, notFound.Error())
@@ -238,15 +238,25 @@ const attachers = 16
 
 // attach attaches a program to its targets, side by side. left are the targets that have no raw tracepoint.
 func (g *program) attach(s *Session) (left []bpf.Target, err error) {
+	cookies := make([]uint64, len(g.targets)) // tell the program which of its targets fired
+	if g.code.UsesCookie {
+		for i, t := range g.targets {
+			cookies[i] = s.cookie(t)
+		}
+	}
+	if g.prog.Multi() {
+		l, err := bpf.AttachMulti(g.targets, cookies, g.prog, bpf.AttachOptions{PID: s.narrow()})
+		if l != nil {
+			g.links = append(g.links, l)
+		}
+		return nil, err
+	}
 	links := make([]*bpf.Attachment, len(g.targets))
 	errs := make([]error, len(g.targets))
 	sem := make(chan struct{}, attachers)
 	var wg sync.WaitGroup
 	for i, t := range g.targets {
-		opt := bpf.AttachOptions{}
-		if g.code.UsesCookie {
-			opt.Cookie = s.probeID(t.Name) // tells the program which of its targets fired
-		}
+		opt := bpf.AttachOptions{Cookie: cookies[i], PID: s.narrow()}
 		if len(g.targets) == 1 {
 			links[i], errs[i] = bpf.Attach(t, g.prog, opt)
 			break
@@ -382,12 +392,19 @@ func (p *Probe) listing() string {
 	return b.String()
 }
 
-func names(ts []bpf.Target) string {
+func names(ts []bpf.Target) string { return strings.Join(targetNames(ts), ", ") }
+
+// targetNames names targets, each once: a static probe can be several targets.
+func targetNames(ts []bpf.Target) []string {
 	var out []string
+	seen := map[string]bool{}
 	for _, t := range ts {
-		out = append(out, t.Name)
+		if !seen[t.Name] {
+			seen[t.Name] = true
+			out = append(out, t.Name)
+		}
 	}
-	return strings.Join(out, ", ")
+	return out
 }
 
 // Attr implements starlark.HasAttrs.
@@ -402,8 +419,8 @@ func (p *Probe) Attr(name string) (starlark.Value, error) {
 			return starlark.String(strings.Join(p.spec, ",")), nil
 		case "targets":
 			var out []starlark.Value
-			for _, t := range p.targets {
-				out = append(out, starlark.String(t.Name))
+			for _, name := range targetNames(p.targets) {
+				out = append(out, starlark.String(name))
 			}
 			return starlark.NewList(out), nil
 		}

@@ -62,7 +62,7 @@ func (s *Session) builtinStop(_ *starlark.Thread, _ *starlark.Builtin, args star
 }
 
 // builtinRun is run(seconds=None), run(process): it waits, calls the timers, and returns when the time is over, on Ctrl-C,
-// on stop(), or when a process that spawn() or -c started has ended.
+// on stop(), or when a process that spawn() or -c started has ended, or that of -p.
 func (s *Session) builtinRun(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var what starlark.Value = starlark.None
 	if err := starlark.UnpackArgs("run", args, kw, "seconds?", &what); err != nil {
@@ -135,6 +135,15 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 			close(ended)
 		}()
 	}
+	var left <-chan struct{}
+	if s.opt.PID != 0 {
+		quit := make(chan struct{})
+		defer close(quit)
+		var err error
+		if left, err = gone(s.opt.PID, quit); err != nil {
+			return err
+		}
+	}
 	now := time.Now()
 	for _, t := range s.timers {
 		t.next = now.Add(t.every)
@@ -159,6 +168,8 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 		case <-deadline:
 			return nil
 		case <-ended:
+			return nil
+		case <-left:
 			return nil
 		case <-stop:
 			if err := s.control.Reset(); err != nil {

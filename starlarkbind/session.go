@@ -33,6 +33,7 @@ type Options struct {
 	AllowRun       bool     // the script may start processes
 	Unsafe         bool     // handlers may change what the kernel does
 	Command        *proc.Process
+	PID            int // the process that probes are limited to, where their kind can be; 0: none
 }
 
 // A Session holds what a script has made: globals, kernel objects, processes. Its methods are called from one
@@ -295,6 +296,15 @@ func (s *Session) probeID(name string) uint64 {
 		s.ids[name] = id
 	}
 	return id
+}
+
+// cookie packs the names of a target: its own below its function's.
+func (s *Session) cookie(t bpf.Target) uint64 {
+	c := s.probeID(t.Name)
+	if t.Func != "" {
+		c |= s.probeID(t.Func) << 32
+	}
+	return c
 }
 
 func (s *Session) probeName(id uint64) string {

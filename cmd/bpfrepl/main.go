@@ -35,6 +35,8 @@ type config struct {
 	command, emit, warnings, format   string
 	output                            string
 	script                            string
+	pid                               int
+	limited                           bool // -p was given
 	args                              []string
 }
 
@@ -78,7 +80,8 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	f.StringArrayVarP(&c.code, "execute", "e", nil, "run `CODE`; may be repeated, each one more line")
 	f.BoolVarP(&c.interactive, "interactive", "i", false, "go on at the prompt after the script")
 	f.BoolVarP(&c.list, "list", "l", false, "list the probes that match a PATTERN; with -v their arguments")
-	f.StringVarP(&c.command, "command", "c", "", "start `CMD`, held until run(), which ends with it")
+	f.StringVarP(&c.command, "command", "c", "", "start `CMD`, held until run(), which ends with it; limits probes as -p does")
+	f.IntVarP(&c.pid, "pid", "p", 0, "limit probes to the process `PID`, where their kind can be; run() ends with it")
 	f.BoolVar(&c.check, "check", false, "compile and load the probes, attach nothing")
 	f.StringVar(&c.emit, "emit", "", "print each probe's program: `asm`")
 	f.StringVarP(&c.format, "format", "f", "text", "`text` or json: one JSON object a line")
@@ -105,7 +108,10 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 		c.script, rest = rest[0], rest[1:]
 	}
 	c.args = rest
+	c.limited = f.Changed("pid")
 	switch {
+	case c.command != "" && c.limited:
+		return nil, nil, errors.New("-c and -p exclude each other: probes are limited to one process")
 	case c.emit != "" && c.emit != "asm":
 		return nil, nil, fmt.Errorf("--emit knows asm only, got %q", c.emit)
 	case c.format != "text" && c.format != "json":
@@ -177,6 +183,12 @@ func execute(c *config) int {
 		}
 		opt.Stdout = f
 		defer f.Close()
+	}
+	if c.limited {
+		if err := starlarkbind.CheckPID(c.pid); err != nil {
+			return status(fmt.Errorf("-p: %w", err))
+		}
+		opt.PID = c.pid
 	}
 	if c.command != "" {
 		words, err := split(c.command)

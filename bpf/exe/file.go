@@ -1,0 +1,173 @@
+// Package exe reads executables and libraries for probes in user space: which functions they have, where in the file
+// those lie, where instructions begin, which notes of static probes (USDT) they carry. It knows files only: no process,
+// no kernel.
+//
+//	file.go     opening, with a reason for each file that cannot be traced
+//	find.go     short names of programs and libraries
+//	symbol.go   functions by name, from symbol tables or from Go's own
+//	insn.go     where instructions begin and functions return
+//	usdt.go, operand.go  static probes, and where their arguments are
+package exe
+
+import (
+	"debug/buildinfo"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// A File is an executable or a library.
+type File struct {
+	Path      string
+	GoVersion string // of the compiler that made it: "go1.26.0"; "" for what is not Go's
+
+	f       *os.File
+	elf     *elf.File
+	symbols *symbols  // once asked for
+	starts  *[]uint64 // of functions, by .eh_frame_hdr, once asked for
+}
+
+// A FileError says why a file cannot be traced.
+type FileError struct {
+	Path   string
+	Reason string
+	Hint   string // what to do instead, or ""
+	Err    error
+}
+
+func (e *FileError) Error() string {
+	s := e.Path + ": " + e.Reason
+	if e.Hint != "" {
+		s += " (" + e.Hint + ")"
+	}
+	return s
+}
+
+func (e *FileError) Unwrap() error { return e.Err }
+
+// machines are the ELF numbers of the architectures that bpfrepl runs on.
+var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
+
+// Open opens a file for this machine's architecture. The error is a *FileError.
+func Open(path string) (*File, error) {
+	st, err := os.Stat(path)
+	if err == nil && !st.Mode().IsRegular() {
+		return nil, &FileError{Path: path, Reason: "it is no file but a " + kindOf(st.Mode())}
+	}
+	var f *os.File
+	if err == nil {
+		f, err = os.Open(path)
+	}
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, &FileError{Path: path, Reason: "there is no such file", Err: err}
+	case errors.Is(err, os.ErrPermission):
+		return nil, &FileError{Path: path, Reason: fmt.Sprintf("user %d may not read it", os.Geteuid()), Hint: "run bpfrepl with sudo", Err: err}
+	case err != nil:
+		return nil, &FileError{Path: path, Reason: err.Error(), Err: err}
+	}
+	x := &File{Path: path, f: f}
+	if err := x.read(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return x, nil
+}
+
+func kindOf(m os.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "directory"
+	case m&os.ModeDevice != 0:
+		return "device"
+	}
+	return "pipe or socket"
+}
+
+func (x *File) read() error {
+	var head [20]byte
+	n, err := x.f.ReadAt(head[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return &FileError{Path: x.Path, Reason: err.Error(), Err: err}
+	}
+	if n < len(head) || string(head[:4]) != elf.ELFMAG {
+		return x.notELF()
+	}
+	// debug/elf does not take foreign files apart, so the two facts that matter come first
+	if elf.Class(head[elf.EI_CLASS]) != elf.ELFCLASS64 {
+		return &FileError{Path: x.Path, Reason: "it is a 32-bit program", Hint: "bpfrepl traces functions of 64-bit programs only"}
+	}
+	if m := elf.Machine(binary.LittleEndian.Uint16(head[18:])); m != machines[runtime.GOARCH] {
+		return &FileError{Path: x.Path, Reason: fmt.Sprintf("it is for another kind of machine (%s)", strings.TrimPrefix(m.String(), "EM_"))}
+	}
+	if x.elf, err = elf.NewFile(x.f); err != nil {
+		return &FileError{Path: x.Path, Reason: "its ELF headers are damaged: " + err.Error(), Err: err}
+	}
+	if info, err := buildinfo.Read(x.f); err == nil {
+		x.GoVersion = info.GoVersion
+	}
+	return nil
+}
+
+// notELF says what the file is instead.
+func (x *File) notELF() error {
+	e := &FileError{Path: x.Path, Reason: "it is neither a program nor a library (not an ELF file)"}
+	line := make([]byte, 128)
+	n, err := x.f.ReadAt(line, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return &FileError{Path: x.Path, Reason: err.Error(), Err: err}
+	}
+	first, _, _ := strings.Cut(string(line[:n]), "\n")
+	if words := strings.Fields(strings.TrimPrefix(first, "#!")); strings.HasPrefix(first, "#!") && len(words) > 0 {
+		name := words[0]
+		if filepath.Base(name) == "env" && len(words) > 1 {
+			name = words[1]
+		}
+		e.Reason, e.Hint = "it is a script", "trace its interpreter: "+name
+	}
+	return e
+}
+
+// Close closes the file.
+func (x *File) Close() error { return x.f.Close() }
+
+// Offset gives the place in the file of an address of the code, as the kernel wants it for uprobes. ok is false where the
+// address is not in the code.
+func (x *File) Offset(addr uint64) (off uint64, ok bool) {
+	for _, p := range x.elf.Progs {
+		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 && addr >= p.Vaddr && addr-p.Vaddr < p.Filesz {
+			return addr - p.Vaddr + p.Off, true
+		}
+	}
+	return 0, false
+}
+
+// dataOffset is Offset for an address that need not be code.
+func (x *File) dataOffset(addr uint64) (off uint64, ok bool) {
+	for _, p := range x.elf.Progs {
+		if p.Type == elf.PT_LOAD && addr >= p.Vaddr && addr-p.Vaddr < p.Filesz {
+			return addr - p.Vaddr + p.Off, true
+		}
+	}
+	return 0, false
+}
+
+// bytes gives n bytes at an address, or fewer where its segment ends.
+func (x *File) bytes(addr, n uint64) ([]byte, error) {
+	for _, p := range x.elf.Progs {
+		if p.Type == elf.PT_LOAD && addr >= p.Vaddr && addr-p.Vaddr < p.Filesz {
+			b := make([]byte, min(n, p.Filesz-(addr-p.Vaddr)))
+			_, err := x.f.ReadAt(b, int64(addr-p.Vaddr+p.Off))
+			return b, err
+		}
+	}
+	return nil, fmt.Errorf("%s: address %#x is not in it", x.Path, addr)
+}
+
+// Arch is the architecture of the file, as Go names it.
+func (x *File) Arch() string { return runtime.GOARCH }

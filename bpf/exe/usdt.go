@@ -1,0 +1,115 @@
+package exe
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"fmt"
+)
+
+// A StaticProbe is one place of a USDT probe; a probe has as many as the compiler made copies of its code.
+// The notes are those of SystemTap's sys/sdt.h (https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation).
+type StaticProbe struct {
+	Provider, Name string
+	Addr           uint64 // of the nop that the kernel replaces
+	Semaphore      uint64 // address of a counter that the program looks at before it works out the arguments; 0: none
+	Args           string // as the note has them: "-4@%edi 8@-16(%rbp)"
+}
+
+// StaticProbes gives the USDT probes of the file, in the order of the notes.
+func (x *File) StaticProbes() ([]StaticProbe, error) {
+	s := x.elf.Section(".note.stapsdt")
+	if s == nil {
+		return nil, nil
+	}
+	data, err := s.Data()
+	if err != nil {
+		return nil, &FileError{Path: x.Path, Reason: "its notes of static probes are damaged: " + err.Error(), Err: err}
+	}
+	// prelink(8) moves libraries without moving the addresses in the notes: the base section tells by how much
+	var moved uint64
+	base := x.elf.Section(".stapsdt.base")
+	var out []StaticProbe
+	bad := 0
+	eachNote(data, x.elf.ByteOrder, func(owner string, typ uint32, desc []byte) {
+		if owner != "stapsdt" || typ != 3 {
+			return
+		}
+		p, noted, ok := parseNote(desc, x.elf.ByteOrder)
+		if !ok {
+			bad++
+			return
+		}
+		if base != nil && noted != 0 {
+			moved = base.Addr - noted
+		}
+		p.Addr += moved
+		if p.Semaphore != 0 {
+			p.Semaphore += moved
+		}
+		out = append(out, p)
+	})
+	if bad > 0 {
+		return nil, &FileError{Path: x.Path, Reason: fmt.Sprintf("%d of its notes of static probes are damaged", bad)}
+	}
+	return out, nil
+}
+
+// parseNote reads the body of a note; base is the address that .stapsdt.base had when it was linked.
+func parseNote(desc []byte, order binary.ByteOrder) (p StaticProbe, base uint64, ok bool) {
+	if len(desc) < 24 {
+		return p, 0, false
+	}
+	p.Addr, base, p.Semaphore = order.Uint64(desc), order.Uint64(desc[8:]), order.Uint64(desc[16:])
+	parts := bytes.SplitN(desc[24:], []byte{0}, 4)
+	if len(parts) < 3 {
+		return p, 0, false
+	}
+	p.Provider, p.Name, p.Args = string(parts[0]), string(parts[1]), string(parts[2])
+	return p, base, true
+}
+
+// eachNote calls fn for each note of a section.
+func eachNote(b []byte, order binary.ByteOrder, fn func(owner string, typ uint32, desc []byte)) {
+	pad := func(n uint32) uint64 { return (uint64(n) + 3) &^ 3 }
+	for len(b) >= 12 {
+		nameLen, descLen, typ := order.Uint32(b), order.Uint32(b[4:]), order.Uint32(b[8:])
+		b = b[12:]
+		if pad(nameLen)+uint64(descLen) > uint64(len(b)) {
+			return
+		}
+		owner := string(bytes.TrimRight(b[:nameLen], "\x00"))
+		desc := b[pad(nameLen):][:descLen]
+		fn(owner, typ, desc)
+		b = b[min(uint64(len(b)), pad(nameLen)+pad(descLen)):]
+	}
+}
+
+// SemaphoreOffset gives the place in the file of a semaphore, which the kernel counts up while a probe is attached.
+func (x *File) SemaphoreOffset(addr uint64) (uint64, bool) {
+	if off, ok := x.dataOffset(addr); ok {
+		return off, true
+	}
+	// A semaphore lies in .probes, which linkers put among the data with contents; one in .bss has no place in the file.
+	return 0, false
+}
+
+// object gives the address of a datum by its name.
+func (x *File) object(name string) (uint64, bool) {
+	s, err := x.tables()
+	if err != nil {
+		return 0, false
+	}
+	if a, ok := s.objects[name]; ok {
+		return a, true
+	}
+	for _, f := range s.funcs {
+		if f.Name == name {
+			return f.Addr, true
+		}
+	}
+	return 0, false
+}
+
+// relocatable says whether the file can lie anywhere in memory, so that its addresses are not those of the process.
+func (x *File) relocatable() bool { return x.elf.Type == elf.ET_DYN }

@@ -1,0 +1,34 @@
+package bpf
+
+import (
+	"errors"
+
+	"github.com/cilium/ebpf"
+)
+
+// A multi link attaches one program to many places with one system call, and detaches it as fast. The type of such an
+// attachment belongs to the program: it is loaded for it (ProgramSpec.Targets), by Provider.prepare.
+
+// Multi says whether the program was loaded for a multi link: AttachMulti takes it, Attach does not.
+func (p *Program) Multi() bool {
+	switch p.spec.attachType {
+	case ebpf.AttachTraceUprobeMulti, ebpf.AttachTraceKprobeMulti:
+		return true
+	}
+	return false
+}
+
+// AttachMulti attaches a program to all targets that it was loaded for, which are of one kind. cookies has one for each
+// target, or none. The error is an *AttachError, and nothing is attached then.
+func AttachMulti(ts []Target, cookies []uint64, p *Program, o AttachOptions) (*Attachment, error) {
+	pr := findProvider(ts[0].Kind)
+	if pr == nil || pr.attachMulti == nil {
+		return nil, &AttachError{Target: ts[0], Reason: "there is no such kind of probe"}
+	}
+	a, err := pr.attachMulti(ts, cookies, p, o)
+	var ae *AttachError
+	if err != nil && !errors.As(err, &ae) {
+		err = refused(ts[0], err)
+	}
+	return a, err
+}

@@ -1,0 +1,174 @@
+package bpf
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
+)
+
+// A counter is a program that counts its runs.
+type counting struct {
+	*Program
+	m *Map
+}
+
+func countRuns(t *testing.T, ts ...Target) *counting {
+	t.Helper()
+	m := newTestMap(t, MapSpec{Name: "runs", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	p, err := NewProgram(ProgramSpec{Name: "runs", Type: ts[0].ProgramTypes(true)[0], Targets: ts, Maps: map[string]*Map{"runs": m}, Instructions: asm.Instructions{
+		asm.LoadMapValue(asm.R1, 0, 0).WithReference("runs"),
+		asm.Mov.Imm(asm.R2, 1),
+		asm.StoreXAdd(asm.R1, asm.R2, asm.DWord),
+		asm.Mov.Imm(asm.R0, 0),
+		asm.Return(),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { mustClose(t, p.Close) })
+	return &counting{p, m}
+}
+
+func (c *counting) runs(t *testing.T) uint64 {
+	t.Helper()
+	v, err := c.m.Lookup(make([]byte, 4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary.NativeEndian.Uint64(v)
+}
+
+func resolveOne(t *testing.T, spec string) Target {
+	t.Helper()
+	ts, err := Resolve(spec)
+	if err != nil || len(ts) != 1 {
+		t.Fatalf("%s: %v, %v", spec, ts, err)
+	}
+	return ts[0]
+}
+
+// What users get wrong in counters, watchpoints and signals.
+func TestPerfSpecErrors(t *testing.T) {
+	errs := map[string]string{
+		"hardware:cycls":          `no probe "hardware:cycls": no hardware event "cycls" (did you mean "hardware:cycles"?)`,
+		"hardware:cycles:0":       `probe "hardware:cycles:0": the number must be above 0`,
+		"watchpoint:x:8:w":        `probe "watchpoint:x:8:w": "x" is no address (write it as 0x7ffe00001000)`,
+		"watchpoint:0x1000:3:w":   `probe "watchpoint:0x1000:3:w": the length must be 1, 2, 4 or 8 bytes, got 3`,
+		"watchpoint:0x1004:8:w":   `probe "watchpoint:0x1004:8:w": 0x1004 is not a multiple of the length 8`,
+		"watchpoint:0x1000:8:q":   `probe "watchpoint:0x1000:8:q": "q" is no mode: it is made of r, w and x, each once (w, rw or x)`,
+		"watchpoint:0x1000:8:ww":  `probe "watchpoint:0x1000:8:ww": "ww" is no mode: it is made of r, w and x, each once (w, rw or x)`,
+		"watchpoint:0x1000:8:rwx": `probe "watchpoint:0x1000:8:rwx": execution cannot be watched together with reading or writing (make two probes)`,
+		"watchpoint:0x1000:8":     `probe "watchpoint:0x1000:8" has 3 parts (write watchpoint:ADDRESS:LENGTH:MODE with MODE of r, w and x)`,
+		"self:timer:SIGUSR1":      `probe "self:timer:SIGUSR1": bpfrepl itself has signals only (write self:signal:SIGUSR1)`,
+		"self:signal:SIGUSR3":     `no probe "self:signal:SIGUSR3": there is no signal "SIGUSR3" (did you mean "self:signal:SIGUSR1" or "self:signal:SIGUSR2"?)`,
+		"self:signal:SIGKILL":     `no probe "self:signal:SIGKILL": SIGKILL has a meaning of its own to bpfrepl (use SIGUSR1)`,
+	}
+	if runtime.GOARCH == "amd64" {
+		errs["watchpoint:0x1000:8:r"] = `probe "watchpoint:0x1000:8:r": this processor cannot watch reads alone (write rw)`
+		errs["watchpoint:0x1000:4:x"] = `probe "watchpoint:0x1000:4:x": for execution the length must be 8`
+	}
+	for spec, want := range errs {
+		_, err := Resolve(spec)
+		if err == nil {
+			t.Errorf("%q: no error", spec)
+			continue
+		}
+		wantText(t, spec, err.Error(), want)
+	}
+}
+
+// Counters of the processor: all ten where there is a PMU; where there is none, that is said.
+func TestHardware(t *testing.T) {
+	ts, err := List("hardware:*")
+	if err != nil || len(ts) != 10 {
+		t.Fatal(ts, err)
+	}
+	if hasPMU() {
+		t.Skip("there are counters here, of unknown kind: what is tested is a machine without")
+	}
+	for _, listed := range ts {
+		x := resolveOne(t, listed.Name)
+		_, err := Attach(x, countRuns(t, x).Program, AttachOptions{})
+		if err == nil {
+			t.Fatal("attached")
+		}
+		wantText(t, "no PMU", err.Error(), "attach to "+x.Name+": no counters of the processor are to be had here, as in most virtual machines; use profile:hz:99, or a software: event")
+	}
+}
+
+// A watchpoint counts each write to a place.
+func TestWatchpoint(t *testing.T) {
+	page, err := unix.Mmap(-1, 0, unix.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, func() error { return unix.Munmap(page) })
+	x := resolveOne(t, fmt.Sprintf("watchpoint:%#x:8:w", uintptr(unsafe.Pointer(&page[0]))))
+	c := countRuns(t, x)
+	for _, pid := range []int{0, os.Getpid()} {
+		before := c.runs(t)
+		a, err := Attach(x, c.Program, AttachOptions{PID: pid})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 1000 {
+			atomic.StoreInt64((*int64)(unsafe.Pointer(&page[0])), int64(i)) // in one instruction
+			page[100] = byte(i)                                             // not watched
+		}
+		if n := c.runs(t) - before; n != 1000 {
+			t.Errorf("%d writes seen of 1000, process %d", n, pid)
+		}
+		mustClose(t, a.Close)
+	}
+}
+
+// The handler of a signal runs at each; those that came before the end are served.
+func TestSignal(t *testing.T) {
+	x := resolveOne(t, "self:signal:usr1")
+	c := countRuns(t, x)
+	a, err := Attach(x, c.Program, AttachOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range uint64(20) {
+		if err := unix.Kill(os.Getpid(), unix.SIGUSR1); err != nil {
+			t.Fatal(err)
+		}
+		for c.runs(t) == i { // a second one that comes too early is the same to the kernel
+			runtime.Gosched()
+		}
+	}
+	mustClose(t, a.Close)
+	if n := c.runs(t); n != 20 {
+		t.Errorf("%d runs at 20 signals", n)
+	}
+}
+
+// A perf event for one process that has ended.
+func TestNarrowGone(t *testing.T) {
+	const gone = 1 << 21 // above the largest process id
+	for _, spec := range []string{"software:page-faults:1", "uprobe:/proc/self/exe:runtime.main"} {
+		x := resolveOne(t, spec)
+		c := countRuns(t, x)
+		var err error
+		if c.Multi() {
+			_, err = AttachMulti([]Target{x}, nil, c.Program, AttachOptions{PID: gone})
+		} else {
+			_, err = Attach(x, c.Program, AttachOptions{PID: gone})
+		}
+		var ae *AttachError
+		if !errors.As(err, &ae) || !strings.HasSuffix(err.Error(), "the process to watch has ended") {
+			t.Errorf("%s: %v", spec, err)
+		}
+	}
+}

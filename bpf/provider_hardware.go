@@ -1,0 +1,54 @@
+package bpf
+
+import (
+	"errors"
+	"os"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+var hardwares = Provider{
+	Kind: "hardware", Alias: "h", Syntax: "hardware:EVENT or hardware:EVENT:N",
+	Doc:     "A counter of the processor, on every CPU: the handler runs at every Nth event.",
+	Example: "hardware:cache-misses:10000",
+	minArgs: 1, maxArgs: 2,
+	List:    listCounters("hardware", hardwareEvents),
+	Resolve: resolveCounters(hardwareEvents),
+	types:   only(ebpf.PerfEvent),
+	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
+		a, err := attachPerf(t, unix.PerfEventAttr{Type: unix.PERF_TYPE_HARDWARE, Config: t.config, Sample: t.Period}, p, o)
+		var e *AttachError
+		if errors.As(err, &e) && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL)) {
+			e.Reason, e.Hint = "this processor does not count that event", "bpfrepl -l hardware lists others"
+			if !hasPMU() {
+				e.Reason, e.Hint = "no counters of the processor are to be had here, as in most virtual machines", "use profile:hz:99, or a software: event"
+			}
+		}
+		return a, err
+	},
+}
+
+// hasPMU says whether the kernel drives the processor's counters: their names differ with the processor.
+func hasPMU() bool {
+	for _, name := range []string{"cpu", "cpu_core", "armv8_pmuv3_0", "armv8_pmuv3"} {
+		if _, err := os.Stat("/sys/bus/event_source/devices/" + name); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// hardwareEvents are PERF_COUNT_HW_*. Names, aliases and default periods are bpftrace's.
+var hardwareEvents = []counterEvent{
+	{"backend-stalls", "", unix.PERF_COUNT_HW_STALLED_CYCLES_BACKEND, 1_000_000},
+	{"branch-instructions", "branches", unix.PERF_COUNT_HW_BRANCH_INSTRUCTIONS, 100_000},
+	{"branch-misses", "", unix.PERF_COUNT_HW_BRANCH_MISSES, 100_000},
+	{"bus-cycles", "", unix.PERF_COUNT_HW_BUS_CYCLES, 100_000},
+	{"cache-misses", "", unix.PERF_COUNT_HW_CACHE_MISSES, 1_000_000},
+	{"cache-references", "", unix.PERF_COUNT_HW_CACHE_REFERENCES, 1_000_000},
+	{"cpu-cycles", "cycles", unix.PERF_COUNT_HW_CPU_CYCLES, 1_000_000},
+	{"frontend-stalls", "", unix.PERF_COUNT_HW_STALLED_CYCLES_FRONTEND, 1_000_000},
+	{"instructions", "", unix.PERF_COUNT_HW_INSTRUCTIONS, 1_000_000},
+	{"ref-cycles", "", unix.PERF_COUNT_HW_REF_CPU_CYCLES, 1_000_000},
+}

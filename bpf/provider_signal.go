@@ -1,0 +1,86 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
+)
+
+var signals = Provider{
+	Kind: "self", Syntax: "self:signal:NAME",
+	Doc:     "A signal that bpfrepl itself gets: kill -USR1 runs the handler.",
+	Example: "self:signal:SIGUSR1",
+	minArgs: 2, maxArgs: 2, untouchedFilter: true,
+	List: func(pattern string) ([]Target, error) {
+		var out []Target
+		for _, name := range signalNames {
+			out = append(out, filterTargets(pattern, newTarget("self", "signal", name))...)
+		}
+		return out, nil
+	},
+	Resolve: resolveSignal,
+	types:   only(ebpf.RawTracepoint),
+	attach:  attachSignal,
+}
+
+// signalNames are those that neither bpfrepl nor Go's runtime needs for itself.
+var signalNames = []string{"SIGALRM", "SIGCONT", "SIGUSR1", "SIGUSR2", "SIGWINCH"}
+
+func resolveSignal(s Spec) ([]Target, error) {
+	if s.Args[0] != "signal" {
+		return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: bpfrepl itself has signals only", s.Text), Hint: "write self:signal:SIGUSR1"}
+	}
+	name := strings.ToUpper(s.Args[1])
+	if !strings.HasPrefix(name, "SIG") && !isPattern(name) {
+		name = "SIG" + name
+	}
+	var out []Target
+	for _, n := range signalNames {
+		if match(name, n) {
+			out = append(out, newTarget("self", "signal", n))
+		}
+	}
+	if out != nil {
+		return out, nil
+	}
+	e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("there is no signal %q", s.Args[1]), Hint: "use SIGUSR1"}
+	if unix.SignalNum(name) != 0 {
+		e.Reason = name + " has a meaning of its own to bpfrepl"
+		return nil, e
+	}
+	for _, n := range suggest.Nearest(name, signalNames, 2) {
+		e.Near = append(e.Near, "self:signal:"+n)
+	}
+	return nil, e
+}
+
+// attachSignal runs the program at each signal until the attachment is closed.
+func attachSignal(t Target, p *Program, _ AttachOptions) (*Attachment, error) {
+	if !slices.Contains(signalNames, t.Parts[1]) {
+		return nil, fmt.Errorf("%s cannot be waited for", t.Parts[1])
+	}
+	got := make(chan os.Signal, 1024) // the kernel merges those that wait, so they cannot pile up by much
+	done := make(chan struct{})
+	var errs []error
+	signal.Notify(got, unix.SignalNum(t.Parts[1]))
+	go func() {
+		defer close(done)
+		for range got {
+			errs = append(errs, p.runOnce())
+		}
+	}()
+	return &Attachment{Target: t, atClose: func() error {
+		signal.Stop(got) // nothing is sent any more; what waits is still served
+		close(got)
+		<-done
+		return errors.Join(errs...)
+	}}, nil
+}

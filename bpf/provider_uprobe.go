@@ -1,0 +1,439 @@
+package bpf
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/bpfrepl/bpfrepl/bpf/exe"
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
+)
+
+var uprobes = Provider{
+	Kind: "uprobe", Alias: "u", Syntax: "uprobe:PATH:FUNCTION, uprobe:PATH:FUNCTION+OFFSET or uprobe:PATH:0xADDRESS",
+	Doc:     "A function of a program or library, where it is called; e.args[i] are its arguments, untyped.",
+	Example: "uprobe:libc:malloc",
+	minArgs: 2, maxArgs: 2, split: splitPath,
+	List:    listUprobes("uprobe"),
+	Resolve: resolveUprobe,
+	event: func(t Target) (*Event, error) {
+		e := &Event{}
+		for _, r := range t.convention().args {
+			e.Args = append(e.Args, registerField("", r, false))
+		}
+		return e, nil
+	},
+	types:   only(ebpf.Kprobe),
+	prepare: prepareUprobe,
+	attach:  attachUprobe(false), attachMulti: attachUprobes(false),
+}
+
+var uretprobes = Provider{
+	Kind: "uretprobe", Alias: "ur", Syntax: "uretprobe:PATH:FUNCTION",
+	Doc:     "A function of a program or library, where it returns; e.ret is its result.",
+	Example: "uretprobe:libc:malloc",
+	minArgs: 2, maxArgs: 2, split: splitPath,
+	List:    listUprobes("uretprobe"),
+	Resolve: resolveUprobe,
+	event: func(t Target) (*Event, error) {
+		return &Event{Fields: []Field{registerField("ret", t.convention().result, true)}, HasRet: true,
+			NoArgs: t.Name + ": the arguments are gone when a function returns; keep them in a table by e.tid in a uprobe"}, nil
+	},
+	types:   only(ebpf.Kprobe),
+	prepare: prepareUprobe,
+	attach:  attachUprobe(true), attachMulti: attachUprobes(true),
+}
+
+// convention is that of the target's function.
+func (t Target) convention() convention {
+	if t.goFunc {
+		return conventionGo[runtime.GOARCH]
+	}
+	return conventionC[runtime.GOARCH]
+}
+
+// findFiles gives the files that the PATH of a spec means.
+func findFiles(s Spec) ([]string, error) {
+	files := exe.Find(s.Args[0])
+	switch {
+	case len(files) > 0:
+		return files, nil
+	case strings.Contains(s.Args[0], "/"):
+		return nil, &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no file matches %q", s.Args[0]), Hint: "is the path right?"}
+	}
+	return nil, &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no program %q in $PATH, and no library of that name", s.Args[0]), Hint: "give the path of its file"}
+}
+
+// eachFile calls fn with each file that the PATH of a spec means. Of several, those that cannot be traced are passed over.
+func eachFile(s Spec, fn func(*exe.File) error) error {
+	files, err := findFiles(s)
+	if err != nil {
+		return err
+	}
+	for _, path := range files {
+		x, err := exe.Open(path)
+		if err != nil {
+			if len(files) > 1 {
+				continue
+			}
+			return fileError(s, err)
+		}
+		if err := errors.Join(fn(x), x.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fileError words what is wrong with a file for the spec that names it.
+func fileError(s Spec, err error) error {
+	var fe *exe.FileError
+	switch {
+	case errors.As(err, &fe) && errors.Is(err, os.ErrNotExist):
+		return &NotFoundError{Spec: s.Text, Reason: "there is no file " + fe.Path, Hint: "is the path right?"}
+	case fe != nil:
+		return &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: %s: %s", s.Text, fe.Path, fe.Reason), Hint: fe.Hint}
+	}
+	return err
+}
+
+func resolveUprobe(s Spec) ([]Target, error) {
+	var out []Target
+	var missing error
+	err := eachFile(s, func(x *exe.File) error {
+		ts, err := s.in(x)
+		var nf *NotFoundError
+		if errors.As(err, &nf) {
+			missing = cmp.Or(missing, err)
+			return nil
+		}
+		out = append(out, ts...)
+		return err
+	})
+	if err == nil && len(out) == 0 {
+		err = missing
+	}
+	return out, err
+}
+
+// in gives the targets that the spec means in one file.
+func (s Spec) in(x *exe.File) ([]Target, error) {
+	want := s.Args[1]
+	funcs, stripped, err := x.Functions()
+	if err != nil {
+		return nil, fileError(s, err)
+	}
+	if addr, err := strconv.ParseUint(want, 0, 64); err == nil {
+		t := Target{Kind: s.Kind, Name: fmt.Sprintf("%s:%s:%#x", s.Kind, x.Path, addr), Parts: []string{x.Path, want}, file: x.Path}
+		f, known := x.At(addr)
+		if known {
+			t.Func, t.goFunc = f.Full(), f.Go
+		}
+		if known && f.Addr == addr {
+			return t.placed(s, x, []exe.Symbol{f}, 0)
+		}
+		if known && s.Kind == "uretprobe" {
+			return t.placed(s, x, []exe.Symbol{f}, addr-f.Addr)
+		}
+		return t.placed(s, x, []exe.Symbol{{Addr: addr}}, 0)
+	}
+	name, off := want, uint64(0)
+	found := named(funcs, name)
+	if i := strings.LastIndexByte(want, '+'); found == nil && i > 0 {
+		if n, err := strconv.ParseUint(want[i+1:], 0, 64); err == nil {
+			name, off = want[:i], n
+			found = named(funcs, name)
+		}
+	}
+	if found == nil && isPattern(name) {
+		if found, err = matching(s, funcs, name); err != nil {
+			return nil, err
+		}
+	}
+	if found == nil {
+		return nil, noFunction(s, x, name, funcs, stripped)
+	}
+	var out []Target
+	for _, same := range found {
+		t := Target{Kind: s.Kind, Name: s.Kind + ":" + x.Path + ":" + same[0].Full(), file: x.Path, Func: same[0].Full(), goFunc: same[0].Go}
+		t.Parts = []string{x.Path, same[0].Full()}
+		if off != 0 {
+			t.Name += fmt.Sprintf("+%d", off)
+		}
+		ts, err := t.placed(s, x, same, off)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ts...)
+	}
+	return out, nil
+}
+
+// named gives the functions that have exactly this name, mangled or as in the source, with or without parameters: one list
+// for each name in full, since static functions of one name can be in several places.
+func named(funcs []exe.Symbol, name string) [][]exe.Symbol {
+	for _, key := range []func(exe.Symbol) string{func(f exe.Symbol) string { return f.Name }, exe.Symbol.Full, exe.Symbol.Short} {
+		var out []exe.Symbol
+		for _, f := range funcs {
+			if key(f) == name {
+				out = append(out, f)
+			}
+		}
+		if out != nil {
+			return byName(out)
+		}
+	}
+	return nil
+}
+
+// byName puts the functions of one full name together.
+func byName(funcs []exe.Symbol) [][]exe.Symbol {
+	var out [][]exe.Symbol
+	index := map[string]int{}
+	for _, f := range funcs {
+		i, ok := index[f.Full()]
+		if !ok {
+			i = len(out)
+			index[f.Full()] = i
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], f)
+	}
+	return out
+}
+
+// matching gives the functions that match a pattern, each address under one name: a call is to be counted once.
+func matching(s Spec, funcs []exe.Symbol, pattern string) ([][]exe.Symbol, error) {
+	if _, err := path.Match(pattern, ""); err != nil {
+		return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: bad pattern %q", s.Text, pattern), Hint: "a [ needs its ]"}
+	}
+	best := map[uint64]exe.Symbol{}
+	for _, f := range funcs {
+		if f.Ifunc || !matchName(pattern, f.Name) && !matchName(pattern, f.Full()) && !matchName(pattern, f.Short()) {
+			continue
+		}
+		if old, ok := best[f.Addr]; !ok || better(f, old) {
+			best[f.Addr] = f
+		}
+	}
+	var out []exe.Symbol
+	for _, f := range best {
+		out = append(out, f)
+	}
+	slices.SortFunc(out, func(a, b exe.Symbol) int {
+		return cmp.Or(strings.Compare(a.Full(), b.Full()), cmp.Compare(a.Addr, b.Addr))
+	})
+	return byName(out), nil
+}
+
+// better says whether a tells more than b of two names of one function: read, not __read.
+func better(a, b exe.Symbol) bool {
+	rank := func(s exe.Symbol) int { return len(s.Name) - len(strings.TrimLeft(s.Name, "_")) }
+	if a.Global != b.Global {
+		return a.Global
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(len(a.Name), len(b.Name)), strings.Compare(a.Name, b.Name)) < 0
+}
+
+// matchName is match with a * that crosses slashes too, which Go's names have.
+func matchName(pattern, name string) bool {
+	return match(strings.ReplaceAll(pattern, "/", "\x01"), strings.ReplaceAll(name, "/", "\x01"))
+}
+
+// placed completes a target with its places: those of functions of one name, off bytes behind their starts.
+func (t Target) placed(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([]Target, error) {
+	bad := func(hint, format string, args ...any) error {
+		return &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: ", s.Text) + fmt.Sprintf(format, args...), Hint: hint}
+	}
+	add := func(addr uint64) error {
+		o, ok := x.Offset(addr)
+		if !ok {
+			return bad("", "address %#x is not in the code of %s", addr, x.Path)
+		}
+		if !slices.Contains(t.sites, site{offset: o}) {
+			t.sites = append(t.sites, site{offset: o})
+		}
+		return nil
+	}
+	for _, f := range same {
+		at := f.Addr + off
+		switch {
+		case f.Ifunc:
+			return nil, bad(implementations(x, f.Name), "%s is chosen among several functions when a program starts (an IFUNC): a probe there would see the choice, not the calls", f.Name)
+		case s.Kind == "uretprobe" && off != 0:
+			return nil, bad("write uretprobe:PATH:FUNCTION", "a return probe is on a whole function, not at an offset")
+		case s.Kind == "uretprobe" && f.Go:
+			// the kernel's return probes change the return address on the stack, which Go moves and walks
+			rets, ok := x.Returns(f)
+			if !ok {
+				return nil, bad("", "the code of %s cannot be read up to its end, so where it returns is not known", f.Name)
+			}
+			if rets == nil {
+				return nil, bad("", "%s has no return instruction", f.Name)
+			}
+			t.plain = true
+			for _, r := range rets {
+				if err := add(r); err != nil {
+					return nil, err
+				}
+			}
+			continue
+		case off != 0 && at >= f.Addr+f.Size:
+			return nil, bad("", "%s has %d bytes only", f.Name, f.Size)
+		case f.Go && off == 0:
+			at = x.GoEntry(f)
+		}
+		if off != 0 || f.Size == 0 {
+			if ok, known, before, after := x.Boundary(at); known && !ok {
+				return nil, bad("", "no instruction begins %s: %s", where(f, at), around(f, before, after))
+			}
+		}
+		if err := add(at); err != nil {
+			return nil, err
+		}
+	}
+	return []Target{t}, nil
+}
+
+func where(f exe.Symbol, at uint64) string {
+	if f.Name == "" {
+		return fmt.Sprintf("at %#x", at)
+	}
+	return fmt.Sprintf("at %s+%d", f.Full(), at-f.Addr)
+}
+
+// around names the instructions that a bad place lies between.
+func around(f exe.Symbol, before, after uint64) string {
+	if f.Name == "" {
+		return fmt.Sprintf("the nearest are at %#x and %#x", before, after)
+	}
+	return fmt.Sprintf("the nearest are at +%d and +%d", before-f.Addr, after-f.Addr)
+}
+
+// implementations names what an IFUNC may choose, as a hint.
+func implementations(x *exe.File, name string) string {
+	funcs, _, err := x.Functions()
+	if err != nil {
+		return ""
+	}
+	var out []string
+	for _, f := range funcs {
+		if !f.Ifunc && strings.HasPrefix(f.Name, "__"+name+"_") && !slices.Contains(out, f.Name) {
+			out = append(out, f.Name)
+		}
+	}
+	if out == nil {
+		return "its debug symbols would tell which there are"
+	}
+	slices.Sort(out)
+	return "trace all that it may choose: " + "uprobe:" + x.Path + ":__" + name + "_*"
+}
+
+// noFunction says that the file has no such function, and what may have been meant.
+func noFunction(s Spec, x *exe.File, name string, funcs []exe.Symbol, stripped bool) error {
+	e := &NotFoundError{Spec: s.Text}
+	prefix := s.Kind + ":" + x.Path + ":"
+	if isPattern(name) {
+		e.Reason = fmt.Sprintf("no function of %s matches", x.Path)
+		if stripped {
+			e.Reason += ", which is stripped"
+		}
+		return e
+	}
+	libs, err := x.Imports(name)
+	if err != nil {
+		return fileError(s, err)
+	}
+	if libs != nil {
+		e.Reason = fmt.Sprintf("%s calls %q, but a library has it", x.Path, name)
+		if lib := owner(libs, name); lib != "" {
+			e.Near = []string{s.Kind + ":" + lib + ":" + name}
+		}
+		return e
+	}
+	e.Reason = fmt.Sprintf("%s has no function %q", x.Path, name)
+	var names []string
+	for _, f := range funcs {
+		names = append(names, f.Short())
+	}
+	slices.Sort(names)
+	for _, n := range suggest.Nearest(name, slices.Compact(names), 3) {
+		e.Near = append(e.Near, prefix+n)
+	}
+	if stripped && e.Near == nil {
+		e.Reason = fmt.Sprintf("%s is stripped: of its functions only those keep their names that other files call, and %q is not among them", x.Path, name)
+		e.Hint = "install its debug symbols, or give an address: " + prefix + "0xADDRESS"
+	}
+	return e
+}
+
+// owner gives the library that has a function.
+func owner(libs []string, name string) string {
+	for _, lib := range libs {
+		for _, path := range exe.Find(lib) {
+			x, err := exe.Open(path)
+			if err != nil {
+				continue
+			}
+			funcs, _, err := x.Functions()
+			if cerr := x.Close(); err != nil || cerr != nil {
+				continue
+			}
+			if slices.ContainsFunc(funcs, func(f exe.Symbol) bool { return f.Name == name && f.Global }) {
+				return path
+			}
+		}
+	}
+	return ""
+}
+
+// listUprobes lists the functions of the files that the pattern names; without a function's part and with wildcards in the
+// path, the files.
+func listUprobes(kind string) func(string) ([]Target, error) {
+	return func(pattern string) ([]Target, error) {
+		k, rest, ok := strings.Cut(pattern, ":")
+		if !ok || k != kind || rest == "" || strings.Trim(rest, "*") == "" {
+			return nil, nil // every file of the machine could be meant
+		}
+		file, fn, whole := strings.Cut(rest, ":")
+		if !whole && isPattern(file) {
+			return fileNames(kind, file), nil
+		}
+		var out []Target
+		s := Spec{Kind: kind, Text: pattern, Args: []string{file, cmp.Or(fn, "*")}}
+		err := eachFile(s, func(x *exe.File) error {
+			funcs, _, err := x.Functions()
+			if err != nil {
+				return fileError(s, err)
+			}
+			found := named(funcs, s.Args[1])
+			if found == nil {
+				if found, err = matching(s, funcs, s.Args[1]); err != nil {
+					return err
+				}
+			}
+			for _, same := range found {
+				out = append(out, Target{Kind: kind, Name: kind + ":" + x.Path + ":" + same[0].Full(), Func: same[0].Full(), goFunc: same[0].Go, file: x.Path})
+			}
+			return nil
+		})
+		return out, err
+	}
+}
+
+// fileNames lists files by a pattern, as beginnings of specs.
+func fileNames(kind, pattern string) []Target {
+	var out []Target
+	for _, f := range exe.Find(pattern) {
+		out = append(out, Target{Kind: kind, Name: kind + ":" + f + ":"})
+	}
+	return out
+}

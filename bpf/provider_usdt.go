@@ -1,0 +1,185 @@
+package bpf
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/bpfrepl/bpfrepl/bpf/exe"
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
+)
+
+var usdts = Provider{
+	Kind: "usdt", Alias: "U", Syntax: "usdt:PATH:NAME or usdt:PATH:PROVIDER:NAME",
+	Doc:     "A static probe that the authors of a program or library put into it, with typed arguments e.args[i].",
+	Example: "usdt:libstdc++:throw",
+	minArgs: 2, maxArgs: 3,
+	List:    listUSDT,
+	Resolve: resolveUSDT,
+	event:   func(t Target) (*Event, error) { return &Event{Args: t.args}, nil },
+	types:   only(ebpf.Kprobe),
+	prepare: prepareUprobe,
+	attach:  attachUprobe(false), attachMulti: attachUprobes(false),
+}
+
+// resolveUSDT gives a target for each probe, or several of one name where its arguments are at other places in other copies
+// of the code: each kind of copy gets a program of its own.
+func resolveUSDT(s Spec) ([]Target, error) {
+	provider, name := "*", s.Args[len(s.Args)-1]
+	if len(s.Args) == 3 {
+		provider = s.Args[1]
+	}
+	var out []Target
+	var missing error
+	err := eachFile(s, func(x *exe.File) error {
+		all, err := x.StaticProbes()
+		if err != nil {
+			return fileError(s, err)
+		}
+		n := len(out)
+		for _, p := range all {
+			if !match(provider, p.Provider) || !match(name, p.Name) {
+				continue
+			}
+			if out, err = addUSDT(out, s, x, p); err != nil {
+				return err
+			}
+		}
+		if len(out) == n {
+			missing = cmp.Or(missing, error(noUSDT(s, x, provider, name, all)))
+		}
+		return nil
+	})
+	if err == nil && len(out) == 0 {
+		err = missing
+	}
+	slices.SortStableFunc(out, func(a, b Target) int { return strings.Compare(a.Name, b.Name) })
+	return out, err
+}
+
+// addUSDT adds one place of a probe.
+func addUSDT(ts []Target, s Spec, x *exe.File, p exe.StaticProbe) ([]Target, error) {
+	t := newTarget("usdt", x.Path, p.Provider, p.Name)
+	t.file = x.Path
+	off, ok := x.Offset(p.Addr)
+	if !ok {
+		return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: its note says that it is at %#x, which is not in the code", t.Name, p.Addr)}
+	}
+	at := site{offset: off}
+	if p.Semaphore != 0 {
+		if at.semaphore, ok = x.SemaphoreOffset(p.Semaphore); !ok {
+			return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: its semaphore at %#x has no place in the file, so the kernel cannot switch the probe on", t.Name, p.Semaphore)}
+		}
+	}
+	for i, o := range x.Operands(p) {
+		t.args = append(t.args, operandField(t.Name, i, o))
+	}
+	for i := range ts {
+		if ts[i].Name == t.Name && slices.Equal(ts[i].args, t.args) {
+			if !slices.Contains(ts[i].sites, at) {
+				ts[i].sites = append(ts[i].sites, at)
+			}
+			return ts, nil
+		}
+	}
+	t.sites = []site{at}
+	return append(ts, t), nil
+}
+
+// operandField says how a program reads an argument of a probe.
+func operandField(probe string, i int, o exe.Operand) Field {
+	f := Field{Name: fmt.Sprintf("args[%d]", i), CType: fmt.Sprintf("u%d", 8*o.Size), Size: o.Size, Signed: o.Signed}
+	if o.Signed {
+		f.CType = fmt.Sprintf("s%d", 8*o.Size)
+	}
+	saved := registers[runtime.GOARCH]
+	place := func(reg string) int {
+		if off, ok := saved[reg]; ok {
+			return off
+		}
+		return -1
+	}
+	switch o.Kind {
+	case exe.Constant:
+		f.Kind, f.Value = FieldConst, truncate(o.Value, o.Size, o.Signed)
+	case exe.Register:
+		f.Kind, f.Offset = FieldInt, place(o.Register)
+		if o.High {
+			f.Offset++
+		}
+	case exe.Memory:
+		f.Kind, f.At = FieldMemory, Address{Base: place(o.Base), Index: place(o.Index), Scale: o.Scale, Disp: o.Value}
+	default:
+		f.Kind, f.Why = FieldUnreadable, fmt.Sprintf("argument %d of %s cannot be read: it is %s", i, probe, o.Why)
+		f.CType = o.Why
+	}
+	return f
+}
+
+// truncate gives a constant as it is after a store of so many bytes.
+func truncate(v int64, size int, signed bool) int64 {
+	shift := 64 - 8*size
+	if signed {
+		return v << shift >> shift
+	}
+	return int64(uint64(v) << shift >> shift)
+}
+
+// noUSDT says that the file has no such probe.
+func noUSDT(s Spec, x *exe.File, provider, name string, all []exe.StaticProbe) *NotFoundError {
+	e := &NotFoundError{Spec: s.Text}
+	if len(all) == 0 {
+		e.Reason = x.Path + " has no static probes (USDT)"
+		e.Hint = "a program has them where it was built with them; probe its functions: uprobe:PATH:FUNCTION"
+		return e
+	}
+	e.Reason = fmt.Sprintf("%s has no static probe that matches", x.Path)
+	if isPattern(name) || isPattern(provider) && provider != "*" {
+		return e
+	}
+	e.Reason = fmt.Sprintf("%s has no static probe %q", x.Path, name)
+	if provider != "*" {
+		e.Reason += fmt.Sprintf(" of the provider %q", provider)
+	}
+	var names []string
+	for _, p := range all {
+		names = append(names, p.Name)
+	}
+	slices.Sort(names)
+	for _, near := range suggest.Nearest(name, slices.Compact(names), 3) {
+		for _, p := range all {
+			full := strings.Join([]string{"usdt", x.Path, p.Provider, p.Name}, ":")
+			if p.Name == near && !slices.Contains(e.Near, full) {
+				e.Near = append(e.Near, full)
+			}
+		}
+	}
+	return e
+}
+
+// listUSDT lists the probes of the files that the pattern names, or files.
+func listUSDT(pattern string) ([]Target, error) {
+	k, rest, ok := strings.Cut(pattern, ":")
+	if !ok || k != "usdt" || rest == "" || strings.Trim(rest, "*") == "" {
+		return nil, nil
+	}
+	file, probe, whole := strings.Cut(rest, ":")
+	if !whole && isPattern(file) {
+		return fileNames("usdt", file), nil
+	}
+	s := Spec{Kind: "usdt", Text: pattern, Args: append([]string{file}, strings.Split(cmp.Or(probe, "*"), ":")...)}
+	if len(s.Args) > 3 {
+		return nil, nil
+	}
+	ts, err := resolveUSDT(s)
+	var none *NotFoundError
+	if errors.As(err, &none) && exe.Find(file) != nil {
+		return nil, nil
+	}
+	return slices.CompactFunc(ts, func(a, b Target) bool { return a.Name == b.Name }), err
+}

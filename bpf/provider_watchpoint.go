@@ -1,0 +1,111 @@
+package bpf
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+var watchpoints = Provider{
+	Kind: "watchpoint", Alias: "w", Syntax: "watchpoint:ADDRESS:LENGTH:MODE with MODE of r, w and x",
+	Doc:     "Memory that is read, written or executed, in all processes or in that of -p or -c: the handler runs at each access.",
+	Example: "watchpoint:0x7ffe00001000:8:w",
+	minArgs: 3, maxArgs: 3,
+	List:    func(string) ([]Target, error) { return nil, nil }, // any address could be meant
+	Resolve: resolveWatchpoint,
+	types:   only(ebpf.PerfEvent),
+	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
+		if err := watchpointsFire(); err != nil {
+			return nil, &AttachError{Target: t, Reason: err.Error(), Hint: "a uprobe or kprobe on the code that makes the access may do", Err: err}
+		}
+		a, err := attachPerf(t, t.watch, p, o)
+		var e *AttachError
+		if errors.As(err, &e) {
+			switch {
+			case errors.Is(err, unix.ENOSPC):
+				e.Reason, e.Hint = "all watchpoints of the processor are in use", "detach another, or end the debugger that holds them"
+			case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP):
+				e.Reason = "this processor cannot watch that place in that way"
+			}
+		}
+		return a, err
+	},
+}
+
+// modes gives what linux/hw_breakpoint.h calls HW_BREAKPOINT_R, _W and _X.
+var modes = map[byte]uint32{'r': 1, 'w': 2, 'x': 4}
+
+func resolveWatchpoint(s Spec) ([]Target, error) {
+	bad := func(hint, format string, args ...any) ([]Target, error) {
+		return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: ", s.Text) + fmt.Sprintf(format, args...), Hint: hint}
+	}
+	addr, err := strconv.ParseUint(s.Args[0], 0, 64)
+	if err != nil {
+		return bad("write it as 0x7ffe00001000", "%q is no address", s.Args[0])
+	}
+	length, err := parseNumber(s, s.Args[1])
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains([]uint64{1, 2, 4, 8}, length) {
+		return bad("", "the length must be 1, 2, 4 or 8 bytes, got %d", length)
+	}
+	if addr%length != 0 {
+		return bad("", "%#x is not a multiple of the length %d", addr, length)
+	}
+	var mode uint32
+	for _, c := range []byte(s.Args[2]) {
+		m, ok := modes[c]
+		if !ok || mode&m != 0 {
+			return bad("w, rw or x", "%q is no mode: it is made of r, w and x, each once", s.Args[2])
+		}
+		mode |= m
+	}
+	switch {
+	case mode&modes['x'] != 0 && mode != modes['x']:
+		return bad("make two probes", "execution cannot be watched together with reading or writing")
+	case mode == modes['x'] && length != 8 && runtime.GOARCH == "amd64":
+		return bad("", "for execution the length must be 8")
+	case mode == modes['r'] && runtime.GOARCH == "amd64":
+		return bad("write rw", "this processor cannot watch reads alone")
+	}
+	t := newTarget("watchpoint", fmt.Sprintf("%#x", addr), s.Args[1], s.Args[2])
+	t.watch = unix.PerfEventAttr{Type: unix.PERF_TYPE_BREAKPOINT, Bp_type: mode, Ext1: addr, Ext2: length, Sample: 1}
+	return []Target{t}, nil
+}
+
+// watchpointsFire watches a write of its own. Some virtual machines take watchpoints and never let them fire.
+var watchpointsFire = sync.OnceValue(func() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	page, err := unix.Mmap(-1, 0, unix.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return fmt.Errorf("map a page: %w", err)
+	}
+	attr := unix.PerfEventAttr{Type: unix.PERF_TYPE_BREAKPOINT, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})), Bp_type: modes['w'],
+		Ext1: uint64(uintptr(unsafe.Pointer(&page[0]))), Ext2: 8}
+	ev, err := unix.PerfEventOpen(&attr, 0, -1, -1, perfFlagCloseExec)
+	if err != nil {
+		err = errors.Join(err, unix.Munmap(page))
+		if errors.Is(err, unix.ENOSPC) { // then they are in use, and so they work
+			return nil
+		}
+		return fmt.Errorf("this machine has no watchpoints: %w", err)
+	}
+	binary.NativeEndian.PutUint64(page, 1)
+	var count [8]byte
+	_, err = unix.Read(ev, count[:])
+	err = errors.Join(err, closeFD(ev), unix.Munmap(page))
+	if err == nil && binary.NativeEndian.Uint64(count[:]) == 0 {
+		err = errors.New("this machine takes watchpoints but they never fire, as in some virtual machines")
+	}
+	return err
+})

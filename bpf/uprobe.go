@@ -1,0 +1,185 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// What all probes in user space have in common: places in files.
+
+// A site is a place in a file where the kernel can put a uprobe.
+type site struct {
+	offset    uint64 // in the file
+	semaphore uint64 // offset in the file of a counter that the kernel counts up while the probe is there; 0: none
+}
+
+// splitPath takes "PATH:REST" apart; a C++ name in REST has colons and blanks of its own.
+func splitPath(text string) []string {
+	path, rest, ok := strings.Cut(text, ":")
+	if !ok {
+		return []string{path}
+	}
+	return []string{path, rest}
+}
+
+// prepareUprobe makes a program for a multi link where the kernel has them.
+func prepareUprobe(spec *ProgramSpec) error {
+	k, err := Running()
+	if err == nil && k.HaveUprobeMulti(spec.PID != 0) {
+		spec.attachType = ebpf.AttachTraceUprobeMulti
+	}
+	return err
+}
+
+// uprobeMultiAttr is bpf(2)'s for BPF_LINK_CREATE with BPF_TRACE_UPROBE_MULTI (6.6).
+type uprobeMultiAttr struct {
+	prog, target uint32
+	attachType   uint32
+	flags        uint32
+	path         unsafe.Pointer
+	offsets      unsafe.Pointer
+	semaphores   unsafe.Pointer
+	cookies      unsafe.Pointer
+	count        uint32
+	multiFlags   uint32
+	pid          uint32
+	_            uint32
+}
+
+const uprobeMultiReturn = 1 // BPF_F_UPROBE_MULTI_RETURN
+
+// attachUprobes makes one link for the targets in each file.
+func attachUprobes(returns bool) func([]Target, []uint64, *Program, AttachOptions) (*Attachment, error) {
+	return func(ts []Target, cookies []uint64, p *Program, o AttachOptions) (*Attachment, error) {
+		a := &Attachment{Target: ts[0]}
+		for len(ts) > 0 {
+			n := 1
+			for n < len(ts) && ts[n].file == ts[0].file {
+				n++
+			}
+			var of []uint64
+			if cookies != nil {
+				of, cookies = cookies[:n], cookies[n:]
+			}
+			fd, err := linkUprobes(ts[:n], of, p, o, returns && !ts[0].plain)
+			if err != nil {
+				return nil, errors.Join(uprobeRefused(ts[0], n, err), a.Close())
+			}
+			a.fds = append(a.fds, fd)
+			ts = ts[n:]
+		}
+		return a, nil
+	}
+}
+
+func linkUprobes(ts []Target, cookies []uint64, p *Program, o AttachOptions, returns bool) (int, error) {
+	var offsets, semaphores, each []uint64
+	counted := false
+	for i, t := range ts {
+		for _, s := range t.sites {
+			offsets, semaphores = append(offsets, s.offset), append(semaphores, s.semaphore)
+			counted = counted || s.semaphore != 0
+			if cookies != nil {
+				each = append(each, cookies[i])
+			}
+		}
+	}
+	path := append([]byte(ts[0].file), 0)
+	attr := uprobeMultiAttr{prog: uint32(p.raw.FD()), attachType: uint32(p.spec.attachType), path: unsafe.Pointer(&path[0]),
+		offsets: unsafe.Pointer(&offsets[0]), count: uint32(len(offsets)), pid: uint32(o.PID)}
+	if counted {
+		attr.semaphores = unsafe.Pointer(&semaphores[0])
+	}
+	if each != nil {
+		attr.cookies = unsafe.Pointer(&each[0])
+	}
+	if returns {
+		attr.multiFlags = uprobeMultiReturn
+	}
+	fd, err := bpfCall(cmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	runtime.KeepAlive(path)
+	runtime.KeepAlive(offsets)
+	runtime.KeepAlive(semaphores)
+	runtime.KeepAlive(each)
+	return int(fd), err
+}
+
+// uprobePMU is where the kernel describes uprobes as perf events (4.17).
+const uprobePMU = "/sys/bus/event_source/devices/uprobe/type"
+
+// attachUprobe opens a perf event for each place of a target.
+func attachUprobe(returns bool) func(Target, *Program, AttachOptions) (*Attachment, error) {
+	return func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
+		typ, err := uprobeType()
+		if err != nil {
+			return nil, &AttachError{Target: t, Reason: "this kernel has no probes in user space", Hint: "it needs CONFIG_UPROBE_EVENTS", Err: err}
+		}
+		a := &Attachment{Target: t}
+		for _, s := range t.sites {
+			fds, err := openUprobe(t, s, typ, p, o, returns && !t.plain)
+			if err != nil {
+				return nil, errors.Join(uprobeRefused(t, 1, err), a.Close())
+			}
+			a.fds = append(a.fds, fds...)
+		}
+		return a, nil
+	}
+}
+
+func uprobeType() (uint32, error) {
+	text, err := os.ReadFile(uprobePMU)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
+	return uint32(n), err
+}
+
+func openUprobe(t Target, s site, typ uint32, p *Program, o AttachOptions, returns bool) ([]int, error) {
+	path := append([]byte(t.file), 0)
+	// format/retprobe is bit 0 of config, format/ref_ctr_offset the upper half (kernel/events/core.c)
+	attr := unix.PerfEventAttr{Type: typ, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})), Config: s.semaphore << 32,
+		Ext1: uint64(uintptr(unsafe.Pointer(&path[0]))), Ext2: s.offset, Sample: 1, Wakeup: 1}
+	if returns {
+		attr.Config |= 1
+	}
+	pid, cpu := -1, 0
+	if o.PID != 0 {
+		pid, cpu = o.PID, -1
+	}
+	ev, err := unix.PerfEventOpen(&attr, pid, cpu, -1, perfFlagCloseExec)
+	runtime.KeepAlive(path)
+	if err != nil {
+		return nil, err
+	}
+	return attachToEvent(ev, p, o.Cookie)
+}
+
+// uprobeRefused words the kernel's refusal to put n targets in a file.
+func uprobeRefused(t Target, n int, err error) *AttachError {
+	e := refused(t, err)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		e.Reason, e.Hint = "the file has gone", ""
+	case errors.Is(err, unix.EINVAL), errors.Is(err, errnoNotSupported), errors.Is(err, unix.ENOEXEC):
+		e.Reason, e.Hint = "the kernel cannot put a probe on that instruction", "probe another place of the function"
+		if len(t.sites) == 0 || t.sites[0].semaphore != 0 {
+			e.Reason, e.Hint = "the kernel cannot put a probe there", "its semaphore may be shared with another place of the file"
+		}
+	case errors.Is(err, unix.EIO), errors.Is(err, unix.EOPNOTSUPP):
+		e.Reason, e.Hint = fmt.Sprintf("the file system of %s has no probes", t.file), "copy the program to another file system"
+	}
+	if n > 1 {
+		e.Reason += fmt.Sprintf(" (or at another of the %d places in %s)", n, filepath.Base(t.file))
+	}
+	return e
+}
