@@ -48,6 +48,8 @@ type Request struct {
 	Kfunc func(name string) (int64, error)
 	// CPUs is the number of CPUs that could ever be there: a per-CPU element has a value for each.
 	CPUs func() (int, error)
+	// Misses has the keys that get and pop do not find counted, at quiet sites.
+	Misses bool
 	// ProbeID gives the number that stands for a probe's name inside the kernel.
 	ProbeID func(name string) uint64
 	// Cells names the map of error cells, Ring the ring buffer of prints, Control the map of the stop flag.

@@ -41,7 +41,7 @@ func readSource(name, text string) (*source, error) {
 	if err := resolve.File(f, anything, func(string) bool { return false }); err != nil {
 		return nil, err
 	}
-	s := &source{lines: strings.Split(text, "\n"), ents: map[string]Entity{}}
+	s := &source{lines: strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text), "\n"), ents: map[string]Entity{}}
 	for _, st := range f.Stmts {
 		switch st := st.(type) {
 		case *syntax.DefStmt:
