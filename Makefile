@@ -28,7 +28,7 @@ oracle:
 	go test ./starlarkbind -count=1 -run 'TestOracle$$' -rapid.checks=$(N) -timeout 4h
 
 fuzz:
-	go test ./compiler -run '^$$' -fuzz FuzzCompile -fuzztime 1m -parallel 1
+	go test ./compiler -run '^$$' -fuzz FuzzCompile -fuzztime 1m -fuzzminimizetime 1s -parallel 1
 
 bench: build
 	go run ./bench
