@@ -1,8 +1,15 @@
 # make demo   builds ./bpfrepl and counts this machine's system calls by command for five seconds
 # make test   the whole test suite: formatting, vet, staticcheck, tests on the live kernel
+# make oracle random handlers, interpreted and in the kernel, must agree; N=100000 is the long run
+# make fuzz   a minute of random source text for the compiler
 # make bench  figures beside bpftrace's; bench/setup.sh installs the peers
 # Go, make and root are all that is needed.
-.PHONY: build demo test bench
+.PHONY: build demo test oracle fuzz bench
+
+# a checkout that belongs to another user (a container's, root's) has no version to stamp
+export GOFLAGS += -buildvcs=false
+
+N ?= 5000
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bpfrepl ./cmd/bpfrepl
@@ -15,6 +22,13 @@ test: build
 	go vet ./...
 	go tool staticcheck ./...
 	go test -p 1 -count=1 ./...
+	$(MAKE) oracle
+
+oracle:
+	go test ./starlarkbind -count=1 -run 'TestOracle$$' -rapid.checks=$(N) -timeout 4h
+
+fuzz:
+	go test ./compiler -run '^$$' -fuzz FuzzCompile -fuzztime 1m -fuzzminimizetime 1s -parallel 1
 
 bench: build
 	go run ./bench

@@ -52,6 +52,8 @@ type Request struct {
 	Host Host
 	// Unsafe lets handlers change what the kernel does.
 	Unsafe bool
+	// Misses has the keys that get and pop do not find counted, at quiet sites.
+	Misses bool
 	// ProbeID gives the number that stands for a probe's name inside the kernel.
 	ProbeID func(name string) uint64
 	// Cells names the map of error cells, Ring the ring buffer of prints, Control the map of the stop flag.

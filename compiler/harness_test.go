@@ -25,98 +25,146 @@ var fileOptions = &syntax.FileOptions{While: true, TopLevelControl: true, Global
 
 func parseSource(t testing.TB, name, text string) *source {
 	t.Helper()
-	f, err := fileOptions.Parse(name, text, 0)
+	s, err := readSource(name, text)
 	if err != nil {
 		t.Fatal(err)
-	}
-	anything := func(string) bool { return true }
-	if err := resolve.File(f, anything, func(string) bool { return false }); err != nil {
-		t.Fatal(err)
-	}
-	s := &source{lines: strings.Split(text, "\n"), ents: map[string]Entity{}}
-	for _, st := range f.Stmts {
-		switch st := st.(type) {
-		case *syntax.DefStmt:
-			fn := st.Function.(*resolve.Function)
-			s.last = &Func{Name: fn.Name, Pos: fn.Pos, Fn: fn, Scope: s, Defaults: s.defaults(fn)}
-			s.ents[fn.Name] = s.last
-		case *syntax.AssignStmt:
-			id := st.LHS.(*syntax.Ident)
-			s.ents[id.Name] = s.entity(t, id.Name, st.RHS)
-			if fn, ok := s.ents[id.Name].(*Func); ok {
-				s.last = fn
-			}
-		}
 	}
 	return s
 }
 
-func (s *source) defaults(fn *resolve.Function) map[string]Entity {
-	m := map[string]Entity{}
-	for _, p := range fn.Params {
-		if b, ok := p.(*syntax.BinaryExpr); ok {
-			m[b.X.(*syntax.Ident).Name] = Const{constOf(b.Y)}
+func readSource(name, text string) (*source, error) {
+	f, err := fileOptions.Parse(name, text, 0)
+	if err != nil {
+		return nil, err
+	}
+	anything := func(string) bool { return true }
+	if err := resolve.File(f, anything, func(string) bool { return false }); err != nil {
+		return nil, err
+	}
+	s := &source{lines: strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text), "\n"), ents: map[string]Entity{}}
+	for _, st := range f.Stmts {
+		switch st := st.(type) {
+		case *syntax.DefStmt:
+			fn := st.Function.(*resolve.Function)
+			s.last, err = s.function(fn.Name, fn)
+			if err != nil {
+				return nil, err
+			}
+			s.ents[fn.Name] = s.last
+		case *syntax.AssignStmt:
+			id, ok := st.LHS.(*syntax.Ident)
+			if !ok {
+				return nil, fmt.Errorf("%v: not a name", st.OpPos)
+			}
+			ent, err := s.entity(id.Name, st.RHS)
+			if err != nil {
+				return nil, err
+			}
+			s.ents[id.Name] = ent
+			if fn, ok := ent.(*Func); ok {
+				s.last = fn
+			}
 		}
 	}
-	return m
+	return s, nil
 }
 
-func (s *source) entity(t testing.TB, name string, x syntax.Expr) Entity {
+func (s *source) function(name string, fn *resolve.Function) (*Func, error) {
+	f := &Func{Name: name, Pos: fn.Pos, Fn: fn, Scope: s, Defaults: map[string]Entity{}}
+	for _, p := range fn.Params {
+		if b, ok := p.(*syntax.BinaryExpr); ok {
+			v, err := constOf(b.Y)
+			if err != nil {
+				return nil, err
+			}
+			f.Defaults[b.X.(*syntax.Ident).Name] = Const{v}
+		}
+	}
+	return f, nil
+}
+
+func (s *source) entity(name string, x syntax.Expr) (Entity, error) {
 	switch x := x.(type) {
 	case *syntax.LambdaExpr:
-		fn := x.Function.(*resolve.Function)
-		return &Func{Name: name, Pos: fn.Pos, Fn: fn, Scope: s}
+		return s.function(name, x.Function.(*resolve.Function))
 	case *syntax.CallExpr:
-		kind := x.Fn.(*syntax.Ident).Name
-		if kind == "stream" {
-			return &Stream{name, name}
+		kind, ok := x.Fn.(*syntax.Ident)
+		if !ok {
+			return nil, fmt.Errorf("%v: not a map", x.Lparen)
+		}
+		if kind.Name == "stream" {
+			return &Stream{name, name}, nil
 		}
 		m := &Map{Name: name, Ref: name, Atomic: true}
 		for i, k := range []string{"count", "sum", "avg", "min", "max", "stats", "hist", "lhist"} {
-			if k == kind {
+			if k == kind.Name {
 				m.Agg = &agg.Spec{Kind: agg.Kind(i), Lo: 0, Hi: 100, Step: 10}
 			}
 		}
-		return m
+		return m, nil
 	}
-	return Const{constOf(x)}
+	v, err := constOf(x)
+	return Const{v}, err
 }
 
-func constOf(x syntax.Expr) any {
-	list := func(xs []syntax.Expr) []any {
+func constOf(x syntax.Expr) (any, error) {
+	list := func(xs []syntax.Expr) ([]any, error) {
 		var out []any
 		for _, e := range xs {
-			out = append(out, constOf(e))
+			v, err := constOf(e)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, v)
 		}
-		return out
+		return out, nil
 	}
 	switch x := x.(type) {
 	case *syntax.Literal:
 		switch v := x.Value.(type) {
 		case int64:
-			return big.NewInt(v)
+			return big.NewInt(v), nil
+		case *big.Int, string:
+			return v, nil
 		}
-		return x.Value
 	case *syntax.Ident:
-		return map[string]any{"None": nil, "True": true, "False": false}[x.Name]
+		if v, ok := map[string]any{"None": nil, "True": true, "False": false}[x.Name]; ok {
+			return v, nil
+		}
 	case *syntax.ParenExpr:
 		return constOf(x.X)
 	case *syntax.UnaryExpr:
-		return new(big.Int).Neg(constOf(x.X).(*big.Int))
-	case *syntax.TupleExpr:
-		return Tuple(list(x.List))
-	case *syntax.ListExpr:
-		return List(list(x.List))
-	case *syntax.DictExpr:
-		d := Dict{}
-		for _, e := range x.List {
-			de := e.(*syntax.DictEntry)
-			d.Keys = append(d.Keys, constOf(de.Key))
-			d.Vals = append(d.Vals, constOf(de.Value))
+		v, err := constOf(x.X)
+		if n, ok := v.(*big.Int); ok && x.Op == syntax.MINUS {
+			return new(big.Int).Neg(n), err
 		}
-		return d
+	case *syntax.TupleExpr:
+		v, err := list(x.List)
+		return Tuple(v), err
+	case *syntax.ListExpr:
+		v, err := list(x.List)
+		return List(v), err
+	case *syntax.DictExpr:
+		return constDict(x)
 	}
-	panic(fmt.Sprintf("no constant: %T", x))
+	return nil, fmt.Errorf("no constant: %T", x)
+}
+
+func constDict(x *syntax.DictExpr) (any, error) {
+	d := Dict{}
+	for _, e := range x.List {
+		de := e.(*syntax.DictEntry)
+		k, err := constOf(de.Key)
+		if err != nil {
+			return nil, err
+		}
+		v, err := constOf(de.Value)
+		if err != nil {
+			return nil, err
+		}
+		d.Keys, d.Vals = append(d.Keys, k), append(d.Vals, v)
+	}
+	return d, nil
 }
 
 func (s *source) Lookup(id *syntax.Ident) Entity {

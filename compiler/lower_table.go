@@ -103,6 +103,9 @@ func (lw *lowerer) getOrPop(e *eMethod, pop bool, c *cell) {
 	}
 	b.Jump(done)
 	b.Continue(absent)
+	if lw.req.Misses {
+		lw.fail(Site{Pos: e.pos, Helper: "map_lookup_elem", Op: e.row.name, Map: e.m, Quiet: true}, b.Const(-errNoEnt))
+	}
 	lw.set(c, e.args[1])
 	b.Jump(done)
 	b.Continue(done)

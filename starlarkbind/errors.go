@@ -203,6 +203,9 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 	case key{"map_delete_elem", unix.EBUSY}:
 		return fmt.Sprintf("%s was locked by what this handler interrupted, so a key stayed", name), "clear it from the script"
 	case key{"map_lookup_elem", unix.ENOENT}:
+		if site.Quiet {
+			return fmt.Sprintf("%s has no such key: %s() gave the default", name, site.Op), ""
+		}
 		return fmt.Sprintf("%s has no such key", name), "read it with .get(key, default), or test `key in " + name + "` first"
 	case key{"cmpxchg", unix.EAGAIN}:
 		return fmt.Sprintf("%s: other runs on this CPU changed the extreme each time", name), "the event may be missing from the extreme, not from the count"

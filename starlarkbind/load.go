@@ -203,6 +203,7 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		ProbeID:  s.probeID,
 		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros",
 		PrintBase: s.printBase(),
+		Misses:    s.opt.Warnings == WarnAll,
 	}
 }
 

@@ -109,7 +109,7 @@ func (s *Session) mapText(m interface {
 	if d.Len() == 0 {
 		return fmt.Sprintf("<%s %s: empty>", m.Type(), m.Name())
 	}
-	return m.Name() + ":\n" + render.Text(d)
+	return m.Name() + ":\n" + render.Keyed(d.Items())
 }
 
 // builtinPrint is print(*args, sep=" ").

@@ -274,6 +274,9 @@ func (s *Session) builtinSpawn(_ *starlark.Thread, _ *starlark.Builtin, args sta
 	if err := starlark.UnpackArgs("spawn", args, kw, "argv", &argv); err != nil {
 		return nil, err
 	}
+	if err := s.checkFlags(false); err != nil {
+		return nil, err
+	}
 	if !s.opt.AllowRun {
 		return nil, errors.New("spawn: scripts may start processes only with --allow-run")
 	}

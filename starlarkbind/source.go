@@ -74,11 +74,14 @@ func (s *sources) assignment(lhs, rhs syntax.Expr) {
 	}
 }
 
+// lineEnds are what the scanner takes for the end of a line.
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
 // keep keeps a file's text.
 func (s *sources) keep(name string, src []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lines[name] = strings.Split(string(src), "\n")
+	s.lines[name] = strings.Split(lineEnds.Replace(string(src)), "\n")
 }
 
 // resolved indexes the functions of a file that the resolver has been through.

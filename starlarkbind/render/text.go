@@ -96,11 +96,7 @@ func Mapping(items []starlark.Tuple) (s string, ok bool) {
 	sortItems(items)
 	switch kind {
 	case "number":
-		rows := make([][]string, len(items))
-		for i, it := range items {
-			rows[i] = append(keyCells(it[0]), Cell(it[1]))
-		}
-		return Table(nil, rows), true
+		return keyed(items), true
 	case "histogram":
 		var b strings.Builder
 		for i, it := range items {
@@ -122,6 +118,24 @@ func Mapping(items []starlark.Tuple) (s string, ok bool) {
 		rows = append(rows, append(keyCells(it[0]), fields(it[1].(*starlarkstruct.Struct), names)...))
 	}
 	return Table(head, rows), true
+}
+
+// Keyed renders the keys and values of a map as a table, whatever the values are: tuples have a column for each element.
+func Keyed(items []starlark.Tuple) string {
+	if s, ok := Mapping(items); ok {
+		return s
+	}
+	items = append([]starlark.Tuple{}, items...)
+	sortItems(items)
+	return keyed(items)
+}
+
+func keyed(items []starlark.Tuple) string {
+	rows := make([][]string, len(items))
+	for i, it := range items {
+		rows[i] = append(keyCells(it[0]), keyCells(it[1])...)
+	}
+	return Table(nil, rows)
 }
 
 func keyCells(k starlark.Value) []string {

@@ -1,0 +1,81 @@
+package compiler
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bpfrepl/bpfrepl/compiler/diag"
+)
+
+// fuzzLimit is the time that no source text may take. It is wide: the machine may have other work.
+const fuzzLimit = 30 * time.Second
+
+// Any text at all is refused with places, or becomes a program: the compiler does not panic, does not hang, and
+// what the checker accepted passes ir.Verify after each pass and gets its registers. Whether the kernel's verifier
+// accepts it too is the oracle's business (package starlarkbind).
+func FuzzCompile(f *testing.F) {
+	for _, text := range fuzzSeeds(f) {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		hang := time.AfterFunc(fuzzLimit, func() { panic("the compiler hangs on:\n" + text) })
+		defer hang.Stop()
+		src, err := readSource("fuzz.star", text)
+		if err != nil || src.last == nil {
+			return // not what the compiler gets to see
+		}
+		_, err = Compile(src.request(t))
+		var ds diag.List
+		switch {
+		case err == nil:
+		case !errors.As(err, &ds):
+			t.Fatalf("%v\n%s", err, text)
+		default:
+			checkFaults(t, src, ds)
+		}
+	})
+}
+
+// checkFaults holds that each fault says what and where.
+func checkFaults(t *testing.T, src *source, ds diag.List) {
+	if len(ds) == 0 {
+		t.Error("an error without a fault")
+	}
+	for _, d := range ds {
+		line, col := int(d.Pos.Line), int(d.Pos.Col)
+		if d.Msg == "" || line < 1 || line > len(src.lines) || col < 1 || col > len([]rune(src.lines[line-1]))+1 {
+			t.Errorf("the fault %q stands at %d:%d, which is not in the text", d.Msg, line, col)
+		}
+	}
+	if strings.TrimSpace(ds.Error()) == "" {
+		t.Error("the error has no text")
+	}
+}
+
+// fuzzSeeds gives each handler of testdata, accepted or refused, and those of the examples.
+func fuzzSeeds(f *testing.F) (seeds []string) {
+	for _, pattern := range []string{"testdata/errors/*.star", "testdata/golden/*.star", "../examples/*.star"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			f.Fatal("no files: ", pattern, err)
+		}
+		for _, name := range files {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				f.Fatal(err)
+			}
+			for _, chunk := range strings.Split(string(text), "---\n") {
+				lines := strings.Split(chunk, "\n")
+				for i := range lines {
+					lines[i], _, _ = strings.Cut(lines[i], mark)
+				}
+				seeds = append(seeds, strings.Join(lines, "\n"))
+			}
+		}
+	}
+	return seeds
+}

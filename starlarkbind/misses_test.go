@@ -1,0 +1,42 @@
+package starlarkbind
+
+import (
+	"strings"
+	"testing"
+)
+
+// Keys that get and pop do not find are counted, exactly, only where all warnings are asked for: counting them costs at
+// every miss.
+func TestMisses(t *testing.T) {
+	for _, warn := range []Warnings{WarnDefault, WarnAll} {
+		l := newLive(t, func(o *Options) { o.Warnings = warn })
+		err := l.script(`
+t, seen = table(), count()
+t[8] = 1
+def h(e):
+    seen.add(by=(t.get(e.args.offset, 7), t.pop(e.args.offset + 8) == None))
+probe(` + lseek + `, h, filter=lambda e: e.comm == "load")
+make("newkeys", 5, 8)
+print(sum(seen.values()))
+for e in errors():
+    print(e.helper, e.errno, e.count, e.map, e.pos, e.message, [e.hint])
+`)
+		if err != nil {
+			t.Fatal(l.FormatError(err))
+		}
+		want := "5\n"
+		if warn == WarnAll {
+			want += `map_lookup_elem ENOENT 5 t test.star:5:48 t has no such key: pop() gave the default [""]` + "\n" +
+				`map_lookup_elem ENOENT 4 t test.star:5:23 t has no such key: get() gave the default [""]` + "\n"
+		}
+		if got := l.out.String(); got != want {
+			t.Errorf("warnings %d: got %s want %s", warn, got, want)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		if shown := strings.Contains(l.err.String(), "pop() gave the default"); shown != (warn == WarnAll) {
+			t.Errorf("warnings %d: %s", warn, l.err.String())
+		}
+	}
+}
