@@ -7,6 +7,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -104,6 +105,9 @@ func (a *Attachment) Close() error {
 func openRawTracepoint(name string, p *Program, cookie uint64) (int, error) {
 	b := append([]byte(name), 0)
 	attr := rawTracepointAttr{name: unsafe.Pointer(&b[0]), fd: uint32(p.raw.FD()), cookie: cookie}
+	if p.Type() == ebpf.Tracing {
+		attr.name = nil // it knows its event
+	}
 	size := unsafe.Sizeof(attr)
 	if cookie == 0 {
 		size = unsafe.Offsetof(attr.cookie) // older kernels refuse what they do not know

@@ -41,7 +41,7 @@ var tasks = map[string]func() error{
 		if err := errors.Join(unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""), unix.Mount("tmpfs", "/sys/kernel/btf", "tmpfs", 0, "")); err != nil {
 			return err
 		}
-		_, _, err := FieldOffset("task_struct", "tgid")
+		_, err := KernelBTF()
 		return err
 	},
 	"tracefs unmounted, no right to mount": func() error {

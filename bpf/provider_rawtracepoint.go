@@ -15,7 +15,7 @@ import (
 
 var rawTracepoints = Provider{
 	Kind: "rawtracepoint", Alias: "rt", Syntax: "rawtracepoint:EVENT",
-	Doc:     "A static event of the kernel with its arguments as the kernel passes them: cheaper, untyped.",
+	Doc:     "A static event of the kernel with its arguments as the kernel passes them, typed by BTF: cheaper.",
 	Example: "rawtracepoint:sched_switch",
 	minArgs: 1, maxArgs: 1, untouchedFilter: true,
 	List:    listRawTracepoints,
@@ -27,7 +27,8 @@ var rawTracepoints = Provider{
 		}
 		return e, nil
 	},
-	types: only(ebpf.RawTracepoint),
+	types:   only(ebpf.RawTracepoint),
+	prepare: prepareTracepoint,
 	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 		return attachRawTracepoint(t, t.Parts[0], p, o)
 	},

@@ -55,7 +55,7 @@ func init() {
 		{"stop", "stop()", "end run()", "stop()",
 			fixed(types.TNone), lowerStop},
 	}
-	for _, more := range [][]builtin{timeBuiltins(), stackBuiltins(), symBuiltins(), netBuiltins(), nameBuiltins(), taskBuiltins()} {
+	for _, more := range [][]builtin{timeBuiltins(), stackBuiltins(), symBuiltins(), netBuiltins(), nameBuiltins(), taskBuiltins(), ctypeBuiltins()} {
 		builtins = append(builtins, more...)
 	}
 	for i := range builtins {
@@ -105,6 +105,14 @@ func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 		n = word(k.v)
 	}
 	t := types.TStr(int(n) - 1)
+	if p, ok := x.(*ePlace); ok && p.t.Kind == types.Str { // read so much of it in the first place
+		q := *p
+		if q.t = t; p.c.Len > 0 {
+			q.t = types.TStr(min(int(n), p.c.Len) - 1)
+		}
+		return &q
+	}
+	x = c.decay(x)
 	switch x.typ().Kind {
 	case types.Str:
 		if k, ok := x.(*eConst); ok {
@@ -285,7 +293,7 @@ func checkPrint(c *checker, row *builtin, call *syntax.CallExpr, args []expr) ex
 		case a.typ().Kind == types.Invalid:
 			return a
 		case !a.typ().Storable():
-			return c.bad(a.position(), "", "a %s cannot be printed from a handler", a.typ())
+			return c.bad(a.position(), memHint(a.typ()), "a %s cannot be printed from a handler", a.typ())
 		}
 		size += a.typ().Size()
 	}

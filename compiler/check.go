@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
 
+	"github.com/bpfrepl/bpfrepl/compiler/ctype"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
@@ -19,18 +20,22 @@ import (
 // be None, because the handler has compared them.
 
 type checker struct {
-	req          *Request
-	diags        diag.List
-	frame        *frame
-	flow         *flow
-	maps         map[*Map]*mapTyping
-	mapsGrew     bool
-	captured     []Captured
-	capturedSeen map[string]bool
-	readsContext bool
-	calls        int
-	iterations   int     // of the loops around this place, multiplied
-	loops        []*flow // what is known where each loop around this place is left by break
+	req                            *Request
+	diags                          diag.List
+	frame                          *frame
+	flow                           *flow
+	maps                           map[*Map]*mapTyping
+	mapsGrew                       bool
+	captured                       []Captured
+	capturedSeen                   map[string]bool
+	readsContext                   bool
+	typed                          []Field // what Event.Typed gave
+	typedErr                       error
+	typedArgs, followsArgs, direct bool
+	enums                          map[*ctype.Type]*types.Type
+	calls                          int
+	iterations                     int     // of the loops around this place, multiplied
+	loops                          []*flow // what is known where each loop around this place is left by break
 }
 
 // mapTyping is what a map's uses in this program make of it.
@@ -102,7 +107,7 @@ const (
 )
 
 func newChecker(req *Request) *checker {
-	return &checker{req: req, maps: map[*Map]*mapTyping{}, capturedSeen: map[string]bool{}, iterations: 1,
+	return &checker{req: req, maps: map[*Map]*mapTyping{}, capturedSeen: map[string]bool{}, enums: map[*ctype.Type]*types.Type{}, iterations: 1,
 		flow: &flow{assigned: map[*local]bool{}, notNone: map[*local]bool{}}}
 }
 
@@ -127,6 +132,7 @@ func (c *checker) program() *treeProgram {
 	var p *treeProgram
 	for i := 0; i < maxWalks; i++ {
 		c.diags, c.mapsGrew, c.captured, c.readsContext = nil, false, nil, false
+		c.typedArgs, c.followsArgs, c.direct = false, false, false
 		c.capturedSeen = map[string]bool{}
 		p = &treeProgram{}
 		if c.req.Filter != nil {
@@ -337,6 +343,7 @@ func (c *checker) typing(m *Map) *mapTyping {
 // useKey and useVal join a use's type into a map's.
 func (c *checker) useKey(m *Map, x expr) expr {
 	t := c.typing(m)
+	x = c.pointerKey(x)
 	return c.useMap(m, x, &t.key, t.fixed, "key")
 }
 
@@ -354,7 +361,7 @@ func (c *checker) useMap(m *Map, x expr, has **types.Type, fixed bool, what stri
 		return x
 	}
 	if !t.Storable() {
-		return c.bad(x.position(), "", "a %s cannot be a %s of %s %q", t, what, m.Kind(), m.Name)
+		return c.bad(x.position(), memHint(t), "a %s cannot be a %s of %s %q", t, what, m.Kind(), m.Name)
 	}
 	t = roomy(t)
 	if *has == nil {

@@ -198,7 +198,9 @@ func (c *checker) callFunc(x *syntax.CallExpr, fn *Func) expr {
 	}
 	vals := c.exprs(args)
 	for i, v := range vals {
-		if v == nil {
+		if v != nil {
+			vals[i] = c.decay(v)
+		} else {
 			id := paramName(fn.Fn.Params[i])
 			vals[i] = c.entity(id, fn.Defaults[id.Name])
 		}
@@ -246,6 +248,9 @@ func (c *checker) methodCall(x *syntax.CallExpr, dot *syntax.DotExpr) expr {
 		hint := didYouMean(dot.Name.Name, names)
 		if h, ok := hostMethods[dot.Name.Name]; ok && m != nil && hint == "" {
 			hint = h
+		}
+		if recv.typ().Kind == types.Ptr || recv.typ().Kind == types.Mem {
+			hint = "a member is read without (): leave them out"
 		}
 		return c.bad(dot.Dot, hint, "a %s has no method %s that a handler can call", kind, dot.Name.Name)
 	}

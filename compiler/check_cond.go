@@ -195,9 +195,9 @@ func comparable(a, b *types.Type) bool {
 	case a.Kind == types.Invalid || b.Kind == types.Invalid:
 		return true
 	case a.Kind == types.None:
-		return b.Kind == types.None || b.Kind == types.Opt
+		return b.Kind == types.None || b.Kind == types.Opt || b.Kind == types.Ptr
 	case b.Kind == types.None:
-		return a.Kind == types.Opt
+		return a.Kind == types.Opt || a.Kind == types.Ptr
 	case a.Kind == types.Opt:
 		return comparable(a.Elem, b)
 	case b.Kind == types.Opt:
@@ -228,6 +228,8 @@ func (c *checker) compare(pos syntax.Position, op syntax.Token, x, y expr) expr 
 		return invalid(pos)
 	}
 	equality := op == syntax.EQL || op == syntax.NEQ
+	x, y = c.pointers(op, x, y)
+	tx, ty = x.typ(), y.typ()
 	if tx.Kind == types.None || ty.Kind == types.None {
 		if !equality {
 			return c.bad(pos, "", "None cannot be compared with %s", op)

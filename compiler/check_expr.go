@@ -181,7 +181,7 @@ func (c *checker) tuple(x *syntax.TupleExpr) expr {
 		if v.typ().Kind == types.Invalid {
 			e.t = types.TInvalid
 		} else if !v.typ().Storable() {
-			c.errorf(v.position(), "", "a %s cannot be an element of a tuple in a handler", v.typ())
+			c.errorf(v.position(), memHint(v.typ()), "a %s cannot be an element of a tuple in a handler", v.typ())
 			e.t = types.TInvalid
 		}
 		e.elems = append(e.elems, v)
@@ -457,6 +457,8 @@ func (c *checker) index(x *syntax.IndexExpr) expr {
 		return c.indexedArg(x, i)
 	case recv.typ().Kind == types.Array:
 		return c.arrayElem(x, recv.(*eArg), i)
+	case recv.typ().Kind == types.Ptr, recv.typ().Kind == types.Mem:
+		return c.element(recv, i, x.Lbrack)
 	case recv.typ().Kind == types.Dict && isConst:
 		return c.dictGet(x.Lbrack, k.v.(Dict), i, nil)
 	case recv.typ().Kind == types.Tuple, recv.typ().Kind == types.List && isConst:

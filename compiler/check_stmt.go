@@ -55,7 +55,7 @@ func (c *checker) stmt(s syntax.Stmt) []stmt {
 }
 
 func (c *checker) assign(s *syntax.AssignStmt) []stmt {
-	return c.bind(s.LHS, c.expr(s.RHS))
+	return c.bind(s.LHS, c.decay(c.expr(s.RHS)))
 }
 
 // table gives the table that is indexed, or reports what is wrong.
@@ -213,7 +213,7 @@ func (c *checker) ifStmt(s *syntax.IfStmt) []stmt {
 func (c *checker) returnStmt(s *syntax.ReturnStmt) []stmt {
 	var x expr = &eConst{node: node{types.TNone, s.Return}}
 	if s.Result != nil {
-		x = c.expr(s.Result)
+		x = c.decay(c.expr(s.Result))
 	}
 	defer func() { c.flow.dead = true }()
 	f := c.frame

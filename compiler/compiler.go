@@ -30,6 +30,7 @@ type Features struct {
 	ForEachElem  bool // bpf_for_each_map_elem, and callbacks (5.13)
 	Loop         bool // bpf_loop (5.17)
 	PerCPULookup bool // bpf_map_lookup_percpu_elem (5.19)
+	TaskBTF      bool // bpf_get_current_task_btf, and loads through what it gives (5.11)
 }
 
 // A Request asks for one program.
@@ -41,9 +42,8 @@ type Request struct {
 	Features Features
 	// Source gives the text of a line, or "".
 	Source func(pos syntax.Position) string
-	// Offset gives the byte offset and size of a field of a kernel structure, from BTF. It is asked only for what the
-	// handler uses: loading BTF takes tens of milliseconds.
-	Offset func(typ string, path ...string) (off, size int, err error)
+	// Types is asked only by handlers that follow pointers or name types: reading BTF takes milliseconds.
+	Types Types
 	// Kfunc gives the BTF id of a function that the kernel lets programs call; an error where it has none of that name.
 	Kfunc func(name string) (int64, error)
 	// CPUs is the number of CPUs that could ever be there: a per-CPU element has a value for each.
@@ -109,6 +109,9 @@ type Program struct {
 	UsesCookie   bool
 	Zeros        int   // bytes that the map Request.Zeros must have
 	Stacks       []int // it keeps stacks of so many frames, each in the map StackMap(n)
+	TypedArgs    bool  // it reads arguments that Event.Typed gave: it fits this event alone
+	FollowsArgs  bool  // it follows pointers among them
+	Direct       bool  // it loads through pointers whose types the verifier has to know (Features.TaskBTF, Event.BTFArgs)
 }
 
 // SitesPerProgram bounds the error sites of a program: 64 cells each.
@@ -145,6 +148,7 @@ func Compile(req *Request) (*Program, error) {
 	p.Maps = c.mapUses()
 	p.Captured = c.captured
 	p.ReadsContext = c.readsContext
+	p.TypedArgs, p.FollowsArgs, p.Direct = c.typedArgs, c.followsArgs, c.direct
 	return p, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
+	"github.com/bpfrepl/bpfrepl/compiler/ctype"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
@@ -115,7 +116,8 @@ type Field struct {
 	Type   *types.Type
 	Value  int64
 	At     Address
-	Why    string // of FieldOpaque: the message for who reads it, if its type does not say it
+	C      *ctype.Type // of arguments that BTF describes
+	Why    string      // of FieldOpaque: the message for who reads it, if its type does not say it
 }
 
 // An Address is computed from words of the context: the sum of Disp, the word at Base, and Scale times the word at Index.
@@ -138,6 +140,10 @@ type Event struct {
 	// Over are fields of the event that mean something else than the running task's: those of the task that an iterator is
 	// at.
 	Over map[string]Field
+	// Typed gives the arguments by name, from BTF; it is asked once a handler names one that is not among Fields.
+	Typed func() ([]Field, error)
+	// BTFArgs: the verifier knows what pointers among the arguments point to, and lets plain loads follow them.
+	BTFArgs bool
 	// NoArgs says why there are no arguments, for the message.
 	NoArgs string
 	Can    Can

@@ -38,7 +38,7 @@ func init() {
 		{"gid", "group id of the running process", types.TInt, nil, func(lw *lowerer) val { return uidGid(lw, true) }},
 		{"cpu", "number of the CPU that runs the handler", types.TInt, nil, func(lw *lowerer) val { return scalar(types.TInt, lw.pure(asm.FnGetSmpProcessorId)) }},
 		{"time", "time of the event: nanoseconds since boot, without suspend (as now())", types.TInt, nil, func(lw *lowerer) val { return scalar(types.TInt, lw.call(asm.FnKtimeGetNs)) }},
-		{"ppid", "process id of the parent", types.TInt, nil, func(lw *lowerer) val { return lw.ppid() }},
+		{"ppid", "process id of the parent", types.TInt, (*checker).ppid, nil},
 		{"cgroup", "id of the cgroup (version 2) of the running process", types.TUint, nil, func(lw *lowerer) val { return scalar(types.TUint, lw.pure(asm.FnGetCurrentCgroupId)) }},
 		{"probe", "name of the probe that fired", types.TName, (*checker).probeName, func(lw *lowerer) val {
 			return scalar(types.TName, lw.half(lw.cookie(), false))
@@ -46,6 +46,7 @@ func init() {
 		{"func", "name of the function, in probes of functions", types.TName, (*checker).funcName, func(lw *lowerer) val {
 			return scalar(types.TName, lw.half(lw.cookie(), true))
 		}},
+		{"task", "the kernel's struct task_struct of the running thread: e.task.real_parent.comm", taskType, nil, (*lowerer).task},
 		{"args", "arguments of the event; bpfrepl -lv lists their names and types", types.TArgs, (*checker).eventArgs, nil},
 		{"ret", "result of the function or system call, in probes of returns", types.TInt, (*checker).eventRet, nil},
 	}
@@ -100,8 +101,10 @@ func (c *checker) eventRet(pos syntax.Position) expr {
 
 // dot is x.name without a call.
 func (c *checker) dot(x *syntax.DotExpr) expr {
-	recv := c.expr(x.X)
-	name := x.Name.Name
+	return c.attr(c.expr(x.X), x.Name.Name, x.Name.NamePos)
+}
+
+func (c *checker) attr(recv expr, name string, pos syntax.Position) expr {
 	switch recv.typ().Kind {
 	case types.Invalid:
 		return recv
@@ -111,12 +114,12 @@ func (c *checker) dot(x *syntax.DotExpr) expr {
 			f := &eventFields[i]
 			if f.name == name {
 				if o, ok := c.req.Event.Over[name]; ok {
-					return c.arg(&o, x.Name.NamePos)
+					return c.arg(&o, pos)
 				}
 				if f.check != nil {
-					return f.check(c, x.Name.NamePos)
+					return f.check(c, pos)
 				}
-				return &eField{node{f.t, x.Name.NamePos}, f}
+				return &eField{node{f.t, pos}, f}
 			}
 			names = append(names, f.name)
 		}
@@ -124,9 +127,12 @@ func (c *checker) dot(x *syntax.DotExpr) expr {
 		if c.req.Event.field(name) != nil {
 			hint = "write e.args." + name
 		}
-		return c.bad(x.Name.NamePos, hint, "an event has no field %s", name)
+		return c.bad(pos, hint, "an event has no field %s", name)
 	case types.Args:
 		f := c.req.Event.field(name)
+		if f == nil && c.req.Event.Typed != nil {
+			return c.typedArg(name, pos)
+		}
 		if f == nil {
 			var names []string
 			for _, g := range c.req.Event.Fields {
@@ -136,16 +142,18 @@ func (c *checker) dot(x *syntax.DotExpr) expr {
 			if hint == "" && len(names) > 0 {
 				hint = "it has " + join(names)
 			}
-			return c.bad(x.Name.NamePos, hint, "%s has no argument %s", c.req.Name, name)
+			return c.bad(pos, hint, "%s has no argument %s", c.req.Name, name)
 		}
-		return c.arg(f, x.Name.NamePos)
+		return c.arg(f, pos)
 	case types.Stream:
-		return c.bad(x.Name.NamePos, hostMethods[name], "%s.%s cannot be read in a handler", recv.(*eStatic).ent.(*Stream).Name, name)
+		return c.bad(pos, hostMethods[name], "%s.%s cannot be read in a handler", recv.(*eStatic).ent.(*Stream).Name, name)
 	case types.Map:
 		m := recv.(*eStatic).ent.(*Map)
-		return c.bad(x.Name.NamePos, hostMethods[name], "%s.%s cannot be read in a handler", m.Name, name)
+		return c.bad(pos, hostMethods[name], "%s.%s cannot be read in a handler", m.Name, name)
+	case types.Ptr, types.Mem, types.Opt:
+		return c.member(recv, name, pos)
 	}
-	return c.bad(x.Name.NamePos, "", "a %s has no attribute %s in a handler", recv.typ(), name)
+	return c.bad(pos, "", "a %s has no attribute %s in a handler", recv.typ(), name)
 }
 
 func join(names []string) string {
@@ -168,12 +176,18 @@ func (c *checker) arg(f *Field, pos syntax.Position) expr {
 		if f.Size == 8 && !f.Signed {
 			n.t = types.TUint
 		}
+		if f.C != nil {
+			n.t = c.valueType(f.C, false)
+		}
 	case FieldConst:
 		return intConst(f.Value, pos)
 	case FieldBool:
 		n.t = types.TBool
 	case FieldPtr:
 		n.t = &types.Type{Kind: types.Ptr, User: f.User, Text: f.CType}
+		if f.C != nil {
+			n.t = types.TPtr(f.C.Elem(), f.User)
+		}
 	case FieldChars:
 		n.t = types.TStr(f.Size)
 	case FieldMemoryStr:

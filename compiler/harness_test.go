@@ -204,6 +204,7 @@ var testEvent = &Event{Probe: "tracepoint:test:event", Fields: []Field{
 	{Name: "comm", CType: "char[16]", Kind: FieldChars, Offset: 40, Size: 16},
 	{Name: "name", CType: "__data_loc char[]", Kind: FieldDataLoc, Offset: 56, Size: 4},
 	{Name: "args", CType: "unsigned long[6]", Kind: FieldArray, Offset: 64, Size: 48, Elem: 8, Len: 6},
+	{Name: "p", CType: "struct task_struct *", Kind: FieldPtr, Offset: 112, Size: 8},
 }, Ret: &Field{Name: "ret", Kind: FieldInt, Offset: 16, Size: 8, Signed: true}}
 
 func (s *source) request(t testing.TB) *Request {
@@ -212,8 +213,8 @@ func (s *source) request(t testing.TB) *Request {
 		Name: "tracepoint:test:event", Handler: s.last, Event: testEvent,
 		Features: Features{FetchAtomics: true, Cookie: true, ForEachElem: true, Loop: true, PerCPULookup: true},
 		Source:   s.line,
-		Offset:   func(typ string, path ...string) (int, int, error) { return 1000, 8, nil },
 		CPUs:     func() (int, error) { return 2, nil },
+		Types:    newFakeTypes(),
 		Kfunc:    func(string) (int64, error) { return 4711, nil },
 		ProbeID: func(n string) uint64 {
 			if ids[n] == 0 {

@@ -1,12 +1,9 @@
 package compiler
 
 import (
-	"fmt"
-
 	"github.com/cilium/ebpf/asm"
 	"go.starlark.net/syntax"
 
-	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
@@ -26,7 +23,11 @@ func (lw *lowerer) arg(e *eArg) val {
 		w := lw.b.Load(ctx, f.Offset, f.Size, false)
 		return scalar(e.t, w)
 	}
-	return scalar(e.t, lw.b.Load(ctx, f.Offset, f.Size, f.Signed))
+	w := lw.b.Load(ctx, f.Offset, f.Size, f.Signed)
+	if f.Kind == FieldPtr && lw.req.Event.BTFArgs {
+		w = lw.forget(w)
+	}
+	return scalar(e.t, w)
 }
 
 // argStr reads an argument that is a string of the record.
@@ -103,36 +104,6 @@ func (lw *lowerer) readInto(fn asm.BuiltinFunc, helper, op string, addr *ir.Valu
 	lw.fail(Site{Pos: pos, Helper: helper, Op: op, Quiet: true}, r)
 	b.Jump(done)
 	b.Continue(done)
-}
-
-// ppid reads current->real_parent->tgid.
-func (lw *lowerer) ppid() val {
-	b := lw.b
-	parent, _, err := lw.req.Offset("task_struct", "real_parent")
-	var tgid int
-	if err == nil {
-		tgid, _, err = lw.req.Offset("task_struct", "tgid")
-	}
-	if err != nil {
-		lw.diags = append(lw.diags, &diag.Diagnostic{Pos: b.Pos, Msg: fmt.Sprintf("e.ppid needs the layout of the kernel's task_struct: %v", err), Line: lw.req.Source(b.Pos)})
-		return scalar(types.TInt, b.Const(0))
-	}
-	tmp := lw.scratch(8, "ppid")
-	task := lw.pure(asm.FnGetCurrentTask)
-	read := func(from *ir.Value, off, size int) *ir.Value {
-		b.Store(b.SlotAddr(tmp, 0), 0, 8, b.Const(0))
-		p := b.Add(ir.OpAdd, from, b.Const(int64(off)))
-		r := lw.call(asm.FnProbeReadKernel, b.SlotAddr(tmp, 0), b.Const(int64(size)), p)
-		failed, done := b.Block("unread"), b.Block("")
-		b.If(ir.SLT, r, b.Const(0), failed, done)
-		failed.Cold = true
-		b.Continue(failed)
-		lw.fail(Site{Pos: b.Pos, Helper: "probe_read_kernel", Op: "e.ppid", Quiet: true}, r)
-		b.Jump(done)
-		b.Continue(done)
-		return b.Load(b.SlotAddr(tmp, 0), 0, size, size == 4)
-	}
-	return scalar(types.TInt, read(read(task, parent, 8), tgid, 4))
 }
 
 // lowerStartsWith compares the first bytes.

@@ -44,6 +44,10 @@ func (lw *lowerer) value(x expr) val {
 		return x.row.lower(lw)
 	case *eArg:
 		return lw.arg(x)
+	case *ePlace:
+		return lw.place(x)
+	case *eAddr:
+		return lw.placeOf(x)
 	case *eBinary:
 		return lw.binary(x)
 	case *eUnary:
@@ -176,6 +180,8 @@ func (lw *lowerer) str(x expr, dst mem, pad bool) {
 		lw.fill(dst, 16)
 	case *eArg:
 		lw.argStr(x, dst, pad)
+	case *ePlace:
+		lw.placeStr(x, dst)
 	case *eStr:
 		lw.readStr(x, lw.value(x.ptr).w, dst, pad)
 	case *eConvert:

@@ -12,11 +12,12 @@ import (
 // The errno of faults that are the handler's own, and of helpers that give no code.
 const (
 	errNoEnt   = 2  // ENOENT: a missing key
-	errFault   = 14 // EFAULT: a stack without frames
+	errFault   = 14 // EFAULT: a stack without frames, a NULL pointer that was followed
 	errAgain   = 11 // EAGAIN: a compare-exchange that never won
 	errInval   = 22 // EINVAL: a negative shift count
 	errNoSpc   = 28 // ENOSPC: the ring buffer is full
 	errDom     = 33 // EDOM: division by zero
+	errRange   = 34 // ERANGE: an index that is out of range
 	errExist   = 17
 	errTooLong = 7 // E2BIG: a loop that did not end
 )

@@ -221,6 +221,8 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 		return "the loop ran eight million times without an end: the handler ended here", "bound it by what it works on"
 	case key{"", unix.EINVAL}:
 		return "negative shift count: the handler ended here", "test the count first"
+	case key{"", unix.ERANGE}:
+		return fmt.Sprintf("the index of %s is out of range: the handler ended here", site.Op), "test the index first"
 	case key{"", unix.ENOENT}:
 		return "the dict has no such key: the handler ended here", "use .get(key, default)"
 	}
@@ -228,6 +230,9 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 		what := "memory"
 		if site.Op != "str" {
 			what = site.Op
+		}
+		if site.Op != "str" && strings.HasPrefix(site.Helper, "probe_read_kernel") {
+			return fmt.Sprintf("%s could not be read: a pointer on the way is NULL, or what it points to is gone; it reads as empty", what), "test the pointer first"
 		}
 		return fmt.Sprintf("%s could not be read: a bad address, or one that is not in memory now; it reads as empty", what), "for user memory, read it at the return probe, when the kernel has touched it"
 	}

@@ -77,6 +77,7 @@ type loader struct {
 	handler, filter *compiler.Func
 	typed           []typedMap
 	programs        []*program
+	plain           bool // the verifier refused loads through pointers that it knows
 }
 
 // typedMap undoes what gave a map its type.
@@ -105,9 +106,12 @@ func (l *loader) group(g *group) error {
 	if g.err != nil {
 		return g.err
 	}
-	code, err := l.compile(g, g.targets)
+	code, err := l.compile(g, g.targets, 0)
 	if err != nil {
 		return err
+	}
+	if code.TypedArgs {
+		return l.loadTyped(g, code)
 	}
 	byType := map[ebpf.ProgramType][]bpf.Target{}
 	var order []ebpf.ProgramType
@@ -159,7 +163,7 @@ func (l *loader) fallBack(g *group, pt ebpf.ProgramType) func(ts []bpf.Target) (
 	}
 }
 
-func (l *loader) request(g *group, ts []bpf.Target) *compiler.Request {
+func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compiler.Request {
 	ev := &compiler.Event{Probe: ts[0].Name, Func: ts[0].Func, Cookie: len(ts) > 1, Indexed: g.event.Words}
 	for _, f := range g.event.Fields {
 		cf := field(f)
@@ -185,17 +189,19 @@ func (l *loader) request(g *group, ts []bpf.Target) *compiler.Request {
 		ev.NoArgs = ts[0].Name + " has no arguments"
 	}
 	ev.Can = can(ts[0].Kind)
+	l.typeArgs(ev, ts[0], pt)
 	r := l.s.request(ts[0].Name, l.handler, ev)
 	r.Filter = l.filter
+	r.Features.TaskBTF = r.Features.TaskBTF && !l.plain
 	return r
 }
 
 func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Event) *compiler.Request {
 	return &compiler.Request{
 		Name: name, Handler: handler, Event: ev,
-		Features: compiler.Features{FetchAtomics: s.kernel.HaveFetchAtomics(), Cookie: true, ForEachElem: s.kernel.AtLeast(5, 13), Loop: s.kernel.AtLeast(5, 17), PerCPULookup: s.kernel.AtLeast(5, 19)},
+		Features: compiler.Features{FetchAtomics: s.kernel.HaveFetchAtomics(), Cookie: true, ForEachElem: s.kernel.AtLeast(5, 13), Loop: s.kernel.AtLeast(5, 17), TaskBTF: s.kernel.AtLeast(5, 11), PerCPULookup: s.kernel.AtLeast(5, 19)},
 		Source:   func(pos syntax.Position) string { return s.sources.line(pos) },
-		Offset:   bpf.FieldOffset,
+		Types:    s.ktypes,
 		Kfunc:    s.kfunc,
 		CPUs:     bpf.PossibleCPUs,
 		Host:     host{s},
@@ -216,8 +222,9 @@ func (s *Session) kfunc(name string) (int64, error) {
 	return bpf.KfuncID(name)
 }
 
-func (l *loader) compile(g *group, ts []bpf.Target) (*compiler.Program, error) {
-	return compiler.Compile(l.request(g, ts))
+// compile compiles for a type of program; 0: for whichever.
+func (l *loader) compile(g *group, ts []bpf.Target, pt ebpf.ProgramType) (*compiler.Program, error) {
+	return compiler.Compile(l.request(g, ts, pt))
 }
 
 func field(f bpf.Field) compiler.Field {
@@ -236,7 +243,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 	s := l.s
 	if code == nil {
 		var err error
-		if code, err = l.compile(g, ts); err != nil {
+		if code, err = l.compile(g, ts, pt); err != nil {
 			return err
 		}
 	}
@@ -290,6 +297,9 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 	}
 	s.nprog++
 	pg.prog, err = bpf.NewProgram(bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", s.nprog), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: s.narrow()})
+	if err != nil && code.Direct && !l.plain {
+		return l.loadPlain(g, ts, pt, pg)
+	}
 	return err
 }
 

@@ -43,7 +43,7 @@ func (sc *funcScope) Lookup(id *syntax.Ident) compiler.Entity {
 	if v, ok := starlark.Universe[id.Name]; ok {
 		return sc.s.entity(v)
 	}
-	return nil
+	return sc.s.entity(sc.s.enumerator(id.Name)) // at the prompt
 }
 
 // function makes the compiler's form of a function value.

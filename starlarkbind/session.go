@@ -48,6 +48,7 @@ type Session struct {
 	items       *items.Namespace
 	interrupts  chan struct{}
 	flags       *flags.Set
+	ktypes      *kernelTypes
 
 	mu     sync.Mutex // guards what follows: the goroutine that reads records looks at it too
 	probes []*Probe
@@ -90,7 +91,7 @@ func New(opt Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{opt: opt, kernel: k, sources: newSources(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, globals: starlark.StringDict{}, interrupts: make(chan struct{}, 1)}
+	s := &Session{opt: opt, kernel: k, sources: newSources(), ktypes: newKernelTypes(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, globals: starlark.StringDict{}, interrupts: make(chan struct{}, 1)}
 	s.out = &output{w: opt.Stdout, errw: opt.Stderr, json: opt.JSON}
 	s.flags = flags.New(opt.Args)
 	if s.flags.Help() { // the script runs to define its flags; what it prints is not asked for
@@ -111,7 +112,7 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 		return s.syntaxError(err, name, src)
 	}
 	s.sources.add(name, src, f)
-	prog, err := starlark.FileProgram(f, s.predeclared.Has)
+	prog, err := starlark.FileProgram(f, s.known)
 	if err != nil {
 		return s.syntaxError(err, name, src)
 	}

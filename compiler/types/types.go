@@ -5,6 +5,8 @@ package types
 import (
 	"fmt"
 	"strings"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ctype"
 )
 
 // A Kind tells the sorts of type apart.
@@ -32,6 +34,7 @@ const (
 	Map    // an aggregation or a table
 	Stream // a stream
 	Method // a method of a map or string, not yet called
+	Mem    // a struct, a union or an array of C, where it lies
 	Opaque // a captured value that means nothing in a handler
 )
 
@@ -44,6 +47,8 @@ type Type struct {
 	User  bool    // Ptr: an address of user space
 	Text  string  // Opaque, Ptr: the name of the type
 	Form  *Form   // Shown
+
+	C *ctype.Type // Ptr: what it points to, nil where only Text tells; Mem: what lies there
 }
 
 // The types without parameters.
@@ -138,6 +143,9 @@ func (t *Type) Equal(u *Type) bool {
 	if t == u {
 		return true
 	}
+	if t.Kind == Ptr && u.Kind == Ptr {
+		return t.User == u.User && samePointee(t, u)
+	}
 	if t.Kind != u.Kind || t.Cap != u.Cap || t.User != u.User || len(t.Elems) != len(u.Elems) || t.Text != u.Text || !t.Form.equal(u.Form) {
 		return false
 	}
@@ -164,6 +172,8 @@ func Join(a, b *Type) *Type {
 		return a
 	case a.IsInt() && b.IsInt():
 		return TInt
+	case a.Kind == Ptr && b.Kind == Ptr && a.User == b.User:
+		return &Type{Kind: Ptr, User: a.User, Text: "void *"}
 	case a.IsNumber() && (b.IsInt() || b.IsNumber()):
 		return Join(a.Elem, b.Under())
 	case b.IsNumber() && a.IsInt():
@@ -257,6 +267,11 @@ func (t *Type) String() string {
 		return "method"
 	case Opaque:
 		return t.Text
+	case Mem:
+		if t.C != nil {
+			return t.C.String()
+		}
+		return "struct"
 	}
 	return fmt.Sprintf("kind %d", t.Kind)
 }

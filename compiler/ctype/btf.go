@@ -1,0 +1,386 @@
+package ctype
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"strings"
+	"sync"
+)
+
+// The kernel describes its types in BTF (Documentation/bpf/btf.rst): a table of types, each a head of three words and what
+// its kind adds, and a table of strings. A kernel has 100,000 and more; reading the heads to find where each starts takes
+// a few milliseconds, and no more than what a handler follows is ever made into a Type.
+
+// The kinds of BTF (include/uapi/linux/btf.h).
+const (
+	btfInt       = 1
+	btfPtr       = 2
+	btfArray     = 3
+	btfStruct    = 4
+	btfUnion     = 5
+	btfEnum      = 6
+	btfFwd       = 7
+	btfTypedef   = 8
+	btfVolatile  = 9
+	btfConst     = 10
+	btfRestrict  = 11
+	btfFunc      = 12
+	btfFuncProto = 13
+	btfVar       = 14
+	btfDatasec   = 15
+	btfFloat     = 16
+	btfDeclTag   = 17
+	btfTypeTag   = 18
+	btfEnum64    = 19
+)
+
+// A Table is the types of one BTF blob.
+type Table struct {
+	types   []byte
+	strs    []byte
+	offsets []uint32 // of each type in types; id 0 is void
+
+	mu   sync.Mutex
+	made map[uint32]*Type
+}
+
+type head struct{ name, info, size uint32 } // size is a type's id for kinds that refer to one
+
+func (h head) kind() uint32 { return h.info >> 24 & 31 }
+func (h head) vlen() int    { return int(h.info & 0xffff) }
+func (h head) flag() bool   { return h.info>>31 != 0 }
+
+const headLen = 12
+
+// extra is the number of bytes behind a head.
+func (h head) extra() (int, error) {
+	switch h.kind() {
+	case btfInt, btfVar, btfDeclTag:
+		return 4, nil
+	case btfArray:
+		return 12, nil
+	case btfStruct, btfUnion, btfDatasec, btfEnum64:
+		return 12 * h.vlen(), nil
+	case btfEnum, btfFuncProto:
+		return 8 * h.vlen(), nil
+	case btfPtr, btfFwd, btfTypedef, btfVolatile, btfConst, btfRestrict, btfFunc, btfFloat, btfTypeTag:
+		return 0, nil
+	}
+	return 0, fmt.Errorf("BTF type of unknown kind %d", h.kind())
+}
+
+// Parse reads the BTF of a kernel, in the machine's byte order. It keeps raw.
+func Parse(raw []byte) (*Table, error) {
+	const headerLen = 24
+	if len(raw) < headerLen || binary.NativeEndian.Uint16(raw) != 0xeb9f {
+		return nil, fmt.Errorf("no BTF: it does not start as BTF does")
+	}
+	word := func(i int) uint64 { return uint64(binary.NativeEndian.Uint32(raw[i:])) }
+	hdr, size := word(4), uint64(len(raw))
+	typeStart, typeEnd := hdr+word(8), hdr+word(8)+word(12)
+	strStart, strEnd := hdr+word(16), hdr+word(16)+word(20)
+	if typeEnd > size || strEnd > size || strStart == strEnd || raw[strEnd-1] != 0 {
+		return nil, fmt.Errorf("BTF is cut short")
+	}
+	t := &Table{types: raw[typeStart:typeEnd], strs: raw[strStart:strEnd], offsets: []uint32{0}, made: map[uint32]*Type{}}
+	for off := 0; off < len(t.types); {
+		if off+headLen > len(t.types) {
+			return nil, fmt.Errorf("BTF is cut short")
+		}
+		t.offsets = append(t.offsets, uint32(off))
+		h := t.headAt(off)
+		n, err := h.extra()
+		if err != nil {
+			return nil, err
+		}
+		if off += headLen + n; off > len(t.types) || uint64(h.name) >= uint64(len(t.strs)) {
+			return nil, fmt.Errorf("BTF is cut short")
+		}
+	}
+	return t, nil
+}
+
+func (t *Table) headAt(off int) head {
+	b := t.types[off:]
+	return head{binary.NativeEndian.Uint32(b), binary.NativeEndian.Uint32(b[4:]), binary.NativeEndian.Uint32(b[8:])}
+}
+
+// head gives the head of a type and what comes behind it. An id that is out of range is void: the kernel would not
+// have made it.
+func (t *Table) head(id uint32) (head, []byte) {
+	if id == 0 || int(id) >= len(t.offsets) {
+		return head{}, nil
+	}
+	off := int(t.offsets[id])
+	return t.headAt(off), t.types[off+headLen:]
+}
+
+func (t *Table) str(off uint32) string {
+	if int(off) >= len(t.strs) {
+		return ""
+	}
+	s := t.strs[off:]
+	return string(s[:bytes.IndexByte(s, 0)])
+}
+
+// is compares a string of the table without making it.
+func (t *Table) is(off uint32, name string) bool {
+	n := len(name)
+	return int(off)+n < len(t.strs) && t.strs[int(off)+n] == 0 && string(t.strs[off:int(off)+n]) == name
+}
+
+// find gives the first type of that name and one of the kinds.
+func (t *Table) find(name string, kinds ...uint32) (uint32, bool) {
+	if name == "" {
+		return 0, false
+	}
+	mask := uint32(0)
+	for _, k := range kinds {
+		mask |= 1 << k
+	}
+	for id := 1; id < len(t.offsets); id++ {
+		if h := t.headAt(int(t.offsets[id])); mask>>h.kind()&1 != 0 && t.is(h.name, name) {
+			return uint32(id), true
+		}
+	}
+	return 0, false
+}
+
+// kindsOf gives the kinds that a C name with or without its keyword can mean.
+func kindsOf(name string) (bare string, kinds []uint32) {
+	word, rest, ok := strings.Cut(name, " ")
+	if ok {
+		switch word {
+		case "struct":
+			return rest, []uint32{btfStruct}
+		case "union":
+			return rest, []uint32{btfUnion}
+		case "enum":
+			return rest, []uint32{btfEnum, btfEnum64}
+		}
+	}
+	return name, []uint32{btfTypedef, btfInt}
+}
+
+// Lookup finds a type by the name that C gives it: "struct sock", "enum hrtimer_mode", "pid_t", "unsigned int".
+func (t *Table) Lookup(name string) (*Type, bool) {
+	bare, kinds := kindsOf(name)
+	id, ok := t.find(bare, kinds...)
+	if !ok {
+		return nil, false
+	}
+	return t.get(id), true
+}
+
+// Names lists the names of all types that have the keyword of name, as Lookup takes them.
+func (t *Table) Names(name string) []string {
+	bare, kinds := kindsOf(name)
+	prefix := strings.TrimSuffix(name, bare)
+	var out []string
+	for id := 1; id < len(t.offsets); id++ {
+		h := t.headAt(int(t.offsets[id]))
+		for _, k := range kinds {
+			if h.kind() == k && h.name != 0 {
+				out = append(out, prefix+t.str(h.name))
+			}
+		}
+	}
+	return out
+}
+
+// Enumerator finds an enumerator of any enum.
+func (t *Table) Enumerator(name string) (*Type, int64, bool) {
+	for id := 1; id < len(t.offsets); id++ {
+		off := int(t.offsets[id])
+		h := t.headAt(off)
+		if k := h.kind(); k != btfEnum && k != btfEnum64 {
+			continue
+		}
+		for e := range t.enumerators(h, t.types[off+headLen:]) {
+			if t.is(e.name, name) {
+				return t.get(uint32(id)), e.n, true
+			}
+		}
+	}
+	return nil, 0, false
+}
+
+type enumerator struct {
+	name uint32
+	n    int64
+}
+
+func (t *Table) enumerators(h head, b []byte) iter.Seq[enumerator] {
+	return func(yield func(enumerator) bool) {
+		for range h.vlen() {
+			e := enumerator{name: binary.NativeEndian.Uint32(b)}
+			low := binary.NativeEndian.Uint32(b[4:])
+			if h.kind() == btfEnum64 {
+				e.n = int64(uint64(low) | uint64(binary.NativeEndian.Uint32(b[8:]))<<32)
+				b = b[12:]
+			} else {
+				if e.n = int64(low); h.flag() {
+					e.n = int64(int32(low))
+				}
+				b = b[8:]
+			}
+			if !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+// A Param is a parameter of a function.
+type Param struct {
+	Name string
+	Type *Type
+}
+
+// Params gives the parameters of a function of the kernel.
+func (t *Table) Params(fn string) ([]Param, bool) {
+	id, ok := t.find(fn, btfFunc)
+	if !ok {
+		return nil, false
+	}
+	h, _ := t.head(id)
+	return t.protoParams(h.size), true
+}
+
+// PointerParams gives the parameters of the functions that a typedef of a pointer to a function means.
+func (t *Table) PointerParams(typedef string) ([]Param, bool) {
+	id, ok := t.find(typedef, btfTypedef)
+	if !ok {
+		return nil, false
+	}
+	h, _ := t.head(id)
+	if h, _ = t.head(h.size); h.kind() != btfPtr {
+		return nil, false
+	}
+	return t.protoParams(h.size), true
+}
+
+func (t *Table) protoParams(id uint32) []Param {
+	h, b := t.head(id)
+	if h.kind() != btfFuncProto {
+		return nil
+	}
+	var out []Param
+	for range h.vlen() {
+		out = append(out, Param{t.str(binary.NativeEndian.Uint32(b)), t.get(binary.NativeEndian.Uint32(b[4:]))})
+		b = b[8:]
+	}
+	return out
+}
+
+// get makes the type with that id, or gives the one that was made before.
+func (t *Table) get(id uint32) *Type {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.resolve(id, 0)
+}
+
+// maxChain bounds typedefs of typedefs and the like.
+const maxChain = 64
+
+func (t *Table) resolve(id uint32, depth int) *Type {
+	if ty := t.made[id]; ty != nil {
+		return ty
+	}
+	h, b := t.head(id)
+	lazy := func(id uint32) func() *Type { return sync.OnceValue(func() *Type { return t.get(id) }) }
+	ty := &Type{Kind: Other, Name: t.str(h.name)}
+	if depth > maxChain {
+		return ty
+	}
+	switch h.kind() {
+	case 0:
+		ty = &Type{Kind: Void}
+	case btfInt:
+		enc := binary.NativeEndian.Uint32(b) >> 24 & 15
+		ty.Kind, ty.Size, ty.Signed = Int, int(h.size), enc&1 != 0
+		switch {
+		case enc&4 != 0:
+			ty.Kind = Bool
+		case h.size == 1 && ty.Name == "char":
+			ty.Kind = Char
+		case h.size > 8:
+			ty.Kind = Other
+		}
+	case btfEnum, btfEnum64:
+		ty.Kind, ty.Size, ty.Signed = Enum, int(h.size), h.flag()
+		ty.values = sync.OnceValue(func() []Value {
+			var out []Value
+			for e := range t.enumerators(h, b) {
+				out = append(out, Value{t.str(e.name), e.n})
+			}
+			return out
+		})
+		ty.Name = keyword("enum", ty.Name)
+	case btfPtr:
+		ty.Kind, ty.Size = Pointer, 8
+		target := h.size
+		for range maxChain {
+			to, _ := t.head(target)
+			if to.kind() != btfTypeTag {
+				break
+			}
+			switch t.str(to.name) {
+			case "user":
+				ty.User = true
+			case "percpu":
+				ty.PerCPU = true
+			}
+			target = to.size
+		}
+		ty.elem = lazy(target)
+	case btfArray:
+		ty.Kind, ty.elem, ty.Len = Array, lazy(binary.NativeEndian.Uint32(b)), int(binary.NativeEndian.Uint32(b[8:]))
+		ty.Size = ty.Len * t.resolve(binary.NativeEndian.Uint32(b), depth+1).Size
+	case btfStruct, btfUnion:
+		ty.Kind, ty.Size = Struct, int(h.size)
+		word := "struct"
+		if h.kind() == btfUnion {
+			ty.Kind, word = Union, "union"
+		}
+		ty.Name = keyword(word, ty.Name)
+		ty.members = sync.OnceValue(func() []Member { return t.readMembers(h, b) })
+	case btfTypedef:
+		under := *t.resolve(h.size, depth+1)
+		if name := t.str(h.name); under.Name == "" || under.Kind == Int {
+			if under.Kind != Pointer && under.Kind != Array && under.Kind != Void {
+				under.Name = name
+			}
+		}
+		ty = &under
+	case btfVolatile, btfConst, btfRestrict, btfTypeTag:
+		ty = t.resolve(h.size, depth+1)
+	}
+	t.made[id] = ty
+	return ty
+}
+
+func keyword(word, name string) string {
+	if name == "" {
+		return ""
+	}
+	return word + " " + name
+}
+
+func (t *Table) readMembers(h head, b []byte) []Member {
+	out := make([]Member, h.vlen())
+	for i := range out {
+		m := &out[i]
+		m.Name = t.str(binary.NativeEndian.Uint32(b))
+		m.Type = t.get(binary.NativeEndian.Uint32(b[4:]))
+		off := binary.NativeEndian.Uint32(b[8:])
+		m.Off = int(off)
+		if h.flag() { // bit fields have their size in the top byte
+			m.Off, m.Bits = int(off&0xffffff), int(off>>24)
+		}
+		b = b[12:]
+	}
+	return out
+}

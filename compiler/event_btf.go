@@ -1,0 +1,111 @@
+package compiler
+
+import (
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ctype"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// BTFField makes an argument of a type of C that stands in a word of the context.
+func BTFField(name string, off int, t *ctype.Type) Field {
+	f := Field{Name: name, CType: t.String(), Kind: FieldOpaque, Offset: off, Size: t.Size, Signed: t.Signed, C: t}
+	switch t.Kind {
+	case ctype.Int, ctype.Char, ctype.Enum:
+		f.Kind = FieldInt
+	case ctype.Bool:
+		f.Kind = FieldBool
+	case ctype.Pointer:
+		f.Kind, f.User = FieldPtr, t.User
+	}
+	return f
+}
+
+// typedArg is e.args.NAME where BTF alone knows the names.
+func (c *checker) typedArg(name string, pos syntax.Position) expr {
+	if c.typed == nil && c.typedErr == nil {
+		c.typed, c.typedErr = c.req.Event.Typed()
+	}
+	if c.typedErr != nil {
+		return c.bad(pos, "read the words of the event: e.args[0]", "the names of the arguments of %s are not known: %v", c.req.Name, c.typedErr)
+	}
+	var names []string
+	for i := range c.typed {
+		if f := &c.typed[i]; f.Name == name {
+			c.typedArgs = true
+			return c.arg(f, pos)
+		}
+		names = append(names, c.typed[i].Name)
+	}
+	hint := didYouMean(name, names)
+	if hint == "" && len(names) > 0 {
+		hint = "it has " + join(names)
+	}
+	return c.bad(pos, hint, "%s has no argument %s", c.req.Name, name)
+}
+
+// ppid is e.task.real_parent.tgid.
+func (c *checker) ppid(pos syntax.Position) expr {
+	var x expr
+	for i := range eventFields {
+		if f := &eventFields[i]; f.name == "task" {
+			x = &eField{node{f.t, pos}, f}
+		}
+	}
+	for _, name := range []string{"real_parent", "tgid"} {
+		if x = c.member(x, name, pos); x.typ().Kind == types.Invalid {
+			return x
+		}
+		x.(*ePlace).text = "e.ppid"
+	}
+	return x
+}
+
+// pointers makes two pointers, or a pointer and None, comparable as numbers: None is NULL.
+func (c *checker) pointers(op syntax.Token, x, y expr) (expr, expr) {
+	null := func(x, other expr) expr {
+		if x.typ().Kind == types.None && other.typ().Kind == types.Ptr && (op == syntax.EQL || op == syntax.NEQ) {
+			return intConst(0, x.position())
+		}
+		return x
+	}
+	x, y = c.decay(x), c.decay(y)
+	x, y = null(x, y), null(y, x)
+	if op != syntax.EQL && op != syntax.NEQ {
+		for _, p := range []*expr{&x, &y} {
+			if (*p).typ().Kind == types.Ptr {
+				*p = c.wantInt(*p, "")
+			}
+		}
+	}
+	return x, y
+}
+
+// pointerKey makes ints of the pointers in a key: the script sees them as such.
+func (c *checker) pointerKey(x expr) expr {
+	if t := keyType(x.typ()); t != x.typ() {
+		return &eConvert{node{t, x.position()}, x}
+	}
+	return x
+}
+
+func keyType(t *types.Type) *types.Type {
+	switch t.Kind {
+	case types.Ptr:
+		return types.TUint
+	case types.Opt:
+		if e := keyType(t.Elem); e != t.Elem {
+			return types.TOpt(e)
+		}
+	case types.Tuple:
+		elems, changed := make([]*types.Type, len(t.Elems)), false
+		for i, e := range t.Elems {
+			elems[i] = keyType(e)
+			changed = changed || elems[i] != e
+		}
+		if changed {
+			return types.TTuple(elems...)
+		}
+	}
+	return t
+}

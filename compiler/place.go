@@ -1,0 +1,342 @@
+package compiler
+
+import (
+	"fmt"
+
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ctype"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// Types is what is known of the kernel's own types. It is asked for nothing by a handler that follows no pointer.
+type Types interface {
+	// Lookup finds a type by its name in C: "struct sock", "enum hrtimer_mode", "pid_t". nil: there is none of that name.
+	// The error tells that the kernel does not describe its types at all.
+	Lookup(name string) (*ctype.Type, error)
+	// Names lists the names that Lookup takes and that have the same keyword.
+	Names(name string) ([]string, error)
+}
+
+// An ePlace is a place in memory, so many bytes from where a pointer points: a member of a struct, an element of an
+// array. Members of members and constant indices add up in the offset. Its value is read when it is used, unless it is a
+// struct or an array itself.
+type ePlace struct {
+	node
+	base   expr // a pointer
+	off    int  // bytes
+	index  []placeIndex
+	c      *ctype.Type
+	bit    int // of a bit field: the first, counted from off
+	bits   int
+	user   bool
+	direct bool   // a plain load will do: the kernel's verifier knows what base points to
+	text   string // as the handler writes it, for messages
+}
+
+// A placeIndex adds x times the size of an element.
+type placeIndex struct {
+	x    expr
+	size int
+	n    int // elements; 0: nobody knows how many
+	pos  syntax.Position
+}
+
+// An eAddr is the address of a place.
+type eAddr struct {
+	node
+	x *ePlace
+}
+
+// valueType gives the type that a value of a C type has in a handler. user: it lies in the memory of a process.
+func (c *checker) valueType(ct *ctype.Type, user bool) *types.Type {
+	switch ct.Kind {
+	case ctype.Int:
+		if ct.Size == 8 && !ct.Signed {
+			return types.TUint
+		}
+		return types.TInt
+	case ctype.Char:
+		return types.TInt
+	case ctype.Bool:
+		return types.TBool
+	case ctype.Enum:
+		return c.enumType(ct)
+	case ctype.Pointer:
+		return types.TPtr(ct.Elem(), user || ct.User)
+	case ctype.Array:
+		if ct.Elem().Kind == ctype.Char {
+			return types.TStr(charLen(ct) - 1)
+		}
+		return types.TMem(ct, user)
+	case ctype.Struct, ctype.Union:
+		return types.TMem(ct, user)
+	}
+	return types.TInvalid
+}
+
+// charLen is how much of an array of char is read: all of it, the last byte being the NUL; as much as of other strings of
+// unknown length where the array has no length, or a great one. str(x, n) reads another length.
+func charLen(ct *ctype.Type) int {
+	if ct.Len == 0 {
+		return dataLocLen + 1
+	}
+	return min(ct.Len, dataLocLen+1)
+}
+
+func (c *checker) enumType(ct *ctype.Type) *types.Type {
+	if t := c.enums[ct]; t != nil {
+		return t
+	}
+	names := map[int64]string{}
+	for _, v := range ct.Values() {
+		if _, ok := names[v.N]; !ok { // the first of several names, as the kernel source lists them
+			names[v.N] = v.Name
+		}
+	}
+	t := types.TShown(types.TInt, &types.Form{Name: "enum", Noun: ct.String(), Arg: ct.Name, Names: names, Number: true})
+	c.enums[ct] = t
+	return t
+}
+
+// lookup finds a C type, or reports that there is none.
+func (c *checker) lookup(name string, pos syntax.Position) *ctype.Type {
+	if t := basicTypes[name]; t != nil {
+		return t
+	}
+	t, err := c.req.Types.Lookup(name)
+	if err != nil {
+		c.errorf(pos, "", "the kernel's types are needed here: %v", err)
+		return nil
+	}
+	if t == nil {
+		names, err := c.req.Types.Names(name)
+		if err != nil {
+			names = nil // the fault is reported all the same
+		}
+		c.errorf(pos, didYouMean(name, names), "this kernel has no type %q", name)
+	}
+	return t
+}
+
+// basicTypes are those that every kernel has, so that its BTF need not be read for them.
+var basicTypes = func() map[string]*ctype.Type {
+	m := map[string]*ctype.Type{"void": {Kind: ctype.Void}, "char": {Kind: ctype.Char, Name: "char", Size: 1, Signed: true},
+		"bool": {Kind: ctype.Bool, Name: "bool", Size: 1}, "_Bool": {Kind: ctype.Bool, Name: "_Bool", Size: 1}}
+	for size, names := range map[int][][2]string{
+		1: {{"s8", "u8"}, {"__s8", "__u8"}, {"int8_t", "uint8_t"}, {"signed char", "unsigned char"}},
+		2: {{"s16", "u16"}, {"__s16", "__u16"}, {"int16_t", "uint16_t"}, {"short", "unsigned short"}},
+		4: {{"s32", "u32"}, {"__s32", "__u32"}, {"int32_t", "uint32_t"}, {"int", "unsigned int"}, {"int", "unsigned"}},
+		8: {{"s64", "u64"}, {"__s64", "__u64"}, {"int64_t", "uint64_t"}, {"long", "unsigned long"}, {"long long", "unsigned long long"}, {"ssize_t", "size_t"}},
+	} {
+		for _, n := range names {
+			m[n[0]] = &ctype.Type{Kind: ctype.Int, Name: n[0], Size: size, Signed: true}
+			m[n[1]] = &ctype.Type{Kind: ctype.Int, Name: n[1], Size: size}
+		}
+	}
+	return m
+}()
+
+// typeNamed finds a type by a name that may end in stars.
+func (c *checker) typeNamed(name string, pos syntax.Position) *ctype.Type {
+	if to := types.Pointee(name); to != "" {
+		if t := c.typeNamed(to, pos); t != nil {
+			return ctype.PointerTo(t)
+		}
+		return nil
+	}
+	name = types.Pointee(name + " *") // drops qualifiers
+	return c.lookup(name, pos)
+}
+
+// pointee gives what a pointer points to, or reports why that is not known. A tracepoint's format names the type, and no
+// more: the kernel's BTF is asked for it once a handler follows the pointer.
+func (c *checker) pointee(t *types.Type, pos syntax.Position) *ctype.Type {
+	if t.C != nil {
+		return t.C
+	}
+	return c.typeNamed(types.Pointee(t.Text), pos)
+}
+
+// textOf names an expression in messages.
+func textOf(x expr) string {
+	switch x := x.(type) {
+	case *ePlace:
+		return x.text
+	case *eField:
+		return "e." + x.row.name
+	case *eArg:
+		return "e.args." + x.f.Name
+	case *eVar:
+		return x.v.name
+	case *eConvert:
+		return textOf(x.x)
+	case *eNarrow:
+		return textOf(x.x)
+	}
+	return "(...)"
+}
+
+// target gives the place that a pointer points to, or the place that x is itself; nil after a fault, which is reported.
+func (c *checker) target(x expr, pos syntax.Position, verb string) *ePlace {
+	t := x.typ()
+	switch t.Kind {
+	case types.Mem:
+		return x.(*ePlace)
+	case types.Ptr:
+		ct := c.pointee(t, pos)
+		if ct == nil {
+			return nil
+		}
+		if a, ok := x.(*eArg); ok && a.f.C != nil && ct.Kind == ctype.Struct {
+			c.followsArgs = true
+		}
+		return &ePlace{node: node{pos: pos}, base: x, c: ct, user: t.User, direct: c.directBase(x, ct), text: textOf(x)}
+	case types.Opt:
+		if t.Elem.Kind == types.Ptr {
+			c.errorf(pos, "compare it with None first: if x != None: ...", "%s may be None", textOf(x))
+			return nil
+		}
+	}
+	c.errorf(pos, "", "a %s cannot be %s in a handler", t, verb)
+	return nil
+}
+
+// directBase tells that the verifier knows what x points to, so that plain loads can follow it.
+func (c *checker) directBase(x expr, ct *ctype.Type) bool {
+	if ct.Kind != ctype.Struct || ct.Name == "" || x.typ().User {
+		return false
+	}
+	switch x := x.(type) {
+	case *eArg:
+		return c.req.Event.BTFArgs && x.f.Kind == FieldPtr
+	case *eField:
+		return x.row.name == "task" && c.req.Features.TaskBTF
+	case *ePlace:
+		return x.direct && !x.c.PerCPU
+	}
+	return false
+}
+
+// placed finishes a place: its type is that of the value there.
+func (c *checker) placed(p *ePlace, pos syntax.Position) expr {
+	p.pos = pos
+	p.t = c.valueType(p.c, p.user)
+	if p.t.Kind == types.Invalid {
+		return c.bad(pos, "", "a handler cannot read %s: its type is %s", p.text, p.c)
+	}
+	if p.direct { // noted for whoever loads the program: it may be refused for that
+		c.direct = true
+	}
+	return p
+}
+
+// member is x.name of a pointer to a struct, or of a struct in memory.
+func (c *checker) member(x expr, name string, pos syntax.Position) expr {
+	p := c.target(x, pos, "followed with ."+name)
+	if p == nil {
+		return invalid(pos)
+	}
+	if !p.c.IsRecord() {
+		hint := ""
+		if p.c.Kind == ctype.Void || p.c.Kind == ctype.Int {
+			hint = `say what it points to: cast(x, "struct NAME")`
+		}
+		if p.c.Kind == ctype.Pointer {
+			hint = "it points to a pointer: write x[0]." + name
+		}
+		if p.c.Kind == ctype.Other {
+			return c.bad(pos, "", "%s has no member %s: this kernel does not tell what is in a %s", p.text, name, p.c)
+		}
+		return c.bad(pos, hint, "%s has no member %s: its type is %s", p.text, name, typeText(x, p.c))
+	}
+	m, ok := p.c.Find(name)
+	if !ok {
+		return c.bad(pos, didYouMean(name, p.c.MemberNames()), "%s has no member %s on this kernel", p.c, name)
+	}
+	q := *p
+	q.c, q.bit, q.bits = m.Type, m.Off, m.Bits
+	if m.Bits == 0 {
+		q.off, q.bit = p.off+m.Off/8, 0
+	} else {
+		q.off, q.bit = p.off+m.Off/8, m.Off%8
+	}
+	q.direct = p.direct && !m.InUnion && m.Bits == 0 && m.Type.Kind != ctype.Union && m.Type.Kind != ctype.Array && q.off < maxLoad
+	q.text = p.text + "." + name
+	return c.placed(&q, pos)
+}
+
+// typeText names the C type of x, which is ct or points to it.
+func typeText(x expr, ct *ctype.Type) string {
+	if x.typ().Kind == types.Ptr {
+		return ctype.PointerTo(ct).String()
+	}
+	return ct.String()
+}
+
+// element is x[i] of an array, or of a pointer as C has it.
+func (c *checker) element(x, i expr, pos syntax.Position) expr {
+	i = c.wantInt(i, "the index")
+	if i.typ().Kind == types.Invalid {
+		return invalid(pos)
+	}
+	p := c.target(x, pos, "indexed")
+	if p == nil {
+		return invalid(pos)
+	}
+	q := *p
+	n, bounded := 0, false
+	if p.c.Kind == ctype.Array {
+		q.c, n = p.c.Elem(), p.c.Len
+		bounded = n > 0
+	}
+	if q.c.Size == 0 {
+		return c.bad(pos, `say what it points to: cast(x, "struct NAME *")`, "%s cannot be indexed: the size of %s is not known", p.text, q.c)
+	}
+	q.text = p.text + "[...]"
+	if k, ok := i.(*eConst); ok {
+		at := word(k.v)
+		if bounded && at < 0 {
+			at += int64(n)
+		}
+		if bounded && (at < 0 || at >= int64(n)) {
+			return c.bad(i.position(), "", "index out of range: %s has %d elements", p.text, n)
+		}
+		if at > maxOffset/int64(q.c.Size) || at < -maxOffset/int64(q.c.Size) {
+			return c.bad(i.position(), "", "the index is too large")
+		}
+		q.off += int(at) * q.c.Size
+		q.text = fmt.Sprintf("%s[%d]", p.text, at)
+		q.direct = p.direct && p.c.Kind != ctype.Array && at == 0
+		return c.placed(&q, pos)
+	}
+	q.direct = false
+	q.index = append(append([]placeIndex{}, p.index...), placeIndex{i, q.c.Size, n, pos})
+	return c.placed(&q, pos)
+}
+
+// maxOffset bounds constant offsets, which are immediates of 32 bits.
+const maxOffset = 1 << 30
+
+// memHint tells what to do with a value of C that is more than one.
+func memHint(t *types.Type) string {
+	if t.Kind != types.Mem {
+		return ""
+	}
+	if t.C.Kind == ctype.Array {
+		return "read its elements: x[0]"
+	}
+	return "read its members"
+}
+
+// maxLoad bounds the offset of a plain load, which is of 16 bits with a sign.
+const maxLoad = 1 << 15
+
+// decay is x, or the address of x where it is a struct or an array in memory: what can be held and passed on.
+func (c *checker) decay(x expr) expr {
+	p, ok := x.(*ePlace)
+	if !ok || p.t.Kind != types.Mem {
+		return x
+	}
+	return &eAddr{node{types.TPtr(p.c, p.user), p.pos}, p}
+}

@@ -1,0 +1,359 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf/btf"
+	"go.starlark.net/starlark"
+	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ctype"
+)
+
+// The current task, as plain loads and as reads, agrees with the helpers that tell of it.
+func TestTask(t *testing.T) {
+	expect(t, `
+by = count()
+def h(e):
+    if e.comm != "ownsubject":
+        return
+    t = e.task
+    p = t.real_parent
+    by.add(by=(e.task.comm == e.comm, t.comm == e.comm, e.task.pid == e.tid, t.tgid == e.pid, e.task.real_parent.tgid == e.ppid, p.tgid == e.ppid,
+               e.ppid == me, t == e.task, t != None, p == 0, t != p, bool(t), e.task.real_parent.real_parent != None, t.mm == e.task.mm,
+               e.task.cred.uid.val == e.uid, t.cred.gid.val == e.gid))
+probe("tracepoint:syscalls:sys_enter_getppid", h)
+make("-comm", "ownsubject", "getppid", 100)
+print(str(by.items()))
+print(errors())
+`, "[((True, True, True, True, True, True, True, True, True, False, True, True, True, True, True, True), 100)]", "[]")
+}
+
+// The arguments of a raw tracepoint have their names and types from BTF: they are those of the tracepoint's record.
+func TestRawTracepointArgs(t *testing.T) {
+	expect(t, `
+record, typed, held = count(), count(), count()
+pair = lambda e: "typedargs" in (e.args.prev_comm, e.args.next_comm)
+probe("tracepoint:sched:sched_switch", lambda e: record.add(by=(e.args.prev_comm, e.args.prev_pid, e.args.next_comm, e.args.next_pid)), filter=pair)
+def raw(e):
+    if e.args.prev.comm == "typedargs" or e.args.next.comm == "typedargs":
+        typed.add(by=(e.args.prev.comm, e.args.prev.pid, e.args.next.comm, e.args.next.pid))
+p = probe("rawtracepoint:sched_switch", raw)
+def local(e):
+    a, b = e.args.prev, e.args.next   # as pointers of the handler
+    if a.comm == "typedargs" or b.comm == "typedargs":
+        held.add(by=(a.comm, a.pid, b.comm, b.pid))
+q = probe("rawtracepoint:sched_switch", local)
+make("-comm", "typedargs", "switches", 300)
+for x in attached():
+    x.detach()
+r = record.snapshot()
+print(len(r) > 1, sum(list(r.values())) >= 600, r == typed.snapshot(), r == held.snapshot())
+print("Tracing program" in p.asm(), "RawTracepoint program" in q.asm() or "Tracing program" in q.asm(), errors())
+`, "True True True True", "True True []")
+}
+
+// Words by index are still there, and types can be given to them by cast.
+func TestRawTracepointWords(t *testing.T) {
+	expect(t, `
+by = count()
+probe("rawtracepoint:sys_enter", lambda e: by.add(by=(e.args[1] == e.args.id, cast(e.args[0], "struct pt_regs").orig_ax == e.args.regs.orig_ax, e.args.regs.orig_ax == 110, cast(e.args[1], "u8"))),
+      filter=lambda e: e.comm == "words" and e.args.id == 110)
+make("-comm", "words", "getppid", 77)
+print(str(by.items()))
+`, "[((True, True, True, 110), 77)]")
+}
+
+// A chain through a struct in a union, an embedded struct and four pointers, to the name of the file that is executed.
+func TestExecName(t *testing.T) {
+	expect(t, `
+by = count()
+def h(e):
+    by.add(by=(str(e.args.bprm.file.f_path.dentry.d_name.name, 32), e.args.p.tgid == e.pid, e.args.old_pid == e.tid))
+probe("rawtracepoint:sched_process_exec", h, filter=lambda e: e.ppid == me)
+make("getppid", 1)
+print(str(by.items()))
+`, fmt.Sprintf("[((%q, True, True), 1)]", filepath.Base(loadBinary)))
+}
+
+// calls gives scripts system calls that the test's own thread makes.
+func calls(l *live) {
+	l.predeclared["subreaper"] = builtinFor("subreaper", func(n int) error {
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, uintptr(n), 0, 0, 0); err != nil {
+			return err
+		}
+		unix.Getppid()
+		return nil
+	})
+	l.predeclared["sleep_ns"] = builtinFor("sleep_ns", func(n int) error {
+		ts := unix.NsecToTimespec(int64(n))
+		return unix.Nanosleep(&ts, nil)
+	})
+}
+
+func builtinFor(name string, fn func(n int) error) *starlark.Builtin {
+	return starlark.NewBuiltin(name, func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		var n int
+		if err := starlark.UnpackArgs(name, args, kw, "n", &n); err != nil {
+			return nil, err
+		}
+		return starlark.None, fn(n)
+	})
+}
+
+// mine runs a script on a locked thread, of which it knows the id.
+func mine(t *testing.T, src string) string {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	l := newLive(t, nil)
+	calls(l)
+	l.predeclared["mine"] = starlark.MakeInt(unix.Gettid())
+	if err := l.script(src); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	return strings.TrimSpace(l.out.String())
+}
+
+// Bit fields: what prctl sets is what the handler sees.
+func TestBitField(t *testing.T) {
+	got := mine(t, `
+by = count()
+probe("tracepoint:syscalls:sys_enter_getppid", lambda e: by.add(by=(e.task.signal.is_child_subreaper, bool(e.task.signal.is_child_subreaper))), filter=lambda e: e.tid == mine)
+subreaper(1)
+subreaper(1)
+subreaper(0)
+print(str(sorted(by.items())))
+`)
+	if want := "[((0, False), 1), ((1, True), 2)]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// A pointer of a system call is followed in the memory of the process.
+func TestUserMemory(t *testing.T) {
+	got := mine(t, `
+by = count()
+probe("tracepoint:syscalls:sys_enter_nanosleep", lambda e: by.add(by=(e.args.rqtp.tv_sec, e.args.rqtp.tv_nsec, e.args.rqtp[0].tv_nsec, cast(e.args.rqtp, "long *")[1])), filter=lambda e: e.tid == mine)
+sleep_ns(12345)
+print(by.items(), errors())
+`)
+	if want := "[((0, 12345, 12345, 12345), 1)] []"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// Arrays: by constants, from the end too, and by ints that the handler computes; out of range ends the handler.
+func TestArrays(t *testing.T) {
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+		t.Fatal(err)
+	}
+	got := mine(t, `
+seen, after = count(), count()
+i = table()
+i[0] = 7
+def h(e):
+    rlim = e.task.signal.rlim
+    n = i.get(0, 0)
+    seen.add(by=(n, e.task.signal.rlim[n].rlim_cur == rlim[7].rlim_cur, e.task.signal.rlim[7].rlim_cur == e.task.signal.rlim[-9].rlim_cur, rlim[n].rlim_cur))
+    after.add()
+probe("tracepoint:syscalls:sys_enter_nanosleep", h, filter=lambda e: e.tid == mine)
+sleep_ns(1)
+i[0] = 16
+sleep_ns(1)
+i[0] = -1
+sleep_ns(1)
+print(seen.keys(), after.value)
+for e in errors():
+    print(e.message, e.hint, e.errno, e.count)
+`)
+	want := fmt.Sprintf("[(7, True, True, %d)] 1\nthe index of e.task.signal.rlim[...].rlim_cur is out of range: the handler ended here test the index first ERANGE 2", lim.Cur)
+	if got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+// Enums: by name on the host, as numbers and names in the handler; the names of enumerators are known everywhere.
+func TestEnums(t *testing.T) {
+	got := mine(t, `
+modes, record, hits = count(), count(), count()
+gate = table()   # open between both attachments and the end
+gate[0] = 0
+on = lambda e: e.tid == mine and gate.get(0, 0) == 1
+probe("rawtracepoint:hrtimer_start", lambda e: modes.add(by=e.args.mode), filter=on)
+def rec(e):
+    record.add(by=cast(e.args.mode, "enum hrtimer_mode"))
+    if e.args.mode & HRTIMER_MODE_REL and cast(e.args.mode, "enum hrtimer_mode") == "HRTIMER_MODE_REL":
+        hits.add()
+probe("tracepoint:timer:hrtimer_start", rec, filter=on)
+gate[0] = 1
+for i in range(50):
+    sleep_ns(100000)
+gate[0] = 0
+print(modes.snapshot() == record.snapshot(), len(modes) > 0, all([k.startswith("HRTIMER_MODE_") for k in modes.keys()]), HRTIMER_MODE_REL, type(HRTIMER_MODE_REL))
+print(hits.value == modes.get("HRTIMER_MODE_REL", 0), modes.get(HRTIMER_MODE_REL, 0) == modes.get("HRTIMER_MODE_REL", 0))
+`)
+	if want := "True True True 1 int\nTrue True"; got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+// sizeof, offsetof and container_of against the library's reading of BTF.
+func TestSizes(t *testing.T) {
+	spec, err := btf.LoadKernelSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var task *btf.Struct
+	if err := spec.TypeByName("task_struct", &task); err != nil {
+		t.Fatal(err)
+	}
+	comm, vruntime := 0, 0
+	for _, m := range task.Members {
+		switch m.Name {
+		case "comm":
+			comm = int(m.Offset.Bytes())
+		case "se":
+			for _, n := range m.Type.(*btf.Struct).Members {
+				if n.Name == "vruntime" {
+					vruntime = int(m.Offset.Bytes() + n.Offset.Bytes())
+				}
+			}
+		}
+	}
+	got := mine(t, `
+by = count()
+def h(e):
+    by.add(by=(sizeof("struct task_struct"), offsetof("struct task_struct", "comm"), offsetof("struct task_struct", "se.vruntime"),
+               sizeof(e.task.comm), sizeof("u16"), sizeof(e.task.se), container_of(e.task.se, "struct task_struct", "se").pid == e.tid,
+               container_of(e.task.sibling.next.prev, "struct task_struct", "sibling") == e.task, getattr(e.task, "tgid") == e.pid))
+probe("tracepoint:syscalls:sys_enter_nanosleep", h, filter=lambda e: e.tid == mine)
+sleep_ns(1)
+print(str(by.keys()))
+`)
+	se, err := btf.Sizeof(mustMember(t, task, "se"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("[(%d, %d, %d, 16, 2, %d, True, True, True)]", task.Size, comm, vruntime, se); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+func mustMember(t *testing.T, s *btf.Struct, name string) btf.Type {
+	t.Helper()
+	for _, m := range s.Members {
+		if m.Name == name {
+			return m.Type
+		}
+	}
+	t.Fatalf("%s has no member %s", s.Name, name)
+	return nil
+}
+
+// A chain that meets NULL reads as empty and counts once, whichever way it is read; with the place and what to do.
+func TestNull(t *testing.T) {
+	l := newLive(t, func(o *Options) { o.Warnings = WarnAll })
+	err := l.script(`
+by = count()
+def h(e):
+    p = cast(0, "struct task_struct")
+    by.add(by=(p.real_parent.real_parent.pid, p.comm, e.task.plug.cur_ktime, p.signal.rlim[1].rlim_cur))
+probe("tracepoint:syscalls:sys_enter_getppid", h, filter=lambda e: e.comm == "nullchain")
+make("-comm", "nullchain", "getppid", 10)
+print(str(by.items()))
+for e in errors():
+    print(e.helper, e.message, e.hint, e.count)
+`)
+	if err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	got := strings.TrimSpace(l.out.String())
+	var want []string
+	want = append(want, `[((0, "", 0, 0), 10)]`)
+	for _, x := range [][2]string{{"probe_read_kernel", "p.real_parent"}, {"probe_read_kernel_str", "p.comm"}, {"probe_read_kernel", "e.task.plug"}, {"probe_read_kernel", "p.signal"}} {
+		want = append(want, fmt.Sprintf("%s %s could not be read: a pointer on the way is NULL, or what it points to is gone; it reads as empty test the pointer first 10", x[0], x[1]))
+	}
+	if got != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+	}
+}
+
+// A table keeps the type of a pointer from one probe to the next; keys that are pointers are ints.
+func TestPointersInTables(t *testing.T) {
+	expect(t, `
+tasks, by = table(), count()
+def enter(e):
+    tasks[e.tid] = e.task.real_parent
+def leave(e):
+    p = tasks.pop(e.tid)
+    if p != None:
+        by.add(by=(p.tgid == e.ppid, p.comm == e.task.real_parent.comm))
+ours = lambda e: e.comm == "tabled"
+probe("tracepoint:syscalls:sys_enter_getppid", enter, filter=ours)
+probe("tracepoint:syscalls:sys_exit_getppid", leave, filter=ours)
+keys = count()
+probe("tracepoint:syscalls:sys_enter_getppid", lambda e: keys.add(by=(e.task, e.task.mm)), filter=ours)
+make("-comm", "tabled", "getppid", 50)
+k = keys.keys()[0]
+print(by.items(), len(tasks), len(keys), type(k[0]), k[0] > 1 << 63, keys[k])
+`, "[((True, True), 50)] 0 1 int True 50")
+}
+
+// A handler that follows no pointer and names no type leaves the kernel's BTF alone.
+func TestBTFUntouched(t *testing.T) {
+	l := newLive(t, nil)
+	loaded := false
+	load := l.ktypes.load
+	l.ktypes.load = func() (*ctype.Table, error) { loaded = true; return load() }
+	err := l.script(`
+by = count()
+probe(["tracepoint:raw_syscalls:sys_enter", "tracepoint:syscalls:sys_enter_openat"], lambda e: by.add(by=(e.comm, e.pid, e.task)))
+probe("rawtracepoint:sys_enter", lambda e: by.add(by=("", e.args[1], cast(e.args[1], "u32"))))
+`)
+	if err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	if loaded {
+		t.Error("BTF was read")
+	}
+	if err := l.script(`probe("tracepoint:raw_syscalls:sys_enter", lambda e: print(e.ppid), filter=lambda e: False)`); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	if !loaded {
+		t.Error("e.ppid did not read BTF: this test sees nothing")
+	}
+}
+
+// Errors at places that only the kernel's own types can tell of.
+func TestTypeErrors(t *testing.T) {
+	l := newLive(t, nil)
+	for src, want := range map[string]string{
+		`probe("rawtracepoint:sched_switch", lambda e: print(e.args.prv.comm))`:  `rawtracepoint:sched_switch has no argument prv` + "\n" + `did you mean "prev"?`,
+		`probe("rawtracepoint:sched_switch", lambda e: print(e.args.prev.com))`:  `struct task_struct has no member com on this kernel` + "\n" + `did you mean "comm"?`,
+		`probe("begin", lambda e: print(cast(e.pid, "struct task_strukt").pid))`: `this kernel has no type "struct task_strukt"` + "\n" + `did you mean "struct task_struct"?`,
+		`probe("begin", lambda e: print(TCP_ESTABLISHD))`:                        "undefined: TCP_ESTABLISHD",
+	} {
+		t0 := time.Now()
+		err := l.script(src)
+		if err == nil {
+			t.Errorf("%s: no error", src)
+			continue
+		}
+		got := l.FormatError(err)
+		for _, w := range strings.Split(want, "\n") {
+			if !strings.Contains(got, w) {
+				t.Errorf("%s: got\n%s\nwant %s", src, got, w)
+			}
+		}
+		if d := time.Since(t0); d > 5*time.Second {
+			t.Errorf("%s took %v", src, d)
+		}
+	}
+}

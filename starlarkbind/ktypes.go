@@ -1,0 +1,112 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"regexp"
+	"sync"
+
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/compiler/ctype"
+)
+
+// kernelTypes is what the running kernel says of its types. It is read the first time that a handler asks.
+type kernelTypes struct {
+	load func() (*ctype.Table, error)
+}
+
+func newKernelTypes() *kernelTypes {
+	return &kernelTypes{load: sync.OnceValues(func() (*ctype.Table, error) {
+		raw, err := bpf.KernelBTF()
+		if err != nil {
+			return nil, err
+		}
+		return ctype.Parse(raw)
+	})}
+}
+
+// Lookup implements compiler.Types.
+func (k *kernelTypes) Lookup(name string) (*ctype.Type, error) {
+	t, err := k.load()
+	if err != nil {
+		return nil, err
+	}
+	ct, _ := t.Lookup(name)
+	return ct, nil
+}
+
+// Names implements compiler.Types.
+func (k *kernelTypes) Names(name string) ([]string, error) {
+	t, err := k.load()
+	if err != nil {
+		return nil, err
+	}
+	return t.Names(name), nil
+}
+
+// tracepointArgs gives the arguments of a raw tracepoint: names from the function that calls the probes of the event, or
+// from the one that records it (include/linux/tracepoint.h, include/trace/bpf_probe.h); types from the typedef that the verifier goes by.
+func (k *kernelTypes) tracepointArgs(event string) ([]compiler.Field, error) {
+	t, err := k.load()
+	if err != nil {
+		return nil, err
+	}
+	params, ok := t.PointerParams("btf_trace_" + event)
+	if !ok {
+		return nil, fmt.Errorf("this kernel does not describe the event %s", event)
+	}
+	var named []ctype.Param
+	for _, fn := range []string{"__traceiter_" + event, "__bpf_trace_" + event, "trace_event_raw_event_" + event} {
+		if ps, ok := t.Params(fn); ok && len(ps) == len(params) {
+			named = ps
+			break
+		}
+	}
+	var out []compiler.Field
+	for i, p := range params[min(1, len(params)):] { // the first is the probe's own data
+		name := p.Name
+		if named != nil {
+			name = named[i+1].Name
+		}
+		if name == "" {
+			name = fmt.Sprintf("arg%d", i)
+		}
+		out = append(out, compiler.BTFField(name, 8*i, p.Type))
+	}
+	return out, nil
+}
+
+// enumerator gives the value of an enumerator of the kernel; nil where there is none of that name. Only names that look like
+// one are looked up: any other that is not known is a slip.
+func (s *Session) enumerator(name string) starlark.Value {
+	if !enumeratorName.MatchString(name) {
+		return nil
+	}
+	t, err := s.ktypes.load()
+	if err != nil {
+		return nil // a kernel without types has no such name
+	}
+	if _, n, ok := t.Enumerator(name); ok {
+		return starlark.MakeInt64(n)
+	}
+	return nil
+}
+
+var enumeratorName = regexp.MustCompile(`^[A-Z][A-Z0-9_]+$`)
+
+// known tells the resolver of the names that a script starts with.
+func (s *Session) known(name string) bool {
+	if s.predeclared.Has(name) {
+		return true
+	}
+	if starlark.Universe.Has(name) {
+		return false
+	}
+	v := s.enumerator(name)
+	if v != nil {
+		s.predeclared[name] = v
+	}
+	return v != nil
+}
