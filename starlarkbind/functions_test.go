@@ -21,6 +21,7 @@ start, seen, t = table(), table(), table()
 start[1], seen[1] = 1, 1
 t["sh"] = 1
 names = {0: "read"}
+opens = stream()
 `
 
 // sums are the aggregations of the examples that take values; all others count.
