@@ -42,7 +42,7 @@ func init() {
 			checkInt, func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.value(e.args[0]).w) }},
 		{"bool", "bool(x)", "the truth of x", "by_success.add(by=bool(e.args.ret))",
 			func(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr { return c.truth(args[0]) }, nil},
-		{"abs", "abs(x)", "the magnitude of an int", "drift.add(abs(e.args.delta))",
+		{"abs", "abs(x)", "the magnitude of an int", "drift.add(abs(e.args.ret))",
 			checkAbs, lowerAbs},
 		{"min", "min(a, *rest)", "the smallest of two or more ints", "capped.add(min(e.args.len, 4096))",
 			checkExtreme, lowerExtreme},
@@ -63,14 +63,34 @@ func init() {
 	}
 }
 
-// A Doc describes something that a handler can use.
-type Doc struct{ Name, Sig, Text, Example string }
+// A Doc describes something that a handler can use. Probe is one on which the example works.
+type Doc struct{ Name, Sig, Text, Example, Probe string }
+
+// exampleProbe is where examples work that need nothing else.
+const exampleProbe = "tracepoint:raw_syscalls:sys_enter"
+
+// exampleProbes are the probes of the others.
+var exampleProbes = map[string]string{
+	"str": "tracepoint:syscalls:sys_enter_openat", "int": "tracepoint:raw_syscalls:sys_exit", "bool": "tracepoint:raw_syscalls:sys_exit",
+	"abs": "tracepoint:raw_syscalls:sys_exit", "min": "tracepoint:syscalls:sys_enter_sendto", "max": "tracepoint:syscalls:sys_enter_sendto",
+	"ksym": "tracepoint:workqueue:workqueue_execute_start", "kaddr": "tracepoint:workqueue:workqueue_execute_start",
+	"usym": "tracepoint:exceptions:page_fault_user", "uaddr": "tracepoint:exceptions:page_fault_user",
+	"ntop": "tracepoint:sock:inet_sock_set_state", "macaddr": "tracepoint:neigh:neigh_update", "errno_name": "tracepoint:raw_syscalls:sys_exit",
+	"reg": "profile:hz:99", "override": "kprobe:should_failslab",
+}
+
+func (d Doc) at() Doc {
+	if d.Probe = exampleProbes[d.Name]; d.Probe == "" {
+		d.Probe = exampleProbe
+	}
+	return d
+}
 
 // Builtins lists the functions that a handler can call.
 func Builtins() []Doc {
 	var out []Doc
 	for _, b := range builtins {
-		out = append(out, Doc{b.name, b.sig, b.doc, b.example})
+		out = append(out, Doc{Name: b.name, Sig: b.sig, Text: b.doc, Example: b.example}.at())
 	}
 	return out
 }

@@ -16,7 +16,7 @@ func netBuiltins() []builtin {
 	return []builtin{
 		{"ntop", "ntop(family_or_addr, addr=None)", "an IP address as text: of an int or 4 bytes in network order, of 16 bytes, or with the family (2 or 10) of what a pointer points to", "peers.add(by=ntop(e.args.daddr))",
 			checkNtop, lowerAddr},
-		{"macaddr", "macaddr(addr)", "a hardware address as text, of 6 bytes or of what a pointer points to", "senders.add(by=macaddr(e.args.filename))",
+		{"macaddr", "macaddr(addr)", "a hardware address as text, of the first 6 bytes of an array or of what a pointer points to", "neighbours.add(by=macaddr(e.args.lladdr))",
 			checkMAC, lowerAddr},
 	}
 }
@@ -75,10 +75,10 @@ func checkMAC(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	switch {
 	case x.typ().Kind == types.Invalid:
 		return x
-	case x.typ().Kind == types.Ptr, isArg && a.t.Kind == types.Array && a.f.Elem*a.f.Len == 6:
+	case x.typ().Kind == types.Ptr, isArg && a.t.Kind == types.Array && a.f.Elem == 1 && a.f.Len >= 6:
 		return mk(row, call, types.TShown(types.TUint, formMAC), args)
 	}
-	return c.bad(x.position(), "", "macaddr takes a pointer, or 6 bytes of the event; a %s is none", x.typ())
+	return c.bad(x.position(), "", "macaddr takes a pointer, or an array of 6 bytes or more of the event; this is a %s", x.typ())
 }
 
 // addrSize is how many bytes an address of a form has.

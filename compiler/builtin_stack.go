@@ -34,10 +34,16 @@ func stackFields() []eventField {
 
 // stackType is the type of the stack of n frames that kstack or ustack gives.
 func stackType(name string, n int64) *types.Type {
-	if name == "kstack" {
-		return types.TShown(types.TInt, &types.Form{Name: name, Noun: "kernel stack", Arg: strconv.FormatInt(n, 10), Empty: true})
+	f := &types.Form{Name: name, Noun: "kernel stack", Arg: strconv.FormatInt(n, 10), Empty: true}
+	t := types.TInt
+	if name == "ustack" {
+		f.Noun = "user stack"
+		t = types.TTuple(types.TInt, types.TInt)
 	}
-	return types.TShown(types.TTuple(types.TInt, types.TInt), &types.Form{Name: name, Noun: "user stack", Arg: strconv.FormatInt(n, 10), Empty: true})
+	if n != StackFrames {
+		f.Noun += " of up to " + f.Arg + " frames"
+	}
+	return types.TShown(t, f)
 }
 
 // StackMap names the map that keeps stacks of n frames.

@@ -104,7 +104,7 @@ func checkReg(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 		for n := range regs {
 			names = append(names, n)
 		}
-		return c.bad(args[0].position(), didYouMean(name, names), "this CPU (%s) has no register %q", runtime.GOARCH, name)
+		return c.bad(args[0].position(), didYouMean(name, names), "this CPU has no register %q", name)
 	}
 	if !c.req.Event.Can.Registers {
 		return c.bad(call.Lparen, "registers are there in kprobe, uprobe, profile and the like", "%s has no registers", c.req.Name)

@@ -116,8 +116,8 @@ func (c *checker) errorf(pos syntax.Position, hint, format string, args ...any) 
 }
 
 // articles makes "a" agree with the name of a type or kind behind it.
-var articles = strings.NewReplacer(" a int", " an int", " a event", " an event", " a array", " an array", " a aggregation", " an aggregation", " a arguments", " e.args",
-	"a int ", "an int ", "a event ", "an event ", "a array ", "an array ", "a aggregation ", "an aggregation ", "a arguments ", "e.args ")
+var articles = strings.NewReplacer(" a int", " an int", " a event", " an event", " a array", " an array", " a aggregation", " an aggregation", " a arguments", " e.args", " a error ", " an error ", " a IPv", " an IPv",
+	"a int ", "an int ", "a event ", "an event ", "a array ", "an array ", "a aggregation ", "an aggregation ", "a arguments ", "e.args ", "a error ", "an error ", "a IPv", "an IPv")
 
 // bad reports a fault and gives an expression of unknown type, which causes no further ones.
 func (c *checker) bad(pos syntax.Position, hint, format string, args ...any) expr {

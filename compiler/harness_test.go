@@ -207,6 +207,32 @@ var testEvent = &Event{Probe: "tracepoint:test:event", Fields: []Field{
 	{Name: "p", CType: "struct task_struct *", Kind: FieldPtr, Offset: 112, Size: 8},
 }, Ret: &Field{Name: "ret", Kind: FieldInt, Offset: 16, Size: 8, Signed: true}}
 
+// testHost is a machine with one kernel symbol, one program and one cgroup.
+type testHost struct{}
+
+func (testHost) KernelAddr(name string) (uint64, error) {
+	if name == "vfs_read" {
+		return 0xffffffff81000000, nil
+	}
+	return 0, &HostError{Msg: fmt.Sprintf("the kernel has no symbol %q", name), Hint: `did you mean "vfs_read"?`}
+}
+
+func (testHost) UserAddr(symbol, path string) (uint64, error) {
+	if symbol == "main" && path != "" {
+		return 0x401000, nil
+	}
+	return 0, fmt.Errorf("no symbol %q in %q", symbol, path)
+}
+
+func (testHost) CgroupID(path string) (uint64, error) {
+	if path == "/" {
+		return 1, nil
+	}
+	return 0, fmt.Errorf("no cgroup %s", path)
+}
+
+func (testHost) WallClock() int64 { return 1_000_000_000 }
+
 func (s *source) request(t testing.TB) *Request {
 	ids := map[string]uint64{}
 	return &Request{
@@ -216,6 +242,7 @@ func (s *source) request(t testing.TB) *Request {
 		CPUs:     func() (int, error) { return 2, nil },
 		Types:    newFakeTypes(),
 		Kfunc:    func(string) (int64, error) { return 4711, nil },
+		Host:     testHost{},
 		ProbeID: func(n string) uint64 {
 			if ids[n] == 0 {
 				ids[n] = uint64(len(ids) + 1)

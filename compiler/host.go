@@ -36,7 +36,7 @@ var (
 	formIP4     = &types.Form{Name: "ip4", Noun: "IPv4 address"}
 	formIP6     = &types.Form{Name: "ip6", Noun: "IPv6 address"}
 	formMAC     = &types.Form{Name: "mac", Noun: "hardware address"}
-	formErrno   = &types.Form{Name: "errno", Noun: "name of an error"}
-	formSyscall = &types.Form{Name: "syscall", Noun: "name of a system call"}
-	formCgroup  = &types.Form{Name: "cgroup", Noun: "path of a cgroup"}
+	formErrno   = &types.Form{Name: "errno", Noun: "error name"}
+	formSyscall = &types.Form{Name: "syscall", Noun: "system call name"}
+	formCgroup  = &types.Form{Name: "cgroup", Noun: "cgroup path"}
 )

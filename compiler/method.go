@@ -26,7 +26,7 @@ func init() {
 	methods = []method{
 		{"aggregation", "add", "add(value=1, by=None)", "add a value, to the key that by gives", "calls.add(by=e.comm)", checkAggAdd, lowerAggAdd},
 		{"table", "[]", "t[key]", "the value of a key; a missing key ends the handler", "t0 = start[e.tid]", checkTableIndex, lowerTableIndex},
-		{"table", "in", "key in t", "whether the table has the key", "if e.tid in start: ...", checkTableIn, lowerTableIn},
+		{"table", "in", "key in t", "whether the table has the key", "if e.tid in start: start.pop(e.tid)", checkTableIn, lowerTableIn},
 		{"table", "get", "get(key, default=None)", "the value of a key, or the default", "n = seen.get(e.pid, 0)", checkTableGet, lowerTableGet},
 		{"table", "pop", "pop(key, default=None)", "the value of a key, which is removed, or the default", "t0 = start.pop(e.tid)", checkTableGet, lowerTablePop},
 		{"table", "add", "add(value=1, by=None)", "add atomically, from 0 where the key is absent; gives the new value", "n = seen.add(by=e.pid)", checkTableAdd, lowerTableAdd},
@@ -46,7 +46,7 @@ func init() {
 func Methods() []Doc {
 	var out []Doc
 	for _, m := range methods {
-		out = append(out, Doc{m.recv + "." + m.name, m.sig, m.doc, m.example})
+		out = append(out, Doc{Name: m.recv + "." + m.name, Sig: m.sig, Text: m.doc, Example: m.example}.at())
 	}
 	return out
 }

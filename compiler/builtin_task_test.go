@@ -1,0 +1,39 @@
+package compiler
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// Where a probe's program has registers they can be read; where the kernel and the user allow it, a function can be made to
+// return.
+func TestContextFunctions(t *testing.T) {
+	for _, x := range []struct {
+		name, body string
+		can        Can
+		unsafe     bool
+		want       string // in the listing, or in the error
+	}{
+		{"registers", `total.add(reg("ip"))`, Can{Registers: true}, false, fmt.Sprintf("off: %d imm: 0", registers[runtime.GOARCH]["ip"])},
+		{"override", `override(-12)`, Can{Override: true}, true, "FnOverrideReturn"},
+		{"override, not allowed", `override(-12)`, Can{Override: true}, false, "override() changes what the kernel does"},
+		{"override, elsewhere", `override(-12)`, Can{Registers: true}, true, "override() needs a kprobe at a function's entry; tracepoint:test:event is none"},
+	} {
+		req := parseSource(t, "test.star", "total = sum()\ndef handler(e):\n    "+x.body+"\n").request(t)
+		ev := *testEvent
+		ev.Can = x.can
+		req.Event, req.Unsafe = &ev, x.unsafe
+		text := ""
+		p, err := Compile(req)
+		if err != nil {
+			text = err.Error()
+		} else {
+			text = p.Listing()
+		}
+		if !strings.Contains(text, x.want) {
+			t.Errorf("%s: no %q in\n%s", x.name, x.want, text)
+		}
+	}
+}

@@ -1,0 +1,231 @@
+package starlarkbind
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
+)
+
+// exampleGlobals is what the examples of functions and methods name.
+const exampleGlobals = `
+start, seen, t = table(), table(), table()
+start[1], seen[1] = 1, 1
+t["sh"] = 1
+names = {0: "read"}
+opens = stream()
+`
+
+// sums are the aggregations of the examples that take values; all others count.
+var sums = map[string]bool{"longest": true, "total": true, "drift": true, "capped": true, "atleast": true, "first": true}
+
+// Each example of a function or method compiles, loads and attaches at the probe that its row names.
+func TestExamples(t *testing.T) {
+	adds := regexp.MustCompile(`(\w+)\.add\(`)
+	for _, d := range append(compiler.Builtins(), compiler.Methods()...) {
+		t.Run(d.Name, func(t *testing.T) {
+			src := exampleGlobals
+			for _, m := range adds.FindAllStringSubmatch(d.Example, -1) {
+				switch name := m[1]; {
+				case name == "seen" || name == "start" || name == "t":
+				case sums[name]:
+					src += name + " = sum()\n"
+				default:
+					src += name + " = count()\n"
+				}
+			}
+			src += "def handler(e):\n    " + d.Example + "\nprobe(" + fmt.Sprintf("%q", d.Probe) + ", handler)\n"
+			l := newLive(t, func(o *Options) {
+				o.Unsafe = true
+				if d.Name == "uaddr" {
+					p, err := proc.Start([]string{loadBinary, "getppid", "1"}, nil, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					o.Command = p
+				}
+			})
+			err := l.script(src)
+			var spec *bpf.SpecError
+			if d.Name == "override" && errors.As(err, &spec) {
+				t.Skip("there are no kprobes: ", err)
+			}
+			if err != nil {
+				t.Fatalf("%s\n%s", src, l.FormatError(err))
+			}
+		})
+	}
+}
+
+// What functions give where it is known.
+func TestFunctionValues(t *testing.T) {
+	addr, err := bpf.KernelAddr("vfs_read")
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, `
+names, syms, times = count(), count(), count()
+def handler(e):
+    if e.comm != "load" or syscall_name(e.args.id) != "getppid":
+        return
+    names.add(by=(syscall_name(e.args.id), errno_name(-2), errno_name(2) == "ENOENT", errno_name(0), ntop(0x0100007f), ntop(0x0100007f) == "127.0.0.1"))
+    syms.add(by=(ksym(kaddr("vfs_read")), ksym(kaddr("vfs_read") + 5), kaddr("vfs_read"), 0 <= rand(), rand() < 1 << 32))
+    m = now()
+    d = boottime() - m
+    times.add(by=(strftime("%Y-%m-%d", e.time), strftime("%%", 0), d >= 0, cgroup_path() == cgroup_path(e.cgroup), cgroup_path()))
+probe("tracepoint:raw_syscalls:sys_enter", handler)
+day = strftime("%Y-%m-%d", now())
+make("getppid", 10)
+print(names.keys(), names.values())
+print(syms.keys(), syms.values())
+k = times.keys()[0]
+print(k[0] in (day, strftime("%Y-%m-%d", now())), k[1:4], k[4].startswith("/"), times.values())
+`, `[("getppid", "ENOENT", True, "0", "127.0.0.1", True)] [10]`,
+		fmt.Sprintf(`[("vfs_read", "vfs_read+5", %d, True, True)] [10]`, addr), `True ("%", True, True) True [10]`)
+}
+
+// Addresses of the event's own arrays, and of a listening socket on the loopback device.
+func TestAddresses(t *testing.T) {
+	l := newLive(t, nil)
+	if err := l.script(`
+a = count()
+def handler(e):
+    if e.args.family == 2 and e.args.newstate == 2 and ntop(e.args.daddr) == "127.0.0.1":
+        a.add(by=(ntop(e.args.daddr), ntop(2, e.args.saddr), ntop(e.args.daddr_v6), ntop(10, e.args.saddr_v6) == ntop(e.args.daddr_v6)))
+probe("tracepoint:sock:inet_sock_set_state", handler)
+`); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	connect(t)
+	if err := l.item("print(a.keys(), a.values())"); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	want := `[("127.0.0.1", "127.0.0.1", "::ffff:127.0.0.1", True)] [1]`
+	if got := strings.TrimSpace(l.out.String()); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// Two stacks are one key where their frames are; each frame has a symbol, also that of the program.
+func TestStacks(t *testing.T) {
+	out := printed(t, `
+k, u, n = count(), count(), count()
+def handler(e):
+    if e.comm == "load":
+        k.add(by=kstack())
+        u.add(by=ustack(3))
+        n.add(by=(e.kstack == kstack(), e.kstack != kstack(127), bool(e.ustack)))
+probe("tracepoint:syscalls:sys_enter_getppid", handler)
+make("getppid", 1000)
+print(len(k), list(k.values()), len(u), list(u.values()), n.keys(), list(n.values()))
+s = k.keys()[0]
+print(type(s), len(s) > 2, "entry_SYSCALL_64_after_hwframe" in str(s), s == k.keys()[0], k[s], s.pid)
+s = u.keys()[0]
+print(len(s), s.pid > 0, len(s.addresses), [f for f in s][0] == s[0], u[s])
+`)
+	want := `1 [1000] 1 [1000] [(True, False, True)] [1000]
+stack True True True 1000 None
+3 True 3 True 1000
+`
+	if out != want {
+		t.Errorf("got\n%s\nwant\n%s", out, want)
+	}
+}
+
+// The symbols of a process that runs are those of its program. Those of two processes of one program are one key.
+func TestUserSymbols(t *testing.T) {
+	var pids [2]int
+	for i := range pids {
+		cmd := exec.Command(loadBinary, "-comm", "spinner", "spin", "60000")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		pids[i] = cmd.Process.Pid
+		t.Cleanup(func() {
+			if err := cmd.Process.Kill(); err != nil {
+				t.Error(err)
+			}
+			cmd.Wait() // killed
+		})
+	}
+	out := printed(t, fmt.Sprintf(`
+u, s, r, n = count(), count(), count(), count()
+def handler(e):
+    u.add(by=e.ustack)
+    s.add(by=usym(reg("ip")))
+    r.add(by=usym(uaddr("main.main", "/proc/%d/exe")))
+    n.add(by=e.pid)
+p = probe("profile:hz:200", handler, filter=lambda e: e.comm == "spinner")
+run(0.5)
+p.detach()
+print(any([f.startswith("main.spin") or f.startswith("main.run") for k in u.keys() for f in k]))
+print(any([f.endswith(" [load]") and f.startswith("main.") for f in s.keys()]))
+print(len(n), r.keys(), list(r.values()) == [sum(n.values())], r["main.main [load]"] == sum(n.values()), sum([x for l in r.per_cpu().values() for x in l]) == sum(n.values()))
+f = s.keys()[0]
+print(s[f] == s.snapshot()[f], sum(s.values()) == sum(u.values()), "main.nothing [load]" in r)
+`, pids[0]))
+	want := `True
+True
+2 ["main.main [load]"] True True True
+True True False
+`
+	if out != want {
+		t.Errorf("got\n%s\nwant\n%s", out, want)
+	}
+}
+
+// A handler can stop the process that it sees.
+func TestSignal(t *testing.T) {
+	l := newLive(t, nil)
+	if err := l.script(`
+done = count()
+def handler(e):
+    if e.comm == "victim":
+        signal("SIGKILL")
+        done.add()
+probe("tracepoint:syscalls:sys_enter_getppid", handler)
+`); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	out, err := exec.Command(loadBinary, "-comm", "victim", "getppid", "1000000").CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.String() != "signal: killed" {
+		t.Errorf("the process ended with %v: %s", err, out)
+	}
+	if err := l.item("print(done.value, errors())"); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	if got := strings.TrimSpace(l.out.String()); got != "1 []" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// connect makes a TCP connection over the loopback device.
+func connect(t *testing.T) {
+	t.Helper()
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("tcp4", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(c.Close(), ln.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// item runs one more item after a script, with its globals.
+func (l *live) item(src string) error {
+	_, err := l.ExecItem(context.Background(), src)
+	return err
+}
