@@ -46,10 +46,20 @@ func Load() (bin, comm string, err error) {
 		return "", "", err
 	}
 	comm = "l" + Tag()
-	own := filepath.Join(filepath.Dir(bin), comm)
-	if err := os.Symlink(bin, own); err != nil && !errors.Is(err, os.ErrExist) {
+	mu.Lock()
+	defer mu.Unlock()
+	if own := built[comm]; own != "" {
+		return own, comm, nil
+	}
+	dir, err := os.MkdirTemp("", "gobin")
+	if err != nil {
 		return "", "", err
 	}
+	own := filepath.Join(dir, comm)
+	if err := os.Symlink(bin, own); err != nil {
+		return "", "", errors.Join(err, os.RemoveAll(dir))
+	}
+	built[comm] = own
 	return own, comm, nil
 }
 
