@@ -5,14 +5,40 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 )
 
-// fuzzLimit is the time that no source text may take. It is wide: the machine may have other work.
-const fuzzLimit = 30 * time.Second
+// fuzzLimit is the processor time that no source text may take: that of the clock passes while the machine has other work.
+const fuzzLimit = 10 * time.Second
+
+// alarm ends the process where the compiler hangs.
+type alarm struct {
+	timer *time.Timer
+	began time.Duration
+}
+
+func newAlarm(text string) *alarm {
+	a := &alarm{began: cpuTime()}
+	a.timer = time.AfterFunc(fuzzLimit, func() {
+		if cpuTime()-a.began > fuzzLimit {
+			panic("the compiler hangs on:\n" + text)
+		}
+		a.timer.Reset(fuzzLimit)
+	})
+	return a
+}
+
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
 
 // Any text at all is refused with places, or becomes a program: the compiler does not panic, does not hang, and
 // what the checker accepted passes ir.Verify after each pass and gets its registers. Whether the kernel's verifier
@@ -22,8 +48,7 @@ func FuzzCompile(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		hang := time.AfterFunc(fuzzLimit, func() { panic("the compiler hangs on:\n" + text) })
-		defer hang.Stop()
+		defer newAlarm(text).timer.Stop()
 		src, err := readSource("fuzz.star", text)
 		if err != nil || src.last == nil {
 			return // not what the compiler gets to see

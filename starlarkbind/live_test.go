@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,11 +17,12 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
 )
 
-var loadBinary string
+// The load generator, and what its threads are called. Scripts here call it "load", and see that name in what they print.
+var loadBinary, loadName string
 
 func TestMain(m *testing.M) {
 	var err error
-	if loadBinary, err = gobin.Build("internal/load"); err != nil {
+	if loadBinary, loadName, err = gobin.Load(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -42,7 +44,7 @@ func (b *buffer) Write(p []byte) (int, error) {
 func (b *buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.b.String()
+	return strings.ReplaceAll(b.b.String(), loadName, "load")
 }
 
 // A live is a session on the live kernel, with what it prints.
@@ -91,7 +93,7 @@ func newLive(t *testing.T, change func(*Options)) *live {
 // script runs a script; make(...) in it runs the load generator to its end.
 func (l *live) script(src string) error {
 	l.t.Helper()
-	return l.ExecFile(context.Background(), "test.star", []byte(src))
+	return l.ExecFile(context.Background(), "test.star", []byte(strings.ReplaceAll(src, `"load"`, strconv.Quote(loadName))))
 }
 
 // printed runs a script that must go through, and gives what it printed.

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"strconv"
 	"sync"
 )
 
@@ -35,6 +36,37 @@ func Build(command string) (string, error) {
 	}
 	built[command] = bin
 	return bin, nil
+}
+
+// Load builds the load generator, and gives its path and the name of its threads, four characters that no other process
+// has: tests that count its calls may run beside others that do.
+func Load() (bin, comm string, err error) {
+	bin, err = Build("internal/load")
+	if err != nil {
+		return "", "", err
+	}
+	comm = "l" + Tag()
+	mu.Lock()
+	defer mu.Unlock()
+	if own := built[comm]; own != "" {
+		return own, comm, nil
+	}
+	dir, err := os.MkdirTemp("", "gobin")
+	if err != nil {
+		return "", "", err
+	}
+	own := filepath.Join(dir, comm)
+	if err := os.Symlink(bin, own); err != nil {
+		return "", "", errors.Join(err, os.RemoveAll(dir))
+	}
+	built[comm] = own
+	return own, comm, nil
+}
+
+// Tag is three characters of this process, for names that several test runs must not share.
+func Tag() string {
+	s := "00" + strconv.FormatInt(int64(os.Getpid()), 36)
+	return s[len(s)-3:]
 }
 
 // Clean removes what was built.

@@ -25,6 +25,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"sync/atomic"
@@ -35,7 +36,7 @@ import (
 )
 
 func main() {
-	comm := flag.String("comm", "load", "name of the thread that makes the calls")
+	comm := flag.String("comm", filepath.Base(os.Args[0]), "name of the thread that makes the calls")
 	wait := flag.Bool("wait", false, "wait for a byte of input before the first call")
 	flag.Parse()
 	runtime.LockOSThread()
@@ -181,8 +182,11 @@ func spin(d time.Duration) error {
 	}
 }
 
-// child runs this program again, with the files behind its standard ones.
+// child runs this program again, with the files behind its standard ones; under its own name if comm is empty.
 func child(comm string, files []*os.File, args ...string) *exec.Cmd {
+	if comm == "" {
+		comm = filepath.Base(os.Args[0])
+	}
 	c := exec.Command("/proc/self/exe", append([]string{"-comm", comm}, args...)...)
 	c.ExtraFiles = files
 	c.Stderr = os.Stderr
@@ -204,7 +208,7 @@ func switches(n int) error {
 	if err != nil {
 		return err
 	}
-	c := child("load", []*os.File{r1, w2}, "answer", strconv.Itoa(n))
+	c := child("", []*os.File{r1, w2}, "answer", strconv.Itoa(n))
 	if err := c.Start(); err != nil {
 		return err
 	}
@@ -251,7 +255,7 @@ func race(n, base int, step bool) error {
 	f := os.NewFile(uintptr(fd), "race")
 	var cs []*exec.Cmd
 	for cpu := 0; cpu < 2; cpu++ {
-		c := child("load", []*os.File{f}, "racer", strconv.Itoa(cpu), strconv.Itoa(n), strconv.Itoa(base), strconv.FormatBool(step))
+		c := child("", []*os.File{f}, "racer", strconv.Itoa(cpu), strconv.Itoa(n), strconv.Itoa(base), strconv.FormatBool(step))
 		if err := c.Start(); err != nil {
 			return err
 		}
