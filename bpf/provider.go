@@ -70,7 +70,7 @@ var table []*Provider
 func init() {
 	table = []*Provider{
 		&tracepoints, &rawTracepoints,
-		&uprobes, &uretprobes, &usdts,
+		&uprobes, &uretprobes, &usdts, &iters,
 		&profiles, &intervals, &softwares, &hardwares, &watchpoints,
 		&begins, &ends, &signals,
 	}

@@ -123,6 +123,7 @@ type Address struct {
 	Base, Index int // offsets in the context; negative: none
 	Scale       int
 	Disp        int64
+	Context     bool // the context's own address is added
 	Kernel      bool // it is the kernel's memory, not the process's
 }
 
@@ -138,6 +139,8 @@ type Event struct {
 	// Over are fields of the event that mean something else than the running task's: those of the task that an iterator is
 	// at.
 	Over map[string]Field
+	// Guard is the offset of a word of the context; where that is 0 there is no event, and the handler does not run. 0: none.
+	Guard int
 	// NoArgs says why there are no arguments, for the message.
 	NoArgs string
 	Can    Can
