@@ -197,8 +197,8 @@ func TestUprobeCounts(t *testing.T) {
 					sum += probedOne(i) + probedTwo(i)
 				}
 				detach()
-				probedTwo(sum)
-				if n := c.runs(t); n != want {
+				sum += probedTwo(sum)
+				if n := c.runs(t); n != want || sum == 0 {
 					t.Errorf("%s: %d runs, want %d (plain %v, process %d)", spec, n, want, plain, pid)
 				}
 			}
