@@ -9,6 +9,8 @@ type Event struct {
 	Words  bool    // the fields are the untyped words of a raw tracepoint; how many there are only the attach tells
 	// Args are arguments without names: e.args[i].
 	Args []Field
+	// Guard is the offset of a word of the context; where that is 0 there is no event. 0: none.
+	Guard int
 	// NoArgs says why there are no arguments where that needs to be said.
 	NoArgs string
 	// Over are fields of the task that the event is about, where that is not the running one: "pid", "comm". One of kind
@@ -59,6 +61,7 @@ type Address struct {
 	Base, Index int // offsets in the context; negative: none
 	Scale       int
 	Disp        int64
+	Context     bool // the context's own address is added
 	Kernel      bool // the kernel's memory, not the process's
 }
 

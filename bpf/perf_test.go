@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A counter is a program that counts its runs.
+// counting is a program that counts its runs.
 type counting struct {
 	*Program
 	m *Map
@@ -24,14 +24,28 @@ type counting struct {
 
 func countRuns(t *testing.T, ts ...Target) *counting {
 	t.Helper()
+	return countRunsOf(t, ProgramSpec{Type: ts[0].ProgramTypes(true)[0], Targets: ts}, false)
+}
+
+// countRunsOf loads the program; a plain one is not for a multi link.
+func countRunsOf(t *testing.T, spec ProgramSpec, plain bool) *counting {
+	t.Helper()
+	if err := Prepare(); err != nil {
+		t.Fatal(err)
+	}
 	m := newTestMap(t, MapSpec{Name: "runs", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
-	p, err := NewProgram(ProgramSpec{Name: "runs", Type: ts[0].ProgramTypes(true)[0], Targets: ts, Maps: map[string]*Map{"runs": m}, Instructions: asm.Instructions{
+	spec.Name, spec.Maps = "runs", map[string]*Map{"runs": m}
+	spec.Instructions = asm.Instructions{
 		asm.LoadMapValue(asm.R1, 0, 0).WithReference("runs"),
 		asm.Mov.Imm(asm.R2, 1),
 		asm.StoreXAdd(asm.R1, asm.R2, asm.DWord),
 		asm.Mov.Imm(asm.R0, 0),
 		asm.Return(),
-	}})
+	}
+	if plain {
+		spec.Targets = nil
+	}
+	p, err := NewProgram(spec)
 	if err != nil {
 		t.Fatal(err)
 	}

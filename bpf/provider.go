@@ -54,9 +54,10 @@ type Target struct {
 	file  string
 	sites []site
 	// goFunc: the function is Go's. plain: the places are instructions, also of a return probe.
-	goFunc, plain bool
-	args          []Field // of a static probe
-	watch         unix.PerfEventAttr
+	// entry: the place is the first instruction of a function.
+	goFunc, plain, entry bool
+	args                 []Field // of a static probe
+	watch                unix.PerfEventAttr
 }
 
 func (t Target) String() string { return t.Name }
@@ -70,7 +71,7 @@ var table []*Provider
 func init() {
 	table = []*Provider{
 		&tracepoints, &rawTracepoints,
-		&uprobes, &uretprobes, &usdts,
+		&uprobes, &uretprobes, &usdts, &iters,
 		&profiles, &intervals, &softwares, &hardwares, &watchpoints,
 		&begins, &ends, &signals,
 	}

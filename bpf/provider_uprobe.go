@@ -25,9 +25,16 @@ var uprobes = Provider{
 	List:    listUprobes("uprobe"),
 	Resolve: resolveUprobe,
 	event: func(t Target) (*Event, error) {
+		c := t.convention()
 		e := &Event{}
-		for _, r := range t.convention().args {
+		for _, r := range c.args {
 			e.Args = append(e.Args, registerField("", r, false))
+		}
+		if t.entry && !t.goFunc {
+			for i := range stackArgs {
+				e.Args = append(e.Args, Field{CType: "u64", Kind: FieldMemory, Size: 8,
+					At: Address{Base: registers[runtime.GOARCH][c.stack], Index: -1, Disp: c.above + 8*int64(i)}})
+			}
 		}
 		return e, nil
 	},
@@ -138,6 +145,7 @@ func (s Spec) in(x *exe.File) ([]Target, error) {
 			t.Func, t.goFunc = f.Full(), f.Go
 		}
 		if known && f.Addr == addr {
+			t.entry = true
 			return t.placed(s, x, []exe.Symbol{f}, 0)
 		}
 		if known && s.Kind == "uretprobe" {
@@ -164,7 +172,7 @@ func (s Spec) in(x *exe.File) ([]Target, error) {
 	var out []Target
 	for _, same := range found {
 		t := Target{Kind: s.Kind, Name: s.Kind + ":" + x.Path + ":" + same[0].Full(), file: x.Path, Func: same[0].Full(), goFunc: same[0].Go}
-		t.Parts = []string{x.Path, same[0].Full()}
+		t.Parts, t.entry = []string{x.Path, same[0].Full()}, off == 0
 		if off != 0 {
 			t.Name += fmt.Sprintf("+%d", off)
 		}

@@ -22,6 +22,7 @@ const (
 	cmdRawTracepoint   = 17
 	cmdMapLookupBatch  = 24
 	cmdLinkCreate      = 28
+	cmdIterCreate      = 33
 	attachPerfEvent    = 41 // BPF_PERF_EVENT
 	errnoNotSupported  = unix.Errno(524)
 	perfFlagCloseExec  = unix.PERF_FLAG_FD_CLOEXEC

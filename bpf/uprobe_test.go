@@ -2,12 +2,15 @@ package bpf
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/cilium/ebpf"
 )
 
 // compileC builds a program for a test, in a folder that it runs in.
@@ -126,4 +129,119 @@ func TestUprobeAddress(t *testing.T) {
 		t.Fatal("no error")
 	}
 	wantText(t, "inside an instruction", err.Error(), want)
+}
+
+//go:noinline
+func probedOne(n int) int {
+	if n%2 == 0 {
+		return n + 1
+	}
+	return n - 1
+}
+
+//go:noinline
+func probedTwo(n int) int { return probedOne(n) * 2 }
+
+// attachTo attaches to all targets, by a multi link or to each, as the program was loaded.
+func attachTo(t *testing.T, c *counting, ts []Target, o AttachOptions) (detach func()) {
+	t.Helper()
+	var as []*Attachment
+	add := func(a *Attachment, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		as = append(as, a)
+	}
+	if c.Multi() {
+		add(AttachMulti(ts, nil, c.Program, o))
+	} else {
+		for _, x := range ts {
+			add(Attach(x, c.Program, o))
+		}
+	}
+	return func() {
+		t.Helper()
+		for _, a := range as {
+			mustClose(t, a.Close)
+		}
+	}
+}
+
+// Functions of this very program: each call and each return counts once, by multi links where the kernel has them and by
+// perf events; for all processes and for this one.
+func TestUprobeCounts(t *testing.T) {
+	k, err := Running()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, plain := range []bool{false, true} {
+		for _, pid := range []int{0, os.Getpid()} {
+			for spec, want := range map[string]uint64{
+				"uprobe:/proc/self/exe:*/bpf.probedOne":    2000,
+				"uprobe:/proc/self/exe:*/bpf.probed*":      3000,
+				"uretprobe:/proc/self/exe:*/bpf.probedOne": 2000,
+				"uretprobe:/proc/self/exe:*/bpf.probed*":   3000,
+			} {
+				ts, err := Resolve(spec)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c := countRunsOf(t, ProgramSpec{Type: ebpf.Kprobe, Targets: ts, PID: pid}, plain)
+				if c.Multi() != (!plain && k.HaveUprobeMulti(pid != 0)) {
+					t.Errorf("multi link: %v on %s", c.Multi(), k.Release)
+				}
+				detach := attachTo(t, c, ts, AttachOptions{PID: pid})
+				sum := 0
+				for i := range 1000 {
+					sum += probedOne(i) + probedTwo(i)
+				}
+				detach()
+				sum += probedTwo(sum)
+				if n := c.runs(t); n != want || sum == 0 {
+					t.Errorf("%s: %d runs, want %d (plain %v, process %d)", spec, n, want, plain, pid)
+				}
+			}
+		}
+	}
+}
+
+const gatedC = `
+__attribute__((section(".probes"), used)) volatile unsigned short gate;
+int main(void) {
+	int n = 0;
+	for (int i = 0; i < 100; i++)
+		if (gate) {
+			n++;
+			__asm__ volatile("990: nop\n.pushsection .note.stapsdt,\"\",\"note\"\n.balign 4\n.4byte 992f-991f, 994f-993f, 3\n"
+				"991: .asciz \"stapsdt\"\n992: .balign 4\n993: .8byte 990b\n.8byte 0\n.8byte gate\n"
+				".asciz \"test\"\n.asciz \"gated\"\n.asciz \"\"\n994: .balign 4\n.popsection\n");
+		}
+	return n;
+}
+`
+
+// The semaphore of a static probe is up while a program is attached, by both kinds of link.
+func TestSemaphore(t *testing.T) {
+	compileC(t, gatedC)
+	run := func() int {
+		cmd := exec.Command("./prog")
+		var exit *exec.ExitError
+		if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		return cmd.ProcessState.ExitCode()
+	}
+	for _, plain := range []bool{false, true} {
+		x := resolveOne(t, "usdt:./prog:gated")
+		c := countRunsOf(t, ProgramSpec{Type: ebpf.Kprobe, Targets: []Target{x}}, plain)
+		detach := attachTo(t, c, []Target{x}, AttachOptions{})
+		if n := run(); n != 100 {
+			t.Errorf("the program looked %d times, plain %v", n, plain)
+		}
+		detach()
+		if n := run(); n != 0 || c.runs(t) != 100 {
+			t.Errorf("the program looked %d times after the end; %d runs, plain %v", n, c.runs(t), plain)
+		}
+	}
 }

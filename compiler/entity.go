@@ -125,6 +125,7 @@ type Address struct {
 	Base, Index int // offsets in the context; negative: none
 	Scale       int
 	Disp        int64
+	Context     bool // the context's own address is added
 	Kernel      bool // it is the kernel's memory, not the process's
 }
 
@@ -144,6 +145,8 @@ type Event struct {
 	Typed func() ([]Field, error)
 	// BTFArgs: the verifier knows what pointers among the arguments point to, and lets plain loads follow them.
 	BTFArgs bool
+	// Guard is the offset of a word of the context; where that is 0 there is no event, and the handler does not run. 0: none.
+	Guard int
 	// NoArgs says why there are no arguments, for the message.
 	NoArgs string
 	Can    Can

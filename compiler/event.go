@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 
 	"github.com/cilium/ebpf/asm"
 	"go.starlark.net/syntax"
@@ -173,7 +174,10 @@ func (c *checker) arg(f *Field, pos syntax.Position) expr {
 	n := node{types.TInt, pos}
 	switch f.Kind {
 	case FieldInt, FieldMemory:
-		if f.Size == 8 && !f.Signed {
+		switch {
+		case f.Kind == FieldMemory && strings.HasSuffix(f.CType, "*"):
+			n.t = &types.Type{Kind: types.Ptr, User: f.User, Text: f.CType}
+		case f.Size == 8 && !f.Signed:
 			n.t = types.TUint
 		}
 		if f.C != nil {

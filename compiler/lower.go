@@ -112,6 +112,11 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 		f.body, f.result, f.params = nil, nil, nil
 	}
 	lw.end = lw.b.Block("end")
+	if off := lw.req.Event.Guard; off != 0 {
+		there := lw.b.Block("event")
+		lw.b.If(ir.EQ, lw.b.Load(lw.ctx(), off, 8, false), lw.b.Const(0), lw.end, there)
+		lw.b.Continue(there)
+	}
 	if p.filter != nil {
 		run := lw.b.Block("run")
 		lw.cond(lw.check.truth(p.filter), run, lw.end)

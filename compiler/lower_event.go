@@ -45,7 +45,7 @@ func (lw *lowerer) argStr(e *eArg, dst mem, pad bool) {
 		if f.At.Kernel {
 			fn, helper = asm.FnProbeReadKernelStr, "probe_read_kernel_str"
 		}
-		lw.readInto(fn, helper, "e.args."+f.Name, lw.address(f.At), dst, min(n, f.Size), pad, e.pos)
+		lw.readInto(fn, helper, "e.args."+f.Name, lw.address(f.At, e.pos), dst, min(n, f.Size), pad, e.pos)
 		return
 	case FieldChars:
 		addr = lw.b.Add(ir.OpAdd, ctx, lw.b.Const(int64(f.Offset)))
@@ -120,34 +120,46 @@ func (lw *lowerer) cookie() *ir.Value {
 }
 
 // address computes where an argument lies that is not in the context.
-func (lw *lowerer) address(a Address) *ir.Value {
+func (lw *lowerer) address(a Address, pos syntax.Position) *ir.Value {
 	b := lw.b
 	sum := b.Const(a.Disp)
 	if a.Index >= 0 {
 		sum = b.Add(ir.OpAdd, sum, b.Add(ir.OpMul, b.Load(lw.ctx(), a.Index, 8, false), b.Const(int64(a.Scale))))
 	}
-	if a.Base >= 0 {
+	switch {
+	case a.Base >= 0 && a.Kernel: // to the verifier a pointer that may be NULL, with which it lets nobody compute
+		base := lw.readWord(asm.FnProbeReadKernel, "probe_read_kernel", b.Add(ir.OpAdd, lw.ctx(), b.Const(int64(a.Base))), 8, false, pos)
+		sum = b.Add(ir.OpAdd, base, sum)
+	case a.Base >= 0:
 		sum = b.Add(ir.OpAdd, b.Load(lw.ctx(), a.Base, 8, false), sum)
+	}
+	if a.Context {
+		sum = b.Add(ir.OpAdd, lw.ctx(), sum)
 	}
 	return sum
 }
 
 // memoryArg reads an argument that lies in memory; 0, and counted, where it cannot be read.
 func (lw *lowerer) memoryArg(e *eArg) *ir.Value {
-	b, f := lw.b, e.f
 	fn, helper := asm.FnProbeReadUser, "probe_read_user"
-	if f.At.Kernel {
+	if e.f.At.Kernel {
 		fn, helper = asm.FnProbeReadKernel, "probe_read_kernel"
 	}
+	return lw.readWord(fn, helper, lw.address(e.f.At, e.pos), e.f.Size, e.f.Signed, e.pos)
+}
+
+// readWord reads an int from memory by a helper.
+func (lw *lowerer) readWord(fn asm.BuiltinFunc, helper string, addr *ir.Value, size int, signed bool, pos syntax.Position) *ir.Value {
+	b := lw.b
 	tmp := lw.scratch(8, "argument")
 	b.Store(b.SlotAddr(tmp, 0), 0, 8, b.Const(0))
-	r := lw.call(fn, b.SlotAddr(tmp, 0), b.Const(int64(f.Size)), lw.address(f.At))
+	r := lw.call(fn, b.SlotAddr(tmp, 0), b.Const(int64(size)), addr)
 	failed, done := b.Block("unread"), b.Block("")
 	b.If(ir.SLT, r, b.Const(0), failed, done)
 	failed.Cold = true
 	b.Continue(failed)
-	lw.fail(Site{Pos: e.pos, Helper: helper, Op: "e.args", Quiet: true}, r)
+	lw.fail(Site{Pos: pos, Helper: helper, Op: "e.args", Quiet: true}, r)
 	b.Jump(done)
 	b.Continue(done)
-	return b.Load(b.SlotAddr(tmp, 0), 0, f.Size, f.Signed)
+	return b.Load(b.SlotAddr(tmp, 0), 0, size, signed)
 }

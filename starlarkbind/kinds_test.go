@@ -1,7 +1,10 @@
 package starlarkbind
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -45,4 +48,56 @@ probe("w:`+addr+`:8:rw", lambda e: both.add(), filter=lambda e: e.comm == "prog"
 run(spawn(["PROG"]))
 print(writes.value, both.value)
 `, "500 501")
+}
+
+// Iterators run over what there is when they are attached, and again when they are attached again; their events are about
+// those tasks, not about bpfrepl.
+func TestIterProbes(t *testing.T) {
+	prog := build(t, "threads.c", threadsC, "-O1", "-pthread")
+	p := startThreads(t, prog)
+	dir := fmt.Sprintf("/proc/%d", p.cmd.Process.Pid)
+	fds, err := os.ReadDir(dir + "/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pages uint64
+	text, err := os.ReadFile(dir + "/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(strings.Split(string(text), "ffffffffff600000")[0]) { // [vsyscall] is no memory of its own
+		var from, to uint64
+		if _, err := fmt.Sscanf(line, "%x-%x", &from, &to); err != nil {
+			t.Fatal(err)
+		}
+		pages += (to - from) / 4096
+	}
+	highest := 0
+	for _, e := range fds {
+		n, err := strconv.Atoi(e.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		highest = max(highest, n)
+	}
+	expect(t, fmt.Sprintf(`
+PID = %d
+tasks, files, last, pages = count(), count(), max(), sum()
+mine = lambda e: e.pid == PID
+p = probe("iter:task", lambda e: tasks.add(by=(e.pid, e.tid >= e.pid, e.comm, e.args.task != 0)), filter=mine)
+probe("iter:task_file", lambda e: files.add(by=(e.comm, e.args.file != 0)), filter=mine)
+probe("iter:task_file", lambda e: last.add(e.args.fd), filter=mine)
+probe("iter:task_vma", lambda e: pages.add((e.args.end - e.args.start) // 4096), filter=mine)
+print(tasks.items() == [((PID, True, "prog", True), 2)], files.items(), last.value, pages.value)
+p.detach()
+p.attach()
+print("", tasks.values(), errors())
+print(attempt(lambda: probe("iter:task", lambda e: tasks.add(by=e.uid))).error.message)
+print(attempt(lambda: probe("iter:tasks", lambda e: None)).error.message)
+`, p.cmd.Process.Pid), fmt.Sprintf(`True [(("prog", True), %d)] %d %d`, len(fds), highest, pages), ` [4] []`,
+		`e.uid in an iterator would be that of bpfrepl, not of the task at hand`,
+		`no probe "iter:tasks": there is no iterator "tasks" (did you mean "iter:task"?)`)
+	if err := p.finish(); err != nil {
+		t.Error(err)
+	}
 }

@@ -176,6 +176,7 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 	for _, f := range g.event.Args {
 		ev.Args = append(ev.Args, field(f))
 	}
+	ev.Guard = g.event.Guard
 	for _, f := range g.event.Over {
 		if ev.Over == nil {
 			ev.Over = map[string]compiler.Field{}

@@ -47,6 +47,7 @@ KEEP long six(long a, int b, long c, long d, long e, const char *f) { __asm__ vo
 static char hello[] = "hello";
 KEEP int call_a(int a) { __asm__ volatile(""); return -a; }
 KEEP int call_b(int a) { __asm__ volatile(""); return a * 2; }
+KEEP long eight(long a, long b, long c, long d, long e, long f, long g, long h, long i, long j) { __asm__ volatile(""); return a + h + j; }
 KEEP static int unused_alias(int a) { __asm__ volatile(""); return a; }
 int other_name(int a) __attribute__((alias("unused_alias")));
 #ifdef __x86_64__ // mov is 5 bytes, add 3
@@ -63,7 +64,7 @@ int main(int argc, char **argv) {
 		s += six(i, -1, 3, 4, 5, hello);
 		s += call_a(i);
 		if (i % 2) s += call_b(i);
-		s += unused_alias(i) + steps();
+		s += unused_alias(i) + steps() + eight(1, 2, 3, 4, 5, 6, 7, i, 9, 10);
 	}
 	return 0;
 }
@@ -80,11 +81,17 @@ probe("u:PROG:six", lambda e: second.add(by=(e.args[1] & 0xffffffff, e.args[2], 
 probe("uprobe:PROG:six", lambda e: strings.add(by=(str(e.args[5], 16), e.probe, e.func)))
 probe("uretprobe:PROG:six", lambda e: results.add(e.ret))
 probe("uretprobe:PROG:call_b", lambda e: odd.add(by=(e.ret %% 4, e.probe, e.func)))
+many = sum()
+probe("uprobe:PROG:eight", lambda e: many.add(e.args[7], by=(e.args[6], e.args[8], e.args[9])))
 probe("uprobe:PROG:steps+%d", lambda e: inside.add(by=(e.probe, e.func)))
 p = spawn(["PROG", "1000"])
 run(p)
-print(first.value, second.snapshot(), strings.snapshot(), results.value, odd.snapshot(), inside.snapshot())
-`, second), fmt.Sprintf(`499500 {(4294967295, 3, 4, 5): 1000} {("hello", "uprobe:PROG:six", "six"): 1000} 614500 {(2, "uretprobe:PROG:call_b", "call_b"): 500} {("uprobe:PROG:steps+%d", "steps"): 1000}`, second))
+print(first.value, second.snapshot(), strings.snapshot(), results.value, odd.snapshot(), inside.snapshot(), many.snapshot())
+print(attempt(lambda: probe("uprobe:PROG:six", lambda e: many.add(e.args[14]))).error.message)
+print(attempt(lambda: probe("uretprobe:PROG:six", lambda e: many.add(e.args[0]))).error.message)
+`, second), fmt.Sprintf(`499500 {(4294967295, 3, 4, 5): 1000} {("hello", "uprobe:PROG:six", "six"): 1000} 614500 {(2, "uretprobe:PROG:call_b", "call_b"): 500} {("uprobe:PROG:steps+%d", "steps"): 1000} {(7, 9, 10): 499500}`, second),
+		fmt.Sprintf(`index out of range: uprobe:PROG:six has %d arguments`, map[string]int{"amd64": 12, "arm64": 14}[runtime.GOARCH]),
+		`uretprobe:PROG:six: the arguments are gone when a function returns; keep them in a table by e.tid in a uprobe`)
 }
 
 // A wildcard takes one link and one program; an address has one name, so that each call counts once.

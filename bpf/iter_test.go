@@ -1,0 +1,73 @@
+package bpf
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+)
+
+// Iterators go over what there is, once and over all of it; narrowed, over that of one process (6.1).
+func TestIter(t *testing.T) {
+	k, err := Running()
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := func(dir string) int {
+		t.Helper()
+		list, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	maps := func() int {
+		t.Helper()
+		text, err := os.ReadFile("/proc/self/maps")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(strings.ReplaceAll(string(text), "[vsyscall]\n", ""), "\n")
+	}
+	for name, want := range map[string]func() int{
+		"task":      func() int { return entries("/proc/self/task") },
+		"task_file": func() int { return entries("/proc/self/fd") },
+		"task_vma":  maps,
+	} {
+		ts, err := Resolve("iter:" + name)
+		if name == "task_vma" && !k.AtLeast(5, 12) {
+			if err == nil {
+				t.Fatal("there is no task_vma before 5.12")
+			}
+			wantText(t, "before 5.12", err.Error(), fmt.Sprintf(`no probe "iter:task_vma": the iterator task_vma is there from Linux 5.12 on; this is %s (iter:task is there)`, k.Release))
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := countRunsOf(t, ProgramSpec{Type: ebpf.Tracing, Targets: ts}, false)
+		count := func(o AttachOptions) int {
+			t.Helper()
+			before := c.runs(t)
+			a, err := Attach(ts[0], c.Program, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mustClose(t, a.Close)
+			return int(c.runs(t) - before)
+		}
+		if all := count(AttachOptions{}); all < want() {
+			t.Errorf("%s: %d things, this process alone has %d", name, all, want())
+		}
+		if !k.AtLeast(6, 1) {
+			continue
+		}
+		// the program also runs once at the end, where it is told that there is no more; what comes and goes meanwhile in this
+		// process (threads of Go's runtime, the descriptors of the iterator) allows for a few
+		if one := count(AttachOptions{PID: os.Getpid()}); one < want() || one > want()+12 {
+			t.Errorf("%s: %d things of this process, it has %d", name, one, want())
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
+)
+
+var iters = Provider{
+	Kind: "iter", Alias: "it", Syntax: "iter:TYPE with the type task, task_file or task_vma",
+	Doc:     "Runs once for each thing of a kind that is there when it is attached; e.pid, e.tid and e.comm are those of the task at hand.",
+	Example: "iter:task_file",
+	minArgs: 1, maxArgs: 1,
+	List: func(pattern string) ([]Target, error) {
+		var out []Target
+		for _, it := range iterators {
+			out = append(out, filterTargets(pattern, newTarget("iter", it.name))...)
+		}
+		return out, nil
+	},
+	Resolve: resolveIter,
+	event:   iterEvent,
+	types:   only(ebpf.Tracing),
+	prepare: func(spec *ProgramSpec) error {
+		name := spec.Targets[0].Parts[0]
+		id, err := KfuncID("bpf_iter_" + name)
+		if err != nil {
+			return err
+		}
+		spec.attachType, spec.attachTo, spec.attachBTF = ebpf.AttachTraceIter, name, uint32(id)
+		return nil
+	},
+	attach: attachIter,
+}
+
+// iterators are those of kernel/bpf/task_iter.c. Their programs have a context of words: what the kernel is doing, the task,
+// then the thing itself.
+var iterators = []struct {
+	name         string
+	major, minor int // of the first kernel that has it
+	guard        int // the word that is 0 in the last call, which says that all have been
+	fields       []Field
+}{
+	{"task", 5, 8, 8, nil},
+	{"task_file", 5, 8, 24, []Field{
+		{Name: "fd", CType: "u32", Kind: FieldInt, Offset: 16, Size: 4},
+		contextPointer("file", "struct file *", 24)}},
+	{"task_vma", 5, 12, 16, []Field{
+		contextPointer("vma", "struct vm_area_struct *", 16)}},
+}
+
+// contextPointer is a field that is a pointer to a kernel structure.
+func contextPointer(name, ctype string, offset int) Field {
+	return Field{Name: name, CType: ctype, Kind: FieldMemory, Size: 8, At: Address{Base: -1, Index: -1, Disp: int64(offset), Context: true, Kernel: true}}
+}
+
+func resolveIter(s Spec) ([]Target, error) {
+	k, err := Running()
+	if err != nil {
+		return nil, err
+	}
+	var out []Target
+	var names []string
+	e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("there is no iterator %q", s.Args[0])}
+	for _, it := range iterators {
+		names = append(names, it.name)
+		if !match(s.Args[0], it.name) {
+			continue
+		}
+		if !k.AtLeast(it.major, it.minor) {
+			e.Reason, e.Hint = fmt.Sprintf("the iterator %s is there from Linux %d.%d on; this is %s", it.name, it.major, it.minor, k.Release), "iter:task is there"
+			continue
+		}
+		out = append(out, newTarget("iter", it.name))
+	}
+	if out != nil {
+		return out, nil
+	}
+	for _, n := range suggest.Nearest(s.Args[0], names, 3) {
+		if e.Hint == "" {
+			e.Near = append(e.Near, "iter:"+n)
+		}
+	}
+	return nil, e
+}
+
+// iterEvent gives the thing that the iterator is at, and the fields of its task in place of those of the running one, which
+// is bpfrepl.
+func iterEvent(t Target) (*Event, error) {
+	ev := &Event{}
+	of := func(structure, name, ctype string, word int, path ...string) (Field, error) {
+		off, size, err := FieldOffset(structure, path...)
+		return Field{Name: name, CType: ctype, Kind: FieldMemory, Size: size, Signed: ctype == "pid_t",
+			At: Address{Base: word, Index: -1, Disp: int64(off), Kernel: true}}, err
+	}
+	ev.Fields = append(ev.Fields, contextPointer("task", "struct task_struct *", 8))
+	for _, it := range iterators {
+		if it.name == t.Parts[0] {
+			ev.Guard = it.guard
+			ev.Fields = append(ev.Fields, it.fields...)
+		}
+	}
+	var errs []error
+	add := func(to *[]Field, f Field, err error) {
+		*to = append(*to, f)
+		errs = append(errs, err)
+	}
+	if t.Parts[0] == "task_vma" {
+		for _, name := range []string{"start", "end", "flags"} {
+			f, err := of("vm_area_struct", name, "unsigned long", 16, "vm_"+name)
+			add(&ev.Fields, f, err)
+		}
+	}
+	f, err := of("task_struct", "pid", "pid_t", 8, "tgid")
+	add(&ev.Over, f, err)
+	f, err = of("task_struct", "tid", "pid_t", 8, "pid")
+	add(&ev.Over, f, err)
+	f, err = of("task_struct", "comm", "char[16]", 8, "comm")
+	f.Kind = FieldMemoryString
+	add(&ev.Over, f, err)
+	for _, name := range []string{"uid", "gid", "ppid", "cgroup"} {
+		ev.Over = append(ev.Over, Field{Name: name, Kind: FieldUnreadable,
+			Why: fmt.Sprintf("e.%s in an iterator would be that of bpfrepl, not of the task at hand", name)})
+	}
+	return ev, errors.Join(errs...)
+}
+
+// iterAttr is bpf(2)'s for BPF_LINK_CREATE with BPF_TRACE_ITER.
+type iterAttr struct {
+	prog, target uint32
+	attachType   uint32
+	flags        uint32
+	info         unsafe.Pointer
+	infoLen      uint32
+	_            uint32
+}
+
+// iterTask limits an iterator to a thread, or to a process (6.1).
+type iterTask struct{ tid, pid, pidFD uint32 }
+
+// attachIter lets the program run over everything, once.
+func attachIter(t Target, p *Program, o AttachOptions) (*Attachment, error) {
+	attr := iterAttr{prog: uint32(p.raw.FD()), attachType: uint32(ebpf.AttachTraceIter)}
+	one := iterTask{pid: uint32(o.PID)}
+	k, err := Running()
+	if err != nil {
+		return nil, err
+	}
+	if o.PID != 0 && k.AtLeast(6, 1) {
+		attr.info, attr.infoLen = unsafe.Pointer(&one), uint32(unsafe.Sizeof(one))
+	}
+	link, err := bpfCall(cmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	runtime.KeepAlive(&one)
+	if err != nil {
+		return nil, err
+	}
+	create := struct{ link, flags uint32 }{link: uint32(link)}
+	it, err := bpfCall(cmdIterCreate, unsafe.Pointer(&create), unsafe.Sizeof(create))
+	if err != nil {
+		return nil, errors.Join(err, closeFD(int(link)))
+	}
+	err = errors.Join(drainIter(int(it)), closeFD(int(it)), closeFD(int(link)))
+	if err != nil {
+		return nil, fmt.Errorf("run over every %s: %w", t.Parts[0], err)
+	}
+	return &Attachment{Target: t}, nil
+}
+
+// drainIter reads an iterator to its end: reading is what makes it go. After a stretch of many things it asks to be read again.
+func drainIter(fd int) error {
+	buf := make([]byte, 4096)
+	for {
+		n, err := unix.Read(fd, buf)
+		switch {
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		case err != nil:
+			return err
+		case n == 0:
+			return nil
+		}
+	}
+}
