@@ -12,6 +12,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
 )
@@ -20,7 +21,10 @@ var loadBinary string
 
 func TestMain(m *testing.M) {
 	var err error
-	if loadBinary, err = gobin.Build("internal/load"); err != nil {
+	if loadBinary, err = gobin.Build("internal/load"); err == nil {
+		err = bpf.Prepare()
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
