@@ -172,9 +172,8 @@ func (lw *lowerer) str(x expr, dst mem, pad bool) {
 	case *eConst:
 		lw.strConst(x.v.(string), dst)
 	case *eField: // comm
-		// kernels from 6.0 to 6.1 leave what is behind the end as it was
-		lw.fill(dst, 0)
 		lw.call(asm.FnGetCurrentComm, lw.addr(dst), lw.b.Const(16))
+		lw.fill(dst, 16)
 	case *eArg:
 		lw.argStr(x, dst, pad)
 	case *eStr:

@@ -41,6 +41,18 @@ print(begins.value, ends.value)
 `, "1 0", "1 1 False", "2 2")
 }
 
+// A name is one key, whatever lies behind its end in the kernel's memory and ours.
+func TestCommIsOneKey(t *testing.T) {
+	expect(t, `
+c = count()
+p = probe("tracepoint:raw_syscalls:sys_enter", lambda e: c.add(by=(e.comm, e.tid)), filter=lambda e: e.comm == "onekey")
+make("-comm", "onekey", "getppid", 3000)
+p.detach()
+k = c.snapshot().keys()
+print(len(c) == len(k), len(k), [n >= 3000 for n in c.values()])
+`, "True 1 [True]")
+}
+
 // busy keeps every CPU at work until the test ends: a CPU that sleeps takes no samples.
 func busy(t *testing.T) {
 	t.Helper()
