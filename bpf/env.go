@@ -69,9 +69,8 @@ func Prepare() error {
 		return err
 	}
 	if !k.AtLeast(5, 11) { // later kernels charge maps to the cgroup
-		// the library's rlimit package does this too, but probes the kernel when the process starts, which costs a millisecond
-		if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}); err != nil {
-			return fmt.Errorf("raise the limit of locked memory, which kernels before 5.11 charge maps to: %w", err)
+		if err := raiseLockedMemory(); err != nil {
+			return err
 		}
 	}
 	if !admin {
@@ -79,6 +78,31 @@ func Prepare() error {
 	}
 	_, err = BPFFS()
 	return err
+}
+
+// raiseLockedMemory lifts the limit of locked memory, as far as it may. The library's rlimit package does this too, but probes
+// the kernel when the process starts, which costs a millisecond.
+func raiseLockedMemory() error {
+	err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY})
+	if !errors.Is(err, unix.EPERM) {
+		return err
+	}
+	// only CAP_SYS_RESOURCE goes beyond what was given; what that is too little for says so itself (lockedMemory)
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &l); err != nil {
+		return err
+	}
+	l.Cur = l.Max
+	return unix.Setrlimit(unix.RLIMIT_MEMLOCK, &l)
+}
+
+// lockedMemory gives the words for an EPERM that the limit of locked memory may be the cause of, or "".
+func lockedMemory() string {
+	var l unix.Rlimit
+	if k, err := Running(); err != nil || k.AtLeast(5, 11) || unix.Getrlimit(unix.RLIMIT_MEMLOCK, &l) != nil || l.Cur == unix.RLIM_INFINITY {
+		return ""
+	}
+	return fmt.Sprintf("it goes beyond the limit of locked memory, %d KiB, which kernels before 5.11 charge it to (raise it with ulimit -l, or run as root)", l.Cur>>10)
 }
 
 // checkPrivilege says whether CAP_SYS_ADMIN is there, which stands for the others too.

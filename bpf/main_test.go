@@ -22,7 +22,7 @@ var tasks = map[string]func() error{
 	"formats": func() error { _, err := Resolve("tracepoint:sched:sched_switch"); return err },
 	// without its mounts, in a mount namespace of its own
 	"tracefs unmounted": func() error {
-		if err := unmount(tracefsPath); err != nil {
+		if err := unmountTracefs(); err != nil {
 			return err
 		}
 		if _, err := Tracefs(); err != nil {
@@ -45,7 +45,7 @@ var tasks = map[string]func() error{
 		return err
 	},
 	"tracefs unmounted, no right to mount": func() error {
-		if err := errors.Join(unmount(tracefsPath), dropToBPF()); err != nil {
+		if err := errors.Join(unmountTracefs(), dropToBPF()); err != nil {
 			return err
 		}
 		_, err := Resolve("tracepoint:sched:sched_switch")
@@ -62,6 +62,9 @@ func unmount(path string) error {
 	}
 	return nil
 }
+
+// unmountTracefs takes debugfs away too, which has another way to it.
+func unmountTracefs() error { return errors.Join(unmount("/sys/kernel/debug"), unmount(tracefsPath)) }
 
 // dropToBPF keeps CAP_BPF and CAP_PERFMON only.
 func dropToBPF() error {
@@ -82,6 +85,10 @@ func TestMain(m *testing.M) {
 		}
 		fmt.Print("ok")
 		os.Exit(0)
+	}
+	if err := Prepare(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	os.Exit(leakcheck.Main(m, nil))
 }

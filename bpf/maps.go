@@ -121,6 +121,8 @@ func createError(s MapSpec, err error) error {
 		var pe *PrivilegeError
 		if errors.As(perr, &pe) {
 			e.Reason, e.Err = pe.Error(), errors.Join(err, pe)
+		} else if why := lockedMemory(); why != "" {
+			e.Reason = why
 		}
 	case errors.Is(err, unix.E2BIG), errors.Is(err, unix.ENOMEM), errors.Is(err, unix.EINVAL) && s.MaxEntries > 1<<31:
 		e.Reason = fmt.Sprintf("%d keys of %d bytes with values of %d bytes need about %s, more than the kernel gives", s.MaxEntries, s.KeySize, s.ValueSize, mebibytes(s.bytes()))

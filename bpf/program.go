@@ -180,6 +180,9 @@ func loadError(spec ProgramSpec, insns asm.Instructions, err error) error {
 		}
 		// the library blames RLIMIT_MEMLOCK for any EPERM
 		e.Reason = "the kernel does not permit it, though the capabilities are there: it is locked down, or built without this"
+		if why := lockedMemory(); why != "" {
+			e.Reason = why
+		}
 	case errors.Is(err, unix.EINVAL):
 		e.Reason = "this kernel has no programs of this type, or not of this form"
 	case errors.Is(err, unix.E2BIG):

@@ -1,6 +1,7 @@
 package starlarkbind
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 	"sort"
@@ -171,30 +172,17 @@ func (s *Session) builtinKernel(_ *starlark.Thread, _ *starlark.Builtin, a starl
 		return nil, err
 	}
 	var features []starlark.Value
-	for _, f := range Features(s.kernel) {
-		if f.Have {
+	for _, f := range bpf.Features() {
+		err := f.Probe()
+		var lacks *bpf.NotSupportedError
+		if err == nil {
 			features = append(features, starlark.String(f.Name))
+		} else if !errors.As(err, &lacks) {
+			return nil, scriptError(err)
 		}
 	}
 	return starlarkstruct.FromStringDict(starlark.String("kernel"), starlark.StringDict{
 		"release": starlark.String(s.kernel.Release), "arch": starlark.String(s.kernel.Arch), "features": starlark.NewList(features)}), nil
-}
-
-// A Feature is something of the kernel that makes a difference here.
-type Feature struct {
-	Name, Since string
-	Have        bool
-}
-
-// Features lists what the kernel has, for kernel() and --info.
-func Features(k *bpf.Kernel) []Feature {
-	return []Feature{
-		{"ringbuf", "5.8", k.AtLeast(5, 8)},
-		{"fetch_atomics", "5.12", k.HaveFetchAtomics()},
-		{"perf_link", "5.15", k.HavePerfLink()},
-		{"bpf_loop", "5.17", k.AtLeast(5, 17)},
-		{"cheap_memory", "6.1", k.AtLeast(6, 1)},
-	}
 }
 
 func (s *Session) builtinFlag(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {

@@ -9,9 +9,17 @@ import (
 // The loads of this file call lseek with a bad descriptor, which nobody else does while they run; the key is the offset.
 const lseek = `"tracepoint:syscalls:sys_enter_lseek"`
 
+// scale makes a load smaller where the tests are to be short: in a virtual machine, whose two CPUs are emulated.
+func scale(n int) int {
+	if testing.Short() {
+		return n / 50
+	}
+	return n
+}
+
 // Both CPUs meet each new key at the same moment: no event is lost, no EEXIST is shown.
 func TestRaceNewKeys(t *testing.T) {
-	const n = 20000
+	n := scale(20000)
 	for _, c := range []struct{ name, make, value string }{
 		{"count", "count(max_keys=30000)", "v"},
 		{"sum", "sum(max_keys=30000)", "v"},
@@ -47,7 +55,8 @@ print(len(m), sum([%s for v in m.values()]), len(errors()), p.stats().missed)
 
 // One key, or none, from both CPUs without lock step.
 func TestSameKey(t *testing.T) {
-	expect(t, `
+	n := scale(200000)
+	expect(t, fmt.Sprintf(`
 keyed, bare, tab, h = count(), count(), table(), hist()
 def enter(e):
     keyed.add(by=e.args.offset)
@@ -55,23 +64,24 @@ def enter(e):
     tab.add(by=e.args.offset)
     h.add(e.args.offset)
 p = probe(`+lseek+`, enter, filter=lambda e: e.comm == "load")
-make("samekey", 200000)
+make("samekey", %d)
 p.detach()
 print(keyed[7], bare.value, tab[7], h.value.count, h.value.sum, h.value.min, h.value.max, errors(), p.stats().missed)
-`, "400000 400000 400000 400000 2800000 7 7 [] 0")
+`, n), fmt.Sprintf("%d %d %d %d %d 7 7 [] 0", 2*n, 2*n, 2*n, 2*n, 14*n))
 }
 
 // A map that overflows on two CPUs: sum(map) + sum(errors) + missed = events, for new keys and for old ones.
 func TestFullMap(t *testing.T) {
+	n := scale(20000)
 	l := newLive(t, nil)
-	err := l.script(`
+	err := l.script(fmt.Sprintf(`
 m = count(max_keys=100)
 events = count()
 def enter(e):
     events.add()
     m.add(by=e.args.offset)
-p = probe(` + lseek + `, enter, filter=lambda e: e.comm == "load")
-make("racekeys", 20000, 5000000)
+p = probe(`+lseek+`, enter, filter=lambda e: e.comm == "load")
+make("racekeys", %d, 5000000)
 make("racekeys", 100, 5000000)
 p.detach()
 errs = errors()
@@ -81,12 +91,11 @@ print(len(errs), e.helper, e.code, e.errno, e.message, e.hint, e.map, e.pos, e.s
 print(p.errors() == errs, sorted(errs) == errs)
 clear_errors()
 print(errors())
-`)
+`, n))
 	if err != nil {
 		t.Fatal(l.FormatError(err))
 	}
-	want := `40200 40200 100 True
-1|map_update_elem|-7|E2BIG|m is full: its 100 keys are taken, so a new one was dropped|make it larger: max_keys=256|m|test.star:6:10|m.add(by=e.args.offset)|tracepoint:syscalls:sys_enter_lseek|True
+	want := fmt.Sprintf("%d %d 100 True\n", 2*n+200, 2*n+200) + `1|map_update_elem|-7|E2BIG|m is full: its 100 keys are taken, so a new one was dropped|make it larger: max_keys=256|m|test.star:6:10|m.add(by=e.args.offset)|tracepoint:syscalls:sys_enter_lseek|True
 True True
 []
 `
@@ -128,10 +137,11 @@ func TestDeltaAndClear(t *testing.T) {
 			count = "v.count"
 		}
 		t.Run(kind, func(t *testing.T) {
+			n := scale(300000)
 			expect(t, fmt.Sprintf(`
 m = %s(max_keys=100)
 p = probe(%s, lambda e: m.add(by=e.args.offset %% 50), filter=lambda e: e.comm == "load")
-cmd = spawn(["%s", "newkeys", "300000", "0"])
+cmd = spawn(["%s", "newkeys", "%d", "0"])
 total = [0]
 every(0.02, lambda: total.append(sum([%s for v in m.delta().values()])))
 run(cmd)
@@ -141,7 +151,7 @@ whole = sum([%s for v in m.values()])
 print(sum(total), whole)
 m.clear()
 print(len(m), m.delta())
-`, kind, lseek, loadBinary, count, count, count), "300000 300000\n0 {}")
+`, kind, lseek, loadBinary, n, count, count, count), fmt.Sprintf("%d %d\n0 {}", n, n))
 		})
 	}
 }

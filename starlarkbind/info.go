@@ -1,6 +1,7 @@
 package starlarkbind
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -25,17 +26,22 @@ func Info() (string, error) {
 		may = "no: " + err.Error()
 	}
 	fmt.Fprintf(&b, "may trace: %s\n", may)
-	has := func(name string, have bool, note string) {
-		word := "yes"
-		if !have {
-			word = "no"
-		}
-		fmt.Fprintf(&b, "%-16s %-4s %s\n", name, word, note)
+	has := func(name, word, note string) { fmt.Fprintf(&b, "%-20s %-4s %s\n", name, word, note) }
+	word := "yes"
+	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
+		word = "no"
 	}
-	_, err = os.Stat("/sys/kernel/btf/vmlinux")
-	has("btf", err == nil, "types of the kernel")
-	for _, f := range Features(k) {
-		has(f.Name, f.Have, "since "+f.Since)
+	has("btf", word, "types of the kernel")
+	for _, f := range bpf.Features() {
+		word, note := "yes", ""
+		var lacks *bpf.NotSupportedError
+		switch err := f.Probe(); {
+		case errors.As(err, &lacks):
+			word = "no"
+		case err != nil:
+			word, note = "?", "; "+err.Error()
+		}
+		has(f.Name, word, "since "+f.Since+": "+f.Doc+note)
 	}
 	b.WriteString("probe kinds:\n")
 	for _, p := range bpf.Providers() {

@@ -13,6 +13,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
 )
@@ -22,7 +23,10 @@ var loadBinary, loadName string
 
 func TestMain(m *testing.M) {
 	var err error
-	if loadBinary, loadName, err = gobin.Load(); err != nil {
+	if loadBinary, loadName, err = gobin.Load(); err == nil {
+		err = bpf.Prepare()
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

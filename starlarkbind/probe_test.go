@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 )
 
 // Each kind of probe counts a load of a known number of events.
@@ -40,11 +41,23 @@ print(begins.value, ends.value)
 `, "1 0", "1 1 False", "2 2")
 }
 
+// A name is one key, whatever lies behind its end in the kernel's memory and ours.
+func TestCommIsOneKey(t *testing.T) {
+	expect(t, `
+c = count()
+p = probe("tracepoint:raw_syscalls:sys_enter", lambda e: c.add(by=(e.comm, e.tid)), filter=lambda e: e.comm == "onekey")
+make("-comm", "onekey", "getppid", 3000)
+p.detach()
+k = c.snapshot().keys()
+print(len(c) == len(k), len(k), [n >= 3000 for n in c.values()])
+`, "True 1 [True]")
+}
+
 // busy keeps every CPU at work until the test ends: a CPU that sleeps takes no samples.
 func busy(t *testing.T) {
 	t.Helper()
 	for cpu := 0; cpu < runtime.NumCPU(); cpu++ {
-		cmd := exec.Command("taskset", "-c", fmt.Sprint(cpu), loadBinary, "spin", "60000")
+		cmd := exec.Command(loadBinary, "-cpu", fmt.Sprint(cpu), "spin", "60000")
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -260,6 +273,7 @@ print("", [(e.helper, e.errno, e.count) for e in errors()])
 
 // clear() in a handler empties the table, and what is stored after that stays.
 func TestClearInHandler(t *testing.T) {
+	bpftest.Need(t, "for_each_map_elem")
 	expect(t, `
 t, other = table(), table()
 for i in range(100):
@@ -276,8 +290,12 @@ print(t.items(), len(other), errors())
 
 // Loops whose length is known at run time only, long ones, nested ones, and the ways out of them.
 func TestLoops(t *testing.T) {
-	t.Run("iterators", func(t *testing.T) { testLoops(t, nil) })
+	t.Run("iterators", func(t *testing.T) {
+		bpftest.Need(t, "iter_num")
+		testLoops(t, nil)
+	})
 	t.Run("callbacks", func(t *testing.T) {
+		bpftest.Need(t, "bpf_loop")
 		testLoops(t, older)
 	})
 }

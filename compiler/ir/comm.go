@@ -59,6 +59,26 @@ func Comm(f *Func) {
 	}
 }
 
+// PadComm zeroes the memory before each bpf_get_current_comm: from 6.0 until some 6.1, what the helper leaves behind the NUL is
+// what was there, so that one name could be many keys. All other passes may take it that the helper writes each byte.
+func PadComm(f *Func) {
+	for _, b := range f.Blocks {
+		var out []*Value
+		for _, v := range b.Values {
+			if n, ok := commSize(v); ok {
+				zero := f.NewValue(OpConst)
+				for off := 0; off < n; off += 8 {
+					s := f.NewValue(OpStore, v.Args[0], zero)
+					s.Off, s.Size, s.Block, s.Pos = off, 8, b, v.Pos
+					out = append(out, s)
+				}
+			}
+			out = append(out, v)
+		}
+		b.Values = out
+	}
+}
+
 // commSize tells of a bpf_get_current_comm, and how many bytes it writes.
 func commSize(v *Value) (int, bool) {
 	if v.Op != OpCall || v.Helper != asm.FnGetCurrentComm {

@@ -20,6 +20,7 @@ var Passes = []Pass{
 	{"zeros", DeadStores},
 	{"dce", DeadCode},
 	{"straighten", Straighten},
+	{"commpad", PadComm}, // last: it tells the others nothing
 }
 
 // Optimise runs all passes; after, if not nil, is called behind each.

@@ -1,0 +1,93 @@
+// Package bpftest says which tests a kernel lets run. A test may be left out only for a feature that docs/kernels.md says the
+// kernel lacks; where the kernel lacks what it has by that table, the test fails.
+package bpftest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+)
+
+// Need leaves the test out where the kernel lacks one of the features.
+func Need(t *testing.T, features ...string) {
+	t.Helper()
+	for _, name := range features {
+		f, err := bpf.FindFeature(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Probe(); err != nil {
+			Skip(t, err)
+		}
+	}
+}
+
+// Skip leaves the test out if the error is a *bpf.NotSupportedError for what the kernel lacks by the table; else the test fails
+// with it.
+func Skip(t *testing.T, err error) {
+	t.Helper()
+	var lacks *bpf.NotSupportedError
+	if !errors.As(err, &lacks) {
+		t.Fatal(err)
+	}
+	has, terr := Table(lacks.Feature)
+	switch {
+	case terr != nil:
+		t.Fatal(terr)
+	case has:
+		t.Fatalf("docs/kernels.md says that this kernel has %s: %v", lacks.Feature, err)
+	}
+	t.Skipf("%s is not on this kernel (docs/kernels.md)", lacks.Feature)
+}
+
+// Table tells whether the running kernel has a feature by docs/kernels.md. A kernel that is not in it counts as the newest
+// there that is older.
+func Table(feature string) (bool, error) {
+	text, err := findTable()
+	if err != nil {
+		return false, err
+	}
+	k, err := bpf.Running()
+	if err != nil {
+		return false, err
+	}
+	column := 0
+	for l := range strings.Lines(text) {
+		cells := strings.Split(l, "|")
+		for i := range cells {
+			cells[i] = strings.Trim(cells[i], " `\n")
+		}
+		switch {
+		case len(cells) < 3:
+		case cells[1] == "feature":
+			for i, c := range cells {
+				var major, minor int
+				if n, _ := fmt.Sscanf(c, "%d.%d", &major, &minor); n == 2 && k.AtLeast(major, minor) {
+					column = i
+				}
+			}
+		case cells[1] == feature && column > 0 && column < len(cells):
+			return cells[column] == "yes", nil
+		}
+	}
+	return false, fmt.Errorf("docs/kernels.md has no line for %s, or no column for kernel %s: go run ./internal/vmtest/cmd -table", feature, k.Release)
+}
+
+// findTable looks for the table in the folders above.
+func findTable() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		text, err := os.ReadFile(filepath.Join(dir, "docs", "kernels.md"))
+		if err == nil || dir == "/" || !errors.Is(err, os.ErrNotExist) {
+			return string(text), err
+		}
+	}
+}

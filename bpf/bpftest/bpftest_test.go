@@ -1,0 +1,29 @@
+package bpftest
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+)
+
+// docs/kernels.md says of this kernel what its features' probes say.
+func TestTable(t *testing.T) {
+	for _, f := range bpf.Features() {
+		says, err := Table(f.Name)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		err = f.Probe()
+		var lacks *bpf.NotSupportedError
+		if err != nil && !errors.As(err, &lacks) {
+			t.Errorf("%s: %v", f.Name, err)
+		} else if has := err == nil; has != says {
+			t.Errorf("%s: the kernel says %v (%v), docs/kernels.md %v", f.Name, has, err, says)
+		}
+	}
+	if _, err := Table("nonsense"); err == nil {
+		t.Error("a feature that is not in the table: no error")
+	}
+}

@@ -1,0 +1,181 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
+)
+
+// NotSupportedError says that the running kernel lacks something.
+type NotSupportedError struct {
+	Feature string // a name that Features has
+	Since   string // the first kernel that has it, as far as its configuration has it too: "5.12"
+	Err     error  // what the kernel said
+}
+
+func (e *NotSupportedError) Error() string {
+	return fmt.Sprintf("this kernel has no %s (there from %s on): %v", e.Feature, e.Since, e.Err)
+}
+
+func (e *NotSupportedError) Unwrap() error { return e.Err }
+
+// A Feature is something that makes a difference here and that not every kernel has. docs/kernels.md says which have it.
+type Feature struct {
+	Name, Since, Doc string
+	try              func() error // nil where the kernel has it; what is not sure is another error than errLacks
+}
+
+// errLacks says that the kernel has no such thing.
+var errLacks = errors.New("the kernel refuses it")
+
+// Probe tries the feature on the running kernel, which takes some hundred microseconds, or with BTF some tens of milliseconds.
+// The error is a *NotSupportedError where the kernel lacks it, or tells why that cannot be known.
+func (f Feature) Probe() error {
+	err := f.try()
+	if errors.Is(err, errLacks) {
+		return &NotSupportedError{Feature: f.Name, Since: f.Since, Err: err}
+	}
+	return err
+}
+
+// Features gives the table, in the order of the kernels that had them first.
+func Features() []Feature {
+	return []Feature{
+		{"ringbuf", "5.8", "records to the host in order, of all CPUs", tryRingBuf},
+		{"missed_count", "5.12", "how many runs the kernel left out", tryMissed},
+		{"fetch_atomics", "5.12", "fetching atomics, exchange, compare-exchange", tryFetchAtomics},
+		{"for_each_map_elem", "5.13", "callbacks; clear() in a handler", tryHelper(ebpf.RawTracepoint, asm.FnForEachMapElem)},
+		{"batch_percpu_array", "5.13", "per-CPU arrays read in batches", tryBatchPerCPUArray},
+		{"perf_link", "5.15", "programs on perf events through links", tryPerfLink},
+		{"attach_cookie", "5.15", "e.probe of one program on many tracepoints", tryHelper(ebpf.TracePoint, asm.FnGetAttachCookie)},
+		{"bpf_loop", "5.17", "a helper that loops", tryHelper(ebpf.RawTracepoint, asm.FnLoop)},
+		{"iter_num", "6.4", "loops of a length known at run time only", tryKfunc("bpf_iter_num_next")},
+		{"rawtracepoint_cookie", "6.10", "e.probe of one program on many raw tracepoints", tryHelper(ebpf.RawTracepoint, asm.FnGetAttachCookie)},
+	}
+}
+
+// FindFeature gives the feature of that name.
+func FindFeature(name string) (Feature, error) {
+	for _, f := range Features() {
+		if f.Name == name {
+			return f, nil
+		}
+	}
+	return Feature{}, fmt.Errorf("no feature %q", name)
+}
+
+// tryLoad loads a program and lets it go.
+func tryLoad(typ ebpf.ProgramType, insns ...asm.Instruction) error {
+	p, err := NewProgram(ProgramSpec{Name: "feature", Type: typ, Instructions: insns})
+	if err != nil {
+		return err
+	}
+	return p.Close()
+}
+
+// tryHelper calls a helper without its arguments: a kernel that has it complains about these.
+func tryHelper(typ ebpf.ProgramType, helper asm.BuiltinFunc) func() error {
+	return func() error {
+		err := tryLoad(typ, helper.Call(), asm.Mov.Imm(asm.R0, 0), asm.Return())
+		var r *VerifierRefusal
+		switch {
+		case !errors.As(err, &r):
+			return err
+		case strings.HasPrefix(r.Reason, "invalid func "), strings.HasPrefix(r.Reason, "unknown func "), strings.HasPrefix(r.Reason, "program of this type cannot use helper "):
+			return fmt.Errorf("%w: %s", errLacks, r.Reason)
+		}
+		return nil
+	}
+}
+
+func tryKfunc(name string) func() error {
+	return func() error {
+		_, err := KfuncID(name)
+		var none *NoBTFError
+		if err == nil || errors.As(err, &none) {
+			return err
+		}
+		return fmt.Errorf("%w: %w", errLacks, err)
+	}
+}
+
+func tryFetchAtomics() error {
+	add := asm.FetchAdd.Mem(asm.R10, asm.R1, asm.DWord, -8)
+	add.Constant = 1 // the library leaves the operation out
+	err := tryLoad(ebpf.RawTracepoint, asm.Mov.Imm(asm.R1, 0), asm.StoreMem(asm.R10, -8, asm.R1, asm.DWord), add, asm.Mov.Imm(asm.R0, 0), asm.Return())
+	var r *VerifierRefusal
+	if errors.As(err, &r) {
+		return fmt.Errorf("%w: %s", errLacks, r.Reason)
+	}
+	return err
+}
+
+func tryRingBuf() error {
+	m, err := NewMap(MapSpec{Name: "feature", Type: ebpf.RingBuf, MaxEntries: 1 << 16})
+	if errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("%w: %w", errLacks, err)
+	}
+	if err != nil {
+		return err
+	}
+	return m.Close()
+}
+
+func tryBatchPerCPUArray() error {
+	m, err := NewMap(MapSpec{Name: "feature", Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	if err != nil {
+		return err
+	}
+	key, value, cursor := make([]byte, 4), make([]byte, m.valueSize), make([]byte, 4)
+	attr := batchAttr{out: pointer(cursor), keys: pointer(key), values: pointer(value), count: 1, fd: uint32(m.raw.FD())}
+	_, err = bpfCall(cmdMapLookupBatch, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	if errors.Is(err, errnoNotSupported) {
+		err = fmt.Errorf("%w: %w", errLacks, err)
+	}
+	if errors.Is(err, unix.ENOENT) { // the end of the map
+		err = nil
+	}
+	return errors.Join(err, m.Close())
+}
+
+// tryMissed asks the kernel for more of a program's description than kernels without the count have: they give back less.
+func tryMissed() error {
+	p, err := NewProgram(ProgramSpec{Name: "feature", Type: ebpf.RawTracepoint, Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
+	if err != nil {
+		return err
+	}
+	var info progInfo
+	attr := infoAttr{fd: uint32(p.raw.FD()), len: uint32(unsafe.Sizeof(info)), info: unsafe.Pointer(&info)}
+	_, err = bpfCall(cmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	if err == nil && attr.len < uint32(unsafe.Sizeof(info)) {
+		err = fmt.Errorf("%w: it describes a program in %d bytes", errLacks, attr.len)
+	}
+	return errors.Join(err, p.Close())
+}
+
+// tryPerfLink puts a program on a software event that never happens.
+func tryPerfLink() error {
+	p, err := NewProgram(ProgramSpec{Name: "feature", Type: ebpf.PerfEvent, Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
+	if err != nil {
+		return err
+	}
+	pe := unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})), Config: unix.PERF_COUNT_SW_DUMMY, Sample: 1, Bits: unix.PerfBitDisabled}
+	ev, err := unix.PerfEventOpen(&pe, 0, -1, -1, perfFlagCloseExec)
+	if err != nil {
+		return errors.Join(err, p.Close())
+	}
+	attr := linkCreateAttr{prog: uint32(p.raw.FD()), target: uint32(ev), attachType: attachPerfEvent}
+	fd, err := bpfCall(cmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.E2BIG) {
+		err = fmt.Errorf("%w: %w", errLacks, err)
+	}
+	if err == nil {
+		err = closeFD(int(fd))
+	}
+	return errors.Join(err, closeFD(ev), p.Close())
+}

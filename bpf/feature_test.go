@@ -1,0 +1,28 @@
+package bpf
+
+import (
+	"errors"
+	"testing"
+)
+
+// Each feature's probe gives an answer, and the versions by which programs are made agree with it.
+func TestFeatures(t *testing.T) {
+	k, err := Running()
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := map[string]bool{}
+	for _, f := range Features() {
+		err := f.Probe()
+		var lacks *NotSupportedError
+		if err != nil && !errors.As(err, &lacks) {
+			t.Errorf("%s: %v", f.Name, err)
+		}
+		have[f.Name] = err == nil
+	}
+	for name, says := range map[string]bool{"fetch_atomics": k.HaveFetchAtomics(), "perf_link": k.HavePerfLink(), "for_each_map_elem": k.AtLeast(5, 13), "bpf_loop": k.AtLeast(5, 17)} {
+		if have[name] != says {
+			t.Errorf("%s: %v, the version says %v", name, have[name], says)
+		}
+	}
+}

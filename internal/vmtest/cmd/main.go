@@ -1,0 +1,113 @@
+// Command cmd runs a static program under another kernel, or the project's tests under all of them.
+//
+//	go run ./internal/vmtest/cmd -k 6.1 -- ./x.test -test.v    exits with the program's status; 125 where it has none
+//	go run ./internal/vmtest/cmd -suite                        the tests of every package that touches the kernel
+//	go run ./internal/vmtest/cmd -fetch                        fetch the kernels only
+//	go run ./internal/vmtest/cmd -table                        write docs/kernels.md anew, from these kernels and the machine's
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/bpfrepl/bpfrepl/internal/gobin"
+	"github.com/bpfrepl/bpfrepl/internal/vmtest"
+)
+
+// list is a flag that may be repeated.
+type list []string
+
+func (l *list) String() string     { return strings.Join(*l, ",") }
+func (l *list) Set(s string) error { *l = append(*l, s); return nil }
+
+func main() {
+	status := run()
+	if err := gobin.Clean(); err != nil {
+		fmt.Fprintln(os.Stderr, "vmtest:", err)
+		status = 125
+	}
+	os.Exit(status)
+}
+
+func run() int {
+	var env, files, kernels list
+	flag.Var(&kernels, "k", "`kernel`: 5.10, 6.1, 6.12 or 7.2; may be repeated")
+	flag.Var(&env, "e", "`NAME=VALUE` for the program; may be repeated")
+	flag.Var(&files, "f", "`FILE or folder` that the program needs: it lies beside the program; may be repeated")
+	limit := flag.Duration("t", 5*time.Minute, "time limit of a machine")
+	suite := flag.Bool("suite", false, "build the project's tests and run them under all kernels (or those of -k)")
+	only := flag.String("run", "", "with -suite: tests whose names match the `pattern`")
+	checks := flag.Int("checks", 0, "with -suite: random handlers for the oracle under each kernel")
+	fetch := flag.Bool("fetch", false, "fetch the kernels and what is needed to run them")
+	table := flag.Bool("table", false, "ask all kernels, and the machine's own, what they have, and write docs/kernels.md anew")
+	flag.Parse()
+	err := vmtest.Install(os.Stderr)
+	if err == nil {
+		var ks []vmtest.Kernel
+		if ks, err = choose(kernels); err == nil {
+			switch {
+			case *fetch:
+				err = fetchAll(ks)
+			case *suite:
+				err = vmtest.Suite{Kernels: ks, Run: *only, Checks: *checks, Limit: *limit, Log: os.Stdout}.Do()
+			case *table:
+				err = vmtest.WriteTable("docs/kernels.md", os.Stderr)
+			case flag.NArg() == 0 || len(kernels) != 1:
+				flag.Usage()
+				return 2
+			default:
+				var status int
+				if status, err = program(ks[0], env, files, *limit); err == nil {
+					return status
+				}
+			}
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "vmtest:", err)
+		return 125
+	}
+	return 0
+}
+
+func choose(names []string) ([]vmtest.Kernel, error) {
+	if len(names) == 0 {
+		return vmtest.Kernels(), nil
+	}
+	var out []vmtest.Kernel
+	for _, n := range names {
+		k, err := vmtest.FindKernel(n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, k)
+	}
+	return out, nil
+}
+
+func fetchAll(ks []vmtest.Kernel) error {
+	for _, k := range ks {
+		dir, err := k.Fetch(os.Stderr)
+		if err != nil {
+			return err
+		}
+		fmt.Println(dir)
+	}
+	return nil
+}
+
+func program(k vmtest.Kernel, env, files []string, limit time.Duration) (int, error) {
+	c := vmtest.Command{Program: flag.Arg(0), Args: flag.Args()[1:], Env: env, Files: vmtest.Files{}, Limit: limit, Output: os.Stdout}
+	for _, f := range files {
+		if err := c.Files.AddTree("payload/"+filepath.Base(f), f, nil); err != nil {
+			return 0, err
+		}
+	}
+	res, err := k.Run(c)
+	fmt.Fprintf(os.Stderr, "vmtest: kernel %s, %.1f s\n", res.Release, res.Took.Seconds())
+	return res.Status, err
+}

@@ -1,0 +1,278 @@
+package vmtest
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// tools are what we call, and Debian's packages that have them.
+var tools = []struct{ command, pkg string }{
+	{"qemu-system-x86_64", "qemu-system-x86"}, {"zstd", "zstd"}, {"lz4", "lz4"}, {"xz", "xz-utils"},
+}
+
+// Install installs the tools that are missing.
+func Install(log io.Writer) error {
+	if runtime.GOARCH != "amd64" {
+		return fmt.Errorf("virtual machines are made for amd64, this is %s", runtime.GOARCH)
+	}
+	var missing []string
+	for _, t := range tools {
+		if _, err := exec.LookPath(t.command); err != nil {
+			missing = append(missing, t.pkg)
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	fmt.Fprintln(log, "vmtest: installing", strings.Join(missing, " "))
+	for _, argv := range [][]string{{"update", "-qq"}, append([]string{"install", "-qq", "-y", "--no-install-recommends"}, missing...)} {
+		cmd := exec.Command("apt-get", argv...)
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(argv, " "), err, out)
+		}
+	}
+	return nil
+}
+
+// Fetch gives the folder of the kernel in the cache, and gets it from the mirror that apt uses where it is not there yet. To
+// have a newer one, remove the folder.
+func (k Kernel) Fetch(log io.Writer) (dir string, err error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return "", err
+	}
+	// one at a time, of all processes
+	lock, err := os.OpenFile(filepath.Join(cache, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
+	}
+	release, err := k.cached(cache)
+	if err == nil && release == "" {
+		fmt.Fprintf(log, "vmtest: fetching kernel %s of Debian %s\n", k.Name, k.Suite)
+		release, err = k.download(cache)
+	}
+	if err != nil {
+		return "", fmt.Errorf("kernel %s (Debian %s) is not to be had: %w", k.Name, k.Suite, err)
+	}
+	return filepath.Join(cache, release), nil
+}
+
+// apt is a set of package lists of one suite, apart from the machine's.
+type apt struct {
+	dir  string
+	args []string
+}
+
+func newApt(dir, suite string) (*apt, error) {
+	mirror, err := aptMirror()
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range []string{"lists/partial", "cache/archives/partial", "download", "unpacked"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	line := fmt.Sprintf("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n", mirror, suite)
+	if err := os.WriteFile(filepath.Join(dir, "sources.list"), []byte(line), 0o600); err != nil {
+		return nil, err
+	}
+	a := &apt{dir: dir}
+	for _, o := range []string{"Dir::State::lists=" + dir + "/lists", "Dir::State::status=/dev/null", "Dir::Cache=" + dir + "/cache",
+		"Dir::Etc::sourcelist=" + dir + "/sources.list", "Dir::Etc::sourceparts=/dev/null", "Dir::Etc::preferencesparts=/dev/null",
+		"APT::Sandbox::User=root", "Acquire::Languages=none", "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false", "Acquire::Retries=3", "Debug::NoLocking=1"} {
+		a.args = append(a.args, "-o", o)
+	}
+	_, err = a.run("apt-get", "-qq", "update")
+	return a, err
+}
+
+func (a *apt) run(command string, args ...string) (string, error) {
+	cmd := exec.Command(command, append(append([]string{}, a.args...), args...)...)
+	cmd.Dir = filepath.Join(a.dir, "download")
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w\n%s", command, strings.Join(args, " "), err, errs.String())
+	}
+	return string(out), nil
+}
+
+// aptMirror is the first address that apt has for packages.
+func aptMirror() (string, error) {
+	files, err := filepath.Glob("/etc/apt/sources.list.d/*.sources")
+	if err != nil {
+		return "", err
+	}
+	address := regexp.MustCompile(`(?m)^(?:URIs:|deb(?:\s+\[.*\])?)\s+(\S+://\S+)`)
+	for _, f := range append(files, "/etc/apt/sources.list") {
+		text, err := os.ReadFile(f)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		if m := address.FindSubmatch(text); m != nil {
+			return string(m[1]), nil
+		}
+	}
+	return "", errors.New("apt has no mirror in /etc/apt")
+}
+
+// imagePackages gives the release that the suite's cloud kernel is of, and the packages that make it: newer suites have
+// the image, the modules and what is common in packages of their own.
+func (a *apt) imagePackages() (release string, pkgs []string, err error) {
+	meta, err := a.run("apt-cache", "show", "--no-all-versions", "linux-image-cloud-amd64")
+	if err != nil {
+		return "", nil, err
+	}
+	m := regexp.MustCompile(`(?m)^Depends:.*\blinux-image-(\d[^ ,]*)`).FindStringSubmatch(meta)
+	if m == nil {
+		return "", nil, fmt.Errorf("no kernel among what linux-image-cloud-amd64 depends on:\n%s", meta)
+	}
+	image := "linux-image-" + m[1]
+	info, err := a.run("apt-cache", "show", "--no-all-versions", image)
+	if err != nil {
+		return "", nil, err
+	}
+	pkgs = []string{image}
+	for _, p := range regexp.MustCompile(`\blinux-[a-z]+-`+regexp.QuoteMeta(m[1])+`\b`).FindAllString(info, -1) {
+		if p != image && p != "linux-headers-"+m[1] {
+			pkgs = append(pkgs, p)
+		}
+	}
+	return m[1], pkgs, nil
+}
+
+// download puts the suite's current kernel in the cache and gives its release.
+func (k Kernel) download(cache string) (release string, err error) {
+	tmp, err := os.MkdirTemp("", "vmtest")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	a, err := newApt(tmp, k.Suite)
+	if err != nil {
+		return "", err
+	}
+	release, pkgs, err := a.imagePackages()
+	if err != nil {
+		return "", err
+	}
+	if !k.match.MatchString(release) {
+		return "", fmt.Errorf("the suite has %s now", release)
+	}
+	seen := map[string]bool{}
+	for _, p := range pkgs {
+		if seen[p] {
+			continue
+		}
+		seen[p] = true
+		if _, err := a.run("apt-get", "-qq", "download", p); err != nil {
+			return "", err
+		}
+	}
+	debs, err := filepath.Glob(filepath.Join(tmp, "download", "*.deb"))
+	if err != nil {
+		return "", err
+	}
+	root := filepath.Join(tmp, "unpacked")
+	for _, d := range debs {
+		if out, err := exec.Command("dpkg-deb", "-x", d, root).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("unpack %s: %w\n%s", filepath.Base(d), err, out)
+		}
+	}
+	var image []byte
+	for _, p := range []string{"boot/vmlinuz-" + release, "lib/modules/" + release + "/vmlinuz", "usr/lib/modules/" + release + "/vmlinuz"} {
+		if image, err = os.ReadFile(filepath.Join(root, p)); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("no image in the packages %v: %w", pkgs, err)
+	}
+	elf, err := extract(image)
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, release)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	// the name that says "complete" comes last
+	part := filepath.Join(dir, "vmlinux.part")
+	if err := os.WriteFile(part, elf, 0o644); err != nil {
+		return "", err
+	}
+	return release, os.Rename(part, filepath.Join(dir, "vmlinux"))
+}
+
+// compressions are the ways in which a kernel lies in its bzImage.
+var compressions = []struct {
+	magic string
+	tool  []string
+}{
+	{"\x28\xb5\x2f\xfd", []string{"zstd", "-dcq"}},
+	{"\x02\x21\x4c\x18", []string{"lz4", "-dcq"}},
+	{"\xfd7zXZ\x00", []string{"xz", "-dcq"}},
+	{"\x1f\x8b\x08", []string{"gzip", "-dcq"}},
+}
+
+// extract gives the ELF file inside a bzImage: QEMU boots it without decompressing anything inside the emulator.
+func extract(image []byte) ([]byte, error) {
+	for _, c := range compressions {
+		rest := image
+		for range 20 { // the magic numbers may be in other data too
+			i := bytes.Index(rest, []byte(c.magic))
+			if i < 0 {
+				break
+			}
+			rest = rest[i:]
+			if elf := decompress(c.tool, rest); elf != nil {
+				return elf, nil
+			}
+			rest = rest[1:]
+		}
+	}
+	return nil, errors.New("the image holds no ELF file that is compressed with zstd, lz4, xz or gzip")
+}
+
+// decompress gives nil for what is no compressed ELF file. The tool's own verdict means nothing: other data follows.
+func decompress(tool []string, data []byte) []byte {
+	cmd := exec.Command(tool[0], tool[1:]...)
+	cmd.Stdin = bytes.NewReader(data)
+	pipe, err := cmd.StdoutPipe()
+	if err != nil || cmd.Start() != nil {
+		return nil
+	}
+	r := bufio.NewReader(pipe)
+	var out []byte
+	if head, err := r.Peek(4); err == nil && string(head) == "\x7fELF" {
+		out, _ = io.ReadAll(r)
+	} else {
+		pipe.Close() // the tool has nothing more to say
+	}
+	cmd.Wait()
+	return out
+}

@@ -1,0 +1,241 @@
+package vmtest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bpfrepl/bpfrepl/internal/gobin"
+)
+
+// packages are those whose tests touch the kernel.
+var packages = []string{"bpf", "bpf/bpftest", "starlarkbind", "examples", "cmd/bpfrepl"}
+
+// helpers are commands that tests build on a machine that has Go.
+var helpers = []string{"internal/load", "cmd/bpfrepl"}
+
+// atOnce is how many machines run side by side; each has two processors.
+const atOnce = 2
+
+// A Suite is a run of the project's tests under other kernels. The working directory is the module's.
+type Suite struct {
+	Kernels []Kernel
+	Run     string // pattern of test names, or ""
+	Checks  int    // random handlers for the oracle, or 0 for the usual number
+	Limit   time.Duration
+	Log     io.Writer
+}
+
+// binary is a package's test binary.
+type binary struct {
+	pkg, file string
+	tests     []string // what must be told of
+}
+
+// oracleChecks is how many random handlers the oracle runs under each kernel, if nothing else is said.
+const oracleChecks = 200
+
+// Do runs all and gives an error for each that failed.
+func (s Suite) Do() (err error) {
+	start := time.Now()
+	tmp, err := os.MkdirTemp("", "vmtest")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	binaries, err := s.build(tmp)
+	if err != nil {
+		return err
+	}
+	files := Files{}
+	for _, h := range helpers {
+		bin, err := gobin.Build(h)
+		if err != nil {
+			return err
+		}
+		files["helpers/"+path.Base(h)] = bin
+	}
+	if _, err := gobin.Build("internal/vmtest/vminit"); err != nil {
+		return err
+	}
+	for _, k := range s.Kernels {
+		if _, err := k.Fetch(s.Log); err != nil {
+			return err
+		}
+	}
+	type job struct {
+		k Kernel
+		b binary
+	}
+	jobs := make(chan job)
+	var mu sync.Mutex
+	var errs []error
+	var workers sync.WaitGroup
+	for range atOnce {
+		workers.Go(func() {
+			for j := range jobs {
+				report, err := s.one(j.k, j.b, files)
+				mu.Lock()
+				if err != nil {
+					errs = append(errs, fmt.Errorf("%s under %s: %w", j.b.pkg, j.k.Name, err))
+				}
+				fmt.Fprint(s.Log, report)
+				mu.Unlock()
+			}
+		})
+	}
+	for _, b := range binaries {
+		for _, k := range s.Kernels {
+			jobs <- job{k, b}
+		}
+	}
+	close(jobs)
+	workers.Wait()
+	fmt.Fprintf(s.Log, "vmtest: %d kernels, %d test binaries, %.0f s\n", len(s.Kernels), len(binaries), time.Since(start).Seconds())
+	return errors.Join(errs...)
+}
+
+// build makes the test binaries, and lists their tests.
+func (s Suite) build(tmp string) ([]binary, error) {
+	var out []binary
+	pattern := s.Run
+	if pattern == "" {
+		pattern = "^Test"
+	}
+	for _, pkg := range packages {
+		b := binary{pkg: pkg, file: filepath.Join(tmp, path.Base(pkg)+".test")}
+		cmd := exec.Command("go", "test", "-c", "-o", b.file, "./"+pkg)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if text, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("build the tests of %s: %w\n%s", pkg, err, text)
+		}
+		list := exec.Command(b.file, "-test.list", pattern)
+		list.Dir = pkg
+		text, err := list.Output()
+		if err != nil {
+			return nil, fmt.Errorf("list the tests of %s: %w", pkg, err)
+		}
+		for _, name := range strings.Fields(string(text)) {
+			if strings.HasPrefix(name, "Test") {
+				b.tests = append(b.tests, name)
+			}
+		}
+		if len(b.tests) > 0 {
+			out = append(out, b)
+		} else if s.Run == "" {
+			return nil, fmt.Errorf("%s has no tests", pkg)
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("no test matches %q", s.Run)
+	}
+	return out, nil
+}
+
+// one runs one binary under one kernel. The report is a line, and all output where something is wrong.
+func (s Suite) one(k Kernel, b binary, files Files) (report string, err error) {
+	var out bytes.Buffer
+	c := Command{Program: b.file, Args: []string{"-test.v", "-test.short"}, Dir: "/src/" + b.pkg, Env: []string{gobin.Folder + "=/helpers", "XDG_CACHE_HOME=/tmp"},
+		Files: Files{}, Limit: s.Limit, Output: &out}
+	if s.Run != "" {
+		c.Args = append(c.Args, "-test.run", s.Run)
+	}
+	if b.pkg == "starlarkbind" {
+		n := s.Checks
+		if n == 0 {
+			n = oracleChecks
+		}
+		c.Args = append(c.Args, "-rapid.nofailfile", "-rapid.checks="+strconv.Itoa(n))
+	}
+	for dst, src := range files {
+		c.Files[dst] = src
+	}
+	// what tests read: the folder without its Go code, and the table of kernels
+	skip := func(name string, d fs.DirEntry) bool {
+		return strings.HasSuffix(name, ".go") || strings.HasSuffix(name, ".test") || d.IsDir() && name != "testdata" && !strings.HasPrefix(name, "testdata/")
+	}
+	if err := c.Files.AddTree("src/"+b.pkg, b.pkg, skip); err != nil {
+		return "", err
+	}
+	if err := c.Files.AddTree("src/docs", "docs", nil); err != nil {
+		return "", err
+	}
+	res, err := k.Run(c)
+	v := judge(out.String(), b.tests)
+	if err == nil && res.Status != 0 {
+		err = fmt.Errorf("exit status %d", res.Status)
+	}
+	err = errors.Join(err, v.err)
+	report = fmt.Sprintf("vmtest: %-5s %-13s %3d passed, %d skipped, %6.1f s (%s)\n", k.Name, b.pkg, v.passed, len(v.skipped), res.Took.Seconds(), res.Release)
+	for _, sk := range v.skipped {
+		report += "        " + sk + "\n"
+	}
+	if err != nil {
+		report += out.String()
+	}
+	return report, err
+}
+
+// verdict is what a test run's output tells.
+type verdict struct {
+	passed  int
+	skipped []string // name and reason
+	err     error
+}
+
+// SkipMark is in the reason of each skip that is allowed: a feature that docs/kernels.md says this kernel lacks.
+const SkipMark = "(docs/kernels.md)"
+
+var resultLine = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+)`)
+
+// judge reads the output of -test.v and holds it against the tests that the binary has: each must have passed, or have been
+// skipped for a feature that the kernel is known to lack. A test that is not told of has not run.
+func judge(out string, tests []string) verdict {
+	var v verdict
+	var errs []error
+	state := map[string]string{}
+	lines := strings.Split(out, "\n")
+	last := "" // the line that may have told why
+	for _, l := range lines {
+		m := resultLine.FindStringSubmatch(l)
+		if m == nil {
+			if strings.TrimSpace(l) != "" {
+				last = strings.TrimSpace(l)
+			}
+			continue
+		}
+		if m[1] == "SKIP" {
+			if !strings.Contains(last, SkipMark) {
+				errs = append(errs, fmt.Errorf("%s was skipped for another reason than a feature that the kernel lacks: %s", m[2], last))
+			}
+			v.skipped = append(v.skipped, m[2]+": "+last)
+		}
+		state[m[2]] = m[1]
+	}
+	for _, t := range tests {
+		switch state[t] {
+		case "PASS":
+			v.passed++
+		case "FAIL":
+			errs = append(errs, fmt.Errorf("%s failed", t))
+		case "":
+			errs = append(errs, fmt.Errorf("%s did not run", t))
+		}
+	}
+	if len(tests) == 0 {
+		errs = append(errs, errors.New("no tests"))
+	}
+	v.err = errors.Join(errs...)
+	return v
+}

@@ -1,0 +1,205 @@
+package vmtest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bpfrepl/bpfrepl/internal/gobin"
+)
+
+// Command is a program to be run in a machine of its own.
+type Command struct {
+	Program string   // the static executable, outside
+	Args    []string // behind its name
+	Env     []string // NAME=VALUE
+	Dir     string   // where it runs, inside; "" is /payload, which holds the program
+	Files   Files    // besides the program
+	Limit   time.Duration
+	Output  io.Writer // what it prints, standard output and errors in one
+}
+
+// Result is what became of it.
+type Result struct {
+	Release string // of the kernel, as the machine itself tells
+	Status  int    // exit status
+	Took    time.Duration
+}
+
+// NoStatusError says that the machine ended without telling how the program ended: it crashed, or the emulator did.
+type NoStatusError struct {
+	Kernel  string
+	Err     error
+	Console string // the end of what the kernel said
+}
+
+func (e *NoStatusError) Error() string {
+	return fmt.Sprintf("the virtual machine with kernel %s gave no status: %v; the end of its console:\n%s", e.Kernel, e.Err, e.Console)
+}
+
+func (e *NoStatusError) Unwrap() error { return e.Err }
+
+// ErrLimit says that the time for a machine was over.
+var ErrLimit = errors.New("the time limit is over")
+
+// closing is the line by which vminit ends.
+var closing = regexp.MustCompile(`^@@vm release=(\S+) exit=(\d+)@@$`)
+
+// Run runs the program under the kernel. A machine that gave no status is started once more: QEMU's emulation crashes a
+// kernel now and then; no machine's time limit is given twice.
+func (k Kernel) Run(c Command) (Result, error) {
+	res, err := k.once(c)
+	var none *NoStatusError
+	if errors.As(err, &none) && !errors.Is(err, ErrLimit) {
+		fmt.Fprintf(c.Output, "vmtest: once more: %v\n", err)
+		res, err = k.once(c)
+	}
+	return res, err
+}
+
+func (k Kernel) once(c Command) (res Result, err error) {
+	dir, err := k.Fetch(c.Output)
+	if err != nil {
+		return res, err
+	}
+	tmp, err := os.MkdirTemp("", "vmtest")
+	if err != nil {
+		return res, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	initrd := filepath.Join(tmp, "initrd")
+	if err := c.pack(tmp, initrd); err != nil {
+		return res, err
+	}
+	start := time.Now()
+	ctx, cancel := context.WithTimeoutCause(context.Background(), c.Limit, ErrLimit)
+	defer cancel()
+	console := filepath.Join(tmp, "console")
+	clock, err := tscKHz()
+	if err != nil {
+		return res, err
+	}
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", qemuArgs(filepath.Join(dir, "vmlinux"), initrd, console, clock)...)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return res, err
+	}
+	if err := cmd.Start(); err != nil {
+		return res, fmt.Errorf("start QEMU: %w", err)
+	}
+	found, copyErr := follow(out, c.Output, &res)
+	waitErr := cmd.Wait()
+	res.Took = time.Since(start)
+	if !found {
+		why := errors.Join(context.Cause(ctx), waitErr, copyErr)
+		if why == nil {
+			why = errors.New("it reset")
+		}
+		return res, &NoStatusError{Kernel: k.Name, Err: why, Console: errs.String() + tail(console, 40)}
+	}
+	if !k.match.MatchString(res.Release) {
+		return res, fmt.Errorf("kernel %s was wanted, %s ran", k.Name, res.Release)
+	}
+	return res, copyErr
+}
+
+// follow copies the program's output up to the closing line, which it reads.
+func follow(in io.Reader, out io.Writer, res *Result) (found bool, err error) {
+	r := bufio.NewReader(in)
+	for {
+		line, rerr := r.ReadString('\n')
+		if m := closing.FindStringSubmatch(strings.TrimRight(line, "\r\n")); m != nil {
+			res.Release = m[1]
+			res.Status, err = strconv.Atoi(m[2])
+			found = true
+		} else if !found {
+			if _, werr := io.WriteString(out, line); werr != nil && err == nil {
+				err = werr
+			}
+		}
+		if rerr != nil {
+			return found, err
+		}
+	}
+}
+
+// pack writes the initramfs.
+func (c Command) pack(tmp, initrd string) (err error) {
+	init, err := gobin.Build("internal/vmtest/vminit")
+	if err != nil {
+		return err
+	}
+	dir := c.Dir
+	if dir == "" {
+		dir = "/payload"
+	}
+	name := "/payload/" + filepath.Base(c.Program)
+	spec, err := json.Marshal(map[string]any{"Argv": append([]string{name}, c.Args...), "Env": c.Env, "Dir": dir})
+	if err != nil {
+		return err
+	}
+	run := filepath.Join(tmp, "run.json")
+	if err := os.WriteFile(run, spec, 0o600); err != nil {
+		return err
+	}
+	files := Files{"init": init, name[1:]: c.Program, "payload/run.json": run}
+	for dst, src := range c.Files {
+		files[strings.TrimPrefix(path.Clean(dst), "/")] = src
+	}
+	f, err := os.Create(initrd)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return writeCPIO(f, files, "dev", "proc", "sys", "tmp", strings.TrimPrefix(dir, "/"))
+}
+
+// qemuArgs gives the machine: microvm boots fastest; the kernel's console is on the first serial port, the program's output
+// on the second. The CPU has no cmpxchg16b: QEMU 7.2 corrupts the flags after it now and then, which kills kernels from 6.12 on.
+func qemuArgs(vmlinux, initrd, console string, tscKHz int) []string {
+	return []string{
+		"-M", "microvm,acpi=off,isa-serial=on,pit=on,pic=on,rtc=on,pcie=off,usb=off", "-accel", "tcg,thread=multi",
+		"-cpu", "Nehalem,-cx16", "-smp", "2", "-m", "1G", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-monitor", "none",
+		"-serial", "file:" + console, "-chardev", "stdio,id=pay,signal=off", "-device", "isa-serial,chardev=pay,index=1",
+		"-kernel", vmlinux, "-initrd", initrd,
+		"-append", "console=ttyS0 panic=-1 reboot=t oops=panic nokaslr mitigations=off no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests rcupdate.rcu_expedited=1 loglevel=5 rdinit=/init tsc_early_khz=" + strconv.Itoa(tscKHz),
+	}
+}
+
+// tscKHz is the clock rate of the machine's time stamp counter, which is the guest's too. microvm has nothing to measure it by:
+// without being told, the kernel's clock steps by 4 ms.
+func tscKHz() (int, error) {
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return 0, err
+	}
+	m := regexp.MustCompile(`(?m)^bogomips\s*:\s*([\d.]+)`).FindSubmatch(info)
+	if m == nil {
+		return 0, errors.New("/proc/cpuinfo tells no bogomips")
+	}
+	mips, err := strconv.ParseFloat(string(m[1]), 64)
+	return int(mips * 500), err
+}
+
+func tail(file string, lines int) string {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}

@@ -1,0 +1,124 @@
+// Command vminit is /init of a test machine (package vmtest). It mounts the kernel's file systems, runs the one command that
+// /payload/run.json describes, with its output on the second serial port, tells kernel and exit status in a closing line and
+// resets the machine, which ends it.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// spec is run.json.
+type spec struct {
+	Argv, Env []string
+	Dir       string
+}
+
+func main() {
+	out := os.Stdout
+	status, err := 125, mountAll()
+	if err == nil {
+		out, err = payloadPort()
+	}
+	if err == nil {
+		status, err = run(out)
+	}
+	if err != nil {
+		fmt.Fprintln(out, "vminit:", err)
+	}
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		fmt.Fprintln(out, "vminit:", err)
+	}
+	fmt.Fprintf(out, "\n@@vm release=%s exit=%d@@\n", unix.ByteSliceToString(u.Release[:]), status)
+	// wait until the port has sent all (tcdrain), and for the device's own buffer
+	if err := unix.IoctlSetInt(int(out.Fd()), unix.TCSBRK, 1); err != nil {
+		fmt.Fprintln(os.Stdout, "vminit: drain:", err)
+	}
+	time.Sleep(20 * time.Millisecond)
+	// without ACPI the machine could only halt on a power-off; QEMU runs with -no-reboot
+	fmt.Fprintln(os.Stdout, "vminit: reset:", unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART))
+}
+
+func mountAll() error {
+	for _, m := range []struct{ typ, dst string }{
+		{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"tmpfs", "/tmp"}, {"tmpfs", "/dev/shm"}, {"devpts", "/dev/pts"},
+		{"tracefs", "/sys/kernel/tracing"}, {"bpf", "/sys/fs/bpf"}, {"cgroup2", "/sys/fs/cgroup"},
+	} {
+		if err := os.MkdirAll(m.dst, 0o755); err != nil {
+			return err
+		}
+		if err := unix.Mount(m.typ, m.dst, m.typ, 0, ""); err != nil && !errors.Is(err, unix.EBUSY) { // the kernel mounts devtmpfs itself
+			return fmt.Errorf("mount %s: %w", m.dst, err)
+		}
+	}
+	for link, dst := range map[string]string{"/dev/fd": "/proc/self/fd", "/dev/stdin": "/proc/self/fd/0", "/dev/stdout": "/proc/self/fd/1", "/dev/stderr": "/proc/self/fd/2"} {
+		if err := os.Symlink(dst, link); err != nil {
+			return err
+		}
+	}
+	return errors.Join(os.Chmod("/tmp", 0o1777), os.Setenv("PATH", "/payload"), os.Setenv("HOME", "/tmp"), loopbackUp())
+}
+
+// payloadPort opens the second serial port, for clean text.
+func payloadPort() (*os.File, error) {
+	f, err := os.OpenFile("/dev/ttyS1", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return os.Stdout, err
+	}
+	t, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	if err != nil {
+		return f, err
+	}
+	t.Oflag &^= unix.OPOST
+	t.Lflag &^= unix.ECHO | unix.ICANON | unix.ISIG
+	t.Cflag = t.Cflag&^unix.CBAUD | unix.B115200 | unix.CLOCAL
+	return f, unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, t)
+}
+
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		return err
+	}
+	ifr, err := unix.NewIfreq("lo")
+	if err == nil {
+		ifr.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+		err = unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr)
+	}
+	return errors.Join(err, unix.Close(fd))
+}
+
+func run(out *os.File) (status int, err error) {
+	b, err := os.ReadFile("/payload/run.json")
+	if err != nil {
+		return 125, err
+	}
+	var s spec
+	if err := json.Unmarshal(b, &s); err != nil {
+		return 125, fmt.Errorf("run.json: %w", err)
+	}
+	cmd := exec.Command(s.Argv[0], s.Argv[1:]...)
+	cmd.Env = append(os.Environ(), s.Env...)
+	cmd.Dir = s.Dir
+	cmd.Stdout, cmd.Stderr = out, out
+	err = cmd.Run()
+	var xe *exec.ExitError
+	if !errors.As(err, &xe) {
+		if err != nil {
+			return 127, err
+		}
+		return 0, nil
+	}
+	if ws := xe.Sys().(syscall.WaitStatus); ws.Signaled() {
+		return 128 + int(ws.Signal()), nil
+	}
+	return xe.ExitCode(), nil
+}
