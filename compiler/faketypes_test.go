@@ -1,8 +1,6 @@
 package compiler
 
 import (
-	"errors"
-
 	"github.com/bpfrepl/bpfrepl/compiler/ctype"
 )
 
@@ -18,14 +16,6 @@ func (f fakeTypes) Names(name string) ([]string, error) {
 	}
 	return out, nil
 }
-
-// noTypes is a kernel without BTF.
-type noTypes struct{}
-
-var errNoTypes = errors.New("this kernel has no type information")
-
-func (noTypes) Lookup(string) (*ctype.Type, error) { return nil, errNoTypes }
-func (noTypes) Names(string) ([]string, error)     { return nil, errNoTypes }
 
 func newFakeTypes() fakeTypes {
 	f := fakeTypes{}
