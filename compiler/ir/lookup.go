@@ -24,8 +24,8 @@ import "github.com/cilium/ebpf/asm"
 // ends within both slots, so the words up to the end of the shorter one are compared. Words that were never written are
 // no part of a key: the verifier would have none of it.
 func Lookups(f *Func) {
-	if f.Params > 0 {
-		return // of a subprogram's parameters nothing is known
+	if !steadyContext(f) {
+		return
 	}
 	k := &keys{newMemory(f), newWalker(f)}
 	readOnly := readThrough(f)

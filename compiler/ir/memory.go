@@ -214,3 +214,19 @@ func (m *memory) changedBetween(w *walker, a, b *Value, s *Slot, lo, hi int) boo
 	ok, _ := w.between(a, b, func(v *Value) bool { return !m.writes(v, s, lo, hi) })
 	return !ok
 }
+
+// steadyContext tells whether what is read of the context is the same throughout a run: not of a subprogram's parameters, which
+// may point to anything, and not where bpf_override_return writes to the registers that the context is.
+func steadyContext(f *Func) bool {
+	if f.Params > 0 {
+		return false
+	}
+	for _, b := range f.Blocks {
+		for _, v := range b.Values {
+			if v.Op == OpCall && v.Helper == asm.FnOverrideReturn {
+				return false
+			}
+		}
+	}
+	return true
+}

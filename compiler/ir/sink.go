@@ -35,6 +35,7 @@ func sinkValues(f *Func) bool {
 	dom := Dominators(f)
 	uses := map[*Value][]*Block{}
 	eachUse(f, func(v *Value, at *Block, _ func(*Value)) { uses[v] = append(uses[v], at) })
+	steady := steadyContext(f)
 	moved := false
 	po := Postorder(f)
 	slices.Reverse(po) // so that a value goes all the way down
@@ -44,7 +45,7 @@ func sinkValues(f *Func) bool {
 		}
 		for i := len(b.Values) - 1; i >= 0; i-- {
 			v := b.Values[i]
-			if !movable(f, v) || len(uses[v]) == 0 {
+			if !movable(v, steady) || len(uses[v]) == 0 {
 				continue
 			}
 			for _, s := range b.Succs {
@@ -79,15 +80,16 @@ func dominatesAll(dom *DomTree, s *Block, at []*Block) bool {
 	return true
 }
 
-// movable tells of values that are the same wherever in a run they are computed from their arguments.
-func movable(f *Func, v *Value) bool {
+// movable tells of values that are the same wherever in a run they are computed from their arguments; steady tells whether loads
+// of the context are.
+func movable(v *Value, steady bool) bool {
 	switch {
 	case v.Op >= OpAdd && v.Op <= OpNeg:
 		return true
 	case v.Op == OpCall:
-		return v.Pure
+		return v.Pure && len(v.Args) == 0
 	case v.Op == OpLoad:
-		return v.Args[0].Op == OpCtx && f.Params == 0
+		return v.Args[0].Op == OpCtx && steady
 	case v.Op == OpSlotAddr, v.Op == OpMapPtr, v.Op == OpMapValue:
 		return true
 	}
