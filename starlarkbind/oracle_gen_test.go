@@ -398,15 +398,15 @@ func (g *generator) longLoop(depth int) {
 		step := pick(g, "1", "2", "3", "-2")
 		bound := "0, "
 		if step == "-2" {
-			bound = "15, "
+			bound = "7, "
 		}
-		g.line("for c in range("+bound+"w("+x.h+") & 15, "+step+"):", "for c in range("+bound+x.k+" & 15, "+step+"):")
+		g.line("for c in range("+bound+"w("+x.h+") & 7, "+step+"):", "for c in range("+bound+x.k+" & 7, "+step+"):")
 		g.block(depth - 1)
 	} else {
 		z := fmt.Sprintf("z%d", g.loops)
 		g.both(z + " = 0")
 		c := g.cond(2)
-		g.line("while "+z+" < 12 and "+c.h+":", "while "+z+" < 12 and "+c.k+":")
+		g.line("while "+z+" < 6 and "+c.h+":", "while "+z+" < 6 and "+c.k+":")
 		g.both("    " + z + " += 1")
 		g.block(depth - 1)
 	}

@@ -155,10 +155,10 @@ var oracleMaps = []struct {
 	name, make string
 	spec       agg.Spec
 }{
-	{"by_int", "count(max_keys=64)", agg.Spec{Kind: agg.Count}},
-	{"by_str", "sum(max_keys=64)", agg.Spec{Kind: agg.Sum}},
-	{"by_tuple", "stats(max_keys=64)", agg.Spec{Kind: agg.Stats}},
-	{"by_bool", "hist(max_keys=64)", agg.Spec{Kind: agg.Hist}},
+	{"by_int", "count(max_keys=1024)", agg.Spec{Kind: agg.Count}},
+	{"by_str", "sum(max_keys=1024)", agg.Spec{Kind: agg.Sum}},
+	{"by_tuple", "stats(max_keys=1024)", agg.Spec{Kind: agg.Stats}},
+	{"by_bool", "hist(max_keys=1024)", agg.Spec{Kind: agg.Hist}},
 	{"total", "sum()", agg.Spec{Kind: agg.Sum}},
 	{"most", "max()", agg.Spec{Kind: agg.Max}},
 	{"least", "min()", agg.Spec{Kind: agg.Min}},

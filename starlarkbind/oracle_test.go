@@ -153,7 +153,7 @@ func runKernel(text string, events []oracleEvent, as *bpf.Kernel) (out outcome, 
 	for _, m := range oracleMaps {
 		fmt.Fprintf(&maps, "%s = %s\n", m.name, m.make)
 	}
-	maps.WriteString("tab = table(max_keys=64)\nwords = table(max_keys=64)\n")
+	maps.WriteString("tab = table(max_keys=1024)\nwords = table(max_keys=64)\n")
 	var list diag.List
 	if err := k.ExecFile(context.Background(), "kernel.star", []byte(maps.String()+text)); err != nil {
 		return nil, errors.New(k.FormatError(err))
