@@ -21,9 +21,9 @@ import (
 
 // packages are those whose tests touch the kernel. without are tests that say nothing in such a machine, and why.
 var packages = []struct{ pkg, without, why string }{
-	{"bpf", "", ""},
+	{"bpf", "^(TestUprobe|TestSemaphore)", "they compile C"},
 	{"bpf/bpftest", "", ""},
-	{"starlarkbind", "^TestTimers$", "an emulated CPU misses samples when its host is busy"},
+	{"starlarkbind", "^(TestTimers$|TestUprobe|TestUSDT)", "an emulated CPU misses samples when its host is busy; programs are compiled for uprobes"},
 	{"examples", "^(TestBiolatency|TestCPUProfile)$", "there is no disk; an emulated CPU misses samples"},
 }
 
