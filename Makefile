@@ -1,10 +1,11 @@
 # make demo   builds ./bpfrepl and counts this machine's system calls by command for five seconds
 # make test   the whole test suite: formatting, vet, staticcheck, tests on the live kernel
 # make oracle random handlers, interpreted and in the kernel, must agree; N=100000 is the long run
+# make vmtest the tests that touch the kernel under Debian's kernels 5.10, 6.1, 6.12 and 7.2, in virtual machines
 # make fuzz   a minute of random source text for the compiler
 # make bench  figures beside bpftrace's; bench/setup.sh installs the peers
 # Go, make and root are all that is needed.
-.PHONY: build demo test oracle fuzz bench
+.PHONY: build demo test oracle vmtest fuzz bench
 
 # a checkout that belongs to another user (a container's, root's) has no version to stamp
 export GOFLAGS += -buildvcs=false
@@ -26,6 +27,9 @@ test: build
 
 oracle:
 	go test ./starlarkbind -count=1 -run 'TestOracle$$' -rapid.checks=$(N) -timeout 4h
+
+vmtest:
+	go run ./internal/vmtest/cmd -suite -t 10m
 
 fuzz:
 	go test ./compiler -run '^$$' -fuzz FuzzCompile -fuzztime 1m -fuzzminimizetime 1s -parallel 1

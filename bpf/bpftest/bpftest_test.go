@@ -9,6 +9,9 @@ import (
 
 // docs/kernels.md says of this kernel what its features' probes say.
 func TestTable(t *testing.T) {
+	if err := bpf.Prepare(); err != nil {
+		t.Fatal(err)
+	}
 	for _, f := range bpf.Features() {
 		says, err := Table(f.Name)
 		if err != nil {

@@ -172,7 +172,7 @@ func (c Command) pack(tmp, initrd string) (err error) {
 // on the second. The CPU has no cmpxchg16b: QEMU 7.2 corrupts the flags after it now and then, which kills kernels from 6.12 on.
 func qemuArgs(vmlinux, initrd, console string, tscKHz int) []string {
 	return []string{
-		"-M", "microvm,acpi=off,isa-serial=on,pit=on,pic=on,rtc=on,pcie=off,usb=off", "-accel", "tcg,thread=multi",
+		"-M", "microvm,acpi=on,isa-serial=on,pit=on,pic=on,rtc=on,pcie=off,usb=off", "-accel", "tcg,thread=multi",
 		"-cpu", "Nehalem,-cx16", "-smp", "2", "-m", "1G", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-monitor", "none",
 		"-serial", "file:" + console, "-chardev", "stdio,id=pay,signal=off", "-device", "isa-serial,chardev=pay,index=1",
 		"-kernel", vmlinux, "-initrd", initrd,

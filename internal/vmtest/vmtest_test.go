@@ -1,0 +1,120 @@
+package vmtest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// What is not told of, or left out for a reason that the table does not give, is an error.
+func TestJudge(t *testing.T) {
+	const good = "=== RUN   TestA\n--- PASS: TestA (0.00s)\n=== RUN   TestB\n    x_test.go:3: iter_num is not on this kernel (docs/kernels.md)\n--- SKIP: TestB (0.00s)\nPASS\n"
+	if v := judge(good, []string{"TestA", "TestB"}); v.err != nil || v.passed != 1 || len(v.skipped) != 1 {
+		t.Errorf("%+v", v)
+	}
+	for _, c := range []struct {
+		out   string
+		tests []string
+		want  string
+	}{
+		{good, []string{"TestA", "TestC"}, "TestC did not run"},
+		{"", []string{"TestA"}, "TestA did not run"},
+		{"PASS\n", nil, "no tests"},
+		{"--- FAIL: TestA (0.00s)\n", []string{"TestA"}, "TestA failed"},
+		{"    x_test.go:3: no time\n--- SKIP: TestA (0.00s)\n", []string{"TestA"}, "TestA was skipped for another reason than a feature that the kernel lacks: x_test.go:3: no time"},
+	} {
+		if v := judge(c.out, c.tests); v.err == nil || v.err.Error() != c.want {
+			t.Errorf("%q: %v, want %s", c.out, v.err, c.want)
+		}
+	}
+}
+
+func TestFollow(t *testing.T) {
+	var out bytes.Buffer
+	var res Result
+	found, err := follow(strings.NewReader("a\nb\n\n@@vm release=6.1.0-9 exit=3@@\r\nrest\n"), &out, &res)
+	if !found || err != nil || res.Status != 3 || res.Release != "6.1.0-9" || out.String() != "a\nb\n\n" {
+		t.Errorf("%v %v %+v %q", found, err, res, out.String())
+	}
+	if found, err := follow(strings.NewReader("a\nexit=0\n"), &out, &res); found || err != nil {
+		t.Errorf("no closing line: %v %v", found, err)
+	}
+}
+
+func TestKernels(t *testing.T) {
+	dir := t.TempDir()
+	for _, r := range []string{"6.12.9-cloud-amd64", "6.12.117+deb13-cloud-amd64", "6.1.0-50-cloud-amd64", "7.2.13-cloud-amd64", "6.18.1"} {
+		if err := os.MkdirAll(filepath.Join(dir, r), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, r, "vmlinux"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{"5.10": "", "6.1": "6.1.0-50-cloud-amd64", "6.12": "6.12.117+deb13-cloud-amd64", "7.2": "7.2.13-cloud-amd64"} {
+		k, err := FindKernel(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := k.cached(dir); err != nil || got != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if _, err := FindKernel("4.19"); err == nil || err.Error() != `no kernel "4.19" (there are 5.10, 6.1, 6.12, 7.2)` {
+		t.Error(err)
+	}
+}
+
+// The initramfs holds each folder once, before what lies in it, and each entry begins at a multiple of four bytes, as the kernel
+// wants it. (That it unpacks what we mean is what the boot of a machine tests.)
+func TestCPIO(t *testing.T) {
+	src := filepath.Join(t.TempDir(), "src")
+	if err := os.WriteFile(src, []byte("hello"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := writeCPIO(&out, Files{"a/b/c": src, "a/d": src}, "dev"); err != nil {
+		t.Fatal(err)
+	}
+	b := out.Bytes()
+	var got []string
+	for len(b) > 110 {
+		var mode, size, length int
+		if _, err := fmt.Sscanf(string(b[14:22])+" "+string(b[54:62])+" "+string(b[94:102]), "%x %x %x", &mode, &size, &length); err != nil || string(b[:6]) != "070701" {
+			t.Fatalf("header %q: %v", b[:110], err)
+		}
+		data := (110 + length + 3) &^ 3
+		got = append(got, fmt.Sprintf("%s %o %q", b[110:110+length-1], mode, b[data:data+size]))
+		b = b[min(len(b), (data+size+3)&^3):]
+	}
+	want := `dev 40755 ""|a 40755 ""|a/b 40755 ""|a/b/c 100700 "hello"|a/d 100700 "hello"|TRAILER!!! 0 ""`
+	if strings.Join(got, "|") != want {
+		t.Errorf("got %s, want %s", strings.Join(got, "|"), want)
+	}
+}
+
+func TestExtractRefuses(t *testing.T) {
+	if _, err := extract([]byte("\x1f\x8b\x08 is no kernel")); err == nil {
+		t.Error("no error")
+	}
+}
+
+// What --info says is read in full, or not at all.
+func TestParseInfo(t *testing.T) {
+	c, names, _, err := parseInfo("bpfrepl 1\nkernel 6.1.0-50-x amd64, 2 CPUs\nringbuf  yes  since 5.8: records\niter_num no since 6.4: loops\n")
+	if err != nil || c.version != "6.1" || len(names) != 2 || c.has["iter_num"] != "no" {
+		t.Errorf("%+v %v %v", c, names, err)
+	}
+	for _, bad := range []string{"", "kernel 6.1.0\n", "kernel 6.1.0\nringbuf yes since 5.8: x\niter_num  ?  since 6.4: y\n"} {
+		if _, _, _, err := parseInfo(bad); err == nil {
+			t.Errorf("%q: no error", bad)
+		}
+	}
+	if !errors.Is(&NoStatusError{Err: ErrLimit}, ErrLimit) {
+		t.Error("the limit is not told")
+	}
+}
