@@ -115,7 +115,6 @@ const goProgram = `
 package main
 
 import (
-	"fmt"
 	"os"
 	"runtime"
 	"strconv"
@@ -161,7 +160,6 @@ func main() {
 		})
 	}
 	wg.Wait()
-	fmt.Println("fine")
 }
 `
 
