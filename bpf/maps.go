@@ -124,6 +124,8 @@ func createError(s MapSpec, err error) error {
 		} else if why := lockedMemory(); why != "" {
 			e.Reason = why
 		}
+	case errors.Is(err, unix.E2BIG) && s.KeySize > 512 && before(5, 11):
+		e.Reason = fmt.Sprintf("kernels before 5.11 take keys of at most 512 bytes, and these have %d", s.KeySize)
 	case errors.Is(err, unix.E2BIG), errors.Is(err, unix.ENOMEM), errors.Is(err, unix.EINVAL) && s.MaxEntries > 1<<31:
 		e.Reason = fmt.Sprintf("%d keys of %d bytes with values of %d bytes need about %s, more than the kernel gives", s.MaxEntries, s.KeySize, s.ValueSize, mebibytes(s.bytes()))
 		e.Hint = "lower max_keys"
@@ -217,4 +219,10 @@ func (m *Map) Close() error {
 		return fmt.Errorf("close map %q: %w", m.spec.Name, err)
 	}
 	return nil
+}
+
+// before tells that the running kernel is older than that version.
+func before(major, minor int) bool {
+	k, err := Running()
+	return err == nil && !k.AtLeast(major, minor)
 }

@@ -183,6 +183,8 @@ func loadError(spec ProgramSpec, insns asm.Instructions, err error) error {
 		if why := lockedMemory(); why != "" {
 			e.Reason = why
 		}
+	case errors.Is(err, unix.EFAULT): // the verifier's answer to more than 8192 jumps on one way; the library drops its log
+		return &VerifierRefusal{Reason: "The sequence of jumps is too complex", Err: err}
 	case errors.Is(err, unix.EINVAL):
 		e.Reason = "this kernel has no programs of this type, or not of this form"
 	case errors.Is(err, unix.E2BIG):

@@ -6,7 +6,6 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"go.starlark.net/syntax"
 
-	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
@@ -36,7 +35,11 @@ func init() {
 			}},
 		{"str", "str(ptr, max=256)", "the string at an address, at most max-1 bytes of it; \"\" where it cannot be read", `opened.add(by=str(e.args.filename, 64))`,
 			checkStr, nil},
-		{"len", "len(x)", "the number of elements of a tuple or a captured collection, of bytes of a string", "longest.add(len(e.comm))",
+		{"buf", "buf(ptr, n)", "the n bytes at an address, as bytes; zeros where they cannot be read", `kinds.add(by=buf(e.args.filename, 4))`,
+			checkBuf, nil},
+		{"ord", "ord(b)", "the number that bytes of length 1 hold", `first.add(ord(buf(e.args.filename, 1)))`,
+			checkOrd, lowerOrd},
+		{"len", "len(x)", "the number of elements of a tuple or a captured collection, of bytes of a string or of bytes", "longest.add(len(e.comm))",
 			checkLen, lowerLen},
 		{"int", "int(x)", "a bool, an int or an address as an int", "total.add(int(e.args.ret < 0))",
 			checkInt, func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.value(e.args[0]).w) }},
@@ -71,7 +74,7 @@ const exampleProbe = "tracepoint:raw_syscalls:sys_enter"
 
 // exampleProbes are the probes of the others.
 var exampleProbes = map[string]string{
-	"str": "tracepoint:syscalls:sys_enter_openat", "int": "tracepoint:raw_syscalls:sys_exit", "bool": "tracepoint:raw_syscalls:sys_exit",
+	"str": "tracepoint:syscalls:sys_enter_openat", "buf": "tracepoint:syscalls:sys_enter_openat", "ord": "tracepoint:syscalls:sys_enter_openat", "int": "tracepoint:raw_syscalls:sys_exit", "bool": "tracepoint:raw_syscalls:sys_exit",
 	"abs": "tracepoint:raw_syscalls:sys_exit", "min": "tracepoint:syscalls:sys_enter_sendto", "max": "tracepoint:syscalls:sys_enter_sendto",
 	"ksym": "tracepoint:workqueue:workqueue_execute_start", "kaddr": "tracepoint:workqueue:workqueue_execute_start",
 	"usym": "tracepoint:exceptions:page_fault_user", "uaddr": "tracepoint:exceptions:page_fault_user",
@@ -107,10 +110,11 @@ func fixed(t *types.Type) func(*checker, *builtin, *syntax.CallExpr, []expr) exp
 type eStr struct {
 	node
 	ptr expr
+	max int // bytes, the NUL among them
 }
 
-// maxStr bounds a string: it may have to lie on the stack.
-const maxStr = 400
+// maxStr bounds a string, and what buf reads.
+const maxStr = 8 << 10
 
 func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
 	x, n := args[0], int64(256)
@@ -141,15 +145,15 @@ func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 			}
 			return x
 		}
-		if x.typ().Cap <= t.Cap {
+		if int64(x.typ().Cap) <= n {
 			return x
 		}
 		if a, ok := x.(*eArg); ok { // read less of it in the first place
-			return &eArg{node{t, a.pos}, a.f, a.index}
+			return &eArg{node{t, a.pos}, a.f, a.index, int(n)}
 		}
-		return c.bad(x.position(), "", "this string is longer already: at most %d bytes", x.typ().Cap-1)
+		return c.stringSlice(call.Lparen, x, 0, n-1)
 	case types.Ptr, types.Int, types.Uint:
-		return &eStr{node{t, call.Lparen}, x}
+		return &eStr{node{t, call.Lparen}, x, int(n)}
 	case types.Shown:
 		return c.bad(x.position(), "use it as it is: as a key, or in print", "str: a %s is made a string by the host", x.typ())
 	}
@@ -161,6 +165,8 @@ func checkLen(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	if k, ok := x.(*eConst); ok && k.t.Kind != types.Invalid {
 		switch v := k.v.(type) {
 		case string:
+			return intConst(int64(len(v)), call.Lparen)
+		case Bytes:
 			return intConst(int64(len(v)), call.Lparen)
 		case Tuple:
 			return intConst(int64(len(v)), call.Lparen)
@@ -177,42 +183,17 @@ func checkLen(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 		return x
 	case types.Tuple:
 		return intConst(int64(len(x.typ().Elems)), call.Lparen)
+	case types.Bytes:
+		return intConst(int64(x.typ().Len), call.Lparen)
 	case types.Str:
 		return mk(row, call, types.TInt, args)
 	}
 	return c.bad(x.position(), "", "a %s has no len() in a handler", x.typ())
 }
 
-// lowerLen counts the bytes before the first NUL, a word at a time: few branches keep the verifier's work small.
 func lowerLen(lw *lowerer, e *eBuiltin) val {
-	b := lw.b
-	mem := lw.value(e.args[0]).mem
-	n, done := new(int), b.Block("len")
-	for off := 0; off < mem.cap; off += 8 {
-		found, next := b.Block("nul"), b.Block("")
-		w := b.Load(mem.base, mem.off+off, 8, false)
-		// the highest bit of each byte that is zero, exact up to the first of them
-		zero := b.Add(ir.OpAnd, b.Add(ir.OpAnd, b.Add(ir.OpSub, w, b.Const(lowBits)), b.Add(ir.OpXor, w, b.Const(-1))), b.Const(highBits))
-		b.If(ir.NE, zero, b.Const(0), found, next)
-		b.Continue(found)
-		// of the bits below the lowest, one in each byte up to and including the NUL's; their sum comes out on top
-		below := b.Add(ir.OpSub, b.Add(ir.OpAnd, zero, b.Add(ir.OpNeg, zero)), b.Const(1))
-		k := b.Add(ir.OpLShr, b.Add(ir.OpMul, b.Add(ir.OpAnd, below, b.Const(lowBits)), b.Const(lowBits)), b.Const(56))
-		b.Write(n, b.Add(ir.OpAdd, k, b.Const(int64(off-1))))
-		b.Jump(done)
-		b.Continue(next)
-	}
-	b.Write(n, b.Const(int64(mem.cap-1))) // never: the last byte is NUL
-	b.Jump(done)
-	b.Continue(done)
-	return scalar(types.TInt, b.Read(n))
+	return scalar(types.TInt, lw.length(text{val: lw.value(e.args[0])}))
 }
-
-// lowBits is a word with the lowest bit of each byte set.
-const lowBits = 0x0101010101010101
-
-// highBits is a word with the highest bit of each byte set.
-const highBits = -0x7f7f7f7f7f7f7f80
 
 func checkInt(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
 	x := args[0]
@@ -326,7 +307,7 @@ func checkPrint(c *checker, row *builtin, call *syntax.CallExpr, args []expr) ex
 }
 
 // maxRecord bounds the bytes of one record of print.
-const maxRecord = 4096
+const maxRecord = 32 << 10
 
 // CanCall tells whether a handler can call the builtin of that name.
 func CanCall(name string) bool { return builtinRows[name] != nil }

@@ -116,8 +116,8 @@ func (c *checker) errorf(pos syntax.Position, hint, format string, args ...any) 
 }
 
 // articles makes "a" agree with the name of a type or kind behind it.
-var articles = strings.NewReplacer(" a int", " an int", " a event", " an event", " a array", " an array", " a aggregation", " an aggregation", " a arguments", " e.args", " a error ", " an error ", " a IPv", " an IPv",
-	"a int ", "an int ", "a event ", "an event ", "a array ", "an array ", "a aggregation ", "an aggregation ", "a arguments ", "e.args ", "a error ", "an error ", "a IPv", "an IPv")
+var articles = strings.NewReplacer(" a int", " an int", " a event", " an event", " a array", " an array", " a aggregation", " an aggregation", " a arguments", " e.args", " a error ", " an error ", " a IPv", " an IPv", " a bytes", " bytes",
+	"a int ", "an int ", "a event ", "an event ", "a array ", "an array ", "a aggregation ", "an aggregation ", "a arguments ", "e.args ", "a error ", "an error ", "a IPv", "an IPv", "a bytes ", "bytes ")
 
 // bad reports a fault and gives an expression of unknown type, which causes no further ones.
 func (c *checker) bad(pos syntax.Position, hint, format string, args ...any) expr {
@@ -407,11 +407,11 @@ func fits(t, u *types.Type) bool {
 	return j != nil && j.Equal(u)
 }
 
-// roomy widens short strings to minStr.
+// roomy widens short strings to minStr. The script may store strings with NULs in the map.
 func roomy(t *types.Type) *types.Type {
 	switch {
-	case t.Kind == types.Str && t.Cap < minStr+1:
-		return types.TStr(minStr)
+	case t.Kind == types.Str && !(t.NULs && t.Cap > minStr):
+		return types.TNULStr(max(t.Cap-1, minStr))
 	case t.Kind == types.Opt:
 		return types.TOpt(roomy(t.Elem))
 	case t.Kind == types.Tuple:

@@ -246,6 +246,9 @@ func (c *checker) methodCall(x *syntax.CallExpr, dot *syntax.DotExpr) expr {
 			}
 		}
 		hint := didYouMean(dot.Name.Name, names)
+		if h, ok := textMethods[dot.Name.Name]; ok && recv.typ().InMemory() {
+			hint = h
+		}
 		if h, ok := hostMethods[dot.Name.Name]; ok && m != nil && hint == "" {
 			hint = h
 		}
@@ -299,4 +302,20 @@ var hostMethods = map[string]string{
 	"values": "read the map in the script", "delta": "call it in the script", "clear": "call it in the script",
 	"take": "call it in the script", "each": "call it in the script", "emitted": "read it in the script", "lost": "read it in the script",
 	"update": "write .add(value, by=key)", "inc": "write .add(by=key)", "increment": "write .add(by=key)", "setdefault": "write t.get(key, default)",
+}
+
+// textMethods hints at what a handler does instead of calling these methods of strings.
+var textMethods = map[string]string{
+	"find": "`x in s` tells whether it is there", "rfind": "`x in s` tells whether it is there", "index": "`x in s` tells whether it is there",
+	"rindex": "`x in s` tells whether it is there", "count": "`x in s` tells whether it is there",
+	"removeprefix": `slice it: s[3:] if s.startswith("abc") else s`, "removesuffix": `slice it: s[:-3] if s.endswith("abc") else s`,
+	"startswith": `slice it: b[:3] == b"abc"`, "endswith": `slice it: b[-3:] == b"abc"`,
+	"elems": "take them by index: ord(b[i])",
+}
+
+func init() {
+	for _, name := range []string{"capitalize", "format", "join", "lower", "lstrip", "partition", "replace", "rpartition", "rsplit", "rstrip",
+		"split", "splitlines", "strip", "title", "upper"} {
+		textMethods[name] = "send the string to the host, and change it there"
+	}
 }

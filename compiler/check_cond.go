@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"math/big"
+	"strings"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
@@ -154,6 +155,8 @@ func (c *checker) truth(x expr) expr {
 		return boolConst(false, x.position())
 	case types.Tuple:
 		return boolConst(len(t.Elems) > 0, x.position())
+	case types.Bytes:
+		return boolConst(t.Len > 0, x.position())
 	case types.Int, types.Uint, types.Str, types.Opt, types.Ptr:
 		return &eTruth{node{types.TBool, x.position()}, x}
 	case types.Shown:
@@ -176,6 +179,8 @@ func constTruth(v any) (truth, known bool) {
 	case *big.Int:
 		return v.Sign() != 0, true
 	case string:
+		return v != "", true
+	case Bytes:
 		return v != "", true
 	case Tuple:
 		return len(v) > 0, true
@@ -262,7 +267,7 @@ func (c *checker) compare(pos syntax.Position, op syntax.Token, x, y expr) expr 
 		if tx.Kind == types.Opt || ty.Kind == types.Opt {
 			return c.bad(pos, "compare it with None first: if x != None: ...", "one side of %s may be None", op)
 		}
-		if !(tx.IsInt() && ty.IsInt()) {
+		if !(tx.IsInt() && ty.IsInt()) && !tx.InMemory() {
 			return c.bad(pos, "", "%ss cannot be ordered with %s in a handler yet", tx, op)
 		}
 	}
@@ -276,6 +281,12 @@ func constCompare(op syntax.Token, a, b any) (result, ok bool) {
 			return false, false
 		}
 		return ordered(op, x.Cmp(y)), true
+	}
+	if x, isBytes := a.(Bytes); isBytes {
+		if y, isBytes := b.(Bytes); isBytes {
+			return ordered(op, strings.Compare(string(x), string(y))), true
+		}
+		return false, false
 	}
 	if x, isStr := a.(string); isStr {
 		y, isStr := b.(string)

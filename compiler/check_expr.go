@@ -19,6 +19,9 @@ func boolConst(b bool, pos syntax.Position) *eConst { return &eConst{node{types.
 // constant makes an expression of a captured or literal value.
 func (c *checker) constant(v any, pos syntax.Position, what string) expr {
 	t := constType(v)
+	if trailingNUL(v) {
+		return c.badNUL(pos, v)
+	}
 	if t == nil {
 		return c.bad(pos, "", "%s does not fit in 64 bits: %s", what, constText(v))
 	}
@@ -59,6 +62,8 @@ func (c *checker) expr(x syntax.Expr) expr {
 		return c.dot(x)
 	case *syntax.IndexExpr:
 		return c.index(x)
+	case *syntax.SliceExpr:
+		return c.slice(x)
 	case *syntax.CallExpr:
 		return c.callExpr(x)
 	}
@@ -76,8 +81,6 @@ func (c *checker) unsupported(x syntax.Expr) expr {
 		return c.bad(pos, "make it outside of the handler, or write a for loop", "a comprehension cannot stand inside a handler")
 	case *syntax.LambdaExpr:
 		return c.bad(pos, "define it outside of the handler", "a function cannot be defined inside a handler")
-	case *syntax.SliceExpr:
-		return c.bad(pos, "", "slices are not supported in a handler yet")
 	}
 	return c.bad(pos, "", "this expression is not supported in a handler")
 }
@@ -86,7 +89,7 @@ func (c *checker) literal(x *syntax.Literal) expr {
 	switch v := x.Value.(type) {
 	case string:
 		if x.Token == syntax.BYTES {
-			return c.bad(x.TokenPos, "", "bytes are not supported in a handler yet")
+			return c.constant(Bytes(v), x.TokenPos, "the bytes")
 		}
 		return c.constant(v, x.TokenPos, "the string")
 	case int64:
@@ -149,6 +152,9 @@ func (c *checker) entity(id *syntax.Ident, ent Entity) expr {
 		if t := constType(ent.V); t.Kind == types.Invalid {
 			return c.bad(id.NamePos, "", "%s holds a value that means nothing in a handler", id.Name)
 		}
+		if trailingNUL(ent.V) {
+			return c.badNUL(id.NamePos, ent.V)
+		}
 		return &eConst{node{constType(ent.V), id.NamePos}, ent.V}
 	case *Map:
 		return &eStatic{node{types.TMap, id.NamePos}, ent}
@@ -157,7 +163,7 @@ func (c *checker) entity(id *syntax.Ident, ent Entity) expr {
 	case *Func, Builtin:
 		return &eStatic{n, ent}
 	case Opaque:
-		hint := "captured values are ints, strings, bools, None, and tuples, lists and dicts of these"
+		hint := "captured values are ints, strings, bytes, bools, None, and tuples, lists and dicts of these"
 		if ent.Type == "float" {
 			hint = "there are no floats in a handler: round it, int(" + id.Name + ")"
 		}
@@ -315,17 +321,27 @@ func (c *checker) binary(pos syntax.Position, op syntax.Token, x, y expr) expr {
 	if op == syntax.SLASH {
 		return c.bad(pos, "write // for the quotient without a fraction", "there are no floats in a handler, so / is not possible")
 	}
-	if x.typ().Kind == types.Str || y.typ().Kind == types.Str {
+	if x.typ().InMemory() || y.typ().InMemory() {
 		kx, ok1 := x.(*eConst)
 		ky, ok2 := y.(*eConst)
 		if op == syntax.PLUS && ok1 && ok2 && x.typ().Kind == y.typ().Kind {
+			if b, ok := kx.v.(Bytes); ok {
+				return c.constant(b+ky.v.(Bytes), pos, "the bytes")
+			}
 			return c.constant(kx.v.(string)+ky.v.(string), pos, "the string")
 		}
 		hint := "make strings on the host; use a tuple as key: by=(a, b)"
 		if op == syntax.PERCENT {
 			hint = "write printf(format, ...), which formats on the host"
 		}
-		return c.bad(pos, hint, "strings cannot be combined with %s in a handler", op)
+		what := "strings"
+		if op == syntax.PLUS && (x.typ().Kind == types.Bytes || y.typ().Kind == types.Bytes) {
+			hint = "use a tuple as key: by=(a, b)"
+		}
+		if x.typ().Kind == types.Bytes || y.typ().Kind == types.Bytes {
+			what = "bytes"
+		}
+		return c.bad(pos, hint, "%s cannot be combined with %s in a handler", what, op)
 	}
 	x = c.wantInt(x, "the left side of "+op.String())
 	y = c.wantInt(y, "the right side of "+op.String())
@@ -453,6 +469,8 @@ func (c *checker) index(x *syntax.IndexExpr) expr {
 	}
 	k, isConst := recv.(*eConst)
 	switch {
+	case recv.typ().InMemory():
+		return c.textIndex(x.Lbrack, recv, i)
 	case recv.typ().Kind == types.Args:
 		return c.indexedArg(x, i)
 	case recv.typ().Kind == types.Array:
@@ -503,6 +521,9 @@ func (c *checker) dictGet(pos syntax.Position, d Dict, x, def expr) expr {
 	t := types.TInvalid
 	for _, v := range d.Vals {
 		vt := constType(v)
+		if trailingNUL(v) {
+			return c.badNUL(pos, v)
+		}
 		if vt == nil || !vt.Storable() {
 			return c.bad(pos, "", "the dict holds a value that does not fit a handler: %s", constText(v))
 		}
@@ -596,8 +617,8 @@ func (c *checker) in(e *syntax.BinaryExpr) expr {
 	case ok:
 	case y.typ().Kind == types.Tuple:
 		return c.inTuple(e.OpPos, x, y, not)
-	case y.typ().Kind == types.Str:
-		return c.bad(e.OpPos, "", "searching in a string is not supported in a handler yet")
+	case y.typ().InMemory():
+		return c.contains(e.OpPos, x, y, not)
 	default:
 		return c.bad(e.OpPos, "use a list, tuple, dict or table() from outside of the handler", "a handler cannot search in a %s", y.typ())
 	}
@@ -660,6 +681,8 @@ func constRepr(v any) string {
 		return "False"
 	case string:
 		return syntax.Quote(v, false)
+	case Bytes:
+		return syntax.Quote(string(v), true)
 	case Tuple:
 		if len(v) == 1 {
 			return seq("(", v, ",)")

@@ -52,6 +52,11 @@ func (c *checker) forStmt(s *syntax.ForStmt) []stmt {
 	t := types.TInvalid
 	for _, e := range list {
 		et := constType(e)
+		if trailingNUL(e) {
+			c.badNUL(x.position(), e)
+			c.skipLoop(s)
+			return nil
+		}
 		if et == nil || !et.Storable() && et.Kind != types.Invalid {
 			c.errorf(x.position(), "", "the list holds a value that does not fit a handler: %s", constText(e))
 			c.skipLoop(s)

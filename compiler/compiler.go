@@ -60,6 +60,8 @@ type Request struct {
 	Cells, Ring, Control string
 	// Zeros names an array of zero bytes: of Program.Zeros, if that is not 0.
 	Zeros string
+	// Heap names an array of possible CPUs * HeapSlots elements of Program.Heap bytes, if that is not 0.
+	Heap string
 	// PrintBase is added to the index of a print site, so that the sites of all programs are told apart.
 	PrintBase int
 	// Pass, if not nil, is called with the IR after each pass ("lower" first).
@@ -112,6 +114,7 @@ type Program struct {
 	TypedArgs    bool  // it reads arguments that Event.Typed gave: it fits this event alone
 	FollowsArgs  bool  // it follows pointers among them
 	Direct       bool  // it loads through pointers whose types the verifier has to know (Features.TaskBTF, Event.BTFArgs)
+	Heap         int   // bytes that each element of the map Request.Heap must have
 }
 
 // SitesPerProgram bounds the error sites of a program: 64 cells each.
@@ -128,10 +131,41 @@ func Compile(req *Request) (*Program, error) {
 	if len(c.diags) > 0 {
 		return nil, c.diags.Sort()
 	}
+	var err error
+	for _, limit := range stackLimits {
+		var p *Program
+		if p, err = generate(req, c, tree, limit); err == nil {
+			p.Maps = c.mapUses()
+			p.Captured = c.captured
+			p.ReadsContext = c.readsContext
+			return p, nil
+		}
+		var stack *codegen.StackError
+		if !errors.As(err, &stack) {
+			break
+		}
+	}
+	return nil, limitError(req, err)
+}
+
+// stackLimits is how many bytes a value may have to lie on the stack: less, and more values lie in the heap, where the
+// stack is too small.
+var stackLimits = []int{256, 64, 16}
+
+// generate makes the program of a checked handler.
+func generate(req *Request, c *checker, tree *treeProgram, limit int) (*Program, error) {
 	lw := newLowerer(req, c)
+	lw.heap.limit = limit
 	funcs := lw.program(tree)
 	if len(lw.diags) > 0 {
 		return nil, lw.diags.Sort()
+	}
+
+	if lw.walked > maxWalkedText || lw.jumps > maxTextJumps {
+		return nil, &textError{}
+	}
+	if lw.prog.Heap > maxHeap {
+		return nil, &heapError{lw.prog.Heap}
 	}
 	for _, f := range funcs {
 		if req.Pass != nil {
@@ -140,26 +174,48 @@ func Compile(req *Request) (*Program, error) {
 		ir.Optimise(f, req.Pass)
 	}
 	insns, err := codegen.Generate(ir.Called(funcs), codegen.Options{Source: req.Source})
-	if err != nil {
-		return nil, limitError(req, err)
-	}
-	p := lw.prog
-	p.Instructions = insns
-	p.Maps = c.mapUses()
-	p.Captured = c.captured
-	p.ReadsContext = c.readsContext
-	p.TypedArgs, p.FollowsArgs, p.Direct = c.typedArgs, c.followsArgs, c.direct
-	return p, nil
+	lw.prog.Instructions = insns
+	return lw.prog, err
 }
+
+// A heapError tells that a run would need too much memory.
+type heapError struct{ need int }
+
+func (e *heapError) Error() string {
+	return fmt.Sprintf("the heap of a run would have %d bytes", e.need)
+}
+
+// maxWalkedText bounds the instructions of loops over long strings that the verifier has to follow, of the million that it
+// follows at all.
+const maxWalkedText = 150_000
+
+// maxTextJumps bounds the jumps on long strings, of the 8192 that it keeps in mind.
+const maxTextJumps = 4096
+
+// A textError tells of a handler that works too much on long strings.
+type textError struct{}
+
+func (*textError) Error() string { return "too much work on long strings" }
 
 // limitError words what the code generator refuses for the one who wrote the handler.
 func limitError(req *Request, err error) error {
 	d := &diag.Diagnostic{Pos: req.Handler.Pos, Line: req.Source(req.Handler.Pos)}
 	var stack *codegen.StackError
+	var heap *heapError
+	var text *textError
+	var list diag.List
 	switch {
+	case errors.As(err, &list):
+		return err
+	case errors.As(err, &text):
+		d.Msg = "the handler compares and searches too much text for the verifier, which follows each step"
+		d.Hint = "use shorter strings: str(ptr, 256); do less with them in loops; len(s) once, in a variable"
+	case errors.As(err, &heap):
+		d.Msg = fmt.Sprintf("the strings of the handler need %d bytes; at most %d are there for one run", heap.need, maxHeap)
+		d.Hint = "use shorter strings: str(ptr, 256) reads at most 255 bytes"
 	case errors.As(err, &stack):
 		d.Msg = fmt.Sprintf("the handler needs %d bytes of stack; eBPF has %d", stack.Need, codegen.StackLimit)
-		d.Hint = "use shorter strings: str(ptr, 64) reads at most 64 bytes"
+		d.Hint = "use fewer variables at a time, or split the handler"
 	case errors.Is(err, codegen.ErrTooLarge):
 		d.Msg = err.Error()
 		d.Hint = "make loops over captured lists shorter, or split the handler"

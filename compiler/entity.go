@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"math/big"
+	"strings"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
@@ -20,8 +21,11 @@ type Scope interface {
 	Lookup(id *syntax.Ident) Entity
 }
 
-// Const is a captured constant: nil (None), bool, *big.Int, string, Tuple, List, Dict or Set.
+// Const is a captured constant: nil (None), bool, *big.Int, string, Bytes, Tuple, List, Dict or Set.
 type Const struct{ V any }
+
+// Bytes is a Starlark bytes value.
+type Bytes string
 
 // Tuple, List and Set hold constants.
 type (
@@ -178,7 +182,12 @@ func constType(v any) *types.Type {
 		}
 		return nil
 	case string:
+		if strings.IndexByte(v, 0) >= 0 {
+			return types.TNULStr(len(v))
+		}
 		return types.TStr(len(v))
+	case Bytes:
+		return types.TBytes(len(v))
 	case Tuple:
 		t := &types.Type{Kind: types.Tuple}
 		for _, e := range v {

@@ -211,7 +211,7 @@ func (c *checker) arg(f *Field, pos syntax.Position) expr {
 		}
 		return c.bad(pos, "", "a handler cannot read %s: its type is %s", f.Name, f.CType)
 	}
-	return &eArg{n, f, 0}
+	return &eArg{n, f, 0, 0}
 }
 
 // dataLocLen is how much of a string in the record's tail is read; str(e.args.name, n) reads less.
@@ -237,7 +237,7 @@ func (c *checker) indexedArg(x *syntax.IndexExpr, i expr) expr {
 		return c.bad(i.position(), "", "index out of range: a raw tracepoint has at most 12 arguments")
 	}
 	c.readsContext = true
-	return &eArg{node{types.TUint, x.Lbrack}, &Field{Kind: FieldInt, Offset: int(8 * n), Size: 8, CType: "u64"}, 0}
+	return &eArg{node{types.TUint, x.Lbrack}, &Field{Kind: FieldInt, Offset: int(8 * n), Size: 8, CType: "u64"}, 0, 0}
 }
 
 // arrayElem is e.args.NAME[i].
@@ -253,7 +253,7 @@ func (c *checker) arrayElem(x *syntax.IndexExpr, a *eArg, i expr) expr {
 	if n < 0 || n >= int64(a.f.Len) {
 		return c.bad(i.position(), "", "index out of range: e.args.%s has %d elements", a.f.Name, a.f.Len)
 	}
-	return &eArg{node{a.t.Elem, x.Lbrack}, a.f, int(n)}
+	return &eArg{node{a.t.Elem, x.Lbrack}, a.f, int(n), 0}
 }
 
 func countOf(n int, what string) string {

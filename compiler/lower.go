@@ -21,10 +21,10 @@ type val struct {
 	has   *ir.Value // Opt: whether it is not None
 	inner *val      // Opt
 	elems []val     // Tuple
-	mem   mem       // Str
+	mem   mem       // Str, Bytes
 }
 
-// A mem is a place in memory: in a stack slot, a map's value or a record.
+// A mem is a place in memory: in a stack slot, in the heap, a map's value or a record.
 type mem struct {
 	base *ir.Value
 	off  int
@@ -55,6 +55,10 @@ type lowerer struct {
 	out       *outline // the loop's body, or the function, that is being lowered into a program of its own
 	shared    []*sharedFunc
 	sharing   bool // shared says which functions are to be subprograms
+	heap      heap
+	times     int // how often the verifier walks through what is lowered now
+	walked    int // instructions that it meets on the way in loops over long strings, about
+	jumps     int // and jumps, of which it keeps the other way for later
 }
 
 type loop struct {
@@ -70,14 +74,14 @@ type result struct {
 	out   *outline // the callback that the call stands in; nil in the program itself
 }
 
-// A cell holds a variable: a word for each scalar part, a stack slot for each string part.
+// A cell holds a variable: a word for each scalar part, memory for each part that is a string or bytes.
 type cell struct {
 	t     *types.Type
 	key   *int // the SSA variable
 	has   *int
 	inner *cell
 	elems []*cell
-	slot  *ir.Slot
+	room  room
 }
 
 func newLowerer(req *Request, c *checker) *lowerer {
@@ -85,19 +89,21 @@ func newLowerer(req *Request, c *checker) *lowerer {
 }
 
 // program lowers filter and handler. The code that counts an error is a subprogram when there are several places
-// that call it, and so is a function of the script where that makes the program smaller; that is known after the first time
-// through.
+// that call it, and so is a function of the script where that makes the program smaller; the heap is taken where it is
+// first wanted. All that is known after the first time through.
 func (lw *lowerer) program(p *treeProgram) []*ir.Func {
 	main := lw.main(p)
 	again := lw.share()
-	if lw.counts == 1 && !again {
+	if lw.counts == 1 && !again && lw.heap.wanted == lw.heap.taken {
 		lw.inline, again = true, true
 	}
-	if again {
+	for again || lw.heap.wanted > lw.heap.taken {
+		again = false
+		lw.heap.taken = lw.heap.wanted
 		main = lw.main(p)
 	}
 	funcs := append([]*ir.Func{main}, lw.subs...)
-	if lw.counts > 1 {
+	if lw.counts > 0 && !lw.inline {
 		funcs = append(funcs, lw.countSub())
 	}
 	return funcs
@@ -111,7 +117,11 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 	for _, f := range lw.shared {
 		f.body, f.result, f.params = nil, nil, nil
 	}
-	lw.end = lw.b.Block("end")
+	lw.heap.reset(heapFilter)
+	lw.times, lw.walked, lw.jumps = 1, 0, 0
+	end := lw.b.Block("end")
+	lw.end = end
+	lw.b.Pos = p.handler.pos
 	if off := lw.req.Event.Guard; off != 0 {
 		there := lw.b.Block("event")
 		lw.b.If(ir.EQ, lw.b.Load(lw.ctx(), off, 8, false), lw.b.Const(0), lw.end, there)
@@ -119,12 +129,16 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 	}
 	if p.filter != nil {
 		run := lw.b.Block("run")
+		lw.acquire()
 		lw.cond(lw.check.truth(p.filter), run, lw.end)
 		lw.b.Continue(run)
 	}
+	lw.heap.at = heapHandler
+	lw.acquire()
 	lw.value(p.handler)
 	lw.b.Jump(lw.end)
-	lw.b.Continue(lw.end)
+	lw.release(end)
+	lw.b.Continue(end)
 	lw.b.Ret(lw.b.Const(0))
 	return lw.b.Finish()
 }
@@ -151,10 +165,11 @@ func (lw *lowerer) scratch(size int, name string) *ir.Slot {
 
 // scoped frees the scratch slots that fn takes.
 func (lw *lowerer) scoped(fn func()) {
-	mark := len(lw.live)
+	mark, held := len(lw.live), len(lw.heap.live)
 	fn()
 	lw.free = append(lw.free, lw.live[mark:]...)
 	lw.live = lw.live[:mark]
+	lw.heap.free(held)
 }
 
 // slotMem is a slot's memory; in a callback that of the outer function's slot is its copy in the callback's frame.
@@ -188,8 +203,8 @@ func (lw *lowerer) newCell(t *types.Type, name string) *cell {
 	c := &cell{t: t}
 	switch t.Under().Kind {
 	case types.None, types.Invalid:
-	case types.Str:
-		c.slot = lw.b.F.NewSlot(t.Cap, name)
+	case types.Str, types.Bytes:
+		c.room = lw.keep(t.Cap, name)
 	case types.Opt:
 		c.has, c.inner = new(int), lw.newCell(t.Elem, name)
 	case types.Tuple:
@@ -204,8 +219,8 @@ func (lw *lowerer) newCell(t *types.Type, name string) *cell {
 
 // set writes an expression of the cell's type into the cell.
 func (lw *lowerer) set(c *cell, x expr) {
-	if c.t.Kind == types.Str {
-		lw.str(x, lw.slotMem(c.slot), true)
+	if c.t.InMemory() {
+		lw.str(x, lw.mem(c.room), true)
 		return
 	}
 	if m, ok := x.(*eMethod); ok && (m.row.name == "get" || m.row.name == "pop") && m.m != nil {
@@ -229,8 +244,8 @@ func (lw *lowerer) setNone(c *cell) {
 func (lw *lowerer) clearCell(c *cell) {
 	switch c.t.Under().Kind {
 	case types.None, types.Invalid:
-	case types.Str:
-		lw.fill(lw.slotMem(c.slot), 0)
+	case types.Str, types.Bytes:
+		lw.fill(lw.mem(c.room), 0)
 	case types.Opt:
 		lw.setNone(c)
 	case types.Tuple:
@@ -245,8 +260,8 @@ func (lw *lowerer) clearCell(c *cell) {
 func (lw *lowerer) setVal(c *cell, v val) {
 	switch c.t.Under().Kind {
 	case types.None, types.Invalid:
-	case types.Str:
-		lw.copyStr(lw.slotMem(c.slot), v.mem)
+	case types.Str, types.Bytes:
+		lw.copyStr(lw.mem(c.room), v.mem)
 	case types.Opt:
 		lw.b.Write(c.has, v.has)
 		lw.setVal(c.inner, *v.inner)
@@ -263,9 +278,8 @@ func (lw *lowerer) get(c *cell) val {
 	v := val{t: c.t}
 	switch c.t.Under().Kind {
 	case types.None, types.Invalid:
-	case types.Str:
-		v.mem = lw.slotMem(c.slot)
-		v.mem.cap = c.t.Cap
+	case types.Str, types.Bytes:
+		v.mem = lw.mem(c.room)
 	case types.Opt:
 		v.has = lw.b.Read(c.has)
 		in := lw.get(c.inner)
@@ -285,9 +299,8 @@ func (lw *lowerer) zero(t *types.Type) val {
 	v := val{t: t}
 	switch t.Under().Kind {
 	case types.None, types.Invalid:
-	case types.Str:
-		s := lw.scratch(t.Cap, "none")
-		v.mem = mem{lw.b.SlotAddr(s, 0), 0, t.Cap}
+	case types.Str, types.Bytes:
+		v.mem = lw.temp(t.Cap, "none")
 		lw.fill(v.mem, 0)
 	case types.Opt:
 		v.has = lw.b.Const(0)
@@ -307,7 +320,7 @@ func (lw *lowerer) zero(t *types.Type) val {
 func (lw *lowerer) store(m mem, v val) {
 	switch v.t.Under().Kind {
 	case types.None, types.Invalid:
-	case types.Str:
+	case types.Str, types.Bytes:
 		m.cap = v.t.Cap
 		lw.copyStr(m, v.mem)
 	case types.Opt:
@@ -328,7 +341,7 @@ func (lw *lowerer) store(m mem, v val) {
 func (lw *lowerer) storeExpr(m mem, x expr) {
 	t := x.typ()
 	switch {
-	case t.Kind == types.Str:
+	case t.InMemory():
 		m.cap = t.Cap
 		lw.str(x, m, true)
 	case t.Kind == types.Tuple:
@@ -361,9 +374,8 @@ func (lw *lowerer) load(m mem, t *types.Type) val {
 	v := val{t: t}
 	switch t.Under().Kind {
 	case types.None, types.Invalid:
-	case types.Str:
-		s := lw.scratch(t.Cap, "string")
-		v.mem = mem{lw.b.SlotAddr(s, 0), 0, t.Cap}
+	case types.Str, types.Bytes:
+		v.mem = lw.temp(t.Cap, "string")
 		m.cap = t.Cap
 		lw.copyStr(v.mem, m)
 	case types.Opt:
@@ -380,22 +392,6 @@ func (lw *lowerer) load(m mem, t *types.Type) val {
 		v.w = lw.b.Load(m.base, m.off, 8, false)
 	}
 	return v
-}
-
-// fill writes zeros to m from byte off on.
-func (lw *lowerer) fill(m mem, off int) {
-	for ; off < m.cap; off += 8 {
-		lw.b.Store(m.base, m.off+off, 8, lw.b.Const(0))
-	}
-}
-
-// copyStr copies a string and pads it to the length of dst.
-func (lw *lowerer) copyStr(dst, src mem) {
-	n := min(dst.cap, src.cap)
-	for off := 0; off < n; off += 8 {
-		lw.b.Store(dst.base, dst.off+off, 8, lw.b.Load(src.base, src.off+off, 8, false))
-	}
-	lw.fill(dst, n)
 }
 
 // call calls a helper.
@@ -416,10 +412,11 @@ func (lw *lowerer) pure(fn asm.BuiltinFunc) *ir.Value {
 func (lw *lowerer) callback(name string, params int, body func(args []*ir.Value) *ir.Value) string {
 	lw.callbacks++
 	name = fmt.Sprintf("%s_%d", name, lw.callbacks)
-	outer, live, free, end := lw.b, lw.live, lw.free, lw.end
+	outer, live, free, end, heap := lw.b, lw.live, lw.free, lw.end, lw.heap
 	lw.b = ir.NewBuilder(name)
 	lw.b.Pos = outer.Pos
 	lw.live, lw.free, lw.end = nil, nil, nil
+	lw.heap.at, lw.heap.live, lw.heap.spare = heapNowhere, nil, nil // only an outline has the heap's address
 	lw.b.F.Params = params
 	args := make([]*ir.Value, params)
 	for i := range args {
@@ -429,6 +426,7 @@ func (lw *lowerer) callback(name string, params int, body func(args []*ir.Value)
 	lw.b.Ret(body(args))
 	lw.subs = append(lw.subs, lw.b.Finish())
 	lw.b, lw.live, lw.free, lw.end = outer, live, free, end
+	lw.heap.at, lw.heap.live, lw.heap.spare = heap.at, heap.live, heap.spare // what was taken there is not given again
 	return name
 }
 

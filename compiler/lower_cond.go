@@ -43,6 +43,14 @@ func (lw *lowerer) cond(x expr, t, f *ir.Block) {
 	case *eCompare:
 		lw.compare(x, t, f)
 		return
+	case *eContains:
+		lw.contains(x, t, f)
+		return
+	case *eMethod:
+		if x.row.jump != nil {
+			x.row.jump(lw, x, t, f)
+			return
+		}
 	case *eIn:
 		if x.not {
 			t, f = f, t
@@ -68,6 +76,10 @@ func (lw *lowerer) truth(v val, t, f *ir.Block) {
 		}
 		b.If(ir.NE, v.w, b.Const(0), t, f)
 	case types.Str:
+		if v.t.NULs {
+			lw.nonZero(text{val: v}, t, f)
+			return
+		}
 		b.If(ir.NE, b.Load(v.mem.base, v.mem.off, 1, false), b.Const(0), t, f)
 	case types.Tuple:
 		if len(v.elems) > 0 {
@@ -88,6 +100,8 @@ func (lw *lowerer) compare(x *eCompare, t, f *ir.Block) {
 		lw.equal(x.x, x.y, f, t)
 	case x.op == syntax.EQL:
 		lw.equal(x.x, x.y, t, f)
+	case x.x.typ().InMemory():
+		lw.order(x.op, lw.text(x.x), lw.text(x.y), t, f)
 	default:
 		a, c := lw.value(x.x), lw.value(x.y)
 		lw.compareInts(x.op, a.w, operandType(x.x, x.y), c.w, operandType(x.y, x.x), t, f)
@@ -148,7 +162,9 @@ func (lw *lowerer) equalConst(v val, k any, t, f *ir.Block) {
 			lw.equalConst(v, k, t, f)
 			return
 		}
-		lw.prefix(v.mem, k, len(k)+1, t, f)
+		lw.equalStr(v, k, t, f)
+	case Bytes:
+		lw.equalStr(v, string(k), t, f)
 	case Tuple:
 		for i, e := range k {
 			next := b.Block("")
@@ -187,7 +203,18 @@ func (lw *lowerer) prefix(m mem, s string, n int, t, f *ir.Block) {
 	}
 	buf := make([]byte, m.cap)
 	copy(buf, s)
-	for off := 0; off < n; {
+	off := 0
+	for ; n > inlineBytes && off+64 <= n; off += 64 { // eight words at a time: one jump for all of them
+		diff := b.Const(0)
+		for w := off; w < off+64; w += 8 {
+			diff = b.Add(ir.OpOr, b.Add(ir.OpXor, b.Load(m.base, m.off+w, 8, false), b.Const(constWord(s, w))), diff)
+		}
+		lw.jumps += lw.times
+		next := b.Block("")
+		b.If(ir.EQ, diff, b.Const(0), next, f)
+		b.Continue(next)
+	}
+	for off < n {
 		size := 8
 		for off+size > n && size > 1 {
 			size /= 2 // the bytes behind the prefix may be anything
@@ -247,14 +274,8 @@ func (lw *lowerer) equalVals(x, y val, t, f *ir.Block) {
 			}
 		}
 		b.Jump(t)
-	case x.t.Kind == types.Str:
-		// both are padded with NULs, and the shorter memory holds at least one
-		for off := 0; off < min(x.mem.cap, y.mem.cap); off += 8 {
-			next := b.Block("")
-			b.If(ir.EQ, b.Load(x.mem.base, x.mem.off+off, 8, false), b.Load(y.mem.base, y.mem.off+off, 8, false), next, f)
-			b.Continue(next)
-		}
-		b.Jump(t)
+	case x.t.InMemory():
+		lw.equalText(text{val: x}, text{val: y}, t, f)
 	case x.t.Kind == types.None:
 		b.Jump(t)
 	case x.t.IsInt() && y.t.IsInt():

@@ -36,6 +36,9 @@ func (lw *lowerer) argStr(e *eArg, dst mem, pad bool) {
 	ctx := lw.ctx()
 	var addr *ir.Value
 	n := dst.cap
+	if e.max > 0 {
+		n = min(n, e.max)
+	}
 	switch f.Kind {
 	case FieldTyped:
 		lw.copyStr(dst, mem{ctx, f.Offset, f.Type.Cap})
@@ -62,29 +65,32 @@ func (lw *lowerer) argStr(e *eArg, dst mem, pad bool) {
 	lw.readInto(asm.FnProbeReadKernelStr, "probe_read_kernel_str", "e.args."+f.Name, addr, dst, n, pad, e.pos)
 }
 
-// readStr reads the string at an address. An address of unknown kind is the kernel's where its top bit is set, as
-// on all architectures that we run on.
+// readStr reads the string at an address.
 func (lw *lowerer) readStr(e *eStr, addr *ir.Value, dst mem, pad bool) {
-	n := min(dst.cap, e.t.Cap)
-	user := func() { lw.readInto(asm.FnProbeReadUserStr, "probe_read_user_str", "str", addr, dst, n, pad, e.pos) }
-	kernel := func() {
-		lw.readInto(asm.FnProbeReadKernelStr, "probe_read_kernel_str", "str", addr, dst, n, pad, e.pos)
-	}
-	if t := e.ptr.typ(); t.Kind == types.Ptr {
-		if t.User {
-			user()
-		} else {
-			kernel()
+	n := min(dst.cap, e.max)
+	lw.bySpace(e.ptr.typ(), addr, func(user bool) {
+		fn, name := asm.FnProbeReadKernelStr, "probe_read_kernel_str"
+		if user {
+			fn, name = asm.FnProbeReadUserStr, "probe_read_user_str"
 		}
+		lw.readInto(fn, name, "str", addr, dst, n, pad, e.pos)
+	})
+}
+
+// bySpace reads from user or kernel memory, as an address of type t has it. An address of unknown kind is the kernel's where
+// its top bit is set, as on all architectures that we run on.
+func (lw *lowerer) bySpace(t *types.Type, addr *ir.Value, read func(user bool)) {
+	if t.Kind == types.Ptr {
+		read(t.User)
 		return
 	}
 	k, u, done := lw.b.Block("kernel"), lw.b.Block("user"), lw.b.Block("")
 	lw.b.If(ir.SLT, addr, lw.b.Const(0), k, u)
 	lw.b.Continue(k)
-	kernel()
+	read(false)
 	lw.b.Jump(done)
 	lw.b.Continue(u)
-	user()
+	read(true)
 	lw.b.Jump(done)
 	lw.b.Continue(done)
 }
@@ -104,13 +110,6 @@ func (lw *lowerer) readInto(fn asm.BuiltinFunc, helper, op string, addr *ir.Valu
 	lw.fail(Site{Pos: pos, Helper: helper, Op: op, Quiet: true}, r)
 	b.Jump(done)
 	b.Continue(done)
-}
-
-// lowerStartsWith compares the first bytes.
-func lowerStartsWith(lw *lowerer, e *eMethod) val {
-	s := e.args[0].(*eConst).v.(string)
-	m := lw.value(e.recv).mem
-	return lw.either(types.TBool, func(yes, no *ir.Block) { lw.prefix(m, s, len(s), yes, no) }, boolConst(true, e.pos), boolConst(false, e.pos))
 }
 
 // cookie tells which of its probes runs the program.

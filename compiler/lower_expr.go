@@ -1,7 +1,6 @@
 package compiler
 
 import (
-	"encoding/binary"
 	"math/big"
 
 	"github.com/cilium/ebpf/asm"
@@ -14,7 +13,7 @@ import (
 // value computes an expression.
 func (lw *lowerer) value(x expr) val {
 	t := x.typ()
-	if t.Kind == types.Str {
+	if t.InMemory() {
 		switch x := x.(type) {
 		case *eVar:
 			return lw.get(lw.cellOf(x.v))
@@ -26,9 +25,12 @@ func (lw *lowerer) value(x expr) val {
 			return lw.inlineCall(x)
 		case *eMethod:
 			return x.row.lower(lw, x)
+		case *eIndex:
+			return lw.index(x)
+		case *eSlice:
+			return lw.slice(x)
 		}
-		s := lw.scratch(t.Cap, "string")
-		m := mem{lw.b.SlotAddr(s, 0), 0, t.Cap}
+		m := lw.temp(t.Cap, "string")
 		lw.str(x, m, true)
 		return val{t: t, mem: m}
 	}
@@ -81,7 +83,7 @@ func (lw *lowerer) value(x expr) val {
 	case *eCall:
 		return lw.inlineCall(x)
 	}
-	if t.Kind == types.Bool { // eCompare, eNot, eIn, eTruth: made by jumps
+	if t.Kind == types.Bool { // eCompare, eNot, eIn, eContains, eTruth: made by jumps
 		return lw.either(t, func(yes, no *ir.Block) { lw.cond(x, yes, no) }, boolConst(true, x.position()), boolConst(false, x.position()))
 	}
 	lw.bug(x.position(), "expression %T", x)
@@ -161,8 +163,10 @@ func (lw *lowerer) convert(v val, t *types.Type) val {
 		}
 		return out
 	case t.Kind == types.Str:
-		s := lw.scratch(t.Cap, "string")
-		m := mem{lw.b.SlotAddr(s, 0), 0, t.Cap}
+		if v.mem.cap == t.Cap {
+			return val{t: t, mem: v.mem}
+		}
+		m := lw.temp(t.Cap, "string")
 		lw.copyStr(m, v.mem)
 		return val{t: t, mem: m}
 	}
@@ -170,11 +174,11 @@ func (lw *lowerer) convert(v val, t *types.Type) val {
 	return v
 }
 
-// str makes a string in memory. pad: the rest of the memory is zeroed, as keys need it.
+// str makes a string or bytes in memory. pad: the rest of the memory is zeroed, as keys need it.
 func (lw *lowerer) str(x expr, dst mem, pad bool) {
 	switch x := x.(type) {
 	case *eConst:
-		lw.strConst(x.v.(string), dst)
+		lw.strConst(constString(x.v), dst)
 	case *eField: // comm
 		lw.call(asm.FnGetCurrentComm, lw.addr(dst), lw.b.Const(16))
 		lw.fill(dst, 16)
@@ -184,6 +188,8 @@ func (lw *lowerer) str(x expr, dst mem, pad bool) {
 		lw.placeStr(x, dst)
 	case *eStr:
 		lw.readStr(x, lw.value(x.ptr).w, dst, pad)
+	case *eBuf:
+		lw.readBytes(x, dst)
 	case *eConvert:
 		lw.str(x.x, dst, pad)
 	case *eCond:
@@ -206,14 +212,6 @@ func (lw *lowerer) str(x expr, dst mem, pad bool) {
 		lw.copyStr(dst, lw.dict(x).mem)
 	default:
 		lw.copyStr(dst, lw.value(x).mem)
-	}
-}
-
-func (lw *lowerer) strConst(s string, dst mem) {
-	b := make([]byte, dst.cap)
-	copy(b, s)
-	for off := 0; off < dst.cap; off += 8 {
-		lw.b.Store(dst.base, dst.off+off, 8, lw.b.Const(int64(binary.NativeEndian.Uint64(b[off:]))))
 	}
 }
 

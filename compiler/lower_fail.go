@@ -13,6 +13,7 @@ import (
 const (
 	errNoEnt   = 2  // ENOENT: a missing key
 	errFault   = 14 // EFAULT: a stack without frames, a NULL pointer that was followed
+	errBusy    = 16 // EBUSY: all pieces of the heap are taken
 	errAgain   = 11 // EAGAIN: a compare-exchange that never won
 	errInval   = 22 // EINVAL: a negative shift count
 	errNoSpc   = 28 // ENOSPC: the ring buffer is full

@@ -38,7 +38,7 @@ func (lw *lowerer) send(site PrintSite, xs []expr, ring string, stream *Stream) 
 		case *eStr:
 			a.ptr = lw.value(x.ptr).w
 		case *eArg, *eField, *eConst:
-			if x.typ().Kind != types.Str {
+			if !x.typ().InMemory() {
 				a.v = lw.value(x)
 			}
 		default:
@@ -66,7 +66,7 @@ func (lw *lowerer) send(site PrintSite, xs []expr, ring string, stream *Stream) 
 		case *eStr:
 			lw.readStr(x, a.ptr, m, false)
 		case *eArg, *eField, *eConst:
-			if x.typ().Kind == types.Str {
+			if x.typ().InMemory() {
 				lw.str(x, m, false)
 			} else {
 				lw.store(m, a.v)

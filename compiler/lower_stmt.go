@@ -80,6 +80,9 @@ func (lw *lowerer) stmt(s stmt) {
 func (lw *lowerer) forRange(s *sFor) {
 	i := new(int)
 	lw.b.Write(i, lw.value(s.lo).w)
+	times := lw.times
+	lw.times *= int((word(s.hi.(*eConst).v)-word(s.lo.(*eConst).v))/s.step) + 1
+	defer func() { lw.times = times }()
 	lw.b.InLoop(func() {
 		head, cont, next := lw.b.Block("loop"), lw.b.Block("continue"), lw.b.Block("next")
 		brk := lw.b.Block("break")

@@ -29,10 +29,9 @@ func (lw *lowerer) mapPtr(m *Map) *ir.Value {
 	return inner
 }
 
-// key writes a key to the stack, and gives its address.
+// key writes a key to memory, and gives its place.
 func (lw *lowerer) key(x expr) mem {
-	s := lw.scratch(max(x.typ().Size(), 8), "key")
-	m := mem{lw.b.SlotAddr(s, 0), 0, x.typ().Size()}
+	m := lw.temp(x.typ().Size(), "key")
 	lw.storeExpr(m, x)
 	return m
 }
@@ -117,9 +116,9 @@ func (lw *lowerer) loadCell(c *cell, m mem, t *types.Type) {
 	case c.t.Kind == types.Opt && t.Kind != types.Opt && t.Kind != types.None:
 		lw.b.Write(c.has, lw.b.Const(1))
 		lw.loadCell(c.inner, m, t)
-	case c.t.Kind == types.Str:
+	case c.t.InMemory():
 		m.cap = t.Cap
-		lw.copyStr(lw.slotMem(c.slot), m)
+		lw.copyStr(lw.mem(c.room), m)
 	default:
 		lw.setVal(c, lw.convert(lw.load(m, t), c.t))
 	}
@@ -128,8 +127,7 @@ func (lw *lowerer) loadCell(c *cell, m mem, t *types.Type) {
 // tableSet is t[k] = v.
 func (lw *lowerer) tableSet(s *sSet) {
 	b := lw.b
-	v := lw.scratch(max(s.val.typ().Size(), 8), "value")
-	m := mem{b.SlotAddr(v, 0), 0, s.val.typ().Size()}
+	m := lw.temp(s.val.typ().Size(), "value")
 	lw.storeExpr(m, s.val) // the right side first, as Starlark does
 	key := lw.key(s.key)
 	b.Pos = s.pos

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
@@ -13,6 +14,7 @@ type method struct {
 	example string
 	check   func(c *checker, e *eMethod) expr
 	lower   func(lw *lowerer, e *eMethod) val
+	jump    func(lw *lowerer, e *eMethod, t, f *ir.Block) // of a bool, as a condition; may be nil
 }
 
 var methods []method
@@ -24,16 +26,17 @@ var (
 
 func init() {
 	methods = []method{
-		{"aggregation", "add", "add(value=1, by=None)", "add a value, to the key that by gives", "calls.add(by=e.comm)", checkAggAdd, lowerAggAdd},
-		{"table", "[]", "t[key]", "the value of a key; a missing key ends the handler", "t0 = start[e.tid]", checkTableIndex, lowerTableIndex},
-		{"table", "in", "key in t", "whether the table has the key", "if e.tid in start: start.pop(e.tid)", checkTableIn, lowerTableIn},
-		{"table", "get", "get(key, default=None)", "the value of a key, or the default", "n = seen.get(e.pid, 0)", checkTableGet, lowerTableGet},
-		{"table", "pop", "pop(key, default=None)", "the value of a key, which is removed, or the default", "t0 = start.pop(e.tid)", checkTableGet, lowerTablePop},
-		{"table", "add", "add(value=1, by=None)", "add atomically, from 0 where the key is absent; gives the new value", "n = seen.add(by=e.pid)", checkTableAdd, lowerTableAdd},
-		{"table", "clear", "clear()", "remove all keys (5.13)", "t.clear()", checkTableClear, lowerTableClear},
-		{"stream", "emit", "emit(**fields)", "send a record to the script", "opens.emit(pid=e.pid, comm=e.comm)", checkEmit, lowerEmit},
-		{"string", "startswith", "startswith(prefix)", "whether the string begins with a constant", `if e.comm.startswith("kworker"): return`, checkStartsWith, lowerStartsWith},
-		{"dict", "get", "get(key, default=None)", "the value of a key of a captured dict, or the default", `name = names.get(e.args.id, "other")`, checkDictGet, nil},
+		{"aggregation", "add", "add(value=1, by=None)", "add a value, to the key that by gives", "calls.add(by=e.comm)", checkAggAdd, lowerAggAdd, nil},
+		{"table", "[]", "t[key]", "the value of a key; a missing key ends the handler", "t0 = start[e.tid]", checkTableIndex, lowerTableIndex, nil},
+		{"table", "in", "key in t", "whether the table has the key", "if e.tid in start: start.pop(e.tid)", checkTableIn, lowerTableIn, nil},
+		{"table", "get", "get(key, default=None)", "the value of a key, or the default", "n = seen.get(e.pid, 0)", checkTableGet, lowerTableGet, nil},
+		{"table", "pop", "pop(key, default=None)", "the value of a key, which is removed, or the default", "t0 = start.pop(e.tid)", checkTableGet, lowerTablePop, nil},
+		{"table", "add", "add(value=1, by=None)", "add atomically, from 0 where the key is absent; gives the new value", "n = seen.add(by=e.pid)", checkTableAdd, lowerTableAdd, nil},
+		{"table", "clear", "clear()", "remove all keys (5.13)", "t.clear()", checkTableClear, lowerTableClear, nil},
+		{"stream", "emit", "emit(**fields)", "send a record to the script", "opens.emit(pid=e.pid, comm=e.comm)", checkEmit, lowerEmit, nil},
+		{"string", "startswith", "startswith(prefix)", "whether the string begins with another, or with one of a tuple", `if e.comm.startswith("kworker"): return`, checkAffix, lowerAffix, jumpAffix},
+		{"string", "endswith", "endswith(suffix)", "whether the string ends with another, or with one of a tuple", `if e.comm.endswith(("d", "worker")): return`, checkAffix, lowerAffix, jumpAffix},
+		{"dict", "get", "get(key, default=None)", "the value of a key of a captured dict, or the default", `name = names.get(e.args.id, "other")`, checkDictGet, nil, nil},
 	}
 	for i := range methods {
 		m := &methods[i]
@@ -184,26 +187,6 @@ func checkTableClear(c *checker, e *eMethod) expr {
 	if t.key == nil {
 		return c.bad(e.pos, "use it first, in a probe that comes before this one or from the script", "the types of table %q are not known yet", e.m.Name)
 	}
-	return e
-}
-
-func checkStartsWith(c *checker, e *eMethod) expr {
-	k, ok := e.args[0].(*eConst)
-	if !ok || k.t.Kind != types.Str {
-		return c.bad(e.args[0].position(), "", "startswith takes a constant string in a handler")
-	}
-	s := k.v.(string)
-	if r, ok := e.recv.(*eConst); ok {
-		full := r.v.(string)
-		return boolConst(len(full) >= len(s) && full[:len(s)] == s, e.pos)
-	}
-	if s == "" {
-		return boolConst(true, e.pos)
-	}
-	if len(s) >= e.recv.typ().Cap {
-		return boolConst(false, e.pos)
-	}
-	e.t = types.TBool
 	return e
 }
 

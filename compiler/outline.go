@@ -77,13 +77,14 @@ func (lw *lowerer) outlined(name string, params int, body func(args []*ir.Value,
 // newOutline makes the callback.
 func (lw *lowerer) newOutline(name string, params int, body func(args []*ir.Value, next, leave *ir.Block)) *outline {
 	o := &outline{up: lw.out, outer: lw.b, at: map[ir.Variable]int{}, writes: map[ir.Variable]bool{}, slots: map[*ir.Slot]int{}, more: new(int), way: new(int)}
-	end, loops, cells := lw.end, lw.loops, maps.Clone(lw.cells)
+	end, loops, cells, at := lw.end, lw.loops, maps.Clone(lw.cells), lw.heap.at
 	lw.b.Write(o.way, lw.b.Const(wayDone))
 	if lw.out == nil {
 		lw.b.Write(lw.ctxVar, lw.ctx())
 	}
 	o.name = lw.callback(name, params, func(args []*ir.Value) *ir.Value {
 		lw.out, lw.loops = o, nil
+		lw.heap.at = at
 		b, frame := lw.b, args[params-1]
 		b.Write(o, frame)
 		b.Outer(func(x ir.Variable) *ir.Value { return b.Load(frame, o.place(x), 8, false) })

@@ -23,7 +23,7 @@ func (n *node) typ() *types.Type          { return n.t }
 func (n *node) position() syntax.Position { return n.pos }
 
 type (
-	// eConst is a constant: None, bool, int, string, tuple; also list, dict, set, which have no bytes.
+	// eConst is a constant: None, bool, int, string, bytes, tuple; also list, dict, set, which have no bytes.
 	eConst struct {
 		node
 		v any
@@ -43,11 +43,12 @@ type (
 		node
 		row *eventField
 	}
-	// eArg reads a typed argument; index is the element of an array.
+	// eArg reads a typed argument; index is the element of an array; max, if not 0, is how much of a string is read.
 	eArg struct {
 		node
 		f     *Field
 		index int
+		max   int
 	}
 	eBinary struct {
 		node
@@ -93,6 +94,23 @@ type (
 		x    expr
 		list []any
 		not  bool
+	}
+	// eContains tells whether y, a string or bytes, holds x; x may be a number where y is bytes.
+	eContains struct {
+		node
+		x, y expr
+	}
+	// eIndex is a byte of x, a string or bytes, as a string or bytes.
+	eIndex struct {
+		node
+		x, i expr
+	}
+	// eSlice is part of x, a string or bytes: at most most bytes. Bounds below 0 count from the end, as sliceEnd does.
+	eSlice struct {
+		node
+		x      expr
+		lo, hi int64
+		most   int
 	}
 	// eDict looks x up in a captured dict; def nil: a missing key ends the handler.
 	eDict struct {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"go.starlark.net/starlark"
 
@@ -23,10 +24,12 @@ func (s *Session) decode(t *types.Type, b []byte) starlark.Value {
 		return s.show(t.Form, s.decode(t.Elem, b))
 	case types.Str:
 		b = b[:t.Cap]
-		if i := bytes.IndexByte(b, 0); i >= 0 {
-			b = b[:i]
+		if !t.NULs { // what is behind the end of one in a record may be anything
+			b, _, _ = bytes.Cut(b, []byte{0})
 		}
-		return starlark.String(b)
+		return starlark.String(bytes.TrimRight(b, "\x00"))
+	case types.Bytes:
+		return starlark.Bytes(b[:t.Len])
 	case types.Opt:
 		if binary.NativeEndian.Uint64(b) == 0 {
 			return starlark.None
@@ -87,6 +90,19 @@ func (s *Session) encode(t *types.Type, v starlark.Value, b []byte) error {
 		if len(x) >= t.Cap {
 			return fmt.Errorf("the string has %d bytes; at most %d fit", len(x), t.Cap-1)
 		}
+		if strings.HasSuffix(string(x), "\x00") {
+			return fmt.Errorf("a string that a handler shares cannot end in a NUL: %s (use bytes)", x)
+		}
+		clear(b[:t.Cap])
+		copy(b, x)
+	case types.Bytes:
+		x, ok := v.(starlark.Bytes)
+		if !ok {
+			return wrong()
+		}
+		if len(x) != t.Len {
+			return fmt.Errorf("got %d bytes, want %d", len(x), t.Len)
+		}
 		clear(b[:t.Cap])
 		copy(b, x)
 	case types.Opt:
@@ -129,7 +145,9 @@ func typeOf(v starlark.Value) (*types.Type, error) {
 		}
 		return nil, fmt.Errorf("%s does not fit in 64 bits", v)
 	case starlark.String:
-		return types.TStr(max(len(v), 15)), nil
+		return types.TNULStr(max(len(v), 15)), nil
+	case starlark.Bytes:
+		return types.TBytes(len(v)), nil
 	case starlark.Tuple:
 		t := &types.Type{Kind: types.Tuple}
 		for _, e := range v {
@@ -141,5 +159,5 @@ func typeOf(v starlark.Value) (*types.Type, error) {
 		}
 		return t, nil
 	}
-	return nil, fmt.Errorf("a %s cannot be held in a table: only ints, strings, bools, None and tuples of these", v.Type())
+	return nil, fmt.Errorf("a %s cannot be held in a table: only ints, strings, bytes, bools, None and tuples of these", v.Type())
 }

@@ -222,7 +222,15 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 	case key{"", unix.EINVAL}:
 		return "negative shift count: the handler ended here", "test the count first"
 	case key{"", unix.ERANGE}:
+		switch site.Op {
+		case "in":
+			return "a byte is from 0 to 255: the handler ended here", "compare the number first"
+		case "[]":
+			return "index out of range: the handler ended here", "compare len() first"
+		}
 		return fmt.Sprintf("the index of %s is out of range: the handler ended here", site.Op), "test the index first"
+	case key{"", unix.EBUSY}:
+		return fmt.Sprintf("%d runs of this probe had interrupted each other on this CPU, and hold all the memory for long strings: the event is lost", compiler.HeapSlots), "use shorter strings, which lie on the stack: str(ptr, 64)"
 	case key{"", unix.ENOENT}:
 		return "the dict has no such key: the handler ended here", "use .get(key, default)"
 	}

@@ -208,7 +208,7 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		Host:     host{s},
 		Unsafe:   s.opt.Unsafe,
 		ProbeID:  s.probeID,
-		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros",
+		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros", Heap: "heap",
 		PrintBase: s.printBase(),
 		Misses:    s.opt.Warnings == WarnAll,
 	}
@@ -291,6 +291,12 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 			return err
 		}
 		maps[compiler.StackMap(n)] = m.Map()
+	}
+	if code.Heap > 0 {
+		if pg.heap, err = newHeap(code.Heap); err != nil {
+			return err
+		}
+		maps["heap"] = pg.heap
 	}
 	l.p.captured = code.Captured
 	if s.opt.EmitAsm {

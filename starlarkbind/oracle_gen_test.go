@@ -146,11 +146,14 @@ func (g *generator) int(depth int) ex {
 		uns := x.unsigned && y.unsigned
 		return ex{h: wrap(uns, "("+x.h+" if "+c.h+" else "+y.h+")"), k: "(" + x.k + " if " + c.k + " else " + y.k + ")", t: "int", unsigned: uns}
 	case 9:
-		switch g.n(4) {
-		case 0:
-			s := pick(g, ex{h: "s", k: "s"}, ex{h: "e.args.s", k: "e.args.s"}) // the length of a literal is one too
-			return ex{h: "len(" + s.h + ")", k: "len(" + s.k + ")", t: "int"}
-		case 1:
+		switch g.n(6) {
+		case 0, 1:
+			s := pick(g, "s", "e.args.s", "l", "v") // the length of a literal is one too
+			return ex{h: "len(" + s + ")", k: "len(" + s + ")", t: "int"}
+		case 4:
+			x := g.byteOf(depth - 1)
+			return ex{h: "ord(" + x.h + ")", k: "ord(" + x.k + ")", t: "int"}
+		case 5:
 			b := g.compare(depth - 1)
 			return ex{h: "int(" + b.h + ")", k: "int(" + b.k + ")", t: "int"}
 		case 2:
@@ -205,12 +208,81 @@ func (g *generator) tuple(depth int) ex {
 
 var strLits = []string{`""`, `"a"`, `"ab"`, `"abc"`, `"abcdefg"`, `"abcdefgh"`, `"abcdefghi"`, `"ünï"`, `"b"`}
 
+// Strings of the kernel end at their last byte that is no NUL: z does the same in the host's text. The wide ones do not fit
+// on the stack.
+func (g *generator) wide(depth int) ex {
+	return pick(g, ex{h: "l", k: "l", t: "str"}, ex{h: "l", k: "l", t: "str"}, ex{h: "wides[0]", k: "wides[0]", t: "str"}, ex{h: "wides[1]", k: "wides[1]", t: "str"}, g.str(depth))
+}
+
+func (g *generator) bounds() string {
+	at := func() string {
+		return pick(g, "", "0", "1", "2", "3", "7", "8", "9", "17", "-1", "-2", "-5", "-8", "-9", "-300", "290")
+	}
+	return "[" + at() + ":" + at() + "]"
+}
+
+// part is one byte of a string, or some.
+func (g *generator) part(depth int) ex {
+	s := pick(g, "s", "e.args.s", "e.args.r", "l", "v")
+	if g.n(2) == 0 {
+		b := g.bounds()
+		return ex{h: "z(" + s + b + ")", k: s + b, t: "str"}
+	}
+	i := g.at(depth)
+	return ex{h: "z(" + s + "[" + i.h + "])", k: s + "[" + i.k + "]", t: "str"}
+}
+
+// at is an index: often a good one.
+func (g *generator) at(depth int) ex {
+	if g.n(2) == 0 {
+		s := pick(g, "0", "0", "0", "1", "2", "-1", "-2", "5", "8")
+		return ex{h: s, k: s, t: "int", literal: true}
+	}
+	x := g.variable(depth)
+	if g.n(6) != 0 {
+		x = ex{h: "(" + x.h + " & 1)", k: "(" + x.k + " & 1)", t: "int"}
+	}
+	return x
+}
+
+// bytes8 is eight bytes, bytes is any number of them.
+func (g *generator) bytes8(depth int) ex {
+	if depth > 0 && g.n(4) == 0 {
+		c, x, y := g.bool(depth-1), g.bytes8(depth-1), g.bytes8(depth-1)
+		return ex{h: "(" + x.h + " if " + c.h + " else " + y.h + ")", k: "(" + x.k + " if " + c.k + " else " + y.k + ")", t: "bytes"}
+	}
+	s := pick(g, "y", "y", "e.args.raw[0:8]", "e.args.raw[5:13]", "e.args.raw[-8:]", "e.args.raw8", `b"abcdefgh"`, `b"a\x00b\x00\xff\x00\x00\x00"`)
+	return ex{h: s, k: s, t: "bytes"}
+}
+
+func (g *generator) bytes(depth int) ex {
+	switch g.n(4) {
+	case 0:
+		return g.bytes8(depth)
+	case 1:
+		s := pick(g, "y", "e.args.raw") + g.bounds()
+		return ex{h: s, k: s, t: "bytes"}
+	case 2:
+		return g.byteOf(depth)
+	}
+	s := pick(g, "e.args.raw", `b""`, `b"a"`, `b"b\x00"`, `b"\x00\x00"`, `b"cdefghi"`)
+	return ex{h: s, k: s, t: "bytes"}
+}
+
+func (g *generator) byteOf(depth int) ex {
+	s, i := pick(g, "y", "e.args.raw", "e.args.raw8"), g.at(depth)
+	return ex{h: s + "[" + i.h + "]", k: s + "[" + i.k + "]", t: "bytes"}
+}
+
 func (g *generator) str(depth int) ex {
+	if depth > 0 && g.n(4) == 0 {
+		return g.part(depth - 1)
+	}
 	if depth > 0 && g.n(4) == 0 {
 		c, x, y := g.bool(depth-1), g.str(depth-1), g.str(depth-1)
 		return ex{h: "(" + x.h + " if " + c.h + " else " + y.h + ")", k: "(" + x.k + " if " + c.k + " else " + y.k + ")", t: "str"}
 	}
-	s := pick(g, append([]string{"e.args.s", "e.args.s", "e.args.r", "s"}, strLits[:4]...)...)
+	s := pick(g, append([]string{"e.args.s", "e.args.s", "e.args.r", "s", "v", `"a\x00b"`}, strLits[:4]...)...)
 	return ex{h: s, k: s, t: "str"}
 }
 
@@ -221,7 +293,27 @@ func (g *generator) bool(depth int) ex {
 	two := func(x, y ex, op string) ex {
 		return ex{h: "(" + x.h + " " + op + " " + y.h + ")", k: "(" + x.k + " " + op + " " + y.k + ")", t: "bool"}
 	}
-	switch g.n(11) {
+	switch g.n(16) {
+	case 11:
+		return two(g.wide(depth-1), g.wide(depth-1), pick(g, strOps...))
+	case 12:
+		return two(g.str(depth-1), g.wide(depth-1), pick(g, "in", "not in"))
+	case 13:
+		x, y := g.bytes(depth-1), g.bytes(depth-1)
+		return two(x, y, pick(g, append([]string{"in", "not in"}, strOps...)...))
+	case 14:
+		x := g.variable(depth - 1)
+		if g.n(8) != 0 {
+			x = ex{h: "(" + x.h + " & 255)", k: "(" + x.k + " & 255)", t: "int"}
+		}
+		return two(x, g.bytes(depth-1), "in")
+	case 15:
+		s, p, q := g.wide(depth-1), g.wide(depth-1), g.str(depth-1)
+		m := "." + pick(g, strMethods...)
+		if g.n(2) == 0 {
+			return ex{h: "(" + s.h + m + "((" + p.h + ", " + q.h + ")))", k: "(" + s.k + m + "((" + p.k + ", " + q.k + ")))", t: "bool"}
+		}
+		return ex{h: "(" + s.h + m + "(" + p.h + "))", k: "(" + s.k + m + "(" + p.k + "))", t: "bool"}
 	case 0, 1, 2:
 		return g.compare(depth - 1)
 	case 3:
@@ -252,8 +344,8 @@ func (g *generator) bool(depth int) ex {
 }
 
 var (
-	strOps     = []string{"==", "!="}
-	strMethods = []string{"startswith"}
+	strOps     = []string{"==", "!=", "<", "<=", ">", ">="}
+	strMethods = []string{"startswith", "endswith"}
 )
 
 // compare is a comparison of which the compiler does not know the outcome.
@@ -308,8 +400,20 @@ func (g *generator) stmt(depth int) {
 		x := g.bool(3)
 		g.line("p = "+x.h, "p = "+x.k)
 	case 4:
-		x := g.str(2)
-		g.line("s = "+x.h, "s = "+x.k)
+		switch g.n(5) {
+		case 0:
+			x := g.wide(2)
+			g.line("l = "+x.h, "l = "+x.k)
+		case 1:
+			x := g.bytes8(2)
+			g.line("y = "+x.h, "y = "+x.k)
+		case 2:
+			x := g.str(2)
+			g.line("v = "+x.h, "v = "+x.k)
+		default:
+			x := g.str(2)
+			g.line("s = "+x.h, "s = "+x.k)
+		}
 	case 5, 6:
 		if depth <= 0 {
 			g.both("pass")
@@ -361,7 +465,7 @@ func (g *generator) stmt(depth int) {
 	case 14:
 		x, y, z := g.variable(2), g.str(1), g.bool(2)
 		if g.n(2) == 0 {
-			g.line("print("+x.h+", "+y.h+", "+z.h+", tu)", "print("+x.k+", "+y.k+", "+z.k+", tu)")
+			g.line("print("+x.h+", "+y.h+", "+z.h+", tu, y, l)", "print("+x.k+", "+y.k+", "+z.k+", tu, y, l)")
 		} else {
 			g.line(`printf("%d|%x|%s|%5s|%s\n", w(`+x.h+"), w("+x.h+") & 255, "+y.h+", "+y.h+", "+z.h+")", `printf("%d|%x|%s|%5s|%s\n", `+x.k+" - 0, "+x.k+" & 255, "+y.k+", "+y.k+", "+z.k+")")
 		}
@@ -436,7 +540,10 @@ func (g *generator) loop(depth int) {
 // add adds to an aggregation. Helpers add too.
 func (g *generator) add() {
 	v := g.variable(2)
-	switch g.n(5) {
+	switch g.n(6) {
+	case 5:
+		k := g.bytes8(2)
+		g.line("by_bytes.add(w("+v.h+"), by="+k.h+")", "by_bytes.add("+v.k+" - 0, by="+k.k+")")
 	case 0:
 		k := g.int(2)
 		g.line("by_int.add(by=w("+k.h+"))", "by_int.add(by="+k.k+")")
@@ -485,10 +592,12 @@ strs = ["a", "abc", "abcdefgh"]
 names_int = {1: 10, -1: 20, 7: 30, 255: 40}
 names_str = {"a": 1, "abcdefgh": 2}
 some = set([1, 2, 7])
+wides = ["abcdefghi" * 40, "abc\x00" + "xyz" * 100 + "ab"]
 `
 
 // prologue gives every local a value, and every map its types.
 const oraclePrologue = `    a, b, c, p, s, tu, o = 1, -2, 3, False, "ab", (1, 2, 3), None
+    v, l, y = e.args.r, wides[0], e.args.raw8
     if e.args.i64 == 1234567890123456789:
         o = e.args.i64
         s = e.args.long
@@ -498,6 +607,7 @@ const oraclePrologue = `    a, b, c, p, s, tu, o = 1, -2, 3, False, "ab", (1, 2,
         by_str.add(-1, by=s)
         by_tuple.add(-1, by=(s, tu))
         by_bool.add(-1, by=p)
+        by_bytes.add(-1, by=y)
         total.add(-1)
         most.add(-1)
         least.add(-1)

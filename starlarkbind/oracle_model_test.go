@@ -10,6 +10,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
 // The model is what handlers mean, written again on plain Go maps: aggregations and tables for the interpreter.
@@ -25,6 +26,11 @@ func wrapInt(v starlark.Value, unsigned bool) (starlark.Value, error) {
 		return starlark.MakeUint64(n), nil
 	}
 	return starlark.MakeInt64(int64(n)), nil
+}
+
+// trimNUL ends a string where the kernel's does.
+func trimNUL(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	return starlark.String(strings.TrimRight(string(a[0].(starlark.String)), "\x00")), nil
 }
 
 func wrapper(unsigned bool) *starlark.Builtin {
@@ -158,6 +164,7 @@ var oracleMaps = []struct {
 	{"by_int", "count(max_keys=1024)", agg.Spec{Kind: agg.Count}},
 	{"by_str", "sum(max_keys=1024)", agg.Spec{Kind: agg.Sum}},
 	{"by_tuple", "stats(max_keys=1024)", agg.Spec{Kind: agg.Stats}},
+	{"by_bytes", "count(max_keys=1024)", agg.Spec{Kind: agg.Count}},
 	{"by_bool", "hist(max_keys=1024)", agg.Spec{Kind: agg.Hist}},
 	{"total", "sum()", agg.Spec{Kind: agg.Sum}},
 	{"most", "max()", agg.Spec{Kind: agg.Max}},
@@ -178,14 +185,14 @@ type modelRun struct {
 
 func runModel(text string, events []oracleEvent) (*modelRun, error) {
 	m := &modelRun{aggs: map[string]*modelAgg{}, tab: &modelTable{starlark.NewDict(8)}, words: &modelTable{starlark.NewDict(8)}, errors: map[string]int{}}
-	pre := starlark.StringDict{"w": wrapper(false), "wu": wrapper(true), "tab": m.tab, "words": m.words,
+	pre := starlark.StringDict{"w": wrapper(false), "wu": wrapper(true), "z": starlark.NewBuiltin("z", trimNUL), "tab": m.tab, "words": m.words,
 		"print": starlark.NewBuiltin("print", func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 			for i, x := range a {
 				if i > 0 {
 					m.printed.WriteByte(' ')
 				}
 				if s, ok := starlark.AsString(x); ok {
-					m.printed.WriteString(s)
+					m.printed.WriteString(render.Escape(s))
 				} else {
 					m.printed.WriteString(x.String())
 				}
@@ -194,6 +201,11 @@ func runModel(text string, events []oracleEvent) (*modelRun, error) {
 			return starlark.None, nil
 		}),
 		"printf": starlark.NewBuiltin("printf", func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+			for i, x := range a[1:] {
+				if s, ok := starlark.AsString(x); ok {
+					a[1+i] = starlark.String(render.Escape(s))
+				}
+			}
 			s, err := cfmt.Sprintf(string(a[0].(starlark.String)), a[1:])
 			m.printed.WriteString(s)
 			return starlark.None, err
@@ -238,11 +250,14 @@ const (
 	sCap, rCap, longCap = 16, 8, 24
 )
 
+func padded(s string, n int) string { return s + strings.Repeat("\x00", n-len(s)) }
+
 func (ev oracleEvent) value() starlark.Value {
 	args := starlark.StringDict{
 		"i64": starlark.MakeInt64(int64(ev.ints[0])), "j64": starlark.MakeInt64(int64(ev.ints[1])),
 		"u64": starlark.MakeUint64(ev.ints[2]), "v64": starlark.MakeUint64(ev.ints[3]),
 		"i32": starlark.MakeInt64(int64(int32(ev.half[0]))), "u32": starlark.MakeUint64(uint64(ev.half[1])),
-		"flag": starlark.Bool(ev.flag), "s": starlark.String(ev.s), "r": starlark.String(ev.r), "long": starlark.String("")}
+		"flag": starlark.Bool(ev.flag), "s": starlark.String(ev.s), "r": starlark.String(ev.r), "long": starlark.String(""),
+		"raw": starlark.Bytes(padded(ev.s, sCap)), "raw8": starlark.Bytes(padded(ev.r, rCap))}
 	return starlarkstruct.FromStringDict(starlarkstruct.Default, starlark.StringDict{"args": starlarkstruct.FromStringDict(starlarkstruct.Default, args)})
 }

@@ -34,6 +34,7 @@ type program struct {
 	typ     ebpf.ProgramType
 	prog    *bpf.Program
 	cells   *bpf.Cells
+	heap    *bpf.Map           // for long strings; may be nil
 	cleared map[cellKey]uint64 // what clear_errors() has forgotten
 	// next makes the program of the next type that the targets accept; nil where there is none
 	next    func(ts []bpf.Target) (*program, error)
@@ -290,6 +291,9 @@ func (g *program) close() error {
 	}
 	if g.cells != nil {
 		errs = append(errs, g.cells.Close())
+	}
+	if g.heap != nil {
+		errs = append(errs, g.heap.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -116,6 +116,8 @@ func constant(v starlark.Value) (any, bool) {
 		return new(big.Int).Set(v.BigInt()), true
 	case starlark.String:
 		return string(v), true
+	case starlark.Bytes:
+		return compiler.Bytes(v), true
 	case starlark.Tuple:
 		l, ok := seq(v)
 		return compiler.Tuple(l), ok

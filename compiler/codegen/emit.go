@@ -273,6 +273,8 @@ func (e *emitter) one(i *inst) error {
 		} else {
 			e.put(i.alu.Reg(d, b), i.pos)
 		}
+	case mSwap:
+		e.put(asm.HostTo(asm.BE, d, asm.DWord), i.pos)
 	case mNeg:
 		e.put(asm.Neg.Imm(d, 0), i.pos)
 	case mLoad:

@@ -33,6 +33,7 @@ const (
 	mMov     mop = iota // dst = a | imm
 	mALU                // dst = dst alu (b | imm)
 	mNeg                // dst = -dst
+	mSwap               // dst = dst with its bytes in big-endian order
 	mLoad               // dst = *(size)(a + off)
 	mStore              // *(size)(a + off) = b | imm
 	mAtomic             // atomic on a + off: add b; fetch-add gives dst (= b); cmpxchg compares R0 with, stores b
@@ -103,7 +104,7 @@ func (f *function) newReg() reg {
 // uses calls fn for each register that the instruction reads.
 func (i *inst) uses(fn func(reg)) {
 	switch i.op {
-	case mALU, mNeg:
+	case mALU, mNeg, mSwap:
 		fn(i.dst)
 	case mAtomic:
 		if i.atomic == atomicCmpXchg {
@@ -127,7 +128,7 @@ func (i *inst) uses(fn func(reg)) {
 // defs calls fn for each register that the instruction writes or destroys.
 func (i *inst) defs(fn func(reg)) {
 	switch i.op {
-	case mMov, mALU, mNeg, mLoad, mFrame, mMapPtr, mFuncPtr, mMapVal:
+	case mMov, mALU, mNeg, mSwap, mLoad, mFrame, mMapPtr, mFuncPtr, mMapVal:
 		fn(i.dst)
 	case mAtomic:
 		switch i.atomic {

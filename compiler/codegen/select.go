@@ -161,6 +161,12 @@ func (s *selector) base(v *ir.Value, off int) (reg, *ir.Slot, int) {
 	if v.Op == ir.OpSlotAddr {
 		return rfp, v.Slot, v.Off + off
 	}
+	if off+8 > math.MaxInt16 { // an instruction has 16 bits for it
+		d := s.f.newReg()
+		s.into(d, v)
+		s.emit(inst{op: mALU, alu: asm.Add, dst: d, a: none, b: none, useImm: true, imm: int64(off)})
+		return d, nil, 0
+	}
 	return s.operand(v), nil, off
 }
 
@@ -168,10 +174,14 @@ func (s *selector) value(v *ir.Value) error {
 	switch v.Op {
 	case ir.OpConst, ir.OpSlotAddr, ir.OpMapPtr, ir.OpFuncPtr, ir.OpMapValue, ir.OpCtx:
 		// where they are used
-	case ir.OpNeg:
+	case ir.OpNeg, ir.OpSwap:
 		d := s.def(v)
 		s.into(d, v.Args[0])
-		s.emit(inst{op: mNeg, dst: d, a: none, b: none})
+		op := mNeg
+		if v.Op == ir.OpSwap {
+			op = mSwap
+		}
+		s.emit(inst{op: op, dst: d, a: none, b: none})
 	case ir.OpLoad:
 		a, slot, off := s.base(v.Args[0], v.Off)
 		d := s.def(v)

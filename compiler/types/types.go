@@ -19,7 +19,8 @@ const (
 	Bool
 	Int    // 64 bits, signed
 	Uint   // 64 bits, unsigned: only where the source says unsigned and 64 bits wide
-	Str    // at most Cap-1 bytes, NUL-terminated and padded with NULs to Cap
+	Str    // at most Cap-1 bytes, padded with NULs to Cap; its last byte is no NUL
+	Bytes  // exactly Len bytes, padded with NULs to Cap
 	Tuple  // of Elems
 	Opt    // Elem or None
 	Shown  // Elem, ints, which the host shows in a Form: a symbol, an address, a name
@@ -41,7 +42,9 @@ const (
 // A Type is immutable; compare with Equal.
 type Type struct {
 	Kind  Kind
-	Cap   int     // Str: bytes, the terminating NUL among them; a multiple of 8
+	Cap   int     // Str, Bytes: bytes in memory; of a string, the NUL behind it among them; a multiple of 8
+	Len   int     // Bytes
+	NULs  bool    // Str: NULs may stand inside, so that the first NUL need not be the end
 	Elems []*Type // Tuple
 	Elem  *Type   // Opt; Array; Shown
 	User  bool    // Ptr: an address of user space
@@ -72,6 +75,12 @@ var (
 // TStr is a string type that holds n bytes and a NUL.
 func TStr(n int) *Type { return &Type{Kind: Str, Cap: (n + 1 + 7) &^ 7} }
 
+// TNULStr is a string type that holds n bytes, NULs among them.
+func TNULStr(n int) *Type { return &Type{Kind: Str, Cap: (n + 1 + 7) &^ 7, NULs: true} }
+
+// TBytes is the type of n bytes.
+func TBytes(n int) *Type { return &Type{Kind: Bytes, Cap: max((n+7)&^7, 8), Len: n} }
+
 // TTuple is a tuple type.
 func TTuple(elems ...*Type) *Type { return &Type{Kind: Tuple, Elems: elems} }
 
@@ -97,10 +106,13 @@ func (t *Type) IsScalar() bool {
 	return false
 }
 
+// InMemory tells that a value of the type is no word but bytes in memory.
+func (t *Type) InMemory() bool { return t.Kind == Str || t.Kind == Bytes }
+
 // Storable tells that a value of the type has bytes, so that it can be a key or a value of a map.
 func (t *Type) Storable() bool {
 	switch t.Kind {
-	case None, Str:
+	case None, Str, Bytes:
 		return true
 	case Opt, Shown:
 		return t.Elem.Storable()
@@ -119,7 +131,7 @@ func (t *Type) Storable() bool {
 // Cap for a string, a word of presence before the value of an optional, nothing for None.
 func (t *Type) Size() int {
 	switch t.Kind {
-	case Str:
+	case Str, Bytes:
 		return t.Cap
 	case Opt:
 		return 8 + t.Elem.Size()
@@ -146,7 +158,7 @@ func (t *Type) Equal(u *Type) bool {
 	if t.Kind == Ptr && u.Kind == Ptr {
 		return t.User == u.User && samePointee(t, u)
 	}
-	if t.Kind != u.Kind || t.Cap != u.Cap || t.User != u.User || len(t.Elems) != len(u.Elems) || t.Text != u.Text || !t.Form.equal(u.Form) {
+	if t.Kind != u.Kind || t.Cap != u.Cap || t.Len != u.Len || t.NULs != u.NULs || t.User != u.User || len(t.Elems) != len(u.Elems) || t.Text != u.Text || !t.Form.equal(u.Form) {
 		return false
 	}
 	if (t.Elem == nil) != (u.Elem == nil) || t.Elem != nil && !t.Elem.Equal(u.Elem) {
@@ -179,10 +191,13 @@ func Join(a, b *Type) *Type {
 	case b.IsNumber() && a.IsInt():
 		return Join(a, b.Elem)
 	case a.Kind == Str && b.Kind == Str:
-		if a.Cap >= b.Cap {
-			return a
+		if a.Cap < b.Cap {
+			a, b = b, a
 		}
-		return b
+		if b.NULs && !a.NULs {
+			return &Type{Kind: Str, Cap: a.Cap, NULs: true}
+		}
+		return a
 	case a.Kind == None:
 		return TOpt(b)
 	case b.Kind == None:
@@ -233,6 +248,8 @@ func (t *Type) String() string {
 		return "int (unsigned)"
 	case Str:
 		return "string"
+	case Bytes:
+		return fmt.Sprintf("bytes (%d long)", t.Len)
 	case Tuple:
 		s := make([]string, len(t.Elems))
 		for i, e := range t.Elems {
@@ -281,6 +298,8 @@ func (t *Type) Repr() string {
 	switch t.Kind {
 	case Str:
 		return fmt.Sprintf("str[%d]", t.Cap)
+	case Bytes:
+		return fmt.Sprintf("bytes[%d]", t.Len)
 	case Tuple:
 		s := make([]string, len(t.Elems))
 		for i, e := range t.Elems {
@@ -310,6 +329,8 @@ func (k Kind) Noun() string {
 		return "optional"
 	case Shown:
 		return "shown value"
+	case Bytes:
+		return "bytes"
 	}
 	return (&Type{Kind: k}).String()
 }

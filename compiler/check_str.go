@@ -1,0 +1,315 @@
+package compiler
+
+import (
+	"math"
+	"math/big"
+	"strings"
+
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// eBuf is buf(ptr, n): lowering reads the bytes straight to where they are wanted.
+type eBuf struct {
+	node
+	ptr expr
+}
+
+func checkBuf(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	if anyInvalid(args) {
+		return invalid(call.Lparen)
+	}
+	k, ok := args[1].(*eConst)
+	if !ok || k.t.Kind != types.Int || word(k.v) < 1 || word(k.v) > maxStr {
+		return c.bad(args[1].position(), "read as many as there can be, and slice: buf(ptr, 64)[:16]", "buf: n must be a constant from 1 to %d", maxStr)
+	}
+	switch x := args[0]; x.typ().Kind {
+	case types.Ptr, types.Int, types.Uint:
+		return &eBuf{node{types.TBytes(int(word(k.v))), call.Lparen}, x}
+	default:
+		return c.bad(x.position(), "", "buf reads the bytes at an address; a %s is none", x.typ())
+	}
+}
+
+func checkOrd(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	x := args[0]
+	switch {
+	case x.typ().Kind == types.Invalid:
+		return x
+	case x.typ().Kind == types.Str:
+		return c.bad(x.position(), "read bytes: ord(buf(ptr, 8)[i])", "ord() takes bytes of length 1 in a handler, not a string")
+	case x.typ().Kind != types.Bytes || x.typ().Len != 1:
+		return c.bad(x.position(), "", "ord() takes bytes of length 1 in a handler, not %s", x.typ())
+	}
+	if k, ok := x.(*eConst); ok {
+		return intConst(int64(k.v.(Bytes)[0]), call.Lparen)
+	}
+	return mk(row, call, types.TInt, args)
+}
+
+func lowerOrd(lw *lowerer, e *eBuiltin) val {
+	m := lw.value(e.args[0]).mem
+	return scalar(e.t, lw.b.Load(m.base, m.off, 1, false))
+}
+
+// trailingNUL tells of a constant that cannot be held in a handler: a string ends at its last byte that is no NUL.
+func trailingNUL(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return endsInNUL(v)
+	case Tuple:
+		for _, e := range v {
+			if trailingNUL(e) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c *checker) badNUL(pos syntax.Position, v any) expr {
+	return c.bad(pos, `bytes keep all of theirs: b"..."`, "a string in a handler cannot end in a NUL: %s", constText(v))
+}
+
+// contains is x in y of a string or bytes.
+func (c *checker) contains(pos syntax.Position, x, y expr, not bool) expr {
+	tx, ty := x.typ(), y.typ()
+	if ty.Kind == types.Str && tx.Kind != types.Str || ty.Kind == types.Bytes && tx.Kind != types.Bytes && !tx.IsInt() {
+		if tx.Kind == types.Opt {
+			return c.bad(pos, "compare it with None first: if x != None: ...", "the left side of in may be None")
+		}
+		return c.bad(pos, "", "a %s cannot be searched for a %s", ty.Kind.Noun(), tx)
+	}
+	kx, cx := x.(*eConst)
+	ky, cy := y.(*eConst)
+	if n, isInt := kxInt(x); isInt && (!n.IsInt64() || n.Int64() < 0 || n.Int64() > 255) {
+		return c.bad(x.position(), "", "a byte is from 0 to 255: %s is none", n)
+	}
+	if cx && cy && !tx.IsInt() {
+		return boolConst(strings.Contains(constString(ky.v), constString(kx.v)) != not, pos)
+	}
+	words := 1
+	switch {
+	case cx && !tx.IsInt():
+		words = (len(constString(kx.v)) + 7) / 8
+	case tx.InMemory():
+		words = tx.Cap / 8
+	}
+	if places := ty.Cap; words*places > maxSearchWork {
+		most := maxSearchWork / places * 8
+		return c.bad(pos, "shorten one of them: str(ptr, 64)", "the search is too long for a handler: in %d bytes at most %d can be looked for", places, most)
+	}
+	var e expr = &eContains{node{types.TBool, pos}, x, y}
+	if not {
+		e = &eNot{node{types.TBool, pos}, e}
+	}
+	return e
+}
+
+func kxInt(x expr) (*big.Int, bool) {
+	k, ok := x.(*eConst)
+	if !ok || !k.t.IsInt() {
+		return nil, false
+	}
+	return k.v.(*big.Int), true
+}
+
+// textIndex is s[i].
+func (c *checker) textIndex(pos syntax.Position, x, i expr) expr {
+	i = c.wantInt(i, "the index of "+x.typ().Kind.Noun())
+	if i.typ().Kind == types.Invalid {
+		return i
+	}
+	t := types.TStr(1)
+	if x.typ().Kind == types.Bytes {
+		t = types.TBytes(1)
+	}
+	n, known := kxInt(i)
+	k, isConst := x.(*eConst)
+	if known && (isConst || x.typ().Kind == types.Bytes) {
+		size := int64(x.typ().Len)
+		if isConst {
+			size = int64(len(constString(k.v)))
+		}
+		at := new(big.Int).Set(n)
+		if at.Sign() < 0 {
+			at.Add(at, big.NewInt(size))
+		}
+		if at.Sign() < 0 || !at.IsInt64() || at.Int64() >= size {
+			return c.bad(i.position(), "", "index out of range: there are %d bytes", size)
+		}
+		if isConst {
+			return c.textConst(k, at.Int64(), at.Int64()+1, pos)
+		}
+	}
+	return &eIndex{node{t, pos}, x, i}
+}
+
+// textConst is part of a constant string or bytes.
+func (c *checker) textConst(k *eConst, lo, hi int64, pos syntax.Position) expr {
+	if b, ok := k.v.(Bytes); ok {
+		return c.constant(b[lo:hi], pos, "the slice")
+	}
+	return c.constant(k.v.(string)[lo:hi], pos, "the slice")
+}
+
+// sliceEnd is the bound of a slice that goes to the end.
+const sliceEnd = math.MinInt64
+
+// slice is x[lo:hi].
+func (c *checker) slice(x *syntax.SliceExpr) expr {
+	recv := c.expr(x.X)
+	ok := recv.typ().Kind != types.Invalid
+	bound := func(e syntax.Expr, def int64) int64 {
+		if e == nil {
+			return def
+		}
+		v := c.expr(e)
+		if v.typ().Kind == types.None {
+			return def
+		}
+		n, isConst := kxInt(v)
+		switch {
+		case v.typ().Kind == types.Invalid:
+			ok = false
+		case !isConst:
+			c.errorf(v.position(), "use constants: s[2:8], s[-4:]", "the bounds of a slice must be constant ints in a handler")
+			ok = false
+		case !n.IsInt64() || n.Int64() == sliceEnd:
+			return int64(n.Sign()) * math.MaxInt64
+		default:
+			return n.Int64()
+		}
+		return 0
+	}
+	lo, hi, step := bound(x.Lo, 0), bound(x.Hi, sliceEnd), bound(x.Step, 1)
+	if !ok {
+		return invalid(x.Lbrack)
+	}
+	if step != 1 {
+		return c.bad(x.Lbrack, "leave it out", "a slice in a handler cannot have a step")
+	}
+	k, isConst := recv.(*eConst)
+	switch {
+	case isConst && recv.typ().InMemory():
+		lo, hi = sliceOf(int64(len(constString(k.v))), lo, hi)
+		return c.textConst(k, lo, hi, x.Lbrack)
+	case recv.typ().Kind == types.Bytes:
+		lo, hi = sliceOf(int64(recv.typ().Len), lo, hi)
+		return &eSlice{node{types.TBytes(int(hi - lo)), x.Lbrack}, recv, lo, hi, int(hi - lo)}
+	case recv.typ().Kind == types.Str:
+		return c.stringSlice(x.Lbrack, recv, lo, hi)
+	}
+	return c.bad(x.Lbrack, "take elements by index: (x[0], x[1])", "a handler can slice strings and bytes only, not a %s", recv.typ())
+}
+
+// sliceOf gives the bounds in n bytes.
+func sliceOf(n, lo, hi int64) (int64, int64) {
+	at := func(i int64) int64 {
+		if i < 0 {
+			i += n
+		}
+		return min(max(i, 0), n)
+	}
+	if hi == sliceEnd {
+		hi = n
+	}
+	lo, hi = at(lo), at(hi)
+	return lo, max(lo, hi)
+}
+
+// stringSlice finds how many bytes the result may have.
+func (c *checker) stringSlice(pos syntax.Position, x expr, lo, hi int64) expr {
+	size := int64(x.typ().Cap - 1)
+	lo = max(lo, -size)
+	var most int64
+	switch {
+	case lo >= 0 && (hi >= 0 || hi == sliceEnd):
+		lo, hi = sliceOf(size, lo, hi)
+		most = hi - lo
+	case hi == sliceEnd:
+		most = -lo
+	case hi >= 0:
+		hi = min(hi, size)
+		most = min(-lo, hi)
+	case lo >= 0:
+		hi = max(hi, -size)
+		most = size + hi - lo
+	default:
+		hi = max(hi, -size)
+		most = hi - lo
+	}
+	most = min(max(most, 0), size)
+	t := types.TStr(int(most))
+	if x.typ().NULs {
+		t = types.TNULStr(int(most))
+	}
+	return &eSlice{node{t, pos}, x, lo, hi, int(most)}
+}
+
+// checkAffix checks startswith and endswith, whose argument may be a tuple.
+func checkAffix(c *checker, e *eMethod) expr {
+	arg := e.args[0]
+	var list []expr
+	switch a := arg.(type) {
+	case *eConst:
+		list = []expr{a}
+		if tup, ok := a.v.(Tuple); ok && a.t.Kind == types.Tuple {
+			list = nil
+			for i, v := range tup {
+				list = append(list, &eConst{node{a.t.Elems[i], a.pos}, v})
+			}
+		}
+	case *eTuple:
+		list = a.elems
+	default:
+		list = []expr{arg}
+	}
+	known, all := false, true
+	for _, p := range list {
+		if p.typ().Kind != types.Str {
+			hint := ""
+			if p.typ().Kind == types.List {
+				hint = "a tuple can stand here: (" + `"a", "b")`
+			}
+			return c.bad(p.position(), hint, "%s wants a string or a tuple of strings, not a %s", e.row.name, p.typ())
+		}
+		kr, ok1 := e.recv.(*eConst)
+		kp, ok2 := p.(*eConst)
+		if !ok1 || !ok2 {
+			all = false
+			continue
+		}
+		has := strings.HasPrefix
+		if e.row.name == "endswith" {
+			has = strings.HasSuffix
+		}
+		known = known || has(kr.v.(string), kp.v.(string))
+	}
+	if all {
+		return boolConst(known, e.pos)
+	}
+	e.args = list
+	e.t = types.TBool
+	return e
+}
+
+func lowerAffix(lw *lowerer, e *eMethod) val {
+	return lw.either(types.TBool, func(yes, no *ir.Block) { jumpAffix(lw, e, yes, no) }, boolConst(true, e.pos), boolConst(false, e.pos))
+}
+
+func jumpAffix(lw *lowerer, e *eMethod, t, f *ir.Block) {
+	x := lw.value(e.recv)
+	var ps []text
+	for _, p := range e.args {
+		ps = append(ps, lw.text(p))
+	}
+	for _, p := range ps {
+		next := lw.b.Block("")
+		lw.affix(x, p, e.row.name == "endswith", t, next)
+		lw.b.Continue(next)
+	}
+	lw.b.Jump(f)
+}

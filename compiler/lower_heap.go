@@ -1,0 +1,175 @@
+package compiler
+
+import (
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+)
+
+// The stack has 512 bytes. What does not fit there lies in the heap: a map of which each run takes a piece for itself when
+// it starts and which it gives back on every way out. Runs can meet on one CPU: a probe in an interrupt comes in between,
+// a program of a uprobe can be preempted. So each CPU has several pieces, each with a word that tells whether it is taken.
+// A run stays on its CPU, where the programs of kernels without compare-exchange (before 5.12) cannot be preempted either:
+// there, whoever comes in between has given its piece back by the time the run goes on, and a plain load and store do.
+
+// HeapSlots is the number of pieces that each CPU has in the map Request.Heap. Element i of CPU c has the index
+// c*HeapSlots+i.
+const HeapSlots = 8
+
+// maxHeap bounds the bytes of one piece.
+const maxHeap = 256 << 10
+
+// heapTop is what lies before the memory itself: the word that is not 0 while the piece is taken.
+const heapTop = 8
+
+// Where the heap is taken, and where the lowering is.
+type heapPlace uint8
+
+const (
+	heapNowhere heapPlace = iota
+	heapHandler
+	heapFilter
+)
+
+// A heap gives out the memory of a piece.
+type heap struct {
+	limit         int       // bytes that a value may have to lie on the stack
+	wanted, taken heapPlace // the earliest place that wants it; where it is taken
+	at            heapPlace
+	base          *int // the variable that holds the address of the piece
+	there         bool // it has been taken
+	size          int
+	live, spare   []room // of statements: in use, and free
+}
+
+// A room is memory of the run: a stack slot, or, where that is nil, bytes of the heap.
+type room struct {
+	slot     *ir.Slot
+	off, cap int
+}
+
+func (h *heap) reset(at heapPlace) {
+	h.at, h.base, h.there, h.size, h.live, h.spare = at, new(int), false, heapTop, nil, nil
+}
+
+// free gives back what was taken since there were n pieces in use.
+func (h *heap) free(n int) {
+	h.spare = append(h.spare, h.live[n:]...)
+	h.live = h.live[:n]
+}
+
+// has tells that a value of that size lies in the heap.
+func (h *heap) has(size int) bool {
+	if size <= h.limit || h.at == heapNowhere {
+		return false
+	}
+	h.wanted = max(h.wanted, h.at)
+	return h.there
+}
+
+// keep gives memory for the whole run.
+func (lw *lowerer) keep(size int, name string) room {
+	size = (size + 7) &^ 7
+	if !lw.heap.has(size) {
+		return room{slot: lw.b.F.NewSlot(size, name), cap: size}
+	}
+	r := room{off: lw.heap.size, cap: size}
+	lw.heap.size += size
+	lw.prog.Heap = max(lw.prog.Heap, lw.heap.size)
+	return r
+}
+
+// temp gives memory that is free again at the end of the statement.
+func (lw *lowerer) temp(size int, name string) mem {
+	size = max((size+7)&^7, 8)
+	if !lw.heap.has(size) {
+		return mem{lw.b.SlotAddr(lw.scratch(size, name), 0), 0, size}
+	}
+	h := &lw.heap
+	best := -1
+	for i, r := range h.spare {
+		if r.cap >= size && (best < 0 || r.cap < h.spare[best].cap) {
+			best = i
+		}
+	}
+	var r room
+	if best >= 0 {
+		r = h.spare[best]
+		h.spare = append(h.spare[:best], h.spare[best+1:]...)
+	} else {
+		r = lw.keep(size, name)
+	}
+	h.live = append(h.live, r)
+	return mem{lw.b.Read(h.base), r.off, size}
+}
+
+// mem is a room as a place.
+func (lw *lowerer) mem(r room) mem {
+	if r.slot != nil {
+		return lw.slotMem(r.slot)
+	}
+	return mem{lw.b.Read(lw.heap.base), r.off, r.cap}
+}
+
+// acquire takes a piece of the heap, if this is the place to do so. Where all are taken the run ends, counted.
+func (lw *lowerer) acquire() {
+	if lw.heap.taken != lw.heap.at {
+		return
+	}
+	b := lw.b
+	lw.prog.Heap = heapTop
+	got := b.Block("heap")
+	key := lw.scratch(8, "piece")
+	n, left := new(int), new(int)
+	b.Write(n, b.Add(ir.OpMul, lw.pure(asm.FnGetSmpProcessorId), b.Const(HeapSlots)))
+	b.Write(left, b.Const(HeapSlots))
+	var base *ir.Value
+	b.InLoop(func() {
+		head, there, taken := b.Block("piece"), b.Block(""), b.Block("taken")
+		var again, none *ir.Block
+		b.InCold(func() { again, none = b.Block("again"), b.Block("none") })
+		taken.Cold = true
+		b.Jump(head)
+		b.Start(head)
+		b.Store(b.SlotAddr(key, 0), 0, 4, b.Read(n))
+		base = lw.call(asm.FnMapLookupElem, b.MapPtr(lw.req.Heap), b.SlotAddr(key, 0))
+		b.If(ir.EQ, base, b.Const(0), lw.end, there) // never; the verifier wants it
+		b.Continue(there)
+		if lw.req.Features.FetchAtomics {
+			b.If(ir.EQ, b.Add(ir.OpCmpXchg, base, b.Const(0), b.Const(1)), b.Const(0), got, taken)
+		} else {
+			free := b.Block("free")
+			b.If(ir.EQ, b.Load(base, 0, 8, false), b.Const(0), free, taken)
+			b.Continue(free)
+			b.Store(base, 0, 8, b.Const(1))
+			b.Jump(got)
+		}
+		b.Continue(taken)
+		l := b.Add(ir.OpSub, b.Read(left), b.Const(1))
+		b.If(ir.EQ, l, b.Const(0), none, again)
+		b.Continue(again)
+		b.Write(left, l)
+		b.Write(n, b.Add(ir.OpAdd, b.Read(n), b.Const(1)))
+		b.Jump(head)
+		b.Seal(head)
+		b.Continue(none)
+		lw.fail(Site{Pos: b.Pos, Op: "heap", Ends: true}, b.Const(-errBusy))
+		b.Jump(lw.end)
+	})
+	b.Continue(got)
+	b.Write(lw.heap.base, base)
+	lw.heap.there = true
+	lw.end = b.Block("release")
+}
+
+// release gives the piece back where the run ends, and goes on to end.
+func (lw *lowerer) release(end *ir.Block) {
+	if lw.end == end {
+		return
+	}
+	lw.b.Continue(lw.end)
+	if !lw.b.Dead() {
+		lw.b.Store(lw.b.Read(lw.heap.base), 0, 8, lw.b.Const(0))
+		lw.b.Jump(end)
+	}
+}

@@ -1,0 +1,314 @@
+package compiler
+
+import (
+	"encoding/binary"
+
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// inlineBytes is how much is copied or cleared by loads and stores; more is done by a helper, in one call.
+const inlineBytes = 256
+
+// fill writes zeros to m from byte off on.
+func (lw *lowerer) fill(m mem, off int) {
+	if n := m.cap - off; n > inlineBytes {
+		lw.prog.Zeros = max(lw.prog.Zeros, n)
+		lw.copyBytes(m.at(off), lw.b.Const(int64(n)), lw.b.MapValue(lw.req.Zeros, 0))
+		return
+	}
+	for ; off < m.cap; off += 8 {
+		lw.b.Store(m.base, m.off+off, 8, lw.b.Const(0))
+	}
+}
+
+// copyStr copies a string or bytes and pads them to the length of dst.
+func (lw *lowerer) copyStr(dst, src mem) {
+	n := min(dst.cap, src.cap)
+	if n > inlineBytes {
+		lw.copyBytes(dst, lw.b.Const(int64(n)), lw.addr(src))
+	} else {
+		for off := 0; off < n; off += 8 {
+			lw.b.Store(dst.base, dst.off+off, 8, lw.b.Load(src.base, src.off+off, 8, false))
+		}
+	}
+	lw.fill(dst, n)
+}
+
+// copyBytes copies n bytes of the program's own memory: it cannot fail.
+func (lw *lowerer) copyBytes(dst mem, n, src *ir.Value) {
+	lw.call(asm.FnProbeReadKernel, lw.addr(dst), n, src)
+}
+
+// strConst writes a constant.
+func (lw *lowerer) strConst(s string, dst mem) {
+	off := 0
+	for ; off < min(len(s), dst.cap); off += 8 {
+		lw.b.Store(dst.base, dst.off+off, 8, lw.b.Const(constWord(s, off)))
+	}
+	lw.fill(dst, off)
+}
+
+// constWord is the word at byte off of a constant in memory.
+func constWord(s string, off int) int64 {
+	var w [8]byte
+	if off < len(s) {
+		copy(w[:], s[off:])
+	}
+	return int64(binary.NativeEndian.Uint64(w[:]))
+}
+
+// A text is a string or bytes to work on word by word: in memory, or a constant.
+type text struct {
+	val
+	konst  string
+	static bool
+}
+
+// text gives an expression as a text. Only long constants are put into memory: a loop goes over them.
+func (lw *lowerer) text(x expr) text {
+	if k, ok := x.(*eConst); ok && k.t.Cap <= inlineBytes {
+		return text{val{t: k.t, mem: mem{cap: k.t.Cap}}, constString(k.v), true}
+	}
+	return text{val: lw.value(x)}
+}
+
+// constString is the bytes of a constant string or bytes.
+func constString(v any) string {
+	if b, ok := v.(Bytes); ok {
+		return string(b)
+	}
+	return v.(string)
+}
+
+// word is the word at byte off; behind the end there are only zeros.
+func (lw *lowerer) word(x text, off int) *ir.Value {
+	switch {
+	case x.static:
+		return lw.b.Const(constWord(x.konst, off))
+	case off >= x.mem.cap:
+		return lw.b.Const(0)
+	}
+	return lw.b.Load(x.mem.base, x.mem.off+off, 8, false)
+}
+
+// behind is what stands from byte off on.
+func (x text) behind(off int) text {
+	x.mem = x.mem.at(off)
+	if x.static {
+		x.konst = x.konst[min(off, len(x.konst)):]
+	}
+	return x
+}
+
+// anywhere hides from the verifier at which of n words a loop was left: it would follow what comes then for each of them.
+func (lw *lowerer) anywhere(off *ir.Value, n int) *ir.Value {
+	if n <= 8 {
+		return off
+	}
+	return lw.b.Add(ir.OpAdd, lw.opaqueZero(), off)
+}
+
+// maxUnrolled is how many words are worked on by code of their own; more by a loop.
+const maxUnrolled = inlineBytes / 8
+
+// A scan goes over n words, from the first to the last, or back. work is done on one word: at gives the word that comes k words
+// after it in text i, off is the byte at which it lies; it ends with a jump to next, or out of the scan. More words than
+// unroll are gone over by a loop, several each time around: for the verifier, which follows the loop round by round and keeps
+// what it has put off at each jump, one jump must do for all of them. So test gives a word that is 0 where work on this
+// word would go on to next.
+type scan struct {
+	xs        []text
+	n, unroll int
+	group     int
+	cost      int // instructions for a word, about
+	back      bool
+	test      func(at wordAt) *ir.Value
+	work      func(at wordAt, off *ir.Value, next *ir.Block)
+}
+
+// wordAt gives the word of text i that lies k words behind the present one.
+type wordAt func(i, k int) *ir.Value
+
+// words gives a scan of the first n words of texts.
+func words(n, cost int, xs ...text) scan {
+	return scan{xs: xs, n: n, unroll: maxUnrolled, group: 8, cost: cost}
+}
+
+func (lw *lowerer) scan(s scan) {
+	looped := s.n / s.group * s.group
+	if s.n <= s.unroll {
+		looped = 0
+	}
+	one := func(i int) {
+		next := lw.b.Block("")
+		s.work(func(x, k int) *ir.Value { return lw.word(s.xs[x], 8*(i+k)) }, lw.b.Const(int64(8*i)), next)
+		lw.b.Continue(next)
+	}
+	if s.back {
+		for i := s.n - 1; i >= looped; i-- {
+			one(i)
+		}
+	}
+	if looped > 0 {
+		lw.scanLoop(s, looped)
+	}
+	if !s.back {
+		for i := looped; i < s.n; i++ {
+			one(i)
+		}
+	}
+}
+
+// scanLoop goes over n words, a multiple of s.group.
+func (lw *lowerer) scanLoop(s scan, n int) {
+	b := lw.b
+	lw.walked += n * s.cost * lw.times
+	lw.jumps += n / s.group * lw.times
+	by := int64(8 * s.group)
+	first, last := int64(0), int64(8*n)-by
+	if s.back {
+		first, last, by = last, 0, -by
+	}
+	i := new(int)
+	b.Write(i, b.Const(first))
+	b.InLoop(func() {
+		head, hit, next, step, done := b.Block("words"), b.Block("hit"), b.Block("next"), b.Block("step"), b.Block("")
+		b.Jump(head)
+		b.Start(head)
+		off := b.Read(i)
+		base := make([]*ir.Value, len(s.xs))
+		for x := range s.xs {
+			base[x] = b.Add(ir.OpAdd, s.xs[x].mem.base, off)
+		}
+		from := func(w int) wordAt {
+			return func(x, k int) *ir.Value { return b.Load(base[x], s.xs[x].mem.off+8*(w+k), 8, false) }
+		}
+		any := b.Const(0)
+		for w := range s.group {
+			any = b.Add(ir.OpOr, s.test(from(w)), any)
+		}
+		b.If(ir.EQ, any, b.Const(0), next, hit) // the hit falls through: the verifier puts off the other way, one at a time
+		b.Continue(hit)
+		for w := range s.group {
+			if s.back {
+				w = s.group - 1 - w
+			}
+			other := b.Block("")
+			s.work(from(w), b.Add(ir.OpAdd, off, b.Const(int64(8*w))), other)
+			b.Continue(other)
+		}
+		b.Jump(next)
+		b.Continue(next)
+		b.If(ir.EQ, off, b.Const(last), done, step)
+		b.Continue(step)
+		b.Write(i, b.Add(ir.OpAdd, off, b.Const(by)))
+		b.Jump(head)
+		b.Seal(head)
+		b.Continue(done)
+	})
+}
+
+// nonZero jumps to t where there is a byte that is not 0.
+func (lw *lowerer) nonZero(x text, t, f *ir.Block) {
+	b := lw.b
+	n := x.mem.cap / 8
+	if n > 8 {
+		s := words(n, 6, x)
+		s.test = func(at wordAt) *ir.Value { return at(0, 0) }
+		s.work = func(at wordAt, _ *ir.Value, next *ir.Block) { b.If(ir.EQ, at(0, 0), b.Const(0), next, t) }
+		lw.scan(s)
+		b.Jump(f)
+		return
+	}
+	all := b.Const(0)
+	for off := 0; off < x.mem.cap; off += 8 {
+		all = b.Add(ir.OpOr, lw.word(x, off), all)
+	}
+	b.If(ir.NE, all, b.Const(0), t, f)
+}
+
+// lowBits is a word with the lowest bit of each byte set.
+const lowBits = 0x0101010101010101
+
+// highBits is a word with the highest bit of each byte set.
+const highBits = -0x7f7f7f7f7f7f7f80
+
+// zeroBytes has the highest bit of each byte of w that is 0, exact up to the first of them.
+func (lw *lowerer) zeroBytes(w *ir.Value) *ir.Value {
+	b := lw.b
+	return b.Add(ir.OpAnd, b.Add(ir.OpAnd, b.Add(ir.OpSub, w, b.Const(lowBits)), b.Add(ir.OpXor, w, b.Const(-1))), b.Const(highBits))
+}
+
+// firstByte gives the number, from 1, of the first byte that has its highest bit in marks, a word that is not 0 and has no other bits.
+func (lw *lowerer) firstByte(marks *ir.Value) *ir.Value {
+	b := lw.b
+	// of the bits below the lowest, one in each byte up to and including the first; their sum comes out on top
+	below := b.Add(ir.OpSub, b.Add(ir.OpAnd, marks, b.Add(ir.OpNeg, marks)), b.Const(1))
+	return b.Add(ir.OpLShr, b.Add(ir.OpMul, b.Add(ir.OpAnd, below, b.Const(lowBits)), b.Const(lowBits)), b.Const(56))
+}
+
+// length counts the bytes, a word at a time: few branches keep the verifier's work small.
+func (lw *lowerer) length(x text) *ir.Value {
+	b := lw.b
+	switch {
+	case x.static:
+		return b.Const(int64(len(x.konst)))
+	case x.t.Kind != types.Str:
+		return b.Const(int64(x.t.Len))
+	}
+	n, done := new(int), b.Block("len")
+	s := words(x.mem.cap/8, 28, x)
+	if x.t.NULs { // up to the last byte that is not 0
+		s.back = true
+		s.test = func(at wordAt) *ir.Value { return at(0, 0) }
+		s.work = func(at wordAt, off *ir.Value, next *ir.Block) {
+			found := b.Block("last")
+			w := at(0, 0)
+			b.If(ir.EQ, w, b.Const(0), next, found)
+			b.Continue(found)
+			w = b.Add(ir.OpSwap, w)
+			low7 := b.Add(ir.OpAnd, w, b.Const(^highBits))
+			marks := b.Add(ir.OpAnd, b.Add(ir.OpOr, b.Add(ir.OpAdd, low7, b.Const(^highBits)), w), b.Const(highBits))
+			b.Write(n, b.Add(ir.OpAdd, b.Add(ir.OpSub, b.Const(9), lw.firstByte(marks)), lw.anywhere(off, s.n)))
+			b.Jump(done)
+		}
+		lw.scan(s)
+		b.Write(n, b.Const(0))
+	} else {
+		s.test = func(at wordAt) *ir.Value { return lw.zeroBytes(at(0, 0)) }
+		s.work = func(at wordAt, off *ir.Value, next *ir.Block) {
+			found := b.Block("nul")
+			zero := lw.zeroBytes(at(0, 0))
+			b.If(ir.EQ, zero, b.Const(0), next, found)
+			b.Continue(found)
+			b.Write(n, b.Add(ir.OpAdd, lw.firstByte(zero), b.Add(ir.OpSub, lw.anywhere(off, s.n), b.Const(1))))
+			b.Jump(done)
+		}
+		lw.scan(s)
+		b.Write(n, b.Const(int64(x.mem.cap-1))) // never: the last byte is NUL
+	}
+	b.Jump(done)
+	b.Continue(done)
+	return b.Read(n)
+}
+
+// lowBytes is a word with the first n bytes set: none where n is negative, all where it is 8 or more.
+func (lw *lowerer) lowBytes(n *ir.Value) *ir.Value {
+	b := lw.b
+	if k, ok := n.IsConst(); ok {
+		switch {
+		case k <= 0:
+			return b.Const(0)
+		case k >= 8:
+			return b.Const(-1)
+		}
+		return b.Const(1<<(8*k) - 1)
+	}
+	all := b.Add(ir.OpXor, b.Add(ir.OpAShr, b.Add(ir.OpSub, n, b.Const(8)), b.Const(63)), b.Const(-1))
+	some := b.Add(ir.OpAShr, b.Add(ir.OpNeg, n), b.Const(63))
+	part := b.Add(ir.OpSub, b.Add(ir.OpShl, b.Const(1), b.Add(ir.OpShl, b.Add(ir.OpAnd, n, b.Const(7)), b.Const(3))), b.Const(1))
+	return b.Add(ir.OpAnd, b.Add(ir.OpOr, part, all), some)
+}

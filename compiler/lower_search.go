@@ -1,0 +1,137 @@
+package compiler
+
+import (
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// x in y looks at each place of y, eight places at a time: where none of eight bytes is the first of x, the next eight follow;
+// else x is compared at each of the eight, without jumps, and one jump tells whether one of them matched. So the verifier has
+// two jumps for eight places to follow, whatever x is.
+
+// maxSearchWork bounds the places of the one times the words of the other: what the verifier walks through.
+const maxSearchWork = 16 << 10
+
+// A needle is what is looked for: words, with the bits that count in each.
+type needle struct {
+	word  []func() *ir.Value
+	mask  []*ir.Value
+	first *ir.Value // its first byte, eight times
+	least int       // bytes that it has at least
+}
+
+// needle makes x ready to be looked for: a number w, or the text p. Where it is empty it is found, at t.
+func (lw *lowerer) needle(x expr, w *ir.Value, p text, t *ir.Block) needle {
+	b := lw.b
+	if w != nil { // a byte
+		bad, good := b.Block("no byte"), b.Block("")
+		bad.Cold = true
+		b.If(ir.ULE, w, b.Const(255), good, bad)
+		b.Continue(bad)
+		if !b.Dead() {
+			lw.fail(Site{Pos: x.position(), Op: "in", Ends: true}, b.Const(-errRange))
+			b.Jump(lw.end)
+		}
+		b.Continue(good)
+		return needle{[]func() *ir.Value{func() *ir.Value { return w }}, []*ir.Value{b.Const(255)}, b.Add(ir.OpMul, w, b.Const(lowBits)), 1}
+	}
+	n := lw.length(p)
+	size, known := n.IsConst()
+	if known && size == 0 {
+		b.Jump(t)
+		return needle{}
+	}
+	if !known {
+		size = 1
+		some := b.Block("some")
+		b.If(ir.EQ, n, b.Const(0), t, some)
+		b.Continue(some)
+	}
+	nd := needle{least: int(size)}
+	words := p.mem.cap / 8
+	if known {
+		words = int(size+7) / 8
+	}
+	for i := range words {
+		nd.word = append(nd.word, func() *ir.Value { return lw.word(p, 8*i) })
+		nd.mask = append(nd.mask, lw.lowBytes(b.Add(ir.OpSub, n, b.Const(int64(8*i)))))
+	}
+	nd.first = b.Add(ir.OpMul, b.Add(ir.OpAnd, lw.word(p, 0), b.Const(255)), b.Const(lowBits))
+	return nd
+}
+
+func (lw *lowerer) contains(e *eContains, t, f *ir.Block) {
+	b := lw.b
+	var w *ir.Value
+	var p text
+	if e.x.typ().IsInt() {
+		w = lw.value(e.x).w
+	} else {
+		p = lw.text(e.x)
+	}
+	y := lw.text(e.y)
+	nd := lw.needle(e.x, w, p, t)
+	if b.Dead() {
+		return
+	}
+	room := y.mem.cap - 1
+	if y.t.Kind == types.Bytes {
+		room = y.t.Len
+	}
+	last := room - nd.least // the last place
+	if last < 0 {
+		b.Jump(f)
+		return
+	}
+	// the places that lie in whole words of y, and for which all words of x are compared with words of y
+	k := len(nd.word)
+	looped := min((last+1)/8, y.mem.cap/8-k)
+	all := last/8 + 1
+	if all*k <= 6 {
+		looped = 0
+	}
+	looped = max(looped, 0)
+	if looped > 0 {
+		y = lw.inMemory(y)
+		s := words(looped, 40+80*k, y)
+		s.unroll, s.group = 0, min(max(16/k, 1), 8, looped)
+		s.test = func(at wordAt) *ir.Value { return lw.zeroBytes(b.Add(ir.OpXor, at(0, 0), nd.first)) }
+		s.work = func(at wordAt, _ *ir.Value, next *ir.Block) {
+			lw.eight(nd, 8, func(k int) *ir.Value { return at(0, k) }, t, next)
+		}
+		lw.scan(s)
+	}
+	for g := looped; g < all; g++ {
+		next := b.Block("")
+		lw.eight(nd, min(8, last-8*g+1), func(k int) *ir.Value { return lw.word(y, 8*(g+k)) }, t, next)
+		b.Continue(next)
+	}
+	b.Jump(f)
+}
+
+// eight looks at the first places of a word; at gives the words from that one on.
+func (lw *lowerer) eight(nd needle, places int, at func(k int) *ir.Value, t, f *ir.Block) {
+	b := lw.b
+	w0 := at(0)
+	maybe := b.Block("maybe")
+	b.If(ir.EQ, lw.zeroBytes(b.Add(ir.OpXor, w0, nd.first)), b.Const(0), f, maybe)
+	b.Continue(maybe)
+	ws, ns := []*ir.Value{w0}, []*ir.Value{}
+	for k, word := range nd.word {
+		ws, ns = append(ws, at(k+1)), append(ns, word())
+	}
+	hit := b.Const(0)
+	for j := range places {
+		diff := b.Const(0)
+		for k, n := range ns {
+			w := ws[k]
+			if j > 0 {
+				w = b.Add(ir.OpOr, b.Add(ir.OpLShr, w, b.Const(int64(8*j))), b.Add(ir.OpShl, ws[k+1], b.Const(int64(64-8*j))))
+			}
+			diff = b.Add(ir.OpOr, b.Add(ir.OpAnd, b.Add(ir.OpXor, w, n), nd.mask[k]), diff)
+		}
+		// the highest bit is set where diff is 0
+		hit = b.Add(ir.OpOr, b.Add(ir.OpAnd, b.Add(ir.OpSub, diff, b.Const(1)), b.Add(ir.OpXor, diff, b.Const(-1))), hit)
+	}
+	b.If(ir.SGE, hit, b.Const(0), f, t)
+}
