@@ -53,8 +53,11 @@ type VerifierRefusal struct {
 // TooComplex tells that the verifier gave up: it walks through the program on every way, and does at most a million steps
 // (kernel include/linux/bpf.h: BPF_COMPLEXITY_LIMIT_INSNS). That is no fault of the compiler.
 func (e *VerifierRefusal) TooComplex() bool {
-	return strings.HasPrefix(e.Reason, "BPF program is too large") || strings.HasPrefix(e.Reason, "The sequence of ")
+	return strings.HasPrefix(e.Reason, tooLarge) || strings.HasPrefix(e.Reason, "The sequence of ")
 }
+
+// tooLarge begins the reason of a verifier that gave up.
+const tooLarge = "BPF program is too large"
 
 func (e *VerifierRefusal) Error() string {
 	if e.TooComplex() {
@@ -204,6 +207,9 @@ func explain(log []string, insns asm.Instructions) (reason, source string) {
 	for i := len(log) - 1; i >= 0 && at < 0; i-- {
 		l := strings.TrimSpace(log[i])
 		n, isInsn := instructionIndex(l)
+		if j := strings.Index(l, tooLarge); j > 0 {
+			reason, l = l[j:], l[:j] // it stands behind the instruction at which the verifier gave up
+		}
 		switch {
 		case l == "", strings.HasPrefix(l, ";"), strings.HasPrefix(l, "processed "), strings.HasPrefix(l, "verification time"), strings.HasPrefix(l, "stack depth"), strings.HasPrefix(l, "mark_precise"):
 		case isInsn:
