@@ -138,6 +138,7 @@ func Compile(req *Request) (*Program, error) {
 			p.Maps = c.mapUses()
 			p.Captured = c.captured
 			p.ReadsContext = c.readsContext
+			p.TypedArgs, p.FollowsArgs, p.Direct = c.typedArgs, c.followsArgs, c.direct
 			return p, nil
 		}
 		var stack *codegen.StackError
