@@ -361,3 +361,21 @@ func TestTypeErrors(t *testing.T) {
 		}
 	}
 }
+
+// The listing of a raw tracepoint has the types and names that a handler can use.
+func TestListTyped(t *testing.T) {
+	expect(t, `print(str(probes("rawtracepoint:sched_process_exit")[0].args[0]), str(probes("rawtracepoint:sys_enter")[0].args))`,
+		`struct task_struct * p ["struct pt_regs * regs", "long int id"]`)
+}
+
+// In an iterator, e.task is the task that it is at.
+func TestIteratedTask(t *testing.T) {
+	got := mine(t, `
+tasks = count()
+probe("iter:task", lambda e: tasks.add(by=(e.task.tgid == e.pid, e.task.pid == e.tid, e.task.comm == e.comm, e.task == e.args.task)))
+print(str(tasks.keys()))
+`)
+	if want := "[(True, True, True, True)]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
