@@ -124,6 +124,7 @@ func iterEvent(t Target) (*Event, error) {
 	f, err = of("task_struct", "comm", "char[16]", 8, "comm")
 	f.Kind = FieldMemoryString
 	add(&ev.Over, f, err)
+	ev.Over = append(ev.Over, contextPointer("task", "struct task_struct *", 8))
 	for _, name := range []string{"uid", "gid", "ppid", "cgroup"} {
 		ev.Over = append(ev.Over, Field{Name: name, Kind: FieldUnreadable,
 			Why: fmt.Sprintf("e.%s in an iterator would be that of bpfrepl, not of the task at hand", name)})

@@ -31,6 +31,10 @@ func TestGolden(t *testing.T) {
 			}
 			var out strings.Builder
 			req := parseSource(t, filepath.Base(name), string(text)).request(t)
+			if strings.Contains(string(text), "\n# event: typed\n") { // a raw tracepoint, as a program of BTF
+				req.Event = typedEvent(nil)
+				req.Event.BTFArgs, req.Features.TaskBTF = true, true
+			}
 			verify := req.Pass
 			req.Pass = func(pass string, f *ir.Func) {
 				verify(pass, f)

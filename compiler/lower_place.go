@@ -49,7 +49,7 @@ func (lw *lowerer) chain(read func(failed *ir.Block) *ir.Value) *ir.Value {
 func (lw *lowerer) follow(e *ePlace, failed *ir.Block) *ir.Value {
 	b := lw.b
 	if e.direct {
-		p := lw.known(e.base, failed)
+		p := lw.known(e, failed)
 		b.Pos = e.pos
 		return b.Load(p, e.off, e.c.Size, e.c.Signed)
 	}
@@ -151,11 +151,11 @@ func (lw *lowerer) placeAddr(e *ePlace, failed *ir.Block) *ir.Value {
 	return lw.plus(p, e.off)
 }
 
-// known gives a pointer that the verifier knows, to load from.
-func (lw *lowerer) known(x expr, failed *ir.Block) *ir.Value {
+// known gives the pointer that the place counts from, which the verifier knows, to load from.
+func (lw *lowerer) known(e *ePlace, failed *ir.Block) *ir.Value {
 	b := lw.b
 	var p *ir.Value
-	switch x := x.(type) {
+	switch x := e.base.(type) {
 	case *eField: // e.task: never NULL
 		return lw.pure(asm.FnGetCurrentTaskBtf)
 	case *eArg:
@@ -164,11 +164,11 @@ func (lw *lowerer) known(x expr, failed *ir.Block) *ir.Value {
 		p = lw.follow(x, failed)
 	}
 	null, ok := b.Block("null"), b.Block("")
-	b.Pos = x.position()
+	b.Pos = e.pos
 	b.If(ir.EQ, p, b.Const(0), null, ok)
 	null.Cold = true
 	b.Continue(null)
-	lw.fail(Site{Pos: x.position(), Helper: "probe_read_kernel", Op: textOf(x), Quiet: true}, b.Const(-errFault))
+	lw.fail(Site{Pos: e.pos, Helper: "probe_read_kernel", Op: e.text, Quiet: true}, b.Const(-errFault))
 	b.Jump(failed)
 	b.Continue(ok)
 	return p

@@ -225,7 +225,7 @@ func (c *checker) placed(p *ePlace, pos syntax.Position) expr {
 	if p.t.Kind == types.Invalid {
 		return c.bad(pos, "", "a handler cannot read %s: its type is %s", p.text, p.c)
 	}
-	if p.direct { // noted for whoever loads the program: it may be refused for that
+	if p.direct && p.t.Kind != types.Mem { // noted for whoever loads the program: it may be refused for that
 		c.direct = true
 	}
 	return p

@@ -339,13 +339,13 @@ func (s *Session) builtinProbes(_ *starlark.Thread, _ *starlark.Builtin, a starl
 	sort.Slice(ts, func(i, j int) bool { return ts[i].Name < ts[j].Name })
 	var out []starlark.Value
 	for _, t := range ts {
-		ev, err := t.Event()
+		listed, err := s.ktypes.listed(t)
 		if err != nil {
 			return nil, scriptError(err)
 		}
 		var args []starlark.Value
-		for _, f := range ev.Listed() {
-			args = append(args, starlark.String(f.CType+" "+f.Name))
+		for _, a := range listed {
+			args = append(args, starlark.String(a))
 		}
 		out = append(out, starlarkstruct.FromStringDict(starlark.String("probe"), starlark.StringDict{"name": starlark.String(t.Name), "args": starlark.NewList(args)}))
 	}

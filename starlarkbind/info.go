@@ -69,17 +69,18 @@ func List(pattern string, verbose bool) (string, error) {
 		return "", fmt.Errorf("no probe matches %q", pattern)
 	}
 	var b strings.Builder
+	types := newKernelTypes()
 	for _, t := range ts {
 		b.WriteString(t.Name + "\n")
 		if !verbose {
 			continue
 		}
-		ev, err := t.Event()
+		args, err := types.listed(t)
 		if err != nil {
 			return "", err
 		}
-		for _, f := range ev.Listed() {
-			fmt.Fprintf(&b, "    %s %s\n", f.CType, f.Name)
+		for _, a := range args {
+			b.WriteString("    " + a + "\n")
 		}
 	}
 	return b.String(), nil

@@ -78,6 +78,28 @@ func (k *kernelTypes) tracepointArgs(event string) ([]compiler.Field, error) {
 	return out, nil
 }
 
+// listed gives the arguments of an event as C declares them. Those of a raw tracepoint are untyped words where the kernel does not
+// describe them.
+func (k *kernelTypes) listed(t bpf.Target) ([]string, error) {
+	var out []string
+	if t.Kind == "rawtracepoint" {
+		if args, err := k.tracepointArgs(t.Parts[0]); err == nil {
+			for _, a := range args {
+				out = append(out, a.CType+" "+a.Name)
+			}
+			return out, nil
+		}
+	}
+	ev, err := t.Event()
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range ev.Listed() {
+		out = append(out, f.CType+" "+f.Name)
+	}
+	return out, nil
+}
+
 // enumerator gives the value of an enumerator of the kernel; nil where there is none of that name. Only names that look like
 // one are looked up: any other that is not known is a slip.
 func (s *Session) enumerator(name string) starlark.Value {

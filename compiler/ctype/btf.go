@@ -349,7 +349,7 @@ func (t *Table) resolve(id uint32, depth int) *Type {
 		ty.members = sync.OnceValue(func() []Member { return t.readMembers(h, b) })
 	case btfTypedef:
 		under := *t.resolve(h.size, depth+1)
-		if name := t.str(h.name); under.Name == "" || under.Kind == Int {
+		if name := t.str(h.name); under.Name == "" || under.Kind == Int || under.Kind == Bool {
 			if under.Kind != Pointer && under.Kind != Array && under.Kind != Void {
 				under.Name = name
 			}
