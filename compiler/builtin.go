@@ -76,7 +76,7 @@ var exampleProbes = map[string]string{
 	"ksym": "tracepoint:workqueue:workqueue_execute_start", "kaddr": "tracepoint:workqueue:workqueue_execute_start",
 	"usym": "tracepoint:exceptions:page_fault_user", "uaddr": "tracepoint:exceptions:page_fault_user",
 	"ntop": "tracepoint:sock:inet_sock_set_state", "macaddr": "tracepoint:neigh:neigh_update", "errno_name": "tracepoint:raw_syscalls:sys_exit",
-	"reg": "profile:hz:99", "override": "kprobe:should_failslab",
+	"cast": "tracepoint:sock:inet_sock_set_state", "reg": "profile:hz:99", "override": "kprobe:should_failslab",
 }
 
 func (d Doc) at() Doc {

@@ -58,6 +58,9 @@ func TestExamples(t *testing.T) {
 			if d.Name == "override" && errors.As(err, &spec) {
 				t.Skip("there are no kprobes: ", err)
 			}
+			if err != nil && strings.Contains(err.Error(), "needs kernel") {
+				t.Skip(err)
+			}
 			if err != nil {
 				t.Fatalf("%s\n%s", src, l.FormatError(err))
 			}
@@ -127,7 +130,7 @@ probe("tracepoint:syscalls:sys_enter_getppid", handler)
 make("getppid", 1000)
 print(len(k), list(k.values()), len(u), list(u.values()), n.keys(), list(n.values()))
 s = k.keys()[0]
-print(type(s), len(s) > 2, "entry_SYSCALL_64_after_hwframe" in str(s), s == k.keys()[0], k[s], s.pid)
+print(type(s), len(s) > 0, any([f.startswith("do_syscall_64") or f.startswith("entry_SYSCALL_64") for f in s]), s == k.keys()[0], k[s], s.pid)
 s = u.keys()[0]
 print(len(s), s.pid > 0, len(s.addresses), [f for f in s][0] == s[0], u[s])
 `)
