@@ -123,16 +123,17 @@ def handler(e):
     if e.comm == "load" and e.args[1] == 110: # getppid
         k.add(by=kstack())
         u.add(by=ustack(3))
-        n.add(by=(e.kstack == kstack(), e.kstack != kstack(127), bool(e.ustack)))
+        n.add(by=e.kstack)
+        n.add(by=kstack())
 probe("rawtracepoint:sys_enter", handler)
 make("getppid", 1000)
-print(len(k), list(k.values()), len(u), list(u.values()), n.keys(), list(n.values()))
+print(len(k), list(k.values()), len(u), list(u.values()), n.keys() == k.keys(), list(n.values()), list(n.snapshot().values()), n[k.keys()[0]])
 s = k.keys()[0]
 print(type(s), len(s) > 0, any([f.startswith("do_syscall_64") or f.startswith("entry_SYSCALL_64") for f in s]), s == k.keys()[0], k[s], s.pid)
 s = u.keys()[0]
 print(len(s), s.pid > 0, len(s.addresses), [f for f in s][0] == s[0], u[s])
 `)
-	want := `1 [1000] 1 [1000] [(True, False, True)] [1000]
+	want := `1 [1000] 1 [1000] True [2000] [2000] 2000
 stack True True True 1000 None
 3 True 3 True 1000
 `
