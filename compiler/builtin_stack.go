@@ -27,7 +27,13 @@ func stackBuiltins() []builtin {
 func stackFields() []eventField {
 	field := func(name, doc string) eventField {
 		t := stackType(name, StackFrames)
-		return eventField{name, doc, t, nil, func(lw *lowerer) val { return lw.stack(t, lw.b.Pos) }}
+		row := eventField{name, doc, t, nil, func(lw *lowerer) val { return lw.stack(t, lw.b.Pos) }}
+		plain := row
+		row.check = func(c *checker, pos syntax.Position) expr {
+			c.stackContext(name)
+			return &eField{node{t, pos}, &plain}
+		}
+		return row
 	}
 	return []eventField{field("kstack", "the kernel's stack"), field("ustack", "the stack of the running process")}
 }
@@ -46,6 +52,14 @@ func stackType(name string, n int64) *types.Type {
 	return types.TShown(t, f)
 }
 
+// stackContext makes a handler that takes the kernel's stack run where its event is: as another kind of program it would find
+// itself in the stack.
+func (c *checker) stackContext(name string) {
+	if name == "kstack" {
+		c.readsContext = true
+	}
+}
+
 // StackMap names the map that keeps stacks of n frames.
 func StackMap(n int) string { return fmt.Sprintf("stacks%d", n) }
 
@@ -61,6 +75,7 @@ func checkStack(c *checker, row *builtin, call *syntax.CallExpr, args []expr) ex
 		}
 		n = word(k.v)
 	}
+	c.stackContext(row.name)
 	return mk(row, call, stackType(row.name, n), nil)
 }
 
@@ -81,8 +96,11 @@ func (lw *lowerer) stack(t *types.Type, pos syntax.Position) val {
 	}
 	user := t.Form.Name == "ustack"
 	flags := int64(0)
-	if user {
+	switch {
+	case user:
 		flags = userStack
+	case lw.req.Event.Can.OwnFrame:
+		flags = 1 // frames to skip: the place of the call in the program makes no other stack
 	}
 	b.Pos = pos
 	r := lw.call(asm.FnGetStackid, b.Add(ir.OpCtx), b.MapPtr(StackMap(n)), b.Const(flags))

@@ -24,6 +24,7 @@ func (e *HostError) Error() string { return e.Msg }
 type Can struct {
 	Registers bool // it begins with the registers of the CPU
 	Override  bool // the function that it is at can be made to return at once
+	OwnFrame  bool // the innermost frame of the kernel's stack is the program itself
 }
 
 // StackFrames is the most frames that a stack can have (the default of the sysctl kernel.perf_event_max_stack).

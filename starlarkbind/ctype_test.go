@@ -2,7 +2,6 @@ package starlarkbind
 
 import (
 	"fmt"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -78,10 +77,6 @@ print(str(by.items()))
 
 // A chain through a struct in a union, an embedded struct and four pointers, to the name of the file that is executed.
 func TestExecName(t *testing.T) {
-	file, err := filepath.EvalSymlinks(loadBinary) // the name of the file, not of what leads to it
-	if err != nil {
-		t.Fatal(err)
-	}
 	expect(t, `
 by = count()
 def h(e):
@@ -89,7 +84,7 @@ def h(e):
 probe("rawtracepoint:sched_process_exec", h, filter=lambda e: e.ppid == me)
 make("getppid", 1)
 print(str(by.items()))
-`, fmt.Sprintf("[((%q, True, True), 1)]", filepath.Base(file)))
+`, `[(("load", True, True), 1)]`)
 }
 
 // calls gives scripts system calls that the test's own thread makes.

@@ -89,6 +89,8 @@ func can(kind string) compiler.Can {
 		return compiler.Can{Registers: true, Override: true}
 	case "kretprobe", "uprobe", "uretprobe", "usdt", "profile", "interval", "software", "hardware", "watchpoint":
 		return compiler.Can{Registers: true}
+	case "rawtracepoint", "fentry", "fexit":
+		return compiler.Can{OwnFrame: true}
 	}
 	return compiler.Can{}
 }
