@@ -113,10 +113,13 @@ print(tasks.items() == [((PID, True, "threads", True), 2)], files.items(), last.
 p.detach()
 p.attach()
 print("", tasks.values(), errors())
+parents = count()
+probe("iter:task", lambda e: parents.add(by=(e.task.comm, e.task.real_parent.tgid == me, e.args.task.tgid == PID)), filter=mine)
+print(parents.items() == [(("threads", True, True), 2)])
 print(attempt(lambda: probe("iter:task", lambda e: tasks.add(by=e.uid))).error.message)
 print(attempt(lambda: probe("iter:tasks", lambda e: None)).error.message)
-`, p.cmd.Process.Pid), fmt.Sprintf(`True [(("threads", True), %d)] %d %d`, len(fds), highest, pages), ` [4] []`,
-		`e.uid in an iterator would be that of bpfrepl, not of the task at hand`,
+`, p.cmd.Process.Pid), fmt.Sprintf(`True [(("threads", True), %d)] %d %d`, len(fds), highest, pages), ` [4] []`, `True`,
+		`e.uid in an iterator would be that of bpfrepl, not of the task at hand; e.task has what the kernel knows of that`,
 		`no probe "iter:tasks": there is no iterator "tasks" (did you mean "iter:task"?)`)
 	if err := p.finish(); err != nil {
 		t.Error(err)
