@@ -21,6 +21,7 @@ const taskVariable = "BPF_TEST_TASK"
 var tasks = map[string]func() error{
 	"prepare": Prepare,
 	"formats": func() error { _, err := Resolve("tracepoint:sched:sched_switch"); return err },
+	"program": func() error { _, err := Resolve("uprobe:/proc/1/exe:main"); return err },
 	// without its mounts, in a mount namespace of its own
 	"tracefs unmounted": func() error {
 		if err := unmountTracefs(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -112,4 +113,10 @@ func TestSemaphore(t *testing.T) {
 			t.Errorf("the program looked %d times after the end; %d runs, plain %v", n, c.runs(t), plain)
 		}
 	}
+}
+
+// Who may not read a program is told so.
+func TestUnreadableProgram(t *testing.T) {
+	wantText(t, "not root", task(t, "program", &syscall.SysProcAttr{Credential: nobody}),
+		`probe "uprobe:/proc/1/exe:main": /proc/1/exe: user 65534 may not read it (run bpfrepl with sudo)`)
 }
