@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
+	"github.com/bpfrepl/bpfrepl/internal/testprog"
 )
 
 // Some tests want a process with other rights or mounts. They run this binary again; it does one task and prints how that
@@ -20,6 +21,7 @@ const taskVariable = "BPF_TEST_TASK"
 var tasks = map[string]func() error{
 	"prepare": Prepare,
 	"formats": func() error { _, err := Resolve("tracepoint:sched:sched_switch"); return err },
+	"program": func() error { _, err := Resolve("uprobe:/proc/1/exe:main"); return err },
 	// without its mounts, in a mount namespace of its own
 	"tracefs unmounted": func() error {
 		if err := unmountTracefs(); err != nil {
@@ -90,7 +92,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(leakcheck.Main(m, nil))
+	os.Exit(leakcheck.Main(m, testprog.Clean))
 }
 
 // task runs a task in a process of its own and gives what it printed.

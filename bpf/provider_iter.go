@@ -14,7 +14,7 @@ import (
 
 var iters = Provider{
 	Kind: "iter", Alias: "it", Syntax: "iter:TYPE with the type task, task_file or task_vma",
-	Doc:     "Runs once for each thing of a kind that is there when it is attached; e.pid, e.tid and e.comm are those of the task at hand.",
+	Doc:     "Runs once for each thing of a kind that is there when it is attached; e.pid, e.tid, e.comm and e.task are those of the task at hand.",
 	Example: "iter:task_file",
 	minArgs: 1, maxArgs: 1,
 	List: func(pattern string) ([]Target, error) {
@@ -125,9 +125,9 @@ func iterEvent(t Target) (*Event, error) {
 	f.Kind = FieldMemoryString
 	add(&ev.Over, f, err)
 	ev.Over = append(ev.Over, contextPointer("task", "struct task_struct *", 8))
-	for _, name := range []string{"uid", "gid", "ppid", "cgroup"} {
+	for _, name := range []string{"uid", "gid", "ppid", "cgroup", "kstack", "ustack"} {
 		ev.Over = append(ev.Over, Field{Name: name, Kind: FieldUnreadable,
-			Why: fmt.Sprintf("e.%s in an iterator would be that of bpfrepl, not of the task at hand", name)})
+			Why: fmt.Sprintf("e.%s in an iterator would be that of bpfrepl, not of the task at hand; e.task has what the kernel knows of that", name)})
 	}
 	return ev, errors.Join(errs...)
 }

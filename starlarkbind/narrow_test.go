@@ -15,40 +15,6 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
 )
 
-// threadsC has a thread that is there when it says so, and three that it starts when it is told to.
-const threadsC = `
-#include <pthread.h>
-#include <stdio.h>
-#include <sys/mman.h>
-#include <unistd.h>
-static int wake[2];
-__attribute__((noinline)) void work(int i) { __asm__ volatile(""); }
-static void *thread(void *early) {
-	char c;
-	if (early && read(wake[0], &c, 1) != 1) return 0;
-	char *p = mmap(0, 200 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	madvise(p, 200 * 4096, MADV_NOHUGEPAGE);
-	for (int i = 0; i < 1000; i++) {
-		if (i < 200) p[i * 4096] = 1;
-		work(i);
-	}
-	return 0;
-}
-int main() {
-	pthread_t t[4];
-	char c;
-	pipe(wake);
-	pthread_create(&t[0], 0, thread, "early");
-	puts("ready");
-	fflush(stdout);
-	if (read(0, &c, 1) != 1) return 1;
-	write(wake[1], "x", 1);
-	for (int i = 1; i < 4; i++) pthread_create(&t[i], 0, thread, 0);
-	for (int i = 0; i < 4; i++) pthread_join(t[i], 0);
-	return 0;
-}
-`
-
 // started is a process that waits for a word.
 type started struct {
 	cmd *exec.Cmd
@@ -85,7 +51,7 @@ func (s *started) finish() error {
 
 // With -p, probes see all threads of the process, those that are there and those to come, and no other process.
 func TestNarrow(t *testing.T) {
-	prog := build(t, "threads.c", threadsC, "-O1", "-pthread")
+	prog := build(t, "threads")
 	mine, other := startThreads(t, prog), startThreads(t, prog)
 	l := newLive(t, func(o *Options) { o.PID = mine.cmd.Process.Pid })
 	l.predeclared["finish"] = starlark.NewBuiltin("finish", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
@@ -100,7 +66,7 @@ probe("uprobe:PROG:work", lambda e: calls.add(by=(e.pid, e.tid)))
 probe("uprobe:PROG:work", lambda e: sums.add(e.args[0]))
 probe("uretprobe:PROG:wor*", lambda e: returns.add(by=e.pid))
 probe("software:page-faults:1", lambda e: faults.add(by=(e.pid, e.tid)))
-probe("tracepoint:sched:sched_process_exit", lambda e: all.add(by=e.pid), filter=lambda e: e.comm == "prog")
+probe("tracepoint:sched:sched_process_exit", lambda e: all.add(by=e.pid), filter=lambda e: e.comm == "threads")
 finish()
 run(60) # which the end of the process ends
 print(len(calls), sorted(calls.values()), len({k[0]: 0 for k in calls}), sums.value, len(returns), returns.values())
@@ -118,7 +84,7 @@ print(len(all))
 
 // -c limits probes to the command.
 func TestNarrowCommand(t *testing.T) {
-	prog := build(t, "calls.c", callsC, "-O1")
+	prog := build(t, "calls")
 	cmd, err := proc.Start([]string{prog, "100"}, os.Stdout, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +93,7 @@ func TestNarrowCommand(t *testing.T) {
 	err = l.script(strings.ReplaceAll(`
 mine, all = count(), count()
 probe("uprobe:PROG:call_a", lambda e: mine.add())
-probe("tracepoint:sched:sched_process_exit", lambda e: all.add(), filter=lambda e: e.comm == "prog")
+probe("tracepoint:sched:sched_process_exit", lambda e: all.add(), filter=lambda e: e.comm == "calls")
 other = spawn(["PROG", "1000"])
 run(other)
 run()

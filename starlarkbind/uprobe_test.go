@@ -2,29 +2,19 @@ package starlarkbind
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/bpfrepl/bpfrepl/internal/testprog"
 )
 
-// build compiles a program for a test with gcc, g++ or go, by the end of its name, and gives its path.
-func build(t *testing.T, name, src string, flags ...string) string {
+// build gives the path of a test program.
+func build(t *testing.T, name string) string {
 	t.Helper()
-	dir := t.TempDir()
-	file := filepath.Join(dir, name)
-	if err := os.WriteFile(file, []byte(src), 0o600); err != nil {
+	bin, err := testprog.Build(name)
+	if err != nil {
 		t.Fatal(err)
-	}
-	bin := filepath.Join(dir, "prog")
-	argv := map[string][]string{".c": {"gcc"}, ".cc": {"g++"}, ".go": {"go", "build"}}[filepath.Ext(name)]
-	argv = append(append(argv, flags...), "-o", bin, file)
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", argv, err, out)
 	}
 	return bin
 }
@@ -38,41 +28,9 @@ func expectOf(t *testing.T, prog, src string, lines ...string) {
 	expect(t, strings.ReplaceAll(src, "PROG", prog), lines...)
 }
 
-const callsC = `
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#define KEEP __attribute__((noinline))
-KEEP long six(long a, int b, long c, long d, long e, const char *f) { __asm__ volatile(""); return a + b + c + d + e + f[0]; }
-static char hello[] = "hello";
-KEEP int call_a(int a) { __asm__ volatile(""); return -a; }
-KEEP int call_b(int a) { __asm__ volatile(""); return a * 2; }
-KEEP long eight(long a, long b, long c, long d, long e, long f, long g, long h, long i, long j) { __asm__ volatile(""); return a + h + j; }
-KEEP static int unused_alias(int a) { __asm__ volatile(""); return a; }
-int other_name(int a) __attribute__((alias("unused_alias")));
-#ifdef __x86_64__ // mov is 5 bytes, add 3
-__asm__(".globl steps\n.type steps,@function\nsteps: mov $1,%eax\nadd $2,%eax\nret\n.size steps,.-steps\n");
-#else
-__asm__(".globl steps\n.type steps,%function\nsteps: mov w0,#1\nadd w0,w0,#2\nret\n.size steps,.-steps\n");
-#endif
-int steps(void);
-int main(int argc, char **argv) {
-	int n = atoi(argv[1]);
-	volatile long s = 0;
-	hello[0] = 'h'; // its page is in memory from here on
-	for (int i = 0; i < n; i++) {
-		s += six(i, -1, 3, 4, 5, hello);
-		s += call_a(i);
-		if (i % 2) s += call_b(i);
-		s += unused_alias(i) + steps() + eight(1, 2, 3, 4, 5, 6, 7, i, 9, 10);
-	}
-	return 0;
-}
-`
-
 // Calls and returns of C functions, with what they are given and what they give.
 func TestUprobe(t *testing.T) {
-	prog := build(t, "calls.c", callsC, "-O1")
+	prog := build(t, "calls")
 	second := map[string]int{"amd64": 5, "arm64": 4}[runtime.GOARCH] // steps's second instruction
 	expectOf(t, prog, fmt.Sprintf(`
 first, second, strings, results, inside, odd = sum(), count(), count(), sum(), count(), count()
@@ -96,11 +54,11 @@ print(attempt(lambda: probe("uretprobe:PROG:six", lambda e: many.add(e.args[0]))
 
 // A wildcard takes one link and one program; an address has one name, so that each call counts once.
 func TestUprobeWildcard(t *testing.T) {
-	prog := build(t, "calls.c", callsC, "-O1")
+	prog := build(t, "calls")
 	expectOf(t, prog, `
 by = count()
-p = probe(["uprobe:PROG:call_*", "uprobe:PROG:*_[an]*"], lambda e: by.add(by=e.func))
-q = probe("uretprobe:PROG:call_*", lambda e: by.add(by=e.probe))
+p = probe(["uprobe:PROG:call_[ab]", "uprobe:PROG:?all_[ab]", "uprobe:PROG:*r_name"], lambda e: by.add(by=e.func))
+q = probe("uretprobe:PROG:call_[ab]", lambda e: by.add(by=e.probe))
 run(spawn(["PROG", "1000"]))
 show = lambda: print(", ".join(["%s %d" % kv for kv in sorted(by.items()) if not kv[0].startswith("_")]))
 show()
@@ -111,62 +69,10 @@ show()
 		`call_a 1000, call_b 500, other_name 1000, uretprobe:PROG:call_a 1010, uretprobe:PROG:call_b 505`)
 }
 
-const goProgram = `
-package main
-
-import (
-	"os"
-	"runtime"
-	"strconv"
-	"sync"
-)
-
-//go:noinline
-func deep(n int, pad [64]byte) int {
-	if n == 0 {
-		return 7
-	}
-	pad[n%64]++
-	return deep(n-1, pad) + int(pad[n%64]) - int(pad[n%64])
-}
-
-type shape struct{ w, h int }
-
-//go:noinline
-func (s *shape) area(scale int, name string) int {
-	if s.w < 0 {
-		return -1
-	}
-	return s.w * s.h * scale + len(name)
-}
-
-func main() {
-	n, err := strconv.Atoi(os.Args[1])
-	if err != nil {
-		panic(err)
-	}
-	var wg sync.WaitGroup
-	for g := 0; g < 20; g++ {
-		wg.Go(func() {
-			for i := 0; i < n; i++ {
-				if deep(200, [64]byte{}) != 7 { // on a small new stack at first, which grows again and again
-					panic("deep")
-				}
-				if (&shape{i, 2}).area(3, "name") != i*6+4 {
-					panic("area")
-				}
-			}
-			runtime.GC()
-		})
-	}
-	wg.Wait()
-}
-`
-
 // A Go program: its stacks move and grow while its functions are traced, and each call and return counts once.
 func TestUprobeGo(t *testing.T) {
-	for _, flags := range [][]string{nil, {"-ldflags=-s -w"}} {
-		prog := build(t, "prog.go", goProgram, flags...)
+	for _, name := range []string{"goprog", "gostripped"} {
+		prog := build(t, name)
 		expectOf(t, prog, `
 calls, returns, scale, area = count(), count(), count(), count()
 probe("uprobe:PROG:main.deep", lambda e: calls.add())
@@ -180,25 +86,9 @@ print(p.exit_code, calls.value, returns.snapshot(), scale.snapshot(), area.value
 	}
 }
 
-const callsCC = `
-namespace ns {
-struct Widget {
-	__attribute__((noinline)) int draw(int a) { __asm__ volatile(""); return a; }
-	__attribute__((noinline)) int draw(const char *s, int n) { __asm__ volatile(""); return n + s[0]; }
-	__attribute__((noinline)) int operator[](int a) { __asm__ volatile(""); return a + 1; }
-};
-}
-int main() {
-	ns::Widget w;
-	volatile int s = 0;
-	for (int i = 0; i < 300; i++) { s += w.draw(i); if (i % 3 == 0) s += w.draw("x", i); s += w[i]; }
-	return 0;
-}
-`
-
 // C++: functions are named as in the source, with or without parameters.
 func TestUprobeCXX(t *testing.T) {
-	prog := build(t, "prog.cc", callsCC, "-O1")
+	prog := build(t, "widget")
 	expectOf(t, prog, `
 by, one, wild, op = count(), count(), count(), count()
 p = probe("uprobe:PROG:ns::Widget::draw", lambda e: by.add(by=e.func))

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
+	"github.com/bpfrepl/bpfrepl/internal/testprog"
 )
 
 // packages are those whose tests touch the kernel. without are tests that say nothing in such a machine, and why.
@@ -71,6 +72,13 @@ func (s Suite) Do() (err error) {
 			return err
 		}
 		files["helpers/"+path.Base(h)] = bin
+	}
+	for _, name := range testprog.Names() {
+		bin, err := testprog.Build(name)
+		if err != nil {
+			return err
+		}
+		files["helpers/"+name] = bin
 	}
 	if _, err := gobin.Build("internal/vmtest/vminit"); err != nil {
 		return err

@@ -1,0 +1,141 @@
+// The specs of uprobes are tested here, beside the reader of files: they need no kernel, but a compiler and libraries.
+package exe_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/exe"
+	"github.com/bpfrepl/bpfrepl/internal/gobin"
+	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
+	"github.com/bpfrepl/bpfrepl/internal/testprog"
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(leakcheck.Main(m, func() error { return errors.Join(testprog.Clean(), gobin.Clean()) }))
+}
+
+// probed puts the program into a folder of its own, where the test runs.
+func probed(t *testing.T) {
+	t.Helper()
+	bin, err := testprog.Build("probed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("prog", text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantText(t *testing.T, what, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s:\n got %s\nwant %s", what, got, want)
+	}
+}
+
+// What users get wrong in a probe on a function of a program, and what they read then.
+func TestUprobeSpecErrors(t *testing.T) {
+	probed(t)
+	if out, err := exec.Command("strip", "-o", "stripped", "prog").CombinedOutput(); err != nil {
+		t.Fatalf("strip: %v\n%s", err, out)
+	}
+	write := func(name string, b []byte) {
+		t.Helper()
+		if err := os.WriteFile(name, b, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	elf, err := os.ReadFile("prog")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("script", []byte("#!/usr/bin/env python3\nprint(1)\n"))
+	write("text", []byte("hello, this is no program\n"))
+	bits32 := append([]byte{}, elf...)
+	bits32[4] = 1
+	write("bits32", bits32)
+	mips := append([]byte{}, elf...)
+	binary.LittleEndian.PutUint16(mips[18:], 8)
+	write("mips", mips)
+	write("damaged", elf[:40])
+	libc, err := filepath.Glob("/lib/*/libc.so.6")
+	if err != nil || len(libc) != 1 {
+		t.Fatal(libc, err)
+	}
+	for _, c := range []struct{ spec, want string }{
+		{"uprobe:./prog:compute_sun", `no probe "uprobe:./prog:compute_sun": ./prog has no function "compute_sun" (did you mean "uprobe:./prog:compute_sum" or "uprobe:./prog:compute_max"?)`},
+		{"uprobe:./prog:nothing_like_it", `no probe "uprobe:./prog:nothing_like_it": ./prog has no function "nothing_like_it" (bpfrepl -l lists them)`},
+		{"uretprobe:./prog:compute_sun", `no probe "uretprobe:./prog:compute_sun": ./prog has no function "compute_sun" (did you mean "uretprobe:./prog:compute_sum" or "uretprobe:./prog:compute_max"?)`},
+		{"uprobe:./prog:nothing*", `no probe "uprobe:./prog:nothing*": no function of ./prog matches (bpfrepl -l lists them)`},
+		{"uprobe:./prog:[x", `probe "uprobe:./prog:[x": bad pattern "[x" (a [ needs its ])`},
+		{"uprobe:./prog:strtol", `no probe "uprobe:./prog:strtol": ./prog calls "strtol", but a library has it (did you mean "uprobe:` + libc[0] + `:strtol"?)`},
+		{"uprobe:./stripped:compute_sum", `no probe "uprobe:./stripped:compute_sum": ./stripped is stripped: of its functions only those keep their names that other files call, and "compute_sum" is not among them (install its debug symbols, or give an address: uprobe:./stripped:0xADDRESS)`},
+		{"uprobe:./prog:chosen", `probe "uprobe:./prog:chosen": chosen is chosen among several functions when a program starts (an IFUNC): a probe there would see the choice, not the calls (trace all that it may choose: uprobe:./prog:__chosen_*)`},
+		{"uprobe:./prog:compute_sum+1000", `probe "uprobe:./prog:compute_sum+1000": compute_sum has 4 bytes only`},
+		{"uprobe:./prog:steps+6", `probe "uprobe:./prog:steps+6": no instruction begins at steps+6: the nearest are at +5 and +8`},
+		{"uprobe:./prog:0x10", `probe "uprobe:./prog:0x10": address 0x10 is not in the code of ./prog`},
+		{"uretprobe:./prog:compute_sum+3", `probe "uretprobe:./prog:compute_sum+3": a return probe is on a whole function, not at an offset (write uretprobe:PATH:FUNCTION)`},
+		{"uprobe:./prog", `probe "uprobe:./prog" has 2 parts (write uprobe:PATH:FUNCTION, uprobe:PATH:FUNCTION+OFFSET or uprobe:PATH:0xADDRESS)`},
+		{"uprobe:./prog:", `probe "uprobe:./prog:" has an empty part (write uprobe:PATH:FUNCTION, uprobe:PATH:FUNCTION+OFFSET or uprobe:PATH:0xADDRESS)`},
+		{"uprobe:./missing:main", `no probe "uprobe:./missing:main": there is no file ./missing (is the path right?)`},
+		{"uprobe:./missing*:main", `no probe "uprobe:./missing*:main": no file matches "./missing*" (is the path right?)`},
+		{"uprobe:no-such-program:main", `no probe "uprobe:no-such-program:main": no program "no-such-program" in $PATH, and no library of that name (give the path of its file)`},
+		{"uprobe:./script:main", `probe "uprobe:./script:main": ./script: it is a script (trace its interpreter: python3)`},
+		{"uprobe:./text:main", `probe "uprobe:./text:main": ./text: it is neither a program nor a library (not an ELF file)`},
+		{"uprobe:/etc:main", `probe "uprobe:/etc:main": /etc: it is no file but a directory`},
+		{"uprobe:/dev/null:main", `probe "uprobe:/dev/null:main": /dev/null: it is no file but a device`},
+		{"uprobe:./bits32:main", `probe "uprobe:./bits32:main": ./bits32: it is a 32-bit program (bpfrepl traces functions of 64-bit programs only)`},
+		{"uprobe:./mips:main", `probe "uprobe:./mips:main": ./mips: it is for another kind of machine (MIPS)`},
+	} {
+		_, err := bpf.Resolve(c.spec)
+		if err == nil {
+			t.Errorf("%q: no error", c.spec)
+			continue
+		}
+		wantText(t, c.spec, err.Error(), c.want)
+	}
+	if _, err := bpf.Resolve("uprobe:./damaged:main"); err == nil || !strings.HasPrefix(err.Error(), `probe "uprobe:./damaged:main": ./damaged: its ELF headers are damaged: `) {
+		t.Errorf("damaged: %v", err)
+	}
+}
+
+// An address in a stripped program is checked by the tables for unwinding; one inside an instruction is refused.
+func TestUprobeAddress(t *testing.T) {
+	probed(t)
+	x, err := exe.Open("prog")
+	if err != nil {
+		t.Fatal(err)
+	}
+	funcs, _, err := x.Functions()
+	if err := errors.Join(err, x.Close()); err != nil {
+		t.Fatal(err)
+	}
+	addr := funcs[slices.IndexFunc(funcs, func(f exe.Symbol) bool { return f.Name == "compute_sum" })].Addr
+	if out, err := exec.Command("strip", "prog").CombinedOutput(); err != nil {
+		t.Fatalf("strip: %v\n%s", err, out)
+	}
+	hex := func(n uint64) string { return fmt.Sprintf("uprobe:./prog:%#x", n) }
+	if ts, err := bpf.Resolve(hex(addr)); err != nil || len(ts) != 1 {
+		t.Errorf("%v, %v", ts, err)
+	}
+	_, err = bpf.Resolve(hex(addr + 1))
+	want := fmt.Sprintf("probe %q: no instruction begins at %#x: the nearest are at %#x and %#x", hex(addr+1), addr+1, addr, addr+3)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	wantText(t, "inside an instruction", err.Error(), want)
+}

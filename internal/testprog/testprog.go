@@ -1,0 +1,108 @@
+// Package testprog has programs in C, C++ and Go that tests put probes on. They are linked statically, so that they run under
+// other kernels too, where there is neither compiler nor library.
+package testprog
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+
+	"github.com/bpfrepl/bpfrepl/internal/gobin"
+)
+
+//go:embed src
+var sources embed.FS
+
+// programs say how each is made.
+var programs = map[string][]string{
+	"calls":   {"gcc", "calls.c", "-O1", "-static"},
+	"widget":  {"g++", "widget.cc", "-O1", "-static"},
+	"sdt":     {"gcc", "sdt.c", "-O1", "-static-pie"},
+	"sdt0":    {"gcc", "sdt.c", "-O0", "-no-pie", "-static"},
+	"threads": {"gcc", "threads.c", "-O1", "-static", "-pthread"},
+	"gated":   {"gcc", "gated.c", "-O1", "-static"},
+	"watched": {"gcc", "watched.c", "-O1", "-no-pie", "-static"},
+	"probed":  {"gcc", "probed.c", "-O1", "-no-pie"},
+}
+
+// Names lists the programs that run anywhere.
+func Names() []string {
+	return []string{"calls", "widget", "sdt", "sdt0", "threads", "gated", "watched", "goprog", "gostripped"}
+}
+
+var (
+	mu    sync.Mutex
+	built = map[string]string{}
+)
+
+// Build gives the path of a program, built once in a process.
+func Build(name string) (string, error) {
+	if dir := os.Getenv(gobin.Folder); dir != "" {
+		bin := filepath.Join(dir, name)
+		_, err := os.Stat(bin)
+		return bin, err
+	}
+	if name == "goprog" {
+		return gobin.Build("internal/testprog/goprog")
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if bin := built[name]; bin != "" {
+		return bin, nil
+	}
+	dir, err := os.MkdirTemp("", "testprog")
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, name)
+	if err := compile(name, dir, bin); err != nil {
+		return "", errors.Join(err, os.RemoveAll(dir))
+	}
+	built[name] = bin
+	return bin, nil
+}
+
+func compile(name, dir, bin string) error {
+	var argv []string
+	if name == "gostripped" {
+		whole, err := gobin.Build("internal/testprog/goprog")
+		if err != nil {
+			return err
+		}
+		argv = []string{"strip", "-o", bin, whole}
+	} else {
+		p, ok := programs[name]
+		if !ok {
+			return fmt.Errorf("no test program %q", name)
+		}
+		text, err := sources.ReadFile("src/" + p[1])
+		if err != nil {
+			return err
+		}
+		file := filepath.Join(dir, p[1])
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			return err
+		}
+		argv = append([]string{p[0], "-o", bin, file}, p[2:]...)
+	}
+	if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%v: %w\n%s", argv, err, out)
+	}
+	return nil
+}
+
+// Clean removes what was built here; gobin.Clean removes the rest.
+func Clean() error {
+	mu.Lock()
+	defer mu.Unlock()
+	var errs []error
+	for _, bin := range built {
+		errs = append(errs, os.RemoveAll(filepath.Dir(bin)))
+	}
+	clear(built)
+	return errors.Join(errs...)
+}
