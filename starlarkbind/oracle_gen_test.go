@@ -148,7 +148,7 @@ func (g *generator) int(depth int) ex {
 	case 9:
 		switch g.n(6) {
 		case 0, 1:
-			s := pick(g, "s", "e.args.s", "l", "v") // the length of a literal is one too
+			s := pick(g, "s", "e.args.s", "l", "q") // the length of a literal is one too
 			return ex{h: "len(" + s + ")", k: "len(" + s + ")", t: "int"}
 		case 4:
 			x := g.byteOf(depth - 1)
@@ -223,7 +223,7 @@ func (g *generator) bounds() string {
 
 // part is one byte of a string, or some.
 func (g *generator) part(depth int) ex {
-	s := pick(g, "s", "e.args.s", "e.args.r", "l", "v")
+	s := pick(g, "s", "e.args.s", "e.args.r", "l", "q")
 	if g.n(2) == 0 {
 		b := g.bounds()
 		return ex{h: "z(" + s + b + ")", k: s + b, t: "str"}
@@ -282,7 +282,7 @@ func (g *generator) str(depth int) ex {
 		c, x, y := g.bool(depth-1), g.str(depth-1), g.str(depth-1)
 		return ex{h: "(" + x.h + " if " + c.h + " else " + y.h + ")", k: "(" + x.k + " if " + c.k + " else " + y.k + ")", t: "str"}
 	}
-	s := pick(g, append([]string{"e.args.s", "e.args.s", "e.args.r", "s", "v", `"a\x00b"`}, strLits[:4]...)...)
+	s := pick(g, append([]string{"e.args.s", "e.args.s", "e.args.r", "s", "q", `"a\x00b"`}, strLits[:4]...)...)
 	return ex{h: s, k: s, t: "str"}
 }
 
@@ -409,7 +409,7 @@ func (g *generator) stmt(depth int) {
 			g.line("y = "+x.h, "y = "+x.k)
 		case 2:
 			x := g.str(2)
-			g.line("v = "+x.h, "v = "+x.k)
+			g.line("q = "+x.h, "q = "+x.k)
 		default:
 			x := g.str(2)
 			g.line("s = "+x.h, "s = "+x.k)
@@ -597,7 +597,7 @@ wides = ["abcdefghi" * 40, "abc\x00" + "xyz" * 100 + "ab"]
 
 // prologue gives every local a value, and every map its types.
 const oraclePrologue = `    a, b, c, p, s, tu, o = 1, -2, 3, False, "ab", (1, 2, 3), None
-    v, l, y = e.args.r, wides[0], e.args.raw8
+    q, l, y = e.args.r, wides[0], e.args.raw8
     if e.args.i64 == 1234567890123456789:
         o = e.args.i64
         s = e.args.long
