@@ -22,9 +22,9 @@ import (
 
 // packages are those whose tests touch the kernel. without are tests that say nothing in such a machine, and why.
 var packages = []struct{ pkg, without, why string }{
-	{"bpf", "^(TestUprobe|TestSemaphore)", "they compile C"},
+	{"bpf", "", ""},
 	{"bpf/bpftest", "", ""},
-	{"starlarkbind", "^(TestTimers$|TestUprobe|TestUSDT)", "an emulated CPU misses samples when its host is busy; programs are compiled for uprobes"},
+	{"starlarkbind", "^TestTimers$", "an emulated CPU misses samples when its host is busy"},
 	{"examples", "^(TestBiolatency|TestCPUProfile)$", "there is no disk; an emulated CPU misses samples"},
 }
 
