@@ -30,12 +30,15 @@ type ProgramSpec struct {
 	attachType ebpf.AttachType // of a link; 0: the kernel goes by the program's type
 	attachTo   string          // what it belongs to in the kernel's types, as the library calls it
 	attachBTF  uint32          // the same as a BTF id
+	attachFD   int             // of the BTF that the id is in, if that is a module's
 }
 
 // Program is a loaded program.
 type Program struct {
-	raw  *ebpf.Program
+	raw  *ebpf.Program // nil where each target has its own
 	spec ProgramSpec
+	of   map[string]*Program // by the target's name, for kinds that tie a program to its target
+	left map[string]error    // of targets that the kernel did not load it for
 }
 
 // license makes the helpers available that are for GPL programs only.
@@ -118,7 +121,7 @@ func NewProgram(spec ProgramSpec) (*Program, error) {
 	if !hasCallbacks(insns) { // the kernel wants BTF of programs that have
 		raw, err := loadBare(spec, code.Bytes())
 		if err == nil {
-			return &Program{raw, spec}, nil
+			return &Program{raw: raw, spec: spec}, nil
 		}
 	}
 	// refused: again, with the source lines for the verifier's log
@@ -127,7 +130,7 @@ func NewProgram(spec ProgramSpec) (*Program, error) {
 	if err != nil {
 		return nil, loadError(spec, insns, err)
 	}
-	return &Program{raw, spec}, nil
+	return &Program{raw: raw, spec: spec}, nil
 }
 
 func hasCallbacks(insns asm.Instructions) bool {
@@ -139,11 +142,14 @@ func hasCallbacks(insns asm.Instructions) bool {
 func loadBare(spec ProgramSpec, code []byte) (*ebpf.Program, error) {
 	gpl := append([]byte(license), 0)
 	attr := progLoadAttr{progType: uint32(spec.Type), count: uint32(len(code) / asm.InstructionSize), insns: pointer(code), license: pointer(gpl),
-		attachType: uint32(spec.attachType), attachBTF: spec.attachBTF}
+		attachType: uint32(spec.attachType), attachBTF: spec.attachBTF, attachBTFFD: uint32(spec.attachFD)}
 	copy(attr.name[:], kernelName(spec.Name))
 	size := unsafe.Sizeof(attr)
 	if spec.attachType == 0 && spec.attachBTF == 0 {
 		size = unsafe.Offsetof(attr.ifindex) // older kernels refuse what they do not know
+	}
+	if spec.attachFD == 0 {
+		size = min(size, unsafe.Offsetof(attr.attachBTFFD))
 	}
 	fd, err := bpfCall(cmdProgLoad, unsafe.Pointer(&attr), size)
 	runtime.KeepAlive(code)
@@ -243,7 +249,16 @@ func (p *Program) Type() ebpf.ProgramType { return p.spec.Type }
 func (p *Program) Raw() *ebpf.Program { return p.raw }
 
 // Close lets the program go. What it is attached to keeps it in the kernel.
-func (p *Program) Close() error { return p.raw.Close() }
+func (p *Program) Close() error {
+	var errs []error
+	for _, one := range p.of {
+		errs = append(errs, one.Close())
+	}
+	if p.raw != nil {
+		errs = append(errs, p.raw.Close())
+	}
+	return errors.Join(errs...)
+}
 
 // Stats is what the kernel knows of a program's runs.
 type Stats struct {
@@ -262,6 +277,17 @@ type progInfo struct {
 
 // Stats reads the program's statistics.
 func (p *Program) Stats() (Stats, error) {
+	var st Stats
+	for _, one := range p.of {
+		s, err := one.Stats()
+		if err != nil {
+			return Stats{}, err
+		}
+		st = st.plus(s)
+	}
+	if p.raw == nil {
+		return st, nil
+	}
 	var info progInfo
 	attr := infoAttr{fd: uint32(p.raw.FD()), len: uint32(unsafe.Sizeof(info)), info: unsafe.Pointer(&info)}
 	_, err := bpfCall(cmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
@@ -270,6 +296,10 @@ func (p *Program) Stats() (Stats, error) {
 		return Stats{}, fmt.Errorf("read the program's statistics: %w", err)
 	}
 	return Stats{Runs: info.runCount, Time: time.Duration(info.runTimeNS), Missed: info.recursionMiss}, nil
+}
+
+func (s Stats) plus(t Stats) Stats {
+	return Stats{Runs: s.Runs + t.Runs, Time: s.Time + t.Time, Missed: s.Missed + t.Missed}
 }
 
 // EnableStats makes the kernel count runs and time of all programs until the result is closed (5.8). Each run then

@@ -92,7 +92,7 @@ type mapCreateAttr struct {
 	name                                [unix.BPF_OBJ_NAME_LEN]byte
 }
 
-// progLoadAttr goes as far as the type that a tracing program is for (5.5).
+// progLoadAttr goes as far as the type that a tracing program is for (5.5), and whose BTF has it (5.11).
 type progLoadAttr struct {
 	progType, count    uint32
 	insns, license     unsafe.Pointer
@@ -107,6 +107,7 @@ type progLoadAttr struct {
 	funcs, lineSize    uint32
 	lineInfo           unsafe.Pointer
 	lines, attachBTF   uint32
+	attachBTFFD, _     uint32
 }
 
 type rawTracepointAttr struct {
