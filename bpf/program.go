@@ -98,13 +98,26 @@ func (e *LoadError) Unwrap() error { return e.Err }
 
 // NewProgram loads a program. The error is a *VerifierRefusal, a *LoadError, or a *PrivilegeError.
 func NewProgram(spec ProgramSpec) (*Program, error) {
-	if len(spec.Targets) > 0 {
-		if pr := findProvider(spec.Targets[0].Kind); pr != nil && pr.prepare != nil {
-			if err := pr.prepare(&spec); err != nil {
-				return nil, err
-			}
+	if len(spec.Targets) == 0 {
+		return loadProgram(spec)
+	}
+	pr := findProvider(spec.Targets[0].Kind)
+	if pr == nil {
+		return loadProgram(spec)
+	}
+	if pr.prepare != nil {
+		if err := pr.prepare(&spec); err != nil {
+			return nil, err
 		}
 	}
+	p, err := loadProgram(spec)
+	if err != nil && pr.explain != nil {
+		err = pr.explain(spec.Targets[0], err)
+	}
+	return p, err
+}
+
+func loadProgram(spec ProgramSpec) (*Program, error) {
 	insns := append(asm.Instructions{}, spec.Instructions...)
 	for i := range insns {
 		ins := &insns[i]
@@ -198,6 +211,8 @@ func loadError(spec ProgramSpec, insns asm.Instructions, err error) error {
 		e.Reason = "this kernel has no programs of this type, or not of this form"
 	case errors.Is(err, unix.E2BIG):
 		e.Reason = fmt.Sprintf("it is too large for this kernel: %d instructions", len(insns))
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		e.Reason = "no file descriptors are left; raise the limit (ulimit -n), or match fewer probes"
 	case errors.Is(err, unix.ENOMEM):
 		e.Reason = "the kernel has no memory for it"
 	}

@@ -37,6 +37,8 @@ type Provider struct {
 	alone bool
 	// each tells that a program belongs to one target: LoadFor loads it once for each.
 	each bool
+	// explain finds the reason of a load that failed for a target.
+	explain func(Target, error) error
 	// split takes apart what is behind the kind, where that is not parts between colons without blanks.
 	split           func(rest string) []string
 	untouchedFilter bool // AttachOptions.PID has no meaning: the kernel cannot limit it to a process
@@ -54,8 +56,11 @@ type Target struct {
 	// Wild tells that a pattern gave it: where the kernel refuses it for a reason of its own (AttachError.Own), the others
 	// do without it.
 	Wild bool
+	// Why says why the target is not of a cheaper kind, where there is one.
+	Why string
 
 	config uint64 // of perf_event_open, for counters
+	offset uint64 // in a function
 
 	// Func is the function that e.func names; "" where the kind has none.
 	Func string
@@ -88,6 +93,7 @@ var table []*Provider
 func init() {
 	table = []*Provider{
 		&tracepoints, &rawTracepoints,
+		&kprobes, &kretprobes, &fentries, &fexits, &functions, &returns,
 		&uprobes, &uretprobes, &usdts, &iters,
 		&profiles, &intervals, &softwares, &hardwares, &watchpoints,
 		&begins, &ends, &signals,

@@ -124,6 +124,23 @@ type linkCreateAttr struct {
 	cookie       uint64
 }
 
+// linkCreateKprobes is for BPF_TRACE_KPROBE_MULTI (5.18).
+type linkCreateKprobes struct {
+	prog, target       uint32
+	attachType, flags  uint32
+	kprobeFlags, count uint32
+	syms, addrs        unsafe.Pointer
+	cookies            unsafe.Pointer
+}
+
+// linkCreateTracing is for fentry and fexit with a cookie (5.19).
+type linkCreateTracing struct {
+	prog, target      uint32
+	attachType, flags uint32
+	btfID, _          uint32
+	cookie            uint64
+}
+
 type infoAttr struct {
 	fd, len uint32
 	info    unsafe.Pointer

@@ -230,6 +230,7 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 	}
 	ev.Can = can(ts[0].Kind)
 	l.typeArgs(ev, ts[0], pt)
+	l.typeParams(ev, ts[0])
 	r := l.s.request(ts[0].Name, l.handler, ev)
 	r.Filter = l.filter
 	r.Features.TaskBTF = r.Features.TaskBTF && !l.plain
@@ -340,7 +341,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 	}
 	l.p.captured = code.Captured
 	if s.opt.EmitAsm {
-		s.out.text(fmt.Sprintf("; %s as %s program\n%s", names(ts), pt, code.Listing()))
+		s.out.text(heading(ts, pt) + code.Listing())
 	}
 	s.nprog++
 	pg.prog, err = bpf.LoadFor(s.context(), bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", s.nprog), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: s.narrow()}, s.progress("loaded"))

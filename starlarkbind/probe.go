@@ -407,24 +407,54 @@ var probeMethods = []hostMethod[*Probe]{
 func (p *Probe) listing() string {
 	var b strings.Builder
 	for _, g := range p.all() {
-		fmt.Fprintf(&b, "; %s as %s program\n%s", names(g.targets), g.typ, g.code.Listing())
+		b.WriteString(heading(g.targets, g.typ) + g.code.Listing())
 	}
 	return b.String()
 }
 
-func names(ts []bpf.Target) string { return strings.Join(targetNames(ts), ", ") }
-
-// targetNames names targets, each once: a static probe can be several targets.
+// targetNames names what a probe is attached to.
 func targetNames(ts []bpf.Target) []string {
 	var out []string
+	for _, t := range eachOnce(ts) {
+		out = append(out, t.Place())
+	}
+	return out
+}
+
+// eachOnce gives targets of different names: a static probe can be several targets.
+func eachOnce(ts []bpf.Target) []bpf.Target {
+	var out []bpf.Target
 	seen := map[string]bool{}
 	for _, t := range ts {
-		if n := t.Place(); !seen[n] {
-			seen[n] = true
-			out = append(out, n)
+		if !seen[t.Name] {
+			seen[t.Name] = true
+			out = append(out, t)
 		}
 	}
 	return out
+}
+
+// heading tells what a program is for, as comments above its listing: which probes, and as what they were attached where
+// the kernel's cheapest kind was asked for.
+func heading(ts []bpf.Target, typ ebpf.ProgramType) string {
+	const most = 16
+	var out []string
+	why := ""
+	for i, t := range eachOnce(ts) {
+		if i == most {
+			out = append(out, fmt.Sprintf("and %d more", len(ts)-most))
+			break
+		}
+		name := t.Name
+		if p := t.Place(); p != name {
+			name += " (" + p + ")"
+		}
+		out = append(out, name)
+		if t.Why != "" && why == "" {
+			why = fmt.Sprintf("; not %s\n", t.Why)
+		}
+	}
+	return fmt.Sprintf("; %s as %s program\n%s", strings.Join(out, ", "), typ, why)
 }
 
 // Attr implements starlark.HasAttrs.
