@@ -12,20 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 )
 
-// needFunctions leaves a test out on a kernel without probes of functions: not where tests run in a machine made for them.
+// needFunctions leaves a test out on a kernel without probes of functions.
 func needFunctions(t *testing.T) {
 	t.Helper()
-	_, err := bpf.Resolve("function:vfs_read")
-	var none *bpf.NotFoundError
-	if errors.As(err, &none) && none.Hint != "" && os.Getenv(gobin.Folder) == "" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	bpftest.Need(t, "kprobe", "fentry")
 }
 
 // atLeast says whether the running kernel is of that version.
@@ -177,7 +171,11 @@ print(inner.value, m == outer.value, m, p.stats().missed == m)
 // A thousand targets: attached, counted, let go, with progress; Ctrl-C in the middle leaves nothing.
 func TestManyFunctions(t *testing.T) {
 	needFunctions(t)
-	multi := atLeast(t, 6, 2) // and not one by one; Debian's 6.1 has no fprobes
+	f, err := bpf.FindFeature("kprobe_multi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	multi := f.Probe() == nil
 	l := newLive(t, nil)
 	many := ""
 	for c := 'a'; c <= 'z' && many == ""; c++ {
@@ -208,7 +206,7 @@ print(p.attached)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(3*time.Second, cancel)
-	err := l.ExecFile(ctx, "many.star", fmt.Appendf(nil, `
+	err = l.ExecFile(ctx, "many.star", fmt.Appendf(nil, `
 n = count()
 while True:
     p = probe(%q, lambda e: n.add())
@@ -266,11 +264,8 @@ func TestFunctionRefusals(t *testing.T) {
 
 // A kernel that has neither kind says so, and why; missing= and first= let a script go on.
 func TestNoFunctionProbes(t *testing.T) {
-	if os.Getenv(gobin.Folder) != "" {
-		t.Skip("this machine's kernel has them")
-	}
-	if _, err := bpf.Resolve("function:vfs_read"); err == nil {
-		t.Skip("this kernel has them")
+	if f, err := bpf.FindFeature("kprobe"); err != nil || f.Probe() == nil {
+		return // TestFunctionRefusals is for kernels that have them
 	}
 	const noKprobes = "this kernel has no kprobes: it is built without CONFIG_KPROBE_EVENTS"
 	const noFentry = "the kernel refuses to load programs of fentry and fexit, though this process has the capabilities for it: a policy of this system forbids them"
