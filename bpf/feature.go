@@ -47,6 +47,7 @@ func (f Feature) Probe() error {
 func Features() []Feature {
 	return []Feature{
 		{"kprobe", "4.17", "kprobe and kretprobe (CONFIG_KPROBE_EVENTS)", tryKprobes},
+		{"override", "4.16", "override() (CONFIG_BPF_KPROBE_OVERRIDE)", tryHelper(ebpf.Kprobe, asm.FnOverrideReturn)},
 		{"fentry", "5.5", "fentry and fexit", tryFentryKind},
 		{"ringbuf", "5.8", "records to the host in order, of all CPUs", tryRingBuf},
 		{"missed_count", "5.12", "how many runs the kernel left out", tryMissed},
