@@ -24,8 +24,12 @@ type Attachment struct {
 	Target  Target
 	fds     []int // links, or perf events with the program set on them
 	atClose func() error
-	once    sync.Once
-	err     error
+	misses  func() (uint64, error) // reads the link's own count of missed events; nil: it has none
+
+	mu     sync.Mutex
+	closed bool
+	missed uint64 // as read before it was closed
+	err    error
 }
 
 // ErrNoRawTracepoint says that the kernel has no raw tracepoint of the target's name.
@@ -36,6 +40,7 @@ type AttachError struct {
 	Target Target
 	Reason string
 	Hint   string
+	Own    bool // the reason lies in this target alone: others of its kind can be attached to
 	Err    error
 }
 
@@ -89,17 +94,36 @@ func refused(t Target, err error) *AttachError {
 // Close detaches; a second call gives the same result as the first. The kernel takes 50 to 100 ms for a tracepoint, so
 // close many side by side.
 func (a *Attachment) Close() error {
-	a.once.Do(func() {
-		var errs []error
-		for _, fd := range a.fds {
-			errs = append(errs, closeFD(fd))
-		}
-		if a.atClose != nil {
-			errs = append(errs, a.atClose())
-		}
-		a.err = errors.Join(errs...)
-	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return a.err
+	}
+	a.closed = true
+	var err error
+	if a.misses != nil {
+		a.missed, err = a.misses()
+	}
+	errs := []error{err}
+	for _, fd := range a.fds {
+		errs = append(errs, closeFD(fd))
+	}
+	if a.atClose != nil {
+		errs = append(errs, a.atClose())
+	}
+	a.err = errors.Join(errs...)
 	return a.err
+}
+
+// Missed gives the events that never reached the program, as the link counts them: the kernel skips a probe that is hit
+// while another is being served on the same CPU. Kernels before 6.7 do not tell.
+func (a *Attachment) Missed() (uint64, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed || a.misses == nil {
+		return a.missed, nil
+	}
+	return a.misses()
 }
 
 func openRawTracepoint(name string, p *Program, cookie uint64) (int, error) {

@@ -11,6 +11,8 @@ type Event struct {
 	Args []Field
 	// Guard is the offset of a word of the context; where that is 0 there is no event. 0: none.
 	Guard int
+	// SameArgs tells that Args are those of every target of the kind.
+	SameArgs bool
 	// NoArgs says why there are no arguments where that needs to be said.
 	NoArgs string
 	// Over are fields of the task that the event is about, where that is not the running one: "pid", "comm". One of kind
@@ -50,6 +52,8 @@ type Field struct {
 	// ElemSize and Len: the bytes of an element and their number. Len is 0 where the record says it (DataLoc, RelLoc).
 	ElemSize, Len int
 	UserPtr       bool // a pointer into the memory of the process, not of the kernel
+	AnySpace      bool // a pointer into either: the address tells
+	Tracked       bool // a pointer that the verifier follows: of the context of fentry and fexit
 	Value         int64
 	At            Address
 	Why           string // of FieldUnreadable

@@ -46,6 +46,9 @@ func (f Feature) Probe() error {
 // Features gives the table, in the order of the kernels that had them first.
 func Features() []Feature {
 	return []Feature{
+		{"kprobe", "4.17", "kprobe and kretprobe (CONFIG_KPROBE_EVENTS)", tryKprobes},
+		{"override", "4.16", "override() (CONFIG_BPF_KPROBE_OVERRIDE)", tryHelper(ebpf.Kprobe, asm.FnOverrideReturn)},
+		{"fentry", "5.5", "fentry and fexit", tryFentryKind},
 		{"ringbuf", "5.8", "records to the host in order, of all CPUs", tryRingBuf},
 		{"missed_count", "5.12", "how many runs the kernel left out", tryMissed},
 		{"fetch_atomics", "5.12", "fetching atomics, exchange, compare-exchange", tryFetchAtomics},
@@ -54,6 +57,7 @@ func Features() []Feature {
 		{"perf_link", "5.15", "programs on perf events through links", tryPerfLink},
 		{"attach_cookie", "5.15", "e.probe of one program on many tracepoints", tryHelper(ebpf.TracePoint, asm.FnGetAttachCookie)},
 		{"bpf_loop", "5.17", "a helper that loops", tryHelper(ebpf.RawTracepoint, asm.FnLoop)},
+		{"kprobe_multi", "5.18", "one link to many functions (CONFIG_FPROBE)", tryKprobeMulti},
 		{"iter_num", "6.4", "loops of a length known at run time only", tryKfunc("bpf_iter_num_next")},
 		{"rawtracepoint_cookie", "6.10", "e.probe of one program on many raw tracepoints", tryHelper(ebpf.RawTracepoint, asm.FnGetAttachCookie)},
 	}

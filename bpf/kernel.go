@@ -53,14 +53,16 @@ func (k *Kernel) HaveFetchAtomics() bool {
 	return k.AtLeast(5, 12)
 }
 
-// HaveCookie says whether programs of this type can read an attach cookie: perf links from 5.15, raw tracepoints
-// from 6.10.
+// HaveCookie says whether programs of this type can read an attach cookie: perf links from 5.15, fentry and
+// fexit from 5.19, raw tracepoints from 6.10.
 func (k *Kernel) HaveCookie(t ebpf.ProgramType) bool {
 	switch t {
 	case ebpf.RawTracepoint:
 		return k.AtLeast(6, 10)
 	case ebpf.TracePoint, ebpf.PerfEvent, ebpf.Kprobe:
 		return k.AtLeast(5, 15)
+	case ebpf.Tracing:
+		return k.AtLeast(5, 19)
 	}
 	return false
 }

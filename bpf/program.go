@@ -30,12 +30,15 @@ type ProgramSpec struct {
 	attachType ebpf.AttachType // of a link; 0: the kernel goes by the program's type
 	attachTo   string          // what it belongs to in the kernel's types, as the library calls it
 	attachBTF  uint32          // the same as a BTF id
+	attachFD   int             // of the BTF that the id is in, if that is a module's
 }
 
 // Program is a loaded program.
 type Program struct {
-	raw  *ebpf.Program
+	raw  *ebpf.Program // nil where each target has its own
 	spec ProgramSpec
+	of   map[string]*Program // by the target's name, for kinds that tie a program to its target
+	left map[string]error    // of targets that the kernel did not load it for
 }
 
 // license makes the helpers available that are for GPL programs only.
@@ -95,13 +98,26 @@ func (e *LoadError) Unwrap() error { return e.Err }
 
 // NewProgram loads a program. The error is a *VerifierRefusal, a *LoadError, or a *PrivilegeError.
 func NewProgram(spec ProgramSpec) (*Program, error) {
-	if len(spec.Targets) > 0 {
-		if pr := findProvider(spec.Targets[0].Kind); pr != nil && pr.prepare != nil {
-			if err := pr.prepare(&spec); err != nil {
-				return nil, err
-			}
+	if len(spec.Targets) == 0 {
+		return loadProgram(spec)
+	}
+	pr := findProvider(spec.Targets[0].Kind)
+	if pr == nil {
+		return loadProgram(spec)
+	}
+	if pr.prepare != nil {
+		if err := pr.prepare(&spec); err != nil {
+			return nil, err
 		}
 	}
+	p, err := loadProgram(spec)
+	if err != nil && pr.explain != nil {
+		err = pr.explain(spec.Targets[0], err)
+	}
+	return p, err
+}
+
+func loadProgram(spec ProgramSpec) (*Program, error) {
 	insns := append(asm.Instructions{}, spec.Instructions...)
 	for i := range insns {
 		ins := &insns[i]
@@ -118,7 +134,7 @@ func NewProgram(spec ProgramSpec) (*Program, error) {
 	if !hasCallbacks(insns) { // the kernel wants BTF of programs that have
 		raw, err := loadBare(spec, code.Bytes())
 		if err == nil {
-			return &Program{raw, spec}, nil
+			return &Program{raw: raw, spec: spec}, nil
 		}
 	}
 	// refused: again, with the source lines for the verifier's log
@@ -127,7 +143,7 @@ func NewProgram(spec ProgramSpec) (*Program, error) {
 	if err != nil {
 		return nil, loadError(spec, insns, err)
 	}
-	return &Program{raw, spec}, nil
+	return &Program{raw: raw, spec: spec}, nil
 }
 
 func hasCallbacks(insns asm.Instructions) bool {
@@ -139,11 +155,14 @@ func hasCallbacks(insns asm.Instructions) bool {
 func loadBare(spec ProgramSpec, code []byte) (*ebpf.Program, error) {
 	gpl := append([]byte(license), 0)
 	attr := progLoadAttr{progType: uint32(spec.Type), count: uint32(len(code) / asm.InstructionSize), insns: pointer(code), license: pointer(gpl),
-		attachType: uint32(spec.attachType), attachBTF: spec.attachBTF}
+		attachType: uint32(spec.attachType), attachBTF: spec.attachBTF, attachBTFFD: uint32(spec.attachFD)}
 	copy(attr.name[:], kernelName(spec.Name))
 	size := unsafe.Sizeof(attr)
 	if spec.attachType == 0 && spec.attachBTF == 0 {
 		size = unsafe.Offsetof(attr.ifindex) // older kernels refuse what they do not know
+	}
+	if spec.attachFD == 0 {
+		size = min(size, unsafe.Offsetof(attr.attachBTFFD))
 	}
 	fd, err := bpfCall(cmdProgLoad, unsafe.Pointer(&attr), size)
 	runtime.KeepAlive(code)
@@ -192,6 +211,8 @@ func loadError(spec ProgramSpec, insns asm.Instructions, err error) error {
 		e.Reason = "this kernel has no programs of this type, or not of this form"
 	case errors.Is(err, unix.E2BIG):
 		e.Reason = fmt.Sprintf("it is too large for this kernel: %d instructions", len(insns))
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		e.Reason = "no file descriptors are left; raise the limit (ulimit -n), or match fewer probes"
 	case errors.Is(err, unix.ENOMEM):
 		e.Reason = "the kernel has no memory for it"
 	}
@@ -243,7 +264,16 @@ func (p *Program) Type() ebpf.ProgramType { return p.spec.Type }
 func (p *Program) Raw() *ebpf.Program { return p.raw }
 
 // Close lets the program go. What it is attached to keeps it in the kernel.
-func (p *Program) Close() error { return p.raw.Close() }
+func (p *Program) Close() error {
+	var errs []error
+	for _, one := range p.of {
+		errs = append(errs, one.Close())
+	}
+	if p.raw != nil {
+		errs = append(errs, p.raw.Close())
+	}
+	return errors.Join(errs...)
+}
 
 // Stats is what the kernel knows of a program's runs.
 type Stats struct {
@@ -262,6 +292,17 @@ type progInfo struct {
 
 // Stats reads the program's statistics.
 func (p *Program) Stats() (Stats, error) {
+	var st Stats
+	for _, one := range p.of {
+		s, err := one.Stats()
+		if err != nil {
+			return Stats{}, err
+		}
+		st = st.plus(s)
+	}
+	if p.raw == nil {
+		return st, nil
+	}
 	var info progInfo
 	attr := infoAttr{fd: uint32(p.raw.FD()), len: uint32(unsafe.Sizeof(info)), info: unsafe.Pointer(&info)}
 	_, err := bpfCall(cmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
@@ -270,6 +311,10 @@ func (p *Program) Stats() (Stats, error) {
 		return Stats{}, fmt.Errorf("read the program's statistics: %w", err)
 	}
 	return Stats{Runs: info.runCount, Time: time.Duration(info.runTimeNS), Missed: info.recursionMiss}, nil
+}
+
+func (s Stats) plus(t Stats) Stats {
+	return Stats{Runs: s.Runs + t.Runs, Time: s.Time + t.Time, Missed: s.Missed + t.Missed}
 }
 
 // EnableStats makes the kernel count runs and time of all programs until the result is closed (5.8). Each run then

@@ -32,6 +32,13 @@ type Provider struct {
 	attachMulti func(ts []Target, cookies []uint64, p *Program, o AttachOptions) (*Attachment, error)
 	// prepare completes the spec of a program for its targets: how it is going to be attached. nil: nothing to say.
 	prepare func(*ProgramSpec) error
+	// alone tells that a program which a multi link does not take can be attached to each target by itself, loaded again
+	// without prepare.
+	alone bool
+	// each tells that a program belongs to one target: LoadFor loads it once for each.
+	each bool
+	// explain finds the reason of a load that failed for a target.
+	explain func(Target, error) error
 	// split takes apart what is behind the kind, where that is not parts between colons without blanks.
 	split           func(rest string) []string
 	untouchedFilter bool // AttachOptions.PID has no meaning: the kernel cannot limit it to a process
@@ -46,7 +53,14 @@ type Target struct {
 	// Timers and counters: one event for each Period (nanoseconds of a clock, or events). 0 where it means nothing.
 	Period uint64
 
+	// Wild tells that a pattern gave it: where the kernel refuses it for a reason of its own (AttachError.Own), the others
+	// do without it.
+	Wild bool
+	// Why says why the target is not of a cheaper kind, where there is one.
+	Why string
+
 	config uint64 // of perf_event_open, for counters
+	offset uint64 // in a function
 
 	// Func is the function that e.func names; "" where the kind has none.
 	Func string
@@ -62,6 +76,14 @@ type Target struct {
 
 func (t Target) String() string { return t.Name }
 
+// Place is what a program is attached to: the name, but for kinds that stand for the cheapest of others.
+func (t Target) Place() string {
+	if kind, rest, ok := strings.Cut(t.Name, ":"); ok && kind != t.Kind {
+		return t.Kind + ":" + rest
+	}
+	return t.Name
+}
+
 // Providers gives the table of all kinds, in the order of the help.
 func Providers() []*Provider { return providers() }
 
@@ -71,6 +93,7 @@ var table []*Provider
 func init() {
 	table = []*Provider{
 		&tracepoints, &rawTracepoints,
+		&kprobes, &kretprobes, &fentries, &fexits, &functions, &returns,
 		&uprobes, &uretprobes, &usdts, &iters,
 		&profiles, &intervals, &softwares, &hardwares, &watchpoints,
 		&begins, &ends, &signals,
@@ -127,7 +150,13 @@ func Resolve(spec string) ([]Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return findProvider(s.Kind).Resolve(s)
+	ts, err := findProvider(s.Kind).Resolve(s)
+	if slices.ContainsFunc(s.Args, isPattern) {
+		for i := range ts {
+			ts[i].Wild = true
+		}
+	}
+	return ts, err
 }
 
 // List gives the available probes whose whole names match the pattern, sorted by name, of all kinds. A pattern without

@@ -92,7 +92,7 @@ type mapCreateAttr struct {
 	name                                [unix.BPF_OBJ_NAME_LEN]byte
 }
 
-// progLoadAttr goes as far as the type that a tracing program is for (5.5).
+// progLoadAttr goes as far as the type that a tracing program is for (5.5), and whose BTF has it (5.11).
 type progLoadAttr struct {
 	progType, count    uint32
 	insns, license     unsafe.Pointer
@@ -107,6 +107,7 @@ type progLoadAttr struct {
 	funcs, lineSize    uint32
 	lineInfo           unsafe.Pointer
 	lines, attachBTF   uint32
+	attachBTFFD, _     uint32
 }
 
 type rawTracepointAttr struct {
@@ -121,6 +122,23 @@ type linkCreateAttr struct {
 	attachType   uint32
 	flags        uint32
 	cookie       uint64
+}
+
+// linkCreateKprobes is for BPF_TRACE_KPROBE_MULTI (5.18).
+type linkCreateKprobes struct {
+	prog, target       uint32
+	attachType, flags  uint32
+	kprobeFlags, count uint32
+	syms, addrs        unsafe.Pointer
+	cookies            unsafe.Pointer
+}
+
+// linkCreateTracing is for fentry and fexit with a cookie (5.19).
+type linkCreateTracing struct {
+	prog, target      uint32
+	attachType, flags uint32
+	btfID, _          uint32
+	cookie            uint64
 }
 
 type infoAttr struct {

@@ -28,7 +28,7 @@ type checker struct {
 	mapsGrew                       bool
 	captured                       []Captured
 	capturedSeen                   map[string]bool
-	readsContext                   bool
+	readsContext, readsFields      bool
 	typed                          []Field // what Event.Typed gave
 	typedErr                       error
 	typedArgs, followsArgs, direct bool
@@ -131,7 +131,7 @@ func invalid(pos syntax.Position) expr { return &eConst{node: node{types.TInvali
 func (c *checker) program() *treeProgram {
 	var p *treeProgram
 	for i := 0; i < maxWalks; i++ {
-		c.diags, c.mapsGrew, c.captured, c.readsContext = nil, false, nil, false
+		c.diags, c.mapsGrew, c.captured, c.readsContext, c.readsFields = nil, false, nil, false, false
 		c.typedArgs, c.followsArgs, c.direct = false, false, false
 		c.capturedSeen = map[string]bool{}
 		p = &treeProgram{}

@@ -106,6 +106,7 @@ type Program struct {
 	Streams      []*Stream
 	Captured     []Captured
 	ReadsContext bool // it reads fields of the event, so it must run where they are
+	ReadsFields  bool // it reads such that other probes of the kind may not have, or have elsewhere
 	UsesRing     bool
 	UsesControl  bool
 	UsesCookie   bool
@@ -137,7 +138,7 @@ func Compile(req *Request) (*Program, error) {
 		if p, err = generate(req, c, tree, limit); err == nil {
 			p.Maps = c.mapUses()
 			p.Captured = c.captured
-			p.ReadsContext = c.readsContext
+			p.ReadsContext, p.ReadsFields = c.readsContext, c.readsFields
 			p.TypedArgs, p.FollowsArgs, p.Direct = c.typedArgs, c.followsArgs, c.direct
 			return p, nil
 		}

@@ -115,13 +115,17 @@ type Field struct {
 	Size   int
 	Signed bool
 	User   bool
-	Elem   int // bytes
-	Len    int // elements
-	Type   *types.Type
-	Value  int64
-	At     Address
-	C      *ctype.Type // of arguments that BTF describes
-	Why    string      // of FieldOpaque: the message for who reads it, if its type does not say it
+	// AnySpace: a pointer to the kernel's memory or the process's, as the address tells.
+	AnySpace bool
+	// Tracked: the verifier knows a load of it as a typed pointer, and forbids arithmetic with that.
+	Tracked bool
+	Elem    int // bytes
+	Len     int // elements
+	Type    *types.Type
+	Value   int64
+	At      Address
+	C       *ctype.Type // of arguments that BTF describes
+	Why     string      // of FieldOpaque: the message for who reads it, if its type does not say it
 }
 
 // An Address is computed from words of the context: the sum of Disp, the word at Base, and Scale times the word at Index.
@@ -151,6 +155,8 @@ type Event struct {
 	BTFArgs bool
 	// Guard is the offset of a word of the context; where that is 0 there is no event, and the handler does not run. 0: none.
 	Guard int
+	// SameArgs tells that Args are the same for all probes that the program may serve.
+	SameArgs bool
 	// NoArgs says why there are no arguments, for the message.
 	NoArgs string
 	Can    Can

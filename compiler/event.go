@@ -170,7 +170,11 @@ func join(names []string) string {
 
 // arg types an argument.
 func (c *checker) arg(f *Field, pos syntax.Position) expr {
-	c.readsContext = true
+	c.readsContext, c.readsFields = true, true
+	return c.argExpr(f, pos)
+}
+
+func (c *checker) argExpr(f *Field, pos syntax.Position) expr {
 	n := node{types.TInt, pos}
 	switch f.Kind {
 	case FieldInt, FieldMemory:
@@ -188,9 +192,10 @@ func (c *checker) arg(f *Field, pos syntax.Position) expr {
 	case FieldBool:
 		n.t = types.TBool
 	case FieldPtr:
-		n.t = &types.Type{Kind: types.Ptr, User: f.User, Text: f.CType}
+		n.t = &types.Type{Kind: types.Ptr, User: f.User, AnySpace: f.AnySpace, Text: f.CType}
 		if f.C != nil {
 			n.t = types.TPtr(f.C.Elem(), f.User)
+			n.t.AnySpace = f.AnySpace
 		}
 	case FieldChars:
 		n.t = types.TStr(f.Size)
@@ -228,7 +233,9 @@ func (c *checker) indexedArg(x *syntax.IndexExpr, i expr) expr {
 		if n < 0 || n >= int64(len(args)) {
 			return c.bad(i.position(), "", "index out of range: %s has %s", c.req.Name, countOf(len(args), "argument"))
 		}
-		return c.arg(&args[n], x.Lbrack)
+		c.readsContext = true
+		c.readsFields = c.readsFields || !c.req.Event.SameArgs
+		return c.argExpr(&args[n], x.Lbrack)
 	}
 	if !c.req.Event.Indexed {
 		return c.bad(x.Lbrack, "", "the arguments of %s have names: e.args.NAME", c.req.Name)

@@ -24,10 +24,19 @@ func (lw *lowerer) arg(e *eArg) val {
 		return scalar(e.t, w)
 	}
 	w := lw.b.Load(ctx, f.Offset, f.Size, f.Signed)
-	if f.Kind == FieldPtr && lw.req.Event.BTFArgs {
+	switch {
+	case f.Tracked:
+		w = lw.untrack(w)
+	case f.Kind == FieldPtr && lw.req.Event.BTFArgs:
 		w = lw.forget(w)
 	}
 	return scalar(e.t, w)
+}
+
+// untrack makes a plain number of a pointer that the verifier follows, since handlers may compute with addresses: after a
+// negation it is one to the verifier (check_alu_op, kernel/bpf/verifier.c), and the second gives the value back.
+func (lw *lowerer) untrack(w *ir.Value) *ir.Value {
+	return lw.b.Add(ir.OpNeg, lw.b.Add(ir.OpNeg, w))
 }
 
 // argStr reads an argument that is a string of the record.
@@ -80,7 +89,7 @@ func (lw *lowerer) readStr(e *eStr, addr *ir.Value, dst mem, pad bool) {
 // bySpace reads from user or kernel memory, as an address of type t has it. An address of unknown kind is the kernel's where
 // its top bit is set, as on all architectures that we run on.
 func (lw *lowerer) bySpace(t *types.Type, addr *ir.Value, read func(user bool)) {
-	if t.Kind == types.Ptr {
+	if t.Kind == types.Ptr && !t.AnySpace {
 		read(t.User)
 		return
 	}

@@ -367,7 +367,7 @@ func TestTypeErrors(t *testing.T) {
 // The listing of a raw tracepoint has the types and names that a handler can use.
 func TestListTyped(t *testing.T) {
 	expect(t, `print(str(probes("rawtracepoint:sched_process_exit")[0].args[0]), str(probes("rawtracepoint:sys_enter")[0].args))`,
-		`struct task_struct * p ["struct pt_regs * regs", "long int id"]`)
+		`struct task_struct *p ["struct pt_regs *regs", "long int id"]`)
 }
 
 // In an iterator, e.task is the task that it is at.

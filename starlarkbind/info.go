@@ -59,8 +59,12 @@ func Kernel() (release string, err error) {
 	return k.Release, bpf.Prepare()
 }
 
-// List lists the available probes that match a pattern, one a line, with their arguments below if verbose.
+// List lists the available probes that match a pattern, one a line, with their arguments below if verbose; or it gives the
+// declaration of a type of the kernel: "struct sock".
 func List(pattern string, verbose bool) (string, error) {
+	if bpf.IsTypeName(pattern) {
+		return bpf.TypeText(pattern)
+	}
 	ts, err := bpf.List(pattern)
 	if err != nil {
 		return "", err

@@ -3,6 +3,7 @@ package starlarkbind
 import (
 	"fmt"
 	"regexp"
+	"strings"
 	"sync"
 
 	"go.starlark.net/starlark"
@@ -85,7 +86,7 @@ func (k *kernelTypes) listed(t bpf.Target) ([]string, error) {
 	if t.Kind == "rawtracepoint" {
 		if args, err := k.tracepointArgs(t.Parts[0]); err == nil {
 			for _, a := range args {
-				out = append(out, a.CType+" "+a.Name)
+				out = append(out, declared(a.CType, a.Name))
 			}
 			return out, nil
 		}
@@ -95,9 +96,20 @@ func (k *kernelTypes) listed(t bpf.Target) ([]string, error) {
 		return nil, err
 	}
 	for _, f := range ev.Listed() {
-		out = append(out, f.CType+" "+f.Name)
+		out = append(out, declared(f.CType, f.Name))
+	}
+	if len(out) == 0 && ev.SameArgs {
+		out = append(out, fmt.Sprintf("no types: e.args[0] to e.args[%d]", len(ev.Args)-1))
 	}
 	return out, nil
+}
+
+// declared writes an argument as C does, but for types that do not end where the name begins.
+func declared(typ, name string) string {
+	if strings.HasSuffix(typ, "*") {
+		return typ + name
+	}
+	return typ + " " + name
 }
 
 // enumerator gives the value of an enumerator of the kernel; nil where there is none of that name. Only names that look like

@@ -32,7 +32,7 @@ func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 			return err
 		}
 	}
-	for _, g := range groupTargets(p.targets) {
+	for _, g := range s.groups(p, h, f) {
 		l := &loader{s: s, p: p, handler: h, filter: f}
 		if err := l.group(g); err != nil {
 			return errors.Join(err, l.drop())
@@ -49,15 +49,53 @@ type group struct {
 	err     error
 }
 
-// groupTargets puts targets of one kind and with the same event together.
-func groupTargets(ts []bpf.Target) []*group {
+// groups puts targets together that can share a program: all of a kind where the handler reads no field that has a name,
+// else those with the same event.
+func (s *Session) groups(p *Probe, h, f *compiler.Func) []*group {
+	var out []*group
+	for _, ts := range byKind(p.targets) {
+		ev, err := ts[0].Event()
+		all := &group{ts, ev, err}
+		if len(ts) == 1 {
+			out = append(out, all)
+			continue
+		}
+		if err == nil {
+			l := &loader{s: s, p: p, handler: h, filter: f}
+			if code, err := l.compile(all, ts, 0); err == nil && !code.ReadsFields && !code.TypedArgs {
+				out = append(out, all)
+				continue
+			}
+		}
+		out = append(out, byEvent(ts)...) // a fault of the handler shows when they are compiled
+	}
+	return out
+}
+
+func byKind(ts []bpf.Target) [][]bpf.Target {
+	var out [][]bpf.Target
+	index := map[string]int{}
+	for _, t := range ts {
+		i, ok := index[t.Kind]
+		if !ok {
+			i = len(out)
+			index[t.Kind] = i
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], t)
+	}
+	return out
+}
+
+// byEvent puts targets of one kind with the same event together.
+func byEvent(ts []bpf.Target) []*group {
 	var out []*group
 	index := map[string]*group{}
 	for _, t := range ts {
 		ev, err := t.Event()
-		key := fmt.Sprintf("%s %v", t.Kind, err)
+		key := fmt.Sprint(err)
 		if err == nil {
-			key = fmt.Sprintf("%s %v", t.Kind, *ev)
+			key = fmt.Sprint(*ev)
 		}
 		g := index[key]
 		if g == nil {
@@ -183,6 +221,7 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 		}
 		ev.Over[f.Name] = field(f)
 	}
+	ev.SameArgs = g.event.SameArgs
 	switch {
 	case g.event.NoArgs != "":
 		ev.NoArgs = g.event.NoArgs
@@ -191,6 +230,7 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 	}
 	ev.Can = can(ts[0].Kind)
 	l.typeArgs(ev, ts[0], pt)
+	l.typeParams(ev, ts[0])
 	r := l.s.request(ts[0].Name, l.handler, ev)
 	r.Filter = l.filter
 	r.Features.TaskBTF = r.Features.TaskBTF && !l.plain
@@ -236,7 +276,8 @@ func field(f bpf.Field) compiler.Field {
 	if !ok {
 		k = compiler.FieldOpaque
 	}
-	return compiler.Field{Name: f.Name, CType: f.CType, Kind: k, Offset: f.Offset, Size: f.Size, Signed: f.Signed, User: f.UserPtr, Elem: f.ElemSize, Len: f.Len, Value: f.Value, At: compiler.Address(f.At), Why: f.Why}
+	return compiler.Field{Name: f.Name, CType: f.CType, Kind: k, Offset: f.Offset, Size: f.Size, Signed: f.Signed, User: f.UserPtr, AnySpace: f.AnySpace, Tracked: f.Tracked,
+		Elem: f.ElemSize, Len: f.Len, Value: f.Value, At: compiler.Address(f.At), Why: f.Why}
 }
 
 // loadOne makes the maps that the program for these targets wants, and loads it. code is the program if it is compiled.
@@ -300,10 +341,10 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 	}
 	l.p.captured = code.Captured
 	if s.opt.EmitAsm {
-		s.out.text(fmt.Sprintf("; %s as %s program\n%s", names(ts), pt, code.Listing()))
+		s.out.text(heading(ts, pt) + code.Listing())
 	}
 	s.nprog++
-	pg.prog, err = bpf.NewProgram(bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", s.nprog), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: s.narrow()})
+	pg.prog, err = bpf.LoadFor(s.context(), bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", s.nprog), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: s.narrow()}, s.progress("loaded"))
 	if err != nil && code.Direct && !l.plain {
 		return l.loadPlain(g, ts, pt, pg)
 	}

@@ -40,6 +40,7 @@ type program struct {
 	next    func(ts []bpf.Target) (*program, error)
 	targets []bpf.Target
 	links   []*bpf.Attachment
+	missed  uint64 // events that links counted as missed which are closed by now
 }
 
 var _ starlark.HasAttrs = (*Probe)(nil)
@@ -234,53 +235,56 @@ func without(ts, gone []bpf.Target) []bpf.Target {
 	return out
 }
 
-// attachers is how many targets are attached at a time.
-const attachers = 16
-
-// attach attaches a program to its targets, side by side. left are the targets that have no raw tracepoint.
+// attach attaches a program to its targets. left are the targets that have no raw tracepoint. Targets of a pattern which
+// the kernel refuses each for a reason of its own are left out, with a warning, as long as others are there.
 func (g *program) attach(s *Session) (left []bpf.Target, err error) {
-	cookies := make([]uint64, len(g.targets)) // tell the program which of its targets fired
+	opt := bpf.AttachAllOptions{PID: s.narrow(), Progress: s.progress("attached")}
 	if g.code.UsesCookie {
-		for i, t := range g.targets {
-			cookies[i] = s.cookie(t)
-		}
+		opt.Cookie = s.cookie // tells the program which of its targets fired
 	}
-	if g.prog.Multi() {
-		l, err := bpf.AttachMulti(g.targets, cookies, g.prog, bpf.AttachOptions{PID: s.narrow()})
-		if l != nil {
-			g.links = append(g.links, l)
-		}
+	links, refusals, err := bpf.AttachAll(s.context(), g.targets, g.prog, opt)
+	g.links = append(g.links, links...)
+	if err != nil {
 		return nil, err
 	}
-	links := make([]*bpf.Attachment, len(g.targets))
-	errs := make([]error, len(g.targets))
-	sem := make(chan struct{}, attachers)
-	var wg sync.WaitGroup
-	for i, t := range g.targets {
-		opt := bpf.AttachOptions{Cookie: cookies[i], PID: s.narrow()}
-		if len(g.targets) == 1 {
-			links[i], errs[i] = bpf.Attach(t, g.prog, opt)
-			break
-		}
-		wg.Add(1)
-		sem <- struct{}{}
-		go func() {
-			defer func() { <-sem; wg.Done() }()
-			links[i], errs[i] = bpf.Attach(t, g.prog, opt)
-		}()
-	}
-	wg.Wait()
-	for i, l := range links {
+	var out []bpf.Refusal
+	for _, r := range refusals {
+		var own *bpf.AttachError
 		switch {
-		case l != nil:
-			g.links = append(g.links, l)
-		case errors.Is(errs[i], bpf.ErrNoRawTracepoint) && g.next != nil:
-			left = append(left, g.targets[i])
+		case errors.Is(r.Err, bpf.ErrNoRawTracepoint) && g.next != nil:
+			left = append(left, r.Target)
+		case r.Target.Wild && errors.As(r.Err, &own) && own.Own:
+			out = append(out, r)
 		default:
-			err = errors.Join(err, errs[i])
+			return nil, r.Err // the others would most likely say the same
 		}
 	}
-	return left, err
+	if len(out) > 0 && len(links) == 0 {
+		return nil, out[0].Err
+	}
+	g.leaveOut(s, out)
+	return left, nil
+}
+
+// leaveOut tells of targets that the probe does without.
+func (g *program) leaveOut(s *Session, out []bpf.Refusal) {
+	if len(out) == 0 {
+		return
+	}
+	all := len(g.targets)
+	var gone []bpf.Target
+	for _, r := range out {
+		gone = append(gone, r.Target)
+	}
+	g.targets = without(g.targets, gone)
+	if s.opt.Warnings == WarnNone {
+		return
+	}
+	text := fmt.Sprintf("%d of %d targets are left out: %v", len(out), all, out[0].Err)
+	if len(out) > 1 {
+		text += fmt.Sprintf("; and %d more (the probe's targets lists those that are attached)", len(out)-1)
+	}
+	s.out.warn("left_out", map[string]any{"count": len(out), "of": all, "message": out[0].Err.Error()}, text)
 }
 
 // close lets the program and its cells go.
@@ -310,27 +314,20 @@ func (p *Probe) detach() error {
 }
 
 func (p *Probe) closeLinks() error {
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var errs []error
+	var links []*bpf.Attachment
+	for _, g := range p.programs {
+		links = append(links, g.links...)
+	}
+	err := bpf.CloseAll(links, p.s.progress("detached"))
 	for _, g := range p.programs {
 		for _, l := range g.links {
-			wg.Add(1)
-			go func() {
-				defer wg.Done()
-				if err := l.Close(); err != nil {
-					mu.Lock()
-					errs = append(errs, err)
-					mu.Unlock()
-				}
-			}()
+			n, missedErr := l.Missed()
+			g.missed += n
+			err = errors.Join(err, missedErr)
 		}
-	}
-	wg.Wait()
-	for _, g := range p.programs {
 		g.links = nil
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // close lets go of everything.
@@ -350,11 +347,30 @@ func (p *Probe) stats() (bpf.Stats, error) {
 		if err != nil {
 			return st, err
 		}
+		links, err := p.linksMissed(g)
+		if err != nil {
+			return st, err
+		}
 		st.Runs += one.Runs
-		st.Missed += one.Missed
+		st.Missed += one.Missed + links
 		st.Time += one.Time
 	}
 	return st, nil
+}
+
+// linksMissed gives the events that never reached the program.
+func (p *Probe) linksMissed(g *program) (uint64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := g.missed
+	for _, l := range g.links {
+		m, err := l.Missed()
+		if err != nil {
+			return 0, err
+		}
+		n += m
+	}
+	return n, nil
 }
 
 var probeMethods = []hostMethod[*Probe]{
@@ -391,24 +407,54 @@ var probeMethods = []hostMethod[*Probe]{
 func (p *Probe) listing() string {
 	var b strings.Builder
 	for _, g := range p.all() {
-		fmt.Fprintf(&b, "; %s as %s program\n%s", names(g.targets), g.typ, g.code.Listing())
+		b.WriteString(heading(g.targets, g.typ) + g.code.Listing())
 	}
 	return b.String()
 }
 
-func names(ts []bpf.Target) string { return strings.Join(targetNames(ts), ", ") }
-
-// targetNames names targets, each once: a static probe can be several targets.
+// targetNames names what a probe is attached to.
 func targetNames(ts []bpf.Target) []string {
 	var out []string
+	for _, t := range eachOnce(ts) {
+		out = append(out, t.Place())
+	}
+	return out
+}
+
+// eachOnce gives targets of different names: a static probe can be several targets.
+func eachOnce(ts []bpf.Target) []bpf.Target {
+	var out []bpf.Target
 	seen := map[string]bool{}
 	for _, t := range ts {
 		if !seen[t.Name] {
 			seen[t.Name] = true
-			out = append(out, t.Name)
+			out = append(out, t)
 		}
 	}
 	return out
+}
+
+// heading tells what a program is for, as comments above its listing: which probes, and as what they were attached where
+// the kernel's cheapest kind was asked for.
+func heading(ts []bpf.Target, typ ebpf.ProgramType) string {
+	const most = 16
+	var out []string
+	why := ""
+	for i, t := range eachOnce(ts) {
+		if i == most {
+			out = append(out, fmt.Sprintf("and %d more", len(ts)-most))
+			break
+		}
+		name := t.Name
+		if p := t.Place(); p != name {
+			name += " (" + p + ")"
+		}
+		out = append(out, name)
+		if t.Why != "" && why == "" {
+			why = fmt.Sprintf("; not %s\n", t.Why)
+		}
+	}
+	return fmt.Sprintf("; %s as %s program\n%s", strings.Join(out, ", "), typ, why)
 }
 
 // Attr implements starlark.HasAttrs.
@@ -423,7 +469,11 @@ func (p *Probe) Attr(name string) (starlark.Value, error) {
 			return starlark.String(strings.Join(p.spec, ",")), nil
 		case "targets":
 			var out []starlark.Value
-			for _, name := range targetNames(p.targets) {
+			var ts []bpf.Target
+			for _, g := range p.all() {
+				ts = append(ts, g.targets...)
+			}
+			for _, name := range targetNames(ts) {
 				out = append(out, starlark.String(name))
 			}
 			return starlark.NewList(out), nil

@@ -48,8 +48,10 @@ type Type struct {
 	Elems []*Type // Tuple
 	Elem  *Type   // Opt; Array; Shown
 	User  bool    // Ptr: an address of user space
-	Text  string  // Opaque, Ptr: the name of the type
-	Form  *Form   // Shown
+	// AnySpace: Ptr: an address of user space or of the kernel's, as its value tells
+	AnySpace bool
+	Text     string // Opaque, Ptr: the name of the type
+	Form     *Form  // Shown
 
 	C *ctype.Type // Ptr: what it points to, nil where only Text tells; Mem: what lies there
 }
@@ -156,7 +158,7 @@ func (t *Type) Equal(u *Type) bool {
 		return true
 	}
 	if t.Kind == Ptr && u.Kind == Ptr {
-		return t.User == u.User && samePointee(t, u)
+		return t.User == u.User && t.AnySpace == u.AnySpace && samePointee(t, u)
 	}
 	if t.Kind != u.Kind || t.Cap != u.Cap || t.Len != u.Len || t.NULs != u.NULs || t.User != u.User || len(t.Elems) != len(u.Elems) || t.Text != u.Text || !t.Form.equal(u.Form) {
 		return false

@@ -1,0 +1,180 @@
+package bpf
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+)
+
+// How many targets are attached, or let go, at a time. Attaching works in the kernel's locks, so a few suffice; letting
+// go waits for the kernel's grace periods, which many can wait for together.
+const (
+	attachers = 16
+	detachers = 64
+)
+
+// AttachAllOptions narrow an attachment to many targets.
+type AttachAllOptions struct {
+	PID      int                   // as in AttachOptions
+	Cookie   func(Target) uint64   // gives each target's cookie; nil: none
+	Progress func(done, total int) // is called by one goroutine at a time; may be nil
+}
+
+// A Refusal is a target that the kernel did not attach to.
+type Refusal struct {
+	Target Target
+	Err    error // as Attach gives
+}
+
+// AttachAll attaches a program to all targets, which are of one kind: by one link where the kind and the kernel have links
+// to many places and the program was loaded for that (LoadFor), else one by one, several at a time. When ctx ends, what
+// is attached is let go, and the error is ctx's. Targets that are refused do not hinder the others. A program is not
+// attached to two lists of targets at a time.
+func AttachAll(ctx context.Context, ts []Target, p *Program, o AttachAllOptions) ([]*Attachment, []Refusal, error) {
+	cookie := func(t Target) uint64 {
+		if o.Cookie == nil {
+			return 0
+		}
+		return o.Cookie(t)
+	}
+	if p.Multi() {
+		cookies := make([]uint64, len(ts))
+		for i, t := range ts {
+			cookies[i] = cookie(t)
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		a, err := AttachMulti(ts, cookies, p, AttachOptions{PID: o.PID})
+		if err == nil {
+			return []*Attachment{a}, nil, nil
+		}
+		if !findProvider(ts[0].Kind).alone {
+			return nil, []Refusal{{ts[0], err}}, nil
+		}
+		if err := p.single(); err != nil { // one by one, each target has its own reason
+			return nil, nil, err
+		}
+	}
+	links := make([]*Attachment, len(ts))
+	errs := make([]error, len(ts))
+	err := sideBySide(ctx, len(ts), attachers, o.Progress, func(i int) {
+		if errs[i] = p.left[ts[i].Name]; errs[i] != nil {
+			return
+		}
+		one := p
+		if own := p.of[ts[i].Name]; own != nil {
+			one = own
+		}
+		links[i], errs[i] = Attach(ts[i], one, AttachOptions{PID: o.PID, Cookie: cookie(ts[i])})
+	})
+	var done []*Attachment
+	var refusals []Refusal
+	for i, l := range links {
+		switch {
+		case l != nil:
+			done = append(done, l)
+		case errs[i] != nil:
+			refusals = append(refusals, Refusal{ts[i], errs[i]})
+		}
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, CloseAll(done, o.Progress))
+	}
+	return done, refusals, nil
+}
+
+// CloseAll detaches, many at a time: the kernel waits up to 100 ms for each.
+func CloseAll(links []*Attachment, progress func(done, total int)) error {
+	errs := make([]error, len(links))
+	err := sideBySide(context.Background(), len(links), detachers, progress, func(i int) { errs[i] = links[i].Close() })
+	return errors.Join(append(errs, err)...)
+}
+
+// sideBySide calls fn for 0 to n-1, at most so many at a time, and waits for all of them. It starts none after ctx has
+// ended, and then gives ctx's error.
+func sideBySide(ctx context.Context, n, most int, progress func(done, total int), fn func(i int)) error {
+	if n == 1 { // the usual case needs no goroutine
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		fn(0)
+		return nil
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	done := 0
+	sem := make(chan struct{}, most)
+	defer wg.Wait()
+	for i := range n {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case sem <- struct{}{}:
+		}
+		if err := ctx.Err(); err != nil { // both were ready
+			return err
+		}
+		wg.Go(func() {
+			defer func() { <-sem }()
+			fn(i)
+			if progress != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				done++
+				progress(done, n)
+			}
+		})
+	}
+	return nil
+}
+
+// LoadFor loads a program for its targets (spec.Targets): in the form that they want, and, for kinds that tie a program to
+// its target, once for each, several at a time. Where targets come from a pattern, one for which the kernel does not load
+// it does not hinder the others; AttachAll tells of it.
+func LoadFor(ctx context.Context, spec ProgramSpec, progress func(done, total int)) (*Program, error) {
+	ts := spec.Targets
+	if len(ts) < 2 || !findProvider(ts[0].Kind).each {
+		return NewProgram(spec)
+	}
+	each := make([]*Program, len(ts))
+	errs := make([]error, len(ts))
+	err := sideBySide(ctx, len(ts), max(2, runtime.NumCPU()), progress, func(i int) {
+		one := spec
+		one.Targets = ts[i : i+1]
+		each[i], errs[i] = NewProgram(one)
+	})
+	p := &Program{spec: spec, of: map[string]*Program{}, left: map[string]error{}}
+	for i, one := range each {
+		var own *AttachError
+		switch {
+		case one != nil:
+			p.of[ts[i].Name] = one
+		case errors.As(errs[i], &own) && own.Own && ts[i].Wild:
+			p.left[ts[i].Name] = errs[i]
+		case err == nil:
+			err = errs[i]
+		}
+	}
+	if err == nil && len(p.of) == 0 {
+		err = errs[0]
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// single loads a program again that was for a multi link, for a link to each target.
+func (p *Program) single() error {
+	spec := p.spec
+	spec.Targets, spec.attachType = nil, 0
+	q, err := NewProgram(spec)
+	if err != nil {
+		return err
+	}
+	old := p.raw
+	p.raw, p.spec = q.raw, q.spec
+	return old.Close()
+}

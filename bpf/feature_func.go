@@ -1,0 +1,47 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
+)
+
+func tryKprobes() error {
+	_, err := kprobePMU()
+	if errors.Is(err, errNoKprobes) {
+		return fmt.Errorf("%w: %w", errLacks, err)
+	}
+	return err
+}
+
+func tryFentryKind() error {
+	err := tryFentry(functionTarget("fentry", "fentry", "vfs_read"))
+	var ae *AttachError
+	if errors.As(err, &ae) {
+		return fmt.Errorf("%w: %s", errLacks, ae.Reason)
+	}
+	return err
+}
+
+// tryKprobeMulti attaches a program that does nothing by a multi link.
+func tryKprobeMulti() error {
+	p, err := loadProgram(ProgramSpec{Name: "feature", Type: ebpf.Kprobe, attachType: ebpf.AttachTraceKprobeMulti,
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
+	if errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("%w: %w", errLacks, err)
+	}
+	if err != nil {
+		return err
+	}
+	a, err := attachKprobes([]Target{functionTarget("kprobe", "kprobe", "vfs_read")}, nil, false, p)
+	switch {
+	case err == nil:
+		err = a.Close()
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
+		err = fmt.Errorf("%w: %w", errLacks, err)
+	}
+	return errors.Join(err, p.Close())
+}

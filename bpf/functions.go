@@ -1,0 +1,323 @@
+package bpf
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
+)
+
+// The functions of the kernel, by name. Which of them can be traced ftrace says (available_filter_functions), where it
+// may be read; else we take all that the kernel's symbols hold, and attaching tells.
+const (
+	kallsymsFile   = "/proc/kallsyms"
+	filterFile     = "available_filter_functions"
+	filterAddrFile = "available_filter_functions_addrs" // 6.5
+	blacklistFile  = "/sys/kernel/debug/kprobes/blacklist"
+)
+
+// A ksym is a symbol of the kernel's code.
+type ksym struct {
+	name, module string
+	addr         uint64 // 0 where the kernel hides it
+}
+
+// eachSymbol calls fn for the functions in the text of kallsyms; name and module are valid during the call only.
+func eachSymbol(text []byte, fn func(name, module []byte, addr []byte)) {
+	for len(text) > 0 {
+		line := text
+		if i := bytes.IndexByte(text, '\n'); i >= 0 {
+			line, text = text[:i], text[i+1:]
+		} else {
+			text = nil
+		}
+		// "ffffffff81000000 T name\t[module]"
+		i := bytes.IndexByte(line, ' ')
+		if i < 0 || len(line) < i+4 {
+			continue
+		}
+		switch line[i+1] {
+		case 't', 'T', 'w', 'W':
+		default:
+			continue
+		}
+		name, module, _ := bytes.Cut(line[i+3:], []byte("\t["))
+		if notFunction(name) {
+			continue
+		}
+		fn(name, bytes.TrimSuffix(module, []byte("]")), line[:i])
+	}
+}
+
+// notFunction tells of symbols that are no functions: the padding before one, a part that the compiler split off, BPF programs.
+func notFunction(name []byte) bool {
+	if len(name) == 0 {
+		return true
+	}
+	switch name[0] {
+	case '_':
+		return bytes.HasPrefix(name, []byte("__pfx_")) || bytes.HasPrefix(name, []byte("__cfi_"))
+	case 'b':
+		return bytes.HasPrefix(name, []byte("bpf_prog_")) || bytes.HasPrefix(name, []byte("bpf_trampoline_"))
+	}
+	return bytes.Contains(name, []byte(".cold"))
+}
+
+func readKallsyms() ([]byte, error) {
+	text, err := os.ReadFile(kallsymsFile)
+	if err != nil {
+		return nil, readError(kallsymsFile, err)
+	}
+	return text, nil
+}
+
+// symbolsNamed gives the functions of these names.
+func symbolsNamed(names map[string]bool) ([]ksym, error) {
+	text, err := readKallsyms()
+	if err != nil {
+		return nil, err
+	}
+	var out []ksym
+	eachSymbol(text, func(name, module, addr []byte) {
+		if !names[string(name)] {
+			return
+		}
+		a, err := strconv.ParseUint(string(addr), 16, 64)
+		if err != nil {
+			a = 0
+		}
+		out = append(out, ksym{string(name), string(module), a})
+	})
+	return out, nil
+}
+
+// functionSize gives the bytes from a function's start to the next symbol, or 0 where the kernel hides addresses.
+func functionSize(name string) (uint64, error) {
+	text, err := readKallsyms()
+	if err != nil {
+		return 0, err
+	}
+	var start []byte
+	eachSymbol(text, func(n, _, addr []byte) {
+		if start == nil && string(n) == name {
+			start = addr
+		}
+	})
+	var next []byte // addresses have the same number of digits, so they compare as text
+	for line := range bytes.Lines(text) {
+		addr, _, _ := bytes.Cut(line, []byte(" "))
+		if bytes.Compare(addr, start) > 0 && (next == nil || bytes.Compare(addr, next) < 0) {
+			next = addr
+		}
+	}
+	if start == nil || next == nil {
+		return 0, nil
+	}
+	from, err := strconv.ParseUint(string(start), 16, 64)
+	to, err2 := strconv.ParseUint(string(next), 16, 64)
+	return to - from, errors.Join(err, err2)
+}
+
+// traceableNames gives the names of all functions that can be traced, sorted, each once.
+func traceableNames() ([]string, error) {
+	text, err := filterFunctions(filterFile)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	if text != nil {
+		names = make([]string, 0, bytes.Count(text, []byte("\n")))
+		for line := range strings.Lines(string(text)) {
+			name, _, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+			if !strings.HasPrefix(name, "__ftrace_invalid_address") && !notFunction([]byte(name)) {
+				names = append(names, name)
+			}
+		}
+	} else {
+		if text, err = readKallsyms(); err != nil {
+			return nil, err
+		}
+		names = make([]string, 0, bytes.Count(text, []byte("\n")))
+		eachSymbol(text, func(name, _, _ []byte) { names = append(names, string(name)) })
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// filterFunctions reads one of ftrace's lists of functions; nil where this kernel does not have it or does not let it be read.
+func filterFunctions(name string) ([]byte, error) {
+	dir, err := Tracefs()
+	if err != nil {
+		var me *MountError
+		if errors.As(err, &me) {
+			return nil, nil // kallsyms will do
+		}
+		return nil, err
+	}
+	text, err := os.ReadFile(filepath.Join(dir, name))
+	switch {
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrPermission), errors.Is(err, unix.ENODEV):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("list the functions that can be traced: %w", err)
+	}
+	return text, nil
+}
+
+// filterAddresses gives the addresses of the functions of these names which ftrace can trace, and, for each, the index of
+// its name; nil where the kernel does not tell. ftrace knows functions by the place of their call of it, some bytes behind
+// their start; the kernel finds cookies by the start.
+func filterAddresses(names []string) (addrs []uint64, of []int, err error) {
+	text, err := filterFunctions(filterAddrFile)
+	if err != nil || text == nil {
+		return nil, nil, err
+	}
+	index, wanted := make(map[string]int, len(names)), make(map[string]bool, len(names))
+	for i, n := range names {
+		index[n], wanted[n] = i, true
+	}
+	syms, err := symbolsNamed(wanted)
+	if err != nil {
+		return nil, nil, err
+	}
+	starts := make(map[string][]uint64, len(names))
+	for _, s := range syms {
+		starts[s.name] = append(starts[s.name], s.addr)
+	}
+	const furthest = 32 // from a function's start to its call of ftrace
+	for line := range bytes.Lines(text) {
+		f := bytes.Fields(line)
+		if len(f) < 2 {
+			continue
+		}
+		i, ok := index[string(f[1])]
+		if !ok {
+			continue
+		}
+		call, err := strconv.ParseUint(string(f[0]), 16, 64)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: bad address %q", filterAddrFile, f[0])
+		}
+		for _, start := range starts[names[i]] {
+			if start != 0 && start <= call && call-start < furthest {
+				addrs, of = append(addrs, start), append(of, i)
+				break
+			}
+		}
+	}
+	return addrs, of, nil
+}
+
+// blacklist gives the functions that may not have kprobes; none where debugfs does not show them.
+func blacklist() map[string]bool {
+	text, err := os.ReadFile(blacklistFile)
+	if err != nil {
+		return nil // attaching tells
+	}
+	out := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		// "0xffffffff81001000-0xffffffff81001020\tname"
+		if f := strings.Fields(line); len(f) == 2 {
+			out[f[1]] = true
+		}
+	}
+	return out
+}
+
+// matchNames gives the names that match a pattern.
+func matchNames(pattern string, names []string) []string {
+	if pattern == "*" {
+		return names
+	}
+	var out []string
+	prefix := pattern[:strings.IndexAny(pattern+"*", "*?[\\")]
+	for _, n := range names {
+		if strings.HasPrefix(n, prefix) && match(pattern, n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// listFunctions lists targets of a kind that has one for each of names.
+func listFunctions(kind, pattern string, names func() ([]string, error)) ([]Target, error) {
+	k, rest, ok := strings.Cut(pattern, ":")
+	whole := !ok || !match(k, kind) // a pattern such as *vfs* may reach over the colon
+	if whole && ok && !strings.Contains(k, "*") {
+		return nil, nil
+	}
+	all, err := names()
+	if err != nil {
+		return nil, err
+	}
+	if !whole {
+		all = matchNames(rest, all)
+	}
+	out := make([]Target, 0, len(all))
+	for _, n := range all {
+		if t := functionTarget(kind, kind, n); !whole || match(pattern, t.Name) {
+			out = append(out, t)
+		}
+	}
+	return out, nil
+}
+
+// functionTarget is a target of a kind at a function; it goes by the name of another kind where it stands for that.
+func functionTarget(name, kind, fn string) Target {
+	return Target{Name: name + ":" + fn, Kind: kind, Parts: []string{fn}, Func: fn}
+}
+
+// noKernelFunction makes the error for a function that the kernel does not have.
+func noKernelFunction(s Spec, fn string, names []string) error {
+	e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("the kernel has no function %q, or the compiler has inlined it", fn)}
+	var variants []string
+	for _, n := range names {
+		if strings.HasPrefix(n, fn+".") {
+			variants = append(variants, n)
+		}
+	}
+	if len(variants) > 0 {
+		e.Reason = fmt.Sprintf("the compiler has made %s of the function %q", strings.Join(variants, ", "), fn)
+	} else {
+		variants = suggest.Nearest(fn, names, 3)
+	}
+	for _, n := range variants {
+		e.Near = append(e.Near, s.Kind+":"+n)
+	}
+	return e
+}
+
+// lockdown gives the kernel's lockdown: "none", "integrity" or "confidentiality"; "" where it does not tell.
+func lockdown() string {
+	text, err := os.ReadFile("/sys/kernel/security/lockdown")
+	if err != nil {
+		return ""
+	}
+	_, mode, _ := strings.Cut(string(text), "[")
+	mode, _, _ = strings.Cut(mode, "]")
+	return mode
+}
+
+// once-read facts that cannot change while the kernel runs
+var kprobePMU = sync.OnceValues(func() (uint32, error) {
+	text, err := os.ReadFile("/sys/bus/event_source/devices/kprobe/type")
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, errNoKprobes
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the type of kprobes: %w", err)
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
+	return uint32(n), err
+})
+
+var errNoKprobes = errors.New("this kernel has no kprobes: it is built without CONFIG_KPROBE_EVENTS")

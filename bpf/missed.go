@@ -1,0 +1,26 @@
+package bpf
+
+import (
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"unsafe"
+)
+
+// Where struct bpf_link_info (include/uapi/linux/bpf.h, 6.7) has the events that a link's probe missed, by type of link.
+const (
+	missedOfPerfEvent = 48 // perf_event.kprobe.missed
+	missedOfKprobes   = 32 // kprobe_multi.missed
+)
+
+// linkMissed reads a link's count of missed events; 0 on kernels before 6.7, which do not tell.
+func linkMissed(link, offset int) (uint64, error) {
+	var info [64]byte
+	attr := infoAttr{fd: uint32(link), len: uint32(len(info)), info: unsafe.Pointer(&info[0])}
+	_, err := bpfCall(cmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	runtime.KeepAlive(&info)
+	if err != nil {
+		return 0, fmt.Errorf("read the link's count of missed events: %w", err)
+	}
+	return binary.NativeEndian.Uint64(info[offset:]), nil
+}

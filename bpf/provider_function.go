@@ -1,0 +1,82 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+)
+
+// function: and return: stand for the cheapest kind that this kernel has for each function: its targets are of the kind
+// fentry, fexit, kprobe or kretprobe, but keep the name by which they were asked for.
+var functions = Provider{
+	Kind: "function", Syntax: "function:FUNCTION",
+	Doc:     "The entry of a function of the kernel, by the cheapest kind that this kernel has: fentry, else kprobe.",
+	Example: "function:vfs_read",
+	minArgs: 1, maxArgs: 1, untouchedFilter: true,
+	List:    func(pattern string) ([]Target, error) { return listFunctions("function", pattern, kprobeNames) },
+	Resolve: func(s Spec) ([]Target, error) { return resolveFunction(s, "fentry", "kprobe") },
+	event:   func(t Target) (*Event, error) { return kprobeEvent(t.Func, false) },
+}
+
+var returns = Provider{
+	Kind: "return", Syntax: "return:FUNCTION",
+	Doc:     "The return of a function of the kernel, by the cheapest kind that this kernel has: fexit, else kretprobe.",
+	Example: "return:vfs_read",
+	minArgs: 1, maxArgs: 1, untouchedFilter: true,
+	List:    func(pattern string) ([]Target, error) { return listFunctions("return", pattern, kprobeNames) },
+	Resolve: func(s Spec) ([]Target, error) { return resolveFunction(s, "fexit", "kretprobe") },
+	event:   func(t Target) (*Event, error) { return kprobeEvent(t.Func, true) },
+}
+
+// manyFunctions is where one link to many places is cheaper than a program and a patched entry for each.
+const manyFunctions = 32
+
+func resolveFunction(s Spec, fast, slow string) ([]Target, error) {
+	fn := s.Args[0]
+	names := []string{fn}
+	if isPattern(fn) {
+		all, err := kprobeNames()
+		if err != nil {
+			return nil, err
+		}
+		if names = matchNames(fn, all); len(names) == 0 {
+			return nil, &NotFoundError{Spec: s.Text, Reason: "no function of the kernel matches"}
+		}
+	} else if err := findFunction(s, fn); err != nil {
+		return nil, err
+	}
+	_, noKprobes := kprobePMU()
+	if noKprobes != nil && !errors.Is(noKprobes, errNoKprobes) {
+		return nil, noKprobes
+	}
+	var out []Target
+	var last error
+	for _, n := range names {
+		t := functionTarget(s.Kind, fast, n)
+		if len(names) > manyFunctions && noKprobes == nil {
+			t.Kind, t.Why = slow, fmt.Sprintf("%d targets are too many for %s", len(names), fast)
+			out = append(out, t)
+			continue
+		}
+		var refused *AttachError
+		err := tryFentry(t)
+		switch {
+		case err == nil:
+			out = append(out, t)
+		case !errors.As(err, &refused):
+			return nil, err
+		case noKprobes == nil:
+			t.Kind, t.Why = slow, fast+": "+refused.Reason
+			out = append(out, t)
+		default:
+			last = &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no kind of probe for functions works here: %s: %s; %s: %v", fast, refused.Reason, slow, noKprobes),
+				Hint: "use a tracepoint, which bpfrepl -l 'tracepoint:*' lists"}
+			if !refused.Own {
+				return nil, last
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil, last
+	}
+	return out, nil
+}

@@ -1,0 +1,286 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+var kprobes = Provider{
+	Kind: "kprobe", Alias: "k", Syntax: "kprobe:FUNCTION or kprobe:FUNCTION+OFFSET",
+	Doc:     "A function of the kernel, at its entry or at an instruction inside.",
+	Example: "kprobe:vfs_read",
+	minArgs: 1, maxArgs: 1, untouchedFilter: true, alone: true,
+	List:    func(pattern string) ([]Target, error) { return listFunctions("kprobe", pattern, kprobeNames) },
+	Resolve: resolveKprobe,
+	event:   func(t Target) (*Event, error) { return kprobeTargetEvent(t, false) },
+	types:   only(ebpf.Kprobe),
+	prepare: prepareKprobe,
+	attach:  func(t Target, p *Program, o AttachOptions) (*Attachment, error) { return attachKprobe(t, false, p, o) },
+	attachMulti: func(ts []Target, cs []uint64, p *Program, _ AttachOptions) (*Attachment, error) {
+		return attachKprobes(ts, cs, false, p)
+	},
+}
+
+var kretprobes = Provider{
+	Kind: "kretprobe", Alias: "kr", Syntax: "kretprobe:FUNCTION",
+	Doc:     "The return of a function of the kernel.",
+	Example: "kretprobe:vfs_read",
+	minArgs: 1, maxArgs: 1, untouchedFilter: true, alone: true,
+	List:    func(pattern string) ([]Target, error) { return listFunctions("kretprobe", pattern, kprobeNames) },
+	Resolve: resolveKprobe,
+	event:   func(t Target) (*Event, error) { return kprobeTargetEvent(t, true) },
+	types:   only(ebpf.Kprobe),
+	prepare: prepareKprobe,
+	attach:  func(t Target, p *Program, o AttachOptions) (*Attachment, error) { return attachKprobe(t, true, p, o) },
+	attachMulti: func(ts []Target, cs []uint64, p *Program, _ AttachOptions) (*Attachment, error) {
+		return attachKprobes(ts, cs, true, p)
+	},
+}
+
+// kprobeNames lists what a pattern for kprobes can match.
+func kprobeNames() ([]string, error) {
+	names, err := traceableNames()
+	if err != nil {
+		return nil, err
+	}
+	if black := blacklist(); black != nil {
+		names = slices.DeleteFunc(names, func(n string) bool { return black[n] })
+	}
+	return names, nil
+}
+
+func resolveKprobe(s Spec) ([]Target, error) {
+	if _, err := kprobePMU(); errors.Is(err, errNoKprobes) {
+		return nil, &NotFoundError{Spec: s.Text, Reason: err.Error(), Hint: "use a tracepoint, which bpfrepl -l 'tracepoint:*' lists, or a kernel that has them"}
+	}
+	fn, offset, hasOffset := strings.Cut(s.Args[0], "+")
+	if isPattern(s.Args[0]) {
+		if hasOffset {
+			return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: an offset belongs to one function, not to a pattern", s.Text)}
+		}
+		return resolveFunctions(s, kprobeNames)
+	}
+	t := functionTarget(s.Kind, s.Kind, fn)
+	if hasOffset {
+		n, err := strconv.ParseUint(offset, 0, 32)
+		switch {
+		case err != nil:
+			return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: %q is no offset", s.Text, offset), Hint: "write bytes: " + s.Kind + ":" + fn + "+0x10"}
+		case s.Kind == "kretprobe":
+			return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: a return has no offset", s.Text), Hint: "write kretprobe:" + fn}
+		}
+		t.offset = n
+	}
+	if err := findFunction(s, fn); err != nil {
+		return nil, err
+	}
+	if t.offset > 0 {
+		t.Parts = []string{fmt.Sprintf("%s+0x%x", fn, t.offset)}
+		t.Name = s.Kind + ":" + t.Parts[0]
+		size, err := functionSize(fn)
+		if err != nil {
+			return nil, err
+		}
+		if size > 0 && t.offset >= size {
+			return nil, &RangeError{s.Text, fmt.Sprintf("the offset 0x%x is behind the function's end: %s has 0x%x bytes", t.offset, fn, size)}
+		}
+	}
+	return []Target{t}, nil
+}
+
+// resolveFunctions expands a pattern.
+func resolveFunctions(s Spec, names func() ([]string, error)) ([]Target, error) {
+	ts, err := listFunctions(s.Kind, s.Kind+":"+s.Args[0], names)
+	if err == nil && len(ts) == 0 {
+		err = &NotFoundError{Spec: s.Text, Reason: "no function of the kernel matches"}
+	}
+	return ts, err
+}
+
+// syscallPrefix is what the kernel puts before the names of the functions that are called for system calls.
+var syscallPrefix = map[string]string{"amd64": "__x64_", "arm64": "__arm64_"}
+
+// findFunction gives a *NotFoundError where the kernel has no such function. Its types are asked first: they are needed
+// anyway, and reading all symbols takes longer.
+func findFunction(s Spec, fn string) error {
+	if _, _, err := kernelFunction(fn); err == nil || errors.Is(err, errSeveral) {
+		return nil
+	}
+	call := syscallPrefix[runtime.GOARCH] + fn
+	syms, err := symbolsNamed(map[string]bool{fn: true, call: true})
+	if err != nil {
+		return err
+	}
+	for _, sym := range syms {
+		if sym.name == fn {
+			return nil
+		}
+	}
+	if len(syms) > 0 {
+		return &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("the kernel has no function %q, but one for the system call", fn), Near: []string{s.Kind + ":" + call}}
+	}
+	names, err := traceableNames()
+	if err != nil {
+		return err
+	}
+	return noKernelFunction(s, fn, names)
+}
+
+func kprobeTargetEvent(t Target, ret bool) (*Event, error) {
+	if t.offset > 0 {
+		return &Event{NoArgs: fmt.Sprintf("%s is inside of the function: its arguments are to be read at its entry, kprobe:%s", t.Name, t.Func)}, nil
+	}
+	return kprobeEvent(t.Func, ret)
+}
+
+// prepareKprobe makes the program one for a multi link where it has many targets and the kernel is one that may have it
+// (5.18, with CONFIG_FPROBE).
+func prepareKprobe(s *ProgramSpec) error {
+	k, err := Running()
+	if err != nil {
+		return err
+	}
+	if len(s.Targets) > 1 && k.AtLeast(5, 18) && !slices.ContainsFunc(s.Targets, func(t Target) bool { return t.offset > 0 }) {
+		s.attachType = ebpf.AttachTraceKprobeMulti
+	}
+	return nil
+}
+
+// attachKprobe opens a perf event of the kernel's own kind for kprobes (4.17), which goes with its descriptor.
+func attachKprobe(t Target, ret bool, p *Program, o AttachOptions) (*Attachment, error) {
+	ev, err := openKprobe(append([]byte(t.Func), 0), t.offset, ret)
+	if errors.Is(err, unix.EADDRNOTAVAIL) {
+		return attachAddresses(t, ret, p, o)
+	}
+	if err != nil {
+		return nil, kprobeRefused(t, err)
+	}
+	a := &Attachment{Target: t}
+	if err := a.addKprobe(ev, p, o); err != nil {
+		return nil, errors.Join(kprobeRefused(t, err), a.Close())
+	}
+	return a, nil
+}
+
+// openKprobe opens the event at a function, or, without a name, at an address.
+func openKprobe(name []byte, offset uint64, ret bool) (int, error) {
+	typ, err := kprobePMU()
+	if err != nil {
+		return 0, err
+	}
+	attr := unix.PerfEventAttr{Type: typ, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})), Sample: 1, Wakeup: 1, Ext2: offset}
+	if ret {
+		attr.Config = 1 // /sys/bus/event_source/devices/kprobe/format/retprobe
+	}
+	if name != nil {
+		attr.Ext1 = uint64(uintptr(unsafe.Pointer(&name[0])))
+	}
+	ev, err := unix.PerfEventOpen(&attr, -1, 0, -1, perfFlagCloseExec)
+	runtime.KeepAlive(name)
+	return ev, err
+}
+
+// attachAddresses attaches to all functions of that name: the kernel takes a name only where it is the only one (6.6).
+func attachAddresses(t Target, ret bool, p *Program, o AttachOptions) (*Attachment, error) {
+	syms, err := symbolsNamed(map[string]bool{t.Func: true})
+	if err != nil {
+		return nil, err
+	}
+	a := &Attachment{Target: t}
+	for _, s := range syms {
+		if s.addr == 0 {
+			return nil, errors.Join(&AttachError{Target: t, Own: true, Reason: fmt.Sprintf("the kernel has %d functions of that name, and hides their addresses", len(syms)),
+				Hint: "as root: sysctl kernel.kptr_restrict=1", Err: unix.EADDRNOTAVAIL}, a.Close())
+		}
+		ev, err := openKprobe(nil, s.addr+t.offset, ret)
+		if err == nil {
+			err = a.addKprobe(ev, p, o)
+		}
+		if err != nil {
+			return nil, errors.Join(kprobeRefused(t, err), a.Close())
+		}
+	}
+	return a, nil
+}
+
+// addKprobe puts the program on an event, which it takes over.
+func (a *Attachment) addKprobe(ev int, p *Program, o AttachOptions) error {
+	fds, err := attachToEvent(ev, p, o.Cookie)
+	if err != nil {
+		return err
+	}
+	if len(fds) == 2 { // the link keeps the event
+		if err := closeFD(fds[1]); err != nil {
+			return errors.Join(err, closeFD(fds[0]))
+		}
+		fds = fds[:1]
+		before, link := a.misses, fds[0]
+		a.misses = func() (uint64, error) {
+			n, err := linkMissed(link, missedOfPerfEvent)
+			if err == nil && before != nil {
+				var m uint64
+				m, err = before()
+				n += m
+			}
+			return n, err
+		}
+	}
+	a.fds = append(a.fds, fds...)
+	return nil
+}
+
+// attachKprobes attaches to all functions by one link: by the addresses that ftrace has for them, else by name.
+func attachKprobes(ts []Target, cookies []uint64, ret bool, p *Program) (*Attachment, error) {
+	names := make([]string, len(ts))
+	for i, t := range ts {
+		names[i] = t.Func
+	}
+	addrs, of, err := filterAddresses(names)
+	if err != nil {
+		return nil, err
+	}
+	attr := linkCreateKprobes{prog: uint32(p.raw.FD()), attachType: uint32(ebpf.AttachTraceKprobeMulti)}
+	if ret {
+		attr.kprobeFlags = unix.BPF_F_KPROBE_MULTI_RETURN
+	}
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	if addrs != nil {
+		attr.count, attr.addrs = uint32(len(addrs)), unsafe.Pointer(&addrs[0])
+	} else {
+		syms := make([]unsafe.Pointer, len(names))
+		for i, n := range names {
+			b := append([]byte(n), 0)
+			pin.Pin(&b[0])
+			syms[i] = unsafe.Pointer(&b[0])
+		}
+		attr.count, attr.syms = uint32(len(syms)), unsafe.Pointer(&syms[0])
+		pin.Pin(&syms[0])
+	}
+	if len(cookies) > 0 {
+		each := cookies
+		if addrs != nil {
+			each = make([]uint64, len(addrs))
+			for i, n := range of {
+				each[i] = cookies[n]
+			}
+		}
+		attr.cookies = unsafe.Pointer(&each[0])
+		pin.Pin(&each[0])
+	}
+	fd, err := bpfCall(cmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	runtime.KeepAlive(addrs)
+	if err != nil {
+		return nil, kprobeRefused(ts[0], err)
+	}
+	link := int(fd)
+	return &Attachment{Target: ts[0], fds: []int{link}, misses: func() (uint64, error) { return linkMissed(link, missedOfKprobes) }}, nil
+}

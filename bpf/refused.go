@@ -1,0 +1,57 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// kprobeRefused words why the kernel does not attach to a function.
+func kprobeRefused(t Target, err error) error {
+	e := &AttachError{Target: t, Err: err}
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		if lockdown() == "confidentiality" {
+			e.Reason, e.Hint = "the kernel is locked down (lockdown=confidentiality), which forbids kprobes", "boot without that, or use a tracepoint"
+			return e
+		}
+		return refused(t, err)
+	case errors.Is(err, unix.EILSEQ):
+		e.Own = true
+		e.Reason, e.Hint = fmt.Sprintf("the offset 0x%x is not at the start of an instruction", t.offset), "kprobe:"+t.Func+" is the function's entry"
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
+		e.Own = true
+		e.Reason = "the kernel has no such function any more, or no place in it for a probe"
+	case errors.Is(err, unix.EINVAL):
+		e.Own = true
+		e.Reason, e.Hint = "the kernel does not allow kprobes there: the function is on its blacklist, or notrace", "use a function that calls it"
+		switch {
+		case blacklist()[t.Func]:
+			e.Reason = "the kernel does not allow kprobes there: the function is on its blacklist (" + blacklistFile + ")"
+		case isNotrace(t.Func):
+			e.Reason = "the kernel does not let this function be traced: it is notrace (" + filterFile + " lacks it)"
+		}
+	default:
+		return refused(t, err)
+	}
+	return e
+}
+
+// isNotrace tells that ftrace tells which functions it can trace, and that this is none of them.
+func isNotrace(fn string) bool {
+	text, err := filterFunctions(filterFile)
+	if err != nil || text == nil {
+		return false
+	}
+	names, err := traceableNames()
+	if err != nil {
+		return false
+	}
+	for _, n := range names {
+		if n == fn {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,59 @@
+package starlarkbind
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// How long something may take before its progress is shown, and how often it is shown then: a terminal's line is written
+// anew each time, elsewhere each makes a line.
+const (
+	progressAfter  = 500 * time.Millisecond
+	progressTTY    = 100 * time.Millisecond
+	progressNotTTY = 2 * time.Second
+)
+
+// context gives the context of the run or item that is under way: Ctrl-C ends it.
+func (s *Session) context() context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ctx
+}
+
+// progress gives a function that shows on stderr how far something has come: "attached: 312 of 1000".
+func (s *Session) progress(verb string) func(done, total int) {
+	start := time.Now()
+	var shown time.Time
+	tty := isTerminal(s.out.errw)
+	every := progressNotTTY
+	if tty {
+		every = progressTTY
+	}
+	return func(done, total int) {
+		now := time.Now()
+		last := done == total && tty && !shown.IsZero()
+		if !last && (now.Sub(start) < progressAfter || now.Sub(shown) < every) {
+			return
+		}
+		shown = now
+		text := fmt.Sprintf("%s: %d of %d", verb, done, total)
+		switch {
+		case last:
+			s.out.write(s.out.errw, "\r\x1b[K")
+		case tty:
+			s.out.write(s.out.errw, "\r\x1b[K"+text)
+		default:
+			s.out.write(s.out.errw, text+"\n")
+		}
+	}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
