@@ -131,15 +131,25 @@ func loadProgram(spec ProgramSpec) (*Program, error) {
 	if err := insns.Marshal(&code, byteOrder()); err != nil {
 		return nil, fmt.Errorf("write the instructions of %s: %w", spec.Name, err)
 	}
-	if !hasCallbacks(insns) { // the kernel wants BTF of programs that have
-		raw, err := loadBare(spec, code.Bytes())
-		if err == nil {
-			return &Program{raw: raw, spec: spec}, nil
-		}
+	full := func(opts ebpf.ProgramOptions) (*ebpf.Program, error) {
+		return ebpf.NewProgramWithOptions(&ebpf.ProgramSpec{Name: kernelName(spec.Name), Type: spec.Type, Instructions: insns, License: license,
+			AttachType: spec.attachType, AttachTo: spec.attachTo}, opts)
+	}
+	var raw *ebpf.Program
+	var err error
+	if hasCallbacks(insns) { // the kernel wants BTF of programs that have
+		raw, err = full(ebpf.ProgramOptions{LogDisabled: true})
+	} else {
+		raw, err = loadBare(spec, code.Bytes())
+	}
+	switch {
+	case err == nil:
+		return &Program{raw: raw, spec: spec}, nil
+	case errors.Is(err, unix.E2BIG): // a log of a million steps would say no more
+		return nil, &VerifierRefusal{Reason: tooLarge, Err: err}
 	}
 	// refused: again, with the source lines for the verifier's log
-	raw, err := ebpf.NewProgramWithOptions(&ebpf.ProgramSpec{Name: kernelName(spec.Name), Type: spec.Type, Instructions: insns, License: license,
-		AttachType: spec.attachType, AttachTo: spec.attachTo}, ebpf.ProgramOptions{})
+	raw, err = full(ebpf.ProgramOptions{})
 	if err != nil {
 		return nil, loadError(spec, insns, err)
 	}
