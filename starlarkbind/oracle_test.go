@@ -171,6 +171,9 @@ func runKernel(text string, events []oracleEvent, as *bpf.Kernel) (out outcome, 
 				strings.HasPrefix(d.Msg, "the search is too long") {
 				return nil, errConstant
 			}
+			if strings.HasPrefix(d.Msg, "the program is too large") {
+				return nil, errComplex
+			}
 		}
 	}
 	if err != nil {

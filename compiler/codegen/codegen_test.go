@@ -95,6 +95,20 @@ func TestJumpRange(t *testing.T) {
 	}
 }
 
+// A function with more values than the allocator can be given is refused before it is given them.
+func TestTooManyValues(t *testing.T) {
+	b := ir.NewBuilder("many")
+	x := b.Add(ir.OpCtx)
+	for range maxRegs {
+		x = b.Add(ir.OpXor, x, b.Add(ir.OpShl, x, b.Const(1)))
+	}
+	b.Ret(x)
+	_, err := Generate([]*ir.Func{b.Finish()}, Options{})
+	if !errors.Is(err, ErrTooLarge) || err.Error() != "the program is too large: it computes 40012 values; 20000 are possible" {
+		t.Errorf("got %v", err)
+	}
+}
+
 // Atomics other than add need their operation in the constant: the library forgets it otherwise.
 func TestAtomicConstants(t *testing.T) {
 	b := ir.NewBuilder("f")

@@ -14,8 +14,14 @@ import (
 // maxRounds bounds the rounds of spilling; each takes at least one register out of the graph.
 const maxRounds = 64
 
+// maxRegs bounds the virtual registers of a function: the time grows faster than they do.
+const maxRegs = 20000
+
 // allocate replaces virtual registers by machine registers.
 func allocate(f *function) error {
+	if f.nregs > maxRegs {
+		return fmt.Errorf("%w: it computes %d values; %d are possible", ErrTooLarge, f.nregs, maxRegs)
+	}
 	temps := map[reg]bool{} // made by spilling: live for an instruction or two, never to be spilled again
 	for round := 0; round < maxRounds; round++ {
 		liveness(f)

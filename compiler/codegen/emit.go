@@ -25,8 +25,9 @@ func (e *StackError) Error() string {
 	return fmt.Sprintf("%s needs %d bytes of stack; eBPF has %d", e.Func, e.Need, StackLimit)
 }
 
-// ErrTooLarge tells that a jump would not reach: offsets have 16 bits.
-var ErrTooLarge = errors.New("the program is too large: a jump would have to reach over more than 32767 instructions")
+// ErrTooLarge tells that a jump would not reach, as offsets have 16 bits, or that there are more values than registers can be
+// found for in a second or two.
+var ErrTooLarge = errors.New("the program is too large")
 
 // Options of Generate.
 type Options struct {
@@ -365,7 +366,7 @@ func checkJumps(insns asm.Instructions) error {
 			return fmt.Errorf("codegen: jump to %s, which is nowhere", it.Ins.Reference())
 		}
 		if d := int64(to) - int64(it.Offset) - 1; d > math.MaxInt16 || d < math.MinInt16 {
-			return ErrTooLarge
+			return fmt.Errorf("%w: a jump would have to reach over more than 32767 instructions", ErrTooLarge)
 		}
 	}
 	return nil
