@@ -133,9 +133,9 @@ func Compile(req *Request) (*Program, error) {
 		return nil, c.diags.Sort()
 	}
 	var err error
-	for _, limit := range stackLimits {
+	for _, room := range stackRooms {
 		var p *Program
-		if p, err = generate(req, c, tree, limit); err == nil {
+		if p, err = generate(req, c, tree, room); err == nil {
 			p.Maps = c.mapUses()
 			p.Captured = c.captured
 			p.ReadsContext, p.ReadsFields = c.readsContext, c.readsFields
@@ -150,14 +150,19 @@ func Compile(req *Request) (*Program, error) {
 	return nil, limitError(req, err)
 }
 
-// stackLimits is how many bytes a value may have to lie on the stack: less, and more values lie in the heap, where the
-// stack is too small.
-var stackLimits = []int{256, 64, 16}
+// A stackRoom is how sparingly the stack is used.
+type stackRoom struct {
+	limit int  // bytes that a value may have to lie on the stack: less, and more values lie in the heap
+	lean  bool // values are loaded again rather than kept
+}
+
+// stackRooms is what is tried, one after the other, where the stack is too small.
+var stackRooms = []stackRoom{{256, false}, {64, false}, {16, false}, {16, true}}
 
 // generate makes the program of a checked handler.
-func generate(req *Request, c *checker, tree *treeProgram, limit int) (*Program, error) {
+func generate(req *Request, c *checker, tree *treeProgram, room stackRoom) (*Program, error) {
 	lw := newLowerer(req, c)
-	lw.heap.limit = limit
+	lw.heap.limit = room.limit
 	funcs := lw.program(tree)
 	if len(lw.diags) > 0 {
 		return nil, lw.diags.Sort()
@@ -173,7 +178,7 @@ func generate(req *Request, c *checker, tree *treeProgram, limit int) (*Program,
 		if req.Pass != nil {
 			req.Pass("lower", f)
 		}
-		ir.Optimise(f, req.Pass)
+		ir.Optimise(f, room.lean, req.Pass)
 	}
 	insns, err := codegen.Generate(ir.Called(funcs), codegen.Options{Source: req.Source})
 	lw.prog.Instructions = insns

@@ -15,7 +15,7 @@ const maxSearchWork = 16 << 10
 // A needle is what is looked for: words, with the bits that count in each.
 type needle struct {
 	word  []func() *ir.Value
-	mask  []*ir.Value
+	mask  []func() *ir.Value
 	first *ir.Value // its first byte, eight times
 	least int       // bytes that it has at least
 }
@@ -33,7 +33,7 @@ func (lw *lowerer) needle(x expr, w *ir.Value, p text, t *ir.Block) needle {
 			b.Jump(lw.end)
 		}
 		b.Continue(good)
-		return needle{[]func() *ir.Value{func() *ir.Value { return w }}, []*ir.Value{b.Const(255)}, b.Add(ir.OpMul, w, b.Const(lowBits)), 1}
+		return needle{[]func() *ir.Value{func() *ir.Value { return w }}, []func() *ir.Value{func() *ir.Value { return b.Const(255) }}, b.Add(ir.OpMul, w, b.Const(lowBits)), 1}
 	}
 	n := lw.length(p)
 	size, known := n.IsConst()
@@ -54,7 +54,12 @@ func (lw *lowerer) needle(x expr, w *ir.Value, p text, t *ir.Block) needle {
 	}
 	for i := range words {
 		nd.word = append(nd.word, func() *ir.Value { return lw.word(p, 8*i) })
-		nd.mask = append(nd.mask, lw.lowBytes(b.Add(ir.OpSub, n, b.Const(int64(8*i)))))
+		mask := func() *ir.Value { return lw.lowBytes(b.Add(ir.OpSub, n, b.Const(int64(8*i)))) }
+		if words <= fewWords {
+			kept := mask()
+			mask = func() *ir.Value { return kept }
+		}
+		nd.mask = append(nd.mask, mask)
 	}
 	nd.first = b.Add(ir.OpMul, b.Add(ir.OpAnd, lw.word(p, 0), b.Const(255)), b.Const(lowBits))
 	return nd
@@ -109,6 +114,10 @@ func (lw *lowerer) contains(e *eContains, t, f *ir.Block) {
 	b.Jump(f)
 }
 
+// fewWords is how many words of a needle are kept while places are compared; those of a longer one are loaded for each place, as
+// no stack would hold them.
+const fewWords = 6
+
 // eight looks at the first places of a word; at gives the words from that one on.
 func (lw *lowerer) eight(nd needle, places int, at func(k int) *ir.Value, t, f *ir.Block) {
 	b := lw.b
@@ -116,19 +125,23 @@ func (lw *lowerer) eight(nd needle, places int, at func(k int) *ir.Value, t, f *
 	maybe := b.Block("maybe")
 	b.If(ir.EQ, lw.zeroBytes(b.Add(ir.OpXor, w0, nd.first)), b.Const(0), f, maybe)
 	b.Continue(maybe)
-	ws, ns := []*ir.Value{w0}, []*ir.Value{}
-	for k, word := range nd.word {
-		ws, ns = append(ws, at(k+1)), append(ns, word())
+	word, mine := func(k int) *ir.Value { return nd.word[k]() }, at
+	if len(nd.word) <= fewWords {
+		ws, ns := []*ir.Value{w0}, []*ir.Value{}
+		for k := range nd.word {
+			ws, ns = append(ws, at(k+1)), append(ns, word(k))
+		}
+		word, mine = func(k int) *ir.Value { return ns[k] }, func(k int) *ir.Value { return ws[k] }
 	}
 	hit := b.Const(0)
 	for j := range places {
 		diff := b.Const(0)
-		for k, n := range ns {
-			w := ws[k]
+		for k := range nd.word {
+			w := mine(k)
 			if j > 0 {
-				w = b.Add(ir.OpOr, b.Add(ir.OpLShr, w, b.Const(int64(8*j))), b.Add(ir.OpShl, ws[k+1], b.Const(int64(64-8*j))))
+				w = b.Add(ir.OpOr, b.Add(ir.OpLShr, w, b.Const(int64(8*j))), b.Add(ir.OpShl, mine(k+1), b.Const(int64(64-8*j))))
 			}
-			diff = b.Add(ir.OpOr, b.Add(ir.OpAnd, b.Add(ir.OpXor, w, n), nd.mask[k]), diff)
+			diff = b.Add(ir.OpOr, b.Add(ir.OpAnd, b.Add(ir.OpXor, w, word(k)), nd.mask[k]()), diff)
 		}
 		// the highest bit is set where diff is 0
 		hit = b.Add(ir.OpOr, b.Add(ir.OpAnd, b.Add(ir.OpSub, diff, b.Const(1)), b.Add(ir.OpXor, diff, b.Const(-1))), hit)

@@ -23,9 +23,13 @@ var Passes = []Pass{
 	{"commpad", PadComm}, // last: it tells the others nothing
 }
 
-// Optimise runs all passes; after, if not nil, is called behind each.
-func Optimise(f *Func, after func(pass string, f *Func)) {
+// Optimise runs all passes; after, if not nil, is called behind each. lean leaves out the one that has values live longer, for a
+// function whose stack has no room for those that no register is left for.
+func Optimise(f *Func, lean bool, after func(pass string, f *Func)) {
 	for _, p := range Passes {
+		if lean && p.Name == "loads" {
+			continue
+		}
 		p.Run(f)
 		if after != nil {
 			after(p.Name, f)
