@@ -201,3 +201,25 @@ func interpret(t *testing.T, insns asm.Instructions, ctx []int64) int64 {
 	t.Fatal("the program does not end")
 	return 0
 }
+
+// The frames of calls within calls share the stack.
+func TestCombinedStack(t *testing.T) {
+	build := func(name, callee string, size int) *ir.Func {
+		b := ir.NewBuilder(name)
+		s := b.F.NewSlot(size, "buffer")
+		b.Store(b.SlotAddr(s, 0), 0, 8, b.Const(1))
+		if callee != "" {
+			b.Add(ir.OpCallSub).Sym = callee
+		}
+		b.Ret(b.Load(b.SlotAddr(s, 0), 0, 8, false))
+		return b.Finish()
+	}
+	if _, err := Generate([]*ir.Func{build("a", "b", 200), build("b", "c", 200), build("c", "", 50)}, Options{}); err != nil {
+		t.Errorf("224 + 224 + 64 bytes: %v", err)
+	}
+	_, err := Generate([]*ir.Func{build("a", "b", 200), build("b", "c", 200), build("c", "", 66)}, Options{})
+	var stack *StackError
+	if !errors.As(err, &stack) || stack.Need != 544 {
+		t.Errorf("224 + 224 + 96 bytes: got %v", err)
+	}
+}

@@ -38,7 +38,7 @@ type Options struct {
 // Generate compiles the functions, the program itself first. Labels are unique over all of them.
 func Generate(funcs []*ir.Func, opt Options) (asm.Instructions, error) {
 	var out asm.Instructions
-	callbacks := hasCallbacks(funcs)
+	callbacks, sizes := hasCallbacks(funcs), map[string]int{}
 	for _, f := range funcs {
 		m, err := selectFunc(f)
 		if err != nil {
@@ -51,6 +51,7 @@ func Generate(funcs []*ir.Func, opt Options) (asm.Instructions, error) {
 		if err != nil {
 			return nil, err
 		}
+		sizes[f.Name] = frame.size
 		e := &emitter{f: m, frame: frame, opt: opt}
 		if err := e.emit(passOver(layout(m))); err != nil {
 			return nil, err
@@ -61,7 +62,30 @@ func Generate(funcs []*ir.Func, opt Options) (asm.Instructions, error) {
 		}
 		out = append(out, e.out...)
 	}
+	if need := deepest(funcs, sizes, funcs[0].Name); need > StackLimit {
+		return nil, &StackError{funcs[0].Name, need}
+	}
 	return out, checkJumps(out)
+}
+
+// deepest is the stack that a function needs with those that it calls: the frames of calls within calls share the limit, and the
+// verifier rounds each up (kernel/bpf/verifier.c: check_max_stack_depth). Functions do not call themselves.
+func deepest(funcs []*ir.Func, sizes map[string]int, name string) int {
+	inner := 0
+	for _, f := range funcs {
+		if f.Name != name {
+			continue
+		}
+		for _, b := range f.Blocks {
+			for _, v := range b.Values {
+				if v.Op == ir.OpCallSub || v.Op == ir.OpFuncPtr {
+					inner = max(inner, deepest(funcs, sizes, v.Sym))
+				}
+			}
+		}
+	}
+	const granule = 32
+	return (max(sizes[name], 1)+granule-1)/granule*granule + inner
 }
 
 // hasCallbacks tells of programs in which a helper calls a function back.
@@ -92,6 +116,7 @@ func funcInfo(f *ir.Func) *btf.Func {
 type frame struct {
 	slots map[*ir.Slot]int
 	spill int // offset of spill slot 0; the others below
+	size  int
 }
 
 func layFrame(m *function, f *ir.Func) (*frame, error) {
@@ -100,7 +125,7 @@ func layFrame(m *function, f *ir.Func) (*frame, error) {
 	if need > StackLimit {
 		return nil, &StackError{f.Name, need}
 	}
-	fr := &frame{slots: map[*ir.Slot]int{}, spill: -8}
+	fr := &frame{slots: map[*ir.Slot]int{}, spill: -8, size: need}
 	for s, off := range offsets {
 		fr.slots[s] = off - need
 	}
