@@ -224,31 +224,37 @@ func lowerTableAdd(lw *lowerer, e *eMethod) val {
 
 // upsert finds the value of a key, or makes one of zeros, and adds to it. Several runs may race to make it: the
 // insert stores zeros and only where there is nothing, so whoever loses (EEXIST) finds the winner's value, and what
-// was added to that meanwhile stays. It goes on at done. The second lookup stands apart from the first, behind the insert, so that a
-// key that is there costs one lookup and nothing else.
+// was added to that meanwhile stays. It goes on at done.
 func (lw *lowerer) upsert(e *eMethod, key mem, size int, add func(p *ir.Value), done *ir.Block) {
 	b := lw.b
 	m := lw.mapPtr(e.m)
-	place, code := new(int), new(int)
-	hit := b.Block("hit")
-	var miss, refused, again, gone, failed *ir.Block
+	tried := new(int)
+	hit, look := b.Block("hit"), b.Block("lookup")
+	var miss, insert, again, gone, failed *ir.Block
 	b.InCold(func() {
-		miss, refused, again, gone, failed = b.Block("miss"), b.Block("refused"), b.Block("again"), b.Block("gone"), b.Block("failed")
+		miss, insert, again, gone, failed = b.Block("miss"), b.Block("insert"), b.Block("again"), b.Block("gone"), b.Block("failed")
 	})
+	b.Write(tried, b.Const(0))
+	b.Jump(look)
+	b.Start(look)
 	p := lw.lookup(m, key)
-	b.Write(place, p)
 	b.If(ir.NE, p, b.Const(0), hit, miss)
 
 	b.Continue(miss)
+	code := new(int)
+	b.If(ir.NE, b.Read(tried), b.Const(0), gone, insert)
+	b.Continue(insert)
 	r := lw.call(asm.FnMapUpdateElem, m, lw.addr(key), lw.zeros(size), b.Const(updateNoExist))
 	b.Write(code, r)
-	b.If(ir.EQ, r, b.Const(0), again, refused)
-	b.Continue(refused)
+	made := b.Block("")
+	made.Cold = true
+	b.If(ir.EQ, r, b.Const(0), again, made)
+	b.Continue(made)
 	b.If(ir.EQ, r, b.Const(-errExist), again, failed)
 	b.Continue(again)
-	p = lw.lookup(m, key)
-	b.Write(place, p)
-	b.If(ir.NE, p, b.Const(0), hit, gone)
+	b.Write(tried, b.Const(1))
+	b.Jump(look)
+	b.Seal(look)
 	b.Continue(gone) // inserted, and removed before the second lookup
 	b.Write(code, b.Const(-errNoEnt))
 	b.Jump(failed)
@@ -257,7 +263,7 @@ func (lw *lowerer) upsert(e *eMethod, key mem, size int, add func(p *ir.Value), 
 	b.Jump(done)
 
 	b.Continue(hit)
-	add(b.Read(place))
+	add(p)
 	b.Jump(done)
 	b.Continue(done)
 }
