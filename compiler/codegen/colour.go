@@ -229,21 +229,31 @@ func (g *graph) colour() []reg {
 	hints := g.hints()
 	var saved [colours]bool
 	var spilled []reg
-	for k := len(stack) - 1; k >= 0; k-- {
-		r := stack[k]
+	free := func(r reg) reg {
 		var taken [colours]bool
 		for _, n := range g.adj[r] {
 			if c := g.col[n]; g.alias[n] == n && c != none {
 				taken[c] = true
 			}
 		}
-		c := pick(taken, hints[r], g)
-		if c >= firstSaved && !saved[c] && g.cost[r] < seldom {
-			c = none
-		}
-		if c != none {
+		return pick(taken, hints[r], g)
+	}
+	var late []reg // those that wait to see which callee-saved registers are taken anyhow
+	for k := len(stack) - 1; k >= 0; k-- {
+		r := stack[k]
+		switch c := free(r); {
+		case c == none:
+			spilled = append(spilled, r)
+		case c >= firstSaved && !saved[c] && g.cost[r] < seldom:
+			late = append(late, r)
+		default:
 			g.col[r] = c
 			saved[c] = true
+		}
+	}
+	for _, r := range late {
+		if c := free(r); c != none && (c < firstSaved || saved[c]) {
+			g.col[r] = c
 		} else {
 			spilled = append(spilled, r)
 		}
