@@ -147,7 +147,7 @@ func (a *adder) bucket(p *ir.Value, off int) {
 		a.linear(idx, done)
 	}
 	b.Continue(done)
-	i := b.Read(idx)
+	i := b.Hold(b.Read(idx))
 	ok := b.Block("")
 	b.If(ir.UGE, i, b.Const(int64(a.spec.Buckets())), a.lw.end, ok) // never; the verifier wants it
 	b.Continue(ok)

@@ -143,17 +143,19 @@ func (lw *lowerer) affix(x val, p text, end bool, t, f *ir.Block) {
 func (lw *lowerer) suffix(x val, p text, t, f *ir.Block) {
 	b := lw.b
 	n := lw.length(p)
-	at := b.Add(ir.OpSub, lw.length(text{val: x}), n)
+	at := b.Hold(b.Add(ir.OpSub, lw.length(text{val: x}), n))
 	fits, short := b.Block(""), b.Block("")
 	b.If(ir.ULT, at, b.Const(int64(x.mem.cap)), fits, f) // a longer p: negative
 	b.Continue(fits)
+	src := b.Add(ir.OpAdd, lw.addr(x.mem), at)
 	tmp := lw.temp(p.mem.cap, "end")
 	lw.fill(tmp, 0)
 	if !p.static {
+		n = b.Hold(n)
 		b.If(ir.ULE, n, b.Const(int64(p.mem.cap)), short, f) // always; the verifier wants it
 		b.Continue(short)
 	}
-	lw.copyBytes(tmp, n, b.Add(ir.OpAdd, lw.addr(x.mem), at))
+	lw.copyBytes(tmp, n, src)
 	lw.equalText(text{val: val{t: p.t, mem: tmp}}, p, t, f)
 }
 
@@ -177,13 +179,15 @@ func (lw *lowerer) index(e *eIndex) val {
 		i = b.Add(ir.OpAdd, i, b.Add(ir.OpAnd, n, b.Add(ir.OpAShr, i, b.Const(63))))
 	}
 	if !b.Dead() {
-		inside := b.Block("")
-		b.If(ir.UGE, i, n, bad, inside)
-		b.Continue(inside)
-		if _, known := n.IsConst(); known {
-			b.Jump(good)
+		least := n
+		if _, known := n.IsConst(); !known {
+			inside := b.Block("")
+			b.If(ir.UGE, i, n, bad, inside)
+			b.Continue(inside)
+			least = b.Const(int64(x.mem.cap)) // never; the verifier wants it
 		}
-		b.If(ir.UGE, i, b.Const(int64(x.mem.cap)), bad, good) // never; the verifier wants it
+		i = b.Hold(i)
+		b.If(ir.UGE, i, least, bad, good)
 	}
 	b.Continue(bad)
 	if !b.Dead() {
@@ -249,11 +253,14 @@ func (lw *lowerer) slice(e *eSlice) val {
 	size := b.Add(ir.OpSub, hi, lo)
 	b.If(ir.SGT, size, b.Const(0), some, done)
 	b.Continue(some)
+	lo = b.Hold(lo)
 	b.If(ir.ULE, lo, b.Const(int64(x.mem.cap)), inside, done) // this and the next always; the verifier wants it
 	b.Continue(inside)
+	src := b.Add(ir.OpAdd, lw.addr(x.mem), lo)
+	size = b.Hold(size)
 	b.If(ir.ULE, size, b.Const(most), fits, done)
 	b.Continue(fits)
-	lw.copyBytes(dst, size, b.Add(ir.OpAdd, lw.addr(x.mem), lo))
+	lw.copyBytes(dst, size, src)
 	b.Jump(done)
 	b.Continue(done)
 	return val{t: e.t, mem: dst}

@@ -22,17 +22,16 @@ func allocate(f *function) error {
 	if f.nregs > maxRegs {
 		return fmt.Errorf("%w: it computes %d values; %d are possible", ErrTooLarge, f.nregs, maxRegs)
 	}
-	temps := map[reg]bool{} // made by spilling: live for an instruction or two, never to be spilled again
 	for round := 0; round < maxRounds; round++ {
 		liveness(f)
-		g := buildGraph(f, temps)
+		g := buildGraph(f)
 		g.coalesce()
 		spilled := g.colour()
 		if len(spilled) == 0 {
 			g.rewrite()
 			return nil
 		}
-		spill(f, g, spilled, temps)
+		spill(f, g, spilled)
 	}
 	return fmt.Errorf("codegen: %s does not fit in the registers after %d rounds of spilling", f.name, maxRounds)
 }
@@ -53,9 +52,10 @@ type graph struct {
 type move struct {
 	dst, src reg
 	weight   float64
+	apart    bool // not to be merged
 }
 
-func buildGraph(f *function, temps map[reg]bool) *graph {
+func buildGraph(f *function) *graph {
 	n := f.nregs
 	g := &graph{f: f, edges: map[edge]bool{}, adj: make([][]reg, n), deg: make([]int, n), cost: make([]float64, n), alias: make([]reg, n), col: make([]reg, n)}
 	for r := range g.alias {
@@ -92,11 +92,11 @@ func buildGraph(f *function, temps map[reg]bool) *graph {
 			})
 			i.uses(func(r reg) { g.cost[r] += w })
 			if i.isMove() && i.a != rfp {
-				g.moves = append(g.moves, move{i.dst, i.a, w})
+				g.moves = append(g.moves, move{i.dst, i.a, w, i.apart})
 			}
 		})
 	}
-	for r := range temps {
+	for r := range f.held {
 		g.cost[r] = math.Inf(1)
 	}
 	return g
@@ -143,7 +143,7 @@ func (g *graph) coalesce() {
 			if b < virtual {
 				a, b = b, a
 			}
-			if a == b || b < virtual || g.interfere(a, b) {
+			if m.apart || a == b || b < virtual || g.interfere(a, b) {
 				continue
 			}
 			if a < virtual && !g.george(a, b) || a >= virtual && !g.briggs(a, b) {
@@ -318,7 +318,7 @@ func (g *graph) rewrite() {
 
 // spill keeps registers on the stack, those that never live at the same time in the same eight bytes. Each instruction that
 // uses one gets a short-lived register that is loaded before and stored behind.
-func spill(f *function, g *graph, regs []reg, temps map[reg]bool) {
+func spill(f *function, g *graph, regs []reg) {
 	first := f.spills
 	slots := map[reg]int{}
 	for _, r := range regs {
@@ -336,11 +336,11 @@ func spill(f *function, g *graph, regs []reg, temps map[reg]bool) {
 		f.spills = max(f.spills, slot+1)
 	}
 	for _, r := range regs {
-		spillOne(f, r, slots[r], temps)
+		spillOne(f, r, slots[r])
 	}
 }
 
-func spillOne(f *function, r reg, slot int, temps map[reg]bool) {
+func spillOne(f *function, r reg, slot int) {
 	for _, b := range f.blocks {
 		var out []inst
 		for _, i := range b.insts {
@@ -352,7 +352,7 @@ func spillOne(f *function, r reg, slot int, temps map[reg]bool) {
 				continue
 			}
 			t := f.newReg()
-			temps[t] = true
+			f.held[t] = true
 			for _, p := range []*reg{&i.dst, &i.a, &i.b} {
 				if *p == r {
 					*p = t

@@ -75,6 +75,7 @@ type inst struct {
 	helper asm.BuiltinFunc
 	nargs  int
 	target *block
+	apart  bool // mMov: the two registers are not to become one
 	pos    syntax.Position
 }
 
@@ -93,7 +94,8 @@ type function struct {
 	name   string
 	blocks []*block
 	nregs  int
-	spills int // number of 8-byte spill slots
+	spills int          // number of 8-byte spill slots
+	held   map[reg]bool // must not go to the stack: those of ir.OpHold, and those that spilling made, which live for an instruction or two
 }
 
 func (f *function) newReg() reg {

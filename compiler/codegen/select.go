@@ -29,7 +29,7 @@ var aluOf = map[ir.Op]asm.ALUOp{ir.OpAdd: asm.Add, ir.OpSub: asm.Sub, ir.OpMul: 
 
 func selectFunc(src *ir.Func) (*function, error) {
 	splitCriticalEdges(src)
-	s := &selector{f: &function{name: src.Name, nregs: int(virtual)}, regs: map[*ir.Value]reg{}, blocks: map[*ir.Block]*block{}, used: map[*ir.Value]bool{}}
+	s := &selector{f: &function{name: src.Name, nregs: int(virtual), held: map[reg]bool{}}, regs: map[*ir.Value]reg{}, blocks: map[*ir.Block]*block{}, used: map[*ir.Value]bool{}}
 	for _, b := range src.Blocks {
 		for _, v := range append(append([]*ir.Value{}, b.Phis...), b.Values...) {
 			for _, a := range v.Args {
@@ -174,6 +174,10 @@ func (s *selector) value(v *ir.Value) error {
 	switch v.Op {
 	case ir.OpConst, ir.OpSlotAddr, ir.OpMapPtr, ir.OpFuncPtr, ir.OpMapValue, ir.OpCtx:
 		// where they are used
+	case ir.OpHold:
+		d := s.def(v)
+		s.f.held[d] = true
+		s.emit(inst{op: mMov, dst: d, a: s.operand(v.Args[0]), b: none, apart: true})
 	case ir.OpNeg, ir.OpSwap:
 		d := s.def(v)
 		s.into(d, v.Args[0])

@@ -35,6 +35,7 @@ const (
 	OpAShr
 	OpNeg
 	OpSwap      // the bytes of Args[0] as a big-endian number, as which they sort like the string that they are
+	OpHold      // Args[0], in a register of its own from here to the last use: see Builder.Hold
 	OpSlotAddr  // address of Slot + Off
 	OpMapPtr    // the map named Sym, as helpers take it
 	OpMapValue  // address of the value of Sym's first element + Off
@@ -50,7 +51,7 @@ const (
 )
 
 var opNames = [...]string{"invalid", "const", "ctx", "phi", "add", "sub", "mul", "udiv", "umod", "and", "or", "xor", "shl",
-	"lshr", "ashr", "neg", "swap", "slotaddr", "mapptr", "mapvalue", "load", "store", "atomicadd", "fetchadd", "cmpxchg", "call", "callsub", "kfunc", "funcptr"}
+	"lshr", "ashr", "neg", "swap", "hold", "slotaddr", "mapptr", "mapvalue", "load", "store", "atomicadd", "fetchadd", "cmpxchg", "call", "callsub", "kfunc", "funcptr"}
 
 func (o Op) String() string { return opNames[o] }
 

@@ -85,7 +85,7 @@ func dominatesAll(dom *DomTree, s *Block, at []*Block) bool {
 func movable(v *Value, steady bool) bool {
 	switch {
 	case v.Op >= OpAdd && v.Op <= OpNeg:
-		return true
+		return !slices.ContainsFunc(v.Args, func(a *Value) bool { return a.Op == OpHold }) // or it would be held for longer
 	case v.Op == OpCall:
 		return v.Pure && len(v.Args) == 0
 	case v.Op == OpLoad:
