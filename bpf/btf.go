@@ -3,8 +3,6 @@ package bpf
 import (
 	"fmt"
 	"os"
-
-	"github.com/cilium/ebpf/btf"
 )
 
 // NoBTFError says that the kernel does not describe its types.
@@ -25,16 +23,14 @@ func KernelBTF() ([]byte, error) {
 	return raw, nil
 }
 
-// KfuncID gives the BTF id of a function of the kernel that programs may call. It loads the kernel's BTF.
+// KfuncID gives the BTF id of a function of the kernel that programs may call. The first call goes through the kernel's BTF.
 func KfuncID(name string) (int64, error) {
-	spec, err := btf.LoadKernelSpec()
+	ids, err := functionIDs()
 	if err != nil {
-		return 0, &NoBTFError{err}
+		return 0, err
 	}
-	var fn *btf.Func
-	if err := spec.TypeByName(name, &fn); err != nil {
-		return 0, fmt.Errorf("this kernel has no function %s for programs", name)
+	if of := ids[name]; len(of) > 0 {
+		return int64(of[0]), nil
 	}
-	id, err := spec.TypeID(fn)
-	return int64(id), err
+	return 0, fmt.Errorf("this kernel has no function %s for programs", name)
 }
