@@ -143,12 +143,12 @@ func (lw *lowerer) callOutlined(o *outline, loops bool, call func(fn, frame *ir.
 	if loops {
 		zero = lw.opaqueZero()
 	}
-	for _, x := range o.vars {
+	for i, x := range o.vars {
 		v := b.Read(x)
 		if loops && o.writes[x] {
 			v = b.Add(ir.OpAdd, v, zero)
 		}
-		b.Store(frame, o.at[x], 8, v)
+		b.Store(frame, o.at[x], 8, v).Starts = i == 0
 	}
 	for _, s := range o.order {
 		if b.F.Has(s) {

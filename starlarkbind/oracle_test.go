@@ -154,8 +154,10 @@ var errOlder = errors.New("the kernel is too old")
 
 var loopNeeds = regexp.MustCompile(`(while|range over .*|a loop over .*) needs kernel 5\.1[379] `)
 
-// errComplex marks handlers that the verifier gave up on.
+// errComplex marks handlers that the verifier gave up on, or that the compiler says are too large.
 var errComplex = errors.New("too complex for the verifier")
+
+var tooLarge = regexp.MustCompile(`^the program is too large|^the handler needs \d+ bytes of stack`)
 
 // errRefused marks what must never happen: the verifier's refusal of a handler that the compiler has accepted.
 var errRefused = errors.New("the verifier refuses an accepted handler")
@@ -189,7 +191,7 @@ func runKernel(text string, events []oracleEvent, as *bpf.Kernel) (out outcome, 
 				strings.HasPrefix(d.Msg, "the search is too long") {
 				return nil, errConstant
 			}
-			if strings.HasPrefix(d.Msg, "the program is too large") {
+			if tooLarge.MatchString(d.Msg) {
 				return nil, errComplex
 			}
 			if loopNeeds.MatchString(d.Msg) {

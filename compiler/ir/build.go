@@ -140,9 +140,10 @@ func (b *Builder) Load(p *Value, off, size int, signed bool) *Value {
 }
 
 // Store writes the low size bytes of x to p+off.
-func (b *Builder) Store(p *Value, off, size int, x *Value) {
+func (b *Builder) Store(p *Value, off, size int, x *Value) *Value {
 	v := b.Add(OpStore, p, x)
 	v.Off, v.Size = off, size
+	return v
 }
 
 // SlotAddr is the address of a slot's byte.

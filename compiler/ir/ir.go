@@ -129,6 +129,7 @@ type Value struct {
 	Size   int   // memory operations: 1, 2, 4 or 8
 	Signed bool  // OpLoad: sign-extend
 	Slot   *Slot
+	Starts bool   // OpStore: nothing that lay in the slot before is wanted
 	Sym    string // maps and subprograms
 	Helper asm.BuiltinFunc
 	Pure   bool // OpCall: gives the same for the whole run and changes nothing, so it may be shared or dropped

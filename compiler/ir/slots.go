@@ -5,9 +5,9 @@ import "sort"
 // PlaceSlots gives each slot that is used its offset in a frame, from 0 up, and the size of the frame. Slots whose contents
 // are wanted at different times share bytes.
 //
-// A slot is in use at a place when it was touched on some way there and will be touched on some way from there. That is
-// coarser than need be (a slot is in use between a last read and the write of new contents too), but safe for what is
-// touched through its address by helpers.
+// A slot is in use at a place when it was touched on some way there and will be touched on some way from there, without a store
+// that starts it anew. That is coarser than need be (a slot without such a store is in use between a last read and the write of new
+// contents too), but safe for what is touched through its address by helpers.
 func PlaceSlots(f *Func) (offsets map[*Slot]int, size int) {
 	refs := slotRefs(f)
 	in, out := slotRanges(f, refs)
@@ -64,6 +64,9 @@ func PlaceSlots(f *Func) (offsets map[*Slot]int, size int) {
 	}
 	return offsets, size
 }
+
+// starts tells of a store that starts the slot anew.
+func (v *Value) starts(s *Slot) bool { return v.Starts && v.Args[0].Op == OpSlotAddr && v.Args[0].Slot == s }
 
 // touched is where in a block a slot is touched first and last: indices of values, len(Values) for the end of the block.
 type touched struct{ first, last int }
@@ -149,11 +152,13 @@ func slotRanges(f *Func, refs map[*Block]map[*Slot]touched) (in, out map[*Block]
 		}
 		return m
 	}
-	beforeIn, beforeOut, afterIn, afterOut := empty(), empty(), empty(), empty()
+	beforeIn, beforeOut, afterIn, afterOut, starts := empty(), empty(), empty(), empty(), empty()
 	for _, b := range f.Blocks {
-		for s := range refs[b] {
+		for s, at := range refs[b] {
 			beforeOut[b].set(s.ID, s.ID+1, true)
-			afterIn[b].set(s.ID, s.ID+1, true)
+			anew := at.first < len(b.Values) && b.Values[at.first].starts(s)
+			starts[b].set(s.ID, s.ID+1, anew)
+			afterIn[b].set(s.ID, s.ID+1, !anew)
 		}
 	}
 	po := Postorder(f)
@@ -169,7 +174,11 @@ func slotRanges(f *Func, refs map[*Block]map[*Slot]touched) (in, out map[*Block]
 			for _, s := range b.Succs {
 				changed = afterOut[b].or(afterIn[s]) || changed
 			}
-			changed = afterIn[b].or(afterOut[b]) || changed
+			for i, w := range afterOut[b] {
+				n := afterIn[b][i] | w&^starts[b][i]
+				changed = changed || n != afterIn[b][i]
+				afterIn[b][i] = n
+			}
 		}
 	}
 	for _, b := range f.Blocks {
