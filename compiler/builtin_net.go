@@ -14,9 +14,9 @@ import (
 // The functions that make addresses of the network readable.
 func netBuiltins() []builtin {
 	return []builtin{
-		{"ntop", "ntop(family_or_addr, addr=None)", "an IP address as text: of an int or 4 bytes in network order, of 16 bytes, or with the family (2 or 10) of what a pointer points to", "peers.add(by=ntop(e.args.daddr))",
+		{"ntop", "ntop(family_or_addr, addr=None)", "an IP address as text: of an int or 4 bytes in network order, of 16 bytes (of the event, or from buf()), or with the family (2 or 10) of what a pointer points to", "peers.add(by=ntop(e.args.daddr))",
 			checkNtop, lowerAddr},
-		{"macaddr", "macaddr(addr)", "a hardware address as text, of the first 6 bytes of an array or of what a pointer points to", "neighbours.add(by=macaddr(e.args.lladdr))",
+		{"macaddr", "macaddr(addr)", "a hardware address as text, of the first 6 of some bytes or of what a pointer points to", "neighbours.add(by=macaddr(e.args.lladdr))",
 			checkMAC, lowerAddr},
 	}
 }
@@ -44,12 +44,16 @@ func checkNtop(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 			}
 		}
 	}
-	size := 0 // where the address is in the event
+	size, isBytes := 0, true // where the bytes of the address are given
 	if a, ok := addr.(*eArg); ok && a.t.Kind == types.Array {
 		size = a.f.Elem * a.f.Len
-		if size != 4 && size != 16 {
-			return c.bad(addr.position(), "", "ntop: an address has 4 or 16 bytes; e.args.%s has %d", a.f.Name, size)
-		}
+	} else if t := addr.typ(); t.Kind == types.Bytes {
+		size = t.Len
+	} else {
+		isBytes = false
+	}
+	if isBytes && size != 4 && size != 16 {
+		return c.bad(addr.position(), "", "ntop: an address has 4 or 16 bytes; this has %d", size)
 	}
 	switch t := addr.typ(); {
 	case size == 4 && family == afINET6, size == 16 && family == afINET:
@@ -75,10 +79,10 @@ func checkMAC(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	switch {
 	case x.typ().Kind == types.Invalid:
 		return x
-	case x.typ().Kind == types.Ptr, isArg && a.t.Kind == types.Array && a.f.Elem == 1 && a.f.Len >= 6:
+	case x.typ().Kind == types.Ptr, x.typ().Kind == types.Bytes && x.typ().Len >= 6, isArg && a.t.Kind == types.Array && a.f.Elem == 1 && a.f.Len >= 6:
 		return mk(row, call, types.TShown(types.TUint, formMAC), args)
 	}
-	return c.bad(x.position(), "", "macaddr takes a pointer, or an array of 6 bytes or more of the event; this is a %s", x.typ())
+	return c.bad(x.position(), "", "macaddr takes a pointer, or 6 bytes or more; this is a %s", x.typ())
 }
 
 // addrSize is how many bytes an address of a form has.
@@ -93,6 +97,15 @@ func lowerAddr(lw *lowerer, e *eBuiltin) val {
 	case t.Kind == types.Array:
 		for off := 0; off < n; off += 8 {
 			words = append(words, lw.contextWord(x.(*eArg).f.Offset+off, min(n-off, 8)))
+		}
+	case t.Kind == types.Bytes:
+		m := lw.inMemory(lw.text(x)).mem
+		for off := 0; off < n; off += 8 {
+			w := b.Load(m.base, m.off+off, 8, false)
+			if bits := 8 * (n - off); bits < 64 {
+				w = b.Add(ir.OpAnd, w, b.Const(1<<bits-1))
+			}
+			words = append(words, w)
 		}
 	case t.Kind == types.Ptr:
 		m := lw.readMemory(lw.value(x).w, t, n, e)

@@ -102,7 +102,8 @@ func TestAddresses(t *testing.T) {
 a = count()
 def handler(e):
     if e.args.family == 2 and e.args.newstate == 2 and ntop(e.args.daddr) == "127.0.0.1":
-        a.add(by=(ntop(e.args.daddr), ntop(2, e.args.saddr), ntop(e.args.daddr_v6), ntop(10, e.args.saddr_v6) == ntop(e.args.daddr_v6)))
+        a.add(by=(ntop(e.args.daddr), ntop(2, e.args.saddr), ntop(e.args.daddr_v6), ntop(10, e.args.saddr_v6) == ntop(e.args.daddr_v6),
+            ntop(buf(e.args.skaddr, 4)), ntop(b"\xfe\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01"), macaddr(b"\x02\x00\xab\x00\x00\x01\xff\xff"))) # struct sock begins with the peer's address
 probe("tracepoint:sock:inet_sock_set_state", handler)
 `); err != nil {
 		t.Fatal(l.FormatError(err))
@@ -111,7 +112,7 @@ probe("tracepoint:sock:inet_sock_set_state", handler)
 	if err := l.item("print(a.keys(), a.values())"); err != nil {
 		t.Fatal(l.FormatError(err))
 	}
-	want := `[("127.0.0.1", "127.0.0.1", "::ffff:127.0.0.1", True)] [1]`
+	want := `[("127.0.0.1", "127.0.0.1", "::ffff:127.0.0.1", True, "127.0.0.1", "fe80::1", "02:00:ab:00:00:01")] [1]`
 	if got := strings.TrimSpace(l.out.String()); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

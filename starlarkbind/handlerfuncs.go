@@ -172,8 +172,8 @@ func (s *Session) hostMAC(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tu
 	if err := starlark.UnpackArgs("macaddr", a, kw, "addr", &x); err != nil {
 		return nil, err
 	}
-	if b, ok := addressBytes(x); ok && len(b) == 6 {
-		return s.as("mac", "", number(b)), nil
+	if b, ok := addressBytes(x); ok && len(b) >= 6 {
+		return s.as("mac", "", number(b[:6])), nil
 	}
 	if str, ok := x.(starlark.String); ok {
 		return str, nil
