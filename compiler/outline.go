@@ -80,12 +80,16 @@ func (lw *lowerer) newOutline(name string, params int, body func(args []*ir.Valu
 	end, loops, cells, at := lw.end, lw.loops, maps.Clone(lw.cells), lw.heap.at
 	lw.b.Write(o.way, lw.b.Const(wayDone))
 	if lw.out == nil {
+		lw.b.Points(lw.ctxVar)
 		lw.b.Write(lw.ctxVar, lw.ctx())
 	}
 	o.name = lw.callback(name, params, func(args []*ir.Value) *ir.Value {
 		lw.out, lw.loops = o, nil
 		lw.heap.at = at
 		b, frame := lw.b, args[params-1]
+		for _, x := range []ir.Variable{o, lw.ctxVar, lw.heap.base} {
+			b.Points(x)
+		}
 		b.Write(o, frame)
 		b.Outer(func(x ir.Variable) *ir.Value { return b.Load(frame, o.place(x), 8, false) })
 		o.exit, lw.end = b.Block("exit"), b.Block("end of loop and handler")

@@ -17,6 +17,7 @@ type generator struct {
 	helpers      int // functions that can be called
 	inHelper     bool
 	inFor        bool
+	labels       bool // the function label can be called
 }
 
 // An ex is an expression in both texts.
@@ -113,7 +114,17 @@ func (g *generator) int(depth int) ex {
 	if depth <= 0 {
 		return g.intLeaf()
 	}
-	switch g.n(12) {
+	switch g.n(14) {
+	case 12:
+		x, y, op := g.variable(depth-1), g.variable(depth-1), pick(g, "and", "or")
+		uns := x.unsigned && y.unsigned
+		return ex{h: wrap(uns, "("+x.h+" "+op+" "+y.h+")"), k: "(" + x.k + " " + op + " " + y.k + ")", t: "int", unsigned: uns}
+	case 13:
+		s := g.str(depth - 1)
+		if g.n(2) == 0 {
+			return ex{h: "names_str[" + s.h + "]", k: "names_str[" + s.k + "]", t: "int"}
+		}
+		return ex{h: "names_str.get(" + s.h + ", -3)", k: "names_str.get(" + s.k + ", -3)", t: "int"}
 	case 0, 1, 2, 3:
 		x := g.variable(depth - 1)
 		op := pick(g, "+", "-", "*", "&", "|", "^")
@@ -282,6 +293,10 @@ func (g *generator) str(depth int) ex {
 		c, x, y := g.bool(depth-1), g.str(depth-1), g.str(depth-1)
 		return ex{h: "(" + x.h + " if " + c.h + " else " + y.h + ")", k: "(" + x.k + " if " + c.k + " else " + y.k + ")", t: "str"}
 	}
+	if depth > 0 && g.labels && g.n(6) == 0 {
+		x, y := g.str(depth-1), g.variable(depth-1)
+		return ex{h: "label(" + x.h + ", w(" + y.h + "))", k: "label(" + x.k + ", " + y.k + " - 0)", t: "str"}
+	}
 	s := pick(g, append([]string{"e.args.s", "e.args.s", "e.args.r", "s", "q", `"a\x00b"`}, strLits[:4]...)...)
 	return ex{h: s, k: s, t: "str"}
 }
@@ -293,7 +308,13 @@ func (g *generator) bool(depth int) ex {
 	two := func(x, y ex, op string) ex {
 		return ex{h: "(" + x.h + " " + op + " " + y.h + ")", k: "(" + x.k + " " + op + " " + y.k + ")", t: "bool"}
 	}
-	switch g.n(16) {
+	switch g.n(18) {
+	case 16:
+		x, y, op := g.tuple(depth-1), g.tuple(depth-1), pick(g, "==", "!=")
+		return two(x, y, op)
+	case 17:
+		x, y := g.str(depth-1), g.variable(depth-1)
+		return ex{h: "((" + x.h + ", w(" + y.h + ")) in pairs)", k: "((" + x.k + ", " + y.k + " - 0) in pairs)", t: "bool"}
 	case 11:
 		return two(g.wide(depth-1), g.wide(depth-1), pick(g, strOps...))
 	case 12:
@@ -385,7 +406,23 @@ func (g *generator) block(depth int) {
 
 func (g *generator) stmt(depth int) {
 	g.budget--
-	switch g.n(17) {
+	switch g.n(22) {
+	case 17:
+		g.pair()
+	case 18:
+		g.emit()
+	case 19:
+		x, y := g.variable(2), g.variable(2)
+		g.line("a, b = w("+x.h+"), w("+y.h+")", "a, b = "+x.k+" - 0, "+y.k+" - 0")
+	case 20:
+		k := g.int(2)
+		g.line("a = w(tab.get(w("+k.h+")) or b)", "a = tab.get("+k.k+") or b")
+	case 21:
+		if depth <= 0 || g.loops >= 2 || g.inHelper {
+			g.both("a, b = b, a")
+			return
+		}
+		g.items(depth)
 	case 0, 1:
 		v, x := pick(g, "a", "b", "c"), g.int(3)
 		if g.inFor && v == "c" {
@@ -603,6 +640,7 @@ const oraclePrologue = `    a, b, c, p, s, tu, o = 1, -2, 3, False, "ab", (1, 2,
         s = e.args.long
         tab[e.args.i64] = -1
         words["abcdefghijklmno"] = e.args.long
+        pairs[(e.args.long, e.args.i64)] = ((e.args.j64, e.args.long), p)
         by_int.add(by=e.args.i64)
         by_str.add(-1, by=s)
         by_tuple.add(-1, by=(s, tu))
@@ -634,10 +672,16 @@ func generate(data []byte) (host, kernel string) {
 		for j := 0; j < n; j++ {
 			x := g.pureInt(2)
 			v := pick(g, "a", "b", "c")
-			if g.n(2) == 0 {
+			switch g.n(4) {
+			case 0:
 				g.line("if "+x.h+" > b:", "if "+x.k+" > b:")
 				g.line("    return w("+x.h+")", "    return "+x.k)
-			} else {
+			case 1:
+				g.both(pick(g, "for i in few:", "for i in range(b & 3):", "for i in (a, 2, b):"))
+				g.line("    if "+x.h+" > i:", "    if "+x.k+" > i:")
+				g.line("        return w("+x.h+")", "        return "+x.k)
+				g.line("    "+v+" = w("+v+" + i)", "    "+v+" += i")
+			default:
 				g.line(v+" = w("+x.h+")", v+" = "+x.k)
 			}
 		}
@@ -646,6 +690,9 @@ func generate(data []byte) (host, kernel string) {
 		g.indent--
 		g.inHelper = false
 		g.helpers = i + 1
+	}
+	if g.n(3) == 0 {
+		g.label()
 	}
 	g.both("def handler(e):")
 	g.host.WriteString(oraclePrologue)
@@ -667,6 +714,10 @@ func (g *generator) pureInt(depth int) ex {
 		return x
 	}
 	y := g.pureInt(depth - 1)
+	if g.helpers > 0 && g.n(6) == 0 {
+		f := fmt.Sprintf("helper%d", g.n(g.helpers))
+		return ex{h: "w(" + f + "(w(" + x.h + "), w(" + y.h + ")))", k: f + "(" + x.k + " - 0, " + y.k + " - 0)", t: "int"}
+	}
 	if g.n(3) == 0 {
 		s := pick(g, edgeInts...)
 		y = ex{h: "(" + s + ")", k: "(" + s + ")", t: "int", konst: s[0] != '-', literal: true}

@@ -55,8 +55,29 @@ func (m *modelAgg) Type() string          { return "agg" }
 func (m *modelAgg) Freeze()               {}
 func (m *modelAgg) Truth() starlark.Bool  { return true }
 func (m *modelAgg) Hash() (uint32, error) { return 0, nil }
-func (m *modelAgg) AttrNames() []string   { return []string{"add"} }
-func (m *modelAgg) Attr(string) (starlark.Value, error) {
+func (m *modelAgg) AttrNames() []string   { return []string{"add", "items"} }
+
+// counts are the keys of a count and what was counted.
+func (m *modelAgg) counts() *starlark.Dict {
+	d := starlark.NewDict(len(m.keys))
+	for k, key := range m.keys {
+		n := int64(0)
+		for _, v := range m.values[k] {
+			n += v
+		}
+		if err := d.SetKey(key, starlark.MakeInt64(n)); err != nil {
+			panic(err)
+		}
+	}
+	return d
+}
+
+func (m *modelAgg) Iterate() starlark.Iterator { return m.counts().Iterate() }
+
+func (m *modelAgg) Attr(name string) (starlark.Value, error) {
+	if name == "items" {
+		return m.counts().Attr(name)
+	}
 	return starlark.NewBuiltin("add", func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var value, by starlark.Value = starlark.MakeInt(1), starlark.None
 		if err := starlark.UnpackArgs("add", a, kw, "value?", &value, "by?", &by); err != nil {
@@ -177,15 +198,37 @@ var oracleMaps = []struct {
 
 // A modelRun interprets a handler on events.
 type modelRun struct {
-	aggs       map[string]*modelAgg
-	tab, words *modelTable
-	printed    strings.Builder
-	errors     map[string]int // by errno
+	aggs    map[string]*modelAgg
+	tabs    map[string]*modelTable
+	sent    strings.Builder // what went into the stream
+	printed strings.Builder
+	errors  map[string]int // by errno
+}
+
+// oracleTables are the tables, and how large they are.
+var oracleTables = map[string]int{"tab": 1024, "words": 64, "pairs": 64}
+
+// sentText is a record of the stream.
+func sentText(v starlark.HasAttrs) (string, error) {
+	text := ""
+	for _, name := range []string{"n", "s", "t", "b"} {
+		x, err := v.Attr(name)
+		if err != nil {
+			return "", err
+		}
+		text += x.String() + " "
+	}
+	return text + "\n", nil
 }
 
 func runModel(text string, events []oracleEvent) (*modelRun, error) {
-	m := &modelRun{aggs: map[string]*modelAgg{}, tab: &modelTable{starlark.NewDict(8)}, words: &modelTable{starlark.NewDict(8)}, errors: map[string]int{}}
-	pre := starlark.StringDict{"w": wrapper(false), "wu": wrapper(true), "z": starlark.NewBuiltin("z", trimNUL), "tab": m.tab, "words": m.words,
+	m := &modelRun{aggs: map[string]*modelAgg{}, tabs: map[string]*modelTable{}, errors: map[string]int{}}
+	pre := starlark.StringDict{"w": wrapper(false), "wu": wrapper(true), "z": starlark.NewBuiltin("z", trimNUL),
+		"sent": starlarkstruct.FromStringDict(starlarkstruct.Default, starlark.StringDict{"emit": starlark.NewBuiltin("emit", func(_ *starlark.Thread, _ *starlark.Builtin, _ starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+			text, err := sentText(starlarkstruct.FromKeywords(starlarkstruct.Default, kw))
+			m.sent.WriteString(text)
+			return starlark.None, err
+		})}),
 		"print": starlark.NewBuiltin("print", func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 			for i, x := range a {
 				if i > 0 {
@@ -210,6 +253,10 @@ func runModel(text string, events []oracleEvent) (*modelRun, error) {
 			m.printed.WriteString(s)
 			return starlark.None, err
 		})}
+	for name := range oracleTables {
+		m.tabs[name] = &modelTable{starlark.NewDict(8)}
+		pre[name] = m.tabs[name]
+	}
 	for _, om := range oracleMaps {
 		a := newModelAgg(om.spec)
 		m.aggs[om.name] = a

@@ -96,7 +96,10 @@ func (m *modelRun) outcome() outcome {
 		}
 		out[name] = sorted(lines)
 	}
-	out["tab"], out["words"] = dictText(m.tab.Dict), dictText(m.words.Dict)
+	for name, t := range m.tabs {
+		out[name] = dictText(t.Dict)
+	}
+	out["sent"] = m.sent.String()
 	var errs []string
 	for name, n := range m.errors {
 		errs = append(errs, fmt.Sprintf("%s %d", name, n))
@@ -175,7 +178,10 @@ func runKernel(text string, events []oracleEvent, as *bpf.Kernel) (out outcome, 
 	for _, m := range oracleMaps {
 		fmt.Fprintf(&maps, "%s = %s\n", m.name, m.make)
 	}
-	maps.WriteString("tab = table(max_keys=1024)\nwords = table(max_keys=64)\n")
+	for name, size := range oracleTables {
+		fmt.Fprintf(&maps, "%s = table(max_keys=%d)\n", name, size)
+	}
+	maps.WriteString("sent = stream()\n")
 	var list diag.List
 	if err := k.ExecFile(context.Background(), "kernel.star", []byte(maps.String()+text)); err != nil {
 		return nil, errors.New(k.FormatError(err))
@@ -246,7 +252,19 @@ func (k *kernelRun) outcome() (outcome, error) {
 		}
 		out[m.name] = sorted(lines)
 	}
-	for _, name := range []string{"tab", "words"} {
+	sent := k.globals["sent"].(*Stream)
+	if err := sent.fill(); err != nil {
+		return nil, err
+	}
+	out["sent"] = ""
+	for _, v := range sent.queue {
+		text, err := sentText(v.(starlark.HasAttrs))
+		if err != nil {
+			return nil, err
+		}
+		out["sent"] += text
+	}
+	for name := range oracleTables {
 		d, err := k.globals[name].(*Table).snapshot()
 		if err != nil {
 			return nil, err

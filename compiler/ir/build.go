@@ -16,6 +16,7 @@ type Builder struct {
 	order    []pending           // the unfinished phis, in the order they were made
 	users    map[*Value][]*Value // phis that use a phi
 	replaced map[*Value]*Value
+	pointers map[Variable]bool // those of Points
 	opaque   map[*Block]*Value // loop heads, and the zero that hides the start values of their variables
 	written  []Variable        // in the order of their first Write
 	wrote    map[Variable]bool
@@ -38,7 +39,7 @@ type Variable any
 // NewBuilder starts a function with an entry block.
 func NewBuilder(name string) *Builder {
 	b := &Builder{F: &Func{Name: name}, defs: map[*Block]map[Variable]*Value{}, sealed: map[*Block]bool{},
-		users: map[*Value][]*Value{}, replaced: map[*Value]*Value{}, opaque: map[*Block]*Value{}, wrote: map[Variable]bool{}, zeroed: map[*Slot]bool{}}
+		users: map[*Value][]*Value{}, replaced: map[*Value]*Value{}, opaque: map[*Block]*Value{}, pointers: map[Variable]bool{}, wrote: map[Variable]bool{}, zeroed: map[*Slot]bool{}}
 	b.Start(b.Block("entry"))
 	b.Seal(b.B)
 	return b
@@ -346,9 +347,19 @@ func (b *Builder) Seal(blk *Block) {
 // number.
 func (b *Builder) Opaque(head *Block, zero *Value) { b.opaque[head] = zero }
 
+// Points says that a variable holds an address: no loop hides it. The verifier lets nobody add an unknown number to one.
+func (b *Builder) Points(x Variable) { b.pointers[x] = true }
+
 // hide adds the zero to what comes into a loop from before it.
 func (b *Builder) hide(head *Block, zero *Value) {
+	address := map[*Value]bool{}
+	for _, p := range b.order {
+		address[p.phi] = b.pointers[p.x]
+	}
 	for _, phi := range head.Phis {
+		if address[phi] {
+			continue
+		}
 		v := b.F.NewValue(OpAdd, phi.Args[0], zero)
 		v.Pos, v.Block = phi.Pos, head.Preds[0]
 		v.Block.Values = append(v.Block.Values, v)
