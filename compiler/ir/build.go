@@ -377,13 +377,29 @@ func (b *Builder) Hold(x *Value) *Value {
 	return b.Add(OpHold, x)
 }
 
-// Finish replaces what simplify removed and gives the function.
+// Finish replaces what simplify removed, and gives the function. Ways that nothing leads to are gone before the loops hide their
+// variables: a variable that is the same on all others has no phi.
 func (b *Builder) Finish() *Func {
+	b.resolve()
+	RemoveUnreachable(b.F)
+	for _, blk := range b.F.Blocks {
+		for _, phi := range append([]*Value{}, blk.Phis...) {
+			if _, gone := b.replaced[phi]; !gone {
+				b.simplify(phi)
+			}
+		}
+	}
 	for _, blk := range b.F.Blocks {
 		if zero := b.opaque[blk]; zero != nil {
 			b.hide(blk, zero)
 		}
 	}
+	b.resolve()
+	return b.F
+}
+
+// resolve puts what replaced a phi in its place.
+func (b *Builder) resolve() {
 	for _, blk := range b.F.Blocks {
 		for _, v := range blk.Phis {
 			for i, a := range v.Args {
@@ -402,6 +418,4 @@ func (b *Builder) Finish() *Func {
 			blk.Y = b.current(blk.Y)
 		}
 	}
-	RemoveUnreachable(b.F)
-	return b.F
 }
