@@ -139,6 +139,7 @@ func (s *Session) Watch(ctx context.Context) {
 		select {
 		case <-t.C:
 			s.warnNew()
+			s.warnFill()
 		case <-ctx.Done():
 			return
 		}

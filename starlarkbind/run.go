@@ -178,6 +178,7 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 			return nil
 		case <-warn.C:
 			s.warnNew()
+			s.warnFill()
 			if err := s.out.failed(); err != nil {
 				return err
 			}

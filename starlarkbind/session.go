@@ -15,6 +15,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
@@ -57,6 +58,7 @@ type Session struct {
 	ids    map[string]uint64 // of probes, by name
 	prints []printSite
 	warned map[warnKey]bool
+	fills  map[*compiler.Map]fill
 	nprog  int
 
 	ctx      context.Context // of the run or item that is under way
@@ -91,7 +93,7 @@ func New(opt Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{opt: opt, kernel: k, sources: newSources(), ktypes: newKernelTypes(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, globals: starlark.StringDict{}, interrupts: make(chan struct{}, 1)}
+	s := &Session{opt: opt, kernel: k, sources: newSources(), ktypes: newKernelTypes(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, fills: map[*compiler.Map]fill{}, globals: starlark.StringDict{}, interrupts: make(chan struct{}, 1)}
 	s.out = &output{w: opt.Stdout, errw: opt.Stderr, json: opt.JSON}
 	s.flags = flags.New(opt.Args)
 	if s.flags.Help() { // the script runs to define its flags; what it prints is not asked for

@@ -13,6 +13,7 @@
 //	spin MS              computes for so many milliseconds of CPU time
 //	switches N           N round trips over pipes between two processes of the name, both on CPU 0: at least 2N switches
 //	newkeys N BASE       N lseek(-1, BASE+i, 0)
+//	cycle N KEYS         N lseek(-1, i % KEYS, 0)
 //	racekeys N BASE      the same from CPU 0 and CPU 1 in lock step: 2N calls, N keys, each first met by both at once
 //	samekey N            lseek(-1, 7, 0) N times from CPU 0 and CPU 1: 2N calls
 //	forks N              N children named ld0, ld1, ..., each with 10 lseek(-1, 1, 0)
@@ -108,6 +109,11 @@ func run(args []string) (int, error) {
 		return num(1), answer(num(1))
 	case "newkeys":
 		seeks(num(1), num(2))
+		return num(1), nil
+	case "cycle":
+		for done, keys := 0, num(2); done < num(1); done += keys {
+			seeks(min(keys, num(1)-done), 0)
+		}
 		return num(1), nil
 	case "racekeys":
 		return 2 * num(1), race(num(1), num(2), true)
@@ -304,9 +310,8 @@ func racer(cpu, n, base int, step bool) error {
 
 func forks(n int) error {
 	for i := 0; i < n; i++ {
-		out, err := child("ld"+strconv.Itoa(i), nil, "newkeys", "10", "1").CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("%w: %s", err, out)
+		if err := child("ld"+strconv.Itoa(i), nil, "newkeys", "10", "1").Run(); err != nil {
+			return err
 		}
 	}
 	return nil

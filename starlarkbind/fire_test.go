@@ -1,0 +1,188 @@
+package starlarkbind
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// Counts under what makes them wrong elsewhere: docs/exactness.md has the same at full size, beside bpftrace.
+
+// Every kind of aggregation, with a key and without, from both CPUs.
+func TestSameKeyKinds(t *testing.T) {
+	n := scale(100000)
+	for _, c := range []struct{ make, value string }{
+		{"count(%s)", "v // 7"}, {"sum(%s)", "v // 7"}, {"avg(%s)", "int(v) * events.value // 7"}, {"stats(%s)", "v.count if v.sum == 7 * v.count else 0"},
+		{"hist(%s)", "v.count if v.sum == 7 * v.count else 0"}, {"lhist(0, 10, 1%s)", "v.count"}, {"min(%s)", "v * events.value // 7"}, {"max(%s)", "v * events.value // 7"},
+	} {
+		t.Run(c.make, func(t *testing.T) {
+			sep := ""
+			if strings.HasPrefix(c.make, "lhist") {
+				sep = ", "
+			}
+			expect(t, fmt.Sprintf(`
+keyed, bare, events = %s, %s, count()
+def enter(e):
+    keyed.add(7, by=e.args.offset)
+    bare.add(7)
+    events.add()
+p = probe(%s, enter, filter=lambda e: e.comm == "load")
+make("samekey", %d)
+p.detach()
+def times(v):
+    return %s
+print(len(keyed), times(keyed[7]), times(bare.value), events.value, errors(), p.stats().missed)
+`, fmt.Sprintf(c.make, sep+"max_keys=10"), fmt.Sprintf(c.make, ""), lseek, n, c.value), fmt.Sprintf("1 %d %d %d [] 0", 2*n, 2*n, 2*n))
+		})
+	}
+}
+
+// forks and threads by name: names of a moment, each counted to the last event.
+func TestForks(t *testing.T) {
+	n := scale(500)
+	expect(t, fmt.Sprintf(`
+m = count(max_keys=8192)
+p = probe(%s, lambda e: m.add(by=e.comm), filter=lambda e: e.comm.startswith("ld"))
+make("forks", %d)
+p.detach()
+print(len(m), sum(m.values()), set(m.values()) == set([10]), errors(), p.stats().missed)
+`, lseek, n), fmt.Sprintf("%d %d True [] 0", n, 10*n))
+}
+
+// Whatever moment a snapshot is taken at, each key has a value between what it truly was before and after; no key that was there
+// throughout is missing.
+func TestSnapshotUnderLoad(t *testing.T) {
+	n := scale(200000)
+	l := newLive(t, nil)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(l.FormatError(err))
+		}
+	}
+	must(l.script(fmt.Sprintf(`
+m, events = count(max_keys=%d), count()
+def enter(e):
+    events.add()
+    m.add(by=e.args.offset)
+p = probe(%s, enter, filter=lambda e: e.comm == "load")
+make("newkeys", %d, 0)
+`, n, lseek, n)))
+	cmd := exec.Command(loadBinary, "cycle", fmt.Sprint(6*n), fmt.Sprint(n))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	snaps, between := 0, 0
+	m, events := l.globals["m"].(*Aggregation), l.globals["events"].(*Aggregation)
+	total := func() uint64 {
+		w, err := events.read(context.Background())
+		must(err)
+		return w.get("")[0]
+	}
+	for ended := false; !ended; {
+		before := total()
+		w, err := m.read(context.Background())
+		must(err)
+		after := total()
+		ended = before == uint64(7*n)
+		snaps++
+		if before > uint64(n) && !ended {
+			between++
+		}
+		if len(w.keys) != n {
+			t.Fatalf("snapshot %d has %d keys, want %d", snaps, len(w.keys), n)
+		}
+		sum := uint64(0)
+		for i, k := range w.keys {
+			// the load goes through the keys from 0 on, again and again
+			at := uint64(wordOf(k))
+			count := func(events uint64) uint64 { return (events + uint64(n) - 1 - at) / uint64(n) }
+			v := w.vals[i][0]
+			sum += v
+			if v+1 < count(before) || v > count(after) { // one event may be counted in events and not in m yet
+				t.Fatalf("snapshot %d: key %d is %d; it was %d before and %d after", snaps, at, v, count(before), count(after))
+			}
+		}
+		if before == uint64(7*n) && sum != before {
+			t.Errorf("the last snapshot adds up to %d, want %d", sum, before)
+		}
+	}
+	must(cmd.Wait())
+	if between == 0 {
+		t.Errorf("none of %d snapshots was taken while the load ran", snaps)
+	}
+	t.Logf("%d snapshots, %d while the load ran", snaps, between)
+}
+
+// wordOf reads an int key.
+func wordOf(key string) int64 {
+	var n int64
+	for i := 7; i >= 0; i-- {
+		n = n<<8 | int64(key[i])
+	}
+	return n
+}
+
+// clear() under load: what is there afterwards is what came since, no more and no less.
+func TestClearUnderLoad(t *testing.T) {
+	n := scale(1000000)
+	expect(t, fmt.Sprintf(`
+m, events = count(max_keys=1000), count()
+def enter(e):
+    events.add()
+    m.add(by=e.args.offset)
+p = probe(%s, enter, filter=lambda e: e.comm == "load")
+cmd = spawn(["%s", "cycle", "%d", "1000"])
+bad, clears = [], [(0, 0)]                   # events before and after each clear
+def look():
+    first = events.value
+    n = sum(m.values())
+    last = events.value
+    before, after = clears[-1]
+    if n + 1 < first - after or n > last - before:   # one can be counted in events and not in m yet
+        bad.append((n, first, last, before, after))
+def tick():
+    look()
+    before = events.value
+    m.clear()
+    clears.append((before, events.value))
+every(0.01, tick)
+run(cmd)
+p.detach()
+look()
+print(bad[:3], len(clears) > 3, events.value, errors(), p.stats().missed)
+`, lseek, loadBinary, n), fmt.Sprintf("[] True %d [] 0", n))
+}
+
+// A map that fills is told of before it drops anything, in exact words, once.
+func TestFillWarning(t *testing.T) {
+	l := newLive(t, nil)
+	if err := l.script(`
+m, t = count(max_keys=100), table(max_keys=100, lru=True)
+def enter(e):
+    m.add(by=e.args.offset)
+    t[e.args.offset] = 1
+p = probe(` + lseek + `, enter, filter=lambda e: e.comm == "load")
+make("newkeys", 90, 5000000)
+run(0.6)
+run(1.2)
+print(len(m), m.dropped)
+`); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	want := `WARNING: m has 90 keys of the 100 that it has room for; then new ones will be dropped
+    hint: make it larger: max_keys=256
+`
+	got := l.err.String()
+	if lru := strings.Index(got, "WARNING: t has "); lru >= 0 { // the kernel begins to evict before it is full
+		got = got[:lru]
+	}
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got := l.out.String(); got != "90 0\n" {
+		t.Errorf("got %s", got)
+	}
+}
