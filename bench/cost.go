@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -95,10 +98,6 @@ type measured struct {
 }
 
 func measure(t tool, j job, gen string) (m measured, err error) {
-	before, err := programs()
-	if err != nil {
-		return m, err
-	}
 	text := j.bpftrace
 	if t.ours {
 		text = j.ours + "run()"
@@ -108,7 +107,7 @@ func measure(t tool, j job, gen string) (m measured, err error) {
 		return m, err
 	}
 	defer func() { err = errors.Join(err, end(cmd)) }()
-	mine, err := settled(before)
+	mine, err := settled(cmd.Process.Pid)
 	if err != nil {
 		return m, err
 	}
@@ -202,34 +201,18 @@ func runLoad(gen string) error {
 	return nil
 }
 
-func programs() (map[ebpf.ProgramID]bool, error) {
-	ids := map[ebpf.ProgramID]bool{}
-	for id := ebpf.ProgramID(0); ; {
-		next, err := ebpf.ProgramGetNextID(id)
-		if errors.Is(err, os.ErrNotExist) {
-			return ids, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		ids[next], id = true, next
-	}
-}
-
-// settled waits until the tracer's programs have been the same for a while, and opens them.
-func settled(before map[ebpf.ProgramID]bool) ([]*ebpf.Program, error) {
-	var last map[ebpf.ProgramID]bool
+// settled waits until the tracer has had the same programs for a while, and opens them. They are those that it has open, so that
+// what else goes on on the machine does not matter.
+func settled(pid int) ([]*ebpf.Program, error) {
+	var last []ebpf.ProgramID
 	calm := 0
 	for deadline := time.Now().Add(20 * time.Second); calm < 6; {
 		time.Sleep(100 * time.Millisecond)
-		now, err := programs()
+		now, err := programsOf(pid)
 		if err != nil {
 			return nil, err
 		}
-		for id := range before {
-			delete(now, id)
-		}
-		if len(now) > 0 && len(now) == len(last) {
+		if len(now) > 0 && slices.Equal(now, last) {
 			calm++
 		} else {
 			calm = 0
@@ -240,7 +223,7 @@ func settled(before map[ebpf.ProgramID]bool) ([]*ebpf.Program, error) {
 		}
 	}
 	var out []*ebpf.Program
-	for id := range last {
+	for _, id := range last {
 		p, err := ebpf.NewProgramFromID(id)
 		if err != nil {
 			return out, err
@@ -248,6 +231,34 @@ func settled(before map[ebpf.ProgramID]bool) ([]*ebpf.Program, error) {
 		out = append(out, p)
 	}
 	return out, nil
+}
+
+// programsOf lists the programs that a process has open.
+func programsOf(pid int) ([]ebpf.ProgramID, error) {
+	dir := fmt.Sprintf("/proc/%d/fdinfo", pid)
+	fds, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var out []ebpf.ProgramID
+	for _, fd := range fds {
+		b, err := os.ReadFile(filepath.Join(dir, fd.Name()))
+		if err != nil { // closed meanwhile
+			continue
+		}
+		text := string(b)
+		at := strings.Index(text, "prog_id:")
+		if at < 0 || strings.Contains(text, "link_id:") {
+			continue
+		}
+		id, err := strconv.Atoi(strings.Fields(text[at+len("prog_id:"):])[0])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ebpf.ProgramID(id))
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
 }
 
 func total(ps []*ebpf.Program) (runs, ns uint64, err error) {

@@ -95,12 +95,19 @@ func startOnce(f *ftrace, t tool) (attached, gone, rss float64, err error) {
 	return (last - t0) * 1e3, (monotonic() - t1) * 1e3, rss, err
 }
 
-// end interrupts a tracer, and waits for it. How it ends is its own affair.
+// endLimit is the time that a tracer has to end; a map of a million keys takes one a minute.
+const endLimit = 3 * time.Minute
+
+// end interrupts a tracer, and waits for it. How it ends is its own affair, unless it does not.
 func end(cmd *exec.Cmd) error {
 	err := cmd.Process.Signal(syscall.SIGINT)
+	hang := time.AfterFunc(endLimit, func() { cmd.Process.Kill() }) // if it fails, it has ended by itself
 	var exit *exec.ExitError
 	if werr := cmd.Wait(); !errors.As(werr, &exit) {
 		err = errors.Join(err, werr)
+	}
+	if !hang.Stop() {
+		err = errors.Join(err, errors.New("it did not end at SIGINT"))
 	}
 	return err
 }

@@ -51,6 +51,33 @@ print(len(m), sum(m.values()), set(m.values()) == set([10]), errors(), p.stats()
 `, lseek, n), fmt.Sprintf("%d %d True [] 0", n, 10*n))
 }
 
+// Programs that interrupt each other on one map: two processes in a uprobe, of which one can be put aside in the middle of
+// the handler, a tracepoint, and timers that come in between. What the kernel leaves out of the timers is no hit.
+func TestNesting(t *testing.T) {
+	n := scale(50000)
+	prog := build(t, "calls")
+	expect(t, strings.ReplaceAll(fmt.Sprintf(`
+shared, seconds, sizes = count(), stats(), table()
+def h(e):
+    shared.add(by="all")
+    seconds.add(1)
+    sizes.add(2, by=0)
+u = probe("uprobe:PROG:six", h)
+l = probe(%s, h, filter=lambda e: e.comm == "load")
+timers = [probe("software:cpu-clock:100000", h), probe("profile:hz:999", h)]
+procs = [spawn(["PROG", "%d"]), spawn(["PROG", "%d"]), spawn(["%s", "newkeys", "%d", "0"])]
+for p in procs:
+    run(p)
+all = timers + [u, l]
+for p in all:
+    p.detach()
+hits = sum([p.stats().hits for p in timers])
+lost = sum([p.stats().missed for p in [u, l]])
+want = %d + hits - lost
+print(shared["all"] == want, seconds.value.count == want, seconds.value.sum == want, sizes[0] == 2 * want, hits > 0, u.stats().hits, errors())
+`, lseek, n, n, loadBinary, 5*n, 7*n), "PROG", prog), fmt.Sprintf("True True True True True %d []", 2*n))
+}
+
 // Whatever moment a snapshot is taken at, each key has a value between what it truly was before and after; no key that was there
 // throughout is missing.
 func TestSnapshotUnderLoad(t *testing.T) {
