@@ -12,8 +12,8 @@ const ltToken = syntax.LT
 
 // A hostMethod is a method of a value on the host: one row, for calls and for help.
 type hostMethod[T any] struct {
-	name, sig, doc string
-	call           func(recv T, thread *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error)
+	name, sig, doc, example string
+	call                    func(recv T, thread *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error)
 }
 
 // attr finds a method in a table, or a field.
@@ -58,37 +58,37 @@ func column(tuples []starlark.Tuple, i int) *starlark.List {
 
 // aggMethods is filled by init, since help refers to it.
 var aggMethods = []hostMethod[*Aggregation]{
-	{"add", "add(value=1, by=None)", "add from the script, as a handler does", (*Aggregation).callAdd},
-	{"clear", "clear()", "empty it", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"add", "add(value=1, by=None)", "add from the script, as a handler does", `calls.add(5, by="sh")`, (*Aggregation).callAdd},
+	{"clear", "clear()", "empty it", "calls.clear()", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if err := starlark.UnpackArgs("clear", args, kw); err != nil {
 			return nil, err
 		}
 		return starlark.None, a.clear()
 	}},
-	{"delta", "delta()", "what was added since the last delta(), as a plain dict or value", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"delta", "delta()", "what was added since the last delta(), as a plain dict or value", "every(1, lambda: print(calls.delta()))", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if err := starlark.UnpackArgs("delta", args, kw); err != nil {
 			return nil, err
 		}
 		return a.delta()
 	}},
-	{"get", "get(key, default=None)", "the value of a key, or the default", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"get", "get(key, default=None)", "the value of a key, or the default", `calls.get("sh", 0)`, func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return getDefault(a, args, kw)
 	}},
-	{"items", "items()", "list of (key, value)", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"items", "items()", "list of (key, value)", "for k, v in calls.items(): print(k, v)", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		e, err := a.entries()
 		return list(e), err
 	}},
-	{"keys", "keys()", "list of keys", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"keys", "keys()", "list of keys", "sorted(calls.keys())", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		e, err := a.entries()
 		return column(e, 0), err
 	}},
-	{"per_cpu", "per_cpu()", "for each key the list of the CPUs' values", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"per_cpu", "per_cpu()", "for each key the list of the CPUs' values", "calls.per_cpu()", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return a.perCPU()
 	}},
-	{"snapshot", "snapshot()", "a plain dict of keys and values; without keys the plain value", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"snapshot", "snapshot()", "a plain dict of keys and values; without keys the plain value", "before = calls.snapshot()", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return a.snapshot()
 	}},
-	{"top", "top(n=10)", "list of the n largest (key, value), the largest first", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"top", "top(n=10)", "list of the n largest (key, value), the largest first", "for k, v in calls.top(5): print(k, v)", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		n := 10
 		if err := starlark.UnpackArgs("top", args, kw, "n?", &n); err != nil {
 			return nil, err
@@ -99,7 +99,7 @@ var aggMethods = []hostMethod[*Aggregation]{
 		e, err := a.top(n)
 		return list(e), err
 	}},
-	{"values", "values()", "list of values", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"values", "values()", "list of values", "sum(calls.values())", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		e, err := a.entries()
 		return column(e, 1), err
 	}},

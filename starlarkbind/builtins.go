@@ -37,6 +37,7 @@ var Builtins = []Builtin{
 	{"spawn", "spawn(argv)", "start a process, held before its first instruction until run(process)", `cmd = spawn(["ls", "-l"])`, (*Session).builtinSpawn},
 	{"attempt", "attempt(fn)", "call fn; a failure comes back as struct(ok, value, error)", `r = attempt(lambda: probe("tracepoint:no:such", handler))`, (*Session).builtinAttempt},
 	{"flag", "flag(name, default, help=\"\")", "the value of a command-line flag, of the type of its default", `limit = flag("limit", 10, "how many lines to print")`, (*Session).builtinFlag},
+	{"help", "help(x=None)", "tell about a function, a value, a kind of probe, a probe or a name; help() is a tour", `help("tracepoint:sched:sched_switch")`, (*Session).builtinHelp},
 	{"errors", "errors()", "list of the helper errors so far, the oldest first", "for e in errors(): print(e.count, e.message)", func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if err := starlark.UnpackArgs("errors", a, kw); err != nil {
 			return nil, err

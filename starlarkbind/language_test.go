@@ -19,12 +19,18 @@ func TestLanguageTables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var fields, host [][]string
+	var fields, host, values [][]string
 	for _, f := range compiler.EventFields() {
 		fields = append(fields, []string{code("e." + f[0]), f[1]})
 	}
 	for _, b := range Builtins {
 		host = append(host, []string{code(b.Sig), b.Doc, code(b.Example)})
+	}
+	for _, t := range Topics() {
+		switch t.Of {
+		case "aggregation", "table", "stream", "probe":
+			values = append(values, []string{code(t.Of + "." + t.Sig), t.Doc, code(t.Example)})
+		}
 	}
 	rows := func(docs []compiler.Doc, prefix bool) (out [][]string) {
 		for _, d := range docs {
@@ -45,6 +51,7 @@ func TestLanguageTables(t *testing.T) {
 		{"functions", "function | value | example", rows(compiler.Builtins(), false)},
 		{"methods", "method | value | example", rows(compiler.Methods(), true)},
 		{"host", "function | what it does | example", host},
+		{"values", "method | what it does | example", values},
 	} {
 		var b strings.Builder
 		fmt.Fprintf(&b, "<!-- %s -->\n| %s |\n|%s\n", s.mark, s.head, strings.Repeat("---|", strings.Count(s.head, "|")+1))

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"sync"
 	"sync/atomic"
 
@@ -182,8 +183,16 @@ var ErrHelp = errors.New("help")
 // errStop ends a script from inside: stop() at the top level, outside of run().
 var errStop = errors.New("stop")
 
+var question = regexp.MustCompile(`^\s*([\pL_][\pL\pN_.]*)\s*\?\s*$`)
+
 // ExecItem runs one item of the prompt, and gives the value of an expression.
 func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, err error) {
+	if m := question.FindStringSubmatch(src); m != nil { // x? asks for help
+		src = fmt.Sprintf("help(%s)", m[1])
+		if s.Value(m[1]) == nil {
+			src = fmt.Sprintf("help(%q)", m[1])
+		}
+	}
 	if s.items == nil {
 		s.items = items.New(fileOptions, s.predeclared)
 		for n, v := range s.globals {

@@ -322,7 +322,7 @@ func (it *streamIterator) Next(p *starlark.Value) bool {
 func (it *streamIterator) Done() {}
 
 var streamMethods = []hostMethod[*Stream]{
-	{"each", "each(fn)", "call a function for each record during run()", func(st *Stream, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"each", "each(fn)", "call a function for each record during run()", "opens.each(lambda ev: print(ev.pid))", func(st *Stream, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var fn starlark.Callable
 		if err := starlark.UnpackArgs("each", args, kw, "fn", &fn); err != nil {
 			return nil, err
@@ -330,7 +330,7 @@ var streamMethods = []hostMethod[*Stream]{
 		st.each = fn
 		return starlark.None, nil
 	}},
-	{"take", "take(n, timeout=None)", "a list of the next n records; fewer when timeout seconds are over", func(st *Stream, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"take", "take(n, timeout=None)", "a list of the next n records; fewer when timeout seconds are over", "for ev in opens.take(10, timeout=0.1): print(ev)", func(st *Stream, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var n int
 		var timeout starlark.Value = starlark.None
 		if err := starlark.UnpackArgs("take", args, kw, "n", &n, "timeout?", &timeout); err != nil {

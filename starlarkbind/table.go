@@ -185,31 +185,31 @@ func (t *Table) clear() error {
 }
 
 var tableMethods = []hostMethod[*Table]{
-	{"add", "add(value=1, by)", "add atomically, from 0 where the key is absent; gives the new value", func(t *Table, thread *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"add", "add(value=1, by)", "add atomically, from 0 where the key is absent; gives the new value", "n = seen.add(1, by=7)", func(t *Table, thread *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var value, by starlark.Value = starlark.MakeInt(1), nil
 		if err := starlark.UnpackArgs("add", args, kw, "value?", &value, "by", &by); err != nil {
 			return nil, err
 		}
 		return t.s.hostAdd(thread, t.comp, value, by)
 	}},
-	{"clear", "clear()", "remove the keys that are there", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"clear", "clear()", "remove the keys that are there", "seen.clear()", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if err := starlark.UnpackArgs("clear", args, kw); err != nil {
 			return nil, err
 		}
 		return starlark.None, t.clear()
 	}},
-	{"get", "get(key, default=None)", "the value of a key, or the default", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"get", "get(key, default=None)", "the value of a key, or the default", "seen.get(7, 0)", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return getDefault(t, args, kw)
 	}},
-	{"items", "items()", "list of (key, value)", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"items", "items()", "list of (key, value)", "for k, v in seen.items(): print(k, v)", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		e, err := t.entries()
 		return list(e), err
 	}},
-	{"keys", "keys()", "list of keys", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"keys", "keys()", "list of keys", "sorted(seen.keys())", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		e, err := t.entries()
 		return column(e, 0), err
 	}},
-	{"pop", "pop(key, default=None)", "the value of a key, which is removed, or the default", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"pop", "pop(key, default=None)", "the value of a key, which is removed, or the default", "seen.pop(7)", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var key, def starlark.Value = nil, starlark.None
 		if err := starlark.UnpackArgs("pop", args, kw, "key", &key, "default?", &def); err != nil {
 			return nil, err
@@ -220,10 +220,10 @@ var tableMethods = []hostMethod[*Table]{
 		}
 		return def, nil
 	}},
-	{"snapshot", "snapshot()", "a plain dict", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"snapshot", "snapshot()", "a plain dict", "before = seen.snapshot()", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return t.snapshot()
 	}},
-	{"values", "values()", "list of values", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"values", "values()", "list of values", "sum(seen.values())", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		e, err := t.entries()
 		return column(e, 1), err
 	}},

@@ -1,0 +1,362 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
+)
+
+// help() reads the tables that make docs/language.md, and by which names are found: what is not in them has no help, and what is in
+// them has.
+
+// A Topic is one row that help tells of.
+type Topic struct {
+	Of      string // "aggregation", of a method; "handler", "event"; "" of a function of scripts
+	Name    string
+	Sig     string // how it is written
+	Doc     string
+	Example string
+}
+
+// table is what help reads of Builtins, which has help in it.
+var table []Builtin
+
+func init() { table = Builtins }
+
+// Topics lists all that help tells of, but probes.
+func Topics() []Topic {
+	var out []Topic
+	for _, b := range table {
+		out = append(out, Topic{"", b.Name, b.Sig, b.Doc, b.Example})
+	}
+	out = append(out, methodTopics("aggregation", aggMethods)...)
+	out = append(out, methodTopics("table", tableMethods)...)
+	out = append(out, methodTopics("stream", streamMethods)...)
+	out = append(out, methodTopics("probe", probeMethods)...)
+	for _, d := range compiler.Builtins() {
+		out = append(out, Topic{"handler", d.Name, d.Sig, d.Text, d.Example})
+	}
+	for _, d := range compiler.Methods() {
+		of, name, ok := strings.Cut(d.Name, ".")
+		if !ok {
+			of, name = "", d.Name
+		}
+		out = append(out, Topic{strings.TrimSpace("handler " + of), name, d.Sig, d.Text, d.Example})
+	}
+	for _, f := range compiler.EventFields() {
+		out = append(out, Topic{"event", f[0], "e." + f[0], f[1], fieldExample(f[0])})
+	}
+	return out
+}
+
+// fieldExample uses a field of the event.
+func fieldExample(name string) string {
+	switch name {
+	case "args":
+		return `probe("tracepoint:syscalls:sys_enter_openat", lambda e: opened.add(by=str(e.args.filename)))`
+	case "ret":
+		return `probe("tracepoint:syscalls:sys_exit_read", lambda e: sizes.add(e.ret))`
+	case "task":
+		return "parents.add(by=e.task.real_parent.comm)"
+	}
+	return fmt.Sprintf("hits.add(by=e.%s)", name)
+}
+
+func methodTopics[T any](of string, ms []hostMethod[T]) (out []Topic) {
+	for _, m := range ms {
+		out = append(out, Topic{of, m.name, m.sig, m.doc, m.example})
+	}
+	return out
+}
+
+// builtinHelp is help(x=None).
+func (s *Session) builtinHelp(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	var x starlark.Value = starlark.None
+	if err := starlark.UnpackArgs("help", args, kw, "x?", &x); err != nil {
+		return nil, err
+	}
+	text, err := s.help(x)
+	if err != nil {
+		return nil, err
+	}
+	s.out.text(text)
+	return starlark.None, s.out.failed()
+}
+
+// help gives the text for a value, a name, or a probe's spec.
+func (s *Session) help(x starlark.Value) (string, error) {
+	switch v := x.(type) {
+	case starlark.NoneType:
+		return tour(), nil
+	case starlark.String:
+		return s.helpOn(string(v))
+	case *starlark.Builtin:
+		return helpName(v.Name(), func(Topic) bool { return true })
+	case *starlark.Function:
+		text := fmt.Sprintf("%s, a function of the script, at %s\n", v.Name(), v.Position())
+		if d := v.Doc(); d != "" {
+			text += indented(d)
+		}
+		return text + indented("given to probe() it is a handler; called with event(...) it runs here"), nil
+	case *Aggregation:
+		return helpValue(v.Name(), v.Type(), "aggregation")
+	case *Table:
+		return helpValue(v.Name(), v.Type(), "table")
+	case *Stream:
+		return helpValue(v.Name(), v.Type(), "stream")
+	case *Probe:
+		text, err := helpValue(v.name, "probe", "probe")
+		if len(v.spec) == 1 && err == nil {
+			more, err := s.helpOn(v.spec[0])
+			return text + "\n" + more, err
+		}
+		return text, err
+	}
+	return fmt.Sprintf("a %s of Starlark's; its methods: %s\n", x.Type(), strings.Join(attributeNames(x), " ")), nil
+}
+
+func attributeNames(v starlark.Value) []string {
+	if a, ok := v.(starlark.HasAttrs); ok {
+		return a.AttrNames()
+	}
+	return []string{"none"}
+}
+
+// helpOn is help("...").
+func (s *Session) helpOn(name string) (string, error) {
+	kind, rest, isSpec := strings.Cut(name, ":")
+	for _, p := range bpf.Providers() {
+		if (kind == p.Kind || kind == p.Alias && p.Alias != "") && rest == "" {
+			return helpKind(p), nil
+		}
+	}
+	if isSpec {
+		return s.helpProbe(name)
+	}
+	name = strings.TrimSuffix(name, "()")
+	if of, attr, ok := strings.Cut(name, "."); ok { // e.pid, table.pop, calls.top
+		switch v := s.Value(of).(type) {
+		case *Aggregation:
+			of = "aggregation"
+		case starlark.Value:
+			of = v.Type()
+		}
+		known := of == "e" || slices.ContainsFunc(Topics(), func(t Topic) bool { return t.Of == of })
+		return helpName(attr, func(t Topic) bool {
+			return t.Of == of || t.Of == "handler "+of || t.Of == "event" && of == "e" || t.Of != "" && !known
+		})
+	}
+	if v := s.globals[name]; v != nil {
+		return s.help(v)
+	}
+	return helpName(name, func(Topic) bool { return true })
+}
+
+// helpName tells of all rows of a name.
+func helpName(name string, want func(Topic) bool) (string, error) {
+	var text []string
+	var names []string
+	for _, t := range Topics() {
+		names = append(names, t.Name)
+		if t.Name == name && want(t) {
+			text = append(text, t.text())
+		}
+	}
+	if text == nil {
+		for _, p := range bpf.Providers() {
+			names = append(names, p.Kind)
+		}
+		hint := "help() lists what there is"
+		if near := suggest.Nearest(name, slices.Compact(names), 1); len(near) > 0 && near[0] != name {
+			hint = fmt.Sprintf("did you mean help(%q)?", near[0])
+		}
+		return "", fmt.Errorf("help: there is none on %q; %s", name, hint)
+	}
+	return strings.Join(text, "\n"), nil
+}
+
+// text is a topic on paper.
+func (t Topic) text() string {
+	sig := t.Sig
+	where := ""
+	switch of := strings.TrimPrefix(t.Of, "handler "); {
+	case t.Of == "handler":
+		where = " (in a handler)"
+	case t.Of == "event":
+	case of != t.Of:
+		sig, where = method(of, sig), " (in a handler)"
+	case of != "":
+		sig = method(of, sig)
+	}
+	text := sig + where + "\n" + indented(t.Doc)
+	if t.Example != "" {
+		text += "\n" + indented(t.Example)
+	}
+	return text
+}
+
+func method(of, sig string) string {
+	if strings.ContainsAny(sig, "[ ") && !strings.Contains(sig, "(") {
+		return sig // t[key], key in t
+	}
+	return of + "." + sig
+}
+
+func indented(text string) string {
+	return "    " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n    ") + "\n"
+}
+
+// helpValue tells of a map, a stream or a probe of the script, and its methods.
+func helpValue(name, kind, of string) (string, error) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s is a %s\n\n", name, kind)
+	width := 0
+	for _, t := range Topics() {
+		if t.Of == of {
+			width = max(width, len(t.Sig))
+		}
+	}
+	for _, t := range Topics() {
+		if t.Of == of {
+			fmt.Fprintf(&b, "    %s.%-*s  %s\n", name, width, t.Sig, t.Doc)
+		}
+	}
+	return b.String(), nil
+}
+
+// helpKind tells of a kind of probe.
+func helpKind(p *bpf.Provider) string {
+	text := p.Syntax + "\n" + indented(p.Doc)
+	if p.Alias != "" {
+		text += indented("short: " + p.Alias)
+	}
+	return text + "\n" + indented(example(p.Example))
+}
+
+func example(spec string) string {
+	return fmt.Sprintf("hits = count()\nprobe(%q, lambda e: hits.add(by=e.comm))", spec)
+}
+
+// helpProbe tells of the arguments of a probe.
+func (s *Session) helpProbe(spec string) (string, error) {
+	ts, err := bpf.List(spec)
+	if err != nil {
+		return "", scriptError(err)
+	}
+	if len(ts) == 0 {
+		parsed, err := bpf.Resolve(spec) // a spec that is not in the list: a timer, an address
+		if err != nil {
+			return "", scriptError(err)
+		}
+		ts = parsed
+	}
+	if len(ts) > 1 {
+		var names []string
+		for _, t := range ts {
+			names = append(names, t.Name)
+		}
+		sort.Strings(names)
+		const most = 20
+		more := ""
+		if len(names) > most {
+			more = fmt.Sprintf("... and %d more: bpfrepl -l %q\n", len(names)-most, spec)
+			names = names[:most]
+		}
+		return fmt.Sprintf("%d probes match:\n", len(ts)) + indented(strings.Join(names, "\n")) + more, nil
+	}
+	t := ts[0]
+	args, err := s.ktypes.listed(t)
+	if err != nil {
+		return "", scriptError(err)
+	}
+	text := t.Name + "\n"
+	for _, p := range bpf.Providers() {
+		if p.Kind == t.Kind {
+			text += indented(p.Doc)
+		}
+	}
+	by := "e.comm"
+	if len(args) > 0 {
+		text += "\n" + indented("in a handler, e.args has:\n    "+strings.Join(args, "\n    "))
+		if name := argumentName(args); name != "" {
+			by = "e.args." + name
+		}
+	}
+	return text + "\n" + indented(fmt.Sprintf("hits = count()\nprobe(%q, lambda e: hits.add(by=%s))", t.Name, by)), nil
+}
+
+// argumentName gives the name of the first argument that a map can have as its key as it is.
+func argumentName(args []string) string {
+	for _, a := range args {
+		i := strings.LastIndexAny(a, " *")
+		name := a[i+1:]
+		if i >= 0 && !strings.Contains(a, "[]") && !strings.Contains(a, ":") && !strings.ContainsAny(a, "*.") && !strings.HasPrefix(a, "struct") && !strings.HasPrefix(name, "__") {
+			name, _, _ = strings.Cut(name, "[")
+			return name
+		}
+	}
+	return ""
+}
+
+// tour is help().
+func tour() string {
+	var b strings.Builder
+	b.WriteString(`A script is Starlark, which looks like Python. A function that is given to probe() is compiled, and runs in the kernel at
+every event; maps are shared by both.
+
+    calls = count()
+    probe("tracepoint:raw_syscalls:sys_enter", lambda e: calls.add(by=e.comm))
+    run(1)                       # at the prompt probes go on by themselves: look at calls at any time
+    for comm, n in calls.top(5):
+        printf("%-16s %d\n", comm, n)
+
+`)
+	groups := []struct {
+		name string
+		of   string
+	}{{"functions", ""}, {"in a handler", "handler"}, {"fields of the event", "event"}}
+	for _, g := range groups {
+		var names []string
+		for _, t := range Topics() {
+			if t.Of == g.of {
+				names = append(names, map[bool]string{true: "e." + t.Name, false: t.Name}[g.of == "event"])
+			}
+		}
+		fmt.Fprintf(&b, "%s:\n%s", g.name, indented(columns(names, 110)))
+	}
+	var kinds []string
+	for _, p := range bpf.Providers() {
+		kinds = append(kinds, p.Kind)
+	}
+	fmt.Fprintf(&b, "kinds of probes:\n%s", indented(columns(kinds, 110)))
+	b.WriteString(`
+help("count"), help(calls), help("e.args"), help("uprobe"), help("tracepoint:sched:sched_switch") tell more; each has an example.
+probes("tracepoint:*open*") lists probes. errors() tells what went wrong in the kernel.
+`)
+	return b.String()
+}
+
+// columns puts words on lines of that many columns.
+func columns(words []string, width int) string {
+	var b strings.Builder
+	col := 0
+	for i, w := range words {
+		if i > 0 && col+1+len(w) > width {
+			b.WriteByte('\n')
+			col = 0
+		} else if i > 0 {
+			b.WriteByte(' ')
+			col++
+		}
+		b.WriteString(w)
+		col += len(w)
+	}
+	return b.String()
+}

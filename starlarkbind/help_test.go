@@ -1,0 +1,92 @@
+package starlarkbind
+
+import (
+	"strings"
+	"testing"
+
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+)
+
+// Everything has help with its signature and an example, and is told of by the tour.
+func TestHelpOnAll(t *testing.T) {
+	l := newLive(t, nil)
+	tour, err := l.help(starlark.None)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, topic := range Topics() {
+		text, err := l.helpOn(topic.Name)
+		if err != nil {
+			t.Errorf("%s: %v", topic.Name, err)
+			continue
+		}
+		if !strings.Contains(text, topic.Sig) || topic.Example == "" || !strings.Contains(text, topic.Example) || !strings.Contains(text, topic.Doc) {
+			t.Errorf("help(%q) lacks its signature, its doc or its example:\n%s", topic.Name, text)
+		}
+		if topic.Of == "" && !strings.Contains(tour, topic.Name) {
+			t.Errorf("the tour lacks %s", topic.Name)
+		}
+	}
+	for _, p := range bpf.Providers() {
+		text, err := l.helpOn(p.Kind)
+		if err != nil || !strings.Contains(text, p.Doc) || !strings.Contains(text, p.Example) || !strings.Contains(tour, p.Kind) {
+			t.Errorf("help(%q): %v\n%s", p.Kind, err, text)
+		}
+	}
+}
+
+// The examples of the methods of scripts' values run.
+func TestMethodExamples(t *testing.T) {
+	l := newLive(t, func(o *Options) { o.Interactive = true })
+	run := func(src string) {
+		t.Helper()
+		if _, err := l.ExecItem(t.Context(), src); err != nil {
+			t.Errorf("%s: %s", src, l.FormatError(err))
+		}
+	}
+	run("calls, seen, opens = count(), table(), stream()")
+	run("def h(e):\n    calls.add(by=e.comm)\n    seen.add(by=7)\n    opens.emit(pid=e.pid)\n")
+	run(`p = probe(` + lseek + `, h)`)
+	run(`make("newkeys", 20, 1)`)
+	for _, topic := range Topics() {
+		switch topic.Of {
+		case "aggregation", "table", "stream", "probe":
+			if topic.Name == "pop" || topic.Name == "get" {
+				run("seen[7] = 1")
+			}
+			run(topic.Example)
+		}
+	}
+}
+
+// The forms of the question, in exact words.
+func TestHelp(t *testing.T) {
+	l := newLive(t, nil)
+	for _, c := range []struct{ src, want string }{
+		{`help("software")`, "software:EVENT or software:EVENT:N\n    A counter of the kernel, on every CPU: the handler runs at every Nth event (nanoseconds for the clocks).\n    short: s\n\n" +
+			"    hits = count()\n    probe(\"software:page-faults:100\", lambda e: hits.add(by=e.comm))\n"},
+		{`help("tracepoint:syscalls:sys_enter_lseek")`, "tracepoint:syscalls:sys_enter_lseek\n    A static event of the kernel with typed arguments.\n\n    in a handler, e.args has:\n" +
+			"        int __syscall_nr\n        unsigned int fd\n        off_t offset\n        unsigned int whence\n\n    hits = count()\n    probe(\"tracepoint:syscalls:sys_enter_lseek\", lambda e: hits.add(by=e.args.fd))\n"},
+		{"calls = count()", ""},
+		{"def f(e):\n    \"counts\"\n    calls.add()\n", ""},
+		{"f?", "f, a function of the script, at In[4]:1:1\n    counts\n    given to probe() it is a handler; called with event(...) it runs here\n"},
+		{"calls.top?", "aggregation.top(n=10)\n    list of the n largest (key, value), the largest first\n\n    for k, v in calls.top(5): print(k, v)\n"},
+		{"help(calls.top)", "aggregation.top(n=10)\n    list of the n largest (key, value), the largest first\n\n    for k, v in calls.top(5): print(k, v)\n"},
+		{"stop?", "stop()\n    end run()\n\n    stop()\n\nstop() (in a handler)\n    end run()\n\n    stop()\n"},
+		{"e.pid?", "e.pid\n    process id (the kernel's tgid) of the running process\n\n    hits.add(by=e.pid)\n"},
+	} {
+		before := l.out.String()
+		if _, err := l.ExecItem(t.Context(), c.src); err != nil {
+			t.Errorf("%s: %s", c.src, l.FormatError(err))
+			continue
+		}
+		if got := strings.TrimPrefix(l.out.String(), before); got != c.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", c.src, got, c.want)
+		}
+	}
+	if _, err := l.ExecItem(t.Context(), `help("cuont")`); err == nil || err.Error() != `help: there is none on "cuont"; did you mean help("count")?` {
+		t.Errorf("got %v", err)
+	}
+}
