@@ -173,5 +173,10 @@ func (s *Session) endOfLine(e syntax.Error) syntax.Position {
 }
 
 func (s *Session) at(pos syntax.Position, msg string) string {
-	return fmt.Sprintf("error: %s: %s%s", pos, msg, diag.Caret(s.sources.line(pos), int(pos.Col)))
+	line := s.sources.line(pos)
+	text := fmt.Sprintf("error: %s: %s%s", pos, msg, diag.Caret(line, int(pos.Col)))
+	if hint := foreign(line); hint != "" {
+		text += "\n    hint: " + hint
+	}
+	return text
 }

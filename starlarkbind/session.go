@@ -13,7 +13,9 @@ import (
 	"sync/atomic"
 
 	"github.com/cilium/ebpf"
+	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler"
@@ -204,6 +206,14 @@ func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, e
 	}
 	err = s.exec(ctx, "prompt", func(thread *starlark.Thread) error {
 		v, err = s.items.Exec(thread, src)
+		var syn syntax.Error
+		var res resolve.ErrorList
+		switch { // such an item is in no file yet
+		case errors.As(err, &syn):
+			s.sources.keep(syn.Pos.Filename(), []byte(src))
+		case errors.As(err, &res):
+			s.sources.keep(res[0].Pos.Filename(), []byte(src))
+		}
 		return err
 	})
 	return v, err
