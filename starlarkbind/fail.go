@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"strings"
 
+	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
 // A ScriptError is a failure that stops a script unless attempt() catches it.
@@ -126,6 +128,20 @@ func (s *Session) FormatError(err error) string {
 		return s.at(s.endOfLine(syn), syn.Msg)
 	}
 	var b strings.Builder
+	var names resolve.ErrorList
+	if errors.As(err, &names) {
+		var texts []string
+		for _, e := range names {
+			text := s.at(e.Pos, e.Msg)
+			if name, ok := strings.CutPrefix(e.Msg, "undefined: "); ok && foreign(s.sources.line(e.Pos)) == "" {
+				if near := suggest.Nearest(name, s.Names(), 1); len(near) > 0 {
+					text += fmt.Sprintf("\n    hint: did you mean %s?", near[0])
+				}
+			}
+			texts = append(texts, text)
+		}
+		return strings.Join(texts, "\n")
+	}
 	var ee *starlark.EvalError
 	if frames := s.frames(err); len(frames) > 0 && errors.As(err, &ee) {
 		b.WriteString(s.at(frames.At(0).Pos, ee.Msg))

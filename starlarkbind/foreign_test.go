@@ -42,7 +42,8 @@ func TestForeignError(t *testing.T) {
 		{"tracepoint:raw_syscalls:sys_enter { @ = count(); }", "error: In[1]:1:12: got ':', want newline\n    tracepoint:raw_syscalls:sys_enter { @ = count(); }\n               ^\n    hint: that is bpftrace's language; here it is m = count(); " +
 			`probe("tracepoint:raw_syscalls:sys_enter", lambda e: m.add())`},
 		{"ls", "error: In[2]:1:1: undefined: ls\n    ls\n    ^\n    hint: this is no shell: leave with Ctrl-D; help() tells what there is"},
-		{"sudo bpftrace", "error: In[3]:1:14: got identifier, want newline\n    sudo bpftrace\n                 ^\n    hint: this is no shell: leave with Ctrl-D; help() tells what there is"},
+		{"cuont()", "error: In[3]:1:1: undefined: cuont\n    cuont()\n    ^\n    hint: did you mean count?"},
+		{"sudo bpftrace", "error: In[4]:1:14: got identifier, want newline\n    sudo bpftrace\n                 ^\n    hint: this is no shell: leave with Ctrl-D; help() tells what there is"},
 	} {
 		_, err := l.ExecItem(t.Context(), c.src)
 		if err == nil {
