@@ -2,6 +2,7 @@ package starlarkbind
 
 import (
 	"context"
+	"regexp"
 	"sort"
 	"strings"
 	"time"
@@ -9,7 +10,6 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
-	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 )
 
@@ -33,7 +33,7 @@ func (s *Session) Completions(line string, pos int) (words []string, from int) {
 		for start > 0 && (isWord(line[start-1]) || line[start-1] == '.') {
 			start--
 		}
-		return matching(s.attributes(line[start:from-1]), word), from
+		return matching(s.attributes(line, line[start:from-1]), word), from
 	}
 	names := append(s.Names(), "and", "break", "continue", "def", "elif", "else", "for", "if", "in", "lambda", "not", "or", "pass", "return", "while")
 	return matching(names, word), from
@@ -71,15 +71,11 @@ func openQuote(line string) int {
 }
 
 // attributes lists those of a dotted name's value, without calling anything; of the event inside a handler.
-func (s *Session) attributes(path string) []string {
+func (s *Session) attributes(line, path string) []string {
 	parts := strings.Split(path, ".")
 	v := s.Value(parts[0])
-	if v == nil && (parts[0] == "e" || parts[0] == "event") && len(parts) == 1 {
-		var out []string
-		for _, f := range compiler.EventFields() {
-			out = append(out, f[0])
-		}
-		return out
+	if parameter(line, parts[0]) || v == nil && (parts[0] == "e" || parts[0] == "event") {
+		return s.eventAttributes(line, parts)
 	}
 	for _, p := range parts[1:] {
 		a, ok := v.(starlark.HasAttrs)
@@ -98,6 +94,14 @@ func (s *Session) attributes(path string) []string {
 	}
 	return nil
 }
+
+// parameter tells of the name of a handler's parameter in a line.
+func parameter(line, name string) bool {
+	m := lambdaOf.FindAllStringSubmatch(line, -1)
+	return m != nil && m[len(m)-1][1] == name
+}
+
+var lambdaOf = regexp.MustCompile(`(?:\blambda|\bdef\s+\w+\s*\()\s*(\w+)\s*[:)]`)
 
 // specs completes a probe spec, a part at a time.
 func (s *Session) specs(prefix string) []string {

@@ -1,0 +1,125 @@
+package starlarkbind
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/compiler/ctype"
+)
+
+// Inside a handler e.TAB gives the fields of the event, e.args.TAB the arguments of the probe, and further on the members of the
+// kernel's structs. The probe is the one whose name stands before in the line, else the one that was made last.
+
+var quoted = regexp.MustCompile(`"([^"\\]*:[^"\\]*)"|'([^'\\]*:[^'\\]*)'`)
+
+// eventAttributes lists what can follow parts, the first of which is the event, in a line that goes that far.
+func (s *Session) eventAttributes(line string, parts []string) []string {
+	if len(parts) == 1 {
+		var out []string
+		for _, f := range compiler.EventFields() {
+			out = append(out, f[0])
+		}
+		return out
+	}
+	var t *ctype.Type
+	rest := parts[2:]
+	switch parts[1] {
+	case "task":
+		t = s.structType("struct task_struct")
+	case "args":
+		args := s.arguments(line)
+		if len(rest) == 0 {
+			var out []string
+			for _, a := range args {
+				out = append(out, a.name)
+			}
+			return out
+		}
+		for _, a := range args {
+			if a.name == rest[0] {
+				t = a.typ
+			}
+		}
+		rest = rest[1:]
+	}
+	for _, name := range rest {
+		if t = record(t); t == nil {
+			return nil
+		}
+		p, ok := t.Find(name)
+		if !ok {
+			return nil
+		}
+		t = p.Type
+	}
+	if t = record(t); t == nil {
+		return nil
+	}
+	return t.MemberNames()
+}
+
+// record gives the struct or union that a type is or points to, else nil.
+func record(t *ctype.Type) *ctype.Type {
+	if t != nil && t.Kind == ctype.Pointer {
+		t = t.Elem()
+	}
+	if t == nil || !t.IsRecord() {
+		return nil
+	}
+	return t
+}
+
+// structType finds a struct of the kernel; nil where it has none of that name, or does not describe its types.
+func (s *Session) structType(name string) *ctype.Type {
+	t, err := s.ktypes.Lookup(name)
+	if err != nil {
+		return nil
+	}
+	return t
+}
+
+// An argument is one of e.args, with its type where that is a struct or points to one.
+type argument struct {
+	name string
+	typ  *ctype.Type
+}
+
+// arguments lists those of the probe that the line, or else the last one made, is about.
+func (s *Session) arguments(line string) []argument {
+	spec := ""
+	if all := quoted.FindAllStringSubmatch(line, -1); all != nil {
+		last := all[len(all)-1]
+		spec = last[1] + last[2]
+	} else if ps := s.allProbes(); len(ps) > 0 {
+		spec = ps[len(ps)-1].spec[0]
+	}
+	ts, err := bpf.Resolve(spec)
+	if err != nil || len(ts) == 0 {
+		return nil // who completes is told nothing: the probe() will say it
+	}
+	var out []argument
+	if ts[0].Kind == "rawtracepoint" {
+		fields, err := s.ktypes.tracepointArgs(ts[0].Parts[0])
+		if err != nil {
+			return nil
+		}
+		for _, f := range fields {
+			out = append(out, argument{f.Name, f.C})
+		}
+		return out
+	}
+	ev, err := ts[0].Event()
+	if err != nil {
+		return nil
+	}
+	for _, f := range ev.Listed() {
+		a := argument{name: f.Name}
+		if base, ok := strings.CutSuffix(f.CType, "*"); ok {
+			a.typ = s.structType(strings.TrimSpace(base))
+		}
+		out = append(out, a)
+	}
+	return out
+}
