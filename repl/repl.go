@@ -49,7 +49,10 @@ const (
 type REPL struct {
 	opt   Options
 	lines lineReader // nil where the input is no terminal
-	out   io.Writer
+	log   *log
+	out   io.Writer // the terminal, and the log
+	errw  io.Writer // the same for errors
+	done  []step    // what went through
 }
 
 // A lineReader reads lines from a person.
@@ -68,15 +71,17 @@ var errInterrupt = errors.New("interrupt")
 
 // New makes a REPL on a terminal, or on piped input.
 func New(opt Options) (*REPL, error) {
-	r := &REPL{opt: opt, out: opt.Out}
+	r := &REPL{opt: opt, log: &log{}}
+	out, errw := io.Writer(opt.Out), io.Writer(opt.Err)
 	if term.IsTerminal(int(opt.In.Fd())) {
 		l, err := newEditor(opt)
 		if err != nil {
 			return nil, err
 		}
 		r.lines = l
-		r.out = l.Writer()
+		out, errw = l.Writer(), l.Writer()
 	}
+	r.out, r.errw = io.MultiWriter(out, r.log), io.MultiWriter(errw, r.log)
 	return r, nil
 }
 
@@ -92,17 +97,26 @@ func (r *REPL) Run(ctx context.Context) (int, error) {
 	for {
 		item, err := r.readItem()
 		if err != nil {
-			return 0, errors.Join(ignoreEOF(err), r.lines.Close())
+			return 0, errors.Join(ignoreEOF(err), r.lines.Close(), r.log.stop())
 		}
 		if strings.TrimSpace(item) == "" {
 			continue
 		}
 		r.lines.Remember(item)
 		if leaves(item) {
-			return 0, r.lines.Close()
+			return 0, errors.Join(r.lines.Close(), r.log.stop())
 		}
-		r.exec(ctx, item)
+		r.run(ctx, item)
 	}
+}
+
+// run runs an item, or a command of the prompt, and tells whether it went through.
+func (r *REPL) run(ctx context.Context, item string) bool {
+	r.log.record(shown(item) + "\n")
+	if isMagic(item) {
+		return r.magic(ctx, item)
+	}
+	return r.exec(ctx, item)
 }
 
 func ignoreEOF(err error) error {
@@ -135,6 +149,9 @@ func (r *REPL) readItem() (string, error) {
 			continue
 		case err != nil:
 			return "", err
+		}
+		if len(buf) == 0 && isMagic(line) {
+			return line, nil
 		}
 		pasted := strings.Contains(line, "\n")
 		if strings.TrimSpace(line) == "" {
@@ -180,14 +197,17 @@ func (r *REPL) exec(ctx context.Context, item string) (ok bool) {
 	}()
 	defer func() {
 		if p := recover(); p != nil {
-			fmt.Fprintf(r.opt.Err, "bug in bpfrepl: %v\n%s\nplease report this; the session goes on\n", p, debug.Stack())
+			fmt.Fprintf(r.errw, "bug in bpfrepl: %v\n%s\nplease report this; the session goes on\n", p, debug.Stack())
 			ok = false
 		}
 	}()
 	v, err := r.opt.Interp.ExecItem(ctx, item)
 	if err != nil {
-		fmt.Fprintln(r.opt.Err, r.opt.Interp.FormatError(err))
+		fmt.Fprintln(r.errw, r.opt.Interp.FormatError(err))
 		return false
+	}
+	if src := strings.TrimRight(item, "\n"); !strings.HasSuffix(src, "?") {
+		r.done = append(r.done, step{src, v != nil && v != starlark.None && v.Type() != "probe"})
 	}
 	if v != nil && v != starlark.None {
 		fmt.Fprintln(r.out, r.opt.Interp.Render(v))
@@ -209,17 +229,17 @@ func (r *REPL) piped(ctx context.Context) (int, error) {
 		// a line that begins at the margin ends the block before it
 		starts := buf.Len() > 0 && text != "" && !strings.HasPrefix(text, " ") && !strings.HasPrefix(text, "\t") && !continues(text)
 		if starts && r.opt.Interp.Complete(buf.String()+"\n") {
-			if item := buf.String(); !r.exec(ctx, item) {
+			if item := buf.String(); !r.run(ctx, item) {
 				return 1, nil
 			}
 			buf.Reset()
 		}
 		buf.WriteString(line)
-		if src := strings.TrimRight(buf.String(), "\n"); strings.TrimSpace(src) != "" && (end || r.opt.Interp.Complete(src)) {
+		if src := strings.TrimRight(buf.String(), "\n"); strings.TrimSpace(src) != "" && (end || isMagic(src) || r.opt.Interp.Complete(src)) {
 			if leaves(src) {
 				return 0, nil
 			}
-			if !r.exec(ctx, src) {
+			if !r.run(ctx, src) {
 				return 1, nil
 			}
 			buf.Reset()

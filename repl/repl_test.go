@@ -300,3 +300,70 @@ func TestPiped(t *testing.T) {
 		}
 	}
 }
+
+// The commands of the prompt: a session becomes a script, a script runs in a session, an item is edited and timed, a log is kept.
+func TestMagics(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.WriteFile(file("helpers.star"), []byte("def twice(n):\n    return 2 * n\n\nbase = 20\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, dir, 200, "EDITOR=sed -i s/n/n+1/2")
+	s.send("%log on " + file("log") + "\r")
+	s.expect(">>> ")
+	s.send("%run " + file("helpers.star") + "\r")
+	s.expect(">>> ")
+	s.send("twice(base) + 2\r")
+	s.expect("\n42")
+	s.send("nosuch\r")
+	s.expect("undefined: nosuch")
+	s.send("base = 4\r")
+	s.expect(">>> ")
+	s.send("%time base\r")
+	s.expect("\n4")
+	s.expect("took ")
+	s.send("%edit twice\r") // makes it n+1 in the second place: def twice(n): return 2 * n+1
+	s.expect("return 2 * n")
+	s.expect(">>> ")
+	s.send("%log off\r")
+	s.expect(">>> ")
+	s.send("%save " + file("s.star") + "\r")
+	s.expect("5 items in")
+	s.send("%save " + file("s.star") + "\r")
+	s.expect("is there already; give another name")
+	s.send("%sav\r")
+	s.expect("there is no %sav; did you mean %save?")
+	s.leave()
+	saved, err := os.ReadFile(file("s.star"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "def twice(n):\n    return 2 * n\n\nbase = 20\nprint(twice(base) + 2)\nbase = 4\nprint(base)\ndef twice(n):\n    return 2 * n+1\n\nbase = 20\n"; string(saved) != want {
+		t.Errorf("saved\n%s\nwant\n%s", saved, want)
+	}
+	out, err := exec.Command(binary(t), file("s.star")).CombinedOutput()
+	if err != nil || string(out) != "42\n4\n" {
+		t.Errorf("the saved script: %v, %s", err, out)
+	}
+	log, err := os.ReadFile(file("log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := ">>> twice(base) + 2\n42\n>>> nosuch\nerror: In[3]:1:1: undefined: nosuch\n    nosuch\n    ^\n>>> base = 4\n>>> %time base\n4\n"; !strings.Contains(string(log), want) {
+		t.Errorf("the log is\n%s\nwhich lacks\n%s", log, want)
+	}
+	for _, name := range []string{"log", "s.star"} {
+		if st, err := os.Stat(file(name)); err != nil || st.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", name, st.Mode(), err)
+		}
+	}
+}
+
+// A session with probes becomes a script that waits, and then shows what was looked at.
+func TestScriptOfSession(t *testing.T) {
+	got := script([]step{{"calls = count()", false}, {`p = probe("tracepoint:sched:sched_switch", lambda e: calls.add(by=e.comm))`, false}, {"calls.top(3)", true}})
+	want := "calls = count()\np = probe(\"tracepoint:sched:sched_switch\", lambda e: calls.add(by=e.comm))\nrun()  # until Ctrl-C\nprint(calls.top(3))\n"
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}

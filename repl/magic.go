@@ -1,0 +1,218 @@
+package repl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
+)
+
+// Magics are commands of the prompt itself: a line that begins with %.
+
+type magic struct {
+	name, args, doc string
+	run             func(r *REPL, ctx context.Context, arg string) error
+}
+
+func magics() []magic {
+	return []magic{
+		{"run", "FILE", "run a script here, with the names of the session", (*REPL).magicRun},
+		{"save", "FILE", "write the items of the session that went through as a script", (*REPL).magicSave},
+		{"edit", "[NAME]", "edit the last item, or the one that defined NAME, in $EDITOR, and run it", (*REPL).magicEdit},
+		{"time", "ITEM", "run an item and tell how long it took", (*REPL).magicTime},
+		{"log", "on FILE | off", "keep items and what they print in a file", (*REPL).magicLog},
+		{"help", "", "list these", (*REPL).magicHelp},
+	}
+}
+
+// isMagic tells of a line for the prompt itself.
+func isMagic(line string) bool { return strings.HasPrefix(strings.TrimSpace(line), "%") }
+
+// magic runs a line that begins with %. It tells whether that went through.
+func (r *REPL) magic(ctx context.Context, line string) bool {
+	name, arg, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "%"), " ")
+	var names []string
+	for _, m := range magics() {
+		if m.name == name {
+			err := m.run(r, ctx, strings.TrimSpace(arg))
+			if err != nil && !errors.Is(err, errFailed) {
+				fmt.Fprintf(r.errw, "error: %%%s: %v\n", name, err)
+			}
+			return err == nil
+		}
+		names = append(names, m.name)
+	}
+	hint := "%help lists what there is"
+	if near := suggest.Nearest(name, names, 1); len(near) > 0 {
+		hint = "did you mean %" + near[0] + "?"
+	}
+	fmt.Fprintf(r.errw, "error: there is no %%%s; %s\n", name, hint)
+	return false
+}
+
+// errFailed says that an item failed, and has said why.
+var errFailed = errors.New("failed")
+
+func (r *REPL) item(ctx context.Context, src string) error {
+	if !r.exec(ctx, src) {
+		return errFailed
+	}
+	return nil
+}
+
+func (r *REPL) magicHelp(context.Context, string) error {
+	for _, m := range magics() {
+		fmt.Fprintf(r.out, "%%%-5s %-14s %s\n", m.name, m.args, m.doc)
+	}
+	return nil
+}
+
+func (r *REPL) magicRun(ctx context.Context, file string) error {
+	if file == "" {
+		return errors.New("which file? %run FILE")
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	return r.item(ctx, string(b))
+}
+
+// A step is an item that went through.
+type step struct {
+	src   string
+	shown bool // it gave a value, which was shown
+}
+
+// script makes a script of a session. What the prompt shows by itself a script has to print; and where at the prompt probes go on
+// by themselves, run() has to wait in a script, before what was counted is shown.
+func script(steps []step) string {
+	var all, last []string
+	waits, probes := false, false
+	for _, s := range steps {
+		probes = probes || strings.Contains(s.src, "probe(")
+		waits = waits || strings.Contains(s.src, "run(")
+	}
+	for _, s := range steps {
+		switch {
+		case !s.shown:
+			all = append(all, s.src)
+		case probes && !waits:
+			last = append(last, "print("+s.src+")")
+		default:
+			all = append(all, "print("+s.src+")")
+		}
+	}
+	if probes && !waits {
+		all = append(append(all, "run()  # until Ctrl-C"), last...)
+	}
+	return strings.Join(all, "\n") + "\n"
+}
+
+func (r *REPL) magicSave(_ context.Context, file string) error {
+	if file == "" {
+		return errors.New("to which file? %save FILE")
+	}
+	if len(r.done) == 0 {
+		return errors.New("nothing has gone through yet")
+	}
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%s is there already; give another name", file)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(f, script(r.done))
+	if err = errors.Join(err, f.Close()); err == nil {
+		fmt.Fprintf(r.out, "%d items in %s\n", len(r.done), file)
+	}
+	return err
+}
+
+func (r *REPL) magicTime(ctx context.Context, src string) error {
+	if src == "" {
+		return errors.New("which item? %time ITEM")
+	}
+	start := time.Now()
+	err := r.item(ctx, src)
+	fmt.Fprintf(r.out, "took %v\n", time.Since(start).Round(time.Microsecond))
+	return err
+}
+
+// magicEdit leaves the terminal to the editor.
+func (r *REPL) magicEdit(ctx context.Context, name string) (err error) {
+	src := ""
+	for _, s := range r.done {
+		if name == "" || strings.Contains(s.src, "def "+name+"(") || strings.HasPrefix(s.src, name+" =") {
+			src = s.src
+		}
+	}
+	if src == "" && name != "" {
+		return fmt.Errorf("no item of this session defined %s", name)
+	}
+	dir, err := os.MkdirTemp("", "bpfrepl")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	file := filepath.Join(dir, "item.star")
+	if err := os.WriteFile(file, []byte(src+"\n"), 0o600); err != nil {
+		return err
+	}
+	editor := "vi"
+	for _, v := range []string{"EDITOR", "VISUAL"} {
+		if e := os.Getenv(v); e != "" {
+			editor = e
+		}
+	}
+	cmd := exec.CommandContext(ctx, "sh", "-c", editor+` "$1"`, editor, file) // EDITOR may have arguments
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = r.opt.In, r.opt.Out, r.opt.Err
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w", editor, err)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	text := strings.TrimRight(string(b), "\n")
+	if strings.TrimSpace(text) == "" {
+		return nil
+	}
+	if r.lines != nil {
+		r.lines.Remember(text)
+	}
+	fmt.Fprintln(r.out, shown(text))
+	return r.item(ctx, text)
+}
+
+// shown is an item with its prompts.
+func shown(item string) string {
+	return prompt1 + strings.ReplaceAll(item, "\n", "\n"+prompt2)
+}
+
+func (r *REPL) magicLog(_ context.Context, arg string) error {
+	verb, file, _ := strings.Cut(arg, " ")
+	switch {
+	case verb == "on" && file != "":
+		if err := r.log.stop(); err != nil {
+			return err
+		}
+		f, err := os.OpenFile(strings.TrimSpace(file), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		if err != nil {
+			return err
+		}
+		r.log.start(f)
+		return nil
+	case verb == "off" && file == "":
+		return r.log.stop()
+	}
+	return errors.New("%log on FILE, or %log off")
+}
