@@ -367,3 +367,20 @@ func TestScriptOfSession(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+// watch() draws in one place, and Ctrl-C ends it and nothing else.
+func TestWatch(t *testing.T) {
+	s := start(t, t.TempDir(), 80)
+	s.send("calls = count()\r")
+	s.expect(">>> ")
+	s.send("calls.add(7, by=\"here\")\r")
+	s.expect(">>> ")
+	s.send("watch(calls, seconds=0.05)\r")
+	s.expect("here  7")
+	s.expect("here  7")
+	s.send("\x03")
+	s.expect(">>> ")
+	s.send("sum(calls.values()) + 1\r")
+	s.expect("\n8")
+	s.leave()
+}

@@ -27,15 +27,16 @@ import (
 // Options of a session.
 type Options struct {
 	Stdout, Stderr io.Writer
-	JSON           bool     // print one JSON object a line
-	Warnings       Warnings // which helper errors are warned of
-	Args           []string // of the script
-	Interactive    bool     // a prompt: anything may still come
-	Check          bool     // compile and load, attach nothing, run nothing
-	EmitAsm        bool     // print each program as text
-	Verbose        bool     // errors in full, with the verifier's log
-	AllowRun       bool     // the script may start processes
-	Unsafe         bool     // handlers may change what the kernel does
+	JSON           bool                    // print one JSON object a line
+	Warnings       Warnings                // which helper errors are warned of
+	Args           []string                // of the script
+	Interactive    bool                    // a prompt: anything may still come
+	Screen         func() (cols, rows int) // the size of the terminal that Stdout is; nil, or 0, where it is none
+	Check          bool                    // compile and load, attach nothing, run nothing
+	EmitAsm        bool                    // print each program as text
+	Verbose        bool                    // errors in full, with the verifier's log
+	AllowRun       bool                    // the script may start processes
+	Unsafe         bool                    // handlers may change what the kernel does
 	Command        *proc.Process
 	PID            int // the process that probes are limited to, where their kind can be; 0: none
 }

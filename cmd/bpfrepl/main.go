@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/term"
 
 	"github.com/bpfrepl/bpfrepl/starlarkbind"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
@@ -168,11 +169,23 @@ func (c *config) source() (name string, src []byte, err error) {
 	return c.script, src, nil
 }
 
+// screen is the size of the terminal.
+func screen() (cols, rows int) {
+	cols, rows, err := term.GetSize(int(os.Stdout.Fd()))
+	if err != nil {
+		return 0, 0
+	}
+	return cols, rows
+}
+
 func execute(c *config) int {
 	interactive := len(c.code) == 0 && c.script == ""
 	opt := starlarkbind.Options{Stdout: os.Stdout, Stderr: os.Stderr, JSON: c.format == "json", Args: c.args, Interactive: interactive || c.interactive,
 		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, Unsafe: c.unsafe,
 		Warnings: map[string]starlarkbind.Warnings{"all": starlarkbind.WarnAll, "default": starlarkbind.WarnDefault, "none": starlarkbind.WarnNone}[c.warnings]}
+	if c.output == "" && term.IsTerminal(int(os.Stdout.Fd())) {
+		opt.Screen = screen
+	}
 	if c.noWarnings {
 		opt.Warnings = starlarkbind.WarnNone
 	}

@@ -1,0 +1,81 @@
+package starlarkbind
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"go.starlark.net/starlark"
+)
+
+// builtinWatch is watch(x, seconds=1): it shows a map, or what a function gives, again and again, until Ctrl-C or for as long as
+// run() would. On a terminal each picture takes the place of the one before.
+func (s *Session) builtinWatch(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	var x starlark.Value
+	var every starlark.Value = starlark.MakeInt(1)
+	if err := starlark.UnpackArgs("watch", args, kw, "x", &x, "seconds?", &every); err != nil {
+		return nil, err
+	}
+	d, err := seconds("watch", every)
+	if err != nil {
+		return nil, err
+	}
+	if d < 10*time.Millisecond {
+		return nil, fmt.Errorf("watch: at least 0.01 seconds, got %s", every)
+	}
+	if s.inRun.Load() {
+		return nil, errors.New("watch: it is running already; a callback cannot call it")
+	}
+	picture := starlark.NewBuiltin("watch", func(t *starlark.Thread, _ *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+		v := x
+		if f, ok := x.(starlark.Callable); ok {
+			var err error
+			if v, err = starlark.Call(t, f, nil, nil); err != nil {
+				return nil, err
+			}
+		}
+		return s.showOnce(t, v)
+	})
+	if _, err := picture.CallInternal(thread, nil, nil); err != nil {
+		return nil, err
+	}
+	timers := s.timers
+	s.timers = append(append([]*timer{}, timers...), &timer{every: d, fn: picture})
+	defer func() { s.timers = timers }()
+	_, err = s.builtinRun(thread, b, nil, nil)
+	if errors.Is(err, ErrInterrupted) && s.opt.Interactive { // at the prompt Ctrl-C is how it ends
+		err = nil
+	}
+	return starlark.None, err
+}
+
+const clearScreen = "\x1b[H\x1b[2J"
+
+// showOnce prints one picture.
+func (s *Session) showOnce(t *starlark.Thread, v starlark.Value) (starlark.Value, error) {
+	cols, rows := 0, 0
+	if s.opt.Screen != nil && !s.out.json {
+		cols, rows = s.opt.Screen()
+	}
+	if rows == 0 {
+		return s.builtinPrint(t, nil, starlark.Tuple{v}, nil)
+	}
+	s.out.text(clearScreen + fit(s.text(v), cols, rows-1) + "\n")
+	return starlark.None, s.out.failed()
+}
+
+// fit cuts a text to so many columns and rows; the last row tells of more.
+func fit(text string, cols, rows int) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	if n := len(lines); n > rows && rows > 0 {
+		lines = append(lines[:rows-1:rows-1], fmt.Sprintf("... %d lines more", n-rows+1))
+	}
+	for i, l := range lines {
+		if utf8.RuneCountInString(l) > cols {
+			lines[i] = string([]rune(l)[:cols])
+		}
+	}
+	return strings.Join(lines, "\n")
+}

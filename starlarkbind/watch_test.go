@@ -1,0 +1,43 @@
+package starlarkbind
+
+import (
+	"strings"
+	"testing"
+)
+
+// watch() shows again and again, in one place where there is a terminal, until stop().
+func TestWatch(t *testing.T) {
+	const src = `
+m = count()
+m.add(3, by="a")
+n = [0]
+def picture():
+    n[0] += 1
+    if n[0] == 3:
+        stop()
+    return m
+watch(picture, seconds=0.01)
+print(n[0])
+`
+	expect(t, src, "m:", "a  3", "m:", "a  3", "m:", "a  3", "3")
+	l := newLive(t, func(o *Options) { o.Screen = func() (int, int) { return 3, 4 } })
+	if err := l.script(src); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	want := strings.Repeat(clearScreen+"m:\na  \n", 3) + "3\n"
+	if got := l.out.String(); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := fit("a\nb\nc\nd", 80, 3); got != "a\nb\n... 2 lines more" {
+		t.Errorf("got %q", got)
+	}
+	for src, want := range map[string]string{
+		"watch(1, seconds=0)":                   "watch: at least 0.01 seconds, got 0",
+		"watch(1, seconds=-1)":                  "watch: seconds must not be negative nor above 1e9, got -1",
+		"every(0.01, lambda: watch(1)); run(1)": "watch: it is running already; a callback cannot call it",
+	} {
+		if err := l.script(src); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", src, err, want)
+		}
+	}
+}
