@@ -25,7 +25,7 @@ func KernelBTF() ([]byte, error) {
 
 // KfuncID gives the BTF id of a function of the kernel that programs may call. The first call goes through the kernel's BTF.
 func KfuncID(name string) (int64, error) {
-	ids, err := functionIDs()
+	ids, err := kfuncIDs()
 	if err != nil {
 		return 0, err
 	}

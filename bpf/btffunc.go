@@ -1,10 +1,10 @@
 package bpf
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -250,25 +250,29 @@ func btfFunctionNames() ([]string, error) {
 
 // functionIDs gives the BTF ids of all functions, by name. It goes through the file itself (Documentation/bpf/btf.rst), since
 // the library would make a value of each of the hundred thousand types.
-var functionIDs = sync.OnceValues(func() (map[string][]btf.TypeID, error) {
-	const file = "/sys/kernel/btf/vmlinux"
-	b, err := os.ReadFile(file)
+var functionIDs = sync.OnceValues(func() (map[string][]btf.TypeID, error) { return functionsWith("") })
+
+// kfuncIDs is functionIDs for the functions that programs may call: few, so that handlers that need one start soon.
+var kfuncIDs = sync.OnceValues(func() (map[string][]btf.TypeID, error) { return functionsWith("bpf_") })
+
+func functionsWith(prefix string) (map[string][]btf.TypeID, error) {
+	b, err := KernelBTF()
 	if err != nil {
-		return nil, &NoBTFError{err}
+		return nil, err
 	}
-	ids, err := scanFunctions(b)
+	ids, err := scanFunctions(b, prefix)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("/sys/kernel/btf/vmlinux: %w", err)
 	}
 	return ids, nil
-})
+}
 
 // What follows the twelve bytes of a type, by kind (include/uapi/linux/btf.h): fixed, and for each of its vlen members.
 var btfSizes = [...]struct{ fixed, each int }{
 	1: {4, 0}, 3: {12, 0}, 4: {0, 12}, 5: {0, 12}, 6: {0, 8}, 13: {0, 8}, 14: {4, 0}, 15: {0, 12}, 17: {4, 0}, 19: {0, 12},
 }
 
-func scanFunctions(b []byte) (map[string][]btf.TypeID, error) {
+func scanFunctions(b []byte, prefix string) (map[string][]btf.TypeID, error) {
 	errBad := errors.New("bad BTF")
 	if len(b) < 24 {
 		return nil, errBad
@@ -290,7 +294,7 @@ func scanFunctions(b []byte) (map[string][]btf.TypeID, error) {
 		kind, vlen := info>>24&0x1f, info&0xffff
 		if kind == kindFunction {
 			name := b[min(strs+u32(at), strEnd):strEnd]
-			if i := slices.Index(name, 0); i > 0 {
+			if i := bytes.IndexByte(name, 0); i > 0 && bytes.HasPrefix(name, []byte(prefix)) {
 				out[string(name[:i])] = append(out[string(name[:i])], id)
 			}
 		}
