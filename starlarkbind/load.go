@@ -343,8 +343,8 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 	if s.opt.EmitAsm {
 		s.out.text(heading(ts, pt) + code.Listing())
 	}
-	s.nprog++
-	pg.prog, err = bpf.LoadFor(s.context(), bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", s.nprog), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: s.narrow()}, s.progress("loaded"))
+	n := s.nprog.Add(1)
+	pg.prog, err = bpf.LoadFor(s.context(), bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", n), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: s.narrow()}, s.progress("loaded"))
 	if err != nil && code.Direct && !l.plain {
 		return l.loadPlain(g, ts, pt, pg)
 	}
