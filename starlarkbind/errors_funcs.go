@@ -26,6 +26,8 @@ func explainFunc(site compiler.Site, errno unix.Errno) (message, hint string, ok
 		case unix.EBUSY:
 			return site.Op + ": the map of stacks was locked by what this handler interrupted" + lost, "count it in errors()", true
 		}
+	case "path":
+		return fmt.Sprintf("path: the path has more bytes than there is room for, or more than %d parts; it reads as empty", compiler.MaxParts), "make more room: path(p, 1024)", true
 	case "send_signal":
 		switch errno {
 		case unix.EPERM:

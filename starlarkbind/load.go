@@ -208,6 +208,7 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 		ev.Fields = append(ev.Fields, cf)
 		if f.Name == "ret" && g.event.HasRet {
 			r := cf
+			r.Result = true
 			ev.Ret = &r
 		}
 	}

@@ -249,6 +249,19 @@ func (t *Table) Params(fn string) ([]Param, bool) {
 	return t.protoParams(h.size), true
 }
 
+// Result gives the type of what a function of the kernel returns.
+func (t *Table) Result(fn string) (*Type, bool) {
+	id, ok := t.find(fn, btfFunc)
+	if !ok {
+		return nil, false
+	}
+	h, _ := t.head(id)
+	if h, _ = t.head(h.size); h.kind() != btfFuncProto {
+		return nil, false
+	}
+	return t.get(h.size), true
+}
+
 // PointerParams gives the parameters of the functions that a typedef of a pointer to a function means.
 func (t *Table) PointerParams(typedef string) ([]Param, bool) {
 	id, ok := t.find(typedef, btfTypedef)

@@ -1,0 +1,36 @@
+package starlarkbind
+
+import "testing"
+
+// Pointers among the arguments and the result of fentry and fexit are followed by plain loads, as a kprobe follows them by reads;
+// what a function returns is typed, and an errno in place of a pointer is a failed read.
+func TestFunctionDirect(t *testing.T) {
+	needFunctions(t)
+	const gone = "e.ret.f_inode could not be read: a pointer on the way is NULL, or what it points to is gone; it reads as empty"
+	expect(t, `
+a = count()
+ours = lambda e: e.comm == "load"
+def result(e):
+    a.add(by=(e.probe, e.ret.f_inode.i_size > 1000000, e.ret.f_inode.i_mode & 0o170000 == 0o100000))
+for spec in ["kprobe:vfs_read", "fentry:vfs_read", "fexit:vfs_read"]:
+    p = probe(spec, lambda e: a.add(by=(e.probe, e.args.file.f_inode.i_size > 1000000, e.args.file.f_inode.i_sb.s_flags != 0)), filter=lambda e: e.comm == "load" and e.args.count == 17)
+    print(spec, "FnProbeRead" in p.asm())
+rs = [probe(spec, result, filter=ours) for spec in ["kretprobe:do_filp_open", "fexit:do_filp_open", "return:do_filp_open"]]
+make("reads", "/proc/self/exe", 10, 17)
+for k, n in sorted(a.items()):
+    if k[1]:
+        print(k, n)
+missing = {k[0]: n for k, n in a.items() if not k[2]}
+make("opens", 7, "/tmp/no-such-")
+print(str([(k[0], n - missing.get(k[0], 0)) for k, n in sorted(a.items()) if not k[2]]))
+for p in rs:
+    for x in p.errors():
+        print(x.helper, x.errno, x.count == a[(p.name, False, False)], x.message)
+`, `kprobe:vfs_read True`, `fentry:vfs_read False`, `fexit:vfs_read False`,
+		`("fentry:vfs_read", True, True) 10`, `("fexit:do_filp_open", True, True) 1`, `("fexit:vfs_read", True, True) 10`,
+		`("kprobe:vfs_read", True, True) 10`, `("kretprobe:do_filp_open", True, True) 1`, `("return:do_filp_open", True, True) 1`,
+		`[("fexit:do_filp_open", 8), ("kretprobe:do_filp_open", 8), ("return:do_filp_open", 8)]`,
+		"probe_read_kernel ERANGE True "+gone, "probe_read_kernel ERANGE True "+gone,
+		"probe_read_kernel EFAULT True "+gone, "probe_read_kernel EFAULT True "+gone,
+		"probe_read_kernel EFAULT True "+gone, "probe_read_kernel EFAULT True "+gone)
+}
