@@ -146,11 +146,10 @@ func (lw *lowerer) keeper(n int) string {
 
 func (lw *lowerer) keepStack(room *ir.Value, n int) *ir.Value {
 	b := lw.b
-	size := b.Add(ir.OpAdd, b.Load(room, 0, 8, false), b.Const(8))
 	hash := new(int)
-	b.Write(hash, size)
+	b.Write(hash, b.Const(0))
 	hashed := b.Block("hashed")
-	lw.stackLoop(n, size, hashed, func(off *ir.Value) {
+	lw.stackLoop(n, room, hashed, func(off *ir.Value) {
 		from := b.Add(ir.OpAdd, room, off)
 		h := b.Read(hash)
 		for k := range min(stackGroup, stackWords(n)) {
@@ -181,7 +180,7 @@ func (lw *lowerer) keepStack(room *ir.Value, n int) *ir.Value {
 		b.If(ir.NE, p, b.Const(0), there, absent)
 
 		b.Continue(there)
-		lw.stackLoop(n, size, same, func(off *ir.Value) {
+		lw.stackLoop(n, p, same, func(off *ir.Value) {
 			x, y, diff := b.Add(ir.OpAdd, room, off), b.Add(ir.OpAdd, p, off), b.Const(0)
 			for k := range min(stackGroup, stackWords(n)) {
 				diff = b.Add(ir.OpOr, b.Add(ir.OpXor, b.Load(x, 8*k, 8, false), b.Load(y, 8*k, 8, false)), diff)
@@ -217,9 +216,9 @@ func (lw *lowerer) keepStack(room *ir.Value, n int) *ir.Value {
 	return b.Read(result)
 }
 
-// stackLoop does something for each group of words in the first size bytes of a stack, and goes on at done. The verifier follows the
-// loop round by round.
-func (lw *lowerer) stackLoop(n int, size *ir.Value, done *ir.Block, group func(off *ir.Value)) {
+// stackLoop does something for each group of words of a stack that are in use, and goes on at done. The verifier follows the loop round
+// by round.
+func (lw *lowerer) stackLoop(n int, stack *ir.Value, done *ir.Block, group func(off *ir.Value)) {
 	b := lw.b
 	last := int64(StackSize(n) - 8*stackGroup)
 	if last <= 0 {
@@ -227,6 +226,7 @@ func (lw *lowerer) stackLoop(n int, size *ir.Value, done *ir.Block, group func(o
 		b.Jump(done)
 		return
 	}
+	size := b.Add(ir.OpAdd, b.Load(stack, 0, 8, false), b.Const(8))
 	at := new(int)
 	b.Write(at, b.Const(0))
 	b.InLoop(func() {

@@ -10,12 +10,13 @@ func TestFunctionDirect(t *testing.T) {
 	expect(t, `
 a = count()
 ours = lambda e: e.comm == "load"
-def result(e):
-    a.add(by=(e.probe, e.ret.f_inode.i_size > 1000000, e.ret.f_inode.i_mode & 0o170000 == 0o100000))
+def result(kind):
+    return lambda e: a.add(by=(kind, e.ret.f_inode.i_size > 1000000, e.ret.f_inode.i_mode & 0o170000 == 0o100000))
 for spec in ["kprobe:vfs_read", "fentry:vfs_read", "fexit:vfs_read"]:
     p = probe(spec, lambda e: a.add(by=(e.probe, e.args.file.f_inode.i_size > 1000000, e.args.file.f_inode.i_sb.s_flags != 0)), filter=lambda e: e.comm == "load" and e.args.count == 17)
     print(spec, "FnProbeRead" in p.asm())
-rs = [probe(spec, result, filter=ours) for spec in ["kretprobe:do_filp_open", "fexit:do_filp_open", "return:do_filp_open"]]
+kinds = ["kretprobe", "fexit", "return"]
+rs = [probe([k + ":do_filp_open", k + ":do_file_open"], result(k), filter=ours, first=True) for k in kinds] # 7.2 has renamed it
 make("reads", "/proc/self/exe", 10, 17)
 for k, n in sorted(a.items()):
     if k[1]:
@@ -23,13 +24,13 @@ for k, n in sorted(a.items()):
 missing = {k[0]: n for k, n in a.items() if not k[2]}
 make("opens", 7, "/tmp/no-such-")
 print(str([(k[0], n - missing.get(k[0], 0)) for k, n in sorted(a.items()) if not k[2]]))
-for p in rs:
+for k, p in zip(kinds, rs):
     for x in p.errors():
-        print(x.helper, x.errno, x.count == a[(p.name, False, False)], x.message)
+        print(x.helper, x.errno, x.count == a[(k, False, False)], x.message)
 `, `kprobe:vfs_read True`, `fentry:vfs_read False`, `fexit:vfs_read False`,
-		`("fentry:vfs_read", True, True) 10`, `("fexit:do_filp_open", True, True) 1`, `("fexit:vfs_read", True, True) 10`,
-		`("kprobe:vfs_read", True, True) 10`, `("kretprobe:do_filp_open", True, True) 1`, `("return:do_filp_open", True, True) 1`,
-		`[("fexit:do_filp_open", 8), ("kretprobe:do_filp_open", 8), ("return:do_filp_open", 8)]`,
+		`("fentry:vfs_read", True, True) 10`, `("fexit", True, True) 1`, `("fexit:vfs_read", True, True) 10`,
+		`("kprobe:vfs_read", True, True) 10`, `("kretprobe", True, True) 1`, `("return", True, True) 1`,
+		`[("fexit", 8), ("kretprobe", 8), ("return", 8)]`,
 		"probe_read_kernel ERANGE True "+gone, "probe_read_kernel ERANGE True "+gone,
 		"probe_read_kernel EFAULT True "+gone, "probe_read_kernel EFAULT True "+gone,
 		"probe_read_kernel EFAULT True "+gone, "probe_read_kernel EFAULT True "+gone)

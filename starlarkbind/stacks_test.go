@@ -130,7 +130,7 @@ func TestStacksOfOneNumber(t *testing.T) {
 		h *= compiler.StackMix
 		return h ^ h>>32
 	}
-	start := mix(mix((3*8+8)^(3*8)) ^ ip)
+	start := mix(mix(3*8) ^ ip)
 	first := mix(start ^ 0x1000)
 	want := map[string]int{"[]": 1}
 	var stacks [][]uint64
