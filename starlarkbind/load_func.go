@@ -8,16 +8,18 @@ import (
 
 // typeParams gives the arguments and the result of a kernel function the types that the kernel's BTF has for them, so that
 // handlers can follow pointers: bpf tells which they are and where they lie. Where it has none of them, or the kernel's types
-// cannot be read, they stay as they are. To a program of fentry or fexit the verifier knows what they point to.
+// cannot be read, they stay as they are. To a program of fentry or fexit the verifier knows what they point to. The functions of
+// BPF programs are left as they are: their types are not the kernel's.
 func (l *loader) typeParams(ev *compiler.Event, t bpf.Target) {
-	switch t.Kind {
-	case "fentry", "fexit":
+	switch {
+	case t.InProgram():
+		return
+	case t.Kind == "fentry" || t.Kind == "fexit":
 		ev.BTFArgs = !l.plain
-	case "kprobe", "kretprobe":
-	default:
+	case t.Kind != "kprobe" && t.Kind != "kretprobe":
 		return
 	}
-	table, err := l.s.ktypes.load()
+	table, err := l.s.ktypes.of(t.Module())
 	if err != nil {
 		return
 	}
