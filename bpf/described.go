@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -154,9 +156,31 @@ func ModuleBTF(name string) ([]byte, error) {
 	return b, nil
 }
 
-// functions gives the names of the functions, sorted.
-func (m moduleTypes) functions() ([]string, error) {
-	base, err := KernelBTF()
+// moduleFunctions is what has been read of modules: a module that is loaded anew has types of another time.
+var moduleFunctions struct {
+	mu   sync.Mutex
+	read map[moduleVersion]map[string]bool
+}
+
+type moduleVersion struct {
+	name  string
+	since time.Time
+	size  int64
+}
+
+// index gives the names of the functions, but for those that several have.
+func (m moduleTypes) index() (map[string]bool, error) {
+	st, err := os.Stat(btfFolder + "/" + m.name)
+	if err != nil {
+		return nil, fmt.Errorf("read the types of the module %s: %w", m.name, err)
+	}
+	v := moduleVersion{m.name, st.ModTime(), st.Size()}
+	moduleFunctions.mu.Lock()
+	defer moduleFunctions.mu.Unlock()
+	if names := moduleFunctions.read[v]; names != nil {
+		return names, nil
+	}
+	base, err := kernelStrings()
 	if err != nil {
 		return nil, err
 	}
@@ -164,22 +188,52 @@ func (m moduleTypes) functions() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	ids, err := scanFunctions(b, stringsLen(base))
+	ids, err := scanFunctions(b, base)
 	if err != nil {
 		return nil, fmt.Errorf("%s/%s: %w", btfFolder, m.name, err)
 	}
-	var out []string
+	names := map[string]bool{}
 	for n, of := range ids {
-		if len(of) == 1 {
+		names[n] = len(of) == 1
+	}
+	if moduleFunctions.read == nil {
+		moduleFunctions.read = map[moduleVersion]map[string]bool{}
+	}
+	moduleFunctions.read[v] = names
+	return names, nil
+}
+
+// kernelStrings is the length of the strings in the kernel's BTF.
+var kernelStrings = sync.OnceValues(func() (int, error) {
+	b, err := KernelBTF()
+	return stringsLen(b), err
+})
+
+// functions gives the names of the functions that are the only ones of their name, sorted.
+func (m moduleTypes) functions() ([]string, error) {
+	index, err := m.index()
+	var out []string
+	for n, only := range index {
+		if only {
 			out = append(out, n)
 		}
 	}
 	slices.Sort(out)
-	return out, nil
+	return out, err
 }
 
 // function finds one, or gives errNoTypes or errSeveral.
 func (m moduleTypes) function(name string) (function, error) {
+	index, err := m.index()
+	if errors.Is(err, os.ErrNotExist) { // unloaded meanwhile
+		return function{}, errNoTypes
+	}
+	if err != nil {
+		return function{}, err
+	}
+	if _, there := index[name]; !there {
+		return function{}, errNoTypes
+	}
 	spec, err := btf.LoadKernelModuleSpec(m.name)
 	if errors.Is(err, os.ErrNotExist) {
 		return function{}, errNoTypes

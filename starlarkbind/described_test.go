@@ -84,13 +84,13 @@ probe "fentry:bpf:x:packets_filter_x": "x" is no number of a BPF program (bpftoo
 	}
 }
 
-// moduleFile names the file of a module that tests may load, where there is one.
-const moduleFile = "BPFREPL_TUN_KO"
+// tunFile names the file of the module tun, where tests may load it: see docs/testing.md.
+const tunFile = "BPFREPL_TUN_KO"
 
-// loadTun loads the module tun, and gives what has it work.
-func loadTun(t *testing.T) (open func()) {
+// loadTun loads the module, and gives what has it work.
+func loadTun(t *testing.T, file string) (open func()) {
 	t.Helper()
-	f, err := os.Open(os.Getenv(moduleFile))
+	f, err := os.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,12 +113,31 @@ func loadTun(t *testing.T) (open func()) {
 	}
 }
 
-// The functions and types of a module that is loaded are as the kernel's own.
+// A function of a module that is not loaded, or has no types, is refused in words. The functions and types of one that is loaded
+// are as the kernel's own.
 func TestModule(t *testing.T) {
-	if os.Getenv(moduleFile) == "" {
-		t.Skipf("%s names no module to load", moduleFile)
+	l := newLive(t, nil)
+	if err := l.script(`
+print(attempt(lambda: probe("fentry:no_such:tun_chr_open", lambda e: None)).error.message)
+print(attempt(lambda: probe("fexit:a:b:c", lambda e: None)).error.message)
+print(attempt(lambda: probe("rawtracepoint:sys_enter", lambda e: cast(e.args[0], "struct no_such").x)).error.message)
+`); err != nil {
+		t.Fatal(l.FormatError(err))
 	}
-	open := loadTun(t)
+	if got, want := l.out.String(), `no probe "fentry:no_such:tun_chr_open": no module "no_such" is loaded that has types (BTF) (lsmod lists modules; their types are in /sys/kernel/btf from kernel 5.11 on)
+probe "fexit:a:b:c" has 4 parts (write fexit:[MODULE:]FUNCTION, fexit:bpf:[ID:]FUNCTION)
+this kernel has no type "struct no_such"
+`; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if file := os.Getenv(tunFile); file != "" && atLeast(t, 5, 11) {
+		needFunctions(t)
+		loadedModule(t, file)
+	}
+}
+
+func loadedModule(t *testing.T, file string) {
+	open := loadTun(t, file)
 	l := newLive(t, nil)
 	if err := l.script(`
 n = count()
@@ -142,7 +161,16 @@ ps.append(probe("fexit:tun_chr_open", ready))
 			t.Fatal(l.FormatError(err))
 		}
 	}
-	const want = ``
+	const want = `("fentry:tun:tun_chr_open", True, True, True) 20
+("fentry:tun_chr_open", True, True, True) 20
+("fexit:tun_chr_open", True, True, True) 20
+("function:tun_chr_open", True, True, True) 20
+("kprobe:tun_chr_open", True, True, True) 20
+[["kprobe:tun_chr_open"], ["fentry:tun_chr_open"], ["fentry:tun:tun_chr_open"], ["fentry:tun_chr_open"], ["fexit:tun_chr_open"]]
+["fentry:tun_chr_open"]
+no probe "fentry:tunn:tun_chr_open": no module "tunn" is loaded that has types (BTF) (did you mean "fentry:tun:tun_chr_open"?)
+no probe "fentry:tun:tun_chr_opne": the module tun has no function "tun_chr_opne", or the compiler has inlined it (did you mean "fentry:tun:tun_chr_open", "fentry:tun:tun_chr_poll" or "fentry:tun:tun_chr_close"?)
+`
 	if got := l.out.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
