@@ -36,31 +36,31 @@ func (m mem) at(off int) mem { return mem{m.base, m.off + off, m.cap - off} }
 func scalar(t *types.Type, w *ir.Value) val { return val{t: t, w: w} }
 
 type lowerer struct {
-	req        *Request
-	check      *checker
-	b          *ir.Builder
-	prog       *Program
-	diags      diag.List
-	end        *ir.Block // where the handler ends
-	cells      map[*local]*cell
-	rets       map[*frame]*result
-	loops      []loop
-	live       []*ir.Slot // scratch slots in use
-	free       []*ir.Slot
-	inline     bool // the code that counts an error stands where it is used: there is only one such place
-	counts     int  // how many such places there are
-	subs       []*ir.Func
-	callbacks  int            // made so far
-	ctxVar     *int           // the variable that holds the program's context
-	out        *outline       // the loop's body, or the function, that is being lowered into a program of its own
-	keepers    map[int]string // the subprograms that keep stacks, by their most frames
-	pathMakers map[int]string // the subprograms that make paths, by the room for them
-	shared     []*sharedFunc
-	sharing    bool // shared says which functions are to be subprograms
-	heap       heap
-	times      int // how often the verifier walks through what is lowered now
-	walked     int // instructions that it meets on the way in loops over long strings, about
-	jumps      int // and jumps, of which it keeps the other way for later
+	req       *Request
+	check     *checker
+	b         *ir.Builder
+	prog      *Program
+	diags     diag.List
+	end       *ir.Block // where the handler ends
+	cells     map[*local]*cell
+	rets      map[*frame]*result
+	loops     []loop
+	live      []*ir.Slot // scratch slots in use
+	free      []*ir.Slot
+	inline    bool // the code that counts an error stands where it is used: there is only one such place
+	counts    int  // how many such places there are
+	subs      []*ir.Func
+	callbacks int               // made so far
+	ctxVar    *int              // the variable that holds the program's context
+	out       *outline          // the loop's body, or the function, that is being lowered into a program of its own
+	keepers   map[keeper]string // the subprograms that keep stacks
+	paths     map[int]string    // the subprograms that make paths, by the room for them
+	shared    []*sharedFunc
+	sharing   bool // shared says which functions are to be subprograms
+	heap      heap
+	times     int // how often the verifier walks through what is lowered now
+	walked    int // instructions that it meets on the way in loops over long strings, about
+	jumps     int // and jumps, of which it keeps the other way for later
 }
 
 type loop struct {
@@ -115,7 +115,8 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 	lw.b = ir.NewBuilder("handler")
 	lw.prog = &Program{}
 	lw.cells, lw.rets, lw.loops, lw.live, lw.free, lw.counts, lw.subs = map[*local]*cell{}, map[*frame]*result{}, nil, nil, nil, 0, nil
-	lw.callbacks, lw.ctxVar, lw.out, lw.keepers, lw.pathMakers = 0, new(int), nil, map[int]string{}, map[int]string{}
+	lw.callbacks, lw.ctxVar, lw.out = 0, new(int), nil
+	lw.keepers, lw.paths = map[keeper]string{}, map[int]string{}
 	for _, f := range lw.shared {
 		f.body, f.result, f.params = nil, nil, nil
 	}

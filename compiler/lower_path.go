@@ -63,14 +63,14 @@ func (lw *lowerer) readPath(e *ePath, dst mem) {
 // pathMaker gives the name of the subprogram that makes a path of up to size bytes, the NUL among them: it takes the address of
 // the memory and that of a struct path, and gives where in the text the path starts, or a negative errno.
 func (lw *lowerer) pathMaker(l *pathLayout, size int) string {
-	if lw.pathMakers[size] == "" {
-		lw.pathMakers[size] = lw.callback("path", 2, func(args []*ir.Value) *ir.Value {
+	if lw.paths[size] == "" {
+		lw.paths[size] = lw.callback("path", 2, func(args []*ir.Value) *ir.Value {
 			m := &pathMaker{lw: lw, l: l, room: args[0], size: int64(size), out: lw.b.Block("out"), result: new(int)}
 			m.walk(args[1])
 			return lw.b.Read(m.result)
 		})
 	}
-	return lw.pathMakers[size]
+	return lw.paths[size]
 }
 
 // A pathMaker is the code of one subprogram.
@@ -121,21 +121,20 @@ func (m *pathMaker) walk(p *ir.Value) {
 	m.processRoot()
 	b.Store(m.room, pathText+int(m.size)-1, 1, b.Const(0))
 	m.setPos(b.Const(m.size - 1))
-	dentry, vfs, left := new(int), new(int), new(int)
+	dentry, vfs := new(int), new(int)
 	b.Write(dentry, m.load(pathGiven+l.dentry))
 	b.Write(vfs, m.load(pathGiven+l.mnt))
-	b.Write(left, b.Const(MaxParts))
 	mount := func(vfs *ir.Value) {
 		m.read(pathMount, l.mount.size, b.Add(ir.OpAdd, vfs, b.Const(int64(l.mount.start-l.vfsmount))))
 	}
 	mount(b.Read(vfs))
 	m.read(pathEntry, l.entry.size, lw.plus(b.Read(dentry), l.entry.start))
 	m.markDeleted(b.Read(dentry))
-	done := b.Block("whole")
-	b.InLoop(func() {
-		head, rootEntry, inside, top, name, cross, up, lost, named, next := b.Block("part"), b.Block(""), b.Block(""), b.Block("top"), b.Block("name"), b.Block("cross"), b.Block("up"), b.Block("lost"), b.Block("named"), b.Block("next")
-		b.Jump(head)
-		b.Start(head)
+	_, noIterator := lw.req.Kfunc(iterNew)
+	out, long := m.out, b.Block("too long")
+	lw.rounds(noIterator == nil, b.Const(MaxParts), out, long, func(_ *ir.Value, next, leave *ir.Block) {
+		m.out = leave
+		rootEntry, inside, top, name, cross, up, lost, done := b.Block(""), b.Block(""), b.Block("top"), b.Block("name"), b.Block("cross"), b.Block("up"), b.Block("lost"), b.Block("whole")
 		d := b.Read(dentry)
 		b.If(ir.EQ, d, m.load(pathRoot+l.dentry), rootEntry, inside)
 		b.Continue(rootEntry)
@@ -164,29 +163,24 @@ func (m *pathMaker) walk(p *ir.Value) {
 		b.Continue(lost)
 		m.prependName(false)
 		m.prependFileSystem(d)
-		b.Jump(named)
-		b.Continue(named)
 		b.Write(m.result, m.load(pathPos))
 		b.Jump(m.out)
 
-		b.Continue(next)
-		n := b.Add(ir.OpSub, b.Read(left), b.Const(1))
-		b.Write(left, n)
-		b.Write(m.result, b.Const(-errLong))
-		b.If(ir.EQ, n, b.Const(0), m.out, head)
-		b.Seal(head)
+		b.Continue(done)
+		empty, some := b.Block("root"), b.Block("")
+		b.Write(m.result, m.load(pathPos))
+		b.If(ir.EQ, m.load(pathPos), b.Const(m.size-1), empty, some)
+		b.Continue(empty)
+		b.Store(m.room, pathText+int(m.size)-2, 1, b.Const('/'))
+		b.Write(m.result, b.Const(m.size-2))
+		b.Jump(some)
+		b.Continue(some)
+		b.Jump(m.out)
 	})
-	b.Continue(done)
-	empty, some := b.Block("root"), b.Block("")
-	b.Write(m.result, m.load(pathPos))
-	b.If(ir.EQ, m.load(pathPos), b.Const(m.size-1), empty, some)
-	b.Continue(empty)
-	b.Store(m.room, pathText+int(m.size)-2, 1, b.Const('/'))
-	b.Write(m.result, b.Const(m.size-2))
-	b.Jump(some)
-	b.Continue(some)
-	b.Jump(m.out)
-	b.Continue(m.out)
+	b.Continue(long)
+	b.Write(m.result, b.Const(-errLong))
+	b.Jump(out)
+	b.Continue(out)
 }
 
 // processRoot reads the root of the running process. One that ends has none: its paths start at the top.

@@ -135,25 +135,31 @@ func (lw *lowerer) measure(room mem, got *ir.Value, n int) {
 	}
 }
 
-// keeper gives the name of the subprogram that keeps a stack of up to n frames: it takes the address of the room and gives the
-// stack's number or a negative errno.
-func (lw *lowerer) keeper(n int) string {
-	if lw.keepers[n] == "" {
-		lw.keepers[n] = lw.callback("keep_stack", 1, func(args []*ir.Value) *ir.Value { return lw.keepStack(args[0], n) })
-	}
-	return lw.keepers[n]
+// A keeper is a subprogram that keeps stacks of up to n frames.
+type keeper struct {
+	n      int
+	inLoop bool
 }
 
-func (lw *lowerer) keepStack(room *ir.Value, n int) *ir.Value {
-	b := lw.b
+// keeper gives the name of the subprogram: it takes the address of the room and gives the stack's number or a negative errno.
+func (lw *lowerer) keeper(n int) string {
+	k := keeper{n, lw.inLoop()}
+	if lw.keepers[k] == "" {
+		lw.keepers[k] = lw.callback("keep_stack", 1, func(args []*ir.Value) *ir.Value { return k.keep(lw, args[0]) })
+	}
+	return lw.keepers[k]
+}
+
+func (k keeper) keep(lw *lowerer, room *ir.Value) *ir.Value {
+	b, n := lw.b, k.n
 	hash := new(int)
 	b.Write(hash, b.Const(0))
 	hashed := b.Block("hashed")
-	lw.stackLoop(n, room, hashed, func(off *ir.Value) {
+	k.loop(lw, room, hashed, func(off *ir.Value) {
 		from := b.Add(ir.OpAdd, room, off)
 		h := b.Read(hash)
-		for k := range min(stackGroup, stackWords(n)) {
-			h = b.Add(ir.OpMul, b.Add(ir.OpXor, h, b.Load(from, 8*k, 8, false)), lw.stackMix())
+		for w := range k.group() {
+			h = b.Add(ir.OpMul, b.Add(ir.OpXor, h, b.Load(from, 8*w, 8, false)), lw.stackMix())
 			h = b.Add(ir.OpXor, h, b.Add(ir.OpLShr, h, b.Const(32)))
 		}
 		b.Write(hash, h)
@@ -161,29 +167,24 @@ func (lw *lowerer) keepStack(room *ir.Value, n int) *ir.Value {
 	b.Continue(hashed)
 
 	number := func(h *ir.Value) *ir.Value { return b.Add(ir.OpAdd, b.Add(ir.OpLShr, h, b.Const(2)), b.Const(1)) } // above 0
-	id, tries, result := new(int), new(int), new(int)
+	id, result := new(int), new(int)
 	b.Write(id, number(b.Read(hash)))
-	b.Write(tries, b.Const(StackTries))
 	key := lw.scratch(8, "number")
-	out := b.Block("out")
-	b.InLoop(func() {
-		head, there, same := b.Block("look up"), b.Block("there"), b.Block("same")
-		var absent, other, again, refused, many *ir.Block
-		b.InCold(func() {
-			absent, other, again, refused, many = b.Block("absent"), b.Block("other"), b.Block("again"), b.Block("refused"), b.Block("too many")
-		})
-		b.Jump(head)
-		b.Start(head)
+	out, many := b.Block("out"), b.Block("too many")
+	lw.rounds(k.inLoop, b.Const(StackTries), out, many, func(_ *ir.Value, again, out *ir.Block) {
+		there, same := b.Block("there"), b.Block("same")
+		var absent, other, refused *ir.Block
+		b.InCold(func() { absent, other, refused = b.Block("absent"), b.Block("other"), b.Block("refused") })
 		b.Store(b.SlotAddr(key, 0), 0, 8, b.Read(id))
 		b.Write(result, b.Read(id))
 		p := lw.call(asm.FnMapLookupElem, b.MapPtr(StackMap(n)), b.SlotAddr(key, 0))
 		b.If(ir.NE, p, b.Const(0), there, absent)
 
 		b.Continue(there)
-		lw.stackLoop(n, p, same, func(off *ir.Value) {
+		k.loop(lw, p, same, func(off *ir.Value) {
 			x, y, diff := b.Add(ir.OpAdd, room, off), b.Add(ir.OpAdd, p, off), b.Const(0)
-			for k := range min(stackGroup, stackWords(n)) {
-				diff = b.Add(ir.OpOr, b.Add(ir.OpXor, b.Load(x, 8*k, 8, false), b.Load(y, 8*k, 8, false)), diff)
+			for w := range k.group() {
+				diff = b.Add(ir.OpOr, b.Add(ir.OpXor, b.Load(x, 8*w, 8, false), b.Load(y, 8*w, 8, false)), diff)
 			}
 			equal := b.Block("")
 			b.If(ir.NE, diff, b.Const(0), other, equal)
@@ -202,26 +203,30 @@ func (lw *lowerer) keepStack(room *ir.Value, n int) *ir.Value {
 		b.Continue(refused)
 		b.Write(result, r)
 		b.If(ir.EQ, r, b.Const(-errExist), again, out) // somebody else has inserted it just now
-
-		b.Continue(again)
-		left := b.Add(ir.OpSub, b.Read(tries), b.Const(1))
-		b.Write(tries, left)
-		b.If(ir.EQ, left, b.Const(0), many, head)
-		b.Seal(head)
-		b.Continue(many)
-		b.Write(result, b.Const(-errExist))
-		b.Jump(out)
 	})
+	b.Continue(many)
+	b.Write(result, b.Const(-errExist))
+	b.Jump(out)
 	b.Continue(out)
 	return b.Read(result)
 }
 
-// stackLoop does something for each group of words of a stack that are in use, and goes on at done. The verifier follows the loop round
-// by round.
-func (lw *lowerer) stackLoop(n int, stack *ir.Value, done *ir.Block, group func(off *ir.Value)) {
+// group is how many words are worked on each time around a loop: all at once in a loop of the handler, since the verifier would
+// follow what comes behind each way out of each round there.
+func (k keeper) group() int {
+	if n := stackWords(k.n); k.inLoop || n < stackGroup {
+		return n
+	}
+	return stackGroup
+}
+
+// loop does something for each group of words of a stack that are in use, and goes on at done. The verifier follows the loop round by
+// round.
+func (k keeper) loop(lw *lowerer, stack *ir.Value, done *ir.Block, group func(off *ir.Value)) {
 	b := lw.b
-	last := int64(StackSize(n) - 8*stackGroup)
-	if last <= 0 {
+	step := int64(8 * k.group())
+	last := int64(StackSize(k.n)) - step
+	if last == 0 {
 		group(b.Const(0))
 		b.Jump(done)
 		return
@@ -237,7 +242,7 @@ func (lw *lowerer) stackLoop(n int, stack *ir.Value, done *ir.Block, group func(
 		group(off)
 		b.If(ir.EQ, off, b.Const(last), done, more)
 		b.Continue(more)
-		to := b.Add(ir.OpAdd, off, b.Const(8*stackGroup))
+		to := b.Add(ir.OpAdd, off, b.Const(step))
 		b.If(ir.UGE, to, size, done, next)
 		b.Continue(next)
 		b.Write(at, to)
