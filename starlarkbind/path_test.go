@@ -109,7 +109,7 @@ func TestPath(t *testing.T) {
 paths, longer = count(), table()
 def handler(e):
     if e.comm.startswith("path-"):
-        paths.add(by=(e.comm, path(e.task.mm.exe_file), path(e.task.fs.pwd)))
+        paths.add(by=(e.comm, path(e.task.mm.exe_file, 200), path(e.task.fs.pwd, 200)))
         longer[e.comm] = path(e.task.fs.pwd, 1024)
 p = probe("tracepoint:syscalls:sys_enter_getppid", handler)
 `); err != nil {
@@ -196,7 +196,7 @@ p = probe("tracepoint:syscalls:sys_enter_getppid", handler)
 	}
 	same("paths", sections[0], want)
 	same("longer", sections[1], wantLonger)
-	if got, want := sections[2], "<helper_error path ENAMETOOLONG ×10 at test.star:5:61"+tooLong+"<helper_error path ENAMETOOLONG ×5 at test.star:6:30"+tooLong; got != want {
+	if got, want := sections[2], "<helper_error path ENAMETOOLONG ×10 at test.star:5:66"+tooLong+"<helper_error path ENAMETOOLONG ×5 at test.star:6:30"+tooLong; got != want {
 		t.Errorf("errors: got\n%s\nwant\n%s", got, want)
 	}
 }
