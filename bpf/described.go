@@ -188,7 +188,7 @@ func (m moduleTypes) index() (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	ids, err := scanFunctions(b, base)
+	ids, err := scanFunctions(b, "", base)
 	if err != nil {
 		return nil, fmt.Errorf("%s/%s: %w", btfFolder, m.name, err)
 	}
@@ -203,10 +203,13 @@ func (m moduleTypes) index() (map[string]bool, error) {
 	return names, nil
 }
 
-// kernelStrings is the length of the strings in the kernel's BTF.
-var kernelStrings = sync.OnceValues(func() (int, error) {
+// kernelStrings is the strings in the kernel's BTF: a module has only those that are not among them.
+var kernelStrings = sync.OnceValues(func() ([]byte, error) {
 	b, err := KernelBTF()
-	return stringsLen(b), err
+	if err != nil {
+		return nil, err
+	}
+	return btfStrings(b)
 })
 
 // functions gives the names of the functions that are the only ones of their name, sorted.
