@@ -45,33 +45,7 @@ func kernelFunction(name string) (proto *btf.FuncProto, id uint32, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	n := 0
-	for _, t := range found {
-		fn, ok := t.(*btf.Func)
-		if !ok {
-			continue
-		}
-		p, ok := fn.Type.(*btf.FuncProto)
-		if !ok {
-			continue
-		}
-		if n++; n > 1 && cDecl(p, "") != cDecl(proto, "") {
-			return nil, 0, errSeveral
-		}
-		proto = p
-		typeID, err := spec.TypeID(fn)
-		if err != nil {
-			return nil, 0, fmt.Errorf("find the BTF id of %s: %w", name, err)
-		}
-		id = uint32(typeID)
-	}
-	switch n {
-	case 0:
-		return nil, 0, errNoTypes
-	case 1:
-		return proto, id, nil
-	}
-	return proto, 0, nil
+	return onlyFunction(spec, found)
 }
 
 // functionsNamed gives the types of a name. The library takes what is behind three underscores for no part of the name, and
@@ -106,7 +80,8 @@ func kprobeEvent(fn string, ret bool) (*Event, error) {
 	if !ok {
 		return nil, fmt.Errorf("the registers of %s are not known", runtime.GOARCH)
 	}
-	proto, _, err := kernelFunction(fn)
+	d, err := describe(fn)
+	proto := d.proto
 	var noBTF *NoBTFError
 	if err != nil && !errors.Is(err, errNoTypes) && !errors.Is(err, errSeveral) && !errors.As(err, &noBTF) {
 		return nil, err
@@ -150,11 +125,12 @@ func kprobeEvent(fn string, ret bool) (*Event, error) {
 
 // traceEvent is the event of fentry or fexit: the arguments are words of the context, the result is the word behind them
 // (bpf_get_func_arg and bpf_get_func_ret, kernel/trace/bpf_trace.c).
-func traceEvent(fn string, ret bool) (*Event, error) {
-	proto, _, err := kernelFunction(fn)
+func traceEvent(t Target, ret bool) (*Event, error) {
+	d, err := t.described()
 	if err != nil {
 		return nil, err
 	}
+	fn, proto := t.Func, d.proto
 	e := &Event{}
 	next := 0
 	for i, p := range proto.Params {
@@ -260,7 +236,7 @@ func functionsWith(prefix string) (map[string][]btf.TypeID, error) {
 	if err != nil {
 		return nil, err
 	}
-	ids, err := scanFunctions(b, prefix)
+	ids, err := scanFunctions(b, prefix, nil)
 	if err != nil {
 		return nil, fmt.Errorf("/sys/kernel/btf/vmlinux: %w", err)
 	}
@@ -272,20 +248,36 @@ var btfSizes = [...]struct{ fixed, each int }{
 	1: {4, 0}, 3: {12, 0}, 4: {0, 12}, 5: {0, 12}, 6: {0, 8}, 13: {0, 8}, 14: {4, 0}, 15: {0, 12}, 17: {4, 0}, 19: {0, 12},
 }
 
-func scanFunctions(b []byte, prefix string) (map[string][]btf.TypeID, error) {
-	errBad := errors.New("bad BTF")
+// btfStrings gives the strings of BTF that others build on.
+func btfStrings(b []byte) ([]byte, error) {
 	if len(b) < 24 {
-		return nil, errBad
+		return nil, errBadBTF
+	}
+	from := int(binary.NativeEndian.Uint32(b[4:])) + int(binary.NativeEndian.Uint32(b[16:]))
+	to := from + int(binary.NativeEndian.Uint32(b[20:]))
+	if to > len(b) {
+		return nil, errBadBTF
+	}
+	return b[from:to], nil
+}
+
+var errBadBTF = errors.New("bad BTF")
+
+// scanFunctions finds the functions whose names start with prefix. base is the strings of the BTF that this one builds on, if it does: the ids
+// then count from the end of that one's.
+func scanFunctions(b []byte, prefix string, base []byte) (map[string][]btf.TypeID, error) {
+	if len(b) < 24 {
+		return nil, errBadBTF
 	}
 	u32 := func(off int) int { return int(binary.NativeEndian.Uint32(b[off:])) }
 	if binary.NativeEndian.Uint16(b) != 0xeb9f {
-		return nil, errBad
+		return nil, errBadBTF
 	}
 	head := u32(4)
 	types, strs := head+u32(8), head+u32(16)
 	end, strEnd := types+u32(12), strs+u32(20)
 	if end > len(b) || strEnd > len(b) {
-		return nil, errBad
+		return nil, errBadBTF
 	}
 	const kindFunction = 12
 	out := map[string][]btf.TypeID{}
@@ -293,7 +285,12 @@ func scanFunctions(b []byte, prefix string) (map[string][]btf.TypeID, error) {
 		info := u32(at + 4)
 		kind, vlen := info>>24&0x1f, info&0xffff
 		if kind == kindFunction {
-			name := b[min(strs+u32(at), strEnd):strEnd]
+			name := base
+			if off := u32(at); off < len(base) {
+				name = base[off:]
+			} else {
+				name = b[min(strs+off-len(base), strEnd):strEnd]
+			}
 			if i := bytes.IndexByte(name, 0); i > 0 && bytes.HasPrefix(name, []byte(prefix)) {
 				out[string(name[:i])] = append(out[string(name[:i])], id)
 			}

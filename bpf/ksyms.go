@@ -36,8 +36,30 @@ func (e *NoSymbolError) Error() string { return fmt.Sprintf("%s has no symbol %q
 // ErrHiddenSymbols says that the kernel shows its symbols without their addresses.
 var ErrHiddenSymbols = errors.New("the kernel hides the addresses of its symbols (sysctl kernel.kptr_restrict); as root: sysctl kernel.kptr_restrict=1")
 
-// ksyms are read once, when the first is asked for: that takes tens of milliseconds.
-var ksyms = sync.OnceValue(func() kernelSymbols {
+// ksymsCache holds the symbols: they are read when the first is asked for, which takes tens of milliseconds.
+var ksymsCache struct {
+	mu   sync.Mutex
+	read func() kernelSymbols
+}
+
+func ksyms() kernelSymbols {
+	ksymsCache.mu.Lock()
+	if ksymsCache.read == nil {
+		ksymsCache.read = sync.OnceValue(readKernelSymbols)
+	}
+	read := ksymsCache.read
+	ksymsCache.mu.Unlock()
+	return read()
+}
+
+// ForgetKernelSymbols has the symbols read again when the next is asked for: those of programs and modules come and go.
+func ForgetKernelSymbols() {
+	ksymsCache.mu.Lock()
+	ksymsCache.read = nil
+	ksymsCache.mu.Unlock()
+}
+
+func readKernelSymbols() kernelSymbols {
 	b, err := os.ReadFile("/proc/kallsyms")
 	if err != nil {
 		return kernelSymbols{err: fmt.Errorf("read the kernel's symbols: %w", err)}
@@ -47,7 +69,7 @@ var ksyms = sync.OnceValue(func() kernelSymbols {
 		return kernelSymbols{err: ErrHiddenSymbols}
 	}
 	return kernelSymbols{syms: syms}
-})
+}
 
 // parseKallsyms reads lines of "ffffffff81000000 T name	[module]".
 func parseKallsyms(b []byte) []Symbol {

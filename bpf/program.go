@@ -30,7 +30,8 @@ type ProgramSpec struct {
 	attachType ebpf.AttachType // of a link; 0: the kernel goes by the program's type
 	attachTo   string          // what it belongs to in the kernel's types, as the library calls it
 	attachBTF  uint32          // the same as a BTF id
-	attachFD   int             // of the BTF that the id is in, if that is a module's
+	attachFD   int             // of the BTF that the id is in, if that is a module's, or of the program that it is in
+	attachIn   io.Closer       // what attachFD is of: let go when the program is loaded
 }
 
 // Program is a loaded program.
@@ -117,7 +118,11 @@ func NewProgram(spec ProgramSpec) (*Program, error) {
 	return p, err
 }
 
-func loadProgram(spec ProgramSpec) (*Program, error) {
+func loadProgram(spec ProgramSpec) (_ *Program, err error) {
+	in := spec.attachIn
+	if spec.attachIn = nil; in != nil {
+		defer func() { err = errors.Join(err, in.Close()) }()
+	}
 	insns := append(asm.Instructions{}, spec.Instructions...)
 	for i := range insns {
 		ins := &insns[i]
@@ -132,11 +137,11 @@ func loadProgram(spec ProgramSpec) (*Program, error) {
 		return nil, fmt.Errorf("write the instructions of %s: %w", spec.Name, err)
 	}
 	full := func(opts ebpf.ProgramOptions) (*ebpf.Program, error) {
+		target, _ := in.(*ebpf.Program)
 		return ebpf.NewProgramWithOptions(&ebpf.ProgramSpec{Name: kernelName(spec.Name), Type: spec.Type, Instructions: insns, License: license,
-			AttachType: spec.attachType, AttachTo: spec.attachTo}, opts)
+			AttachType: spec.attachType, AttachTo: spec.attachTo, AttachTarget: target}, opts)
 	}
 	var raw *ebpf.Program
-	var err error
 	if hasCallbacks(insns) { // the kernel wants BTF of programs that have
 		raw, err = full(ebpf.ProgramOptions{LogDisabled: true})
 	} else {

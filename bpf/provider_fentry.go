@@ -11,16 +11,18 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
 var fentries = Provider{
-	Kind: "fentry", Alias: "f", Syntax: "fentry:FUNCTION",
+	Kind: "fentry", Alias: "f", Syntax: "fentry:[MODULE:]FUNCTION, fentry:bpf:[ID:]FUNCTION",
 	Doc:     "The entry of a function of the kernel: cheaper than a kprobe, with typed arguments.",
 	Example: "fentry:vfs_read",
-	minArgs: 1, maxArgs: 1, untouchedFilter: true, each: true,
-	List:    func(pattern string) ([]Target, error) { return listFunctions("fentry", pattern, fentryNames) },
+	minArgs: 1, maxArgs: 3, untouchedFilter: true, each: true,
+	List:    func(pattern string) ([]Target, error) { return listFentry("fentry", pattern) },
 	Resolve: resolveFentry,
-	event:   func(t Target) (*Event, error) { return traceEvent(t.Func, false) },
+	event:   func(t Target) (*Event, error) { return traceEvent(t, false) },
 	types:   only(ebpf.Tracing),
 	prepare: prepareFentry,
 	attach:  attachFentry,
@@ -28,17 +30,33 @@ var fentries = Provider{
 }
 
 var fexits = Provider{
-	Kind: "fexit", Alias: "fr", Syntax: "fexit:FUNCTION",
+	Kind: "fexit", Alias: "fr", Syntax: "fexit:[MODULE:]FUNCTION, fexit:bpf:[ID:]FUNCTION",
 	Doc:     "The return of a function of the kernel, with its arguments and its result.",
 	Example: "fexit:vfs_read",
-	minArgs: 1, maxArgs: 1, untouchedFilter: true, each: true,
-	List:    func(pattern string) ([]Target, error) { return listFunctions("fexit", pattern, fentryNames) },
+	minArgs: 1, maxArgs: 3, untouchedFilter: true, each: true,
+	List:    func(pattern string) ([]Target, error) { return listFentry("fexit", pattern) },
 	Resolve: resolveFentry,
-	event:   func(t Target) (*Event, error) { return traceEvent(t.Func, true) },
+	event:   func(t Target) (*Event, error) { return traceEvent(t, true) },
 	types:   only(ebpf.Tracing),
 	prepare: prepareFentry,
 	attach:  attachFentry,
 	explain: fentryRefused,
+}
+
+// listFentry lists functions of the kernel, of its modules and of programs.
+func listFentry(kind, pattern string) ([]Target, error) {
+	out, err := listFunctions(kind, pattern, fentryNames)
+	if err != nil {
+		return nil, err
+	}
+	if k, _, _ := strings.Cut(pattern, ":"); !match(k, kind) && !strings.Contains(k, "*") {
+		return out, nil
+	}
+	programs, err := programTargets(kind, func(ebpf.ProgramID) bool { return true })
+	if errors.Is(err, unix.EPERM) { // whoever may not see programs can list the rest
+		return out, nil
+	}
+	return append(out, filterTargets(pattern, programs...)...), err
 }
 
 // fentryNames gives the functions that ftrace can trace and BTF describes.
@@ -51,6 +69,20 @@ func fentryNames() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	ms, err := modules()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range ms {
+		more, err := m.functions()
+		if err != nil {
+			return nil, err
+		}
+		typed = append(typed, more...)
+	}
+	if len(ms) > 0 {
+		slices.Sort(typed)
+	}
 	return slices.DeleteFunc(names, func(n string) bool {
 		for len(typed) > 0 && typed[0] < n { // both are sorted
 			typed = typed[1:]
@@ -61,7 +93,14 @@ func fentryNames() ([]string, error) {
 
 func resolveFentry(s Spec) ([]Target, error) {
 	fn := s.Args[0]
-	if isPattern(fn) {
+	switch {
+	case len(s.Args) > 1 && fn == programPart:
+		return resolveProgram(s)
+	case len(s.Args) == 2:
+		return resolveModule(s)
+	case len(s.Args) > 2:
+		return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q has %s", s.Text, parts(len(s.Args)+1)), Hint: "write " + findProvider(s.Kind).Syntax}
+	case isPattern(fn):
 		ts, err := resolveFunctions(s, fentryNames)
 		if err != nil {
 			return nil, err
@@ -75,7 +114,49 @@ func resolveFentry(s Spec) ([]Target, error) {
 	if err := findFunction(s, fn); err != nil {
 		return nil, err
 	}
-	t := functionTarget(s.Kind, s.Kind, fn)
+	return tried(s, functionTarget(s.Kind, s.Kind, fn))
+}
+
+// resolveModule finds a function of a module: it need not be the only one of its name.
+func resolveModule(s Spec) ([]Target, error) {
+	module, fn := s.Args[0], s.Args[1]
+	names, err := ModulesWithTypes()
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(names, module) {
+		e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no module %q is loaded that has types (BTF)", module), Hint: "lsmod lists modules; their types are in " + btfFolder + " from kernel 5.11 on"}
+		for _, n := range suggest.Nearest(module, names, 3) {
+			e.Near = append(e.Near, s.Kind+":"+n+":"+fn)
+		}
+		return nil, e
+	}
+	all, err := moduleNamed(module).functions()
+	if err != nil {
+		return nil, err
+	}
+	found := matchNames(fn, all)
+	if len(found) == 0 {
+		e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("the module %s has no function %q, or the compiler has inlined it", module, fn)}
+		for _, n := range suggest.Nearest(fn, all, 3) {
+			e.Near = append(e.Near, s.Kind+":"+module+":"+n)
+		}
+		return nil, e
+	}
+	var out []Target
+	for _, n := range found {
+		t := newTarget(s.Kind, module, n)
+		t.Func, t.module = n, module
+		out = append(out, t)
+	}
+	if isPattern(fn) {
+		return out, nil
+	}
+	return tried(s, out[0])
+}
+
+// tried gives a target that the kernel lets be traced.
+func tried(s Spec, t Target) ([]Target, error) {
 	if err := tryFentry(t); err != nil {
 		var ae *AttachError
 		if errors.As(err, &ae) {
@@ -96,27 +177,28 @@ func fentryAttachType(kind string) ebpf.AttachType {
 // prepareFentry ties a program to its one target.
 func prepareFentry(s *ProgramSpec) error {
 	t := s.Targets[0]
-	_, id, err := kernelFunction(t.Func)
+	f, err := t.described()
 	if err != nil {
 		return fentryUntyped(t, err)
 	}
-	if id == 0 {
+	if f.id == 0 {
 		return fentryUntyped(t, errSeveral)
 	}
-	s.attachType, s.attachTo, s.attachBTF = fentryAttachType(t.Kind), t.Func, id
-	return nil
+	s.attachType, s.attachTo, s.attachBTF = fentryAttachType(t.Kind), t.Func, f.id
+	s.attachFD, s.attachIn, err = t.open(f)
+	return err
 }
 
 func fentryUntyped(t Target, err error) error {
 	if errors.Is(err, errNoTypes) {
-		return &AttachError{Target: t, Own: true, Reason: "the types of the kernel (BTF) do not describe the function, which " + t.Kind + " needs", Hint: "use " + kprobeOf(t), Err: err}
+		return &AttachError{Target: t, Own: true, Reason: "the types of the kernel (BTF) do not describe the function, which " + t.Kind + " needs", Hint: instead(t), Err: err}
 	}
 	if errors.Is(err, errSeveral) {
-		return &AttachError{Target: t, Own: true, Reason: errSeveral.Error() + ", of which " + t.Kind + " reaches one only", Hint: "use " + kprobeOf(t), Err: err}
+		return &AttachError{Target: t, Own: true, Reason: errSeveral.Error() + ", of which " + t.Kind + " reaches one only", Hint: instead(t), Err: err}
 	}
 	var noBTF *NoBTFError
 	if errors.As(err, &noBTF) {
-		return &AttachError{Target: t, Reason: noBTF.Error(), Hint: "use " + kprobeOf(t), Err: err}
+		return &AttachError{Target: t, Reason: noBTF.Error(), Hint: instead(t), Err: err}
 	}
 	return err
 }
@@ -127,6 +209,14 @@ func kprobeOf(t Target) string {
 		return "kretprobe:" + t.Func
 	}
 	return "kprobe:" + t.Func
+}
+
+// instead hints at what traces a function that fentry and fexit do not.
+func instead(t Target) string {
+	if t.program != 0 {
+		return "trace what the program is attached to"
+	}
+	return "use " + kprobeOf(t)
 }
 
 // idle is a program that does nothing, for trials.
@@ -160,15 +250,15 @@ func tryFentry(t Target) error {
 		}
 	case errors.Is(err, errnoNotSupported):
 		e.Reason = "this kernel cannot attach programs of fentry and fexit on " + runtime.GOARCH + " (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS; arm64 has it from 6.4)"
-		e.Hint = "use " + kprobeOf(t)
+		e.Hint = instead(t)
 	case errors.As(err, &refusal) && refusal.Reason != "":
 		e.Own = true
 		e.Reason = "the kernel does not let this function be traced by " + t.Kind + ": " + strings.TrimSuffix(refusal.Reason, ".")
-		e.Hint = "use " + kprobeOf(t)
+		e.Hint = instead(t)
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINVAL):
 		e.Own = true
 		e.Reason = "the kernel does not let this function be traced by " + t.Kind + ": it is notrace, or inlined"
-		e.Hint = "use " + kprobeOf(t)
+		e.Hint = instead(t)
 	default:
 		e.Reason = err.Error()
 	}
@@ -198,7 +288,7 @@ func attachFentry(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 	if err == nil {
 		return &Attachment{Target: t, fds: []int{int(fd)}}, nil
 	}
-	e := &AttachError{Target: t, Own: true, Hint: "use " + kprobeOf(t), Err: err}
+	e := &AttachError{Target: t, Own: true, Hint: instead(t), Err: err}
 	switch {
 	case errors.Is(err, unix.EBUSY):
 		e.Reason = "its entry is patched by something else: a live patch, or a kprobe behind its first instruction"

@@ -2,54 +2,72 @@ package bpf
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"os"
+	"strconv"
+	"strings"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 )
 
-// maxStacks is how many stacks a map of them has places for. The kernel finds a stack's place by a hash, and keeps none
-// whose place is taken. It reserves the memory at once: 17 MiB for stacks of 127 frames.
-const maxStacks = 1 << 14
+// A map of stacks has room for this many: as many as fit into stacksBytes, within bounds.
+const (
+	minStacks   = 1 << 14
+	maxStacks   = 1 << 16
+	stacksBytes = 16 << 20
+)
 
 // Stacks keeps the frames of stacks that programs have taken, each under a number.
-type Stacks struct {
-	m      *Map
-	frames int
-}
+type Stacks struct{ m *Map }
 
-// NewStacks makes a map of stacks of at most so many frames. The kernel allows as many as the sysctl
-// kernel.perf_event_max_stack says.
-func NewStacks(name string, frames int) (*Stacks, error) {
-	m, err := NewMap(MapSpec{Name: name, Type: ebpf.StackTrace, KeySize: 4, ValueSize: uint32(8 * frames), MaxEntries: maxStacks})
-	var me *MapError
-	if errors.As(err, &me) && errors.Is(err, unix.EINVAL) {
-		me.Reason = fmt.Sprintf("the kernel does not keep stacks of %d frames", frames)
-		me.Hint = "lower n, or raise the sysctl kernel.perf_event_max_stack"
-	}
+// NewStacks makes a map of stacks of at most so many frames. An element of that size is the number of bytes in the frames,
+// the frames, and zeros. The kernel walks through as many frames as the sysctl kernel.perf_event_max_stack says, which it
+// lets nobody change as long as programs are there that take stacks.
+func NewStacks(name string, frames, size int) (*Stacks, error) {
+	spec := MapSpec{Name: name, Type: ebpf.Hash, KeySize: 8, ValueSize: uint32(size), MaxEntries: uint32(min(max(stacksBytes/size, minStacks), maxStacks))}
+	limit, err := stackLimit()
 	if err != nil {
 		return nil, err
 	}
-	return &Stacks{m, frames}, nil
+	if limit < frames {
+		return nil, &MapError{Spec: spec, Op: "create", Reason: fmt.Sprintf("the kernel does not keep stacks of %d frames", frames),
+			Hint: "lower n, or raise the sysctl kernel.perf_event_max_stack"}
+	}
+	m, err := NewMap(spec)
+	if err != nil {
+		return nil, err
+	}
+	return &Stacks{m}, nil
+}
+
+// stackLimit is how many frames the kernel walks through.
+func stackLimit() (int, error) {
+	b, err := os.ReadFile("/proc/sys/kernel/perf_event_max_stack")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(b)))
 }
 
 // Map gives the map itself, for programs.
 func (s *Stacks) Map() *Map { return s.m }
 
+// Room is how many stacks the map can keep.
+func (s *Stacks) Room() int { return int(s.m.spec.MaxEntries) }
+
 // Frames gives the addresses of a stack, the innermost first.
-func (s *Stacks) Frames(id uint32) ([]uint64, error) {
-	key := make([]byte, 4)
-	binary.NativeEndian.PutUint32(key, id)
-	b, err := s.m.Lookup(key)
+func (s *Stacks) Frames(id uint64) ([]uint64, error) {
+	b, err := s.m.Lookup(binary.NativeEndian.AppendUint64(nil, id))
 	if err != nil {
 		return nil, err
 	}
-	var out []uint64
-	for i := 0; i < s.frames; i++ {
-		if a := binary.NativeEndian.Uint64(b[8*i:]); a != 0 {
-			out = append(out, a)
-		}
+	size := binary.NativeEndian.Uint64(b)
+	if size > uint64(len(b)-8) {
+		return nil, fmt.Errorf("stack %d has %d bytes of frames", id, size)
+	}
+	out := make([]uint64, size/8)
+	for i := range out {
+		out[i] = binary.NativeEndian.Uint64(b[8+8*i:])
 	}
 	return out, nil
 }

@@ -58,7 +58,7 @@ func init() {
 		{"stop", "stop()", "end run()", "stop()",
 			fixed(types.TNone), lowerStop},
 	}
-	for _, more := range [][]builtin{timeBuiltins(), stackBuiltins(), symBuiltins(), netBuiltins(), nameBuiltins(), taskBuiltins(), ctypeBuiltins()} {
+	for _, more := range [][]builtin{timeBuiltins(), stackBuiltins(), symBuiltins(), netBuiltins(), nameBuiltins(), taskBuiltins(), ctypeBuiltins(), pathBuiltins()} {
 		builtins = append(builtins, more...)
 	}
 	for i := range builtins {

@@ -1,8 +1,6 @@
 package compiler
 
 import (
-	"strings"
-
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ctype"
@@ -90,23 +88,8 @@ func (c *checker) memberOffset(typ, member expr) (ct *ctype.Type, off int, ok bo
 	if ct = c.typeNamed(name, typ.position()); ct == nil {
 		return nil, 0, false
 	}
-	at := ct
-	for _, part := range strings.Split(path, ".") {
-		if !at.IsRecord() {
-			c.errorf(member.position(), "", "%s is no struct: it has no member %s", at, part)
-			return nil, 0, false
-		}
-		m, found := at.Find(part)
-		if !found {
-			c.errorf(member.position(), didYouMean(part, at.MemberNames()), "%s has no member %s on this kernel", at, part)
-			return nil, 0, false
-		}
-		if m.Bits != 0 {
-			c.errorf(member.position(), "", "%s is a bit field: it has no offset in bytes", part)
-			return nil, 0, false
-		}
-		off += m.Off / 8
-		at = m.Type
+	if off, ok = c.offsetIn(ct, path, member.position()); !ok {
+		return nil, 0, false
 	}
 	return ct, off, true
 }

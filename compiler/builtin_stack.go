@@ -2,20 +2,16 @@ package compiler
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 
-	"github.com/cilium/ebpf/asm"
 	"go.starlark.net/syntax"
 
-	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A stack is held as the number under which the kernel keeps its frames in a map of stacks, plus one; 0 is a stack without
-// frames, and a negative number the errno of one that could not be kept. A number stands for one list of frames only: the
-// kernel is asked to compare frames, not just their hash, and refuses (EEXIST) the stack whose place another has taken.
-// The stack of a process has its process id beside the number, by which the host finds its symbols.
+// A stack is held as the number under which its frames are in a map of stacks: see lower_stack.go. 0 is a stack without
+// frames, and a negative number the errno of one that could not be kept. The stack of a process has its process id beside
+// the number, by which the host finds its symbols.
 
 func stackBuiltins() []builtin {
 	return []builtin{
@@ -80,54 +76,6 @@ func checkStack(c *checker, row *builtin, call *syntax.CallExpr, args []expr) ex
 }
 
 func lowerStackCall(lw *lowerer, e *eBuiltin) val { return lw.stack(e.t, e.pos) }
-
-// userStack is BPF_F_USER_STACK.
-const userStack = 1 << 8
-
-func (lw *lowerer) stack(t *types.Type, pos syntax.Position) val {
-	b := lw.b
-	n, err := strconv.Atoi(t.Form.Arg)
-	if err != nil {
-		lw.bug(pos, "a stack of %q frames", t.Form.Arg)
-		return lw.zero(t)
-	}
-	if !slices.Contains(lw.prog.Stacks, n) {
-		lw.prog.Stacks = append(lw.prog.Stacks, n)
-	}
-	user := t.Form.Name == "ustack"
-	flags := int64(0)
-	switch {
-	case user:
-		flags = userStack
-	case lw.req.Event.Can.OwnFrame:
-		flags = 1 // frames to skip: the place of the call in the program makes no other stack
-	}
-	b.Pos = pos
-	r := lw.call(asm.FnGetStackid, b.Add(ir.OpCtx), b.MapPtr(StackMap(n)), b.Const(flags))
-	id, pid := new(int), new(int)
-	got, failed, lost, done := b.Block("stack"), b.Block("failed"), b.Block("lost"), b.Block("")
-	failed.Cold, lost.Cold = true, true
-	b.Write(pid, b.Const(0))
-	b.If(ir.SLT, r, b.Const(0), failed, got)
-	b.Continue(got)
-	b.Write(id, b.Add(ir.OpAdd, r, b.Const(1)))
-	if user {
-		b.Write(pid, lw.half(lw.pure(asm.FnGetCurrentPidTgid), true))
-	}
-	b.Jump(done)
-	b.Continue(failed)
-	b.Write(id, b.Const(0))
-	b.If(ir.EQ, r, b.Const(-errFault), done, lost) // EFAULT: there are no frames
-	b.Continue(lost)
-	b.Write(id, r)
-	lw.fail(Site{Pos: pos, Helper: "get_stackid", Op: t.Form.Name}, r)
-	b.Jump(done)
-	b.Continue(done)
-	if !user {
-		return scalar(t, b.Read(id))
-	}
-	return val{t: t, elems: []val{scalar(types.TInt, b.Read(id)), scalar(types.TInt, b.Read(pid))}}
-}
 
 func init() {
 	shownForms["kstack"] = shownForm{hint: "a stack can be compared with another one"}

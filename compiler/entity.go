@@ -117,6 +117,7 @@ type Field struct {
 	User   bool
 	// AnySpace: a pointer to the kernel's memory or the process's, as the address tells.
 	AnySpace bool
+	Result   bool // what a function returned: an errno may stand in place of a pointer
 	// Tracked: the verifier knows a load of it as a typed pointer, and forbids arithmetic with that.
 	Tracked bool
 	Elem    int // bytes

@@ -34,6 +34,8 @@ func newFakeTypes() fakeTypes {
 	f["union u"] = ctype.NewUnion("union u", 8, func() []ctype.Member {
 		return []ctype.Member{at("task", 0, ptr(f["struct task_struct"])), at("word", 0, basic("u64"))}
 	})
+	f["struct dentry"] = ctype.NewStruct("struct dentry", 8, func() []ctype.Member { return []ctype.Member{at("d_inode", 0, ptr(basic("void")))} })
+	f["struct file"] = ctype.NewStruct("struct file", 8, func() []ctype.Member { return nil })
 	f["struct task_struct"] = ctype.NewStruct("struct task_struct", 512, func() []ctype.Member {
 		user := *ptr(basic("char"))
 		user.User = true

@@ -50,9 +50,11 @@ type lowerer struct {
 	inline    bool // the code that counts an error stands where it is used: there is only one such place
 	counts    int  // how many such places there are
 	subs      []*ir.Func
-	callbacks int      // made so far
-	ctxVar    *int     // the variable that holds the program's context
-	out       *outline // the loop's body, or the function, that is being lowered into a program of its own
+	callbacks int               // made so far
+	ctxVar    *int              // the variable that holds the program's context
+	out       *outline          // the loop's body, or the function, that is being lowered into a program of its own
+	keepers   map[keeper]string // the subprograms that keep stacks
+	paths     map[int]string    // the subprograms that make paths, by the room for them
 	shared    []*sharedFunc
 	sharing   bool // shared says which functions are to be subprograms
 	heap      heap
@@ -114,6 +116,7 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 	lw.prog = &Program{}
 	lw.cells, lw.rets, lw.loops, lw.live, lw.free, lw.counts, lw.subs = map[*local]*cell{}, map[*frame]*result{}, nil, nil, nil, 0, nil
 	lw.callbacks, lw.ctxVar, lw.out = 0, new(int), nil
+	lw.keepers, lw.paths = map[keeper]string{}, map[int]string{}
 	for _, f := range lw.shared {
 		f.body, f.result, f.params = nil, nil, nil
 	}

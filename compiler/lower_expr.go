@@ -190,6 +190,8 @@ func (lw *lowerer) str(x expr, dst mem, pad bool) {
 		lw.readStr(x, lw.value(x.ptr).w, dst, pad)
 	case *eBuf:
 		lw.readBytes(x, dst)
+	case *ePath:
+		lw.readPath(x, dst)
 	case *eConvert:
 		lw.str(x.x, dst, pad)
 	case *eCond:

@@ -20,7 +20,8 @@ const (
 	errDom     = 33 // EDOM: division by zero
 	errRange   = 34 // ERANGE: an index that is out of range
 	errExist   = 17
-	errTooLong = 7 // E2BIG: a loop that did not end
+	errTooLong = 7  // E2BIG: a loop that did not end
+	errLong    = 36 // ENAMETOOLONG: a path
 )
 
 // The layout of a cell.

@@ -165,7 +165,16 @@ func (lw *lowerer) known(e *ePlace, failed *ir.Block) *ir.Value {
 	}
 	null, ok := b.Block("null"), b.Block("")
 	b.Pos = e.pos
-	b.If(ir.EQ, p, b.Const(0), null, ok)
+	if a, isArg := e.base.(*eArg); isArg && a.f.Result { // an errno in place of a pointer
+		valid := b.Block("")
+		b.If(ir.UGT, p, b.Const(-maxErrno-1), null, valid)
+		b.Continue(valid)
+	}
+	if a, isArg := e.base.(*eArg); isArg && a.f.AnySpace { // NULL, or of the process
+		b.If(ir.SGE, p, b.Const(0), null, ok)
+	} else {
+		b.If(ir.EQ, p, b.Const(0), null, ok)
+	}
 	null.Cold = true
 	b.Continue(null)
 	lw.fail(Site{Pos: e.pos, Helper: "probe_read_kernel", Op: e.text, Quiet: true}, b.Const(-errFault))
@@ -173,6 +182,9 @@ func (lw *lowerer) known(e *ePlace, failed *ir.Block) *ir.Value {
 	b.Continue(ok)
 	return p
 }
+
+// maxErrno bounds the errnos that the kernel's functions return as pointers (include/linux/err.h: MAX_ERRNO).
+const maxErrno = 4095
 
 // forget gives a pointer as a number that the verifier knows nothing of: what an atomic addition leaves in memory.
 func (lw *lowerer) forget(p *ir.Value) *ir.Value {

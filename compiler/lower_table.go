@@ -29,6 +29,10 @@ func (lw *lowerer) mapPtr(m *Map) *ir.Value {
 	return inner
 }
 
+// errno is what a function of a map gives, as a number with a sign: up to 6.3 the kernel has programs call functions that give an
+// int, and what the upper half of the register holds then is not defined.
+func (lw *lowerer) errno(r *ir.Value) *ir.Value { return lw.extend(r, 0, 32, true) }
+
 // key writes a key to memory, and gives its place.
 func (lw *lowerer) key(x expr) mem {
 	m := lw.temp(x.typ().Size(), "key")
@@ -244,7 +248,7 @@ func (lw *lowerer) upsert(e *eMethod, key mem, size int, add func(p *ir.Value), 
 	code := new(int)
 	b.If(ir.NE, b.Read(tried), b.Const(0), gone, insert)
 	b.Continue(insert)
-	r := lw.call(asm.FnMapUpdateElem, m, lw.addr(key), lw.zeros(size), b.Const(updateNoExist))
+	r := lw.errno(lw.call(asm.FnMapUpdateElem, m, lw.addr(key), lw.zeros(size), b.Const(updateNoExist)))
 	b.Write(code, r)
 	made := b.Block("")
 	made.Cold = true
@@ -273,7 +277,7 @@ func (lw *lowerer) upsert(e *eMethod, key mem, size int, add func(p *ir.Value), 
 func lowerTableClear(lw *lowerer, e *eMethod) val {
 	del := lw.callback("clear", 4, func(a []*ir.Value) *ir.Value {
 		b := lw.b
-		r := lw.call(asm.FnMapDeleteElem, a[0], a[1])
+		r := lw.errno(lw.call(asm.FnMapDeleteElem, a[0], a[1]))
 		failed, other, done := b.Block("failed"), b.Block("other"), b.Block("")
 		b.If(ir.NE, r, b.Const(0), failed, done)
 		b.Continue(failed)

@@ -166,6 +166,9 @@ func textOf(x expr) string {
 	case *eField:
 		return "e." + x.row.name
 	case *eArg:
+		if x.f.Result {
+			return "e.ret"
+		}
 		return "e.args." + x.f.Name
 	case *eVar:
 		return x.v.name

@@ -32,6 +32,7 @@ var handlerFuncs = map[string]builtinFunc{
 	"errno_name":   (*Session).hostErrno,
 	"syscall_name": (*Session).hostSyscall,
 	"cgroup_path":  (*Session).hostCgroup,
+	"path":         (*Session).hostPath,
 	"signal":       (*Session).hostSignal,
 	"reg":          (*Session).hostReg,
 	"override":     (*Session).hostOverride,
@@ -292,4 +293,17 @@ func (s *Session) hostOverride(_ *starlark.Thread, _ *starlark.Builtin, a starla
 		return nil, errors.New("override() changes what the kernel does; start bpfrepl with --unsafe if that is what you want")
 	}
 	return starlark.None, nil
+}
+
+// hostPath takes the path that the event was given in place of a pointer.
+func (s *Session) hostPath(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	var p string
+	limit := 256
+	if err := starlark.UnpackArgs("path", a, kw, "p", &p, "max?", &limit); err != nil {
+		return nil, err
+	}
+	if len(p) >= limit {
+		p = ""
+	}
+	return starlark.String(p), nil
 }

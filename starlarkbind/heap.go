@@ -17,7 +17,7 @@ func newHeap(size int) (*bpf.Map, error) {
 	}
 	m, err := bpf.NewMap(bpf.MapSpec{Name: "heap", Type: ebpf.Array, KeySize: 4, ValueSize: uint32(size), MaxEntries: uint32(cpus * compiler.HeapSlots)})
 	if err != nil {
-		return nil, fmt.Errorf("memory for the long strings of a handler, %d bytes for each of %d runs on %d CPUs: %w", size, compiler.HeapSlots, cpus, err)
+		return nil, fmt.Errorf("memory for the long strings and stacks of a handler, %d bytes for each of %d runs on %d CPUs: %w", size, compiler.HeapSlots, cpus, err)
 	}
 	return m, nil
 }

@@ -102,7 +102,7 @@ func (s *Session) stacksMap(n int) (*bpf.Stacks, error) {
 	if m := s.stacks[n]; m != nil {
 		return m, nil
 	}
-	m, err := bpf.NewStacks(compiler.StackMap(n), n)
+	m, err := bpf.NewStacks(compiler.StackMap(n), n, compiler.StackSize(n))
 	if err != nil {
 		return nil, err
 	}

@@ -15,11 +15,13 @@ import (
 
 // kernelTypes is what the running kernel says of its types. It is read the first time that a handler asks.
 type kernelTypes struct {
-	load func() (*ctype.Table, error)
+	load    func() (*ctype.Table, error)
+	mu      sync.Mutex
+	modules map[string]*ctype.Table
 }
 
 func newKernelTypes() *kernelTypes {
-	return &kernelTypes{load: sync.OnceValues(func() (*ctype.Table, error) {
+	return &kernelTypes{modules: map[string]*ctype.Table{}, load: sync.OnceValues(func() (*ctype.Table, error) {
 		raw, err := bpf.KernelBTF()
 		if err != nil {
 			return nil, err
@@ -34,8 +36,53 @@ func (k *kernelTypes) Lookup(name string) (*ctype.Type, error) {
 	if err != nil {
 		return nil, err
 	}
-	ct, _ := t.Lookup(name)
-	return ct, nil
+	if ct, ok := t.Lookup(name); ok {
+		return ct, nil
+	}
+	ts, err := k.all()
+	for _, t := range ts {
+		if ct, ok := t.Lookup(name); ok {
+			return ct, nil
+		}
+	}
+	return nil, err
+}
+
+// of gives the types that a module has with the kernel's, or, for "", the kernel's.
+func (k *kernelTypes) of(module string) (*ctype.Table, error) {
+	base, err := k.load()
+	if err != nil || module == "" {
+		return base, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if t := k.modules[module]; t != nil {
+		return t, nil
+	}
+	raw, err := bpf.ModuleBTF(module)
+	if err != nil {
+		return nil, err
+	}
+	t, err := ctype.ParseOnto(base, raw)
+	if err != nil {
+		return nil, fmt.Errorf("the types of the module %s: %w", module, err)
+	}
+	k.modules[module] = t
+	return t, nil
+}
+
+// all gives the types of all modules that are loaded.
+func (k *kernelTypes) all() ([]*ctype.Table, error) {
+	names, err := bpf.ModulesWithTypes()
+	var out []*ctype.Table
+	for _, n := range names {
+		t, err := k.of(n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+	}
+	return out, err
 }
 
 // Names implements compiler.Types.
@@ -44,7 +91,12 @@ func (k *kernelTypes) Names(name string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.Names(name), nil
+	out := t.Names(name)
+	ts, err := k.all()
+	for _, t := range ts {
+		out = append(out, t.Names(name)...)
+	}
+	return out, err
 }
 
 // tracepointArgs gives the arguments of a raw tracepoint: names from the function that calls the probes of the event, or

@@ -208,6 +208,7 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 		ev.Fields = append(ev.Fields, cf)
 		if f.Name == "ret" && g.event.HasRet {
 			r := cf
+			r.Result = true
 			ev.Ret = &r
 		}
 	}
@@ -343,8 +344,8 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 	if s.opt.EmitAsm {
 		s.out.text(heading(ts, pt) + code.Listing())
 	}
-	s.nprog++
-	pg.prog, err = bpf.LoadFor(s.context(), bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", s.nprog), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: s.narrow()}, s.progress("loaded"))
+	n := s.nprog.Add(1)
+	pg.prog, err = bpf.LoadFor(s.context(), bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", n), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: s.narrow()}, s.progress("loaded"))
 	if err != nil && code.Direct && !l.plain {
 		return l.loadPlain(g, ts, pt, pg)
 	}

@@ -52,7 +52,7 @@ func (l *loader) loadTyped(g *group, code *compiler.Program) error {
 func (l *loader) loadPlain(g *group, ts []bpf.Target, pt ebpf.ProgramType, refused *program) error {
 	l.programs = l.programs[:len(l.programs)-1]
 	l.plain = true
-	if pt == ebpf.Tracing {
+	if pt == ebpf.Tracing && ts[0].Kind == "rawtracepoint" {
 		pt = ebpf.RawTracepoint
 	}
 	return errors.Join(refused.close(), l.loadOne(g, ts, pt, nil))

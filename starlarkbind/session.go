@@ -63,7 +63,7 @@ type Session struct {
 	prints []printSite
 	warned map[warnKey]bool
 	fills  map[*compiler.Map]fill
-	nprog  int
+	nprog  atomic.Int64 // programs loaded so far
 
 	ctx      context.Context // of the run or item that is under way
 	cancel   context.CancelFunc
@@ -80,6 +80,7 @@ type Session struct {
 	refCount int
 	wall     int64               // see host.WallClock
 	stacks   map[int]*bpf.Stacks // by their most frames
+	symsAt   atomic.Int64        // nprog when the kernel's symbols were looked at
 	usyms    *bpf.UserSymbols
 	shown    map[shownKey]starlark.Value
 	faults   map[string]bool // that were told of

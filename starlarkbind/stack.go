@@ -20,7 +20,7 @@ type Stack struct {
 	s      *Session
 	user   bool
 	pid    int
-	id     int64 // as the kernel has it: see package compiler, builtin_stack.go
+	id     int64 // as the kernel has it: see package compiler, lower_stack.go
 	frames []uint64
 	lost   string // why there are no frames, or ""
 }
@@ -163,7 +163,7 @@ func (k *Stack) read(f *types.Form) {
 	if err == nil {
 		var m *bpf.Stacks
 		if m, err = k.s.stacksMap(n); err == nil {
-			k.frames, err = m.Frames(uint32(k.id - 1))
+			k.frames, err = m.Frames(uint64(k.id))
 		}
 	}
 	if err != nil {
@@ -176,17 +176,28 @@ func (k *Stack) read(f *types.Form) {
 }
 
 // ownPrefixes begin the names of the functions through which the kernel has come to our program.
-var ownPrefixes = []string{"bpf_prog_", "bpf_trace_run", "__bpf_trace_", "__traceiter_"}
+var ownPrefixes = []string{"bpf_prog_", "bpf_trace_run", "__bpf_trace_", "__traceiter_", "bpf_trampoline_"}
 
-// ownFrames counts the innermost frames that are there because of the probe.
+// ownFrames counts the innermost frames that are there because of the probe. A program that was loaded since the symbols were read
+// is not among them.
 func (s *Session) ownFrames(frames []uint64) int {
 	for i, a := range frames {
 		sym, _, ok, err := bpf.KernelSymbol(a)
+		if err == nil && !ok && s.newPrograms() {
+			bpf.ForgetKernelSymbols()
+			sym, _, ok, err = bpf.KernelSymbol(a)
+		}
 		if err != nil || !ok || !slices.ContainsFunc(ownPrefixes, func(p string) bool { return strings.HasPrefix(sym.Name, p) }) {
 			return i
 		}
 	}
 	return len(frames)
+}
+
+// newPrograms tells whether programs have been loaded since it was asked last.
+func (s *Session) newPrograms() bool {
+	now := s.nprog.Load()
+	return s.symsAt.Swap(now) < now
 }
 
 // symbol names an address: "vfs_read+16", "main+4 [prog]"; the address itself where no symbol is known.

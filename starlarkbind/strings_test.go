@@ -361,7 +361,7 @@ def handler(e):
 	d.run("abcdefghi", 6)
 	d.run("abcdefghi", 6)
 	d.wantErrors("ERANGE ×21 at direct.star:7:12: index out of range: the handler ended here (compare len() first)",
-		"EBUSY ×2 at direct.star:3:1: 8 runs of this probe had interrupted each other on this CPU, and hold all the memory for long strings: the event is lost (use shorter strings, which lie on the stack: str(ptr, 64))")
+		"EBUSY ×2 at direct.star:3:1: 8 runs of this probe had interrupted each other on this CPU, and hold all the memory for long strings and stacks: the event is lost (use shorter ones, which need none of it: str(ptr, 64), ustack(5))")
 	d.wantPrinted("f" + strings.Repeat("\ng", 20))
 }
 

@@ -40,7 +40,10 @@ const (
 type Table struct {
 	types   []byte
 	strs    []byte
-	offsets []uint32 // of each type in types; id 0 is void
+	offsets []uint32 // of each type in types, the type with the id first before all; id 0 is void
+	base    *Table   // of a module: the kernel's, whose types and strings come before its own
+	first   uint32
+	strBase uint32 // the length of the base's strings
 
 	mu   sync.Mutex
 	made map[uint32]*Type
@@ -72,7 +75,14 @@ func (h head) extra() (int, error) {
 }
 
 // Parse reads the BTF of a kernel, in the machine's byte order. It keeps raw.
-func Parse(raw []byte) (*Table, error) {
+func Parse(raw []byte) (*Table, error) { return parse(raw, &Table{offsets: []uint32{0}}) }
+
+// ParseOnto reads the BTF of a module, which names types and strings of the kernel.
+func ParseOnto(base *Table, raw []byte) (*Table, error) {
+	return parse(raw, &Table{base: base, first: base.first + uint32(len(base.offsets)), strBase: base.strBase + uint32(len(base.strs))})
+}
+
+func parse(raw []byte, t *Table) (*Table, error) {
 	const headerLen = 24
 	if len(raw) < headerLen || binary.NativeEndian.Uint16(raw) != 0xeb9f {
 		return nil, fmt.Errorf("no BTF: it does not start as BTF does")
@@ -84,7 +94,7 @@ func Parse(raw []byte) (*Table, error) {
 	if typeEnd > size || strEnd > size || strStart == strEnd || raw[strEnd-1] != 0 {
 		return nil, fmt.Errorf("BTF is cut short")
 	}
-	t := &Table{types: raw[typeStart:typeEnd], strs: raw[strStart:strEnd], offsets: []uint32{0}, made: map[uint32]*Type{}}
+	t.types, t.strs, t.made = raw[typeStart:typeEnd], raw[strStart:strEnd], map[uint32]*Type{}
 	for off := 0; off < len(t.types); {
 		if off+headLen > len(t.types) {
 			return nil, fmt.Errorf("BTF is cut short")
@@ -95,7 +105,7 @@ func Parse(raw []byte) (*Table, error) {
 		if err != nil {
 			return nil, err
 		}
-		if off += headLen + n; off > len(t.types) || uint64(h.name) >= uint64(len(t.strs)) {
+		if off += headLen + n; off > len(t.types) || uint64(h.name) >= uint64(t.strBase)+uint64(len(t.strs)) {
 			return nil, fmt.Errorf("BTF is cut short")
 		}
 	}
@@ -110,15 +120,21 @@ func (t *Table) headAt(off int) head {
 // head gives the head of a type and what comes behind it. An id that is out of range is void: the kernel would not
 // have made it.
 func (t *Table) head(id uint32) (head, []byte) {
-	if id == 0 || int(id) >= len(t.offsets) {
+	if id < t.first {
+		return t.base.head(id)
+	}
+	if id == 0 || int(id-t.first) >= len(t.offsets) {
 		return head{}, nil
 	}
-	off := int(t.offsets[id])
+	off := int(t.offsets[id-t.first])
 	return t.headAt(off), t.types[off+headLen:]
 }
 
 func (t *Table) str(off uint32) string {
-	if int(off) >= len(t.strs) {
+	if off < t.strBase {
+		return t.base.str(off)
+	}
+	if off -= t.strBase; int(off) >= len(t.strs) {
 		return ""
 	}
 	s := t.strs[off:]
@@ -127,8 +143,23 @@ func (t *Table) str(off uint32) string {
 
 // is compares a string of the table without making it.
 func (t *Table) is(off uint32, name string) bool {
+	if off < t.strBase {
+		return t.base.is(off, name)
+	}
+	off -= t.strBase
 	n := len(name)
 	return int(off)+n < len(t.strs) && t.strs[int(off)+n] == 0 && string(t.strs[off:int(off)+n]) == name
+}
+
+// own gives the ids of the table's own types.
+func (t *Table) own() iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		for i := range t.offsets {
+			if id := t.first + uint32(i); id != 0 && !yield(id) {
+				return
+			}
+		}
+	}
 }
 
 // find gives the first type of that name and one of the kinds.
@@ -140,9 +171,9 @@ func (t *Table) find(name string, kinds ...uint32) (uint32, bool) {
 	for _, k := range kinds {
 		mask |= 1 << k
 	}
-	for id := 1; id < len(t.offsets); id++ {
-		if h := t.headAt(int(t.offsets[id])); mask>>h.kind()&1 != 0 && t.is(h.name, name) {
-			return uint32(id), true
+	for id := range t.own() {
+		if h := t.headAt(int(t.offsets[id-t.first])); mask>>h.kind()&1 != 0 && t.is(h.name, name) {
+			return id, true
 		}
 	}
 	return 0, false
@@ -179,8 +210,8 @@ func (t *Table) Names(name string) []string {
 	bare, kinds := kindsOf(name)
 	prefix := strings.TrimSuffix(name, bare)
 	var out []string
-	for id := 1; id < len(t.offsets); id++ {
-		h := t.headAt(int(t.offsets[id]))
+	for id := range t.own() {
+		h := t.headAt(int(t.offsets[id-t.first]))
 		for _, k := range kinds {
 			if h.kind() == k && h.name != 0 {
 				out = append(out, prefix+t.str(h.name))
@@ -192,15 +223,15 @@ func (t *Table) Names(name string) []string {
 
 // Enumerator finds an enumerator of any enum.
 func (t *Table) Enumerator(name string) (*Type, int64, bool) {
-	for id := 1; id < len(t.offsets); id++ {
-		off := int(t.offsets[id])
+	for id := range t.own() {
+		off := int(t.offsets[id-t.first])
 		h := t.headAt(off)
 		if k := h.kind(); k != btfEnum && k != btfEnum64 {
 			continue
 		}
 		for e := range t.enumerators(h, t.types[off+headLen:]) {
 			if t.is(e.name, name) {
-				return t.get(uint32(id)), e.n, true
+				return t.get(id), e.n, true
 			}
 		}
 	}
@@ -249,6 +280,19 @@ func (t *Table) Params(fn string) ([]Param, bool) {
 	return t.protoParams(h.size), true
 }
 
+// Result gives the type of what a function of the kernel returns.
+func (t *Table) Result(fn string) (*Type, bool) {
+	id, ok := t.find(fn, btfFunc)
+	if !ok {
+		return nil, false
+	}
+	h, _ := t.head(id)
+	if h, _ = t.head(h.size); h.kind() != btfFuncProto {
+		return nil, false
+	}
+	return t.get(h.size), true
+}
+
 // PointerParams gives the parameters of the functions that a typedef of a pointer to a function means.
 func (t *Table) PointerParams(typedef string) ([]Param, bool) {
 	id, ok := t.find(typedef, btfTypedef)
@@ -286,6 +330,9 @@ func (t *Table) get(id uint32) *Type {
 const maxChain = 64
 
 func (t *Table) resolve(id uint32, depth int) *Type {
+	if id < t.first {
+		return t.base.get(id)
+	}
 	if ty := t.made[id]; ty != nil {
 		return ty
 	}

@@ -1,0 +1,156 @@
+package compiler
+
+import (
+	"strings"
+
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ctype"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+func pathBuiltins() []builtin {
+	return []builtin{
+		{"path", "path(p, max=256)", "the path of an open file (struct file) or of a struct path, as the running process sees it; at most max-1 bytes, else it is empty and counted", "calls.add(by=path(e.task.mm.exe_file))",
+			checkPath, nil},
+	}
+}
+
+// ePath is path(p, max): lowering makes the string straight where it is wanted.
+type ePath struct {
+	node
+	ptr expr // to a struct path
+	at  *pathLayout
+}
+
+// minPath is room for the shortest path of a file that is gone, " (deleted)" being a part of it.
+const minPath = 16
+
+func checkPath(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	if anyInvalid(args) {
+		return invalid(call.Lparen)
+	}
+	n := int64(256)
+	if args[1] != nil {
+		k, ok := args[1].(*eConst)
+		if !ok || k.t.Kind != types.Int || word(k.v) < minPath || word(k.v) > maxStr {
+			return c.bad(args[1].position(), "", "path: max must be a constant from %d to %d", minPath, maxStr)
+		}
+		n = word(k.v)
+	}
+	x := c.decay(args[0])
+	const hint = `path(e.args.file), path(e.task.fs.pwd), path(cast(addr, "struct path"))`
+	if x.typ().Kind != types.Ptr {
+		return c.bad(x.position(), hint, "path wants a pointer to a struct path or a struct file; a %s is none", x.typ())
+	}
+	ct := c.pointee(x.typ(), x.position())
+	if ct == nil {
+		return invalid(call.Lparen)
+	}
+	switch ct.Name {
+	case "struct path":
+	case "struct file":
+		off, ok := c.offsetIn(ct, "f_path", call.Lparen)
+		if !ok {
+			return invalid(call.Lparen)
+		}
+		x = &eBinary{node{types.TUint, call.Lparen}, syntax.PLUS, c.wantInt(x, "the pointer"), intConst(int64(off), call.Lparen)}
+	case "struct dentry":
+		return c.bad(x.position(), "use the struct path, or the struct file, that it is a part of", "path: a dentry has no path by itself: it does not say where its file system is mounted")
+	default:
+		return c.bad(x.position(), hint, "path wants a pointer to a struct path or a struct file, not to a %s", ct)
+	}
+	at := c.pathLayout(call.Lparen)
+	if at == nil {
+		return invalid(call.Lparen)
+	}
+	return &ePath{node{types.TStr(int(n) - 1), call.Lparen}, x, at}
+}
+
+// A window is the part of a struct that one read takes.
+type window struct{ start, size int }
+
+// maxWindow bounds the bytes of a window.
+const maxWindow = 64
+
+// A pathLayout is where the members lie that a path is made of: in their structs, or, where there is a window, in that.
+type pathLayout struct {
+	mnt, dentry          int // of struct path
+	fs, root             int // of struct task_struct, and of struct fs_struct
+	vfsmount             int // of struct mount
+	mount                window
+	parent, point, top   int // mnt_parent, mnt_mountpoint, mnt.mnt_root
+	entry                window
+	hash, up, size, name int // d_hash.pprev, d_parent, the name's length, and where it is
+	super, fsType, label int // dentry.d_sb, super_block.s_type, file_system_type.name
+}
+
+// pathLayout finds the members; nil after a fault, which is reported.
+func (c *checker) pathLayout(pos syntax.Position) *pathLayout {
+	ok := true
+	off := func(typ string, members ...string) (window, []int) {
+		var out []int
+		ct := c.lookup(typ, pos)
+		if ct == nil {
+			ok = false
+			return window{}, make([]int, len(members))
+		}
+		for _, m := range members {
+			n, found := c.offsetIn(ct, m, pos)
+			ok = ok && found
+			out = append(out, n)
+		}
+		w := window{out[0], 8}
+		for _, n := range out {
+			end := max(w.start+w.size, n+8)
+			w.start = min(w.start, n)
+			w.size = end - w.start
+		}
+		for i := range out {
+			out[i] -= w.start
+		}
+		return w, out
+	}
+	one := func(typ, member string) int {
+		w, _ := off(typ, member)
+		return w.start
+	}
+	l := &pathLayout{mnt: one("struct path", "mnt"), dentry: one("struct path", "dentry"), fs: one("struct task_struct", "fs"), root: one("struct fs_struct", "root"),
+		vfsmount: one("struct mount", "mnt"), super: one("struct dentry", "d_sb"), fsType: one("struct super_block", "s_type"), label: one("struct file_system_type", "name")}
+	var o []int
+	l.mount, o = off("struct mount", "mnt_parent", "mnt_mountpoint", "mnt.mnt_root")
+	l.parent, l.point, l.top = o[0], o[1], o[2]
+	l.entry, o = off("struct dentry", "d_hash.pprev", "d_parent", "d_name.len", "d_name.name")
+	l.hash, l.up, l.size, l.name = o[0], o[1], o[2], o[3]
+	if !ok {
+		return nil
+	}
+	if l.mount.size > maxWindow || l.entry.size > maxWindow {
+		c.errorf(pos, "", "path: the structs of this kernel's file systems are not as they are known")
+		return nil
+	}
+	return l
+}
+
+// offsetIn gives the offset of a member, "a.b", in bytes.
+func (c *checker) offsetIn(ct *ctype.Type, member string, pos syntax.Position) (off int, ok bool) {
+	at := ct
+	for part := range strings.SplitSeq(member, ".") {
+		if !at.IsRecord() {
+			c.errorf(pos, "", "%s is no struct: it has no member %s", at, part)
+			return 0, false
+		}
+		m, found := at.Find(part)
+		if !found {
+			c.errorf(pos, didYouMean(part, at.MemberNames()), "%s has no member %s on this kernel", at, part)
+			return 0, false
+		}
+		if m.Bits != 0 {
+			c.errorf(pos, "", "%s is a bit field: it has no offset in bytes", part)
+			return 0, false
+		}
+		off += m.Off / 8
+		at = m.Type
+	}
+	return off, true
+}

@@ -1,0 +1,249 @@
+package compiler
+
+import (
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+)
+
+// bpf_d_path is for a few programs only, so a path is made by reads, as prepend_path (fs/d_path.c) makes it: from the file's
+// entry upwards, and from the root of a file system to where that is mounted, until the running process's root is met. The
+// text is written from its end to its beginning. No lock is held: a path of which a part is renamed at that moment may have
+// parts of both.
+//
+// What has no place in the tree (a pipe, a socket, a memfd) is named by its file system and itself: "pipefs:", "sockfs:TCP".
+
+// MaxParts bounds the names and the mounts on the way.
+const MaxParts = 64
+
+// maxName is the length of the longest name (NAME_MAX).
+const maxName = 255
+
+// deleted is what the kernel puts behind the path of a file that is gone.
+const deleted = " (deleted)"
+
+// Where things lie in the memory that a path is made in.
+const (
+	pathRoot  = 0
+	pathGiven = pathRoot + 16
+	pathEntry = pathGiven + 16
+	pathMount = pathEntry + maxWindow
+	pathPos   = pathMount + maxWindow // where the text starts so far, from pathText on
+	pathText  = pathPos + 8
+)
+
+// readPath makes the string.
+func (lw *lowerer) readPath(e *ePath, dst mem) {
+	b := lw.b
+	size := e.t.Cap
+	p := lw.value(e.ptr).w
+	lw.fill(dst, 0)
+	room := lw.temp(pathText+size+maxName+1, "path")
+	b.Pos = e.pos
+	at := b.Add(ir.OpCallSub, lw.addr(room), p)
+	at.Sym = lw.pathMaker(e.at, size)
+	failed, ok, long, unread, done := b.Block("no path"), b.Block("path"), b.Block("too long"), b.Block("unread"), b.Block("")
+	failed.Cold, long.Cold, unread.Cold = true, true, true
+	b.If(ir.UGT, at, b.Const(int64(size-1)), failed, ok)
+	b.Continue(ok)
+	text := b.Add(ir.OpAdd, lw.addr(room.at(pathText)), at)
+	lw.call(asm.FnProbeReadKernelStr, lw.addr(dst), b.Const(int64(min(dst.cap, size))), text) // the program's own memory: it cannot fail
+	b.Jump(done)
+	b.Continue(failed)
+	b.If(ir.EQ, at, b.Const(-errLong), long, unread)
+	b.Continue(long)
+	lw.fail(Site{Pos: e.pos, Helper: "path", Op: "path"}, at)
+	b.Jump(done)
+	b.Continue(unread)
+	lw.fail(Site{Pos: e.pos, Helper: "probe_read_kernel", Op: "path", Quiet: true}, at)
+	b.Jump(done)
+	b.Continue(done)
+}
+
+// pathMaker gives the name of the subprogram that makes a path of up to size bytes, the NUL among them: it takes the address of
+// the memory and that of a struct path, and gives where in the text the path starts, or a negative errno.
+func (lw *lowerer) pathMaker(l *pathLayout, size int) string {
+	if lw.paths[size] == "" {
+		lw.paths[size] = lw.callback("path", 2, func(args []*ir.Value) *ir.Value {
+			m := &pathMaker{lw: lw, l: l, room: args[0], size: int64(size), out: lw.b.Block("out"), result: new(int)}
+			m.walk(args[1])
+			return lw.b.Read(m.result)
+		})
+	}
+	return lw.paths[size]
+}
+
+// A pathMaker is the code of one subprogram.
+type pathMaker struct {
+	lw     *lowerer
+	l      *pathLayout
+	room   *ir.Value
+	size   int64
+	out    *ir.Block
+	result *int
+}
+
+// read reads into the memory; where it fails that is the result.
+func (m *pathMaker) read(off, size int, from *ir.Value) {
+	b := m.lw.b
+	r := m.lw.call(asm.FnProbeReadKernel, m.lw.plus(m.room, off), b.Const(int64(size)), from)
+	m.check(r)
+}
+
+func (m *pathMaker) check(r *ir.Value) {
+	b := m.lw.b
+	ok := b.Block("")
+	b.Write(m.result, r)
+	b.If(ir.SLT, r, b.Const(0), m.out, ok)
+	b.Continue(ok)
+}
+
+func (m *pathMaker) load(off int) *ir.Value { return m.lw.b.Load(m.room, off, 8, false) }
+
+// setPos notes where the text starts. It lies in memory, where the verifier knows nothing of it: of a variable it would follow what it
+// can be after each way through the names before.
+func (m *pathMaker) setPos(pos *ir.Value) { m.lw.b.Store(m.room, pathPos, 8, pos) }
+
+// fits leaves with ENAMETOOLONG where there is no room for n more bytes, and gives where they start: as a number, and as an address.
+func (m *pathMaker) fits(n *ir.Value) (pos, addr *ir.Value) {
+	b := m.lw.b
+	ok := b.Block("")
+	pos = b.Add(ir.OpSub, m.load(pathPos), n)
+	b.Write(m.result, b.Const(-errLong))
+	b.If(ir.UGT, pos, b.Const(m.size-1), m.out, ok)
+	b.Continue(ok)
+	return pos, b.Add(ir.OpAdd, m.lw.plus(m.room, pathText), pos)
+}
+
+func (m *pathMaker) walk(p *ir.Value) {
+	lw, l, b := m.lw, m.l, m.lw.b
+	m.read(pathGiven, 16, p)
+	m.processRoot()
+	b.Store(m.room, pathText+int(m.size)-1, 1, b.Const(0))
+	m.setPos(b.Const(m.size - 1))
+	dentry, vfs := new(int), new(int)
+	b.Write(dentry, m.load(pathGiven+l.dentry))
+	b.Write(vfs, m.load(pathGiven+l.mnt))
+	mount := func(vfs *ir.Value) {
+		m.read(pathMount, l.mount.size, b.Add(ir.OpAdd, vfs, b.Const(int64(l.mount.start-l.vfsmount))))
+	}
+	mount(b.Read(vfs))
+	m.read(pathEntry, l.entry.size, lw.plus(b.Read(dentry), l.entry.start))
+	m.markDeleted(b.Read(dentry))
+	_, noIterator := lw.req.Kfunc(iterNew)
+	out, long := m.out, b.Block("too long")
+	lw.rounds(noIterator == nil, b.Const(MaxParts), out, long, func(_ *ir.Value, next, leave *ir.Block) {
+		m.out = leave
+		rootEntry, inside, top, name, cross, up, lost, done := b.Block(""), b.Block(""), b.Block("top"), b.Block("name"), b.Block("cross"), b.Block("up"), b.Block("lost"), b.Block("whole")
+		d := b.Read(dentry)
+		b.If(ir.EQ, d, m.load(pathRoot+l.dentry), rootEntry, inside)
+		b.Continue(rootEntry)
+		b.If(ir.EQ, b.Read(vfs), m.load(pathRoot+l.mnt), done, inside)
+		b.Continue(inside)
+		b.If(ir.EQ, d, m.load(pathMount+l.top), top, name)
+
+		b.Continue(top)
+		over := b.Add(ir.OpAdd, m.load(pathMount+l.parent), b.Const(int64(l.vfsmount)))
+		b.If(ir.EQ, over, b.Read(vfs), done, cross) // mounted nowhere: the top of a namespace
+		b.Continue(cross)
+		b.Write(dentry, m.load(pathMount+l.point))
+		b.Write(vfs, over)
+		mount(over)
+		b.Jump(next)
+
+		b.Continue(name)
+		m.read(pathEntry, l.entry.size, lw.plus(d, l.entry.start))
+		parent := m.load(pathEntry + l.up)
+		b.If(ir.EQ, parent, d, lost, up)
+		b.Continue(up)
+		m.prependName(true)
+		b.Write(dentry, parent)
+		b.Jump(next)
+
+		b.Continue(lost)
+		m.prependName(false)
+		m.prependFileSystem(d)
+		b.Write(m.result, m.load(pathPos))
+		b.Jump(m.out)
+
+		b.Continue(done)
+		empty, some := b.Block("root"), b.Block("")
+		b.Write(m.result, m.load(pathPos))
+		b.If(ir.EQ, m.load(pathPos), b.Const(m.size-1), empty, some)
+		b.Continue(empty)
+		b.Store(m.room, pathText+int(m.size)-2, 1, b.Const('/'))
+		b.Write(m.result, b.Const(m.size-2))
+		b.Jump(some)
+		b.Continue(some)
+		b.Jump(m.out)
+	})
+	b.Continue(long)
+	b.Write(m.result, b.Const(-errLong))
+	b.Jump(out)
+	b.Continue(out)
+}
+
+// processRoot reads the root of the running process. One that ends has none: its paths start at the top.
+func (m *pathMaker) processRoot() {
+	lw, b := m.lw, m.lw.b
+	read := func(off, size int, from *ir.Value) {
+		lw.call(asm.FnProbeReadKernel, lw.plus(m.room, off), b.Const(int64(size)), from) // leaves zeros where it fails
+	}
+	read(pathEntry, 8, lw.plus(lw.pure(asm.FnGetCurrentTask), m.l.fs))
+	read(pathRoot, 16, lw.plus(m.load(pathEntry), m.l.root))
+}
+
+// markDeleted ends the text of an entry that is in no directory any more.
+func (m *pathMaker) markDeleted(dentry *ir.Value) {
+	b := m.lw.b
+	unhashed, gone, there := b.Block("unhashed"), b.Block("gone"), b.Block("")
+	b.If(ir.EQ, m.load(pathEntry+m.l.hash), b.Const(0), unhashed, there)
+	b.Continue(unhashed)
+	b.If(ir.NE, m.load(pathEntry+m.l.up), dentry, gone, there)
+	b.Continue(gone)
+	at := int(m.size) - 1 - len(deleted)
+	for i := range len(deleted) {
+		b.Store(m.room, pathText+at+i, 1, b.Const(int64(deleted[i])))
+	}
+	m.setPos(b.Const(int64(at)))
+	b.Jump(there)
+	b.Continue(there)
+}
+
+// prependName puts the name of the entry that was read before the text, with a slash before that.
+func (m *pathMaker) prependName(slash bool) {
+	b := m.lw.b
+	n := b.Load(m.room, pathEntry+m.l.size, 4, false)
+	from := m.load(pathEntry + m.l.name)
+	ok := b.Block("")
+	b.Write(m.result, b.Const(-errLong))
+	b.If(ir.UGT, n, b.Const(maxName), m.out, ok) // never
+	b.Continue(ok)
+	before := int64(0)
+	if slash {
+		before = 1
+	}
+	pos, addr := m.fits(b.Add(ir.OpAdd, n, b.Const(before)))
+	m.check(m.lw.call(asm.FnProbeReadKernel, m.lw.plus(addr, int(before)), n, from))
+	if slash {
+		b.Store(addr, 0, 1, b.Const('/'))
+	}
+	m.setPos(pos)
+}
+
+// prependFileSystem puts the type of the entry's file system before the text.
+func (m *pathMaker) prependFileSystem(dentry *ir.Value) {
+	lw, b := m.lw, m.lw.b
+	m.read(pathMount, 8, lw.plus(dentry, m.l.super))
+	m.read(pathMount, 8, lw.plus(m.load(pathMount), m.l.fsType))
+	m.read(pathMount, 8, lw.plus(m.load(pathMount), m.l.label))
+	n := lw.call(asm.FnProbeReadKernelStr, lw.plus(m.room, pathMount), b.Const(maxWindow), m.load(pathMount))
+	m.check(n)
+	pos, addr := m.fits(b.Const(1))
+	b.Store(addr, 0, 1, b.Const(':'))
+	m.setPos(pos)
+	n = b.Add(ir.OpAnd, b.Add(ir.OpSub, n, b.Const(1)), b.Const(maxWindow-1)) // without the NUL
+	pos, addr = m.fits(n)
+	m.check(lw.call(asm.FnProbeReadKernel, addr, n, lw.plus(m.room, pathMount)))
+	m.setPos(pos)
+}

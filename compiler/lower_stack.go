@@ -1,0 +1,252 @@
+package compiler
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/cilium/ebpf/asm"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// The kernel has a map for stacks of its own, and bpf_get_stackid to fill it. It is not exact: a stack whose place another has
+// taken is refused, and of two that come to one empty place at once the later replaces the earlier, under the same number. So
+// the frames are read into the run's own memory (bpf_get_stack) and kept in a hash map, under a number that is made of them.
+// A number is given to one list of frames for good: it is inserted only where there is nothing, and whoever finds it there
+// compares the frames, and takes the next number where they are others.
+//
+// An element is the number of bytes in its frames, the frames, and zeros.
+
+// userStack is BPF_F_USER_STACK.
+const userStack = 1 << 8
+
+// StackSize is the number of bytes of a stack of n frames in its map.
+func StackSize(n int) int { return 8 * stackWords(n) }
+
+// stackWords is a multiple of stackGroup where there are more words than are worked on without a loop.
+func stackWords(n int) int {
+	if n < stackGroup {
+		return n + 1
+	}
+	return (n + stackGroup) / stackGroup * stackGroup
+}
+
+// stackGroup is how many words are worked on each time around a loop.
+const stackGroup = 8
+
+// StackTries is how many numbers are tried. That two stacks get one number is as good as impossible, unless a process makes up
+// its frames with that aim.
+const StackTries = 4
+
+// StackMix is odd, and its bits are those of the golden ratio.
+const StackMix = 0x9e3779b97f4a7c15
+
+func (lw *lowerer) stackMix() *ir.Value {
+	mix := uint64(StackMix)
+	return lw.b.Const(int64(mix))
+}
+
+func (lw *lowerer) stack(t *types.Type, pos syntax.Position) val {
+	b := lw.b
+	n, err := strconv.Atoi(t.Form.Arg)
+	if err != nil {
+		lw.bug(pos, "a stack of %q frames", t.Form.Arg)
+		return lw.zero(t)
+	}
+	if !slices.Contains(lw.prog.Stacks, n) {
+		lw.prog.Stacks = append(lw.prog.Stacks, n)
+	}
+	b.Pos = pos
+	room, got := lw.frames(t.Form.Name == "ustack", n)
+	id, pid := new(int), new(int)
+	some, none, failed, lost, done := b.Block("stack"), b.Block("none"), b.Block("failed"), b.Block("lost"), b.Block("")
+	failed.Cold, lost.Cold = true, true
+	site := Site{Pos: pos, Op: t.Form.Name}
+	b.Write(pid, b.Const(0))
+	b.Write(id, b.Const(0))
+	b.If(ir.SGT, got, b.Const(0), some, none)
+	b.Continue(none)
+	unread := b.Block("unread")
+	unread.Cold = true
+	b.If(ir.EQ, got, b.Const(0), done, unread)
+	b.Continue(unread)
+	b.If(ir.EQ, got, b.Const(-errFault), done, failed) // EFAULT: there are no frames
+	b.Continue(failed)
+	site.Helper = "get_stack"
+	b.Write(id, got)
+	lw.fail(site, got)
+	b.Jump(done)
+
+	b.Continue(some)
+	lw.measure(room, got, n)
+	r := b.Add(ir.OpCallSub, lw.addr(room))
+	r.Sym = lw.keeper(n)
+	b.Write(id, r)
+	if t.Form.Name == "ustack" {
+		b.Write(pid, lw.half(lw.pure(asm.FnGetCurrentPidTgid), true))
+	}
+	b.If(ir.SLT, r, b.Const(0), lost, done)
+	b.Continue(lost)
+	site.Helper = "map_update_elem"
+	lw.fail(site, r)
+	b.Jump(done)
+	b.Continue(done)
+	if t.Form.Name != "ustack" {
+		return scalar(t, b.Read(id))
+	}
+	return val{t: t, elems: []val{scalar(types.TInt, b.Read(id)), scalar(types.TInt, b.Read(pid))}}
+}
+
+// frames reads the frames behind the first word of a room, and gives how many bytes they have, or a negative errno. Where the
+// program itself is the innermost frame one more is read and left out: the place of the call makes no other stack.
+func (lw *lowerer) frames(user bool, n int) (room mem, got *ir.Value) {
+	b := lw.b
+	flags, ask := int64(0), n
+	switch {
+	case user:
+		flags = userStack
+	case lw.req.Event.Can.OwnFrame:
+		flags, ask = 1, n+1
+	}
+	room = lw.temp(max(StackSize(n), 8*(ask+1)), "frames")
+	if room.base.Op == ir.OpSlotAddr { // the verifier of older kernels takes nothing else
+		lw.fill(room, 0)
+	}
+	got = lw.call(asm.FnGetStack, lw.ctx(), lw.addr(room.at(8)), b.Const(int64(8*ask)), b.Const(flags))
+	return room, got
+}
+
+// measure writes the first word of a room, and zeros behind the frames.
+func (lw *lowerer) measure(room mem, got *ir.Value, n int) {
+	b := lw.b
+	size := new(int)
+	more, done := b.Block("more"), b.Block("")
+	b.Write(size, got)
+	b.If(ir.SGT, got, b.Const(int64(8*n)), more, done)
+	b.Continue(more)
+	b.Write(size, b.Const(int64(8*n)))
+	b.Jump(done)
+	b.Continue(done)
+	b.Store(room.base, room.off, 8, b.Read(size))
+	for off := 8 * (n + 1); off < StackSize(n); off += 8 {
+		b.Store(room.base, room.off+off, 8, b.Const(0))
+	}
+}
+
+// A keeper is a subprogram that keeps stacks of up to n frames.
+type keeper struct {
+	n      int
+	inLoop bool
+}
+
+// keeper gives the name of the subprogram: it takes the address of the room and gives the stack's number or a negative errno.
+func (lw *lowerer) keeper(n int) string {
+	k := keeper{n, lw.inLoop()}
+	if lw.keepers[k] == "" {
+		lw.keepers[k] = lw.callback("keep_stack", 1, func(args []*ir.Value) *ir.Value { return k.keep(lw, args[0]) })
+	}
+	return lw.keepers[k]
+}
+
+func (k keeper) keep(lw *lowerer, room *ir.Value) *ir.Value {
+	b, n := lw.b, k.n
+	hash := new(int)
+	b.Write(hash, b.Const(0))
+	hashed := b.Block("hashed")
+	k.loop(lw, room, hashed, func(off *ir.Value) {
+		from := b.Add(ir.OpAdd, room, off)
+		h := b.Read(hash)
+		for w := range k.group() {
+			h = b.Add(ir.OpMul, b.Add(ir.OpXor, h, b.Load(from, 8*w, 8, false)), lw.stackMix())
+			h = b.Add(ir.OpXor, h, b.Add(ir.OpLShr, h, b.Const(32)))
+		}
+		b.Write(hash, h)
+	})
+	b.Continue(hashed)
+
+	number := func(h *ir.Value) *ir.Value { return b.Add(ir.OpAdd, b.Add(ir.OpLShr, h, b.Const(2)), b.Const(1)) } // above 0
+	id, result := new(int), new(int)
+	b.Write(id, number(b.Read(hash)))
+	key := lw.scratch(8, "number")
+	out, many := b.Block("out"), b.Block("too many")
+	lw.rounds(k.inLoop, b.Const(StackTries), out, many, func(_ *ir.Value, again, out *ir.Block) {
+		there, same := b.Block("there"), b.Block("same")
+		var absent, other, refused *ir.Block
+		b.InCold(func() { absent, other, refused = b.Block("absent"), b.Block("other"), b.Block("refused") })
+		b.Store(b.SlotAddr(key, 0), 0, 8, b.Read(id))
+		b.Write(result, b.Read(id))
+		p := lw.call(asm.FnMapLookupElem, b.MapPtr(StackMap(n)), b.SlotAddr(key, 0))
+		b.If(ir.NE, p, b.Const(0), there, absent)
+
+		b.Continue(there)
+		k.loop(lw, p, same, func(off *ir.Value) {
+			x, y, diff := b.Add(ir.OpAdd, room, off), b.Add(ir.OpAdd, p, off), b.Const(0)
+			for w := range k.group() {
+				diff = b.Add(ir.OpOr, b.Add(ir.OpXor, b.Load(x, 8*w, 8, false), b.Load(y, 8*w, 8, false)), diff)
+			}
+			equal := b.Block("")
+			b.If(ir.NE, diff, b.Const(0), other, equal)
+			b.Continue(equal)
+		})
+		b.Continue(same)
+		b.Jump(out)
+
+		b.Continue(other) // the number of another stack
+		b.Write(id, number(b.Add(ir.OpMul, b.Read(id), lw.stackMix())))
+		b.Jump(again)
+
+		b.Continue(absent)
+		r := lw.errno(lw.call(asm.FnMapUpdateElem, b.MapPtr(StackMap(n)), b.SlotAddr(key, 0), room, b.Const(updateNoExist)))
+		b.If(ir.EQ, r, b.Const(0), out, refused)
+		b.Continue(refused)
+		b.Write(result, r)
+		b.If(ir.EQ, r, b.Const(-errExist), again, out) // somebody else has inserted it just now
+	})
+	b.Continue(many)
+	b.Write(result, b.Const(-errExist))
+	b.Jump(out)
+	b.Continue(out)
+	return b.Read(result)
+}
+
+// group is how many words are worked on each time around a loop: all at once in a loop of the handler, since the verifier would
+// follow what comes behind each way out of each round there.
+func (k keeper) group() int {
+	if n := stackWords(k.n); k.inLoop || n < stackGroup {
+		return n
+	}
+	return stackGroup
+}
+
+// loop does something for each group of words of a stack that are in use, and goes on at done. The verifier follows the loop round by
+// round.
+func (k keeper) loop(lw *lowerer, stack *ir.Value, done *ir.Block, group func(off *ir.Value)) {
+	b := lw.b
+	step := int64(8 * k.group())
+	last := int64(StackSize(k.n)) - step
+	if last == 0 {
+		group(b.Const(0))
+		b.Jump(done)
+		return
+	}
+	size := b.Add(ir.OpAdd, b.Load(stack, 0, 8, false), b.Const(8))
+	at := new(int)
+	b.Write(at, b.Const(0))
+	b.InLoop(func() {
+		head, more, next := b.Block("words"), b.Block("more"), b.Block("next")
+		b.Jump(head)
+		b.Start(head)
+		off := b.Read(at)
+		group(off)
+		b.If(ir.EQ, off, b.Const(last), done, more)
+		b.Continue(more)
+		to := b.Add(ir.OpAdd, off, b.Const(step))
+		b.If(ir.UGE, to, size, done, next)
+		b.Continue(next)
+		b.Write(at, to)
+		b.Jump(head)
+		b.Seal(head)
+	})
+}

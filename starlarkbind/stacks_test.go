@@ -1,0 +1,218 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
+	"github.com/bpfrepl/bpfrepl/compiler"
+)
+
+// madeUp runs several processes at once, each on a CPU of its own, that each make a call from each of the stacks, given as return
+// addresses. On one CPU they could preempt each other within the program, which newer kernels count as misses.
+func madeUp(t *testing.T, processes int, stacks [][]uint64) {
+	t.Helper()
+	prog := build(t, "frames")
+	var in strings.Builder
+	for _, s := range stacks {
+		for _, a := range s {
+			fmt.Fprintf(&in, "%x ", a)
+		}
+		in.WriteByte('\n')
+	}
+	var wg sync.WaitGroup
+	for i := range min(processes, runtime.NumCPU()) {
+		wg.Go(func() {
+			cmd := exec.Command(prog, fmt.Sprint(i))
+			cmd.Stdin = strings.NewReader(in.String())
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("frames: %v: %s", err, out)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// stacksOf gives how often each process counted each stack, which is named by its frames but the first, the place of the call.
+func stacksOf(t *testing.T, l *live) map[int]map[string]int {
+	t.Helper()
+	out := map[int]map[string]int{}
+	for _, kv := range l.maps[0].(starlark.IterableMapping).Items() {
+		k := kv[0].(*Stack)
+		if out[k.pid] == nil {
+			out[k.pid] = map[string]int{}
+		}
+		name := k.lost
+		if name == "" {
+			name = fmt.Sprint(k.frames[min(1, len(k.frames)):])
+		}
+		out[k.pid][name] += int(word(kv[1]))
+	}
+	return out
+}
+
+func countStacks(t *testing.T, frames int) *live {
+	t.Helper()
+	l := newLive(t, nil)
+	if err := l.script(fmt.Sprintf(`
+u = count(max_keys=100000)
+p = probe("tracepoint:syscalls:sys_enter_getppid", lambda e: u.add(by=ustack(%d)), filter=lambda e: e.comm == "frames")
+`, frames)); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	return l
+}
+
+// Many thousands of stacks, of all depths, that two processes meet first at the same time: each is counted as often as it was
+// there, and none for another.
+func TestStacksExact(t *testing.T) {
+	n := 12000
+	if testing.Short() {
+		n = 2000
+	}
+	var stacks [][]uint64
+	for i := range n {
+		s := make([]uint64, 1+i%125)
+		for j := range s {
+			s[j] = uint64(0x400000 + 16*(i/125+j%3)) // as of functions that call themselves
+		}
+		s[len(s)/2] += uint64(i % 7)
+		stacks = append(stacks, s)
+	}
+	for _, frames := range []int{127, 20, 9, 8, 7, 3, 1} {
+		t.Run(fmt.Sprint(frames), func(t *testing.T) {
+			l := countStacks(t, frames)
+			madeUp(t, 2, append(slices.Clone(stacks), stacks...))
+			want := map[string]int{}
+			for _, s := range stacks {
+				want[fmt.Sprint(s[:min(len(s), frames-1)])] += 2
+			}
+			got := stacksOf(t, l)
+			if len(got) != min(2, runtime.NumCPU()) {
+				t.Errorf("stacks of %d processes", len(got))
+			}
+			for pid, have := range got {
+				if len(have) != len(want) {
+					t.Errorf("process %d: %d stacks, want %d", pid, len(have), len(want))
+				}
+				for name, w := range want {
+					if have[name] != w {
+						t.Errorf("process %d: stack %s: %d times, want %d", pid, name, have[name], w)
+						break
+					}
+				}
+			}
+			if err := l.item("print(errors(), p.stats().missed)"); err != nil {
+				t.Fatal(err)
+			}
+			if out := l.out.String(); out != "[] 0\n" {
+				t.Error(out)
+			}
+		})
+	}
+}
+
+// Stacks that are made to get the same numbers are told apart, so long as there are not too many of them.
+func TestStacksOfOneNumber(t *testing.T) {
+	l := countStacks(t, 127)
+	madeUp(t, 1, [][]uint64{{}})
+	var ip uint64
+	for _, kv := range l.maps[0].(starlark.IterableMapping).Items() {
+		ip = kv[0].(*Stack).frames[0]
+	}
+	mix := func(h uint64) uint64 {
+		h *= compiler.StackMix
+		return h ^ h>>32
+	}
+	start := mix(mix(3*8) ^ ip)
+	first := mix(start ^ 0x1000)
+	want := map[string]int{"[]": 1}
+	var stacks [][]uint64
+	for i := range uint64(6) {
+		s := []uint64{0x1000 + i, 0x2000 ^ first ^ mix(start^(0x1000+i))}
+		stacks = append(stacks, s, s)
+		if i < compiler.StackTries {
+			want[fmt.Sprint(s)] = 2
+		}
+	}
+	want["[stack not kept: EEXIST]"] = 4
+	madeUp(t, 1, stacks)
+	got := map[string]int{}
+	for _, have := range stacksOf(t, l) {
+		for name, n := range have {
+			got[name] += n
+		}
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %v\nwant %v", got, want)
+	}
+	expectErrors(t, l, "<helper_error map_update_elem EEXIST ×4 at test.star:3:77: ustack: the numbers under which it could be kept are those of other stacks, so the frames of this one are lost; what was added counts for a stack without frames> such stacks do not come up by chance: a process has made up its frames")
+}
+
+// A stack for which there is no room is counted, and said to be lost.
+func TestStacksFull(t *testing.T) {
+	l := countStacks(t, 127)
+	m, err := l.stacksMap(127)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stacks [][]uint64
+	for i := range m.Room() + 100 {
+		stacks = append(stacks, []uint64{uint64(0x1000 + i)})
+	}
+	madeUp(t, 1, stacks)
+	for _, have := range stacksOf(t, l) {
+		if n := have["[stack not kept: E2BIG]"]; n != 100 || len(have) != m.Room()+1 {
+			t.Errorf("%d of %d stacks, %d not kept", len(have), len(stacks), n)
+		}
+	}
+	expectErrors(t, l, "<helper_error map_update_elem E2BIG ×100 at test.star:3:77: ustack: as many different stacks are kept as there is room for, so the frames of this one are lost; what was added counts for a stack without frames> take fewer different stacks: fewer frames, ustack(8), or a filter")
+}
+
+func expectErrors(t *testing.T, l *live, want string) {
+	t.Helper()
+	if err := l.item("for x in errors(): print(x, x.hint)"); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.TrimSpace(l.out.String()); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// Stacks and paths in loops and in functions that are subprograms are those of the handler itself.
+func TestStacksInLoops(t *testing.T) {
+	bpftest.Need(t, "bpf_loop")
+	expect(t, `
+u, k, p, t = count(), count(), count(), table()
+t[7], t[8] = 1, 1
+def wd(e):
+    return path(e.task.fs.pwd)
+def loops(e):
+    i = 0
+    while i < e.pid % 1 + 3:
+        u.add(by=ustack())
+        k.add(by=kstack())
+        p.add(by=(path(e.task.fs.pwd), i))
+        i += 1
+    for x in t.keys():
+        k.add(by=kstack())
+        p.add(by=(wd(e), x))
+def calls(e):
+    k.add(by=e.kstack)
+    if wd(e) == wd(e) and kstack() == e.kstack:
+        p.add(by=(wd(e), 100))
+ours = lambda e: e.comm == "load" and e.args[1] == 110
+probe("rawtracepoint:sys_enter", loops, filter=ours)
+probe("rawtracepoint:sys_enter", calls, filter=ours)
+make("getppid", 10)
+print([str(n) for n in u.values()], sum(k.values()), len(set([x[0] for x in p.keys()])), sorted([(x[1], n) for x, n in p.items()]))
+print(errors())
+`, `["30"] 60 1 [(0, 10), (1, 10), (2, 10), (7, 10), (8, 10), (100, 10)]`, "[]")
+}
