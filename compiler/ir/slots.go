@@ -66,7 +66,9 @@ func PlaceSlots(f *Func) (offsets map[*Slot]int, size int) {
 }
 
 // starts tells of a store that starts the slot anew.
-func (v *Value) starts(s *Slot) bool { return v.Starts && v.Args[0].Op == OpSlotAddr && v.Args[0].Slot == s }
+func (v *Value) starts(s *Slot) bool {
+	return v.Starts && v.Args[0].Op == OpSlotAddr && v.Args[0].Slot == s
+}
 
 // touched is where in a block a slot is touched first and last: indices of values, len(Values) for the end of the block.
 type touched struct{ first, last int }
