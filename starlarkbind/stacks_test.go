@@ -63,7 +63,7 @@ func countStacks(t *testing.T, frames int) *live {
 	l := newLive(t, nil)
 	if err := l.script(fmt.Sprintf(`
 u = count(max_keys=100000)
-p = probe("tracepoint:syscalls:sys_enter_getppid", lambda e: u.add(by=ustack(%d)), filter=lambda e: e.comm == "frames")
+p = probe("tracepoint:syscalls:sys_enter_getppid", lambda e: u.add(by=ustack(%d)), filter=lambda e: e.comm == "frames" and e.ppid == me)
 `, frames)); err != nil {
 		t.Fatal(l.FormatError(err))
 	}
