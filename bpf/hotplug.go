@@ -136,7 +136,7 @@ func alive(event int) bool {
 	if err != nil {
 		return false
 	}
-	for range 3 { // two readings may fall into one tick of a coarse clock
+	for range 10 { // two readings may fall into one tick of a coarse clock
 		after, err := enabledTime(event)
 		if err != nil {
 			return false

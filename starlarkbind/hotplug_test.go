@@ -41,7 +41,7 @@ func TestHotplug(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		for start := time.Now(); strings.Count(l.err.String(), "\n") < want; time.Sleep(time.Millisecond) {
+		for start := time.Now(); min(strings.Count(l.err.String(), "page-faults"), strings.Count(l.err.String(), "profile")) < want; time.Sleep(time.Millisecond) {
 			if time.Since(start) > time.Minute {
 				return nil, errors.New("nothing was attached to the CPU that came back")
 			}
@@ -75,7 +75,7 @@ n = samples[1]
 make("spin", 100)
 print(samples[1] == n, ticking(0))
 cpu1(True)
-followed(2) # page-faults and profile
+followed(1)
 work(3)
 print(cpus(), sorted(calls.items()), sorted(faults.items()))
 make("-cpu", 1, "spin", 200)
@@ -86,7 +86,7 @@ p = spawn(["LOAD", "-comm", "load", "getppid", "20000"])
 for i in range(3):
     cpu1(False)
     cpu1(True)
-    followed(2 * i + 4)
+    followed(i + 2)
 run(p)
 work(1000)
 print(sum(calls.values()), sum(faults.values()))
@@ -116,8 +116,8 @@ True True True
 	}
 	for _, probe := range []string{"software:page-faults:1", "profile:hz:100"} {
 		text := "WARNING: CPU 1 came online, and " + probe + " is attached to it from now on; what happened on it before was not seen\n"
-		if warned[text] != 4 || len(warned) != 2 {
-			t.Errorf("got %v, want 4 times %q", warned, text)
+		if warned[text] < 4 || len(warned) != 2 {
+			t.Errorf("got %v, want 4 times or more %q", warned, text)
 		}
 	}
 }
