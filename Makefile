@@ -31,7 +31,7 @@ oracle:
 	for seed in $(SEEDS); do go test ./starlarkbind -count=1 -run 'TestOracle$$' -rapid.checks=$(N) -rapid.seed=$$seed -timeout 4h || exit 1; done
 
 vmtest:
-	go run ./internal/vmtest/cmd -suite -t 10m
+	go run ./internal/vmtest/cmd -suite -t 15m
 
 fuzz:
 	go test ./compiler -run '^$$' -fuzz FuzzCompile -fuzztime 1m -fuzzminimizetime 1s -parallel 1

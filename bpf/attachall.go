@@ -19,6 +19,7 @@ type AttachAllOptions struct {
 	PID      int                   // as in AttachOptions
 	Cookie   func(Target) uint64   // gives each target's cookie; nil: none
 	Progress func(done, total int) // is called by one goroutine at a time; may be nil
+	Followed func(Follow)          // as in AttachOptions
 }
 
 // A Refusal is a target that the kernel did not attach to.
@@ -67,7 +68,7 @@ func AttachAll(ctx context.Context, ts []Target, p *Program, o AttachAllOptions)
 		if own := p.of[ts[i].Name]; own != nil {
 			one = own
 		}
-		links[i], errs[i] = Attach(ts[i], one, AttachOptions{PID: o.PID, Cookie: cookie(ts[i])})
+		links[i], errs[i] = Attach(ts[i], one, AttachOptions{PID: o.PID, Cookie: cookie(ts[i]), Followed: o.Followed})
 	})
 	var done []*Attachment
 	var refusals []Refusal

@@ -50,6 +50,7 @@ func Features() []Feature {
 		{"override", "4.16", "override() (CONFIG_BPF_KPROBE_OVERRIDE)", tryHelper(ebpf.Kprobe, asm.FnOverrideReturn)},
 		{"fentry", "5.5", "fentry and fexit", tryFentryKind},
 		{"ringbuf", "5.8", "records to the host in order, of all CPUs", tryRingBuf},
+		{"long_keys", "5.11", "keys of maps longer than 512 bytes", tryLongKeys},
 		{"missed_count", "5.12", "how many runs the kernel left out", tryMissed},
 		{"fetch_atomics", "5.12", "fetching atomics, exchange, compare-exchange", tryFetchAtomics},
 		{"for_each_map_elem", "5.13", "callbacks; clear() in a handler", tryHelper(ebpf.RawTracepoint, asm.FnForEachMapElem)},
@@ -58,7 +59,9 @@ func Features() []Feature {
 		{"attach_cookie", "5.15", "e.probe of one program on many tracepoints", tryHelper(ebpf.TracePoint, asm.FnGetAttachCookie)},
 		{"bpf_loop", "5.17", "a helper that loops", tryHelper(ebpf.RawTracepoint, asm.FnLoop)},
 		{"kprobe_multi", "5.18", "one link to many functions (CONFIG_FPROBE)", tryKprobeMulti},
+		{"lookup_percpu_elem", "5.19", "loops in a handler over the values of an aggregation", tryHelper(ebpf.RawTracepoint, asm.FnMapLookupPercpuElem)},
 		{"iter_num", "6.4", "loops of a length known at run time only", tryKfunc("bpf_iter_num_next")},
+		{"uprobe_multi", "6.6", "one link to many places in programs", tryUprobeMulti},
 		{"rawtracepoint_cookie", "6.10", "e.probe of one program on many raw tracepoints", tryHelper(ebpf.RawTracepoint, asm.FnGetAttachCookie)},
 	}
 }
@@ -122,6 +125,17 @@ func tryFetchAtomics() error {
 func tryRingBuf() error {
 	m, err := NewMap(MapSpec{Name: "feature", Type: ebpf.RingBuf, MaxEntries: 1 << 16})
 	if errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("%w: %w", errLacks, err)
+	}
+	if err != nil {
+		return err
+	}
+	return m.Close()
+}
+
+func tryLongKeys() error {
+	m, err := NewMap(MapSpec{Name: "feature", Type: ebpf.Hash, KeySize: 520, ValueSize: 8, MaxEntries: 1})
+	if errors.Is(err, unix.E2BIG) {
 		return fmt.Errorf("%w: %w", errLacks, err)
 	}
 	if err != nil {

@@ -45,3 +45,25 @@ func tryKprobeMulti() error {
 	}
 	return errors.Join(err, p.Close())
 }
+
+// tryUprobeMulti asks for a multi link to a folder: a kernel that has such links says that this is no file.
+func tryUprobeMulti() error {
+	p, err := loadProgram(ProgramSpec{Name: "feature", Type: ebpf.Kprobe, attachType: ebpf.AttachTraceUprobeMulti,
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
+	if errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("%w: %w", errLacks, err)
+	}
+	if err != nil {
+		return err
+	}
+	fd, err := linkUprobes([]Target{{file: "/", sites: []site{{}}}}, nil, p, AttachOptions{}, false)
+	switch {
+	case err == nil:
+		err = errors.Join(errors.New("a folder takes uprobes"), closeFD(fd))
+	case errors.Is(err, unix.EBADF):
+		err = nil
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP):
+		err = fmt.Errorf("%w: %w", errLacks, err)
+	}
+	return errors.Join(err, p.Close())
+}

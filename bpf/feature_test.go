@@ -20,7 +20,8 @@ func TestFeatures(t *testing.T) {
 		}
 		have[f.Name] = err == nil
 	}
-	for name, says := range map[string]bool{"fetch_atomics": k.HaveFetchAtomics(), "perf_link": k.HavePerfLink(), "for_each_map_elem": k.AtLeast(5, 13), "bpf_loop": k.AtLeast(5, 17)} {
+	for name, says := range map[string]bool{"fetch_atomics": k.HaveFetchAtomics(), "perf_link": k.HavePerfLink(), "for_each_map_elem": k.AtLeast(5, 13), "bpf_loop": k.AtLeast(5, 17),
+		"long_keys": k.AtLeast(5, 11), "lookup_percpu_elem": k.AtLeast(5, 19), "uprobe_multi": k.HaveUprobeMulti(false)} {
 		if have[name] != says {
 			t.Errorf("%s: %v, the version says %v", name, have[name], says)
 		}

@@ -13,37 +13,35 @@ import (
 // inheritThread makes a perf event follow into new threads only, not into new processes (5.13).
 const inheritThread = 1 << 35
 
-// attachPerf opens a perf event on every CPU that is online, or on the first of them; or, for one process, on each of its
-// threads, from where it follows into those that they start.
+// attachPerf opens a perf event on every CPU that is online or comes online, or on one of them; or, for one process, on each of
+// its threads, from where it follows into those that they start.
 func attachPerf(t Target, attr unix.PerfEventAttr, p *Program, o AttachOptions) (*Attachment, error) {
 	attr.Size, attr.Bits = uint32(unsafe.Sizeof(attr)), unix.PerfBitDisabled
 	a := &Attachment{Target: t}
-	open := func(pid, cpu int) error {
+	open := func(pid, cpu int) ([]int, error) {
 		ev, err := unix.PerfEventOpen(&attr, pid, cpu, -1, perfFlagCloseExec)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		fds, err := attachToEvent(ev, p, o.Cookie)
-		a.fds = append(a.fds, fds...)
-		return err
+		return attachToEvent(ev, p, o.Cookie)
 	}
-	var err error
 	if o.PID != 0 {
-		err = eachThread(o.PID, &attr, func(tid int) error { return open(tid, -1) })
-	} else {
-		var cpus []int
-		if cpus, err = OnlineCPUs(); err == nil && o.oneCPU {
-			cpus = cpus[:1]
+		err := eachThread(o.PID, &attr, func(tid int) error {
+			fds, err := open(tid, -1)
+			a.fds = append(a.fds, fds...)
+			return err
+		})
+		if err != nil {
+			return nil, errors.Join(refused(t, err), a.Close())
 		}
-		for _, cpu := range cpus {
-			if err = open(-1, cpu); err != nil {
-				break
-			}
-		}
+		return a, nil
 	}
+	attr.Read_format = unix.PERF_FORMAT_TOTAL_TIME_ENABLED // tells the follower whether it is alive
+	f, err := follow(t, o.oneCPU, func(cpu int) ([]int, error) { return open(-1, cpu) }, o.Followed)
 	if err != nil {
-		return nil, errors.Join(refused(t, err), a.Close())
+		return nil, refused(t, err)
 	}
+	a.atClose = f.close
 	return a, nil
 }
 

@@ -29,7 +29,7 @@ func TestCompletions(t *testing.T) {
 		{`probe("tracepoint:syscalls:sys_enter_openat", lambda e: calls.add(by=e.args.`, "filename flags mode dfd", "next_comm"},
 		{`probe("tracepoint:syscalls:sys_enter_openat", lambda ev: calls.add(by=ev.args.f`, "filename flags", "mode"},
 		{"    calls.add(by=e.args.next", "next_comm next_pid next_prio", "prev_comm"}, // of the probe that was made last
-		{`probe("rawtracepoint:sched_switch", lambda e: calls.add(by=e.args.`, "preempt prev next prev_state", "filename"},
+		{`probe("rawtracepoint:sched_switch", lambda e: calls.add(by=e.args.`, "preempt prev next", "filename"},
 		{`probe("rawtracepoint:sched_switch", lambda e: calls.add(by=e.args.prev.real_`, "real_parent real_cred", "comm"},
 		{"calls.add(by=e.task.real_parent.com", "comm", "pid"},
 		{"calls.add(by=e.task.se.vrun", "vruntime", ""},

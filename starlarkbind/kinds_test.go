@@ -1,11 +1,8 @@
 package starlarkbind
 
 import (
-	"debug/elf"
-	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,16 +40,7 @@ print(got.items() == [(("self:signal:SIGUSR1", True), 5)], p.targets)
 // A watchpoint on a variable of a program counts each write to it.
 func TestWatchpointProbe(t *testing.T) {
 	prog := build(t, "watched")
-	f, err := elf.Open(prog)
-	if err != nil {
-		t.Fatal(err)
-	}
-	symbols, err := f.Symbols()
-	if err := errors.Join(err, f.Close()); err != nil {
-		t.Fatal(err)
-	}
-	i := slices.IndexFunc(symbols, func(s elf.Symbol) bool { return s.Name == "watched" })
-	addr := fmt.Sprintf("%#x", symbols[i].Value)
+	addr := fmt.Sprintf("%#x", address(t, prog, "watched"))
 	expectOf(t, prog, `
 writes, both = count(), count()
 w = probe("watchpoint:`+addr+`:8:w", lambda e: writes.add(), filter=lambda e: e.comm == "watched")

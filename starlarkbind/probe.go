@@ -238,7 +238,7 @@ func without(ts, gone []bpf.Target) []bpf.Target {
 // attach attaches a program to its targets. left are the targets that have no raw tracepoint. Targets of a pattern which
 // the kernel refuses each for a reason of its own are left out, with a warning, as long as others are there.
 func (g *program) attach(s *Session) (left []bpf.Target, err error) {
-	opt := bpf.AttachAllOptions{PID: s.narrow(), Progress: s.progress("attached")}
+	opt := bpf.AttachAllOptions{PID: s.narrow(), Progress: s.progress("attached"), Followed: s.followed}
 	if g.code.UsesCookie {
 		opt.Cookie = s.cookie // tells the program which of its targets fired
 	}

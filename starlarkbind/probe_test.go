@@ -371,6 +371,7 @@ E2BIG  1  the loop ran eight million times without an end: the handler ended her
 
 // Loops over a table: in any order, with all ways out; what the body changes is there afterwards.
 func TestTableLoops(t *testing.T) {
+	bpftest.Need(t, "for_each_map_elem", "bpf_loop")
 	expect(t, `
 t = table()
 names = table()
@@ -444,6 +445,7 @@ EDOM  1`)
 // A function that several places call is one subprogram: with several returns, loops, the event, faults inside it, and calls of it from a
 // loop over a table.
 func TestSharedFunction(t *testing.T) {
+	bpftest.Need(t, "for_each_map_elem", "bpf_loop")
 	expect(t, `
 t = table()
 got = table()
@@ -487,6 +489,7 @@ EDOM  1
 func TestAggregationLoops(t *testing.T) {
 	for name, as := range map[string]*bpf.Kernel{"iterators": nil, "callbacks": {Release: "5.19", Major: 5, Minor: 19, Arch: runtime.GOARCH}} {
 		t.Run(name, func(t *testing.T) {
+			bpftest.Need(t, "lookup_percpu_elem")
 			l := newLive(t, nil)
 			if as != nil {
 				l.kernel = as

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -31,6 +32,7 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	exe := forNobody(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
@@ -39,7 +41,7 @@ func TestScripts(t *testing.T) {
 			return named(e.WorkDir, comm)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"status": status2, "nobody": nobody, "headless": headless,
+			"status": status2, "nobody": func(ts *testscript.TestScript, _ bool, args []string) { nobody(ts, exe, args) }, "headless": headless, "mode": mode,
 		},
 		UpdateScripts: os.Getenv("UPDATE") != "",
 	})
@@ -92,17 +94,32 @@ func asExit(err error, exit **exec.ExitError) bool {
 	return ok
 }
 
-// nobody ARGS...: runs bpfrepl as user 65534, which has no privileges; the exit status must be 1. What it printed goes to the
-// file out.
-func nobody(ts *testscript.TestScript, neg bool, args []string) {
+// forNobody makes a copy of the command that each user can run. It is there before the transcripts run side by side: a process that one of
+// them starts would hold the file open for writing for a moment, and then it does not run.
+func forNobody(t *testing.T) (exe string) {
 	self, err := os.ReadFile("/proc/self/exe")
-	ts.Check(err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir, err := os.MkdirTemp("", "nobody")
-	ts.Check(err)
-	defer func() { ts.Check(os.RemoveAll(dir)) }()
-	ts.Check(os.Chmod(dir, 0o755))
-	exe := filepath.Join(dir, "bpfrepl") // its name makes the test binary run main
-	ts.Check(os.WriteFile(exe, self, 0o755))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	exe = filepath.Join(dir, "bpfrepl") // its name makes the test binary run main
+	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(exe, self, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	return exe
+}
+
+// nobody ARGS...: runs bpfrepl, its copy exe, as user 65534, which has no privileges; the exit status must be 1. What it printed
+// goes to the file out.
+func nobody(ts *testscript.TestScript, exe string, args []string) {
 	cmd := exec.Command(exe, args...)
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=/nonexistent"}
@@ -134,4 +151,11 @@ func headless(ts *testscript.TestScript, neg bool, args []string) {
 	if !asExit(err, &exit) || exit.ExitCode() != exitError || errs.Len() > 0 {
 		ts.Fatalf("%v: %s", err, errs.String())
 	}
+}
+
+// mode FILE: the file's permissions, for stdout.
+func mode(ts *testscript.TestScript, neg bool, args []string) {
+	st, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%o\n", st.Mode().Perm())
 }

@@ -26,13 +26,14 @@ var programs = map[string][]string{
 	"threads": {"gcc", "threads.c", "-O1", "-static", "-pthread"},
 	"gated":   {"gcc", "gated.c", "-O1", "-static"},
 	"frames":  {"gcc", "frames.c", "-O1", "-no-pie", "-static"},
+	"faults":  {"gcc", "faults.c", "-O1", "-static"},
 	"watched": {"gcc", "watched.c", "-O1", "-no-pie", "-static"},
 	"probed":  {"gcc", "probed.c", "-O1", "-no-pie"},
 }
 
 // Names lists the programs that run anywhere.
 func Names() []string {
-	return []string{"calls", "widget", "sdt", "sdt0", "threads", "gated", "watched", "frames", "goprog", "gostripped"}
+	return []string{"calls", "widget", "sdt", "sdt0", "threads", "gated", "faults", "watched", "frames", "goprog", "gostripped"}
 }
 
 var (

@@ -26,6 +26,7 @@ var packages = []struct{ pkg, without, why string }{
 	{"bpf/bpftest", "", ""},
 	{"starlarkbind", "^TestTimers$", "an emulated CPU misses samples when its host is busy"},
 	{"examples", "^(TestBiolatency|TestCPUProfile)$", "there is no disk; an emulated CPU misses samples"},
+	{"cmd/bpfrepl", "", ""},
 }
 
 // helpers are commands that tests build on a machine that has Go.
@@ -51,7 +52,7 @@ type binary struct {
 }
 
 // oracleChecks is how many random handlers the oracle runs under each kernel, if nothing else is said.
-const oracleChecks = 200
+const oracleChecks = 100
 
 // Do runs all and gives an error for each that failed.
 func (s Suite) Do() (err error) {
@@ -65,20 +66,9 @@ func (s Suite) Do() (err error) {
 	if err != nil {
 		return err
 	}
-	files := Files{}
-	for _, h := range helpers {
-		bin, err := gobin.Build(h)
-		if err != nil {
-			return err
-		}
-		files["helpers/"+path.Base(h)] = bin
-	}
-	for _, name := range testprog.Names() {
-		bin, err := testprog.Build(name)
-		if err != nil {
-			return err
-		}
-		files["helpers/"+name] = bin
+	files, err := helperFiles()
+	if err != nil {
+		return err
 	}
 	if _, err := gobin.Build("internal/vmtest/vminit"); err != nil {
 		return err
@@ -118,6 +108,30 @@ func (s Suite) Do() (err error) {
 	workers.Wait()
 	fmt.Fprintf(s.Log, "vmtest: %d kernels, %d test binaries, %.0f s\n", len(s.Kernels), len(binaries), time.Since(start).Seconds())
 	return errors.Join(errs...)
+}
+
+// helperFiles builds the programs that tests start.
+func helperFiles() (Files, error) {
+	files := Files{}
+	for _, h := range helpers {
+		bin, err := gobin.Build(h)
+		if err != nil {
+			return nil, err
+		}
+		files["helpers/"+path.Base(h)] = bin
+	}
+	for _, name := range testprog.Names() {
+		bin, err := testprog.Build(name)
+		if err != nil {
+			return nil, err
+		}
+		files["helpers/"+name] = bin
+	}
+	var err error
+	if files["usr/bin/env"], err = gobin.Build("internal/vmtest/env"); err != nil {
+		return nil, err
+	}
+	return files, nil
 }
 
 // build makes the test binaries, and lists their tests.
@@ -161,11 +175,10 @@ func (s Suite) build(tmp string) ([]binary, error) {
 	return out, nil
 }
 
-// one runs one binary under one kernel. The report is a line, and all output where something is wrong.
-func (s Suite) one(k Kernel, b binary, files Files) (report string, err error) {
-	var out bytes.Buffer
+// command is what runs a binary in a machine.
+func (s Suite) command(b binary, files Files, out io.Writer) (Command, error) {
 	c := Command{Program: b.file, Args: []string{"-test.v", "-test.short"}, Dir: "/src/" + b.pkg, Env: []string{gobin.Folder + "=/helpers", "XDG_CACHE_HOME=/tmp"},
-		Files: Files{}, Limit: s.Limit, Output: &out}
+		Files: Files{}, Limit: s.Limit, Output: out}
 	if b.without != "" {
 		c.Args = append(c.Args, "-test.skip", b.without)
 	}
@@ -187,9 +200,19 @@ func (s Suite) one(k Kernel, b binary, files Files) (report string, err error) {
 		return strings.HasSuffix(name, ".go") || strings.HasSuffix(name, ".test") || d.IsDir() && name != "testdata" && !strings.HasPrefix(name, "testdata/")
 	}
 	if err := c.Files.AddTree("src/"+b.pkg, b.pkg, skip); err != nil {
-		return "", err
+		return c, err
 	}
 	if err := c.Files.AddTree("src/docs", "docs", nil); err != nil {
+		return c, err
+	}
+	return c, nil
+}
+
+// one runs one binary under one kernel. The report is a line, and all output where something is wrong.
+func (s Suite) one(k Kernel, b binary, files Files) (report string, err error) {
+	var out bytes.Buffer
+	c, err := s.command(b, files, &out)
+	if err != nil {
 		return "", err
 	}
 	res, err := k.Run(c)
@@ -218,7 +241,10 @@ type verdict struct {
 // SkipMark is in the reason of each skip that is allowed: a feature that docs/kernels.md says this kernel lacks.
 const SkipMark = "(docs/kernels.md)"
 
-var resultLine = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+)`)
+var (
+	resultLine = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+)`)
+	nameLine   = regexp.MustCompile(`^=== (?:RUN|NAME|CONT|PAUSE) +(\S+)`)
+)
 
 // judge reads the output of -test.v and holds it against the tests that the binary has: each must have passed, or have been
 // skipped for a feature that the kernel is known to lack. A test that is not told of has not run.
@@ -226,21 +252,26 @@ func judge(out string, tests []string) verdict {
 	var v verdict
 	var errs []error
 	state := map[string]string{}
-	lines := strings.Split(out, "\n")
-	last := "" // the line that may have told why
-	for _, l := range lines {
+	last := map[string]string{} // by test, what it printed last: it may tell why
+	now := ""
+	for _, l := range strings.Split(out, "\n") {
+		if m := nameLine.FindStringSubmatch(l); m != nil {
+			now = m[1]
+			continue
+		}
 		m := resultLine.FindStringSubmatch(l)
 		if m == nil {
 			if strings.TrimSpace(l) != "" {
-				last = strings.TrimSpace(l)
+				last[now] = strings.TrimSpace(l)
 			}
 			continue
 		}
 		if m[1] == "SKIP" {
-			if !strings.Contains(last, SkipMark) {
-				errs = append(errs, fmt.Errorf("%s was skipped for another reason than a feature that the kernel lacks: %s", m[2], last))
+			why := last[m[2]]
+			if !strings.Contains(why, SkipMark) {
+				errs = append(errs, fmt.Errorf("%s was skipped for another reason than a feature that the kernel lacks: %s", m[2], why))
 			}
-			v.skipped = append(v.skipped, m[2]+": "+last)
+			v.skipped = append(v.skipped, m[2]+": "+why)
 		}
 		state[m[2]] = m[1]
 	}

@@ -14,39 +14,53 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 )
 
-// The lines between which a document holds the table.
+// The lines between which a document holds the tables.
 const (
 	tableBegin = "<!-- features: go run ./internal/vmtest/cmd -table -->\n"
+	kindsBegin = "<!-- kinds: go run ./internal/vmtest/cmd -table -->\n"
 	tableEnd   = "<!-- end -->\n"
 )
 
-// column is what bpfrepl --info says under one kernel.
+// column is what bpfrepl --info and the test of all kinds say under one kernel.
 type column struct {
 	version string // "6.12"
 	release string
 	has     map[string]string // "yes" or "no" by feature
+	kinds   map[string]string // "exact", "fires" or why not, by kind of probe
 }
 
 // WriteTable asks each kernel, and the machine's own, what it has, and writes the answers into a document.
-func WriteTable(file string, log io.Writer) error {
+func WriteTable(file string, log io.Writer) (err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
-	}
-	before, rest, ok := strings.Cut(string(text), tableBegin)
-	_, after, ok2 := strings.Cut(rest, tableEnd)
-	if !ok || !ok2 {
-		return fmt.Errorf("%s has no lines %q and %q", file, tableBegin, tableEnd)
 	}
 	bin, err := gobin.Build("cmd/bpfrepl")
 	if err != nil {
 		return err
 	}
+	tmp, err := os.MkdirTemp("", "vmtest")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	suite := Suite{Run: "^TestAllKinds$", Limit: 5 * time.Minute, Log: log}
+	binaries, err := suite.build(tmp)
+	if err != nil {
+		return err
+	}
+	files, err := helperFiles()
+	if err != nil {
+		return err
+	}
 	var cols []column
-	var names, about []string
-	add := func(out []byte) error {
-		c, ns, docs, err := parseInfo(string(out))
+	var names, about, kinds []string
+	add := func(info, test []byte) error {
+		c, ns, docs, err := parseInfo(string(info))
 		if err != nil {
+			return err
+		}
+		if c.kinds, kinds, err = parseKinds(string(test)); err != nil {
 			return err
 		}
 		i := 0 // in the order of versions
@@ -65,20 +79,64 @@ func WriteTable(file string, log io.Writer) error {
 			err = fmt.Errorf("exit status %d", res.Status)
 		}
 		if err == nil {
-			err = add(out.Bytes())
+			var test []byte
+			if test, err = suite.kinds(k, binaries[0], files); err == nil {
+				err = add(out.Bytes(), test)
+			}
 		}
 		if err != nil {
-			return fmt.Errorf("bpfrepl --info under %s: %w\n%s", k.Name, err, out.String())
+			return fmt.Errorf("what kernel %s has: %w\n%s", k.Name, err, out.String())
 		}
 	}
 	out, err := exec.Command(bin, "--info").Output()
-	if err == nil {
-		err = add(regexp.MustCompile(`(?m)^(kernel [\d.]+)\S*`).ReplaceAll(out, []byte("$1"))) // its suffix says nothing to others
-	}
 	if err != nil {
 		return fmt.Errorf("bpfrepl --info: %w", err)
 	}
-	return os.WriteFile(file, []byte(before+tableBegin+table(cols, names, about)+tableEnd+after), 0o644)
+	test, err := exec.Command("go", "test", "./starlarkbind", "-count=1", "-v", "-run", suite.Run).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("the kinds of probes on this machine: %w\n%s", err, test)
+	}
+	if err := add(regexp.MustCompile(`(?m)^(kernel [\d.]+)\S*`).ReplaceAll(out, []byte("$1")), test); err != nil { // its suffix says nothing to others
+		return err
+	}
+	doc, err := replace(string(text), tableBegin, table(cols, names, about))
+	if err == nil {
+		doc, err = replace(doc, kindsBegin, kindsTable(cols, kinds))
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return os.WriteFile(file, []byte(doc), 0o644)
+}
+
+// replace puts new text between a line and the end of what it begins.
+func replace(doc, begin, text string) (string, error) {
+	before, rest, ok := strings.Cut(doc, begin)
+	_, after, ok2 := strings.Cut(rest, tableEnd)
+	if !ok || !ok2 {
+		return "", fmt.Errorf("no lines %q and %q", begin, tableEnd)
+	}
+	return before + begin + text + tableEnd + after, nil
+}
+
+// kinds runs the test of all kinds of probes, and gives its output.
+func (s Suite) kinds(k Kernel, b binary, files Files) ([]byte, error) {
+	var out bytes.Buffer
+	c, err := s.command(b, files, &out)
+	if err != nil {
+		return nil, err
+	}
+	res, err := k.Run(c)
+	if v := judge(out.String(), b.tests); err == nil && v.err != nil {
+		err = v.err
+	}
+	if err == nil && res.Status != 0 {
+		err = fmt.Errorf("exit status %d", res.Status)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, out.String())
+	}
+	return out.Bytes(), nil
 }
 
 func table(cols []column, names, about []string) string {
@@ -121,4 +179,61 @@ func parseInfo(out string) (c column, names, about []string, err error) {
 		return c, nil, nil, fmt.Errorf("not every feature is known:\n%s", out)
 	}
 	return c, names, about, nil
+}
+
+// parseKinds reads the lines "kind NAME: exact|fires|no: why".
+func parseKinds(out string) (kinds map[string]string, names []string, err error) {
+	kinds = map[string]string{}
+	for _, l := range regexp.MustCompile(`(?m)^kind (\w+): (exact|fires|no: .+)$`).FindAllStringSubmatch(out, -1) {
+		kinds[l[1]] = l[2]
+		names = append(names, l[1])
+	}
+	if len(names) == 0 {
+		return nil, nil, fmt.Errorf("no kinds of probes in it:\n%s", out)
+	}
+	return kinds, names, nil
+}
+
+// reason is what a refusal says, without the probe's name before it and the hint behind.
+var reason = regexp.MustCompile(`^no: (?:no probe "[^"]*"|attach to \S+): (.*?)(?: \((?:use|bpfrepl)[^()]*\)|; use [^;]*)?$`)
+
+func kindsTable(cols []column, kinds []string) string {
+	var b strings.Builder
+	b.WriteString("| kind |")
+	for _, c := range cols {
+		b.WriteString(" " + c.version + " |")
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(cols)) + "\n")
+	type fact struct{ under, why string }
+	var facts []fact
+	who := map[fact][]string{} // the kinds
+	for _, k := range kinds {
+		fmt.Fprintf(&b, "| `%s` |", k)
+		var whys []string
+		under := map[string][]string{} // the kernels by the reason
+		for _, c := range cols {
+			cell, _, _ := strings.Cut(c.kinds[k], ":")
+			b.WriteString(" " + cell + " |")
+			if cell == "no" {
+				why := reason.ReplaceAllString(c.kinds[k], "$1")
+				if under[why] == nil {
+					whys = append(whys, why)
+				}
+				under[why] = append(under[why], c.version)
+			}
+		}
+		b.WriteString("\n")
+		for _, why := range whys {
+			f := fact{strings.Join(under[why], ", "), why}
+			if who[f] == nil {
+				facts = append(facts, f)
+			}
+			who[f] = append(who[f], "`"+k+"`")
+		}
+	}
+	b.WriteString("\n")
+	for _, f := range facts {
+		fmt.Fprintf(&b, "- %s under %s: %s.\n", strings.Join(who[f], ", "), f.under, f.why)
+	}
+	return b.String()
 }

@@ -2,18 +2,28 @@ package vmtest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What is not told of, or left out for a reason that the table does not give, is an error.
 func TestJudge(t *testing.T) {
 	const good = "=== RUN   TestA\n--- PASS: TestA (0.00s)\n=== RUN   TestB\n    x_test.go:3: iter_num is not on this kernel (docs/kernels.md)\n--- SKIP: TestB (0.00s)\nPASS\n"
 	if v := judge(good, []string{"TestA", "TestB"}); v.err != nil || v.passed != 1 || len(v.skipped) != 1 {
+		t.Errorf("%+v", v)
+	}
+	// the results of a test's parts come at its end
+	const parts = "=== RUN   TestA\n=== RUN   TestA/one\n    x_test.go:3: iter_num is not on this kernel (docs/kernels.md)\n=== RUN   TestA/two\n    x_test.go:3: fine\n" +
+		"--- PASS: TestA (0.00s)\n    --- SKIP: TestA/one (0.00s)\n    --- PASS: TestA/two (0.00s)\nPASS\n"
+	if v := judge(parts, []string{"TestA"}); v.err != nil || v.passed != 1 || len(v.skipped) != 1 || v.skipped[0] != "TestA/one: x_test.go:3: iter_num is not on this kernel (docs/kernels.md)" {
 		t.Errorf("%+v", v)
 	}
 	for _, c := range []struct {
@@ -25,7 +35,7 @@ func TestJudge(t *testing.T) {
 		{"", []string{"TestA"}, "TestA did not run"},
 		{"PASS\n", nil, "no tests"},
 		{"--- FAIL: TestA (0.00s)\n", []string{"TestA"}, "TestA failed"},
-		{"    x_test.go:3: no time\n--- SKIP: TestA (0.00s)\n", []string{"TestA"}, "TestA was skipped for another reason than a feature that the kernel lacks: x_test.go:3: no time"},
+		{"=== RUN   TestA\n    x_test.go:3: no time\n--- SKIP: TestA (0.00s)\n", []string{"TestA"}, "TestA was skipped for another reason than a feature that the kernel lacks: x_test.go:3: no time"},
 	} {
 		if v := judge(c.out, c.tests); v.err == nil || v.err.Error() != c.want {
 			t.Errorf("%q: %v, want %s", c.out, v.err, c.want)
@@ -42,6 +52,38 @@ func TestFollow(t *testing.T) {
 	}
 	if found, err := follow(strings.NewReader("a\nexit=0\n"), &out, &res); found || err != nil {
 		t.Errorf("no closing line: %v %v", found, err)
+	}
+}
+
+// A machine whose kernel does without timers is ended at once; one that has them is left alone.
+func TestWatchConsole(t *testing.T) {
+	console := filepath.Join(t.TempDir(), "console")
+	ctx, stop := context.WithCancelCause(context.Background())
+	done := make(chan struct{})
+	go func() {
+		watchConsole(ctx, console, stop)
+		close(done)
+	}()
+	says := func(text string) {
+		f, err := os.OpenFile(console, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.WriteString(text)
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says("[    0.1] PCI: Fatal: No config space access function found\n")
+	select {
+	case <-done:
+		t.Error("ended too early")
+	case <-time.After(500 * time.Millisecond): // in which it has looked
+	}
+	says("[    3.299094] APIC frequency too slow, disabling apic timer\n")
+	<-done
+	if err := context.Cause(ctx); !errors.Is(err, errUnfit) {
+		t.Error(err)
 	}
 }
 
@@ -66,6 +108,20 @@ func TestKernels(t *testing.T) {
 	}
 	if _, err := FindKernel("4.19"); err == nil || err.Error() != `no kernel "4.19" (there are 5.10, 6.1, 6.12, 7.2)` {
 		t.Error(err)
+	}
+}
+
+// A kernel that is not to be had is an error, and nothing stays in the cache that looks like one.
+func TestFetchFails(t *testing.T) {
+	cache := t.TempDir()
+	t.Setenv("KERNELS", cache)
+	k := Kernel{"1.0", "no-such-suite", regexp.MustCompile(`^1\.0\.`)}
+	dir, err := k.Fetch(io.Discard)
+	if err == nil || dir != "" || !strings.HasPrefix(err.Error(), "kernel 1.0 (Debian no-such-suite) is not to be had: ") {
+		t.Errorf("%q, %v", dir, err)
+	}
+	if release, err := k.cached(cache); err != nil || release != "" {
+		t.Errorf("%q, %v", release, err)
 	}
 }
 
@@ -116,5 +172,24 @@ func TestParseInfo(t *testing.T) {
 	}
 	if !errors.Is(&NoStatusError{Err: ErrLimit}, ErrLimit) {
 		t.Error("the limit is not told")
+	}
+}
+
+// What kinds can do is read in full; reasons are told without names and hints.
+func TestKindsTable(t *testing.T) {
+	kinds, names, err := parseKinds("=== RUN\nkind kprobe: no: no probe \"kprobe:vfs_read\": this kernel has no kprobes: it is built without CONFIG_X (use a tracepoint, or another kernel)\n" +
+		"kind kretprobe: no: no probe \"kretprobe:vfs_read\": this kernel has no kprobes: it is built without CONFIG_X (use a tracepoint, or another kernel)\nkind uprobe: exact\nkind hardware: no: attach to hardware:cycles: no counters are to be had; use profile:hz:99, or a software: event\nkind profile: fires\n")
+	if err != nil || len(names) != 5 {
+		t.Fatal(names, err)
+	}
+	got := kindsTable([]column{{version: "6.1", kinds: kinds}, {version: "6.2", kinds: kinds}}, names)
+	want := "| kind | 6.1 | 6.2 |\n|---|---|---|\n| `kprobe` | no | no |\n| `kretprobe` | no | no |\n| `uprobe` | exact | exact |\n| `hardware` | no | no |\n| `profile` | fires | fires |\n\n" +
+		"- `kprobe`, `kretprobe` under 6.1, 6.2: this kernel has no kprobes: it is built without CONFIG_X.\n" +
+		"- `hardware` under 6.1, 6.2: no counters are to be had.\n"
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if _, _, err := parseKinds("PASS\n"); err == nil {
+		t.Error("no error")
 	}
 }

@@ -1,0 +1,25 @@
+package starlarkbind
+
+import (
+	"fmt"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+)
+
+// followed warns of a CPU that came online while probes have an event on each: what happened on it before they were attached
+// there cannot be counted.
+func (s *Session) followed(f bpf.Follow) {
+	if s.opt.Warnings == WarnNone {
+		return
+	}
+	fields := map[string]any{"probe": f.Target.Name}
+	var text string
+	if f.Err != nil {
+		fields["message"] = f.Err.Error()
+		text = fmt.Sprintf("a CPU came or went, and %s may not be attached to all that run: %v", f.Target.Name, f.Err)
+	} else {
+		fields["cpu"] = f.CPU
+		text = fmt.Sprintf("CPU %d came online, and %s is attached to it from now on; what happened on it before was not seen", f.CPU, f.Target.Name)
+	}
+	s.out.warn("cpu", fields, text)
+}
