@@ -14,6 +14,9 @@ export GOFLAGS += -buildvcs=false
 SEEDS ?= 1 2
 N ?= 2500
 
+# the tests that also run under a kernel that puts a program aside for another anywhere
+PREEMPTED = ^Test(RaceNewKeys|SameKey|SameKeyKinds|FullMap|Nesting|HeapNested|DeltaAndClear|ClearUnderLoad)$$
+
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bpfrepl ./cmd/bpfrepl
 
@@ -32,6 +35,7 @@ oracle:
 
 vmtest:
 	go run ./internal/vmtest/cmd -suite -t 15m
+	go run ./internal/vmtest/cmd -suite -t 15m -k 6.12 -boot preempt=full -run '$(PREEMPTED)'
 
 fuzz:
 	go test ./compiler -run '^$$' -fuzz FuzzCompile -fuzztime 1m -fuzzminimizetime 1s -parallel 1

@@ -40,6 +40,7 @@ type Suite struct {
 	Kernels []Kernel
 	Run     string // pattern of test names, or ""
 	Checks  int    // random handlers for the oracle, or 0 for the usual number
+	Boot    string // see Command
 	Limit   time.Duration
 	Log     io.Writer
 }
@@ -178,7 +179,7 @@ func (s Suite) build(tmp string) ([]binary, error) {
 // command is what runs a binary in a machine.
 func (s Suite) command(b binary, files Files, out io.Writer) (Command, error) {
 	c := Command{Program: b.file, Args: []string{"-test.v", "-test.short"}, Dir: "/src/" + b.pkg, Env: []string{gobin.Folder + "=/helpers", "XDG_CACHE_HOME=/tmp"},
-		Files: Files{}, Limit: s.Limit, Output: out}
+		Files: Files{}, Boot: s.Boot, Limit: s.Limit, Output: out}
 	if b.without != "" {
 		c.Args = append(c.Args, "-test.skip", b.without)
 	}

@@ -27,6 +27,7 @@ type Command struct {
 	Env     []string // NAME=VALUE
 	Dir     string   // where it runs, inside; "" is /payload, which holds the program
 	Files   Files    // besides the program
+	Boot    string   // more for the kernel's command line: "preempt=full"
 	Limit   time.Duration
 	Output  io.Writer // what it prints, standard output and errors in one
 }
@@ -107,7 +108,7 @@ func (k Kernel) once(c Command) (res Result, err error) {
 	if err != nil {
 		return res, err
 	}
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", qemuArgs(filepath.Join(dir, "vmlinux"), initrd, console, clock)...)
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", qemuArgs(filepath.Join(dir, "vmlinux"), initrd, console, c.Boot, clock)...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.StdoutPipe()
@@ -208,13 +209,13 @@ func (c Command) pack(tmp, initrd string) (err error) {
 
 // qemuArgs gives the machine: microvm boots fastest; the kernel's console is on the first serial port, the program's output
 // on the second. The CPU has no cmpxchg16b: QEMU 7.2 corrupts the flags after it now and then, which kills kernels from 6.12 on.
-func qemuArgs(vmlinux, initrd, console string, tscKHz int) []string {
+func qemuArgs(vmlinux, initrd, console, boot string, tscKHz int) []string {
 	return []string{
 		"-M", "microvm,acpi=on,isa-serial=on,pit=on,pic=on,rtc=on,pcie=off,usb=off", "-accel", "tcg,thread=multi",
 		"-cpu", "Nehalem,-cx16", "-smp", "2", "-m", "1G", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-monitor", "none",
 		"-serial", "file:" + console, "-chardev", "stdio,id=pay,signal=off", "-device", "isa-serial,chardev=pay,index=1",
 		"-kernel", vmlinux, "-initrd", initrd,
-		"-append", "console=ttyS0 panic=-1 reboot=t oops=panic nokaslr mitigations=off no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests rcupdate.rcu_expedited=1 loglevel=5 rdinit=/init tsc_early_khz=" + strconv.Itoa(tscKHz),
+		"-append", "console=ttyS0 panic=-1 reboot=t oops=panic nokaslr mitigations=off no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests rcupdate.rcu_expedited=1 loglevel=5 rdinit=/init tsc_early_khz=" + strconv.Itoa(tscKHz) + " " + boot,
 	}
 }
 

@@ -44,6 +44,7 @@ func run() int {
 	suite := flag.Bool("suite", false, "build the project's tests and run them under all kernels (or those of -k)")
 	only := flag.String("run", "", "with -suite: tests whose names match the `pattern`")
 	checks := flag.Int("checks", 0, "with -suite: random handlers for the oracle under each kernel")
+	boot := flag.String("boot", "", "with -suite: more for the kernel's `command line`: preempt=full")
 	fetch := flag.Bool("fetch", false, "fetch the kernels and what is needed to run them")
 	table := flag.Bool("table", false, "ask all kernels, and the machine's own, what they have, and write docs/kernels.md anew")
 	flag.Parse()
@@ -55,7 +56,7 @@ func run() int {
 			case *fetch:
 				err = fetchAll(ks)
 			case *suite:
-				err = vmtest.Suite{Kernels: ks, Run: *only, Checks: *checks, Limit: *limit, Log: os.Stdout}.Do()
+				err = vmtest.Suite{Kernels: ks, Run: *only, Checks: *checks, Boot: *boot, Limit: *limit, Log: os.Stdout}.Do()
 			case *table:
 				err = vmtest.WriteTable("docs/kernels.md", os.Stderr)
 			case flag.NArg() == 0 || len(kernels) != 1:
