@@ -160,7 +160,7 @@ var loopNeeds = regexp.MustCompile(`(while|range over .*|a loop over .*) needs k
 // errComplex marks handlers that the verifier gave up on, or that the compiler says are too large.
 var errComplex = errors.New("too complex for the verifier")
 
-var tooLarge = regexp.MustCompile(`^the program is too large|^the handler needs \d+ bytes of stack`)
+var tooLarge = regexp.MustCompile(`^the program is too large|^the handler needs \d+ bytes of stack|^the handler compares and searches too much text`)
 
 // errRefused marks what must never happen: the verifier's refusal of a handler that the compiler has accepted.
 var errRefused = errors.New("the verifier refuses an accepted handler")
