@@ -25,6 +25,9 @@ type output struct {
 func (o *output) write(w io.Writer, s string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.err != nil && w == o.w {
+		return // what comes after a hole would mislead
+	}
 	if _, err := io.WriteString(w, s); err != nil && o.err == nil {
 		o.err = err
 	}

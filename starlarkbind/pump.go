@@ -40,7 +40,7 @@ func (s *Session) ring() (*bpf.Ring, error) {
 			return nil, err
 		}
 		s.pump = &pump{s: s, ring: r, drained: make(chan struct{}), done: make(chan struct{}), stop: make(chan struct{}, 1)}
-		go s.pump.run()
+		go s.guarded(s.pump.run)
 	}
 	return s.pump.ring, nil
 }

@@ -76,6 +76,7 @@ type Session struct {
 	procs    []*proc.Process
 	stopped  bool
 	inRun    atomic.Bool
+	broken   atomic.Bool // a goroutine of ours has panicked
 	closed   bool
 	refCount int
 	wall     int64               // see host.WallClock
@@ -147,8 +148,14 @@ func (s *Session) exec(ctx context.Context, name string, fn func(*starlark.Threa
 	thread := &starlark.Thread{Name: name, Print: func(_ *starlark.Thread, msg string) { s.out.line(msg) }}
 	stop := context.AfterFunc(ctx, func() { thread.Cancel("interrupted") })
 	defer stop()
-	err := fn(thread)
-	if err != nil && ctx.Err() != nil {
+	err := caught(func() error { return fn(thread) })
+	var bug *BugError
+	switch {
+	case errors.As(err, &bug):
+		return bug
+	case err != nil && ctx.Err() != nil && s.broken.Load():
+		return ErrBroken
+	case err != nil && ctx.Err() != nil:
 		return ErrInterrupted
 	}
 	if errors.Is(err, errStop) {

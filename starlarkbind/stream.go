@@ -396,7 +396,7 @@ func (s *Session) newFeed() *feed {
 		if st, ok := m.(*Stream); ok && st.each != nil && st.ring != nil {
 			f.streams = append(f.streams, st)
 			f.wg.Add(1)
-			go f.run(st)
+			go s.guarded(func() { f.run(st) })
 		}
 	}
 	return f

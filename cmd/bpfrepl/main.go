@@ -39,6 +39,7 @@ type config struct {
 	pid                               int
 	limited                           bool // -p was given
 	args                              []string
+	out                               *os.File // of -o
 }
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -195,7 +196,7 @@ func execute(c *config) int {
 			return status(fmt.Errorf("cannot write the output: %w", err))
 		}
 		opt.Stdout = f
-		defer f.Close()
+		c.out = f
 	}
 	if c.limited {
 		if err := starlarkbind.CheckPID(c.pid); err != nil {
@@ -232,7 +233,18 @@ func execute(c *config) int {
 		code = status(err)
 	}
 	stop()
-	return code
+	return max(code, c.closeOutput())
+}
+
+// closeOutput closes the file of -o: a file system may tell of what it could not keep only then.
+func (c *config) closeOutput() int {
+	if c.out == nil {
+		return exitOK
+	}
+	if err := c.out.Close(); err != nil {
+		return status(fmt.Errorf("cannot write the output: %w", err))
+	}
+	return exitOK
 }
 
 // report tells of the error that ended a script, and gives the exit status.
@@ -255,7 +267,7 @@ func report(s *starlarkbind.Session, c *config, name string, err error) int {
 func onSignals(s *starlarkbind.Session) (stop func()) {
 	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of the write
 	ch := make(chan os.Signal, 4)
-	signal.Notify(ch, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(ch, append(endings(), os.Interrupt)...)
 	done := make(chan struct{})
 	go func() {
 		for n := 0; ; n++ {
@@ -271,6 +283,14 @@ func onSignals(s *starlarkbind.Session) (stop func()) {
 		}
 	}()
 	return func() { signal.Stop(ch); close(done) }
+}
+
+// endings are the signals that end us in order. A SIGHUP that nohup has us ignore stays ignored.
+func endings() []os.Signal {
+	if signal.Ignored(syscall.SIGHUP) {
+		return []os.Signal{syscall.SIGTERM}
+	}
+	return []os.Signal{syscall.SIGTERM, syscall.SIGHUP}
 }
 
 // split takes a command apart as a shell does: blanks, quotes, backslashes; nothing else.
