@@ -27,8 +27,10 @@ func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 			return err
 		}
 	}
-	if s.sources.words["stats"] && !s.opt.Check {
-		if err := s.enableStats(); err != nil {
+	if (s.sources.words["stats"] || s.opt.MaxOverhead > 0) && !s.opt.Check {
+		var lacks *bpf.PrivilegeError
+		// stats() says it itself, and may be the aggregation
+		if err := s.enableStats(); err != nil && (s.opt.MaxOverhead > 0 || !errors.As(err, &lacks)) {
 			return err
 		}
 	}

@@ -37,6 +37,7 @@ type Options struct {
 	Verbose        bool                    // errors in full, with the verifier's log
 	AllowRun       bool                    // the script may start processes
 	Unsafe         bool                    // handlers may change what the kernel does
+	MaxOverhead    float64                 // percent of all CPUs' time that the handlers may take; 0: any
 	Command        *proc.Process
 	PID            int // the process that probes are limited to, where their kind can be; 0: none
 }
@@ -67,6 +68,8 @@ type Session struct {
 
 	ctx      context.Context // of the run or item that is under way
 	cancel   context.CancelFunc
+	cut      context.CancelFunc // ends the callback that is under way; nil: none is
+	overhead *overhead          // nil: nobody watches
 	pump     *pump
 	control  *bpf.Control
 	zeros    *bpf.Map
@@ -270,6 +273,9 @@ func (s *Session) Close() error {
 		return nil
 	}
 	s.closed = true
+	if s.overhead != nil {
+		s.overhead.close()
+	}
 	var errs []error
 	errs = append(errs, s.detachAll())
 	s.drain()

@@ -37,7 +37,8 @@ type config struct {
 	output                            string
 	script                            string
 	pid                               int
-	limited                           bool // -p was given
+	maxOverhead                       float64 // percent
+	limited                           bool    // -p was given
 	args                              []string
 	out                               *os.File // of -o
 }
@@ -92,6 +93,7 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	f.BoolVar(&c.noWarnings, "no-warnings", false, "the same as --warnings=none")
 	f.BoolVar(&c.allowRun, "allow-run", false, "the script may start processes: spawn()")
 	f.BoolVar(&c.unsafe, "unsafe", false, "handlers may change what the kernel does: override()")
+	f.Float64Var(&c.maxOverhead, "max-overhead", 0, "detach the most expensive probe when all of them take more than `PERCENT` of the CPUs' time")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "print errors in full, with the verifier's log")
 	f.BoolVar(&c.info, "info", false, "tell what this kernel has")
 	f.BoolVar(&c.version, "version", false, "print the version")
@@ -116,6 +118,8 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 		return nil, nil, errors.New("-c and -p exclude each other: probes are limited to one process")
 	case c.emit != "" && c.emit != "asm":
 		return nil, nil, fmt.Errorf("--emit knows asm only, got %q", c.emit)
+	case f.Changed("max-overhead") && !(c.maxOverhead > 0 && c.maxOverhead <= 100):
+		return nil, nil, fmt.Errorf("--max-overhead is a percentage above 0 and up to 100, got %g", c.maxOverhead)
 	case c.format != "text" && c.format != "json":
 		return nil, nil, fmt.Errorf("--format is text or json, got %q", c.format)
 	case c.warnings != "all" && c.warnings != "default" && c.warnings != "none":
@@ -182,7 +186,7 @@ func screen() (cols, rows int) {
 func execute(c *config) int {
 	interactive := len(c.code) == 0 && c.script == ""
 	opt := starlarkbind.Options{Stdout: os.Stdout, Stderr: os.Stderr, JSON: c.format == "json", Args: c.args, Interactive: interactive || c.interactive,
-		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, Unsafe: c.unsafe,
+		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, Unsafe: c.unsafe, MaxOverhead: c.maxOverhead,
 		Warnings: map[string]starlarkbind.Warnings{"all": starlarkbind.WarnAll, "default": starlarkbind.WarnDefault, "none": starlarkbind.WarnNone}[c.warnings]}
 	if c.output == "" && term.IsTerminal(int(os.Stdout.Fd())) {
 		opt.Screen = screen
