@@ -27,7 +27,7 @@ type PrivilegeError struct {
 
 func (e *PrivilegeError) Error() string {
 	if e.File != "" {
-		return fmt.Sprintf("tracing needs root: user %d may not read %s; run it with sudo", e.UID, e.File)
+		return fmt.Sprintf("user %d may not read %s: that needs root, or CAP_DAC_READ_SEARCH beside CAP_BPF and CAP_PERFMON; run it with sudo", e.UID, e.File)
 	}
 	missing := strings.Join(e.Missing, " and ")
 	if e.For != "" {

@@ -100,9 +100,7 @@ func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, a
 	default:
 		res["ok"] = starlark.False
 		var se *ScriptError
-		if !errors.As(err, &se) {
-			se = &ScriptError{Kind: "error", Message: err.Error(), Err: err}
-		}
+		errors.As(scriptError(err), &se)
 		if frames := s.frames(err); se.Pos == "" && len(frames) > 0 {
 			pos := frames.At(0).Pos
 			se.Pos, se.Source = pos.String(), strings.TrimSpace(s.sources.line(pos))

@@ -386,14 +386,14 @@ var probeMethods = []hostMethod[*Probe]{
 		return starlark.None, scriptError(p.attach())
 	}},
 	{"detach", "detach()", "detach it; errors() and stats() go on telling", "p.detach()", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
-		return starlark.None, p.detach()
+		return starlark.None, scriptError(p.detach())
 	}},
 	{"errors", "errors()", "the helper errors of this probe", "p.errors()", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return p.s.errorList([]*Probe{p})
 	}},
 	{"stats", "stats()", "struct(hits, missed, time_ns, ns_per_hit); hits and time count from the first probe of a script that calls stats()", "p.stats().missed", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if err := p.s.enableStats(); err != nil {
-			return nil, err
+			return nil, scriptError(err)
 		}
 		st, err := p.stats()
 		if err != nil {
