@@ -67,7 +67,7 @@ def full(e):
     print("")
 def try_it(spec, handler):
     r = attempt(lambda: probe(spec, handler))
-    print(spec, "yes" if r.ok else r.error.kind + ": " + r.error.message)
+    print(spec, "yes" if r.ok else r.error.kind + ": " + r.error.message + "; " + r.error.hint)
 for spec in SPECS:
     try_it(spec, lambda e: c.add())
 try_it("interval:ms:20", full)
@@ -75,7 +75,7 @@ try_it("rawtracepoint:sched_switch", lambda e: names.add(by=e.args.prev.comm))
 run(0.3)
 print(c.value > 0, len(names) > 0, values.value.count > 0, s.emitted > 0)
 r = attempt(lambda: attached()[0].stats())
-print("stats", "yes" if r.ok else r.error.kind + ": " + r.error.message)
+print("stats", "yes" if r.ok else r.error.kind + ": " + r.error.message + "; " + r.error.hint)
 `
 	specs := []string{"begin", "end", "rawtracepoint:sys_enter", "uprobe:libc:getppid", "uretprobe:libc:getppid", "profile:hz:99", "interval:ms:10",
 		"software:context-switches:1", "watchpoint:0x1000:8:w", "iter:task", "self:signal:SIGUSR1"}
