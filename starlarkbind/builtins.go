@@ -73,6 +73,9 @@ var Builtins = []Builtin{
 	{"stream", `stream(size="1MiB", name=None)`, "records from handlers to the script", "opens = stream()", (*Session).builtinStream},
 	{"print", "print(*args)", "print values: maps as tables, histograms as bars", "print(calls)", (*Session).builtinPrint},
 	{"printf", "printf(format, *args)", "print with C's formats", `printf("%-16s %6d\n", comm, n)`, func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		if len(a) > 0 { // the format is the script's own
+			a = append(starlark.Tuple{a[0]}, render.EscapeAll(a[1:])...)
+		}
 		text, err := formatArgs("printf", a, kw)
 		if err != nil {
 			return nil, err

@@ -13,6 +13,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
 // A ScriptError is a failure that stops a script unless attempt() catches it.
@@ -130,7 +131,9 @@ func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, a
 
 // FormatError words an error for the terminal: the place, the source line with a caret, the hint; a Starlark backtrace
 // where there is more than one frame.
-func (s *Session) FormatError(err error) string {
+func (s *Session) FormatError(err error) string { return render.Escape(s.formatError(err)) }
+
+func (s *Session) formatError(err error) string {
 	var se *ScriptError
 	isScript := errors.As(err, &se)
 	if isScript {

@@ -57,7 +57,7 @@ func (o *output) object(typ string, fields map[string]any) {
 	if err != nil {
 		b = []byte(fmt.Sprintf(`{"type":"error","message":%q}`, err.Error()))
 	}
-	o.write(o.w, string(b)+"\n")
+	o.write(o.w, string(render.SafeJSON(b))+"\n")
 }
 
 // warn prints a warning.
@@ -66,7 +66,7 @@ func (o *output) warn(typ string, fields map[string]any, text string) {
 		o.object(typ, fields)
 		return
 	}
-	o.write(o.errw, "WARNING: "+text+"\n")
+	o.write(o.errw, "WARNING: "+render.Escape(text)+"\n") // names of probes come from files of others
 }
 
 // failed gives the error of the first write that failed.
