@@ -207,7 +207,7 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 		return fmt.Sprintf("%s was locked by what this handler interrupted, so a key stayed", name), "clear it from the script"
 	case key{"map_lookup_elem", unix.ENOENT}:
 		if site.Quiet {
-			return fmt.Sprintf("%s has no such key: %s() gave the default", name, site.Op), ""
+			return fmt.Sprintf("%s has no such key: %s() gave the default", name, site.Op), "that may be as it should be: it is counted with --warnings=all only"
 		}
 		return fmt.Sprintf("%s has no such key", name), "read it with .get(key, default), or test `key in " + name + "` first"
 	case key{"cmpxchg", unix.EAGAIN}:
@@ -247,7 +247,7 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 		}
 		return fmt.Sprintf("%s could not be read: a bad address, or one that is not in memory now; it reads as empty", what), "for user memory, read it at the return probe, when the kernel has touched it"
 	}
-	return fmt.Sprintf("%s failed: %s", site.Helper, errno.Error()), ""
+	return fmt.Sprintf("%s failed: %s", site.Helper, errno.Error()), "bpf-helpers(7) tells what the helper fails with"
 }
 
 // nextSize is twice a map's size, as a power of two.
