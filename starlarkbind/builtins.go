@@ -95,6 +95,7 @@ var Builtins = []Builtin{
 		b, err := render.JSON(plainValue(x))
 		return starlark.String(b), err
 	}},
+	{"flamegraph", `flamegraph(agg, path, title="")`, "write the stacks that an aggregation has as keys as a flame graph, an SVG, to a file; needs --allow-write", `flamegraph(cpu, "/tmp/cpu.svg")`, (*Session).builtinFlamegraph},
 	{"struct", "struct(**fields)", "a value with attributes", "point = struct(x=1, y=2)", func(_ *Session, t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return starlarkstruct.Make(t, b, a, kw)
 	}},

@@ -36,6 +36,7 @@ type Options struct {
 	EmitAsm        bool                    // print each program as text
 	Verbose        bool                    // errors in full, with the verifier's log
 	AllowRun       bool                    // the script may start processes
+	AllowWrite     []string                // folders that the script may write files into
 	Unsafe         bool                    // handlers may change what the kernel does
 	MaxOverhead    float64                 // percent of all CPUs' time that the handlers may take; 0: any
 	Command        *proc.Process

@@ -38,7 +38,8 @@ type config struct {
 	script                            string
 	pid                               int
 	maxOverhead                       float64 // percent
-	limited                           bool    // -p was given
+	allowWrite                        []string
+	limited                           bool // -p was given
 	args                              []string
 	out                               *os.File // of -o
 }
@@ -92,6 +93,7 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	f.StringVar(&c.warnings, "warnings", "default", "which helper errors to warn of: `LEVEL` all, default or none")
 	f.BoolVar(&c.noWarnings, "no-warnings", false, "the same as --warnings=none")
 	f.BoolVar(&c.allowRun, "allow-run", false, "the script may start processes: spawn()")
+	f.StringArrayVar(&c.allowWrite, "allow-write", nil, "the script may write files into `DIR` and below: flamegraph(); may be repeated")
 	f.BoolVar(&c.unsafe, "unsafe", false, "handlers may change what the kernel does: override()")
 	f.Float64Var(&c.maxOverhead, "max-overhead", 0, "detach the most expensive probe when all of them take more than `PERCENT` of the CPUs' time")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "print errors in full, with the verifier's log")
@@ -186,7 +188,7 @@ func screen() (cols, rows int) {
 func execute(c *config) int {
 	interactive := len(c.code) == 0 && c.script == ""
 	opt := starlarkbind.Options{Stdout: os.Stdout, Stderr: os.Stderr, JSON: c.format == "json", Args: c.args, Interactive: interactive || c.interactive,
-		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, Unsafe: c.unsafe, MaxOverhead: c.maxOverhead,
+		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, AllowWrite: c.allowWrite, Unsafe: c.unsafe, MaxOverhead: c.maxOverhead,
 		Warnings: map[string]starlarkbind.Warnings{"all": starlarkbind.WarnAll, "default": starlarkbind.WarnDefault, "none": starlarkbind.WarnNone}[c.warnings]}
 	if c.output == "" && term.IsTerminal(int(os.Stdout.Fd())) {
 		opt.Screen = screen
