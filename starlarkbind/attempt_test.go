@@ -1,6 +1,7 @@
 package starlarkbind
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -53,7 +54,7 @@ def many():
         probe("watchpoint:0x%d000:8:w" % i, lambda e: None)
 show(many)
 `, `kind: attach
-message: attach to watchpoint:0x5000:8:w: all watchpoints of the processor are in use
+message: attach to watchpoint:0xN000:8:w: all watchpoints of the processor are in use
 hint: detach another, or end the debugger that holds them
 pos: test.star:4:14
 source: probe("watchpoint:0x%d000:8:w" % i, lambda e: None)
@@ -92,7 +93,8 @@ log: 0 lines
 			if err := l.script(strings.Replace(c.src, "\n", `def show(f): r = attempt(f); e = r.error; printf("ok: %s %s\nkind: %s\nmessage: %s\nhint: %s\npos: %s\nsource: %s\nlog: %s lines\n", r.ok, r.value, e.kind, e.message, e.hint, e.pos, e.source, "some" if e.log else "0"); [printf("%s: %s [%s] %s\n", d.pos, d.message, d.hint, d.source) for d in e.diagnostics]`+"\n", 1)); err != nil {
 				t.Fatal(l.FormatError(err))
 			}
-			if got, want := l.out.String(), "ok: False None\n"+c.want; got != want {
+			// other processes may hold some of the processor's watchpoints
+			if got, want := regexp.MustCompile(`0x[1-9]000:8`).ReplaceAllString(l.out.String(), "0xN000:8"), "ok: False None\n"+c.want; got != want {
 				t.Errorf("got\n%s\nwant\n%s", got, want)
 			}
 			if c.name != "attach" && len(l.probes) > 0 {
@@ -109,7 +111,7 @@ c = count()
 def count_it(e):
     c.add()
 used = None
-for spec in ["tracepoint:syscalls:sys_enter_no_such", "usdt:libc:no_such_probe", "tracepoint:syscalls:sys_enter_getppid"]:
+for spec in ["tracepoint:syscalls:sys_enter_no_such", "rawtracepoint:no_such", "tracepoint:syscalls:sys_enter_getppid"]:
     r = attempt(lambda: probe(spec, count_it, filter=lambda e: e.comm == "load"))
     print(spec, r.ok, r.error.kind if r.error else None)
     if r.ok:
@@ -118,7 +120,7 @@ for spec in ["tracepoint:syscalls:sys_enter_no_such", "usdt:libc:no_such_probe",
 make("getppid", 100)
 print(used.attached, c.value, len(attached()))
 `, `tracepoint:syscalls:sys_enter_no_such False probe
-usdt:libc:no_such_probe False probe
+rawtracepoint:no_such False probe
 tracepoint:syscalls:sys_enter_getppid True None
 True 100 1`)
 }

@@ -76,7 +76,7 @@ func TestManyAttachments(t *testing.T) {
 c = count()
 ps = [
     probe("rawtracepoint:sys_enter", lambda e: c.add()),
-    probe("uprobe:libc:getppid", lambda e: c.add()),
+    probe("uprobe:` + loadBinary + `:main.main", lambda e: c.add()),
     probe("software:context-switches:1000", lambda e: c.add()),
 ]
 def cycle(n):

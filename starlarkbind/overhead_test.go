@@ -5,10 +5,13 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 )
 
 // Of two probes the one that takes too much of the CPUs' time is detached, with an error as a value, in JSON too; the other stays.
 func TestMaxOverhead(t *testing.T) {
+	bpftest.Need(t, "bpf_loop")
 	for _, json := range []bool{false, true} {
 		l := newLive(t, func(o *Options) { o.MaxOverhead, o.JSON = 1, json })
 		if err := l.script(fmt.Sprintf(`
