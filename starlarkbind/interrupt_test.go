@@ -53,6 +53,9 @@ func newSignaller(t *testing.T) (*live, *signaller) {
 	return l, s
 }
 
+// tries is how often a script may be too slow, which a machine with much other work makes any be now and then.
+const tries = 3
+
 // soon is how long a script may go on after Ctrl-C, on a machine that has other work too; emulated ones have more time.
 func soon() time.Duration {
 	if testing.Short() {
@@ -107,9 +110,16 @@ print(pressed(), s.emitted)
 `, "soon 5\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			l, s := newSignaller(t)
-			err := l.script(c.src)
-			took, out := s.pressed(), s.String()
+			var took time.Duration
+			var out string
+			var err error
+			for range tries {
+				l, s := newSignaller(t)
+				err = l.script(c.src)
+				if took, out = s.pressed(), s.String(); (took <= soon() || c.out != "") && out == c.out {
+					break
+				}
+			}
 			if out != c.out || c.out == "" && !errors.Is(err, ErrInterrupted) || c.out != "" && err != nil {
 				t.Errorf("printed %q, want %q; %v", out, c.out, err)
 			}
@@ -139,11 +149,18 @@ p.detach()
 	for _, what := range []string{"m.snapshot()", "m.top(10)", "m.items()", "m.delta()", "len(m)", "t.snapshot()", "print(m)"} {
 		t.Run(what, func(t *testing.T) {
 			for _, s.after = range []time.Duration{20 * time.Millisecond, 600 * time.Millisecond, 1300 * time.Millisecond} {
-				err := l.script(`
+				var took time.Duration
+				var err error
+				for range tries {
+					err = l.script(`
 print("now")
 while True:
     ` + what)
-				if took := s.pressed(); took > soon() || !errors.Is(err, ErrInterrupted) {
+					if took = s.pressed(); took <= soon() {
+						break
+					}
+				}
+				if took > soon() || !errors.Is(err, ErrInterrupted) {
 					t.Errorf("Ctrl-C after %v was heard %v later: %v", s.after, took, err)
 				}
 			}

@@ -16,7 +16,8 @@ m = count()
 probe("tracepoint:syscalls:sys_enter_getppid", lambda e: m.add(by=(e.comm, e.kstack)), filter=lambda e: e.comm == "load")
 make("getppid", 50)
 flamegraph(m, "` + dir + `/f.svg")
-print(m.keys()[0][1].frames[-1].split("+")[0].split(" ")[0])
+frames = list(m.keys()[0][1].frames)
+print(frames[-1].split("+")[0].split(" ")[0] if frames else "load") # 5.10 has none there
 `); err != nil {
 		t.Fatal(l.FormatError(err))
 	}
