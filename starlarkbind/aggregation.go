@@ -421,6 +421,9 @@ func (a *Aggregation) delta() (starlark.Value, error) {
 		}
 		d := newWords(len(w.keys))
 		for i, k := range w.keys {
+			if err := interrupted(a.s.ctx, i); err != nil {
+				return nil, err
+			}
 			v := append([]uint64{}, w.vals[i]...)
 			if a.marks != nil {
 				if m := a.marks.get(k); m != nil {

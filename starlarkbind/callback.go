@@ -57,6 +57,25 @@ func interrupted(ctx context.Context, i int) error {
 	return nil
 }
 
+// manyRows is how many rows of a table take so long to set that Ctrl-C should not wait for them.
+const manyRows = 10000
+
+// unlessInterrupted gives what fn gives for so many rows, or "" as soon as Ctrl-C has ended what is under way.
+func (s *Session) unlessInterrupted(rows int, fn func() string) string {
+	if rows < manyRows {
+		return fn()
+	}
+	done := make(chan string, 1)
+	ctx := s.context()
+	go s.guarded(func() { done <- fn() })
+	select {
+	case text := <-done:
+		return text
+	case <-ctx.Done():
+		return ""
+	}
+}
+
 // cutCallback ends the callback that is under way, if one is.
 func (s *Session) cutCallback() {
 	s.mu.Lock()

@@ -112,7 +112,7 @@ func (s *Session) mapText(m interface {
 	if d.Len() == 0 {
 		return fmt.Sprintf("<%s %s: empty>", m.Type(), m.Name())
 	}
-	return m.Name() + ":\n" + render.Keyed(d.Items())
+	return m.Name() + ":\n" + s.unlessInterrupted(d.Len(), func() string { return render.Keyed(d.Items()) })
 }
 
 // builtinPrint is print(*args, sep=" ").
@@ -145,6 +145,9 @@ func (s *Session) builtinPrint(_ *starlark.Thread, b *starlark.Builtin, args sta
 			}
 		}
 		parts[i] = s.text(a)
+	}
+	if s.ctx.Err() != nil {
+		return nil, ErrInterrupted // what would be printed may lack something
 	}
 	s.out.line(strings.Join(parts, sep))
 	return starlark.None, s.out.failed()
