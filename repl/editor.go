@@ -59,6 +59,9 @@ func newEditor(opt Options) (*editor, error) {
 func flat(item string) string { return strings.ReplaceAll(item, "\n", string(newlineRune)) }
 
 func (e *editor) Read(prompt, preset string) (string, error) {
+	if e.in.ended.Load() { // readline would wait for ever
+		return "", io.EOF
+	}
 	e.rl.SetPrompt(prompt)
 	line, err := e.rl.ReadlineWithDefault(preset)
 	switch {
