@@ -2,7 +2,7 @@
 # make test   the whole test suite: formatting, vet, staticcheck, tests on the live kernel
 # make oracle random handlers, interpreted and in the kernel, must agree; SEEDS=0 N=100000 is the long run
 # make vmtest the tests that touch the kernel under Debian's kernels 5.10, 6.1, 6.12 and 7.2, in virtual machines
-# make fuzz   a minute of random source text for the compiler
+# make fuzz   a minute of random source text for the compiler, and of hostile files for all that reads them
 # make bench  figures beside bpftrace's; bench/setup.sh installs the peers
 # Go, make and root are all that is needed.
 .PHONY: build demo test oracle vmtest fuzz bench
@@ -38,7 +38,8 @@ vmtest:
 	go run ./internal/vmtest/cmd -suite -t 15m -k 6.12 -boot preempt=full -run '$(PREEMPTED)'
 
 fuzz:
-	go test ./compiler -run '^$$' -fuzz FuzzCompile -fuzztime 1m -fuzzminimizetime 1s -parallel 1
+	for f in compiler:FuzzCompile bpf/exe:FuzzELF bpf/exe:FuzzNotes bpf:FuzzFormat bpf:FuzzKallsyms bpf:FuzzMapping bpf:FuzzSymbols; do \
+		go test ./$${f%:*} -run '^$$' -fuzz "^$${f#*:}\$$" -fuzztime 1m -fuzzminimizetime 1s -parallel 1 || exit 1; done
 
 bench: build
 	go run ./bench

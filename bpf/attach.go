@@ -3,7 +3,10 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 	"unsafe"
 
@@ -79,6 +82,9 @@ func refused(t Target, err error) *AttachError {
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		e.Reason, e.Hint = "the kernel does not permit it", "it needs root, or CAP_BPF and CAP_PERFMON"
+		if admin, err := checkPrivilege(); err == nil && !admin && perfParanoid() > 2 {
+			e.Hint = "with the sysctl kernel.perf_event_paranoid above 2, which Debian's kernels have, it needs CAP_SYS_ADMIN; as root: sysctl kernel.perf_event_paranoid=2"
+		}
 	case errors.Is(err, unix.EEXIST):
 		e.Reason = "another tracer is attached there and allows no second"
 	case errors.Is(err, unix.E2BIG):
@@ -91,6 +97,19 @@ func refused(t Target, err error) *AttachError {
 		e.Reason, e.Hint = "no file descriptors are left", "raise the limit (ulimit -n), or match fewer events"
 	}
 	return e
+}
+
+// perfParanoid reads the sysctl that says whom the kernel gives perf events; 0 where it cannot be read.
+func perfParanoid() int {
+	text, err := os.ReadFile("/proc/sys/kernel/perf_event_paranoid")
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // Close detaches; a second call gives the same result as the first. The kernel takes 50 to 100 ms for a tracepoint, so

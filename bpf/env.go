@@ -22,13 +22,17 @@ type PrivilegeError struct {
 	UID     int
 	Missing []string // capabilities: "CAP_BPF"
 	File    string   // what could not be opened for want of it, or ""
+	For     string   // what needs more than tracing does, or ""
 }
 
 func (e *PrivilegeError) Error() string {
 	if e.File != "" {
-		return fmt.Sprintf("tracing needs root: user %d may not read %s; run it with sudo", e.UID, e.File)
+		return fmt.Sprintf("user %d may not read %s: that needs root, or CAP_DAC_READ_SEARCH beside CAP_BPF and CAP_PERFMON; run it with sudo", e.UID, e.File)
 	}
 	missing := strings.Join(e.Missing, " and ")
+	if e.For != "" {
+		return fmt.Sprintf("%s needs %s, which user %d lacks; run it with sudo", e.For, missing, e.UID)
+	}
 	if e.UID == 0 {
 		return fmt.Sprintf("tracing needs CAP_BPF and CAP_PERFMON: root lacks %s here (a container?); run it with sudo on the host, or add the capabilities", missing)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -333,9 +334,12 @@ func (s Stats) plus(t Stats) Stats {
 }
 
 // EnableStats makes the kernel count runs and time of all programs until the result is closed (5.8). Each run then
-// reads the clock twice.
+// reads the clock twice. Only CAP_SYS_ADMIN may: the error is a *PrivilegeError without it.
 func EnableStats() (io.Closer, error) {
 	c, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
+	if errors.Is(err, unix.EPERM) {
+		return nil, &PrivilegeError{UID: os.Geteuid(), For: "measuring programs (stats(), --max-overhead)", Missing: []string{"CAP_SYS_ADMIN"}}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("enable the statistics of programs: %w", err)
 	}

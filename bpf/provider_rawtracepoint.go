@@ -74,6 +74,12 @@ func resolveRawTracepoint(s Spec) ([]Target, error) {
 	}
 	if validName(name) {
 		dir, err := eventsDir()
+		var secret *PrivilegeError
+		if errors.As(err, &secret) { // the kernel knows without the list
+			if ok, kerr := rawTracepointExists(name); kerr != nil || ok {
+				return []Target{newTarget("rawtracepoint", name)}, kerr
+			}
+		}
 		if err != nil {
 			return nil, err
 		}

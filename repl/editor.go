@@ -14,13 +14,15 @@ import (
 // editor is the lineReader on a terminal: readline, with its known faults guarded.
 type editor struct {
 	rl   *readline.Instance
+	in   *filter
+	stop func() error // ends the reading of in
 	out  io.Writer
 	hist *history
 	w    *lineWriter
 }
 
 func newEditor(opt Options) (*editor, error) {
-	e := &editor{out: opt.Out, hist: &history{file: opt.HistoryFile}}
+	e := &editor{in: &filter{in: opt.In}, out: opt.Out, hist: &history{file: opt.HistoryFile}}
 	items, err := e.hist.load()
 	if err != nil {
 		return nil, err
@@ -32,8 +34,10 @@ func newEditor(opt Options) (*editor, error) {
 		}
 		return w
 	}
+	stdin := readline.NewCancelableStdin(e.in)
+	e.stop = stdin.Close
 	e.rl, err = readline.NewEx(&readline.Config{
-		Stdin: readline.NewCancelableStdin(&filter{in: opt.In}), Stdout: opt.Out, Stderr: opt.Err,
+		Stdin: stdin, Stdout: opt.Out, Stderr: opt.Err,
 		FuncGetWidth: width,
 		AutoComplete: &completer{opt.Interp, width}, Painter: painter{},
 		DisableAutoSaveHistory: true, HistoryLimit: maxHistory, InterruptPrompt: "^C", EOFPrompt: "",
@@ -55,9 +59,14 @@ func newEditor(opt Options) (*editor, error) {
 func flat(item string) string { return strings.ReplaceAll(item, "\n", string(newlineRune)) }
 
 func (e *editor) Read(prompt, preset string) (string, error) {
+	if e.in.ended.Load() { // readline would wait for ever
+		return "", io.EOF
+	}
 	e.rl.SetPrompt(prompt)
 	line, err := e.rl.ReadlineWithDefault(preset)
 	switch {
+	case e.in.ended.Load(): // readline takes the end of the input for the end of the line
+		return "", io.EOF
 	case errors.Is(err, readline.ErrInterrupt):
 		return "", errInterrupt
 	case err != nil:
@@ -79,6 +88,13 @@ func (e *editor) Remember(item string) {
 }
 
 func (e *editor) Writer() io.Writer { return e.w }
+
+func (e *editor) HangUp() {
+	e.in.ended.Store(true)
+	if err := e.stop(); err != nil {
+		return // it has none
+	}
+}
 
 // Close restores the terminal.
 func (e *editor) Close() error {

@@ -64,6 +64,8 @@ type lineReader interface {
 	Remember(item string)
 	// Writer prints above the line that is being typed.
 	Writer() io.Writer
+	// HangUp makes a Read that waits, and all later ones, give io.EOF. It may be called from any goroutine.
+	HangUp()
 	Close() error
 }
 
@@ -88,11 +90,13 @@ func New(opt Options) (*REPL, error) {
 // Writer is where others print: above the line that is being typed.
 func (r *REPL) Writer() io.Writer { return r.out }
 
-// Run reads and runs items until the end, and gives the exit status: piped input ends at the first error, with status 1.
+// Run reads and runs items until the end, or until ctx ends, and gives the exit status: piped input ends at the first error,
+// with status 1. The terminal is as it was before.
 func (r *REPL) Run(ctx context.Context) (int, error) {
 	if r.lines == nil {
 		return r.piped(ctx)
 	}
+	defer context.AfterFunc(ctx, r.lines.HangUp)()
 	fmt.Fprintln(r.out, r.opt.Banner)
 	for {
 		item, err := r.readItem()
@@ -210,17 +214,26 @@ func (r *REPL) exec(ctx context.Context, item string) (ok bool) {
 		r.done = append(r.done, step{src, v != nil && v != starlark.None && v.Type() != "probe"})
 	}
 	if v != nil && v != starlark.None {
-		fmt.Fprintln(r.out, r.opt.Interp.Render(v))
+		if _, err := fmt.Fprintln(r.out, r.opt.Interp.Render(v)); err != nil {
+			return false // who read our output has gone: nobody to tell
+		}
 	}
 	return true
 }
 
 // piped runs items from input that is no terminal, as they become whole.
 func (r *REPL) piped(ctx context.Context) (int, error) {
-	in := bufio.NewReader(r.opt.In)
+	in := readLines(ctx, r.opt.In)
 	var buf strings.Builder
 	for {
-		line, err := in.ReadString('\n')
+		var line string
+		var err error
+		select {
+		case <-ctx.Done():
+			return 1, nil
+		case l := <-in:
+			line, err = l.text, l.err
+		}
 		if err != nil && !errors.Is(err, io.EOF) {
 			return 1, fmt.Errorf("read the input: %w", err)
 		}
@@ -248,6 +261,32 @@ func (r *REPL) piped(ctx context.Context) (int, error) {
 			return 0, nil
 		}
 	}
+}
+
+// inputLine is a line of piped input with its newline; the last comes with an error.
+type inputLine struct {
+	text string
+	err  error
+}
+
+// readLines reads on a goroutine of its own: a read of a pipe cannot be interrupted.
+func readLines(ctx context.Context, f io.Reader) <-chan inputLine {
+	lines := make(chan inputLine)
+	go func() {
+		in := bufio.NewReader(f)
+		for {
+			text, err := in.ReadString('\n')
+			select {
+			case lines <- inputLine{text, err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return lines
 }
 
 // continues tells of lines that belong to the block before them.

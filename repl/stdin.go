@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"sync/atomic"
 )
 
 // Bracketed paste: terminals put these around what is pasted when asked to.
@@ -26,6 +27,7 @@ type filter struct {
 	paste bool
 	held  []byte // the beginning of a marker, or what is pasted so far
 	out   bytes.Buffer
+	ended atomic.Bool // the input is at its end: the terminal has gone, or we are to leave
 }
 
 // Read implements io.Reader.
@@ -37,6 +39,7 @@ func (f *filter) Read(p []byte) (int, error) {
 			f.feed(buf[:n])
 		}
 		if err != nil && f.out.Len() == 0 {
+			f.ended.Store(true)
 			return 0, err
 		}
 	}

@@ -173,6 +173,9 @@ func (a *Aggregation) readMap(ctx context.Context, m *bpf.Map) (*words, error) {
 	out, n, size := newWords(snap.N), a.spec().Words(), snap.KeySize
 	all, one, keys := make([]uint64, snap.N*n), make([]uint64, n), string(snap.Keys)
 	for i := 0; i < snap.N; i++ {
+		if err := interrupted(ctx, i); err != nil {
+			return nil, err
+		}
 		v := all[i*n : (i+1)*n : (i+1)*n]
 		a.mergeInto(v, one, snap.Value(i))
 		switch key := keys[i*size : (i+1)*size]; {
@@ -311,15 +314,18 @@ func (a *Aggregation) entries() ([]starlark.Tuple, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.tuples(w), nil
+	return a.tuples(w)
 }
 
-func (a *Aggregation) tuples(w *words) []starlark.Tuple {
+func (a *Aggregation) tuples(w *words) ([]starlark.Tuple, error) {
 	out := make([]starlark.Tuple, len(w.keys))
 	for i, k := range w.keys {
+		if err := interrupted(a.s.ctx, i); err != nil {
+			return nil, err
+		}
 		out[i] = starlark.Tuple{a.key(k), a.value(w.vals[i])}
 	}
-	return out
+	return out, nil
 }
 
 // Items implements starlark.IterableMapping. What cannot be read is left to the methods, which can say why.
@@ -373,6 +379,9 @@ func (a *Aggregation) plain(w *words) (starlark.Value, error) {
 	}
 	d := starlark.NewDict(len(w.keys))
 	for i, k := range w.keys {
+		if err := interrupted(a.s.ctx, i); err != nil {
+			return nil, err
+		}
 		if err := d.SetKey(a.key(k), a.value(w.vals[i])); err != nil {
 			return nil, err
 		}
@@ -386,13 +395,20 @@ func (a *Aggregation) top(n int) ([]starlark.Tuple, error) {
 	if err != nil {
 		return nil, err
 	}
+	compared, cut := 0, error(nil)
 	sort.SliceStable(items, func(i, j int) bool {
+		if compared++; cut == nil {
+			cut = interrupted(a.s.ctx, compared)
+		}
+		if cut != nil { // the sort comes to its end soon when all are alike
+			return false
+		}
 		if c := compareValues(weight(items[i][1]), weight(items[j][1])); c != 0 {
 			return c > 0
 		}
 		return compareValues(items[i][0], items[j][0]) < 0
 	})
-	return items[:min(n, len(items))], nil
+	return items[:min(n, len(items))], cut
 }
 
 // delta gives what was added since the last delta. For counts and sums it is the difference of two readings; the others
@@ -405,6 +421,9 @@ func (a *Aggregation) delta() (starlark.Value, error) {
 		}
 		d := newWords(len(w.keys))
 		for i, k := range w.keys {
+			if err := interrupted(a.s.ctx, i); err != nil {
+				return nil, err
+			}
 			v := append([]uint64{}, w.vals[i]...)
 			if a.marks != nil {
 				if m := a.marks.get(k); m != nil {
@@ -415,8 +434,11 @@ func (a *Aggregation) delta() (starlark.Value, error) {
 				d.add(a.spec(), k, v)
 			}
 		}
-		a.marks = w
-		return a.plain(d)
+		v, err := a.plain(d)
+		if err == nil { // else it was interrupted, and the next call gives it
+			a.marks = w
+		}
+		return v, err
 	}
 	w, err := a.exchange()
 	if err != nil {
@@ -449,7 +471,7 @@ func (a *Aggregation) exchange() (*words, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := a.readMap(a.s.ctx, old)
+	w, err := a.readMap(context.Background(), old) // what it holds is nowhere else: Ctrl-C must not lose it
 	if cerr := old.Close(); err == nil {
 		err = cerr
 	}

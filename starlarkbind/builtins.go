@@ -73,6 +73,9 @@ var Builtins = []Builtin{
 	{"stream", `stream(size="1MiB", name=None)`, "records from handlers to the script", "opens = stream()", (*Session).builtinStream},
 	{"print", "print(*args)", "print values: maps as tables, histograms as bars", "print(calls)", (*Session).builtinPrint},
 	{"printf", "printf(format, *args)", "print with C's formats", `printf("%-16s %6d\n", comm, n)`, func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		if len(a) > 0 { // the format is the script's own
+			a = append(starlark.Tuple{a[0]}, render.EscapeAll(a[1:])...)
+		}
 		text, err := formatArgs("printf", a, kw)
 		if err != nil {
 			return nil, err
@@ -92,6 +95,7 @@ var Builtins = []Builtin{
 		b, err := render.JSON(plainValue(x))
 		return starlark.String(b), err
 	}},
+	{"flamegraph", `flamegraph(agg, path, title="")`, "write the stacks that an aggregation has as keys as a flame graph, an SVG, to a file; needs --allow-write", `flamegraph(cpu, "/tmp/cpu.svg")`, (*Session).builtinFlamegraph},
 	{"struct", "struct(**fields)", "a value with attributes", "point = struct(x=1, y=2)", func(_ *Session, t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return starlarkstruct.Make(t, b, a, kw)
 	}},

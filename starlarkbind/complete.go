@@ -136,7 +136,9 @@ func (s *Session) specs(prefix string) []string {
 }
 
 // Watch warns of new errors while the prompt waits, until ctx ends.
-func (s *Session) Watch(ctx context.Context) {
+func (s *Session) Watch(ctx context.Context) { s.guarded(func() { s.watch(ctx) }) }
+
+func (s *Session) watch(ctx context.Context) {
 	t := time.NewTicker(warnEvery)
 	defer t.Stop()
 	for {

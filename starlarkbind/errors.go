@@ -155,6 +155,9 @@ func (s *Session) readErrors(p *Probe) ([]*helperError, error) {
 			out = append(out, s.helperError(p, g.code.Sites[c.Site], c))
 		}
 	}
+	if e := p.overheadError(); e != nil {
+		out = append(out, e)
+	}
 	return out, nil
 }
 
@@ -162,7 +165,7 @@ type cellKey struct{ site, errno int }
 
 func (s *Session) helperError(p *Probe, site compiler.Site, c bpf.Cell) *helperError {
 	code, name := errnoOf(c.Errno)
-	e := &helperError{helper: site.Helper, code: -code, errno: name, probe: p.name, pos: site.Pos.String(), source: strings.TrimSpace(s.sources.line(site.Pos)),
+	e := &helperError{helper: site.Helper, code: -code, errno: name, probe: p.name, pos: site.Pos.String(), source: s.sources.trimmed(site.Pos),
 		count: c.Count, first: c.First, last: c.Last, quiet: site.Quiet, comp: site.Map, stream: site.Stream}
 	maxKeys := 0
 	if site.Map != nil {
@@ -204,7 +207,7 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 		return fmt.Sprintf("%s was locked by what this handler interrupted, so a key stayed", name), "clear it from the script"
 	case key{"map_lookup_elem", unix.ENOENT}:
 		if site.Quiet {
-			return fmt.Sprintf("%s has no such key: %s() gave the default", name, site.Op), ""
+			return fmt.Sprintf("%s has no such key: %s() gave the default", name, site.Op), "that may be as it should be: it is counted with --warnings=all only"
 		}
 		return fmt.Sprintf("%s has no such key", name), "read it with .get(key, default), or test `key in " + name + "` first"
 	case key{"cmpxchg", unix.EAGAIN}:
@@ -244,7 +247,7 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 		}
 		return fmt.Sprintf("%s could not be read: a bad address, or one that is not in memory now; it reads as empty", what), "for user memory, read it at the return probe, when the kernel has touched it"
 	}
-	return fmt.Sprintf("%s failed: %s", site.Helper, errno.Error()), ""
+	return fmt.Sprintf("%s failed: %s", site.Helper, errno.Error()), "bpf-helpers(7) tells what the helper fails with"
 }
 
 // nextSize is twice a map's size, as a power of two.
@@ -306,6 +309,9 @@ func (s *Session) dropped(m *compiler.Map) (uint64, error) {
 // clearErrors makes errors() begin again at zero.
 func (s *Session) clearErrors() error {
 	for _, p := range s.allProbes() {
+		p.mu.Lock()
+		p.over = nil
+		p.mu.Unlock()
 		for _, g := range p.all() {
 			if g.cells == nil {
 				continue
@@ -367,7 +373,7 @@ func (s *Session) warnTotals() {
 		return
 	}
 	for _, e := range all {
-		if s.wanted(e) {
+		if s.wanted(e) && e.helper != overheadHelper { // which was told of when it happened
 			s.warnOne(e, true)
 		}
 	}

@@ -31,7 +31,7 @@ func explainFunc(site compiler.Site, errno unix.Errno) (message, hint string, ok
 	case "send_signal":
 		switch errno {
 		case unix.EPERM:
-			return "signal: the running task is a thread of the kernel, which takes no signals", "test e.pid first", true
+			return "signal: the running task takes no signals: it is a thread of the kernel, or init, or about to end", "test e.comm or e.pid first", true
 		case unix.EINVAL:
 			return "signal: there is no signal of that number", "signals are numbered from 1 to 64", true
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
 // A ScriptError is a failure that stops a script unless attempt() catches it.
@@ -23,6 +24,7 @@ type ScriptError struct {
 	Pos     string
 	Source  string
 	Log     string
+	List    diag.List // kind "compile": all that is wrong with the handler
 	Err     error
 }
 
@@ -55,33 +57,50 @@ func scriptError(err error) error {
 	case errors.As(err, &list) && len(list) > 0:
 		d := list[0]
 		e.Kind, e.Message, e.Hint, e.Pos, e.Source = "compile", d.Msg, d.Hint, d.Pos.String(), strings.TrimSpace(d.Line)
+		e.List = list
 	case errors.As(err, &refusal):
-		e.Kind, e.Message, e.Source = "verifier", refusal.Reason, refusal.Source
+		e.Kind, e.Message = "verifier", refusal.Reason
+		e.Pos, e.Source, _ = strings.Cut(refusal.Source, ": ")
 		if refusal.TooComplex() {
-			e.Message, e.Hint = refusal.Error(), "make several handlers of it, or fewer and shorter branches"
+			e.Message, e.Hint = refusal.Error(), "split it, or test less"
 			break
 		}
 		e.Hint = "this is a fault of bpfrepl's compiler: please report it, with the output of --verbose"
 		e.Log = strings.Join(refusal.Log, "\n")
-	case errors.As(err, &privilege), errors.As(err, &mount):
-		e.Kind = "privilege"
+	case errors.As(err, &privilege):
+		e.Kind, e.Message = "privilege", privilege.Error()
+		e.Hint = "run it with sudo"
+	case errors.As(err, &mount):
+		e.Kind, e.Message = "privilege", mount.Error()
 	case errors.As(err, &attach):
 		e.Kind, e.Message, e.Hint = "attach", attach.Error(), attach.Hint
 	case errors.As(err, &load):
 		e.Kind = "attach"
 	case errors.As(err, &mapErr):
-		e.Kind, e.Hint = "map", mapErr.Hint
-	case errors.As(err, &notFound), errors.As(err, &spec), errors.As(err, &rng):
+		e.Kind, e.Message, e.Hint = "map", mapErr.Error(), mapErr.Hint
+	case errors.As(err, &notFound):
+		e.Kind, e.Hint = "probe", notFound.Hint
+		if len(notFound.Near) > 0 {
+			e.Hint = fmt.Sprintf("did you mean %q?", notFound.Near[0])
+		}
+	case errors.As(err, &spec), errors.As(err, &rng):
 		e.Kind = "probe"
 	}
+	e.Message = strings.TrimSuffix(e.Message, "; "+e.Hint) // it has a place of its own
 	return e
 }
 
 // value is the error as a script sees it.
 func (e *ScriptError) value() starlark.Value {
 	str := func(s string) starlark.Value { return starlark.String(s) }
+	all := make([]starlark.Value, len(e.List))
+	for i, d := range e.List {
+		all[i] = starlarkstruct.FromStringDict(starlark.String("diagnostic"), starlark.StringDict{
+			"message": str(d.Msg), "hint": str(d.Hint), "pos": str(d.Pos.String()), "source": str(strings.TrimSpace(d.Line))})
+	}
 	return starlarkstruct.FromStringDict(starlark.String("error"), starlark.StringDict{
-		"kind": str(e.Kind), "message": str(e.Message), "hint": str(e.Hint), "pos": str(e.Pos), "source": str(e.Source), "log": str(e.Log)})
+		"diagnostics": starlark.NewList(all),
+		"kind":        str(e.Kind), "message": str(e.Message), "hint": str(e.Hint), "pos": str(e.Pos), "source": str(e.Source), "log": str(e.Log)})
 }
 
 // builtinAttempt is attempt(fn) -> struct(ok, value, error).
@@ -100,9 +119,7 @@ func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, a
 	default:
 		res["ok"] = starlark.False
 		var se *ScriptError
-		if !errors.As(err, &se) {
-			se = &ScriptError{Kind: "error", Message: err.Error(), Err: err}
-		}
+		errors.As(scriptError(err), &se)
 		if frames := s.frames(err); se.Pos == "" && len(frames) > 0 {
 			pos := frames.At(0).Pos
 			se.Pos, se.Source = pos.String(), strings.TrimSpace(s.sources.line(pos))
@@ -114,7 +131,9 @@ func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, a
 
 // FormatError words an error for the terminal: the place, the source line with a caret, the hint; a Starlark backtrace
 // where there is more than one frame.
-func (s *Session) FormatError(err error) string {
+func (s *Session) FormatError(err error) string { return render.Escape(s.formatError(err)) }
+
+func (s *Session) formatError(err error) string {
 	var se *ScriptError
 	isScript := errors.As(err, &se)
 	if isScript {

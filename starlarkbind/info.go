@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
 // Info tells what the running kernel has of what we use, as --info prints it.
@@ -75,7 +76,7 @@ func List(pattern string, verbose bool) (string, error) {
 	var b strings.Builder
 	types := newKernelTypes()
 	for _, t := range ts {
-		b.WriteString(t.Name + "\n")
+		b.WriteString(render.Escape(t.Name) + "\n")
 		if !verbose {
 			continue
 		}

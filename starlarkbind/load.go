@@ -12,6 +12,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
 // load compiles a handler for a probe's targets and loads the programs. Targets whose events have the same fields at the
@@ -27,8 +28,10 @@ func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 			return err
 		}
 	}
-	if s.sources.words["stats"] && !s.opt.Check {
-		if err := s.enableStats(); err != nil {
+	if (s.sources.words["stats"] || s.opt.MaxOverhead > 0) && !s.opt.Check {
+		var lacks *bpf.PrivilegeError
+		// stats() says it itself, and may be the aggregation
+		if err := s.enableStats(); err != nil && (s.opt.MaxOverhead > 0 || !errors.As(err, &lacks)) {
 			return err
 		}
 	}
@@ -342,7 +345,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 	}
 	l.p.captured = code.Captured
 	if s.opt.EmitAsm {
-		s.out.text(heading(ts, pt) + code.Listing())
+		s.out.text(render.Escape(heading(ts, pt) + code.Listing()))
 	}
 	n := s.nprog.Add(1)
 	pg.prog, err = bpf.LoadFor(s.context(), bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", n), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: s.narrow()}, s.progress("loaded"))

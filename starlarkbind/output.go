@@ -25,6 +25,9 @@ type output struct {
 func (o *output) write(w io.Writer, s string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.err != nil && w == o.w {
+		return // what comes after a hole would mislead
+	}
 	if _, err := io.WriteString(w, s); err != nil && o.err == nil {
 		o.err = err
 	}
@@ -54,7 +57,7 @@ func (o *output) object(typ string, fields map[string]any) {
 	if err != nil {
 		b = []byte(fmt.Sprintf(`{"type":"error","message":%q}`, err.Error()))
 	}
-	o.write(o.w, string(b)+"\n")
+	o.write(o.w, string(render.SafeJSON(b))+"\n")
 }
 
 // warn prints a warning.
@@ -63,7 +66,7 @@ func (o *output) warn(typ string, fields map[string]any, text string) {
 		o.object(typ, fields)
 		return
 	}
-	o.write(o.errw, "WARNING: "+text+"\n")
+	o.write(o.errw, "WARNING: "+render.Escape(text)+"\n") // names of probes come from files of others
 }
 
 // failed gives the error of the first write that failed.
@@ -109,7 +112,7 @@ func (s *Session) mapText(m interface {
 	if d.Len() == 0 {
 		return fmt.Sprintf("<%s %s: empty>", m.Type(), m.Name())
 	}
-	return m.Name() + ":\n" + render.Keyed(d.Items())
+	return m.Name() + ":\n" + s.unlessInterrupted(d.Len(), func() string { return render.Keyed(d.Items()) })
 }
 
 // builtinPrint is print(*args, sep=" ").
@@ -142,6 +145,9 @@ func (s *Session) builtinPrint(_ *starlark.Thread, b *starlark.Builtin, args sta
 			}
 		}
 		parts[i] = s.text(a)
+	}
+	if s.ctx.Err() != nil {
+		return nil, ErrInterrupted // what would be printed may lack something
 	}
 	s.out.line(strings.Join(parts, sep))
 	return starlark.None, s.out.failed()

@@ -9,6 +9,7 @@ import (
 	"github.com/cilium/ebpf"
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
+	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler"
@@ -24,8 +25,11 @@ type Probe struct {
 	captured []compiler.Captured
 	programs []*program
 
+	pos syntax.Position // of the handler
+
 	mu       sync.Mutex
 	attached bool
+	over     *helperError // it was too expensive
 }
 
 // A program is one loaded program with its error cells and what it is attached to.
@@ -115,7 +119,7 @@ func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, arg
 	if err := bpf.Prepare(); err != nil {
 		return nil, scriptError(err)
 	}
-	p := &Probe{s: s, name: name, spec: specs}
+	p := &Probe{s: s, name: name, spec: specs, pos: fn.Position()}
 	for _, text := range specs {
 		ts, err := bpf.Resolve(text)
 		var notFound *bpf.NotFoundError
@@ -149,6 +153,7 @@ func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, arg
 	s.mu.Lock()
 	s.probes = append(s.probes, p)
 	s.mu.Unlock()
+	s.watchOverhead()
 	return p, nil
 }
 
@@ -381,14 +386,14 @@ var probeMethods = []hostMethod[*Probe]{
 		return starlark.None, scriptError(p.attach())
 	}},
 	{"detach", "detach()", "detach it; errors() and stats() go on telling", "p.detach()", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
-		return starlark.None, p.detach()
+		return starlark.None, scriptError(p.detach())
 	}},
 	{"errors", "errors()", "the helper errors of this probe", "p.errors()", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return p.s.errorList([]*Probe{p})
 	}},
 	{"stats", "stats()", "struct(hits, missed, time_ns, ns_per_hit); hits and time count from the first probe of a script that calls stats()", "p.stats().missed", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if err := p.s.enableStats(); err != nil {
-			return nil, err
+			return nil, scriptError(err)
 		}
 		st, err := p.stats()
 		if err != nil {

@@ -40,7 +40,7 @@ func (s *Session) ring() (*bpf.Ring, error) {
 			return nil, err
 		}
 		s.pump = &pump{s: s, ring: r, drained: make(chan struct{}), done: make(chan struct{}), stop: make(chan struct{}, 1)}
-		go s.pump.run()
+		go s.guarded(s.pump.run)
 	}
 	return s.pump.ring, nil
 }
@@ -104,13 +104,8 @@ func (p *pump) record(b []byte) {
 func (p *pump) print(site printSite, args []starlark.Value) {
 	var text string
 	if site.Kind == "printf" {
-		for i, a := range args { // terminal escapes in what came from the kernel
-			if s, ok := a.(starlark.String); ok {
-				args[i] = starlark.String(render.Escape(string(s)))
-			}
-		}
 		var err error
-		if text, err = cfmt.Sprintf(site.Format, args); err != nil {
+		if text, err = cfmt.Sprintf(site.Format, render.EscapeAll(args)); err != nil {
 			p.s.fault(fmt.Errorf("%s: %w", site.Pos, err))
 			return
 		}

@@ -153,7 +153,14 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 	tick := time.NewTimer(time.Hour)
 	defer tick.Stop()
 	feed := s.newFeed()
-	defer func() { err = feed.close(thread, err) }()
+	defer func() {
+		if errors.Is(err, errCut) {
+			err = nil
+		}
+		if err = feed.close(thread, err); errors.Is(err, errCut) {
+			err = nil
+		}
+	}()
 	var stop chan struct{}
 	if s.pump != nil {
 		stop = s.pump.stop
@@ -217,7 +224,7 @@ func (s *Session) fire(thread *starlark.Thread) error {
 		if s.pump != nil {
 			s.drain() // what was printed before comes before what the callback prints
 		}
-		if _, err := starlark.Call(thread, t.fn, nil, nil); err != nil {
+		if err := s.callback(thread, t.fn, nil); err != nil {
 			return err
 		}
 	}
@@ -230,6 +237,7 @@ func (s *Session) Interrupt() {
 	if s.inRun.Load() && !s.opt.Interactive {
 		select {
 		case s.interrupts <- struct{}{}:
+			time.AfterFunc(patience, s.cutCallback)
 			return
 		default: // the first is not served yet
 		}

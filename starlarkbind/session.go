@@ -36,7 +36,9 @@ type Options struct {
 	EmitAsm        bool                    // print each program as text
 	Verbose        bool                    // errors in full, with the verifier's log
 	AllowRun       bool                    // the script may start processes
+	AllowWrite     []string                // folders that the script may write files into
 	Unsafe         bool                    // handlers may change what the kernel does
+	MaxOverhead    float64                 // percent of all CPUs' time that the handlers may take; 0: any
 	Command        *proc.Process
 	PID            int // the process that probes are limited to, where their kind can be; 0: none
 }
@@ -67,6 +69,8 @@ type Session struct {
 
 	ctx      context.Context // of the run or item that is under way
 	cancel   context.CancelFunc
+	cut      context.CancelFunc // ends the callback that is under way; nil: none is
+	overhead *overhead          // nil: nobody watches
 	pump     *pump
 	control  *bpf.Control
 	zeros    *bpf.Map
@@ -76,6 +80,7 @@ type Session struct {
 	procs    []*proc.Process
 	stopped  bool
 	inRun    atomic.Bool
+	broken   atomic.Bool // a goroutine of ours has panicked
 	closed   bool
 	refCount int
 	wall     int64               // see host.WallClock
@@ -147,8 +152,14 @@ func (s *Session) exec(ctx context.Context, name string, fn func(*starlark.Threa
 	thread := &starlark.Thread{Name: name, Print: func(_ *starlark.Thread, msg string) { s.out.line(msg) }}
 	stop := context.AfterFunc(ctx, func() { thread.Cancel("interrupted") })
 	defer stop()
-	err := fn(thread)
-	if err != nil && ctx.Err() != nil {
+	err := caught(func() error { return fn(thread) })
+	var bug *BugError
+	switch {
+	case errors.As(err, &bug):
+		return bug
+	case err != nil && ctx.Err() != nil && s.broken.Load():
+		return ErrBroken
+	case err != nil && ctx.Err() != nil:
 		return ErrInterrupted
 	}
 	if errors.Is(err, errStop) {
@@ -263,6 +274,9 @@ func (s *Session) Close() error {
 		return nil
 	}
 	s.closed = true
+	if s.overhead != nil {
+		s.overhead.close()
+	}
 	var errs []error
 	errs = append(errs, s.detachAll())
 	s.drain()

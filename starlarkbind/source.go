@@ -112,6 +112,9 @@ func (s *sources) line(p syntax.Position) string {
 	return ""
 }
 
+// trimmed gives the text of a line without its indentation, or "".
+func (s *sources) trimmed(p syntax.Position) string { return strings.TrimSpace(s.line(p)) }
+
 // function finds the syntax of a function value.
 func (s *sources) function(fn *starlark.Function) (*resolve.Function, error) {
 	r := s.funcs[placeOf(fn.Position())]

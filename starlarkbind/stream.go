@@ -396,7 +396,7 @@ func (s *Session) newFeed() *feed {
 		if st, ok := m.(*Stream); ok && st.each != nil && st.ring != nil {
 			f.streams = append(f.streams, st)
 			f.wg.Add(1)
-			go f.run(st)
+			go s.guarded(func() { f.run(st) })
 		}
 	}
 	return f
@@ -432,8 +432,7 @@ func (f *feed) call(thread *starlark.Thread, r streamRecord) error {
 	if r.err != nil {
 		return r.err
 	}
-	_, err := starlark.Call(thread, r.st.each, starlark.Tuple{r.v}, nil)
-	return err
+	return f.s.callback(thread, r.st.each, starlark.Tuple{r.v})
 }
 
 // close ends the feed, and hands on what was sent before.

@@ -114,6 +114,9 @@ func (t *Table) entries() ([]starlark.Tuple, error) {
 	}
 	out := make([]starlark.Tuple, snap.N)
 	for i := range out {
+		if err := interrupted(t.s.ctx, i); err != nil {
+			return nil, err
+		}
 		out[i] = starlark.Tuple{t.s.decode(t.comp.Key, snap.Key(i)), t.s.decode(t.comp.Val, snap.Value(i))}
 	}
 	return out, nil
@@ -140,7 +143,10 @@ func (t *Table) snapshot() (starlark.Value, error) {
 		return nil, err
 	}
 	d := starlark.NewDict(len(items))
-	for _, it := range items {
+	for i, it := range items {
+		if err := interrupted(t.s.ctx, i); err != nil {
+			return nil, err
+		}
 		if err := d.SetKey(it[0], it[1]); err != nil {
 			return nil, err
 		}

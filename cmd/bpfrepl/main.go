@@ -37,8 +37,11 @@ type config struct {
 	output                            string
 	script                            string
 	pid                               int
+	maxOverhead                       float64 // percent
+	allowWrite                        []string
 	limited                           bool // -p was given
 	args                              []string
+	out                               *os.File // of -o
 }
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -90,7 +93,9 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	f.StringVar(&c.warnings, "warnings", "default", "which helper errors to warn of: `LEVEL` all, default or none")
 	f.BoolVar(&c.noWarnings, "no-warnings", false, "the same as --warnings=none")
 	f.BoolVar(&c.allowRun, "allow-run", false, "the script may start processes: spawn()")
+	f.StringArrayVar(&c.allowWrite, "allow-write", nil, "the script may write files into `DIR` and below: flamegraph(); may be repeated")
 	f.BoolVar(&c.unsafe, "unsafe", false, "handlers may change what the kernel does: override()")
+	f.Float64Var(&c.maxOverhead, "max-overhead", 0, "detach the most expensive probe when all of them take more than `PERCENT` of the CPUs' time")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "print errors in full, with the verifier's log")
 	f.BoolVar(&c.info, "info", false, "tell what this kernel has")
 	f.BoolVar(&c.version, "version", false, "print the version")
@@ -115,6 +120,8 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 		return nil, nil, errors.New("-c and -p exclude each other: probes are limited to one process")
 	case c.emit != "" && c.emit != "asm":
 		return nil, nil, fmt.Errorf("--emit knows asm only, got %q", c.emit)
+	case f.Changed("max-overhead") && !(c.maxOverhead > 0 && c.maxOverhead <= 100):
+		return nil, nil, fmt.Errorf("--max-overhead is a percentage above 0 and up to 100, got %g", c.maxOverhead)
 	case c.format != "text" && c.format != "json":
 		return nil, nil, fmt.Errorf("--format is text or json, got %q", c.format)
 	case c.warnings != "all" && c.warnings != "default" && c.warnings != "none":
@@ -181,7 +188,7 @@ func screen() (cols, rows int) {
 func execute(c *config) int {
 	interactive := len(c.code) == 0 && c.script == ""
 	opt := starlarkbind.Options{Stdout: os.Stdout, Stderr: os.Stderr, JSON: c.format == "json", Args: c.args, Interactive: interactive || c.interactive,
-		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, Unsafe: c.unsafe,
+		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, AllowWrite: c.allowWrite, Unsafe: c.unsafe, MaxOverhead: c.maxOverhead,
 		Warnings: map[string]starlarkbind.Warnings{"all": starlarkbind.WarnAll, "default": starlarkbind.WarnDefault, "none": starlarkbind.WarnNone}[c.warnings]}
 	if c.output == "" && term.IsTerminal(int(os.Stdout.Fd())) {
 		opt.Screen = screen
@@ -195,7 +202,7 @@ func execute(c *config) int {
 			return status(fmt.Errorf("cannot write the output: %w", err))
 		}
 		opt.Stdout = f
-		defer f.Close()
+		c.out = f
 	}
 	if c.limited {
 		if err := starlarkbind.CheckPID(c.pid); err != nil {
@@ -232,7 +239,18 @@ func execute(c *config) int {
 		code = status(err)
 	}
 	stop()
-	return code
+	return max(code, c.closeOutput())
+}
+
+// closeOutput closes the file of -o: a file system may tell of what it could not keep only then.
+func (c *config) closeOutput() int {
+	if c.out == nil {
+		return exitOK
+	}
+	if err := c.out.Close(); err != nil {
+		return status(fmt.Errorf("cannot write the output: %w", err))
+	}
+	return exitOK
 }
 
 // report tells of the error that ended a script, and gives the exit status.
@@ -255,7 +273,7 @@ func report(s *starlarkbind.Session, c *config, name string, err error) int {
 func onSignals(s *starlarkbind.Session) (stop func()) {
 	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of the write
 	ch := make(chan os.Signal, 4)
-	signal.Notify(ch, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(ch, append(endings(), os.Interrupt)...)
 	done := make(chan struct{})
 	go func() {
 		for n := 0; ; n++ {
@@ -271,6 +289,14 @@ func onSignals(s *starlarkbind.Session) (stop func()) {
 		}
 	}()
 	return func() { signal.Stop(ch); close(done) }
+}
+
+// endings are the signals that end us in order. A SIGHUP that nohup has us ignore stays ignored.
+func endings() []os.Signal {
+	if signal.Ignored(syscall.SIGHUP) {
+		return []os.Signal{syscall.SIGTERM}
+	}
+	return []os.Signal{syscall.SIGTERM, syscall.SIGHUP}
 }
 
 // split takes a command apart as a shell does: blanks, quotes, backslashes; nothing else.

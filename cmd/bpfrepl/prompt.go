@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/bpfrepl/bpfrepl/repl"
@@ -37,10 +39,17 @@ func prompt(c *config, opt starlarkbind.Options) int {
 	if c.output == "" {
 		s.SetOutput(r.Writer(), r.Writer())
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of the write
+	ended, stop := signal.NotifyContext(context.Background(), endings()...)
+	defer context.AfterFunc(ended, stop)() // a second signal gets the system's way
+	defer stop()
+	ctx, cancel := context.WithCancel(ended)
 	var watch sync.WaitGroup
 	watch.Go(func() { s.Watch(ctx) })
 	exit, err := r.Run(ctx)
+	if ended.Err() != nil {
+		exit = exitError
+	}
 	cancel()
 	watch.Wait()
 	s.SetOutput(opt.Stdout, opt.Stderr)
@@ -50,7 +59,7 @@ func prompt(c *config, opt starlarkbind.Options) int {
 	if err != nil {
 		return status(err)
 	}
-	return max(code, exit)
+	return max(code, exit, c.closeOutput())
 }
 
 // banner is the line that the prompt begins with.

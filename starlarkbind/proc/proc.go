@@ -42,7 +42,7 @@ func Start(argv []string, stdout, stderr *os.File) (*Process, error) {
 		return nil, &NotFoundError{argv[0]}
 	}
 	p := &Process{release: make(chan struct{}), done: make(chan struct{})}
-	p.cmd = &exec.Cmd{Path: path, Args: argv, Stdin: os.Stdin, Stdout: stdout, Stderr: stderr, SysProcAttr: &syscall.SysProcAttr{Ptrace: true}}
+	p.cmd = &exec.Cmd{Path: path, Args: argv, Stdin: os.Stdin, Stdout: stdout, Stderr: stderr, SysProcAttr: &syscall.SysProcAttr{Ptrace: true, Pdeathsig: syscall.SIGKILL}}
 	started := make(chan error, 1)
 	go p.own(started)
 	if err := <-started; err != nil {
@@ -51,7 +51,8 @@ func Start(argv []string, stdout, stderr *os.File) (*Process, error) {
 	return p, nil
 }
 
-// own starts the process and waits for it, on a thread that does nothing else.
+// own starts the process and waits for it, on a thread that does nothing else: when that thread ends, because we were killed, the
+// process does too (Pdeathsig).
 func (p *Process) own(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -1,11 +1,13 @@
 package render
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"go.starlark.net/starlark"
@@ -20,7 +22,24 @@ func JSON(v starlark.Value) ([]byte, error) {
 	if err := write(&b, v, 0); err != nil {
 		return nil, err
 	}
-	return []byte(b.String()), nil
+	return SafeJSON([]byte(b.String())), nil
+}
+
+// SafeJSON escapes in JSON what encoding/json leaves of the control characters: DEL, and those from U+0080 on, of which
+// terminals take U+009B for an escape. They can be in strings only.
+func SafeJSON(b []byte) []byte {
+	if !bytes.ContainsFunc(b, unicode.IsControl) {
+		return b
+	}
+	var out bytes.Buffer
+	for _, r := range string(b) {
+		if unicode.IsControl(r) && r >= 0x7f {
+			fmt.Fprintf(&out, `\u%04x`, r)
+		} else {
+			out.WriteRune(r)
+		}
+	}
+	return out.Bytes()
 }
 
 const maxDepth = 100

@@ -45,6 +45,18 @@ func Escape(s string) string {
 	return b.String()
 }
 
+// EscapeAll makes those of the values safe that are strings.
+func EscapeAll(vs []starlark.Value) []starlark.Value {
+	out := make([]starlark.Value, len(vs))
+	for i, v := range vs {
+		if s, ok := v.(starlark.String); ok {
+			v = starlark.String(Escape(string(s)))
+		}
+		out[i] = v
+	}
+	return out
+}
+
 // Cell is a value in a table or a heading: strings without quotes, tuples without parentheses.
 func Cell(v starlark.Value) string {
 	switch v := v.(type) {

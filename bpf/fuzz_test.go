@@ -1,0 +1,68 @@
+package bpf
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The kernel's symbols: modules may bring names of any kind. They stay in order, and each is the end of a line.
+func FuzzKallsyms(f *testing.F) {
+	f.Add("ffffffff81000000 T _text\nffffffffc0000010 t helper\t[module]\n0000000000000000 A fixed\nffffffffc0000010 t again\t[module]\n")
+	f.Add("ffffffff81000000 T \t[]\nffffffff81000000 T \t[\nffffffff81000000 T\n\n\x00\xff\nzzzzzzzzzzzzzzzz T x\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		syms := parseKallsyms([]byte(text))
+		if len(syms) > strings.Count(text, "\n")+1 {
+			t.Errorf("%d symbols of %d lines", len(syms), strings.Count(text, "\n"))
+		}
+		if !slices.IsSortedFunc(syms, func(a, b Symbol) int {
+			switch {
+			case a.Addr < b.Addr:
+				return -1
+			case a.Addr > b.Addr:
+				return 1
+			}
+			return 0
+		}) {
+			t.Error("not in order")
+		}
+		for _, s := range syms {
+			if !strings.Contains(text, s.Name) || strings.ContainsAny(s.Name, "\n\t") {
+				t.Errorf("the name %q", s.Name)
+			}
+		}
+	})
+}
+
+// What a process maps: file names with blanks and newlines, which the kernel writes as \012.
+func FuzzMapping(f *testing.F) {
+	f.Add("55d0c0a00000-55d0c0a21000 r-xp 00001000 fd:00 131 /usr/bin/a b (deleted)", uint64(0x55d0c0a00010))
+	f.Add("7ffe-7fff ---p 00000000 00:00 0", uint64(0))
+	f.Add("-1-0 r-xp zz 0 0 /x", uint64(1))
+	f.Fuzz(func(t *testing.T, line string, addr uint64) {
+		if m, ok := parseMapping(line); ok && !strings.HasSuffix(strings.TrimSuffix(line, " (deleted)"), m.path) {
+			t.Errorf("the file %q of %q", m.path, line)
+		}
+	})
+}
+
+// Symbols of a file that another user's process runs.
+func FuzzSymbols(f *testing.F) {
+	exe, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(exe[:8192], uint64(0x1000))
+	f.Add(exe[:200], uint64(0))
+	f.Fuzz(func(t *testing.T, b []byte, off uint64) {
+		path := filepath.Join(t.TempDir(), "f")
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		e := readELF(path)
+		e.at(off)
+		e.addr("main")
+	})
+}

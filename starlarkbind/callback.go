@@ -1,0 +1,86 @@
+package starlarkbind
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.starlark.net/starlark"
+)
+
+// Ctrl-C ends run(), not the script: what was counted is still to be printed. A callback of run() that is under way is left to
+// come to its end for a moment; one that does not is ended too.
+
+// patience is how long a callback may go on after Ctrl-C.
+const patience = 50 * time.Millisecond
+
+// errCut ends the callback that Ctrl-C found under way.
+var errCut = errors.New("a callback was ended by Ctrl-C")
+
+// callback calls a function of the script during run(). The error is errCut if it was ended by Ctrl-C, and run() is to return.
+func (s *Session) callback(thread *starlark.Thread, fn starlark.Callable, args starlark.Tuple) error {
+	outer := s.context()
+	ctx, cut := context.WithCancel(outer)
+	defer cut()
+	s.mu.Lock()
+	s.ctx, s.cut = ctx, cut
+	s.mu.Unlock()
+	cancelled := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		thread.Cancel("interrupted")
+		close(cancelled)
+	})
+	_, err := starlark.Call(thread, fn, args, nil)
+	s.mu.Lock()
+	s.ctx, s.cut = outer, nil
+	s.mu.Unlock()
+	if stop() {
+		return err
+	}
+	<-cancelled
+	if outer.Err() != nil {
+		return err // the script is to end
+	}
+	thread.Uncancel()
+	select {
+	case <-s.interrupts: // this was it
+	default:
+	}
+	return errCut
+}
+
+// interrupted tells, now and then in a loop of our own, that Ctrl-C has ended what is under way.
+func interrupted(ctx context.Context, i int) error {
+	if i%1024 == 0 && ctx.Err() != nil {
+		return ErrInterrupted
+	}
+	return nil
+}
+
+// manyRows is how many rows of a table take so long to set that Ctrl-C should not wait for them.
+const manyRows = 10000
+
+// unlessInterrupted gives what fn gives for so many rows, or "" as soon as Ctrl-C has ended what is under way.
+func (s *Session) unlessInterrupted(rows int, fn func() string) string {
+	if rows < manyRows {
+		return fn()
+	}
+	done := make(chan string, 1)
+	ctx := s.context()
+	go s.guarded(func() { done <- fn() })
+	select {
+	case text := <-done:
+		return text
+	case <-ctx.Done():
+		return ""
+	}
+}
+
+// cutCallback ends the callback that is under way, if one is.
+func (s *Session) cutCallback() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cut != nil {
+		s.cut()
+	}
+}

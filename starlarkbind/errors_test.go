@@ -1,0 +1,249 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
+	"github.com/bpfrepl/bpfrepl/compiler"
+)
+
+// Each error that can be forced, on the live kernel: what it is called, how often it was, what it means and what to do.
+func TestForcedErrors(t *testing.T) {
+	for _, c := range []struct {
+		name, src, want string
+	}{
+		{"E2BIG of an aggregation", `
+m = count(max_keys=4)
+def h(e):
+    m.add(by=e.args.offset)
+`, `map_update_elem -7 E2BIG m 96 test.star:4:10 m is full: its 4 keys are taken, so a new one was dropped | make it larger: max_keys=8`},
+		{"E2BIG of a table", `
+m = table(max_keys=4)
+def h(e):
+    m[e.args.offset] = 1
+`, `map_update_elem -7 E2BIG m 96 test.star:4:6 m is full: its 4 keys are taken, so a new one was dropped | make it larger: max_keys=8`},
+		{"E2BIG of an atomic add", `
+m = table(max_keys=4)
+def h(e):
+    m.add(by=e.args.offset)
+`, `map_update_elem -7 E2BIG m 96 test.star:4:10 m is full: its 4 keys are taken, so a new one was dropped | make it larger: max_keys=8`},
+		{"ENOENT of t[k]", `
+m = table()
+m[5] = 1
+def h(e):
+    m[5] = m[e.args.offset]
+`, `map_lookup_elem -2 ENOENT m 99 test.star:5:13 m has no such key | read it with .get(key, default), or test ` + "`key in m`" + ` first`},
+		{"ENOENT of t[k] +=", `
+m = table()
+m[5] = 1
+def h(e):
+    m[e.args.offset] += 1
+`, `map_lookup_elem -2 ENOENT m 99 test.star:5:6 m has no such key | read it with .get(key, default), or test ` + "`key in m`" + ` first`},
+		{"ENOENT of a dict", `
+d, c = {5: 1}, count()
+def h(e):
+    c.add(d[e.args.offset])
+`, ` -2 ENOENT None 99 test.star:4:12 the dict has no such key: the handler ended here | use .get(key, default)`},
+		{"EDOM", `
+c = sum()
+def h(e):
+    c.add(7 // (e.args.offset - 5))
+`, ` -33 EDOM None 1 test.star:4:13 division by zero: the handler ended here | test the divisor first`},
+		{"EDOM of %", `
+c = sum()
+def h(e):
+    c.add(7 % (e.args.offset - 5))
+`, ` -33 EDOM None 1 test.star:4:13 remainder by zero: the handler ended here | test the divisor first`},
+		{"EINVAL of a shift", `
+c = sum()
+def h(e):
+    c.add(1 << (e.args.offset - 5))
+`, ` -22 EINVAL None 5 test.star:4:13 negative shift count: the handler ended here | test the count first`},
+		{"ERANGE of an index", `
+c = sum()
+def h(e):
+    c.add(by=e.comm[e.args.offset])
+`, ` -34 ERANGE None 96 test.star:4:20 index out of range: the handler ended here | compare len() first`},
+		{"EFAULT of user memory", `
+c = count()
+def h(e):
+    c.add(by=str(e.args.offset))
+`, `probe_read_user_str -14 EFAULT None 100 test.star:4:17 memory could not be read: a bad address, or one that is not in memory now; it reads as empty | for user memory, read it at the return probe, when the kernel has touched it`},
+		{"EFAULT of the kernel's memory", `
+c = count()
+def h(e):
+    c.add(by=cast(e.args.offset, "struct task_struct").pid)
+`, `probe_read_kernel -14 EFAULT None 100 test.star:4:56 (...).pid could not be read: a pointer on the way is NULL, or what it points to is gone; it reads as empty | test the pointer first`},
+		{"EINVAL of a signal", `
+def h(e):
+    signal(e.args.offset + 100)
+`, `send_signal -22 EINVAL None 100 test.star:3:11 signal: there is no signal of that number | signals are numbered from 1 to 64`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			forced(t, c.src, c.want)
+		})
+	}
+}
+
+// A loop that does not end is ended, and counted.
+func TestForcedLoopError(t *testing.T) {
+	bpftest.Need(t, "bpf_loop")
+	forced(t, `
+c = count()
+def h(e):
+    n = e.args.offset
+    while n == 5:
+        c.add(by=n)
+`, ` -7 E2BIG None 1 test.star:5:5 the loop ran eight million times without an end: the handler ended here | bound it by what it works on`)
+}
+
+// forced runs a handler, h, for the offsets from 0 to 99, and holds against want what errors() tells.
+func forced(t *testing.T, src, want string) {
+	t.Helper()
+	l := newLive(t, func(o *Options) { o.Warnings = WarnAll })
+	err := l.script(src + `
+probe(` + lseek + `, h, filter=lambda e: e.comm == "load")
+make("newkeys", 100, 0)
+for e in errors():
+    print(e.helper, e.code, e.errno, e.map, e.count, e.pos, e.message, "|", e.hint)
+    if e.first > e.last or e.first == 0 or now() < e.last: fail("times")
+    if e.probe != "tracepoint:syscalls:sys_enter_lseek" or not e.source: fail(e.source)
+`)
+	if err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	// some kernels give ERANGE for the first page
+	if got := strings.Replace(strings.TrimSuffix(l.out.String(), "\n"), "kernel -34 ERANGE", "kernel -14 EFAULT", 1); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// What cannot be forced: the kernel has no memory, or a handler interrupted another in the middle of an update. Each has words.
+func TestErrorWords(t *testing.T) {
+	m := &compiler.Map{Name: "m"}
+	for _, c := range []struct {
+		site  compiler.Site
+		errno unix.Errno
+		want  string
+	}{
+		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.ENOMEM, "the kernel had no memory for a new key of m | lower max_keys of large maps, or free memory"},
+		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.EBUSY, "m was locked by what this handler interrupted | the event is lost; count it in errors()"},
+		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.ENOENT, "the key was removed from m between its insertion and the add | do not pop or clear keys that are being counted"},
+		{compiler.Site{Helper: "map_delete_elem", Map: m}, unix.EBUSY, "m was locked by what this handler interrupted, so a key stayed | clear it from the script"},
+		{compiler.Site{Helper: "cmpxchg", Map: m}, unix.EAGAIN, "m: other runs on this CPU changed the extreme each time | the event may be missing from the extreme, not from the count"},
+		{compiler.Site{}, unix.EBUSY, fmt.Sprint(compiler.HeapSlots) + " runs of this probe had interrupted each other on this CPU, and hold all the memory for long strings and stacks: the event is lost | use shorter ones, which need none of it: str(ptr, 64), ustack(5)"},
+		{compiler.Site{Helper: "new_helper"}, unix.EPROTO, "new_helper failed: protocol error | bpf-helpers(7) tells what the helper fails with"},
+	} {
+		message, hint := explain(c.site, c.errno, "m", 4)
+		if got := message + " | " + hint; got != c.want {
+			t.Errorf("%s %v: got %q, want %q", c.site.Helper, c.errno, got, c.want)
+		}
+	}
+}
+
+// A signal that no thread of the kernel takes.
+func TestSignalToKernelThread(t *testing.T) {
+	expect(t, `
+def h(e):
+    if e.comm.startswith(("kworker", "ksoftirqd", "rcu_", "kcompactd")):
+        signal("SIGCONT")
+p = probe("rawtracepoint:sched_switch", h)
+def look():
+    if p.errors():
+        stop()
+every(0.01, look)
+run(20)
+p.detach()
+e = p.errors()[0]
+print(e.helper, e.code, e.errno, e.message)
+print(e.hint)
+`, "send_signal -1 EPERM signal: the running task takes no signals: it is a thread of the kernel, or init, or about to end", "test e.comm or e.pid first")
+}
+
+// A site that fails a million times prints two lines: the first, and the total, which is exact.
+func TestHotFailure(t *testing.T) {
+	n := scale(1000000)
+	l := newLive(t, nil)
+	if err := l.script(fmt.Sprintf(`
+m = count(max_keys=10)
+probe(%s, lambda e: m.add(by=e.args.offset), filter=lambda e: e.comm == "load")
+def again(): make("newkeys", %d, 0)
+for i in range(4):
+    again()
+    run(0.6)
+print(errors()[0].count, m.dropped, sum(m.values()))
+`, lseek, n/4)); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	lost := 4 * (n/4 - 10)
+	if got, want := l.out.String(), fmt.Sprintf("%d %d %d\n", lost, lost, 40); got != want {
+		t.Errorf("got %s want %s", got, want)
+	}
+	var heads []string
+	for line := range strings.Lines(l.err.String()) {
+		if strings.HasPrefix(line, "WARNING: ") {
+			heads = append(heads, line)
+		}
+	}
+	const words = "WARNING: test.star:3:61: m is full: its 10 keys are taken, so a new one was dropped (map_update_elem: E2BIG)"
+	want := []string{words + "\n", fmt.Sprintf("%s, %d times in all\n", words, lost)}
+	if len(heads) > 0 && strings.HasPrefix(heads[0], "WARNING: m has 10 keys") { // it was told before that it is nearly full
+		heads = heads[1:]
+	}
+	if strings.Join(heads, "") != strings.Join(want, "") {
+		t.Errorf("warned\n%swant\n%s", strings.Join(heads, ""), strings.Join(want, ""))
+	}
+}
+
+// A stuck is a reader of our output that does not read until it is let go.
+type stuck struct {
+	buffer
+	wait chan struct{}
+}
+
+func (s *stuck) Write(p []byte) (int, error) {
+	<-s.wait
+	return s.buffer.Write(p)
+}
+
+// Prints that nobody reads are dropped and counted, and what is traced does not wait: each is printed, or is in errors().
+func TestPrintsDrop(t *testing.T) {
+	n := scale(400000)
+	s := &stuck{wait: make(chan struct{})}
+	l := newLive(t, func(o *Options) { o.Stdout = s })
+	if err := l.script(fmt.Sprintf(`
+probe(%s, lambda e: print(e.args.offset), filter=lambda e: e.comm == "load")
+make("newkeys", %d, 0)
+`, lseek, n)); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	close(s.wait)
+	l.drain()
+	printed := strings.Count(s.String(), "\n")
+	all, err := l.allErrors(l.allProbes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := 0
+	for _, e := range all {
+		lost += int(e.count)
+		if e.helper != "ringbuf_reserve" || e.errno != "ENOSPC" || e.message != "the ring buffer is full: the host is too slow, so the record was dropped" || e.hint != "print less: filter, or count in a map" {
+			t.Errorf("%v", e)
+		}
+	}
+	if printed+lost != n || lost == 0 && !testing.Short() {
+		t.Errorf("%d printed and %d lost of %d", printed, lost, n)
+	}
+	for i, line := range strings.SplitN(s.String(), "\n", 1000)[:min(999, printed)] { // those that came first
+		if line != fmt.Sprint(i) {
+			t.Fatalf("line %d is %q", i, line)
+		}
+	}
+}

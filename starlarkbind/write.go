@@ -1,0 +1,135 @@
+package starlarkbind
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/flame"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+)
+
+// writeFile writes a file for a script: into the folders of --allow-write and below them, nowhere else, whatever symbolic links
+// there are. The file is there whole or not at all, and is its owner's alone. The error is for fn, the builtin that was called.
+func (s *Session) writeFile(fn, path string, data []byte) error {
+	if len(s.opt.AllowWrite) == 0 {
+		return fmt.Errorf("%s: scripts may write files only with --allow-write DIR", fn)
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return fmt.Errorf("%s: %w", fn, err)
+	}
+	for _, dir := range s.opt.AllowWrite {
+		top, err := filepath.Abs(dir)
+		if err != nil {
+			return fmt.Errorf("%s: %w", fn, err)
+		}
+		rel, err := filepath.Rel(top, abs)
+		if err != nil || rel == "." || !filepath.IsLocal(rel) {
+			continue
+		}
+		if err := writeBelow(top, rel, data); err != nil {
+			return fmt.Errorf("%s: cannot write %s: %w", fn, path, err)
+		}
+		return nil
+	}
+	return fmt.Errorf("%s: %s is not below %s, where --allow-write lets scripts write", fn, path, strings.Join(s.opt.AllowWrite, " or "))
+}
+
+// errLeavesRoot is what a path gives that a symbolic link leads out of the folder.
+var errLeavesRoot = errors.New("a symbolic link leads out of the folder of --allow-write")
+
+func writeBelow(top, rel string, data []byte) (err error) {
+	root, err := os.OpenRoot(top)
+	if err != nil {
+		return cause(err)
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	part := rel + fmt.Sprintf(".%d.part", os.Getpid())
+	f, err := root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return cause(err)
+	}
+	_, err = f.Write(data)
+	err = errors.Join(cause(err), cause(f.Close()))
+	if err == nil {
+		err = cause(root.Rename(part, rel))
+	}
+	if err != nil {
+		err = errors.Join(err, cause(root.Remove(part)))
+	}
+	return err
+}
+
+// cause leaves out the names in an error, which say the inner name.
+func cause(err error) error {
+	var pe *fs.PathError
+	var le *os.LinkError
+	switch {
+	case errors.As(err, &pe):
+		err = pe.Err
+	case errors.As(err, &le):
+		err = le.Err
+	}
+	if err != nil && strings.Contains(err.Error(), "path escapes from parent") { // package os has no name for it
+		return errLeavesRoot
+	}
+	return err
+}
+
+// builtinFlamegraph is flamegraph(agg, path, title="").
+func (s *Session) builtinFlamegraph(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	var m starlark.Value
+	var path, title string
+	if err := starlark.UnpackArgs("flamegraph", args, kw, "agg", &m, "path", &path, "title?", &title); err != nil {
+		return nil, err
+	}
+	d, ok := plainValue(m).(starlark.IterableMapping)
+	if !ok {
+		return nil, fmt.Errorf("flamegraph: want an aggregation whose keys are stacks, or a dict of them, got %s", m.Type())
+	}
+	if n, ok := m.(interface{ Name() string }); ok && title == "" {
+		title = n.Name()
+	}
+	var samples []flame.Sample
+	for _, it := range d.Items() {
+		n, ok := weight(it[1]).(starlark.Int)
+		if !ok {
+			return nil, fmt.Errorf("flamegraph: the values must be numbers, got %s", it[1].Type())
+		}
+		count, _ := n.Int64()
+		samples = append(samples, flame.Sample{Frames: frames(it[0]), N: count})
+	}
+	return starlark.None, s.writeFile("flamegraph", path, flame.SVG(title, samples))
+}
+
+// frames gives the frames of a key, the outermost first: of a tuple what is no stack, then stacks of processes, then the
+// kernel's, which they lead into.
+func frames(key starlark.Value) []string {
+	parts := []starlark.Value{key}
+	if t, ok := key.(starlark.Tuple); ok {
+		parts = t
+	}
+	var names, user, kernel []string
+	for _, p := range parts {
+		k, ok := p.(*Stack)
+		if !ok {
+			names = append(names, render.Cell(p))
+			continue
+		}
+		lines := k.lines()
+		slices.Reverse(lines)
+		if k.user {
+			user = append(user, lines...)
+		} else {
+			kernel = append(kernel, lines...)
+		}
+	}
+	return slices.Concat(names, user, kernel)
+}
