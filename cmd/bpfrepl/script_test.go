@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
@@ -25,7 +27,13 @@ func TestMain(m *testing.M) {
 
 type leaks struct{ m *testing.M }
 
-func (l leaks) Run() int { return leakcheck.Main(l.m, gobin.Clean) }
+func (l leaks) Run() int {
+	// A signal that is caught here is as by default in what tests start, also where these tests run under nohup.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, unix.SIGHUP)
+	defer signal.Stop(hangup)
+	return leakcheck.Main(l.m, gobin.Clean)
+}
 
 func TestScripts(t *testing.T) {
 	gen, comm, err := gobin.Load()
