@@ -66,7 +66,7 @@ def ticking(cpu):
             return True
         run(0.01)
     return False
-print(ticking(1), ticks.get(0, 0))
+print(ticking(0), ticks.get(1, 0))
 print(sorted(calls.items()), sorted(faults.items()))
 cpu1(False)
 work(20)
