@@ -230,17 +230,17 @@ while True:
 // What the kernel refuses, in words.
 func TestFunctionRefusals(t *testing.T) {
 	needFunctions(t)
-	notrace := "the kernel does not let this function be traced: it is notrace (available_filter_functions lacks it); use a function that calls it"
+	notrace := "the kernel does not let this function be traced: it is notrace (available_filter_functions lacks it)"
 	cases := []struct{ spec, want string }{
 		{"kprobe:vfs_raed", `no probe "kprobe:vfs_raed": the kernel has no function "vfs_raed", or the compiler has inlined it (did you mean "kprobe:vfs_read", "kprobe:vcs_read" or "kprobe:vfs_readv"?)`},
 		{"fentry:vfs_raed", `no probe "fentry:vfs_raed": the kernel has no function "vfs_raed", or the compiler has inlined it (did you mean "fentry:vfs_read", "fentry:vcs_read" or "fentry:vfs_readv"?)`},
 		{"kprobe:sys_getppid", `no probe "kprobe:sys_getppid": the kernel has no function "sys_getppid", but one for the system call (did you mean "kprobe:__x64_sys_getppid"?)`},
 		{"kprobe:no_such_function_*", `no probe "kprobe:no_such_function_*": no function of the kernel matches (bpfrepl -l lists them)`},
-		{"kprobe:vfs_read+1", `attach to kprobe:vfs_read+0x1: the offset 0x1 is not at the start of an instruction; kprobe:vfs_read is the function's entry`},
+		{"kprobe:vfs_read+1", `attach to kprobe:vfs_read+0x1: the offset 0x1 is not at the start of an instruction`},
 		{"kprobe:vfs_*+1", `probe "kprobe:vfs_*+1": an offset belongs to one function, not to a pattern`},
 		{"kprobe:vfs_read+0xz", `probe "kprobe:vfs_read+0xz": "0xz" is no offset (write bytes: kprobe:vfs_read+0x10)`},
 		{"kretprobe:vfs_read+4", `probe "kretprobe:vfs_read+4": a return has no offset (write kretprobe:vfs_read)`},
-		{"kprobe:exc_int3", `attach to kprobe:exc_int3: the kernel does not allow kprobes there: the function is on its blacklist (/sys/kernel/debug/kprobes/blacklist); use a function that calls it`},
+		{"kprobe:exc_int3", `attach to kprobe:exc_int3: the kernel does not allow kprobes there: the function is on its blacklist (/sys/kernel/debug/kprobes/blacklist)`},
 		{"kprobe:native_read_msr", "attach to kprobe:native_read_msr: " + notrace},
 		{"fentry:__x64_sys_getppid", `no probe "fentry:__x64_sys_getppid": the types of the kernel (BTF) do not describe the function, which fentry needs (use kprobe:__x64_sys_getppid)`},
 	}

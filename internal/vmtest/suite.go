@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,7 +25,7 @@ import (
 var packages = []struct{ pkg, without, why string }{
 	{"bpf", "", ""},
 	{"bpf/bpftest", "", ""},
-	{"starlarkbind", "^TestTimers$", "an emulated CPU misses samples when its host is busy"},
+	{"starlarkbind", "^(TestTimers|TestUprobeGo)$", "an emulated CPU misses samples when its host is busy, and traps of single steps when an interrupt comes with them"},
 	{"examples", "^(TestBiolatency|TestCPUProfile)$", "there is no disk; an emulated CPU misses samples"},
 	{"cmd/bpfrepl", "^TestCapabilities$", "Debian's kernels give perf events to CAP_SYS_ADMIN alone (kernel.perf_event_paranoid=3), and there is no libc"},
 }
@@ -184,7 +185,7 @@ func (s Suite) command(b binary, files Files, out io.Writer) (Command, error) {
 		c.Args = append(c.Args, "-test.skip", b.without)
 	}
 	if s.Run != "" {
-		c.Args = append(c.Args, "-test.run", s.Run)
+		c.Args = append(slices.Clone(c.Args), "-test.run", s.Run)
 	}
 	if b.pkg == "starlarkbind" {
 		n := s.Checks
@@ -218,11 +219,31 @@ func (s Suite) one(k Kernel, b binary, files Files) (report string, err error) {
 	}
 	res, err := k.Run(c)
 	v := judge(out.String(), b.tests)
+	again := ""
+	if err == nil && len(v.failed) > 0 {
+		// An emulated CPU is late, and now and then wrong: what failed has a second chance, in a machine that does nothing else,
+		// and is told of.
+		first := out.String()
+		out.Reset()
+		c.Args = append(c.Args, "-test.run", "^("+strings.Join(v.failed, "|")+")$")
+		second, err2 := k.Run(c)
+		if v2 := judge(out.String(), v.failed); err2 == nil && second.Status == 0 && v2.err == nil {
+			again = fmt.Sprintf("        passed only when run again: %s\n", strings.Join(v.failed, " "))
+			v.passed += len(v.failed)
+			v.err, res.Status = v.rest, 0
+		}
+		res.Took += second.Took
+		text := first + out.String()
+		out.Reset()
+		out.WriteString(text)
+		err = err2
+	}
 	if err == nil && res.Status != 0 {
 		err = fmt.Errorf("exit status %d", res.Status)
 	}
 	err = errors.Join(err, v.err)
 	report = fmt.Sprintf("vmtest: %-5s %-13s %3d passed, %d skipped, %6.1f s (%s)\n", k.Name, b.pkg, v.passed, len(v.skipped), res.Took.Seconds(), res.Release)
+	report += again
 	for _, sk := range v.skipped {
 		report += "        " + sk + "\n"
 	}
@@ -236,7 +257,9 @@ func (s Suite) one(k Kernel, b binary, files Files) (report string, err error) {
 type verdict struct {
 	passed  int
 	skipped []string // name and reason
+	failed  []string
 	err     error
+	rest    error // without the tests that failed
 }
 
 // SkipMark is in the reason of each skip that is allowed: a feature that docs/kernels.md says this kernel lacks.
@@ -276,12 +299,14 @@ func judge(out string, tests []string) verdict {
 		}
 		state[m[2]] = m[1]
 	}
+	var failures []error
 	for _, t := range tests {
 		switch state[t] {
 		case "PASS":
 			v.passed++
 		case "FAIL":
-			errs = append(errs, fmt.Errorf("%s failed", t))
+			v.failed = append(v.failed, t)
+			failures = append(failures, fmt.Errorf("%s failed", t))
 		case "":
 			errs = append(errs, fmt.Errorf("%s did not run", t))
 		}
@@ -289,6 +314,7 @@ func judge(out string, tests []string) verdict {
 	if len(tests) == 0 {
 		errs = append(errs, errors.New("no tests"))
 	}
-	v.err = errors.Join(errs...)
+	v.rest = errors.Join(errs...)
+	v.err = errors.Join(append(failures, errs...)...)
 	return v
 }
