@@ -17,15 +17,7 @@ func FuzzKallsyms(f *testing.F) {
 		if len(syms) > strings.Count(text, "\n")+1 {
 			t.Errorf("%d symbols of %d lines", len(syms), strings.Count(text, "\n"))
 		}
-		if !slices.IsSortedFunc(syms, func(a, b Symbol) int {
-			switch {
-			case a.Addr < b.Addr:
-				return -1
-			case a.Addr > b.Addr:
-				return 1
-			}
-			return 0
-		}) {
+		if !slices.IsSortedFunc(syms, byAddress) {
 			t.Error("not in order")
 		}
 		for _, s := range syms {

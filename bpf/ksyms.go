@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -106,17 +107,11 @@ func parseKallsyms(b []byte) []Symbol {
 		}
 		syms = append(syms, s)
 	}
-	slices.SortStableFunc(syms, func(a, b Symbol) int {
-		switch {
-		case a.Addr < b.Addr:
-			return -1
-		case a.Addr > b.Addr:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(syms, byAddress)
 	return syms
 }
+
+func byAddress(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) }
 
 // KernelSymbol gives the symbol that an address of the kernel lies in, the first of those that begin at one place, and
 // how far behind its start. ok is false where none is known.
