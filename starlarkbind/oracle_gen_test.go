@@ -531,10 +531,7 @@ func (g *generator) longLoop(depth int) {
 		g.both("        by_int.add(by=v)")
 		return
 	}
-	g.loops++
-	was := g.inFor
 	if g.n(2) == 0 {
-		g.inFor = true
 		x := g.variable(2)
 		step := pick(g, "1", "2", "3", "-2")
 		bound := "0, "
@@ -542,23 +539,18 @@ func (g *generator) longLoop(depth int) {
 			bound = "7, "
 		}
 		g.line("for c in range("+bound+"w("+x.h+") & 7, "+step+"):", "for c in range("+bound+x.k+" & 7, "+step+"):")
-		g.block(depth - 1)
-	} else {
-		z := fmt.Sprintf("z%d", g.loops)
-		g.both(z + " = 0")
-		c := g.cond(2)
-		g.line("while "+z+" < 6 and "+c.h+":", "while "+z+" < 6 and "+c.k+":")
-		g.both("    " + z + " += 1")
-		g.block(depth - 1)
+		g.body(depth, true)
+		return
 	}
-	g.inFor = was
-	g.loops--
+	z := fmt.Sprintf("z%d", g.loops+1)
+	g.both(z + " = 0")
+	c := g.cond(2)
+	g.line("while "+z+" < 6 and "+c.h+":", "while "+z+" < 6 and "+c.k+":")
+	g.both("    " + z + " += 1")
+	g.body(depth, false)
 }
 
 func (g *generator) loop(depth int) {
-	g.loops++
-	was := g.inFor
-	g.inFor = true
 	switch g.n(4) {
 	case 0:
 		g.both(fmt.Sprintf("for c in range(%d):", 1+g.n(5)))
@@ -569,6 +561,14 @@ func (g *generator) loop(depth int) {
 	case 3:
 		g.both("for s in strs:")
 	}
+	g.body(depth, true)
+}
+
+// body is the block of a loop. counts says that c may not be assigned to in it.
+func (g *generator) body(depth int, counts bool) {
+	was := g.inFor
+	g.loops++
+	g.inFor = was || counts
 	g.block(depth - 1)
 	g.inFor = was
 	g.loops--

@@ -75,17 +75,13 @@ func (g *generator) items(depth int) {
 		g.both("    by_str.add(by=ks)")
 		return
 	}
-	g.loops++
-	was := g.inFor
-	if g.n(2) == 0 {
-		g.inFor = true
+	counts := g.n(2) == 0
+	if counts {
 		x := g.tuple(2)
 		g.line("for c in "+x.h+":", "for c in "+x.k+":")
 	} else {
 		x, y := g.str(1), g.str(1)
 		g.line("for s in ("+x.h+", s, "+y.h+"):", "for s in ("+x.k+", s, "+y.k+"):")
 	}
-	g.block(depth - 1)
-	g.inFor = was
-	g.loops--
+	g.body(depth, counts)
 }
