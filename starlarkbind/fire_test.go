@@ -213,3 +213,66 @@ print(len(m), m.dropped)
 		t.Errorf("got %s", got)
 	}
 }
+
+// The kernel removes keys of a table with lru=True and does not say so: how many is told all the same, exactly. A key that two CPUs
+// make at the same moment is made once, whichever way it is written.
+func TestEvictions(t *testing.T) {
+	n := scale(20000)
+	expect(t, fmt.Sprintf(`
+set, add, both = table(max_keys=1000, lru=True), table(max_keys=1000, lru=True), table(max_keys=%[2]d, lru=True)
+popped = table(max_keys=%[2]d, lru=True)
+def enter(e):
+    k = e.args.offset
+    set[k] = k
+    set[k] = 2 * k
+    add.add(by=k)
+    popped[k] = 1
+    if k %% 2:
+        popped.pop(k)
+p = probe(%[1]s, enter, filter=lambda e: e.comm == "load")
+make("newkeys", %[3]d, 1)
+p.detach()
+print([t.evicted + len(t) == %[3]d for t in [set, add]], set.evicted > 0, add.evicted > 0, popped.evicted, len(popped))
+
+def race(e):
+    both[e.args.offset] = 1
+p = probe(%[1]s, race, filter=lambda e: e.comm == "load")
+make("racekeys", %[3]d, 1000000)
+print(len(both), both.evicted)
+p.detach()
+
+for k in range(1500):       # the script's own keys
+    set[-1 - k] = k
+    set[-1 - k] = k
+print(set.evicted + len(set) == %[3]d + 1500)
+gone = len(popped)
+popped.clear()
+print(popped.evicted, gone, errors())
+c = probe("tracepoint:syscalls:sys_enter_getppid", lambda e: add.clear(), filter=lambda e: e.comm == "load")
+before = add.evicted
+make("getppid", 1)
+print(len(add), add.evicted == before, table().evicted, p.stats().missed)
+`, lseek, 8*n, n), fmt.Sprintf("[True, True] True True 0 %[2]d\n%[1]d 0\nTrue\n0 %[2]d []\n0 True 0 0", n, n/2))
+}
+
+// With --warnings=all the run tells of evicted keys at its end.
+func TestEvictedWarning(t *testing.T) {
+	l := newLive(t, func(o *Options) { o.Warnings = WarnAll })
+	if err := l.script(`
+t = table(max_keys=1, lru=True)
+for k in range(300):
+    t[k] = 1
+`); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	n, err := l.globals["t"].(*Table).evicted(context.Background())
+	if err != nil || n == 0 {
+		t.Fatalf("%d keys were evicted, %v", n, err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := l.err.String(), fmt.Sprintf("WARNING: t: the kernel removed %d keys to make room for new ones (lru=True)\n", n); !strings.HasSuffix(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
