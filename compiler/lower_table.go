@@ -88,7 +88,7 @@ func lowerTablePop(lw *lowerer, e *eMethod) val {
 }
 
 // getOrPop leaves the value in c, a cell of the expression's type. A pop reads the value, then deletes the key, and has
-// the value only if it was the one that deleted it: of two CPUs that pop one key, one gets it.
+// the value only if it was the one that deleted it: of two CPUs that pop one key, one gets it. A delete that fails leaves the key.
 func (lw *lowerer) getOrPop(e *eMethod, pop bool, c *cell) {
 	b := lw.b
 	t := lw.typing(e.m).val
@@ -101,8 +101,16 @@ func (lw *lowerer) getOrPop(e *eMethod, pop bool, c *cell) {
 	b.Continue(found)
 	lw.loadCell(c, mem{p, 0, t.Size()}, t)
 	if pop {
-		mine := b.Block("mine")
-		b.If(ir.EQ, lw.call(asm.FnMapDeleteElem, m, lw.addr(key)), b.Const(0), mine, absent)
+		mine, other, failed := b.Block("mine"), b.Block("other"), b.Block("failed")
+		other.Cold, failed.Cold = true, true
+		deleted := lw.call(asm.FnMapDeleteElem, m, lw.addr(key))
+		b.If(ir.EQ, deleted, b.Const(0), mine, other)
+		b.Continue(other)
+		r := lw.errno(deleted)
+		b.If(ir.EQ, r, b.Const(-errNoEnt), absent, failed)
+		b.Continue(failed)
+		lw.fail(Site{Pos: e.pos, Helper: "map_delete_elem", Op: e.m.Name + ".pop", Map: e.m}, r)
+		b.Jump(absent)
 		b.Continue(mine)
 		lw.tally(e.m, KeysGone)
 	}

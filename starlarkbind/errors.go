@@ -204,6 +204,9 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 	if message, hint, ok := explainFunc(site, errno); ok {
 		return message, hint
 	}
+	if errno == unix.EDEADLK { // which newer kernels say instead (kernel/bpf/rqspinlock.c, 6.15)
+		errno = unix.EBUSY
+	}
 	switch (key{site.Helper, errno}) {
 	case key{"map_update_elem", unix.E2BIG}:
 		return fmt.Sprintf("%s is full: its %d keys are taken, so a new one was dropped", name, maxKeys), fmt.Sprintf("make it larger: max_keys=%d", nextSize(maxKeys))
@@ -215,6 +218,8 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 		return fmt.Sprintf("the key was removed from %s between its insertion and the add", name), "do not pop or clear keys that are being counted"
 	case key{"map_update_elem", unix.EEXIST}:
 		return fmt.Sprintf("other CPUs made and removed the key of %s again and again while it was being stored", name), "the event is lost; count it in errors()"
+	case key{"map_update_elem", unix.ETIMEDOUT}, key{"map_delete_elem", unix.ETIMEDOUT}:
+		return fmt.Sprintf("another CPU held a lock of %s for too long", name), "the event is lost; count it in errors()"
 	case key{"map_delete_elem", unix.EBUSY}:
 		return fmt.Sprintf("%s was locked by what this handler interrupted, so a key stayed", name), "clear it from the script"
 	case key{"map_lookup_elem", unix.ENOENT}:
