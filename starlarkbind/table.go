@@ -146,16 +146,7 @@ func (t *Table) snapshot() (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := starlark.NewDict(len(items))
-	for i, it := range items {
-		if err := interrupted(t.s.ctx, i); err != nil {
-			return nil, err
-		}
-		if err := d.SetKey(it[0], it[1]); err != nil {
-			return nil, err
-		}
-	}
-	return d, nil
+	return newDict(t.s.ctx, len(items), func(i int) starlark.Value { return items[i][0] }, func(i int) starlark.Value { return items[i][1] })
 }
 
 // pop removes a key. Of two that pop one key, here or in the kernel, one gets the value.
