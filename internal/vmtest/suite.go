@@ -237,7 +237,7 @@ func (s Suite) one(k Kernel, b binary, files Files) (report string, err error) {
 			// An emulated CPU is late, and now and then wrong: what failed or did not come to its turn has another chance, in a machine
 			// that does nothing else, and is told of.
 			c.Args = append(slices.Clone(args), "-test.run", "^("+strings.Join(todo, "|")+")$")
-			again += fmt.Sprintf("        run again: %s\n", strings.Join(todo, " "))
+			again += fmt.Sprintf("        run again: %s\n%s", strings.Join(todo, " "), said(all, todo))
 		}
 		out.Reset()
 		res, runErr := k.Run(c)
@@ -264,6 +264,21 @@ func (s Suite) one(k Kernel, b binary, files Files) (report string, err error) {
 		report += all
 	}
 	return report, err
+}
+
+// said gives what these tests printed, the last hundred lines of it.
+func said(out string, tests []string) string {
+	var lines []string
+	mine := false
+	for _, l := range strings.Split(out, "\n") {
+		if m := nameLine.FindStringSubmatch(l); m != nil {
+			name, _, _ := strings.Cut(m[1], "/")
+			mine = slices.Contains(tests, name)
+		} else if mine && strings.TrimSpace(l) != "" && !resultLine.MatchString(l) {
+			lines = append(lines, "            "+l+"\n")
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-100):], "")
 }
 
 // verdict is what a test run's output tells.

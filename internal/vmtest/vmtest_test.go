@@ -55,6 +55,13 @@ func TestSecondChance(t *testing.T) {
 	}
 }
 
+func TestSaid(t *testing.T) {
+	const out = "=== RUN   TestA\n    a\n--- PASS: TestA (0.00s)\n=== RUN   TestB\n=== RUN   TestB/one\n    b\n--- FAIL: TestB (0.00s)\n    --- FAIL: TestB/one (0.00s)\n=== RUN   TestC\n    c\n"
+	if got, want := said(out, []string{"TestB"}), "                b\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestFollow(t *testing.T) {
 	var out bytes.Buffer
 	var res Result
