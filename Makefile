@@ -34,8 +34,8 @@ oracle:
 	for seed in $(SEEDS); do go test ./starlarkbind -count=1 -run 'TestOracle$$' -rapid.checks=$(N) -rapid.seed=$$seed -timeout 4h || exit 1; done
 
 vmtest:
-	go run ./internal/vmtest/cmd -suite -t 15m
-	go run ./internal/vmtest/cmd -suite -t 15m -k 6.12 -boot preempt=full -run '$(PREEMPTED)'
+	go run ./internal/vmtest/cmd -suite -t 12m
+	go run ./internal/vmtest/cmd -suite -t 12m -k 6.12 -boot preempt=full -run '$(PREEMPTED)'
 
 fuzz:
 	for f in compiler:FuzzCompile bpf/exe:FuzzELF bpf/exe:FuzzNotes bpf:FuzzFormat bpf:FuzzKallsyms bpf:FuzzMapping bpf:FuzzSymbols; do \

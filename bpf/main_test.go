@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfrepl/bpfrepl/internal/gobin"
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
-	"github.com/bpfrepl/bpfrepl/internal/testprog"
 )
 
 // Some tests want a process with other rights or mounts. They run this binary again; it does one task and prints how that
@@ -92,7 +92,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(leakcheck.Main(m, testprog.Clean))
+	os.Exit(leakcheck.Main(m, gobin.Clean))
 }
 
 // task runs a task in a process of its own and gives what it printed.

@@ -30,7 +30,7 @@ type Map struct {
 // ErrKeyNotExist is what Lookup and Delete give for a key that is not there.
 var ErrKeyNotExist = ebpf.ErrKeyNotExist
 
-// ErrKeyExist is what Update with the flag NOEXIST gives for a key that is there.
+// ErrKeyExist is what Update with the flag NoExist gives for a key that is there.
 var ErrKeyExist = ebpf.ErrKeyExist
 
 // MapError says why the kernel refused a map, or an operation on one.
@@ -181,8 +181,14 @@ func (m *Map) LookupInto(key, value []byte) error {
 	return m.elem(cmdMapLookup, "look up in", key, value, 0)
 }
 
-// Update stores a value. flags is 0 (any), 1 (NOEXIST: ErrKeyExist where the key is there) or 2 (EXIST: ErrKeyNotExist
-// where it is not). A full map gives a *MapError that wraps E2BIG.
+// Flags of Update (include/uapi/linux/bpf.h).
+const (
+	Any     = 0
+	NoExist = 1 // only where the key is not there, else ErrKeyExist
+	Exist   = 2 // only where it is, else ErrKeyNotExist
+)
+
+// Update stores a value. flags is Any, NoExist or Exist. A full map gives a *MapError that wraps E2BIG.
 func (m *Map) Update(key, value []byte, flags uint64) error {
 	return m.elem(cmdMapUpdate, "update", key, value, flags)
 }

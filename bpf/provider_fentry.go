@@ -174,6 +174,9 @@ func fentryAttachType(kind string) ebpf.AttachType {
 	return ebpf.AttachTraceFEntry
 }
 
+// fentryArgs is how many arguments a traced function may have up to 6.5 (arch/x86/net/bpf_jit_comp.c: arch_prepare_bpf_trampoline).
+const fentryArgs = 6
+
 // prepareFentry ties a program to its one target.
 func prepareFentry(s *ProgramSpec) error {
 	t := s.Targets[0]
@@ -183,6 +186,10 @@ func prepareFentry(s *ProgramSpec) error {
 	}
 	if f.id == 0 {
 		return fentryUntyped(t, errSeveral)
+	}
+	if n := len(f.proto.Params); n > fentryArgs && runtime.GOARCH == "amd64" && before(6, 6) {
+		return &AttachError{Target: t, Own: true, Hint: instead(t), Err: errnoNotSupported,
+			Reason: fmt.Sprintf("the function has %d arguments, and kernels before 6.6 attach programs of %s to functions of at most %d", n, t.Kind, fentryArgs)}
 	}
 	s.attachType, s.attachTo, s.attachBTF = fentryAttachType(t.Kind), t.Func, f.id
 	s.attachFD, s.attachIn, err = t.open(f)
@@ -249,7 +256,7 @@ func tryFentry(t Target) error {
 			e.Hint = "use a tracepoint, which bpfrepl -l 'tracepoint:*' lists, or a kernel that allows them"
 		}
 	case errors.Is(err, errnoNotSupported):
-		e.Reason = "this kernel cannot attach programs of fentry and fexit on " + runtime.GOARCH + " (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS; arm64 has it from 6.4)"
+		e.Reason = noFentry
 		e.Hint = instead(t)
 	case errors.As(err, &refusal) && refusal.Reason != "":
 		e.Own = true
@@ -264,6 +271,9 @@ func tryFentry(t Target) error {
 	}
 	return e
 }
+
+// noFentry is what ENOTSUPP means.
+const noFentry = "this kernel cannot attach programs of fentry and fexit on " + runtime.GOARCH + " (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS; arm64 has it from 6.4)"
 
 // fentryRefused finds out whether the target or the handler was refused.
 func fentryRefused(t Target, err error) error {
@@ -298,7 +308,7 @@ func attachFentry(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 	case errors.Is(err, unix.E2BIG):
 		e.Reason = "as many programs as the kernel allows (38) are attached there"
 	case errors.Is(err, errnoNotSupported):
-		e.Reason = fmt.Sprintf("this kernel cannot attach programs of fentry and fexit on %s (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS; arm64 has it from 6.4)", runtime.GOARCH)
+		e.Reason = noFentry
 	default:
 		return nil, refused(t, err)
 	}

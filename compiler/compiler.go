@@ -77,7 +77,18 @@ type Site struct {
 	Stream *Stream
 	Ends   bool // the handler ends here when it happens
 	Quiet  bool // shown with --warnings=all only
+	Tally  Tally
 }
+
+// A Tally says that a site counts no error, at errno 0, but what a handler did.
+type Tally uint8
+
+// What is tallied: keys of tables from which the kernel removes others by itself, so that their number can be told.
+const (
+	NoTally  Tally = iota
+	KeysMade       // new keys
+	KeysGone       // keys that pop and clear removed
+)
 
 // A PrintSite is one print, printf or emit of a handler: what the record's words mean.
 type PrintSite struct {

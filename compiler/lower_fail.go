@@ -56,6 +56,13 @@ func (lw *lowerer) fail(s Site, code *ir.Value) {
 	})
 }
 
+// tally counts a key that came or went, of a table whose keys the kernel evicts.
+func (lw *lowerer) tally(m *Map, what Tally) {
+	if m.LRU {
+		lw.fail(Site{Map: m, Tally: what}, lw.b.Const(0))
+	}
+}
+
 // countError is the code itself; it goes on at done.
 func (lw *lowerer) countError(b *ir.Builder, key *ir.Slot, site, code *ir.Value, done *ir.Block) {
 	n := b.Add(ir.OpNeg, code)

@@ -12,6 +12,7 @@ import (
 const (
 	updateAny     = 0
 	updateNoExist = 1
+	updateExist   = 2
 )
 
 // mapPtr gives the map as helpers take it. A swappable one is found through the one slot of its outer map.
@@ -87,7 +88,7 @@ func lowerTablePop(lw *lowerer, e *eMethod) val {
 }
 
 // getOrPop leaves the value in c, a cell of the expression's type. A pop reads the value, then deletes the key, and has
-// the value only if it was the one that deleted it: of two CPUs that pop one key, one gets it.
+// the value only if it was the one that deleted it: of two CPUs that pop one key, one gets it. A delete that fails leaves the key.
 func (lw *lowerer) getOrPop(e *eMethod, pop bool, c *cell) {
 	b := lw.b
 	t := lw.typing(e.m).val
@@ -100,9 +101,18 @@ func (lw *lowerer) getOrPop(e *eMethod, pop bool, c *cell) {
 	b.Continue(found)
 	lw.loadCell(c, mem{p, 0, t.Size()}, t)
 	if pop {
-		mine := b.Block("mine")
-		b.If(ir.EQ, lw.call(asm.FnMapDeleteElem, m, lw.addr(key)), b.Const(0), mine, absent)
+		mine, other, failed := b.Block("mine"), b.Block("other"), b.Block("failed")
+		other.Cold, failed.Cold = true, true
+		deleted := lw.call(asm.FnMapDeleteElem, m, lw.addr(key))
+		b.If(ir.EQ, deleted, b.Const(0), mine, other)
+		b.Continue(other)
+		r := lw.errno(deleted)
+		b.If(ir.EQ, r, b.Const(-errNoEnt), absent, failed)
+		b.Continue(failed)
+		lw.fail(Site{Pos: e.pos, Helper: "map_delete_elem", Op: e.m.Name + ".pop", Map: e.m}, r)
+		b.Jump(absent)
 		b.Continue(mine)
+		lw.tally(e.m, KeysGone)
 	}
 	b.Jump(done)
 	b.Continue(absent)
@@ -135,14 +145,60 @@ func (lw *lowerer) tableSet(s *sSet) {
 	lw.storeExpr(m, s.val) // the right side first, as Starlark does
 	key := lw.key(s.key)
 	b.Pos = s.pos
-	r := lw.call(asm.FnMapUpdateElem, lw.mapPtr(s.m), lw.addr(key), lw.addr(m), b.Const(updateAny))
 	failed, done := b.Block("failed"), b.Block("")
-	b.If(ir.NE, r, b.Const(0), failed, done)
 	failed.Cold = true
+	code := new(int)
+	update := func(flags int64) *ir.Value {
+		r := lw.call(asm.FnMapUpdateElem, lw.mapPtr(s.m), lw.addr(key), lw.addr(m), b.Const(flags))
+		b.Write(code, r)
+		return r
+	}
+	if s.m.LRU {
+		lw.setTallied(s.m, key, update, failed, done)
+	} else {
+		b.If(ir.NE, update(updateAny), b.Const(0), failed, done)
+	}
 	b.Continue(failed)
-	lw.fail(Site{Pos: s.pos, Helper: "map_update_elem", Op: s.m.Name + "[] =", Map: s.m}, r)
+	lw.fail(Site{Pos: s.pos, Helper: "map_update_elem", Op: s.m.Name + "[] =", Map: s.m}, b.Read(code))
 	b.Jump(done)
 	b.Continue(done)
+}
+
+// maxRivals bounds the attempts to store a key that others make and remove meanwhile.
+const maxRivals = 8
+
+// setTallied stores a value under a key, and tallies the key if it is new: whether it is, the kernel tells only who asks for the
+// one or the other. It goes on at failed or done.
+func (lw *lowerer) setTallied(m *Map, key mem, update func(flags int64) *ir.Value, failed, done *ir.Block) {
+	b := lw.b
+	tried := new(int)
+	b.Write(tried, b.Const(0))
+	replace, insert, rival, made, gone := b.Block("replace"), b.Block("insert"), b.Block("rival"), b.Block("made"), b.Block("gone")
+	b.If(ir.NE, lw.lookup(lw.mapPtr(m), key), b.Const(0), replace, insert)
+
+	b.Start(replace)
+	r := lw.errno(update(updateExist))
+	b.If(ir.EQ, r, b.Const(0), done, gone)
+	b.Continue(gone)
+	b.If(ir.EQ, r, b.Const(-errNoEnt), insert, failed)
+
+	b.Continue(insert)
+	r = lw.errno(update(updateNoExist))
+	b.If(ir.EQ, r, b.Const(0), made, rival)
+	b.Continue(rival)
+	n := b.Add(ir.OpAdd, b.Read(tried), b.Const(1))
+	b.Write(tried, n)
+	again, there := b.Block("again"), b.Block("there")
+	b.If(ir.EQ, r, b.Const(-errExist), there, failed)
+	b.Continue(there)
+	b.If(ir.EQ, n, b.Const(maxRivals), failed, again)
+	b.Continue(again)
+	b.Jump(replace)
+	b.Seal(replace)
+
+	b.Continue(made)
+	lw.tally(m, KeysMade)
+	b.Jump(done)
 }
 
 // tableAugment is t[k] += v of a key that is there: one atomic add in place. Starlark reads t[k] before it computes v. Where
@@ -252,7 +308,16 @@ func (lw *lowerer) upsert(e *eMethod, key mem, size int, add func(p *ir.Value), 
 	b.Write(code, r)
 	made := b.Block("")
 	made.Cold = true
-	b.If(ir.EQ, r, b.Const(0), again, made)
+	if e.m.LRU {
+		told := b.Block("")
+		told.Cold = true
+		b.If(ir.EQ, r, b.Const(0), told, made)
+		b.Continue(told)
+		lw.tally(e.m, KeysMade)
+		b.Jump(again)
+	} else {
+		b.If(ir.EQ, r, b.Const(0), again, made)
+	}
 	b.Continue(made)
 	b.If(ir.EQ, r, b.Const(-errExist), again, failed)
 	b.Continue(again)
@@ -278,8 +343,11 @@ func lowerTableClear(lw *lowerer, e *eMethod) val {
 	del := lw.callback("clear", 4, func(a []*ir.Value) *ir.Value {
 		b := lw.b
 		r := lw.errno(lw.call(asm.FnMapDeleteElem, a[0], a[1]))
-		failed, other, done := b.Block("failed"), b.Block("other"), b.Block("")
-		b.If(ir.NE, r, b.Const(0), failed, done)
+		failed, other, gone, done := b.Block("failed"), b.Block("other"), b.Block("gone"), b.Block("")
+		b.If(ir.NE, r, b.Const(0), failed, gone)
+		b.Continue(gone)
+		lw.tally(e.m, KeysGone)
+		b.Jump(done)
 		b.Continue(failed)
 		b.If(ir.NE, r, b.Const(-errNoEnt), other, done)
 		b.Continue(other)

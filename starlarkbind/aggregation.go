@@ -377,16 +377,7 @@ func (a *Aggregation) plain(w *words) (starlark.Value, error) {
 			return a.value(make([]uint64, a.spec().Words())), nil
 		}
 	}
-	d := starlark.NewDict(len(w.keys))
-	for i, k := range w.keys {
-		if err := interrupted(a.s.ctx, i); err != nil {
-			return nil, err
-		}
-		if err := d.SetKey(a.key(k), a.value(w.vals[i])); err != nil {
-			return nil, err
-		}
-	}
-	return d, nil
+	return newDict(a.s.ctx, len(w.keys), func(i int) starlark.Value { return a.key(w.keys[i]) }, func(i int) starlark.Value { return a.value(w.vals[i]) })
 }
 
 // top gives the n largest, the largest first; equal ones in the order of their keys.

@@ -131,34 +131,44 @@ func errnoOf(low int) (code int, name string) {
 	return code, name
 }
 
-// readErrors gives the errors of a probe since it was loaded or cleared.
-func (s *Session) readErrors(p *Probe) ([]*helperError, error) {
-	var out []*helperError
+// eachCell calls fn for each cell of a probe's programs that has counted something.
+func (p *Probe) eachCell(fn func(g *program, site compiler.Site, c bpf.Cell)) error {
 	for _, g := range p.all() {
 		if g.cells == nil {
 			continue
 		}
 		cells, err := g.cells.Read()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, c := range cells {
-			if c.Site >= len(g.code.Sites) {
-				continue
+			if c.Site < len(g.code.Sites) {
+				fn(g, g.code.Sites[c.Site], c)
 			}
-			if n := g.cleared[cellKey{c.Site, c.Errno}]; n > 0 {
-				if c.Count -= n; c.Count == 0 {
-					continue
-				}
-				c.First = 0
-			}
-			out = append(out, s.helperError(p, g.code.Sites[c.Site], c))
 		}
 	}
+	return nil
+}
+
+// readErrors gives the errors of a probe since it was loaded or cleared.
+func (s *Session) readErrors(p *Probe) ([]*helperError, error) {
+	var out []*helperError
+	err := p.eachCell(func(g *program, site compiler.Site, c bpf.Cell) {
+		if site.Tally != compiler.NoTally {
+			return
+		}
+		if n := g.cleared[cellKey{c.Site, c.Errno}]; n > 0 {
+			if c.Count -= n; c.Count == 0 {
+				return
+			}
+			c.First = 0
+		}
+		out = append(out, s.helperError(p, site, c))
+	})
 	if e := p.overheadError(); e != nil {
 		out = append(out, e)
 	}
-	return out, nil
+	return out, err
 }
 
 type cellKey struct{ site, errno int }
@@ -194,15 +204,22 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 	if message, hint, ok := explainFunc(site, errno); ok {
 		return message, hint
 	}
+	if errno == unix.EDEADLK { // which newer kernels say instead (kernel/bpf/rqspinlock.c, 6.15)
+		errno = unix.EBUSY
+	}
 	switch (key{site.Helper, errno}) {
 	case key{"map_update_elem", unix.E2BIG}:
 		return fmt.Sprintf("%s is full: its %d keys are taken, so a new one was dropped", name, maxKeys), fmt.Sprintf("make it larger: max_keys=%d", nextSize(maxKeys))
 	case key{"map_update_elem", unix.ENOMEM}:
-		return fmt.Sprintf("the kernel had no memory for a new key of %s", name), "lower max_keys of large maps, or free memory"
+		return fmt.Sprintf("the kernel had no memory at hand for a new key of %s", name), fmt.Sprintf("lower its max_keys: a map of at most %d MiB takes its memory in advance", preallocLimit>>20)
 	case key{"map_update_elem", unix.EBUSY}:
 		return fmt.Sprintf("%s was locked by what this handler interrupted", name), "the event is lost; count it in errors()"
 	case key{"map_update_elem", unix.ENOENT}:
 		return fmt.Sprintf("the key was removed from %s between its insertion and the add", name), "do not pop or clear keys that are being counted"
+	case key{"map_update_elem", unix.EEXIST}:
+		return fmt.Sprintf("other CPUs made and removed the key of %s again and again while it was being stored", name), "the event is lost; count it in errors()"
+	case key{"map_update_elem", unix.ETIMEDOUT}, key{"map_delete_elem", unix.ETIMEDOUT}:
+		return fmt.Sprintf("another CPU held a lock of %s for too long", name), "the event is lost; count it in errors()"
 	case key{"map_delete_elem", unix.EBUSY}:
 		return fmt.Sprintf("%s was locked by what this handler interrupted, so a key stayed", name), "clear it from the script"
 	case key{"map_lookup_elem", unix.ENOENT}:

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 )
 
 // Counts under what makes them wrong elsewhere: docs/exactness.md has the same at full size, beside bpftrace.
@@ -211,5 +213,81 @@ print(len(m), m.dropped)
 	}
 	if got := l.out.String(); got != "90 0\n" {
 		t.Errorf("got %s", got)
+	}
+}
+
+// The kernel removes keys of a table with lru=True and does not say so: how many is told all the same, exactly. A key that two CPUs
+// make at the same moment is made once, whichever way it is written.
+func TestEvictions(t *testing.T) {
+	n := scale(20000)
+	l := newLive(t, nil)
+	if err := l.script(fmt.Sprintf(`
+set, add, both, popped = [table(max_keys=size, lru=True) for size in [%[4]d, %[4]d, %[2]d, %[2]d]]
+def enter(e):
+    k = e.args.offset
+    set[k] = k
+    add.add(by=k)
+    popped[k] = 1
+    if k %% 2:
+        popped.pop(k)
+p = probe(%[1]s, enter, filter=lambda e: e.comm == "load")
+make("newkeys", %[3]d, 1)
+p.detach()
+print([t.evicted + len(t) == %[3]d for t in [set, add]], set.evicted > 0, add.evicted > 0, popped.evicted, len(popped))
+
+def race(e):
+    both[e.args.offset] = 1
+    both[e.args.offset] = 2
+p = probe(%[1]s, race, filter=lambda e: e.comm == "load")
+make("racekeys", %[3]d, 1000000)
+print(len(both), both.evicted)
+p.detach()
+
+for k in range(%[4]d):       # the script's own keys
+    set[-1 - k] = k
+print(set.evicted + len(set) == %[3]d + %[4]d)
+gone = len(popped)
+popped.clear()
+print(popped.evicted, gone, table().evicted, errors(), p.stats().missed)
+`, lseek, 8*n, n, n/20)); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	if got, want := l.out.String(), fmt.Sprintf("[True, True] True True 0 %[2]d\n%[1]d 0\nTrue\n0 %[2]d 0 [] 0\n", n, n/2); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// What clear() in a handler removes was not evicted.
+func TestClearedNotEvicted(t *testing.T) {
+	bpftest.Need(t, "for_each_map_elem")
+	expect(t, `
+t = table(max_keys=1000, lru=True)
+for k in range(100):
+    t[k] = 1
+p = probe("tracepoint:syscalls:sys_enter_getppid", lambda e: t.clear(), filter=lambda e: e.comm == "load")
+make("getppid", 1)
+print(len(t), t.evicted)
+`, "0 0")
+}
+
+// With --warnings=all the run tells of evicted keys at its end.
+func TestEvictedWarning(t *testing.T) {
+	l := newLive(t, func(o *Options) { o.Warnings = WarnAll })
+	if err := l.script(`
+t = table(max_keys=1, lru=True)
+for k in range(300):
+    t[k] = 1
+`); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	n, err := l.globals["t"].(*Table).evicted(context.Background())
+	if err != nil || n == 0 {
+		t.Fatalf("%d keys were evicted, %v", n, err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := l.err.String(), fmt.Sprintf("WARNING: t: the kernel removed %d keys to make room for new ones (lru=True)\n", n); !strings.HasSuffix(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

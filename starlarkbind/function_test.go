@@ -244,6 +244,13 @@ func TestFunctionRefusals(t *testing.T) {
 		{"kprobe:native_read_msr", "attach to kprobe:native_read_msr: " + notrace},
 		{"fentry:__x64_sys_getppid", `no probe "fentry:__x64_sys_getppid": the types of the kernel (BTF) do not describe the function, which fentry needs (use kprobe:__x64_sys_getppid)`},
 	}
+	by := "fentry"
+	if !atLeast(t, 6, 6) {
+		by = "kprobe"
+		cases = append(cases, struct{ spec, want string }{"fentry:alloc_htab_elem",
+			`no probe "fentry:alloc_htab_elem": the function has 8 arguments, and kernels before 6.6 attach programs of fentry to functions of at most 6 (use kprobe:alloc_htab_elem)`})
+	}
+	expect(t, `print(probe("function:alloc_htab_elem", lambda e: None).targets)`, fmt.Sprintf(`["%s:alloc_htab_elem"]`, by))
 	for _, c := range cases {
 		l := newLive(t, nil)
 		if err := l.script(fmt.Sprintf(`print(attempt(lambda: probe(%q, lambda e: None)).error.message)`, c.spec)); err != nil {

@@ -3,7 +3,6 @@ package starlarkbind
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,7 +16,6 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
-	"github.com/bpfrepl/bpfrepl/internal/testprog"
 )
 
 // The load generator, and what its threads are called. Scripts here call it "load", and see that name in what they print.
@@ -32,7 +30,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(leakcheck.Main(m, func() error { return errors.Join(testprog.Clean(), gobin.Clean()) }))
+	os.Exit(leakcheck.Main(m, gobin.Clean))
 }
 
 // A buffer can be written and read by several goroutines.

@@ -281,6 +281,7 @@ func (s *Session) Close() error {
 	errs = append(errs, s.detachAll())
 	s.drain()
 	s.warnTotals()
+	s.warnEvicted()
 	for _, p := range s.procs {
 		p.Kill()
 	}

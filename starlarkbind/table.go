@@ -17,6 +17,7 @@ type Table struct {
 	comp    *compiler.Map
 	maxKeys int
 	store   *bpf.Map
+	own     tallies
 }
 
 var (
@@ -101,7 +102,10 @@ func (t *Table) SetKey(k, v starlark.Value) error {
 	if err := t.s.encode(t.comp.Val, v, vb); err != nil {
 		return fmt.Errorf("table %q: value: %w", t.Name(), err)
 	}
-	return t.store.Update(kb, vb, 0)
+	if t.comp.LRU {
+		return t.own.set(t.store, kb, vb)
+	}
+	return t.store.Update(kb, vb, bpf.Any)
 }
 
 func (t *Table) entries() ([]starlark.Tuple, error) {
@@ -142,16 +146,7 @@ func (t *Table) snapshot() (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := starlark.NewDict(len(items))
-	for i, it := range items {
-		if err := interrupted(t.s.ctx, i); err != nil {
-			return nil, err
-		}
-		if err := d.SetKey(it[0], it[1]); err != nil {
-			return nil, err
-		}
-	}
-	return d, nil
+	return newDict(t.s.ctx, len(items), func(i int) starlark.Value { return items[i][0] }, func(i int) starlark.Value { return items[i][1] })
 }
 
 // pop removes a key. Of two that pop one key, here or in the kernel, one gets the value.
@@ -164,13 +159,25 @@ func (t *Table) pop(k starlark.Value) (starlark.Value, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if err := t.store.Delete(b); err != nil {
-		if isNotExist(err) {
-			return nil, false, nil
-		}
+	switch mine, err := t.remove(b); {
+	case err != nil:
 		return nil, false, err
+	case !mine:
+		return nil, false, nil
 	}
 	return v, true, nil
+}
+
+// remove removes a key, and tells whether it was there to be removed.
+func (t *Table) remove(key []byte) (bool, error) {
+	err := t.store.Delete(key)
+	if isNotExist(err) {
+		return false, nil
+	}
+	if err == nil {
+		t.own.gone++
+	}
+	return err == nil, err
 }
 
 // clear removes the keys that are there now.
@@ -183,7 +190,7 @@ func (t *Table) clear() error {
 		return err
 	}
 	for i := 0; i < snap.N; i++ {
-		if err := t.store.Delete(snap.Key(i)); err != nil && !isNotExist(err) {
+		if _, err := t.remove(snap.Key(i)); err != nil {
 			return err
 		}
 	}
@@ -244,10 +251,13 @@ func (t *Table) Attr(name string) (starlark.Value, error) {
 		case "dropped":
 			n, err := t.s.dropped(t.comp)
 			return starlark.MakeUint64(n), err
+		case "evicted":
+			n, err := t.evicted(t.s.ctx)
+			return starlark.MakeUint64(n), err
 		}
 		return nil, nil
 	})
 }
 
 // AttrNames implements starlark.HasAttrs.
-func (t *Table) AttrNames() []string { return attrNames(tableMethods, "dropped", "name") }
+func (t *Table) AttrNames() []string { return attrNames(tableMethods, "dropped", "evicted", "name") }

@@ -20,7 +20,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(leakcheck.Main(m, func() error { return errors.Join(testprog.Clean(), gobin.Clean()) }))
+	os.Exit(leakcheck.Main(m, gobin.Clean))
 }
 
 // probed puts the program into a folder of its own, where the test runs.

@@ -319,7 +319,7 @@ func TestPromptEnds(t *testing.T) {
 				s.until(">>> ")
 			}
 			s.typed("40 + 2\r")
-			s.until("\n42")
+			s.until("42\r\n")
 			s.until(">>> ")
 			objects, err := leakcheck.OfProcess(cmd.Process.Pid)
 			if err != nil || len(objects.Programs) < 2 || len(objects.Links) < 1 {

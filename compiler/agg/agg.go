@@ -149,7 +149,13 @@ func DecodeMax(w uint64, signed bool) uint64 { return EncodeMax(w, signed) }
 func DecodeMin(w uint64, signed bool) uint64 { return EncodeMax(^w, signed) }
 
 // Merge adds the words of one value to those of another: of two CPUs, or of two spans of time.
-func (s Spec) Merge(dst, src []uint64) { s.each(dst, src, func(a, b uint64) uint64 { return a + b }) }
+func (s Spec) Merge(dst, src []uint64) {
+	if len(src) == 1 { // a count, or a sum: most maps are of these, and this is done for each key and CPU
+		dst[0] += src[0]
+		return
+	}
+	s.each(dst, src, func(a, b uint64) uint64 { return a + b })
+}
 
 // Diff takes an earlier value of the same counters away. Minimum and maximum of a span of time cannot be had from
 // those of two times: they are set to what no value has beaten.

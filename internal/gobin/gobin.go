@@ -12,38 +12,64 @@ import (
 	"sync"
 )
 
-var (
-	mu    sync.Mutex
-	built = map[string]string{}
-)
-
 // Folder names the environment variable for where there is no Go: the folder that holds the commands, built already.
 const Folder = "GOBIN_BUILT"
 
+// a thing is a file that is made once in a process, in a folder of its own.
+type thing struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+var (
+	mu     sync.Mutex
+	things = map[string]*thing{}
+)
+
+// Once gives the path of a file of that name, which fn makes the first time that it is asked for, at bin in the empty folder dir. key
+// tells it apart from others. fn may ask for other files.
+func Once(key, name string, fn func(dir, bin string) error) (string, error) {
+	mu.Lock()
+	t := things[key]
+	if t == nil {
+		t = &thing{}
+		things[key] = t
+	}
+	mu.Unlock()
+	t.once.Do(func() {
+		if t.dir, t.err = os.MkdirTemp("", "gobin"); t.err == nil {
+			t.err = fn(t.dir, filepath.Join(t.dir, name))
+		}
+	})
+	return filepath.Join(t.dir, name), t.err
+}
+
+// Given gives the path of a file that Folder has, if there is such a folder.
+func Given(name string) (bin string, given bool, err error) {
+	dir := os.Getenv(Folder)
+	if dir == "" {
+		return "", false, nil
+	}
+	bin = filepath.Join(dir, name)
+	_, err = os.Stat(bin)
+	return bin, true, err
+}
+
 // Build gives the path of a command of this module ("cmd/bpfrepl"), built once in a process.
 func Build(command string) (string, error) {
-	if dir := os.Getenv(Folder); dir != "" {
-		bin := filepath.Join(dir, path.Base(command))
-		_, err := os.Stat(bin)
+	name := path.Base(command)
+	if bin, given, err := Given(name); given {
 		return bin, err
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	if bin := built[command]; bin != "" {
-		return bin, nil
-	}
-	dir, err := os.MkdirTemp("", "gobin")
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(dir, path.Base(command))
-	cmd := exec.Command("go", "build", "-o", bin, "github.com/bpfrepl/bpfrepl/"+command)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", errors.Join(fmt.Errorf("build %s: %w\n%s", command, err, out), os.RemoveAll(dir))
-	}
-	built[command] = bin
-	return bin, nil
+	return Once(command, name, func(_, bin string) error {
+		cmd := exec.Command("go", "build", "-o", bin, "github.com/bpfrepl/bpfrepl/"+command)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("build %s: %w\n%s", command, err, out)
+		}
+		return nil
+	})
 }
 
 // Load builds the load generator, and gives its path and the name of its threads, four characters that no other process
@@ -54,21 +80,8 @@ func Load() (bin, comm string, err error) {
 		return "", "", err
 	}
 	comm = "l" + Tag()
-	mu.Lock()
-	defer mu.Unlock()
-	if own := built[comm]; own != "" {
-		return own, comm, nil
-	}
-	dir, err := os.MkdirTemp("", "gobin")
-	if err != nil {
-		return "", "", err
-	}
-	own := filepath.Join(dir, comm)
-	if err := os.Symlink(bin, own); err != nil {
-		return "", "", errors.Join(err, os.RemoveAll(dir))
-	}
-	built[comm] = own
-	return own, comm, nil
+	bin, err = Once("load "+comm, comm, func(_, link string) error { return os.Symlink(bin, link) })
+	return bin, comm, err
 }
 
 // Tag is three characters of this process, for names that several test runs must not share.
@@ -77,14 +90,16 @@ func Tag() string {
 	return s[len(s)-3:]
 }
 
-// Clean removes what was built.
+// Clean removes all that was made.
 func Clean() error {
 	mu.Lock()
 	defer mu.Unlock()
 	var errs []error
-	for _, bin := range built {
-		errs = append(errs, os.RemoveAll(filepath.Dir(bin)))
+	for _, t := range things {
+		if t.dir != "" {
+			errs = append(errs, os.RemoveAll(t.dir))
+		}
 	}
-	clear(built)
+	clear(things)
 	return errors.Join(errs...)
 }

@@ -4,12 +4,10 @@ package testprog
 
 import (
 	"embed"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 )
@@ -36,36 +34,15 @@ func Names() []string {
 	return []string{"calls", "widget", "sdt", "sdt0", "threads", "gated", "faults", "watched", "frames", "goprog", "gostripped"}
 }
 
-var (
-	mu    sync.Mutex
-	built = map[string]string{}
-)
-
-// Build gives the path of a program, built once in a process.
+// Build gives the path of a program, built once in a process; gobin.Clean removes it.
 func Build(name string) (string, error) {
-	if dir := os.Getenv(gobin.Folder); dir != "" {
-		bin := filepath.Join(dir, name)
-		_, err := os.Stat(bin)
+	if bin, given, err := gobin.Given(name); given {
 		return bin, err
 	}
 	if name == "goprog" {
 		return gobin.Build("internal/testprog/goprog")
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	if bin := built[name]; bin != "" {
-		return bin, nil
-	}
-	dir, err := os.MkdirTemp("", "testprog")
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(dir, name)
-	if err := compile(name, dir, bin); err != nil {
-		return "", errors.Join(err, os.RemoveAll(dir))
-	}
-	built[name] = bin
-	return bin, nil
+	return gobin.Once("testprog "+name, name, func(dir, bin string) error { return compile(name, dir, bin) })
 }
 
 func compile(name, dir, bin string) error {
@@ -95,16 +72,4 @@ func compile(name, dir, bin string) error {
 		return fmt.Errorf("%v: %w\n%s", argv, err, out)
 	}
 	return nil
-}
-
-// Clean removes what was built here; gobin.Clean removes the rest.
-func Clean() error {
-	mu.Lock()
-	defer mu.Unlock()
-	var errs []error
-	for _, bin := range built {
-		errs = append(errs, os.RemoveAll(filepath.Dir(bin)))
-	}
-	clear(built)
-	return errors.Join(errs...)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -220,12 +221,47 @@ func (k Kernel) download(cache string) (release string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	// the name that says "complete" comes last
-	part := filepath.Join(dir, "vmlinux.part")
-	if err := os.WriteFile(part, elf, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, imageFile), elf, 0o644); err != nil {
 		return "", err
 	}
-	return release, os.Rename(part, filepath.Join(dir, "vmlinux"))
+	module, err := findModule(root)
+	if err != nil {
+		return "", err
+	}
+	// the name that says "complete" comes last
+	part := filepath.Join(dir, "part")
+	if err := os.WriteFile(part, module, 0o644); err != nil {
+		return "", err
+	}
+	return release, os.Rename(part, filepath.Join(dir, moduleFile))
+}
+
+// What the cache has of a kernel: its image, and a module for tests to load.
+const (
+	imageFile  = "vmlinux"
+	moduleFile = "tun.ko"
+)
+
+// findModule gives the module, which newer kernels compress.
+func findModule(root string) ([]byte, error) {
+	var file string
+	err := filepath.WalkDir(root, func(p string, _ fs.DirEntry, err error) error {
+		if strings.HasPrefix(filepath.Base(p), moduleFile) {
+			file = p
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if file == "" {
+		return nil, fmt.Errorf("the packages have no module %s", moduleFile)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil || filepath.Base(file) == moduleFile {
+		return data, err
+	}
+	return extract(data)
 }
 
 // compressions are the ways in which a kernel lies in its bzImage.
@@ -239,7 +275,7 @@ var compressions = []struct {
 	{"\x1f\x8b\x08", []string{"gzip", "-dcq"}},
 }
 
-// extract gives the ELF file inside a bzImage: QEMU boots it without decompressing anything inside the emulator.
+// extract gives the ELF file inside a bzImage or a compressed module: QEMU boots it without decompressing anything inside the emulator.
 func extract(image []byte) ([]byte, error) {
 	for _, c := range compressions {
 		rest := image

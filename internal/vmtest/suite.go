@@ -33,6 +33,12 @@ var packages = []struct{ pkg, without, why string }{
 // helpers are commands that tests build on a machine that has Go.
 var helpers = []string{"internal/load", "cmd/bpfrepl"}
 
+// moduleEnv tells tests where the kernel's module is.
+const moduleEnv = "BPFREPL_TUN_KO"
+
+// chances is how often a test is run that fails.
+const chances = 3
+
 // atOnce is how many machines run side by side; each has two processors.
 const atOnce = 2
 
@@ -179,7 +185,7 @@ func (s Suite) build(tmp string) ([]binary, error) {
 
 // command is what runs a binary in a machine.
 func (s Suite) command(b binary, files Files, out io.Writer) (Command, error) {
-	c := Command{Program: b.file, Args: []string{"-test.v", "-test.short"}, Dir: "/src/" + b.pkg, Env: []string{gobin.Folder + "=/helpers", "XDG_CACHE_HOME=/tmp"},
+	c := Command{Program: b.file, Args: []string{"-test.v", "-test.short", "-test.timeout", (s.Limit * 9 / 10).String()}, Dir: "/src/" + b.pkg, Env: []string{gobin.Folder + "=/helpers", "XDG_CACHE_HOME=/tmp"},
 		Files: Files{}, Boot: s.Boot, Limit: s.Limit, Output: out}
 	if b.without != "" {
 		c.Args = append(c.Args, "-test.skip", b.without)
@@ -217,49 +223,80 @@ func (s Suite) one(k Kernel, b binary, files Files) (report string, err error) {
 	if err != nil {
 		return "", err
 	}
-	res, err := k.Run(c)
-	v := judge(out.String(), b.tests)
-	again := ""
-	if err == nil && len(v.failed) > 0 {
-		// An emulated CPU is late, and now and then wrong: what failed has a second chance, in a machine that does nothing else,
-		// and is told of.
-		first := out.String()
-		out.Reset()
-		c.Args = append(c.Args, "-test.run", "^("+strings.Join(v.failed, "|")+")$")
-		second, err2 := k.Run(c)
-		if v2 := judge(out.String(), v.failed); err2 == nil && second.Status == 0 && v2.err == nil {
-			again = fmt.Sprintf("        passed only when run again: %s\n", strings.Join(v.failed, " "))
-			v.passed += len(v.failed)
-			v.err, res.Status = v.rest, 0
+	dir, err := k.Fetch(&out)
+	if err != nil {
+		return "", err
+	}
+	c.Files[moduleFile] = filepath.Join(dir, moduleFile)
+	c.Env = append(c.Env, moduleEnv+"=/"+moduleFile)
+	args := c.Args
+	v, took, release := verdict{}, time.Duration(0), ""
+	todo, again, all := b.tests, "", ""
+	for n := range chances {
+		if n > 0 {
+			// An emulated CPU is late, and now and then wrong: what failed or did not come to its turn has another chance, in a machine
+			// that does nothing else, and is told of.
+			c.Args = append(slices.Clone(args), "-test.run", "^("+strings.Join(todo, "|")+")$")
+			again += fmt.Sprintf("        run again: %s\n%s", strings.Join(todo, " "), said(all, todo))
 		}
-		res.Took += second.Took
-		text := first + out.String()
 		out.Reset()
-		out.WriteString(text)
-		err = err2
+		res, runErr := k.Run(c)
+		now := judge(out.String(), todo)
+		all += out.String()
+		took, release, err = took+res.Took, res.Release, runErr
+		if err == nil && res.Status != 0 && len(now.failed) == 0 { // the binary as a whole: something was left over at its end
+			err = fmt.Errorf("exit status %d", res.Status)
+			continue
+		}
+		v.add(now)
+		todo = now.failed
+		if err != nil || len(todo) == 0 {
+			break
+		}
 	}
-	if err == nil && res.Status != 0 {
-		err = fmt.Errorf("exit status %d", res.Status)
-	}
-	err = errors.Join(err, v.err)
-	report = fmt.Sprintf("vmtest: %-5s %-13s %3d passed, %d skipped, %6.1f s (%s)\n", k.Name, b.pkg, v.passed, len(v.skipped), res.Took.Seconds(), res.Release)
+	err = errors.Join(err, v.err())
+	report = fmt.Sprintf("vmtest: %-5s %-13s %3d passed, %d skipped, %6.1f s (%s)\n", k.Name, b.pkg, v.passed, len(v.skipped), took.Seconds(), release)
 	report += again
 	for _, sk := range v.skipped {
 		report += "        " + sk + "\n"
 	}
 	if err != nil {
-		report += out.String()
+		report += all
 	}
 	return report, err
+}
+
+// said gives what these tests printed, the last hundred lines of it.
+func said(out string, tests []string) string {
+	var lines []string
+	mine := false
+	for _, l := range strings.Split(out, "\n") {
+		if m := nameLine.FindStringSubmatch(l); m != nil {
+			name, _, _ := strings.Cut(m[1], "/")
+			mine = slices.Contains(tests, name)
+		} else if mine && strings.TrimSpace(l) != "" && !resultLine.MatchString(l) {
+			lines = append(lines, "            "+l+"\n")
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-100):], "")
 }
 
 // verdict is what a test run's output tells.
 type verdict struct {
 	passed  int
 	skipped []string // name and reason
-	failed  []string
-	err     error
-	rest    error // without the tests that failed
+	failed  []string // those that did not run among them
+	errs    []error  // by the same index
+	bad     []error  // tests that were skipped for another reason than is allowed, and the like
+}
+
+func (v verdict) err() error { return errors.Join(append(slices.Clone(v.errs), v.bad...)...) }
+
+// add puts another run, of those that failed, in their place.
+func (v *verdict) add(now verdict) {
+	v.passed += now.passed
+	v.skipped, v.bad = append(v.skipped, now.skipped...), append(v.bad, now.bad...)
+	v.failed, v.errs = now.failed, now.errs
 }
 
 // SkipMark is in the reason of each skip that is allowed: a feature that docs/kernels.md says this kernel lacks.
@@ -274,7 +311,6 @@ var (
 // skipped for a feature that the kernel is known to lack. A test that is not told of has not run.
 func judge(out string, tests []string) verdict {
 	var v verdict
-	var errs []error
 	state := map[string]string{}
 	last := map[string]string{} // by test, what it printed last: it may tell why
 	now := ""
@@ -293,28 +329,24 @@ func judge(out string, tests []string) verdict {
 		if m[1] == "SKIP" {
 			why := last[m[2]]
 			if !strings.Contains(why, SkipMark) {
-				errs = append(errs, fmt.Errorf("%s was skipped for another reason than a feature that the kernel lacks: %s", m[2], why))
+				v.bad = append(v.bad, fmt.Errorf("%s was skipped for another reason than a feature that the kernel lacks: %s", m[2], why))
 			}
 			v.skipped = append(v.skipped, m[2]+": "+why)
 		}
 		state[m[2]] = m[1]
 	}
-	var failures []error
 	for _, t := range tests {
 		switch state[t] {
 		case "PASS":
 			v.passed++
 		case "FAIL":
-			v.failed = append(v.failed, t)
-			failures = append(failures, fmt.Errorf("%s failed", t))
+			v.failed, v.errs = append(v.failed, t), append(v.errs, fmt.Errorf("%s failed", t))
 		case "":
-			errs = append(errs, fmt.Errorf("%s did not run", t))
+			v.failed, v.errs = append(v.failed, t), append(v.errs, fmt.Errorf("%s did not run", t))
 		}
 	}
 	if len(tests) == 0 {
-		errs = append(errs, errors.New("no tests"))
+		v.bad = append(v.bad, errors.New("no tests"))
 	}
-	v.rest = errors.Join(errs...)
-	v.err = errors.Join(append(failures, errs...)...)
 	return v
 }

@@ -127,8 +127,8 @@ func (s Suite) kinds(k Kernel, b binary, files Files) ([]byte, error) {
 		return nil, err
 	}
 	res, err := k.Run(c)
-	if v := judge(out.String(), b.tests); err == nil && v.err != nil {
-		err = v.err
+	if v := judge(out.String(), b.tests); err == nil {
+		err = v.err()
 	}
 	if err == nil && res.Status != 0 {
 		err = fmt.Errorf("exit status %d", res.Status)

@@ -111,7 +111,7 @@ func (k Kernel) once(c Command) (res Result, err error) {
 	if err != nil {
 		return res, err
 	}
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", qemuArgs(filepath.Join(dir, "vmlinux"), initrd, console, c.Boot, clock)...)
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", qemuArgs(filepath.Join(dir, imageFile), initrd, console, c.Boot, clock)...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.StdoutPipe()

@@ -55,7 +55,7 @@ func cacheDir() (string, error) {
 
 // cached gives the newest release of the kernel that is in the cache, or "".
 func (k Kernel) cached(dir string) (string, error) {
-	found, err := filepath.Glob(filepath.Join(dir, "*", "vmlinux"))
+	found, err := filepath.Glob(filepath.Join(dir, "*", moduleFile))
 	if err != nil {
 		return "", err
 	}

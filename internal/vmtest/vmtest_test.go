@@ -17,13 +17,13 @@ import (
 // What is not told of, or left out for a reason that the table does not give, is an error.
 func TestJudge(t *testing.T) {
 	const good = "=== RUN   TestA\n--- PASS: TestA (0.00s)\n=== RUN   TestB\n    x_test.go:3: iter_num is not on this kernel (docs/kernels.md)\n--- SKIP: TestB (0.00s)\nPASS\n"
-	if v := judge(good, []string{"TestA", "TestB"}); v.err != nil || v.passed != 1 || len(v.skipped) != 1 {
+	if v := judge(good, []string{"TestA", "TestB"}); v.err() != nil || v.passed != 1 || len(v.skipped) != 1 {
 		t.Errorf("%+v", v)
 	}
 	// the results of a test's parts come at its end
 	const parts = "=== RUN   TestA\n=== RUN   TestA/one\n    x_test.go:3: iter_num is not on this kernel (docs/kernels.md)\n=== RUN   TestA/two\n    x_test.go:3: fine\n" +
 		"--- PASS: TestA (0.00s)\n    --- SKIP: TestA/one (0.00s)\n    --- PASS: TestA/two (0.00s)\nPASS\n"
-	if v := judge(parts, []string{"TestA"}); v.err != nil || v.passed != 1 || len(v.skipped) != 1 || v.skipped[0] != "TestA/one: x_test.go:3: iter_num is not on this kernel (docs/kernels.md)" {
+	if v := judge(parts, []string{"TestA"}); v.err() != nil || v.passed != 1 || len(v.skipped) != 1 || v.skipped[0] != "TestA/one: x_test.go:3: iter_num is not on this kernel (docs/kernels.md)" {
 		t.Errorf("%+v", v)
 	}
 	for _, c := range []struct {
@@ -37,9 +37,28 @@ func TestJudge(t *testing.T) {
 		{"--- FAIL: TestA (0.00s)\n", []string{"TestA"}, "TestA failed"},
 		{"=== RUN   TestA\n    x_test.go:3: no time\n--- SKIP: TestA (0.00s)\n", []string{"TestA"}, "TestA was skipped for another reason than a feature that the kernel lacks: x_test.go:3: no time"},
 	} {
-		if v := judge(c.out, c.tests); v.err == nil || v.err.Error() != c.want {
-			t.Errorf("%q: %v, want %s", c.out, v.err, c.want)
+		if v := judge(c.out, c.tests); v.err() == nil || v.err().Error() != c.want {
+			t.Errorf("%q: %v, want %s", c.out, v.err(), c.want)
 		}
+	}
+}
+
+// What failed, or did not come to its turn, and passes when it is run again, is no error; what was skipped for a bad reason stays one.
+func TestSecondChance(t *testing.T) {
+	v := judge("--- PASS: TestA (0.00s)\n--- FAIL: TestB (0.00s)\npanic\n", []string{"TestA", "TestB", "TestC"})
+	if got := strings.Join(v.failed, " "); got != "TestB TestC" || v.passed != 1 {
+		t.Errorf("%+v", v)
+	}
+	v.add(judge("--- PASS: TestB (0.00s)\n=== RUN   TestC\n    x_test.go:3: no time\n--- SKIP: TestC (0.00s)\n", v.failed))
+	if v.passed != 2 || len(v.failed) != 0 || len(v.bad) != 1 || v.err().Error() != "TestC was skipped for another reason than a feature that the kernel lacks: x_test.go:3: no time" {
+		t.Errorf("%+v", v)
+	}
+}
+
+func TestSaid(t *testing.T) {
+	const out = "=== RUN   TestA\n    a\n--- PASS: TestA (0.00s)\n=== RUN   TestB\n=== RUN   TestB/one\n    b\n--- FAIL: TestB (0.00s)\n    --- FAIL: TestB/one (0.00s)\n=== RUN   TestC\n    c\n"
+	if got, want := said(out, []string{"TestB"}), "                b\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
@@ -93,7 +112,7 @@ func TestKernels(t *testing.T) {
 		if err := os.MkdirAll(filepath.Join(dir, r), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, r, "vmlinux"), nil, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, r, moduleFile), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

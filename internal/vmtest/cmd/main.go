@@ -7,7 +7,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -16,7 +15,6 @@ import (
 	"time"
 
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
-	"github.com/bpfrepl/bpfrepl/internal/testprog"
 	"github.com/bpfrepl/bpfrepl/internal/vmtest"
 )
 
@@ -28,7 +26,7 @@ func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 
 func main() {
 	status := run()
-	if err := errors.Join(testprog.Clean(), gobin.Clean()); err != nil {
+	if err := gobin.Clean(); err != nil {
 		fmt.Fprintln(os.Stderr, "vmtest:", err)
 		status = 125
 	}
