@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -185,10 +186,19 @@ func screen() (cols, rows int) {
 	return cols, rows
 }
 
+// showsUnicode tells whether what is printed may have more than ASCII: the locale says so, and the terminal has the characters.
+func showsUnicode() bool {
+	if t := os.Getenv("TERM"); t == "dumb" || t == "linux" {
+		return false
+	}
+	locale := strings.ToUpper(cmp.Or(os.Getenv("LC_ALL"), os.Getenv("LC_CTYPE"), os.Getenv("LANG")))
+	return strings.Contains(locale, "UTF-8") || strings.Contains(locale, "UTF8")
+}
+
 func execute(c *config) int {
 	interactive := len(c.code) == 0 && c.script == ""
 	opt := starlarkbind.Options{Stdout: os.Stdout, Stderr: os.Stderr, JSON: c.format == "json", Args: c.args, Interactive: interactive || c.interactive,
-		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, AllowWrite: c.allowWrite, Unsafe: c.unsafe, MaxOverhead: c.maxOverhead,
+		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, AllowWrite: c.allowWrite, Unsafe: c.unsafe, MaxOverhead: c.maxOverhead, ASCII: !showsUnicode(),
 		Warnings: map[string]starlarkbind.Warnings{"all": starlarkbind.WarnAll, "default": starlarkbind.WarnDefault, "none": starlarkbind.WarnNone}[c.warnings]}
 	if c.output == "" && term.IsTerminal(int(os.Stdout.Fd())) {
 		opt.Screen = screen
