@@ -33,7 +33,7 @@ var Builtins = []Builtin{
 	{"probe", `probe(spec, handler, filter=None, name=None, attach=True, missing="error", first=False)`, "attach a handler to the events that spec names, a string or a list of strings", `probe("tracepoint:sched:sched_switch", lambda e: switches.add(by=e.comm))`, (*Session).builtinProbe},
 	{"run", "run(seconds=None)", "wait until the time is over, Ctrl-C, stop(), or the end of a process from spawn()", "run(5)", (*Session).builtinRun},
 	{"every", "every(seconds, fn)", "call a function again and again during run()", "every(1, lambda: print(calls.delta()))", (*Session).builtinEvery},
-	{"watch", "watch(x, seconds=1)", "run(), and show a map, or what a function gives, every so many seconds; on a terminal in one place", "watch(calls)", (*Session).builtinWatch},
+	{"watch", "watch(x, seconds=1)", "run(), and show a map, or what a function prints or gives, every so many seconds; on a terminal in one place", "watch(lambda: plot(calls))", (*Session).builtinWatch},
 	{"stop", "stop()", "end run()", "stop()", (*Session).builtinStop},
 	{"spawn", "spawn(argv)", "start a process, held before its first instruction until run(process)", `cmd = spawn(["ls", "-l"])`, (*Session).builtinSpawn},
 	{"attempt", "attempt(fn)", "call fn; a failure comes back as struct(ok, value, error)", `r = attempt(lambda: probe("tracepoint:no:such", handler))`, (*Session).builtinAttempt},
