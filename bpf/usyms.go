@@ -47,9 +47,27 @@ type mapping struct {
 // mapsAge is how long a reading of a process's mappings is taken to be right: a process can load more, or become another.
 const mapsAge = time.Second
 
-// Symbol gives the symbol that an address of a process lies in, and how far behind its start. file is the name of the
-// file, also where it has no symbol there. ok is false where no symbol is known: the process is gone, or the file has none.
-func (u *UserSymbols) Symbol(pid int, addr uint64) (name string, off uint64, file string, ok bool) {
+// A Place is where an address of a process lies.
+type Place struct {
+	Name string // of the symbol; "" where none is known: the process is gone, or the file has none there
+	Off  uint64 // behind the symbol's start
+
+	Path       string // of the file that is mapped there, or ""
+	Start, End uint64 // of the mapping
+	FileOff    uint64 // of the mapping's start
+	BuildID    string // of the file, or ""
+}
+
+// File is the name of the file without its folders.
+func (p Place) File() string {
+	if p.Path == "" {
+		return ""
+	}
+	return filepath.Base(p.Path)
+}
+
+// Place finds an address of a process.
+func (u *UserSymbols) Place(pid int, addr uint64) Place {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	p := u.procs[pid]
@@ -59,13 +77,13 @@ func (u *UserSymbols) Symbol(pid int, addr uint64) (name string, off uint64, fil
 			u.procs[pid] = p
 		}
 		if p == nil {
-			return "", 0, "", false
+			return Place{}
 		}
 		p.read = time.Now()
 	}
 	i := sort.Search(len(p.maps), func(i int) bool { return p.maps[i].end > addr })
 	if i == len(p.maps) || addr < p.maps[i].start {
-		return "", 0, "", false
+		return Place{}
 	}
 	m := p.maps[i]
 	e := u.files[m.file]
@@ -73,8 +91,8 @@ func (u *UserSymbols) Symbol(pid int, addr uint64) (name string, off uint64, fil
 		e = readELF(fmt.Sprintf("/proc/%d/map_files/%x-%x", pid, m.start, m.end), fmt.Sprintf("/proc/%d/root%s", pid, m.path), m.path)
 		u.files[m.file] = e
 	}
-	name, off, ok = e.at(addr - m.start + m.off)
-	return name, off, filepath.Base(m.path), ok
+	name, off := e.at(addr - m.start + m.off)
+	return Place{Name: name, Off: off, Path: m.path, Start: m.start, End: m.end, FileOff: m.off, BuildID: e.buildID}
 }
 
 func readMaps(pid int) ([]mapping, error) {
@@ -111,9 +129,10 @@ func parseMapping(line string) (m mapping, ok bool) {
 
 // elfSymbols are the functions of a file, sorted by address.
 type elfSymbols struct {
-	exec  bool // its addresses are those in memory
-	loads []elf.ProgHeader
-	syms  []elfSymbol
+	exec    bool // its addresses are those in memory
+	loads   []elf.ProgHeader
+	syms    []elfSymbol
+	buildID string
 }
 
 type elfSymbol struct {
@@ -137,7 +156,7 @@ func parseELF(path string) (e *elfSymbols, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	e = &elfSymbols{exec: f.Type == elf.ET_EXEC}
+	e = &elfSymbols{exec: f.Type == elf.ET_EXEC, buildID: buildID(f)}
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_LOAD {
 			e.loads = append(e.loads, p.ProgHeader)
@@ -166,8 +185,8 @@ func parseELF(path string) (e *elfSymbols, err error) {
 	return e, nil
 }
 
-// at gives the symbol at an offset of the file.
-func (e *elfSymbols) at(fileOff uint64) (name string, off uint64, ok bool) {
+// at gives the symbol at an offset of the file; "" where it has none there.
+func (e *elfSymbols) at(fileOff uint64) (name string, off uint64) {
 	for _, p := range e.loads {
 		if fileOff < p.Off || fileOff >= p.Off+p.Filesz {
 			continue
@@ -180,14 +199,14 @@ func (e *elfSymbols) at(fileOff uint64) (name string, off uint64, ok bool) {
 				for i > 0 && e.syms[i-1].addr == s.addr && addr < e.syms[i-1].addr+e.syms[i-1].size {
 					i--
 				}
-				return e.syms[i].name, addr - e.syms[i].addr, true
+				return e.syms[i].name, addr - e.syms[i].addr
 			}
 			if addr-s.addr > maxSymbol {
 				break
 			}
 		}
 	}
-	return "", 0, false
+	return "", 0
 }
 
 // addr gives the address of a symbol as the file has it.

@@ -3,6 +3,7 @@
 package examples
 
 import (
+	"encoding/csv"
 	"fmt"
 	"os"
 	"os/exec"
@@ -40,6 +41,7 @@ func example(t *testing.T, script, load string, args ...string) string {
 	t.Helper()
 	argv := append([]string{"-c", loader + " " + load, script}, args...)
 	cmd := exec.Command(bpfrepl, argv...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -89,6 +91,32 @@ func TestReadlat(t *testing.T) {
 	between(t, "reads", number(t, out, `^`+comm("exreadlat")+` +(\d+)`), 5000, 5000+10)
 	if !strings.Contains(out, "@") {
 		t.Errorf("no histogram in\n%s", out)
+	}
+}
+
+func TestReadheat(t *testing.T) {
+	args := []string{"--seconds", "60", "--step", "10", "--comm", comm("exreadheat")}
+	load := "-comm " + comm("exreadheat") + " reads /dev/zero 5000 1"
+	const header = "ms,lo,hi,reads\n"
+	_, text, ok := strings.Cut(example(t, "readheat.star", load, append(args, "--csv")...), header) // the load has printed before
+	rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+	if err != nil || !ok {
+		t.Fatalf("%v in %q", err, text)
+	}
+	total := 0
+	for _, r := range rows {
+		n, err := strconv.Atoi(r[3])
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += n
+	}
+	between(t, "reads", total, 5000, 5000+10)
+	out := example(t, "readheat.star", load, args...)
+	for _, want := range []string{`^microseconds, by time in ms:$`, `^ *\[[^|]*\|.*[.oO@]`, `^reads:$`, `^ +0 \+-+$`} {
+		if !regexp.MustCompile("(?m)" + want).MatchString(out) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
 	}
 }
 

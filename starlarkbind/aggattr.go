@@ -8,7 +8,10 @@ import (
 	"go.starlark.net/syntax"
 )
 
-const ltToken = syntax.LT
+const (
+	ltToken   = syntax.LT
+	plusToken = syntax.PLUS
+)
 
 // A hostMethod is a method of a value on the host: one row, for calls and for help.
 type hostMethod[T any] struct {

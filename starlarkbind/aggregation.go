@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sort"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"go.starlark.net/starlark"
@@ -24,6 +25,7 @@ type Aggregation struct {
 	maxKeys int
 	store   *bpf.Map       // nil until a probe has given it its type; of a swappable one, see swap
 	swap    *bpf.Swappable // the map can be exchanged for an empty one
+	since   time.Time      // when it was made, or cleared
 	// past holds what was added to maps that delta() has exchanged; marks what delta() has told of already.
 	past, marks *words
 	// looks gives for keys that can look the same the first that looked so; firsts is that by what it looks like.
@@ -99,6 +101,7 @@ const preallocLimit = 128 << 20
 
 // create makes the kernel map for a key type.
 func (a *Aggregation) create(key *types.Type) (*bpf.Map, *bpf.Swappable, error) {
+	a.since = time.Now()
 	size := 8 * a.spec().Words()
 	ms := bpf.MapSpec{Name: a.comp.Name, Type: ebpf.PerCPUHash, KeySize: uint32(key.Size()), ValueSize: uint32(size), MaxEntries: uint32(a.maxKeys)}
 	if key.Kind == types.None {
@@ -476,7 +479,7 @@ func (a *Aggregation) clear() error {
 			return err
 		}
 	}
-	a.past, a.marks = nil, nil
+	a.past, a.marks, a.since = nil, nil, time.Now()
 	return nil
 }
 

@@ -33,7 +33,7 @@ var Builtins = []Builtin{
 	{"probe", `probe(spec, handler, filter=None, name=None, attach=True, missing="error", first=False)`, "attach a handler to the events that spec names, a string or a list of strings", `probe("tracepoint:sched:sched_switch", lambda e: switches.add(by=e.comm))`, (*Session).builtinProbe},
 	{"run", "run(seconds=None)", "wait until the time is over, Ctrl-C, stop(), or the end of a process from spawn()", "run(5)", (*Session).builtinRun},
 	{"every", "every(seconds, fn)", "call a function again and again during run()", "every(1, lambda: print(calls.delta()))", (*Session).builtinEvery},
-	{"watch", "watch(x, seconds=1)", "run(), and show a map, or what a function gives, every so many seconds; on a terminal in one place", "watch(calls)", (*Session).builtinWatch},
+	{"watch", "watch(x, seconds=1)", "run(), and show a map, or what a function prints or gives, every so many seconds; on a terminal in one place", "watch(lambda: plot(calls))", (*Session).builtinWatch},
 	{"stop", "stop()", "end run()", "stop()", (*Session).builtinStop},
 	{"spawn", "spawn(argv)", "start a process, held before its first instruction until run(process)", `cmd = spawn(["ls", "-l"])`, (*Session).builtinSpawn},
 	{"attempt", "attempt(fn)", "call fn; a failure comes back as struct(ok, value, error)", `r = attempt(lambda: probe("tracepoint:no:such", handler))`, (*Session).builtinAttempt},
@@ -95,7 +95,10 @@ var Builtins = []Builtin{
 		b, err := render.JSON(plainValue(x))
 		return starlark.String(b), err
 	}},
+	{"to_csv", "to_csv(x, header=None)", "x as CSV, with a header, whose names can be given: a map, its snapshot, a list of pairs or of records; tuples, statistics and histograms have several columns, a histogram a row for each bucket", `print(to_csv(calls.top(20), header=["comm", "calls"]))`, (*Session).builtinToCSV},
+	{"plot", `plot(x, title="")`, "draw x: a histogram; a list of numbers, or numbers or histograms by number, along an axis; a dict of such lists below each other; numbers by name as bars", `plot([1, 2, 4, 8, 16], title="doubled")`, (*Session).builtinPlot},
 	{"flamegraph", `flamegraph(agg, path, title="")`, "write the stacks that an aggregation has as keys as a flame graph, an SVG, to a file; needs --allow-write", `flamegraph(cpu, "/tmp/cpu.svg")`, (*Session).builtinFlamegraph},
+	{"pprof", `pprof(agg, path, unit="count", labels=None)`, "write the stacks that an aggregation has as keys as a profile for pprof to a file, with the other parts of the keys as labels, whose names can be given; unit is that of what was added up; needs --allow-write", `pprof(cpu, "/tmp/cpu.pb.gz")`, (*Session).builtinPprof},
 	{"struct", "struct(**fields)", "a value with attributes", "point = struct(x=1, y=2)", func(_ *Session, t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return starlarkstruct.Make(t, b, a, kw)
 	}},

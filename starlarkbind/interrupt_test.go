@@ -146,7 +146,7 @@ p.detach()
 		t.Fatal(l.FormatError(err))
 	}
 	l.predeclared["m"], l.predeclared["t"] = l.globals["m"], l.globals["t"]
-	for _, what := range []string{"m.snapshot()", "m.top(10)", "m.items()", "m.delta()", "len(m)", "t.snapshot()", "print(m)"} {
+	for _, what := range []string{"m.snapshot()", "m.top(10)", "m.items()", "m.delta()", "len(m)", "t.snapshot()", "print(m)", "to_csv(m)", "plot(m)"} {
 		t.Run(what, func(t *testing.T) {
 			for _, s.after = range []time.Duration{20 * time.Millisecond, 600 * time.Millisecond, 1300 * time.Millisecond} {
 				var took time.Duration

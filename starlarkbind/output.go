@@ -19,18 +19,38 @@ type output struct {
 	w    io.Writer
 	errw io.Writer
 	json bool
-	err  error // of the first write that failed: a closed pipe, a full disk
+	err  error            // of the first write that failed: a closed pipe, a full disk
+	held *strings.Builder // takes what is printed; nil: it goes to w
 }
 
 func (o *output) write(w io.Writer, s string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.held != nil && w == o.w {
+		o.held.WriteString(s)
+		return
+	}
 	if o.err != nil && w == o.w {
 		return // what comes after a hole would mislead
 	}
 	if _, err := io.WriteString(w, s); err != nil && o.err == nil {
 		o.err = err
 	}
+}
+
+// hold calls fn, and gives what is printed meanwhile.
+func (o *output) hold(fn func() error) (string, error) {
+	var b strings.Builder
+	set := func(to *strings.Builder) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.held = to
+	}
+	set(&b)
+	defer set(nil)
+	err := fn()
+	set(nil)
+	return b.String(), err
 }
 
 // text prints text as it is.

@@ -32,6 +32,7 @@ type Options struct {
 	Args           []string                // of the script
 	Interactive    bool                    // a prompt: anything may still come
 	Screen         func() (cols, rows int) // the size of the terminal that Stdout is; nil, or 0, where it is none
+	ASCII          bool                    // draw with no other characters
 	Check          bool                    // compile and load, attach nothing, run nothing
 	EmitAsm        bool                    // print each program as text
 	Verbose        bool                    // errors in full, with the verifier's log

@@ -204,7 +204,8 @@ func (s *Session) newPrograms() bool {
 func (s *Session) symbol(user bool, pid int, addr uint64) string {
 	name, off, module, ok := "", uint64(0), "", false
 	if user {
-		name, off, module, ok = s.userSymbols().Symbol(pid, addr)
+		p := s.userSymbols().Place(pid, addr)
+		name, off, module, ok = p.Name, p.Off, p.File(), p.Name != ""
 		if !ok && module != "" {
 			return fmt.Sprintf("0x%x [%s]", addr, module)
 		}

@@ -10,7 +10,7 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// builtinWatch is watch(x, seconds=1): it shows a map, or what a function gives, again and again, until Ctrl-C or for as long as
+// builtinWatch is watch(x, seconds=1): it shows a map, or what a function prints and gives, again and again, until Ctrl-C or for as long as
 // run() would. On a terminal each picture takes the place of the one before.
 func (s *Session) builtinWatch(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var x starlark.Value
@@ -29,14 +29,7 @@ func (s *Session) builtinWatch(thread *starlark.Thread, b *starlark.Builtin, arg
 		return nil, errors.New("watch: it is running already; a callback cannot call it")
 	}
 	picture := starlark.NewBuiltin("watch", func(t *starlark.Thread, _ *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
-		v := x
-		if f, ok := x.(starlark.Callable); ok {
-			var err error
-			if v, err = starlark.Call(t, f, nil, nil); err != nil {
-				return nil, err
-			}
-		}
-		return s.showOnce(t, v)
+		return s.showOnce(t, x)
 	})
 	if _, err := picture.CallInternal(thread, nil, nil); err != nil {
 		return nil, err
@@ -54,15 +47,31 @@ func (s *Session) builtinWatch(thread *starlark.Thread, b *starlark.Builtin, arg
 const clearScreen = "\x1b[H\x1b[2J"
 
 // showOnce prints one picture.
-func (s *Session) showOnce(t *starlark.Thread, v starlark.Value) (starlark.Value, error) {
+func (s *Session) showOnce(t *starlark.Thread, x starlark.Value) (starlark.Value, error) {
+	picture := func() error {
+		v := x
+		if f, ok := x.(starlark.Callable); ok {
+			var err error
+			if v, err = starlark.Call(t, f, nil, nil); err != nil || v == starlark.None {
+				return err // what it had to show it has printed
+			}
+		}
+		_, err := s.builtinPrint(t, nil, starlark.Tuple{v}, nil)
+		return err
+	}
 	cols, rows := 0, 0
 	if s.opt.Screen != nil && !s.out.json {
 		cols, rows = s.opt.Screen()
 	}
 	if rows == 0 {
-		return s.builtinPrint(t, nil, starlark.Tuple{v}, nil)
+		return starlark.None, picture()
 	}
-	s.out.text(clearScreen + fit(s.text(v), cols, rows-1) + "\n")
+	text, err := s.out.hold(picture)
+	if err != nil {
+		s.out.text(text)
+		return nil, err
+	}
+	s.out.text(clearScreen + fit(text, cols, rows-1) + "\n")
 	return starlark.None, s.out.failed()
 }
 

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// watch() shows again and again, in one place where there is a terminal, until stop().
+// watch() shows again and again, in one place where there is a terminal, until stop(). What a function prints is part of it.
 func TestWatch(t *testing.T) {
 	const src = `
 m = count()
@@ -25,6 +25,25 @@ print(n[0])
 		t.Fatal(l.FormatError(err))
 	}
 	want := strings.Repeat(clearScreen+"m:\na  \n", 3) + "3\n"
+	if got := l.out.String(); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	l = newLive(t, func(o *Options) { o.Screen, o.ASCII = func() (int, int) { return 20, 24 }, true })
+	if err := l.script(`
+n = []
+def picture():
+    n.append(len(n) + 1)
+    plot(n)
+    print("below")
+    if len(n) == 2:
+        stop()
+watch(picture, seconds=0.01)
+print("after")
+`); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	want = clearScreen + strings.Replace(strings.Repeat("  |####\n", 10), "  ", "1 ", 1) + "0 +----\n   0\nbelow\n" +
+		clearScreen + "2 |    ####\n" + strings.Repeat("  |    ####\n", 4) + strings.Repeat("  |########\n", 5) + "0 +--------\n   0      1\nbelow\nafter\n"
 	if got := l.out.String(); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

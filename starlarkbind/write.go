@@ -90,15 +90,15 @@ func (s *Session) builtinFlamegraph(_ *starlark.Thread, _ *starlark.Builtin, arg
 	if err := starlark.UnpackArgs("flamegraph", args, kw, "agg", &m, "path", &path, "title?", &title); err != nil {
 		return nil, err
 	}
-	d, ok := plainValue(m).(starlark.IterableMapping)
-	if !ok {
-		return nil, fmt.Errorf("flamegraph: want an aggregation whose keys are stacks, or a dict of them, got %s", m.Type())
+	items, err := stackItems("flamegraph", m)
+	if err != nil {
+		return nil, err
 	}
 	if n, ok := m.(interface{ Name() string }); ok && title == "" {
 		title = n.Name()
 	}
 	var samples []flame.Sample
-	for _, it := range d.Items() {
+	for _, it := range items {
 		n, ok := weight(it[1]).(starlark.Int)
 		if !ok {
 			return nil, fmt.Errorf("flamegraph: the values must be numbers, got %s", it[1].Type())
@@ -107,6 +107,15 @@ func (s *Session) builtinFlamegraph(_ *starlark.Thread, _ *starlark.Builtin, arg
 		samples = append(samples, flame.Sample{Frames: frames(it[0]), N: count})
 	}
 	return starlark.None, s.writeFile("flamegraph", path, flame.SVG(title, samples))
+}
+
+// stackItems gives the keys and values of what fn, a builtin, is to write.
+func stackItems(fn string, m starlark.Value) ([]starlark.Tuple, error) {
+	d, ok := plainValue(m).(starlark.IterableMapping)
+	if !ok {
+		return nil, fmt.Errorf("%s: want an aggregation whose keys are stacks, or a dict of them, got %s", fn, m.Type())
+	}
+	return d.Items(), nil
 }
 
 // frames gives the frames of a key, the outermost first: of a tuple what is no stack, then stacks of processes, then the

@@ -8,35 +8,51 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// barWidth is the length of the longest bar.
+// barWidth is the length of the longest bar, where there is room.
 const barWidth = 52
 
 // String draws the histogram, a line a bucket.
-func (h *Histogram) String() string {
+func (h *Histogram) String() string { return h.Draw(0) }
+
+// Draw draws the histogram into so many columns; 0: into as many as it takes.
+func (h *Histogram) Draw(columns int) string {
 	rows := h.Rows()
 	if len(rows) == 0 {
 		return "(empty)\n"
 	}
 	labels := make([]string, len(rows))
-	wide, most, digits := 0, uint64(0), 0
+	wide, most, digits := 0, uint64(0), 8
 	for i, r := range rows {
-		labels[i] = label(r)
+		labels[i] = r.Label()
 		wide = max(wide, len(labels[i]))
 		most = max(most, r.N)
 		digits = max(digits, len(fmt.Sprint(r.N)))
 	}
+	width := barWidth
+	if columns > 0 {
+		width = BarWidth(columns - wide - 1 - digits - 1)
+	}
 	var b strings.Builder
 	for i, r := range rows {
-		n := int(r.N * barWidth / most)
-		if r.N > 0 && n == 0 {
-			n = 1
-		}
-		fmt.Fprintf(&b, "%-*s %*d |%-*s|\n", wide, labels[i], max(digits, 8), r.N, barWidth, strings.Repeat("@", n))
+		fmt.Fprintf(&b, "%-*s %*d %s\n", wide, labels[i], digits, r.N, Bar(float64(r.N), float64(most), width))
 	}
 	return b.String()
 }
 
-func label(r Row) string {
+// BarWidth is the length of the longest bar where there is room for so many columns.
+func BarWidth(room int) int { return min(max(room-2, 8), barWidth) }
+
+// Bar draws n beside the most there is: what is not 0 is seen.
+func Bar(n, most float64, width int) string {
+	filled := 0
+	if n > 0 {
+		filled = max(int(n*float64(width)/most), 1)
+	}
+	return fmt.Sprintf("|%-*s|", width, strings.Repeat("@", filled))
+}
+
+// Label names the bucket.
+func (r Row) Label() string {
 	lo, ok1 := r.Lo.(starlark.Int)
 	hi, ok2 := r.Hi.(starlark.Int)
 	switch {

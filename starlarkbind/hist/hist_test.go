@@ -63,7 +63,7 @@ func TestString(t *testing.T) {
 	if got := of(Log2(0)).String(); got != "(empty)\n" {
 		t.Errorf("empty: %q", got)
 	}
-	if got := label(Row{starlark.MakeInt64(8 << 30), starlark.MakeInt64(16 << 30), 1}); got != "[8G, 16G)" {
+	if got := (Row{starlark.MakeInt64(8 << 30), starlark.MakeInt64(16 << 30), 1}).Label(); got != "[8G, 16G)" {
 		t.Errorf("label %q", got)
 	}
 }

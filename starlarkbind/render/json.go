@@ -154,7 +154,22 @@ func writeDict(b *strings.Builder, items []starlark.Tuple, depth int) error {
 func writeAttrs(b *strings.Builder, v starlark.HasAttrs, depth int) error {
 	b.WriteByte('{')
 	first := true
-	for _, name := range v.AttrNames() {
+	err := eachField(v, v.AttrNames(), func(name string, a starlark.Value) error {
+		if !first {
+			b.WriteByte(',')
+		}
+		first = false
+		writeString(b, name)
+		b.WriteByte(':')
+		return write(b, a, depth+1)
+	})
+	b.WriteByte('}')
+	return err
+}
+
+// eachField calls fn for those attributes of a value that are no methods.
+func eachField(v starlark.HasAttrs, names []string, fn func(name string, a starlark.Value) error) error {
+	for _, name := range names {
 		a, err := v.Attr(name)
 		if err != nil {
 			return err
@@ -162,17 +177,10 @@ func writeAttrs(b *strings.Builder, v starlark.HasAttrs, depth int) error {
 		if _, method := a.(*starlark.Builtin); a == nil || method {
 			continue
 		}
-		if !first {
-			b.WriteByte(',')
-		}
-		first = false
-		writeString(b, name)
-		b.WriteByte(':')
-		if err := write(b, a, depth+1); err != nil {
+		if err := fn(name, a); err != nil {
 			return err
 		}
 	}
-	b.WriteByte('}')
 	return nil
 }
 

@@ -175,7 +175,7 @@ func valueKind(v starlark.Value) string {
 }
 
 // fieldOrder puts the fields of statistics in the order that one reads them, others as they come.
-func fieldOrder(st *starlarkstruct.Struct) []string {
+func fieldOrder(st starlark.HasAttrs) []string {
 	names := st.AttrNames()
 	want := []string{"count", "sum", "avg", "min", "max"}
 	if strings.Join(names, ",") == "avg,count,max,min,sum" {

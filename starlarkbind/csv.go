@@ -1,0 +1,46 @@
+package starlarkbind
+
+import (
+	"fmt"
+
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+)
+
+// builtinToCSV is to_csv(x, header=None).
+func (s *Session) builtinToCSV(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	var x starlark.Value
+	var names starlark.Iterable
+	if err := starlark.UnpackArgs("to_csv", args, kw, "x", &x, "header??", &names); err != nil {
+		return nil, err
+	}
+	header, err := stringsOf("to_csv: header", names)
+	if err != nil {
+		return nil, err
+	}
+	text, err := render.CSV(plainValue(x), header, func(row int) error { return interrupted(s.ctx, row) })
+	if err != nil {
+		return nil, err
+	}
+	return starlark.String(text), nil
+}
+
+// stringsOf gives the strings of a list; nil of none.
+func stringsOf(what string, list starlark.Iterable) ([]string, error) {
+	if list == nil {
+		return nil, nil
+	}
+	out := []string{}
+	iter := list.Iterate()
+	defer iter.Done()
+	var v starlark.Value
+	for iter.Next(&v) {
+		s, ok := starlark.AsString(v)
+		if !ok {
+			return nil, fmt.Errorf("%s: want strings, got %s", what, v.Type())
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}

@@ -1,0 +1,217 @@
+package render
+
+import (
+	"encoding/base64"
+	"encoding/csv"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
+)
+
+// CSV renders a value as RFC 4180 has it, but for lines that end as lines do here, and the last, which has no end. The first row
+// names the columns: key and value of a mapping or of pairs, the fields of what has attributes; the elements of tuples are numbered. A
+// histogram has a row for each bucket. header, if any, are other names. stop is asked before each row, and ends it by an error.
+func CSV(v starlark.Value, header []string, stop func(row int) error) (string, error) {
+	t := &csvTable{index: map[string]int{}, stop: stop}
+	var err error
+	switch x := v.(type) {
+	case starlark.IterableMapping:
+		t.columns("key", "value")
+		for _, it := range x.Items() {
+			if err = t.add(it[0], it[1]); err != nil {
+				return "", err
+			}
+		}
+	case starlark.Iterable:
+		iter := x.Iterate()
+		defer iter.Done()
+		var e starlark.Value
+		for iter.Next(&e) {
+			if pair, ok := e.(starlark.Tuple); ok && len(pair) == 2 {
+				err = t.add(pair[0], pair[1])
+			} else {
+				err = t.add(nil, e)
+			}
+			if err != nil {
+				return "", err
+			}
+		}
+	default:
+		err = t.add(nil, v)
+	}
+	if err != nil {
+		return "", err
+	}
+	return t.text(header)
+}
+
+// A csvTable is rows, and the columns that any of them has, in the order they came.
+type csvTable struct {
+	names []string
+	index map[string]int
+	rows  [][]string
+	stop  func(row int) error
+}
+
+// A csvRow is one row: cells by column.
+type csvRow []csvCell
+
+type csvCell struct{ column, text string }
+
+func (r csvRow) with(column, text string) csvRow {
+	for slices.ContainsFunc(r, func(c csvCell) bool { return c.column == column }) {
+		column += "_" // a field that is called key, say
+	}
+	return append(slices.Clip(r), csvCell{column, text})
+}
+
+// columns names columns that are there if no row is.
+func (t *csvTable) columns(names ...string) { t.names = names }
+
+// add adds a value, and its key, if it has one: several rows for a histogram.
+func (t *csvTable) add(key, value starlark.Value) error {
+	rows, err := []csvRow{nil}, t.stop(len(t.rows))
+	if err == nil && key != nil {
+		rows, err = spread(rows, "key", key)
+	}
+	if err == nil {
+		rows, err = spread(rows, "value", value)
+	}
+	if err != nil {
+		return err
+	}
+	if t.rows == nil {
+		t.names = nil
+	}
+	for _, r := range rows {
+		cells := make([]string, len(t.names), max(len(t.names), len(r)))
+		for _, c := range r {
+			i, ok := t.index[c.column]
+			if !ok {
+				i = len(t.names)
+				t.index[c.column] = i
+				t.names = append(t.names, c.column)
+				cells = append(cells, "")
+			}
+			cells[i] = c.text
+		}
+		t.rows = append(t.rows, cells)
+	}
+	return nil
+}
+
+// spread adds a value to rows, in as many columns as it has parts.
+func spread(rows []csvRow, name string, v starlark.Value) ([]csvRow, error) {
+	var err error
+	part := func(name string, v starlark.Value) {
+		if err == nil {
+			rows, err = spread(rows, name, v)
+		}
+	}
+	switch v := v.(type) {
+	case starlark.Tuple:
+		if name[len(name)-1] <= '9' { // an element of a tuple itself
+			name += "."
+		}
+		for i, e := range v {
+			part(fmt.Sprint(name, i+1), e)
+		}
+		return rows, err
+	case *hist.Histogram:
+		var out []csvRow
+		for _, b := range v.Rows() {
+			for _, r := range rows {
+				out = append(out, r.with(column(name, "lo"), cellText(b.Lo)).with(column(name, "hi"), cellText(b.Hi)).with(column(name, "count"), fmt.Sprint(b.N)))
+			}
+		}
+		return out, nil
+	case starlark.NoneType, starlark.Bool, starlark.Int, starlark.Float, starlark.String:
+		return withCell(rows, name, cellText(v)), nil
+	case starlark.Bytes:
+		return withCell(rows, name, base64.StdEncoding.EncodeToString([]byte(v))), nil
+	case *starlark.List, *starlark.Dict, *starlark.Set:
+		b, err := JSON(v)
+		if err != nil {
+			return nil, fmt.Errorf("to_csv: a %s in a cell is written as JSON: %s", v.Type(), strings.TrimPrefix(err.Error(), "to_json: "))
+		}
+		return withCell(rows, name, string(b)), nil
+	case starlark.HasAttrs:
+		if it, ok := v.(starlark.Iterable); ok { // a stack
+			return withCell(rows, name, joined(it)), nil
+		}
+		err = eachField(v, fieldOrder(v), func(field string, a starlark.Value) error {
+			part(column(name, field), a)
+			return err
+		})
+		return rows, err
+	}
+	return nil, fmt.Errorf("to_csv: a %s has no form in CSV", v.Type())
+}
+
+// column names a column for a field: of what is no part of something else, the field's name alone.
+func column(name, field string) string {
+	if name == "value" {
+		return field
+	}
+	return name + "." + field
+}
+
+// withCell adds a cell to each row.
+func withCell(rows []csvRow, name, text string) []csvRow {
+	for i, r := range rows {
+		rows[i] = r.with(name, text)
+	}
+	return rows
+}
+
+func cellText(v starlark.Value) string {
+	switch v := v.(type) {
+	case starlark.NoneType:
+		return ""
+	case starlark.String:
+		return Escape(string(v))
+	}
+	return v.String()
+}
+
+// joined gives the frames of a stack.
+func joined(it starlark.Iterable) string {
+	iter := it.Iterate()
+	defer iter.Done()
+	var parts []string
+	var e starlark.Value
+	for iter.Next(&e) {
+		parts = append(parts, cellText(e))
+	}
+	return strings.Join(parts, ";")
+}
+
+// text writes the table.
+func (t *csvTable) text(header []string) (string, error) {
+	if header == nil {
+		header = t.names
+	} else if len(header) != len(t.names) {
+		return "", fmt.Errorf("to_csv: header names %d columns, and there are %d: %s", len(header), len(t.names), strings.Join(t.names, ", "))
+	}
+	var b strings.Builder
+	w := csv.NewWriter(&b)
+	err := w.Write(header)
+	for i, r := range t.rows {
+		if err == nil {
+			err = t.stop(i)
+		}
+		r = append(r, make([]string, len(t.names)-len(r))...)
+		if len(r) == 1 && r[0] == "" { // an empty line would be no row
+			w.Flush()
+			b.WriteString("\"\"\n")
+		} else if err == nil {
+			err = w.Write(r)
+		}
+	}
+	w.Flush()
+	return strings.TrimSuffix(b.String(), "\n"), err
+}
