@@ -23,7 +23,7 @@ var watchpoints = Provider{
 	Resolve: resolveWatchpoint,
 	types:   only(ebpf.PerfEvent),
 	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
-		if err := watchpointsFire(); err != nil {
+		if err := Watchpoints(); err != nil {
 			return nil, &AttachError{Target: t, Reason: err.Error(), Hint: "a uprobe or kprobe on the code that makes the access may do", Err: err}
 		}
 		a, err := attachPerf(t, t.watch, p, o)
@@ -82,8 +82,9 @@ func resolveWatchpoint(s Spec) ([]Target, error) {
 	return []Target{t}, nil
 }
 
-// watchpointsFire watches a write of its own. Some virtual machines take watchpoints and never let them fire.
-var watchpointsFire = sync.OnceValue(func() error {
+// Watchpoints tells why this machine has none; nil where it has. It watches a write of its own, once: some virtual machines take
+// watchpoints and never let them fire.
+var Watchpoints = sync.OnceValue(func() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	page, err := unix.Mmap(-1, 0, unix.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
