@@ -186,8 +186,8 @@ func (r *REPL) magicEdit(ctx context.Context, name string) (err error) {
 	if strings.TrimSpace(text) == "" {
 		return nil
 	}
-	if r.lines != nil {
-		r.lines.Remember(text)
+	if r.items != nil {
+		r.items.Remember(text)
 	}
 	fmt.Fprintln(r.out, shown(text))
 	return r.item(ctx, text)
