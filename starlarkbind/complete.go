@@ -2,7 +2,6 @@ package starlarkbind
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/internal/filenames"
+	"github.com/bpfrepl/bpfrepl/internal/lazy"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 )
 
@@ -95,11 +95,11 @@ func (s *Session) dottedValue(path string) starlark.Value {
 
 // isParameter tells of the name of a handler's parameter in a line.
 func isParameter(line, name string) bool {
-	m := lambdaOf.FindAllStringSubmatch(line, -1)
+	m := lambdaOf().FindAllStringSubmatch(line, -1)
 	return m != nil && m[len(m)-1][1] == name
 }
 
-var lambdaOf = regexp.MustCompile(`(?:\blambda|\bdef\s+\w+\s*\()\s*(\w+)\s*[:)]`)
+var lambdaOf = lazy.Regexp(`(?:\blambda|\bdef\s+\w+\s*\()\s*(\w+)\s*[:)]`)
 
 // specs completes a probe spec, a part at a time.
 func (s *Session) specs(prefix string) []string {

@@ -2,11 +2,12 @@ package starlarkbind
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/internal/lazy"
 )
 
 // What is offered inside the brackets of a call, and what is told of it, comes from the tables that help reads.
@@ -25,7 +26,7 @@ type cursor struct {
 	open  []bracket
 }
 
-var keyword = regexp.MustCompile(`^\s*(\w+)\s*=(?:[^=]|$)`)
+var keyword = lazy.Regexp(`^\s*(\w+)\s*=(?:[^=]|$)`)
 
 // cursorAt finds where a text ends.
 func cursorAt(text string) cursor {
@@ -33,7 +34,7 @@ func cursorAt(text string) cursor {
 	quote := byte(0)
 	argument := func(end int) {
 		top := &p.open[len(p.open)-1]
-		if m := keyword.FindStringSubmatch(text[top.argAt:end]); m != nil {
+		if m := keyword().FindStringSubmatch(text[top.argAt:end]); m != nil {
 			top.keywords = append(top.keywords, m[1])
 		}
 	}
