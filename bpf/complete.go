@@ -10,9 +10,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/filenames"
 )
 
-// Complete gives what a spec can begin with that begins with prefix, a part at a time, sorted: kinds, then what they have next up to a
-// colon. Kinds with many thousands of names are quick too, once these have been read.
-func Complete(prefix string) ([]string, error) {
+// Complete gives what a spec that begins with prefix can go on with, a part at a time: words, sorted, which take the place of the prefix from
+// an index on. Kinds with many thousands of names are quick too, once these have been read.
+func Complete(prefix string) (words []string, from int, err error) {
 	kind, rest, ok := strings.Cut(prefix, ":")
 	p := findProvider(kind)
 	switch {
@@ -28,28 +28,25 @@ func Complete(prefix string) ([]string, error) {
 			}
 		}
 		slices.Sort(out)
-		return out, nil
+		return out, 0, nil
 	case p == nil || isPattern(prefix):
-		return nil, nil
+		return nil, 0, nil
 	case strings.Contains(p.Syntax, "PATH") && strings.Contains(rest, "/") && !strings.Contains(rest, ":"):
 		var out []string
 		for _, f := range filenames.Complete(rest) {
 			if !strings.HasSuffix(f, "/") {
 				f += ":"
 			}
-			out = append(out, kind+":"+f)
+			out = append(out, f)
 		}
-		return out, nil
+		return out, len(kind) + 1, nil
 	case p.functions != nil && !strings.Contains(rest, ":"):
 		names, err := p.functions()
-		if err != nil {
-			return nil, err
-		}
-		return startingWith(names, kind+":", rest), nil
+		return startingWith(names, rest), len(kind) + 1, err
 	}
 	ts, err := List(prefix + "*")
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	var out []string
 	for _, t := range ts {
@@ -65,7 +62,7 @@ func Complete(prefix string) ([]string, error) {
 		}
 	}
 	slices.Sort(out)
-	return slices.Compact(out), nil
+	return slices.Compact(out), 0, nil
 }
 
 // A nameList is names that are sorted and kept; they are read again where modules have come or gone meanwhile.
@@ -93,17 +90,26 @@ func (l *nameList) get() ([]string, error) {
 	return l.names, nil
 }
 
+// Ahead begins to read the names of functions that Complete will need if the spec goes on like this, in the background.
+func Ahead(prefix string) {
+	kind, _, whole := strings.Cut(prefix, ":")
+	for _, p := range providers() {
+		if p.functions != nil && (p.Kind == kind || p.Alias == kind || !whole && kind != "" && strings.HasPrefix(p.Kind, kind)) {
+			go p.functions() // Complete will tell of an error
+		}
+	}
+}
+
 var kprobeList, fentryList = &nameList{read: kprobeNames}, &nameList{read: fentryNames}
 
-// startingWith gives those of sorted names that start with a text, each behind another.
-func startingWith(names []string, before, start string) []string {
+// startingWith gives those of sorted names that start with a text.
+func startingWith(names []string, start string) []string {
 	from, _ := slices.BinarySearch(names, start)
-	var out []string
-	for _, n := range names[from:] {
-		if !strings.HasPrefix(n, start) {
-			break
+	to, _ := slices.BinarySearchFunc(names, start, func(n, start string) int {
+		if strings.HasPrefix(n, start) {
+			return -1
 		}
-		out = append(out, before+n)
-	}
-	return out
+		return strings.Compare(n, start)
+	})
+	return names[from:to]
 }

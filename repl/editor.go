@@ -115,6 +115,7 @@ func (e *editor) changed(text []rune, pos int, key rune) (newText []rune, newPos
 	}
 	e.now = p
 	e.display.show(p)
+	e.interp.Ahead(lines(p.text[:p.pos]))
 	return p.text, p.pos, ok
 }
 

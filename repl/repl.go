@@ -26,8 +26,10 @@ type Interpreter interface {
 	// Render shows a value, FormatError an error.
 	Render(v starlark.Value) string
 	FormatError(err error) string
-	// Completions lists what the word before pos can become, whole, and where that word begins (byte offsets).
+	// Completions lists what the word before pos can become, whole and sorted, and where that word begins (byte offsets).
 	Completions(line string, pos int) (words []string, from int)
+	// Ahead tells what is typed so far: what Completions may need later can be prepared in the background.
+	Ahead(text string)
 	// Signature tells how the call is written that the end of the text is in, and what it does; "" where it is in none.
 	Signature(text string) string
 }

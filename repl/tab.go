@@ -33,12 +33,10 @@ func (e *editor) tab(p picture, again bool) picture {
 		return p
 	}
 	typed := text[at:]
-	common := words[0]
-	for _, w := range words {
-		for !strings.HasPrefix(w, common) {
-			_, n := utf8.DecodeLastRuneInString(common)
-			common = common[:len(common)-n]
-		}
+	common := words[0] // all begin with what the first and the last begin with
+	for !strings.HasPrefix(words[len(words)-1], common) {
+		_, n := utf8.DecodeLastRuneInString(common)
+		common = common[:len(common)-n]
 	}
 	if rest := strings.TrimPrefix(common, typed); rest != "" && len(common) > len(typed) {
 		return p.insert([]rune(rest))
@@ -85,22 +83,20 @@ func completions(interp Interpreter, text string) (words []string, from int) {
 	return nil, len(text)
 }
 
-// table puts words side by side. What they all begin with, up to a colon, a slash or a dot, is left out.
+// table puts words side by side, as many as there are rows for. What they all begin with, up to a colon or a slash, is left out.
 func table(words []string, typed string, cols, rows int) []string {
-	cutAt := strings.LastIndexAny(typed, ":/") + 1
-	short := make([]string, len(words))
-	width := 0
-	for i, w := range words {
-		short[i] = w[cutAt:]
+	from, width := strings.LastIndexAny(typed, ":/")+1, 0
+	short := make([]string, min(len(words), rows*cols))
+	for i := range short {
+		short[i] = words[i][from:]
 		width = max(width, columns.Width(short[i]))
 	}
 	width = min(width+2, cols)
 	across := max(cols/width, 1)
 	down := (len(short) + across - 1) / across
-	more := 0
 	if down > rows {
-		more = len(short) - across*(rows-1)
-		short, down = short[:len(short)-more], rows-1
+		down = rows - 1
+		short = short[:across*down]
 	}
 	var out []string
 	for y := range down {
@@ -111,7 +107,7 @@ func table(words []string, typed string, cols, rows int) []string {
 		}
 		out = append(out, strings.TrimRight(b.String(), " "))
 	}
-	if more > 0 {
+	if more := len(words) - len(short); more > 0 {
 		out = append(out, cut(fmt.Sprintf("... and %d more", more), cols, 1)[0])
 	}
 	return out

@@ -33,7 +33,11 @@ func (s *Session) Completions(line string, pos int) (words []string, from int) {
 			}
 			break
 		}
-		return s.specs(line[i:]), i
+		words, from, err := bpf.Complete(line[i:])
+		if err != nil {
+			return nil, i // who completes is told nothing: the probe() will say it
+		}
+		return words, i + from
 	}
 	word := dotted(line)
 	if base, last, ok := cutLast(word); ok {
@@ -46,6 +50,13 @@ func (s *Session) Completions(line string, pos int) (words []string, from int) {
 		names = append(names, "and", "break", "continue", "def", "elif", "else", "for", "if", "in", "lambda", "not", "or", "pass", "return", "while")
 	}
 	return matching(names, word), from
+}
+
+// Ahead begins to read in the background what Completions will need if the text goes on like this.
+func (s *Session) Ahead(text string) {
+	if p := cursorAt(text); p.quote >= 0 {
+		bpf.Ahead(text[p.quote:])
+	}
 }
 
 func isWord(c byte) bool {
@@ -100,15 +111,6 @@ func isParameter(line, name string) bool {
 }
 
 var lambdaOf = lazy.Regexp(`(?:\blambda|\bdef\s+\w+\s*\()\s*(\w+)\s*[:)]`)
-
-// specs completes a probe spec, a part at a time.
-func (s *Session) specs(prefix string) []string {
-	words, err := bpf.Complete(prefix)
-	if err != nil {
-		return nil // who completes is told nothing: the probe() will say it
-	}
-	return words
-}
 
 // Watch warns of new errors while the prompt waits, until ctx ends.
 func (s *Session) Watch(ctx context.Context) { s.guarded(func() { s.watch(ctx) }) }

@@ -130,19 +130,14 @@ func cutLast(name string) (base, last string, ok bool) {
 
 // signatureOf writes how a function of the script is called.
 func signatureOf(f *starlark.Function) string {
-	var params []string
-	named := f.NumParams()
-	var rest []string
+	named := f.NumParams() // the last of which stand for any number
+	var any []string
 	if f.HasKwargs() {
 		named--
 		name, _ := f.Param(named)
-		rest = append(rest, "**"+name)
+		any = append(any, "**"+name)
 	}
-	if f.HasVarargs() {
-		named--
-		name, _ := f.Param(named)
-		rest = append([]string{"*" + name}, rest...)
-	}
+	var params []string
 	for i := range named {
 		p, _ := f.Param(i)
 		if d := f.ParamDefault(i); d != nil {
@@ -150,7 +145,11 @@ func signatureOf(f *starlark.Function) string {
 		}
 		params = append(params, p)
 	}
-	return fmt.Sprintf("%s(%s)", f.Name(), strings.Join(append(params, rest...), ", "))
+	if f.HasVarargs() {
+		name, _ := f.Param(named - 1)
+		params = slices.Insert(params[:named-1], named-1-f.NumKwonlyParams(), "*"+name)
+	}
+	return fmt.Sprintf("%s(%s)", f.Name(), strings.Join(append(params, any...), ", "))
 }
 
 // parameters gives the names in a signature, in order, without those that stand for any number.
