@@ -3,6 +3,7 @@
 package tmux
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"github.com/bpfrepl/bpfrepl/internal/aptget"
 )
@@ -105,10 +109,23 @@ func (s *Screen) Paste(text string) {
 	s.command("paste-buffer", "-p", "-d")
 }
 
-// Resize makes the terminal another size.
+// Resize makes the terminal another size. tmux moves the text first, and tells the program a moment later: it has when Resize returns.
 func (s *Screen) Resize(cols, rows int) {
 	s.t.Helper()
 	s.command("resize-window", "-x", strconv.Itoa(cols), "-y", strconv.Itoa(rows))
+	tty, err := os.OpenFile(strings.TrimSpace(s.command("display-message", "-p", "#{pane_tty}")), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer tty.Close()
+	size := func() string {
+		w, h, err := term.GetSize(int(tty.Fd()))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return fmt.Sprint(w, h)
+	}
+	s.Wait("the new size", size, func(got string) bool { return got == fmt.Sprint(cols, rows) })
 }
 
 // Screen gives what is to be seen: the rows without the blanks at their ends, the last of them no empty one.
