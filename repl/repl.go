@@ -160,6 +160,9 @@ func (r *REPL) exec(ctx context.Context, item string) (ok bool) {
 	go func() {
 		select {
 		case <-sig:
+			if r.items != nil {
+				fmt.Fprintln(r.items.Writer()) // behind the ^C that the terminal shows
+			}
 			cancel()
 		case <-done:
 		}
