@@ -210,18 +210,27 @@ func words(t btf.Type) int {
 
 // btfFunctionNames gives the names of all functions that the kernel's BTF describes, sorted, but for those that several have.
 func btfFunctionNames() ([]string, error) {
-	ids, err := functionIDs()
+	b, err := KernelBTF()
 	if err != nil {
 		return nil, err
 	}
-	names := make([]string, 0, len(ids))
-	for n, of := range ids {
-		if len(of) == 1 {
-			names = append(names, n)
-		}
+	var names []string
+	if err := eachFunction(b, nil, func(name []byte, _ btf.TypeID) { names = append(names, string(name)) }); err != nil {
+		return nil, fmt.Errorf("/sys/kernel/btf/vmlinux: %w", err)
 	}
 	slices.Sort(names)
-	return names, nil
+	only := names[:0]
+	for from := 0; from < len(names); {
+		to := from + 1
+		for to < len(names) && names[to] == names[from] {
+			to++
+		}
+		if to == from+1 {
+			only = append(only, names[from])
+		}
+		from = to
+	}
+	return only, nil
 }
 
 // functionIDs gives the BTF ids of all functions, by name. It goes through the file itself (Documentation/bpf/btf.rst), since
@@ -263,24 +272,34 @@ func btfStrings(b []byte) ([]byte, error) {
 
 var errBadBTF = errors.New("bad BTF")
 
-// scanFunctions finds the functions whose names start with prefix. base is the strings of the BTF that this one builds on, if it does: the ids
-// then count from the end of that one's.
+// scanFunctions finds the functions whose names start with prefix. base is as for eachFunction.
 func scanFunctions(b []byte, prefix string, base []byte) (map[string][]btf.TypeID, error) {
+	out := map[string][]btf.TypeID{}
+	err := eachFunction(b, base, func(name []byte, id btf.TypeID) {
+		if bytes.HasPrefix(name, []byte(prefix)) {
+			out[string(name)] = append(out[string(name)], id)
+		}
+	})
+	return out, err
+}
+
+// eachFunction calls fn for each function; name is valid during the call only. base is the strings of the BTF that this one builds on, if it does:
+// the ids then count from the end of that one's.
+func eachFunction(b, base []byte, fn func(name []byte, id btf.TypeID)) error {
 	if len(b) < 24 {
-		return nil, errBadBTF
+		return errBadBTF
 	}
 	u32 := func(off int) int { return int(binary.NativeEndian.Uint32(b[off:])) }
 	if binary.NativeEndian.Uint16(b) != 0xeb9f {
-		return nil, errBadBTF
+		return errBadBTF
 	}
 	head := u32(4)
 	types, strs := head+u32(8), head+u32(16)
 	end, strEnd := types+u32(12), strs+u32(20)
 	if end > len(b) || strEnd > len(b) {
-		return nil, errBadBTF
+		return errBadBTF
 	}
 	const kindFunction = 12
-	out := map[string][]btf.TypeID{}
 	for at, id := types, btf.TypeID(1); at+12 <= end; id++ {
 		info := u32(at + 4)
 		kind, vlen := info>>24&0x1f, info&0xffff
@@ -291,8 +310,8 @@ func scanFunctions(b []byte, prefix string, base []byte) (map[string][]btf.TypeI
 			} else {
 				name = b[min(strs+off-len(base), strEnd):strEnd]
 			}
-			if i := bytes.IndexByte(name, 0); i > 0 && bytes.HasPrefix(name, []byte(prefix)) {
-				out[string(name[:i])] = append(out[string(name[:i])], id)
+			if i := bytes.IndexByte(name, 0); i > 0 {
+				fn(name[:i], id)
 			}
 		}
 		at += 12
@@ -300,7 +319,7 @@ func scanFunctions(b []byte, prefix string, base []byte) (map[string][]btf.TypeI
 			at += btfSizes[kind].fixed + btfSizes[kind].each*vlen
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // cName writes a type as C does, without a name.

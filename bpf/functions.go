@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -143,11 +144,17 @@ func traceableNames() ([]string, error) {
 			}
 		}
 	} else {
-		if text, err = readKallsyms(); err != nil {
-			return nil, err
+		f, err := os.Open(kallsymsFile)
+		if err != nil {
+			return nil, readError(kallsymsFile, err)
 		}
-		names = make([]string, 0, bytes.Count(text, []byte("\n")))
-		eachSymbol(text, func(name, _, _ []byte) { names = append(names, string(name)) })
+		lines := bufio.NewScanner(f) // the whole text is some megabytes
+		for lines.Scan() {
+			eachSymbol(lines.Bytes(), func(name, _, _ []byte) { names = append(names, string(name)) })
+		}
+		if err := errors.Join(lines.Err(), f.Close()); err != nil {
+			return nil, readError(kallsymsFile, err)
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil

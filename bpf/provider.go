@@ -25,6 +25,7 @@ type Provider struct {
 	Resolve func(Spec) ([]Target, error)
 
 	minArgs, maxArgs int
+	functions        func() ([]string, error) // of the kernel, which a spec of this kind can name; for completion
 	event            func(Target) (*Event, error)
 	types            func(t Target, readsContext bool) []ebpf.ProgramType
 	attach           func(Target, *Program, AttachOptions) (*Attachment, error)

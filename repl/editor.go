@@ -3,91 +3,150 @@ package repl
 import (
 	"errors"
 	"io"
+	"os"
+	"os/signal"
 	"strings"
 	"sync"
-	"unicode/utf8"
+	"syscall"
 
 	"github.com/chzyer/readline"
 	"golang.org/x/term"
 )
 
-// editor is the lineReader on a terminal: readline, with its known faults guarded.
+// editor is the itemReader on a terminal. readline reads the keys and keeps what is typed; what it cannot do well is done here: an item
+// is edited as a whole, with all its lines, and drawn by the display; history, search and completion are about whole items.
 type editor struct {
-	rl   *readline.Instance
-	in   *filter
-	stop func() error // ends the reading of in
-	out  io.Writer
-	hist *history
-	w    *lineWriter
+	rl      *readline.Instance
+	in      *filter
+	stop    func() error // ends the reading of in
+	out     io.Writer
+	display *display
+	hist    *history
+	interp  Interpreter
+	winch   chan os.Signal
+	once    sync.Once
+
+	mu     sync.Mutex // guards what follows: readline calls us from a goroutine of its own
+	now    picture
+	act    func(picture) picture // what the key that was typed does, once readline has done nothing with it
+	whole  bool                  // the item was recalled or pasted: it needs no empty line to end it
+	search *search
+	tabbed bool   // the last key was Tab, and offered something
+	killed []rune // what Ctrl-U, Ctrl-K or Ctrl-W took away last
 }
 
 func newEditor(opt Options) (*editor, error) {
-	e := &editor{in: &filter{in: opt.In}, out: opt.Out, hist: &history{file: opt.HistoryFile}}
-	items, err := e.hist.load()
-	if err != nil {
+	e := &editor{in: &filter{in: opt.In}, out: opt.Out, interp: opt.Interp, hist: &history{file: opt.HistoryFile}, winch: make(chan os.Signal, 1)}
+	if err := e.hist.load(); err != nil {
 		return nil, err
 	}
-	width := func() int {
-		w, _, err := term.GetSize(int(opt.Out.Fd()))
-		if err != nil || w <= 0 {
-			return 80
-		}
-		return w
-	}
+	e.display = &display{w: opt.Out, size: func() (int, int) { return size(opt.Out) }}
 	stdin := readline.NewCancelableStdin(e.in)
 	e.stop = stdin.Close
+	var err error
 	e.rl, err = readline.NewEx(&readline.Config{
 		Stdin: stdin, Stdout: opt.Out, Stderr: opt.Err,
-		FuncGetWidth: width,
-		AutoComplete: &completer{opt.Interp, width}, Painter: painter{},
-		DisableAutoSaveHistory: true, HistoryLimit: maxHistory, InterruptPrompt: "^C", EOFPrompt: "",
+		// it does not draw, does not search, and completes nothing
+		FuncIsTerminal: func() bool { return false }, FuncGetWidth: func() int { return 0 }, FuncOnWidthChanged: func(func()) {},
+		FuncFilterInputRune: e.key, Listener: readline.FuncListener(e.changed), DisableAutoSaveHistory: true,
 	})
 	if err != nil {
 		return nil, err
 	}
-	for _, it := range items {
-		if err := e.rl.SaveHistory(flat(it)); err != nil {
-			return nil, err
+	signal.Notify(e.winch, syscall.SIGWINCH)
+	go func() {
+		for range e.winch {
+			e.display.resized()
 		}
-	}
-	e.w = &lineWriter{w: e.rl.Stdout()}
+	}()
 	_, err = io.WriteString(e.out, pasteOn)
 	return e, err
 }
 
-// flat makes an item of several lines one line to edit; Read undoes it.
-func flat(item string) string { return strings.ReplaceAll(item, "\n", string(newlineRune)) }
+// size is the terminal's; the usual one where it does not tell.
+func size(f *os.File) (cols, rows int) {
+	cols, rows, err := term.GetSize(int(f.Fd()))
+	if err != nil || cols <= 0 || rows <= 0 {
+		return 80, 24
+	}
+	return cols, rows
+}
 
-func (e *editor) Read(prompt, preset string) (string, error) {
+// lines is an item as people write it, with newlines where it has newlineRune while it is edited.
+func lines(text []rune) string { return strings.ReplaceAll(string(text), string(newlineRune), "\n") }
+
+// flat undoes lines.
+func flat(item string) []rune { return []rune(strings.ReplaceAll(item, "\n", string(newlineRune))) }
+
+func (e *editor) Read() (string, error) {
 	if e.in.ended.Load() { // readline would wait for ever
 		return "", io.EOF
 	}
-	e.rl.SetPrompt(prompt)
-	line, err := e.rl.ReadlineWithDefault(preset)
+	line, err := e.rl.Readline()
 	switch {
 	case e.in.ended.Load(): // readline takes the end of the input for the end of the line
+		e.display.finish("")
 		return "", io.EOF
 	case errors.Is(err, readline.ErrInterrupt):
 		return "", errInterrupt
 	case err != nil:
 		return "", err
 	}
-	return strings.ReplaceAll(line, string(newlineRune), "\n"), nil
+	return strings.TrimRight(lines([]rune(line)), "\n "), nil
+}
+
+// changed is called by readline when it begins to read (key 0), and after each key, with what it has then. What it gives takes the place of that.
+func (e *editor) changed(text []rune, pos int, key rune) (newText []rune, newPos int, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch key {
+	case 0:
+		e.now, e.act, e.whole, e.search, e.tabbed = picture{}, nil, false, nil, false
+		e.hist.rewind()
+		e.display.begin()
+		return nil, 0, false
+	case readline.CharEnter, readline.CharInterrupt: // it has ended, and another may have begun
+		return nil, 0, false
+	}
+	p := picture{text: text, pos: pos}
+	if e.act != nil {
+		p = e.act(p)
+		e.act, ok = nil, true
+	}
+	e.now = p
+	e.display.show(p)
+	e.interp.Ahead(lines(p.text[:p.pos]))
+	return p.text, p.pos, ok
+}
+
+// complete tells whether Enter runs what is typed.
+func (e *editor) complete() bool {
+	src := lines(e.now.text)
+	if isMagic(src) {
+		return true
+	}
+	last := src[strings.LastIndexByte(src, '\n')+1:]
+	if strings.TrimSpace(last) == "" { // the indentation was made, not typed
+		src = strings.TrimSuffix(src, last)
+	}
+	if e.whole {
+		src += "\n"
+	}
+	return e.interp.Complete(src)
 }
 
 func (e *editor) Remember(item string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if err := e.hist.add(item); err != nil {
 		e.hist.file = "" // say it once
-		if _, werr := io.WriteString(e.w, "history is not kept: "+err.Error()+"\n"); werr != nil {
+		if _, werr := io.WriteString(e.display, "history is not kept: "+err.Error()+"\n"); werr != nil {
 			return
 		}
 	}
-	if err := e.rl.SaveHistory(flat(item)); err != nil {
-		return // only its own file can fail, and it has none
-	}
 }
 
-func (e *editor) Writer() io.Writer { return e.w }
+func (e *editor) Writer() io.Writer { return e.display }
 
 func (e *editor) HangUp() {
 	e.in.ended.Store(true)
@@ -98,63 +157,7 @@ func (e *editor) HangUp() {
 
 // Close restores the terminal.
 func (e *editor) Close() error {
+	e.once.Do(func() { signal.Stop(e.winch); close(e.winch) })
 	_, err := io.WriteString(e.out, pasteOff)
 	return errors.Join(err, e.rl.Close())
-}
-
-// painter shows the newlines of an item that is edited as one line.
-type painter struct{}
-
-func (painter) Paint(line []rune, _ int) []rune {
-	out := append([]rune{}, line...)
-	for i, r := range out {
-		if r == newlineRune {
-			out[i] = '↵'
-		}
-	}
-	return out
-}
-
-// lineWriter hands whole lines on: half of one would be overwritten when the line that is being typed is drawn again.
-type lineWriter struct {
-	mu  sync.Mutex
-	w   io.Writer
-	buf []byte
-}
-
-func (l *lineWriter) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.buf = append(l.buf, p...)
-	i := strings.LastIndexByte(string(l.buf), '\n')
-	if i < 0 {
-		return len(p), nil
-	}
-	_, err := l.w.Write(l.buf[:i+1])
-	l.buf = append([]byte{}, l.buf[i+1:]...)
-	return len(p), err
-}
-
-// completer asks the interpreter, and keeps from readline what it cannot bear.
-type completer struct {
-	interp Interpreter
-	width  func() int
-}
-
-// Do implements readline.AutoCompleter. Left of any text Tab indents. A candidate as wide as the terminal makes readline
-// divide by zero, so such are left out.
-func (c *completer) Do(line []rune, pos int) ([][]rune, int) {
-	text := string(line[:pos])
-	if start := strings.LastIndexByte(strings.ReplaceAll(text, string(newlineRune), "\n"), '\n'); strings.TrimSpace(text[max(start, 0):]) == "" {
-		return [][]rune{[]rune(indent)}, 0
-	}
-	words, from := c.interp.Completions(text, len(text))
-	typed := text[from:]
-	var out [][]rune
-	for _, w := range words {
-		if rest, ok := strings.CutPrefix(w, typed); ok && utf8.RuneCountInString(w)+3 < c.width() {
-			out = append(out, []rune(rest))
-		}
-	}
-	return out, utf8.RuneCountInString(typed)
 }

@@ -7,13 +7,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // history keeps items in a file, one JSON string a line, so that blocks keep their lines and indentation. It is only
 // ever appended to: two sessions at once do not lose each other's items.
 type history struct {
-	file string
-	last string
+	file  string
+	items []string
+	at    int    // what is shown: one of items, or, at their end, what is being typed
+	draft string // which is this
 }
 
 // maxHistory is how many items are recalled.
@@ -32,32 +35,64 @@ func HistoryFile() string {
 	return filepath.Join(dir, "bpfrepl", "history")
 }
 
-func (h *history) load() ([]string, error) {
+func (h *history) load() error {
 	if h.file == "" {
-		return nil, nil
+		return nil
 	}
 	b, err := os.ReadFile(h.file)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the history: %w", err)
+		return fmt.Errorf("read the history: %w", err)
 	}
-	var out []string
 	for _, line := range bytes.Split(b, []byte("\n")) {
 		var item string
 		if json.Unmarshal(line, &item) == nil && item != "" { // a line that another program has spoilt is passed over
-			out = append(out, item)
+			h.items = append(h.items, item)
 		}
 	}
-	return out[max(0, len(out)-maxHistory):], nil
+	h.items = h.items[max(0, len(h.items)-maxHistory):]
+	return nil
+}
+
+// rewind goes to what is being typed.
+func (h *history) rewind() { h.at, h.draft = len(h.items), "" }
+
+// step goes to an earlier item, or to a later one. shown is what is to be found again behind the latest.
+func (h *history) step(shown string, by int) (string, bool) {
+	to := h.at + by
+	if to < 0 || to > len(h.items) {
+		return "", false
+	}
+	if h.at == len(h.items) {
+		h.draft = shown
+	}
+	h.at = to
+	if to == len(h.items) {
+		return h.draft, true
+	}
+	return h.items[to], true
+}
+
+// find gives the first item, from one on and then earlier or later ones, that holds a text; -1: there is none.
+func (h *history) find(text string, from, by int) int {
+	for i := from; i >= 0 && (i < len(h.items) || by < 0); i += by {
+		if i < len(h.items) && strings.Contains(h.items[i], text) {
+			return i
+		}
+	}
+	return -1
 }
 
 func (h *history) add(item string) error {
-	if h.file == "" || item == h.last {
+	if n := len(h.items); n > 0 && h.items[n-1] == item {
 		return nil
 	}
-	h.last = item
+	h.items = append(h.items, item)
+	if h.file == "" {
+		return nil
+	}
 	if err := os.MkdirAll(filepath.Dir(h.file), 0o700); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,58 +84,6 @@ func (r *REPL) magicRun(ctx context.Context, file string) error {
 	return r.item(ctx, string(b))
 }
 
-// A step is an item that went through.
-type step struct {
-	src   string
-	shown bool // it gave a value, which was shown
-}
-
-// script makes a script of a session. What the prompt shows by itself a script has to print; and where at the prompt probes go on
-// by themselves, run() has to wait in a script, before what was counted is shown.
-func script(steps []step) string {
-	var all, last []string
-	waits, probes := false, false
-	for _, s := range steps {
-		probes = probes || strings.Contains(s.src, "probe(")
-		waits = waits || strings.Contains(s.src, "run(")
-	}
-	for _, s := range steps {
-		switch {
-		case !s.shown:
-			all = append(all, s.src)
-		case probes && !waits:
-			last = append(last, "print("+s.src+")")
-		default:
-			all = append(all, "print("+s.src+")")
-		}
-	}
-	if probes && !waits {
-		all = append(append(all, "run()  # until Ctrl-C"), last...)
-	}
-	return strings.Join(all, "\n") + "\n"
-}
-
-func (r *REPL) magicSave(_ context.Context, file string) error {
-	if file == "" {
-		return errors.New("to which file? %save FILE")
-	}
-	if len(r.done) == 0 {
-		return errors.New("nothing has gone through yet")
-	}
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
-	if errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("%s is there already; give another name", file)
-	}
-	if err != nil {
-		return err
-	}
-	_, err = io.WriteString(f, script(r.done))
-	if err = errors.Join(err, f.Close()); err == nil {
-		fmt.Fprintf(r.out, "%d items in %s\n", len(r.done), file)
-	}
-	return err
-}
-
 func (r *REPL) magicTime(ctx context.Context, src string) error {
 	if src == "" {
 		return errors.New("which item? %time ITEM")
@@ -186,8 +133,8 @@ func (r *REPL) magicEdit(ctx context.Context, name string) (err error) {
 	if strings.TrimSpace(text) == "" {
 		return nil
 	}
-	if r.lines != nil {
-		r.lines.Remember(text)
+	if r.items != nil {
+		r.items.Remember(text)
 	}
 	fmt.Fprintln(r.out, shown(text))
 	return r.item(ctx, text)

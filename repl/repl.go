@@ -1,5 +1,5 @@
 // Package repl is the prompt: it reads items (a line, a block, a pasted piece), has them run, and shows what they give.
-// What an item means is the interpreter's business; the line editor is chzyer/readline, behind lineReader.
+// What an item means is the interpreter's business; who types at a terminal has an editor around chzyer/readline, behind itemReader.
 package repl
 
 import (
@@ -26,8 +26,12 @@ type Interpreter interface {
 	// Render shows a value, FormatError an error.
 	Render(v starlark.Value) string
 	FormatError(err error) string
-	// Completions lists what the word before pos can become, whole, and where that word begins (byte offsets).
+	// Completions lists what the word before pos can become, whole and sorted, and where that word begins (byte offsets).
 	Completions(line string, pos int) (words []string, from int)
+	// Ahead tells what is typed so far: what Completions may need later can be prepared in the background.
+	Ahead(text string)
+	// Signature tells how the call is written that the end of the text is in, and what it does; "" where it is in none.
+	Signature(text string) string
 }
 
 // Options of a REPL.
@@ -48,21 +52,20 @@ const (
 // A REPL is one prompt.
 type REPL struct {
 	opt   Options
-	lines lineReader // nil where the input is no terminal
+	items itemReader // nil where the input is no terminal
 	log   *log
 	out   io.Writer // the terminal, and the log
 	errw  io.Writer // the same for errors
 	done  []step    // what went through
 }
 
-// A lineReader reads lines from a person.
-type lineReader interface {
-	// Read shows the prompt and gives a line; preset is there to be edited. A pasted text comes as one line with newlines
-	// in it. The error is io.EOF for Ctrl-D, errInterrupt for Ctrl-C.
-	Read(prompt, preset string) (string, error)
+// An itemReader reads items from a person.
+type itemReader interface {
+	// Read shows the prompt and gives a whole item. The error is io.EOF for Ctrl-D, errInterrupt for Ctrl-C.
+	Read() (string, error)
 	// Remember makes an item recallable.
 	Remember(item string)
-	// Writer prints above the line that is being typed.
+	// Writer prints above the item that is being typed.
 	Writer() io.Writer
 	// HangUp makes a Read that waits, and all later ones, give io.EOF. It may be called from any goroutine.
 	HangUp()
@@ -76,12 +79,16 @@ func New(opt Options) (*REPL, error) {
 	r := &REPL{opt: opt, log: &log{}}
 	out, errw := io.Writer(opt.Out), io.Writer(opt.Err)
 	if term.IsTerminal(int(opt.In.Fd())) {
-		l, err := newEditor(opt)
+		var err error
+		if os.Getenv("TERM") == "dumb" {
+			r.items, err = newPlain(opt)
+		} else {
+			r.items, err = newEditor(opt)
+		}
 		if err != nil {
 			return nil, err
 		}
-		r.lines = l
-		out, errw = l.Writer(), l.Writer()
+		out, errw = r.items.Writer(), r.items.Writer()
 	}
 	r.out, r.errw = io.MultiWriter(out, r.log), io.MultiWriter(errw, r.log)
 	return r, nil
@@ -93,22 +100,25 @@ func (r *REPL) Writer() io.Writer { return r.out }
 // Run reads and runs items until the end, or until ctx ends, and gives the exit status: piped input ends at the first error,
 // with status 1. The terminal is as it was before.
 func (r *REPL) Run(ctx context.Context) (int, error) {
-	if r.lines == nil {
+	if r.items == nil {
 		return r.piped(ctx)
 	}
-	defer context.AfterFunc(ctx, r.lines.HangUp)()
+	defer context.AfterFunc(ctx, r.items.HangUp)()
+	between := make(chan os.Signal, 1) // Ctrl-C when an item has just ended is nobody's
+	signal.Notify(between, os.Interrupt)
+	defer signal.Stop(between)
 	fmt.Fprintln(r.out, r.opt.Banner)
 	for {
-		item, err := r.readItem()
-		if err != nil {
-			return 0, errors.Join(ignoreEOF(err), r.lines.Close(), r.log.stop())
-		}
-		if strings.TrimSpace(item) == "" {
+		item, err := r.items.Read()
+		if errors.Is(err, errInterrupt) || err == nil && strings.TrimSpace(item) == "" {
 			continue
 		}
-		r.lines.Remember(item)
+		if err != nil {
+			return 0, errors.Join(ignoreEOF(err), r.items.Close(), r.log.stop())
+		}
+		r.items.Remember(item)
 		if leaves(item) {
-			return 0, errors.Join(r.lines.Close(), r.log.stop())
+			return 0, errors.Join(r.items.Close(), r.log.stop())
 		}
 		r.run(ctx, item)
 	}
@@ -138,51 +148,6 @@ func leaves(item string) bool {
 	return false
 }
 
-// readItem reads lines until they are an item. Ctrl-C drops what was typed, Ctrl-D on an empty prompt leaves.
-func (r *REPL) readItem() (string, error) {
-	var buf []string
-	prompt, preset := prompt1, ""
-	for {
-		line, err := r.lines.Read(prompt, preset)
-		switch {
-		case errors.Is(err, errInterrupt):
-			buf, prompt, preset = nil, prompt1, ""
-			continue
-		case errors.Is(err, io.EOF) && len(buf) > 0:
-			buf, prompt, preset = nil, prompt1, ""
-			continue
-		case err != nil:
-			return "", err
-		}
-		if len(buf) == 0 && isMagic(line) {
-			return line, nil
-		}
-		pasted := strings.Contains(line, "\n")
-		if strings.TrimSpace(line) == "" {
-			line = ""
-		}
-		buf = append(buf, line)
-		src := strings.Join(buf, "\n")
-		if pasted {
-			src += "\n" // a pasted block needs no empty line behind it
-		}
-		if r.opt.Interp.Complete(src) {
-			return strings.TrimRight(src, "\n"), nil
-		}
-		prompt, preset = prompt2, nextIndent(line)
-	}
-}
-
-// nextIndent is the indentation of the line after this one.
-func nextIndent(line string) string {
-	last := line[strings.LastIndexByte(line, '\n')+1:]
-	in := last[:len(last)-len(strings.TrimLeft(last, " "))]
-	if strings.HasSuffix(strings.TrimRight(last, " "), ":") {
-		in += indent
-	}
-	return in
-}
-
 // exec runs an item and shows its value. Ctrl-C ends the item only. It tells whether the item went through.
 func (r *REPL) exec(ctx context.Context, item string) (ok bool) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -195,6 +160,9 @@ func (r *REPL) exec(ctx context.Context, item string) (ok bool) {
 	go func() {
 		select {
 		case <-sig:
+			if r.items != nil {
+				fmt.Fprintln(r.items.Writer()) // behind the ^C that the terminal shows
+			}
 			cancel()
 		case <-done:
 		}

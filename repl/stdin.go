@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"strings"
+	"sync"
 	"sync/atomic"
+	"unicode"
 )
 
 // Bracketed paste: terminals put these around what is pasted when asked to.
@@ -15,19 +18,25 @@ const (
 	pasteEnd   = "\x1b[201~"
 )
 
-// newlineRune stands for a newline inside a line that is being edited: a pasted or recalled item of several lines is
-// edited as one. It is from the private use area, so nobody types it; it is shown as ↵.
-const newlineRune = '\ue000'
+// sequences are keys that readline does not know, or takes for others: what terminals send, and what is made of it.
+var sequences = strings.NewReplacer(
+	"\x1b[3~", string(deleteRune), "\x1b\r", string(newlineRune), "\x1b\n", string(newlineRune), // Delete; Alt-Enter
+	"\x1b[1~", "\x01", "\x1b[7~", "\x01", "\x1b[4~", "\x05", "\x1b[8~", "\x05", // Home and End of some terminals
+	"\x1b[1;5D", "\x1bb", "\x1b[1;3D", "\x1bb", "\x1b[1;5C", "\x1bf", "\x1b[1;3C", "\x1bf", // by words
+	"\x00", "", // which readline takes for the end of the input, and then cannot be closed
+	string(newlineRune), string(unusedRune), string(deleteRune), string(unusedRune), string(pasteRune), string(unusedRune))
 
-// A filter stands between the terminal and readline. It drops NUL bytes, which readline takes for the end of input and
-// then cannot be closed; and it turns what is pasted into one line, with newlineRune for newlines and blanks for tabs,
-// which readline would complete. A newline at the end of a paste enters it.
+// A filter stands between the terminal and readline. It translates keys, and keeps what is pasted apart: readline gets one rune that
+// stands for it. A newline at the end of a paste enters it.
 type filter struct {
 	in    *os.File
 	paste bool
 	held  []byte // the beginning of a marker, or what is pasted so far
 	out   bytes.Buffer
 	ended atomic.Bool // the input is at its end: the terminal has gone, or we are to leave
+
+	mu     sync.Mutex
+	pastes [][]rune // that have not been taken yet
 }
 
 // Read implements io.Reader.
@@ -52,7 +61,7 @@ func (f *filter) Close() error { return nil }
 var _ io.ReadCloser = (*filter)(nil)
 
 func (f *filter) feed(b []byte) {
-	b = append(f.held, bytes.ReplaceAll(b, []byte{0}, nil)...)
+	b = append(f.held, b...)
 	f.held = nil
 	for len(b) > 0 {
 		marker := pasteStart
@@ -66,14 +75,14 @@ func (f *filter) feed(b []byte) {
 				return
 			}
 			n := partial(b, marker)
-			f.out.Write(b[:len(b)-n])
+			f.typed(b[:len(b)-n])
 			f.held = append([]byte{}, b[len(b)-n:]...)
 			return
 		}
 		if f.paste {
-			f.pasted(b[:i])
+			f.take(b[:i])
 		} else {
-			f.out.Write(b[:i])
+			f.typed(b[:i])
 		}
 		f.paste = !f.paste
 		b = b[i+len(marker):]
@@ -91,22 +100,32 @@ func partial(b []byte, marker string) int {
 	return 0
 }
 
-func (f *filter) pasted(b []byte) {
-	b = bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n"))
-	b = bytes.ReplaceAll(b, []byte("\r"), []byte("\n"))
-	enter := bytes.HasSuffix(b, []byte("\n"))
-	b = bytes.TrimRight(b, "\n")
-	for _, r := range string(b) {
-		switch {
-		case r == '\n':
-			f.out.WriteRune(newlineRune)
-		case r == '\t':
-			f.out.WriteString(indent)
-		case r >= ' ' && r != 0x7f:
-			f.out.WriteRune(r)
+func (f *filter) typed(b []byte) { f.out.WriteString(sequences.Replace(string(b))) }
+
+// take makes a paste text to edit: with newlineRune for newlines and blanks for tabs.
+func (f *filter) take(b []byte) {
+	text := strings.ReplaceAll(strings.ReplaceAll(string(b), "\r\n", "\n"), "\r", "\n")
+	enter := strings.HasSuffix(text, "\n")
+	text = strings.ReplaceAll(strings.TrimRight(text, "\n"), "\t", indent)
+	f.mu.Lock()
+	f.pastes = append(f.pastes, flat(strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsPrint(r) && !unicode.In(r, unicode.Mn, unicode.Cf) {
+			return -1
 		}
-	}
+		return r
+	}, text)))
+	f.mu.Unlock()
+	f.out.WriteRune(pasteRune)
 	if enter {
 		f.out.WriteByte('\r')
 	}
+}
+
+// pasted gives what the next pasteRune stands for.
+func (f *filter) pasted() []rune {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	text := f.pastes[0]
+	f.pastes = f.pastes[1:]
+	return text
 }

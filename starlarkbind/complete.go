@@ -2,7 +2,7 @@ package starlarkbind
 
 import (
 	"context"
-	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -10,33 +10,53 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/internal/filenames"
+	"github.com/bpfrepl/bpfrepl/internal/lazy"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 )
 
 // Complete tells whether the text is a whole item.
 func (s *Session) Complete(src string) bool { return items.Complete(fileOptions, src) }
 
-// Completions lists what the word before pos can become: a probe spec inside a string, an attribute behind a dot, else
-// a name.
+// Completions lists what the word before pos can become: inside a string a probe spec, or a file where a path is wanted; an attribute
+// behind a dot; else a name, and in a call the names of its arguments.
 func (s *Session) Completions(line string, pos int) (words []string, from int) {
 	line = line[:pos]
-	if i := openQuote(line); i >= 0 {
-		return s.specs(line[i:]), i
-	}
-	from = len(line)
-	for from > 0 && isWord(line[from-1]) {
-		from--
-	}
-	word := line[from:]
-	if from > 0 && line[from-1] == '.' {
-		start := from - 1
-		for start > 0 && (isWord(line[start-1]) || line[start-1] == '.') {
-			start--
+	p := cursorAt(line)
+	if i := p.quote; i >= 0 {
+		for _, b := range slices.Backward(p.open) {
+			if b.callee == "" {
+				continue // the list that a call is given
+			}
+			if name := s.parameter(b); name == "path" || name == "argv" {
+				return filenames.Complete(line[i:]), i
+			}
+			break
 		}
-		return matching(s.attributes(line, line[start:from-1]), word), from
+		words, from, err := bpf.Complete(line[i:])
+		if err != nil {
+			return nil, i // who completes is told nothing: the probe() will say it
+		}
+		return words, i + from
 	}
-	names := append(s.Names(), "and", "break", "continue", "def", "elif", "else", "for", "if", "in", "lambda", "not", "or", "pass", "return", "while")
+	word := dotted(line)
+	if base, last, ok := cutLast(word); ok {
+		return matching(s.attributes(line, base), last), len(line) - len(last)
+	}
+	from = len(line) - len(word)
+	names := s.keywordsFor(line, p, from)
+	if word != "" || len(names) == 0 {
+		names = append(names, s.Names()...)
+		names = append(names, "and", "break", "continue", "def", "elif", "else", "for", "if", "in", "lambda", "not", "or", "pass", "return", "while")
+	}
 	return matching(names, word), from
+}
+
+// Ahead begins to read in the background what Completions will need if the text goes on like this.
+func (s *Session) Ahead(text string) {
+	if p := cursorAt(text); p.quote >= 0 {
+		bpf.Ahead(text[p.quote:])
+	}
 }
 
 func isWord(c byte) bool {
@@ -54,29 +74,22 @@ func matching(names []string, prefix string) []string {
 	return out
 }
 
-// openQuote gives the index behind a quote that is still open, or -1.
-func openQuote(line string) int {
-	at, quote := -1, byte(0)
-	for i := 0; i < len(line); i++ {
-		switch c := line[i]; {
-		case quote != 0 && c == '\\':
-			i++
-		case quote != 0 && c == quote:
-			quote, at = 0, -1
-		case quote == 0 && (c == '"' || c == '\''):
-			quote, at = c, i+1
-		}
-	}
-	return at
-}
-
 // attributes lists those of a dotted name's value, without calling anything; of the event inside a handler.
 func (s *Session) attributes(line, path string) []string {
 	parts := strings.Split(path, ".")
-	v := s.Value(parts[0])
-	if parameter(line, parts[0]) || v == nil && (parts[0] == "e" || parts[0] == "event") {
+	if isParameter(line, parts[0]) || s.Value(parts[0]) == nil && (parts[0] == "e" || parts[0] == "event") {
 		return s.eventAttributes(line, parts)
 	}
+	if v, ok := s.dottedValue(path).(starlark.HasAttrs); ok {
+		return v.AttrNames()
+	}
+	return nil
+}
+
+// dottedValue gives the value of a name with dots in it, nil where there is none.
+func (s *Session) dottedValue(path string) starlark.Value {
+	parts := strings.Split(path, ".")
+	v := s.Value(parts[0])
 	for _, p := range parts[1:] {
 		a, ok := v.(starlark.HasAttrs)
 		if !ok {
@@ -88,52 +101,16 @@ func (s *Session) attributes(line, path string) []string {
 		}
 		v = next
 	}
-	switch v := v.(type) {
-	case starlark.HasAttrs:
-		return v.AttrNames()
-	}
-	return nil
+	return v
 }
 
-// parameter tells of the name of a handler's parameter in a line.
-func parameter(line, name string) bool {
-	m := lambdaOf.FindAllStringSubmatch(line, -1)
+// isParameter tells of the name of a handler's parameter in a line.
+func isParameter(line, name string) bool {
+	m := lambdaOf().FindAllStringSubmatch(line, -1)
 	return m != nil && m[len(m)-1][1] == name
 }
 
-var lambdaOf = regexp.MustCompile(`(?:\blambda|\bdef\s+\w+\s*\()\s*(\w+)\s*[:)]`)
-
-// specs completes a probe spec, a part at a time.
-func (s *Session) specs(prefix string) []string {
-	if !strings.Contains(prefix, ":") {
-		var out []string
-		for _, p := range bpf.Providers() {
-			name := p.Kind
-			if strings.Contains(p.Syntax, ":") {
-				name += ":"
-			}
-			out = append(out, name)
-		}
-		return matching(out, prefix)
-	}
-	ts, err := bpf.List(prefix + "*")
-	if err != nil {
-		return nil
-	}
-	seen := map[string]bool{}
-	var out []string
-	for _, t := range ts {
-		w := t.Name
-		if i := strings.IndexByte(w[len(prefix):], ':'); i >= 0 {
-			w = w[:len(prefix)+i+1]
-		}
-		if !seen[w] {
-			seen[w] = true
-			out = append(out, w)
-		}
-	}
-	return matching(out, prefix)
-}
+var lambdaOf = lazy.Regexp(`(?:\blambda|\bdef\s+\w+\s*\()\s*(\w+)\s*[:)]`)
 
 // Watch warns of new errors while the prompt waits, until ctx ends.
 func (s *Session) Watch(ctx context.Context) { s.guarded(func() { s.watch(ctx) }) }

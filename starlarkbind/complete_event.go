@@ -1,18 +1,18 @@
 package starlarkbind
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/ctype"
+	"github.com/bpfrepl/bpfrepl/internal/lazy"
 )
 
 // Inside a handler e.TAB gives the fields of the event, e.args.TAB the arguments of the probe, and further on the members of the
 // kernel's structs. The probe is the one whose name stands before in the line, else the one that was made last.
 
-var quoted = regexp.MustCompile(`"([^"\\]*:[^"\\]*)"|'([^'\\]*:[^'\\]*)'`)
+var quoted = lazy.Regexp(`"([^"\\]*:[^"\\]*)"|'([^'\\]*:[^'\\]*)'`)
 
 // eventAttributes lists what can follow parts, the first of which is the event, in a line that goes that far.
 func (s *Session) eventAttributes(line string, parts []string) []string {
@@ -89,7 +89,7 @@ type argument struct {
 // arguments lists those of the probe that the line, or else the last one made, is about.
 func (s *Session) arguments(line string) []argument {
 	spec := ""
-	if all := quoted.FindAllStringSubmatch(line, -1); all != nil {
+	if all := quoted().FindAllStringSubmatch(line, -1); all != nil {
 		last := all[len(all)-1]
 		spec = last[1] + last[2]
 	} else if ps := s.allProbes(); len(ps) > 0 {

@@ -1,6 +1,8 @@
 package starlarkbind
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -10,7 +12,16 @@ import (
 // What Tab offers, at the end of a line.
 func TestCompletions(t *testing.T) {
 	l := newLive(t, nil)
-	for _, item := range []string{"calls, seen = count(), table()", `p = probe("tracepoint:sched:sched_switch", lambda e: calls.add(by=e.args.next_comm))`} {
+	dir := t.TempDir()
+	for _, name := range []string{"one.svg", "two", "other/in"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, item := range []string{"def twice(n, times=2):\n    \"doubled\"\n    return n * times\n", "calls, seen = count(), table()", `p = probe("tracepoint:sched:sched_switch", lambda e: calls.add(by=e.args.next_comm))`} {
 		if _, err := l.ExecItem(t.Context(), item); err != nil {
 			t.Fatal(l.FormatError(err))
 		}
@@ -34,6 +45,18 @@ func TestCompletions(t *testing.T) {
 		{"calls.add(by=e.task.real_parent.com", "comm", "pid"},
 		{"calls.add(by=e.task.se.vrun", "vruntime", ""},
 		{"calls.add(by=e.task.nothing.", "", "comm"},
+		{"probe(", "spec= handler= filter= name= missing=", "probe"},
+		{`probe("begin", h, fil`, "filter=", "handler="},
+		{`probe("begin", h, filter=lambda e: na`, "", "name="}, // inside an argument
+		{`probe("begin", h, name="x", `, "filter= attach=", "name="},
+		{"calls.add(1, ", "by=", "value="},
+		{"twice(", "n= times=", ""},
+		{"(calls.to", "top", ""},
+		{`probe(["begin", "tracepoint:sc`, "tracepoint:sched:", ""},
+		{`flamegraph(calls, "` + dir + `/o`, dir + "/one.svg " + dir + "/other/", dir + "/two"},
+		{`flamegraph(calls, title="` + dir + `/o`, "", dir + "/one.svg"},
+		{`flamegraph(path="` + dir + `/t`, dir + "/two", dir + "/one.svg"},
+		{`spawn(["` + dir + `/t`, dir + "/two", dir + "/one.svg"},
 		{`probe("tr`, "tracepoint:", "kprobe:"},
 		{`probe("tracepoint:sc`, "tracepoint:sched:", "tracepoint:sched:sched_switch"},
 		{`probe("tracepoint:sched:sched_sw`, "tracepoint:sched:sched_switch", "tracepoint:sched:sched_wakeup"},
@@ -49,10 +72,37 @@ func TestCompletions(t *testing.T) {
 		if c.not != "" && slices.Contains(words, c.not) || c.want == "" && len(words) > 0 {
 			t.Errorf("%s: %q", c.line, words)
 		}
+		if !slices.IsSorted(words) {
+			t.Errorf("%s: %q is not sorted", c.line, words)
+		}
 		for _, w := range words {
 			if !strings.HasPrefix(w, c.line[from:]) {
 				t.Errorf("%s: %s does not begin with %s", c.line, w, c.line[from:])
 			}
+		}
+	}
+}
+
+// What a second Tab tells, at the end of a line.
+func TestSignature(t *testing.T) {
+	l := newLive(t, nil)
+	for _, item := range []string{"calls = count()", "def twice(n, *rest, times=2, **more):\n    \"\"\"doubled\n\n    or more\"\"\"\n    return n\n"} {
+		if _, err := l.ExecItem(t.Context(), item); err != nil {
+			t.Fatal(l.FormatError(err))
+		}
+	}
+	for line, want := range map[string]string{
+		"run(":                        "run(seconds=None)\nwait until the time is over, Ctrl-C, stop(), or the end of a process from spawn()",
+		`calls.top(len([1, 2]), "a (`: "calls.top(n=10)\nlist of the n largest (key, value), the largest first",
+		"print(calls.top":             "calls.top(n=10)\nlist of the n largest (key, value), the largest first",
+		"twice(1, ":                   "twice(n, *rest, times=2, **more)\ndoubled",
+		"f = lambda e: macaddr(":      "macaddr(addr)\na hardware address as text, of the first 6 of some bytes or of what a pointer points to",
+		"nosuch(":                     "",
+		"1 + 1":                       "",
+		"run() # (":                   "",
+	} {
+		if got := l.Signature(line); got != want {
+			t.Errorf("%s: got %q, want %q", line, got, want)
 		}
 	}
 }

@@ -134,6 +134,9 @@ func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, a
 func (s *Session) FormatError(err error) string { return render.Escape(s.formatError(err)) }
 
 func (s *Session) formatError(err error) string {
+	if errors.Is(err, ErrInterrupted) {
+		return err.Error() // who pressed Ctrl-C made no mistake
+	}
 	var se *ScriptError
 	isScript := errors.As(err, &se)
 	if isScript {

@@ -4,45 +4,47 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/bpfrepl/bpfrepl/internal/lazy"
 )
 
 // People come from bpftrace, and from the shell. What they type is no Starlark; the error says what to write instead.
 
 var (
 	// SPEC[, SPEC...] [/FILTER/] { ACTION }
-	clause = regexp.MustCompile(`^\s*([A-Za-z]+(?::[^\s/{,]+)?(?:\s*,\s*[A-Za-z]+:[^\s/{,]+)*)\s*(?:/(.*)/)?\s*\{\s*(.*?)\s*;?\s*\}\s*$`)
+	clause = lazy.Regexp(`^\s*([A-Za-z]+(?::[^\s/{,]+)?(?:\s*,\s*[A-Za-z]+:[^\s/{,]+)*)\s*(?:/(.*)/)?\s*\{\s*(.*?)\s*;?\s*\}\s*$`)
 	// @NAME[KEY] = FUNCTION(ARGUMENT), @NAME[KEY]++
-	update = regexp.MustCompile(`^@(\w*)(?:\[(.*)\])?\s*(?:=\s*(count|sum|avg|min|max|stats|hist|lhist)\((.*)\)|\+\+)$`)
-	aMap   = regexp.MustCompile(`@\w*\s*(\[|=|\+\+)|@\w+`)
-	shell  = regexp.MustCompile(`^\s*(sudo|bpftrace|ls|cd|cat|ps|top|vi|vim|man|apt|dnf|bash|clear|pwd|grep)\b(\s|$)`)
+	update = lazy.Regexp(`^@(\w*)(?:\[(.*)\])?\s*(?:=\s*(count|sum|avg|min|max|stats|hist|lhist)\((.*)\)|\+\+)$`)
+	aMap   = lazy.Regexp(`@\w*\s*(\[|=|\+\+)|@\w+`)
+	shell  = lazy.Regexp(`^\s*(sudo|bpftrace|ls|cd|cat|ps|top|vi|vim|man|apt|dnf|bash|clear|pwd|grep)\b(\s|$)`)
 )
 
 // words of bpftrace, and what they are here.
 var bpftraceWords = []struct {
-	from *regexp.Regexp
+	from func() *regexp.Regexp
 	to   string
 }{
-	{regexp.MustCompile(`\bargs(?:->|\.)`), "e.args."},
-	{regexp.MustCompile(`\bstr\(`), "str("},
-	{regexp.MustCompile(`(^|[^.\w])(pid|tid|comm|uid|gid|cpu|cgroup|probe|func)\b`), "${1}e.${2}"},
-	{regexp.MustCompile(`\bretval\b`), "e.ret"},
-	{regexp.MustCompile(`\bnsecs\b`), "now()"},
-	{regexp.MustCompile(`\b(kstack|ustack)\b`), "e.${1}"},
-	{regexp.MustCompile(`\barg(\d)\b`), "e.args[${1}]"},
-	{regexp.MustCompile(`&&`), "and"},
-	{regexp.MustCompile(`\|\|`), "or"},
-	{regexp.MustCompile(`!([^=])`), "not ${1}"},
+	{lazy.Regexp(`\bargs(?:->|\.)`), "e.args."},
+	{lazy.Regexp(`\bstr\(`), "str("},
+	{lazy.Regexp(`(^|[^.\w])(pid|tid|comm|uid|gid|cpu|cgroup|probe|func)\b`), "${1}e.${2}"},
+	{lazy.Regexp(`\bretval\b`), "e.ret"},
+	{lazy.Regexp(`\bnsecs\b`), "now()"},
+	{lazy.Regexp(`\b(kstack|ustack)\b`), "e.${1}"},
+	{lazy.Regexp(`\barg(\d)\b`), "e.args[${1}]"},
+	{lazy.Regexp(`&&`), "and"},
+	{lazy.Regexp(`\|\|`), "or"},
+	{lazy.Regexp(`!([^=])`), "not ${1}"},
 }
 
 // foreign gives a hint for a line of another language, or "".
 func foreign(line string) string {
-	if m := clause.FindStringSubmatch(line); m != nil {
+	if m := clause().FindStringSubmatch(line); m != nil {
 		return "that is bpftrace's language; here it is " + fromBpftrace(m[1], m[2], m[3])
 	}
 	switch {
-	case aMap.MatchString(line):
+	case aMap().MatchString(line):
 		return `that is bpftrace's language; here a map has a name: calls = count(); probe("tracepoint:raw_syscalls:sys_enter", lambda e: calls.add(by=e.comm))`
-	case shell.MatchString(line):
+	case shell().MatchString(line):
 		return "this is no shell: leave with Ctrl-D; help() tells what there is"
 	}
 	return ""
@@ -52,7 +54,7 @@ func foreign(line string) string {
 func fromBpftrace(specs, filter, action string) string {
 	words := func(s string) string {
 		for _, w := range bpftraceWords {
-			s = w.from.ReplaceAllString(s, w.to)
+			s = w.from().ReplaceAllString(s, w.to)
 		}
 		return s
 	}
@@ -69,7 +71,7 @@ func fromBpftrace(specs, filter, action string) string {
 	if filter != "" {
 		filter = ", filter=lambda e: " + words(filter)
 	}
-	m := update.FindStringSubmatch(action)
+	m := update().FindStringSubmatch(action)
 	if m == nil {
 		return fmt.Sprintf("probe(%s, handler%s), where handler is a function: def handler(e): ...", spec, filter)
 	}

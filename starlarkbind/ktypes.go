@@ -2,7 +2,6 @@ package starlarkbind
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"sync"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/ctype"
+	"github.com/bpfrepl/bpfrepl/internal/lazy"
 )
 
 // kernelTypes is what the running kernel says of its types. It is read the first time that a handler asks.
@@ -167,7 +167,7 @@ func declared(typ, name string) string {
 // enumerator gives the value of an enumerator of the kernel; nil where there is none of that name. Only names that look like
 // one are looked up: any other that is not known is a slip.
 func (s *Session) enumerator(name string) starlark.Value {
-	if !enumeratorName.MatchString(name) {
+	if !enumeratorName().MatchString(name) {
 		return nil
 	}
 	t, err := s.ktypes.load()
@@ -180,7 +180,7 @@ func (s *Session) enumerator(name string) starlark.Value {
 	return nil
 }
 
-var enumeratorName = regexp.MustCompile(`^[A-Z][A-Z0-9_]+$`)
+var enumeratorName = lazy.Regexp(`^[A-Z][A-Z0-9_]+$`)
 
 // known tells the resolver of the names that a script starts with.
 func (s *Session) known(name string) bool {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"sync"
 	"sync/atomic"
 
@@ -19,6 +18,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/internal/lazy"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
@@ -199,11 +199,11 @@ var ErrHelp = errors.New("help")
 // errStop ends a script from inside: stop() at the top level, outside of run().
 var errStop = errors.New("stop")
 
-var question = regexp.MustCompile(`^\s*([\pL_][\pL\pN_.]*)\s*\?\s*$`)
+var question = lazy.Regexp(`^\s*([\pL_][\pL\pN_.]*)\s*\?\s*$`)
 
 // ExecItem runs one item of the prompt, and gives the value of an expression.
 func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, err error) {
-	if m := question.FindStringSubmatch(src); m != nil { // x? asks for help
+	if m := question().FindStringSubmatch(src); m != nil { // x? asks for help
 		src = fmt.Sprintf("help(%s)", m[1])
 		if s.Value(m[1]) == nil {
 			src = fmt.Sprintf("help(%q)", m[1])

@@ -2,9 +2,10 @@ package exe
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/bpfrepl/bpfrepl/internal/lazy"
 )
 
 // An Operand is where an argument of a USDT probe is, and how it is to be read.
@@ -36,11 +37,11 @@ const (
 )
 
 // argument is what begins an argument: -4@ is a signed int of four bytes, 8f@ a double.
-var argument = regexp.MustCompile(`(?:^|\s)(-?)([1248])(f?)@`)
+var argument = lazy.Regexp(`(?:^|\s)(-?)([1248])(f?)@`)
 
 // Operands reads the arguments of a probe.
 func (x *File) Operands(p StaticProbe) []Operand {
-	heads := argument.FindAllStringSubmatchIndex(p.Args, -1)
+	heads := argument().FindAllStringSubmatchIndex(p.Args, -1)
 	if heads == nil { // old notes have no sizes
 		var out []Operand
 		for _, text := range strings.Fields(p.Args) {
@@ -99,13 +100,13 @@ func (o *Operand) constant(text string) bool {
 }
 
 // memoryAMD64 is [DISPLACEMENT](BASE,INDEX,SCALE), each part of which may be missing.
-var memoryAMD64 = regexp.MustCompile(`^([^()]*)\((%[a-z0-9]+)?(?:,\s*(%[a-z0-9]+)(?:,\s*([1248]))?)?\)$`)
+var memoryAMD64 = lazy.Regexp(`^([^()]*)\((%[a-z0-9]+)?(?:,\s*(%[a-z0-9]+)(?:,\s*([1248]))?)?\)$`)
 
 func (o *Operand) amd64(text string, pc uint64, x *File) bool {
 	if c, ok := strings.CutPrefix(text, "$"); ok {
 		return o.constant(c)
 	}
-	if m := memoryAMD64.FindStringSubmatch(text); m != nil {
+	if m := memoryAMD64().FindStringSubmatch(text); m != nil {
 		o.Scale = 1
 		for i, dst := range []*string{&o.Base, &o.Index} {
 			if m[2+i] == "" {
@@ -218,16 +219,16 @@ func amd64Register(text string) (name string, high bool) {
 }
 
 // memoryARM64 is [BASE], [BASE, DISPLACEMENT] or [BASE, INDEX].
-var memoryARM64 = regexp.MustCompile(`^\[(sp|x[0-9]+)(?:,\s*#?([^\]]+?))?\]$`)
+var memoryARM64 = lazy.Regexp(`^\[(sp|x[0-9]+)(?:,\s*#?([^\]]+?))?\]$`)
 
-var registerARM64 = regexp.MustCompile(`^([xw])([0-9]|[12][0-9]|30)$`)
+var registerARM64 = lazy.Regexp(`^([xw])([0-9]|[12][0-9]|30)$`)
 
 func (o *Operand) arm64(text string) bool {
-	if m := memoryARM64.FindStringSubmatch(text); m != nil {
+	if m := memoryARM64().FindStringSubmatch(text); m != nil {
 		o.Base, o.Scale = m[1], 1
 		switch {
 		case m[2] == "":
-		case registerARM64.MatchString(m[2]):
+		case registerARM64().MatchString(m[2]):
 			o.Index = "x" + m[2][1:]
 			if m[2][0] == 'w' {
 				return false
@@ -242,7 +243,7 @@ func (o *Operand) arm64(text string) bool {
 		o.Kind = Memory
 		return true
 	}
-	if m := registerARM64.FindStringSubmatch(text); m != nil {
+	if m := registerARM64().FindStringSubmatch(text); m != nil {
 		o.Kind, o.Register = Register, "x"+m[2]
 		return true
 	}

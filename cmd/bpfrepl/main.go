@@ -271,9 +271,6 @@ func report(s *starlarkbind.Session, c *config, name string, err error) int {
 		return exitOK
 	case errors.Is(err, syscall.EPIPE):
 		return exitError // who read our output has gone: nobody to tell
-	case errors.Is(err, starlarkbind.ErrInterrupted):
-		fmt.Fprintln(os.Stderr, "interrupted")
-		return exitError
 	}
 	fmt.Fprintln(os.Stderr, s.FormatError(err))
 	return exitError
@@ -288,7 +285,10 @@ func onSignals(s *starlarkbind.Session) (stop func()) {
 	go func() {
 		for n := 0; ; n++ {
 			select {
-			case <-ch:
+			case sig := <-ch:
+				if sig == os.Interrupt && term.IsTerminal(int(os.Stderr.Fd())) {
+					fmt.Fprintln(os.Stderr) // behind the ^C that the terminal shows
+				}
 				s.Interrupt()
 				if n >= 1 {
 					signal.Reset(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)

@@ -38,6 +38,15 @@ func blocks(text string) []block {
 	return out
 }
 
+func documents(t *testing.T) []string {
+	t.Helper()
+	docs, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(docs, "../../README.md")
+}
+
 func TestBlocks(t *testing.T) {
 	gen, err := gobin.Build("internal/load")
 	if err != nil {
@@ -47,18 +56,14 @@ func TestBlocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	docs, err := filepath.Glob("../../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	n := 0
-	for _, doc := range append(docs, "../../README.md") {
+	for _, doc := range documents(t) {
 		text, err := os.ReadFile(doc)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, b := range blocks(string(text)) {
-			if b.lang != "python" {
+			if kind, _, _ := strings.Cut(b.lang, " "); kind != "python" {
 				continue
 			}
 			n++

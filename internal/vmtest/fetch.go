@@ -15,11 +15,13 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/internal/aptget"
 )
 
-// tools are what we call, and Debian's packages that have them.
-var tools = []struct{ command, pkg string }{
-	{"qemu-system-x86_64", "qemu-system-x86"}, {"zstd", "zstd"}, {"lz4", "lz4"}, {"xz", "xz-utils"},
+// tools are what we call.
+var tools = []aptget.Tool{
+	{Command: "qemu-system-x86_64", Package: "qemu-system-x86"}, {Command: "zstd", Package: "zstd"}, {Command: "lz4", Package: "lz4"}, {Command: "xz", Package: "xz-utils"},
 }
 
 // Install installs the tools that are missing.
@@ -27,24 +29,7 @@ func Install(log io.Writer) error {
 	if runtime.GOARCH != "amd64" {
 		return fmt.Errorf("virtual machines are made for amd64, this is %s", runtime.GOARCH)
 	}
-	var missing []string
-	for _, t := range tools {
-		if _, err := exec.LookPath(t.command); err != nil {
-			missing = append(missing, t.pkg)
-		}
-	}
-	if missing == nil {
-		return nil
-	}
-	fmt.Fprintln(log, "vmtest: installing", strings.Join(missing, " "))
-	for _, argv := range [][]string{{"update", "-qq"}, append([]string{"install", "-qq", "-y", "--no-install-recommends"}, missing...)} {
-		cmd := exec.Command("apt-get", argv...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(argv, " "), err, out)
-		}
-	}
-	return nil
+	return aptget.Install(log, tools...)
 }
 
 // Fetch gives the folder of the kernel in the cache, and gets it from the mirror that apt uses where it is not there yet. To

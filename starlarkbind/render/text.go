@@ -13,6 +13,7 @@ import (
 	"go.starlark.net/starlarkstruct"
 	"go.starlark.net/syntax"
 
+	"github.com/bpfrepl/bpfrepl/internal/columns"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
 )
 
@@ -269,11 +270,11 @@ func Table(head []string, rows [][]string) string {
 	}
 	width, left := make([]int, n), make([]bool, n)
 	for i, h := range head {
-		width[i] = Width(h)
+		width[i] = columns.Width(h)
 	}
 	for _, r := range rows {
 		for i, c := range r {
-			width[i] = max(width[i], Width(c))
+			width[i] = max(width[i], columns.Width(c))
 			left[i] = left[i] || !isNumber(c)
 		}
 	}
@@ -281,7 +282,7 @@ func Table(head []string, rows [][]string) string {
 	line := func(r []string) {
 		var s strings.Builder
 		for i, c := range r {
-			pad := strings.Repeat(" ", width[i]-Width(c))
+			pad := strings.Repeat(" ", width[i]-columns.Width(c))
 			if i > 0 {
 				s.WriteString("  ")
 			}
@@ -309,25 +310,4 @@ func isNumber(s string) bool {
 		}
 	}
 	return true
-}
-
-// Width is the number of columns that a string takes on a terminal: two for East Asian wide characters, none for
-// combining marks.
-func Width(s string) int {
-	n := 0
-	for _, r := range s {
-		switch {
-		case unicode.Is(unicode.Mn, r):
-		case wide(r):
-			n += 2
-		default:
-			n++
-		}
-	}
-	return n
-}
-
-func wide(r rune) bool {
-	return r >= 0x1100 && (r <= 0x115f || r >= 0x2e80 && r <= 0xa4cf || r >= 0xac00 && r <= 0xd7a3 || r >= 0xf900 && r <= 0xfaff ||
-		r >= 0xfe30 && r <= 0xfe6f || r >= 0xff00 && r <= 0xff60 || r >= 0xffe0 && r <= 0xffe6 || r >= 0x1f300 && r <= 0x1faff || r >= 0x20000 && r <= 0x3fffd)
 }

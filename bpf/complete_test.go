@@ -1,0 +1,97 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What follows a part of a spec, in words that the answer has, and one that it has not.
+func TestComplete(t *testing.T) {
+	for _, c := range []struct{ prefix, want, not string }{
+		{"", "tracepoint: kprobe: uprobe: begin", "t:"},
+		{"tr", "tracepoint:", "kprobe:"},
+		{"tracepoint:sc", "tracepoint:sched:", "tracepoint:sched:sched_switch"},
+		{"tracepoint:sched:sched_sw", "tracepoint:sched:sched_switch", "tracepoint:sched:sched_wakeup"},
+		{"t:sched:sched_sw", "t:sched:sched_switch", "tracepoint:sched:sched_switch"},
+		{"kprobe:vfs_rea", "kprobe:vfs_read kprobe:vfs_readv", "kprobe:vfs_write"},
+		{"function:vfs_rea", "function:vfs_read", ""},
+		{"uprobe:/proc/self/ex", "uprobe:/proc/self/exe:", ""},
+		{"uprobe:/proc/self/tas", "uprobe:/proc/self/task/", ""},
+		{"uprobe:/proc/self/exe:main.ma", "uprobe:/proc/self/exe:main.main", ""},
+		{"uprobe:sh:", "", "uprobe:sh:"},
+		{"nosuch:", "", ""},
+		{"tracepoint:[", "", ""},
+	} {
+		got, from, err := Complete(c.prefix)
+		if err != nil {
+			t.Errorf("%s: %v", c.prefix, err)
+		}
+		got = slices.Clone(got)
+		for i := range got {
+			got[i] = c.prefix[:from] + got[i]
+		}
+		for _, w := range strings.Fields(c.want) {
+			if !slices.Contains(got, w) {
+				t.Errorf("%s: %s is not among %d", c.prefix, w, len(got))
+			}
+		}
+		if c.not != "" && slices.Contains(got, c.not) || c.prefix == "nosuch:" && got != nil {
+			t.Errorf("%s: %q", c.prefix, got)
+		}
+		for _, w := range got {
+			if !strings.HasPrefix(w, c.prefix) {
+				t.Fatalf("%s: %s does not begin with it", c.prefix, w)
+			}
+		}
+	}
+}
+
+// All functions of this kernel, once they are read; the wanted 50 ms, with a wide margin.
+func TestCompleteSoon(t *testing.T) {
+	for _, kind := range []string{"kprobe:", "fentry:"} {
+		before := time.Now()
+		first, _, err := Complete(kind + "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := time.Since(before)
+		before = time.Now()
+		all, _, err := Complete(kind)
+		took := time.Since(before)
+		if err != nil || len(all) < 10000 || len(first) == 0 || len(first) >= len(all) {
+			t.Errorf("%s: %d and %d names, %v", kind, len(first), len(all), err)
+		}
+		if took > 500*time.Millisecond {
+			t.Errorf("%s: %d names took %v", kind, len(all), took)
+		}
+		t.Logf("%s: %d names were read in %v, listed in %v", kind, len(all), read, took)
+	}
+}
+
+func BenchmarkComplete(b *testing.B) {
+	modules, err := os.ReadFile("/proc/modules")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		b.Fatal(err)
+	}
+	names := make([]string, 100000)
+	for i := range names {
+		names[i] = fmt.Sprintf("fn%03d_does_%05d", i%1000, i)
+	}
+	slices.Sort(names)
+	kprobeList.names, kprobeList.modules = names, string(modules)
+	defer func() { kprobeList.names = nil }()
+	for _, prefix := range []string{"kprobe:", "kprobe:fn1", "kprobe:fn123_does_00123"} {
+		b.Run(prefix, func(b *testing.B) {
+			for b.Loop() {
+				if got, _, err := Complete(prefix); err != nil || len(got) == 0 {
+					b.Fatal(len(got), err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,102 @@
+package doctest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bpfrepl/bpfrepl/internal/gobin"
+	"github.com/bpfrepl/bpfrepl/internal/tmux"
+	"github.com/bpfrepl/bpfrepl/internal/transcript"
+)
+
+// What a document shows of the prompt (blocks marked pycon: one session) and of a shell (console) is typed again, and gives what
+// stands there; its scripts that have names (python NAME) are there as files. UPDATE=1 writes what comes out now.
+func TestSessions(t *testing.T) {
+	bin, err := gobin.Build("cmd/bpfrepl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, doc := range documents(t) {
+		text, err := os.ReadFile(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var prompt, shell []block
+		dir := t.TempDir()
+		for _, b := range blocks(string(text)) {
+			switch kind, name, _ := strings.Cut(b.lang, " "); {
+			case kind == "pycon":
+				prompt = append(prompt, b)
+			case kind == "console":
+				shell = append(shell, b)
+			case kind == "python" && name != "":
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(b.text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if prompt == nil && shell == nil {
+			continue
+		}
+		n++
+		t.Run(filepath.Base(doc), func(t *testing.T) {
+			opt := tmux.Options{Dir: dir, Env: []string{"XDG_STATE_HOME=" + dir, "PATH=" + filepath.Dir(bin) + ":" + os.Getenv("PATH")}}
+			now := rerun(t, string(text), transcript.REPL, prompt, func(items []transcript.Item) []transcript.Item {
+				return transcript.Rerun(t, opt, items, "bpfrepl", "--allow-run")
+			})
+			now = rerun(t, now, transcript.Shell, shell, func(items []transcript.Item) []transcript.Item { return run(opt, items) })
+			if os.Getenv("UPDATE") != "" {
+				if err := os.WriteFile(doc, []byte(now), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+	if n == 0 {
+		t.Error("no session was found")
+	}
+}
+
+// rerun compares blocks, which together are one session, with what they give now, and gives the document as it would have to be.
+func rerun(t *testing.T, doc string, p transcript.Prompts, bs []block, again func([]transcript.Item) []transcript.Item) string {
+	t.Helper()
+	if bs == nil {
+		return doc
+	}
+	var want []transcript.Item
+	ends := make([]int, len(bs))
+	for i, b := range bs {
+		for _, it := range p.Parse(b.text) {
+			it.Line += b.line - 1
+			want = append(want, it)
+		}
+		ends[i] = len(want)
+	}
+	now := transcript.Compare(t, want, again(want))
+	from := 0
+	for i, b := range bs {
+		fence := "```" + b.lang + "\n"
+		doc = strings.Replace(doc, fence+b.text+"```", fence+p.Format(now[from:ends[i]])+"```", 1)
+		from = ends[i]
+	}
+	return doc
+}
+
+// run runs each item as a shell's command.
+func run(opt tmux.Options, items []transcript.Item) (out []transcript.Item) {
+	for _, it := range items {
+		cmd := exec.Command("sh", "-c", it.Src)
+		cmd.Dir, cmd.Env = opt.Dir, append(os.Environ(), opt.Env...)
+		text, err := cmd.CombinedOutput()
+		it.Out = string(text)
+		if err != nil && it.Out == "" {
+			it.Out = err.Error() + "\n"
+		}
+		out = append(out, it)
+	}
+	return out
+}

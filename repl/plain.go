@@ -1,0 +1,96 @@
+package repl
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+)
+
+// plain is the itemReader on a terminal that knows no control sequences (TERM=dumb): the kernel edits the line, and there is nothing
+// but the prompt.
+type plain struct {
+	out    io.Writer
+	interp Interpreter
+	hist   *history
+	asks   chan struct{} // for a line; while none is wanted nobody reads: an editor that we start has the terminal for itself
+	asked  bool
+	lines  chan inputLine
+	sig    chan os.Signal
+	ended  chan struct{}
+	once   sync.Once
+}
+
+func newPlain(opt Options) (*plain, error) {
+	p := &plain{out: opt.Out, interp: opt.Interp, hist: &history{file: opt.HistoryFile}, sig: make(chan os.Signal, 1),
+		asks: make(chan struct{}, 1), lines: make(chan inputLine, 1), ended: make(chan struct{})}
+	if err := p.hist.load(); err != nil {
+		return nil, err
+	}
+	go func() {
+		in := bufio.NewReader(opt.In)
+		for range p.asks {
+			text, err := in.ReadString('\n')
+			p.lines <- inputLine{text, err}
+		}
+	}()
+	signal.Notify(p.sig, os.Interrupt)
+	return p, nil
+}
+
+func (p *plain) Read() (string, error) {
+	select {
+	case <-p.sig: // it was for the item that ran
+	default:
+	}
+	item, prompt := "", prompt1
+	for {
+		if _, err := io.WriteString(p.out, prompt); err != nil {
+			return "", err
+		}
+		if !p.asked {
+			p.asks <- struct{}{}
+			p.asked = true
+		}
+		select {
+		case <-p.ended:
+			return "", io.EOF
+		case <-p.sig:
+			_, err := io.WriteString(p.out, "\n")
+			return "", errors.Join(errInterrupt, err)
+		case l := <-p.lines:
+			p.asked = false
+			switch {
+			case errors.Is(l.err, io.EOF) && item != "": // Ctrl-D drops a block
+				_, err := io.WriteString(p.out, "\n")
+				return "", errors.Join(errInterrupt, err)
+			case l.err != nil: // the terminal has gone, where it is not Ctrl-D
+				return "", io.EOF
+			}
+			item += l.text
+		}
+		src := strings.TrimSuffix(item, "\n")
+		if isMagic(src) || p.interp.Complete(src) {
+			return src, nil
+		}
+		prompt = prompt2
+	}
+}
+
+func (p *plain) Remember(item string) {
+	if err := p.hist.add(item); err != nil {
+		p.hist.file = "" // nothing recalls it here
+	}
+}
+
+func (p *plain) Writer() io.Writer { return p.out }
+func (p *plain) HangUp()           { p.once.Do(func() { close(p.ended) }) }
+
+func (p *plain) Close() error {
+	signal.Stop(p.sig)
+	p.HangUp()
+	return nil
+}

@@ -1,0 +1,114 @@
+package repl
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/bpfrepl/bpfrepl/internal/columns"
+	"github.com/bpfrepl/bpfrepl/internal/filenames"
+)
+
+// tab completes the word before the cursor as far as there is one way to go on; where there are several it lists them. The second time at
+// the same place it tells how the call is written that the cursor is in. Left of any text it indents.
+func (e *editor) tab(p picture, again bool) picture {
+	cols, height := size(e.in.in)
+	from, _ := lineAt(p.text, p.pos)
+	if in := string(p.text[from:p.pos]); strings.TrimSpace(in) == "" {
+		return p.insert([]rune(indent[len(in)%len(indent):]))
+	}
+	text := lines(p.text[:p.pos])
+	if again {
+		if sig := e.interp.Signature(text); sig != "" {
+			p.below = cut(sig, cols-1, height/2)
+			e.tabbed = true
+			return p
+		}
+	}
+	words, at := completions(e.interp, text)
+	if len(words) == 0 {
+		e.tabbed = true // the second may tell more
+		e.rl.Terminal.Bell()
+		return p
+	}
+	typed := text[at:]
+	common := words[0] // all begin with what the first and the last begin with
+	for !strings.HasPrefix(words[len(words)-1], common) {
+		_, n := utf8.DecodeLastRuneInString(common)
+		common = common[:len(common)-n]
+	}
+	if rest := strings.TrimPrefix(common, typed); rest != "" && len(common) > len(typed) {
+		return p.insert([]rune(rest))
+	}
+	e.tabbed = true
+	if len(words) > 1 || again {
+		p.below = table(words, typed, cols-1, max(height/2, 2))
+	}
+	return p
+}
+
+func (p picture) insert(text []rune) picture {
+	p.text = slices.Concat(p.text[:p.pos], text, p.text[p.pos:])
+	p.pos += len(text)
+	return p
+}
+
+// completions lists what the word at the end of a text can become, and where that word begins.
+func completions(interp Interpreter, text string) (words []string, from int) {
+	if !isMagic(text) {
+		return interp.Completions(text, len(text))
+	}
+	name, arg, isArg := strings.Cut(strings.TrimLeft(text, " "), " ")
+	if !isArg {
+		for _, m := range magics() {
+			if w := "%" + m.name; strings.HasPrefix(w, name) {
+				words = append(words, w)
+			}
+		}
+		slices.Sort(words)
+		return words, len(text) - len(name)
+	}
+	for _, m := range magics() {
+		switch {
+		case "%"+m.name != name:
+		case m.args == "ITEM", m.args == "[NAME]":
+			words, from = interp.Completions(arg, len(arg))
+			return words, len(text) - len(arg) + from
+		case m.args == "FILE", strings.HasPrefix(arg, "on "):
+			typed := strings.TrimPrefix(strings.TrimLeft(arg, " "), map[bool]string{true: "on "}[m.args != "FILE"])
+			return filenames.Complete(typed), len(text) - len(typed)
+		}
+	}
+	return nil, len(text)
+}
+
+// table puts words side by side, as many as there are rows for. What they all begin with, up to a colon or a slash, is left out.
+func table(words []string, typed string, cols, rows int) []string {
+	from, width := strings.LastIndexAny(typed, ":/")+1, 0
+	short := make([]string, min(len(words), rows*cols))
+	for i := range short {
+		short[i] = words[i][from:]
+		width = max(width, columns.Width(short[i]))
+	}
+	width = min(width+2, cols)
+	across := max(cols/width, 1)
+	down := (len(short) + across - 1) / across
+	if down > rows {
+		down = rows - 1
+		short = short[:across*down]
+	}
+	var out []string
+	for y := range down {
+		var b strings.Builder
+		for i := y; i < len(short); i += down {
+			w := cut(short[i], width, 1)[0]
+			b.WriteString(w + strings.Repeat(" ", width-columns.Width(w)))
+		}
+		out = append(out, strings.TrimRight(b.String(), " "))
+	}
+	if more := len(words) - len(short); more > 0 {
+		out = append(out, cut(fmt.Sprintf("... and %d more", more), cols, 1)[0])
+	}
+	return out
+}

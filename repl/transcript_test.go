@@ -1,0 +1,41 @@
+package repl
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/bpfrepl/bpfrepl/internal/gobin"
+	"github.com/bpfrepl/bpfrepl/internal/tmux"
+	"github.com/bpfrepl/bpfrepl/internal/transcript"
+)
+
+// The transcripts of sessions, as %log keeps them, are typed again and must give the same. They start programs: load makes system
+// calls of known numbers. UPDATE=1 writes what they give now.
+func TestTranscripts(t *testing.T) {
+	load, err := gobin.Build("internal/load")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("testdata/transcripts/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d transcripts, %v", len(files), err)
+	}
+	for _, name := range files {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			opt := tmux.Options{Dir: dir, Env: []string{"XDG_STATE_HOME=" + dir, "PATH=" + filepath.Dir(load) + ":" + os.Getenv("PATH")}}
+			items := transcript.REPL.Parse(string(text))
+			now := transcript.Compare(t, items, transcript.Rerun(t, opt, items, binary(t), "--allow-run"))
+			if os.Getenv("UPDATE") != "" {
+				if err := os.WriteFile(name, []byte(transcript.REPL.Format(now)), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
