@@ -329,13 +329,13 @@ every event; maps are shared by both.
 				names = append(names, map[bool]string{true: "e." + t.Name, false: t.Name}[g.of == "event"])
 			}
 		}
-		fmt.Fprintf(&b, "%s:\n%s", g.name, indented(columns(names, 110)))
+		fmt.Fprintf(&b, "%s:\n%s", g.name, indented(sideBySide(names, 110)))
 	}
 	var kinds []string
 	for _, p := range bpf.Providers() {
 		kinds = append(kinds, p.Kind)
 	}
-	fmt.Fprintf(&b, "kinds of probes:\n%s", indented(columns(kinds, 110)))
+	fmt.Fprintf(&b, "kinds of probes:\n%s", indented(sideBySide(kinds, 110)))
 	b.WriteString(`
 help("count"), help(calls), help("e.args"), help("uprobe"), help("tracepoint:sched:sched_switch") tell more; each has an example.
 probes("tracepoint:*open*") lists probes. errors() tells what went wrong in the kernel.
@@ -343,8 +343,8 @@ probes("tracepoint:*open*") lists probes. errors() tells what went wrong in the 
 	return b.String()
 }
 
-// columns puts words on lines of that many columns.
-func columns(words []string, width int) string {
+// sideBySide puts words on lines of that many columns.
+func sideBySide(words []string, width int) string {
 	var b strings.Builder
 	col := 0
 	for i, w := range words {
