@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 )
 
@@ -78,7 +79,10 @@ r = attempt(lambda: attached()[0].stats())
 print("stats", "yes" if r.ok else r.error.kind + ": " + r.error.message + "; " + r.error.hint)
 `
 	specs := []string{"begin", "end", "rawtracepoint:sys_enter", "uprobe:libc:getppid", "uretprobe:libc:getppid", "profile:hz:99", "interval:ms:10",
-		"software:context-switches:1", "watchpoint:0x1000:8:w", "iter:task", "self:signal:SIGUSR1"}
+		"software:context-switches:1", "iter:task", "self:signal:SIGUSR1"}
+	if bpf.Watchpoints() == nil { // the machine has them
+		specs = append(specs, "watchpoint:0x1000:8:w")
+	}
 	tracepoints := []string{"tracepoint:raw_syscalls:sys_enter", "tracepoint:syscalls:sys_enter_read", "tracepoint:sched:sched_switch"}
 	secret := "privilege: user 65534 may not read /sys/kernel/tracing/events: that needs root, or CAP_DAC_READ_SEARCH beside CAP_BPF and CAP_PERFMON; run it with sudo"
 	for _, c := range []struct {
