@@ -72,14 +72,9 @@ func (u *UserSymbols) Place(pid int, addr uint64) Place {
 	defer u.mu.Unlock()
 	p := u.procs[pid]
 	if p == nil || time.Since(p.read) > mapsAge {
-		if maps, err := readMaps(pid); err == nil && len(maps) > 0 { // else it is gone: what was read before is the best there is
-			p = &procMaps{maps: maps}
-			u.procs[pid] = p
-		}
-		if p == nil {
+		if p = u.learn(pid); p == nil {
 			return Place{}
 		}
-		p.read = time.Now()
 	}
 	i := sort.Search(len(p.maps), func(i int) bool { return p.maps[i].end > addr })
 	if i == len(p.maps) || addr < p.maps[i].start {
@@ -93,6 +88,25 @@ func (u *UserSymbols) Place(pid int, addr uint64) Place {
 	}
 	name, off := e.at(addr - m.start + m.off)
 	return Place{Name: name, Off: off, Path: m.path, Start: m.start, End: m.end, FileOff: m.off, BuildID: e.buildID}
+}
+
+// Learn reads what a process has mapped, so that its symbols are known when it has ended.
+func (u *UserSymbols) Learn(pid int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.learn(pid)
+}
+
+// learn gives what is known of a process: what was read before where it is gone; nil where that is nothing.
+func (u *UserSymbols) learn(pid int) *procMaps {
+	if maps, err := readMaps(pid); err == nil && len(maps) > 0 {
+		u.procs[pid] = &procMaps{maps: maps}
+	}
+	p := u.procs[pid]
+	if p != nil {
+		p.read = time.Now()
+	}
+	return p
 }
 
 func readMaps(pid int) ([]mapping, error) {

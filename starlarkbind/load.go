@@ -343,6 +343,9 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		}
 		maps["heap"] = pg.heap
 	}
+	if keepsUserAddresses(code) {
+		s.userAddrs.Store(true)
+	}
 	l.p.captured = code.Captured
 	if s.opt.EmitAsm {
 		s.out.text(render.Escape(heading(ts, pt) + code.Listing()))

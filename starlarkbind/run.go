@@ -121,9 +121,19 @@ func (s *Session) heldProcs() []*proc.Process {
 // loop is the body of run().
 func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs []*proc.Process) (err error) {
 	ended := make(chan struct{})
+	quit := make(chan struct{})
+	defer close(quit)
+	var watched []int
+	for _, p := range procs {
+		watched = append(watched, p.PID())
+	}
+	if s.opt.PID != 0 {
+		watched = append(watched, s.opt.PID)
+	}
+	if len(watched) > 0 {
+		defer s.learn(watched)()
+	}
 	if len(procs) > 0 {
-		quit := make(chan struct{})
-		defer close(quit)
 		go func() {
 			for _, p := range procs {
 				select {
@@ -137,8 +147,6 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 	}
 	var left <-chan struct{}
 	if s.opt.PID != 0 {
-		quit := make(chan struct{})
-		defer close(quit)
 		var err error
 		if left, err = gone(s.opt.PID, quit); err != nil {
 			return err

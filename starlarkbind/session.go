@@ -68,28 +68,29 @@ type Session struct {
 	fills  map[*compiler.Map]fill
 	nprog  atomic.Int64 // programs loaded so far
 
-	ctx      context.Context // of the run or item that is under way
-	cancel   context.CancelFunc
-	cut      context.CancelFunc // ends the callback that is under way; nil: none is
-	overhead *overhead          // nil: nobody watches
-	pump     *pump
-	control  *bpf.Control
-	zeros    *bpf.Map
-	adds     *hostAdds // nil until the script adds
-	statsOn  io.Closer
-	timers   []*timer
-	procs    []*proc.Process
-	stopped  bool
-	inRun    atomic.Bool
-	broken   atomic.Bool // a goroutine of ours has panicked
-	closed   bool
-	refCount int
-	wall     int64               // see host.WallClock
-	stacks   map[int]*bpf.Stacks // by their most frames
-	symsAt   atomic.Int64        // nprog when the kernel's symbols were looked at
-	usyms    *bpf.UserSymbols
-	shown    map[shownKey]starlark.Value
-	faults   map[string]bool // that were told of
+	ctx       context.Context // of the run or item that is under way
+	cancel    context.CancelFunc
+	cut       context.CancelFunc // ends the callback that is under way; nil: none is
+	overhead  *overhead          // nil: nobody watches
+	pump      *pump
+	control   *bpf.Control
+	zeros     *bpf.Map
+	adds      *hostAdds // nil until the script adds
+	statsOn   io.Closer
+	timers    []*timer
+	procs     []*proc.Process
+	stopped   bool
+	inRun     atomic.Bool
+	broken    atomic.Bool // a goroutine of ours has panicked
+	closed    bool
+	refCount  int
+	wall      int64               // see host.WallClock
+	stacks    map[int]*bpf.Stacks // by their most frames
+	symsAt    atomic.Int64        // nprog when the kernel's symbols were looked at
+	usyms     *bpf.UserSymbols
+	userAddrs atomic.Bool // some probe keeps addresses of processes
+	shown     map[shownKey]starlark.Value
+	faults    map[string]bool // that were told of
 }
 
 // kernelMap is an aggregation, a table or a stream, as the session sees it.

@@ -216,3 +216,16 @@ print([str(n) for n in u.values()], sum(k.values()), len(set([x[0] for x in p.ke
 print(errors())
 `, `["30"] 60 1 [(0, 10), (1, 10), (2, 10), (7, 10), (8, 10), (100, 10)]`, "[]")
 }
+
+// The stacks and symbols of a process that has ended have names: they were read while it ran.
+func TestEndedProcess(t *testing.T) {
+	prog := build(t, "calls")
+	expectOf(t, prog, `
+stacks, syms = count(), count()
+p = probe("uprobe:PROG:six", lambda e: stacks.add(by=ustack(1)))
+q = probe("uprobe:PROG:six", lambda e: syms.add(by=usym(reg("ip"))))
+cmd = spawn(["PROG", "20000"])
+run(cmd)
+print(cmd.exit_code, [[f.split("+")[0] for f in k.frames] for k in stacks], [(str(k), n) for k, n in syms.items()])
+`, `0 [["six [calls]"]] [("six [calls]", 20000)]`)
+}
