@@ -148,15 +148,15 @@ func (lw *lowerer) tableSet(s *sSet) {
 	failed, done := b.Block("failed"), b.Block("")
 	failed.Cold = true
 	code := new(int)
-	update := func(flags int64) *ir.Value {
-		r := lw.call(asm.FnMapUpdateElem, lw.mapPtr(s.m), lw.addr(key), lw.addr(m), b.Const(flags))
+	update := func(flags *ir.Value) *ir.Value {
+		r := lw.call(asm.FnMapUpdateElem, lw.mapPtr(s.m), lw.addr(key), lw.addr(m), flags)
 		b.Write(code, r)
 		return r
 	}
 	if s.m.LRU {
 		lw.setTallied(s.m, key, update, failed, done)
 	} else {
-		b.If(ir.NE, update(updateAny), b.Const(0), failed, done)
+		b.If(ir.NE, update(b.Const(updateAny)), b.Const(0), failed, done)
 	}
 	b.Continue(failed)
 	lw.fail(Site{Pos: s.pos, Helper: "map_update_elem", Op: s.m.Name + "[] =", Map: s.m}, b.Read(code))
@@ -168,37 +168,43 @@ func (lw *lowerer) tableSet(s *sSet) {
 const maxRivals = 8
 
 // setTallied stores a value under a key, and tallies the key if it is new: whether it is, the kernel tells only who asks for the
-// one or the other. It goes on at failed or done.
-func (lw *lowerer) setTallied(m *Map, key mem, update func(flags int64) *ir.Value, failed, done *ir.Block) {
+// one or the other. It goes on at failed or done. The loop has one entry, or SSA form would have more phis than it needs.
+func (lw *lowerer) setTallied(m *Map, key mem, update func(flags *ir.Value) *ir.Value, failed, done *ir.Block) {
 	b := lw.b
-	tried := new(int)
+	tried, flags := new(int), new(int)
 	b.Write(tried, b.Const(0))
-	replace, insert, rival, made, gone := b.Block("replace"), b.Block("insert"), b.Block("rival"), b.Block("made"), b.Block("gone")
-	b.If(ir.NE, lw.lookup(lw.mapPtr(m), key), b.Const(0), replace, insert)
+	b.Write(flags, b.Const(updateExist))
+	head, absent := b.Block("head"), b.Block("absent")
+	b.If(ir.NE, lw.lookup(lw.mapPtr(m), key), b.Const(0), head, absent)
+	b.Continue(absent)
+	b.Write(flags, b.Const(updateNoExist))
+	b.Jump(head)
 
-	b.Start(replace)
-	r := lw.errno(update(updateExist))
-	b.If(ir.EQ, r, b.Const(0), done, gone)
-	b.Continue(gone)
-	b.If(ir.EQ, r, b.Const(-errNoEnt), insert, failed)
-
-	b.Continue(insert)
-	r = lw.errno(update(updateNoExist))
-	b.If(ir.EQ, r, b.Const(0), made, rival)
-	b.Continue(rival)
-	n := b.Add(ir.OpAdd, b.Read(tried), b.Const(1))
-	b.Write(tried, n)
-	again, there := b.Block("again"), b.Block("there")
-	b.If(ir.EQ, r, b.Const(-errExist), there, failed)
-	b.Continue(there)
-	b.If(ir.EQ, n, b.Const(maxRivals), failed, again)
-	b.Continue(again)
-	b.Jump(replace)
-	b.Seal(replace)
-
+	b.Start(head)
+	f := b.Read(flags)
+	r := lw.errno(update(f))
+	stored, other, made, create, replace, rival, again := b.Block("stored"), b.Block("other"), b.Block("made"), b.Block("create"), b.Block("replace"), b.Block("rival"), b.Block("again")
+	b.If(ir.EQ, r, b.Const(0), stored, other)
+	b.Continue(stored)
+	b.If(ir.EQ, f, b.Const(updateNoExist), made, done)
 	b.Continue(made)
 	lw.tally(m, KeysMade)
 	b.Jump(done)
+
+	b.Continue(other)
+	b.If(ir.EQ, f, b.Const(updateNoExist), create, replace)
+	b.Continue(create)
+	b.If(ir.EQ, r, b.Const(-errExist), rival, failed)
+	b.Continue(replace)
+	b.If(ir.EQ, r, b.Const(-errNoEnt), rival, failed)
+	b.Continue(rival)
+	n := b.Add(ir.OpAdd, b.Read(tried), b.Const(1))
+	b.If(ir.EQ, n, b.Const(maxRivals), failed, again)
+	b.Continue(again)
+	b.Write(tried, n)
+	b.Write(flags, b.Add(ir.OpXor, f, b.Const(updateNoExist^updateExist)))
+	b.Jump(head)
+	b.Seal(head)
 }
 
 // tableAugment is t[k] += v of a key that is there: one atomic add in place. Starlark reads t[k] before it computes v. Where

@@ -165,6 +165,13 @@ var tooLarge = regexp.MustCompile(`^the program is too large|^the handler needs 
 // errRefused marks what must never happen: the verifier's refusal of a handler that the compiler has accepted.
 var errRefused = errors.New("the verifier refuses an accepted handler")
 
+// withLRU begins a handler's text whose large tables are of the kind from which the kernel evicts keys.
+const withLRU = "# lru\n"
+
+// evictsBelow is the size up to which it may evict some though there is room (kernel/bpf/bpf_lru_list.c: each CPU has 128 free
+// elements for itself).
+const evictsBelow = 1024
+
 func runKernel(text string, events []oracleEvent, as *bpf.Kernel) (out outcome, err error) {
 	k, err := newKernelRun()
 	if err != nil {
@@ -179,7 +186,11 @@ func runKernel(text string, events []oracleEvent, as *bpf.Kernel) (out outcome, 
 		fmt.Fprintf(&maps, "%s = %s\n", m.name, m.make)
 	}
 	for name, size := range oracleTables {
-		fmt.Fprintf(&maps, "%s = table(max_keys=%d)\n", name, size)
+		lru := "False"
+		if strings.HasPrefix(text, withLRU) && size >= evictsBelow {
+			lru = "True"
+		}
+		fmt.Fprintf(&maps, "%s = table(max_keys=%d, lru=%s)\n", name, size, lru)
 	}
 	maps.WriteString("sent = stream()\n")
 	var list diag.List
@@ -265,9 +276,13 @@ func (k *kernelRun) outcome() (outcome, error) {
 		out["sent"] += text
 	}
 	for name := range oracleTables {
-		d, err := k.globals[name].(*Table).snapshot()
+		t := k.globals[name].(*Table)
+		d, err := t.snapshot()
 		if err != nil {
 			return nil, err
+		}
+		if n, err := t.evicted(k.ctx); err != nil || n > 0 {
+			return nil, fmt.Errorf("%d keys of %s count as evicted, %v", n, name, err)
 		}
 		out[name] = dictText(d.(*starlark.Dict))
 	}
@@ -358,6 +373,9 @@ func TestOracle(t *testing.T) {
 		var as *bpf.Kernel
 		if rapid.IntRange(0, 3).Draw(rt, "kernel") == 0 {
 			as = ifOlder(t)
+		}
+		if rapid.Bool().Draw(rt, "lru") {
+			kernel = withLRU + kernel
 		}
 		err := compare(host, kernel, events, as)
 		switch {

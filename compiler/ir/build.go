@@ -17,6 +17,7 @@ type Builder struct {
 	users    map[*Value][]*Value // phis that use a phi
 	replaced map[*Value]*Value
 	pointers map[Variable]bool // those of Points
+	address  map[*Value]bool   // their phis
 	opaque   map[*Block]*Value // loop heads, and the zero that hides the start values of their variables
 	written  []Variable        // in the order of their first Write
 	wrote    map[Variable]bool
@@ -39,7 +40,7 @@ type Variable any
 // NewBuilder starts a function with an entry block.
 func NewBuilder(name string) *Builder {
 	b := &Builder{F: &Func{Name: name}, defs: map[*Block]map[Variable]*Value{}, sealed: map[*Block]bool{},
-		users: map[*Value][]*Value{}, replaced: map[*Value]*Value{}, opaque: map[*Block]*Value{}, pointers: map[Variable]bool{}, wrote: map[Variable]bool{}, zeroed: map[*Slot]bool{}}
+		users: map[*Value][]*Value{}, replaced: map[*Value]*Value{}, opaque: map[*Block]*Value{}, pointers: map[Variable]bool{}, address: map[*Value]bool{}, wrote: map[Variable]bool{}, zeroed: map[*Slot]bool{}}
 	b.Start(b.Block("entry"))
 	b.Seal(b.B)
 	return b
@@ -249,7 +250,7 @@ func (b *Builder) readIn(blk *Block, x Variable) *Value {
 	var v *Value
 	switch {
 	case !b.sealed[blk]:
-		v = b.newPhi(blk)
+		v = b.newPhi(blk, x)
 		b.order = append(b.order, pending{blk, x, v})
 	case len(blk.Preds) == 0 && b.outer != nil && blk == b.F.Blocks[0]:
 		b.first(func() { v = b.outer(x) })
@@ -258,7 +259,7 @@ func (b *Builder) readIn(blk *Block, x Variable) *Value {
 	case len(blk.Preds) == 1:
 		v = b.readIn(blk.Preds[0], x)
 	default:
-		v = b.newPhi(blk)
+		v = b.newPhi(blk, x)
 		b.writeIn(blk, x, v)
 		v = b.fillPhi(v, x)
 	}
@@ -266,8 +267,9 @@ func (b *Builder) readIn(blk *Block, x Variable) *Value {
 	return v
 }
 
-func (b *Builder) newPhi(blk *Block) *Value {
+func (b *Builder) newPhi(blk *Block, x Variable) *Value {
 	v := b.F.NewValue(OpPhi)
+	b.address[v] = b.pointers[x]
 	v.Block, v.Pos = blk, b.Pos
 	blk.Phis = append(blk.Phis, v)
 	return v
@@ -352,12 +354,8 @@ func (b *Builder) Points(x Variable) { b.pointers[x] = true }
 
 // hide adds the zero to what comes into a loop from before it.
 func (b *Builder) hide(head *Block, zero *Value) {
-	address := map[*Value]bool{}
-	for _, p := range b.order {
-		address[p.phi] = b.pointers[p.x]
-	}
 	for _, phi := range head.Phis {
-		if address[phi] {
+		if b.address[phi] {
 			continue
 		}
 		v := b.F.NewValue(OpAdd, phi.Args[0], zero)
