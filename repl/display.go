@@ -214,14 +214,16 @@ func (d *display) draw(b *bytes.Buffer) {
 		case i == len(rows)-1:
 		case !r.wraps:
 			b.WriteString("\r\n")
-		case len(rows[i+1].text) == 0: // the cursor is behind a full row
-			b.WriteString(" \r")
+		case len(rows[i+1].text) == 0: // the cursor is behind a full row; to clear the next one from its beginning would part them
+			b.WriteString(" \x1b[J\r")
 		}
 	}
 	for _, l := range below {
 		b.WriteString("\r\n" + l)
 	}
-	b.WriteString("\x1b[J") // what has come there since
+	if len(below) > 0 || len(rows[len(rows)-1].text) > 0 {
+		b.WriteString("\x1b[J") // what has come there since
+	}
 	if n := len(rows) - 1 - y + len(below); n > 0 {
 		fmt.Fprintf(b, "\x1b[%dA", n)
 	}
