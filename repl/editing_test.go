@@ -219,6 +219,34 @@ func TestTabLists(t *testing.T) {
 	s.Expect(`(?s)mine.star\n1\n>>>$`)
 }
 
+// Ctrl-Z leaves the terminal to the shell; fg brings the line back. Ctrl-L leaves nothing else on the screen.
+func TestSuspend(t *testing.T) {
+	s := tmux.Start(t, tmux.Options{Cols: 80, Rows: 20, Env: []string{"XDG_STATE_HOME=" + t.TempDir(), "PS1=sh: "}}, "sh", "-i")
+	s.Expect(`^sh:$`)
+	s.Type(binary(t))
+	s.Keys("Enter")
+	s.Expect(`^>>>$`)
+	s.Type("x = 1 + 2")
+	s.Keys("Left", "C-z")
+	s.Expect(`^sh:$`)
+	s.Type("stty -a | grep -o -e '-*icanon'")
+	s.Keys("Enter")
+	s.Expect(`^icanon\n`)
+	s.Type("fg")
+	s.Keys("Enter")
+	shows(t, s, ">>> x = 1 + |2")
+	s.Type("4")
+	s.Keys("C-l")
+	s.Expect(`\A>>> x = 1 \+ 42$`)
+	s.Keys("Enter")
+	s.Expect(`^>>>$`)
+	s.Type("x")
+	s.Keys("Enter")
+	s.Expect(`^43\n>>>$`)
+	s.Keys("C-d")
+	s.Expect(`^sh:$`)
+}
+
 // What is printed meanwhile comes above an item of several rows, which stays as it is with the cursor in its middle.
 func TestPrintsAbove(t *testing.T) {
 	s := on(t, tmux.Options{Cols: 40, Rows: 20})
@@ -237,7 +265,7 @@ func TestPrintsAbove(t *testing.T) {
 	s.Type(`p = probe("interval:ms:200", tick)`)
 	s.Keys("Enter")
 	s.Expect(`^half and half 0\n`)
-	s.Wait("a warning", s.Text, regexp.MustCompile(`(?m)^WARNING: .*\n(.*\n)*.*t is full`).MatchString)
+	s.Wait("a warning", s.Text, regexp.MustCompile(`(?m)^WARNING: .*t is full`).MatchString)
 	s.Type("if 1 + 1 == 2:")
 	s.Keys("Enter")
 	s.Type(`x = "` + strings.Repeat("0123456789", 3) + `"`)

@@ -129,6 +129,11 @@ func TestEditor(t *testing.T) {
 	s.expect(">>> ")
 	s.send("%edit f\r")
 	s.expect("ed:")
+	s.mu.Lock()
+	if shown := s.buf.String(); strings.LastIndex(shown, pasteOff) < strings.LastIndex(shown, pasteOn) {
+		t.Error("what is pasted into the editor comes in brackets")
+	}
+	s.mu.Unlock()
 	for _, command := range []string{"s/1/40 + 2/", ",n", "w"} {
 		s.send(command + "\r")
 		s.expect("ed:")
