@@ -2,7 +2,7 @@
 // installs the peers; one that is missing is left out, and the table says so. All tools are measured in each round, one
 // after the other, so that a slow moment of the machine meets them all; the figures are medians.
 //
-//	go run ./bench [-rounds N] [-only start|cost|exact|fail]
+//	go run ./bench [-rounds N] [-only start|prompt|cost|exact|fail]
 //
 // Run it as root, from the top folder, after make build.
 package main
@@ -20,7 +20,7 @@ import (
 
 func main() {
 	rounds := flag.Int("rounds", 7, "how often each tool is measured")
-	only := flag.String("only", "", "measure the `part` start, cost, exact or fail only")
+	only := flag.String("only", "", "measure the `part` start, prompt, cost, exact or fail only")
 	flag.Parse()
 	if err := run(*rounds, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -54,6 +54,7 @@ func run(rounds int, only string) (err error) {
 		run  func() error
 	}{
 		{"start", func() error { return errors.Join(sizes(ts), start(ts, rounds)) }},
+		{"prompt", func() error { return prompt(ts, rounds) }},
 		{"cost", func() error { return cost(ts, gen, rounds) }},
 		{"exact", func() error { return errors.Join(exact(ts, gen, rounds), bigMap(ts, gen, rounds)) }},
 		{"fail", func() error { return failing("./bpfrepl", gen, rounds) }},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 
@@ -206,31 +205,6 @@ func words(t btf.Type) int {
 		return 2
 	}
 	return 1
-}
-
-// btfFunctionNames gives the names of all functions that the kernel's BTF describes, sorted, but for those that several have.
-func btfFunctionNames() ([]string, error) {
-	b, err := KernelBTF()
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	if err := eachFunction(b, nil, func(name []byte, _ btf.TypeID) { names = append(names, string(name)) }); err != nil {
-		return nil, fmt.Errorf("/sys/kernel/btf/vmlinux: %w", err)
-	}
-	slices.Sort(names)
-	only := names[:0]
-	for from := 0; from < len(names); {
-		to := from + 1
-		for to < len(names) && names[to] == names[from] {
-			to++
-		}
-		if to == from+1 {
-			only = append(only, names[from])
-		}
-		from = to
-	}
-	return only, nil
 }
 
 // functionIDs gives the BTF ids of all functions, by name. It goes through the file itself (Documentation/bpf/btf.rst), since

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
@@ -59,15 +60,32 @@ func listFentry(kind, pattern string) ([]Target, error) {
 	return append(out, filterTargets(pattern, programs...)...), err
 }
 
-// fentryNames gives the functions that ftrace can trace and BTF describes.
+// fentryNames gives the functions that ftrace can trace and BTF describes, but for those of which it describes several.
 func fentryNames() ([]string, error) {
 	names, err := traceableNames()
 	if err != nil {
 		return nil, err
 	}
-	typed, err := btfFunctionNames()
+	b, err := KernelBTF()
 	if err != nil {
 		return nil, err
+	}
+	described := make([]int, len(names)) // how often
+	err = eachFunction(b, nil, func(name []byte, _ btf.TypeID) {
+		if i, ok := slices.BinarySearchFunc(names, name, func(n string, name []byte) int {
+			switch { // without a copy of the name, in these comparisons
+			case n < string(name):
+				return -1
+			case n == string(name):
+				return 0
+			}
+			return 1
+		}); ok {
+			described[i]++
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("/sys/kernel/btf/vmlinux: %w", err)
 	}
 	ms, err := modules()
 	if err != nil {
@@ -78,17 +96,14 @@ func fentryNames() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		typed = append(typed, more...)
-	}
-	if len(ms) > 0 {
-		slices.Sort(typed)
-	}
-	return slices.DeleteFunc(names, func(n string) bool {
-		for len(typed) > 0 && typed[0] < n { // both are sorted
-			typed = typed[1:]
+		for _, n := range more {
+			if i, ok := slices.BinarySearch(names, n); ok {
+				described[i] = 1
+			}
 		}
-		return len(typed) == 0 || typed[0] != n
-	}), nil
+	}
+	i := -1
+	return slices.DeleteFunc(names, func(string) bool { i++; return described[i] != 1 }), nil
 }
 
 func resolveFentry(s Spec) ([]Target, error) {

@@ -124,9 +124,11 @@ func (d *display) finish(mark string) {
 		return
 	}
 	var b bytes.Buffer
-	d.erase(&b)
-	d.pic.pos, d.pic.below = len(d.pic.text), nil
-	d.draw(&b)
+	if end := len(d.pic.text); d.pic.pos != end || d.pic.below != nil {
+		d.erase(&b)
+		d.pic.pos, d.pic.below = end, nil
+		d.draw(&b)
+	}
 	b.WriteString(mark + "\n")
 	b.Write(d.held)
 	d.active, d.mid, d.held = false, len(d.held) > 0, nil

@@ -41,6 +41,7 @@ func newEditor(opt Options) (*editor, error) {
 		return nil, err
 	}
 	e.display = &display{w: opt.Out, size: func() (int, int) { return size(opt.Out) }}
+	var cooked *readline.State
 	stdin := readline.NewCancelableStdin(e.in)
 	e.stop = stdin.Close
 	var err error
@@ -48,6 +49,16 @@ func newEditor(opt Options) (*editor, error) {
 		Stdin: stdin, Stdout: opt.Out, Stderr: opt.Err,
 		// it does not draw, does not search, and completes nothing
 		FuncIsTerminal: func() bool { return false }, FuncGetWidth: func() int { return 0 }, FuncOnWidthChanged: func(func()) {},
+		FuncMakeRaw: func() (err error) {
+			cooked, err = readline.MakeRaw(int(opt.In.Fd()))
+			return err
+		},
+		FuncExitRaw: func() error {
+			if cooked == nil {
+				return nil
+			}
+			return readline.Restore(int(opt.In.Fd()), cooked)
+		},
 		FuncFilterInputRune: e.key, Listener: readline.FuncListener(e.changed), DisableAutoSaveHistory: true,
 	})
 	if err != nil {
@@ -99,6 +110,7 @@ func (e *editor) Read() (string, error) {
 func (e *editor) changed(text []rune, pos int, key rune) (newText []rune, newPos int, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	defer e.caught()
 	switch key {
 	case 0:
 		e.now, e.act, e.whole, e.search, e.tabbed = picture{}, nil, false, nil, false
@@ -110,13 +122,21 @@ func (e *editor) changed(text []rune, pos int, key rune) (newText []rune, newPos
 	}
 	p := picture{text: text, pos: pos}
 	if e.act != nil {
-		p = e.act(p)
-		e.act, ok = nil, true
+		act := e.act
+		e.act = nil
+		p, ok = act(p), true
 	}
 	e.now = p
 	e.display.show(p)
 	e.interp.Ahead(lines(p.text[:p.pos]))
 	return p.text, p.pos, ok
+}
+
+// caught reports a panic in what a key does; the key has done nothing then.
+func (e *editor) caught() {
+	if p := recover(); p != nil {
+		reportBug(e.display, p)
+	}
 }
 
 // complete tells whether Enter runs what is typed.
@@ -147,6 +167,14 @@ func (e *editor) Remember(item string) {
 }
 
 func (e *editor) Writer() io.Writer { return e.display }
+
+// lend leaves the terminal to another program.
+func (e *editor) lend(run func() error) error {
+	_, err := io.WriteString(e.out, pasteOff)
+	err = errors.Join(err, run())
+	_, werr := io.WriteString(e.out, pasteOn)
+	return errors.Join(err, werr)
+}
 
 func (e *editor) HangUp() {
 	e.in.ended.Store(true)

@@ -80,9 +80,11 @@ var keys = map[rune]func(e *editor, t []rune, pos, from, to int) ([]rune, int){
 }
 
 // key says what readline is to make of a key.
-func (e *editor) key(r rune) (rune, bool) {
+func (e *editor) key(r rune) (as rune, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	as, ok = idle, true
+	defer e.caught()
 	tabbed := e.tabbed
 	e.tabbed = false
 	switch {

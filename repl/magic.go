@@ -114,16 +114,21 @@ func (r *REPL) magicEdit(ctx context.Context, name string) (err error) {
 	if err := os.WriteFile(file, []byte(src+"\n"), 0o600); err != nil {
 		return err
 	}
-	editor := "vi"
+	program := "vi"
 	for _, v := range []string{"EDITOR", "VISUAL"} {
 		if e := os.Getenv(v); e != "" {
-			editor = e
+			program = e
 		}
 	}
-	cmd := exec.CommandContext(ctx, "sh", "-c", editor+` "$1"`, editor, file) // EDITOR may have arguments
+	cmd := exec.CommandContext(ctx, "sh", "-c", program+` "$1"`, program, file) // EDITOR may have arguments
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = r.opt.In, r.opt.Out, r.opt.Err
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s: %w", editor, err)
+	if e, ok := r.items.(*editor); ok {
+		err = e.lend(cmd.Run)
+	} else {
+		err = cmd.Run()
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", program, err)
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {

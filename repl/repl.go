@@ -169,7 +169,7 @@ func (r *REPL) exec(ctx context.Context, item string) (ok bool) {
 	}()
 	defer func() {
 		if p := recover(); p != nil {
-			fmt.Fprintf(r.errw, "bug in bpfrepl: %v\n%s\nplease report this; the session goes on\n", p, debug.Stack())
+			reportBug(r.errw, p)
 			ok = false
 		}
 	}()
@@ -187,6 +187,11 @@ func (r *REPL) exec(ctx context.Context, item string) (ok bool) {
 		}
 	}
 	return true
+}
+
+// reportBug tells of a panic in our own code.
+func reportBug(w io.Writer, p any) {
+	fmt.Fprintf(w, "bug in bpfrepl: %v\n%splease report this, with what was typed; the session goes on\n", p, debug.Stack())
 }
 
 // piped runs items from input that is no terminal, as they become whole.

@@ -348,6 +348,9 @@ func (s *Session) builtinProbes(_ *starlark.Thread, _ *starlark.Builtin, a starl
 	sort.Slice(ts, func(i, j int) bool { return ts[i].Name < ts[j].Name })
 	var out []starlark.Value
 	for _, t := range ts {
+		if s.ctx.Err() != nil {
+			return nil, ErrInterrupted
+		}
 		listed, err := s.ktypes.listed(t)
 		if err != nil {
 			return nil, scriptError(err)

@@ -339,6 +339,7 @@ every event; maps are shared by both.
 	b.WriteString(`
 help("count"), help(calls), help("e.args"), help("uprobe"), help("tracepoint:sched:sched_switch") tell more; each has an example.
 probes("tracepoint:*open*") lists probes. errors() tells what went wrong in the kernel.
+At the prompt Tab completes, and pressed again tells how a call is written; Ctrl-R looks for earlier items; %help lists its commands.
 `)
 	return b.String()
 }

@@ -1,0 +1,308 @@
+package repl
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/bpfrepl/bpfrepl/internal/columns"
+	"github.com/bpfrepl/bpfrepl/internal/tmux"
+)
+
+// on starts the prompt in a terminal emulator, and waits for it.
+func on(t *testing.T, opt tmux.Options, env ...string) *tmux.Screen {
+	t.Helper()
+	opt.Env = append(append(opt.Env, "XDG_STATE_HOME="+t.TempDir()), env...)
+	s := tmux.Start(t, opt, binary(t))
+	s.Expect(`^>>>$`)
+	return s
+}
+
+// shows waits until the screen ends with these rows, and the cursor is where | is in them.
+func shows(t *testing.T, s *tmux.Screen, want string) {
+	t.Helper()
+	before, _, _ := strings.Cut(want, "|")
+	row := strings.Count(before, "\n")
+	col := columns.Width(before[strings.LastIndexByte(before, '\n')+1:])
+	want = strings.TrimRight(strings.Replace(want, "|", "", 1), " \n")
+	rows := strings.Count(want, "\n")
+	look := func() string {
+		text := s.Screen()
+		x, y := s.Cursor()
+		return fmt.Sprintf("%s\ncursor %d %d from the end", text, x, y-strings.Count(text, "\n"))
+	}
+	end := regexp.QuoteMeta(fmt.Sprintf("%s\ncursor %d %d from the end", want, col, row-rows))
+	s.Wait(want, look, regexp.MustCompile(`(?:^|\n)`+end+`$`).MatchString)
+}
+
+// folded is a line, with | where the cursor is, in rows of so many columns.
+func folded(line string, cols int) string {
+	before, after, _ := strings.Cut(line, "|")
+	all := before + after
+	var rows []string
+	for at := 0; at < len(all) || at == len(before); at += cols {
+		row := all[at:min(at+cols, len(all))]
+		if n := len(before) - at; n >= 0 && n < cols {
+			row = row[:n] + "|" + row[n:]
+		}
+		rows = append(rows, row)
+	}
+	return strings.Join(rows, "\n")
+}
+
+// told waits until the program can know the terminal's width.
+func told(t *testing.T, s *tmux.Screen, cols int) {
+	t.Helper()
+	tty, err := os.Open(fmt.Sprintf("/proc/%d/fd/0", s.PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tty.Close()
+	s.Wait("the size", func() string { return fmt.Sprint(size(tty)) }, func(got string) bool { return strings.HasPrefix(got, fmt.Sprint(cols, " ")) })
+}
+
+// A line that is longer than the terminal goes on in the next row; it stays whole when it is edited, and when the terminal is made
+// narrower and wider meanwhile.
+func TestLongLine(t *testing.T) {
+	s := on(t, tmux.Options{Cols: 40, Rows: 12})
+	s.Type(`print("\n" * 12)`) // the prompt is at the bottom, as it mostly is: else tmux keeps what it flows over the top
+	s.Keys("Enter")
+	s.Expect(`^\n\n>>>\z`)
+	digits, letters := strings.Repeat("0123456789", 4), strings.Repeat("d", 30)
+	s.Type(`x = "` + digits[:30])
+	shows(t, s, folded(`>>> x = "`+digits[:30]+"|", 40))
+	s.Type("a") // the row is full
+	shows(t, s, folded(`>>> x = "`+digits[:30]+"a|", 40))
+	s.Type(letters + `efg"`)
+	s.Keys("Left", "Left", "Left", "Left", "Left", "BSpace", "BSpace")
+	item := `>>> x = "` + digits[:30] + "a" + letters[:27] + `|defg"`
+	for _, cols := range []int{40, 57, 30, 72, 20, 40} {
+		s.Resize(cols, 12)
+		told(t, s, cols)
+		shows(t, s, folded(item, cols))
+		s.Type("z") // it is drawn for this size now, whoever has flowed it until here
+		shows(t, s, folded(strings.Replace(item, "|", "z|", 1), cols))
+		s.Keys("BSpace")
+		shows(t, s, folded(item, cols))
+	}
+	s.Keys("C-a", "C-d")
+	s.Type("y")
+	s.Keys("Enter")
+	s.Expect(`^>>>$`)
+	s.Type("len(y), y[29:32], y[-1]")
+	s.Keys("Enter")
+	s.Expect(`^\(62, "9ad", "g"\)$`)
+	if text := s.Text(); strings.Count(text, "y = ") != 1 || strings.Contains(text, "x = ") {
+		t.Errorf("there are remains:\n%s", text)
+	}
+}
+
+// Wide runes take two columns, combining ones none; the cursor is where the next rune goes.
+func TestWideRunes(t *testing.T) {
+	s := on(t, tmux.Options{Cols: 35, Rows: 12})
+	s.Type(`x = "日本語🔥e` + "\u0301" + `한"`)
+	shows(t, s, `>>> x = "日本語🔥e`+"\u0301"+`한"|`)
+	s.Keys("Left", "Left")
+	shows(t, s, `>>> x = "日本語🔥e`+"\u0301"+`|한"`)
+	s.Keys("Left", "Left", "Left")
+	shows(t, s, `>>> x = "日本語|🔥e`+"\u0301"+`한"`)
+	s.Keys("BSpace")
+	s.Type("ab")
+	shows(t, s, `>>> x = "日本ab|🔥e`+"\u0301"+`한"`)
+	s.Keys("End", "Left")
+	s.Type("火水木金土日月年") // the last column of a row is too narrow for the next
+	shows(t, s, `>>> x = "日本ab🔥e`+"\u0301"+`한火水木金土日月`+"\n"+`年|"`)
+	s.Keys("Enter")
+	s.Expect(`^>>>$`)
+	s.Type(`len(x), x.startswith("日本ab🔥"), x.endswith("日月年")`)
+	s.Keys("Enter")
+	s.Expect(`^\(42, True, True\)$`)
+}
+
+// A block is recalled with its lines, and edited in its middle; Enter runs it from anywhere.
+func TestEditBlock(t *testing.T) {
+	s := on(t, tmux.Options{})
+	for _, line := range []string{"def f(n):", "if n > 1:", "return 10", "", ""} {
+		s.Type(line)
+		s.Keys("Enter")
+	}
+	s.Expect(`^\.\.\.         return 10\n\.\.\.\n>>>$`)
+	s.Type("f(2)")
+	s.Keys("Enter")
+	s.Expect(`^10\n>>>$`)
+	s.Keys("Up", "Up")
+	shows(t, s, ">>> def f(n):\n...     if n > 1:\n...         return 10|")
+	s.Keys("Up", "End", "Left", "BSpace")
+	s.Type("5")
+	shows(t, s, ">>> def f(n):\n...     if n > 5|:\n...         return 10")
+	s.Keys("Home", "Down", "End", "M-Enter", "BSpace") // a line more, and less of its indentation
+	s.Type("return 20")
+	shows(t, s, ">>> def f(n):\n...     if n > 5:\n...         return 10\n...     return 20|")
+	s.Keys("Up", "Up", "Enter")
+	s.Expect(`^\.\.\.     return 20\n>>>$`)
+	s.Type("f(2), f(6)")
+	s.Keys("Enter")
+	s.Expect(`^\(20, 10\)$`)
+	s.Keys("Up", "Up") // past the last item, through the block
+	shows(t, s, ">>> def f(n):\n...     if n > 5:\n...         return 10\n...     return 20|")
+	s.Keys("C-u", "C-w", "C-k") // the text of the last line, the newline and the word before it
+	shows(t, s, ">>> def f(n):\n...     if n > 5:\n...         return |")
+	s.Keys("C-y")
+	shows(t, s, ">>> def f(n):\n...     if n > 5:\n...         return 10\n... |")
+	s.Keys("BSpace")
+	s.Type("0")
+	s.Keys("Delete", "Enter") // nothing is behind the cursor
+	s.Expect(`return 100\n>>>$`)
+	s.Keys("Delete") // which does not leave, as Ctrl-D does
+	s.Type("f(6)")
+	s.Keys("Enter")
+	s.Expect(`^100\n>>>$`)
+}
+
+// Ctrl-R finds whole items, of earlier sessions too, by a part of any of their lines.
+func TestSearch(t *testing.T) {
+	state := t.TempDir()
+	s := on(t, tmux.Options{}, "XDG_STATE_HOME="+state)
+	s.Paste("def area(w, h):\n\n    inside = w * h\n    return inside\n")
+	s.Expect(`^>>>$`)
+	s.Type("area(2, 3)")
+	s.Keys("Enter")
+	s.Expect(`^6$`)
+	s.Keys("C-d")
+	if code := s.Exit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+	s = on(t, tmux.Options{}, "XDG_STATE_HOME="+state)
+	s.Type("1 + 1")
+	s.Keys("Enter")
+	s.Expect(`^2$`)
+	s.Type("half")
+	s.Keys("C-r")
+	s.Type("insi")
+	shows(t, s, ">>> def area(w, h):\n...\n...     |inside = w * h\n...     return inside\nsearch: insi")
+	s.Type("x")
+	s.Expect(`^no item has: insix$`)
+	s.Keys("BSpace", "C-g")
+	shows(t, s, ">>> half|")
+	s.Keys("C-u", "C-r")
+	s.Type("area")
+	s.Expect(`^>>> area\(2, 3\)\nsearch: area$`)
+	s.Keys("C-r")
+	s.Expect(`^>>> def area\(w, h\):\n`)
+	s.Keys("C-s")
+	s.Expect(`^>>> area\(2, 3\)\nsearch: area$`)
+	s.Keys("C-r", "Enter")
+	s.Expect(`return inside\n>>>$`)
+	s.Type("area(4, 5)")
+	s.Keys("Enter")
+	s.Expect(`^20\n>>>$`)
+}
+
+// Tab lists what there is, below the line, in as many columns as there are; the second Tab tells how the call is written.
+func TestTabLists(t *testing.T) {
+	dir := t.TempDir()
+	s := on(t, tmux.Options{Cols: 40, Rows: 16, Dir: dir})
+	s.Type("run(")
+	s.Keys("Tab")
+	shows(t, s, ">>> run(seconds=|")
+	s.Keys("Tab", "Tab")
+	shows(t, s, ">>> run(seconds=|\nrun(seconds=None)\nwait until the time is over, Ctrl-C, st\nop(), or the end of a process from spaw\nn()")
+	s.Type("1 +")
+	shows(t, s, ">>> run(seconds=1 +|")
+	s.Keys("C-c")
+	s.Expect(`^>>>$`)
+	s.Type(`probe("software:`)
+	s.Keys("Tab")
+	s.Expect(`(?s)^>>> probe\("software:\n.*cpu-clock.*page-faults`)
+	s.Type("page-f")
+	s.Keys("Tab")
+	shows(t, s, `>>> probe("software:page-faults|`)
+	s.Keys("C-c")
+	s.Expect(`^>>>$`)
+	s.Type("%sa")
+	s.Keys("Tab")
+	s.Type(" mine.star")
+	s.Keys("Enter")
+	s.Expect("nothing has gone through y\net$")
+	s.Type("1")
+	s.Keys("Enter")
+	s.Expect(`^1$`)
+	s.Type("%save mine.star")
+	s.Keys("Enter")
+	s.Expect("1 items in mine.star")
+	s.Type("%run mi")
+	s.Keys("Tab")
+	s.Expect(`^>>> %run mine.star$`)
+	s.Keys("Enter")
+	s.Expect(`(?s)mine.star\n1\n>>>$`)
+}
+
+// Ctrl-Z leaves the terminal to the shell; fg brings the line back. Ctrl-L leaves nothing else on the screen.
+func TestSuspend(t *testing.T) {
+	s := tmux.Start(t, tmux.Options{Cols: 80, Rows: 20, Env: []string{"XDG_STATE_HOME=" + t.TempDir(), "PS1=sh: "}}, "sh", "-i")
+	s.Expect(`^sh:$`)
+	s.Type(binary(t))
+	s.Keys("Enter")
+	s.Expect(`^>>>$`)
+	s.Type("x = 1 + 2")
+	s.Keys("Left", "C-z")
+	s.Expect(`^sh:$`)
+	s.Type("stty -a | grep -o -e '-*icanon'")
+	s.Keys("Enter")
+	s.Expect(`^icanon\n`)
+	s.Type("fg")
+	s.Keys("Enter")
+	shows(t, s, ">>> x = 1 + |2")
+	s.Type("4")
+	s.Keys("C-l")
+	s.Expect(`\A>>> x = 1 \+ 42$`)
+	s.Keys("Enter")
+	s.Expect(`^>>>$`)
+	s.Type("x")
+	s.Keys("Enter")
+	s.Expect(`^43\n>>>$`)
+	s.Keys("C-d")
+	s.Expect(`^sh:$`)
+}
+
+// What is printed meanwhile comes above an item of several rows, which stays as it is with the cursor in its middle.
+func TestPrintsAbove(t *testing.T) {
+	s := on(t, tmux.Options{Cols: 40, Rows: 20})
+	for _, item := range []string{
+		"t = table(max_keys=1)",
+		`def tick(e):
+    printf("half ")
+    print("and half", e.cpu - e.cpu)
+    t[now()] = 1
+`,
+	} {
+		s.Paste(item)
+		s.Keys("Enter")
+		s.Expect(`^>>>$`)
+	}
+	s.Type(`p = probe("interval:ms:200", tick)`)
+	s.Keys("Enter")
+	s.Expect(`^half and half 0\n`)
+	s.Wait("a warning", s.Text, regexp.MustCompile(`(?m)^WARNING: .*t is full`).MatchString)
+	s.Type("if 1 + 1 == 2:")
+	s.Keys("Enter")
+	s.Type(`x = "` + strings.Repeat("0123456789", 3) + `"`)
+	s.Keys("Left", "Left", "Left")
+	item := ">>> if 1 + 1 == 2:\n...     x = \"012345678901234567890123456\n7|89\""
+	for range 3 {
+		seen := strings.Count(s.Text(), "half and half 0")
+		s.Wait("another print", s.Text, func(text string) bool { return strings.Count(text, "half and half 0") > seen })
+		shows(t, s, "half and half 0\n"+item)
+	}
+	s.Keys("End", "Enter", "Enter")
+	s.Type("p.detach(), len(x)")
+	s.Keys("Enter")
+	s.Expect(`^\(None, 30\)$`)
+	for _, row := range strings.Split(s.Text(), "\n") {
+		if strings.Contains(row, "half") && row != "half and half 0" && !strings.Contains(row, "printf") && !strings.Contains(row, "print(") {
+			t.Errorf("a row is %q", row)
+		}
+	}
+}
