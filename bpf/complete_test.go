@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,15 @@ import (
 
 // What follows a part of a spec, in words that the answer has, and one that it has not.
 func TestComplete(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Symlink(exe, filepath.Join(dir, "mine")); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir)
 	for _, c := range []struct{ prefix, want, not string }{
 		{"", "tracepoint: kprobe: uprobe: begin", "t:"},
 		{"tr", "tracepoint:", "kprobe:"},
@@ -23,7 +33,7 @@ func TestComplete(t *testing.T) {
 		{"uprobe:/proc/self/ex", "uprobe:/proc/self/exe:", ""},
 		{"uprobe:/proc/self/tas", "uprobe:/proc/self/task/", ""},
 		{"uprobe:/proc/self/exe:main.ma", "uprobe:/proc/self/exe:main.main", ""},
-		{"uprobe:sh:", "", "uprobe:sh:"},
+		{"uprobe:mine:main.ma", "uprobe:mine:main.main", "uprobe:mine:"},
 		{"nosuch:", "", ""},
 		{"tracepoint:[", "", ""},
 	} {
