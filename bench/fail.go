@@ -29,7 +29,7 @@ p = probe(%q, h, filter=lambda e: e.comm == "failing")
 p.stats()
 run(spawn([%q, "-comm", "failing", "cycle", "300000", "1000"]))
 s = p.stats()
-print(s.hits, s.ns_per_hit, sum([e.count for e in errors()]))
+print(s.ns_per_hit, sum([e.count for e in errors()]))
 `
 
 // failing measures what a site that fails at every event costs, beside an add.
@@ -48,11 +48,11 @@ func failing(bpfrepl, gen string, rounds int) error {
 			}
 			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 			f := strings.Fields(lines[len(lines)-1])
-			if len(f) != 3 || f[0] != "300000" {
+			if len(f) != 2 {
 				return fmt.Errorf("%s: it printed %q", c.name, out)
 			}
-			run, err := strconv.Atoi(f[1])
-			n, err2 := strconv.Atoi(f[2])
+			run, err := strconv.Atoi(f[0])
+			n, err2 := strconv.Atoi(f[1])
 			if err := errors.Join(err, err2); err != nil {
 				return err
 			}
