@@ -217,7 +217,7 @@ func (d *display) draw(b *bytes.Buffer) {
 		case !r.wraps:
 			b.WriteString("\r\n")
 		case len(rows[i+1].text) == 0: // the cursor is behind a full row
-			b.WriteString(" \r")
+			b.WriteByte(' ') // makes the terminal go there; in its first column, J would undo that it is the same line
 		}
 	}
 	for _, l := range below {
