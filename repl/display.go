@@ -216,8 +216,8 @@ func (d *display) draw(b *bytes.Buffer) {
 		case i == len(rows)-1:
 		case !r.wraps:
 			b.WriteString("\r\n")
-		case len(rows[i+1].text) == 0: // the cursor is behind a full row; to clear the next one from its beginning would part them
-			b.WriteString(" \x1b[J\r")
+		case len(rows[i+1].text) == 0: // the cursor is behind a full row
+			b.WriteByte(' ') // makes the terminal go there; in its first column, J would undo that it is the same line
 		}
 	}
 	for _, l := range below {

@@ -86,8 +86,10 @@ func size(f *os.File) (cols, rows int) {
 // lines is an item as people write it, with newlines where it has newlineRune while it is edited.
 func lines(text []rune) string { return strings.ReplaceAll(string(text), string(newlineRune), "\n") }
 
-// flat undoes lines.
-func flat(item string) []rune { return []rune(strings.ReplaceAll(item, "\n", string(newlineRune))) }
+// flat undoes lines. A tab would take nobody knows how many columns.
+func flat(item string) []rune {
+	return []rune(strings.NewReplacer("\n", string(newlineRune), "\t", indent).Replace(item))
+}
 
 func (e *editor) Read() (string, error) {
 	if e.in.ended.Load() { // readline would wait for ever

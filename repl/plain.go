@@ -8,6 +8,8 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // plain is the itemReader on a terminal that knows no control sequences (TERM=dumb): the kernel edits the line, and there is nothing
@@ -33,12 +35,33 @@ func newPlain(opt Options) (*plain, error) {
 	go func() {
 		in := bufio.NewReader(opt.In)
 		for range p.asks {
+			if in.Buffered() == 0 {
+				dropEOF(opt.In)
+			}
 			text, err := in.ReadString('\n')
 			p.lines <- inputLine{text, err}
 		}
 	}()
 	signal.Notify(p.sig, os.Interrupt)
 	return p, nil
+}
+
+// dropEOF takes a Ctrl-D away that was typed while an item ran: there is something to read, and it is nothing.
+func dropEOF(tty *os.File) {
+	fds := []unix.PollFd{{Fd: int32(tty.Fd()), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds, 0)
+		if err != nil || n == 0 || fds[0].Revents != unix.POLLIN {
+			return // nothing, or the terminal has gone
+		}
+		waiting, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCINQ)
+		if err != nil || waiting > 0 {
+			return
+		}
+		if _, err := tty.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			return
+		}
+	}
 }
 
 func (p *plain) Read() (string, error) {

@@ -106,10 +106,10 @@ func (f *filter) typed(b []byte) { f.out.WriteString(sequences.Replace(string(b)
 func (f *filter) take(b []byte) {
 	text := strings.ReplaceAll(strings.ReplaceAll(string(b), "\r\n", "\n"), "\r", "\n")
 	enter := strings.HasSuffix(text, "\n")
-	text = strings.ReplaceAll(strings.TrimRight(text, "\n"), "\t", indent)
+	text = strings.TrimRight(text, "\n")
 	f.mu.Lock()
 	f.pastes = append(f.pastes, flat(strings.Map(func(r rune) rune {
-		if r != '\n' && !unicode.IsPrint(r) && !unicode.In(r, unicode.Mn, unicode.Cf) {
+		if r != '\n' && r != '\t' && !unicode.IsPrint(r) && !unicode.In(r, unicode.Mn, unicode.Cf) {
 			return -1
 		}
 		return r
