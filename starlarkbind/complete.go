@@ -55,6 +55,11 @@ func (s *Session) Ahead(text string) {
 	if p := cursorAt(text); p.quote >= 0 {
 		bpf.Ahead(text[p.quote:])
 	}
+	for _, end := range []string{".args", ".task", "cast("} {
+		if strings.HasSuffix(text, end) {
+			go s.ktypes.load() // who asks for a type will be told of an error
+		}
+	}
 }
 
 func isWord(c byte) bool {
@@ -75,6 +80,9 @@ func matching(names []string, prefix string) []string {
 // attributes lists those of a dotted name's value, without calling anything; of the event inside a handler.
 func (s *Session) attributes(line, path string) []string {
 	parts := strings.Split(path, ".")
+	if names, ok := s.localAttributes(line, parts); ok {
+		return names
+	}
 	if isParameter(line, parts[0]) || s.Value(parts[0]) == nil && (parts[0] == "e" || parts[0] == "event") {
 		return s.eventAttributes(line, parts)
 	}

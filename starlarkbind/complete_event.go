@@ -1,6 +1,7 @@
 package starlarkbind
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
@@ -39,12 +40,34 @@ func (s *Session) eventAttributes(line string, parts []string) []string {
 		}
 		for _, a := range args {
 			if a.name == rest[0] {
-				t = a.typ
+				t = a.typ()
 			}
 		}
 		rest = rest[1:]
 	}
-	for _, name := range rest {
+	return members(t, rest)
+}
+
+// local is an assignment in a handler of what has members: of something of the event, or of a cast.
+var local = lazy.Regexp(`(?m)\b(\w+)\s*=\s*(?:(\w+(?:\.\w+)+)|cast\(.*,\s*["']([^"']+)["']\))\s*$`)
+
+// localAttributes lists what can follow parts, if the first of them is a variable that the text assigns.
+func (s *Session) localAttributes(text string, parts []string) (names []string, ok bool) {
+	for _, at := range slices.Backward(local().FindAllStringSubmatchIndex(text, -1)) {
+		switch {
+		case text[at[2]:at[3]] != parts[0]:
+		case at[6] >= 0:
+			return members(s.structType(text[at[6]:at[7]]), parts[1:]), true
+		default: // what it is assigned was assigned before
+			return s.attributes(text[:at[0]], strings.Join(append([]string{text[at[4]:at[5]]}, parts[1:]...), ".")), true
+		}
+	}
+	return nil, false
+}
+
+// members lists those of a record, or of what it leads to by names of members.
+func members(t *ctype.Type, names []string) []string {
+	for _, name := range names {
 		if t = record(t); t == nil {
 			return nil
 		}
@@ -80,10 +103,10 @@ func (s *Session) structType(name string) *ctype.Type {
 	return t
 }
 
-// An argument is one of e.args, with its type where that is a struct or points to one.
+// An argument is one of e.args. typ is its type where that is a struct or points to one, else nil; the kernel's types take time to be read.
 type argument struct {
 	name string
-	typ  *ctype.Type
+	typ  func() *ctype.Type
 }
 
 // arguments lists those of the probe that the line, or else the last one made, is about.
@@ -106,7 +129,7 @@ func (s *Session) arguments(line string) []argument {
 			return nil
 		}
 		for _, f := range fields {
-			out = append(out, argument{f.Name, f.C})
+			out = append(out, argument{f.Name, func() *ctype.Type { return f.C }})
 		}
 		return out
 	}
@@ -115,11 +138,12 @@ func (s *Session) arguments(line string) []argument {
 		return nil
 	}
 	for _, f := range ev.Listed() {
-		a := argument{name: f.Name}
-		if base, ok := strings.CutSuffix(f.CType, "*"); ok {
-			a.typ = s.structType(strings.TrimSpace(base))
-		}
-		out = append(out, a)
+		out = append(out, argument{f.Name, func() *ctype.Type {
+			if base, ok := strings.CutSuffix(f.CType, "*"); ok {
+				return s.structType(strings.TrimSpace(base))
+			}
+			return nil
+		}})
 	}
 	return out
 }
