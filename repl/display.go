@@ -223,9 +223,7 @@ func (d *display) draw(b *bytes.Buffer) {
 	for _, l := range below {
 		b.WriteString("\r\n" + l)
 	}
-	if len(below) > 0 || len(rows[len(rows)-1].text) > 0 {
-		b.WriteString("\x1b[J") // what has come there since
-	}
+	b.WriteString("\x1b[J") // what has come there since
 	if n := len(rows) - 1 - y + len(below); n > 0 {
 		fmt.Fprintf(b, "\x1b[%dA", n)
 	}
