@@ -294,3 +294,35 @@ func TestPrintsAbove(t *testing.T) {
 		}
 	}
 }
+
+// Of an item that is longer than the terminal is high, the rows around the cursor are shown.
+func TestTallItem(t *testing.T) {
+	s := on(t, tmux.Options{Cols: 40, Rows: 10})
+	var b strings.Builder
+	for i := range 30 {
+		fmt.Fprintf(&b, "\n    a%d = n + %d", i, i)
+	}
+	s.Paste("def f(n):" + b.String() + "\n    return a15")
+	rows := func(from, to int, cursor string) string {
+		var out []string
+		for i := from; i <= to; i++ {
+			out = append(out, fmt.Sprintf("...     a%d = n + %d", i, i))
+		}
+		return strings.Replace(strings.Join(out, "\n"), cursor, cursor+"|", 1)
+	}
+	shows(t, s, rows(21, 29, "none")+"\n...     return a15|")
+	for range 15 {
+		s.Keys("Up")
+	}
+	shows(t, s, rows(10, 19, "a15 = n + "))
+	s.Keys("End")
+	s.Type("0")
+	s.Resize(40, 6)
+	s.Expect(`^\.\.\.     a15 = n \+ 150$`)
+	s.Resize(40, 12)
+	s.Keys("Enter")
+	s.Expect(`^\.\.\.     return a15\n>>>$`)
+	s.Type("f(1)")
+	s.Keys("Enter")
+	s.Expect(`^151\n>>>$`)
+}
