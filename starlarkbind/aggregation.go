@@ -364,11 +364,28 @@ func keyIterator(items []starlark.Tuple) starlark.Iterator {
 
 // snapshot gives a plain dict, or without keys the plain value.
 func (a *Aggregation) snapshot() (starlark.Value, error) {
+	if m := a.live(); m != nil && !a.keyless() && a.past == nil && a.spec().Words() == 1 && !alike(a.comp.Key) {
+		return a.direct(m)
+	}
 	w, err := a.read(a.s.ctx)
 	if err != nil {
 		return nil, err
 	}
 	return a.plain(w)
+}
+
+// direct is the snapshot of counts and sums, the largest of maps, without the words in between.
+func (a *Aggregation) direct(m *bpf.Map) (starlark.Value, error) {
+	snap, err := m.Snapshot(a.s.ctx)
+	if err != nil {
+		return nil, err
+	}
+	var w, one [1]uint64
+	return newDict(a.s.ctx, snap.N, func(i int) starlark.Value { return a.s.decode(a.comp.Key, snap.Key(i)) }, func(i int) starlark.Value {
+		w[0] = 0
+		a.mergeInto(w[:], one[:], snap.Value(i))
+		return a.value(w[:])
+	})
 }
 
 func (a *Aggregation) plain(w *words) (starlark.Value, error) {
