@@ -1,11 +1,9 @@
 package starlarkbind
 
 import (
-	"context"
 	"slices"
 	"sort"
 	"strings"
-	"time"
 
 	"go.starlark.net/starlark"
 
@@ -119,23 +117,6 @@ func isParameter(line, name string) bool {
 }
 
 var lambdaOf = lazy.Regexp(`(?:\blambda|\bdef\s+\w+\s*\()\s*(\w+)\s*[:)]`)
-
-// Watch warns of new errors while the prompt waits, until ctx ends.
-func (s *Session) Watch(ctx context.Context) { s.guarded(func() { s.watch(ctx) }) }
-
-func (s *Session) watch(ctx context.Context) {
-	t := time.NewTicker(warnEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-t.C:
-			s.warnNew()
-			s.warnFill()
-		case <-ctx.Done():
-			return
-		}
-	}
-}
 
 // SetOutput makes everything be printed elsewhere; it is called before anything is.
 func (s *Session) SetOutput(out, errOut interface{ Write([]byte) (int, error) }) {

@@ -58,6 +58,8 @@ type Session struct {
 	flags       *flags.Set
 	ktypes      *kernelTypes
 
+	busy sync.Mutex // held while the script, an item or a callback runs
+
 	mu     sync.Mutex // guards what follows: the goroutine that reads records looks at it too
 	probes []*Probe
 	maps   []kernelMap
@@ -144,6 +146,17 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 
 // exec runs fn on a thread of its own, which ends when ctx does.
 func (s *Session) exec(ctx context.Context, name string, fn func(*starlark.Thread) error) error {
+	stop := context.AfterFunc(ctx, s.cutCallback) // one that the prompt has called may be under way
+	s.busy.Lock()
+	stop()
+	defer s.busy.Unlock()
+	if ctx.Err() != nil {
+		return ErrInterrupted
+	}
+	return s.execAlone(ctx, name, fn)
+}
+
+func (s *Session) execAlone(ctx context.Context, name string, fn func(*starlark.Thread) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	s.setContext(ctx, cancel)
 	defer func() {
@@ -235,6 +248,8 @@ func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, e
 
 // Render shows a value as the prompt prints it: strings in quotes, all else as print does.
 func (s *Session) Render(v starlark.Value) string {
+	s.busy.Lock()
+	defer s.busy.Unlock()
 	if str, ok := v.(starlark.String); ok {
 		return str.String()
 	}

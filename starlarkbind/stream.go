@@ -322,7 +322,7 @@ func (it *streamIterator) Next(p *starlark.Value) bool {
 func (it *streamIterator) Done() {}
 
 var streamMethods = []hostMethod[*Stream]{
-	{"each", "each(fn)", "call a function for each record during run()", "opens.each(lambda ev: print(ev.pid))", func(st *Stream, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"each", "each(fn)", "call a function for each record, during run() and while the prompt waits", "opens.each(lambda ev: print(ev.pid))", func(st *Stream, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var fn starlark.Callable
 		if err := starlark.UnpackArgs("each", args, kw, "fn", &fn); err != nil {
 			return nil, err
@@ -435,6 +435,30 @@ func (f *feed) call(thread *starlark.Thread, r streamRecord) error {
 	return f.s.callback(thread, r.st.each, starlark.Tuple{r.v})
 }
 
+// handOn calls the callback for the records that were read so far, unless there was an error.
+func (st *Stream) handOn(thread *starlark.Thread, err error) error {
+	for err == nil {
+		v := st.queued()
+		if v == nil {
+			break
+		}
+		err = st.s.callback(thread, st.each, starlark.Tuple{v})
+	}
+	return err
+}
+
+// queued gives a record that was read before, or nil.
+func (st *Stream) queued() starlark.Value {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if len(st.queue) == 0 {
+		return nil
+	}
+	v := st.queue[0]
+	st.queue = st.queue[1:]
+	return v
+}
+
 // close ends the feed, and hands on what was sent before.
 func (f *feed) close(thread *starlark.Thread, err error) error {
 	close(f.quit)
@@ -448,11 +472,7 @@ func (f *feed) close(thread *starlark.Thread, err error) error {
 		if err == nil {
 			err = st.fill()
 		}
-		for n := len(st.queue); n > 0 && err == nil; n-- {
-			v := st.queue[0]
-			st.queue = st.queue[1:]
-			err = f.call(thread, streamRecord{st: st, v: v})
-		}
+		err = st.handOn(thread, err)
 	}
 	return err
 }

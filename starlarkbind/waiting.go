@@ -1,0 +1,61 @@
+package starlarkbind
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.starlark.net/starlark"
+)
+
+// While the prompt waits for an item, records of streams go to their callbacks, and new errors are warned of.
+
+// serveEvery is how often records are looked for.
+const serveEvery = 50 * time.Millisecond
+
+// Watch does that until ctx ends.
+func (s *Session) Watch(ctx context.Context) { s.guarded(func() { s.watch(ctx) }) }
+
+func (s *Session) watch(ctx context.Context) {
+	warn, serve := time.NewTicker(warnEvery), time.NewTicker(serveEvery)
+	defer warn.Stop()
+	defer serve.Stop()
+	for {
+		select {
+		case <-warn.C:
+			s.warnNew()
+			s.warnFill()
+		case <-serve.C:
+			s.serve(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// serve calls the callbacks of streams for the records that are there, unless an item runs. One that fails is not called again.
+func (s *Session) serve(ctx context.Context) {
+	if !s.busy.TryLock() {
+		return
+	}
+	defer s.busy.Unlock()
+	for _, m := range s.maps {
+		st, ok := m.(*Stream)
+		if !ok || st.each == nil || st.ring == nil {
+			continue
+		}
+		err := st.fill()
+		if err == nil {
+			s.inRun.Store(true) // a callback cannot call run()
+			err = s.execAlone(ctx, "stream", func(thread *starlark.Thread) error { return st.handOn(thread, nil) })
+			s.inRun.Store(false)
+		}
+		if errors.Is(err, errCut) || ctx.Err() != nil {
+			return // for the item that waits
+		}
+		if err != nil {
+			st.each = nil
+			s.out.write(s.out.errw, s.FormatError(err)+"\n    "+st.Name()+".each() has ended\n")
+		}
+	}
+}
