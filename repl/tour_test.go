@@ -215,22 +215,25 @@ func TestTour(t *testing.T) {
 	v.enter("results", "results:", "-9  777")
 	v.enter("%time results[-9]", "777", "took «\\S+»")
 
-	// A stream, whose records come during run().
+	// A stream, with a callback.
 	v.enter("opened = stream()")
 	v.enter("opened.each(lambda ev: print(ev.path))")
 	v.enter(fmt.Sprintf(`probe("tracepoint:syscalls:sys_enter_openat", lambda e: opened.emit(path=str(e.args.filename)), filter=lambda e: e.comm == %q and str(e.args.filename).startswith("/none"))`, comm),
 		"<probe tracepoint:syscalls:sys_enter_openat, attached>")
-	v.Type("run()")
+	v.Type(`print("on"); run()`)
 	v.Keys("Enter")
+	v.shows(`>>> print("on"); run()`, "on")
 	v.load("opens", "3", "/none/")
-	v.shows(">>> run()", "/none/0", "/none/1", "/none/2")
-	v.interrupt(">>> run()", "/none/0", "/none/1", "/none/2", "^C", "interrupted", ">>>")
+	v.shows(`>>> print("on"); run()`, "on", "/none/0", "/none/1", "/none/2")
+	v.interrupt(`>>> print("on"); run()`, "on", "/none/0", "/none/1", "/none/2", "^C", "interrupted", ">>>")
 
-	// Prints of handlers come above the line that is typed.
+	// Records that come while the prompt waits, and prints of handlers, are above the line that is typed.
 	v.enter(fmt.Sprintf(`probe("tracepoint:syscalls:sys_enter_getppid", lambda e: printf("getppid of %%s\n", e.comm), filter=lambda e: e.comm == %q)`, comm), "<probe tracepoint:syscalls:sys_enter_getppid, attached>")
 	v.Type("40 +")
 	v.load("getppid", "2")
 	v.shows("getppid of "+comm, "getppid of "+comm, ">>> 40 +")
+	v.load("opens", "1", "/none/")
+	v.shows("/none/0", ">>> 40 +")
 	v.Type(" 2")
 	v.Keys("Enter")
 	v.shows(">>> 40 + 2", "42", ">>>")
