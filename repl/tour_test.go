@@ -239,8 +239,9 @@ func TestTour(t *testing.T) {
 	v.shows(">>> 40 + 2", "42", ">>>")
 
 	// The terminal becomes narrow while an item is typed, and wide again.
-	v.Type(`len("a line that is wider than the terminal")`)
+	v.Type(`len("a line that is wider than the ter`)
 	v.Resize(40, 24)
+	v.Type(`minal")`)
 	v.Wait("the item on two rows", v.Screen.Screen, func(text string) bool {
 		return strings.HasSuffix(text, "\n>>> len(\"a line that is wider than the t\nerminal\")")
 	})
