@@ -3,6 +3,7 @@
 package tmux
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -80,7 +81,9 @@ func word(text string) string {
 
 func (s *Screen) command(args ...string) string {
 	s.t.Helper()
-	cmd := exec.Command("tmux", append([]string{"-u", "-f", "/dev/null", "-S", s.socket}, args...)...)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "tmux", append([]string{"-u", "-f", "/dev/null", "-S", s.socket}, args...)...)
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
@@ -190,8 +193,16 @@ func (s *Screen) Expect(pattern string) string {
 // Exit waits for the command's end and gives its status.
 func (s *Screen) Exit() int {
 	s.t.Helper()
-	state := func() string { // tmux 3.3 misses the end of a child now and then, until the next one ends
-		return s.command("run-shell", "true", ";", "display-message", "-p", "#{pane_dead}#{pane_dead_status}")
+	dead := fmt.Sprintf("/proc/%d/stat", s.PID())
+	state := func() string {
+		// tmux 3.3 misses the end of a child now and then, and leaves it a zombie, whose status is the last that proc(5) lists.
+		if b, err := os.ReadFile(dead); err == nil {
+			f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+			if status := unix.WaitStatus(s.number(f[len(f)-1])); f[0] == "Z" && status.Exited() {
+				return fmt.Sprintf("1%d\n", status.ExitStatus())
+			}
+		}
+		return s.command("display-message", "-p", "#{pane_dead}#{pane_dead_status}")
 	}
 	got := s.Wait("the command's end", state, regexp.MustCompile(`^1\d+\n$`).MatchString)
 	return s.number(got[1:])
