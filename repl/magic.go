@@ -23,8 +23,8 @@ type magic struct {
 func magics() []magic {
 	return []magic{
 		{"run", "FILE", "run a script here, with the names of the session", (*REPL).magicRun},
-		{"save", "FILE", "write the items of the session that went through as a script", (*REPL).magicSave},
-		{"edit", "[NAME]", "edit the last item, or the one that defined NAME, in $EDITOR, and run it", (*REPL).magicEdit},
+		{"save", "FILE", "write the items that went through as a script", (*REPL).magicSave},
+		{"edit", "[NAME]", "edit the last item, or the one of NAME, in $EDITOR", (*REPL).magicEdit},
 		{"time", "ITEM", "run an item and tell how long it took", (*REPL).magicTime},
 		{"log", "on FILE | off", "keep items and what they print in a file", (*REPL).magicLog},
 		{"help", "", "list these", (*REPL).magicHelp},

@@ -102,7 +102,7 @@ func (s *Session) help(x starlark.Value) (string, error) {
 	case *starlark.Function:
 		text := fmt.Sprintf("%s, a function of the script, at %s\n", v.Name(), v.Position())
 		if d := v.Doc(); d != "" {
-			text += indented(d)
+			text += prose(d)
 		}
 		return text + indented("given to probe() it is a handler; called with event(...) it runs here"), nil
 	case *Aggregation:
@@ -119,7 +119,7 @@ func (s *Session) help(x starlark.Value) (string, error) {
 		}
 		return text, err
 	}
-	return fmt.Sprintf("a %s of Starlark's; its methods: %s\n", x.Type(), strings.Join(attributeNames(x), " ")), nil
+	return fmt.Sprintf("a %s of Starlark's; its methods:\n%s", x.Type(), prose(strings.Join(attributeNames(x), " "))), nil
 }
 
 func attributeNames(v starlark.Value) []string {
@@ -195,7 +195,7 @@ func (t Topic) text() string {
 	case of != "":
 		sig = method(of, sig)
 	}
-	text := sig + where + "\n" + indented(t.Doc)
+	text := signature(sig+where) + prose(t.Doc)
 	if t.Example != "" {
 		text += "\n" + indented(t.Example)
 	}
@@ -209,6 +209,27 @@ func method(of, sig string) string {
 	return of + "." + sig
 }
 
+// page is how many columns help takes: a terminal has 80 at least. Examples are left as they are, to be copied.
+const page = 78
+
+// prose is text that flows.
+func prose(text string) string {
+	var lines []string
+	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
+		lines = append(lines, sideBySide(strings.Fields(line), page-4))
+	}
+	return indented(strings.Join(lines, "\n"))
+}
+
+// signature goes on further to the right where it is too long.
+func signature(sig string) string {
+	first, more, _ := strings.Cut(sideBySide(strings.Fields(sig), page-8), "\n")
+	if more == "" {
+		return first + "\n"
+	}
+	return first + "\n" + indented(indented(more))
+}
+
 func indented(text string) string {
 	return "    " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n    ") + "\n"
 }
@@ -217,15 +238,9 @@ func indented(text string) string {
 func helpValue(name, kind, of string) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s is a %s\n\n", name, kind)
-	width := 0
 	for _, t := range Topics() {
 		if t.Of == of {
-			width = max(width, len(t.Sig))
-		}
-	}
-	for _, t := range Topics() {
-		if t.Of == of {
-			fmt.Fprintf(&b, "    %s.%-*s  %s\n", name, width, t.Sig, t.Doc)
+			b.WriteString(indented(signature(name+"."+t.Sig) + prose(t.Doc)))
 		}
 	}
 	return b.String(), nil
@@ -233,7 +248,7 @@ func helpValue(name, kind, of string) (string, error) {
 
 // helpKind tells of a kind of probe.
 func helpKind(p *bpf.Provider) string {
-	text := p.Syntax + "\n" + indented(p.Doc)
+	text := p.Syntax + "\n" + prose(p.Doc)
 	if p.Alias != "" {
 		text += indented("short: " + p.Alias)
 	}
@@ -279,7 +294,7 @@ func (s *Session) helpProbe(spec string) (string, error) {
 	text := t.Name + "\n"
 	for _, p := range bpf.Providers() {
 		if p.Kind == t.Kind {
-			text += indented(p.Doc)
+			text += prose(p.Doc)
 		}
 	}
 	by := "e.comm"
@@ -308,12 +323,13 @@ func argumentName(args []string) string {
 // tour is help().
 func tour() string {
 	var b strings.Builder
-	b.WriteString(`A script is Starlark, which looks like Python. A function that is given to probe() is compiled, and runs in the kernel at
-every event; maps are shared by both.
+	b.WriteString(`A script is Starlark, which looks like Python. A function that is given to
+probe() is compiled, and runs in the kernel at every event; maps are shared by
+both. At the prompt probes go on by themselves: look at calls at any time.
 
     calls = count()
     probe("tracepoint:raw_syscalls:sys_enter", lambda e: calls.add(by=e.comm))
-    run(1)                       # at the prompt probes go on by themselves: look at calls at any time
+    run(1)
     for comm, n in calls.top(5):
         printf("%-16s %d\n", comm, n)
 
@@ -329,17 +345,19 @@ every event; maps are shared by both.
 				names = append(names, map[bool]string{true: "e." + t.Name, false: t.Name}[g.of == "event"])
 			}
 		}
-		fmt.Fprintf(&b, "%s:\n%s", g.name, indented(sideBySide(names, 110)))
+		fmt.Fprintf(&b, "%s:\n%s", g.name, indented(sideBySide(names, page-4)))
 	}
 	var kinds []string
 	for _, p := range bpf.Providers() {
 		kinds = append(kinds, p.Kind)
 	}
-	fmt.Fprintf(&b, "kinds of probes:\n%s", indented(sideBySide(kinds, 110)))
+	fmt.Fprintf(&b, "kinds of probes:\n%s", indented(sideBySide(kinds, page-4)))
 	b.WriteString(`
-help("count"), help(calls), help("e.args"), help("uprobe"), help("tracepoint:sched:sched_switch") tell more; each has an example.
-probes("tracepoint:*open*") lists probes. errors() tells what went wrong in the kernel.
-At the prompt Tab completes, and pressed again tells how a call is written; Ctrl-R looks for earlier items; %help lists its commands.
+help("count"), help(calls), help("e.args"), help("uprobe") and
+help("tracepoint:sched:sched_switch") tell more; each has an example.
+probes("tracepoint:*open*") lists probes. errors() tells what went wrong in the
+kernel. At the prompt Tab completes, and pressed again tells how a call is
+written; Ctrl-R looks for earlier items; %help lists its commands.
 `)
 	return b.String()
 }

@@ -7,6 +7,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/internal/columns"
 )
 
 // Everything has help with its signature and an example, and is told of by the tour.
@@ -22,7 +23,7 @@ func TestHelpOnAll(t *testing.T) {
 			t.Errorf("%s: %v", topic.Name, err)
 			continue
 		}
-		if !strings.Contains(text, topic.Sig) || topic.Example == "" || !strings.Contains(text, topic.Example) || !strings.Contains(text, topic.Doc) {
+		if !flows(text, topic.Sig) || topic.Example == "" || !strings.Contains(text, topic.Example) || !flows(text, topic.Doc) {
 			t.Errorf("help(%q) lacks its signature, its doc or its example:\n%s", topic.Name, text)
 		}
 		if topic.Of == "" && !strings.Contains(tour, topic.Name) {
@@ -31,8 +32,48 @@ func TestHelpOnAll(t *testing.T) {
 	}
 	for _, p := range bpf.Providers() {
 		text, err := l.helpOn(p.Kind)
-		if err != nil || !strings.Contains(text, p.Doc) || !strings.Contains(text, p.Example) || !strings.Contains(tour, p.Kind) {
+		if err != nil || !flows(text, p.Doc) || !strings.Contains(text, p.Example) || !strings.Contains(tour, p.Kind) {
 			t.Errorf("help(%q): %v\n%s", p.Kind, err, text)
+		}
+	}
+}
+
+// flows tells whether a text has another in it, wherever its lines end.
+func flows(text, part string) bool {
+	return strings.Contains(strings.Join(strings.Fields(text), " "), strings.Join(strings.Fields(part), " "))
+}
+
+// Help fits a terminal of 80 columns, but for examples.
+func TestHelpFits(t *testing.T) {
+	l := newLive(t, nil)
+	for _, src := range []string{"calls, seen, opens = count(), table(), stream()", `p = probe("begin", lambda e: calls.add())`} {
+		if _, err := l.ExecItem(t.Context(), src); err != nil {
+			t.Fatal(err)
+		}
+	}
+	topics := []string{"calls", "seen", "opens", "p"}
+	examples := map[string]bool{}
+	for _, topic := range Topics() {
+		topics = append(topics, topic.Name)
+		examples[topic.Example] = true
+	}
+	for _, p := range bpf.Providers() {
+		topics = append(topics, p.Kind)
+		for line := range strings.SplitSeq(example(p.Example), "\n") {
+			examples[line] = true
+		}
+	}
+	text := tour()
+	for _, name := range topics {
+		one, err := l.helpOn(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += one
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		if columns.Width(line) > 80 && !examples[strings.TrimSpace(line)] {
+			t.Errorf("too wide: %s", line)
 		}
 	}
 }
@@ -65,7 +106,7 @@ func TestMethodExamples(t *testing.T) {
 func TestHelp(t *testing.T) {
 	l := newLive(t, nil)
 	for _, c := range []struct{ src, want string }{
-		{`help("software")`, "software:EVENT or software:EVENT:N\n    A counter of the kernel, on every CPU: the handler runs at every Nth event (nanoseconds for the clocks).\n    short: s\n\n" +
+		{`help("software")`, "software:EVENT or software:EVENT:N\n    A counter of the kernel, on every CPU: the handler runs at every Nth event\n    (nanoseconds for the clocks).\n    short: s\n\n" +
 			"    hits = count()\n    probe(\"software:page-faults:100\", lambda e: hits.add(by=e.comm))\n"},
 		{`help("tracepoint:syscalls:sys_enter_lseek")`, "tracepoint:syscalls:sys_enter_lseek\n    A static event of the kernel with typed arguments.\n\n    in a handler, e.args has:\n" +
 			"        int __syscall_nr\n        unsigned int fd\n        off_t offset\n        unsigned int whence\n\n    hits = count()\n    probe(\"tracepoint:syscalls:sys_enter_lseek\", lambda e: hits.add(by=e.args.fd))\n"},
