@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/term"
+
 	"github.com/bpfrepl/bpfrepl/repl"
 	"github.com/bpfrepl/bpfrepl/starlarkbind"
 )
@@ -53,7 +55,11 @@ func prompt(c *config, opt starlarkbind.Options) int {
 	cancel()
 	watch.Wait()
 	s.SetOutput(opt.Stdout, opt.Stderr)
-	slow := time.AfterFunc(time.Second, func() { fmt.Fprintln(os.Stderr, "detaching the probes...") })
+	line := ""
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		line = "\r\x1b[K" // in the place of a progress
+	}
+	slow := time.AfterFunc(time.Second, func() { fmt.Fprintln(os.Stderr, line+"detaching the probes...") })
 	err = errors.Join(err, s.Close())
 	slow.Stop()
 	if err != nil {

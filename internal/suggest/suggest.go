@@ -7,7 +7,7 @@ import (
 )
 
 // Nearest gives up to n of names that someone who wrote name may have meant, the likeliest first. A name is near when
-// a third of its letters or fewer differ, or when one holds the other.
+// a third of its letters or fewer differ, and not all, or when one holds the other.
 func Nearest(name string, names []string, n int) []string {
 	type candidate struct {
 		name string
@@ -18,7 +18,7 @@ func Nearest(name string, names []string, n int) []string {
 	for _, c := range names {
 		l := strings.ToLower(c)
 		most := (max(len(name), len(c)) + 2) / 3
-		if d := distance(low, l, most); d <= most {
+		if d := distance(low, l, most); d <= most && d < max(len(name), len(c)) {
 			near = append(near, candidate{c, 2 * d})
 		} else if len(low) >= 4 && strings.Contains(l, low) || len(l) >= 4 && strings.Contains(low, l) {
 			near = append(near, candidate{c, 2*most + 1 + len(c)})

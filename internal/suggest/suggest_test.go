@@ -6,7 +6,7 @@ import (
 )
 
 func TestNearest(t *testing.T) {
-	names := []string{"tracepoint", "rawtracepoint", "kprobe", "uprobe", "profile"}
+	names := []string{"tracepoint", "rawtracepoint", "kprobe", "uprobe", "profile", "_"}
 	for _, c := range []struct {
 		word string
 		want []string
@@ -16,6 +16,7 @@ func TestNearest(t *testing.T) {
 		{"kprobe", []string{"kprobe", "uprobe"}},
 		{"xyz", nil},
 		{"", nil},
+		{"q", nil},
 	} {
 		if got := Nearest(c.word, names, 3); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("Nearest(%q) = %q, want %q", c.word, got, c.want)
