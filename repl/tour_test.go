@@ -174,6 +174,13 @@ func TestTour(t *testing.T) {
 	v.enter("%save tour.star", "15 items in tour.star")
 	v.enter("%log on tour.log")
 
+	// A line that is wider than the terminal has its mistake shown all the same.
+	v.enter(`probe("tracepoint:syscalls:sys_enter_read", lambda e: sizes.add(e.args.count), filter=lambda e: e.com == "dd")`,
+		`error: In[17]:1:99: an event has no field com`,
+		`    ...d", lambda e: sizes.add(e.args.count), filter=lambda e: e.com == "dd")`,
+		`                                                                 ^`,
+		`    hint: did you mean "comm"?`)
+
 	// Ask for help, and let Tab write.
 	v.enter("help(lhist)",
 		"lhist(lo, hi, step, max_keys=4096, name=None)",

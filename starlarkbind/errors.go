@@ -422,7 +422,7 @@ func (s *Session) warnOne(e *helperError, total bool) {
 		return
 	}
 	text := fmt.Sprintf("%s: %s (%s)", e.pos, e.message, name)
-	text += s.caret(e.pos)
+	text = s.fitCarets(text + s.caret(e.pos))
 	if e.hint != "" {
 		text += "\n    hint: " + e.hint
 	}

@@ -131,7 +131,9 @@ func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, a
 
 // FormatError words an error for the terminal: the place, the source line with a caret, the hint; a Starlark backtrace
 // where there is more than one frame.
-func (s *Session) FormatError(err error) string { return render.Escape(s.formatError(err)) }
+func (s *Session) FormatError(err error) string {
+	return s.fitCarets(render.Escape(s.formatError(err)))
+}
 
 func (s *Session) formatError(err error) string {
 	if errors.Is(err, ErrInterrupted) {
