@@ -23,22 +23,25 @@ func (s *Session) watch(ctx context.Context) {
 	for {
 		select {
 		case <-warn.C:
-			s.warnNew()
-			s.warnFill()
+			s.unlessBusy(func() { s.warnNew(); s.warnFill() })
 		case <-serve.C:
-			s.serve(ctx)
+			s.unlessBusy(func() { s.serve(ctx) })
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// serve calls the callbacks of streams for the records that are there, unless an item runs. One that fails is not called again.
-func (s *Session) serve(ctx context.Context) {
-	if !s.busy.TryLock() {
-		return
+// unlessBusy calls fn, unless an item runs: that makes and looks at the same maps, and run() warns by itself.
+func (s *Session) unlessBusy(fn func()) {
+	if s.busy.TryLock() {
+		defer s.busy.Unlock()
+		fn()
 	}
-	defer s.busy.Unlock()
+}
+
+// serve calls the callbacks of streams for the records that are there. One that fails is not called again.
+func (s *Session) serve(ctx context.Context) {
 	for _, m := range s.maps {
 		st, ok := m.(*Stream)
 		if !ok || st.each == nil || st.ring == nil {
