@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/internal/hugepage"
 )
 
 // Snapshot is what a map held: N keys one after another, and their values in the same order. No key is in it twice. It
@@ -92,7 +93,9 @@ func resize(b []byte, n int) []byte {
 	if n <= len(b) {
 		return b
 	}
-	return slices.Grow(b, n-len(b))[:n]
+	big := append(make([]byte, 0, n), b...)[:n]
+	hugepage.Advise(big[len(b):])
+	return big
 }
 
 // walk reads key by key. Where the key that it stands on is deleted meanwhile, the kernel starts again at the first:

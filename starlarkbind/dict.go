@@ -3,8 +3,12 @@ package starlarkbind
 import (
 	"context"
 	"math/bits"
+	"reflect"
+	"unsafe"
 
 	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/internal/hugepage"
 )
 
 // A dict of a million keys is larger than the processor's caches, and keys come in an order that its hash does not know: each
@@ -26,10 +30,12 @@ func newDict(ctx context.Context, n int, key, value func(i int) starlark.Value) 
 		}
 		return d, nil
 	}
+	hugepage.AdviseRange(tableOf(d))
 	// A table has between 1/8 and 1/3 as many buckets as keys, a power of two (starlark/hashtable.go); the low bits of the hash are
 	// the bucket's index, of which the upper ones tell the part.
 	shift := max(bits.Len(uint(n))-3-partBits, 0)
 	keys, part := make([]starlark.Value, n), make([]uint16, n)
+	hugepage.Advise(keys)
 	var start [1<<partBits + 1]int
 	for i := range n {
 		if err := interrupted(ctx, i); err != nil {
@@ -47,6 +53,7 @@ func newDict(ctx context.Context, n int, key, value func(i int) starlark.Value) 
 		start[p+1] += start[p]
 	}
 	pairs := make([][2]starlark.Value, n)
+	hugepage.Advise(pairs)
 	for i, p := range part {
 		pairs[start[p]] = [2]starlark.Value{keys[i], value(i)}
 		start[p]++
@@ -60,4 +67,17 @@ func newDict(ctx context.Context, n int, key, value func(i int) starlark.Value) 
 		}
 	}
 	return d, nil
+}
+
+// tableOf gives the memory of a new dict's hash table, which starlark keeps to itself; none where it is made otherwise than it was.
+func tableOf(d *starlark.Dict) (p unsafe.Pointer, bytes uintptr) {
+	ht := reflect.ValueOf(d).Elem().FieldByName("ht")
+	if ht.Kind() != reflect.Struct {
+		return nil, 0
+	}
+	t := ht.FieldByName("table")
+	if t.Kind() != reflect.Slice {
+		return nil, 0
+	}
+	return t.UnsafePointer(), uintptr(t.Len()) * t.Type().Elem().Size()
 }
