@@ -3,6 +3,7 @@ package starlarkbind
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -42,6 +43,10 @@ func (s *Session) callback(thread *starlark.Thread, fn starlark.Callable, args s
 		return err // the script is to end
 	}
 	thread.Uncancel()
+	if s.opt.Warnings != WarnNone {
+		s.out.warn("callback_ended", map[string]any{"callback": fn.Name()},
+			fmt.Sprintf("Ctrl-C came while %s was called, and it went on for too long: it was ended, and what it had under way is missing from what follows", fn.Name()))
+	}
 	select {
 	case <-s.interrupts: // this was it
 	default:

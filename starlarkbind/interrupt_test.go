@@ -111,11 +111,12 @@ print(pressed(), s.emitted)
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var took time.Duration
-			var out string
+			var out, warned string
 			var err error
 			for range tries {
 				l, s := newSignaller(t)
 				err = l.script(c.src)
+				warned = l.err.String()
 				if took, out = s.pressed(), s.String(); (took <= soon() || c.out != "") && out == c.out {
 					break
 				}
@@ -125,6 +126,13 @@ print(pressed(), s.emitted)
 			}
 			if took > soon() && c.out == "" {
 				t.Errorf("it took %v", took)
+			}
+			want := ""
+			if fn := map[string]string{"callback": "tick", "reader": "each"}[c.name]; fn != "" {
+				want = "WARNING: Ctrl-C came while " + fn + " was called, and it went on for too long: it was ended, and what it had under way is missing from what follows\n"
+			}
+			if warned != want {
+				t.Errorf("warned %q, want %q", warned, want)
 			}
 		})
 	}
