@@ -29,7 +29,7 @@ func Info() (string, error) {
 	fmt.Fprintf(&b, "may trace: %s\n", may)
 	has := func(name, word, note string) { fmt.Fprintf(&b, "%-20s %-4s %s\n", name, word, note) }
 	word := "yes"
-	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
+	if !hasBTF() {
 		word = "no"
 	}
 	has("btf", word, "types of the kernel")
@@ -58,6 +58,23 @@ func Kernel() (release string, err error) {
 		return "", err
 	}
 	return k.Release, bpf.Prepare()
+}
+
+func hasBTF() bool {
+	_, err := os.Stat("/sys/kernel/btf/vmlinux")
+	return err == nil
+}
+
+// Missing lists what the running kernel lacks of what most tracing wants, as far as that is known at once.
+func Missing() []string {
+	var out []string
+	if f, err := bpf.FindFeature("kprobe"); err != nil || f.Probe() != nil {
+		out = append(out, "kprobes")
+	}
+	if !hasBTF() {
+		out = append(out, "types of the kernel (BTF)")
+	}
+	return out
 }
 
 // List lists the available probes that match a pattern, one a line, with their arguments below if verbose; or it gives the

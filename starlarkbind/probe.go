@@ -54,7 +54,8 @@ func (p *Probe) Freeze()               {}
 func (p *Probe) Truth() starlark.Bool  { return true }
 func (p *Probe) Hash() (uint32, error) { return starlark.String(p.name).Hash() }
 
-// String tells what the probe is, where it is attached, and which constants its handler captured.
+// String tells what the probe is, where it is attached, which constants its handler captured, and how it fares: what the kernel left
+// out, and, once stats() has asked for them, hits and their cost.
 func (p *Probe) String() string {
 	state := "attached"
 	if !p.isAttached() {
@@ -70,6 +71,14 @@ func (p *Probe) String() string {
 			c = append(c, x.Name+"="+x.Value)
 		}
 		s += ", captured: " + strings.Join(c, ", ")
+	}
+	if st, err := p.stats(); err == nil {
+		if st.Runs > 0 {
+			s += fmt.Sprintf(", %d hits of %d ns", st.Runs, st.Time.Nanoseconds()/int64(st.Runs))
+		}
+		if st.Missed > 0 {
+			s += fmt.Sprintf(", %d missed", st.Missed)
+		}
 	}
 	return s + ">"
 }

@@ -3,6 +3,7 @@ package starlarkbind
 import (
 	"fmt"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -537,5 +538,26 @@ print(n[0] + n[1] + n[2], total[1] < -1000, mean[1] < -10)
 				t.Errorf("got\n%s\nwant\n%s%s", got, want, l.err.String())
 			}
 		})
+	}
+}
+
+// A probe shows what its handler captured, and how it fares once stats() was asked.
+func TestProbeShown(t *testing.T) {
+	prog := build(t, "calls")
+	l := newLive(t, nil)
+	if err := l.script(strings.ReplaceAll(`
+c, limit = count(), 3
+p = probe("uprobe:PROG:six", lambda e: c.add() if e.pid > limit else None)
+print(p)
+p.stats()
+run(spawn(["PROG", "10"]))
+p.detach()
+print(p)
+`, "PROG", prog)); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	name := regexp.QuoteMeta("uprobe:" + prog + ":six")
+	if got, want := l.out.String(), `^<probe `+name+`, attached, captured: limit=3>\n<probe `+name+`, detached, captured: limit=3, 10 hits of \d+ ns>\n$`; !regexp.MustCompile(want).MatchString(got) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

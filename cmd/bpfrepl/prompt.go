@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -75,5 +76,9 @@ func banner() string {
 	if err != nil {
 		return line + ", Linux " + release + "; cannot trace here: " + err.Error()
 	}
-	return line + ", Linux " + release + "; Ctrl-D leaves"
+	line += ", Linux " + release
+	if missing := starlarkbind.Missing(); len(missing) > 0 {
+		line += " without " + strings.Join(missing, " and ")
+	}
+	return line + "; Ctrl-D leaves"
 }
