@@ -179,11 +179,11 @@ func (k *Stack) read(f *types.Form) {
 var ownPrefixes = []string{"bpf_prog_", "bpf_trace_run", "__bpf_trace_", "__traceiter_", "bpf_trampoline_"}
 
 // ownFrames counts the innermost frames that are there because of the probe. A program that was loaded since the symbols were read
-// is not among them.
+// is not among them: its addresses have no symbol, or seem to be far behind one of a module's or of ftrace's.
 func (s *Session) ownFrames(frames []uint64) int {
 	for i, a := range frames {
 		sym, _, ok, err := bpf.KernelSymbol(a)
-		if err == nil && !ok && s.newPrograms() {
+		if err == nil && (!ok || sym.Module != "") && s.newPrograms() {
 			bpf.ForgetKernelSymbols()
 			sym, _, ok, err = bpf.KernelSymbol(a)
 		}
