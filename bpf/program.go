@@ -306,6 +306,14 @@ type progInfo struct {
 	recursionMiss uint64
 }
 
+// PerRun is the mean time of a run; 0 where there was none.
+func (s Stats) PerRun() time.Duration {
+	if s.Runs == 0 {
+		return 0
+	}
+	return s.Time / time.Duration(s.Runs)
+}
+
 // Stats reads the program's statistics.
 func (p *Program) Stats() (Stats, error) {
 	var st Stats

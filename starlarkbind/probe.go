@@ -74,7 +74,7 @@ func (p *Probe) String() string {
 	}
 	if st, err := p.stats(); err == nil {
 		if st.Runs > 0 {
-			s += fmt.Sprintf(", %d hits of %d ns", st.Runs, st.Time.Nanoseconds()/int64(st.Runs))
+			s += fmt.Sprintf(", %d hits of %d ns", st.Runs, st.PerRun().Nanoseconds())
 		}
 		if st.Missed > 0 {
 			s += fmt.Sprintf(", %d missed", st.Missed)
@@ -408,13 +408,9 @@ var probeMethods = []hostMethod[*Probe]{
 		if err != nil {
 			return nil, err
 		}
-		per := int64(0)
-		if st.Runs > 0 {
-			per = st.Time.Nanoseconds() / int64(st.Runs)
-		}
 		return starlarkstruct.FromStringDict(starlark.String("stats"), starlark.StringDict{
 			"hits": starlark.MakeUint64(st.Runs), "missed": starlark.MakeUint64(st.Missed),
-			"time_ns": starlark.MakeInt64(st.Time.Nanoseconds()), "ns_per_hit": starlark.MakeInt64(per)}), nil
+			"time_ns": starlark.MakeInt64(st.Time.Nanoseconds()), "ns_per_hit": starlark.MakeInt64(st.PerRun().Nanoseconds())}), nil
 	}},
 }
 

@@ -38,13 +38,24 @@ func blocks(text string) []block {
 	return out
 }
 
-func documents(t *testing.T) []string {
+// A document is a file of the docs, or README.
+type document struct{ file, text string }
+
+func documents(t *testing.T) []document {
 	t.Helper()
-	docs, err := filepath.Glob("../../docs/*.md")
+	files, err := filepath.Glob("../../docs/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(docs, "../../README.md")
+	var out []document
+	for _, file := range append(files, "../../README.md") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, document{file, string(text)})
+	}
+	return out
 }
 
 func TestBlocks(t *testing.T) {
@@ -58,16 +69,12 @@ func TestBlocks(t *testing.T) {
 	}
 	n := 0
 	for _, doc := range documents(t) {
-		text, err := os.ReadFile(doc)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, b := range blocks(string(text)) {
+		for _, b := range blocks(doc.text) {
 			if kind, _, _ := strings.Cut(b.lang, " "); kind != "python" {
 				continue
 			}
 			n++
-			t.Run(fmt.Sprintf("%s:%d", filepath.Base(doc), b.line), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s:%d", filepath.Base(doc.file), b.line), func(t *testing.T) {
 				script := filepath.Join(t.TempDir(), "block.star")
 				if err := os.WriteFile(script, []byte(b.text), 0o600); err != nil {
 					t.Fatal(err)

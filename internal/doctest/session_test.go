@@ -21,13 +21,9 @@ func TestSessions(t *testing.T) {
 	}
 	n := 0
 	for _, doc := range documents(t) {
-		text, err := os.ReadFile(doc)
-		if err != nil {
-			t.Fatal(err)
-		}
 		var prompt, shell []block
 		dir := t.TempDir()
-		for _, b := range blocks(string(text)) {
+		for _, b := range blocks(doc.text) {
 			switch kind, name, _ := strings.Cut(b.lang, " "); {
 			case kind == "pycon":
 				prompt = append(prompt, b)
@@ -43,14 +39,14 @@ func TestSessions(t *testing.T) {
 			continue
 		}
 		n++
-		t.Run(filepath.Base(doc), func(t *testing.T) {
+		t.Run(filepath.Base(doc.file), func(t *testing.T) {
 			opt := tmux.Options{Dir: dir, Env: []string{"XDG_STATE_HOME=" + dir, "PATH=" + filepath.Dir(bin) + ":" + os.Getenv("PATH")}}
-			now := rerun(t, string(text), transcript.REPL, prompt, func(items []transcript.Item) []transcript.Item {
+			now := rerun(t, doc.text, transcript.REPL, prompt, func(items []transcript.Item) []transcript.Item {
 				return transcript.Rerun(t, opt, items, "bpfrepl", "--allow-run")
 			})
 			now = rerun(t, now, transcript.Shell, shell, func(items []transcript.Item) []transcript.Item { return run(opt, items) })
 			if os.Getenv("UPDATE") != "" {
-				if err := os.WriteFile(doc, []byte(now), 0o644); err != nil {
+				if err := os.WriteFile(doc.file, []byte(now), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
