@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 )
@@ -21,7 +22,8 @@ import (
 const (
 	shareAfter = 1 << 14 // keys that have been read when it is decided
 	shareFrom  = 1 << 16 // keys that are still to come, by those, that are worth the trouble
-	mostShares = 4
+	mostAtOnce = 4
+	sharesEach = 4    // of each that reads, so that those who are quicker take more
 	shareFirst = 4096 // keys that a share begins with: more than the one before it can reach into it
 	shareLast  = 256  // keys that it ends with, so that few are the next one's
 )
@@ -62,20 +64,33 @@ type share struct {
 func (s *Snapshot) split(ctx context.Context, r *reader) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	from, all, n := r.bucket(), r.m.buckets()-r.bucket(), min(runtime.GOMAXPROCS(0), mostShares)
+	at := min(runtime.GOMAXPROCS(0), mostAtOnce)
+	from, all, n := r.bucket(), r.m.buckets()-r.bucket(), at*sharesEach
+	room := r.left()*5/4 + n*batchMost // what is not touched takes no memory
 	shares := make([]*share, n)
-	var wg sync.WaitGroup
 	for i := range shares {
-		p := &part{}
-		s.parts = append(s.parts, p)
-		sh := &share{reader: *r.m.newReader(p), end: from + all*(i+1)/n, final: i == n-1, expect: r.density()}
-		sh.from = binary.NativeEndian.AppendUint32(nil, uint32(from+all*i/n))
-		sh.count = shareFirst
-		sh.room = int(sh.expect*float64(all)/float64(n)*1.25) + batchMost // not touched, it takes no memory
-		shares[i] = sh
+		shares[i] = &share{reader: *r.m.newReader(&part{}), end: from + all*(i+1)/n, final: i == n-1, expect: r.density()}
+		shares[i].from = binary.NativeEndian.AppendUint32(nil, uint32(from+all*i/n))
+		s.parts = append(s.parts, shares[i].part)
+	}
+	var taken atomic.Int64
+	var wg sync.WaitGroup
+	for range at {
+		mem := &part{} // of all the shares that one reads, one behind the other: large pages are larger than one
+		s.parts = append(s.parts, mem)
 		wg.Go(func() {
-			if sh.err = sh.read(ctx); sh.err != nil {
-				cancel()
+			err := mem.grow(room, r.keySize, r.valueSize)
+			used := 0
+			for i := taken.Add(1); int(i) <= n; i = taken.Add(1) {
+				sh := shares[i-1]
+				if err == nil {
+					*sh.part, sh.room = mem.behind(used, r.keySize, r.valueSize), room-used
+					err = sh.read(ctx)
+					used += sh.part.n
+				}
+				if sh.err = err; err != nil {
+					cancel()
+				}
 			}
 		})
 	}
@@ -92,10 +107,7 @@ func (s *Snapshot) split(ctx context.Context, r *reader) error {
 }
 
 func (sh *share) read(ctx context.Context) error {
-	if err := sh.part.grow(sh.room, sh.keySize, sh.valueSize); err != nil {
-		return sh.m.failed("read", err)
-	}
-	for {
+	for sh.count = shareFirst; ; {
 		if err := sh.next(ctx); err != nil {
 			return err
 		}

@@ -61,7 +61,7 @@ func TestShares(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if len(s.parts) != 5 || expected < n*9/10 || expected > n*11/10 {
+					if len(s.parts) != 1+16+4 || expected < n*9/10 || expected > n*11/10 {
 						t.Errorf("%d parts, %d keys were expected", len(s.parts), expected)
 					}
 					seen, stayed := make(map[uint64]bool, s.N), uint64(0)

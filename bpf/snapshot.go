@@ -22,6 +22,7 @@ type Snapshot struct {
 type part struct {
 	keys, values []byte // as long as there is room
 	n            int
+	lent         bool // the memory is another part's
 }
 
 // offHeap is how large a buffer must be to be memory of its own (package hugepage): in the heap, the collector would count it, and what
@@ -62,31 +63,38 @@ func (s *Snapshot) Close() error {
 
 // grow makes room for so many elements.
 func (p *part) grow(room, keySize, valueSize int) error {
-	keys, err := resize(p.keys, room*keySize)
+	keys, err := allocate(room * keySize)
 	if err != nil {
 		return err
 	}
-	p.keys = keys
-	p.values, err = resize(p.values, room*valueSize)
-	return err
+	values, err := allocate(room * valueSize)
+	if err != nil {
+		return errors.Join(err, release(keys))
+	}
+	copy(keys, p.keys[:p.n*keySize])
+	copy(values, p.values[:p.n*valueSize])
+	old := *p
+	p.keys, p.values, p.lent = keys, values, false
+	return old.close()
 }
 
-func (p *part) close() error { return errors.Join(release(p.keys), release(p.values)) }
+// behind lends the room behind so many elements.
+func (p *part) behind(n, keySize, valueSize int) part {
+	return part{keys: p.keys[n*keySize:], values: p.values[n*valueSize:], lent: true}
+}
 
-// resize gives memory of n bytes or more that begins with b, which is gone then.
-func resize(b []byte, n int) ([]byte, error) {
-	switch {
-	case n <= len(b):
-		return b, nil
-	case n < offHeap:
-		return append(make([]byte, 0, n), b...)[:n], nil
+func (p *part) close() error {
+	if p.lent {
+		return nil
 	}
-	big, err := hugepage.Alloc(n)
-	if err != nil {
-		return b, err
+	return errors.Join(release(p.keys), release(p.values))
+}
+
+func allocate(n int) ([]byte, error) {
+	if n < offHeap {
+		return make([]byte, n), nil
 	}
-	copy(big, b)
-	return big, release(b)
+	return hugepage.Alloc(n)
 }
 
 func release(b []byte) error {
