@@ -138,7 +138,7 @@ func traced(t tool, program, gen string, load []string) (out string, e ending, e
 	if strings.HasSuffix(t.name, "0.17") {
 		keys = "BPFTRACE_MAP_KEYS_MAX"
 	}
-	cmd.Env = append(os.Environ(), keys+"=1100000")
+	cmd.Env = append(os.Environ(), keys+"=1048576")
 	if err := cmd.Start(); err != nil {
 		return "", e, err
 	}
@@ -187,7 +187,7 @@ func bigMap(ts []tool, gen string, rounds int) error {
 		program := lseek + isLoad + "@k[args->offset] = count(); }"
 		if t.ours {
 			program = fmt.Sprintf(`
-m = count(max_keys=1100000)
+m = count(max_keys=1048576)
 probe(%q, lambda e: m.add(by=e.args.offset), filter=lambda e: e.comm == "load")
 run()
 t0 = now()

@@ -3,6 +3,7 @@ package bpf
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 
 	"github.com/cilium/ebpf"
 )
@@ -38,11 +39,12 @@ func (c *Cells) Map() *Map { return c.m }
 func (c *Cells) Close() error { return c.m.Close() }
 
 // Read gives the cells that are not empty, merged over the CPUs, in the order of site and errno.
-func (c *Cells) Read() ([]Cell, error) {
+func (c *Cells) Read() (_ []Cell, err error) {
 	snap, err := c.m.Snapshot(context.Background())
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, snap.Close()) }()
 	var out []Cell
 	for i := 0; i < snap.N; i++ {
 		index := int(binary.NativeEndian.Uint32(snap.Key(i)))

@@ -199,6 +199,9 @@ func TestSnapshot(t *testing.T) {
 					}
 				}
 			}
+			if err := s.Close(); err != nil || s.N != 0 {
+				t.Errorf("closed: %d keys, %v", s.N, err)
+			}
 			ctx, cancel := context.WithCancel(context.Background())
 			cancel()
 			if _, err := m.Snapshot(ctx); !errors.Is(err, context.Canceled) {

@@ -41,8 +41,9 @@ type Provider struct {
 	// explain finds the reason of a load that failed for a target.
 	explain func(Target, error) error
 	// split takes apart what is behind the kind, where that is not parts between colons without blanks.
-	split           func(rest string) []string
-	untouchedFilter bool // AttachOptions.PID has no meaning: the kernel cannot limit it to a process
+	split func(rest string) []string
+	// narrow tells who limits probes of the kind to a process; nil: the handler.
+	narrow func(*Kernel) Narrowing
 }
 
 // Target is one place where a program can be attached.

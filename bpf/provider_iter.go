@@ -16,7 +16,7 @@ var iters = Provider{
 	Kind: "iter", Alias: "it", Syntax: "iter:TYPE with the type task, task_file or task_vma",
 	Doc:     "Runs once for each thing of a kind that is there when it is attached; e.pid, e.tid, e.comm and e.task are those of the task at hand.",
 	Example: "iter:task_file",
-	minArgs: 1, maxArgs: 1,
+	minArgs: 1, maxArgs: 1, narrow: narrowsIter,
 	List: func(pattern string) ([]Target, error) {
 		var out []Target
 		for _, it := range iterators {

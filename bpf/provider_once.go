@@ -4,12 +4,12 @@ import "github.com/cilium/ebpf"
 
 var begins = Provider{
 	Kind: "begin", Syntax: "begin",
-	Doc:             "Runs once, when it is attached.",
-	Example:         "begin",
-	untouchedFilter: true,
-	List:            func(pattern string) ([]Target, error) { return filterTargets(pattern, newTarget("begin")), nil },
-	Resolve:         func(Spec) ([]Target, error) { return []Target{newTarget("begin")}, nil },
-	types:           only(ebpf.RawTracepoint),
+	Doc:     "Runs once, when it is attached.",
+	Example: "begin",
+	narrow:  narrowsNot,
+	List:    func(pattern string) ([]Target, error) { return filterTargets(pattern, newTarget("begin")), nil },
+	Resolve: func(Spec) ([]Target, error) { return []Target{newTarget("begin")}, nil },
+	types:   only(ebpf.RawTracepoint),
 	attach: func(t Target, p *Program, _ AttachOptions) (*Attachment, error) {
 		if err := p.runOnce(); err != nil {
 			return nil, err
@@ -20,12 +20,12 @@ var begins = Provider{
 
 var ends = Provider{
 	Kind: "end", Syntax: "end",
-	Doc:             "Runs once, when it is detached or the script ends.",
-	Example:         "end",
-	untouchedFilter: true,
-	List:            func(pattern string) ([]Target, error) { return filterTargets(pattern, newTarget("end")), nil },
-	Resolve:         func(Spec) ([]Target, error) { return []Target{newTarget("end")}, nil },
-	types:           only(ebpf.RawTracepoint),
+	Doc:     "Runs once, when it is detached or the script ends.",
+	Example: "end",
+	narrow:  narrowsNot,
+	List:    func(pattern string) ([]Target, error) { return filterTargets(pattern, newTarget("end")), nil },
+	Resolve: func(Spec) ([]Target, error) { return []Target{newTarget("end")}, nil },
+	types:   only(ebpf.RawTracepoint),
 	attach: func(t Target, p *Program, _ AttachOptions) (*Attachment, error) {
 		return &Attachment{Target: t, atClose: p.runOnce}, nil
 	},

@@ -17,7 +17,7 @@ var rawTracepoints = Provider{
 	Kind: "rawtracepoint", Alias: "rt", Syntax: "rawtracepoint:EVENT",
 	Doc:     "A static event of the kernel with its arguments as the kernel passes them, typed by BTF: cheaper.",
 	Example: "rawtracepoint:sched_switch",
-	minArgs: 1, maxArgs: 1, untouchedFilter: true,
+	minArgs: 1, maxArgs: 1,
 	List:    listRawTracepoints,
 	Resolve: resolveRawTracepoint,
 	event: func(Target) (*Event, error) {

@@ -18,7 +18,7 @@ var signals = Provider{
 	Kind: "self", Syntax: "self:signal:NAME",
 	Doc:     "A signal that bpfrepl itself gets: kill -USR1 runs the handler.",
 	Example: "self:signal:SIGUSR1",
-	minArgs: 2, maxArgs: 2, untouchedFilter: true,
+	minArgs: 2, maxArgs: 2, narrow: narrowsNot,
 	List: func(pattern string) ([]Target, error) {
 		var out []Target
 		for _, name := range signalNames {

@@ -15,7 +15,7 @@ var profiles = Provider{
 	Kind: "profile", Alias: "p", Syntax: "profile:UNIT:N with the unit hz, s, ms or us",
 	Doc:     "A timer on every CPU: N times a second, or every N seconds, milliseconds or microseconds.",
 	Example: "profile:hz:99",
-	minArgs: 2, maxArgs: 2,
+	minArgs: 2, maxArgs: 2, narrow: narrowsByKernel,
 	List: func(pattern string) ([]Target, error) {
 		return filterTargets(pattern, timer("profile", "hz", 99), timer("profile", "s", 1), timer("profile", "ms", 10), timer("profile", "us", 100)), nil
 	},
@@ -30,7 +30,7 @@ var intervals = Provider{
 	Kind: "interval", Alias: "i", Syntax: "interval:UNIT:N with the unit hz, s, ms or us",
 	Doc:     "A timer on one CPU: N times a second, or every N seconds, milliseconds or microseconds.",
 	Example: "interval:s:1",
-	minArgs: 2, maxArgs: 2, untouchedFilter: true,
+	minArgs: 2, maxArgs: 2, narrow: narrowsNot,
 	List: func(pattern string) ([]Target, error) {
 		return filterTargets(pattern, timer("interval", "hz", 10), timer("interval", "s", 1), timer("interval", "ms", 10), timer("interval", "us", 100)), nil
 	},

@@ -17,7 +17,7 @@ var tracepoints = Provider{
 	Kind: "tracepoint", Alias: "t", Syntax: "tracepoint:SUBSYSTEM:EVENT",
 	Doc:     "A static event of the kernel with typed arguments.",
 	Example: "tracepoint:sched:sched_switch",
-	minArgs: 2, maxArgs: 2, untouchedFilter: true,
+	minArgs: 2, maxArgs: 2,
 	List:    listTracepoints,
 	Resolve: resolveTracepoint,
 	event:   tracepointEvent,

@@ -21,7 +21,7 @@ var uprobes = Provider{
 	Kind: "uprobe", Alias: "u", Syntax: "uprobe:PATH:FUNCTION, uprobe:PATH:FUNCTION+OFFSET or uprobe:PATH:0xADDRESS",
 	Doc:     "A function of a program or library, where it is called; e.args[i] are its arguments, untyped.",
 	Example: "uprobe:libc:malloc",
-	minArgs: 2, maxArgs: 2, split: splitPath,
+	minArgs: 2, maxArgs: 2, narrow: narrowsByKernel, split: splitPath,
 	List:    listUprobes("uprobe"),
 	Resolve: resolveUprobe,
 	event: func(t Target) (*Event, error) {
@@ -47,7 +47,7 @@ var uretprobes = Provider{
 	Kind: "uretprobe", Alias: "ur", Syntax: "uretprobe:PATH:FUNCTION",
 	Doc:     "A function of a program or library, where it returns; e.ret is its result.",
 	Example: "uretprobe:libc:malloc",
-	minArgs: 2, maxArgs: 2, split: splitPath,
+	minArgs: 2, maxArgs: 2, narrow: narrowsByKernel, split: splitPath,
 	List:    listUprobes("uretprobe"),
 	Resolve: resolveUprobe,
 	event: func(t Target) (*Event, error) {

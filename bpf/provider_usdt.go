@@ -18,7 +18,7 @@ var usdts = Provider{
 	Kind: "usdt", Alias: "U", Syntax: "usdt:PATH:NAME or usdt:PATH:PROVIDER:NAME",
 	Doc:     "A static probe that the authors of a program or library put into it, with typed arguments e.args[i].",
 	Example: "usdt:libstdc++:throw",
-	minArgs: 2, maxArgs: 3,
+	minArgs: 2, maxArgs: 3, narrow: narrowsByKernel,
 	List:    listUSDT,
 	Resolve: resolveUSDT,
 	event:   func(t Target) (*Event, error) { return &Event{Args: t.args}, nil },

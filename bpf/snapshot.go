@@ -3,108 +3,153 @@ package bpf
 import (
 	"context"
 	"errors"
-	"runtime"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/internal/hugepage"
 )
 
-// Snapshot is what a map held: N keys one after another, and their values in the same order. No key is in it twice. It
-// is no instant: a key that came or went meanwhile may be in it or not, and values are as they were when their bucket
-// was read.
+// Snapshot is what a map held: N keys, and the values of each. No key is in it twice. It is no instant: a key that came or
+// went meanwhile may be in it or not, and values are as they were when their bucket was read. Close frees it.
 type Snapshot struct {
-	Keys, Values []byte
-	N            int
-	KeySize      int // bytes
-	ValueSize    int // bytes a key, the values of all CPUs together
+	N         int
+	KeySize   int // bytes
+	ValueSize int // bytes a key, the values of all CPUs together
+	parts     []*part
 }
 
-// Key gives the key at i, 0 <= i < N. It shares memory with the snapshot.
-func (s *Snapshot) Key(i int) []byte { return s.Keys[i*s.KeySize : (i+1)*s.KeySize] }
+// A part is elements that were read into one place, keys one after another and values in the same order.
+type part struct {
+	keys, values []byte // as long as there is room
+	n            int
+	lent         bool // the memory is another part's
+}
 
-// Value gives the value at i.
-func (s *Snapshot) Value(i int) []byte { return s.Values[i*s.ValueSize : (i+1)*s.ValueSize] }
+// offHeap is how large a buffer must be to be memory of its own (package hugepage): in the heap, the collector would count it, and what
+// it leaves behind would have to be set to zero again.
+const offHeap = 1 << 20
+
+// Key gives the key at i, 0 <= i < N. It is there until Close.
+func (s *Snapshot) Key(i int) []byte {
+	p, i := s.at(i)
+	return p.keys[i*s.KeySize : (i+1)*s.KeySize]
+}
+
+// Value gives the value at i, until Close.
+func (s *Snapshot) Value(i int) []byte {
+	p, i := s.at(i)
+	return p.values[i*s.ValueSize : (i+1)*s.ValueSize]
+}
+
+func (s *Snapshot) at(i int) (*part, int) {
+	for _, p := range s.parts {
+		if i < p.n {
+			return p, i
+		}
+		i -= p.n
+	}
+	panic("bpf: index behind the end of a snapshot")
+}
+
+// Close frees the memory. Keys and values that were given are gone then.
+func (s *Snapshot) Close() error {
+	var errs []error
+	for _, p := range s.parts {
+		errs = append(errs, p.close())
+	}
+	s.N, s.parts = 0, nil
+	return errors.Join(errs...)
+}
+
+// grow makes room for so many elements.
+func (p *part) grow(room, keySize, valueSize int) error {
+	keys, err := allocate(room * keySize)
+	if err != nil {
+		return err
+	}
+	values, err := allocate(room * valueSize)
+	if err != nil {
+		return errors.Join(err, release(keys))
+	}
+	copy(keys, p.keys[:p.n*keySize])
+	copy(values, p.values[:p.n*valueSize])
+	old := *p
+	p.keys, p.values, p.lent = keys, values, false
+	return old.close()
+}
+
+// behind lends the room behind so many elements.
+func (p *part) behind(n, keySize, valueSize int) part {
+	return part{keys: p.keys[n*keySize:], values: p.values[n*valueSize:], lent: true}
+}
+
+func (p *part) close() error {
+	if p.lent {
+		return nil
+	}
+	return errors.Join(release(p.keys), release(p.values))
+}
+
+func allocate(n int) ([]byte, error) {
+	if n < offHeap {
+		return make([]byte, n), nil
+	}
+	return hugepage.Alloc(n)
+}
+
+func release(b []byte) error {
+	if len(b) < offHeap {
+		return nil
+	}
+	return hugepage.Free(b)
+}
 
 // Snapshot reads the whole map: in batches where the kernel has them for this type (hashes from 5.6, arrays from 5.8,
 // per-CPU arrays from 5.13), else key by key. Batches take each bucket of a hash under its lock, so no key is missed or
 // seen twice, whatever programs do meanwhile; walking key by key starts over when its key is deleted, so there keys are
 // told apart by a set. The error is ctx's, or a *MapError.
-func (m *Map) Snapshot(ctx context.Context) (*Snapshot, error) {
-	s := &Snapshot{KeySize: int(m.spec.KeySize), ValueSize: m.valueSize}
-	err := m.readBatches(ctx, s)
-	if errors.Is(err, errnoNotSupported) || errors.Is(err, unix.EINVAL) && s.N == 0 {
-		err = m.walk(ctx, s)
+func (m *Map) Snapshot(ctx context.Context) (*Snapshot, error) { return m.Read(ctx, func(int) {}) }
+
+// Read is Snapshot. Of a large map it tells how many keys to expect, about, when it has read a part of them.
+func (m *Map) Read(ctx context.Context, expect func(n int)) (*Snapshot, error) {
+	r := m.newReader(&part{})
+	s := &Snapshot{KeySize: r.keySize, ValueSize: r.valueSize, parts: []*part{r.part}}
+	err := r.next(ctx)
+	for err == nil && !r.ended {
+		if err = r.next(ctx); err == nil && r.many() {
+			expect(r.part.n + r.left())
+			err = s.split(ctx, r)
+		}
+	}
+	if errors.Is(err, errnoNotSupported) || errors.Is(err, unix.EINVAL) && r.part.n == 0 {
+		err = m.walk(ctx, r.part)
 	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.Close())
 	}
-	s.Keys, s.Values = s.Keys[:s.N*s.KeySize], s.Values[:s.N*s.ValueSize]
+	for _, p := range s.parts {
+		s.N += p.n
+	}
 	return s, nil
 }
 
-func (m *Map) readBatches(ctx context.Context, s *Snapshot) error {
-	// The cursor is a u32 of hashes, a key of arrays.
-	cursor := make([]byte, max(int(m.spec.KeySize), 4))
-	count := min(batchFirst, int(m.spec.MaxEntries))
-	room := 0 // elements that the buffers have room for
-	var in unsafe.Pointer
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if s.N+count > room {
-			// Doubling: the memory is in proportion to what the map holds, not to what it could.
-			room = min(max(2*room, s.N+count), max(int(m.spec.MaxEntries), s.N+count))
-			s.Keys, s.Values = resize(s.Keys, room*s.KeySize), resize(s.Values, room*s.ValueSize)
-		}
-		attr := batchAttr{in: in, out: pointer(cursor), fd: uint32(m.raw.FD()), count: uint32(min(room-s.N, batchMost)),
-			keys: pointer(s.Keys[s.N*s.KeySize:]), values: pointer(s.Values[s.N*s.ValueSize:])}
-		asked := int(attr.count)
-		_, err := bpfCall(cmdMapLookupBatch, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
-		runtime.KeepAlive(cursor)
-		switch {
-		case err == nil:
-			s.N += int(attr.count)
-			in = pointer(cursor)
-			count = min(max(2*asked, batchFirst), batchMost)
-			if m.spec.MaxEntries < uint32(batchMost) {
-				count = min(count, max(int(m.spec.MaxEntries)-s.N, 64))
-			}
-		case errors.Is(err, unix.ENOENT): // that was the last
-			s.N += int(attr.count)
-			return nil
-		case errors.Is(err, unix.ENOSPC): // a bucket is larger than the room
-			count = 2 * asked
-			if count > int(m.spec.MaxEntries)+batchMost {
-				return m.failed("read", err)
-			}
-		case errors.Is(err, errnoNotSupported), errors.Is(err, unix.EINVAL):
-			return err
-		default:
-			return m.failed("read", err)
-		}
+// Count gives the number of keys. It reads the map for that: kernels keep no count.
+func (m *Map) Count(ctx context.Context) (int, error) {
+	s, err := m.Snapshot(ctx)
+	if err != nil {
+		return 0, err
 	}
-}
-
-// resize gives a slice of n bytes that begins with b.
-func resize(b []byte, n int) []byte {
-	if n <= len(b) {
-		return b
-	}
-	big := append(make([]byte, 0, n), b...)[:n]
-	hugepage.Advise(big[len(b):])
-	return big
+	n := s.N
+	return n, s.Close()
 }
 
 // walk reads key by key. Where the key that it stands on is deleted meanwhile, the kernel starts again at the first:
 // keys seen before are skipped, and a walk that does not come to its end within a few rounds of the map is given up
 // with what it has, which by then is every key that stayed.
-func (m *Map) walk(ctx context.Context, s *Snapshot) error {
-	s.N, s.Keys, s.Values = 0, s.Keys[:0], s.Values[:0]
+func (m *Map) walk(ctx context.Context, p *part) error {
+	keySize := int(m.spec.KeySize)
 	seen := make(map[string]struct{})
-	key, next, value := make([]byte, s.KeySize), make([]byte, s.KeySize), make([]byte, s.ValueSize)
+	key, next, value := make([]byte, keySize), make([]byte, keySize), make([]byte, m.valueSize)
 	var from []byte
 	most := 4*int(m.spec.MaxEntries) + 64
 	for range most {
@@ -131,8 +176,14 @@ func (m *Map) walk(ctx context.Context, s *Snapshot) error {
 			return err
 		}
 		seen[string(key)] = struct{}{}
-		s.Keys, s.Values = append(s.Keys, key...), append(s.Values, value...)
-		s.N++
+		if (p.n+1)*keySize > len(p.keys) || (p.n+1)*m.valueSize > len(p.values) {
+			if err := p.grow(max(2*p.n, batchFirst), keySize, m.valueSize); err != nil {
+				return m.failed("read", err)
+			}
+		}
+		copy(p.keys[p.n*keySize:], key)
+		copy(p.values[p.n*m.valueSize:], value)
+		p.n++
 	}
 	return nil
 }

@@ -135,6 +135,9 @@ func (c *checker) program() *treeProgram {
 		c.typedArgs, c.followsArgs, c.direct = false, false, false
 		c.capturedSeen = map[string]bool{}
 		p = &treeProgram{}
+		if c.req.Process != nil {
+			p.pid = c.eventPID()
+		}
 		if c.req.Filter != nil {
 			p.filter = c.top(c.req.Filter, "the filter")
 		}

@@ -37,7 +37,8 @@ type Features struct {
 type Request struct {
 	Name     string // of the probe, for messages
 	Handler  *Func
-	Filter   *Func // may be nil
+	Filter   *Func    // may be nil
+	Process  *Process // whose events alone the handler takes; nil: all
 	Event    *Event
 	Features Features
 	// Source gives the text of a line, or "".
@@ -66,6 +67,13 @@ type Request struct {
 	PrintBase int
 	// Pass, if not nil, is called with the IR after each pass ("lower" first).
 	Pass func(name string, f *ir.Func)
+}
+
+// A Process is one whose events a handler takes, and no others'.
+type Process struct {
+	PID int
+	// Dev and Ino are of the namespace of process ids in which PID counts, as the kernel compares them; 0: PID is the kernel's own.
+	Dev, Ino uint64
 }
 
 // A Site is a place in a handler where something can fail at run time. Its index is its number in the error cells.

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,6 +35,13 @@ func TestGolden(t *testing.T) {
 			if strings.Contains(string(text), "\n# event: typed\n") { // a raw tracepoint, as a program of BTF
 				req.Event = typedEvent(nil)
 				req.Event.BTFArgs, req.Features.TaskBTF = true, true
+			}
+			if _, of, ok := strings.Cut(string(text), "\n# process: "); ok { // 1234, or 7 in 4:4026532281
+				var p Process
+				if _, err := fmt.Sscanf(of, "%d in %d:%d", &p.PID, &p.Dev, &p.Ino); p.PID == 0 {
+					t.Fatal(err)
+				}
+				req.Process = &p
 			}
 			verify := req.Pass
 			req.Pass = func(pass string, f *ir.Func) {

@@ -260,6 +260,7 @@ func (s *sWhile) statements() []stmt { return s.body }
 
 // A treeProgram is a checked handler, with the filter before it.
 type treeProgram struct {
+	pid     expr // of the event, which has to be that of Request.Process; nil: any will do
 	filter  *eCall
 	handler *eCall
 }

@@ -3,8 +3,11 @@ package starlarkbind
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"runtime"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -165,7 +168,7 @@ func (a *Aggregation) mergeInto(out, one []uint64, b []byte) {
 }
 
 // readMap reads a kernel map whole. A key that was inserted but not added to yet, for an instant, is not there.
-func (a *Aggregation) readMap(ctx context.Context, m *bpf.Map) (*words, error) {
+func (a *Aggregation) readMap(ctx context.Context, m *bpf.Map) (_ *words, err error) {
 	if m == nil {
 		return newWords(0), nil
 	}
@@ -173,15 +176,21 @@ func (a *Aggregation) readMap(ctx context.Context, m *bpf.Map) (*words, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, snap.Close()) }()
 	out, n, size := newWords(snap.N), a.spec().Words(), snap.KeySize
-	all, one, keys := make([]uint64, snap.N*n), make([]uint64, n), string(snap.Keys)
+	var keys strings.Builder // of all: one string of each would be work for the collector of garbage
+	keys.Grow(snap.N * size)
+	for i := range snap.N {
+		keys.Write(snap.Key(i))
+	}
+	all, one := make([]uint64, snap.N*n), make([]uint64, n)
 	for i := 0; i < snap.N; i++ {
 		if err := interrupted(ctx, i); err != nil {
 			return nil, err
 		}
 		v := all[i*n : (i+1)*n : (i+1)*n]
 		a.mergeInto(v, one, snap.Value(i))
-		switch key := keys[i*size : (i+1)*size]; {
+		switch key := keys.String()[i*size : (i+1)*size]; {
 		case a.keyless():
 			out.put("", v)
 		case alike(a.comp.Key):
@@ -345,12 +354,22 @@ func (a *Aggregation) Iterate() starlark.Iterator { return keyIterator(a.Items()
 
 // Len implements starlark.Sequence: the number of keys.
 func (a *Aggregation) Len() int {
-	w, err := a.read(a.s.ctx)
+	n, err := a.length()
 	if err != nil {
 		a.s.fault(err)
-		return 0
 	}
-	return len(w.keys)
+	return n
+}
+
+func (a *Aggregation) length() (int, error) {
+	if m := a.live(); m != nil && a.distinct() {
+		return m.Count(a.s.ctx)
+	}
+	w, err := a.read(a.s.ctx)
+	if err != nil {
+		return 0, err
+	}
+	return len(w.keys), nil
 }
 
 // keyIterator goes over the keys of items.
@@ -364,7 +383,7 @@ func keyIterator(items []starlark.Tuple) starlark.Iterator {
 
 // snapshot gives a plain dict, or without keys the plain value.
 func (a *Aggregation) snapshot() (starlark.Value, error) {
-	if m := a.live(); m != nil && !a.keyless() && a.past == nil && a.spec().Words() == 1 && !alike(a.comp.Key) {
+	if m := a.live(); m != nil && a.distinct() && a.spec().Words() == 1 {
 		return a.direct(m)
 	}
 	w, err := a.read(a.s.ctx)
@@ -374,18 +393,43 @@ func (a *Aggregation) snapshot() (starlark.Value, error) {
 	return a.plain(w)
 }
 
+// distinct tells that each key of the kernel's map is one key of the script's, and none is elsewhere.
+func (a *Aggregation) distinct() bool { return !a.keyless() && a.past == nil && !alike(a.comp.Key) }
+
 // direct is the snapshot of counts and sums, the largest of maps, without the words in between.
-func (a *Aggregation) direct(m *bpf.Map) (starlark.Value, error) {
-	snap, err := m.Snapshot(a.s.ctx)
+func (a *Aggregation) direct(m *bpf.Map) (_ starlark.Value, err error) {
+	dm := dictMaker{ctx: a.s.ctx}
+	defer dm.close()
+	snap, err := m.Read(a.s.ctx, dm.expect)
 	if err != nil {
 		return nil, err
 	}
-	var w, one [1]uint64
-	return newDict(a.s.ctx, snap.N, func(i int) starlark.Value { return a.s.decode(a.comp.Key, snap.Key(i)) }, func(i int) starlark.Value {
-		w[0] = 0
+	defer func() { err = errors.Join(err, snap.Close()) }()
+	sum := func(i int) uint64 {
+		var w, one [1]uint64
 		a.mergeInto(w[:], one[:], snap.Value(i))
+		return w[0]
+	}
+	var w [1]uint64
+	value := func(sum uint64) starlark.Value {
+		w[0] = sum
 		return a.value(w[:])
-	})
+	}
+	if t := a.comp.Key; t.Kind == types.Int || t.Kind == types.Uint { // without a pointer for the collector of garbage to follow
+		item := func(i int) [2]uint64 { return [2]uint64{binary.NativeEndian.Uint64(snap.Key(i)), sum(i)} }
+		key := func(x [2]uint64) starlark.Value {
+			var b [8]byte
+			binary.NativeEndian.PutUint64(b[:], x[0])
+			return a.s.decode(t, b[:])
+		}
+		return fillDict(&dm, snap.N, runtime.GOMAXPROCS(0), item, key, func(x [2]uint64) starlark.Value { return value(x[1]) })
+	}
+	type pair struct {
+		key starlark.Value
+		sum uint64
+	}
+	key := kept(snap.N, func(i int) starlark.Value { return a.s.decode(a.comp.Key, snap.Key(i)) })
+	return fillDict(&dm, snap.N, 1, func(i int) pair { return pair{key(i), sum(i)} }, func(p pair) starlark.Value { return p.key }, func(p pair) starlark.Value { return value(p.sum) })
 }
 
 func (a *Aggregation) plain(w *words) (starlark.Value, error) {
@@ -397,7 +441,12 @@ func (a *Aggregation) plain(w *words) (starlark.Value, error) {
 			return a.value(make([]uint64, a.spec().Words())), nil
 		}
 	}
-	return newDict(a.s.ctx, len(w.keys), func(i int) starlark.Value { return a.key(w.keys[i]) }, func(i int) starlark.Value { return a.value(w.vals[i]) })
+	type pair struct {
+		key starlark.Value
+		i   int
+	}
+	key := kept(len(w.keys), func(i int) starlark.Value { return a.key(w.keys[i]) })
+	return newDict(a.s.ctx, len(w.keys), func(i int) pair { return pair{key(i), i} }, func(p pair) starlark.Value { return p.key }, func(p pair) starlark.Value { return a.value(w.vals[p.i]) })
 }
 
 // top gives the n largest, the largest first; equal ones in the order of their keys.
@@ -501,7 +550,7 @@ func (a *Aggregation) clear() error {
 }
 
 // perCPU gives for each key the list of the CPUs' values.
-func (a *Aggregation) perCPU() (starlark.Value, error) {
+func (a *Aggregation) perCPU() (_ starlark.Value, err error) {
 	m := a.live()
 	if m == nil {
 		return starlark.NewDict(0), nil
@@ -510,6 +559,7 @@ func (a *Aggregation) perCPU() (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, snap.Close()) }()
 	spec := a.spec()
 	n := 8 * spec.Words()
 	cpus := func(b []byte) [][]uint64 {

@@ -30,7 +30,7 @@ type Builtin struct {
 
 // Builtins is the table of them.
 var Builtins = []Builtin{
-	{"probe", `probe(spec, handler, filter=None, name=None, attach=True, missing="error", first=False)`, "attach a handler to the events that spec names, a string or a list of strings", `probe("tracepoint:sched:sched_switch", lambda e: switches.add(by=e.comm))`, (*Session).builtinProbe},
+	{"probe", `probe(spec, handler, filter=None, name=None, attach=True, missing="error", first=False, system_wide=False)`, "attach a handler to the events that spec names, a string or a list of strings", `probe("tracepoint:sched:sched_switch", lambda e: switches.add(by=e.comm))`, (*Session).builtinProbe},
 	{"run", "run(seconds=None)", "wait until the time is over, Ctrl-C, stop(), or the end of a process from spawn()", "run(5)", (*Session).builtinRun},
 	{"every", "every(seconds, fn)", "call a function again and again during run()", "every(1, lambda: print(calls.delta()))", (*Session).builtinEvery},
 	{"watch", "watch(x, seconds=1)", "run(), and show a map, or what a function prints or gives, every so many seconds; on a terminal in one place", "watch(lambda: plot(calls))", (*Session).builtinWatch},

@@ -2,12 +2,16 @@ package starlarkbind
 
 import (
 	"context"
+	"errors"
 	"math/bits"
 	"reflect"
+	"runtime"
+	"sync"
 	"unsafe"
 
 	"go.starlark.net/starlark"
 
+	"github.com/bpfrepl/bpfrepl/internal/gcpause"
 	"github.com/bpfrepl/bpfrepl/internal/hugepage"
 )
 
@@ -19,54 +23,145 @@ const (
 	partBits = 10      // log2 of the parts of a large table: each fits in a cache then
 )
 
-// newDict makes a dict of n keys, all of them different. The error is a key's that has no hash, or ErrInterrupted.
-func newDict(ctx context.Context, n int, key, value func(i int) starlark.Value) (*starlark.Dict, error) {
-	d := starlark.NewDict(n)
+// A dictMaker makes one dict. What it is told to expect it makes room for at once, aside: setting a hundred megabytes to zero, or having
+// the kernel put memory there, takes as long as filling them.
+type dictMaker struct {
+	ctx    context.Context
+	made   chan *starlark.Dict // nil: nothing was expected
+	room   int                 // keys
+	resume func()
+}
+
+// expect makes room for so many keys, about.
+func (m *dictMaker) expect(n int) {
+	if m.resume == nil {
+		m.resume = gcpause.Begin()
+	}
+	made := make(chan *starlark.Dict, 1)
+	m.made, m.room = made, n
+	go func() {
+		d := starlark.NewDict(n)
+		table, size := tableOf(d)
+		hugepage.AdviseRange(table, size)
+		made <- d
+		hugepage.PopulateRange(m.ctx, table, size)
+		runtime.KeepAlive(d)
+	}()
+}
+
+// close is called when the dict is made, or was not.
+func (m *dictMaker) close() {
+	if m.resume != nil {
+		m.resume()
+	}
+}
+
+// newDict makes a dict of n keys, all of them different. See fillDict.
+func newDict[T any](ctx context.Context, n int, item func(i int) T, key, value func(T) starlark.Value) (*starlark.Dict, error) {
+	m := dictMaker{ctx: ctx}
+	defer m.close()
+	return fillDict(&m, n, 1, item, key, value)
+}
+
+// fillDict makes the dict. item gives what stands for the key at i, in the form that takes the least memory, and is called twice for each;
+// item and key are called from as many goroutines as there are workers. The error is a key's that has no hash, or ErrInterrupted.
+func fillDict[T any](m *dictMaker, n, workers int, item func(i int) T, key, value func(T) starlark.Value) (*starlark.Dict, error) {
 	if n < manyKeys {
+		d := starlark.NewDict(n)
 		for i := range n {
-			if err := d.SetKey(key(i), value(i)); err != nil {
+			x := item(i)
+			if err := d.SetKey(key(x), value(x)); err != nil {
 				return nil, err
 			}
 		}
 		return d, nil
 	}
-	hugepage.AdviseRange(tableOf(d))
+	if m.made == nil || m.room < n/2 { // one that is a little too small grows if it has to
+		m.expect(n)
+	}
 	// A table has between 1/8 and 1/3 as many buckets as keys, a power of two (starlark/hashtable.go); the low bits of the hash are
 	// the bucket's index, of which the upper ones tell the part.
-	shift := max(bits.Len(uint(n))-3-partBits, 0)
-	keys, part := make([]starlark.Value, n), make([]uint16, n)
-	hugepage.Advise(keys)
-	var start [1<<partBits + 1]int
-	for i := range n {
-		if err := interrupted(ctx, i); err != nil {
-			return nil, err
+	shift := max(bits.Len(uint(m.room))-3-partBits, 0)
+	part := make([]uint16, n)
+	starts := make([][1 << partBits]int, workers) // by worker, where its next key of a part goes
+	err := inParts(n, workers, func(w, from, to int) error {
+		for i := from; i < to; i++ {
+			if err := interrupted(m.ctx, i); err != nil {
+				return err
+			}
+			h, err := key(item(i)).Hash()
+			if err != nil {
+				return err
+			}
+			part[i] = uint16(h >> shift & (1<<partBits - 1))
+			starts[w][part[i]]++
 		}
-		keys[i] = key(i)
-		h, err := keys[i].Hash()
-		if err != nil {
-			return nil, err
-		}
-		part[i] = uint16(h >> shift & (1<<partBits - 1))
-		start[part[i]+1]++
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	at := 0
 	for p := range 1 << partBits {
-		start[p+1] += start[p]
+		for w := range starts {
+			starts[w][p], at = at, at+starts[w][p]
+		}
 	}
-	pairs := make([][2]starlark.Value, n)
-	hugepage.Advise(pairs)
-	for i, p := range part {
-		pairs[start[p]] = [2]starlark.Value{keys[i], value(i)}
-		start[p]++
+	items := make([]T, n)
+	hugepage.Advise(items)
+	err = inParts(n, workers, func(w, from, to int) error {
+		for i := from; i < to; i++ {
+			if err := interrupted(m.ctx, i); err != nil {
+				return err
+			}
+			to := &starts[w][part[i]]
+			items[*to] = item(i)
+			*to++
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	for i, pair := range pairs {
-		if err := interrupted(ctx, i); err != nil {
+	var d *starlark.Dict
+	select {
+	case d = <-m.made:
+	case <-m.ctx.Done():
+		return nil, ErrInterrupted
+	}
+	for i, x := range items {
+		if err := interrupted(m.ctx, i); err != nil {
 			return nil, err
 		}
-		if err := d.SetKey(pair[0], pair[1]); err != nil {
+		if err := d.SetKey(key(x), value(x)); err != nil {
 			return nil, err
 		}
 	}
 	return d, nil
+}
+
+// inParts divides the numbers below n among workers.
+func inParts(n, workers int, do func(worker, from, to int) error) error {
+	errs := make([]error, workers)
+	var wg sync.WaitGroup
+	for w := 1; w < workers; w++ {
+		wg.Go(func() { errs[w] = do(w, n*w/workers, n*(w+1)/workers) })
+	}
+	errs[0] = do(0, 0, n/workers)
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// kept gives what fn gives for each of n numbers, and keeps it for the next time.
+func kept(n int, fn func(i int) starlark.Value) func(i int) starlark.Value {
+	all := make([]starlark.Value, n)
+	hugepage.Advise(all)
+	return func(i int) starlark.Value {
+		if all[i] == nil {
+			all[i] = fn(i)
+		}
+		return all[i]
+	}
 }
 
 // tableOf gives the memory of a new dict's hash table, which starlark keeps to itself; none where it is made otherwise than it was.

@@ -16,10 +16,11 @@ func TestNewDict(t *testing.T) {
 		"string": func(i int) starlark.Value { return starlark.String(fmt.Sprint("key", i)) },
 		"tuple":  func(i int) starlark.Value { return starlark.Tuple{starlark.MakeInt(i % 7), starlark.MakeInt(i)} },
 	}
+	same := func(i int) int { return i }
 	value := func(i int) starlark.Value { return starlark.MakeInt(3 * i) }
 	for name, key := range keys {
 		for _, n := range []int{0, 1, manyKeys - 1, manyKeys, 3 * manyKeys, 100_003} {
-			d, err := newDict(context.Background(), n, key, value)
+			d, err := newDict(context.Background(), n, same, key, value)
 			if err != nil || d.Len() != n {
 				t.Fatalf("%s: %d keys of %d, %v", name, d.Len(), n, err)
 			}
@@ -32,12 +33,12 @@ func TestNewDict(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := newDict(ctx, manyKeys, keys["int"], value); !errors.Is(err, ErrInterrupted) {
+	if _, err := newDict(ctx, manyKeys, same, keys["int"], value); !errors.Is(err, ErrInterrupted) {
 		t.Errorf("interrupted: %v", err)
 	}
 	unhashable := func(int) starlark.Value { return starlark.NewList(nil) }
 	for _, n := range []int{1, manyKeys} {
-		if _, err := newDict(context.Background(), n, unhashable, value); err == nil || err.Error() != "unhashable type: list" {
+		if _, err := newDict(context.Background(), n, same, unhashable, value); err == nil || err.Error() != "unhashable type: list" {
 			t.Errorf("%d keys: %v", n, err)
 		}
 	}

@@ -53,11 +53,11 @@ func (t *Table) evicted(ctx context.Context) (uint64, error) {
 			return 0, err
 		}
 	}
-	snap, err := t.store.Snapshot(ctx)
+	keys, err := t.store.Count(ctx)
 	if err != nil {
 		return 0, err
 	}
-	return n.made - min(n.made, n.gone+uint64(snap.N)), nil
+	return n.made - min(n.made, n.gone+uint64(keys)), nil
 }
 
 // warnEvicted tells at the end what each table with lru=True lost: it was asked for, so with --warnings=all only.

@@ -64,7 +64,7 @@ func (s *Session) warnFill() {
 
 func (s *Session) countFill(store *bpf.Map, comp *compiler.Map, most int, f *fill) error {
 	start := time.Now()
-	snap, err := store.Snapshot(s.ctx)
+	keys, err := store.Count(s.ctx)
 	if err != nil {
 		if s.ctx.Err() != nil {
 			return nil
@@ -73,7 +73,7 @@ func (s *Session) countFill(store *bpf.Map, comp *compiler.Map, most int, f *fil
 	}
 	end := time.Now()
 	f.next = end.Add(max(fillEvery, fillCost*end.Sub(start)))
-	if snap.N*100 < most*fillWarn {
+	if keys*100 < most*fillWarn {
 		return nil
 	}
 	f.told = true
@@ -85,7 +85,7 @@ func (s *Session) countFill(store *bpf.Map, comp *compiler.Map, most int, f *fil
 	if comp.LRU {
 		what = "those used least recently go to make room"
 	}
-	s.out.warn("map_fill", map[string]any{"map": comp.Name, "keys": snap.N, "max_keys": most, "hint": lost},
-		fmt.Sprintf("%s has %d keys of the %d that it has room for; then %s\n    hint: %s", comp.Name, snap.N, most, what, lost))
+	s.out.warn("map_fill", map[string]any{"map": comp.Name, "keys": keys, "max_keys": most, "hint": lost},
+		fmt.Sprintf("%s has %d keys of the %d that it has room for; then %s\n    hint: %s", comp.Name, keys, most, what, lost))
 	return nil
 }

@@ -54,7 +54,7 @@ func newSignaller(t *testing.T) (*live, *signaller) {
 }
 
 // tries is how often a script may be too slow, which a machine with much other work makes any be now and then.
-const tries = 3
+const tries = 5
 
 // soon is how long a script may go on after Ctrl-C, on a machine that has other work too; emulated ones have more time.
 func soon() time.Duration {

@@ -23,7 +23,10 @@ var loadBinary, loadName string
 
 func TestMain(m *testing.M) {
 	var err error
-	if loadBinary, loadName, err = gobin.Load(); err == nil {
+	if err = enterNamespace(); err == nil {
+		loadBinary, loadName, err = gobin.Load()
+	}
+	if err == nil {
 		err = bpf.Prepare()
 	}
 	if err != nil {

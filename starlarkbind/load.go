@@ -269,7 +269,12 @@ func (s *Session) kfunc(name string) (int64, error) {
 
 // compile compiles for a type of program; 0: for whichever.
 func (l *loader) compile(g *group, ts []bpf.Target, pt ebpf.ProgramType) (*compiler.Program, error) {
-	return compiler.Compile(l.request(g, ts, pt))
+	r := l.request(g, ts, pt)
+	var err error
+	if r.Process, err = l.p.process(ts[0]); err != nil {
+		return nil, err
+	}
+	return compiler.Compile(r)
 }
 
 func field(f bpf.Field) compiler.Field {
@@ -351,7 +356,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		s.out.text(render.Escape(heading(ts, pt) + code.Listing()))
 	}
 	n := s.nprog.Add(1)
-	pg.prog, err = bpf.LoadFor(s.context(), bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", n), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: s.narrow()}, s.progress("loaded"))
+	pg.prog, err = bpf.LoadFor(s.context(), bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", n), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: l.p.pid}, s.progress("loaded"))
 	if err != nil && code.Direct && !l.plain {
 		return l.loadPlain(g, ts, pt, pg)
 	}

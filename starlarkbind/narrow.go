@@ -7,6 +7,9 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
 // CheckPID says what is wrong with a process id that probes shall be limited to.
@@ -23,10 +26,38 @@ func CheckPID(pid int) error {
 	if leader != fmt.Sprint(pid) {
 		return fmt.Errorf("%d is a thread of process %s; give that", pid, leader)
 	}
+	own, err := bpf.OwnPIDNamespace()
+	if err != nil {
+		return err
+	}
+	its, err := bpf.PIDNamespaceOf(pid)
+	if err != nil {
+		return err
+	}
+	if own != nil && (its == nil || *its != *own) {
+		return fmt.Errorf("process %d has process ids of its own (a namespace within the one that bpfrepl is in): run bpfrepl in that one, or outside of all", pid)
+	}
 	return nil
 }
 
-// narrow gives the process that probes are limited to, where their kind can be: that of -p, or the command of -c.
+// process gives what handlers of a target have to look for, where the kernel does not limit the target to a process.
+func (p *Probe) process(t bpf.Target) (*compiler.Process, error) {
+	if p.pid == 0 || t.Narrowing(p.s.kernel) != bpf.NarrowHandler {
+		return nil, nil
+	}
+	out := &compiler.Process{PID: p.pid}
+	ns, err := bpf.OwnPIDNamespace()
+	if err != nil || ns == nil {
+		return out, err
+	}
+	if t.Kind == "iter" {
+		return nil, fmt.Errorf("%s: this kernel cannot limit iterators to a process where bpfrepl is in a namespace of process ids; 6.1 can", t.Name)
+	}
+	out.Dev, out.Ino = ns.Dev, ns.Ino
+	return out, nil
+}
+
+// narrow gives the process that probes are limited to: that of -p, or the command of -c; 0: none.
 func (s *Session) narrow() int {
 	if s.opt.Command != nil {
 		return s.opt.Command.PID()

@@ -2,16 +2,21 @@ package starlarkbind
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"go.starlark.net/starlark"
+	"golang.org/x/sys/unix"
 
+	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
 )
 
@@ -72,17 +77,17 @@ run(60) # which the end of the process ends
 print(len(calls), sorted(calls.values()), len({k[0]: 0 for k in calls}), sums.value, len(returns), returns.values())
 perthread = [n for k, n in faults.items() if k in calls]
 print(len({k[0]: 0 for k in faults}), len(perthread), [n for n in perthread if n < 200 or n >= 300])
-print(len(all))
+print(len(all), all.snapshot().values())
 `, "PROG", prog))
 	if err != nil {
 		t.Fatal(l.FormatError(err))
 	}
-	if got, want := l.out.String(), "4 [1000, 1000, 1000, 1000] 1 1998000 1 [4000]\n1 4 []\n2\n"; got != want {
+	if got, want := l.out.String(), "4 [1000, 1000, 1000, 1000] 1 1998000 1 [4000]\n1 4 []\n1 [5]\n"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
-// -c limits probes to the command.
+// -c limits probes to the command, but for those that are for all.
 func TestNarrowCommand(t *testing.T) {
 	prog := build(t, "calls")
 	cmd, err := proc.Start([]string{prog, "100"}, os.Stdout, os.Stderr)
@@ -91,18 +96,20 @@ func TestNarrowCommand(t *testing.T) {
 	}
 	l := newLive(t, func(o *Options) { o.Command = cmd })
 	err = l.script(strings.ReplaceAll(`
-mine, all = count(), count()
+mine, every, exits, all = count(), count(), count(), count()
 probe("uprobe:PROG:call_a", lambda e: mine.add())
-probe("tracepoint:sched:sched_process_exit", lambda e: all.add(), filter=lambda e: e.comm == "calls")
+probe("uprobe:PROG:call_a", lambda e: every.add(), system_wide=True)
+probe("tracepoint:sched:sched_process_exit", lambda e: exits.add(), filter=lambda e: e.comm == "calls")
+probe("tracepoint:sched:sched_process_exit", lambda e: all.add(), filter=lambda e: e.comm == "calls", system_wide=True)
 other = spawn(["PROG", "1000"])
 run(other)
 run()
-print(mine.value, all.value)
+print(mine.value, every.value, exits.value, all.value)
 `, "PROG", prog))
 	if err != nil {
 		t.Fatal(l.FormatError(err))
 	}
-	if got := l.out.String(); got != "100 2\n" {
+	if got := l.out.String(); got != "100 1100 1 2\n" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -129,5 +136,143 @@ func TestCheckPID(t *testing.T) {
 		if got != want {
 			t.Errorf("%d: %q, want %q", pid, got, want)
 		}
+	}
+}
+
+// narrowRows has a probe of each kind that the handler limits to a process. Each process makes as many events as it is told to.
+var narrowRows = []struct{ spec, filter string }{
+	{"tracepoint:syscalls:sys_enter_getppid", "True"},
+	{"rawtracepoint:sys_enter", "e.args[1] == getppid"},
+	{"kprobe:vfs_read", "e.args[2] == 17"},
+	{"kretprobe:vfs_read", "e.ret == 17"},
+	{"fentry:vfs_read", "e.args.count == 17"},
+	{"fexit:vfs_read", "e.args.count == 17"},
+	{"function:vfs_read", "e.args.count == 17"},
+	{"return:vfs_read", "e.ret == 17"},
+}
+
+// inNamespace is set where the tests run in a namespace of process ids of their own.
+const inNamespace = "BPFREPL_TEST_PID_NAMESPACE"
+
+// enterNamespace shows the processes of the namespace in /proc, if there is one.
+func enterNamespace() error {
+	if os.Getenv(inNamespace) == "" {
+		return nil
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("keep mounts to ourselves: %w", err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		return fmt.Errorf("mount /proc: %w", err)
+	}
+	if ns, err := bpf.OwnPIDNamespace(); ns == nil || err != nil {
+		return errors.Join(errors.New("this is no namespace of process ids"), err)
+	}
+	return nil
+}
+
+// Each kind of probe counts the events of the process of -c, and no other's.
+func TestNarrowKinds(t *testing.T) {
+	for _, r := range narrowRows {
+		t.Run(r.spec, func(t *testing.T) {
+			load := []string{loadBinary, "reads", "/proc/self/exe", "1000", "17"}
+			if strings.Contains(r.spec, "sys_enter") {
+				load = []string{loadBinary, "getppid", "1000"}
+			}
+			cmd, err := proc.Start(load, os.Stdout, os.Stderr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var quoted []string
+			for _, w := range load[1:] {
+				quoted = append(quoted, strconv.Quote(w))
+			}
+			l := newLive(t, func(o *Options) { o.Command = cmd })
+			kind, _, _ := strings.Cut(r.spec, ":")
+			err = l.script(strings.NewReplacer("SPEC", r.spec, "FILTER", r.filter, "ARGV", strings.Join(quoted, ", ")).Replace(`
+getppid = {"amd64": 110, "arm64": 173}[kernel().arch]
+n, ends = count(), count()
+r = attempt(lambda: probe("SPEC", lambda e: n.add(by=e.pid), filter=lambda e: FILTER))
+if not r.ok:
+    fail(r.error.message)
+probe("interval:ms:1", lambda e: ends.add())
+make(ARGV)
+seen = n.values()
+run()
+print(seen, len(n), n.values(), ends.value > 0)
+`))
+			if err != nil {
+				if i := slices.IndexFunc(kindRows, func(k kindRow) bool { return k.kind == kind }); i >= 0 {
+					kindRows[i].mayRefuse(t, err.Error())
+				}
+				return
+			}
+			if got := l.out.String(); got != "[] 1 [1000] True\n" {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}
+
+// An iterator goes over the tasks of the process of -p alone: the kernel sees to that from 6.1 on, the handler before, which
+// knows no namespaces.
+func TestNarrowIter(t *testing.T) {
+	mine, other := startThreads(t, build(t, "threads")), startThreads(t, build(t, "threads"))
+	l := newLive(t, func(o *Options) { o.PID = mine.cmd.Process.Pid })
+	err := l.script(`
+tasks = count()
+probe("iter:task", lambda e: tasks.add(by=e.pid))
+print(len(tasks), tasks.values())
+`)
+	if err := errors.Join(mine.finish(), other.finish()); err != nil {
+		t.Fatal(err)
+	}
+	k, kerr := bpf.Running()
+	if kerr != nil {
+		t.Fatal(kerr)
+	}
+	if os.Getenv(inNamespace) != "" && !k.AtLeast(6, 1) {
+		want := "iter:task: this kernel cannot limit iterators to a process where bpfrepl is in a namespace of process ids; 6.1 can"
+		if err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	if got := l.out.String(); got != "1 [2]\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// Where process ids are those of a namespace, as in a container, -c and -p mean the same.
+func TestNarrowInNamespace(t *testing.T) {
+	if os.Getenv(inNamespace) != "" {
+		nested := exec.Command(build(t, "threads"))
+		nested.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+		in, err := nested.StdinPipe()
+		if err == nil {
+			err = nested.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid := nested.Process.Pid
+		want := fmt.Sprintf("process %d has process ids of its own (a namespace within the one that bpfrepl is in): run bpfrepl in that one, or outside of all", pid)
+		if err := CheckPID(pid); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+		if err := (&started{nested, in}).finish(); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestNarrow", "-test.count=1")
+	cmd.Env = append(os.Environ(), inNamespace+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

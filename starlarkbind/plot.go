@@ -1,6 +1,7 @@
 package starlarkbind
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,9 +37,12 @@ func (s *Session) builtinPlot(_ *starlark.Thread, _ *starlark.Builtin, args star
 		}
 	}
 	plain := plainValue(x)
-	items, listed := pairs(plain) // before it goes on behind an interrupt: the script may change what x holds
+	items, listed := pairs(s.ctx, plain) // before it goes on behind an interrupt: the script may change what x holds
 	var kind string
 	var plotErr error
+	if s.ctx.Err() != nil {
+		return nil, ErrInterrupted
+	}
 	text := s.unlessInterrupted(len(items), func() (text string) {
 		kind, text, plotErr = picture(plain, items, listed, paper)
 		return text
@@ -90,7 +94,7 @@ func picture(v starlark.Value, items []starlark.Tuple, listed bool, p plot.Paper
 	case allAre(items, 1, isSeries):
 		var series []plot.Series
 		for _, it := range items {
-			points, _ := pairs(it[1])
+			points, _ := pairs(context.Background(), it[1])
 			series = append(series, seriesOf(render.Cell(it[0]), points))
 		}
 		return "series", linesOf(series, p), nil
@@ -98,11 +102,23 @@ func picture(v starlark.Value, items []starlark.Tuple, listed bool, p plot.Paper
 	return "", "", fmt.Errorf("plot: want a histogram, numbers, or a dict or list of them, got a %s with %s in it", v.Type(), strange(items))
 }
 
-// pairs gives keys and values: of a list of pairs the first of each is its key, of any other list the place in it.
-func pairs(v starlark.Value) ([]starlark.Tuple, bool) {
+// pairs gives keys and values: of a list of pairs the first of each is its key, of any other list the place in it. When ctx ends it
+// gives what it has.
+func pairs(ctx context.Context, v starlark.Value) ([]starlark.Tuple, bool) {
 	switch v := v.(type) {
 	case starlark.IterableMapping:
-		return v.Items(), true
+		flat := make([]starlark.Value, 0, 2*max(starlark.Len(v), 0)) // one piece of memory: a million tuples would be as many
+		for k, e := range starlark.Entries(v) {
+			if interrupted(ctx, len(flat)/2) != nil {
+				break
+			}
+			flat = append(flat, k, e)
+		}
+		out := make([]starlark.Tuple, len(flat)/2)
+		for i := range out {
+			out[i] = flat[2*i : 2*i+2 : 2*i+2]
+		}
+		return out, true
 	case starlark.Indexable:
 		if _, ok := v.(starlark.String); ok {
 			return nil, false
@@ -144,7 +160,7 @@ func isNumberOrNone(v starlark.Value) bool { return v == starlark.None || isNumb
 func isHistogram(v starlark.Value) bool { _, ok := v.(*hist.Histogram); return ok }
 
 func isSeries(v starlark.Value) bool {
-	items, ok := pairs(v)
+	items, ok := pairs(context.Background(), v)
 	return ok && allAre(items, 0, isNumber) && allAre(items, 1, isNumberOrNone)
 }
 

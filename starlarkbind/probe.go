@@ -26,6 +26,7 @@ type Probe struct {
 	programs []*program
 
 	pos syntax.Position // of the handler
+	pid int             // of the process that it is limited to; 0: none
 
 	mu       sync.Mutex
 	attached bool
@@ -96,13 +97,13 @@ func (p *Probe) isAttached() bool {
 	return p.attached
 }
 
-// builtinProbe is probe(spec, handler, filter=None, name=None, attach=True, missing="error", first=False).
+// builtinProbe is probe(spec, handler, filter=None, name=None, attach=True, missing="error", first=False, system_wide=False).
 func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var spec, filter starlark.Value
 	var handler starlark.Callable
 	name, missing := "", "error"
-	attach, first := true, false
-	if err := starlark.UnpackArgs("probe", args, kw, "spec", &spec, "handler", &handler, "filter?", &filter, "name?", &name, "attach?", &attach, "missing?", &missing, "first?", &first); err != nil {
+	attach, first, systemWide := true, false, false
+	if err := starlark.UnpackArgs("probe", args, kw, "spec", &spec, "handler", &handler, "filter?", &filter, "name?", &name, "attach?", &attach, "missing?", &missing, "first?", &first, "system_wide?", &systemWide); err != nil {
 		return nil, err
 	}
 	specs, err := specList(spec)
@@ -129,6 +130,9 @@ func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, arg
 		return nil, scriptError(err)
 	}
 	p := &Probe{s: s, name: name, spec: specs, pos: fn.Position()}
+	if !systemWide {
+		p.pid = s.narrow()
+	}
 	for _, text := range specs {
 		ts, err := bpf.Resolve(text)
 		var notFound *bpf.NotFoundError
@@ -200,7 +204,7 @@ func (p *Probe) attach() error {
 	}
 	for i := 0; i < len(p.programs); i++ {
 		g := p.programs[i]
-		left, err := g.attach(p.s)
+		left, err := g.attach(p)
 		if err == nil && len(left) > 0 {
 			err = p.fallBack(g, left)
 		}
@@ -229,7 +233,7 @@ func (p *Probe) fallBack(g *program, left []bpf.Target) error {
 			p.programs = p.programs[:len(p.programs)-1]
 		}
 	}
-	if _, err := next.attach(p.s); err != nil {
+	if _, err := next.attach(p); err != nil {
 		return errors.Join(err, g.close())
 	}
 	return g.close()
@@ -251,8 +255,9 @@ func without(ts, gone []bpf.Target) []bpf.Target {
 
 // attach attaches a program to its targets. left are the targets that have no raw tracepoint. Targets of a pattern which
 // the kernel refuses each for a reason of its own are left out, with a warning, as long as others are there.
-func (g *program) attach(s *Session) (left []bpf.Target, err error) {
-	opt := bpf.AttachAllOptions{PID: s.narrow(), Progress: s.progress("attached"), Followed: s.followed}
+func (g *program) attach(p *Probe) (left []bpf.Target, err error) {
+	s := p.s
+	opt := bpf.AttachAllOptions{PID: p.pid, Progress: s.progress("attached"), Followed: s.followed}
 	if g.code.UsesCookie {
 		opt.Cookie = s.cookie // tells the program which of its targets fired
 	}

@@ -41,7 +41,7 @@ type Options struct {
 	Unsafe         bool                    // handlers may change what the kernel does
 	MaxOverhead    float64                 // percent of all CPUs' time that the handlers may take; 0: any
 	Command        *proc.Process
-	PID            int // the process that probes are limited to, where their kind can be; 0: none
+	PID            int // the process that probes are limited to; 0: none
 }
 
 // A Session holds what a script has made: globals, kernel objects, processes. Its methods are called from one

@@ -1,6 +1,7 @@
 package starlarkbind
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -108,7 +109,7 @@ func (t *Table) SetKey(k, v starlark.Value) error {
 	return t.store.Update(kb, vb, bpf.Any)
 }
 
-func (t *Table) entries() ([]starlark.Tuple, error) {
+func (t *Table) entries() (_ []starlark.Tuple, err error) {
 	if t.store == nil {
 		return nil, nil
 	}
@@ -116,6 +117,7 @@ func (t *Table) entries() ([]starlark.Tuple, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, snap.Close()) }()
 	out := make([]starlark.Tuple, snap.N)
 	for i := range out {
 		if err := interrupted(t.s.ctx, i); err != nil {
@@ -139,14 +141,23 @@ func (t *Table) Items() []starlark.Tuple {
 func (t *Table) Iterate() starlark.Iterator { return keyIterator(t.Items()) }
 
 // Len implements starlark.Sequence: the number of keys.
-func (t *Table) Len() int { return len(t.Items()) }
+func (t *Table) Len() int {
+	if t.store == nil {
+		return 0
+	}
+	n, err := t.store.Count(t.s.ctx)
+	if err != nil {
+		t.s.fault(err)
+	}
+	return n
+}
 
 func (t *Table) snapshot() (starlark.Value, error) {
 	items, err := t.entries()
 	if err != nil {
 		return nil, err
 	}
-	return newDict(t.s.ctx, len(items), func(i int) starlark.Value { return items[i][0] }, func(i int) starlark.Value { return items[i][1] })
+	return newDict(t.s.ctx, len(items), func(i int) starlark.Tuple { return items[i] }, func(it starlark.Tuple) starlark.Value { return it[0] }, func(it starlark.Tuple) starlark.Value { return it[1] })
 }
 
 // pop removes a key. Of two that pop one key, here or in the kernel, one gets the value.
@@ -181,7 +192,7 @@ func (t *Table) remove(key []byte) (bool, error) {
 }
 
 // clear removes the keys that are there now.
-func (t *Table) clear() error {
+func (t *Table) clear() (err error) {
 	if t.store == nil {
 		return nil
 	}
@@ -189,6 +200,7 @@ func (t *Table) clear() error {
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, snap.Close()) }()
 	for i := 0; i < snap.N; i++ {
 		if _, err := t.remove(snap.Key(i)); err != nil {
 			return err

@@ -86,7 +86,7 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	f.BoolVarP(&c.interactive, "interactive", "i", false, "go on at the prompt after the script")
 	f.BoolVarP(&c.list, "list", "l", false, "list the probes that match a PATTERN; with -v their arguments")
 	f.StringVarP(&c.command, "command", "c", "", "start `CMD`, held until run(), which ends with it; limits probes as -p does")
-	f.IntVarP(&c.pid, "pid", "p", 0, "limit probes to the process `PID`, where their kind can be; run() ends with it")
+	f.IntVarP(&c.pid, "pid", "p", 0, "limit probes to the process `PID` and its threads; run() ends with it")
 	f.BoolVar(&c.check, "check", false, "compile and load the probes, attach nothing")
 	f.StringVar(&c.emit, "emit", "", "print each probe's program: `asm`")
 	f.StringVarP(&c.format, "format", "f", "text", "`text` or json: one JSON object a line")

@@ -21,8 +21,8 @@ func CSV(v starlark.Value, header []string, stop func(row int) error) (string, e
 	switch x := v.(type) {
 	case starlark.IterableMapping:
 		t.columns("key", "value")
-		for _, it := range x.Items() {
-			if err = t.add(it[0], it[1]); err != nil {
+		for k, v := range starlark.Entries(x) {
+			if err = t.add(k, v); err != nil {
 				return "", err
 			}
 		}

@@ -1,0 +1,70 @@
+package bpf
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A reader reads a map in batches, from a place in it to another or to its end.
+type reader struct {
+	m                  *Map
+	part               *part // where it puts them
+	room               int   // elements that there is room for
+	keySize, valueSize int
+	count              int    // elements to ask for next
+	from               []byte // where the next batch begins: a u32 for hashes, a key for arrays; nil: at the beginning
+	ended              bool   // there is no more
+	last               int    // the first element of the last batch
+}
+
+func (m *Map) newReader(p *part) *reader {
+	return &reader{m: m, part: p, keySize: int(m.spec.KeySize), valueSize: m.valueSize, count: min(batchFirst, int(m.spec.MaxEntries))}
+}
+
+// next reads a batch. A bucket that is larger than what was asked for is read with more.
+func (r *reader) next(ctx context.Context) error {
+	m, p := r.m, r.part
+	to := make([]byte, max(r.keySize, 4))
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if p.n+r.count > r.room {
+			// Doubling: the memory is in proportion to what the map holds, not to what it could.
+			r.room = min(max(2*r.room, p.n+r.count), max(int(m.spec.MaxEntries), p.n+r.count))
+			if err := p.grow(r.room, r.keySize, r.valueSize); err != nil {
+				return m.failed("read", err)
+			}
+		}
+		attr := batchAttr{out: pointer(to), fd: uint32(m.raw.FD()), count: uint32(r.count), keys: pointer(p.keys[p.n*r.keySize:]), values: pointer(p.values[p.n*r.valueSize:])}
+		if r.from != nil {
+			attr.in = pointer(r.from)
+		}
+		_, err := bpfCall(cmdMapLookupBatch, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+		runtime.KeepAlive(to)
+		runtime.KeepAlive(r.from)
+		switch {
+		case err == nil, errors.Is(err, unix.ENOENT): // the latter: that was the last
+			r.from, r.ended, r.last = to, err != nil, p.n
+			p.n += int(attr.count)
+			r.count = min(max(2*r.count, batchFirst), batchMost)
+			if m.spec.MaxEntries < uint32(batchMost) {
+				r.count = min(r.count, max(int(m.spec.MaxEntries)-p.n, 64))
+			}
+			return nil
+		case errors.Is(err, unix.ENOSPC): // a bucket is larger than the room
+			r.count *= 2
+			if r.count > int(m.spec.MaxEntries)+batchMost {
+				return m.failed("read", err)
+			}
+		case errors.Is(err, errnoNotSupported), errors.Is(err, unix.EINVAL):
+			return err
+		default:
+			return m.failed("read", err)
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package bpf
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Narrowing says who limits a kind of probe to one process.
+type Narrowing uint8
+
+const (
+	NarrowHandler Narrowing = iota // the kernel cannot: the handler has to look whose event it is
+	NarrowKernel                   // AttachOptions.PID does
+	NarrowNot                      // nobody: its events are no process's, but bpfrepl's own
+)
+
+// Narrowing tells who limits a probe of the target to one process.
+func (t Target) Narrowing(k *Kernel) Narrowing {
+	if p := findProvider(t.Kind); p != nil && p.narrow != nil {
+		return p.narrow(k)
+	}
+	return NarrowHandler
+}
+
+func narrowsByKernel(*Kernel) Narrowing { return NarrowKernel }
+
+func narrowsNot(*Kernel) Narrowing { return NarrowNot }
+
+// narrowsIter: iterators take a process since 6.1 (struct bpf_iter_link_info).
+func narrowsIter(k *Kernel) Narrowing {
+	if k.AtLeast(6, 1) {
+		return NarrowKernel
+	}
+	return NarrowHandler
+}
+
+// PIDNamespace is a namespace of process ids: where its file is, as the kernel compares them.
+type PIDNamespace struct{ Dev, Ino uint64 }
+
+// initPIDNamespace is the inode of the machine's own (PROC_PID_INIT_INO, include/linux/proc_ns.h).
+const initPIDNamespace = 0xEFFFFFFC
+
+// OwnPIDNamespace gives the namespace that this process is in; nil: the machine's own.
+func OwnPIDNamespace() (*PIDNamespace, error) { return pidNamespace("/proc/self/ns/pid") }
+
+// PIDNamespaceOf gives the namespace of a process; nil: the machine's own.
+func PIDNamespaceOf(pid int) (*PIDNamespace, error) {
+	return pidNamespace(fmt.Sprintf("/proc/%d/ns/pid", pid))
+}
+
+func pidNamespace(path string) (*PIDNamespace, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return nil, fmt.Errorf("find the namespace of process ids: %w", &os.PathError{Op: "stat", Path: path, Err: err})
+	}
+	if st.Ino == initPIDNamespace {
+		return nil, nil
+	}
+	// the kernel's dev_t has the major number above 20 bits (include/linux/kdev_t.h)
+	return &PIDNamespace{Dev: uint64(unix.Major(st.Dev))<<20 | uint64(unix.Minor(st.Dev)), Ino: st.Ino}, nil
+}

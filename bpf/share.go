@@ -1,0 +1,152 @@
+package bpf
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"maps"
+	"math/bits"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cilium/ebpf"
+)
+
+// A large hash is read from several places at once. Most of the time goes into waiting for memory: for each key its bucket and its
+// lock, the element, and the value of each CPU. The place where a batch begins is the number of a bucket, from 5.6 to 7.2
+// (kernel/bpf/hashtab.c: __htab_map_lookup_and_delete_batch), and keys stay in their buckets. So each reader takes a share of the
+// buckets, and each bucket is read once, under its lock.
+
+const (
+	shareAfter = 1 << 14 // keys that have been read when it is decided
+	shareFrom  = 1 << 16 // keys that are still to come, by those, that are worth the trouble
+	mostAtOnce = 4
+	sharesEach = 4    // of each that reads, so that those who are quicker take more
+	shareFirst = 4096 // keys that a share begins with: more than the one before it can reach into it
+	shareLast  = 256  // keys that it ends with, so that few are the next one's
+)
+
+// hashTypes are the types of maps whose batches begin at a bucket.
+var hashTypes = []ebpf.MapType{ebpf.Hash, ebpf.PerCPUHash, ebpf.LRUHash, ebpf.LRUCPUHash}
+
+// bucket is where the next batch begins.
+func (r *reader) bucket() int { return int(binary.NativeEndian.Uint32(r.from)) }
+
+// buckets gives the number of buckets of a hash (htab_map_alloc).
+func (m *Map) buckets() int { return 1 << bits.Len32(m.spec.MaxEntries-1) }
+
+// density gives the keys a bucket that were met so far.
+func (r *reader) density() float64 { return float64(r.part.n) / float64(max(r.bucket(), 1)) }
+
+// left gives how many keys are still to come, by those that were met.
+func (r *reader) left() int { return int(r.density() * float64(r.m.buckets()-r.bucket())) }
+
+// many tells that so much is still to come that it should be read from several places.
+func (r *reader) many() bool {
+	return !r.ended && r.part.n >= shareAfter && runtime.GOMAXPROCS(0) > 1 && slices.Contains(hashTypes, r.m.spec.Type) &&
+		r.left() > shareFrom
+}
+
+// A share reads the buckets up to end, and some that are the next share's.
+type share struct {
+	reader
+	end    int     // the bucket that is the next share's first
+	final  bool    // it goes on to the end of the map
+	expect float64 // keys a bucket
+	first  int     // keys of the first batch
+	past   int     // the bucket behind the first batch
+	err    error
+}
+
+// split reads what r has left, in shares.
+func (s *Snapshot) split(ctx context.Context, r *reader) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	at := min(runtime.GOMAXPROCS(0), mostAtOnce)
+	from, all, n := r.bucket(), r.m.buckets()-r.bucket(), at*sharesEach
+	room := r.left()*5/4 + n*batchMost // what is not touched takes no memory
+	shares := make([]*share, n)
+	for i := range shares {
+		shares[i] = &share{reader: *r.m.newReader(&part{}), end: from + all*(i+1)/n, final: i == n-1, expect: r.density()}
+		shares[i].from = binary.NativeEndian.AppendUint32(nil, uint32(from+all*i/n))
+		s.parts = append(s.parts, shares[i].part)
+	}
+	var taken atomic.Int64
+	var wg sync.WaitGroup
+	for range at {
+		mem := &part{} // of all the shares that one reads, one behind the other: large pages are larger than one
+		s.parts = append(s.parts, mem)
+		wg.Go(func() {
+			err := mem.grow(room, r.keySize, r.valueSize)
+			used := 0
+			for i := taken.Add(1); int(i) <= n; i = taken.Add(1) {
+				sh := shares[i-1]
+				if err == nil {
+					*sh.part, sh.room = mem.behind(used, r.keySize, r.valueSize), room-used
+					err = sh.read(ctx)
+					used += sh.part.n
+				}
+				if sh.err = err; err != nil {
+					cancel()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	var errs []error
+	for _, sh := range shares {
+		errs = append(errs, sh.err)
+	}
+	for i, sh := range shares[:n-1] {
+		sh.cut(shares[i+1:])
+	}
+	r.ended = true
+	return errors.Join(errs...)
+}
+
+func (sh *share) read(ctx context.Context) error {
+	for sh.count = shareFirst; ; {
+		if err := sh.next(ctx); err != nil {
+			return err
+		}
+		if sh.first == 0 {
+			sh.first, sh.past = sh.part.n, sh.bucket()
+		}
+		if sh.ended || !sh.final && sh.bucket() >= sh.end {
+			return nil
+		}
+		sh.count = max(shareLast, min(batchMost, int(0.95*sh.expect*float64(sh.end-sh.bucket()))))
+	}
+}
+
+// cut leaves out what the last batch has of the next share's buckets, where the next has it too: it has read all that was there, and
+// what came to be there between the two is in one of them.
+func (sh *share) cut(next []*share) {
+	theirs := next[0].keys(next[0].first)
+	if sh.bucket() > next[0].past { // so many keys were deleted meanwhile that it went that far
+		for _, other := range next {
+			maps.Copy(theirs, other.keys(other.part.n))
+		}
+	}
+	p, end := sh.part, sh.part.n
+	p.n = sh.last
+	for i := sh.last; i < end; i++ {
+		if theirs[string(p.keys[i*sh.keySize:(i+1)*sh.keySize])] {
+			continue
+		}
+		copy(p.keys[p.n*sh.keySize:], p.keys[i*sh.keySize:(i+1)*sh.keySize])
+		copy(p.values[p.n*sh.valueSize:], p.values[i*sh.valueSize:(i+1)*sh.valueSize])
+		p.n++
+	}
+}
+
+// keys gives the first n keys.
+func (sh *share) keys(n int) map[string]bool {
+	out := make(map[string]bool, n)
+	for i := range n {
+		out[string(sh.part.keys[i*sh.keySize:(i+1)*sh.keySize])] = true
+	}
+	return out
+}
