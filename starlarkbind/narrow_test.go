@@ -265,7 +265,7 @@ func TestNarrowInNamespace(t *testing.T) {
 		pid := nested.Process.Pid
 		l := newLive(t, func(o *Options) { o.PID = pid })
 		if err := l.script(`
-probe("software:page-faults:1", lambda e: None)
+probe("uprobe:` + nested.Path + `:work", lambda e: None)
 print(attempt(lambda: probe("tracepoint:syscalls:sys_enter_getppid", lambda e: None)).error.message)
 `); err != nil {
 			t.Error(l.FormatError(err))
