@@ -39,6 +39,9 @@ func AttachAll(ctx context.Context, ts []Target, p *Program, o AttachAllOptions)
 		}
 		return o.Cookie(t)
 	}
+	if err := there(ts[0], o.PID); err != nil {
+		return nil, nil, err
+	}
 	if p.Multi() {
 		cookies := make([]uint64, len(ts))
 		for i, t := range ts {

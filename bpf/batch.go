@@ -61,6 +61,7 @@ func (r *reader) next(ctx context.Context) error {
 			if r.count > int(m.spec.MaxEntries)+batchMost {
 				return m.failed("read", err)
 			}
+		case errors.Is(err, unix.EBUSY): // another has the lock on this CPU, for a moment (from 6.1); nothing of this batch was kept
 		case errors.Is(err, errnoNotSupported), errors.Is(err, unix.EINVAL):
 			return err
 		default:

@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -11,7 +12,7 @@ import (
 type Narrowing uint8
 
 const (
-	NarrowHandler Narrowing = iota // the kernel cannot: the handler has to look whose event it is
+	NarrowHandler Narrowing = iota // the kernel cannot, or not well enough: the handler has to look whose event it is
 	NarrowKernel                   // AttachOptions.PID does
 	NarrowNot                      // nobody: its events are no process's, but bpfrepl's own
 )
@@ -20,6 +21,23 @@ const (
 func (t Target) Narrowing(k *Kernel) Narrowing {
 	if p := findProvider(t.Kind); p != nil && p.narrow != nil {
 		return p.narrow(k)
+	}
+	return NarrowHandler
+}
+
+// narrowsUretprobe: perf events of returns run for every process in which anything has put a breakpoint there; multi links look
+// (kernel/trace/trace_uprobe.c: uretprobe_perf_func).
+func narrowsUretprobe(k *Kernel) Narrowing {
+	if k.HaveUprobeMulti(true) {
+		return NarrowKernel
+	}
+	return NarrowHandler
+}
+
+// narrowsPerf: before 5.13 a perf event that goes over into new threads goes over into new processes too.
+func narrowsPerf(k *Kernel) Narrowing {
+	if k.AtLeast(5, 13) {
+		return NarrowKernel
 	}
 	return NarrowHandler
 }
@@ -34,6 +52,18 @@ func narrowsIter(k *Kernel) Narrowing {
 		return NarrowKernel
 	}
 	return NarrowHandler
+}
+
+// there gives an *AttachError where a target is to be limited to a process that has ended. The kernel says so itself where it limits.
+func there(t Target, pid int) error {
+	k, err := Running()
+	if err != nil || pid == 0 || t.Narrowing(k) != NarrowHandler {
+		return err
+	}
+	if err := unix.Kill(pid, 0); errors.Is(err, unix.ESRCH) {
+		return refused(t, err)
+	}
+	return nil
 }
 
 // PIDNamespace is a namespace of process ids: where its file is, as the kernel compares them.

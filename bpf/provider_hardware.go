@@ -12,7 +12,7 @@ var hardwares = Provider{
 	Kind: "hardware", Alias: "h", Syntax: "hardware:EVENT or hardware:EVENT:N",
 	Doc:     "A counter of the processor, on every CPU: the handler runs at every Nth event.",
 	Example: "hardware:cache-misses:10000",
-	minArgs: 1, maxArgs: 2, narrow: narrowsByKernel,
+	minArgs: 1, maxArgs: 2, narrow: narrowsPerf,
 	List:    listCounters("hardware", hardwareEvents),
 	Resolve: resolveCounters(hardwareEvents),
 	types:   only(ebpf.PerfEvent),

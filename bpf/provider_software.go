@@ -9,7 +9,7 @@ var softwares = Provider{
 	Kind: "software", Alias: "s", Syntax: "software:EVENT or software:EVENT:N",
 	Doc:     "A counter of the kernel, on every CPU: the handler runs at every Nth event (nanoseconds for the clocks).",
 	Example: "software:page-faults:100",
-	minArgs: 1, maxArgs: 2, narrow: narrowsByKernel,
+	minArgs: 1, maxArgs: 2, narrow: narrowsPerf,
 	List:    listCounters("software", softwareEvents),
 	Resolve: resolveCounters(softwareEvents),
 	types:   only(ebpf.PerfEvent),

@@ -15,7 +15,7 @@ var profiles = Provider{
 	Kind: "profile", Alias: "p", Syntax: "profile:UNIT:N with the unit hz, s, ms or us",
 	Doc:     "A timer on every CPU: N times a second, or every N seconds, milliseconds or microseconds.",
 	Example: "profile:hz:99",
-	minArgs: 2, maxArgs: 2, narrow: narrowsByKernel,
+	minArgs: 2, maxArgs: 2, narrow: narrowsPerf,
 	List: func(pattern string) ([]Target, error) {
 		return filterTargets(pattern, timer("profile", "hz", 99), timer("profile", "s", 1), timer("profile", "ms", 10), timer("profile", "us", 100)), nil
 	},

@@ -47,7 +47,7 @@ var uretprobes = Provider{
 	Kind: "uretprobe", Alias: "ur", Syntax: "uretprobe:PATH:FUNCTION",
 	Doc:     "A function of a program or library, where it returns; e.ret is its result.",
 	Example: "uretprobe:libc:malloc",
-	minArgs: 2, maxArgs: 2, narrow: narrowsByKernel, split: splitPath,
+	minArgs: 2, maxArgs: 2, narrow: narrowsUretprobe, split: splitPath,
 	List:    listUprobes("uretprobe"),
 	Resolve: resolveUprobe,
 	event: func(t Target) (*Event, error) {

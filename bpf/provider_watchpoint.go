@@ -18,7 +18,7 @@ var watchpoints = Provider{
 	Kind: "watchpoint", Alias: "w", Syntax: "watchpoint:ADDRESS:LENGTH:MODE with MODE of r, w and x",
 	Doc:     "Memory that is read, written or executed, in all processes or in that of -p or -c: the handler runs at each access.",
 	Example: "watchpoint:0x7ffe00001000:8:w",
-	minArgs: 3, maxArgs: 3, narrow: narrowsByKernel,
+	minArgs: 3, maxArgs: 3, narrow: narrowsPerf,
 	List:    func(string) ([]Target, error) { return nil, nil }, // any address could be meant
 	Resolve: resolveWatchpoint,
 	types:   only(ebpf.PerfEvent),

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"maps"
 	"math/bits"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,10 +24,10 @@ import (
 const (
 	shareAfter = 1 << 14 // keys that have been read when it is decided
 	shareFrom  = 1 << 16 // keys that are still to come, by those, that are worth the trouble
-	mostAtOnce = 4
-	sharesEach = 4    // of each that reads, so that those who are quicker take more
-	shareFirst = 4096 // keys that a share begins with: more than the one before it can reach into it
-	shareLast  = 256  // keys that it ends with, so that few are the next one's
+	mostAtOnce = 4       // readers
+	sharesEach = 4       // for each reader: those who are quicker take more
+	shareFirst = 4096    // keys that a share begins with: more than the one before it can reach into it
+	shareLast  = 256     // keys that it ends with, so that few are the next one's
 )
 
 // hashTypes are the types of maps whose batches begin at a bucket.
@@ -43,68 +45,85 @@ func (r *reader) density() float64 { return float64(r.part.n) / float64(max(r.bu
 // left gives how many keys are still to come, by those that were met.
 func (r *reader) left() int { return int(r.density() * float64(r.m.buckets()-r.bucket())) }
 
-// many tells that so much is still to come that it should be read from several places.
+// many tells that so much is still to come that it should be read from several places. From 5.11 to 6.0 a batch leaves out a bucket if
+// somebody else on its CPU is about to take the lock, as another reader might (6.1: "Propagate error from htab_lock_bucket() to userspace").
 func (r *reader) many() bool {
 	return !r.ended && r.part.n >= shareAfter && runtime.GOMAXPROCS(0) > 1 && slices.Contains(hashTypes, r.m.spec.Type) &&
-		r.left() > shareFrom
+		r.left() > shareFrom && (before(5, 11) || !before(6, 1))
 }
 
 // A share reads the buckets up to end, and some that are the next share's.
 type share struct {
 	reader
-	end    int     // the bucket that is the next share's first
-	final  bool    // it goes on to the end of the map
-	expect float64 // keys a bucket
-	first  int     // keys of the first batch
-	past   int     // the bucket behind the first batch
-	err    error
+	end     int     // the bucket that is the next share's first
+	final   bool    // it goes on to the end of the map
+	density float64 // keys a bucket, about
+	first   int     // keys of the first batch
+	past    int     // the bucket behind the first batch
 }
 
-// split reads what r has left, in shares.
+// split reads what r has left, in shares. The error is ctx's, or the first that a share met.
 func (s *Snapshot) split(ctx context.Context, r *reader) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	at := min(runtime.GOMAXPROCS(0), mostAtOnce)
-	from, all, n := r.bucket(), r.m.buckets()-r.bucket(), at*sharesEach
-	room := r.left()*5/4 + n*batchMost // what is not touched takes no memory
+	inner, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	readers := min(runtime.GOMAXPROCS(0), mostAtOnce)
+	from, all, n := r.bucket(), r.m.buckets()-r.bucket(), readers*sharesEach
 	shares := make([]*share, n)
 	for i := range shares {
-		shares[i] = &share{reader: *r.m.newReader(&part{}), end: from + all*(i+1)/n, final: i == n-1, expect: r.density()}
+		shares[i] = &share{reader: *r.m.newReader(&part{}), end: from + all*(i+1)/n, final: i == n-1, density: r.density()}
 		shares[i].from = binary.NativeEndian.AppendUint32(nil, uint32(from+all*i/n))
 		s.parts = append(s.parts, shares[i].part)
 	}
 	var taken atomic.Int64
 	var wg sync.WaitGroup
-	for range at {
+	for range readers {
 		mem := &part{} // of all the shares that one reads, one behind the other: large pages are larger than one
 		s.parts = append(s.parts, mem)
 		wg.Go(func() {
-			err := mem.grow(room, r.keySize, r.valueSize)
-			used := 0
-			for i := taken.Add(1); int(i) <= n; i = taken.Add(1) {
-				sh := shares[i-1]
-				if err == nil {
-					*sh.part, sh.room = mem.behind(used, r.keySize, r.valueSize), room-used
-					err = sh.read(ctx)
-					used += sh.part.n
+			defer func() {
+				if p := recover(); p != nil {
+					cancel(&readerPanic{p, debug.Stack()})
 				}
-				if sh.err = err; err != nil {
-					cancel()
+			}()
+			room := r.left() * 5 / 4 / readers * 2 // some read more than others; what is not touched takes no memory
+			if mem.grow(room, r.keySize, r.valueSize) != nil {
+				room = 0 // each share finds its own, or says why not
+			}
+			used := 0
+			for i := taken.Add(1); int(i) <= n && inner.Err() == nil; i = taken.Add(1) {
+				sh := shares[i-1]
+				*sh.part, sh.room = mem.behind(used, r.keySize, r.valueSize), room-used
+				if err := sh.read(inner); err != nil {
+					cancel(err)
+				}
+				if sh.part.lent {
+					used += sh.part.n
 				}
 			}
 		})
 	}
 	wg.Wait()
-	var errs []error
-	for _, sh := range shares {
-		errs = append(errs, sh.err)
+	r.ended = true
+	if err := context.Cause(inner); err != nil {
+		var p *readerPanic
+		if errors.As(err, &p) {
+			panic(p)
+		}
+		return err
 	}
 	for i, sh := range shares[:n-1] {
 		sh.cut(shares[i+1:])
 	}
-	r.ended = true
-	return errors.Join(errs...)
+	return nil
 }
+
+// A readerPanic is a panic of a goroutine that reads, handed on to the one that waits for it.
+type readerPanic struct {
+	value any
+	stack []byte
+}
+
+func (p *readerPanic) Error() string { return fmt.Sprintf("%v\n%s", p.value, p.stack) }
 
 func (sh *share) read(ctx context.Context) error {
 	for sh.count = shareFirst; ; {
@@ -117,7 +136,7 @@ func (sh *share) read(ctx context.Context) error {
 		if sh.ended || !sh.final && sh.bucket() >= sh.end {
 			return nil
 		}
-		sh.count = max(shareLast, min(batchMost, int(0.95*sh.expect*float64(sh.end-sh.bucket()))))
+		sh.count = max(shareLast, min(batchMost, int(0.95*sh.density*float64(sh.end-sh.bucket()))))
 	}
 }
 

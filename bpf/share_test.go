@@ -6,6 +6,8 @@ import (
 	"errors"
 	"runtime"
 	"testing"
+
+	"github.com/cilium/ebpf"
 )
 
 // A large hash is read in shares, each key that stays once with its value, while others come and go; whether its buckets are full or
@@ -95,6 +97,85 @@ func TestShares(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Where far more keys come than the first ones led to expect, the memory for them is found all the same.
+func TestSharesGrow(t *testing.T) {
+	const n = 50_000
+	m := newTestMap(t, MapSpec{Name: "grow", Type: ebpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: n})
+	key := make([]byte, 8)
+	for k := range uint64(n) {
+		binary.NativeEndian.PutUint64(key, k)
+		if err := m.Update(key, key, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := m.Snapshot(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const left = n / 2
+	for i := batchFirst; i < n-left; i++ { // in the order of the buckets
+		if err := m.Delete(all.Key(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := m.newReader(&part{})
+	s := &Snapshot{KeySize: 8, ValueSize: 8, parts: []*part{r.part}}
+	r.count = 64
+	if err := r.next(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	r.from = binary.NativeEndian.AppendUint32(nil, uint32(m.buckets()*2/5)) // most of what is left is behind it
+	if err := s.split(context.Background(), r); err != nil {
+		t.Fatal(err)
+	}
+	seen, grown := map[string]bool{}, 0
+	for _, p := range s.parts[1:] {
+		if p.n > 0 && !p.lent {
+			grown++
+		}
+		for i := range p.n {
+			if k := string(p.keys[8*i : 8*i+8]); seen[k] || k != string(p.values[8*i:8*i+8]) {
+				t.Fatalf("key %x twice, or with another's value", k)
+			} else {
+				seen[k] = true
+			}
+		}
+	}
+	for i := n - left; i < n; i++ {
+		if !seen[string(all.Key(i))] {
+			t.Fatalf("key %x is missing", all.Key(i))
+		}
+	}
+	if grown == 0 {
+		t.Error("no share grew: this test tests nothing")
+	}
+	if err := errors.Join(s.Close(), all.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// What one share fails with is the error, once.
+func TestSharesFail(t *testing.T) {
+	m := newTestMap(t, MapSpec{Name: "fail", Type: ebpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: 1000})
+	r := m.newReader(&part{})
+	r.from = make([]byte, 4)
+	if err := m.raw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := &Snapshot{KeySize: 8, ValueSize: 8, parts: []*part{r.part}}
+	if err := s.split(context.Background(), r); err == nil || err.Error() != `read map "fail": bad file descriptor` {
+		t.Errorf("got %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.split(ctx, r); err != context.Canceled {
+		t.Errorf("cancelled: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

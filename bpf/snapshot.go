@@ -20,7 +20,7 @@ type Snapshot struct {
 
 // A part is elements that were read into one place, keys one after another and values in the same order.
 type part struct {
-	keys, values []byte // as long as there is room
+	keys, values []byte // their length is the room
 	n            int
 	lent         bool // the memory is another part's
 }

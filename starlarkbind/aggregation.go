@@ -167,7 +167,7 @@ func (a *Aggregation) mergeInto(out, one []uint64, b []byte) {
 	}
 }
 
-// readMap reads a kernel map whole. A key that was inserted but not added to yet, for an instant, is not there.
+// readMap reads a kernel map whole.
 func (a *Aggregation) readMap(ctx context.Context, m *bpf.Map) (_ *words, err error) {
 	if m == nil {
 		return newWords(0), nil
@@ -181,6 +181,9 @@ func (a *Aggregation) readMap(ctx context.Context, m *bpf.Map) (_ *words, err er
 	var keys strings.Builder // of all: one string of each would be work for the collector of garbage
 	keys.Grow(snap.N * size)
 	for i := range snap.N {
+		if err := interrupted(ctx, i); err != nil {
+			return nil, err
+		}
 		keys.Write(snap.Key(i))
 	}
 	all, one := make([]uint64, snap.N*n), make([]uint64, n)

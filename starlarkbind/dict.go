@@ -1,8 +1,8 @@
 package starlarkbind
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"math/bits"
 	"reflect"
 	"runtime"
@@ -29,29 +29,31 @@ type dictMaker struct {
 	ctx    context.Context
 	made   chan *starlark.Dict // nil: nothing was expected
 	room   int                 // keys
-	resume func()
+	resume func()              // lets the collector go on
+	cancel func()              // stops what is done aside
 }
 
 // expect makes room for so many keys, about.
 func (m *dictMaker) expect(n int) {
-	if m.resume == nil {
-		m.resume = gcpause.Begin()
-	}
+	m.close()
+	m.resume = gcpause.Begin()
+	ctx, cancel := context.WithCancel(m.ctx)
 	made := make(chan *starlark.Dict, 1)
-	m.made, m.room = made, n
+	m.made, m.room, m.cancel = made, n, cancel
 	go func() {
 		d := starlark.NewDict(n)
 		table, size := tableOf(d)
 		hugepage.AdviseRange(table, size)
 		made <- d
-		hugepage.PopulateRange(m.ctx, table, size)
+		hugepage.PopulateRange(ctx, table, size)
 		runtime.KeepAlive(d)
 	}()
 }
 
 // close is called when the dict is made, or was not.
 func (m *dictMaker) close() {
-	if m.resume != nil {
+	if m.made != nil {
+		m.cancel()
 		m.resume()
 	}
 }
@@ -63,7 +65,7 @@ func newDict[T any](ctx context.Context, n int, item func(i int) T, key, value f
 	return fillDict(&m, n, 1, item, key, value)
 }
 
-// fillDict makes the dict. item gives what stands for the key at i, in the form that takes the least memory, and is called twice for each;
+// fillDict makes the dict. item gives what stands for the key at i, in the form that takes the least memory, and is called twice for each of many;
 // item and key are called from as many goroutines as there are workers. The error is a key's that has no hash, or ErrInterrupted.
 func fillDict[T any](m *dictMaker, n, workers int, item func(i int) T, key, value func(T) starlark.Value) (*starlark.Dict, error) {
 	if n < manyKeys {
@@ -114,9 +116,9 @@ func fillDict[T any](m *dictMaker, n, workers int, item func(i int) T, key, valu
 			if err := interrupted(m.ctx, i); err != nil {
 				return err
 			}
-			to := &starts[w][part[i]]
-			items[*to] = item(i)
-			*to++
+			next := &starts[w][part[i]]
+			items[*next] = item(i)
+			*next++
 		}
 		return nil
 	})
@@ -140,16 +142,15 @@ func fillDict[T any](m *dictMaker, n, workers int, item func(i int) T, key, valu
 	return d, nil
 }
 
-// inParts divides the numbers below n among workers.
+// inParts divides the numbers below n among workers. The error is the first worker's that has one.
 func inParts(n, workers int, do func(worker, from, to int) error) error {
 	errs := make([]error, workers)
 	var wg sync.WaitGroup
-	for w := 1; w < workers; w++ {
-		wg.Go(func() { errs[w] = do(w, n*w/workers, n*(w+1)/workers) })
+	for w := range workers {
+		wg.Go(func() { errs[w] = caught(func() error { return do(w, n*w/workers, n*(w+1)/workers) }) })
 	}
-	errs[0] = do(0, 0, n/workers)
 	wg.Wait()
-	return errors.Join(errs...)
+	return cmp.Or(errs...)
 }
 
 // kept gives what fn gives for each of n numbers, and keeps it for the next time.

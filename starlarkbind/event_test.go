@@ -85,7 +85,7 @@ func TestEventErrors(t *testing.T) {
 		{`signal("SIGKIL")`, `signal: "SIGKIL" is no signal (did you mean SIGKILL?)`},
 		{`override(0)`, `override() changes what the kernel does; start bpfrepl with --unsafe if that is what you want`},
 		{`kaddr("vfs_raed")`, `the kernel has no symbol "vfs_raed"; did you mean "vfs_read"?`},
-		{`uaddr("main")`, `uaddr: of which program?; write uaddr("main", "/path/of/the/program"), or start the program with -c`},
+		{`uaddr("main")`, `uaddr: of which program?; write uaddr("main", "/path/of/the/program"), or name the process with -p or -c`},
 		{`strftime("%Q", 0)`, `strftime has no conversion %Q`},
 		{`ntop(3, 0)`, `ntop: no address family 3; 2 is AF_INET, 10 is AF_INET6`},
 	} {

@@ -13,7 +13,7 @@ import (
 
 const (
 	fillWarn  = 90  // percent of the keys at which the warning comes
-	fillCost  = 200 // after a count that took t, the next is at least 200 t away
+	fillCost  = 200 // after a count that took t, the next is at least 200 t away: half a hundredth of each CPU that counts
 	fillEvery = time.Second
 )
 

@@ -22,17 +22,14 @@ func (h host) KernelAddr(name string) (uint64, error) {
 
 // UserAddr implements compiler.Host.
 func (h host) UserAddr(symbol, path string) (uint64, error) {
-	pid := 0
-	if c := h.s.opt.Command; c != nil {
-		pid = c.PID()
-	}
+	pid := h.s.narrow()
 	if pid == 0 && path == "" {
-		return 0, &compiler.HostError{Msg: "uaddr: of which program?", Hint: fmt.Sprintf("write uaddr(%q, \"/path/of/the/program\"), or start the program with -c", symbol)}
+		return 0, &compiler.HostError{Msg: "uaddr: of which program?", Hint: fmt.Sprintf("write uaddr(%q, \"/path/of/the/program\"), or name the process with -p or -c", symbol)}
 	}
 	n, err := bpf.UserAddr(symbol, path, pid)
 	var pie *bpf.PositionIndependentError
 	if errors.As(err, &pie) {
-		return 0, &compiler.HostError{Msg: pie.Error(), Hint: "start the program with -c, or link it with -no-pie"}
+		return 0, &compiler.HostError{Msg: pie.Error(), Hint: "name the process with -p or -c, or link it with -no-pie"}
 	}
 	return n, noSymbol(err)
 }

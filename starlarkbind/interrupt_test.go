@@ -53,7 +53,7 @@ func newSignaller(t *testing.T) (*live, *signaller) {
 	return l, s
 }
 
-// tries is how often a script may be too slow, which a machine with much other work makes any be now and then.
+// tries is how often a script may be too slow, which a machine with much other work makes any be now and then; there are forty of them.
 const tries = 5
 
 // soon is how long a script may go on after Ctrl-C, on a machine that has other work too; emulated ones have more time.

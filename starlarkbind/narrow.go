@@ -26,17 +26,6 @@ func CheckPID(pid int) error {
 	if leader != fmt.Sprint(pid) {
 		return fmt.Errorf("%d is a thread of process %s; give that", pid, leader)
 	}
-	own, err := bpf.OwnPIDNamespace()
-	if err != nil {
-		return err
-	}
-	its, err := bpf.PIDNamespaceOf(pid)
-	if err != nil {
-		return err
-	}
-	if own != nil && (its == nil || *its != *own) {
-		return fmt.Errorf("process %d has process ids of its own (a namespace within the one that bpfrepl is in): run bpfrepl in that one, or outside of all", pid)
-	}
 	return nil
 }
 
@@ -46,14 +35,24 @@ func (p *Probe) process(t bpf.Target) (*compiler.Process, error) {
 		return nil, nil
 	}
 	out := &compiler.Process{PID: p.pid}
-	ns, err := bpf.OwnPIDNamespace()
-	if err != nil || ns == nil {
+	own, err := bpf.OwnPIDNamespace()
+	if err != nil || own == nil {
 		return out, err
 	}
 	if t.Kind == "iter" {
 		return nil, fmt.Errorf("%s: this kernel cannot limit iterators to a process where bpfrepl is in a namespace of process ids; 6.1 can", t.Name)
 	}
-	out.Dev, out.Ino = ns.Dev, ns.Ino
+	its, err := bpf.PIDNamespaceOf(p.pid)
+	if errors.Is(err, os.ErrNotExist) {
+		its, err = own, nil // it has ended: attaching will say so
+	}
+	if err != nil {
+		return nil, err
+	}
+	if its == nil || *its != *own {
+		return nil, fmt.Errorf("%s: process %d has process ids of its own (a namespace within the one that bpfrepl is in), by which the handler cannot know it: run bpfrepl in that one, or outside of all", t.Name, p.pid)
+	}
+	out.Dev, out.Ino = own.Dev, own.Ino
 	return out, nil
 }
 

@@ -96,46 +96,51 @@ func TestNarrowCommand(t *testing.T) {
 	}
 	l := newLive(t, func(o *Options) { o.Command = cmd })
 	err = l.script(strings.ReplaceAll(`
-mine, every, exits, all = count(), count(), count(), count()
-probe("uprobe:PROG:call_a", lambda e: mine.add())
-probe("uprobe:PROG:call_a", lambda e: every.add(), system_wide=True)
-probe("tracepoint:sched:sched_process_exit", lambda e: exits.add(), filter=lambda e: e.comm == "calls")
-probe("tracepoint:sched:sched_process_exit", lambda e: all.add(), filter=lambda e: e.comm == "calls", system_wide=True)
+mine, back, exits = count(), count(), count()
+every, allback, all = count(), count(), count()
+for counter, wide in [(mine, False), (every, True)]:
+    probe("uprobe:PROG:call_a", lambda e: counter.add(), system_wide=wide)
+for counter, wide in [(back, False), (allback, True)]:
+    probe("uretprobe:PROG:call_a", lambda e: counter.add(), system_wide=wide)
+for counter, wide in [(exits, False), (all, True)]:
+    probe("tracepoint:sched:sched_process_exit", lambda e: counter.add(), filter=lambda e: e.comm == "calls", system_wide=wide)
 other = spawn(["PROG", "1000"])
 run(other)
 run()
-print(mine.value, every.value, exits.value, all.value)
+print(mine.value, back.value, exits.value)
+print(every.value, allback.value, all.value)
+print(attempt(lambda: probe("tracepoint:sched:sched_process_exit", lambda e: exits.add())).error.message)
 `, "PROG", prog))
 	if err != nil {
 		t.Fatal(l.FormatError(err))
 	}
-	if got := l.out.String(); got != "100 1100 1 2\n" {
-		t.Errorf("got %q", got)
+	want := "100 100 1\n1100 1100 2\nattach to tracepoint:sched:sched_process_exit: the process to watch has ended\n"
+	if got := l.out.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
-func TestCheckPID(t *testing.T) {
-	me, thread := os.Getpid(), 0
-	tasks, err := os.ReadDir("/proc/self/task")
+// Processes that the command starts are not it, in no kind of probe.
+func TestNarrowChildren(t *testing.T) {
+	cmd, err := proc.Start([]string{loadBinary, "forks", "20"}, os.Stdout, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range tasks {
-		if n, err := strconv.Atoi(e.Name()); err == nil && n != me {
-			thread = n
-		}
+	l := newLive(t, func(o *Options) { o.Command = cmd })
+	err = l.script(`
+faults, samples, calls, forks = count(), count(), count(), count()
+probe("software:page-faults:1", lambda e: faults.add(by=e.pid))
+probe("profile:hz:999", lambda e: samples.add(by=e.pid))
+probe(` + lseek + `, lambda e: calls.add(by=e.pid))
+probe("tracepoint:sched:sched_process_fork", lambda e: forks.add(by=e.pid))
+run()
+print(len(faults), len(samples) < 2, len(calls), len(forks), faults.keys() == forks.keys())
+`)
+	if err != nil {
+		t.Fatal(l.FormatError(err))
 	}
-	if err := CheckPID(thread); err == nil || err.Error() != fmt.Sprintf("%d is a thread of process %d; give that", thread, me) {
-		t.Errorf("a thread: %v", err)
-	}
-	for pid, want := range map[int]string{me: "", 0: "there is no process 0", -3: "there is no process -3", 1 << 22: "there is no process 4194304"} {
-		got := ""
-		if err := CheckPID(pid); err != nil {
-			got = err.Error()
-		}
-		if got != want {
-			t.Errorf("%d: %q, want %q", pid, got, want)
-		}
+	if got := l.out.String(); got != "1 True 0 1 True\n" {
+		t.Errorf("got %q", got)
 	}
 }
 
@@ -202,9 +207,8 @@ run()
 print(seen, len(n), n.values(), ends.value > 0)
 `))
 			if err != nil {
-				if i := slices.IndexFunc(kindRows, func(k kindRow) bool { return k.kind == kind }); i >= 0 {
-					kindRows[i].mayRefuse(t, err.Error())
-				}
+				i := slices.IndexFunc(kindRows, func(k kindRow) bool { return k.kind == kind })
+				kindRows[i].mayRefuse(t, err.Error())
 				return
 			}
 			if got := l.out.String(); got != "[] 1 [1000] True\n" {
@@ -259,9 +263,16 @@ func TestNarrowInNamespace(t *testing.T) {
 			t.Fatal(err)
 		}
 		pid := nested.Process.Pid
-		want := fmt.Sprintf("process %d has process ids of its own (a namespace within the one that bpfrepl is in): run bpfrepl in that one, or outside of all", pid)
-		if err := CheckPID(pid); err == nil || err.Error() != want {
-			t.Errorf("got %v, want %s", err, want)
+		l := newLive(t, func(o *Options) { o.PID = pid })
+		if err := l.script(`
+probe("uprobe:` + nested.Path + `:work", lambda e: None)
+print(attempt(lambda: probe("tracepoint:syscalls:sys_enter_getppid", lambda e: None)).error.message)
+`); err != nil {
+			t.Error(l.FormatError(err))
+		}
+		want := fmt.Sprintf("tracepoint:syscalls:sys_enter_getppid: process %d has process ids of its own (a namespace within the one that bpfrepl is in), by which the handler cannot know it: run bpfrepl in that one, or outside of all\n", pid)
+		if got := l.out.String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
 		}
 		if err := (&started{nested, in}).finish(); err != nil {
 			t.Error(err)

@@ -37,6 +37,9 @@ func (s *Session) builtinPlot(_ *starlark.Thread, _ *starlark.Builtin, args star
 		}
 	}
 	plain := plainValue(x)
+	if s.ctx.Err() != nil {
+		return nil, ErrInterrupted
+	}
 	items, listed := pairs(s.ctx, plain) // before it goes on behind an interrupt: the script may change what x holds
 	var kind string
 	var plotErr error
@@ -106,9 +109,9 @@ func picture(v starlark.Value, items []starlark.Tuple, listed bool, p plot.Paper
 // gives what it has.
 func pairs(ctx context.Context, v starlark.Value) ([]starlark.Tuple, bool) {
 	switch v := v.(type) {
-	case starlark.IterableMapping:
-		flat := make([]starlark.Value, 0, 2*max(starlark.Len(v), 0)) // one piece of memory: a million tuples would be as many
-		for k, e := range starlark.Entries(v) {
+	case *starlark.Dict:
+		flat := make([]starlark.Value, 0, 2*v.Len()) // one piece of memory: a million tuples would be as many
+		for k, e := range v.Entries() {
 			if interrupted(ctx, len(flat)/2) != nil {
 				break
 			}
@@ -119,6 +122,8 @@ func pairs(ctx context.Context, v starlark.Value) ([]starlark.Tuple, bool) {
 			out[i] = flat[2*i : 2*i+2 : 2*i+2]
 		}
 		return out, true
+	case starlark.IterableMapping:
+		return v.Items(), true
 	case starlark.Indexable:
 		if _, ok := v.(starlark.String); ok {
 			return nil, false

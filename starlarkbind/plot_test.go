@@ -107,3 +107,21 @@ func TestPlotErrors(t *testing.T) {
 		}
 	}
 }
+
+// A live map in a dict is drawn as its snapshot is.
+func TestPlotNested(t *testing.T) {
+	l := newLive(t, nil)
+	if err := l.script(`
+t = table()
+for i in range(20):
+    t[i] = i * i
+plot({"squares": t})
+plot({"squares": t.snapshot()})
+`); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	out := l.out.String()
+	if half := len(out) / 2; out == "" || out[:half] != out[half:] {
+		t.Errorf("got\n%s", out)
+	}
+}

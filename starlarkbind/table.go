@@ -201,7 +201,10 @@ func (t *Table) clear() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, snap.Close()) }()
-	for i := 0; i < snap.N; i++ {
+	for i := range snap.N {
+		if err := interrupted(t.s.ctx, i); err != nil {
+			return err
+		}
 		if _, err := t.remove(snap.Key(i)); err != nil {
 			return err
 		}

@@ -19,10 +19,17 @@ func CSV(v starlark.Value, header []string, stop func(row int) error) (string, e
 	t := &csvTable{index: map[string]int{}, stop: stop}
 	var err error
 	switch x := v.(type) {
+	case *starlark.Dict: // a million items at once would be no quicker to stop than a million rows
+		t.columns("key", "value")
+		for k, v := range x.Entries() {
+			if err = t.add(k, v); err != nil {
+				return "", err
+			}
+		}
 	case starlark.IterableMapping:
 		t.columns("key", "value")
-		for k, v := range starlark.Entries(x) {
-			if err = t.add(k, v); err != nil {
+		for _, it := range x.Items() {
+			if err = t.add(it[0], it[1]); err != nil {
 				return "", err
 			}
 		}
