@@ -65,10 +65,19 @@ const noTimer = "disabling apic timer"
 // unfitStarts is how often a machine may come up like that.
 const unfitStarts = 10
 
+// bootLimit is how long a machine may take until its program starts; it takes two to ten seconds.
+const bootLimit = time.Minute
+
+// errStuck says that it took longer: the emulator turns in circles now and then.
+var errStuck = fmt.Errorf("the machine did not come up within %v", bootLimit)
+
+// opening is the line by which vminit begins.
+const opening = "@@vm begins@@"
+
 // closing is the line by which vminit ends.
 var closing = regexp.MustCompile(`^@@vm release=(\S+) exit=(\d+)@@$`)
 
-// crashStarts is how often a machine is started whose kernel crashes.
+// crashStarts is how often a machine is started whose kernel crashes, or does not come up.
 const crashStarts = 5
 
 // Run runs the program under the kernel. A machine that gave no status is started again: QEMU's emulation crashes a kernel now and
@@ -122,7 +131,9 @@ func (k Kernel) once(c Command) (res Result, err error) {
 		return res, fmt.Errorf("start QEMU: %w", err)
 	}
 	go watchConsole(ctx, console, stop)
-	found, copyErr := follow(out, c.Output, &res)
+	boot := time.AfterFunc(bootLimit, func() { stop(errStuck) })
+	found, copyErr := follow(out, c.Output, &res, func() { boot.Stop() })
+	boot.Stop()
 	waitErr := cmd.Wait()
 	res.Took = time.Since(start)
 	if !found {
@@ -159,16 +170,20 @@ func watchConsole(ctx context.Context, console string, stop context.CancelCauseF
 	}
 }
 
-// follow copies the program's output up to the closing line, which it reads.
-func follow(in io.Reader, out io.Writer, res *Result) (found bool, err error) {
+// follow copies the program's output between the opening line, at which begins is called, and the closing line, which it reads.
+func follow(in io.Reader, out io.Writer, res *Result, begins func()) (found bool, err error) {
 	r := bufio.NewReader(in)
 	for {
 		line, rerr := r.ReadString('\n')
-		if m := closing.FindStringSubmatch(strings.TrimRight(line, "\r\n")); m != nil {
+		text := strings.TrimRight(line, "\r\n")
+		switch m := closing.FindStringSubmatch(text); {
+		case m != nil:
 			res.Release = m[1]
 			res.Status, err = strconv.Atoi(m[2])
 			found = true
-		} else if !found {
+		case text == opening:
+			begins()
+		case !found:
 			if _, werr := io.WriteString(out, line); werr != nil && err == nil {
 				err = werr
 			}

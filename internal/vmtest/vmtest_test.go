@@ -65,12 +65,16 @@ func TestSaid(t *testing.T) {
 func TestFollow(t *testing.T) {
 	var out bytes.Buffer
 	var res Result
-	found, err := follow(strings.NewReader("a\nb\n\n@@vm release=6.1.0-9 exit=3@@\r\nrest\n"), &out, &res)
+	begun := 0
+	found, err := follow(strings.NewReader("@@vm begins@@\r\na\nb\n\n@@vm release=6.1.0-9 exit=3@@\r\nrest\n"), &out, &res, func() { begun++ })
 	if !found || err != nil || res.Status != 3 || res.Release != "6.1.0-9" || out.String() != "a\nb\n\n" {
 		t.Errorf("%v %v %+v %q", found, err, res, out.String())
 	}
-	if found, err := follow(strings.NewReader("a\nexit=0\n"), &out, &res); found || err != nil {
+	if found, err := follow(strings.NewReader("a\nexit=0\n"), &out, &res, func() { begun++ }); found || err != nil {
 		t.Errorf("no closing line: %v %v", found, err)
+	}
+	if begun != 1 {
+		t.Errorf("it began %d times", begun)
 	}
 }
 

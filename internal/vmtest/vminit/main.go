@@ -1,6 +1,6 @@
 // Command vminit is /init of a test machine (package vmtest). It mounts the kernel's file systems, runs the one command that
-// /payload/run.json describes, with its output on the second serial port, tells kernel and exit status in a closing line and
-// resets the machine, which ends it.
+// /payload/run.json describes, with its output on the second serial port, between an opening line and a closing one, which tells kernel
+// and exit status, and resets the machine, which ends it.
 package main
 
 import (
@@ -28,6 +28,7 @@ func main() {
 		out, err = payloadPort()
 	}
 	if err == nil {
+		fmt.Fprintln(out, "@@vm begins@@")
 		status, err = run(out)
 	}
 	if err != nil {
