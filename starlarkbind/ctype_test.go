@@ -1,6 +1,7 @@
 package starlarkbind
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -98,7 +99,10 @@ func calls(l *live) {
 	})
 	l.predeclared["sleep_ns"] = builtinFor("sleep_ns", func(n int) error {
 		ts := unix.NsecToTimespec(int64(n))
-		return unix.Nanosleep(&ts, nil)
+		if err := unix.Nanosleep(&ts, nil); !errors.Is(err, unix.EINTR) { // a signal of the runtime's: the call was made, which is what is traced
+			return err
+		}
+		return nil
 	})
 }
 
