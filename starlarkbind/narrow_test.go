@@ -287,3 +287,28 @@ print(attempt(lambda: probe("tracepoint:syscalls:sys_enter_getppid", lambda e: N
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+func TestCheckPID(t *testing.T) {
+	me, thread := os.Getpid(), 0
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range tasks {
+		if n, err := strconv.Atoi(e.Name()); err == nil && n != me {
+			thread = n
+		}
+	}
+	if err := CheckPID(thread); err == nil || err.Error() != fmt.Sprintf("%d is a thread of process %d; give that", thread, me) {
+		t.Errorf("a thread: %v", err)
+	}
+	for pid, want := range map[int]string{me: "", 0: "there is no process 0", -3: "there is no process -3", 1 << 22: "there is no process 4194304"} {
+		got := ""
+		if err := CheckPID(pid); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%d: %q, want %q", pid, got, want)
+		}
+	}
+}
