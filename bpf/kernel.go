@@ -73,6 +73,12 @@ func (k *Kernel) HaveUprobeMulti(oneProcess bool) bool {
 	return k.AtLeast(6, 12) || k.AtLeast(6, 6) && !oneProcess
 }
 
+// HaveInheritThread says whether a perf event can follow into new threads only (5.13); before, it follows into new processes too.
+func (k *Kernel) HaveInheritThread() bool { return k.AtLeast(5, 13) }
+
+// HaveIterProcess says whether an iterator takes a process (6.1; struct bpf_iter_link_info).
+func (k *Kernel) HaveIterProcess() bool { return k.AtLeast(6, 1) }
+
 // HavePerfLink says whether perf events take programs through links (5.15), which carry cookies.
 func (k *Kernel) HavePerfLink() bool { return k.AtLeast(5, 15) }
 

@@ -25,34 +25,27 @@ func (t Target) Narrowing(k *Kernel) Narrowing {
 	return NarrowHandler
 }
 
-// narrowsUretprobe: perf events of returns run for every process in which anything has put a breakpoint there; multi links look
-// (kernel/trace/trace_uprobe.c: uretprobe_perf_func).
-func narrowsUretprobe(k *Kernel) Narrowing {
-	if k.HaveUprobeMulti(true) {
-		return NarrowKernel
-	}
-	return NarrowHandler
-}
-
-// narrowsPerf: before 5.13 a perf event that goes over into new threads goes over into new processes too.
-func narrowsPerf(k *Kernel) Narrowing {
-	if k.AtLeast(5, 13) {
-		return NarrowKernel
-	}
-	return NarrowHandler
-}
-
 func narrowsByKernel(*Kernel) Narrowing { return NarrowKernel }
 
 func narrowsNot(*Kernel) Narrowing { return NarrowNot }
 
-// narrowsIter: iterators take a process since 6.1 (struct bpf_iter_link_info).
-func narrowsIter(k *Kernel) Narrowing {
-	if k.AtLeast(6, 1) {
-		return NarrowKernel
+// narrowsIf gives the answer of a kind that kernels limit which have something; the handler does it on the others.
+func narrowsIf(have func(*Kernel) bool) func(*Kernel) Narrowing {
+	return func(k *Kernel) Narrowing {
+		if have(k) {
+			return NarrowKernel
+		}
+		return NarrowHandler
 	}
-	return NarrowHandler
 }
+
+var (
+	// perf events of returns run for every process in which anything has put a breakpoint there; multi links look
+	// (kernel/trace/trace_uprobe.c: uretprobe_perf_func)
+	narrowsUretprobe = narrowsIf(func(k *Kernel) bool { return k.HaveUprobeMulti(true) })
+	narrowsPerf      = narrowsIf((*Kernel).HaveInheritThread)
+	narrowsIter      = narrowsIf((*Kernel).HaveIterProcess)
+)
 
 // there gives an *AttachError where a target is to be limited to a process that has ended. The kernel says so itself where it limits.
 func there(t Target, pid int) error {

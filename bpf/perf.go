@@ -52,7 +52,7 @@ func eachThread(pid int, attr *unix.PerfEventAttr, open func(tid int) error) err
 		return err
 	}
 	attr.Bits |= unix.PerfBitInherit
-	if k.AtLeast(5, 13) {
+	if k.HaveInheritThread() {
 		attr.Bits |= inheritThread
 	}
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))

@@ -153,7 +153,7 @@ func attachIter(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.PID != 0 && k.AtLeast(6, 1) {
+	if o.PID != 0 && k.HaveIterProcess() {
 		attr.info, attr.infoLen = unsafe.Pointer(&one), uint32(unsafe.Sizeof(one))
 	}
 	link, err := bpfCall(cmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))

@@ -1,5 +1,6 @@
-// Package hugepage has the kernel back large memory by huge pages: what was allocated elsewhere, and what it gives itself. Memory that nobody has touched costs a fault for each of its
-// pages, and on a virtual machine ten times as much: reading a map of a million keys spent half of its time there.
+// Package hugepage has the kernel back large memory by huge pages: what was allocated elsewhere, and what it gives itself. Memory that
+// nobody has touched costs a fault for each of its pages, and on a virtual machine ten times as much: reading a map of a million keys spent
+// half of its time there.
 package hugepage
 
 import (
