@@ -294,7 +294,7 @@ func checkPrint(c *checker, row *builtin, call *syntax.CallExpr, args []expr) ex
 		case a.typ().Kind == types.Invalid:
 			return a
 		case !a.typ().Storable():
-			return c.bad(a.position(), memHint(a.typ()), "a %s cannot be printed from a handler", a.typ())
+			return c.bad(a.position(), storeHint(a), "a %s cannot be printed from a handler", a.typ())
 		}
 		size += a.typ().Size()
 	}

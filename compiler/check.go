@@ -158,7 +158,11 @@ func (c *checker) program() *treeProgram {
 func (c *checker) top(fn *Func, what string) *eCall {
 	pos := fn.Pos
 	if n := len(fn.Fn.Params); n != 1 {
-		c.errorf(pos, "write def "+fn.Name+"(e): ...", "%s takes one parameter, the event; this function takes %d", what, n)
+		hint := "write def " + fn.Name + "(e): ..."
+		if fn.Name == "lambda" {
+			hint = "write lambda e: ..."
+		}
+		c.errorf(pos, hint, "%s takes one parameter, the event; this function takes %d", what, n)
 		return nil
 	}
 	return c.call(fn, []expr{&eStatic{node: node{types.TEvent, pos}}}, pos)
@@ -364,7 +368,7 @@ func (c *checker) useMap(m *Map, x expr, has **types.Type, fixed bool, what stri
 		return x
 	}
 	if !t.Storable() {
-		return c.bad(x.position(), memHint(t), "a %s cannot be a %s of %s %q", t, what, m.Kind(), m.Name)
+		return c.bad(x.position(), storeHint(x), "a %s cannot be a %s of %s %q", t, what, m.Kind(), m.Name)
 	}
 	t = roomy(t)
 	if *has == nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
+	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 )
 
 // A param is a parameter of a builtin or method, for binding arguments.
@@ -118,8 +119,11 @@ func (c *checker) callExpr(x *syntax.CallExpr) expr {
 	case Builtin:
 		row := builtinRows[ent.Name]
 		if row == nil {
-			c.checkArgs(x)
-			return c.bad(x.Lparen, hostOnly[ent.Name], "%s() cannot be called inside a handler", ent.Name)
+			hint := hostOnly[ent.Name]
+			if hint == "" {
+				hint = wordHint(wordlist.Name(ent.Name))
+			}
+			return c.bad(x.Lparen, hint, "%s() cannot be called inside a handler", ent.Name)
 		}
 		args, ok := c.bindArgs(x, row.sig)
 		if !ok {
@@ -141,6 +145,25 @@ var hostOnly = map[string]string{
 	"dict":   "make dicts outside of the handler, or use a table()",
 	"range":  "range can stand in a for loop only: for i in range(n)",
 	"type":   "types are known when the handler is compiled",
+}
+
+// wordHint returns the hint of a row of the table of words, or "" for nil.
+func wordHint(w *wordlist.Word) string {
+	if w == nil {
+		return ""
+	}
+	return w.Hint()
+}
+
+// storeHint says what to write instead of x, which cannot be stored: a builtin's name where the event's field is meant, or
+// a value of C with several parts.
+func storeHint(x expr) string {
+	if st, ok := x.(*eStatic); ok {
+		if b, ok := st.ent.(Builtin); ok {
+			return wordHint(wordlist.Name(b.Name))
+		}
+	}
+	return memHint(x.typ())
 }
 
 // checkArgs reports the faults of arguments of a call that is wrong already.
@@ -213,8 +236,9 @@ func (c *checker) callFunc(x *syntax.CallExpr, fn *Func) expr {
 			return c.bad(v.position(), "", "a %s cannot be passed to a function", v.typ())
 		}
 	}
+	n := len(c.diags)
 	call := c.call(fn, vals, x.Lparen)
-	if call == nil {
+	if call == nil || len(c.diags) > n { // what it returns is not known
 		return invalid(x.Lparen)
 	}
 	return call
@@ -251,6 +275,9 @@ func (c *checker) methodCall(x *syntax.CallExpr, dot *syntax.DotExpr) expr {
 		}
 		if h, ok := hostMethods[dot.Name.Name]; ok && m != nil && hint == "" {
 			hint = h
+		}
+		if w := wordlist.Field(dot.Name.Name); w != nil && textMethods[dot.Name.Name] == "" && (hint == "" || kind == "event") {
+			hint = w.Hint()
 		}
 		if recv.typ().Kind == types.Ptr || recv.typ().Kind == types.Mem {
 			hint = "a member is read without (): leave them out"
@@ -314,7 +341,7 @@ var textMethods = map[string]string{
 }
 
 func init() {
-	for _, name := range []string{"capitalize", "format", "join", "lower", "lstrip", "partition", "replace", "rpartition", "rsplit", "rstrip",
+	for _, name := range []string{"capitalize", "join", "lower", "lstrip", "partition", "replace", "rpartition", "rsplit", "rstrip",
 		"split", "splitlines", "strip", "title", "upper"} {
 		textMethods[name] = "send the string to the host, and change it there"
 	}

@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 )
 
 func intConst(n int64, pos syntax.Position) *eConst {
@@ -116,6 +117,11 @@ func (c *checker) readLocal(v *local, pos syntax.Position) expr {
 		return at(v.static, pos)
 	}
 	if !c.flow.dead && !c.flow.assigned[v] {
+		c.flow.assigned[v] = true // one error is enough
+		if outer := c.frame.fn.Scope.Lookup(&syntax.Ident{NamePos: pos, Name: v.name}); outer != nil && outer != Entity(Builtin{v.name}) {
+			return c.bad(pos, fmt.Sprintf("write %s.add() here, with %s = count() outside of the handler", v.name, v.name),
+				"%s is assigned in this function, which makes it a local variable: a handler cannot assign to a global", v.name)
+		}
 		return c.bad(pos, "assign to it on every way that leads here", "%s may be used before it is assigned", v.name)
 	}
 	e := &eVar{node{v.t, pos}, v}
@@ -140,7 +146,7 @@ func (c *checker) entity(id *syntax.Ident, ent Entity) expr {
 	n := node{types.TFunc, id.NamePos}
 	switch ent := ent.(type) {
 	case nil:
-		return c.bad(id.NamePos, "", "%s has no value yet", id.Name)
+		return c.bad(id.NamePos, wordHint(wordlist.Name(id.Name)), "%s has no value yet", id.Name)
 	case Const:
 		if !c.capturedSeen[id.Name] && !universal(id.Name) {
 			c.capturedSeen[id.Name] = true
@@ -167,6 +173,9 @@ func (c *checker) entity(id *syntax.Ident, ent Entity) expr {
 		if ent.Type == "float" {
 			hint = "there are no floats in a handler: round it, int(" + id.Name + ")"
 		}
+		if w := wordlist.Name(id.Name); w != nil {
+			hint = w.Hint()
+		}
 		return c.bad(id.NamePos, hint, "%s is a %s, which means nothing in a handler", id.Name, ent.Type)
 	}
 	return c.bad(id.NamePos, "", "%s means nothing in a handler", id.Name)
@@ -187,7 +196,7 @@ func (c *checker) tuple(x *syntax.TupleExpr) expr {
 		if v.typ().Kind == types.Invalid {
 			e.t = types.TInvalid
 		} else if !v.typ().Storable() {
-			c.errorf(v.position(), memHint(v.typ()), "a %s cannot be an element of a tuple in a handler", v.typ())
+			c.errorf(v.position(), storeHint(v), "a %s cannot be an element of a tuple in a handler", v.typ())
 			e.t = types.TInvalid
 		}
 		e.elems = append(e.elems, v)
@@ -332,7 +341,7 @@ func (c *checker) binary(pos syntax.Position, op syntax.Token, x, y expr) expr {
 		}
 		hint := "make strings on the host; use a tuple as key: by=(a, b)"
 		if op == syntax.PERCENT {
-			hint = "write printf(format, ...), which formats on the host"
+			hint = `write printf("%d\n", x), which formats on the host`
 		}
 		what := "strings"
 		if op == syntax.PLUS && (x.typ().Kind == types.Bytes || y.typ().Kind == types.Bytes) {

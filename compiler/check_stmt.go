@@ -105,7 +105,12 @@ func (c *checker) bind(target syntax.Expr, x expr) []stmt {
 			c.flow.assigned[v] = true
 			return nil
 		case !k.Storable():
-			c.errorf(t.NamePos, "use it where it is wanted, or name it outside of the handler", "a %s cannot be held in a local", k)
+			hint := storeHint(x)
+			if hint == "" {
+				hint = "use it where it is wanted, or name it outside of the handler"
+			}
+			c.errorf(t.NamePos, hint, "a %s cannot be held in a local", k)
+			c.flow.assigned[v] = true // one error is enough
 			return nil
 		}
 		c.grow(v, x.typ(), t.NamePos)

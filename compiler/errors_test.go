@@ -81,6 +81,64 @@ func errorFile(t *testing.T, name string) (faults int) {
 	return faults
 }
 
+// What is wrong with an expression is reported once, however often its value is used after it.
+func TestNoFollowUps(t *testing.T) {
+	files, err := filepath.Glob("testdata/errors/*.star")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, chunk := range strings.Split(string(text), "\n---\n") {
+			var lines []string
+			for _, l := range strings.Split(chunk, "\n") {
+				l, _, _ = strings.Cut(l, mark)
+				x, isReturn := strings.CutPrefix(l, "    return ")
+				if isReturn && len(lines) > 0 && strings.HasPrefix(lines[len(lines)-1], "def h(e):") {
+					l = "    v = " + x + `
+    w = v
+    w += v
+    if v: w = v
+    if v == 1 and v != None: w = -v
+    for i in range(3): u = v + i
+    for j in v: o = j
+    used.add(v, by=(v, w))
+    kept[v] = v
+    kept[v] += 1
+    print(v, w.x, w[0], v in kept, v in (1, 2), not v, len(v), str(v), v.f(w))
+    a, b = v
+    return (v, w, a, b)`
+				}
+				lines = append(lines, l)
+			}
+			src := strings.Join(lines, "\n") + "\n"
+			if !strings.Contains(src, "    w = v\n") || len(compileErrors(t, strings.Join(stripMarks(chunk), "\n")+"\n")) != 1 {
+				continue
+			}
+			n++
+			if ds := compileErrors(t, "used = sum()\nkept = table()\n"+src); len(ds) != 1 {
+				t.Errorf("%s: %d errors for one mistake:\n%s\n%s", name, len(ds), src, ds.Error())
+			}
+		}
+	}
+	if n < 100 {
+		t.Errorf("only %d mistakes are tried", n)
+	}
+}
+
+// stripMarks returns the lines of a chunk without what is expected of them.
+func stripMarks(chunk string) []string {
+	lines := strings.Split(strings.TrimSuffix(chunk, "\n"), "\n")
+	for i, l := range lines {
+		lines[i], _, _ = strings.Cut(l, mark)
+	}
+	return lines
+}
+
 func compileErrors(t *testing.T, text string) diag.List {
 	_, err := Compile(parseSource(t, "test.star", text).request(t))
 	var ds diag.List

@@ -10,6 +10,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 )
 
 // An eventField is a builtin field of the handler's parameter: one row, for checker, lowering and help.
@@ -102,7 +103,12 @@ func (c *checker) eventRet(pos syntax.Position) expr {
 
 // dot is x.name without a call.
 func (c *checker) dot(x *syntax.DotExpr) expr {
-	return c.attr(c.expr(x.X), x.Name.Name, x.Name.NamePos)
+	n := len(c.diags)
+	recv := c.expr(x.X)
+	if id, ok := x.X.(*syntax.Ident); ok && recv.typ().Kind == types.List && len(c.diags) == n {
+		return c.bad(x.Name.NamePos, wordHint(wordlist.Name(id.Name)), "a list has no attribute %s in a handler", x.Name.Name)
+	}
+	return c.attr(recv, x.Name.Name, x.Name.NamePos)
 }
 
 func (c *checker) attr(recv expr, name string, pos syntax.Position) expr {
@@ -125,6 +131,9 @@ func (c *checker) attr(recv expr, name string, pos syntax.Position) expr {
 			names = append(names, f.name)
 		}
 		hint := didYouMean(name, names)
+		if w := wordlist.Field(name); w != nil {
+			hint = w.Hint()
+		}
 		if c.req.Event.field(name) != nil {
 			hint = "write e.args." + name
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
+	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
@@ -149,20 +150,18 @@ func (s *Session) formatError(err error) string {
 	}
 	var syn syntax.Error
 	if errors.As(err, &syn) {
-		return s.at(s.endOfLine(syn), syn.Msg)
+		text, pos := s.at(s.endOfLine(syn), syn.Msg), syn.Pos
+		if w := wordlist.Line(s.sources.line(s.endOfLine(syn))); w != nil && foreign(s.sources.line(pos)) == "" {
+			text += "\n    hint: " + w.Hint()
+		}
+		return text
 	}
 	var b strings.Builder
 	var names resolve.ErrorList
 	if errors.As(err, &names) {
 		var texts []string
 		for _, e := range names {
-			text := s.at(e.Pos, e.Msg)
-			if name, ok := strings.CutPrefix(e.Msg, "undefined: "); ok && foreign(s.sources.line(e.Pos)) == "" {
-				if near := suggest.Nearest(name, s.Names(), 1); len(near) > 0 {
-					text += fmt.Sprintf("\n    hint: did you mean %s?", near[0])
-				}
-			}
-			texts = append(texts, text)
+			texts = append(texts, s.undefined(e))
 		}
 		return strings.Join(texts, "\n")
 	}
@@ -187,6 +186,26 @@ func (s *Session) formatError(err error) string {
 		}
 	}
 	return b.String()
+}
+
+// undefined words an error of the resolver.
+func (s *Session) undefined(e resolve.Error) string {
+	name, ok := strings.CutPrefix(e.Msg, "undefined: ")
+	if !ok {
+		return s.at(e.Pos, e.Msg)
+	}
+	name, _, _ = strings.Cut(name, " ") // the resolver has a suggestion of its own
+	text := s.at(e.Pos, "undefined: "+name)
+	if foreign(s.sources.line(e.Pos)) != "" {
+		return text // which has its hint
+	}
+	if w := wordlist.Name(name); w != nil {
+		return text + "\n    hint: " + w.Hint()
+	}
+	if near := suggest.Nearest(name, s.Names(), 1); len(near) > 0 {
+		text += fmt.Sprintf("\n    hint: did you mean %s?", near[0])
+	}
+	return text
 }
 
 // frames is the call stack of an error, from the script's innermost frame on.

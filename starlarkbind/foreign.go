@@ -6,58 +6,56 @@ import (
 	"strings"
 
 	"github.com/bpfrepl/bpfrepl/internal/lazy"
+	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 )
 
-// People come from bpftrace, and from the shell. What they type is no Starlark; the error says what to write instead.
+// People come from bpftrace, Python, C and the shell. Where what they type is not Starlark, the error says what to write
+// instead: a clause of bpftrace as a whole, anything else by the table in package wordlist.
 
 var (
-	// SPEC[, SPEC...] [/FILTER/] { ACTION }
-	clause = lazy.Regexp(`^\s*([A-Za-z]+(?::[^\s/{,]+)?(?:\s*,\s*[A-Za-z]+:[^\s/{,]+)*)\s*(?:/(.*)/)?\s*\{\s*(.*?)\s*;?\s*\}\s*$`)
+	// HEAD { ACTION }
+	clause = lazy.Regexp(`^\s*([^{]+?)\s*\{\s*(.*?)\s*;?\s*\}\s*$`)
+	// SPEC[, SPEC...] /FILTER/: a blank precedes the filter unless no spec has a path
+	pathSpecs = lazy.Regexp(`^(` + oneSpec + `(?:\s*,\s*` + oneSpec + `)*)(?:\s+/(.*)/)?$`)
+	plain     = lazy.Regexp(`^([A-Za-z]+(?::[^\s/{,]+)?)\s*/(.*)/$`)
 	// @NAME[KEY] = FUNCTION(ARGUMENT), @NAME[KEY]++
-	update = lazy.Regexp(`^@(\w*)(?:\[(.*)\])?\s*(?:=\s*(count|sum|avg|min|max|stats|hist|lhist)\((.*)\)|\+\+)$`)
-	aMap   = lazy.Regexp(`@\w*\s*(\[|=|\+\+)|@\w+`)
-	shell  = lazy.Regexp(`^\s*(sudo|bpftrace|ls|cd|cat|ps|top|vi|vim|man|apt|dnf|bash|clear|pwd|grep)\b(\s|$)`)
+	update    = lazy.Regexp(`^@(\w*)(?:\[(.*)\])?\s*(?:=\s*(count|sum|avg|min|max|stats|hist|lhist)\((.*)\)|\+\+)$`)
+	printCall = lazy.Regexp(`^printf\((.*)\)$`)
+	shell     = lazy.Regexp(`^\s*(sudo|bpftrace|ls|cd|cat|ps|top|vi|vim|man|apt|dnf|bash|clear|pwd|grep)\b(\s|$)`)
+
+	stackDepth = lazy.Regexp(`\b([ku]stack)\((?:\w+\s*,\s*)?(\d+)\)`)
+	stackMode  = lazy.Regexp(`\b([ku]stack)\([a-z]*\)`)
+	identifier = lazy.Regexp(`[A-Za-z_]\w*`)
+	negation   = lazy.Regexp(`!([^=])`)
 )
 
-// words of bpftrace, and what they are here.
-var bpftraceWords = []struct {
-	from func() *regexp.Regexp
-	to   string
-}{
-	{lazy.Regexp(`\bargs(?:->|\.)`), "e.args."},
-	{lazy.Regexp(`\bstr\(`), "str("},
-	{lazy.Regexp(`(^|[^.\w])(pid|tid|comm|uid|gid|cpu|cgroup|probe|func)\b`), "${1}e.${2}"},
-	{lazy.Regexp(`\bretval\b`), "e.ret"},
-	{lazy.Regexp(`\bnsecs\b`), "now()"},
-	{lazy.Regexp(`\b(kstack|ustack)\b`), "e.${1}"},
-	{lazy.Regexp(`\barg(\d)\b`), "e.args[${1}]"},
-	{lazy.Regexp(`&&`), "and"},
-	{lazy.Regexp(`\|\|`), "or"},
-	{lazy.Regexp(`!([^=])`), "not ${1}"},
-}
+const oneSpec = `(?:BEGIN|END|[A-Za-z]+:[^\s{,]+)`
 
-// foreign gives a hint for a line of another language, or "".
+// foreign returns a hint for a line of another language, or "".
 func foreign(line string) string {
 	if m := clause().FindStringSubmatch(line); m != nil {
-		return "that is bpftrace's language; here it is " + fromBpftrace(m[1], m[2], m[3])
+		if specs, filter, ok := clauseHead(m[1]); ok {
+			return "that is bpftrace's language; here it is " + fromBpftrace(specs, filter, m[2])
+		}
 	}
-	switch {
-	case aMap().MatchString(line):
-		return `that is bpftrace's language; here a map has a name: calls = count(); probe("tracepoint:raw_syscalls:sys_enter", lambda e: calls.add(by=e.comm))`
-	case shell().MatchString(line):
+	if shell().MatchString(line) {
 		return "this is no shell: leave with Ctrl-D; help() tells what there is"
 	}
 	return ""
 }
 
+// clauseHead splits what precedes the braces of a clause.
+func clauseHead(head string) (specs, filter string, ok bool) {
+	for _, form := range []func() *regexp.Regexp{plain, pathSpecs} {
+		if m := form().FindStringSubmatch(head); m != nil {
+			return m[1], m[2], true
+		}
+	}
+	return "", "", false
+}
+
 // fromBpftrace writes a clause of one simple action as a script.
 func fromBpftrace(specs, filter, action string) string {
-	words := func(s string) string {
-		for _, w := range bpftraceWords {
-			s = w.from().ReplaceAllString(s, w.to)
-		}
-		return s
-	}
 	if specs == "BEGIN" || specs == "END" {
 		specs = strings.ToLower(specs)
 	}
@@ -69,11 +67,14 @@ func fromBpftrace(specs, filter, action string) string {
 		spec = "[" + strings.Join(parts, ", ") + "]"
 	}
 	if filter != "" {
-		filter = ", filter=lambda e: " + words(filter)
+		filter = ", filter=lambda e: " + translate(filter)
+	}
+	if m := printCall().FindStringSubmatch(action); m != nil && !strings.Contains(action, ";") {
+		return fmt.Sprintf("probe(%s, lambda e: printf(%s)%s)", spec, translate(m[1]), filter)
 	}
 	m := update().FindStringSubmatch(action)
-	if m == nil {
-		return fmt.Sprintf("probe(%s, handler%s), where handler is a function: def handler(e): ...", spec, filter)
+	if m == nil || strings.Contains(action, ";") {
+		return fmt.Sprintf("probe(%s, lambda e: print(e.comm)%s), with a function of your own", spec, filter)
 	}
 	name, key, fn, arg := m[1], m[2], m[3], m[4]
 	if name == "" {
@@ -90,14 +91,50 @@ func fromBpftrace(specs, filter, action string) string {
 	}
 	var args []string
 	if arg != "" && fn != "count" {
-		args = append(args, words(arg))
+		args = append(args, translate(arg))
 	}
 	if key != "" {
-		key = words(key)
-		if strings.Contains(key, ",") {
+		key = translate(key)
+		if strings.Contains(key, ",") && !strings.HasSuffix(key, ")") || strings.Count(key, ",") > strings.Count(key, "(") {
 			key = "(" + key + ")"
 		}
 		args = append(args, "by="+key)
 	}
 	return fmt.Sprintf("%s = %s; probe(%s, lambda e: %s.add(%s)%s)", name, construct, spec, name, strings.Join(args, ", "), filter)
+}
+
+// translate writes an expression of bpftrace in Starlark, string literals left as they are.
+func translate(s string) string {
+	parts := strings.Split(s, `"`)
+	for i := 0; i < len(parts); i += 2 {
+		parts[i] = translateCode(parts[i])
+	}
+	return strings.Join(parts, `"`)
+}
+
+func translateCode(s string) string {
+	s = stackDepth().ReplaceAllString(s, "${1}(${2})")
+	s = stackMode().ReplaceAllString(s, "${1}")
+	s = strings.NewReplacer("->", ".", "&&", "and", "||", "or").Replace(s)
+	s = negation().ReplaceAllString(s, "not ${1}")
+	var b strings.Builder
+	end := 0
+	for _, at := range identifier().FindAllStringIndex(s, -1) {
+		id := s[at[0]:at[1]]
+		b.WriteString(s[end:at[0]])
+		end = at[1]
+		member := at[0] > 0 && (s[at[0]-1] == '.' || s[at[0]-1] >= '0' && s[at[0]-1] <= '9')
+		call := strings.HasPrefix(s[at[1]:], "(")
+		switch w := wordlist.Name(id); {
+		case member || call:
+			b.WriteString(id)
+		case id == "args":
+			b.WriteString("e.args")
+		case w != nil && w.From == wordlist.Bpftrace && w.Wrong == "" && w.Code != "":
+			b.WriteString(w.Code)
+		default:
+			b.WriteString(id)
+		}
+	}
+	return b.String() + s[end:]
 }
