@@ -8,9 +8,12 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/chzyer/readline"
 	"golang.org/x/term"
+
+	"github.com/bpfrepl/bpfrepl/internal/stall"
 )
 
 // editor is the itemReader on a terminal. readline reads the keys and keeps what is typed; what it cannot do well is done here: an item
@@ -19,7 +22,7 @@ type editor struct {
 	rl      *readline.Instance
 	in      *filter
 	stop    func() error // ends the reading of in
-	out     io.Writer
+	out     *stall.Writer
 	display *display
 	hist    *history
 	interp  Interpreter
@@ -36,11 +39,11 @@ type editor struct {
 }
 
 func newEditor(opt Options) (*editor, error) {
-	e := &editor{in: &filter{in: opt.In}, out: opt.Out, interp: opt.Interp, hist: &history{file: opt.HistoryFile}, winch: make(chan os.Signal, 1)}
+	e := &editor{in: &filter{in: opt.In}, out: stall.New(opt.Out), interp: opt.Interp, hist: &history{file: opt.HistoryFile}, winch: make(chan os.Signal, 1)}
 	if err := e.hist.load(); err != nil {
 		return nil, err
 	}
-	e.display = &display{w: opt.Out, size: func() (int, int) { return size(opt.Out) }}
+	e.display = &display{w: e.out, size: func() (int, int) { return size(opt.Out) }}
 	var cooked *readline.State
 	stdin := readline.NewCancelableStdin(e.in)
 	e.stop = stdin.Close
@@ -180,14 +183,17 @@ func (e *editor) lend(run func() error) error {
 
 func (e *editor) HangUp() {
 	e.in.ended.Store(true)
-	if err := e.stop(); err != nil {
-		return // it has none
+	if err := errors.Join(e.stop(), e.out.GiveUp(lastWait)); err != nil {
+		return // it has no input, or no terminal any more
 	}
 }
+
+// lastWait is how long a terminal that takes no output is waited for when the prompt is to end.
+const lastWait = 50 * time.Millisecond
 
 // Close restores the terminal.
 func (e *editor) Close() error {
 	e.once.Do(func() { signal.Stop(e.winch); close(e.winch) })
 	_, err := io.WriteString(e.out, pasteOff)
-	return errors.Join(err, e.rl.Close())
+	return errors.Join(err, e.rl.Close(), e.out.Close())
 }

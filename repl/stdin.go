@@ -18,6 +18,12 @@ const (
 	pasteEnd   = "\x1b[201~"
 )
 
+// EndPaste makes a terminal send what is pasted as if it were typed again.
+func EndPaste(w io.Writer) error {
+	_, err := io.WriteString(w, pasteOff)
+	return err
+}
+
 // sequences are keys that readline does not know, or takes for others: what terminals send, and what is made of it.
 var sequences = strings.NewReplacer(
 	"\x1b[3~", string(deleteRune), "\x1b\r", string(newlineRune), "\x1b\n", string(newlineRune), // Delete; Alt-Enter

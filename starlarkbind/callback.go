@@ -12,17 +12,19 @@ import (
 // Ctrl-C ends run(), not the script: what was counted is still to be printed. A callback of run() that is under way is left to
 // come to its end for a moment; one that does not is ended too.
 
-// patience is how long a callback may go on after Ctrl-C.
-const patience = 50 * time.Millisecond
+const (
+	patience = 50 * time.Millisecond // how long a callback may go on after Ctrl-C
+	grace    = time.Second           // how long it may go on when run() is over
+)
 
 // errCut ends the callback that Ctrl-C found under way.
 var errCut = errors.New("a callback was ended by Ctrl-C")
 
-// callback calls a function of the script during run(). The error is errCut if it was ended by Ctrl-C, and run() is to return.
+// callback calls a function of the script during run(). The error is errCut if the callback was ended, and run() is to return.
 func (s *Session) callback(thread *starlark.Thread, fn starlark.Callable, args starlark.Tuple) error {
 	outer := s.context()
-	ctx, cut := context.WithCancel(outer)
-	defer cut()
+	ctx, cut := context.WithCancelCause(outer)
+	defer cut(nil)
 	s.mu.Lock()
 	s.ctx, s.cut = ctx, cut
 	s.mu.Unlock()
@@ -45,14 +47,20 @@ func (s *Session) callback(thread *starlark.Thread, fn starlark.Callable, args s
 	thread.Uncancel()
 	if s.opt.Warnings != WarnNone {
 		s.out.warn("callback_ended", map[string]any{"callback": fn.Name()},
-			fmt.Sprintf("Ctrl-C came while %s was called, and it went on for too long: it was ended, and what it had under way is missing from what follows", fn.Name()))
-	}
-	select {
-	case <-s.interrupts: // this was it
-	default:
+			fmt.Sprintf("%v while %s was called, and it went on for too long: it was ended, and what it had under way is missing from what follows", context.Cause(ctx), fn.Name()))
 	}
 	return errCut
 }
+
+// A cutReason is what came while a callback was called that was ended then.
+type cutReason string
+
+const (
+	cutByInterrupt cutReason = "Ctrl-C came"
+	cutByEnd       cutReason = "run() was over"
+)
+
+func (r cutReason) Error() string { return string(r) }
 
 // interrupted tells, now and then in a loop of our own, that Ctrl-C has ended what is under way.
 func interrupted(ctx context.Context, i int) error {
@@ -82,10 +90,10 @@ func (s *Session) unlessInterrupted(rows int, fn func() string) string {
 }
 
 // cutCallback ends the callback that is under way, if one is.
-func (s *Session) cutCallback() {
+func (s *Session) cutCallback(why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cut != nil {
-		s.cut()
+		s.cut(why)
 	}
 }

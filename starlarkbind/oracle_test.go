@@ -268,7 +268,11 @@ func (k *kernelRun) outcome() (outcome, error) {
 		return nil, err
 	}
 	out["sent"] = ""
-	for _, v := range sent.queue {
+	for b := sent.queue.pop(); b != nil; b = sent.queue.pop() {
+		v, err := sent.decode(b)
+		if err != nil {
+			return nil, err
+		}
 		text, err := sentText(v.(starlark.HasAttrs))
 		if err != nil {
 			return nil, err

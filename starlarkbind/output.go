@@ -2,13 +2,16 @@ package starlarkbind
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"go.starlark.net/starlark"
 
+	"github.com/bpfrepl/bpfrepl/internal/stall"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
@@ -19,8 +22,9 @@ type output struct {
 	w    io.Writer
 	errw io.Writer
 	json bool
-	err  error            // of the first write that failed: a closed pipe, a full disk
+	err  error            // of the first write that failed: a closed pipe, a full disk, a reader that was given up
 	held *strings.Builder // takes what is printed; nil: it goes to w
+	lost int              // bytes that were not written after err
 }
 
 func (o *output) write(w io.Writer, s string) {
@@ -31,10 +35,11 @@ func (o *output) write(w io.Writer, s string) {
 		return
 	}
 	if o.err != nil && w == o.w {
+		o.lost += len(s)
 		return // what comes after a hole would mislead
 	}
-	if _, err := io.WriteString(w, s); err != nil && o.err == nil {
-		o.err = err
+	if n, err := io.WriteString(w, s); err != nil && o.err == nil {
+		o.err, o.lost = err, len(s)-n
 	}
 }
 
@@ -53,13 +58,16 @@ func (o *output) hold(fn func() error) (string, error) {
 	return b.String(), err
 }
 
+// print prints what is in its form already: text, or lines of JSON.
+func (o *output) print(s string) { o.write(o.w, s) }
+
 // text prints text as it is.
 func (o *output) text(s string) {
 	if o.json {
 		o.object("print", map[string]any{"text": s})
 		return
 	}
-	o.write(o.w, s)
+	o.print(s)
 }
 
 func (o *output) line(s string) {
@@ -71,13 +79,15 @@ func (o *output) line(s string) {
 }
 
 // object prints a JSON object with a type; raw values are encoded already.
-func (o *output) object(typ string, fields map[string]any) {
+func (o *output) object(typ string, fields map[string]any) { o.print(jsonLine(typ, fields)) }
+
+func jsonLine(typ string, fields map[string]any) string {
 	fields["type"] = typ
 	b, err := json.Marshal(fields)
 	if err != nil {
 		b = []byte(fmt.Sprintf(`{"type":"error","message":%q}`, err.Error()))
 	}
-	o.write(o.w, string(render.SafeJSON(b))+"\n")
+	return string(render.SafeJSON(b)) + "\n"
 }
 
 // warn prints a warning.
@@ -89,11 +99,32 @@ func (o *output) warn(typ string, fields map[string]any, text string) {
 	o.write(o.errw, "WARNING: "+render.Escape(text)+"\n") // names of probes come from files of others
 }
 
+// warnLost tells how much was not written because of a reader that was given up.
+func (o *output) warnLost(records int) {
+	o.mu.Lock()
+	err, lost := o.err, o.lost
+	o.mu.Unlock()
+	if !errors.Is(err, stall.ErrStalled) {
+		return
+	}
+	text := fmt.Sprintf("%v: %d bytes were not written", err, lost)
+	if records > 0 {
+		text += fmt.Sprintf(", nor what handlers printed %d times", records)
+	}
+	o.write(o.errw, "WARNING: "+text+"\n") // in JSON there is nobody who would read it
+}
+
 // failed gives the error of the first write that failed.
 func (o *output) failed() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.err
+}
+
+// stalled reports whether what is printed waits for a reader that does not read.
+func (o *output) stalled() bool {
+	w, ok := o.w.(interface{ Stalled(time.Duration) bool })
+	return ok && w.Stalled(patience)
 }
 
 // text renders any value as print shows it.

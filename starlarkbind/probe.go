@@ -163,6 +163,9 @@ func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, arg
 			return nil, scriptError(errors.Join(err, p.close()))
 		}
 	}
+	if s.context().Err() != nil { // Ctrl-C came when the last target was attached: nobody would get the probe
+		return nil, errors.Join(ErrInterrupted, p.close())
+	}
 	s.mu.Lock()
 	s.probes = append(s.probes, p)
 	s.mu.Unlock()

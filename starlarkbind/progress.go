@@ -4,10 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"time"
-
-	"golang.org/x/term"
 )
 
 // How long something may take before its progress is shown, and how often it is shown then: a terminal's line is written
@@ -54,6 +51,6 @@ func (s *Session) progress(verb string) func(done, total int) {
 }
 
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	t, ok := w.(interface{ Terminal() bool })
+	return ok && t.Terminal()
 }

@@ -1,9 +1,12 @@
 package starlarkbind
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/cilium/ebpf/ringbuf"
 	"go.starlark.net/starlark"
@@ -23,13 +26,37 @@ type printSite struct {
 	probe *Probe
 }
 
-// A pump reads the records that handlers send and prints them, in the order in which they were sent.
+// A pump reads the records that handlers send and prints them, in the order in which they were sent. It writes many lines at a time,
+// and waits for a moment between one write and the next: where a probe sees these writes, each of them makes a line, and the wait
+// bounds how many that are.
 type pump struct {
-	s       *Session
-	ring    *bpf.Ring
-	drained chan struct{}
-	done    chan struct{}
-	stop    chan struct{} // a handler has called stop()
+	s    *Session
+	ring *bpf.Ring
+	done chan struct{}
+	stop chan struct{} // a handler has called stop()
+	own  feedback
+
+	mu    sync.Mutex
+	waits []drained
+
+	// of the goroutine that reads:
+	text    bytes.Buffer // not written yet
+	records int          // in text
+	probe   *Probe       // that printed last
+	written time.Time    // when text was written last
+
+	unprinted int // records that came after the output had failed; read when the pump is closed
+}
+
+const (
+	pumpEvery = 10 * time.Millisecond // the time from one write to the next
+	pumpText  = 64 << 10              // bytes that are written at once
+)
+
+// A drained is somebody who waits until all is printed that was recorded up to a position.
+type drained struct {
+	to   uint64
+	done chan struct{}
 }
 
 // ring gives the session's ring buffer; the first call makes it and starts to read it.
@@ -39,7 +66,7 @@ func (s *Session) ring() (*bpf.Ring, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.pump = &pump{s: s, ring: r, drained: make(chan struct{}), done: make(chan struct{}), stop: make(chan struct{}, 1)}
+		s.pump = &pump{s: s, ring: r, done: make(chan struct{}), stop: make(chan struct{}, 1)}
 		go s.guarded(s.pump.run)
 	}
 	return s.pump.ring, nil
@@ -49,32 +76,109 @@ func (p *pump) run() {
 	defer close(p.done)
 	var rec ringbuf.Record
 	for {
+		p.ring.SetDeadline(p.due())
 		b, err := p.ring.Read(&rec)
 		switch {
 		case err == nil:
 			p.record(b)
-		case errors.Is(err, bpf.ErrDrained):
-			p.drained <- struct{}{}
+		case errors.Is(err, bpf.ErrWoken), errors.Is(err, bpf.ErrDeadline):
 		case errors.Is(err, bpf.ErrClosed):
 			return
 		default:
 			p.s.fault(fmt.Errorf("read the ring buffer: %w", err))
 			return
 		}
+		if p.text.Len() >= pumpText || p.text.Len() > 0 && p.ring.Empty() && !time.Now().Before(p.due()) {
+			p.write()
+		}
+		p.release()
 	}
 }
 
-// drain prints all that was sent before the call.
+// due returns when the text is to be written: at once, or some time after the last write. It is zero where there is no text.
+func (p *pump) due() time.Time {
+	if p.text.Len() == 0 {
+		return time.Time{}
+	}
+	return p.written.Add(p.own.pause())
+}
+
+// write writes the text.
+func (p *pump) write() {
+	before := p.ring.Written()
+	p.s.out.print(p.text.String())
+	p.written = time.Now()
+	if p.own.wrote(p.records, p.ring.Written() != before) {
+		p.warnFeedback()
+	}
+	p.text.Reset()
+	p.records = 0
+}
+
+// release tells those who wait that what they wait for is printed.
+func (p *pump) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.waits) > 0 && p.ring.Passed(p.waits[0].to) {
+		if p.text.Len() > 0 {
+			p.write()
+		}
+		close(p.waits[0].done)
+		p.waits = p.waits[1:]
+	}
+}
+
+// wait returns a channel that is closed when all is printed that was recorded before the call.
+func (p *pump) wait() (<-chan struct{}, error) {
+	w := drained{p.ring.Written(), make(chan struct{})}
+	p.mu.Lock()
+	p.waits = append(p.waits, w)
+	p.mu.Unlock()
+	return w.done, p.ring.Wake()
+}
+
+// drain returns when all is printed that was recorded before the call, however much is recorded meanwhile; or when the script is
+// interrupted, or the reader of the output does not read: what is recorded is printed later then.
 func (s *Session) drain() {
 	if s.pump == nil {
 		return
 	}
-	if err := s.pump.ring.Drain(); err != nil {
+	printed, err := s.pump.wait()
+	if err != nil {
+		s.fault(err)
+		return
+	}
+	look := time.NewTicker(patience / 5)
+	defer look.Stop()
+	ctx := s.context()
+	for {
+		select {
+		case <-printed:
+			return
+		case <-s.pump.done:
+			return
+		case <-ctx.Done():
+			return
+		case <-look.C:
+			if s.out.stalled() {
+				return
+			}
+		}
+	}
+}
+
+// drainAll is drain for the end of the session: it waits for the reader of the output, as every program does.
+func (s *Session) drainAll() {
+	if s.pump == nil {
+		return
+	}
+	printed, err := s.pump.wait()
+	if err != nil {
 		s.fault(err)
 		return
 	}
 	select {
-	case <-s.pump.drained:
+	case <-printed:
 	case <-s.pump.done:
 	}
 }
@@ -93,6 +197,10 @@ func (p *pump) record(b []byte) {
 		}
 		return
 	}
+	if p.s.out.failed() != nil {
+		p.unprinted++
+		return
+	}
 	site, args, err := p.s.decodeRecord(b)
 	if err != nil {
 		p.s.fault(err)
@@ -101,6 +209,7 @@ func (p *pump) record(b []byte) {
 	p.print(site, args)
 }
 
+// print adds a line to the text.
 func (p *pump) print(site printSite, args []starlark.Value) {
 	var text string
 	if site.Kind == "printf" {
@@ -119,10 +228,11 @@ func (p *pump) print(site printSite, args []starlark.Value) {
 		text += "\n"
 	}
 	if p.s.out.json {
-		p.s.out.object("printf", map[string]any{"probe": site.probe.name, "text": text})
-		return
+		text = jsonLine("printf", map[string]any{"probe": site.probe.name, "text": text})
 	}
-	p.s.out.text(text)
+	p.text.WriteString(text)
+	p.records++
+	p.probe = site.probe
 }
 
 // printBase is the number of the next print site.

@@ -120,6 +120,8 @@ func (s *Session) heldProcs() []*proc.Process {
 
 // loop is the body of run().
 func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs []*proc.Process) (err error) {
+	ctrlC, end := s.interruptible(func() { s.cutCallback(cutByInterrupt) })
+	defer end()
 	ended := make(chan struct{})
 	quit := make(chan struct{})
 	defer close(quit)
@@ -165,30 +167,39 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 		if errors.Is(err, errCut) {
 			err = nil
 		}
-		if err = feed.close(thread, err); errors.Is(err, errCut) {
+		if err = feed.close(thread, ctrlC, err); errors.Is(err, errCut) {
 			err = nil
 		}
 	}()
-	var stop chan struct{}
-	if s.pump != nil {
-		stop = s.pump.stop
-	}
+	over, halted := make(chan struct{}), false
+	go func() {
+		select {
+		case <-deadline:
+		case <-ended:
+		case <-left:
+		case <-s.halt():
+			halted = true
+		case <-quit:
+			return
+		}
+		close(over)
+		select {
+		case <-time.After(grace):
+			s.cutCallback(cutByEnd)
+		case <-quit:
+		}
+	}()
+	ctx := s.context()
 	for !s.stopped {
 		tick.Reset(s.untilNext())
 		select {
-		case <-s.interrupts:
+		case <-ctrlC.came:
 			return nil
-		case <-s.ctx.Done():
+		case <-ctx.Done():
 			return ErrInterrupted
-		case <-deadline:
-			return nil
-		case <-ended:
-			return nil
-		case <-left:
-			return nil
-		case <-stop:
-			if err := s.control.Reset(); err != nil {
-				return err
+		case <-over:
+			if halted {
+				return s.control.Reset()
 			}
 			return nil
 		case <-warn.C:
@@ -197,8 +208,15 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 			if err := s.out.failed(); err != nil {
 				return err
 			}
-		case r := <-feed.records:
-			if err := feed.call(thread, r); err != nil {
+		case r := <-feed.ready:
+			if r.err != nil {
+				return r.err
+			}
+			if err := feed.serve(thread, r.st); err != nil {
+				return err
+			}
+		case <-feed.more():
+			if err := feed.serve(thread, feed.pending()); err != nil {
 				return err
 			}
 		case <-tick.C:
@@ -208,6 +226,14 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 		}
 	}
 	return nil
+}
+
+// halt returns the channel on which a handler's stop() comes; nil where no handler calls it.
+func (s *Session) halt() <-chan struct{} {
+	if s.pump == nil {
+		return nil
+	}
+	return s.pump.stop
 }
 
 // untilNext is the time until the next timer is due.
@@ -229,31 +255,12 @@ func (s *Session) fire(thread *starlark.Thread) error {
 		if late := time.Since(t.next); late > 0 {
 			t.next = t.next.Add((late/t.every + 1) * t.every)
 		}
-		if s.pump != nil {
-			s.drain() // what was printed before comes before what the callback prints
-		}
+		s.drain() // what was printed before comes before what the callback prints
 		if err := s.callback(thread, t.fn, nil); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// Interrupt is Ctrl-C. In a script it ends run(), and what comes after goes on: it prints what was counted; outside of
-// run(), or a second time, it ends the script. It may be called from any goroutine.
-func (s *Session) Interrupt() {
-	if s.inRun.Load() && !s.opt.Interactive {
-		select {
-		case s.interrupts <- struct{}{}:
-			time.AfterFunc(patience, s.cutCallback)
-			return
-		default: // the first is not served yet
-		}
-	}
-	s.mu.Lock()
-	cancel := s.cancel
-	s.mu.Unlock()
-	cancel()
 }
 
 // A Process is what spawn() gives.

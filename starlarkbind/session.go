@@ -54,7 +54,6 @@ type Session struct {
 	predeclared starlark.StringDict
 	globals     starlark.StringDict // of the prompt
 	items       *items.Namespace
-	interrupts  chan struct{}
 	flags       *flags.Set
 	ktypes      *kernelTypes
 
@@ -72,8 +71,9 @@ type Session struct {
 
 	ctx       context.Context // of the run or item that is under way
 	cancel    context.CancelFunc
-	cut       context.CancelFunc // ends the callback that is under way; nil: none is
-	overhead  *overhead          // nil: nobody watches
+	cut       context.CancelCauseFunc // ends the callback that is under way; nil: none is
+	endings   []*ending               // what Ctrl-C ends, the innermost last
+	overhead  *overhead               // nil: nobody watches
 	pump      *pump
 	control   *bpf.Control
 	zeros     *bpf.Map
@@ -107,7 +107,7 @@ func New(opt Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{opt: opt, kernel: k, sources: newSources(), ktypes: newKernelTypes(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, fills: map[*compiler.Map]fill{}, globals: starlark.StringDict{}, interrupts: make(chan struct{}, 1)}
+	s := &Session{opt: opt, kernel: k, sources: newSources(), ktypes: newKernelTypes(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, fills: map[*compiler.Map]fill{}, globals: starlark.StringDict{}}
 	s.out = &output{w: opt.Stdout, errw: opt.Stderr, json: opt.JSON}
 	s.flags = flags.New(opt.Args)
 	if s.flags.Help() { // the script runs to define its flags; what it prints is not asked for
@@ -147,7 +147,7 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 
 // exec runs fn on a thread of its own, which ends when ctx does.
 func (s *Session) exec(ctx context.Context, name string, fn func(*starlark.Thread) error) error {
-	stop := context.AfterFunc(ctx, s.cutCallback) // one that the prompt has called may be under way
+	stop := context.AfterFunc(ctx, func() { s.cutCallback(cutByInterrupt) }) // one that the prompt has called may be under way
 	s.busy.Lock()
 	stop()
 	defer s.busy.Unlock()
@@ -296,15 +296,18 @@ func (s *Session) Close() error {
 	}
 	var errs []error
 	errs = append(errs, s.detachAll())
-	s.drain()
+	s.drainAll()
 	s.warnTotals()
 	s.warnEvicted()
 	for _, p := range s.procs {
 		p.Kill()
 	}
+	unprinted := 0
 	if s.pump != nil {
 		errs = append(errs, s.pump.close())
+		unprinted = s.pump.unprinted
 	}
+	s.out.warnLost(unprinted)
 	for _, p := range s.probes {
 		errs = append(errs, p.close())
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/cilium/ebpf/ringbuf"
@@ -26,11 +25,12 @@ type Stream struct {
 	size int
 	each starlark.Callable // called for each record during run()
 
-	mu    sync.Mutex // one goroutine reads at a time
+	served chan struct{} // the loop of run() has taken records
+
 	ring  *bpf.Ring
 	rec   ringbuf.Record
-	queue []starlark.Value // read, and not handed on
-	read  uint64           // records so far
+	queue rawQueue // read, and not handed on
+	read  uint64   // records so far
 }
 
 var (
@@ -57,7 +57,7 @@ func (s *Session) builtinStream(t *starlark.Thread, b *starlark.Builtin, a starl
 		return nil, fmt.Errorf("stream: %w", err)
 	}
 	m := s.newMap(t, name, b.Name())
-	st := &Stream{s: s, comp: &compiler.Stream{Name: m.Name, Ref: m.Ref}, size: n}
+	st := &Stream{s: s, comp: &compiler.Stream{Name: m.Name, Ref: m.Ref}, size: n, served: make(chan struct{}, 1)}
 	s.addMap(st)
 	return st, nil
 }
@@ -123,69 +123,6 @@ func (st *Stream) Close() error {
 	return st.ring.Close()
 }
 
-// next gives a record: one that was read before, or the next of the ring. It waits for one until the deadline, or until wake is
-// called, and then gives nil.
-func (st *Stream) next(deadline time.Time) (starlark.Value, error) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if len(st.queue) > 0 {
-		v := st.queue[0]
-		st.queue = st.queue[1:]
-		return v, nil
-	}
-	if st.ring == nil {
-		return nil, nil
-	}
-	return st.readOne(deadline)
-}
-
-func (st *Stream) readOne(deadline time.Time) (starlark.Value, error) {
-	st.ring.SetDeadline(deadline)
-	b, err := st.ring.Read(&st.rec)
-	switch {
-	case errors.Is(err, bpf.ErrDeadline), errors.Is(err, bpf.ErrDrained), errors.Is(err, bpf.ErrClosed):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("stream %q: %w", st.Name(), err)
-	}
-	v, err := st.decode(b)
-	if err == nil {
-		st.read++
-	}
-	return v, err
-}
-
-// wake ends a wait of next.
-func (st *Stream) wake() error {
-	if st.ring == nil {
-		return nil
-	}
-	return st.ring.Drain()
-}
-
-// fill reads what is in the ring, so that it is known how much that is. No more is read than fits there: handlers may go on.
-func (st *Stream) fill() error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.ring == nil {
-		return nil
-	}
-	for bytes := 0; bytes < st.size; bytes += len(st.rec.RawSample) + ringHeader {
-		v, err := st.readOne(time.Now())
-		if err != nil {
-			return err
-		}
-		if v == nil {
-			return nil
-		}
-		st.queue = append(st.queue, v)
-	}
-	return nil
-}
-
-// ringHeader is what the kernel puts before each record (include/uapi/linux/bpf.h: BPF_RINGBUF_HDR_SZ).
-const ringHeader = 8
-
 // decode makes a struct of a record.
 func (st *Stream) decode(b []byte) (starlark.Value, error) {
 	site, args, err := st.s.decodeRecord(b)
@@ -239,88 +176,6 @@ func (st *Stream) lost() (uint64, error) {
 	return n, err
 }
 
-// wait gives the next record, or nil when the time is over or Ctrl-C came, which is told of.
-func (st *Stream) wait(deadline time.Time) (v starlark.Value, interrupted bool, err error) {
-	if v, err := st.next(time.Now()); v != nil || err != nil {
-		return v, false, err
-	}
-	if err := st.s.out.failed(); err != nil {
-		return nil, false, err
-	}
-	st.s.drain() // what was printed so far
-	was := st.s.inRun.Swap(true)
-	defer st.s.inRun.Store(was)
-	quit, woken := make(chan struct{}), make(chan bool, 1)
-	go func() {
-		select {
-		case <-quit:
-			woken <- false
-			return
-		case <-st.s.interrupts:
-		case <-st.s.ctx.Done():
-		}
-		if err := st.wake(); err != nil {
-			st.s.fault(err)
-		}
-		woken <- true
-	}()
-	v, err = st.next(deadline)
-	close(quit)
-	interrupted = <-woken
-	if err == nil && st.s.ctx.Err() != nil {
-		err = ErrInterrupted
-	}
-	return v, interrupted, err
-}
-
-// take collects records.
-func (st *Stream) take(n int, timeout time.Duration) (*starlark.List, error) {
-	var deadline time.Time
-	if timeout > 0 {
-		deadline = time.Now().Add(timeout)
-	}
-	var out []starlark.Value
-	for len(out) < n {
-		v, interrupted, err := st.wait(deadline)
-		if err != nil {
-			return nil, err
-		}
-		if v != nil {
-			out = append(out, v)
-		}
-		if interrupted || v == nil && timeout > 0 && !time.Now().Before(deadline) {
-			break
-		}
-	}
-	return starlark.NewList(out), nil
-}
-
-// Iterate implements starlark.Iterable: until Ctrl-C, which ends the loop and not the script.
-func (st *Stream) Iterate() starlark.Iterator { return &streamIterator{st: st} }
-
-type streamIterator struct {
-	st   *Stream
-	over bool
-}
-
-func (it *streamIterator) Next(p *starlark.Value) bool {
-	for !it.over {
-		v, interrupted, err := it.st.wait(time.Time{})
-		it.over = interrupted || err != nil
-		if err != nil && !errors.Is(err, ErrInterrupted) { // an iterator has no other way to tell
-			it.st.s.fault(err)
-		}
-		if v != nil {
-			*p = v
-			return true
-		}
-	}
-	return false
-}
-
-// Done implements starlark.Iterator.
-func (it *streamIterator) Done() {}
-
 var streamMethods = []hostMethod[*Stream]{
 	{"each", "each(fn)", "call a function for each record, during run() and while the prompt waits", "opens.each(lambda ev: print(ev.pid))", func(st *Stream, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var fn starlark.Callable
@@ -336,15 +191,15 @@ var streamMethods = []hostMethod[*Stream]{
 		if err := starlark.UnpackArgs("take", args, kw, "n", &n, "timeout?", &timeout); err != nil {
 			return nil, err
 		}
-		var d time.Duration
+		var deadline time.Time
 		if timeout != starlark.None {
-			var err error
-			if d, err = seconds("take", timeout); err != nil {
+			d, err := seconds("take", timeout)
+			if err != nil {
 				return nil, err
 			}
-			d = max(d, 1)
+			deadline = time.Now().Add(d)
 		}
-		l, err := st.take(n, d)
+		l, err := st.take(n, deadline)
 		if err != nil {
 			return nil, err
 		}
@@ -374,105 +229,3 @@ func (st *Stream) Attr(name string) (starlark.Value, error) {
 
 // AttrNames implements starlark.HasAttrs.
 func (st *Stream) AttrNames() []string { return attrNames(streamMethods, "emitted", "lost", "name") }
-
-// A feed hands the records of streams with a callback to the loop of run().
-type feed struct {
-	s       *Session
-	streams []*Stream
-	records chan streamRecord
-	quit    chan struct{}
-	wg      sync.WaitGroup
-}
-
-type streamRecord struct {
-	st  *Stream
-	v   starlark.Value
-	err error
-}
-
-func (s *Session) newFeed() *feed {
-	f := &feed{s: s, records: make(chan streamRecord), quit: make(chan struct{})}
-	for _, m := range s.maps {
-		if st, ok := m.(*Stream); ok && st.each != nil && st.ring != nil {
-			f.streams = append(f.streams, st)
-			f.wg.Add(1)
-			go s.guarded(func() { f.run(st) })
-		}
-	}
-	return f
-}
-
-func (f *feed) run(st *Stream) {
-	defer f.wg.Done()
-	for {
-		v, err := st.next(time.Time{})
-		if v == nil && err == nil {
-			select {
-			case <-f.quit:
-				return
-			default:
-				continue
-			}
-		}
-		select {
-		case f.records <- streamRecord{st, v, err}:
-			if err != nil {
-				return
-			}
-		case <-f.quit: // read, and not handed on
-			st.mu.Lock()
-			st.queue = append([]starlark.Value{v}, st.queue...)
-			st.mu.Unlock()
-			return
-		}
-	}
-}
-
-func (f *feed) call(thread *starlark.Thread, r streamRecord) error {
-	if r.err != nil {
-		return r.err
-	}
-	return f.s.callback(thread, r.st.each, starlark.Tuple{r.v})
-}
-
-// handOn calls the callback for the records that were read so far, unless there was an error.
-func (st *Stream) handOn(thread *starlark.Thread, err error) error {
-	for err == nil {
-		v := st.queued()
-		if v == nil {
-			break
-		}
-		err = st.s.callback(thread, st.each, starlark.Tuple{v})
-	}
-	return err
-}
-
-// queued gives a record that was read before, or nil.
-func (st *Stream) queued() starlark.Value {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if len(st.queue) == 0 {
-		return nil
-	}
-	v := st.queue[0]
-	st.queue = st.queue[1:]
-	return v
-}
-
-// close ends the feed, and hands on what was sent before.
-func (f *feed) close(thread *starlark.Thread, err error) error {
-	close(f.quit)
-	for _, st := range f.streams {
-		if werr := st.wake(); err == nil {
-			err = werr
-		}
-	}
-	f.wg.Wait()
-	for _, st := range f.streams {
-		if err == nil {
-			err = st.fill()
-		}
-		err = st.handOn(thread, err)
-	}
-	return err
-}

@@ -40,19 +40,21 @@ func (s *Session) unlessBusy(fn func()) {
 	}
 }
 
-// serve calls the callbacks of streams for the records that are there. One that fails is not called again.
+// serve calls the callbacks of streams for the records that are there, for as long as the prompt can be kept waiting: the others are
+// for the next time. A callback that fails is not called again.
 func (s *Session) serve(ctx context.Context) {
+	until := time.Now().Add(serveEvery / 2)
 	for _, m := range s.maps {
 		st, ok := m.(*Stream)
 		if !ok || st.each == nil || st.ring == nil {
 			continue
 		}
-		err := st.fill()
-		if err == nil {
-			s.inRun.Store(true) // a callback cannot call run()
-			err = s.execAlone(ctx, "stream", func(thread *starlark.Thread) error { return st.handOn(thread, nil) })
-			s.inRun.Store(false)
-		}
+		to := st.ring.Written()
+		s.inRun.Store(true) // a callback cannot call run()
+		err := s.execAlone(ctx, "stream", func(thread *starlark.Thread) error {
+			return st.handOn(thread, to, func(int, time.Duration) bool { return ctx.Err() == nil && time.Now().Before(until) })
+		})
+		s.inRun.Store(false)
 		if errors.Is(err, errCut) || ctx.Err() != nil {
 			return // for the item that waits
 		}

@@ -10,10 +10,12 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/bpfrepl/bpfrepl/internal/stall"
 	"github.com/bpfrepl/bpfrepl/starlarkbind"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
 )
@@ -41,6 +43,7 @@ type config struct {
 	maxOverhead                       float64 // percent
 	allowWrite                        []string
 	limited                           bool // -p was given
+	starts                            bool // -c was given
 	args                              []string
 	out                               *os.File // of -o
 }
@@ -115,9 +118,9 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 		c.script, rest = rest[0], rest[1:]
 	}
 	c.args = rest
-	c.limited = f.Changed("pid")
+	c.limited, c.starts = f.Changed("pid"), f.Changed("command")
 	switch {
-	case c.command != "" && c.limited:
+	case c.starts && c.limited:
 		return nil, nil, errors.New("-c and -p exclude each other: probes are limited to one process")
 	case c.emit != "" && c.emit != "asm":
 		return nil, nil, fmt.Errorf("--emit knows asm only, got %q", c.emit)
@@ -197,7 +200,8 @@ func showsUnicode() bool {
 
 func execute(c *config) int {
 	interactive := len(c.code) == 0 && c.script == ""
-	opt := starlarkbind.Options{Stdout: os.Stdout, Stderr: os.Stderr, JSON: c.format == "json", Args: c.args, Interactive: interactive || c.interactive,
+	out := outputs{stall.New(os.Stdout), stall.New(os.Stderr)}
+	opt := starlarkbind.Options{Stdout: out[0], Stderr: out[1], JSON: c.format == "json", Args: c.args, Interactive: interactive || c.interactive,
 		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, AllowWrite: c.allowWrite, Unsafe: c.unsafe, MaxOverhead: c.maxOverhead, ASCII: !showsUnicode(),
 		Warnings: map[string]starlarkbind.Warnings{"all": starlarkbind.WarnAll, "default": starlarkbind.WarnDefault, "none": starlarkbind.WarnNone}[c.warnings]}
 	if c.output == "" && term.IsTerminal(int(os.Stdout.Fd())) {
@@ -220,7 +224,7 @@ func execute(c *config) int {
 		}
 		opt.PID = c.pid
 	}
-	if c.command != "" {
+	if c.starts {
 		words, err := split(c.command)
 		if err == nil {
 			opt.Command, err = proc.Start(words, os.Stdout, os.Stderr)
@@ -230,7 +234,7 @@ func execute(c *config) int {
 		}
 	}
 	if interactive || c.interactive {
-		return prompt(c, opt)
+		return prompt(c, opt, out)
 	}
 	name, src, err := c.source()
 	if err != nil {
@@ -241,12 +245,15 @@ func execute(c *config) int {
 		return status(err)
 	}
 	code := exitOK
-	stop := onSignals(s)
+	stop := onSignals(s, out)
 	if err := s.ExecFile(context.Background(), name, src); err != nil {
 		code = report(s, c, name, err)
 	}
-	if err := s.Close(); err != nil && code == exitOK && !errors.Is(err, syscall.EPIPE) {
-		code = status(err)
+	if err := s.Close(); err != nil && code == exitOK {
+		code = exitError
+		if !errors.Is(err, syscall.EPIPE) && !errors.Is(err, stall.ErrStalled) {
+			code = status(err)
+		}
 	}
 	stop()
 	return max(code, c.closeOutput())
@@ -269,15 +276,34 @@ func report(s *starlarkbind.Session, c *config, name string, err error) int {
 	case errors.Is(err, starlarkbind.ErrHelp):
 		fmt.Print(s.Flags().Usage(name))
 		return exitOK
-	case errors.Is(err, syscall.EPIPE):
-		return exitError // who read our output has gone: nobody to tell
+	case errors.Is(err, syscall.EPIPE), errors.Is(err, stall.ErrStalled):
+		return exitError // who read our output has gone, or was given up: nobody to tell
 	}
 	fmt.Fprintln(os.Stderr, s.FormatError(err))
 	return exitError
 }
 
-// onSignals makes Ctrl-C and SIGTERM end the session in order. A second SIGTERM or a third Ctrl-C gets the system's way.
-func onSignals(s *starlarkbind.Session) (stop func()) {
+// outputs are stdout and stderr.
+type outputs [2]*stall.Writer
+
+// How long the end of a script waits for those who read its output.
+const (
+	stalledNote = 100 * time.Millisecond // after Ctrl-C, until it says that it waits
+	lastWait    = 50 * time.Millisecond  // after SIGTERM or the second Ctrl-C, until it waits no longer
+)
+
+// giveUp makes writes fail that wait for a reader that does not read.
+func (o outputs) giveUp() {
+	for _, w := range o {
+		if err := w.GiveUp(lastWait); err != nil {
+			return // it is closed: nothing is written any more
+		}
+	}
+}
+
+// onSignals makes Ctrl-C and SIGTERM end the session in order. The first Ctrl-C waits for the reader of what was recorded and counted, as
+// all programs do; SIGTERM and the second Ctrl-C do not. A second SIGTERM or a third Ctrl-C gets the system's way.
+func onSignals(s *starlarkbind.Session, out outputs) (stop func()) {
 	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of the write
 	ch := make(chan os.Signal, 4)
 	signal.Notify(ch, append(endings(), os.Interrupt)...)
@@ -286,12 +312,17 @@ func onSignals(s *starlarkbind.Session) (stop func()) {
 		for n := 0; ; n++ {
 			select {
 			case sig := <-ch:
-				if sig == os.Interrupt && term.IsTerminal(int(os.Stderr.Fd())) {
-					fmt.Fprintln(os.Stderr) // behind the ^C that the terminal shows
-				}
 				s.Interrupt()
 				if n >= 1 {
 					signal.Reset(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+				}
+				if n >= 1 || sig != os.Interrupt {
+					out.giveUp()
+				} else {
+					time.AfterFunc(stalledNote, func() { noteStalled(out) })
+				}
+				if sig == os.Interrupt && term.IsTerminal(int(os.Stderr.Fd())) {
+					fmt.Fprintln(os.Stderr) // behind the ^C that the terminal shows
 				}
 			case <-done:
 				return
@@ -299,6 +330,13 @@ func onSignals(s *starlarkbind.Session) (stop func()) {
 		}
 	}()
 	return func() { signal.Stop(ch); close(done) }
+}
+
+// noteStalled tells who pressed Ctrl-C why the program has not ended.
+func noteStalled(out outputs) {
+	if out[0].Stalled(stalledNote) {
+		fmt.Fprintln(os.Stderr, "waiting for the reader of the output; Ctrl-C again ends without it")
+	}
 }
 
 // endings are the signals that end us in order. A SIGHUP that nohup has us ignore stays ignored.

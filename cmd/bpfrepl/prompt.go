@@ -18,7 +18,7 @@ import (
 )
 
 // prompt runs the prompt, after the script if there is one.
-func prompt(c *config, opt starlarkbind.Options) int {
+func prompt(c *config, opt starlarkbind.Options, out outputs) int {
 	s, err := starlarkbind.New(opt)
 	if err != nil {
 		return status(err)
@@ -29,7 +29,7 @@ func prompt(c *config, opt starlarkbind.Options) int {
 		if err != nil {
 			return status(err)
 		}
-		stop := onSignals(s)
+		stop := onSignals(s, out)
 		if err := s.ExecFile(context.Background(), name, src); err != nil {
 			code = report(s, c, name, err)
 		}
@@ -44,7 +44,8 @@ func prompt(c *config, opt starlarkbind.Options) int {
 	}
 	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of the write
 	ended, stop := signal.NotifyContext(context.Background(), endings()...)
-	defer context.AfterFunc(ended, stop)() // a second signal gets the system's way
+	defer context.AfterFunc(ended, func() { stop(); out.giveUp() })() // a second signal gets the system's way
+	defer onQuit()()
 	defer stop()
 	ctx, cancel := context.WithCancel(ended)
 	var watch sync.WaitGroup
@@ -67,6 +68,29 @@ func prompt(c *config, opt starlarkbind.Options) int {
 		return status(err)
 	}
 	return max(code, exit, c.closeOutput())
+}
+
+// onQuit makes SIGQUIT leave the terminal as it was found, and then do what it does: print the stacks of the program, and end it.
+func onQuit() (stop func()) {
+	fd := int(os.Stdin.Fd())
+	was, err := term.GetState(fd)
+	if err != nil {
+		return func() {} // it is no terminal
+	}
+	ch, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(ch, syscall.SIGQUIT)
+	go func() {
+		select {
+		case <-ch:
+		case <-done:
+			return
+		}
+		signal.Reset(syscall.SIGQUIT)
+		if err := errors.Join(repl.EndPaste(os.Stdout), term.Restore(fd, was), syscall.Kill(os.Getpid(), syscall.SIGQUIT)); err != nil {
+			os.Exit(exitError) // the terminal has gone
+		}
+	}()
+	return func() { signal.Stop(ch); close(done) }
 }
 
 // banner is the line that the prompt begins with.

@@ -1,0 +1,176 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"go.starlark.net/starlark"
+)
+
+// A feed tells the loop of run() which streams with a callback have records. The loop reads them itself, some milliseconds' worth at a
+// time, so that timers and the end of run() wait for no more than that.
+type feed struct {
+	s       *Session
+	streams []*Stream
+	ready   chan readyStream
+	quit    chan struct{}
+	wg      sync.WaitGroup
+}
+
+// A readyStream is a stream that has records, or cannot be waited for.
+type readyStream struct {
+	st  *Stream
+	err error
+}
+
+const (
+	feedSlice = 5 * time.Millisecond  // how long records are handed on before the loop looks at other things
+	slowCall  = 20 * time.Microsecond // a callback that takes longer than this must not keep run() for longer than grace
+)
+
+func (s *Session) newFeed() *feed {
+	f := &feed{s: s, ready: make(chan readyStream), quit: make(chan struct{})}
+	for _, m := range s.maps {
+		if st, ok := m.(*Stream); ok && st.each != nil && st.ring != nil {
+			f.streams = append(f.streams, st)
+			f.wg.Add(1)
+			go s.guarded(func() { f.run(st) })
+		}
+	}
+	return f
+}
+
+// run waits for records, and for the loop to take them.
+func (f *feed) run(st *Stream) {
+	defer f.wg.Done()
+	for {
+		err := st.ring.Await()
+		select {
+		case <-f.quit:
+			return
+		default:
+		}
+		if err == nil && st.ring.Empty() {
+			continue
+		}
+		select {
+		case f.ready <- readyStream{st, err}:
+		case <-f.quit:
+			return
+		}
+		if err != nil {
+			return
+		}
+		select {
+		case <-st.served:
+		case <-f.quit:
+			return
+		}
+	}
+}
+
+// serve hands records on for a moment, and has the stream waited for again.
+func (f *feed) serve(thread *starlark.Thread, st *Stream) error {
+	until := time.Now().Add(feedSlice)
+	err := st.handOn(thread, st.ring.Written(), func(int, time.Duration) bool { return time.Now().Before(until) })
+	select {
+	case st.served <- struct{}{}:
+	default: // nobody waits: the records were read before
+	}
+	return err
+}
+
+// pending returns a stream whose records were read and not handed on, or nil.
+func (f *feed) pending() *Stream {
+	for _, st := range f.streams {
+		if !st.queue.empty() {
+			return st
+		}
+	}
+	return nil
+}
+
+// more returns a channel that is ready where pending returns a stream.
+func (f *feed) more() <-chan struct{} {
+	if f.pending() == nil {
+		return nil
+	}
+	c := make(chan struct{})
+	close(c)
+	return c
+}
+
+// handOn calls the callback for the records up to a position of the ring, as long as goOn, which is told how many calls there were and
+// how long they took, returns true.
+func (st *Stream) handOn(thread *starlark.Thread, to uint64, goOn func(n int, took time.Duration) bool) error {
+	began := time.Now()
+	for n := 0; ; n++ {
+		if n > 0 && !goOn(n, time.Since(began)) {
+			return nil
+		}
+		v, err := st.before(to)
+		if v == nil || err != nil {
+			return err
+		}
+		if err := st.s.callback(thread, st.each, starlark.Tuple{v}); err != nil {
+			return err
+		}
+	}
+}
+
+// close ends the feed, and hands on what was recorded before. Where the callback is slow this stops in time, and what is left is told of.
+func (f *feed) close(thread *starlark.Thread, ctrlC *ending, err error) error {
+	to := make([]uint64, len(f.streams))
+	for i, st := range f.streams {
+		to[i] = st.ring.Written()
+	}
+	close(f.quit)
+	for _, st := range f.streams {
+		if werr := st.ring.Wake(); err == nil {
+			err = werr
+		}
+	}
+	f.wg.Wait()
+	for i, st := range f.streams {
+		if err == nil {
+			err = f.finish(thread, ctrlC, st, to[i])
+		}
+	}
+	return err
+}
+
+// finish hands on what was recorded up to a position, for as long as that takes no longer than a moment after Ctrl-C; else where it
+// can be done in time, or the callback is not to blame.
+func (f *feed) finish(thread *starlark.Thread, ctrlC *ending, st *Stream, to uint64) error {
+	ctx := f.s.context()
+	left := func() float64 { return float64(st.ring.Left(to)) + float64(st.queue.size()) }
+	all := left()
+	err := st.handOn(thread, to, func(n int, took time.Duration) bool {
+		if took < patience {
+			return true
+		}
+		if ctrlC.ended(ctx) {
+			return false
+		}
+		rest := left()
+		return took/time.Duration(n) < slowCall || took.Seconds()*rest/(all-rest) < grace.Seconds()
+	})
+	if err != nil {
+		return err
+	}
+	for len(st.queue.b) < st.size && !st.ring.Passed(to) { // they are kept for the next run() or take()
+		b, err := st.readOne(time.Now())
+		if err != nil {
+			return err
+		}
+		if b != nil {
+			st.queue.push(b)
+		}
+	}
+	if n := st.queue.count(); n > 0 && f.s.opt.Warnings != WarnNone {
+		f.s.out.warn("records_left", map[string]any{"stream": st.Name(), "records": n, "callback": st.each.Name()},
+			fmt.Sprintf("run() was over before %s was called for %d records of %s, because its calls take long; the next run() or %s.take() has them", st.each.Name(), n, st.Name(), st.Name()))
+	}
+	return nil
+}
