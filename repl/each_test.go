@@ -38,7 +38,7 @@ func TestEachAtPrompt(t *testing.T) {
 	enter("s.each(lambda ev: ev.m)", "ev.m)")
 	load()
 	s.Wait("the error", s.Text, func(text string) bool {
-		return strings.HasSuffix(text, "\nerror: In[3]:1:21: struct has no .m attribute\n    s.each(lambda ev: ev.m)\n                        ^\n    s.each() has ended\n>>>")
+		return strings.HasSuffix(text, "\nerror: In[3]:1:21: struct has no .m field or method\n    s.each(lambda ev: ev.m)\n                        ^\n    s.each() has ended\n>>>")
 	})
 	load()
 	enter("s.emitted", "2")

@@ -4,11 +4,11 @@ import (
 	"errors"
 
 	"go.starlark.net/starlark"
-	"go.starlark.net/starlarkstruct"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
 func isNotExist(err error) bool { return errors.Is(err, bpf.ErrKeyNotExist) }
@@ -45,8 +45,8 @@ func aggValue(spec agg.Spec, w []uint64, signed bool) starlark.Value {
 		if at(o.N) > 0 {
 			lo, hi = num(agg.DecodeMin(at(o.Min), signed)), num(agg.DecodeMax(at(o.Max), signed))
 		}
-		return starlarkstruct.FromStringDict(starlark.String("stats"), starlark.StringDict{
-			"count": starlark.MakeUint64(at(o.N)), "sum": num(at(o.Sum)), "avg": average(num(at(o.Sum)), at(o.N)), "min": lo, "max": hi})
+		return structs.New("stats", structs.Field{Name: "count", Value: starlark.MakeUint64(at(o.N))}, structs.Field{Name: "sum", Value: num(at(o.Sum))},
+			structs.Field{Name: "avg", Value: average(num(at(o.Sum)), at(o.N))}, structs.Field{Name: "min", Value: lo}, structs.Field{Name: "max", Value: hi})
 	}
 	buckets := w[o.Buckets/8:]
 	var lo, hi starlark.Value = starlark.None, starlark.None

@@ -10,7 +10,6 @@ import (
 	"go.starlark.net/lib/math"
 	"go.starlark.net/lib/time"
 	"go.starlark.net/starlark"
-	"go.starlark.net/starlarkstruct"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
@@ -18,6 +17,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
 type builtinFunc func(*Session, *starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error)
@@ -100,7 +100,7 @@ var Builtins = []Builtin{
 	{"flamegraph", `flamegraph(agg, path, title="")`, "write the stacks that an aggregation has as keys as a flame graph, an SVG, to a file; needs --allow-write", `flamegraph(cpu, "/tmp/cpu.svg")`, (*Session).builtinFlamegraph},
 	{"pprof", `pprof(agg, path, unit="count", labels=None)`, "write the stacks that an aggregation has as keys as a profile for pprof to a file, with the other parts of the keys as labels, whose names can be given; unit is that of what was added up; needs --allow-write", `pprof(cpu, "/tmp/cpu.pb.gz")`, (*Session).builtinPprof},
 	{"struct", "struct(**fields)", "a value with attributes", "point = struct(x=1, y=2)", func(_ *Session, t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
-		return starlarkstruct.Make(t, b, a, kw)
+		return structs.Make(t, b, a, kw)
 	}},
 	{"event", "event(**fields)", "an event for calling a handler from the script, with the fields that the handler reads; it does there what it does in the kernel", `handler(event(comm="sh", pid=1, args=struct(ret=3)))`, (*Session).builtinEvent},
 	{"now", "now()", "nanoseconds since boot, without the time of suspend", "t0 = now()", clock(unix.CLOCK_MONOTONIC)},
@@ -190,8 +190,8 @@ func (s *Session) builtinKernel(_ *starlark.Thread, _ *starlark.Builtin, a starl
 			return nil, scriptError(err)
 		}
 	}
-	return starlarkstruct.FromStringDict(starlark.String("kernel"), starlark.StringDict{
-		"release": starlark.String(s.kernel.Release), "arch": starlark.String(s.kernel.Arch), "features": starlark.NewList(features)}), nil
+	return structs.New("kernel", structs.Field{Name: "release", Value: starlark.String(s.kernel.Release)}, structs.Field{Name: "arch", Value: starlark.String(s.kernel.Arch)},
+		structs.Field{Name: "features", Value: starlark.NewList(features)}), nil
 }
 
 func (s *Session) builtinFlag(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
@@ -359,7 +359,7 @@ func (s *Session) builtinProbes(_ *starlark.Thread, _ *starlark.Builtin, a starl
 		for _, a := range listed {
 			args = append(args, starlark.String(a))
 		}
-		out = append(out, starlarkstruct.FromStringDict(starlark.String("probe"), starlark.StringDict{"name": starlark.String(t.Name), "args": starlark.NewList(args)}))
+		out = append(out, structs.New("probe", structs.Field{Name: "name", Value: starlark.String(t.Name)}, structs.Field{Name: "args", Value: starlark.NewList(args)}))
 	}
 	return starlark.NewList(out), nil
 }

@@ -7,7 +7,6 @@ import (
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
-	"go.starlark.net/starlarkstruct"
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
@@ -15,6 +14,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
 // A ScriptError is a failure that stops a script unless attempt() catches it.
@@ -93,15 +93,13 @@ func scriptError(err error) error {
 
 // value is the error as a script sees it.
 func (e *ScriptError) value() starlark.Value {
-	str := func(s string) starlark.Value { return starlark.String(s) }
+	str := func(name, s string) structs.Field { return structs.Field{Name: name, Value: starlark.String(s)} }
 	all := make([]starlark.Value, len(e.List))
 	for i, d := range e.List {
-		all[i] = starlarkstruct.FromStringDict(starlark.String("diagnostic"), starlark.StringDict{
-			"message": str(d.Msg), "hint": str(d.Hint), "pos": str(d.Pos.String()), "source": str(strings.TrimSpace(d.Line))})
+		all[i] = structs.New("diagnostic", str("message", d.Msg), str("hint", d.Hint), str("pos", d.Pos.String()), str("source", strings.TrimSpace(d.Line)))
 	}
-	return starlarkstruct.FromStringDict(starlark.String("error"), starlark.StringDict{
-		"diagnostics": starlark.NewList(all),
-		"kind":        str(e.Kind), "message": str(e.Message), "hint": str(e.Hint), "pos": str(e.Pos), "source": str(e.Source), "log": str(e.Log)})
+	return structs.New("error", str("kind", e.Kind), str("message", e.Message), str("hint", e.Hint), str("pos", e.Pos), str("source", e.Source),
+		structs.Field{Name: "diagnostics", Value: starlark.NewList(all)}, str("log", e.Log))
 }
 
 // builtinAttempt is attempt(fn) -> struct(ok, value, error).
@@ -110,24 +108,23 @@ func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, a
 	if err := starlark.UnpackArgs("attempt", args, kw, "fn", &fn); err != nil {
 		return nil, err
 	}
-	res := starlark.StringDict{"ok": starlark.True, "value": starlark.None, "error": starlark.None}
+	var value, failure starlark.Value = starlark.None, starlark.None
 	v, err := starlark.Call(thread, fn, nil, nil)
 	switch {
 	case err == nil:
-		res["value"] = v
+		value = v
 	case errors.Is(err, errStop) || s.ctx.Err() != nil:
 		return nil, err // an interrupt is not a failure to be handled
 	default:
-		res["ok"] = starlark.False
 		var se *ScriptError
 		errors.As(scriptError(err), &se)
 		if frames := s.frames(err); se.Pos == "" && len(frames) > 0 {
 			pos := frames.At(0).Pos
 			se.Pos, se.Source = pos.String(), strings.TrimSpace(s.sources.line(pos))
 		}
-		res["error"] = se.value()
+		failure = se.value()
 	}
-	return starlarkstruct.FromStringDict(starlark.String("attempt"), res), nil
+	return structs.New("attempt", structs.Field{Name: "ok", Value: starlark.Bool(err == nil)}, structs.Field{Name: "value", Value: value}, structs.Field{Name: "error", Value: failure}), nil
 }
 
 // FormatError words an error for the terminal: the place, the source line with a caret, the hint; a Starlark backtrace

@@ -15,7 +15,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"go.starlark.net/starlark"
-	"go.starlark.net/starlarkstruct"
 	"pgregory.net/rapid"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
@@ -24,6 +23,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
 // The oracle: a random handler is run by the interpreter on a model of the maps, and compiled, in the kernel, on the same
@@ -312,7 +312,7 @@ func aggText(spec agg.Spec, words []uint64, v starlark.Value) string {
 	case agg.Avg:
 		return fmt.Sprint("avg of ", words[0], " ", int64(words[1]))
 	case agg.Stats:
-		st := v.(*starlarkstruct.Struct)
+		st := v.(*structs.Struct)
 		var parts []string
 		for _, f := range []string{"count", "sum", "min", "max"} {
 			x, err := st.Attr(f)

@@ -128,17 +128,20 @@ func (o *output) stalled() bool {
 }
 
 // text renders any value as print shows it.
-func (s *Session) text(v starlark.Value) string {
+func (s *Session) text(v starlark.Value) string { return s.shownOn(render.Page{}, v) }
+
+// shownOn renders a value on a page.
+func (s *Session) shownOn(p render.Page, v starlark.Value) string {
 	switch v := v.(type) {
 	case *Aggregation:
-		return s.mapText(v)
+		return s.mapText(p, v)
 	case *Table:
-		return s.mapText(v)
+		return s.mapText(p, v)
 	}
-	return render.Text(v)
+	return s.unlessInterrupted(starlark.Len(v), func() string { return p.Text(v) })
 }
 
-func (s *Session) mapText(m interface {
+func (s *Session) mapText(p render.Page, m interface {
 	Name() string
 	starlark.Value
 }) string {
@@ -156,14 +159,17 @@ func (s *Session) mapText(m interface {
 	d, isDict := val.(*starlark.Dict)
 	if !isDict {
 		if h, ok := val.(*hist.Histogram); ok {
-			return m.Name() + ":\n" + strings.TrimRight(h.String(), "\n")
+			return m.Name() + ":\n" + render.Text(h)
 		}
 		return fmt.Sprintf("%s: %s", m.Name(), render.Text(val))
 	}
 	if d.Len() == 0 {
 		return fmt.Sprintf("<%s %s: empty>", m.Type(), m.Name())
 	}
-	return m.Name() + ":\n" + s.unlessInterrupted(d.Len(), func() string { return render.Keyed(d.Items()) })
+	if p.Rows > 1 {
+		p.Rows-- // of the name
+	}
+	return m.Name() + ":\n" + s.unlessInterrupted(d.Len(), func() string { return p.Keyed(d.Items()) })
 }
 
 // builtinPrint is print(*args, sep=" ").
@@ -186,22 +192,43 @@ func (s *Session) builtinPrint(_ *starlark.Thread, b *starlark.Builtin, args sta
 			return starlark.None, s.out.failed()
 		}
 	}
-	parts := make([]string, len(args))
-	for i, a := range args {
-		switch a.(type) {
-		case *starlark.Dict, *starlark.List, starlark.Tuple, *starlark.Set:
-			if len(args) > 1 {
-				parts[i] = a.String() // a table has its lines to itself
-				continue
-			}
-		}
-		parts[i] = s.text(a)
-	}
+	text := s.joined(args, sep)
 	if s.ctx.Err() != nil {
 		return nil, ErrInterrupted // what would be printed may lack something
 	}
-	s.out.line(strings.Join(parts, sep))
+	s.out.line(text)
 	return starlark.None, s.out.failed()
+}
+
+// joined is what print shows of its arguments. What has several lines has them to itself.
+func (s *Session) joined(args starlark.Tuple, sep string) string {
+	var b strings.Builder
+	long := false // the last argument
+	for i, a := range args {
+		text := ""
+		switch a.(type) {
+		case *starlark.Dict, *starlark.List, starlark.Tuple, *starlark.Set:
+			if len(args) > 1 {
+				text = render.Flat(a)
+				break
+			}
+			text = s.text(a)
+		default:
+			text = s.text(a)
+		}
+		_, isText := a.(starlark.String)
+		was := long
+		long = !isText && strings.Contains(text, "\n")
+		switch {
+		case i == 0:
+		case was || long:
+			b.WriteByte('\n')
+		default:
+			b.WriteString(sep)
+		}
+		b.WriteString(text)
+	}
+	return b.String()
 }
 
 // plainValue is a live map's snapshot; any other value is itself.

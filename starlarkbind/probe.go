@@ -8,11 +8,11 @@ import (
 
 	"github.com/cilium/ebpf"
 	"go.starlark.net/starlark"
-	"go.starlark.net/starlarkstruct"
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
 // A Probe is a handler in the kernel: one program for each group of targets whose events look alike, attached to each
@@ -56,7 +56,7 @@ func (p *Probe) Truth() starlark.Bool  { return true }
 func (p *Probe) Hash() (uint32, error) { return starlark.String(p.name).Hash() }
 
 // String tells what the probe is, where it is attached, which constants its handler captured, and how it fares: what the kernel left
-// out, and, once stats() has asked for them, hits and their cost.
+// out, and what a run costs. The kernel measures only after the first stats(), so that is not how often the handler ran.
 func (p *Probe) String() string {
 	state := "attached"
 	if !p.isAttached() {
@@ -74,8 +74,8 @@ func (p *Probe) String() string {
 		s += ", captured: " + strings.Join(c, ", ")
 	}
 	if st, err := p.stats(); err == nil {
-		if st.Runs > 0 {
-			s += fmt.Sprintf(", %d hits of %d ns", st.Runs, st.PerRun().Nanoseconds())
+		if st.Runs > 0 && p.s.statsOn != nil { // others may have made the kernel measure
+			s += fmt.Sprintf(", %d ns a run (%d runs measured)", st.PerRun().Nanoseconds(), st.Runs)
 		}
 		if st.Missed > 0 {
 			s += fmt.Sprintf(", %d missed", st.Missed)
@@ -416,9 +416,8 @@ var probeMethods = []hostMethod[*Probe]{
 		if err != nil {
 			return nil, err
 		}
-		return starlarkstruct.FromStringDict(starlark.String("stats"), starlark.StringDict{
-			"hits": starlark.MakeUint64(st.Runs), "missed": starlark.MakeUint64(st.Missed),
-			"time_ns": starlark.MakeInt64(st.Time.Nanoseconds()), "ns_per_hit": starlark.MakeInt64(st.PerRun().Nanoseconds())}), nil
+		return structs.New("stats", structs.Field{Name: "hits", Value: starlark.MakeUint64(st.Runs)}, structs.Field{Name: "missed", Value: starlark.MakeUint64(st.Missed)},
+			structs.Field{Name: "time_ns", Value: starlark.MakeInt64(st.Time.Nanoseconds())}, structs.Field{Name: "ns_per_hit", Value: starlark.MakeInt64(st.PerRun().Nanoseconds())}), nil
 	}},
 }
 

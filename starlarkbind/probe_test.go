@@ -156,7 +156,7 @@ make("getppid", 7)
 st = p.stats()
 print(st.hits >= 7, st.missed, st.time_ns > 0, st.ns_per_hit > 0)
 p.detach()
-print(str(p).split(", %d hits of" % p.stats().hits)[0], attached(), "Call" in p.asm())
+print(str(p).split(" ns a run (%d runs measured)" % p.stats().hits)[0].rsplit(", ", 1)[0], attached(), "Call" in p.asm())
 make("getppid", 7)
 print(c.value)
 `, `["tracepoint:sched:sched_switch"] pid_t prev_pid`,
@@ -557,7 +557,7 @@ print(p)
 		t.Fatal(l.FormatError(err))
 	}
 	name := regexp.QuoteMeta("uprobe:" + prog + ":six")
-	if got, want := l.out.String(), `^<probe `+name+`, attached, captured: limit=3>\n<probe `+name+`, detached, captured: limit=3, 10 hits of \d+ ns>\n$`; !regexp.MustCompile(want).MatchString(got) {
+	if got, want := l.out.String(), `^<probe `+name+`, attached, captured: limit=3>\n<probe `+name+`, detached, captured: limit=3, \d+ ns a run \(10 runs measured\)>\n$`; !regexp.MustCompile(want).MatchString(got) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
 // Options of a session.
@@ -247,14 +248,27 @@ func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, e
 	return v, err
 }
 
-// Render shows a value as the prompt prints it: strings in quotes, all else as print does.
+// Render shows a value as the prompt prints it: strings in quotes, all else as print does, but not more than the screen has room for.
 func (s *Session) Render(v starlark.Value) string {
 	s.busy.Lock()
 	defer s.busy.Unlock()
+	page := s.page()
 	if str, ok := v.(starlark.String); ok {
-		return str.String()
+		return page.Quoted(str)
 	}
-	return s.text(v)
+	return s.shownOn(page, v)
+}
+
+// page is the screen without the rows of the prompt before and after what is shown; the zero Page where there is no screen.
+func (s *Session) page() render.Page {
+	if s.opt.Screen == nil {
+		return render.Page{}
+	}
+	cols, rows := s.opt.Screen()
+	if cols <= 0 || rows <= 0 {
+		return render.Page{}
+	}
+	return render.Page{Columns: cols, Rows: max(rows-2, 5)}
 }
 
 // Names gives the names that can be used at the prompt.

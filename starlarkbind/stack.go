@@ -39,6 +39,14 @@ func (k *Stack) Truth() starlark.Bool { return k.id != 0 || len(k.frames) > 0 }
 // String is a line for each frame.
 func (k *Stack) String() string { return strings.Join(k.lines(), "\n") }
 
+// Lines is what is shown of the stack: a line for each frame, or one that says that there is none.
+func (k *Stack) Lines() []string {
+	if lines := k.lines(); len(lines) > 0 {
+		return lines
+	}
+	return []string{"[no frames]"}
+}
+
 func (k *Stack) lines() []string {
 	if k.lost != "" {
 		return []string{k.lost}

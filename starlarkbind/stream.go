@@ -10,10 +10,10 @@ import (
 
 	"github.com/cilium/ebpf/ringbuf"
 	"go.starlark.net/starlark"
-	"go.starlark.net/starlarkstruct"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
 // A Stream carries records from handlers to the script, through a ring buffer of its own. Whoever wants a record reads the
@@ -129,11 +129,7 @@ func (st *Stream) decode(b []byte) (starlark.Value, error) {
 	if err != nil {
 		return nil, fmt.Errorf("stream %q: %w", st.Name(), err)
 	}
-	d := make(starlark.StringDict, len(args))
-	for i, name := range site.Names {
-		d[name] = args[i]
-	}
-	return starlarkstruct.FromStringDict(starlarkstruct.Default, d), nil
+	return structs.Record(site.Names, args), nil
 }
 
 // decodeRecord finds what a record's words mean, and its values.

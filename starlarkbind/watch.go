@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
 // builtinWatch is watch(x, seconds=1): it shows a map, or what a function prints and gives, again and again, until Ctrl-C or for as long as
@@ -46,8 +48,12 @@ func (s *Session) builtinWatch(thread *starlark.Thread, b *starlark.Builtin, arg
 
 const clearScreen = "\x1b[H\x1b[2J"
 
-// showOnce prints one picture.
+// showOnce prints one picture. What does not fit on the terminal is left out: of a map the smallest values.
 func (s *Session) showOnce(t *starlark.Thread, x starlark.Value) (starlark.Value, error) {
+	cols, rows := 0, 0
+	if s.opt.Screen != nil && !s.out.json {
+		cols, rows = s.opt.Screen()
+	}
 	picture := func() error {
 		v := x
 		if f, ok := x.(starlark.Callable); ok {
@@ -56,12 +62,15 @@ func (s *Session) showOnce(t *starlark.Thread, x starlark.Value) (starlark.Value
 				return err // what it had to show it has printed
 			}
 		}
-		_, err := s.builtinPrint(t, nil, starlark.Tuple{v}, nil)
-		return err
-	}
-	cols, rows := 0, 0
-	if s.opt.Screen != nil && !s.out.json {
-		cols, rows = s.opt.Screen()
+		if rows == 0 {
+			_, err := s.builtinPrint(t, nil, starlark.Tuple{v}, nil)
+			return err
+		}
+		s.out.line(s.shownOn(render.Page{Columns: cols, Rows: rows - 1}, v))
+		if s.ctx.Err() != nil {
+			return ErrInterrupted
+		}
+		return nil
 	}
 	if rows == 0 {
 		return starlark.None, picture()

@@ -47,6 +47,25 @@ print("after")
 	if got := l.out.String(); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	l = newLive(t, func(o *Options) { o.Screen = func() (int, int) { return 20, 5 } })
+	if err := l.script(`
+m = count()
+for i in range(10):
+    m.add(i + 1, by=i)
+shown = []
+def ten():
+    if shown:
+        stop()
+    shown.append(1)
+    return m
+watch(ten, seconds=0.01)
+`); err != nil { // the largest stay
+		t.Fatal(l.FormatError(err))
+	}
+	want = clearScreen + "m:\n... 8 more; print() \n8   9\n9  10\n"
+	if got := l.out.String(); !strings.HasPrefix(got, want) || strings.Contains(got, "\n7 ") {
+		t.Errorf("got %q, want %q", got, want)
+	}
 	if got := fit("a\nb\nc\nd", 80, 3); got != "a\nb\n... 2 lines more" {
 		t.Errorf("got %q", got)
 	}

@@ -11,10 +11,15 @@ import (
 // barWidth is the length of the longest bar, where there is room.
 const barWidth = 52
 
-// String draws the histogram, a line a bucket.
-func (h *Histogram) String() string { return h.Draw(0) }
+// String is the histogram on one line, as it is shown inside of other values.
+func (h *Histogram) String() string {
+	if h.count == 0 {
+		return "<hist 0 values>"
+	}
+	return fmt.Sprintf("<hist %d values, p50 %s, p99 %s>", h.count, h.Percentile(50), h.Percentile(99))
+}
 
-// Draw draws the histogram into so many columns; 0: into as many as it takes.
+// Draw draws the histogram, a line a bucket, into so many columns; 0: into as many as it takes.
 func (h *Histogram) Draw(columns int) string {
 	rows := h.Rows()
 	if len(rows) == 0 {
@@ -66,7 +71,7 @@ func (r Row) Label() string {
 	return "[" + short(lo.BigInt()) + ", " + short(hi.BigInt()) + ")"
 }
 
-// short writes multiples of powers of 1024 with a letter.
+// short writes multiples of powers of 1024 with the prefix for that (IEC 80000-13): K would be 1000 to who reads a time.
 func short(n *big.Int) string {
 	const letters = "KMGTPE"
 	v := new(big.Int).Set(n)
@@ -77,7 +82,7 @@ func short(n *big.Int) string {
 		if r.Sign() != 0 {
 			break
 		}
-		v, letter = q, letters[i:i+1]
+		v, letter = q, letters[i:i+1]+"i"
 	}
 	return v.String() + letter
 }

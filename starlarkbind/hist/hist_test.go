@@ -57,14 +57,23 @@ func TestString(t *testing.T) {
 		"[4, 8)          1 |@@@@@@@@@@@@@@@@@@@@@@@@@@                          |\n" +
 		"[8, 16)         0 |                                                    |\n" +
 		"[16, 32)        1 |@@@@@@@@@@@@@@@@@@@@@@@@@@                          |\n"
-	if got := of(Log2(0), -1, 2, 3, 7, 20).String(); got != want {
+	if got := of(Log2(0), -1, 2, 3, 7, 20).Draw(0); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	if got := of(Log2(0)).String(); got != "(empty)\n" {
+	if got := of(Log2(0)).Draw(0); got != "(empty)\n" {
 		t.Errorf("empty: %q", got)
 	}
-	if got := (Row{starlark.MakeInt64(8 << 30), starlark.MakeInt64(16 << 30), 1}).Label(); got != "[8G, 16G)" {
+	if got := (Row{starlark.MakeInt64(8 << 30), starlark.MakeInt64(16 << 30), 1}).Label(); got != "[8Gi, 16Gi)" {
 		t.Errorf("label %q", got)
+	}
+}
+
+func TestOneLine(t *testing.T) {
+	if got := of(Log2(0), 1, 2, 3, 100).String(); got != "<hist 4 values, p50 3, p99 100>" {
+		t.Error(got)
+	}
+	if got := of(Log2(0)).String(); got != "<hist 0 values>" {
+		t.Error(got)
 	}
 }
 

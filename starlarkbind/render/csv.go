@@ -150,7 +150,7 @@ func spread(rows []csvRow, name string, v starlark.Value) ([]csvRow, error) {
 		if it, ok := v.(starlark.Iterable); ok { // a stack
 			return withCell(rows, name, joined(it)), nil
 		}
-		err = eachField(v, fieldOrder(v), func(field string, a starlark.Value) error {
+		err = eachField(v, v.AttrNames(), func(field string, a starlark.Value) error {
 			part(column(name, field), a)
 			return err
 		})

@@ -26,8 +26,8 @@ func TestCSV(t *testing.T) {
 		{`[1, 1.5, True, None]`, "value\n1\n1.5\nTrue\n\"\""},
 		{`[("sh", 10), (("bash", 1), 2)]`, "key,value,key1,key2\nsh,10,,\n,2,bash,1"},
 		{`[(1, 2, 3)]`, "value1,value2,value3\n1,2,3"},
-		{`[struct(pid=1, path="a \"b\"\nc"), struct(pid=2, size=3)]`, "path,pid,size\n\"a \"\"b\"\"\nc\",1,\n,2,3"},
-		{`[struct(at=struct(x=1, y=2), l=[1, "a"], d={"a": (1, 2)}, b=b"\xff")]`, "at.x,at.y,b,d,l\n1,2,/w==,\"{\"\"a\"\":[1,2]}\",\"[1,\"\"a\"\"]\""},
+		{`[struct(pid=1, path="a \"b\"\nc"), struct(pid=2, size=3)]`, "pid,path,size\n1,\"a \"\"b\"\"\nc\",\n2,,3"},
+		{`[struct(at=struct(x=1, y=2), l=[1, "a"], d={"a": (1, 2)}, b=b"\xff")]`, "at.x,at.y,l,d,b\n1,2,\"[1,\"\"a\"\"]\",\"{\"\"a\"\":[1,2]}\",/w=="},
 		{`{"\x1b[31m\x7f": 1 << 64, "tab\there": -1}`, "key,value\n\\x1b[31m\\x7f,18446744073709551616\ntab\there,-1"},
 	} {
 		got, err := CSV(eval(t, c.src), nil, never)

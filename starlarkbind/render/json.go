@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"go.starlark.net/starlark"
@@ -25,16 +25,18 @@ func JSON(v starlark.Value) ([]byte, error) {
 	return SafeJSON([]byte(b.String())), nil
 }
 
-// SafeJSON escapes in JSON what encoding/json leaves of the control characters: DEL, and those from U+0080 on, of which
-// terminals take U+009B for an escape. They can be in strings only.
+// SafeJSON escapes in JSON what encoding/json leaves of the characters that are unsafe in a terminal: DEL, those from U+0080 on, of
+// which terminals take U+009B for an escape, and format characters. They can be in strings only.
 func SafeJSON(b []byte) []byte {
-	if !bytes.ContainsFunc(b, unicode.IsControl) {
+	if !bytes.ContainsFunc(b, unsafe) {
 		return b
 	}
 	var out bytes.Buffer
 	for _, r := range string(b) {
-		if unicode.IsControl(r) && r >= 0x7f {
-			fmt.Fprintf(&out, `\u%04x`, r)
+		if unsafe(r) {
+			for _, u := range utf16.Encode([]rune{r}) {
+				fmt.Fprintf(&out, `\u%04x`, u)
+			}
 		} else {
 			out.WriteRune(r)
 		}

@@ -15,7 +15,7 @@ func TestKeyed(t *testing.T) {
 		{`{2: None, 1: (1, 2)}`, "2  None\n1     1  2"},
 		{`{"sh": 10, "bash": 2}`, "bash   2\nsh    10"},
 	} {
-		if got := Keyed(eval(t, c.src).(*starlark.Dict).Items()); got != c.want {
+		if got := (Page{}).Keyed(eval(t, c.src).(*starlark.Dict).Items()); got != c.want {
 			t.Errorf("%s: got\n%s\nwant\n%s", c.src, got, c.want)
 		}
 	}

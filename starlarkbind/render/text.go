@@ -4,242 +4,125 @@ package render
 
 import (
 	"fmt"
-	"sort"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"go.starlark.net/starlark"
-	"go.starlark.net/starlarkstruct"
-	"go.starlark.net/syntax"
 
-	"github.com/bpfrepl/bpfrepl/internal/columns"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
-// Escape makes a string safe for a terminal: control characters and bad bytes become \x1b and the like. Newlines and tabs
-// stay.
-func Escape(s string) string {
-	safe := true
-	for _, r := range s {
-		if r == utf8.RuneError || unicode.IsControl(r) && r != '\n' && r != '\t' {
-			safe = false
-			break
-		}
-	}
-	if safe {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); {
-		r, n := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case unicode.IsControl(r) && r != '\n' && r != '\t':
-			fmt.Fprintf(&b, `\x%02x`, r)
-		default:
-			b.WriteString(s[i : i+n])
-		}
-		i += n
-	}
-	return b.String()
-}
+// A Page is what a value is shown on. A long one ends there with how much is left out; on the zero Page nothing is.
+type Page struct{ Columns, Rows int }
 
-// EscapeAll makes those of the values safe that are strings.
-func EscapeAll(vs []starlark.Value) []starlark.Value {
-	out := make([]starlark.Value, len(vs))
-	for i, v := range vs {
-		if s, ok := v.(starlark.String); ok {
-			v = starlark.String(Escape(string(s)))
-		}
-		out[i] = v
-	}
-	return out
-}
+// bytes is how much text there is room for.
+func (p Page) bytes() int { return p.Columns * p.Rows }
+
+// more is the line that stands for what is left out.
+func more(n int) string { return fmt.Sprintf("... %d more; print() shows all", n) }
 
 // Cell is a value in a table or a heading: strings without quotes, tuples without parentheses.
 func Cell(v starlark.Value) string {
 	switch v := v.(type) {
 	case starlark.String:
-		return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(Escape(string(v)))
+		return oneLine.Replace(Escape(string(v)))
 	case starlark.Tuple:
-		s := make([]string, len(v))
-		for i, e := range v {
-			s[i] = Cell(e)
+		return cells(v)
+	case *starlark.List:
+		for e := range v.Elements() {
+			if _, ok := e.(starlark.String); !ok {
+				return Flat(v)
+			}
 		}
-		return strings.Join(s, ", ")
+		return cells(v)
+	case lined:
+		return Escape(strings.Join(v.Lines(), ";"))
 	}
-	return Escape(v.String())
+	return oneLine.Replace(Flat(v))
+}
+
+var oneLine = strings.NewReplacer("\n", `\n`, "\t", `\t`)
+
+func cells(v starlark.Iterable) string {
+	var parts []string
+	for e := range starlark.Elements(v) {
+		parts = append(parts, Cell(e))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Text renders a value as print does. A plain string is itself; a dict whose values are numbers, histograms or structs is
 // a table; so is a list of tuples or of structs with the same fields.
-func Text(v starlark.Value) string {
+func Text(v starlark.Value) string { return Page{}.Text(v) }
+
+// Text is Text on a page.
+func (p Page) Text(v starlark.Value) string {
 	switch v := v.(type) {
 	case starlark.String:
-		return Escape(string(v))
+		return p.cut(Escape(string(v)))
 	case *hist.Histogram:
-		return strings.TrimRight(v.String(), "\n")
+		return strings.TrimRight(v.Draw(0), "\n")
+	case lined:
+		return Escape(strings.Join(v.Lines(), "\n"))
 	case *starlark.Dict:
-		if s, ok := Mapping(v.Items()); ok {
+		if s, ok := p.mapping(v.Items(), true); ok {
 			return s
 		}
 	case *starlark.List:
-		if s, ok := sequence(v); ok {
+		if s, ok := p.sequence(v); ok {
 			return s
 		}
 	}
-	return Escape(v.String())
+	return flat(v, p.bytes())
 }
 
-// Mapping renders keys and values as a table, the smallest first as bpftrace does; ok is false where the values have
-// no common form.
-func Mapping(items []starlark.Tuple) (s string, ok bool) {
-	if len(items) == 0 {
-		return "", false
+// Quoted is Text, but of a string as a script writes it.
+func (p Page) Quoted(v starlark.Value) string {
+	if s, ok := v.(starlark.String); ok {
+		return p.cut(Escape(s.String()))
 	}
-	items = append([]starlark.Tuple{}, items...)
-	kind := valueKind(items[0][1])
-	for _, it := range items {
-		if valueKind(it[1]) != kind {
-			return "", false
-		}
-	}
-	sortItems(items)
-	switch kind {
-	case "number":
-		return keyed(items), true
-	case "histogram":
-		var b strings.Builder
-		for i, it := range items {
-			if i > 0 {
-				b.WriteByte('\n')
-			}
-			fmt.Fprintf(&b, "%s:\n%s", Cell(it[0]), it[1].(*hist.Histogram).String())
-		}
-		return strings.TrimRight(b.String(), "\n"), true
-	case "":
-		return "", false
-	}
-	st := items[0][1].(*starlarkstruct.Struct)
-	names := fieldOrder(st)
-	head := make([]string, len(keyCells(items[0][0])))
-	head = append(head, names...)
-	var rows [][]string
-	for _, it := range items {
-		rows = append(rows, append(keyCells(it[0]), fields(it[1].(*starlarkstruct.Struct), names)...))
-	}
-	return Table(head, rows), true
+	return p.Text(v)
 }
 
-// Keyed renders the keys and values of a map as a table, whatever the values are: tuples have a column for each element.
-func Keyed(items []starlark.Tuple) string {
-	if s, ok := Mapping(items); ok {
+// cut shortens a string that is longer than the page.
+func (p Page) cut(s string) string {
+	most := p.bytes()
+	if most == 0 || len(s) <= most {
 		return s
 	}
-	items = append([]starlark.Tuple{}, items...)
-	sortItems(items)
-	return keyed(items)
-}
-
-func keyed(items []starlark.Tuple) string {
-	rows := make([][]string, len(items))
-	for i, it := range items {
-		rows[i] = append(keyCells(it[0]), keyCells(it[1])...)
+	for !utf8.RuneStart(s[most]) {
+		most--
 	}
-	return Table(nil, rows)
+	return fmt.Sprintf("%s... %d bytes more; print() shows all", s[:most], len(s)-most)
 }
 
-func keyCells(k starlark.Value) []string {
-	t, ok := k.(starlark.Tuple)
-	if !ok {
-		return []string{Cell(k)}
-	}
-	out := make([]string, len(t))
-	for i, e := range t {
-		out[i] = Cell(e)
-	}
-	return out
-}
-
-func valueKind(v starlark.Value) string {
-	switch v := v.(type) {
-	case starlark.Int, starlark.Float, starlark.NoneType:
-		return "number"
-	case *hist.Histogram:
-		return "histogram"
-	case *starlarkstruct.Struct:
-		return strings.Join(v.AttrNames(), ",")
-	}
-	return ""
-}
-
-// fieldOrder puts the fields of statistics in the order that one reads them, others as they come.
-func fieldOrder(st starlark.HasAttrs) []string {
-	names := st.AttrNames()
-	want := []string{"count", "sum", "avg", "min", "max"}
-	if strings.Join(names, ",") == "avg,count,max,min,sum" {
-		return want
-	}
-	return names
-}
-
-func fields(st *starlarkstruct.Struct, names []string) []string {
-	out := make([]string, len(names))
-	for i, n := range names {
-		if v, err := st.Attr(n); err == nil {
-			out[i] = Cell(v)
-		}
-	}
-	return out
-}
-
-func sortItems(items []starlark.Tuple) {
-	sort.SliceStable(items, func(i, j int) bool {
-		a, b := weight(items[i][1]), weight(items[j][1])
-		if less, err := starlark.Compare(syntax.LT, a, b); err == nil && less {
-			return true
-		}
-		if eq, err := starlark.Equal(a, b); err != nil || !eq {
-			return false
-		}
-		less, err := starlark.Compare(syntax.LT, items[i][0], items[j][0])
-		return err == nil && less
-	})
-}
-
-func weight(v starlark.Value) starlark.Value {
-	switch v := v.(type) {
-	case *hist.Histogram:
-		return starlark.MakeUint64(v.Count())
-	case *starlarkstruct.Struct:
-		if n, err := v.Attr("count"); err == nil {
-			return n
-		}
-	}
-	return v
-}
-
-// sequence renders a list of tuples of one length, or of structs with the same fields, as a table.
-func sequence(l *starlark.List) (string, bool) {
+// sequence renders a list of tuples of one length, or of structs with the same fields, as a table. Pairs of keys and values are shown as
+// a map is, in the order of the list.
+func (p Page) sequence(l *starlark.List) (string, bool) {
 	if l.Len() == 0 {
 		return "", false
 	}
+	shown := l.Len() - p.leftOut(l.Len(), l.Index(0).Type() == "struct")
 	var head []string
 	var rows [][]string
 	switch first := l.Index(0).(type) {
 	case starlark.Tuple:
-		for i := 0; i < l.Len(); i++ {
+		if items, ok := pairs(l); ok {
+			if s, ok := p.mapping(items, false); ok {
+				return s, true
+			}
+		}
+		for i := range l.Len() {
 			t, ok := l.Index(i).(starlark.Tuple)
 			if !ok || len(t) != len(first) || len(t) == 0 {
 				return "", false
 			}
+			if i >= shown {
+				continue
+			}
 			var row []string
 			for _, e := range t {
-				if _, isHist := e.(*hist.Histogram); isHist {
-					return "", false
-				}
 				row = append(row, keyCells(e)...)
 			}
 			if len(rows) > 0 && len(row) != len(rows[0]) {
@@ -247,67 +130,32 @@ func sequence(l *starlark.List) (string, bool) {
 			}
 			rows = append(rows, row)
 		}
-	case *starlarkstruct.Struct:
-		head = fieldOrder(first)
-		for i := 0; i < l.Len(); i++ {
-			st, ok := l.Index(i).(*starlarkstruct.Struct)
+	case *structs.Struct:
+		head = first.AttrNames()
+		for i := range l.Len() {
+			st, ok := l.Index(i).(*structs.Struct)
 			if !ok || valueKind(st) != valueKind(first) {
 				return "", false
 			}
-			rows = append(rows, fields(st, head))
+			if i < shown {
+				rows = append(rows, fields(st, head))
+			}
 		}
 	default:
 		return "", false
 	}
-	return Table(head, rows), true
+	return withMore(nil, lines(head, rows), l.Len()-shown, false), true
 }
 
-// Table aligns columns: those of numbers to the right. head may be nil.
-func Table(head []string, rows [][]string) string {
-	n := len(head)
-	for _, r := range rows {
-		n = max(n, len(r))
-	}
-	width, left := make([]int, n), make([]bool, n)
-	for i, h := range head {
-		width[i] = columns.Width(h)
-	}
-	for _, r := range rows {
-		for i, c := range r {
-			width[i] = max(width[i], columns.Width(c))
-			left[i] = left[i] || !isNumber(c)
+// pairs returns the elements of a list if each is a pair.
+func pairs(l *starlark.List) ([]starlark.Tuple, bool) {
+	out := make([]starlark.Tuple, l.Len())
+	for i := range out {
+		t, ok := l.Index(i).(starlark.Tuple)
+		if !ok || len(t) != 2 {
+			return nil, false
 		}
+		out[i] = t
 	}
-	var b strings.Builder
-	line := func(r []string) {
-		var s strings.Builder
-		for i, c := range r {
-			pad := strings.Repeat(" ", width[i]-columns.Width(c))
-			if i > 0 {
-				s.WriteString("  ")
-			}
-			if left[i] {
-				s.WriteString(c + pad)
-			} else {
-				s.WriteString(pad + c)
-			}
-		}
-		b.WriteString(strings.TrimRight(s.String(), " ") + "\n")
-	}
-	if head != nil {
-		line(head)
-	}
-	for _, r := range rows {
-		line(r)
-	}
-	return strings.TrimRight(b.String(), "\n")
-}
-
-func isNumber(s string) bool {
-	for i, r := range s {
-		if (r < '0' || r > '9') && r != '.' && !(i == 0 && r == '-') {
-			return s == "None"
-		}
-	}
-	return true
+	return out, true
 }

@@ -1,0 +1,261 @@
+package render
+
+import (
+	"slices"
+	"sort"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
+)
+
+// mapping renders keys and values. Sorted, the smallest are first as in bpftrace, and the largest are what a page keeps; else the first.
+// ok is false where the values have no common form.
+func (p Page) mapping(items []starlark.Tuple, sorted bool) (s string, ok bool) {
+	if len(items) == 0 {
+		return "", false
+	}
+	kind := valueKind(items[0][1])
+	stacks := false
+	for _, it := range items {
+		if valueKind(it[1]) != kind {
+			return "", false
+		}
+		stacks = stacks || hasLines(it[0])
+	}
+	if kind == "" || !sorted && kind == "number" && !stacks { // a list of pairs, which is a table
+		return "", false
+	}
+	return p.keyed(items, sorted, kind), true
+}
+
+// Keyed renders the keys and values of a map, whatever the values are: tuples have a column for each element.
+func (p Page) Keyed(items []starlark.Tuple) string {
+	if s, ok := p.mapping(items, true); ok {
+		return s
+	}
+	return p.keyed(items, true, "")
+}
+
+func (p Page) keyed(items []starlark.Tuple, sorted bool, kind string) string {
+	if sorted {
+		items = slices.Clone(items)
+		sortItems(items)
+	}
+	switch {
+	case kind == "histogram":
+		return p.blocks(len(items), sorted, nil, func(i int) []string { return histogramLines(items[i]) })
+	case slices.ContainsFunc(items, func(it starlark.Tuple) bool { return hasLines(it[0]) }):
+		return p.stacked(items, sorted, kind)
+	}
+	head := fieldNames(items[0][1], kind)
+	rows := func(items []starlark.Tuple) (out [][]string) {
+		for _, it := range items {
+			out = append(out, append(keyCells(it[0]), valueCells(it[1], head)...))
+		}
+		return out
+	}
+	shown, left := items, p.leftOut(len(items), head != nil)
+	if sorted {
+		shown = items[left:]
+	} else {
+		shown = items[:len(items)-left]
+	}
+	cells, headings := rows(shown), []string(nil)
+	if head != nil {
+		headings = append(make([]string, len(keyCells(items[0][0]))), head...)
+	}
+	all := lines(headings, cells)
+	heads := len(all) - len(cells)
+	return withMore(all[:heads], all[heads:], left, sorted)
+}
+
+// leftOut returns how many of n lines are not shown, for which another line is.
+func (p Page) leftOut(n int, heading bool) int {
+	room := p.Rows
+	if heading {
+		room--
+	}
+	if p.Rows == 0 || n <= room {
+		return 0
+	}
+	return n - max(room-1, 1)
+}
+
+// withMore joins lines below their heading, with one for what is left out, first or last.
+func withMore(head, lines []string, left int, first bool) string {
+	var before, after []string
+	switch {
+	case left > 0 && first:
+		before = []string{more(left)}
+	case left > 0:
+		after = []string{more(left)}
+	}
+	return strings.Join(slices.Concat(head, before, lines, after), "\n")
+}
+
+// blocks joins blocks of lines: of those that a page has no room for, the first are left out if the last matter most, else the last.
+// One is always shown.
+func (p Page) blocks(n int, lastMatter bool, head []string, block func(i int) []string) string {
+	var shown [][]string
+	rows := len(head) + 1
+	for k := range n {
+		i := k
+		if lastMatter {
+			i = n - 1 - k
+		}
+		b := block(i)
+		if rows += len(b); p.Rows > 0 && k > 0 && rows > p.Rows {
+			break
+		}
+		shown = append(shown, b)
+	}
+	if lastMatter {
+		slices.Reverse(shown)
+	}
+	return withMore(head, slices.Concat(shown...), n-len(shown), lastMatter)
+}
+
+// histogramLines is a key, and below it the bars.
+func histogramLines(item starlark.Tuple) []string {
+	names, stacks := keyParts(item[0])
+	heading := strings.Join(names, ", ") + ":"
+	if len(names) == 0 && len(stacks) > 0 {
+		heading = "stack:"
+	}
+	bars := strings.Split(strings.TrimRight(item[1].(*hist.Histogram).Draw(0), "\n"), "\n")
+	return slices.Concat([]string{heading}, stacks, bars)
+}
+
+// stacked renders a map with stacks in its keys: a line with the value and the other parts of the key, and below it the frames.
+func (p Page) stacked(items []starlark.Tuple, sorted bool, kind string) string {
+	head := fieldNames(items[0][1], kind)
+	values := make([][]string, len(items))
+	for i, it := range items {
+		values[i] = valueCells(it[1], head)
+	}
+	aligned := lines(head, values)
+	first := aligned[:len(aligned)-len(items)]
+	aligned = aligned[len(first):]
+	return p.blocks(len(items), sorted, first, func(i int) []string {
+		names, stacks := keyParts(items[i][0])
+		line := aligned[i]
+		if len(names) > 0 {
+			line += "  " + strings.Join(names, ", ")
+		}
+		return append([]string{line}, stacks...)
+	})
+}
+
+func hasLines(key starlark.Value) bool {
+	if t, ok := key.(starlark.Tuple); ok {
+		return slices.ContainsFunc(t, hasLines)
+	}
+	_, ok := key.(lined)
+	return ok
+}
+
+// keyParts returns the parts of a key that are names, and the lines of its stacks, indented.
+func keyParts(key starlark.Value) (names, stacks []string) {
+	parts := starlark.Tuple{key}
+	if t, ok := key.(starlark.Tuple); ok {
+		parts = t
+	}
+	const indent = "    "
+	for _, e := range parts {
+		l, ok := e.(lined)
+		if !ok {
+			names = append(names, Cell(e))
+			continue
+		}
+		if stacks != nil {
+			stacks = append(stacks, indent+"--")
+		}
+		for _, line := range l.Lines() {
+			stacks = append(stacks, indent+Escape(line))
+		}
+	}
+	return names, stacks
+}
+
+func keyCells(k starlark.Value) []string {
+	t, ok := k.(starlark.Tuple)
+	if !ok {
+		return []string{Cell(k)}
+	}
+	out := make([]string, len(t))
+	for i, e := range t {
+		out[i] = Cell(e)
+	}
+	return out
+}
+
+// valueCells returns the fields of a value that has names, else its elements.
+func valueCells(v starlark.Value, names []string) []string {
+	if st, ok := v.(*structs.Struct); ok && names != nil {
+		return fields(st, names)
+	}
+	return keyCells(v)
+}
+
+// fieldNames heads the columns of values of a kind; nil if they have no names.
+func fieldNames(v starlark.Value, kind string) []string {
+	if st, ok := v.(*structs.Struct); ok && kind != "" {
+		return st.AttrNames()
+	}
+	return nil
+}
+
+// valueKind returns what values have in common that are shown in the same way; "" for those that have no form of their own.
+func valueKind(v starlark.Value) string {
+	switch v := v.(type) {
+	case starlark.Int, starlark.Float, starlark.NoneType:
+		return "number"
+	case *hist.Histogram:
+		return "histogram"
+	case *structs.Struct:
+		names := v.AttrNames()
+		slices.Sort(names)
+		return "struct " + strings.Join(names, ",")
+	}
+	return ""
+}
+
+func fields(st *structs.Struct, names []string) []string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		if v, err := st.Attr(n); err == nil && v != nil {
+			out[i] = Cell(v)
+		}
+	}
+	return out
+}
+
+func sortItems(items []starlark.Tuple) {
+	sort.SliceStable(items, func(i, j int) bool {
+		a, b := weight(items[i][1]), weight(items[j][1])
+		if less, err := starlark.Compare(syntax.LT, a, b); err == nil && less {
+			return true
+		}
+		if eq, err := starlark.Equal(a, b); err != nil || !eq {
+			return false
+		}
+		less, err := starlark.Compare(syntax.LT, items[i][0], items[j][0])
+		return err == nil && less
+	})
+}
+
+func weight(v starlark.Value) starlark.Value {
+	switch v := v.(type) {
+	case *hist.Histogram:
+		return starlark.MakeUint64(v.Count())
+	case *structs.Struct:
+		if n, err := v.Attr("count"); err == nil && n != nil {
+			return n
+		}
+	}
+	return v
+}

@@ -1,0 +1,62 @@
+package render
+
+import (
+	"strings"
+
+	"github.com/bpfrepl/bpfrepl/internal/columns"
+)
+
+// Table aligns columns: those of numbers to the right. head may be nil.
+func Table(head []string, rows [][]string) string {
+	return strings.Join(lines(head, rows), "\n")
+}
+
+// lines is Table, line by line.
+func lines(head []string, rows [][]string) []string {
+	n := len(head)
+	for _, r := range rows {
+		n = max(n, len(r))
+	}
+	width, left := make([]int, n), make([]bool, n)
+	for i, h := range head {
+		width[i] = columns.Width(h)
+	}
+	for _, r := range rows {
+		for i, c := range r {
+			width[i] = max(width[i], columns.Width(c))
+			left[i] = left[i] || !isNumber(c)
+		}
+	}
+	line := func(r []string) string {
+		var s strings.Builder
+		for i, c := range r {
+			pad := strings.Repeat(" ", width[i]-columns.Width(c))
+			if i > 0 {
+				s.WriteString("  ")
+			}
+			if left[i] {
+				s.WriteString(c + pad)
+			} else {
+				s.WriteString(pad + c)
+			}
+		}
+		return strings.TrimRight(s.String(), " ")
+	}
+	var out []string
+	if head != nil {
+		out = append(out, line(head))
+	}
+	for _, r := range rows {
+		out = append(out, line(r))
+	}
+	return out
+}
+
+func isNumber(s string) bool {
+	for i, r := range s {
+		if (r < '0' || r > '9') && r != '.' && !(i == 0 && r == '-') {
+			return s == "None"
+		}
+	}
+	return true
+}
