@@ -16,6 +16,9 @@
 //	cycle N KEYS         N lseek(-1, i % KEYS, 0)
 //	racekeys N BASE      the same from CPU 0 and CPU 1 in lock step: 2N calls, N keys, each first met by both at once
 //	samekey N            lseek(-1, 7, 0) N times from CPU 0 and CPU 1: 2N calls
+//	calls N NR ARGS...   N times the system call NR
+//	calls32 N NR         N times the system call NR of 32-bit programs (amd64)
+//	everycall N          each system call from 0 to N-1 once; a filter ends them with the error 1000 + number
 //	forks N              N children named ld0, ld1, ..., each with 10 lseek(-1, 1, 0)
 //
 // It prints {"events": how many, "ns": per event} when it is done.
@@ -121,6 +124,13 @@ func run(args []string) (int, error) {
 		return 2 * num(1), race(num(1), 7, false)
 	case "racer":
 		return num(2), racer(num(1), num(2), num(3), args[4] == "true")
+	case "calls":
+		return num(1), calls(num(1), args[2:])
+	case "calls32":
+		calls32(num(1), num(2))
+		return num(1), nil
+	case "everycall":
+		return num(1), everyCall(num(1))
 	case "forks":
 		return 10 * num(1), forks(num(1))
 	}

@@ -2,8 +2,10 @@
 package sysname
 
 import (
+	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,6 +54,15 @@ func ErrnoOf(name string) (int64, bool) {
 	return 0, false
 }
 
+// ParseErrno returns the number that Errno shows as text.
+func ParseErrno(text string) (int64, bool) {
+	if n, ok := ErrnoOf(text); ok {
+		return n, true
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	return n, err == nil
+}
+
 // Errnos lists the names of errors.
 func Errnos() []string {
 	var out []string
@@ -80,22 +91,128 @@ func Signals() []string {
 	return out
 }
 
-// Syscall gives the name of a system call of this architecture: "read"; "syscall 999" where none is known.
-func Syscall(n int64) string {
-	if n >= 0 && n < int64(len(syscalls)) && syscalls[n] != "" {
-		return syscalls[n]
+// CompatBit marks the number of a system call of a 32-bit program which has no like among those of this architecture.
+const CompatBit = 1 << 32
+
+// x32Bit marks the numbers of x32, the ABI of amd64 with short pointers (arch/x86/include/uapi/asm/unistd.h). Its first 512
+// numbers are those of amd64; the system calls from 512 on have entry points of their own.
+const (
+	x32Bit   = 1 << 30
+	firstX32 = 512
+)
+
+var x32 = [...]string{"rt_sigaction", "rt_sigreturn", "ioctl", "readv", "writev", "recvfrom", "sendmsg", "recvmsg", "execve", "ptrace",
+	"rt_sigpending", "rt_sigtimedwait", "rt_sigqueueinfo", "sigaltstack", "timer_create", "mq_notify", "kexec_load", "waitid",
+	"set_robust_list", "get_robust_list", "vmsplice", "move_pages", "preadv", "pwritev", "rt_tgsigqueueinfo", "recvmmsg", "sendmmsg",
+	"process_vm_readv", "process_vm_writev", "setsockopt", "getsockopt", "io_setup", "io_submit", "execveat", "preadv2", "pwritev2"}
+
+// Canonical returns the number that stands for a system call, whichever ABI it was called by: numbers of calls with the same
+// name are the same. compat reports whether the caller is a 32-bit program, which has numbers of its own.
+func Canonical(n int64, compat bool) int64 {
+	if compat {
+		if n >= 0 && n < int64(len(compatNames)) {
+			if same, ok := native(compatNames[n]); ok {
+				return same
+			}
+		}
+		return n | CompatBit
 	}
-	return "syscall " + strconv.FormatInt(n, 10)
+	first, size := X32()
+	switch i := n - first; {
+	case i < 0 || i >= size:
+		return n
+	case i < firstX32:
+		return i
+	default:
+		same, _ := native(x32[i-firstX32])
+		return same
+	}
 }
 
-// SyscallOf gives the number of a system call's name.
+// X32 returns the first number of x32 and how many there are: 0 where the architecture has no such ABI.
+func X32() (first, size int64) {
+	if runtime.GOARCH != "amd64" {
+		return 0, 0
+	}
+	return x32Bit, firstX32 + int64(len(x32))
+}
+
+// Numbers below Compat32 in the table that CanonicalTable returns are of 32-bit programs; those of x32 follow.
+const Compat32 = 512
+
+// CanonicalTable returns Canonical of the numbers below Compat32 for 32-bit programs and, on amd64, of the numbers of x32.
+func CanonicalTable() []uint64 {
+	var out []uint64
+	for n := range int64(Compat32) {
+		out = append(out, uint64(Canonical(n, true)))
+	}
+	first, size := X32()
+	for n := range size {
+		out = append(out, uint64(Canonical(first+n, false)))
+	}
+	return out
+}
+
+// Syscall returns the name of a system call of this architecture, by its canonical number: "read"; "syscall 999" where
+// none is known.
+func Syscall(n int64) string {
+	switch {
+	case n >= 0 && n < int64(len(syscalls)) && syscalls[n] != "":
+		return syscalls[n]
+	case n>>32 == 1 && n-CompatBit < int64(len(compatNames)) && compatNames[n-CompatBit] != "":
+		return compatNames[n-CompatBit]
+	case n>>32 == 1:
+		return compatPrefix + strconv.FormatInt(n-CompatBit, 10)
+	}
+	return syscallPrefix + strconv.FormatInt(n, 10)
+}
+
+// What stands before the numbers of system calls that have no name.
+const (
+	syscallPrefix = "syscall "
+	compatPrefix  = "32-bit syscall "
+)
+
+// SyscallOf returns the canonical number of a system call's name.
 func SyscallOf(name string) (int64, bool) {
-	for n, x := range syscalls {
-		if x == name && name != "" {
-			return int64(n), true
+	if n, ok := native(name); ok {
+		return n, true
+	}
+	if n := slices.Index(compatNames[:], name); n >= 0 && name != "" {
+		return int64(n) | CompatBit, true
+	}
+	return 0, false
+}
+
+// ParseSyscall returns the canonical number that Syscall shows as text.
+func ParseSyscall(text string) (int64, bool) {
+	if n, ok := SyscallOf(text); ok {
+		return n, true
+	}
+	for prefix, bit := range map[string]int64{syscallPrefix: 0, compatPrefix: CompatBit} {
+		if num, ok := strings.CutPrefix(text, prefix); ok {
+			n, err := strconv.ParseInt(num, 10, 64)
+			return n | bit, err == nil
 		}
 	}
 	return 0, false
+}
+
+func native(name string) (int64, bool) {
+	n := slices.Index(syscalls[:], name)
+	return int64(n), n >= 0 && name != ""
+}
+
+// eventNames are the system calls whose tracepoint has another name: that of the function in the kernel.
+var eventNames = map[string]string{"newstat": "stat", "newfstat": "fstat", "newlstat": "lstat", "newfstatat": "fstatat", "newuname": "uname", "sendfile64": "sendfile",
+	"umount": "umount2"}
+
+// EventSyscall returns the number of the system call whose tracepoints are sys_enter_NAME and sys_exit_NAME.
+func EventSyscall(name string) (int64, bool) {
+	if n, ok := native(name); ok {
+		return n, true
+	}
+	return native(eventNames[name])
 }
 
 // Syscalls lists the names of system calls.
