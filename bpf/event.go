@@ -11,6 +11,8 @@ type Event struct {
 	Args []Field
 	// Guard is the offset of a word of the context; where that is 0 there is no event. 0: none.
 	Guard int
+	// Number is the number of the system call, where the event is one that all system calls pass (ShareSyscalls).
+	Number *Field
 	// SameArgs tells that Args are those of every target of the kind.
 	SameArgs bool
 	// NoArgs says why there are no arguments where that needs to be said.
@@ -67,6 +69,7 @@ type Address struct {
 	Disp        int64
 	Context     bool // the context's own address is added
 	Kernel      bool // the kernel's memory, not the process's
+	Word        bool // the word at Base is a plain number to the verifier, though an address of the kernel
 }
 
 // FieldKind says how a field is read.

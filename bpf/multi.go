@@ -11,6 +11,9 @@ import (
 
 // Multi says whether the program was loaded for a multi link: AttachMulti takes it, Attach does not.
 func (p *Program) Multi() bool {
+	if len(p.spec.Targets) > 0 && p.spec.Targets[0].shared != "" {
+		return true
+	}
 	switch p.spec.attachType {
 	case ebpf.AttachTraceUprobeMulti, ebpf.AttachTraceKprobeMulti:
 		return true

@@ -72,6 +72,7 @@ type Target struct {
 	// goFunc: the function is Go's. plain: the places are instructions, also of a return probe.
 	// entry: the place is the first instruction of a function.
 	goFunc, plain, entry bool
+	shared               string         // the raw tracepoint that the target shares with other system calls: see syscalls.go
 	args                 []Field        // of a static probe
 	module               string         // that has the function
 	program              ebpf.ProgramID // likewise, of fentry and fexit

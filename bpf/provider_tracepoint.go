@@ -22,6 +22,9 @@ var tracepoints = Provider{
 	Resolve: resolveTracepoint,
 	event:   tracepointEvent,
 	types: func(t Target, readsContext bool) []ebpf.ProgramType {
+		if t.shared != "" {
+			return []ebpf.ProgramType{ebpf.RawTracepoint}
+		}
 		if readsContext || !hasRaw(t.Parts[0]) {
 			return []ebpf.ProgramType{ebpf.TracePoint}
 		}
@@ -33,6 +36,7 @@ var tracepoints = Provider{
 		}
 		return attachTracepoint(t, p, o)
 	},
+	attachMulti: attachSyscalls,
 }
 
 // hasRaw says whether the events of a subsystem can be raw tracepoints: those of syscalls and ftrace are made from
@@ -184,6 +188,9 @@ func tracepointEvent(t Target) (*Event, error) {
 	e, err := parseFormat(text, t.Parts[0] == "syscalls")
 	if err != nil {
 		return nil, fmt.Errorf("format of %s: %w", t.Name, err)
+	}
+	if t.shared != "" {
+		return sharedEvent(t.shared, e)
 	}
 	return e, nil
 }

@@ -16,7 +16,7 @@ func nameBuiltins() []builtin {
 		{"errno_name", "errno_name(n)", `the name of an error: "ENOENT" for 2 and for -2`, "failed.add(by=errno_name(e.args.ret))",
 			shownInt(formErrno), func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.magnitude(lw.value(e.args[0]).w)) }},
 		{"syscall_name", "syscall_name(id)", `the name of a system call of this architecture: "openat"`, "calls.add(by=syscall_name(e.args.id))",
-			shownInt(formSyscall), func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.value(e.args[0]).w) }},
+			checkSyscallName, lowerSyscallName},
 	}
 }
 

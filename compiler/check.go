@@ -32,6 +32,7 @@ type checker struct {
 	typed                          []Field // what Event.Typed gave
 	typedErr                       error
 	typedArgs, followsArgs, direct bool
+	fields                         map[string]bool // arguments that are read by name
 	enums                          map[*ctype.Type]*types.Type
 	calls                          int
 	iterations                     int     // of the loops around this place, multiplied
@@ -132,9 +133,13 @@ func (c *checker) program() *treeProgram {
 	var p *treeProgram
 	for i := 0; i < maxWalks; i++ {
 		c.diags, c.mapsGrew, c.captured, c.readsContext, c.readsFields = nil, false, nil, false, false
+		c.fields = map[string]bool{}
 		c.typedArgs, c.followsArgs, c.direct = false, false, false
 		c.capturedSeen = map[string]bool{}
 		p = &treeProgram{}
+		if c.req.Event.Syscalls != nil {
+			c.compat(c.req.Handler.Pos)
+		}
 		if c.req.Process != nil {
 			p.pid = c.eventPID()
 		}

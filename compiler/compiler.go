@@ -12,6 +12,8 @@ package compiler
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf/asm"
@@ -65,6 +67,10 @@ type Request struct {
 	Heap string
 	// PrintBase is added to the index of a print site, so that the sites of all programs are told apart.
 	PrintBase int
+	// Compat tells system calls of 32-bit programs; nil where the machine has none.
+	Compat *Compat
+	// Canonical names an array of the numbers that stand for system calls of other ABIs (sysname.CanonicalTable).
+	Canonical string
 	// Pass, if not nil, is called with the IR after each pass ("lower" first).
 	Pass func(name string, f *ir.Func)
 }
@@ -129,12 +135,15 @@ type Program struct {
 	UsesRing     bool
 	UsesControl  bool
 	UsesCookie   bool
-	Zeros        int   // bytes that the map Request.Zeros must have
-	Stacks       []int // it keeps stacks of so many frames, each in the map StackMap(n)
-	TypedArgs    bool  // it reads arguments that Event.Typed gave: it fits this event alone
-	FollowsArgs  bool  // it follows pointers among them
-	Direct       bool  // it loads through pointers whose types the verifier has to know (Features.TaskBTF, Event.BTFArgs)
-	Heap         int   // bytes that each element of the map Request.Heap must have
+	UsesSyscalls bool     // the array Event.Syscalls.Map
+	UsesNumbers  bool     // the array Request.Canonical
+	Fields       []string // the arguments that it reads by name, where ReadsFields
+	Zeros        int      // bytes that the map Request.Zeros must have
+	Stacks       []int    // it keeps stacks of so many frames, each in the map StackMap(n)
+	TypedArgs    bool     // it reads arguments that Event.Typed gave: it fits this event alone
+	FollowsArgs  bool     // it follows pointers among them
+	Direct       bool     // it loads through pointers whose types the verifier has to know (Features.TaskBTF, Event.BTFArgs)
+	Heap         int      // bytes that each element of the map Request.Heap must have
 }
 
 // SitesPerProgram bounds the error sites of a program: 64 cells each.
@@ -158,6 +167,7 @@ func Compile(req *Request) (*Program, error) {
 			p.Maps = c.mapUses()
 			p.Captured = c.captured
 			p.ReadsContext, p.ReadsFields = c.readsContext, c.readsFields
+			p.Fields = slices.Sorted(maps.Keys(c.fields))
 			p.TypedArgs, p.FollowsArgs, p.Direct = c.typedArgs, c.followsArgs, c.direct
 			return p, nil
 		}

@@ -136,6 +136,7 @@ type Address struct {
 	Disp        int64
 	Context     bool // the context's own address is added
 	Kernel      bool // it is the kernel's memory, not the process's
+	Word        bool // the word at Base is a plain number to the verifier, though an address of the kernel
 }
 
 // An Event says what e means for one probe.
@@ -158,6 +159,8 @@ type Event struct {
 	Guard int
 	// SameArgs tells that Args are the same for all probes that the program may serve.
 	SameArgs bool
+	// Syscalls is set where the program runs for all system calls and serves some.
+	Syscalls *Syscalls
 	// NoArgs says why there are no arguments, for the message.
 	NoArgs string
 	Can    Can

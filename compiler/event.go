@@ -41,6 +41,9 @@ func init() {
 		{"cpu", "number of the CPU that runs the handler", types.TInt, nil, func(lw *lowerer) val { return scalar(types.TInt, lw.pure(asm.FnGetSmpProcessorId)) }},
 		{"time", "time of the event: nanoseconds since boot, without suspend (as now())", types.TInt, nil, func(lw *lowerer) val { return scalar(types.TInt, lw.call(asm.FnKtimeGetNs)) }},
 		{"ppid", "process id of the parent", types.TInt, (*checker).ppid, nil},
+		{"compat", "whether a system call of a 32-bit program is under way: its numbers and arguments are those of that ABI", types.TBool, (*checker).compat, func(lw *lowerer) val {
+			return scalar(types.TBool, lw.compat())
+		}},
 		{"cgroup", "id of the cgroup (version 2) of the running process", types.TUint, nil, func(lw *lowerer) val { return scalar(types.TUint, lw.pure(asm.FnGetCurrentCgroupId)) }},
 		{"probe", "name of the probe that fired", types.TName, (*checker).probeName, func(lw *lowerer) val {
 			return scalar(types.TName, lw.half(lw.cookie(), false))
@@ -180,6 +183,7 @@ func join(names []string) string {
 // arg types an argument.
 func (c *checker) arg(f *Field, pos syntax.Position) expr {
 	c.readsContext, c.readsFields = true, true
+	c.fields[f.Name] = true
 	return c.argExpr(f, pos)
 }
 
@@ -188,7 +192,7 @@ func (c *checker) argExpr(f *Field, pos syntax.Position) expr {
 	switch f.Kind {
 	case FieldInt, FieldMemory:
 		switch {
-		case f.Kind == FieldMemory && strings.HasSuffix(f.CType, "*"):
+		case f.Kind == FieldMemory && strings.Contains(f.CType, "*"):
 			n.t = &types.Type{Kind: types.Ptr, User: f.User, Text: f.CType}
 		case f.Size == 8 && !f.Signed:
 			n.t = types.TUint

@@ -123,6 +123,9 @@ func (lw *lowerer) readInto(fn asm.BuiltinFunc, helper, op string, addr *ir.Valu
 
 // cookie tells which of its probes runs the program.
 func (lw *lowerer) cookie() *ir.Value {
+	if lw.req.Event.Syscalls != nil {
+		return lw.b.Load(lw.syscallEntry(), syscallCookie, 8, false)
+	}
 	lw.prog.UsesCookie = true
 	return lw.call(asm.FnGetAttachCookie, lw.ctx())
 }
@@ -135,8 +138,8 @@ func (lw *lowerer) address(a Address, pos syntax.Position) *ir.Value {
 		sum = b.Add(ir.OpAdd, sum, b.Add(ir.OpMul, b.Load(lw.ctx(), a.Index, 8, false), b.Const(int64(a.Scale))))
 	}
 	switch {
-	case a.Base >= 0 && a.Kernel: // to the verifier a pointer that may be NULL, with which it lets nobody compute
-		base := lw.readWord(asm.FnProbeReadKernel, "probe_read_kernel", b.Add(ir.OpAdd, lw.ctx(), b.Const(int64(a.Base))), 8, false, pos)
+	case a.Base >= 0 && a.Kernel && !a.Word: // to the verifier a pointer that may be NULL, with which it lets nobody compute
+		base := lw.readWord(asm.FnProbeReadKernel, "probe_read_kernel", b.Add(ir.OpAdd, lw.ctx(), b.Const(int64(a.Base))), 8, false, "e.args", pos)
 		sum = b.Add(ir.OpAdd, base, sum)
 	case a.Base >= 0:
 		sum = b.Add(ir.OpAdd, b.Load(lw.ctx(), a.Base, 8, false), sum)
@@ -153,11 +156,11 @@ func (lw *lowerer) memoryArg(e *eArg) *ir.Value {
 	if e.f.At.Kernel {
 		fn, helper = asm.FnProbeReadKernel, "probe_read_kernel"
 	}
-	return lw.readWord(fn, helper, lw.address(e.f.At, e.pos), e.f.Size, e.f.Signed, e.pos)
+	return lw.readWord(fn, helper, lw.address(e.f.At, e.pos), e.f.Size, e.f.Signed, "e.args", e.pos)
 }
 
-// readWord reads an int from memory by a helper.
-func (lw *lowerer) readWord(fn asm.BuiltinFunc, helper string, addr *ir.Value, size int, signed bool, pos syntax.Position) *ir.Value {
+// readWord reads an int from memory by a helper; op is what the handler reads.
+func (lw *lowerer) readWord(fn asm.BuiltinFunc, helper string, addr *ir.Value, size int, signed bool, op string, pos syntax.Position) *ir.Value {
 	b := lw.b
 	tmp := lw.scratch(8, "argument")
 	b.Store(b.SlotAddr(tmp, 0), 0, 8, b.Const(0))
@@ -166,7 +169,7 @@ func (lw *lowerer) readWord(fn asm.BuiltinFunc, helper string, addr *ir.Value, s
 	b.If(ir.SLT, r, b.Const(0), failed, done)
 	failed.Cold = true
 	b.Continue(failed)
-	lw.fail(Site{Pos: pos, Helper: helper, Op: "e.args", Quiet: true}, r)
+	lw.fail(Site{Pos: pos, Helper: helper, Op: op, Quiet: true}, r)
 	b.Jump(done)
 	b.Continue(done)
 	return b.Load(b.SlotAddr(tmp, 0), 0, size, signed)

@@ -3,8 +3,6 @@ package starlarkbind
 import (
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -107,13 +105,13 @@ func makeForms() map[string]form {
 			func(_ *Session, _ *types.Form, v starlark.Value) starlark.Value {
 				return starlark.String(sysname.Errno(int64(word(v))))
 			},
-			text(numbered(sysname.ErrnoOf, "")),
+			text(numbered(sysname.ParseErrno)),
 		},
 		"syscall": {
 			func(_ *Session, _ *types.Form, v starlark.Value) starlark.Value {
 				return starlark.String(sysname.Syscall(int64(word(v))))
 			},
-			text(numbered(sysname.SyscallOf, "syscall ")),
+			text(numbered(sysname.ParseSyscall)),
 		},
 		"cgroup": {
 			func(s *Session, _ *types.Form, v starlark.Value) starlark.Value {
@@ -131,14 +129,11 @@ func makeForms() map[string]form {
 	}
 }
 
-// numbered reads a name, or the number that stands for what has none.
-func numbered(of func(string) (int64, bool), prefix string) func(*Session, *types.Form, string) (starlark.Value, bool) {
+// numbered reads the text of a number.
+func numbered(of func(string) (int64, bool)) func(*Session, *types.Form, string) (starlark.Value, bool) {
 	return func(_ *Session, _ *types.Form, t string) (starlark.Value, bool) {
-		if n, ok := of(t); ok {
-			return starlark.MakeInt64(n), true
-		}
-		n, err := strconv.ParseInt(strings.TrimPrefix(t, prefix), 10, 64)
-		return starlark.MakeInt64(n), err == nil && strings.HasPrefix(t, prefix)
+		n, ok := of(t)
+		return starlark.MakeInt64(n), ok
 	}
 }
 

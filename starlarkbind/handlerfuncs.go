@@ -225,7 +225,7 @@ func (s *Session) hostSyscall(_ *starlark.Thread, _ *starlark.Builtin, a starlar
 	if err := starlark.UnpackArgs("syscall_name", a, kw, "id", &n); err != nil {
 		return nil, err
 	}
-	return s.as("syscall", "", starlark.MakeInt64(n)), nil
+	return s.as("syscall", "", starlark.MakeInt64(sysname.Canonical(n, false))), nil
 }
 
 func (s *Session) hostCgroup(t *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {

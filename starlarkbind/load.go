@@ -45,72 +45,6 @@ func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 	return nil
 }
 
-// group is targets that could share a program, with the event that they have in common.
-type group struct {
-	targets []bpf.Target
-	event   *bpf.Event
-	err     error
-}
-
-// groups puts targets together that can share a program: all of a kind where the handler reads no field that has a name,
-// else those with the same event.
-func (s *Session) groups(p *Probe, h, f *compiler.Func) []*group {
-	var out []*group
-	for _, ts := range byKind(p.targets) {
-		ev, err := ts[0].Event()
-		all := &group{ts, ev, err}
-		if len(ts) == 1 {
-			out = append(out, all)
-			continue
-		}
-		if err == nil {
-			l := &loader{s: s, p: p, handler: h, filter: f}
-			if code, err := l.compile(all, ts, 0); err == nil && !code.ReadsFields && !code.TypedArgs {
-				out = append(out, all)
-				continue
-			}
-		}
-		out = append(out, byEvent(ts)...) // a fault of the handler shows when they are compiled
-	}
-	return out
-}
-
-func byKind(ts []bpf.Target) [][]bpf.Target {
-	var out [][]bpf.Target
-	index := map[string]int{}
-	for _, t := range ts {
-		i, ok := index[t.Kind]
-		if !ok {
-			i = len(out)
-			index[t.Kind] = i
-			out = append(out, nil)
-		}
-		out[i] = append(out[i], t)
-	}
-	return out
-}
-
-// byEvent puts targets of one kind with the same event together.
-func byEvent(ts []bpf.Target) []*group {
-	var out []*group
-	index := map[string]*group{}
-	for _, t := range ts {
-		ev, err := t.Event()
-		key := fmt.Sprint(err)
-		if err == nil {
-			key = fmt.Sprint(*ev)
-		}
-		g := index[key]
-		if g == nil {
-			g = &group{event: ev, err: err}
-			index[key] = g
-			out = append(out, g)
-		}
-		g.targets = append(g.targets, t)
-	}
-	return out
-}
-
 // A loader makes the programs of one group. Maps that a program gives their types become the session's on success only.
 type loader struct {
 	s               *Session
@@ -226,6 +160,9 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 		ev.Over[f.Name] = field(f)
 	}
 	ev.SameArgs = g.event.SameArgs
+	if n := g.event.Number; n != nil {
+		ev.Syscalls = &compiler.Syscalls{Map: "syscalls", Number: field(*n), Count: l.s.opt.Interactive || l.s.statsOn != nil}
+	}
 	switch {
 	case g.event.NoArgs != "":
 		ev.NoArgs = g.event.NoArgs
@@ -255,7 +192,16 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros", Heap: "heap",
 		PrintBase: s.printBase(),
 		Misses:    s.opt.Warnings == WarnAll,
+		Compat:    compat(s.kernel),
+		Canonical: "numbers",
 	}
+}
+
+func compat(k *bpf.Kernel) *compiler.Compat {
+	if offset, bit, ok := k.CompatBit(); ok {
+		return &compiler.Compat{Offset: offset, Bit: bit}
+	}
+	return nil
 }
 
 // kfunc finds a function of the kernel that programs may call. Those that handlers want came with 6.4; older kernels need
@@ -306,13 +252,24 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 	if len(ts) > 0 && pt == ebpf.RawTracepoint && len(ts[0].ProgramTypes(code.ReadsContext)) > 1 {
 		pg.next = l.fallBack(g, pt)
 	}
+	l.programs = append(l.programs, pg) // closed with the others from here on
+	if code.UsesSyscalls {
+		if pg.syscalls, err = bpf.NewSyscalls(ts, s.cookie); err != nil {
+			return err
+		}
+		maps["syscalls"] = pg.syscalls.Map()
+	}
+	if code.UsesNumbers {
+		if maps["numbers"], err = s.numbersMap(); err != nil {
+			return err
+		}
+	}
 	if len(code.Sites) > 0 {
 		if pg.cells, err = bpf.NewCells("errors", len(code.Sites)); err != nil {
 			return err
 		}
 		maps["cells"] = pg.cells.Map()
 	}
-	l.programs = append(l.programs, pg) // dropped with the others from here on
 	if code.UsesRing {
 		ring, err := s.ring()
 		if err != nil {

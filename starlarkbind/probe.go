@@ -35,12 +35,15 @@ type Probe struct {
 
 // A program is one loaded program with its error cells and what it is attached to.
 type program struct {
-	code    *compiler.Program
-	typ     ebpf.ProgramType
-	prog    *bpf.Program
-	cells   *bpf.Cells
-	heap    *bpf.Map           // for long strings; may be nil
-	cleared map[cellKey]uint64 // what clear_errors() has forgotten
+	code  *compiler.Program
+	typ   ebpf.ProgramType
+	prog  *bpf.Program
+	cells *bpf.Cells
+	heap  *bpf.Map // for long strings; may be nil
+	// syscalls tells a program at all system calls which are its targets; runs is what it had counted when stats began.
+	syscalls *bpf.Syscalls
+	runs     uint64
+	cleared  map[cellKey]uint64 // what clear_errors() has forgotten
 	// next makes the program of the next type that the targets accept; nil where there is none
 	next    func(ts []bpf.Target) (*program, error)
 	targets []bpf.Target
@@ -321,6 +324,9 @@ func (g *program) close() error {
 	if g.heap != nil {
 		errs = append(errs, g.heap.Close())
 	}
+	if g.syscalls != nil {
+		errs = append(errs, g.syscalls.Close())
+	}
 	return errors.Join(errs...)
 }
 
@@ -365,7 +371,7 @@ func (p *Probe) close() error {
 func (p *Probe) stats() (bpf.Stats, error) {
 	var st bpf.Stats
 	for _, g := range p.all() {
-		one, err := g.prog.Stats()
+		one, err := g.stats()
 		if err != nil {
 			return st, err
 		}
@@ -378,6 +384,17 @@ func (p *Probe) stats() (bpf.Stats, error) {
 		st.Time += one.Time
 	}
 	return st, nil
+}
+
+// stats reads the program's statistics. Of a program that runs for all system calls, the hits are those of its targets.
+func (g *program) stats() (bpf.Stats, error) {
+	st, err := g.prog.Stats()
+	if err != nil || g.syscalls == nil || st.Runs == 0 {
+		return st, err
+	}
+	n, err := g.syscalls.Runs()
+	st.Runs = n - g.runs
+	return st, err
 }
 
 // linksMissed gives the events that never reached the program.
@@ -508,6 +525,17 @@ func (p *Probe) AttrNames() []string {
 func (s *Session) enableStats() error {
 	if s.statsOn != nil {
 		return nil
+	}
+	for _, p := range s.probes { // what they have counted so far the kernel has not
+		for _, g := range p.all() {
+			if g.syscalls == nil {
+				continue
+			}
+			var err error
+			if g.runs, err = g.syscalls.Runs(); err != nil {
+				return err
+			}
+		}
 	}
 	c, err := bpf.EnableStats()
 	if err != nil {

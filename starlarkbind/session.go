@@ -19,6 +19,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/internal/lazy"
+	"github.com/bpfrepl/bpfrepl/internal/sysname"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
@@ -70,30 +71,33 @@ type Session struct {
 	fills  map[*compiler.Map]fill
 	nprog  atomic.Int64 // programs loaded so far
 
-	ctx       context.Context // of the run or item that is under way
-	cancel    context.CancelFunc
-	cut       context.CancelCauseFunc // ends the callback that is under way; nil: none is
-	endings   []*ending               // what Ctrl-C ends, the innermost last
-	overhead  *overhead               // nil: nobody watches
-	pump      *pump
-	control   *bpf.Control
-	zeros     *bpf.Map
-	adds      *hostAdds // nil until the script adds
-	statsOn   io.Closer
-	timers    []*timer
-	procs     []*proc.Process
-	stopped   bool
-	inRun     atomic.Bool
-	broken    atomic.Bool // a goroutine of ours has panicked
-	closed    bool
-	refCount  int
-	wall      int64               // see host.WallClock
-	stacks    map[int]*bpf.Stacks // by their most frames
-	symsAt    atomic.Int64        // nprog when the kernel's symbols were looked at
-	usyms     *bpf.UserSymbols
-	userAddrs atomic.Bool // some probe keeps addresses of processes
-	shown     map[shownKey]starlark.Value
-	faults    map[string]bool // that were told of
+	ctx      context.Context // of the run or item that is under way
+	cancel   context.CancelFunc
+	cut      context.CancelCauseFunc // ends the callback that is under way; nil: none is
+	endings  []*ending               // what Ctrl-C ends, the innermost last
+	overhead *overhead               // nil: nobody watches
+	pump     *pump
+	control  *bpf.Control
+	zeros    *bpf.Map
+	numbers  *bpf.Map // of system calls: sysname.CanonicalTable
+	// leastShared is how many system calls a probe must have for them to share a program.
+	leastShared int
+	adds        *hostAdds // nil until the script adds
+	statsOn     io.Closer
+	timers      []*timer
+	procs       []*proc.Process
+	stopped     bool
+	inRun       atomic.Bool
+	broken      atomic.Bool // a goroutine of ours has panicked
+	closed      bool
+	refCount    int
+	wall        int64               // see host.WallClock
+	stacks      map[int]*bpf.Stacks // by their most frames
+	symsAt      atomic.Int64        // nprog when the kernel's symbols were looked at
+	usyms       *bpf.UserSymbols
+	userAddrs   atomic.Bool // some probe keeps addresses of processes
+	shown       map[shownKey]starlark.Value
+	faults      map[string]bool // that were told of
 }
 
 // kernelMap is an aggregation, a table or a stream, as the session sees it.
@@ -108,7 +112,7 @@ func New(opt Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{opt: opt, kernel: k, sources: newSources(), ktypes: newKernelTypes(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, fills: map[*compiler.Map]fill{}, globals: starlark.StringDict{}}
+	s := &Session{opt: opt, kernel: k, sources: newSources(), ktypes: newKernelTypes(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, fills: map[*compiler.Map]fill{}, leastShared: 2, globals: starlark.StringDict{}}
 	s.out = &output{w: opt.Stdout, errw: opt.Stderr, json: opt.JSON}
 	s.flags = flags.New(opt.Args)
 	if s.flags.Help() { // the script runs to define its flags; what it prints is not asked for
@@ -331,8 +335,10 @@ func (s *Session) Close() error {
 	if s.control != nil {
 		errs = append(errs, s.control.Close())
 	}
-	if s.zeros != nil {
-		errs = append(errs, s.zeros.Close())
+	for _, m := range []*bpf.Map{s.zeros, s.numbers} {
+		if m != nil {
+			errs = append(errs, m.Close())
+		}
 	}
 	for _, m := range s.stacks {
 		errs = append(errs, m.Close())
@@ -403,6 +409,18 @@ func (s *Session) zerosMap(n int) (*bpf.Map, error) {
 		return nil, fmt.Errorf("a value of %d bytes is too large; at most %d fit", n, size)
 	}
 	return s.zeros, nil
+}
+
+// numbersMap returns the array of the numbers that stand for system calls of other ABIs.
+func (s *Session) numbersMap() (*bpf.Map, error) {
+	if s.numbers == nil {
+		m, err := bpf.NewNumbers(sysname.CanonicalTable())
+		if err != nil {
+			return nil, err
+		}
+		s.numbers = m
+	}
+	return s.numbers, nil
 }
 
 func (s *Session) controlMap() (*bpf.Control, error) {

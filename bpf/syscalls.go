@@ -1,0 +1,201 @@
+package bpf
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/bpfrepl/bpfrepl/internal/sysname"
+)
+
+// The tracepoints of system calls, sys_enter_openat and so on, are made from two events that every system call passes,
+// sys_enter and sys_exit. Attaching to hundreds of them takes a perf event each, and the kernel needs tens of milliseconds to
+// let each of them go. One program at the raw event that looks its targets up by the number of the call does the same work
+// with one link.
+
+// syscallRegs is where the registers of a system call are in the kernel's struct pt_regs (arch/x86/include/asm/ptrace.h,
+// arch/arm64/include/asm/ptrace.h).
+type syscallRegs struct {
+	number int
+	args   [6]int
+}
+
+var syscallRegsOf = map[string]syscallRegs{
+	"amd64": {120, [6]int{112, 104, 96, 56, 72, 64}}, // orig_ax; di, si, dx, r10, r8, r9
+	"arm64": {280, [6]int{272, 8, 16, 24, 32, 40}},   // syscallno; orig_x0, x1 to x5
+}
+
+// syscallOf returns the event that a tracepoint of a system call is made from, and the number of the call.
+func (t Target) syscallOf() (event string, number int64, ok bool) {
+	if t.Kind != "tracepoint" || t.Parts[0] != "syscalls" {
+		return "", 0, false
+	}
+	for _, event := range []string{"sys_enter", "sys_exit"} {
+		if name, found := strings.CutPrefix(t.Parts[1], event+"_"); found {
+			number, ok = sysname.EventSyscall(name)
+			return event, number, ok
+		}
+	}
+	return "", 0, false
+}
+
+// ShareSyscalls returns those of ts that can share a program at sys_enter, those that can share one at sys_exit, and the
+// others. Targets share a program where there are at least so many and the numbers of their system calls are known.
+func ShareSyscalls(ts []Target, least int) (enter, exit, others []Target) {
+	if _, ok := syscallRegsOf[runtime.GOARCH]; !ok {
+		return nil, nil, ts
+	}
+	for _, t := range ts {
+		switch event, _, ok := t.syscallOf(); {
+		case ok && event == "sys_enter":
+			enter = append(enter, t)
+		case ok:
+			exit = append(exit, t)
+		default:
+			others = append(others, t)
+		}
+	}
+	for _, list := range []*[]Target{&enter, &exit} {
+		if len(*list) < least {
+			others = append(others, *list...)
+			*list = nil
+		}
+		for i := range *list {
+			(*list)[i].shared, _, _ = (*list)[i].syscallOf()
+		}
+	}
+	return enter, exit, others
+}
+
+// Unshare undoes ShareSyscalls.
+func Unshare(ts []Target) []Target {
+	ts = slices.Clone(ts)
+	for i := range ts {
+		ts[i].shared = ""
+	}
+	return ts
+}
+
+// sharedEvent returns what a program at the raw event can read of the event e, whose record has the number of the system
+// call and then its arguments or its result. The context of the program is two words: the address of the registers, and
+// the number at sys_enter or the result at sys_exit.
+func sharedEvent(event string, e *Event) (*Event, error) {
+	const firstArg = 16 // in the record
+	regs := syscallRegsOf[runtime.GOARCH]
+	saved := func(f Field, off int) Field {
+		if f.Kind == FieldPointer && !strings.Contains(f.CType, "*") {
+			f.CType = "void *"
+		}
+		f.Kind, f.At = FieldMemory, Address{Base: 0, Index: -1, Disp: int64(off), Kernel: true, Word: true}
+		return f
+	}
+	out := &Event{HasRet: e.HasRet}
+	for _, f := range e.Fields {
+		i := (f.Offset - firstArg) / 8
+		switch {
+		case f.Name == "__syscall_nr" && event == "sys_enter":
+			f.Offset = 8
+		case f.Name == "__syscall_nr":
+			f = saved(f, regs.number)
+		case event == "sys_exit" && f.Name == "ret":
+			f.Offset = 8
+		case event == "sys_enter" && f.Offset >= firstArg && i < len(regs.args):
+			f = saved(f, regs.args[i])
+		default:
+			return nil, fmt.Errorf("the argument %s is not one of a system call", f.Name)
+		}
+		if f.Name == "__syscall_nr" {
+			number := f
+			out.Number = &number
+		}
+		out.Fields = append(out.Fields, f)
+	}
+	if out.Number == nil {
+		return nil, fmt.Errorf("the event has no number of a system call")
+	}
+	return out, nil
+}
+
+func attachSyscalls(ts []Target, _ []uint64, p *Program, o AttachOptions) (*Attachment, error) {
+	o.Cookie = 0
+	return attachRawTracepoint(ts[0], ts[0].shared, p, o)
+}
+
+// Syscalls is the array by which a shared program finds its targets.
+type Syscalls struct{ m *Map }
+
+// NewSyscalls makes the array for targets that share a program. cookie returns what stands for a target, and is not 0.
+func NewSyscalls(ts []Target, cookie func(Target) uint64) (*Syscalls, error) {
+	most := int64(0)
+	for _, t := range ts {
+		_, n, _ := t.syscallOf()
+		most = max(most, n)
+	}
+	m, err := NewMap(MapSpec{Name: "syscalls", Type: ebpf.Array, KeySize: 4, ValueSize: 16, MaxEntries: uint32(most + 1)})
+	if err != nil {
+		return nil, err
+	}
+	s := &Syscalls{m}
+	for _, t := range ts {
+		_, n, _ := t.syscallOf()
+		value := binary.NativeEndian.AppendUint64(nil, cookie(t))
+		if err := m.Update(binary.NativeEndian.AppendUint32(nil, uint32(n)), append(value, make([]byte, 8)...), 0); err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
+	}
+	return s, nil
+}
+
+// Map returns the array.
+func (s *Syscalls) Map() *Map { return s.m }
+
+// Close frees the array.
+func (s *Syscalls) Close() error { return s.m.Close() }
+
+// Runs returns how often the program ran for its targets, if the program counts that: it also runs, and ends at once, for
+// all other system calls.
+func (s *Syscalls) Runs() (n uint64, err error) {
+	snap, err := s.m.Snapshot(context.Background())
+	if err != nil {
+		return 0, err
+	}
+	for i := range snap.N {
+		n += binary.NativeEndian.Uint64(snap.Value(i)[8:])
+	}
+	return n, snap.Close()
+}
+
+// CompatBit returns where a task says that its system call is one of a 32-bit program: a bit of a word of struct task_struct,
+// which begins with struct thread_info (arch/x86/include/asm/thread_info.h: TS_COMPAT of status, behind flags and, from 5.11,
+// syscall_work; arch/arm64/include/asm/thread_info.h: TIF_32BIT of flags).
+func (k *Kernel) CompatBit() (offset, bit int, ok bool) {
+	switch {
+	case k.Arch == "amd64" && k.AtLeast(5, 11):
+		return 16, 1, true
+	case k.Arch == "amd64":
+		return 8, 1, true
+	case k.Arch == "arm64":
+		return 0, 22, true
+	}
+	return 0, 0, false
+}
+
+// NewNumbers makes an array of numbers for programs to look up.
+func NewNumbers(numbers []uint64) (*Map, error) {
+	m, err := NewMap(MapSpec{Name: "numbers", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: uint32(len(numbers))})
+	if err != nil {
+		return nil, err
+	}
+	for i, n := range numbers {
+		if err := m.Update(binary.NativeEndian.AppendUint32(nil, uint32(i)), binary.NativeEndian.AppendUint64(nil, n), 0); err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
+	}
+	return m, nil
+}

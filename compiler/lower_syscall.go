@@ -1,0 +1,134 @@
+package compiler
+
+import (
+	"github.com/cilium/ebpf/asm"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/sysname"
+)
+
+// A program that serves many probes of system calls is attached to the two events that every call passes, sys_enter and
+// sys_exit. The number of the call finds the probe in an array. The kernel's own tracepoints of system calls leave out the
+// calls of 32-bit programs (arch_trace_is_compat_syscall), and so does the program.
+
+// Syscalls says which system calls a program serves.
+type Syscalls struct {
+	Map    string // an array by number of the call: a cookie, 0 where the program does not serve it, and a count of runs
+	Number Field
+	Count  bool // count the runs
+}
+
+// The layout of an element of the array.
+const (
+	syscallCookie = 0
+	syscallRuns   = 8
+)
+
+// Compat is the bit of the running task that tells that its system call is one of a 32-bit program: TS_COMPAT on amd64,
+// TIF_32BIT on arm64.
+type Compat struct{ Offset, Bit int }
+
+// compat is e.compat.
+func (c *checker) compat(pos syntax.Position) expr {
+	c.direct = c.direct || c.req.Compat != nil && c.req.Features.TaskBTF
+	return &eField{node{types.TBool, pos}, eventFieldRow("compat")}
+}
+
+// compat reads the bit, as 0 or 1.
+func (lw *lowerer) compat() *ir.Value {
+	b, flag := lw.b, lw.req.Compat
+	switch {
+	case flag == nil:
+		return b.Const(0)
+	case lw.req.Features.TaskBTF:
+		return lw.extend(b.Load(lw.pure(asm.FnGetCurrentTaskBtf), flag.Offset, 4, false), flag.Bit, 1, false)
+	}
+	at := lw.plus(lw.pure(asm.FnGetCurrentTask), flag.Offset)
+	return lw.extend(lw.readWord(asm.FnProbeReadKernel, "probe_read_kernel", at, 4, false, "e.compat", lw.b.Pos), flag.Bit, 1, false)
+}
+
+// ownSyscalls ends the program at system calls that are not among its probes.
+func (lw *lowerer) ownSyscalls() {
+	b := lw.b
+	lw.prog.UsesSyscalls = true
+	entry := lw.syscallEntry()
+	served, own := b.Block("served"), b.Block("own")
+	b.If(ir.EQ, b.Load(entry, syscallCookie, 8, false), b.Const(0), lw.end, served)
+	b.Continue(served)
+	b.If(ir.NE, lw.compat(), b.Const(0), lw.end, own)
+	b.Continue(own)
+	if lw.req.Event.Syscalls.Count {
+		b.Add(ir.OpAtomicAdd, entry, b.Const(1)).Off = syscallRuns
+	}
+}
+
+// syscallEntry finds the element of the system call that is under way; without one the program ends.
+func (lw *lowerer) syscallEntry() *ir.Value {
+	b, calls := lw.b, lw.req.Event.Syscalls
+	number := lw.arg(&eArg{node{types.TInt, b.Pos}, &calls.Number, 0, 0})
+	found := b.Block("found")
+	entry := lw.element(calls.Map, number.w)
+	b.If(ir.EQ, entry, b.Const(0), lw.end, found)
+	b.Continue(found)
+	return entry
+}
+
+// element looks an index of 32 bits up in an array.
+func (lw *lowerer) element(array string, index *ir.Value) *ir.Value {
+	key := lw.scratch(8, "index")
+	lw.b.Store(lw.b.SlotAddr(key, 0), 0, 4, index)
+	return lw.call(asm.FnMapLookupElem, lw.b.MapPtr(array), lw.b.SlotAddr(key, 0))
+}
+
+func checkSyscallName(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	x := shownInt(formSyscall)(c, row, call, args)
+	if e, ok := x.(*eBuiltin); ok && !isConst(e.args[0]) {
+		c.compat(call.Lparen)
+	}
+	return x
+}
+
+func isConst(x expr) bool {
+	_, ok := x.(*eConst)
+	return ok
+}
+
+// lowerSyscallName makes one number of those that a system call has in the ABIs of the machine, since values with the same
+// name have to be equal in the kernel too. A constant is a number of this architecture.
+func lowerSyscallName(lw *lowerer, e *eBuiltin) val {
+	b := lw.b
+	n := lw.value(e.args[0]).w
+	if isConst(e.args[0]) || lw.req.Compat == nil {
+		return scalar(e.t, n)
+	}
+	lw.prog.UsesNumbers = true
+	res := new(int)
+	b.Write(res, n)
+	compat, native, done := b.Block("compat"), b.Block("native"), b.Block("")
+	// lookup puts the table's number for n in place, where n counts from first and the table has it at index
+	lookup := func(i *ir.Value, index, size int64) {
+		within, found := b.Block("within"), b.Block("found")
+		b.If(ir.UGE, i, b.Const(size), done, within)
+		b.Continue(within)
+		at := lw.element(lw.req.Canonical, b.Add(ir.OpAdd, i, b.Const(index)))
+		b.If(ir.EQ, at, b.Const(0), done, found)
+		b.Continue(found)
+		b.Write(res, b.Load(at, 0, 8, false))
+		b.Jump(done)
+	}
+	b.If(ir.NE, lw.compat(), b.Const(0), compat, native)
+	b.Continue(compat)
+	compat.Cold = true
+	b.Write(res, b.Add(ir.OpOr, n, b.Const(sysname.CompatBit)))
+	lookup(n, 0, sysname.Compat32)
+	b.Continue(native)
+	if first, size := sysname.X32(); size > 0 {
+		lookup(b.Add(ir.OpSub, n, b.Const(first)), sysname.Compat32, size)
+	} else {
+		b.Jump(done)
+	}
+	b.Continue(done)
+	return scalar(e.t, b.Read(res))
+}

@@ -1,0 +1,214 @@
+package starlarkbind
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+)
+
+// A program that serves many system calls has to find the probe of each as the kernel does. The kernel's own record of one
+// call of each number, which a filter ends with an error of its own, is what the events are compared with.
+func TestSyscallNumbers(t *testing.T) {
+	root, err := bpf.Tracefs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	instance := filepath.Join(root, "instances", "bpfrepl_"+loadName)
+	if err := os.Mkdir(instance, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := os.Remove(instance); err != nil {
+			t.Error(err)
+		}
+	}()
+	enable := func(what string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(instance, "events/syscalls/enable"), []byte(what), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for file, text := range map[string]string{"events/syscalls/filter": `comm == "` + loadName + `"`, "buffer_size_kb": "512"} {
+		if err := os.WriteFile(filepath.Join(instance, file), []byte(text), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	enable("1")
+	got := strings.Fields(printed(t, `
+c = count()
+probe("tracepoint:syscalls:sys_exit_*", lambda e: c.add(by=(e.probe, e.args.__syscall_nr, e.ret)), filter=lambda e: e.comm == "load" and e.ret == -1000 - e.args.__syscall_nr)
+make("-comm", "load", "everycall", 512)
+for k, n in sorted(c.items()):
+    print(k[0].removeprefix("tracepoint:syscalls:sys_exit_") + ":" + str(k[1]))
+`))
+	enable("0")
+	text, err := os.ReadFile(filepath.Join(instance, "trace"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, m := range regexp.MustCompile(`: sys_(\w+) -> 0x([0-9a-f]+)\n`).FindAllStringSubmatch(string(text), -1) {
+		ret, err := strconv.ParseUint(m[2], 16, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := -int64(ret) - 1000; n >= 0 && n < 512 {
+			want = append(want, fmt.Sprintf("%s:%d", m[1], n))
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if len(want) < 250 || !slices.Equal(got, want) {
+		t.Errorf("the events are\n%s\nof the kernel's\n%s", got, want)
+	}
+	ts, err := bpf.Resolve("tracepoint:syscalls:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, others := bpf.ShareSyscalls(ts, 2); len(others) > 0 {
+		t.Logf("numbers are not known of %v", others) // of a later kernel: these are attached one by one
+	}
+}
+
+// The arguments that a shared program reads are those of the tracepoint, for system calls that are called with arguments
+// which differ in every byte, and fail.
+func TestSyscallArguments(t *testing.T) {
+	numbers := map[string]int{"lseek": 8, "pread64": 17, "openat": 257, "sendto": 44, "fchownat": 260, "mknodat": 259, "fallocate": 285, "newfstatat": 262,
+		"copy_file_range": 326, "setsockopt": 54, "ioctl": 16, "readahead": 187, "epoll_ctl": 233, "io_getevents": 208, "timer_settime": 223, "mbind": 237}
+	if runtime.GOARCH == "arm64" {
+		numbers = map[string]int{"lseek": 62, "pread64": 67, "openat": 56, "sendto": 206, "fchownat": 54, "mknodat": 33}
+	}
+	var script strings.Builder
+	script.WriteString("args, rets = count(), count()\n")
+	var calls []string
+	for _, name := range slices.Sorted(maps.Keys(numbers)) {
+		ts, err := bpf.Resolve("tracepoint:syscalls:sys_enter_" + name)
+		var none *bpf.NotFoundError
+		if errors.As(err, &none) {
+			continue // the kernel is built without
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		ev, err := ts[0].Event()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range ev.Fields {
+			fmt.Fprintf(&script, "probe(%q, lambda e: args.add(by=(%q, int(e.args.%s))), filter=lambda e: e.comm == \"load\")\n", ts[0].Name, name+"."+f.Name, f.Name)
+		}
+		fmt.Fprintf(&script, "probe(%q, lambda e: rets.add(by=(e.probe, e.ret, e.args.ret, e.args.__syscall_nr, e.compat)), filter=lambda e: e.comm == \"load\")\n",
+			"tracepoint:syscalls:sys_exit_"+name)
+		calls = append(calls, fmt.Sprintf(`make("-comm", "load", "calls", 7, %d, "0xffffffffffffff95", "0x8182838485868788", "0xa1a2a3a4a5a6a7a8", "0xb1b2b3b4b5b6b7b8", "0xc1c2c3c4c5c6c7c8", "0xd1d2d3d4d5d6d7d8")`,
+			numbers[name]))
+	}
+	if len(calls) < 4 {
+		t.Fatalf("the kernel has %d of the system calls", len(calls))
+	}
+	script.WriteString(strings.Join(calls, "\n") + "\nfor m in (args, rets):\n    for k, n in sorted(m.items()):\n        if n == 7:\n            print(k, n)\n")
+	got := map[int]string{}
+	for _, least := range []int{1, 1000} {
+		l := newLive(t, nil)
+		l.leastShared = least
+		if err := l.script(script.String()); err != nil {
+			t.Fatal(l.FormatError(err))
+		}
+		got[least] = l.out.String()
+	}
+	if got[1] != got[1000] {
+		t.Errorf("shared:\n%s\nalone:\n%s", got[1], got[1000])
+	}
+	if n := strings.Count(got[1], " 7\n"); n < 3*len(calls) {
+		t.Errorf("only %d values of %d system calls: %s", n, len(calls), got[1])
+	}
+}
+
+// A pattern counts each call once, under its own name, in the kinds of handler that there are.
+func TestSyscallPattern(t *testing.T) {
+	expect(t, fmt.Sprintf("NR_LSEEK, NR_GETPPID = %d, %d", unix.SYS_LSEEK, unix.SYS_GETPPID)+`
+ours = lambda e: e.comm == "load" and (e.args.__syscall_nr in (NR_LSEEK, NR_GETPPID))
+calls, rets, fds, both, seen = count(), count(), count(), count(), count()
+p = probe("tracepoint:syscalls:sys_enter_*", lambda e: calls.add(by=e.probe), filter=ours)
+q = probe("tracepoint:syscalls:sys_exit_*", lambda e: rets.add(by=(e.probe, e.ret)), filter=ours)
+r = probe(["tracepoint:syscalls:sys_enter_lseek", "tracepoint:syscalls:sys_enter_read"], lambda e: fds.add(by=(e.probe, e.args.fd)), filter=ours)
+s = probe(["tracepoint:syscalls:sys_*_lseek", "tracepoint:syscalls:sys_*_getppid"], lambda e: both.add(by=syscall_name(e.args.__syscall_nr)), filter=ours)
+
+def loops(e):
+    for i in range(e.cpu + 3):
+        if e.probe == "tracepoint:syscalls:sys_enter_lseek":
+            seen.add(by=(e.probe, e.pid == e.tid))
+            return
+
+u = probe("tracepoint:syscalls:sys_enter_*", loops, filter=ours)
+make("-comm", "load", "getppid", 1000)
+p.detach()
+make("-comm", "load", "newkeys", 200, 5)
+p.attach()
+make("-comm", "load", "getppid", 10)
+for m in (calls, rets, fds, both, seen):
+    print(*sorted(m.items()))
+print(len(p.targets) > 250, len(r.targets), r.targets[0], p.attached, p.stats().hits > 1000)
+print("; tracepoint:syscalls:sys_enter_lseek, tracepoint:syscalls:sys_enter_read as RawTracepoint program" in r.asm())
+`,
+		`("tracepoint:syscalls:sys_enter_getppid", 1010)`,
+		fmt.Sprintf(`(("tracepoint:syscalls:sys_exit_getppid", %d), 1010) (("tracepoint:syscalls:sys_exit_lseek", -9), 200)`, os.Getpid()),
+		`(("tracepoint:syscalls:sys_enter_lseek", 4294967295), 200)`,
+		`("getppid", 2020) ("lseek", 400)`,
+		`(("tracepoint:syscalls:sys_enter_lseek", True), 200)`,
+		"True 2 tracepoint:syscalls:sys_enter_lseek True True",
+		"True")
+}
+
+// The hits of a probe of some system calls are those of these, though its program runs for all.
+func TestSyscallHits(t *testing.T) {
+	expect(t, `
+c = count()
+p = probe(["tracepoint:syscalls:sys_enter_getppid", "tracepoint:syscalls:sys_enter_vhangup"], lambda e: c.add(), filter=lambda e: e.comm == "load")
+before = p.stats().hits
+make("-comm", "load", "getppid", 1000)
+make("-comm", "load", "newkeys", 5000, 5)
+st = p.stats()
+print(c.value, 1000 <= st.hits and st.hits < 5000, st.time_ns > 0, st.missed)
+`, "1000 True True 0")
+}
+
+// System calls of 32-bit programs have numbers of their own. Their names are right, and the same name is one key whoever
+// calls; the tracepoints of system calls leave them out, and so do patterns of them.
+func TestCompatSyscalls(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		return // the load has no 32-bit calls there
+	}
+	expect(t, `
+ours = lambda e: e.comm == "load" and e.args.id in (65, 111, 7, 110, 500)
+names, own, exits, pattern = count(), count(), count(), count()
+probe("tracepoint:raw_syscalls:sys_enter", lambda e: names.add(by=syscall_name(e.args.id)), filter=ours)
+probe("tracepoint:raw_syscalls:sys_enter", lambda e: own.add(by=(e.compat, e.args.id, syscall_name(e.args.id) == "getpgrp", syscall_name(e.args.id) in ("waitpid", "futex"))), filter=ours)
+probe("tracepoint:raw_syscalls:sys_exit", lambda e: exits.add(by=(e.compat, syscall_name(e.args.id), e.args.ret > 0)), filter=ours)
+probe(["tracepoint:syscalls:sys_enter_getpgrp", "tracepoint:syscalls:sys_enter_getppid", "tracepoint:syscalls:sys_enter_semop"], lambda e: pattern.add(by=(e.probe, e.compat)), filter=lambda e: e.comm == "load")
+make("-comm", "load", "calls32", 100, 65)
+make("-comm", "load", "calls", 10, 111)
+make("-comm", "load", "calls32", 5, 7)
+make("-comm", "load", "calls32", 3, 500)
+make("-comm", "load", "getppid", 1000)
+for m in (names, own, exits, pattern):
+    print(*sorted(m.items()))
+print(names["getpgrp"], names["waitpid"], names["32-bit syscall 500"])
+`,
+		`("32-bit syscall 500", 3) ("getpgrp", 110) ("getppid", 1000) ("waitpid", 5)`,
+		`((False, 110, False, False), 1000) ((False, 111, True, False), 10) ((True, 7, False, True), 5) ((True, 65, True, False), 100) ((True, 500, False, False), 3)`,
+		`((False, "getpgrp", True), 10) ((False, "getppid", True), 1000) ((True, "32-bit syscall 500", False), 3) ((True, "getpgrp", True), 100) ((True, "waitpid", False), 5)`,
+		`(("tracepoint:syscalls:sys_enter_getpgrp", False), 10) (("tracepoint:syscalls:sys_enter_getppid", False), 1000)`,
+		"110 5 3")
+}
