@@ -35,8 +35,8 @@ type checker struct {
 	fields                         map[string]bool // arguments that are read by name
 	enums                          map[*ctype.Type]*types.Type
 	calls                          int
-	iterations                     int     // of the loops around this place, multiplied
-	loops                          []*flow // what is known where each loop around this place is left by break
+	iterations                     int        // of the loops around this place, multiplied
+	loops                          []loopFlow // of the loops around this place
 }
 
 // mapTyping is what a map's uses in this program make of it.
@@ -53,49 +53,7 @@ type frame struct {
 	ret    *types.Type // joined over all returns
 	loop   int
 	grew   bool
-	writes map[*resolve.Binding]bool // what the body assigns
-}
-
-// flow is what is known at one place of a function.
-type flow struct {
-	assigned, notNone map[*local]bool
-	dead              bool
-}
-
-func (f *flow) clone() *flow {
-	g := &flow{assigned: map[*local]bool{}, notNone: map[*local]bool{}, dead: f.dead}
-	for v := range f.assigned {
-		g.assigned[v] = true
-	}
-	for v := range f.notNone {
-		g.notNone[v] = true
-	}
-	return g
-}
-
-// noWay is the flow of a place that nothing leads to.
-func noWay() *flow { return &flow{assigned: map[*local]bool{}, notNone: map[*local]bool{}, dead: true} }
-
-// meet is what is known where two ways come together.
-func meet(a, b *flow) *flow {
-	if a.dead {
-		return b
-	}
-	if b.dead {
-		return a
-	}
-	c := &flow{assigned: map[*local]bool{}, notNone: map[*local]bool{}}
-	for v := range a.assigned {
-		if b.assigned[v] {
-			c.assigned[v] = true
-		}
-	}
-	for v := range a.notNone {
-		if b.notNone[v] {
-			c.notNone[v] = true
-		}
-	}
-	return c
+	writes map[*resolve.Binding]int // how many statements of the body assign it
 }
 
 const (
@@ -108,8 +66,7 @@ const (
 )
 
 func newChecker(req *Request) *checker {
-	return &checker{req: req, maps: map[*Map]*mapTyping{}, capturedSeen: map[string]bool{}, enums: map[*ctype.Type]*types.Type{}, iterations: 1,
-		flow: &flow{assigned: map[*local]bool{}, notNone: map[*local]bool{}}}
+	return &checker{req: req, maps: map[*Map]*mapTyping{}, capturedSeen: map[string]bool{}, enums: map[*ctype.Type]*types.Type{}, iterations: 1, flow: newFlow()}
 }
 
 func (c *checker) errorf(pos syntax.Position, hint, format string, args ...any) {
@@ -202,10 +159,10 @@ func (c *checker) call(fn *Func, args []expr, pos syntax.Position) *eCall {
 		v := &local{name: id.Name, t: args[i].typ()}
 		b := id.Binding.(*resolve.Binding)
 		if atCompileTime(args[i]) {
-			if f.writes[b] && !args[i].typ().Storable() {
+			if f.writes[b] > 0 && !args[i].typ().Storable() {
 				c.errorf(id.NamePos, "use another name", "%s is a %s and cannot be assigned to", id.Name, args[i].typ())
 			}
-			if !f.writes[b] {
+			if f.writes[b] == 0 {
 				v.static = args[i]
 			}
 		}
@@ -219,8 +176,9 @@ func (c *checker) call(fn *Func, args []expr, pos syntax.Position) *eCall {
 		c.flow = before.clone()
 		for _, v := range e.params {
 			c.flow.assigned[v] = true
-			if v.t.Kind == types.Opt {
-				delete(c.flow.notNone, v)
+			c.flow.forget(v)
+			if v.t.Kind != types.Opt && v.t.Kind != types.None {
+				c.flow.notNone[v] = true
 			}
 		}
 		e.body = c.block(fn.Fn.Body)
@@ -230,6 +188,11 @@ func (c *checker) call(fn *Func, args []expr, pos syntax.Position) *eCall {
 		}
 		if !f.grew {
 			break
+		}
+	}
+	for i, v := range e.params {
+		if v.static == nil {
+			e.args[i] = c.convert(args[i], v.t) // the body may assign what is of a wider type
 		}
 	}
 	c.flow = before // a call tells nothing of the caller's locals
@@ -262,15 +225,15 @@ func atCompileTime(x expr) bool {
 	return false
 }
 
-// writes lists the variables that statements assign.
-func writes(stmts []syntax.Stmt) map[*resolve.Binding]bool {
-	out := map[*resolve.Binding]bool{}
+// writes counts the statements that assign each variable.
+func writes(stmts []syntax.Stmt) map[*resolve.Binding]int {
+	out := map[*resolve.Binding]int{}
 	var target func(x syntax.Expr)
 	target = func(x syntax.Expr) {
 		switch x := x.(type) {
 		case *syntax.Ident:
 			if b, ok := x.Binding.(*resolve.Binding); ok {
-				out[b] = true
+				out[b]++
 			}
 		case *syntax.ParenExpr:
 			target(x.X)

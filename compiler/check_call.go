@@ -125,6 +125,10 @@ func (c *checker) callExpr(x *syntax.CallExpr) expr {
 			}
 			return c.bad(x.Lparen, hint, "%s() cannot be called inside a handler", ent.Name)
 		}
+		if arg := c.boolArg(x); arg != nil {
+			e, _, _ := c.condition(arg)
+			return e
+		}
 		args, ok := c.bindArgs(x, row.sig)
 		if !ok {
 			return invalid(x.Lparen)

@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"math/big"
+	"slices"
 	"strings"
 
 	"go.starlark.net/resolve"
@@ -10,21 +11,29 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A fact is what a condition tells of a local when it comes out one way: that it is not None.
-type facts []*local
-
-// with is f where the facts hold too.
-func (f *flow) with(fs facts) *flow {
-	g := f.clone()
-	for _, v := range fs {
-		g.notNone[v] = true
+// condition checks an expression whose truth decides, and returns what is known where it holds and where it does not.
+func (c *checker) condition(x syntax.Expr) (e expr, yes, no facts) {
+	if x, ok := unparen(x).(*syntax.BinaryExpr); ok && (x.Op == syntax.AND || x.Op == syntax.OR) {
+		return c.conditionLogic(x)
 	}
-	return g
+	e, yes, no = c.valueFacts(x)
+	e = c.truth(e)
+	if truth, known := knownTruth(e); known {
+		yes.never, no.never = !truth, truth
+	}
+	return e, yes, no
 }
 
-// condition checks an expression whose truth decides, and tells what is known where it holds and where it does not.
-func (c *checker) condition(x syntax.Expr) (e expr, yes, no facts) {
+// valueFacts checks an expression, and returns what is known where it is true and where it is not.
+func (c *checker) valueFacts(x syntax.Expr) (e expr, yes, no facts) {
 	switch x := unparen(x).(type) {
+	case *syntax.Ident:
+		e := c.ident(x)
+		if v := c.boundLocal(x); v != nil && v.static == nil {
+			w := c.flow.when[v]
+			return e, union(shows(v), w.yes), w.no
+		}
+		return e, facts{}, facts{}
 	case *syntax.UnaryExpr:
 		if x.Op == syntax.NOT {
 			e, yes, no := c.condition(x.X)
@@ -39,7 +48,13 @@ func (c *checker) condition(x syntax.Expr) (e expr, yes, no facts) {
 	case *syntax.BinaryExpr:
 		switch x.Op {
 		case syntax.AND, syntax.OR:
-			return c.conditionLogic(x)
+			return c.logic(x)
+		case syntax.IN:
+			e := c.in(x)
+			if v := c.optional(x.X); v != nil && !c.mayHoldNone(x.Y) {
+				yes = shows(v)
+			}
+			return e, yes, facts{}
 		case syntax.EQL, syntax.NEQ, syntax.LT, syntax.GT, syntax.LE, syntax.GE:
 			a, b := c.expr(x.X), c.expr(x.Y)
 			e := c.compare(x.OpPos, x.Op, a, b)
@@ -47,19 +62,52 @@ func (c *checker) condition(x syntax.Expr) (e expr, yes, no facts) {
 			return e, yes, no
 		}
 	}
-	e = c.expr(x)
-	return c.narrowing(x, e)
-}
-
-// narrowing is the truth of e, the checked form of x, with what it tells.
-func (c *checker) narrowing(x syntax.Expr, e expr) (expr, facts, facts) {
-	var yes facts
-	if id, ok := unparen(x).(*syntax.Ident); ok {
-		if v := c.boundLocal(id); v != nil {
-			yes = facts{v}
+	if call, ok := unparen(x).(*syntax.CallExpr); ok {
+		if arg := c.boolArg(call); arg != nil {
+			return c.condition(arg)
 		}
 	}
-	return c.truth(e), yes, nil
+	return c.expr(x), facts{}, facts{}
+}
+
+// boolArg returns the argument of a call of bool(), which is a condition, or nil.
+func (c *checker) boolArg(call *syntax.CallExpr) syntax.Expr {
+	id, ok := call.Fn.(*syntax.Ident)
+	if !ok || id.Name != "bool" || len(call.Args) != 1 || c.local(id) != nil || c.frame.fn.Scope.Lookup(id) != (Builtin{"bool"}) {
+		return nil
+	}
+	switch arg := call.Args[0].(type) {
+	case *syntax.UnaryExpr:
+		if arg.Op != syntax.NOT {
+			return nil
+		}
+	case *syntax.BinaryExpr:
+		if arg.Op == syntax.EQ {
+			return nil
+		}
+	}
+	return call.Args[0]
+}
+
+// optional returns the local that x names, or nil.
+func (c *checker) optional(x syntax.Expr) *local {
+	if id, ok := unparen(x).(*syntax.Ident); ok {
+		return c.boundLocal(id)
+	}
+	return nil
+}
+
+// mayHoldNone reports whether None can be in x, a captured collection or one that is written out.
+func (c *checker) mayHoldNone(x syntax.Expr) bool {
+	start := len(c.diags)
+	e := c.sequence(x)
+	c.diags = c.diags[:start] // reported already
+	k, ok := e.(*eConst)
+	if !ok {
+		return true
+	}
+	list, ok := constElems(k.v)
+	return !ok || slices.Contains(list, nil)
 }
 
 func (c *checker) boundLocal(id *syntax.Ident) *local {
@@ -70,83 +118,81 @@ func (c *checker) boundLocal(id *syntax.Ident) *local {
 }
 
 func (c *checker) conditionLogic(x *syntax.BinaryExpr) (expr, facts, facts) {
+	return c.twoSides(x, c.condition, func(a, b expr) expr {
+		return &eLogic{node{types.TBool, x.OpPos}, x.Op, a, b}
+	})
+}
+
+// twoSides checks the sides of and, or: the right one with what is known of the left, or not at all where the left decides.
+func (c *checker) twoSides(x *syntax.BinaryExpr, side func(syntax.Expr) (expr, facts, facts), join func(a, b expr) expr) (e expr, yes, no facts) {
 	before := c.flow
-	a, ya, na := c.condition(x.X)
+	a, ya, na := side(x.X)
+	goesOn := na
 	if x.Op == syntax.AND {
-		c.flow = before.with(ya)
-	} else {
-		c.flow = before.with(na)
+		goesOn = ya
 	}
-	b, yb, nb := c.condition(x.Y)
+	truth, known := knownTruth(a)
+	if known {
+		ya.never, na.never = !truth, truth
+	}
+	if known && truth == (x.Op == syntax.OR) {
+		return a, ya, na
+	}
+	c.flow = before.with(goesOn)
+	b, yb, nb := side(x.Y)
 	c.flow = before
-	e := c.logicTruth(x, a, b)
+	switch {
+	case known:
+		return b, yb, nb
+	case a.typ().Kind == types.Invalid || b.typ().Kind == types.Invalid:
+		e = invalid(x.OpPos)
+	default:
+		e = join(a, b)
+	}
 	if x.Op == syntax.AND {
-		return e, append(append(facts{}, ya...), yb...), both(na, nb)
+		return e, union(ya, yb), both(na, nb)
 	}
-	return e, both(ya, yb), append(append(facts{}, na...), nb...)
+	return e, both(ya, yb), union(na, nb)
 }
 
-func (c *checker) logicTruth(x *syntax.BinaryExpr, a, b expr) expr {
-	if a.typ().Kind == types.Invalid || b.typ().Kind == types.Invalid {
-		return invalid(x.OpPos)
+// knownTruth is the truth of a constant.
+func knownTruth(x expr) (truth, known bool) {
+	if k, ok := x.(*eConst); ok && k.t.Kind != types.Invalid && k.t.Kind != types.Shown {
+		return constTruth(k.v)
 	}
-	if k, ok := a.(*eConst); ok {
-		if k.v.(bool) == (x.Op == syntax.AND) {
-			return b
-		}
-		return a
-	}
-	return &eLogic{node{types.TBool, x.OpPos}, x.Op, a, b}
-}
-
-// both lists what is in a and in b.
-func both(a, b facts) facts {
-	var out facts
-	for _, v := range a {
-		for _, w := range b {
-			if v == w {
-				out = append(out, v)
-				break
-			}
-		}
-	}
-	return out
+	return false, false
 }
 
 // compareFacts: x == None, x != None; and x == y of a y that is never None.
 func (c *checker) compareFacts(x *syntax.BinaryExpr, a, b expr) (yes, no facts) {
-	id, ok := unparen(x.X).(*syntax.Ident)
-	other := b
-	if !ok {
-		id, ok = unparen(x.Y).(*syntax.Ident)
-		other = a
+	v, other := c.optional(x.X), b
+	if v == nil || b.typ().Kind == types.Opt {
+		if w := c.optional(x.Y); w != nil {
+			v, other = w, a
+		}
 	}
-	if !ok {
-		return nil, nil
-	}
-	v := c.boundLocal(id)
 	if v == nil {
-		return nil, nil
+		return facts{}, facts{}
 	}
 	none := other.typ().Kind == types.None
 	switch {
 	case none && x.Op == syntax.NEQ:
-		return facts{v}, nil
+		return shows(v), facts{}
 	case none && x.Op == syntax.EQL:
-		return nil, facts{v}
+		return facts{}, shows(v)
 	case !none && other.typ().Kind != types.Opt && x.Op == syntax.EQL:
-		return facts{v}, nil
+		return shows(v), facts{}
+	case !none && other.typ().Kind != types.Opt && x.Op == syntax.NEQ:
+		return facts{}, shows(v)
 	}
-	return nil, nil
+	return facts{}, facts{}
 }
 
 // truth is x as a condition.
 func (c *checker) truth(x expr) expr {
 	t := x.typ()
-	if k, ok := x.(*eConst); ok {
-		if b, known := constTruth(k.v); known && t.Kind != types.Invalid && t.Kind != types.Shown {
-			return boolConst(b, k.pos)
-		}
+	if b, known := knownTruth(x); known {
+		return boolConst(b, x.position())
 	}
 	switch t.Kind {
 	case types.Bool, types.Invalid:

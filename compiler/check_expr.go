@@ -50,6 +50,11 @@ func (c *checker) expr(x syntax.Expr) expr {
 		return c.binaryExpr(x)
 	case *syntax.CondExpr:
 		cond, yes, no := c.condition(x.Cond)
+		if truth, known := knownTruth(cond); known && truth {
+			return c.expr(x.True)
+		} else if known {
+			return c.expr(x.False)
+		}
 		before := c.flow
 		c.flow = before.with(yes)
 		t := c.expr(x.True)
@@ -58,7 +63,11 @@ func (c *checker) expr(x syntax.Expr) expr {
 		c.flow = before
 		return c.choice(x.If, cond, t, f)
 	case *syntax.TupleExpr:
-		return c.tuple(x)
+		return c.tuple(x, x.List, c.expr)
+	case *syntax.ListExpr:
+		return c.listDisplay(x, false)
+	case *syntax.DictExpr:
+		return c.dictDisplay(x)
 	case *syntax.DotExpr:
 		return c.dot(x)
 	case *syntax.IndexExpr:
@@ -74,10 +83,6 @@ func (c *checker) expr(x syntax.Expr) expr {
 func (c *checker) unsupported(x syntax.Expr) expr {
 	pos, _ := x.Span()
 	switch x.(type) {
-	case *syntax.ListExpr:
-		return c.bad(pos, "use a tuple (a, b), or make the list outside of the handler", "a list cannot be made inside a handler")
-	case *syntax.DictExpr:
-		return c.bad(pos, "make the dict outside of the handler, or use a table()", "a dict cannot be made inside a handler")
 	case *syntax.Comprehension:
 		return c.bad(pos, "make it outside of the handler, or write a for loop", "a comprehension cannot stand inside a handler")
 	case *syntax.LambdaExpr:
@@ -113,19 +118,19 @@ func (c *checker) ident(id *syntax.Ident) expr {
 }
 
 func (c *checker) readLocal(v *local, pos syntax.Position) expr {
-	if v.static != nil {
-		return at(v.static, pos)
-	}
 	if !c.flow.dead && !c.flow.assigned[v] {
 		c.flow.assigned[v] = true // one error is enough
 		if outer := c.frame.fn.Scope.Lookup(&syntax.Ident{NamePos: pos, Name: v.name}); outer != nil && outer != Entity(Builtin{v.name}) {
 			return c.bad(pos, fmt.Sprintf("write %s.add() here, with %s = count() outside of the handler", v.name, v.name),
 				"%s is assigned in this function, which makes it a local variable: a handler cannot assign to a global", v.name)
 		}
-		return c.bad(pos, "assign to it on every way that leads here", "%s may be used before it is assigned", v.name)
+		return c.bad(pos, "assign it on every path to this point", "%s may be used before it is assigned", v.name)
+	}
+	if v.static != nil {
+		return at(v.static, pos)
 	}
 	e := &eVar{node{v.t, pos}, v}
-	if v.t.Kind == types.Opt && c.flow.notNone[v] {
+	if v.t.Kind == types.Opt && (c.flow.notNone[v] || c.flow.dead) {
 		return &eNarrow{node{v.t.Elem, pos}, e}
 	}
 	return e
@@ -184,12 +189,20 @@ func (c *checker) entity(id *syntax.Ident, ent Entity) expr {
 // universal tells of names that are the same everywhere.
 func universal(name string) bool { return name == "None" || name == "True" || name == "False" }
 
-func (c *checker) tuple(x *syntax.TupleExpr) expr {
+// tuple checks a tuple of these elements.
+func (c *checker) tuple(x syntax.Expr, list []syntax.Expr, elem func(syntax.Expr) expr) expr {
 	pos, _ := x.Span()
+	elems := make([]expr, len(list))
+	for i, el := range list {
+		elems[i] = elem(el)
+	}
+	return c.tupleOf(pos, elems)
+}
+
+func (c *checker) tupleOf(pos syntax.Position, elems []expr) expr {
 	e := &eTuple{node: node{&types.Type{Kind: types.Tuple}, pos}}
 	consts := Tuple{}
-	for _, el := range x.List {
-		v := c.expr(el)
+	for _, v := range elems {
 		if k, ok := v.(*eConst); ok {
 			consts = append(consts, k.v)
 		}
@@ -212,12 +225,6 @@ func (c *checker) tuple(x *syntax.TupleExpr) expr {
 
 // choice is t if cond else f.
 func (c *checker) choice(pos syntax.Position, cond, t, f expr) expr {
-	if k, ok := cond.(*eConst); ok && k.t.Kind == types.Bool {
-		if k.v.(bool) {
-			return t
-		}
-		return f
-	}
 	j := types.Join(t.typ(), f.typ())
 	if t.typ().Kind == types.Invalid || f.typ().Kind == types.Invalid {
 		return invalid(pos)
@@ -277,7 +284,8 @@ func (c *checker) unary(pos syntax.Position, op syntax.Token, x expr) expr {
 func (c *checker) binaryExpr(x *syntax.BinaryExpr) expr {
 	switch x.Op {
 	case syntax.AND, syntax.OR:
-		return c.logic(x)
+		e, _, _ := c.logic(x)
+		return e
 	case syntax.EQL, syntax.NEQ, syntax.LT, syntax.GT, syntax.LE, syntax.GE:
 		e, _, _ := c.condition(x)
 		return e
@@ -288,37 +296,21 @@ func (c *checker) binaryExpr(x *syntax.BinaryExpr) expr {
 }
 
 // logic is x and y, x or y, as values: one of the two.
-func (c *checker) logic(x *syntax.BinaryExpr) expr {
-	before := c.flow
-	a := c.expr(x.X)
-	_, yes, no := c.narrowing(x.X, a)
-	if x.Op == syntax.AND {
-		c.flow = before.with(yes)
-	} else {
-		c.flow = before.with(no)
-	}
-	b := c.expr(x.Y)
-	c.flow = before
-	if a.typ().Kind == types.Invalid || b.typ().Kind == types.Invalid {
-		return invalid(x.OpPos)
-	}
-	if k, ok := a.(*eConst); ok {
-		if t, known := constTruth(k.v); known {
-			if t == (x.Op == syntax.AND) {
-				return b
-			}
-			return a
+func (c *checker) logic(x *syntax.BinaryExpr) (e expr, yes, no facts) {
+	return c.twoSides(x, c.valueFacts, func(a, b expr) expr {
+		ta := a.typ()
+		if x.Op == syntax.OR && ta.Kind == types.Opt {
+			ta = ta.Elem // None is never the result of the left side
 		}
-	}
-	ta := a.typ()
-	if x.Op == syntax.OR && ta.Kind == types.Opt {
-		ta = ta.Elem // None is never the result of the left side
-	}
-	j := types.Join(ta, b.typ())
-	if j == nil || !j.Storable() {
-		return c.bad(x.OpPos, "", "the two sides of %s have different types: %s and %s", x.Op, a.typ(), b.typ())
-	}
-	return &eLogic{node{j, x.OpPos}, x.Op, a, c.convert(b, j)}
+		j := types.Join(ta, b.typ())
+		if j == nil || !j.Storable() {
+			return c.bad(x.OpPos, "", "the two sides of %s have different types: %s and %s", x.Op, a.typ(), b.typ())
+		}
+		if c.truth(a).typ().Kind == types.Invalid { // reported
+			return invalid(x.OpPos)
+		}
+		return &eLogic{node{j, x.OpPos}, x.Op, a, c.convert(b, j)}
+	})
 }
 
 // binary is arithmetic. The types of results are those of the contract: signed 64 bits, unless the source says
@@ -463,7 +455,7 @@ func floorDiv(x, y *big.Int) (q, r *big.Int) {
 }
 
 func (c *checker) index(x *syntax.IndexExpr) expr {
-	recv := c.expr(x.X)
+	recv := c.sequence(x.X)
 	if st, ok := recv.(*eStatic); ok {
 		if m, ok := st.ent.(*Map); ok {
 			if m.Agg != nil {
@@ -491,7 +483,7 @@ func (c *checker) index(x *syntax.IndexExpr) expr {
 	case recv.typ().Kind == types.Tuple, recv.typ().Kind == types.List && isConst:
 		ki, ok := i.(*eConst)
 		if !ok || ki.t.Kind != types.Int {
-			return c.bad(i.position(), "use a dict from outside of the handler: {0: a, 1: b}[i]", "the index of a %s must be a constant int in a handler", recv.typ().Kind.Noun())
+			return c.pick(x.Lbrack, recv, i)
 		}
 		return c.elem(x.Lbrack, recv, word(ki.v))
 	}
@@ -556,7 +548,7 @@ func (c *checker) dictGet(pos syntax.Position, d Dict, x, def expr) expr {
 	if t.Kind == types.Invalid {
 		return c.bad(pos, "", "the dict is empty")
 	}
-	return &eDict{node{t, pos}, x, d, def}
+	return &eDict{node: node{t, pos}, x: x, dict: d, def: def}
 }
 
 // maxSearch bounds captured collections that a handler searches: each element is a comparison in the program.
@@ -589,7 +581,7 @@ func (c *checker) searchable(pos syntax.Position, x expr, list []any) bool {
 
 // in is x in y, x not in y.
 func (c *checker) in(e *syntax.BinaryExpr) expr {
-	x, y := c.expr(e.X), c.expr(e.Y)
+	x, y := c.expr(e.X), c.sequence(e.Y)
 	not := e.Op == syntax.NOT_IN
 	if x.typ().Kind == types.Invalid || y.typ().Kind == types.Invalid {
 		return invalid(e.OpPos)
@@ -609,18 +601,7 @@ func (c *checker) in(e *syntax.BinaryExpr) expr {
 	var list []any
 	k, ok := y.(*eConst)
 	if ok {
-		switch v := k.v.(type) {
-		case Tuple:
-			list = v
-		case List:
-			list = v
-		case Set:
-			list = v
-		case Dict:
-			list = v.Keys
-		default:
-			ok = false
-		}
+		list, ok = constElems(k.v)
 	}
 	switch {
 	case ok:

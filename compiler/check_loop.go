@@ -19,7 +19,7 @@ func (c *checker) forStmt(s *syntax.ForStmt) []stmt {
 	if m, what := c.mapItems(s.X); m != nil {
 		return c.forItems(s, m, what)
 	}
-	x := c.expr(s.X)
+	x := c.sequence(s.X)
 	if x.typ().Kind == types.Tuple {
 		return c.forTuple(s, x)
 	}
@@ -31,15 +31,8 @@ func (c *checker) forStmt(s *syntax.ForStmt) []stmt {
 		c.skipLoop(s)
 		return nil
 	}
-	var list []any
-	switch v := k.v.(type) {
-	case List:
-		list = v
-	case Set:
-		list = v
-	case Dict:
-		list = v.Keys
-	default:
+	list, ok := constElems(k.v)
+	if !ok {
 		c.errorf(x.position(), "loop over range(n), or over a list or tuple from outside of the handler", "a handler cannot loop over a %s", x.typ())
 		c.skipLoop(s)
 		return nil
@@ -58,7 +51,11 @@ func (c *checker) forStmt(s *syntax.ForStmt) []stmt {
 			return nil
 		}
 		if et == nil || !et.Storable() && et.Kind != types.Invalid {
-			c.errorf(x.position(), "", "the list holds a value that does not fit a handler: %s", constText(e))
+			hint := ""
+			if et == types.TList {
+				hint = "write tuples in place of the inner lists"
+			}
+			c.errorf(x.position(), hint, "the list holds a value that does not fit a handler: %s", constText(e))
 			c.skipLoop(s)
 			return nil
 		}
@@ -75,13 +72,13 @@ func (c *checker) forStmt(s *syntax.ForStmt) []stmt {
 		elems = append(elems, c.convert(&eConst{node{constType(e), s.For}, e}, t))
 	}
 	v := &local{name: "element", t: t}
-	body := c.loopBody(s, v, len(list))
+	body := c.loopBody(s, v, len(list), len(list) > 0)
 	return []stmt{&sEach{n, v, elems, body}}
 }
 
 // skipLoop checks the body of a loop whose head is wrong, with the loop's variables unknown.
 func (c *checker) skipLoop(s *syntax.ForStmt) {
-	c.loopBody(s, &local{name: "element", t: types.TInvalid}, 1)
+	c.loopBody(s, &local{name: "element", t: types.TInvalid}, 1, true)
 }
 
 // forTuple is a loop over a tuple: its elements are computed first, once.
@@ -107,7 +104,7 @@ func (c *checker) forTuple(s *syntax.ForStmt, x expr) []stmt {
 		elems = append(elems, c.convert(c.elem(s.For, x, int64(i)), t))
 	}
 	v := &local{name: "element", t: t}
-	body := c.loopBody(s, v, len(elems))
+	body := c.loopBody(s, v, len(elems), len(elems) > 0)
 	return append(out, &sEach{stmtNode{s.For}, v, elems, body})
 }
 
@@ -162,7 +159,7 @@ func (c *checker) forItems(s *syntax.ForStmt, m *Map, what string) []stmt {
 			val = types.TInt
 		}
 		v := &local{name: "element", t: map[string]*types.Type{"keys": t.key, "values": val, "items": types.TTuple(t.key, val)}[what]}
-		body := c.loopBody(s, v, 1)
+		body := c.loopBody(s, v, 1, false)
 		return []stmt{&sItems{stmtNode{s.For}, v, m, what, body}}
 	}
 	c.skipLoop(s)
@@ -195,36 +192,52 @@ func (c *checker) canLoop(pos syntax.Position, what string) bool {
 
 func (c *checker) whileStmt(s *syntax.WhileStmt) []stmt {
 	ok := c.canLoop(s.While, "while")
-	before := c.flow.clone()
-	for b := range writes([]syntax.Stmt{s}) {
-		if l := c.frame.locals[b]; l != nil {
-			delete(before.notNone, l) // on the second round it may be what the first made of it
-		}
-	}
+	before := c.loopEntry(s)
 	c.flow = before.clone()
 	cond, yes, no := c.condition(s.Cond)
+	truth, known := knownTruth(cond)
+	if known && !truth {
+		return nil
+	}
 	c.flow = before.with(yes)
 	old := c.loops
-	c.loops = append(c.loops, noWay())
+	c.loops = append(c.loops, loopFlow{noWay(), noWay()})
 	body := c.block(s.Body)
-	broken := c.loops[len(c.loops)-1]
+	broken := c.loops[len(c.loops)-1].brk
 	c.loops = old
 	after := before.with(no)
-	if k, isConst := cond.(*eConst); isConst && k.t.Kind == types.Bool && k.v.(bool) {
+	if known {
 		after.dead = true // while True ends by break alone
 	}
 	c.flow = meet(after, broken)
-	var kept []*local
-	for _, v := range c.frame.locals {
-		if c.flow.assigned[v] && !before.assigned[v] {
-			kept = append(kept, v)
-		}
-	}
-	sort.Slice(kept, func(i, j int) bool { return kept[i].name < kept[j].name })
 	if !ok || cond.typ().Kind == types.Invalid {
 		return nil
 	}
-	return []stmt{&sWhile{stmtNode{s.While}, cond, body, kept}}
+	return []stmt{&sWhile{stmtNode{s.While}, cond, body, c.newlyAssigned(before)}}
+}
+
+// loopEntry is what is known at the start of every round of a loop: on the second one, a variable that the body assigns is what
+// the first made of it.
+func (c *checker) loopEntry(s syntax.Stmt) *flow {
+	before := c.flow.clone()
+	for b := range writes([]syntax.Stmt{s}) {
+		if l := c.frame.locals[b]; l != nil {
+			before.forget(l)
+		}
+	}
+	return before
+}
+
+// newlyAssigned lists the locals that are assigned here and were not before.
+func (c *checker) newlyAssigned(before *flow) []*local {
+	var out []*local
+	for _, v := range c.frame.locals {
+		if c.flow.assigned[v] && !before.assigned[v] && v.static == nil {
+			out = append(out, v)
+		}
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].name < out[j].name })
+	return out
 }
 
 func (c *checker) forRange(s *syntax.ForStmt, call *syntax.CallExpr) []stmt {
@@ -248,7 +261,7 @@ func (c *checker) forRange(s *syntax.ForStmt, call *syntax.CallExpr) []stmt {
 		c.skipLoop(s)
 		return nil
 	case len(args) < len(bounds):
-		return c.forCount(s, call, bounds)
+		return c.forCount(s, call, bounds, false)
 	case len(args) == 1:
 		hi = args[0]
 	case len(args) == 2:
@@ -268,10 +281,10 @@ func (c *checker) forRange(s *syntax.ForStmt, call *syntax.CallExpr) []stmt {
 		count = int64((uint64(lo) - uint64(hi) + uint64(-step) - 1) / uint64(-step))
 	}
 	if n := count * int64(c.iterations); count < 0 || n > maxIterations || n > maxWalked && c.longLoops() {
-		return c.forCount(s, call, bounds)
+		return c.forCount(s, call, bounds, count != 0)
 	}
 	v := &local{name: "i", t: types.TInt}
-	body := c.loopBody(s, v, int(count))
+	body := c.loopBody(s, v, int(count), count > 0)
 	if count == 0 {
 		return nil
 	}
@@ -279,8 +292,8 @@ func (c *checker) forRange(s *syntax.ForStmt, call *syntax.CallExpr) []stmt {
 	return []stmt{&sFor{stmtNode{s.For}, v, intConst(lo, s.For), intConst(last, s.For), step, body}}
 }
 
-// forCount is a loop over a range whose length the verifier cannot walk through.
-func (c *checker) forCount(s *syntax.ForStmt, call *syntax.CallExpr, bounds []expr) []stmt {
+// forCount is a loop over a range whose length the verifier cannot walk through. some: it runs at least once.
+func (c *checker) forCount(s *syntax.ForStmt, call *syntax.CallExpr, bounds []expr, some bool) []stmt {
 	step := int64(1)
 	if len(bounds) == 3 {
 		k, ok := bounds[2].(*eConst)
@@ -297,33 +310,34 @@ func (c *checker) forCount(s *syntax.ForStmt, call *syntax.CallExpr, bounds []ex
 	}
 	v := &local{name: "i", t: types.TInt}
 	ok := c.canLoop(call.Lparen, "range over a number that is not known before, or is large,")
-	body := c.loopBody(s, v, 1)
+	before := c.flow.clone()
+	body := c.loopBody(s, v, 1, some)
 	if !ok {
 		return nil
 	}
-	return []stmt{&sCount{stmtNode{s.For}, v, lo, hi, step, body}}
+	return []stmt{&sCount{stmtNode{s.For}, v, lo, hi, step, body, c.newlyAssigned(before)}}
 }
 
-// loopBody checks the body of a loop whose element is v.
-func (c *checker) loopBody(s *syntax.ForStmt, v *local, count int) []stmt {
-	before := c.flow.clone()
-	for b := range writes([]syntax.Stmt{s}) {
-		if l := c.frame.locals[b]; l != nil {
-			delete(before.notNone, l) // on the second round it may be what the first made of it
-		}
-	}
+// loopBody checks the body of a loop whose element is v. some: it runs at least once.
+func (c *checker) loopBody(s *syntax.ForStmt, v *local, count int, some bool) []stmt {
+	before := c.loopEntry(s)
 	c.flow = before.clone()
 	c.flow.assigned[v] = true
 	old := c.iterations
 	c.iterations *= max(count, 1)
 	c.frame.loop++
 	loops := c.loops
-	c.loops = append(c.loops, noWay())
+	c.loops = append(c.loops, loopFlow{noWay(), noWay()})
 	body := c.bind(s.Vars, &eVar{node{v.t, s.For}, v})
 	body = append(body, c.block(s.Body)...)
+	left := c.loops[len(c.loops)-1]
 	c.loops = loops
 	c.frame.loop--
 	c.iterations = old
-	c.flow = before // the body may not have run at all
+	if some {
+		c.flow = meet(meet(c.flow, left.cont), left.brk)
+	} else {
+		c.flow = before // the body may not have run at all
+	}
 	return body
 }

@@ -1,6 +1,9 @@
 package compiler
 
 import (
+	"slices"
+
+	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/types"
@@ -9,6 +12,9 @@ import (
 func (c *checker) block(stmts []syntax.Stmt) []stmt {
 	var out []stmt
 	for _, s := range stmts {
+		if c.flow.dead {
+			break // what nothing leads to need make no sense
+		}
 		out = append(out, c.stmt(s)...)
 	}
 	return out
@@ -41,8 +47,12 @@ func (c *checker) stmt(s syntax.Stmt) []stmt {
 		case syntax.PASS:
 			return nil
 		}
-		if top := len(c.loops) - 1; s.Token == syntax.BREAK && top >= 0 {
-			c.loops[top] = meet(c.loops[top], c.flow.clone())
+		if top := len(c.loops) - 1; top >= 0 {
+			to := &c.loops[top].cont
+			if s.Token == syntax.BREAK {
+				to = &c.loops[top].brk
+			}
+			*to = meet(*to, c.flow.clone())
 		}
 		c.flow.dead = true
 		return []stmt{&sBranch{n, s.Token}}
@@ -55,7 +65,22 @@ func (c *checker) stmt(s syntax.Stmt) []stmt {
 }
 
 func (c *checker) assign(s *syntax.AssignStmt) []stmt {
-	return c.bind(s.LHS, c.decay(c.expr(s.RHS)))
+	id, ok := unparen(s.LHS).(*syntax.Ident)
+	if l, isList := unparen(s.RHS).(*syntax.ListExpr); isList && !ok {
+		return c.bind(s.LHS, c.sequence(l)) // taken apart at once
+	}
+	if !ok {
+		return c.bind(s.LHS, c.held(s.RHS))
+	}
+	if _, ok := unparen(s.RHS).(*syntax.TupleExpr); ok {
+		return c.bind(id, c.held(s.RHS))
+	}
+	x, yes, no := c.valueFacts(s.RHS)
+	out := c.bind(id, c.decay(x))
+	if v := c.optional(id); v != nil && !slices.Contains(yes.locals, v) && !slices.Contains(no.locals, v) {
+		c.flow.when[v] = implied{yes, no}
+	}
+	return out
 }
 
 // table gives the table that is indexed, or reports what is wrong.
@@ -74,7 +99,7 @@ func (c *checker) table(idx *syntax.IndexExpr, verb string) *Map {
 	switch recv.typ().Kind {
 	case types.Invalid:
 	case types.List, types.Dict, types.Set:
-		c.errorf(idx.Lbrack, "use a table(), which kernel and script share", "a captured %s is constant in a handler: it cannot %s it", recv.typ(), verb)
+		c.errorf(idx.Lbrack, "use a table(), which kernel and script share", "a %s is constant in a handler: it cannot %s it", recv.typ(), verb)
 	default:
 		c.errorf(idx.Lbrack, "only elements of a table() can be assigned", "a handler cannot %s an element of a %s", verb, recv.typ())
 	}
@@ -104,6 +129,10 @@ func (c *checker) bind(target syntax.Expr, x expr) []stmt {
 		case k.Kind == types.Invalid:
 			c.flow.assigned[v] = true
 			return nil
+		case c.frame.writes[t.Binding.(*resolve.Binding)] == 1 && (k.Kind == types.List || k.Kind == types.Dict || k.Kind == types.Set):
+			v.static = x // a constant collection that has a name
+			c.flow.assigned[v] = true
+			return nil
 		case !k.Storable():
 			hint := storeHint(x)
 			if hint == "" {
@@ -115,7 +144,7 @@ func (c *checker) bind(target syntax.Expr, x expr) []stmt {
 		}
 		c.grow(v, x.typ(), t.NamePos)
 		c.flow.assigned[v] = true
-		delete(c.flow.notNone, v)
+		c.flow.forget(v)
 		if k := x.typ().Kind; k != types.Opt && k != types.None {
 			c.flow.notNone[v] = true
 		}
@@ -205,6 +234,11 @@ func (c *checker) augment(s *syntax.AssignStmt) []stmt {
 
 func (c *checker) ifStmt(s *syntax.IfStmt) []stmt {
 	cond, yes, no := c.condition(s.Cond)
+	if truth, known := knownTruth(cond); known && truth {
+		return c.block(s.True)
+	} else if known {
+		return c.block(s.False)
+	}
 	before := c.flow
 	c.flow = before.with(yes)
 	t := c.block(s.True)
@@ -218,12 +252,16 @@ func (c *checker) ifStmt(s *syntax.IfStmt) []stmt {
 func (c *checker) returnStmt(s *syntax.ReturnStmt) []stmt {
 	var x expr = &eConst{node: node{types.TNone, s.Return}}
 	if s.Result != nil {
-		x = c.decay(c.expr(s.Result))
+		x = c.held(s.Result)
 	}
 	defer func() { c.flow.dead = true }()
 	f := c.frame
 	if f.up == nil && !x.typ().Storable() && x.typ().Kind != types.Invalid {
-		c.errorf(x.position(), "", "a %s cannot be returned", x.typ())
+		hint := ""
+		if x.typ().Kind == types.List {
+			hint = "return a tuple: (a, b)"
+		}
+		c.errorf(x.position(), hint, "a %s cannot be returned", x.typ())
 		return nil
 	}
 	if x.typ().Kind == types.Invalid {

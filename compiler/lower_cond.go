@@ -380,9 +380,17 @@ func (lw *lowerer) dict(e *eDict) val {
 	b := lw.b
 	c := lw.newCell(e.t, "dict")
 	done, miss := b.Block(""), b.Block("missing")
+	var of val
+	if e.of != nil {
+		of = lw.value(e.of)
+	}
 	lw.search(e.x, e.dict.Keys, func(i int) {
-		k := &eConst{node{constType(e.dict.Vals[i]), e.pos}, e.dict.Vals[i]}
-		lw.set(c, lw.check.convert(k, e.t))
+		if e.of != nil {
+			lw.setVal(c, lw.convert(of.elems[i%len(of.elems)], e.t))
+		} else {
+			k := &eConst{node{constType(e.dict.Vals[i]), e.pos}, e.dict.Vals[i]}
+			lw.set(c, lw.check.convert(k, e.t))
+		}
 		b.Jump(done)
 	}, miss)
 	b.Continue(miss)
@@ -392,7 +400,11 @@ func (lw *lowerer) dict(e *eDict) val {
 			b.Jump(done)
 		} else {
 			b.B.Cold = true
-			lw.fail(Site{Pos: e.pos, Op: "[]", Ends: true}, b.Const(-errNoEnt))
+			errno := errNoEnt
+			if e.index {
+				errno = errRange
+			}
+			lw.fail(Site{Pos: e.pos, Op: "[]", Ends: true}, b.Const(int64(-errno)))
 			b.Jump(lw.end)
 		}
 	}

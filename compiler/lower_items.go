@@ -47,6 +47,7 @@ func (lw *lowerer) item(s *sItems, args []*ir.Value, next *ir.Block) {
 type perCPU struct{ stmtNode }
 
 func (perCPU) statements() []stmt { return nil }
+func (perCPU) keeps() []*local    { return nil }
 
 // merged is the value of an aggregation's key over all CPUs, as the host merges it (agg.Spec.Merge).
 func (lw *lowerer) merged(s *sItems, m, key *ir.Value, t *types.Type, unset *ir.Block) *ir.Value {

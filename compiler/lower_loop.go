@@ -93,10 +93,8 @@ func (lw *lowerer) iterate(s loopStmt, count *ir.Value, each func(i *ir.Value, b
 // iterateOutlined is iterate by bpf_loop.
 func (lw *lowerer) iterateOutlined(s loopStmt, limit, tooMany *ir.Value, each func(i *ir.Value, body, leave *ir.Block)) {
 	b := lw.b
-	if w, ok := s.(*sWhile); ok {
-		for _, v := range w.kept { // known outside of the callback, then
-			lw.clearCell(lw.cellOf(v))
-		}
+	for _, v := range s.keeps() { // known outside of the callback, then
+		lw.clearCell(lw.cellOf(v))
 	}
 	way := lw.outlined("loop", 2, func(args []*ir.Value, next, leave *ir.Block) {
 		run := lw.b.Block("body")

@@ -37,6 +37,9 @@ func init() {
 		{"string", "startswith", "startswith(prefix)", "whether the string begins with another, or with one of a tuple", `if e.comm.startswith("kworker"): return`, checkAffix, lowerAffix, jumpAffix},
 		{"string", "endswith", "endswith(suffix)", "whether the string ends with another, or with one of a tuple", `if e.comm.endswith(("d", "worker")): return`, checkAffix, lowerAffix, jumpAffix},
 		{"dict", "get", "get(key, default=None)", "the value of a key of a captured dict, or the default", `name = names.get(e.args.id, "other")`, checkDictGet, nil, nil},
+		{"dict", "items", "items()", "the (key, value) tuples of a captured dict, to loop over", `for id, name in names.items(): print(id, name)`, checkDictItems, nil, nil},
+		{"dict", "keys", "keys()", "the keys of a captured dict", `if e.args.id in names.keys(): print(e.comm)`, checkDictItems, nil, nil},
+		{"dict", "values", "values()", "the values of a captured dict", `if e.comm in names.values(): print(e.comm)`, checkDictItems, nil, nil},
 	}
 	for i := range methods {
 		m := &methods[i]

@@ -335,6 +335,14 @@ func memHint(t *types.Type) string {
 // maxLoad bounds the offset of a plain load, which is of 16 bits with a sign.
 const maxLoad = 1 << 15
 
+// held checks an expression whose value is kept: of a struct or an array that is its address, also as part of a tuple.
+func (c *checker) held(x syntax.Expr) expr {
+	if t, ok := unparen(x).(*syntax.TupleExpr); ok {
+		return c.tuple(t, t.List, c.held)
+	}
+	return c.decay(c.expr(x))
+}
+
 // decay is x, or the address of x where it is a struct or an array in memory: what can be held and passed on.
 func (c *checker) decay(x expr) expr {
 	p, ok := x.(*ePlace)

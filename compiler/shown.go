@@ -111,6 +111,31 @@ func mixed(a, b *types.Type) bool {
 	return a.Kind == types.Shown && b.Kind == types.Str || a.Kind == types.Str && b.Kind == types.Shown
 }
 
+// sameMixed reports whether a constant of type t, with numbers for what is shown, is the constant k with strings for it.
+func (c *checker) sameMixed(t *types.Type, v, k any) bool {
+	switch t.Kind {
+	case types.Opt:
+		return c.sameMixed(t.Elem, v, k)
+	case types.Tuple:
+		tv, ok1 := v.(Tuple)
+		tk, ok2 := k.(Tuple)
+		if !ok1 || !ok2 || len(tv) != len(tk) {
+			return false
+		}
+		for i, e := range t.Elems {
+			if !c.sameMixed(e, tv[i], tk[i]) {
+				return false
+			}
+		}
+		return true
+	case types.Shown:
+		if s, ok := k.(string); ok {
+			k, _ = c.parseShown(t.Form, s)
+		}
+	}
+	return constRepr(v) == constRepr(k)
+}
+
 // compareMixed is a comparison of shown values with strings, which must be constants.
 func (c *checker) compareMixed(pos syntax.Position, op syntax.Token, x, y expr) expr {
 	if op != syntax.EQL && op != syntax.NEQ {
@@ -130,6 +155,9 @@ func (c *checker) compareMixed(pos syntax.Position, op syntax.Token, x, y expr) 
 	}
 	if !c.readShown(k.pos, x.typ(), k.v) {
 		return invalid(pos)
+	}
+	if kx, ok := x.(*eConst); ok {
+		return boolConst(c.sameMixed(x.typ(), kx.v, k.v) == (op == syntax.EQL), pos)
 	}
 	return &eCompare{node{types.TBool, pos}, op, x, y}
 }

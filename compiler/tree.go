@@ -112,12 +112,15 @@ type (
 		lo, hi int64
 		most   int
 	}
-	// eDict looks x up in a captured dict; def nil: a missing key ends the handler.
+	// eDict looks x up in a constant dict; def nil: a missing key ends the handler. Where of is not nil, the values are its
+	// elements, each of them twice: by the index from the start, and by that from the end.
 	eDict struct {
 		node
-		x    expr
-		dict Dict
-		def  expr
+		x     expr
+		dict  Dict
+		def   expr
+		of    expr
+		index bool // a missing key is an index out of range
 	}
 	// eConvert gives x as another type that holds it.
 	eConvert struct {
@@ -205,6 +208,7 @@ type (
 		lo, hi expr
 		step   int64
 		body   []stmt
+		kept   []*local // what a loop that runs at least once assigns for sure
 	}
 	sWhile struct {
 		stmtNode
@@ -224,6 +228,7 @@ type (
 	loopStmt interface {
 		stmt
 		statements() []stmt
+		keeps() []*local // what is read after the loop, and assigned in it alone
 	}
 	// sEach runs its body once for each element, which are constants or locals.
 	sEach struct {
@@ -257,6 +262,8 @@ type (
 
 func (s *sCount) statements() []stmt { return s.body }
 func (s *sWhile) statements() []stmt { return s.body }
+func (s *sCount) keeps() []*local    { return s.kept }
+func (s *sWhile) keeps() []*local    { return s.kept }
 
 // A treeProgram is a checked handler, with the filter before it.
 type treeProgram struct {

@@ -1,0 +1,158 @@
+package compiler
+
+import (
+	"math/big"
+
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// Lists and dicts that are written out in a handler. There is nothing in the kernel that could change them, so they are read
+// only: one of constants is what a captured one is, and a list of values that the handler computes is allowed where it is
+// read at once, as a tuple.
+
+// sequence checks an expression that is only read here: searched, indexed, or looped over.
+func (c *checker) sequence(x syntax.Expr) expr {
+	if l, ok := unparen(x).(*syntax.ListExpr); ok {
+		return c.listDisplay(l, true)
+	}
+	return c.expr(x)
+}
+
+func (c *checker) listDisplay(x *syntax.ListExpr, read bool) expr {
+	elems := c.exprs(x.List)
+	list := List{}
+	for _, e := range elems {
+		if k, ok := e.(*eConst); ok && k.t.Kind != types.Invalid && k.t.Kind != types.Shown {
+			list = append(list, k.v)
+		}
+	}
+	if len(list) == len(elems) {
+		return &eConst{node{types.TList, x.Lbrack}, list}
+	}
+	e := c.tupleOf(x.Lbrack, elems)
+	if !read && e.typ().Kind != types.Invalid {
+		return c.bad(e.position(), "use a tuple: (a, b)", "a list of values that the handler computes cannot be kept in it")
+	}
+	return e
+}
+
+func (c *checker) dictDisplay(x *syntax.DictExpr) expr {
+	d := Dict{}
+	seen := map[string]bool{}
+	ok := true
+	constant := func(x syntax.Expr, what string) any {
+		e := c.expr(x)
+		k, isConst := e.(*eConst)
+		switch {
+		case e.typ().Kind == types.Invalid:
+			ok = false
+		case !isConst:
+			c.errorf(e.position(), "use a table() for what the handler computes", "the %s of a dict in a handler must be constants", what)
+			ok = false
+		default:
+			return k.v
+		}
+		return nil
+	}
+	for _, e := range x.List {
+		entry := e.(*syntax.DictEntry)
+		k, v := constant(entry.Key, "keys"), constant(entry.Value, "values")
+		if text := constRepr(k); ok && seen[text] {
+			c.errorf(entry.Colon, "", "duplicate key: %s", constText(k))
+			ok = false
+		} else {
+			seen[text] = true
+		}
+		d.Keys, d.Vals = append(d.Keys, k), append(d.Vals, v)
+	}
+	if !ok {
+		return invalid(x.Lbrace)
+	}
+	return &eConst{node{types.TDict, x.Lbrace}, d}
+}
+
+// checkDictItems makes the list that items(), keys() or values() of a constant dict return.
+func checkDictItems(c *checker, e *eMethod) expr {
+	d := e.recv.(*eConst).v.(Dict)
+	list := List{}
+	for i := range d.Keys {
+		switch e.row.name {
+		case "keys":
+			list = append(list, d.Keys[i])
+		case "values":
+			list = append(list, d.Vals[i])
+		default:
+			list = append(list, Tuple{d.Keys[i], d.Vals[i]})
+		}
+	}
+	return &eConst{node{types.TList, e.pos}, list}
+}
+
+// constElems lists what a loop over a constant collection meets.
+func constElems(v any) ([]any, bool) {
+	switch v := v.(type) {
+	case Tuple:
+		return v, true
+	case List:
+		return v, true
+	case Set:
+		return v, true
+	case Dict:
+		return v.Keys, true
+	}
+	return nil, false
+}
+
+// pick is x[i] of a tuple or a constant list, with an index that is known at run time only.
+func (c *checker) pick(pos syntax.Position, x, i expr) expr {
+	i = c.wantInt(i, "the index of the "+x.typ().Kind.Noun())
+	if i.typ().Kind == types.Invalid {
+		return i
+	}
+	var d Dict
+	n := len(x.typ().Elems)
+	if k, ok := x.(*eConst); ok {
+		list, _ := constElems(k.v)
+		n = len(list)
+		d.Vals = append(append(d.Vals, list...), list...)
+		x = nil
+	}
+	if n == 0 {
+		return c.bad(pos, "", "index out of range: it is empty")
+	}
+	if n > maxSearch/2 {
+		return c.bad(pos, "fill a table() from the script", "%d elements are too many for an index that is not constant (at most %d)", n, maxSearch/2)
+	}
+	for at := range 2 * n {
+		if at >= n {
+			at -= 2 * n // counted from the end
+		}
+		d.Keys = append(d.Keys, big.NewInt(int64(at)))
+	}
+	e := &eDict{node: node{types.TInvalid, pos}, x: i, dict: d, of: x, index: true}
+	elem := func(j int) (*types.Type, bool) {
+		if x != nil {
+			return x.typ().Elems[j], true
+		}
+		t := constType(d.Vals[j])
+		if t == nil || !t.Storable() {
+			c.errorf(pos, "", "an element does not fit a handler: %s", constText(d.Vals[j]))
+			return nil, false
+		}
+		return t, true
+	}
+	for j := range n {
+		t, ok := elem(j)
+		if !ok {
+			return invalid(pos)
+		}
+		join := types.Join(e.t, t)
+		if join == nil {
+			return c.bad(pos, "", "the elements have several types: %s and %s", e.t, t)
+		}
+		e.t = join
+	}
+	return e
+}

@@ -1,0 +1,255 @@
+package starlarkbind
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+)
+
+// edgeEvents are events of the oracle whose numbers are at the edges of their types.
+func edgeEvents() []oracleEvent {
+	var events []oracleEvent
+	for i := range edgeWords {
+		w := func(n int) uint64 { return edgeWords[(i*7+n*3)%len(edgeWords)] }
+		events = append(events, oracleEvent{[4]uint64{w(0), w(1), w(2), w(3)}, [2]uint32{uint32(w(4)), uint32(w(5))}, i%2 == 0, []string{"", "a", "abc", "abcdefgh"}[i%4], []string{"", "a", "abcdefg"}[i%3]})
+	}
+	return events
+}
+
+// touchAll begins a handler: the oracle's maps without keys have a value from their first use on.
+const touchAll = "def handler(e):\n    none.add(0)\n    total.add(0)\n"
+
+// same holds a handler, which must not overflow 64 bits, in the kernel against the interpreter, also as for kernel 5.17.
+func same(t *testing.T, text string) {
+	t.Helper()
+	text = strings.Replace(text, "def handler(e):\n", touchAll, 1)
+	for _, as := range []*bpf.Kernel{nil, ifOlder(t)} {
+		if err := compare(text, text, edgeEvents(), as); errors.Is(err, errOlder) {
+			t.Log("without: ", err)
+		} else if err != nil {
+			t.Errorf("%v\n%s", err, text)
+		}
+	}
+}
+
+// What is written out in a handler and only read, and what is known of captured values, means what it means on the host.
+func TestSameLiterals(t *testing.T) {
+	for _, body := range []string{
+		"for v in [1, 2, 5]: total.add(v)",
+		"for v in [e.args.u32, e.args.i32, 7]: by_int.add(by=v % 100)",
+		"for a, b in [(1, 'x'), (2, 'yy')]: print(a, b)",
+		"for k in {3: 'a', 4: 'b'}: total.add(k)",
+		"for k, v in {3: 'a', 4: 'b'}.items(): print(k, v)",
+		"for k, v in NAMES.items(): print(v, k)",
+		"if e.args.i32 % 8 in [4, 5] or e.args.s in ['a', 'abc']: none.add()",
+		"if e.args.u32 in [e.args.i32, 3]: none.add()",
+		"if e.args.s in NAMES.values() or e.args.i32 % 5 in NAMES.keys(): none.add()",
+		"print({0: 'a', 1: 'bcd'}[e.args.i32 % 2], {0: 'a'}.get(e.args.i32 % 2, 'none'), {0: 5}.get(e.args.i32 % 2))",
+		"print(LIST[e.args.i32 % 3], ('a', 'b', 'cc')[e.args.u32 % 3], [1, -7][e.args.i32 % 2 - 2])",
+		"print(LIST[e.args.i32 % 7 - 3])",
+		"t = (e.args.i32, e.args.i32 % 5, 9)\nprint(t[e.args.u32 % 4])",
+		"t = (e.args.s, e.args.r, 'other')\nprint(t[e.args.u32 % 5 - 2])",
+		"names = ['read', 'write']\nprint(names[e.args.i32 % 2], len(names), 'read' in names, names[-1])",
+		"sizes = {'a': 1, 'abc': 3}\nprint(sizes.get(e.args.s, 0), len(sizes))",
+		"rows = [(1, 2), (3, 4)]\nfor r in rows:\n    print(r[0] + r[1])",
+		"a, b = [e.args.i32, 5]\nprint(a, b)",
+		"print(len([1, 2]), len({1: 2}))",
+		"def_ = pick(e.args.i32 % 7, [2, 4])\nprint(def_)",
+		// variables of loops that run at least once
+		"for i in range(3): x = i * 2\nprint(i, x)",
+		"for i in range(1000):\n    if i > e.args.u32 % 50: break\nprint(i)",
+		"for v in LIST:\n    if v == e.args.s: continue\n    last = v\nprint(v)",
+		"for v in (e.args.i32, 3): y = v\nprint(v, y)",
+		"for i in range(2):\n    if e.args.flag: continue\n    return\nprint(i)",
+		"for i in range(300):\n    z = (i, e.args.s)\nprint(z)",
+	} {
+		t.Run(body, func(t *testing.T) {
+			same(t, "LIST = ['x', 'abc', 'z']\nNAMES = {0: 'zero', 2: 'two'}\ndef pick(n, xs): return n if n in xs else xs[0]\n"+
+				"def handler(e):\n    "+strings.ReplaceAll(body, "\n", "\n    ")+"\n")
+		})
+	}
+}
+
+// Constants cut what they decide, and with it what would be wrong there.
+func TestSameKnownConditions(t *testing.T) {
+	for _, body := range []string{
+		"if NONE == None or e.args.i32 > NONE: none.add()",
+		"if NONE != None and e.args.i32 > NONE: none.add()",
+		"if FIVE == None or e.args.i32 > FIVE: none.add()",
+		"x = NONE != None and e.args.i32 > NONE\nprint(x)",
+		"x = NONE == None or e.args.i32 > NONE\nprint(x)",
+		"print(e.args.i32 if NONE == None else e.args.i32 + NONE)",
+		"print(opt(e.args.i32 % 9), opt(e.args.i32 % 9, 4), opt(e.args.i32 % 9, NONE))",
+		"print(early(e.args.i32 % 9), early(e.args.i32 % 9, 4))",
+		"print(filled(e.args.i32 % 9), filled(e.args.i32 % 9, 4))",
+		"if not NONE: none.add()\nelse: none.add(NONE)",
+		"while NONE: NONE()\nnone.add()",
+		"if DEBUG: none.add('text', by=4)\nnone.add()",
+	} {
+		t.Run(body, func(t *testing.T) {
+			same(t, `NONE = None
+FIVE = 5
+DEBUG = False
+def opt(a, d=None):
+    if d != None: return a + d
+    return a
+def early(a, d=None):
+    if d == None:
+        return a
+    return a * d
+def filled(a, d=None):
+    if d == None: d = 7
+    return a * d
+def handler(e):
+    `+strings.ReplaceAll(body, "\n", "\n    ")+"\n")
+		})
+	}
+}
+
+// A narrowing writes conditions on optionals whose outcome says whether they are None.
+type narrowing struct {
+	draw func(n int) int
+	b    strings.Builder
+	n    int
+}
+
+// cond writes a condition, and tells what it says of v where it holds and where it does not.
+func (g *narrowing) cond(depth int) (text string, yes, no bool) {
+	if depth > 0 {
+		switch g.draw(5) {
+		case 0, 1:
+			a, ya, na := g.cond(depth - 1)
+			// the right side may use v where the left one has narrowed it
+			b, yb, nb := g.operand(depth-1, ya)
+			return fmt.Sprintf("(%s and %s)", a, b), ya || yb, na && nb
+		case 2, 3:
+			a, ya, na := g.cond(depth - 1)
+			b, yb, nb := g.operand(depth-1, na)
+			return fmt.Sprintf("(%s or %s)", a, b), ya && yb, na || nb
+		case 4:
+			a, ya, na := g.cond(depth - 1)
+			return fmt.Sprintf("(not %s)", a), na, ya
+		}
+	}
+	switch g.draw(9) {
+	case 0:
+		return "v != None", true, false
+	case 1:
+		return "None == v", false, true
+	case 2:
+		return "v", true, false
+	case 3:
+		return "v == 3", true, false
+	case 4:
+		return "v != 3", false, true
+	case 5:
+		return "v in (3, 5)", true, false
+	case 6:
+		return "LIMIT == None", false, false
+	case 7:
+		return "v not in [3, 4]", false, false
+	}
+	return "e.args.flag", false, false
+}
+
+// operand is a condition, which uses v where that is known not to be None.
+func (g *narrowing) operand(depth int, known bool) (string, bool, bool) {
+	if known && g.draw(2) == 0 {
+		return fmt.Sprintf("v > %d", g.draw(6)), true, true
+	}
+	return g.cond(depth)
+}
+
+func (g *narrowing) line(indent int, format string, args ...any) {
+	fmt.Fprintf(&g.b, "%s"+format+"\n", append([]any{strings.Repeat("    ", indent)}, args...)...)
+}
+
+func (g *narrowing) statement() {
+	cond, yes, no := g.cond(3)
+	use := func(known bool) string {
+		if known {
+			return "v + 100"
+		}
+		return "-1"
+	}
+	switch g.draw(6) {
+	case 0:
+		g.line(1, "if %s: print(%s)", cond, use(yes))
+		g.line(1, "else: print(%s)", use(no))
+	case 1:
+		g.line(1, "print(%s if %s else %s)", use(yes), cond, use(no))
+	case 2:
+		g.n++
+		g.line(1, "c%d = bool(%s)", g.n, cond)
+		g.line(1, "print(c%d)", g.n)
+	case 3:
+		g.n++
+		g.line(1, "c%d = not not %s", g.n, cond)
+		g.line(1, "print(%s if c%d else %s)", use(yes), g.n, use(no))
+	case 4:
+		g.line(1, "for i in range(3):")
+		g.line(2, "if %s: continue", cond)
+		g.line(2, "print(%s)", use(no))
+	case 5:
+		g.line(1, "print(early%d(e, tab.get(e.args.i32 %% 7)))", g.n)
+		g.n++
+		var f narrowing
+		f.line(0, "def early%d(e, v):", g.n-1)
+		f.line(1, "if %s:", cond)
+		f.line(2, "return %s", use(yes))
+		f.line(1, "return %s", use(no))
+		text := g.b.String()
+		g.b.Reset()
+		g.b.WriteString(f.b.String() + text)
+	}
+}
+
+// Wherever a condition says that an optional is not None, the handler may use it as what it holds, and the value is right.
+func TestKnownNotNone(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		data := rapid.SliceOfN(rapid.Byte(), 60, 200).Draw(rt, "choices")
+		g := &narrowing{draw: func(n int) int {
+			if len(data) == 0 {
+				return 0
+			}
+			x := int(data[0]) % n
+			data = data[1:]
+			return x
+		}}
+		g.b.WriteString(touchAll)
+		g.line(1, "tab[3] = 3")
+		g.line(1, "tab[0] = 0")
+		g.line(1, "tab[5] = 9")
+		g.line(1, "v = tab.get(e.args.i32 %% 7)")
+		for range 3 {
+			g.statement()
+		}
+		text := "LIMIT = None\n" + g.b.String()
+		if err := compare(text, text, edgeEvents()[:8], nil); err != nil {
+			rt.Fatalf("%v\n%s", err, text)
+		}
+	})
+}
+
+// e.probe is a constant where a program serves one probe, and compares as one.
+func TestConstantProbeName(t *testing.T) {
+	expect(t, `
+NAME = "tracepoint:syscalls:sys_enter_getppid"
+counts = count()
+conds = [
+    lambda e: e.probe == NAME, lambda e: NAME == e.probe, lambda e: e.probe != NAME, lambda e: e.probe in (NAME, "x"), lambda e: e.probe not in ["x"],
+    lambda e: (e.probe, e.cpu * 0) == (NAME, 0), lambda e: e.probe == e.probe, lambda e: (e.probe == NAME) == True,
+]
+def make_handler(i):
+    return lambda e: counts.add(by=i)
+for i, c in enumerate(conds):
+    probe(NAME, make_handler(i), filter=lambda e: e.comm == "load" and c(e))
+make("getppid", 3)
+print(sorted(counts.keys()), set(counts.values()) == set([3]))
+`, "[0, 1, 3, 4, 5, 6, 7] True")
+}
