@@ -42,6 +42,10 @@ func AttachAll(ctx context.Context, ts []Target, p *Program, o AttachAllOptions)
 	if err := there(ts[0], o.PID); err != nil {
 		return nil, nil, err
 	}
+	ts, refusals := attachable(ts)
+	if len(ts) == 0 {
+		return nil, refusals, nil
+	}
 	if p.Multi() {
 		cookies := make([]uint64, len(ts))
 		for i, t := range ts {
@@ -52,10 +56,10 @@ func AttachAll(ctx context.Context, ts []Target, p *Program, o AttachAllOptions)
 		}
 		a, err := AttachMulti(ts, cookies, p, AttachOptions{PID: o.PID})
 		if err == nil {
-			return []*Attachment{a}, nil, nil
+			return []*Attachment{a}, refusals, nil
 		}
 		if !findProvider(ts[0].Kind).alone {
-			return nil, []Refusal{{ts[0], err}}, nil
+			return nil, append(refusals, Refusal{ts[0], err}), nil
 		}
 		if err := p.single(); err != nil { // one by one, each target has its own reason
 			return nil, nil, err
@@ -74,7 +78,6 @@ func AttachAll(ctx context.Context, ts []Target, p *Program, o AttachAllOptions)
 		links[i], errs[i] = Attach(ts[i], one, AttachOptions{PID: o.PID, Cookie: cookie(ts[i]), Followed: o.Followed})
 	})
 	var done []*Attachment
-	var refusals []Refusal
 	for i, l := range links {
 		switch {
 		case l != nil:
@@ -87,6 +90,18 @@ func AttachAll(ctx context.Context, ts []Target, p *Program, o AttachAllOptions)
 		return nil, nil, errors.Join(err, CloseAll(done, o.Progress))
 	}
 	return done, refusals, nil
+}
+
+// attachable leaves out the targets that are known to be refused.
+func attachable(ts []Target) (able []Target, refusals []Refusal) {
+	for _, t := range ts {
+		if t.refusal != nil {
+			refusals = append(refusals, Refusal{t, t.refusal})
+		} else {
+			able = append(able, t)
+		}
+	}
+	return able, refusals
 }
 
 // CloseAll detaches, many at a time: the kernel waits up to 100 ms for each.

@@ -58,6 +58,8 @@ type Target struct {
 	// Wild tells that a pattern gave it: where the kernel refuses it for a reason of its own (AttachError.Own), the others
 	// do without it.
 	Wild bool
+	// refusal says why nothing can be attached to this target of a pattern; nil if nothing is known against it.
+	refusal *AttachError
 	// Why says why the target is not of a cheaper kind, where there is one.
 	Why string
 
@@ -150,11 +152,17 @@ func (e *NotFoundError) Error() string {
 
 // Resolve gives the targets that a probe spec means: at least one, in the order of their names, or an error: a
 // *SpecError, a *NotFoundError, a *PrivilegeError or a *MountError.
-func Resolve(spec string) ([]Target, error) {
+func Resolve(spec string) ([]Target, error) { return resolve(spec, false) }
+
+// ResolveUnsafe is Resolve for those who accept that a probe may end the programs that it traces.
+func ResolveUnsafe(spec string) ([]Target, error) { return resolve(spec, true) }
+
+func resolve(spec string, unsafe bool) ([]Target, error) {
 	s, err := ParseSpec(spec)
 	if err != nil {
 		return nil, err
 	}
+	s.Unsafe = unsafe
 	ts, err := findProvider(s.Kind).Resolve(s)
 	if slices.ContainsFunc(s.Args, isPattern) {
 		for i := range ts {

@@ -177,10 +177,18 @@ func (s Spec) in(x *exe.File) ([]Target, error) {
 			t.Name += fmt.Sprintf("+%d", off)
 		}
 		ts, err := t.placed(s, x, same, off)
+		var refused *SpecError
+		if errors.As(err, &refused) && isPattern(name) { // the others do without it
+			t.refusal = &AttachError{Target: t, Reason: strings.TrimPrefix(refused.Reason, fmt.Sprintf("probe %q: ", s.Text)), Hint: refused.Hint, Own: true, Err: refused}
+			ts, err = []Target{t}, nil
+		}
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, ts...)
+	}
+	if able, refusals := attachable(out); len(able) == 0 {
+		return nil, errors.Unwrap(refusals[0].Err)
 	}
 	return out, nil
 }
@@ -225,7 +233,7 @@ func matching(s Spec, funcs []exe.Symbol, pattern string) ([][]exe.Symbol, error
 	}
 	best := map[uint64]exe.Symbol{}
 	for _, f := range funcs {
-		if f.Ifunc || !matchName(pattern, f.Name) && !matchName(pattern, f.Full()) && !matchName(pattern, f.Short()) {
+		if f.Ifunc || strings.HasSuffix(f.Name, ".cold") || !matchName(pattern, f.Name) && !matchName(pattern, f.Full()) && !matchName(pattern, f.Short()) {
 			continue
 		}
 		if old, ok := best[f.Addr]; !ok || better(f, old) {
@@ -261,10 +269,17 @@ func (t Target) placed(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([]Ta
 	bad := func(hint, format string, args ...any) error {
 		return &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: ", s.Text) + fmt.Sprintf(format, args...), Hint: hint}
 	}
-	add := func(addr uint64) error {
+	add := func(f exe.Symbol, addr uint64) error {
 		o, ok := x.Offset(addr)
 		if !ok {
 			return bad("", "address %#x is not in the code of %s", addr, x.Path)
+		}
+		if ok, insn, next := x.Steppable(addr); !ok {
+			hint := "probe another place of the function"
+			if ok, _, _ := x.Steppable(next); ok && f.Name != "" && next < f.Addr+f.Size {
+				hint = fmt.Sprintf("write uprobe:%s:%s+%d, the next instruction", x.Path, f.Full(), next-f.Addr)
+			}
+			return bad(hint, "the kernel cannot put a probe on the instruction %s (%s), which it neither steps over nor emulates", where(f, addr), insn)
 		}
 		if !slices.Contains(t.sites, site{offset: o}) {
 			t.sites = append(t.sites, site{offset: o})
@@ -278,18 +293,18 @@ func (t Target) placed(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([]Ta
 			return nil, bad(implementations(x, f.Name), "%s is chosen among several functions when a program starts (an IFUNC): a probe there would see the choice, not the calls", f.Name)
 		case s.Kind == "uretprobe" && off != 0:
 			return nil, bad("write uretprobe:PATH:FUNCTION", "a return probe is on a whole function, not at an offset")
-		case s.Kind == "uretprobe" && f.Go:
-			// the kernel's return probes change the return address on the stack, which Go moves and walks
-			rets, ok := x.Returns(f)
-			if !ok {
-				return nil, bad("", "the code of %s cannot be read up to its end, so where it returns is not known", f.Name)
-			}
-			if rets == nil {
-				return nil, bad("", "%s has no return instruction", f.Name)
+		case s.Kind == "uretprobe":
+			out := x.Exits(f)
+			if reason, hint := noReturns(s, x, f, out); reason != "" {
+				if s.Unsafe && !f.Go && len(same) == 1 {
+					t.plain = false
+					break
+				}
+				return nil, bad(hint, "%s", reason)
 			}
 			t.plain = true
-			for _, r := range rets {
-				if err := add(r); err != nil {
+			for _, r := range out.Returns {
+				if err := add(f, r); err != nil {
 					return nil, err
 				}
 			}
@@ -304,11 +319,32 @@ func (t Target) placed(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([]Ta
 				return nil, bad("", "no instruction begins %s: %s", where(f, at), around(f, before, after))
 			}
 		}
-		if err := add(at); err != nil {
+		if err := add(f, at); err != nil {
 			return nil, err
 		}
 	}
 	return []Target{t}, nil
+}
+
+// noReturns says why a function's return instructions do not stand for all its returns, or "". The kernel's own return probes,
+// which need none, change the return address on the stack. A program that unwinds its stack or moves to another one ends then.
+func noReturns(s Spec, x *exe.File, f exe.Symbol, out exe.Exits) (reason, hint string) {
+	hint = "--unsafe takes the kernel's return probes, which end a program that throws an exception through the function or switches stacks in it"
+	if f.Go {
+		hint = ""
+	}
+	switch {
+	case out.Unread:
+		return fmt.Sprintf("the code of %s cannot be read up to its end, so where it returns is not known", f.Full()), hint
+	case out.To != "":
+		return fmt.Sprintf("%s ends in a jump to %s, which returns in its place (a tail call)", f.Full(), out.To),
+			strings.TrimSuffix(fmt.Sprintf("write uretprobe:%s:%s, which sees its other callers too; %s", x.Path, out.To, hint), "; ")
+	case out.Jump != 0:
+		return fmt.Sprintf("%s ends in a jump to a function that is not known before it runs, at +%d, which returns in its place (a tail call)", f.Full(), out.Jump-f.Addr), hint
+	case out.Returns == nil:
+		return fmt.Sprintf("%s never returns: it has no return instruction", f.Full()), ""
+	}
+	return "", ""
 }
 
 func where(f exe.Symbol, at uint64) string {

@@ -13,6 +13,8 @@ type Spec struct {
 	Kind string // in full, also where the text has an alias
 	Args []string
 	Text string // as the user wrote it
+	// Unsafe accepts what may harm the programs that are traced.
+	Unsafe bool
 }
 
 // SpecError says what is wrong with the text of a probe spec.

@@ -57,25 +57,32 @@ type uprobeMultiAttr struct {
 
 const uprobeMultiReturn = 1 // BPF_F_UPROBE_MULTI_RETURN
 
-// attachUprobes makes one link for the targets in each file.
+// attachUprobes makes one link for the targets in each file that are attached in the same way.
 func attachUprobes(returns bool) func([]Target, []uint64, *Program, AttachOptions) (*Attachment, error) {
 	return func(ts []Target, cookies []uint64, p *Program, o AttachOptions) (*Attachment, error) {
 		a := &Attachment{Target: ts[0]}
-		for len(ts) > 0 {
-			n := 1
-			for n < len(ts) && ts[n].file == ts[0].file {
-				n++
+		type way struct {
+			file  string
+			plain bool
+		}
+		var order []way
+		parts, of := map[way][]Target{}, map[way][]uint64{}
+		for i, t := range ts {
+			w := way{t.file, t.plain}
+			if parts[w] == nil {
+				order = append(order, w)
 			}
-			var of []uint64
+			parts[w] = append(parts[w], t)
 			if cookies != nil {
-				of, cookies = cookies[:n], cookies[n:]
+				of[w] = append(of[w], cookies[i])
 			}
-			fd, err := linkUprobes(ts[:n], of, p, o, returns && !ts[0].plain)
+		}
+		for _, w := range order {
+			fd, err := linkUprobes(parts[w], of[w], p, o, returns && !w.plain)
 			if err != nil {
-				return nil, errors.Join(uprobeRefused(ts[0], n, err), a.Close())
+				return nil, errors.Join(uprobeRefused(parts[w][0], len(parts[w]), err), a.Close())
 			}
 			a.fds = append(a.fds, fd)
-			ts = ts[n:]
 		}
 		return a, nil
 	}

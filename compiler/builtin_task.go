@@ -17,7 +17,7 @@ func taskBuiltins() []builtin {
 	return []builtin{
 		{"cgroup_path", "cgroup_path(id=None)", "the path of a cgroup (version 2), by default of the running process's", "calls.add(by=cgroup_path())",
 			checkCgroupPath, func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.value(e.args[0]).w) }},
-		{"signal", "signal(sig)", `send a signal to the running process, by number or name`, `if e.comm == "runaway": signal("SIGSTOP")`,
+		{"signal", "signal(sig)", `send a signal to the running process, by number or name; needs --unsafe`, `if e.comm == "runaway": signal("SIGSTOP")`,
 			checkSignal, lowerSignal},
 		{"reg", "reg(name)", `a register of the CPU, in probes of functions and of timers: "ip", "sp", "rax", "x0"`, `where.add(by=ksym(reg("ip")))`,
 			checkReg, func(lw *lowerer, e *eBuiltin) val {
@@ -47,6 +47,9 @@ func checkCgroupPath(c *checker, row *builtin, call *syntax.CallExpr, args []exp
 	return mk(row, call, t, []expr{x})
 }
 
+// unsafeHint is how to allow what acts on others.
+const unsafeHint = "start bpfrepl with --unsafe if that is what you want"
+
 func checkSignal(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
 	x := args[0]
 	if k, ok := x.(*eConst); ok && k.t.Kind == types.Str {
@@ -63,6 +66,8 @@ func checkSignal(c *checker, row *builtin, call *syntax.CallExpr, args []expr) e
 		return x
 	case ok && (!smallConst(k) || word(k.v) < 1 || word(k.v) > 64):
 		return c.bad(k.pos, "", "signals are numbered from 1 to 64")
+	case !c.req.Unsafe:
+		return c.bad(call.Lparen, unsafeHint, "signal() changes what other processes do")
 	}
 	return mk(row, call, types.TNone, []expr{x})
 }
@@ -121,7 +126,7 @@ func checkOverride(c *checker, row *builtin, call *syntax.CallExpr, args []expr)
 	case x.typ().Kind == types.Invalid:
 		return x
 	case !c.req.Unsafe:
-		return c.bad(call.Lparen, "start bpfrepl with --unsafe if that is what you want", "override() changes what the kernel does")
+		return c.bad(call.Lparen, unsafeHint, "override() changes what the kernel does")
 	case !c.req.Event.Can.Override:
 		return c.bad(call.Lparen, "probe the function with kprobe:NAME", "override() needs a kprobe at a function's entry; %s is none", c.req.Name)
 	}

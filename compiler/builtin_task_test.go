@@ -17,6 +17,8 @@ func TestContextFunctions(t *testing.T) {
 		want       string // in the listing, or in the error
 	}{
 		{"registers", `total.add(reg("ip"))`, Can{Registers: true}, false, fmt.Sprintf("off: %d imm: 0", registers[runtime.GOARCH]["ip"])},
+		{"signal", `signal("SIGSTOP")`, Can{}, true, "FnSendSignal"},
+		{"signal, not allowed", `signal("SIGSTOP")`, Can{}, false, "test.star:3:11: signal() changes what other processes do\n        signal(\"SIGSTOP\")\n              ^\n    hint: start bpfrepl with --unsafe if that is what you want"},
 		{"override", `override(-12)`, Can{Override: true}, true, "FnOverrideReturn"},
 		{"override, not allowed", `override(-12)`, Can{Override: true}, false, "override() changes what the kernel does"},
 		{"override, elsewhere", `override(-12)`, Can{Registers: true}, true, "override() needs a kprobe at a function's entry; tracepoint:test:event is none"},

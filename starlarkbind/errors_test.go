@@ -104,7 +104,7 @@ def h(e):
 // forced runs a handler, h, for the offsets from 0 to 99, and holds against want what errors() tells.
 func forced(t *testing.T, src, want string) {
 	t.Helper()
-	l := newLive(t, func(o *Options) { o.Warnings = WarnAll })
+	l := newLive(t, func(o *Options) { o.Warnings, o.Unsafe = WarnAll, true })
 	err := l.script(src + `
 probe(` + lseek + `, h, filter=lambda e: e.comm == "load")
 make("newkeys", 100, 0)
@@ -208,7 +208,7 @@ func TestErrorWords(t *testing.T) {
 
 // A signal that no thread of the kernel takes.
 func TestSignalToKernelThread(t *testing.T) {
-	expect(t, `
+	expectWith(t, allowUnsafe, `
 def h(e):
     if e.comm.startswith(("kworker", "ksoftirqd", "rcu_", "kcompactd")):
         signal("SIGCONT")

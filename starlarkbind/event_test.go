@@ -99,7 +99,7 @@ func TestEventErrors(t *testing.T) {
 
 // The functions of handlers do on the host what can be done there.
 func TestFunctionsOnHost(t *testing.T) {
-	expect(t, `
+	expectWith(t, allowUnsafe, `
 def handler(e):
     return (ntop(e.args.addr), macaddr(e.args.mac), reg("ip"), str(e.args.name, 4), signal("SIGTERM"), cgroup_path())
 print(handler(event(regs={"ip": 7}, cgroup=1, args=struct(addr=[127, 0, 0, 1], mac=b"\x02\x42\xac\x11\x00\x02", name="filename"))))

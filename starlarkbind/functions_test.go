@@ -190,7 +190,7 @@ True True False
 
 // A handler can stop the process that it sees.
 func TestSignal(t *testing.T) {
-	l := newLive(t, nil)
+	l := newLive(t, allowUnsafe)
 	if err := l.script(`
 done = count()
 def handler(e):

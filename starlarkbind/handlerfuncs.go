@@ -264,6 +264,9 @@ func (s *Session) hostSignal(_ *starlark.Thread, _ *starlark.Builtin, a starlark
 	default:
 		return nil, fmt.Errorf("signal: got %s, want a number or a name", sig.Type())
 	}
+	if !s.opt.Unsafe {
+		return nil, errors.New("signal() changes what other processes do; start bpfrepl with --unsafe if that is what you want")
+	}
 	return starlark.None, nil
 }
 

@@ -106,7 +106,16 @@ func (l *live) script(src string) error {
 // printed runs a script that must go through, and gives what it printed.
 func printed(t *testing.T, src string) string {
 	t.Helper()
-	l := newLive(t, nil)
+	return printedWith(t, nil, src)
+}
+
+// allowUnsafe is --unsafe.
+func allowUnsafe(o *Options) { o.Unsafe = true }
+
+// printedWith is printed with other options.
+func printedWith(t *testing.T, change func(*Options), src string) string {
+	t.Helper()
+	l := newLive(t, change)
 	if err := l.script(src); err != nil {
 		t.Fatal(l.FormatError(err))
 	}
@@ -119,8 +128,14 @@ func printed(t *testing.T, src string) string {
 // expect holds what a script prints against want; white space at both ends does not count.
 func expect(t *testing.T, src string, lines ...string) {
 	t.Helper()
+	expectWith(t, nil, src, lines...)
+}
+
+// expectWith is expect with other options.
+func expectWith(t *testing.T, change func(*Options), src string, lines ...string) {
+	t.Helper()
 	want := strings.TrimSpace(strings.Join(lines, "\n"))
-	if got := strings.TrimSpace(printed(t, src)); got != want {
+	if got := strings.TrimSpace(printedWith(t, change, src)); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

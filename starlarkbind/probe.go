@@ -136,8 +136,12 @@ func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, arg
 	if !systemWide {
 		p.pid = s.narrow()
 	}
+	resolve := bpf.Resolve
+	if s.opt.Unsafe {
+		resolve = bpf.ResolveUnsafe
+	}
 	for _, text := range specs {
-		ts, err := bpf.Resolve(text)
+		ts, err := resolve(text)
 		var notFound *bpf.NotFoundError
 		switch {
 		case err == nil:

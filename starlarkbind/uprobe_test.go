@@ -101,3 +101,57 @@ print([x.name for x in probes("uprobe:PROG:ns::*")])
 `, `[("ns::Widget::draw(char const*, int)", 100), ("ns::Widget::draw(int)", 300)] {"ns::Widget::draw(char const*, int)": 100} 400 [(0, 150), (1, 150)] 2`,
 		`["uprobe:PROG:ns::Widget::draw(char const*, int)", "uprobe:PROG:ns::Widget::draw(int)", "uprobe:PROG:ns::Widget::operator[](int)"]`)
 }
+
+// Returns are seen where exceptions, longjmp and changes of stacks go through the functions, and the program does what it does
+// untraced: it checks that itself. The kernel's own return probes would end it.
+func TestReturnsUnharmed(t *testing.T) {
+	for _, c := range []struct{ prog, functions, want string }{
+		{"unwind", `["leaf(int)", "middle(int)", "outer(int)", "choose(int)"]`,
+			"0\nchoose(int) 200, leaf(int) 725, middle(int) 400, outer(int) 300\nchoose(int) 200, leaf(int) 625, middle(int) 300, outer(int) 300"},
+		{"jumps", `["leave", "across", "yield", "step"]`,
+			"0\nacross 300, leave 300, step 600, yield 1200\nacross 150, leave 150, step 600, yield 1200"},
+	} {
+		expectOf(t, build(t, c.prog), `
+calls, returns = count(), count()
+names = `+c.functions+`
+probe(["uprobe:PROG:" + f for f in names], lambda e: calls.add(by=e.func))
+probe(["uretprobe:PROG:" + f for f in names], lambda e: returns.add(by=e.func))
+p = spawn(["PROG", "300"])
+run(p)
+print(p.exit_code)
+for m in (calls, returns):
+    print(", ".join(["%s %d" % kv for kv in sorted(m.items())]))
+`, c.want)
+	}
+}
+
+// With --unsafe the kernel's return probes are taken for a function that ends in a jump to another. Else a pattern leaves it out.
+func TestTailCalls(t *testing.T) {
+	prog := build(t, "unwind")
+	for _, c := range []struct {
+		change         func(*Options)
+		want, warnings string
+	}{
+		{nil, "[\"uretprobe:PROG:leaf(int)\"]\nleaf(int) 625\n",
+			"WARNING: 1 of 2 targets are left out: attach to uretprobe:PROG:tail(int): tail(int) ends in a jump to leaf(int), which returns in its place (a tail call); " +
+				"write uretprobe:PROG:leaf(int), which sees its other callers too; --unsafe takes the kernel's return probes, which end a program that throws an exception through the function or switches stacks in it\n"},
+		{allowUnsafe, "[\"uretprobe:PROG:leaf(int)\", \"uretprobe:PROG:tail(int)\"]\nleaf(int) 625, tail(int) 200\n", ""},
+	} {
+		l := newLive(t, c.change)
+		if err := l.script(strings.ReplaceAll(`
+n = count()
+p = probe("uretprobe:PROG:_Z4*i", lambda e: n.add(by=e.func))
+print([x for x in p.targets])
+run(spawn(["PROG", "300"]))
+print(", ".join(["%s %d" % kv for kv in sorted(n.items())]))
+`, "PROG", prog)); err != nil {
+			t.Fatal(l.FormatError(err))
+		}
+		if got, want := l.out.String(), strings.ReplaceAll(c.want, "PROG", prog); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+		if got, want := l.err.String(), strings.ReplaceAll(c.warnings, "PROG", prog); got != want {
+			t.Errorf("warnings\n%s\nwant\n%s", got, want)
+		}
+	}
+}

@@ -68,7 +68,7 @@ func TestLengths(t *testing.T) {
 					t.Errorf("%s: %s: length %d", lib, lines.Text(), got)
 				}
 			}
-			if ret := strings.Contains(" "+m[3]+m[4]+" ", " ret "); got > 0 && ret != isReturn(x.Arch(), code[:min(got, len(code))]) {
+			if ret := strings.Contains(" "+m[3]+m[4]+" ", " ret "); got > 0 && ret != returns(x.Arch(), code[:min(got, len(code))]) {
 				t.Errorf("%s: %s: return %v", lib, lines.Text(), !ret)
 			}
 		}
@@ -79,6 +79,11 @@ func TestLengths(t *testing.T) {
 	if total < 100_000 {
 		t.Errorf("only %d instructions were compared", total)
 	}
+}
+
+func returns(arch string, insn []byte) bool {
+	k, _ := branch(arch, insn, 0)
+	return k == isReturn
 }
 
 // Short names are found as the shell and the loader find them.
@@ -143,8 +148,8 @@ func TestGoFunctions(t *testing.T) {
 	if e := x.GoEntry(funcs[i]); e <= funcs[i].Addr || e > funcs[i].Addr+40 {
 		t.Errorf("entry %#x of a function at %#x", e, funcs[i].Addr)
 	}
-	if r, ok := x.Returns(funcs[i]); !ok || len(r) == 0 {
-		t.Errorf("returns %v, %v", r, ok)
+	if out := x.Exits(funcs[i]); out.Unread || len(out.Returns) == 0 {
+		t.Errorf("exits %+v", out)
 	}
 	for _, f := range x.goFunctions() {
 		g, ok := x.At(f.Addr)

@@ -5,7 +5,8 @@
 //	file.go     opening, with a reason for each file that cannot be traced
 //	find.go     short names of programs and libraries
 //	symbol.go   functions by name, from symbol tables or from Go's own
-//	insn.go     where instructions begin and functions return
+//	insn.go     where instructions begin
+//	return.go   where functions return, or jump to another function instead
 //	usdt.go, operand.go  static probes, and where their arguments are
 package exe
 

@@ -73,7 +73,7 @@ func readAll(path string) (funcs, probes int, err error) {
 		funcs = len(fs)
 	}
 	for _, f := range fs[:min(len(fs), 100)] {
-		x.Returns(f)
+		x.Exits(f)
 		x.GoEntry(f)
 		x.Boundary(f.Addr + 1)
 		x.At(f.Addr + f.Size/2)

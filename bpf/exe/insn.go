@@ -78,39 +78,6 @@ func (x *File) unwindStarts() []uint64 {
 	return out
 }
 
-// Returns gives the addresses of a function's return instructions. ok is false where its code cannot be walked.
-func (x *File) Returns(f Symbol) (addrs []uint64, ok bool) {
-	code, err := x.bytes(f.Addr, f.Size)
-	if err != nil {
-		return nil, false
-	}
-	for at := 0; at < len(code); {
-		n := insnLen(x.Arch(), code[at:])
-		if n == 0 {
-			return nil, false
-		}
-		if isReturn(x.Arch(), code[at:at+n]) {
-			addrs = append(addrs, f.Addr+uint64(at))
-		}
-		at += n
-	}
-	return addrs, true
-}
-
-func isReturn(arch string, insn []byte) bool {
-	if arch == "arm64" {
-		switch binary.LittleEndian.Uint32(insn) {
-		case 0xd65f03c0, 0xd65f0bff, 0xd65f0fff: // ret, retaa, retab
-			return true
-		}
-		return false
-	}
-	for len(insn) > 1 && (insn[0] == 0xf3 || insn[0] == 0xf2) { // rep ret, bnd ret
-		insn = insn[1:]
-	}
-	return insn[0] == 0xc3 || insn[0] == 0xc2
-}
-
 // insnLen is the length of the first instruction; 0 where it is none, or not all of it is there.
 func insnLen(arch string, code []byte) int {
 	n := 4

@@ -98,7 +98,7 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	f.BoolVar(&c.noWarnings, "no-warnings", false, "the same as --warnings=none")
 	f.BoolVar(&c.allowRun, "allow-run", false, "the script may start processes: spawn()")
 	f.StringArrayVar(&c.allowWrite, "allow-write", nil, "the script may write files into `DIR` and below: flamegraph(), pprof(); may be repeated")
-	f.BoolVar(&c.unsafe, "unsafe", false, "handlers may change what the kernel does: override()")
+	f.BoolVar(&c.unsafe, "unsafe", false, "handlers may act on others: signal(), override(); probes may harm programs")
 	f.Float64Var(&c.maxOverhead, "max-overhead", 0, "detach the most expensive probe when all of them take more than `PERCENT` of the CPUs' time")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "print errors in full, with the verifier's log")
 	f.BoolVar(&c.info, "info", false, "tell what this kernel has")

@@ -19,6 +19,8 @@ var sources embed.FS
 var programs = map[string][]string{
 	"calls":   {"gcc", "calls.c", "-O1", "-static"},
 	"widget":  {"g++", "widget.cc", "-O1", "-static"},
+	"unwind":  {"g++", "unwind.cc", "-O2", "-static"},
+	"jumps":   {"gcc", "jumps.c", "-O1", "-static"},
 	"sdt":     {"gcc", "sdt.c", "-O1", "-static-pie"},
 	"sdt0":    {"gcc", "sdt.c", "-O0", "-no-pie", "-static"},
 	"threads": {"gcc", "threads.c", "-O1", "-static", "-pthread"},
@@ -31,7 +33,7 @@ var programs = map[string][]string{
 
 // Names lists the programs that run anywhere.
 func Names() []string {
-	return []string{"calls", "widget", "sdt", "sdt0", "threads", "gated", "faults", "watched", "frames", "goprog", "gostripped"}
+	return []string{"calls", "widget", "unwind", "jumps", "sdt", "sdt0", "threads", "gated", "faults", "watched", "frames", "goprog", "gostripped"}
 }
 
 // Build gives the path of a program, built once in a process; gobin.Clean removes it.
