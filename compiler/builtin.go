@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"math/big"
+	"slices"
 
 	"github.com/cilium/ebpf/asm"
 	"go.starlark.net/syntax"
@@ -302,6 +303,9 @@ func checkPrint(c *checker, row *builtin, call *syntax.CallExpr, args []expr) ex
 		return c.bad(call.Lparen, "use shorter strings: str(ptr, 64)", "the record would have %d bytes; at most %d fit", size, maxRecord)
 	}
 	e.args = args
+	if c.req.PrintProbe {
+		e.args = append(slices.Clone(args), c.probeName(call.Lparen))
+	}
 	e.aux = format
 	return e
 }

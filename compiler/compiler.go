@@ -71,6 +71,8 @@ type Request struct {
 	Compat *Compat
 	// Canonical names an array of the numbers that stand for system calls of other ABIs (sysname.CanonicalTable).
 	Canonical string
+	// PrintProbe adds the name of the probe that fired to what print and printf send, as their last argument.
+	PrintProbe bool
 	// Pass, if not nil, is called with the IR after each pass ("lower" first).
 	Pass func(name string, f *ir.Func)
 }

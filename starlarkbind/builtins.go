@@ -73,6 +73,7 @@ var Builtins = []Builtin{
 	{"stream", `stream(size="1MiB", name=None)`, "records from handlers to the script", "opens = stream()", (*Session).builtinStream},
 	{"print", "print(*args)", "print values: maps as tables, histograms as bars", "print(calls)", (*Session).builtinPrint},
 	{"printf", "printf(format, *args)", "print with C's formats", `printf("%-16s %6d\n", comm, n)`, func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		values := a[min(len(a), 1):]
 		if len(a) > 0 { // the format is the script's own
 			a = append(starlark.Tuple{a[0]}, render.EscapeAll(a[1:])...)
 		}
@@ -80,7 +81,11 @@ var Builtins = []Builtin{
 		if err != nil {
 			return nil, err
 		}
-		s.out.text(text)
+		if s.out.json {
+			s.out.print(printedLine("printf", "", text, values))
+		} else {
+			s.out.text(text)
+		}
 		return starlark.None, s.out.failed()
 	}},
 	{"sprintf", "sprintf(format, *args)", "format with C's formats", `line = sprintf("%5.1f%%", 100.0 * n / total)`, func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {

@@ -77,6 +77,9 @@ func newLive(t *testing.T, change func(*Options)) *live {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+		if opt.JSON {
+			checkJSONOutput(t, l.out.String())
+		}
 	})
 	s.predeclared["me"] = starlark.MakeInt(os.Getpid())
 	s.predeclared["make"] = starlark.NewBuiltin("make", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {

@@ -190,7 +190,7 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		Unsafe:   s.opt.Unsafe,
 		ProbeID:  s.probeID,
 		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros", Heap: "heap",
-		PrintBase: s.printBase(),
+		PrintBase: s.printBase(), PrintProbe: s.out.json,
 		Misses:    s.opt.Warnings == WarnAll,
 		Compat:    compat(s.kernel),
 		Canonical: "numbers",

@@ -1,7 +1,6 @@
 package starlarkbind
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -64,7 +63,7 @@ func (o *output) print(s string) { o.write(o.w, s) }
 // text prints text as it is.
 func (o *output) text(s string) {
 	if o.json {
-		o.object("print", map[string]any{"text": s})
+		o.print(printedLine("print", "", strings.TrimSuffix(s, "\n"), []starlark.Value{starlark.String(strings.TrimSuffix(s, "\n"))}))
 		return
 	}
 	o.print(s)
@@ -76,18 +75,6 @@ func (o *output) line(s string) {
 		return
 	}
 	o.text(s + "\n")
-}
-
-// object prints a JSON object with a type; raw values are encoded already.
-func (o *output) object(typ string, fields map[string]any) { o.print(jsonLine(typ, fields)) }
-
-func jsonLine(typ string, fields map[string]any) string {
-	fields["type"] = typ
-	b, err := json.Marshal(fields)
-	if err != nil {
-		b = []byte(fmt.Sprintf(`{"type":"error","message":%q}`, err.Error()))
-	}
-	return string(render.SafeJSON(b)) + "\n"
 }
 
 // warn prints a warning.
@@ -178,25 +165,15 @@ func (s *Session) builtinPrint(_ *starlark.Thread, b *starlark.Builtin, args sta
 	if err := starlark.UnpackArgs("print", nil, kw, "sep?", &sep); err != nil {
 		return nil, err
 	}
-	if s.out.json && len(args) == 1 {
-		if _, isStr := args[0].(starlark.String); !isStr {
-			j, err := render.JSON(plainValue(args[0]))
-			if err != nil {
-				return nil, err
-			}
-			o := map[string]any{"value": json.RawMessage(j)}
-			if n, ok := args[0].(interface{ Name() string }); ok {
-				o["name"] = n.Name()
-			}
-			s.out.object("value", o)
-			return starlark.None, s.out.failed()
-		}
-	}
 	text := s.joined(args, sep)
 	if s.ctx.Err() != nil {
 		return nil, ErrInterrupted // what would be printed may lack something
 	}
-	s.out.line(text)
+	if s.out.json {
+		s.out.print(printedLine("print", "", text, args))
+	} else {
+		s.out.line(text)
+	}
 	return starlark.None, s.out.failed()
 }
 

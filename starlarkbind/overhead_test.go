@@ -56,8 +56,8 @@ print(to_json([errors(), cheap.errors()]))
 `
 		warning := "WARNING: test.star:3:1: " + message + " (max_overhead: EDQUOT)\n    def slow(e):\n    ^\n    hint: " + hint + "\n"
 		if json {
-			warning = `{"code":-122,"count":1,"errno":"EDQUOT","first":0,"helper":"max_overhead","hint":"` + hint + `","last":0,"map":null,"message":"` + message +
-				`","pos":"test.star:3:1","probe":"dear","source":"def slow(e):","total":false,"type":"helper_error"}` + "\n"
+			warning = `{"type":"helper_error","helper":"max_overhead","code":-122,"errno":"EDQUOT","message":"` + message + `","hint":"` + hint +
+				`","probe":"dear","pos":"test.star:3:1","source":"def slow(e):","map":null,"count":1,"first":0,"last":0,"total":false}` + "\n"
 			if got := plain(l.out); strings.Count(got, warning) != 1 {
 				t.Errorf("printed\n%s\nwant among it\n%s", got, warning)
 			}

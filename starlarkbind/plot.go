@@ -57,7 +57,7 @@ func (s *Session) builtinPlot(_ *starlark.Thread, _ *starlark.Builtin, args star
 		return nil, plotErr
 	}
 	if s.out.json {
-		j, err := render.JSON(plain)
+		j, err := render.JSONValue(plain)
 		if err != nil {
 			return nil, err
 		}

@@ -66,7 +66,7 @@ func TestPlotMuch(t *testing.T) {
 
 func TestPlotJSON(t *testing.T) {
 	got := plots(t, "n = count()\nn.add(2, by='a')\nplot(n)\nplot([1.5, 2], title='x')", func(o *Options) { o.JSON = true })
-	const want = `{"kind":"bars","title":"n","type":"plot","value":{"a":2}}` + "\n" + `{"kind":"series","title":"x","type":"plot","value":[1.5,2]}` + "\n"
+	const want = `{"type":"plot","kind":"bars","title":"n","value":{"entries":[{"key":["a"],"value":2}]}}` + "\n" + `{"type":"plot","kind":"series","title":"x","value":[1.5,2]}` + "\n"
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

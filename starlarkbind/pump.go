@@ -211,7 +211,11 @@ func (p *pump) record(b []byte) {
 
 // print adds a line to the text.
 func (p *pump) print(site printSite, args []starlark.Value) {
-	var text string
+	var probe, text string
+	if n := len(args); p.s.out.json && n > 0 { // the program adds the probe that fired (compiler.Request.PrintProbe)
+		probe, _ = starlark.AsString(args[n-1])
+		args = args[:n-1]
+	}
 	if site.Kind == "printf" {
 		var err error
 		if text, err = cfmt.Sprintf(site.Format, render.EscapeAll(args)); err != nil {
@@ -225,10 +229,12 @@ func (p *pump) print(site printSite, args []starlark.Value) {
 			}
 			text += render.Text(a)
 		}
-		text += "\n"
 	}
-	if p.s.out.json {
-		text = jsonLine("printf", map[string]any{"probe": site.probe.name, "text": text})
+	switch {
+	case p.s.out.json:
+		text = printedLine(site.Kind, probe, text, args)
+	case site.Kind == "print":
+		text += "\n"
 	}
 	p.text.WriteString(text)
 	p.records++

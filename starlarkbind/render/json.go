@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -15,14 +16,33 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
 )
 
-// JSON renders a value on one line. A dict with string keys is an object, any other dict a list of objects with key and
-// value; what has attributes is an object of them. Integers are exact. Bytes that are not UTF-8 are escaped as in text.
+// JSON renders a value on one line, as to_json() does: a dict with string keys is an object, any other dict a list of
+// objects with key and value. All else is as docs/json.md has it.
 func JSON(v starlark.Value) ([]byte, error) {
-	var b strings.Builder
-	if err := write(&b, v, 0); err != nil {
-		return nil, err
-	}
-	return SafeJSON([]byte(b.String())), nil
+	w := &jsonWriter{objects: true}
+	err := w.value(v, 0)
+	return SafeJSON([]byte(w.String())), err
+}
+
+// JSONValue renders a value as it appears in a line of -f json (docs/json.md): every dict has one shape, whatever its keys.
+func JSONValue(v starlark.Value) ([]byte, error) {
+	w := &jsonWriter{}
+	err := w.value(v, 0)
+	return SafeJSON([]byte(w.String())), err
+}
+
+// JSONString renders a string that may not be UTF-8, without loss.
+func JSONString(s string) []byte {
+	w := &jsonWriter{}
+	w.text(s)
+	return SafeJSON([]byte(w.String()))
+}
+
+// JSONEntries renders the items of a dict.
+func JSONEntries(items []starlark.Tuple) ([]byte, error) {
+	w := &jsonWriter{}
+	err := w.entries(items, 0)
+	return SafeJSON([]byte(w.String())), err
 }
 
 // SafeJSON escapes in JSON what encoding/json leaves of the characters that are unsafe in a terminal: DEL, those from U+0080 on, of
@@ -46,25 +66,15 @@ func SafeJSON(b []byte) []byte {
 
 const maxDepth = 100
 
-func write(b *strings.Builder, v starlark.Value, depth int) error {
+// A jsonWriter writes values as JSON.
+type jsonWriter struct {
+	strings.Builder
+	objects bool // dicts with string keys are objects
+}
+
+func (b *jsonWriter) value(v starlark.Value, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("to_json: the value nests too deeply")
-	}
-	list := func(it starlark.Iterable) error {
-		iter := it.Iterate()
-		defer iter.Done()
-		b.WriteByte('[')
-		var e starlark.Value
-		for i := 0; iter.Next(&e); i++ {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			if err := write(b, e, depth+1); err != nil {
-				return err
-			}
-		}
-		b.WriteByte(']')
-		return nil
 	}
 	switch v := v.(type) {
 	case starlark.NoneType:
@@ -74,86 +84,150 @@ func write(b *strings.Builder, v starlark.Value, depth int) error {
 	case starlark.Int:
 		b.WriteString(v.String())
 	case starlark.Float:
-		out, err := json.Marshal(float64(v))
-		if err != nil {
-			return fmt.Errorf("to_json: %s has no form in JSON", v)
-		}
-		b.Write(out)
+		b.float(float64(v))
 	case starlark.String:
-		writeString(b, string(v))
+		b.text(string(v))
 	case starlark.Bytes:
-		writeString(b, base64.StdEncoding.EncodeToString([]byte(v)))
+		b.base64(string(v))
 	case *hist.Histogram:
-		return writeHist(b, v, depth)
+		return b.histogram(v, depth)
 	case starlark.IterableMapping:
-		return writeDict(b, v.Items(), depth)
+		return b.dict(v.Items(), depth)
 	case starlark.HasAttrs:
 		if it, ok := v.(starlark.Iterable); ok {
-			return list(it)
+			return b.list(it, depth)
 		}
-		return writeAttrs(b, v, depth)
+		return b.attrs(v, depth)
 	case starlark.Iterable:
-		return list(v)
+		return b.list(v, depth)
 	default:
 		return fmt.Errorf("to_json: a %s has no form in JSON", v.Type())
 	}
 	return nil
 }
 
-func writeString(b *strings.Builder, s string) {
-	if !utf8.ValidString(s) {
-		s = Escape(s)
+// float writes a number. JSON has neither NaN nor infinities: they are strings.
+func (b *jsonWriter) float(f float64) {
+	switch {
+	case math.IsNaN(f):
+		b.WriteString(`"NaN"`)
+	case math.IsInf(f, 0):
+		b.WriteString(map[bool]string{true: `"Infinity"`, false: `"-Infinity"`}[f > 0])
+	default:
+		out, err := json.Marshal(f)
+		if err != nil {
+			out = []byte(strconv.Quote(err.Error())) // only NaN and infinities have no form
+		}
+		b.Write(out)
 	}
-	out, err := json.Marshal(s)
-	if err != nil {
-		out = []byte(strconv.Quote(s)) // cannot happen for valid UTF-8
-	}
-	b.Write(out)
 }
 
-func writeDict(b *strings.Builder, items []starlark.Tuple, depth int) error {
-	strs := true
-	for _, it := range items {
-		if _, ok := it[0].(starlark.String); !ok {
-			strs = false
+// text writes a string; one that is not UTF-8 is written as bytes are.
+func (b *jsonWriter) text(s string) {
+	if !utf8.ValidString(s) {
+		b.base64(s)
+		return
+	}
+	b.name(s)
+}
+
+// name writes a string that has to be one, a member's name.
+func (b *jsonWriter) name(s string) {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(s); err != nil {
+		b.WriteString(strconv.Quote(s)) // the encoder takes every string
+		return
+	}
+	b.Write(bytes.TrimSuffix(out.Bytes(), []byte("\n")))
+}
+
+func (b *jsonWriter) base64(s string) {
+	b.WriteString(`{"base64":"` + base64.StdEncoding.EncodeToString([]byte(s)) + `"}`)
+}
+
+func (b *jsonWriter) list(it starlark.Iterable, depth int) error {
+	iter := it.Iterate()
+	defer iter.Done()
+	b.WriteByte('[')
+	var e starlark.Value
+	for i := 0; iter.Next(&e); i++ {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if err := b.value(e, depth+1); err != nil {
+			return err
 		}
 	}
-	if strs {
-		b.WriteByte('{')
-	} else {
-		b.WriteByte('[')
+	b.WriteByte(']')
+	return nil
+}
+
+func (b *jsonWriter) dict(items []starlark.Tuple, depth int) error {
+	if !b.objects {
+		b.WriteString(`{"entries":`)
+		err := b.entries(items, depth)
+		b.WriteByte('}')
+		return err
 	}
+	for _, it := range items {
+		if k, ok := it[0].(starlark.String); !ok || !utf8.ValidString(string(k)) {
+			return b.pairs(items, depth)
+		}
+	}
+	b.WriteByte('{')
 	for i, it := range items {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		if !strs {
-			b.WriteString(`{"key":`)
-		}
-		if err := write(b, it[0], depth+1); err != nil {
+		b.name(string(it[0].(starlark.String)))
+		b.WriteByte(':')
+		if err := b.value(it[1], depth+1); err != nil {
 			return err
 		}
-		if strs {
-			b.WriteByte(':')
-		} else {
-			b.WriteString(`,"value":`)
-		}
-		if err := write(b, it[1], depth+1); err != nil {
-			return err
-		}
-		if !strs {
-			b.WriteByte('}')
-		}
 	}
-	if strs {
-		b.WriteByte('}')
-	} else {
-		b.WriteByte(']')
-	}
+	b.WriteByte('}')
 	return nil
 }
 
-func writeAttrs(b *strings.Builder, v starlark.HasAttrs, depth int) error {
+// pairs writes a dict whose keys cannot all be names of members.
+func (b *jsonWriter) pairs(items []starlark.Tuple, depth int) error {
+	return b.keyed(items, depth, func(key starlark.Value) error { return b.value(key, depth+1) })
+}
+
+// entries writes the items of a dict; each key is a list of its parts.
+func (b *jsonWriter) entries(items []starlark.Tuple, depth int) error {
+	return b.keyed(items, depth, func(key starlark.Value) error {
+		parts, ok := key.(starlark.Tuple)
+		if !ok {
+			parts = starlark.Tuple{key}
+		}
+		return b.list(parts, depth+1)
+	})
+}
+
+func (b *jsonWriter) keyed(items []starlark.Tuple, depth int, key func(starlark.Value) error) error {
+	b.WriteByte('[')
+	for i, it := range items {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(`{"key":`)
+		if err := key(it[0]); err != nil {
+			return err
+		}
+		b.WriteString(`,"value":`)
+		if err := b.value(it[1], depth+1); err != nil {
+			return err
+		}
+		b.WriteByte('}')
+	}
+	b.WriteByte(']')
+	return nil
+}
+
+func (b *jsonWriter) attrs(v starlark.HasAttrs, depth int) error {
 	b.WriteByte('{')
 	first := true
 	err := eachField(v, v.AttrNames(), func(name string, a starlark.Value) error {
@@ -161,9 +235,9 @@ func writeAttrs(b *strings.Builder, v starlark.HasAttrs, depth int) error {
 			b.WriteByte(',')
 		}
 		first = false
-		writeString(b, name)
+		b.name(name)
 		b.WriteByte(':')
-		return write(b, a, depth+1)
+		return b.value(a, depth+1)
 	})
 	b.WriteByte('}')
 	return err
@@ -186,7 +260,7 @@ func eachField(v starlark.HasAttrs, names []string, fn func(name string, a starl
 	return nil
 }
 
-func writeHist(b *strings.Builder, h *hist.Histogram, depth int) error {
+func (b *jsonWriter) histogram(h *hist.Histogram, depth int) error {
 	b.WriteByte('{')
 	for i, name := range []string{"count", "sum", "min", "max"} {
 		a, err := h.Attr(name)
@@ -197,7 +271,7 @@ func writeHist(b *strings.Builder, h *hist.Histogram, depth int) error {
 			b.WriteByte(',')
 		}
 		fmt.Fprintf(b, "%q:", name)
-		if err := write(b, a, depth+1); err != nil {
+		if err := b.value(a, depth+1); err != nil {
 			return err
 		}
 	}
@@ -207,11 +281,11 @@ func writeHist(b *strings.Builder, h *hist.Histogram, depth int) error {
 			b.WriteByte(',')
 		}
 		b.WriteString(`{"lo":`)
-		if err := write(b, r.Lo, depth+1); err != nil {
+		if err := b.value(r.Lo, depth+1); err != nil {
 			return err
 		}
 		b.WriteString(`,"hi":`)
-		if err := write(b, r.Hi, depth+1); err != nil {
+		if err := b.value(r.Hi, depth+1); err != nil {
 			return err
 		}
 		fmt.Fprintf(b, `,"n":%d}`, r.N)

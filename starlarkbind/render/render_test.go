@@ -188,7 +188,10 @@ func TestJSON(t *testing.T) {
 		{`{(1, "x"): 2}`, `[{"key":[1,"x"],"value":2}]`},
 		{`struct(a=1, b=(2, 3))`, `{"a":1,"b":[2,3]}`},
 		{`1 << 64`, `18446744073709551616`},
-		{`b"\xff"`, `"/w=="`},
+		{`b"\xff"`, `{"base64":"/w=="}`},
+		{`"é"[:1]`, `{"base64":"ww=="}`},
+		{`[float("nan"), float("inf"), -float("inf")]`, `["NaN","Infinity","-Infinity"]`},
+		{`{"é"[:1]: 2}`, `[{"key":{"base64":"ww=="},"value":2}]`},
 	} {
 		got, err := JSON(eval(t, c.src))
 		if err != nil || string(got) != c.want {

@@ -1,0 +1,187 @@
+package starlarkbind
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+)
+
+// With -f json every line of output is one JSON object. This table describes them all: the printer takes the order of
+// members from it, docs/json.md is generated from it, and tests hold each line that they see against it.
+
+// A jsonLine is one type of line.
+type jsonLine struct {
+	name, doc string
+	fields    []jsonField
+}
+
+// A jsonField is a member of a line.
+type jsonField struct {
+	name     string
+	form     jsonForm
+	optional bool
+	doc      string
+}
+
+// A jsonForm says what a member holds.
+type jsonForm string
+
+const (
+	jsonText    jsonForm = "text"    // a string, or {"base64": ...} where it is not UTF-8
+	jsonInt     jsonForm = "int"     // an integer of any size
+	jsonBool    jsonForm = "bool"    // true or false
+	jsonValue   jsonForm = "value"   // any value of the script
+	jsonValues  jsonForm = "values"  // a list of values
+	jsonEntries jsonForm = "entries" // a list of {"key": [...], "value": ...}
+	jsonHist    jsonForm = "histogram"
+)
+
+var (
+	jsonProbe = jsonField{"probe", jsonText, true, "the probe that fired, where a handler printed; absent where the script did"}
+	jsonMap   = []jsonField{{"name", jsonText, false, "the map's name"}, {"entries", jsonEntries, false, "its keys and values; a map without keys has one entry, whose key is `[]`"}}
+)
+
+var jsonLines = []jsonLine{
+	{"print", "`print` of a string or of several values", []jsonField{jsonProbe, {"text", jsonText, false, "the line as a terminal shows it, without its newline"}, {"values", jsonValues, true, "what was printed; absent where it is the text itself"}}},
+	{"printf", "`printf`", []jsonField{jsonProbe, {"text", jsonText, false, "the formatted text"}, {"values", jsonValues, true, "what was formatted; absent where it is the text itself"}}},
+	{"value", "`print` of one value that has no line of its own below", []jsonField{jsonProbe, {"value", jsonValue, false, "the value"}}},
+	{"dict", "`print` of a dict, a snapshot for example", []jsonField{{"entries", jsonEntries, false, "its keys and values"}}},
+	{"histogram", "`print` of one histogram", []jsonField{{"value", jsonHist, false, "the histogram"}}},
+	{"count", "`print` of a `count()`", jsonMap},
+	{"sum", "`print` of a `sum()`", jsonMap},
+	{"avg", "`print` of an `avg()`", jsonMap},
+	{"min", "`print` of a `min()`", jsonMap},
+	{"max", "`print` of a `max()`", jsonMap},
+	{"stats", "`print` of a `stats()`", jsonMap},
+	{"hist", "`print` of a `hist()`: the values are histograms", jsonMap},
+	{"lhist", "`print` of an `lhist()`: the values are histograms", jsonMap},
+	{"table", "`print` of a `table()`", jsonMap},
+	{"plot", "`plot`", []jsonField{{"kind", jsonText, false, "what was drawn"}, {"title", jsonText, false, "its title, or an empty string"}, {"value", jsonValue, false, "what was drawn, as a value"}}},
+	{"helper_error", "an update that failed in the kernel", []jsonField{{"helper", jsonText, false, "the BPF helper, or an empty string"}, {"code", jsonInt, false, "the error number"}, {"errno", jsonText, false, "its name"},
+		{"message", jsonText, false, "the error in words"}, {"hint", jsonText, false, "what to do, or an empty string"}, {"probe", jsonText, false, "the probe whose handler failed"}, {"pos", jsonText, false, "file, line and column"},
+		{"source", jsonText, false, "the source line"}, {"map", jsonValue, false, "the name of the map, or null"}, {"count", jsonInt, false, "how often so far"},
+		{"first", jsonInt, false, "the time of the first, in nanoseconds since boot"}, {"last", jsonInt, false, "the time of the last"}, {"total", jsonBool, false, "whether this is the total at the end of a run"}}},
+	{"map_fill", "a map that is nearly full", []jsonField{{"map", jsonText, false, "its name"}, {"keys", jsonInt, false, "the keys that it has"}, {"max_keys", jsonInt, false, "the keys that fit"}, {"hint", jsonText, false, "what to do"}}},
+	{"evicted", "keys that a `table(lru=True)` dropped", []jsonField{{"map", jsonText, false, "its name"}, {"count", jsonInt, false, "how many"}, {"max_keys", jsonInt, false, "the keys that fit"}}},
+	{"missed", "events that the kernel did not run a handler for", []jsonField{{"probe", jsonText, false, "the probe"}, {"count", jsonInt, false, "how many"}}},
+	{"left_out", "targets of a pattern that could not be traced", []jsonField{{"count", jsonInt, false, "how many"}, {"of", jsonInt, false, "of how many"}, {"message", jsonText, false, "why, for the first"}}},
+	{"cpu", "a CPU that came online or went", []jsonField{{"probe", jsonText, false, "the target"}, {"cpu", jsonInt, true, "the CPU"}, {"message", jsonText, true, "why the probe may not be attached to it"}}},
+	{"callback_ended", "a callback that Ctrl-C ended", []jsonField{{"callback", jsonText, false, "the function"}}},
+	{"records_left", "records of a stream that `each()` was not called for before `run()` ended", []jsonField{{"stream", jsonText, false, "the stream"}, {"records", jsonInt, false, "how many"}, {"callback", jsonText, false, "the function"}}},
+	{"feedback", "a handler that prints what the output of bpfrepl causes", []jsonField{{"probe", jsonText, false, "the probe"}, {"message", jsonText, false, "the warning"}, {"hint", jsonText, false, "what to write"}}},
+	{"warning", "any other warning", []jsonField{{"message", jsonText, false, "the warning"}}},
+	{"error", "an error in a place that cannot end the script", []jsonField{{"message", jsonText, false, "the error"}}},
+}
+
+// jsonLineOf returns the row of a type, or nil.
+func jsonLineOf(typ string) *jsonLine {
+	for i := range jsonLines {
+		if jsonLines[i].name == typ {
+			return &jsonLines[i]
+		}
+	}
+	return nil
+}
+
+// object prints a JSON object with a type.
+func (o *output) object(typ string, fields map[string]any) { o.print(encodeLine(typ, fields)) }
+
+// encodeLine returns a line. Values that are encoded already are json.RawMessage. The members have the order of the table.
+func encodeLine(typ string, fields map[string]any) string {
+	names := slices.Sorted(maps.Keys(fields))
+	if row := jsonLineOf(typ); row != nil {
+		at := func(name string) int {
+			return slices.IndexFunc(row.fields, func(f jsonField) bool { return f.name == name })
+		}
+		slices.SortStableFunc(names, func(a, b string) int { return at(a) - at(b) })
+	}
+	b := append([]byte(`{"type":`), render.JSONString(typ)...)
+	for _, name := range names {
+		var v []byte
+		switch x := fields[name].(type) {
+		case string:
+			v = render.JSONString(x)
+		case json.RawMessage:
+			v = x
+		default:
+			var err error
+			if v, err = json.Marshal(x); err != nil {
+				v = render.JSONString(err.Error())
+			}
+		}
+		b = append(append(append(append(b, ','), render.JSONString(name)...), ':'), v...)
+	}
+	return string(render.SafeJSON(append(b, '}'))) + "\n"
+}
+
+// printedLine returns the line of a print or printf. probe is the one that fired, or "" in the script.
+func printedLine(typ, probe, text string, values []starlark.Value) string {
+	fields := map[string]any{}
+	if probe != "" {
+		fields["probe"] = probe
+	}
+	if typ == "print" && len(values) == 1 {
+		if one, ok := single(values[0]); ok {
+			maps.Copy(fields, one.fields)
+			return encodeLine(one.typ, fields)
+		}
+	}
+	fields["text"] = text
+	if len(values) == 1 && values[0] == starlark.String(text) {
+		return encodeLine(typ, fields)
+	}
+	list := []byte{'['}
+	for i, v := range values {
+		b, err := render.JSONValue(plainValue(v))
+		if err != nil { // a function, or a list that holds itself
+			b = render.JSONString(v.String())
+		}
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = append(list, b...)
+	}
+	fields["values"] = json.RawMessage(append(list, ']'))
+	return encodeLine(typ, fields)
+}
+
+// aLine is a line for one value.
+type aLine struct {
+	typ    string
+	fields map[string]any
+}
+
+// single returns the line of a value that is printed alone; strings, and what has no form in JSON, have none.
+func single(v starlark.Value) (aLine, bool) {
+	line := func(typ, member string, b []byte, err error) (aLine, bool) {
+		return aLine{typ, map[string]any{member: json.RawMessage(b)}}, err == nil
+	}
+	plain := plainValue(v)
+	d, isDict := plain.(*starlark.Dict)
+	switch m := v.(type) {
+	case *Aggregation, *Table:
+		items := []starlark.Tuple{{starlark.Tuple{}, plain}}
+		if isDict {
+			items = d.Items()
+		}
+		b, err := render.JSONEntries(items)
+		l, ok := line(m.Type(), "entries", b, err)
+		l.fields["name"] = m.(interface{ Name() string }).Name()
+		return l, ok
+	case starlark.String:
+		return aLine{}, false
+	case *starlark.Dict:
+		b, err := render.JSONEntries(d.Items())
+		return line("dict", "entries", b, err)
+	case *hist.Histogram:
+		b, err := render.JSONValue(m)
+		return line("histogram", "value", b, err)
+	}
+	b, err := render.JSONValue(plain)
+	return line("value", "value", b, err)
+}

@@ -1,0 +1,238 @@
+package starlarkbind
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// checkJSONLine holds a line of output against the table.
+func checkJSONLine(line string) error {
+	if !utf8.ValidString(line) {
+		return fmt.Errorf("not UTF-8: %q", line)
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(line), &members); err != nil {
+		return fmt.Errorf("%w: %s", err, line)
+	}
+	var typ string
+	if err := json.Unmarshal(members["type"], &typ); err != nil {
+		return fmt.Errorf("type: %w: %s", err, line)
+	}
+	row := jsonLineOf(typ)
+	if row == nil {
+		return fmt.Errorf("no row for the type %q: %s", typ, line)
+	}
+	if !strings.HasPrefix(line, `{"type":`) {
+		return fmt.Errorf("the type is not the first member: %s", line)
+	}
+	delete(members, "type")
+	at := 0
+	for _, f := range row.fields {
+		v, ok := members[f.name]
+		delete(members, f.name)
+		if !ok && !f.optional {
+			return fmt.Errorf("%s: no member %s: %s", typ, f.name, line)
+		}
+		if !ok {
+			continue
+		}
+		if i := strings.Index(line, fmt.Sprintf(`,"%s":`, f.name)); i < 0 || i < at && f.form != jsonValue {
+			return fmt.Errorf("%s: %s is not in the order of the table: %s", typ, f.name, line)
+		} else {
+			at = i
+		}
+		if err := f.form.check(v); err != nil {
+			return fmt.Errorf("%s: %s: %w: %s", typ, f.name, err, line)
+		}
+	}
+	for name := range members {
+		return fmt.Errorf("%s: no row for the member %s: %s", typ, name, line)
+	}
+	return nil
+}
+
+// check reports whether a member holds what its form says.
+func (f jsonForm) check(raw json.RawMessage) error {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return err
+	}
+	ok := false
+	switch f {
+	case jsonText:
+		_, ok = v.(string)
+		ok = ok || isBase64(v)
+	case jsonInt:
+		n, isNumber := v.(json.Number)
+		ok = isNumber && !strings.ContainsAny(string(n), ".eE")
+	case jsonBool:
+		_, ok = v.(bool)
+	case jsonValue:
+		ok = true
+	case jsonValues:
+		_, ok = v.([]any)
+	case jsonEntries:
+		list, isList := v.([]any)
+		ok = isList
+		for _, e := range list {
+			m, isObject := e.(map[string]any)
+			_, isKey := m["key"].([]any)
+			_, hasValue := m["value"]
+			ok = ok && isObject && isKey && hasValue && len(m) == 2
+		}
+	case jsonHist:
+		m, _ := v.(map[string]any)
+		_, ok = m["buckets"].([]any)
+		ok = ok && len(m) == 5
+	default:
+		return fmt.Errorf("no such form %q", f)
+	}
+	if !ok {
+		return fmt.Errorf("%s is no %s", raw, f)
+	}
+	return nil
+}
+
+func isBase64(v any) bool {
+	m, _ := v.(map[string]any)
+	s, ok := m["base64"].(string)
+	_, err := base64.StdEncoding.DecodeString(s)
+	return ok && err == nil && len(m) == 1
+}
+
+func checkJSONOutput(t *testing.T, out string) {
+	t.Helper()
+	for line := range strings.Lines(out) {
+		if err := checkJSONLine(strings.TrimSuffix(line, "\n")); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The validator refuses what the table does not have.
+func TestCheckJSONLine(t *testing.T) {
+	for _, bad := range []string{`{"type":"none"}`, `{"type":"value"}`, `{"type":"value","value":1,"more":2}`, `{"type":"print","values":[],"text":"x"}`, `{"type":"print","text":1,"values":[]}`,
+		`{"type":"count","name":"c","entries":[{"key":1,"value":2}]}`, `{"type":"missed","probe":"p","count":1.5}`, `{"value":1,"type":"value"}`, `x`, "{\"type\":\"print\",\"text\":\"\xff\",\"values\":[]}"} {
+		if checkJSONLine(bad) == nil {
+			t.Errorf("%s: no error", bad)
+		}
+	}
+}
+
+// Each kind of line, to the letter: maps have one shape whatever their keys, handler and script print the same types, a
+// handler's lines name the probe that fired, and nothing is lost that JSON has no form for.
+func TestJSONLines(t *testing.T) {
+	l := newLive(t, func(o *Options) { o.JSON = true })
+	err := l.script(`
+c, one, pair, h, st, tab, empty = count(), count(), sum(), hist(), stats(), table(), count()
+def seen(e):
+    c.add(by=e.comm)
+    one.add()
+    pair.add(5, by=(e.comm, 7))
+    h.add(3)
+    st.add(4, by=b"\xff\x00")
+    tab[1] = e.comm
+    print(e.comm)
+    print(9)
+    print(e.comm, 9, None)
+    printf("%s|%d\n", e.comm, 9)
+probe(["tracepoint:syscalls:sys_enter_getppid", "tracepoint:syscalls:sys_enter_lseek"], seen, filter=lambda e: e.comm == "load", name="both")
+make("getppid", 1)
+make("newkeys", 1, 1)
+run(0.01)
+print(c); print(one); print(pair); print(h); print(st); print(tab); print(empty)
+print("text"); print(9); print("text", 9, None); printf("%s|%d\n", "text", 9)
+print(c.snapshot()); print({1: "a", (2, "b"): {"x": 1}}); print(h.value); print([1, b"\xff", 1.5, struct(a=1)])
+print(float("nan")); print([float("inf"), -float("inf")]); print(1 << 70)
+half = "é"[:1]; print(half); print([half]); print({half: 1}); print(len); printf(half + "%s\n", half)
+plot([1, 2], title="up")
+`)
+	if err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	want := `{"type":"print","probe":"tracepoint:syscalls:sys_enter_getppid","text":"load"}
+{"type":"value","probe":"tracepoint:syscalls:sys_enter_getppid","value":9}
+{"type":"print","probe":"tracepoint:syscalls:sys_enter_getppid","text":"load 9 None","values":["load",9,null]}
+{"type":"printf","probe":"tracepoint:syscalls:sys_enter_getppid","text":"load|9\n","values":["load",9]}
+{"type":"print","probe":"tracepoint:syscalls:sys_enter_lseek","text":"load"}
+{"type":"value","probe":"tracepoint:syscalls:sys_enter_lseek","value":9}
+{"type":"print","probe":"tracepoint:syscalls:sys_enter_lseek","text":"load 9 None","values":["load",9,null]}
+{"type":"printf","probe":"tracepoint:syscalls:sys_enter_lseek","text":"load|9\n","values":["load",9]}
+{"type":"count","name":"c","entries":[{"key":["load"],"value":2}]}
+{"type":"count","name":"one","entries":[{"key":[],"value":2}]}
+{"type":"sum","name":"pair","entries":[{"key":["load",7],"value":10}]}
+{"type":"hist","name":"h","entries":[{"key":[],"value":{"count":2,"sum":6,"min":3,"max":3,"buckets":[{"lo":2,"hi":4,"n":2}]}}]}
+{"type":"stats","name":"st","entries":[{"key":[{"base64":"/wA="}],"value":{"count":2,"sum":8,"avg":4,"min":4,"max":4}}]}
+{"type":"table","name":"tab","entries":[{"key":[1],"value":"load"}]}
+{"type":"count","name":"empty","entries":[]}
+{"type":"print","text":"text"}
+{"type":"value","value":9}
+{"type":"print","text":"text 9 None","values":["text",9,null]}
+{"type":"printf","text":"text|9\n","values":["text",9]}
+{"type":"dict","entries":[{"key":["load"],"value":2}]}
+{"type":"dict","entries":[{"key":[1],"value":"a"},{"key":[2,"b"],"value":{"entries":[{"key":["x"],"value":1}]}}]}
+{"type":"histogram","value":{"count":2,"sum":6,"min":3,"max":3,"buckets":[{"lo":2,"hi":4,"n":2}]}}
+{"type":"value","value":[1,{"base64":"/w=="},1.5,{"a":1}]}
+{"type":"value","value":"NaN"}
+{"type":"value","value":["Infinity","-Infinity"]}
+{"type":"value","value":1180591620717411303424}
+{"type":"print","text":"\\xc3","values":[{"base64":"ww=="}]}
+{"type":"value","value":[{"base64":"ww=="}]}
+{"type":"dict","entries":[{"key":[{"base64":"ww=="}],"value":1}]}
+{"type":"print","text":"<built-in function len>","values":["<built-in function len>"]}
+{"type":"printf","text":{"base64":"w1x4YzMK"},"values":[{"base64":"ww=="}]}
+{"type":"plot","kind":"series","title":"up","value":[1,2]}
+`
+	if got := l.out.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// docs/json.md is generated from the table: UPDATE=1 go test ./starlarkbind -run TestJSONDoc.
+func TestJSONDoc(t *testing.T) {
+	const file = "../docs/json.md"
+	old, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	const begin, end = "<!-- lines -->\n", "<!-- end of lines -->\n"
+	head, rest, ok := strings.Cut(string(old), begin)
+	_, tail, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no place for the table", file)
+	}
+	want := head + begin + jsonDoc() + end + tail
+	if os.Getenv("UPDATE") != "" {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if string(old) != want {
+		t.Errorf("%s is not what the table says: UPDATE=1 go test ./starlarkbind -run TestJSONDoc", file)
+	}
+}
+
+func jsonDoc() string {
+	var b strings.Builder
+	b.WriteString("| `type` | printed by | member | form | holds |\n|---|---|---|---|---|\n")
+	for _, l := range jsonLines {
+		typ, doc := "`"+l.name+"`", l.doc
+		for _, f := range l.fields {
+			form := string(f.form)
+			if f.optional {
+				form += ", may be absent"
+			}
+			fmt.Fprintf(&b, "| %s | %s | `%s` | %s | %s |\n", typ, doc, f.name, form, f.doc)
+			typ, doc = "", ""
+		}
+	}
+	return b.String()
+}
