@@ -26,6 +26,7 @@ type Aggregation struct {
 	s       *Session
 	comp    *compiler.Map
 	maxKeys int
+	seen    bool           // the script has looked at what it holds
 	store   *bpf.Map       // nil until a probe has given it its type; of a swappable one, see swap
 	swap    *bpf.Swappable // the map can be exchanged for an empty one
 	since   time.Time      // when it was made, or cleared
@@ -169,6 +170,7 @@ func (a *Aggregation) mergeInto(out, one []uint64, b []byte) {
 
 // readMap reads a kernel map whole.
 func (a *Aggregation) readMap(ctx context.Context, m *bpf.Map) (_ *words, err error) {
+	a.seen = true
 	if m == nil {
 		return newWords(0), nil
 	}
@@ -253,6 +255,7 @@ func (a *Aggregation) key(k string) starlark.Value { return a.s.decode(a.comp.Ke
 
 // one reads the words of one key; nil where it is absent.
 func (a *Aggregation) one(key []byte) ([]uint64, error) {
+	a.seen = true
 	m := a.live()
 	if m == nil {
 		return nil, nil
@@ -365,6 +368,7 @@ func (a *Aggregation) Len() int {
 }
 
 func (a *Aggregation) length() (int, error) {
+	a.seen = true
 	if m := a.live(); m != nil && a.distinct() {
 		return m.Count(a.s.ctx)
 	}
@@ -401,6 +405,7 @@ func (a *Aggregation) distinct() bool { return !a.keyless() && a.past == nil && 
 
 // direct is the snapshot of counts and sums, the largest of maps, without the words in between.
 func (a *Aggregation) direct(m *bpf.Map) (_ starlark.Value, err error) {
+	a.seen = true
 	dm := dictMaker{ctx: a.s.ctx}
 	defer dm.close()
 	snap, err := m.Read(a.s.ctx, dm.expect)
@@ -548,12 +553,13 @@ func (a *Aggregation) clear() error {
 			return err
 		}
 	}
-	a.past, a.marks, a.since = nil, nil, time.Now()
+	a.past, a.marks, a.since, a.seen = nil, nil, time.Now(), false
 	return nil
 }
 
 // perCPU gives for each key the list of the CPUs' values.
 func (a *Aggregation) perCPU() (_ starlark.Value, err error) {
+	a.seen = true
 	m := a.live()
 	if m == nil {
 		return starlark.NewDict(0), nil

@@ -97,6 +97,7 @@ var Builtins = []Builtin{
 		if err := starlark.UnpackArgs("to_json", a, kw, "x", &x); err != nil {
 			return nil, err
 		}
+		s.exported = true
 		b, err := render.JSON(plainValue(x))
 		return starlark.String(b), err
 	}},

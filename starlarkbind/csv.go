@@ -19,6 +19,7 @@ func (s *Session) builtinToCSV(_ *starlark.Thread, _ *starlark.Builtin, args sta
 	if err != nil {
 		return nil, err
 	}
+	s.exported = true
 	text, err := render.CSV(plainValue(x), header, func(row int) error { return interrupted(s.ctx, row) })
 	if err != nil {
 		return nil, err

@@ -177,6 +177,9 @@ func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, arg
 	s.probes = append(s.probes, p)
 	s.mu.Unlock()
 	s.watchOverhead()
+	if missing == "ignore" {
+		s.noteIdle(p)
+	}
 	return p, nil
 }
 

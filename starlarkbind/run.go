@@ -92,6 +92,8 @@ func (s *Session) builtinRun(thread *starlark.Thread, _ *starlark.Builtin, args 
 		defer t.Stop()
 		deadline = t.C
 	}
+	s.waited = true
+	s.noteWait(deadline == nil && len(procs) == 0 && s.opt.PID == 0)
 	for _, p := range procs {
 		p.Release()
 	}
@@ -177,6 +179,7 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 		case <-deadline:
 		case <-ended:
 		case <-left:
+			s.note("process %d has ended, so run() returns", s.opt.PID)
 		case <-s.halt():
 			halted = true
 		case <-quit:

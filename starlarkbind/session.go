@@ -38,6 +38,7 @@ type Options struct {
 	Check          bool                    // compile and load, attach nothing, run nothing
 	EmitAsm        bool                    // print each program as text
 	Verbose        bool                    // errors in full, with the verifier's log
+	NoSummary      bool                    // do not show at the end what was counted and never read
 	AllowRun       bool                    // the script may start processes
 	AllowWrite     []string                // folders that the script may write files into
 	Unsafe         bool                    // handlers may change what the kernel does
@@ -98,6 +99,10 @@ type Session struct {
 	userAddrs   atomic.Bool // some probe keeps addresses of processes
 	shown       map[shownKey]starlark.Value
 	faults      map[string]bool // that were told of
+
+	waited   bool // the script has called run(), or waited for records
+	exported bool // it has called to_csv() or to_json()
+	ended    bool // a script has come to its end
 }
 
 // kernelMap is an aggregation, a table or a stream, as the session sees it.
@@ -138,6 +143,11 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 		return s.syntaxError(err, name, src)
 	}
 	s.sources.resolved(f)
+	if names, all := flagNames(f); all && !s.opt.Interactive && !s.flags.Help() {
+		if err := s.flags.CheckBefore(names); err != nil {
+			return err
+		}
+	}
 	return s.exec(ctx, name, func(thread *starlark.Thread) error {
 		globals, err := prog.Init(thread, s.predeclared)
 		for n, v := range globals {
@@ -146,6 +156,7 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 		if err == nil {
 			err = s.checkFlags(true)
 		}
+		s.ended = err == nil
 		return err
 	})
 }
@@ -210,6 +221,33 @@ func (s *Session) checkFlags(all bool) error {
 		return s.flags.Check()
 	}
 	return nil
+}
+
+// flagNames returns the names of the flags that a file defines, and whether these are all.
+func flagNames(f *syntax.File) (names []string, all bool) {
+	others := 0 // uses of flag that say nothing
+	syntax.Walk(f, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.Ident:
+			if n.Name == "flag" {
+				others++
+			}
+		case *syntax.CallExpr:
+			if fn, ok := n.Fn.(*syntax.Ident); !ok || fn.Name != "flag" || len(n.Args) == 0 {
+				break
+			}
+			arg := n.Args[0]
+			if b, ok := arg.(*syntax.BinaryExpr); ok && b.Op == syntax.EQ { // name="limit"
+				arg = b.Y
+			}
+			if l, ok := arg.(*syntax.Literal); ok && l.Token == syntax.STRING {
+				names = append(names, l.Value.(string))
+				others--
+			}
+		}
+		return true
+	})
+	return names, others == 0
 }
 
 // ErrHelp ends a script whose arguments ask for help.
@@ -312,9 +350,16 @@ func (s *Session) Close() error {
 	if s.overhead != nil {
 		s.overhead.close()
 	}
+	script := !s.opt.Interactive && !s.opt.Check
+	if script && s.ended {
+		s.noteUnused()
+	}
 	var errs []error
 	errs = append(errs, s.detachAll())
 	s.drainAll()
+	if script {
+		s.summarize()
+	}
 	s.warnTotals()
 	s.warnEvicted()
 	for _, p := range s.procs {

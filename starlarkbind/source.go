@@ -21,6 +21,7 @@ type sources struct {
 	funcs map[place]*resolve.Function
 	names map[place]string // of the variable that the call with its "(" here is assigned to
 	words map[string]bool  // attribute names and strings that occur anywhere
+	used  map[string]int   // how often a name occurs, but for the occurrences that only write to a map of that name
 }
 
 // A place is a position in a file.
@@ -32,7 +33,7 @@ type place struct {
 func placeOf(p syntax.Position) place { return place{p.Filename(), p.Line, p.Col} }
 
 func newSources() *sources {
-	return &sources{lines: map[string][]string{}, funcs: map[place]*resolve.Function{}, names: map[place]string{}, words: map[string]bool{}}
+	return &sources{lines: map[string][]string{}, funcs: map[place]*resolve.Function{}, names: map[place]string{}, words: map[string]bool{}, used: map[string]int{}}
 }
 
 // add indexes a file. It is called after parsing; the resolver fills the functions in later, in the same nodes.
@@ -42,8 +43,14 @@ func (s *sources) add(name string, src []byte, f *syntax.File) {
 		switch n := n.(type) {
 		case *syntax.AssignStmt:
 			s.assignment(n.LHS, n.RHS)
+			s.written(n.LHS)
+		case *syntax.Ident:
+			s.used[n.Name]++
 		case *syntax.DotExpr:
 			s.words[n.Name.Name] = true
+			if m, ok := n.X.(*syntax.Ident); ok && n.Name.Name == "add" {
+				s.used[m.Name]--
+			}
 		case *syntax.Literal:
 			if v, ok := n.Value.(string); ok {
 				s.words[v] = true
@@ -72,6 +79,30 @@ func (s *sources) assignment(lhs, rhs syntax.Expr) {
 			}
 		}
 	}
+}
+
+// written notes that an assignment reads neither x, nor the map x where it is to x[k].
+func (s *sources) written(lhs syntax.Expr) {
+	switch l := lhs.(type) {
+	case *syntax.ParenExpr:
+		s.written(l.X)
+	case *syntax.Ident:
+		s.used[l.Name]--
+	case *syntax.TupleExpr:
+		for _, x := range l.List {
+			s.written(x)
+		}
+	case *syntax.IndexExpr:
+		if m, ok := l.X.(*syntax.Ident); ok {
+			s.used[m.Name]--
+		}
+	}
+}
+
+// onlyWritten reports whether the script has a map of that name and never reads it, neither in a handler nor elsewhere.
+func (s *sources) onlyWritten(name string) bool {
+	n, ok := s.used[name]
+	return ok && n == 0
 }
 
 // lineEnds are what the scanner takes for the end of a line.

@@ -27,10 +27,11 @@ type Stream struct {
 
 	served chan struct{} // the loop of run() has taken records
 
-	ring  *bpf.Ring
-	rec   ringbuf.Record
-	queue rawQueue // read, and not handed on
-	read  uint64   // records so far
+	ring   *bpf.Ring
+	rec    ringbuf.Record
+	queue  rawQueue // read, and not handed on
+	handed bool     // the script has read a record
+	read   uint64   // records so far
 }
 
 var (

@@ -70,6 +70,7 @@ func (st *Stream) next(deadline time.Time) (starlark.Value, error) {
 	if b == nil {
 		return nil, nil
 	}
+	st.handed = true
 	return st.decode(b)
 }
 
@@ -130,6 +131,7 @@ type streamLoop struct {
 // loop begins a loop.
 func (st *Stream) loop(deadline time.Time) *streamLoop {
 	s := st.s
+	s.waited = true
 	s.mu.Lock()
 	l, cancel := &streamLoop{st: st, ctx: s.ctx, deadline: deadline}, s.cancel
 	s.mu.Unlock()

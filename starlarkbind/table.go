@@ -19,6 +19,7 @@ type Table struct {
 	maxKeys int
 	store   *bpf.Map
 	own     tallies
+	seen    bool // the script has looked at what it holds
 }
 
 var (
@@ -62,6 +63,7 @@ func (t *Table) keyBytes(k starlark.Value) ([]byte, error) {
 
 // Get implements starlark.Mapping.
 func (t *Table) Get(k starlark.Value) (starlark.Value, bool, error) {
+	t.seen = true
 	if t.store == nil {
 		return nil, false, nil
 	}
@@ -110,6 +112,7 @@ func (t *Table) SetKey(k, v starlark.Value) error {
 }
 
 func (t *Table) entries() (_ []starlark.Tuple, err error) {
+	t.seen = true
 	if t.store == nil {
 		return nil, nil
 	}
@@ -142,6 +145,7 @@ func (t *Table) Iterate() starlark.Iterator { return keyIterator(t.Items()) }
 
 // Len implements starlark.Sequence: the number of keys.
 func (t *Table) Len() int {
+	t.seen = true
 	if t.store == nil {
 		return 0
 	}

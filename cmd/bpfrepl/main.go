@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/internal/stall"
 	"github.com/bpfrepl/bpfrepl/starlarkbind"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
 )
 
@@ -35,7 +37,7 @@ type config struct {
 	code                              []string
 	interactive, list, verbose, check bool
 	info, version, help, noWarnings   bool
-	allowRun, unsafe                  bool
+	allowRun, unsafe, noSummary       bool
 	command, emit, warnings, format   string
 	output                            string
 	script                            string
@@ -96,6 +98,7 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	f.StringVarP(&c.output, "output", "o", "", "print to a `FILE`")
 	f.StringVar(&c.warnings, "warnings", "default", "which helper errors to warn of: `LEVEL` all, default or none")
 	f.BoolVar(&c.noWarnings, "no-warnings", false, "the same as --warnings=none")
+	f.BoolVar(&c.noSummary, "no-summary", false, "do not print at the end what a script counted and never read")
 	f.BoolVar(&c.allowRun, "allow-run", false, "the script may start processes: spawn()")
 	f.StringArrayVar(&c.allowWrite, "allow-write", nil, "the script may write files into `DIR` and below: flamegraph(), pprof(); may be repeated")
 	f.BoolVar(&c.unsafe, "unsafe", false, "handlers may act on others: signal(), override(); probes may harm programs")
@@ -122,6 +125,8 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	switch {
 	case c.starts && c.limited:
 		return nil, nil, errors.New("-c and -p exclude each other: probes are limited to one process")
+	case slices.Contains(c.allowWrite, ""):
+		return nil, nil, errors.New("--allow-write wants a folder, got an empty name; --allow-write . is the current one")
 	case c.emit != "" && c.emit != "asm":
 		return nil, nil, fmt.Errorf("--emit knows asm only, got %q", c.emit)
 	case f.Changed("max-overhead") && !(c.maxOverhead > 0 && c.maxOverhead <= 100):
@@ -164,10 +169,13 @@ func flagUsages(f *pflag.FlagSet) string {
 	return b.String()
 }
 
+// codeName stands for the script of -e.
+const codeName = "<code>"
+
 // source gives the script's name and text.
 func (c *config) source() (name string, src []byte, err error) {
 	if len(c.code) > 0 {
-		return "<code>", []byte(strings.Join(c.code, "\n") + "\n"), nil
+		return codeName, []byte(strings.Join(c.code, "\n") + "\n"), nil
 	}
 	src, err = os.ReadFile(c.script)
 	if err != nil {
@@ -202,7 +210,7 @@ func execute(c *config) int {
 	interactive := len(c.code) == 0 && c.script == ""
 	out := outputs{stall.New(os.Stdout), stall.New(os.Stderr)}
 	opt := starlarkbind.Options{Stdout: out[0], Stderr: out[1], JSON: c.format == "json", Args: c.args, Interactive: interactive || c.interactive,
-		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, AllowWrite: c.allowWrite, Unsafe: c.unsafe, MaxOverhead: c.maxOverhead, ASCII: !showsUnicode(),
+		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, NoSummary: c.noSummary, AllowWrite: c.allowWrite, Unsafe: c.unsafe, MaxOverhead: c.maxOverhead, ASCII: !showsUnicode(),
 		Warnings: map[string]starlarkbind.Warnings{"all": starlarkbind.WarnAll, "default": starlarkbind.WarnDefault, "none": starlarkbind.WarnNone}[c.warnings]}
 	if c.output == "" && term.IsTerminal(int(os.Stdout.Fd())) {
 		opt.Screen = screen
@@ -278,6 +286,14 @@ func report(s *starlarkbind.Session, c *config, name string, err error) int {
 		return exitOK
 	case errors.Is(err, syscall.EPIPE), errors.Is(err, stall.ErrStalled):
 		return exitError // who read our output has gone, or was given up: nobody to tell
+	}
+	var usage *flags.UsageError
+	if errors.As(err, &usage) {
+		fmt.Fprintf(os.Stderr, "error: %v\n", usage)
+		if name != codeName {
+			fmt.Fprintf(os.Stderr, "bpfrepl %s --help lists the flags\n", name)
+		}
+		return exitUsage
 	}
 	fmt.Fprintln(os.Stderr, s.FormatError(err))
 	return exitError

@@ -4,6 +4,7 @@ package flags
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,6 +12,13 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
+
+// A UsageError is a mistake on the command line of a script.
+type UsageError struct{ Msg string }
+
+func (e *UsageError) Error() string { return e.Msg }
+
+func usageError(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
 
 // A Set is a script's arguments, and the flags that it has defined so far.
 type Set struct {
@@ -51,7 +59,7 @@ func (s *Set) Define(name string, def starlark.Value, help string) (starlark.Val
 		s.used[i] = true
 		if _, isBool := def.(starlark.Bool); !isBool && !hasText {
 			if i+1 >= len(s.args) {
-				return nil, fmt.Errorf("flag --%s wants a value", name)
+				return nil, usageError("flag --%s wants a value", name)
 			}
 			i++
 			s.used[i] = true
@@ -97,7 +105,7 @@ func match(arg, name string, def starlark.Value) (given bool, text string, hasTe
 }
 
 func parse(name, text string, def starlark.Value) (starlark.Value, error) {
-	bad := func(want string) error { return fmt.Errorf("flag --%s wants %s, got %q", name, want, text) }
+	bad := func(want string) error { return usageError("flag --%s wants %s, got %q", name, want, text) }
 	switch def.(type) {
 	case starlark.Int:
 		n, err := strconv.ParseInt(text, 0, 64)
@@ -134,23 +142,42 @@ func (s *Set) Rest() []string {
 	return out
 }
 
-// Check gives an error for a flag that the script has not defined.
+// Check returns an error for a flag that the script has not defined.
 func (s *Set) Check() error {
+	var names []string
+	for _, d := range s.defined {
+		names = append(names, d.name)
+	}
+	return s.check(names)
+}
+
+// CheckBefore is Check before the script runs: names are those that it is going to define.
+func (s *Set) CheckBefore(names []string) error {
+	for i := range s.args[:s.end()] { // what may be the value of the flag before it is not looked at yet
+		if before := i - 1; before >= 0 && !s.used[before] && slices.Contains(names, strings.TrimPrefix(s.args[before], "--")) {
+			s.used[i] = true
+		}
+	}
+	err := s.check(names)
+	clear(s.used)
+	return err
+}
+
+func (s *Set) check(names []string) error {
 	for i := 0; i < s.end(); i++ {
 		a := s.args[i]
 		if s.used[i] || !strings.HasPrefix(a, "--") {
 			continue
 		}
 		name, _, _ := strings.Cut(a[2:], "=")
-		var names []string
-		for _, d := range s.defined {
-			names = append(names, d.name)
+		if slices.Contains(names, name) || slices.Contains(names, strings.TrimPrefix(name, "no-")) {
+			continue
 		}
 		hint := ""
 		if near := suggest.Nearest(name, names, 1); len(near) > 0 {
 			hint = fmt.Sprintf(" (did you mean --%s?)", near[0])
 		}
-		return fmt.Errorf("unknown flag --%s%s", name, hint)
+		return usageError("unknown flag --%s%s", name, hint)
 	}
 	return nil
 }

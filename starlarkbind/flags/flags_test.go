@@ -1,6 +1,7 @@
 package flags
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -46,8 +47,42 @@ func TestErrors(t *testing.T) {
 		{[]string{"--limit", "x"}, `flag --limit wants an int, got "x"`},
 		{[]string{"--limit"}, "flag --limit wants a value"},
 	} {
-		if err := define(c.args...); err == nil || err.Error() != c.want {
+		err := define(c.args...)
+		var usage *UsageError
+		if !errors.As(err, &usage) || err.Error() != c.want {
 			t.Errorf("%q: got %v, want %s", c.args, err, c.want)
+		}
+	}
+}
+
+// What is known of the flags before the script runs finds no fault where Check would find none.
+func TestCheckBefore(t *testing.T) {
+	names := []string{"limit", "all"}
+	for _, c := range []struct{ args, want string }{
+		{"--limt 5", "unknown flag --limt (did you mean --limit?)"},
+		{"x --limit --odd --all", ""},
+		{"--limit=3 --no-all file", ""},
+		{"--limit 3 --nope=x", "unknown flag --nope"},
+		{"-- --nope", ""},
+	} {
+		s := New(strings.Fields(c.args))
+		got := ""
+		if err := s.CheckBefore(names); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s: got %q, want %q", c.args, got, c.want)
+		}
+		if c.want == "" {
+			if _, err := s.Define("limit", starlark.String(""), ""); err != nil {
+				t.Errorf("%s: %v", c.args, err)
+			}
+			if _, err := s.Define("all", starlark.False, ""); err != nil {
+				t.Errorf("%s: %v", c.args, err)
+			}
+			if err := s.Check(); err != nil {
+				t.Errorf("%s: %v", c.args, err)
+			}
 		}
 	}
 }

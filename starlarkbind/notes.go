@@ -1,0 +1,127 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+)
+
+// Nothing happens in silence: where a script does something that has no effect, or collects what nobody looks at, a note on stderr says
+// so. Notes are for people: they are text in every format, so they are in the way of no other program.
+
+func (s *Session) note(format string, args ...any) {
+	if s.opt.Warnings == WarnNone || s.flags.Help() {
+		return
+	}
+	s.out.write(s.out.errw, "NOTE: "+render.Escape(fmt.Sprintf(format, args...))+"\n")
+}
+
+// empty reports whether the probe has no target.
+func (p *Probe) empty() bool {
+	return !slices.ContainsFunc(p.all(), func(g *program) bool { return len(g.targets) > 0 })
+}
+
+// noteIdle says of a probe with missing="ignore" that it found nothing.
+func (s *Session) noteIdle(p *Probe) {
+	if !p.empty() {
+		return
+	}
+	s.note(`probe(%q) found nothing, which missing="ignore" allows: its handler never runs`, strings.Join(p.spec, ", "))
+}
+
+// noteWait says of run() that nothing can happen in it. forever: only Ctrl-C would end it.
+func (s *Session) noteWait(forever bool) {
+	live, limited := 0, true
+	for _, p := range s.allProbes() {
+		if p.isAttached() && !p.empty() {
+			live++
+			limited = limited && p.pid != 0
+		}
+	}
+	until := ""
+	if forever {
+		until = "; Ctrl-C ends run()"
+	}
+	over := false
+	if s.opt.Command != nil {
+		_, over = s.opt.Command.ExitCode()
+	}
+	switch {
+	case live > 0 && limited && over:
+		s.note("the command of -c has ended, and the probes are limited to it: nothing more is counted%s", until)
+	case live == 0 && forever && len(s.timers) == 0:
+		s.note("run() has nothing to wait for: no probe is attached, and there is no every()%s", until)
+	}
+}
+
+// noteUnused says at the end of a script that it did not wait, so that its probes counted next to nothing.
+func (s *Session) noteUnused() {
+	n := 0
+	for _, p := range s.allProbes() {
+		if p.isAttached() && !p.empty() {
+			n++
+		}
+	}
+	if s.waited || n == 0 {
+		return
+	}
+	its := "its probe was"
+	if n > 1 {
+		its = fmt.Sprintf("its %d probes were", n)
+	}
+	s.note("the script ended without run(), so %s attached for a moment only: end it with run(), or with run(5) for five seconds", its)
+}
+
+// summarize shows at the end of a script what was counted and never looked at, as bpftrace does.
+func (s *Session) summarize() {
+	if s.opt.NoSummary || s.flags.Help() {
+		return
+	}
+	for _, m := range s.maps {
+		switch m := m.(type) {
+		case *Aggregation:
+			if !m.seen && m.live() != nil {
+				s.printLate(m)
+			}
+		case *Table:
+			if !m.seen && m.store != nil && s.sources.onlyWritten(m.Name()) {
+				s.printLate(m)
+			}
+		case *Stream:
+			s.noteUnread(m)
+		}
+	}
+}
+
+// printLate prints a map as print does. Where the script makes CSV or JSON itself, which a table would spoil, it goes to stderr.
+func (s *Session) printLate(m starlark.Value) {
+	if s.exported && !s.out.json {
+		s.out.write(s.out.errw, s.text(m)+"\n")
+		return
+	}
+	if _, err := s.builtinPrint(nil, nil, starlark.Tuple{m}, nil); err != nil && s.out.failed() == nil {
+		s.fault(err)
+	}
+}
+
+func (s *Session) noteUnread(st *Stream) {
+	if st.handed || st.each != nil || st.ring == nil {
+		return
+	}
+	if err := st.fill(); err != nil {
+		s.fault(err)
+		return
+	}
+	lost, err := st.lost()
+	if err != nil {
+		s.fault(err)
+		return
+	}
+	if n := st.read + lost; n > 0 {
+		s.note("stream %s: %d records were emitted, and none was read: for ev in %s: ..., or %s.each(fn) before run()", st.Name(), n, st.Name(), st.Name())
+	}
+}
