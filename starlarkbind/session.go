@@ -143,6 +143,9 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 		return s.syntaxError(err, name, src)
 	}
 	s.sources.resolved(f)
+	if err := checkFormats(f); err != nil {
+		return err
+	}
 	if names, all := flagNames(f); all && !s.opt.Interactive && !s.flags.Help() {
 		if err := s.flags.CheckBefore(names); err != nil {
 			return err
@@ -273,6 +276,7 @@ func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, e
 		}
 		s.globals = s.items.Globals
 		s.items.OnFile = s.sources.add
+		s.items.Check = checkFormats
 		s.items.OnResolved = s.sources.resolved
 	}
 	err = s.exec(ctx, "prompt", func(thread *starlark.Thread) error {

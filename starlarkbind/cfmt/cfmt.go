@@ -60,6 +60,32 @@ func Sprintf(format string, args []starlark.Value) (string, error) {
 	return b.String(), nil
 }
 
+// Arguments returns the number of arguments that a format takes, or what is wrong with it whatever they are.
+func Arguments(format string) (int, error) {
+	n := 0
+	next := func() (starlark.Value, error) { n++; return starlark.MakeInt(0), nil }
+	for i := 0; i < len(format); i++ {
+		if format[i] != '%' {
+			continue
+		}
+		sp, end, err := parse(format, i+1, next)
+		if err != nil {
+			return 0, err
+		}
+		i = end
+		switch {
+		case sp.verb == '%':
+		case strings.IndexByte("srdiuxXobpcfFeEgG", sp.verb) >= 0:
+			n++
+		default:
+			return 0, noConversion(sp.verb)
+		}
+	}
+	return n, nil
+}
+
+func noConversion(verb byte) error { return fmt.Errorf("printf: there is no conversion %%%c", verb) }
+
 // parse reads a conversion from behind its percent sign; end is the index of its last byte.
 func parse(f string, i int, next func() (starlark.Value, error)) (sp spec, end int, err error) {
 	for ; i < len(f); i++ {
@@ -153,7 +179,7 @@ func (sp *spec) format(v starlark.Value, arg int) (string, error) {
 		}
 		return sp.float(x), nil
 	}
-	return "", fmt.Errorf("printf: there is no conversion %%%c", sp.verb)
+	return "", noConversion(sp.verb)
 }
 
 func toInt(v starlark.Value) (*big.Int, error) {

@@ -24,6 +24,8 @@ type Namespace struct {
 	// OnFile is called with each item before it is resolved, OnResolved after: the trees of functions are complete then.
 	OnFile     func(name string, src []byte, f *syntax.File)
 	OnResolved func(f *syntax.File)
+	// Check is called with each item before it runs; an error keeps it from running.
+	Check func(f *syntax.File) error
 
 	opts *syntax.FileOptions
 	n    int
@@ -49,6 +51,11 @@ func (n *Namespace) Exec(thread *starlark.Thread, src string) (starlark.Value, e
 	}
 	if n.OnFile != nil {
 		n.OnFile(name, []byte(src), f)
+	}
+	if n.Check != nil {
+		if err := n.Check(f); err != nil {
+			return nil, err
+		}
 	}
 	if len(f.Stmts) == 1 {
 		if e, ok := f.Stmts[0].(*syntax.ExprStmt); ok {

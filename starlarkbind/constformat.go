@@ -1,0 +1,141 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"strings"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
+)
+
+// A format that is a constant is checked before the script runs: in a callback a mistake in it would end the script at the first event,
+// which may be much later, and in the middle of a line.
+
+// checkFormats returns what is wrong with the constant formats of a file, as a resolve.ErrorList, or nil.
+func checkFormats(f *syntax.File) error {
+	var bad resolve.ErrorList
+	syntax.Walk(f, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.BinaryExpr:
+			if format, ok := literal(n.X); ok && n.Op == syntax.PERCENT {
+				if msg := wrongPercent(format, n.Y); msg != "" {
+					bad = append(bad, resolve.Error{Pos: n.OpPos, Msg: msg})
+				}
+			}
+		case *syntax.CallExpr:
+			fn, ok := n.Fn.(*syntax.Ident)
+			if !ok || fn.Name != "printf" && fn.Name != "sprintf" || len(n.Args) == 0 {
+				break
+			}
+			if format, ok := literal(n.Args[0]); ok {
+				if msg := wrongCall(fn.Name, format, n.Args[1:]); msg != "" {
+					bad = append(bad, resolve.Error{Pos: n.Lparen, Msg: msg})
+				}
+			}
+		}
+		return true
+	})
+	if bad == nil {
+		return nil
+	}
+	return bad
+}
+
+// literal returns the value of a string literal.
+func literal(x syntax.Expr) (string, bool) {
+	for {
+		p, ok := x.(*syntax.ParenExpr)
+		if !ok {
+			break
+		}
+		x = p.X
+	}
+	l, ok := x.(*syntax.Literal)
+	if !ok || l.Token != syntax.STRING {
+		return "", false
+	}
+	s, ok := l.Value.(string)
+	return s, ok
+}
+
+// wrongPercent returns what is wrong with FORMAT % args: conversions that Starlark does not have, or too many or too few arguments.
+func wrongPercent(format string, args syntax.Expr) string {
+	want, keyed := 0, false
+	for rest := format; ; want++ {
+		i := strings.IndexByte(rest, '%')
+		if i < 0 {
+			break
+		}
+		rest = rest[i+1:]
+		if strings.HasPrefix(rest, "%") {
+			rest = rest[1:]
+			want--
+			continue
+		}
+		if strings.HasPrefix(rest, "(") {
+			j := strings.IndexByte(rest, ')')
+			if j < 0 {
+				return fmt.Sprintf("the format %q has a key without its )", format)
+			}
+			keyed, rest = true, rest[j+1:]
+		}
+		switch {
+		case rest == "":
+			return fmt.Sprintf("the format %q ends in the middle of a conversion; %%%% is a percent sign", format)
+		case !strings.Contains("srdioxXeEfFgGc%", rest[:1]):
+			return fmt.Sprintf("Starlark's %% has no conversion %%%s: no flags, widths and precisions; write sprintf(%q, ...)", conversion(rest), format)
+		}
+		rest = rest[1:]
+	}
+	for {
+		p, ok := args.(*syntax.ParenExpr)
+		if !ok {
+			break
+		}
+		args = p.X
+	}
+	given := 0
+	switch a := args.(type) {
+	case *syntax.TupleExpr:
+		given = len(a.List)
+	case *syntax.Literal:
+		given = 1
+	default:
+		return "" // it may be a tuple, or a dict
+	}
+	if keyed || given == want {
+		return ""
+	}
+	return fmt.Sprintf("the format %q wants %d arguments, got %d", format, want, given)
+}
+
+// conversion is the beginning of a format up to its letter.
+func conversion(rest string) string {
+	i := strings.IndexFunc(rest, func(r rune) bool { return !strings.ContainsRune("#0- +.*123456789", r) })
+	if i < 0 {
+		return rest
+	}
+	return rest[:i+1]
+}
+
+// wrongCall returns what is wrong with a call of printf or sprintf.
+func wrongCall(name, format string, args []syntax.Expr) string {
+	want, err := cfmt.Arguments(format)
+	if err != nil {
+		return name + strings.TrimPrefix(err.Error(), "printf")
+	}
+	for _, a := range args {
+		if u, ok := a.(*syntax.UnaryExpr); ok && (u.Op == syntax.STAR || u.Op == syntax.STARSTAR) {
+			return "" // as many as there are
+		}
+		if b, ok := a.(*syntax.BinaryExpr); ok && b.Op == syntax.EQ {
+			return ""
+		}
+	}
+	if want != len(args) {
+		return fmt.Sprintf("%s: the format wants %d arguments, got %d", name, want, len(args))
+	}
+	return ""
+}
