@@ -62,7 +62,6 @@ const (
 	maxWalks      = 12    // of one function: a type can grow only a few times
 	maxUnroll     = 256   // elements of a captured list that a for goes over
 	maxIterations = 8192  // of constant loops, nested ones multiplied, where the verifier has to walk each
-	maxWalked     = 128   // the same where the kernel has iterators for longer ones
 )
 
 func newChecker(req *Request) *checker {

@@ -177,8 +177,7 @@ func readable(s *agg.Spec) bool {
 
 // longLoops tells of a kernel that has loops of unknown length.
 func (c *checker) longLoops() bool {
-	_, err := c.req.Kfunc(iterNext)
-	return err == nil || c.req.Features.Loop
+	return c.req.iterators() || c.req.Features.Loop
 }
 
 // canLoop reports a loop whose length is not known when the handler is compiled, on a kernel that has none.
@@ -280,7 +279,7 @@ func (c *checker) forRange(s *syntax.ForStmt, call *syntax.CallExpr) []stmt {
 	} else if step < 0 && lo > hi {
 		count = int64((uint64(lo) - uint64(hi) + uint64(-step) - 1) / uint64(-step))
 	}
-	if n := count * int64(c.iterations); count < 0 || n > maxIterations || n > maxWalked && c.longLoops() {
+	if n := count * int64(c.iterations); count < 0 || n > maxIterations || n > c.req.maxWalked() && c.longLoops() {
 		return c.forCount(s, call, bounds, count != 0)
 	}
 	v := &local{name: "i", t: types.TInt}

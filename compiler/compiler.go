@@ -20,7 +20,6 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/codegen"
-	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
@@ -73,6 +72,8 @@ type Request struct {
 	Canonical string
 	// PrintProbe adds the name of the probe that fired to what print and printf send, as their last argument.
 	PrintProbe bool
+	// Form is how loops are put for the verifier.
+	Form Form
 	// Pass, if not nil, is called with the IR after each pass ("lower" first).
 	Pass func(name string, f *ir.Func)
 }
@@ -211,56 +212,13 @@ func generate(req *Request, c *checker, tree *treeProgram, room stackRoom) (*Pro
 		}
 		ir.Optimise(f, room.lean, req.Pass)
 	}
-	insns, err := codegen.Generate(ir.Called(funcs), codegen.Options{Source: req.Source})
+	funcs = ir.Called(funcs)
+	if err := tooManyMaps(funcs, c.mapUses(), lw.prog.Streams); err != nil {
+		return nil, err
+	}
+	insns, err := codegen.Generate(funcs, codegen.Options{Source: req.Source})
 	lw.prog.Instructions = insns
 	return lw.prog, err
-}
-
-// A heapError tells that a run would need too much memory.
-type heapError struct{ need int }
-
-func (e *heapError) Error() string {
-	return fmt.Sprintf("the heap of a run would have %d bytes", e.need)
-}
-
-// maxWalkedText bounds the instructions of loops over long strings that the verifier has to follow, of the million that it
-// follows at all.
-const maxWalkedText = 150_000
-
-// maxTextJumps bounds the jumps on long strings, of the 8192 that it keeps in mind.
-const maxTextJumps = 4096
-
-// A textError tells of a handler that works too much on long strings.
-type textError struct{}
-
-func (*textError) Error() string { return "too much work on long strings" }
-
-// limitError words what the code generator refuses for the one who wrote the handler.
-func limitError(req *Request, err error) error {
-	d := &diag.Diagnostic{Pos: req.Handler.Pos, Line: req.Source(req.Handler.Pos)}
-	var stack *codegen.StackError
-	var heap *heapError
-	var text *textError
-	var list diag.List
-	switch {
-	case errors.As(err, &list):
-		return err
-	case errors.As(err, &text):
-		d.Msg = "the handler compares and searches too much text for the verifier, which follows each step"
-		d.Hint = "use shorter strings: str(ptr, 256); do less with them in loops; len(s) once, in a variable"
-	case errors.As(err, &heap):
-		d.Msg = fmt.Sprintf("the strings of the handler need %d bytes; at most %d are there for one run", heap.need, maxHeap)
-		d.Hint = "use shorter strings: str(ptr, 256) reads at most 255 bytes"
-	case errors.As(err, &stack):
-		d.Msg = fmt.Sprintf("the handler needs %d bytes of stack; eBPF has %d", stack.Need, codegen.StackLimit)
-		d.Hint = "use fewer variables at a time, or split the handler"
-	case errors.Is(err, codegen.ErrTooLarge):
-		d.Msg = err.Error()
-		d.Hint = "make loops over captured lists shorter, or split the handler"
-	default:
-		return fmt.Errorf("bug in the compiler: %w", err)
-	}
-	return diag.List{d}
 }
 
 // Listing is the program as text, one instruction a line, with the source lines between.

@@ -58,6 +58,7 @@ type lowerer struct {
 	shared    []*sharedFunc
 	sharing   bool // shared says which functions are to be subprograms
 	heap      heap
+	budget    budget
 	times     int // how often the verifier walks through what is lowered now
 	walked    int // instructions that it meets on the way in loops over long strings, about
 	jumps     int // and jumps, of which it keeps the other way for later
@@ -96,6 +97,9 @@ func newLowerer(req *Request, c *checker) *lowerer {
 func (lw *lowerer) program(p *treeProgram) []*ir.Func {
 	main := lw.main(p)
 	again := lw.share()
+	if lw.budget.loops == 1 && !lw.budget.often {
+		lw.budget.alone, again = lw.budget.first, true
+	}
 	if lw.counts == 1 && !again && lw.heap.wanted == lw.heap.taken {
 		lw.inline, again = true, true
 	}
@@ -113,6 +117,7 @@ func (lw *lowerer) program(p *treeProgram) []*ir.Func {
 
 func (lw *lowerer) main(p *treeProgram) *ir.Func {
 	lw.b = ir.NewBuilder("handler")
+	lw.b.Weigh = lw.weigh
 	lw.prog = &Program{}
 	lw.cells, lw.rets, lw.loops, lw.live, lw.free, lw.counts, lw.subs = map[*local]*cell{}, map[*frame]*result{}, nil, nil, nil, 0, nil
 	lw.callbacks, lw.ctxVar, lw.out = 0, new(int), nil
@@ -122,6 +127,7 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 	}
 	lw.heap.reset(heapFilter)
 	lw.times, lw.walked, lw.jumps = 1, 0, 0
+	lw.budget = budget{spent: new(int), alone: lw.budget.alone}
 	end := lw.b.Block("end")
 	lw.end = end
 	lw.b.Pos = p.handler.pos
@@ -423,7 +429,7 @@ func (lw *lowerer) callback(name string, params int, body func(args []*ir.Value)
 	name = fmt.Sprintf("%s_%d", name, lw.callbacks)
 	outer, live, free, end, heap := lw.b, lw.live, lw.free, lw.end, lw.heap
 	lw.b = ir.NewBuilder(name)
-	lw.b.Pos = outer.Pos
+	lw.b.Pos, lw.b.Weigh = outer.Pos, lw.weigh
 	lw.live, lw.free, lw.end = nil, nil, nil
 	lw.heap.at, lw.heap.live, lw.heap.spare = heapNowhere, nil, nil // only an outline has the heap's address
 	lw.b.F.Params = params

@@ -157,7 +157,7 @@ func (lw *lowerer) acquire() {
 		b.Jump(lw.end)
 	})
 	b.Continue(got)
-	b.Points(lw.heap.base)
+	b.Shown(lw.heap.base)
 	b.Write(lw.heap.base, base)
 	lw.heap.there = true
 	lw.end = b.Block("release")

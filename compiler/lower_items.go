@@ -12,12 +12,14 @@ import (
 // forItems has bpf_for_each_map_elem (5.13) run the body for each key of a map.
 func (lw *lowerer) forItems(s *sItems) {
 	m := lw.mapPtr(s.m)
+	lw.budget.loops += 2 // there is no way to bound it before
 	lw.outlined("items", 4, func(args []*ir.Value, next, leave *ir.Block) {
-		lw.scoped(func() { lw.item(s, args, next) })
-		lw.loops = append(lw.loops, loop{leave, next, nil})
-		lw.block(s.body)
-		lw.loops = lw.loops[:len(lw.loops)-1]
-		lw.b.Jump(next)
+		lw.paidRound(s.pos, 0, true, next, func(again *ir.Block) {
+			lw.scoped(func() { lw.item(s, args, again) })
+			lw.loops = append(lw.loops, loop{leave, again, nil})
+			lw.block(s.body)
+			lw.loops = lw.loops[:len(lw.loops)-1]
+		})
 	}, func(fn, frame *ir.Value) { lw.call(asm.FnForEachMapElem, m, fn, frame, lw.b.Const(0)) })
 }
 

@@ -19,9 +19,6 @@ const (
 	iterDestroy = "bpf_iter_num_destroy"
 )
 
-// maxLoop bounds the iterations of one loop (kernel include/linux/bpf.h: BPF_MAX_LOOPS).
-const maxLoop = 8 << 20
-
 func (lw *lowerer) kfunc(name string, args ...*ir.Value) *ir.Value {
 	id, err := lw.req.Kfunc(name)
 	if err != nil {
@@ -43,12 +40,17 @@ func (lw *lowerer) destroy(it *ir.Slot) {
 // round and goes on at body, or leaves.
 func (lw *lowerer) iterate(s loopStmt, count *ir.Value, each func(i *ir.Value, body, leave *ir.Block)) {
 	b := lw.b
-	limit, tooMany := b.Const(maxLoop), b.Const(1) // without a count, to come to the iterator's end is a fault
+	fixed := int64(0)
 	if count != nil {
-		limit, tooMany = lw.atMost(count, maxLoop)
+		fixed, _ = count.IsConst()
 	}
-	if _, err := lw.req.Kfunc(iterNew); err != nil {
-		lw.iterateOutlined(s, limit, tooMany, each)
+	counts, most := lw.counted(fixed)
+	limit, tooMany := b.Const(most), b.Const(1) // without a count, to come to the iterator's end is a fault
+	if count != nil {
+		limit, tooMany = lw.atMost(count, most)
+	}
+	if !lw.req.iterators() {
+		lw.iterateOutlined(s, fixed, counts, limit, tooMany, each)
 		return
 	}
 	it := b.F.NewSlot(8, "iterator")
@@ -61,26 +63,31 @@ func (lw *lowerer) iterate(s loopStmt, count *ir.Value, each func(i *ir.Value, b
 		head, run, round := b.Block("loop"), b.Block("body"), b.Block("round")
 		var over, fault *ir.Block
 		b.InCold(func() { over, fault = b.Block("over"), b.Block("too long") })
-		b.Opaque(head, lw.opaqueZero())
+		enter, again := lw.opaqueZero(), b.Block("again")
 		b.Jump(head)
 		b.Start(head)
 		p := lw.kfunc(iterNext, b.SlotAddr(it, 0))
 		b.If(ir.NE, p, b.Const(0), round, over)
 		b.Continue(over)
 		b.If(ir.NE, tooMany, b.Const(0), fault, brk)
-		b.Continue(fault)
+		steps := lw.steps(fixed, func() {
+			b.Continue(round)
+			lw.scoped(func() { each(b.Load(p, 0, 4, true), run, brk) })
+			b.Continue(run)
+			lw.loops = append(lw.loops, loop{brk, again, it})
+			lw.block(s.statements())
+			lw.loops = lw.loops[:len(lw.loops)-1]
+			b.Jump(again)
+		})
+		b.Continue(again)
 		if !b.Dead() {
-			lw.fail(Site{Pos: s.position(), Op: "loop", Ends: true}, b.Const(-errTooLong))
-			b.Jump(end)
+			lw.pay(counts, steps, fault)
+			b.Opaque(head, enter, lw.opaqueZero())
+			b.Jump(head)
 		}
-		b.Continue(round)
-		lw.scoped(func() { each(b.Load(p, 0, 4, true), run, brk) })
-		b.Continue(run)
-		lw.loops = append(lw.loops, loop{brk, head, it})
-		lw.block(s.statements())
-		lw.loops = lw.loops[:len(lw.loops)-1]
-		b.Jump(head)
 		b.Seal(head)
+		b.Continue(fault)
+		lw.overspent(s.position())
 	})
 	lw.end = outer
 	b.Continue(end)
@@ -91,19 +98,20 @@ func (lw *lowerer) iterate(s loopStmt, count *ir.Value, each func(i *ir.Value, b
 }
 
 // iterateOutlined is iterate by bpf_loop.
-func (lw *lowerer) iterateOutlined(s loopStmt, limit, tooMany *ir.Value, each func(i *ir.Value, body, leave *ir.Block)) {
+func (lw *lowerer) iterateOutlined(s loopStmt, fixed int64, counts bool, limit, tooMany *ir.Value, each func(i *ir.Value, body, leave *ir.Block)) {
 	b := lw.b
 	for _, v := range s.keeps() { // known outside of the callback, then
 		lw.clearCell(lw.cellOf(v))
 	}
 	way := lw.outlined("loop", 2, func(args []*ir.Value, next, leave *ir.Block) {
-		run := lw.b.Block("body")
-		lw.scoped(func() { each(args[0], run, leave) })
-		lw.b.Continue(run)
-		lw.loops = append(lw.loops, loop{leave, next, nil})
-		lw.block(s.statements())
-		lw.loops = lw.loops[:len(lw.loops)-1]
-		lw.b.Jump(next)
+		lw.paidRound(s.position(), fixed, counts, next, func(again *ir.Block) {
+			run := lw.b.Block("body")
+			lw.scoped(func() { each(args[0], run, leave) })
+			lw.b.Continue(run)
+			lw.loops = append(lw.loops, loop{leave, again, nil})
+			lw.block(s.statements())
+			lw.loops = lw.loops[:len(lw.loops)-1]
+		})
 	}, func(fn, frame *ir.Value) { lw.call(asm.FnLoop, limit, fn, frame, b.Const(0)) })
 	if b.Dead() {
 		return
@@ -114,10 +122,7 @@ func (lw *lowerer) iterateOutlined(s loopStmt, limit, tooMany *ir.Value, each fu
 	b.If(ir.NE, tooMany, b.Const(0), fault, on)
 	fault.Cold = true
 	b.Continue(fault)
-	if !b.Dead() {
-		lw.fail(Site{Pos: s.position(), Op: "loop", Ends: true}, b.Const(-errTooLong))
-		b.Jump(lw.end)
-	}
+	lw.overspent(s.position())
 	b.Continue(on)
 }
 

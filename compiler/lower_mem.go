@@ -108,7 +108,7 @@ func (lw *lowerer) anywhere(off *ir.Value, n int) *ir.Value {
 	if n <= 8 {
 		return off
 	}
-	return lw.b.Add(ir.OpAdd, lw.opaqueZero(), off)
+	return lw.b.Add(ir.OpHide, off, lw.opaqueZero())
 }
 
 // maxUnrolled is how many words are worked on by code of their own; more by a loop.
@@ -166,6 +166,7 @@ func (lw *lowerer) scan(s scan) {
 func (lw *lowerer) scanLoop(s scan, n int) {
 	b := lw.b
 	lw.walked += n * s.cost * lw.times
+	lw.budget.work += n * s.cost * lw.times
 	lw.jumps += n / s.group * lw.times
 	by := int64(8 * s.group)
 	first, last := int64(0), int64(8*n)-by

@@ -86,6 +86,12 @@ func (lw *lowerer) forRange(s *sFor) {
 	lw.b.InLoop(func() {
 		head, cont, next := lw.b.Block("loop"), lw.b.Block("continue"), lw.b.Block("next")
 		brk := lw.b.Block("break")
+		opaque := lw.req.Form != FormUsual
+		var enter *ir.Value
+		if opaque {
+			lw.b.Shown(i) // of this variable the verifier has to know the end
+			enter = lw.opaqueZero()
+		}
 		lw.b.Jump(head)
 		lw.b.Start(head)
 		lw.b.Write(lw.cellOf(s.v).key, lw.b.Read(i))
@@ -100,6 +106,9 @@ func (lw *lowerer) forRange(s *sFor) {
 		lw.b.Continue(next)
 		if !lw.b.Dead() {
 			lw.b.Write(i, lw.b.Add(ir.OpAdd, lw.b.Read(i), lw.b.Const(s.step)))
+			if opaque {
+				lw.b.Opaque(head, enter, lw.opaqueZero())
+			}
 			lw.b.Jump(head)
 		}
 		lw.b.Seal(head)

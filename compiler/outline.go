@@ -80,7 +80,7 @@ func (lw *lowerer) newOutline(name string, params int, body func(args []*ir.Valu
 	end, loops, cells, at := lw.end, lw.loops, maps.Clone(lw.cells), lw.heap.at
 	lw.b.Write(o.way, lw.b.Const(wayDone))
 	if lw.out == nil {
-		lw.b.Points(lw.ctxVar)
+		lw.b.Shown(lw.ctxVar)
 		lw.b.Write(lw.ctxVar, lw.ctx())
 	}
 	o.name = lw.callback(name, params, func(args []*ir.Value) *ir.Value {
@@ -88,7 +88,7 @@ func (lw *lowerer) newOutline(name string, params int, body func(args []*ir.Valu
 		lw.heap.at = at
 		b, frame := lw.b, args[params-1]
 		for _, x := range []ir.Variable{o, lw.ctxVar, lw.heap.base} {
-			b.Points(x)
+			b.Shown(x)
 		}
 		b.Write(o, frame)
 		b.Outer(func(x ir.Variable) *ir.Value { return b.Load(frame, o.place(x), 8, false) })
@@ -150,7 +150,7 @@ func (lw *lowerer) callOutlined(o *outline, loops bool, call func(fn, frame *ir.
 	for i, x := range o.vars {
 		v := b.Read(x)
 		if loops && o.writes[x] {
-			v = b.Add(ir.OpAdd, v, zero)
+			v = b.Add(ir.OpHide, v, zero)
 		}
 		b.Store(frame, o.at[x], 8, v).Starts = i == 0
 	}

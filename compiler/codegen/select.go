@@ -178,6 +178,11 @@ func (s *selector) value(v *ir.Value) error {
 		d := s.def(v)
 		s.f.held[d] = true
 		s.emit(inst{op: mMov, dst: d, a: s.operand(v.Args[0]), b: none, apart: true})
+	case ir.OpHide: // not the zero first: kernels from 6.8 know that a copy to which a constant was added differs by that
+		d := s.def(v)
+		zero := s.operand(v.Args[1])
+		s.into(d, v.Args[0])
+		s.emit(inst{op: mALU, alu: asm.Add, dst: d, a: none, b: zero})
 	case ir.OpNeg, ir.OpSwap:
 		d := s.def(v)
 		s.into(d, v.Args[0])

@@ -10,16 +10,18 @@ type Builder struct {
 	F   *Func
 	B   *Block // where values go; nil after an end: what follows cannot be reached
 	Pos syntax.Position
+	// Weigh, if not nil, is called with each value that Add makes.
+	Weigh func(*Value)
 
 	defs     map[*Block]map[Variable]*Value
 	sealed   map[*Block]bool
 	order    []pending           // the unfinished phis, in the order they were made
 	users    map[*Value][]*Value // phis that use a phi
 	replaced map[*Value]*Value
-	pointers map[Variable]bool // those of Points
-	address  map[*Value]bool   // their phis
-	opaque   map[*Block]*Value // loop heads, and the zero that hides the start values of their variables
-	written  []Variable        // in the order of their first Write
+	shown    map[Variable]bool    // those of Shown
+	bare     map[*Value]bool      // their phis
+	opaque   map[*Block][2]*Value // loop heads, and the zeros that hide their variables
+	written  []Variable           // in the order of their first Write
 	wrote    map[Variable]bool
 	outer    func(x Variable) *Value // gives variables that the function does not write; nil: they are 0
 	zeroed   map[*Slot]bool
@@ -40,7 +42,7 @@ type Variable any
 // NewBuilder starts a function with an entry block.
 func NewBuilder(name string) *Builder {
 	b := &Builder{F: &Func{Name: name}, defs: map[*Block]map[Variable]*Value{}, sealed: map[*Block]bool{},
-		users: map[*Value][]*Value{}, replaced: map[*Value]*Value{}, opaque: map[*Block]*Value{}, pointers: map[Variable]bool{}, address: map[*Value]bool{}, wrote: map[Variable]bool{}, zeroed: map[*Slot]bool{}}
+		users: map[*Value][]*Value{}, replaced: map[*Value]*Value{}, opaque: map[*Block][2]*Value{}, shown: map[Variable]bool{}, bare: map[*Value]bool{}, wrote: map[Variable]bool{}, zeroed: map[*Slot]bool{}}
 	b.Start(b.Block("entry"))
 	b.Seal(b.B)
 	return b
@@ -123,6 +125,9 @@ func (b *Builder) Add(op Op, args ...*Value) *Value {
 	if b.B != nil {
 		v.Block = b.B
 		b.B.Values = append(b.B.Values, v)
+		if b.Weigh != nil {
+			b.Weigh(v)
+		}
 	}
 	return v
 }
@@ -269,7 +274,7 @@ func (b *Builder) readIn(blk *Block, x Variable) *Value {
 
 func (b *Builder) newPhi(blk *Block, x Variable) *Value {
 	v := b.F.NewValue(OpPhi)
-	b.address[v] = b.pointers[x]
+	b.bare[v] = b.shown[x]
 	v.Block, v.Pos = blk, b.Pos
 	blk.Phis = append(blk.Phis, v)
 	return v
@@ -344,24 +349,33 @@ func (b *Builder) Seal(blk *Block) {
 	}
 }
 
-// Opaque hides from the kernel's verifier what the variables of the loop with this head are when it starts, by adding zero,
-// a value that is 0 but not known to be. A verifier that knows that a variable is 0, then 1, then 2, follows the loop number by
-// number.
-func (b *Builder) Opaque(head *Block, zero *Value) { b.opaque[head] = zero }
+// Opaque hides the variables of the loop with this head from the kernel's verifier, by adding a value that is 0 but not known to be:
+// enter is added before the loop, and again in the block from which rounds after the first begin. A verifier that knows that a variable is 0,
+// then 1, then 2, follows the loop number by number; one that knows which tests a round has passed follows it on as many ways as there are.
+//
+// The sum is an operation of its own, since the passes would make the zero itself of a sum with the constant 0. Variables that are copies of one
+// register are one number to the verifier: what a test says of one of them holds for all, and for the zero.
+func (b *Builder) Opaque(head *Block, enter, again *Value) { b.opaque[head] = [2]*Value{enter, again} }
 
-// Points says that a variable holds an address: no loop hides it. The verifier lets nobody add an unknown number to one.
-func (b *Builder) Points(x Variable) { b.pointers[x] = true }
+// Shown says that no loop hides a variable: one that holds an address, to which the verifier lets nobody add an unknown number, or one by
+// which the verifier has to see that the loop ends.
+func (b *Builder) Shown(x Variable) { b.shown[x] = true }
 
-// hide adds the zero to what comes into a loop from before it.
-func (b *Builder) hide(head *Block, zero *Value) {
+// hide adds the zeros to what comes into a loop, which it does from two blocks.
+func (b *Builder) hide(head *Block, zeros [2]*Value) {
 	for _, phi := range head.Phis {
-		if b.address[phi] {
+		if b.bare[phi] {
 			continue
 		}
-		v := b.F.NewValue(OpAdd, phi.Args[0], zero)
-		v.Pos, v.Block = phi.Pos, head.Preds[0]
-		v.Block.Values = append(v.Block.Values, v)
-		phi.Args[0] = v
+		for i, a := range phi.Args {
+			if a == phi {
+				continue
+			}
+			v := b.F.NewValue(OpHide, a, zeros[i])
+			v.Pos, v.Block = phi.Pos, head.Preds[i]
+			v.Block.Values = append(v.Block.Values, v)
+			phi.Args[i] = v
+		}
 	}
 }
 
@@ -388,8 +402,8 @@ func (b *Builder) Finish() *Func {
 		}
 	}
 	for _, blk := range b.F.Blocks {
-		if zero := b.opaque[blk]; zero != nil {
-			b.hide(blk, zero)
+		if zeros, ok := b.opaque[blk]; ok && len(blk.Preds) == 2 {
+			b.hide(blk, zeros)
 		}
 	}
 	b.resolve()

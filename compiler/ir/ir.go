@@ -35,6 +35,7 @@ const (
 	OpAShr
 	OpNeg
 	OpSwap      // the bytes of Args[0] as a big-endian number, as which they sort like the string that they are
+	OpHide      // Args[0] + Args[1], a zero: Args[0] as a number of which the verifier knows nothing, see Builder.Opaque
 	OpHold      // Args[0], in a register of its own from here to the last use: see Builder.Hold
 	OpSlotAddr  // address of Slot + Off
 	OpMapPtr    // the map named Sym, as helpers take it
@@ -51,7 +52,7 @@ const (
 )
 
 var opNames = [...]string{"invalid", "const", "ctx", "phi", "add", "sub", "mul", "udiv", "umod", "and", "or", "xor", "shl",
-	"lshr", "ashr", "neg", "swap", "hold", "slotaddr", "mapptr", "mapvalue", "load", "store", "atomicadd", "fetchadd", "cmpxchg", "call", "callsub", "kfunc", "funcptr"}
+	"lshr", "ashr", "neg", "swap", "hide", "hold", "slotaddr", "mapptr", "mapvalue", "load", "store", "atomicadd", "fetchadd", "cmpxchg", "call", "callsub", "kfunc", "funcptr"}
 
 func (o Op) String() string { return opNames[o] }
 
