@@ -2,7 +2,6 @@ package bpf
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -43,9 +42,6 @@ type Provider struct {
 	explain func(Target, error) error
 	// split takes apart what is behind the kind, where that is not parts between colons without blanks.
 	split func(rest string) []string
-	// usable returns a *NotFoundError that says why nothing of the kind can be attached to on this machine; nil: there is no
-	// such case.
-	usable func(kind string) error
 	// narrow tells who limits probes of the kind to a process; nil: the handler.
 	narrow func(*Kernel) Narrowing
 }
@@ -177,8 +173,7 @@ func resolve(spec string, unsafe bool) ([]Target, error) {
 }
 
 // List gives the available probes whose whole names match the pattern, sorted by name, of all kinds. A pattern without
-// a colon matches every name that contains it. Kinds without an end of names (profile) give the usual ones. Kinds that this
-// machine does not have are left out, unless the pattern names the kind.
+// a colon matches every name that contains it. Kinds without an end of names (profile) give the usual ones.
 func List(pattern string) ([]Target, error) {
 	if kind, rest, ok := strings.Cut(pattern, ":"); !ok {
 		if !isPattern(pattern) || strings.Trim(pattern, "*") != pattern {
@@ -198,12 +193,6 @@ func List(pattern string) ([]Target, error) {
 			continue
 		}
 		ts, err := p.List(pattern)
-		if err == nil && len(ts) > 0 && p.usable != nil && !strings.HasPrefix(pattern, p.Kind+":") {
-			var none *NotFoundError
-			if err = p.usable(p.Kind); errors.As(err, &none) {
-				continue
-			}
-		}
 		if err != nil {
 			return nil, err
 		}

@@ -238,7 +238,7 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 		what := map[string]string{"//": "division", "%": "remainder"}[site.Op]
 		return what + " by zero: the handler ended here", "test the divisor first"
 	case key{"", unix.E2BIG}:
-		return "the loop ran eight million times without an end: the handler ended here", "bound it by what it works on"
+		return "the loops of one run took more than eight million steps: the handler ended here", "bound them by what they work on; in a long loop, do less in a round"
 	case key{"", unix.EINVAL}:
 		return "negative shift count: the handler ended here", "test the count first"
 	case key{"", unix.ERANGE}:

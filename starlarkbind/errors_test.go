@@ -98,7 +98,7 @@ def h(e):
     n = e.args.offset
     while n == 5:
         c.add(by=n)
-`, ` -7 E2BIG None 1 test.star:5:5 the loop ran eight million times without an end: the handler ended here | bound it by what it works on`)
+`, ` -7 E2BIG None 1 test.star:5:5 the loops of one run took more than eight million steps: the handler ended here | bound them by what they work on; in a long loop, do less in a round`)
 }
 
 // forced runs a handler, h, for the offsets from 0 to 99, and holds against want what errors() tells.

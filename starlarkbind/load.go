@@ -52,7 +52,9 @@ type loader struct {
 	handler, filter *compiler.Func
 	typed           []typedMap
 	programs        []*program
-	plain           bool // the verifier refused loads through pointers that it knows
+	plain           bool              // the verifier refused loads through pointers that it knows
+	form            compiler.Form     // the verifier gave up on those before
+	direct          *compiler.Request // of a program that is for no target
 }
 
 // typedMap undoes what gave a map its type.
@@ -215,12 +217,34 @@ func (s *Session) kfunc(name string) (int64, error) {
 
 // compile compiles for a type of program; 0: for whichever.
 func (l *loader) compile(g *group, ts []bpf.Target, pt ebpf.ProgramType) (*compiler.Program, error) {
-	r := l.request(g, ts, pt)
-	var err error
-	if r.Process, err = l.p.process(ts[0]); err != nil {
-		return nil, err
+	r := l.direct
+	if r == nil {
+		r = l.request(g, ts, pt)
+		var err error
+		if r.Process, err = l.p.process(ts[0]); err != nil {
+			return nil, err
+		}
 	}
+	r.Form, r.PrintBase = l.form, l.s.printBase()
 	return compiler.Compile(r)
+}
+
+// otherForm reports whether a program that the verifier gave up on is to be compiled in another form, which it chooses.
+func (l *loader) otherForm(err error) bool {
+	var refusal *bpf.VerifierRefusal
+	if !errors.As(err, &refusal) || !refusal.TooComplex() {
+		return false
+	}
+	r := l.direct
+	if r == nil {
+		r = l.s.request("", nil, nil)
+	}
+	r.Form = l.form
+	next, ok := r.Next(l.form)
+	if ok {
+		l.form = next
+	}
+	return ok
 }
 
 func field(f bpf.Field) compiler.Field {
@@ -314,6 +338,10 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 	}
 	n := s.nprog.Add(1)
 	pg.prog, err = bpf.LoadFor(s.context(), bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", n), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: l.p.pid}, s.progress("loaded"))
+	if l.otherForm(err) {
+		l.programs = l.programs[:len(l.programs)-1]
+		return errors.Join(pg.close(), l.loadOne(g, ts, pt, nil))
+	}
 	if err != nil && code.Direct && !l.plain {
 		return l.loadPlain(g, ts, pt, pg)
 	}

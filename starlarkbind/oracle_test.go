@@ -172,7 +172,7 @@ const withLRU = "# lru\n"
 // elements for itself).
 const evictsBelow = 1024
 
-func runKernel(text string, events []oracleEvent, as *bpf.Kernel) (out outcome, err error) {
+func runKernel(text string, events []oracleEvent, as *bpf.Kernel, form compiler.Form) (out outcome, err error) {
 	k, err := newKernelRun()
 	if err != nil {
 		return nil, err
@@ -201,7 +201,12 @@ func runKernel(text string, events []oracleEvent, as *bpf.Kernel) (out outcome, 
 	if err != nil {
 		return nil, err
 	}
-	code, err := compiler.Compile(k.request("oracle", h, &compiler.Event{Probe: "oracle", Fields: oracleFields}))
+	p := &Probe{s: k.Session, name: "oracle"}
+	l := &loader{s: k.Session, p: p, form: form, direct: k.request("oracle", h, &compiler.Event{Probe: "oracle", Fields: oracleFields})}
+	err = l.loadOne(nil, nil, ebpf.RawTracepoint, nil)
+	if err != nil {
+		err = errors.Join(err, l.drop())
+	}
 	if errors.As(err, &list) {
 		for _, d := range list {
 			if strings.HasSuffix(d.Msg, " by zero") || strings.HasPrefix(d.Msg, "index out of range") || strings.Contains(d.Msg, "cannot end in a NUL") ||
@@ -216,20 +221,15 @@ func runKernel(text string, events []oracleEvent, as *bpf.Kernel) (out outcome, 
 			}
 		}
 	}
+	var refusal *bpf.VerifierRefusal
+	if errors.As(err, &refusal) && refusal.TooComplex() {
+		return nil, errComplex
+	}
+	if errors.As(err, &refusal) {
+		return nil, fmt.Errorf("%w: %+v", errRefused, refusal)
+	}
 	if err != nil {
 		return nil, err
-	}
-	p := &Probe{s: k.Session, name: "oracle"}
-	l := &loader{s: k.Session, p: p}
-	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, code); err != nil {
-		var refusal *bpf.VerifierRefusal
-		if errors.As(err, &refusal) && refusal.TooComplex() {
-			return nil, errors.Join(errComplex, l.drop())
-		}
-		if errors.As(err, &refusal) {
-			err = fmt.Errorf("%w: %+v", errRefused, refusal)
-		}
-		return nil, errors.Join(err, l.drop())
 	}
 	l.commit()
 	k.probes = append(k.probes, p)
@@ -381,7 +381,11 @@ func TestOracle(t *testing.T) {
 		if rapid.Bool().Draw(rt, "lru") {
 			kernel = withLRU + kernel
 		}
-		err := compare(host, kernel, events, as)
+		form := compiler.Form(max(0, rapid.IntRange(-3, int(compiler.FormCallbacks)).Draw(rt, "form")))
+		if form == compiler.FormCallbacks && (as != nil || ifOlder(t) == nil) {
+			form = compiler.FormUsual // it has no other
+		}
+		err := compareForm(host, kernel, events, as, form)
 		switch {
 		case errors.Is(err, errConstant):
 			rt.Skip("what the compiler sees to be wrong is no handler")
@@ -400,11 +404,15 @@ func TestOracle(t *testing.T) {
 }
 
 func compare(host, kernel string, events []oracleEvent, as *bpf.Kernel) error {
+	return compareForm(host, kernel, events, as, compiler.FormUsual)
+}
+
+func compareForm(host, kernel string, events []oracleEvent, as *bpf.Kernel, form compiler.Form) error {
 	m, err := runModel(host, events)
 	if err != nil {
 		return err
 	}
-	got, err := runKernel(kernel, events, as)
+	got, err := runKernel(kernel, events, as, form)
 	if err != nil {
 		return err
 	}

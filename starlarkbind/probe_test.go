@@ -364,7 +364,7 @@ down         165
 root         174
 sum          435
 million  1000000
-E2BIG  1  the loop ran eight million times without an end: the handler ended here`
+E2BIG  1  the loops of one run took more than eight million steps: the handler ended here`
 	if got := strings.TrimSpace(l.out.String()); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

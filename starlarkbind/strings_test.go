@@ -48,13 +48,9 @@ func newDirect(t *testing.T, script string) *direct {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code, err := compiler.Compile(k.request("direct", h, &compiler.Event{Probe: "direct", Indexed: true}))
-	if err != nil {
-		t.Fatal(err)
-	}
 	p := &Probe{s: k.Session, name: "direct"}
-	l := &loader{s: k.Session, p: p}
-	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, code); err != nil {
+	l := &loader{s: k.Session, p: p, direct: k.request("direct", h, &compiler.Event{Probe: "direct", Indexed: true})}
+	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, nil); err != nil {
 		var refusal *bpf.VerifierRefusal
 		if errors.As(err, &refusal) {
 			t.Fatalf("%+v", refusal)
