@@ -141,7 +141,7 @@ func traceEvent(t Target, ret bool) (*Event, error) {
 		word := f
 		word.Name = ""
 		if f.Kind != FieldStruct {
-			word.Kind, word.CType, word.Size, word.Signed, word.AnySpace = FieldInt, "u64", 8, false, false
+			word.Kind, word.CType, word.Size, word.Signed = FieldInt, "u64", 8, false
 		}
 		e.Args = append(e.Args, word)
 	}
@@ -190,7 +190,6 @@ func argument(name string, i int, t btf.Type) Field {
 		f.Kind = FieldPointer
 		tag, ok := u.Target.(*btf.TypeTag)
 		f.UserPtr = ok && tag.Value == "user"
-		f.AnySpace = !f.UserPtr
 	}
 	return f
 }

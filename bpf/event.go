@@ -54,7 +54,6 @@ type Field struct {
 	// ElemSize and Len: the bytes of an element and their number. Len is 0 where the record says it (DataLoc, RelLoc).
 	ElemSize, Len int
 	UserPtr       bool // a pointer into the memory of the process, not of the kernel
-	AnySpace      bool // a pointer into either: the address tells
 	Tracked       bool // a pointer that the verifier follows: of the context of fentry and fexit
 	Value         int64
 	At            Address

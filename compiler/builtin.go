@@ -27,12 +27,12 @@ var builtinRows = map[string]*builtin{}
 func init() {
 	builtins = []builtin{
 		{"now", "now()", "nanoseconds since boot, without the time of suspend (bpf_ktime_get_ns)", "start[e.tid] = now()",
-			fixed(types.TInt), func(lw *lowerer, e *eBuiltin) val { return scalar(types.TInt, lw.call(asm.FnKtimeGetNs)) }},
+			fixed(types.TNat), func(lw *lowerer, e *eBuiltin) val { return scalar(types.TNat, lw.call(asm.FnKtimeGetNs)) }},
 		{"boottime", "boottime()", "nanoseconds since boot, with the time of suspend (bpf_ktime_get_boot_ns, 5.8)", "start[e.tid] = boottime()",
-			fixed(types.TInt), func(lw *lowerer, e *eBuiltin) val { return scalar(types.TInt, lw.call(asm.FnKtimeGetBootNs)) }},
+			fixed(types.TNat), func(lw *lowerer, e *eBuiltin) val { return scalar(types.TNat, lw.call(asm.FnKtimeGetBootNs)) }},
 		{"rand", "rand()", "a random int from 0 to 2**32-1", "if rand() % 100 == 0: sampled.add()",
-			fixed(types.TInt), func(lw *lowerer, e *eBuiltin) val {
-				return scalar(types.TInt, lw.half(lw.call(asm.FnGetPrandomU32), false))
+			fixed(types.TNat), func(lw *lowerer, e *eBuiltin) val {
+				return scalar(types.TNat, lw.half(lw.call(asm.FnGetPrandomU32), false))
 			}},
 		{"str", "str(ptr, max=256)", "the string at an address, at most max-1 bytes of it; \"\" where it cannot be read", `opened.add(by=str(e.args.filename, 64))`,
 			checkStr, nil},
@@ -129,11 +129,11 @@ func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 		}
 		n = word(k.v)
 	}
-	t := types.TStr(int(n) - 1)
+	t := types.TCut(int(n) - 1)
 	if p, ok := x.(*ePlace); ok && p.t.Kind == types.Str { // read so much of it in the first place
 		q := *p
 		if q.t = t; p.c.Len > 0 {
-			q.t = types.TStr(min(int(n), p.c.Len) - 1)
+			q.t = types.TCut(min(int(n), p.c.Len) - 1)
 		}
 		return &q
 	}
@@ -146,19 +146,33 @@ func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 			}
 			return x
 		}
+		if a, ok := x.(*eArg); ok && a.max == 0 && (int64(x.typ().Cap) > n || a.f.Kind == FieldDataLoc || a.f.Kind == FieldRelLoc) {
+			return &eArg{node{t, a.pos}, a.f, a.index, int(n)} // read so much of it in the first place
+		}
 		if int64(x.typ().Cap) <= n {
 			return x
 		}
-		if a, ok := x.(*eArg); ok { // read less of it in the first place
-			return &eArg{node{t, a.pos}, a.f, a.index, int(n)}
-		}
 		return c.stringSlice(call.Lparen, x, 0, n-1)
 	case types.Ptr, types.Int, types.Uint:
+		if c.noAddress(x, "str", "the string") {
+			return invalid(call.Lparen)
+		}
 		return &eStr{node{t, call.Lparen}, x, int(n)}
 	case types.Shown:
 		return c.bad(x.position(), "use it as it is: as a key, or in print", "str: a %s is made a string by the host", x.typ())
 	}
 	return c.bad(x.position(), `use printf("%d", ...) to show a number`, "str reads the string at an address; a %s is none", x.typ())
+}
+
+// noAddress reports a number that cannot be an address: one that is a constant, or narrower than 64 bits in the source.
+func (c *checker) noAddress(x expr, name, what string) bool {
+	_, konst := x.(*eConst)
+	if t := x.typ(); t.Kind == types.Ptr || t.Addr || konst && t.Kind == types.Uint {
+		return false
+	}
+	c.errorf(x.position(), `a number is shown as it is, in print and as a key; if it is an address all the same: `+name+`(cast(x, "char *")`+map[string]string{"buf": ", n"}[name]+`)`,
+		"%s reads %s at an address; this int is none", name, what)
+	return true
 }
 
 func checkLen(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
@@ -187,13 +201,13 @@ func checkLen(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	case types.Bytes:
 		return intConst(int64(x.typ().Len), call.Lparen)
 	case types.Str:
-		return mk(row, call, types.TInt, args)
+		return mk(row, call, types.TNat, args)
 	}
 	return c.bad(x.position(), "", "a %s has no len() in a handler", x.typ())
 }
 
 func lowerLen(lw *lowerer, e *eBuiltin) val {
-	return scalar(types.TInt, lw.length(text{val: lw.value(e.args[0])}))
+	return scalar(types.TNat, lw.length(text{val: lw.value(e.args[0])}))
 }
 
 func checkInt(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
@@ -201,9 +215,9 @@ func checkInt(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	switch {
 	case x.typ().Kind == types.Bool:
 		if k, ok := x.(*eConst); ok {
-			return &eConst{node{types.TInt, call.Lparen}, big.NewInt(word(k.v))}
+			return intConst(word(k.v), call.Lparen)
 		}
-		return mk(row, call, types.TInt, args)
+		return mk(row, call, types.TNat, args)
 	case x.typ().Kind == types.Str:
 		return c.bad(x.position(), "parse strings on the host", "int() of a string is not possible in a handler")
 	}
@@ -229,25 +243,31 @@ func checkExtreme(c *checker, row *builtin, call *syntax.CallExpr, args []expr) 
 	if len(args) < 2 {
 		return c.bad(call.Lparen, "the "+row.name+" of a captured list is a constant: compute it outside of the handler", "%s() takes two or more ints in a handler", row.name)
 	}
-	t := types.TInvalid
 	for i := range args {
 		args[i] = c.wantInt(args[i], "each argument of "+row.name+"()")
 		if args[i].typ().Kind == types.Invalid {
 			return invalid(call.Lparen)
 		}
-		t = types.Join(t, args[i].typ())
 	}
-	if t.Kind == types.Int { // unsigned and constants that are not negative stay unsigned
-		unsigned, all := false, true
-		for _, a := range args {
-			unsigned = unsigned || a.typ().Kind == types.Uint
-			all = all && unsignedOperand(a)
-		}
-		if unsigned && all {
-			t = types.TUint
-		}
+	t := args[0].typ()
+	for _, a := range args[1:] {
+		t = extremeType(row.name, t, a.typ())
 	}
 	return mk(row, call, t, args)
+}
+
+// extremeType is the type of min or max of two ints: the smaller one is no larger than the one that is signed, the larger one
+// not negative if one of them is not.
+func extremeType(name string, a, b *types.Type) *types.Type {
+	switch {
+	case a.Kind == b.Kind && name == "max":
+		return &types.Type{Kind: a.Kind, NonNeg: a.NonNeg || b.NonNeg}
+	case a.Kind == b.Kind:
+		return &types.Type{Kind: a.Kind, NonNeg: a.NonNeg && b.NonNeg}
+	case name == "max":
+		return types.TID
+	}
+	return &types.Type{Kind: types.Int, NonNeg: a.NonNeg || b.NonNeg}
 }
 
 func lowerExtreme(lw *lowerer, e *eBuiltin) val {
@@ -266,7 +286,7 @@ func lowerExtreme(lw *lowerer, e *eBuiltin) val {
 		lw.b.Write(best, x)
 		lw.b.Jump(done)
 		lw.b.Continue(done)
-		bt = types.Join(bt, a.typ())
+		bt = extremeType(e.row.name, bt, a.typ())
 	}
 	return scalar(e.t, lw.b.Read(best))
 }

@@ -31,7 +31,7 @@ func checkCast(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 		return invalid(call.Lparen)
 	}
 	x := c.decay(args[0])
-	user := x.typ().Kind == types.Ptr && x.typ().User
+	space := addressSpace(x)
 	if x.typ().Kind == types.Bool {
 		x = &eConvert{node{types.TInt, x.position()}, x}
 	}
@@ -41,19 +41,30 @@ func checkCast(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	e := mk(row, call, nil, []expr{x})
 	switch ct.Kind {
 	case ctype.Struct, ctype.Union:
-		e.t = types.TPtr(ct, user)
+		e.t = types.TPtr(ct, space)
 	case ctype.Pointer:
-		e.t = types.TPtr(ct.Elem(), user)
+		if ct.User {
+			space = types.User
+		}
+		e.t = types.TPtr(ct.Elem(), space)
 	case ctype.Int, ctype.Char, ctype.Enum, ctype.Bool:
 		if k, ok := x.(*eConst); ok && ct.Kind == ctype.Int {
 			return c.constant(narrow(k, ct), k.pos, "the number")
 		}
-		e.t = c.valueType(ct, false)
+		e.t = c.valueType(ct, types.Kernel)
 		e.aux = ct
 	default:
 		return c.bad(args[1].position(), "", "a value cannot be cast to %s", ct)
 	}
 	return e
+}
+
+// addressSpace returns the memory that x, an address, belongs to: that of a number is known when the handler runs.
+func addressSpace(x expr) types.Space {
+	if x.typ().Kind == types.Ptr {
+		return x.typ().Space
+	}
+	return types.AnySpace
 }
 
 func checkContainerOf(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
@@ -62,12 +73,12 @@ func checkContainerOf(c *checker, row *builtin, call *syntax.CallExpr, args []ex
 		return invalid(call.Lparen)
 	}
 	x := c.decay(args[0])
-	user := x.typ().Kind == types.Ptr && x.typ().User
+	space := addressSpace(x)
 	if x = c.wantInt(x, "the address"); x.typ().Kind == types.Invalid {
 		return x
 	}
 	x = &eBinary{node{types.TUint, call.Lparen}, syntax.MINUS, x, intConst(int64(off), call.Lparen)}
-	return mk(row, call, types.TPtr(ct, user), []expr{x})
+	return mk(row, call, types.TPtr(ct, space), []expr{x})
 }
 
 func checkOffsetof(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {

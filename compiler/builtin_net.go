@@ -3,7 +3,6 @@ package compiler
 import (
 	"math/big"
 
-	"github.com/cilium/ebpf/asm"
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
@@ -64,6 +63,8 @@ func checkNtop(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 		return mk(row, call, types.TShown(types.TUint, formIP4), []expr{addr})
 	case t.Kind == types.Ptr:
 		return c.bad(addr.position(), "write ntop(2, ptr) for IPv4, ntop(10, ptr) for IPv6", "ntop: how long the address at a pointer is depends on the family, which must be a constant")
+	case args[1] != nil && family == 0:
+		return c.bad(addr.position(), "with an int leave the family out, ntop(x), after testing it; or give ntop a pointer or bytes", "ntop: an int holds an IPv4 address only, and this family is known when the handler runs")
 	case family == afINET6:
 		return c.bad(addr.position(), "give ntop a pointer to it, or the 16 bytes", "ntop: an IPv6 address does not fit in an int")
 	}
@@ -149,19 +150,7 @@ func (lw *lowerer) readMemory(addr *ir.Value, t *types.Type, n int, e *eBuiltin)
 	b := lw.b
 	m := mem{b.SlotAddr(lw.scratch(n, e.row.name), 0), 0, (n + 7) &^ 7}
 	lw.fill(m, 0)
-	fn, helper := asm.FnProbeReadKernel, "probe_read_kernel"
-	if t.User {
-		fn, helper = asm.FnProbeReadUser, "probe_read_user"
-	}
-	b.Pos = e.pos
-	r := lw.call(fn, lw.addr(m), b.Const(int64(n)), addr)
-	failed, done := b.Block("unread"), b.Block("")
-	b.If(ir.SLT, r, b.Const(0), failed, done)
-	failed.Cold = true
-	b.Continue(failed)
-	lw.fail(Site{Pos: e.pos, Helper: helper, Op: e.row.name, Quiet: true}, r)
-	b.Jump(done)
-	b.Continue(done)
+	lw.readInto(memRead{space: spaceOfAddr(t), addr: addr, op: e.row.name, pos: e.pos}, m, n, false)
 	return m
 }
 

@@ -278,7 +278,11 @@ func (c *checker) local(id *syntax.Ident) *local {
 func (c *checker) grow(v *local, t *types.Type, pos syntax.Position) {
 	j := types.Join(v.t, t)
 	if j == nil {
-		c.errorf(pos, "use another name for it", "%s holds a %s elsewhere and cannot hold a %s here", v.name, v.t, t)
+		hint := joinHint(v.t, t)
+		if hint == "" {
+			hint = "use another name for it"
+		}
+		c.errorf(pos, hint, "%s holds a %s elsewhere and cannot hold a %s here", v.name, v.t, t)
 		return
 	}
 	if !j.Equal(v.t) {
@@ -295,7 +299,11 @@ func (c *checker) returns(t *types.Type, pos syntax.Position) {
 		j = types.Join(f.ret, t)
 	}
 	if j == nil {
-		c.errorf(pos, "return values of one type", "%s returns a %s elsewhere and a %s here", f.fn.Name, f.ret, t)
+		hint := joinHint(f.ret, t)
+		if hint == "" {
+			hint = "return values of one type"
+		}
+		c.errorf(pos, hint, "%s returns a %s elsewhere and a %s here", f.fn.Name, f.ret, t)
 		return
 	}
 	if f.ret == nil || !j.Equal(f.ret) {
@@ -344,13 +352,13 @@ func (c *checker) useMap(m *Map, x expr, has **types.Type, fixed bool, what stri
 		return c.convert(x, t)
 	}
 	if fixed {
-		if j := types.Join(*has, t); j != nil && j.IsInt() && (*has).IsInt() {
-			return x // both are 64 bits
-		}
 		if t.Assignable(*has) || fits(x.typ(), *has) {
 			return c.convert(x, *has)
 		}
 		hint := "a map has one type, that of its first use; make another map for these"
+		if h := joinHint(t, *has); h != "" {
+			hint = h
+		}
 		if t.Kind == types.Str && (*has).Kind == types.Str {
 			hint = fmt.Sprintf("the first use fixed the length at %d bytes: use the longest strings first, or shorten these with str(ptr, %d)", (*has).Cap-1, (*has).Cap-1)
 		}
@@ -358,7 +366,11 @@ func (c *checker) useMap(m *Map, x expr, has **types.Type, fixed bool, what stri
 	}
 	j := types.Join(*has, t)
 	if j == nil {
-		return c.bad(x.position(), "a map has one type; make another map for these", "%s %q has %ss of type %s elsewhere, and %s here", m.Kind(), m.Name, what, *has, t)
+		hint := joinHint(*has, t)
+		if hint == "" {
+			hint = "a map has one type; make another map for these"
+		}
+		return c.bad(x.position(), hint, "%s %q has %ss of type %s elsewhere, and %s here", m.Kind(), m.Name, what, *has, t)
 	}
 	if !j.Equal(*has) {
 		*has = j
@@ -367,12 +379,45 @@ func (c *checker) useMap(m *Map, x expr, has **types.Type, fixed bool, what stri
 	return c.convert(x, j)
 }
 
-// shown names a type, with the length of strings where that is the difference.
+// joinHint says what to write where the two have no common type, if that is for their signs: "" otherwise.
+func joinHint(a, b *types.Type) string {
+	switch {
+	case a.Kind == types.Opt && b.Kind == types.Opt:
+		return joinHint(a.Elem, b.Elem)
+	case a.Kind == types.Opt:
+		return joinHint(a.Elem, b)
+	case b.Kind == types.Opt:
+		return joinHint(a, b.Elem)
+	case a.Kind == types.Tuple && b.Kind == types.Tuple && len(a.Elems) == len(b.Elems):
+		for i := range a.Elems {
+			if types.Join(a.Elems[i], b.Elems[i]) == nil {
+				return joinHint(a.Elems[i], b.Elems[i])
+			}
+		}
+	case (a.IsInt() || a.IsNumber()) && (b.IsInt() || b.IsNumber()) && types.Join(a, b) == nil:
+		return `one may be negative, the other above 2**63: take both as signed, cast(x, "long"), or as unsigned, cast(x, "u64"); None is a value that neither has`
+	}
+	return ""
+}
+
+// shown names a type, with the length of strings where that is the difference, and what pointers point to.
 func shown(t, other *types.Type) string {
+	if t.Kind == types.Ptr && other.Kind == types.Ptr {
+		return pointerText(t)
+	}
 	if t.Kind == types.Str && other.Kind == types.Str {
 		return fmt.Sprintf("string of up to %d bytes", t.Cap-1)
 	}
 	return t.String()
+}
+
+// pointerText is a pointer as C declares it, with the memory that it points to.
+func pointerText(t *types.Type) string {
+	text := t.Text
+	if i := strings.LastIndexByte(text, '*'); t.Space == types.User && i >= 0 && !strings.Contains(text, "__user") {
+		text = strings.TrimSpace(text[:i]) + " __user " + text[i:]
+	}
+	return "pointer (" + text + ")"
 }
 
 // fits tells that values of type t can be converted to u.
@@ -402,7 +447,14 @@ func roomy(t *types.Type) *types.Type {
 func (c *checker) mapUses() []MapUse {
 	var out []MapUse
 	for m, t := range c.maps {
-		out = append(out, MapUse{m, t.key, t.val})
+		use := MapUse{Map: m}
+		if t.key != nil {
+			use.Key = t.key.Stored()
+		}
+		if t.val != nil {
+			use.Val = t.val.Stored()
+		}
+		out = append(out, use)
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Map.Ref < out[j].Map.Ref })
 	return out

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"fmt"
 	"math/big"
 	"slices"
 	"strings"
@@ -297,6 +298,9 @@ func (c *checker) compare(pos syntax.Position, op syntax.Token, x, y expr) expr 
 		}
 		return c.bad(pos, hint, "a %s is never equal to a %s, nor larger or smaller", tx, ty)
 	}
+	if equality && (c.neverEqual(pos, x, y) || c.neverEqual(pos, y, x)) {
+		return invalid(pos)
+	}
 	if mixed(tx, ty) {
 		return c.compareMixed(pos, op, x, y)
 	}
@@ -318,6 +322,49 @@ func (c *checker) compare(pos syntax.Position, op syntax.Token, x, y expr) expr 
 		}
 	}
 	return &eCompare{node{types.TBool, pos}, op, x, y}
+}
+
+// neverEqual reports a comparison with a constant string that is longer than what is read.
+func (c *checker) neverEqual(pos syntax.Position, x, y expr) bool {
+	k, ok := y.(*eConst)
+	if !ok {
+		return false
+	}
+	most, s, cut := cutBelow(x.typ(), k.v)
+	if !cut {
+		return false
+	}
+	c.tooLong(pos, x, most, s)
+	return true
+}
+
+// tooLong reports that s is longer than what is read of x.
+func (c *checker) tooLong(pos syntax.Position, x expr, most int, s string) {
+	hint := fmt.Sprintf("compare with what is kept of it: %s", constText(s[:most]))
+	if _, ok := x.(*eStr); ok {
+		hint = fmt.Sprintf("read more of it: str(ptr, %d)", len(s)+1)
+	}
+	c.errorf(pos, hint, "%s can never hold: it has %d bytes, and no more than %d are read", constText(s), len(s), most)
+}
+
+// cutBelow finds a string in a constant that is longer than what a value of type t keeps there.
+func cutBelow(t *types.Type, k any) (most int, s string, ok bool) {
+	switch t.Kind {
+	case types.Opt:
+		return cutBelow(t.Elem, k)
+	case types.Tuple:
+		if k, isTuple := k.(Tuple); isTuple && len(k) == len(t.Elems) {
+			for i, e := range t.Elems {
+				if most, s, ok = cutBelow(e, k[i]); ok {
+					return most, s, true
+				}
+			}
+		}
+	case types.Str:
+		s, isStr := k.(string)
+		return t.Most, s, isStr && t.Most > 0 && len(s) > t.Most
+	}
+	return 0, "", false
 }
 
 func constCompare(op syntax.Token, a, b any) (result, ok bool) {

@@ -12,7 +12,7 @@ import (
 )
 
 func intConst(n int64, pos syntax.Position) *eConst {
-	return &eConst{node{types.TInt, pos}, big.NewInt(n)}
+	return &eConst{node{constType(big.NewInt(n)), pos}, big.NewInt(n)}
 }
 
 func boolConst(b bool, pos syntax.Position) *eConst { return &eConst{node{types.TBool, pos}, b} }
@@ -230,7 +230,7 @@ func (c *checker) choice(pos syntax.Position, cond, t, f expr) expr {
 		return invalid(pos)
 	}
 	if j == nil || !j.Storable() {
-		return c.bad(pos, "", "the two sides of if/else have different types: %s and %s", t.typ(), f.typ())
+		return c.bad(pos, joinHint(t.typ(), f.typ()), "the two sides of if/else have different types: %s and %s", t.typ(), f.typ())
 	}
 	return &eCond{node{j, pos}, cond, c.convert(t, j), c.convert(f, j)}
 }
@@ -304,7 +304,7 @@ func (c *checker) logic(x *syntax.BinaryExpr) (e expr, yes, no facts) {
 		}
 		j := types.Join(ta, b.typ())
 		if j == nil || !j.Storable() {
-			return c.bad(x.OpPos, "", "the two sides of %s have different types: %s and %s", x.Op, a.typ(), b.typ())
+			return c.bad(x.OpPos, joinHint(a.typ(), b.typ()), "the two sides of %s have different types: %s and %s", x.Op, a.typ(), b.typ())
 		}
 		if c.truth(a).typ().Kind == types.Invalid { // reported
 			return invalid(x.OpPos)
@@ -344,10 +344,14 @@ func (c *checker) binary(pos syntax.Position, op syntax.Token, x, y expr) expr {
 		}
 		return c.bad(pos, hint, "%s cannot be combined with %s in a handler", what, op)
 	}
+	moved := movedPointer(op, x, y)
 	x = c.wantInt(x, "the left side of "+op.String())
 	y = c.wantInt(y, "the right side of "+op.String())
 	if x.typ().Kind == types.Invalid || y.typ().Kind == types.Invalid {
 		return invalid(pos)
+	}
+	if moved != nil {
+		return &eBinary{node{moved, pos}, op, x, y}
 	}
 	kx, cx := x.(*eConst)
 	ky, cy := y.(*eConst)
@@ -363,36 +367,57 @@ func (c *checker) binary(pos syntax.Position, op syntax.Token, x, y expr) expr {
 	return &eBinary{node{arithType(op, x, y), pos}, op, x, y}
 }
 
+// movedPointer returns the type of a pointer that arithmetic moves, which stays in its memory; nil where the result is a number.
+// How far it is moved counts in bytes, so what it points to then is not known.
+func movedPointer(op syntax.Token, x, y expr) *types.Type {
+	p, other := x, y
+	if p.typ().Kind != types.Ptr {
+		p, other = y, x
+	}
+	if p.typ().Kind != types.Ptr || other.typ().Kind == types.Ptr || !other.typ().IsInt() && !other.typ().IsNumber() {
+		return nil
+	}
+	switch k, ok := other.(*eConst); {
+	case op == syntax.PLUS, op == syntax.PIPE, op == syntax.MINUS && p == x:
+	case op == syntax.AMP && ok && (k.v.(*big.Int).Sign() < 0 || !k.v.(*big.Int).IsInt64()): // p & ~7
+	default:
+		return nil
+	}
+	return &types.Type{Kind: types.Ptr, Space: p.typ().Space, Text: "void *"}
+}
+
 func arithType(op syntax.Token, x, y expr) *types.Type {
 	ux, uy := unsignedOperand(x), unsignedOperand(y)
+	addr := x.typ().Addr || y.typ().Addr
+	signed := &types.Type{Kind: types.Int, Addr: addr && op != syntax.STAR}
 	switch op {
 	case syntax.MINUS:
-		return types.TInt
+		return signed
 	case syntax.AMP:
 		if smallConst(x) || smallConst(y) {
-			return types.TInt // at most the constant
+			return types.TNat // at most the constant
 		}
 	case syntax.LTLT, syntax.GTGT:
-		return x.typ()
+		return &types.Type{Kind: x.typ().Kind, Addr: x.typ().Addr}
 	case syntax.SLASHSLASH:
 		if k, ok := y.(*eConst); ok && k.v.(*big.Int).Cmp(big.NewInt(1)) > 0 && x.typ().Kind == types.Uint {
-			return types.TInt // below 2**63
+			return types.TNat // below 2**63
 		}
 	case syntax.PERCENT:
 		if smallConst(y) {
-			return types.TInt
+			return types.TNat
 		}
 	}
 	if ux && uy && (x.typ().Kind == types.Uint || y.typ().Kind == types.Uint) {
-		return types.TUint
+		return &types.Type{Kind: types.Uint, Addr: addr}
 	}
-	return types.TInt
+	return signed
 }
 
-// unsignedOperand tells that x is never negative as its type has it.
+// unsignedOperand reports whether x is never negative by its type.
 func unsignedOperand(x expr) bool {
 	k, ok := x.(*eConst)
-	return x.typ().Kind == types.Uint || ok && k.v.(*big.Int).Sign() >= 0
+	return x.typ().Kind == types.Uint || x.typ().NonNeg || ok && k.v.(*big.Int).Sign() >= 0
 }
 
 func smallConst(x expr) bool {
@@ -530,7 +555,7 @@ func (c *checker) dictGet(pos syntax.Position, d Dict, x, def expr) expr {
 		}
 		j := types.Join(t, vt)
 		if j == nil {
-			return c.bad(pos, "", "the dict holds values of several types: %s and %s", t, vt)
+			return c.bad(pos, joinHint(t, vt), "the dict holds values of several types: %s and %s", t, vt)
 		}
 		t = j
 	}
@@ -540,7 +565,7 @@ func (c *checker) dictGet(pos syntax.Position, d Dict, x, def expr) expr {
 	if def != nil {
 		j := types.Join(t, def.typ())
 		if j == nil {
-			return c.bad(def.position(), "", "the default is a %s, the values of the dict are of type %s", def.typ(), t)
+			return c.bad(def.position(), joinHint(def.typ(), t), "the default is a %s, the values of the dict are of type %s", def.typ(), t)
 		}
 		t = j
 		def = c.convert(def, t)
@@ -570,6 +595,10 @@ func (c *checker) searchable(pos syntax.Position, x expr, list []any) bool {
 		}
 		if !comparable(x.typ(), t) {
 			c.errorf(pos, "", "a %s is never equal to a %s: %s", x.typ(), t, constText(v))
+			return false
+		}
+		if most, s, cut := cutBelow(x.typ(), v); cut {
+			c.tooLong(pos, x, most, s)
 			return false
 		}
 		if !c.readShown(pos, x.typ(), v) {

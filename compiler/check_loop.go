@@ -158,7 +158,8 @@ func (c *checker) forItems(s *syntax.ForStmt, m *Map, what string) []stmt {
 		if m.Agg != nil && m.Agg.Kind == agg.Count {
 			val = types.TInt
 		}
-		v := &local{name: "element", t: map[string]*types.Type{"keys": t.key, "values": val, "items": types.TTuple(t.key, val)}[what]}
+		key, val := t.key.Stored(), val.Stored()
+		v := &local{name: "element", t: map[string]*types.Type{"keys": key, "values": val, "items": types.TTuple(key, val)}[what]}
 		body := c.loopBody(s, v, 1, false)
 		return []stmt{&sItems{stmtNode{s.For}, v, m, what, body}}
 	}
@@ -283,6 +284,9 @@ func (c *checker) forRange(s *syntax.ForStmt, call *syntax.CallExpr) []stmt {
 		return c.forCount(s, call, bounds, count != 0)
 	}
 	v := &local{name: "i", t: types.TInt}
+	if lo >= 0 && hi >= 0 {
+		v.t = types.TNat
+	}
 	body := c.loopBody(s, v, int(count), count > 0)
 	if count == 0 {
 		return nil
@@ -308,6 +312,9 @@ func (c *checker) forCount(s *syntax.ForStmt, call *syntax.CallExpr, bounds []ex
 		lo, hi = bounds[0], bounds[1]
 	}
 	v := &local{name: "i", t: types.TInt}
+	if unsignedOperand(lo) && step > 0 {
+		v.t = types.TNat
+	}
 	ok := c.canLoop(call.Lparen, "range over a number that is not known before, or is large,")
 	before := c.flow.clone()
 	body := c.loopBody(s, v, 1, some)

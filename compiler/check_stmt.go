@@ -214,10 +214,16 @@ func (c *checker) augment(s *syntax.AssignStmt) []stmt {
 			val = c.unary(s.OpPos, syntax.MINUS, val)
 		}
 		if t := c.typing(m); t.val == nil {
-			t.val = types.TInt
+			t.val = val.typ()
+			if t.val.Kind == types.Invalid {
+				return nil
+			}
 			c.mapsGrew = true
 		} else if !t.val.IsInt() {
 			c.errorf(s.OpPos, "", "table %q holds values of type %s: %s works on integers only", m.Name, t.val, s.Op)
+			return nil
+		}
+		if val.typ().Kind != types.Invalid && op == syntax.PLUS && c.addTo(m, val, s.OpPos) {
 			return nil
 		}
 		return []stmt{&sAugment{stmtNode{idx.Lbrack}, m, key, val}}

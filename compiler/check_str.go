@@ -27,6 +27,9 @@ func checkBuf(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	}
 	switch x := args[0]; x.typ().Kind {
 	case types.Ptr, types.Int, types.Uint:
+		if c.noAddress(x, "buf", "the bytes") {
+			return invalid(call.Lparen)
+		}
 		return &eBuf{node{types.TBytes(int(word(k.v))), call.Lparen}, x}
 	default:
 		return c.bad(x.position(), "", "buf reads the bytes at an address; a %s is none", x.typ())
@@ -46,7 +49,7 @@ func checkOrd(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	if k, ok := x.(*eConst); ok {
 		return intConst(int64(k.v.(Bytes)[0]), call.Lparen)
 	}
-	return mk(row, call, types.TInt, args)
+	return mk(row, call, types.TNat, args)
 }
 
 func lowerOrd(lw *lowerer, e *eBuiltin) val {
@@ -89,6 +92,12 @@ func (c *checker) contains(pos syntax.Position, x, y expr, not bool) expr {
 	}
 	if cx && cy && !tx.IsInt() {
 		return boolConst(strings.Contains(constString(ky.v), constString(kx.v)) != not, pos)
+	}
+	if cx {
+		if most, s, cut := cutBelow(ty, kx.v); cut {
+			c.tooLong(pos, y, most, s)
+			return invalid(pos)
+		}
 	}
 	words := 1
 	switch {
@@ -278,6 +287,12 @@ func checkAffix(c *checker, e *eMethod) expr {
 		}
 		kr, ok1 := e.recv.(*eConst)
 		kp, ok2 := p.(*eConst)
+		if ok2 {
+			if most, s, cut := cutBelow(e.recv.typ(), kp.v); cut {
+				c.tooLong(p.position(), e.recv, most, s)
+				return invalid(e.pos)
+			}
+		}
 		if !ok1 || !ok2 {
 			all = false
 			continue

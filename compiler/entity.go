@@ -114,10 +114,8 @@ type Field struct {
 	Offset int
 	Size   int
 	Signed bool
-	User   bool
-	// AnySpace: a pointer to the kernel's memory or the process's, as the address tells.
-	AnySpace bool
-	Result   bool // what a function returned: an errno may stand in place of a pointer
+	User   bool // FieldPtr: the mark __user
+	Result bool // what a function returned: an errno may stand in place of a pointer
 	// Tracked: the verifier knows a load of it as a typed pointer, and forbids arithmetic with that.
 	Tracked bool
 	Elem    int // bytes
@@ -185,6 +183,8 @@ func constType(v any) *types.Type {
 		return types.TBool
 	case *big.Int:
 		switch {
+		case v.IsInt64() && v.Sign() >= 0:
+			return types.TNat
 		case v.IsInt64():
 			return types.TInt
 		case v.IsUint64():

@@ -27,24 +27,24 @@ var eventFields []eventField
 
 func init() {
 	pidTgid := func(lw *lowerer, high bool) val {
-		return scalar(types.TInt, lw.half(lw.pure(asm.FnGetCurrentPidTgid), high))
+		return scalar(types.TNat, lw.half(lw.pure(asm.FnGetCurrentPidTgid), high))
 	}
 	uidGid := func(lw *lowerer, high bool) val {
-		return scalar(types.TInt, lw.half(lw.pure(asm.FnGetCurrentUidGid), high))
+		return scalar(types.TNat, lw.half(lw.pure(asm.FnGetCurrentUidGid), high))
 	}
 	eventFields = []eventField{
-		{"pid", "process id (the kernel's tgid) of the running process", types.TInt, nil, func(lw *lowerer) val { return pidTgid(lw, true) }},
-		{"tid", "thread id (the kernel's pid) of the running thread", types.TInt, nil, func(lw *lowerer) val { return pidTgid(lw, false) }},
-		{"comm", "name of the running thread, at most 15 bytes", types.TStr(15), nil, nil},
-		{"uid", "user id of the running process", types.TInt, nil, func(lw *lowerer) val { return uidGid(lw, false) }},
-		{"gid", "group id of the running process", types.TInt, nil, func(lw *lowerer) val { return uidGid(lw, true) }},
-		{"cpu", "number of the CPU that runs the handler", types.TInt, nil, func(lw *lowerer) val { return scalar(types.TInt, lw.pure(asm.FnGetSmpProcessorId)) }},
-		{"time", "time of the event: nanoseconds since boot, without suspend (as now())", types.TInt, nil, func(lw *lowerer) val { return scalar(types.TInt, lw.call(asm.FnKtimeGetNs)) }},
+		{"pid", "process id (the kernel's tgid) of the running process", types.TNat, nil, func(lw *lowerer) val { return pidTgid(lw, true) }},
+		{"tid", "thread id (the kernel's pid) of the running thread", types.TNat, nil, func(lw *lowerer) val { return pidTgid(lw, false) }},
+		{"comm", "name of the running thread, at most 15 bytes", types.TCut(15), nil, nil},
+		{"uid", "user id of the running process", types.TNat, nil, func(lw *lowerer) val { return uidGid(lw, false) }},
+		{"gid", "group id of the running process", types.TNat, nil, func(lw *lowerer) val { return uidGid(lw, true) }},
+		{"cpu", "number of the CPU that runs the handler", types.TNat, nil, func(lw *lowerer) val { return scalar(types.TNat, lw.pure(asm.FnGetSmpProcessorId)) }},
+		{"time", "time of the event: nanoseconds since boot, without suspend (as now())", types.TNat, nil, func(lw *lowerer) val { return scalar(types.TNat, lw.call(asm.FnKtimeGetNs)) }},
 		{"ppid", "process id of the parent", types.TInt, (*checker).ppid, nil},
 		{"compat", "whether a system call of a 32-bit program is under way: its numbers and arguments are those of that ABI", types.TBool, (*checker).compat, func(lw *lowerer) val {
 			return scalar(types.TBool, lw.compat())
 		}},
-		{"cgroup", "id of the cgroup (version 2) of the running process", types.TUint, nil, func(lw *lowerer) val { return scalar(types.TUint, lw.pure(asm.FnGetCurrentCgroupId)) }},
+		{"cgroup", "id of the cgroup (version 2) of the running process", types.TID, nil, func(lw *lowerer) val { return scalar(types.TID, lw.pure(asm.FnGetCurrentCgroupId)) }},
 		{"probe", "name of the probe that fired", types.TName, (*checker).probeName, func(lw *lowerer) val {
 			return scalar(types.TName, lw.half(lw.cookie(), false))
 		}},
@@ -193,34 +193,30 @@ func (c *checker) argExpr(f *Field, pos syntax.Position) expr {
 	case FieldInt, FieldMemory:
 		switch {
 		case f.Kind == FieldMemory && strings.Contains(f.CType, "*"):
-			n.t = &types.Type{Kind: types.Ptr, User: f.User, Text: f.CType}
-		case f.Size == 8 && !f.Signed:
-			n.t = types.TUint
+			n.t = &types.Type{Kind: types.Ptr, Space: spaceOf(f), Text: f.CType}
+		default:
+			n.t = intType(f.Size, f.Signed)
 		}
 		if f.C != nil {
-			n.t = c.valueType(f.C, false)
+			n.t = c.valueType(f.C, types.Kernel)
 		}
 	case FieldConst:
 		return intConst(f.Value, pos)
 	case FieldBool:
 		n.t = types.TBool
 	case FieldPtr:
-		n.t = &types.Type{Kind: types.Ptr, User: f.User, AnySpace: f.AnySpace, Text: f.CType}
+		n.t = &types.Type{Kind: types.Ptr, Space: spaceOf(f), Text: f.CType}
 		if f.C != nil {
-			n.t = types.TPtr(f.C.Elem(), f.User)
-			n.t.AnySpace = f.AnySpace
+			n.t = types.TPtr(f.C.Elem(), spaceOf(f))
 		}
 	case FieldChars:
 		n.t = types.TStr(f.Size)
 	case FieldMemoryStr:
-		n.t = types.TStr(f.Size - 1)
+		n.t = types.TCut(f.Size - 1)
 	case FieldDataLoc, FieldRelLoc:
-		n.t = types.TStr(dataLocLen)
+		n.t = types.TCut(dataLocLen)
 	case FieldArray:
-		n.t = &types.Type{Kind: types.Array, Elem: types.TInt}
-		if f.Elem == 8 && !f.Signed {
-			n.t = &types.Type{Kind: types.Array, Elem: types.TUint}
-		}
+		n.t = &types.Type{Kind: types.Array, Elem: intType(f.Elem, f.Signed)}
 	case FieldTyped:
 		n.t = f.Type
 	default:
@@ -232,7 +228,29 @@ func (c *checker) argExpr(f *Field, pos syntax.Position) expr {
 	return &eArg{n, f, 0, 0}
 }
 
-// dataLocLen is how much of a string in the record's tail is read; str(e.args.name, n) reads less.
+// spaceOf returns the memory that a pointer among the arguments points to. Only the mark __user says: most kernels describe
+// their functions and events without it, so a pointer that has no mark may be either.
+func spaceOf(f *Field) types.Space {
+	if f.User {
+		return types.User
+	}
+	return types.AnySpace
+}
+
+// intType returns the type of an integer of the source: unsigned only where it is 64 bits wide.
+func intType(size int, signed bool) *types.Type {
+	switch {
+	case size == 8 && signed:
+		return types.TLong
+	case size == 8:
+		return types.TUint
+	case signed:
+		return types.TInt
+	}
+	return types.TNat
+}
+
+// dataLocLen is how much of a string in the record's tail is read; str(e.args.name, n) reads n-1 bytes.
 const dataLocLen = 255
 
 // indexedArg is e.args[i].

@@ -53,7 +53,10 @@ func formatArg(args []expr, n int, verb byte) error {
 		return fmt.Errorf("the format wants more arguments than the %d that there are", len(args))
 	}
 	t := args[n].typ()
-	if t.Kind == types.Invalid || verb == 's' || verb == 'r' {
+	switch {
+	case t.Kind == types.Ptr && (verb == 's' || verb == 'r'):
+		return fmt.Errorf("%%%c wants a string, but argument %d is a pointer: write str(ptr) for the string that it points to, %%p for the address", verb, n+1)
+	case t.Kind == types.Invalid || verb == 's' || verb == 'r':
 		return nil
 	}
 	if !t.IsInt() && t.Kind != types.Bool && t.Kind != types.Ptr {

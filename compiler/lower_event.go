@@ -53,11 +53,7 @@ func (lw *lowerer) argStr(e *eArg, dst mem, pad bool) {
 		lw.copyStr(dst, mem{ctx, f.Offset, f.Type.Cap})
 		return
 	case FieldMemoryStr:
-		fn, helper := asm.FnProbeReadUserStr, "probe_read_user_str"
-		if f.At.Kernel {
-			fn, helper = asm.FnProbeReadKernelStr, "probe_read_kernel_str"
-		}
-		lw.readInto(fn, helper, "e.args."+f.Name, lw.address(f.At, e.pos), dst, min(n, f.Size), pad, e.pos)
+		lw.readInto(memRead{space: f.At.space(), addr: lw.address(f.At, e.pos), str: true, op: "e.args." + f.Name, pos: e.pos}, dst, min(n, f.Size), pad)
 		return
 	case FieldChars:
 		addr = lw.b.Add(ir.OpAdd, ctx, lw.b.Const(int64(f.Offset)))
@@ -71,52 +67,24 @@ func (lw *lowerer) argStr(e *eArg, dst mem, pad bool) {
 		addr = lw.b.Add(ir.OpAdd, ctx, off)
 		n = min(n, e.t.Cap)
 	}
-	lw.readInto(asm.FnProbeReadKernelStr, "probe_read_kernel_str", "e.args."+f.Name, addr, dst, n, pad, e.pos)
+	lw.readInto(memRead{addr: addr, str: true, op: "e.args." + f.Name, pos: e.pos}, dst, n, pad)
 }
 
 // readStr reads the string at an address.
 func (lw *lowerer) readStr(e *eStr, addr *ir.Value, dst mem, pad bool) {
 	n := min(dst.cap, e.max)
-	lw.bySpace(e.ptr.typ(), addr, func(user bool) {
-		fn, name := asm.FnProbeReadKernelStr, "probe_read_kernel_str"
-		if user {
-			fn, name = asm.FnProbeReadUserStr, "probe_read_user_str"
-		}
-		lw.readInto(fn, name, "str", addr, dst, n, pad, e.pos)
-	})
+	lw.readInto(memRead{space: spaceOfAddr(e.ptr.typ()), addr: addr, str: true, op: "str", pos: e.pos}, dst, n, pad)
 }
 
-// bySpace reads from user or kernel memory, as an address of type t has it. An address of unknown kind is the kernel's where
-// its top bit is set, as on all architectures that we run on.
-func (lw *lowerer) bySpace(t *types.Type, addr *ir.Value, read func(user bool)) {
-	if t.Kind == types.Ptr && !t.AnySpace {
-		read(t.User)
-		return
-	}
-	k, u, done := lw.b.Block("kernel"), lw.b.Block("user"), lw.b.Block("")
-	lw.b.If(ir.SLT, addr, lw.b.Const(0), k, u)
-	lw.b.Continue(k)
-	read(false)
-	lw.b.Jump(done)
-	lw.b.Continue(u)
-	read(true)
-	lw.b.Jump(done)
-	lw.b.Continue(done)
-}
-
-// readInto reads a string of at most n bytes, the NUL among them; the helper empties dst where it fails.
-func (lw *lowerer) readInto(fn asm.BuiltinFunc, helper, op string, addr *ir.Value, dst mem, n int, pad bool, pos syntax.Position) {
+// readInto reads at most n bytes to dst. pad: a string, behind which dst is zeroed, since the helper writes up to the NUL.
+func (lw *lowerer) readInto(m memRead, dst mem, n int, pad bool) {
 	b := lw.b
 	if pad {
-		lw.fill(dst, 0) // the helper writes up to the NUL
+		lw.fill(dst, 0)
 	}
-	b.Pos = pos
-	r := lw.call(fn, lw.addr(dst), b.Const(int64(n)), addr)
-	failed, done := b.Block("unread"), b.Block("")
-	b.If(ir.SLT, r, b.Const(0), failed, done)
-	failed.Cold = true
-	b.Continue(failed)
-	lw.fail(Site{Pos: pos, Helper: helper, Op: op, Quiet: true}, r)
+	done := b.Block("")
+	m.dst, m.size = lw.addr(dst), b.Const(int64(n))
+	lw.readTo(m, done)
 	b.Jump(done)
 	b.Continue(done)
 }
@@ -139,7 +107,7 @@ func (lw *lowerer) address(a Address, pos syntax.Position) *ir.Value {
 	}
 	switch {
 	case a.Base >= 0 && a.Kernel && !a.Word: // to the verifier a pointer that may be NULL, with which it lets nobody compute
-		base := lw.readWord(asm.FnProbeReadKernel, "probe_read_kernel", b.Add(ir.OpAdd, lw.ctx(), b.Const(int64(a.Base))), 8, false, "e.args", pos)
+		base := lw.readWord(memRead{addr: b.Add(ir.OpAdd, lw.ctx(), b.Const(int64(a.Base))), op: "e.args", pos: pos}, 8, false)
 		sum = b.Add(ir.OpAdd, base, sum)
 	case a.Base >= 0:
 		sum = b.Add(ir.OpAdd, b.Load(lw.ctx(), a.Base, 8, false), sum)
@@ -152,25 +120,13 @@ func (lw *lowerer) address(a Address, pos syntax.Position) *ir.Value {
 
 // memoryArg reads an argument that lies in memory; 0, and counted, where it cannot be read.
 func (lw *lowerer) memoryArg(e *eArg) *ir.Value {
-	fn, helper := asm.FnProbeReadUser, "probe_read_user"
-	if e.f.At.Kernel {
-		fn, helper = asm.FnProbeReadKernel, "probe_read_kernel"
-	}
-	return lw.readWord(fn, helper, lw.address(e.f.At, e.pos), e.f.Size, e.f.Signed, "e.args", e.pos)
+	return lw.readWord(memRead{space: e.f.At.space(), addr: lw.address(e.f.At, e.pos), op: "e.args", pos: e.pos}, e.f.Size, e.f.Signed)
 }
 
-// readWord reads an int from memory by a helper; op is what the handler reads.
-func (lw *lowerer) readWord(fn asm.BuiltinFunc, helper string, addr *ir.Value, size int, signed bool, op string, pos syntax.Position) *ir.Value {
-	b := lw.b
-	tmp := lw.scratch(8, "argument")
-	b.Store(b.SlotAddr(tmp, 0), 0, 8, b.Const(0))
-	r := lw.call(fn, b.SlotAddr(tmp, 0), b.Const(int64(size)), addr)
-	failed, done := b.Block("unread"), b.Block("")
-	b.If(ir.SLT, r, b.Const(0), failed, done)
-	failed.Cold = true
-	b.Continue(failed)
-	lw.fail(Site{Pos: pos, Helper: helper, Op: op, Quiet: true}, r)
-	b.Jump(done)
-	b.Continue(done)
-	return b.Load(b.SlotAddr(tmp, 0), 0, size, signed)
+// space is the memory that the address belongs to.
+func (a Address) space() types.Space {
+	if a.Kernel {
+		return types.Kernel
+	}
+	return types.User
 }

@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"math/big"
+	"slices"
 
 	"github.com/cilium/ebpf/asm"
 
@@ -20,13 +21,7 @@ import (
 
 // place reads the value at a place.
 func (lw *lowerer) place(e *ePlace) val {
-	return scalar(e.t, lw.chain(func(failed *ir.Block) *ir.Value {
-		w := lw.follow(e, failed)
-		if e.direct && e.c.Kind == ctype.Pointer {
-			w = lw.forget(w)
-		}
-		return w
-	}))
+	return scalar(e.t, lw.chain(func(failed *ir.Block) *ir.Value { return lw.follow(e, failed) }))
 }
 
 // placeOf computes where a place is.
@@ -45,19 +40,16 @@ func (lw *lowerer) chain(read func(failed *ir.Block) *ir.Value) *ir.Value {
 	return lw.b.Read(res)
 }
 
-// follow reads the value at a place; failed is where it goes on after a failure, which is counted.
+// follow reads the value at a place, as a number; failed is where it goes on after a failure, which is counted.
 func (lw *lowerer) follow(e *ePlace, failed *ir.Block) *ir.Value {
-	b := lw.b
 	if e.direct {
-		p := lw.known(e, failed)
-		b.Pos = e.pos
-		return b.Load(p, e.off, e.c.Size, e.c.Signed)
+		return lw.loadChain(e, failed)
 	}
 	addr := lw.placeAddr(e, failed)
 	if e.bits == 0 {
-		return lw.read(e, addr, e.c.Size, e.c.Signed, failed)
+		return lw.read(e, e.space, addr, e.c.Size, e.c.Signed, failed)
 	}
-	return lw.extend(lw.read(e, addr, bitWindow(e), false, failed), e.bit, e.bits, e.c.Signed)
+	return lw.extend(lw.read(e, e.space, addr, bitWindow(e), false, failed), e.bit, e.bits, e.c.Signed)
 }
 
 // bitWindow gives the bytes from the place on that hold a bit field, as many as one load reads. C keeps a bit field within a
@@ -87,29 +79,11 @@ func (lw *lowerer) extend(w *ir.Value, from, bits int, signed bool) *ir.Value {
 }
 
 // read calls a helper that reads size bytes at an address.
-func (lw *lowerer) read(e *ePlace, addr *ir.Value, size int, signed bool, failed *ir.Block) *ir.Value {
+func (lw *lowerer) read(e *ePlace, space types.Space, addr *ir.Value, size int, signed bool, failed *ir.Block) *ir.Value {
 	b := lw.b
-	fn, helper := asm.FnProbeReadKernel, "probe_read_kernel"
-	if e.user {
-		fn, helper = asm.FnProbeReadUser, "probe_read_user"
-	}
 	tmp := lw.scratch(8, "read")
-	b.Pos = e.pos
-	r := lw.call(fn, b.SlotAddr(tmp, 0), b.Const(int64(size)), addr)
-	lw.orFail(e, helper, r, failed)
+	lw.readTo(memRead{space: space, addr: addr, dst: b.SlotAddr(tmp, 0), size: b.Const(int64(size)), op: e.text, pos: e.pos}, failed)
 	return b.Load(b.SlotAddr(tmp, 0), 0, size, signed)
-}
-
-// orFail counts a negative result of a helper and goes on at failed.
-func (lw *lowerer) orFail(e *ePlace, helper string, r *ir.Value, failed *ir.Block) {
-	b := lw.b
-	bad, ok := b.Block("unread"), b.Block("")
-	b.If(ir.SLT, r, b.Const(0), bad, ok)
-	bad.Cold = true
-	b.Continue(bad)
-	lw.fail(Site{Pos: e.pos, Helper: helper, Op: e.text, Quiet: true}, r)
-	b.Jump(failed)
-	b.Continue(ok)
 }
 
 func (lw *lowerer) plus(p *ir.Value, off int) *ir.Value {
@@ -125,9 +99,6 @@ func (lw *lowerer) placeAddr(e *ePlace, failed *ir.Block) *ir.Value {
 	var p *ir.Value
 	if base, ok := e.base.(*ePlace); ok {
 		p = lw.follow(base, failed)
-		if base.direct {
-			p = lw.forget(p)
-		}
 	} else {
 		p = lw.value(e.base).w
 	}
@@ -151,36 +122,79 @@ func (lw *lowerer) placeAddr(e *ePlace, failed *ir.Block) *ir.Value {
 	return lw.plus(p, e.off)
 }
 
-// known gives the pointer that the place counts from, which the verifier knows, to load from.
-func (lw *lowerer) known(e *ePlace, failed *ir.Block) *ir.Value {
+// loadChain reads the value at a place by loads through pointers that the verifier knows. A load from the memory of a program
+// gives 0, so from a pointer that leads there the rest of the chain is read by helpers.
+func (lw *lowerer) loadChain(e *ePlace, failed *ir.Block) *ir.Value {
 	b := lw.b
-	var p *ir.Value
-	switch x := e.base.(type) {
-	case *eField: // e.task: never NULL
-		return lw.pure(asm.FnGetCurrentTaskBtf)
-	case *eArg:
-		p = b.Load(lw.ctx(), x.f.Offset, 8, false)
-	case *ePlace:
-		p = lw.follow(x, failed)
+	var hops []*ePlace
+	for x, ok := e, true; ok; x, ok = x.base.(*ePlace) {
+		hops = append(hops, x)
 	}
-	null, ok := b.Block("null"), b.Block("")
-	b.Pos = e.pos
-	if a, isArg := e.base.(*eArg); isArg && a.f.Result { // an errno in place of a pointer
+	slices.Reverse(hops)
+	res, at := new(int), new(int)
+	users := make([]*ir.Block, len(hops)) // where the place after hop i is in a program's memory, at its pointer
+	done := b.Block("")
+	var p *ir.Value
+	for i, h := range hops {
+		result := false
+		switch x := h.base.(type) {
+		case *eField: // e.task: never NULL
+			p = lw.pure(asm.FnGetCurrentTaskBtf)
+		case *eArg:
+			p = b.Load(lw.ctx(), x.f.Offset, 8, false)
+			result = x.f.Result
+		}
+		b.Pos = h.pos
+		if _, task := h.base.(*eField); !task {
+			users[i] = b.Block("user")
+			lw.mayLoad(h, p, result, at, users[i], failed)
+		}
+		p = b.Load(p, h.off, h.c.Size, h.c.Signed)
+	}
+	if e.c.Kind == ctype.Pointer {
+		p = lw.forget(p)
+	}
+	b.Write(res, p)
+	b.Jump(done)
+	for i, h := range hops {
+		if users[i] == nil {
+			continue
+		}
+		users[i].Cold = true
+		b.Continue(users[i])
+		w := lw.read(h, types.User, lw.plus(b.Read(at), h.off), h.c.Size, h.c.Signed, failed)
+		if i == len(hops)-1 {
+			b.Write(res, w)
+			b.Jump(done)
+			break
+		}
+		b.Write(at, w)
+		b.Jump(users[i+1])
+	}
+	b.Continue(done)
+	return b.Read(res)
+}
+
+// mayLoad goes on where p is a pointer of the kernel's to load from. A pointer of a program is written to at, for user.
+func (lw *lowerer) mayLoad(e *ePlace, p *ir.Value, result bool, at *int, user, failed *ir.Block) {
+	b := lw.b
+	null, other, to, ok := b.Block("null"), b.Block("not the kernel's"), b.Block("to user"), b.Block("")
+	null.Cold, other.Cold, to.Cold = true, true, true
+	if result { // an errno in place of a pointer
 		valid := b.Block("")
 		b.If(ir.UGT, p, b.Const(-maxErrno-1), null, valid)
 		b.Continue(valid)
 	}
-	if a, isArg := e.base.(*eArg); isArg && a.f.AnySpace { // NULL, or of the process
-		b.If(ir.SGE, p, b.Const(0), null, ok)
-	} else {
-		b.If(ir.EQ, p, b.Const(0), null, ok)
-	}
-	null.Cold = true
+	b.If(ir.SGE, p, b.Const(0), other, ok)
+	b.Continue(other)
+	b.If(ir.UGT, p, b.Const(firstPages-1), to, null)
+	b.Continue(to)
+	b.Write(at, lw.forget(p))
+	b.Jump(user)
 	b.Continue(null)
 	lw.fail(Site{Pos: e.pos, Helper: "probe_read_kernel", Op: e.text, Quiet: true}, b.Const(-errFault))
 	b.Jump(failed)
 	b.Continue(ok)
-	return p
 }
 
 // maxErrno bounds the errnos that the kernel's functions return as pointers (include/linux/err.h: MAX_ERRNO).
@@ -200,18 +214,12 @@ func (lw *lowerer) placeStr(e *ePlace, dst mem) {
 	b := lw.b
 	lw.fill(dst, 0)
 	done := b.Block("")
-	fn, helper := asm.FnProbeReadKernelStr, "probe_read_kernel_str"
-	if e.user {
-		fn, helper = asm.FnProbeReadUserStr, "probe_read_user_str"
-	}
 	n := min(dst.cap, e.t.Cap)
 	if e.c.Len > 0 {
 		n = min(n, e.c.Len)
 	}
 	addr := lw.placeAddr(e, done)
-	b.Pos = e.pos
-	r := lw.call(fn, lw.addr(dst), b.Const(int64(n)), addr)
-	lw.orFail(e, helper, r, done)
+	lw.readTo(memRead{space: e.space, addr: addr, dst: lw.addr(dst), size: b.Const(int64(n)), str: true, op: e.text, pos: e.pos}, done)
 	b.Jump(done)
 	b.Continue(done)
 }

@@ -3,7 +3,6 @@ package compiler
 import (
 	"strings"
 
-	"github.com/cilium/ebpf/asm"
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
@@ -270,11 +269,5 @@ func (lw *lowerer) slice(e *eSlice) val {
 func (lw *lowerer) readBytes(e *eBuf, dst mem) {
 	addr := lw.value(e.ptr).w
 	lw.fill(dst, e.t.Len&^7)
-	lw.bySpace(e.ptr.typ(), addr, func(user bool) {
-		fn, name := asm.FnProbeReadKernel, "probe_read_kernel"
-		if user {
-			fn, name = asm.FnProbeReadUser, "probe_read_user"
-		}
-		lw.readInto(fn, name, "buf", addr, dst, e.t.Len, false, e.pos)
-	})
+	lw.readInto(memRead{space: spaceOfAddr(e.ptr.typ()), addr: addr, op: "buf", pos: e.pos}, dst, e.t.Len, false)
 }

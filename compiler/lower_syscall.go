@@ -46,7 +46,7 @@ func (lw *lowerer) compat() *ir.Value {
 		return lw.extend(b.Load(lw.pure(asm.FnGetCurrentTaskBtf), flag.Offset, 4, false), flag.Bit, 1, false)
 	}
 	at := lw.plus(lw.pure(asm.FnGetCurrentTask), flag.Offset)
-	return lw.extend(lw.readWord(asm.FnProbeReadKernel, "probe_read_kernel", at, 4, false, "e.compat", lw.b.Pos), flag.Bit, 1, false)
+	return lw.extend(lw.readWord(memRead{addr: at, op: "e.compat", pos: lw.b.Pos}, 4, false), flag.Bit, 1, false)
 }
 
 // ownSyscalls ends the program at system calls that are not among its probes.

@@ -1,6 +1,8 @@
 package compiler
 
 import (
+	"go.starlark.net/syntax"
+
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
@@ -75,9 +77,15 @@ func checkAggAdd(c *checker, e *eMethod) expr {
 	case t.val == nil:
 		t.val = vt
 		c.mapsGrew = true
-	case !t.fixed && !t.val.Equal(types.Join(t.val, vt)):
-		t.val = types.Join(t.val, vt)
-		c.mapsGrew = true
+	default:
+		j := types.Join(t.val, vt)
+		if j == nil || t.fixed && j.Kind != t.val.Kind {
+			return c.bad(value.position(), joinHint(t.val, vt), "%s %q adds values of type %s elsewhere, and %s here", m.Kind(), m.Name, t.val, vt)
+		}
+		if !t.fixed && !t.val.Equal(j) {
+			t.val = j
+			c.mapsGrew = true
+		}
 	}
 	if by == nil || by.typ().Kind == types.None {
 		if t.key == nil {
@@ -110,7 +118,7 @@ func (c *checker) tableKey(e *eMethod, key expr) (expr, *types.Type, bool) {
 	if t.val == nil {
 		return key, types.TInvalid, true // until an assignment tells
 	}
-	return key, t.val, true
+	return key, t.val.Stored(), true
 }
 
 func checkTableIndex(c *checker, e *eMethod) expr {
@@ -149,7 +157,7 @@ func checkTableGet(c *checker, e *eMethod) expr {
 	// while the type of the values is not known, the default stands for it: seen[k] = seen.get(k, 0) + 1
 	j := types.Join(t, def.typ())
 	if j == nil {
-		return c.bad(def.position(), "", "table %q has values of type %s; the default is a %s", e.m.Name, t, def.typ())
+		return c.bad(def.position(), joinHint(t, def.typ()), "table %q has values of type %s; the default is a %s", e.m.Name, t, def.typ())
 	}
 	e.args = []expr{key, c.convert(def, j)}
 	e.t = j
@@ -171,15 +179,37 @@ func checkTableAdd(c *checker, e *eMethod) expr {
 	}
 	t := c.typing(e.m)
 	if t.val == nil {
-		t.val = types.TInt
+		t.val = value.typ()
 		c.mapsGrew = true
 	}
 	if !t.val.IsInt() {
 		return c.bad(e.pos, "", "table %q holds values of type %s: add works on integers only", e.m.Name, t.val)
 	}
+	if c.addTo(e.m, value, e.pos) {
+		return invalid(e.pos)
+	}
 	e.args = []expr{value, key}
-	e.t = t.val
+	e.t = t.val.Stored()
 	return e
+}
+
+// addTo joins what is added into the type of a table's values, which are integers. It reports a fault. A negative constant may
+// be added to unsigned values: it takes something away.
+func (c *checker) addTo(m *Map, x expr, pos syntax.Position) (bad bool) {
+	t := c.typing(m)
+	if _, ok := x.(*eConst); ok && t.val.Kind == types.Uint {
+		return false
+	}
+	j := types.Join(t.val, x.typ())
+	if j == nil || t.fixed && j.Kind != t.val.Kind {
+		c.errorf(pos, joinHint(t.val, x.typ()), "table %q holds values of type %s elsewhere, and adds %s here", m.Name, t.val, x.typ())
+		return true
+	}
+	if !t.fixed && !j.Equal(t.val) {
+		t.val = j
+		c.mapsGrew = true
+	}
+	return false
 }
 
 func checkTableClear(c *checker, e *eMethod) expr {

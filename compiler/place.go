@@ -29,7 +29,7 @@ type ePlace struct {
 	c      *ctype.Type
 	bit    int // of a bit field: the first, counted from off
 	bits   int
-	user   bool
+	space  types.Space
 	direct bool   // a plain load will do: the kernel's verifier knows what base points to
 	text   string // as the handler writes it, for messages
 }
@@ -48,29 +48,27 @@ type eAddr struct {
 	x *ePlace
 }
 
-// valueType gives the type that a value of a C type has in a handler. user: it lies in the memory of a process.
-func (c *checker) valueType(ct *ctype.Type, user bool) *types.Type {
+// valueType returns the type that a value of a C type has in a handler, where it lies in memory of that space.
+func (c *checker) valueType(ct *ctype.Type, space types.Space) *types.Type {
 	switch ct.Kind {
-	case ctype.Int:
-		if ct.Size == 8 && !ct.Signed {
-			return types.TUint
-		}
-		return types.TInt
-	case ctype.Char:
-		return types.TInt
+	case ctype.Int, ctype.Char:
+		return intType(ct.Size, ct.Signed)
 	case ctype.Bool:
 		return types.TBool
 	case ctype.Enum:
 		return c.enumType(ct)
 	case ctype.Pointer:
-		return types.TPtr(ct.Elem(), user || ct.User)
+		if ct.User || space == types.User {
+			return types.TPtr(ct.Elem(), types.User)
+		}
+		return types.TPtr(ct.Elem(), types.AnySpace) // struct iovec in the kernel's memory points to a program's
 	case ctype.Array:
 		if ct.Elem().Kind == ctype.Char {
-			return types.TStr(charLen(ct) - 1)
+			return types.TCut(charLen(ct) - 1)
 		}
-		return types.TMem(ct, user)
+		return types.TMem(ct, space)
 	case ctype.Struct, ctype.Union:
-		return types.TMem(ct, user)
+		return types.TMem(ct, space)
 	}
 	return types.TInvalid
 }
@@ -94,7 +92,7 @@ func (c *checker) enumType(ct *ctype.Type) *types.Type {
 			names[v.N] = v.Name
 		}
 	}
-	t := types.TShown(types.TInt, &types.Form{Name: "enum", Noun: ct.String(), Arg: ct.Name, Names: names, Number: true})
+	t := types.TShown(intType(min(ct.Size, 4), ct.Signed), &types.Form{Name: "enum", Noun: ct.String(), Arg: ct.Name, Names: names, Number: true})
 	c.enums[ct] = t
 	return t
 }
@@ -137,16 +135,18 @@ var basicTypes = func() map[string]*ctype.Type {
 	return m
 }()
 
-// typeNamed finds a type by a name that may end in stars.
+// typeNamed finds a type by a name that may end in stars. "u64 __user *" is a pointer to the memory of a program.
 func (c *checker) typeNamed(name string, pos syntax.Position) *ctype.Type {
-	if to := types.Pointee(name); to != "" {
-		if t := c.typeNamed(to, pos); t != nil {
-			return ctype.PointerTo(t)
+	if to, user, ok := types.PointsTo(name); ok {
+		t := c.typeNamed(to, pos)
+		if t == nil {
+			return nil
 		}
-		return nil
+		p := ctype.PointerTo(t)
+		p.User = user
+		return p
 	}
-	name = types.Pointee(name + " *") // drops qualifiers
-	return c.lookup(name, pos)
+	return c.lookup(types.Unqualified(name), pos)
 }
 
 // pointee gives what a pointer points to, or reports why that is not known. A tracepoint's format names the type, and no
@@ -194,7 +194,7 @@ func (c *checker) target(x expr, pos syntax.Position, verb string) *ePlace {
 		if a, ok := x.(*eArg); ok && a.f.C != nil && ct.Kind == ctype.Struct {
 			c.followsArgs = true
 		}
-		return &ePlace{node: node{pos: pos}, base: x, c: ct, user: t.User, direct: c.directBase(x, ct), text: textOf(x)}
+		return &ePlace{node: node{pos: pos}, base: x, c: ct, space: t.Space, direct: c.directBase(x, ct), text: textOf(x)}
 	case types.Opt:
 		if t.Elem.Kind == types.Ptr {
 			c.errorf(pos, "compare it with None first: if x != None: ...", "%s may be None", textOf(x))
@@ -207,7 +207,7 @@ func (c *checker) target(x expr, pos syntax.Position, verb string) *ePlace {
 
 // directBase tells that the verifier knows what x points to, so that plain loads can follow it.
 func (c *checker) directBase(x expr, ct *ctype.Type) bool {
-	if ct.Kind != ctype.Struct || ct.Name == "" || x.typ().User {
+	if ct.Kind != ctype.Struct || ct.Name == "" || x.typ().Space == types.User {
 		return false
 	}
 	switch x := x.(type) {
@@ -224,7 +224,10 @@ func (c *checker) directBase(x expr, ct *ctype.Type) bool {
 // placed finishes a place: its type is that of the value there.
 func (c *checker) placed(p *ePlace, pos syntax.Position) expr {
 	p.pos = pos
-	p.t = c.valueType(p.c, p.user)
+	p.t = c.valueType(p.c, p.space)
+	if p.bits > 0 && p.bits < 64 && !p.c.Signed && p.t.IsInt() {
+		p.t = types.TNat
+	}
 	if p.t.Kind == types.Invalid {
 		return c.bad(pos, "", "a handler cannot read %s: its type is %s", p.text, p.c)
 	}
@@ -349,5 +352,5 @@ func (c *checker) decay(x expr) expr {
 	if !ok || p.t.Kind != types.Mem {
 		return x
 	}
-	return &eAddr{node{types.TPtr(p.c, p.user), p.pos}, p}
+	return &eAddr{node{types.TPtr(p.c, p.space), p.pos}, p}
 }

@@ -325,7 +325,7 @@ func TestBTFUntouched(t *testing.T) {
 	err := l.script(`
 by = count()
 probe(["tracepoint:raw_syscalls:sys_enter", "tracepoint:syscalls:sys_enter_openat"], lambda e: by.add(by=(e.comm, e.pid, e.task)))
-probe("rawtracepoint:sys_enter", lambda e: by.add(by=("", e.args[1], cast(e.args[1], "u32"))))
+probe("rawtracepoint:sys_enter", lambda e: by.add(by=("", cast(e.args[1], "long"), cast(e.args[1], "u32"))))
 `)
 	if err != nil {
 		t.Fatal(l.FormatError(err))

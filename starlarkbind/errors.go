@@ -262,6 +262,9 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 		if site.Op != "str" && strings.HasPrefix(site.Helper, "probe_read_kernel") {
 			return fmt.Sprintf("%s could not be read: a pointer on the way is NULL, or what it points to is gone; it reads as empty", what), "test the pointer first"
 		}
+		if site.Quiet {
+			return fmt.Sprintf("%s could not be read: the program's pointer is NULL; it reads as empty", what), "test the pointer first"
+		}
 		return fmt.Sprintf("%s could not be read: a bad address, or one that is not in memory now; it reads as empty", what), "for user memory, read it at the return probe, when the kernel has touched it"
 	}
 	return fmt.Sprintf("%s failed: %s", site.Helper, errno.Error()), "bpf-helpers(7) tells what the helper fails with"

@@ -71,7 +71,7 @@ def h(e):
 		{"EFAULT of user memory", `
 c = count()
 def h(e):
-    c.add(by=str(e.args.offset))
+    c.add(by=str(e.args.offset + 100000))
 `, `probe_read_user_str -14 EFAULT None 100 test.star:4:17 memory could not be read: a bad address, or one that is not in memory now; it reads as empty | for user memory, read it at the return probe, when the kernel has touched it`},
 		{"EFAULT of the kernel's memory", `
 c = count()

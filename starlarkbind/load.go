@@ -255,7 +255,7 @@ func field(f bpf.Field) compiler.Field {
 	if !ok {
 		k = compiler.FieldOpaque
 	}
-	return compiler.Field{Name: f.Name, CType: f.CType, Kind: k, Offset: f.Offset, Size: f.Size, Signed: f.Signed, User: f.UserPtr, AnySpace: f.AnySpace, Tracked: f.Tracked,
+	return compiler.Field{Name: f.Name, CType: f.CType, Kind: k, Offset: f.Offset, Size: f.Size, Signed: f.Signed, User: f.UserPtr, Tracked: f.Tracked,
 		Elem: f.ElemSize, Len: f.Len, Value: f.Value, At: compiler.Address(f.At), Why: f.Why}
 }
 

@@ -44,6 +44,6 @@ func typeField(f *compiler.Field, t *ctype.Type) {
 	if typed.Kind != f.Kind {
 		return
 	}
-	typed.AnySpace, typed.Tracked, typed.Result = f.AnySpace && !typed.User, f.Tracked, f.Result
+	typed.Tracked, typed.Result = f.Tracked, f.Result
 	*f = typed
 }

@@ -25,6 +25,7 @@ type ex struct {
 	h, k     string
 	t        string // "int", "bool", "str", "tuple"
 	unsigned bool   // as the compiler types it
+	natural  bool   // signed, but never negative, as the compiler sees it
 	konst    bool   // an int constant that is not negative
 	literal  bool
 }
@@ -65,7 +66,7 @@ func (g *generator) intLeaf() ex {
 		return ex{h: v, k: v, t: "int"}
 	}
 	f := pick(g, intFields...)
-	return ex{h: "e.args." + f.name, k: "e.args." + f.name, t: "int", unsigned: f.unsigned}
+	return ex{h: "e.args." + f.name, k: "e.args." + f.name, t: "int", unsigned: f.unsigned, natural: f.name == "u32"}
 }
 
 // variable is an int that is no literal: the compiler computes with literals as they are, and refuses what does not fit.
@@ -85,29 +86,46 @@ func wrap(unsigned bool, h string) string {
 	return "w(" + h + ")"
 }
 
-func (x ex) neverNegative() bool { return x.unsigned || x.konst }
+func (x ex) neverNegative() bool { return x.unsigned || x.konst || x.natural }
+
+// signed is x as a signed number: a difference is one.
+func (x ex) signed() ex {
+	if !x.unsigned {
+		return x
+	}
+	return ex{h: "w(" + x.h + ")", k: "(" + x.k + " - 0)", t: "int"}
+}
+
+// joined makes one type of two values that meet: an unsigned one stays so beside one that is never negative.
+func joined(x, y ex) (ex, ex, bool) {
+	if (x.unsigned || y.unsigned) && x.neverNegative() && y.neverNegative() {
+		return x, y, true
+	}
+	return x.signed(), y.signed(), false
+}
 
 func (g *generator) arith(op string, x, y ex) ex {
 	uns := x.neverNegative() && y.neverNegative() && (x.unsigned || y.unsigned)
+	natural := false
 	switch op {
 	case "-":
 		uns = false
 	case "&":
 		if x.konst || y.konst {
-			uns = false
+			uns, natural = false, true
 		}
 	case "<<", ">>":
 		uns = x.unsigned
 	case "//":
 		if y.konst && y.k != "1" && x.unsigned {
-			uns = false
+			uns, natural = false, true
 		}
 	case "%":
 		if y.konst {
-			uns = false
+			uns, natural = false, true
 		}
 	}
-	return ex{h: wrap(uns, "("+x.h+" "+op+" "+y.h+")"), k: "(" + x.k + " " + op + " " + y.k + ")", t: "int", unsigned: uns}
+	return ex{h: wrap(uns, "("+x.h+" "+op+" "+y.h+")"), k: "(" + x.k + " " + op + " " + y.k + ")", t: "int", unsigned: uns, natural: natural}
 }
 
 func (g *generator) int(depth int) ex {
@@ -117,12 +135,13 @@ func (g *generator) int(depth int) ex {
 	switch g.n(14) {
 	case 12:
 		x, y, op := g.variable(depth-1), g.variable(depth-1), pick(g, "and", "or")
-		uns := x.unsigned && y.unsigned
-		return ex{h: wrap(uns, "("+x.h+" "+op+" "+y.h+")"), k: "(" + x.k + " " + op + " " + y.k + ")", t: "int", unsigned: uns}
+		x, y, uns := joined(x, y)
+		natural := !uns && x.neverNegative() && y.neverNegative()
+		return ex{h: wrap(uns, "("+x.h+" "+op+" "+y.h+")"), k: "(" + x.k + " " + op + " " + y.k + ")", t: "int", unsigned: uns, natural: natural}
 	case 13:
 		s := g.str(depth - 1)
 		if g.n(2) == 0 {
-			return ex{h: "names_str[" + s.h + "]", k: "names_str[" + s.k + "]", t: "int"}
+			return ex{h: "names_str[" + s.h + "]", k: "names_str[" + s.k + "]", t: "int", natural: true}
 		}
 		return ex{h: "names_str.get(" + s.h + ", -3)", k: "names_str.get(" + s.k + ", -3)", t: "int"}
 	case 0, 1, 2, 3:
@@ -153,31 +172,34 @@ func (g *generator) int(depth int) ex {
 		return ex{h: wrap(false, "("+op+x.h+")"), k: "(" + op + x.k + ")", t: "int"}
 	case 8:
 		c := g.compare(depth - 1)
-		x, y := g.variable(depth-1), g.variable(depth-1)
-		uns := x.unsigned && y.unsigned
-		return ex{h: wrap(uns, "("+x.h+" if "+c.h+" else "+y.h+")"), k: "(" + x.k + " if " + c.k + " else " + y.k + ")", t: "int", unsigned: uns}
+		x, y, uns := joined(g.variable(depth-1), g.variable(depth-1))
+		return ex{h: wrap(uns, "("+x.h+" if "+c.h+" else "+y.h+")"), k: "(" + x.k + " if " + c.k + " else " + y.k + ")", t: "int", unsigned: uns, natural: !uns && x.neverNegative() && y.neverNegative()}
 	case 9:
 		switch g.n(6) {
 		case 0, 1:
 			s := pick(g, "s", "e.args.s", "l", "q") // the length of a literal is one too
-			return ex{h: "len(" + s + ")", k: "len(" + s + ")", t: "int"}
+			return ex{h: "len(" + s + ")", k: "len(" + s + ")", t: "int", natural: true}
 		case 4:
 			x := g.byteOf(depth - 1)
-			return ex{h: "ord(" + x.h + ")", k: "ord(" + x.k + ")", t: "int"}
+			return ex{h: "ord(" + x.h + ")", k: "ord(" + x.k + ")", t: "int", natural: true}
 		case 5:
 			b := g.compare(depth - 1)
-			return ex{h: "int(" + b.h + ")", k: "int(" + b.k + ")", t: "int"}
+			return ex{h: "int(" + b.h + ")", k: "int(" + b.k + ")", t: "int", natural: true}
 		case 2:
 			x := g.variable(depth - 1)
-			if x.unsigned {
+			if x.unsigned || x.natural {
 				return x
 			}
 			return ex{h: wrap(false, "abs("+x.h+")"), k: "abs(" + x.k + ")", t: "int"}
 		}
 		x, y := g.variable(depth-1), g.variable(depth-1)
 		f := pick(g, "min", "max")
-		uns := x.unsigned && y.unsigned
-		return ex{h: wrap(uns, f+"("+x.h+", "+y.h+")"), k: f + "(" + x.k + ", " + y.k + ")", t: "int", unsigned: uns}
+		uns := x.unsigned && y.unsigned || f == "max" && (x.unsigned || y.unsigned)
+		natural := x.neverNegative() && y.neverNegative()
+		if f == "max" {
+			natural = x.neverNegative() || y.neverNegative()
+		}
+		return ex{h: f + "(" + x.h + ", " + y.h + ")", k: f + "(" + x.k + ", " + y.k + ")", t: "int", unsigned: uns, natural: natural && !uns}
 	case 10:
 		if g.helpers > 0 && !g.inHelper {
 			x, y := g.variable(depth-1), g.variable(depth-1)
@@ -189,13 +211,13 @@ func (g *generator) int(depth int) ex {
 		switch g.n(4) {
 		case 0:
 			k := g.int(depth - 1)
-			return ex{h: "names_int.get(" + k.h + ", 5)", k: "names_int.get(" + k.k + ", 5)", t: "int"}
+			return ex{h: "names_int.get(" + k.h + ", 5)", k: "names_int.get(" + k.k + ", 5)", t: "int", natural: true}
 		case 1:
 			k := g.int(depth - 1)
-			return ex{h: "w(tab.get(w(" + k.h + "), 3))", k: "tab.get(" + k.k + ", 3)", t: "int"}
+			return ex{h: "w(tab.get(w(" + k.h + "), 3))", k: "tab.get(" + k.signed().k + ", 3)", t: "int"}
 		case 2:
 			k := g.int(depth - 1)
-			return ex{h: "w(tab[w(" + k.h + ")])", k: "tab[" + k.k + "]", t: "int"}
+			return ex{h: "w(tab[w(" + k.h + ")])", k: "tab[" + k.signed().k + "]", t: "int"}
 		}
 		i := g.n(3)
 		tu := g.tuple(depth - 1)
@@ -361,7 +383,7 @@ func (g *generator) bool(depth int) ex {
 		return ex{h: "bool(" + x.h + ")", k: "bool(" + x.k + ")", t: "bool"}
 	}
 	x := g.int(depth - 1)
-	return ex{h: "(w(" + x.h + ") in tab)", k: "(" + x.k + " in tab)", t: "bool"}
+	return ex{h: "(w(" + x.h + ") in tab)", k: "(" + x.signed().k + " in tab)", t: "bool"}
 }
 
 var (
@@ -416,7 +438,7 @@ func (g *generator) stmt(depth int) {
 		g.line("a, b = w("+x.h+"), w("+y.h+")", "a, b = "+x.k+" - 0, "+y.k+" - 0")
 	case 20:
 		k := g.int(2)
-		g.line("a = w(tab.get(w("+k.h+")) or b)", "a = tab.get("+k.k+") or b")
+		g.line("a = w(tab.get(w("+k.h+")) or b)", "a = tab.get("+k.signed().k+") or b")
 	case 21:
 		if depth <= 0 || g.loops >= 2 || g.inHelper {
 			g.both("a, b = b, a")
@@ -428,7 +450,7 @@ func (g *generator) stmt(depth int) {
 		if g.inFor && v == "c" {
 			v = "a"
 		}
-		g.line(v+" = w("+x.h+")", v+" = "+x.k)
+		g.line(v+" = w("+x.h+")", v+" = "+x.signed().k)
 	case 2:
 		v, x := pick(g, "a", "b"), g.int(2)
 		op := pick(g, "+", "-", "*", "&", "|", "^")
@@ -486,7 +508,7 @@ func (g *generator) stmt(depth int) {
 	case 9:
 		if g.inHelper {
 			x := g.variable(2)
-			g.line("return w("+x.h+")", "return "+x.k)
+			g.line("return w("+x.h+")", "return "+x.signed().k)
 			return
 		}
 		if g.n(4) == 0 {
@@ -508,7 +530,7 @@ func (g *generator) stmt(depth int) {
 		}
 	case 15:
 		k, m := g.int(2), pick(g, "get", "pop")
-		g.line("o = tab."+m+"(w("+k.h+"))", "o = tab."+m+"("+k.k+")")
+		g.line("o = tab."+m+"(w("+k.h+"))", "o = tab."+m+"("+k.signed().k+")")
 		g.both("if o != None:")
 		g.line("    a = w(o)", "    a = o")
 		g.both("else:")
@@ -583,7 +605,7 @@ func (g *generator) add() {
 		g.line("by_bytes.add(w("+v.h+"), by="+k.h+")", "by_bytes.add("+v.k+" - 0, by="+k.k+")")
 	case 0:
 		k := g.int(2)
-		g.line("by_int.add(by=w("+k.h+"))", "by_int.add(by="+k.k+")")
+		g.line("by_int.add(by=w("+k.h+"))", "by_int.add(by="+k.signed().k+")")
 	case 1:
 		k := g.str(2)
 		g.line("by_str.add(w("+v.h+"), by="+k.h+")", "by_str.add("+v.k+" - 0, by="+k.k+")")
@@ -604,11 +626,11 @@ func (g *generator) table() {
 	kh, vh := "w("+k.h+")", "w("+v.h+")"
 	switch g.n(7) {
 	case 0, 1:
-		g.line("tab["+kh+"] = "+vh, "tab["+k.k+"] = "+v.k)
+		g.line("tab["+kh+"] = "+vh, "tab["+k.signed().k+"] = "+v.signed().k)
 	case 2:
-		g.line("tab["+kh+"] = w(tab["+kh+"] + "+v.h+")", "tab["+k.k+"] += "+v.k)
+		g.line("tab["+kh+"] = w(tab["+kh+"] + "+v.h+")", "tab["+k.signed().k+"] += "+v.signed().k)
 	case 3:
-		g.line("a = w(tab.add("+vh+", by="+kh+"))", "a = tab.add("+v.k+", by="+k.k+")")
+		g.line("a = w(tab.add("+vh+", by="+kh+"))", "a = tab.add("+v.signed().k+", by="+k.signed().k+")")
 	case 4:
 		s, x := g.str(1), g.str(1)
 		g.line("words["+s.h+"] = "+x.h, "words["+s.k+"] = "+x.k)
@@ -616,10 +638,10 @@ func (g *generator) table() {
 		s := g.str(1)
 		g.line("s = words.get("+s.h+", \"a\")", "s = words.get("+s.k+", \"a\")")
 	case 6:
-		g.line("if "+kh+" in tab:", "if "+k.k+" in tab:")
-		g.line("    a = w(tab["+kh+"])", "    a = tab["+k.k+"]")
-		g.line("    tab["+kh+"] = w(tab["+kh+"] + "+v.h+")", "    tab["+k.k+"] += "+v.k)
-		g.line("    b = w(tab["+kh+"])", "    b = tab["+k.k+"]")
+		g.line("if "+kh+" in tab:", "if "+k.signed().k+" in tab:")
+		g.line("    a = w(tab["+kh+"])", "    a = tab["+k.signed().k+"]")
+		g.line("    tab["+kh+"] = w(tab["+kh+"] + "+v.h+")", "    tab["+k.signed().k+"] += "+v.signed().k)
+		g.line("    b = w(tab["+kh+"])", "    b = tab["+k.signed().k+"]")
 	}
 }
 
@@ -633,7 +655,8 @@ wides = ["abcdefghi" * 40, "abc\x00" + "xyz" * 100 + "ab"]
 `
 
 // prologue gives every local a value, and every map its types.
-const oraclePrologue = `    a, b, c, p, s, tu, o = 1, -2, 3, False, "ab", (1, 2, 3), None
+const oraclePrologue = `    a, b, c, p, s, o = 1 + e.args.i64 * 0, -2, 3 + e.args.i64 * 0, False, "ab", None # signed, whatever is assigned to them
+    tu = (a, b, c)
     q, l, y = e.args.r, wides[0], e.args.raw8
     if e.args.i64 == 1234567890123456789:
         o = e.args.i64
@@ -666,7 +689,7 @@ func generate(data []byte) (host, kernel string) {
 		g.inHelper = true
 		g.both(fmt.Sprintf("def helper%d(a, b):", i))
 		g.indent++
-		g.both(`c, p, s, tu, o = 3, True, "a", (1, 2, 3), None`)
+		g.both(`c, p, s, tu, o = 3 + b * 0, True, "a", (a, b, 3 + b * 0), None`)
 		// e is not there: take its fields from what is
 		n := 1 + g.n(3)
 		for j := 0; j < n; j++ {
@@ -682,11 +705,11 @@ func generate(data []byte) (host, kernel string) {
 				g.line("        return w("+x.h+")", "        return "+x.k)
 				g.line("    "+v+" = w("+v+" + i)", "    "+v+" += i")
 			default:
-				g.line(v+" = w("+x.h+")", v+" = "+x.k)
+				g.line(v+" = w("+x.h+")", v+" = "+x.signed().k)
 			}
 		}
 		x := g.pureInt(2)
-		g.line("return w("+x.h+")", "return "+x.k)
+		g.line("return w("+x.h+")", "return "+x.signed().k)
 		g.indent--
 		g.inHelper = false
 		g.helpers = i + 1

@@ -11,7 +11,7 @@ func TestShown(t *testing.T) {
 		a, b *Type
 		want string // Repr of the join, "" where there is none
 	}{
-		{state, state, "enum state"}, {state, TInt, "i64"}, {TUint, state, "i64"}, {state, other, "i64"}, {sym, sym, "kernel symbol"}, {sym, TUint, ""},
+		{state, state, "enum state"}, {state, TInt, "i64"}, {TUint, state, ""}, {TUint, TNat, "u64"}, {TUint, TInt, ""}, {state, other, "i64"}, {sym, sym, "kernel symbol"}, {sym, TUint, ""},
 		{sym, state, ""}, {ip6, ip6, "IP address"}, {ip6, TTuple(TUint, TUint), ""}, {TNone, ip6, "IP address?"},
 	} {
 		got := ""

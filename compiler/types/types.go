@@ -24,7 +24,7 @@ const (
 	Tuple  // of Elems
 	Opt    // Elem or None
 	Shown  // Elem, ints, which the host shows in a Form: a symbol, an address, a name
-	Ptr    // an address; User tells of which address space
+	Ptr    // an address, in the memory that Space says
 	Event  // the handler's parameter
 	Args   // e.args
 	Array  // an array inside e.args
@@ -44,17 +44,30 @@ type Type struct {
 	Kind  Kind
 	Cap   int     // Str, Bytes: bytes in memory; of a string, the NUL behind it among them; a multiple of 8
 	Len   int     // Bytes
+	Most  int     // Str: if not 0, longer strings are cut to so many bytes where it is read
 	NULs  bool    // Str: NULs may stand inside, so that the first NUL need not be the end
 	Elems []*Type // Tuple
 	Elem  *Type   // Opt; Array; Shown
-	User  bool    // Ptr: an address of user space
-	// AnySpace: Ptr: an address of user space or of the kernel's, as its value tells
-	AnySpace bool
-	Text     string // Opaque, Ptr: the name of the type
-	Form     *Form  // Shown
+	Space Space   // Ptr, Mem
+	// NonNeg: Int: no value is negative, so that all of them fit in Uint too
+	NonNeg bool
+	// Addr: Int, Uint: 64 bits wide in the source, or computed from such, so it may hold an address
+	Addr bool
+	Text string // Opaque, Ptr: the name of the type
+	Form *Form  // Shown
 
 	C *ctype.Type // Ptr: what it points to, nil where only Text tells; Mem: what lies there
 }
+
+// A Space is the memory that an address belongs to.
+type Space uint8
+
+// The address spaces.
+const (
+	Kernel   Space = iota
+	User           // the memory of the running process
+	AnySpace       // one of the two: the address itself decides when the handler runs
+)
 
 // The types without parameters.
 var (
@@ -62,7 +75,10 @@ var (
 	TNone    = &Type{Kind: None}
 	TBool    = &Type{Kind: Bool}
 	TInt     = &Type{Kind: Int}
-	TUint    = &Type{Kind: Uint}
+	TNat     = &Type{Kind: Int, NonNeg: true}
+	TLong    = &Type{Kind: Int, Addr: true}
+	TUint    = &Type{Kind: Uint, Addr: true}
+	TID      = &Type{Kind: Uint} // 64 bits that are no address
 	TEvent   = &Type{Kind: Event}
 	TArgs    = &Type{Kind: Args}
 	TList    = &Type{Kind: List}
@@ -76,6 +92,13 @@ var (
 
 // TStr is a string type that holds n bytes and a NUL.
 func TStr(n int) *Type { return &Type{Kind: Str, Cap: (n + 1 + 7) &^ 7} }
+
+// TCut is the type of a string of which no more than n bytes are read.
+func TCut(n int) *Type {
+	t := TStr(n)
+	t.Most = n
+	return t
+}
 
 // TNULStr is a string type that holds n bytes, NULs among them.
 func TNULStr(n int) *Type { return &Type{Kind: Str, Cap: (n + 1 + 7) &^ 7, NULs: true} }
@@ -158,9 +181,9 @@ func (t *Type) Equal(u *Type) bool {
 		return true
 	}
 	if t.Kind == Ptr && u.Kind == Ptr {
-		return t.User == u.User && t.AnySpace == u.AnySpace && samePointee(t, u)
+		return t.Space == u.Space && samePointee(t, u)
 	}
-	if t.Kind != u.Kind || t.Cap != u.Cap || t.Len != u.Len || t.NULs != u.NULs || t.User != u.User || len(t.Elems) != len(u.Elems) || t.Text != u.Text || !t.Form.equal(u.Form) {
+	if t.Kind != u.Kind || t.Cap != u.Cap || t.Len != u.Len || t.Most != u.Most || t.NULs != u.NULs || t.Space != u.Space || t.NonNeg != u.NonNeg || t.Addr != u.Addr || len(t.Elems) != len(u.Elems) || t.Text != u.Text || !t.Form.equal(u.Form) {
 		return false
 	}
 	if (t.Elem == nil) != (u.Elem == nil) || t.Elem != nil && !t.Elem.Equal(u.Elem) {
@@ -174,8 +197,8 @@ func (t *Type) Equal(u *Type) bool {
 	return true
 }
 
-// Join gives the type that holds the values of both, or nil where there is none. Signed and unsigned join
-// to signed: the sum of their ranges does not fit in 64 bits, and negative numbers are the likelier.
+// Join returns the type that holds the values of both, or nil if no type does. Signed and unsigned join only where no signed
+// value is negative: 64 bits do not hold both ranges.
 func Join(a, b *Type) *Type {
 	switch {
 	case a.Equal(b):
@@ -185,21 +208,21 @@ func Join(a, b *Type) *Type {
 	case b.Kind == Invalid:
 		return a
 	case a.IsInt() && b.IsInt():
-		return TInt
-	case a.Kind == Ptr && b.Kind == Ptr && a.User == b.User:
-		return &Type{Kind: Ptr, User: a.User, Text: "void *"}
+		return joinInts(a, b)
+	case a.Kind == Ptr && b.Kind == Ptr:
+		return joinPtrs(a, b)
+	case a.Kind == Ptr && b.IsInt() && (b.Kind == Uint || b.NonNeg), b.Kind == Ptr && a.IsInt() && (a.Kind == Uint || a.NonNeg):
+		return TUint // which space it was is no longer known: the address decides
 	case a.IsNumber() && (b.IsInt() || b.IsNumber()):
 		return Join(a.Elem, b.Under())
 	case b.IsNumber() && a.IsInt():
 		return Join(a, b.Elem)
 	case a.Kind == Str && b.Kind == Str:
-		if a.Cap < b.Cap {
-			a, b = b, a
+		j := &Type{Kind: Str, Cap: max(a.Cap, b.Cap), NULs: a.NULs || b.NULs}
+		if a.Most > 0 && b.Most > 0 {
+			j.Most = max(a.Most, b.Most)
 		}
-		if b.NULs && !a.NULs {
-			return &Type{Kind: Str, Cap: a.Cap, NULs: true}
-		}
-		return a
+		return j
 	case a.Kind == None:
 		return TOpt(b)
 	case b.Kind == None:
@@ -222,6 +245,29 @@ func Join(a, b *Type) *Type {
 	return nil
 }
 
+func joinInts(a, b *Type) *Type {
+	switch {
+	case a.Kind == b.Kind:
+		return &Type{Kind: a.Kind, NonNeg: a.NonNeg && b.NonNeg, Addr: a.Addr && b.Addr}
+	case a.Kind == Uint && b.NonNeg:
+		return a
+	case b.Kind == Uint && a.NonNeg:
+		return b
+	}
+	return nil
+}
+
+func joinPtrs(a, b *Type) *Type {
+	t := &Type{Kind: Ptr, Space: a.Space, Text: "void *"}
+	if a.Space != b.Space {
+		t.Space = AnySpace
+	}
+	if samePointee(a, b) {
+		t.Text, t.C = a.Text, a.C
+	}
+	return t
+}
+
 func optOf(t *Type) *Type {
 	if t == nil {
 		return nil
@@ -229,10 +275,47 @@ func optOf(t *Type) *Type {
 	return TOpt(t)
 }
 
-// Assignable tells that a value of type t can be stored where u is held: no wider string, same shape.
+// Assignable reports whether a value of type t can be stored where u is held: no wider string, the same shape, integers of the
+// same sign, pointers that mean the same.
 func (t *Type) Assignable(u *Type) bool {
 	j := Join(t, u)
-	return j != nil && j.Size() == u.Size() && (j.Equal(u) || j.Kind == u.Kind)
+	return j != nil && j.Size() == u.Size() && j.means(u)
+}
+
+// means reports whether what is stored as t, a join with u, is read correctly as u.
+func (t *Type) means(u *Type) bool {
+	switch {
+	case t.Kind != u.Kind:
+		return false
+	case t.Kind == Ptr:
+		return t.Equal(u)
+	case t.Kind == Opt:
+		return t.Elem.means(u.Elem)
+	case t.Kind == Tuple:
+		for i, e := range t.Elems {
+			if !e.means(u.Elems[i]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Stored returns how a map holds values of type t: other programs may store negative numbers there.
+func (t *Type) Stored() *Type {
+	switch {
+	case t.Kind == Int && t.NonNeg:
+		return &Type{Kind: Int, Addr: t.Addr}
+	case t.Kind == Opt:
+		return TOpt(t.Elem.Stored())
+	case t.Kind == Tuple:
+		elems := make([]*Type, len(t.Elems))
+		for i, e := range t.Elems {
+			elems[i] = e.Stored()
+		}
+		return TTuple(elems...)
+	}
+	return t
 }
 
 // String names the type as a Starlark user would.

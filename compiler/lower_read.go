@@ -1,0 +1,124 @@
+package compiler
+
+import (
+	"github.com/cilium/ebpf/asm"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// Memory is read by helpers: bpf_probe_read_kernel for the kernel's, bpf_probe_read_user for that of the running process. Which
+// of them is right is part of a pointer's type where that is known; elsewhere the address decides, since on the architectures
+// that we run on the kernel's addresses have their top bit set.
+//
+// A failed read of the kernel's memory is common and harmless: a chain of members ends in NULL. A failed read of a program's
+// memory is warned of: most often the page was not in memory, and the script can read it at another time.
+
+// firstPages bounds the addresses that no program can map (vm.mmap_min_addr): they are NULL, or NULL plus the offset of a member.
+const firstPages = 1 << 16
+
+// A memRead reads size bytes at addr to dst, or a string of at most as many.
+type memRead struct {
+	space     types.Space
+	addr, dst *ir.Value
+	size      *ir.Value
+	str       bool
+	op        string
+	pos       syntax.Position
+}
+
+// spaceOfAddr returns the memory that an address of type t, a pointer or a number, belongs to.
+func spaceOfAddr(t *types.Type) types.Space {
+	if t.Kind == types.Ptr {
+		return t.Space
+	}
+	return types.AnySpace
+}
+
+// bySpace calls read for the memory of an address, in branches where the address decides.
+func (lw *lowerer) bySpace(space types.Space, addr *ir.Value, read func(user bool)) {
+	if space != types.AnySpace {
+		read(space == types.User)
+		return
+	}
+	b := lw.b
+	k, u, done := b.Block("kernel"), b.Block("user"), b.Block("")
+	b.If(ir.SGT, addr, b.Const(firstPages-1), u, k)
+	for _, side := range []*ir.Block{k, u} {
+		b.Continue(side)
+		if !b.Dead() {
+			read(side == u)
+			b.Jump(done)
+		}
+	}
+	b.Continue(done)
+}
+
+// readTo reads, and goes on at failed after a failure, which it counts. The helper zeroes dst where it fails.
+func (lw *lowerer) readTo(m memRead, failed *ir.Block) {
+	b := lw.b
+	lw.bySpace(m.space, m.addr, func(user bool) {
+		fn, helper := readHelper(user, m.str)
+		b.Pos = m.pos
+		r := lw.call(fn, m.dst, m.size, m.addr)
+		bad, ok := b.Block("unread"), b.Block("")
+		b.If(ir.SLT, r, b.Const(0), bad, ok)
+		bad.Cold = true
+		b.Continue(bad)
+		lw.unread(m, helper, user, r)
+		b.Jump(failed)
+		b.Continue(ok)
+	})
+}
+
+func readHelper(user, str bool) (asm.BuiltinFunc, string) {
+	switch {
+	case user && str:
+		return asm.FnProbeReadUserStr, "probe_read_user_str"
+	case user:
+		return asm.FnProbeReadUser, "probe_read_user"
+	case str:
+		return asm.FnProbeReadKernelStr, "probe_read_kernel_str"
+	}
+	return asm.FnProbeReadKernel, "probe_read_kernel"
+}
+
+// unread counts a failed read. A NULL of a program is no surprise.
+func (lw *lowerer) unread(m memRead, helper string, user bool, r *ir.Value) {
+	b := lw.b
+	site := Site{Pos: m.pos, Helper: helper, Op: m.op, Quiet: !user}
+	if !user || m.space == types.AnySpace { // of an address that decides, NULL counts as the kernel's
+		lw.fail(site, r)
+		return
+	}
+	null, bad, done := b.Block("null"), b.Block("bad"), b.Block("")
+	null.Cold, bad.Cold, done.Cold = true, true, true
+	b.If(ir.ULT, m.addr, b.Const(firstPages), null, bad)
+	b.Continue(null)
+	if !b.Dead() {
+		quiet := site
+		quiet.Quiet = true
+		lw.fail(quiet, r)
+		b.Jump(done)
+	}
+	b.Continue(bad)
+	if !b.Dead() {
+		lw.fail(site, r)
+		b.Jump(done)
+	}
+	b.Continue(done)
+}
+
+// readWord reads an int of so many bytes; 0, and counted, where it cannot be read.
+func (lw *lowerer) readWord(m memRead, size int, signed bool) *ir.Value {
+	b := lw.b
+	tmp := lw.scratch(8, "argument")
+	b.Store(b.SlotAddr(tmp, 0), 0, 8, b.Const(0))
+	done := b.Block("")
+	m.dst, m.size = b.SlotAddr(tmp, 0), b.Const(int64(size))
+	lw.readTo(m, done)
+	b.Jump(done)
+	b.Continue(done)
+	return b.Load(b.SlotAddr(tmp, 0), 0, size, signed)
+}
