@@ -46,7 +46,7 @@ func (s *Session) decode(t *types.Type, b []byte) starlark.Value {
 	return starlark.None
 }
 
-// encode writes a value in the form of type t. Integers wrap at 64 bits, as they do in a handler.
+// encode writes a value in the form of type t.
 func (s *Session) encode(t *types.Type, v starlark.Value, b []byte) error {
 	wrong := func() error { return fmt.Errorf("got %s, want %s", v.Type(), t) }
 	switch t.Kind {
@@ -69,13 +69,18 @@ func (s *Session) encode(t *types.Type, v starlark.Value, b []byte) error {
 		if !ok {
 			return wrong()
 		}
-		if n, ok := x.Int64(); ok {
-			binary.NativeEndian.PutUint64(b, uint64(n))
-		} else if n, ok := x.Uint64(); ok {
-			binary.NativeEndian.PutUint64(b, n)
-		} else {
+		n, signed := x.Int64()
+		u, unsigned := x.Uint64()
+		switch {
+		case t.Kind == types.Int && signed:
+			u = uint64(n)
+		case t.Kind != types.Int && unsigned:
+		case !signed && !unsigned:
 			return fmt.Errorf("%s does not fit in 64 bits", x)
+		default:
+			return fmt.Errorf("%s does not fit: the values there are of type %s", x, t)
 		}
+		binary.NativeEndian.PutUint64(b, u)
 	case types.Shown:
 		n, err := s.unshow(t.Form, v)
 		if err != nil {

@@ -26,7 +26,7 @@ def add_keyed(e):
     target.add(e.args.value, by=e.args.key)
 
 def add_table(e):
-    result[0] = target.add(e.args.value, by=e.args.key)
+    result[0] = cast(target.add(e.args.value, by=e.args.key), "long")
 `
 
 // maxHostKey is the room for a key in the context of such a program: 12 words, one of which is the value.
@@ -55,6 +55,8 @@ func (h hostScope) Lookup(id *syntax.Ident) compiler.Entity {
 		return h.target
 	case "result":
 		return h.result
+	case "cast":
+		return compiler.Builtin{Name: "cast"}
 	}
 	return nil
 }
@@ -76,13 +78,23 @@ func (s *Session) hostAdd(thread *starlark.Thread, m *compiler.Map, value, by st
 		return nil, fmt.Errorf("%s %q: its keys have %d bytes; the script can add to keys of at most %d", m.Kind(), m.Name, key.Size(), maxHostKey)
 	}
 	ctx := make([]byte, 8+max((key.Size()+7)&^7, 8))
-	if err := s.encode(types.TInt, value, ctx); err != nil {
+	added := types.TInt
+	if n, ok := value.(starlark.Int); ok {
+		if _, fits := n.Int64(); !fits {
+			added = types.TUint
+		}
+	}
+	if err := s.encode(added, value, ctx); err != nil {
 		return nil, fmt.Errorf("%s %q: the value to add: %w", m.Kind(), m.Name, err)
 	}
 	if err := s.encode(key, by, ctx[8:]); err != nil {
 		return nil, fmt.Errorf("%s %q: key: %w", m.Kind(), m.Name, err)
 	}
-	p, err := s.hostAddProgram(thread.CallFrame(1).Pos, m, key)
+	signed := added == types.TInt
+	if m.Val != nil {
+		signed = m.Val.Kind != types.Uint
+	}
+	p, err := s.hostAddProgram(thread.CallFrame(1).Pos, m, key, signed)
 	if err != nil {
 		return nil, scriptError(err)
 	}
@@ -97,11 +109,15 @@ func (s *Session) hostAdd(thread *starlark.Thread, m *compiler.Map, value, by st
 		return starlark.None, nil
 	}
 	v, _, err := s.adds.result.Get(starlark.MakeInt(0))
+	if n, ok := v.(starlark.Int); ok && !signed {
+		word, _ := n.Int64()
+		return starlark.MakeUint64(uint64(word)), err
+	}
 	return v, err
 }
 
 // hostAddProgram gives the program of a place, and makes it the first time.
-func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *types.Type) (*Probe, error) {
+func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *types.Type, signed bool) (*Probe, error) {
 	if s.adds == nil {
 		f, err := fileOptions.Parse("add", hostAddSource, 0)
 		if err == nil {
@@ -132,7 +148,7 @@ func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *type
 	}
 	fn := s.adds.funcs[name]
 	ev := &compiler.Event{Probe: "script", Fields: []compiler.Field{
-		{Name: "value", Kind: compiler.FieldInt, Size: 8, Signed: true},
+		{Name: "value", Kind: compiler.FieldInt, Size: 8, Signed: signed},
 		{Name: "key", Kind: compiler.FieldTyped, Offset: 8, Type: key},
 	}}
 	h := &compiler.Func{Name: name, Pos: pos, Fn: fn, Scope: hostScope{m, s.adds.result.comp}}

@@ -107,7 +107,7 @@ func TestSyscallArguments(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, f := range ev.Fields {
-			fmt.Fprintf(&script, "probe(%q, lambda e: args.add(by=(%q, int(e.args.%s))), filter=lambda e: e.comm == \"load\")\n", ts[0].Name, name+"."+f.Name, f.Name)
+			fmt.Fprintf(&script, "probe(%q, lambda e: args.add(by=(%q, cast(e.args.%s, \"long\"))), filter=lambda e: e.comm == \"load\")\n", ts[0].Name, name+"."+f.Name, f.Name)
 		}
 		fmt.Fprintf(&script, "probe(%q, lambda e: rets.add(by=(e.probe, e.ret, e.args.ret, e.args.__syscall_nr, e.compat)), filter=lambda e: e.comm == \"load\")\n",
 			"tracepoint:syscalls:sys_exit_"+name)
