@@ -6,7 +6,6 @@ import (
 	"math/big"
 	"sort"
 
-	"go.starlark.net/lib/json"
 	"go.starlark.net/lib/math"
 	"go.starlark.net/lib/time"
 	"go.starlark.net/starlark"
@@ -127,7 +126,7 @@ var Builtins = []Builtin{
 
 // builtins makes the names that a script starts with.
 func (s *Session) builtins() starlark.StringDict {
-	d := starlark.StringDict{"json": json.Module, "math": math.Module, "time": time.Module}
+	d := starlark.StringDict{"math": math.Module, "time": time.Module}
 	add := func(name string, f builtinFunc) {
 		d[name] = starlark.NewBuiltin(name, func(t *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 			return f(s, t, fn, args, kw)
@@ -135,6 +134,9 @@ func (s *Session) builtins() starlark.StringDict {
 	}
 	for _, b := range Builtins {
 		add(b.Name, b.fn)
+	}
+	for name, f := range s.universe() {
+		d[name] = f
 	}
 	for name, f := range handlerFuncs {
 		add(name, f)
@@ -226,10 +228,10 @@ func (s *Session) builtinFlag(_ *starlark.Thread, _ *starlark.Builtin, a starlar
 func aggregation(kind agg.Kind) builtinFunc {
 	return func(s *Session, t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if len(a) > 0 && (kind == agg.Min || kind == agg.Max) {
-			return starlark.Call(t, starlark.Universe[b.Name()], a, kw)
+			return s.guardedCall(t, b, a, kw)
 		}
 		if len(a) > 0 && kind == agg.Sum {
-			return sumOf(a, kw)
+			return s.sumOf(a, kw)
 		}
 		spec := agg.Spec{Kind: kind}
 		var name string
@@ -297,12 +299,12 @@ func checkKeys(name string, n int) error {
 	return nil
 }
 
-func sumOf(a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+func (s *Session) sumOf(a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var xs starlark.Iterable
 	if err := starlark.UnpackArgs("sum", a, kw, "xs", &xs); err != nil {
 		return nil, err
 	}
-	iter := xs.Iterate()
+	iter := s.guard(xs).(starlark.Iterable).Iterate()
 	defer iter.Done()
 	total := new(big.Int)
 	float, isFloat := 0.0, false
@@ -317,6 +319,9 @@ func sumOf(a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		default:
 			return nil, fmt.Errorf("sum: cannot add %s", x.Type())
 		}
+	}
+	if s.cancelled() {
+		return nil, ErrInterrupted
 	}
 	if isFloat {
 		f, _ := new(big.Float).SetInt(total).Float64()

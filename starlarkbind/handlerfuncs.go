@@ -58,7 +58,11 @@ func (s *Session) hostStr(t *starlark.Thread, b *starlark.Builtin, a starlark.Tu
 	if ok {
 		return str, nil
 	}
-	return starlark.Call(t, starlark.Universe["str"], starlark.Tuple{x}, nil)
+	if _, ok := x.(starlark.Bytes); ok {
+		return starlark.Call(t, starlark.Universe["str"], starlark.Tuple{x}, nil)
+	}
+	text, err := s.repr(x)
+	return starlark.String(text), err
 }
 
 func (s *Session) hostStrftime(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {

@@ -73,6 +73,7 @@ type Session struct {
 	nprog  atomic.Int64 // programs loaded so far
 
 	ctx      context.Context // of the run or item that is under way
+	thread   *starlark.Thread
 	cancel   context.CancelFunc
 	cut      context.CancelCauseFunc // ends the callback that is under way; nil: none is
 	endings  []*ending               // what Ctrl-C ends, the innermost last
@@ -186,6 +187,9 @@ func (s *Session) execAlone(ctx context.Context, name string, fn func(*starlark.
 	thread := &starlark.Thread{Name: name, Print: func(_ *starlark.Thread, msg string) { s.out.line(msg) }}
 	stop := context.AfterFunc(ctx, func() { thread.Cancel("interrupted") })
 	defer stop()
+	s.mu.Lock()
+	s.thread = thread
+	s.mu.Unlock()
 	err := caught(func() error { return fn(thread) })
 	var bug *BugError
 	switch {

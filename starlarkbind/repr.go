@@ -1,0 +1,92 @@
+package starlarkbind
+
+import (
+	"strings"
+
+	"go.starlark.net/starlark"
+)
+
+// A repr writes values as Starlark's str() and repr() do, and looks at Ctrl-C while it does.
+type repr struct {
+	s    *Session
+	b    strings.Builder
+	path []starlark.Value // the lists and dicts that are being written: one of them within itself is not written again
+	n    int
+}
+
+// repr returns a value as Starlark writes it. The error is ErrInterrupted.
+func (s *Session) repr(v starlark.Value) (string, error) {
+	if seq, ok := v.(starlark.Sequence); !ok || seq.Len() < longSequence {
+		return v.String(), nil
+	}
+	r := repr{s: s}
+	err := r.value(v)
+	return r.b.String(), err
+}
+
+func (r *repr) value(v starlark.Value) error {
+	if r.n++; r.n%1024 == 0 && r.s.cancelled() {
+		return ErrInterrupted
+	}
+	switch v := v.(type) {
+	case *starlark.List:
+		return r.within(v, "[", "]", v.Len(), func(i int) error { return r.value(v.Index(i)) })
+	case starlark.Tuple:
+		closing := ")"
+		if len(v) == 1 {
+			closing = ",)"
+		}
+		return r.elements("(", closing, len(v), func(i int) error { return r.value(v[i]) })
+	case *starlark.Dict:
+		iter := v.Iterate()
+		defer iter.Done()
+		var key starlark.Value
+		return r.within(v, "{", "}", v.Len(), func(int) error {
+			iter.Next(&key)
+			if err := r.value(key); err != nil {
+				return err
+			}
+			r.b.WriteString(": ")
+			value, _, err := v.Get(key)
+			if err != nil {
+				return err
+			}
+			return r.value(value)
+		})
+	}
+	if set, ok := v.(*starlark.Set); ok {
+		iter := set.Iterate()
+		defer iter.Done()
+		var x starlark.Value
+		return r.elements("set([", "])", set.Len(), func(int) error { iter.Next(&x); return r.value(x) })
+	}
+	r.b.WriteString(v.String())
+	return nil
+}
+
+// within writes what can be within itself.
+func (r *repr) within(v starlark.Value, opening, closing string, n int, elem func(i int) error) error {
+	for _, x := range r.path {
+		if x == v {
+			r.b.WriteString(opening + "..." + closing)
+			return nil
+		}
+	}
+	r.path = append(r.path, v)
+	defer func() { r.path = r.path[:len(r.path)-1] }()
+	return r.elements(opening, closing, n, elem)
+}
+
+func (r *repr) elements(opening, closing string, n int, elem func(i int) error) error {
+	r.b.WriteString(opening)
+	for i := range n {
+		if i > 0 {
+			r.b.WriteString(", ")
+		}
+		if err := elem(i); err != nil {
+			return err
+		}
+	}
+	r.b.WriteString(closing)
+	return nil
+}

@@ -1,0 +1,306 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"go.starlark.net/lib/json"
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+	"go.starlark.net/syntax"
+)
+
+// The interpreter notices that a thread is cancelled between two of its instructions. A builtin is one instruction, however long it
+// takes: sum(range(10**9)), sorted() of millions. So the builtins that go through a sequence are wrapped here. They get sequences whose
+// iterators look at Ctrl-C now and then, and end early: what the builtin makes of the rest nobody sees, since the thread is cancelled
+// then. Ranges, the only sequences that take no memory and thus have no bound, are such sequences themselves, which serves the methods
+// and operators too: list.extend(), set.union(), +=.
+
+// iterating are the builtins that go through a sequence that they are given; collecting those of them that keep each element.
+var (
+	iterating  = []string{"all", "any", "dict", "enumerate", "list", "reversed", "set", "tuple"}
+	collecting = []string{"dict", "enumerate", "list", "reversed", "set", "tuple"}
+)
+
+// mostElements bounds what is collected: Starlark makes room for all elements of a range at once, and Go does not survive where there is
+// no memory for that.
+const mostElements = 1 << 28
+
+// longSequence is the length from which a sequence is worth the guard.
+const longSequence = 10000
+
+// universe returns the builtins that take the place of Starlark's own.
+func (s *Session) universe() starlark.StringDict {
+	d := starlark.StringDict{"range": starlark.NewBuiltin("range", s.builtinRange), "sorted": starlark.NewBuiltin("sorted", s.builtinSorted), "zip": starlark.NewBuiltin("zip", s.builtinZip)}
+	for _, name := range iterating {
+		d[name] = starlark.NewBuiltin(name, s.guardedCall)
+	}
+	d["repr"] = starlark.NewBuiltin("repr", func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		var x starlark.Value
+		if err := starlark.UnpackPositionalArgs(b.Name(), args, kw, 1, &x); err != nil {
+			return nil, err
+		}
+		text, err := s.repr(x)
+		return starlark.String(text), err
+	})
+	encoder := json.Module.Members["encode"]
+	members := maps.Clone(json.Module.Members)
+	members["encode"] = starlark.NewBuiltin("json.encode", func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		return s.callGuarded(t, encoder, args, kw)
+	})
+	d["json"] = &starlarkstruct.Module{Name: json.Module.Name, Members: members}
+	return d
+}
+
+// guardedCall calls Starlark's builtin of the same name.
+func (s *Session) guardedCall(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	return s.callGuarded(t, starlark.Universe[b.Name()], args, kw)
+}
+
+// callGuarded calls a builtin with guarded sequences.
+func (s *Session) callGuarded(t *starlark.Thread, fn starlark.Value, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	guarded := make(starlark.Tuple, len(args))
+	for i, a := range args {
+		guarded[i] = s.guard(a)
+		if n := starlark.Len(a); n > mostElements && slices.Contains(collecting, fn.(*starlark.Builtin).Name()) {
+			return nil, tooMany(fn.(*starlark.Builtin), n)
+		}
+	}
+	v, err := fn.(*starlark.Builtin).CallInternal(t, guarded, kw)
+	if err == nil && s.cancelled() {
+		return nil, ErrInterrupted
+	}
+	return v, err
+}
+
+func tooMany(b *starlark.Builtin, n int) error {
+	return fmt.Errorf("%s: %d elements are too many, at most %d fit", b.Name(), n, mostElements)
+}
+
+// builtinZip is zip(*xs). Starlark's own makes room for all rows first.
+func (s *Session) builtinZip(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	if len(kw) > 0 {
+		return nil, fmt.Errorf("%s does not accept keyword arguments", b.Name())
+	}
+	iters := make([]starlark.Iterator, len(args))
+	for i, a := range args {
+		it := starlark.Iterate(a)
+		if it == nil {
+			return nil, fmt.Errorf("%s: argument #%d is not iterable: %s", b.Name(), i+1, a.Type())
+		}
+		defer it.Done()
+		iters[i] = it
+	}
+	var rows []starlark.Value
+	for len(iters) > 0 {
+		row := make(starlark.Tuple, len(iters))
+		for i, it := range iters {
+			if !it.Next(&row[i]) {
+				return starlark.NewList(rows), nil
+			}
+		}
+		if rows = append(rows, row); len(rows)%1024 == 0 && s.cancelled() {
+			return nil, ErrInterrupted
+		}
+		if len(rows) > mostElements {
+			return nil, tooMany(b, len(rows))
+		}
+	}
+	return starlark.NewList(rows), nil
+}
+
+// cancelled reports whether what runs is to end. The thread is cancelled by then, so that it does not go on with half a result.
+func (s *Session) cancelled() bool {
+	s.mu.Lock()
+	ctx, thread := s.ctx, s.thread
+	s.mu.Unlock()
+	if ctx.Err() == nil {
+		return false
+	}
+	if thread != nil {
+		thread.Cancel("interrupted")
+	}
+	return true
+}
+
+// guard returns a long sequence with an iterator that looks at Ctrl-C; other values as they are.
+func (s *Session) guard(v starlark.Value) starlark.Value {
+	seq, ok := v.(starlark.Sequence)
+	if !ok || seq.Len() < longSequence {
+		return v
+	}
+	if _, ok := v.(*guardedRange); ok {
+		return v
+	}
+	if m, ok := v.(starlark.IterableMapping); ok {
+		return guardedMapping{m, guardedSequence{seq, s}, s}
+	}
+	return guardedSequence{seq, s}
+}
+
+type guardedSequence struct {
+	starlark.Sequence
+	s *Session
+}
+
+// Iterate implements starlark.Iterable.
+func (g guardedSequence) Iterate() starlark.Iterator {
+	return &guardedIterator{Iterator: g.Sequence.Iterate(), s: g.s}
+}
+
+// A guardedMapping is a mapping whose keys are gone through: dict() takes its items.
+type guardedMapping struct {
+	starlark.IterableMapping
+	keys guardedSequence
+	s    *Session
+}
+
+// Iterate implements starlark.Iterable.
+func (g guardedMapping) Iterate() starlark.Iterator { return g.keys.Iterate() }
+
+// Len implements starlark.Sequence.
+func (g guardedMapping) Len() int { return g.keys.Len() }
+
+// A guardedIterator ends when the thread is cancelled.
+type guardedIterator struct {
+	starlark.Iterator
+	s *Session
+	n int
+}
+
+// Next implements starlark.Iterator.
+func (it *guardedIterator) Next(p *starlark.Value) bool {
+	if it.n++; it.n%1024 == 0 && it.s.cancelled() {
+		return false
+	}
+	return it.Iterator.Next(p)
+}
+
+// A guardedRange is a range whose iterator looks at Ctrl-C.
+type guardedRange struct {
+	r stockRange
+	s *Session
+}
+
+// A stockRange is what Starlark's range() returns.
+type stockRange interface {
+	starlark.Sequence
+	starlark.Sliceable
+	starlark.Container
+	starlark.Comparable
+}
+
+var _ stockRange = (*guardedRange)(nil)
+
+func (s *Session) builtinRange(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	v, err := starlark.Universe["range"].(*starlark.Builtin).CallInternal(t, args, kw)
+	if err != nil {
+		return nil, err
+	}
+	r, ok := v.(stockRange)
+	if !ok {
+		return nil, fmt.Errorf("range: a %T is no sequence", v)
+	}
+	return &guardedRange{r, s}, nil
+}
+
+func (r *guardedRange) String() string                     { return r.r.String() }
+func (r *guardedRange) Type() string                       { return r.r.Type() }
+func (r *guardedRange) Freeze()                            {} // it is immutable
+func (r *guardedRange) Truth() starlark.Bool               { return r.r.Truth() }
+func (r *guardedRange) Hash() (uint32, error)              { return r.r.Hash() }
+func (r *guardedRange) Len() int                           { return r.r.Len() }
+func (r *guardedRange) Index(i int) starlark.Value         { return r.r.Index(i) }
+func (r *guardedRange) Has(v starlark.Value) (bool, error) { return r.r.Has(v) }
+func (r *guardedRange) Slice(from, to, by int) starlark.Value {
+	return &guardedRange{r.r.Slice(from, to, by).(stockRange), r.s}
+}
+
+// Iterate implements starlark.Iterable.
+func (r *guardedRange) Iterate() starlark.Iterator {
+	return &guardedIterator{Iterator: r.r.Iterate(), s: r.s}
+}
+
+// CompareSameType implements starlark.Comparable.
+func (r *guardedRange) CompareSameType(op syntax.Token, y starlark.Value, depth int) (bool, error) {
+	return r.r.CompareSameType(op, y.(*guardedRange).r, depth)
+}
+
+// builtinSorted is sorted(x, key=None, reverse=False). Starlark's own looks at nothing while it sorts.
+func (s *Session) builtinSorted(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	var xs starlark.Iterable
+	var key starlark.Callable
+	reverse := false
+	if err := starlark.UnpackArgs(b.Name(), args, kw, "iterable", &xs, "key?", &key, "reverse?", &reverse); err != nil {
+		return nil, err
+	}
+	if n := starlark.Len(xs); n > mostElements {
+		return nil, tooMany(b, n)
+	}
+	var values []sortable
+	iter := s.guard(xs).(starlark.Iterable).Iterate()
+	defer iter.Done()
+	var x starlark.Value
+	for iter.Next(&x) {
+		values = append(values, sortable{x, x})
+	}
+	if key != nil {
+		for i := range values {
+			k, err := starlark.Call(t, key, starlark.Tuple{values[i].value}, nil)
+			if err != nil {
+				return nil, err
+			}
+			values[i].key = k
+		}
+	}
+	if err := s.sort(values, reverse); err != nil {
+		return nil, err
+	}
+	out := make([]starlark.Value, len(values))
+	for i, v := range values {
+		out[i] = v.value
+	}
+	return starlark.NewList(out), nil
+}
+
+type sortable struct{ key, value starlark.Value }
+
+// sort sorts by key; what is equal stays in its order. It is a merge sort from the bottom up.
+func (s *Session) sort(xs []sortable, reverse bool) error {
+	less := func(x, y sortable) (bool, error) {
+		if reverse {
+			x, y = y, x
+		}
+		return starlark.Compare(syntax.LT, x.key, y.key)
+	}
+	from, to, steps := xs, make([]sortable, len(xs)), 0
+	for n := 1; n < len(xs); n *= 2 {
+		for i := 0; i < len(xs); i += 2 * n {
+			a, b := i, min(i+n, len(xs))
+			endA, end := b, min(i+2*n, len(xs))
+			for k := i; k < end; k++ {
+				if steps++; steps%1024 == 0 && s.cancelled() {
+					return ErrInterrupted
+				}
+				second := a == endA
+				if !second && b < end {
+					var err error
+					if second, err = less(from[b], from[a]); err != nil {
+						return err
+					}
+				}
+				if second {
+					to[k] = from[b]
+					b++
+				} else {
+					to[k] = from[a]
+					a++
+				}
+			}
+		}
+		from, to = to, from
+	}
+	copy(xs, from)
+	return nil
+}
