@@ -100,7 +100,7 @@ var Builtins = []Builtin{
 		b, err := render.JSON(plainValue(x))
 		return starlark.String(b), err
 	}},
-	{"to_csv", "to_csv(x, header=None)", "x as CSV, with a header, whose names can be given: a map, its snapshot, a list of pairs or of records; tuples, statistics and histograms have several columns, a histogram a row for each bucket", `print(to_csv(calls.top(20), header=["comm", "calls"]))`, (*Session).builtinToCSV},
+	{"to_csv", "to_csv(x, header=None, raw=False)", "x as CSV, with a header, whose names can be given: a map, its snapshot, a list of pairs or of records; tuples, statistics and histograms have several columns, a histogram a row for each bucket; text that a spreadsheet would take for a formula begins with a ', unless raw", `print(to_csv(calls.top(20), header=["comm", "calls"]))`, (*Session).builtinToCSV},
 	{"plot", `plot(x, title="")`, "draw x: a histogram; a list of numbers, or numbers or histograms by number, along an axis; a dict of such lists below each other; numbers by name as bars", `plot([1, 2, 4, 8, 16], title="doubled")`, (*Session).builtinPlot},
 	{"flamegraph", `flamegraph(agg, path, title="")`, "write the stacks that an aggregation has as keys as a flame graph, an SVG, to a file; needs --allow-write", `flamegraph(cpu, "/tmp/cpu.svg")`, (*Session).builtinFlamegraph},
 	{"pprof", `pprof(agg, path, unit="count", labels=None)`, "write the stacks that an aggregation has as keys as a profile for pprof to a file, with the other parts of the keys as labels, whose names can be given; unit is that of what was added up; needs --allow-write", `pprof(cpu, "/tmp/cpu.pb.gz")`, (*Session).builtinPprof},

@@ -1,18 +1,36 @@
 package starlarkbind
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// widest is how much of a line an error shows where there is no terminal. A source line may have megabytes.
+const widest = 400
 
 // fitCarets cuts the source lines that have a caret below them to the width of the terminal: where a line wraps, its caret points at
-// nothing.
+// nothing. Other lines may wrap, but are not shown in any length.
 func (s *Session) fitCarets(text string) string {
-	if s.opt.Screen == nil {
-		return text
+	cols := widest
+	if s.opt.Screen != nil {
+		if c, _ := s.opt.Screen(); c > 0 {
+			cols = c
+		}
 	}
-	cols, _ := s.opt.Screen()
 	lines := strings.Split(text, "\n")
 	for i := 1; i < len(lines); i++ {
 		if pad, ok := strings.CutSuffix(lines[i], "^"); ok && strings.TrimSpace(pad) == "" {
 			lines[i-1], lines[i] = window(lines[i-1], pad, cols)
+		}
+	}
+	for i, line := range lines {
+		if len(line) > 2*widest {
+			end := 2 * widest
+			for !utf8.RuneStart(line[end]) {
+				end--
+			}
+			lines[i] = fmt.Sprintf("%s... %d bytes more", line[:end], len(line)-end)
 		}
 	}
 	return strings.Join(lines, "\n")

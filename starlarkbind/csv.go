@@ -8,11 +8,12 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
-// builtinToCSV is to_csv(x, header=None).
+// builtinToCSV is to_csv(x, header=None, raw=False).
 func (s *Session) builtinToCSV(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var x starlark.Value
 	var names starlark.Iterable
-	if err := starlark.UnpackArgs("to_csv", args, kw, "x", &x, "header??", &names); err != nil {
+	raw := false
+	if err := starlark.UnpackArgs("to_csv", args, kw, "x", &x, "header??", &names, "raw?", &raw); err != nil {
 		return nil, err
 	}
 	header, err := stringsOf("to_csv: header", names)
@@ -20,7 +21,7 @@ func (s *Session) builtinToCSV(_ *starlark.Thread, _ *starlark.Builtin, args sta
 		return nil, err
 	}
 	s.exported = true
-	text, err := render.CSV(plainValue(x), header, func(row int) error { return interrupted(s.ctx, row) })
+	text, err := render.CSV(plainValue(x), header, raw, func(row int) error { return interrupted(s.ctx, row) })
 	if err != nil {
 		return nil, err
 	}

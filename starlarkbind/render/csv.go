@@ -14,9 +14,9 @@ import (
 
 // CSV renders a value as RFC 4180 has it, but for lines that end as lines do here, and the last, which has no end. The first row
 // names the columns: key and value of a mapping or of pairs, the fields of what has attributes; the elements of tuples are numbered. A
-// histogram has a row for each bucket. header, if any, are other names. stop is asked before each row, and ends it by an error.
-func CSV(v starlark.Value, header []string, stop func(row int) error) (string, error) {
-	t := &csvTable{index: map[string]int{}, stop: stop}
+// histogram has a row for each bucket. header, if any, are other names. Unless raw, what a spreadsheet would compute is marked as text. stop is asked before each row, and ends it by an error.
+func CSV(v starlark.Value, header []string, raw bool, stop func(row int) error) (string, error) {
+	t := &csvTable{index: map[string]int{}, raw: raw, stop: stop}
 	var err error
 	switch x := v.(type) {
 	case *starlark.Dict: // a million items at once would be no quicker to stop than a million rows
@@ -61,6 +61,7 @@ type csvTable struct {
 	names []string
 	index map[string]int
 	rows  [][]string
+	raw   bool
 	stop  func(row int) error
 }
 
@@ -83,10 +84,10 @@ func (t *csvTable) columns(names ...string) { t.names = names }
 func (t *csvTable) add(key, value starlark.Value) error {
 	rows, err := []csvRow{nil}, t.stop(len(t.rows))
 	if err == nil && key != nil {
-		rows, err = spread(rows, "key", key)
+		rows, err = t.spread(rows, "key", key)
 	}
 	if err == nil {
-		rows, err = spread(rows, "value", value)
+		rows, err = t.spread(rows, "value", value)
 	}
 	if err != nil {
 		return err
@@ -112,11 +113,11 @@ func (t *csvTable) add(key, value starlark.Value) error {
 }
 
 // spread adds a value to rows, in as many columns as it has parts.
-func spread(rows []csvRow, name string, v starlark.Value) ([]csvRow, error) {
+func (t *csvTable) spread(rows []csvRow, name string, v starlark.Value) ([]csvRow, error) {
 	var err error
 	part := func(name string, v starlark.Value) {
 		if err == nil {
-			rows, err = spread(rows, name, v)
+			rows, err = t.spread(rows, name, v)
 		}
 	}
 	switch v := v.(type) {
@@ -136,7 +137,9 @@ func spread(rows []csvRow, name string, v starlark.Value) ([]csvRow, error) {
 			}
 		}
 		return out, nil
-	case starlark.NoneType, starlark.Bool, starlark.Int, starlark.Float, starlark.String:
+	case starlark.String:
+		return withCell(rows, name, t.asText(cellText(v))), nil
+	case starlark.NoneType, starlark.Bool, starlark.Int, starlark.Float:
 		return withCell(rows, name, cellText(v)), nil
 	case starlark.Bytes:
 		return withCell(rows, name, base64.StdEncoding.EncodeToString([]byte(v))), nil
@@ -148,7 +151,7 @@ func spread(rows []csvRow, name string, v starlark.Value) ([]csvRow, error) {
 		return withCell(rows, name, string(b)), nil
 	case starlark.HasAttrs:
 		if it, ok := v.(starlark.Iterable); ok { // a stack
-			return withCell(rows, name, joined(it)), nil
+			return withCell(rows, name, t.asText(joined(it))), nil
 		}
 		err = eachField(v, v.AttrNames(), func(field string, a starlark.Value) error {
 			part(column(name, field), a)
@@ -173,6 +176,15 @@ func withCell(rows []csvRow, name, text string) []csvRow {
 		rows[i] = r.with(name, text)
 	}
 	return rows
+}
+
+// asText puts a single quote before what a spreadsheet would take for a formula, and run: names of commands and files are chosen by
+// others. Spreadsheets show such a cell as text, without the quote.
+func (t *csvTable) asText(s string) string {
+	if t.raw || s == "" || !strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+		return s
+	}
+	return "'" + s
 }
 
 func cellText(v starlark.Value) string {

@@ -30,7 +30,7 @@ func TestCSV(t *testing.T) {
 		{`[struct(at=struct(x=1, y=2), l=[1, "a"], d={"a": (1, 2)}, b=b"\xff")]`, "at.x,at.y,l,d,b\n1,2,\"[1,\"\"a\"\"]\",\"{\"\"a\"\":[1,2]}\",/w=="},
 		{`{"\x1b[31m\x7f": 1 << 64, "tab\there": -1}`, "key,value\n\\x1b[31m\\x7f,18446744073709551616\ntab\there,-1"},
 	} {
-		got, err := CSV(eval(t, c.src), nil, never)
+		got, err := CSV(eval(t, c.src), nil, false, never)
 		if err != nil || got != c.want {
 			t.Errorf("%s: %v, got\n%s\nwant\n%s", c.src, err, got, c.want)
 		}
@@ -60,7 +60,7 @@ func TestCSVHistogram(t *testing.T) {
 		{d, "key1,key2,lo,hi,count\nsh,1,,0,1\nsh,1,0,10,0\nsh,1,10,20,3\nsh,1,20,,2"},
 		{starlark.Tuple{starlark.Tuple{starlark.MakeInt(1), h, starlark.True}}, "value1,value2.lo,value2.hi,value2.count,value3\n1,,0,1,True\n1,0,10,0,True\n1,10,20,3,True\n1,20,,2,True"},
 	} {
-		if got, err := CSV(c.v, nil, never); err != nil || got != c.want {
+		if got, err := CSV(c.v, nil, false, never); err != nil || got != c.want {
 			t.Errorf("%v, got\n%s\nwant\n%s", err, got, c.want)
 		}
 	}
@@ -68,7 +68,7 @@ func TestCSVHistogram(t *testing.T) {
 
 func TestCSVHeader(t *testing.T) {
 	pairs := eval(t, `[("sh", 10)]`)
-	if got, err := CSV(pairs, []string{"comm", "calls"}, never); err != nil || got != "comm,calls\nsh,10" {
+	if got, err := CSV(pairs, []string{"comm", "calls"}, false, never); err != nil || got != "comm,calls\nsh,10" {
 		t.Error(got, err)
 	}
 	for _, c := range []struct {
@@ -80,8 +80,21 @@ func TestCSVHeader(t *testing.T) {
 		{starlark.Universe["len"], nil, "to_csv: a builtin_function_or_method has no form in CSV"},
 		{starlark.Tuple{starlark.Tuple{starlark.NewList([]starlark.Value{starlark.Universe["len"]})}}, nil, "to_csv: a list in a cell is written as JSON: a builtin_function_or_method has no form in JSON"},
 	} {
-		if _, err := CSV(c.v, c.header, never); err == nil || err.Error() != c.want {
+		if _, err := CSV(c.v, c.header, false, never); err == nil || err.Error() != c.want {
 			t.Errorf("got %v, want %s", err, c.want)
+		}
+	}
+}
+
+// What a spreadsheet would run is text there, and itself with raw=True; numbers are numbers.
+func TestCSVFormulas(t *testing.T) {
+	const src = `{"=cmd()": "+1", "-bash": -1, "@x": "a=b", "": "-"}`
+	for raw, want := range map[bool]string{
+		false: "key,value\n'=cmd(),'+1\n'-bash,-1\n'@x,a=b\n,'-",
+		true:  "key,value\n=cmd(),+1\n-bash,-1\n@x,a=b\n,-",
+	} {
+		if got, err := CSV(eval(t, src), nil, raw, never); err != nil || got != want {
+			t.Errorf("raw %v: %v, got\n%s\nwant\n%s", raw, err, got, want)
 		}
 	}
 }
