@@ -55,9 +55,12 @@ func (e *MapError) Unwrap() error { return e.Err }
 // NewMap makes a map. The error is a *MapError. It calls the kernel itself: the library's way reads the table of mounts and
 // makes three maps to probe the kernel first, a millisecond of a start that has fifteen.
 func NewMap(spec MapSpec) (*Map, error) {
+	if err := spec.CheckMemory(1); err != nil {
+		return nil, err
+	}
 	inner := 0
 	if spec.Inner != nil { // the kernel copies its shape
-		fd, err := createMap(*spec.Inner, 0)
+		fd, err := createMap(hashShape(*spec.Inner), 0)
 		if err != nil {
 			return nil, createError(*spec.Inner, err)
 		}
@@ -126,6 +129,8 @@ func createError(s MapSpec, err error) error {
 		}
 	case errors.Is(err, unix.E2BIG) && s.KeySize > 512 && before(5, 11):
 		e.Reason = fmt.Sprintf("kernels before 5.11 take keys of at most 512 bytes, and these have %d", s.KeySize)
+	case s.Type == ebpf.RingBuf && (errors.Is(err, unix.E2BIG) || errors.Is(err, unix.ENOMEM)):
+		return streamTooLarge(s, s.bytes(), s.bytes()/2, err)
 	case errors.Is(err, unix.E2BIG), errors.Is(err, unix.ENOMEM), errors.Is(err, unix.EINVAL) && s.MaxEntries > 1<<31:
 		e.Reason = fmt.Sprintf("%d keys of %d bytes with values of %d bytes need about %s, more than the kernel gives", s.MaxEntries, s.KeySize, s.ValueSize, mebibytes(s.bytes()))
 		e.Hint = "lower max_keys"
@@ -145,7 +150,7 @@ func (s MapSpec) bytes() uint64 {
 		value = uint64(total) + 8
 	}
 	switch s.Type {
-	case ebpf.Array, ebpf.PerCPUArray:
+	case ebpf.Array, ebpf.PerCPUArray, ebpf.ArrayOfMaps:
 		return n * value
 	case ebpf.RingBuf:
 		return n

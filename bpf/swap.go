@@ -20,6 +20,9 @@ type Swappable struct {
 
 // NewSwappable makes a map of this spec and the outer map around it.
 func NewSwappable(spec MapSpec) (*Swappable, error) {
+	if err := spec.CheckMemory(2); err != nil {
+		return nil, err
+	}
 	outer, err := NewMap(MapSpec{Name: spec.Name, Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 1, Inner: &spec})
 	if err != nil {
 		return nil, err

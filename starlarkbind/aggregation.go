@@ -27,6 +27,7 @@ type Aggregation struct {
 	comp    *compiler.Map
 	maxKeys int
 	seen    bool           // the script has looked at what it holds
+	anyRoom bool           // nobody said how many keys there are to be
 	store   *bpf.Map       // nil until a probe has given it its type; of a swappable one, see swap
 	swap    *bpf.Swappable // the map can be exchanged for an empty one
 	since   time.Time      // when it was made, or cleared
@@ -98,11 +99,6 @@ func (a *Aggregation) spec() agg.Spec        { return *a.comp.Agg }
 // keyless tells that the aggregation has one value and no keys. Until its first use it is neither.
 func (a *Aggregation) keyless() bool { return a.comp.Key != nil && a.comp.Key.Kind == types.None }
 
-// preallocLimit bounds the memory in bytes that a map takes before it has keys. A larger one (histograms by key on a machine
-// with many CPUs) takes it as keys come. New keys then come only as fast as the kernel's allocator for programs refills
-// (bpf_mem_alloc, 6.1): many thousands at once from all CPUs give ENOMEM, which is counted like any other error.
-const preallocLimit = 128 << 20
-
 // create makes the kernel map for a key type.
 func (a *Aggregation) create(key *types.Type) (*bpf.Map, *bpf.Swappable, error) {
 	a.since = time.Now()
@@ -110,10 +106,8 @@ func (a *Aggregation) create(key *types.Type) (*bpf.Map, *bpf.Swappable, error) 
 	ms := bpf.MapSpec{Name: a.comp.Name, Type: ebpf.PerCPUHash, KeySize: uint32(key.Size()), ValueSize: uint32(size), MaxEntries: uint32(a.maxKeys)}
 	if key.Kind == types.None {
 		ms.Type, ms.KeySize, ms.MaxEntries = ebpf.PerCPUArray, 4, 1
-	} else if cpus, err := bpf.PossibleCPUs(); err != nil {
-		return nil, nil, err
-	} else if size*cpus*a.maxKeys > preallocLimit && a.s.kernel.AtLeast(6, 1) {
-		ms.Flags = unix.BPF_F_NO_PREALLOC
+	} else if err := a.s.memory(ms, a.copies()); err != nil && a.anyRoom && a.s.kernel.AtLeast(6, 1) {
+		ms.Flags = unix.BPF_F_NO_PREALLOC // nobody asked for so much: it takes memory as keys come, and counts those that get none
 	}
 	if a.comp.Swappable {
 		sw, err := bpf.NewSwappable(ms)
@@ -121,6 +115,14 @@ func (a *Aggregation) create(key *types.Type) (*bpf.Map, *bpf.Swappable, error) 
 	}
 	m, err := bpf.NewMap(ms)
 	return m, nil, err
+}
+
+// copies is how many kernel maps there are of the aggregation at a time.
+func (a *Aggregation) copies() int {
+	if a.comp.Swappable {
+		return 2
+	}
+	return 1
 }
 
 // kernelMap gives the map that instructions refer to.

@@ -235,7 +235,7 @@ func aggregation(kind agg.Kind) builtinFunc {
 		}
 		spec := agg.Spec{Kind: kind}
 		var name string
-		maxKeys := 4096
+		maxKeys := anyRoom
 		var err error
 		switch kind {
 		case agg.Hist:
@@ -248,6 +248,10 @@ func aggregation(kind agg.Kind) builtinFunc {
 		if err == nil {
 			err = spec.Check()
 		}
+		unsaid := maxKeys == anyRoom
+		if unsaid {
+			maxKeys = defaultKeys
+		}
 		if err == nil {
 			err = checkKeys(b.Name(), maxKeys)
 		}
@@ -257,7 +261,7 @@ func aggregation(kind agg.Kind) builtinFunc {
 		m := s.newMap(t, name, b.Name())
 		m.Agg = &spec
 		m.Swappable = s.needsSwap(kind)
-		out := &Aggregation{s: s, comp: m, maxKeys: maxKeys}
+		out := &Aggregation{s: s, comp: m, maxKeys: maxKeys, anyRoom: unsaid}
 		s.addMap(out)
 		return out, nil
 	}
@@ -288,6 +292,12 @@ func (s *Session) newMap(t *starlark.Thread, name, kind string) *compiler.Map {
 	}
 	return &compiler.Map{Name: name, Ref: s.newRef(name), Atomic: true}
 }
+
+// A map has room for defaultKeys keys where the script does not say; anyRoom stands for that.
+const (
+	defaultKeys = 4096
+	anyRoom     = -1 << 31
+)
 
 // maxMaxKeys bounds max_keys: what a 32-bit index can name.
 const maxMaxKeys = 1 << 30
@@ -333,7 +343,7 @@ func (s *Session) sumOf(a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, 
 // builtinTable is table(max_keys=4096, lru=False).
 func (s *Session) builtinTable(t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var name string
-	maxKeys, lru := 4096, false
+	maxKeys, lru := defaultKeys, false
 	if err := starlark.UnpackArgs("table", a, kw, "max_keys?", &maxKeys, "lru?", &lru, "name?", &name); err != nil {
 		return nil, err
 	}

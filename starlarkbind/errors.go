@@ -211,7 +211,7 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 	case key{"map_update_elem", unix.E2BIG}:
 		return fmt.Sprintf("%s is full: its %d keys are taken, so a new one was dropped", name, maxKeys), fmt.Sprintf("make it larger: max_keys=%d", nextSize(maxKeys))
 	case key{"map_update_elem", unix.ENOMEM}:
-		return fmt.Sprintf("the kernel had no memory at hand for a new key of %s", name), fmt.Sprintf("lower its max_keys: a map of at most %d MiB takes its memory in advance", preallocLimit>>20)
+		return fmt.Sprintf("the kernel had no memory at hand for a new key of %s", name), "say how many keys there are to be: with max_keys it takes its memory in advance"
 	case key{"map_update_elem", unix.EBUSY}:
 		return fmt.Sprintf("%s was locked by what this handler interrupted", name), "the event is lost; count it in errors()"
 	case key{"map_update_elem", unix.ENOENT}:

@@ -1,12 +1,14 @@
 package starlarkbind
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
@@ -126,8 +128,9 @@ for e in errors():
 // filled only behind it. Each key that there is no memory for is counted. Before 6.1 all maps take theirs in advance.
 func TestForcedNoMemory(t *testing.T) {
 	l := newLive(t, func(o *Options) { o.Warnings = WarnNone })
+	l.memory = func(bpf.MapSpec, int) error { return errors.New("as if there were too little for its 4096 keys") }
 	if err := l.script(`
-h, n = hist(bits=5, max_keys=3000), count()
+h, n = hist(bits=5), count()
 def tick(e):
     t = now()
     for i in range(40):
@@ -144,7 +147,7 @@ print(n.value >= 400, n.value == len(h) + sum([e.count for e in errors()]), [(e.
 `); err != nil {
 		t.Fatal(l.FormatError(err))
 	}
-	want := `True True [("map_update_elem", "ENOMEM", "h", "the kernel had no memory at hand for a new key of h", "lower its max_keys: a map of at most 128 MiB takes its memory in advance")]`
+	want := `True True [("map_update_elem", "ENOMEM", "h", "the kernel had no memory at hand for a new key of h", "say how many keys there are to be: with max_keys it takes its memory in advance")]`
 	if !atLeast(t, 6, 1) {
 		want = "True True []"
 	}
@@ -188,7 +191,7 @@ func TestErrorWords(t *testing.T) {
 		errno unix.Errno
 		want  string
 	}{
-		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.ENOMEM, "the kernel had no memory at hand for a new key of m | lower its max_keys: a map of at most 128 MiB takes its memory in advance"},
+		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.ENOMEM, "the kernel had no memory at hand for a new key of m | say how many keys there are to be: with max_keys it takes its memory in advance"},
 		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.EBUSY, "m was locked by what this handler interrupted | the event is lost; count it in errors()"},
 		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.EDEADLK, "m was locked by what this handler interrupted | the event is lost; count it in errors()"},
 		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.ETIMEDOUT, "another CPU held a lock of m for too long | the event is lost; count it in errors()"},

@@ -1,6 +1,7 @@
 package starlarkbind
 
 import (
+	"flag"
 	"fmt"
 	"strings"
 	"testing"
@@ -153,5 +154,26 @@ m.clear()
 print(len(m), m.delta())
 `, kind, lseek, loadBinary, n, count, count, count), fmt.Sprintf("%d %d\n0 {}", n, n))
 		})
+	}
+}
+
+// burstKeys is how many keys TestBurst makes; `make test` does with fewer than there may be.
+var burstKeys = flag.Int("burst-keys", 100_000, "new keys of TestBurst")
+
+// New keys that come as fast as they can all find memory in a map that is larger than what once was made without it.
+func TestBurst(t *testing.T) {
+	n := *burstKeys
+	l := newLive(t, nil)
+	if err := l.script(fmt.Sprintf(`
+h = hist(max_keys=%d)
+p = probe(%s, lambda e: h.add(1, by=e.args.offset), filter=lambda e: e.comm == "load")
+make("racekeys", %d, 1000000)
+p.detach()
+print(len(h), errors(), p.stats().missed)
+`, n, lseek, n)); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	if got, want := strings.TrimSpace(l.out.String()), fmt.Sprintf("%d [] 0", n); got != want || l.err.String() != "" {
+		t.Errorf("got %s, want %s; %s", got, want, l.err)
 	}
 }

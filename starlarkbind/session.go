@@ -53,6 +53,7 @@ type Session struct {
 	opt         Options
 	out         *output
 	kernel      *bpf.Kernel
+	memory      func(m bpf.MapSpec, copies int) error // bpf.MapSpec.CheckMemory, but in tests
 	sources     *sources
 	predeclared starlark.StringDict
 	globals     starlark.StringDict // of the prompt
@@ -118,7 +119,7 @@ func New(opt Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{opt: opt, kernel: k, sources: newSources(), ktypes: newKernelTypes(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, fills: map[*compiler.Map]fill{}, leastShared: 2, globals: starlark.StringDict{}}
+	s := &Session{opt: opt, kernel: k, memory: bpf.MapSpec.CheckMemory, sources: newSources(), ktypes: newKernelTypes(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, fills: map[*compiler.Map]fill{}, leastShared: 2, globals: starlark.StringDict{}}
 	s.out = &output{w: opt.Stdout, errw: opt.Stderr, json: opt.JSON}
 	s.flags = flags.New(opt.Args)
 	if s.flags.Help() { // the script runs to define its flags; what it prints is not asked for

@@ -1,0 +1,159 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// A map takes the memory of all its keys when it is made, so that a new key never has to wait for memory: the kernel's allocator
+// for programs (bpf_mem_alloc) refills more slowly than keys can come. What the machine cannot spare is refused before.
+
+// freeMemory is what a map may take without a look at what the machine has.
+const freeMemory = 128 << 20
+
+// availableMemory returns the memory in bytes that the machine, or the control group of this process, can still give.
+func availableMemory() (uint64, error) {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	kib, ok := fieldOf(string(text), "MemAvailable:")
+	if !ok {
+		return 0, errors.New("/proc/meminfo does not tell MemAvailable")
+	}
+	least := kib << 10
+	groups, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return least, nil // no control groups
+	}
+	for line := range strings.Lines(string(groups)) {
+		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(f) < 3 {
+			continue
+		}
+		switch {
+		case f[0] == "0":
+			least = min(least, groupMemory("/sys/fs/cgroup", f[2], "memory.max", "memory.current", "inactive_file"))
+		case strings.Contains(","+f[1]+",", ",memory,"):
+			least = min(least, groupMemory("/sys/fs/cgroup/memory", f[2], "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"))
+		}
+	}
+	return least, nil
+}
+
+// groupMemory returns what a control group and those above it can still take. Files that can be dropped do not count as used.
+func groupMemory(root, group, limit, usage, droppable string) uint64 {
+	least := ^uint64(0)
+	for dir := path.Clean("/" + group); ; dir = path.Dir(dir) {
+		most, ok := numberIn(filepath.Join(root, dir, limit))
+		used, ok2 := numberIn(filepath.Join(root, dir, usage))
+		if ok && ok2 {
+			if stat, err := os.ReadFile(filepath.Join(root, dir, "memory.stat")); err == nil {
+				if files, ok := fieldOf(string(stat), droppable); ok {
+					used -= min(used, files)
+				}
+			}
+			least = min(least, most-min(most, used))
+		}
+		if dir == "/" {
+			return least
+		}
+	}
+}
+
+// numberIn reads a file that holds one number. "max" is none.
+func numberIn(file string) (uint64, bool) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	return n, err == nil
+}
+
+// fieldOf finds "name NUMBER" in lines.
+func fieldOf(text, name string) (uint64, bool) {
+	for line := range strings.Lines(text) {
+		if f := strings.Fields(line); len(f) >= 2 && f[0] == name {
+			n, err := strconv.ParseUint(f[1], 10, 64)
+			return n, err == nil
+		}
+	}
+	return 0, false
+}
+
+// CheckMemory returns a *MapError if so many maps of this spec need more memory than the machine can spare: three quarters of what is
+// available.
+func (s MapSpec) CheckMemory(copies int) error {
+	if s.Flags&unix.BPF_F_NO_PREALLOC != 0 || s.bytes()*uint64(copies) <= freeMemory {
+		return nil
+	}
+	have, err := availableMemory()
+	if err != nil {
+		return fmt.Errorf("find how much memory map %q may take: %w", s.Name, err)
+	}
+	return s.tooLarge(copies, have)
+}
+
+func (s MapSpec) tooLarge(copies int, have uint64) error {
+	need, spare := s.bytes()*uint64(copies), have/4*3
+	if need <= spare {
+		return nil
+	}
+	if s.Type == ebpf.RingBuf {
+		return streamTooLarge(s, need, spare, nil)
+	}
+	each, times := "", ""
+	if isPerCPU(s.Type) {
+		n, err := PossibleCPUs()
+		if err != nil {
+			return err
+		}
+		each = fmt.Sprintf(" for each of %d CPUs", n)
+	}
+	if copies > 1 {
+		times = fmt.Sprintf(", %d times since clear() and delta() exchange the map,", copies)
+	}
+	e := &MapError{Spec: s, Op: "create", Hint: "lower max_keys", Reason: fmt.Sprintf("%d keys of %d bytes with values of %d bytes%s%s need %s, and this machine can spare %s",
+		s.MaxEntries, s.KeySize, s.ValueSize, each, times, mebibytes(need), mebibytes(spare))}
+	if n := roundDown(uint64(s.MaxEntries) * (spare / uint64(copies) / 1024) / (s.bytes()/1024 + 1)); n > 0 {
+		e.Hint = fmt.Sprintf("write max_keys=%d", n)
+	}
+	return e
+}
+
+// streamTooLarge says that a ring buffer gets no memory, and which size would do.
+func streamTooLarge(s MapSpec, need, spare uint64, err error) *MapError {
+	size := uint64(4096)
+	for size*2 <= spare && size*2 < need {
+		size *= 2
+	}
+	return &MapError{Spec: s, Op: "create", Err: err, Reason: fmt.Sprintf("a ring buffer of %s is more than this machine can spare (%s)", mebibytes(need), mebibytes(spare)),
+		Hint: fmt.Sprintf("write stream(size=%q)", strings.ReplaceAll(mebibytes(size), " ", ""))}
+}
+
+// roundDown keeps the two leading digits of a number.
+func roundDown(n uint64) uint64 {
+	unit := uint64(1)
+	for n/unit >= 100 {
+		unit *= 10
+	}
+	return n / unit * unit
+}
+
+// hashShape is a spec for the kernel to copy the shape of a map from: a hash of one key, whose memory nobody needs to wait for.
+func hashShape(s MapSpec) MapSpec {
+	switch s.Type {
+	case ebpf.Hash, ebpf.PerCPUHash:
+		s.MaxEntries = 1 // the kernel does not compare it (kernel/bpf/map_in_map.c: bpf_map_meta_equal)
+	}
+	return s
+}
