@@ -54,12 +54,13 @@ func AttachAll(ctx context.Context, ts []Target, p *Program, o AttachAllOptions)
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
 		}
-		a, err := AttachMulti(ts, cookies, p, AttachOptions{PID: o.PID})
-		if err == nil {
-			return []*Attachment{a}, refusals, nil
+		alone := findProvider(ts[0].Kind).alone
+		links, more, err := attachParts(ctx, ts, cookies, p, o, alone)
+		if err != nil {
+			return nil, nil, errors.Join(err, CloseAll(links, nil))
 		}
-		if !findProvider(ts[0].Kind).alone {
-			return nil, append(refusals, Refusal{ts[0], err}), nil
+		if !alone || len(more) == 0 {
+			return links, append(refusals, more...), nil
 		}
 		if err := p.single(); err != nil { // one by one, each target has its own reason
 			return nil, nil, err
@@ -90,6 +91,30 @@ func AttachAll(ctx context.Context, ts []Target, p *Program, o AttachAllOptions)
 		return nil, nil, errors.Join(err, CloseAll(done, o.Progress))
 	}
 	return done, refusals, nil
+}
+
+// attachParts attaches a program to all targets by one link. Where the kernel refuses that for the sake of a target, which
+// it does not name, each half gets a link, and so on: what is left are the targets that are refused. whole: it is not tried
+// with parts.
+func attachParts(ctx context.Context, ts []Target, cookies []uint64, p *Program, o AttachAllOptions, whole bool) ([]*Attachment, []Refusal, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	a, err := AttachMulti(ts, cookies, p, AttachOptions{PID: o.PID})
+	if err == nil {
+		return []*Attachment{a}, nil, nil
+	}
+	var ae *AttachError
+	if whole || len(ts) == 1 || !errors.As(err, &ae) || !ae.Own {
+		return nil, []Refusal{{ts[0], err}}, nil
+	}
+	half := len(ts) / 2
+	links, refusals, err := attachParts(ctx, ts[:half], cookies[:half], p, o, whole)
+	if err != nil {
+		return links, nil, err
+	}
+	more, others, err := attachParts(ctx, ts[half:], cookies[half:], p, o, whole)
+	return append(links, more...), append(refusals, others...), err
 }
 
 // attachable leaves out the targets that are known to be refused.

@@ -269,6 +269,9 @@ func (t Target) placed(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([]Ta
 	bad := func(hint, format string, args ...any) error {
 		return &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: ", s.Text) + fmt.Sprintf(format, args...), Hint: hint}
 	}
+	refuse := func(hint, format string, args ...any) error {
+		return &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: ", s.Text) + fmt.Sprintf(format, args...), Hint: hint, Refused: true}
+	}
 	add := func(f exe.Symbol, addr uint64) error {
 		o, ok := x.Offset(addr)
 		if !ok {
@@ -279,7 +282,7 @@ func (t Target) placed(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([]Ta
 			if ok, _, _ := x.Steppable(next); ok && f.Name != "" && next < f.Addr+f.Size {
 				hint = fmt.Sprintf("write uprobe:%s:%s+%d, the next instruction", x.Path, f.Full(), next-f.Addr)
 			}
-			return bad(hint, "the kernel cannot put a probe on the instruction %s (%s), which it neither steps over nor emulates", where(f, addr), insn)
+			return refuse(hint, "the kernel cannot put a probe on the instruction %s (%s), which it neither steps over nor emulates", where(f, addr), insn)
 		}
 		if !slices.Contains(t.sites, site{offset: o}) {
 			t.sites = append(t.sites, site{offset: o})
@@ -290,7 +293,7 @@ func (t Target) placed(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([]Ta
 		at := f.Addr + off
 		switch {
 		case f.Ifunc:
-			return nil, bad(implementations(x, f.Name), "%s is chosen among several functions when a program starts (an IFUNC): a probe there would see the choice, not the calls", f.Name)
+			return nil, refuse(implementations(x, f.Name), "%s is chosen among several functions when a program starts (an IFUNC): a probe there would see the choice, not the calls", f.Name)
 		case s.Kind == "uretprobe" && off != 0:
 			return nil, bad("write uretprobe:PATH:FUNCTION", "a return probe is on a whole function, not at an offset")
 		case s.Kind == "uretprobe":
@@ -300,7 +303,7 @@ func (t Target) placed(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([]Ta
 					t.plain = false
 					break
 				}
-				return nil, bad(hint, "%s", reason)
+				return nil, refuse(hint, "%s", reason)
 			}
 			t.plain = true
 			for _, r := range out.Returns {

@@ -22,6 +22,8 @@ type SpecError struct {
 	Text   string // the spec
 	Reason string
 	Hint   string // what to write instead, or ""
+	// Refused: the text is right, but what it names cannot be traced.
+	Refused bool
 }
 
 func (e *SpecError) Error() string {

@@ -178,6 +178,7 @@ func uprobeRefused(t Target, n int, err error) *AttachError {
 	case errors.Is(err, unix.ENOENT):
 		e.Reason, e.Hint = "the file has gone", ""
 	case errors.Is(err, unix.EINVAL), errors.Is(err, errnoNotSupported), errors.Is(err, unix.ENOEXEC):
+		e.Own = true
 		e.Reason, e.Hint = "the kernel cannot put a probe on that instruction", "probe another place of the function"
 		if len(t.sites) == 0 || t.sites[0].semaphore != 0 {
 			e.Reason, e.Hint = "the kernel cannot put a probe there", "its semaphore may be shared with another place of the file"

@@ -69,7 +69,7 @@ var jsonLines = []jsonLine{
 	{"map_fill", "a map that is nearly full", []jsonField{{"map", jsonText, false, "its name"}, {"keys", jsonInt, false, "the keys that it has"}, {"max_keys", jsonInt, false, "the keys that fit"}, {"hint", jsonText, false, "what to do"}}},
 	{"evicted", "keys that a `table(lru=True)` dropped", []jsonField{{"map", jsonText, false, "its name"}, {"count", jsonInt, false, "how many"}, {"max_keys", jsonInt, false, "the keys that fit"}}},
 	{"missed", "events that the kernel did not run a handler for", []jsonField{{"probe", jsonText, false, "the probe"}, {"count", jsonInt, false, "how many"}}},
-	{"left_out", "targets of a pattern that could not be traced", []jsonField{{"count", jsonInt, false, "how many"}, {"of", jsonInt, false, "of how many"}, {"message", jsonText, false, "why, for the first"}}},
+	{"left_out", "targets of a pattern that could not be traced", []jsonField{{"count", jsonInt, false, "how many"}, {"of", jsonInt, false, "of how many"}, {"message", jsonText, false, "why, for the first"}, {"targets", jsonValues, false, "which"}}},
 	{"cpu", "a CPU that came online or went", []jsonField{{"probe", jsonText, false, "the target"}, {"cpu", jsonInt, true, "the CPU"}, {"message", jsonText, true, "why the probe may not be attached to it"}}},
 	{"callback_ended", "a callback that Ctrl-C ended", []jsonField{{"callback", jsonText, false, "the function"}}},
 	{"records_left", "records of a stream that `each()` was not called for before `run()` ended", []jsonField{{"stream", jsonText, false, "the stream"}, {"records", jsonInt, false, "how many"}, {"callback", jsonText, false, "the function"}}},

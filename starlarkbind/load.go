@@ -37,12 +37,17 @@ func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 	}
 	for _, g := range s.groups(p, h, f) {
 		l := &loader{s: s, p: p, handler: h, filter: f}
-		if err := l.group(g); err != nil {
-			return errors.Join(err, l.drop())
+		err := l.group(g)
+		if err != nil {
+			err = errors.Join(err, l.drop())
+			if p.spare(g.targets, err) {
+				continue
+			}
+			return err
 		}
 		l.commit()
 	}
-	return nil
+	return p.refusedAll(len(p.programs))
 }
 
 // A loader makes the programs of one group. Maps that a program gives their types become the session's on success only.

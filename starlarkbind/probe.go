@@ -25,8 +25,11 @@ type Probe struct {
 	captured []compiler.Captured
 	programs []*program
 
-	pos syntax.Position // of the handler
-	pid int             // of the process that it is limited to; 0: none
+	pos     syntax.Position // of the handler
+	pid     int             // of the process that it is limited to; 0: none
+	missing string          // "error", "warn" or "ignore"
+	some    bool            // it is an error that all targets are refused
+	left    []bpf.Refusal   // targets that it does without, of which nobody was warned yet
 
 	mu       sync.Mutex
 	attached bool
@@ -132,43 +135,13 @@ func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, arg
 	if err := bpf.Prepare(); err != nil {
 		return nil, scriptError(err)
 	}
-	p := &Probe{s: s, name: name, spec: specs, pos: fn.Position()}
+	o := probeOptions{specs: specs, handler: fn, filter: ffn, name: name, attach: attach, missing: missing}
 	if !systemWide {
-		p.pid = s.narrow()
+		o.pid = s.narrow()
 	}
-	resolve := bpf.Resolve
-	if s.opt.Unsafe {
-		resolve = bpf.ResolveUnsafe
-	}
-	for _, text := range specs {
-		ts, err := resolve(text)
-		var notFound *bpf.NotFoundError
-		switch {
-		case err == nil:
-			p.targets = append(p.targets, without(ts, p.targets)...) // what two specs match runs the handler once
-		case errors.As(err, &notFound) && (first || missing == "ignore"):
-		case errors.As(err, &notFound) && missing == "warn":
-			s.out.warn("warning", map[string]any{"message": notFound.Error()}, notFound.Error())
-		default:
-			return nil, scriptError(err)
-		}
-		if first && len(p.targets) > 0 {
-			break
-		}
-	}
-	if first && len(p.targets) == 0 {
-		return nil, scriptError(&bpf.NotFoundError{Spec: strings.Join(specs, ", "), Reason: "this kernel has none of these"})
-	}
-	if p.name == "" {
-		p.name = strings.Join(specs, ",")
-	}
-	if err := s.load(p, fn, ffn); err != nil {
-		return nil, scriptError(errors.Join(err, p.close()))
-	}
-	if attach && !s.opt.Check {
-		if err := p.attach(); err != nil {
-			return nil, scriptError(errors.Join(err, p.close()))
-		}
+	p, err := s.newProbe(o, first)
+	if err != nil {
+		return nil, scriptError(err)
 	}
 	if s.context().Err() != nil { // Ctrl-C came when the last target was attached: nobody would get the probe
 		return nil, errors.Join(ErrInterrupted, p.close())
@@ -208,13 +181,15 @@ func specList(v starlark.Value) ([]string, error) {
 	return out, nil
 }
 
-// attach attaches every program to its targets, side by side; on an error everything is detached again.
+// attach attaches every program to its targets, side by side; on an error everything is detached again. Targets that the
+// kernel refuses are left out where the probe can do without them.
 func (p *Probe) attach() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.attached {
 		return nil
 	}
+	links := 0
 	for i := 0; i < len(p.programs); i++ {
 		g := p.programs[i]
 		left, err := g.attach(p)
@@ -224,8 +199,13 @@ func (p *Probe) attach() error {
 		if err != nil {
 			return errors.Join(err, p.closeLinks())
 		}
+		links += len(p.programs[i].links)
+	}
+	if err := p.refusedAll(links); err != nil {
+		return err
 	}
 	p.attached = true
+	p.warnLeft()
 	return nil
 }
 
@@ -266,57 +246,35 @@ func without(ts, gone []bpf.Target) []bpf.Target {
 	return out
 }
 
-// attach attaches a program to its targets. left are the targets that have no raw tracepoint. Targets of a pattern which
-// the kernel refuses each for a reason of its own are left out, with a warning, as long as others are there.
+// attach attaches a program to its targets. left are the targets that have no raw tracepoint.
 func (g *program) attach(p *Probe) (left []bpf.Target, err error) {
 	s := p.s
 	opt := bpf.AttachAllOptions{PID: p.pid, Progress: s.progress("attached"), Followed: s.followed}
 	if g.code.UsesCookie {
 		opt.Cookie = s.cookie // tells the program which of its targets fired
 	}
+	if len(g.targets) == 0 { // all were refused before
+		return nil, nil
+	}
 	links, refusals, err := bpf.AttachAll(s.context(), g.targets, g.prog, opt)
 	g.links = append(g.links, links...)
 	if err != nil {
 		return nil, err
 	}
-	var out []bpf.Refusal
+	var gone []bpf.Target
 	for _, r := range refusals {
-		var own *bpf.AttachError
 		switch {
 		case errors.Is(r.Err, bpf.ErrNoRawTracepoint) && g.next != nil:
 			left = append(left, r.Target)
-		case r.Target.Wild && errors.As(r.Err, &own) && own.Own:
-			out = append(out, r)
+		case r.Target.Wild && isRefusal(r.Err):
+			p.left = append(p.left, r)
+			gone = append(gone, r.Target)
 		default:
 			return nil, r.Err // the others would most likely say the same
 		}
 	}
-	if len(out) > 0 && len(links) == 0 {
-		return nil, out[0].Err
-	}
-	g.leaveOut(s, out)
-	return left, nil
-}
-
-// leaveOut tells of targets that the probe does without.
-func (g *program) leaveOut(s *Session, out []bpf.Refusal) {
-	if len(out) == 0 {
-		return
-	}
-	all := len(g.targets)
-	var gone []bpf.Target
-	for _, r := range out {
-		gone = append(gone, r.Target)
-	}
 	g.targets = without(g.targets, gone)
-	if s.opt.Warnings == WarnNone {
-		return
-	}
-	text := fmt.Sprintf("%d of %d targets are left out: %v", len(out), all, out[0].Err)
-	if len(out) > 1 {
-		text += fmt.Sprintf("; and %d more (the probe's targets lists those that are attached)", len(out)-1)
-	}
-	s.out.warn("left_out", map[string]any{"count": len(out), "of": all, "message": out[0].Err.Error()}, text)
+	return left, nil
 }
 
 // close lets the program and its cells go.

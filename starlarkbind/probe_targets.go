@@ -1,0 +1,180 @@
+package starlarkbind
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+)
+
+// Which targets a probe gets: what first= and missing= mean, and what becomes of targets that the kernel refuses.
+
+// probeOptions are the arguments of probe().
+type probeOptions struct {
+	specs           []string
+	handler, filter *starlark.Function // filter may be nil
+	name, missing   string
+	attach          bool
+	pid             int
+}
+
+// newProbe makes a probe of all specs, or of the first that works. A spec does not work where it matches nothing, or where
+// the kernel refuses all that it matches.
+func (s *Session) newProbe(o probeOptions, first bool) (*Probe, error) {
+	if !first {
+		ts, err := s.resolve(o.specs, o.missing)
+		if err != nil {
+			return nil, err
+		}
+		for i := range ts {
+			ts[i].Wild = ts[i].Wild || o.missing != "error"
+		}
+		return s.probeOf(o, ts, o.missing == "error")
+	}
+	var refused error
+	for _, text := range o.specs {
+		ts, err := s.resolve([]string{text}, "error")
+		var p *Probe
+		if err == nil {
+			p, err = s.probeOf(o, ts, true)
+		}
+		var none *bpf.NotFoundError
+		switch {
+		case !isRefusal(err):
+			return p, err
+		case !errors.As(err, &none):
+			refused = err
+		}
+	}
+	none := &bpf.NotFoundError{Spec: strings.Join(o.specs, ", "), Reason: "this kernel has none of these"}
+	if refused != nil {
+		none.Reason, none.Hint = "this kernel has none of these that can be traced: "+refused.Error(), "name another"
+	}
+	return nil, none
+}
+
+// resolve returns what specs match, each target once: what two specs match runs the handler once.
+func (s *Session) resolve(specs []string, missing string) ([]bpf.Target, error) {
+	resolve := bpf.Resolve
+	if s.opt.Unsafe {
+		resolve = bpf.ResolveUnsafe
+	}
+	var out []bpf.Target
+	for _, text := range specs {
+		ts, err := resolve(text)
+		switch {
+		case err == nil:
+			out = append(out, without(ts, out)...)
+		case !isRefusal(err) || missing == "error":
+			return nil, err
+		case missing == "warn":
+			s.out.warn("warning", map[string]any{"message": err.Error()}, err.Error())
+		}
+	}
+	return out, nil
+}
+
+// probeOf makes a probe of targets. some: that all of them are refused is an error.
+func (s *Session) probeOf(o probeOptions, ts []bpf.Target, some bool) (*Probe, error) {
+	p := &Probe{s: s, name: o.name, spec: o.specs, targets: ts, pos: o.handler.Position(), pid: o.pid, missing: o.missing, some: some}
+	if p.name == "" {
+		p.name = strings.Join(o.specs, ",")
+	}
+	if err := s.load(p, o.handler, o.filter); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	if !o.attach || s.opt.Check {
+		p.warnLeft()
+		return p, nil
+	}
+	if err := p.attach(); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
+}
+
+// isRefusal reports whether an error is that a target does not exist or cannot be traced, for the sake of this one alone.
+func isRefusal(err error) bool {
+	var own *bpf.AttachError
+	var none *bpf.NotFoundError
+	var spec *bpf.SpecError
+	return errors.As(err, &own) && own.Own || errors.As(err, &none) || errors.As(err, &spec) && spec.Refused
+}
+
+// spare reports whether a probe can do without a group of targets whose program cannot be loaded, and keeps why.
+func (p *Probe) spare(ts []bpf.Target, err error) bool {
+	if !isRefusal(err) || slices.ContainsFunc(ts, func(t bpf.Target) bool { return !t.Wild }) {
+		return false
+	}
+	for _, t := range ts {
+		p.left = append(p.left, bpf.Refusal{Target: t, Err: err})
+	}
+	return true
+}
+
+// refusedAll returns why a probe has no target left, where that is an error.
+func (p *Probe) refusedAll(attached int) error {
+	if attached == 0 && len(p.left) > 0 && p.some {
+		return p.left[0].Err
+	}
+	return nil
+}
+
+// warnLeft names the targets that the probe does without, once.
+func (p *Probe) warnLeft() {
+	left := p.left
+	p.left = nil
+	if len(left) == 0 || p.missing == "ignore" || p.s.opt.Warnings == WarnNone {
+		return
+	}
+	all := len(left)
+	for _, g := range p.programs {
+		all += len(g.targets)
+	}
+	var names []string
+	for _, r := range left {
+		names = append(names, r.Target.Name)
+	}
+	p.s.out.warn("left_out", map[string]any{"count": len(left), "of": all, "message": left[0].Err.Error(), "targets": names},
+		fmt.Sprintf("%d of %d targets are left out: %s", len(left), all, leftText(left)))
+}
+
+// leftText says why targets were refused: those with the same reason together.
+func leftText(left []bpf.Refusal) string {
+	const mostReasons, mostNames = 4, 8
+	var reasons []string
+	names, first := map[string][]string{}, map[string]error{}
+	for _, r := range left {
+		reason := r.Err.Error()
+		var ae *bpf.AttachError
+		if errors.As(r.Err, &ae) {
+			reason = ae.Reason
+		}
+		if names[reason] == nil {
+			reasons, first[reason] = append(reasons, reason), r.Err
+		}
+		names[reason] = append(names[reason], r.Target.Name)
+	}
+	var out []string
+	for i, reason := range reasons {
+		if i == mostReasons {
+			out = append(out, fmt.Sprintf("and %d more reasons", len(reasons)-i))
+			break
+		}
+		all := names[reason]
+		if len(all) == 1 {
+			out = append(out, first[reason].Error())
+			continue
+		}
+		list := strings.Join(all[:min(len(all), mostNames)], ", ")
+		if n := len(all) - mostNames; n > 0 {
+			list += fmt.Sprintf(" and %d more", n)
+		}
+		out = append(out, "attach to "+list+": "+reason)
+	}
+	return strings.Join(out, "; ")
+}

@@ -1,0 +1,69 @@
+package starlarkbind
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+)
+
+// What cannot be traced is passed over by first= and missing=, like what does not exist.
+func TestFirstAndMissing(t *testing.T) {
+	prog := build(t, "unwind") // tail(int) ends in a jump, so its returns cannot be traced
+	const tail = `probe "uretprobe:PROG:tail": tail(int) ends in a jump to leaf(int), which returns in its place (a tail call) ` +
+		`(write uretprobe:PROG:leaf(int), which sees its other callers too; --unsafe takes the kernel's return probes, which end a program that throws an exception through the function or switches stacks in it)`
+	for _, c := range []struct{ call, want, warnings string }{
+		{`["uretprobe:PROG:tail", "tracepoint:sched:no_such", "begin"], h, first=True`, `["begin"]`, ""},
+		{`["uretprobe:PROG:tail", "uprobe:PROG:leaf(int)"], h, missing="ignore"`, `["uprobe:PROG:leaf(int)"]`, ""},
+		{`["uretprobe:PROG:tail", "uprobe:PROG:leaf(int)"], h, missing="warn"`, `["uprobe:PROG:leaf(int)"]`, "WARNING: " + tail + "\n"},
+		{`["uretprobe:PROG:tail", "uprobe:PROG:leaf"], h`, "error: " + tail, ""},
+		{`["uretprobe:PROG:tail", "begin:x"], h, first=True`, `error: probe "begin:x" has 2 parts (write begin)`, ""},
+		{`["uretprobe:PROG:tail", "tracepoint:sched:no_such"], h, first=True`,
+			`error: no probe "uretprobe:PROG:tail, tracepoint:sched:no_such": this kernel has none of these that can be traced: ` + tail + " (name another)", ""},
+		{`["tracepoint:sched:no_such", "kprobe:no_such"], h, first=True`,
+			`error: no probe "tracepoint:sched:no_such, kprobe:no_such": this kernel has none of these (bpfrepl -l lists them)`, ""},
+		{`"uretprobe:PROG:_Z4*i", h, missing="ignore"`, `["uretprobe:PROG:leaf(int)"]`, ""},
+		{`"uretprobe:PROG:tai*", h, missing="ignore"`, "[]", ""},
+		{`["uretprobe:PROG:tai*", "begin"], h, first=True`, `["begin"]`, ""},
+	} {
+		l := newLive(t, nil)
+		if err := l.script(strings.ReplaceAll(`
+n = count()
+def h(e):
+    n.add()
+
+r = attempt(lambda: probe(`+c.call+`))
+print(r.value.targets if r.ok else "error: " + r.error.message)
+`, "PROG", prog)); err != nil {
+			t.Fatal(l.FormatError(err))
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		shown := func(s string) string { return strings.TrimSpace(strings.ReplaceAll(s, prog, "PROG")) }
+		if got := shown(l.out.String()); got != c.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", c.call, got, c.want)
+		}
+		if got := shown(l.err.String()); got != strings.TrimSpace(c.warnings) {
+			t.Errorf("%s: warnings:\ngot  %s\nwant %s", c.call, got, c.warnings)
+		}
+	}
+}
+
+// The warning of targets that are left out names them, those with one reason together.
+func TestLeftOutNames(t *testing.T) {
+	var left []bpf.Refusal
+	refuse := func(reason string, names ...string) {
+		for _, n := range names {
+			x := bpf.Target{Name: "kprobe:" + n}
+			left = append(left, bpf.Refusal{Target: x, Err: &bpf.AttachError{Target: x, Reason: reason, Hint: "use " + n + "2"}})
+		}
+	}
+	refuse("it is notrace", "a", "b", "c")
+	refuse("it is inlined", "d")
+	refuse("it is notrace", "e", "f", "g", "h", "i", "j", "k")
+	want := "attach to kprobe:a, kprobe:b, kprobe:c, kprobe:e, kprobe:f, kprobe:g, kprobe:h, kprobe:i and 2 more: it is notrace; attach to kprobe:d: it is inlined; use d2"
+	if got := leftText(left); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
