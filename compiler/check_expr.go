@@ -176,7 +176,7 @@ func (c *checker) entity(id *syntax.Ident, ent Entity) expr {
 	case Opaque:
 		hint := "captured values are ints, strings, bytes, bools, None, and tuples, lists and dicts of these"
 		if ent.Type == "float" {
-			hint = "there are no floats in a handler: round it, int(" + id.Name + ")"
+			hint = "write " + id.Name + " = int(" + id.Name + ") outside of the handler, which has no floats"
 		}
 		if w := wordlist.Name(id.Name); w != nil {
 			hint = w.Hint()

@@ -186,7 +186,7 @@ func (c *checker) canLoop(pos syntax.Position, what string) bool {
 	if c.longLoops() {
 		return true
 	}
-	c.errorf(pos, "use a constant bound and break: for i in range(64): if i >= n: break", "%s needs kernel 5.17 (bpf_loop)", what)
+	c.errorf(pos, "use a constant bound: for i in range(64): ..., with if i >= n: break in the loop", "%s needs kernel 5.17 (bpf_loop)", what)
 	return false
 }
 
