@@ -172,6 +172,9 @@ func (s *Session) formatError(err error) string {
 				fmt.Fprintf(&b, ": %s", l)
 			}
 		}
+		if w := wordlist.Message(ee.Msg); w != nil {
+			b.WriteString("\n    hint: " + w.Hint())
+		}
 	}
 	if b.Len() == 0 {
 		b.WriteString("error: " + err.Error())

@@ -55,7 +55,11 @@ func TestForeignError(t *testing.T) {
 			`probe("tracepoint:raw_syscalls:sys_enter", lambda e: m.add())`},
 		{"ls", "error: In[2]:1:1: undefined: ls\n    ls\n    ^\n    hint: this is no shell: leave with Ctrl-D; help() tells what there is"},
 		{"cuont()", "error: In[3]:1:1: undefined: cuont\n    cuont()\n    ^\n    hint: did you mean count?"},
-		{"sudo bpftrace", "error: In[4]:1:14: got identifier, want newline\n    sudo bpftrace\n                 ^\n    hint: this is no shell: leave with Ctrl-D; help() tells what there is"},
+		{`probe("tracepoint:raw_syscalls:sys_enter", lambda a, b: 1)`, `error: In[4]:1:44: a handler takes one parameter, the event; this function takes 2
+    probe("tracepoint:raw_syscalls:sys_enter", lambda a, b: 1)
+                                               ^
+    hint: write lambda e: ...`},
+		{"sudo bpftrace", "error: In[5]:1:14: got identifier, want newline\n    sudo bpftrace\n                 ^\n    hint: this is no shell: leave with Ctrl-D; help() tells what there is"},
 	} {
 		_, err := l.ExecItem(t.Context(), c.src)
 		if err == nil {

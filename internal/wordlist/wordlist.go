@@ -5,6 +5,7 @@ package wordlist
 
 import (
 	"regexp"
+	"slices"
 
 	"github.com/bpfrepl/bpfrepl/internal/lazy"
 )
@@ -21,13 +22,13 @@ const (
 // A Word is one row of the table.
 type Word struct {
 	From  Language
-	Text  string // the name, or for syntax a regular expression
+	Text  string // the name; of syntax and messages a regular expression
 	Wrong string // a line with the word in it
 	Code  string // what to write instead: a line of a handler, or of a script
 	Note  string // follows the code, or stands alone where there is no code
 	Where Where  // where Wrong and Code are tested
 
-	match func() *regexp.Regexp // of syntax
+	match func() *regexp.Regexp // of syntax and messages
 }
 
 // Where says in what the lines of a row belong.
@@ -63,9 +64,19 @@ func Line(line string) *Word {
 	return nil
 }
 
+// Message returns the row of an error of Starlark's interpreter, or nil.
+func Message(msg string) *Word {
+	for i := range messages {
+		if messages[i].match().MatchString(msg) {
+			return &messages[i]
+		}
+	}
+	return nil
+}
+
 // All returns the whole table.
 func All() []Word {
-	return append(append(append([]Word{}, names...), fields...), syntax...)
+	return slices.Concat(names, fields, syntax, messages)
 }
 
 func find(rows []Word, name string) *Word {
@@ -233,15 +244,22 @@ var syntax = pattern([]Word{
 	{From: C, Text: `[=(,]\s*\*\s*\w`, Wrong: "x = *e.args.argv", Code: `x = cast(e.args.argv, "u64 *")[0]`},
 })
 
+// messages are errors of Starlark's interpreter in a script, by their text.
+var messages = pattern([]Word{
+	{From: Python, Text: `^local variable \w+ referenced before assignment`, Wrong: "def f(): n += 1\nf()", Code: `state = {"n": 0}`, Note: ` outside of the function, and state["n"] += 1 in it: a function cannot assign to a global`, Where: Script},
+	{From: Python, Text: `^unknown binary op: (string \+ (int|float)|(int|float) \+ string)`, Wrong: `print("n: " + n)`, Code: `print("n: " + str(n))`, Note: ", or use sprintf()", Where: Script},
+	{From: Python, Text: `^format spec features not supported`, Wrong: `print("{:5d}".format(n))`, Code: `print(sprintf("%5d", n))`, Where: Script},
+	{From: Python, Text: `^(dict|table) has no \.has_key field`, Wrong: "print({}.has_key(n))", Code: "print(n in {})", Where: Script},
+	{From: Python, Text: `^list has no \.(add|push) field`, Wrong: "l.add(n)", Code: "l.append(n)", Where: Script},
+	{From: Python, Text: `^float has no \.round field`, Wrong: "print((1.5).round())", Code: "print(int(1.5 + 0.5))", Where: Script},
+})
+
 func pattern(rows []Word) []Word {
 	for i := range rows {
 		rows[i].match = lazy.Regexp(rows[i].Text)
 	}
 	return rows
 }
-
-// IsLine reports whether the row is about syntax.
-func (w *Word) IsLine() bool { return w.match != nil }
 
 // Example returns a line with the word.
 func (w *Word) Example() string {
