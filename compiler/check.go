@@ -21,7 +21,7 @@ import (
 
 type checker struct {
 	req                            *Request
-	diags                          diag.List
+	diags, warnings                diag.List
 	frame                          *frame
 	flow                           *flow
 	maps                           map[*Map]*mapTyping
@@ -53,7 +53,8 @@ type frame struct {
 	ret    *types.Type // joined over all returns
 	loop   int
 	grew   bool
-	writes map[*resolve.Binding]int // how many statements of the body assign it
+	writes map[*resolve.Binding]int       // how many statements of the body assign it
+	reads  map[*resolve.Binding]tableRead // locals that hold an element of a table
 }
 
 const (
@@ -72,6 +73,11 @@ func (c *checker) errorf(pos syntax.Position, hint, format string, args ...any) 
 	c.diags = append(c.diags, &diag.Diagnostic{Pos: pos, Msg: articles.Replace(fmt.Sprintf(format, args...)), Hint: hint, Line: c.req.Source(pos)})
 }
 
+// warnf reports what the kernel takes, but is most likely not what is meant.
+func (c *checker) warnf(pos syntax.Position, hint, format string, args ...any) {
+	c.warnings = append(c.warnings, &diag.Diagnostic{Severity: diag.Warning, Pos: pos, Msg: fmt.Sprintf(format, args...), Hint: hint, Line: c.req.Source(pos)})
+}
+
 // articles makes "a" agree with the name of a type or kind behind it.
 var articles = strings.NewReplacer(" a int", " an int", " a event", " an event", " a array", " an array", " a aggregation", " an aggregation", " a arguments", " e.args", " a error ", " an error ", " a IPv", " an IPv", " a bytes", " bytes",
 	"a int ", "an int ", "a event ", "an event ", "a array ", "an array ", "a aggregation ", "an aggregation ", "a arguments ", "e.args ", "a error ", "an error ", "a IPv", "an IPv", "a bytes ", "bytes ")
@@ -88,7 +94,7 @@ func invalid(pos syntax.Position) expr { return &eConst{node: node{types.TInvali
 func (c *checker) program() *treeProgram {
 	var p *treeProgram
 	for i := 0; i < maxWalks; i++ {
-		c.diags, c.mapsGrew, c.captured, c.readsContext, c.readsFields = nil, false, nil, false, false
+		c.diags, c.warnings, c.mapsGrew, c.captured, c.readsContext, c.readsFields = nil, nil, false, nil, false, false
 		c.fields = map[string]bool{}
 		c.typedArgs, c.followsArgs, c.direct = false, false, false
 		c.capturedSeen = map[string]bool{}
@@ -168,9 +174,9 @@ func (c *checker) call(fn *Func, args []expr, pos syntax.Position) *eCall {
 		f.locals[b] = v
 		e.params = append(e.params, v)
 	}
-	start := len(c.diags)
+	start, warned := len(c.diags), len(c.warnings)
 	for i := 0; i < maxWalks; i++ {
-		c.diags = c.diags[:start]
+		c.diags, c.warnings = c.diags[:start], c.warnings[:warned]
 		f.grew = false
 		c.flow = before.clone()
 		for _, v := range e.params {

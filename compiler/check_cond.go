@@ -100,9 +100,9 @@ func (c *checker) optional(x syntax.Expr) *local {
 
 // mayHoldNone reports whether None can be in x, a captured collection or one that is written out.
 func (c *checker) mayHoldNone(x syntax.Expr) bool {
-	start := len(c.diags)
+	start, warned := len(c.diags), len(c.warnings)
 	e := c.sequence(x)
-	c.diags = c.diags[:start] // reported already
+	c.diags, c.warnings = c.diags[:start], c.warnings[:warned] // reported already
 	k, ok := e.(*eConst)
 	if !ok {
 		return true

@@ -65,6 +65,8 @@ func (c *checker) stmt(s syntax.Stmt) []stmt {
 }
 
 func (c *checker) assign(s *syntax.AssignStmt) []stmt {
+	c.noteRead(s)
+	c.warnRace(s)
 	id, ok := unparen(s.LHS).(*syntax.Ident)
 	if l, isList := unparen(s.RHS).(*syntax.ListExpr); isList && !ok {
 		return c.bind(s.LHS, c.sequence(l)) // taken apart at once

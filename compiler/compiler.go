@@ -20,6 +20,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/codegen"
+	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
@@ -133,6 +134,7 @@ type Program struct {
 	Maps         []MapUse
 	Streams      []*Stream
 	Captured     []Captured
+	Warnings     diag.List
 	ReadsContext bool // it reads fields of the event, so it must run where they are
 	ReadsFields  bool // it reads such that other probes of the kind may not have, or have elsewhere
 	UsesRing     bool
@@ -168,7 +170,7 @@ func Compile(req *Request) (*Program, error) {
 		var p *Program
 		if p, err = generate(req, c, tree, room); err == nil {
 			p.Maps = c.mapUses()
-			p.Captured = c.captured
+			p.Captured, p.Warnings = c.captured, c.warnings.Sort()
 			p.ReadsContext, p.ReadsFields = c.readsContext, c.readsFields
 			p.Fields = slices.Sorted(maps.Keys(c.fields))
 			p.TypedArgs, p.FollowsArgs, p.Direct = c.typedArgs, c.followsArgs, c.direct

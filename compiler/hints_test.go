@@ -159,6 +159,9 @@ var hintExceptions = map[string]string{
 	"use `in`, which searches, or a table()":                                  "the operator alone",
 	"a member is read without (): leave them out":                             "parentheses alone",
 	"leave out by= here, or make another X()":                                 "an argument that is too many",
+	"write X.add(X, by=X), which adds in one step":                            "X is a table, a key and a number: TestRaceWarnings compiles it",
+	"write X.add(by=X), which adds in one step":                               "X is a table and a key: TestRaceWarnings compiles it",
+	"write X[X] -= X, which subtracts in one step":                            "X is a table, a key and a number: TestRaceWarnings compiles it",
 	"write X = int(X) outside of the handler, which has no floats":            "a line of the script",
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
 // widest is how much of a line an error shows where there is no terminal. A source line may have megabytes.
@@ -55,4 +57,20 @@ func window(line, pad string, cols int) (part, caret string) {
 	}
 	in := strings.Repeat(" ", margin)
 	return in + part, in + caret
+}
+
+// warnOf prints the compiler's warnings of a handler, each once.
+func (s *Session) warnOf(code *compiler.Program) {
+	if s.opt.Warnings == WarnNone {
+		return
+	}
+	for _, d := range code.Warnings {
+		s.mu.Lock()
+		told := s.told[*d]
+		s.told[*d] = true
+		s.mu.Unlock()
+		if !told {
+			s.out.warn("warning", map[string]any{"message": d.Error()}, s.fitCarets(d.Error()))
+		}
+	}
 }

@@ -311,3 +311,27 @@ make("newkeys", %d, 0)
 		}
 	}
 }
+
+// A count that loses what two CPUs add at once is warned of once, wherever the handler is attached, unless warnings are off.
+func TestRaceWarned(t *testing.T) {
+	const src = `t = table()
+def count_it(e):
+    t[e.pid] = t.get(e.pid, 0) + 1
+probe(["tracepoint:sched:sched_switch", "tracepoint:syscalls:sys_enter_getppid"], count_it)
+probe("tracepoint:sched:sched_wakeup", count_it)
+`
+	const want = `WARNING: test.star:3:5: t[e.pid] is read and stored in two steps: what another CPU adds in between is lost
+        t[e.pid] = t.get(e.pid, 0) + 1
+        ^
+    hint: write t.add(by=e.pid), which adds in one step
+`
+	for level, want := range map[Warnings]string{WarnDefault: want, WarnNone: ""} {
+		l := newLive(t, func(o *Options) { o.Warnings = level })
+		if err := l.script(src); err != nil {
+			t.Fatal(l.FormatError(err))
+		}
+		if got := l.err.String(); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+	}
+}

@@ -273,6 +273,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 			return err
 		}
 	}
+	s.warnOf(code)
 	maps, err := l.bindMaps(code)
 	if err != nil {
 		return err

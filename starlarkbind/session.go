@@ -18,6 +18,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/internal/lazy"
 	"github.com/bpfrepl/bpfrepl/internal/sysname"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
@@ -69,6 +70,7 @@ type Session struct {
 	names  []string          // of probes, by id
 	ids    map[string]uint64 // of probes, by name
 	prints []printSite
+	told   map[diag.Diagnostic]bool // warnings of handlers
 	warned map[warnKey]bool
 	fills  map[*compiler.Map]fill
 	nprog  atomic.Int64 // programs loaded so far
@@ -119,7 +121,7 @@ func New(opt Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{opt: opt, kernel: k, memory: bpf.MapSpec.CheckMemory, sources: newSources(), ktypes: newKernelTypes(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, fills: map[*compiler.Map]fill{}, leastShared: 2, globals: starlark.StringDict{}}
+	s := &Session{opt: opt, kernel: k, memory: bpf.MapSpec.CheckMemory, sources: newSources(), ktypes: newKernelTypes(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, told: map[diag.Diagnostic]bool{}, fills: map[*compiler.Map]fill{}, leastShared: 2, globals: starlark.StringDict{}}
 	s.out = &output{w: opt.Stdout, errw: opt.Stderr, json: opt.JSON}
 	s.flags = flags.New(opt.Args)
 	if s.flags.Help() { // the script runs to define its flags; what it prints is not asked for

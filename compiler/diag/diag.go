@@ -10,8 +10,17 @@ import (
 	"go.starlark.net/syntax"
 )
 
+// A Severity says how bad a diagnostic is.
+type Severity uint8
+
+const (
+	Error   Severity = iota // the handler cannot be compiled
+	Warning                 // it can, but is most likely not what is meant
+)
+
 // A Diagnostic is one fault of a handler.
 type Diagnostic struct {
+	Severity
 	Pos  syntax.Position
 	Msg  string // one line, without the position
 	Hint string // what to write instead; may be empty

@@ -1,0 +1,146 @@
+package compiler
+
+import (
+	"fmt"
+	"strings"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/syntax"
+)
+
+// A handler that reads an element of a table, adds to it and stores it loses what another CPU adds in between. add() does it
+// in one step, so such a store is warned of.
+
+// A tableRead is the syntax of t[k] or t.get(k, ...).
+type tableRead struct{ table, key syntax.Expr }
+
+// readOf returns the read that an expression is.
+func readOf(x syntax.Expr) (tableRead, bool) {
+	switch x := unparen(x).(type) {
+	case *syntax.IndexExpr:
+		return tableRead{x.X, x.Y}, true
+	case *syntax.CallExpr:
+		if dot, ok := unparen(x.Fn).(*syntax.DotExpr); ok && dot.Name.Name == "get" && len(x.Args) > 0 {
+			return tableRead{dot.X, x.Args[0]}, true
+		}
+	}
+	return tableRead{}, false
+}
+
+// noteRead remembers which element a local was read from.
+func (c *checker) noteRead(s *syntax.AssignStmt) {
+	id, ok := unparen(s.LHS).(*syntax.Ident)
+	if !ok {
+		return
+	}
+	b, _ := id.Binding.(*resolve.Binding)
+	if r, ok := readOf(s.RHS); ok && b != nil {
+		if c.frame.reads == nil {
+			c.frame.reads = map[*resolve.Binding]tableRead{}
+		}
+		c.frame.reads[b] = r
+	}
+}
+
+// warnRace warns of t[k] = t[k] + n.
+func (c *checker) warnRace(s *syntax.AssignStmt) {
+	to, ok := unparen(s.LHS).(*syntax.IndexExpr)
+	if !ok || ownElement(to.Y) {
+		return
+	}
+	op, ok := unparen(s.RHS).(*syntax.BinaryExpr)
+	if !ok || op.Op != syntax.PLUS && op.Op != syntax.MINUS {
+		return
+	}
+	other := op.Y
+	if !c.reads(op.X, to) {
+		if other = op.X; op.Op == syntax.MINUS || !c.reads(op.Y, to) {
+			return
+		}
+	}
+	recv, ok := c.quiet(to.X).(*eStatic)
+	if !ok {
+		return
+	}
+	m, ok := recv.ent.(*Map)
+	if !ok || m.Agg != nil {
+		return
+	}
+	if t := c.typing(m); t.val != nil && !t.val.IsInt() {
+		return
+	}
+	name, key, n := exprText(to.X), exprText(to.Y), exprText(other)
+	hint := fmt.Sprintf("write %s.add(%s, by=%s), which adds in one step", name, n, key)
+	switch {
+	case op.Op == syntax.MINUS:
+		hint = fmt.Sprintf("write %s[%s] -= %s, which subtracts in one step", name, key, n)
+	case n == "1":
+		hint = fmt.Sprintf("write %s.add(by=%s), which adds in one step", name, key)
+	}
+	pos, _ := s.LHS.Span()
+	c.warnf(pos, hint, "%s[%s] is read and stored in two steps: what another CPU adds in between is lost", name, key)
+}
+
+// reads reports whether an expression is the element that is stored to, or a local that was read from it.
+func (c *checker) reads(x syntax.Expr, to *syntax.IndexExpr) bool {
+	r, ok := readOf(x)
+	if id, isName := unparen(x).(*syntax.Ident); isName {
+		b, _ := id.Binding.(*resolve.Binding)
+		r, ok = c.frame.reads[b]
+	}
+	return ok && exprText(r.table) == exprText(to.X) && exprText(r.key) == exprText(to.Y)
+}
+
+// ownElement reports whether a key names the running thread, which runs on one CPU at a time.
+func ownElement(key syntax.Expr) bool {
+	own := false
+	syntax.Walk(key, func(n syntax.Node) bool {
+		if dot, ok := n.(*syntax.DotExpr); ok && (dot.Name.Name == "tid" || dot.Name.Name == "cpu") {
+			own = true
+		}
+		return true
+	})
+	return own
+}
+
+// exprText writes an expression as in a script; "..." stands for what a key or a number seldom is.
+func exprText(x syntax.Expr) string {
+	list := func(xs []syntax.Expr) string {
+		var out []string
+		for _, x := range xs {
+			out = append(out, exprText(x))
+		}
+		return strings.Join(out, ", ")
+	}
+	switch x := x.(type) {
+	case *syntax.Ident:
+		return x.Name
+	case *syntax.Literal:
+		return x.Raw
+	case *syntax.ParenExpr:
+		if _, ok := x.X.(*syntax.TupleExpr); ok {
+			return exprText(x.X)
+		}
+		return "(" + exprText(x.X) + ")"
+	case *syntax.TupleExpr:
+		return "(" + list(x.List) + ")"
+	case *syntax.DotExpr:
+		return exprText(x.X) + "." + x.Name.Name
+	case *syntax.IndexExpr:
+		return exprText(x.X) + "[" + exprText(x.Y) + "]"
+	case *syntax.CallExpr:
+		return exprText(x.Fn) + "(" + list(x.Args) + ")"
+	case *syntax.UnaryExpr:
+		return x.Op.String() + exprText(x.X)
+	case *syntax.BinaryExpr:
+		return exprText(x.X) + " " + x.Op.String() + " " + exprText(x.Y)
+	}
+	return "..."
+}
+
+// quiet checks an expression again without a word.
+func (c *checker) quiet(x syntax.Expr) expr {
+	n, w := len(c.diags), len(c.warnings)
+	defer func() { c.diags, c.warnings = c.diags[:n], c.warnings[:w] }()
+	return c.expr(x)
+}
