@@ -117,6 +117,9 @@ type eStr struct {
 // maxStr bounds a string, and what buf reads.
 const maxStr = 8 << 10
 
+// MaxStr is maxStr, for strings that a script declares.
+const MaxStr = maxStr
+
 func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
 	x, n := args[0], int64(256)
 	if anyInvalid(args) {

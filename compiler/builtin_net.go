@@ -58,9 +58,9 @@ func checkNtop(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	case size == 4 && family == afINET6, size == 16 && family == afINET:
 		return c.bad(addr.position(), "leave the family out", "ntop: %d bytes are no address of family %d", size, family)
 	case size == 16, t.Kind == types.Ptr && family == afINET6:
-		return mk(row, call, types.TShown(types.TTuple(types.TUint, types.TUint), formIP6), []expr{addr})
+		return mk(row, call, types.TIP6, []expr{addr})
 	case size == 4, t.Kind == types.Ptr && family == afINET:
-		return mk(row, call, types.TShown(types.TUint, formIP4), []expr{addr})
+		return mk(row, call, types.TIP4, []expr{addr})
 	case t.Kind == types.Ptr:
 		return c.bad(addr.position(), "write ntop(2, ptr) for IPv4, ntop(10, ptr) for IPv6", "ntop: how long the address at a pointer is depends on the family, which must be a constant")
 	case args[1] != nil && family == 0:
@@ -71,7 +71,7 @@ func checkNtop(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	if addr = c.wantInt(addr, "the address"); addr.typ().Kind == types.Invalid {
 		return addr
 	}
-	return mk(row, call, types.TShown(types.TUint, formIP4), []expr{addr})
+	return mk(row, call, types.TIP4, []expr{addr})
 }
 
 func checkMAC(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
@@ -164,6 +164,12 @@ func init() {
 	shownForms["ip6"] = shownForm{parse: func(_ *checker, _ *types.Form, s string) (any, []string) {
 		if a, b, ok := netaddr.ParseIP6(s); ok {
 			return Tuple{new(big.Int).SetUint64(a), new(big.Int).SetUint64(b)}, nil
+		}
+		return nil, nil
+	}}
+	shownForms["ip"] = shownForm{parse: func(_ *checker, _ *types.Form, s string) (any, []string) {
+		if v, w, x, ok := netaddr.Parse(s); ok {
+			return Tuple{new(big.Int).SetUint64(v), new(big.Int).SetUint64(w), new(big.Int).SetUint64(x)}, nil
 		}
 		return nil, nil
 	}}

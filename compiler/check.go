@@ -2,7 +2,6 @@ package compiler
 
 import (
 	"fmt"
-	"sort"
 	"strings"
 
 	"go.starlark.net/resolve"
@@ -25,7 +24,8 @@ type checker struct {
 	frame                          *frame
 	flow                           *flow
 	maps                           map[*Map]*mapTyping
-	mapsGrew                       bool
+	mapsGrew, everGrew             bool
+	inferring                      bool // what is unknown is to be found out: see Infer
 	captured                       []Captured
 	capturedSeen                   map[string]bool
 	readsContext, readsFields      bool
@@ -37,12 +37,6 @@ type checker struct {
 	calls                          int
 	iterations                     int        // of the loops around this place, multiplied
 	loops                          []loopFlow // of the loops around this place
-}
-
-// mapTyping is what a map's uses in this program make of it.
-type mapTyping struct {
-	key, val *types.Type
-	fixed    bool // typed by an earlier probe
 }
 
 // A frame is one function that is being checked.
@@ -112,10 +106,11 @@ func (c *checker) program() *treeProgram {
 		if !c.mapsGrew {
 			break
 		}
+		c.everGrew = true
 	}
 	for _, m := range c.mapUses() {
-		if m.Map.Agg == nil && m.Val == nil && len(c.diags) == 0 {
-			c.errorf(c.req.Handler.Pos, "assign to it first, in a probe that comes before this one or from the script: t[key] = value",
+		if m.Map.Agg == nil && m.Types.Val == nil && len(c.diags) == 0 {
+			c.errorf(c.req.Handler.Pos, "assign to it in a probe of this script, or say what it holds: "+m.Map.Name+" = table(value=int)",
 				"the type of the values of table %q is not known", m.Map.Name)
 		}
 	}
@@ -316,152 +311,4 @@ func (c *checker) returns(t *types.Type, pos syntax.Position) {
 		f.ret = j
 		f.grew = true
 	}
-}
-
-// typing gives the types that a map has so far.
-func (c *checker) typing(m *Map) *mapTyping {
-	t := c.maps[m]
-	if t == nil {
-		t = &mapTyping{key: m.Key, val: m.Val, fixed: m.Key != nil}
-		c.maps[m] = t
-	}
-	return t
-}
-
-// useKey and useVal join a use's type into a map's.
-func (c *checker) useKey(m *Map, x expr) expr {
-	t := c.typing(m)
-	x = c.pointerKey(x)
-	return c.useMap(m, x, &t.key, t.fixed, "key")
-}
-
-func (c *checker) useVal(m *Map, x expr) expr {
-	t := c.typing(m)
-	return c.useMap(m, x, &t.val, t.fixed && m.Val != nil, "value")
-}
-
-// minStr is the room that a literal string gets in a map, so that other short strings and comm fit too.
-const minStr = 15
-
-func (c *checker) useMap(m *Map, x expr, has **types.Type, fixed bool, what string) expr {
-	t := x.typ()
-	if t.Kind == types.Invalid {
-		return x
-	}
-	if !t.Storable() {
-		return c.bad(x.position(), storeHint(x), "a %s cannot be a %s of %s %q", t, what, m.Kind(), m.Name)
-	}
-	t = roomy(t)
-	if *has == nil {
-		*has = t
-		c.mapsGrew = true
-		return c.convert(x, t)
-	}
-	if fixed {
-		if t.Assignable(*has) || fits(x.typ(), *has) {
-			return c.convert(x, *has)
-		}
-		hint := "a map has one type, that of its first use; make another map for these"
-		if h := joinHint(t, *has); h != "" {
-			hint = h
-		}
-		if t.Kind == types.Str && (*has).Kind == types.Str {
-			hint = fmt.Sprintf("the first use fixed the length at %d bytes: use the longest strings first, or shorten these with str(ptr, %d)", (*has).Cap-1, (*has).Cap-1)
-		}
-		return c.bad(x.position(), hint, "%s %q has %ss of type %s, not %s", m.Kind(), m.Name, what, shown(*has, t), shown(t, *has))
-	}
-	j := types.Join(*has, t)
-	if j == nil {
-		hint := joinHint(*has, t)
-		if hint == "" {
-			hint = "a map has one type; make another map for these"
-		}
-		return c.bad(x.position(), hint, "%s %q has %ss of type %s elsewhere, and %s here", m.Kind(), m.Name, what, *has, t)
-	}
-	if !j.Equal(*has) {
-		*has = j
-		c.mapsGrew = true
-	}
-	return c.convert(x, j)
-}
-
-// joinHint says what to write where the two have no common type, if that is for their signs: "" otherwise.
-func joinHint(a, b *types.Type) string {
-	switch {
-	case a.Kind == types.Opt && b.Kind == types.Opt:
-		return joinHint(a.Elem, b.Elem)
-	case a.Kind == types.Opt:
-		return joinHint(a.Elem, b)
-	case b.Kind == types.Opt:
-		return joinHint(a, b.Elem)
-	case a.Kind == types.Tuple && b.Kind == types.Tuple && len(a.Elems) == len(b.Elems):
-		for i := range a.Elems {
-			if types.Join(a.Elems[i], b.Elems[i]) == nil {
-				return joinHint(a.Elems[i], b.Elems[i])
-			}
-		}
-	case (a.IsInt() || a.IsNumber()) && (b.IsInt() || b.IsNumber()) && types.Join(a, b) == nil:
-		return `one may be negative, the other above 2**63: take both as signed, cast(x, "long"), or as unsigned, cast(x, "u64"); None is a value that neither has`
-	}
-	return ""
-}
-
-// shown names a type, with the length of strings where that is the difference, and what pointers point to.
-func shown(t, other *types.Type) string {
-	if t.Kind == types.Ptr && other.Kind == types.Ptr {
-		return pointerText(t)
-	}
-	if t.Kind == types.Str && other.Kind == types.Str {
-		return fmt.Sprintf("string of up to %d bytes", t.Cap-1)
-	}
-	return t.String()
-}
-
-// pointerText is a pointer as C declares it, with the memory that it points to.
-func pointerText(t *types.Type) string {
-	text := t.Text
-	if i := strings.LastIndexByte(text, '*'); t.Space == types.User && i >= 0 && !strings.Contains(text, "__user") {
-		text = strings.TrimSpace(text[:i]) + " __user " + text[i:]
-	}
-	return "pointer (" + text + ")"
-}
-
-// fits tells that values of type t can be converted to u.
-func fits(t, u *types.Type) bool {
-	j := types.Join(t, u)
-	return j != nil && j.Equal(u)
-}
-
-// roomy widens short strings to minStr. The script may store strings with NULs in the map.
-func roomy(t *types.Type) *types.Type {
-	switch {
-	case t.Kind == types.Str && !(t.NULs && t.Cap > minStr):
-		return types.TNULStr(max(t.Cap-1, minStr))
-	case t.Kind == types.Opt:
-		return types.TOpt(roomy(t.Elem))
-	case t.Kind == types.Tuple:
-		elems := make([]*types.Type, len(t.Elems))
-		for i, e := range t.Elems {
-			elems[i] = roomy(e)
-		}
-		return types.TTuple(elems...)
-	}
-	return t
-}
-
-// mapUses lists the maps in the order of their names.
-func (c *checker) mapUses() []MapUse {
-	var out []MapUse
-	for m, t := range c.maps {
-		use := MapUse{Map: m}
-		if t.key != nil {
-			use.Key = t.key.Stored()
-		}
-		if t.val != nil {
-			use.Val = t.val.Stored()
-		}
-		out = append(out, use)
-	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Map.Ref < out[j].Map.Ref })
-	return out
 }

@@ -146,7 +146,7 @@ func (c *checker) twoSides(x *syntax.BinaryExpr, side func(syntax.Expr) (expr, f
 	case known:
 		return b, yb, nb
 	case a.typ().Kind == types.Invalid || b.typ().Kind == types.Invalid:
-		e = invalid(x.OpPos)
+		e = c.unknownSide(x.OpPos, a, b)
 	default:
 		e = join(a, b)
 	}
@@ -303,6 +303,9 @@ func (c *checker) compare(pos syntax.Position, op syntax.Token, x, y expr) expr 
 	}
 	if mixed(tx, ty) {
 		return c.compareMixed(pos, op, x, y)
+	}
+	if tx.IsIP() && ty.IsIP() && !tx.Equal(ty) {
+		x, y = c.convert(x, types.TIP), c.convert(y, types.TIP)
 	}
 	x, y = number(x), number(y)
 	tx, ty = x.typ(), y.typ()

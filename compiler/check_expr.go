@@ -207,7 +207,9 @@ func (c *checker) tupleOf(pos syntax.Position, elems []expr) expr {
 			consts = append(consts, k.v)
 		}
 		if v.typ().Kind == types.Invalid {
-			e.t = types.TInvalid
+			if !c.inferring {
+				e.t = types.TInvalid
+			}
 		} else if !v.typ().Storable() {
 			c.errorf(v.position(), storeHint(v), "a %s cannot be an element of a tuple in a handler", v.typ())
 			e.t = types.TInvalid
@@ -223,11 +225,22 @@ func (c *checker) tupleOf(pos syntax.Position, elems []expr) expr {
 	return e
 }
 
+// unknownSide is an expression of two sides of which one has no known type. While types are inferred, the other stands for it.
+func (c *checker) unknownSide(pos syntax.Position, x, y expr) expr {
+	switch {
+	case !c.inferring:
+		return invalid(pos)
+	case x.typ().Kind == types.Invalid:
+		return y
+	}
+	return x
+}
+
 // choice is t if cond else f.
 func (c *checker) choice(pos syntax.Position, cond, t, f expr) expr {
 	j := types.Join(t.typ(), f.typ())
 	if t.typ().Kind == types.Invalid || f.typ().Kind == types.Invalid {
-		return invalid(pos)
+		return c.unknownSide(pos, t, f)
 	}
 	if j == nil || !j.Storable() {
 		return c.bad(pos, joinHint(t.typ(), f.typ()), "the two sides of if/else have different types: %s and %s", t.typ(), f.typ())

@@ -149,16 +149,16 @@ func (c *checker) forItems(s *syntax.ForStmt, m *Map, what string) []stmt {
 		c.errorf(pos, "loop over it in the script", "a loop over the values of %s %q needs kernel 5.19 (bpf_map_lookup_percpu_elem)", m.Kind(), m.Name)
 	case !c.req.Features.ForEachElem:
 		c.errorf(pos, "loop over it in the script", "a loop over a table needs kernel 5.13 (bpf_for_each_map_elem)")
-	case t.key == nil || t.val == nil:
+	case t.key.t == nil || t.val.t == nil:
 		c.errorf(pos, "use it first, in a probe that comes before this one or from the script", "the types of %s %q are not known yet", m.Kind(), m.Name)
-	case t.key.Kind == types.None:
+	case t.key.t.Kind == types.None:
 		c.errorf(pos, "read its value in the script", "%s %q has no keys to loop over", m.Kind(), m.Name)
 	default:
-		val := t.val
+		val := t.val.t
 		if m.Agg != nil && m.Agg.Kind == agg.Count {
 			val = types.TInt
 		}
-		key, val := t.key.Stored(), val.Stored()
+		key, val := t.key.t.Stored(), val.Stored()
 		v := &local{name: "element", t: map[string]*types.Type{"keys": key, "values": val, "items": types.TTuple(key, val)}[what]}
 		body := c.loopBody(s, v, 1, false)
 		return []stmt{&sItems{stmtNode{s.For}, v, m, what, body}}

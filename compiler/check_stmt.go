@@ -215,14 +215,13 @@ func (c *checker) augment(s *syntax.AssignStmt) []stmt {
 		if op == syntax.MINUS {
 			val = c.unary(s.OpPos, syntax.MINUS, val)
 		}
-		if t := c.typing(m); t.val == nil {
-			t.val = val.typ()
-			if t.val.Kind == types.Invalid {
+		if t := c.typing(m); t.val.t == nil {
+			if val.typ().Kind == types.Invalid {
 				return nil
 			}
-			c.mapsGrew = true
-		} else if !t.val.IsInt() {
-			c.errorf(s.OpPos, "", "table %q holds values of type %s: %s works on integers only", m.Name, t.val, s.Op)
+			c.growMap(&t.val, val.typ(), s.OpPos)
+		} else if !t.val.t.IsInt() {
+			c.errorf(s.OpPos, "", "table %q holds values of type %s: %s works on integers only", m.Name, t.val.t, s.Op)
 			return nil
 		}
 		if val.typ().Kind != types.Invalid && op == syntax.PLUS && c.addTo(m, val, s.OpPos) {

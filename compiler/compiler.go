@@ -119,8 +119,8 @@ type PrintSite struct {
 
 // A MapUse is a map that the program refers to (Map.Ref), and the types of key and value that it has by now.
 type MapUse struct {
-	Map      *Map
-	Key, Val *types.Type
+	Map   *Map
+	Types MapTypes
 }
 
 // A Captured is a name from outside of the handler that became a constant.

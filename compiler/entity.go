@@ -63,7 +63,9 @@ type Map struct {
 	LRU       bool
 	Swappable bool // reached through an outer map, so that the host can exchange it
 	Atomic    bool // runs can meet on one CPU, so adds are atomic
-	Key, Val  *types.Type
+	MapTypes
+	Open bool     // no program has the map yet: the types may grow
+	Hint MapTypes // what other programs will use
 }
 
 // A Stream carries records to the script, each with named fields.

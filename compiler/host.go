@@ -34,8 +34,6 @@ const StackFrames = 127
 var (
 	formKsym    = &types.Form{Name: "ksym", Noun: "kernel symbol"}
 	formUsym    = &types.Form{Name: "usym", Noun: "user symbol"}
-	formIP4     = &types.Form{Name: "ip4", Noun: "IPv4 address"}
-	formIP6     = &types.Form{Name: "ip6", Noun: "IPv6 address"}
 	formMAC     = &types.Form{Name: "mac", Noun: "hardware address"}
 	formErrno   = &types.Form{Name: "errno", Noun: "error name"}
 	formSyscall = &types.Form{Name: "syscall", Noun: "system call name"}

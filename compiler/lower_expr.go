@@ -156,6 +156,20 @@ func (lw *lowerer) convert(v val, t *types.Type) val {
 	case t.Kind == types.Opt:
 		in := lw.convert(v, t.Elem)
 		return val{t: t, has: lw.b.Const(1), inner: &in}
+	case t.IsIP():
+		words := []val{v}
+		version := int64(4)
+		if len(v.elems) > 0 {
+			words, version = v.elems, 6
+		}
+		out := val{t: t, elems: []val{scalar(types.TUint, lw.b.Const(version))}}
+		for _, w := range words {
+			out.elems = append(out.elems, scalar(types.TUint, w.w))
+		}
+		if version == 4 {
+			out.elems = append(out.elems, scalar(types.TUint, lw.b.Const(0)))
+		}
+		return out
 	case t.Kind == types.Tuple:
 		out := val{t: t}
 		for i, e := range v.elems {

@@ -27,12 +27,12 @@ func (lw *lowerer) forItems(s *sItems) {
 // has no value yet.
 func (lw *lowerer) item(s *sItems, args []*ir.Value, next *ir.Block) {
 	t := lw.typing(s.m)
-	key := func() val { return lw.load(mem{args[1], 0, t.key.Size()}, t.key) }
+	key := func() val { return lw.load(mem{args[1], 0, t.key.t.Size()}, t.key.t) }
 	value := func() val {
 		if s.m.Agg != nil {
-			return scalar(t.val, lw.merged(s, args[0], args[1], t.val, next))
+			return scalar(t.val.t, lw.merged(s, args[0], args[1], t.val.t, next))
 		}
-		return lw.load(mem{args[2], 0, t.val.Size()}, t.val)
+		return lw.load(mem{args[2], 0, t.val.t.Size()}, t.val.t)
 	}
 	switch c := lw.cellOf(s.v); s.what {
 	case "keys":

@@ -50,7 +50,7 @@ func (lw *lowerer) typing(m *Map) *mapTyping { return lw.check.typing(m) }
 
 func lowerTableIndex(lw *lowerer, e *eMethod) val {
 	b := lw.b
-	t := lw.typing(e.m).val
+	t := lw.typing(e.m).val.t
 	key := lw.key(e.args[0])
 	b.Pos = e.pos
 	p := lw.lookup(lw.mapPtr(e.m), key)
@@ -91,7 +91,7 @@ func lowerTablePop(lw *lowerer, e *eMethod) val {
 // the value only if it was the one that deleted it: of two CPUs that pop one key, one gets it. A delete that fails leaves the key.
 func (lw *lowerer) getOrPop(e *eMethod, pop bool, c *cell) {
 	b := lw.b
-	t := lw.typing(e.m).val
+	t := lw.typing(e.m).val.t
 	key := lw.key(e.args[0])
 	b.Pos = e.pos
 	m := lw.mapPtr(e.m)

@@ -70,34 +70,31 @@ func checkAggAdd(c *checker, e *eMethod) expr {
 		return value
 	}
 	vt := value.typ()
-	if k, ok := value.(*eConst); ok && t.val != nil && smallConst(k) {
-		vt = t.val // a constant that is not negative suits both
+	if k, ok := value.(*eConst); ok && t.val.t != nil && smallConst(k) {
+		vt = t.val.t // a constant that is not negative suits both
 	}
 	switch {
-	case t.val == nil:
-		t.val = vt
-		c.mapsGrew = true
+	case t.val.t == nil:
+		c.growMap(&t.val, vt, e.pos)
 	default:
-		j := types.Join(t.val, vt)
-		if j == nil || t.fixed && j.Kind != t.val.Kind {
-			return c.bad(value.position(), joinHint(t.val, vt), "%s %q adds values of type %s elsewhere, and %s here", m.Kind(), m.Name, t.val, vt)
+		j := types.Join(t.val.t, vt)
+		if j == nil || t.valFixed && j.Kind != t.val.t.Kind {
+			return c.bad(value.position(), joinHint(t.val.t, vt), "%s %q adds values of type %s%s, and %s here", m.Kind(), m.Name, t.val.t, elsewhere(t.val.at), vt)
 		}
-		if !t.fixed && !t.val.Equal(j) {
-			t.val = j
-			c.mapsGrew = true
+		if !t.valFixed && !t.val.t.Equal(j) {
+			c.growMap(&t.val, j, e.pos)
 		}
 	}
 	if by == nil || by.typ().Kind == types.None {
-		if t.key == nil {
-			t.key = types.TNone
-			c.mapsGrew = true
+		if t.key.t == nil {
+			c.growMap(&t.key, types.TNone, e.pos)
 		}
-		if t.key.Kind != types.None {
-			return c.bad(e.pos, "write by=key here too, or make another "+m.Kind()+"()", "%s %q has keys of type %s; this add has no key", m.Kind(), m.Name, t.key)
+		if t.key.t.Kind != types.None {
+			return c.bad(e.pos, "write by=key here too, or make another "+m.Kind()+"()", "%s %q has keys of type %s; this add has no key", m.Kind(), m.Name, t.key.t)
 		}
 		by = nil
 	} else {
-		if t.key != nil && t.key.Kind == types.None {
+		if t.key.t != nil && t.key.t.Kind == types.None {
 			return c.bad(by.position(), "leave out by= here, or make another "+m.Kind()+"()", "%s %q has no keys; this add has one", m.Kind(), m.Name)
 		}
 		if by = c.useKey(m, by); by.typ().Kind == types.Invalid {
@@ -115,10 +112,10 @@ func (c *checker) tableKey(e *eMethod, key expr) (expr, *types.Type, bool) {
 		return key, nil, false
 	}
 	t := c.typing(e.m)
-	if t.val == nil {
+	if t.val.t == nil {
 		return key, types.TInvalid, true // until an assignment tells
 	}
-	return key, t.val.Stored(), true
+	return key, t.val.t.Stored(), true
 }
 
 func checkTableIndex(c *checker, e *eMethod) expr {
@@ -178,18 +175,17 @@ func checkTableAdd(c *checker, e *eMethod) expr {
 		return invalid(e.pos)
 	}
 	t := c.typing(e.m)
-	if t.val == nil {
-		t.val = value.typ()
-		c.mapsGrew = true
+	if t.val.t == nil {
+		c.growMap(&t.val, value.typ(), e.pos)
 	}
-	if !t.val.IsInt() {
-		return c.bad(e.pos, "", "table %q holds values of type %s: add works on integers only", e.m.Name, t.val)
+	if !t.val.t.IsInt() {
+		return c.bad(e.pos, "", "table %q holds values of type %s: add works on integers only", e.m.Name, t.val.t)
 	}
 	if c.addTo(e.m, value, e.pos) {
 		return invalid(e.pos)
 	}
 	e.args = []expr{value, key}
-	e.t = t.val.Stored()
+	e.t = t.val.t.Stored()
 	return e
 }
 
@@ -197,17 +193,16 @@ func checkTableAdd(c *checker, e *eMethod) expr {
 // be added to unsigned values: it takes something away.
 func (c *checker) addTo(m *Map, x expr, pos syntax.Position) (bad bool) {
 	t := c.typing(m)
-	if _, ok := x.(*eConst); ok && t.val.Kind == types.Uint {
+	if _, ok := x.(*eConst); ok && t.val.t.Kind == types.Uint {
 		return false
 	}
-	j := types.Join(t.val, x.typ())
-	if j == nil || t.fixed && j.Kind != t.val.Kind {
-		c.errorf(pos, joinHint(t.val, x.typ()), "table %q holds values of type %s elsewhere, and adds %s here", m.Name, t.val, x.typ())
+	j := types.Join(t.val.t, x.typ())
+	if j == nil || t.valFixed && j.Kind != t.val.t.Kind {
+		c.errorf(pos, joinHint(t.val.t, x.typ()), "table %q holds values of type %s elsewhere, and adds %s here", m.Name, t.val.t, x.typ())
 		return true
 	}
-	if !t.fixed && !j.Equal(t.val) {
-		t.val = j
-		c.mapsGrew = true
+	if !t.valFixed && !j.Equal(t.val.t) {
+		c.growMap(&t.val, j, pos)
 	}
 	return false
 }
@@ -217,7 +212,7 @@ func checkTableClear(c *checker, e *eMethod) expr {
 		return c.bad(e.pos, "clear it from the script, or remove keys with pop", "clear() in a handler needs kernel 5.13 (bpf_for_each_map_elem)")
 	}
 	t := c.typing(e.m)
-	if t.key == nil {
+	if t.key.t == nil {
 		return c.bad(e.pos, "use it first, in a probe that comes before this one or from the script", "the types of table %q are not known yet", e.m.Name)
 	}
 	return e

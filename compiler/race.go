@@ -66,7 +66,7 @@ func (c *checker) warnRace(s *syntax.AssignStmt) {
 	if !ok || m.Agg != nil {
 		return
 	}
-	if t := c.typing(m); t.val != nil && !t.val.IsInt() {
+	if t := c.typing(m); t.val.t != nil && !t.val.t.IsInt() {
 		return
 	}
 	name, key, n := exprText(to.X), exprText(to.Y), exprText(other)

@@ -34,6 +34,29 @@ var shownForms = map[string]shownForm{
 	}},
 }
 
+// ShownType returns the type that a function of handlers has, by the name of its form, or nil: "kstack", "ksym", "ip".
+func ShownType(name string) *types.Type {
+	switch name {
+	case "kstack", "ustack":
+		return stackType(name, StackFrames)
+	case "usym":
+		return types.TShown(types.TTuple(types.TUint, types.TInt), formUsym)
+	case "ksym":
+		return types.TShown(types.TUint, formKsym)
+	case "mac":
+		return types.TShown(types.TUint, formMAC)
+	case "cgroup":
+		return types.TShown(types.TUint, formCgroup)
+	case "errno":
+		return types.TShown(types.TInt, formErrno)
+	case "syscall":
+		return types.TShown(types.TInt, formSyscall)
+	case "ip":
+		return types.TIP
+	}
+	return nil
+}
+
 // parseShown gives the constant that a string is in a form; names where there is none of it.
 func (c *checker) parseShown(f *types.Form, s string) (v any, names []string) {
 	if parse := shownForms[f.Name].parse; parse != nil {
@@ -47,7 +70,7 @@ func comparableShown(a, b *types.Type) bool {
 	if a.Kind != types.Shown {
 		a, b = b, a
 	}
-	return a.Equal(b) || b.Kind == types.Str || a.IsNumber() && (b.IsInt() || b.IsNumber())
+	return a.Equal(b) || a.IsIP() && b.IsIP() || b.Kind == types.Str || a.IsNumber() && (b.IsInt() || b.IsNumber())
 }
 
 // number is a number that is shown in a form as the number alone; all else is itself.

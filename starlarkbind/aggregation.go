@@ -125,6 +125,57 @@ func (a *Aggregation) copies() int {
 	return 1
 }
 
+// retype makes the map anew with wider keys. Only programs of the script's own adds have it yet: they are made again.
+func (a *Aggregation) retype(t compiler.MapTypes) error {
+	w, err := a.readMap(a.s.context(), a.live())
+	if err != nil {
+		return err
+	}
+	store, swap, err := a.create(t.Key)
+	if err != nil {
+		return err
+	}
+	was := *a
+	key := a.comp.Key
+	widen := func(w *words) (*words, error) {
+		if w == nil {
+			return nil, nil
+		}
+		out := newWords(len(w.keys))
+		for i, k := range w.keys {
+			b := make([]byte, t.Key.Size())
+			if err := a.s.encode(t.Key, a.s.decode(key, []byte(k)), b); err != nil {
+				return nil, err
+			}
+			out.put(string(b), w.vals[i])
+		}
+		return out, nil
+	}
+	a.store, a.swap = store, swap
+	w, err1 := widen(w)
+	past, err2 := widen(a.past)
+	marks, err3 := widen(a.marks)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return errors.Join(err, a.Close())
+	}
+	a.past, a.marks, a.looks, a.firsts = past, marks, nil, nil
+	a.comp.MapTypes = t
+	cpus, err := bpf.PossibleCPUs()
+	if err != nil {
+		return err
+	}
+	for i, k := range w.keys {
+		v := make([]byte, 8*len(w.vals[i])*cpus) // all of it on the first CPU
+		for j, x := range w.vals[i] {
+			binary.NativeEndian.PutUint64(v[8*j:], x)
+		}
+		if err := a.live().Update([]byte(k), v, bpf.Any); err != nil {
+			return err
+		}
+	}
+	return errors.Join(a.s.dropAdds(a.comp), was.Close())
+}
+
 // kernelMap gives the map that instructions refer to.
 func (a *Aggregation) kernelMap() *bpf.Map {
 	if a.swap != nil {

@@ -68,7 +68,7 @@ var Builtins = []Builtin{
 	{"stats", "stats(max_keys=4096, name=None)", "an aggregation: struct(count, sum, avg, min, max)", "size = stats()", aggregation(agg.Stats)},
 	{"hist", "hist(bits=0, max_keys=4096, name=None)", "an aggregation: a histogram with power-of-two buckets, each split in 2**bits", "latency = hist()", aggregation(agg.Hist)},
 	{"lhist", "lhist(lo, hi, step, max_keys=4096, name=None)", "an aggregation: a histogram with buckets of equal width", "depth = lhist(0, 100, 5)", aggregation(agg.Lhist)},
-	{"table", "table(max_keys=4096, lru=False, name=None)", "a dict that kernel and script share", "start = table()", (*Session).builtinTable},
+	{"table", "table(max_keys=4096, lru=False, name=None, key=None, value=None)", "a dict that kernel and script share; key and value say what it holds, where its use in the script does not: int, bool, str, \"str[64]\", \"bytes[16]\", \"kstack\", a pointer as \"struct sock *\", or a tuple of these", "start = table()", (*Session).builtinTable},
 	{"stream", `stream(size="1MiB", name=None)`, "records from handlers to the script", "opens = stream()", (*Session).builtinStream},
 	{"print", "print(*args)", "print values: maps as tables, histograms as bars", "print(calls)", (*Session).builtinPrint},
 	{"printf", "printf(format, *args)", "print with C's formats", `printf("%-16s %6d\n", comm, n)`, func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
@@ -340,11 +340,12 @@ func (s *Session) sumOf(a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, 
 	return starlark.MakeBigInt(total), nil
 }
 
-// builtinTable is table(max_keys=4096, lru=False).
+// builtinTable is table(max_keys=4096, lru=False, name=None, key=None, value=None).
 func (s *Session) builtinTable(t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var name string
+	var key, value starlark.Value
 	maxKeys, lru := defaultKeys, false
-	if err := starlark.UnpackArgs("table", a, kw, "max_keys?", &maxKeys, "lru?", &lru, "name?", &name); err != nil {
+	if err := starlark.UnpackArgs("table", a, kw, "max_keys?", &maxKeys, "lru?", &lru, "name?", &name, "key??", &key, "value??", &value); err != nil {
 		return nil, err
 	}
 	if err := checkKeys("table", maxKeys); err != nil {
@@ -352,6 +353,16 @@ func (s *Session) builtinTable(t *starlark.Thread, b *starlark.Builtin, a starla
 	}
 	m := s.newMap(t, name, "table")
 	m.LRU = lru
+	var err error
+	if m.Key, err = declaredType("key", key); err != nil {
+		return nil, err
+	}
+	if m.Val, err = declaredType("value", value); err != nil {
+		return nil, err
+	}
+	if at := t.CallFrame(1).Pos; key != nil || value != nil {
+		m.KeyAt, m.ValAt = at, at
+	}
 	out := &Table{s: s, comp: m, maxKeys: maxKeys}
 	s.addMap(out)
 	return out, nil

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"go.starlark.net/starlark"
 
+	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/lazy"
 )
 
 // decode reads a value as it lies in a map or record (types.Type.Size says how). Integers are in the machine's byte order.
@@ -132,6 +135,61 @@ func (s *Session) encode(t *types.Type, v starlark.Value, b []byte) error {
 		return wrong()
 	}
 	return nil
+}
+
+var lengthOf = lazy.Regexp(`^(str|bytes)\[(\d+)\]$`)
+
+// namedTypes are the types that table(key=, value=) takes by name.
+var namedTypes = map[string]*types.Type{"int": types.TInt, "u64": types.TUint, "bool": types.TBool, "str": types.TNULStr(255)}
+
+// declaredType reads a type that a script declares; nil: none.
+func declaredType(what string, v starlark.Value) (*types.Type, error) {
+	text := ""
+	switch v := v.(type) {
+	case nil, starlark.NoneType:
+		return nil, nil
+	case *starlark.Builtin:
+		text = v.Name()
+	case starlark.String:
+		text = string(v)
+	case starlark.Tuple:
+		t := &types.Type{Kind: types.Tuple}
+		for _, x := range v {
+			e, err := declaredType(what, x)
+			if err != nil {
+				return nil, err
+			}
+			if e == nil {
+				e = types.TNone
+			}
+			t.Elems = append(t.Elems, e)
+		}
+		return t, nil
+	}
+	elem, optional := strings.CutSuffix(text, "?")
+	t := namedTypes[elem]
+	if m := lengthOf().FindStringSubmatch(elem); m != nil {
+		n, err := strconv.Atoi(m[2])
+		if err != nil || n < 1 || n > compiler.MaxStr || m[1] == "str" && n < 2 {
+			return nil, fmt.Errorf("table: %s: the length of %s is from 2 to %d", what, m[1], compiler.MaxStr)
+		}
+		if t = types.TBytes(n); m[1] == "str" {
+			t = types.TNULStr(n - 1)
+		}
+	}
+	if t == nil {
+		t = compiler.ShownType(elem)
+	}
+	if t == nil && strings.HasSuffix(elem, "*") && what == "value" {
+		t = &types.Type{Kind: types.Ptr, Text: elem}
+	}
+	if t == nil {
+		return nil, fmt.Errorf("table: %s: %s is no type of a table: write int, bool, str, \"str[64]\", \"bytes[16]\", \"kstack\" or a tuple of types", what, v)
+	}
+	if optional {
+		t = types.TOpt(t)
+	}
+	return t, nil
 }
 
 // typeOf gives the type of a value that the script stores in a table before any handler has.

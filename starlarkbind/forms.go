@@ -92,6 +92,16 @@ func makeForms() map[string]form {
 				return starlark.Tuple{starlark.MakeUint64(a), starlark.MakeUint64(b)}, ok
 			}),
 		},
+		"ip": {
+			func(_ *Session, _ *types.Form, v starlark.Value) starlark.Value {
+				t := v.(starlark.Tuple)
+				return starlark.String(netaddr.IP(word(t[0]), word(t[1]), word(t[2])))
+			},
+			text(func(_ *Session, _ *types.Form, t string) (starlark.Value, bool) {
+				v, a, b, ok := netaddr.Parse(t)
+				return starlark.Tuple{starlark.MakeUint64(v), starlark.MakeUint64(a), starlark.MakeUint64(b)}, ok
+			}),
+		},
 		"mac": {
 			func(_ *Session, _ *types.Form, v starlark.Value) starlark.Value {
 				return starlark.String(netaddr.MAC(word(v)))

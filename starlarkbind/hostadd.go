@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"go.starlark.net/resolve"
@@ -27,9 +28,16 @@ def add_keyed(e):
 
 def add_table(e):
     result[0] = cast(target.add(e.args.value, by=e.args.key), "long")
+
+def add_keyed_boxed(e):
+    target.add(e.args.value, by=box[0])
+
+def add_table_boxed(e):
+    result[0] = cast(target.add(e.args.value, by=box[0]), "long")
 `
 
-// maxHostKey is the room for a key in the context of such a program: 12 words, one of which is the value.
+// maxHostKey is the room for a key in the context of such a program: 12 words, one of which is the value. A larger key goes
+// through a table, the box.
 const maxHostKey = 11 * 8
 
 // addPlace is a place of a script that adds to a map.
@@ -41,12 +49,18 @@ type addPlace struct {
 // hostAdds are the programs for adds from the script.
 type hostAdds struct {
 	funcs  map[string]*resolve.Function
-	byAt   map[addPlace]*Probe
+	byAt   map[addPlace]hostAdder
 	result *Table // what table.add gives
 }
 
+// A hostAdder is the program of one place.
+type hostAdder struct {
+	p   *Probe
+	box *Table // of large keys; nil: the key is in the context
+}
+
 // hostScope is what the names in hostAddSource stand for.
-type hostScope struct{ target, result *compiler.Map }
+type hostScope struct{ target, result, box *compiler.Map }
 
 // Lookup implements compiler.Scope.
 func (h hostScope) Lookup(id *syntax.Ident) compiler.Entity {
@@ -57,6 +71,8 @@ func (h hostScope) Lookup(id *syntax.Ident) compiler.Entity {
 		return h.result
 	case "cast":
 		return compiler.Builtin{Name: "cast"}
+	case "box":
+		return h.box
 	}
 	return nil
 }
@@ -67,16 +83,18 @@ func (s *Session) hostAdd(thread *starlark.Thread, m *compiler.Map, value, by st
 		return nil, scriptError(err)
 	}
 	key := m.Key
-	if key == nil {
+	if key == nil || m.Open {
 		t, err := typeOf(by)
 		if err != nil {
 			return nil, fmt.Errorf("%s %q: key: %w", m.Kind(), m.Name, err)
 		}
-		key = t
+		if key == nil {
+			key = t
+		} else if j := types.Join(key, t); j != nil && key.Kind != types.None && t.Kind != types.None {
+			key = j // no handler uses the map yet, so it can grow
+		}
 	}
-	if key.Size() > maxHostKey {
-		return nil, fmt.Errorf("%s %q: its keys have %d bytes; the script can add to keys of at most %d", m.Kind(), m.Name, key.Size(), maxHostKey)
-	}
+	boxed := key.Size() > maxHostKey
 	ctx := make([]byte, 8+max((key.Size()+7)&^7, 8))
 	added := types.TInt
 	if n, ok := value.(starlark.Int); ok {
@@ -94,15 +112,21 @@ func (s *Session) hostAdd(thread *starlark.Thread, m *compiler.Map, value, by st
 	if m.Val != nil {
 		signed = m.Val.Kind != types.Uint
 	}
-	p, err := s.hostAddProgram(thread.CallFrame(1).Pos, m, key, signed)
+	a, err := s.hostAddProgram(thread.CallFrame(1).Pos, m, key, signed, boxed)
 	if err != nil {
 		return nil, scriptError(err)
+	}
+	if boxed {
+		if err := a.box.put(starlark.MakeInt(0), by); err != nil {
+			return nil, err
+		}
+		ctx = ctx[:8]
 	}
 	words := make([]uint64, len(ctx)/8)
 	for i := range words {
 		words[i] = binary.NativeEndian.Uint64(ctx[8*i:])
 	}
-	if _, err := p.programs[0].prog.TestRun(words); err != nil {
+	if _, err := a.p.programs[0].prog.TestRun(words); err != nil {
 		return nil, scriptError(err)
 	}
 	if m.Agg != nil {
@@ -116,8 +140,9 @@ func (s *Session) hostAdd(thread *starlark.Thread, m *compiler.Map, value, by st
 	return v, err
 }
 
-// hostAddProgram gives the program of a place, and makes it the first time.
-func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *types.Type, signed bool) (*Probe, error) {
+// hostAddProgram returns the program of a place, and makes it the first time.
+func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *types.Type, signed, boxed bool) (hostAdder, error) {
+	none := hostAdder{}
 	if s.adds == nil {
 		f, err := fileOptions.Parse("add", hostAddSource, 0)
 		if err == nil {
@@ -125,9 +150,9 @@ func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *type
 			err = resolve.File(f, all, all)
 		}
 		if err != nil {
-			return nil, err
+			return none, err
 		}
-		s.adds = &hostAdds{funcs: map[string]*resolve.Function{}, byAt: map[addPlace]*Probe{}}
+		s.adds = &hostAdds{funcs: map[string]*resolve.Function{}, byAt: map[addPlace]hostAdder{}}
 		for _, st := range f.Stmts {
 			fn := st.(*syntax.DefStmt).Function.(*resolve.Function)
 			s.adds.funcs[fn.Name] = fn
@@ -136,8 +161,8 @@ func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *type
 		s.addMap(s.adds.result)
 	}
 	at := addPlace{m, placeOf(pos)}
-	if p := s.adds.byAt[at]; p != nil {
-		return p, nil
+	if a, ok := s.adds.byAt[at]; ok && (m.Key == nil || m.Key.Equal(key)) {
+		return a, nil
 	}
 	name := "add_table"
 	if m.Agg != nil {
@@ -146,28 +171,56 @@ func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *type
 			name = "add_keyless"
 		}
 	}
+	var a hostAdder
+	scope := hostScope{m, s.adds.result.comp, nil}
+	if boxed {
+		name += "_boxed"
+		scope.box = &compiler.Map{Name: "box", Ref: s.newRef("box"), Atomic: true, MapTypes: compiler.MapTypes{Key: types.TInt, Val: key}}
+		a.box = &Table{s: s, comp: scope.box, maxKeys: 1}
+		s.addMap(a.box)
+	}
 	fn := s.adds.funcs[name]
 	ev := &compiler.Event{Probe: "script", Fields: []compiler.Field{
 		{Name: "value", Kind: compiler.FieldInt, Size: 8, Signed: signed},
 		{Name: "key", Kind: compiler.FieldTyped, Offset: 8, Type: key},
 	}}
-	h := &compiler.Func{Name: name, Pos: pos, Fn: fn, Scope: hostScope{m, s.adds.result.comp}}
+	h := &compiler.Func{Name: name, Pos: pos, Fn: fn, Scope: scope}
 	code, err := compiler.Compile(s.request("script", h, ev))
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	for i := range code.Sites {
 		code.Sites[i].Pos = pos
 	}
 	p := &Probe{s: s, name: "script"}
-	l := &loader{s: s, p: p}
+	l := &loader{s: s, p: p, adds: m}
 	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, code); err != nil {
-		return nil, errors.Join(err, l.drop())
+		return none, errors.Join(err, l.drop())
 	}
 	l.commit()
 	s.mu.Lock()
 	s.probes = append(s.probes, p)
 	s.mu.Unlock()
-	s.adds.byAt[at] = p
-	return p, nil
+	a.p = p
+	s.adds.byAt[at] = a
+	return a, nil
+}
+
+// dropAdds drops the programs of the script's adds to a map, which is made anew.
+func (s *Session) dropAdds(m *compiler.Map) error {
+	if s.adds == nil {
+		return nil
+	}
+	var errs []error
+	for at, a := range s.adds.byAt {
+		if at.m != m {
+			continue
+		}
+		delete(s.adds.byAt, at)
+		s.mu.Lock()
+		s.probes = slices.DeleteFunc(s.probes, func(p *Probe) bool { return p == a.p })
+		s.mu.Unlock()
+		errs = append(errs, a.p.close())
+	}
+	return errors.Join(errs...)
 }

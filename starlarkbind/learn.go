@@ -41,7 +41,7 @@ func (s *Session) learn(pids []int) (end func()) {
 // keepsUserAddresses tells whether a program gives the script addresses of processes.
 func keepsUserAddresses(code *compiler.Program) bool {
 	for _, m := range code.Maps {
-		if ofUser(m.Key) || ofUser(m.Val) {
+		if ofUser(m.Types.Key) || ofUser(m.Types.Val) {
 			return true
 		}
 	}

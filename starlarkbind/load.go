@@ -35,6 +35,7 @@ func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 			return err
 		}
 	}
+	defer s.infer(p, h, f, handler.Globals())()
 	for _, g := range s.groups(p, h, f) {
 		l := &loader{s: s, p: p, handler: h, filter: f}
 		err := l.group(g)
@@ -57,6 +58,7 @@ type loader struct {
 	handler, filter *compiler.Func
 	typed           []typedMap
 	programs        []*program
+	adds            *compiler.Map     // the map of a script's own adds; nil: a handler's programs
 	plain           bool              // the verifier refused loads through pointers that it knows
 	form            compiler.Form     // the verifier gave up on those before
 	direct          *compiler.Request // of a program that is for no target
@@ -378,10 +380,11 @@ func (l *loader) bindMaps(code *compiler.Program) (map[string]*bpf.Map, error) {
 func (l *loader) bindMap(use compiler.MapUse) (*bpf.Map, error) {
 	switch m := l.s.owner(use.Map).(type) {
 	case *Aggregation:
-		if k := m.kernelMap(); k != nil {
-			return k, nil
+		if m.kernelMap() != nil {
+			err := l.closeTypes(use, m.retype)
+			return m.kernelMap(), err
 		}
-		store, swap, err := m.create(use.Key)
+		store, swap, err := m.create(use.Types.Key)
 		if err != nil {
 			return nil, err
 		}
@@ -390,9 +393,10 @@ func (l *loader) bindMap(use compiler.MapUse) (*bpf.Map, error) {
 		return m.kernelMap(), nil
 	case *Table:
 		if m.store != nil {
-			return m.store, nil
+			err := l.closeTypes(use, m.retype)
+			return m.store, err
 		}
-		store, err := m.create(use.Key, use.Val)
+		store, err := m.create(use.Types.Key, use.Types.Val)
 		if err != nil {
 			return nil, err
 		}
@@ -406,15 +410,34 @@ func (l *loader) bindMap(use compiler.MapUse) (*bpf.Map, error) {
 // settle gives a map its types; undo is called when the probe comes to nothing.
 func (l *loader) settle(use compiler.MapUse, undo func() error) {
 	m := use.Map
-	key, val := m.Key, m.Val
-	m.Key, m.Val = use.Key, use.Val
+	was := m.MapTypes
+	m.MapTypes = use.Types
 	if m.Val == nil {
 		m.Val = types.TInt
 	}
+	m.Open = m == l.adds // a program for the script's own adds is made again where the types grow
 	l.typed = append(l.typed, typedMap{func() error {
-		m.Key, m.Val = key, val
+		m.MapTypes, m.Open = was, false
 		return undo()
 	}})
+}
+
+// closeTypes makes a map that no handler has yet what the program uses, and keeps its types from growing any more.
+func (l *loader) closeTypes(use compiler.MapUse, retype func(t compiler.MapTypes) error) error {
+	m := use.Map
+	if !m.Open {
+		return nil
+	}
+	if !m.Key.Equal(use.Types.Key) || !m.Val.Equal(use.Types.Val) {
+		if err := retype(use.Types); err != nil {
+			return err
+		}
+	}
+	if m != l.adds {
+		m.Open = false
+		l.typed = append(l.typed, typedMap{func() error { m.Open = true; return nil }})
+	}
+	return nil
 }
 
 // owner finds the aggregation or table behind a compiler's map.

@@ -12,9 +12,9 @@ import (
 
 // funcScope finds what the names in a function stand for: its free variables, its module's globals, and the builtins.
 type funcScope struct {
-	s  *Session
-	fn *starlark.Function
-	r  *resolve.Function
+	s       *Session
+	fn      *starlark.Function // whose free variables are meant; nil: of a function without any
+	globals starlark.StringDict
 }
 
 // Lookup implements compiler.Scope.
@@ -28,7 +28,7 @@ func (sc *funcScope) Lookup(id *syntax.Ident) compiler.Entity {
 		}
 		return nil
 	}
-	if v, ok := sc.fn.Globals()[id.Name]; ok {
+	if v, ok := sc.globals[id.Name]; ok {
 		return sc.s.entity(v)
 	}
 	if v, ok := sc.s.globals[id.Name]; ok { // the prompt's
@@ -52,7 +52,7 @@ func (s *Session) function(fn *starlark.Function) (*compiler.Func, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &compiler.Func{Name: fn.Name(), Pos: fn.Position(), Fn: r, Scope: &funcScope{s, fn, r}, Defaults: map[string]compiler.Entity{}, ID: fn}
+	f := &compiler.Func{Name: fn.Name(), Pos: fn.Position(), Fn: r, Scope: &funcScope{s, fn, fn.Globals()}, Defaults: map[string]compiler.Entity{}, ID: fn}
 	for i := 0; i < fn.NumParams(); i++ {
 		if d := fn.ParamDefault(i); d != nil {
 			name, _ := fn.Param(i)

@@ -22,6 +22,9 @@ type sources struct {
 	names map[place]string // of the variable that the call with its "(" here is assigned to
 	words map[string]bool  // attribute names and strings that occur anywhere
 	used  map[string]int   // how often a name occurs, but for the occurrences that only write to a map of that name
+
+	probes []*syntax.CallExpr           // the calls of probe()
+	defs   map[string]*resolve.Function // the functions of files by name
 }
 
 // A place is a position in a file.
@@ -33,7 +36,7 @@ type place struct {
 func placeOf(p syntax.Position) place { return place{p.Filename(), p.Line, p.Col} }
 
 func newSources() *sources {
-	return &sources{lines: map[string][]string{}, funcs: map[place]*resolve.Function{}, names: map[place]string{}, words: map[string]bool{}, used: map[string]int{}}
+	return &sources{lines: map[string][]string{}, funcs: map[place]*resolve.Function{}, names: map[place]string{}, words: map[string]bool{}, used: map[string]int{}, defs: map[string]*resolve.Function{}}
 }
 
 // add indexes a file. It is called after parsing; the resolver fills the functions in later, in the same nodes.
@@ -117,9 +120,18 @@ func (s *sources) keep(name string, src []byte) {
 
 // resolved indexes the functions of a file that the resolver has been through.
 func (s *sources) resolved(f *syntax.File) {
+	for _, st := range f.Stmts {
+		if def, ok := st.(*syntax.DefStmt); ok {
+			s.defs[def.Name.Name], _ = def.Function.(*resolve.Function)
+		}
+	}
 	syntax.Walk(f, func(n syntax.Node) bool {
 		var fn any
 		switch n := n.(type) {
+		case *syntax.CallExpr:
+			if id, ok := n.Fn.(*syntax.Ident); ok && id.Name == "probe" {
+				s.probes = append(s.probes, n)
+			}
 		case *syntax.DefStmt:
 			fn = n.Function
 		case *syntax.LambdaExpr:

@@ -44,6 +44,68 @@ func (t *Table) create(key, val *types.Type) (*bpf.Map, error) {
 	return bpf.NewMap(ms)
 }
 
+// growFor makes the table, or makes it wider, so that it holds what the script stores.
+func (t *Table) growFor(k, v starlark.Value) error {
+	want := t.comp.MapTypes
+	grow := func(has **types.Type, x starlark.Value, what string) error {
+		if *has != nil && t.store == nil {
+			return nil // declared
+		}
+		u, err := typeOf(x)
+		if err != nil {
+			return fmt.Errorf("table %q: %s: %w", t.Name(), what, err)
+		}
+		if *has == nil {
+			*has = u
+		} else if j := types.Join(*has, u); j != nil && !(*has).IsInt() {
+			*has = j
+		}
+		return nil
+	}
+	if err := grow(&want.Key, k, "key"); err != nil {
+		return err
+	}
+	if err := grow(&want.Val, v, "value"); err != nil {
+		return err
+	}
+	if t.store == nil {
+		store, err := t.create(want.Key, want.Val)
+		if err != nil {
+			return err
+		}
+		t.comp.Open = t.comp.Key == nil && t.comp.Val == nil
+		t.store, t.comp.MapTypes = store, want
+		return nil
+	}
+	if want.Key.Equal(t.comp.Key) && want.Val.Equal(t.comp.Val) {
+		return nil
+	}
+	return t.retype(want)
+}
+
+// retype makes the map anew with wider types. Only programs of the script's own adds have it yet: they are made again.
+func (t *Table) retype(want compiler.MapTypes) (err error) {
+	items, err := t.entries()
+	if err != nil {
+		return err
+	}
+	store, err := t.create(want.Key, want.Val)
+	if err != nil {
+		return err
+	}
+	if err := t.s.dropAdds(t.comp); err != nil {
+		return errors.Join(err, store.Close())
+	}
+	old := t.store
+	t.store, t.comp.MapTypes = store, want
+	for _, it := range items {
+		if err := t.put(it[0], it[1]); err != nil {
+			return errors.Join(err, old.Close())
+		}
+	}
+	return old.Close()
+}
+
 // Close implements io.Closer.
 func (t *Table) Close() error {
 	if t.store == nil {
@@ -83,20 +145,16 @@ func (t *Table) Get(k starlark.Value) (starlark.Value, bool, error) {
 
 // SetKey implements starlark.HasSetKey: t[k] = v.
 func (t *Table) SetKey(k, v starlark.Value) error {
-	if t.store == nil {
-		key, err := typeOf(k)
-		if err != nil {
-			return fmt.Errorf("table %q: key: %w", t.Name(), err)
-		}
-		val, err := typeOf(v)
-		if err != nil {
-			return fmt.Errorf("table %q: value: %w", t.Name(), err)
-		}
-		if t.store, err = t.create(key, val); err != nil {
+	if t.store == nil || t.comp.Open {
+		if err := t.growFor(k, v); err != nil {
 			return err
 		}
-		t.comp.Key, t.comp.Val = key, val
 	}
+	return t.put(k, v)
+}
+
+// put stores a key and a value of the table's types.
+func (t *Table) put(k, v starlark.Value) error {
 	kb, err := t.keyBytes(k)
 	if err != nil {
 		return err

@@ -24,6 +24,17 @@ func TShown(t *Type, f *Form) *Type { return &Type{Kind: Shown, Elem: t, Form: f
 // TName is the name of a probe, as a number that the host has a table for.
 var TName = TShown(TUint, &Form{Name: "probe", Noun: "probe name"})
 
+// The types of IP addresses: of version 4, of version 6, and of either. The third holds both of the others: the version, and
+// the words.
+var (
+	TIP4 = TShown(TUint, &Form{Name: "ip4", Noun: "IPv4 address"})
+	TIP6 = TShown(TTuple(TUint, TUint), &Form{Name: "ip6", Noun: "IPv6 address"})
+	TIP  = TShown(TTuple(TUint, TUint, TUint), &Form{Name: "ip", Noun: "IP address"})
+)
+
+// IsIP reports whether t is the type of IP addresses of any version.
+func (t *Type) IsIP() bool { return t.Equal(TIP4) || t.Equal(TIP6) || t.Equal(TIP) }
+
 // Under is how a value of the type is held: what it is apart from how it is shown.
 func (t *Type) Under() *Type {
 	if t.Kind == Shown {

@@ -131,6 +131,16 @@ func (t *Type) IsScalar() bool {
 	return false
 }
 
+// Known reports whether no part of the type is still to be inferred.
+func (t *Type) Known() bool {
+	for _, e := range t.Elems {
+		if !e.Known() {
+			return false
+		}
+	}
+	return t.Kind != Invalid && (t.Elem == nil || t.Elem.Known())
+}
+
 // InMemory tells that a value of the type is no word but bytes in memory.
 func (t *Type) InMemory() bool { return t.Kind == Str || t.Kind == Bytes }
 
@@ -143,7 +153,7 @@ func (t *Type) Storable() bool {
 		return t.Elem.Storable()
 	case Tuple:
 		for _, e := range t.Elems {
-			if !e.Storable() {
+			if !e.Storable() && e.Kind != Invalid { // one that is still to be inferred
 				return false
 			}
 		}
@@ -217,6 +227,8 @@ func Join(a, b *Type) *Type {
 		return Join(a.Elem, b.Under())
 	case b.IsNumber() && a.IsInt():
 		return Join(a, b.Elem)
+	case a.IsIP() && b.IsIP():
+		return TIP
 	case a.Kind == Str && b.Kind == Str:
 		j := &Type{Kind: Str, Cap: max(a.Cap, b.Cap), NULs: a.NULs || b.NULs}
 		if a.Most > 0 && b.Most > 0 {

@@ -59,3 +59,20 @@ func ParseMAC(s string) (uint64, bool) {
 	}
 	return binary.LittleEndian.Uint64(append(a, 0, 0)), true
 }
+
+// IP returns an address of either version (4 or 6) as text.
+func IP(version, first, second uint64) string {
+	if version == 4 {
+		return IP4(first)
+	}
+	return IP6(first, second)
+}
+
+// Parse reads an address of either version.
+func Parse(s string) (version, first, second uint64, ok bool) {
+	if n, ok := ParseIP4(s); ok {
+		return 4, n, 0, true
+	}
+	first, second, ok = ParseIP6(s)
+	return 6, first, second, ok
+}

@@ -1,0 +1,292 @@
+package compiler
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// The types of a map's keys and values are those that hold all that is used with it. They are inferred: a program's uses join
+// into what is known of the map, and the program is checked again until nothing grows. A map that exists in the kernel has
+// its types for good; one that does not begins with what Infer has found out about other programs.
+
+// MapTypes are the types of a map's keys and values, nil where they are not known, and the places that made them so.
+type MapTypes struct {
+	Key, Val     *types.Type
+	KeyAt, ValAt syntax.Position
+}
+
+// mapTyping is what a map's uses in this program make of it.
+type mapTyping struct {
+	key, val           typing
+	keyFixed, valFixed bool
+}
+
+type typing struct {
+	t  *types.Type
+	at syntax.Position // of the use that made it what it is
+}
+
+// stored is the type as it lies in the map.
+func (t typing) stored() *types.Type {
+	if t.t == nil {
+		return nil
+	}
+	return t.t.Stored()
+}
+
+// typing returns the types that a map has so far.
+func (c *checker) typing(m *Map) *mapTyping {
+	t := c.maps[m]
+	if t == nil {
+		t = &mapTyping{key: typing{m.Key, m.KeyAt}, val: typing{m.Val, m.ValAt}, keyFixed: m.Key != nil && !m.Open, valFixed: m.Val != nil && !m.Open}
+		if !t.keyFixed {
+			t.key.hint(m.Hint.Key, m.Hint.KeyAt)
+		}
+		if !t.valFixed {
+			t.val.hint(m.Hint.Val, m.Hint.ValAt)
+		}
+		c.maps[m] = t
+	}
+	return t
+}
+
+// hint joins in what other programs use, if that is possible; if not, it is their mistake.
+func (t *typing) hint(other *types.Type, at syntax.Position) {
+	switch {
+	case other == nil:
+	case t.t == nil:
+		t.t, t.at = other, at
+	default:
+		if j := types.Join(t.t, other); j != nil && !j.Equal(t.t) {
+			t.t, t.at = j, at
+		}
+	}
+}
+
+// growMap makes a map's type t, which holds what it held.
+func (c *checker) growMap(has *typing, t *types.Type, pos syntax.Position) {
+	has.t, has.at = t, pos
+	c.mapsGrew = true
+}
+
+// useKey and useVal join a use's type into a map's.
+func (c *checker) useKey(m *Map, x expr) expr {
+	t := c.typing(m)
+	x = c.pointerKey(x)
+	return c.useMap(m, x, &t.key, t.keyFixed, "key")
+}
+
+func (c *checker) useVal(m *Map, x expr) expr {
+	t := c.typing(m)
+	return c.useMap(m, x, &t.val, t.valFixed, "value")
+}
+
+// minStr is the room that a literal string gets in a map, so that other short strings and comm fit too.
+const minStr = 15
+
+func (c *checker) useMap(m *Map, x expr, has *typing, fixed bool, what string) expr {
+	t := x.typ()
+	if t.Kind == types.Invalid {
+		return x
+	}
+	if !t.Storable() {
+		return c.bad(x.position(), storeHint(x), "a %s cannot be a %s of %s %q", t, what, m.Kind(), m.Name)
+	}
+	t = roomy(t)
+	if has.t == nil {
+		c.growMap(has, t, x.position())
+		return c.convert(x, t)
+	}
+	j := types.Join(has.t, t)
+	if fixed {
+		if t.Assignable(has.t) || fits(x.typ(), has.t) {
+			return c.convert(x, has.t)
+		}
+		hint := "a map has one type, that of its first use; make another map for these"
+		if h := joinHint(t, has.t); h != "" {
+			hint = h
+		}
+		if lengthsDiffer(has.t, t) {
+			hint = "shorten these with str(ptr, n), or use the longest strings first"
+			if m.Agg == nil {
+				hint = fmt.Sprintf("shorten these with str(ptr, n), or declare the longest: %s = table(%s=%s)", m.Name, what, declared(j))
+			}
+		}
+		return c.bad(x.position(), hint, "%s %q has %ss of type %s%s, not %s", m.Kind(), m.Name, what, withLengths(has.t, t), since(has.at), withLengths(t, has.t))
+	}
+	if j == nil {
+		hint := joinHint(has.t, t)
+		if hint == "" {
+			hint = "a map has one type; make another map for these"
+		}
+		return c.bad(x.position(), hint, "%s %q has %ss of type %s%s, and %s here", m.Kind(), m.Name, what, has.t, elsewhere(has.at), t)
+	}
+	if !j.Equal(has.t) {
+		c.growMap(has, j, x.position())
+	}
+	return c.convert(x, j)
+}
+
+// joinHint says what to write where the two have no common type, if that is for their signs: "" otherwise.
+func joinHint(a, b *types.Type) string {
+	switch {
+	case a.Kind == types.Opt && b.Kind == types.Opt:
+		return joinHint(a.Elem, b.Elem)
+	case a.Kind == types.Opt:
+		return joinHint(a.Elem, b)
+	case b.Kind == types.Opt:
+		return joinHint(a, b.Elem)
+	case a.Kind == types.Tuple && b.Kind == types.Tuple && len(a.Elems) == len(b.Elems):
+		for i := range a.Elems {
+			if types.Join(a.Elems[i], b.Elems[i]) == nil {
+				return joinHint(a.Elems[i], b.Elems[i])
+			}
+		}
+	case (a.IsInt() || a.IsNumber()) && (b.IsInt() || b.IsNumber()) && types.Join(a, b) == nil:
+		return `one may be negative, the other above 2**63: take both as signed, cast(x, "long"), or as unsigned, cast(x, "u64"); None is a value that neither has`
+	}
+	return ""
+}
+
+// pointerText is a pointer as C declares it, with the memory that it points to.
+func pointerText(t *types.Type) string {
+	text := t.Text
+	if i := strings.LastIndexByte(text, '*'); t.Space == types.User && i >= 0 && !strings.Contains(text, "__user") {
+		text = strings.TrimSpace(text[:i]) + " __user " + text[i:]
+	}
+	return "pointer (" + text + ")"
+}
+
+// since names the place that gave a map its type, in another program.
+func since(at syntax.Position) string {
+	if !at.IsValid() {
+		return ""
+	}
+	return fmt.Sprintf(" since %s", at)
+}
+
+func elsewhere(at syntax.Position) string {
+	if !at.IsValid() {
+		return " elsewhere"
+	}
+	return fmt.Sprintf(" at %s", at)
+}
+
+// lengthsDiffer reports whether two types are the same but for the lengths of strings.
+func lengthsDiffer(t, u *types.Type) bool {
+	j := types.Join(t, u)
+	return j != nil && (j.Size() != t.Size() || j.Size() != u.Size()) && strings.Contains(t.String()+u.String(), "string")
+}
+
+// withLengths names a type, with the lengths of strings where those make it differ from another.
+func withLengths(t, other *types.Type) string {
+	if t.Kind == types.Ptr && other.Kind == types.Ptr {
+		return pointerText(t)
+	}
+	if !lengthsDiffer(t, other) {
+		return t.String()
+	}
+	switch t.Kind {
+	case types.Str:
+		return fmt.Sprintf("string of up to %d bytes", t.Cap-1)
+	case types.Opt:
+		return withLengths(t.Elem, other) + " or None"
+	case types.Tuple:
+		var parts []string
+		for _, e := range t.Elems {
+			parts = append(parts, withLengths(e, types.TStr(0)))
+		}
+		return "tuple (" + strings.Join(parts, ", ") + ")"
+	}
+	return t.String()
+}
+
+// declared is a type as table(key=, value=) takes it.
+func declared(t *types.Type) string {
+	switch t.Kind {
+	case types.Str:
+		return fmt.Sprintf(`"str[%d]"`, t.Cap)
+	case types.Bytes:
+		return fmt.Sprintf(`"bytes[%d]"`, t.Len)
+	case types.Bool:
+		return "bool"
+	case types.Tuple:
+		var parts []string
+		for _, e := range t.Elems {
+			parts = append(parts, declared(e))
+		}
+		return "(" + strings.Join(parts, ", ") + ")"
+	}
+	if t.IsInt() || t.IsNumber() {
+		return "int"
+	}
+	return "..."
+}
+
+// fits tells that values of type t can be converted to u.
+func fits(t, u *types.Type) bool {
+	j := types.Join(t, u)
+	return j != nil && j.Equal(u)
+}
+
+// roomy widens short strings to minStr. The script may store strings with NULs in the map.
+func roomy(t *types.Type) *types.Type {
+	switch {
+	case t.Kind == types.Str && !(t.NULs && t.Cap > minStr):
+		return types.TNULStr(max(t.Cap-1, minStr))
+	case t.Kind == types.Opt:
+		return types.TOpt(roomy(t.Elem))
+	case t.Kind == types.Tuple:
+		elems := make([]*types.Type, len(t.Elems))
+		for i, e := range t.Elems {
+			elems[i] = roomy(e)
+		}
+		return types.TTuple(elems...)
+	}
+	return t
+}
+
+// mapUses lists the maps in the order of their names.
+func (c *checker) mapUses() []MapUse {
+	var out []MapUse
+	for m, t := range c.maps {
+		out = append(out, MapUse{m, MapTypes{t.key.stored(), t.val.stored(), t.key.at, t.val.at}})
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Map.Ref < out[j].Map.Ref })
+	return out
+}
+
+// Infer checks programs together, and returns the types that maps have when all of them are loaded. What is wrong with a
+// program, it leaves to Compile. Two tables may need each other, each holding what comes from the other.
+func Infer(reqs []*Request) map[*Map]MapTypes {
+	shared := map[*Map]*mapTyping{}
+	for range maxWalks {
+		grew := false
+		for _, req := range reqs {
+			c := newChecker(req)
+			c.maps, c.inferring = shared, true
+			c.program()
+			grew = grew || c.everGrew
+		}
+		if !grew {
+			break
+		}
+	}
+	out := map[*Map]MapTypes{}
+	for m, t := range shared {
+		mt := MapTypes{KeyAt: t.key.at, ValAt: t.val.at}
+		if t.key.t != nil && t.key.t.Known() {
+			mt.Key = t.key.t
+		}
+		if t.val.t != nil && t.val.t.Known() {
+			mt.Val = t.val.t
+		}
+		out[m] = mt
+	}
+	return out
+}

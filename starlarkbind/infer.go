@@ -1,0 +1,248 @@
+package starlarkbind
+
+import (
+	"math/big"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler"
+)
+
+// A map gets its types from all that uses it, and a probe is loaded when the script comes to it. So before the first program
+// that uses a map is loaded, the calls of probe() that the script has not come to yet are looked at: those that name their
+// target and their handler so that both can be told from the text. Their handlers are checked together with the present one
+// (compiler.Infer), and the maps are made wide enough for all of them. This is how two tables can need each other, and why the
+// order of the probes does not matter to the lengths of strings. What is wrong with a later probe shows when its turn comes.
+
+// lateScope finds names for a function that the script has not defined yet: the globals as they are now, and functions that
+// are defined further down.
+type lateScope struct {
+	s       *Session
+	globals starlark.StringDict
+}
+
+// Lookup implements compiler.Scope.
+func (l lateScope) Lookup(id *syntax.Ident) compiler.Entity {
+	if b, ok := id.Binding.(*resolve.Binding); ok && b.Scope == resolve.Free {
+		return nil
+	}
+	if e := (&funcScope{s: l.s, globals: l.globals}).Lookup(id); e != nil {
+		return e
+	}
+	if fn := l.s.sources.defs[id.Name]; fn != nil {
+		return l.function(fn)
+	}
+	return nil
+}
+
+func (l lateScope) function(fn *resolve.Function) *compiler.Func {
+	f := &compiler.Func{Name: fn.Name, Pos: fn.Pos, Fn: fn, Scope: l, Defaults: map[string]compiler.Entity{}, ID: fn}
+	for _, p := range fn.Params {
+		if b, ok := p.(*syntax.BinaryExpr); ok {
+			if v, ok := l.constant(b.Y); ok {
+				f.Defaults[b.X.(*syntax.Ident).Name] = compiler.Const{V: v}
+			}
+		}
+	}
+	return f
+}
+
+// constant is the value of a literal or of a global that holds a constant, or of a sum of such strings.
+func (l lateScope) constant(x syntax.Expr) (any, bool) {
+	switch x := x.(type) {
+	case *syntax.ParenExpr:
+		return l.constant(x.X)
+	case *syntax.Literal:
+		switch v := x.Value.(type) {
+		case string:
+			return v, true
+		case int64:
+			return big.NewInt(v), true
+		}
+	case *syntax.Ident:
+		k, ok := l.Lookup(x).(compiler.Const)
+		return k.V, ok
+	case *syntax.BinaryExpr:
+		a, ok1 := l.constant(x.X)
+		b, ok2 := l.constant(x.Y)
+		s, isStr1 := a.(string)
+		t, isStr2 := b.(string)
+		return s + t, ok1 && ok2 && isStr1 && isStr2 && x.Op == syntax.PLUS
+	}
+	return nil, false
+}
+
+// handler is the function that an argument of probe() names.
+func (l lateScope) handler(x syntax.Expr) *compiler.Func {
+	switch x := x.(type) {
+	case *syntax.LambdaExpr:
+		if fn, ok := x.Function.(*resolve.Function); ok {
+			return l.function(fn)
+		}
+	case *syntax.Ident:
+		f, _ := l.Lookup(x).(*compiler.Func)
+		return f
+	}
+	return nil
+}
+
+// A lateProbe is a call of probe() as its text has it.
+type lateProbe struct {
+	specs           []string
+	handler, filter *compiler.Func
+}
+
+func (l lateScope) probe(call *syntax.CallExpr) *lateProbe {
+	args := map[string]syntax.Expr{}
+	for i, a := range call.Args {
+		if b, ok := a.(*syntax.BinaryExpr); ok && b.Op == syntax.EQ {
+			args[b.X.(*syntax.Ident).Name] = b.Y
+		} else if i < 3 {
+			args[[]string{"spec", "handler", "filter"}[i]] = a
+		}
+	}
+	if args["spec"] == nil || args["handler"] == nil {
+		return nil
+	}
+	p := &lateProbe{handler: l.handler(args["handler"])}
+	if f := args["filter"]; f != nil {
+		p.filter = l.handler(f)
+	}
+	list := []syntax.Expr{args["spec"]}
+	switch x := args["spec"].(type) {
+	case *syntax.ListExpr:
+		list = x.List
+	case *syntax.TupleExpr:
+		list = x.List
+	}
+	for _, x := range list {
+		switch v, _ := l.constant(x); v := v.(type) {
+		case string:
+			p.specs = append(p.specs, v)
+		case compiler.List:
+			for _, e := range v {
+				if s, ok := e.(string); ok {
+					p.specs = append(p.specs, s)
+				}
+			}
+		}
+	}
+	if p.handler == nil || len(p.specs) == 0 {
+		return nil
+	}
+	return p
+}
+
+// maps lists the maps without types, or with types that may still grow, that functions name.
+func (l lateScope) maps(fns ...*compiler.Func) map[*compiler.Map]bool {
+	out, seen := map[*compiler.Map]bool{}, map[*resolve.Function]bool{}
+	var visit func(f *compiler.Func)
+	visit = func(f *compiler.Func) {
+		if f == nil || seen[f.Fn] {
+			return
+		}
+		seen[f.Fn] = true
+		for _, st := range f.Fn.Body {
+			syntax.Walk(st, func(n syntax.Node) bool {
+				id, ok := n.(*syntax.Ident)
+				if !ok || id.Binding == nil {
+					return true
+				}
+				if b, ok := id.Binding.(*resolve.Binding); ok && b.Scope == resolve.Local {
+					return true
+				}
+				switch e := f.Scope.Lookup(id).(type) {
+				case *compiler.Map:
+					if e.Key == nil || e.Val == nil || e.Open {
+						out[e] = true
+					}
+				case *compiler.Func:
+					visit(e)
+				}
+				return true
+			})
+		}
+	}
+	for _, f := range fns {
+		visit(f)
+	}
+	return out
+}
+
+// maxLateGroups bounds how many different events of one probe are looked at before it is loaded.
+const maxLateGroups = 16
+
+// infer finds out which types the maps of a handler have once all probes of the script are loaded. Until forget is called they
+// are what compiling begins with.
+func (s *Session) infer(p *Probe, h, f *compiler.Func, globals starlark.StringDict) (forget func()) {
+	scope := lateScope{s, globals}
+	want := scope.maps(h, f)
+	if len(want) == 0 {
+		return func() {}
+	}
+	reqs := s.lateRequests(p, p.targets, h, f)
+	calls := append([]*syntax.CallExpr{}, s.sources.probes...)
+	for found := true; found; {
+		found = false
+		for i, call := range calls {
+			if call == nil {
+				continue
+			}
+			late := scope.probe(call)
+			if late == nil {
+				calls[i] = nil
+				continue
+			}
+			maps := scope.maps(late.handler, late.filter)
+			if !overlap(maps, want) {
+				continue
+			}
+			calls[i], found = nil, true
+			for m := range maps {
+				want[m] = true
+			}
+			var targets []bpf.Target
+			for _, spec := range late.specs {
+				if ts, err := bpf.Resolve(spec); err == nil { // else it is an error when the script comes to it
+					targets = append(targets, ts...)
+				}
+			}
+			reqs = append(reqs, s.lateRequests(&Probe{s: s}, targets, late.handler, late.filter)...)
+		}
+	}
+	inferred := compiler.Infer(reqs)
+	for m, t := range inferred {
+		m.Hint = t
+	}
+	return func() {
+		for m := range inferred {
+			m.Hint = compiler.MapTypes{}
+		}
+	}
+}
+
+func overlap(a, b map[*compiler.Map]bool) bool {
+	for m := range a {
+		if b[m] {
+			return true
+		}
+	}
+	return false
+}
+
+// lateRequests are the requests for a probe's targets, one for each event that looks different.
+func (s *Session) lateRequests(p *Probe, ts []bpf.Target, h, f *compiler.Func) []*compiler.Request {
+	l := &loader{s: s, p: p, handler: h, filter: f}
+	var out []*compiler.Request
+	for _, kind := range byKind(ts) {
+		for i, g := range byEvent(kind, nil) {
+			if g.err == nil && i < maxLateGroups {
+				out = append(out, l.request(g, g.targets, g.targets[0].ProgramTypes(true)[0]))
+			}
+		}
+	}
+	return out
+}
