@@ -107,8 +107,8 @@ func sharedEvent(event string, e *Event) (*Event, error) {
 			f.Offset = 8
 		case event == "sys_enter" && f.Offset >= firstArg && i < len(regs.args):
 			f = saved(f, regs.args[i])
-		default:
-			return nil, fmt.Errorf("the argument %s is not one of a system call", f.Name)
+		default: // what the kernel's record has beyond the arguments: strings that they point to, from 7.0 on
+			f = Field{Name: f.Name, CType: f.CType, Kind: FieldUnreadable, Why: f.Name + " is no argument of the system call"}
 		}
 		if f.Name == "__syscall_nr" {
 			number := f

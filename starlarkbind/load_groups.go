@@ -26,38 +26,40 @@ func (s *Session) groups(p *Probe, h, f *compiler.Func) []*group {
 	for _, ts := range byKind(p.targets) {
 		enter, exit, others := bpf.ShareSyscalls(ts, s.leastShared)
 		for _, shared := range [][]bpf.Target{enter, exit} {
-			gs := l.groupsOf(shared)
-			if len(gs) > mostShared {
+			gs, err := l.groupsOf(shared)
+			if err != nil || len(gs) > mostShared { // or it reads what the raw event does not have
 				others = append(others, bpf.Unshare(shared)...)
 				continue
 			}
 			out = append(out, gs...)
 		}
-		out = append(out, l.groupsOf(others)...)
+		gs, _ := l.groupsOf(others) // a mistake in the handler shows when the groups are compiled
+		out = append(out, gs...)
 	}
 	return out
 }
 
-// groupsOf puts targets of one kind together.
-func (l *loader) groupsOf(ts []bpf.Target) []*group {
+// groupsOf puts targets of one kind together. The error is that of the handler for the first of them.
+func (l *loader) groupsOf(ts []bpf.Target) ([]*group, error) {
 	if len(ts) == 0 {
-		return nil
+		return nil, nil
 	}
 	ev, err := ts[0].Event()
 	all := &group{ts, ev, err}
-	if len(ts) == 1 {
-		return []*group{all}
+	switch {
+	case len(ts) == 1:
+		return []*group{all}, nil
+	case err != nil:
+		return byEvent(ts, nil), err
 	}
-	if err == nil {
-		switch code, err := l.compile(all, ts, 0); {
-		case err != nil || code.TypedArgs: // a mistake in the handler shows when the groups are compiled
-		case !code.ReadsFields:
-			return []*group{all}
-		default:
-			return byEvent(ts, code.Fields)
-		}
+	code, err := l.compile(all, ts, 0)
+	switch {
+	case err != nil || code.TypedArgs:
+		return byEvent(ts, nil), err
+	case !code.ReadsFields:
+		return []*group{all}, nil
 	}
-	return byEvent(ts, nil)
+	return byEvent(ts, code.Fields), nil
 }
 
 func byKind(ts []bpf.Target) [][]bpf.Target {
