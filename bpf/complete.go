@@ -29,9 +29,32 @@ func Complete(prefix string) (words []string, from int, err error) {
 		}
 		slices.Sort(out)
 		return out, 0, nil
-	case p == nil || isPattern(prefix):
+	case p == nil:
 		return nil, 0, nil
-	case strings.Contains(p.Syntax, "PATH") && strings.Contains(rest, "/") && !strings.Contains(rest, ":"):
+	case p.split != nil:
+		return completePath(p, kind, rest)
+	case isPattern(prefix):
+		return nil, 0, nil
+	case p.functions != nil && !strings.Contains(rest, ":"):
+		names, err := p.functions()
+		return startingWith(names, rest), len(kind) + 1, err
+	}
+	return completeList(p, prefix, prefix+"*", rest, "")
+}
+
+// completePath completes a spec of a file and what is in it. Behind the file's name nothing is a wildcard: methods of Go
+// have a star in their names, main.(*server).handle.
+func completePath(p *Provider, kind, rest string) ([]string, int, error) {
+	file, _, whole := cutPath(rest)
+	if whole && strings.Contains(rest, "/") && !isFile(file) && !isPattern(file) { // the colon may be one of the path's
+		whole = filenames.Complete(rest) == nil
+	}
+	switch {
+	case isPattern(file):
+		return nil, 0, nil
+	case whole:
+		return completeList(p, kind+":"+rest, kind+":"+file+":*", rest, file)
+	case strings.Contains(rest, "/"):
 		var out []string
 		for _, f := range filenames.Complete(rest) {
 			if !strings.HasSuffix(f, "/") {
@@ -40,18 +63,21 @@ func Complete(prefix string) (words []string, from int, err error) {
 			out = append(out, f)
 		}
 		return out, len(kind) + 1, nil
-	case p.functions != nil && !strings.Contains(rest, ":"):
-		names, err := p.functions()
-		return startingWith(names, rest), len(kind) + 1, err
 	}
-	ts, err := List(prefix + "*")
+	return nil, 0, nil
+}
+
+// completeList completes a prefix by the names that a pattern lists, of which the part behind the kind has to go on from rest.
+// file is how rest writes the name of the file that the targets are in: it may be a bare name.
+func completeList(p *Provider, prefix, pattern, rest, file string) ([]string, int, error) {
+	ts, err := List(pattern)
 	if err != nil {
 		return nil, 0, err
 	}
 	var out []string
 	for _, t := range ts {
-		name := strings.TrimPrefix(t.Name, p.Kind+":")          // an alias may be written
-		if file, _, _ := strings.Cut(rest, ":"); t.file != "" { // it may be a bare name
+		name := strings.TrimPrefix(t.Name, p.Kind+":") // an alias may be written
+		if t.file != "" {
 			name = file + strings.TrimPrefix(name, t.file)
 		}
 		if next, ok := strings.CutPrefix(name, rest); ok {

@@ -22,6 +22,14 @@ func TestComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir)
+	colons := filepath.Join(t.TempDir(), "a:b")
+	if err := os.Mkdir(colons, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(exe, filepath.Join(colons, "mine")); err != nil {
+		t.Fatal(err)
+	}
+	method := "github.com/bpfrepl/bpfrepl/bpf.(*Map).Close"
 	for _, c := range []struct{ prefix, want, not string }{
 		{"", "tracepoint: kprobe: uprobe: begin", "t:"},
 		{"tr", "tracepoint:", "kprobe:"},
@@ -34,6 +42,10 @@ func TestComplete(t *testing.T) {
 		{"uprobe:/proc/self/tas", "uprobe:/proc/self/task/", ""},
 		{"uprobe:/proc/self/exe:main.ma", "uprobe:/proc/self/exe:main.main", ""},
 		{"uprobe:mine:main.ma", "uprobe:mine:main.main", "uprobe:mine:"},
+		{"uprobe:/proc/self/exe:" + strings.TrimSuffix(method, "ap).Close"), "uprobe:/proc/self/exe:" + method, ""},
+		{"uprobe:" + strings.TrimSuffix(colons, "b"), "uprobe:" + colons + "/", ""},
+		{"uprobe:" + colons + "/mi", "uprobe:" + colons + "/mine:", ""},
+		{"uprobe:" + colons + "/mine:main.ma", "uprobe:" + colons + "/mine:main.main", ""},
 		{"nosuch:", "", ""},
 		{"tracepoint:[", "", ""},
 	} {

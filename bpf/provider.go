@@ -42,6 +42,8 @@ type Provider struct {
 	explain func(Target, error) error
 	// split takes apart what is behind the kind, where that is not parts between colons without blanks.
 	split func(rest string) []string
+	// literal: names have blanks and brackets of their own, as in C++.
+	literal bool
 	// narrow tells who limits probes of the kind to a process; nil: the handler.
 	narrow func(*Kernel) Narrowing
 }

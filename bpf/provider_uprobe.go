@@ -21,7 +21,7 @@ var uprobes = Provider{
 	Kind: "uprobe", Alias: "u", Syntax: "uprobe:PATH:FUNCTION, uprobe:PATH:FUNCTION+OFFSET or uprobe:PATH:0xADDRESS",
 	Doc:     "A function of a program or library, where it is called; e.args[i] are its arguments, untyped.",
 	Example: "uprobe:libc:malloc",
-	minArgs: 2, maxArgs: 2, narrow: narrowsByKernel, split: splitPath,
+	minArgs: 2, maxArgs: 2, narrow: narrowsByKernel, split: splitPath, literal: true,
 	List:    listUprobes("uprobe"),
 	Resolve: resolveUprobe,
 	event: func(t Target) (*Event, error) {
@@ -47,7 +47,7 @@ var uretprobes = Provider{
 	Kind: "uretprobe", Alias: "ur", Syntax: "uretprobe:PATH:FUNCTION",
 	Doc:     "A function of a program or library, where it returns; e.ret is its result.",
 	Example: "uretprobe:libc:malloc",
-	minArgs: 2, maxArgs: 2, narrow: narrowsUretprobe, split: splitPath,
+	minArgs: 2, maxArgs: 2, narrow: narrowsUretprobe, split: splitPath, literal: true,
 	List:    listUprobes("uretprobe"),
 	Resolve: resolveUprobe,
 	event: func(t Target) (*Event, error) {
@@ -450,7 +450,7 @@ func listUprobes(kind string) func(string) ([]Target, error) {
 		if !ok || k != kind || rest == "" || strings.Trim(rest, "*") == "" {
 			return nil, nil // every file of the machine could be meant
 		}
-		file, fn, whole := strings.Cut(rest, ":")
+		file, fn, whole := cutPath(rest)
 		if !whole && isPattern(file) {
 			return fileNames(kind, file), nil
 		}

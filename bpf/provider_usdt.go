@@ -18,13 +18,22 @@ var usdts = Provider{
 	Kind: "usdt", Alias: "U", Syntax: "usdt:PATH:NAME or usdt:PATH:PROVIDER:NAME",
 	Doc:     "A static probe that the authors of a program or library put into it, with typed arguments e.args[i].",
 	Example: "usdt:libstdc++:throw",
-	minArgs: 2, maxArgs: 3, narrow: narrowsByKernel,
+	minArgs: 2, maxArgs: 3, narrow: narrowsByKernel, split: splitUSDT,
 	List:    listUSDT,
 	Resolve: resolveUSDT,
 	event:   func(t Target) (*Event, error) { return &Event{Args: t.args}, nil },
 	types:   only(ebpf.Kprobe),
 	prepare: prepareUprobe,
 	attach:  attachUprobe(false), attachMulti: attachUprobes(false),
+}
+
+// splitUSDT takes "PATH:PROVIDER:NAME" apart.
+func splitUSDT(text string) []string {
+	path, rest, ok := cutPath(text)
+	if !ok {
+		return []string{path}
+	}
+	return append([]string{path}, strings.Split(rest, ":")...)
 }
 
 // resolveUSDT gives a target for each probe, or several of one name where its arguments are at other places in other copies
@@ -168,7 +177,7 @@ func listUSDT(pattern string) ([]Target, error) {
 	if !ok || k != "usdt" || rest == "" || strings.Trim(rest, "*") == "" {
 		return nil, nil
 	}
-	file, probe, whole := strings.Cut(rest, ":")
+	file, probe, whole := cutPath(rest)
 	if !whole && isPattern(file) {
 		return fileNames("usdt", file), nil
 	}

@@ -40,7 +40,7 @@ func ParseSpec(text string) (Spec, error) {
 	}
 	kind, rest, hasArgs := strings.Cut(text, ":")
 	p := findProvider(kind)
-	if i := strings.IndexFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }); i >= 0 && (p == nil || p.split == nil) {
+	if i := strings.IndexFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }); i >= 0 && (p == nil || !p.literal) {
 		return Spec{}, &SpecError{Text: text, Reason: fmt.Sprintf("probe spec %q: no blank or control character belongs there", text)}
 	}
 	if p == nil {
@@ -66,7 +66,7 @@ func ParseSpec(text string) (Spec, error) {
 		if a == "" {
 			return Spec{}, &SpecError{Text: text, Reason: fmt.Sprintf("probe %q has an empty part", text), Hint: "write " + p.Syntax}
 		}
-		if _, err := path.Match(a, ""); err != nil && p.split == nil {
+		if _, err := path.Match(a, ""); err != nil && !p.literal {
 			return Spec{}, &SpecError{Text: text, Reason: fmt.Sprintf("probe %q: bad pattern %q", text, a), Hint: "a [ needs its ]"}
 		}
 	}

@@ -6,12 +6,15 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/exe"
 )
 
 // What all probes in user space have in common: places in files.
@@ -22,9 +25,25 @@ type site struct {
 	semaphore uint64 // offset in the file of a counter that the kernel counts up while the probe is there; 0: none
 }
 
-// splitPath takes "PATH:REST" apart; a C++ name in REST has colons and blanks of its own.
+// cutPath takes "PATH:REST" apart, at the first colon behind which a file of that name ends, else at the first: a path may
+// have colons, and so may REST, a C++ name for example.
+func cutPath(text string) (path, rest string, found bool) {
+	for i := range len(text) {
+		if text[i] == ':' && strings.Contains(text[:i], "/") && slices.ContainsFunc(exe.Find(text[:i]), isFile) {
+			return text[:i], text[i+1:], true
+		}
+	}
+	return strings.Cut(text, ":")
+}
+
+func isFile(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && !st.IsDir()
+}
+
+// splitPath takes "PATH:REST" apart.
 func splitPath(text string) []string {
-	path, rest, ok := strings.Cut(text, ":")
+	path, rest, ok := cutPath(text)
 	if !ok {
 		return []string{path}
 	}

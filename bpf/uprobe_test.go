@@ -2,8 +2,11 @@ package bpf
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -119,4 +122,32 @@ func TestSemaphore(t *testing.T) {
 func TestUnreadableProgram(t *testing.T) {
 	wantText(t, "not root", task(t, "program", &syscall.SysProcAttr{Credential: nobody}),
 		`probe "uprobe:/proc/1/exe:main": /proc/1/exe: user 65534 may not read it (run bpfrepl with sudo)`)
+}
+
+// The path of a spec may have colons, and lead into the root of a process.
+func TestPathsOfSpecs(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "a:b")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(exe, filepath.Join(dir, "c:d")); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(dir, "c:d"), fmt.Sprintf("/proc/%d/root%s", os.Getpid(), exe)} {
+		for _, fn := range []string{"main.main", "github.com/bpfrepl/bpfrepl/bpf.(*Map).Close"} {
+			ts, err := Resolve("uprobe:" + path + ":" + fn)
+			if err != nil || len(ts) != 1 || ts[0].Func != fn || ts[0].file != path {
+				t.Errorf("%s of %s: %v, %v", fn, path, ts, err)
+			}
+		}
+		if ts, err := List("uprobe:" + path + ":main.mai*"); err != nil || len(ts) != 1 || ts[0].Name != "uprobe:"+path+":main.main" {
+			t.Errorf("%s: %v, %v", path, ts, err)
+		}
+	}
+	_, err = Resolve("uprobe:" + dir + "/none:main.main")
+	wantText(t, "no file", fmt.Sprint(err), fmt.Sprintf("no probe %q: there is no file %s (is the path right?)", "uprobe:"+dir+"/none:main.main", strings.TrimSuffix(dir, ":b")))
 }

@@ -15,7 +15,7 @@ func nameBuiltins() []builtin {
 	return []builtin{
 		{"errno_name", "errno_name(n)", `the name of an error: "ENOENT" for 2 and for -2`, "failed.add(by=errno_name(e.args.ret))",
 			shownInt(formErrno), func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.magnitude(lw.value(e.args[0]).w)) }},
-		{"syscall_name", "syscall_name(id)", `the name of a system call of this architecture: "openat"`, "calls.add(by=syscall_name(e.args.id))",
+		{"syscall_name", "syscall_name(id)", `the name of a system call: "openat"; in a system call of a 32-bit program (e.compat) id is one of that ABI`, "calls.add(by=syscall_name(e.args.id))",
 			checkSyscallName, lowerSyscallName},
 	}
 }

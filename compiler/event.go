@@ -41,7 +41,7 @@ func init() {
 		{"cpu", "number of the CPU that runs the handler", types.TNat, nil, func(lw *lowerer) val { return scalar(types.TNat, lw.pure(asm.FnGetSmpProcessorId)) }},
 		{"time", "time of the event: nanoseconds since boot, without suspend (as now())", types.TNat, nil, func(lw *lowerer) val { return scalar(types.TNat, lw.call(asm.FnKtimeGetNs)) }},
 		{"ppid", "process id of the parent", types.TInt, (*checker).ppid, nil},
-		{"compat", "whether a system call of a 32-bit program is under way: its numbers and arguments are those of that ABI", types.TBool, (*checker).compat, func(lw *lowerer) val {
+		{"compat", "whether a system call of a 32-bit program is under way; its number and arguments are those of that ABI", types.TBool, (*checker).compat, func(lw *lowerer) val {
 			return scalar(types.TBool, lw.compat())
 		}},
 		{"cgroup", "id of the cgroup (version 2) of the running process", types.TID, nil, func(lw *lowerer) val { return scalar(types.TID, lw.pure(asm.FnGetCurrentCgroupId)) }},

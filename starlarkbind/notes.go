@@ -76,6 +76,19 @@ func (s *Session) noteUnused() {
 	s.note("the script ended without run(), so %s attached for a moment only: end it with run(), or with run(5) for five seconds", its)
 }
 
+// noteUnchecked names the probes that --check has not come to: it ends where the script would wait for events.
+func (s *Session) noteUnchecked() {
+	var at []string
+	for _, call := range s.sources.probes {
+		if pos := call.Lparen; !s.sources.made[placeOf(pos)] {
+			at = append(at, fmt.Sprintf("%s:%d", pos.Filename(), pos.Line))
+		}
+	}
+	if at != nil {
+		s.note("--check ends where the script waits for events: not checked is probe() at %s", strings.Join(at, ", "))
+	}
+}
+
 // summarize shows at the end of a script what was counted and never looked at, as bpftrace does.
 func (s *Session) summarize() {
 	if s.opt.NoSummary || s.flags.Help() {

@@ -132,6 +132,7 @@ func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, arg
 	if err := s.checkFlags(false); err != nil {
 		return nil, err
 	}
+	s.sources.made[placeOf(thread.CallFrame(1).Pos)] = true
 	if err := bpf.Prepare(); err != nil {
 		return nil, scriptError(err)
 	}

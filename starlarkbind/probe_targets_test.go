@@ -23,10 +23,11 @@ func TestFirstAndMissing(t *testing.T) {
 		{`["tracepoint:sched:no_such", "kprobe:no_such"], h, first=True`,
 			`error: no probe "tracepoint:sched:no_such, kprobe:no_such": this kernel has none of these (bpfrepl -l lists them)`, ""},
 		{`"uretprobe:PROG:_Z4*i", h, missing="ignore"`, `["uretprobe:PROG:leaf(int)"]`, ""},
-		{`"uretprobe:PROG:tai*", h, missing="ignore"`, "[]", ""},
+		{`"uretprobe:PROG:tai*", h, missing="ignore"`, "[]",
+			`NOTE: probe("uretprobe:PROG:tai*") found nothing, which missing="ignore" allows: its handler never runs`},
 		{`["uretprobe:PROG:tai*", "begin"], h, first=True`, `["begin"]`, ""},
 	} {
-		l := newLive(t, nil)
+		l := newLive(t, func(o *Options) { o.NoSummary = true })
 		if err := l.script(strings.ReplaceAll(`
 n = count()
 def h(e):
@@ -34,6 +35,7 @@ def h(e):
 
 r = attempt(lambda: probe(`+c.call+`))
 print(r.value.targets if r.ok else "error: " + r.error.message)
+r.value and r.value.detach()
 `, "PROG", prog)); err != nil {
 			t.Fatal(l.FormatError(err))
 		}

@@ -75,7 +75,7 @@ func (s *Session) builtinRun(thread *starlark.Thread, _ *starlark.Builtin, args 
 		return nil, err
 	}
 	if s.opt.Check {
-		return starlark.None, nil
+		return nil, errStop
 	}
 	var deadline <-chan time.Time
 	procs := s.heldProcs()

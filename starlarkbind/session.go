@@ -95,6 +95,7 @@ type Session struct {
 	inRun       atomic.Bool
 	broken      atomic.Bool // a goroutine of ours has panicked
 	closed      bool
+	checked     bool // --check has come to a loop over a stream
 	refCount    int
 	wall        int64               // see host.WallClock
 	stacks      map[int]*bpf.Stacks // by their most frames
@@ -155,7 +156,7 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 			return err
 		}
 	}
-	return s.exec(ctx, name, func(thread *starlark.Thread) error {
+	err = s.exec(ctx, name, func(thread *starlark.Thread) error {
 		globals, err := prog.Init(thread, s.predeclared)
 		for n, v := range globals {
 			s.globals[n] = v // -i goes on with them
@@ -166,6 +167,10 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 		s.ended = err == nil
 		return err
 	})
+	if err == nil && s.opt.Check {
+		s.noteUnchecked()
+	}
+	return err
 }
 
 // exec runs fn on a thread of its own, which ends when ctx does.
@@ -203,7 +208,7 @@ func (s *Session) execAlone(ctx context.Context, name string, fn func(*starlark.
 	case err != nil && ctx.Err() != nil:
 		return ErrInterrupted
 	}
-	if errors.Is(err, errStop) {
+	if errors.Is(err, errStop) || s.checked {
 		return nil
 	}
 	return err

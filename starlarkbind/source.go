@@ -24,6 +24,7 @@ type sources struct {
 	used  map[string]int   // how often a name occurs, but for the occurrences that only write to a map of that name
 
 	probes []*syntax.CallExpr           // the calls of probe()
+	made   map[place]bool               // those that were called, by their "("
 	defs   map[string]*resolve.Function // the functions of files by name
 }
 
@@ -36,7 +37,7 @@ type place struct {
 func placeOf(p syntax.Position) place { return place{p.Filename(), p.Line, p.Col} }
 
 func newSources() *sources {
-	return &sources{lines: map[string][]string{}, funcs: map[place]*resolve.Function{}, names: map[place]string{}, words: map[string]bool{}, used: map[string]int{}, defs: map[string]*resolve.Function{}}
+	return &sources{lines: map[string][]string{}, funcs: map[place]*resolve.Function{}, names: map[place]string{}, words: map[string]bool{}, used: map[string]int{}, defs: map[string]*resolve.Function{}, made: map[place]bool{}}
 }
 
 // add indexes a file. It is called after parsing; the resolver fills the functions in later, in the same nodes.

@@ -196,6 +196,9 @@ var streamMethods = []hostMethod[*Stream]{
 			}
 			deadline = time.Now().Add(d)
 		}
+		if st.s.opt.Check {
+			return nil, errStop
+		}
 		l, err := st.take(n, deadline)
 		if err != nil {
 			return nil, err

@@ -237,7 +237,14 @@ func (st *Stream) take(n int, deadline time.Time) (*starlark.List, error) {
 }
 
 // Iterate implements starlark.Iterable: until Ctrl-C.
-func (st *Stream) Iterate() starlark.Iterator { return &streamIterator{st.loop(time.Time{})} }
+func (st *Stream) Iterate() starlark.Iterator {
+	if s := st.s; s.opt.Check {
+		s.checked = true // a loop has no other way to end the script
+		s.thread.Cancel("checked")
+		return starlark.NewList(nil).Iterate()
+	}
+	return &streamIterator{st.loop(time.Time{})}
+}
 
 type streamIterator struct{ l *streamLoop }
 

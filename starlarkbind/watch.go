@@ -30,6 +30,9 @@ func (s *Session) builtinWatch(thread *starlark.Thread, b *starlark.Builtin, arg
 	if s.inRun.Load() {
 		return nil, errors.New("watch: it is running already; a callback cannot call it")
 	}
+	if s.opt.Check {
+		return nil, errStop
+	}
 	picture := starlark.NewBuiltin("watch", func(t *starlark.Thread, _ *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		return s.showOnce(t, x)
 	})
