@@ -2,10 +2,12 @@
 # make test   the whole test suite: formatting, vet, staticcheck, tests on the live kernel
 # make oracle random handlers, interpreted and in the kernel, must agree; SEEDS=0 N=100000 is the long run
 # make vmtest the tests that touch the kernel under Debian's kernels 5.10, 6.1, 6.12 and 7.2, in virtual machines
+# make vmsoak N=5 make vmtest five times while the host is busy, and a report on each run
+# make vmlockups  machines that crash, lock up and hang are found, and what did not run is run again
 # make fuzz   a minute of random source text for the compiler, and of hostile files for all that reads them
 # make bench  figures beside bpftrace's; bench/setup.sh installs the peers
 # Go, make and root are all that is needed.
-.PHONY: build demo test oracle vmtest fuzz bench
+.PHONY: build demo test oracle vmtest vmsoak vmlockups fuzz bench
 
 # a checkout that belongs to another user (a container's, root's) has no version to stamp
 export GOFLAGS += -buildvcs=false
@@ -36,6 +38,14 @@ oracle:
 vmtest:
 	go run ./internal/vmtest/cmd -suite -t 12m
 	go run ./internal/vmtest/cmd -suite -t 12m -k 6.12 -boot preempt=full -run '$(PREEMPTED)'
+
+vmsoak: N = 5
+vmsoak:
+	go run ./internal/vmtest/cmd -suite -t 12m -soak $(N)
+	go run ./internal/vmtest/cmd -suite -t 12m -soak $(N) -k 6.12 -boot preempt=full -run '$(PREEMPTED)'
+
+vmlockups:
+	go test -tags machines -count=1 -v -parallel 2 -timeout 20m -run 'TestLockups$$' ./internal/vmtest
 
 fuzz:
 	for f in compiler:FuzzCompile bpf/exe:FuzzELF bpf/exe:FuzzNotes bpf:FuzzFormat bpf:FuzzKallsyms bpf:FuzzMapping bpf:FuzzSymbols; do \

@@ -39,6 +39,9 @@ const moduleEnv = "BPFREPL_TUN_KO"
 // chances is how often a test is run that fails.
 const chances = 3
 
+// idleLimit is how long a test binary may do nothing.
+const idleLimit = time.Minute
+
 // atOnce is how many machines run side by side; each has two processors.
 const atOnce = 2
 
@@ -48,6 +51,7 @@ type Suite struct {
 	Run     string // pattern of test names, or ""
 	Checks  int    // random handlers for the oracle, or 0 for the usual number
 	Boot    string // see Command
+	Accel   string // see Command
 	Limit   time.Duration
 	Log     io.Writer
 }
@@ -62,28 +66,36 @@ type binary struct {
 // oracleChecks is how many random handlers the oracle runs under each kernel, if nothing else is said.
 const oracleChecks = 100
 
-// Do runs all and gives an error for each that failed.
-func (s Suite) Do() (err error) {
+// Summary is what was not as it should be in a run, though all tests may have passed in the end.
+type Summary struct {
+	Crashes int // machines that crashed or locked up
+	Again   int // tests that were run again
+	Took    time.Duration
+}
+
+// Do runs all and returns an error for each that failed.
+func (s Suite) Do() (sum Summary, err error) {
 	start := time.Now()
+	defer func() { sum.Took = time.Since(start) }()
 	tmp, err := os.MkdirTemp("", "vmtest")
 	if err != nil {
-		return err
+		return sum, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
 	binaries, err := s.build(tmp)
 	if err != nil {
-		return err
+		return sum, err
 	}
 	files, err := helperFiles()
 	if err != nil {
-		return err
+		return sum, err
 	}
 	if _, err := gobin.Build("internal/vmtest/vminit"); err != nil {
-		return err
+		return sum, err
 	}
 	for _, k := range s.Kernels {
 		if _, err := k.Fetch(s.Log); err != nil {
-			return err
+			return sum, err
 		}
 	}
 	type job struct {
@@ -97,8 +109,9 @@ func (s Suite) Do() (err error) {
 	for range atOnce {
 		workers.Go(func() {
 			for j := range jobs {
-				report, err := s.one(j.k, j.b, files)
+				r, report, err := s.one(j.k, j.b, files)
 				mu.Lock()
+				sum.Crashes, sum.Again = sum.Crashes+r.crashes, sum.Again+r.repeated
 				if err != nil {
 					errs = append(errs, fmt.Errorf("%s under %s: %w", j.b.pkg, j.k.Name, err))
 				}
@@ -115,7 +128,7 @@ func (s Suite) Do() (err error) {
 	close(jobs)
 	workers.Wait()
 	fmt.Fprintf(s.Log, "vmtest: %d kernels, %d test binaries, %.0f s\n", len(s.Kernels), len(binaries), time.Since(start).Seconds())
-	return errors.Join(errs...)
+	return sum, errors.Join(errs...)
 }
 
 // helperFiles builds the programs that tests start.
@@ -186,7 +199,7 @@ func (s Suite) build(tmp string) ([]binary, error) {
 // command is what runs a binary in a machine.
 func (s Suite) command(b binary, files Files, out io.Writer) (Command, error) {
 	c := Command{Program: b.file, Args: []string{"-test.v", "-test.short", "-test.timeout", (s.Limit * 9 / 10).String()}, Dir: "/src/" + b.pkg, Env: []string{gobin.Folder + "=/helpers", "XDG_CACHE_HOME=/tmp"},
-		Files: Files{}, Boot: s.Boot, Limit: s.Limit, Output: out}
+		Files: Files{}, Boot: s.Boot, Accel: s.Accel, Limit: s.Limit, Idle: idleLimit, Output: out}
 	if b.without != "" {
 		c.Args = append(c.Args, "-test.skip", b.without)
 	}
@@ -217,136 +230,29 @@ func (s Suite) command(b binary, files Files, out io.Writer) (Command, error) {
 }
 
 // one runs one binary under one kernel. The report is a line, and all output where something is wrong.
-func (s Suite) one(k Kernel, b binary, files Files) (report string, err error) {
+func (s Suite) one(k Kernel, b binary, files Files) (r runner, report string, err error) {
 	var out bytes.Buffer
 	c, err := s.command(b, files, &out)
 	if err != nil {
-		return "", err
+		return r, "", err
 	}
 	dir, err := k.Fetch(&out)
 	if err != nil {
-		return "", err
+		return r, "", err
 	}
 	c.Files[moduleFile] = filepath.Join(dir, moduleFile)
 	c.Env = append(c.Env, moduleEnv+"=/"+moduleFile)
-	args := c.Args
-	v, took, release := verdict{}, time.Duration(0), ""
-	todo, again, all := b.tests, "", ""
-	for n := range chances {
-		if n > 0 {
-			// An emulated CPU is late, and now and then wrong: what failed or did not come to its turn has another chance, in a machine
-			// that does nothing else, and is told of.
-			c.Args = append(slices.Clone(args), "-test.run", "^("+strings.Join(todo, "|")+")$")
-			again += fmt.Sprintf("        run again: %s\n%s", strings.Join(todo, " "), said(all, todo))
-		}
-		out.Reset()
-		res, runErr := k.Run(c)
-		now := judge(out.String(), todo)
-		all += out.String()
-		took, release, err = took+res.Took, res.Release, runErr
-		if err == nil && res.Status != 0 && len(now.failed) == 0 { // the binary as a whole: something was left over at its end
-			err = fmt.Errorf("exit status %d", res.Status)
-			continue
-		}
-		v.add(now)
-		todo = now.failed
-		if err != nil || len(todo) == 0 {
-			break
-		}
-	}
-	err = errors.Join(err, v.err())
-	report = fmt.Sprintf("vmtest: %-5s %-13s %3d passed, %d skipped, %6.1f s (%s)\n", k.Name, b.pkg, v.passed, len(v.skipped), took.Seconds(), release)
-	report += again
+	r = runner{start: k.start, command: c, out: &out}
+	r.run(b.tests)
+	v := r.verdict
+	err = errors.Join(r.err, v.err())
+	report = fmt.Sprintf("vmtest: %-5s %-13s %3d passed, %d skipped, %6.1f s (%s)\n", k.Name, b.pkg, v.passed, len(v.skipped), r.took.Seconds(), r.release)
+	report += r.again
 	for _, sk := range v.skipped {
 		report += "        " + sk + "\n"
 	}
 	if err != nil {
-		report += all
+		report += r.all
 	}
-	return report, err
-}
-
-// said gives what these tests printed, the last hundred lines of it.
-func said(out string, tests []string) string {
-	var lines []string
-	mine := false
-	for _, l := range strings.Split(out, "\n") {
-		if m := nameLine.FindStringSubmatch(l); m != nil {
-			name, _, _ := strings.Cut(m[1], "/")
-			mine = slices.Contains(tests, name)
-		} else if mine && strings.TrimSpace(l) != "" && !resultLine.MatchString(l) {
-			lines = append(lines, "            "+l+"\n")
-		}
-	}
-	return strings.Join(lines[max(0, len(lines)-100):], "")
-}
-
-// verdict is what a test run's output tells.
-type verdict struct {
-	passed  int
-	skipped []string // name and reason
-	failed  []string // those that did not run among them
-	errs    []error  // by the same index
-	bad     []error  // tests that were skipped for another reason than is allowed, and the like
-}
-
-func (v verdict) err() error { return errors.Join(append(slices.Clone(v.errs), v.bad...)...) }
-
-// add puts another run, of those that failed, in their place.
-func (v *verdict) add(now verdict) {
-	v.passed += now.passed
-	v.skipped, v.bad = append(v.skipped, now.skipped...), append(v.bad, now.bad...)
-	v.failed, v.errs = now.failed, now.errs
-}
-
-// SkipMark is in the reason of each skip that is allowed: a feature that docs/kernels.md says this kernel lacks.
-const SkipMark = "(docs/kernels.md)"
-
-var (
-	resultLine = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+)`)
-	nameLine   = regexp.MustCompile(`^=== (?:RUN|NAME|CONT|PAUSE) +(\S+)`)
-)
-
-// judge reads the output of -test.v and holds it against the tests that the binary has: each must have passed, or have been
-// skipped for a feature that the kernel is known to lack. A test that is not told of has not run.
-func judge(out string, tests []string) verdict {
-	var v verdict
-	state := map[string]string{}
-	last := map[string]string{} // by test, what it printed last: it may tell why
-	now := ""
-	for _, l := range strings.Split(out, "\n") {
-		if m := nameLine.FindStringSubmatch(l); m != nil {
-			now = m[1]
-			continue
-		}
-		m := resultLine.FindStringSubmatch(l)
-		if m == nil {
-			if strings.TrimSpace(l) != "" {
-				last[now] = strings.TrimSpace(l)
-			}
-			continue
-		}
-		if m[1] == "SKIP" {
-			why := last[m[2]]
-			if !strings.Contains(why, SkipMark) {
-				v.bad = append(v.bad, fmt.Errorf("%s was skipped for another reason than a feature that the kernel lacks: %s", m[2], why))
-			}
-			v.skipped = append(v.skipped, m[2]+": "+why)
-		}
-		state[m[2]] = m[1]
-	}
-	for _, t := range tests {
-		switch state[t] {
-		case "PASS":
-			v.passed++
-		case "FAIL":
-			v.failed, v.errs = append(v.failed, t), append(v.errs, fmt.Errorf("%s failed", t))
-		case "":
-			v.failed, v.errs = append(v.failed, t), append(v.errs, fmt.Errorf("%s did not run", t))
-		}
-	}
-	if len(tests) == 0 {
-		v.bad = append(v.bad, errors.New("no tests"))
-	}
-	return v
+	return r, report, err
 }

@@ -29,7 +29,9 @@ type Command struct {
 	Files   Files    // besides the program
 	Boot    string   // more for the kernel's command line: "preempt=full"
 	Limit   time.Duration
-	Output  io.Writer // what it prints, standard output and errors in one
+	Idle    time.Duration // how long the program may neither print nor compute; 0: as long as it likes
+	Accel   string        // QEMU's accelerator; "" is defaultAccel
+	Output  io.Writer     // what it prints, standard output and errors in one
 }
 
 // Result is what became of it.
@@ -42,6 +44,7 @@ type Result struct {
 // NoStatusError says that the machine ended without telling how the program ended: it crashed, or the emulator did.
 type NoStatusError struct {
 	Kernel  string
+	Began   bool // the program had started
 	Err     error
 	Console string // the end of what the kernel said
 }
@@ -71,6 +74,16 @@ const bootLimit = time.Minute
 // errStuck says that it took longer: the emulator turns in circles now and then.
 var errStuck = fmt.Errorf("the machine did not come up within %v", bootLimit)
 
+// ErrLockup says that a processor of the machine made no progress. It is a crash, as a panic is.
+var ErrLockup = errors.New("the machine locked up")
+
+// ErrIdle says that the program did nothing for longer than it may.
+var ErrIdle = errors.New("the program neither printed nor computed")
+
+// lockupLimit is how long a machine may go without a beat of vminit. The kernel's own watchdog panics earlier where it sees a
+// lock-up; it does not see every one that the emulator causes.
+const lockupLimit = time.Minute
+
 // opening is the line by which vminit begins.
 const opening = "@@vm begins@@"
 
@@ -83,14 +96,34 @@ const crashStarts = 5
 // Run runs the program under the kernel. A machine that gave no status is started again: QEMU's emulation crashes a kernel now and
 // then, where that patches its own code while both CPUs run; no machine's time limit is given twice.
 func (k Kernel) Run(c Command) (Result, error) {
-	res, err := k.once(c)
-	for n := 1; n < unfitStarts && errors.Is(err, errUnfit); n++ {
-		fmt.Fprintf(c.Output, "vmtest: once more: %v\n", errUnfit)
-		res, err = k.once(c)
-	}
-	var none *NoStatusError
-	for n := 1; n < crashStarts && errors.As(err, &none) && !errors.Is(err, ErrLimit) && !errors.Is(err, errUnfit); n++ {
+	res, err := k.start(c)
+	for n := 1; n < crashStarts && crashed(err); n++ {
 		fmt.Fprintf(c.Output, "vmtest: once more: %v\n", err)
+		res, err = k.start(c)
+	}
+	return res, err
+}
+
+// crashed reports whether a machine ended too early by its own fault, or the emulator's: the time limit is the program's.
+func crashed(err error) bool {
+	var none *NoStatusError
+	return errors.As(err, &none) && !errors.Is(err, ErrLimit) && !errors.Is(err, errUnfit)
+}
+
+// start runs the program once: a machine that does not come to it is started again.
+func (k Kernel) start(c Command) (Result, error) {
+	res, err := k.once(c)
+	var none *NoStatusError
+	for unfit, crashes := 1, 1; errors.As(err, &none) && !none.Began && !errors.Is(err, ErrLimit); {
+		if errors.Is(err, errUnfit) {
+			unfit++
+		} else {
+			crashes++
+		}
+		if unfit > unfitStarts || crashes > crashStarts {
+			break
+		}
+		fmt.Fprintf(c.Output, "vmtest: once more: %v\n", none.Err)
 		res, err = k.once(c)
 	}
 	return res, err
@@ -120,7 +153,7 @@ func (k Kernel) once(c Command) (res Result, err error) {
 	if err != nil {
 		return res, err
 	}
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", qemuArgs(filepath.Join(dir, imageFile), initrd, console, c.Boot, clock)...)
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", qemuArgs(filepath.Join(dir, imageFile), initrd, console, c.Boot, c.Accel, clock)...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.StdoutPipe()
@@ -130,9 +163,15 @@ func (k Kernel) once(c Command) (res Result, err error) {
 	if err := cmd.Start(); err != nil {
 		return res, fmt.Errorf("start QEMU: %w", err)
 	}
-	go watchConsole(ctx, console, stop)
+	w := &watch{console: console, idle: c.Idle, stop: stop}
+	go w.run(ctx)
 	boot := time.AfterFunc(bootLimit, func() { stop(errStuck) })
-	found, copyErr := follow(out, c.Output, &res, func() { boot.Stop() })
+	began := false
+	found, copyErr := follow(out, io.MultiWriter(c.Output, &w.printed), &res, func() {
+		boot.Stop()
+		began = true
+		w.begun.Store(true)
+	})
 	boot.Stop()
 	waitErr := cmd.Wait()
 	res.Took = time.Since(start)
@@ -141,33 +180,12 @@ func (k Kernel) once(c Command) (res Result, err error) {
 		if why == nil {
 			why = errors.New("it reset")
 		}
-		return res, &NoStatusError{Kernel: k.Name, Err: why, Console: errs.String() + tail(console, 40)}
+		return res, &NoStatusError{Kernel: k.Name, Began: began, Err: why, Console: errs.String() + tail(console, 40)}
 	}
 	if !k.match.MatchString(res.Release) {
 		return res, fmt.Errorf("kernel %s was wanted, %s ran", k.Name, res.Release)
 	}
 	return res, copyErr
-}
-
-// watchConsole ends a machine that is unfit as soon as it says so.
-func watchConsole(ctx context.Context, console string, stop context.CancelCauseFunc) {
-	look := time.NewTicker(200 * time.Millisecond)
-	defer look.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
-		}
-		text, err := os.ReadFile(console)
-		switch {
-		case errors.Is(err, os.ErrNotExist): // QEMU has not made it yet
-		case err != nil:
-			stop(err)
-		case bytes.Contains(text, []byte(noTimer)):
-			stop(errUnfit)
-		}
-	}
 }
 
 // follow copies the program's output between the opening line, at which begins is called, and the closing line, which it reads.
@@ -225,15 +243,21 @@ func (c Command) pack(tmp, initrd string) (err error) {
 	return writeCPIO(f, files, "dev", "proc", "sys", "tmp", strings.TrimPrefix(dir, "/"))
 }
 
+// defaultAccel emulates each processor in a thread of its own.
+const defaultAccel = "tcg,thread=multi"
+
 // qemuArgs gives the machine: microvm boots fastest; the kernel's console is on the first serial port, the program's output
 // on the second. The CPU has no cmpxchg16b: QEMU 7.2 corrupts the flags after it now and then, which kills kernels from 6.12 on.
-func qemuArgs(vmlinux, initrd, console, boot string, tscKHz int) []string {
+func qemuArgs(vmlinux, initrd, console, boot, accel string, tscKHz int) []string {
+	if accel == "" {
+		accel = defaultAccel
+	}
 	return []string{
-		"-M", "microvm,acpi=on,isa-serial=on,pit=on,pic=on,rtc=on,pcie=off,usb=off", "-accel", "tcg,thread=multi",
+		"-M", "microvm,acpi=on,isa-serial=on,pit=on,pic=on,rtc=on,pcie=off,usb=off", "-accel", accel,
 		"-cpu", "Nehalem,-cx16", "-smp", "2", "-m", "1G", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-monitor", "none",
 		"-serial", "file:" + console, "-chardev", "stdio,id=pay,signal=off", "-device", "isa-serial,chardev=pay,index=1",
 		"-kernel", vmlinux, "-initrd", initrd,
-		"-append", "console=ttyS0 panic=-1 reboot=t oops=panic nokaslr mitigations=off no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests rcupdate.rcu_expedited=1 loglevel=5 rdinit=/init tsc_early_khz=" + strconv.Itoa(tscKHz) + " " + boot,
+		"-append", "console=ttyS0 panic=-1 reboot=t oops=panic nokaslr mitigations=off no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests rcupdate.rcu_expedited=1 loglevel=5 softlockup_panic=1 watchdog_thresh=20 rdinit=/init tsc_early_khz=" + strconv.Itoa(tscKHz) + " " + boot,
 	}
 }
 
@@ -257,6 +281,11 @@ func tail(file string, lines int) string {
 	if err != nil {
 		return err.Error()
 	}
-	all := strings.Split(strings.TrimSpace(string(b)), "\n")
+	var all []string
+	for l := range strings.Lines(string(b)) {
+		if l = strings.TrimRight(l, "\r\n"); l != "" && !beat.MatchString(l) {
+			all = append(all, l)
+		}
+	}
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }

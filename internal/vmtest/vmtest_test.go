@@ -84,7 +84,7 @@ func TestWatchConsole(t *testing.T) {
 	ctx, stop := context.WithCancelCause(context.Background())
 	done := make(chan struct{})
 	go func() {
-		watchConsole(ctx, console, stop)
+		(&watch{console: console, stop: stop}).run(ctx)
 		close(done)
 	}()
 	says := func(text string) {
@@ -107,6 +107,89 @@ func TestWatchConsole(t *testing.T) {
 	<-done
 	if err := context.Cause(ctx); !errors.Is(err, errUnfit) {
 		t.Error(err)
+	}
+}
+
+// A machine that began is ended a minute after its last beat; a program that may not be idle after it neither printed nor computed.
+func TestProgress(t *testing.T) {
+	start := time.Unix(1000, 0)
+	after := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
+	for _, c := range []struct {
+		name  string
+		idle  time.Duration
+		steps []struct {
+			at, beats, ticks, printed int
+		}
+		want error
+	}{
+		{"alive", 0, []struct{ at, beats, ticks, printed int }{{0, 0, 0, 0}, {55, 1, 0, 0}, {110, 2, 0, 0}, {165, 3, 0, 0}}, nil},
+		{"no beat from the start", 0, []struct{ at, beats, ticks, printed int }{{0, 0, 0, 0}, {61, 0, 0, 9}}, ErrLockup},
+		{"no beat any more", 0, []struct{ at, beats, ticks, printed int }{{0, 0, 0, 0}, {50, 7, 0, 0}, {111, 7, 900, 9}}, ErrLockup},
+		{"idle", time.Minute, []struct{ at, beats, ticks, printed int }{{0, 0, 0, 0}, {31, 1, 5, 0}, {62, 2, 10, 0}}, ErrIdle},
+		{"computes", time.Minute, []struct{ at, beats, ticks, printed int }{{0, 0, 0, 0}, {31, 1, 500, 0}, {62, 2, 1000, 0}, {93, 3, 20, 0}, {124, 4, 600, 0}}, nil},
+		{"prints", time.Minute, []struct{ at, beats, ticks, printed int }{{0, 0, 0, 0}, {50, 1, 0, 1}, {100, 2, 0, 2}, {150, 3, 0, 3}}, nil},
+	} {
+		var p progress
+		var err error
+		for i, s := range c.steps {
+			console := fmt.Sprintf("[ 1.0] x\n\n@@vm beat=%d ticks=%d@@\n", s.beats, s.ticks)
+			if s.beats == 0 {
+				console = "[ 1.0] x\n"
+			}
+			if e := p.look(after(s.at), []byte(console), i > 0, int64(s.printed), c.idle); e != nil {
+				err = e
+			}
+		}
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+// What a machine that crashed did not come to is run in another one, up to a bound, and the report tells of it.
+func TestRunner(t *testing.T) {
+	crash := &NoStatusError{Kernel: "6.1", Began: true, Err: ErrLockup, Console: "its last words"}
+	type round struct {
+		out    string
+		status int
+		err    error
+	}
+	const passA, passB, passC = "--- PASS: TestA (0.00s)\n", "--- PASS: TestB (0.00s)\n", "--- PASS: TestC (0.00s)\n"
+	for _, c := range []struct {
+		name        string
+		rounds      []round
+		passed      int
+		args        []string // of each round
+		want, again string
+	}{
+		{"good", []round{{passA + passB + passC, 0, nil}}, 3, []string{""}, "", ""},
+		{"crash in TestB", []round{{passA + "=== RUN   TestB\n", 0, crash}, {passB + passC, 0, nil}}, 3, []string{"", "^(TestB|TestC)$"}, "", "locked up"},
+		{"crash after all", []round{{passA + passB + passC, 0, crash}, {passA + passB + passC, 0, nil}}, 3, []string{"", "^(TestA|TestB|TestC)$"}, "", "locked up"},
+		{"always", []round{{passA, 0, crash}, {"", 0, crash}, {"", 0, crash}, {"", 0, crash}, {"", 0, crash}}, 1, nil, "locked up", "locked up"},
+		{"limit", []round{{passA, 0, &NoStatusError{Began: true, Err: ErrLimit}}}, 1, []string{""}, "the time limit is over", ""},
+		{"failed twice", []round{{passA + "--- FAIL: TestB (0.00s)\n" + passC, 1, nil}, {"--- FAIL: TestB (0.00s)\n", 1, nil}, {passB, 0, nil}}, 3, []string{"", "^(TestB)$", "^(TestB)$"}, "", "run again: TestB"},
+		{"failed always", []round{{passA + "--- FAIL: TestB (0.00s)\n" + passC, 1, nil}, {"--- FAIL: TestB (0.00s)\n", 1, nil}, {"--- FAIL: TestB (0.00s)\n", 1, nil}}, 2, nil, "TestB failed", "run again: TestB"},
+		{"left over", []round{{passA + passB + passC, 1, nil}, {passA + passB + passC, 1, nil}, {passA + passB + passC, 1, nil}}, 3, nil, "exit status 1", ""},
+	} {
+		var out bytes.Buffer
+		n := 0
+		r := runner{out: &out, start: func(cmd Command) (Result, error) {
+			if n == len(c.rounds) {
+				t.Fatalf("%s: one more round", c.name)
+			}
+			if c.args != nil && strings.Join(cmd.Args, " ") != strings.TrimSpace("-test.run "+c.args[n]) && (c.args[n] != "" || len(cmd.Args) > 0) {
+				t.Errorf("%s: round %d: %q", c.name, n, cmd.Args)
+			}
+			now := c.rounds[n]
+			n++
+			out.WriteString(now.out)
+			return Result{Status: now.status}, now.err
+		}}
+		r.run([]string{"TestA", "TestB", "TestC"})
+		err := errors.Join(r.err, r.verdict.err())
+		if n != len(c.rounds) || r.verdict.passed != c.passed || (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || !strings.Contains(r.again, c.again) {
+			t.Errorf("%s: %d rounds, %d passed, %v; %s", c.name, n, r.verdict.passed, err, r.again)
+		}
 	}
 }
 

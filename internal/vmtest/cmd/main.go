@@ -43,6 +43,8 @@ func run() int {
 	only := flag.String("run", "", "with -suite: tests whose names match the `pattern`")
 	checks := flag.Int("checks", 0, "with -suite: random handlers for the oracle under each kernel")
 	boot := flag.String("boot", "", "with -suite: more for the kernel's `command line`: preempt=full")
+	accel := flag.String("accel", "", "QEMU's `accelerator`: tcg,thread=single emulates all processors in one thread")
+	soak := flag.Int("soak", 0, "with -suite: run it so many `times`, with two busy loops beside it")
 	fetch := flag.Bool("fetch", false, "fetch the kernels and what is needed to run them")
 	table := flag.Bool("table", false, "ask all kernels, and the machine's own, what they have, and write docs/kernels.md anew")
 	flag.Parse()
@@ -54,7 +56,12 @@ func run() int {
 			case *fetch:
 				err = fetchAll(ks)
 			case *suite:
-				err = vmtest.Suite{Kernels: ks, Run: *only, Checks: *checks, Boot: *boot, Limit: *limit, Log: os.Stdout}.Do()
+				s := vmtest.Suite{Kernels: ks, Run: *only, Checks: *checks, Boot: *boot, Accel: *accel, Limit: *limit, Log: os.Stdout}
+				if *soak > 0 {
+					err = s.Soak(*soak)
+				} else {
+					_, err = s.Do()
+				}
 			case *table:
 				err = vmtest.WriteTable("docs/kernels.md", os.Stderr)
 			case flag.NArg() == 0 || len(kernels) != 1:
@@ -62,7 +69,7 @@ func run() int {
 				return 2
 			default:
 				var status int
-				if status, err = program(ks[0], env, files, *limit); err == nil {
+				if status, err = program(ks[0], env, files, *limit, *accel); err == nil {
 					return status
 				}
 			}
@@ -101,8 +108,8 @@ func fetchAll(ks []vmtest.Kernel) error {
 	return nil
 }
 
-func program(k vmtest.Kernel, env, files []string, limit time.Duration) (int, error) {
-	c := vmtest.Command{Program: flag.Arg(0), Args: flag.Args()[1:], Env: env, Files: vmtest.Files{}, Limit: limit, Output: os.Stdout}
+func program(k vmtest.Kernel, env, files []string, limit time.Duration, accel string) (int, error) {
+	c := vmtest.Command{Program: flag.Arg(0), Args: flag.Args()[1:], Env: env, Files: vmtest.Files{}, Limit: limit, Accel: accel, Output: os.Stdout}
 	for _, f := range files {
 		if err := c.Files.AddTree("payload/"+filepath.Base(f), f, nil); err != nil {
 			return 0, err

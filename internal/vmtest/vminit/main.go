@@ -29,6 +29,7 @@ func main() {
 	}
 	if err == nil {
 		fmt.Fprintln(out, "@@vm begins@@")
+		startBeats()
 		status, err = run(out)
 	}
 	if err != nil {

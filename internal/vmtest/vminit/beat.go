@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// beatEvery is how often the machine says that it is alive.
+const beatEvery = 5 * time.Second
+
+// startBeats prints a beat on the console again and again, as long as each processor makes progress (package vmtest). A processor
+// that a test takes off moves its thread to another.
+func startBeats() {
+	counts := make([]atomic.Int64, runtime.NumCPU())
+	for cpu := range counts {
+		go func() {
+			runtime.LockOSThread()
+			var set unix.CPUSet
+			set.Set(cpu)
+			if err := unix.SchedSetaffinity(0, &set); err != nil {
+				fmt.Fprintln(os.Stdout, "vminit: no beats:", err)
+				return
+			}
+			for {
+				counts[cpu].Add(1)
+				time.Sleep(beatEvery / 5)
+			}
+		}()
+	}
+	go func() {
+		last := make([]int64, len(counts))
+		for n := 1; ; n++ {
+			time.Sleep(beatEvery)
+			alive := true
+			for cpu := range counts {
+				now := counts[cpu].Load()
+				alive = alive && now > last[cpu]
+				last[cpu] = now
+			}
+			if alive {
+				fmt.Fprintf(os.Stdout, "\n@@vm beat=%d ticks=%d@@\n", n, ticks())
+			}
+		}
+	}()
+}
+
+// ticks is the CPU time of all processes but this one and the kernel's threads, with that of their children that have ended.
+func ticks() int64 {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0
+	}
+	var sum int64
+	for _, file := range stats {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		_, rest, _ := strings.Cut(string(text), ") ")
+		f := strings.Fields(rest) // from the state on, which is field 3
+		if len(f) < 15 || file == "/proc/1/stat" || file == "/proc/2/stat" || f[1] == "2" {
+			continue
+		}
+		for _, v := range f[11:15] { // utime, stime, cutime, cstime
+			n, err := strconv.ParseInt(v, 10, 64)
+			if err == nil {
+				sum += n
+			}
+		}
+	}
+	return sum
+}
