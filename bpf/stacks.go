@@ -1,7 +1,9 @@
 package bpf
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -61,6 +63,31 @@ func (s *Stacks) Frames(id uint64) ([]uint64, error) {
 	if err != nil {
 		return nil, err
 	}
+	return frames(id, b)
+}
+
+// All returns the frames of all stacks, by their numbers.
+func (s *Stacks) All() (_ map[uint64][]uint64, err error) {
+	snap, err := s.m.Snapshot(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, snap.Close()) }()
+	out := make(map[uint64][]uint64, snap.N)
+	for i := range snap.N {
+		id := binary.NativeEndian.Uint64(snap.Key(i))
+		if out[id], err = frames(id, snap.Value(i)); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Drop removes a stack. The error is ErrKeyNotExist where it is not there.
+func (s *Stacks) Drop(id uint64) error { return s.m.Delete(binary.NativeEndian.AppendUint64(nil, id)) }
+
+// frames reads an element.
+func frames(id uint64, b []byte) ([]uint64, error) {
 	size := binary.NativeEndian.Uint64(b)
 	if size > uint64(len(b)-8) {
 		return nil, fmt.Errorf("stack %d has %d bytes of frames", id, size)

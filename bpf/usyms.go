@@ -2,9 +2,11 @@ package bpf
 
 import (
 	"bufio"
+	"cmp"
 	"debug/elf"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +26,42 @@ type UserSymbols struct {
 	mu    sync.Mutex
 	procs map[int]*procMaps
 	files map[string]*elfSymbols // by device, inode and path
+	clock int                    // counts the uses, so that what was used last is known
+}
+
+// What is kept has bounds: beyond them, what was not used for the longest time goes. The symbols of a running process are read again when
+// they are wanted.
+const (
+	maxProcs       = 512
+	maxFileSymbols = 1 << 20 // of all files together
+)
+
+// forget makes room for one more: it drops an eighth of what is there, the least recently used first.
+func forget[K comparable, V any](m map[K]V, used func(V) int) {
+	keys := slices.Collect(maps.Keys(m))
+	slices.SortFunc(keys, func(a, b K) int { return cmp.Compare(used(m[a]), used(m[b])) })
+	for _, k := range keys[:(len(keys)+7)/8] {
+		delete(m, k)
+	}
+}
+
+// Known returns the number of processes whose mappings are kept.
+func (u *UserSymbols) Known() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.procs)
+}
+
+// keepFile keeps the symbols of a file.
+func (u *UserSymbols) keepFile(key string, e *elfSymbols) {
+	n := len(e.syms)
+	for _, f := range u.files {
+		n += len(f.syms)
+	}
+	if n > maxFileSymbols || len(u.files) >= maxProcs {
+		forget(u.files, func(e *elfSymbols) int { return e.used })
+	}
+	u.files[key] = e
 }
 
 // NewUserSymbols makes an empty one.
@@ -35,6 +73,7 @@ func NewUserSymbols() *UserSymbols {
 type procMaps struct {
 	maps []mapping
 	read time.Time
+	used int
 }
 
 // A mapping is a line of /proc/PID/maps.
@@ -84,8 +123,10 @@ func (u *UserSymbols) Place(pid int, addr uint64) Place {
 	e := u.files[m.file]
 	if e == nil {
 		e = readELF(fmt.Sprintf("/proc/%d/map_files/%x-%x", pid, m.start, m.end), fmt.Sprintf("/proc/%d/root%s", pid, m.path), m.path)
-		u.files[m.file] = e
+		u.keepFile(m.file, e)
 	}
+	u.clock++
+	p.used, e.used = u.clock, u.clock
 	name, off := e.at(addr - m.start + m.off)
 	return Place{Name: name, Off: off, Path: m.path, Start: m.start, End: m.end, FileOff: m.off, BuildID: e.buildID}
 }
@@ -99,8 +140,12 @@ func (u *UserSymbols) Learn(pid int) {
 
 // learn gives what is known of a process: what was read before where it is gone; nil where that is nothing.
 func (u *UserSymbols) learn(pid int) *procMaps {
-	if maps, err := readMaps(pid); err == nil && len(maps) > 0 {
-		u.procs[pid] = &procMaps{maps: maps}
+	if mapped, err := readMaps(pid); err == nil && len(mapped) > 0 {
+		if u.procs[pid] == nil && len(u.procs) >= maxProcs {
+			forget(u.procs, func(p *procMaps) int { return p.used })
+		}
+		u.clock++
+		u.procs[pid] = &procMaps{maps: mapped, used: u.clock}
 	}
 	p := u.procs[pid]
 	if p != nil {
@@ -147,6 +192,7 @@ type elfSymbols struct {
 	loads   []elf.ProgHeader
 	syms    []elfSymbol
 	buildID string
+	used    int
 }
 
 type elfSymbol struct {
@@ -269,7 +315,7 @@ func UserAddr(symbol, path string, pid int) (uint64, error) {
 	if pid == 0 {
 		return 0, &PositionIndependentError{path}
 	}
-	maps, err := readMaps(pid)
+	mapped, err := readMaps(pid)
 	if err != nil {
 		return 0, fmt.Errorf("read the mappings of process %d: %w", pid, err)
 	}
@@ -281,7 +327,7 @@ func UserAddr(symbol, path string, pid int) (uint64, error) {
 		if addr < p.Vaddr || addr >= p.Vaddr+p.Memsz {
 			continue
 		}
-		for _, m := range maps {
+		for _, m := range mapped {
 			if off := addr - p.Vaddr + p.Off; m.path == real && off >= m.off && off < m.off+(m.end-m.start) {
 				return m.start + off - m.off, nil
 			}

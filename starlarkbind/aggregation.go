@@ -31,8 +31,11 @@ type Aggregation struct {
 	store   *bpf.Map       // nil until a probe has given it its type; of a swappable one, see swap
 	swap    *bpf.Swappable // the map can be exchanged for an empty one
 	since   time.Time      // when it was made, or cleared
-	// past holds what was added to maps that delta() has exchanged; marks what delta() has told of already.
+	// past holds what was added to maps that delta() has exchanged, of as many keys as there may be; forgotten counts the others. marks
+	// is what delta() has told already of what the live map holds.
 	past, marks *words
+	forgotten   int
+	told        bool // a warning has said that
 	// looks gives for keys that can look the same the first that looked so; firsts is that by what it looks like.
 	looks, firsts map[string]string
 }
@@ -288,6 +291,7 @@ func (a *Aggregation) read(ctx context.Context) (*words, error) {
 	if err != nil || a.past == nil {
 		return w, err
 	}
+	a.warnForgotten()
 	all := newWords(len(a.past.keys) + len(w.keys))
 	for i, k := range a.past.keys {
 		all.add(a.spec(), k, append([]uint64{}, a.past.vals[i]...))
@@ -530,84 +534,6 @@ func (a *Aggregation) top(n int) ([]starlark.Tuple, error) {
 		return compareValues(items[i][0], items[j][0]) < 0
 	})
 	return items[:min(n, len(items))], cut
-}
-
-// delta gives what was added since the last delta. For counts and sums it is the difference of two readings; the others
-// exchange the kernel map for an empty one, and keep what the old one held.
-func (a *Aggregation) delta() (starlark.Value, error) {
-	if a.spec().Subtractable() || a.live() == nil {
-		w, err := a.read(a.s.ctx)
-		if err != nil {
-			return nil, err
-		}
-		d := newWords(len(w.keys))
-		for i, k := range w.keys {
-			if err := interrupted(a.s.ctx, i); err != nil {
-				return nil, err
-			}
-			v := append([]uint64{}, w.vals[i]...)
-			if a.marks != nil {
-				if m := a.marks.get(k); m != nil {
-					a.spec().Diff(v, m)
-				}
-			}
-			if a.keyless() || !allZero(v) {
-				d.add(a.spec(), k, v)
-			}
-		}
-		v, err := a.plain(d)
-		if err == nil { // else it was interrupted, and the next call gives it
-			a.marks = w
-		}
-		return v, err
-	}
-	w, err := a.exchange()
-	if err != nil {
-		return nil, err
-	}
-	if a.past == nil {
-		a.past = newWords(len(w.keys))
-	}
-	for i, k := range w.keys {
-		a.past.add(a.spec(), k, append([]uint64{}, w.vals[i]...))
-	}
-	return a.plain(w)
-}
-
-func allZero(v []uint64) bool {
-	for _, w := range v {
-		if w != 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// exchange puts an empty map in the place of the live one, and gives what that held: all that was added before.
-func (a *Aggregation) exchange() (*words, error) {
-	if a.swap == nil {
-		return nil, fmt.Errorf("%s %q cannot be exchanged: the script does not name clear or delta", a.Type(), a.Name())
-	}
-	old, err := a.swap.Swap()
-	if err != nil {
-		return nil, err
-	}
-	w, err := a.readMap(context.Background(), old) // what it holds is nowhere else: Ctrl-C must not lose it
-	if cerr := old.Close(); err == nil {
-		err = cerr
-	}
-	return w, err
-}
-
-// clear empties the aggregation; what is added meanwhile counts to what comes after.
-func (a *Aggregation) clear() error {
-	if a.live() != nil {
-		if _, err := a.exchange(); err != nil {
-			return err
-		}
-	}
-	a.past, a.marks, a.since, a.seen = nil, nil, time.Now(), false
-	return nil
 }
 
 // perCPU gives for each key the list of the CPUs' values.

@@ -260,7 +260,7 @@ func aggregation(kind agg.Kind) builtinFunc {
 		}
 		m := s.newMap(t, name, b.Name())
 		m.Agg = &spec
-		m.Swappable = s.needsSwap(kind)
+		m.Swappable = s.needsSwap()
 		out := &Aggregation{s: s, comp: m, maxKeys: maxKeys, anyRoom: unsaid}
 		s.addMap(out)
 		return out, nil
@@ -273,14 +273,10 @@ func (s *Session) addMap(m kernelMap) {
 	s.maps = append(s.maps, m)
 }
 
-// needsSwap tells that the aggregation may have to be exchanged for an empty one: the script names clear(), or delta() of
-// a kind whose spans are not differences. The program then finds the map through another one, which costs an event
-// a few instructions; so scripts that never clear do not pay for it.
-func (s *Session) needsSwap(kind agg.Kind) bool {
-	if s.opt.Interactive || s.sources.words["clear"] {
-		return true
-	}
-	return s.sources.words["delta"] && !(agg.Spec{Kind: kind}).Subtractable()
+// needsSwap reports whether the aggregation may have to be exchanged for an empty one: the script names clear() or delta(). The program
+// then finds the map through another one, which costs an event a few instructions; so scripts that do neither do not pay for it.
+func (s *Session) needsSwap() bool {
+	return s.opt.Interactive || s.sources.words["clear"] || s.sources.words["delta"]
 }
 
 func (s *Session) newMap(t *starlark.Thread, name, kind string) *compiler.Map {

@@ -93,7 +93,7 @@ func can(kind string) compiler.Can {
 }
 
 // stacksMap gives the map that keeps stacks of n frames; the first call makes it.
-func (s *Session) stacksMap(n int) (*bpf.Stacks, error) {
+func (s *Session) stacksMap(n int) (*stackStore, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m := s.stacks[n]; m != nil {
@@ -104,8 +104,8 @@ func (s *Session) stacksMap(n int) (*bpf.Stacks, error) {
 		return nil, err
 	}
 	if s.stacks == nil {
-		s.stacks = map[int]*bpf.Stacks{}
+		s.stacks = map[int]*stackStore{}
 	}
-	s.stacks[n] = m
-	return m, nil
+	s.stacks[n] = &stackStore{Stacks: m}
+	return s.stacks[n], nil
 }

@@ -74,6 +74,7 @@ var jsonLines = []jsonLine{
 	{"callback_ended", "a callback that Ctrl-C ended", []jsonField{{"callback", jsonText, false, "the function"}}},
 	{"records_left", "records of a stream that `each()` was not called for before `run()` ended", []jsonField{{"stream", jsonText, false, "the stream"}, {"records", jsonInt, false, "how many"}, {"callback", jsonText, false, "the function"}}},
 	{"feedback", "a handler that prints what the output of bpfrepl causes", []jsonField{{"probe", jsonText, false, "the probe"}, {"message", jsonText, false, "the warning"}, {"hint", jsonText, false, "what to write"}}},
+	{"totals_forgotten", "an aggregation whose totals lack keys that `delta()` gave", []jsonField{{"map", jsonText, false, "its name"}, {"keys", jsonInt, false, "the keys that the totals have"}, {"message", jsonText, false, "the warning"}, {"hint", jsonText, false, "what to do"}}},
 	{"warning", "any other warning", []jsonField{{"message", jsonText, false, "the warning"}}},
 	{"error", "an error in a place that cannot end the script", []jsonField{{"message", jsonText, false, "the error"}}},
 }

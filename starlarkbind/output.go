@@ -17,7 +17,9 @@ import (
 
 // output is where everything printed goes: as text, or one JSON object a line. Warnings go to stderr in text form.
 type output struct {
-	mu   sync.Mutex
+	writing sync.Mutex // held while something is written, which may take long
+
+	mu   sync.Mutex // guards what follows
 	w    io.Writer
 	errw io.Writer
 	json bool
@@ -27,19 +29,35 @@ type output struct {
 }
 
 func (o *output) write(w io.Writer, s string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.held != nil && w == o.w {
-		o.held.WriteString(s)
+	o.writing.Lock()
+	defer o.writing.Unlock()
+	if !o.begin(w, s) {
 		return
 	}
-	if o.err != nil && w == o.w {
-		o.lost += len(s)
-		return // what comes after a hole would mislead
+	n, err := io.WriteString(w, s) // may wait for who reads it
+	if err == nil {
+		return
 	}
-	if n, err := io.WriteString(w, s); err != nil && o.err == nil {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil {
 		o.err, o.lost = err, len(s)-n
 	}
+}
+
+// begin reports whether a text is to be written.
+func (o *output) begin(w io.Writer, s string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.held != nil && w == o.w:
+		o.held.WriteString(s)
+		return false
+	case o.err != nil && w == o.w:
+		o.lost += len(s)
+		return false // what comes after a hole would mislead
+	}
+	return true
 }
 
 // hold calls fn, and gives what is printed meanwhile.

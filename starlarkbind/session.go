@@ -98,7 +98,7 @@ type Session struct {
 	checked     bool // --check has come to a loop over a stream
 	refCount    int
 	wall        int64               // see host.WallClock
-	stacks      map[int]*bpf.Stacks // by their most frames
+	stacks      map[int]*stackStore // by their most frames
 	symsAt      atomic.Int64        // nprog when the kernel's symbols were looked at
 	usyms       *bpf.UserSymbols
 	userAddrs   atomic.Bool // some probe keeps addresses of processes

@@ -169,9 +169,9 @@ func (k *Stack) read(f *types.Form) {
 	}
 	n, err := strconv.Atoi(f.Arg)
 	if err == nil {
-		var m *bpf.Stacks
+		var m *stackStore
 		if m, err = k.s.stacksMap(n); err == nil {
-			k.frames, err = m.Frames(uint64(k.id))
+			k.frames, err = m.frames(uint64(k.id))
 		}
 	}
 	if err != nil {

@@ -1,0 +1,308 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/internal/gobin"
+)
+
+// Whatever floods, each way to end acts at once. A flood is a row of floods, a way to end a row of endings: each pair is a cell, a process
+// of its own that is flooded for runFor and then ended.
+//
+// What is measured is how long after the end the script goes on behind its wait, or, where the script is to end, how long until the process
+// has gone; and the most memory that the process had. The target is 100 ms. On a machine with much other work a cell is slow now and then, so
+// one that is gets more tries, and fails when all of them take longer than endsHard.
+
+const (
+	runFor   = 200 * time.Millisecond
+	endsSoon = 100 * time.Millisecond
+	endsHard = time.Second
+	endsMem  = 512 << 20
+)
+
+// A flood is a script in two parts: what makes it, and what waits under it. In these LOAD stands for the comm of a process that calls
+// getppid(2) without end, and SECONDS for the time after which the wait is to be over by itself.
+type flood struct {
+	name, src string
+	bounded   string        // a wait for SECONDS; "": there is none
+	wait      string        // a wait without an end
+	body      bool          // Ctrl-C ends the script, not only the wait
+	deaf      bool          // nobody reads what it prints
+	alone     bool          // no other callback is called
+	late      time.Duration // how long it may go on when run() is over
+}
+
+const (
+	prints = `probe("tracepoint:syscalls:sys_enter_getppid", lambda e: print(e.comm, e.pid), filter=lambda e: e.comm == "LOAD", system_wide=True)` + "\n"
+	sends  = `s = stream()` + "\n" + `probe("tracepoint:syscalls:sys_enter_getppid", lambda e: s.emit(pid=e.pid, at=now()), filter=lambda e: e.comm == "LOAD", system_wide=True)` + "\n"
+)
+
+var floods = []flood{
+	{name: "nothing"},
+	{name: "prints of a handler", src: prints},
+	{name: "prints of the tracer's own writes", src: `probe("tracepoint:syscalls:sys_enter_write", lambda e: print(e.comm, e.pid), system_wide=True)`},
+	{name: "prints, and nobody reads", src: prints, deaf: true},
+	{name: "stream, each", src: sends + "s.each(lambda ev: None)"},
+	{name: "stream, slow each", src: sends + "def slow(ev):\n    for i in range(100000): pass\ns.each(slow)"},
+	{name: "stream, for", src: sends, wait: "for ev in s: pass"},
+	{name: "stream, take", src: sends, bounded: "s.take(100000000, timeout=SECONDS)", wait: "s.take(100000000)"},
+	{name: "failing helpers", src: `c = count(max_keys=1)` + "\n" + `probe("tracepoint:syscalls:sys_enter_getppid", lambda e: c.add(by=now()), filter=lambda e: e.comm == "LOAD", system_wide=True)`},
+	{name: "callback without end", src: "def endless():\n    while True: pass\nevery(0.1, endless)", late: time.Second, alone: true},
+	{name: "sum(range)", wait: "sum(range(1000000000000))", body: true},
+	{name: "comprehension", wait: "[x for x in range(1000000000000) if x < 0]", body: true},
+	{name: "sorted", src: "xs = [i * 7919 % 100003 for i in range(50000)]", wait: "while True: sorted(xs)", body: true},
+	{name: "attaching and detaching", wait: `while True: probe("tracepoint:kmem:*", lambda e: None).detach()`, body: true},
+	{name: "compiling", src: "NAMES = [str(i) for i in range(500)]", wait: `while True: probe("tracepoint:syscalls:sys_enter_getppid", lambda e: print(e.comm in NAMES), attach=False)`, body: true},
+}
+
+// An ender is a way to end. Its wait is a flood's, or "" where the two do not go together.
+type ender struct {
+	name string
+	wait func(f flood) string
+	args func(c *cell) []string
+	end  func(c *cell) error // is called when the flood has gone on for runFor
+	exit bool                // the script ends too
+}
+
+var enders = []ender{
+	{name: "run(n)", wait: func(f flood) string { return f.bounded }},
+	{name: "every()", wait: func(f flood) string {
+		if !strings.HasPrefix(f.bounded, "run") || f.alone {
+			return ""
+		}
+		return "every(SECONDS, stop)\nrun()"
+	}},
+	{name: "Ctrl-C", wait: func(f flood) string { return f.wait }, end: func(c *cell) error { return c.cmd.Process.Signal(os.Interrupt) }},
+	{name: "SIGTERM", wait: func(f flood) string { return f.wait }, end: func(c *cell) error { return c.cmd.Process.Signal(unix.SIGTERM) }, exit: true},
+	{name: "end of -c", wait: func(f flood) string { return ifRun(f) }, args: func(*cell) []string { return []string{"-c", "sleep " + seconds(runFor)} }},
+	{name: "end of -p", wait: func(f flood) string { return ifRun(f) }, args: func(c *cell) []string { return []string{"-p", strconv.Itoa(c.target())} }},
+}
+
+// ifRun returns a flood's wait where that is run(): only this ends with a process.
+func ifRun(f flood) string {
+	if strings.HasPrefix(f.wait, "run") {
+		return f.wait
+	}
+	return ""
+}
+
+func seconds(d time.Duration) string { return fmt.Sprint(d.Seconds()) }
+
+// A cell is one flooded process.
+type cell struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	out    io.ReadCloser
+	stderr strings.Builder
+	rest   chan string        // of what it prints, without the lines of handlers
+	left   chan time.Duration // when the process of -p ended; nil without one
+}
+
+// target starts the process of -p.
+func (c *cell) target() int {
+	c.t.Helper()
+	p := exec.Command("sleep", seconds(runFor+runFor/2)) // bpfrepl needs some time to start
+	if err := p.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.left = make(chan time.Duration, 1)
+	go func() {
+		p.Wait() // sleep has nothing to say
+		c.left <- monotonic(c.t)
+	}()
+	return p.Process.Pid
+}
+
+// A result is what a cell measured.
+type result struct {
+	took time.Duration
+	mem  int64 // bytes
+}
+
+// monotonic is now() of scripts.
+func monotonic(t *testing.T) time.Duration {
+	t.Helper()
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(ts.Nano())
+}
+
+// run runs a cell once.
+func (e *ender) run(t *testing.T, bin, comm string, f flood) result {
+	t.Helper()
+	c := &cell{t: t, rest: make(chan string, 16)}
+	script := f.src + "\nprint(\"BEGIN\", now())\n" + e.wait(f) + "\nend = now()\nprint(\"END\", end)\n"
+	script = strings.NewReplacer("LOAD", comm, "SECONDS", seconds(runFor)).Replace(script)
+	args := []string{"--no-warnings"}
+	if e.args != nil {
+		args = append(args, e.args(c)...)
+	}
+	c.cmd = exec.Command(bin, append(args, "-e", script)...)
+	c.cmd.Stderr = &c.stderr
+	var err error
+	if c.out, err = c.cmd.StdoutPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	watchdog := time.AfterFunc(20*time.Second, func() {
+		t.Error("it does not end")
+		if err := c.cmd.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+	})
+	defer watchdog.Stop()
+	began := c.began(f.deaf)
+	var sent time.Duration
+	if e.end != nil {
+		time.Sleep(runFor)
+		sent = monotonic(t)
+		if err := e.end(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f.deaf {
+		if !e.exit {
+			time.Sleep(runFor + 2*endsSoon) // the end comes, and still nobody reads
+			go c.read(bufio.NewReader(c.out))
+		}
+	}
+	marks := map[string]time.Duration{}
+	if !f.deaf || !e.exit {
+		for line := range c.rest {
+			name, n, _ := strings.Cut(line, " ")
+			ns, err := strconv.ParseInt(n, 10, 64)
+			if err != nil {
+				t.Fatalf("%q: %v", line, err)
+			}
+			marks[name] = time.Duration(ns)
+		}
+	}
+	err = c.cmd.Wait()
+	gone := monotonic(t)
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	r := result{mem: c.cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10}
+	switch {
+	case sent > 0 && (e.exit || f.body):
+		r.took = gone - sent
+		return r
+	case marks["END"] == 0:
+		t.Fatalf("the script did not go on: %s", c.stderr.String())
+	case sent > 0:
+		r.took = marks["END"] - sent
+	case c.left != nil:
+		r.took = max(0, marks["END"]-<-c.left)
+	default:
+		r.took = max(0, marks["END"]-began-runFor)
+	}
+	return r
+}
+
+// began waits until the flood begins.
+func (c *cell) began(deaf bool) time.Duration {
+	c.t.Helper()
+	in := bufio.NewReader(c.out)
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			c.cmd.Wait() // the message tells
+			c.t.Fatalf("%v: %s", err, c.stderr.String())
+		}
+		if n, ok := strings.CutPrefix(line, "BEGIN "); ok {
+			ns, err := strconv.ParseInt(strings.TrimSpace(n), 10, 64)
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			if !deaf {
+				go c.read(in)
+			}
+			return time.Duration(ns)
+		}
+	}
+}
+
+// read reads what is printed, to its end.
+func (c *cell) read(in *bufio.Reader) {
+	defer close(c.rest)
+	for {
+		line, err := in.ReadString('\n')
+		if strings.HasPrefix(line, "END ") {
+			c.rest <- strings.TrimSpace(line)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// TestEnds is the matrix; -v prints it.
+func TestEnds(t *testing.T) {
+	bin, err := gobin.Build("cmd/bpfrepl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	load, comm, err := gobin.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	caller := exec.Command(load, "getppid", "1000000000000")
+	if err := caller.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := caller.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+		caller.Wait() // killed
+	}()
+	for _, f := range floods {
+		if f.wait == "" {
+			f.bounded, f.wait = "run(SECONDS)", "run()"
+		}
+		for _, e := range enders {
+			if e.wait(f) == "" {
+				continue
+			}
+			t.Run(f.name+"/"+e.name, func(t *testing.T) {
+				var best result
+				for try := range 3 {
+					r := e.run(t, bin, comm, f)
+					if e.end == nil {
+						r.took = max(0, r.took-f.late)
+					}
+					if try == 0 || r.took < best.took {
+						best = r
+					}
+					if r.mem > endsMem {
+						t.Errorf("it had %d MiB", r.mem>>20)
+					}
+					if best.took <= endsSoon {
+						break
+					}
+				}
+				t.Logf("%v, %d MiB", best.took.Round(time.Millisecond), best.mem>>20)
+				if best.took > endsHard {
+					t.Errorf("it went on for %v", best.took)
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package starlarkbind
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+)
+
+// A session that goes on for ever keeps no more than the script has asked for.
+
+// New keys that come for ever do not fill a map whose delta() is taken, and what is kept of them has a bound.
+func TestDeltaIsFlat(t *testing.T) {
+	const most, rounds = 1000, 8
+	for _, kind := range []string{"count()", "sum()", "avg()", "stats()", "hist()"} {
+		t.Run(kind, func(t *testing.T) {
+			l := newLive(t, func(*Options) {})
+			err := l.script(fmt.Sprintf(`
+m = %s(max_keys=%d)
+probe(%s, lambda e: m.add(%s), filter=lambda e: e.comm == "load")
+told = []
+for i in range(%d):
+    make("newkeys", %d, 1)
+    told.append(len(m.delta()))
+`, kind[:len(kind)-2], most, lseek, map[bool]string{true: "by=now()", false: "1, by=now()"}[kind == "count()"], rounds, most/2))
+			if err != nil {
+				t.Fatal(l.FormatError(err))
+			}
+			if got, want := l.globals["told"].String(), "[500, 500, 500, 500, 500, 500, 500, 500]"; got != want {
+				t.Errorf("told %s, not %s", got, want)
+			}
+			m := l.globals["m"].(*Aggregation)
+			if n := len(m.past.keys); n > most {
+				t.Errorf("it remembers %d keys", n)
+			}
+			if n, err := m.live().Count(t.Context()); err != nil || n > most/2 {
+				t.Errorf("the map has %d keys, %v", n, err)
+			}
+		})
+	}
+}
+
+// Stacks that no map has any more are dropped, and those that one has keep their frames.
+func TestStacksAreFlat(t *testing.T) {
+	l := newLive(t, func(*Options) {})
+	if err := l.script(fmt.Sprintf(`
+m, other = count(), count()
+def h(e):
+    m.add(by=kstack(4))
+    other.add(by=(e.pid, kstack(4)))
+probe(%s, h, filter=lambda e: e.comm == "load")
+make("newkeys", 10, 1)
+before = [str(key[1]) for key in other]
+def unused(): m.clear()
+`, lseek)); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	for _, name := range []string{"m", "other", "before"} {
+		l.predeclared[name] = l.globals[name]
+	}
+	st := l.stacks[4]
+	fill := func() {
+		t.Helper()
+		b := make([]byte, st.Map().ValueSize())
+		binary.NativeEndian.PutUint64(b, 8)
+		for i := range uint64(st.Room()/2 + 1) {
+			key := binary.NativeEndian.AppendUint64(nil, 1<<40+i)
+			if err := st.Map().Update(key, b, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range 3 { // each time they would take more than half of the room
+		fill()
+		st.swept = time.Time{}
+		if err := l.script("m.clear()"); err != nil {
+			t.Fatal(l.FormatError(err))
+		}
+		all, err := st.All()
+		if err != nil || len(all) > 0 {
+			t.Errorf("%d stacks are left, %v", len(all), err)
+		}
+		if n := len(st.kept); n > st.Room()/2+100 {
+			t.Errorf("%d are kept", n)
+		}
+	}
+	if err := l.script(`
+make("newkeys", 10, 1)
+print(len(before), before == [str(key[1]) for key in other][:len(before)], sum(other.values()), m.values())
+`); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	if got, want := l.out.String(), "1 True 20 [10]\n"; got != want {
+		t.Errorf("printed %q, not %q", got, want)
+	}
+}
+
+// Processes that came and went are forgotten.
+func TestUserSymbolsAreFlat(t *testing.T) {
+	u := bpf.NewUserSymbols()
+	for range scale(700) {
+		cmd := exec.Command("sleep", "60")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		u.Learn(cmd.Process.Pid)
+		var exit *exec.ExitError
+		if err := errors.Join(cmd.Process.Kill()); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+	}
+	if n := u.Known(); n > 512 {
+		t.Errorf("it knows %d processes", n)
+	}
+	u.Learn(os.Getpid())
+	if n := u.Known(); n == 0 {
+		t.Error("it knows none")
+	}
+}

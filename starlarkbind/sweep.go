@@ -1,0 +1,148 @@
+package starlarkbind
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// The maps of stacks belong to the session, since one stack may be a key of many maps. When an aggregation is emptied, stacks that no map
+// has any more are dropped, so that a session that goes on does not fill the map. A handler may be about to use a stack that it has
+// found there: so a dropped one is kept here until the next sweep, which comes a second later or more, and for as long as a map has it.
+
+// sweepEvery is the least time between two sweeps.
+const sweepEvery = time.Second
+
+// A stackStore is the stacks of at most so many frames.
+type stackStore struct {
+	*bpf.Stacks
+	kept  map[uint64][]uint64 // frames of stacks that were dropped
+	swept time.Time
+}
+
+// frames returns the frames of a stack.
+func (st *stackStore) frames(id uint64) ([]uint64, error) {
+	frames, err := st.Frames(id)
+	if kept, ok := st.kept[id]; ok && isNotExist(err) {
+		return kept, nil
+	}
+	return frames, err
+}
+
+// sweepStacks sweeps the maps of stacks that the aggregation's keys come from. taken is what it held and the script has not seen yet.
+func (a *Aggregation) sweepStacks(taken *words) error {
+	var errs []error
+	for n, st := range a.s.stacks {
+		if a.comp.Key == nil || !hasStack(a.comp.Key, strconv.Itoa(n)) || time.Since(st.swept) < sweepEvery {
+			continue
+		}
+		st.swept = time.Now()
+		used := map[uint64]bool{}
+		for _, k := range taken.keys {
+			stackIDs(a.comp.Key, []byte(k), strconv.Itoa(n), used)
+		}
+		errs = append(errs, a.s.sweep(st, strconv.Itoa(n), used))
+	}
+	return errors.Join(errs...)
+}
+
+// sweep drops the stacks of a map that is half full; used ones are kept here.
+func (s *Session) sweep(st *stackStore, n string, used map[uint64]bool) error {
+	all, err := st.All()
+	if err != nil || 2*len(all) < st.Room() {
+		return err
+	}
+	for _, m := range s.maps {
+		if err := s.stacksOf(m, n, used); err != nil {
+			return err
+		}
+	}
+	for id := range st.kept {
+		if !used[id] {
+			delete(st.kept, id)
+		}
+	}
+	if st.kept == nil {
+		st.kept = map[uint64][]uint64{}
+	}
+	for id, frames := range all {
+		st.kept[id] = frames
+		if err := st.Drop(id); err != nil && !isNotExist(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// stacksOf adds the stacks that a map has in its keys and values.
+func (s *Session) stacksOf(m kernelMap, n string, used map[uint64]bool) error {
+	switch m := m.(type) {
+	case *Aggregation:
+		if m.comp.Key == nil || !hasStack(m.comp.Key, n) {
+			return nil
+		}
+		for _, w := range []*words{m.past, m.marks} {
+			if w != nil {
+				for _, k := range w.keys {
+					stackIDs(m.comp.Key, []byte(k), n, used)
+				}
+			}
+		}
+		return eachElement(m.live(), func(key, _ []byte) { stackIDs(m.comp.Key, key, n, used) })
+	case *Table:
+		if m.store == nil || !hasStack(m.comp.Key, n) && !hasStack(m.comp.Val, n) {
+			return nil
+		}
+		return eachElement(m.store, func(key, value []byte) {
+			stackIDs(m.comp.Key, key, n, used)
+			stackIDs(m.comp.Val, value, n, used)
+		})
+	}
+	return nil
+}
+
+func eachElement(m *bpf.Map, fn func(key, value []byte)) error {
+	if m == nil {
+		return nil
+	}
+	snap, err := m.Snapshot(context.Background())
+	if err != nil {
+		return err
+	}
+	for i := range snap.N {
+		fn(snap.Key(i), snap.Value(i))
+	}
+	return snap.Close()
+}
+
+// ofStacks reports whether a type is a stack of at most n frames.
+func ofStacks(t *types.Type, n string) bool {
+	return t.Form != nil && (t.Form.Name == "kstack" || t.Form.Name == "ustack") && t.Form.Arg == n
+}
+
+// hasStack reports whether a type has such stacks in it.
+func hasStack(t *types.Type, n string) bool {
+	return t != nil && (ofStacks(t, n) || hasStack(t.Elem, n) || slices.ContainsFunc(t.Elems, func(e *types.Type) bool { return hasStack(e, n) }))
+}
+
+// stackIDs adds the numbers of the stacks in a value as the kernel has it.
+func stackIDs(t *types.Type, b []byte, n string, used map[uint64]bool) {
+	switch {
+	case t == nil:
+	case ofStacks(t, n): // a number, or that and the process
+		used[binary.NativeEndian.Uint64(b)] = true
+	case t.Kind == types.Opt:
+		stackIDs(t.Elem, b[8:], n, used)
+	case t.Kind == types.Tuple:
+		for _, e := range t.Elems {
+			stackIDs(e, b, n, used)
+			b = b[e.Size():]
+		}
+	}
+}
