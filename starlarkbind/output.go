@@ -150,6 +150,7 @@ func (s *Session) mapText(p render.Page, m interface {
 	Name() string
 	starlark.Value
 }) string {
+	name := render.Escape(m.Name())
 	var val starlark.Value
 	var err error
 	switch m := m.(type) {
@@ -159,22 +160,22 @@ func (s *Session) mapText(p render.Page, m interface {
 		val, err = m.snapshot()
 	}
 	if err != nil {
-		return fmt.Sprintf("<%s %s: %v>", m.Type(), m.Name(), err)
+		return fmt.Sprintf("<%s %s: %v>", m.Type(), name, err)
 	}
 	d, isDict := val.(*starlark.Dict)
 	if !isDict {
 		if h, ok := val.(*hist.Histogram); ok {
-			return m.Name() + ":\n" + render.Text(h)
+			return name + ":\n" + render.Text(h)
 		}
-		return fmt.Sprintf("%s: %s", m.Name(), render.Text(val))
+		return fmt.Sprintf("%s: %s", name, render.Text(val))
 	}
 	if d.Len() == 0 {
-		return fmt.Sprintf("<%s %s: empty>", m.Type(), m.Name())
+		return fmt.Sprintf("<%s %s: empty>", m.Type(), name)
 	}
 	if p.Rows > 1 {
 		p.Rows-- // of the name
 	}
-	return m.Name() + ":\n" + s.unlessInterrupted(d.Len(), func() string { return p.Keyed(d.Items()) })
+	return name + ":\n" + s.unlessInterrupted(d.Len(), func() string { return p.Keyed(d.Items()) })
 }
 
 // builtinPrint is print(*args, sep=" ").
