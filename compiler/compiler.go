@@ -73,6 +73,8 @@ type Request struct {
 	Canonical string
 	// PrintProbe adds the name of the probe that fired to what print and printf send, as their last argument.
 	PrintProbe bool
+	// Canceled, if not nil, reports whether the result is no longer wanted; Compile then returns ErrCanceled soon.
+	Canceled func() bool
 	// Form is how loops are put for the verifier.
 	Form Form
 	// Pass, if not nil, is called with the IR after each pass ("lower" first).
@@ -157,6 +159,11 @@ const SitesPerProgram = 4096
 // CellsPerSite is the number of error cells of a site: a cell is found by the site and the low six bits of the errno.
 const CellsPerSite = 64
 
+// ErrCanceled is the error of a compilation that Request.Canceled ended.
+var ErrCanceled = errors.New("the compilation was canceled")
+
+func (r *Request) canceled() bool { return r.Canceled != nil && r.Canceled() }
+
 // Compile compiles a handler. The error is a diag.List that holds every fault, or, for what the checker cannot
 // foresee (too much stack, too large a program), a list with the one fault found.
 func Compile(req *Request) (*Program, error) {
@@ -166,7 +173,11 @@ func Compile(req *Request) (*Program, error) {
 		return nil, c.diags.Sort()
 	}
 	var err error
+	live := false
 	for _, room := range stackRooms {
+		if live && !room.lean {
+			continue // where values lie changes nothing
+		}
 		var p *Program
 		if p, err = generate(req, c, tree, room); err == nil {
 			p.Maps = c.mapUses()
@@ -180,6 +191,7 @@ func Compile(req *Request) (*Program, error) {
 		if !errors.As(err, &stack) {
 			break
 		}
+		live = stack.Live
 	}
 	return nil, limitError(req, err)
 }
@@ -198,6 +210,9 @@ func generate(req *Request, c *checker, tree *treeProgram, room stackRoom) (*Pro
 	lw := newLowerer(req, c)
 	lw.heap.limit = room.limit
 	funcs := lw.program(tree)
+	if req.canceled() {
+		return nil, ErrCanceled
+	}
 	if len(lw.diags) > 0 {
 		return nil, lw.diags.Sort()
 	}
@@ -212,13 +227,15 @@ func generate(req *Request, c *checker, tree *treeProgram, room stackRoom) (*Pro
 		if req.Pass != nil {
 			req.Pass("lower", f)
 		}
-		ir.Optimise(f, room.lean, req.Pass)
+		if !ir.Optimise(f, room.lean, req.Pass, req.canceled) {
+			return nil, ErrCanceled
+		}
 	}
 	funcs = ir.Called(funcs)
 	if err := tooManyMaps(funcs, c.mapUses(), lw.prog.Streams); err != nil {
 		return nil, err
 	}
-	insns, err := codegen.Generate(funcs, codegen.Options{Source: req.Source})
+	insns, err := codegen.Generate(funcs, codegen.Options{Source: req.Source, Canceled: req.canceled})
 	lw.prog.Instructions = insns
 	return lw.prog, err
 }

@@ -78,6 +78,8 @@ func limitError(req *Request, err error) error {
 	switch {
 	case errors.As(err, &list):
 		return err
+	case errors.Is(err, ErrCanceled), errors.Is(err, codegen.ErrCanceled):
+		return ErrCanceled
 	case errors.As(err, &text):
 		d.Msg = "the handler compares and searches too much text for the verifier, which follows each step"
 		d.Hint = "use shorter strings: str(ptr, 256); do less with them in loops; len(s) once, in a variable"

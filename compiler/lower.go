@@ -56,7 +56,8 @@ type lowerer struct {
 	keepers   map[keeper]string // the subprograms that keep stacks
 	paths     map[int]string    // the subprograms that make paths, by the room for them
 	shared    []*sharedFunc
-	sharing   bool // shared says which functions are to be subprograms
+	sharedBy  map[string][]*sharedFunc // by callKey
+	sharing   bool                     // shared says which functions are to be subprograms
 	heap      heap
 	budget    budget
 	times     int // how often the verifier walks through what is lowered now
@@ -88,7 +89,7 @@ type cell struct {
 }
 
 func newLowerer(req *Request, c *checker) *lowerer {
-	return &lowerer{req: req, check: c}
+	return &lowerer{req: req, check: c, sharedBy: map[string][]*sharedFunc{}}
 }
 
 // program lowers filter and handler. The code that counts an error is a subprogram when there are several places

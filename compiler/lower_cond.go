@@ -3,7 +3,6 @@ package compiler
 import (
 	"encoding/binary"
 	"math/big"
-	"sort"
 
 	"go.starlark.net/syntax"
 
@@ -313,66 +312,6 @@ func (lw *lowerer) compareInts(op syntax.Token, x *ir.Value, tx *types.Type, y *
 		b.Continue(pos)
 		b.If(unsignedCond[op], x, y, t, f)
 	}
-}
-
-// search looks for x among constants: integers by halving, all else one after the other. hit is called with the
-// builder where x is list[i]; it has to end the block.
-func (lw *lowerer) search(x expr, list []any, hit func(i int), miss *ir.Block) {
-	b := lw.b
-	v := lw.value(x)
-	if !v.t.IsInt() {
-		for i, k := range list {
-			found, next := b.Block("found"), b.Block("")
-			lw.equalConst(v, k, found, next)
-			b.Continue(found)
-			if !b.Dead() {
-				hit(i)
-			}
-			b.Continue(next)
-			if b.Dead() {
-				return
-			}
-		}
-		b.Jump(miss)
-		return
-	}
-	type entry struct {
-		n *big.Int
-		i int
-	}
-	var es []entry
-	for i, k := range list {
-		if n, ok := k.(*big.Int); ok && !outside(n, v.t) {
-			es = append(es, entry{n, i})
-		}
-	}
-	sort.SliceStable(es, func(i, j int) bool { return es[i].n.Cmp(es[j].n) < 0 })
-	less := ir.SLT
-	if v.t.Kind == types.Uint {
-		less = ir.ULT
-	}
-	var walk func(es []entry)
-	walk = func(es []entry) {
-		if len(es) > 4 {
-			lo, hi := b.Block("low"), b.Block("high")
-			mid := len(es) / 2
-			b.If(less, v.w, b.Const(word(es[mid].n)), lo, hi)
-			b.Continue(lo)
-			walk(es[:mid])
-			b.Continue(hi)
-			walk(es[mid:])
-			return
-		}
-		for _, e := range es {
-			found, next := b.Block("found"), b.Block("")
-			b.If(ir.EQ, v.w, b.Const(word(e.n)), found, next)
-			b.Continue(found)
-			hit(e.i)
-			b.Continue(next)
-		}
-		b.Jump(miss)
-	}
-	walk(es)
 }
 
 // dict is the value of a captured dict's key.

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 
@@ -59,7 +60,8 @@ func (lw *lowerer) sharedFunc(e *eCall) *sharedFunc {
 	if e.frame.up == nil || !shareable(e) {
 		return nil
 	}
-	for _, f := range lw.shared {
+	key := callKey(e)
+	for _, f := range lw.sharedBy[key] {
 		if sameCall(f.call, e) {
 			if !lw.sharing {
 				f.calls++
@@ -71,7 +73,9 @@ func (lw *lowerer) sharedFunc(e *eCall) *sharedFunc {
 		}
 	}
 	if !lw.sharing {
-		lw.shared = append(lw.shared, &sharedFunc{call: e, calls: 1})
+		f := &sharedFunc{call: e, calls: 1}
+		lw.shared = append(lw.shared, f)
+		lw.sharedBy[key] = append(lw.sharedBy[key], f)
 	}
 	return nil
 }
@@ -88,6 +92,17 @@ func shareable(e *eCall) bool {
 func hasStr(t *types.Type) bool {
 	return !t.IsScalar() && t.Kind != types.None && t.Kind != types.Tuple && t.Kind != types.Opt ||
 		t.Kind == types.Opt && hasStr(t.Elem) || t.Kind == types.Tuple && slices.ContainsFunc(t.Elems, hasStr)
+}
+
+// callKey is the same for calls that can share a body, and seldom for others.
+func callKey(e *eCall) string {
+	key := fmt.Sprint(e.fn.Name, e.fn.ID)
+	for _, p := range e.params {
+		if k, ok := p.static.(*eConst); ok {
+			key += fmt.Sprint(" ", k.v)
+		}
+	}
+	return key
 }
 
 // sameCall tells that two calls can share a body.

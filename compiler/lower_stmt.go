@@ -9,8 +9,8 @@ import (
 
 func (lw *lowerer) block(stmts []stmt) {
 	for _, s := range stmts {
-		if lw.b.Dead() {
-			return // nothing leads here
+		if lw.b.Dead() || lw.req.canceled() {
+			return // nothing leads here, or nobody waits
 		}
 		lw.b.Pos = s.position()
 		lw.scoped(func() { lw.stmt(s) })

@@ -201,6 +201,7 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros", Heap: "heap",
 		PrintBase: s.printBase(), PrintProbe: s.out.json,
 		Misses:    s.opt.Warnings == WarnAll,
+		Canceled:  func() bool { return s.context().Err() != nil },
 		Compat:    compat(s.kernel),
 		Canonical: "numbers",
 	}
@@ -233,7 +234,11 @@ func (l *loader) compile(g *group, ts []bpf.Target, pt ebpf.ProgramType) (*compi
 		}
 	}
 	r.Form, r.PrintBase = l.form, l.s.printBase()
-	return compiler.Compile(r)
+	code, err := compiler.Compile(r)
+	if errors.Is(err, compiler.ErrCanceled) {
+		return nil, l.s.context().Err()
+	}
+	return code, err
 }
 
 // otherForm reports whether a program that the verifier gave up on is to be compiled in another form, which it chooses.

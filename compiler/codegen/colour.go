@@ -1,8 +1,10 @@
 package codegen
 
 import (
+	"container/heap"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 )
 
@@ -18,12 +20,18 @@ const maxRounds = 64
 const maxRegs = 20000
 
 // allocate replaces virtual registers by machine registers.
-func allocate(f *function) error {
+func allocate(f *function, canceled func() bool) error {
 	if f.nregs > maxRegs {
 		return fmt.Errorf("%w: it computes %d values; %d are possible", ErrTooLarge, f.nregs, maxRegs)
 	}
 	for round := 0; round < maxRounds; round++ {
+		if canceled != nil && canceled() {
+			return ErrCanceled
+		}
 		liveness(f)
+		if need := 8 * (mostLive(f) - colours); need > StackLimit {
+			return &StackError{Func: f.name, Need: need, Live: true} // as soon as that is certain: each round takes long where so much is live
+		}
 		g := buildGraph(f)
 		g.coalesce()
 		spilled := g.colour()
@@ -34,6 +42,32 @@ func allocate(f *function) error {
 		spill(f, g, spilled)
 	}
 	return fmt.Errorf("codegen: %s does not fit in the registers after %d rounds of spilling", f.name, maxRounds)
+}
+
+// mostLive is the largest number of registers that hold values at the same time.
+func mostLive(f *function) int {
+	most := 0
+	for _, b := range f.blocks {
+		live, n := append(bitset{}, b.liveOut...), 0
+		live.each(func(reg) { n++ })
+		most = max(most, n)
+		for k := len(b.insts) - 1; k >= 0; k-- {
+			b.insts[k].defs(func(r reg) {
+				if live.has(r) {
+					live.del(r)
+					n--
+				}
+			})
+			b.insts[k].uses(func(r reg) {
+				if !live.has(r) {
+					live.add(r)
+					n++
+				}
+			})
+			most = max(most, n)
+		}
+	}
+	return most
 }
 
 type edge struct{ a, b reg }
@@ -133,6 +167,10 @@ func (g *graph) find(r reg) reg {
 	return r
 }
 
+// maxAdjacent bounds the neighbours that are looked at before two registers are merged: a copy too many is cheaper to have than to avoid
+// where a value lives throughout a long function.
+const maxAdjacent = 1000
+
 // coalesce merges the ends of copies, the most frequent first, where the merged node stays easy to colour.
 func (g *graph) coalesce() {
 	sort.SliceStable(g.moves, func(i, j int) bool { return g.moves[i].weight > g.moves[j].weight })
@@ -143,7 +181,7 @@ func (g *graph) coalesce() {
 			if b < virtual {
 				a, b = b, a
 			}
-			if m.apart || a == b || b < virtual || g.interfere(a, b) {
+			if m.apart || a == b || b < virtual || g.interfere(a, b) || a >= virtual && len(g.adj[a])+len(g.adj[b]) > maxAdjacent {
 				continue
 			}
 			if a < virtual && !g.george(a, b) || a >= virtual && !g.briggs(a, b) {
@@ -197,35 +235,7 @@ func (g *graph) merge(a, b reg) {
 
 // colour gives each node a register, or tells which to keep on the stack.
 func (g *graph) colour() []reg {
-	var work []reg
-	deg := make([]int, len(g.adj))
-	for r := virtual; int(r) < len(g.adj); r++ {
-		if g.alias[r] == r && (len(g.adj[r]) > 0 || g.cost[r] > 0) {
-			work = append(work, r)
-			deg[r] = g.deg[r]
-		}
-	}
-	removed := make([]bool, len(g.adj))
-	var stack []reg
-	for len(work) > 0 {
-		best := -1
-		for i, r := range work {
-			if deg[r] < colours {
-				best = i
-				break
-			}
-			if best < 0 || g.cost[r]/float64(deg[r]) < g.cost[work[best]]/float64(deg[work[best]]) {
-				best = i
-			}
-		}
-		r := work[best]
-		work = append(work[:best], work[best+1:]...)
-		removed[r] = true
-		stack = append(stack, r)
-		for _, n := range g.adj[r] {
-			deg[n]--
-		}
-	}
+	stack := g.simplify()
 	hints := g.hints()
 	var saved [colours]bool
 	var spilled []reg
@@ -264,6 +274,67 @@ func (g *graph) colour() []reg {
 // seldom is the cost of keeping a register on the stack, below which it is not worth a callee-saved one that nothing else
 // uses: the program saves and restores that each time it runs, also where it does not come to the blocks that need it.
 const seldom = 0.5
+
+// simplify takes the nodes out of the graph one by one, those that are easy to colour first, each time the one of the lowest number; where none
+// is easy, the one that is cheapest to keep on the stack. They get their colours in the opposite order.
+func (g *graph) simplify() []reg {
+	deg := make([]int, len(g.adj))
+	there := make([]bool, len(g.adj))
+	var easy regHeap
+	var hard []reg
+	left := 0
+	for r := virtual; int(r) < len(g.adj); r++ {
+		if g.alias[r] != r || len(g.adj[r]) == 0 && g.cost[r] == 0 {
+			continue
+		}
+		there[r], deg[r] = true, g.deg[r]
+		left++
+		if deg[r] < colours {
+			easy = append(easy, r) // in order, so a heap
+		} else {
+			hard = append(hard, r)
+		}
+	}
+	var stack []reg
+	for ; left > 0; left-- {
+		best := none
+		for best == none && len(easy) > 0 {
+			if r := heap.Pop(&easy).(reg); there[r] {
+				best = r
+			}
+		}
+		if best == none {
+			hard = slices.DeleteFunc(hard, func(r reg) bool { return !there[r] })
+			for _, r := range hard {
+				if best == none || g.cost[r]/float64(deg[r]) < g.cost[best]/float64(deg[best]) {
+					best = r
+				}
+			}
+		}
+		there[best] = false
+		stack = append(stack, best)
+		for _, n := range g.adj[best] {
+			deg[n]--
+			if there[n] && deg[n] == colours-1 {
+				heap.Push(&easy, n)
+			}
+		}
+	}
+	return stack
+}
+
+// A regHeap gives the register of the lowest number first.
+type regHeap []reg
+
+func (h regHeap) Len() int           { return len(h) }
+func (h regHeap) Less(i, j int) bool { return h[i] < h[j] }
+func (h regHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *regHeap) Push(x any)        { *h = append(*h, x.(reg)) }
+func (h *regHeap) Pop() any {
+	r := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return r
+}
 
 // hints lists for each node those at the other end of copies that could not be merged.
 func (g *graph) hints() map[reg][]reg {
@@ -319,53 +390,64 @@ func (g *graph) rewrite() {
 // spill keeps registers on the stack, those that never live at the same time in the same eight bytes. Each instruction that
 // uses one gets a short-lived register that is loaded before and stored behind.
 func spill(f *function, g *graph, regs []reg) {
-	first := f.spills
 	slots := map[reg]int{}
 	for _, r := range regs {
-		slot := first
-		for again := true; again; {
-			again = false
-			for q, s := range slots {
-				if s == slot && g.interfere(r, q) {
-					slot, again = slot+1, true
-					break
-				}
+		taken := map[int]bool{}
+		for _, n := range g.adj[r] {
+			if s, ok := slots[n]; ok {
+				taken[s] = true
 			}
 		}
+		slot := f.spills
+		for taken[slot] {
+			slot++
+		}
 		slots[r] = slot
-		f.spills = max(f.spills, slot+1)
 	}
-	for _, r := range regs {
-		spillOne(f, r, slots[r])
+	for _, s := range slots {
+		f.spills = max(f.spills, s+1)
 	}
-}
-
-func spillOne(f *function, r reg, slot int) {
 	for _, b := range f.blocks {
 		var out []inst
 		for _, i := range b.insts {
-			used, defined := false, false
-			i.uses(func(x reg) { used = used || x == r })
-			i.defs(func(x reg) { defined = defined || x == r })
-			if !used && !defined {
-				out = append(out, i)
-				continue
-			}
-			t := f.newReg()
-			f.held[t] = true
-			for _, p := range []*reg{&i.dst, &i.a, &i.b} {
-				if *p == r {
-					*p = t
-				}
-			}
-			if used {
-				out = append(out, inst{op: mLoad, dst: t, a: rfp, b: none, spill: slot, size: 8, pos: i.pos})
-			}
-			out = append(out, i)
-			if defined {
-				out = append(out, inst{op: mStore, dst: none, a: rfp, b: t, spill: slot, size: 8, pos: i.pos})
-			}
+			out = spillIn(f, slots, i, out)
 		}
 		b.insts = out
 	}
+}
+
+// spillIn appends an instruction to out, with the loads and stores of what it uses and defines of the registers in slots.
+func spillIn(f *function, slots map[reg]int, i inst, out []inst) []inst {
+	var used, defined []reg
+	note := func(list *[]reg) func(reg) {
+		return func(r reg) {
+			if _, spilled := slots[r]; spilled && !slices.Contains(*list, r) {
+				*list = append(*list, r)
+			}
+		}
+	}
+	i.uses(note(&used))
+	i.defs(note(&defined))
+	short := map[reg]reg{}
+	for _, r := range append(slices.Clone(used), defined...) {
+		if short[r] != 0 {
+			continue
+		}
+		t := f.newReg()
+		f.held[t] = true
+		short[r] = t
+		for _, p := range []*reg{&i.dst, &i.a, &i.b} {
+			if *p == r {
+				*p = t
+			}
+		}
+	}
+	for _, r := range used {
+		out = append(out, inst{op: mLoad, dst: short[r], a: rfp, b: none, spill: slots[r], size: 8, pos: i.pos})
+	}
+	out = append(out, i)
+	for _, r := range defined {
+		out = append(out, inst{op: mStore, dst: none, a: rfp, b: short[r], spill: slots[r], size: 8, pos: i.pos})
+	}
+	return out
 }

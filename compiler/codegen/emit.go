@@ -19,6 +19,7 @@ const StackLimit = 512
 type StackError struct {
 	Func string
 	Need int
+	Live bool // so many values are wanted at the same time
 }
 
 func (e *StackError) Error() string {
@@ -33,7 +34,12 @@ var ErrTooLarge = errors.New("the program is too large")
 type Options struct {
 	// Source gives the text of a line, for the comments in the listing.
 	Source func(pos syntax.Position) string
+	// Canceled reports whether the result is no longer wanted: Generate then returns ErrCanceled.
+	Canceled func() bool
 }
+
+// ErrCanceled is the error of a generation that Options.Canceled ended.
+var ErrCanceled = errors.New("canceled")
 
 // Generate compiles the functions, the program itself first. Labels are unique over all of them.
 func Generate(funcs []*ir.Func, opt Options) (asm.Instructions, error) {
@@ -44,7 +50,7 @@ func Generate(funcs []*ir.Func, opt Options) (asm.Instructions, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := allocate(m); err != nil {
+		if err := allocate(m, opt.Canceled); err != nil {
 			return nil, err
 		}
 		frame, err := layFrame(m, f)
@@ -63,7 +69,7 @@ func Generate(funcs []*ir.Func, opt Options) (asm.Instructions, error) {
 		out = append(out, e.out...)
 	}
 	if need := deepest(funcs, sizes, funcs[0].Name); need > StackLimit {
-		return nil, &StackError{funcs[0].Name, need}
+		return nil, &StackError{Func: funcs[0].Name, Need: need}
 	}
 	return out, checkJumps(out)
 }
@@ -123,7 +129,7 @@ func layFrame(m *function, f *ir.Func) (*frame, error) {
 	offsets, size := ir.PlaceSlots(f)
 	need := 8*m.spills + size
 	if need > StackLimit {
-		return nil, &StackError{f.Name, need}
+		return nil, &StackError{Func: f.Name, Need: need}
 	}
 	fr := &frame{slots: map[*ir.Slot]int{}, spill: -8, size: need}
 	for s, off := range offsets {

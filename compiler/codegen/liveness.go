@@ -17,10 +17,15 @@ func liveness(f *function) {
 			b.insts[i].defs(func(r reg) { def[k].add(r) })
 		}
 	}
+	number := make(map[*block]int, len(f.blocks))
+	for k, b := range f.blocks {
+		number[b] = k
+	}
+	order := postorder(f)
 	for changed := true; changed; {
 		changed = false
-		for k := len(f.blocks) - 1; k >= 0; k-- {
-			b := f.blocks[k]
+		for _, b := range order {
+			k := number[b]
 			for _, s := range b.succs {
 				changed = b.liveOut.or(s.liveIn) || changed
 			}
@@ -33,6 +38,38 @@ func liveness(f *function) {
 			}
 		}
 	}
+}
+
+// postorder lists the blocks, each after its successors where there is no loop, so that what is wanted is known in a few rounds.
+func postorder(f *function) []*block {
+	var out []*block
+	seen := map[*block]bool{}
+	type frame struct {
+		b *block
+		i int
+	}
+	for _, root := range f.blocks {
+		if seen[root] {
+			continue
+		}
+		seen[root] = true
+		stack := []frame{{root, 0}}
+		for len(stack) > 0 {
+			top := &stack[len(stack)-1]
+			if top.i == len(top.b.succs) {
+				out = append(out, top.b)
+				stack = stack[:len(stack)-1]
+				continue
+			}
+			s := top.b.succs[top.i]
+			top.i++
+			if !seen[s] {
+				seen[s] = true
+				stack = append(stack, frame{s, 0})
+			}
+		}
+	}
+	return out
 }
 
 // backward walks a block's instructions from its end with the set of registers that live behind each.

@@ -17,7 +17,7 @@ func Branches(f *Func) {
 
 // decide turns the conditional jumps of known outcome into plain ones.
 func decide(f *Func) bool {
-	known := newFacts(f)
+	known := outcomes(f)
 	changed := false
 	var taken []func()
 	for _, b := range f.Blocks {
@@ -39,7 +39,7 @@ func decide(f *Func) bool {
 			b.X, b.Y, b.Cond = b.Y, b.X, b.Cond.Swap()
 			changed = true
 		case yc:
-			if way, ok := known.decides(b, y); ok {
+			if way, ok := known[b]; ok {
 				taken = append(taken, func() { b.take(way) })
 			}
 		}
@@ -75,50 +75,100 @@ func firstPred(b, p *Block) int {
 	return -1
 }
 
-// facts are the tests of values against constants.
+// facts are what the ways to a block say of the values that are tested there: it is found on one walk down the tree of dominators.
 type facts struct {
-	dom   *DomTree
-	tests map[*Value][]*Block
+	known map[*Value]*fact
+	undo  []func()
 }
 
-func newFacts(f *Func) *facts {
-	k := &facts{Dominators(f), map[*Value][]*Block{}}
-	for _, b := range f.Blocks {
-		if b.Kind == TermIf && b.Y.Op == OpConst {
-			k.tests[b.X] = append(k.tests[b.X], b)
-		}
-	}
-	return k
+// A fact is what is known of a value on the way to a block.
+type fact struct {
+	equal   int64
+	isEqual bool
+	not     map[int64]int // what it is not, and how many tests say so
+	bounds  []bound       // other tests
 }
 
-// decides tells which way b, which compares with y, goes for certain.
-func (k *facts) decides(b *Block, y int64) (way int, ok bool) {
-	if b.Cond != EQ && b.Cond != NE {
-		return 0, false
-	}
-	for _, t := range k.tests[b.X] {
-		for i, s := range t.Succs {
-			if t == b || len(s.Preds) != 1 || !k.dom.Dominates(s, b) {
-				continue
-			}
-			c, n := t.Cond, t.Y.Imm
-			if i == 1 {
+// A bound is a comparison with a number that holds.
+type bound struct {
+	cond Cond
+	n    int64
+}
+
+// maxBounds is how many comparisons that are neither == nor != are remembered of a value.
+const maxBounds = 8
+
+// outcomes gives the way that each test takes for certain whose value a test that dominates it has compared.
+func outcomes(f *Func) map[*Block]int {
+	out := map[*Block]int{}
+	k := &facts{known: map[*Value]*fact{}}
+	marks := []int{}
+	dom := Dominators(f)
+	dom.Walk(func(b *Block) {
+		marks = append(marks, len(k.undo))
+		if d := dom.Idom(b); d != nil && len(b.Preds) == 1 && d == b.Preds[0] && d.Kind == TermIf && d.Y.Op == OpConst && d.Succs[0] != d.Succs[1] {
+			c := d.Cond
+			if b == d.Succs[1] {
 				c = c.Not()
 			}
-			equal, sure := false, false // whether X is y
-			switch {
-			case c == EQ:
-				equal, sure = n == y, true
-			case !c.Holds(y, n):
-				equal, sure = false, true
-			}
-			if sure && equal == (b.Cond == EQ) {
-				return 0, true
-			}
-			if sure {
-				return 1, true
+			k.learn(d.X, c, d.Y.Imm)
+		}
+		if b.Kind == TermIf && b.Y.Op == OpConst && b.X.Op != OpConst {
+			if way, ok := k.decides(b); ok {
+				out[b] = way
 			}
 		}
+	}, func(*Block) {
+		mark := marks[len(marks)-1]
+		marks = marks[:len(marks)-1]
+		for i := len(k.undo) - 1; i >= mark; i-- {
+			k.undo[i]()
+		}
+		k.undo = k.undo[:mark]
+	})
+	return out
+}
+
+// learn notes that a comparison holds, until it is undone.
+func (k *facts) learn(v *Value, c Cond, n int64) {
+	x := k.known[v]
+	if x == nil {
+		x = &fact{not: map[int64]int{}}
+		k.known[v] = x
 	}
-	return 0, false
+	switch {
+	case c == EQ:
+		was := *x
+		x.equal, x.isEqual = n, true
+		k.undo = append(k.undo, func() { x.equal, x.isEqual = was.equal, was.isEqual })
+	case c == NE:
+		x.not[n]++
+		k.undo = append(k.undo, func() { x.not[n]-- })
+	case len(x.bounds) < maxBounds:
+		x.bounds = append(x.bounds, bound{c, n})
+		k.undo = append(k.undo, func() { x.bounds = x.bounds[:len(x.bounds)-1] })
+	}
+}
+
+// decides returns the way that b goes for certain.
+func (k *facts) decides(b *Block) (way int, ok bool) {
+	x := k.known[b.X]
+	if x == nil || b.Cond != EQ && b.Cond != NE {
+		return 0, false
+	}
+	y := b.Y.Imm
+	equal, sure := false, x.not[y] > 0
+	if x.isEqual {
+		equal, sure = x.equal == y, true
+	}
+	for _, t := range x.bounds {
+		sure = sure || !t.cond.Holds(y, t.n)
+	}
+	if !sure {
+		return 0, false
+	}
+	if equal == (b.Cond == EQ) {
+		return 0, true
+	}
+	return 1, true
 }

@@ -2,29 +2,32 @@ package ir
 
 // A DomTree answers which block dominates which (Cooper, Harvey and Kennedy's iterative algorithm).
 type DomTree struct {
-	num  map[*Block]int // reverse postorder; absent: not reachable
+	num  []int // by the ID of a block, its place in reverse postorder; -1: it is not reachable
 	idom []int
 	rpo  []*Block
+	// pre and post number the blocks when a walk down the tree comes to them, and when it has been below them
+	pre, post []int
+	children  [][]int
 }
 
 // Postorder lists the blocks that can be reached, each after its successors where there is no loop.
 func Postorder(f *Func) []*Block {
 	var out []*Block
-	seen := map[*Block]bool{}
+	seen := make([]bool, f.nextBlk)
 	// an explicit stack: a long chain of blocks must not exhaust the goroutine's
 	type frame struct {
 		b *Block
 		i int
 	}
 	stack := []frame{{f.Blocks[0], 0}}
-	seen[f.Blocks[0]] = true
+	seen[f.Blocks[0].ID] = true
 	for len(stack) > 0 {
 		top := &stack[len(stack)-1]
 		if top.i < len(top.b.Succs) {
 			s := top.b.Succs[top.i]
 			top.i++
-			if !seen[s] {
-				seen[s] = true
+			if !seen[s.ID] {
+				seen[s.ID] = true
 				stack = append(stack, frame{s, 0})
 			}
 			continue
@@ -39,66 +42,134 @@ func Postorder(f *Func) []*Block {
 func Dominators(f *Func) *DomTree {
 	po := Postorder(f)
 	n := len(po)
-	t := &DomTree{num: make(map[*Block]int, n), idom: make([]int, n), rpo: make([]*Block, n)}
+	t := &DomTree{num: make([]int, f.nextBlk), idom: make([]int, n), rpo: make([]*Block, n)}
+	for i := range t.num {
+		t.num[i] = -1
+	}
 	rpo := t.rpo
 	for i, b := range po {
 		rpo[n-1-i] = b
-		t.num[b] = n - 1 - i
+		t.num[b.ID] = n - 1 - i
 	}
 	for i := range t.idom {
 		t.idom[i] = -1
 	}
 	t.idom[0] = 0
+	up := ancestors{make([]int, n), make([]int, n)}
 	for changed := true; changed; {
 		changed = false
 		for i := 1; i < n; i++ {
 			d := -1
 			for _, p := range rpo[i].Preds {
-				j, ok := t.num[p]
-				if !ok || t.idom[j] < 0 {
+				j := t.num[p.ID]
+				if j < 0 || t.idom[j] < 0 {
 					continue
 				}
 				if d < 0 {
 					d = j
 					continue
 				}
-				for d != j {
-					for d > j {
-						d = t.idom[d]
-					}
-					for j > d {
-						j = t.idom[j]
-					}
-				}
+				d = up.meet(t.idom, d, j)
 			}
+			up.add(i, d)
 			if d != t.idom[i] {
 				t.idom[i] = d
 				changed = true
 			}
 		}
 	}
+	t.number()
 	return t
 }
 
+// ancestors lets one climb the tree in steps that grow (Myers, "An applicative random-access stack", 1983): the target of a long
+// chain of comparisons has a predecessor at each depth.
+type ancestors struct{ depth, jump []int }
+
+// add gives i the parent p.
+func (a *ancestors) add(i, p int) {
+	a.depth[i] = a.depth[p] + 1
+	a.jump[i] = p
+	if j := a.jump[p]; a.depth[p]-a.depth[j] == a.depth[j]-a.depth[a.jump[j]] {
+		a.jump[i] = a.jump[j]
+	}
+}
+
+// meet is the last common ancestor.
+func (a *ancestors) meet(parent []int, x, y int) int {
+	if a.depth[x] < a.depth[y] {
+		x, y = y, x
+	}
+	for a.depth[x] > a.depth[y] {
+		if j := a.jump[x]; a.depth[j] >= a.depth[y] {
+			x = j
+		} else {
+			x = parent[x]
+		}
+	}
+	for x != y {
+		if a.jump[x] != a.jump[y] {
+			x, y = a.jump[x], a.jump[y]
+		} else {
+			x, y = parent[x], parent[y]
+		}
+	}
+	return x
+}
+
+// number numbers the tree, so that Dominates takes the same time in a deep one.
+func (t *DomTree) number() {
+	n := len(t.rpo)
+	t.pre, t.post, t.children = make([]int, n), make([]int, n), make([][]int, n)
+	for i := 1; i < n; i++ {
+		t.children[t.idom[i]] = append(t.children[t.idom[i]], i)
+	}
+	clock := 0
+	t.Walk(func(b *Block) { t.pre[t.at(b)] = clock; clock++ }, func(b *Block) { t.post[t.at(b)] = clock; clock++ })
+}
+
+// Walk goes through the tree from the entry: enter is called with each block before those that it dominates, leave after them.
+func (t *DomTree) Walk(enter, leave func(*Block)) {
+	type frame struct{ at, next int }
+	enter(t.rpo[0])
+	stack := []frame{{0, 0}}
+	for len(stack) > 0 {
+		top := &stack[len(stack)-1]
+		if top.next < len(t.children[top.at]) {
+			c := t.children[top.at][top.next]
+			top.next++
+			enter(t.rpo[c])
+			stack = append(stack, frame{c, 0})
+			continue
+		}
+		leave(t.rpo[top.at])
+		stack = stack[:len(stack)-1]
+	}
+}
+
 // Reachable tells whether control can get to b.
-func (t *DomTree) Reachable(b *Block) bool { _, ok := t.num[b]; return ok }
+func (t *DomTree) Reachable(b *Block) bool { return t.at(b) >= 0 }
+
+// at is the place of a block; a block that was made since the tree was computed is not reachable.
+func (t *DomTree) at(b *Block) int {
+	if b.ID >= len(t.num) {
+		return -1
+	}
+	return t.num[b.ID]
+}
 
 // Dominates tells whether every way to b goes through a.
 func (t *DomTree) Dominates(a, b *Block) bool {
-	i, ok := t.num[a]
-	j, ok2 := t.num[b]
-	if !ok || !ok2 {
+	i, j := t.at(a), t.at(b)
+	if i < 0 || j < 0 {
 		return false
 	}
-	for j > i {
-		j = t.idom[j]
-	}
-	return i == j
+	return t.pre[i] <= t.pre[j] && t.post[j] <= t.post[i]
 }
 
 // Idom is the last block that every way to b goes through before b; nil for the entry.
 func (t *DomTree) Idom(b *Block) *Block {
-	if i, ok := t.num[b]; ok && i > 0 {
+	if i := t.at(b); i > 0 {
 		return t.rpo[t.idom[i]]
 	}
 	return nil

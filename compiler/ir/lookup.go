@@ -142,8 +142,11 @@ func (c content) same(d content) bool {
 // last finds the last write of the word of s at off before v.
 func (k *keys) last(v *Value, s *Slot, off int) content {
 	b, i := v.Block, k.w.pos[v]
-	for {
+	for steps := 0; ; {
 		for i--; i >= 0; i-- {
+			if steps++; steps > maxBetween {
+				return content{by: v, slot: s, off: off} // equal to nothing else
+			}
 			x := b.Values[i]
 			if !k.m.writes(x, s, off, off+8) {
 				continue

@@ -159,24 +159,35 @@ func (w *walker) dominates(a, b *Value) bool {
 	return w.dom.Dominates(a.Block, b.Block)
 }
 
+// maxBetween and maxRegion bound the values and the blocks that are looked at between two places. What is farther apart is taken to be
+// disturbed: else the time to compile would grow with the square of a handler's length.
+const (
+	maxBetween = 512
+	maxRegion  = 128
+)
+
 // between calls fn for each value that may run after the last run of a and before b, where a dominates b, until fn says
 // false. It tells whether fn never did. looped is true where b may run several times for one run of a.
 func (w *walker) between(a, b *Value, fn func(*Value) bool) (ok, looped bool) {
 	if a.Block == b.Block {
-		return all(a.Block.Values[w.pos[a]+1:w.pos[b]], fn), false
+		vs := a.Block.Values[w.pos[a]+1 : w.pos[b]]
+		return len(vs) <= maxBetween && all(vs, fn), false
+	}
+	if w.pos[b] > maxBetween || len(a.Block.Values)-w.pos[a] > maxBetween {
+		return false, false
 	}
 	if !all(b.Block.Values[:w.pos[b]], fn) || !all(a.Block.Values[w.pos[a]+1:], fn) {
 		return false, false
 	}
 	ok = w.region(a.Block, b.Block, func(blk *Block) bool {
 		looped = looped || blk == b.Block
-		return all(blk.Values, fn)
+		return len(blk.Values) <= maxBetween && all(blk.Values, fn)
 	})
 	return ok, looped
 }
 
 // region calls fn for each block that may run after from and before to, where from dominates to, until fn says false.
-// It calls fn for to itself where there is a way around to it.
+// It calls fn for to itself where there is a way around to it. It returns false if there are too many blocks.
 func (w *walker) region(from, to *Block, fn func(*Block) bool) bool {
 	seen := map[*Block]bool{from: true}
 	work := []*Block{to}
@@ -188,7 +199,7 @@ func (w *walker) region(from, to *Block, fn func(*Block) bool) bool {
 				continue
 			}
 			seen[p] = true
-			if !fn(p) {
+			if len(seen) > maxRegion || !fn(p) {
 				return false
 			}
 			work = append(work, p)

@@ -1,5 +1,7 @@
 package ir
 
+import "slices"
+
 // A Pass is one rewrite. The list is data: tests run Verify after each.
 type Pass struct {
 	Name string
@@ -23,18 +25,22 @@ var Passes = []Pass{
 	{"commpad", PadComm}, // last: it tells the others nothing
 }
 
-// Optimise runs all passes; after, if not nil, is called behind each. lean leaves out the one that has values live longer, for a
+// Optimise runs all passes, and returns false if canceled, which it asks before each, said so; after, if not nil, is called behind each. lean leaves out the one that has values live longer, for a
 // function whose stack has no room for those that no register is left for.
-func Optimise(f *Func, lean bool, after func(pass string, f *Func)) {
+func Optimise(f *Func, lean bool, after func(pass string, f *Func), canceled func() bool) bool {
 	for _, p := range Passes {
 		if lean && p.Name == "loads" {
 			continue
+		}
+		if canceled() {
+			return false
 		}
 		p.Run(f)
 		if after != nil {
 			after(p.Name, f)
 		}
 	}
+	return true
 }
 
 // Called gives the first function and those that it calls or names, directly or not. The verifier refuses a subprogram that nothing
@@ -67,18 +73,18 @@ func Called(funcs []*Func) []*Func {
 
 // RemoveUnreachable drops the blocks that control cannot get to, and their edges.
 func RemoveUnreachable(f *Func) {
-	live := map[*Block]bool{}
+	live := make([]bool, f.nextBlk)
 	for _, b := range Postorder(f) {
-		live[b] = true
+		live[b.ID] = true
 	}
 	out := f.Blocks[:0]
 	for _, b := range f.Blocks {
-		if !live[b] {
+		if !live[b.ID] {
 			continue
 		}
 		out = append(out, b)
 		for i := 0; i < len(b.Preds); {
-			if live[b.Preds[i]] {
+			if live[b.Preds[i].ID] {
 				i++
 				continue
 			}
@@ -89,9 +95,9 @@ func RemoveUnreachable(f *Func) {
 }
 
 func (b *Block) removePred(i int) {
-	b.Preds = append(b.Preds[:i:i], b.Preds[i+1:]...)
+	b.Preds = slices.Delete(b.Preds, i, i+1)
 	for _, phi := range b.Phis {
-		phi.Args = append(phi.Args[:i:i], phi.Args[i+1:]...)
+		phi.Args = slices.Delete(phi.Args, i, i+1)
 	}
 }
 

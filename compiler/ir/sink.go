@@ -43,6 +43,8 @@ func sinkValues(f *Func) bool {
 		if b.Kind != TermIf {
 			continue
 		}
+		gone := map[*Value]bool{}
+		down := map[*Block][]*Value{} // what moves, the last first
 		for i := len(b.Values) - 1; i >= 0; i-- {
 			v := b.Values[i]
 			if !movable(v, steady) || len(uses[v]) == 0 {
@@ -52,8 +54,8 @@ func sinkValues(f *Func) bool {
 				if len(s.Preds) != 1 || s.Loop > b.Loop || !dominatesAll(dom, s, uses[v]) {
 					continue
 				}
-				b.Values = append(b.Values[:i:i], b.Values[i+1:]...)
-				s.Values = append([]*Value{v}, s.Values...)
+				gone[v] = true
+				down[s] = append(down[s], v)
 				v.Block = s
 				for _, a := range v.Args {
 					for k, at := range uses[a] {
@@ -63,9 +65,17 @@ func sinkValues(f *Func) bool {
 						}
 					}
 				}
-				moved = true
 				break
 			}
+		}
+		if len(gone) == 0 {
+			continue
+		}
+		moved = true
+		b.Values = slices.DeleteFunc(b.Values, func(v *Value) bool { return gone[v] })
+		for s, vs := range down {
+			slices.Reverse(vs)
+			s.Values = append(vs, s.Values...)
 		}
 	}
 	return moved
@@ -98,20 +108,27 @@ func movable(v *Value, steady bool) bool {
 
 var stringReads = map[asm.BuiltinFunc]bool{asm.FnProbeReadKernelStr: true, asm.FnProbeReadUserStr: true, asm.FnGetCurrentComm: true}
 
+// maxSinks bounds the rounds of sinkReads, each of which looks at the whole function.
+const maxSinks = 16
+
 // sinkReads moves each read past one branch after the other, as far as it goes.
 func sinkReads(f *Func) bool {
 	moved := false
-	for sinkRead(f) {
+	for range maxSinks {
+		if !sinkRead(f) {
+			break
+		}
 		moved = true
 		Straighten(f)
 	}
 	return moved
 }
 
-// sinkRead moves one read past one branch, where there is one to move.
+// sinkRead moves reads past one branch each. What is known of the function holds while it does, but for the blocks that a move has changed.
 func sinkRead(f *Func) bool {
 	var w *wanted
 	var uses map[*Value]int
+	changed := map[*Block]bool{}
 	for _, b := range Postorder(f) {
 		for i := len(b.Values) - 1; i >= 0; i-- {
 			if v := b.Values[i]; v.Op != OpCall || !stringReads[v.Helper] || v.Args[0].Op != OpSlotAddr {
@@ -121,12 +138,22 @@ func sinkRead(f *Func) bool {
 				w, uses = newWanted(f, newMemory(f)), map[*Value]int{}
 				eachUse(f, func(v *Value, _ *Block, _ func(*Value)) { uses[v]++ })
 			}
-			if r := readingAt(w.m, uses, b, i); r != nil && r.sink(f, w) {
-				return true
+			r := readingAt(w.m, uses, b, i)
+			if r == nil || changed[b] || changed[r.next] || r.failed != nil && changed[r.failed] || changed[r.next.Succs[0]] || changed[r.next.Succs[1]] {
+				continue
+			}
+			if s := r.sink(f, w); s != nil {
+				for _, x := range []*Block{b, r.next, s} {
+					changed[x] = true
+				}
+				if r.failed != nil {
+					changed[r.failed] = true
+				}
+				break // the values of b are others now
 			}
 		}
 	}
-	return false
+	return len(changed) > 0
 }
 
 // A reading is the read of a string as it stands in the blocks.
@@ -198,20 +225,20 @@ func touchesSlot(m *memory, v *Value, s *Slot) bool {
 	return slices.ContainsFunc(m.touches(v), func(t touch) bool { return t.slot == s })
 }
 
-// sink moves the read to the edge that leads to where it is wanted, if that is one of the two.
-func (r *reading) sink(f *Func, w *wanted) bool {
+// sink moves the read to the edge that leads to where it is wanted, if that is one of the two, and returns the block there, or nil.
+func (r *reading) sink(f *Func, w *wanted) *Block {
 	d := r.next
 	way := -1
 	for i, s := range d.Succs {
 		if w.any(w.in[s], r.slot, r.lo, r.hi) {
 			if way >= 0 {
-				return false
+				return nil
 			}
 			way = i
 		}
 	}
 	if way < 0 || d.Succs[way].Loop > d.Loop || d.Succs[0] == d.Succs[1] {
-		return false
+		return nil
 	}
 	s := d.Succs[way]
 	read := f.NewBlock("read")
@@ -239,5 +266,5 @@ func (r *reading) sink(f *Func, w *wanted) bool {
 	last.Kind, last.Succs = TermJump, []*Block{s}
 	s.Preds[firstPred(s, d)] = last
 	d.Succs[way], read.Preds = read, []*Block{d}
-	return true
+	return s
 }

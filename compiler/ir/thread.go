@@ -15,12 +15,30 @@ package ir
 func Thread(f *Func) {
 	for again := true; again; {
 		again = false
-		for _, b := range f.Blocks {
-			if threadable(f, b) {
-				thread(f, b)
-				again = true
-				break // the tree of dominators is another now
+		dom, uses := Dominators(f), map[*Value][]*Block{}
+		eachUse(f, func(v *Value, at *Block, _ func(*Value)) {
+			if v.Op == OpPhi {
+				uses[v] = append(uses[v], at)
 			}
+		})
+		// to take a block out changes nothing in how the others dominate each other; what its phis and neighbours are used for is known no more
+		changed := map[*Block]bool{}
+		for _, b := range f.Blocks {
+			if changed[b] || !threadable(b, dom, uses) {
+				continue
+			}
+			for _, x := range append(append([]*Block{b}, b.Preds...), b.Succs...) {
+				changed[x] = true
+				for _, phi := range x.Phis {
+					for _, a := range phi.Args {
+						if a.Op == OpPhi {
+							changed[a.Block] = true
+						}
+					}
+				}
+			}
+			thread(f, b, dom)
+			again = true
 		}
 		if again {
 			RemoveUnreachable(f)
@@ -30,7 +48,7 @@ func Thread(f *Func) {
 }
 
 // threadable tells whether all ways into b decide its test, and its phis can do without it.
-func threadable(f *Func, b *Block) bool {
+func threadable(b *Block, dom *DomTree, uses map[*Value][]*Block) bool {
 	if b.Kind != TermIf || len(b.Values) > 0 || len(b.Phis) == 0 || b.X.Op != OpPhi || b.X.Block != b || b.Y.Op != OpConst || b.Succs[0] == b.Succs[1] {
 		return false
 	}
@@ -44,7 +62,6 @@ func threadable(f *Func, b *Block) bool {
 			}
 		}
 	}
-	dom := Dominators(f)
 	mine := map[*Value]bool{}
 	for _, phi := range b.Phis {
 		mine[phi] = true
@@ -58,12 +75,10 @@ func threadable(f *Func, b *Block) bool {
 		return false
 	}
 	ok := true
-	eachUse(f, func(v *Value, at *Block, _ func(*Value)) {
-		if mine[v] && at != b && !within(at) {
-			ok = false
-		}
-	})
 	for _, phi := range b.Phis {
+		for _, at := range uses[phi] {
+			ok = ok && (at == b || within(at))
+		}
 		for _, a := range phi.Args {
 			ok = ok && !mine[a] // a loop
 		}
@@ -94,8 +109,7 @@ func eachUse(f *Func, fn func(v *Value, at *Block, set func(*Value))) {
 	}
 }
 
-func thread(f *Func, b *Block) {
-	dom := Dominators(f)
+func thread(f *Func, b *Block, dom *DomTree) {
 	ways := [2][]int{} // predecessors by which way they go
 	for i := range b.Preds {
 		way := 1
