@@ -29,8 +29,8 @@ type Refusal struct {
 }
 
 // AttachAll attaches a program to all targets, which are of one kind: by one link where the kind and the kernel have links
-// to many places and the program was loaded for that (LoadFor), else one by one, several at a time. When ctx ends, what
-// is attached is let go, and the error is ctx's. Targets that are refused do not hinder the others. A program is not
+// to many places and the program was loaded for that (LoadFor), else one by one, several at a time. When ctx ends, the
+// error is ctx's, and what is attached by then is returned, for the caller to close. Targets that are refused do not hinder the others. A program is not
 // attached to two lists of targets at a time.
 func AttachAll(ctx context.Context, ts []Target, p *Program, o AttachAllOptions) ([]*Attachment, []Refusal, error) {
 	cookie := func(t Target) uint64 {
@@ -57,7 +57,7 @@ func AttachAll(ctx context.Context, ts []Target, p *Program, o AttachAllOptions)
 		alone := findProvider(ts[0].Kind).alone
 		links, more, err := attachParts(ctx, ts, cookies, p, o, alone)
 		if err != nil {
-			return nil, nil, errors.Join(err, CloseAll(links, nil))
+			return links, nil, err
 		}
 		if !alone || len(more) == 0 {
 			return links, append(refusals, more...), nil
@@ -87,10 +87,7 @@ func AttachAll(ctx context.Context, ts []Target, p *Program, o AttachAllOptions)
 			refusals = append(refusals, Refusal{ts[i], errs[i]})
 		}
 	}
-	if err != nil {
-		return nil, nil, errors.Join(err, CloseAll(done, o.Progress))
-	}
-	return done, refusals, nil
+	return done, refusals, err
 }
 
 // attachParts attaches a program to all targets by one link. Where the kernel refuses that for the sake of a target, which

@@ -142,6 +142,7 @@ type Program struct {
 	UsesRing     bool
 	UsesControl  bool
 	UsesCookie   bool
+	UsesGate     bool     // the array Event.Gate
 	UsesSyscalls bool     // the array Event.Syscalls.Map
 	UsesNumbers  bool     // the array Request.Canonical
 	Fields       []string // the arguments that it reads by name, where ReadsFields

@@ -159,6 +159,8 @@ type Event struct {
 	Guard int
 	// SameArgs tells that Args are the same for all probes that the program may serve.
 	SameArgs bool
+	// Gate names an array of one word: while it is 0 the program does nothing. "": there is none.
+	Gate string
 	// Syscalls is set where the program runs for all system calls and serves some.
 	Syscalls *Syscalls
 	// NoArgs says why there are no arguments, for the message.

@@ -137,6 +137,9 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 		lw.b.If(ir.EQ, lw.b.Load(lw.ctx(), off, 8, false), lw.b.Const(0), lw.end, there)
 		lw.b.Continue(there)
 	}
+	if lw.req.Event.Gate != "" {
+		lw.passGate()
+	}
 	if lw.req.Event.Syscalls != nil {
 		lw.ownSyscalls()
 	}

@@ -82,6 +82,18 @@ func (lw *lowerer) element(array string, index *ir.Value) *ir.Value {
 	return lw.call(asm.FnMapLookupElem, lw.b.MapPtr(array), lw.b.SlotAddr(key, 0))
 }
 
+// passGate ends the program while its gate is shut.
+func (lw *lowerer) passGate() {
+	b := lw.b
+	lw.prog.UsesGate = true
+	word := lw.element(lw.req.Event.Gate, b.Const(0))
+	found, open := b.Block("gate"), b.Block("open")
+	b.If(ir.EQ, word, b.Const(0), lw.end, found)
+	b.Continue(found)
+	b.If(ir.EQ, b.Load(word, 0, 8, false), b.Const(0), lw.end, open)
+	b.Continue(open)
+}
+
 func checkSyscallName(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
 	x := shownInt(formSyscall)(c, row, call, args)
 	if e, ok := x.(*eBuiltin); ok && !isConst(e.args[0]) {

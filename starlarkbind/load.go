@@ -172,6 +172,9 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 	if n := g.event.Number; n != nil {
 		ev.Syscalls = &compiler.Syscalls{Map: "syscalls", Number: field(*n), Count: l.s.opt.Interactive || l.s.statsOn != nil}
 	}
+	if l.p != nil && len(l.p.targets) > fewTargets && slices.Contains([]ebpf.ProgramType{ebpf.TracePoint, ebpf.Kprobe}, ts[0].ProgramTypes(true)[0]) {
+		ev.Gate = "gate"
+	}
 	switch {
 	case g.event.NoArgs != "":
 		ev.NoArgs = g.event.NoArgs
@@ -290,6 +293,14 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		pg.next = l.fallBack(g, pt)
 	}
 	l.programs = append(l.programs, pg) // closed with the others from here on
+	if code.UsesGate {
+		if l.p.gate == nil {
+			if l.p.gate, err = bpf.NewGate(); err != nil {
+				return err
+			}
+		}
+		maps["gate"] = l.p.gate.Map()
+	}
 	if code.UsesSyscalls {
 		if pg.syscalls, err = bpf.NewSyscalls(ts, s.cookie); err != nil {
 			return err

@@ -27,6 +27,8 @@ type Probe struct {
 
 	pos     syntax.Position // of the handler
 	pid     int             // of the process that it is limited to; 0: none
+	gate    *bpf.Gate       // of a probe with many targets; nil: detaching is quick
+	closing chan struct{}   // is closed when the kernel has let go of what was detached last; nil: nothing was
 	missing string          // "error", "warn" or "ignore"
 	some    bool            // it is an error that all targets are refused
 	left    []bpf.Refusal   // targets that it does without, of which nobody was warned yet
@@ -46,6 +48,8 @@ type program struct {
 	// syscalls tells a program at all system calls which are its targets; runs is what it had counted when stats began.
 	syscalls *bpf.Syscalls
 	runs     uint64
+	frozen   *bpf.Stats         // as the gate was shut
+	idle     bpf.Stats          // of runs while it was shut
 	cleared  map[cellKey]uint64 // what clear_errors() has forgotten
 	// next makes the program of the next type that the targets accept; nil where there is none
 	next    func(ts []bpf.Target) (*program, error)
@@ -190,6 +194,9 @@ func (p *Probe) attach() error {
 	if p.attached {
 		return nil
 	}
+	if err := p.reopen(); err != nil {
+		return err
+	}
 	links := 0
 	for i := 0; i < len(p.programs); i++ {
 		g := p.programs[i]
@@ -296,44 +303,6 @@ func (g *program) close() error {
 	return errors.Join(errs...)
 }
 
-// detach detaches; the program and its error cells stay, so that stats() and errors() go on telling.
-func (p *Probe) detach() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.attached {
-		return nil
-	}
-	p.attached = false
-	return p.closeLinks()
-}
-
-func (p *Probe) closeLinks() error {
-	var links []*bpf.Attachment
-	for _, g := range p.programs {
-		links = append(links, g.links...)
-	}
-	err := bpf.CloseAll(links, p.s.progress("detached"))
-	for _, g := range p.programs {
-		for _, l := range g.links {
-			n, missedErr := l.Missed()
-			g.missed += n
-			err = errors.Join(err, missedErr)
-		}
-		g.links = nil
-	}
-	return err
-}
-
-// close lets go of everything.
-func (p *Probe) close() error {
-	errs := []error{p.detach()}
-	for _, g := range p.programs {
-		errs = append(errs, g.close())
-	}
-	p.programs = nil
-	return errors.Join(errs...)
-}
-
 func (p *Probe) stats() (bpf.Stats, error) {
 	var st bpf.Stats
 	for _, g := range p.all() {
@@ -355,6 +324,10 @@ func (p *Probe) stats() (bpf.Stats, error) {
 // stats reads the program's statistics. Of a program that runs for all system calls, the hits are those of its targets.
 func (g *program) stats() (bpf.Stats, error) {
 	st, err := g.prog.Stats()
+	if g.frozen != nil {
+		st = *g.frozen
+	}
+	st = st.Minus(g.idle)
 	if err != nil || g.syscalls == nil || st.Runs == 0 {
 		return st, err
 	}

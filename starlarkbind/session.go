@@ -95,7 +95,9 @@ type Session struct {
 	inRun       atomic.Bool
 	broken      atomic.Bool // a goroutine of ours has panicked
 	closed      bool
-	checked     bool // --check has come to a loop over a stream
+	closing     sync.WaitGroup // what the kernel still detaches
+	leaving     atomic.Bool    // the session waits for that
+	checked     bool           // --check has come to a loop over a stream
 	refCount    int
 	wall        int64               // see host.WallClock
 	stacks      map[int]*stackStore // by their most frames
@@ -407,6 +409,8 @@ func (s *Session) Close() error {
 	if s.statsOn != nil {
 		errs = append(errs, s.statsOn.Close())
 	}
+	s.leaving.Store(true)
+	s.closing.Wait()
 	return errors.Join(append(errs, s.out.failed())...)
 }
 

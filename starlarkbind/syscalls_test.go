@@ -217,3 +217,35 @@ print(names["getpgrp"], names["waitpid"], names["32-bit syscall 500"])
 		`(("tracepoint:syscalls:sys_enter_getpgrp", False), 10) (("tracepoint:syscalls:sys_enter_getppid", False), 1000)`,
 		"110 5 3")
 }
+
+// A pattern whose targets the kernel detaches one by one stops counting at once, and nobody waits: not the script, and
+// Ctrl-C not either. Attached again it counts each event once.
+func TestManyTracepointsStopAtOnce(t *testing.T) {
+	l := newLive(t, nil)
+	l.leastShared = 1000 // one by one
+	if err := l.script(fmt.Sprintf(`
+n, own = count(), count()
+p = probe("tracepoint:syscalls:sys_enter_*get*", lambda e: n.add(by=e.probe), filter=lambda e: e.comm == "load" and e.args.__syscall_nr == %d)
+make("-comm", "load", "getppid", 1000)
+t0 = now()
+p.detach()
+took = now() - t0
+make("-comm", "load", "getppid", 1000)
+print(p.attached, len(p.targets) > 20, took < 1000000000, sorted(n.items()))
+hits = p.stats().hits
+make("-comm", "load", "getppid", 1000)
+print(p.stats().hits - hits)
+p.attach()
+make("-comm", "load", "getppid", 10)
+print(sorted(n.items()), p.stats().hits - hits >= 10)
+`, unix.SYS_GETPPID)); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	want := `False True True [("tracepoint:syscalls:sys_enter_getppid", 1000)]
+0
+[("tracepoint:syscalls:sys_enter_getppid", 1010)] True
+`
+	if got := l.out.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}

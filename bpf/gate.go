@@ -1,0 +1,47 @@
+package bpf
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// A Gate stops programs at once: they do nothing while it is shut. The kernel takes tens of milliseconds to detach a program
+// from each perf event, one after the other, and programs run until then.
+type Gate struct{ m *Map }
+
+// NewGate makes a gate, which is open.
+func NewGate() (*Gate, error) {
+	m, err := NewMap(MapSpec{Name: "gate", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	if err != nil {
+		return nil, err
+	}
+	return &Gate{m}, (&Gate{m}).Open()
+}
+
+// Map returns the map that programs read.
+func (g *Gate) Map() *Map { return g.m }
+
+// Open lets programs run.
+func (g *Gate) Open() error { return g.set(1) }
+
+// Shut stops programs, and waits for those that run.
+func (g *Gate) Shut() error {
+	if err := g.set(0); err != nil {
+		return err
+	}
+	const global = 1 // MEMBARRIER_CMD_GLOBAL: programs run in what it waits for, a grace period of RCU
+	if _, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, global, 0, 0); errno != 0 {
+		return fmt.Errorf("wait for programs that run: %w", errno)
+	}
+	return nil
+}
+
+func (g *Gate) set(open uint64) error {
+	return g.m.Update(make([]byte, 4), binary.NativeEndian.AppendUint64(nil, open), 0)
+}
+
+// Close frees the map; programs that have it keep it.
+func (g *Gate) Close() error { return g.m.Close() }
