@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/bpfrepl/bpfrepl/internal/columns"
+	"github.com/bpfrepl/bpfrepl/internal/paint"
 )
 
 // A display draws the item that is being typed, and prints above it. readline's own drawing cannot be used: it goes wrong with wide
@@ -16,6 +17,7 @@ type display struct {
 	mu     sync.Mutex
 	w      io.Writer
 	size   func() (cols, rows int)
+	colour bool
 	active bool // an item is being typed
 	pic    picture
 	cols   int    // of the terminal when pic was drawn
@@ -29,23 +31,25 @@ type display struct {
 type picture struct {
 	text  []rune
 	pos   int      // of the cursor in it
+	ghost []rune   // what may come after it, by the history
 	below []string // lines under it: what Tab offers, what Ctrl-R looks for
 }
 
 // A row is one of the terminal's. wraps: the next goes on where this is full.
 type row struct {
-	text  []rune
-	wraps bool
+	text   []rune
+	prompt int // how many runes of it are the prompt
+	wraps  bool
 }
 
 // layout gives the rows of an item on a terminal of so many columns, and the cursor's row and column. What is full goes on in the next
 // row by itself, as terminals have it, so that those which flow their text anew when they are made wider do so with this too.
 func (p *picture) layout(cols int) (rows []row, y, x int) {
-	cur, col := row{text: []rune(prompt1)}, len(prompt1)
+	cur, col := row{text: []rune(prompt1), prompt: len(prompt1)}, len(prompt1)
 	next := func(wraps bool, prompt string) {
 		cur.wraps = wraps
 		rows = append(rows, cur)
-		cur, col = row{text: []rune(prompt)}, len(prompt)
+		cur, col = row{text: []rune(prompt), prompt: len(prompt)}, len(prompt)
 	}
 	for i := 0; i <= len(p.text); i++ {
 		width := 1 // of the cursor, at the end
@@ -104,7 +108,7 @@ func (d *display) show(p picture) {
 // appended gives what was typed at the end, if that is all there is to draw.
 func (d *display) appended(p picture) []rune {
 	n := len(d.pic.text)
-	if cols, _ := d.size(); cols != d.cols || len(p.text) <= n || d.pic.pos != n || p.pos != len(p.text) || len(p.below)+len(d.pic.below) > 0 ||
+	if cols, _ := d.size(); cols != d.cols || len(p.text) <= n || d.pic.pos != n || p.pos != len(p.text) || len(p.below)+len(d.pic.below)+len(p.ghost)+len(d.pic.ghost) > 0 ||
 		string(p.text[:n]) != string(d.pic.text) {
 		return nil
 	}
@@ -124,9 +128,9 @@ func (d *display) finish(mark string) {
 		return
 	}
 	var b bytes.Buffer
-	if end := len(d.pic.text); d.pic.pos != end || d.pic.below != nil {
+	if end := len(d.pic.text); d.pic.pos != end || d.pic.below != nil || d.pic.ghost != nil {
 		d.erase(&b)
-		d.pic.pos, d.pic.below = end, nil
+		d.pic.pos, d.pic.below, d.pic.ghost = end, nil, nil
 		d.draw(&b)
 	}
 	b.WriteString(mark + "\n")
@@ -209,8 +213,10 @@ func (d *display) draw(b *bytes.Buffer) {
 		rows, y = rows[first:first+most], y-first
 	}
 	for i, r := range rows {
-		for _, c := range r.text {
-			b.WriteRune(c)
+		if d.colour && r.prompt > 0 {
+			b.WriteString(paint.Prompt(string(r.text[:r.prompt])) + string(r.text[r.prompt:]))
+		} else {
+			b.WriteString(string(r.text))
 		}
 		switch {
 		case i == len(rows)-1:
@@ -218,6 +224,11 @@ func (d *display) draw(b *bytes.Buffer) {
 			b.WriteString("\r\n")
 		case len(rows[i+1].text) == 0: // the cursor is behind a full row
 			b.WriteByte(' ') // makes the terminal go there; in its first column, J would undo that it is the same line
+		}
+	}
+	if last := rows[len(rows)-1]; len(d.pic.ghost) > 0 { // no more of it than fits on the row
+		if room := cols - columns.Width(string(last.text)) - 1; room > 0 {
+			b.WriteString(paint.Faint(cut(string(d.pic.ghost), room, 1)[0]))
 		}
 	}
 	for _, l := range below {

@@ -19,31 +19,33 @@ import (
 // editor is the itemReader on a terminal. readline reads the keys and keeps what is typed; what it cannot do well is done here: an item
 // is edited as a whole, with all its lines, and drawn by the display; history, search and completion are about whole items.
 type editor struct {
-	rl      *readline.Instance
-	in      *filter
-	stop    func() error // ends the reading of in
-	out     *stall.Writer
-	display *display
-	hist    *history
-	interp  Interpreter
-	winch   chan os.Signal
-	once    sync.Once
+	rl       *readline.Instance
+	in       *filter
+	stop     func() error // ends the reading of in
+	out      *stall.Writer
+	display  *display
+	hist     *history
+	interp   Interpreter
+	commands []Command
+	winch    chan os.Signal
+	once     sync.Once
 
 	mu     sync.Mutex // guards what follows: readline calls us from a goroutine of its own
 	now    picture
 	act    func(picture) picture // what the key that was typed does, once readline has done nothing with it
 	whole  bool                  // the item was recalled or pasted: it needs no empty line to end it
 	search *search
+	auto   bool   // the line up to the cursor is the indentation that was made for it
 	tabbed bool   // the last key was Tab, and offered something
 	killed []rune // what Ctrl-U, Ctrl-K or Ctrl-W took away last
 }
 
 func newEditor(opt Options) (*editor, error) {
-	e := &editor{in: &filter{in: opt.In}, out: stall.New(opt.Out), interp: opt.Interp, hist: &history{file: opt.HistoryFile}, winch: make(chan os.Signal, 1)}
+	e := &editor{in: &filter{in: opt.In}, out: stall.New(opt.Out), interp: opt.Interp, commands: opt.Commands, hist: &history{file: opt.HistoryFile}, winch: make(chan os.Signal, 1)}
 	if err := e.hist.load(); err != nil {
 		return nil, err
 	}
-	e.display = &display{w: e.out, size: func() (int, int) { return size(opt.Out) }}
+	e.display = &display{w: e.out, colour: opt.Colour, size: func() (int, int) { return size(opt.Out) }}
 	var cooked *readline.State
 	stdin := readline.NewCancelableStdin(e.in)
 	e.stop = stdin.Close
@@ -118,7 +120,7 @@ func (e *editor) changed(text []rune, pos int, key rune) (newText []rune, newPos
 	defer e.caught()
 	switch key {
 	case 0:
-		e.now, e.act, e.whole, e.search, e.tabbed = picture{}, nil, false, nil, false
+		e.now, e.act, e.whole, e.search, e.tabbed, e.auto = picture{}, nil, false, nil, false, false
 		e.hist.rewind()
 		e.display.begin()
 		return nil, 0, false
@@ -131,6 +133,7 @@ func (e *editor) changed(text []rune, pos int, key rune) (newText []rune, newPos
 		e.act = nil
 		p, ok = act(p), true
 	}
+	p.ghost = e.suggestion(p)
 	e.now = p
 	e.display.show(p)
 	e.interp.Ahead(lines(p.text[:p.pos]))
@@ -142,6 +145,20 @@ func (e *editor) caught() {
 	if p := recover(); p != nil {
 		reportBug(e.display, p)
 	}
+}
+
+// suggestion returns how the line may go on: as in the latest item that begins with what is typed. It is shown where the terminal can
+// tell it from what is typed.
+func (e *editor) suggestion(p picture) []rune {
+	if !e.display.colour || p.pos < len(p.text) || p.below != nil || e.search != nil || e.hist.at < len(e.hist.items) {
+		return nil
+	}
+	typed := lines(p.text)
+	if strings.TrimSpace(typed) == "" {
+		return nil
+	}
+	rest, _, _ := strings.Cut(e.hist.continuation(typed), "\n")
+	return flat(rest)
 }
 
 // complete tells whether Enter runs what is typed.

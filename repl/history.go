@@ -85,6 +85,16 @@ func (h *history) find(text string, from, by int) int {
 	return -1
 }
 
+// continuation returns how the latest item that begins with a text goes on; "" if there is none.
+func (h *history) continuation(text string) string {
+	for i := len(h.items) - 1; i >= 0; i-- {
+		if rest, ok := strings.CutPrefix(h.items[i], text); ok && rest != "" {
+			return rest
+		}
+	}
+	return ""
+}
+
 func (h *history) add(item string) error {
 	if n := len(h.items); n > 0 && h.items[n-1] == item {
 		return nil

@@ -18,6 +18,7 @@ const (
 	newlineRune = '\ue000' + iota
 	deleteRune  // the key Delete; Ctrl-D on an empty line leaves, Delete does not
 	pasteRune   // what was pasted waits to be taken
+	literalRune // what follows was sent as text: it has its own indentation
 	unusedRune  // a rune of these that was typed
 )
 
@@ -56,6 +57,7 @@ var keys = map[rune]func(e *editor, t []rune, pos, from, to int) ([]rune, int){
 	readline.CharBackspace: backspace,
 	readline.CharCtrlH:     backspace,
 	newlineRune:            newline,
+	':':                    colon,
 	pasteRune: func(e *editor, t []rune, pos, _, _ int) ([]rune, int) {
 		text := e.in.pasted()
 		e.whole = e.whole || slices.Contains(text, newlineRune)
@@ -85,8 +87,8 @@ func (e *editor) key(r rune) (as rune, ok bool) {
 	defer e.mu.Unlock()
 	as, ok = idle, true
 	defer e.caught()
-	tabbed := e.tabbed
-	e.tabbed = false
+	tabbed, auto := e.tabbed, e.auto
+	e.tabbed, e.auto = false, false
 	switch {
 	case r == 0: // the end of the input
 		return r, true
@@ -113,6 +115,22 @@ func (e *editor) key(r rune) (as rune, ok bool) {
 		e.act = func(p picture) picture { return e.tab(p, tabbed) }
 		return idle, true
 	}
+	if accept := accepts[r]; accept != nil && len(e.now.ghost) > 0 {
+		ghost := e.now.ghost
+		e.act = func(p picture) picture { return p.insert(accept(ghost)) }
+		return idle, true
+	}
+	if auto && (r == ' ' || r == literalRune) { // what is typed takes the place of what was made, it is not added to it
+		e.act = func(p picture) picture {
+			from, _ := lineAt(p.text, p.pos)
+			p.text, p.pos = slices.Concat(p.text[:from], p.text[p.pos:]), from
+			if r == ' ' {
+				p = p.insert([]rune(" "))
+			}
+			return p
+		}
+		return idle, true
+	}
 	if f := keys[r]; f != nil {
 		e.act = func(p picture) picture {
 			from, to := lineAt(p.text, p.pos)
@@ -121,11 +139,20 @@ func (e *editor) key(r rune) (as rune, ok bool) {
 		}
 		return idle, true
 	}
-	if r < ' ' && r != readline.CharForward && r != readline.CharBackward && r != readline.CharTranspose && r != readline.CharDelete && r != readline.MetaBackward || r == unusedRune {
+	if r < ' ' && r != readline.CharForward && r != readline.CharBackward && r != readline.CharTranspose && r != readline.CharDelete && r != readline.MetaBackward || r == unusedRune || r == literalRune {
 		return idle, true
 	}
 	return r, true
 }
+
+// accepts are the keys that take what is suggested, and how much of it.
+var accepts = map[rune]func(ghost []rune) []rune{
+	readline.CharForward: wholeGhost,
+	readline.CharLineEnd: wholeGhost,
+	readline.MetaForward: func(ghost []rune) []rune { return ghost[:wordEnd(ghost, 0)] },
+}
+
+func wholeGhost(ghost []rune) []rune { return ghost }
 
 // lineAt gives where the line begins and ends that the cursor is in.
 func lineAt(t []rune, pos int) (from, to int) {
@@ -180,14 +207,31 @@ func backspace(_ *editor, t []rune, pos, from, _ int) ([]rune, int) {
 }
 
 // newline breaks the line, and indents the next.
-func newline(_ *editor, t []rune, pos, from, _ int) ([]rune, int) {
+func newline(e *editor, t []rune, pos, from, _ int) ([]rune, int) {
 	before := string(t[from:pos])
 	in := before[:len(before)-len(strings.TrimLeft(before, " "))]
 	if strings.HasSuffix(strings.TrimRight(before, " "), ":") {
 		in += indent
 	}
+	e.auto = in != ""
 	added := append([]rune{newlineRune}, []rune(in)...)
 	return slices.Concat(t[:pos], added, t[pos:]), pos + len(added)
+}
+
+// colon ends else and elif: automatic indentation has put them into the body of what they belong to.
+func colon(_ *editor, t []rune, pos, from, _ int) ([]rune, int) {
+	line := string(t[from:pos])
+	word := strings.TrimLeft(line, " ")
+	in := len(line) - len(word)
+	if from > 0 && in >= len(indent) && (word == "else" || strings.HasPrefix(word, "elif ")) {
+		above, _ := lineAt(t, from-1)
+		before := strings.TrimRight(string(t[above:from-1]), " ")
+		body := strings.TrimLeft(before, " ")
+		if len(before)-len(body) == in && !strings.HasPrefix(body, "if ") && !strings.HasPrefix(body, "elif ") {
+			t, pos = slices.Concat(t[:from], t[from+len(indent):]), pos-len(indent)
+		}
+	}
+	return slices.Concat(t[:pos], []rune{':'}, t[pos:]), pos + 1
 }
 
 // recall goes to an earlier item, or to a later one.

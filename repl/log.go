@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"sync"
+
+	"github.com/bpfrepl/bpfrepl/internal/paint"
 )
 
 // A log keeps items, and what they print, while there is a file for them.
@@ -15,7 +17,7 @@ type log struct {
 
 // Write implements io.Writer; it never fails: what went wrong is told by stop.
 func (l *log) Write(p []byte) (int, error) {
-	l.record(string(p))
+	l.record(paint.Strip(string(p)))
 	return len(p), nil
 }
 

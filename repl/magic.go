@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"go.starlark.net/starlark"
+
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
@@ -20,15 +22,26 @@ type magic struct {
 	run             func(r *REPL, ctx context.Context, arg string) error
 }
 
-func magics() []magic {
-	return []magic{
+func magics(more []Command) []magic {
+	all := []magic{
 		{"run", "FILE", "run a script here, with the names of the session", (*REPL).magicRun},
 		{"save", "FILE", "write the items that went through as a script", (*REPL).magicSave},
 		{"edit", "[NAME]", "edit the last item, or the one of NAME, in $EDITOR", (*REPL).magicEdit},
 		{"time", "ITEM", "run an item and tell how long it took", (*REPL).magicTime},
 		{"log", "on FILE | off", "keep items and what they print in a file", (*REPL).magicLog},
+		{"history", "[TEXT]", "list the items of this session, or those that hold TEXT", (*REPL).magicHistory},
 		{"help", "", "list these", (*REPL).magicHelp},
 	}
+	for _, c := range more {
+		all = append(all, magic{c.Name, c.Args, c.Doc, func(r *REPL, ctx context.Context, arg string) error {
+			text, err := c.Run(ctx, arg)
+			if err == nil && text != "" {
+				_, err = fmt.Fprintln(r.out, text)
+			}
+			return err
+		}})
+	}
+	return all
 }
 
 // isMagic tells of a line for the prompt itself.
@@ -38,7 +51,7 @@ func isMagic(line string) bool { return strings.HasPrefix(strings.TrimSpace(line
 func (r *REPL) magic(ctx context.Context, line string) bool {
 	name, arg, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "%"), " ")
 	var names []string
-	for _, m := range magics() {
+	for _, m := range magics(r.opt.Commands) {
 		if m.name == name {
 			err := m.run(r, ctx, strings.TrimSpace(arg))
 			if err != nil && !errors.Is(err, errFailed) {
@@ -67,8 +80,8 @@ func (r *REPL) item(ctx context.Context, src string) error {
 }
 
 func (r *REPL) magicHelp(context.Context, string) error {
-	for _, m := range magics() {
-		fmt.Fprintf(r.out, "%%%-5s %-14s %s\n", m.name, m.args, m.doc)
+	for _, m := range magics(r.opt.Commands) {
+		fmt.Fprintf(r.out, "%%%-11s %-14s %s\n", m.name, m.args, m.doc)
 	}
 	return nil
 }
@@ -81,7 +94,24 @@ func (r *REPL) magicRun(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	return r.item(ctx, string(b))
+	run := func(ctx context.Context, src string) (starlark.Value, error) {
+		return r.opt.Interp.RunFile(ctx, file, src)
+	}
+	if !r.execBy(ctx, string(b), run) {
+		return errFailed
+	}
+	return nil
+}
+
+func (r *REPL) magicHistory(_ context.Context, text string) error {
+	for i, item := range r.typed[:len(r.typed)-1] { // without this one
+		if strings.Contains(item, text) {
+			if _, err := fmt.Fprintf(r.out, "%4d  %s\n", i+1, strings.ReplaceAll(item, "\n", "\n      ")); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (r *REPL) magicTime(ctx context.Context, src string) error {

@@ -21,6 +21,8 @@ import (
 type Interpreter interface {
 	// ExecItem runs one item; the value is nil for what is no expression. It returns soon after ctx has ended.
 	ExecItem(ctx context.Context, src string) (starlark.Value, error)
+	// RunFile runs a file in place of what an earlier run of it has left behind.
+	RunFile(ctx context.Context, file, src string) (starlark.Value, error)
 	// Complete tells whether the text is a whole item.
 	Complete(src string) bool
 	// Render shows a value, FormatError an error.
@@ -40,6 +42,14 @@ type Options struct {
 	HistoryFile  string // "" keeps none
 	Banner       string
 	Interp       Interpreter
+	Colour       bool      // the terminal shows colours, and they are wanted
+	Commands     []Command // beside those of the prompt itself
+}
+
+// A Command is a line that begins with % and a name.
+type Command struct {
+	Name, Args, Doc string
+	Run             func(ctx context.Context, arg string) (text string, err error)
 }
 
 // The prompts.
@@ -57,6 +67,7 @@ type REPL struct {
 	out   io.Writer // the terminal, and the log
 	errw  io.Writer // the same for errors
 	done  []step    // what went through
+	typed []string  // all items
 }
 
 // An itemReader reads items from a person.
@@ -127,6 +138,7 @@ func (r *REPL) Run(ctx context.Context) (int, error) {
 // run runs an item, or a command of the prompt, and tells whether it went through.
 func (r *REPL) run(ctx context.Context, item string) bool {
 	r.log.record(shown(item) + "\n")
+	r.typed = append(r.typed, item)
 	if isMagic(item) {
 		return r.magic(ctx, item)
 	}
@@ -150,6 +162,11 @@ func leaves(item string) bool {
 
 // exec runs an item and shows its value. Ctrl-C ends the item only. It tells whether the item went through.
 func (r *REPL) exec(ctx context.Context, item string) (ok bool) {
+	return r.execBy(ctx, item, r.opt.Interp.ExecItem)
+}
+
+// execBy is exec by another function of the interpreter's.
+func (r *REPL) execBy(ctx context.Context, item string, run func(ctx context.Context, src string) (starlark.Value, error)) (ok bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	sig := make(chan os.Signal, 1)
@@ -173,7 +190,7 @@ func (r *REPL) exec(ctx context.Context, item string) (ok bool) {
 			ok = false
 		}
 	}()
-	v, err := r.opt.Interp.ExecItem(ctx, item)
+	v, err := run(ctx, item)
 	if err != nil {
 		fmt.Fprintln(r.errw, r.opt.Interp.FormatError(err))
 		return false

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"unicode"
+
+	"github.com/bpfrepl/bpfrepl/internal/lazy"
 )
 
 // Bracketed paste: terminals put these around what is pasted when asked to.
@@ -30,7 +32,7 @@ var sequences = strings.NewReplacer(
 	"\x1b[1~", "\x01", "\x1b[7~", "\x01", "\x1b[4~", "\x05", "\x1b[8~", "\x05", // Home and End of some terminals
 	"\x1b[1;5D", "\x1bb", "\x1b[1;3D", "\x1bb", "\x1b[1;5C", "\x1bf", "\x1b[1;3C", "\x1bf", // by words
 	"\x00", "", // which readline takes for the end of the input, and then cannot be closed
-	string(newlineRune), string(unusedRune), string(deleteRune), string(unusedRune), string(pasteRune), string(unusedRune))
+	string(newlineRune), string(unusedRune), string(deleteRune), string(unusedRune), string(pasteRune), string(unusedRune), string(literalRune), string(unusedRune))
 
 // A filter stands between the terminal and readline. It translates keys, and keeps what is pasted apart: readline gets one rune that
 // stands for it. A newline at the end of a paste enters it.
@@ -106,7 +108,22 @@ func partial(b []byte, marker string) int {
 	return 0
 }
 
-func (f *filter) typed(b []byte) { f.out.WriteString(sequences.Replace(string(b))) }
+// indented finds a line that begins with blanks.
+var indented = lazy.Regexp("[\r\n][ \t]")
+
+// typed passes keys on. Lines that come at once, with indentation of their own, were not typed by hand: they get no other.
+func (f *filter) typed(b []byte) {
+	text := sequences.Replace(string(b))
+	for indented().MatchString(text) {
+		i := strings.IndexAny(text, "\r\n")
+		if i < 0 || i == len(text)-1 {
+			break
+		}
+		f.out.WriteString(text[:i+1] + string(literalRune))
+		text = text[i+1:]
+	}
+	f.out.WriteString(text)
+}
 
 // take makes a paste text to edit: with newlineRune for newlines and blanks for tabs.
 func (f *filter) take(b []byte) {

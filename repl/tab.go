@@ -26,7 +26,7 @@ func (e *editor) tab(p picture, again bool) picture {
 			return p
 		}
 	}
-	words, at := completions(e.interp, text)
+	words, at := completions(e.interp, e.commands, text)
 	if len(words) == 0 {
 		e.tabbed = true // the second may tell more
 		e.rl.Terminal.Bell()
@@ -55,13 +55,13 @@ func (p picture) insert(text []rune) picture {
 }
 
 // completions lists what the word at the end of a text can become, and where that word begins.
-func completions(interp Interpreter, text string) (words []string, from int) {
+func completions(interp Interpreter, commands []Command, text string) (words []string, from int) {
 	if !isMagic(text) {
 		return interp.Completions(text, len(text))
 	}
 	name, arg, isArg := strings.Cut(strings.TrimLeft(text, " "), " ")
 	if !isArg {
-		for _, m := range magics() {
+		for _, m := range magics(commands) {
 			if w := "%" + m.name; strings.HasPrefix(w, name) {
 				words = append(words, w)
 			}
@@ -69,14 +69,14 @@ func completions(interp Interpreter, text string) (words []string, from int) {
 		slices.Sort(words)
 		return words, len(text) - len(name)
 	}
-	for _, m := range magics() {
+	for _, m := range magics(commands) {
 		switch {
 		case "%"+m.name != name:
 		case m.args == "ITEM", m.args == "[NAME]":
 			words, from = interp.Completions(arg, len(arg))
 			return words, len(text) - len(arg) + from
-		case m.args == "FILE", strings.HasPrefix(arg, "on "):
-			typed := strings.TrimPrefix(strings.TrimLeft(arg, " "), map[bool]string{true: "on "}[m.args != "FILE"])
+		case m.args == "FILE", m.args == "[DIR]", strings.HasPrefix(arg, "on "):
+			typed := strings.TrimPrefix(strings.TrimLeft(arg, " "), map[bool]string{true: "on "}[strings.HasPrefix(m.args, "on ")])
 			return filenames.Complete(typed), len(text) - len(typed)
 		}
 	}

@@ -123,9 +123,9 @@ func TestTour(t *testing.T) {
 	v := &visit{t: t, gen: gen, comm: comm, Screen: tmux.Start(t, tmux.Options{Dir: dir,
 		Env: []string{"PS1=$ ", "ENV=", "PATH=" + path, "XDG_STATE_HOME=" + dir}}, "sh")}
 	v.shows("$")
-	v.Type("bpfrepl")
+	v.Type("bpfrepl --no-warnings")
 	v.Keys("Enter")
-	v.shows("$ bpfrepl", `bpfrepl «[\d.]+», Linux «\S+( without .*)?»; Ctrl-D leaves`, ">>>")
+	v.shows("$ bpfrepl --no-warnings", `bpfrepl «[\d.]+», Linux «\S+( without .*)?»`, "help() explains, Ctrl-D leaves", ">>>")
 	pid := v.child()
 
 	// Count the system calls of a program, and look while it goes on.

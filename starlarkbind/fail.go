@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
+	"github.com/bpfrepl/bpfrepl/internal/paint"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
@@ -130,7 +131,11 @@ func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, a
 // FormatError words an error for the terminal: the place, the source line with a caret, the hint; a Starlark backtrace
 // where there is more than one frame.
 func (s *Session) FormatError(err error) string {
-	return s.fitCarets(render.Escape(s.formatError(err)))
+	text := s.fitCarets(render.Escape(s.formatError(err)))
+	if s.opt.ErrColour {
+		text = paint.Message(text)
+	}
+	return text
 }
 
 func (s *Session) formatError(err error) string {

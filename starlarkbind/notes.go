@@ -17,7 +17,7 @@ func (s *Session) note(format string, args ...any) {
 	if s.opt.Warnings == WarnNone || s.flags.Help() {
 		return
 	}
-	s.out.write(s.out.errw, "NOTE: "+render.Escape(fmt.Sprintf(format, args...))+"\n")
+	s.out.message("NOTE: " + render.Escape(fmt.Sprintf(format, args...)))
 }
 
 // empty reports whether the probe has no target.

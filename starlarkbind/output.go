@@ -10,6 +10,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/bpfrepl/bpfrepl/internal/paint"
 	"github.com/bpfrepl/bpfrepl/internal/stall"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
@@ -19,13 +20,14 @@ import (
 type output struct {
 	writing sync.Mutex // held while something is written, which may take long
 
-	mu   sync.Mutex // guards what follows
-	w    io.Writer
-	errw io.Writer
-	json bool
-	err  error            // of the first write that failed: a closed pipe, a full disk, a reader that was given up
-	held *strings.Builder // takes what is printed; nil: it goes to w
-	lost int              // bytes that were not written after err
+	mu                sync.Mutex // guards what follows
+	w                 io.Writer
+	errw              io.Writer
+	json              bool
+	colour, errColour bool             // what goes to w, and to errw, is painted
+	err               error            // of the first write that failed: a closed pipe, a full disk, a reader that was given up
+	held              *strings.Builder // takes what is printed; nil: it goes to w
+	lost              int              // bytes that were not written after err
 }
 
 func (o *output) write(w io.Writer, s string) {
@@ -33,6 +35,9 @@ func (o *output) write(w io.Writer, s string) {
 	defer o.writing.Unlock()
 	if !o.begin(w, s) {
 		return
+	}
+	if o.colour && w == o.w {
+		s = paint.Bars(s)
 	}
 	n, err := io.WriteString(w, s) // may wait for who reads it
 	if err == nil {
@@ -101,7 +106,15 @@ func (o *output) warn(typ string, fields map[string]any, text string) {
 		o.object(typ, fields)
 		return
 	}
-	o.write(o.errw, "WARNING: "+render.Escape(text)+"\n") // names of probes come from files of others
+	o.message("WARNING: " + render.Escape(text)) // names of probes come from files of others
+}
+
+// message prints a line for the person at the terminal.
+func (o *output) message(text string) {
+	if o.errColour {
+		text = paint.Message(text)
+	}
+	o.write(o.errw, text+"\n")
 }
 
 // warnLost tells how much was not written because of a reader that was given up.
@@ -116,7 +129,7 @@ func (o *output) warnLost(records int) {
 	if records > 0 {
 		text += fmt.Sprintf(", nor what handlers printed %d times", records)
 	}
-	o.write(o.errw, "WARNING: "+text+"\n") // in JSON there is nobody who would read it
+	o.message("WARNING: " + text) // in JSON there is nobody who would read it
 }
 
 // failed gives the error of the first write that failed.

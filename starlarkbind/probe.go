@@ -26,6 +26,7 @@ type Probe struct {
 	programs []*program
 
 	pos     syntax.Position // of the handler
+	file    string          // that %run ran when it was made
 	pid     int             // of the process that it is limited to; 0: none
 	gate    *bpf.Gate       // of a probe with many targets; nil: detaching is quick
 	closing chan struct{}   // is closed when the kernel has let go of what was detached last; nil: nothing was

@@ -17,6 +17,7 @@ type timer struct {
 	every time.Duration
 	next  time.Time
 	fn    starlark.Callable
+	file  string // that %run ran when it was made
 }
 
 // seconds reads a number of seconds.
@@ -45,7 +46,7 @@ func (s *Session) builtinEvery(_ *starlark.Thread, _ *starlark.Builtin, args sta
 	if d < time.Millisecond {
 		return nil, fmt.Errorf("every: at least 0.001 seconds, got %s", sec)
 	}
-	s.timers = append(s.timers, &timer{every: d, fn: fn})
+	s.timers = append(s.timers, &timer{every: d, fn: fn, file: s.file})
 	return starlark.None, nil
 }
 

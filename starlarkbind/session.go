@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/internal/lazy"
+	"github.com/bpfrepl/bpfrepl/internal/paint"
 	"github.com/bpfrepl/bpfrepl/internal/sysname"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
@@ -35,6 +37,8 @@ type Options struct {
 	Args           []string                // of the script
 	Interactive    bool                    // a prompt: anything may still come
 	Screen         func() (cols, rows int) // the size of the terminal that Stdout is; nil, or 0, where it is none
+	Colour         bool                    // paint what is printed
+	ErrColour      bool                    // paint errors and warnings
 	ASCII          bool                    // draw with no other characters
 	Check          bool                    // compile and load, attach nothing, run nothing
 	EmitAsm        bool                    // print each program as text
@@ -107,9 +111,10 @@ type Session struct {
 	shown       map[shownKey]starlark.Value
 	faults      map[string]bool // that were told of
 
-	waited   bool // the script has called run(), or waited for records
-	exported bool // it has called to_csv() or to_json()
-	ended    bool // a script has come to its end
+	waited   bool   // the script has called run(), or waited for records
+	exported bool   // it has called to_csv() or to_json()
+	ended    bool   // a script has come to its end
+	file     string // of %run
 }
 
 // kernelMap is an aggregation, a table or a stream, as the session sees it.
@@ -125,7 +130,7 @@ func New(opt Options) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{opt: opt, kernel: k, memory: bpf.MapSpec.CheckMemory, sources: newSources(), ktypes: newKernelTypes(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, told: map[diag.Diagnostic]bool{}, fills: map[*compiler.Map]fill{}, leastShared: 2, globals: starlark.StringDict{}}
-	s.out = &output{w: opt.Stdout, errw: opt.Stderr, json: opt.JSON}
+	s.out = &output{w: opt.Stdout, errw: opt.Stderr, json: opt.JSON, colour: opt.Colour && !opt.JSON, errColour: opt.ErrColour}
 	s.flags = flags.New(opt.Args)
 	if s.flags.Help() { // the script runs to define its flags; what it prints is not asked for
 		s.out.w = io.Discard
@@ -273,11 +278,21 @@ var ErrHelp = errors.New("help")
 // errStop ends a script from inside: stop() at the top level, outside of run().
 var errStop = errors.New("stop")
 
-var question = lazy.Regexp(`^\s*([\pL_][\pL\pN_.]*)\s*\?\s*$`)
+var question = lazy.Regexp(`^\s*([\pL_][\pL\pN_.]*)\s*(\?\??)\s*$`)
 
 // ExecItem runs one item of the prompt, and gives the value of an expression.
 func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, err error) {
-	if m := question().FindStringSubmatch(src); m != nil { // x? asks for help
+	if strings.TrimSpace(src) == "help" && s.Value("help") == s.predeclared["help"] {
+		src = "help()"
+	}
+	if m := question().FindStringSubmatch(src); m != nil && m[2] == "??" { // the source
+		text, err := s.source(s.Value(m[1]))
+		if err != nil {
+			return nil, fmt.Errorf("%s??: %w", m[1], err)
+		}
+		s.out.text(text)
+		return nil, s.out.failed()
+	} else if m != nil { // x? asks for help
 		src = fmt.Sprintf("help(%s)", m[1])
 		if s.Value(m[1]) == nil {
 			src = fmt.Sprintf("help(%q)", m[1])
@@ -313,10 +328,16 @@ func (s *Session) Render(v starlark.Value) string {
 	s.busy.Lock()
 	defer s.busy.Unlock()
 	page := s.page()
+	text := ""
 	if str, ok := v.(starlark.String); ok {
-		return page.Quoted(str)
+		text = page.Quoted(str)
+	} else {
+		text = s.shownOn(page, v)
 	}
-	return s.shownOn(page, v)
+	if s.opt.Colour {
+		text = paint.Bars(text)
+	}
+	return text
 }
 
 // page is the screen without the rows of the prompt before and after what is shown; the zero Page where there is no screen.

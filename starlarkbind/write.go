@@ -19,7 +19,11 @@ import (
 // there are. The file is there whole or not at all, and is its owner's alone. The error is for fn, the builtin that was called.
 func (s *Session) writeFile(fn, path string, data []byte) error {
 	if len(s.opt.AllowWrite) == 0 {
-		return fmt.Errorf("%s: scripts may write files only with --allow-write DIR", fn)
+		hint := ""
+		if s.opt.Interactive {
+			hint = "; at the prompt %allow-write DIR does the same"
+		}
+		return fmt.Errorf("%s: scripts may write files only with --allow-write DIR%s", fn, hint)
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/bpfrepl/bpfrepl/internal/paint"
 	"github.com/bpfrepl/bpfrepl/internal/stall"
 	"github.com/bpfrepl/bpfrepl/starlarkbind"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
@@ -215,6 +216,8 @@ func execute(c *config) int {
 	if c.output == "" && term.IsTerminal(int(os.Stdout.Fd())) {
 		opt.Screen = screen
 	}
+	opt.Colour = c.output == "" && paint.Wanted(os.Stdout)
+	opt.ErrColour = paint.Wanted(os.Stderr)
 	if c.noWarnings {
 		opt.Warnings = starlarkbind.WarnNone
 	}

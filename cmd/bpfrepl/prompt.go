@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/bpfrepl/bpfrepl/internal/paint"
 	"github.com/bpfrepl/bpfrepl/repl"
 	"github.com/bpfrepl/bpfrepl/starlarkbind"
 )
@@ -35,7 +36,7 @@ func prompt(c *config, opt starlarkbind.Options, out outputs) int {
 		}
 		stop()
 	}
-	r, err := repl.New(repl.Options{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, HistoryFile: repl.HistoryFile(), Banner: banner(), Interp: s})
+	r, err := repl.New(repl.Options{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, HistoryFile: repl.HistoryFile(), Banner: banner(), Interp: s, Commands: commands(s), Colour: paint.Wanted(os.Stdout)})
 	if err != nil {
 		return status(errors.Join(err, s.Close()))
 	}
@@ -93,7 +94,22 @@ func onQuit() (stop func()) {
 	return func() { signal.Stop(ch); close(done) }
 }
 
-// banner is the line that the prompt begins with.
+// commands are those of the prompt that are about the session.
+func commands(s *starlarkbind.Session) []repl.Command {
+	return []repl.Command{
+		{Name: "who", Doc: "list the names that the session has made", Run: func(context.Context, string) (string, error) { return s.Who(), nil }},
+		{Name: "reset", Doc: "detach all probes and forget all names", Run: func(context.Context, string) (string, error) { return "", s.Reset() }},
+		{Name: "allow-write", Args: "[DIR]", Doc: "let the session write files below DIR, as --allow-write does", Run: func(_ context.Context, dir string) (string, error) {
+			dirs, err := s.AllowWrite(dir)
+			if err != nil || len(dirs) == 0 {
+				return "the session may write no files", err
+			}
+			return "the session may write files below " + strings.Join(dirs, " and "), nil
+		}},
+	}
+}
+
+// banner is what the prompt begins with.
 func banner() string {
 	line := "bpfrepl " + version
 	release, err := starlarkbind.Kernel()
@@ -104,5 +120,5 @@ func banner() string {
 	if missing := starlarkbind.Missing(); len(missing) > 0 {
 		line += " without " + strings.Join(missing, " and ")
 	}
-	return line + "; Ctrl-D leaves"
+	return line + "\nhelp() explains, Ctrl-D leaves"
 }

@@ -273,7 +273,45 @@ func atEnd(err error, src string) bool {
 		return true
 	}
 	lines := strings.Split(src, "\n")
+	if int(e.Pos.Line) >= len(lines) && openBrackets(src) { // inside of a block the parser sees the end of a line there
+		return true
+	}
 	// a block whose body has not begun: "want indent"; a line that ends in a backslash
 	blank := strings.TrimSpace(lines[len(lines)-1]) == "" && len(lines) > 1
 	return strings.Contains(e.Msg, "want indent") && !blank && int(e.Pos.Line) >= len(lines)
+}
+
+// openBrackets reports whether a bracket is open at the end of src, outside of strings and comments.
+func openBrackets(src string) bool {
+	depth, quote := 0, ""
+	for i := 0; i < len(src); i++ {
+		switch c := src[i]; {
+		case quote != "" && c == '\\':
+			i++
+		case quote != "":
+			if strings.HasPrefix(src[i:], quote) {
+				i += len(quote) - 1
+				quote = ""
+			} else if c == '\n' && len(quote) == 1 {
+				return false // a mistake
+			}
+		case c == '"' || c == '\'':
+			quote = src[i : i+1]
+			if triple := strings.Repeat(quote, 3); strings.HasPrefix(src[i:], triple) {
+				quote = triple
+				i += 2
+			}
+		case c == '#':
+			if n := strings.IndexByte(src[i:], '\n'); n >= 0 {
+				i += n
+			} else {
+				i = len(src)
+			}
+		case strings.IndexByte("([{", c) >= 0:
+			depth++
+		case strings.IndexByte(")]}", c) >= 0:
+			depth--
+		}
+	}
+	return depth > 0 && quote == ""
 }

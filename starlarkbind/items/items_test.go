@@ -135,6 +135,11 @@ func TestComplete(t *testing.T) {
 		{"'''a", false},
 		{"f(1,\n  2)", true},
 		{"x = 1 \\", false},
+		{"def f():\n    a = [", false},
+		{"def f():\n    a = [\n  1, # )]\n", false},
+		{"def f():\n    a = g(']', \"\"\"\n]\"\"\", '\\']',", false},
+		{"def f():\n    a = [1]]", true},
+		{"def f():\n    a = 'x[", true},
 	} {
 		if got := Complete(options, c.text); got != c.want {
 			t.Errorf("Complete(%q) = %v", c.text, got)

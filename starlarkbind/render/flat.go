@@ -20,6 +20,9 @@ type lined interface {
 // Flat writes a value on one line, as a script would write it. A histogram in it is <hist ...>.
 func Flat(v starlark.Value) string { return flat(v, 0) }
 
+// Flat is Flat on a page.
+func (p Page) Flat(v starlark.Value) string { return p.cut(flat(v, p.bytes())) }
+
 // flat is Flat; a collection ends with the number of what is left out once the text has most bytes. 0: it is written whole.
 func flat(v starlark.Value, most int) string {
 	w := flatWriter{most: most}

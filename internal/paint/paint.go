@@ -1,0 +1,74 @@
+// Package paint puts colour into text for a terminal: the words that errors begin with, carets, and the bars of histograms. The text is the
+// same without the escape sequences, which Strip removes.
+package paint
+
+import (
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/bpfrepl/bpfrepl/internal/lazy"
+)
+
+// The attributes, as control sequences (ECMA-48, SGR).
+const (
+	reset  = "\x1b[0m"
+	red    = "\x1b[1;31m"
+	yellow = "\x1b[1;33m"
+	cyan   = "\x1b[36m"
+	green  = "\x1b[32m"
+	bright = "\x1b[1;32m"
+	faint  = "\x1b[2m"
+)
+
+// Wanted reports whether a file is a terminal that shows colours, and its user wants them (https://no-color.org).
+func Wanted(f *os.File) bool {
+	t := os.Getenv("TERM")
+	return term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && t != "" && t != "dumb"
+}
+
+// Prompt paints a prompt, Faint what is not there yet.
+func Prompt(text string) string { return bright + text + reset }
+func Faint(text string) string  { return faint + text + reset }
+
+// words are what lines of messages begin with.
+var words = []struct{ word, colour string }{{"error:", red}, {"WARNING:", yellow}, {"NOTE:", cyan}, {"    hint:", cyan}}
+
+// Message paints an error, a warning or a note.
+func Message(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if pad, ok := strings.CutSuffix(line, "^"); ok && strings.TrimSpace(pad) == "" {
+			lines[i] = pad + red + "^" + reset
+			continue
+		}
+		for _, w := range words {
+			if rest, ok := strings.CutPrefix(line, w.word); ok {
+				indent := len(w.word) - len(strings.TrimLeft(w.word, " "))
+				lines[i] = w.word[:indent] + w.colour + w.word[indent:] + reset + rest
+			}
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+var bar = lazy.Regexp(`(?m)\|(@+)( *\|)$`)
+
+// Bars paints the bars of histograms.
+func Bars(text string) string {
+	if !strings.Contains(text, "|@") {
+		return text
+	}
+	return bar().ReplaceAllString(text, "|"+green+"$1"+reset+"$2")
+}
+
+var attributes = lazy.Regexp("\x1b\\[[0-9;]*m")
+
+// Strip removes what this package adds.
+func Strip(text string) string {
+	if !strings.Contains(text, "\x1b[") {
+		return text
+	}
+	return attributes().ReplaceAllString(text, "")
+}

@@ -1,0 +1,167 @@
+package starlarkbind
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/compiler/diag"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+)
+
+// What the commands of the prompt (%who, %reset, f??, %run, %allow-write) ask of a session.
+
+// Who lists the names that the session has made, with what they are, as a table.
+func (s *Session) Who() string {
+	s.busy.Lock()
+	defer s.busy.Unlock()
+	var names []string
+	for name, v := range s.globals {
+		if name != "_" && v != s.predeclared[name] {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return "no names yet"
+	}
+	sort.Strings(names)
+	var rows [][]string
+	for _, name := range names {
+		v := s.globals[name]
+		text := ""
+		switch v := v.(type) {
+		case *Aggregation, *Table, *Stream:
+		case *Probe:
+			text = v.String()
+		case *starlark.Function:
+			text = v.Position().String()
+		default:
+			text = shortened(v)
+		}
+		rows = append(rows, []string{name, v.Type(), text})
+	}
+	return render.Table(nil, rows)
+}
+
+// shortened is a value on one line of 60 characters at the most.
+func shortened(v starlark.Value) string {
+	text := []rune(render.Page{Columns: 60, Rows: 1}.Flat(v))
+	if len(text) > 60 {
+		return string(text[:57]) + "..."
+	}
+	return string(text)
+}
+
+// Reset forgets all that the session has made: probes are detached, maps closed, callbacks dropped.
+func (s *Session) Reset() error {
+	s.busy.Lock()
+	defer s.busy.Unlock()
+	s.mu.Lock()
+	probes, maps := s.probes, s.maps
+	s.probes, s.maps = nil, nil
+	s.warned, s.told, s.fills = map[warnKey]bool{}, map[diag.Diagnostic]bool{}, map[*compiler.Map]fill{}
+	s.mu.Unlock()
+	var errs []error
+	for _, p := range probes {
+		errs = append(errs, p.close())
+	}
+	for _, m := range maps {
+		errs = append(errs, m.Close())
+	}
+	s.adds, s.timers = nil, nil
+	for name, v := range s.globals {
+		if v != s.predeclared[name] {
+			delete(s.globals, name)
+		}
+	}
+	for name, v := range s.predeclared { // which the session may have bound anew
+		if s.items != nil {
+			s.globals[name] = v
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// source returns the text of a function, or of a probe's handler.
+func (s *Session) source(v starlark.Value) (string, error) {
+	var pos syntax.Position
+	switch v := v.(type) {
+	case *starlark.Function:
+		pos = v.Position()
+	case *Probe:
+		pos = v.pos
+	case nil:
+		return "", errors.New("there is no such name")
+	default:
+		return "", fmt.Errorf("only functions and probes have a source, this is of type %s", v.Type())
+	}
+	fn := s.sources.funcs[placeOf(pos)]
+	if fn == nil || len(fn.Body) == 0 {
+		return "", fmt.Errorf("the source at %s is not known", pos)
+	}
+	_, end := fn.Body[len(fn.Body)-1].Span()
+	file := pos.Filename()
+	lines := []string{pos.String() + ":"}
+	for n := pos.Line; n <= end.Line; n++ {
+		lines = append(lines, "    "+s.sources.line(syntax.MakePosition(&file, n, 1)))
+	}
+	return render.Escape(strings.Join(lines, "\n")) + "\n", nil
+}
+
+// RunFile runs a file at the prompt, in place of what an earlier run of that file has attached: its probes are detached, and its timers
+// end.
+func (s *Session) RunFile(ctx context.Context, file, src string) (starlark.Value, error) {
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return nil, err
+	}
+	s.busy.Lock()
+	n := 0
+	for _, p := range s.allProbes() {
+		if p.file == file && p.isAttached() {
+			err = errors.Join(err, p.detach())
+			n++
+		}
+	}
+	s.timers = slices.DeleteFunc(s.timers, func(t *timer) bool { return t.file == file })
+	s.file = file
+	s.busy.Unlock()
+	defer func() { s.file = "" }()
+	if n > 0 {
+		probes := "1 probe"
+		if n > 1 {
+			probes = fmt.Sprintf("%d probes", n)
+		}
+		s.note("detached what the earlier run of this file had attached: %s", probes)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.ExecItem(ctx, src)
+}
+
+// AllowWrite lets the session write files below a folder, as --allow-write does. It returns the folders there are now; "" adds none.
+func (s *Session) AllowWrite(dir string) ([]string, error) {
+	if dir != "" {
+		st, err := os.Stat(dir)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", dir, cause(err))
+		}
+		if !st.IsDir() {
+			return nil, fmt.Errorf("%s is not a folder", dir)
+		}
+		s.busy.Lock()
+		defer s.busy.Unlock()
+		s.opt.AllowWrite = append(slices.Clone(s.opt.AllowWrite), dir)
+	}
+	return s.opt.AllowWrite, nil
+}
