@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"math/big"
+	"strings"
 
 	"go.starlark.net/syntax"
 
@@ -37,6 +38,9 @@ func (lw *lowerer) magnitude(x *ir.Value) *ir.Value {
 	return lw.b.Add(ir.OpSub, lw.b.Add(ir.OpXor, x, sign), sign)
 }
 
+// maxSyscall is above the number of any system call.
+const maxSyscall = 1024
+
 func init() {
 	named := func(of func(string) (int64, bool), names func() []string) shownForm {
 		return shownForm{parse: func(_ *checker, _ *types.Form, s string) (any, []string) {
@@ -46,6 +50,25 @@ func init() {
 			return nil, names()
 		}}
 	}
-	shownForms["errno"] = named(sysname.ErrnoOf, sysname.Errnos)
-	shownForms["syscall"] = named(sysname.SyscallOf, sysname.Syscalls)
+	errnos, syscalls := named(sysname.ErrnoOf, sysname.Errnos), named(sysname.SyscallOf, sysname.Syscalls)
+	errnos.all = func(*checker, *types.Form) map[int64]string {
+		names := map[int64]string{}
+		for _, name := range sysname.Errnos() {
+			n, _ := sysname.ErrnoOf(name)
+			names[n] = name
+		}
+		return names
+	}
+	syscalls.all = func(*checker, *types.Form) map[int64]string {
+		names := map[int64]string{}
+		for n := range int64(maxSyscall) {
+			for _, id := range []int64{n, n + sysname.CompatBit} {
+				if name := sysname.Syscall(id); !strings.Contains(name, " ") {
+					names[id] = name
+				}
+			}
+		}
+		return names
+	}
+	shownForms["errno"], shownForms["syscall"] = errnos, syscalls
 }

@@ -43,6 +43,20 @@ func checkNtop(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 			}
 		}
 	}
+	if p, ok := addr.(*ePlace); ok && p.t.Kind == types.Mem { // a member: it is read where it lies
+		n := map[int64]int{afINET: 4, afINET6: 16}[family]
+		switch {
+		case p.c.Size != 4 && p.c.Size != 16:
+			return c.bad(addr.position(), "", "ntop: an address has 4 or 16 bytes; %s has %d", p.text, p.c.Size)
+		case family != 0 && p.c.Size != n, args[1] != nil && family == 0:
+			return c.bad(addr.position(), "leave the family out", "ntop: %s has %d bytes, whatever the family", p.text, p.c.Size)
+		case p.c.Size == 4:
+			family = afINET
+		default:
+			family = afINET6
+		}
+		addr = c.decay(p)
+	}
 	size, isBytes := 0, true // where the bytes of the address are given
 	if a, ok := addr.(*eArg); ok && a.t.Kind == types.Array {
 		size = a.f.Elem * a.f.Len
@@ -75,6 +89,10 @@ func checkNtop(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 }
 
 func checkMAC(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	if p, ok := args[0].(*ePlace); ok && p.t.Kind == types.Mem && p.c.Size < 6 {
+		return c.bad(p.pos, "", "macaddr: an address has 6 bytes; %s has %d", p.text, p.c.Size)
+	}
+	args[0] = c.decay(args[0])
 	x := args[0]
 	a, isArg := x.(*eArg)
 	switch {

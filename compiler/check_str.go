@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"fmt"
 	"math"
 	"math/big"
 	"strings"
@@ -25,7 +26,10 @@ func checkBuf(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	if !ok || k.t.Kind != types.Int || word(k.v) < 1 || word(k.v) > maxStr {
 		return c.bad(args[1].position(), "read as many as there can be, and slice: buf(ptr, 64)[:16]", "buf: n must be a constant from 1 to %d", maxStr)
 	}
-	switch x := args[0]; x.typ().Kind {
+	if p, ok := args[0].(*ePlace); ok && p.t.Kind == types.Mem && p.c.Size > 0 && int64(p.c.Size) < word(k.v) {
+		return c.bad(args[1].position(), fmt.Sprintf("write buf(x, %d)", p.c.Size), "buf: %s has %d bytes", p.text, p.c.Size)
+	}
+	switch x := c.decay(args[0]); x.typ().Kind {
 	case types.Ptr, types.Int, types.Uint:
 		if c.noAddress(x, "buf", "the bytes") {
 			return invalid(call.Lparen)

@@ -141,9 +141,10 @@ type Address struct {
 
 // An Event says what e means for one probe.
 type Event struct {
-	Probe   string // the name, when the program serves one probe
-	Cookie  bool   // the program serves several: the attach cookie tells which, ProbeID of the name below ProbeID of Func
-	Func    string // e.func, when the program serves one probe; else "" where there is no function, any name where there is
+	Probe   string   // the name, when the program serves one probe
+	Cookie  bool     // the program serves several: the attach cookie tells which, ProbeID of the name below ProbeID of Func
+	Func    string   // e.func, when the program serves one probe; else "" where there is no function, any name where there is
+	Names   []string // of the probes and functions that a program with a cookie serves, as e.probe and e.func name them
 	Fields  []Field
 	Ret     *Field  // e.ret; nil where there is none
 	Indexed bool    // e.args[i] is word i of the context (raw tracepoints)

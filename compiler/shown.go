@@ -2,6 +2,8 @@ package compiler
 
 import (
 	"math/big"
+	"slices"
+	"strings"
 
 	"go.starlark.net/syntax"
 
@@ -14,6 +16,8 @@ type shownForm struct {
 	// parse gives the numbers of a string as a constant of the form's underlying type. names are what it might be
 	// meant to be, for the hint. nil: it cannot be told here.
 	parse func(c *checker, f *types.Form, s string) (v any, names []string)
+	// all lists the values of the form with their names, where they are known when the handler is compiled.
+	all func(c *checker, f *types.Form) map[int64]string
 	// hint tells what to do instead where there is no parse.
 	hint string
 }
@@ -21,8 +25,14 @@ type shownForm struct {
 var shownForms = map[string]shownForm{
 	"probe": {parse: func(c *checker, _ *types.Form, s string) (any, []string) {
 		return new(big.Int).SetUint64(c.req.ProbeID(s)), nil
+	}, all: func(c *checker, _ *types.Form) map[int64]string {
+		names := map[int64]string{}
+		for _, name := range append(c.req.Event.Names, c.req.Event.Probe, c.req.Event.Func) {
+			names[int64(c.req.ProbeID(name))] = name
+		}
+		return names
 	}},
-	"enum": {parse: func(_ *checker, f *types.Form, s string) (any, []string) {
+	"enum": {all: func(_ *checker, f *types.Form) map[int64]string { return f.Names }, parse: func(_ *checker, f *types.Form, s string) (any, []string) {
 		var names []string
 		for n, name := range f.Names {
 			if name == s {
@@ -132,6 +142,54 @@ func mixed(a, b *types.Type) bool {
 		return false
 	}
 	return a.Kind == types.Shown && b.Kind == types.Str || a.Kind == types.Str && b.Kind == types.Shown
+}
+
+// checkShownAffix checks startswith and endswith of a value that the host shows as a name: it is compared with the numbers of
+// all names that match.
+func checkShownAffix(c *checker, e *eMethod) expr {
+	t := e.recv.typ()
+	all := shownForms[t.Form.Name].all
+	if all == nil {
+		hint := shownForms[t.Form.Name].hint
+		if t.Form.Name == "cgroup" {
+			hint = "count by it, and look at the keys in the script"
+		}
+		return c.bad(e.pos, hint, "%s() of a %s: its text is made by the host", e.row.name, t)
+	}
+	k, ok := e.args[0].(*eConst)
+	var affixes []string
+	if ok {
+		switch v := k.v.(type) {
+		case string:
+			affixes = []string{v}
+		case Tuple:
+			for _, x := range v {
+				s, isStr := x.(string)
+				ok = ok && isStr
+				affixes = append(affixes, s)
+			}
+		default:
+			ok = false
+		}
+	}
+	if !ok {
+		return c.bad(e.args[0].position(), "", "%s() of a %s takes a constant string, or a tuple of these", e.row.name, t)
+	}
+	has := strings.HasPrefix
+	if e.row.name == "endswith" {
+		has = strings.HasSuffix
+	}
+	var list []any
+	for n, name := range all(c, t.Form) {
+		if slices.ContainsFunc(affixes, func(s string) bool { return has(name, s) }) {
+			list = append(list, big.NewInt(n))
+		}
+	}
+	slices.SortFunc(list, func(a, b any) int { return a.(*big.Int).Cmp(b.(*big.Int)) })
+	if v, ok := e.recv.(*eConst); ok {
+		return boolConst(slices.ContainsFunc(list, func(n any) bool { return n.(*big.Int).Cmp(v.v.(*big.Int)) == 0 }), e.pos)
+	}
+	return &eIn{node{types.TBool, e.pos}, &eConvert{node{t.Elem, e.pos}, e.recv}, list, false}
 }
 
 // sameMixed reports whether a constant of type t, with numbers for what is shown, is the constant k with strings for it.

@@ -20,6 +20,11 @@ var handlerFuncs = map[string]builtinFunc{
 		return starlark.MakeUint64(uint64(rand.Uint32())), starlark.UnpackArgs("rand", a, kw)
 	},
 	"str":          (*Session).hostStr,
+	"buf":          (*Session).hostBuf,
+	"cast":         (*Session).hostCast,
+	"offsetof":     (*Session).hostOffsetof,
+	"sizeof":       (*Session).hostSizeof,
+	"container_of": (*Session).hostContainerOf,
 	"strftime":     (*Session).hostStrftime,
 	"kstack":       (*Session).hostStack,
 	"ustack":       (*Session).hostStack,

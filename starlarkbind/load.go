@@ -149,6 +149,14 @@ func (l *loader) fallBack(g *group, pt ebpf.ProgramType) func(ts []bpf.Target) (
 
 func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compiler.Request {
 	ev := &compiler.Event{Probe: ts[0].Name, Func: ts[0].Func, Cookie: len(ts) > 1, Indexed: g.event.Words}
+	if ev.Cookie {
+		for _, t := range ts {
+			ev.Names = append(ev.Names, t.Name)
+			if t.Func != "" {
+				ev.Names = append(ev.Names, t.Func)
+			}
+		}
+	}
 	for _, f := range g.event.Fields {
 		cf := field(f)
 		ev.Fields = append(ev.Fields, cf)

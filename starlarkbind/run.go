@@ -51,9 +51,12 @@ func (s *Session) builtinEvery(_ *starlark.Thread, _ *starlark.Builtin, args sta
 }
 
 // builtinStop is stop(): it ends run(), or the script where nothing runs.
-func (s *Session) builtinStop(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+func (s *Session) builtinStop(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	if err := starlark.UnpackArgs("stop", args, kw); err != nil {
 		return nil, err
+	}
+	if eventOf(thread) != nil {
+		return starlark.None, nil // the script calls a handler: what it would end is the run of its probe
 	}
 	if !s.inRun.Load() {
 		return nil, errStop

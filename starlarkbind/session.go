@@ -145,7 +145,7 @@ func New(opt Options) (*Session, error) {
 
 // ExecFile runs a script.
 func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
-	f, err := fileOptions.Parse(name, src, 0)
+	f, err := parse(name, src)
 	if err != nil {
 		return s.syntaxError(err, name, src)
 	}

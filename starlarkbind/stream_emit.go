@@ -1,0 +1,59 @@
+package starlarkbind
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// emit is s.emit(**fields) of the script, or of a handler that the script calls: the record is encoded as one of a handler, and
+// read as one.
+func (st *Stream) emit(args starlark.Tuple, kw []starlark.Tuple) error {
+	if len(args) > 0 {
+		return fmt.Errorf("emit() takes arguments with names only: write emit(name=value)")
+	}
+	s := st.s
+	site := compiler.PrintSite{Kind: "emit", Names: []string{"time", "cpu"}, Args: []*types.Type{types.TInt, types.TInt}}
+	values := []starlark.Value{starlark.MakeInt64(monotonic()), starlark.MakeInt(0)}
+	for _, pair := range kw {
+		name := string(pair[0].(starlark.String))
+		if name == "time" || name == "cpu" {
+			return fmt.Errorf("emit: each record of a stream has a field %s already", name)
+		}
+		t, err := typeOf(pair[1])
+		if err != nil {
+			return fmt.Errorf("emit: %s: %s", name, strings.Replace(err.Error(), "table", "record", 1))
+		}
+		site.Names, site.Args, values = append(site.Names, name), append(site.Args, t), append(values, pair[1])
+	}
+	rec := binary.NativeEndian.AppendUint64(nil, uint64(s.emitSite(site)))
+	for i, t := range site.Args {
+		b := make([]byte, t.Size())
+		if err := s.encode(t, values[i], b); err != nil {
+			return fmt.Errorf("emit: %s: %w", site.Names[i], err)
+		}
+		rec = append(rec, b...)
+	}
+	st.queue.push(rec)
+	st.read++
+	return nil
+}
+
+// emitSite returns the number of a site like this one, which is added if there is none.
+func (s *Session) emitSite(site compiler.PrintSite) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, x := range s.prints {
+		if x.Kind == "emit" && x.probe == nil && slices.Equal(x.Names, site.Names) && slices.EqualFunc(x.Args, site.Args, (*types.Type).Equal) {
+			return i
+		}
+	}
+	s.prints = append(s.prints, printSite{site, nil})
+	return len(s.prints) - 1
+}
