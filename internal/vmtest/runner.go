@@ -12,7 +12,7 @@ import (
 
 // A runner runs a test binary until each test has its verdict. An emulated processor is late, and now and then wrong: what failed
 // has another chance, in a machine that does nothing else. Where the machine crashed or locked up, what did not run is run in
-// another one. The report tells of both.
+// another one, which is emulated in one thread. The report tells of both.
 type runner struct {
 	start   func(Command) (Result, error)
 	command Command
@@ -47,7 +47,8 @@ func (r *runner) run(tests []string) {
 				r.verdict.add(now)
 				return
 			}
-			why = fmt.Sprintf("        %v\n", err)
+			why = fmt.Sprintf("        %v\n        emulated in one thread from here on:\n", err)
+			c.Accel = safeAccel
 			if len(now.failed) == 0 { // it crashed at its end: the exit status is not known
 				now, now.failed = verdict{}, todo
 			}

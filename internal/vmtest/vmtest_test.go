@@ -180,6 +180,9 @@ func TestRunner(t *testing.T) {
 			if c.args != nil && strings.Join(cmd.Args, " ") != strings.TrimSpace("-test.run "+c.args[n]) && (c.args[n] != "" || len(cmd.Args) > 0) {
 				t.Errorf("%s: round %d: %q", c.name, n, cmd.Args)
 			}
+			if after := n > 0 && crashed(c.rounds[n-1].err); after != (cmd.Accel == safeAccel) {
+				t.Errorf("%s: round %d: accelerator %q", c.name, n, cmd.Accel)
+			}
 			now := c.rounds[n]
 			n++
 			out.WriteString(now.out)
