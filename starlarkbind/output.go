@@ -33,11 +33,9 @@ type output struct {
 func (o *output) write(w io.Writer, s string) {
 	o.writing.Lock()
 	defer o.writing.Unlock()
-	if !o.begin(w, s) {
+	s, ok := o.begin(w, s)
+	if !ok {
 		return
-	}
-	if o.colour && w == o.w {
-		s = paint.Bars(s)
 	}
 	n, err := io.WriteString(w, s) // may wait for who reads it
 	if err == nil {
@@ -50,19 +48,21 @@ func (o *output) write(w io.Writer, s string) {
 	}
 }
 
-// begin reports whether a text is to be written.
-func (o *output) begin(w io.Writer, s string) bool {
+// begin returns what is to be written of a text, and reports whether it is.
+func (o *output) begin(w io.Writer, s string) (string, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
 	case o.held != nil && w == o.w:
 		o.held.WriteString(s)
-		return false
+		return "", false
 	case o.err != nil && w == o.w:
 		o.lost += len(s)
-		return false // what comes after a hole would mislead
+		return "", false // what comes after a hole would mislead
+	case o.colour && w == o.w:
+		return paint.Bars(s), true
 	}
-	return true
+	return s, true
 }
 
 // hold calls fn, and gives what is printed meanwhile.
