@@ -94,6 +94,9 @@ func (c *checker) useMap(m *Map, x expr, has *typing, fixed bool, what string) e
 	if t.Kind == types.Invalid {
 		return x
 	}
+	if t.Kind == types.None && what == "key" {
+		return c.bad(x.position(), "use a number or a string that stands for nothing", "None cannot be a key of %s %q", m.Kind(), m.Name)
+	}
 	if !t.Storable() {
 		return c.bad(x.position(), storeHint(x), "a %s cannot be a %s of %s %q", t, what, m.Kind(), m.Name)
 	}

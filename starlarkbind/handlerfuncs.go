@@ -72,14 +72,14 @@ func (s *Session) hostStr(t *starlark.Thread, b *starlark.Builtin, a starlark.Tu
 
 func (s *Session) hostStrftime(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var format string
-	var ns int64
+	var ns signedWord
 	if err := starlark.UnpackArgs("strftime", a, kw, "format", &format, "ns", &ns); err != nil {
 		return nil, err
 	}
 	if err := strftime.Check(format); err != nil {
 		return nil, err
 	}
-	t := ns + host{s}.WallClock()
+	t := int64(ns) + host{s}.WallClock()
 	return s.as("time", format, starlark.MakeInt64(t-t%int64(strftime.Unit(format)))), nil
 }
 
@@ -221,20 +221,40 @@ func number(b []byte) starlark.Int {
 	return starlark.MakeUint64(n)
 }
 
+// A signedWord is an int that is taken as 64 bits with a sign, as in a handler.
+type signedWord int64
+
+// Unpack implements starlark.Unpacker.
+func (w *signedWord) Unpack(v starlark.Value) error {
+	x, ok := v.(starlark.Int)
+	if !ok {
+		return fmt.Errorf("got %s, want int", v.Type())
+	}
+	n, signed := x.Int64()
+	if u, unsigned := x.Uint64(); !signed && unsigned {
+		n, signed = int64(u), true
+	}
+	if !signed {
+		return fmt.Errorf("%s does not fit in 64 bits", x)
+	}
+	*w = signedWord(n)
+	return nil
+}
+
 func (s *Session) hostErrno(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
-	var n int64
+	var n signedWord
 	if err := starlark.UnpackArgs("errno_name", a, kw, "n", &n); err != nil {
 		return nil, err
 	}
-	return s.as("errno", "", starlark.MakeInt64(max(n, -n))), nil
+	return s.as("errno", "", starlark.MakeInt64(int64(max(n, -n)))), nil
 }
 
 func (s *Session) hostSyscall(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
-	var n int64
+	var n signedWord
 	if err := starlark.UnpackArgs("syscall_name", a, kw, "id", &n); err != nil {
 		return nil, err
 	}
-	return s.as("syscall", "", starlark.MakeInt64(sysname.Canonical(n, false))), nil
+	return s.as("syscall", "", starlark.MakeInt64(sysname.Canonical(int64(n), false))), nil
 }
 
 func (s *Session) hostCgroup(t *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {

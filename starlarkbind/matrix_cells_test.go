@@ -1,0 +1,415 @@
+package starlarkbind
+
+import (
+	"flag"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler"
+)
+
+var (
+	matrixShow = flag.String("matrix.show", "", "print the cells whose form contains this")
+	matrixAll  = flag.Bool("matrix.all", false, "operators with all pairs of operands, which takes minutes")
+)
+
+// matrixPartners are the operands on the right side of operators, if not all are.
+var matrixPartners = []string{"int", "unsigned", "constant", "program's pointer", "string", "None-able"}
+
+// A call is a builtin with arguments, one of which, $, is the operand. want gives what is right in words of the interpreter, "" for
+// the text itself.
+type call struct {
+	text  string
+	want  func(o operand) string
+	any   bool // any value: it varies, and a test of its own has the exact one
+	norun bool
+}
+
+// A row of builtins that read memory: text of the interpreter for what they give.
+func cString(o operand, max int) string {
+	s, _, _ := strings.Cut(o.mem, "\x00")
+	return starlark.String(s[:min(len(s), max-1)]).String()
+}
+
+func memBytes(o operand, n int) string {
+	b := make([]byte, n)
+	copy(b, o.mem)
+	return starlark.Bytes(b).String()
+}
+
+func readsString(o operand) string {
+	if o.str {
+		return o.host
+	}
+	return cString(o, 64)
+}
+
+func readsBytes(o operand) string { return memBytes(o, 8) }
+
+func readsAddr(family int, o operand) string {
+	n := map[int]int{2: 4, 10: 16}[family]
+	if o.name == "bytes" || !o.addr || o.mem == "" && family == 2 || o.name == "address" {
+		return fmt.Sprintf("ntop(%s)", o.host)
+	}
+	return fmt.Sprintf("ntop(%s)", memBytes(o, n))
+}
+
+// cast gives a number the width of u32.
+func castU32(o operand) string { return "int(" + o.host + ") & 0xffffffff" }
+
+func moved(by int) func(operand) string {
+	return func(o operand) string { return fmt.Sprintf("(int(%s) + %d) & 0xffffffffffffffff", o.host, by) }
+}
+
+// matrixCalls has the calls of each builtin: one at least for each parameter. A builtin without an entry fails the test.
+var matrixCalls = map[string][]call{
+	"now": {{text: "now()", any: true}}, "boottime": {{text: "boottime()", any: true}}, "rand": {{text: "rand()", any: true}},
+	"str":      {{text: "str($, 64)", want: readsString}, {text: "str(e.args.uptr, $)", want: func(o operand) string { return fmt.Sprintf("%q[:%s-1]", matrixText, o.host) }}},
+	"buf":      {{text: "buf($, 8)", want: readsBytes}, {text: "buf(e.args.uptr, $)", want: func(o operand) string { return fmt.Sprintf("b%q[:%s]", matrixText, o.host) }}},
+	"ord":      {{text: "ord($)"}, {text: "ord($[:1])"}},
+	"len":      {{text: "len($)"}},
+	"int":      {{text: "int($)"}},
+	"bool":     {{text: "bool($)"}},
+	"abs":      {{text: "abs($)"}},
+	"min":      {{text: "min($, 5)"}, {text: "min(5, $, e.args.u32)", want: func(o operand) string { return "min(5, " + o.host + ", 40)" }}, {text: "min($, e.args.u64)", want: matrixPair("min(%s, %s)")}},
+	"max":      {{text: "max($, 5)"}, {text: "max(5, $, e.args.i32)", want: func(o operand) string { return "max(5, " + o.host + ", 3)" }}, {text: "max($, e.args.u64)", want: matrixPair("max(%s, %s)")}},
+	"stop":     {{text: "stop()", norun: true}},
+	"strftime": {{text: `strftime("%Y", $)`}, {text: "strftime($, 0)"}},
+	"kstack":   {{text: "kstack($)", any: true}}, "ustack": {{text: "ustack($)", any: true}},
+	"ksym":  {{text: "ksym($)"}},
+	"usym":  {{text: "usym($)", any: true}},
+	"kaddr": {{text: "kaddr($)", any: true}},
+	"uaddr": {{text: "uaddr($)", any: true}, {text: `uaddr("main.main", $)`, any: true}},
+	"ntop": {{text: "ntop($)", want: func(o operand) string { return "ntop(" + o.host + ")" }}, {text: "ntop(2, $)", want: func(o operand) string { return readsAddr(2, o) }},
+		{text: "ntop(10, $)", want: func(o operand) string { return readsAddr(10, o) }}, {text: "ntop($, e.args.uptr)", any: true}, {text: "ntop($, e.args.u32)", any: true}},
+	"macaddr":      {{text: "macaddr($)", want: func(o operand) string { return "macaddr(" + memOrHost(o, 6) + ")" }}},
+	"errno_name":   {{text: "errno_name($)"}},
+	"syscall_name": {{text: "syscall_name($)"}},
+	"cgroup_path":  {{text: "cgroup_path($)", any: true}},
+	"signal":       {{text: "signal($)", norun: true}},
+	"reg":          {{text: "reg($)", any: true}},
+	"override":     {{text: "override($)", norun: true}},
+	"cast": {{text: `cast($, "u32")`, want: castU32}, {text: `cast($, "struct iovec")`, want: moved(0)}, {text: `cast($, "char *")`, want: moved(0)},
+		{text: `str(cast($, "char *"), 64)`, want: func(o operand) string { return cString(o, 64) }}, {text: `cast($, "u8 *")[0]`, want: func(o operand) string { return "ord(" + memBytes(o, 1) + ")" }},
+		{text: `cast($, "u8 *")[1]`, want: func(o operand) string { return "ord(" + memBytes(o, 2) + "[1:])" }},
+		{text: "cast(e.args.uptr, $)", any: true}},
+	"container_of": {{text: `container_of($, "struct iovec", "iov_len")`, want: moved(-8)}, {text: `container_of(e.args.uptr, $, "iov_len")`, any: true}, {text: `container_of(e.args.uptr, "struct iovec", $)`, any: true}},
+	"offsetof":     {{text: `offsetof($, "iov_len")`, any: true}, {text: `offsetof("struct iovec", $)`, any: true}},
+	"sizeof":       {{text: "sizeof($)", any: true}},
+	"getattr":      {{text: `getattr($, "iov_len")`, want: func(o operand) string { return "42" }}, {text: "getattr(e, $)", any: true}},
+	"path":         {{text: "path($)", any: true}, {text: "path(e.task.fs.pwd, $)", any: true}},
+}
+
+func memOrHost(o operand, n int) string {
+	if o.mem != "" || o.addr {
+		return memBytes(o, n)
+	}
+	return o.host
+}
+
+func matrixPair(format string) func(operand) string {
+	return func(o operand) string { return fmt.Sprintf(format, o.host, matrixUnsigned) }
+}
+
+// matrixUnsigned is the operand "unsigned".
+const matrixUnsigned = "0x9000000081234567"
+
+// matrixMethods has the calls of each method; M is a map of the cell's own. want is the text for the interpreter.
+var matrixMethods = map[string][]struct {
+	lines []string
+	text  string
+	want  string
+}{
+	"table.[]":          {{[]string{"M[$] = 5"}, "M[$]", "{$: 5}[$]"}, {[]string{"M[1] = $"}, "M[1]", "$"}, {[]string{"M[$] = 5", "M[$] += 2"}, "M[$]", "{$: 7}[$]"}, {[]string{"M[1] = 5", "M[1] += $"}, "M[1]", "5 + $"}},
+	"table.in":          {{[]string{"M[$] = 5"}, "$ in M", "$ in {$: 5}"}},
+	"table.get":         {{[]string{"M[$] = 5"}, "M.get($, 0)", "{$: 5}.get($, 0)"}, {[]string{"M[1] = $"}, "M.get(2, $)", "$"}, {[]string{"M[1] = $"}, "M.get(1)", "$"}, {[]string{"M[1] = $"}, "M.get(1, 0)", "$"}, {[]string{"M[1] = $"}, "M.get(2, -1)", "-1"}},
+	"table.pop":         {{[]string{"M[$] = 5"}, "M.pop($, 0)", "{$: 5}.pop($, 0)"}, {[]string{"M[1] = $"}, "M.pop(1, None)", "$"}},
+	"table.add":         {{[]string{"M.add(by=$)"}, "M.add(2, by=$)", "len([$]) + 2"}, {nil, "M.add($, by=1)", "0 + $"}},
+	"table.clear":       {{[]string{"M[$] = 5", "M.clear()"}, "$ in M", "$ in {}"}},
+	"stream.emit":       {{nil, "$", "$"}},
+	"aggregation.add":   {{[]string{"A.add(by=$)"}, "1", "1"}}, // and of each kind, see aggregations
+	"string.startswith": {{nil, `$.startswith("da")`, `$.startswith("da")`}, {nil, "e.args.chars.startswith($)", `"hello".startswith($)`}},
+	"string.endswith":   {{nil, `$.endswith("ta")`, `$.endswith("ta")`}, {nil, "e.args.chars.endswith($)", `"hello".endswith($)`}},
+	"dict.keys":         {{nil, "$.keys()", "$.keys()"}},
+	"dict.values":       {{nil, "$.values()", "$.values()"}},
+	"dict.items":        {{nil, "$.items()", "$.items()"}},
+	"dict.get":          {{nil, "names.get($, 0)", "names.get($, 0)"}, {nil, "names.get($)", "names.get($)"}, {nil, `names.get(7, $)`, `names.get(7, $)`}},
+}
+
+// operators returns the binary operators of the language, the unary ones, and those of augmented assignment, from its scanner.
+func operators() (binary, unary, augmented []string) {
+	for tok := syntax.ILLEGAL; tok <= syntax.WHILE; tok++ {
+		op := tok.String()
+		if f, err := fileOptions.Parse("op", "a "+op+" b\n", 0); err == nil && len(f.Stmts) == 1 {
+			switch st := f.Stmts[0].(type) {
+			case *syntax.ExprStmt:
+				if _, ok := st.X.(*syntax.BinaryExpr); ok {
+					binary = append(binary, op)
+				}
+			case *syntax.AssignStmt:
+				if st.Op != syntax.EQ {
+					augmented = append(augmented, op)
+				}
+			}
+		}
+		if f, err := fileOptions.Parse("op", "("+op+" a)\n", 0); err == nil && len(f.Stmts) == 1 {
+			if st, ok := f.Stmts[0].(*syntax.ExprStmt); ok {
+				if p, ok := st.X.(*syntax.ParenExpr); ok {
+					if _, ok := p.X.(*syntax.UnaryExpr); ok {
+						unary = append(unary, op)
+					}
+				}
+			}
+		}
+	}
+	return binary, unary, augmented
+}
+
+// wraps reports operations whose result is signed in a handler, where the interpreter's has no end: differences and what else
+// may be negative, and arithmetic of an unsigned number with one that may be negative (docs/language.md).
+func wraps(op string, x, y operand) bool {
+	switch op {
+	case "-", "~", "<<", "*":
+		return true
+	}
+	return x.signed || y.signed
+}
+
+func (m *matrix) add(c *cell) { m.cells = append(m.cells, c) }
+
+// put puts an operand into a form, as it stands or by a local.
+func (m *matrix) put(form string, o operand, text, want string, set func(*cell)) {
+	for _, local := range []bool{false, true} {
+		c := &cell{form: form, operand: o.name, text: strings.ReplaceAll(text, "$", o.kernel)}
+		if local {
+			c.lines, c.text = []string{"x = " + o.kernel}, strings.ReplaceAll(text, "$", "x")
+		}
+		if o.also != "" {
+			c.also = [2]string{o.also, o.host}
+		}
+		set(c)
+		if want != "" && o.host != "" && !c.any {
+			m.expected(c, strings.NewReplacer("$", o.host, "e.args.chars", `"hello"`).Replace(want))
+		}
+		m.add(c)
+	}
+}
+
+func TestMatrix(t *testing.T) {
+	m := newMatrix(t)
+	builtins := 0
+	for _, d := range compiler.Builtins() {
+		if d.Name == "print" || d.Name == "printf" {
+			continue // TestMatrixPrint
+		}
+		calls := matrixCalls[d.Name]
+		if calls == nil {
+			t.Errorf("%s() has no calls in matrixCalls", d.Name)
+		}
+		builtins++
+		for _, k := range calls {
+			for _, o := range m.operands {
+				want := k.text
+				if k.want != nil && o.host != "" {
+					want = k.want(o)
+				}
+				if !strings.Contains(k.text, "$") && o.name != "int" {
+					continue
+				}
+				m.put(k.text, o, k.text, want, func(c *cell) { c.any, c.norun = k.any, k.norun })
+			}
+		}
+	}
+	for _, d := range compiler.Methods() {
+		calls := matrixMethods[d.Name]
+		if calls == nil {
+			t.Errorf("%s has no calls in matrixMethods", d.Name)
+		}
+		for _, k := range calls {
+			for _, o := range m.operands {
+				m.put(d.Name+": "+strings.Join(append(k.lines, k.text), "; "), o, k.text, k.want, func(c *cell) {
+					var lines []string
+					for _, l := range k.lines {
+						if len(c.lines) > 0 {
+							l = strings.ReplaceAll(l, "$", "x")
+						}
+						lines = append(lines, strings.ReplaceAll(l, "$", o.kernel))
+					}
+					c.lines = append(c.lines, lines...)
+				})
+			}
+		}
+	}
+	m.operatorCells()
+	m.ownMaps()
+	m.check()
+	t.Logf("%d builtins", builtins)
+}
+
+// ownMaps gives each cell that has a map one of its own.
+func (m *matrix) ownMaps() {
+	var src strings.Builder
+	for i, c := range m.cells {
+		all := strings.Join(append([]string{c.text}, c.lines...), "\n")
+		for _, kind := range []struct{ letter, make string }{{"M", "table(max_keys=4)"}, {"A", "count(max_keys=4)"}} {
+			if !strings.Contains(all, kind.letter+".") && !strings.Contains(all, kind.letter+"[") && !strings.HasSuffix(c.text, " in "+kind.letter) {
+				continue
+			}
+			name := fmt.Sprintf("%s%d", strings.ToLower(kind.letter), i)
+			fmt.Fprintf(&src, "%s = %s\n", name, kind.make)
+			r := strings.NewReplacer(" "+kind.letter+".", " "+name+".", " "+kind.letter+"[", " "+name+"[")
+			own := func(s string) string { return strings.TrimPrefix(r.Replace(" "+s), " ") }
+			for j := range c.lines {
+				c.lines[j] = own(c.lines[j])
+			}
+			c.text = own(c.text)
+			c.text = strings.TrimSuffix(c.text, " in "+kind.letter) + map[bool]string{true: " in " + name}[strings.HasSuffix(c.text, " in "+kind.letter)]
+		}
+	}
+	m.define(src.String())
+}
+
+func (m *matrix) operatorCells() {
+	binary, unary, augmented := operators()
+	if len(binary) < 20 || len(unary) < 4 || len(augmented) < 10 {
+		m.t.Fatalf("operators: %v %v %v", binary, unary, augmented)
+	}
+	for _, op := range binary {
+		for _, x := range m.operands {
+			for _, y := range m.operands {
+				if !*matrixAll && !slices.Contains(matrixPartners, y.name) {
+					continue
+				}
+				c := &cell{form: op, operand: x.name + ", " + y.name, text: fmt.Sprintf("(%s %s %s)", x.kernel, op, y.kernel), mod: wraps(op, x, y)}
+				m.binary(c, op, x, y)
+				m.add(c)
+			}
+		}
+	}
+	for _, op := range augmented {
+		for _, x := range m.operands {
+			for _, y := range []string{"unsigned", "constant"} {
+				y := m.operand(y)
+				plain := strings.TrimSuffix(op, "=")
+				c := &cell{form: op, operand: x.name + ", " + y.name, lines: []string{"x = " + x.kernel, "x " + op + " " + y.kernel}, text: "x", mod: wraps(plain, x, y)}
+				m.binary(c, plain, x, y)
+				m.add(c)
+			}
+		}
+	}
+	forms := []struct{ text, want string }{{"($ if e.args.flag else 0)", "$"}, {"(0 if e.args.flag else $)", "0"}, {"($ if e.args.flag else -1)", "$"}, {"($ if e.args.flag else None)", "$"}, {"(1 if $ else 2)", "(1 if $ else 2)"},
+		{"($, 1)", "($, 1)"}, {"($, 1)[0]", "$"}, {"twice($)", "($, $)"}, {"$[0]", "$[0]"}, {"$[-1]", "$[-1]"}, {"$[1:3]", "$[1:3]"}, {"$[e.args.i32]", "$[3]"},
+		{"numbers[$]", "numbers[$]"}, {"names[$]", "names[$]"}, {"e.args.chars[$]", `"hello"[$]`}, {"e.args.chars[$:]", `"hello"[$:]`}, {"$ in (1, $)", "$ in (1, $)"}, {"$ in [7, 8]", "$ in [7, 8]"},
+		{"$.iov_len", ""}, {"$()", ""}, {"(e.args.u64 if e.args.flag else $)", matrixUnsigned}, {"($ or 5)", "($ or 5)"}, {"($ and 5)", "($ and 5)"}}
+	for _, f := range forms {
+		for _, o := range m.operands {
+			m.put(f.text, o, f.text, f.want, func(c *cell) {
+				switch {
+				case f.text == "$.iov_len":
+					c.want = "42"
+				case strings.HasPrefix(f.text, "$["): // a pointer is indexed as in C: TestSpaces
+					c.any = o.addr || o.host == ""
+				}
+			})
+		}
+	}
+	for _, op := range unary {
+		for _, o := range m.operands {
+			m.put(op+" $", o, "("+op+" $)", "("+op+" $)", func(c *cell) { c.mod = true })
+		}
+	}
+	for _, o := range m.operands {
+		for _, f := range []struct {
+			lines []string
+			want  string
+		}{
+			{[]string{"n = 0", "if e.args.flag:", "    n = $"}, "$"},
+			{[]string{"n = 1", "n *= $"}, "1 * $"},
+			{[]string{"n = $", "while n == 99:", "    n = 1"}, "$"},
+			{[]string{"n = 0", "for v in $:", "    n = v"}, "[v for v in $][-1]"},
+			{[]string{"n, _ = $, 1"}, "$"},
+			{[]string{"n, _ = $"}, "$[0]"},
+			{[]string{"n = 0", "for i in range($ & 3):", "    n += i"}, "[0, 0, 1, 3][$ & 3]"},
+		} {
+			c := &cell{form: strings.Join(f.lines, "; "), operand: o.name, text: "n"}
+			for _, l := range f.lines {
+				c.lines = append(c.lines, strings.ReplaceAll(l, "$", o.kernel))
+			}
+			if o.also != "" {
+				c.also = [2]string{o.also, o.host}
+			}
+			c.any = o.host == ""
+			if o.host != "" {
+				m.expected(c, strings.ReplaceAll(f.want, "$", o.host))
+			}
+			m.add(c)
+		}
+	}
+}
+
+func (m *matrix) binary(c *cell, op string, x, y operand) {
+	if x.host == "" || y.host == "" {
+		return
+	}
+	for _, o := range []operand{x, y} {
+		if o.also != "" {
+			c.also = [2]string{o.also, o.host}
+		}
+	}
+	if k, ok := new(big.Int).SetString(y.host, 0); ok && (op == "<<" || op == ">>") && k.BitLen() > 9 {
+		if c.want = "0"; op == ">>" && strings.HasPrefix(x.host, "(-") {
+			c.want = "-1" // the interpreter refuses so large a count
+		}
+		return
+	}
+	m.expected(c, fmt.Sprintf("(%s %s %s)", x.host, op, y.host))
+}
+
+func (m *matrix) operand(name string) operand {
+	for _, o := range m.operands {
+		if o.name == name {
+			return o
+		}
+	}
+	m.t.Fatalf("no operand %q", name)
+	return operand{}
+}
+
+// check compiles and runs the cells, and reports those that are wrong.
+func (m *matrix) check() {
+	accepted := m.compile(m.cells)
+	var run []*cell
+	for _, c := range accepted {
+		if !c.norun {
+			run = append(run, c)
+		}
+	}
+	m.run(run)
+	wrong := map[string][]string{}
+	var order []string
+	for _, c := range m.cells {
+		if *matrixShow != "" && strings.Contains(c.form, *matrixShow) {
+			m.t.Logf("%s | %s: %v, want %s %s %v", c.form, c.operand, c.got, c.want, c.fails, c.errs)
+		}
+		if v := c.verdict(); v != "" {
+			key := v
+			if !strings.HasPrefix(v, "an error without a hint") {
+				key = c.form + ": " + v
+			}
+			if wrong[key] == nil {
+				order = append(order, key)
+			}
+			wrong[key] = append(wrong[key], fmt.Sprintf("%s with %s: %s %s", c.form, c.operand, strings.Join(c.lines, "; "), c.text))
+		}
+	}
+	for _, key := range order {
+		m.t.Errorf("%s\n    %d cells, such as %s", key, len(wrong[key]), wrong[key][0])
+	}
+	m.t.Logf("%d cells, %d of them with a value, %d errors", len(m.cells), len(run), len(m.cells)-len(accepted))
+}

@@ -1,0 +1,378 @@
+package starlarkbind
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/big"
+	"os"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"go.starlark.net/starlark"
+	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/compiler/diag"
+)
+
+// The matrix: every builtin, method and operator of handlers with every kind of operand (docs/testing.md). A cell either gives
+// the right value or is a compile error that says what is wrong. What is right the interpreter says, on the same values, or, for what reads
+// memory, what is known to lie there.
+
+// An operand is one kind of value.
+type operand struct {
+	name   string
+	kernel string // as a handler has it
+	host   string // the same value in the script; "": the script has none
+	also   string // how else it is shown: an enum by its name
+	mem    string // what lies at the address; an address of nothing reads as zeros
+	addr   bool   // it may be an address
+	str    bool
+	signed bool // its type has negative numbers
+}
+
+const matrixText = "user-text"
+
+// A matrix runs cells in the kernel and in the interpreter.
+type matrix struct {
+	*kernelRun
+	t        *testing.T
+	page     []byte
+	words    []uint64
+	operands []operand
+	cells    []*cell
+}
+
+var matrixFields = []compiler.Field{
+	{Name: "i64", CType: "long", Kind: compiler.FieldInt, Offset: 0, Size: 8, Signed: true},
+	{Name: "u64", CType: "unsigned long", Kind: compiler.FieldInt, Offset: 8, Size: 8},
+	{Name: "i32", CType: "int", Kind: compiler.FieldInt, Offset: 16, Size: 4, Signed: true},
+	{Name: "u32", CType: "unsigned int", Kind: compiler.FieldInt, Offset: 20, Size: 4},
+	{Name: "flag", CType: "bool", Kind: compiler.FieldBool, Offset: 24, Size: 8},
+	{Name: "uptr", CType: "const char *", Kind: compiler.FieldPtr, Offset: 32, Size: 8, User: true},
+	{Name: "ptr", CType: "const char *", Kind: compiler.FieldPtr, Offset: 32, Size: 8},
+	{Name: "kptr", CType: "const char *", Kind: compiler.FieldPtr, Offset: 40, Size: 8},
+	{Name: "loc", CType: "__data_loc char[]", Kind: compiler.FieldDataLoc, Offset: 48, Size: 4},
+	{Name: "array", CType: "u32[2]", Kind: compiler.FieldArray, Offset: 56, Size: 8, Elem: 4, Len: 2},
+	{Name: "chars", CType: "char[16]", Kind: compiler.FieldChars, Offset: 64, Size: 16},
+	{Name: "word", CType: "unsigned long", Kind: compiler.FieldInt, Offset: 32, Size: 8},
+}
+
+func newMatrix(t *testing.T) *matrix {
+	k, err := newKernelRun()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.LockOSThread() // e.task and e.comm are this thread's
+	t.Cleanup(func() {
+		runtime.UnlockOSThread()
+		if err := errors.Join(unix.Munmap(page), k.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	m := &matrix{kernelRun: k, t: t, page: page}
+	at := uint64(uintptr(unsafe.Pointer(&page[0])))
+	copy(page, matrixText)
+	binary.NativeEndian.PutUint64(page[64:], at) // a struct iovec
+	binary.NativeEndian.PutUint64(page[72:], 42)
+	page[96] = 0x45 // a struct iphdr
+	ctx := make([]byte, 12*8)
+	put := func(off int, n uint64) { binary.NativeEndian.PutUint64(ctx[off:], n) }
+	put(0, ^uint64(6))
+	put(8, 0x9000000081234567) // an address of nothing
+	put(16, 3|40<<32)
+	put(24, 1)
+	put(32, at)
+	put(48, 88|5<<16)
+	put(56, 5|6<<32)
+	copy(ctx[64:], "hello")
+	copy(ctx[88:], "data")
+	for off := 0; off < len(ctx); off += 8 {
+		m.words = append(m.words, binary.NativeEndian.Uint64(ctx[off:]))
+	}
+	m.define("out = stream()\n")
+	// an address of the kernel's, with something known at it
+	task := &cell{form: "task", text: `e.task + offsetof("struct task_struct", "comm")`}
+	m.run([]*cell{task})
+	kptr, ok := task.got.(starlark.Int)
+	if !ok {
+		t.Fatal("no address of the task: ", task.fails)
+	}
+	m.words[5], _ = kptr.Uint64()
+	comm, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/comm", unix.Gettid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.TrimSuffix(string(comm), "\n")
+	hex := func(n uint64) string { return fmt.Sprint(n) }
+	quoted := func(s string) string { return starlark.String(s).String() }
+	user := string(page[:128])
+	m.operands = []operand{
+		{name: "int", kernel: "e.args.i64", host: "(-7)", addr: true, signed: true},
+		{name: "small int", kernel: "e.args.i32", host: "3", signed: true},
+		{name: "unsigned", kernel: "e.args.u64", host: matrixUnsigned, addr: true},
+		{name: "small unsigned", kernel: "e.args.u32", host: "40"},
+		{name: "constant", kernel: "(7)", host: "7"},
+		{name: "negative constant", kernel: "(-3)", host: "(-3)", signed: true},
+		{name: "bool", kernel: "e.args.flag", host: "True"},
+		{name: "event field", kernel: "e.pid", host: fmt.Sprint(os.Getpid())},
+		{name: "context array", kernel: "e.args.array", host: "(5, 6)"},
+		{name: "data_loc", kernel: "e.args.loc", host: `"data"`, str: true},
+		{name: "chars", kernel: "e.args.chars", host: `"hello"`, str: true},
+		{name: "comm", kernel: "e.comm", host: quoted(name), str: true},
+		{name: "kernel pointer", kernel: `(e.task + offsetof("struct task_struct", "comm"))`, host: hex(m.words[5]), mem: name, addr: true},
+		{name: "program's pointer", kernel: "e.args.uptr", host: hex(at), mem: user, addr: true},
+		{name: "unknown pointer, program's", kernel: "e.args.ptr", host: hex(at), mem: user, addr: true},
+		{name: "unknown pointer, kernel's", kernel: "e.args.kptr", host: hex(m.words[5]), mem: name, addr: true},
+		{name: "address", kernel: "e.args.word", host: hex(at), mem: user, addr: true},
+		{name: "struct", kernel: `cast(e.args.uptr + 64, "struct iovec")`, host: hex(at + 64), mem: string(page[64:]), addr: true},
+		{name: "member", kernel: `cast(e.args.uptr + 64, "struct iovec").iov_len`, host: "42", addr: true},
+		{name: "pointer member", kernel: `cast(e.args.uptr + 64, "struct iovec").iov_base`, host: hex(at), mem: user, addr: true},
+		{name: "array member", kernel: `cast(e.args.uptr + 64, "struct in6_addr").in6_u.u6_addr32[2]`, host: "42"},
+		{name: "char array member", kernel: "e.task.comm", host: quoted(name), str: true},
+		{name: "bit field", kernel: `cast(e.args.uptr + 96, "struct iphdr").version`, host: "4"},
+		{name: "enum", kernel: `cast(e.args.i32, "enum pid_type")`, host: "3", also: `"PIDTYPE_SID"`},
+		{name: "shown", kernel: "errno_name(e.args.i32)", host: `"ESRCH"`},
+		{name: "bytes", kernel: "buf(e.args.uptr, 8)", host: `b"user-tex"`},
+		{name: "string", kernel: "str(e.args.uptr, 16)", host: `"user-text"`, str: true},
+		{name: "tuple", kernel: "(e.args.i64, e.args.chars)", host: `(-7, "hello")`},
+		{name: "None-able", kernel: "given.get(1)", host: "11", signed: true},
+		{name: "None", kernel: "None", host: "None"},
+		{name: "list", kernel: "numbers", host: "[7, 8]"},
+		{name: "dict", kernel: "names", host: `{7: "seven", "hello": "you"}`},
+		{name: "function", kernel: "twice"},
+		{name: "aggregation", kernel: "given_count"},
+		{name: "table", kernel: "given"},
+		{name: "event", kernel: "e"},
+		{name: "arguments", kernel: "e.args"},
+	}
+	m.define(matrixGlobals)
+	return m
+}
+
+// define runs a script whose globals the later ones know.
+func (m *matrix) define(src string) {
+	if err := m.ExecFile(m.ctx, "matrix.star", []byte(src)); err != nil {
+		m.t.Fatal(m.FormatError(err))
+	}
+	for n, v := range m.globals {
+		m.predeclared[n] = v
+	}
+}
+
+const matrixGlobals = `
+given, given_count = table(), count()
+given[1] = 11
+numbers, names = [7, 8], {7: "seven", "hello": "you"}
+def twice(x):
+    return (x, x)
+`
+
+// A cell is one form with one operand.
+type cell struct {
+	form, operand string
+	text          string // the expression, or what gives v where it has several lines
+	lines         []string
+	want          string // the value; "" if want is unknown
+	any           bool   // whatever it gives is right: it is tested elsewhere
+	norun         bool   // it acts on the process
+	mod           bool   // signed where the script's is not: docs/language.md
+	also          [2]string
+
+	errs  diag.List
+	got   starlark.Value
+	fails string // how the run ended instead
+}
+
+func (c *cell) source(i int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "def c%d(e):\n", i)
+	for _, l := range c.lines {
+		fmt.Fprintf(&b, "    %s\n", l)
+	}
+	fmt.Fprintf(&b, "    out.emit(i=%d, v=%s)\n", i, c.text)
+	return b.String()
+}
+
+// compile compiles each cell alone, and returns those that are accepted.
+func (m *matrix) compile(cells []*cell) (accepted []*cell) {
+	for part := range slices.Chunk(cells, 2*perProgram) {
+		accepted = append(accepted, m.compilePart(part)...)
+	}
+	return accepted
+}
+
+func (m *matrix) compilePart(cells []*cell) (accepted []*cell) {
+	var src strings.Builder
+	for i, c := range cells {
+		src.WriteString(c.source(i))
+	}
+	if err := m.ExecFile(context.Background(), "cells.star", []byte(src.String())); err != nil {
+		m.t.Fatal(m.FormatError(err))
+	}
+	for i, c := range cells {
+		h, err := m.function(m.globals[fmt.Sprintf("c%d", i)].(*starlark.Function))
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		_, err = compiler.Compile(m.request("matrix", h, matrixEvent()))
+		if err == nil {
+			accepted = append(accepted, c)
+		} else if !errors.As(err, &c.errs) {
+			m.t.Errorf("%s: %v", c.text, err)
+		}
+	}
+	return accepted
+}
+
+func matrixEvent() *compiler.Event { return &compiler.Event{Probe: "matrix", Fields: matrixFields} }
+
+// perProgram is how many cells share a program.
+const perProgram = 16
+
+// run runs cells, many in a program. A cell that ends its handler is run again alone.
+func (m *matrix) run(cells []*cell) {
+	for part := range slices.Chunk(cells, perProgram) {
+		if !m.load(part) && len(part) > 1 {
+			for _, c := range part {
+				if c.got == nil {
+					m.load([]*cell{c})
+				}
+			}
+		}
+	}
+}
+
+// load runs cells in one program, and reports whether all have a value.
+func (m *matrix) load(cells []*cell) bool {
+	var src strings.Builder
+	for i, c := range cells {
+		src.WriteString(c.source(i))
+	}
+	src.WriteString("def handler(e):\n")
+	for i := range cells {
+		fmt.Fprintf(&src, "    c%d(e)\n", i)
+	}
+	fail := func(err error) bool {
+		for _, c := range cells {
+			if c.got == nil {
+				c.fails = err.Error()
+			}
+		}
+		return false
+	}
+	if err := m.ExecFile(context.Background(), "cells.star", []byte(src.String())); err != nil {
+		m.t.Fatal(m.FormatError(err))
+	}
+	h, err := m.function(m.globals["handler"].(*starlark.Function))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	p := &Probe{s: m.Session, name: "matrix"}
+	l := &loader{s: m.Session, p: p, direct: m.request("matrix", h, matrixEvent())}
+	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, nil); err != nil {
+		return fail(errors.Join(err, l.drop()))
+	}
+	l.commit()
+	m.probes = append(m.probes, p)
+	if _, err := p.programs[0].prog.TestRun(m.words); err != nil {
+		return fail(err)
+	}
+	es, err := m.readErrors(p)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	sent := m.globals["out"].(*Stream)
+	for {
+		v, err := sent.next(time.Now())
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		if v == nil {
+			break
+		}
+		i, err1 := v.(starlark.HasAttrs).Attr("i")
+		x, err2 := v.(starlark.HasAttrs).Attr("v")
+		if err := errors.Join(err1, err2); err != nil {
+			m.t.Fatal(err)
+		}
+		n, _ := starlark.AsInt32(i)
+		cells[n].got = x
+	}
+	if err := p.detach(); err != nil {
+		m.t.Fatal(err)
+	}
+	ended := ""
+	for _, e := range es {
+		ended += e.errno + " "
+	}
+	all := true
+	for _, c := range cells {
+		if c.got == nil {
+			all = false
+			c.fails = "ended: " + ended
+		}
+	}
+	return all
+}
+
+// eval is an expression in the interpreter.
+func (m *matrix) eval(text string) (starlark.Value, error) {
+	return starlark.EvalOptions(fileOptions, &starlark.Thread{Name: "matrix"}, "cell", text, m.predeclared)
+}
+
+// expected gives a cell the value that the interpreter has for text.
+func (m *matrix) expected(c *cell, text string) *cell {
+	v, err := m.eval(text)
+	if err != nil {
+		c.want = "error: " + err.Error()
+		return c
+	}
+	c.want = v.String()
+	return c
+}
+
+// saysWhat matches messages that say what has to stand there, or what the value that stands there cannot do.
+var saysWhat = regexp.MustCompile(`must be|wants|takes|reads|are numbered|out of range|by zero|negative shift|cannot|different types|several types|has no|have names|lacks|never|is not|is no|does not|the default is|no more than|holds a|None|no address|write|only|by the host|not known|this has|changes what`)
+
+// verdict says what is wrong with a cell: "" if nothing is.
+func (c *cell) verdict() string {
+	switch {
+	case c.errs != nil:
+		for _, d := range c.errs {
+			if !saysWhat.MatchString(d.Msg + d.Hint) {
+				return "an error that does not say what is wrong: " + d.Msg
+			}
+		}
+		return ""
+	case c.norun, c.any && c.got != nil:
+		return ""
+	case c.got == nil && strings.HasPrefix(c.fails, "ended:") && (c.any || strings.HasPrefix(c.want, "error:")):
+		return "" // counted, with its errno
+	case c.got == nil:
+		return "no value: " + c.fails
+	case c.got.String() == c.want, strings.ReplaceAll(c.got.String(), c.also[0], c.also[1]) == c.want && c.also[0] != "":
+		return ""
+	}
+	if got, ok := c.got.(starlark.Int); ok {
+		if want, ok := new(big.Int).SetString(c.want, 10); ok && (c.mod || !want.IsInt64() && !want.IsUint64()) { // numbers wrap at 64 bits
+			d := new(big.Int).Sub(want, got.BigInt())
+			if new(big.Int).And(d, new(big.Int).SetUint64(^uint64(0))).Sign() == 0 {
+				return ""
+			}
+		}
+	}
+	return fmt.Sprintf("got %s, want %s", c.got, c.want)
+}
