@@ -38,7 +38,10 @@ func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 	defer s.infer(p, h, f, handler.Globals())()
 	for _, g := range s.groups(p, h, f) {
 		l := &loader{s: s, p: p, handler: h, filter: f}
-		err := l.group(g)
+		err := s.context().Err()
+		if err == nil {
+			err = l.group(g)
+		}
 		if err != nil {
 			err = errors.Join(err, l.drop())
 			if p.spare(g.targets, err) {
