@@ -29,6 +29,7 @@ type Attachment struct {
 	Target  Target
 	fds     []int // links, or perf events with the program set on them
 	atClose func() error
+	without []Refusal              // of its targets, those that it is not attached to
 	misses  func() (uint64, error) // reads the link's own count of missed events; nil: it has none
 
 	mu     sync.Mutex

@@ -59,7 +59,7 @@ func AttachAll(ctx context.Context, ts []Target, p *Program, o AttachAllOptions)
 		if err != nil {
 			return links, nil, err
 		}
-		if !alone || len(more) == 0 {
+		if !alone || len(links) > 0 {
 			return links, append(refusals, more...), nil
 		}
 		if err := p.single(); err != nil { // one by one, each target has its own reason
@@ -99,7 +99,7 @@ func attachParts(ctx context.Context, ts []Target, cookies []uint64, p *Program,
 	}
 	a, err := AttachMulti(ts, cookies, p, AttachOptions{PID: o.PID})
 	if err == nil {
-		return []*Attachment{a}, nil, nil
+		return []*Attachment{a}, a.without, nil
 	}
 	var ae *AttachError
 	if whole || len(ts) == 1 || !errors.As(err, &ae) || !ae.Own {

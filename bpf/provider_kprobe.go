@@ -237,7 +237,8 @@ func (a *Attachment) addKprobe(ev int, p *Program, o AttachOptions) error {
 	return nil
 }
 
-// attachKprobes attaches to all functions by one link: by the addresses that ftrace has for them, else by name.
+// attachKprobes attaches to all functions by one link: by the addresses that ftrace has for them, else by name. A link takes only
+// functions that ftrace can trace. A pattern does without others; where one was named, the error says why it cannot be.
 func attachKprobes(ts []Target, cookies []uint64, ret bool, p *Program) (*Attachment, error) {
 	names := make([]string, len(ts))
 	for i, t := range ts {
@@ -246,6 +247,23 @@ func attachKprobes(ts []Target, cookies []uint64, ret bool, p *Program) (*Attach
 	addrs, of, err := filterAddresses(names)
 	if err != nil {
 		return nil, err
+	}
+	var without []Refusal
+	if addrs != nil {
+		able := make([]bool, len(ts))
+		for _, i := range of {
+			able[i] = true
+		}
+		for i, t := range ts {
+			if able[i] {
+				continue
+			}
+			err := kprobeRefused(t, unix.EINVAL)
+			if !t.Wild {
+				return nil, err
+			}
+			without = append(without, Refusal{t, err})
+		}
 	}
 	attr := linkCreateKprobes{prog: uint32(p.raw.FD()), attachType: uint32(ebpf.AttachTraceKprobeMulti)}
 	if ret {
@@ -282,5 +300,5 @@ func attachKprobes(ts []Target, cookies []uint64, ret bool, p *Program) (*Attach
 		return nil, kprobeRefused(ts[0], err)
 	}
 	link := int(fd)
-	return &Attachment{Target: ts[0], fds: []int{link}, misses: func() (uint64, error) { return linkMissed(link, missedOfKprobes) }}, nil
+	return &Attachment{Target: ts[0], fds: []int{link}, without: without, misses: func() (uint64, error) { return linkMissed(link, missedOfKprobes) }}, nil
 }

@@ -403,11 +403,32 @@ func (s *Session) warnTotals() {
 			s.fault(err)
 			continue
 		}
+		links, err := p.allLinksMissed()
+		if err != nil {
+			s.fault(err)
+			continue
+		}
 		if st.Missed > 0 && s.opt.Warnings != WarnNone {
-			s.out.warn("missed", map[string]any{"probe": p.name, "count": st.Missed},
-				fmt.Sprintf("%s: the kernel left out %d runs of the handler, because one was running on that CPU already", p.name, st.Missed))
+			s.out.warn("missed", map[string]any{"probe": p.name, "count": st.Missed}, missedText(p.name, p.targets, st.Missed-min(st.Missed, links), links))
 		}
 	}
+}
+
+// missedText says why the kernel left events out: runs that it did not start because the program was running already, and events
+// that the link of a kprobe or kretprobe did not see.
+func missedText(probe string, ts []bpf.Target, runs, links uint64) string {
+	var why []string
+	if runs > 0 {
+		why = append(why, fmt.Sprintf("the kernel left out %d runs of the handler, because one was running on that CPU already", runs))
+	}
+	switch {
+	case links == 0:
+	case len(ts) > 0 && ts[0].Kind == "kretprobe":
+		why = append(why, fmt.Sprintf("the kernel did not see %d returns: more calls were in flight than a kretprobe keeps room for (maxactive), or another probe was being served on that CPU; fexit:%s has no such limit", links, ts[0].Func))
+	default:
+		why = append(why, fmt.Sprintf("the kernel did not see %d calls, because another probe was being served on that CPU", links))
+	}
+	return probe + ": " + strings.Join(why, "; ")
 }
 
 func (s *Session) warnOne(e *helperError, total bool) {

@@ -363,3 +363,44 @@ func cpuTime(t *testing.T) time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// What is listed as attached fires. A list with a function that cannot be traced is refused by that one's name; a pattern does without it.
+func TestKprobeListsFire(t *testing.T) {
+	bpftest.Need(t, "kprobe")
+	expect(t, `
+by = count()
+spec = ["kprobe:vfs_read", "kprobe:sched_clock_cpu"]
+r = attempt(lambda: probe(spec, lambda e: by.add(by=e.func)))
+if r.ok: # this kernel lets both be traced
+    run(0.5)
+    print(sorted(by.keys()) == ["sched_clock_cpu", "vfs_read"])
+else:
+    print("sched_clock_cpu" in r.error.message and "vfs_read" not in r.error.message)
+p = probe(["kprobe:vfs_read", "kprobe:sched_clock_cp*"] if r.ok else ["kprobe:vfs_read"], lambda e: by.add(by=e.func))
+run(0.5)
+print(sorted(["kprobe:" + k for k in by.keys()]) == sorted(p.targets))
+`, "True\nTrue")
+}
+
+// A kretprobe has room for some calls at a time. What is more is counted, and explained.
+func TestKretprobeRoom(t *testing.T) {
+	bpftest.Need(t, "kprobe")
+	l := newLive(t, nil)
+	if err := l.script(`
+n = count()
+p = probe("kretprobe:hrtimer_nanosleep", lambda e: n.add())
+ps = [spawn(["sleep", "0.5"]) for i in range(40)]
+run(2)
+p.detach()
+print(n.value, p.stats().missed)
+`); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	t.Log(l.out.String())
+	if text := l.err.String(); atLeast(t, 6, 7) && !strings.Contains(text, "maxactive") {
+		t.Errorf("warnings: %s", text)
+	}
+}

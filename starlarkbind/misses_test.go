@@ -1,6 +1,8 @@
 package starlarkbind
 
 import (
+	"github.com/bpfrepl/bpfrepl/bpf"
+
 	"strings"
 	"testing"
 )
@@ -37,6 +39,25 @@ for e in errors():
 		}
 		if shown := strings.Contains(l.err.String(), "pop() gave the default"); shown != (warn == WarnAll) {
 			t.Errorf("warnings %d: %s", warn, l.err.String())
+		}
+	}
+}
+
+// Why events are missed depends on who left them out.
+func TestMissedText(t *testing.T) {
+	kret, k := []bpf.Target{{Kind: "kretprobe", Func: "do_wait"}}, []bpf.Target{{Kind: "kprobe", Func: "do_wait"}}
+	for _, c := range []struct {
+		ts          []bpf.Target
+		runs, links uint64
+		want        string
+	}{
+		{k, 3, 0, "p: the kernel left out 3 runs of the handler, because one was running on that CPU already"},
+		{k, 0, 4, "p: the kernel did not see 4 calls, because another probe was being served on that CPU"},
+		{kret, 0, 5, "p: the kernel did not see 5 returns: more calls were in flight than a kretprobe keeps room for (maxactive), or another probe was being served on that CPU; fexit:do_wait has no such limit"},
+		{kret, 1, 5, "p: the kernel left out 1 runs of the handler, because one was running on that CPU already; the kernel did not see 5 returns: more calls were in flight than a kretprobe keeps room for (maxactive), or another probe was being served on that CPU; fexit:do_wait has no such limit"},
+	} {
+		if got := missedText("p", c.ts, c.runs, c.links); got != c.want {
+			t.Errorf("got  %s\nwant %s", got, c.want)
 		}
 	}
 }

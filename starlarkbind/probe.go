@@ -337,6 +337,19 @@ func (g *program) stats() (bpf.Stats, error) {
 	return st, err
 }
 
+// allLinksMissed sums up linksMissed.
+func (p *Probe) allLinksMissed() (uint64, error) {
+	sum := uint64(0)
+	for _, g := range p.all() {
+		n, err := p.linksMissed(g)
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
 // linksMissed gives the events that never reached the program.
 func (p *Probe) linksMissed(g *program) (uint64, error) {
 	p.mu.Lock()

@@ -71,6 +71,9 @@ func run(argv []string) int {
 	case c.list:
 		return status(list(os.Stdout, c.script, c.verbose))
 	}
+	if warning := setTimeZone(); warning != "" && c.warnings != "none" && !c.noWarnings {
+		fmt.Fprintln(os.Stderr, "WARNING:", warning)
+	}
 	return execute(c)
 }
 
@@ -108,7 +111,14 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	f.BoolVar(&c.info, "info", false, "tell what this kernel has")
 	f.BoolVar(&c.version, "version", false, "print the version")
 	f.BoolVarP(&c.help, "help", "h", false, "print this")
-	if err := f.Parse(argv); err != nil {
+	given := map[string]bool{}
+	if err := f.ParseAll(argv, func(flag *pflag.Flag, value string) error {
+		if t := flag.Value.Type(); given[flag.Name] && t != "stringArray" && t != "bool" {
+			return twice(flag)
+		}
+		given[flag.Name] = true
+		return f.Set(flag.Name, value)
+	}); err != nil {
 		return nil, nil, err
 	}
 	rest := f.Args()
@@ -138,6 +148,18 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 		return nil, nil, fmt.Errorf("--warnings is all, default or none, got %q", c.warnings)
 	}
 	return c, f, nil
+}
+
+// twice is the error of a flag that has one value and is given again.
+func twice(f *pflag.Flag) error {
+	name := "--" + f.Name
+	if f.Shorthand != "" {
+		name = "-" + f.Shorthand
+	}
+	if f.Name == "pid" || f.Name == "command" {
+		return fmt.Errorf("%s is given twice: probes are limited to one process; leave it out and write filter=lambda e: e.pid in (A, B)", name)
+	}
+	return fmt.Errorf("%s is given twice", name)
 }
 
 func usage(f *pflag.FlagSet) string {
