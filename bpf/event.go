@@ -20,6 +20,8 @@ type Event struct {
 	// Over are fields of the task that the event is about, where that is not the running one: "pid", "comm". One of kind
 	// FieldUnreadable means nothing there.
 	Over []Field
+	// GoProgram is the file of Go's functions, whose goroutines have numbers (GoroutineField); "" for others.
+	GoProgram string
 }
 
 // Field gives the field of that name.

@@ -26,7 +26,7 @@ var uprobes = Provider{
 	Resolve: resolveUprobe,
 	event: func(t Target) (*Event, error) {
 		c := t.convention()
-		e := &Event{}
+		e := &Event{GoProgram: t.goProgram()}
 		for _, r := range c.args {
 			e.Args = append(e.Args, registerField("", r, false))
 		}
@@ -51,12 +51,20 @@ var uretprobes = Provider{
 	List:    listUprobes("uretprobe"),
 	Resolve: resolveUprobe,
 	event: func(t Target) (*Event, error) {
-		return &Event{Fields: []Field{registerField("ret", t.convention().result, true)}, HasRet: true,
+		return &Event{Fields: []Field{registerField("ret", t.convention().result, true)}, HasRet: true, GoProgram: t.goProgram(),
 			NoArgs: t.Name + ": the arguments are gone when a function returns; keep them in a table by e.tid in a uprobe"}, nil
 	},
 	types:   only(ebpf.Kprobe),
 	prepare: prepareUprobe,
 	attach:  attachUprobe(true), attachMulti: attachUprobes(true),
+}
+
+// goProgram is the file of a Go function, or "".
+func (t Target) goProgram() string {
+	if t.goFunc {
+		return t.file
+	}
+	return ""
 }
 
 // convention is that of the target's function.

@@ -1,6 +1,11 @@
 package bpf
 
-import "runtime"
+import (
+	"errors"
+	"runtime"
+
+	"github.com/bpfrepl/bpfrepl/bpf/exe"
+)
 
 // registers gives the place of each saved register in the context of a uprobe, which is the kernel's struct pt_regs
 // (arch/x86/include/uapi/asm/ptrace.h, arch/arm64/include/uapi/asm/ptrace.h). "ip" is the instruction pointer.
@@ -35,6 +40,20 @@ var conventionC = map[string]convention{
 var conventionGo = map[string]convention{
 	"amd64": {[]string{"rax", "rbx", "rcx", "rdi", "rsi", "r8", "r9", "r10", "r11"}, "rax", "rsp", 8},
 	"arm64": {[]string{"x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15"}, "x0", "sp", 0},
+}
+
+// goroutine is the register that holds the running goroutine's struct g.
+var goroutine = map[string]string{"amd64": "r14", "arm64": "x28"}
+
+// GoroutineField returns the number of the running goroutine, as a field of events in functions of a Go program.
+func GoroutineField(path string) (Field, error) {
+	x, err := exe.Open(path)
+	if err != nil {
+		return Field{}, err
+	}
+	off, err := x.GoroutineOffset()
+	return Field{Name: "goid", CType: "u64", Kind: FieldMemory, Size: 8,
+		At: Address{Base: registers[runtime.GOARCH][goroutine[runtime.GOARCH]], Index: -1, Disp: off}}, errors.Join(err, x.Close())
 }
 
 // registerField is a field that is a whole register.

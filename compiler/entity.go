@@ -152,6 +152,8 @@ type Event struct {
 	// Over are fields of the event that mean something else than the running task's: those of the task that an iterator is
 	// at.
 	Over map[string]Field
+	// Goroutine gives e.goid in functions of Go programs; nil elsewhere.
+	Goroutine func() (Field, error)
 	// Typed gives the arguments by name, from BTF; it is asked once a handler names one that is not among Fields.
 	Typed func() ([]Field, error)
 	// BTFArgs: the verifier knows what pointers among the arguments point to, and lets plain loads follow them.

@@ -44,6 +44,7 @@ func init() {
 		{"compat", "whether a system call of a 32-bit program is under way; its number and arguments are those of that ABI", types.TBool, (*checker).compat, func(lw *lowerer) val {
 			return scalar(types.TBool, lw.compat())
 		}},
+		{"goid", "number of the running goroutine, in functions of Go programs: it stays the same while the goroutine moves between threads", types.TUint, (*checker).goid, nil},
 		{"cgroup", "id of the cgroup (version 2) of the running process", types.TID, nil, func(lw *lowerer) val { return scalar(types.TID, lw.pure(asm.FnGetCurrentCgroupId)) }},
 		{"probe", "name of the probe that fired", types.TName, (*checker).probeName, func(lw *lowerer) val {
 			return scalar(types.TName, lw.half(lw.cookie(), false))
@@ -65,6 +66,17 @@ func EventFields() [][2]string {
 		out = append(out, [2]string{f.name, f.doc})
 	}
 	return out
+}
+
+func (c *checker) goid(pos syntax.Position) expr {
+	if c.req.Event.Goroutine == nil {
+		return c.bad(pos, "write e.tid, the number of the thread", "%s is not at a function of a Go program: e.goid is there in those", c.req.Name)
+	}
+	f, err := c.req.Event.Goroutine()
+	if err != nil {
+		return c.bad(pos, "", "the number of the goroutine cannot be read: %v", err)
+	}
+	return c.arg(&f, pos)
 }
 
 func (c *checker) probeName(pos syntax.Position) expr { return c.name("probe", c.req.Event.Probe, pos) }

@@ -173,6 +173,12 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 		ev.Args = append(ev.Args, field(f))
 	}
 	ev.Guard = g.event.Guard
+	if path := g.event.GoProgram; path != "" {
+		ev.Goroutine = func() (compiler.Field, error) {
+			f, err := bpf.GoroutineField(path)
+			return field(f), err
+		}
+	}
 	for _, f := range g.event.Over {
 		if ev.Over == nil {
 			ev.Over = map[string]compiler.Field{}

@@ -155,3 +155,27 @@ print(", ".join(["%s %d" % kv for kv in sorted(n.items())]))
 		}
 	}
 }
+
+// A goroutine has one number while it moves between threads: each return finds what its call has kept under it. It is known in
+// stripped programs too.
+func TestGoroutine(t *testing.T) {
+	for _, name := range []string{"goprog", "gostripped"} {
+		expectOf(t, build(t, name), `
+calls, open, wrong = count(), table(), count()
+def enter(e):
+    calls.add(by=e.goid)
+    open[e.goid] = e.args[0]
+def leave(e):
+    if open.pop(e.goid, 99) != e.ret:
+        wrong.add()
+probe("uprobe:PROG:main.across", enter)
+probe("uretprobe:PROG:main.across", leave)
+p = spawn(["PROG", "50"])
+run(p)
+print(p.exit_code, len(calls), sorted({n: None for n in calls.values()}), wrong.value, len(open), min(calls.keys()) > 0)
+`, `0 20 [50] 0 0 True`)
+	}
+	expectOf(t, build(t, "calls"), `
+print(attempt(lambda: probe("uprobe:PROG:six", lambda e: print(e.goid))).error.message)
+`, "uprobe:PROG:six is not at a function of a Go program: e.goid is there in those")
+}

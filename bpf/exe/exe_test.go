@@ -2,6 +2,7 @@ package exe
 
 import (
 	"bufio"
+	"github.com/bpfrepl/bpfrepl/internal/testprog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -283,5 +284,40 @@ func TestPrelink(t *testing.T) {
 	after, err := open(t, moved).StaticProbes()
 	if err != nil || !slices.Equal(before, after) {
 		t.Errorf("before %+v\nafter %+v, %v", before, after, err)
+	}
+}
+
+// Where the runtime keeps the number of a goroutine is what the debug information says, for the versions that are known without it.
+func TestGoroutineOffset(t *testing.T) {
+	bin, err := testprog.Build("goprog")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := open(t, bin)
+	want, ok := x.goidFromDWARF()
+	minor, err := strconv.Atoi(strings.Split(x.GoVersion, ".")[1])
+	if !ok || err != nil {
+		t.Fatalf("%d, %v, %v", want, ok, err)
+	}
+	if got := goidOffsets[minor]; got != want {
+		t.Errorf("%s keeps it at %d, the table says %d", x.GoVersion, want, got)
+	}
+	x.GoVersion = "go1.99.1"
+	if got, err := x.GoroutineOffset(); got != want || err != nil {
+		t.Errorf("%d, %v", got, err)
+	}
+	stripped, err := testprog.Build("gostripped")
+	if err != nil {
+		t.Fatal(err)
+	}
+	y := open(t, stripped)
+	if got, err := y.GoroutineOffset(); got != want || err != nil {
+		t.Errorf("stripped: %d, %v", got, err)
+	}
+	y.GoVersion = "go1.99.1"
+	_, err = y.GoroutineOffset()
+	wanted := stripped + ": its debug information is stripped, and where go1.99.1 keeps the number of a goroutine is not known (build it without -ldflags=-w; the address of the goroutine, reg(\"r14\") on amd64 and reg(\"x28\") on arm64, tells goroutines apart while they live)"
+	if err == nil || err.Error() != wanted {
+		t.Errorf("got %v\nwant %s", err, wanted)
 	}
 }

@@ -27,6 +27,14 @@ func (s *shape) area(scale int, name string) int {
 	return s.w*s.h*scale + len(name)
 }
 
+// across moves to another thread between its entry and its return.
+//
+//go:noinline
+func across(n int) int {
+	runtime.Gosched()
+	return n
+}
+
 func main() {
 	n, err := strconv.Atoi(os.Args[1])
 	if err != nil {
@@ -41,6 +49,9 @@ func main() {
 				}
 				if (&shape{i, 2}).area(3, "name") != i*6+4 {
 					panic("area")
+				}
+				if across(i) != i {
+					panic("across")
 				}
 			}
 			runtime.GC()
