@@ -368,7 +368,7 @@ func (g *generator) bool(depth int) ex {
 		return two(g.str(depth-1), g.str(depth-1), pick(g, strOps...))
 	case 6:
 		x := g.int(depth - 1)
-		coll := pick(g, "ints", "few", "names_int", "(1, 5, -1)", "some")
+		coll := pick(g, "ints", "few", "names_int", "(1, 5, -1)", "some", "[1, 5, -1]")
 		return two(x, ex{h: coll, k: coll}, pick(g, "in", "not in"))
 	case 7:
 		coll := pick(g, "strs", "names_str", `("a", "abcdefgh")`)
@@ -428,7 +428,9 @@ func (g *generator) block(depth int) {
 
 func (g *generator) stmt(depth int) {
 	g.budget--
-	switch g.n(22) {
+	switch g.n(25) {
+	case 22, 23, 24:
+		g.handLoop(depth)
 	case 17:
 		g.pair()
 	case 18:
@@ -651,6 +653,7 @@ strs = ["a", "abc", "abcdefgh"]
 names_int = {1: 10, -1: 20, 7: 30, 255: 40}
 names_str = {"a": 1, "abcdefgh": 2}
 some = set([1, 2, 7])
+PAT = b"ab,1"
 wides = ["abcdefghi" * 40, "abc\x00" + "xyz" * 100 + "ab"]
 `
 

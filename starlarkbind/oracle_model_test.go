@@ -203,6 +203,7 @@ type modelRun struct {
 	sent    strings.Builder // what went into the stream
 	printed strings.Builder
 	errors  map[string]int // by errno
+	event   oracleEvent    // that is handled now
 }
 
 // oracleTables are the tables, and how large they are.
@@ -236,6 +237,8 @@ func runModel(text string, events []oracleEvent) (*modelRun, error) {
 				}
 				if s, ok := starlark.AsString(x); ok {
 					m.printed.WriteString(render.Escape(s))
+				} else if b, ok := x.(starlark.Bytes); ok {
+					m.printed.WriteString(render.Bytes(b))
 				} else {
 					m.printed.WriteString(x.String())
 				}
@@ -253,6 +256,9 @@ func runModel(text string, events []oracleEvent) (*modelRun, error) {
 			m.printed.WriteString(s)
 			return starlark.None, err
 		})}
+	for name, f := range m.readers() {
+		pre[name] = f
+	}
 	for name := range oracleTables {
 		m.tabs[name] = &modelTable{starlark.NewDict(8)}
 		pre[name] = m.tabs[name]
@@ -267,6 +273,7 @@ func runModel(text string, events []oracleEvent) (*modelRun, error) {
 		return nil, err
 	}
 	for _, ev := range events {
+		m.event = ev
 		if _, err := starlark.Call(&starlark.Thread{}, globals["handler"], starlark.Tuple{ev.value()}, nil); err != nil {
 			switch msg := err.Error(); {
 			case strings.Contains(msg, "division by zero"), strings.Contains(msg, "modulo by zero"):
@@ -294,7 +301,7 @@ type oracleEvent struct {
 }
 
 const (
-	sCap, rCap, longCap = 16, 8, 24
+	sCap, rCap, longCap = 16, 8, 16
 )
 
 func padded(s string, n int) string { return s + strings.Repeat("\x00", n-len(s)) }
@@ -304,7 +311,7 @@ func (ev oracleEvent) value() starlark.Value {
 		"i64": starlark.MakeInt64(int64(ev.ints[0])), "j64": starlark.MakeInt64(int64(ev.ints[1])),
 		"u64": starlark.MakeUint64(ev.ints[2]), "v64": starlark.MakeUint64(ev.ints[3]),
 		"i32": starlark.MakeInt64(int64(int32(ev.half[0]))), "u32": starlark.MakeUint64(uint64(ev.half[1])),
-		"flag": starlark.Bool(ev.flag), "s": starlark.String(ev.s), "r": starlark.String(ev.r), "long": starlark.String(""),
+		"mem": starlark.MakeUint64(memoryAt), "flag": starlark.Bool(ev.flag), "s": starlark.String(ev.s), "r": starlark.String(ev.r), "long": starlark.String(""),
 		"raw": starlark.Bytes(padded(ev.s, sCap)), "raw8": starlark.Bytes(padded(ev.r, rCap))}
 	return starlarkstruct.FromStringDict(starlarkstruct.Default, starlark.StringDict{"args": starlarkstruct.FromStringDict(starlarkstruct.Default, args)})
 }

@@ -12,6 +12,7 @@ import (
 	"sort"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"go.starlark.net/starlark"
@@ -44,6 +45,7 @@ var oracleFields = []compiler.Field{
 	{Name: "raw", Kind: compiler.FieldTyped, Offset: 48, Size: sCap, Type: types.TBytes(sCap)},
 	{Name: "raw8", Kind: compiler.FieldTyped, Offset: 64, Size: rCap, Type: types.TBytes(rCap)},
 	{Name: "r", Kind: compiler.FieldTyped, Offset: 64, Size: rCap, Type: &types.Type{Kind: types.Str, Cap: rCap}},
+	{Name: "mem", Kind: compiler.FieldPtr, CType: "void *", Offset: 88, Size: 8, User: true},
 	{Name: "long", Kind: compiler.FieldTyped, Offset: 72, Size: longCap, Type: &types.Type{Kind: types.Str, Cap: longCap}},
 }
 
@@ -59,11 +61,14 @@ func (ev oracleEvent) words() []uint64 {
 	}
 	copy(b[48:48+sCap], ev.s)
 	copy(b[64:64+rCap], ev.r)
-	out := make([]uint64, 12)
-	for i := range out {
+	out := make([]uint64, 12+memSize/8) // the memory lies behind the context
+	mem := unsafe.Slice((*byte)(unsafe.Pointer(&out[12])), memSize)
+	copy(mem, ev.memory())
+	binary.NativeEndian.PutUint64(b[88:], uint64(uintptr(unsafe.Pointer(&out[12]))))
+	for i := range 12 {
 		out[i] = binary.NativeEndian.Uint64(b[8*i:])
 	}
-	return out
+	return out[:12]
 }
 
 var edgeWords = []uint64{0, 1, 2, 3, 7, 8, 63, 64, 255, 1 << 31, 1<<32 - 1, 1 << 62, 1<<63 - 1, 1 << 63, 1<<63 + 1, ^uint64(0), ^uint64(1), ^uint64(6), ^uint64(7), 1 << 40}
