@@ -111,7 +111,8 @@ func fixed(t *types.Type) func(*checker, *builtin, *syntax.CallExpr, []expr) exp
 type eStr struct {
 	node
 	ptr expr
-	max int // bytes, the NUL among them
+	max int  // bytes, the NUL among them
+	n   expr // nil, or how many of these, known at run time
 }
 
 // maxStr bounds a string, and what buf reads.
@@ -127,8 +128,11 @@ func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	}
 	if args[1] != nil {
 		k, ok := args[1].(*eConst)
-		if !ok || k.t.Kind != types.Int || word(k.v) < 2 || word(k.v) > maxStr {
-			return c.bad(args[1].position(), "", "str: max must be a constant from 2 to %d", maxStr)
+		if !ok {
+			return c.strOfLength(call, x, args[1])
+		}
+		if k.t.Kind != types.Int || word(k.v) < 2 || word(k.v) > maxStr {
+			return c.bad(args[1].position(), "", "str: max must be an int from 2 to %d", maxStr)
 		}
 		n = word(k.v)
 	}
@@ -160,7 +164,7 @@ func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 		if c.noAddress(x, "str", "the string") {
 			return invalid(call.Lparen)
 		}
-		return &eStr{node{t, call.Lparen}, x, int(n)}
+		return &eStr{node{t, call.Lparen}, x, int(n), nil}
 	case types.Shown:
 		return c.bad(x.position(), "use it as it is: as a key, or in print", "str: a %s is made a string by the host", x.typ())
 	}
@@ -176,6 +180,33 @@ func (c *checker) noAddress(x expr, name, what string) bool {
 	c.errorf(x.position(), `a number is shown as it is, in print and as a key; if it is an address all the same: `+name+`(cast(x, "char *")`+map[string]string{"buf": ", n"}[name]+`)`,
 		"%s reads %s at an address; this int is none", name, what)
 	return true
+}
+
+// strOfLength is str(ptr, n) with n of run time: at most 256, or, where it is written as min(n, MOST), at most MOST.
+func (c *checker) strOfLength(call *syntax.CallExpr, x, n expr) expr {
+	n = c.wantInt(n, "max of str")
+	if n.typ().Kind == types.Invalid {
+		return n
+	}
+	most := int64(256)
+	if m, ok := n.(*eBuiltin); ok && m.row.name == "min" {
+		for _, a := range m.args {
+			if k, ok := a.(*eConst); ok && word(k.v) >= 2 && word(k.v) <= maxStr {
+				most = word(k.v)
+			}
+		}
+	}
+	x = c.decay(x)
+	switch x.typ().Kind {
+	case types.Str:
+		return c.bad(n.position(), "slice it: s[:n]", "str: this is a string already, whose length is not that of memory")
+	case types.Ptr, types.Int, types.Uint:
+		if c.noAddress(x, "str", "the string") {
+			return invalid(call.Lparen)
+		}
+		return &eStr{node{types.TCut(int(most) - 1), call.Lparen}, x, int(most), n}
+	}
+	return c.bad(x.position(), "", "str reads the string at an address; a %s is none", x.typ())
 }
 
 func checkLen(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {

@@ -175,7 +175,8 @@ const sliceEnd = math.MinInt64
 func (c *checker) slice(x *syntax.SliceExpr) expr {
 	recv := c.expr(x.X)
 	ok := recv.typ().Kind != types.Invalid
-	bound := func(e syntax.Expr, def int64) int64 {
+	var runtime []expr
+	bound := func(e syntax.Expr, def int64, x *expr) int64 {
 		if e == nil {
 			return def
 		}
@@ -188,8 +189,11 @@ func (c *checker) slice(x *syntax.SliceExpr) expr {
 		case v.typ().Kind == types.Invalid:
 			ok = false
 		case !isConst:
-			c.errorf(v.position(), "use constants: s[2:8], s[-4:]", "the bounds of a slice must be constant ints in a handler")
-			ok = false
+			v = c.wantInt(v, "the bound of a slice")
+			ok = ok && v.typ().Kind != types.Invalid
+			if runtime = append(runtime, v); x != nil {
+				*x = v
+			}
 		case !n.IsInt64() || n.Int64() == sliceEnd:
 			return int64(n.Sign()) * math.MaxInt64
 		default:
@@ -197,7 +201,8 @@ func (c *checker) slice(x *syntax.SliceExpr) expr {
 		}
 		return 0
 	}
-	lo, hi, step := bound(x.Lo, 0), bound(x.Hi, sliceEnd), bound(x.Step, 1)
+	var xlo, xhi expr
+	lo, hi, step := bound(x.Lo, 0, &xlo), bound(x.Hi, sliceEnd, &xhi), bound(x.Step, 1, nil)
 	if !ok {
 		return invalid(x.Lbrack)
 	}
@@ -206,12 +211,21 @@ func (c *checker) slice(x *syntax.SliceExpr) expr {
 	}
 	k, isConst := recv.(*eConst)
 	switch {
+	case len(runtime) > 0 && recv.typ().Kind == types.Bytes:
+		return c.bad(runtime[0].position(), "use constants: b[2:8], b[-4:]; or read a string: str(ptr, n)", "the bounds of a slice of bytes must be constant ints in a handler")
+	case len(runtime) > 0 && recv.typ().Kind == types.Str:
+		size := recv.typ().Cap - 1
+		t := types.TStr(size)
+		if recv.typ().NULs {
+			t = types.TNULStr(size)
+		}
+		return &eSlice{node{t, x.Lbrack}, recv, lo, hi, size, xlo, xhi}
 	case isConst && recv.typ().InMemory():
 		lo, hi = sliceOf(int64(len(constString(k.v))), lo, hi)
 		return c.textConst(k, lo, hi, x.Lbrack)
 	case recv.typ().Kind == types.Bytes:
 		lo, hi = sliceOf(int64(recv.typ().Len), lo, hi)
-		return &eSlice{node{types.TBytes(int(hi - lo)), x.Lbrack}, recv, lo, hi, int(hi - lo)}
+		return &eSlice{node{types.TBytes(int(hi - lo)), x.Lbrack}, recv, lo, hi, int(hi - lo), nil, nil}
 	case recv.typ().Kind == types.Str:
 		return c.stringSlice(x.Lbrack, recv, lo, hi)
 	}
@@ -259,7 +273,7 @@ func (c *checker) stringSlice(pos syntax.Position, x expr, lo, hi int64) expr {
 	if x.typ().NULs {
 		t = types.TNULStr(int(most))
 	}
-	return &eSlice{node{t, pos}, x, lo, hi, int(most)}
+	return &eSlice{node{t, pos}, x, lo, hi, int(most), nil, nil}
 }
 
 // checkAffix checks startswith and endswith, whose argument may be a tuple.

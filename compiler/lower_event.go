@@ -73,7 +73,26 @@ func (lw *lowerer) argStr(e *eArg, dst mem, pad bool) {
 // readStr reads the string at an address.
 func (lw *lowerer) readStr(e *eStr, addr *ir.Value, dst mem, pad bool) {
 	n := min(dst.cap, e.max)
-	lw.readInto(memRead{space: spaceOfAddr(e.ptr.typ()), addr: addr, str: true, op: "str", pos: e.pos}, dst, n, pad)
+	m := memRead{space: spaceOfAddr(e.ptr.typ()), addr: addr, str: true, op: "str", pos: e.pos}
+	if e.n == nil {
+		lw.readInto(m, dst, n, pad)
+		return
+	}
+	b := lw.b
+	size := lw.value(e.n).w
+	if e.n.typ().Kind != types.Uint { // not below 0
+		size = b.Add(ir.OpAnd, size, b.Add(ir.OpXor, b.Add(ir.OpAShr, size, b.Const(63)), b.Const(-1)))
+	}
+	size, _ = lw.atMost(size, int64(n))
+	lw.fill(dst, 0)
+	fits, done := b.Block("fits"), b.Block("")
+	size = b.Hold(size)
+	b.If(ir.ULE, size, b.Const(int64(n)), fits, done) // always; the verifier wants it
+	b.Continue(fits)
+	m.dst, m.size = lw.addr(dst), size
+	lw.readTo(m, done)
+	b.Jump(done)
+	b.Continue(done)
 }
 
 // readInto reads at most n bytes to dst. pad: a string, behind which dst is zeroed, since the helper writes up to the NUL.

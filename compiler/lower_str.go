@@ -227,7 +227,13 @@ func (lw *lowerer) slice(e *eSlice) val {
 	if e.most == 0 {
 		return val{t: e.t, mem: dst}
 	}
-	if e.lo >= 0 && e.hi >= 0 {
+	runtime := map[expr]*ir.Value{}
+	for _, x := range []expr{e.xlo, e.xhi} {
+		if x != nil {
+			runtime[x] = lw.value(x).w
+		}
+	}
+	if e.lo >= 0 && e.hi >= 0 && len(runtime) == 0 {
 		lw.copyBytes(dst, b.Const(most), lw.addr(x.mem.at(int(e.lo))))
 		return val{t: e.t, mem: dst}
 	}
@@ -247,6 +253,31 @@ func (lw *lowerer) slice(e *eSlice) val {
 		hi, _ = lw.atMost(n, e.hi)
 	case e.hi != sliceEnd:
 		hi = bound(e.hi)
+	}
+	// inText is a bound of run time within the text; one below 0 counts from the end
+	inText := func(x expr) *ir.Value {
+		v := runtime[x]
+		if x.typ().Kind == types.Uint {
+			v, _ = lw.atMost(v, maxStr)
+		} else {
+			v = b.Add(ir.OpAdd, v, b.Add(ir.OpAnd, n, b.Add(ir.OpAShr, v, b.Const(63))))
+			v = b.Add(ir.OpAnd, v, b.Add(ir.OpXor, b.Add(ir.OpAShr, v, b.Const(63)), b.Const(-1)))
+		}
+		least := new(int)
+		over, done := b.Block("over"), b.Block("")
+		b.Write(least, v)
+		b.If(ir.UGT, v, n, over, done)
+		b.Continue(over)
+		b.Write(least, n)
+		b.Jump(done)
+		b.Continue(done)
+		return b.Read(least)
+	}
+	if e.xlo != nil {
+		lo = inText(e.xlo)
+	}
+	if e.xhi != nil {
+		hi = inText(e.xhi)
 	}
 	some, inside, fits, done := b.Block("some"), b.Block(""), b.Block(""), b.Block("")
 	size := b.Add(ir.OpSub, hi, lo)

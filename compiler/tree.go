@@ -111,6 +111,8 @@ type (
 		x      expr
 		lo, hi int64
 		most   int
+		// the bounds that are known at run time; nil: lo or hi
+		xlo, xhi expr
 	}
 	// eDict looks x up in a constant dict; def nil: a missing key ends the handler. Where of is not nil, the values are its
 	// elements, each of them twice: by the index from the start, and by that from the end.

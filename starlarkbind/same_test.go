@@ -314,3 +314,35 @@ t[3] = "::1"
 print(t[3], kinds[("2001:db8::1", True, True)])
 `, `[("127.0.0.1", True, False), ("2001:db8::1", True, True)] 127.0.0.2 2001:db8::1 127.0.0.1`, "::1 2")
 }
+
+// Slices of strings take bounds of run time, on either side, also beyond the end and from the end.
+func TestSameSlices(t *testing.T) {
+	for _, body := range []string{
+		"print(e.args.s[:e.args.i32 % 12], e.args.s[e.args.i32 % 12:])",
+		"print(e.args.s[e.args.i32 % 5:e.args.u32 % 9], e.args.r[-(e.args.u32 % 4):])",
+		"print(e.args.s[:e.args.i32], e.args.s[e.args.i32:], e.args.s[e.args.i32:e.args.u32 // 2])",
+		"print(e.args.s[1:e.args.i32], e.args.s[e.args.i32:-1], e.args.s[-3:e.args.i32], e.args.s[e.args.i32:2])",
+		"print('constant'[:e.args.u32 % 20], 'constant'[e.args.i32:])",
+		"n = 2\nfor i in range(3): n += i\nprint(e.args.s[:n], e.args.s[n - 3:n])",
+		"words[e.args.s[:e.args.i32 % 4]] = e.args.i32 % 4",
+		"for i in range(e.args.u32 % 5): print(e.args.s[i:i + 2])",
+	} {
+		t.Run(body, func(t *testing.T) { same(t, "def handler(e):\n    "+strings.ReplaceAll(body, "\n", "\n    ")+"\n") })
+	}
+}
+
+// str(ptr, n) reads at most n - 1 bytes, whatever n is when the handler runs.
+func TestStrOfLength(t *testing.T) {
+	expect(t, `
+lens = count()
+def h(e):
+    base, one = int(e.task.nsproxy.uts_ns) + offsetof("struct uts_namespace", "name.sysname"), (e.pid + 1) // (e.pid + 1)
+    for n in (-5, 0, 1, 2, 4, 8, 100000):
+        s = str(base, n * one)
+        lens.add(by=(n, len(s), s[:4], len(str(base, min(n * one, 4)))))
+probe("tracepoint:syscalls:sys_enter_getppid", h, filter=lambda e: e.comm == "load")
+make("getppid", 1)
+for k in sorted([k for k in lens]): print(*k)
+print(errors())
+`, "-5 0  0", "0 0  0", "1 0  0", "2 1 L 1", "4 3 Lin 3", "8 5 Linu 3", "100000 5 Linu 3", "[]")
+}
