@@ -114,6 +114,7 @@ type Session struct {
 	waited   bool   // the script has called run(), or waited for records
 	exported bool   // it has called to_csv() or to_json()
 	ended    bool   // a script has come to its end
+	aborted  bool   // Ctrl-C ended it
 	file     string // of %run
 }
 
@@ -171,7 +172,7 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 		if err == nil {
 			err = s.checkFlags(true)
 		}
-		s.ended = err == nil
+		s.ended, s.aborted = err == nil, s.ctx.Err() != nil
 		return err
 	})
 	if err == nil && s.opt.Check {
@@ -396,7 +397,7 @@ func (s *Session) Close() error {
 	var errs []error
 	errs = append(errs, s.detachAll())
 	s.drainAll()
-	if script {
+	if script && !s.aborted && s.out.failed() == nil {
 		s.summarize()
 	}
 	s.warnTotals()
