@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf/exe"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
@@ -78,6 +79,11 @@ func (t Target) convention() convention {
 // findFiles gives the files that the PATH of a spec means.
 func findFiles(s Spec) ([]string, error) {
 	files := exe.Find(s.Args[0])
+	if len(files) == 0 {
+		if err := canOpen(); err != nil { // nothing is found where nothing can be opened
+			return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: no file descriptors are left to look for %q", s.Text, s.Args[0]), Hint: "raise the limit (ulimit -n), or match fewer events"}
+		}
+	}
 	switch {
 	case len(files) > 0:
 		return files, nil
@@ -85,6 +91,18 @@ func findFiles(s Spec) ([]string, error) {
 		return nil, &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no file matches %q", s.Args[0]), Hint: "is the path right?"}
 	}
 	return nil, &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no program %q in $PATH, and no library of that name", s.Args[0]), Hint: "give the path of its file"}
+}
+
+// canOpen returns an error if no file can be opened, for want of descriptors.
+func canOpen() error {
+	f, err := os.Open("/")
+	switch {
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		return err
+	case err != nil:
+		return nil
+	}
+	return f.Close()
 }
 
 // eachFile calls fn with each file that the PATH of a spec means. Of several, those that cannot be traced are passed over.

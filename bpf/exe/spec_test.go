@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/exe"
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
@@ -144,4 +146,25 @@ func TestUprobeAddress(t *testing.T) {
 		t.Fatal("no error")
 	}
 	wantText(t, "inside an instruction", err.Error(), want)
+}
+
+// Where no file can be opened, that is what is wrong, and not the name.
+func TestNoDescriptors(t *testing.T) {
+	var limit, low unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	low = limit
+	low.Cur = 0
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &low); err != nil {
+		t.Fatal(err)
+	}
+	_, err := bpf.Resolve("uprobe:libc:malloc")
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if err == nil {
+		t.Fatal("no error")
+	}
+	wantText(t, "no descriptors", err.Error(), `probe "uprobe:libc:malloc": no file descriptors are left to look for "libc" (raise the limit (ulimit -n), or match fewer events)`)
 }
