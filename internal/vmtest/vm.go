@@ -254,6 +254,7 @@ const (
 
 // qemuArgs gives the machine: microvm boots fastest; the kernel's console is on the first serial port, the program's output
 // on the second. The CPU has no cmpxchg16b: QEMU 7.2 corrupts the flags after it now and then, which kills kernels from 6.12 on.
+// A processor that stays in the kernel for 40 s is a panic; the report of a stall, which would put that off, comes after it.
 func qemuArgs(vmlinux, initrd, console, boot, accel string, tscKHz int) []string {
 	if accel == "" {
 		accel = defaultAccel
@@ -263,7 +264,7 @@ func qemuArgs(vmlinux, initrd, console, boot, accel string, tscKHz int) []string
 		"-cpu", "Nehalem,-cx16", "-smp", "2", "-m", "1G", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-monitor", "none",
 		"-serial", "file:" + console, "-chardev", "stdio,id=pay,signal=off", "-device", "isa-serial,chardev=pay,index=1",
 		"-kernel", vmlinux, "-initrd", initrd,
-		"-append", "console=ttyS0 panic=-1 reboot=t oops=panic nokaslr mitigations=off no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests rcupdate.rcu_expedited=1 loglevel=5 softlockup_panic=1 watchdog_thresh=20 rdinit=/init tsc_early_khz=" + strconv.Itoa(tscKHz) + " " + boot,
+		"-append", "console=ttyS0 panic=-1 reboot=t oops=panic nokaslr mitigations=off no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests rcupdate.rcu_expedited=1 loglevel=5 softlockup_panic=1 watchdog_thresh=20 rcupdate.rcu_cpu_stall_timeout=55 rdinit=/init tsc_early_khz=" + strconv.Itoa(tscKHz) + " " + boot,
 	}
 }
 
