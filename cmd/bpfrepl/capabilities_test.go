@@ -105,7 +105,7 @@ print("stats", "yes" if r.ok else r.error.kind + ": " + r.error.message + "; " +
 				want = append(want, s+" "+c.tracepoints)
 			}
 			want = append(want, "interval:ms:20 yes", "rawtracepoint:sched_switch yes", "True True True True", "stats "+c.stats)
-			out := asNobody(t, c.caps, "-e", strings.Replace(script, "SPECS", "["+strings.Join(list, ", ")+"]", 1))
+			out := asNobody(t, c.caps, "--no-summary", "-e", strings.Replace(script, "SPECS", "["+strings.Join(list, ", ")+"]", 1))
 			var got []string
 			for line := range strings.Lines(out) {
 				if line = strings.TrimSpace(line); line != "" { // those of the handlers

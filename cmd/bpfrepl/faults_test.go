@@ -67,7 +67,7 @@ func startTraced(t *testing.T, script string) *traced {
 		t.Fatal(err)
 	}
 	script = strings.NewReplacer("LOAD_PATH", load, "LOAD", comm).Replace(script)
-	p := &traced{t: t, cmd: exec.Command(bin, "--allow-run", "-e", script), mounts: mounts(t)}
+	p := &traced{t: t, cmd: exec.Command(bin, "--allow-run", "--no-summary", "-e", script), mounts: mounts(t)}
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
