@@ -173,8 +173,8 @@ func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 
 // noAddress reports a number that cannot be an address: one that is a constant, or narrower than 64 bits in the source.
 func (c *checker) noAddress(x expr, name, what string) bool {
-	_, konst := x.(*eConst)
-	if t := x.typ(); t.Kind == types.Ptr || t.Addr || konst && t.Kind == types.Uint {
+	k, konst := x.(*eConst)
+	if t := x.typ(); t.Kind == types.Ptr || t.Addr && !(konst && word(k.v) == 0) {
 		return false
 	}
 	c.errorf(x.position(), `a number is shown as it is, in print and as a key; if it is an address all the same: `+name+`(cast(x, "char *")`+map[string]string{"buf": ", n"}[name]+`)`,

@@ -190,7 +190,9 @@ func constType(v any) *types.Type {
 		return types.TBool
 	case *big.Int:
 		switch {
-		case v.IsInt64() && v.Sign() >= 0:
+		case v.Sign() == 0, v.IsInt64() && v.Cmp(big.NewInt(firstPages)) >= 0: // NULL, or an address as uaddr() has it
+			return &types.Type{Kind: types.Int, NonNeg: true, Addr: true}
+		case v.IsInt64() && v.Sign() > 0:
 			return types.TNat
 		case v.IsInt64():
 			return types.TInt

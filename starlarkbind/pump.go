@@ -216,14 +216,15 @@ func (p *pump) print(site printSite, args []starlark.Value) {
 		probe, _ = starlark.AsString(args[n-1])
 		args = args[:n-1]
 	}
+	shown := inHex(site, args)
 	if site.Kind == "printf" {
 		var err error
-		if text, err = cfmt.Sprintf(site.Format, render.EscapeAll(args)); err != nil {
+		if text, err = cfmt.Sprintf(site.Format, render.EscapeAll(shown)); err != nil {
 			p.s.fault(fmt.Errorf("%s: %w", site.Pos, err))
 			return
 		}
 	} else {
-		for i, a := range args {
+		for i, a := range shown {
 			if i > 0 {
 				text += " "
 			}

@@ -18,6 +18,7 @@ var sources embed.FS
 // programs say how each is made.
 var programs = map[string][]string{
 	"calls":   {"gcc", "calls.c", "-O1", "-static"},
+	"spaces":  {"gcc", "spaces.c", "-O1", "-static"},
 	"widget":  {"g++", "widget.cc", "-O1", "-static"},
 	"unwind":  {"g++", "unwind.cc", "-O2", "-static"},
 	"jumps":   {"gcc", "jumps.c", "-O1", "-static"},
@@ -33,7 +34,7 @@ var programs = map[string][]string{
 
 // Names lists the programs that run anywhere.
 func Names() []string {
-	return []string{"calls", "widget", "unwind", "jumps", "sdt", "sdt0", "threads", "gated", "faults", "watched", "frames", "goprog", "gostripped"}
+	return []string{"calls", "spaces", "widget", "unwind", "jumps", "sdt", "sdt0", "threads", "gated", "faults", "watched", "frames", "goprog", "gostripped"}
 }
 
 // Build gives the path of a program, built once in a process; gobin.Clean removes it.

@@ -1,0 +1,62 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"hash/fnv"
+
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// A pointer is an address as print shows it. The script itself has addresses as ints.
+type pointer uint64
+
+var _ starlark.Value = pointer(0)
+
+func (p pointer) String() string       { return fmt.Sprintf("%#x", uint64(p)) }
+func (p pointer) Type() string         { return "pointer" }
+func (p pointer) Freeze()              {}
+func (p pointer) Truth() starlark.Bool { return p != 0 }
+func (p pointer) Hash() (uint32, error) {
+	h := fnv.New32a()
+	_, err := h.Write([]byte(p.String()))
+	return h.Sum32(), err
+}
+
+// inHex returns the arguments of a print with its pointers in hex. Those that printf has a conversion for stay as they are.
+func inHex(site printSite, args []starlark.Value) []starlark.Value {
+	out := make([]starlark.Value, len(args))
+	for i, a := range args {
+		out[i] = a
+		if i < len(site.Args) && (site.Kind == "print" || site.Args[i].Kind != types.Ptr) {
+			out[i] = hexIn(site.Args[i], a)
+		}
+	}
+	return out
+}
+
+func hexIn(t *types.Type, v starlark.Value) starlark.Value {
+	switch v := v.(type) {
+	case starlark.Int:
+		if t.Kind == types.Opt {
+			t = t.Elem
+		}
+		if n, ok := v.Uint64(); ok && t.Kind == types.Ptr {
+			return pointer(n)
+		}
+	case starlark.Tuple:
+		if t.Kind == types.Opt {
+			t = t.Elem
+		}
+		if t.Kind != types.Tuple || len(t.Elems) != len(v) {
+			return v
+		}
+		out := make(starlark.Tuple, len(v))
+		for i, e := range v {
+			out[i] = hexIn(t.Elems[i], e)
+		}
+		return out
+	}
+	return v
+}
