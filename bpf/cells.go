@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"sync"
 
 	"github.com/cilium/ebpf"
 )
@@ -11,7 +12,13 @@ import (
 // Cells counts the errors of one program: a per-CPU array with an element for each site and errno. The program adds
 // to the element site*64 + errno&63; no errno that a helper gives shares these six bits with another (ETIMEDOUT, 110, is
 // alone at 46).
-type Cells struct{ m *Map }
+type Cells struct {
+	spec MapSpec
+
+	mu   sync.Mutex
+	m    *Map   // nil: released
+	past []Cell // what released maps held
+}
 
 const cellsPerSite = 64
 
@@ -25,21 +32,69 @@ type Cell struct {
 
 // NewCells makes the cells of a program with so many sites.
 func NewCells(name string, sites int) (*Cells, error) {
-	m, err := NewMap(MapSpec{Name: name, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 24, MaxEntries: uint32(sites * cellsPerSite)})
-	if err != nil {
-		return nil, err
+	c := &Cells{spec: MapSpec{Name: name, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 24, MaxEntries: uint32(sites * cellsPerSite)}}
+	return c, c.Renew()
+}
+
+// Renew makes the map where it was released.
+func (c *Cells) Renew() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m != nil {
+		return nil
 	}
-	return &Cells{m}, nil
+	m, err := NewMap(c.spec)
+	if err != nil {
+		return err
+	}
+	c.m = m
+	return nil
+}
+
+// Release lets the map go; what it held is still read.
+func (c *Cells) Release() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil {
+		return nil
+	}
+	all, err := c.read()
+	if err == nil {
+		c.past = all
+	}
+	err = errors.Join(err, c.m.Close())
+	c.m = nil
+	return err
 }
 
 // Map gives the map that the program adds to.
 func (c *Cells) Map() *Map { return c.m }
 
 // Close lets the map go.
-func (c *Cells) Close() error { return c.m.Close() }
+func (c *Cells) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil {
+		return nil
+	}
+	return c.m.Close()
+}
 
 // Read gives the cells that are not empty, merged over the CPUs, in the order of site and errno.
-func (c *Cells) Read() (_ []Cell, err error) {
+func (c *Cells) Read() ([]Cell, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.read()
+}
+
+func (c *Cells) read() (_ []Cell, err error) {
+	if c.m == nil {
+		return c.past, nil
+	}
+	past := map[[2]int]Cell{}
+	for _, cell := range c.past {
+		past[[2]int{cell.Site, cell.Errno}] = cell
+	}
 	snap, err := c.m.Snapshot(context.Background())
 	if err != nil {
 		return nil, err
@@ -49,6 +104,9 @@ func (c *Cells) Read() (_ []Cell, err error) {
 	for i := 0; i < snap.N; i++ {
 		index := int(binary.NativeEndian.Uint32(snap.Key(i)))
 		cell := Cell{Site: index / cellsPerSite, Errno: index % cellsPerSite}
+		if old, ok := past[[2]int{cell.Site, cell.Errno}]; ok {
+			cell = old
+		}
 		for v := snap.Value(i); len(v) >= 24; v = v[24:] {
 			n, first, last := binary.NativeEndian.Uint64(v), binary.NativeEndian.Uint64(v[8:]), binary.NativeEndian.Uint64(v[16:])
 			cell.Count += n

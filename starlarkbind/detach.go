@@ -13,7 +13,7 @@ import (
 // fewTargets is how many targets are detached while the script waits.
 const fewTargets = 4
 
-// detach detaches; the program and its error cells stay, so that stats() and errors() go on telling.
+// detach detaches; stats() and errors() go on telling.
 func (p *Probe) detach() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -21,7 +21,11 @@ func (p *Probe) detach() error {
 		return nil
 	}
 	p.attached = false
-	return p.closeLinks()
+	errs := []error{p.closeLinks()}
+	for _, g := range p.programs {
+		errs = append(errs, g.release())
+	}
+	return errors.Join(errs...)
 }
 
 // closeLinks stops the programs and closes what attaches them.

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
 )
 
 // A session that goes on for ever keeps no more than the script has asked for.
@@ -123,5 +125,49 @@ func TestUserSymbolsAreFlat(t *testing.T) {
 	u.Learn(os.Getpid())
 	if n := u.Known(); n == 0 {
 		t.Error("it knows none")
+	}
+}
+
+// Probes that were detached hold nothing of the kernel, tell what they told before, and can be attached again.
+func TestDetachedIsFlat(t *testing.T) {
+	l := newLive(t, func(*Options) {})
+	if err := l.script(`
+c, full = count(), count(max_keys=1)
+p = probe(` + lseek + `, lambda e: full.add(by=e.args.offset), filter=lambda e: e.comm == "load")
+p.stats()
+make("newkeys", 10, 1)
+p.detach()
+`); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	for _, name := range []string{"p", "c"} {
+		l.predeclared[name] = l.globals[name]
+	}
+	before, err := leakcheck.OfProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.script(fmt.Sprintf(`
+print(p.stats().hits > 9, p.errors()[0].count)
+for i in range(%d):
+    probe(`+lseek+`, lambda e: c.add(by=e.comm)).detach()
+p.attach()
+make("newkeys", 10, 1)
+print(p.errors()[0].count)
+p.detach()
+print(p.errors()[0].count, p.stats().hits > 19, p)
+`, scale(100))); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	after, err := leakcheck.OfProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(after.Programs) > len(before.Programs) || len(after.Links) > len(before.Links) || len(after.Maps) > len(before.Maps)+2 || after.Events > before.Events {
+		t.Errorf("it held %d programs, %d maps, %d links and %d events, and holds %d, %d, %d and %d", len(before.Programs), len(before.Maps), len(before.Links), before.Events,
+			len(after.Programs), len(after.Maps), len(after.Links), after.Events)
+	}
+	if out := l.out.String(); !strings.HasPrefix(out, "True 9\n18\n18 True <probe tracepoint:syscalls:sys_enter_lseek, detached") {
+		t.Errorf("printed %q", out)
 	}
 }

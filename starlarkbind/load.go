@@ -378,7 +378,8 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		s.out.text(render.Escape(heading(ts, pt) + code.Listing()))
 	}
 	n := s.nprog.Add(1)
-	pg.prog, err = bpf.LoadFor(s.context(), bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", n), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: l.p.pid}, s.progress("loaded"))
+	pg.spec = bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", n), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: l.p.pid}
+	pg.prog, err = bpf.LoadFor(s.context(), pg.spec, s.progress("loaded"))
 	if l.otherForm(err) {
 		l.programs = l.programs[:len(l.programs)-1]
 		return errors.Join(pg.close(), l.loadOne(g, ts, pt, nil))

@@ -43,7 +43,9 @@ type Probe struct {
 type program struct {
 	code  *compiler.Program
 	typ   ebpf.ProgramType
-	prog  *bpf.Program
+	spec  bpf.ProgramSpec // what prog was made from
+	prog  *bpf.Program    // nil where the probe is detached
+	kept  pastStats
 	cells *bpf.Cells
 	heap  *bpf.Map // for long strings; may be nil
 	// syscalls tells a program at all system calls which are its targets; runs is what it had counted when stats began.
@@ -199,6 +201,11 @@ func (p *Probe) attach() error {
 		return err
 	}
 	links := 0
+	for _, g := range p.programs {
+		if err := g.renew(p.s.context(), p.s); err != nil {
+			return err
+		}
+	}
 	for i := 0; i < len(p.programs); i++ {
 		g := p.programs[i]
 		left, err := g.attach(p)
@@ -320,21 +327,6 @@ func (p *Probe) stats() (bpf.Stats, error) {
 		st.Time += one.Time
 	}
 	return st, nil
-}
-
-// stats reads the program's statistics. Of a program that runs for all system calls, the hits are those of its targets.
-func (g *program) stats() (bpf.Stats, error) {
-	st, err := g.prog.Stats()
-	if g.frozen != nil {
-		st = *g.frozen
-	}
-	st = st.Minus(g.idle)
-	if err != nil || g.syscalls == nil || st.Runs == 0 {
-		return st, err
-	}
-	n, err := g.syscalls.Runs()
-	st.Runs = n - g.runs
-	return st, err
 }
 
 // allLinksMissed sums up linksMissed.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/bpfrepl/bpfrepl/internal/paint"
+	"github.com/bpfrepl/bpfrepl/internal/stall"
 	"github.com/bpfrepl/bpfrepl/repl"
 	"github.com/bpfrepl/bpfrepl/starlarkbind"
 )
@@ -46,7 +47,7 @@ func prompt(c *config, opt starlarkbind.Options, out outputs) int {
 	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of the write
 	ended, stop := signal.NotifyContext(context.Background(), endings()...)
 	defer context.AfterFunc(ended, func() { stop(); out.giveUp() })() // a second signal gets the system's way
-	defer onQuit()()
+	defer onQuit(out)()
 	defer stop()
 	ctx, cancel := context.WithCancel(ended)
 	var watch sync.WaitGroup
@@ -65,14 +66,17 @@ func prompt(c *config, opt starlarkbind.Options, out outputs) int {
 	slow := time.AfterFunc(time.Second, func() { fmt.Fprintln(os.Stderr, line+"detaching the probes...") })
 	err = errors.Join(err, s.Close())
 	slow.Stop()
-	if err != nil {
+	switch {
+	case errors.Is(err, stall.ErrStalled):
+		return exitError // nobody reads what could be said
+	case err != nil:
 		return status(err)
 	}
 	return max(code, exit, c.closeOutput())
 }
 
 // onQuit makes SIGQUIT leave the terminal as it was found, and then do what it does: print the stacks of the program, and end it.
-func onQuit() (stop func()) {
+func onQuit(out outputs) (stop func()) {
 	fd := int(os.Stdin.Fd())
 	was, err := term.GetState(fd)
 	if err != nil {
@@ -87,8 +91,10 @@ func onQuit() (stop func()) {
 			return
 		}
 		signal.Reset(syscall.SIGQUIT)
-		if err := errors.Join(repl.EndPaste(os.Stdout), term.Restore(fd, was), syscall.Kill(os.Getpid(), syscall.SIGQUIT)); err != nil {
-			os.Exit(exitError) // the terminal has gone
+		out.giveUp()
+		err := errors.Join(term.Restore(fd, was), repl.EndPaste(out[0]))
+		if killErr := syscall.Kill(os.Getpid(), syscall.SIGQUIT); err != nil || killErr != nil {
+			os.Exit(exitError) // the terminal has gone, or takes nothing
 		}
 	}()
 	return func() { signal.Stop(ch); close(done) }

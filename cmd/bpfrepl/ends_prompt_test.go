@@ -1,0 +1,173 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/internal/gobin"
+)
+
+// The same floods at the prompt, on a terminal: each way to leave it acts at once.
+
+// A leaver is a way to end what runs at the prompt, and the prompt.
+type leaver struct {
+	name string
+	item string // that is typed behind the flood's, and runs when the end comes
+	end  func(cmd *exec.Cmd, term io.Writer) error
+	then string // that is typed again and again afterwards: what is typed while an item runs is dropped
+	deaf bool   // also where nobody reads the terminal
+}
+
+func typed(text string) func(*exec.Cmd, io.Writer) error {
+	return func(_ *exec.Cmd, term io.Writer) error {
+		_, err := io.WriteString(term, text)
+		return err
+	}
+}
+
+func sigterm(cmd *exec.Cmd, _ io.Writer) error { return cmd.Process.Signal(unix.SIGTERM) }
+
+var leavers = []leaver{
+	{name: "Ctrl-D", end: typed("\x04")},
+	{name: "SIGTERM", end: sigterm, deaf: true},
+	{name: "Ctrl-C and Ctrl-D", item: "run()", end: typed("\x03"), then: "\x04"},
+	{name: "SIGTERM in run()", item: "run()", end: sigterm, deaf: true},
+}
+
+// leave runs a cell once, and returns how long the process took to leave, and its memory.
+func (l *leaver) leave(t *testing.T, bin, comm string, f flood) result {
+	t.Helper()
+	cmd := exec.Command(bin, "--no-warnings")
+	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+t.TempDir(), "TERM=xterm")
+	term, tty := openTerminal(t)
+	defer term.Close()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := tty.Close(); err != nil {
+		t.Fatal(err)
+	}
+	watchdog := time.AfterFunc(20*time.Second, func() {
+		t.Error("it does not end")
+		if err := cmd.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+	})
+	defer watchdog.Stop()
+	ready := make(chan bool, 1)
+	go readTerminal(term, ready, f.deaf)
+	src := strings.NewReplacer("LOAD", comm).Replace(f.src) + "\nprint(\"be\" + \"gins\")\n" + l.item
+	if _, err := io.WriteString(term, "\x1b[200~"+strings.TrimSpace(src)+"\n\x1b[201~"); err != nil {
+		t.Fatal(err)
+	}
+	<-ready
+	time.Sleep(runFor)
+	sent := time.Now()
+	if err := l.end(cmd, term); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	var err error
+	for again := time.NewTicker(endsSoon / 5); ; {
+		select {
+		case <-again.C:
+			if l.then != "" {
+				io.WriteString(term, l.then) // it may have ended: what Wait says counts
+			}
+			continue
+		case err = <-ended:
+			again.Stop()
+		}
+		break
+	}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return result{time.Since(sent), cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10}
+}
+
+// readTerminal reads what is shown, to the end, or until the flood has begun. It tells when that is.
+func readTerminal(term io.Reader, ready chan<- bool, deaf bool) {
+	b, seen := make([]byte, 64<<10), ""
+	for told := false; ; {
+		n, err := term.Read(b)
+		if err != nil {
+			if !told {
+				ready <- false
+			}
+			return // the other side is closed
+		}
+		if told {
+			continue
+		}
+		if seen += string(b[:n]); strings.Contains(seen, "begins") {
+			told = true
+			ready <- true
+			if deaf {
+				return
+			}
+		}
+	}
+}
+
+// TestEndsPrompt is the matrix at the prompt; -v prints it.
+func TestEndsPrompt(t *testing.T) {
+	bin, err := gobin.Build("cmd/bpfrepl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	load, comm, err := gobin.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	caller := exec.Command(load, "getppid", "1000000000000")
+	if err := caller.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := caller.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+		caller.Wait() // killed
+	}()
+	for _, f := range floods {
+		if f.wait != "" {
+			continue
+		}
+		for _, l := range leavers {
+			if f.deaf && !l.deaf {
+				continue
+			}
+			t.Run(f.name+"/"+l.name, func(t *testing.T) {
+				var best result
+				for try := range 3 {
+					if r := l.leave(t, bin, comm, f); try == 0 || r.took < best.took {
+						best = r
+					}
+					if best.mem > endsMem {
+						t.Errorf("it had %d MiB", best.mem>>20)
+					}
+					if best.took <= endsSoon {
+						break
+					}
+				}
+				t.Logf("%v, %d MiB", best.took.Round(time.Millisecond), best.mem>>20)
+				if best.took > endsHard {
+					t.Errorf("it went on for %v", best.took)
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package starlarkbind
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+)
+
+// A probe that is detached keeps no program, map or descriptor of its own: what the kernel has counted is kept here, so that stats() and
+// errors() go on telling, and attach() loads the program again.
+
+// A pastStats is the statistics of a program that was released, from all times that it was loaded.
+type pastStats struct {
+	mu       sync.Mutex // guards this and the program's kernel objects: others read them meanwhile
+	stats    bpf.Stats
+	released bool
+}
+
+// release lets the program's kernel objects go.
+func (g *program) release() error {
+	g.kept.mu.Lock()
+	defer g.kept.mu.Unlock()
+	if g.kept.released {
+		return nil
+	}
+	st, err := g.liveStats()
+	g.kept.stats = bpf.Stats{Runs: g.kept.stats.Runs + st.Runs, Missed: g.kept.stats.Missed + st.Missed, Time: g.kept.stats.Time + st.Time}
+	errs := []error{err, g.prog.Close()}
+	if g.cells != nil {
+		errs = append(errs, g.cells.Release())
+	}
+	if g.heap != nil {
+		errs = append(errs, g.heap.Close())
+	}
+	if g.syscalls != nil {
+		errs = append(errs, g.syscalls.Close())
+	}
+	g.prog, g.heap, g.syscalls, g.runs = nil, nil, nil, 0
+	g.frozen, g.idle, g.kept.released = nil, bpf.Stats{}, true
+	return errors.Join(errs...)
+}
+
+// renew loads a program that was released.
+func (g *program) renew(ctx context.Context, s *Session) (err error) {
+	g.kept.mu.Lock()
+	defer g.kept.mu.Unlock()
+	if !g.kept.released {
+		return nil
+	}
+	spec := g.spec
+	spec.Maps = maps.Clone(spec.Maps)
+	if g.cells != nil {
+		if err := g.cells.Renew(); err != nil {
+			return err
+		}
+		spec.Maps["cells"] = g.cells.Map()
+	}
+	if g.code.Heap > 0 {
+		if g.heap, err = newHeap(g.code.Heap); err != nil {
+			return err
+		}
+		spec.Maps["heap"] = g.heap
+	}
+	if g.code.UsesSyscalls {
+		if g.syscalls, err = bpf.NewSyscalls(g.targets, s.cookie); err != nil {
+			return err
+		}
+		spec.Maps["syscalls"] = g.syscalls.Map()
+	}
+	spec.Targets = g.targets
+	if g.prog, err = bpf.LoadFor(ctx, spec, s.progress("loaded")); err != nil {
+		return err
+	}
+	g.kept.released = false
+	return nil
+}
+
+// stats reads the program's statistics.
+func (g *program) stats() (bpf.Stats, error) {
+	g.kept.mu.Lock()
+	defer g.kept.mu.Unlock()
+	old := g.kept.stats
+	if g.kept.released {
+		return old, nil
+	}
+	st, err := g.liveStats()
+	return bpf.Stats{Runs: old.Runs + st.Runs, Missed: old.Missed + st.Missed, Time: old.Time + st.Time}, err
+}
+
+// liveStats reads the statistics of a program that is loaded. Of one that runs for all system calls, the hits are those of its targets.
+func (g *program) liveStats() (bpf.Stats, error) {
+	st, err := g.prog.Stats()
+	if g.frozen != nil {
+		st = *g.frozen
+	}
+	st = st.Minus(g.idle)
+	if err != nil || g.syscalls == nil || st.Runs == 0 {
+		return st, err
+	}
+	n, err := g.syscalls.Runs()
+	st.Runs = n - g.runs
+	return st, err
+}
