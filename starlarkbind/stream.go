@@ -223,6 +223,7 @@ func (st *Stream) Attr(name string) (starlark.Value, error) {
 			if err := st.fill(); err != nil {
 				return nil, err
 			}
+			st.handed = true // the script knows of them
 			n, err := st.lost()
 			return starlark.MakeUint64(st.read + n), err
 		}
