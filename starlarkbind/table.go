@@ -69,6 +69,9 @@ func (t *Table) growFor(k, v starlark.Value) error {
 		return err
 	}
 	if t.store == nil {
+		if err := bpf.Prepare(); err != nil { // before any probe: older kernels count maps as locked memory
+			return scriptError(err)
+		}
 		store, err := t.create(want.Key, want.Val)
 		if err != nil {
 			return err
