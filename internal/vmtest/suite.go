@@ -25,7 +25,7 @@ import (
 var packages = []struct{ pkg, without, why string }{
 	{"bpf", "", ""},
 	{"bpf/bpftest", "", ""},
-	{"starlarkbind", "^(TestTimers|TestUprobeGo|TestPprof|TestPprofValues)$", "an emulated CPU misses samples when its host is busy, and traps of single steps when an interrupt comes with them; go tool pprof wants Go"},
+	{"starlarkbind", "^(TestTimers|TestUprobeGo|TestGoroutine|TestPprof|TestPprofValues)$", "an emulated CPU misses samples when its host is busy, and traps of single steps when an interrupt comes with them; go tool pprof wants Go"},
 	{"examples", "^(TestBiolatency|TestCPUProfile)$", "there is no disk; an emulated CPU misses samples"},
 	{"cmd/bpfrepl", "^TestCapabilities$", "Debian's kernels give perf events to CAP_SYS_ADMIN alone (kernel.perf_event_paranoid=3), and there is no libc"},
 }
