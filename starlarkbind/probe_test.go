@@ -220,6 +220,20 @@ print(attempt(lambda: run("x")).error.message)
 `, "stopped", "[3]", "every: at least 0.001 seconds, got 0", "run: seconds must not be negative nor above 1e9, got -1", "run: seconds must be a number, got string")
 }
 
+// stop() ends run() also where a callback attached the first probe that calls it, while run() was under way.
+func TestStopAttachedMeanwhile(t *testing.T) {
+	expect(t, `
+def late():
+    if not attached():
+        probe(`+lseek+`, lambda e: stop(), filter=lambda e: e.comm == "load")
+        make("newkeys", 1, 3)
+every(0.01, late)
+start = now()
+run(30)
+print("stopped in time", now() - start < 20000000000)
+`, "stopped in time True")
+}
+
 // Strings of the record and of user memory, and what cannot be read: empty, counted, and warned of.
 func TestStrings(t *testing.T) {
 	for _, warn := range []Warnings{WarnDefault, WarnAll, WarnNone} {

@@ -33,7 +33,6 @@ type pump struct {
 	s    *Session
 	ring *bpf.Ring
 	done chan struct{}
-	stop chan struct{} // a handler has called stop()
 	own  feedback
 
 	mu    sync.Mutex
@@ -66,7 +65,7 @@ func (s *Session) ring() (*bpf.Ring, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.pump = &pump{s: s, ring: r, done: make(chan struct{}), stop: make(chan struct{}, 1)}
+		s.pump = &pump{s: s, ring: r, done: make(chan struct{})}
 		go s.guarded(s.pump.run)
 	}
 	return s.pump.ring, nil
@@ -192,7 +191,7 @@ func (p *pump) close() error {
 func (p *pump) record(b []byte) {
 	if len(b) >= 8 && binary.NativeEndian.Uint64(b) == compiler.RecordStop {
 		select {
-		case p.stop <- struct{}{}:
+		case p.s.halt <- struct{}{}:
 		default: // one is enough
 		}
 		return

@@ -184,7 +184,7 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 		case <-ended:
 		case <-left:
 			s.note("process %d has ended, so run() returns", s.opt.PID)
-		case <-s.halt():
+		case <-s.halt:
 			halted = true
 		case <-quit:
 			return
@@ -233,14 +233,6 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 		}
 	}
 	return nil
-}
-
-// halt returns the channel on which a handler's stop() comes; nil where no handler calls it.
-func (s *Session) halt() <-chan struct{} {
-	if s.pump == nil {
-		return nil
-	}
-	return s.pump.stop
 }
 
 // untilNext is the time until the next timer is due.

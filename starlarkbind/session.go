@@ -86,6 +86,7 @@ type Session struct {
 	endings  []*ending               // what Ctrl-C ends, the innermost last
 	overhead *overhead               // nil: nobody watches
 	pump     *pump
+	halt     chan struct{} // a handler has called stop(), maybe one attached during run()
 	control  *bpf.Control
 	zeros    *bpf.Map
 	numbers  *bpf.Map // of system calls: sysname.CanonicalTable
@@ -130,7 +131,7 @@ func New(opt Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{opt: opt, kernel: k, memory: bpf.MapSpec.CheckMemory, sources: newSources(), ktypes: newKernelTypes(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, told: map[diag.Diagnostic]bool{}, fills: map[*compiler.Map]fill{}, leastShared: 2, globals: starlark.StringDict{}}
+	s := &Session{opt: opt, kernel: k, memory: bpf.MapSpec.CheckMemory, sources: newSources(), ktypes: newKernelTypes(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, told: map[diag.Diagnostic]bool{}, fills: map[*compiler.Map]fill{}, leastShared: 2, halt: make(chan struct{}, 1), globals: starlark.StringDict{}}
 	s.out = &output{w: opt.Stdout, errw: opt.Stderr, json: opt.JSON, colour: opt.Colour && !opt.JSON, errColour: opt.ErrColour}
 	s.flags = flags.New(opt.Args)
 	if s.flags.Help() { // the script runs to define its flags; what it prints is not asked for
