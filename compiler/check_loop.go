@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"math/big"
 	"sort"
 
 	"go.starlark.net/syntax"
@@ -311,10 +312,7 @@ func (c *checker) forCount(s *syntax.ForStmt, call *syntax.CallExpr, bounds []ex
 	if len(bounds) > 1 {
 		lo, hi = bounds[0], bounds[1]
 	}
-	v := &local{name: "i", t: types.TInt}
-	if unsignedOperand(lo) && step > 0 {
-		v.t = types.TNat
-	}
+	v := &local{name: "i", t: countType(lo, hi, step)}
 	ok := c.canLoop(call.Lparen, "range over a number that is not known before, or is large,")
 	before := c.flow.clone()
 	body := c.loopBody(s, v, 1, some)
@@ -322,6 +320,28 @@ func (c *checker) forCount(s *syntax.ForStmt, call *syntax.CallExpr, bounds []ex
 		return nil
 	}
 	return []stmt{&sCount{stmtNode{s.For}, v, lo, hi, step, body, c.newlyAssigned(before)}}
+}
+
+// countType is the type of the numbers from lo to hi. A loop has no more rounds than maxSteps, so with a small step it does not come
+// from a signed number to one above 2**63.
+func countType(lo, hi expr, step int64) *types.Type {
+	unsigned := &types.Type{Kind: types.Uint, Addr: lo.typ().Addr}
+	last, isConst := kxInt(hi)
+	switch {
+	case step < 0 && (unsignedOperand(hi) || isConst && last.Cmp(big.NewInt(-1)) >= 0):
+		if lo.typ().Kind == types.Uint {
+			return unsigned
+		}
+	case step > 0 && lo.typ().Kind == types.Uint:
+		return unsigned
+	case step > 0 && unsignedOperand(lo):
+		first, isConst := kxInt(lo)
+		if hi.typ().Kind == types.Uint && (step > 1<<32 || isConst && first.Cmp(big.NewInt(1<<62)) >= 0) {
+			return unsigned
+		}
+		return types.TNat
+	}
+	return types.TInt
 }
 
 // loopBody checks the body of a loop whose element is v. some: it runs at least once.

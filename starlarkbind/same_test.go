@@ -67,9 +67,11 @@ func TestSameLiterals(t *testing.T) {
 		"for v in (e.args.i32, 3): y = v\nprint(v, y)",
 		"for i in range(2):\n    if e.args.flag: continue\n    return\nprint(i)",
 		"for i in range(300):\n    z = (i, e.args.s)\nprint(z)",
+		// constants that differ late
+		"print((LONG, 1) == (LONG, 2), (LONG, 1) != (LONG, 2), (LONG, 1) == (LONG, 1), {(LONG, 1): 3, (LONG, 2): 4}.get((LONG, e.args.i32 % 3)))",
 	} {
 		t.Run(body, func(t *testing.T) {
-			same(t, "LIST = ['x', 'abc', 'z']\nNAMES = {0: 'zero', 2: 'two'}\ndef pick(n, xs): return n if n in xs else xs[0]\n"+
+			same(t, "LONG = 'long' * 30\nLIST = ['x', 'abc', 'z']\nNAMES = {0: 'zero', 2: 'two'}\ndef pick(n, xs): return n if n in xs else xs[0]\n"+
 				"def handler(e):\n    "+strings.ReplaceAll(body, "\n", "\n    ")+"\n")
 		})
 	}
@@ -107,6 +109,32 @@ def filled(a, d=None):
     return a * d
 def handler(e):
     `+strings.ReplaceAll(body, "\n", "\n    ")+"\n")
+		})
+	}
+}
+
+// A range may begin, or end, above 2**63, where the interpreter's cannot: there the host has the numbers as a list.
+func TestSameUnsignedRange(t *testing.T) {
+	for kernel, host := range map[string]string{
+		"range(n, n + 3)":                          "[n, n + 1, n + 2]",
+		"range(n + 2, (1 << 63) - 1, -2)":          "[x for x in [n + 2 - 2 * i for i in range(6)] if x > (1 << 63) - 1]",
+		"range(n, -1, -(1 << 62))":                 "[n - (i << 62) for i in range(3)]",
+		"range(0, n + 1, 1 << 62)":                 "[0, 1 << 62, 1 << 63]",
+		"range((1 << 63) - 2, (1 << 63) + 2)":      "[(1 << 63) - 2, (1 << 63) - 1, 1 << 63, (1 << 63) + 1]",
+		"range((1 << 63) + 1, (1 << 63) - 2, -1)":  "[(1 << 63) + 1, 1 << 63, (1 << 63) - 1]",
+		"range(e.args.u32 & 3, n, 1 << 62)":        "[(e.args.u32 & 3) + (i << 62) for i in range(3) if (e.args.u32 & 3) + (i << 62) < n]",
+		"range(e.args.u32 & 3, -1, -1)":            "range(e.args.u32 & 3, -1, -1)",
+		"range(e.args.i32 % 5, e.args.u32 & 7, 2)": "range(e.args.i32 % 5, e.args.u32 & 7, 2)",
+	} {
+		t.Run(kernel, func(t *testing.T) {
+			text := touchAll + "    n = (1 << 63) | (e.args.u32 & 7)\n    for i in RANGE: print(i, i > 5, i < 0)\n"
+			for _, as := range []*bpf.Kernel{nil, ifOlder(t)} {
+				if err := compare(strings.Replace(text, "RANGE", host, 1), strings.Replace(text, "RANGE", kernel, 1), edgeEvents(), as); errors.Is(err, errOlder) {
+					t.Log("without: ", err)
+				} else if err != nil {
+					t.Error(err)
+				}
+			}
 		})
 	}
 }
