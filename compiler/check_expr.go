@@ -2,7 +2,9 @@ package compiler
 
 import (
 	"fmt"
+	"math"
 	"math/big"
+	"strings"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
@@ -682,60 +684,75 @@ func (c *checker) inTuple(pos syntax.Position, x, y expr, not bool) expr {
 
 // constText is a constant as Starlark writes it, cut short.
 func constText(v any) string {
-	s := constRepr(v)
+	var b strings.Builder
+	writeConst(&b, v, 80)
+	s := b.String()
 	if len(s) > 60 {
 		s = s[:57] + "..."
 	}
 	return s
 }
 
+// constRepr is a constant as Starlark writes it. Two constants of comparable types are equal where it is the same.
 func constRepr(v any) string {
-	seq := func(open string, list []any, end string) string {
-		s := open
+	var b strings.Builder
+	writeConst(&b, v, math.MaxInt)
+	return b.String()
+}
+
+// writeConst writes a constant, without all of its elements where they are longer than most.
+func writeConst(b *strings.Builder, v any, most int) {
+	seq := func(open string, list []any, end string) {
+		b.WriteString(open)
 		for i, e := range list {
 			if i > 0 {
-				s += ", "
+				b.WriteString(", ")
 			}
-			s += constRepr(e)
-			if len(s) > 80 {
+			writeConst(b, e, most)
+			if b.Len() > most {
 				break
 			}
 		}
-		return s + end
+		b.WriteString(end)
 	}
 	switch v := v.(type) {
 	case nil:
-		return "None"
+		b.WriteString("None")
 	case bool:
 		if v {
-			return "True"
+			b.WriteString("True")
+		} else {
+			b.WriteString("False")
 		}
-		return "False"
 	case string:
-		return syntax.Quote(v, false)
+		b.WriteString(syntax.Quote(v, false))
 	case Bytes:
-		return syntax.Quote(string(v), true)
+		b.WriteString(syntax.Quote(string(v), true))
 	case Tuple:
 		if len(v) == 1 {
-			return seq("(", v, ",)")
+			seq("(", v, ",)")
+		} else {
+			seq("(", v, ")")
 		}
-		return seq("(", v, ")")
 	case List:
-		return seq("[", v, "]")
+		seq("[", v, "]")
 	case Set:
-		return seq("set([", v, "])")
+		seq("set([", v, "])")
 	case Dict:
-		s := "{"
+		b.WriteString("{")
 		for i := range v.Keys {
 			if i > 0 {
-				s += ", "
+				b.WriteString(", ")
 			}
-			s += constRepr(v.Keys[i]) + ": " + constRepr(v.Vals[i])
-			if len(s) > 80 {
+			writeConst(b, v.Keys[i], most)
+			b.WriteString(": ")
+			writeConst(b, v.Vals[i], most)
+			if b.Len() > most {
 				break
 			}
 		}
-		return s + "}"
+		b.WriteString("}")
+	default:
+		fmt.Fprint(b, v)
 	}
-	return fmt.Sprint(v)
 }

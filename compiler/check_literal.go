@@ -136,6 +136,10 @@ func (c *checker) pick(pos syntax.Position, x, i expr) expr {
 		if x != nil {
 			return x.typ().Elems[j], true
 		}
+		if trailingNUL(d.Vals[j]) {
+			c.badNUL(pos, d.Vals[j])
+			return nil, false
+		}
 		t := constType(d.Vals[j])
 		if t == nil || !t.Storable() {
 			c.errorf(pos, "", "an element does not fit a handler: %s", constText(d.Vals[j]))
