@@ -192,6 +192,11 @@ func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *type
 	for i := range code.Sites {
 		code.Sites[i].Pos = pos
 	}
+	for i := range code.Maps {
+		if use := &code.Maps[i]; use.Map == m {
+			use.Types.KeyAt, use.Types.ValAt = pos, pos
+		}
+	}
 	p := &Probe{s: s, name: "script"}
 	l := &loader{s: s, p: p, adds: m}
 	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, code); err != nil {

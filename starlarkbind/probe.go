@@ -72,8 +72,11 @@ func (p *Probe) Hash() (uint32, error) { return starlark.String(p.name).Hash() }
 // out, and what a run costs. The kernel measures only after the first stats(), so that is not how often the handler ran.
 func (p *Probe) String() string {
 	state := "attached"
-	if !p.isAttached() {
+	switch {
+	case !p.isAttached():
 		state = "detached"
+	case p.empty():
+		state = "attached to nothing"
 	}
 	s := fmt.Sprintf("<probe %s, %s", strings.Join(p.spec, ", "), state)
 	if n := len(targetNames(p.targets)); n > 1 {

@@ -187,6 +187,28 @@ print(attempt(lambda: c.add(by=("a" * 200))).error.message)
 		`table "t": the value to add: got string, want int`, `table "t": key: got int, want string`, `count "c": key: got string, want int`)
 }
 
+// A handler that uses a map in another way than the script is told where the script adds.
+func TestAddOfAnotherType(t *testing.T) {
+	expect(t, `
+c, t = count(), table()
+c.add(by=5)
+t.add(1, by="x")
+print(attempt(lambda: probe(`+lseek+`, lambda e: c.add(by=e.comm))).error.message)
+print(attempt(lambda: probe(`+lseek+`, lambda e: t.add(by=e.pid))).error.message)
+print(c[5], t["x"])
+`, `count "c" has keys of type int at test.star:3:6, and string here`, `table "t" has keys of type string at test.star:4:6, and int here`, "1 1")
+}
+
+// A probe that found nothing does not say that it is attached.
+func TestProbeOfNothing(t *testing.T) {
+	expect(t, `
+p = probe("tracepoint:syscalls:sys_enter_no_such*", lambda e: print(e.comm), missing="ignore")
+print(p)
+p.detach()
+print(p)
+`, "<probe tracepoint:syscalls:sys_enter_no_such*, attached to nothing>", "<probe tracepoint:syscalls:sys_enter_no_such*, detached>")
+}
+
 // What a script prints from handlers comes whole and in order, with C's formats.
 func TestHandlerPrints(t *testing.T) {
 	expect(t, `
