@@ -25,6 +25,7 @@ type sharedFunc struct {
 	body   *outline
 	params []*cell
 	result *cell
+	work   int // of a run of the body, see budget
 }
 
 // frameCost and wordCost estimate the instructions of a call of a subprogram: what each costs, and what each word of its frame
@@ -163,7 +164,10 @@ func (lw *lowerer) callShared(f *sharedFunc, e *eCall) val {
 			lw.setVal(f.params[i], args[i])
 		}
 	}
-	if f.body == nil {
+	if f.body != nil {
+		lw.budget.work += f.work * lw.times
+	} else {
+		before := lw.budget.work
 		f.body = lw.newOutline(e.fn.Name, 1, func(_ []*ir.Value, next, _ *ir.Block) {
 			for i, p := range f.call.params {
 				lw.cells[p] = f.params[i]
@@ -176,6 +180,7 @@ func (lw *lowerer) callShared(f *sharedFunc, e *eCall) val {
 			lw.b.Continue(r.exit)
 			lw.b.Jump(next)
 		})
+		f.work = (lw.budget.work - before) / lw.times
 	}
 	pos := b.Pos
 	lw.callOutlined(f.body, false, func(_, frame *ir.Value) {

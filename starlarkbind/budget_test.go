@@ -59,6 +59,12 @@ func TestRunBudget(t *testing.T) {
     b = count_to(a) + count_to(b_of(a))
     total.add(a + b)
 `, ""},
+		{"a subprogram that does much", `
+    total.add(heavy(n) + heavy(n + 1))
+    for i in range(n):
+        for j in range(n):
+            total.add(heavy(n + j))
+`, ""},
 		{"maps in maps", `
     for a in keys:
         for b in keys:
@@ -101,6 +107,11 @@ def count_to(n):
     while i < n:
         i += 1
     return i
+def heavy(n):
+    x = 0
+    for i in range(60):
+        x += keys.get(n + i, 0) + keys.get(n * i, 0)
+    return x
 def b_of(a):
     return a * 2
 def fill():
