@@ -171,3 +171,49 @@ print(p.errors()[0].count, p.stats().hits > 19, p)
 		t.Errorf("printed %q", out)
 	}
 }
+
+// Frames are found at every moment of a sweep: the goroutine that prints reads them meanwhile.
+func TestFramesDuringSweep(t *testing.T) {
+	l := newLive(t, nil)
+	st, err := l.stacksMap(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := uint64(st.Room()/2 + 1)
+	fill := func() error {
+		b := make([]byte, st.Map().ValueSize())
+		binary.NativeEndian.PutUint64(b, 8)
+		for id := range n {
+			if err := st.Map().Update(binary.NativeEndian.AppendUint64(nil, 1+id), b, 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := fill(); err != nil {
+		t.Fatal(err)
+	}
+	over, missing := make(chan struct{}), make(chan error, 1)
+	go func() {
+		var err error
+		for id := uint64(0); err == nil; id++ {
+			select {
+			case <-over:
+				missing <- nil
+				return
+			default:
+				_, err = st.frames(1 + id%n)
+			}
+		}
+		missing <- err
+	}()
+	for range 5 {
+		if err = errors.Join(l.sweep(st, "4", map[uint64]bool{}), fill()); err != nil {
+			break
+		}
+	}
+	close(over)
+	if err = errors.Join(err, <-missing); err != nil {
+		t.Error(err)
+	}
+}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
@@ -22,17 +24,45 @@ const sweepEvery = time.Second
 // A stackStore is the stacks of at most so many frames.
 type stackStore struct {
 	*bpf.Stacks
-	kept  map[uint64][]uint64 // frames of stacks that were dropped
 	swept time.Time
+
+	mu   sync.Mutex          // the goroutine that prints reads frames during a sweep
+	kept map[uint64][]uint64 // frames of stacks that were dropped
 }
 
 // frames returns the frames of a stack.
 func (st *stackStore) frames(id uint64) ([]uint64, error) {
 	frames, err := st.Frames(id)
-	if kept, ok := st.kept[id]; ok && isNotExist(err) {
+	if !isNotExist(err) {
+		return frames, err
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if kept, ok := st.kept[id]; ok {
 		return kept, nil
 	}
-	return frames, err
+	return nil, err
+}
+
+// drop drops all stacks and keeps them here, in place of those that were kept before and are not used.
+func (st *stackStore) drop(all map[uint64][]uint64, used map[uint64]bool) error {
+	st.keep(all, used)
+	for id := range all {
+		if err := st.Drop(id); err != nil && !isNotExist(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (st *stackStore) keep(all map[uint64][]uint64, used map[uint64]bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	maps.DeleteFunc(st.kept, func(id uint64, _ []uint64) bool { return !used[id] })
+	if st.kept == nil {
+		st.kept = map[uint64][]uint64{}
+	}
+	maps.Copy(st.kept, all)
 }
 
 // sweepStacks sweeps the maps of stacks that the aggregation's keys come from. taken is what it held and the script has not seen yet.
@@ -63,21 +93,7 @@ func (s *Session) sweep(st *stackStore, n string, used map[uint64]bool) error {
 			return err
 		}
 	}
-	for id := range st.kept {
-		if !used[id] {
-			delete(st.kept, id)
-		}
-	}
-	if st.kept == nil {
-		st.kept = map[uint64][]uint64{}
-	}
-	for id, frames := range all {
-		st.kept[id] = frames
-		if err := st.Drop(id); err != nil && !isNotExist(err) {
-			return err
-		}
-	}
-	return nil
+	return st.drop(all, used)
 }
 
 // stacksOf adds the stacks that a map has in its keys and values.
