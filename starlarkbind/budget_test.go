@@ -118,7 +118,7 @@ def fill():
     for i in range(1000):
         keys[i] = i
 def handler(e):
-    n = e.args[0]
+    n = cast(e.args[0], "long")
     if n == 0:
         keys[n] = n
         total.add(1)
@@ -155,7 +155,7 @@ func TestBelowBudget(t *testing.T) {
 		{"    for i in range(n):\n        total.add(1)\n    for i in range(n):\n        total.add(1)\n", 2_000_000},
 		{"    while n > 0:\n        n -= 1\n        total.add(1)\n", 1_000_000},
 	} {
-		d := newDirect(t, "total = sum()\ndef handler(e):\n    n = e.args[0]\n"+c.body)
+		d := newDirect(t, "total = sum()\ndef handler(e):\n    n = cast(e.args[0], \"long\")\n"+c.body)
 		d.run(1_000_000)
 		d.wantErrors()
 		if got := d.globals["total"].(*Aggregation); fmt.Sprint(got) != fmt.Sprint(c.want) {
