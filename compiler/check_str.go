@@ -140,6 +140,9 @@ func (c *checker) textIndex(pos syntax.Position, x, i expr) expr {
 		t = types.TBytes(1)
 	}
 	n, known := kxInt(i)
+	if known && !n.IsInt64() {
+		return c.bad(i.position(), "", "index out of range: %s", n)
+	}
 	k, isConst := x.(*eConst)
 	if known && (isConst || x.typ().Kind == types.Bytes) {
 		size := int64(x.typ().Len)
