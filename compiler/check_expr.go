@@ -409,8 +409,11 @@ func arithType(op syntax.Token, x, y expr) *types.Type {
 	case syntax.MINUS:
 		return signed
 	case syntax.AMP:
-		if smallConst(x) || smallConst(y) {
-			return types.TNat // at most the constant
+		switch { // at most the side that is never negative
+		case smallConst(x), smallConst(y), x.typ().NonNeg, y.typ().NonNeg:
+			return types.TNat
+		case x.typ().Kind == types.Uint, y.typ().Kind == types.Uint:
+			return &types.Type{Kind: types.Uint, Addr: addr}
 		}
 	case syntax.LTLT, syntax.GTGT:
 		return &types.Type{Kind: x.typ().Kind, Addr: x.typ().Addr}

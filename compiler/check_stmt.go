@@ -236,7 +236,11 @@ func (c *checker) augment(s *syntax.AssignStmt) []stmt {
 	}
 	x := c.expr(id)
 	y := c.expr(s.RHS)
-	return c.bind(id, c.binary(s.OpPos, op, x, y))
+	z := c.binary(s.OpPos, op, x, y)
+	if b, ok := z.(*eBinary); ok && op == syntax.MINUS && x.typ().Kind == types.Uint && unsignedOperand(y) {
+		b.t = x.typ() // n -= 1 counts down: n stays what it is, and wraps below 0
+	}
+	return c.bind(id, z)
 }
 
 func (c *checker) ifStmt(s *syntax.IfStmt) []stmt {

@@ -111,9 +111,8 @@ func (g *generator) arith(op string, x, y ex) ex {
 	case "-":
 		uns = false
 	case "&":
-		if x.konst || y.konst {
-			uns, natural = false, true
-		}
+		natural = x.konst || y.konst || x.natural || y.natural
+		uns = !natural && (x.unsigned || y.unsigned)
 	case "<<", ">>":
 		uns = x.unsigned
 	case "//":
