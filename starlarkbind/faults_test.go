@@ -16,7 +16,7 @@ import (
 
 // A panic in our own code ends the script as an error does: what was counted can still be read, and nothing is left behind.
 func TestPanic(t *testing.T) {
-	l := newLive(t, nil)
+	l := newLive(t, func(o *Options) { o.NoSummary = true })
 	l.predeclared["bug"] = starlark.NewBuiltin("bug", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
 		panic("it is broken")
 	})

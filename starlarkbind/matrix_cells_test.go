@@ -70,7 +70,7 @@ func moved(by int) func(operand) string {
 // matrixCalls has the calls of each builtin: one at least for each parameter. A builtin without an entry fails the test.
 var matrixCalls = map[string][]call{
 	"now": {{text: "now()", any: true}}, "boottime": {{text: "boottime()", any: true}}, "rand": {{text: "rand()", any: true}},
-	"str":      {{text: "str($, 64)", want: readsString}, {text: "str(e.args.uptr, $)", want: func(o operand) string { return fmt.Sprintf("%q[:%s-1]", matrixText, o.host) }}},
+	"str":      {{text: "str($, 64)", want: readsString}, {text: "str(e.args.uptr, $)", want: func(o operand) string { return fmt.Sprintf("%q[:max(min(%s, 256) - 1, 0)]", matrixText, o.host) }}},
 	"buf":      {{text: "buf($, 8)", want: readsBytes}, {text: "buf(e.args.uptr, $)", want: func(o operand) string { return fmt.Sprintf("b%q[:%s]", matrixText, o.host) }}},
 	"ord":      {{text: "ord($)"}, {text: "ord($[:1])"}},
 	"len":      {{text: "len($)"}},
@@ -126,20 +126,22 @@ var matrixMethods = map[string][]struct {
 	text  string
 	want  string
 }{
-	"table.[]":          {{[]string{"M[$] = 5"}, "M[$]", "{$: 5}[$]"}, {[]string{"M[1] = $"}, "M[1]", "$"}, {[]string{"M[$] = 5", "M[$] += 2"}, "M[$]", "{$: 7}[$]"}, {[]string{"M[1] = 5", "M[1] += $"}, "M[1]", "5 + $"}},
-	"table.in":          {{[]string{"M[$] = 5"}, "$ in M", "$ in {$: 5}"}},
-	"table.get":         {{[]string{"M[$] = 5"}, "M.get($, 0)", "{$: 5}.get($, 0)"}, {[]string{"M[1] = $"}, "M.get(2, $)", "$"}, {[]string{"M[1] = $"}, "M.get(1)", "$"}, {[]string{"M[1] = $"}, "M.get(1, 0)", "$"}, {[]string{"M[1] = $"}, "M.get(2, -1)", "-1"}},
-	"table.pop":         {{[]string{"M[$] = 5"}, "M.pop($, 0)", "{$: 5}.pop($, 0)"}, {[]string{"M[1] = $"}, "M.pop(1, None)", "$"}},
-	"table.add":         {{[]string{"M.add(by=$)"}, "M.add(2, by=$)", "len([$]) + 2"}, {nil, "M.add($, by=1)", "0 + $"}},
-	"table.clear":       {{[]string{"M[$] = 5", "M.clear()"}, "$ in M", "$ in {}"}},
-	"stream.emit":       {{nil, "$", "$"}},
-	"aggregation.add":   {{[]string{"A.add(by=$)"}, "1", "1"}}, // and of each kind, see aggregations
-	"string.startswith": {{nil, `$.startswith("da")`, `$.startswith("da")`}, {nil, "e.args.chars.startswith($)", `"hello".startswith($)`}},
-	"string.endswith":   {{nil, `$.endswith("ta")`, `$.endswith("ta")`}, {nil, "e.args.chars.endswith($)", `"hello".endswith($)`}},
-	"dict.keys":         {{nil, "$.keys()", "$.keys()"}},
-	"dict.values":       {{nil, "$.values()", "$.values()"}},
-	"dict.items":        {{nil, "$.items()", "$.items()"}},
-	"dict.get":          {{nil, "names.get($, 0)", "names.get($, 0)"}, {nil, "names.get($)", "names.get($)"}, {nil, `names.get(7, $)`, `names.get(7, $)`}},
+	"table.[]":               {{[]string{"M[$] = 5"}, "M[$]", "{$: 5}[$]"}, {[]string{"M[1] = $"}, "M[1]", "$"}, {[]string{"M[$] = 5", "M[$] += 2"}, "M[$]", "{$: 7}[$]"}, {[]string{"M[1] = 5", "M[1] += $"}, "M[1]", "5 + $"}},
+	"table.in":               {{[]string{"M[$] = 5"}, "$ in M", "$ in {$: 5}"}},
+	"table.get":              {{[]string{"M[$] = 5"}, "M.get($, 0)", "{$: 5}.get($, 0)"}, {[]string{"M[1] = $"}, "M.get(2, $)", "$"}, {[]string{"M[1] = $"}, "M.get(1)", "$"}, {[]string{"M[1] = $"}, "M.get(1, 0)", "$"}, {[]string{"M[1] = $"}, "M.get(2, -1)", "-1"}},
+	"table.pop":              {{[]string{"M[$] = 5"}, "M.pop($, 0)", "{$: 5}.pop($, 0)"}, {[]string{"M[1] = $"}, "M.pop(1, None)", "$"}},
+	"table.add":              {{[]string{"M.add(by=$)"}, "M.add(2, by=$)", "len([$]) + 2"}, {nil, "M.add($, by=1)", "0 + $"}},
+	"table.clear":            {{[]string{"M[$] = 5", "M.clear()"}, "$ in M", "$ in {}"}},
+	"stream.emit":            {{nil, "$", "$"}},
+	"aggregation.add":        {{[]string{"A.add(by=$)"}, "1", "1"}}, // and of each kind, see aggregations
+	"string.startswith":      {{nil, `$.startswith("da")`, `$.startswith("da")`}, {nil, "e.args.chars.startswith($)", `"hello".startswith($)`}},
+	"string.endswith":        {{nil, `$.endswith("ta")`, `$.endswith("ta")`}, {nil, "e.args.chars.endswith($)", `"hello".endswith($)`}},
+	"shown value.startswith": {{nil, `$.startswith("PIDTYPE")`, `$.startswith("PIDTYPE")`}, {nil, "syscall_name(1).startswith($)", `"write".startswith($)`}},
+	"shown value.endswith":   {{nil, `$.endswith("SID")`, `$.endswith("SID")`}, {nil, "syscall_name(1).endswith($)", `"write".endswith($)`}},
+	"dict.keys":              {{nil, "$.keys()", "$.keys()"}},
+	"dict.values":            {{nil, "$.values()", "$.values()"}},
+	"dict.items":             {{nil, "$.items()", "$.items()"}},
+	"dict.get":               {{nil, "names.get($, 0)", "names.get($, 0)"}, {nil, "names.get($)", "names.get($)"}, {nil, `names.get(7, $)`, `names.get(7, $)`}},
 }
 
 // operators returns the binary operators of the language, the unary ones, and those of augmented assignment, from its scanner.
@@ -233,7 +235,11 @@ func TestMatrix(t *testing.T) {
 		}
 		for _, k := range calls {
 			for _, o := range m.operands {
-				m.put(d.Name+": "+strings.Join(append(k.lines, k.text), "; "), o, k.text, k.want, func(c *cell) {
+				want := k.want
+				if o.also != "" && strings.HasPrefix(want, "$.") { // a method of what it is shown as
+					want = o.also + want[1:]
+				}
+				m.put(d.Name+": "+strings.Join(append(k.lines, k.text), "; "), o, k.text, want, func(c *cell) {
 					var lines []string
 					for _, l := range k.lines {
 						if len(c.lines) > 0 {
@@ -305,7 +311,7 @@ func (m *matrix) operatorCells() {
 	}
 	forms := []struct{ text, want string }{{"($ if e.args.flag else 0)", "$"}, {"(0 if e.args.flag else $)", "0"}, {"($ if e.args.flag else -1)", "$"}, {"($ if e.args.flag else None)", "$"}, {"(1 if $ else 2)", "(1 if $ else 2)"},
 		{"($, 1)", "($, 1)"}, {"($, 1)[0]", "$"}, {"twice($)", "($, $)"}, {"$[0]", "$[0]"}, {"$[-1]", "$[-1]"}, {"$[1:3]", "$[1:3]"}, {"$[e.args.i32]", "$[3]"},
-		{"numbers[$]", "numbers[$]"}, {"names[$]", "names[$]"}, {"e.args.chars[$]", `"hello"[$]`}, {"e.args.chars[$:]", `"hello"[$:]`}, {"$ in (1, $)", "$ in (1, $)"}, {"$ in [7, 8]", "$ in [7, 8]"},
+		{"numbers[$]", "numbers[$]"}, {"names[$]", "names[$]"}, {"e.args.chars[$]", `"hello"[$]`}, {"e.args.chars[$:]", `"hello"[256 if type($) == "int" and $ > 256 else $:]`}, {"$ in (1, $)", "$ in (1, $)"}, {"$ in [7, 8]", "$ in [7, 8]"},
 		{"$.iov_len", ""}, {"$()", ""}, {"(e.args.u64 if e.args.flag else $)", matrixUnsigned}, {"($ or 5)", "($ or 5)"}, {"($ and 5)", "($ and 5)"}}
 	for _, f := range forms {
 		for _, o := range m.operands {

@@ -13,7 +13,7 @@ import (
 func TestMaxOverhead(t *testing.T) {
 	bpftest.Need(t, "bpf_loop")
 	for _, json := range []bool{false, true} {
-		l := newLive(t, func(o *Options) { o.MaxOverhead, o.JSON = 1, json })
+		l := newLive(t, func(o *Options) { o.MaxOverhead, o.JSON, o.NoSummary = 1, json, true })
 		if err := l.script(fmt.Sprintf(`
 t, c = table(), count()
 def slow(e):
