@@ -126,8 +126,6 @@ func Ahead(prefix string) {
 	}
 }
 
-var kprobeList, fentryList = &nameList{read: kprobeNames}, &nameList{read: fentryNames}
-
 // startingWith gives those of sorted names that start with a text.
 func startingWith(names []string, start string) []string {
 	from, _ := slices.BinarySearch(names, start)

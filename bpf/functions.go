@@ -128,8 +128,40 @@ func functionSize(name string) (uint64, error) {
 	return to - from, errors.Join(err, err2)
 }
 
-// traceableNames gives the names of all functions that can be traced, sorted, each once.
-func traceableNames() ([]string, error) {
+// traceableNames returns the names of all functions that can be traced, sorted, each once. Like the other lists of names it
+// is shared: nobody may change it.
+func traceableNames() ([]string, error) { return traceableList.get() }
+
+// The lists of functions are read once, and again after modules came or went: each has a hundred thousand names.
+var (
+	traceableList = &nameList{read: readTraceableNames}
+	symbolList    = &nameList{read: readSymbolNames}
+	kprobeList    = &nameList{read: readKprobeNames}
+	fentryList    = &nameList{read: readFentryNames}
+)
+
+// isSymbol reports whether the kernel has a function of that name.
+func isSymbol(name string) (bool, error) {
+	names, err := symbolList.get()
+	if err != nil {
+		return false, err
+	}
+	_, found := slices.BinarySearch(names, name)
+	return found, nil
+}
+
+func readSymbolNames() ([]string, error) {
+	text, err := readKallsyms()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	eachSymbol(text, func(name, _, _ []byte) { names = append(names, string(name)) })
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+func readTraceableNames() ([]string, error) {
 	text, err := filterFunctions(filterFile)
 	if err != nil {
 		return nil, err

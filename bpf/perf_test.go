@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -108,6 +109,9 @@ func TestHardware(t *testing.T) {
 	}
 	if hasPMU() {
 		t.Skip("there are counters here, of unknown kind: what is tested is a machine without")
+	}
+	if all, err := List("*cycles*"); err != nil || slices.ContainsFunc(all, func(t Target) bool { return t.Kind == "hardware" }) {
+		t.Errorf("a pattern for all kinds lists %v, %v", all, err)
 	}
 	for _, listed := range ts {
 		x := resolveOne(t, listed.Name)

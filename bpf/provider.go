@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -44,6 +45,9 @@ type Provider struct {
 	split func(rest string) []string
 	// literal: names have blanks and brackets of their own, as in C++.
 	literal bool
+	// usable returns a *NotFoundError that says why nothing of the kind can be attached to on this machine; nil: there is no
+	// such case.
+	usable func(kind string) error
 	// narrow tells who limits probes of the kind to a process; nil: the handler.
 	narrow func(*Kernel) Narrowing
 }
@@ -175,7 +179,8 @@ func resolve(spec string, unsafe bool) ([]Target, error) {
 }
 
 // List gives the available probes whose whole names match the pattern, sorted by name, of all kinds. A pattern without
-// a colon matches every name that contains it. Kinds without an end of names (profile) give the usual ones.
+// a colon matches every name that contains it. Kinds without an end of names (profile) give the usual ones. Kinds that this
+// machine does not have are left out, unless the pattern names the kind.
 func List(pattern string) ([]Target, error) {
 	if kind, rest, ok := strings.Cut(pattern, ":"); !ok {
 		if !isPattern(pattern) || strings.Trim(pattern, "*") != pattern {
@@ -195,6 +200,12 @@ func List(pattern string) ([]Target, error) {
 			continue
 		}
 		ts, err := p.List(pattern)
+		if err == nil && len(ts) > 0 && p.usable != nil && !strings.HasPrefix(pattern, p.Kind+":") {
+			var none *NotFoundError
+			if err = p.usable(p.Kind); errors.As(err, &none) {
+				continue
+			}
+		}
 		if err != nil {
 			return nil, err
 		}

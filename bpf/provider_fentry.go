@@ -20,7 +20,7 @@ var fentries = Provider{
 	Kind: "fentry", Alias: "f", Syntax: "fentry:[MODULE:]FUNCTION, fentry:bpf:[ID:]FUNCTION",
 	Doc:     "The entry of a function of the kernel: cheaper than a kprobe, with typed arguments.",
 	Example: "fentry:vfs_read",
-	minArgs: 1, maxArgs: 3, each: true, functions: fentryList.get,
+	minArgs: 1, maxArgs: 3, each: true, functions: fentryList.get, usable: usableFentry,
 	List:    func(pattern string) ([]Target, error) { return listFentry("fentry", pattern) },
 	Resolve: resolveFentry,
 	event:   func(t Target) (*Event, error) { return traceEvent(t, false) },
@@ -34,7 +34,7 @@ var fexits = Provider{
 	Kind: "fexit", Alias: "fr", Syntax: "fexit:[MODULE:]FUNCTION, fexit:bpf:[ID:]FUNCTION",
 	Doc:     "The return of a function of the kernel, with its arguments and its result.",
 	Example: "fexit:vfs_read",
-	minArgs: 1, maxArgs: 3, each: true, functions: fentryList.get,
+	minArgs: 1, maxArgs: 3, each: true, functions: fentryList.get, usable: usableFentry,
 	List:    func(pattern string) ([]Target, error) { return listFentry("fexit", pattern) },
 	Resolve: resolveFentry,
 	event:   func(t Target) (*Event, error) { return traceEvent(t, true) },
@@ -42,6 +42,20 @@ var fexits = Provider{
 	prepare: prepareFentry,
 	attach:  attachFentry,
 	explain: fentryRefused,
+}
+
+// usableFentry returns a *NotFoundError where the kernel has no probes of the kind at all: it tries one.
+func usableFentry(kind string) error {
+	var refused *AttachError
+	var privilege *PrivilegeError
+	err := tryFentry(functionTarget(kind, kind, "vfs_read"))
+	switch {
+	case errors.As(err, &refused) && !refused.Own:
+		return &NotFoundError{Spec: kind, Reason: refused.Reason, Hint: refused.Hint}
+	case errors.As(err, &refused), errors.As(err, &privilege): // that one alone, or whoever traces may find it usable
+		return nil
+	}
+	return err
 }
 
 // listFentry lists functions of the kernel, of its modules and of programs.
@@ -61,7 +75,9 @@ func listFentry(kind, pattern string) ([]Target, error) {
 }
 
 // fentryNames gives the functions that ftrace can trace and BTF describes, but for those of which it describes several.
-func fentryNames() ([]string, error) {
+func fentryNames() ([]string, error) { return fentryList.get() }
+
+func readFentryNames() ([]string, error) {
 	names, err := traceableNames()
 	if err != nil {
 		return nil, err
@@ -103,7 +119,7 @@ func fentryNames() ([]string, error) {
 		}
 	}
 	i := -1
-	return slices.DeleteFunc(names, func(string) bool { i++; return described[i] != 1 }), nil
+	return slices.DeleteFunc(slices.Clone(names), func(string) bool { i++; return described[i] != 1 }), nil
 }
 
 func resolveFentry(s Spec) ([]Target, error) {

@@ -11,7 +11,7 @@ var functions = Provider{
 	Kind: "function", Syntax: "function:FUNCTION",
 	Doc:     "The entry of a function of the kernel, by the cheapest kind that this kernel has: fentry, else kprobe.",
 	Example: "function:vfs_read",
-	minArgs: 1, maxArgs: 1, functions: kprobeList.get,
+	minArgs: 1, maxArgs: 1, functions: kprobeList.get, usable: usableFunction,
 	List:    func(pattern string) ([]Target, error) { return listFunctions("function", pattern, kprobeNames) },
 	Resolve: func(s Spec) ([]Target, error) { return resolveFunction(s, "fentry", "kprobe") },
 	event:   func(t Target) (*Event, error) { return kprobeEvent(t.Func, false) },
@@ -21,10 +21,34 @@ var returns = Provider{
 	Kind: "return", Syntax: "return:FUNCTION",
 	Doc:     "The return of a function of the kernel, by the cheapest kind that this kernel has: fexit, else kretprobe.",
 	Example: "return:vfs_read",
-	minArgs: 1, maxArgs: 1, functions: kprobeList.get,
+	minArgs: 1, maxArgs: 1, functions: kprobeList.get, usable: usableFunction,
 	List:    func(pattern string) ([]Target, error) { return listFunctions("return", pattern, kprobeNames) },
 	Resolve: func(s Spec) ([]Target, error) { return resolveFunction(s, "fexit", "kretprobe") },
 	event:   func(t Target) (*Event, error) { return kprobeEvent(t.Func, true) },
+}
+
+// usableFunction returns a *NotFoundError where the kernel has neither of the kinds that it stands for.
+func usableFunction(kind string) error {
+	fast, slow := "fentry", "kprobe"
+	if kind == "return" {
+		fast, slow = "fexit", "kretprobe"
+	}
+	_, noKprobes := kprobePMU()
+	if !errors.Is(noKprobes, errNoKprobes) {
+		return noKprobes
+	}
+	var none *NotFoundError
+	err := usableFentry(fast)
+	if errors.As(err, &none) {
+		return noFunctionKind(kind, fast, none.Reason, slow, noKprobes)
+	}
+	return err
+}
+
+// noFunctionKind says why neither kind works.
+func noFunctionKind(spec, fast, reason, slow string, noKprobes error) *NotFoundError {
+	return &NotFoundError{Spec: spec, Reason: fmt.Sprintf("no kind of probe for functions works here: %s: %s; %s: %v", fast, reason, slow, noKprobes),
+		Hint: "use a tracepoint, which bpfrepl -l 'tracepoint:*' lists"}
 }
 
 // manyFunctions is where one link to many places is cheaper than a program and a patched entry for each.
@@ -68,8 +92,7 @@ func resolveFunction(s Spec, fast, slow string) ([]Target, error) {
 			t.Kind, t.Why = slow, fast+": "+refused.Reason
 			out = append(out, t)
 		default:
-			last = &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no kind of probe for functions works here: %s: %s; %s: %v", fast, refused.Reason, slow, noKprobes),
-				Hint: "use a tracepoint, which bpfrepl -l 'tracepoint:*' lists"}
+			last = noFunctionKind(s.Text, fast, refused.Reason, slow, noKprobes)
 			if !refused.Own {
 				return nil, last
 			}

@@ -13,6 +13,7 @@ var hardwares = Provider{
 	Doc:     "A counter of the processor, on every CPU: the handler runs at every Nth event.",
 	Example: "hardware:cache-misses:10000",
 	minArgs: 1, maxArgs: 2, narrow: narrowsPerf,
+	usable:  usableHardware,
 	List:    listCounters("hardware", hardwareEvents),
 	Resolve: resolveCounters(hardwareEvents),
 	types:   only(ebpf.PerfEvent),
@@ -22,11 +23,24 @@ var hardwares = Provider{
 		if errors.As(err, &e) && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL)) {
 			e.Reason, e.Hint = "this processor does not count that event", "bpfrepl -l hardware lists others"
 			if !hasPMU() {
-				e.Reason, e.Hint = "no counters of the processor are to be had here, as in most virtual machines", "use profile:hz:99, or a software: event"
+				e.Reason, e.Hint = noPMU, noPMUHint
 			}
 		}
 		return a, err
 	},
+}
+
+const (
+	noPMU     = "no counters of the processor are to be had here, as in most virtual machines"
+	noPMUHint = "use profile:hz:99, or a software: event"
+)
+
+// usableHardware returns a *NotFoundError where the kernel does not drive the processor's counters.
+func usableHardware(kind string) error {
+	if hasPMU() {
+		return nil
+	}
+	return &NotFoundError{Spec: kind, Reason: noPMU, Hint: noPMUHint}
 }
 
 // hasPMU says whether the kernel drives the processor's counters: their names differ with the processor.

@@ -17,7 +17,7 @@ var kprobes = Provider{
 	Kind: "kprobe", Alias: "k", Syntax: "kprobe:FUNCTION or kprobe:FUNCTION+OFFSET",
 	Doc:     "A function of the kernel, at its entry or at an instruction inside.",
 	Example: "kprobe:vfs_read",
-	minArgs: 1, maxArgs: 1, alone: true, functions: kprobeList.get,
+	minArgs: 1, maxArgs: 1, alone: true, functions: kprobeList.get, usable: usableKprobe,
 	List:    func(pattern string) ([]Target, error) { return listFunctions("kprobe", pattern, kprobeNames) },
 	Resolve: resolveKprobe,
 	event:   func(t Target) (*Event, error) { return kprobeTargetEvent(t, false) },
@@ -33,7 +33,7 @@ var kretprobes = Provider{
 	Kind: "kretprobe", Alias: "kr", Syntax: "kretprobe:FUNCTION",
 	Doc:     "The return of a function of the kernel.",
 	Example: "kretprobe:vfs_read",
-	minArgs: 1, maxArgs: 1, alone: true, functions: kprobeList.get,
+	minArgs: 1, maxArgs: 1, alone: true, functions: kprobeList.get, usable: usableKprobe,
 	List:    func(pattern string) ([]Target, error) { return listFunctions("kretprobe", pattern, kprobeNames) },
 	Resolve: resolveKprobe,
 	event:   func(t Target) (*Event, error) { return kprobeTargetEvent(t, true) },
@@ -46,20 +46,31 @@ var kretprobes = Provider{
 }
 
 // kprobeNames lists what a pattern for kprobes can match.
-func kprobeNames() ([]string, error) {
+func kprobeNames() ([]string, error) { return kprobeList.get() }
+
+func readKprobeNames() ([]string, error) {
 	names, err := traceableNames()
 	if err != nil {
 		return nil, err
 	}
 	if black := blacklist(); black != nil {
-		names = slices.DeleteFunc(names, func(n string) bool { return black[n] })
+		names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return black[n] })
 	}
 	return names, nil
 }
 
+// usableKprobe returns a *NotFoundError where the kernel has no kprobes.
+func usableKprobe(spec string) error {
+	_, err := kprobePMU()
+	if errors.Is(err, errNoKprobes) {
+		return &NotFoundError{Spec: spec, Reason: err.Error(), Hint: "use a tracepoint, which bpfrepl -l 'tracepoint:*' lists, or a kernel that has them"}
+	}
+	return err
+}
+
 func resolveKprobe(s Spec) ([]Target, error) {
-	if _, err := kprobePMU(); errors.Is(err, errNoKprobes) {
-		return nil, &NotFoundError{Spec: s.Text, Reason: err.Error(), Hint: "use a tracepoint, which bpfrepl -l 'tracepoint:*' lists, or a kernel that has them"}
+	if err := usableKprobe(s.Text); err != nil {
+		return nil, err
 	}
 	fn, offset, hasOffset := strings.Cut(s.Args[0], "+")
 	if isPattern(s.Args[0]) {
@@ -114,17 +125,15 @@ func findFunction(s Spec, fn string) error {
 	if _, _, err := kernelFunction(fn); err == nil || errors.Is(err, errSeveral) {
 		return nil
 	}
+	if known, err := isSymbol(fn); err != nil || known {
+		return err
+	}
 	call := syscallPrefix[runtime.GOARCH] + fn
-	syms, err := symbolsNamed(map[string]bool{fn: true, call: true})
+	known, err := isSymbol(call)
 	if err != nil {
 		return err
 	}
-	for _, sym := range syms {
-		if sym.name == fn {
-			return nil
-		}
-	}
-	if len(syms) > 0 {
+	if known {
 		return &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("the kernel has no function %q, but one for the system call", fn), Near: []string{s.Kind + ":" + call}}
 	}
 	names, err := traceableNames()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,12 +40,18 @@ var tracepoints = Provider{
 	attachMulti: attachSyscalls,
 }
 
-// hasRaw says whether the events of a subsystem can be raw tracepoints: those of syscalls and ftrace are made from
-// something else, and have no tracepoint of their own.
-func hasRaw(subsystem string) bool { return subsystem != "syscalls" && subsystem != "ftrace" }
+// hasRaw says whether the events of a subsystem can be raw tracepoints: those of syscalls are made from others, and have
+// no tracepoint of their own.
+func hasRaw(subsystem string) bool { return subsystem != "syscalls" && subsystem != ftraceRecords }
 
-// subsystems gives the names of all subsystems, sorted.
-func subsystems(dir string) ([]string, error) { return subdirs(dir) }
+// ftraceRecords is the subsystem whose events are the records of the kernel's own tracers: formats without a tracepoint.
+const ftraceRecords = "ftrace"
+
+// subsystems gives the names of all subsystems that have tracepoints, sorted.
+func subsystems(dir string) ([]string, error) {
+	names, err := subdirs(dir)
+	return slices.DeleteFunc(names, func(name string) bool { return name == ftraceRecords }), err
+}
 
 // subdirs gives the sorted names of the directories in dir.
 func subdirs(dir string) ([]string, error) {
@@ -72,7 +79,7 @@ func listTracepoints(pattern string) ([]Target, error) {
 	}
 	// A pattern that names its subsystem spares reading all the others.
 	if p := strings.SplitN(pattern, ":", 3); len(p) == 3 && !isPattern(p[1]) {
-		if !exists(filepath.Join(dir, p[1])) {
+		if p[1] == ftraceRecords || !exists(filepath.Join(dir, p[1])) {
 			return nil, nil
 		}
 		subs = []string{p[1]}
@@ -108,6 +115,9 @@ func resolveTracepoint(s Spec) ([]Target, error) {
 		return nil, err
 	}
 	sub, event := s.Args[0], s.Args[1]
+	if sub == ftraceRecords {
+		return nil, &NotFoundError{Spec: s.Text, Reason: "the events of ftrace are records of the kernel's own tracers, which no program can be attached to"}
+	}
 	if !isPattern(sub) && !isPattern(event) && validName(sub) && validName(event) && exists(filepath.Join(dir, sub, event, "format")) {
 		return []Target{newTarget("tracepoint", sub, event)}, nil
 	}

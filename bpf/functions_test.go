@@ -1,0 +1,71 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+)
+
+// The lists of functions are read once, however many names are looked for in vain.
+func TestFunctionListsAreReadOnce(t *testing.T) {
+	reads := map[string]int{}
+	for name, l := range map[string]*nameList{"traceable": traceableList, "symbols": symbolList} {
+		read := l.read
+		l.mu.Lock()
+		l.names = nil
+		l.read = func() ([]string, error) { reads[name]++; return read() }
+		l.mu.Unlock()
+		defer func() { l.read = read }()
+	}
+	for i := range 8 {
+		fn := fmt.Sprintf("no_such_function_%d", i)
+		err := findFunction(Spec{Kind: "kprobe", Text: "kprobe:" + fn, Args: []string{fn}}, fn)
+		wantText(t, fn, fmt.Sprint(err), fmt.Sprintf(`no probe "kprobe:%[1]s": the kernel has no function %[1]q, or the compiler has inlined it (bpfrepl -l lists them)`, fn))
+	}
+	if reads["traceable"] != 1 || reads["symbols"] != 1 {
+		t.Errorf("the lists were read %v times", reads)
+	}
+}
+
+// What is listed can be attached: kinds that this kernel does not have are left out, unless they are asked for.
+func TestListIsWhatIsHere(t *testing.T) {
+	all, err := List("*vfs_read*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for _, x := range all {
+		listed[x.Kind] = true
+	}
+	for _, kind := range []string{"kprobe", "kretprobe", "fentry", "fexit", "function", "return"} {
+		_, resolveErr := Resolve(kind + ":vfs_read")
+		var none *NotFoundError
+		if resolveErr != nil && !errors.As(resolveErr, &none) {
+			t.Fatal(resolveErr)
+		}
+		if listed[kind] != (resolveErr == nil) {
+			t.Errorf("%s is listed: %v; a probe of it: %v", kind, listed[kind], resolveErr)
+		}
+		if ts, err := List(kind + ":vfs_read"); err != nil || len(ts) != 1 {
+			t.Errorf("list %s:vfs_read: %v, %v", kind, ts, err)
+		}
+	}
+}
+
+// The records of ftrace are no tracepoints.
+func TestFtraceRecords(t *testing.T) {
+	_, err := Resolve("tracepoint:ftrace:context_switch")
+	wantText(t, "ftrace", fmt.Sprint(err), `no probe "tracepoint:ftrace:context_switch": the events of ftrace are records of the kernel's own tracers, which no program can be attached to (bpfrepl -l lists them)`)
+	ts, err := Resolve("tracepoint:*:*switch*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range ts {
+		if x.Parts[0] == "ftrace" {
+			t.Errorf("a pattern matches %s", x)
+		}
+	}
+	if ts, err := List("tracepoint:ftrace:*"); err != nil || len(ts) > 0 {
+		t.Errorf("listed: %v, %v", ts, err)
+	}
+}
