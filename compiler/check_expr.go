@@ -409,11 +409,8 @@ func arithType(op syntax.Token, x, y expr) *types.Type {
 	case syntax.MINUS:
 		return signed
 	case syntax.AMP:
-		switch { // at most the side that is never negative
-		case smallConst(x), smallConst(y), x.typ().NonNeg, y.typ().NonNeg:
-			return types.TNat
-		case x.typ().Kind == types.Uint, y.typ().Kind == types.Uint:
-			return &types.Type{Kind: types.Uint, Addr: addr}
+		if smallConst(x) || smallConst(y) || x.typ().NonNeg || y.typ().NonNeg {
+			return types.TNat // at most the side that is never negative
 		}
 	case syntax.LTLT, syntax.GTGT:
 		return &types.Type{Kind: x.typ().Kind, Addr: x.typ().Addr}

@@ -237,8 +237,8 @@ func (c *checker) augment(s *syntax.AssignStmt) []stmt {
 	x := c.expr(id)
 	y := c.expr(s.RHS)
 	z := c.binary(s.OpPos, op, x, y)
-	if b, ok := z.(*eBinary); ok && op == syntax.MINUS && x.typ().Kind == types.Uint && unsignedOperand(y) {
-		b.t = x.typ() // n -= 1 counts down: n stays what it is, and wraps below 0
+	if b, ok := z.(*eBinary); ok && x.typ().Kind == types.Uint && (op == syntax.MINUS && unsignedOperand(y) || op == syntax.AMP) {
+		b.t = x.typ() // n -= 1 counts down: n stays what it is, and wraps below 0; n &= n-1 is no more than n
 	}
 	return c.bind(id, z)
 }

@@ -112,7 +112,7 @@ func (g *generator) arith(op string, x, y ex) ex {
 		uns = false
 	case "&":
 		natural = x.konst || y.konst || x.natural || y.natural
-		uns = !natural && (x.unsigned || y.unsigned)
+		uns = uns && !natural
 	case "<<", ">>":
 		uns = x.unsigned
 	case "//":
