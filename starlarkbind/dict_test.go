@@ -12,7 +12,7 @@ import (
 // A dict has each key with its value, whether it is small or put in by parts.
 func TestNewDict(t *testing.T) {
 	keys := map[string]func(i int) starlark.Value{
-		"int":    func(i int) starlark.Value { return starlark.MakeInt64(int64(i-5) << 20) },
+		"int":    func(i int) starlark.Value { return starlark.MakeInt64(int64(i-5) * 0x100003) },
 		"string": func(i int) starlark.Value { return starlark.String(fmt.Sprint("key", i)) },
 		"tuple":  func(i int) starlark.Value { return starlark.Tuple{starlark.MakeInt(i % 7), starlark.MakeInt(i)} },
 	}
