@@ -2,7 +2,8 @@ package starlarkbind
 
 import "testing"
 
-// Pointers among the arguments and the result of fentry and fexit are followed by plain loads, as a kprobe follows them by reads;
+// Pointers among the arguments and the result of fentry and fexit are followed by plain loads, as a kprobe follows them by reads,
+// unless they lead into the memory of a program;
 // what a function returns is typed, and an errno in place of a pointer is a failed read.
 func TestFunctionDirect(t *testing.T) {
 	needFunctions(t)
@@ -14,7 +15,7 @@ def result(kind):
     return lambda e: r.add(by=(kind, e.ret.f_inode.i_size > 1000000, e.ret.f_inode.i_mode & 0o170000 == 0o100000))
 for spec in ["kprobe:vfs_read", "fentry:vfs_read", "fexit:vfs_read"]:
     p = probe(spec, lambda e: a.add(by=(e.probe, e.args.file.f_inode.i_size > 1000000, e.args.file.f_inode.i_sb.s_flags != 0)), filter=lambda e: e.comm == "load" and e.args.count == 17)
-    print(spec, "FnProbeRead" in p.asm())
+    print(spec, "FnProbeReadKernel" in p.asm())
 kinds = ["kretprobe", "fexit", "return"]
 rs = [probe([k + ":do_filp_open", k + ":do_file_open"], result(k), filter=ours, first=True) for k in kinds] # 7.2 has renamed it
 make("reads", "/proc/self/exe", 10, 17)
