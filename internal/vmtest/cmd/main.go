@@ -40,6 +40,7 @@ func run() int {
 	flag.Var(&files, "f", "`FILE or folder` that the program needs: it lies beside the program; may be repeated")
 	limit := flag.Duration("t", 5*time.Minute, "time limit of a machine")
 	suite := flag.Bool("suite", false, "build the project's tests and run them under all kernels (or those of -k)")
+	pkg := flag.String("pkg", "", "with -suite: the tests of one `package`: bpf, starlarkbind, ...")
 	only := flag.String("run", "", "with -suite: tests whose names match the `pattern`")
 	checks := flag.Int("checks", 0, "with -suite: random handlers for the oracle under each kernel")
 	boot := flag.String("boot", "", "with -suite: more for the kernel's `command line`: preempt=full")
@@ -56,7 +57,7 @@ func run() int {
 			case *fetch:
 				err = fetchAll(ks)
 			case *suite:
-				s := vmtest.Suite{Kernels: ks, Run: *only, Checks: *checks, Boot: *boot, Accel: *accel, Limit: *limit, Log: os.Stdout}
+				s := vmtest.Suite{Kernels: ks, Package: *pkg, Run: *only, Checks: *checks, Boot: *boot, Accel: *accel, Limit: *limit, Log: os.Stdout}
 				if *soak > 0 {
 					err = s.Soak(*soak)
 				} else {
