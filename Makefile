@@ -2,12 +2,13 @@
 # make test   the whole test suite: formatting, vet, staticcheck, tests on the live kernel
 # make oracle random handlers, interpreted and in the kernel, must agree; SEEDS=0 N=100000 is the long run
 # make vmtest the tests that touch the kernel under Debian's kernels 5.10, 6.1, 6.12 and 7.2, in virtual machines
+# make vmshort the part of vmtest that CI runs: package bpf, and what kinds of probes, system calls, loops and races do
 # make vmsoak N=5 make vmtest five times while the host is busy, and a report on each run
 # make vmlockups  machines that crash, lock up and hang are found, and what did not run is run again
 # make fuzz   a minute of random source text for the compiler, and of hostile files for all that reads them
 # make bench  figures beside bpftrace's; bench/setup.sh installs the peers
 # Go, make and root are all that is needed.
-.PHONY: build demo test oracle vmtest vmsoak vmlockups fuzz bench
+.PHONY: build demo test oracle vmtest vmshort vmsoak vmlockups fuzz bench
 
 # a checkout that belongs to another user (a container's, root's) has no version to stamp
 export GOFLAGS += -buildvcs=false
@@ -18,6 +19,9 @@ N ?= 2500
 
 # the tests that also run under a kernel that puts a program aside for another anywhere
 PREEMPTED = ^Test(RaceNewKeys|SameKey|SameKeyKinds|FullMap|Nesting|HeapNested|DeltaAndClear|ClearUnderLoad)$$
+
+# the tests of scripts that CI runs under each kernel
+SHORT = ^Test(AllKinds|Narrow.*|RaceNewKeys|SameKey.*|FullMap|OracleCases|HandLoops|Missing.*|Kprobe.*|Function.*|Syscall.*|Compat.*|FirstAndMissing)$$
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bpfrepl ./cmd/bpfrepl
@@ -38,6 +42,10 @@ oracle:
 vmtest:
 	go run ./internal/vmtest/cmd -suite -t 12m
 	go run ./internal/vmtest/cmd -suite -t 12m -k 6.12 -boot preempt=full -run '$(PREEMPTED)'
+
+vmshort:
+	go run ./internal/vmtest/cmd -suite -t 12m -pkg bpf
+	go run ./internal/vmtest/cmd -suite -t 12m -pkg starlarkbind -run '$(SHORT)'
 
 vmsoak: N = 5
 vmsoak:
