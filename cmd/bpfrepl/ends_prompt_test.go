@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
 )
 
 // The same floods at the prompt, on a terminal: each way to leave it acts at once.
@@ -124,24 +122,7 @@ func readTerminal(term io.Reader, ready chan<- bool, deaf bool) {
 
 // TestEndsPrompt is the matrix at the prompt; -v prints it.
 func TestEndsPrompt(t *testing.T) {
-	bin, err := gobin.Build("cmd/bpfrepl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	load, comm, err := gobin.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	caller := exec.Command(load, "getppid", "1000000000000")
-	if err := caller.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := caller.Process.Kill(); err != nil {
-			t.Error(err)
-		}
-		caller.Wait() // killed
-	}()
+	bin, comm := flooded(t)
 	for _, f := range floods {
 		if f.wait != "" {
 			continue

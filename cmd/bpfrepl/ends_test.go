@@ -253,8 +253,9 @@ func (c *cell) read(in *bufio.Reader) {
 	}
 }
 
-// TestEnds is the matrix; -v prints it.
-func TestEnds(t *testing.T) {
+// flooded returns the command, and the name of a process that calls getppid until the test ends.
+func flooded(t *testing.T) (bin, comm string) {
+	t.Helper()
 	bin, err := gobin.Build("cmd/bpfrepl")
 	if err != nil {
 		t.Fatal(err)
@@ -267,12 +268,18 @@ func TestEnds(t *testing.T) {
 	if err := caller.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := caller.Process.Kill(); err != nil {
 			t.Error(err)
 		}
 		caller.Wait() // killed
-	}()
+	})
+	return bin, comm
+}
+
+// TestEnds is the matrix; -v prints it.
+func TestEnds(t *testing.T) {
+	bin, comm := flooded(t)
 	for _, f := range floods {
 		if f.wait == "" {
 			f.bounded, f.wait = "run(SECONDS)", "run()"
