@@ -1,7 +1,9 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"fmt"
+	"io"
 	"os"
 )
 
@@ -14,9 +16,26 @@ func (e *NoBTFError) Error() string {
 
 func (e *NoBTFError) Unwrap() error { return e.Err }
 
+// btfFile describes the kernel's types.
+const btfFile = "/sys/kernel/btf/vmlinux"
+
+// HasBTF reports whether the kernel describes its types. It looks at the first bytes only.
+func HasBTF() bool {
+	f, err := os.Open(btfFile)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var magic uint16
+	return binary.Read(f, binary.NativeEndian, &magic) == nil && magic == 0xeb9f // struct btf_header
+}
+
 // KernelBTF reads the kernel's description of its types, some megabytes.
 func KernelBTF() ([]byte, error) {
-	raw, err := os.ReadFile("/sys/kernel/btf/vmlinux")
+	raw, err := os.ReadFile(btfFile)
+	if err == nil && len(raw) == 0 {
+		err = io.ErrUnexpectedEOF
+	}
 	if err != nil {
 		return nil, &NoBTFError{err}
 	}

@@ -10,11 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Where the two file systems belong (Documentation/trace/ftrace.rst, bpf(2)).
+// Where tracefs belongs (Documentation/trace/ftrace.rst).
 const (
 	tracefsPath = "/sys/kernel/tracing"
 	debugTracer = "/sys/kernel/debug/tracing"
-	bpffsPath   = "/sys/fs/bpf"
 )
 
 // PrivilegeError says that the process may not trace.
@@ -39,13 +38,21 @@ func (e *PrivilegeError) Error() string {
 	return fmt.Sprintf("tracing needs root, or CAP_BPF and CAP_PERFMON: user %d lacks %s; run it with sudo", e.UID, missing)
 }
 
-// MountError says that a file system which tracing needs is missing and could not be mounted.
+// MountError says that a file system which tracing needs is missing.
 type MountError struct {
 	FSType, Path string
-	Err          error
+	Foreign      bool  // Path has a procfs, but that of processes among which this one is not
+	Err          error // why it could not be mounted; nil where that was not tried
 }
 
 func (e *MountError) Error() string {
+	command := fmt.Sprintf("mount -t %s %s %s", e.FSType, e.FSType, e.Path)
+	if e.Foreign {
+		return fmt.Sprintf("%s is that of another PID namespace, in which bpfrepl is no process; as root: %s", e.Path, command)
+	}
+	if e.Err == nil {
+		return fmt.Sprintf("%s has no %s file system, which tracing needs; as root: %s", e.Path, e.FSType, command)
+	}
 	why := e.Err.Error()
 	switch {
 	case errors.Is(e.Err, unix.EPERM), errors.Is(e.Err, unix.EACCES):
@@ -55,33 +62,40 @@ func (e *MountError) Error() string {
 	case errors.Is(e.Err, unix.ENOENT):
 		why = "there is no such directory"
 	}
-	return fmt.Sprintf("%s is not mounted and cannot be: %s; as root: mount -t %s %s %s", e.FSType, why, e.FSType, e.FSType, e.Path)
+	return fmt.Sprintf("%s is not mounted and cannot be: %s; as root: %s", e.FSType, why, command)
 }
 
 func (e *MountError) Unwrap() error { return e.Err }
 
-// Prepare makes the process fit to trace, or says in words why it cannot be: a *PrivilegeError without root or CAP_BPF
-// and CAP_PERFMON, a *MountError where bpffs is missing and root cannot mount it. It costs a few system calls. tracefs
-// is mounted by the providers that read it. Mounts are the machine's: they stay.
+// Prepare makes the process fit to trace, or says in words why it cannot be: a *MountError without /proc or /sys, a
+// *PrivilegeError without root or CAP_BPF and CAP_PERFMON. It costs a few system calls. It mounts nothing: the providers that
+// read tracefs mount it, and that mount stays.
 func Prepare() error {
-	admin, err := checkPrivilege()
-	if err != nil {
+	if err := CheckMounts(); err != nil {
+		return err
+	}
+	if _, err := checkPrivilege(); err != nil {
 		return err
 	}
 	k, err := Running()
-	if err != nil {
+	if err != nil || k.AtLeast(5, 11) { // later kernels charge maps to the cgroup
 		return err
 	}
-	if !k.AtLeast(5, 11) { // later kernels charge maps to the cgroup
-		if err := raiseLockedMemory(); err != nil {
-			return err
-		}
+	return raiseLockedMemory()
+}
+
+// CheckMounts returns a *MountError where /proc or /sys is missing. Without them the kernel seems to lack most of what it has.
+func CheckMounts() error {
+	if !isMounted("/proc", unix.PROC_SUPER_MAGIC) {
+		return &MountError{FSType: "proc", Path: "/proc"}
 	}
-	if !admin {
-		return nil // bpffs is needed for pins alone, which say so themselves (BPFFS)
+	if _, err := os.Readlink("/proc/self"); err != nil {
+		return &MountError{FSType: "proc", Path: "/proc", Foreign: true, Err: err}
 	}
-	_, err = BPFFS()
-	return err
+	if !isMounted("/sys", unix.SYSFS_MAGIC) {
+		return &MountError{FSType: "sysfs", Path: "/sys"}
+	}
+	return nil
 }
 
 // raiseLockedMemory lifts the limit of locked memory, as far as it may. The library's rlimit package does this too, but probes
@@ -142,14 +156,6 @@ func Tracefs() (string, error) {
 		return debugTracer, nil
 	}
 	return tracefsPath, mount("tracefs", tracefsPath)
-}
-
-// BPFFS gives the directory of bpffs, where objects are pinned, and mounts it where it is missing.
-func BPFFS() (string, error) {
-	if isMounted(bpffsPath, unix.BPF_FS_MAGIC) {
-		return bpffsPath, nil
-	}
-	return bpffsPath, mount("bpf", bpffsPath)
 }
 
 func isMounted(path string, magic int64) bool {

@@ -33,18 +33,39 @@ var tasks = map[string]func() error{
 		_, err := Resolve("tracepoint:sched:sched_switch")
 		return err
 	},
-	"bpffs unmounted": func() error {
-		if err := unmount(bpffsPath); err != nil {
-			return err
+	"proc unmounted": func() error { return hidden("/proc", "tmpfs", Prepare) },
+	"sys unmounted":  func() error { return hidden("/sys", "tmpfs", Prepare) },
+	"proc unmounted, list": func() error {
+		return hidden("/proc", "tmpfs", func() error { _, err := List("kprobe:vfs_*"); return err })
+	},
+	"proc mounted": func() error { return hidden("/proc", "proc", func() error { return nil }) },
+	"proc of others": func() error {
+		other := exec.Command("/proc/self/exe")
+		other.Env = append(os.Environ(), taskVariable+"=proc mounted")
+		other.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+		if out, err := other.CombinedOutput(); err != nil || string(out) != "ok" {
+			return fmt.Errorf("%v: %s", err, out)
 		}
 		return Prepare()
 	},
+	"bpffs unmounted": func() error {
+		return hidden("/sys/fs", "tmpfs", func() error { // there is no folder /sys/fs/bpf
+			before, err := os.ReadFile("/proc/self/mounts")
+			after, err2 := []byte(nil), Prepare()
+			if err == nil && err2 == nil {
+				after, err = os.ReadFile("/proc/self/mounts")
+			}
+			if err := errors.Join(err, err2); err != nil {
+				return err
+			}
+			if string(after) != string(before) {
+				return fmt.Errorf("mounts before:\n%s\nand after:\n%s", before, after)
+			}
+			return nil
+		})
+	},
 	"no BTF": func() error {
-		if err := errors.Join(unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""), unix.Mount("tmpfs", "/sys/kernel/btf", "tmpfs", 0, "")); err != nil {
-			return err
-		}
-		_, err := KernelBTF()
-		return err
+		return hidden("/sys/kernel/btf", "tmpfs", func() error { _, err := KernelBTF(); return err })
 	},
 	"tracefs unmounted, no right to mount": func() error {
 		if err := errors.Join(unmountTracefs(), dropToBPF()); err != nil {
@@ -53,6 +74,14 @@ var tasks = map[string]func() error{
 		_, err := Resolve("tracepoint:sched:sched_switch")
 		return err
 	},
+}
+
+// hidden calls fn while another file system hides what is at path.
+func hidden(path, fstype string, fn func() error) error {
+	if err := errors.Join(unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""), unix.Mount(fstype, path, fstype, 0, "")); err != nil {
+		return err
+	}
+	return fn()
 }
 
 // unmount takes a mount away, and what hides below it.
@@ -160,7 +189,13 @@ func TestPrivileges(t *testing.T) {
 func TestMounts(t *testing.T) {
 	apart := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	wantText(t, "tracefs is mounted when it is missing", task(t, "tracefs unmounted", apart), "ok")
-	wantText(t, "bpffs is mounted when it is missing", task(t, "bpffs unmounted", apart), "ok")
+	wantText(t, "bpffs is neither needed nor mounted", task(t, "bpffs unmounted", apart), "ok")
+	noProc := "/proc has no proc file system, which tracing needs; as root: mount -t proc proc /proc"
+	wantText(t, "no /proc", task(t, "proc unmounted", apart), noProc)
+	wantText(t, "no /proc, list", task(t, "proc unmounted, list", apart), noProc)
+	wantText(t, "/proc of another PID namespace", task(t, "proc of others", apart),
+		"/proc is that of another PID namespace, in which bpfrepl is no process; as root: mount -t proc proc /proc")
+	wantText(t, "no /sys", task(t, "sys unmounted", apart), "/sys has no sysfs file system, which tracing needs; as root: mount -t sysfs sysfs /sys")
 	wantText(t, "tracefs missing and not to be mounted", task(t, "tracefs unmounted, no right to mount", apart),
 		"tracefs is not mounted and cannot be: this process lacks CAP_SYS_ADMIN; as root: mount -t tracefs tracefs /sys/kernel/tracing")
 	wantText(t, "no BTF", task(t, "no BTF", apart),

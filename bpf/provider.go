@@ -194,6 +194,9 @@ func List(pattern string) ([]Target, error) {
 	if _, err := path.Match(pattern, ""); err != nil {
 		return nil, &SpecError{Text: pattern, Reason: fmt.Sprintf("bad pattern %q", pattern), Hint: "a [ needs its ]"}
 	}
+	if err := CheckMounts(); err != nil {
+		return nil, err
+	}
 	var all []Target
 	for _, p := range providers() {
 		if kind, _, ok := strings.Cut(pattern, ":"); ok && !match(kind, p.Kind) && !strings.Contains(kind, "*") {

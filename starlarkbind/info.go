@@ -3,7 +3,6 @@ package starlarkbind
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
@@ -16,6 +15,11 @@ func Info() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	prepared := bpf.Prepare()
+	var mount *bpf.MountError
+	if errors.As(prepared, &mount) { // what is below would be wrong
+		return fmt.Sprintf("kernel %s %s\nmay trace: no: %v\n", k.Release, k.Arch, mount), nil
+	}
 	cpus, err := bpf.PossibleCPUs()
 	if err != nil {
 		return "", err
@@ -23,13 +27,13 @@ func Info() (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "kernel %s %s, %d CPUs\n", k.Release, k.Arch, cpus)
 	may := "yes"
-	if err := bpf.Prepare(); err != nil {
-		may = "no: " + err.Error()
+	if prepared != nil {
+		may = "no: " + prepared.Error()
 	}
 	fmt.Fprintf(&b, "may trace: %s\n", may)
 	has := func(name, word, note string) { fmt.Fprintf(&b, "%-20s %-4s %s\n", name, word, note) }
 	word := "yes"
-	if !hasBTF() {
+	if !bpf.HasBTF() {
 		word = "no"
 	}
 	has("btf", word, "types of the kernel")
@@ -60,18 +64,13 @@ func Kernel() (release string, err error) {
 	return k.Release, bpf.Prepare()
 }
 
-func hasBTF() bool {
-	_, err := os.Stat("/sys/kernel/btf/vmlinux")
-	return err == nil
-}
-
 // Missing lists what the running kernel lacks of what most tracing wants, as far as that is known at once.
 func Missing() []string {
 	var out []string
 	if f, err := bpf.FindFeature("kprobe"); err != nil || f.Probe() != nil {
 		out = append(out, "kprobes")
 	}
-	if !hasBTF() {
+	if !bpf.HasBTF() {
 		out = append(out, "types of the kernel (BTF)")
 	}
 	return out

@@ -14,6 +14,9 @@ import (
 
 // CheckPID says what is wrong with a process id that probes shall be limited to.
 func CheckPID(pid int) error {
+	if err := bpf.CheckMounts(); err != nil {
+		return err
+	}
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if pid <= 0 || errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("there is no process %d", pid)
