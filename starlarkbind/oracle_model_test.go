@@ -204,7 +204,12 @@ type modelRun struct {
 	printed strings.Builder
 	errors  map[string]int // by errno
 	event   oracleEvent    // that is handled now
+	handled int            // events so far
+	endless bool           // the run for the last one has no end
 }
+
+// modelSteps is how many steps of the interpreter a run has: no generated loop that ends needs a tenth of them.
+const modelSteps = 3_000_000
 
 // oracleTables are the tables, and how large they are.
 var oracleTables = map[string]int{"tab": 1024, "words": 64, "pairs": 64}
@@ -273,9 +278,14 @@ func runModel(text string, events []oracleEvent) (*modelRun, error) {
 		return nil, err
 	}
 	for _, ev := range events {
-		m.event = ev
-		if _, err := starlark.Call(&starlark.Thread{}, globals["handler"], starlark.Tuple{ev.value()}, nil); err != nil {
+		m.event, m.handled = ev, m.handled+1
+		thread := &starlark.Thread{}
+		thread.SetMaxExecutionSteps(modelSteps)
+		if _, err := starlark.Call(thread, globals["handler"], starlark.Tuple{ev.value()}, nil); err != nil {
 			switch msg := err.Error(); {
+			case thread.ExecutionSteps() >= modelSteps:
+				m.endless = true
+				return m, nil
 			case strings.Contains(msg, "division by zero"), strings.Contains(msg, "modulo by zero"):
 				m.errors["EDOM"]++
 			case strings.Contains(msg, "not in table"), strings.Contains(msg, "not in dict"):
