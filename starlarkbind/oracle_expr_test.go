@@ -95,7 +95,19 @@ func (g *generator) int(depth int) ex {
 	if depth <= 0 {
 		return g.intLeaf()
 	}
-	switch g.n(14) {
+	switch g.n(17) {
+	case 14:
+		if g.inHelper {
+			return g.intLeaf()
+		}
+		return g.member(depth - 1)
+	case 15:
+		return g.literal(depth - 1)
+	case 16:
+		if g.inHelper {
+			return g.intLeaf()
+		}
+		return g.unsigned(depth - 1)
 	case 12:
 		x, y, op := g.variable(depth-1), g.variable(depth-1), pick(g, "and", "or")
 		x, y, uns := joined(x, y)
@@ -281,6 +293,9 @@ func (g *generator) str(depth int) ex {
 	if depth > 0 && g.labels && g.n(6) == 0 {
 		x, y := g.str(depth-1), g.variable(depth-1)
 		return ex{h: "label(" + x.h + ", w(" + y.h + "))", k: "label(" + x.k + ", " + y.k + " - 0)", t: "str"}
+	}
+	if depth > 0 && !g.inHelper && g.n(6) == 0 {
+		return g.readString(depth - 1)
 	}
 	s := pick(g, append([]string{"e.args.s", "e.args.s", "e.args.r", "s", "q", `"a\x00b"`}, strLits[:4]...)...)
 	return ex{h: s, k: s, t: "str"}

@@ -50,6 +50,8 @@ names_int = {1: 10, -1: 20, 7: 30, 255: 40}
 names_str = {"a": 1, "abcdefgh": 2}
 some = set([1, 2, 7])
 PAT = b"ab,1"
+def larger(x, y):
+    return x if x > y else y
 wides = ["abcdefghi" * 40, "abc\x00" + "xyz" * 100 + "ab"]
 `
 
@@ -57,6 +59,7 @@ wides = ["abcdefghi" * 40, "abc\x00" + "xyz" * 100 + "ab"]
 const oraclePrologue = `    a, b, c, p, s, o = 1 + e.args.i64 * 0, -2, 3 + e.args.i64 * 0, False, "ab", None # signed, whatever is assigned to them
     tu = (a, b, c)
     q, l, y = e.args.r, wides[0], e.args.raw8
+    u, uu = e.args.u64, e.args.v64
     if e.args.i64 == 1234567890123456789:
         o = e.args.i64
         s = e.args.long
@@ -64,6 +67,8 @@ const oraclePrologue = `    a, b, c, p, s, o = 1 + e.args.i64 * 0, -2, 3 + e.arg
         words["abcdefghijklmno"] = e.args.long
         pairs[(e.args.long, e.args.i64)] = ((e.args.j64, e.args.long), p)
         by_int.add(by=e.args.i64)
+        by_size.add(by=u)
+        sizes[e.args.i64] = uu
         by_str.add(-1, by=s)
         by_tuple.add(-1, by=(s, tu))
         by_bool.add(-1, by=p)

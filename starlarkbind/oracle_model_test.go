@@ -183,6 +183,7 @@ var oracleMaps = []struct {
 	spec       agg.Spec
 }{
 	{"by_int", "count(max_keys=1024)", agg.Spec{Kind: agg.Count}},
+	{"by_size", "count(max_keys=1024)", agg.Spec{Kind: agg.Count}},
 	{"by_str", "sum(max_keys=1024)", agg.Spec{Kind: agg.Sum}},
 	{"by_tuple", "stats(max_keys=1024)", agg.Spec{Kind: agg.Stats}},
 	{"by_bytes", "count(max_keys=1024)", agg.Spec{Kind: agg.Count}},
@@ -212,7 +213,7 @@ type modelRun struct {
 const modelSteps = 3_000_000
 
 // oracleTables are the tables, and how large they are.
-var oracleTables = map[string]int{"tab": 1024, "words": 64, "pairs": 64}
+var oracleTables = map[string]int{"tab": 1024, "words": 64, "sizes": 1024, "pairs": 64}
 
 // sentText is a record of the stream.
 func sentText(v starlark.HasAttrs) (string, error) {
@@ -261,8 +262,10 @@ func runModel(text string, events []oracleEvent) (*modelRun, error) {
 			m.printed.WriteString(s)
 			return starlark.None, err
 		})}
-	for name, f := range m.readers() {
-		pre[name] = f
+	for _, readers := range []starlark.StringDict{m.readers(), m.hostReaders()} {
+		for name, f := range readers {
+			pre[name] = f
+		}
 	}
 	for name := range oracleTables {
 		m.tabs[name] = &modelTable{starlark.NewDict(8)}

@@ -27,7 +27,9 @@ func (g *generator) block(depth int) {
 
 func (g *generator) stmt(depth int) {
 	g.budget--
-	switch g.n(25) {
+	switch g.n(27) {
+	case 25, 26:
+		g.setUnsigned()
 	case 22, 23, 24:
 		g.handLoop(depth)
 	case 17:

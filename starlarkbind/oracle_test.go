@@ -215,7 +215,7 @@ func runKernel(text string, events []oracleEvent, as *bpf.Kernel, form compiler.
 	if errors.As(err, &list) {
 		for _, d := range list {
 			if strings.HasSuffix(d.Msg, " by zero") || strings.HasPrefix(d.Msg, "index out of range") || strings.Contains(d.Msg, "cannot end in a NUL") ||
-				strings.HasPrefix(d.Msg, "the search is too long") {
+				strings.HasPrefix(d.Msg, "the search is too long") || strings.Contains(d.Msg, " can never hold: ") {
 				return nil, errConstant
 			}
 			if tooLarge.MatchString(d.Msg) {
