@@ -162,7 +162,7 @@ var burstKeys = flag.Int("burst-keys", 100_000, "new keys of TestBurst")
 
 // New keys that come as fast as they can all find memory in a map that is larger than what once was made without it.
 func TestBurst(t *testing.T) {
-	n := *burstKeys
+	n := scale(*burstKeys)
 	l := newLive(t, nil)
 	if err := l.script(fmt.Sprintf(`
 h = hist(max_keys=%d)
@@ -170,7 +170,7 @@ p = probe(%s, lambda e: h.add(1, by=e.args.offset), filter=lambda e: e.comm == "
 make("racekeys", %d, 1000000)
 p.detach()
 print(len(h), errors(), p.stats().missed)
-`, n, lseek, n)); err != nil {
+`, *burstKeys, lseek, n)); err != nil {
 		t.Fatal(l.FormatError(err))
 	}
 	if got, want := strings.TrimSpace(l.out.String()), fmt.Sprintf("%d [] 0", n); got != want || l.err.String() != "" {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -29,37 +30,55 @@ func Install(log io.Writer) error {
 	if runtime.GOARCH != "amd64" {
 		return fmt.Errorf("virtual machines are made for amd64, this is %s", runtime.GOARCH)
 	}
-	return aptget.Install(log, tools...)
+	if err := aptget.Install(log, tools...); err != nil {
+		return err
+	}
+	q, err := findQEMU()
+	if err != nil || q.fixed() {
+		return err
+	}
+	if err := fetchQEMU(log); err != nil {
+		fmt.Fprintf(log, "vmtest: QEMU %s is older than %s, so kernels may lock up, and no other can be fetched: %v\n", q.version, fixedQEMU, err)
+	}
+	return nil
+}
+
+// inCache calls f with the cache's folder, in one process at a time.
+func inCache(f func(cache string) error) (err error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return err
+	}
+	lock, err := os.OpenFile(filepath.Join(cache, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("lock %s: %w", lock.Name(), err)
+	}
+	return f(cache)
 }
 
 // Fetch gives the folder of the kernel in the cache, and gets it from the mirror that apt uses where it is not there yet. To
 // have a newer one, remove the folder.
 func (k Kernel) Fetch(log io.Writer) (dir string, err error) {
-	cache, err := cacheDir()
-	if err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return "", err
-	}
-	// one at a time, of all processes
-	lock, err := os.OpenFile(filepath.Join(cache, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
-	}
-	release, err := k.cached(cache)
-	if err == nil && release == "" {
-		fmt.Fprintf(log, "vmtest: fetching kernel %s of Debian %s\n", k.Name, k.Suite)
-		release, err = k.download(cache)
-	}
+	err = inCache(func(cache string) error {
+		release, err := k.cached(cache)
+		if err == nil && release == "" {
+			fmt.Fprintf(log, "vmtest: fetching kernel %s of Debian %s\n", k.Name, k.Suite)
+			release, err = k.download(cache)
+		}
+		dir = filepath.Join(cache, release)
+		return err
+	})
 	if err != nil {
 		return "", fmt.Errorf("kernel %s (Debian %s) is not to be had: %w", k.Name, k.Suite, err)
 	}
-	return filepath.Join(cache, release), nil
+	return dir, nil
 }
 
 // apt is a set of package lists of one suite, apart from the machine's.
@@ -151,6 +170,28 @@ func (a *apt) imagePackages() (release string, pkgs []string, err error) {
 	return m[1], pkgs, nil
 }
 
+// unpack downloads packages of the suite and returns the folder that holds their files.
+func (a *apt) unpack(pkgs []string) (root string, err error) {
+	pkgs = slices.Clone(pkgs)
+	slices.Sort(pkgs)
+	for _, p := range slices.Compact(pkgs) {
+		if _, err := a.run("apt-get", "-qq", "download", p); err != nil {
+			return "", err
+		}
+	}
+	debs, err := filepath.Glob(filepath.Join(a.dir, "download", "*.deb"))
+	if err != nil {
+		return "", err
+	}
+	root = filepath.Join(a.dir, "unpacked")
+	for _, d := range debs {
+		if out, err := exec.Command("dpkg-deb", "-x", d, root).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("unpack %s: %w\n%s", filepath.Base(d), err, out)
+		}
+	}
+	return root, nil
+}
+
 // download puts the suite's current kernel in the cache and gives its release.
 func (k Kernel) download(cache string) (release string, err error) {
 	tmp, err := os.MkdirTemp("", "vmtest")
@@ -169,25 +210,9 @@ func (k Kernel) download(cache string) (release string, err error) {
 	if !k.match.MatchString(release) {
 		return "", fmt.Errorf("the suite has %s now", release)
 	}
-	seen := map[string]bool{}
-	for _, p := range pkgs {
-		if seen[p] {
-			continue
-		}
-		seen[p] = true
-		if _, err := a.run("apt-get", "-qq", "download", p); err != nil {
-			return "", err
-		}
-	}
-	debs, err := filepath.Glob(filepath.Join(tmp, "download", "*.deb"))
+	root, err := a.unpack(pkgs)
 	if err != nil {
 		return "", err
-	}
-	root := filepath.Join(tmp, "unpacked")
-	for _, d := range debs {
-		if out, err := exec.Command("dpkg-deb", "-x", d, root).CombinedOutput(); err != nil {
-			return "", fmt.Errorf("unpack %s: %w\n%s", filepath.Base(d), err, out)
-		}
 	}
 	var image []byte
 	for _, p := range []string{"boot/vmlinuz-" + release, "lib/modules/" + release + "/vmlinuz", "usr/lib/modules/" + release + "/vmlinuz"} {

@@ -54,6 +54,7 @@ type Suite struct {
 	Boot    string // see Command
 	Accel   string // see Command
 	Limit   time.Duration
+	Keep    string // folder in which the output of each machine is kept while it runs, or ""
 	Log     io.Writer
 }
 
@@ -239,6 +240,14 @@ func (s Suite) one(k Kernel, b binary, files Files) (r runner, report string, er
 	c, err := s.command(b, files, &out)
 	if err != nil {
 		return r, "", err
+	}
+	if s.Keep != "" {
+		f, err := os.Create(filepath.Join(s.Keep, strings.ReplaceAll(b.pkg, "/", "-")+"-"+k.Name+".txt"))
+		if err != nil {
+			return r, "", err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		c.Output = io.MultiWriter(&out, f)
 	}
 	dir, err := k.Fetch(&out)
 	if err != nil {

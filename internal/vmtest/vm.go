@@ -13,8 +13,10 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
@@ -154,7 +156,13 @@ func (k Kernel) once(c Command) (res Result, err error) {
 	if err != nil {
 		return res, err
 	}
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", qemuArgs(filepath.Join(dir, imageFile), initrd, console, c.Boot, c.Accel, clock)...)
+	q, err := findQEMU()
+	if err != nil {
+		return res, err
+	}
+	args := append(slices.Clone(q.command), qemuArgs(filepath.Join(dir, imageFile), initrd, console, c.Boot, c.Accel, clock)...)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.StdoutPipe()
@@ -244,9 +252,8 @@ func (c Command) pack(tmp, initrd string) (err error) {
 	return writeCPIO(f, files, "dev", "proc", "sys", "tmp", strings.TrimPrefix(dir, "/"))
 }
 
-// How QEMU emulates. With a thread for each processor the processors of the guest truly run at once, which is what tests of races want,
-// and now and then the emulator runs code that the other processor is patching: the kernel crashes, or goes in circles there. One thread
-// for all has no such race, and the matrix's tests of attaching and of races take as long in it; it runs what a crash has left.
+// How QEMU emulates. With a thread for each processor the processors of the guest truly run at once, which is what tests of races want.
+// QEMU before 8.1 crashes kernels in this way (fixedQEMU). One thread for all has no such race, and runs what a crash has left.
 const (
 	defaultAccel = "tcg,thread=multi"
 	safeAccel    = "tcg,thread=single"

@@ -302,3 +302,18 @@ func TestKindsTable(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+// Versions are compared by their numbers, not as text.
+func TestFixedQEMU(t *testing.T) {
+	for version, want := range map[string]bool{"7.2.22": false, "8.0.5": false, "8.1": true, "8.1.0": true, "8.2.1": true, "10.0.2": true} {
+		if got := (qemu{version: version}).fixed(); got != want {
+			t.Errorf("QEMU %s: fixed is %v", version, got)
+		}
+	}
+	if q, err := askQEMU("echo", "QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)"); err != nil || q.version != "10.0.2" || len(q.command) != 2 {
+		t.Errorf("got %+v, %v", q, err)
+	}
+	if _, err := askQEMU("echo"); err == nil {
+		t.Error("a program without a version is taken as QEMU")
+	}
+}

@@ -45,6 +45,7 @@ func run() int {
 	checks := flag.Int("checks", 0, "with -suite: random handlers for the oracle under each kernel")
 	boot := flag.String("boot", "", "with -suite: more for the kernel's `command line`: preempt=full")
 	accel := flag.String("accel", "", "QEMU's `accelerator`: tcg,thread=single emulates all processors in one thread")
+	keep := flag.String("keep", "", "with -suite: keep the output of each machine in this `folder`, as it is printed")
 	soak := flag.Int("soak", 0, "with -suite: run it so many `times`, with two busy loops beside it")
 	fetch := flag.Bool("fetch", false, "fetch the kernels and what is needed to run them")
 	table := flag.Bool("table", false, "ask all kernels, and the machine's own, what they have, and write docs/kernels.md anew")
@@ -57,7 +58,7 @@ func run() int {
 			case *fetch:
 				err = fetchAll(ks)
 			case *suite:
-				s := vmtest.Suite{Kernels: ks, Package: *pkg, Run: *only, Checks: *checks, Boot: *boot, Accel: *accel, Limit: *limit, Log: os.Stdout}
+				s := vmtest.Suite{Kernels: ks, Package: *pkg, Run: *only, Checks: *checks, Boot: *boot, Accel: *accel, Limit: *limit, Keep: *keep, Log: os.Stdout}
 				if *soak > 0 {
 					err = s.Soak(*soak)
 				} else {
