@@ -337,11 +337,6 @@ func (p *Program) Stats() (Stats, error) {
 	return Stats{Runs: info.runCount, Time: time.Duration(info.runTimeNS), Missed: info.recursionMiss}, nil
 }
 
-// Minus returns what s has more than t.
-func (s Stats) Minus(t Stats) Stats {
-	return Stats{Runs: s.Runs - t.Runs, Time: s.Time - t.Time, Missed: s.Missed - t.Missed}
-}
-
 func (s Stats) plus(t Stats) Stats {
 	return Stats{Runs: s.Runs + t.Runs, Time: s.Time + t.Time, Missed: s.Missed + t.Missed}
 }

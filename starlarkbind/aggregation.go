@@ -159,13 +159,11 @@ func (a *Aggregation) retype(t compiler.MapTypes) error {
 	past, err2 := widen(a.past)
 	marks, err3 := widen(a.marks)
 	if err := errors.Join(err1, err2, err3); err != nil {
-		return errors.Join(err, a.Close())
+		return errors.Join(err, a.putBack(&was))
 	}
-	a.past, a.marks, a.looks, a.firsts = past, marks, nil, nil
-	a.comp.MapTypes = t
 	cpus, err := bpf.PossibleCPUs()
 	if err != nil {
-		return err
+		return errors.Join(err, a.putBack(&was))
 	}
 	for i, k := range w.keys {
 		v := make([]byte, 8*len(w.vals[i])*cpus) // all of it on the first CPU
@@ -173,10 +171,19 @@ func (a *Aggregation) retype(t compiler.MapTypes) error {
 			binary.NativeEndian.PutUint64(v[8*j:], x)
 		}
 		if err := a.live().Update([]byte(k), v, bpf.Any); err != nil {
-			return err
+			return errors.Join(err, a.putBack(&was))
 		}
 	}
+	a.past, a.marks, a.looks, a.firsts = past, marks, nil, nil
+	a.comp.MapTypes = t
 	return errors.Join(a.s.dropAdds(a.comp), was.Close())
+}
+
+// putBack closes the kernel's map, and has that of was in its place again.
+func (a *Aggregation) putBack(was *Aggregation) error {
+	err := a.Close()
+	a.store, a.swap = was.store, was.swap
+	return err
 }
 
 // kernelMap gives the map that instructions refer to.

@@ -21,6 +21,11 @@ func (p *Probe) detach() error {
 		return nil
 	}
 	p.attached = false
+	return p.letGo()
+}
+
+// letGo closes what attaches the programs, and releases them.
+func (p *Probe) letGo() error {
 	errs := []error{p.closeLinks()}
 	for _, g := range p.programs {
 		errs = append(errs, g.release())
@@ -71,6 +76,9 @@ func (p *Probe) closeLinks() error {
 
 // freeze keeps the program's statistics as they are: it goes on to run, and does nothing.
 func (g *program) freeze() error {
+	if g.prog == nil { // it could not be loaded again
+		return nil
+	}
 	st, err := g.prog.Stats()
 	g.frozen = &st
 	return err
@@ -87,18 +95,6 @@ func (p *Probe) reopen() error {
 		case <-p.s.context().Done():
 			return ErrInterrupted
 		}
-	}
-	for _, g := range p.programs {
-		if g.frozen == nil {
-			continue
-		}
-		st, err := g.prog.Stats()
-		if err != nil {
-			return err
-		}
-		idle := st.Minus(*g.frozen)
-		g.idle = bpf.Stats{Runs: g.idle.Runs + idle.Runs, Time: g.idle.Time + idle.Time, Missed: g.idle.Missed + idle.Missed}
-		g.frozen = nil
 	}
 	return p.gate.Open()
 }

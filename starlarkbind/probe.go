@@ -52,7 +52,6 @@ type program struct {
 	syscalls *bpf.Syscalls
 	runs     uint64
 	frozen   *bpf.Stats         // as the gate was shut
-	idle     bpf.Stats          // of runs while it was shut
 	cleared  map[cellKey]uint64 // what clear_errors() has forgotten
 	// next makes the program of the next type that the targets accept; nil where there is none
 	next    func(ts []bpf.Target) (*program, error)
@@ -203,6 +202,15 @@ func (p *Probe) attach() error {
 	if err := p.reopen(); err != nil {
 		return err
 	}
+	if err := p.attachAll(); err != nil {
+		return errors.Join(err, p.letGo())
+	}
+	p.attached = true
+	p.warnLeft()
+	return nil
+}
+
+func (p *Probe) attachAll() error {
 	links := 0
 	for _, g := range p.programs {
 		if err := g.renew(p.s.context(), p.s); err != nil {
@@ -216,16 +224,11 @@ func (p *Probe) attach() error {
 			err = p.fallBack(g, left)
 		}
 		if err != nil {
-			return errors.Join(err, p.closeLinks())
+			return err
 		}
 		links += len(p.programs[i].links)
 	}
-	if err := p.refusedAll(links); err != nil {
-		return err
-	}
-	p.attached = true
-	p.warnLeft()
-	return nil
+	return p.refusedAll(links)
 }
 
 // fallBack makes a program of the next type for the targets that do not take g's; it is attached after g.

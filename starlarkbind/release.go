@@ -28,7 +28,14 @@ func (g *program) release() error {
 	}
 	st, err := g.liveStats()
 	g.kept.stats = bpf.Stats{Runs: g.kept.stats.Runs + st.Runs, Missed: g.kept.stats.Missed + st.Missed, Time: g.kept.stats.Time + st.Time}
-	errs := []error{err, g.prog.Close()}
+	err = errors.Join(err, g.prog.Close(), g.closeMaps())
+	g.prog, g.runs, g.frozen, g.kept.released = nil, 0, nil, true
+	return err
+}
+
+// closeMaps lets the maps go that belong to the program alone.
+func (g *program) closeMaps() error {
+	var errs []error
 	if g.cells != nil {
 		errs = append(errs, g.cells.Release())
 	}
@@ -38,8 +45,7 @@ func (g *program) release() error {
 	if g.syscalls != nil {
 		errs = append(errs, g.syscalls.Close())
 	}
-	g.prog, g.heap, g.syscalls, g.runs = nil, nil, nil, 0
-	g.frozen, g.idle, g.kept.released = nil, bpf.Stats{}, true
+	g.heap, g.syscalls = nil, nil
 	return errors.Join(errs...)
 }
 
@@ -50,6 +56,11 @@ func (g *program) renew(ctx context.Context, s *Session) (err error) {
 	if !g.kept.released {
 		return nil
 	}
+	defer func() {
+		if err != nil { // it stays released
+			err = errors.Join(err, g.closeMaps())
+		}
+	}()
 	spec := g.spec
 	spec.Maps = maps.Clone(spec.Maps)
 	if g.cells != nil {
@@ -96,7 +107,6 @@ func (g *program) liveStats() (bpf.Stats, error) {
 	if g.frozen != nil {
 		st = *g.frozen
 	}
-	st = st.Minus(g.idle)
 	if err != nil || g.syscalls == nil || st.Runs == 0 {
 		return st, err
 	}

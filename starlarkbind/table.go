@@ -77,6 +77,13 @@ func (t *Table) growFor(k, v starlark.Value) error {
 			return err
 		}
 		t.comp.Open = t.comp.Key == nil && t.comp.Val == nil
+		at := t.s.position()
+		if want.KeyAt = t.comp.KeyAt; t.comp.Key == nil {
+			want.KeyAt = at
+		}
+		if want.ValAt = t.comp.ValAt; t.comp.Val == nil {
+			want.ValAt = at
+		}
 		t.store, t.comp.MapTypes = store, want
 		return nil
 	}
@@ -99,11 +106,12 @@ func (t *Table) retype(want compiler.MapTypes) (err error) {
 	if err := t.s.dropAdds(t.comp); err != nil {
 		return errors.Join(err, store.Close())
 	}
-	old := t.store
+	old, was := t.store, t.comp.MapTypes
 	t.store, t.comp.MapTypes = store, want
 	for _, it := range items {
 		if err := t.put(it[0], it[1]); err != nil {
-			return errors.Join(err, old.Close())
+			t.store, t.comp.MapTypes = old, was
+			return errors.Join(err, store.Close())
 		}
 	}
 	return old.Close()
