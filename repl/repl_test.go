@@ -393,8 +393,10 @@ func TestWatch(t *testing.T) {
 	s.expect("here  7")
 	s.expect("here  7")
 	s.send("\x03")
+	s.expect("^C\n>>> ")                   // Ctrl-C is how it ends: nothing is said
+	s.send("load = sum(calls.values())\r") // a name, where no load statement stands
 	s.expect(">>> ")
-	s.send("sum(calls.values()) + 1\r")
+	s.send("1 + load\r")
 	s.expect("\n8")
 	s.leave()
 }

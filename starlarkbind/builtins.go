@@ -268,6 +268,12 @@ func aggregation(kind agg.Kind) builtinFunc {
 }
 
 func (s *Session) addMap(m kernelMap) {
+	switch m := m.(type) {
+	case *Aggregation:
+		s.shown.atLeast(m.maxKeys)
+	case *Table:
+		s.shown.atLeast(m.maxKeys)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.maps = append(s.maps, m)

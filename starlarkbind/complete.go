@@ -14,7 +14,7 @@ import (
 )
 
 // Complete tells whether the text is a whole item.
-func (s *Session) Complete(src string) bool { return items.Complete(fileOptions, src) }
+func (s *Session) Complete(src string) bool { return items.Complete(parse, src) }
 
 // Completions lists what the word before pos can become: inside a string a probe spec, or a file where a path is wanted; an attribute
 // behind a dot; else a name, and in a call the names of its arguments.

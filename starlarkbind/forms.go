@@ -166,18 +166,10 @@ func (s *Session) show(f *types.Form, v starlark.Value) starlark.Value {
 	}
 	text := row.show(s, f, v)
 	if row.read == nil {
-		s.mu.Lock()
-		if s.shown == nil {
-			s.shown = map[shownKey]starlark.Value{}
-		}
-		s.shown[shownKey{f.Name, f.Arg, string(text.(starlark.String))}] = v
-		s.mu.Unlock()
+		s.shown.put(shownKey{f.Name, f.Arg, string(text.(starlark.String))}, v)
 	}
 	return text
 }
-
-// shownKey names a text that was shown in a form without a way back: the session remembers what it stood for.
-type shownKey struct{ form, arg, text string }
 
 // unshow gives the kernel's side of a value.
 func (s *Session) unshow(f *types.Form, v starlark.Value) (starlark.Value, error) {
@@ -189,10 +181,7 @@ func (s *Session) unshow(f *types.Form, v starlark.Value) (starlark.Value, error
 			return n, nil
 		}
 	} else if str, ok := v.(starlark.String); ok {
-		s.mu.Lock()
-		n, known := s.shown[shownKey{f.Name, f.Arg, string(str)}]
-		s.mu.Unlock()
-		if known {
+		if n, known := s.shown.get(shownKey{f.Name, f.Arg, string(str)}); known {
 			return n, nil
 		}
 	}

@@ -8,6 +8,9 @@ import (
 	"go.starlark.net/syntax"
 )
 
+// byteOrderMark is what editors on Windows begin a file with.
+var byteOrderMark = []byte("\ufeff")
+
 // parse parses a script. The scanner takes `load` for the keyword wherever it stands; where the grammar has no load statement it
 // is a name like any other here: a keyword argument, a field, a parameter.
 func parse(name string, src []byte) (*syntax.File, error) {
@@ -34,10 +37,12 @@ func parse(name string, src []byte) (*syntax.File, error) {
 			return f, err
 		}
 		at := offsetOf(src, wrong.Pos)
-		if at < 0 || !bytes.HasPrefix(src[at:], []byte("load")) {
+		if statement := strings.HasSuffix(wrong.Msg, "want '('"); statement && at >= 0 { // load = 3
+			at = bytes.LastIndex(src[:at], []byte("load"))
+		} else if at < 0 || !bytes.HasPrefix(src[at:], []byte("load")) {
 			at = loadBefore(src, at)
 		}
-		if at < 0 || !strings.Contains(wrong.Msg, "load") && !strings.Contains(wrong.Msg, "not an identifier") {
+		if at < 0 || !strings.Contains(wrong.Msg, "load") && !strings.Contains(wrong.Msg, "not an identifier") && !strings.HasSuffix(wrong.Msg, "want '('") {
 			return f, err
 		}
 		src = append(append(append([]byte{}, src[:at]...), stand...), src[at+len("load"):]...)

@@ -117,13 +117,18 @@ func (p *pump) write() {
 // release tells those who wait that what they wait for is printed.
 func (p *pump) release() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	for len(p.waits) > 0 && p.ring.Passed(p.waits[0].to) {
-		if p.text.Len() > 0 {
-			p.write()
-		}
-		close(p.waits[0].done)
-		p.waits = p.waits[1:]
+	n := 0
+	for n < len(p.waits) && p.ring.Passed(p.waits[n].to) {
+		n++
+	}
+	passed := p.waits[:n:n]
+	p.waits = p.waits[n:]
+	p.mu.Unlock()
+	if n > 0 && p.text.Len() > 0 {
+		p.write() // which may wait for a reader; others may begin to wait meanwhile
+	}
+	for _, w := range passed {
+		close(w.done)
 	}
 }
 

@@ -4,6 +4,7 @@
 package starlarkbind
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -109,12 +110,13 @@ type Session struct {
 	symsAt      atomic.Int64        // nprog when the kernel's symbols were looked at
 	usyms       *bpf.UserSymbols
 	userAddrs   atomic.Bool // some probe keeps addresses of processes
-	shown       map[shownKey]starlark.Value
+	shown       shownTexts
 	faults      map[string]bool // that were told of
 
 	waited   bool   // the script has called run(), or waited for records
 	exported bool   // it has called to_csv() or to_json()
 	ended    bool   // a script has come to its end
+	failed   bool   // an error ended it
 	aborted  bool   // Ctrl-C ended it
 	file     string // of %run
 }
@@ -147,6 +149,7 @@ func New(opt Options) (*Session, error) {
 
 // ExecFile runs a script.
 func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
+	src = bytes.TrimPrefix(src, byteOrderMark) // the columns of the first line are those that the user sees
 	f, err := parse(name, src)
 	if err != nil {
 		return s.syntaxError(err, name, src)
@@ -174,6 +177,7 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 			err = s.checkFlags(true)
 		}
 		s.ended, s.aborted = err == nil, s.ctx.Err() != nil
+		s.failed = err != nil && !errors.Is(err, errStop)
 		return err
 	})
 	if err == nil && s.opt.Check {
@@ -214,6 +218,8 @@ func (s *Session) execAlone(ctx context.Context, name string, fn func(*starlark.
 		return bug
 	case err != nil && ctx.Err() != nil && s.broken.Load():
 		return ErrBroken
+	case errors.Is(err, errWatched):
+		return nil
 	case err != nil && ctx.Err() != nil:
 		return ErrInterrupted
 	}
@@ -301,7 +307,7 @@ func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, e
 		}
 	}
 	if s.items == nil {
-		s.items = items.New(fileOptions, s.predeclared)
+		s.items = items.New(parse, s.predeclared)
 		for n, v := range s.globals {
 			s.items.Globals[n] = v
 		}
@@ -398,7 +404,7 @@ func (s *Session) Close() error {
 	var errs []error
 	errs = append(errs, s.detachAll())
 	s.drainAll()
-	if script && !s.aborted && s.out.failed() == nil {
+	if script && !s.aborted && (!s.failed || s.waited) && s.out.failed() == nil {
 		s.summarize()
 	}
 	s.warnTotals()
@@ -520,6 +526,14 @@ func (s *Session) controlMap() (*bpf.Control, error) {
 		s.control = c
 	}
 	return s.control, nil
+}
+
+// position returns where the script is: the statement that the interpreter runs. It is invalid where no script runs.
+func (s *Session) position() syntax.Position {
+	if s.thread == nil || s.thread.CallStackDepth() == 0 {
+		return syntax.Position{}
+	}
+	return s.thread.CallFrame(0).Pos
 }
 
 // newRef makes a name by which instructions refer to a map.

@@ -43,11 +43,14 @@ func (s *Session) builtinWatch(thread *starlark.Thread, b *starlark.Builtin, arg
 	s.timers = append(append([]*timer{}, timers...), &timer{every: d, fn: picture})
 	defer func() { s.timers = timers }()
 	_, err = s.builtinRun(thread, b, nil, nil)
-	if errors.Is(err, ErrInterrupted) && s.opt.Interactive { // at the prompt Ctrl-C is how it ends
-		err = nil
+	if err != nil && s.ctx.Err() != nil && s.opt.Interactive {
+		return nil, errWatched
 	}
 	return starlark.None, err
 }
+
+// errWatched ends the item of the prompt in which Ctrl-C ended a watch(): that is the way to end it, so nothing is said.
+var errWatched = errors.New("Ctrl-C ended watch()")
 
 const clearScreen = "\x1b[H\x1b[2J"
 

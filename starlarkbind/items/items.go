@@ -27,17 +27,17 @@ type Namespace struct {
 	// Check is called with each item before it runs; an error keeps it from running.
 	Check func(f *syntax.File) error
 
-	opts *syntax.FileOptions
-	n    int
+	parse func(name string, src []byte) (*syntax.File, error)
+	n     int
 }
 
 // New makes a namespace that starts with the given names.
-func New(opts *syntax.FileOptions, predeclared starlark.StringDict) *Namespace {
+func New(parse func(name string, src []byte) (*syntax.File, error), predeclared starlark.StringDict) *Namespace {
 	g := make(starlark.StringDict, len(predeclared))
 	for k, v := range predeclared {
 		g[k] = v
 	}
-	return &Namespace{Globals: g, opts: opts}
+	return &Namespace{Globals: g, parse: parse}
 }
 
 // Exec runs an item under the name In[n]. An item that is one expression gives its value, and binds _ to it where it is not
@@ -45,7 +45,7 @@ func New(opts *syntax.FileOptions, predeclared starlark.StringDict) *Namespace {
 func (n *Namespace) Exec(thread *starlark.Thread, src string) (starlark.Value, error) {
 	n.n++
 	name := fmt.Sprintf("In[%d]", n.n)
-	f, err := n.opts.Parse(name, src, 0)
+	f, err := n.parse(name, []byte(src))
 	if err != nil {
 		return nil, err
 	}
@@ -246,8 +246,8 @@ func (s stmtNames) walkTargets(x syntax.Expr, inFunc bool) {
 
 // Complete tells whether src is a whole item: no bracket or string is open, no line is to be continued, and a statement with
 // a block has been ended by an empty line.
-func Complete(opts *syntax.FileOptions, src string) bool {
-	f, err := opts.Parse("item", src+"\n", 0)
+func Complete(parse func(name string, src []byte) (*syntax.File, error), src string) bool {
+	f, err := parse("item", []byte(src+"\n"))
 	if err != nil {
 		return !atEnd(err, src)
 	}

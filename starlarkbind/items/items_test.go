@@ -10,7 +10,9 @@ import (
 	"go.starlark.net/syntax"
 )
 
-var options = &syntax.FileOptions{While: true, TopLevelControl: true, GlobalReassign: true, Set: true}
+func parse(name string, src []byte) (*syntax.File, error) {
+	return (&syntax.FileOptions{While: true, TopLevelControl: true, GlobalReassign: true, Set: true}).Parse(name, src, 0)
+}
 
 // Sequences of items, apart by lines of ---, and what the last expression of each gives: "!" and a part of the message for
 // an error. Globals behave as in Python's prompt.
@@ -95,7 +97,7 @@ func message(err error) string {
 
 func TestSequences(t *testing.T) {
 	for _, c := range sequences {
-		n := New(options, starlark.StringDict{"host": starlark.MakeInt(100)})
+		n := New(parse, starlark.StringDict{"host": starlark.MakeInt(100)})
 		got := run(t, n, c.items)
 		ok := got == c.want
 		if strings.HasPrefix(c.want, "!") {
@@ -109,7 +111,7 @@ func TestSequences(t *testing.T) {
 
 // Each item has a file name of its own, so that places tell items apart.
 func TestPlaces(t *testing.T) {
-	n := New(options, nil)
+	n := New(parse, nil)
 	run(t, n, "1\n---\ndef f():\n    return 1 // 0")
 	_, err := n.Exec(&starlark.Thread{}, "f()")
 	var ee *starlark.EvalError
@@ -141,14 +143,14 @@ func TestComplete(t *testing.T) {
 		{"def f():\n    a = [1]]", true},
 		{"def f():\n    a = 'x[", true},
 	} {
-		if got := Complete(options, c.text); got != c.want {
+		if got := Complete(parse, c.text); got != c.want {
 			t.Errorf("Complete(%q) = %v", c.text, got)
 		}
 	}
 }
 
 func ExampleNamespace() {
-	n := New(options, nil)
+	n := New(parse, nil)
 	for _, item := range []string{"x = 1", "def f(): return x", "x += 1", "f()"} {
 		v, err := n.Exec(&starlark.Thread{}, item)
 		if err != nil {

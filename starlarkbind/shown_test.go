@@ -1,0 +1,33 @@
+package starlarkbind
+
+import (
+	"strconv"
+	"testing"
+
+	"go.starlark.net/starlark"
+)
+
+// Texts without a way back are remembered up to a bound, and as many as the largest map has keys.
+func TestShownIsFlat(t *testing.T) {
+	for _, keys := range []int{0, 4096, 3 * shownLeast} {
+		var s shownTexts
+		s.atLeast(keys)
+		s.atLeast(16)
+		most := max(shownLeast, keys)
+		key := func(i int) shownKey { return shownKey{"usym", "", strconv.Itoa(i)} }
+		for i := range 5 * most {
+			s.put(key(i), starlark.MakeInt(i))
+			if n := len(s.now) + len(s.old); n > 2*most {
+				t.Fatalf("%d keys: it remembers %d", keys, n)
+			}
+		}
+		for i := 4 * most; i < 5*most; i++ {
+			if v, ok := s.get(key(i)); !ok || v.(starlark.Int).BigInt().Int64() != int64(i) {
+				t.Fatalf("%d keys: %d is %v", keys, i, v)
+			}
+		}
+		if v, ok := s.get(key(0)); ok {
+			t.Errorf("%d keys: it still has %v", keys, v)
+		}
+	}
+}
