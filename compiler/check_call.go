@@ -142,14 +142,17 @@ func (c *checker) callExpr(x *syntax.CallExpr) expr {
 
 // hostOnly hints at what to do instead of calling these in a handler.
 var hostOnly = map[string]string{
-	"run":    "call run() in the script",
-	"probe":  "attach probes from the script",
-	"errors": "read errors() in the script",
-	"list":   "make lists outside of the handler",
-	"dict":   "make dicts outside of the handler, or use a table()",
-	"range":  "range can stand in a for loop only: for i in range(n)",
-	"type":   "types are known when the handler is compiled",
+	"sprintf": formatHint,
+	"run":     "call run() in the script",
+	"probe":   "attach probes from the script",
+	"errors":  "read errors() in the script",
+	"list":    "make lists outside of the handler",
+	"dict":    "make dicts outside of the handler, or use a table()",
+	"range":   "range can stand in a for loop only: for i in range(n)",
+	"type":    "types are known when the handler is compiled",
 }
+
+const formatHint = `write printf("%d\n", x), which formats on the host`
 
 // wordHint returns the hint of a row of the table of words, or "" for nil.
 func wordHint(w *wordlist.Word) string {

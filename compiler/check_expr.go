@@ -348,7 +348,7 @@ func (c *checker) binary(pos syntax.Position, op syntax.Token, x, y expr) expr {
 		}
 		hint := "make strings on the host; use a tuple as key: by=(a, b)"
 		if op == syntax.PERCENT {
-			hint = `write printf("%d\n", x), which formats on the host`
+			hint = formatHint
 		}
 		what := "strings"
 		if op == syntax.PLUS && (x.typ().Kind == types.Bytes || y.typ().Kind == types.Bytes) {

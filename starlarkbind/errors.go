@@ -50,7 +50,7 @@ func (e *helperError) String() string {
 }
 
 func (e *helperError) AttrNames() []string {
-	return []string{"code", "count", "errno", "first", "helper", "hint", "last", "map", "message", "pos", "probe", "source"}
+	return []string{"count", "message", "hint", "helper", "errno", "code", "probe", "pos", "source", "map", "first", "last"}
 }
 
 func (e *helperError) Attr(name string) (starlark.Value, error) {

@@ -94,6 +94,9 @@ func (s *Session) hostAdd(thread *starlark.Thread, m *compiler.Map, value, by st
 			key = j // no handler uses the map yet, so it can grow
 		}
 	}
+	if m.Agg != nil && (key.Kind == types.None) != (by == starlark.None) {
+		return nil, keyError(m, key)
+	}
 	boxed := key.Size() > maxHostKey
 	ctx := make([]byte, 8+max((key.Size()+7)&^7, 8))
 	added := types.TInt
@@ -138,6 +141,18 @@ func (s *Session) hostAdd(thread *starlark.Thread, m *compiler.Map, value, by st
 		return starlark.MakeUint64(uint64(word)), err
 	}
 	return v, err
+}
+
+// keyError says that an add has a key where those before have none, or none where they have one.
+func keyError(m *compiler.Map, key *types.Type) error {
+	first := ""
+	if m.KeyAt.IsValid() {
+		first = fmt.Sprintf(" (see the add at %s)", m.KeyAt)
+	}
+	if key.Kind == types.None {
+		return fmt.Errorf("%s %q has no keys%s, and this add has one; leave out by= here, or make another %s()", m.Kind(), m.Name, first, m.Kind())
+	}
+	return fmt.Errorf("%s %q has keys of type %s%s, and this add has none; write by=, or make another %s()", m.Kind(), m.Name, key, first, m.Kind())
 }
 
 // hostAddProgram returns the program of a place, and makes it the first time.

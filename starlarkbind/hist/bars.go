@@ -16,7 +16,11 @@ func (h *Histogram) String() string {
 	if h.count == 0 {
 		return "<hist 0 values>"
 	}
-	return fmt.Sprintf("<hist %d values, p50 %s, p99 %s>", h.count, h.Percentile(50), h.Percentile(99))
+	noun := "values"
+	if h.count == 1 {
+		noun = "value"
+	}
+	return fmt.Sprintf("<hist %d %s, p50 %s, p99 %s>", h.count, noun, h.Percentile(50), h.Percentile(99))
 }
 
 // Draw draws the histogram, a line a bucket, into so many columns; 0: into as many as it takes.

@@ -72,6 +72,9 @@ func TestOneLine(t *testing.T) {
 	if got := of(Log2(0), 1, 2, 3, 100).String(); got != "<hist 4 values, p50 3, p99 100>" {
 		t.Error(got)
 	}
+	if got := of(Log2(0), 3).String(); got != "<hist 1 value, p50 3, p99 3>" {
+		t.Error(got)
+	}
 	if got := of(Log2(0)).String(); got != "<hist 0 values>" {
 		t.Error(got)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -27,9 +28,31 @@ type Process struct {
 }
 
 // A NotFoundError says that there is no such program.
-type NotFoundError struct{ Name string }
+type NotFoundError struct {
+	Name string
+	Err  error // what the look-up found instead
+}
 
-func (e *NotFoundError) Error() string { return fmt.Sprintf("spawn: no program %q in $PATH", e.Name) }
+func (e *NotFoundError) Error() string {
+	switch {
+	case errors.Is(e.Err, exec.ErrDot):
+		return fmt.Sprintf("spawn: %q is found in the current folder only; write ./%s", e.Name, e.Name)
+	case !strings.Contains(e.Name, "/"):
+		return fmt.Sprintf("spawn: no program %q in $PATH", e.Name)
+	case errors.Is(e.Err, os.ErrNotExist):
+		return fmt.Sprintf("spawn: there is no file %s", e.Name)
+	case errors.Is(e.Err, os.ErrPermission):
+		return fmt.Sprintf("spawn: %s is no program that may be run", e.Name)
+	}
+	why := e.Err
+	var of *exec.Error
+	if errors.As(why, &of) {
+		why = of.Err
+	}
+	return fmt.Sprintf("spawn: %s: %v", e.Name, why)
+}
+
+func (e *NotFoundError) Unwrap() error { return e.Err }
 
 // Start starts a program and holds it before its first instruction. Its output goes to the files given; its input is
 // ours. The error is a *NotFoundError, or the kernel's.
@@ -39,7 +62,7 @@ func Start(argv []string, stdout, stderr *os.File) (*Process, error) {
 	}
 	path, err := exec.LookPath(argv[0])
 	if err != nil {
-		return nil, &NotFoundError{argv[0]}
+		return nil, &NotFoundError{argv[0], err}
 	}
 	p := &Process{release: make(chan struct{}), done: make(chan struct{})}
 	p.cmd = &exec.Cmd{Path: path, Args: argv, Stdin: os.Stdin, Stdout: stdout, Stderr: stderr, SysProcAttr: &syscall.SysProcAttr{Ptrace: true, Pdeathsig: syscall.SIGKILL}}
