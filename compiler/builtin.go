@@ -260,17 +260,17 @@ func checkInt(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 
 func checkAbs(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
 	x := c.wantInt(args[0], "the argument of abs()")
-	if x.typ().Kind == types.Invalid || unsignedOperand(x) {
+	if x.typ().Kind == types.Invalid || neverNegative(x) {
 		return x
 	}
 	if k, ok := x.(*eConst); ok {
 		return c.constant(new(big.Int).Abs(k.v.(*big.Int)), call.Lparen, "the result")
 	}
-	return mk(row, call, types.TInt, []expr{x})
+	return mk(row, call, &types.Type{Kind: types.Int, NonNeg: true, Wraps: true}, []expr{x}) // -2**63 has no magnitude in 63 bits
 }
 
 func lowerAbs(lw *lowerer, e *eBuiltin) val {
-	return scalar(types.TInt, lw.magnitude(lw.value(e.args[0]).w))
+	return scalar(e.t, lw.magnitude(lw.value(e.args[0]).w))
 }
 
 func checkExtreme(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
@@ -293,15 +293,17 @@ func checkExtreme(c *checker, row *builtin, call *syntax.CallExpr, args []expr) 
 // extremeType is the type of min or max of two ints: the smaller one is no larger than the one that is signed, the larger one
 // not negative if one of them is not.
 func extremeType(name string, a, b *types.Type) *types.Type {
+	t := &types.Type{Kind: types.Int, NonNeg: a.NonNeg || b.NonNeg, Wraps: a.Wraps || b.Wraps}
 	switch {
-	case a.Kind == b.Kind && name == "max":
-		return &types.Type{Kind: a.Kind, NonNeg: a.NonNeg || b.NonNeg}
-	case a.Kind == b.Kind:
-		return &types.Type{Kind: a.Kind, NonNeg: a.NonNeg && b.NonNeg}
-	case name == "max":
+	case a.Kind != b.Kind && name == "max", a.Kind == types.Uint && b.Kind == types.Uint:
 		return types.TID
+	case name == "max":
+		t.Wraps = t.NonNeg && (!a.NonNeg || a.Wraps) && (!b.NonNeg || b.Wraps)
+	case a.Kind == b.Kind:
+		t.NonNeg = a.NonNeg && b.NonNeg
+		t.Wraps = t.NonNeg && t.Wraps
 	}
-	return &types.Type{Kind: types.Int, NonNeg: a.NonNeg || b.NonNeg}
+	return t
 }
 
 func lowerExtreme(lw *lowerer, e *eBuiltin) val {

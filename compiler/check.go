@@ -178,7 +178,7 @@ func (c *checker) call(fn *Func, args []expr, pos syntax.Position) *eCall {
 			c.flow.assigned[v] = true
 			c.flow.forget(v)
 			if v.t.Kind != types.Opt && v.t.Kind != types.None {
-				c.flow.notNone[v] = true
+				c.flow.known[fact{v: v}] = true
 			}
 		}
 		e.body = c.block(fn.Fn.Body)

@@ -32,7 +32,7 @@ func (c *checker) valueFacts(x syntax.Expr) (e expr, yes, no facts) {
 		e := c.ident(x)
 		if v := c.boundLocal(x); v != nil && v.static == nil {
 			w := c.flow.when[v]
-			return e, union(shows(v), w.yes), w.no
+			return e, union(notNone(v), w.yes), w.no
 		}
 		return e, facts{}, facts{}
 	case *syntax.UnaryExpr:
@@ -53,7 +53,7 @@ func (c *checker) valueFacts(x syntax.Expr) (e expr, yes, no facts) {
 		case syntax.IN:
 			e := c.in(x)
 			if v := c.optional(x.X); v != nil && !c.mayHoldNone(x.Y) {
-				yes = shows(v)
+				yes = notNone(v)
 			}
 			return e, yes, facts{}
 		case syntax.EQL, syntax.NEQ, syntax.LT, syntax.GT, syntax.LE, syntax.GE:
@@ -164,8 +164,10 @@ func knownTruth(x expr) (truth, known bool) {
 	return false, false
 }
 
-// compareFacts: x == None, x != None; and x == y of a y that is never None.
+// compareFacts returns what x, a comparison of a and b, shows where it holds and where it does not: of a side that is compared with
+// None or with what is never None, and of one that is compared with a number that is not negative.
 func (c *checker) compareFacts(x *syntax.BinaryExpr, a, b expr) (yes, no facts) {
+	yes.known, no.known = signFacts(x.Op, a, b), signFacts(negated[x.Op], a, b)
 	v, other := c.optional(x.X), b
 	if v == nil || b.typ().Kind == types.Opt {
 		if w := c.optional(x.Y); w != nil {
@@ -173,20 +175,16 @@ func (c *checker) compareFacts(x *syntax.BinaryExpr, a, b expr) (yes, no facts) 
 		}
 	}
 	if v == nil {
-		return facts{}, facts{}
+		return yes, no
 	}
 	none := other.typ().Kind == types.None
 	switch {
-	case none && x.Op == syntax.NEQ:
-		return shows(v), facts{}
-	case none && x.Op == syntax.EQL:
-		return facts{}, shows(v)
-	case !none && other.typ().Kind != types.Opt && x.Op == syntax.EQL:
-		return shows(v), facts{}
-	case !none && other.typ().Kind != types.Opt && x.Op == syntax.NEQ:
-		return facts{}, shows(v)
+	case none && x.Op == syntax.NEQ, !none && other.typ().Kind != types.Opt && x.Op == syntax.EQL:
+		yes = union(yes, notNone(v))
+	case none && x.Op == syntax.EQL, !none && other.typ().Kind != types.Opt && x.Op == syntax.NEQ:
+		no = union(no, notNone(v))
 	}
-	return facts{}, facts{}
+	return yes, no
 }
 
 // truth is x as a condition.

@@ -132,9 +132,10 @@ func (c *checker) readLocal(v *local, pos syntax.Position) expr {
 		return at(v.static, pos)
 	}
 	e := &eVar{node{v.t, pos}, v}
-	if v.t.Kind == types.Opt && (c.flow.notNone[v] || c.flow.dead) {
-		return &eNarrow{node{v.t.Elem, pos}, e}
+	if v.t.Kind == types.Opt && (c.flow.known[fact{v: v}] || c.flow.dead) {
+		return &eNarrow{node{c.narrowInt(e, v.t.Elem), pos}, e}
 	}
+	e.t = c.narrowInt(e, v.t)
 	return e
 }
 
@@ -402,38 +403,51 @@ func movedPointer(op syntax.Token, x, y expr) *types.Type {
 }
 
 func arithType(op syntax.Token, x, y expr) *types.Type {
-	ux, uy := unsignedOperand(x), unsignedOperand(y)
-	addr := x.typ().Addr || y.typ().Addr
+	tx, ty := x.typ(), y.typ()
+	addr := tx.Addr || ty.Addr
 	signed := &types.Type{Kind: types.Int, Addr: addr && op != syntax.STAR}
+	natural := *signed // what is made of numbers that are never negative
+	natural.NonNeg, natural.Wraps = true, tx.Wraps || ty.Wraps
 	switch op {
 	case syntax.MINUS:
 		return signed
 	case syntax.AMP:
-		if smallConst(x) || smallConst(y) || x.typ().NonNeg || y.typ().NonNeg {
-			return types.TNat // at most the side that is never negative
+		switch { // at most the side that is never negative
+		case unsignedOperand(x) && tx.Kind == types.Int, unsignedOperand(y) && ty.Kind == types.Int:
+			return types.TNat
+		case tx.NonNeg, ty.NonNeg:
+			return &natural
 		}
 	case syntax.LTLT, syntax.GTGT:
-		return &types.Type{Kind: x.typ().Kind, Addr: x.typ().Addr}
+		return &types.Type{Kind: tx.Kind, Addr: tx.Addr, NonNeg: tx.NonNeg, Wraps: tx.NonNeg && (tx.Wraps || op == syntax.LTLT)}
 	case syntax.SLASHSLASH:
-		if k, ok := y.(*eConst); ok && k.v.(*big.Int).Cmp(big.NewInt(1)) > 0 && x.typ().Kind == types.Uint {
+		if k, ok := y.(*eConst); ok && k.v.(*big.Int).Cmp(big.NewInt(1)) > 0 && tx.Kind == types.Uint {
 			return types.TNat // below 2**63
 		}
 	case syntax.PERCENT:
 		if smallConst(y) {
 			return types.TNat
 		}
+		if tx.Kind == types.Int && ty.NonNeg {
+			return &types.Type{Kind: types.Int, NonNeg: true, Wraps: ty.Wraps}
+		}
+	case syntax.PLUS, syntax.STAR:
+		natural.Wraps = true
 	}
-	if ux && uy && (x.typ().Kind == types.Uint || y.typ().Kind == types.Uint) {
+	switch {
+	case !neverNegative(x) || !neverNegative(y):
+		return signed
+	case tx.Kind == types.Uint || ty.Kind == types.Uint:
 		return &types.Type{Kind: types.Uint, Addr: addr}
 	}
-	return signed
+	return &natural
 }
 
-// unsignedOperand reports whether x is never negative by its type.
-func unsignedOperand(x expr) bool {
-	k, ok := x.(*eConst)
-	return x.typ().Kind == types.Uint || x.typ().NonNeg || ok && k.v.(*big.Int).Sign() >= 0
-}
+// neverNegative reports whether x is negative nowhere, unless it has wrapped (types.Type.Wraps).
+func neverNegative(x expr) bool { return x.typ().Kind == types.Uint || x.typ().NonNeg }
+
+// unsignedOperand reports whether the bits of x, taken as unsigned, are its value.
+func unsignedOperand(x expr) bool { return neverNegative(x) && !x.typ().Wraps }
 
 func smallConst(x expr) bool {
 	k, ok := x.(*eConst)

@@ -285,7 +285,7 @@ func (c *checker) forRange(s *syntax.ForStmt, call *syntax.CallExpr) []stmt {
 		return c.forCount(s, call, bounds, count != 0)
 	}
 	v := &local{name: "i", t: types.TInt}
-	if lo >= 0 && hi >= 0 {
+	if step > 0 && lo >= 0 || step < 0 && hi >= -1 {
 		v.t = types.TNat
 	}
 	body := c.loopBody(s, v, int(count), count > 0)
@@ -328,18 +328,19 @@ func countType(lo, hi expr, step int64) *types.Type {
 	unsigned := &types.Type{Kind: types.Uint, Addr: lo.typ().Addr}
 	last, isConst := kxInt(hi)
 	switch {
-	case step < 0 && (unsignedOperand(hi) || isConst && last.Cmp(big.NewInt(-1)) >= 0):
+	case step < 0 && (neverNegative(hi) || isConst && last.Cmp(big.NewInt(-1)) >= 0):
 		if lo.typ().Kind == types.Uint {
 			return unsigned
 		}
+		return &types.Type{Kind: types.Int, NonNeg: true, Wraps: hi.typ().Wraps}
 	case step > 0 && lo.typ().Kind == types.Uint:
 		return unsigned
-	case step > 0 && unsignedOperand(lo):
+	case step > 0 && neverNegative(lo):
 		first, isConst := kxInt(lo)
 		if hi.typ().Kind == types.Uint && (step > 1<<32 || isConst && first.Cmp(big.NewInt(1<<62)) >= 0) {
 			return unsigned
 		}
-		return types.TNat
+		return &types.Type{Kind: types.Int, NonNeg: true, Wraps: lo.typ().Wraps}
 	}
 	return types.TInt
 }

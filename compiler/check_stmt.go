@@ -1,8 +1,6 @@
 package compiler
 
 import (
-	"slices"
-
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
 
@@ -79,7 +77,7 @@ func (c *checker) assign(s *syntax.AssignStmt) []stmt {
 	}
 	x, yes, no := c.valueFacts(s.RHS)
 	out := c.bind(id, c.decay(x))
-	if v := c.optional(id); v != nil && !slices.Contains(yes.locals, v) && !slices.Contains(no.locals, v) {
+	if v := c.optional(id); v != nil && !yes.about(v) && !no.about(v) {
 		c.flow.when[v] = implied{yes, no}
 	}
 	return out
@@ -148,7 +146,12 @@ func (c *checker) bind(target syntax.Expr, x expr) []stmt {
 		c.flow.assigned[v] = true
 		c.flow.forget(v)
 		if k := x.typ().Kind; k != types.Opt && k != types.None {
-			c.flow.notNone[v] = true
+			c.flow.known[fact{v: v}] = true
+		}
+		if t := x.typ(); t.Kind == types.Int && t.NonNeg {
+			for _, k := range nonNeg(&eVar{v: v}, x) {
+				c.flow.known[k] = true
+			}
 		}
 		return []stmt{&sAssign{stmtNode{t.NamePos}, v, c.convert(x, v.t)}}
 	case *syntax.TupleExpr:
@@ -212,20 +215,11 @@ func (c *checker) augment(s *syntax.AssignStmt) []stmt {
 		}
 		key = c.useKey(m, key)
 		val = c.wantInt(val, "the right side of "+s.Op.String())
+		if val.typ().Kind == types.Invalid || c.addTo(m, val, op == syntax.MINUS, s.Op.String(), s.OpPos) {
+			return nil
+		}
 		if op == syntax.MINUS {
 			val = c.unary(s.OpPos, syntax.MINUS, val)
-		}
-		if t := c.typing(m); t.val.t == nil {
-			if val.typ().Kind == types.Invalid {
-				return nil
-			}
-			c.growMap(&t.val, val.typ(), s.OpPos)
-		} else if !t.val.t.IsInt() {
-			c.errorf(s.OpPos, "", "table %q holds values of type %s: %s works on integers only", m.Name, t.val.t, s.Op)
-			return nil
-		}
-		if val.typ().Kind != types.Invalid && op == syntax.PLUS && c.addTo(m, val, s.OpPos) {
-			return nil
 		}
 		return []stmt{&sAugment{stmtNode{idx.Lbrack}, m, key, val}}
 	}
@@ -237,7 +231,7 @@ func (c *checker) augment(s *syntax.AssignStmt) []stmt {
 	x := c.expr(id)
 	y := c.expr(s.RHS)
 	z := c.binary(s.OpPos, op, x, y)
-	if b, ok := z.(*eBinary); ok && x.typ().Kind == types.Uint && (op == syntax.MINUS && unsignedOperand(y) || op == syntax.AMP) {
+	if b, ok := z.(*eBinary); ok && x.typ().Kind == types.Uint && (op == syntax.MINUS && neverNegative(y) || op == syntax.AMP) {
 		b.t = x.typ() // n -= 1 counts down: n stays what it is, and wraps below 0; n &= n-1 is no more than n
 	}
 	return c.bind(id, z)

@@ -237,7 +237,9 @@ func (c *checker) argExpr(f *Field, pos syntax.Position) expr {
 		}
 		return c.bad(pos, "", "a handler cannot read %s: its type is %s", f.Name, f.CType)
 	}
-	return &eArg{n, f, 0, 0}
+	e := &eArg{n, f, 0, 0}
+	e.t = c.narrowInt(e, e.t)
+	return e
 }
 
 // spaceOf returns the memory that a pointer among the arguments points to. Only the mark __user says: most kernels describe
@@ -303,7 +305,9 @@ func (c *checker) arrayElem(x *syntax.IndexExpr, a *eArg, i expr) expr {
 	if n < 0 || n >= int64(a.f.Len) {
 		return c.bad(i.position(), "", "index out of range: e.args.%s has %d elements", a.f.Name, a.f.Len)
 	}
-	return &eArg{node{a.t.Elem, x.Lbrack}, a.f, int(n), 0}
+	e := &eArg{node{a.t.Elem, x.Lbrack}, a.f, int(n), 0}
+	e.t = c.narrowInt(e, e.t)
+	return e
 }
 
 func countOf(n int, what string) string {

@@ -1,27 +1,104 @@
 package compiler
 
-import "slices"
+import (
+	"math/big"
+	"slices"
+
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
 
 // Known conditions narrow types and cut dead code. The checker follows control flow through a function, and keeps for each
-// place which locals are assigned on every path to it and which optionals cannot be None there. A condition adds facts on each
+// place which locals are assigned on every path to it, which optionals cannot be None and which ints cannot be negative there. A condition adds facts on each
 // of its two branches; where it is constant, the other branch is never checked, so that code for a captured None, or for a
 // default argument, need not make sense of what it never sees.
 
-// facts are the locals that a condition, when it comes out one way, shows not to be None.
-type facts struct {
-	locals []*local
-	never  bool // it never comes out this way
+// A fact says of a local that it is not None, or of a local or an argument of the event that it is not negative.
+type fact struct {
+	v      *local
+	arg    *Field // if v is nil
+	index  int    // of an element of arg
+	nonNeg bool
+	wraps  bool // nonNeg: as types.Type.Wraps
 }
 
-func shows(v *local) facts { return facts{locals: []*local{v}} }
+// facts are what a condition shows when it comes out one way.
+type facts struct {
+	known []fact
+	never bool // it never comes out this way
+}
 
-func (f facts) equal(g facts) bool { return f.never == g.never && slices.Equal(f.locals, g.locals) }
+func notNone(v *local) facts { return facts{known: []fact{{v: v}}} }
+
+func (f facts) equal(g facts) bool { return f.never == g.never && slices.Equal(f.known, g.known) }
+
+func (f facts) about(v *local) bool {
+	return slices.ContainsFunc(f.known, func(k fact) bool { return k.v == v })
+}
+
+// nonNeg returns the facts that x is not negative, as y is, if facts are kept of it.
+func nonNeg(x, y expr) []fact {
+	var k fact
+	switch x := x.(type) {
+	case *eVar:
+		k.v = x.v
+	case *eNarrow:
+		return nonNeg(x.x, y)
+	case *eArg:
+		if x.f.Kind != FieldInt && x.f.Kind != FieldArray {
+			return nil
+		}
+		k.arg, k.index = x.f, x.index
+	default:
+		return nil
+	}
+	k.nonNeg, k.wraps = true, true
+	if y.typ().Wraps {
+		return []fact{k}
+	}
+	sure := k
+	sure.wraps = false
+	return []fact{k, sure}
+}
+
+// narrowInt returns the type of x, an int of type t, by what is known of it here.
+func (c *checker) narrowInt(x expr, t *types.Type) *types.Type {
+	if t.Kind != types.Int {
+		return t
+	}
+	for _, k := range nonNeg(x, intConst(0, x.position())) {
+		if c.flow.known[k] && (!t.NonNeg || t.Wraps) {
+			t = &types.Type{Kind: types.Int, NonNeg: true, Wraps: k.wraps, Addr: t.Addr}
+		}
+	}
+	return t
+}
+
+// signFacts returns the facts that x and y, of which x op y holds, are not negative.
+func signFacts(op syntax.Token, x, y expr) (out []fact) {
+	switch op {
+	case syntax.LT, syntax.LE:
+		return signFacts(map[syntax.Token]syntax.Token{syntax.LT: syntax.GT, syntax.LE: syntax.GE}[op], y, x)
+	case syntax.EQL:
+		return append(signFacts(syntax.GE, x, y), signFacts(syntax.GE, y, x)...)
+	case syntax.GT, syntax.GE:
+		least, isConst := kxInt(y)
+		if x.typ().Kind == types.Int && y.typ().IsInt() && (neverNegative(y) || isConst && op == syntax.GT && least.Cmp(big.NewInt(-1)) == 0) {
+			return nonNeg(x, y)
+		}
+	}
+	return nil
+}
+
+var negated = map[syntax.Token]syntax.Token{syntax.LT: syntax.GE, syntax.GE: syntax.LT, syntax.GT: syntax.LE, syntax.LE: syntax.GT, syntax.EQL: syntax.NEQ, syntax.NEQ: syntax.EQL}
 
 // flow is what is known at one place of a function.
 type flow struct {
-	assigned, notNone map[*local]bool
-	when              map[*local]implied // of locals that hold the outcome of a condition
-	dead              bool               // nothing leads here
+	assigned map[*local]bool
+	known    map[fact]bool
+	when     map[*local]implied // of locals that hold the outcome of a condition
+	dead     bool               // nothing leads here
 }
 
 // implied is what the truth of a local says of others.
@@ -31,7 +108,7 @@ type implied struct{ yes, no facts }
 type loopFlow struct{ brk, cont *flow }
 
 func newFlow() *flow {
-	return &flow{assigned: map[*local]bool{}, notNone: map[*local]bool{}, when: map[*local]implied{}}
+	return &flow{assigned: map[*local]bool{}, known: map[fact]bool{}, when: map[*local]implied{}}
 }
 
 // noWay is the flow of a place that nothing leads to.
@@ -47,8 +124,8 @@ func (f *flow) clone() *flow {
 	for v := range f.assigned {
 		g.assigned[v] = true
 	}
-	for v := range f.notNone {
-		g.notNone[v] = true
+	for k := range f.known {
+		g.known[k] = true
 	}
 	for v, w := range f.when {
 		g.when[v] = w
@@ -60,17 +137,19 @@ func (f *flow) clone() *flow {
 func (f *flow) with(fs facts) *flow {
 	g := f.clone()
 	g.dead = g.dead || fs.never
-	for _, v := range fs.locals {
-		g.notNone[v] = true
+	for _, k := range fs.known {
+		g.known[k] = true
 	}
 	return g
 }
 
 // forget drops what is known of a local that gets another value.
 func (f *flow) forget(v *local) {
-	delete(f.notNone, v)
+	for _, k := range []fact{{v: v}, {v: v, nonNeg: true}, {v: v, nonNeg: true, wraps: true}} {
+		delete(f.known, k)
+	}
 	for b, w := range f.when {
-		if b == v || slices.Contains(w.yes.locals, v) || slices.Contains(w.no.locals, v) {
+		if b == v || w.yes.about(v) || w.no.about(v) {
 			delete(f.when, b)
 		}
 	}
@@ -90,9 +169,9 @@ func meet(a, b *flow) *flow {
 			c.assigned[v] = true
 		}
 	}
-	for v := range a.notNone {
-		if b.notNone[v] {
-			c.notNone[v] = true
+	for k := range a.known {
+		if b.known[k] {
+			c.known[k] = true
 		}
 	}
 	for v, w := range a.when {
@@ -112,9 +191,9 @@ func both(a, b facts) facts {
 		return a
 	}
 	var out facts
-	for _, v := range a.locals {
-		if slices.Contains(b.locals, v) {
-			out.locals = append(out.locals, v)
+	for _, k := range a.known {
+		if slices.Contains(b.known, k) {
+			out.known = append(out.known, k)
 		}
 	}
 	return out
@@ -122,5 +201,5 @@ func both(a, b facts) facts {
 
 // union returns what is known where a and b hold.
 func union(a, b facts) facts {
-	return facts{append(slices.Clone(a.locals), b.locals...), a.never || b.never}
+	return facts{append(slices.Clone(a.known), b.known...), a.never || b.never}
 }

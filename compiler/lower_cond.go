@@ -287,10 +287,12 @@ func (lw *lowerer) equalVals(x, y val, t, f *ir.Block) {
 var signedCond = map[syntax.Token]ir.Cond{syntax.EQL: ir.EQ, syntax.LT: ir.SLT, syntax.LE: ir.SLE, syntax.GT: ir.SGT, syntax.GE: ir.SGE}
 var unsignedCond = map[syntax.Token]ir.Cond{syntax.EQL: ir.EQ, syntax.LT: ir.ULT, syntax.LE: ir.ULE, syntax.GT: ir.UGT, syntax.GE: ir.UGE}
 
-// compareInts compares as numbers, also a signed with an unsigned one: a negative number is below all unsigned ones.
+// compareInts compares as numbers, also a signed with an unsigned one: a negative number is below all unsigned ones. A number
+// that is never negative is unsigned beside an unsigned one, also where it has wrapped.
 func (lw *lowerer) compareInts(op syntax.Token, x *ir.Value, tx *types.Type, y *ir.Value, ty *types.Type, t, f *ir.Block) {
 	b := lw.b
 	ux, uy := tx.Kind == types.Uint, ty.Kind == types.Uint
+	ux, uy = ux || uy && tx.NonNeg, uy || ux && ty.NonNeg
 	switch {
 	case ux && uy:
 		b.If(unsignedCond[op], x, y, t, f)

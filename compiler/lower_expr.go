@@ -251,7 +251,10 @@ func (lw *lowerer) binary(e *eBinary) val {
 func (lw *lowerer) divide(e *eBinary, x, y *ir.Value) *ir.Value {
 	b := lw.b
 	quotient := e.op == syntax.SLASHSLASH
-	unsigned := e.x.typ().Kind == types.Uint || unsignedOperand(e.x)
+	ux, uy := unsignedOperand(e.x), unsignedOperand(e.y)
+	if e.x.typ().Kind == types.Uint || e.y.typ().Kind == types.Uint { // beside it, a sum is unsigned too
+		ux, uy = neverNegative(e.x), neverNegative(e.y)
+	}
 	var c *big.Int
 	if k, ok := e.y.(*eConst); ok {
 		c = k.v.(*big.Int)
@@ -265,7 +268,7 @@ func (lw *lowerer) divide(e *eBinary, x, y *ir.Value) *ir.Value {
 		b.Jump(lw.end)
 		b.Continue(ok)
 	}
-	if unsigned && (e.y.typ().Kind == types.Uint || unsignedOperand(e.y)) {
+	if ux && uy {
 		if quotient {
 			return b.Add(ir.OpUDiv, x, y)
 		}
@@ -284,7 +287,7 @@ func (lw *lowerer) divide(e *eBinary, x, y *ir.Value) *ir.Value {
 		s := b.Add(ir.OpAShr, x, b.Const(63))
 		q = b.Add(ir.OpXor, b.Add(ir.OpUDiv, b.Add(ir.OpXor, x, s), y), s)
 	default:
-		q = lw.floorDiv(x, unsigned, y, e.y.typ().Kind == types.Uint || unsignedOperand(e.y))
+		q = lw.floorDiv(x, ux, y, uy)
 	}
 	if quotient {
 		return q

@@ -27,8 +27,9 @@ type mapTyping struct {
 }
 
 type typing struct {
-	t  *types.Type
-	at syntax.Position // of the use that made it what it is
+	t     *types.Type
+	at    syntax.Position // of the use that made it what it is
+	signs signs
 }
 
 // stored is the type as it lies in the map.
@@ -43,7 +44,9 @@ func (t typing) stored() *types.Type {
 func (c *checker) typing(m *Map) *mapTyping {
 	t := c.maps[m]
 	if t == nil {
-		t = &mapTyping{key: typing{m.Key, m.KeyAt}, val: typing{m.Val, m.ValAt}, keyFixed: m.Key != nil && !m.Open, valFixed: m.Val != nil && !m.Open}
+		t = &mapTyping{key: typing{t: m.Key, at: m.KeyAt}, val: typing{t: m.Val, at: m.ValAt}, keyFixed: m.Key != nil && !m.Open, valFixed: m.Val != nil && !m.Open}
+		t.key.signs.of(m.Key)
+		t.val.signs.of(m.Val)
 		if !t.keyFixed {
 			t.key.hint(m.Hint.Key, m.Hint.KeyAt)
 		}
@@ -57,6 +60,9 @@ func (c *checker) typing(m *Map) *mapTyping {
 
 // hint joins in what other programs use, if that is possible; if not, it is their mistake.
 func (t *typing) hint(other *types.Type, at syntax.Position) {
+	if other != nil && (t.t == nil || types.Join(t.t, other) != nil) {
+		t.signs.of(other)
+	}
 	switch {
 	case other == nil:
 	case t.t == nil:
@@ -101,6 +107,9 @@ func (c *checker) useMap(m *Map, x expr, has *typing, fixed bool, what string) e
 		return c.bad(x.position(), storeHint(x), "a %s cannot be a %s of %s %q", t, what, m.Kind(), m.Name)
 	}
 	t = roomy(t)
+	if t.IsInt() && !fixed && (has.t == nil || has.t.IsInt()) {
+		return c.storeInt(m, x, has, what)
+	}
 	if has.t == nil {
 		c.growMap(has, t, x.position())
 		return c.convert(x, t)
@@ -123,16 +132,21 @@ func (c *checker) useMap(m *Map, x expr, has *typing, fixed bool, what string) e
 		return c.bad(x.position(), hint, "%s %q has %ss of type %s%s, not %s", m.Kind(), m.Name, what, withLengths(has.t, t), since(has.at), withLengths(t, has.t))
 	}
 	if j == nil {
-		hint := joinHint(has.t, t)
-		if hint == "" {
-			hint = "a map has one type; make another map for these"
-		}
-		return c.bad(x.position(), hint, "%s %q has %ss of type %s%s, and %s here", m.Kind(), m.Name, what, has.t, elsewhere(has.at), t)
+		return c.twoTypes(m, x, has, what)
 	}
 	if !j.Equal(has.t) {
 		c.growMap(has, j, x.position())
 	}
 	return c.convert(x, j)
+}
+
+// twoTypes reports a use of a map whose type does not join with what the map has.
+func (c *checker) twoTypes(m *Map, x expr, has *typing, what string) expr {
+	hint := joinHint(has.t, x.typ())
+	if hint == "" {
+		hint = "a map has one type; make another map for these"
+	}
+	return c.bad(x.position(), hint, "%s %q has %ss of type %s%s, and %s here", m.Kind(), m.Name, what, has.t, elsewhere(has.at), x.typ())
 }
 
 // joinHint says what to write where the two have no common type, if that is for their signs: "" otherwise.

@@ -1,8 +1,6 @@
 package compiler
 
 import (
-	"go.starlark.net/syntax"
-
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
@@ -176,37 +174,12 @@ func checkTableAdd(c *checker, e *eMethod) expr {
 	if anyInvalid([]expr{value, key}) {
 		return invalid(e.pos)
 	}
-	t := c.typing(e.m)
-	if t.val.t == nil {
-		c.growMap(&t.val, value.typ(), e.pos)
-	}
-	if !t.val.t.IsInt() {
-		return c.bad(e.pos, "", "table %q holds values of type %s: add works on integers only", e.m.Name, t.val.t)
-	}
-	if c.addTo(e.m, value, e.pos) {
+	if c.addTo(e.m, value, false, "add", e.pos) {
 		return invalid(e.pos)
 	}
 	e.args = []expr{value, key}
-	e.t = t.val.t.Stored()
+	e.t = c.typing(e.m).val.t.Stored()
 	return e
-}
-
-// addTo joins what is added into the type of a table's values, which are integers. It reports a fault. A negative constant may
-// be added to unsigned values: it takes something away.
-func (c *checker) addTo(m *Map, x expr, pos syntax.Position) (bad bool) {
-	t := c.typing(m)
-	if _, ok := x.(*eConst); ok && t.val.t.Kind == types.Uint {
-		return false
-	}
-	j := types.Join(t.val.t, x.typ())
-	if j == nil || t.valFixed && j.Kind != t.val.t.Kind {
-		c.errorf(pos, joinHint(t.val.t, x.typ()), "table %q holds values of type %s elsewhere, and adds %s here", m.Name, t.val.t, x.typ())
-		return true
-	}
-	if !t.valFixed && !j.Equal(t.val.t) {
-		c.growMap(&t.val, j, pos)
-	}
-	return false
 }
 
 func checkTableClear(c *checker, e *eMethod) expr {

@@ -51,6 +51,9 @@ type Type struct {
 	Space Space   // Ptr, Mem
 	// NonNeg: Int: no value is negative, so that all of them fit in Uint too
 	NonNeg bool
+	// Wraps: NonNeg, but a sum or a product, which is negative where it has passed 2**63. Beside a Uint the same 64 bits are
+	// taken as unsigned, which is right up to 2**64, and wraps there as all unsigned numbers do.
+	Wraps bool
 	// Addr: Int, Uint: 64 bits wide in the source, or computed from such, so it may hold an address
 	Addr bool
 	Text string // Opaque, Ptr: the name of the type
@@ -193,7 +196,7 @@ func (t *Type) Equal(u *Type) bool {
 	if t.Kind == Ptr && u.Kind == Ptr {
 		return t.Space == u.Space && samePointee(t, u)
 	}
-	if t.Kind != u.Kind || t.Cap != u.Cap || t.Len != u.Len || t.Most != u.Most || t.NULs != u.NULs || t.Space != u.Space || t.NonNeg != u.NonNeg || t.Addr != u.Addr || len(t.Elems) != len(u.Elems) || t.Text != u.Text || !t.Form.equal(u.Form) {
+	if t.Kind != u.Kind || t.Cap != u.Cap || t.Len != u.Len || t.Most != u.Most || t.NULs != u.NULs || t.Space != u.Space || t.NonNeg != u.NonNeg || t.Wraps != u.Wraps || t.Addr != u.Addr || len(t.Elems) != len(u.Elems) || t.Text != u.Text || !t.Form.equal(u.Form) {
 		return false
 	}
 	if (t.Elem == nil) != (u.Elem == nil) || t.Elem != nil && !t.Elem.Equal(u.Elem) {
@@ -260,7 +263,9 @@ func Join(a, b *Type) *Type {
 func joinInts(a, b *Type) *Type {
 	switch {
 	case a.Kind == b.Kind:
-		return &Type{Kind: a.Kind, NonNeg: a.NonNeg && b.NonNeg, Addr: a.Addr && b.Addr}
+		j := &Type{Kind: a.Kind, NonNeg: a.NonNeg && b.NonNeg, Addr: a.Addr && b.Addr}
+		j.Wraps = j.NonNeg && (a.Wraps || b.Wraps)
+		return j
 	case a.Kind == Uint && b.NonNeg:
 		return a
 	case b.Kind == Uint && a.NonNeg:
