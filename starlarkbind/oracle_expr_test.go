@@ -68,17 +68,42 @@ func joined(x, y ex) (ex, ex, bool) {
 	return x.signed(), y.signed(), false
 }
 
+// beside returns x and y as they meet in arithmetic and comparisons. Beside an unsigned number, one that is never negative is unsigned, also
+// a sum that has wrapped. Of any other the compiler may know more than the generator does, so it is made signed: a difference is.
+func beside(x, y ex) (ex, ex) {
+	if x.unsigned {
+		return x, y.besideUnsigned()
+	} else if y.unsigned {
+		return x.besideUnsigned(), y
+	}
+	return x, y
+}
+
+func (x ex) besideUnsigned() ex {
+	switch {
+	case x.unsigned, x.konst:
+	case x.natural:
+		x.h = "wu(" + x.h + ")"
+	default:
+		x.k = "(" + x.k + " - 0)"
+	}
+	return x
+}
+
 func (g *generator) arith(op string, x, y ex) ex {
+	if op != "<<" && op != ">>" {
+		x, y = beside(x, y)
+	}
 	uns := x.neverNegative() && y.neverNegative() && (x.unsigned || y.unsigned)
-	natural := false
+	natural := x.neverNegative() && y.neverNegative() && !uns
 	switch op {
 	case "-":
-		uns = false
+		uns, natural = false, false
 	case "&":
 		natural = x.konst || y.konst || x.natural || y.natural
 		uns = uns && !natural
 	case "<<", ">>":
-		uns = x.unsigned
+		uns, natural = x.unsigned, x.natural
 	case "//":
 		if y.konst && y.k != "1" && x.unsigned {
 			uns, natural = false, true
@@ -167,14 +192,14 @@ func (g *generator) int(depth int) ex {
 			}
 			return ex{h: wrap(false, "abs("+x.h+")"), k: "abs(" + x.k + ")", t: "int"}
 		}
-		x, y := g.variable(depth-1), g.variable(depth-1)
+		x, y := beside(g.variable(depth-1), g.variable(depth-1))
 		f := pick(g, "min", "max")
 		uns := x.unsigned && y.unsigned || f == "max" && (x.unsigned || y.unsigned)
 		natural := x.neverNegative() && y.neverNegative()
 		if f == "max" {
 			natural = x.neverNegative() || y.neverNegative()
 		}
-		return ex{h: f + "(" + x.h + ", " + y.h + ")", k: f + "(" + x.k + ", " + y.k + ")", t: "int", unsigned: uns, natural: natural && !uns}
+		return ex{h: wrap(uns, f+"("+x.h+", "+y.h+")"), k: f + "(" + x.k + ", " + y.k + ")", t: "int", unsigned: uns, natural: natural && !uns}
 	case 10:
 		if g.helpers > 0 && !g.inHelper {
 			x, y := g.variable(depth-1), g.variable(depth-1)
@@ -371,7 +396,8 @@ var (
 
 // compare is a comparison of which the compiler does not know the outcome.
 func (g *generator) compare(depth int) ex {
-	x, y, op := g.variable(depth), g.int(depth), pick(g, "==", "!=", "<", "<=", ">", ">=")
+	x, y := beside(g.variable(depth), g.int(depth))
+	op := pick(g, "==", "!=", "<", "<=", ">", ">=")
 	return ex{h: "(" + x.h + " " + op + " " + y.h + ")", k: "(" + x.k + " " + op + " " + y.k + ")", t: "bool"}
 }
 
