@@ -26,6 +26,7 @@ type checker struct {
 	maps                           map[*Map]*mapTyping
 	mapsGrew, everGrew             bool
 	inferring                      bool // what is unknown is to be found out: see Infer
+	noting                         bool // frames get an Arithmetic
 	captured                       []Captured
 	capturedSeen                   map[string]bool
 	readsContext, readsFields      bool
@@ -49,6 +50,7 @@ type frame struct {
 	grew   bool
 	writes map[*resolve.Binding]int       // how many statements of the body assign it
 	reads  map[*resolve.Binding]tableRead // locals that hold an element of a table
+	arith  *Arithmetic                    // nil: nobody asks
 }
 
 const (
@@ -147,6 +149,9 @@ func (c *checker) call(fn *Func, args []expr, pos syntax.Position) *eCall {
 	}
 	f := &frame{fn: fn, up: c.frame, locals: map[*resolve.Binding]*local{}, writes: writes(fn.Fn.Body)}
 	e := &eCall{node: node{types.TNone, pos}, fn: fn, args: args, frame: f}
+	if c.noting {
+		f.arith = newArithmetic(c.frame, pos)
+	}
 	c.frame = f
 	before := c.flow
 	for i, p := range fn.Fn.Params {

@@ -47,7 +47,7 @@ func (c *checker) expr(x syntax.Expr) expr {
 		if x.X == nil {
 			return c.bad(x.OpPos, "", "* cannot stand here")
 		}
-		return c.unary(x.OpPos, x.Op, c.expr(x.X))
+		return c.note(x.OpPos, c.unary(x.OpPos, x.Op, c.expr(x.X)))
 	case *syntax.BinaryExpr:
 		return c.binaryExpr(x)
 	case *syntax.CondExpr:
@@ -73,11 +73,11 @@ func (c *checker) expr(x syntax.Expr) expr {
 	case *syntax.DotExpr:
 		return c.dot(x)
 	case *syntax.IndexExpr:
-		return c.index(x)
+		return c.note(x.Lbrack, c.index(x))
 	case *syntax.SliceExpr:
-		return c.slice(x)
+		return c.note(x.Lbrack, c.slice(x))
 	case *syntax.CallExpr:
-		return c.callExpr(x)
+		return c.note(x.Lparen, c.callExpr(x))
 	}
 	return c.unsupported(x)
 }
@@ -308,7 +308,7 @@ func (c *checker) binaryExpr(x *syntax.BinaryExpr) expr {
 	case syntax.IN, syntax.NOT_IN:
 		return c.in(x)
 	}
-	return c.binary(x.OpPos, x.Op, c.expr(x.X), c.expr(x.Y))
+	return c.note(x.OpPos, c.binary(x.OpPos, x.Op, c.expr(x.X), c.expr(x.Y)))
 }
 
 // logic is x and y, x or y, as values: one of the two.

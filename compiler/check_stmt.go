@@ -234,7 +234,7 @@ func (c *checker) augment(s *syntax.AssignStmt) []stmt {
 	if b, ok := z.(*eBinary); ok && x.typ().Kind == types.Uint && (op == syntax.MINUS && neverNegative(y) || op == syntax.AMP) {
 		b.t = x.typ() // n -= 1 counts down: n stays what it is, and wraps below 0; n &= n-1 is no more than n
 	}
-	return c.bind(id, z)
+	return c.bind(id, c.note(s.OpPos, z))
 }
 
 func (c *checker) ifStmt(s *syntax.IfStmt) []stmt {

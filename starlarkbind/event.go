@@ -3,10 +3,13 @@ package starlarkbind
 import (
 	"fmt"
 	"sort"
+	"strings"
 
 	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
@@ -14,7 +17,10 @@ import (
 // that it was given, and tells of those that it was not.
 type event struct{ fields starlark.StringDict }
 
-var _ starlark.HasAttrs = (*event)(nil)
+var (
+	_ starlark.HasAttrs   = (*event)(nil)
+	_ starlark.Comparable = (*event)(nil)
+)
 
 // eventRegs is the field of an event that reg() reads; a handler cannot.
 const eventRegs = "regs"
@@ -104,6 +110,18 @@ func (e *event) Freeze()               { e.fields.Freeze() }
 func (e *event) Truth() starlark.Bool  { return true }
 func (e *event) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: event") }
 
+// CompareSameType implements starlark.Comparable.
+func (e *event) CompareSameType(op syntax.Token, y starlark.Value, _ int) (bool, error) {
+	same := e == y || y == anyEvent
+	switch op {
+	case syntax.EQL:
+		return same, nil
+	case syntax.NEQ:
+		return !same, nil
+	}
+	return false, fmt.Errorf("events have no order")
+}
+
 func (e *event) String() string {
 	out := "event("
 	for i, n := range e.AttrNames() {
@@ -136,6 +154,56 @@ func (e *event) AttrNames() []string {
 	names := e.fields.Keys()
 	sort.Strings(names)
 	return names
+}
+
+// fieldTypes describes an event by the values that it was given: numbers are 64 bits wide, and unsigned from 2**63 on.
+func (e *event) fieldTypes() *compiler.Event {
+	out := &compiler.Event{Probe: "event", Func: "event", NoArgs: "the event has no arguments"}
+	if args, ok := e.fields["args"].(*eventArgs); ok {
+		out.NoArgs = ""
+		for _, name := range args.named.Keys() {
+			out.Fields = append(out.Fields, fieldOf(name, args.named[name]))
+		}
+		for i, v := range args.list {
+			out.Args = append(out.Args, fieldOf(fmt.Sprint(i), v))
+		}
+	}
+	if v, err := e.Attr("ret"); err == nil {
+		ret := fieldOf("ret", v)
+		out.Ret = &ret
+	}
+	return out
+}
+
+func fieldOf(name string, v starlark.Value) compiler.Field {
+	f := compiler.Field{Name: name, Kind: compiler.FieldInt, Size: 8, CType: v.Type()}
+	switch v := v.(type) {
+	case starlark.Int:
+		_, f.Signed = v.Int64()
+	case starlark.Bool:
+		f.Kind = compiler.FieldBool
+	case starlark.String:
+		f.Kind, f.Type = compiler.FieldTyped, types.TStr(len(v))
+	case starlark.Bytes:
+		f.Kind, f.Type = compiler.FieldTyped, types.TBytes(len(v))
+	default:
+		f.Kind = compiler.FieldOpaque
+	}
+	return f
+}
+
+// types tells events apart whose fieldTypes differ in what matters to arithmetic.
+func (e *event) types() string {
+	t := e.fieldTypes()
+	fields := append(t.Fields, t.Args...)
+	if t.Ret != nil {
+		fields = append(fields, *t.Ret)
+	}
+	var b strings.Builder
+	for _, f := range fields {
+		fmt.Fprint(&b, f.Name, f.Kind, f.Signed, " ")
+	}
+	return b.String()
 }
 
 // eventArgs is e.args: by name or by number, as they were given.

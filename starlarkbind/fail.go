@@ -219,7 +219,7 @@ func (s *Session) frames(err error) starlark.CallStack {
 	if !errors.As(err, &ee) {
 		return nil
 	}
-	frames := append(starlark.CallStack{}, ee.CallStack...)
+	frames := withoutHostCalls(ee.CallStack)
 	for len(frames) > 0 && frames.At(0).Pos.Filename() == "<builtin>" {
 		frames.Pop()
 	}

@@ -254,6 +254,7 @@ func (l *loader) compile(g *group, ts []bpf.Target, pt ebpf.ProgramType) (*compi
 		}
 	}
 	r.Form, r.PrintBase = l.form, l.s.printBase()
+	l.p.request.CompareAndSwap(nil, r)
 	code, err := compiler.Compile(r)
 	if errors.Is(err, compiler.ErrCanceled) {
 		return nil, l.s.context().Err()

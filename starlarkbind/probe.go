@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"go.starlark.net/starlark"
@@ -25,14 +26,15 @@ type Probe struct {
 	captured []compiler.Captured
 	programs []*program
 
-	pos     syntax.Position // of the handler
-	file    string          // that %run ran when it was made
-	pid     int             // of the process that it is limited to; 0: none
-	gate    *bpf.Gate       // of a probe with many targets; nil: detaching is quick
-	closing chan struct{}   // is closed when the kernel has let go of what was detached last; nil: nothing was
-	missing string          // "error", "warn" or "ignore"
-	some    bool            // it is an error that all targets are refused
-	left    []bpf.Refusal   // targets that it does without, of which nobody was warned yet
+	pos     syntax.Position                  // of the handler
+	request atomic.Pointer[compiler.Request] // of its first program
+	file    string                           // that %run ran when it was made
+	pid     int                              // of the process that it is limited to; 0: none
+	gate    *bpf.Gate                        // of a probe with many targets; nil: detaching is quick
+	closing chan struct{}                    // is closed when the kernel has let go of what was detached last; nil: nothing was
+	missing string                           // "error", "warn" or "ignore"
+	some    bool                             // it is an error that all targets are refused
+	left    []bpf.Refusal                    // targets that it does without, of which nobody was warned yet
 
 	mu       sync.Mutex
 	attached bool

@@ -35,6 +35,9 @@ func same(t *testing.T, text string) {
 			t.Errorf("%v\n%s", err, text)
 		}
 	}
+	if err := sameOnHost(text, edgeEvents()); err != nil && !errors.Is(err, errOlder) {
+		t.Errorf("%v\n%s", err, text)
+	}
 }
 
 // What is written out in a handler and only read, and what is known of captured values, means what it means on the host.

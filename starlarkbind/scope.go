@@ -46,6 +46,24 @@ func (sc *funcScope) Lookup(id *syntax.Ident) compiler.Entity {
 	return sc.s.entity(sc.s.enumerator(id.Name)) // at the prompt
 }
 
+// value returns what a name stands for when the script calls the function, or nil.
+func (sc *funcScope) value(id *syntax.Ident) starlark.Value {
+	if b, _ := id.Binding.(*resolve.Binding); b != nil && b.Scope == resolve.Free {
+		for i := range sc.fn.NumFreeVars() {
+			if bind, v := sc.fn.FreeVar(i); bind.Name == id.Name {
+				return v
+			}
+		}
+		return nil
+	}
+	for _, d := range []starlark.StringDict{sc.globals, sc.s.globals, sc.s.predeclared, starlark.Universe} {
+		if v, ok := d[id.Name]; ok {
+			return v
+		}
+	}
+	return nil
+}
+
 // function makes the compiler's form of a function value.
 func (s *Session) function(fn *starlark.Function) (*compiler.Func, error) {
 	r, err := s.sources.function(fn)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -94,6 +95,7 @@ type Session struct {
 	// leastShared is how many system calls a probe must have for them to share a program.
 	leastShared int
 	adds        *hostAdds // nil until the script adds
+	copies      map[*starlark.Function]*funcCopy
 	statsOn     io.Closer
 	timers      []*timer
 	procs       []*proc.Process
@@ -140,6 +142,7 @@ func New(opt Options) (*Session, error) {
 		s.out.w = io.Discard
 	}
 	s.predeclared = s.builtins()
+	maps.Copy(s.predeclared, s.hostCallBuiltins())
 	s.ctx, s.cancel = context.Background(), func() {}
 	if opt.Command != nil {
 		s.procs = append(s.procs, opt.Command)
@@ -366,7 +369,7 @@ func (s *Session) Names() []string {
 	var out []string
 	for _, d := range []starlark.StringDict{s.predeclared, s.globals, starlark.Universe} {
 		for n := range d {
-			if !seen[n] {
+			if !seen[n] && !strings.Contains(n, "@") {
 				seen[n] = true
 				out = append(out, n)
 			}

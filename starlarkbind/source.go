@@ -23,6 +23,8 @@ type sources struct {
 	words map[string]bool  // attribute names and strings that occur anywhere
 	used  map[string]int   // how often a name occurs, but for the occurrences that only write to a map of that name
 
+	tests hostTests
+
 	probes []*syntax.CallExpr           // the calls of probe()
 	made   map[place]bool               // those that were called, by their "("
 	defs   map[string]*resolve.Function // the functions of files by name
@@ -37,7 +39,7 @@ type place struct {
 func placeOf(p syntax.Position) place { return place{p.Filename(), p.Line, p.Col} }
 
 func newSources() *sources {
-	return &sources{lines: map[string][]string{}, funcs: map[place]*resolve.Function{}, names: map[place]string{}, words: map[string]bool{}, used: map[string]int{}, defs: map[string]*resolve.Function{}, made: map[place]bool{}}
+	return &sources{lines: map[string][]string{}, funcs: map[place]*resolve.Function{}, names: map[place]string{}, words: map[string]bool{}, used: map[string]int{}, defs: map[string]*resolve.Function{}, made: map[place]bool{}, tests: hostTests{}}
 }
 
 // add indexes a file. It is called after parsing; the resolver fills the functions in later, in the same nodes.
@@ -62,6 +64,7 @@ func (s *sources) add(name string, src []byte, f *syntax.File) {
 		}
 		return true
 	})
+	s.tests.add(f)
 }
 
 // assignment notes the names of x = f(), and of x, y = f(), g().
@@ -127,6 +130,7 @@ func (s *sources) resolved(f *syntax.File) {
 		}
 	}
 	syntax.Walk(f, func(n syntax.Node) bool {
+		s.tests.undo(n)
 		var fn any
 		switch n := n.(type) {
 		case *syntax.CallExpr:

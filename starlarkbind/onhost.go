@@ -1,0 +1,297 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// A handler that the script calls, handler(event(...)), has to compute what it computes in the kernel, where numbers have 64 bits.
+// Starlark's numbers have no bounds, so the interpreter does not run the handler itself but a copy of it (copyfunc.go), in which
+// arithmetic wraps. Whether a result is signed is a matter of the types that the checker finds for the probe that the handler was
+// given to. Without a probe the event's values have types: numbers of 2**63 or more are unsigned. Where the checker does not know
+// enough, since a struct stands in the place of an address, the operands of each operation decide in the same way.
+//
+// The copy is found by the function itself: the interpreter's form of every function that could be a handler begins with
+//
+//	if e == event@ and handled@(e): return result@()
+//
+// which the compiler does not see. The comparison is there because calling a function takes so much longer.
+
+// The names of these; a script cannot write them.
+const (
+	eventName   = "event@"
+	handledName = "handled@"
+	resultName  = "result@"
+)
+
+// anyEvent is equal to every event.
+var anyEvent = &event{}
+
+// hostTests holds how to remove the tests from the functions that have one.
+type hostTests map[syntax.Node]func()
+
+// add adds the test for an event to the functions of a file that could be handlers. It is called before the file is resolved.
+func (h hostTests) add(f *syntax.File) {
+	syntax.Walk(f, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.DefStmt:
+			if id := onlyParam(n.Params); id != nil {
+				body := n.Body
+				test := &syntax.IfStmt{If: n.Def, Cond: eventTest(n.Def, id.Name), True: []syntax.Stmt{&syntax.ReturnStmt{Return: n.Def, Result: callAt(n.Def, resultName)}}}
+				doc := 0 // the function's description stays first
+				if x, ok := body[0].(*syntax.ExprStmt); ok {
+					if l, ok := x.X.(*syntax.Literal); ok && l.Token == syntax.STRING {
+						doc = 1
+					}
+				}
+				n.Body = slices.Insert(slices.Clone(body), doc, syntax.Stmt(test))
+				h[n] = func() { n.Body, n.Function.(*resolve.Function).Body = body, body }
+			}
+		case *syntax.LambdaExpr:
+			if id := onlyParam(n.Params); id != nil {
+				body := n.Body
+				n.Body = &syntax.CondExpr{If: n.Lambda, Cond: eventTest(n.Lambda, id.Name), True: callAt(n.Lambda, resultName), ElsePos: n.Lambda, False: body}
+				h[n] = func() {
+					n.Body, n.Function.(*resolve.Function).Body = body, []syntax.Stmt{&syntax.ReturnStmt{Result: body}}
+				}
+			}
+		}
+		return true
+	})
+}
+
+// undo removes the test from a function that the resolver has been through.
+func (h hostTests) undo(n syntax.Node) {
+	if undo := h[n]; undo != nil {
+		undo()
+		delete(h, n)
+	}
+}
+
+// onlyParam returns the one parameter of a function, or nil.
+func onlyParam(params []syntax.Expr) *syntax.Ident {
+	if len(params) != 1 {
+		return nil
+	}
+	id, _ := params[0].(*syntax.Ident)
+	return id
+}
+
+// eventTest returns the test of a parameter, which stands at pos.
+func eventTest(pos syntax.Position, param string) syntax.Expr {
+	isEvent := &syntax.BinaryExpr{X: &syntax.Ident{NamePos: pos, Name: param}, OpPos: pos, Op: syntax.EQL, Y: &syntax.Ident{NamePos: pos, Name: eventName}}
+	return &syntax.BinaryExpr{X: isEvent, OpPos: pos, Op: syntax.AND, Y: callAt(pos, handledName, param)}
+}
+
+// callAt returns a call of a function with names as its arguments, which stands at pos.
+func callAt(pos syntax.Position, name string, args ...string) *syntax.CallExpr {
+	call := &syntax.CallExpr{Fn: &syntax.Ident{NamePos: pos, Name: name}, Lparen: pos, Rparen: pos}
+	for _, a := range args {
+		call.Args = append(call.Args, &syntax.Ident{NamePos: pos, Name: a})
+	}
+	return call
+}
+
+// hostCallBuiltins returns what the test uses.
+func (s *Session) hostCallBuiltins() starlark.StringDict {
+	result := func(t *starlark.Thread, _ *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+		v := t.Local(resultName).(starlark.Value)
+		t.SetLocal(resultName, nil)
+		return v, nil
+	}
+	handled := func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+		fn, ok := t.DebugFrame(1).Callable().(*starlark.Function)
+		if !ok {
+			return starlark.False, nil
+		}
+		h := s.hostCopy(fn, args[0].(*event))
+		if h == nil {
+			return starlark.False, nil
+		}
+		v, err := h.call(t, args)
+		t.SetLocal(resultName, v)
+		return starlark.True, err
+	}
+	return starlark.StringDict{eventName: anyEvent, handledName: starlark.NewBuiltin(handledName, handled), resultName: starlark.NewBuiltin(resultName, result)}
+}
+
+// withoutHostCalls returns a call stack without the frames of a handler's own form: its copy has the frames that count.
+func withoutHostCalls(frames starlark.CallStack) starlark.CallStack {
+	var out starlark.CallStack
+	for _, f := range frames {
+		switch {
+		case f.Name == handledName && len(out) > 0:
+			out = out[:len(out)-1]
+		default:
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// maxHostCopies bounds the copies of handlers that are kept.
+const maxHostCopies = 64
+
+// hostCopy returns the copy of a function for an event, or nil where there is none: it holds what the compiler refuses anyway.
+func (s *Session) hostCopy(fn *starlark.Function, e *event) *funcCopy {
+	req, types := s.requestOf(fn), ""
+	if req == nil {
+		types = e.types()
+	}
+	h := s.copies[fn]
+	if h == nil || h.request != req || h.types != types || !h.valid() {
+		h = s.copyFunc(fn, req, e)
+		h.request, h.types = req, types
+		if s.copies == nil || len(s.copies) >= maxHostCopies {
+			s.copies = map[*starlark.Function]*funcCopy{}
+		}
+		s.copies[fn] = h
+	}
+	if h.prog == nil {
+		return nil
+	}
+	return h
+}
+
+// requestOf returns what the compiler was asked for a function that is a probe's handler or filter, or nil.
+func (s *Session) requestOf(fn *starlark.Function) *compiler.Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.probes {
+		r := p.request.Load()
+		if r != nil && (r.Handler.ID == fn || r.Filter != nil && r.Filter.ID == fn) {
+			return r
+		}
+	}
+	return nil
+}
+
+// A wrapping says how the result of an operation wraps at 64 bits.
+type wrapping uint8
+
+const (
+	byOperands wrapping = iota // unsigned if an operand is 2**63 or more
+	asSigned
+	asUnsigned
+)
+
+var wrapNames = [...]string{"", "signed", "unsigned"}
+
+var word64 = new(big.Int).Lsh(big.NewInt(1), 64)
+
+// wrap wraps a number that was computed from operands.
+func (w wrapping) wrap(n starlark.Int, operands ...starlark.Value) starlark.Int {
+	if w == byOperands {
+		w = asSigned
+		for _, v := range operands {
+			if x, ok := v.(starlark.Int); ok && x.Sign() > 0 {
+				if _, small := x.Int64(); !small {
+					w = asUnsigned
+				}
+			}
+		}
+	}
+	if _, fits := n.Int64(); fits && w == asSigned {
+		return n
+	}
+	if _, fits := n.Uint64(); fits && w == asUnsigned {
+		return n
+	}
+	u := new(big.Int).Mod(n.BigInt(), word64).Uint64()
+	if w == asUnsigned {
+		return starlark.MakeUint64(u)
+	}
+	return starlark.MakeInt64(int64(u))
+}
+
+// binary computes x op y.
+func (w wrapping) binary(op syntax.Token, x, y starlark.Value) (starlark.Value, error) {
+	if n, ok := y.(starlark.Int); ok && (op == syntax.LTLT || op == syntax.GTGT) {
+		if count, small := n.Int64(); n.Sign() > 0 && (!small || count > 64) {
+			y = starlark.MakeInt(64) // as many as there are bits; Starlark has limits of its own
+		}
+	}
+	v, err := starlark.Binary(op, x, y)
+	if n, ok := v.(starlark.Int); ok && err == nil {
+		return w.wrap(n, x, y), nil
+	}
+	return v, err
+}
+
+// builtin returns the function that computes an operation; one of a single operand wraps it if op is 0.
+func (w wrapping) builtin(op syntax.Token) *starlark.Builtin {
+	name := strings.TrimSpace(wrapNames[w] + " " + op.String())
+	return starlark.NewBuiltin(name, func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+		switch {
+		case len(a) == 3: // t[k] += v
+			return starlark.None, w.augment(op, a[0], a[1], a[2])
+		case len(a) == 2:
+			return w.binary(op, a[0], a[1])
+		}
+		v, err := a[0], error(nil)
+		if op != 0 {
+			v, err = starlark.Unary(op, v)
+		}
+		if n, ok := v.(starlark.Int); ok && err == nil {
+			return w.wrap(n, a[0]), nil
+		}
+		return v, err
+	})
+}
+
+// augment is t[k] op= v.
+func (w wrapping) augment(op syntax.Token, t, k, v starlark.Value) error {
+	if table, ok := t.(*Table); ok && table.comp.Val != nil {
+		w = wrappingOf(table.comp.Val)
+	}
+	switch t := t.(type) {
+	case starlark.HasSetKey:
+		old, found, err := t.Get(k)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return fmt.Errorf("key %v not in %s", k, t.Type())
+		}
+		if v, err = w.binary(op, old, v); err != nil {
+			return err
+		}
+		return t.SetKey(k, v)
+	case starlark.HasSetIndex:
+		i, err := starlark.AsInt32(k)
+		if err != nil {
+			return err
+		}
+		if i < 0 {
+			i += t.Len()
+		}
+		if i < 0 || i >= t.Len() {
+			return fmt.Errorf("%s index %v out of range", t.Type(), k)
+		}
+		if v, err = w.binary(op, t.Index(i), v); err != nil {
+			return err
+		}
+		return t.SetIndex(i, v)
+	}
+	return fmt.Errorf("%s value does not support item assignment", t.Type())
+}
+
+// wrappingOf returns how numbers of a type wrap.
+func wrappingOf(t *types.Type) wrapping {
+	switch {
+	case t == nil:
+		return byOperands
+	case t.Kind == types.Uint, t.Kind == types.Ptr:
+		return asUnsigned
+	}
+	return asSigned
+}

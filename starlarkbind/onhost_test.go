@@ -1,0 +1,275 @@
+package starlarkbind
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+	"pgregory.net/rapid"
+
+	"github.com/bpfrepl/bpfrepl/compiler"
+)
+
+// What a handler does when the script calls it is held against what it does in the kernel: handlers of the oracle and of
+// testdata/loops are loaded, so that their types are known, and called with events in place of being run. The script has no memory
+// to read, so buf, str and cast read that of the test.
+
+// hostRun loads a handler for events with these fields and returns the session and a function that calls it.
+func hostRun(text string, fields []compiler.Field, memory func() starlark.StringDict) (*kernelRun, func(args starlark.StringDict) error, error) {
+	k, err := newKernelRun()
+	if err != nil {
+		return nil, nil, err
+	}
+	fail := func(err error) (*kernelRun, func(starlark.StringDict) error, error) {
+		return nil, nil, errors.Join(err, k.Close())
+	}
+	if err := k.ExecFile(context.Background(), "host.star", []byte(text)); err != nil {
+		return fail(errors.New(k.FormatError(err)))
+	}
+	fn := k.globals["handler"].(*starlark.Function)
+	h, err := k.function(fn)
+	if err != nil {
+		return fail(err)
+	}
+	p := &Probe{s: k.Session, name: "host"}
+	l := &loader{s: k.Session, p: p, direct: k.request("host", h, &compiler.Event{Probe: "host", Fields: fields})}
+	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, nil); err != nil {
+		return fail(errors.Join(err, l.drop()))
+	}
+	l.commit()
+	k.probes = append(k.probes, p)
+	return k, func(args starlark.StringDict) error {
+		for name, f := range memory() {
+			own := k.predeclared[name]
+			k.predeclared[name] = starlark.NewBuiltin(name, func(t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+				if n, ok := a[0].(starlark.Int); !ok || n.Sign() == 0 || name == "cast" && !strings.HasSuffix(string(a[1].(starlark.String)), "*") {
+					return starlark.Call(t, own, a, kw)
+				}
+				return starlark.Call(t, f, a, kw)
+			})
+			defer func() { k.predeclared[name] = own }()
+		}
+		ev := &event{starlark.StringDict{"args": &eventArgs{named: args}}}
+		return k.execAlone(context.Background(), "host", func(t *starlark.Thread) error {
+			_, err := starlark.Call(t, fn, starlark.Tuple{ev}, nil)
+			return err
+		})
+	}, nil
+}
+
+// callOracle calls a handler of the oracle on the events.
+func callOracle(text string, events []oracleEvent) (out outcome, err error) {
+	var maps strings.Builder
+	for _, m := range oracleMaps {
+		fmt.Fprintf(&maps, "%s = %s\n", m.name, m.make)
+	}
+	for name, size := range oracleTables {
+		fmt.Fprintf(&maps, "%s = table(max_keys=%d)\n", name, size)
+	}
+	m := &modelRun{errors: map[string]int{}}
+	k, call, err := hostRun(maps.String()+"sent = stream()\n"+text, oracleFields, m.readers)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, k.Close()) }()
+	for _, m.event = range events {
+		args, err := m.event.value().(*starlarkstruct.Struct).Attr("args")
+		if err != nil {
+			return nil, err
+		}
+		d := starlark.StringDict{}
+		args.(*starlarkstruct.Struct).ToStringDict(d)
+		if err := call(d); err != nil {
+			errno := ""
+			for text, name := range map[string]string{"division by zero": "EDOM", "modulo by zero": "EDOM", "not in ": "ENOENT", "negative shift count": "EINVAL", "out of range": "ERANGE"} {
+				if strings.Contains(err.Error(), text) {
+					errno = name
+				}
+			}
+			if errno == "" {
+				return nil, errors.New(k.FormatError(err))
+			}
+			m.errors[errno]++
+		}
+	}
+	if out, err = k.outcome(); err != nil {
+		return nil, err
+	}
+	var errs []string
+	for name, n := range m.errors {
+		errs = append(errs, fmt.Sprintf("%s %d", name, n))
+	}
+	out["errors"] = sorted(append(errs, strings.Fields(out["errors"])...))
+	return out, nil
+}
+
+// sameOnHost compares a handler of the oracle in the kernel and called by the script.
+func sameOnHost(text string, events []oracleEvent) error {
+	want, err := runKernel(text, events, nil, compiler.FormUsual)
+	if err != nil {
+		return err
+	}
+	got, err := callOracle(text, events)
+	if err != nil {
+		return fmt.Errorf("called by the script: %w", err)
+	}
+	var diffs []string
+	for name := range want {
+		if got[name] != want[name] {
+			diffs = append(diffs, fmt.Sprintf("%s:\nkernel\n%s\nhost\n%s", name, want[name], got[name]))
+		}
+	}
+	if diffs != nil {
+		return errors.New(sorted(diffs))
+	}
+	return nil
+}
+
+func TestOracleOnHost(t *testing.T) {
+	files, err := filepath.Glob("testdata/oracle/*.star")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, name := range files {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, kernel, _ := strings.Cut(string(text), "\n---\n")
+			if err := sameOnHost(kernel, edgeEvents()); errors.Is(err, errOlder) {
+				t.Log("without: ", err)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestRandomOnHost does so for random handlers, a quarter of as many as the flag says:
+//
+//	go test ./starlarkbind -run TestRandomOnHost -rapid.checks=1000
+func TestRandomOnHost(t *testing.T) {
+	checks := flag.Lookup("rapid.checks").Value
+	all := checks.String()
+	if n, err := strconv.Atoi(all); err != nil || checks.Set(fmt.Sprint(max(n/4, 1))) != nil {
+		t.Fatal(all)
+	}
+	defer func() {
+		if err := checks.Set(all); err != nil {
+			t.Error(err)
+		}
+	}()
+	run := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		_, kernel := generate(rapid.SliceOfN(rapid.Byte(), 100, 800).Draw(rt, "choices"))
+		var events []oracleEvent
+		for range 1 + rapid.IntRange(0, 5).Draw(rt, "events") {
+			events = append(events, drawEvent(rt))
+		}
+		err := sameOnHost(kernel, events)
+		if errors.Is(err, errConstant) || errors.Is(err, errComplex) || errors.Is(err, errOlder) {
+			rt.Skip(err)
+		}
+		run++
+		if err != nil {
+			rt.Fatalf("%v\n--- kernel\n%s\n--- events\n%+v", err, kernel, events)
+		}
+	})
+	t.Logf("%d handlers compared", run)
+}
+
+func TestLoopsOnHost(t *testing.T) {
+	names, text := loopHandlers(t)
+	inputs := loopInputs()
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			want, err := interpretLoops(text[name], inputs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var in *loopInput
+			k, call, err := hostRun(loopGlobals+"out = table()\nbytes_of = table()\nper_letter = count()\nseen = count()\nstates = count()\n"+text[name], loopFields,
+				func() starlark.StringDict { return in.memory() })
+			if err != nil {
+				if loopTooOld.MatchString(err.Error()) {
+					return
+				}
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := k.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			for i := range inputs {
+				in = inputs[i]
+				args := starlark.StringDict{}
+				words := in.words(i)
+				for n, f := range loopFields {
+					args[f.Name] = starlark.MakeUint64(words[n])
+				}
+				if err := call(args); err != nil {
+					t.Fatal(k.FormatError(err))
+				}
+			}
+			var got []string
+			for _, name := range loopMaps {
+				v, err := starlark.Call(&starlark.Thread{}, mustAttr(k.globals[name], "snapshot"), nil, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d, ok := v.(*starlark.Dict); ok && d.Len() > 0 {
+					got = append(got, name+":", dictText(d))
+				}
+			}
+			if g, w := strings.Join(got, "\n"), strings.Join(want, "\n"); g != w {
+				t.Errorf("host\n%s\nmodel\n%s", g, w)
+			}
+		})
+	}
+}
+
+// Numbers wrap in every function that a handler calls, with the types of its probe or, without one, of the event's values.
+func TestWrapOnHost(t *testing.T) {
+	expect(t, `
+t, big = table(), 1 << 62
+def mix(x, seed=0xcbf29ce484222325):
+    h = seed
+    for i in range(8):
+        h = (h ^ ((x >> (8 * i)) & 255)) * 0x100000001b3
+    return h
+def twice(f, x): return f(f(x))
+def plain(x): return x * big
+def handler(e):
+    t["u"] = 1
+    t["u"] += (1 << 63) - 1
+    t["u"] -= 1
+    x = e.pid + 1
+    x *= big
+    x <<= 1
+    return (mix(e.args.id), x, ~e.args.id, -e.args.id, abs(e.args.low), e.args.low - 1, e.args.id << 70, e.args.low >> 99, twice(plain, e.args.id))
+print(handler(event(pid=0, args=struct(id=1, low=-(1 << 63)))), t["u"])
+print(handler(event(pid=6, args=struct(id=(1 << 64) - 1, low=-(1 << 63)))))
+print(mix(1) > 1 << 64, plain(4) == 1 << 64)                # the script's own numbers have no bounds
+print((lambda e: e.pid * big)(event(pid=6)), (lambda e: e.task.pid * big * 4)(event(task=struct(pid=3))))
+def outer(e):
+    big = 3
+    return (lambda e: e.pid * big << 62)(e)
+print(outer(event(pid=1)))
+big = 1 << 61
+print(handler(event(pid=6, args=struct(id=1, low=0)))[1])   # a global has its present value
+print((lambda e: [x << 64 for x in (1,)])(event()), event(pid=1) == event(pid=1), sorted([3, 1], key=lambda e: -e))
+`, "(9929646806074584996, -9223372036854775808, -2, -1, -9223372036854775808, 9223372036854775807, 0, -1, 0) 9223372036854775807",
+		"(10157053723145373757, -9223372036854775808, 0, 1, -9223372036854775808, 9223372036854775807, 0, -1, 0)",
+		"True True", "-9223372036854775808 0", "-4611686018427387904", "-4611686018427387904", "[18446744073709551616] False [3, 1]")
+}
