@@ -61,14 +61,14 @@ func (g *generator) items(depth int) {
 		g.both("    " + pick(g, "by_str.add(v, by=ks)", "by_bool.add(n, by=f)", "by_tuple.add(v, by=(t, tu))"))
 		return
 	case 1:
-		g.both("for k, n in by_int.items():")
+		g.both("for key, n in by_int.items():")
 		g.both("    most.add(n)")
-		g.both("    if k " + pick(g, "==", "<") + " a:")
+		g.both("    if key " + pick(g, "==", "<") + " a:")
 		g.both("        none.add()")
 		return
 	case 2:
-		g.both("for k in " + pick(g, "tab", "by_int", "tab.values()") + ":")
-		g.both("    least.add(k)")
+		g.both("for key in " + pick(g, "tab", "by_int", "tab.values()") + ":")
+		g.both("    least.add(key)")
 		return
 	case 3:
 		g.both("for ks in words:")

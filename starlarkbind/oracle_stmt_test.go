@@ -150,9 +150,9 @@ func (g *generator) stmt(depth int) {
 // longLoop is a loop of which the compiler does not know the length.
 func (g *generator) longLoop(depth int) {
 	if g.n(3) == 0 {
-		g.both("for k, v in tab.items():") // in any order
-		g.line("    a = w(a + 3 * k + v)", "    a += 3 * k + v")
-		g.both("    if k == c:")
+		g.both("for key, v in tab.items():") // in any order
+		g.line("    a = w(a + 3 * key + v)", "    a += 3 * key + v")
+		g.both("    if key == c:")
 		g.both("        by_int.add(by=v)")
 		return
 	}
