@@ -102,12 +102,13 @@ print([x.name for x in probes("uprobe:PROG:ns::*")])
 		`["uprobe:PROG:ns::Widget::draw(char const*, int)", "uprobe:PROG:ns::Widget::draw(int)", "uprobe:PROG:ns::Widget::operator[](int)"]`)
 }
 
-// Returns are seen where exceptions, longjmp and changes of stacks go through the functions, and the program does what it does
+// Returns are seen where exceptions, panics of Rust, longjmp and changes of stacks go through the functions, and the program does what it does
 // untraced: it checks that itself. The kernel's own return probes would end it.
 func TestReturnsUnharmed(t *testing.T) {
 	for _, c := range []struct{ prog, functions, want string }{
 		{"unwind", `["leaf(int)", "middle(int)", "outer(int)", "choose(int)"]`,
 			"0\nchoose(int) 200, leaf(int) 725, middle(int) 400, outer(int) 300\nchoose(int) 200, leaf(int) 625, middle(int) 300, outer(int) 300"},
+		{"panics", `["leaf", "middle", "outer"]`, "0\nleaf 300, middle 300, outer 300\nleaf 200, middle 200, outer 300"},
 		{"jumps", `["leave", "across", "yield", "step"]`,
 			"0\nacross 300, leave 300, step 600, yield 1200\nacross 150, leave 150, step 600, yield 1200"},
 	} {

@@ -1,4 +1,4 @@
-// Package testprog has programs in C, C++ and Go that tests put probes on. They are linked statically, so that they run under
+// Package testprog has programs in C, C++, Rust and Go that tests put probes on. They are linked statically, so that they run under
 // other kernels too, where there is neither compiler nor library.
 package testprog
 
@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	"github.com/bpfrepl/bpfrepl/internal/aptget"
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 )
 
@@ -21,6 +22,7 @@ var programs = map[string][]string{
 	"spaces":  {"gcc", "spaces.c", "-O1", "-static"},
 	"widget":  {"g++", "widget.cc", "-O1", "-static"},
 	"unwind":  {"g++", "unwind.cc", "-O2", "-static"},
+	"panics":  {"rustc", "panics.rs", "-O", "-C", "target-feature=+crt-static", "-C", "strip=debuginfo"},
 	"jumps":   {"gcc", "jumps.c", "-O1", "-static"},
 	"sdt":     {"gcc", "sdt.c", "-O1", "-static-pie"},
 	"sdt0":    {"gcc", "sdt.c", "-O0", "-no-pie", "-static"},
@@ -34,7 +36,7 @@ var programs = map[string][]string{
 
 // Names lists the programs that run anywhere.
 func Names() []string {
-	return []string{"calls", "spaces", "widget", "unwind", "jumps", "sdt", "sdt0", "threads", "gated", "faults", "watched", "frames", "goprog", "gostripped"}
+	return []string{"calls", "spaces", "widget", "unwind", "panics", "jumps", "sdt", "sdt0", "threads", "gated", "faults", "watched", "frames", "goprog", "gostripped"}
 }
 
 // Build gives the path of a program, built once in a process; gobin.Clean removes it.
@@ -70,6 +72,11 @@ func compile(name, dir, bin string) error {
 			return err
 		}
 		argv = append([]string{p[0], "-o", bin, file}, p[2:]...)
+	}
+	if argv[0] == "rustc" {
+		if err := aptget.Install(os.Stderr, aptget.Tool{Command: "rustc", Package: "rustc"}); err != nil {
+			return err
+		}
 	}
 	if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%v: %w\n%s", argv, err, out)
