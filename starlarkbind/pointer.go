@@ -25,7 +25,7 @@ func (p pointer) Hash() (uint32, error) {
 }
 
 // inHex returns the arguments of a print with its pointers in hex. Those that printf has a conversion for stay as they are.
-func inHex(site printSite, args []starlark.Value) []starlark.Value {
+func inHex(site *printSite, args []starlark.Value) []starlark.Value {
 	out := make([]starlark.Value, len(args))
 	for i, a := range args {
 		out[i] = a

@@ -205,7 +205,20 @@ func (p *pump) record(b []byte) {
 		p.unprinted++
 		return
 	}
-	site, args, err := p.s.decodeRecord(b)
+	site, b, err := p.s.printSite(b)
+	if err != nil {
+		p.s.fault(err)
+		return
+	}
+	p.records++
+	p.probe = site.probe
+	if site.Kind == "print" && !p.s.out.json {
+		if line, ok := appendPrinted(p.text.AvailableBuffer(), site.Args, b); ok {
+			p.text.Write(line)
+			return
+		}
+	}
+	args, err := p.s.decodeArgs(site, b)
 	if err != nil {
 		p.s.fault(err)
 		return
@@ -214,7 +227,7 @@ func (p *pump) record(b []byte) {
 }
 
 // print adds a line to the text.
-func (p *pump) print(site printSite, args []starlark.Value) {
+func (p *pump) print(site *printSite, args []starlark.Value) {
 	var probe, text string
 	if n := len(args); p.s.out.json && n > 0 { // the program adds the probe that fired (compiler.Request.PrintProbe)
 		probe, _ = starlark.AsString(args[n-1])
@@ -242,8 +255,6 @@ func (p *pump) print(site printSite, args []starlark.Value) {
 		text += "\n"
 	}
 	p.text.WriteString(text)
-	p.records++
-	p.probe = site.probe
 }
 
 // printBase is the number of the next print site.

@@ -126,39 +126,42 @@ func (st *Stream) Close() error {
 
 // decode makes a struct of a record.
 func (st *Stream) decode(b []byte) (starlark.Value, error) {
-	site, args, err := st.s.decodeRecord(b)
+	site, b, err := st.s.printSite(b)
+	var args []starlark.Value
+	if err == nil {
+		args, err = st.s.decodeArgs(site, b)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("stream %q: %w", st.Name(), err)
 	}
 	return structs.Record(site.Names, args), nil
 }
 
-// decodeRecord finds what a record's words mean, and its values.
-func (s *Session) decodeRecord(b []byte) (printSite, []starlark.Value, error) {
+// printSite returns the print of a record, and what follows its number.
+func (s *Session) printSite(b []byte) (*printSite, []byte, error) {
 	if len(b) < 8 {
-		return printSite{}, nil, errors.New("a record without a number")
+		return nil, nil, errors.New("a record without a number")
 	}
 	id := binary.NativeEndian.Uint64(b)
 	s.mu.Lock()
-	ok := id < uint64(len(s.prints))
-	var site printSite
-	if ok {
-		site = s.prints[id]
+	defer s.mu.Unlock()
+	if id >= uint64(len(s.prints)) {
+		return nil, nil, fmt.Errorf("a record of unknown print %d", id)
 	}
-	s.mu.Unlock()
-	if !ok {
-		return site, nil, fmt.Errorf("a record of unknown print %d", id)
-	}
-	b = b[8:]
+	return &s.prints[id], b[8:], nil
+}
+
+// decodeArgs reads the arguments of a print.
+func (s *Session) decodeArgs(site *printSite, b []byte) ([]starlark.Value, error) {
 	args := make([]starlark.Value, len(site.Args))
 	for i, t := range site.Args {
 		if len(b) < t.Size() {
-			return site, nil, fmt.Errorf("%s: a record is too short", site.Pos)
+			return nil, fmt.Errorf("%s: a record is too short", site.Pos)
 		}
 		args[i] = s.decode(t, b)
 		b = b[t.Size():]
 	}
-	return site, args, nil
+	return args, nil
 }
 
 // lost counts the records that did not fit into the ring.

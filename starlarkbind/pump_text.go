@@ -1,0 +1,48 @@
+package starlarkbind
+
+import (
+	"encoding/binary"
+	"strconv"
+
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+// Most records of print() are numbers and plain strings. A flood of them fills the ring buffer, and the end of a run waits until what is
+// in there is printed: so these become text without a Starlark value and a string for each.
+
+// appendPrinted appends the line of a record to text, the same one that values of these types give. ok is false, and text as it was,
+// where the record has something else.
+func appendPrinted(text []byte, args []*types.Type, b []byte) (_ []byte, ok bool) {
+	line := text
+	for i, t := range args {
+		if len(b) < t.Size() {
+			return text, false
+		}
+		if i > 0 {
+			line = append(line, ' ')
+		}
+		switch t.Kind {
+		case types.Int:
+			line = strconv.AppendInt(line, int64(binary.NativeEndian.Uint64(b)), 10)
+		case types.Uint:
+			line = strconv.AppendUint(line, binary.NativeEndian.Uint64(b), 10)
+		case types.Str:
+			if t.NULs {
+				return text, false
+			}
+			for _, c := range b[:t.Cap] {
+				if c == 0 {
+					break
+				}
+				if c < ' ' || c > '~' { // it may have to be escaped
+					return text, false
+				}
+				line = append(line, c)
+			}
+		default:
+			return text, false
+		}
+		b = b[t.Size():]
+	}
+	return append(line, '\n'), true
+}
