@@ -1,11 +1,11 @@
 package codegen
 
 import (
+	"cmp"
 	"container/heap"
 	"fmt"
 	"math"
 	"slices"
-	"sort"
 )
 
 // Registers are given as in Chaitin and Briggs: build the graph of registers that hold values at the same time,
@@ -47,40 +47,26 @@ func allocate(f *function, canceled func() bool) error {
 // mostLive is the largest number of registers that hold values at the same time.
 func mostLive(f *function) int {
 	most := 0
+	live := newRegSet(f.nregs)
 	for _, b := range f.blocks {
-		live, n := append(bitset{}, b.liveOut...), 0
-		live.each(func(reg) { n++ })
+		f.backward(b, live, func(*inst) { most = max(most, len(live.list)) })
+		n := 0
+		b.liveIn.each(func(int) { n++ })
 		most = max(most, n)
-		for k := len(b.insts) - 1; k >= 0; k-- {
-			b.insts[k].defs(func(r reg) {
-				if live.has(r) {
-					live.del(r)
-					n--
-				}
-			})
-			b.insts[k].uses(func(r reg) {
-				if !live.has(r) {
-					live.add(r)
-					n++
-				}
-			})
-			most = max(most, n)
-		}
 	}
 	return most
 }
 
-type edge struct{ a, b reg }
-
 type graph struct {
-	f     *function
-	edges map[edge]bool
-	adj   [][]reg   // also nodes that were merged since
-	deg   []int     // how many of them are still there
-	cost  []float64 // of keeping the register on the stack
-	moves []move
-	alias []reg // the node that this one was merged into
-	col   []reg
+	f       *function
+	edges   pairSet   // of virtual registers
+	machine []uint16  // of each virtual register, the machine registers that it must not be
+	adj     [][]reg   // also nodes that were merged since
+	deg     []int     // how many of them are still there
+	cost    []float64 // of keeping the register on the stack
+	moves   []move
+	alias   []reg // the node that this one was merged into
+	col     []reg
 }
 
 type move struct {
@@ -91,7 +77,7 @@ type move struct {
 
 func buildGraph(f *function) *graph {
 	n := f.nregs
-	g := &graph{f: f, edges: map[edge]bool{}, adj: make([][]reg, n), deg: make([]int, n), cost: make([]float64, n), alias: make([]reg, n), col: make([]reg, n)}
+	g := &graph{f: f, edges: newPairSet(4 * n), machine: make([]uint16, n), adj: make([][]reg, n), deg: make([]int, n), cost: make([]float64, n), alias: make([]reg, n), col: make([]reg, n)}
 	for r := range g.alias {
 		g.alias[r] = reg(r)
 		g.col[r] = none
@@ -101,52 +87,63 @@ func buildGraph(f *function) *graph {
 	}
 	for a := r0; a < colours; a++ {
 		for b := r0; b < a; b++ {
-			g.connect(a, b)
+			g.link(a, b)
 		}
 	}
+	live := newRegSet(n)
+	var buf, buf2 operands
 	for _, b := range f.blocks {
 		w := math.Pow(10, float64(min(b.loop, 6)))
 		if b.cold {
 			w /= 100
 		}
-		backward(b, func(i *inst, live bitset) {
-			i.defs(func(d reg) {
-				live.each(func(r reg) {
-					if r != d && r != rfp && !(i.isMove() && r == i.a) {
+		f.backward(b, live, func(i *inst) {
+			src := none
+			if i.isMove() {
+				src = i.a
+			}
+			for _, d := range i.defs(buf[:0]) {
+				for _, r := range live.list {
+					if r != rfp && r != src {
 						g.connect(d, r)
 					}
-				})
-				// registers that one instruction writes are all distinct
-				i.defs(func(e reg) {
-					if e != d {
-						g.connect(d, e)
-					}
-				})
+				}
 				g.cost[d] += w
-			})
-			i.uses(func(r reg) { g.cost[r] += w })
+			}
+			for _, r := range i.uses(buf2[:0]) {
+				g.cost[r] += w
+			}
 			if i.isMove() && i.a != rfp {
 				g.moves = append(g.moves, move{i.dst, i.a, w, i.apart})
 			}
 		})
 	}
-	for r := range f.held {
+	for _, r := range f.held {
 		g.cost[r] = math.Inf(1)
 	}
 	return g
 }
 
+// connect notes that two registers hold values at the same time. The machine's own are connected from the start.
 func (g *graph) connect(a, b reg) {
-	if a == b {
-		return
-	}
 	if a > b {
 		a, b = b, a
 	}
-	if g.edges[edge{a, b}] {
+	switch {
+	case a == b, b < virtual:
+		return
+	case a < virtual:
+		if g.machine[b]>>a&1 != 0 {
+			return
+		}
+		g.machine[b] |= 1 << a
+	case !g.edges.add(a, b):
 		return
 	}
-	g.edges[edge{a, b}] = true
+	g.link(a, b)
+}
+
+func (g *graph) link(a, b reg) {
 	g.adj[a] = append(g.adj[a], b)
 	g.adj[b] = append(g.adj[b], a)
 	g.deg[a]++
@@ -157,7 +154,13 @@ func (g *graph) interfere(a, b reg) bool {
 	if a > b {
 		a, b = b, a
 	}
-	return g.edges[edge{a, b}]
+	switch {
+	case b < virtual:
+		return a != b
+	case a < virtual:
+		return g.machine[b]>>a&1 != 0
+	}
+	return g.edges.has(a, b)
 }
 
 func (g *graph) find(r reg) reg {
@@ -173,23 +176,27 @@ const maxAdjacent = 1000
 
 // coalesce merges the ends of copies, the most frequent first, where the merged node stays easy to colour.
 func (g *graph) coalesce() {
-	sort.SliceStable(g.moves, func(i, j int) bool { return g.moves[i].weight > g.moves[j].weight })
+	slices.SortStableFunc(g.moves, func(x, y move) int { return cmp.Compare(y.weight, x.weight) })
+	open := slices.DeleteFunc(slices.Clone(g.moves), func(m move) bool { return m.apart })
 	for again := true; again; {
 		again = false
-		for _, m := range g.moves {
+		rest := open[:0]
+		for _, m := range open {
 			a, b := g.find(m.dst), g.find(m.src)
 			if b < virtual {
 				a, b = b, a
 			}
-			if m.apart || a == b || b < virtual || g.interfere(a, b) || a >= virtual && len(g.adj[a])+len(g.adj[b]) > maxAdjacent {
-				continue
+			if a == b || b < virtual || g.interfere(a, b) {
+				continue // for good
 			}
-			if a < virtual && !g.george(a, b) || a >= virtual && !g.briggs(a, b) {
+			if a >= virtual && len(g.adj[a])+len(g.adj[b]) > maxAdjacent || a < virtual && !g.george(a, b) || a >= virtual && !g.briggs(a, b) {
+				rest = append(rest, m)
 				continue
 			}
 			g.merge(a, b)
 			again = true
 		}
+		open = rest
 	}
 }
 
@@ -211,15 +218,19 @@ func (g *graph) briggs(a, b reg) bool {
 	hard := 0
 	for _, n := range g.adj[a] {
 		if g.alias[n] == n && g.hard(n) {
-			hard++
+			if hard++; hard >= colours {
+				return false
+			}
 		}
 	}
 	for _, n := range g.adj[b] {
 		if g.alias[n] == n && g.hard(n) && !g.interfere(n, a) {
-			hard++
+			if hard++; hard >= colours {
+				return false
+			}
 		}
 	}
-	return hard < colours
+	return true
 }
 
 func (g *graph) merge(a, b reg) {
@@ -337,8 +348,8 @@ func (h *regHeap) Pop() any {
 }
 
 // hints lists for each node those at the other end of copies that could not be merged.
-func (g *graph) hints() map[reg][]reg {
-	h := map[reg][]reg{}
+func (g *graph) hints() [][]reg {
+	h := make([][]reg, len(g.adj))
 	for _, m := range g.moves {
 		a, b := g.find(m.dst), g.find(m.src)
 		if a != b {
@@ -390,11 +401,15 @@ func (g *graph) rewrite() {
 // spill keeps registers on the stack, those that never live at the same time in the same eight bytes. Each instruction that
 // uses one gets a short-lived register that is loaded before and stored behind.
 func spill(f *function, g *graph, regs []reg) {
-	slots := map[reg]int{}
+	slots := make([]int, f.nregs)
+	for r := range slots {
+		slots[r] = -1
+	}
+	most := f.spills
 	for _, r := range regs {
 		taken := map[int]bool{}
 		for _, n := range g.adj[r] {
-			if s, ok := slots[n]; ok {
+			if s := slots[n]; s >= 0 {
 				taken[s] = true
 			}
 		}
@@ -403,51 +418,52 @@ func spill(f *function, g *graph, regs []reg) {
 			slot++
 		}
 		slots[r] = slot
+		most = max(most, slot+1)
 	}
-	for _, s := range slots {
-		f.spills = max(f.spills, s+1)
-	}
+	f.spills = most
 	for _, b := range f.blocks {
-		var out []inst
-		for _, i := range b.insts {
-			out = spillIn(f, slots, i, out)
+		out := make([]inst, 0, len(b.insts))
+		for k := range b.insts {
+			out = spillIn(f, slots, &b.insts[k], out)
 		}
 		b.insts = out
 	}
 }
 
 // spillIn appends an instruction to out, with the loads and stores of what it uses and defines of the registers in slots.
-func spillIn(f *function, slots map[reg]int, i inst, out []inst) []inst {
-	var used, defined []reg
-	note := func(list *[]reg) func(reg) {
-		return func(r reg) {
-			if _, spilled := slots[r]; spilled && !slices.Contains(*list, r) {
-				*list = append(*list, r)
-			}
-		}
+func spillIn(f *function, slots []int, i *inst, out []inst) []inst {
+	var buf1, buf2, buf3 operands
+	kept := func(r reg) bool { return slots[r] < 0 }
+	used := slices.DeleteFunc(i.uses(buf1[:0]), kept)
+	defined := slices.DeleteFunc(i.defs(buf2[:0]), kept)
+	if len(used) == 0 && len(defined) == 0 {
+		return append(out, *i)
 	}
-	i.uses(note(&used))
-	i.defs(note(&defined))
-	short := map[reg]reg{}
-	for _, r := range append(slices.Clone(used), defined...) {
-		if short[r] != 0 {
+	ins := *i
+	regs := append(append(buf3[:0], used...), defined...)
+	var short operands // the register in place of each
+	for k, r := range regs {
+		if first := slices.Index(regs, r); first < k {
+			short[k] = short[first]
 			continue
 		}
 		t := f.newReg()
-		f.held[t] = true
-		short[r] = t
-		for _, p := range []*reg{&i.dst, &i.a, &i.b} {
+		f.held = append(f.held, t)
+		short[k] = t
+		for _, p := range []*reg{&ins.dst, &ins.a, &ins.b} {
 			if *p == r {
 				*p = t
 			}
 		}
 	}
-	for _, r := range used {
-		out = append(out, inst{op: mLoad, dst: short[r], a: rfp, b: none, spill: slots[r], size: 8, pos: i.pos})
+	for k, r := range used {
+		if slices.Index(used, r) == k {
+			out = append(out, inst{op: mLoad, dst: short[k], a: rfp, b: none, spill: slots[r], size: 8, pos: i.pos})
+		}
 	}
-	out = append(out, i)
-	for _, r := range defined {
-		out = append(out, inst{op: mStore, dst: none, a: rfp, b: short[r], spill: slots[r], size: 8, pos: i.pos})
+	out = append(out, ins)
+	for k, r := range defined {
+		out = append(out, inst{op: mStore, dst: none, a: rfp, b: short[len(used)+k], spill: slots[r], size: 8, pos: i.pos})
 	}
 	return out
 }

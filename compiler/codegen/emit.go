@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
@@ -141,11 +142,11 @@ func layFrame(m *function, f *ir.Func) (*frame, error) {
 // layout orders the blocks: those that run often as they come, the seldom ones behind.
 func layout(m *function) []*block {
 	var hot, cold []*block
-	seen := map[*block]bool{}
+	seen := make([]bool, len(m.blocks))
 	var visit func(b *block)
 	visit = func(b *block) {
-		for b != nil && !seen[b] {
-			seen[b] = true
+		for b != nil && !seen[b.num] {
+			seen[b.num] = true
 			if b.cold {
 				cold = append(cold, b)
 			} else {
@@ -154,7 +155,7 @@ func layout(m *function) []*block {
 			var next *block
 			// the else way first: it is the one that falls through
 			for k := len(b.succs) - 1; k >= 0; k-- {
-				if s := b.succs[k]; !seen[s] && next == nil && !(s.cold && !b.cold) {
+				if s := b.succs[k]; !seen[s.num] && next == nil && !(s.cold && !b.cold) {
 					next = s
 				}
 			}
@@ -182,26 +183,30 @@ type emitter struct {
 	label string
 }
 
-func (e *emitter) labelOf(b *block) string { return fmt.Sprintf("%s.%d", e.f.name, b.id) }
+func (e *emitter) labelOf(b *block) string {
+	if b.label == "" {
+		b.label = e.f.name + "." + strconv.Itoa(b.id)
+	}
+	return b.label
+}
 
 // passOver sends jumps to blocks that only jump on straight to where these lead, and leaves such blocks out.
 func passOver(order []*block) []*block {
-	on := map[*block]*block{}
 	final := func(b *block) *block {
-		for on[b] != nil {
-			b = on[b]
+		for b.on != nil {
+			b = b.on
 		}
 		return b
 	}
 	for _, b := range order[1:] {
 		// of blocks that jump around in a circle one stays
 		if len(b.insts) == 1 && b.insts[0].op == mJump && final(b.insts[0].target) != b {
-			on[b] = b.insts[0].target
+			b.on = b.insts[0].target
 		}
 	}
 	var out []*block
 	for _, b := range order {
-		if on[b] != nil {
+		if b.on != nil {
 			continue
 		}
 		out = append(out, b)
@@ -215,21 +220,24 @@ func passOver(order []*block) []*block {
 }
 
 func (e *emitter) emit(order []*block) error {
-	targets := map[string]bool{}
+	targets := make([]bool, len(e.f.blocks))
+	n := 0
 	for _, b := range order {
-		for _, i := range b.insts {
-			if i.target != nil {
-				targets[e.labelOf(i.target)] = true
+		n += len(b.insts)
+		for k := range b.insts {
+			if t := b.insts[k].target; t != nil {
+				targets[t.num] = true
 			}
 		}
 	}
+	e.out = make(asm.Instructions, 0, n+n/4) // some are two
 	for k, b := range order {
 		var next *block
 		if k+1 < len(order) {
 			next = order[k+1]
 		}
-		if l := e.labelOf(b); targets[l] && k > 0 {
-			e.label = l
+		if targets[b.num] && k > 0 {
+			e.label = e.labelOf(b)
 		}
 		insts := b.insts
 		if n := len(insts); n >= 2 && insts[n-2].op == mJcc && insts[n-2].target == next {

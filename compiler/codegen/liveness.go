@@ -1,36 +1,41 @@
 package codegen
 
-// liveness computes which registers hold a value that is still wanted at the start and the end of each block.
+import "math/bits"
+
+// liveness computes which registers hold a value that is still wanted at the start and the end of each block. Most registers live in one block;
+// the sets have bits for the others alone (f.global), so that their size does not grow with the function's.
 func liveness(f *function) {
-	n := f.nregs
-	use := make([]bitset, len(f.blocks))
-	def := make([]bitset, len(f.blocks))
+	f.findGlobal()
+	n := len(f.global)
+	sets := newBitsets(4*len(f.blocks), n)
+	var buf operands
 	for k, b := range f.blocks {
-		use[k], def[k] = newBitset(n), newBitset(n)
-		b.liveIn, b.liveOut = newBitset(n), newBitset(n)
+		b.num = k
+		use, def := sets[4*k], sets[4*k+1]
+		b.liveIn, b.liveOut = sets[4*k+2], sets[4*k+3]
 		for i := range b.insts {
-			b.insts[i].uses(func(r reg) {
-				if !def[k].has(r) {
-					use[k].add(r)
+			for _, r := range b.insts[i].uses(buf[:0]) {
+				if g := f.bit[r]; g >= 0 && !def.has(g) {
+					use.add(g)
 				}
-			})
-			b.insts[i].defs(func(r reg) { def[k].add(r) })
+			}
+			for _, r := range b.insts[i].defs(buf[:0]) {
+				if g := f.bit[r]; g >= 0 {
+					def.add(g)
+				}
+			}
 		}
-	}
-	number := make(map[*block]int, len(f.blocks))
-	for k, b := range f.blocks {
-		number[b] = k
 	}
 	order := postorder(f)
 	for changed := true; changed; {
 		changed = false
 		for _, b := range order {
-			k := number[b]
+			use, def := sets[4*b.num], sets[4*b.num+1]
 			for _, s := range b.succs {
 				changed = b.liveOut.or(s.liveIn) || changed
 			}
 			for w := range b.liveIn {
-				in := use[k][w] | b.liveOut[w]&^def[k][w]
+				in := use[w] | b.liveOut[w]&^def[w]
 				if in != b.liveIn[w] {
 					b.liveIn[w] = in
 					changed = true
@@ -40,19 +45,42 @@ func liveness(f *function) {
 	}
 }
 
+// findGlobal finds the registers that a block uses before it defines them.
+func (f *function) findGlobal() {
+	f.global, f.bit = nil, make([]int, f.nregs)
+	defined := make([]int, f.nregs) // the last block that defines it, counted from 1
+	for r := range f.bit {
+		f.bit[r] = -1
+	}
+	var buf operands
+	for k, b := range f.blocks {
+		for i := range b.insts {
+			for _, r := range b.insts[i].uses(buf[:0]) {
+				if defined[r] != k+1 && f.bit[r] < 0 {
+					f.bit[r] = len(f.global)
+					f.global = append(f.global, r)
+				}
+			}
+			for _, r := range b.insts[i].defs(buf[:0]) {
+				defined[r] = k + 1
+			}
+		}
+	}
+}
+
 // postorder lists the blocks, each after its successors where there is no loop, so that what is wanted is known in a few rounds.
 func postorder(f *function) []*block {
-	var out []*block
-	seen := map[*block]bool{}
+	out := make([]*block, 0, len(f.blocks))
+	seen := make([]bool, len(f.blocks))
 	type frame struct {
 		b *block
 		i int
 	}
 	for _, root := range f.blocks {
-		if seen[root] {
+		if seen[root.num] {
 			continue
 		}
-		seen[root] = true
+		seen[root.num] = true
 		stack := []frame{{root, 0}}
 		for len(stack) > 0 {
 			top := &stack[len(stack)-1]
@@ -63,8 +91,8 @@ func postorder(f *function) []*block {
 			}
 			s := top.b.succs[top.i]
 			top.i++
-			if !seen[s] {
-				seen[s] = true
+			if !seen[s.num] {
+				seen[s.num] = true
 				stack = append(stack, frame{s, 0})
 			}
 		}
@@ -72,13 +100,86 @@ func postorder(f *function) []*block {
 	return out
 }
 
-// backward walks a block's instructions from its end with the set of registers that live behind each.
-func backward(b *block, fn func(i *inst, liveAfter bitset)) {
-	live := append(bitset{}, b.liveOut...)
+// backward calls fn with a block's instructions from its end, and the registers that live behind each. live is empty before and after.
+func (f *function) backward(b *block, live *regSet, fn func(i *inst)) {
+	b.liveOut.each(func(g int) { live.add(f.global[g]) })
+	var buf operands
 	for k := len(b.insts) - 1; k >= 0; k-- {
 		i := &b.insts[k]
-		fn(i, live)
-		i.defs(live.del)
-		i.uses(live.add)
+		fn(i)
+		for _, r := range i.defs(buf[:0]) {
+			live.del(r)
+		}
+		for _, r := range i.uses(buf[:0]) {
+			live.add(r)
+		}
+	}
+	live.clear()
+}
+
+// A regSet is a set of registers that can be listed in the time that its size takes (Briggs and Torczon, "An efficient representation for
+// sparse sets", 1993).
+type regSet struct {
+	list []reg
+	at   []int32 // where in the list a register stands, if it does
+}
+
+func newRegSet(n int) *regSet { return &regSet{at: make([]int32, n)} }
+
+func (s *regSet) has(r reg) bool {
+	i := int(s.at[r])
+	return i < len(s.list) && s.list[i] == r
+}
+
+func (s *regSet) add(r reg) {
+	if !s.has(r) {
+		s.at[r] = int32(len(s.list))
+		s.list = append(s.list, r)
+	}
+}
+
+func (s *regSet) del(r reg) {
+	if s.has(r) {
+		last := s.list[len(s.list)-1]
+		s.list[s.at[r]], s.at[last] = last, s.at[r]
+		s.list = s.list[:len(s.list)-1]
+	}
+}
+
+func (s *regSet) clear() { s.list = s.list[:0] }
+
+// A bitset holds numbers.
+type bitset []uint64
+
+// newBitsets returns empty sets of numbers below n.
+func newBitsets(count, n int) []bitset {
+	words := (n + 63) / 64
+	all, out := make([]uint64, count*words), make([]bitset, count)
+	for i := range out {
+		out[i] = all[i*words : (i+1)*words : (i+1)*words]
+	}
+	return out
+}
+
+func (b bitset) has(n int) bool { return b[n>>6]>>(uint(n)&63)&1 != 0 }
+func (b bitset) add(n int)      { b[n>>6] |= 1 << (uint(n) & 63) }
+
+// or adds all of c, and tells whether that changed b.
+func (b bitset) or(c bitset) bool {
+	changed := false
+	for i := range b {
+		n := b[i] | c[i]
+		changed = changed || n != b[i]
+		b[i] = n
+	}
+	return changed
+}
+
+func (b bitset) each(fn func(int)) {
+	for i, w := range b {
+		for w != 0 {
+			fn(i*64 + bits.TrailingZeros64(w))
+			w &= w - 1
+		}
 	}
 }

@@ -81,6 +81,9 @@ type inst struct {
 
 type block struct {
 	id    int
+	num   int    // its place in the function
+	label string // as a target of jumps, once something asks
+	on    *block // where it only jumps on to
 	name  string
 	insts []inst
 	succs []*block
@@ -94,8 +97,10 @@ type function struct {
 	name   string
 	blocks []*block
 	nregs  int
-	spills int          // number of 8-byte spill slots
-	held   map[reg]bool // must not go to the stack: those of ir.OpHold, and those that spilling made, which live for an instruction or two
+	spills int   // number of 8-byte spill slots
+	global []reg // that live in more than one block
+	bit    []int // of each register its place in global, or -1
+	held   []reg // must not go to the stack: those of ir.OpHold, and those that spilling made, which live for an instruction or two
 }
 
 func (f *function) newReg() reg {
@@ -103,47 +108,50 @@ func (f *function) newReg() reg {
 	return reg(f.nregs - 1)
 }
 
-// uses calls fn for each register that the instruction reads.
-func (i *inst) uses(fn func(reg)) {
+// operands has room for the registers that an instruction can use or define.
+type operands [8]reg
+
+// uses appends to list the registers that the instruction reads.
+func (i *inst) uses(list []reg) []reg {
 	switch i.op {
 	case mALU, mNeg, mSwap:
-		fn(i.dst)
+		list = append(list, i.dst)
 	case mAtomic:
 		if i.atomic == atomicCmpXchg {
-			fn(r0)
+			list = append(list, r0)
 		}
 	case mCall, mCallSub, mKfunc:
 		for n := 0; n < i.nargs; n++ {
-			fn(r1 + reg(n))
+			list = append(list, r1+reg(n))
 		}
 	case mExit:
-		fn(r0)
+		list = append(list, r0)
 	}
 	if i.a != none && i.a != rfp {
-		fn(i.a)
+		list = append(list, i.a)
 	}
 	if i.b != none && !i.useImm {
-		fn(i.b)
+		list = append(list, i.b)
 	}
+	return list
 }
 
-// defs calls fn for each register that the instruction writes or destroys.
-func (i *inst) defs(fn func(reg)) {
+// defs appends to list the registers that the instruction writes or destroys.
+func (i *inst) defs(list []reg) []reg {
 	switch i.op {
 	case mMov, mALU, mNeg, mSwap, mLoad, mFrame, mMapPtr, mFuncPtr, mMapVal:
-		fn(i.dst)
+		return append(list, i.dst)
 	case mAtomic:
 		switch i.atomic {
 		case atomicFetchAdd:
-			fn(i.b)
+			return append(list, i.b)
 		case atomicCmpXchg:
-			fn(r0)
+			return append(list, r0)
 		}
 	case mCall, mCallSub, mKfunc:
-		for r := r0; r < firstSaved; r++ {
-			fn(r)
-		}
+		return append(list, 0, 1, 2, 3, 4, 5)
 	}
+	return list
 }
 
 // isMove tells of a copy from one register to another.
@@ -154,34 +162,4 @@ func (r reg) String() string {
 		return fmt.Sprintf("r%d", int(r))
 	}
 	return fmt.Sprintf("t%d", int(r))
-}
-
-// A bitset holds registers.
-type bitset []uint64
-
-func newBitset(n int) bitset { return make(bitset, (n+63)/64) }
-
-func (b bitset) has(r reg) bool { return b[r>>6]>>(uint(r)&63)&1 != 0 }
-func (b bitset) add(r reg)      { b[r>>6] |= 1 << (uint(r) & 63) }
-func (b bitset) del(r reg)      { b[r>>6] &^= 1 << (uint(r) & 63) }
-
-// or adds all of c, and tells whether that changed b.
-func (b bitset) or(c bitset) bool {
-	changed := false
-	for i := range b {
-		n := b[i] | c[i]
-		changed = changed || n != b[i]
-		b[i] = n
-	}
-	return changed
-}
-
-func (b bitset) each(fn func(reg)) {
-	for i, w := range b {
-		for w != 0 {
-			n := trailingZeros(w)
-			fn(reg(i*64 + n))
-			w &= w - 1
-		}
-	}
 }

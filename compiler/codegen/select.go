@@ -3,24 +3,21 @@ package codegen
 import (
 	"fmt"
 	"math"
-	"math/bits"
 
 	"github.com/cilium/ebpf/asm"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 )
 
-func trailingZeros(w uint64) int { return bits.TrailingZeros64(w) }
-
 func fits32(n int64) bool { return n >= math.MinInt32 && n <= math.MaxInt32 }
 
 // selector turns one ir.Func into a function on virtual registers.
 type selector struct {
 	f      *function
-	regs   map[*ir.Value]reg
-	blocks map[*ir.Block]*block
+	regs   []reg    // by the ID of the value; none: it has no register yet
+	blocks []*block // by the ID of the block
 	b      *block
-	used   map[*ir.Value]bool
+	used   []bool // by the ID of the value
 	pos    *ir.Value
 }
 
@@ -29,27 +26,31 @@ var aluOf = map[ir.Op]asm.ALUOp{ir.OpAdd: asm.Add, ir.OpSub: asm.Sub, ir.OpMul: 
 
 func selectFunc(src *ir.Func) (*function, error) {
 	splitCriticalEdges(src)
-	s := &selector{f: &function{name: src.Name, nregs: int(virtual), held: map[reg]bool{}}, regs: map[*ir.Value]reg{}, blocks: map[*ir.Block]*block{}, used: map[*ir.Value]bool{}}
+	s := &selector{f: &function{name: src.Name, nregs: int(virtual)}, regs: make([]reg, src.NumValues()),
+		blocks: make([]*block, src.NumBlocks()), used: make([]bool, src.NumValues())}
+	for i := range s.regs {
+		s.regs[i] = none
+	}
 	for _, b := range src.Blocks {
-		for _, v := range append(append([]*ir.Value{}, b.Phis...), b.Values...) {
-			for _, a := range v.Args {
-				s.used[a] = true
+		for _, list := range [][]*ir.Value{b.Phis, b.Values} {
+			for _, v := range list {
+				for _, a := range v.Args {
+					s.used[a.ID] = true
+				}
 			}
 		}
 		if b.X != nil {
-			s.used[b.X] = true
+			s.used[b.X.ID] = true
 		}
 		if b.Y != nil {
-			s.used[b.Y] = true
+			s.used[b.Y.ID] = true
 		}
-	}
-	for _, b := range src.Blocks {
 		nb := &block{id: b.ID, name: b.Name, cold: b.Cold, loop: b.Loop}
-		s.blocks[b] = nb
+		s.blocks[b.ID] = nb
 		s.f.blocks = append(s.f.blocks, nb)
 	}
 	for i, b := range src.Blocks {
-		s.b = s.blocks[b]
+		s.b = s.blocks[b.ID]
 		if i == 0 {
 			s.params(src)
 		}
@@ -100,8 +101,8 @@ func splitCriticalEdges(f *ir.Func) {
 func (s *selector) params(f *ir.Func) {
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
-			if v.Op == ir.OpCtx && s.used[v] {
-				if _, ok := s.regs[v]; !ok {
+			if v.Op == ir.OpCtx && s.used[v.ID] {
+				if s.regs[v.ID] == none {
 					s.emit(inst{op: mMov, dst: s.def(v), a: r1 + reg(v.Imm), b: none})
 				}
 			}
@@ -118,12 +119,10 @@ func (s *selector) emit(i inst) {
 
 // def gives v its register.
 func (s *selector) def(v *ir.Value) reg {
-	r, ok := s.regs[v]
-	if !ok {
-		r = s.f.newReg()
-		s.regs[v] = r
+	if s.regs[v.ID] == none {
+		s.regs[v.ID] = s.f.newReg()
 	}
-	return r
+	return s.regs[v.ID]
 }
 
 // into puts v into register d. Constants and addresses are made where they are used: they cost one or two
@@ -176,7 +175,7 @@ func (s *selector) value(v *ir.Value) error {
 		// where they are used
 	case ir.OpHold:
 		d := s.def(v)
-		s.f.held[d] = true
+		s.f.held = append(s.f.held, d)
 		s.emit(inst{op: mMov, dst: d, a: s.operand(v.Args[0]), b: none, apart: true})
 	case ir.OpHide: // not the zero first: kernels from 6.8 know that a copy to which a constant was added differs by that
 		d := s.def(v)
@@ -257,7 +256,7 @@ func (s *selector) call(v *ir.Value) {
 		i.op, i.sym = mCallSub, v.Sym
 	}
 	s.emit(i)
-	if s.used[v] {
+	if s.used[v.ID] {
 		s.emit(inst{op: mMov, dst: s.def(v), a: r0, b: none})
 	}
 }
@@ -267,10 +266,10 @@ func (s *selector) end(b *ir.Block) {
 	switch b.Kind {
 	case ir.TermJump:
 		s.phiCopies(b, b.Succs[0])
-		s.emit(inst{op: mJump, dst: none, a: none, b: none, target: s.blocks[b.Succs[0]]})
-		s.b.succs = []*block{s.blocks[b.Succs[0]]}
+		s.emit(inst{op: mJump, dst: none, a: none, b: none, target: s.blocks[b.Succs[0].ID]})
+		s.b.succs = []*block{s.blocks[b.Succs[0].ID]}
 	case ir.TermIf:
-		i := inst{op: mJcc, dst: none, b: none, cond: b.Cond, target: s.blocks[b.Succs[0]]}
+		i := inst{op: mJcc, dst: none, b: none, cond: b.Cond, target: s.blocks[b.Succs[0].ID]}
 		i.a = s.operand(b.X)
 		if n, ok := b.Y.IsConst(); ok && fits32(n) {
 			i.useImm, i.imm = true, n
@@ -279,8 +278,8 @@ func (s *selector) end(b *ir.Block) {
 		}
 		i.pos = b.Pos
 		s.b.insts = append(s.b.insts, i)
-		s.emit(inst{op: mJump, dst: none, a: none, b: none, target: s.blocks[b.Succs[1]]})
-		s.b.succs = []*block{s.blocks[b.Succs[0]], s.blocks[b.Succs[1]]}
+		s.emit(inst{op: mJump, dst: none, a: none, b: none, target: s.blocks[b.Succs[1].ID]})
+		s.b.succs = []*block{s.blocks[b.Succs[0].ID], s.blocks[b.Succs[1].ID]}
 	case ir.TermRet:
 		s.into(r0, b.X)
 		s.emit(inst{op: mExit, dst: none, a: none, b: none})

@@ -220,6 +220,9 @@ func (f *Func) NewValue(op Op, args ...*Value) *Value {
 // NumValues bounds the IDs of the function's values.
 func (f *Func) NumValues() int { return f.nextVal }
 
+// NumBlocks bounds the IDs of the function's blocks.
+func (f *Func) NumBlocks() int { return f.nextBlk }
+
 // Jump ends b with a jump to t.
 func (b *Block) Jump(t *Block) {
 	b.Kind, b.Succs = TermJump, []*Block{t}
