@@ -39,7 +39,7 @@ func decide(f *Func) bool {
 			b.X, b.Y, b.Cond = b.Y, b.X, b.Cond.Swap()
 			changed = true
 		case yc:
-			if way, ok := known[b]; ok {
+			if way := known[b.ID]; way >= 0 {
 				taken = append(taken, func() { b.take(way) })
 			}
 		}
@@ -77,8 +77,8 @@ func firstPred(b, p *Block) int {
 
 // facts are what the ways to a block say of the values that are tested there: it is found on one walk down the tree of dominators.
 type facts struct {
-	known map[*Value]*fact
-	undo  []func()
+	known []*fact // by the ID of the value
+	undo  []learned
 }
 
 // A fact is what is known of a value on the way to a block.
@@ -87,6 +87,14 @@ type fact struct {
 	isEqual bool
 	not     map[int64]int // what it is not, and how many tests say so
 	bounds  []bound       // other tests
+}
+
+// A learned is a comparison of a value that was learned, and what was known before.
+type learned struct {
+	x *fact
+	bound
+	equal   int64
+	isEqual bool
 }
 
 // A bound is a comparison with a number that holds.
@@ -98,10 +106,14 @@ type bound struct {
 // maxBounds is how many comparisons that are neither == nor != are remembered of a value.
 const maxBounds = 8
 
-// outcomes gives the way that each test takes for certain whose value a test that dominates it has compared.
-func outcomes(f *Func) map[*Block]int {
-	out := map[*Block]int{}
-	k := &facts{known: map[*Value]*fact{}}
+// outcomes gives the way that each test takes for certain whose value a test that dominates it has compared, by the ID of its block; -1: that
+// is not known.
+func outcomes(f *Func) []int {
+	out := make([]int, f.nextBlk)
+	for i := range out {
+		out[i] = -1
+	}
+	k := &facts{known: make([]*fact, f.nextVal)}
 	marks := []int{}
 	dom := Dominators(f)
 	dom.Walk(func(b *Block) {
@@ -111,48 +123,64 @@ func outcomes(f *Func) map[*Block]int {
 			if b == d.Succs[1] {
 				c = c.Not()
 			}
-			k.learn(d.X, c, d.Y.Imm)
+			k.learn(d.X, bound{c, d.Y.Imm})
 		}
 		if b.Kind == TermIf && b.Y.Op == OpConst && b.X.Op != OpConst {
 			if way, ok := k.decides(b); ok {
-				out[b] = way
+				out[b.ID] = way
 			}
 		}
 	}, func(*Block) {
 		mark := marks[len(marks)-1]
 		marks = marks[:len(marks)-1]
-		for i := len(k.undo) - 1; i >= mark; i-- {
-			k.undo[i]()
-		}
-		k.undo = k.undo[:mark]
+		k.forget(mark)
 	})
 	return out
 }
 
-// learn notes that a comparison holds, until it is undone.
-func (k *facts) learn(v *Value, c Cond, n int64) {
-	x := k.known[v]
+// learn notes that a comparison holds, until it is forgotten.
+func (k *facts) learn(v *Value, c bound) {
+	x := k.known[v.ID]
 	if x == nil {
-		x = &fact{not: map[int64]int{}}
-		k.known[v] = x
+		x = &fact{}
+		k.known[v.ID] = x
 	}
+	was := learned{x, c, x.equal, x.isEqual}
 	switch {
-	case c == EQ:
-		was := *x
-		x.equal, x.isEqual = n, true
-		k.undo = append(k.undo, func() { x.equal, x.isEqual = was.equal, was.isEqual })
-	case c == NE:
-		x.not[n]++
-		k.undo = append(k.undo, func() { x.not[n]-- })
+	case c.cond == EQ:
+		x.equal, x.isEqual = c.n, true
+	case c.cond == NE:
+		if x.not == nil {
+			x.not = map[int64]int{}
+		}
+		x.not[c.n]++
 	case len(x.bounds) < maxBounds:
-		x.bounds = append(x.bounds, bound{c, n})
-		k.undo = append(k.undo, func() { x.bounds = x.bounds[:len(x.bounds)-1] })
+		x.bounds = append(x.bounds, c)
+	default:
+		return
+	}
+	k.undo = append(k.undo, was)
+}
+
+// forget goes back to what was known when mark comparisons had been learned.
+func (k *facts) forget(mark int) {
+	for len(k.undo) > mark {
+		was := k.undo[len(k.undo)-1]
+		k.undo = k.undo[:len(k.undo)-1]
+		switch x := was.x; was.cond {
+		case EQ:
+			x.equal, x.isEqual = was.equal, was.isEqual
+		case NE:
+			x.not[was.n]--
+		default:
+			x.bounds = x.bounds[:len(x.bounds)-1]
+		}
 	}
 }
 
 // decides returns the way that b goes for certain.
 func (k *facts) decides(b *Block) (way int, ok bool) {
-	x := k.known[b.X]
+	x := k.known[b.X.ID]
 	if x == nil || b.Cond != EQ && b.Cond != NE {
 		return 0, false
 	}

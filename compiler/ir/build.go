@@ -1,6 +1,11 @@
 package ir
 
-import "go.starlark.net/syntax"
+import (
+	"slices"
+	"sort"
+
+	"go.starlark.net/syntax"
+)
 
 // A Builder makes a function block by block, and keeps variables in static single assignment form as it goes
 // (Braun et al., "Simple and Efficient Construction of SSA Form", 2013): a read looks for the last write on
@@ -13,25 +18,37 @@ type Builder struct {
 	// Weigh, if not nil, is called with each value that Add makes.
 	Weigh func(*Value)
 
-	defs     map[*Block]map[Variable]*Value
-	sealed   map[*Block]bool
-	order    []pending           // the unfinished phis, in the order they were made
+	blocks   []building          // by the ID of the block
+	writes   map[Variable][]int  // when a variable was written, on the clock
+	clock    int                 // counts the writes
 	users    map[*Value][]*Value // phis that use a phi
 	replaced map[*Value]*Value
-	shown    map[Variable]bool    // those of Shown
-	bare     map[*Value]bool      // their phis
-	opaque   map[*Block][2]*Value // loop heads, and the zeros that hide their variables
-	written  []Variable           // in the order of their first Write
-	wrote    map[Variable]bool
+	shown    map[Variable]bool       // those of Shown
+	bare     map[*Value]bool         // their phis
+	opaque   map[*Block][2]*Value    // loop heads, and the zeros that hide their variables
+	written  []Variable              // in the order of their first Write
 	outer    func(x Variable) *Value // gives variables that the function does not write; nil: they are 0
 	zeroed   map[*Slot]bool
 	cold     bool
 	loop     int
 }
 
+// building is what the Builder knows of a block.
+type building struct {
+	defs    map[Variable]*Value // the variables' values at its end
+	sealed  bool
+	pending []pending // its unfinished phis, in the order they were made
+	// idom is the last block that every way goes through before this one. Ways there are complete when the block is sealed, so that writes on them
+	// are earlier. nil: that is not known, since the block was filled before it was sealed, as the head of a loop is.
+	idom *Block
+	// jump is a block above idom, so far that one climbs to any height in few steps; depth counts the blocks above.
+	jump         *Block
+	depth        int
+	began, ended int // when it was sealed, and when it got its end, on the clock
+}
+
 // pending is a phi in a block that is not sealed yet.
 type pending struct {
-	blk *Block
 	x   Variable
 	phi *Value
 }
@@ -41,8 +58,8 @@ type Variable any
 
 // NewBuilder starts a function with an entry block.
 func NewBuilder(name string) *Builder {
-	b := &Builder{F: &Func{Name: name}, defs: map[*Block]map[Variable]*Value{}, sealed: map[*Block]bool{},
-		users: map[*Value][]*Value{}, replaced: map[*Value]*Value{}, opaque: map[*Block][2]*Value{}, shown: map[Variable]bool{}, bare: map[*Value]bool{}, wrote: map[Variable]bool{}, zeroed: map[*Slot]bool{}}
+	b := &Builder{F: &Func{Name: name}, writes: map[Variable][]int{},
+		users: map[*Value][]*Value{}, replaced: map[*Value]*Value{}, opaque: map[*Block][2]*Value{}, shown: map[Variable]bool{}, bare: map[*Value]bool{}, zeroed: map[*Slot]bool{}}
 	b.Start(b.Block("entry"))
 	b.Seal(b.B)
 	return b
@@ -52,8 +69,11 @@ func NewBuilder(name string) *Builder {
 func (b *Builder) Block(name string) *Block {
 	blk := b.F.NewBlock(name)
 	blk.Loop, blk.Cold, blk.Pos = b.loop, b.cold, b.Pos
+	b.blocks = append(b.blocks, building{})
 	return blk
 }
+
+func (b *Builder) of(blk *Block) *building { return &b.blocks[blk.ID] }
 
 // Start puts what follows into blk.
 func (b *Builder) Start(blk *Block) { b.B = blk }
@@ -70,9 +90,9 @@ func (b *Builder) Continue(blk *Block) {
 }
 
 func (b *Builder) drop(blk *Block) {
-	for i, x := range b.F.Blocks {
-		if x == blk {
-			b.F.Blocks = append(b.F.Blocks[:i], b.F.Blocks[i+1:]...)
+	for i := len(b.F.Blocks) - 1; i >= 0; i-- { // it is one of the last
+		if b.F.Blocks[i] == blk {
+			b.F.Blocks = slices.Delete(b.F.Blocks, i, i+1)
 			return
 		}
 	}
@@ -95,6 +115,7 @@ func (b *Builder) Dead() bool { return b.B == nil }
 // Jump ends the block with a jump to t.
 func (b *Builder) Jump(t *Block) {
 	if b.B != nil {
+		b.of(b.B).ended = b.clock
 		b.B.Jump(t)
 		b.B = nil
 	}
@@ -106,6 +127,7 @@ func (b *Builder) If(c Cond, x, y *Value, t, e *Block) {
 		return
 	}
 	b.B.Pos = b.Pos
+	b.of(b.B).ended = b.clock
 	b.B.If(c, x, y, t, e)
 	b.B = nil
 }
@@ -187,17 +209,18 @@ func (b *Builder) Write(x Variable, v *Value) {
 		return
 	}
 	b.writeIn(b.B, x, v)
-	if !b.wrote[x] {
-		b.wrote[x] = true
+	if b.writes[x] == nil {
 		b.written = append(b.written, x)
 	}
+	b.writes[x] = append(b.writes[x], b.clock)
+	b.clock++
 }
 
 // Written lists the variables that the function writes, in the order of their first Write.
 func (b *Builder) Written() []Variable { return b.written }
 
 // Writes tells whether the function writes the variable.
-func (b *Builder) Writes(x Variable) bool { return b.wrote[x] }
+func (b *Builder) Writes(x Variable) bool { return b.writes[x] != nil }
 
 // Outer makes fn give the variables that are read before the function has written them. It is called once for each, and
 // what it adds to the entry block comes first there, behind the parameters.
@@ -231,12 +254,11 @@ func (b *Builder) first(fn func()) {
 }
 
 func (b *Builder) writeIn(blk *Block, x Variable, v *Value) {
-	m := b.defs[blk]
-	if m == nil {
-		m = map[Variable]*Value{}
-		b.defs[blk] = m
+	of := b.of(blk)
+	if of.defs == nil {
+		of.defs = map[Variable]*Value{}
 	}
-	m[x] = v
+	of.defs[x] = v
 }
 
 // Read gives a variable's value. A variable that was never written on some way there reads as 0 on that way:
@@ -249,27 +271,109 @@ func (b *Builder) Read(x Variable) *Value {
 }
 
 func (b *Builder) readIn(blk *Block, x Variable) *Value {
-	if v, ok := b.defs[blk][x]; ok {
+	of := b.of(blk)
+	if v, ok := of.defs[x]; ok {
 		return b.current(v)
 	}
 	var v *Value
+	above := b.unwritten(blk, x)
 	switch {
-	case !b.sealed[blk]:
+	case above != blk:
+		v = b.readIn(above, x)
+	case !of.sealed:
 		v = b.newPhi(blk, x)
-		b.order = append(b.order, pending{blk, x, v})
+		of.pending = append(of.pending, pending{x, v})
 	case len(blk.Preds) == 0 && b.outer != nil && blk == b.F.Blocks[0]:
 		b.first(func() { v = b.outer(x) })
 	case len(blk.Preds) == 0:
 		v = b.Const(0)
-	case len(blk.Preds) == 1:
+	case of.idom != nil && len(blk.Preds) == 1:
 		v = b.readIn(blk.Preds[0], x)
-	default:
+	default: // also the head of a loop that nothing leads to but itself
 		v = b.newPhi(blk, x)
 		b.writeIn(blk, x, v)
 		v = b.fillPhi(v, x)
 	}
 	b.writeIn(blk, x, v)
 	return v
+}
+
+// unwritten returns the highest block above blk in the tree of dominators from whose end no way to blk writes x: it has the same value there. Without
+// it, a variable that is read long after it was written would get a phi in each block on the way where ways meet.
+func (b *Builder) unwritten(blk *Block, x Variable) *Block {
+	of := b.of(blk)
+	if of.idom == nil {
+		return blk
+	}
+	last := -1 // the last write before the block began
+	if ws := b.writes[x]; len(ws) > 0 {
+		if i := sort.SearchInts(ws, of.began); i > 0 {
+			last = ws[i-1]
+		}
+	}
+	for of.idom != nil {
+		switch {
+		case b.of(of.jump).ended > last:
+			blk = of.jump
+		case b.of(of.idom).ended > last:
+			blk = of.idom
+		default:
+			return blk
+		}
+		of = b.of(blk)
+	}
+	return blk
+}
+
+// dominate finds the block that every way to blk goes through.
+func (b *Builder) dominate(blk *Block) {
+	of := b.of(blk)
+	of.began = b.clock
+	if of.defs != nil || blk.Kind != TermNone || len(blk.Preds) == 0 {
+		return
+	}
+	d := blk.Preds[0]
+	for _, p := range blk.Preds[1:] {
+		if d = b.meet(d, p); d == nil {
+			return
+		}
+	}
+	of.idom, of.jump, of.depth = d, d, b.of(d).depth+1
+	if j := b.jump(d); b.of(d).depth-b.of(j).depth == b.of(j).depth-b.of(b.jump(j)).depth {
+		of.jump = b.jump(j)
+	}
+}
+
+func (b *Builder) jump(blk *Block) *Block {
+	if j := b.of(blk).jump; j != nil {
+		return j
+	}
+	return blk
+}
+
+// meet is the last block that every way to x and every way to y goes through; nil: that is not known. It climbs as ancestors does.
+func (b *Builder) meet(x, y *Block) *Block {
+	if b.of(x).depth < b.of(y).depth {
+		x, y = y, x
+	}
+	for b.of(x).depth > b.of(y).depth {
+		if j := b.jump(x); b.of(j).depth >= b.of(y).depth {
+			x = j
+		} else {
+			x = b.of(x).idom
+		}
+	}
+	for x != y {
+		if b.of(x).idom == nil {
+			return nil // two trees
+		}
+		if b.jump(x) != b.jump(y) {
+			x, y = b.jump(x), b.jump(y)
+		} else {
+			x, y = b.of(x).idom, b.of(y).idom
+		}
+	}
+	return x
 }
 
 func (b *Builder) newPhi(blk *Block, x Variable) *Value {
@@ -338,14 +442,15 @@ func (b *Builder) current(v *Value) *Value {
 
 // Seal says that all predecessors of blk are known.
 func (b *Builder) Seal(blk *Block) {
-	if b.sealed[blk] {
+	if b.of(blk).sealed {
 		return
 	}
-	b.sealed[blk] = true
-	for _, p := range b.order {
-		if p.blk == blk {
-			b.fillPhi(p.phi, p.x)
-		}
+	b.dominate(blk)
+	b.of(blk).sealed = true
+	pending := b.of(blk).pending
+	b.of(blk).pending = nil
+	for _, p := range pending {
+		b.fillPhi(p.phi, p.x)
 	}
 }
 

@@ -22,7 +22,7 @@ func Comm(f *Func) {
 	for i := len(po) - 1; i >= 0; i-- {
 		for _, v := range po[i].Values {
 			n, ok := commSize(v)
-			if !ok || used[v] {
+			if !ok || used[v.ID] {
 				continue
 			}
 			dst := v.Args[0]
@@ -35,7 +35,7 @@ func Comm(f *Func) {
 					instead[v] = nil
 					break
 				}
-				apart := len(m.points[dst]) == 0 || dst.Op == OpSlotAddr && dst.Slot != src.Slot
+				apart := len(m.slots(dst)) == 0 || dst.Op == OpSlotAddr && dst.Slot != src.Slot
 				if apart && roomy() {
 					instead[v] = copyWords(f, v, dst, src, n)
 					break
@@ -102,18 +102,22 @@ func copyWords(f *Func, v, dst, src *Value, n int) []*Value {
 	return out
 }
 
-// usedValues is what is an argument of something.
-func usedValues(f *Func) map[*Value]bool {
-	used := map[*Value]bool{}
+// usedValues tells what is an argument of something, by the IDs of values.
+func usedValues(f *Func) []bool {
+	used := make([]bool, f.nextVal)
 	for _, b := range f.Blocks {
 		for _, list := range [][]*Value{b.Phis, b.Values} {
 			for _, v := range list {
 				for _, a := range v.Args {
-					used[a] = true
+					used[a.ID] = true
 				}
 			}
 		}
-		used[b.X], used[b.Y] = true, true
+		for _, a := range []*Value{b.X, b.Y} {
+			if a != nil {
+				used[a.ID] = true
+			}
+		}
 	}
 	return used
 }

@@ -1,13 +1,15 @@
 package ir
 
+import "slices"
+
 // DeadCode drops values that nothing needs: neither an effect, nor the end of a block, nor a value that is
 // itself needed.
 func DeadCode(f *Func) {
-	live := map[*Value]bool{}
+	live := make([]bool, f.nextVal)
 	var work []*Value
 	need := func(v *Value) {
-		if v != nil && !live[v] {
-			live[v] = true
+		if v != nil && !live[v.ID] {
+			live[v.ID] = true
 			work = append(work, v)
 		}
 	}
@@ -27,18 +29,9 @@ func DeadCode(f *Func) {
 			need(a)
 		}
 	}
+	dead := func(v *Value) bool { return !live[v.ID] }
 	for _, b := range f.Blocks {
-		b.Phis = keep(b.Phis, live)
-		b.Values = keep(b.Values, live)
+		b.Phis = slices.DeleteFunc(b.Phis, dead)
+		b.Values = slices.DeleteFunc(b.Values, dead)
 	}
-}
-
-func keep(vs []*Value, live map[*Value]bool) []*Value {
-	out := vs[:0]
-	for _, v := range vs {
-		if live[v] {
-			out = append(out, v)
-		}
-	}
-	return out
 }

@@ -4,32 +4,32 @@ package ir
 // repeats until nothing changes.
 func Fold(f *Func) {
 	for {
-		m := map[*Value]*Value{}
+		r := newReplacement(f)
 		for _, b := range f.Blocks {
 			for _, phi := range b.Phis {
-				if v := samePhi(phi, m); v != nil {
-					m[phi] = v
+				if v := samePhi(phi, r); v != nil {
+					r.put(phi, v)
 				}
 			}
 			for _, v := range b.Values {
-				if w := foldValue(f, v, m); w != nil {
-					m[v] = w
+				if w := foldValue(f, v, r); w != nil {
+					r.put(v, w)
 				}
 			}
 		}
-		replaceAll(f, m)
-		if len(m) == 0 {
+		replaceAll(f, r)
+		if r.n == 0 {
 			return
 		}
 	}
 }
 
-func samePhi(phi *Value, m map[*Value]*Value) *Value {
+// samePhi returns the value that a phi is on every way, or nil.
+func samePhi(phi *Value, r *replacement) *Value {
 	var same *Value
-	for _, a := range phi.Args {
-		if _, replaced := m[a]; replaced {
-			return nil // next round
-		}
+	for i, a := range phi.Args {
+		a = r.get(a)
+		phi.Args[i] = a
 		if a == phi || same != nil && (a == same || a.Op == OpConst && same.Op == OpConst && a.Imm == same.Imm) {
 			continue
 		}
@@ -41,14 +41,13 @@ func samePhi(phi *Value, m map[*Value]*Value) *Value {
 	return same
 }
 
-func foldValue(f *Func, v *Value, m map[*Value]*Value) *Value {
+// foldValue returns what v is, where that is a constant or one of its arguments.
+func foldValue(f *Func, v *Value, r *replacement) *Value {
 	if v.Op < OpAdd || v.Op > OpNeg {
 		return nil
 	}
-	for _, a := range v.Args {
-		if _, replaced := m[a]; replaced {
-			return nil
-		}
+	for i, a := range v.Args {
+		v.Args[i] = r.get(a)
 	}
 	constant := func(n int64) *Value {
 		c := f.NewValue(OpConst)

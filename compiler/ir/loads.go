@@ -1,7 +1,5 @@
 package ir
 
-import "fmt"
-
 // Loads makes one load do for a later one of the same bytes, and a store to the stack for a load of what it stored.
 //
 // The context does not change in a run. Bytes of the stack change where this function, or a helper that got their address, writes
@@ -13,18 +11,18 @@ import "fmt"
 // no cheaper than to load again.
 func Loads(f *Func) {
 	m, w := newMemory(f), newWalker(f)
-	seen := map[string][]*Value{}
-	repl := map[*Value]*Value{}
+	seen := map[access][]*Value{}
+	repl := newReplacement(f)
 	po := Postorder(f)
 	for i := len(po) - 1; i >= 0; i-- {
 		for _, v := range po[i].Values {
-			key := accessKey(v)
-			if key == "" {
+			key, ok := accessOf(v)
+			if !ok {
 				continue
 			}
 			if v.Op == OpLoad {
 				if x := m.known(f, w, seen[key], v); x != nil {
-					repl[v] = x
+					repl.put(v, x)
 					continue
 				}
 			}
@@ -34,19 +32,28 @@ func Loads(f *Func) {
 	replaceAll(f, repl)
 }
 
-// accessKey names the bytes that a load reads, or a store of eight bytes to the stack writes.
-func accessKey(v *Value) string {
+// An access names bytes and how they are read: of a slot, of the first element of a map, or behind a pointer.
+type access struct {
+	slot      *Slot
+	sym       string
+	pointer   *Value
+	off, size int
+	signed    bool
+}
+
+// accessOf returns the bytes that a load reads, or a store of eight bytes to the stack writes.
+func accessOf(v *Value) (access, bool) {
 	if v.Op != OpLoad && (v.Op != OpStore || v.Size != 8 || v.Args[0].Op != OpSlotAddr) {
-		return ""
+		return access{}, false
 	}
 	signed := v.Signed && v.Size < 8
 	switch p := v.Args[0]; p.Op {
 	case OpSlotAddr:
-		return fmt.Sprintf("s%d+%d.%d%v", p.Slot.ID, p.Off+v.Off, v.Size, signed)
+		return access{slot: p.Slot, off: p.Off + v.Off, size: v.Size, signed: signed}, true
 	case OpMapValue:
-		return fmt.Sprintf("%s+%d.%d%v", p.Sym, p.Off+v.Off, v.Size, signed)
+		return access{sym: p.Sym, off: p.Off + v.Off, size: v.Size, signed: signed}, true
 	default:
-		return fmt.Sprintf("v%d+%d.%d%v", p.ID, v.Off, v.Size, signed)
+		return access{pointer: p, off: v.Off, size: v.Size, signed: signed}, true
 	}
 }
 
@@ -73,7 +80,7 @@ func (m *memory) known(f *Func, w *walker, earlier []*Value, v *Value) *Value {
 // foreign tells of a load from neither the stack nor the context.
 func (m *memory) foreign(f *Func, v *Value) bool {
 	p := v.Args[0]
-	return len(m.points[p]) == 0 && (p.Op != OpCtx || f.Params > 0)
+	return len(m.slots(p)) == 0 && (p.Op != OpCtx || f.Params > 0)
 }
 
 // disturbs tells whether x, which is no call, may change what the load v reads.
@@ -84,9 +91,9 @@ func (m *memory) disturbs(f *Func, x, v *Value) bool {
 		return false
 	}
 	if m.foreign(f, v) {
-		return len(m.points[x.Args[0]]) == 0
+		return len(m.slots(x.Args[0])) == 0
 	}
-	for s := range m.points[v.Args[0]] {
+	for _, s := range m.slots(v.Args[0]) {
 		lo, hi := 0, s.Size
 		if p := v.Args[0]; p.Op == OpSlotAddr {
 			lo, hi = p.Off+v.Off, p.Off+v.Off+v.Size

@@ -31,7 +31,7 @@ func Lookups(f *Func) {
 	readOnly := readThrough(f)
 	const tries = 8 // how many earlier lookups in the map are looked at
 	seen := map[string][]*Value{}
-	repl := map[*Value]*Value{}
+	repl := newReplacement(f)
 	po := Postorder(f)
 	for i := len(po) - 1; i >= 0; i-- {
 		for _, v := range po[i].Values {
@@ -42,12 +42,12 @@ func Lookups(f *Func) {
 			sym := v.Args[0].Sym
 			earlier := seen[sym]
 			for n := len(earlier) - 1; n >= 0 && n >= len(earlier)-tries && first == nil; n-- {
-				if u := earlier[n]; k.near(u, v, readOnly[v]) && k.same(u, v) {
+				if u := earlier[n]; k.near(u, v, readOnly[v.ID]) && k.same(u, v) {
 					first = u
 				}
 			}
 			if first != nil {
-				repl[v] = first
+				repl.put(v, first)
 			} else {
 				seen[sym] = append(earlier, v)
 			}
@@ -60,29 +60,30 @@ func Lookups(f *Func) {
 var quick = map[asm.BuiltinFunc]bool{asm.FnGetCurrentPidTgid: true, asm.FnGetCurrentUidGid: true, asm.FnGetCurrentComm: true,
 	asm.FnGetSmpProcessorId: true, asm.FnKtimeGetNs: true, asm.FnKtimeGetBootNs: true, asm.FnGetCurrentTask: true}
 
-// readThrough finds the values that are only compared, and read through.
-func readThrough(f *Func) map[*Value]bool {
-	other, only := map[*Value]bool{}, map[*Value]bool{}
+// readThrough finds the values that are only compared, and read through, by their IDs.
+func readThrough(f *Func) []bool {
+	only := make([]bool, f.nextVal)
+	for _, b := range f.Blocks {
+		for _, v := range b.Values {
+			only[v.ID] = true
+		}
+	}
 	for _, b := range f.Blocks {
 		for _, v := range b.Phis {
 			for _, a := range v.Args {
-				other[a] = true
+				only[a.ID] = false
 			}
 		}
 		for _, v := range b.Values {
-			only[v] = true
 			for _, a := range v.Args {
 				if v.Op != OpLoad {
-					other[a] = true
+					only[a.ID] = false
 				}
 			}
 		}
 		if b.Kind == TermRet {
-			other[b.X] = true
+			only[b.X.ID] = false
 		}
-	}
-	for v := range other {
-		delete(only, v)
 	}
 	return only
 }
@@ -141,7 +142,7 @@ func (c content) same(d content) bool {
 
 // last finds the last write of the word of s at off before v.
 func (k *keys) last(v *Value, s *Slot, off int) content {
-	b, i := v.Block, k.w.pos[v]
+	b, i := v.Block, k.w.pos[v.ID]
 	for steps := 0; ; {
 		for i--; i >= 0; i-- {
 			if steps++; steps > maxBetween {

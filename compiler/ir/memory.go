@@ -1,6 +1,10 @@
 package ir
 
-import "github.com/cilium/ebpf/asm"
+import (
+	"slices"
+
+	"github.com/cilium/ebpf/asm"
+)
 
 // What values do to the stack, byte by byte, for the passes that move, share or drop accesses. A pointer whose slot and
 // offset are plain (OpSlotAddr) touches a range that is known; anything computed from one touches whole slots. Helpers are taken to
@@ -15,15 +19,16 @@ type touch struct {
 	covers bool // it writes each byte of the range, whatever happens
 }
 
-// A memory tells what the values of a function do to its slots.
+// A memory tells what the values of a function do to its slots. Its lists are by the IDs of values.
 type memory struct {
-	points map[*Value]map[*Slot]bool
-	leaked map[*Slot]bool // their address lies in memory: any call may touch them
-	cache  map[*Value][]touch
+	points [][]*Slot // that a value may point into
+	leaked []*Slot   // their address lies in memory: any call may touch them
+	cache  [][]touch
+	cached []bool
 }
 
 func newMemory(f *Func) *memory {
-	m := &memory{slotPointers(f), map[*Slot]bool{}, map[*Value][]touch{}}
+	m := &memory{points: slotPointers(f), cache: make([][]touch, f.NumValues()), cached: make([]bool, f.NumValues())}
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
 			var stored []*Value
@@ -32,8 +37,10 @@ func newMemory(f *Func) *memory {
 				stored = v.Args[1:]
 			}
 			for _, a := range stored {
-				for s := range m.points[a] {
-					m.leaked[s] = true
+				for _, s := range m.points[a.ID] {
+					if !slices.Contains(m.leaked, s) {
+						m.leaked = append(m.leaked, s)
+					}
 				}
 			}
 		}
@@ -66,18 +73,27 @@ var helperArgs = map[asm.BuiltinFunc]map[int]helperArg{
 
 // touches lists what v does to the stack.
 func (m *memory) touches(v *Value) []touch {
-	ts, ok := m.cache[v]
-	if !ok {
-		ts = m.compute(v)
-		m.cache[v] = ts
+	if v.ID >= len(m.cache) {
+		return m.compute(v)
 	}
-	return ts
+	if !m.cached[v.ID] {
+		m.cache[v.ID], m.cached[v.ID] = m.compute(v), true
+	}
+	return m.cache[v.ID]
+}
+
+// slots lists the slots that a value may point into.
+func (m *memory) slots(v *Value) []*Slot {
+	if v.ID >= len(m.points) {
+		return nil
+	}
+	return m.points[v.ID]
 }
 
 func (m *memory) compute(v *Value) []touch {
 	var ts []touch
 	whole := func(p *Value, read, write bool) {
-		for s := range m.points[p] {
+		for _, s := range m.slots(p) {
 			ts = append(ts, touch{slot: s, hi: s.Size, read: read, write: write})
 		}
 	}
@@ -118,7 +134,7 @@ func (m *memory) compute(v *Value) []touch {
 			}
 			ts = append(ts, touch{a.Slot, a.Off, hi, row.reads, row.writes, row.covers})
 		}
-		for s := range m.leaked {
+		for _, s := range m.leaked {
 			ts = append(ts, touch{slot: s, hi: s.Size, read: true, write: true})
 		}
 	}
@@ -138,14 +154,14 @@ func (m *memory) writes(v *Value, s *Slot, lo, hi int) bool {
 // A walker answers what may run between two places.
 type walker struct {
 	dom *DomTree
-	pos map[*Value]int
+	pos []int // by the ID of a value, its place in its block
 }
 
 func newWalker(f *Func) *walker {
-	w := &walker{Dominators(f), map[*Value]int{}}
+	w := &walker{Dominators(f), make([]int, f.NumValues())}
 	for _, b := range f.Blocks {
 		for i, v := range b.Values {
-			w.pos[v] = i
+			w.pos[v.ID] = i
 		}
 	}
 	return w
@@ -154,7 +170,7 @@ func newWalker(f *Func) *walker {
 // dominates tells whether a stands before b on every way to b.
 func (w *walker) dominates(a, b *Value) bool {
 	if a.Block == b.Block {
-		return w.pos[a] < w.pos[b]
+		return w.pos[a.ID] < w.pos[b.ID]
 	}
 	return w.dom.Dominates(a.Block, b.Block)
 }
@@ -170,13 +186,13 @@ const (
 // false. It tells whether fn never did. looped is true where b may run several times for one run of a.
 func (w *walker) between(a, b *Value, fn func(*Value) bool) (ok, looped bool) {
 	if a.Block == b.Block {
-		vs := a.Block.Values[w.pos[a]+1 : w.pos[b]]
+		vs := a.Block.Values[w.pos[a.ID]+1 : w.pos[b.ID]]
 		return len(vs) <= maxBetween && all(vs, fn), false
 	}
-	if w.pos[b] > maxBetween || len(a.Block.Values)-w.pos[a] > maxBetween {
+	if w.pos[b.ID] > maxBetween || len(a.Block.Values)-w.pos[a.ID] > maxBetween {
 		return false, false
 	}
-	if !all(b.Block.Values[:w.pos[b]], fn) || !all(a.Block.Values[w.pos[a]+1:], fn) {
+	if !all(b.Block.Values[:w.pos[b.ID]], fn) || !all(a.Block.Values[w.pos[a.ID]+1:], fn) {
 		return false, false
 	}
 	ok = w.region(a.Block, b.Block, func(blk *Block) bool {

@@ -101,43 +101,48 @@ func (b *Block) removePred(i int) {
 	}
 }
 
-// replaceAll puts with in the place of each value that is a key of m, following chains.
-func replaceAll(f *Func, m map[*Value]*Value) {
-	if len(m) == 0 {
-		return
+// A replacement says which values stand for others, by the IDs of these.
+type replacement struct {
+	by []*Value
+	n  int
+}
+
+func newReplacement(f *Func) *replacement { return &replacement{by: make([]*Value, f.nextVal)} }
+
+// put makes w stand for v.
+func (r *replacement) put(v, w *Value) {
+	r.by[v.ID] = w
+	r.n++
+}
+
+// get returns what stands for v, which is v itself where nothing does.
+func (r *replacement) get(v *Value) *Value {
+	for v != nil && r.gone(v) {
+		v = r.by[v.ID]
 	}
-	get := func(v *Value) *Value {
-		for v != nil {
-			w, ok := m[v]
-			if !ok {
-				return v
-			}
-			v = w
-		}
-		return nil
+	return v
+}
+
+// gone reports whether another value stands for v.
+func (r *replacement) gone(v *Value) bool { return v.ID < len(r.by) && r.by[v.ID] != nil }
+
+// replaceAll puts in the place of each value what stands for it.
+func replaceAll(f *Func, r *replacement) {
+	if r.n == 0 {
+		return
 	}
 	for _, b := range f.Blocks {
 		for _, list := range [][]*Value{b.Phis, b.Values} {
 			for _, v := range list {
 				for i, a := range v.Args {
-					v.Args[i] = get(a)
+					v.Args[i] = r.get(a)
 				}
 			}
 		}
-		b.X, b.Y = get(b.X), get(b.Y)
+		b.X, b.Y = r.get(b.X), r.get(b.Y)
 	}
 	for _, b := range f.Blocks {
-		b.Phis = without(b.Phis, m)
-		b.Values = without(b.Values, m)
+		b.Phis = slices.DeleteFunc(b.Phis, r.gone)
+		b.Values = slices.DeleteFunc(b.Values, r.gone)
 	}
-}
-
-func without(vs []*Value, m map[*Value]*Value) []*Value {
-	out := vs[:0]
-	for _, v := range vs {
-		if _, gone := m[v]; !gone {
-			out = append(out, v)
-		}
-	}
-	return out
 }

@@ -11,7 +11,7 @@ func Share(f *Func) {
 	shareParams(f)
 	dom := Dominators(f)
 	seen := map[asm.BuiltinFunc][]*Value{}
-	m := map[*Value]*Value{}
+	m := newReplacement(f)
 	po := Postorder(f)
 	for i := len(po) - 1; i >= 0; i-- {
 		for _, v := range po[i].Values {
@@ -19,7 +19,7 @@ func Share(f *Func) {
 				continue
 			}
 			if w := dominating(dom, seen[v.Helper], v); w != nil {
-				m[v] = w
+				m.put(v, w)
 				continue
 			}
 			seen[v.Helper] = append(seen[v.Helper], v)
@@ -40,7 +40,7 @@ func dominating(dom *DomTree, vs []*Value, v *Value) *Value {
 func shareParams(f *Func) {
 	entry := f.Blocks[0]
 	one := map[int64]*Value{}
-	m := map[*Value]*Value{}
+	m := newReplacement(f)
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
 			if v.Op != OpCtx {
@@ -52,7 +52,7 @@ func shareParams(f *Func) {
 				p.Imm, p.Pos, p.Block = v.Imm, v.Pos, entry
 				one[v.Imm] = p
 			}
-			m[v] = p
+			m.put(v, p)
 		}
 	}
 	replaceAll(f, m)

@@ -33,8 +33,8 @@ func Sink(f *Func) {
 // sinkValues moves values from the blocks in which they are to the way that wants them.
 func sinkValues(f *Func) bool {
 	dom := Dominators(f)
-	uses := map[*Value][]*Block{}
-	eachUse(f, func(v *Value, at *Block, _ func(*Value)) { uses[v] = append(uses[v], at) })
+	uses := make([][]*Block, f.nextVal)
+	eachUse(f, func(v *Value, u use) { uses[v.ID] = append(uses[v.ID], u.at) })
 	steady := steadyContext(f)
 	moved := false
 	po := Postorder(f)
@@ -47,20 +47,20 @@ func sinkValues(f *Func) bool {
 		down := map[*Block][]*Value{} // what moves, the last first
 		for i := len(b.Values) - 1; i >= 0; i-- {
 			v := b.Values[i]
-			if !movable(v, steady) || len(uses[v]) == 0 {
+			if !movable(v, steady) || len(uses[v.ID]) == 0 {
 				continue
 			}
 			for _, s := range b.Succs {
-				if len(s.Preds) != 1 || s.Loop > b.Loop || !dominatesAll(dom, s, uses[v]) {
+				if len(s.Preds) != 1 || s.Loop > b.Loop || !dominatesAll(dom, s, uses[v.ID]) {
 					continue
 				}
 				gone[v] = true
 				down[s] = append(down[s], v)
 				v.Block = s
 				for _, a := range v.Args {
-					for k, at := range uses[a] {
+					for k, at := range uses[a.ID] {
 						if at == b {
-							uses[a][k] = s
+							uses[a.ID][k] = s
 							break
 						}
 					}
@@ -127,7 +127,7 @@ func sinkReads(f *Func) bool {
 // sinkRead moves reads past one branch each. What is known of the function holds while it does, but for the blocks that a move has changed.
 func sinkRead(f *Func) bool {
 	var w *wanted
-	var uses map[*Value]int
+	var uses []int
 	changed := map[*Block]bool{}
 	for _, b := range Postorder(f) {
 		for i := len(b.Values) - 1; i >= 0; i-- {
@@ -135,8 +135,8 @@ func sinkRead(f *Func) bool {
 				continue
 			}
 			if w == nil {
-				w, uses = newWanted(f, newMemory(f)), map[*Value]int{}
-				eachUse(f, func(v *Value, _ *Block, _ func(*Value)) { uses[v]++ })
+				w, uses = newWanted(f, newMemory(f)), make([]int, f.nextVal)
+				eachUse(f, func(v *Value, _ use) { uses[v.ID]++ })
 			}
 			r := readingAt(w.m, uses, b, i)
 			if r == nil || changed[b] || changed[r.next] || r.failed != nil && changed[r.failed] || changed[r.next.Succs[0]] || changed[r.next.Succs[1]] {
@@ -168,11 +168,11 @@ type reading struct {
 }
 
 // readingAt finds what belongs to the read at b.Values[i]; nil where it stands in no form that can be moved.
-func readingAt(m *memory, uses map[*Value]int, b *Block, i int) *reading {
+func readingAt(m *memory, uses []int, b *Block, i int) *reading {
 	call := b.Values[i]
 	t := m.touches(call)[0]
 	r := &reading{blk: b, moves: map[*Value]bool{call: true}, call: call, next: b, slot: t.slot, lo: t.lo, hi: t.hi}
-	if len(m.touches(call)) != 1 || t.read || m.leaked[t.slot] {
+	if len(m.touches(call)) != 1 || t.read || slices.Contains(m.leaked, t.slot) {
 		return nil
 	}
 	for j := i - 1; j >= 0; j-- {
@@ -187,7 +187,7 @@ func readingAt(m *memory, uses map[*Value]int, b *Block, i int) *reading {
 		z := m.touches(x)[0]
 		r.lo, r.hi = min(r.lo, z.lo), max(r.hi, z.hi)
 	}
-	if uses[call] > 0 {
+	if uses[call.ID] > 0 {
 		if b.Kind != TermIf || b.X != call || b.Y.Op != OpConst {
 			return nil
 		}
@@ -207,7 +207,7 @@ func readingAt(m *memory, uses map[*Value]int, b *Block, i int) *reading {
 			}
 		}
 		joined := r.failed.Kind == TermJump && r.failed.Succs[0] == r.next && len(r.failed.Preds) == 1
-		if !joined || seen != uses[call] || len(r.next.Preds) != 2 || len(r.next.Phis) > 0 {
+		if !joined || seen != uses[call.ID] || len(r.next.Preds) != 2 || len(r.next.Phis) > 0 {
 			return nil
 		}
 	}
@@ -230,7 +230,7 @@ func (r *reading) sink(f *Func, w *wanted) *Block {
 	d := r.next
 	way := -1
 	for i, s := range d.Succs {
-		if w.any(w.in[s], r.slot, r.lo, r.hi) {
+		if w.any(w.in[s.ID], r.slot, r.lo, r.hi) {
 			if way >= 0 {
 				return nil
 			}

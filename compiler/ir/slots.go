@@ -1,6 +1,9 @@
 package ir
 
-import "sort"
+import (
+	"cmp"
+	"slices"
+)
 
 // PlaceSlots gives each slot that is used its offset in a frame, from 0 up, and the size of the frame. Slots whose contents
 // are wanted at different times share bytes.
@@ -10,50 +13,50 @@ import "sort"
 // contents too), but safe for what is touched through its address by helpers.
 func PlaceSlots(f *Func) (offsets map[*Slot]int, size int) {
 	refs := slotRefs(f)
-	in, out := slotRanges(f, refs)
-	clash := map[*Slot][]*Slot{}
-	seen := map[*Slot]bool{}
+	r := slotRanges(f, refs)
+	clashes := make([][]*Slot, len(f.Slots))
+	noted := map[[2]int]bool{}
+	seen := make([]bool, len(f.Slots))
 	var used []*Slot
 	for _, b := range f.Blocks {
-		type span struct {
-			s          *Slot
-			from, upto int
+		var spans []slotRef
+		for _, at := range refs[b.ID] {
+			if !seen[at.slot.ID] {
+				seen[at.slot.ID] = true
+				used = append(used, at.slot)
+			}
+			if r.inUse(r.in, b, at.slot) {
+				at.first = -1
+			}
+			if r.inUse(r.out, b, at.slot) {
+				at.last = len(b.Values) + 1
+			}
+			spans = append(spans, at)
 		}
-		var spans []span
-		for _, s := range f.Slots {
-			at, here := refs[b][s]
-			sp := span{s, at.first, at.last}
-			if in[b].any(s.ID, s.ID+1) {
-				sp.from = -1
-			}
-			if out[b].any(s.ID, s.ID+1) {
-				sp.upto = len(b.Values) + 1
-			}
-			if here || in[b].any(s.ID, s.ID+1) && out[b].any(s.ID, s.ID+1) {
-				spans = append(spans, sp)
-			}
-			if here && !seen[s] {
-				seen[s] = true
-				used = append(used, s)
-			}
-		}
-		for i, x := range spans {
-			for _, y := range spans[:i] {
-				if x.from <= y.upto && y.from <= x.upto {
-					clash[x.s] = append(clash[x.s], y.s)
-					clash[y.s] = append(clash[y.s], x.s)
+		r.through(b, refs[b.ID], func(s *Slot) { spans = append(spans, slotRef{s, -1, len(b.Values) + 1}) })
+		slices.SortStableFunc(spans, func(x, y slotRef) int { return cmp.Compare(x.first, y.first) })
+		var open []slotRef
+		for _, x := range spans {
+			open = slices.DeleteFunc(open, func(y slotRef) bool { return y.last < x.first })
+			for _, y := range open {
+				pair := [2]int{min(x.slot.ID, y.slot.ID), max(x.slot.ID, y.slot.ID)}
+				if !noted[pair] {
+					noted[pair] = true
+					clashes[x.slot.ID] = append(clashes[x.slot.ID], y.slot)
+					clashes[y.slot.ID] = append(clashes[y.slot.ID], x.slot)
 				}
 			}
+			open = append(open, x)
 		}
 	}
 	// the large ones first: they are the hardest to place
-	sort.SliceStable(used, func(i, j int) bool { return used[i].Size > used[j].Size })
+	slices.SortStableFunc(used, func(x, y *Slot) int { return cmp.Compare(y.Size, x.Size) })
 	offsets = map[*Slot]int{}
 	for _, s := range used {
 		off := 0
 		for moved := true; moved; {
 			moved = false
-			for _, t := range clash[s] {
+			for _, t := range clashes[s.ID] {
 				if o, placed := offsets[t]; placed && off < o+t.Size && o < off+s.Size {
 					off, moved = o+t.Size, true
 				}
@@ -70,26 +73,31 @@ func (v *Value) starts(s *Slot) bool {
 	return v.Starts && v.Args[0].Op == OpSlotAddr && v.Args[0].Slot == s
 }
 
-// touched is where in a block a slot is touched first and last: indices of values, len(Values) for the end of the block.
-type touched struct{ first, last int }
+// A slotRef is where in a block a slot is touched first and last: indices of values, len(Values) for the end of the block.
+type slotRef struct {
+	slot        *Slot
+	first, last int
+}
 
-// slotRefs finds where slots are touched: through their address, and through what is computed from it.
-func slotRefs(f *Func) map[*Block]map[*Slot]touched {
+// slotRefs finds where slots are touched: through their address, and through what is computed from it. The lists are by the ID of the block,
+// each in the order of the slots' IDs.
+func slotRefs(f *Func) [][]slotRef {
 	points := slotPointers(f)
-	refs := map[*Block]map[*Slot]touched{}
+	refs := make([][]slotRef, f.nextBlk)
+	at := make([]int, len(f.Slots)) // the place of the slot in the list, counted from 1
 	for _, b := range f.Blocks {
-		m := map[*Slot]touched{}
+		var list []slotRef
 		touch := func(v *Value, i int) {
 			if v == nil {
 				return
 			}
-			for s := range points[v] {
-				t, seen := m[s]
-				if !seen {
-					t = touched{i, i}
+			for _, s := range points[v.ID] {
+				if at[s.ID] == 0 {
+					list = append(list, slotRef{s, i, i})
+					at[s.ID] = len(list)
 				}
-				t.first, t.last = min(t.first, i), max(t.last, i)
-				m[s] = t
+				r := &list[at[s.ID]-1]
+				r.first, r.last = min(r.first, i), max(r.last, i)
 			}
 		}
 		for _, v := range b.Phis {
@@ -105,38 +113,38 @@ func slotRefs(f *Func) map[*Block]map[*Slot]touched {
 		}
 		touch(b.X, len(b.Values))
 		touch(b.Y, len(b.Values))
-		refs[b] = m
+		for _, r := range list {
+			at[r.slot.ID] = 0
+		}
+		slices.SortFunc(list, func(x, y slotRef) int { return cmp.Compare(x.slot.ID, y.slot.ID) })
+		refs[b.ID] = list
 	}
 	return refs
 }
 
-// slotPointers finds which slots a value may point into.
-func slotPointers(f *Func) map[*Value]map[*Slot]bool {
-	points := map[*Value]map[*Slot]bool{}
-	add := func(v *Value, s *Slot) bool {
-		if points[v] == nil {
-			points[v] = map[*Slot]bool{}
+// slotPointers finds which slots a value may point into, by its ID.
+func slotPointers(f *Func) [][]*Slot {
+	points := make([][]*Slot, f.NumValues())
+	var sums []*Value // what may point into what its arguments point into
+	for _, b := range f.Blocks {
+		sums = append(sums, b.Phis...)
+		for _, v := range b.Values {
+			switch v.Op {
+			case OpSlotAddr:
+				points[v.ID] = f.Slots[v.Slot.ID : v.Slot.ID+1 : v.Slot.ID+1]
+			case OpAdd, OpSub:
+				sums = append(sums, v)
+			}
 		}
-		if points[v][s] {
-			return false
-		}
-		points[v][s] = true
-		return true
 	}
 	for changed := true; changed; {
 		changed = false
-		for _, b := range f.Blocks {
-			for _, list := range [][]*Value{b.Phis, b.Values} {
-				for _, v := range list {
-					switch v.Op {
-					case OpSlotAddr:
-						changed = add(v, v.Slot) || changed
-					case OpAdd, OpSub, OpPhi:
-						for _, a := range v.Args {
-							for s := range points[a] {
-								changed = add(v, s) || changed
-							}
-						}
+		for _, v := range sums {
+			for _, a := range v.Args {
+				for _, s := range points[a.ID] {
+					if !slices.Contains(points[v.ID], s) {
+						points[v.ID] = append(points[v.ID], s)
+						changed = true
 					}
 				}
 			}
@@ -145,22 +153,62 @@ func slotPointers(f *Func) map[*Value]map[*Slot]bool {
 	return points
 }
 
-// slotRanges gives the slots, by ID, that are in use at the start and at the end of each block.
-func slotRanges(f *Func, refs map[*Block]map[*Slot]touched) (in, out map[*Block]bits) {
-	empty := func() map[*Block]bits {
-		m := make(map[*Block]bits, len(f.Blocks))
+// ranges are the slots that are in use at the start and at the end of each block, by the block's ID. Most slots are in use within one block, so
+// the sets have bits for the others alone.
+type ranges struct {
+	in, out []bits
+	bit     []int   // by the ID of the slot; -1: it is in use at the start and the end of no block
+	slots   []*Slot // by bit
+}
+
+func (r *ranges) inUse(sets []bits, b *Block, s *Slot) bool {
+	i := r.bit[s.ID]
+	return i >= 0 && sets[b.ID].has(i)
+}
+
+// through calls fn with each slot that is in use throughout b without being touched there; here are those that are touched.
+func (r *ranges) through(b *Block, here []slotRef, fn func(*Slot)) {
+	for i, s := range r.slots {
+		if r.in[b.ID].has(i) && r.out[b.ID].has(i) {
+			if _, touched := slices.BinarySearchFunc(here, s.ID, func(x slotRef, id int) int { return cmp.Compare(x.slot.ID, id) }); !touched {
+				fn(s)
+			}
+		}
+	}
+}
+
+func slotRanges(f *Func, refs [][]slotRef) *ranges {
+	r := &ranges{bit: make([]int, len(f.Slots))}
+	where := make([]*Block, len(f.Slots)) // the only block that touches the slot, starting it anew
+	anew := func(b *Block, at slotRef) bool { return at.first < len(b.Values) && b.Values[at.first].starts(at.slot) }
+	for i := range r.bit {
+		r.bit[i] = -1
+	}
+	for _, b := range f.Blocks {
+		for _, at := range refs[b.ID] {
+			id := at.slot.ID
+			if r.bit[id] < 0 && (where[id] != nil || !anew(b, at)) {
+				r.bit[id] = len(r.slots)
+				r.slots = append(r.slots, at.slot)
+			}
+			where[id] = b
+		}
+	}
+	empty := func() []bits {
+		m := make([]bits, f.nextBlk)
 		for _, b := range f.Blocks {
-			m[b] = newBits(len(f.Slots))
+			m[b.ID] = newBits(len(r.slots))
 		}
 		return m
 	}
 	beforeIn, beforeOut, afterIn, afterOut, starts := empty(), empty(), empty(), empty(), empty()
 	for _, b := range f.Blocks {
-		for s, at := range refs[b] {
-			beforeOut[b].set(s.ID, s.ID+1, true)
-			anew := at.first < len(b.Values) && b.Values[at.first].starts(s)
-			starts[b].set(s.ID, s.ID+1, anew)
-			afterIn[b].set(s.ID, s.ID+1, !anew)
+		for _, at := range refs[b.ID] {
+			if i := r.bit[at.slot.ID]; i >= 0 {
+				beforeOut[b.ID].set(i, i+1, true)
+				starts[b.ID].set(i, i+1, anew(b, at))
+				afterIn[b.ID].set(i, i+1, !anew(b, at))
+			}
 		}
 	}
 	po := Postorder(f)
@@ -169,25 +217,26 @@ func slotRanges(f *Func, refs map[*Block]map[*Slot]touched) (in, out map[*Block]
 		for i := range po {
 			b := po[len(po)-1-i]
 			for _, p := range b.Preds {
-				changed = beforeIn[b].or(beforeOut[p]) || changed
+				changed = beforeIn[b.ID].or(beforeOut[p.ID]) || changed
 			}
-			changed = beforeOut[b].or(beforeIn[b]) || changed
+			changed = beforeOut[b.ID].or(beforeIn[b.ID]) || changed
 			b = po[i]
 			for _, s := range b.Succs {
-				changed = afterOut[b].or(afterIn[s]) || changed
+				changed = afterOut[b.ID].or(afterIn[s.ID]) || changed
 			}
-			for i, w := range afterOut[b] {
-				n := afterIn[b][i] | w&^starts[b][i]
-				changed = changed || n != afterIn[b][i]
-				afterIn[b][i] = n
+			for i, w := range afterOut[b.ID] {
+				n := afterIn[b.ID][i] | w&^starts[b.ID][i]
+				changed = changed || n != afterIn[b.ID][i]
+				afterIn[b.ID][i] = n
 			}
 		}
 	}
 	for _, b := range f.Blocks {
-		for i := range beforeIn[b] {
-			beforeIn[b][i] &= afterIn[b][i]
-			beforeOut[b][i] &= afterOut[b][i]
+		for i := range beforeIn[b.ID] {
+			beforeIn[b.ID][i] &= afterIn[b.ID][i]
+			beforeOut[b.ID][i] &= afterOut[b.ID][i]
 		}
 	}
-	return beforeIn, beforeOut
+	r.in, r.out = beforeIn, beforeOut
+	return r
 }

@@ -11,21 +11,22 @@ func Straighten(f *Func) {
 			}
 		}
 		RemoveUnreachable(f)
+		r := newReplacement(f)
 		for _, b := range f.Blocks {
 			for b.Kind == TermJump && len(b.Succs[0].Preds) == 1 && b.Succs[0] != b && b.Succs[0] != f.Blocks[0] {
-				replaceAll(f, absorb(b, b.Succs[0]))
+				absorb(b, b.Succs[0], r)
 				changed = true
 			}
 		}
+		replaceAll(f, r)
 		RemoveUnreachable(f)
 	}
 }
 
-// absorb appends s, whose only predecessor is b, to b. It gives what the phis of s stand for.
-func absorb(b, s *Block) map[*Value]*Value {
-	m := map[*Value]*Value{}
+// absorb appends s, whose only predecessor is b, to b, and notes what stands for the phis of s.
+func absorb(b, s *Block, r *replacement) {
 	for _, phi := range s.Phis {
-		m[phi] = phi.Args[0]
+		r.put(phi, phi.Args[0])
 	}
 	for _, v := range s.Values {
 		v.Block = b
@@ -41,7 +42,6 @@ func absorb(b, s *Block) map[*Value]*Value {
 		}
 	}
 	s.Kind, s.X, s.Y, s.Phis, s.Values, s.Succs, s.Preds = TermNone, nil, nil, nil, nil, nil, nil
-	return m
 }
 
 // skipEmpty sends the predecessors of an empty block straight to where it jumps.

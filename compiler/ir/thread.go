@@ -15,29 +15,29 @@ package ir
 func Thread(f *Func) {
 	for again := true; again; {
 		again = false
-		dom, uses := Dominators(f), map[*Value][]*Block{}
-		eachUse(f, func(v *Value, at *Block, _ func(*Value)) {
+		dom, uses := Dominators(f), make([][]use, f.nextVal)
+		eachUse(f, func(v *Value, u use) {
 			if v.Op == OpPhi {
-				uses[v] = append(uses[v], at)
+				uses[v.ID] = append(uses[v.ID], u)
 			}
 		})
 		// to take a block out changes nothing in how the others dominate each other; what its phis and neighbours are used for is known no more
-		changed := map[*Block]bool{}
+		changed := make([]bool, f.nextBlk)
 		for _, b := range f.Blocks {
-			if changed[b] || !threadable(b, dom, uses) {
+			if changed[b.ID] || !threadable(b, dom, uses) {
 				continue
 			}
 			for _, x := range append(append([]*Block{b}, b.Preds...), b.Succs...) {
-				changed[x] = true
+				changed[x.ID] = true
 				for _, phi := range x.Phis {
 					for _, a := range phi.Args {
 						if a.Op == OpPhi {
-							changed[a.Block] = true
+							changed[a.Block.ID] = true
 						}
 					}
 				}
 			}
-			thread(f, b, dom)
+			thread(f, b, dom, uses)
 			again = true
 		}
 		if again {
@@ -48,7 +48,7 @@ func Thread(f *Func) {
 }
 
 // threadable tells whether all ways into b decide its test, and its phis can do without it.
-func threadable(b *Block, dom *DomTree, uses map[*Value][]*Block) bool {
+func threadable(b *Block, dom *DomTree, uses [][]use) bool {
 	if b.Kind != TermIf || len(b.Values) > 0 || len(b.Phis) == 0 || b.X.Op != OpPhi || b.X.Block != b || b.Y.Op != OpConst || b.Succs[0] == b.Succs[1] {
 		return false
 	}
@@ -62,10 +62,6 @@ func threadable(b *Block, dom *DomTree, uses map[*Value][]*Block) bool {
 			}
 		}
 	}
-	mine := map[*Value]bool{}
-	for _, phi := range b.Phis {
-		mine[phi] = true
-	}
 	within := func(at *Block) bool {
 		for _, s := range b.Succs {
 			if len(s.Preds) == 1 && dom.Dominates(s, at) {
@@ -76,40 +72,58 @@ func threadable(b *Block, dom *DomTree, uses map[*Value][]*Block) bool {
 	}
 	ok := true
 	for _, phi := range b.Phis {
-		for _, at := range uses[phi] {
-			ok = ok && (at == b || within(at))
+		for _, u := range uses[phi.ID] {
+			ok = ok && (u.at == b || within(u.at))
 		}
 		for _, a := range phi.Args {
-			ok = ok && !mine[a] // a loop
+			ok = ok && (a.Op != OpPhi || a.Block != b) // a loop
 		}
 	}
 	return ok
 }
 
-// eachUse calls fn for each use: the value, the block where it is wanted (for a phi, the end of the predecessor), and a way
-// to put another value there.
-func eachUse(f *Func, fn func(v *Value, at *Block, set func(*Value))) {
+// A use is a place where a value is wanted.
+type use struct {
+	at   *Block // for a phi, the end of the predecessor
+	user *Value // whose argument it is; nil: the end of at
+	arg  int    // which argument, or which side of the comparison
+}
+
+// eachUse calls fn for each use.
+func eachUse(f *Func, fn func(v *Value, u use)) {
 	for _, b := range f.Blocks {
 		for _, phi := range b.Phis {
-			for i := range phi.Args {
-				fn(phi.Args[i], b.Preds[i], func(x *Value) { phi.Args[i] = x })
+			for i, a := range phi.Args {
+				fn(a, use{b.Preds[i], phi, i})
 			}
 		}
 		for _, v := range b.Values {
-			for i := range v.Args {
-				fn(v.Args[i], b, func(x *Value) { v.Args[i] = x })
+			for i, a := range v.Args {
+				fn(a, use{b, v, i})
 			}
 		}
 		if b.X != nil {
-			fn(b.X, b, func(x *Value) { b.X = x })
+			fn(b.X, use{b, nil, 0})
 		}
 		if b.Y != nil {
-			fn(b.Y, b, func(x *Value) { b.Y = x })
+			fn(b.Y, use{b, nil, 1})
 		}
 	}
 }
 
-func thread(f *Func, b *Block, dom *DomTree) {
+// set puts another value there.
+func (u use) set(v *Value) {
+	switch {
+	case u.user != nil:
+		u.user.Args[u.arg] = v
+	case u.arg == 0:
+		u.at.X = v
+	default:
+		u.at.Y = v
+	}
+}
+
+func thread(f *Func, b *Block, dom *DomTree, uses [][]use) {
 	ways := [2][]int{} // predecessors by which way they go
 	for i := range b.Preds {
 		way := 1
@@ -127,7 +141,7 @@ func thread(f *Func, b *Block, dom *DomTree) {
 	}
 	for w, s := range [2]*Block{b.Succs[0], b.Succs[1]} {
 		if len(s.Preds) == 1 && len(ways[w]) > 0 {
-			s.replicate(f, dom, phis)
+			s.replicate(f, dom, phis, uses)
 		}
 		k := firstPred(s, b)
 		for _, i := range ways[w] {
@@ -150,19 +164,15 @@ func thread(f *Func, b *Block, dom *DomTree) {
 }
 
 // replicate gives s, which b alone leads to, phis for those of b, and puts them in the uses that s dominates.
-func (s *Block) replicate(f *Func, dom *DomTree, phis []*Value) {
-	mine := map[*Value]*Value{}
+func (s *Block) replicate(f *Func, dom *DomTree, phis []*Value, uses [][]use) {
 	for _, phi := range phis {
 		n := f.NewValue(OpPhi, phi)
 		n.Block, n.Pos = s, phi.Pos
-		mine[phi] = n
-	}
-	eachUse(f, func(v *Value, at *Block, set func(*Value)) {
-		if n := mine[v]; n != nil && dom.Dominates(s, at) {
-			set(n)
+		for _, u := range uses[phi.ID] {
+			if dom.Dominates(s, u.at) {
+				u.set(n)
+			}
 		}
-	})
-	for _, phi := range phis {
-		s.Phis = append(s.Phis, mine[phi])
+		s.Phis = append(s.Phis, n)
 	}
 }

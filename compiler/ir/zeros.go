@@ -22,7 +22,7 @@ func DeadStores(f *Func) {
 		for i := len(b.Values) - 1; i >= 0; i-- {
 			v := b.Values[i]
 			if v.Op == OpStore && v.Args[0].Op == OpSlotAddr {
-				if t := w.m.touches(v)[0]; !w.m.leaked[t.slot] && !w.any(live, t.slot, t.lo, t.hi) {
+				if t := w.m.touches(v)[0]; !slices.Contains(w.m.leaked, t.slot) && !w.any(live, t.slot, t.lo, t.hi) {
 					continue
 				}
 			}
@@ -37,20 +37,20 @@ func DeadStores(f *Func) {
 // A wanted tells which bytes of the stack are read before they are written again.
 type wanted struct {
 	m    *memory
-	base map[*Slot]int // the number of each slot's first byte
+	base []int // the number of each slot's first byte, by the slot's ID
 	n    int
-	in   map[*Block]bits // at the start of the blocks
+	in   []bits // at the start of the blocks, by their IDs
 }
 
 func newWanted(f *Func, m *memory) *wanted {
-	w := &wanted{m: m, base: map[*Slot]int{}, in: map[*Block]bits{}}
+	w := &wanted{m: m, base: make([]int, len(f.Slots)), in: make([]bits, f.nextBlk)}
 	for _, s := range f.Slots {
-		w.base[s] = w.n
+		w.base[s.ID] = w.n
 		w.n += s.Size
 	}
 	po := Postorder(f)
 	for _, b := range po {
-		w.in[b] = newBits(w.n)
+		w.in[b.ID] = newBits(w.n)
 	}
 	for changed := true; changed; {
 		changed = false
@@ -59,7 +59,7 @@ func newWanted(f *Func, m *memory) *wanted {
 			for i := len(b.Values) - 1; i >= 0; i-- {
 				w.back(b.Values[i], live)
 			}
-			changed = w.in[b].or(live) || changed
+			changed = w.in[b.ID].or(live) || changed
 		}
 	}
 	return w
@@ -69,7 +69,7 @@ func newWanted(f *Func, m *memory) *wanted {
 func (w *wanted) out(b *Block) bits {
 	live := newBits(w.n)
 	for _, s := range b.Succs {
-		live.or(w.in[s])
+		live.or(w.in[s.ID])
 	}
 	return live
 }
@@ -78,25 +78,27 @@ func (w *wanted) out(b *Block) bits {
 func (w *wanted) back(v *Value, live bits) {
 	for _, t := range w.m.touches(v) {
 		if t.covers {
-			live.set(w.base[t.slot]+t.lo, w.base[t.slot]+t.hi, false)
+			live.set(w.base[t.slot.ID]+t.lo, w.base[t.slot.ID]+t.hi, false)
 		}
 	}
 	for _, t := range w.m.touches(v) {
 		if t.read {
-			live.set(w.base[t.slot]+t.lo, w.base[t.slot]+t.hi, true)
+			live.set(w.base[t.slot.ID]+t.lo, w.base[t.slot.ID]+t.hi, true)
 		}
 	}
 }
 
 // any tells whether one of the bytes lo to hi of s is wanted.
 func (w *wanted) any(live bits, s *Slot, lo, hi int) bool {
-	return live.any(w.base[s]+lo, w.base[s]+hi)
+	return live.any(w.base[s.ID]+lo, w.base[s.ID]+hi)
 }
 
 // bits is a set of small numbers.
 type bits []uint64
 
 func newBits(n int) bits { return make(bits, (n+63)/64) }
+
+func (b bits) has(i int) bool { return b[i>>6]>>(i&63)&1 != 0 }
 
 func (b bits) set(lo, hi int, on bool) {
 	for i := lo; i < hi; i++ {
