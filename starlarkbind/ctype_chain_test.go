@@ -72,7 +72,10 @@ func chain(r *rand.Rand, start string, t *ctype.Type) string {
 // Whatever the handler follows, the verifier takes it: chains at random through the types of this kernel, read by plain loads
 // where the compiler sees a way to.
 func TestRandomChains(t *testing.T) {
-	const handlers = 30
+	handlers := 30
+	if testing.Short() {
+		handlers = 8
+	}
 	l := newLive(t, nil)
 	task, err := l.ktypes.Lookup("struct task_struct")
 	if err != nil || task == nil {

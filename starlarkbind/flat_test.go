@@ -106,7 +106,7 @@ print(len(before), before == [str(key[1]) for key in other][:len(before)], sum(o
 func TestUserSymbolsAreFlat(t *testing.T) {
 	u := bpf.NewUserSymbols()
 	for range scale(700) {
-		cmd := exec.Command("sleep", "60")
+		cmd := exec.Command(loadBinary, "sleep", "60000")
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -207,7 +207,11 @@ func TestFramesDuringSweep(t *testing.T) {
 		}
 		missing <- err
 	}()
-	for range 5 {
+	rounds := 5
+	if testing.Short() {
+		rounds = 1
+	}
+	for range rounds {
 		if err = errors.Join(l.sweep(st, "4", map[uint64]bool{}), fill()); err != nil {
 			break
 		}

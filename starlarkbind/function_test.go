@@ -393,7 +393,7 @@ func TestKretprobeRoom(t *testing.T) {
 	if err := l.script(`
 n = count()
 p = probe("kretprobe:hrtimer_nanosleep", lambda e: n.add())
-ps = [spawn(["sleep", "0.5"]) for i in range(40)]
+ps = [spawn(["` + loadBinary + `", "sleep", "500"]) for i in range(40)]
 run(2)
 p.detach()
 print(n.value, p.stats().missed)

@@ -388,7 +388,17 @@ func (m *matrix) operand(name string) operand {
 }
 
 // check compiles and runs the cells, and reports those that are wrong.
+// emulatedCells is the stride at which an emulated CPU takes cells. It is prime, so that all rows and columns have some.
+const emulatedCells = 29
+
 func (m *matrix) check() {
+	if testing.Short() { // which cells are errors does not depend on the kernel, and the verifier sees enough of the others
+		var some []*cell
+		for i := 0; i < len(m.cells); i += emulatedCells {
+			some = append(some, m.cells[i])
+		}
+		m.cells = some
+	}
 	accepted := m.compile(m.cells)
 	var run []*cell
 	for _, c := range accepted {

@@ -11,6 +11,7 @@
 //	opens N PREFIX       N openat of PREFIX0, PREFIX1, ...; the files need not be there
 //	writes FILE N        N times 4 KiB written and fsynced: at least N requests to a disk
 //	spin MS              computes for so many milliseconds of CPU time
+//	sleep MS             sleeps for so many milliseconds, by one nanosleep
 //	switches N           N round trips over pipes between two processes of the name, both on CPU 0: at least 2N switches
 //	newkeys N BASE       N lseek(-1, BASE+i, 0)
 //	cycle N KEYS         N lseek(-1, i % KEYS, 0)
@@ -25,6 +26,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -106,6 +108,12 @@ func run(args []string) (int, error) {
 		return num(2), writes(args[1], num(2))
 	case "spin":
 		return 1, spin(time.Duration(num(1)) * time.Millisecond)
+	case "sleep":
+		for left := unix.NsecToTimespec(int64(num(1)) * 1e6); ; {
+			if err := unix.Nanosleep(&left, &left); !errors.Is(err, unix.EINTR) {
+				return 1, err
+			}
+		}
 	case "switches":
 		return num(1), switches(num(1))
 	case "answer":
