@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -257,9 +256,6 @@ func interpretLoops(text string, inputs []*loopInput) (out []string, err error) 
 	return out, nil
 }
 
-// loopTooOld matches what the compiler says of loops that the kernel has nothing for.
-var loopTooOld = regexp.MustCompile(`needs kernel 5\.1[379] \(`)
-
 // TestHandLoops loads the loops that people write by hand, and compares what they do with the interpreter. Each is compiled in
 // all forms that this kernel has.
 func TestHandLoops(t *testing.T) {
@@ -269,6 +265,10 @@ func TestHandLoops(t *testing.T) {
 	names, text := loopHandlers(t)
 	inputs := loopInputs()
 	older := ifOlder(t)
+	k, err := bpf.Running()
+	if err != nil {
+		t.Fatal(err)
+	}
 	refused := 0
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
@@ -282,7 +282,7 @@ func TestHandLoops(t *testing.T) {
 				}
 				got, err := runLoops(text[name], inputs, form)
 				if err != nil {
-					if loopTooOld.MatchString(err.Error()) {
+					if tooOld(k, err.Error()) {
 						refused++
 						return
 					}

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"runtime"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 	"unsafe"
@@ -160,7 +161,18 @@ var errConstant = errors.New("a constant is wrong")
 // errOlder marks handlers with loops that this kernel is too old for.
 var errOlder = errors.New("the kernel is too old")
 
-var loopNeeds = regexp.MustCompile(`(while|range over .*|a loop over .*) needs kernel 5\.1[379] `)
+var loopNeeds = regexp.MustCompile(`(?:while|range over .*|a loop over .*) needs kernel (\d+)\.(\d+) \(\w+\)`)
+
+// tooOld reports whether text says that a loop needs a kernel that is newer than k.
+func tooOld(k *bpf.Kernel, text string) bool {
+	m := loopNeeds.FindStringSubmatch(text)
+	if m == nil {
+		return false
+	}
+	major, err1 := strconv.Atoi(m[1])
+	minor, err2 := strconv.Atoi(m[2])
+	return err1 == nil && err2 == nil && !k.AtLeast(major, minor)
+}
 
 // errComplex marks handlers that the verifier gave up on, or that the compiler says are too large.
 var errComplex = errors.New("too complex for the verifier")
@@ -221,7 +233,7 @@ func runKernel(text string, events []oracleEvent, as *bpf.Kernel, form compiler.
 			if tooLarge.MatchString(d.Msg) {
 				return nil, errComplex
 			}
-			if loopNeeds.MatchString(d.Msg) {
+			if tooOld(k.kernel, d.Msg) {
 				return nil, errOlder
 			}
 		}
