@@ -136,6 +136,8 @@ func createError(s MapSpec, err error) error {
 		e.Hint = "lower max_keys"
 	case errors.Is(err, unix.EINVAL) && s.MaxEntries == 0:
 		e.Reason, e.Hint = "it has room for no key", "raise max_keys"
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		e.Reason, e.Hint = "no file descriptors are left", "raise the limit (ulimit -n), or use fewer probes and maps"
 	default:
 		e.Reason = err.Error()
 	}

@@ -12,7 +12,7 @@ import (
 // What Tab offers, at the end of a line.
 func TestCompletions(t *testing.T) {
 	l := newLive(t, nil)
-	dir := t.TempDir()
+	dir, goprog := t.TempDir(), build(t, "goprog")
 	for _, name := range []string{"one.svg", "two", "other/in"} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
 			t.Fatal(err)
@@ -62,6 +62,8 @@ func TestCompletions(t *testing.T) {
 		{`flamegraph(path="` + dir + `/t`, dir + "/two", dir + "/one.svg"},
 		{`spawn(["` + dir + `/t`, dir + "/two", dir + "/one.svg"},
 		{`probe("tr`, "tracepoint:", "kprobe:"},
+		{`probe("uprobe:` + goprog + `:main.(*sh`, "uprobe:" + goprog + ":main.(*shape).area", "uprobe:" + goprog + ":main.deep"},
+		{`probe(["begin", 'uprobe:` + goprog + `:main.(*`, "uprobe:" + goprog + ":main.(*shape).area", "uprobe:" + goprog + ":main.deep"},
 		{`probe("tracepoint:sc`, "tracepoint:sched:", "tracepoint:sched:sched_switch"},
 		{`probe("tracepoint:sched:sched_sw`, "tracepoint:sched:sched_switch", "tracepoint:sched:sched_wakeup"},
 	} {

@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
@@ -189,6 +190,9 @@ func (s *Session) formatError(err error) string {
 		if s.opt.Verbose {
 			b.WriteString("\n" + se.Log)
 		}
+	}
+	if (errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)) && !strings.Contains(b.String(), "ulimit -n") {
+		b.WriteString("\n    hint: raise the limit of open files (ulimit -n)")
 	}
 	return b.String()
 }

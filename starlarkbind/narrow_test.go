@@ -218,6 +218,21 @@ print(seen, len(n), n.values(), ends.value > 0)
 	}
 }
 
+// pid(), spawn() and e.pid agree in a namespace of process ids too, and stacks have the names of functions there.
+func TestNarrowSameIDs(t *testing.T) {
+	prog := build(t, "goprog")
+	expect(t, `
+calls, stacks = count(), count()
+def h(e):
+    calls.add(by=e.pid)
+    stacks.add(by=ustack())
+probe("uprobe:`+prog+`:main.(*shape).area", h)
+p = spawn(["`+prog+`", "10"])
+run(p)
+print(calls.keys() == [p.pid], pid() == me, len(stacks) > 0, [k for k in stacks.keys() if "unknown" in str(k) or not "runtime.goexit" in str(k)])
+`, "True True True []")
+}
+
 // An iterator goes over the tasks of the process of -p alone: the kernel sees to that from 6.1 on, the handler before, which
 // knows no namespaces.
 func TestNarrowIter(t *testing.T) {

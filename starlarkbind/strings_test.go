@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -426,4 +427,33 @@ print("nested:", nested.value)
 		t.Errorf("got %s\nwant 0 wrong, and all done", l.out)
 	}
 	t.Log(l.out.String())
+}
+
+// A string in the tail of a tracepoint's record is read as far as str() is asked for; by itself, its first 255 bytes.
+func TestLongRecordStrings(t *testing.T) {
+	dir := t.TempDir()
+	for range 4 {
+		dir += "/" + strings.Repeat("d", 200)
+	}
+	prog := dir + "/" + strings.Repeat("p", 170)
+	data, err := os.ReadFile(loadBinary)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(prog, data, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, `
+by, paths = count(), count()
+def h(e):
+    by.add(by=(len(str(e.args.filename, 4096)), len(e.args.filename), len(str(e.args.filename, 600))))
+    paths.add(by=str(e.args.filename, 4096))
+probe("tracepoint:sched:sched_process_exec", h, filter=lambda e: len(e.args.filename) == 255)
+p = spawn(["`+prog+`", "getppid", "1"])
+run(p)
+print(by.keys(), paths.keys() == ["`+prog+`"])
+`, fmt.Sprintf("[(%d, 255, 599)] True", len(prog)))
 }

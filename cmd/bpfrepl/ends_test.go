@@ -57,6 +57,7 @@ var floods = []flood{
 	{name: "stream, each", src: sends + "s.each(lambda ev: None)"},
 	{name: "stream, slow each", src: sends + "def slow(ev):\n    for i in range(100000): pass\ns.each(slow)"},
 	{name: "stream, for", src: sends, wait: "for ev in s: pass"},
+	{name: "quiet stream, for", src: `s = stream()` + "\n" + `probe("tracepoint:syscalls:sys_enter_getppid", lambda e: s.emit(pid=e.pid), filter=lambda e: e.pid == 0, system_wide=True)`, wait: "for ev in s: pass"},
 	{name: "stream, take", src: sends, bounded: "s.take(100000000, timeout=SECONDS)", wait: "s.take(100000000)"},
 	{name: "failing helpers", src: `c = count(max_keys=1)` + "\n" + `probe("tracepoint:syscalls:sys_enter_getppid", lambda e: c.add(by=now()), filter=lambda e: e.comm == "LOAD", system_wide=True)`},
 	{name: "callback without end", src: "def endless():\n    while True: pass\nevery(0.1, endless)", late: time.Second, alone: true},
