@@ -22,6 +22,15 @@ var errCut = errors.New("a callback was ended by Ctrl-C")
 
 // callback calls a function of the script during run(). The error is errCut if the callback was ended, and run() is to return.
 func (s *Session) callback(thread *starlark.Thread, fn starlark.Callable, args starlark.Tuple) error {
+	called := false
+	return s.callbacks(thread, fn, func() (starlark.Tuple, bool, error) {
+		defer func() { called = true }()
+		return args, !called, nil
+	})
+}
+
+// callbacks is callback for many calls, until next returns false. What makes a call interruptible takes longer than a short call.
+func (s *Session) callbacks(thread *starlark.Thread, fn starlark.Callable, next func() (args starlark.Tuple, ok bool, err error)) error {
 	outer := s.context()
 	ctx, cut := context.WithCancelCause(outer)
 	defer cut(nil)
@@ -33,7 +42,17 @@ func (s *Session) callback(thread *starlark.Thread, fn starlark.Callable, args s
 		thread.Cancel("interrupted")
 		close(cancelled)
 	})
-	_, err := starlark.Call(thread, fn, args, nil)
+	var err error
+	underWay := false
+	for err == nil && ctx.Err() == nil {
+		var args starlark.Tuple
+		if args, underWay, err = next(); err == nil && underWay {
+			_, err = starlark.Call(thread, fn, args, nil)
+		}
+		if !underWay {
+			break
+		}
+	}
 	s.mu.Lock()
 	s.ctx, s.cut = outer, nil
 	s.mu.Unlock()
@@ -41,10 +60,16 @@ func (s *Session) callback(thread *starlark.Thread, fn starlark.Callable, args s
 		return err
 	}
 	<-cancelled
-	if outer.Err() != nil {
-		return err // the script is to end
+	if outer.Err() != nil { // the script is to end
+		if err == nil {
+			err = ErrInterrupted
+		}
+		return err
 	}
 	thread.Uncancel()
+	if err == nil { // it came between two calls
+		return errCut
+	}
 	if s.opt.Warnings != WarnNone {
 		s.out.warn("callback_ended", map[string]any{"callback": fn.Name()},
 			fmt.Sprintf("%v while %s was called, and it went on for too long: it was ended, and what it had under way is missing from what follows", context.Cause(ctx), fn.Name()))

@@ -104,19 +104,15 @@ func (f *feed) more() <-chan struct{} {
 // handOn calls the callback for the records up to a position of the ring, as long as goOn, which is told how many calls there were and
 // how long they took, returns true.
 func (st *Stream) handOn(thread *starlark.Thread, to uint64, goOn func(n int, took time.Duration) bool) error {
-	began := time.Now()
-	for n := 0; ; n++ {
+	began, n := time.Now(), 0
+	return st.s.callbacks(thread, st.each, func() (starlark.Tuple, bool, error) {
 		if n > 0 && !goOn(n, time.Since(began)) {
-			return nil
+			return nil, false, nil
 		}
+		n++
 		v, err := st.before(to)
-		if v == nil || err != nil {
-			return err
-		}
-		if err := st.s.callback(thread, st.each, starlark.Tuple{v}); err != nil {
-			return err
-		}
-	}
+		return starlark.Tuple{v}, v != nil, err
+	})
 }
 
 // close ends the feed, and hands on what was recorded before. Where the callback is slow this stops in time, and what is left is told of.

@@ -330,7 +330,7 @@ type outputs [2]*stall.Writer
 // How long the end of a script waits for those who read its output.
 const (
 	stalledNote = 100 * time.Millisecond // after Ctrl-C, until it says that it waits
-	lastWait    = 50 * time.Millisecond  // after SIGTERM or the second Ctrl-C, until it waits no longer
+	lastWait    = 30 * time.Millisecond  // after SIGTERM or the second Ctrl-C, until it waits no longer
 )
 
 // giveUp makes writes fail that wait for a reader that does not read.

@@ -65,9 +65,15 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = ErrStalled
+		w.mu.Lock()
+		w.patience = min(w.patience, noPatience) // it has waited once: the writes that follow do not add up
+		w.mu.Unlock()
 	}
 	return n, err
 }
+
+// noPatience is how long a write waits after one was given up: a reader that is back gets what still comes.
+const noPatience = time.Millisecond
 
 // begin notes that a piece is about to be written.
 func (w *Writer) begin() error {
@@ -97,7 +103,8 @@ func (w *Writer) Stalled(d time.Duration) bool {
 	return t != 0 && time.Since(start)-time.Duration(t) > d
 }
 
-// GiveUp makes writes fail that wait for longer than patience: the one under way and all that come.
+// GiveUp makes writes fail that wait for longer than patience: the one under way and all that come. Once one has failed, the others
+// hardly wait at all.
 func (w *Writer) GiveUp(patience time.Duration) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
