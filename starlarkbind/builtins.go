@@ -97,7 +97,7 @@ var Builtins = []Builtin{
 			return nil, err
 		}
 		s.exported = true
-		b, err := render.JSON(plainValue(x))
+		b, err := render.JSON(plainValue(x), func(n int) error { return interrupted(s.ctx, n) })
 		return starlark.String(b), err
 	}},
 	{"to_csv", "to_csv(x, header=None, raw=False)", "x as CSV, with a header, whose names can be given: a map, its snapshot, a list of pairs or of records; tuples, statistics and histograms have several columns, a histogram a row for each bucket; text that a spreadsheet would take for a formula begins with a ', unless raw", `print(to_csv(calls.top(20), header=["comm", "calls"]))`, (*Session).builtinToCSV},

@@ -124,7 +124,7 @@ func readTerminal(term io.Reader, ready chan<- bool, deaf bool) {
 func TestEndsPrompt(t *testing.T) {
 	bin, comm := flooded(t)
 	for _, f := range floods {
-		if f.wait != "" {
+		if f.wait != "" || strings.Contains(f.src, "MANY") {
 			continue
 		}
 		for _, l := range leavers {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
+	"github.com/bpfrepl/bpfrepl/internal/testprog"
 )
 
 // Whatever floods, each way to end acts at once. A flood is a row of floods, a way to end a row of endings: each pair is a cell, a process
@@ -42,6 +43,7 @@ type flood struct {
 	deaf      bool          // nobody reads what it prints
 	alone     bool          // no other callback is called
 	late      time.Duration // how long it may go on when run() is over
+	many      string        // the path of a program with 2,000 functions, MANY in the script
 }
 
 const (
@@ -65,6 +67,12 @@ var floods = []flood{
 	{name: "comprehension", wait: "[x for x in range(1000000000000) if x < 0]", body: true},
 	{name: "sorted", src: "xs = [i * 7919 % 100003 for i in range(50000)]", wait: "while True: sorted(xs)", body: true},
 	{name: "attaching and detaching", wait: `while True: probe("tracepoint:kmem:*", lambda e: None).detach()`, body: true},
+	{name: "attaching and detaching 2000 uprobes", wait: `while True: probe("uprobe:MANY:many_*", lambda e: None).detach()`, body: true},
+	{name: "many probes at the end", src: `[probe("uprobe:MANY:many_%d*" % i, lambda e: None, system_wide=True) for i in range(10, 30)] + [probe("tracepoint:*:*a*", lambda e: None, filter=lambda e: e.comm == "LOAD", system_wide=True)]`},
+	{name: "huge to_json()", src: "xs = [[i] for i in range(300000)]", wait: "while True: to_json(xs)", body: true},
+	{name: "huge to_csv()", src: "xs = [struct(a=i, b=str(i)) for i in range(100000)]", wait: "while True: to_csv(xs)", body: true},
+	{name: "huge join", src: `xs = ["abcdefgh"] * 500000`, wait: `while True: ",".join(xs)`, body: true},
+	{name: "huge strings", src: `x = "abcdefgh" * 1000000`, wait: `while True: len((x + x).replace("a", "bb").upper().split("c"))`, body: true},
 	{name: "compiling", src: "NAMES = [str(i) for i in range(500)]", wait: `while True: probe("tracepoint:syscalls:sys_enter_getppid", lambda e: print(e.comm in NAMES), attach=False)`, body: true},
 }
 
@@ -88,7 +96,8 @@ var enders = []ender{
 	{name: "Ctrl-C", wait: func(f flood) string { return f.wait }, end: func(c *cell) error { return c.cmd.Process.Signal(os.Interrupt) }},
 	{name: "SIGTERM", wait: func(f flood) string { return f.wait }, end: func(c *cell) error { return c.cmd.Process.Signal(unix.SIGTERM) }, exit: true},
 	{name: "end of -c", wait: func(f flood) string { return ifRun(f) }, args: func(*cell) []string { return []string{"-c", "sleep " + seconds(runFor)} }},
-	{name: "end of -p", wait: func(f flood) string { return ifRun(f) }, args: func(c *cell) []string { return []string{"-p", strconv.Itoa(c.target())} }},
+	{name: "end of -p", wait: func(f flood) string { return ifRun(f) }, args: func(c *cell) []string { return []string{"-p", strconv.Itoa(c.target())} },
+		end: func(c *cell) error { return c.traced.Process.Kill() }},
 }
 
 // ifRun returns a flood's wait where that is run(): only this ends with a process.
@@ -107,23 +116,22 @@ type cell struct {
 	cmd    *exec.Cmd
 	out    io.ReadCloser
 	stderr strings.Builder
-	rest   chan string        // of what it prints, without the lines of handlers
-	left   chan time.Duration // when the process of -p ended; nil without one
+	rest   chan string // of what it prints, without the lines of handlers
+	traced *exec.Cmd   // the process of -p
 }
 
 // target starts the process of -p.
 func (c *cell) target() int {
 	c.t.Helper()
-	p := exec.Command("sleep", seconds(runFor+runFor/2)) // bpfrepl needs some time to start
-	if err := p.Start(); err != nil {
+	c.traced = exec.Command("sleep", "60")
+	if err := c.traced.Start(); err != nil {
 		c.t.Fatal(err)
 	}
-	c.left = make(chan time.Duration, 1)
-	go func() {
-		p.Wait() // sleep has nothing to say
-		c.left <- monotonic(c.t)
-	}()
-	return p.Process.Pid
+	c.t.Cleanup(func() {
+		c.traced.Process.Kill() // it has ended already, unless the test failed before
+		c.traced.Wait()
+	})
+	return c.traced.Process.Pid
 }
 
 // A result is what a cell measured.
@@ -147,7 +155,7 @@ func (e *ender) run(t *testing.T, bin, comm string, f flood) result {
 	t.Helper()
 	c := &cell{t: t, rest: make(chan string, 16)}
 	script := f.src + "\nprint(\"BEGIN\", now())\n" + e.wait(f) + "\nend = now()\nprint(\"END\", end)\n"
-	script = strings.NewReplacer("LOAD", comm, "SECONDS", seconds(runFor)).Replace(script)
+	script = strings.NewReplacer("MANY", f.many, "LOAD", comm, "SECONDS", seconds(runFor)).Replace(script)
 	args := []string{"--no-warnings"}
 	if e.args != nil {
 		args = append(args, e.args(c)...)
@@ -194,6 +202,9 @@ func (e *ender) run(t *testing.T, bin, comm string, f flood) result {
 			marks[name] = time.Duration(ns)
 		}
 	}
+	if c.traced != nil {
+		c.traced.Wait() // killed
+	}
 	err = c.cmd.Wait()
 	gone := monotonic(t)
 	var exit *exec.ExitError
@@ -209,8 +220,6 @@ func (e *ender) run(t *testing.T, bin, comm string, f flood) result {
 		t.Fatalf("the script did not go on: %s", c.stderr.String())
 	case sent > 0:
 		r.took = marks["END"] - sent
-	case c.left != nil:
-		r.took = max(0, marks["END"]-<-c.left)
 	default:
 		r.took = max(0, marks["END"]-began-runFor)
 	}
@@ -281,10 +290,15 @@ func flooded(t *testing.T) (bin, comm string) {
 // TestEnds is the matrix; -v prints it.
 func TestEnds(t *testing.T) {
 	bin, comm := flooded(t)
+	many, err := testprog.Build("many")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, f := range floods {
 		if f.wait == "" {
 			f.bounded, f.wait = "run(SECONDS)", "run()"
 		}
+		f.many = many
 		for _, e := range enders {
 			if e.wait(f) == "" {
 				continue
@@ -293,7 +307,7 @@ func TestEnds(t *testing.T) {
 				var best result
 				for try := range 3 {
 					r := e.run(t, bin, comm, f)
-					if e.end == nil {
+					if e.end == nil || e.args != nil { // nobody pressed Ctrl-C
 						r.took = max(0, r.took-f.late)
 					}
 					if try == 0 || r.took < best.took {

@@ -31,6 +31,7 @@ var programs = map[string][]string{
 	"frames":  {"gcc", "frames.c", "-O1", "-no-pie", "-static"},
 	"faults":  {"gcc", "faults.c", "-O1", "-static"},
 	"watched": {"gcc", "watched.c", "-O1", "-no-pie", "-static"},
+	"many":    {"gcc", "many.c", "-O1", "-static"},
 	"probed":  {"gcc", "probed.c", "-O1", "-no-pie"},
 }
 

@@ -144,7 +144,7 @@ func (t *csvTable) spread(rows []csvRow, name string, v starlark.Value) ([]csvRo
 	case starlark.Bytes:
 		return withCell(rows, name, base64.StdEncoding.EncodeToString([]byte(v))), nil
 	case *starlark.List, *starlark.Dict, *starlark.Set:
-		b, err := JSON(v)
+		b, err := JSON(v, nil)
 		if err != nil {
 			return nil, fmt.Errorf("to_csv: a %s in a cell is written as JSON: %s", v.Type(), strings.TrimPrefix(err.Error(), "to_json: "))
 		}

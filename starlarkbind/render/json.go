@@ -18,8 +18,10 @@ import (
 
 // JSON renders a value on one line, as to_json() does: a dict with string keys is an object, any other dict a list of
 // objects with key and value. All else is as docs/json.md has it.
-func JSON(v starlark.Value) ([]byte, error) {
-	w := &jsonWriter{objects: true}
+//
+// check is called with the number of each value in v before it is written; an error of it ends the work.
+func JSON(v starlark.Value, check func(n int) error) ([]byte, error) {
+	w := &jsonWriter{objects: true, check: check}
 	err := w.value(v, 0)
 	return SafeJSON([]byte(w.String())), err
 }
@@ -69,10 +71,18 @@ const maxDepth = 100
 // A jsonWriter writes values as JSON.
 type jsonWriter struct {
 	strings.Builder
-	objects bool // dicts with string keys are objects
+	objects bool              // dicts with string keys are objects
+	check   func(n int) error // may be nil
+	n       int               // values so far
 }
 
 func (b *jsonWriter) value(v starlark.Value, depth int) error {
+	if b.check != nil {
+		if err := b.check(b.n); err != nil {
+			return err
+		}
+		b.n++
+	}
 	if depth > maxDepth {
 		return fmt.Errorf("to_json: the value nests too deeply")
 	}

@@ -59,7 +59,7 @@ func TestUnsafe(t *testing.T) {
 			continue
 		}
 		v := starlark.String("<" + string(r) + ">")
-		j, err := JSON(v)
+		j, err := JSON(v, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +193,7 @@ func TestJSON(t *testing.T) {
 		{`[float("nan"), float("inf"), -float("inf")]`, `["NaN","Infinity","-Infinity"]`},
 		{`{"é"[:1]: 2}`, `[{"key":{"base64":"ww=="},"value":2}]`},
 	} {
-		got, err := JSON(eval(t, c.src))
+		got, err := JSON(eval(t, c.src), nil)
 		if err != nil || string(got) != c.want {
 			t.Errorf("%s: got %s, %v; want %s", c.src, got, err, c.want)
 		}
