@@ -128,7 +128,7 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 	}
 	lw.heap.reset(heapFilter)
 	lw.times, lw.walked, lw.jumps = 1, 0, 0
-	lw.budget = budget{spent: new(int), alone: lw.budget.alone}
+	lw.budget = budget{spent: new(int), alone: lw.budget.alone, subs: map[string]int{}}
 	end := lw.b.Block("end")
 	lw.end = end
 	lw.b.Pos = p.handler.pos
@@ -417,6 +417,7 @@ func (lw *lowerer) load(m mem, t *types.Type) val {
 func (lw *lowerer) call(fn asm.BuiltinFunc, args ...*ir.Value) *ir.Value {
 	v := lw.b.Add(ir.OpCall, args...)
 	v.Helper = fn
+	lw.weighCall(v)
 	return v
 }
 
@@ -442,7 +443,9 @@ func (lw *lowerer) callback(name string, params int, body func(args []*ir.Value)
 		args[i] = lw.b.Add(ir.OpCtx)
 		args[i].Imm = int64(i)
 	}
+	work := lw.budget.work
 	lw.b.Ret(body(args))
+	lw.budget.subs[name] = (lw.budget.work - work) / lw.times
 	lw.subs = append(lw.subs, lw.b.Finish())
 	lw.b, lw.live, lw.free, lw.end = outer, live, free, end
 	lw.heap.at, lw.heap.live, lw.heap.spare = heap.at, heap.live, heap.spare // what was taken there is not given again

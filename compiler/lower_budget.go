@@ -21,6 +21,8 @@ const (
 	// workPerStep is the work of one step: an instruction is a unit, a call of a helper callWork.
 	workPerStep = 64
 	callWork    = 20
+	// divisionWork is the work of a division.
+	divisionWork = 4
 )
 
 // A budget says what the loops of run-time length of a handler cost.
@@ -30,27 +32,72 @@ type budget struct {
 	loops int  // of run-time length that have been lowered
 	// alone is set from the second lowering on, where there is one loop, which runs once: what a round of it costs. 0: there are more.
 	alone int
-	first int  // what a round of the loop costs that was lowered first
-	often bool // a loop of run-time length stands in one of constant length
+	first int            // what a round of the loop costs that was lowered first
+	subs  map[string]int // the work of a run of each subprogram
+	often bool           // a loop of run-time length stands in one of constant length
 }
 
-// weigh counts the work of a value.
+// weigh counts the work of a value: of a call that of any helper, see weighCall.
 func (lw *lowerer) weigh(v *ir.Value) {
 	work := 1
 	switch v.Op {
+	case ir.OpUDiv, ir.OpUMod:
+		work = divisionWork
 	case ir.OpCall, ir.OpKfunc, ir.OpCallSub:
 		work = callWork
-		if v.Op == ir.OpCall && readsMemory[v.Helper] {
-			if n, ok := v.Args[1].IsConst(); ok {
-				work += int(n) / 8
-			}
-		}
 	}
 	lw.budget.work += work * lw.times
 }
 
-// readsMemory has the helpers whose second argument is how many bytes they read.
-var readsMemory = map[asm.BuiltinFunc]bool{asm.FnProbeReadKernel: true, asm.FnProbeReadUser: true, asm.FnProbeReadKernelStr: true, asm.FnProbeReadUserStr: true}
+// weighCall counts what the helper of a call does beyond callWork.
+func (lw *lowerer) weighCall(v *ir.Value) {
+	h, ok := helperWork[v.Helper]
+	if !ok || lw.b.Dead() {
+		return
+	}
+	work := h.fixed - callWork
+	if h.sizeArg > 0 {
+		n, known := v.Args[h.sizeArg].IsConst()
+		if !known {
+			n = unknownSize
+		}
+		work += int(n) * h.perKB / 1024
+	}
+	lw.budget.work += work * lw.times
+}
+
+// A callCost is the work of a helper: fixed, and for each KiB of what its argument sizeArg says.
+type callCost struct{ fixed, sizeArg, perKB int }
+
+// unknownSize stands for a size that is known at run time: most are bounded by that of a string without a max.
+const unknownSize = 256
+
+// helperWork has the helpers that take longer than callWork, by measurement (TestRunBudgetCalls): a unit of work is to be at most 3 ns on a machine
+// of today, so that the whole budget is at most two seconds.
+var helperWork = map[asm.BuiltinFunc]callCost{
+	asm.FnProbeReadKernel:    {20, 1, 128},
+	asm.FnProbeReadUser:      {20, 1, 128},
+	asm.FnProbeReadKernelStr: {20, 1, 256},
+	asm.FnProbeReadUserStr:   {20, 1, 256},
+	asm.FnMapUpdateElem:      {60, 0, 0},
+	asm.FnMapDeleteElem:      {50, 0, 0},
+	asm.FnRingbufReserve:     {60, 1, 64},
+	asm.FnRingbufSubmit:      {40, 0, 0},
+	asm.FnGetStack:           {80, 2, 512}, // 8 bytes of a frame
+}
+
+// repeated counts the work of what fn lowers n times.
+func (lw *lowerer) repeated(n int, fn func()) {
+	before := lw.budget.work
+	fn()
+	lw.budget.work += (lw.budget.work - before) * max(n-1, 0)
+}
+
+// weighSub counts the work of a subprogram that was lowered before, for one more call of it.
+func (lw *lowerer) weighSub(name string) string {
+	lw.budget.work += lw.budget.subs[name] * lw.times
+	return name
+}
 
 // steps returns the cost of a round, of which fn lowers the body. There are so many rounds, or 0: that is not known.
 func (lw *lowerer) steps(rounds int64, fn func()) int64 {

@@ -63,13 +63,14 @@ func (lw *lowerer) readPath(e *ePath, dst mem) {
 // pathMaker gives the name of the subprogram that makes a path of up to size bytes, the NUL among them: it takes the address of
 // the memory and that of a struct path, and gives where in the text the path starts, or a negative errno.
 func (lw *lowerer) pathMaker(l *pathLayout, size int) string {
-	if lw.paths[size] == "" {
-		lw.paths[size] = lw.callback("path", 2, func(args []*ir.Value) *ir.Value {
-			m := &pathMaker{lw: lw, l: l, room: args[0], size: int64(size), out: lw.b.Block("out"), result: new(int)}
-			m.walk(args[1])
-			return lw.b.Read(m.result)
-		})
+	if name := lw.paths[size]; name != "" {
+		return lw.weighSub(name)
 	}
+	lw.paths[size] = lw.callback("path", 2, func(args []*ir.Value) *ir.Value {
+		m := &pathMaker{lw: lw, l: l, room: args[0], size: int64(size), out: lw.b.Block("out"), result: new(int)}
+		m.walk(args[1])
+		return lw.b.Read(m.result)
+	})
 	return lw.paths[size]
 }
 

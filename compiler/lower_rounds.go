@@ -17,6 +17,10 @@ func (lw *lowerer) inLoop() bool {
 // rounds repeats body at most n times: it goes on at next, or leaves. After n times it goes on at over.
 func (lw *lowerer) rounds(iterator bool, n *ir.Value, leave, over *ir.Block, body func(i *ir.Value, next, leave *ir.Block)) {
 	b := lw.b
+	repeat := func(i *ir.Value, next, leave *ir.Block) {
+		most, _ := n.IsConst()
+		lw.repeated(int(most)/4, func() { body(i, next, leave) }) // a round takes one of the ways through the body, and few take all rounds
+	}
 	if !iterator {
 		at := new(int)
 		b.Write(at, b.Const(0))
@@ -27,7 +31,7 @@ func (lw *lowerer) rounds(iterator bool, n *ir.Value, leave, over *ir.Block, bod
 			i := b.Read(at)
 			b.If(ir.EQ, i, n, over, round)
 			b.Continue(round)
-			body(i, next, leave)
+			repeat(i, next, leave)
 			b.Continue(next)
 			b.Write(at, b.Add(ir.OpAdd, i, b.Const(1)))
 			b.Jump(head)
@@ -45,7 +49,7 @@ func (lw *lowerer) rounds(iterator bool, n *ir.Value, leave, over *ir.Block, bod
 		p := lw.kfunc(iterNext, b.SlotAddr(it, 0))
 		b.If(ir.NE, p, b.Const(0), round, end)
 		b.Continue(round)
-		body(b.Load(p, 0, 4, false), head, gone)
+		repeat(b.Load(p, 0, 4, false), head, gone)
 		b.Seal(head)
 	})
 	b.Continue(gone)

@@ -144,9 +144,10 @@ type keeper struct {
 // keeper gives the name of the subprogram: it takes the address of the room and gives the stack's number or a negative errno.
 func (lw *lowerer) keeper(n int) string {
 	k := keeper{n, lw.inLoop()}
-	if lw.keepers[k] == "" {
-		lw.keepers[k] = lw.callback("keep_stack", 1, func(args []*ir.Value) *ir.Value { return k.keep(lw, args[0]) })
+	if name := lw.keepers[k]; name != "" {
+		return lw.weighSub(name)
 	}
+	lw.keepers[k] = lw.callback("keep_stack", 1, func(args []*ir.Value) *ir.Value { return k.keep(lw, args[0]) })
 	return lw.keepers[k]
 }
 
@@ -239,7 +240,7 @@ func (k keeper) loop(lw *lowerer, stack *ir.Value, done *ir.Block, group func(of
 		b.Jump(head)
 		b.Start(head)
 		off := b.Read(at)
-		group(off)
+		lw.repeated(StackSize(k.n)/int(step), func() { group(off) })
 		b.If(ir.EQ, off, b.Const(last), done, more)
 		b.Continue(more)
 		to := b.Add(ir.OpAdd, off, b.Const(step))
