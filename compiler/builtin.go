@@ -237,7 +237,7 @@ func checkLen(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	case types.Str:
 		return mk(row, call, types.TNat, args)
 	}
-	return c.bad(x.position(), "", "a %s has no len() in a handler", x.typ())
+	return c.bad(x.position(), usage(x.typ()), "a %s has no len() in a handler", x.typ())
 }
 
 func lowerLen(lw *lowerer, e *eBuiltin) val {
@@ -293,7 +293,8 @@ func checkExtreme(c *checker, row *builtin, call *syntax.CallExpr, args []expr) 
 // extremeType is the type of min or max of two ints: the smaller one is no larger than the one that is signed, the larger one
 // not negative if one of them is not.
 func extremeType(name string, a, b *types.Type) *types.Type {
-	t := &types.Type{Kind: types.Int, NonNeg: a.NonNeg || b.NonNeg, Wraps: a.Wraps || b.Wraps}
+	t := &types.Type{Kind: types.Int, NonNeg: a.NonNeg || b.NonNeg}
+	t.Wraps = t.NonNeg && (a.Wraps || b.Wraps)
 	switch {
 	case a.Kind != b.Kind && name == "max", a.Kind == types.Uint && b.Kind == types.Uint:
 		return types.TID

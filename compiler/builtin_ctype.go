@@ -120,7 +120,7 @@ func checkSizeof(c *checker, row *builtin, call *syntax.CallExpr, args []expr) e
 	switch x := x.(type) {
 	case *ePlace:
 		if x.bits != 0 {
-			return c.bad(x.pos, "", "%s is a bit field: it has no size in bytes", x.text)
+			return c.bad(x.pos, "take the size of its struct, or of its type: sizeof(\"u32\")", "%s is a bit field: it has no size in bytes", x.text)
 		}
 		return intConst(int64(x.c.Size), call.Lparen)
 	case *eArg:

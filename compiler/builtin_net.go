@@ -47,7 +47,7 @@ func checkNtop(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 		n := map[int64]int{afINET: 4, afINET6: 16}[family]
 		switch {
 		case p.c.Size != 4 && p.c.Size != 16:
-			return c.bad(addr.position(), "", "ntop: an address has 4 or 16 bytes; %s has %d", p.text, p.c.Size)
+			return c.bad(addr.position(), "read so many: buf(ptr, 4), buf(ptr, 16)", "ntop: an address has 4 or 16 bytes; %s has %d", p.text, p.c.Size)
 		case family != 0 && p.c.Size != n, args[1] != nil && family == 0:
 			return c.bad(addr.position(), "leave the family out", "ntop: %s has %d bytes, whatever the family", p.text, p.c.Size)
 		case p.c.Size == 4:
@@ -66,7 +66,7 @@ func checkNtop(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 		isBytes = false
 	}
 	if isBytes && size != 4 && size != 16 {
-		return c.bad(addr.position(), "", "ntop: an address has 4 or 16 bytes; this has %d", size)
+		return c.bad(addr.position(), "read so many: buf(ptr, 4), buf(ptr, 16)", "ntop: an address has 4 or 16 bytes; this has %d", size)
 	}
 	switch t := addr.typ(); {
 	case size == 4 && family == afINET6, size == 16 && family == afINET:

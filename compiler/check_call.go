@@ -86,7 +86,7 @@ func (c *checker) bindArgs(call *syntax.CallExpr, sig string) ([]syntax.Expr, bo
 	}
 	for i, p := range ps[:fixed] {
 		if p.required && out[i] == nil && ok {
-			c.errorf(call.Lparen, "", "%s() lacks its argument %q: %s", name, p.name, sig)
+			c.errorf(call.Lparen, "write "+sig, "%s() lacks its argument %q", name, p.name)
 			ok = false
 		}
 	}
@@ -111,7 +111,7 @@ func (c *checker) callExpr(x *syntax.CallExpr) expr {
 	}
 	st, ok := fn.(*eStatic)
 	if !ok {
-		return c.bad(x.Lparen, "", "a %s cannot be called", fn.typ())
+		return c.bad(x.Lparen, usage(fn.typ()), "a %s cannot be called", fn.typ())
 	}
 	switch ent := st.ent.(type) {
 	case *Func:
@@ -137,7 +137,7 @@ func (c *checker) callExpr(x *syntax.CallExpr) expr {
 	case *Map:
 		return c.bad(x.Lparen, "write "+ent.Name+".add(...)", "%s %q is not a function", ent.Kind(), ent.Name)
 	}
-	return c.bad(x.Lparen, "", "a %s cannot be called", fn.typ())
+	return c.bad(x.Lparen, usage(fn.typ()), "a %s cannot be called", fn.typ())
 }
 
 // hostOnly hints at what to do instead of calling these in a handler.
@@ -170,7 +170,7 @@ func storeHint(x expr) string {
 			return wordHint(wordlist.Name(b.Name))
 		}
 	}
-	return memHint(x.typ())
+	return usage(x.typ())
 }
 
 // checkArgs reports the faults of arguments of a call that is wrong already.
@@ -240,7 +240,7 @@ func (c *checker) callFunc(x *syntax.CallExpr, fn *Func) expr {
 	}
 	for _, v := range vals {
 		if v.typ().Kind == types.Array || v.typ().Kind == types.Method {
-			return c.bad(v.position(), "", "a %s cannot be passed to a function", v.typ())
+			return c.bad(v.position(), usage(v.typ()), "a %s cannot be passed to a function", v.typ())
 		}
 	}
 	n := len(c.diags)
@@ -272,7 +272,7 @@ func (c *checker) methodCall(x *syntax.CallExpr, dot *syntax.DotExpr) expr {
 		c.checkArgs(x)
 		var names []string
 		for _, r := range methods {
-			if r.recv == kind && r.name[0] != '[' {
+			if r.recv == kind && r.name != "[]" && r.name != "in" {
 				names = append(names, r.name)
 			}
 		}
@@ -288,6 +288,11 @@ func (c *checker) methodCall(x *syntax.CallExpr, dot *syntax.DotExpr) expr {
 		}
 		if recv.typ().Kind == types.Ptr || recv.typ().Kind == types.Mem {
 			hint = "a member is read without (): leave them out"
+		}
+		if hint == "" && m == nil {
+			hint = usage(recv.typ())
+		} else if hint == "" {
+			hint = "it has " + join(names)
 		}
 		return c.bad(dot.Dot, hint, "a %s has no method %s that a handler can call", kind, dot.Name.Name)
 	}

@@ -212,7 +212,7 @@ func (c *checker) truth(x expr) expr {
 	case types.Method:
 		return c.bad(x.position(), "call it: add ()", "a method is not a condition")
 	}
-	return c.bad(x.position(), "", "a %s is not a condition", t)
+	return c.bad(x.position(), usage(t), "a %s is not a condition", t)
 }
 
 func constTruth(v any) (truth, known bool) {
@@ -282,7 +282,7 @@ func (c *checker) compare(pos syntax.Position, op syntax.Token, x, y expr) expr 
 	tx, ty = x.typ(), y.typ()
 	if tx.Kind == types.None || ty.Kind == types.None {
 		if !equality {
-			return c.bad(pos, "", "None cannot be compared with %s", op)
+			return c.bad(pos, "compare it with None first: if x != None: ...", "None cannot be compared with %s", op)
 		}
 		if tx.Kind != types.Opt && ty.Kind != types.Opt { // known: both None, or one that never is
 			return boolConst((tx.Kind == ty.Kind) == (op == syntax.EQL), pos)
@@ -290,11 +290,7 @@ func (c *checker) compare(pos syntax.Position, op syntax.Token, x, y expr) expr 
 		return &eCompare{node{types.TBool, pos}, op, x, y}
 	}
 	if !comparable(tx, ty) {
-		hint := ""
-		if tx.IsInt() && ty.Kind == types.Str || tx.Kind == types.Str && ty.IsInt() {
-			hint = "leave out the quotes to compare numbers"
-		}
-		return c.bad(pos, hint, "a %s is never equal to a %s, nor larger or smaller", tx, ty)
+		return c.bad(pos, compareHint(tx, ty), "a %s is never equal to a %s, nor larger or smaller", tx, ty)
 	}
 	if equality && (c.neverEqual(pos, x, y) || c.neverEqual(pos, y, x)) {
 		return invalid(pos)
@@ -319,7 +315,7 @@ func (c *checker) compare(pos syntax.Position, op syntax.Token, x, y expr) expr 
 			return c.bad(pos, "compare it with None first: if x != None: ...", "one side of %s may be None", op)
 		}
 		if !(tx.IsInt() && ty.IsInt()) && !tx.InMemory() {
-			return c.bad(pos, "", "%ss cannot be ordered with %s in a handler yet", tx, op)
+			return c.bad(pos, usage(tx), "%ss cannot be ordered with %s in a handler yet", tx, op)
 		}
 	}
 	return &eCompare{node{types.TBool, pos}, op, x, y}

@@ -246,7 +246,7 @@ func (c *checker) choice(pos syntax.Position, cond, t, f expr) expr {
 		return c.unknownSide(pos, t, f)
 	}
 	if j == nil || !j.Storable() {
-		return c.bad(pos, joinHint(t.typ(), f.typ()), "the two sides of if/else have different types: %s and %s", t.typ(), f.typ())
+		return c.bad(pos, meetHint(t.typ(), f.typ()), "the two sides of if/else have different types: %s and %s", t.typ(), f.typ())
 	}
 	return &eCond{node{j, pos}, cond, c.convert(t, j), c.convert(f, j)}
 }
@@ -320,7 +320,7 @@ func (c *checker) logic(x *syntax.BinaryExpr) (e expr, yes, no facts) {
 		}
 		j := types.Join(ta, b.typ())
 		if j == nil || !j.Storable() {
-			return c.bad(x.OpPos, joinHint(a.typ(), b.typ()), "the two sides of %s have different types: %s and %s", x.Op, a.typ(), b.typ())
+			return c.bad(x.OpPos, meetHint(a.typ(), b.typ()), "the two sides of %s have different types: %s and %s", x.Op, a.typ(), b.typ())
 		}
 		if c.truth(a).typ().Kind == types.Invalid { // reported
 			return invalid(x.OpPos)
@@ -419,7 +419,7 @@ func arithType(op syntax.Token, x, y expr) *types.Type {
 			return &natural
 		}
 	case syntax.LTLT, syntax.GTGT:
-		return &types.Type{Kind: tx.Kind, Addr: tx.Addr, NonNeg: tx.NonNeg, Wraps: tx.NonNeg && (tx.Wraps || op == syntax.LTLT)}
+		return &types.Type{Kind: tx.Kind, Addr: tx.Addr, NonNeg: tx.NonNeg, Wraps: tx.Wraps || tx.NonNeg && op == syntax.LTLT}
 	case syntax.SLASHSLASH:
 		if k, ok := y.(*eConst); ok && k.v.(*big.Int).Cmp(big.NewInt(1)) > 0 && tx.Kind == types.Uint {
 			return types.TNat // below 2**63
@@ -438,7 +438,7 @@ func arithType(op syntax.Token, x, y expr) *types.Type {
 	case !neverNegative(x) || !neverNegative(y):
 		return signed
 	case tx.Kind == types.Uint || ty.Kind == types.Uint:
-		return &types.Type{Kind: types.Uint, Addr: addr}
+		return &types.Type{Kind: types.Uint, Addr: addr, Wraps: tx.Wraps || ty.Wraps}
 	}
 	return &natural
 }
@@ -447,7 +447,9 @@ func arithType(op syntax.Token, x, y expr) *types.Type {
 func neverNegative(x expr) bool { return x.typ().Kind == types.Uint || x.typ().NonNeg }
 
 // unsignedOperand reports whether the bits of x, taken as unsigned, are its value.
-func unsignedOperand(x expr) bool { return neverNegative(x) && !x.typ().Wraps }
+func unsignedOperand(x expr) bool {
+	return x.typ().Kind == types.Uint || x.typ().NonNeg && !x.typ().Wraps
+}
 
 func smallConst(x expr) bool {
 	k, ok := x.(*eConst)
@@ -541,7 +543,7 @@ func (c *checker) index(x *syntax.IndexExpr) expr {
 		}
 		return c.elem(x.Lbrack, recv, word(ki.v))
 	}
-	return c.bad(x.Lbrack, "", "a %s cannot be indexed in a handler", recv.typ())
+	return c.bad(x.Lbrack, usage(recv.typ()), "a %s cannot be indexed in a handler", recv.typ())
 }
 
 func (c *checker) elem(pos syntax.Position, recv expr, i int64) expr {
@@ -557,7 +559,7 @@ func (c *checker) elem(pos syntax.Position, recv expr, i int64) expr {
 			i += int64(len(list))
 		}
 		if i < 0 || i >= int64(len(list)) {
-			return c.bad(pos, "", "index out of range: the %s has %d elements", recv.typ().Kind.Noun(), len(list))
+			return c.bad(pos, "they are numbered from 0, or from -1 at the end", "index out of range: the %s has %d elements", recv.typ().Kind.Noun(), len(list))
 		}
 		return c.constant(list[i], pos, "the element")
 	}
@@ -566,7 +568,7 @@ func (c *checker) elem(pos syntax.Position, recv expr, i int64) expr {
 		i += n
 	}
 	if i < 0 || i >= n {
-		return c.bad(pos, "", "index out of range: the tuple has %d elements", n)
+		return c.bad(pos, "they are numbered from 0, or from -1 at the end", "index out of range: the tuple has %d elements", n)
 	}
 	return &eElem{node{recv.typ().Elems[i], pos}, recv, int(i)}
 }
@@ -584,7 +586,7 @@ func (c *checker) dictGet(pos syntax.Position, d Dict, x, def expr) expr {
 		}
 		j := types.Join(t, vt)
 		if j == nil {
-			return c.bad(pos, joinHint(t, vt), "the dict holds values of several types: %s and %s", t, vt)
+			return c.bad(pos, meetHint(t, vt), "the dict holds values of several types: %s and %s", t, vt)
 		}
 		t = j
 	}
@@ -594,7 +596,7 @@ func (c *checker) dictGet(pos syntax.Position, d Dict, x, def expr) expr {
 	if def != nil {
 		j := types.Join(t, def.typ())
 		if j == nil {
-			return c.bad(def.position(), joinHint(def.typ(), t), "the default is a %s, the values of the dict are of type %s", def.typ(), t)
+			return c.bad(def.position(), meetHint(def.typ(), t), "the default is a %s, the values of the dict are of type %s", def.typ(), t)
 		}
 		t = j
 		def = c.convert(def, t)
@@ -623,7 +625,7 @@ func (c *checker) searchable(pos syntax.Position, x expr, list []any) bool {
 			continue // larger than 64 bits: equal to nothing
 		}
 		if !comparable(x.typ(), t) {
-			c.errorf(pos, "", "a %s is never equal to a %s: %s", x.typ(), t, constText(v))
+			c.errorf(pos, compareHint(x.typ(), t), "a %s is never equal to a %s: %s", x.typ(), t, constText(v))
 			return false
 		}
 		if most, s, cut := cutBelow(x.typ(), v); cut {

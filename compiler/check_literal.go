@@ -120,7 +120,7 @@ func (c *checker) pick(pos syntax.Position, x, i expr) expr {
 		x = nil
 	}
 	if n == 0 {
-		return c.bad(pos, "", "index out of range: it is empty")
+		return c.bad(pos, "test its length first: if len(x) > 0: ...", "index out of range: it is empty")
 	}
 	if n > maxSearch/2 {
 		return c.bad(pos, "fill a table() from the script", "%d elements are too many for an index that is not constant (at most %d)", n, maxSearch/2)
@@ -154,7 +154,7 @@ func (c *checker) pick(pos syntax.Position, x, i expr) expr {
 		}
 		join := types.Join(e.t, t)
 		if join == nil {
-			return c.bad(pos, "", "the elements have several types: %s and %s", e.t, t)
+			return c.bad(pos, meetHint(e.t, t), "the elements have several types: %s and %s", e.t, t)
 		}
 		e.t = join
 	}

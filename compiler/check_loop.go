@@ -62,7 +62,7 @@ func (c *checker) forStmt(s *syntax.ForStmt) []stmt {
 		}
 		j := types.Join(t, et)
 		if j == nil {
-			c.errorf(x.position(), "", "the list holds values of several types: %s and %s", t, et)
+			c.errorf(x.position(), meetHint(t, et), "the list holds values of several types: %s and %s", t, et)
 			c.skipLoop(s)
 			return nil
 		}
@@ -88,7 +88,7 @@ func (c *checker) forTuple(s *syntax.ForStmt, x expr) []stmt {
 	for _, et := range x.typ().Elems {
 		j := types.Join(t, et)
 		if j == nil {
-			c.errorf(x.position(), "", "the tuple holds values of several types: %s and %s", t, et)
+			c.errorf(x.position(), meetHint(t, et), "the tuple holds values of several types: %s and %s", t, et)
 			c.skipLoop(s)
 			return nil
 		}

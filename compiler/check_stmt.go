@@ -135,7 +135,7 @@ func (c *checker) bind(target syntax.Expr, x expr) []stmt {
 			return nil
 		case !k.Storable():
 			hint := storeHint(x)
-			if hint == "" {
+			if k.Kind == types.List || k.Kind == types.Dict || k.Kind == types.Set || hint == "" {
 				hint = "use it where it is wanted, or name it outside of the handler"
 			}
 			c.errorf(t.NamePos, hint, "a %s cannot be held in a local", k)
@@ -149,9 +149,7 @@ func (c *checker) bind(target syntax.Expr, x expr) []stmt {
 			c.flow.known[fact{v: v}] = true
 		}
 		if t := x.typ(); t.Kind == types.Int && t.NonNeg {
-			for _, k := range nonNeg(&eVar{v: v}, x) {
-				c.flow.known[k] = true
-			}
+			c.flow.known[fact{v: v, nonNeg: true}] = true
 		}
 		return []stmt{&sAssign{stmtNode{t.NamePos}, v, c.convert(x, v.t)}}
 	case *syntax.TupleExpr:
@@ -181,10 +179,10 @@ func (c *checker) unpack(targets []syntax.Expr, at syntax.Expr, x expr) []stmt {
 	}
 	switch n := len(x.typ().Elems); {
 	case x.typ().Kind != types.Tuple:
-		c.errorf(pos, "", "a %s cannot be taken apart into %d names", x.typ(), len(targets))
+		c.errorf(pos, usage(x.typ()), "a %s cannot be taken apart into %d names", x.typ(), len(targets))
 		return c.unpack(targets, at, invalid(pos))
 	case n != len(targets):
-		c.errorf(pos, "", "a tuple of %d cannot be taken apart into %d names", n, len(targets))
+		c.errorf(pos, "write as many names as it has elements", "a tuple of %d cannot be taken apart into %d names", n, len(targets))
 		return c.unpack(targets, at, invalid(pos))
 	}
 	// all of the right side first: a, b = b, a

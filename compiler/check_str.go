@@ -87,7 +87,7 @@ func (c *checker) contains(pos syntax.Position, x, y expr, not bool) expr {
 		if tx.Kind == types.Opt {
 			return c.bad(pos, "compare it with None first: if x != None: ...", "the left side of in may be None")
 		}
-		return c.bad(pos, "", "a %s cannot be searched for a %s", ty.Kind.Noun(), tx)
+		return c.bad(pos, usage(tx), "a %s cannot be searched for a %s", ty.Kind.Noun(), tx)
 	}
 	kx, cx := x.(*eConst)
 	ky, cy := y.(*eConst)
@@ -141,7 +141,7 @@ func (c *checker) textIndex(pos syntax.Position, x, i expr) expr {
 	}
 	n, known := kxInt(i)
 	if known && !n.IsInt64() {
-		return c.bad(i.position(), "", "index out of range: %s", n)
+		return c.bad(i.position(), "they are numbered from 0, or from -1 at the end", "index out of range: %s", n)
 	}
 	k, isConst := x.(*eConst)
 	if known && (isConst || x.typ().Kind == types.Bytes) {
@@ -154,7 +154,7 @@ func (c *checker) textIndex(pos syntax.Position, x, i expr) expr {
 			at.Add(at, big.NewInt(size))
 		}
 		if at.Sign() < 0 || !at.IsInt64() || at.Int64() >= size {
-			return c.bad(i.position(), "", "index out of range: there are %d bytes", size)
+			return c.bad(i.position(), "they are numbered from 0, or from -1 at the end", "index out of range: there are %d bytes", size)
 		}
 		if isConst {
 			return c.textConst(k, at.Int64(), at.Int64()+1, pos)

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"cmp"
 	"fmt"
 	"math/big"
 	"slices"
@@ -121,7 +122,7 @@ func (c *checker) dot(x *syntax.DotExpr) expr {
 	n := len(c.diags)
 	recv := c.expr(x.X)
 	if id, ok := x.X.(*syntax.Ident); ok && recv.typ().Kind == types.List && len(c.diags) == n {
-		return c.bad(x.Name.NamePos, wordHint(wordlist.Name(id.Name)), "a list has no attribute %s in a handler", x.Name.Name)
+		return c.bad(x.Name.NamePos, cmp.Or(wordHint(wordlist.Name(id.Name)), usage(recv.typ())), "a list has no attribute %s in a handler", x.Name.Name)
 	}
 	return c.attr(recv, x.Name.Name, x.Name.NamePos)
 }
@@ -152,6 +153,9 @@ func (c *checker) attr(recv expr, name string, pos syntax.Position) expr {
 		if c.req.Event.field(name) != nil {
 			hint = "write e.args." + name
 		}
+		if hint == "" {
+			hint = "it has " + join(names)
+		}
 		return c.bad(pos, hint, "an event has no field %s", name)
 	case types.Args:
 		f := c.req.Event.field(name)
@@ -171,14 +175,14 @@ func (c *checker) attr(recv expr, name string, pos syntax.Position) expr {
 		}
 		return c.arg(f, pos)
 	case types.Stream:
-		return c.bad(pos, hostMethods[name], "%s.%s cannot be read in a handler", recv.(*eStatic).ent.(*Stream).Name, name)
+		return c.bad(pos, cmp.Or(hostMethods[name], usage(types.TStream)), "%s.%s cannot be read in a handler", recv.(*eStatic).ent.(*Stream).Name, name)
 	case types.Map:
 		m := recv.(*eStatic).ent.(*Map)
-		return c.bad(pos, hostMethods[name], "%s.%s cannot be read in a handler", m.Name, name)
+		return c.bad(pos, cmp.Or(hostMethods[name], usage(types.TMap)), "%s.%s cannot be read in a handler", m.Name, name)
 	case types.Ptr, types.Mem, types.Opt:
 		return c.member(recv, name, pos)
 	}
-	return c.bad(pos, "", "a %s has no attribute %s in a handler", recv.typ(), name)
+	return c.bad(pos, usage(recv.typ()), "a %s has no attribute %s in a handler", recv.typ(), name)
 }
 
 func join(names []string) string {
@@ -283,7 +287,7 @@ func (c *checker) indexedArg(x *syntax.IndexExpr, i expr) expr {
 		return c.argExpr(&args[n], x.Lbrack)
 	}
 	if !c.req.Event.Indexed {
-		return c.bad(x.Lbrack, "", "the arguments of %s have names: e.args.NAME", c.req.Name)
+		return c.bad(x.Lbrack, "read one of them: e.args.NAME", "the arguments of %s have names", c.req.Name)
 	}
 	if n < 0 || n > 11 {
 		return c.bad(i.position(), "", "index out of range: a raw tracepoint has at most 12 arguments")

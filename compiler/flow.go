@@ -20,7 +20,6 @@ type fact struct {
 	arg    *Field // if v is nil
 	index  int    // of an element of arg
 	nonNeg bool
-	wraps  bool // nonNeg: as types.Type.Wraps
 }
 
 // facts are what a condition shows when it comes out one way.
@@ -37,40 +36,23 @@ func (f facts) about(v *local) bool {
 	return slices.ContainsFunc(f.known, func(k fact) bool { return k.v == v })
 }
 
-// nonNeg returns the facts that x is not negative, as y is, if facts are kept of it.
-func nonNeg(x, y expr) []fact {
-	var k fact
+// nonNeg returns the fact that x is not negative, if facts are kept of it.
+func nonNeg(x expr) (fact, bool) {
 	switch x := x.(type) {
 	case *eVar:
-		k.v = x.v
+		return fact{v: x.v, nonNeg: true}, true
 	case *eNarrow:
-		return nonNeg(x.x, y)
+		return nonNeg(x.x)
 	case *eArg:
-		if x.f.Kind != FieldInt && x.f.Kind != FieldArray {
-			return nil
-		}
-		k.arg, k.index = x.f, x.index
-	default:
-		return nil
+		return fact{arg: x.f, index: x.index, nonNeg: true}, x.f.Kind == FieldInt || x.f.Kind == FieldArray
 	}
-	k.nonNeg, k.wraps = true, true
-	if y.typ().Wraps {
-		return []fact{k}
-	}
-	sure := k
-	sure.wraps = false
-	return []fact{k, sure}
+	return fact{}, false
 }
 
 // narrowInt returns the type of x, an int of type t, by what is known of it here.
 func (c *checker) narrowInt(x expr, t *types.Type) *types.Type {
-	if t.Kind != types.Int {
-		return t
-	}
-	for _, k := range nonNeg(x, intConst(0, x.position())) {
-		if c.flow.known[k] && (!t.NonNeg || t.Wraps) {
-			t = &types.Type{Kind: types.Int, NonNeg: true, Wraps: k.wraps, Addr: t.Addr}
-		}
+	if k, ok := nonNeg(x); ok && t.Kind == types.Int && !t.NonNeg && c.flow.known[k] {
+		return &types.Type{Kind: types.Int, NonNeg: true, Wraps: true, Addr: t.Addr}
 	}
 	return t
 }
@@ -85,7 +67,9 @@ func signFacts(op syntax.Token, x, y expr) (out []fact) {
 	case syntax.GT, syntax.GE:
 		least, isConst := kxInt(y)
 		if x.typ().Kind == types.Int && y.typ().IsInt() && (neverNegative(y) || isConst && op == syntax.GT && least.Cmp(big.NewInt(-1)) == 0) {
-			return nonNeg(x, y)
+			if k, ok := nonNeg(x); ok {
+				return []fact{k}
+			}
 		}
 	}
 	return nil
@@ -145,9 +129,8 @@ func (f *flow) with(fs facts) *flow {
 
 // forget drops what is known of a local that gets another value.
 func (f *flow) forget(v *local) {
-	for _, k := range []fact{{v: v}, {v: v, nonNeg: true}, {v: v, nonNeg: true, wraps: true}} {
-		delete(f.known, k)
-	}
+	delete(f.known, fact{v: v})
+	delete(f.known, fact{v: v, nonNeg: true})
 	for b, w := range f.when {
 		if b == v || w.yes.about(v) || w.no.about(v) {
 			delete(f.when, b)

@@ -33,7 +33,7 @@ func checkFormat(format string, args []expr) error {
 		}
 		if strings.IndexByte("diuxXocpsr", format[i]) < 0 {
 			if strings.IndexByte("feEgG", format[i]) >= 0 {
-				return fmt.Errorf("%%%c formats floats, and there are none in a handler", format[i])
+				return fmt.Errorf("%%%c formats floats, and there are none in a handler: write %%d for a number in a smaller unit", format[i])
 			}
 			return fmt.Errorf("printf has no conversion %%%c", format[i])
 		}

@@ -154,6 +154,7 @@ func hintCompiles(t *testing.T, code string) bool {
 // hintExceptions are hints whose code needs more than the fake kernel of these tests has, or is none; and why.
 var hintExceptions = map[string]string{
 	`path(e.args.file), path(e.task.fs.pwd), path(cast(addr, "struct path"))`:            "the fake kernel has no struct path",
+	"read one of them: e.args.NAME":                                                      "the names are those of the event",
 	"read the words of the event: e.args[0]":                                             "the fake event has names",
 	"fill a table() from the script and use `in` on that":                                "the operator alone",
 	"use `in`, which searches, or a table()":                                             "the operator alone",

@@ -20,7 +20,8 @@ type signs struct {
 // of notes that an integer of type t, which may be nil or another type, is stored.
 func (s *signs) of(t *types.Type) {
 	if t != nil && t.IsInt() {
-		s.storedUnsigned = s.storedUnsigned || t.Kind == types.Uint
+		s.storedUnsigned = s.storedUnsigned || t.Kind == types.Uint && !t.Wraps
+		s.addedUnsigned = s.addedUnsigned || t.Kind == types.Uint
 		s.storedSigned = s.storedSigned || t.Kind == types.Int && !t.NonNeg
 	}
 }

@@ -154,7 +154,7 @@ func checkTableGet(c *checker, e *eMethod) expr {
 	// while the type of the values is not known, the default stands for it: seen[k] = seen.get(k, 0) + 1
 	j := types.Join(t, def.typ())
 	if j == nil {
-		return c.bad(def.position(), joinHint(t, def.typ()), "table %q has values of type %s; the default is a %s", e.m.Name, t, def.typ())
+		return c.bad(def.position(), meetHint(t, def.typ()), "table %q has values of type %s; the default is a %s", e.m.Name, t, def.typ())
 	}
 	e.args = []expr{key, c.convert(def, j)}
 	e.t = j

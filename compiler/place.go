@@ -201,7 +201,7 @@ func (c *checker) target(x expr, pos syntax.Position, verb string) *ePlace {
 			return nil
 		}
 	}
-	c.errorf(pos, "", "a %s cannot be %s in a handler", t, verb)
+	c.errorf(pos, usage(t), "a %s cannot be %s in a handler", t, verb)
 	return nil
 }
 
@@ -252,7 +252,10 @@ func (c *checker) member(x expr, name string, pos syntax.Position) expr {
 			hint = "it points to a pointer: write x[0]." + name
 		}
 		if p.c.Kind == ctype.Other {
-			return c.bad(pos, "", "%s has no member %s: this kernel does not tell what is in a %s", p.text, name, p.c)
+			return c.bad(pos, `say what it points to: cast(x, "struct NAME")`, "%s has no member %s: this kernel does not tell what is in a %s", p.text, name, p.c)
+		}
+		if hint == "" {
+			hint = `if it points to a struct: cast(x, "struct NAME")`
 		}
 		return c.bad(pos, hint, "%s has no member %s: its type is %s", p.text, name, typeText(x, p.c))
 	}
@@ -323,17 +326,6 @@ func (c *checker) element(x, i expr, pos syntax.Position) expr {
 
 // maxOffset bounds constant offsets, which are immediates of 32 bits.
 const maxOffset = 1 << 30
-
-// memHint tells what to do with a value of C that is more than one.
-func memHint(t *types.Type) string {
-	if t.Kind != types.Mem {
-		return ""
-	}
-	if t.C.Kind == ctype.Array {
-		return "read its elements: x[0]"
-	}
-	return "read its members"
-}
 
 // maxLoad bounds the offset of a plain load, which is of 16 bits with a sign.
 const maxLoad = 1 << 15

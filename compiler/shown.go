@@ -1,6 +1,8 @@
 package compiler
 
 import (
+	"cmp"
+	"fmt"
 	"math/big"
 	"slices"
 	"strings"
@@ -119,7 +121,7 @@ func (c *checker) readShown(pos syntax.Position, t *types.Type, k any) bool {
 			return false
 		}
 		if v, names := row.parse(c, t.Form, s); v == nil {
-			c.errorf(pos, didYouMean(s, names), "%q is no %s", s, t)
+			c.errorf(pos, cmp.Or(didYouMean(s, names), fmt.Sprintf("names are such as %s", join(names[:min(len(names), 4)]))), "%q is no %s", s, t)
 			return false
 		}
 	}
@@ -220,7 +222,7 @@ func (c *checker) sameMixed(t *types.Type, v, k any) bool {
 // compareMixed is a comparison of shown values with strings, which must be constants.
 func (c *checker) compareMixed(pos syntax.Position, op syntax.Token, x, y expr) expr {
 	if op != syntax.EQL && op != syntax.NEQ {
-		return c.bad(pos, "", "a %s cannot be ordered with %s in a handler", x.typ(), op)
+		return c.bad(pos, usage(x.typ()), "a %s cannot be ordered with %s in a handler", x.typ(), op)
 	}
 	k, ok := y.(*eConst)
 	if !ok || y.typ().Kind == types.Shown {

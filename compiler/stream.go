@@ -18,7 +18,7 @@ func checkEmit(c *checker, e *eMethod) expr {
 		case slices.Index(e.names, name) < i:
 			return c.bad(x.position(), "", "emit() got two values for %q", name)
 		case !x.typ().Storable():
-			return c.bad(x.position(), "", "a %s cannot be sent in a record", x.typ())
+			return c.bad(x.position(), storeHint(x), "a %s cannot be sent in a record", x.typ())
 		}
 		size += x.typ().Size()
 	}

@@ -344,16 +344,16 @@ func (m *matrix) expected(c *cell, text string) *cell {
 	return c
 }
 
-// saysWhat matches messages that say what has to stand there, or what the value that stands there cannot do.
-var saysWhat = regexp.MustCompile(`must be|wants|takes|reads|are numbered|out of range|by zero|negative shift|cannot|different types|several types|has no|have names|lacks|never|is not|is no|does not|the default is|no more than|holds a|None|no address|write|only|by the host|not known|this has|changes what`)
+// saysWhat matches messages without a hint that say what has to stand there.
+var saysWhat = regexp.MustCompile(`must be|wants a|takes |reads |write |from \d+ to|at most \d+`)
 
 // verdict says what is wrong with a cell: "" if nothing is.
 func (c *cell) verdict() string {
 	switch {
 	case c.errs != nil:
 		for _, d := range c.errs {
-			if !saysWhat.MatchString(d.Msg + d.Hint) {
-				return "an error that does not say what is wrong: " + d.Msg
+			if d.Hint == "" && !saysWhat.MatchString(d.Msg) {
+				return "an error that does not say what to write: " + d.Msg
 			}
 		}
 		return ""

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/big"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,6 +33,15 @@ var signWays = []string{
 	"M[1] = n; M[2] = e.args.u64; x = M[1]; y = M[2]; v = (x, y)", "M[1] = e.args.u64; M[1] += n; v = M[1]", "M[1] = n; M[1] += e.args.u64; v = M[1]", "M[1] = e.args.u64; v = M.get(2, n)", "M[e.args.u64] = 1; M[n] = 2; x = M[n]; y = M[e.args.u64]; v = (x, y)",
 	"M[1] = e.args.u64; M[1] -= n; v = M[1]", "M[1] = (n, 1); M[2] = (e.args.u64, 2); x = M[1]; y = M[2]; v = (x, y)",
 }
+
+// signedWays compute with n and an unsigned number where the result lies beside one that may be negative: it is signed.
+var signedWays = []string{
+	"v = e.args.i64; v = n; v += e.args.u64", "v = n; v = n + e.args.u64; if e.pid == 1: v = -1", "v = n * 2 + e.args.u64 if e.args.flag else e.args.i64", "M[1] = -1; M[1] = n + 1 + e.args.u64; v = M[1]",
+	"M[1] = -1; M[1] += e.args.u64; v = M[1] + 1", "M[1] = n; M[1] += e.args.u64; M[1] -= e.args.u64; v = M[1]", "M[1] = n; M[1] -= 1000; v = M[1]", "v = later(e.args.i64, n * 3)",
+}
+
+// computes reports whether a source is never negative because of a sum or a condition.
+func computes(source string) bool { return strings.Contains(source, "+") || strings.Contains(source, "if ") }
 
 // signLines takes the statements of one line apart.
 func signLines(text string) (lines []string) {
@@ -66,8 +76,11 @@ def later(x, y):
 		t.Fatal(err)
 	}
 	for _, source := range signSources {
-		for _, way := range signWays {
-			c := &cell{form: way, operand: source, lines: append(signLines(source), signLines(way)...), text: "v"}
+		for i, way := range slices.Concat(signWays, signedWays) {
+			c := &cell{form: way, operand: source, lines: append(signLines(source), signLines(way)...), text: "v", mod: i >= len(signWays)}
+			if c.mod && !computes(source) && strings.Contains(way, "n + e.args.u64") {
+				continue // unsigned by its type
+			}
 			text := "def f(e):\n    M = {}\n    " + strings.Join(c.lines, "\n    ") + "\n    return v\n"
 			pre := starlark.StringDict{"given": given, "abs": starlark.NewBuiltin("abs", func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 				return starlark.MakeBigInt(new(big.Int).Abs(a[0].(starlark.Int).BigInt())), nil

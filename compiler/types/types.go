@@ -51,8 +51,9 @@ type Type struct {
 	Space Space   // Ptr, Mem
 	// NonNeg: Int: no value is negative, so that all of them fit in Uint too
 	NonNeg bool
-	// Wraps: NonNeg, but a sum or a product, which is negative where it has passed 2**63. Beside a Uint the same 64 bits are
-	// taken as unsigned, which is right up to 2**64, and wraps there as all unsigned numbers do.
+	// Wraps: NonNeg because of a computation or a condition. A sum is negative where it has passed 2**63; beside a Uint the same 64 bits
+	// are taken as unsigned, which is right up to 2**64, and wraps there as all unsigned numbers do. A Uint that is computed
+	// with such a number Wraps too: it is signed beside numbers that may be negative, as arithmetic with these is.
 	Wraps bool
 	// Addr: Int, Uint: 64 bits wide in the source, or computed from such, so it may hold an address
 	Addr bool
@@ -263,13 +264,17 @@ func Join(a, b *Type) *Type {
 func joinInts(a, b *Type) *Type {
 	switch {
 	case a.Kind == b.Kind:
-		j := &Type{Kind: a.Kind, NonNeg: a.NonNeg && b.NonNeg, Addr: a.Addr && b.Addr}
-		j.Wraps = j.NonNeg && (a.Wraps || b.Wraps)
+		j := &Type{Kind: a.Kind, NonNeg: a.NonNeg && b.NonNeg, Wraps: a.Wraps && b.Wraps, Addr: a.Addr && b.Addr}
+		if a.Kind == Int {
+			j.Wraps = j.NonNeg && (a.Wraps || b.Wraps)
+		}
 		return j
 	case a.Kind == Uint && b.NonNeg:
 		return a
 	case b.Kind == Uint && a.NonNeg:
 		return b
+	case a.Kind == Uint && a.Wraps, b.Kind == Uint && b.Wraps:
+		return &Type{Kind: Int, Addr: a.Addr && b.Addr}
 	}
 	return nil
 }
@@ -321,8 +326,8 @@ func (t *Type) means(u *Type) bool {
 // Stored returns how a map holds values of type t: other programs may store negative numbers there.
 func (t *Type) Stored() *Type {
 	switch {
-	case t.Kind == Int && t.NonNeg:
-		return &Type{Kind: Int, Addr: t.Addr}
+	case t.IsInt() && (t.NonNeg || t.Wraps):
+		return &Type{Kind: t.Kind, Addr: t.Addr}
 	case t.Kind == Opt:
 		return TOpt(t.Elem.Stored())
 	case t.Kind == Tuple:
