@@ -41,7 +41,9 @@ var signedWays = []string{
 }
 
 // computes reports whether a source is never negative because of a sum or a condition.
-func computes(source string) bool { return strings.Contains(source, "+") || strings.Contains(source, "if ") }
+func computes(source string) bool {
+	return strings.Contains(source, "+") || strings.Contains(source, "if ")
+}
 
 // signLines takes the statements of one line apart.
 func signLines(text string) (lines []string) {
