@@ -40,10 +40,14 @@ func (f Files) AddTree(dst, src string, skip func(name string, d fs.DirEntry) bo
 	})
 }
 
+const pageSize = 4096
+
 // writeCPIO writes the files in the form that the kernel unpacks (Documentation/driver-api/early-userspace/buffer-format.rst:
-// newc). folders are made besides those that files lie in.
+// newc). folders are made besides those that files lie in. The archive is padded to whole pages: QEMU puts it at the highest page boundary
+// where it fits, and what is left of the last page of memory holds tables of the firmware, without which the kernel finds no second processor.
 func writeCPIO(out io.Writer, files Files, folders ...string) error {
-	w := bufio.NewWriterSize(out, 1<<20)
+	var written counter
+	w := bufio.NewWriterSize(io.MultiWriter(out, &written), 1<<20)
 	made := map[string]bool{".": true, "/": true}
 	ino := 0
 	entry := func(name string, mode uint32, size int64) error {
@@ -75,7 +79,11 @@ func writeCPIO(out io.Writer, files Files, folders ...string) error {
 			return err
 		}
 	}
-	return errors.Join(entry("TRAILER!!!", 0, 0), w.Flush())
+	if err := errors.Join(entry("TRAILER!!!", 0, 0), w.Flush()); err != nil {
+		return err
+	}
+	_, err := out.Write(make([]byte, -written.n.Load()&(pageSize-1)))
+	return err
 }
 
 func addFile(w io.Writer, entry func(string, uint32, int64) error, name, src string) (err error) {

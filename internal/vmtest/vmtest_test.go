@@ -84,7 +84,7 @@ func TestWatchConsole(t *testing.T) {
 	ctx, stop := context.WithCancelCause(context.Background())
 	done := make(chan struct{})
 	go func() {
-		(&watch{console: console, stop: stop}).run(ctx)
+		(&watch{console: console, pid: os.Getpid(), stop: stop}).run(ctx)
 		close(done)
 	}()
 	says := func(text string) {
@@ -118,30 +118,46 @@ func TestProgress(t *testing.T) {
 		name  string
 		idle  time.Duration
 		steps []struct {
-			at, beats, ticks, printed int
+			at, cpu, beats, ticks, printed int
 		}
 		want error
 	}{
-		{"alive", 0, []struct{ at, beats, ticks, printed int }{{0, 0, 0, 0}, {55, 1, 0, 0}, {110, 2, 0, 0}, {165, 3, 0, 0}}, nil},
-		{"no beat from the start", 0, []struct{ at, beats, ticks, printed int }{{0, 0, 0, 0}, {61, 0, 0, 9}}, ErrLockup},
-		{"no beat any more", 0, []struct{ at, beats, ticks, printed int }{{0, 0, 0, 0}, {50, 7, 0, 0}, {111, 7, 900, 9}}, ErrLockup},
-		{"idle", time.Minute, []struct{ at, beats, ticks, printed int }{{0, 0, 0, 0}, {31, 1, 5, 0}, {62, 2, 10, 0}}, ErrIdle},
-		{"computes", time.Minute, []struct{ at, beats, ticks, printed int }{{0, 0, 0, 0}, {31, 1, 500, 0}, {62, 2, 1000, 0}, {93, 3, 20, 0}, {124, 4, 600, 0}}, nil},
-		{"prints", time.Minute, []struct{ at, beats, ticks, printed int }{{0, 0, 0, 0}, {50, 1, 0, 1}, {100, 2, 0, 2}, {150, 3, 0, 3}}, nil},
+		{"alive", 0, []struct{ at, cpu, beats, ticks, printed int }{{0, 0, 0, 0, 0}, {55, 55, 1, 0, 0}, {110, 110, 2, 0, 0}, {165, 165, 3, 0, 0}}, nil},
+		{"no beat from the start", 0, []struct{ at, cpu, beats, ticks, printed int }{{0, 0, 0, 0, 0}, {61, 61, 0, 0, 9}}, ErrLockup},
+		{"no beat any more", 0, []struct{ at, cpu, beats, ticks, printed int }{{0, 0, 0, 0, 0}, {50, 50, 7, 0, 0}, {111, 111, 7, 900, 9}}, ErrLockup},
+		{"idle", time.Minute, []struct{ at, cpu, beats, ticks, printed int }{{0, 0, 0, 0, 0}, {31, 31, 1, 5, 0}, {62, 62, 2, 10, 0}}, ErrIdle},
+		{"computes", time.Minute, []struct{ at, cpu, beats, ticks, printed int }{{0, 0, 0, 0, 0}, {31, 31, 1, 500, 0}, {62, 62, 2, 1000, 0}, {93, 93, 3, 20, 0}, {124, 124, 4, 600, 0}}, nil},
+		{"prints", time.Minute, []struct{ at, cpu, beats, ticks, printed int }{{0, 0, 0, 0, 0}, {50, 50, 1, 0, 1}, {100, 100, 2, 0, 2}, {150, 150, 3, 0, 3}}, nil},
+		{"a busy host", 0, []struct{ at, cpu, beats, ticks, printed int }{{0, 0, 0, 0, 0}, {200, 10, 1, 0, 0}, {290, 25, 1, 0, 0}, {300, 26, 2, 0, 0}}, nil},
+		{"halted", 0, []struct{ at, cpu, beats, ticks, printed int }{{0, 0, 0, 0, 0}, {10, 5, 1, 0, 0}, {311, 6, 1, 0, 0}}, ErrLockup},
 	} {
-		var p progress
+		p := progress{startAt: start}
 		var err error
 		for i, s := range c.steps {
 			console := fmt.Sprintf("[ 1.0] x\n\n@@vm beat=%d ticks=%d@@\n", s.beats, s.ticks)
 			if s.beats == 0 {
 				console = "[ 1.0] x\n"
 			}
-			if e := p.look(after(s.at), []byte(console), i > 0, int64(s.printed), c.idle); e != nil {
+			if e := p.look(after(s.at), time.Duration(s.cpu)*time.Second, []byte(console), i > 0, int64(s.printed), c.idle); e != nil {
 				err = e
 			}
 		}
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+// A machine that does not come up is ended by the CPU time that it used; one on a busy host has more time.
+func TestStuck(t *testing.T) {
+	start := time.Unix(1000, 0)
+	for _, c := range []struct {
+		at, cpu time.Duration
+		want    error
+	}{{2 * time.Second, 2 * time.Second, nil}, {4 * time.Minute, 10 * time.Second, nil}, {30 * time.Second, 21 * time.Second, errStuck}, {6 * time.Minute, time.Second, errStuck}} {
+		p := progress{startAt: start}
+		if err := p.look(start.Add(c.at), c.cpu, nil, false, 0, 0); !errors.Is(err, c.want) {
+			t.Errorf("after %v with %v: %v, want %v", c.at, c.cpu, err, c.want)
 		}
 	}
 }
@@ -245,6 +261,9 @@ func TestCPIO(t *testing.T) {
 	if err := writeCPIO(&out, Files{"a/b/c": src, "a/d": src}, "dev"); err != nil {
 		t.Fatal(err)
 	}
+	if out.Len()%pageSize != 0 {
+		t.Errorf("the archive has %d bytes, which are no whole pages", out.Len())
+	}
 	b := out.Bytes()
 	var got []string
 	for len(b) > 110 {
@@ -255,6 +274,9 @@ func TestCPIO(t *testing.T) {
 		data := (110 + length + 3) &^ 3
 		got = append(got, fmt.Sprintf("%s %o %q", b[110:110+length-1], mode, b[data:data+size]))
 		b = b[min(len(b), (data+size+3)&^3):]
+		if got[len(got)-1] == `TRAILER!!! 0 ""` {
+			break
+		}
 	}
 	want := `dev 40755 ""|a 40755 ""|a/b 40755 ""|a/b/c 100700 "hello"|a/d 100700 "hello"|TRAILER!!! 0 ""`
 	if strings.Join(got, "|") != want {

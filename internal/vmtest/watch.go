@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -23,6 +24,7 @@ const idleTicks = 20
 // A watch looks at the console of a machine, and ends one that is unfit, locked up or idle.
 type watch struct {
 	console string
+	pid     int // of QEMU
 	idle    time.Duration
 	stop    context.CancelCauseFunc
 	begun   atomic.Bool
@@ -40,7 +42,7 @@ func (c *counter) Write(p []byte) (int, error) {
 func (w *watch) run(ctx context.Context) {
 	look := time.NewTicker(200 * time.Millisecond)
 	defer look.Stop()
-	var p progress
+	p := progress{startAt: time.Now()}
 	for {
 		select {
 		case <-ctx.Done():
@@ -51,8 +53,12 @@ func (w *watch) run(ctx context.Context) {
 		if errors.Is(err, os.ErrNotExist) { // QEMU has not made it yet
 			continue
 		}
+		var cpu time.Duration
 		if err == nil {
-			err = p.look(time.Now(), text, w.begun.Load(), w.printed.n.Load(), w.idle)
+			cpu, err = cpuTime(w.pid)
+		}
+		if err == nil {
+			err = p.look(time.Now(), cpu, text, w.begun.Load(), w.printed.n.Load(), w.idle)
 		}
 		if err != nil {
 			w.stop(err)
@@ -61,19 +67,40 @@ func (w *watch) run(ctx context.Context) {
 	}
 }
 
-// progress is when a machine last made any.
-type progress struct {
-	beats, ticks, printed int64
-	beatAt, workAt        time.Time
+// cpuTime returns the CPU time that a process has used.
+func cpuTime(pid int) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(text), ") ")
+	f := strings.Fields(rest) // from the state on, which is field 3
+	if len(f) < 13 {
+		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(f))
+	}
+	user, err1 := strconv.ParseInt(f[11], 10, 64)
+	system, err2 := strconv.ParseInt(f[12], 10, 64)
+	return time.Duration(user+system) * (time.Second / 100), errors.Join(err1, err2)
 }
 
-// look returns why the machine is to end, or nil.
-func (p *progress) look(now time.Time, console []byte, begun bool, printed int64, idle time.Duration) error {
+// progress is when a machine last made any.
+type progress struct {
+	startAt               time.Time
+	beats, ticks, printed int64
+	beatAt, workAt        time.Time
+	beatCPU               time.Duration // the CPU time that QEMU had used at beatAt
+}
+
+// look returns why the machine is to end, or nil. cpu is the CPU time that QEMU has used.
+func (p *progress) look(now time.Time, cpu time.Duration, console []byte, begun bool, printed int64, idle time.Duration) error {
 	if bytes.Contains(console, []byte(noTimer)) {
 		return errUnfit
 	}
 	if !begun {
-		p.beatAt, p.workAt = now, now
+		p.beatAt, p.workAt, p.beatCPU = now, now, cpu
+		if took := now.Sub(p.startAt); cpu > bootCPU || took > bootLimit {
+			return fmt.Errorf("%w in %.0f s, with %.0f s of CPU time", errStuck, took.Seconds(), cpu.Seconds())
+		}
 		return nil
 	}
 	var beats, ticks int64
@@ -87,12 +114,12 @@ func (p *progress) look(now time.Time, console []byte, begun bool, printed int64
 		}
 	}
 	if beats != p.beats {
-		p.beats, p.beatAt = beats, now
+		p.beats, p.beatAt, p.beatCPU = beats, now, cpu
 	}
 	if printed != p.printed || ticks > p.ticks+idleTicks || ticks < p.ticks {
 		p.printed, p.ticks, p.workAt = printed, ticks, now
 	}
-	if d := now.Sub(p.beatAt); d > lockupLimit {
+	if d := now.Sub(p.beatAt); d > lockupLimit && cpu-p.beatCPU > lockupCPU || d > lockupWait {
 		return fmt.Errorf("%w: a processor made no progress for %.0f s", ErrLockup, d.Seconds())
 	}
 	if d := now.Sub(p.workAt); idle > 0 && d > idle {
