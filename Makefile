@@ -4,7 +4,7 @@
 # make vmtest the tests that touch the kernel under Debian's kernels 5.10, 6.1, 6.12 and 7.2, in virtual machines
 # make vmshort the part of vmtest that CI runs: package bpf, and what kinds of probes, system calls, loops and races do
 # make vmsoak N=5 make vmtest five times while the host is busy, and a report on each run
-# make vmlockups  machines that crash, lock up and hang are found, and what did not run is run again
+# make vmlockups  machines that crash, lock up and hang are found, and what did not run is run again; kernels may patch their code
 # make fuzz   a minute of random source text for the compiler, and of hostile files for all that reads them
 # make bench  figures beside bpftrace's; bench/setup.sh installs the peers
 # Go, make and root are all that is needed.
@@ -53,7 +53,7 @@ vmsoak:
 	go run ./internal/vmtest/cmd -suite -t 12m -soak $(N) -k 6.12 -boot preempt=full -run '$(PREEMPTED)'
 
 vmlockups:
-	go test -tags machines -count=1 -v -parallel 2 -timeout 20m -run 'TestLockups$$' ./internal/vmtest
+	go test -tags machines -count=1 -v -parallel 2 -timeout 30m -run 'Test(Lockups|Patching)$$' ./internal/vmtest
 
 fuzz:
 	for f in compiler:FuzzCompile bpf/exe:FuzzELF bpf/exe:FuzzNotes bpf:FuzzFormat bpf:FuzzKallsyms bpf:FuzzMapping bpf:FuzzSymbols; do \

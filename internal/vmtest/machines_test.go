@@ -58,3 +58,44 @@ func TestLockups(t *testing.T) {
 		})
 	}
 }
+
+// patching attaches and detaches a program at system calls, for which the kernel patches a jump in each, while both processors make them.
+const patching = `
+c = count()
+p = probe("rawtracepoint:sys_enter", lambda e: c.add())
+q = probe("rawtracepoint:sys_exit", lambda e: c.add())
+loads = [spawn(["/payload/load", "-cpu", str(cpu), "getppid", "1000000000"]) for cpu in range(2)]
+def cycle(n):
+    for i in range(n):
+        p.detach()
+        q.detach()
+        p.attach()
+        q.attach()
+cycle(600)
+print("done", c.value > 0)
+`
+
+// A kernel may patch the code that its processors run. Under QEMU 7.2 kernel 5.10 locks up in the first 250 rounds.
+func TestPatching(t *testing.T) {
+	if err := Install(os.Stderr); err != nil {
+		t.Fatal(err)
+	}
+	bpfrepl, err := gobin.Build("cmd/bpfrepl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	load, err := gobin.Build("internal/load")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := FindKernel("5.10")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	res, err := k.start(Command{Program: bpfrepl, Args: []string{"--allow-run", "--no-summary", "-e", patching}, Files: Files{"payload/load": load}, Limit: 10 * time.Minute, Output: &out})
+	if err != nil || res.Status != 0 || !strings.Contains(out.String(), "done True\n") {
+		t.Errorf("status %d, %v\n%s", res.Status, err, out.String())
+	}
+	t.Logf("%.0f s", res.Took.Seconds())
+}
