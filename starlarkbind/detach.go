@@ -16,12 +16,17 @@ const fewTargets = 4
 // detach detaches; stats() and errors() go on telling.
 func (p *Probe) detach() error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.attached {
-		return nil
-	}
+	was := p.attached
 	p.attached = false
-	return p.letGo()
+	var err error
+	if was {
+		err = p.letGo()
+	}
+	p.mu.Unlock()
+	if was {
+		p.s.forgetDetached()
+	}
+	return err
 }
 
 // letGo closes what attaches the programs, and releases them.
@@ -29,6 +34,10 @@ func (p *Probe) letGo() error {
 	errs := []error{p.closeLinks()}
 	for _, g := range p.programs {
 		errs = append(errs, g.release())
+	}
+	if p.gate != nil { // programs that the kernel still detaches keep it, shut
+		errs = append(errs, p.gate.Close())
+		p.gate = nil
 	}
 	return errors.Join(errs...)
 }
@@ -84,11 +93,8 @@ func (g *program) freeze() error {
 	return err
 }
 
-// reopen lets the programs run again, once the kernel has let go of what they were attached to.
+// reopen prepares the programs to run again, once the kernel has let go of what they were attached to.
 func (p *Probe) reopen() error {
-	if p.gate == nil {
-		return nil
-	}
 	if p.closing != nil {
 		select {
 		case <-p.closing:
@@ -96,7 +102,18 @@ func (p *Probe) reopen() error {
 			return ErrInterrupted
 		}
 	}
-	return p.gate.Open()
+	for _, g := range p.programs {
+		if p.gate == nil && g.code.UsesGate {
+			var err error
+			if p.gate, err = bpf.NewGate(); err != nil {
+				return err
+			}
+		}
+		if g.code.UsesGate {
+			g.spec.Maps["gate"] = p.gate.Map()
+		}
+	}
+	return nil
 }
 
 // close lets go of everything.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -169,6 +170,61 @@ print(p.errors()[0].count, p.stats().hits > 19, p)
 	}
 	if out := l.out.String(); !strings.HasPrefix(out, "True 9\n18\n18 True <probe tracepoint:syscalls:sys_enter_lseek, detached") {
 		t.Errorf("printed %q", out)
+	}
+}
+
+// A session that attaches and detaches probes for ever forgets those that have nothing to tell, with their memory, and no others.
+func TestDetachedAreForgotten(t *testing.T) {
+	for _, specs := range []string{`"begin"`, `["tracepoint:irq:*", "tracepoint:signal:*"]`} { // the second has a gate
+		l := newLive(t, nil)
+		if err := l.script(`
+c, full = count(), count(max_keys=1)
+told = probe(` + lseek + `, lambda e: full.add(by=e.args.offset), filter=lambda e: e.comm == "load")
+make("newkeys", 10, 1)
+told.detach()
+def again(n):
+    for i in range(n):
+        probe(` + specs + `, lambda e: c.add(by=e.comm)).detach()
+first = probe(` + lseek + `, lambda e: c.add(by=e.comm), filter=lambda e: e.comm == "load")
+first.detach()
+c.clear()
+`); err != nil {
+			t.Fatal(l.FormatError(err))
+		}
+		for _, name := range []string{"again", "first", "c"} {
+			l.predeclared[name] = l.globals[name]
+		}
+		heap := func() int64 {
+			if err := l.script(fmt.Sprintf("again(%d)", keptDetached+10)); err != nil {
+				t.Fatal(l.FormatError(err))
+			}
+			l.closing.Wait()
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return int64(m.HeapAlloc)
+		}
+		before := heap()
+		if specs == `"begin"` { // others take longer
+			if grown := heap() - before; grown > 300<<10 {
+				t.Errorf("%d bytes more", grown)
+			}
+		}
+		if n := len(l.probes); n > keptDetached+1 {
+			t.Errorf("%s: it knows %d probes", specs, n)
+		}
+		if err := l.script(`
+print(errors()[0].count, len(attached()))
+first.attach()
+make("newkeys", 10, 1)
+print(c["load"], len(attached()))
+first.detach()
+`); err != nil {
+			t.Fatal(l.FormatError(err))
+		}
+		if got, want := l.out.String(), "9 0\n10 1\n"; got != want {
+			t.Errorf("%s: printed %q, want %q", specs, got, want)
+		}
 	}
 }
 

@@ -158,9 +158,7 @@ func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, arg
 	if s.context().Err() != nil { // Ctrl-C came when the last target was attached: nobody would get the probe
 		return nil, errors.Join(ErrInterrupted, p.close())
 	}
-	s.mu.Lock()
-	s.probes = append(s.probes, p)
-	s.mu.Unlock()
+	s.remember(p)
 	s.watchOverhead()
 	if missing == "ignore" {
 		s.noteIdle(p)
@@ -370,7 +368,11 @@ var probeMethods = []hostMethod[*Probe]{
 		return starlark.String(p.listing()), nil
 	}},
 	{"attach", "attach()", "attach it again", "p.attach()", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
-		return starlark.None, scriptError(p.attach())
+		err := p.attach()
+		if err == nil {
+			p.s.remember(p) // it may have been forgotten
+		}
+		return starlark.None, scriptError(err)
 	}},
 	{"detach", "detach()", "detach it; errors() and stats() go on telling", "p.detach()", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return starlark.None, scriptError(p.detach())

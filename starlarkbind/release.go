@@ -33,6 +33,13 @@ func (g *program) release() error {
 	return err
 }
 
+// loaded reports whether the kernel has the program.
+func (g *program) loaded() bool {
+	g.kept.mu.Lock()
+	defer g.kept.mu.Unlock()
+	return !g.kept.released
+}
+
 // closeMaps lets the maps go that belong to the program alone.
 func (g *program) closeMaps() error {
 	var errs []error
