@@ -67,6 +67,59 @@ func hostRun(text string, fields []compiler.Field, memory func() starlark.String
 	}, nil
 }
 
+// A memoryRef is what cast() gives for memory of the test: an expression so far, such as "struct iphdr *").tos, at the start of mem.
+type memoryRef struct {
+	starlark.NoneType
+	mem  []byte
+	text string
+}
+
+// Attr implements starlark.HasAttrs.
+func (r memoryRef) Attr(name string) (starlark.Value, error) {
+	text := r.text + "." + name
+	for _, f := range oracleMembers {
+		if f.text == text {
+			return f.read(r.mem), nil
+		}
+	}
+	return memoryRef{mem: r.mem, text: text}, nil
+}
+
+func (r memoryRef) AttrNames() []string { return nil }
+func (r memoryRef) Len() int            { return 64 }
+
+// Index implements starlark.Indexable.
+func (r memoryRef) Index(i int) starlark.Value {
+	for end, f := range map[string]member{`"u64 *")`: {size: 8}, `"s32 *")`: {size: 4, signed: true}, `"u32 *")`: {size: 4}, "u6_addr8": {size: 1}, "u6_addr16": {size: 2}, "u6_addr32": {size: 4}} {
+		if strings.HasSuffix(r.text, end) {
+			f.at = i * f.size
+			return f.read(r.mem)
+		}
+	}
+	return memoryRef{mem: r.mem[16*i:], text: r.text} // struct in6_addr
+}
+
+// memory are the functions of a handler of the oracle that read memory.
+func (m *modelRun) memory() starlark.StringDict {
+	at := func(a starlark.Tuple) []byte {
+		addr, _ := a[0].(starlark.Int).Uint64()
+		return m.event.memory()[addr-memoryAt:]
+	}
+	out := m.readers()
+	out["cast"] = starlark.NewBuiltin("cast", func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+		return memoryRef{mem: at(a), text: a[1].String() + ")"}, nil
+	})
+	out["str"] = starlark.NewBuiltin("str", func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+		s, _, _ := strings.Cut(string(at(a)), "\x00")
+		if len(a) > 1 {
+			n, _ := a[1].(starlark.Int).Int64()
+			s = s[:min(len(s), max(0, int(n)-1))]
+		}
+		return starlark.String(s), nil
+	})
+	return out
+}
+
 // callOracle calls a handler of the oracle on the events.
 func callOracle(text string, events []oracleEvent) (out outcome, err error) {
 	var maps strings.Builder
@@ -77,7 +130,7 @@ func callOracle(text string, events []oracleEvent) (out outcome, err error) {
 		fmt.Fprintf(&maps, "%s = table(max_keys=%d)\n", name, size)
 	}
 	m := &modelRun{errors: map[string]int{}}
-	k, call, err := hostRun(maps.String()+"sent = stream()\n"+text, oracleFields, m.readers)
+	k, call, err := hostRun(maps.String()+"sent = stream()\n"+text, oracleFields, m.memory)
 	if err != nil {
 		return nil, err
 	}
