@@ -4,7 +4,6 @@ import (
 	"errors"
 	"math/big"
 
-	"github.com/cilium/ebpf/asm"
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/types"
@@ -17,7 +16,7 @@ func symBuiltins() []builtin {
 			checkKsym, func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.value(e.args[0]).w) }},
 		{"usym", "usym(addr)", `the symbol at an address of the running process: "main+16 [prog]"`, "faults.add(by=usym(e.args.ip))",
 			checkUsym, func(lw *lowerer, e *eBuiltin) val {
-				pid := lw.half(lw.pure(asm.FnGetCurrentPidTgid), true)
+				pid := lw.taskID(true)
 				return val{t: e.t, elems: []val{scalar(types.TUint, lw.value(e.args[0]).w), scalar(types.TInt, pid)}}
 			}},
 		{"kaddr", "kaddr(symbol)", "the address of a kernel symbol, found when the handler is compiled", `matched.add(by=e.args.function == kaddr("vmstat_update"))`,

@@ -43,6 +43,8 @@ type Request struct {
 	Process  *Process // whose events alone the handler takes; nil: all
 	Event    *Event
 	Features Features
+	// Namespace is the namespace of process ids that e.pid and e.tid are of; nil: the machine's own.
+	Namespace *PIDNamespace
 	// Source gives the text of a line, or "".
 	Source func(pos syntax.Position) string
 	// Types is asked only by handlers that follow pointers or name types: reading BTF takes milliseconds.
@@ -87,6 +89,9 @@ type Process struct {
 	// Dev and Ino are of the namespace of process ids in which PID counts, as the kernel compares them; 0: PID is the kernel's own.
 	Dev, Ino uint64
 }
+
+// A PIDNamespace is a namespace of process ids, as the kernel compares them.
+type PIDNamespace struct{ Dev, Ino uint64 }
 
 // A Site is a place in a handler where something can fail at run time. Its index is its number in the error cells.
 type Site struct {

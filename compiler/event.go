@@ -28,7 +28,7 @@ var eventFields []eventField
 
 func init() {
 	pidTgid := func(lw *lowerer, high bool) val {
-		return scalar(types.TNat, lw.half(lw.pure(asm.FnGetCurrentPidTgid), high))
+		return scalar(types.TNat, lw.taskID(high))
 	}
 	uidGid := func(lw *lowerer, high bool) val {
 		return scalar(types.TNat, lw.half(lw.pure(asm.FnGetCurrentUidGid), high))

@@ -46,6 +46,9 @@ func (c *checker) typedArg(name string, pos syntax.Position) expr {
 
 // ppid is e.task.real_parent.tgid.
 func (c *checker) ppid(pos syntax.Position) expr {
+	if c.req.Namespace != nil {
+		return c.bad(pos, "e.task.real_parent.tgid is the machine's number of it", "e.ppid is not known where bpfrepl runs in a namespace of process ids")
+	}
 	var x expr
 	for i := range eventFields {
 		if f := &eventFields[i]; f.name == "task" {

@@ -34,3 +34,31 @@ func (lw *lowerer) pidIn(dev, ino uint64) *ir.Value {
 	lw.call(asm.FnGetNsCurrentPidTgid, lw.b.Const(int64(dev)), lw.b.Const(int64(ino)), lw.addr(ids), lw.b.Const(8))
 	return lw.b.Load(ids.base, ids.off+4, 4, false)
 }
+
+// outsider is added to the ids of tasks that have none in Request.Namespace, so that they are not taken for one that has.
+const outsider = 1 << 32
+
+// taskID gives the id of the running process, or of the running thread.
+func (lw *lowerer) taskID(process bool) *ir.Value {
+	ns, b := lw.req.Namespace, lw.b
+	if ns == nil {
+		return lw.half(lw.pure(asm.FnGetCurrentPidTgid), process)
+	}
+	ids := lw.slotMem(lw.scratch(8, "ids"))
+	failed := lw.call(asm.FnGetNsCurrentPidTgid, b.Const(int64(ns.Dev)), b.Const(int64(ns.Ino)), lw.addr(ids), b.Const(8))
+	off := ids.off
+	if process {
+		off += 4
+	}
+	id := new(int)
+	inside, outside, done := b.Block("inside"), b.Block("outside"), b.Block("")
+	b.If(ir.EQ, failed, b.Const(0), inside, outside)
+	b.Continue(inside)
+	b.Write(id, b.Load(ids.base, off, 4, false))
+	b.Jump(done)
+	b.Continue(outside)
+	b.Write(id, b.Add(ir.OpAdd, lw.half(lw.pure(asm.FnGetCurrentPidTgid), process), b.Const(outsider)))
+	b.Jump(done)
+	b.Continue(done)
+	return b.Read(id)
+}

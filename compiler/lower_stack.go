@@ -85,7 +85,7 @@ func (lw *lowerer) stack(t *types.Type, pos syntax.Position) val {
 	r.Sym = lw.keeper(n)
 	b.Write(id, r)
 	if t.Form.Name == "ustack" {
-		b.Write(pid, lw.half(lw.pure(asm.FnGetCurrentPidTgid), true))
+		b.Write(pid, lw.taskID(true))
 	}
 	b.If(ir.SLT, r, b.Const(0), lost, done)
 	b.Continue(lost)

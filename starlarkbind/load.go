@@ -253,6 +253,13 @@ func (l *loader) compile(g *group, ts []bpf.Target, pt ebpf.ProgramType) (*compi
 			return nil, err
 		}
 	}
+	own, err := bpf.OwnPIDNamespace()
+	if err != nil {
+		return nil, err
+	}
+	if own != nil {
+		r.Namespace = &compiler.PIDNamespace{Dev: own.Dev, Ino: own.Ino}
+	}
 	r.Form, r.PrintBase = l.form, l.s.printBase()
 	l.p.request.CompareAndSwap(nil, r)
 	code, err := compiler.Compile(r)
