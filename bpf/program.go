@@ -152,6 +152,9 @@ func loadProgram(spec ProgramSpec) (_ *Program, err error) {
 	case err == nil:
 		return &Program{raw: raw, spec: spec}, nil
 	case errors.Is(err, unix.E2BIG): // a log of a million steps would say no more
+		if why := overLimit(spec.Instructions, code.Len()/asm.InstructionSize); why != "" {
+			return nil, &LoadError{Type: spec.Type, Reason: why, Err: err}
+		}
 		return nil, &VerifierRefusal{Reason: tooLarge, Err: err}
 	}
 	// refused: again, with the source lines for the verifier's log

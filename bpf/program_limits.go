@@ -1,0 +1,36 @@
+package bpf
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf/asm"
+)
+
+// Limits of a program that the kernel reports with E2BIG, as it does when the verifier gives up after a million steps.
+const (
+	maxProgramMaps   = 64        // include/linux/bpf_verifier.h: MAX_USED_MAPS
+	maxSubprograms   = 256       // the same: BPF_MAX_SUBPROGS, the program itself among them
+	maxProgramLength = 1_000_000 // include/linux/bpf.h: BPF_COMPLEXITY_LIMIT_INSNS
+)
+
+// overLimit returns which limit a program of so many instructions (each of eight bytes) exceeds, or "".
+func overLimit(insns asm.Instructions, length int) string {
+	maps, subprograms := map[string]bool{}, map[string]bool{}
+	for i := range insns {
+		switch ins := &insns[i]; {
+		case ins.IsLoadFromMap():
+			maps[ins.Reference()] = true
+		case ins.IsFunctionReference():
+			subprograms[ins.Reference()] = true
+		}
+	}
+	switch {
+	case length > maxProgramLength:
+		return fmt.Sprintf("it has %d instructions; a program can have %d", length, maxProgramLength)
+	case len(maps) > maxProgramMaps:
+		return fmt.Sprintf("it uses %d maps; a program can use %d", len(maps), maxProgramMaps)
+	case len(subprograms) >= maxSubprograms:
+		return fmt.Sprintf("it has %d subprograms; a program can have %d", len(subprograms), maxSubprograms-1)
+	}
+	return ""
+}
