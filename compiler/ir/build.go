@@ -38,13 +38,16 @@ type building struct {
 	defs    map[Variable]*Value // the variables' values at its end
 	sealed  bool
 	pending []pending // its unfinished phis, in the order they were made
-	// idom is the last block that every way goes through before this one. Ways there are complete when the block is sealed, so that writes on them
-	// are earlier. nil: that is not known, since the block was filled before it was sealed, as the head of a loop is.
-	idom *Block
-	// jump is a block above idom, so far that one climbs to any height in few steps; depth counts the blocks above.
-	jump         *Block
-	depth        int
-	began, ended int // when it was sealed, and when it got its end, on the clock
+	// idom is the last block that every way goes through before this one, where that was known before this one was filled. Ways there are complete
+	// when the block is sealed, so that writes on them are earlier. The head of a loop, which is filled before it is sealed, has none, and is the
+	// root of a tree of its own; over is the block above that tree, once it is known.
+	idom, over *Block
+	root       *Block // of the tree; nil: this block
+	// jump is a block above idom, so far that one climbs to any height in few steps; depth counts the blocks above in the tree.
+	jump  *Block
+	depth int
+	// on the clock: when it was first filled, when it was sealed, and when it got its end
+	started, began, ended int
 }
 
 // pending is a phi in a block that is not sealed yet.
@@ -76,7 +79,10 @@ func (b *Builder) Block(name string) *Block {
 func (b *Builder) of(blk *Block) *building { return &b.blocks[blk.ID] }
 
 // Start puts what follows into blk.
-func (b *Builder) Start(blk *Block) { b.B = blk }
+func (b *Builder) Start(blk *Block) {
+	b.B = blk
+	b.of(blk).started = b.clock
+}
 
 // Continue seals blk and puts what follows into it; where nothing jumps to blk, what follows cannot be reached.
 func (b *Builder) Continue(blk *Block) {
@@ -301,47 +307,90 @@ func (b *Builder) readIn(blk *Block, x Variable) *Value {
 // unwritten returns the highest block above blk in the tree of dominators from whose end no way to blk writes x: it has the same value there. Without
 // it, a variable that is read long after it was written would get a phi in each block on the way where ways meet.
 func (b *Builder) unwritten(blk *Block, x Variable) *Block {
-	of := b.of(blk)
-	if of.idom == nil {
-		return blk
-	}
-	last := -1 // the last write before the block began
-	if ws := b.writes[x]; len(ws) > 0 {
-		if i := sort.SearchInts(ws, of.began); i > 0 {
-			last = ws[i-1]
-		}
-	}
-	for of.idom != nil {
+	began := b.of(blk).began
+	last := b.lastWrite(x, began)
+	for {
+		of := b.of(blk)
 		switch {
-		case b.of(of.jump).ended > last:
+		case of.idom != nil && b.of(of.jump).ended > last:
 			blk = of.jump
-		case b.of(of.idom).ended > last:
+		case of.idom != nil && b.of(of.idom).ended > last:
 			blk = of.idom
+		case of.over != nil:
+			// a loop: what it writes behind blk comes around
+			if began < of.began {
+				began = of.began
+				last = b.lastWrite(x, began)
+			}
+			if b.of(of.over).ended <= last {
+				return blk
+			}
+			blk = of.over
 		default:
 			return blk
 		}
-		of = b.of(blk)
 	}
-	return blk
+}
+
+// lastWrite returns when x was last written before a time, or -1.
+func (b *Builder) lastWrite(x Variable, before int) int {
+	ws := b.writes[x]
+	if i := sort.SearchInts(ws, before); i > 0 {
+		return ws[i-1]
+	}
+	return -1
 }
 
 // dominate finds the block that every way to blk goes through.
 func (b *Builder) dominate(blk *Block) {
 	of := b.of(blk)
 	of.began = b.clock
-	if of.defs != nil || blk.Kind != TermNone || len(blk.Preds) == 0 {
-		return
-	}
-	d := blk.Preds[0]
-	for _, p := range blk.Preds[1:] {
-		if d = b.meet(d, p); d == nil {
+	filled := of.defs != nil || blk.Kind != TermNone
+	var d *Block
+	for _, p := range blk.Preds {
+		if filled && b.within(p, blk) {
+			continue // it comes around
+		}
+		if d == nil {
+			d = p
+		} else if d = b.meet(d, p); d == nil {
 			return
 		}
 	}
-	of.idom, of.jump, of.depth = d, d, b.of(d).depth+1
-	if j := b.jump(d); b.of(d).depth-b.of(j).depth == b.of(j).depth-b.of(b.jump(j)).depth {
-		of.jump = b.jump(j)
+	switch {
+	case d == nil:
+	case filled:
+		if of.started >= b.of(d).ended {
+			of.over = d
+		}
+	default:
+		of.idom, of.jump, of.depth, of.root = d, d, b.of(d).depth+1, b.root(d)
+		if j := b.jump(d); b.of(d).depth-b.of(j).depth == b.of(j).depth-b.of(b.jump(j)).depth {
+			of.jump = b.jump(j)
+		}
 	}
+}
+
+func (b *Builder) root(blk *Block) *Block {
+	if r := b.of(blk).root; r != nil {
+		return r
+	}
+	return blk
+}
+
+// within reports whether every way to p goes through head. Trees that were started before head have nothing in its loop.
+func (b *Builder) within(p, head *Block) bool {
+	for p != nil {
+		r := b.root(p)
+		if r == head {
+			return true
+		}
+		if b.of(r).started < b.of(head).started {
+			return false
+		}
+		p = b.of(r).over
+	}
+	return false
 }
 
 func (b *Builder) jump(blk *Block) *Block {
@@ -353,6 +402,14 @@ func (b *Builder) jump(blk *Block) *Block {
 
 // meet is the last block that every way to x and every way to y goes through; nil: that is not known. It climbs as ancestors does.
 func (b *Builder) meet(x, y *Block) *Block {
+	for b.root(x) != b.root(y) { // out of the loop that was started later
+		if b.of(b.root(x)).started < b.of(b.root(y)).started {
+			x, y = y, x
+		}
+		if x = b.of(b.root(x)).over; x == nil {
+			return nil
+		}
+	}
 	if b.of(x).depth < b.of(y).depth {
 		x, y = y, x
 	}
@@ -364,9 +421,6 @@ func (b *Builder) meet(x, y *Block) *Block {
 		}
 	}
 	for x != y {
-		if b.of(x).idom == nil {
-			return nil // two trees
-		}
 		if b.jump(x) != b.jump(y) {
 			x, y = b.jump(x), b.jump(y)
 		} else {

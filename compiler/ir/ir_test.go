@@ -149,3 +149,45 @@ func TestPlaceSlots(t *testing.T) {
 		t.Errorf("%d bytes: one %d, two %d, three %d, long %d", size, off[one], off[two], off[three], off[long])
 	}
 }
+
+// A variable that nothing writes on the way gets no phi, wherever it is read: behind tests, behind loops, in them once they are complete.
+func TestFarReads(t *testing.T) {
+	b := NewBuilder("f")
+	far, near := new(int), new(int)
+	c := b.Add(OpCtx)
+	want := b.Load(c, 0, 8, false)
+	b.Write(far, want)
+	b.Write(near, b.Const(0))
+	for range 3 {
+		head, body, done := b.Block("head"), b.Block("body"), b.Block("done")
+		b.Jump(head)
+		b.Start(head)
+		b.If(ULT, b.Read(near), b.Const(10), body, done)
+		b.Continue(body)
+		then, join := b.Block("then"), b.Block("join")
+		b.If(EQ, b.Read(near), b.Const(5), then, join)
+		b.Continue(then)
+		b.Write(near, b.Add(OpAdd, b.Read(near), b.Const(1)))
+		b.Jump(join)
+		b.Continue(join)
+		b.Write(near, b.Add(OpAdd, b.Read(near), b.Const(1)))
+		b.Jump(head)
+		b.Seal(head)
+		b.Continue(done)
+	}
+	if got := b.Read(far); got != want {
+		t.Errorf("the variable is v%d, want v%d", got.ID, want.ID)
+	}
+	b.Ret(b.Add(OpAdd, b.Read(near), b.Read(far)))
+	f := b.Finish()
+	if err := Verify(f); err != nil {
+		t.Errorf("%v\n%s", err, f)
+	}
+	phis := 0
+	for _, blk := range f.Blocks {
+		phis += len(blk.Phis)
+	}
+	if phis != 6 { // two of near in each loop
+		t.Errorf("%d phis, want 6\n%s", phis, f)
+	}
+}
