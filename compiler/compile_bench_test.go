@@ -44,3 +44,19 @@ func BenchmarkCompile(b *testing.B) {
 		})
 	}
 }
+
+// A compilation by what the handler is made of.
+func BenchmarkCompileKinds(b *testing.B) {
+	for _, g := range growing {
+		s := parseSource(b, "long.star", g.source(g.n/8))
+		b.Run(strings.ReplaceAll(g.name, " ", "_"), func(b *testing.B) {
+			for b.Loop() {
+				req := s.request(b)
+				req.Pass = nil
+				if _, err := Compile(req); err != nil && !strings.Contains(err.Error(), "bytes of stack") {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -69,6 +69,34 @@ var growing = []struct {
 	{"elements of a loop", 256, func(n int) string {
 		return "c = count()\nbig = [" + listOf(n, func(i int) string { return fmt.Sprint(i) }) + "]\ndef h(e):\n    for x in big:\n        if e.pid == x:\n            c.add(by=x)\n        if e.tid > x:\n            c.add(by=x + 1)\n"
 	}},
+	{"live variables", 500, func(n int) string {
+		s := "c = count()\ndef h(e):\n"
+		for i := range n {
+			s += fmt.Sprintf("    x%d = e.args.i64 * %d\n", i, 3+2*i)
+		}
+		s += "    c.add(by=e.pid)\n"
+		for i := range n {
+			s += fmt.Sprintf("    c.add(by=x%d)\n", i)
+		}
+		return s
+	}},
+	{"lookups with a test", 1000, func(n int) string {
+		s := "c = count()\nt = table()\ndef h(e):\n    t[0] = 0\n"
+		for i := range n {
+			s += fmt.Sprintf("    if t.get(e.pid + %d) != None:\n        c.add(by=%d)\n", i, i)
+		}
+		return s
+	}},
+	{"lookups", 1000, func(n int) string {
+		s := "c = sum()\nt = table()\ndef h(e):\n    x = 0\n    t[0] = 0\n"
+		for i := range n {
+			s += fmt.Sprintf("    x += t.get(e.pid + %d, 0)\n", i)
+		}
+		return s + "    c.add(x)\n"
+	}},
+	{"terms in one expression", 30000, func(n int) string {
+		return "c = sum()\ndef h(e):\n    x = e.args.i64\n    c.add(x" + strings.Repeat(" + x", n) + ")\n"
+	}},
 	{"nested blocks", 200, func(n int) string {
 		s := "c = count()\ndef h(e):\n"
 		for i := range n {
@@ -87,13 +115,14 @@ func listOf(n int, element func(i int) string) string {
 }
 
 // A Compile of twice the source takes less than three times as long, for each kind of source. Times are of the processor, and the best of
-// some: the machine may be busy.
+// some: the machine may be busy. In the short form, for emulated processors whose times say nothing, each kind is compiled once.
 func TestCompileLinear(t *testing.T) {
-	if testing.Short() {
-		t.Skip("times of an emulated processor say nothing")
-	}
 	for _, g := range growing {
 		t.Run(g.name, func(t *testing.T) {
+			if testing.Short() {
+				compileTime(t, g.source(g.n/8))
+				return
+			}
 			const tries = 8
 			ratio, small, large := 0.0, time.Duration(0), time.Duration(0)
 			for range tries {
