@@ -21,6 +21,7 @@ type runner struct {
 	verdict verdict
 	err     error
 	took    time.Duration
+	cpu     time.Duration
 	release string
 	again   string // what was run again, and why
 	all     string // all output
@@ -36,7 +37,7 @@ func (r *runner) run(tests []string) {
 		res, err := r.start(c)
 		now := judge(r.out.String(), todo)
 		r.all += r.out.String()
-		r.took, r.err = r.took+res.Took, err
+		r.took, r.cpu, r.err = r.took+res.Took, r.cpu+res.CPU, err
 		if res.Release != "" {
 			r.release = res.Release
 		}

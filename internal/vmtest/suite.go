@@ -24,7 +24,7 @@ import (
 // packages are those whose tests touch the kernel, the longest first. without are tests that say nothing in such a machine, and why.
 var packages = []struct{ pkg, without, why string }{
 	{"starlarkbind", "^(TestTimers|TestUprobeGo|TestGoroutine|TestPprof|TestPprofValues|TestNewDict|TestUniverse|TestWordlist|TestLongLine|TestInterruptBuiltins)$", "an emulated CPU misses samples when its host is busy, and traps of single steps when an interrupt comes with them; go tool pprof wants Go, hints start programs; dicts, builtins and long errors of the script do not touch the kernel"},
-	{"cmd/bpfrepl", "^(TestCapabilities|TestMissingFiles|TestPromptSoon|TestPlotOnTerminal|TestPosixZone)$", "Debian's kernels give perf events to CAP_SYS_ADMIN alone (kernel.perf_event_paranoid=3), and there is no libc; there is no shell; an emulated CPU is slow; plots and time zones do not touch the kernel"},
+	{"cmd/bpfrepl", "^(TestCapabilities|TestMissingFiles|TestPromptSoon|TestPlotOnTerminal|TestPosixZone|TestDescriptors)$", "Debian's kernels give perf events to CAP_SYS_ADMIN alone (kernel.perf_event_paranoid=3), and there is no libc; there is no shell; an emulated CPU is slow; plots and time zones do not touch the kernel"},
 	{"bpf", "", ""},
 	{"examples", "^(TestBiolatency|TestCPUProfile)$", "there is no disk; an emulated CPU misses samples"},
 	{"bpf/bpftest", "", ""},
@@ -259,7 +259,7 @@ func (s Suite) one(k Kernel, b binary, files Files) (r runner, report string, er
 	r.run(b.tests)
 	v := r.verdict
 	err = errors.Join(r.err, v.err())
-	report = fmt.Sprintf("vmtest: %-5s %-13s %3d passed, %d skipped, %6.1f s (%s)\n", k.Name, b.pkg, v.passed, len(v.skipped), r.took.Seconds(), r.release)
+	report = fmt.Sprintf("vmtest: %-5s %-13s %3d passed, %d skipped, %6.1f s, %5.1f s of CPU time (%s)\n", k.Name, b.pkg, v.passed, len(v.skipped), r.took.Seconds(), r.cpu.Seconds(), r.release)
 	report += r.again
 	for _, sk := range v.skipped {
 		report += "        " + sk + "\n"

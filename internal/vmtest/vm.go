@@ -41,6 +41,7 @@ type Result struct {
 	Release string // of the kernel, as the machine itself tells
 	Status  int    // exit status
 	Took    time.Duration
+	CPU     time.Duration // what QEMU used: on a busy host much less than Took
 }
 
 // NoStatusError says that the machine ended without telling how the program ended: it crashed, or the emulator did.
@@ -189,6 +190,7 @@ func (k Kernel) once(c Command) (res Result, err error) {
 	})
 	waitErr := cmd.Wait()
 	res.Took = time.Since(start)
+	res.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	if !found {
 		why := errors.Join(context.Cause(ctx), waitErr, copyErr)
 		if why == nil {
