@@ -10,10 +10,12 @@ import (
 // FieldOffset gives the offset and size in bytes of a field of a kernel structure. path leads through embedded ones. It
 // loads the kernel's BTF on its first call, which takes some tens of milliseconds.
 func FieldOffset(typ string, path ...string) (off, size int, err error) {
-	spec, err := btf.LoadKernelSpec()
+	spec, err := kernelTypes()
 	if err != nil {
-		return 0, 0, &NoBTFError{err}
+		return 0, 0, err
 	}
+	typesMu.Lock()
+	defer typesMu.Unlock()
 	var st *btf.Struct
 	if err := spec.TypeByName(typ, &st); err != nil {
 		return 0, 0, fmt.Errorf("this kernel has no struct %s", typ)

@@ -14,10 +14,12 @@ func prepareTracepoint(s *ProgramSpec) error {
 		return nil
 	}
 	event := s.Targets[0].Parts[0]
-	spec, err := btf.LoadKernelSpec()
+	spec, err := kernelTypes()
 	if err != nil {
-		return &NoBTFError{err}
+		return err
 	}
+	typesMu.Lock()
+	defer typesMu.Unlock()
 	var td *btf.Typedef
 	if err := spec.TypeByName("btf_trace_"+event, &td); err != nil {
 		return fmt.Errorf("this kernel does not describe the event %s: %w", event, err)
