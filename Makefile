@@ -40,7 +40,7 @@ oracle:
 	for seed in $(SEEDS); do go test ./starlarkbind -count=1 -run 'TestOracle$$' -rapid.checks=$(N) -rapid.seed=$$seed -timeout 4h || exit 1; done
 
 vmtest:
-	go run ./internal/vmtest/cmd -suite -t 12m
+	go run ./internal/vmtest/cmd -suite -t 20m
 	go run ./internal/vmtest/cmd -suite -t 12m -k 6.12 -boot preempt=full -run '$(PREEMPTED)'
 
 vmshort:
@@ -49,7 +49,7 @@ vmshort:
 
 vmsoak: N = 5
 vmsoak:
-	go run ./internal/vmtest/cmd -suite -t 12m -soak $(N)
+	go run ./internal/vmtest/cmd -suite -t 20m -soak $(N)
 	go run ./internal/vmtest/cmd -suite -t 12m -soak $(N) -k 6.12 -boot preempt=full -run '$(PREEMPTED)'
 
 vmlockups:
