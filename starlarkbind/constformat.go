@@ -85,7 +85,7 @@ func wrongPercent(format string, args syntax.Expr) string {
 		case rest == "":
 			return fmt.Sprintf("the format %q ends in the middle of a conversion; %%%% is a percent sign", format)
 		case !strings.Contains("srdioxXeEfFgGc%", rest[:1]):
-			return fmt.Sprintf("Starlark's %% has no conversion %%%s: no flags, widths and precisions; write sprintf(%q, ...)", conversion(rest), format)
+			return fmt.Sprintf("Starlark's %% has no conversion %%%s: no flags, widths and precisions; write sprintf(%q, ...), or printf() in a handler", conversion(rest), format)
 		}
 		rest = rest[1:]
 	}

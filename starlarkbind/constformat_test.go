@@ -9,10 +9,10 @@ import (
 
 func TestConstantFormats(t *testing.T) {
 	for src, want := range map[string]string{
-		`every(1, lambda: print("%.2f" % 1.5))`: `error: test.star:1:31: Starlark's % has no conversion %.2f: no flags, widths and precisions; write sprintf("%.2f", ...)
+		`every(1, lambda: print("%.2f" % 1.5))`: `error: test.star:1:31: Starlark's % has no conversion %.2f: no flags, widths and precisions; write sprintf("%.2f", ...), or printf() in a handler
     every(1, lambda: print("%.2f" % 1.5))
                                   ^`,
-		"def f(x):\n    print(\"%-5d\" % x)":                     `Starlark's % has no conversion %-5d: no flags, widths and precisions; write sprintf("%-5d", ...)`,
+		"def f(x):\n    print(\"%-5d\" % x)":                     `Starlark's % has no conversion %-5d: no flags, widths and precisions; write sprintf("%-5d", ...), or printf() in a handler`,
 		`every(1, lambda: print("100%" % 1))`:                    `the format "100%" ends in the middle of a conversion; %% is a percent sign`,
 		`every(1, lambda: print("%s %s" % (1,)))`:                `the format "%s %s" wants 2 arguments, got 1`,
 		`every(1, lambda: printf("%s %d\n", 1))`:                 `printf: the format wants 2 arguments, got 1`,
