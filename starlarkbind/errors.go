@@ -255,15 +255,20 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 		return "the dict has no such key: the handler ended here", "use .get(key, default)"
 	}
 	if strings.HasPrefix(site.Helper, "probe_read") {
-		what := "memory"
-		if site.Op != "str" {
+		what, reads := "memory", "it reads as empty"
+		if site.Op == "buf" {
+			what, reads = "the bytes", "they read as zeros"
+		} else if site.Op != "str" {
 			what = site.Op
 		}
 		if site.Op != "str" && strings.HasPrefix(site.Helper, "probe_read_kernel") {
-			return fmt.Sprintf("%s could not be read: a pointer on the way is NULL, or what it points to is gone; it reads as empty", what), "test the pointer first"
+			return fmt.Sprintf("%s could not be read: a pointer on the way is NULL, or what it points to is gone; %s", what, reads), "test the pointer first"
 		}
 		if site.Quiet {
-			return fmt.Sprintf("%s could not be read: the program's pointer is NULL; it reads as empty", what), "test the pointer first"
+			return fmt.Sprintf("%s could not be read: the program's pointer is NULL; %s", what, reads), "test the pointer first"
+		}
+		if site.Op == "buf" {
+			return "the bytes could not be read: a bad address, one that is not in memory now, or fewer bytes than that lie there; they read as zeros", "ask for no more than there are: buf(ptr, 4); or read them at the return probe, when the kernel has touched the memory"
 		}
 		return fmt.Sprintf("%s could not be read: a bad address, or one that is not in memory now; it reads as empty", what), "for user memory, read it at the return probe, when the kernel has touched it"
 	}

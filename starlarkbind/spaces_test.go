@@ -16,6 +16,7 @@ import (
 var spaceSources = []struct{ name, probe, address, filter, feature string }{
 	{"uprobe", "uprobe:PROG:byref", "e.args[0]", "", ""},
 	{"uretprobe", "uretprobe:PROG:byref", "e.ret", "", ""},
+	{"usdt", "usdt:PROG:note", "e.args[0]", "", ""},
 	{"uaddr", "uprobe:PROG:byref", `uaddr("total", "PROG")`, "", ""},
 	{"reg", "uprobe:PROG:byref", `reg("` + map[string]string{"amd64": "rdi", "arm64": "x0"}[runtime.GOARCH] + `")`, "", ""},
 	{"raw system call", "tracepoint:raw_syscalls:sys_enter", "e.args.args[1]", `e.comm == "spaces" and e.args.args[2] == 7`, ""},
