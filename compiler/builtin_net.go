@@ -68,6 +68,9 @@ func checkNtop(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	if isBytes && size != 4 && size != 16 {
 		return c.bad(addr.position(), "read so many: buf(ptr, 4), buf(ptr, 16)", "ntop: an address has 4 or 16 bytes; this has %d", size)
 	}
+	if isBytes && args[1] != nil && family == 0 {
+		return c.bad(addr.position(), "leave the family out", "ntop: this address has %d bytes, whatever the family", size)
+	}
 	switch t := addr.typ(); {
 	case size == 4 && family == afINET6, size == 16 && family == afINET:
 		return c.bad(addr.position(), "leave the family out", "ntop: %d bytes are no address of family %d", size, family)

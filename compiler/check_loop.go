@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"math/big"
+	"slices"
 	"sort"
 
 	"go.starlark.net/syntax"
@@ -33,6 +34,9 @@ func (c *checker) forStmt(s *syntax.ForStmt) []stmt {
 		return nil
 	}
 	list, ok := constElems(k.v)
+	if ok && takenApart(s.Vars) {
+		list = innerTuples(list)
+	}
 	if !ok {
 		c.errorf(x.position(), "loop over range(n), or over a list or tuple from outside of the handler", "a handler cannot loop over a %s", x.typ())
 		c.skipLoop(s)
@@ -75,6 +79,26 @@ func (c *checker) forStmt(s *syntax.ForStmt) []stmt {
 	v := &local{name: "element", t: t}
 	body := c.loopBody(s, v, len(list), len(list) > 0)
 	return []stmt{&sEach{n, v, elems, body}}
+}
+
+// takenApart reports whether the elements of a loop are bound to several names each.
+func takenApart(vars syntax.Expr) bool {
+	switch unparen(vars).(type) {
+	case *syntax.TupleExpr, *syntax.ListExpr:
+		return true
+	}
+	return false
+}
+
+// innerTuples returns the elements of a list with tuples in place of lists: taken apart, they are the same.
+func innerTuples(list []any) []any {
+	out := slices.Clone(list)
+	for i, v := range out {
+		if l, ok := v.(List); ok {
+			out[i] = Tuple(l)
+		}
+	}
+	return out
 }
 
 // skipLoop checks the body of a loop whose head is wrong, with the loop's variables unknown.

@@ -24,7 +24,7 @@ func checkBuf(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	}
 	k, ok := args[1].(*eConst)
 	if !ok || k.t.Kind != types.Int || word(k.v) < 1 || word(k.v) > maxStr {
-		return c.bad(args[1].position(), "read as many as there can be, and slice: buf(ptr, 64)[:16]", "buf: n must be a constant from 1 to %d", maxStr)
+		return c.bad(args[1].position(), "read as many as there can be, and slice with constants: buf(ptr, 64)[:16]; a string has a length of run time: str(ptr, n)", "buf: n must be a constant from 1 to %d", maxStr)
 	}
 	if p, ok := args[0].(*ePlace); ok && p.t.Kind == types.Mem && p.c.Size > 0 && int64(p.c.Size) < word(k.v) {
 		return c.bad(args[1].position(), fmt.Sprintf("write buf(x, %d)", p.c.Size), "buf: %s has %d bytes", p.text, p.c.Size)

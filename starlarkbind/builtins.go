@@ -60,14 +60,14 @@ var Builtins = []Builtin{
 		}
 		return starlark.NewList(out), nil
 	}},
-	{"count", "count(max_keys=4096, name=None)", "an aggregation: how many", "calls = count()", aggregation(agg.Count)},
-	{"sum", "sum(max_keys=4096, name=None)", "an aggregation: the sum of the values; sum(xs) adds up a list", "bytes = sum()", aggregation(agg.Sum)},
-	{"avg", "avg(max_keys=4096, name=None)", "an aggregation: the average, an int", "size = avg()", aggregation(agg.Avg)},
-	{"min", "min(max_keys=4096, name=None)", "an aggregation: the smallest value; min(a, b) and min(xs) compute", "least = min()", aggregation(agg.Min)},
-	{"max", "max(max_keys=4096, name=None)", "an aggregation: the largest value; max(a, b) and max(xs) compute", "most = max()", aggregation(agg.Max)},
-	{"stats", "stats(max_keys=4096, name=None)", "an aggregation: struct(count, sum, avg, min, max)", "size = stats()", aggregation(agg.Stats)},
-	{"hist", "hist(bits=0, max_keys=4096, name=None)", "an aggregation: a histogram with power-of-two buckets, each split in 2**bits", "latency = hist()", aggregation(agg.Hist)},
-	{"lhist", "lhist(lo, hi, step, max_keys=4096, name=None)", "an aggregation: a histogram with buckets of equal width", "depth = lhist(0, 100, 5)", aggregation(agg.Lhist)},
+	{"count", "count(max_keys=4096, name=None, key=None)", "an aggregation: how many; key says what its keys are, as that of a table() does", "calls = count()", aggregation(agg.Count)},
+	{"sum", "sum(max_keys=4096, name=None, key=None)", "an aggregation: the sum of the values; sum(xs) adds up a list", "bytes = sum()", aggregation(agg.Sum)},
+	{"avg", "avg(max_keys=4096, name=None, key=None)", "an aggregation: the average, an int", "size = avg()", aggregation(agg.Avg)},
+	{"min", "min(max_keys=4096, name=None, key=None)", "an aggregation: the smallest value; min(a, b) and min(xs) compute", "least = min()", aggregation(agg.Min)},
+	{"max", "max(max_keys=4096, name=None, key=None)", "an aggregation: the largest value; max(a, b) and max(xs) compute", "most = max()", aggregation(agg.Max)},
+	{"stats", "stats(max_keys=4096, name=None, key=None)", "an aggregation: struct(count, sum, avg, min, max)", "size = stats()", aggregation(agg.Stats)},
+	{"hist", "hist(bits=0, max_keys=4096, name=None, key=None)", "an aggregation: a histogram with power-of-two buckets, each split in 2**bits", "latency = hist()", aggregation(agg.Hist)},
+	{"lhist", "lhist(lo, hi, step, max_keys=4096, name=None, key=None)", "an aggregation: a histogram with buckets of equal width", "depth = lhist(0, 100, 5)", aggregation(agg.Lhist)},
 	{"table", "table(max_keys=4096, lru=False, name=None, key=None, value=None)", "a dict that kernel and script share; key and value say what it holds, where its use in the script does not: int, bool, str, \"str[64]\", \"bytes[16]\", \"kstack\", a pointer as \"struct sock *\", or a tuple of these", "start = table()", (*Session).builtinTable},
 	{"stream", `stream(size="1MiB", name=None)`, "records from handlers to the script", "opens = stream()", (*Session).builtinStream},
 	{"print", "print(*args)", "print values: maps as tables, histograms as bars", "print(calls)", (*Session).builtinPrint},
@@ -235,15 +235,16 @@ func aggregation(kind agg.Kind) builtinFunc {
 		}
 		spec := agg.Spec{Kind: kind}
 		var name string
+		var key starlark.Value
 		maxKeys := anyRoom
 		var err error
 		switch kind {
 		case agg.Hist:
-			err = starlark.UnpackArgs(b.Name(), a, kw, "bits?", &spec.Bits, "max_keys?", &maxKeys, "name?", &name)
+			err = starlark.UnpackArgs(b.Name(), a, kw, "bits?", &spec.Bits, "max_keys?", &maxKeys, "name?", &name, "key??", &key)
 		case agg.Lhist:
-			err = starlark.UnpackArgs(b.Name(), a, kw, "lo", &spec.Lo, "hi", &spec.Hi, "step", &spec.Step, "max_keys?", &maxKeys, "name?", &name)
+			err = starlark.UnpackArgs(b.Name(), a, kw, "lo", &spec.Lo, "hi", &spec.Hi, "step", &spec.Step, "max_keys?", &maxKeys, "name?", &name, "key??", &key)
 		default:
-			err = starlark.UnpackArgs(b.Name(), a, kw, "max_keys?", &maxKeys, "name?", &name)
+			err = starlark.UnpackArgs(b.Name(), a, kw, "max_keys?", &maxKeys, "name?", &name, "key??", &key)
 		}
 		if err == nil {
 			err = spec.Check()
@@ -260,6 +261,12 @@ func aggregation(kind agg.Kind) builtinFunc {
 		}
 		m := s.newMap(t, name, b.Name())
 		m.Agg = &spec
+		if m.Key, err = declaredType(b.Name()+": key", key); err != nil {
+			return nil, err
+		}
+		if key != nil {
+			m.KeyAt = t.CallFrame(1).Pos
+		}
 		m.Swappable = s.needsSwap()
 		out := &Aggregation{s: s, comp: m, maxKeys: maxKeys, anyRoom: unsaid}
 		s.addMap(out)
@@ -356,10 +363,10 @@ func (s *Session) builtinTable(t *starlark.Thread, b *starlark.Builtin, a starla
 	m := s.newMap(t, name, "table")
 	m.LRU = lru
 	var err error
-	if m.Key, err = declaredType("key", key); err != nil {
+	if m.Key, err = declaredType("table: key", key); err != nil {
 		return nil, err
 	}
-	if m.Val, err = declaredType("value", value); err != nil {
+	if m.Val, err = declaredType("table: value", value); err != nil {
 		return nil, err
 	}
 	if at := t.CallFrame(1).Pos; key != nil || value != nil {

@@ -171,7 +171,7 @@ func declaredType(what string, v starlark.Value) (*types.Type, error) {
 	if m := lengthOf().FindStringSubmatch(elem); m != nil {
 		n, err := strconv.Atoi(m[2])
 		if err != nil || n < 1 || n > compiler.MaxStr || m[1] == "str" && n < 2 {
-			return nil, fmt.Errorf("table: %s: the length of %s is from 2 to %d", what, m[1], compiler.MaxStr)
+			return nil, fmt.Errorf("%s: the length of %s is from 2 to %d", what, m[1], compiler.MaxStr)
 		}
 		if t = types.TBytes(n); m[1] == "str" {
 			t = types.TNULStr(n - 1)
@@ -184,7 +184,7 @@ func declaredType(what string, v starlark.Value) (*types.Type, error) {
 		t = &types.Type{Kind: types.Ptr, Text: elem}
 	}
 	if t == nil {
-		return nil, fmt.Errorf("table: %s: %s is no type of a table: write int, bool, str, \"str[64]\", \"bytes[16]\", \"kstack\" or a tuple of types", what, v)
+		return nil, fmt.Errorf("%s: %s is no type of a map: write int, bool, str, \"str[64]\", \"bytes[16]\", \"kstack\" or a tuple of types", what, v)
 	}
 	if optional {
 		t = types.TOpt(t)

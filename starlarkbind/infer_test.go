@@ -110,7 +110,7 @@ probe("tracepoint:syscalls:sys_enter_getppid", lambda e: print(t.get(e.pid)))
     probe("tracepoint:syscalls:sys_enter_getppid", lambda e: print(t.get(e.pid)))
                                                    ^
     hint: assign to it in a probe of this script, or say what it holds: t = table(value=int)`},
-		{`t = table(key="stack")`, `table: key: "stack" is no type of a table: write int, bool, str, "str[64]", "bytes[16]", "kstack" or a tuple of types`},
+		{`t = table(key="stack")`, `table: key: "stack" is no type of a map: write int, bool, str, "str[64]", "bytes[16]", "kstack" or a tuple of types`},
 		{`t = table(key="str[1]")`, `table: key: the length of str is from 2 to 8192`},
 	} {
 		l := newLive(t, nil)
