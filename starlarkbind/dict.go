@@ -27,6 +27,7 @@ const (
 // the kernel put memory there, takes as long as filling them.
 type dictMaker struct {
 	ctx    context.Context
+	alike  bool                // keys of the kernel's map may be the same one for the script; the last counts
 	made   chan *starlark.Dict // nil: nothing was expected
 	room   int                 // keys
 	resume func()              // lets the collector go on
@@ -131,11 +132,15 @@ func fillDict[T any](m *dictMaker, n, workers int, item func(i int) T, key, valu
 	case <-m.ctx.Done():
 		return nil, ErrInterrupted
 	}
+	add := newDictAppender(d).add
+	if m.alike {
+		add = d.SetKey
+	}
 	for i, x := range items {
 		if err := interrupted(m.ctx, i); err != nil {
 			return nil, err
 		}
-		if err := d.SetKey(key(x), value(x)); err != nil {
+		if err := add(key(x), value(x)); err != nil {
 			return nil, err
 		}
 	}

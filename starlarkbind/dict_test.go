@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"go.starlark.net/starlark"
 )
@@ -29,6 +30,23 @@ func TestNewDict(t *testing.T) {
 					t.Fatalf("%s, %d keys: at %v is %v, %v", name, n, key(i), v, err)
 				}
 			}
+			items := d.Items()
+			for i, it := range items { // in the order in which they were put in, and as removable as any
+				if _, ok, err := d.Delete(it[0]); err != nil || !ok || d.Len() != n-1-i {
+					t.Fatalf("%s, %d keys: delete of %v: %v, %v; %d left", name, n, it[0], ok, err, d.Len())
+				}
+				if i%3 == 0 {
+					if err := d.SetKey(it[0], value(i)); err != nil {
+						t.Fatal(err)
+					}
+					if _, ok, err := d.Delete(it[0]); err != nil || !ok {
+						t.Fatalf("%s, %d keys: second delete of %v: %v, %v", name, n, it[0], ok, err)
+					}
+				}
+			}
+			if len(items) != n || d.Len() != 0 || len(d.Items()) != 0 {
+				t.Fatalf("%s: %d of %d keys, %d left", name, len(items), n, d.Len())
+			}
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -40,6 +58,33 @@ func TestNewDict(t *testing.T) {
 	for _, n := range []int{1, manyKeys} {
 		if _, err := newDict(context.Background(), n, same, unhashable, value); err == nil || err.Error() != "unhashable type: list" {
 			t.Errorf("%d keys: %v", n, err)
+		}
+	}
+}
+
+// Keys whose hashes have the same low bits make a dict as fast as others do.
+func TestDictOfPages(t *testing.T) {
+	if !dictLayoutKnown() {
+		t.Fatal("starlark's dict is not what dictappend.go has of it: compare starlark/hashtable.go")
+	}
+	const n = 100_000
+	for _, shift := range []uint{12, 20, 40} {
+		key := func(i int) starlark.Value { return starlark.MakeUint64(0xffff888000000000 + uint64(i)<<shift) }
+		start := time.Now()
+		d, err := newDict(context.Background(), n, func(i int) int { return i }, key, func(i int) starlark.Value { return starlark.MakeInt(i) })
+		if err != nil || d.Len() != n {
+			t.Fatal(d.Len(), err)
+		}
+		if took := time.Since(start); took > time.Second { // by SetKey: 3 to 30
+			t.Errorf("keys that differ from bit %d on: %v", shift, took)
+		}
+		for i := 0; i < n; i += n / 50 {
+			if v, ok, err := d.Get(key(i)); err != nil || !ok || v != starlark.MakeInt(i) {
+				t.Fatalf("at %v is %v, %v", key(i), v, err)
+			}
+		}
+		if _, ok, err := d.Get(key(n)); ok || err != nil {
+			t.Fatal(ok, err)
 		}
 	}
 }

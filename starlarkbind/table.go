@@ -230,7 +230,9 @@ func (t *Table) snapshot() (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newDict(t.s.ctx, len(items), func(i int) starlark.Tuple { return items[i] }, func(it starlark.Tuple) starlark.Value { return it[0] }, func(it starlark.Tuple) starlark.Value { return it[1] })
+	m := dictMaker{ctx: t.s.ctx, alike: t.comp.Key != nil && alike(t.comp.Key)}
+	defer m.close()
+	return fillDict(&m, len(items), 1, func(i int) starlark.Tuple { return items[i] }, func(it starlark.Tuple) starlark.Value { return it[0] }, func(it starlark.Tuple) starlark.Value { return it[1] })
 }
 
 // pop removes a key. Of two that pop one key, here or in the kernel, one gets the value.
