@@ -229,6 +229,9 @@ func generate(req *Request, c *checker, tree *treeProgram, room stackRoom) (*Pro
 	if lw.prog.Heap > maxHeap {
 		return nil, &heapError{lw.prog.Heap}
 	}
+	if err := tooManyValues(funcs); err != nil {
+		return nil, err
+	}
 	for _, f := range funcs {
 		if req.Pass != nil {
 			req.Pass("lower", f)
@@ -242,6 +245,9 @@ func generate(req *Request, c *checker, tree *treeProgram, room stackRoom) (*Pro
 		return nil, err
 	}
 	insns, err := codegen.Generate(funcs, codegen.Options{Source: req.Source, Canceled: req.canceled})
+	if errors.Is(err, codegen.ErrTooLarge) {
+		err = sized(funcs, err)
+	}
 	lw.prog.Instructions = insns
 	return lw.prog, err
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"go.starlark.net/syntax"
+
 	"github.com/bpfrepl/bpfrepl/compiler/codegen"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
@@ -67,6 +69,55 @@ func tooManyMaps(funcs []*ir.Func, script []MapUse, streams []*Stream) error {
 	return &mapsError{len(named), len(named) - theirs}
 }
 
+// A sizeError reports too large a program.
+type sizeError struct {
+	err error           // codegen.ErrTooLarge, with how large
+	pos syntax.Position // of what most of it was made for; invalid where that is no more than half
+	n   int             // how many values that makes
+}
+
+func (e *sizeError) Error() string { return e.err.Error() }
+func (e *sizeError) Unwrap() error { return e.err }
+
+// tooManyValues returns a sizeError where the functions compute so many values that no pass will make a program of them: they are rather
+// refused before the passes than after.
+func tooManyValues(funcs []*ir.Func) error {
+	for _, f := range funcs {
+		n := 0
+		for _, b := range f.Blocks {
+			n += len(b.Values)
+		}
+		if n > maxLowered {
+			return sized(funcs, fmt.Errorf("%w: it computes %d values; %d are possible", codegen.ErrTooLarge, n, codegen.MaxValues))
+		}
+	}
+	return nil
+}
+
+// maxLowered leaves room for what the passes take away.
+const maxLowered = 3 * codegen.MaxValues / 2
+
+// sized makes a sizeError of err, an ErrTooLarge.
+func sized(funcs []*ir.Func, err error) error {
+	at, total := map[syntax.Position]int{}, 0
+	e := &sizeError{err: err}
+	for _, f := range funcs {
+		for _, b := range f.Blocks {
+			for _, v := range b.Values {
+				total++
+				at[v.Pos]++
+				if at[v.Pos] > e.n {
+					e.pos, e.n = v.Pos, at[v.Pos]
+				}
+			}
+		}
+	}
+	if 2*e.n <= total {
+		e.pos = syntax.Position{}
+	}
+	return e
+}
+
 // limitError words what the code generator refuses for the one who wrote the handler.
 func limitError(req *Request, err error) error {
 	d := &diag.Diagnostic{Pos: req.Handler.Pos, Line: req.Source(req.Handler.Pos)}
@@ -74,6 +125,7 @@ func limitError(req *Request, err error) error {
 	var heap *heapError
 	var text *textError
 	var maps *mapsError
+	var size *sizeError
 	var list diag.List
 	switch {
 	case errors.As(err, &list):
@@ -92,6 +144,10 @@ func limitError(req *Request, err error) error {
 	case errors.As(err, &stack):
 		d.Msg = fmt.Sprintf("the handler needs %d bytes of stack; eBPF has %d", stack.Need, codegen.StackLimit)
 		d.Hint = "use fewer variables at a time, or split the handler"
+	case errors.As(err, &size) && size.pos.IsValid():
+		d.Pos, d.Line = size.pos, req.Source(size.pos)
+		d.Msg = err.Error()
+		d.Hint = fmt.Sprintf("this alone computes %d of the values: use shorter strings, str(ptr, 64), or fewer of them", size.n)
 	case errors.Is(err, codegen.ErrTooLarge):
 		d.Msg = err.Error()
 		d.Hint = "make loops over captured lists shorter, or split the handler"

@@ -99,7 +99,7 @@ func TestJumpRange(t *testing.T) {
 func TestTooManyValues(t *testing.T) {
 	b := ir.NewBuilder("many")
 	x := b.Add(ir.OpCtx)
-	for range maxRegs {
+	for range MaxValues {
 		x = b.Add(ir.OpXor, x, b.Add(ir.OpShl, x, b.Const(1)))
 	}
 	b.Ret(x)

@@ -16,13 +16,13 @@ import (
 // maxRounds bounds the rounds of spilling; each takes at least one register out of the graph.
 const maxRounds = 64
 
-// maxRegs bounds the virtual registers of a function: the time grows faster than they do.
-const maxRegs = 20000
+// MaxValues bounds the virtual registers of a function: the time grows faster than they do.
+const MaxValues = 20000
 
 // allocate replaces virtual registers by machine registers.
 func allocate(f *function, canceled func() bool) error {
-	if f.nregs > maxRegs {
-		return fmt.Errorf("%w: it computes %d values; %d are possible", ErrTooLarge, f.nregs, maxRegs)
+	if f.nregs > MaxValues {
+		return fmt.Errorf("%w: it computes %d values; %d are possible", ErrTooLarge, f.nregs, MaxValues)
 	}
 	for round := 0; round < maxRounds; round++ {
 		if canceled != nil && canceled() {
