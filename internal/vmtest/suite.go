@@ -23,7 +23,7 @@ import (
 
 // packages are those whose tests touch the kernel, the longest first. without are tests that say nothing in such a machine, and why.
 var packages = []struct{ pkg, without, why string }{
-	{"starlarkbind", "^(TestTimers|TestUprobeGo|TestGoroutine|TestPprof|TestPprofValues|TestNewDict|TestUniverse|TestWordlist|TestLongLine|TestInterruptBuiltins)$", "an emulated CPU misses samples when its host is busy, and traps of single steps when an interrupt comes with them; go tool pprof wants Go, hints start programs; dicts, builtins and long errors of the script do not touch the kernel"},
+	{"starlarkbind", "^(TestTimers|TestUprobeGo|TestGoroutine|TestPprof|TestPprofValues|TestNewDict|TestUniverse|TestWordlist|TestLongLine|TestInterruptBuiltins|TestLoopsOnHost|TestOracleOnHost|TestRandomOnHost)$", "an emulated CPU misses samples when its host is busy, and traps of single steps when an interrupt comes with them; go tool pprof wants Go, hints start programs; dicts, builtins, long errors and handlers that the script calls do not touch the kernel"},
 	{"cmd/bpfrepl", "^(TestCapabilities|TestMissingFiles|TestPromptSoon|TestPlotOnTerminal|TestPosixZone|TestDescriptors)$", "Debian's kernels give perf events to CAP_SYS_ADMIN alone (kernel.perf_event_paranoid=3), and there is no libc; there is no shell; an emulated CPU is slow; plots and time zones do not touch the kernel"},
 	{"bpf", "", ""},
 	{"examples", "^(TestBiolatency|TestCPUProfile)$", "there is no disk; an emulated CPU misses samples"},
