@@ -3,6 +3,7 @@ package starlarkbind
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,6 +60,10 @@ var spaceReaders = []string{
 func TestSpaces(t *testing.T) {
 	prog := build(t, "spaces")
 	const calls = 5
+	ways := spaceWays
+	if !atLeast(t, 5, 13) { // it has no loops over tables in a handler
+		ways = slices.DeleteFunc(slices.Clone(ways), func(way []string) bool { return slices.Contains(way, "keys.clear()") })
+	}
 	for _, s := range spaceSources {
 		t.Run(s.name, func(t *testing.T) {
 			if s.feature != "" {
@@ -66,7 +71,7 @@ func TestSpaces(t *testing.T) {
 			}
 			var b strings.Builder
 			b.WriteString("kept, keys, ok = table(), table(), count()\ndef ident(x):\n    return x\n")
-			for i, way := range spaceWays {
+			for i, way := range ways {
 				fmt.Fprintf(&b, "def way%d(e):\n", i)
 				for _, l := range way {
 					fmt.Fprintf(&b, "    %s\n", strings.ReplaceAll(l, "P", s.address))
@@ -79,13 +84,13 @@ func TestSpaces(t *testing.T) {
 			if s.filter != "" {
 				filter = ", filter=lambda e: " + s.filter
 			}
-			for i := range spaceWays {
+			for i := range ways {
 				fmt.Fprintf(&b, "probe(%q, way%d%s)\n", s.probe, i, filter)
 			}
 			fmt.Fprintf(&b, `run(spawn(["PROG", "%d"]))
 print([k for k in ok.keys() if not k[2]], len(ok), [n for n in ok.values() if n != %d], [e.message for e in errors()])
 `, calls, calls)
-			expectOf(t, prog, b.String(), fmt.Sprintf("[] %d [] []", len(spaceWays)*len(spaceReaders)))
+			expectOf(t, prog, b.String(), fmt.Sprintf("[] %d [] []", len(ways)*len(spaceReaders)))
 		})
 	}
 }
