@@ -178,7 +178,7 @@ func (c *checker) call(fn *Func, args []expr, pos syntax.Position) *eCall {
 	for i := 0; i < maxWalks; i++ {
 		c.diags, c.warnings = c.diags[:start], c.warnings[:warned]
 		f.grew = false
-		c.flow = before.clone()
+		c.flow = before.inCall()
 		for _, v := range e.params {
 			c.flow.assigned[v] = true
 			c.flow.forget(v)

@@ -117,6 +117,18 @@ func (f *flow) clone() *flow {
 	return g
 }
 
+// inCall is f at the start of a function that is called. Calls with arguments of the same types share one body, so it knows
+// nothing of the event that only this caller has tested.
+func (f *flow) inCall() *flow {
+	g := f.clone()
+	for k := range g.known {
+		if k.arg != nil {
+			delete(g.known, k)
+		}
+	}
+	return g
+}
+
 // with is f where the facts hold too.
 func (f *flow) with(fs facts) *flow {
 	g := f.clone()

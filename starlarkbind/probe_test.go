@@ -502,7 +502,7 @@ def collatz(e, n, limit):
             return (steps, e.args.offset)
     return (steps, n)
 def h(e):
-    got[1], _ = collatz(e, 27, 1000)
+    got[1], _ = collatz(e, 27 - e.args.offset * 0, 1000) # signed, as the others
     got[2], where = collatz(e, e.args.offset * 9, 5)
     got[3] = -1 if where == None else where
     n, where = collatz(e, 0, 5)
