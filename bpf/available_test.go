@@ -39,17 +39,17 @@ func TestTooLarge(t *testing.T) {
 			t.Errorf("%d of %d: no error", c.copies, c.have)
 			continue
 		}
-		wantText(t, "too large", err.Error(), c.want)
+		checkText(t, "too large", err.Error(), c.want)
 		var me *MapError
 		if !errors.As(err, &me) {
 			t.Errorf("%T", err)
 		}
 	}
 	ring := MapSpec{Name: "s", Type: ebpf.RingBuf, MaxEntries: 1 << 30}
-	wantText(t, "stream", fmt.Sprint(ring.tooLarge(1, 1<<30)), `create map "s": a ring buffer of 1024 MiB is more than this machine can spare (768 MiB); write stream(size="512MiB")`)
+	checkText(t, "stream", fmt.Sprint(ring.tooLarge(1, 1<<30)), `create map "s": a ring buffer of 1024 MiB is more than this machine can spare (768 MiB); write stream(size="512MiB")`)
 	huge := MapSpec{Name: "h", Type: ebpf.PerCPUHash, KeySize: 8, ValueSize: 1064, MaxEntries: 1 << 31}
 	if m, err := NewMap(huge); err == nil {
-		mustClose(t, m.Close)
+		closeAtEnd(t, m.Close)
 		t.Errorf("a map of %d GiB was made", huge.bytes()>>30)
 	} else if want := "create map \"h\": 2147483648 keys of 8 bytes with values of 1064 bytes for each of "; !strings.HasPrefix(err.Error(), want) || cpus == 0 {
 		t.Errorf("got %v", err)

@@ -149,8 +149,8 @@ func tryBatchPerCPUArray() error {
 	if err != nil {
 		return err
 	}
-	key, value, cursor := make([]byte, 4), make([]byte, m.valueSize), make([]byte, 4)
-	attr := batchAttr{out: pointer(cursor), keys: pointer(key), values: pointer(value), count: 1, fd: uint32(m.raw.FD())}
+	key, value, cursor := make([]byte, 4), make([]byte, m.ValueSize()), make([]byte, 4)
+	attr := batchAttr{out: pointer(cursor), keys: pointer(key), values: pointer(value), count: 1, fd: uint32(m.Raw().FD())}
 	_, err = bpfCall(cmdMapLookupBatch, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	if errors.Is(err, errnoNotSupported) {
 		err = fmt.Errorf("%w: %w", errLacks, err)

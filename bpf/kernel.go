@@ -124,3 +124,24 @@ func parseCPUs(list string) ([]int, error) {
 	}
 	return cpus, nil
 }
+
+// CompatBit returns where a task says that its system call is one of a 32-bit program: a bit of a word of struct task_struct,
+// which begins with struct thread_info (arch/x86/include/asm/thread_info.h: TS_COMPAT of status, behind flags and, from 5.11,
+// syscall_work; arch/arm64/include/asm/thread_info.h: TIF_32BIT of flags).
+func (k *Kernel) CompatBit() (offset, bit int, ok bool) {
+	switch {
+	case k.Arch == "amd64" && k.AtLeast(5, 11):
+		return 16, 1, true
+	case k.Arch == "amd64":
+		return 8, 1, true
+	case k.Arch == "arm64":
+		return 0, 22, true
+	}
+	return 0, 0, false
+}
+
+// before tells that the running kernel is older than that version.
+func before(major, minor int) bool {
+	k, err := Running()
+	return err == nil && !k.AtLeast(major, minor)
+}

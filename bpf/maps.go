@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -94,7 +95,7 @@ func createMap(s MapSpec, inner int) (fd int, err error) {
 // kernelName gives what the kernel takes of a name: 15 letters, digits, dots and underscores.
 func kernelName(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if r < 0x80 && (isIdentByte(byte(r)) || r == '.') {
+		if r < 0x80 && (isNameByte(byte(r)) || r == '.') {
 			return r
 		}
 		return '_'
@@ -234,8 +235,20 @@ func (m *Map) Close() error {
 	return nil
 }
 
-// before tells that the running kernel is older than that version.
-func before(major, minor int) bool {
-	k, err := Running()
-	return err == nil && !k.AtLeast(major, minor)
+// NewNumbers makes an array of numbers for programs to look up.
+func NewNumbers(numbers []uint64) (*Map, error) {
+	m, err := NewMap(MapSpec{Name: "numbers", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: uint32(len(numbers))})
+	if err != nil {
+		return nil, err
+	}
+	for i, n := range numbers {
+		if err := m.Update(binary.NativeEndian.AppendUint32(nil, uint32(i)), binary.NativeEndian.AppendUint64(nil, n), 0); err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
+	}
+	return m, nil
+}
+
+func isNameByte(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }

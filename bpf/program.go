@@ -128,7 +128,7 @@ func loadProgram(spec ProgramSpec) (_ *Program, err error) {
 	for i := range insns {
 		ins := &insns[i]
 		if m := spec.Maps[ins.Reference()]; m != nil && ins.IsLoadFromMap() {
-			if err := ins.AssociateMap(m.raw); err != nil {
+			if err := ins.AssociateMap(m.Raw()); err != nil {
 				return nil, fmt.Errorf("map %q: %w", ins.Reference(), err)
 			}
 		}

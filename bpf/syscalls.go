@@ -170,32 +170,3 @@ func (s *Syscalls) Runs() (n uint64, err error) {
 	}
 	return n, snap.Close()
 }
-
-// CompatBit returns where a task says that its system call is one of a 32-bit program: a bit of a word of struct task_struct,
-// which begins with struct thread_info (arch/x86/include/asm/thread_info.h: TS_COMPAT of status, behind flags and, from 5.11,
-// syscall_work; arch/arm64/include/asm/thread_info.h: TIF_32BIT of flags).
-func (k *Kernel) CompatBit() (offset, bit int, ok bool) {
-	switch {
-	case k.Arch == "amd64" && k.AtLeast(5, 11):
-		return 16, 1, true
-	case k.Arch == "amd64":
-		return 8, 1, true
-	case k.Arch == "arm64":
-		return 0, 22, true
-	}
-	return 0, 0, false
-}
-
-// NewNumbers makes an array of numbers for programs to look up.
-func NewNumbers(numbers []uint64) (*Map, error) {
-	m, err := NewMap(MapSpec{Name: "numbers", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: uint32(len(numbers))})
-	if err != nil {
-		return nil, err
-	}
-	for i, n := range numbers {
-		if err := m.Update(binary.NativeEndian.AppendUint32(nil, uint32(i)), binary.NativeEndian.AppendUint64(nil, n), 0); err != nil {
-			return nil, errors.Join(err, m.Close())
-		}
-	}
-	return m, nil
-}
