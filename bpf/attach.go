@@ -19,7 +19,7 @@ type AttachOptions struct {
 	PID    int    // of the process whose events count, where the kernel can tell; 0: all
 	Cookie uint64 // what bpf_get_attach_cookie gives the program; 0: none
 	// Followed is told of CPUs that come online, where the kind has an event for each CPU; from another goroutine. May be nil.
-	Followed func(Follow)
+	OnHotplug func(HotplugEvent)
 
 	oneCPU bool
 }
@@ -29,7 +29,7 @@ type Attachment struct {
 	Target  Target
 	fds     []int // links, or perf events with the program set on them
 	atClose func() error
-	without []Refusal              // of its targets, those that it is not attached to
+	without []AttachFailure        // of its targets, those that it is not attached to
 	misses  func() (uint64, error) // reads the link's own count of missed events; nil: it has none
 
 	mu     sync.Mutex
@@ -43,11 +43,11 @@ var ErrNoRawTracepoint = errors.New("no raw tracepoint of that name")
 
 // AttachError says why the kernel did not attach a program.
 type AttachError struct {
-	Target Target
-	Reason string
-	Hint   string
-	Own    bool // the reason lies in this target alone: others of its kind can be attached to
-	Err    error
+	Target     Target
+	Reason     string
+	Hint       string
+	TargetOnly bool // the reason lies in this target alone: others of its kind can be attached to
+	Err        error
 }
 
 func (e *AttachError) Error() string {
@@ -73,12 +73,12 @@ func Attach(t Target, p *Program, opts AttachOptions) (*Attachment, error) {
 		if errors.As(err, &ae) {
 			return nil, err
 		}
-		return nil, refused(t, err)
+		return nil, attachError(t, err)
 	}
 	return a, nil
 }
 
-func refused(t Target, err error) *AttachError {
+func attachError(t Target, err error) *AttachError {
 	e := &AttachError{Target: t, Reason: err.Error(), Err: err}
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):

@@ -12,8 +12,8 @@ import (
 // A reader reads a map in batches, from a place in it to another or to its end.
 type reader struct {
 	m                  *Map
-	part               *part // where it puts them
-	room               int   // elements that there is room for
+	chunk              *chunk // where it puts them
+	room               int    // elements that there is room for
 	keySize, valueSize int
 	count              int    // elements to ask for next
 	from               []byte // where the next batch begins: a u32 for hashes, a key for arrays; nil: at the beginning
@@ -21,13 +21,13 @@ type reader struct {
 	last               int    // the first element of the last batch
 }
 
-func (m *Map) newReader(p *part) *reader {
-	return &reader{m: m, part: p, keySize: int(m.spec.KeySize), valueSize: m.valueSize, count: min(batchFirst, int(m.spec.MaxEntries))}
+func (m *Map) newReader(p *chunk) *reader {
+	return &reader{m: m, chunk: p, keySize: int(m.spec.KeySize), valueSize: m.valueSize, count: min(batchFirst, int(m.spec.MaxEntries))}
 }
 
 // next reads a batch. A bucket that is larger than what was asked for is read with more.
 func (r *reader) next(ctx context.Context) error {
-	m, p := r.m, r.part
+	m, p := r.m, r.chunk
 	to := make([]byte, max(r.keySize, 4))
 	for {
 		if err := ctx.Err(); err != nil {

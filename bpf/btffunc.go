@@ -79,7 +79,7 @@ func kprobeEvent(fn string, ret bool) (*Event, error) {
 	if !ok {
 		return nil, fmt.Errorf("the registers of %s are not known", runtime.GOARCH)
 	}
-	d, err := describe(fn)
+	d, err := lookupFunctionNamed(fn)
 	proto := d.proto
 	var noBTF *NoBTFError
 	if err != nil && !errors.Is(err, errNoTypes) && !errors.Is(err, errSeveral) && !errors.As(err, &noBTF) {
@@ -108,7 +108,7 @@ func kprobeEvent(fn string, ret bool) (*Event, error) {
 	next := 0
 	for i, p := range proto.Params {
 		f := argument(p.Name, i, p.Type)
-		n := words(p.Type)
+		n := regWords(p.Type)
 		switch {
 		case n == 0 || next+n > len(regs.args):
 			f.Kind = FieldStruct // on the stack
@@ -125,7 +125,7 @@ func kprobeEvent(fn string, ret bool) (*Event, error) {
 // traceEvent is the event of fentry or fexit: the arguments are words of the context, the result is the word behind them
 // (bpf_get_func_arg and bpf_get_func_ret, kernel/trace/bpf_trace.c).
 func traceEvent(t Target, ret bool) (*Event, error) {
-	d, err := t.described()
+	d, err := t.lookupFunction()
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func traceEvent(t Target, ret bool) (*Event, error) {
 		f := argument(p.Name, i, p.Type)
 		f.Offset = 8 * next
 		f.Tracked = f.Kind == FieldPointer
-		next += max(words(p.Type), 1)
+		next += max(regWords(p.Type), 1)
 		e.Fields = append(e.Fields, f)
 		word := f
 		word.Name = ""
@@ -195,7 +195,7 @@ func argument(name string, i int, t btf.Type) Field {
 }
 
 // words gives the registers that an argument takes; 0 where it is passed in memory.
-func words(t btf.Type) int {
+func regWords(t btf.Type) int {
 	size, err := btf.Sizeof(t)
 	switch {
 	case err != nil || size > 16:

@@ -12,7 +12,7 @@ import (
 // Cells counts the errors of one program: a per-CPU array with an element for each site and errno. The program adds
 // to the element site*64 + errno&63; no errno that a helper gives shares these six bits with another (ETIMEDOUT, 110, is
 // alone at 46).
-type Cells struct {
+type ErrorCells struct {
 	spec MapSpec
 
 	mu   sync.Mutex
@@ -31,13 +31,13 @@ type Cell struct {
 }
 
 // NewCells makes the cells of a program with so many sites.
-func NewCells(name string, sites int) (*Cells, error) {
-	c := &Cells{spec: MapSpec{Name: name, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 24, MaxEntries: uint32(sites * cellsPerSite)}}
+func NewCells(name string, sites int) (*ErrorCells, error) {
+	c := &ErrorCells{spec: MapSpec{Name: name, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 24, MaxEntries: uint32(sites * cellsPerSite)}}
 	return c, c.Renew()
 }
 
 // Renew makes the map where it was released.
-func (c *Cells) Renew() error {
+func (c *ErrorCells) Renew() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.m != nil {
@@ -52,7 +52,7 @@ func (c *Cells) Renew() error {
 }
 
 // Release lets the map go; what it held is still read.
-func (c *Cells) Release() error {
+func (c *ErrorCells) Release() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.m == nil {
@@ -68,10 +68,10 @@ func (c *Cells) Release() error {
 }
 
 // Map gives the map that the program adds to.
-func (c *Cells) Map() *Map { return c.m }
+func (c *ErrorCells) Map() *Map { return c.m }
 
 // Close lets the map go.
-func (c *Cells) Close() error {
+func (c *ErrorCells) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.m == nil {
@@ -81,13 +81,13 @@ func (c *Cells) Close() error {
 }
 
 // Read gives the cells that are not empty, merged over the CPUs, in the order of site and errno.
-func (c *Cells) Read() ([]Cell, error) {
+func (c *ErrorCells) Read() ([]Cell, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.read()
 }
 
-func (c *Cells) read() (_ []Cell, err error) {
+func (c *ErrorCells) read() (_ []Cell, err error) {
 	if c.m == nil {
 		return c.past, nil
 	}

@@ -31,7 +31,7 @@ func Complete(prefix string) (words []string, from int, err error) {
 		return out, 0, nil
 	case p == nil:
 		return nil, 0, nil
-	case p.split != nil:
+	case p.splitArgs != nil:
 		return completePath(p, kind, rest)
 	case isPattern(prefix):
 		return nil, 0, nil
@@ -117,7 +117,7 @@ func (l *nameList) get() ([]string, error) {
 }
 
 // Ahead begins to read the names of functions that Complete will need if the spec goes on like this, in the background.
-func Ahead(prefix string) {
+func Prefetch(prefix string) {
 	kind, _, whole := strings.Cut(prefix, ":")
 	for _, p := range providers() {
 		if p.functions != nil && (p.Kind == kind || p.Alias == kind || !whole && kind != "" && strings.HasPrefix(p.Kind, kind)) {

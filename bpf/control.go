@@ -8,24 +8,24 @@ import (
 )
 
 // Control is what programs and host tell each other: word 0 is not 0 once a handler has called stop().
-type Control struct {
+type ControlMap struct {
 	m *Map
 }
 
 // NewControl makes the map.
-func NewControl() (*Control, error) {
+func NewControl() (*ControlMap, error) {
 	m, err := NewMap(MapSpec{Name: "control", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
 	if err != nil {
 		return nil, err
 	}
-	return &Control{m: m}, nil
+	return &ControlMap{m: m}, nil
 }
 
 // Map gives the map that programs write to.
-func (c *Control) Map() *Map { return c.m }
+func (c *ControlMap) Map() *Map { return c.m }
 
 // Stopped tells whether a handler has called stop() since the last Reset.
-func (c *Control) Stopped() (bool, error) {
+func (c *ControlMap) Stopped() (bool, error) {
 	v, err := c.m.Lookup(make([]byte, 4))
 	if err != nil {
 		return false, fmt.Errorf("read the stop flag: %w", err)
@@ -34,7 +34,7 @@ func (c *Control) Stopped() (bool, error) {
 }
 
 // Reset clears the stop flag.
-func (c *Control) Reset() error { return c.m.Update(make([]byte, 4), make([]byte, 8), 0) }
+func (c *ControlMap) Reset() error { return c.m.Update(make([]byte, 4), make([]byte, 8), 0) }
 
 // Close lets the map go.
-func (c *Control) Close() error { return c.m.Close() }
+func (c *ControlMap) Close() error { return c.m.Close() }

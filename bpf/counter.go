@@ -75,7 +75,7 @@ func (s Spec) counters(events []counterEvent) ([]Target, error) {
 	if out == nil {
 		e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no %s event %q", s.Kind, s.Args[0])}
 		for _, near := range suggest.Nearest(s.Args[0], names, 2) {
-			e.Near = append(e.Near, s.Kind+":"+near)
+			e.Suggestions = append(e.Suggestions, s.Kind+":"+near)
 		}
 		return nil, e
 	}

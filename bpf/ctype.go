@@ -26,7 +26,7 @@ var cTypes = map[string]struct {
 }
 
 // bare drops qualifiers: "const volatile int" is "int".
-func bare(typ string) string {
+func stripQualifiers(typ string) string {
 	words := strings.Fields(typ)
 	out := words[:0]
 	for _, w := range words {
@@ -39,7 +39,7 @@ func bare(typ string) string {
 
 // cSize gives the bytes of a type, 0 where it is not known by name.
 func cSize(typ string) int {
-	typ = bare(typ)
+	typ = stripQualifiers(typ)
 	switch {
 	case strings.HasSuffix(typ, "*"):
 		return 8
@@ -51,16 +51,16 @@ func cSize(typ string) int {
 
 // cSigned says whether a type is signed; other where it is not known by name.
 func cSigned(typ string, other bool) bool {
-	if t, ok := cTypes[bare(typ)]; ok {
+	if t, ok := cTypes[stripQualifiers(typ)]; ok {
 		return t.signed
 	}
 	return other && !strings.HasSuffix(typ, "*")
 }
 
-func isChar(typ string) bool { return bare(typ) == "char" }
+func isChar(typ string) bool { return stripQualifiers(typ) == "char" }
 
 func isAggregate(typ string) bool {
-	typ = bare(typ)
+	typ = stripQualifiers(typ)
 	return !strings.HasSuffix(typ, "*") && (strings.HasPrefix(typ, "struct ") || strings.HasPrefix(typ, "union "))
 }
 

@@ -21,7 +21,7 @@ type function struct {
 }
 
 // describe finds a function of the kernel or of a module. The errors are those of kernelFunction.
-func describe(name string) (function, error) {
+func lookupFunctionNamed(name string) (function, error) {
 	proto, id, err := kernelFunction(name)
 	if err == nil || !errors.Is(err, errNoTypes) {
 		return function{proto: proto, id: id}, err
@@ -39,14 +39,14 @@ func describe(name string) (function, error) {
 }
 
 // described finds what a target of fentry or fexit is at.
-func (t Target) described() (function, error) {
+func (t Target) lookupFunction() (function, error) {
 	switch {
 	case t.program != 0:
 		return programFunction(t.program, t.Func)
 	case t.module != "":
 		return moduleNamed(t.module).function(t.Func)
 	}
-	return describe(t.Func)
+	return lookupFunctionNamed(t.Func)
 }
 
 // Module names the kernel's module that the target's function is described in; "" where that is the kernel itself.
@@ -54,7 +54,7 @@ func (t Target) Module() string {
 	if t.module != "" || t.program != 0 || t.Func == "" {
 		return t.module
 	}
-	f, err := describe(t.Func)
+	f, err := lookupFunctionNamed(t.Func)
 	if err != nil {
 		return ""
 	}

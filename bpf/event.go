@@ -4,13 +4,13 @@ import "slices"
 
 // Event is what a handler can read of its event.
 type Event struct {
-	Fields []Field // at offsets of the program's context
-	HasRet bool    // it has a return value: a field named ret
-	Words  bool    // the fields are the untyped words of a raw tracepoint; how many there are only the attach tells
+	Fields  []Field // at offsets of the program's context
+	HasRet  bool    // it has a return value: a field named ret
+	RawArgs bool    // the fields are the untyped words of a raw tracepoint; how many there are only the attach tells
 	// Args are arguments without names: e.args[i].
 	Args []Field
 	// Guard is the offset of a word of the context; where that is 0 there is no event. 0: none.
-	Guard int
+	NullGuard int
 	// Number is the number of the system call, where the event is one that all system calls pass (ShareSyscalls).
 	Number *Field
 	// SameArgs tells that Args are those of every target of the kind.
@@ -19,7 +19,7 @@ type Event struct {
 	NoArgs string
 	// Over are fields of the task that the event is about, where that is not the running one: "pid", "comm". One of kind
 	// FieldUnreadable means nothing there.
-	Over []Field
+	Overrides []Field
 	// GoProgram is the file of Go's functions, whose goroutines have numbers (GoroutineField); "" for others.
 	GoProgram string
 }
@@ -35,7 +35,7 @@ func (e *Event) Field(name string) (Field, bool) {
 }
 
 // Listed gives the arguments as -lv shows them: those that the kernel or a note tells of.
-func (e *Event) Listed() []Field {
+func (e *Event) NamedArgs() []Field {
 	var out []Field
 	for _, f := range slices.Concat(e.Fields, e.Args) {
 		if f.Name != "" {

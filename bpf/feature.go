@@ -89,7 +89,7 @@ func tryLoad(typ ebpf.ProgramType, insns ...asm.Instruction) error {
 func tryHelper(typ ebpf.ProgramType, helper asm.BuiltinFunc) func() error {
 	return func() error {
 		err := tryLoad(typ, helper.Call(), asm.Mov.Imm(asm.R0, 0), asm.Return())
-		var r *VerifierRefusal
+		var r *VerifierError
 		switch {
 		case !errors.As(err, &r):
 			return err
@@ -115,7 +115,7 @@ func tryFetchAtomics() error {
 	add := asm.FetchAdd.Mem(asm.R10, asm.R1, asm.DWord, -8)
 	add.Constant = 1 // the library leaves the operation out
 	err := tryLoad(ebpf.RawTracepoint, asm.Mov.Imm(asm.R1, 0), asm.StoreMem(asm.R10, -8, asm.R1, asm.DWord), add, asm.Mov.Imm(asm.R0, 0), asm.Return())
-	var r *VerifierRefusal
+	var r *VerifierError
 	if errors.As(err, &r) {
 		return fmt.Errorf("%w: %s", errLacks, r.Reason)
 	}

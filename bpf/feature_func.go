@@ -56,7 +56,7 @@ func tryUprobeMulti() error {
 	if err != nil {
 		return err
 	}
-	fd, err := linkUprobes([]Target{{file: "/", sites: []site{{}}}}, nil, p, AttachOptions{}, false)
+	fd, err := linkUprobes([]Target{{file: "/", sites: []probeSite{{}}}}, nil, p, AttachOptions{}, false)
 	switch {
 	case err == nil:
 		err = errors.Join(errors.New("a folder takes uprobes"), closeFD(fd))

@@ -330,7 +330,7 @@ func noKernelFunction(s Spec, fn string, names []string) error {
 		variants = suggest.Nearest(fn, names, 3)
 	}
 	for _, n := range variants {
-		e.Near = append(e.Near, s.Kind+":"+n)
+		e.Suggestions = append(e.Suggestions, s.Kind+":"+n)
 	}
 	return e
 }

@@ -19,18 +19,18 @@ import (
 
 // A Follow tells that a program which is attached to all CPUs was attached to one more, which came online; or, with Err, that a
 // CPU came or went and this did not work.
-type Follow struct {
+type HotplugEvent struct {
 	Target Target
 	CPU    int
 	Err    error
 }
 
 // follower keeps a program on the CPUs that are online.
-type follower struct {
+type cpuWatcher struct {
 	target Target
 	one    bool // one CPU suffices: the first, which sleeps least (on some virtual machines the clock of an idle CPU does not fire)
 	open   func(cpu int) (fds []int, err error)
-	told   func(Follow) // may be nil
+	notify func(HotplugEvent) // may be nil
 
 	events *os.File
 	done   chan struct{} // is closed when nobody waits for events any more
@@ -41,14 +41,14 @@ type follower struct {
 }
 
 // follow opens events on the CPUs that are online, and goes on to do so.
-func follow(t Target, one bool, open func(cpu int) ([]int, error), told func(Follow)) (*follower, error) {
-	f := &follower{target: t, one: one, open: open, told: told, on: map[int][]int{}, done: make(chan struct{})}
+func watchCPUs(t Target, one bool, open func(cpu int) ([]int, error), told func(HotplugEvent)) (*cpuWatcher, error) {
+	f := &cpuWatcher{target: t, one: one, open: open, notify: told, on: map[int][]int{}, done: make(chan struct{})}
 	events, err := listenToDevices() // from before the first look, lest a CPU comes in between
 	if err != nil {
 		return nil, err
 	}
 	f.events = events
-	if _, err := f.look(); err != nil {
+	if _, err := f.rescan(); err != nil {
 		close(f.done)
 		return nil, errors.Join(err, f.close())
 	}
@@ -57,33 +57,33 @@ func follow(t Target, one bool, open func(cpu int) ([]int, error), told func(Fol
 }
 
 // watch looks again whenever a CPU may have come or gone, until the events are closed.
-func (f *follower) watch() {
+func (f *cpuWatcher) watch() {
 	defer close(f.done)
 	for {
 		err := waitForCPU(f.events)
 		if errors.Is(err, os.ErrClosed) {
 			return
 		}
-		came, lookErr := f.look()
+		came, lookErr := f.rescan()
 		for _, cpu := range came {
 			if !f.one { // it moved
-				f.tell(Follow{f.target, cpu, nil})
+				f.report(HotplugEvent{f.target, cpu, nil})
 			}
 		}
 		if lookErr != nil {
-			f.tell(Follow{f.target, -1, lookErr})
+			f.report(HotplugEvent{f.target, -1, lookErr})
 		}
 		if err != nil {
-			f.tell(Follow{f.target, -1, err})
+			f.report(HotplugEvent{f.target, -1, err})
 			return
 		}
 	}
 }
 
 // tell tells of a CPU; an error that nobody wants to hear now comes out at the end.
-func (f *follower) tell(n Follow) {
-	if f.told != nil {
-		f.told(n)
+func (f *cpuWatcher) report(n HotplugEvent) {
+	if f.notify != nil {
+		f.notify(n)
 		return
 	}
 	f.mu.Lock()
@@ -92,7 +92,7 @@ func (f *follower) tell(n Follow) {
 }
 
 // look closes dead events and opens what is missing. came are the CPUs on which it opened some.
-func (f *follower) look() (came []int, err error) {
+func (f *cpuWatcher) rescan() (came []int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	online, err := OnlineCPUs()
@@ -100,7 +100,7 @@ func (f *follower) look() (came []int, err error) {
 		return nil, err
 	}
 	for cpu, fds := range f.on {
-		if slices.Contains(online, cpu) && alive(fds[len(fds)-1]) {
+		if slices.Contains(online, cpu) && eventAlive(fds[len(fds)-1]) {
 			continue
 		}
 		err = errors.Join(err, closeFDs(fds))
@@ -128,7 +128,7 @@ func onlineNow(cpu int) bool {
 }
 
 // alive says whether a perf event of a CPU still counts: the time for which it was enabled goes on.
-func alive(event int) bool {
+func eventAlive(event int) bool {
 	before, err := enabledTime(event)
 	if err != nil {
 		return false
@@ -156,7 +156,7 @@ func enabledTime(event int) (uint64, error) {
 }
 
 // close ends the following, and closes the events.
-func (f *follower) close() error {
+func (f *cpuWatcher) close() error {
 	err := f.events.Close()
 	<-f.done
 	f.mu.Lock()

@@ -43,7 +43,7 @@ func TestVerifierRefusal(t *testing.T) {
 	_, err := program(t, ebpf.RawTracepoint,
 		asm.Mov.Imm(asm.R0, 0).WithSource(asm.Comment("x.star:1:1: def handler(e):")).WithSymbol("handler"),
 		asm.LoadMem(asm.R2, asm.R3, 0, asm.DWord).WithSource(asm.Comment("x.star:2:5: bad()")), asm.Return())
-	var r *VerifierRefusal
+	var r *VerifierError
 	if !errors.As(err, &r) {
 		t.Fatalf("%#v", err)
 	}

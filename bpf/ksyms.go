@@ -29,7 +29,7 @@ type kernelSymbols struct {
 // NoSymbolError says that a symbol is not there.
 type NoSymbolError struct {
 	Symbol, Where string // Where: "the kernel", or a path
-	Near          []string
+	Suggestions   []string
 }
 
 func (e *NoSymbolError) Error() string { return fmt.Sprintf("%s has no symbol %q", e.Where, e.Symbol) }
@@ -53,8 +53,8 @@ func ksyms() kernelSymbols {
 	return read()
 }
 
-// ForgetKernelSymbols has the symbols read again when the next is asked for: those of programs and modules come and go.
-func ForgetKernelSymbols() {
+// InvalidateKernelSymbols has the symbols read again when the next is asked for: those of programs and modules come and go.
+func InvalidateKernelSymbols() {
 	ksymsCache.mu.Lock()
 	ksymsCache.read = nil
 	ksymsCache.mu.Unlock()
@@ -148,5 +148,5 @@ func KernelAddr(name string) (uint64, error) {
 	for i, s := range k.syms {
 		names[i] = s.Name
 	}
-	return 0, &NoSymbolError{Symbol: name, Where: "the kernel", Near: suggest.Nearest(name, names, 3)}
+	return 0, &NoSymbolError{Symbol: name, Where: "the kernel", Suggestions: suggest.Nearest(name, names, 3)}
 }

@@ -31,7 +31,7 @@ func AttachMulti(ts []Target, cookies []uint64, p *Program, o AttachOptions) (*A
 	a, err := pr.attachMulti(ts, cookies, p, o)
 	var ae *AttachError
 	if err != nil && !errors.As(err, &ae) {
-		err = refused(ts[0], err)
+		err = attachError(ts[0], err)
 	}
 	return a, err
 }

@@ -9,52 +9,52 @@ import (
 )
 
 // Narrowing says who limits a kind of probe to one process.
-type Narrowing uint8
+type PIDFilter uint8
 
 const (
-	NarrowHandler Narrowing = iota // the kernel cannot, or not well enough: the handler has to look whose event it is
-	NarrowKernel                   // AttachOptions.PID does
-	NarrowNot                      // nobody: its events are no process's, but bpfrepl's own
+	FilterInProgram   PIDFilter = iota // the kernel cannot, or not well enough: the handler has to look whose event it is
+	FilterInKernel                     // AttachOptions.PID does
+	FilterUnsupported                  // nobody: its events are no process's, but bpfrepl's own
 )
 
 // Narrowing tells who limits a probe of the target to one process.
-func (t Target) Narrowing(k *Kernel) Narrowing {
-	if p := findProvider(t.Kind); p != nil && p.narrow != nil {
-		return p.narrow(k)
+func (t Target) PIDFilter(k *Kernel) PIDFilter {
+	if p := findProvider(t.Kind); p != nil && p.pidFilter != nil {
+		return p.pidFilter(k)
 	}
-	return NarrowHandler
+	return FilterInProgram
 }
 
-func narrowsByKernel(*Kernel) Narrowing { return NarrowKernel }
+func filterInKernel(*Kernel) PIDFilter { return FilterInKernel }
 
-func narrowsNot(*Kernel) Narrowing { return NarrowNot }
+func filterUnsupported(*Kernel) PIDFilter { return FilterUnsupported }
 
-// narrowsIf gives the answer of a kind that kernels limit which have something; the handler does it on the others.
-func narrowsIf(have func(*Kernel) bool) func(*Kernel) Narrowing {
-	return func(k *Kernel) Narrowing {
+// filterInKernelIf gives the answer of a kind that kernels limit which have something; the handler does it on the others.
+func filterInKernelIf(have func(*Kernel) bool) func(*Kernel) PIDFilter {
+	return func(k *Kernel) PIDFilter {
 		if have(k) {
-			return NarrowKernel
+			return FilterInKernel
 		}
-		return NarrowHandler
+		return FilterInProgram
 	}
 }
 
 var (
 	// perf events of returns run for every process in which anything has put a breakpoint there; multi links look
 	// (kernel/trace/trace_uprobe.c: uretprobe_perf_func)
-	narrowsUretprobe = narrowsIf(func(k *Kernel) bool { return k.HaveUprobeMulti(true) })
-	narrowsPerf      = narrowsIf((*Kernel).HaveInheritThread)
-	narrowsIter      = narrowsIf((*Kernel).HaveIterProcess)
+	filterUretprobe = filterInKernelIf(func(k *Kernel) bool { return k.HaveUprobeMulti(true) })
+	filterPerf      = filterInKernelIf((*Kernel).HaveInheritThread)
+	filterIter      = filterInKernelIf((*Kernel).HaveIterProcess)
 )
 
 // there gives an *AttachError where a target is to be limited to a process that has ended. The kernel says so itself where it limits.
-func there(t Target, pid int) error {
+func checkProcess(t Target, pid int) error {
 	k, err := Running()
-	if err != nil || pid == 0 || t.Narrowing(k) != NarrowHandler {
+	if err != nil || pid == 0 || t.PIDFilter(k) != FilterInProgram {
 		return err
 	}
 	if err := unix.Kill(pid, 0); errors.Is(err, unix.ESRCH) {
-		return refused(t, err)
+		return attachError(t, err)
 	}
 	return nil
 }

@@ -32,14 +32,14 @@ func attachPerf(t Target, attr unix.PerfEventAttr, p *Program, o AttachOptions) 
 			return err
 		})
 		if err != nil {
-			return nil, errors.Join(refused(t, err), a.Close())
+			return nil, errors.Join(attachError(t, err), a.Close())
 		}
 		return a, nil
 	}
 	attr.Read_format = unix.PERF_FORMAT_TOTAL_TIME_ENABLED // tells the follower whether it is alive
-	f, err := follow(t, o.oneCPU, func(cpu int) ([]int, error) { return open(-1, cpu) }, o.Followed)
+	f, err := watchCPUs(t, o.oneCPU, func(cpu int) ([]int, error) { return open(-1, cpu) }, o.OnHotplug)
 	if err != nil {
-		return nil, refused(t, err)
+		return nil, attachError(t, err)
 	}
 	a.atClose = f.close
 	return a, nil

@@ -37,18 +37,18 @@ type ProgramSpec struct {
 
 // Program is a loaded program.
 type Program struct {
-	raw  *ebpf.Program // nil where each target has its own
-	spec ProgramSpec
-	of   map[string]*Program // by the target's name, for kinds that tie a program to its target
-	left map[string]error    // of targets that the kernel did not load it for
+	raw        *ebpf.Program // nil where each target has its own
+	spec       ProgramSpec
+	perTarget  map[string]*Program // by the target's name, for kinds that tie a program to its target
+	loadErrors map[string]error    // of targets that the kernel did not load it for
 }
 
 // license makes the helpers available that are for GPL programs only.
 const license = "Dual MIT/GPL"
 
-// VerifierRefusal is the kernel's verdict that a program is not safe. For a program that our compiler made it is a
+// VerifierError is the kernel's verdict that a program is not safe. For a program that our compiler made it is a
 // fault of the compiler.
-type VerifierRefusal struct {
+type VerifierError struct {
 	Reason string   // the verifier's last words before its statistics
 	Source string   // the source line that it was at, as the instructions' comments have it, or ""
 	Log    []string // all that it said
@@ -57,14 +57,14 @@ type VerifierRefusal struct {
 
 // TooComplex tells that the verifier gave up: it walks through the program on every way, and does at most a million steps
 // (kernel include/linux/bpf.h: BPF_COMPLEXITY_LIMIT_INSNS). That is no fault of the compiler.
-func (e *VerifierRefusal) TooComplex() bool {
+func (e *VerifierError) TooComplex() bool {
 	return strings.HasPrefix(e.Reason, tooLarge) || strings.HasPrefix(e.Reason, "The sequence of ")
 }
 
 // tooLarge begins the reason of a verifier that gave up.
 const tooLarge = "BPF program is too large"
 
-func (e *VerifierRefusal) Error() string {
+func (e *VerifierError) Error() string {
 	if e.TooComplex() {
 		return "the handler is too complex for this kernel's verifier, which gave up after a million steps; split it, or test less"
 	}
@@ -76,7 +76,7 @@ func (e *VerifierRefusal) Error() string {
 }
 
 // Format prints the whole log with %+v.
-func (e *VerifierRefusal) Format(f fmt.State, verb rune) {
+func (e *VerifierError) Format(f fmt.State, verb rune) {
 	s := e.Error()
 	if verb == 'v' && f.Flag('+') {
 		s += "\n" + strings.Join(e.Log, "\n")
@@ -86,7 +86,7 @@ func (e *VerifierRefusal) Format(f fmt.State, verb rune) {
 	}
 }
 
-func (e *VerifierRefusal) Unwrap() error { return e.Err }
+func (e *VerifierError) Unwrap() error { return e.Err }
 
 // LoadError says why the kernel did not load a program before it looked at it.
 type LoadError struct {
@@ -98,7 +98,7 @@ type LoadError struct {
 func (e *LoadError) Error() string { return fmt.Sprintf("load a %s program: %s", e.Type, e.Reason) }
 func (e *LoadError) Unwrap() error { return e.Err }
 
-// NewProgram loads a program. The error is a *VerifierRefusal, a *LoadError, or a *PrivilegeError.
+// NewProgram loads a program. The error is a *VerifierError, a *LoadError, or a *PrivilegeError.
 func NewProgram(spec ProgramSpec) (*Program, error) {
 	if len(spec.Targets) == 0 {
 		return loadProgram(spec)
@@ -113,8 +113,8 @@ func NewProgram(spec ProgramSpec) (*Program, error) {
 		}
 	}
 	p, err := loadProgram(spec)
-	if err != nil && pr.explain != nil {
-		err = pr.explain(spec.Targets[0], err)
+	if err != nil && pr.explainLoadError != nil {
+		err = pr.explainLoadError(spec.Targets[0], err)
 	}
 	return p, err
 }
@@ -155,7 +155,7 @@ func loadProgram(spec ProgramSpec) (_ *Program, err error) {
 		if why := overLimit(spec.Instructions, code.Len()/asm.InstructionSize); why != "" {
 			return nil, &LoadError{Type: spec.Type, Reason: why, Err: err}
 		}
-		return nil, &VerifierRefusal{Reason: tooLarge, Err: err}
+		return nil, &VerifierError{Reason: tooLarge, Err: err}
 	}
 	// refused: again, with the source lines for the verifier's log
 	raw, err = full(ebpf.ProgramOptions{})
@@ -207,7 +207,7 @@ func byteOrder() binary.ByteOrder {
 func loadError(spec ProgramSpec, insns asm.Instructions, err error) error {
 	var ve *ebpf.VerifierError
 	if errors.As(err, &ve) && len(ve.Log) > 0 {
-		r := &VerifierRefusal{Log: ve.Log, Err: err}
+		r := &VerifierError{Log: ve.Log, Err: err}
 		r.Reason, r.Source = explain(ve.Log, insns)
 		return r
 	}
@@ -225,7 +225,7 @@ func loadError(spec ProgramSpec, insns asm.Instructions, err error) error {
 			e.Reason = why
 		}
 	case errors.Is(err, unix.EFAULT): // the verifier's answer to more than 8192 jumps on one way; the library drops its log
-		return &VerifierRefusal{Reason: "The sequence of jumps is too complex", Err: err}
+		return &VerifierError{Reason: "The sequence of jumps is too complex", Err: err}
 	case errors.Is(err, unix.EINVAL):
 		e.Reason = "this kernel has no programs of this type, or not of this form"
 	case errors.Is(err, unix.E2BIG):
@@ -285,7 +285,7 @@ func (p *Program) Raw() *ebpf.Program { return p.raw }
 // Close lets the program go. What it is attached to keeps it in the kernel.
 func (p *Program) Close() error {
 	var errs []error
-	for _, one := range p.of {
+	for _, one := range p.perTarget {
 		errs = append(errs, one.Close())
 	}
 	if p.raw != nil {
@@ -320,7 +320,7 @@ func (s Stats) PerRun() time.Duration {
 // Stats reads the program's statistics.
 func (p *Program) Stats() (Stats, error) {
 	var st Stats
-	for _, one := range p.of {
+	for _, one := range p.perTarget {
 		s, err := one.Stats()
 		if err != nil {
 			return Stats{}, err

@@ -27,8 +27,8 @@ type Provider struct {
 
 	minArgs, maxArgs int
 	functions        func() ([]string, error) // of the kernel, which a spec of this kind can name; for completion
-	event            func(Target) (*Event, error)
-	types            func(t Target, readsContext bool) []ebpf.ProgramType
+	eventSchema      func(Target) (*Event, error)
+	programTypes     func(t Target, readsContext bool) []ebpf.ProgramType
 	attach           func(Target, *Program, AttachOptions) (*Attachment, error)
 	// For kinds with multi links: see multi.go.
 	attachMulti func(ts []Target, cookies []uint64, p *Program, o AttachOptions) (*Attachment, error)
@@ -36,20 +36,20 @@ type Provider struct {
 	prepare func(*ProgramSpec) error
 	// alone tells that a program which a multi link does not take can be attached to each target by itself, loaded again
 	// without prepare.
-	alone bool
-	// each tells that a program belongs to one target: LoadFor loads it once for each.
-	each bool
+	fallbackToSingle bool
+	// each tells that a program belongs to one target: LoadForTargets loads it once for each.
+	programPerTarget bool
 	// explain finds the reason of a load that failed for a target.
-	explain func(Target, error) error
+	explainLoadError func(Target, error) error
 	// split takes apart what is behind the kind, where that is not parts between colons without blanks.
-	split func(rest string) []string
+	splitArgs func(rest string) []string
 	// literal: names have blanks and brackets of their own, as in C++.
 	literal bool
 	// usable returns a *NotFoundError that says why nothing of the kind can be attached to on this machine; nil: there is no
 	// such case.
 	usable func(kind string) error
 	// narrow tells who limits probes of the kind to a process; nil: the handler.
-	narrow func(*Kernel) Narrowing
+	pidFilter func(*Kernel) PIDFilter
 }
 
 // Target is one place where a program can be attached.
@@ -63,11 +63,11 @@ type Target struct {
 
 	// Wild tells that a pattern gave it: where the kernel refuses it for a reason of its own (AttachError.Own), the others
 	// do without it.
-	Wild bool
+	FromPattern bool
 	// refusal says why nothing can be attached to this target of a pattern; nil if nothing is known against it.
 	refusal *AttachError
 	// Why says why the target is not of a cheaper kind, where there is one.
-	Why string
+	FallbackReason string
 
 	config uint64 // of perf_event_open, for counters
 	offset uint64 // in a function
@@ -76,7 +76,7 @@ type Target struct {
 	Func string
 	// file and sites are where a probe in user space is: one target can have several places.
 	file  string
-	sites []site
+	sites []probeSite
 	// goFunc: the function is Go's. plain: the places are instructions, also of a return probe.
 	// entry: the place is the first instruction of a function.
 	goFunc, plain, entry bool
@@ -90,7 +90,7 @@ type Target struct {
 func (t Target) String() string { return t.Name }
 
 // Place is what a program is attached to: the name, but for kinds that stand for the cheapest of others.
-func (t Target) Place() string {
+func (t Target) ResolvedName() string {
 	if kind, rest, ok := strings.Cut(t.Name, ":"); ok && kind != t.Kind {
 		return t.Kind + ":" + rest
 	}
@@ -105,11 +105,11 @@ var table []*Provider
 
 func init() {
 	table = []*Provider{
-		&tracepoints, &rawTracepoints,
-		&kprobes, &kretprobes, &fentries, &fexits, &functions, &returns,
-		&uprobes, &uretprobes, &usdts, &iters,
-		&profiles, &intervals, &softwares, &hardwares, &watchpoints,
-		&begins, &ends, &signals,
+		&tracepointProvider, &rawTracepointProvider,
+		&kprobeProvider, &kretprobeProvider, &fentryProvider, &fexitProvider, &functionProvider, &returnProvider,
+		&uprobeProvider, &uretprobeProvider, &usdtProvider, &iterProvider,
+		&profileProvider, &intervalProvider, &softwareProvider, &hardwareProvider, &watchpointProvider,
+		&beginProvider, &endProvider, &signalProvider,
 	}
 }
 
@@ -135,21 +135,21 @@ func findProvider(kind string) *Provider {
 
 // NotFoundError says that no probe of that name is there.
 type NotFoundError struct {
-	Spec   string   // as written
-	Reason string   // `no event "sched_swich" in the subsystem "sched"`
-	Near   []string // full names that may have been meant, the likeliest first
-	Hint   string   // what to do where no name is near; "" for the usual
+	Spec        string   // as written
+	Reason      string   // `no event "sched_swich" in the subsystem "sched"`
+	Suggestions []string // full names that may have been meant, the likeliest first
+	Hint        string   // what to do where no name is near; "" for the usual
 }
 
 func (e *NotFoundError) Error() string {
-	switch len(e.Near) {
+	switch len(e.Suggestions) {
 	case 0:
 		return fmt.Sprintf("no probe %q: %s (%s)", e.Spec, e.Reason, cmp.Or(e.Hint, "bpfrepl -l lists them"))
 	case 1:
-		return fmt.Sprintf("no probe %q: %s (did you mean %q?)", e.Spec, e.Reason, e.Near[0])
+		return fmt.Sprintf("no probe %q: %s (did you mean %q?)", e.Spec, e.Reason, e.Suggestions[0])
 	}
-	quoted := make([]string, len(e.Near))
-	for i, n := range e.Near {
+	quoted := make([]string, len(e.Suggestions))
+	for i, n := range e.Suggestions {
 		quoted[i] = fmt.Sprintf("%q", n)
 	}
 	last := len(quoted) - 1
@@ -172,7 +172,7 @@ func resolve(spec string, unsafe bool) ([]Target, error) {
 	ts, err := findProvider(s.Kind).Resolve(s)
 	if slices.ContainsFunc(s.Args, isPattern) {
 		for i := range ts {
-			ts[i].Wild = true
+			ts[i].FromPattern = true
 		}
 	}
 	return ts, err
@@ -221,8 +221,8 @@ func List(pattern string) ([]Target, error) {
 // Event gives the typed arguments of the target's event. For a tracepoint it reads the event's format file; a raw
 // tracepoint has the untyped words arg0, arg1...; timers, counters, begin and end have none.
 func (t Target) Event() (*Event, error) {
-	if p := findProvider(t.Kind); p != nil && p.event != nil {
-		return p.event(t)
+	if p := findProvider(t.Kind); p != nil && p.eventSchema != nil {
+		return p.eventSchema(t)
 	}
 	return &Event{}, nil
 }
@@ -232,7 +232,7 @@ func (t Target) Event() (*Event, error) {
 // ErrNoRawTracepoint.
 func (t Target) ProgramTypes(readsContext bool) []ebpf.ProgramType {
 	if p := findProvider(t.Kind); p != nil {
-		return p.types(t, readsContext)
+		return p.programTypes(t, readsContext)
 	}
 	return nil
 }

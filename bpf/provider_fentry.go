@@ -16,32 +16,32 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-var fentries = Provider{
+var fentryProvider = Provider{
 	Kind: "fentry", Alias: "f", Syntax: "fentry:[MODULE:]FUNCTION, fentry:bpf:[ID:]FUNCTION",
 	Doc:     "The entry of a function of the kernel: cheaper than a kprobe, with typed arguments.",
 	Example: "fentry:vfs_read",
-	minArgs: 1, maxArgs: 3, each: true, functions: fentryList.get, usable: usableFentry,
-	List:    func(pattern string) ([]Target, error) { return listFentry("fentry", pattern) },
-	Resolve: resolveFentry,
-	event:   func(t Target) (*Event, error) { return traceEvent(t, false) },
-	types:   only(ebpf.Tracing),
-	prepare: prepareFentry,
-	attach:  attachFentry,
-	explain: fentryRefused,
+	minArgs: 1, maxArgs: 3, programPerTarget: true, functions: fentryList.get, usable: usableFentry,
+	List:             func(pattern string) ([]Target, error) { return listFentry("fentry", pattern) },
+	Resolve:          resolveFentry,
+	eventSchema:      func(t Target) (*Event, error) { return traceEvent(t, false) },
+	programTypes:     only(ebpf.Tracing),
+	prepare:          prepareFentry,
+	attach:           attachFentry,
+	explainLoadError: fentryRefused,
 }
 
-var fexits = Provider{
+var fexitProvider = Provider{
 	Kind: "fexit", Alias: "fr", Syntax: "fexit:[MODULE:]FUNCTION, fexit:bpf:[ID:]FUNCTION",
 	Doc:     "The return of a function of the kernel, with its arguments and its result.",
 	Example: "fexit:vfs_read",
-	minArgs: 1, maxArgs: 3, each: true, functions: fentryList.get, usable: usableFentry,
-	List:    func(pattern string) ([]Target, error) { return listFentry("fexit", pattern) },
-	Resolve: resolveFentry,
-	event:   func(t Target) (*Event, error) { return traceEvent(t, true) },
-	types:   only(ebpf.Tracing),
-	prepare: prepareFentry,
-	attach:  attachFentry,
-	explain: fentryRefused,
+	minArgs: 1, maxArgs: 3, programPerTarget: true, functions: fentryList.get, usable: usableFentry,
+	List:             func(pattern string) ([]Target, error) { return listFentry("fexit", pattern) },
+	Resolve:          resolveFentry,
+	eventSchema:      func(t Target) (*Event, error) { return traceEvent(t, true) },
+	programTypes:     only(ebpf.Tracing),
+	prepare:          prepareFentry,
+	attach:           attachFentry,
+	explainLoadError: fentryRefused,
 }
 
 // usableFentry returns a *NotFoundError where the kernel has no probes of the kind at all: it tries one.
@@ -50,7 +50,7 @@ func usableFentry(kind string) error {
 	var privilege *PrivilegeError
 	err := tryFentry(functionTarget(kind, kind, "vfs_read"))
 	switch {
-	case errors.As(err, &refused) && !refused.Own:
+	case errors.As(err, &refused) && !refused.TargetOnly:
 		return &NotFoundError{Spec: kind, Reason: refused.Reason, Hint: refused.Hint}
 	case errors.As(err, &refused), errors.As(err, &privilege): // that one alone, or whoever traces may find it usable
 		return nil
@@ -137,7 +137,7 @@ func resolveFentry(s Spec) ([]Target, error) {
 			return nil, err
 		}
 		var ae *AttachError // what speaks against all of them
-		if err := tryFentry(ts[0]); errors.As(err, &ae) && !ae.Own {
+		if err := tryFentry(ts[0]); errors.As(err, &ae) && !ae.TargetOnly {
 			return nil, &NotFoundError{Spec: s.Text, Reason: ae.Reason, Hint: ae.Hint}
 		}
 		return ts, nil
@@ -145,7 +145,7 @@ func resolveFentry(s Spec) ([]Target, error) {
 	if err := findFunction(s, fn); err != nil {
 		return nil, err
 	}
-	return tried(s, functionTarget(s.Kind, s.Kind, fn))
+	return checkAttachable(s, functionTarget(s.Kind, s.Kind, fn))
 }
 
 // resolveModule finds a function of a module: it need not be the only one of its name.
@@ -158,7 +158,7 @@ func resolveModule(s Spec) ([]Target, error) {
 	if !slices.Contains(names, module) {
 		e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no module %q is loaded that has types (BTF)", module), Hint: "lsmod lists modules; their types are in " + btfFolder + " from kernel 5.11 on"}
 		for _, n := range suggest.Nearest(module, names, 3) {
-			e.Near = append(e.Near, s.Kind+":"+n+":"+fn)
+			e.Suggestions = append(e.Suggestions, s.Kind+":"+n+":"+fn)
 		}
 		return nil, e
 	}
@@ -170,7 +170,7 @@ func resolveModule(s Spec) ([]Target, error) {
 	if len(found) == 0 {
 		e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("the module %s has no function %q, or the compiler has inlined it", module, fn)}
 		for _, n := range suggest.Nearest(fn, all, 3) {
-			e.Near = append(e.Near, s.Kind+":"+module+":"+n)
+			e.Suggestions = append(e.Suggestions, s.Kind+":"+module+":"+n)
 		}
 		return nil, e
 	}
@@ -183,11 +183,11 @@ func resolveModule(s Spec) ([]Target, error) {
 	if isPattern(fn) {
 		return out, nil
 	}
-	return tried(s, out[0])
+	return checkAttachable(s, out[0])
 }
 
 // tried gives a target that the kernel lets be traced.
-func tried(s Spec, t Target) ([]Target, error) {
+func checkAttachable(s Spec, t Target) ([]Target, error) {
 	if err := tryFentry(t); err != nil {
 		var ae *AttachError
 		if errors.As(err, &ae) {
@@ -211,7 +211,7 @@ const fentryArgs = 6
 // prepareFentry ties a program to its one target.
 func prepareFentry(s *ProgramSpec) error {
 	t := s.Targets[0]
-	f, err := t.described()
+	f, err := t.lookupFunction()
 	if err != nil {
 		return fentryUntyped(t, err)
 	}
@@ -219,7 +219,7 @@ func prepareFentry(s *ProgramSpec) error {
 		return fentryUntyped(t, errSeveral)
 	}
 	if n := len(f.proto.Params); n > fentryArgs && runtime.GOARCH == "amd64" && before(6, 6) {
-		return &AttachError{Target: t, Own: true, Hint: instead(t), Err: errnoNotSupported,
+		return &AttachError{Target: t, TargetOnly: true, Hint: instead(t), Err: errnoNotSupported,
 			Reason: fmt.Sprintf("the function has %d arguments, and kernels before 6.6 attach programs of %s to functions of at most %d", n, t.Kind, fentryArgs)}
 	}
 	s.attachType, s.attachTo, s.attachBTF = fentryAttachType(t.Kind), t.Func, f.id
@@ -229,10 +229,10 @@ func prepareFentry(s *ProgramSpec) error {
 
 func fentryUntyped(t Target, err error) error {
 	if errors.Is(err, errNoTypes) {
-		return &AttachError{Target: t, Own: true, Reason: "the types of the kernel (BTF) do not describe the function, which " + t.Kind + " needs", Hint: instead(t), Err: err}
+		return &AttachError{Target: t, TargetOnly: true, Reason: "the types of the kernel (BTF) do not describe the function, which " + t.Kind + " needs", Hint: instead(t), Err: err}
 	}
 	if errors.Is(err, errSeveral) {
-		return &AttachError{Target: t, Own: true, Reason: errSeveral.Error() + ", of which " + t.Kind + " reaches one only", Hint: instead(t), Err: err}
+		return &AttachError{Target: t, TargetOnly: true, Reason: errSeveral.Error() + ", of which " + t.Kind + " reaches one only", Hint: instead(t), Err: err}
 	}
 	var noBTF *NoBTFError
 	if errors.As(err, &noBTF) {
@@ -275,7 +275,7 @@ func tryFentry(t Target) error {
 		return p.Close()
 	}
 	e := &AttachError{Target: t, Err: err}
-	var refusal *VerifierRefusal
+	var refusal *VerifierError
 	var privilege *PrivilegeError
 	switch {
 	case errors.As(err, &privilege):
@@ -283,18 +283,18 @@ func tryFentry(t Target) error {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		e.Reason = "the kernel refuses to load programs of fentry and fexit, though this process has the capabilities for it: a policy of this system forbids them"
 		e.Hint = "use " + kprobeOf(t) + " or a tracepoint"
-		if _, err := kprobePMU(); err != nil || t.Wild {
+		if _, err := kprobePMU(); err != nil || t.FromPattern {
 			e.Hint = "use a tracepoint, which bpfrepl -l 'tracepoint:*' lists, or a kernel that allows them"
 		}
 	case errors.Is(err, errnoNotSupported):
 		e.Reason = noFentry
 		e.Hint = instead(t)
 	case errors.As(err, &refusal) && refusal.Reason != "":
-		e.Own = true
+		e.TargetOnly = true
 		e.Reason = "the kernel does not let this function be traced by " + t.Kind + ": " + strings.TrimSuffix(refusal.Reason, ".")
 		e.Hint = instead(t)
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINVAL):
-		e.Own = true
+		e.TargetOnly = true
 		e.Reason = "the kernel does not let this function be traced by " + t.Kind + ": it is notrace, or inlined"
 		e.Hint = instead(t)
 	default:
@@ -329,7 +329,7 @@ func attachFentry(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 	if err == nil {
 		return &Attachment{Target: t, fds: []int{int(fd)}}, nil
 	}
-	e := &AttachError{Target: t, Own: true, Hint: instead(t), Err: err}
+	e := &AttachError{Target: t, TargetOnly: true, Hint: instead(t), Err: err}
 	switch {
 	case errors.Is(err, unix.EBUSY):
 		e.Reason = "its entry is patched by something else: a live patch, or a kprobe behind its first instruction"
@@ -341,7 +341,7 @@ func attachFentry(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 	case errors.Is(err, errnoNotSupported):
 		e.Reason = noFentry
 	default:
-		return nil, refused(t, err)
+		return nil, attachError(t, err)
 	}
 	return nil, e
 }

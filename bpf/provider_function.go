@@ -7,24 +7,24 @@ import (
 
 // function: and return: stand for the cheapest kind that this kernel has for each function: its targets are of the kind
 // fentry, fexit, kprobe or kretprobe, but keep the name by which they were asked for.
-var functions = Provider{
+var functionProvider = Provider{
 	Kind: "function", Syntax: "function:FUNCTION",
 	Doc:     "The entry of a function of the kernel, by the cheapest kind that this kernel has: fentry, else kprobe.",
 	Example: "function:vfs_read",
 	minArgs: 1, maxArgs: 1, functions: kprobeList.get, usable: usableFunction,
-	List:    func(pattern string) ([]Target, error) { return listFunctions("function", pattern, kprobeNames) },
-	Resolve: func(s Spec) ([]Target, error) { return resolveFunction(s, "fentry", "kprobe") },
-	event:   func(t Target) (*Event, error) { return kprobeEvent(t.Func, false) },
+	List:        func(pattern string) ([]Target, error) { return listFunctions("function", pattern, kprobeNames) },
+	Resolve:     func(s Spec) ([]Target, error) { return resolveFunction(s, "fentry", "kprobe") },
+	eventSchema: func(t Target) (*Event, error) { return kprobeEvent(t.Func, false) },
 }
 
-var returns = Provider{
+var returnProvider = Provider{
 	Kind: "return", Syntax: "return:FUNCTION",
 	Doc:     "The return of a function of the kernel, by the cheapest kind that this kernel has: fexit, else kretprobe.",
 	Example: "return:vfs_read",
 	minArgs: 1, maxArgs: 1, functions: kprobeList.get, usable: usableFunction,
-	List:    func(pattern string) ([]Target, error) { return listFunctions("return", pattern, kprobeNames) },
-	Resolve: func(s Spec) ([]Target, error) { return resolveFunction(s, "fexit", "kretprobe") },
-	event:   func(t Target) (*Event, error) { return kprobeEvent(t.Func, true) },
+	List:        func(pattern string) ([]Target, error) { return listFunctions("return", pattern, kprobeNames) },
+	Resolve:     func(s Spec) ([]Target, error) { return resolveFunction(s, "fexit", "kretprobe") },
+	eventSchema: func(t Target) (*Event, error) { return kprobeEvent(t.Func, true) },
 }
 
 // usableFunction returns a *NotFoundError where the kernel has neither of the kinds that it stands for.
@@ -77,7 +77,7 @@ func resolveFunction(s Spec, fast, slow string) ([]Target, error) {
 	for _, n := range names {
 		t := functionTarget(s.Kind, fast, n)
 		if len(names) > manyFunctions && noKprobes == nil {
-			t.Kind, t.Why = slow, fmt.Sprintf("%d targets are too many for %s", len(names), fast)
+			t.Kind, t.FallbackReason = slow, fmt.Sprintf("%d targets are too many for %s", len(names), fast)
 			out = append(out, t)
 			continue
 		}
@@ -89,11 +89,11 @@ func resolveFunction(s Spec, fast, slow string) ([]Target, error) {
 		case !errors.As(err, &refused):
 			return nil, err
 		case noKprobes == nil:
-			t.Kind, t.Why = slow, fast+": "+refused.Reason
+			t.Kind, t.FallbackReason = slow, fast+": "+refused.Reason
 			out = append(out, t)
 		default:
 			last = noFunctionKind(s.Text, fast, refused.Reason, slow, noKprobes)
-			if !refused.Own {
+			if !refused.TargetOnly {
 				return nil, last
 			}
 		}

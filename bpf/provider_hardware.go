@@ -8,15 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var hardwares = Provider{
+var hardwareProvider = Provider{
 	Kind: "hardware", Alias: "h", Syntax: "hardware:EVENT or hardware:EVENT:N",
 	Doc:     "A counter of the processor, on every CPU: the handler runs at every Nth event.",
 	Example: "hardware:cache-misses:10000",
-	minArgs: 1, maxArgs: 2, narrow: narrowsPerf,
-	usable:  usableHardware,
-	List:    listCounters("hardware", hardwareEvents),
-	Resolve: resolveCounters(hardwareEvents),
-	types:   only(ebpf.PerfEvent),
+	minArgs: 1, maxArgs: 2, pidFilter: filterPerf,
+	usable:       usableHardware,
+	List:         listCounters("hardware", hardwareEvents),
+	Resolve:      resolveCounters(hardwareEvents),
+	programTypes: only(ebpf.PerfEvent),
 	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 		a, err := attachPerf(t, unix.PerfEventAttr{Type: unix.PERF_TYPE_HARDWARE, Config: t.config, Sample: t.Period}, p, o)
 		var e *AttachError

@@ -12,11 +12,11 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-var iters = Provider{
+var iterProvider = Provider{
 	Kind: "iter", Alias: "it", Syntax: "iter:TYPE with the type task, task_file or task_vma",
 	Doc:     "Runs once for each thing of a kind that is there when it is attached; e.pid, e.tid, e.comm and e.task are those of the task at hand.",
 	Example: "iter:task_file",
-	minArgs: 1, maxArgs: 1, narrow: narrowsIter,
+	minArgs: 1, maxArgs: 1, pidFilter: filterIter,
 	List: func(pattern string) ([]Target, error) {
 		var out []Target
 		for _, it := range iterators {
@@ -24,9 +24,9 @@ var iters = Provider{
 		}
 		return out, nil
 	},
-	Resolve: resolveIter,
-	event:   iterEvent,
-	types:   only(ebpf.Tracing),
+	Resolve:      resolveIter,
+	eventSchema:  iterEvent,
+	programTypes: only(ebpf.Tracing),
 	prepare: func(spec *ProgramSpec) error {
 		name := spec.Targets[0].Parts[0]
 		id, err := KfuncID("bpf_iter_" + name)
@@ -84,7 +84,7 @@ func resolveIter(s Spec) ([]Target, error) {
 	}
 	for _, n := range suggest.Nearest(s.Args[0], names, 3) {
 		if e.Hint == "" {
-			e.Near = append(e.Near, "iter:"+n)
+			e.Suggestions = append(e.Suggestions, "iter:"+n)
 		}
 	}
 	return nil, e
@@ -102,7 +102,7 @@ func iterEvent(t Target) (*Event, error) {
 	ev.Fields = append(ev.Fields, contextPointer("task", "struct task_struct *", 8))
 	for _, it := range iterators {
 		if it.name == t.Parts[0] {
-			ev.Guard = it.guard
+			ev.NullGuard = it.guard
 			ev.Fields = append(ev.Fields, it.fields...)
 		}
 	}
@@ -118,15 +118,15 @@ func iterEvent(t Target) (*Event, error) {
 		}
 	}
 	f, err := of("task_struct", "pid", "pid_t", 8, "tgid")
-	add(&ev.Over, f, err)
+	add(&ev.Overrides, f, err)
 	f, err = of("task_struct", "tid", "pid_t", 8, "pid")
-	add(&ev.Over, f, err)
+	add(&ev.Overrides, f, err)
 	f, err = of("task_struct", "comm", "char[16]", 8, "comm")
 	f.Kind = FieldMemoryString
-	add(&ev.Over, f, err)
-	ev.Over = append(ev.Over, contextPointer("task", "struct task_struct *", 8))
+	add(&ev.Overrides, f, err)
+	ev.Overrides = append(ev.Overrides, contextPointer("task", "struct task_struct *", 8))
 	for _, name := range []string{"uid", "gid", "ppid", "cgroup", "kstack", "ustack"} {
-		ev.Over = append(ev.Over, Field{Name: name, Kind: FieldUnreadable,
+		ev.Overrides = append(ev.Overrides, Field{Name: name, Kind: FieldUnreadable,
 			Why: fmt.Sprintf("e.%s in an iterator would be that of bpfrepl, not of the task at hand; e.task has what the kernel knows of that", name)})
 	}
 	return ev, errors.Join(errs...)

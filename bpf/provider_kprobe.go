@@ -13,33 +13,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var kprobes = Provider{
+var kprobeProvider = Provider{
 	Kind: "kprobe", Alias: "k", Syntax: "kprobe:FUNCTION or kprobe:FUNCTION+OFFSET",
 	Doc:     "A function of the kernel, at its entry or at an instruction inside.",
 	Example: "kprobe:vfs_read",
-	minArgs: 1, maxArgs: 1, alone: true, functions: kprobeList.get, usable: usableKprobe,
-	List:    func(pattern string) ([]Target, error) { return listFunctions("kprobe", pattern, kprobeNames) },
-	Resolve: resolveKprobe,
-	event:   func(t Target) (*Event, error) { return kprobeTargetEvent(t, false) },
-	types:   only(ebpf.Kprobe),
-	prepare: prepareKprobe,
-	attach:  func(t Target, p *Program, o AttachOptions) (*Attachment, error) { return attachKprobe(t, false, p, o) },
+	minArgs: 1, maxArgs: 1, fallbackToSingle: true, functions: kprobeList.get, usable: usableKprobe,
+	List:         func(pattern string) ([]Target, error) { return listFunctions("kprobe", pattern, kprobeNames) },
+	Resolve:      resolveKprobe,
+	eventSchema:  func(t Target) (*Event, error) { return kprobeTargetEvent(t, false) },
+	programTypes: only(ebpf.Kprobe),
+	prepare:      prepareKprobe,
+	attach:       func(t Target, p *Program, o AttachOptions) (*Attachment, error) { return attachKprobe(t, false, p, o) },
 	attachMulti: func(ts []Target, cs []uint64, p *Program, _ AttachOptions) (*Attachment, error) {
 		return attachKprobes(ts, cs, false, p)
 	},
 }
 
-var kretprobes = Provider{
+var kretprobeProvider = Provider{
 	Kind: "kretprobe", Alias: "kr", Syntax: "kretprobe:FUNCTION",
 	Doc:     "The return of a function of the kernel.",
 	Example: "kretprobe:vfs_read",
-	minArgs: 1, maxArgs: 1, alone: true, functions: kprobeList.get, usable: usableKprobe,
-	List:    func(pattern string) ([]Target, error) { return listFunctions("kretprobe", pattern, kprobeNames) },
-	Resolve: resolveKprobe,
-	event:   func(t Target) (*Event, error) { return kprobeTargetEvent(t, true) },
-	types:   only(ebpf.Kprobe),
-	prepare: prepareKprobe,
-	attach:  func(t Target, p *Program, o AttachOptions) (*Attachment, error) { return attachKprobe(t, true, p, o) },
+	minArgs: 1, maxArgs: 1, fallbackToSingle: true, functions: kprobeList.get, usable: usableKprobe,
+	List:         func(pattern string) ([]Target, error) { return listFunctions("kretprobe", pattern, kprobeNames) },
+	Resolve:      resolveKprobe,
+	eventSchema:  func(t Target) (*Event, error) { return kprobeTargetEvent(t, true) },
+	programTypes: only(ebpf.Kprobe),
+	prepare:      prepareKprobe,
+	attach:       func(t Target, p *Program, o AttachOptions) (*Attachment, error) { return attachKprobe(t, true, p, o) },
 	attachMulti: func(ts []Target, cs []uint64, p *Program, _ AttachOptions) (*Attachment, error) {
 		return attachKprobes(ts, cs, true, p)
 	},
@@ -134,7 +134,7 @@ func findFunction(s Spec, fn string) error {
 		return err
 	}
 	if known {
-		return &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("the kernel has no function %q, but one for the system call", fn), Near: []string{s.Kind + ":" + call}}
+		return &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("the kernel has no function %q, but one for the system call", fn), Suggestions: []string{s.Kind + ":" + call}}
 	}
 	names, err := traceableNames()
 	if err != nil {
@@ -170,11 +170,11 @@ func attachKprobe(t Target, ret bool, p *Program, o AttachOptions) (*Attachment,
 		return attachAddresses(t, ret, p, o)
 	}
 	if err != nil {
-		return nil, kprobeRefused(t, err)
+		return nil, kprobeError(t, err)
 	}
 	a := &Attachment{Target: t}
 	if err := a.addKprobe(ev, p, o); err != nil {
-		return nil, errors.Join(kprobeRefused(t, err), a.Close())
+		return nil, errors.Join(kprobeError(t, err), a.Close())
 	}
 	return a, nil
 }
@@ -206,7 +206,7 @@ func attachAddresses(t Target, ret bool, p *Program, o AttachOptions) (*Attachme
 	a := &Attachment{Target: t}
 	for _, s := range syms {
 		if s.addr == 0 {
-			return nil, errors.Join(&AttachError{Target: t, Own: true, Reason: fmt.Sprintf("the kernel has %d functions of that name, and hides their addresses", len(syms)),
+			return nil, errors.Join(&AttachError{Target: t, TargetOnly: true, Reason: fmt.Sprintf("the kernel has %d functions of that name, and hides their addresses", len(syms)),
 				Hint: "as root: sysctl kernel.kptr_restrict=1", Err: unix.EADDRNOTAVAIL}, a.Close())
 		}
 		ev, err := openKprobe(nil, s.addr+t.offset, ret)
@@ -214,7 +214,7 @@ func attachAddresses(t Target, ret bool, p *Program, o AttachOptions) (*Attachme
 			err = a.addKprobe(ev, p, o)
 		}
 		if err != nil {
-			return nil, errors.Join(kprobeRefused(t, err), a.Close())
+			return nil, errors.Join(kprobeError(t, err), a.Close())
 		}
 	}
 	return a, nil
@@ -257,7 +257,7 @@ func attachKprobes(ts []Target, cookies []uint64, ret bool, p *Program) (*Attach
 	if err != nil {
 		return nil, err
 	}
-	var without []Refusal
+	var without []AttachFailure
 	if addrs != nil {
 		able := make([]bool, len(ts))
 		for _, i := range of {
@@ -267,11 +267,11 @@ func attachKprobes(ts []Target, cookies []uint64, ret bool, p *Program) (*Attach
 			if able[i] {
 				continue
 			}
-			err := kprobeRefused(t, unix.EINVAL)
-			if !t.Wild {
+			err := kprobeError(t, unix.EINVAL)
+			if !t.FromPattern {
 				return nil, err
 			}
-			without = append(without, Refusal{t, err})
+			without = append(without, AttachFailure{t, err})
 		}
 	}
 	attr := linkCreateKprobes{prog: uint32(p.raw.FD()), attachType: uint32(ebpf.AttachTraceKprobeMulti)}
@@ -306,7 +306,7 @@ func attachKprobes(ts []Target, cookies []uint64, ret bool, p *Program) (*Attach
 	fd, err := bpfCall(cmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	runtime.KeepAlive(addrs)
 	if err != nil {
-		return nil, kprobeRefused(ts[0], err)
+		return nil, kprobeError(ts[0], err)
 	}
 	link := int(fd)
 	return &Attachment{Target: ts[0], fds: []int{link}, without: without, misses: func() (uint64, error) { return linkMissed(link, missedOfKprobes) }}, nil

@@ -13,22 +13,22 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-var rawTracepoints = Provider{
+var rawTracepointProvider = Provider{
 	Kind: "rawtracepoint", Alias: "rt", Syntax: "rawtracepoint:EVENT",
 	Doc:     "A static event of the kernel with its arguments as the kernel passes them, typed by BTF: cheaper.",
 	Example: "rawtracepoint:sched_switch",
 	minArgs: 1, maxArgs: 1,
 	List:    listRawTracepoints,
 	Resolve: resolveRawTracepoint,
-	event: func(Target) (*Event, error) {
-		e := &Event{Words: true}
+	eventSchema: func(Target) (*Event, error) {
+		e := &Event{RawArgs: true}
 		for i := range maxTestRunContext / 8 {
 			e.Fields = append(e.Fields, Field{Name: fmt.Sprintf("arg%d", i), CType: "u64", Offset: 8 * i, Size: 8, Kind: FieldInt})
 		}
 		return e, nil
 	},
-	types:   only(ebpf.RawTracepoint),
-	prepare: prepareTracepoint,
+	programTypes: only(ebpf.RawTracepoint),
+	prepare:      prepareTracepoint,
 	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 		return attachRawTracepoint(t, t.Parts[0], p, o)
 	},
@@ -103,10 +103,10 @@ func resolveRawTracepoint(s Spec) ([]Target, error) {
 	}
 	e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("the kernel has no tracepoint %q", name)}
 	for _, n := range suggest.Nearest(name, names, 3) {
-		e.Near = append(e.Near, "rawtracepoint:"+n)
+		e.Suggestions = append(e.Suggestions, "rawtracepoint:"+n)
 	}
 	if near := syscallEvent(name); near != "" {
-		e.Near = []string{near}
+		e.Suggestions = []string{near}
 	}
 	return nil, e
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-var signals = Provider{
+var signalProvider = Provider{
 	Kind: "self", Syntax: "self:signal:NAME",
 	Doc:     "A signal that bpfrepl itself gets: kill -USR1 runs the handler.",
 	Example: "self:signal:SIGUSR1",
-	minArgs: 2, maxArgs: 2, narrow: narrowsNot,
+	minArgs: 2, maxArgs: 2, pidFilter: filterUnsupported,
 	List: func(pattern string) ([]Target, error) {
 		var out []Target
 		for _, name := range signalNames {
@@ -26,9 +26,9 @@ var signals = Provider{
 		}
 		return out, nil
 	},
-	Resolve: resolveSignal,
-	types:   only(ebpf.RawTracepoint),
-	attach:  attachSignal,
+	Resolve:      resolveSignal,
+	programTypes: only(ebpf.RawTracepoint),
+	attach:       attachSignal,
 }
 
 // signalNames are those that neither bpfrepl nor Go's runtime needs for itself.
@@ -57,7 +57,7 @@ func resolveSignal(s Spec) ([]Target, error) {
 		return nil, e
 	}
 	for _, n := range suggest.Nearest(name, signalNames, 2) {
-		e.Near = append(e.Near, "self:signal:"+n)
+		e.Suggestions = append(e.Suggestions, "self:signal:"+n)
 	}
 	return nil, e
 }

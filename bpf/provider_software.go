@@ -5,14 +5,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var softwares = Provider{
+var softwareProvider = Provider{
 	Kind: "software", Alias: "s", Syntax: "software:EVENT or software:EVENT:N",
 	Doc:     "A counter of the kernel, on every CPU: the handler runs at every Nth event (nanoseconds for the clocks).",
 	Example: "software:page-faults:100",
-	minArgs: 1, maxArgs: 2, narrow: narrowsPerf,
-	List:    listCounters("software", softwareEvents),
-	Resolve: resolveCounters(softwareEvents),
-	types:   only(ebpf.PerfEvent),
+	minArgs: 1, maxArgs: 2, pidFilter: filterPerf,
+	List:         listCounters("software", softwareEvents),
+	Resolve:      resolveCounters(softwareEvents),
+	programTypes: only(ebpf.PerfEvent),
 	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 		return attachPerf(t, unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Config: t.config, Sample: t.Period}, p, o)
 	},

@@ -11,31 +11,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var profiles = Provider{
+var profileProvider = Provider{
 	Kind: "profile", Alias: "p", Syntax: "profile:UNIT:N with the unit hz, s, ms or us",
 	Doc:     "A timer on every CPU: N times a second, or every N seconds, milliseconds or microseconds.",
 	Example: "profile:hz:99",
-	minArgs: 2, maxArgs: 2, narrow: narrowsPerf,
+	minArgs: 2, maxArgs: 2, pidFilter: filterPerf,
 	List: func(pattern string) ([]Target, error) {
 		return filterTargets(pattern, timer("profile", "hz", 99), timer("profile", "s", 1), timer("profile", "ms", 10), timer("profile", "us", 100)), nil
 	},
-	Resolve: resolveTimer,
-	types:   only(ebpf.PerfEvent),
+	Resolve:      resolveTimer,
+	programTypes: only(ebpf.PerfEvent),
 	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 		return attachPerf(t, cpuClock(t), p, o)
 	},
 }
 
-var intervals = Provider{
+var intervalProvider = Provider{
 	Kind: "interval", Alias: "i", Syntax: "interval:UNIT:N with the unit hz, s, ms or us",
 	Doc:     "A timer on one CPU: N times a second, or every N seconds, milliseconds or microseconds.",
 	Example: "interval:s:1",
-	minArgs: 2, maxArgs: 2, narrow: narrowsNot,
+	minArgs: 2, maxArgs: 2, pidFilter: filterUnsupported,
 	List: func(pattern string) ([]Target, error) {
 		return filterTargets(pattern, timer("interval", "hz", 10), timer("interval", "s", 1), timer("interval", "ms", 10), timer("interval", "us", 100)), nil
 	},
-	Resolve: resolveTimer,
-	types:   only(ebpf.PerfEvent),
+	Resolve:      resolveTimer,
+	programTypes: only(ebpf.PerfEvent),
 	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 		o.oneCPU, o.PID = true, 0
 		return attachPerf(t, cpuClock(t), p, o)

@@ -14,15 +14,15 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-var tracepoints = Provider{
+var tracepointProvider = Provider{
 	Kind: "tracepoint", Alias: "t", Syntax: "tracepoint:SUBSYSTEM:EVENT",
 	Doc:     "A static event of the kernel with typed arguments.",
 	Example: "tracepoint:sched:sched_switch",
 	minArgs: 2, maxArgs: 2,
-	List:    listTracepoints,
-	Resolve: resolveTracepoint,
-	event:   tracepointEvent,
-	types: func(t Target, readsContext bool) []ebpf.ProgramType {
+	List:        listTracepoints,
+	Resolve:     resolveTracepoint,
+	eventSchema: tracepointEvent,
+	programTypes: func(t Target, readsContext bool) []ebpf.ProgramType {
 		if t.shared != "" {
 			return []ebpf.ProgramType{ebpf.RawTracepoint}
 		}
@@ -139,7 +139,7 @@ func resolveTracepoint(s Spec) ([]Target, error) {
 	if !isPattern(event) {
 		e.Reason = fmt.Sprintf("the subsystem %q has no event %q", sub, event)
 		for _, n := range suggest.Nearest(event, events, 3) {
-			e.Near = append(e.Near, "tracepoint:"+sub+":"+n)
+			e.Suggestions = append(e.Suggestions, "tracepoint:"+sub+":"+n)
 		}
 	}
 	return nil, e
@@ -155,19 +155,19 @@ func missingSubsystem(dir string, s Spec) error {
 	e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no subsystem %q", s.Args[0])}
 	for _, n := range suggest.Nearest(s.Args[0], subs, 3) {
 		if isPattern(s.Args[1]) || exists(filepath.Join(dir, n, s.Args[1])) {
-			e.Near = append(e.Near, "tracepoint:"+n+":"+s.Args[1])
+			e.Suggestions = append(e.Suggestions, "tracepoint:"+n+":"+s.Args[1])
 		}
 	}
-	if e.Near == nil && !isPattern(s.Args[1]) && validName(s.Args[1]) {
+	if e.Suggestions == nil && !isPattern(s.Args[1]) && validName(s.Args[1]) {
 		for _, n := range subs {
-			if len(e.Near) < 3 && exists(filepath.Join(dir, n, s.Args[1])) {
-				e.Near = append(e.Near, "tracepoint:"+n+":"+s.Args[1])
+			if len(e.Suggestions) < 3 && exists(filepath.Join(dir, n, s.Args[1])) {
+				e.Suggestions = append(e.Suggestions, "tracepoint:"+n+":"+s.Args[1])
 			}
 		}
 	}
-	if e.Near == nil {
+	if e.Suggestions == nil {
 		for _, n := range suggest.Nearest(s.Args[0], subs, 3) {
-			e.Near = append(e.Near, "tracepoint:"+n+":*")
+			e.Suggestions = append(e.Suggestions, "tracepoint:"+n+":*")
 		}
 	}
 	return e

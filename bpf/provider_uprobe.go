@@ -18,15 +18,15 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-var uprobes = Provider{
+var uprobeProvider = Provider{
 	Kind: "uprobe", Alias: "u", Syntax: "uprobe:PATH:FUNCTION, uprobe:PATH:FUNCTION+OFFSET or uprobe:PATH:0xADDRESS",
 	Doc:     "A function of a program or library, where it is called; e.args[i] are its arguments, untyped.",
 	Example: "uprobe:libc:malloc",
-	minArgs: 2, maxArgs: 2, narrow: narrowsByKernel, split: splitPath, literal: true,
+	minArgs: 2, maxArgs: 2, pidFilter: filterInKernel, splitArgs: splitPath, literal: true,
 	List:    listUprobes("uprobe"),
 	Resolve: resolveUprobe,
-	event: func(t Target) (*Event, error) {
-		c := t.convention()
+	eventSchema: func(t Target) (*Event, error) {
+		c := t.callConv()
 		e := &Event{GoProgram: t.goProgram()}
 		for _, r := range c.args {
 			e.Args = append(e.Args, registerField("", r, false))
@@ -39,25 +39,25 @@ var uprobes = Provider{
 		}
 		return e, nil
 	},
-	types:   only(ebpf.Kprobe),
-	prepare: prepareUprobe,
-	attach:  attachUprobe(false), attachMulti: attachUprobes(false),
+	programTypes: only(ebpf.Kprobe),
+	prepare:      prepareUprobe,
+	attach:       attachUprobe(false), attachMulti: attachUprobes(false),
 }
 
-var uretprobes = Provider{
+var uretprobeProvider = Provider{
 	Kind: "uretprobe", Alias: "ur", Syntax: "uretprobe:PATH:FUNCTION",
 	Doc:     "A function of a program or library, where it returns; e.ret is its result.",
 	Example: "uretprobe:libc:malloc",
-	minArgs: 2, maxArgs: 2, narrow: narrowsUretprobe, split: splitPath, literal: true,
+	minArgs: 2, maxArgs: 2, pidFilter: filterUretprobe, splitArgs: splitPath, literal: true,
 	List:    listUprobes("uretprobe"),
 	Resolve: resolveUprobe,
-	event: func(t Target) (*Event, error) {
-		return &Event{Fields: []Field{registerField("ret", t.convention().result, true)}, HasRet: true, GoProgram: t.goProgram(),
+	eventSchema: func(t Target) (*Event, error) {
+		return &Event{Fields: []Field{registerField("ret", t.callConv().result, true)}, HasRet: true, GoProgram: t.goProgram(),
 			NoArgs: t.Name + ": the arguments are gone when a function returns; keep them in a table by e.tid in a uprobe"}, nil
 	},
-	types:   only(ebpf.Kprobe),
-	prepare: prepareUprobe,
-	attach:  attachUprobe(true), attachMulti: attachUprobes(true),
+	programTypes: only(ebpf.Kprobe),
+	prepare:      prepareUprobe,
+	attach:       attachUprobe(true), attachMulti: attachUprobes(true),
 }
 
 // goProgram is the file of a Go function, or "".
@@ -69,7 +69,7 @@ func (t Target) goProgram() string {
 }
 
 // convention is that of the target's function.
-func (t Target) convention() convention {
+func (t Target) callConv() callConv {
 	if t.goFunc {
 		return conventionGo[runtime.GOARCH]
 	}
@@ -142,7 +142,7 @@ func resolveUprobe(s Spec) ([]Target, error) {
 	var out []Target
 	var missing error
 	err := eachFile(s, func(x *exe.File) error {
-		ts, err := s.in(x)
+		ts, err := s.resolveIn(x)
 		var nf *NotFoundError
 		if errors.As(err, &nf) {
 			missing = cmp.Or(missing, err)
@@ -158,7 +158,7 @@ func resolveUprobe(s Spec) ([]Target, error) {
 }
 
 // in gives the targets that the spec means in one file.
-func (s Spec) in(x *exe.File) ([]Target, error) {
+func (s Spec) resolveIn(x *exe.File) ([]Target, error) {
 	want := s.Args[1]
 	funcs, stripped, err := x.Functions()
 	if err != nil {
@@ -172,19 +172,19 @@ func (s Spec) in(x *exe.File) ([]Target, error) {
 		}
 		if known && f.Addr == addr {
 			t.entry = true
-			return t.placed(s, x, []exe.Symbol{f}, 0)
+			return t.targetsAt(s, x, []exe.Symbol{f}, 0)
 		}
 		if known && s.Kind == "uretprobe" {
-			return t.placed(s, x, []exe.Symbol{f}, addr-f.Addr)
+			return t.targetsAt(s, x, []exe.Symbol{f}, addr-f.Addr)
 		}
-		return t.placed(s, x, []exe.Symbol{{Addr: addr}}, 0)
+		return t.targetsAt(s, x, []exe.Symbol{{Addr: addr}}, 0)
 	}
 	name, off := want, uint64(0)
-	found := named(funcs, name)
+	found := symbolGroups(funcs, name)
 	if i := strings.LastIndexByte(want, '+'); found == nil && i > 0 {
 		if n, err := strconv.ParseUint(want[i+1:], 0, 64); err == nil {
 			name, off = want[:i], n
-			found = named(funcs, name)
+			found = symbolGroups(funcs, name)
 		}
 	}
 	if found == nil && isPattern(name) {
@@ -202,10 +202,10 @@ func (s Spec) in(x *exe.File) ([]Target, error) {
 		if off != 0 {
 			t.Name += fmt.Sprintf("+%d", off)
 		}
-		ts, err := t.placed(s, x, same, off)
+		ts, err := t.targetsAt(s, x, same, off)
 		var refused *SpecError
 		if errors.As(err, &refused) && isPattern(name) { // the others do without it
-			t.refusal = &AttachError{Target: t, Reason: strings.TrimPrefix(refused.Reason, fmt.Sprintf("probe %q: ", s.Text)), Hint: refused.Hint, Own: true, Err: refused}
+			t.refusal = &AttachError{Target: t, Reason: strings.TrimPrefix(refused.Reason, fmt.Sprintf("probe %q: ", s.Text)), Hint: refused.Hint, TargetOnly: true, Err: refused}
 			ts, err = []Target{t}, nil
 		}
 		if err != nil {
@@ -221,7 +221,7 @@ func (s Spec) in(x *exe.File) ([]Target, error) {
 
 // named gives the functions that have exactly this name, mangled or as in the source, with or without parameters: one list
 // for each name in full, since static functions of one name can be in several places.
-func named(funcs []exe.Symbol, name string) [][]exe.Symbol {
+func symbolGroups(funcs []exe.Symbol, name string) [][]exe.Symbol {
 	for _, key := range []func(exe.Symbol) string{func(f exe.Symbol) string { return f.Name }, exe.Symbol.Full, exe.Symbol.Short} {
 		var out []exe.Symbol
 		for _, f := range funcs {
@@ -262,7 +262,7 @@ func matching(s Spec, funcs []exe.Symbol, pattern string) ([][]exe.Symbol, error
 		if f.Ifunc || strings.HasSuffix(f.Name, ".cold") || !matchName(pattern, f.Name) && !matchName(pattern, f.Full()) && !matchName(pattern, f.Short()) {
 			continue
 		}
-		if old, ok := best[f.Addr]; !ok || better(f, old) {
+		if old, ok := best[f.Addr]; !ok || preferSymbol(f, old) {
 			best[f.Addr] = f
 		}
 	}
@@ -277,7 +277,7 @@ func matching(s Spec, funcs []exe.Symbol, pattern string) ([][]exe.Symbol, error
 }
 
 // better says whether a tells more than b of two names of one function: read, not __read.
-func better(a, b exe.Symbol) bool {
+func preferSymbol(a, b exe.Symbol) bool {
 	rank := func(s exe.Symbol) int { return len(s.Name) - len(strings.TrimLeft(s.Name, "_")) }
 	if a.Global != b.Global {
 		return a.Global
@@ -291,7 +291,7 @@ func matchName(pattern, name string) bool {
 }
 
 // placed completes a target with its places: those of functions of one name, off bytes behind their starts.
-func (t Target) placed(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([]Target, error) {
+func (t Target) targetsAt(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([]Target, error) {
 	bad := func(hint, format string, args ...any) error {
 		return &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: ", s.Text) + fmt.Sprintf(format, args...), Hint: hint}
 	}
@@ -308,10 +308,10 @@ func (t Target) placed(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([]Ta
 			if ok, _, _ := x.Steppable(next); ok && f.Name != "" && next < f.Addr+f.Size {
 				hint = fmt.Sprintf("write uprobe:%s:%s+%d, the next instruction", x.Path, f.Full(), next-f.Addr)
 			}
-			return refuse(hint, "the kernel cannot put a probe on the instruction %s (%s), which it neither steps over nor emulates", where(f, addr), insn)
+			return refuse(hint, "the kernel cannot put a probe on the instruction %s (%s), which it neither steps over nor emulates", describeAddr(f, addr), insn)
 		}
-		if !slices.Contains(t.sites, site{offset: o}) {
-			t.sites = append(t.sites, site{offset: o})
+		if !slices.Contains(t.sites, probeSite{offset: o}) {
+			t.sites = append(t.sites, probeSite{offset: o})
 		}
 		return nil
 	}
@@ -345,7 +345,7 @@ func (t Target) placed(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([]Ta
 		}
 		if off != 0 || f.Size == 0 {
 			if ok, known, before, after := x.Boundary(at); known && !ok {
-				return nil, bad("", "no instruction begins %s: %s", where(f, at), around(f, before, after))
+				return nil, bad("", "no instruction begins %s: %s", describeAddr(f, at), nearInsns(f, before, after))
 			}
 		}
 		if err := add(f, at); err != nil {
@@ -376,7 +376,7 @@ func noReturns(s Spec, x *exe.File, f exe.Symbol, out exe.Exits) (reason, hint s
 	return "", ""
 }
 
-func where(f exe.Symbol, at uint64) string {
+func describeAddr(f exe.Symbol, at uint64) string {
 	if f.Name == "" {
 		return fmt.Sprintf("at %#x", at)
 	}
@@ -384,7 +384,7 @@ func where(f exe.Symbol, at uint64) string {
 }
 
 // around names the instructions that a bad place lies between.
-func around(f exe.Symbol, before, after uint64) string {
+func nearInsns(f exe.Symbol, before, after uint64) string {
 	if f.Name == "" {
 		return fmt.Sprintf("the nearest are at %#x and %#x", before, after)
 	}
@@ -427,8 +427,8 @@ func noFunction(s Spec, x *exe.File, name string, funcs []exe.Symbol, stripped b
 	}
 	if libs != nil {
 		e.Reason = fmt.Sprintf("%s calls %q, but a library has it", x.Path, name)
-		if lib := owner(libs, name); lib != "" {
-			e.Near = []string{s.Kind + ":" + lib + ":" + name}
+		if lib := owningLib(libs, name); lib != "" {
+			e.Suggestions = []string{s.Kind + ":" + lib + ":" + name}
 		}
 		return e
 	}
@@ -439,9 +439,9 @@ func noFunction(s Spec, x *exe.File, name string, funcs []exe.Symbol, stripped b
 	}
 	slices.Sort(names)
 	for _, n := range suggest.Nearest(name, slices.Compact(names), 3) {
-		e.Near = append(e.Near, prefix+n)
+		e.Suggestions = append(e.Suggestions, prefix+n)
 	}
-	if stripped && e.Near == nil {
+	if stripped && e.Suggestions == nil {
 		e.Reason = fmt.Sprintf("%s is stripped: of its functions only those keep their names that other files call, and %q is not among them", x.Path, name)
 		e.Hint = "install its debug symbols, or give an address: " + prefix + "0xADDRESS"
 	}
@@ -449,7 +449,7 @@ func noFunction(s Spec, x *exe.File, name string, funcs []exe.Symbol, stripped b
 }
 
 // owner gives the library that has a function.
-func owner(libs []string, name string) string {
+func owningLib(libs []string, name string) string {
 	for _, lib := range libs {
 		for _, path := range exe.Find(lib) {
 			x, err := exe.Open(path)
@@ -487,7 +487,7 @@ func listUprobes(kind string) func(string) ([]Target, error) {
 			if err != nil {
 				return fileError(s, err)
 			}
-			found := named(funcs, s.Args[1])
+			found := symbolGroups(funcs, s.Args[1])
 			if found == nil {
 				if found, err = matching(s, funcs, s.Args[1]); err != nil {
 					return err

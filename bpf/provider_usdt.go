@@ -14,17 +14,17 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-var usdts = Provider{
+var usdtProvider = Provider{
 	Kind: "usdt", Alias: "U", Syntax: "usdt:PATH:NAME or usdt:PATH:PROVIDER:NAME",
 	Doc:     "A static probe that the authors of a program or library put into it, with typed arguments e.args[i].",
 	Example: "usdt:libstdc++:throw",
-	minArgs: 2, maxArgs: 3, narrow: narrowsByKernel, split: splitUSDT,
-	List:    listUSDT,
-	Resolve: resolveUSDT,
-	event:   func(t Target) (*Event, error) { return &Event{Args: t.args}, nil },
-	types:   only(ebpf.Kprobe),
-	prepare: prepareUprobe,
-	attach:  attachUprobe(false), attachMulti: attachUprobes(false),
+	minArgs: 2, maxArgs: 3, pidFilter: filterInKernel, splitArgs: splitUSDT,
+	List:         listUSDT,
+	Resolve:      resolveUSDT,
+	eventSchema:  func(t Target) (*Event, error) { return &Event{Args: t.args}, nil },
+	programTypes: only(ebpf.Kprobe),
+	prepare:      prepareUprobe,
+	attach:       attachUprobe(false), attachMulti: attachUprobes(false),
 }
 
 // splitUSDT takes "PATH:PROVIDER:NAME" apart.
@@ -79,7 +79,7 @@ func addUSDT(ts []Target, s Spec, x *exe.File, p exe.StaticProbe) ([]Target, err
 	if !ok {
 		return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: its note says that it is at %#x, which is not in the code", t.Name, p.Addr)}
 	}
-	at := site{offset: off}
+	at := probeSite{offset: off}
 	if p.Semaphore != 0 {
 		if at.semaphore, ok = x.SemaphoreOffset(p.Semaphore); !ok {
 			return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: its semaphore at %#x has no place in the file, so the kernel cannot switch the probe on", t.Name, p.Semaphore)}
@@ -96,7 +96,7 @@ func addUSDT(ts []Target, s Spec, x *exe.File, p exe.StaticProbe) ([]Target, err
 			return ts, nil
 		}
 	}
-	t.sites = []site{at}
+	t.sites = []probeSite{at}
 	return append(ts, t), nil
 }
 
@@ -163,8 +163,8 @@ func noUSDT(s Spec, x *exe.File, provider, name string, all []exe.StaticProbe) *
 	for _, near := range suggest.Nearest(name, slices.Compact(names), 3) {
 		for _, p := range all {
 			full := strings.Join([]string{"usdt", x.Path, p.Provider, p.Name}, ":")
-			if p.Name == near && !slices.Contains(e.Near, full) {
-				e.Near = append(e.Near, full)
+			if p.Name == near && !slices.Contains(e.Suggestions, full) {
+				e.Suggestions = append(e.Suggestions, full)
 			}
 		}
 	}

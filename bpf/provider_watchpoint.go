@@ -14,14 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var watchpoints = Provider{
+var watchpointProvider = Provider{
 	Kind: "watchpoint", Alias: "w", Syntax: "watchpoint:ADDRESS:LENGTH:MODE with MODE of r, w and x",
 	Doc:     "Memory that is read, written or executed, in all processes or in that of -p or -c: the handler runs at each access.",
 	Example: "watchpoint:0x7ffe00001000:8:w",
-	minArgs: 3, maxArgs: 3, narrow: narrowsPerf,
-	List:    func(string) ([]Target, error) { return nil, nil }, // any address could be meant
-	Resolve: resolveWatchpoint,
-	types:   only(ebpf.PerfEvent),
+	minArgs: 3, maxArgs: 3, pidFilter: filterPerf,
+	List:         func(string) ([]Target, error) { return nil, nil }, // any address could be meant
+	Resolve:      resolveWatchpoint,
+	programTypes: only(ebpf.PerfEvent),
 	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 		if err := Watchpoints(); err != nil {
 			return nil, &AttachError{Target: t, Reason: err.Error(), Hint: "a uprobe or kprobe on the code that makes the access may do", Err: err}

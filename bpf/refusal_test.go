@@ -42,7 +42,7 @@ func wrongProgram(body []asm.Instruction) asm.Instructions {
 func TestRefusals(t *testing.T) {
 	for _, w := range wrong {
 		_, err := NewProgram(ProgramSpec{Name: "wrong", Type: ebpf.RawTracepoint, Instructions: wrongProgram(w.body)})
-		var r *VerifierRefusal
+		var r *VerifierError
 		if !errors.As(err, &r) {
 			t.Errorf("%s: %v", w.name, err)
 			continue
@@ -54,7 +54,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func checkRefusal(t *testing.T, name, reason string, r *VerifierRefusal) {
+func checkRefusal(t *testing.T, name, reason string, r *VerifierError) {
 	t.Helper()
 	if !regexp.MustCompile(reason).MatchString(r.Reason) {
 		t.Errorf("%s: the reason is %q, want %s\n%s", name, r.Reason, reason, strings.Join(r.Log, "\n"))
@@ -90,7 +90,7 @@ func TestRefusalLogs(t *testing.T) {
 			t.Errorf("%s: no program of that name", f)
 			continue
 		}
-		r := &VerifierRefusal{Log: strings.Split(strings.TrimSpace(string(text)), "\n")}
+		r := &VerifierError{Log: strings.Split(strings.TrimSpace(string(text)), "\n")}
 		r.Reason, r.Source = explain(r.Log, wrongProgram(wrong[i].body))
 		checkRefusal(t, f, wrong[i].reason, r)
 	}

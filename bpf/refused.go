@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kprobeRefused words why the kernel does not attach to a function.
-func kprobeRefused(t Target, err error) error {
+// kprobeError words why the kernel does not attach to a function.
+func kprobeError(t Target, err error) error {
 	e := &AttachError{Target: t, Err: err}
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
@@ -16,15 +16,15 @@ func kprobeRefused(t Target, err error) error {
 			e.Reason, e.Hint = "the kernel is locked down (lockdown=confidentiality), which forbids kprobes", "boot without that, or use a tracepoint"
 			return e
 		}
-		return refused(t, err)
+		return attachError(t, err)
 	case errors.Is(err, unix.EILSEQ):
-		e.Own = true
+		e.TargetOnly = true
 		e.Reason, e.Hint = fmt.Sprintf("the offset 0x%x is not at the start of an instruction", t.offset), "kprobe:"+t.Func+" is the function's entry"
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
-		e.Own = true
+		e.TargetOnly = true
 		e.Reason = "the kernel has no such function any more, or no place in it for a probe"
 	case errors.Is(err, unix.EINVAL):
-		e.Own = true
+		e.TargetOnly = true
 		e.Reason, e.Hint = "the kernel does not allow kprobes there: the function is on its blacklist, or notrace", "use a function that calls it"
 		switch {
 		case blacklist()[t.Func]:
@@ -33,7 +33,7 @@ func kprobeRefused(t Target, err error) error {
 			e.Reason = "the kernel does not let this function be traced: it is notrace (" + filterFile + " lacks it)"
 		}
 	default:
-		return refused(t, err)
+		return attachError(t, err)
 	}
 	return e
 }

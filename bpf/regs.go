@@ -20,7 +20,7 @@ var registers = map[string]map[string]int{
 
 // A convention is how a compiler passes words to a function, and the first word of its result. The words for which there are
 // no registers left lie on the stack, above the stack pointer at the function's first instruction.
-type convention struct {
+type callConv struct {
 	args   []string
 	result string
 	stack  string // the stack pointer
@@ -31,13 +31,13 @@ type convention struct {
 const stackArgs = 6
 
 // conventionC is that of the System V ABI, and of the Procedure Call Standard for arm64.
-var conventionC = map[string]convention{
+var conventionC = map[string]callConv{
 	"amd64": {[]string{"rdi", "rsi", "rdx", "rcx", "r8", "r9"}, "rax", "rsp", 8}, // the return address comes first
 	"arm64": {[]string{"x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7"}, "x0", "sp", 0},
 }
 
 // conventionGo is Go's ABIInternal (cmd/compile/abi-internal.md), since Go 1.17 on amd64 and 1.18 on arm64.
-var conventionGo = map[string]convention{
+var conventionGo = map[string]callConv{
 	"amd64": {[]string{"rax", "rbx", "rcx", "rdi", "rsi", "r8", "r9", "r10", "r11"}, "rax", "rsp", 8},
 	"arm64": {[]string{"x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15"}, "x0", "sp", 0},
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // Ring is a ring buffer that programs send records through (5.8). One goroutine reads it.
-type Ring struct {
+type RingBuf struct {
 	m    *Map
 	rd   *ringbuf.Reader
 	read []byte // the page with the position of the reader, mapped
@@ -24,19 +24,19 @@ type Ring struct {
 }
 
 // NewRing makes a ring buffer of size bytes, a power of two and of the page size.
-func NewRing(size int) (*Ring, error) {
+func NewRing(size int) (*RingBuf, error) {
 	m, err := NewMap(MapSpec{Name: "ring", Type: ebpf.RingBuf, MaxEntries: uint32(size)})
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{m: m, wake: -1}
+	r := &RingBuf{m: m, wake: -1}
 	if err := r.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("read the ring buffer: %w", err), r.Close())
 	}
 	return r, nil
 }
 
-func (r *Ring) open() (err error) {
+func (r *RingBuf) open() (err error) {
 	if r.rd, err = ringbuf.NewReader(r.m.raw); err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (r *Ring) open() (err error) {
 }
 
 // Map gives the map that programs send to.
-func (r *Ring) Map() *Map { return r.m }
+func (r *RingBuf) Map() *Map { return r.m }
 
 // ErrWoken is the error of a Read that Wake ended.
 var ErrWoken = ringbuf.ErrFlushed
@@ -65,7 +65,7 @@ var ErrClosed = os.ErrClosed
 
 // Read waits for a record and gives it. The bytes are valid until the next Read. The error is ErrWoken after Wake, ErrClosed
 // after Close. As long as records are there Read returns those, whatever the deadline: see Written.
-func (r *Ring) Read(rec *ringbuf.Record) ([]byte, error) {
+func (r *RingBuf) Read(rec *ringbuf.Record) ([]byte, error) {
 	if err := r.rd.ReadInto(rec); err != nil {
 		return nil, err
 	}
@@ -73,10 +73,10 @@ func (r *Ring) Read(rec *ringbuf.Record) ([]byte, error) {
 }
 
 // SetDeadline bounds the waiting of Read; the zero time means no bound. It is for the goroutine that reads.
-func (r *Ring) SetDeadline(t time.Time) { r.rd.SetDeadline(t) }
+func (r *RingBuf) SetDeadline(t time.Time) { r.rd.SetDeadline(t) }
 
 // Await returns when there is a record to read, or after Wake. It may be called by another goroutine than the one that reads.
-func (r *Ring) Await() error {
+func (r *RingBuf) Await() error {
 	fds := []unix.PollFd{{Fd: int32(r.m.raw.FD()), Events: unix.POLLIN}, {Fd: int32(r.wake), Events: unix.POLLIN}}
 	if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
 		return fmt.Errorf("wait for the ring buffer: %w", err)
@@ -90,20 +90,20 @@ func (r *Ring) Await() error {
 }
 
 // Wake makes a Read that waits for a record return ErrWoken, and Await return.
-func (r *Ring) Wake() error {
+func (r *RingBuf) Wake() error {
 	_, err := unix.Write(r.wake, binary.NativeEndian.AppendUint64(nil, 1))
 	return errors.Join(err, r.rd.Flush())
 }
 
 // Written returns the position up to which programs have written: it only grows, by the bytes of each record. All that was recorded
 // before the call has been read when Passed(position) is true; more may have been recorded since, at any rate.
-func (r *Ring) Written() uint64 { return position(r.sent) }
+func (r *RingBuf) Written() uint64 { return position(r.sent) }
 
 // Passed reports whether the reader has read up to a position.
-func (r *Ring) Passed(written uint64) bool { return r.Left(written) == 0 }
+func (r *RingBuf) Passed(written uint64) bool { return r.Left(written) == 0 }
 
 // Left returns how many bytes lie before a position that the reader has not read.
-func (r *Ring) Left(written uint64) uint64 {
+func (r *RingBuf) Left(written uint64) uint64 {
 	if read := position(r.read); read < written {
 		return written - read
 	}
@@ -111,7 +111,7 @@ func (r *Ring) Left(written uint64) uint64 {
 }
 
 // Empty reports whether all is read that was recorded.
-func (r *Ring) Empty() bool { return r.Passed(r.Written()) }
+func (r *RingBuf) Empty() bool { return r.Passed(r.Written()) }
 
 // position reads a position, an unsigned long at the start of its page (kernel/bpf/ringbuf.c: struct bpf_ringbuf).
 func position(page []byte) uint64 {
@@ -119,7 +119,7 @@ func position(page []byte) uint64 {
 }
 
 // Close lets the ring go; a waiting Read returns. Written and Passed must not be called any more.
-func (r *Ring) Close() error {
+func (r *RingBuf) Close() error {
 	var errs []error
 	if r.rd != nil {
 		errs = append(errs, r.rd.Close())

@@ -40,26 +40,26 @@ func (r *reader) bucket() int { return int(binary.NativeEndian.Uint32(r.from)) }
 func (m *Map) buckets() int { return 1 << bits.Len32(m.spec.MaxEntries-1) }
 
 // density gives the keys a bucket that were met so far.
-func (r *reader) density() float64 { return float64(r.part.n) / float64(max(r.bucket(), 1)) }
+func (r *reader) keysPerBucket() float64 { return float64(r.chunk.n) / float64(max(r.bucket(), 1)) }
 
 // left gives how many keys are still to come, by those that were met.
-func (r *reader) left() int { return int(r.density() * float64(r.m.buckets()-r.bucket())) }
+func (r *reader) remaining() int { return int(r.keysPerBucket() * float64(r.m.buckets()-r.bucket())) }
 
 // many tells that so much is still to come that it should be read from several places. From 5.11 to 6.0 a batch leaves out a bucket if
 // somebody else on its CPU is about to take the lock, as another reader might (6.1: "Propagate error from htab_lock_bucket() to userspace").
-func (r *reader) many() bool {
-	return !r.ended && r.part.n >= shareAfter && runtime.GOMAXPROCS(0) > 1 && slices.Contains(hashTypes, r.m.spec.Type) &&
-		r.left() > shareFrom && (before(5, 11) || !before(6, 1))
+func (r *reader) worthSplitting() bool {
+	return !r.ended && r.chunk.n >= shareAfter && runtime.GOMAXPROCS(0) > 1 && slices.Contains(hashTypes, r.m.spec.Type) &&
+		r.remaining() > shareFrom && (before(5, 11) || !before(6, 1))
 }
 
 // A share reads the buckets up to end, and some that are the next share's.
-type share struct {
+type bucketRange struct {
 	reader
-	end     int     // the bucket that is the next share's first
-	final   bool    // it goes on to the end of the map
-	density float64 // keys a bucket, about
-	first   int     // keys of the first batch
-	past    int     // the bucket behind the first batch
+	end           int     // the bucket that is the next share's first
+	final         bool    // it goes on to the end of the map
+	keysPerBucket float64 // keys a bucket, about
+	first         int     // keys of the first batch
+	nextStart     int     // the bucket behind the first batch
 }
 
 // split reads what r has left, in shares. The error is ctx's, or the first that a share met.
@@ -68,36 +68,36 @@ func (s *Snapshot) split(ctx context.Context, r *reader) error {
 	defer cancel(nil)
 	readers := min(runtime.GOMAXPROCS(0), mostAtOnce)
 	from, all, n := r.bucket(), r.m.buckets()-r.bucket(), readers*sharesEach
-	shares := make([]*share, n)
+	shares := make([]*bucketRange, n)
 	for i := range shares {
-		shares[i] = &share{reader: *r.m.newReader(&part{}), end: from + all*(i+1)/n, final: i == n-1, density: r.density()}
+		shares[i] = &bucketRange{reader: *r.m.newReader(&chunk{}), end: from + all*(i+1)/n, final: i == n-1, keysPerBucket: r.keysPerBucket()}
 		shares[i].from = binary.NativeEndian.AppendUint32(nil, uint32(from+all*i/n))
-		s.parts = append(s.parts, shares[i].part)
+		s.chunks = append(s.chunks, shares[i].chunk)
 	}
 	var taken atomic.Int64
 	var wg sync.WaitGroup
 	for range readers {
-		mem := &part{} // of all the shares that one reads, one behind the other: large pages are larger than one
-		s.parts = append(s.parts, mem)
+		mem := &chunk{} // of all the shares that one reads, one behind the other: large pages are larger than one
+		s.chunks = append(s.chunks, mem)
 		wg.Go(func() {
 			defer func() {
 				if p := recover(); p != nil {
 					cancel(&readerPanic{p, debug.Stack()})
 				}
 			}()
-			room := r.left() * 5 / 4 / readers * 2 // some read more than others; what is not touched takes no memory
+			room := r.remaining() * 5 / 4 / readers * 2 // some read more than others; what is not touched takes no memory
 			if mem.grow(room, r.keySize, r.valueSize) != nil {
 				room = 0 // each share finds its own, or says why not
 			}
 			used := 0
 			for i := taken.Add(1); int(i) <= n && inner.Err() == nil; i = taken.Add(1) {
 				sh := shares[i-1]
-				*sh.part, sh.room = mem.behind(used, r.keySize, r.valueSize), room-used
+				*sh.chunk, sh.room = mem.tail(used, r.keySize, r.valueSize), room-used
 				if err := sh.read(inner); err != nil {
 					cancel(err)
 				}
-				if sh.part.lent {
-					used += sh.part.n
+				if sh.chunk.borrowed {
+					used += sh.chunk.n
 				}
 			}
 		})
@@ -112,7 +112,7 @@ func (s *Snapshot) split(ctx context.Context, r *reader) error {
 		return err
 	}
 	for i, sh := range shares[:n-1] {
-		sh.cut(shares[i+1:])
+		sh.trimOverlap(shares[i+1:])
 	}
 	return nil
 }
@@ -125,31 +125,31 @@ type readerPanic struct {
 
 func (p *readerPanic) Error() string { return fmt.Sprintf("%v\n%s", p.value, p.stack) }
 
-func (sh *share) read(ctx context.Context) error {
+func (sh *bucketRange) read(ctx context.Context) error {
 	for sh.count = shareFirst; ; {
 		if err := sh.next(ctx); err != nil {
 			return err
 		}
 		if sh.first == 0 {
-			sh.first, sh.past = sh.part.n, sh.bucket()
+			sh.first, sh.nextStart = sh.chunk.n, sh.bucket()
 		}
 		if sh.ended || !sh.final && sh.bucket() >= sh.end {
 			return nil
 		}
-		sh.count = max(shareLast, min(batchMost, int(0.95*sh.density*float64(sh.end-sh.bucket()))))
+		sh.count = max(shareLast, min(batchMost, int(0.95*sh.keysPerBucket*float64(sh.end-sh.bucket()))))
 	}
 }
 
 // cut leaves out what the last batch has of the next share's buckets, where the next has it too: it has read all that was there, and
 // what came to be there between the two is in one of them.
-func (sh *share) cut(next []*share) {
+func (sh *bucketRange) trimOverlap(next []*bucketRange) {
 	theirs := next[0].keys(next[0].first)
-	if sh.bucket() > next[0].past { // so many keys were deleted meanwhile that it went that far
+	if sh.bucket() > next[0].nextStart { // so many keys were deleted meanwhile that it went that far
 		for _, other := range next {
-			maps.Copy(theirs, other.keys(other.part.n))
+			maps.Copy(theirs, other.keys(other.chunk.n))
 		}
 	}
-	p, end := sh.part, sh.part.n
+	p, end := sh.chunk, sh.chunk.n
 	p.n = sh.last
 	for i := sh.last; i < end; i++ {
 		if theirs[string(p.keys[i*sh.keySize:(i+1)*sh.keySize])] {
@@ -162,10 +162,10 @@ func (sh *share) cut(next []*share) {
 }
 
 // keys gives the first n keys.
-func (sh *share) keys(n int) map[string]bool {
+func (sh *bucketRange) keys(n int) map[string]bool {
 	out := make(map[string]bool, n)
 	for i := range n {
-		out[string(sh.part.keys[i*sh.keySize:(i+1)*sh.keySize])] = true
+		out[string(sh.chunk.keys[i*sh.keySize:(i+1)*sh.keySize])] = true
 	}
 	return out
 }

@@ -63,8 +63,8 @@ func TestShares(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if len(s.parts) != 1+16+4 || expected < n*9/10 || expected > n*11/10 {
-						t.Errorf("%d parts, %d keys were expected", len(s.parts), expected)
+					if len(s.chunks) != 1+16+4 || expected < n*9/10 || expected > n*11/10 {
+						t.Errorf("%d parts, %d keys were expected", len(s.chunks), expected)
 					}
 					seen, stayed := make(map[uint64]bool, s.N), uint64(0)
 					for i := range s.N {
@@ -121,8 +121,8 @@ func TestSharesGrow(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := m.newReader(&part{})
-	s := &Snapshot{KeySize: 8, ValueSize: 8, parts: []*part{r.part}}
+	r := m.newReader(&chunk{})
+	s := &Snapshot{KeySize: 8, ValueSize: 8, chunks: []*chunk{r.chunk}}
 	r.count = 64
 	if err := r.next(context.Background()); err != nil {
 		t.Fatal(err)
@@ -132,8 +132,8 @@ func TestSharesGrow(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen, grown := map[string]bool{}, 0
-	for _, p := range s.parts[1:] {
-		if p.n > 0 && !p.lent {
+	for _, p := range s.chunks[1:] {
+		if p.n > 0 && !p.borrowed {
 			grown++
 		}
 		for i := range p.n {
@@ -160,12 +160,12 @@ func TestSharesGrow(t *testing.T) {
 // What one share fails with is the error, once.
 func TestSharesFail(t *testing.T) {
 	m := makeMap(t, MapSpec{Name: "fail", Type: ebpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: 1000})
-	r := m.newReader(&part{})
+	r := m.newReader(&chunk{})
 	r.from = make([]byte, 4)
 	if err := m.raw.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s := &Snapshot{KeySize: 8, ValueSize: 8, parts: []*part{r.part}}
+	s := &Snapshot{KeySize: 8, ValueSize: 8, chunks: []*chunk{r.chunk}}
 	if err := s.split(context.Background(), r); err == nil || err.Error() != `read map "fail": bad file descriptor` {
 		t.Errorf("got %v", err)
 	}
@@ -181,9 +181,9 @@ func TestSharesFail(t *testing.T) {
 
 // What a share has of the next one's buckets is left out where that has it, in its first batch, or anywhere if it went that far.
 func TestCut(t *testing.T) {
-	shareOf := func(first, past, at int, keys string) *share {
-		p := &part{keys: []byte(keys), values: []byte(keys), n: len(keys)}
-		return &share{reader: reader{part: p, keySize: 1, valueSize: 1, from: binary.NativeEndian.AppendUint32(nil, uint32(at))}, first: first, past: past}
+	shareOf := func(first, past, at int, keys string) *bucketRange {
+		p := &chunk{keys: []byte(keys), values: []byte(keys), n: len(keys)}
+		return &bucketRange{reader: reader{chunk: p, keySize: 1, valueSize: 1, from: binary.NativeEndian.AppendUint32(nil, uint32(at))}, first: first, nextStart: past}
 	}
 	for _, c := range []struct {
 		keys string
@@ -200,8 +200,8 @@ func TestCut(t *testing.T) {
 	} {
 		sh := shareOf(0, 0, c.at, c.keys)
 		sh.last = c.last
-		sh.cut([]*share{shareOf(2, 20, 25, "efg"), shareOf(1, 40, 40, "z")})
-		if got := string(sh.part.keys[:sh.part.n]); got != c.want || string(sh.part.values[:sh.part.n]) != c.want {
+		sh.trimOverlap([]*bucketRange{shareOf(2, 20, 25, "efg"), shareOf(1, 40, 40, "z")})
+		if got := string(sh.chunk.keys[:sh.chunk.n]); got != c.want || string(sh.chunk.values[:sh.chunk.n]) != c.want {
 			t.Errorf("%s from %d on, to bucket %d: %s, want %s", c.keys, c.last, c.at, got, c.want)
 		}
 	}

@@ -15,14 +15,14 @@ type Snapshot struct {
 	N         int
 	KeySize   int // bytes
 	ValueSize int // bytes a key, the values of all CPUs together
-	parts     []*part
+	chunks    []*chunk
 }
 
 // A part is elements that were read into one place, keys one after another and values in the same order.
-type part struct {
+type chunk struct {
 	keys, values []byte // their length is the room
 	n            int
-	lent         bool // the memory is another part's
+	borrowed     bool // the memory is another part's
 }
 
 // offHeap is how large a buffer must be to be memory of its own (package hugepage): in the heap, the collector would count it, and what
@@ -41,8 +41,8 @@ func (s *Snapshot) Value(i int) []byte {
 	return p.values[i*s.ValueSize : (i+1)*s.ValueSize]
 }
 
-func (s *Snapshot) at(i int) (*part, int) {
-	for _, p := range s.parts {
+func (s *Snapshot) at(i int) (*chunk, int) {
+	for _, p := range s.chunks {
 		if i < p.n {
 			return p, i
 		}
@@ -54,50 +54,50 @@ func (s *Snapshot) at(i int) (*part, int) {
 // Close frees the memory. Keys and values that were given are gone then.
 func (s *Snapshot) Close() error {
 	var errs []error
-	for _, p := range s.parts {
+	for _, p := range s.chunks {
 		errs = append(errs, p.close())
 	}
-	s.N, s.parts = 0, nil
+	s.N, s.chunks = 0, nil
 	return errors.Join(errs...)
 }
 
 // grow makes room for so many elements.
-func (p *part) grow(room, keySize, valueSize int) error {
-	keys, err := allocate(room * keySize)
+func (p *chunk) grow(room, keySize, valueSize int) error {
+	keys, err := allocBuffer(room * keySize)
 	if err != nil {
 		return err
 	}
-	values, err := allocate(room * valueSize)
+	values, err := allocBuffer(room * valueSize)
 	if err != nil {
-		return errors.Join(err, release(keys))
+		return errors.Join(err, freeBuffer(keys))
 	}
 	copy(keys, p.keys[:p.n*keySize])
 	copy(values, p.values[:p.n*valueSize])
 	old := *p
-	p.keys, p.values, p.lent = keys, values, false
+	p.keys, p.values, p.borrowed = keys, values, false
 	return old.close()
 }
 
 // behind lends the room behind so many elements.
-func (p *part) behind(n, keySize, valueSize int) part {
-	return part{keys: p.keys[n*keySize:], values: p.values[n*valueSize:], lent: true}
+func (p *chunk) tail(n, keySize, valueSize int) chunk {
+	return chunk{keys: p.keys[n*keySize:], values: p.values[n*valueSize:], borrowed: true}
 }
 
-func (p *part) close() error {
-	if p.lent {
+func (p *chunk) close() error {
+	if p.borrowed {
 		return nil
 	}
-	return errors.Join(release(p.keys), release(p.values))
+	return errors.Join(freeBuffer(p.keys), freeBuffer(p.values))
 }
 
-func allocate(n int) ([]byte, error) {
+func allocBuffer(n int) ([]byte, error) {
 	if n < offHeap {
 		return make([]byte, n), nil
 	}
 	return hugepage.Alloc(n)
 }
 
-func release(b []byte) error {
+func freeBuffer(b []byte) error {
 	if len(b) < offHeap {
 		return nil
 	}
@@ -112,22 +112,22 @@ func (m *Map) Snapshot(ctx context.Context) (*Snapshot, error) { return m.Read(c
 
 // Read is Snapshot. Of a large map it tells how many keys to expect, about, when it has read a part of them.
 func (m *Map) Read(ctx context.Context, expect func(n int)) (*Snapshot, error) {
-	r := m.newReader(&part{})
-	s := &Snapshot{KeySize: r.keySize, ValueSize: r.valueSize, parts: []*part{r.part}}
+	r := m.newReader(&chunk{})
+	s := &Snapshot{KeySize: r.keySize, ValueSize: r.valueSize, chunks: []*chunk{r.chunk}}
 	err := r.next(ctx)
 	for err == nil && !r.ended {
-		if err = r.next(ctx); err == nil && r.many() {
-			expect(r.part.n + r.left())
+		if err = r.next(ctx); err == nil && r.worthSplitting() {
+			expect(r.chunk.n + r.remaining())
 			err = s.split(ctx, r)
 		}
 	}
-	if errors.Is(err, errnoNotSupported) || errors.Is(err, unix.EINVAL) && r.part.n == 0 {
-		err = m.walk(ctx, r.part)
+	if errors.Is(err, errnoNotSupported) || errors.Is(err, unix.EINVAL) && r.chunk.n == 0 {
+		err = m.walk(ctx, r.chunk)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	for _, p := range s.parts {
+	for _, p := range s.chunks {
 		s.N += p.n
 	}
 	return s, nil
@@ -146,7 +146,7 @@ func (m *Map) Count(ctx context.Context) (int, error) {
 // walk reads key by key. Where the key that it stands on is deleted meanwhile, the kernel starts again at the first:
 // keys seen before are skipped, and a walk that does not come to its end within a few rounds of the map is given up
 // with what it has, which by then is every key that stayed.
-func (m *Map) walk(ctx context.Context, p *part) error {
+func (m *Map) walk(ctx context.Context, p *chunk) error {
 	keySize := int(m.spec.KeySize)
 	seen := make(map[string]struct{})
 	key, next, value := make([]byte, keySize), make([]byte, keySize), make([]byte, m.valueSize)

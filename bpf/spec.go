@@ -54,8 +54,8 @@ func ParseSpec(text string) (Spec, error) {
 	}
 	s := Spec{Kind: p.Kind, Text: text}
 	switch {
-	case hasArgs && p.split != nil:
-		s.Args = p.split(rest)
+	case hasArgs && p.splitArgs != nil:
+		s.Args = p.splitArgs(rest)
 	case hasArgs:
 		s.Args = strings.Split(rest, ":")
 	}

@@ -11,7 +11,7 @@ import (
 // Swappable is a map that can be exchanged for an empty one while programs use it: programs reach it through the one
 // slot of an outer array, so that the host gets a map that nobody writes to any more. That makes emptying it exact:
 // nothing is counted in a deleted element, and nothing between a read and a delete is lost.
-type Swappable struct {
+type SwapMap struct {
 	Outer *Map // an array of maps with one slot: what programs refer to
 	mu    sync.Mutex
 	inner *Map
@@ -19,7 +19,7 @@ type Swappable struct {
 }
 
 // NewSwappable makes a map of this spec and the outer map around it.
-func NewSwappable(spec MapSpec) (*Swappable, error) {
+func NewSwappable(spec MapSpec) (*SwapMap, error) {
 	if err := spec.CheckMemory(2); err != nil {
 		return nil, err
 	}
@@ -27,7 +27,7 @@ func NewSwappable(spec MapSpec) (*Swappable, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Swappable{Outer: outer, spec: spec}
+	s := &SwapMap{Outer: outer, spec: spec}
 	if _, err := s.Swap(); err != nil {
 		return nil, errors.Join(err, outer.Close())
 	}
@@ -35,7 +35,7 @@ func NewSwappable(spec MapSpec) (*Swappable, error) {
 }
 
 // Inner gives the map that programs use now.
-func (s *Swappable) Inner() *Map {
+func (s *SwapMap) Inner() *Map {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.inner
@@ -45,7 +45,7 @@ func (s *Swappable) Inner() *Map {
 // returns, no program writes to the old map any more: the kernel waits for the running ones before an update of a map of
 // maps returns (kernel/bpf/syscall.c: maybe_wait_bpf_programs calls synchronize_rcu, since 5.0). That does not hold for
 // sleepable programs, of which we load none. It takes some milliseconds, on an idle machine tens.
-func (s *Swappable) Swap() (old *Map, err error) {
+func (s *SwapMap) Swap() (old *Map, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m, err := NewMap(s.spec)
@@ -61,7 +61,7 @@ func (s *Swappable) Swap() (old *Map, err error) {
 }
 
 // Close lets both maps go.
-func (s *Swappable) Close() error {
+func (s *SwapMap) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return errors.Join(s.Outer.Close(), s.inner.Close())

@@ -54,7 +54,7 @@ func TypeText(text string) (string, error) {
 	if out != nil {
 		return strings.Join(out, "\n"), nil
 	}
-	e := &NotFoundError{Spec: text, Reason: "the kernel has no such type", Near: others}
+	e := &NotFoundError{Spec: text, Reason: "the kernel has no such type", Suggestions: others}
 	if others == nil {
 		var names []string
 		for t, err := range spec.All() {
@@ -66,7 +66,7 @@ func TypeText(text string) (string, error) {
 			}
 		}
 		for _, n := range suggest.Nearest(name, names, 3) {
-			e.Near = append(e.Near, kind+" "+n)
+			e.Suggestions = append(e.Suggestions, kind+" "+n)
 		}
 	}
 	return "", e

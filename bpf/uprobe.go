@@ -20,7 +20,7 @@ import (
 // What all probes in user space have in common: places in files.
 
 // A site is a place in a file where the kernel can put a uprobe.
-type site struct {
+type probeSite struct {
 	offset    uint64 // in the file
 	semaphore uint64 // offset in the file of a counter that the kernel counts up while the probe is there; 0: none
 }
@@ -170,7 +170,7 @@ func uprobeType() (uint32, error) {
 	return uint32(n), err
 }
 
-func openUprobe(t Target, s site, typ uint32, p *Program, o AttachOptions, returns bool) ([]int, error) {
+func openUprobe(t Target, s probeSite, typ uint32, p *Program, o AttachOptions, returns bool) ([]int, error) {
 	path := append([]byte(t.file), 0)
 	// format/retprobe is bit 0 of config, format/ref_ctr_offset the upper half (kernel/events/core.c)
 	attr := unix.PerfEventAttr{Type: typ, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})), Config: s.semaphore << 32,
@@ -192,12 +192,12 @@ func openUprobe(t Target, s site, typ uint32, p *Program, o AttachOptions, retur
 
 // uprobeRefused words the kernel's refusal to put n targets in a file.
 func uprobeRefused(t Target, n int, err error) *AttachError {
-	e := refused(t, err)
+	e := attachError(t, err)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		e.Reason, e.Hint = "the file has gone", ""
 	case errors.Is(err, unix.EINVAL), errors.Is(err, errnoNotSupported), errors.Is(err, unix.ENOEXEC):
-		e.Own = true
+		e.TargetOnly = true
 		e.Reason, e.Hint = "the kernel cannot put a probe on that instruction", "probe another place of the function"
 		if len(t.sites) == 0 || t.sites[0].semaphore != 0 {
 			e.Reason, e.Hint = "the kernel cannot put a probe there", "its semaphore may be shared with another place of the file"

@@ -87,7 +87,7 @@ type mapping struct {
 const mapsAge = time.Second
 
 // A Place is where an address of a process lies.
-type Place struct {
+type SymbolizedAddr struct {
 	Name string // of the symbol; "" where none is known: the process is gone, or the file has none there
 	Off  uint64 // behind the symbol's start
 
@@ -98,7 +98,7 @@ type Place struct {
 }
 
 // File is the name of the file without its folders.
-func (p Place) File() string {
+func (p SymbolizedAddr) File() string {
 	if p.Path == "" {
 		return ""
 	}
@@ -106,18 +106,18 @@ func (p Place) File() string {
 }
 
 // Place finds an address of a process.
-func (u *UserSymbols) Place(pid int, addr uint64) Place {
+func (u *UserSymbols) Lookup(pid int, addr uint64) SymbolizedAddr {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	p := u.procs[pid]
 	if p == nil || time.Since(p.read) > mapsAge {
-		if p = u.learn(pid); p == nil {
-			return Place{}
+		if p = u.cacheMappings(pid); p == nil {
+			return SymbolizedAddr{}
 		}
 	}
 	i := sort.Search(len(p.maps), func(i int) bool { return p.maps[i].end > addr })
 	if i == len(p.maps) || addr < p.maps[i].start {
-		return Place{}
+		return SymbolizedAddr{}
 	}
 	m := p.maps[i]
 	e := u.files[m.file]
@@ -128,18 +128,18 @@ func (u *UserSymbols) Place(pid int, addr uint64) Place {
 	u.clock++
 	p.used, e.used = u.clock, u.clock
 	name, off := e.at(addr - m.start + m.off)
-	return Place{Name: name, Off: off, Path: m.path, Start: m.start, End: m.end, FileOff: m.off, BuildID: e.buildID}
+	return SymbolizedAddr{Name: name, Off: off, Path: m.path, Start: m.start, End: m.end, FileOff: m.off, BuildID: e.buildID}
 }
 
 // Learn reads what a process has mapped, so that its symbols are known when it has ended.
-func (u *UserSymbols) Learn(pid int) {
+func (u *UserSymbols) CacheMappings(pid int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.learn(pid)
+	u.cacheMappings(pid)
 }
 
 // learn gives what is known of a process: what was read before where it is gone; nil where that is nothing.
-func (u *UserSymbols) learn(pid int) *procMaps {
+func (u *UserSymbols) cacheMappings(pid int) *procMaps {
 	if mapped, err := readMaps(pid); err == nil && len(mapped) > 0 {
 		if u.procs[pid] == nil && len(u.procs) >= maxProcs {
 			forget(u.procs, func(p *procMaps) int { return p.used })
@@ -307,7 +307,7 @@ func UserAddr(symbol, path string, pid int) (uint64, error) {
 		for i, s := range e.syms {
 			names[i] = s.name
 		}
-		return 0, &NoSymbolError{Symbol: symbol, Where: path, Near: suggest.Nearest(symbol, names, 3)}
+		return 0, &NoSymbolError{Symbol: symbol, Where: path, Suggestions: suggest.Nearest(symbol, names, 3)}
 	}
 	if e.exec {
 		return addr, nil

@@ -26,11 +26,11 @@ type Aggregation struct {
 	s       *Session
 	comp    *compiler.Map
 	maxKeys int
-	seen    bool           // the script has looked at what it holds
-	anyRoom bool           // nobody said how many keys there are to be
-	store   *bpf.Map       // nil until a probe has given it its type; of a swappable one, see swap
-	swap    *bpf.Swappable // the map can be exchanged for an empty one
-	since   time.Time      // when it was made, or cleared
+	seen    bool         // the script has looked at what it holds
+	anyRoom bool         // nobody said how many keys there are to be
+	store   *bpf.Map     // nil until a probe has given it its type; of a swappable one, see swap
+	swap    *bpf.SwapMap // the map can be exchanged for an empty one
+	since   time.Time    // when it was made, or cleared
 	// past holds what was added to maps that delta() has exchanged, of as many keys as there may be; forgotten counts the others. marks
 	// is what delta() has told already of what the live map holds.
 	past, marks *words
@@ -103,7 +103,7 @@ func (a *Aggregation) spec() agg.Spec        { return *a.comp.Agg }
 func (a *Aggregation) keyless() bool { return a.comp.Key != nil && a.comp.Key.Kind == types.None }
 
 // create makes the kernel map for a key type.
-func (a *Aggregation) create(key *types.Type) (*bpf.Map, *bpf.Swappable, error) {
+func (a *Aggregation) create(key *types.Type) (*bpf.Map, *bpf.SwapMap, error) {
 	a.since = time.Now()
 	size := 8 * a.spec().Words()
 	ms := bpf.MapSpec{Name: a.comp.Name, Type: ebpf.PerCPUHash, KeySize: uint32(key.Size()), ValueSize: uint32(size), MaxEntries: uint32(a.maxKeys)}

@@ -53,7 +53,7 @@ func (s *Session) Completions(line string, pos int) (words []string, from int) {
 // Ahead begins to read in the background what Completions will need if the text goes on like this.
 func (s *Session) Ahead(text string) {
 	if p := cursorAt(text); p.quote >= 0 {
-		bpf.Ahead(text[p.quote:])
+		bpf.Prefetch(text[p.quote:])
 	}
 	for _, end := range []string{".args", ".task", "cast("} {
 		if strings.HasSuffix(text, end) {

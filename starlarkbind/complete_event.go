@@ -137,7 +137,7 @@ func (s *Session) arguments(line string) []argument {
 	if err != nil {
 		return nil
 	}
-	for _, f := range ev.Listed() {
+	for _, f := range ev.NamedArgs() {
 		out = append(out, argument{f.Name, func() *ctype.Type {
 			if base, ok := strings.CutSuffix(f.CType, "*"); ok {
 				return s.structType(strings.TrimSpace(base))

@@ -46,7 +46,7 @@ func scriptError(err error) error {
 	e := &ScriptError{Kind: "error", Message: err.Error(), Err: err}
 	var (
 		list      diag.List
-		refusal   *bpf.VerifierRefusal
+		refusal   *bpf.VerifierError
 		load      *bpf.LoadError
 		attach    *bpf.AttachError
 		privilege *bpf.PrivilegeError
@@ -83,8 +83,8 @@ func scriptError(err error) error {
 		e.Kind, e.Message, e.Hint = "map", mapErr.Error(), mapErr.Hint
 	case errors.As(err, &notFound):
 		e.Kind, e.Hint = "probe", notFound.Hint
-		if len(notFound.Near) > 0 {
-			e.Hint = fmt.Sprintf("did you mean %q?", notFound.Near[0])
+		if len(notFound.Suggestions) > 0 {
+			e.Hint = fmt.Sprintf("did you mean %q?", notFound.Suggestions[0])
 		}
 	case errors.As(err, &spec), errors.As(err, &rng):
 		e.Kind = "probe"

@@ -111,7 +111,7 @@ func TestUserSymbolsAreFlat(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		u.Learn(cmd.Process.Pid)
+		u.CacheMappings(cmd.Process.Pid)
 		var exit *exec.ExitError
 		if err := errors.Join(cmd.Process.Kill()); err != nil {
 			t.Fatal(err)
@@ -123,7 +123,7 @@ func TestUserSymbolsAreFlat(t *testing.T) {
 	if n := u.Known(); n > 512 {
 		t.Errorf("it knows %d processes", n)
 	}
-	u.Learn(os.Getpid())
+	u.CacheMappings(os.Getpid())
 	if n := u.Known(); n == 0 {
 		t.Error("it knows none")
 	}

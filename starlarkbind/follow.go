@@ -8,7 +8,7 @@ import (
 
 // followed warns of a CPU that came online while probes have an event on each: what happened on it before they were attached
 // there cannot be counted.
-func (s *Session) followed(f bpf.Follow) {
+func (s *Session) followed(f bpf.HotplugEvent) {
 	if s.opt.Warnings == WarnNone {
 		return
 	}

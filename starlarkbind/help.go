@@ -362,7 +362,7 @@ written; Ctrl-R looks for earlier items; %help lists its commands.
 	return b.String()
 }
 
-// sideBySide puts words on lines of that many columns.
+// parallel puts words on lines of that many columns.
 func sideBySide(words []string, width int) string {
 	var b strings.Builder
 	col := 0

@@ -39,8 +39,8 @@ func noSymbol(err error) error {
 	var ns *bpf.NoSymbolError
 	if errors.As(err, &ns) {
 		he := &compiler.HostError{Msg: ns.Error()}
-		if len(ns.Near) > 0 {
-			he.Hint = fmt.Sprintf("did you mean %q?", ns.Near[0])
+		if len(ns.Suggestions) > 0 {
+			he.Hint = fmt.Sprintf("did you mean %q?", ns.Suggestions[0])
 		}
 		return he
 	}

@@ -147,7 +147,7 @@ func (k *kernelTypes) listed(t bpf.Target) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range ev.Listed() {
+	for _, f := range ev.NamedArgs() {
 		out = append(out, declared(f.CType, f.Name))
 	}
 	if len(out) == 0 && ev.SameArgs {

@@ -30,7 +30,7 @@ func (s *Session) learn(pids []int) (end func()) {
 			}
 			if s.userAddrs.Load() {
 				for _, pid := range pids {
-					s.userSymbols().Learn(pid)
+					s.userSymbols().CacheMappings(pid)
 				}
 			}
 		}

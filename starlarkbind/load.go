@@ -151,7 +151,7 @@ func (l *loader) fallBack(g *group, pt ebpf.ProgramType) func(ts []bpf.Target) (
 }
 
 func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compiler.Request {
-	ev := &compiler.Event{Probe: ts[0].Name, Func: ts[0].Func, Cookie: len(ts) > 1, Indexed: g.event.Words}
+	ev := &compiler.Event{Probe: ts[0].Name, Func: ts[0].Func, Cookie: len(ts) > 1, Indexed: g.event.RawArgs}
 	if ev.Cookie {
 		for _, t := range ts {
 			ev.Names = append(ev.Names, t.Name)
@@ -172,14 +172,14 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 	for _, f := range g.event.Args {
 		ev.Args = append(ev.Args, field(f))
 	}
-	ev.Guard = g.event.Guard
+	ev.Guard = g.event.NullGuard
 	if path := g.event.GoProgram; path != "" {
 		ev.Goroutine = func() (compiler.Field, error) {
 			f, err := bpf.GoroutineField(path)
 			return field(f), err
 		}
 	}
-	for _, f := range g.event.Over {
+	for _, f := range g.event.Overrides {
 		if ev.Over == nil {
 			ev.Over = map[string]compiler.Field{}
 		}
@@ -271,7 +271,7 @@ func (l *loader) compile(g *group, ts []bpf.Target, pt ebpf.ProgramType) (*compi
 
 // otherForm reports whether a program that the verifier gave up on is to be compiled in another form, which it chooses.
 func (l *loader) otherForm(err error) bool {
-	var refusal *bpf.VerifierRefusal
+	var refusal *bpf.VerifierError
 	if !errors.As(err, &refusal) || !refusal.TooComplex() {
 		return false
 	}
@@ -387,7 +387,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 	}
 	n := s.nprog.Add(1)
 	pg.spec = bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", n), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: l.p.pid}
-	pg.prog, err = bpf.LoadFor(s.context(), pg.spec, s.progress("loaded"))
+	pg.prog, err = bpf.LoadForTargets(s.context(), pg.spec, s.progress("loaded"))
 	if l.otherForm(err) {
 		l.programs = l.programs[:len(l.programs)-1]
 		return errors.Join(pg.close(), l.loadOne(g, ts, pt, nil))

@@ -34,7 +34,7 @@ func CheckPID(pid int) error {
 
 // process gives what handlers of a target have to look for, where the kernel does not limit the target to a process.
 func (p *Probe) process(t bpf.Target) (*compiler.Process, error) {
-	if p.pid == 0 || t.Narrowing(p.s.kernel) != bpf.NarrowHandler {
+	if p.pid == 0 || t.PIDFilter(p.s.kernel) != bpf.FilterInProgram {
 		return nil, nil
 	}
 	out := &compiler.Process{PID: p.pid}

@@ -238,7 +238,7 @@ func runKernel(text string, events []oracleEvent, as *bpf.Kernel, form compiler.
 			}
 		}
 	}
-	var refusal *bpf.VerifierRefusal
+	var refusal *bpf.VerifierError
 	if errors.As(err, &refusal) && refusal.TooComplex() {
 		return nil, errComplex
 	}

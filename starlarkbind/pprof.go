@@ -151,7 +151,7 @@ func (w *profileWriter) frames(k *Stack) []pprof.Frame {
 			addr--
 		}
 		if k.user {
-			p := w.s.userSymbols().Place(k.pid, addr)
+			p := w.s.userSymbols().Lookup(k.pid, addr)
 			out[i] = pprof.Frame{Addr: addr, Function: render.Escape(p.Name),
 				Mapping: pprof.Mapping{Start: p.Start, End: p.End, Offset: p.FileOff, File: render.Escape(p.Path), BuildID: p.BuildID}}
 			continue

@@ -48,7 +48,7 @@ func TestPprof(t *testing.T) {
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil { // it is ready
 		t.Error(err)
 	}
-	l.userSymbols().Place(load.Process.Pid, 0) // while it has mappings to read
+	l.userSymbols().Lookup(load.Process.Pid, 0) // while it has mappings to read
 	err = l.script(`
 calls = count()
 probe("rawtracepoint:sys_enter", lambda e: calls.add(by=(e.comm, e.ustack, e.kstack)), filter=lambda e: e.comm == "load" and e.args[1] == 110)

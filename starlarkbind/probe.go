@@ -34,7 +34,7 @@ type Probe struct {
 	closing chan struct{}                    // is closed when the kernel has let go of what was detached last; nil: nothing was
 	missing string                           // "error", "warn" or "ignore"
 	some    bool                             // it is an error that all targets are refused
-	left    []bpf.Refusal                    // targets that it does without, of which nobody was warned yet
+	left    []bpf.AttachFailure              // targets that it does without, of which nobody was warned yet
 
 	mu       sync.Mutex
 	attached bool
@@ -48,7 +48,7 @@ type program struct {
 	spec  bpf.ProgramSpec // what prog was made from
 	prog  *bpf.Program    // nil where the probe is detached
 	kept  pastStats
-	cells *bpf.Cells
+	cells *bpf.ErrorCells
 	heap  *bpf.Map // for long strings; may be nil
 	// syscalls tells a program at all system calls which are its targets; runs is what it had counted when stats began.
 	syscalls *bpf.Syscalls
@@ -271,7 +271,7 @@ func without(ts, gone []bpf.Target) []bpf.Target {
 // attach attaches a program to its targets. left are the targets that have no raw tracepoint.
 func (g *program) attach(p *Probe) (left []bpf.Target, err error) {
 	s := p.s
-	opt := bpf.AttachAllOptions{PID: p.pid, Progress: s.progress("attached"), Followed: s.followed}
+	opt := bpf.AttachAllOptions{PID: p.pid, Progress: s.progress("attached"), OnHotplug: s.followed}
 	if g.code.UsesCookie {
 		opt.Cookie = s.cookie // tells the program which of its targets fired
 	}
@@ -288,7 +288,7 @@ func (g *program) attach(p *Probe) (left []bpf.Target, err error) {
 		switch {
 		case errors.Is(r.Err, bpf.ErrNoRawTracepoint) && g.next != nil:
 			left = append(left, r.Target)
-		case r.Target.Wild && isRefusal(r.Err):
+		case r.Target.FromPattern && isRefusal(r.Err):
 			p.left = append(p.left, r)
 			gone = append(gone, r.Target)
 		default:
@@ -405,7 +405,7 @@ func (p *Probe) listing() string {
 func targetNames(ts []bpf.Target) []string {
 	var out []string
 	for _, t := range eachOnce(ts) {
-		out = append(out, t.Place())
+		out = append(out, t.ResolvedName())
 	}
 	return out
 }
@@ -435,12 +435,12 @@ func heading(ts []bpf.Target, typ ebpf.ProgramType) string {
 			break
 		}
 		name := t.Name
-		if p := t.Place(); p != name {
+		if p := t.ResolvedName(); p != name {
 			name += " (" + p + ")"
 		}
 		out = append(out, name)
-		if t.Why != "" && why == "" {
-			why = fmt.Sprintf("; not %s\n", t.Why)
+		if t.FallbackReason != "" && why == "" {
+			why = fmt.Sprintf("; not %s\n", t.FallbackReason)
 		}
 	}
 	return fmt.Sprintf("; %s as %s program\n%s", strings.Join(out, ", "), typ, why)

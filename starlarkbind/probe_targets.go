@@ -31,7 +31,7 @@ func (s *Session) newProbe(o probeOptions, first bool) (*Probe, error) {
 			return nil, err
 		}
 		for i := range ts {
-			ts[i].Wild = ts[i].Wild || o.missing != "error"
+			ts[i].FromPattern = ts[i].FromPattern || o.missing != "error"
 		}
 		return s.probeOf(o, ts, o.missing == "error")
 	}
@@ -102,16 +102,16 @@ func isRefusal(err error) bool {
 	var own *bpf.AttachError
 	var none *bpf.NotFoundError
 	var spec *bpf.SpecError
-	return errors.As(err, &own) && own.Own || errors.As(err, &none) || errors.As(err, &spec) && spec.Refused
+	return errors.As(err, &own) && own.TargetOnly || errors.As(err, &none) || errors.As(err, &spec) && spec.Refused
 }
 
 // spare reports whether a probe can do without a group of targets whose program cannot be loaded, and keeps why.
 func (p *Probe) spare(ts []bpf.Target, err error) bool {
-	if !isRefusal(err) || slices.ContainsFunc(ts, func(t bpf.Target) bool { return !t.Wild }) {
+	if !isRefusal(err) || slices.ContainsFunc(ts, func(t bpf.Target) bool { return !t.FromPattern }) {
 		return false
 	}
 	for _, t := range ts {
-		p.left = append(p.left, bpf.Refusal{Target: t, Err: err})
+		p.left = append(p.left, bpf.AttachFailure{Target: t, Err: err})
 	}
 	return true
 }
@@ -144,7 +144,7 @@ func (p *Probe) warnLeft() {
 }
 
 // leftText says why targets were refused: those with the same reason together.
-func leftText(left []bpf.Refusal) string {
+func leftText(left []bpf.AttachFailure) string {
 	const mostReasons, mostNames = 4, 8
 	var reasons []string
 	names, first := map[string][]string{}, map[string]error{}

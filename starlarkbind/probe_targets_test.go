@@ -54,11 +54,11 @@ r.value and r.value.detach()
 
 // The warning of targets that are left out names them, those with one reason together.
 func TestLeftOutNames(t *testing.T) {
-	var left []bpf.Refusal
+	var left []bpf.AttachFailure
 	refuse := func(reason string, names ...string) {
 		for _, n := range names {
 			x := bpf.Target{Name: "kprobe:" + n}
-			left = append(left, bpf.Refusal{Target: x, Err: &bpf.AttachError{Target: x, Reason: reason, Hint: "use " + n + "2"}})
+			left = append(left, bpf.AttachFailure{Target: x, Err: &bpf.AttachError{Target: x, Reason: reason, Hint: "use " + n + "2"}})
 		}
 	}
 	refuse("it is notrace", "a", "b", "c")

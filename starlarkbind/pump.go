@@ -31,7 +31,7 @@ type printSite struct {
 // bounds how many that are.
 type pump struct {
 	s    *Session
-	ring *bpf.Ring
+	ring *bpf.RingBuf
 	done chan struct{}
 	own  feedback
 
@@ -59,7 +59,7 @@ type drained struct {
 }
 
 // ring gives the session's ring buffer; the first call makes it and starts to read it.
-func (s *Session) ring() (*bpf.Ring, error) {
+func (s *Session) ring() (*bpf.RingBuf, error) {
 	if s.pump == nil {
 		r, err := bpf.NewRing(ringSize)
 		if err != nil {

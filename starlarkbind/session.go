@@ -89,7 +89,7 @@ type Session struct {
 	overhead *overhead               // nil: nobody watches
 	pump     *pump
 	halt     chan struct{} // a handler has called stop(), maybe one attached during run()
-	control  *bpf.Control
+	control  *bpf.ControlMap
 	zeros    *bpf.Map
 	numbers  *bpf.Map // of system calls: sysname.CanonicalTable
 	// leastShared is how many system calls a probe must have for them to share a program.
@@ -520,7 +520,7 @@ func (s *Session) numbersMap() (*bpf.Map, error) {
 	return s.numbers, nil
 }
 
-func (s *Session) controlMap() (*bpf.Control, error) {
+func (s *Session) controlMap() (*bpf.ControlMap, error) {
 	if s.control == nil {
 		c, err := bpf.NewControl()
 		if err != nil {

@@ -192,7 +192,7 @@ func (s *Session) ownFrames(frames []uint64) int {
 	for i, a := range frames {
 		sym, _, ok, err := bpf.KernelSymbol(a)
 		if err == nil && (!ok || sym.Module != "") && s.newPrograms() {
-			bpf.ForgetKernelSymbols()
+			bpf.InvalidateKernelSymbols()
 			sym, _, ok, err = bpf.KernelSymbol(a)
 		}
 		if err != nil || !ok || !slices.ContainsFunc(ownPrefixes, func(p string) bool { return strings.HasPrefix(sym.Name, p) }) {
@@ -212,7 +212,7 @@ func (s *Session) newPrograms() bool {
 func (s *Session) symbol(user bool, pid int, addr uint64) string {
 	name, off, module, ok := "", uint64(0), "", false
 	if user {
-		p := s.userSymbols().Place(pid, addr)
+		p := s.userSymbols().Lookup(pid, addr)
 		name, off, module, ok = p.Name, p.Off, p.File(), p.Name != ""
 		if !ok && module != "" {
 			return fmt.Sprintf("0x%x [%s]", addr, module)

@@ -27,7 +27,7 @@ type Stream struct {
 
 	served chan struct{} // the loop of run() has taken records
 
-	ring   *bpf.Ring
+	ring   *bpf.RingBuf
 	rec    ringbuf.Record
 	queue  rawQueue // read, and not handed on
 	handed bool     // the script has read a record
