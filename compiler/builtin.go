@@ -32,7 +32,7 @@ func init() {
 			fixed(types.TNat), func(lw *lowerer, e *eBuiltin) val { return scalar(types.TNat, lw.call(asm.FnKtimeGetBootNs)) }},
 		{"rand", "rand()", "a random int from 0 to 2**32-1", "if rand() % 100 == 0: sampled.add()",
 			fixed(types.TNat), func(lw *lowerer, e *eBuiltin) val {
-				return scalar(types.TNat, lw.half(lw.call(asm.FnGetPrandomU32), false))
+				return scalar(types.TNat, lw.half32(lw.call(asm.FnGetPrandomU32), false))
 			}},
 		{"str", "str(ptr, max=256)", "the string at an address, at most max-1 bytes of it; \"\" where it cannot be read", `opened.add(by=str(e.args.filename, 64))`,
 			checkStr, nil},
@@ -137,14 +137,14 @@ func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 		n = word(k.v)
 	}
 	t := types.TCut(int(n) - 1)
-	if p, ok := x.(*ePlace); ok && p.t.Kind == types.Str { // read so much of it in the first place
+	if p, ok := x.(*eMemRef); ok && p.t.Kind == types.Str { // read so much of it in the first place
 		q := *p
 		if q.t = t; p.c.Len > 0 {
 			q.t = types.TCut(min(int(n), p.c.Len) - 1)
 		}
 		return &q
 	}
-	x = c.decay(x)
+	x = c.addressOf(x)
 	switch x.typ().Kind {
 	case types.Str:
 		if k, ok := x.(*eConst); ok {
@@ -165,7 +165,7 @@ func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 			return invalid(call.Lparen)
 		}
 		return &eStr{node{t, call.Lparen}, x, int(n), nil}
-	case types.Shown:
+	case types.Formatted:
 		return c.bad(x.position(), "use it as it is: as a key, or in print", "str: a %s is made a string by the host", x.typ())
 	}
 	return c.bad(x.position(), `use printf("%d", ...) to show a number`, "str reads the string at an address; a %s is none", x.typ())
@@ -196,7 +196,7 @@ func (c *checker) strOfLength(call *syntax.CallExpr, x, n expr) expr {
 			}
 		}
 	}
-	x = c.decay(x)
+	x = c.addressOf(x)
 	switch x.typ().Kind {
 	case types.Str:
 		return c.bad(n.position(), "slice it: s[:n]", "str: this is a string already, whose length is not that of memory")

@@ -30,7 +30,7 @@ func checkCast(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	if ct == nil {
 		return invalid(call.Lparen)
 	}
-	x := c.decay(args[0])
+	x := c.addressOf(args[0])
 	space := addressSpace(x)
 	if x.typ().Kind == types.Bool {
 		x = &eConvert{node{types.TInt, x.position()}, x}
@@ -72,7 +72,7 @@ func checkContainerOf(c *checker, row *builtin, call *syntax.CallExpr, args []ex
 	if !ok || args[0].typ().Kind == types.Invalid {
 		return invalid(call.Lparen)
 	}
-	x := c.decay(args[0])
+	x := c.addressOf(args[0])
 	space := addressSpace(x)
 	if x = c.wantInt(x, "the address"); x.typ().Kind == types.Invalid {
 		return x
@@ -118,7 +118,7 @@ func checkSizeof(c *checker, row *builtin, call *syntax.CallExpr, args []expr) e
 		return intConst(int64(ct.Size), call.Lparen)
 	}
 	switch x := x.(type) {
-	case *ePlace:
+	case *eMemRef:
 		if x.bits != 0 {
 			return c.bad(x.pos, "take the size of its struct, or of its type: sizeof(\"u32\")", "%s is a bit field: it has no size in bytes", x.text)
 		}
@@ -150,7 +150,7 @@ func lowerCast(lw *lowerer, e *eBuiltin) val {
 	switch {
 	case !ok || ct.Size == 8:
 	case ct.Kind == ctype.Bool:
-		return lw.either(e.t, func(yes, no *ir.Block) { lw.b.If(ir.NE, w, lw.b.Const(0), yes, no) }, boolConst(true, e.pos), boolConst(false, e.pos))
+		return lw.selectValue(e.t, func(yes, no *ir.Block) { lw.b.If(ir.NE, w, lw.b.Const(0), yes, no) }, boolConst(true, e.pos), boolConst(false, e.pos))
 	default:
 		w = lw.extend(w, 0, 8*ct.Size, ct.Signed)
 	}

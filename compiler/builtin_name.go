@@ -22,13 +22,13 @@ func nameBuiltins() []builtin {
 }
 
 // shownInt checks a function of one int that the host shows in a form.
-func shownInt(f *types.Form) func(*checker, *builtin, *syntax.CallExpr, []expr) expr {
+func shownInt(f *types.Format) func(*checker, *builtin, *syntax.CallExpr, []expr) expr {
 	return func(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
 		x := c.wantInt(args[0], "the argument of "+row.name+"()")
 		if x.typ().Kind == types.Invalid {
 			return x
 		}
-		return mk(row, call, types.TShown(types.TInt, f), []expr{x})
+		return mk(row, call, types.TFormatted(types.TInt, f), []expr{x})
 	}
 }
 
@@ -43,7 +43,7 @@ const maxSyscall = 1024
 
 func init() {
 	named := func(of func(string) (int64, bool), names func() []string) shownForm {
-		return shownForm{parse: func(_ *checker, _ *types.Form, s string) (any, []string) {
+		return shownForm{parse: func(_ *checker, _ *types.Format, s string) (any, []string) {
 			if n, ok := of(s); ok {
 				return big.NewInt(n), nil
 			}
@@ -51,7 +51,7 @@ func init() {
 		}}
 	}
 	errnos, syscalls := named(sysname.ErrnoOf, sysname.Errnos), named(sysname.SyscallOf, sysname.Syscalls)
-	errnos.all = func(*checker, *types.Form) map[int64]string {
+	errnos.all = func(*checker, *types.Format) map[int64]string {
 		names := map[int64]string{}
 		for _, name := range sysname.Errnos() {
 			n, _ := sysname.ErrnoOf(name)
@@ -59,7 +59,7 @@ func init() {
 		}
 		return names
 	}
-	syscalls.all = func(*checker, *types.Form) map[int64]string {
+	syscalls.all = func(*checker, *types.Format) map[int64]string {
 		names := map[int64]string{}
 		for n := range int64(maxSyscall) {
 			for _, id := range []int64{n, n + sysname.CompatBit} {

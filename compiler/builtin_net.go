@@ -43,7 +43,7 @@ func checkNtop(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 			}
 		}
 	}
-	if p, ok := addr.(*ePlace); ok && p.t.Kind == types.Mem { // a member: it is read where it lies
+	if p, ok := addr.(*eMemRef); ok && p.t.Kind == types.Mem { // a member: it is read where it lies
 		n := map[int64]int{afINET: 4, afINET6: 16}[family]
 		switch {
 		case p.c.Size != 4 && p.c.Size != 16:
@@ -55,7 +55,7 @@ func checkNtop(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 		default:
 			family = afINET6
 		}
-		addr = c.decay(p)
+		addr = c.addressOf(p)
 	}
 	size, isBytes := 0, true // where the bytes of the address are given
 	if a, ok := addr.(*eArg); ok && a.t.Kind == types.Array {
@@ -92,17 +92,17 @@ func checkNtop(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 }
 
 func checkMAC(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
-	if p, ok := args[0].(*ePlace); ok && p.t.Kind == types.Mem && p.c.Size < 6 {
+	if p, ok := args[0].(*eMemRef); ok && p.t.Kind == types.Mem && p.c.Size < 6 {
 		return c.bad(p.pos, "", "macaddr: an address has 6 bytes; %s has %d", p.text, p.c.Size)
 	}
-	args[0] = c.decay(args[0])
+	args[0] = c.addressOf(args[0])
 	x := args[0]
 	a, isArg := x.(*eArg)
 	switch {
 	case x.typ().Kind == types.Invalid:
 		return x
 	case x.typ().Kind == types.Ptr, x.typ().Kind == types.Bytes && x.typ().Len >= 6, isArg && a.t.Kind == types.Array && a.f.Elem == 1 && a.f.Len >= 6:
-		return mk(row, call, types.TShown(types.TUint, formMAC), args)
+		return mk(row, call, types.TFormatted(types.TUint, formMAC), args)
 	}
 	return c.bad(x.position(), "", "macaddr takes a pointer, or 6 bytes or more; this is a %s", x.typ())
 }
@@ -113,7 +113,7 @@ var addrSize = map[string]int{"ip4": 4, "ip6": 16, "mac": 6}
 // lowerAddr reads an address: from the event, from memory, or of an int.
 func lowerAddr(lw *lowerer, e *eBuiltin) val {
 	b, x := lw.b, e.args[0]
-	n := addrSize[e.t.Form.Name]
+	n := addrSize[e.t.Format.Name]
 	var words []*ir.Value
 	switch t := x.typ(); {
 	case t.Kind == types.Array:
@@ -135,7 +135,7 @@ func lowerAddr(lw *lowerer, e *eBuiltin) val {
 			words = append(words, b.Load(m.base, m.off+off, 8, false))
 		}
 	default:
-		words = append(words, lw.half(lw.value(x).w, false))
+		words = append(words, lw.half32(lw.value(x).w, false))
 	}
 	if len(words) == 1 {
 		return scalar(e.t, words[0])
@@ -169,32 +169,32 @@ func (lw *lowerer) contextWord(off, n int) *ir.Value {
 // readMemory reads n bytes at an address; zeros, and counted, where they cannot be read.
 func (lw *lowerer) readMemory(addr *ir.Value, t *types.Type, n int, e *eBuiltin) mem {
 	b := lw.b
-	m := mem{b.SlotAddr(lw.scratch(n, e.row.name), 0), 0, (n + 7) &^ 7}
+	m := mem{b.SlotAddr(lw.scratchSlot(n, e.row.name), 0), 0, (n + 7) &^ 7}
 	lw.fill(m, 0)
 	lw.readInto(memRead{space: spaceOfAddr(t), addr: addr, op: e.row.name, pos: e.pos}, m, n, false)
 	return m
 }
 
 func init() {
-	shownForms["ip4"] = shownForm{parse: func(_ *checker, _ *types.Form, s string) (any, []string) {
+	shownForms["ip4"] = shownForm{parse: func(_ *checker, _ *types.Format, s string) (any, []string) {
 		if n, ok := netaddr.ParseIP4(s); ok {
 			return new(big.Int).SetUint64(n), nil
 		}
 		return nil, nil
 	}}
-	shownForms["ip6"] = shownForm{parse: func(_ *checker, _ *types.Form, s string) (any, []string) {
+	shownForms["ip6"] = shownForm{parse: func(_ *checker, _ *types.Format, s string) (any, []string) {
 		if a, b, ok := netaddr.ParseIP6(s); ok {
 			return Tuple{new(big.Int).SetUint64(a), new(big.Int).SetUint64(b)}, nil
 		}
 		return nil, nil
 	}}
-	shownForms["ip"] = shownForm{parse: func(_ *checker, _ *types.Form, s string) (any, []string) {
+	shownForms["ip"] = shownForm{parse: func(_ *checker, _ *types.Format, s string) (any, []string) {
 		if v, w, x, ok := netaddr.Parse(s); ok {
 			return Tuple{new(big.Int).SetUint64(v), new(big.Int).SetUint64(w), new(big.Int).SetUint64(x)}, nil
 		}
 		return nil, nil
 	}}
-	shownForms["mac"] = shownForm{parse: func(_ *checker, _ *types.Form, s string) (any, []string) {
+	shownForms["mac"] = shownForm{parse: func(_ *checker, _ *types.Format, s string) (any, []string) {
 		if n, ok := netaddr.ParseMAC(s); ok {
 			return new(big.Int).SetUint64(n), nil
 		}

@@ -38,7 +38,7 @@ func checkPath(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 		}
 		n = word(k.v)
 	}
-	x := c.decay(args[0])
+	x := c.addressOf(args[0])
 	const hint = `path(e.args.file), path(e.task.fs.pwd), path(cast(addr, "struct path"))`
 	if x.typ().Kind != types.Ptr {
 		return c.bad(x.position(), hint, "path wants a pointer to a struct path or a struct file; a %s is none", x.typ())

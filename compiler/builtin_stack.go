@@ -36,7 +36,7 @@ func stackFields() []eventField {
 
 // stackType is the type of the stack of n frames that kstack or ustack gives.
 func stackType(name string, n int64) *types.Type {
-	f := &types.Form{Name: name, Noun: "kernel stack", Arg: strconv.FormatInt(n, 10), Empty: true}
+	f := &types.Format{Name: name, Noun: "kernel stack", Arg: strconv.FormatInt(n, 10), Empty: true}
 	t := types.TInt
 	if name == "ustack" {
 		f.Noun = "user stack"
@@ -45,7 +45,7 @@ func stackType(name string, n int64) *types.Type {
 	if n != StackFrames {
 		f.Noun += " of up to " + f.Arg + " frames"
 	}
-	return types.TShown(t, f)
+	return types.TFormatted(t, f)
 }
 
 // stackContext makes a handler that takes the kernel's stack run where its event is: as another kind of program it would find

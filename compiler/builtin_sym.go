@@ -31,7 +31,7 @@ func checkKsym(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	if x.typ().Kind == types.Invalid {
 		return x
 	}
-	return mk(row, call, types.TShown(types.TUint, formKsym), []expr{x})
+	return mk(row, call, types.TFormatted(types.TUint, formKsym), []expr{x})
 }
 
 func checkUsym(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
@@ -39,7 +39,7 @@ func checkUsym(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	if x.typ().Kind == types.Invalid {
 		return x
 	}
-	return mk(row, call, types.TShown(types.TTuple(types.TUint, types.TInt), formUsym), []expr{x})
+	return mk(row, call, types.TFormatted(types.TTuple(types.TUint, types.TInt), formUsym), []expr{x})
 }
 
 // constString gives an argument that must be a constant string.

@@ -32,7 +32,7 @@ func taskBuiltins() []builtin {
 }
 
 func checkCgroupPath(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
-	t := types.TShown(types.TUint, formCgroup)
+	t := types.TFormatted(types.TUint, formCgroup)
 	if args[0] == nil {
 		for i := range eventFields {
 			if f := &eventFields[i]; f.name == "cgroup" {
@@ -111,7 +111,7 @@ func checkReg(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 		}
 		return c.bad(args[0].position(), didYouMean(name, names), "this CPU has no register %q", name)
 	}
-	if !c.req.Event.Can.Registers {
+	if !c.req.Event.ContextCaps.Registers {
 		return c.bad(call.Lparen, "registers are there in kprobe, uprobe, profile and the like", "%s has no registers", c.req.Name)
 	}
 	c.readsContext = true
@@ -127,7 +127,7 @@ func checkOverride(c *checker, row *builtin, call *syntax.CallExpr, args []expr)
 		return x
 	case !c.req.Unsafe:
 		return c.bad(call.Lparen, unsafeHint, "override() changes what the kernel does")
-	case !c.req.Event.Can.Override:
+	case !c.req.Event.ContextCaps.Override:
 		return c.bad(call.Lparen, "probe the function with kprobe:NAME", "override() needs a kprobe at a function's entry; %s is none", c.req.Name)
 	}
 	c.readsContext = true
@@ -135,7 +135,7 @@ func checkOverride(c *checker, row *builtin, call *syntax.CallExpr, args []expr)
 }
 
 func init() {
-	shownForms["cgroup"] = shownForm{parse: func(c *checker, _ *types.Form, s string) (any, []string) {
+	shownForms["cgroup"] = shownForm{parse: func(c *checker, _ *types.Format, s string) (any, []string) {
 		if n, err := c.req.Host.CgroupID(s); err == nil {
 			return new(big.Int).SetUint64(n), nil
 		}

@@ -12,20 +12,20 @@ import (
 func TestContextFunctions(t *testing.T) {
 	for _, x := range []struct {
 		name, body string
-		can        Can
+		can        ContextCaps
 		unsafe     bool
 		want       string // in the listing, or in the error
 	}{
-		{"registers", `total.add(reg("ip"))`, Can{Registers: true}, false, fmt.Sprintf("off: %d imm: 0", registers[runtime.GOARCH]["ip"])},
-		{"signal", `signal("SIGSTOP")`, Can{}, true, "FnSendSignal"},
-		{"signal, not allowed", `signal("SIGSTOP")`, Can{}, false, "test.star:3:11: signal() changes what other processes do\n        signal(\"SIGSTOP\")\n              ^\n    hint: start bpfrepl with --unsafe if that is what you want"},
-		{"override", `override(-12)`, Can{Override: true}, true, "FnOverrideReturn"},
-		{"override, not allowed", `override(-12)`, Can{Override: true}, false, "override() changes what the kernel does"},
-		{"override, elsewhere", `override(-12)`, Can{Registers: true}, true, "override() needs a kprobe at a function's entry; tracepoint:test:event is none"},
+		{"registers", `total.add(reg("ip"))`, ContextCaps{Registers: true}, false, fmt.Sprintf("off: %d imm: 0", registers[runtime.GOARCH]["ip"])},
+		{"signal", `signal("SIGSTOP")`, ContextCaps{}, true, "FnSendSignal"},
+		{"signal, not allowed", `signal("SIGSTOP")`, ContextCaps{}, false, "test.star:3:11: signal() changes what other processes do\n        signal(\"SIGSTOP\")\n              ^\n    hint: start bpfrepl with --unsafe if that is what you want"},
+		{"override", `override(-12)`, ContextCaps{Override: true}, true, "FnOverrideReturn"},
+		{"override, not allowed", `override(-12)`, ContextCaps{Override: true}, false, "override() changes what the kernel does"},
+		{"override, elsewhere", `override(-12)`, ContextCaps{Registers: true}, true, "override() needs a kprobe at a function's entry; tracepoint:test:event is none"},
 	} {
 		req := parseSource(t, "test.star", "total = sum()\ndef handler(e):\n    "+x.body+"\n").request(t)
 		ev := *testEvent
-		ev.Can = x.can
+		ev.ContextCaps = x.can
 		req.Event, req.Unsafe = &ev, x.unsafe
 		text := ""
 		p, err := Compile(req)

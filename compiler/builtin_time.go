@@ -24,7 +24,7 @@ func checkStrftime(c *checker, row *builtin, call *syntax.CallExpr, args []expr)
 	if err := strftime.Check(format); err != nil {
 		return c.bad(args[0].position(), "", "%s", err)
 	}
-	return mk(row, call, types.TShown(types.TInt, &types.Form{Name: "time", Noun: "formatted time", Arg: format}), []expr{x})
+	return mk(row, call, types.TFormatted(types.TInt, &types.Format{Name: "time", Noun: "formatted time", Arg: format}), []expr{x})
 }
 
 // lowerStrftime gives the wall clock's time, rounded down to what the format shows: so all times that look the same are
@@ -32,7 +32,7 @@ func checkStrftime(c *checker, row *builtin, call *syntax.CallExpr, args []expr)
 func lowerStrftime(lw *lowerer, e *eBuiltin) val {
 	b := lw.b
 	t := b.Add(ir.OpAdd, lw.value(e.args[0]).w, b.Const(lw.req.Host.WallClock()))
-	if unit := int64(strftime.Unit(e.t.Form.Arg)); unit > 1 {
+	if unit := int64(strftime.Unit(e.t.Format.Arg)); unit > 1 {
 		t = b.Add(ir.OpSub, t, b.Add(ir.OpUMod, t, b.Const(unit)))
 	}
 	return scalar(e.t, t)

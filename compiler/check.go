@@ -98,7 +98,7 @@ func (c *checker) program() *treeProgram {
 		if c.req.Event.Syscalls != nil {
 			c.compat(c.req.Handler.Pos)
 		}
-		if c.req.Process != nil {
+		if c.req.PIDFilter != nil {
 			p.pid = c.eventPID()
 		}
 		if c.req.Filter != nil {

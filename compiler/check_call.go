@@ -229,7 +229,7 @@ func (c *checker) callFunc(x *syntax.CallExpr, fn *Func) expr {
 	vals := c.exprs(args)
 	for i, v := range vals {
 		if v != nil {
-			vals[i] = c.decay(v)
+			vals[i] = c.addressOf(v)
 		} else {
 			id := paramName(fn.Fn.Params[i])
 			vals[i] = c.entity(id, fn.Defaults[id.Name])

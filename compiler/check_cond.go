@@ -158,7 +158,7 @@ func (c *checker) twoSides(x *syntax.BinaryExpr, side func(syntax.Expr) (expr, f
 
 // knownTruth is the truth of a constant.
 func knownTruth(x expr) (truth, known bool) {
-	if k, ok := x.(*eConst); ok && k.t.Kind != types.Invalid && k.t.Kind != types.Shown {
+	if k, ok := x.(*eConst); ok && k.t.Kind != types.Invalid && k.t.Kind != types.Formatted {
 		return constTruth(k.v)
 	}
 	return false, false
@@ -204,8 +204,8 @@ func (c *checker) truth(x expr) expr {
 		return boolConst(t.Len > 0, x.position())
 	case types.Int, types.Uint, types.Str, types.Opt, types.Ptr:
 		return &eTruth{node{types.TBool, x.position()}, x}
-	case types.Shown:
-		if t.Form.Number || t.Form.Empty {
+	case types.Formatted:
+		if t.Format.Numeric || t.Format.Empty {
 			return &eTruth{node{types.TBool, x.position()}, x}
 		}
 		return boolConst(true, x.position())
@@ -262,7 +262,7 @@ func comparable(a, b *types.Type) bool {
 			}
 		}
 		return true
-	case a.Kind == types.Shown || b.Kind == types.Shown:
+	case a.Kind == types.Formatted || b.Kind == types.Formatted:
 		return comparableShown(a, b)
 	case a.Kind == types.Ptr || b.Kind == types.Ptr:
 		return (a.Kind == types.Ptr || a.IsInt()) && (b.Kind == types.Ptr || b.IsInt())
@@ -295,7 +295,7 @@ func (c *checker) compare(pos syntax.Position, op syntax.Token, x, y expr) expr 
 	if equality && (c.neverEqual(pos, x, y) || c.neverEqual(pos, y, x)) {
 		return invalid(pos)
 	}
-	if mixed(tx, ty) {
+	if isMixed(tx, ty) {
 		return c.compareMixed(pos, op, x, y)
 	}
 	if tx.IsIP() && ty.IsIP() && !tx.Equal(ty) {

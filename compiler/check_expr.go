@@ -632,7 +632,7 @@ func (c *checker) searchable(pos syntax.Position, x expr, list []any) bool {
 			c.tooLong(pos, x, most, s)
 			return false
 		}
-		if !c.readShown(pos, x.typ(), v) {
+		if !c.checkFormattedConst(pos, x.typ(), v) {
 			return false
 		}
 	}

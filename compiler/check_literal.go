@@ -24,7 +24,7 @@ func (c *checker) listDisplay(x *syntax.ListExpr, read bool) expr {
 	elems := c.exprs(x.List)
 	list := List{}
 	for _, e := range elems {
-		if k, ok := e.(*eConst); ok && k.t.Kind != types.Invalid && k.t.Kind != types.Shown {
+		if k, ok := e.(*eConst); ok && k.t.Kind != types.Invalid && k.t.Kind != types.Formatted {
 			list = append(list, k.v)
 		}
 	}

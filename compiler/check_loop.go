@@ -226,7 +226,7 @@ func (c *checker) whileStmt(s *syntax.WhileStmt) []stmt {
 	}
 	c.flow = before.with(yes)
 	old := c.loops
-	c.loops = append(c.loops, loopFlow{noWay(), noWay()})
+	c.loops = append(c.loops, loopFlow{unreachable(), unreachable()})
 	body := c.block(s.Body)
 	broken := c.loops[len(c.loops)-1].brk
 	c.loops = old
@@ -234,7 +234,7 @@ func (c *checker) whileStmt(s *syntax.WhileStmt) []stmt {
 	if known {
 		after.dead = true // while True ends by break alone
 	}
-	c.flow = meet(after, broken)
+	c.flow = joinFlows(after, broken)
 	if !ok || cond.typ().Kind == types.Invalid {
 		return nil
 	}
@@ -378,7 +378,7 @@ func (c *checker) loopBody(s *syntax.ForStmt, v *local, count int, some bool) []
 	c.iterations *= max(count, 1)
 	c.frame.loop++
 	loops := c.loops
-	c.loops = append(c.loops, loopFlow{noWay(), noWay()})
+	c.loops = append(c.loops, loopFlow{unreachable(), unreachable()})
 	body := c.bind(s.Vars, &eVar{node{v.t, s.For}, v})
 	body = append(body, c.block(s.Body)...)
 	left := c.loops[len(c.loops)-1]
@@ -386,7 +386,7 @@ func (c *checker) loopBody(s *syntax.ForStmt, v *local, count int, some bool) []
 	c.frame.loop--
 	c.iterations = old
 	if some {
-		c.flow = meet(meet(c.flow, left.cont), left.brk)
+		c.flow = joinFlows(joinFlows(c.flow, left.cont), left.brk)
 	} else {
 		c.flow = before // the body may not have run at all
 	}

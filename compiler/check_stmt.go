@@ -50,7 +50,7 @@ func (c *checker) stmt(s syntax.Stmt) []stmt {
 			if s.Token == syntax.BREAK {
 				to = &c.loops[top].brk
 			}
-			*to = meet(*to, c.flow.clone())
+			*to = joinFlows(*to, c.flow.clone())
 		}
 		c.flow.dead = true
 		return []stmt{&sBranch{n, s.Token}}
@@ -76,7 +76,7 @@ func (c *checker) assign(s *syntax.AssignStmt) []stmt {
 		return c.bind(id, c.held(s.RHS))
 	}
 	x, yes, no := c.valueFacts(s.RHS)
-	out := c.bind(id, c.decay(x))
+	out := c.bind(id, c.addressOf(x))
 	if v := c.optional(id); v != nil && !yes.about(v) && !no.about(v) {
 		c.flow.when[v] = implied{yes, no}
 	}
@@ -248,7 +248,7 @@ func (c *checker) ifStmt(s *syntax.IfStmt) []stmt {
 	after := c.flow
 	c.flow = before.with(no)
 	f := c.block(s.False)
-	c.flow = meet(after, c.flow)
+	c.flow = joinFlows(after, c.flow)
 	return []stmt{&sIf{stmtNode{s.If}, cond, t, f}}
 }
 

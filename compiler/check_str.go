@@ -26,10 +26,10 @@ func checkBuf(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	if !ok || k.t.Kind != types.Int || word(k.v) < 1 || word(k.v) > maxStr {
 		return c.bad(args[1].position(), "read as many as there can be, and slice with constants: buf(ptr, 64)[:16]; a string has a length of run time: str(ptr, n)", "buf: n must be a constant from 1 to %d", maxStr)
 	}
-	if p, ok := args[0].(*ePlace); ok && p.t.Kind == types.Mem && p.c.Size > 0 && int64(p.c.Size) < word(k.v) {
+	if p, ok := args[0].(*eMemRef); ok && p.t.Kind == types.Mem && p.c.Size > 0 && int64(p.c.Size) < word(k.v) {
 		return c.bad(args[1].position(), fmt.Sprintf("write buf(x, %d)", p.c.Size), "buf: %s has %d bytes", p.text, p.c.Size)
 	}
-	switch x := c.decay(args[0]); x.typ().Kind {
+	switch x := c.addressOf(args[0]); x.typ().Kind {
 	case types.Ptr, types.Int, types.Uint:
 		if c.noAddress(x, "buf", "the bytes") {
 			return invalid(call.Lparen)
@@ -333,7 +333,7 @@ func checkAffix(c *checker, e *eMethod) expr {
 }
 
 func lowerAffix(lw *lowerer, e *eMethod) val {
-	return lw.either(types.TBool, func(yes, no *ir.Block) { jumpAffix(lw, e, yes, no) }, boolConst(true, e.pos), boolConst(false, e.pos))
+	return lw.selectValue(types.TBool, func(yes, no *ir.Block) { jumpAffix(lw, e, yes, no) }, boolConst(true, e.pos), boolConst(false, e.pos))
 }
 
 func jumpAffix(lw *lowerer, e *eMethod, t, f *ir.Block) {

@@ -37,12 +37,12 @@ type Features struct {
 
 // A Request asks for one program.
 type Request struct {
-	Name     string // of the probe, for messages
-	Handler  *Func
-	Filter   *Func    // may be nil
-	Process  *Process // whose events alone the handler takes; nil: all
-	Event    *Event
-	Features Features
+	Name      string // of the probe, for messages
+	Handler   *Func
+	Filter    *Func      // may be nil
+	PIDFilter *PIDFilter // whose events alone the handler takes; nil: all
+	Event     *Event
+	Features  Features
 	// Namespace is the namespace of process ids that e.pid and e.tid are of; nil: the machine's own.
 	Namespace *PIDNamespace
 	// Source gives the text of a line, or "".
@@ -58,7 +58,7 @@ type Request struct {
 	// Unsafe lets handlers change what the kernel does.
 	Unsafe bool
 	// Misses has the keys that get and pop do not find counted, at quiet sites.
-	Misses bool
+	CountLookupMisses bool
 	// ProbeID gives the number that stands for a probe's name inside the kernel.
 	ProbeID func(name string) uint64
 	// Cells names the map of error cells, Ring the ring buffer of prints, Control the map of the stop flag.
@@ -78,13 +78,13 @@ type Request struct {
 	// Canceled, if not nil, reports whether the result is no longer wanted; Compile then returns ErrCanceled soon.
 	Canceled func() bool
 	// Form is how loops are put for the verifier.
-	Form Form
+	Variant Variant
 	// Pass, if not nil, is called with the IR after each pass ("lower" first).
 	Pass func(name string, f *ir.Func)
 }
 
 // A Process is one whose events a handler takes, and no others'.
-type Process struct {
+type PIDFilter struct {
 	PID int
 	// Dev and Ino are of the namespace of process ids in which PID counts, as the kernel compares them; 0: PID is the kernel's own.
 	Dev, Ino uint64
@@ -95,24 +95,24 @@ type PIDNamespace struct{ Dev, Ino uint64 }
 
 // A Site is a place in a handler where something can fail at run time. Its index is its number in the error cells.
 type Site struct {
-	Pos    syntax.Position
-	Helper string // "map_update_elem"; "" for faults of the handler itself
-	Op     string // what the handler did: "add", "t[k]", "//", "str", ...
-	Map    *Map
-	Stream *Stream
-	Ends   bool // the handler ends here when it happens
-	Quiet  bool // shown with --warnings=all only
-	Tally  Tally
+	Pos        syntax.Position
+	Helper     string // "map_update_elem"; "" for faults of the handler itself
+	Op         string // what the handler did: "add", "t[k]", "//", "str", ...
+	Map        *Map
+	Stream     *Stream
+	Ends       bool // the handler ends here when it happens
+	Quiet      bool // shown with --warnings=all only
+	KeyCounter KeyCounter
 }
 
 // A Tally says that a site counts no error, at errno 0, but what a handler did.
-type Tally uint8
+type KeyCounter uint8
 
 // What is tallied: keys of tables from which the kernel removes others by itself, so that their number can be told.
 const (
-	NoTally  Tally = iota
-	KeysMade       // new keys
-	KeysGone       // keys that pop and clear removed
+	NoKeyCounter KeyCounter = iota
+	KeysInserted            // new keys
+	KeysDeleted             // keys that pop and clear removed
 )
 
 // A PrintSite is one print, printf or emit of a handler: what the record's words mean.
@@ -180,8 +180,8 @@ func Compile(req *Request) (*Program, error) {
 	}
 	var err error
 	live := false
-	for _, room := range stackRooms {
-		if live && !room.lean {
+	for _, room := range stackBudgets {
+		if live && !room.lowPressure {
 			continue // where values lie changes nothing
 		}
 		var p *Program
@@ -202,19 +202,19 @@ func Compile(req *Request) (*Program, error) {
 	return nil, limitError(req, err)
 }
 
-// A stackRoom is how sparingly the stack is used.
-type stackRoom struct {
-	limit int  // bytes that a value may have to lie on the stack: less, and more values lie in the heap
-	lean  bool // values are loaded again rather than kept
+// A stackBudget is how sparingly the stack is used.
+type stackBudget struct {
+	limit       int  // bytes that a value may have to lie on the stack: less, and more values lie in the heap
+	lowPressure bool // values are loaded again rather than kept
 }
 
-// stackRooms is what is tried, one after the other, where the stack is too small.
-var stackRooms = []stackRoom{{256, false}, {64, false}, {16, false}, {16, true}}
+// stackBudgets is what is tried, one after the other, where the stack is too small.
+var stackBudgets = []stackBudget{{256, false}, {64, false}, {16, false}, {16, true}}
 
 // generate makes the program of a checked handler.
-func generate(req *Request, c *checker, tree *treeProgram, room stackRoom) (*Program, error) {
+func generate(req *Request, c *checker, tree *treeProgram, room stackBudget) (*Program, error) {
 	lw := newLowerer(req, c)
-	lw.heap.limit = room.limit
+	lw.scratch.limit = room.limit
 	funcs := lw.program(tree)
 	if req.canceled() {
 		return nil, ErrCanceled
@@ -236,7 +236,7 @@ func generate(req *Request, c *checker, tree *treeProgram, room stackRoom) (*Pro
 		if req.Pass != nil {
 			req.Pass("lower", f)
 		}
-		if !ir.Optimise(f, room.lean, req.Pass, req.canceled) {
+		if !ir.Optimise(f, room.lowPressure, req.Pass, req.canceled) {
 			return nil, ErrCanceled
 		}
 	}

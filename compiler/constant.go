@@ -50,7 +50,7 @@ func Constant(ts Types, name string, args ...any) (any, error) {
 			n = int64(uint64(n) >> bits)
 		}
 	}
-	if t := e.typ().Under(); t.Kind == types.Uint || t.Kind == types.Ptr {
+	if t := e.typ().Underlying(); t.Kind == types.Uint || t.Kind == types.Ptr {
 		return new(big.Int).SetUint64(uint64(n)), nil
 	}
 	return big.NewInt(n), nil

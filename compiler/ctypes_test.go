@@ -39,7 +39,7 @@ func TestWithoutTypes(t *testing.T) {
 
 // typedEvent is a raw tracepoint.
 func typedEvent(err error) *Event {
-	return &Event{Probe: "rawtracepoint:test", Indexed: true, Typed: func() ([]Field, error) {
+	return &Event{Probe: "rawtracepoint:test", ArgsByIndex: true, Typed: func() ([]Field, error) {
 		types := newFakeTypes()
 		return []Field{BTFField("task", 0, ctype.PointerTo(types["struct task_struct"])), BTFField("mode", 8, types["enum mode"]), BTFField("inner", 16, types["struct inner"])}, err
 	}}

@@ -141,17 +141,17 @@ type Address struct {
 
 // An Event says what e means for one probe.
 type Event struct {
-	Probe   string   // the name, when the program serves one probe
-	Cookie  bool     // the program serves several: the attach cookie tells which, ProbeID of the name below ProbeID of Func
-	Func    string   // e.func, when the program serves one probe; else "" where there is no function, any name where there is
-	Names   []string // of the probes and functions that a program with a cookie serves, as e.probe and e.func name them
-	Fields  []Field
-	Ret     *Field  // e.ret; nil where there is none
-	Indexed bool    // e.args[i] is word i of the context (raw tracepoints)
-	Args    []Field // e.args[i], where they have places of their own
+	Probe       string   // the name, when the program serves one probe
+	Cookie      bool     // the program serves several: the attach cookie tells which, ProbeID of the name below ProbeID of Func
+	Func        string   // e.func, when the program serves one probe; else "" where there is no function, any name where there is
+	Names       []string // of the probes and functions that a program with a cookie serves, as e.probe and e.func name them
+	Fields      []Field
+	Ret         *Field  // e.ret; nil where there is none
+	ArgsByIndex bool    // e.args[i] is word i of the context (raw tracepoints)
+	Args        []Field // e.args[i], where they have places of their own
 	// Over are fields of the event that mean something else than the running task's: those of the task that an iterator is
 	// at.
-	Over map[string]Field
+	Overrides map[string]Field
 	// Goroutine gives e.goid in functions of Go programs; nil elsewhere.
 	Goroutine func() (Field, error)
 	// Typed gives the arguments by name, from BTF; it is asked once a handler names one that is not among Fields.
@@ -159,7 +159,7 @@ type Event struct {
 	// BTFArgs: the verifier knows what pointers among the arguments point to, and lets plain loads follow them.
 	BTFArgs bool
 	// Guard is the offset of a word of the context; where that is 0 there is no event, and the handler does not run. 0: none.
-	Guard int
+	NullGuard int
 	// SameArgs tells that Args are the same for all probes that the program may serve.
 	SameArgs bool
 	// Gate names an array of one word: while it is 0 the program does nothing. "": there is none.
@@ -167,8 +167,8 @@ type Event struct {
 	// Syscalls is set where the program runs for all system calls and serves some.
 	Syscalls *Syscalls
 	// NoArgs says why there are no arguments, for the message.
-	NoArgs string
-	Can    Can
+	NoArgs      string
+	ContextCaps ContextCaps
 }
 
 // field finds an argument by name.

@@ -31,7 +31,7 @@ func init() {
 		return scalar(types.TNat, lw.taskID(high))
 	}
 	uidGid := func(lw *lowerer, high bool) val {
-		return scalar(types.TNat, lw.half(lw.pure(asm.FnGetCurrentUidGid), high))
+		return scalar(types.TNat, lw.half32(lw.pureCall(asm.FnGetCurrentUidGid), high))
 	}
 	eventFields = []eventField{
 		{"pid", "process id (the kernel's tgid) of the running process", types.TNat, nil, func(lw *lowerer) val { return pidTgid(lw, true) }},
@@ -39,19 +39,19 @@ func init() {
 		{"comm", "name of the running thread, at most 15 bytes", types.TCut(15), nil, nil},
 		{"uid", "user id of the running process", types.TNat, nil, func(lw *lowerer) val { return uidGid(lw, false) }},
 		{"gid", "group id of the running process", types.TNat, nil, func(lw *lowerer) val { return uidGid(lw, true) }},
-		{"cpu", "number of the CPU that runs the handler", types.TNat, nil, func(lw *lowerer) val { return scalar(types.TNat, lw.pure(asm.FnGetSmpProcessorId)) }},
+		{"cpu", "number of the CPU that runs the handler", types.TNat, nil, func(lw *lowerer) val { return scalar(types.TNat, lw.pureCall(asm.FnGetSmpProcessorId)) }},
 		{"time", "time of the event: nanoseconds since boot, without suspend (as now())", types.TNat, nil, func(lw *lowerer) val { return scalar(types.TNat, lw.call(asm.FnKtimeGetNs)) }},
 		{"ppid", "process id of the parent", types.TInt, (*checker).ppid, nil},
 		{"compat", "whether a system call of a 32-bit program is under way; its number and arguments are those of that ABI", types.TBool, (*checker).compat, func(lw *lowerer) val {
 			return scalar(types.TBool, lw.compat())
 		}},
 		{"goid", "number of the running goroutine, in functions of Go programs: it stays the same while the goroutine moves between threads", types.TUint, (*checker).goid, nil},
-		{"cgroup", "id of the cgroup (version 2) of the running process", types.TID, nil, func(lw *lowerer) val { return scalar(types.TID, lw.pure(asm.FnGetCurrentCgroupId)) }},
+		{"cgroup", "id of the cgroup (version 2) of the running process", types.TID, nil, func(lw *lowerer) val { return scalar(types.TID, lw.pureCall(asm.FnGetCurrentCgroupId)) }},
 		{"probe", "name of the probe that fired", types.TName, (*checker).probeName, func(lw *lowerer) val {
-			return scalar(types.TName, lw.half(lw.cookie(), false))
+			return scalar(types.TName, lw.half32(lw.cookie(), false))
 		}},
 		{"func", "name of the function, in probes of functions", types.TName, (*checker).funcName, func(lw *lowerer) val {
-			return scalar(types.TName, lw.half(lw.cookie(), true))
+			return scalar(types.TName, lw.half32(lw.cookie(), true))
 		}},
 		{"task", "the kernel's struct task_struct of the running thread: e.task.real_parent.comm", taskType, nil, (*lowerer).task},
 		{"args", "arguments of the event; bpfrepl -lv lists their names and types", types.TArgs, (*checker).eventArgs, nil},
@@ -136,7 +136,7 @@ func (c *checker) attr(recv expr, name string, pos syntax.Position) expr {
 		for i := range eventFields {
 			f := &eventFields[i]
 			if f.name == name {
-				if o, ok := c.req.Event.Over[name]; ok {
+				if o, ok := c.req.Event.Overrides[name]; ok {
 					return c.arg(&o, pos)
 				}
 				if f.check != nil {
@@ -286,7 +286,7 @@ func (c *checker) indexedArg(x *syntax.IndexExpr, i expr) expr {
 		c.readsFields = c.readsFields || !c.req.Event.SameArgs
 		return c.argExpr(&args[n], x.Lbrack)
 	}
-	if !c.req.Event.Indexed {
+	if !c.req.Event.ArgsByIndex {
 		return c.bad(x.Lbrack, "read one of them: e.args.NAME", "the arguments of %s have names", c.req.Name)
 	}
 	if n < 0 || n > 11 {

@@ -59,7 +59,7 @@ func (c *checker) ppid(pos syntax.Position) expr {
 		if x = c.member(x, name, pos); x.typ().Kind == types.Invalid {
 			return x
 		}
-		x.(*ePlace).text = "e.ppid"
+		x.(*eMemRef).text = "e.ppid"
 	}
 	return x
 }
@@ -72,7 +72,7 @@ func (c *checker) pointers(op syntax.Token, x, y expr) (expr, expr) {
 		}
 		return x
 	}
-	x, y = c.decay(x), c.decay(y)
+	x, y = c.addressOf(x), c.addressOf(y)
 	x, y = null(x, y), null(y, x)
 	if op != syntax.EQL && op != syntax.NEQ {
 		for _, p := range []*expr{&x, &y} {

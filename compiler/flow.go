@@ -95,8 +95,8 @@ func newFlow() *flow {
 	return &flow{assigned: map[*local]bool{}, known: map[fact]bool{}, when: map[*local]implied{}}
 }
 
-// noWay is the flow of a place that nothing leads to.
-func noWay() *flow {
+// unreachable is the flow of a place that nothing leads to.
+func unreachable() *flow {
 	f := newFlow()
 	f.dead = true
 	return f
@@ -151,7 +151,7 @@ func (f *flow) forget(v *local) {
 }
 
 // meet is what is known where two paths come together.
-func meet(a, b *flow) *flow {
+func joinFlows(a, b *flow) *flow {
 	if a.dead {
 		return b
 	}

@@ -37,11 +37,11 @@ func TestGolden(t *testing.T) {
 				req.Event.BTFArgs, req.Features.TaskBTF = true, true
 			}
 			if _, of, ok := strings.Cut(string(text), "\n# process: "); ok { // 1234, or 7 in 4:4026532281
-				var p Process
+				var p PIDFilter
 				if _, err := fmt.Sscanf(of, "%d in %d:%d", &p.PID, &p.Dev, &p.Ino); p.PID == 0 {
 					t.Fatal(err)
 				}
-				req.Process = &p
+				req.PIDFilter = &p
 			}
 			verify := req.Pass
 			req.Pass = func(pass string, f *ir.Func) {

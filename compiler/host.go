@@ -21,7 +21,7 @@ type HostError struct{ Msg, Hint string }
 func (e *HostError) Error() string { return e.Msg }
 
 // Can is what the context of an event's program allows beyond reading its fields.
-type Can struct {
+type ContextCaps struct {
 	Registers bool // it begins with the registers of the CPU
 	Override  bool // the function that it is at can be made to return at once
 	OwnFrame  bool // the innermost frame of the kernel's stack is the program itself
@@ -32,10 +32,10 @@ const StackFrames = 127
 
 // The forms of the functions here. The names are rows of the host's table.
 var (
-	formKsym    = &types.Form{Name: "ksym", Noun: "kernel symbol"}
-	formUsym    = &types.Form{Name: "usym", Noun: "user symbol"}
-	formMAC     = &types.Form{Name: "mac", Noun: "hardware address"}
-	formErrno   = &types.Form{Name: "errno", Noun: "error name"}
-	formSyscall = &types.Form{Name: "syscall", Noun: "system call name"}
-	formCgroup  = &types.Form{Name: "cgroup", Noun: "cgroup path"}
+	formKsym    = &types.Format{Name: "ksym", Noun: "kernel symbol"}
+	formUsym    = &types.Format{Name: "usym", Noun: "user symbol"}
+	formMAC     = &types.Format{Name: "mac", Noun: "hardware address"}
+	formErrno   = &types.Format{Name: "errno", Noun: "error name"}
+	formSyscall = &types.Format{Name: "syscall", Noun: "system call name"}
+	formCgroup  = &types.Format{Name: "cgroup", Noun: "cgroup path"}
 )

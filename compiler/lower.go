@@ -36,33 +36,33 @@ func (m mem) at(off int) mem { return mem{m.base, m.off + off, m.cap - off} }
 func scalar(t *types.Type, w *ir.Value) val { return val{t: t, w: w} }
 
 type lowerer struct {
-	req       *Request
-	check     *checker
-	b         *ir.Builder
-	prog      *Program
-	diags     diag.List
-	end       *ir.Block // where the handler ends
-	cells     map[*local]*cell
-	rets      map[*frame]*result
-	loops     []loop
-	live      []*ir.Slot // scratch slots in use
-	free      []*ir.Slot
-	inline    bool // the code that counts an error stands where it is used: there is only one such place
-	counts    int  // how many such places there are
-	subs      []*ir.Func
-	callbacks int               // made so far
-	ctxVar    *int              // the variable that holds the program's context
-	out       *outline          // the loop's body, or the function, that is being lowered into a program of its own
-	keepers   map[keeper]string // the subprograms that keep stacks
-	paths     map[int]string    // the subprograms that make paths, by the room for them
-	shared    []*sharedFunc
-	sharedBy  map[string][]*sharedFunc // by callKey
-	sharing   bool                     // shared says which functions are to be subprograms
-	heap      heap
-	budget    budget
-	times     int // how often the verifier walks through what is lowered now
-	walked    int // instructions that it meets on the way in loops over long strings, about
-	jumps     int // and jumps, of which it keeps the other way for later
+	req            *Request
+	check          *checker
+	b              *ir.Builder
+	prog           *Program
+	diags          diag.List
+	end            *ir.Block // where the handler ends
+	cells          map[*local]*cell
+	rets           map[*frame]*result
+	loops          []loop
+	live           []*ir.Slot // scratch slots in use
+	free           []*ir.Slot
+	inline         bool // the code that counts an error stands where it is used: there is only one such place
+	counts         int  // how many such places there are
+	subs           []*ir.Func
+	callbacks      int                   // made so far
+	ctxVar         *int                  // the variable that holds the program's context
+	out            *outline              // the loop's body, or the function, that is being lowered into a program of its own
+	stackStores    map[stackStore]string // the subprograms that keep stacks
+	paths          map[int]string        // the subprograms that make paths, by the room for them
+	shared         []*subprog
+	sharedBy       map[string][]*subprog // by callKey
+	subprogsChosen bool                  // shared says which functions are to be subprograms
+	scratch        scratch
+	budget         budget
+	times          int // how often the verifier walks through what is lowered now
+	walked         int // instructions that it meets on the way in loops over long strings, about
+	jumps          int // and jumps, of which it keeps the other way for later
 }
 
 type loop struct {
@@ -85,11 +85,11 @@ type cell struct {
 	has   *int
 	inner *cell
 	elems []*cell
-	room  room
+	room  storage
 }
 
 func newLowerer(req *Request, c *checker) *lowerer {
-	return &lowerer{req: req, check: c, sharedBy: map[string][]*sharedFunc{}}
+	return &lowerer{req: req, check: c, sharedBy: map[string][]*subprog{}}
 }
 
 // program lowers filter and handler. The code that counts an error is a subprogram when there are several places
@@ -97,16 +97,16 @@ func newLowerer(req *Request, c *checker) *lowerer {
 // first wanted. All that is known after the first time through.
 func (lw *lowerer) program(p *treeProgram) []*ir.Func {
 	main := lw.main(p)
-	again := lw.share()
+	again := lw.chooseSubprogs()
 	if lw.budget.loops == 1 && !lw.budget.often {
 		lw.budget.alone, again = lw.budget.first, true
 	}
-	if lw.counts == 1 && !again && lw.heap.wanted == lw.heap.taken {
+	if lw.counts == 1 && !again && lw.scratch.wanted == lw.scratch.taken {
 		lw.inline, again = true, true
 	}
-	for again || lw.heap.wanted > lw.heap.taken {
+	for again || lw.scratch.wanted > lw.scratch.taken {
 		again = false
-		lw.heap.taken = lw.heap.wanted
+		lw.scratch.taken = lw.scratch.wanted
 		main = lw.main(p)
 	}
 	funcs := append([]*ir.Func{main}, lw.subs...)
@@ -122,17 +122,17 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 	lw.prog = &Program{}
 	lw.cells, lw.rets, lw.loops, lw.live, lw.free, lw.counts, lw.subs = map[*local]*cell{}, map[*frame]*result{}, nil, nil, nil, 0, nil
 	lw.callbacks, lw.ctxVar, lw.out = 0, new(int), nil
-	lw.keepers, lw.paths = map[keeper]string{}, map[int]string{}
+	lw.stackStores, lw.paths = map[stackStore]string{}, map[int]string{}
 	for _, f := range lw.shared {
 		f.body, f.result, f.params = nil, nil, nil
 	}
-	lw.heap.reset(heapFilter)
+	lw.scratch.reset(heapFilter)
 	lw.times, lw.walked, lw.jumps = 1, 0, 0
 	lw.budget = budget{spent: new(int), alone: lw.budget.alone, subs: map[string]int{}}
 	end := lw.b.Block("end")
 	lw.end = end
 	lw.b.Pos = p.handler.pos
-	if off := lw.req.Event.Guard; off != 0 {
+	if off := lw.req.Event.NullGuard; off != 0 {
 		there := lw.b.Block("event")
 		lw.b.If(ir.EQ, lw.b.Load(lw.ctx(), off, 8, false), lw.b.Const(0), lw.end, there)
 		lw.b.Continue(there)
@@ -144,16 +144,16 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 		lw.ownSyscalls()
 	}
 	if p.pid != nil {
-		lw.onlyProcess(p.pid)
+		lw.lowerPIDFilter(p.pid)
 	}
 	if p.filter != nil {
 		run := lw.b.Block("run")
-		lw.acquire()
+		lw.acquireScratch()
 		lw.cond(lw.check.truth(p.filter), run, lw.end)
 		lw.b.Continue(run)
 	}
-	lw.heap.at = heapHandler
-	lw.acquire()
+	lw.scratch.at = heapHandler
+	lw.acquireScratch()
 	lw.value(p.handler)
 	lw.b.Jump(lw.end)
 	lw.release(end)
@@ -163,7 +163,7 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 }
 
 // scratch gives a stack slot that is free again at the end of the statement.
-func (lw *lowerer) scratch(size int, name string) *ir.Slot {
+func (lw *lowerer) scratchSlot(size int, name string) *ir.Slot {
 	size = (size + 7) &^ 7
 	best := -1
 	for i, s := range lw.free {
@@ -184,11 +184,11 @@ func (lw *lowerer) scratch(size int, name string) *ir.Slot {
 
 // scoped frees the scratch slots that fn takes.
 func (lw *lowerer) scoped(fn func()) {
-	mark, held := len(lw.live), len(lw.heap.live)
+	mark, held := len(lw.live), len(lw.scratch.live)
 	fn()
 	lw.free = append(lw.free, lw.live[mark:]...)
 	lw.live = lw.live[:mark]
-	lw.heap.free(held)
+	lw.scratch.free(held)
 }
 
 // slotMem is a slot's memory; in a callback that of the outer function's slot is its copy in the callback's frame.
@@ -220,14 +220,14 @@ func (lw *lowerer) addr(m mem) *ir.Value {
 
 func (lw *lowerer) newCell(t *types.Type, name string) *cell {
 	c := &cell{t: t}
-	switch t.Under().Kind {
+	switch t.Underlying().Kind {
 	case types.None, types.Invalid:
 	case types.Str, types.Bytes:
-		c.room = lw.keep(t.Cap, name)
+		c.room = lw.alloc(t.Cap, name)
 	case types.Opt:
 		c.has, c.inner = new(int), lw.newCell(t.Elem, name)
 	case types.Tuple:
-		for _, e := range t.Under().Elems {
+		for _, e := range t.Underlying().Elems {
 			c.elems = append(c.elems, lw.newCell(e, name))
 		}
 	default:
@@ -261,7 +261,7 @@ func (lw *lowerer) setNone(c *cell) {
 }
 
 func (lw *lowerer) clearCell(c *cell) {
-	switch c.t.Under().Kind {
+	switch c.t.Underlying().Kind {
 	case types.None, types.Invalid:
 	case types.Str, types.Bytes:
 		lw.fill(lw.mem(c.room), 0)
@@ -277,7 +277,7 @@ func (lw *lowerer) clearCell(c *cell) {
 }
 
 func (lw *lowerer) setVal(c *cell, v val) {
-	switch c.t.Under().Kind {
+	switch c.t.Underlying().Kind {
 	case types.None, types.Invalid:
 	case types.Str, types.Bytes:
 		lw.copyStr(lw.mem(c.room), v.mem)
@@ -295,7 +295,7 @@ func (lw *lowerer) setVal(c *cell, v val) {
 
 func (lw *lowerer) get(c *cell) val {
 	v := val{t: c.t}
-	switch c.t.Under().Kind {
+	switch c.t.Underlying().Kind {
 	case types.None, types.Invalid:
 	case types.Str, types.Bytes:
 		v.mem = lw.mem(c.room)
@@ -316,17 +316,17 @@ func (lw *lowerer) get(c *cell) val {
 // zero is a value of type t that nothing looks at: the inside of a None.
 func (lw *lowerer) zero(t *types.Type) val {
 	v := val{t: t}
-	switch t.Under().Kind {
+	switch t.Underlying().Kind {
 	case types.None, types.Invalid:
 	case types.Str, types.Bytes:
-		v.mem = lw.temp(t.Cap, "none")
+		v.mem = lw.allocTemp(t.Cap, "none")
 		lw.fill(v.mem, 0)
 	case types.Opt:
 		v.has = lw.b.Const(0)
 		in := lw.zero(t.Elem)
 		v.inner = &in
 	case types.Tuple:
-		for _, e := range t.Under().Elems {
+		for _, e := range t.Underlying().Elems {
 			v.elems = append(v.elems, lw.zero(e))
 		}
 	default:
@@ -337,7 +337,7 @@ func (lw *lowerer) zero(t *types.Type) val {
 
 // store writes a value as it lies in a map's key or value, or in a record.
 func (lw *lowerer) store(m mem, v val) {
-	switch v.t.Under().Kind {
+	switch v.t.Underlying().Kind {
 	case types.None, types.Invalid:
 	case types.Str, types.Bytes:
 		m.cap = v.t.Cap
@@ -391,10 +391,10 @@ func (lw *lowerer) storeExpr(m mem, x expr) {
 // load reads a value as it lies in memory. Strings are copied: the memory may change.
 func (lw *lowerer) load(m mem, t *types.Type) val {
 	v := val{t: t}
-	switch t.Under().Kind {
+	switch t.Underlying().Kind {
 	case types.None, types.Invalid:
 	case types.Str, types.Bytes:
-		v.mem = lw.temp(t.Cap, "string")
+		v.mem = lw.allocTemp(t.Cap, "string")
 		m.cap = t.Cap
 		lw.copyStr(v.mem, m)
 	case types.Opt:
@@ -403,7 +403,7 @@ func (lw *lowerer) load(m mem, t *types.Type) val {
 		v.inner = &in
 	case types.Tuple:
 		off := 0
-		for _, e := range t.Under().Elems {
+		for _, e := range t.Underlying().Elems {
 			v.elems = append(v.elems, lw.load(m.at(off), e))
 			off += e.Size()
 		}
@@ -422,7 +422,7 @@ func (lw *lowerer) call(fn asm.BuiltinFunc, args ...*ir.Value) *ir.Value {
 }
 
 // pure calls a helper that gives the same throughout a run.
-func (lw *lowerer) pure(fn asm.BuiltinFunc) *ir.Value {
+func (lw *lowerer) pureCall(fn asm.BuiltinFunc) *ir.Value {
 	v := lw.call(fn)
 	v.Pure = true
 	return v
@@ -432,11 +432,11 @@ func (lw *lowerer) pure(fn asm.BuiltinFunc) *ir.Value {
 func (lw *lowerer) callback(name string, params int, body func(args []*ir.Value) *ir.Value) string {
 	lw.callbacks++
 	name = fmt.Sprintf("%s_%d", name, lw.callbacks)
-	outer, live, free, end, heap := lw.b, lw.live, lw.free, lw.end, lw.heap
+	outer, live, free, end, heap := lw.b, lw.live, lw.free, lw.end, lw.scratch
 	lw.b = ir.NewBuilder(name)
 	lw.b.Pos, lw.b.Weigh = outer.Pos, lw.weigh
 	lw.live, lw.free, lw.end = nil, nil, nil
-	lw.heap.at, lw.heap.live, lw.heap.spare = heapNowhere, nil, nil // only an outline has the heap's address
+	lw.scratch.at, lw.scratch.live, lw.scratch.freeList = heapNowhere, nil, nil // only an outline has the heap's address
 	lw.b.F.Params = params
 	args := make([]*ir.Value, params)
 	for i := range args {
@@ -448,12 +448,12 @@ func (lw *lowerer) callback(name string, params int, body func(args []*ir.Value)
 	lw.budget.subs[name] = (lw.budget.work - work) / lw.times
 	lw.subs = append(lw.subs, lw.b.Finish())
 	lw.b, lw.live, lw.free, lw.end = outer, live, free, end
-	lw.heap.at, lw.heap.live, lw.heap.spare = heap.at, heap.live, heap.spare // what was taken there is not given again
+	lw.scratch.at, lw.scratch.live, lw.scratch.freeList = heap.at, heap.live, heap.freeList // what was taken there is not given again
 	return name
 }
 
 // half is the upper or lower 32 bits of a word.
-func (lw *lowerer) half(w *ir.Value, high bool) *ir.Value {
+func (lw *lowerer) half32(w *ir.Value, high bool) *ir.Value {
 	if !high {
 		w = lw.b.Add(ir.OpShl, w, lw.b.Const(32))
 	}

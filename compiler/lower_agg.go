@@ -17,7 +17,7 @@ func lowerAggAdd(lw *lowerer, e *eMethod) val {
 	a := &adder{lw: lw, m: e.m, spec: *e.m.Agg, v: v, signed: lw.typing(e.m).val.t.Kind == types.Int, site: Site{Pos: e.pos, Op: e.m.Name + ".add", Map: e.m}}
 	if e.args[1] == nil {
 		b.Pos = e.pos
-		idx := lw.scratch(8, "element 0")
+		idx := lw.scratchSlot(8, "element 0")
 		b.Store(b.SlotAddr(idx, 0), 0, 4, b.Const(0))
 		m := lw.mapPtr(e.m)
 		p := lw.call(asm.FnMapLookupElem, m, b.SlotAddr(idx, 0))
@@ -147,7 +147,7 @@ func (a *adder) bucket(p *ir.Value, off int) {
 		a.linear(idx, done)
 	}
 	b.Continue(done)
-	i := b.Hold(b.Read(idx))
+	i := b.Pin(b.Read(idx))
 	ok := b.Block("")
 	b.If(ir.UGE, i, b.Const(int64(a.spec.Buckets())), a.lw.end, ok) // never; the verifier wants it
 	b.Continue(ok)

@@ -69,7 +69,7 @@ func (lw *lowerer) truth(v val, t, f *ir.Block) {
 		b.If(ir.NE, v.has, b.Const(0), some, f)
 		b.Continue(some)
 		lw.truth(*v.inner, t, f)
-	case types.Shown:
+	case types.Formatted:
 		for len(v.elems) > 0 {
 			v = v.elems[0]
 		}
@@ -156,8 +156,8 @@ func (lw *lowerer) equalConst(v val, k any, t, f *ir.Block) {
 			b.Jump(f)
 		}
 	case string:
-		if v.t.Kind == types.Shown { // the checker has seen that it can be read
-			k, _ := lw.check.parseShown(v.t.Form, k)
+		if v.t.Kind == types.Formatted { // the checker has seen that it can be read
+			k, _ := lw.check.parseShown(v.t.Format, k)
 			lw.equalConst(v, k, t, f)
 			return
 		}
@@ -187,7 +187,7 @@ func (lw *lowerer) equalConst(v val, k any, t, f *ir.Block) {
 
 // outside tells that no value of the type equals the number.
 func outside(k *big.Int, t *types.Type) bool {
-	if t.Under().Kind == types.Int {
+	if t.Underlying().Kind == types.Int {
 		return !k.IsInt64()
 	}
 	return !k.IsUint64()
@@ -263,7 +263,7 @@ func (lw *lowerer) equalVals(x, y val, t, f *ir.Block) {
 		b.If(ir.NE, x.has, b.Const(0), some, f)
 		b.Continue(some)
 		lw.equalVals(*x.inner, y, t, f)
-	case x.t.Under().Kind == types.Tuple:
+	case x.t.Underlying().Kind == types.Tuple:
 		for i := range x.elems {
 			next := b.Block("")
 			lw.equalVals(x.elems[i], y.elems[i], next, f)

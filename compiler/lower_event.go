@@ -86,7 +86,7 @@ func (lw *lowerer) readStr(e *eStr, addr *ir.Value, dst mem, pad bool) {
 	size, _ = lw.atMost(size, int64(n))
 	lw.fill(dst, 0)
 	fits, done := b.Block("fits"), b.Block("")
-	size = b.Hold(size)
+	size = b.Pin(size)
 	b.If(ir.ULE, size, b.Const(int64(n)), fits, done) // always; the verifier wants it
 	b.Continue(fits)
 	m.dst, m.size = lw.addr(dst), size

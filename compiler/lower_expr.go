@@ -30,7 +30,7 @@ func (lw *lowerer) value(x expr) val {
 		case *eSlice:
 			return lw.slice(x)
 		}
-		m := lw.temp(t.Cap, "string")
+		m := lw.allocTemp(t.Cap, "string")
 		lw.str(x, m, true)
 		return val{t: t, mem: m}
 	}
@@ -40,13 +40,13 @@ func (lw *lowerer) value(x expr) val {
 	case *eVar:
 		return lw.get(lw.cellOf(x.v))
 	case *eField:
-		if x.t.Kind == types.Shown {
+		if x.t.Kind == types.Formatted {
 			lw.b.Pos = x.pos // it can fail there
 		}
 		return x.row.lower(lw)
 	case *eArg:
 		return lw.arg(x)
-	case *ePlace:
+	case *eMemRef:
 		return lw.place(x)
 	case *eAddr:
 		return lw.placeOf(x)
@@ -71,7 +71,7 @@ func (lw *lowerer) value(x expr) val {
 	case *eConvert:
 		return lw.convert(lw.value(x.x), t)
 	case *eCond:
-		return lw.either(t, func(yes, no *ir.Block) { lw.cond(x.c, yes, no) }, x.t, x.f)
+		return lw.selectValue(t, func(yes, no *ir.Block) { lw.cond(x.c, yes, no) }, x.t, x.f)
 	case *eLogic:
 		return lw.logic(x)
 	case *eDict:
@@ -84,14 +84,14 @@ func (lw *lowerer) value(x expr) val {
 		return lw.inlineCall(x)
 	}
 	if t.Kind == types.Bool { // eCompare, eNot, eIn, eContains, eTruth: made by jumps
-		return lw.either(t, func(yes, no *ir.Block) { lw.cond(x, yes, no) }, boolConst(true, x.position()), boolConst(false, x.position()))
+		return lw.selectValue(t, func(yes, no *ir.Block) { lw.cond(x, yes, no) }, boolConst(true, x.position()), boolConst(false, x.position()))
 	}
 	lw.bug(x.position(), "expression %T", x)
 	return lw.zero(t)
 }
 
 // either is yes or no, as the jumps that decide make it.
-func (lw *lowerer) either(t *types.Type, decide func(yes, no *ir.Block), yes, no expr) val {
+func (lw *lowerer) selectValue(t *types.Type, decide func(yes, no *ir.Block), yes, no expr) val {
 	c := lw.newCell(t, "choice")
 	a, b, done := lw.b.Block("yes"), lw.b.Block("no"), lw.b.Block("")
 	decide(a, b)
@@ -112,7 +112,7 @@ func (lw *lowerer) either(t *types.Type, decide func(yes, no *ir.Block), yes, no
 // logic is x and y, x or y as one of the two values.
 func (lw *lowerer) logic(x *eLogic) val {
 	if x.t.Kind == types.Bool && x.x.typ().Kind == types.Bool {
-		return lw.either(x.t, func(yes, no *ir.Block) { lw.cond(x, yes, no) }, boolConst(true, x.pos), boolConst(false, x.pos))
+		return lw.selectValue(x.t, func(yes, no *ir.Block) { lw.cond(x, yes, no) }, boolConst(true, x.pos), boolConst(false, x.pos))
 	}
 	tmp := &local{name: "left", t: x.x.typ()} // computed once, used twice
 	lw.set(lw.cellOf(tmp), x.x)
@@ -124,9 +124,9 @@ func (lw *lowerer) logic(x *eLogic) val {
 	}
 	kept = lw.check.convert(kept, x.t)
 	if x.op == syntax.AND {
-		return lw.either(x.t, func(yes, no *ir.Block) { lw.cond(truth, yes, no) }, x.y, kept)
+		return lw.selectValue(x.t, func(yes, no *ir.Block) { lw.cond(truth, yes, no) }, x.y, kept)
 	}
-	return lw.either(x.t, func(yes, no *ir.Block) { lw.cond(truth, yes, no) }, kept, x.y)
+	return lw.selectValue(x.t, func(yes, no *ir.Block) { lw.cond(truth, yes, no) }, kept, x.y)
 }
 
 func (lw *lowerer) constant(x *eConst) val {
@@ -134,7 +134,7 @@ func (lw *lowerer) constant(x *eConst) val {
 	case Tuple:
 		out := val{t: x.t}
 		for i, e := range v {
-			out.elems = append(out.elems, lw.value(&eConst{node{x.t.Under().Elems[i], x.pos}, e}))
+			out.elems = append(out.elems, lw.value(&eConst{node{x.t.Underlying().Elems[i], x.pos}, e}))
 		}
 		return out
 	case nil:
@@ -180,7 +180,7 @@ func (lw *lowerer) convert(v val, t *types.Type) val {
 		if v.mem.cap == t.Cap {
 			return val{t: t, mem: v.mem}
 		}
-		m := lw.temp(t.Cap, "string")
+		m := lw.allocTemp(t.Cap, "string")
 		lw.copyStr(m, v.mem)
 		return val{t: t, mem: m}
 	}
@@ -198,7 +198,7 @@ func (lw *lowerer) str(x expr, dst mem, pad bool) {
 		lw.fill(dst, 16)
 	case *eArg:
 		lw.argStr(x, dst, pad)
-	case *ePlace:
+	case *eMemRef:
 		lw.placeStr(x, dst)
 	case *eStr:
 		lw.readStr(x, lw.value(x.ptr).w, dst, pad)

@@ -47,7 +47,7 @@ func (lw *lowerer) fail(s Site, code *ir.Value) {
 	lw.b.InCold(func() {
 		if lw.inline {
 			done := lw.b.Block("counted")
-			lw.scoped(func() { lw.countError(lw.b, lw.scratch(8, "cell"), site, code, done) })
+			lw.scoped(func() { lw.countError(lw.b, lw.scratchSlot(8, "cell"), site, code, done) })
 			lw.b.Continue(done)
 			return
 		}
@@ -57,9 +57,9 @@ func (lw *lowerer) fail(s Site, code *ir.Value) {
 }
 
 // tally counts a key that came or went, of a table whose keys the kernel evicts.
-func (lw *lowerer) tally(m *Map, what Tally) {
+func (lw *lowerer) tally(m *Map, what KeyCounter) {
 	if m.LRU {
-		lw.fail(Site{Map: m, Tally: what}, lw.b.Const(0))
+		lw.fail(Site{Map: m, KeyCounter: what}, lw.b.Const(0))
 	}
 }
 

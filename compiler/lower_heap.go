@@ -19,8 +19,8 @@ const HeapSlots = 8
 // maxHeap bounds the bytes of one piece.
 const maxHeap = 256 << 10
 
-// heapTop is what lies before the memory itself: the word that is not 0 while the piece is taken.
-const heapTop = 8
+// scratchHeader is what lies before the memory itself: the word that is not 0 while the piece is taken.
+const scratchHeader = 8
 
 // Where the heap is taken, and where the lowering is.
 type heapPlace uint8
@@ -32,96 +32,96 @@ const (
 )
 
 // A heap gives out the memory of a piece.
-type heap struct {
-	limit         int       // bytes that a value may have to lie on the stack
-	wanted, taken heapPlace // the earliest place that wants it; where it is taken
-	at            heapPlace
-	base          *int // the variable that holds the address of the piece
-	there         bool // it has been taken
-	size          int
-	live, spare   []room // of statements: in use, and free
+type scratch struct {
+	limit          int       // bytes that a value may have to lie on the stack
+	wanted, taken  heapPlace // the earliest place that wants it; where it is taken
+	at             heapPlace
+	base           *int // the variable that holds the address of the piece
+	acquired       bool // it has been taken
+	size           int
+	live, freeList []storage // of statements: in use, and free
 }
 
 // A room is memory of the run: a stack slot, or, where that is nil, bytes of the heap.
-type room struct {
+type storage struct {
 	slot     *ir.Slot
 	off, cap int
 }
 
-func (h *heap) reset(at heapPlace) {
-	h.at, h.base, h.there, h.size, h.live, h.spare = at, new(int), false, heapTop, nil, nil
+func (h *scratch) reset(at heapPlace) {
+	h.at, h.base, h.acquired, h.size, h.live, h.freeList = at, new(int), false, scratchHeader, nil, nil
 }
 
 // free gives back what was taken since there were n pieces in use.
-func (h *heap) free(n int) {
-	h.spare = append(h.spare, h.live[n:]...)
+func (h *scratch) free(n int) {
+	h.freeList = append(h.freeList, h.live[n:]...)
 	h.live = h.live[:n]
 }
 
 // has tells that a value of that size lies in the heap.
-func (h *heap) has(size int) bool {
+func (h *scratch) has(size int) bool {
 	if size <= h.limit || h.at == heapNowhere {
 		return false
 	}
 	h.wanted = max(h.wanted, h.at)
-	return h.there
+	return h.acquired
 }
 
 // keep gives memory for the whole run.
-func (lw *lowerer) keep(size int, name string) room {
+func (lw *lowerer) alloc(size int, name string) storage {
 	size = (size + 7) &^ 7
-	if !lw.heap.has(size) {
-		return room{slot: lw.b.F.NewSlot(size, name), cap: size}
+	if !lw.scratch.has(size) {
+		return storage{slot: lw.b.F.NewSlot(size, name), cap: size}
 	}
-	r := room{off: lw.heap.size, cap: size}
-	lw.heap.size += size
-	lw.prog.Heap = max(lw.prog.Heap, lw.heap.size)
+	r := storage{off: lw.scratch.size, cap: size}
+	lw.scratch.size += size
+	lw.prog.Heap = max(lw.prog.Heap, lw.scratch.size)
 	return r
 }
 
 // temp gives memory that is free again at the end of the statement.
-func (lw *lowerer) temp(size int, name string) mem {
+func (lw *lowerer) allocTemp(size int, name string) mem {
 	size = max((size+7)&^7, 8)
-	if !lw.heap.has(size) {
-		return mem{lw.b.SlotAddr(lw.scratch(size, name), 0), 0, size}
+	if !lw.scratch.has(size) {
+		return mem{lw.b.SlotAddr(lw.scratchSlot(size, name), 0), 0, size}
 	}
-	h := &lw.heap
+	h := &lw.scratch
 	best := -1
-	for i, r := range h.spare {
-		if r.cap >= size && (best < 0 || r.cap < h.spare[best].cap) {
+	for i, r := range h.freeList {
+		if r.cap >= size && (best < 0 || r.cap < h.freeList[best].cap) {
 			best = i
 		}
 	}
-	var r room
+	var r storage
 	if best >= 0 {
-		r = h.spare[best]
-		h.spare = append(h.spare[:best], h.spare[best+1:]...)
+		r = h.freeList[best]
+		h.freeList = append(h.freeList[:best], h.freeList[best+1:]...)
 	} else {
-		r = lw.keep(size, name)
+		r = lw.alloc(size, name)
 	}
 	h.live = append(h.live, r)
 	return mem{lw.b.Read(h.base), r.off, size}
 }
 
 // mem is a room as a place.
-func (lw *lowerer) mem(r room) mem {
+func (lw *lowerer) mem(r storage) mem {
 	if r.slot != nil {
 		return lw.slotMem(r.slot)
 	}
-	return mem{lw.b.Read(lw.heap.base), r.off, r.cap}
+	return mem{lw.b.Read(lw.scratch.base), r.off, r.cap}
 }
 
 // acquire takes a piece of the heap, if this is the place to do so. Where all are taken the run ends, counted.
-func (lw *lowerer) acquire() {
-	if lw.heap.taken != lw.heap.at {
+func (lw *lowerer) acquireScratch() {
+	if lw.scratch.taken != lw.scratch.at {
 		return
 	}
 	b := lw.b
-	lw.prog.Heap = heapTop
+	lw.prog.Heap = scratchHeader
 	got := b.Block("heap")
-	key := lw.scratch(8, "piece")
+	key := lw.scratchSlot(8, "piece")
 	n, left := new(int), new(int)
-	b.Write(n, b.Add(ir.OpMul, lw.pure(asm.FnGetSmpProcessorId), b.Const(HeapSlots)))
+	b.Write(n, b.Add(ir.OpMul, lw.pureCall(asm.FnGetSmpProcessorId), b.Const(HeapSlots)))
 	b.Write(left, b.Const(HeapSlots))
 	var base *ir.Value
 	b.InLoop(func() {
@@ -157,9 +157,9 @@ func (lw *lowerer) acquire() {
 		b.Jump(lw.end)
 	})
 	b.Continue(got)
-	b.Shown(lw.heap.base)
-	b.Write(lw.heap.base, base)
-	lw.heap.there = true
+	b.Shown(lw.scratch.base)
+	b.Write(lw.scratch.base, base)
+	lw.scratch.acquired = true
 	lw.end = b.Block("release")
 }
 
@@ -170,7 +170,7 @@ func (lw *lowerer) release(end *ir.Block) {
 	}
 	lw.b.Continue(lw.end)
 	if !lw.b.Dead() {
-		lw.b.Store(lw.b.Read(lw.heap.base), 0, 8, lw.b.Const(0))
+		lw.b.Store(lw.b.Read(lw.scratch.base), 0, 8, lw.b.Const(0))
 		lw.b.Jump(end)
 	}
 }

@@ -117,7 +117,7 @@ func (lw *lowerer) iterateOutlined(s loopStmt, fixed int64, counts bool, limit, 
 		return
 	}
 	done, fault, on := b.Block("done"), b.Block("too long"), b.Block("")
-	b.If(ir.EQ, way, b.Const(wayDone), done, on)
+	b.If(ir.EQ, way, b.Const(exitNormal), done, on)
 	b.Continue(done)
 	b.If(ir.NE, tooMany, b.Const(0), fault, on)
 	fault.Cold = true

@@ -270,7 +270,7 @@ func (lw *lowerer) length(x text) *ir.Value {
 			w := at(0, 0)
 			b.If(ir.EQ, w, b.Const(0), next, found)
 			b.Continue(found)
-			w = b.Add(ir.OpSwap, w)
+			w = b.Add(ir.OpByteSwap, w)
 			low7 := b.Add(ir.OpAnd, w, b.Const(^highBits))
 			marks := b.Add(ir.OpAnd, b.Add(ir.OpOr, b.Add(ir.OpAdd, low7, b.Const(^highBits)), w), b.Const(highBits))
 			b.Write(n, b.Add(ir.OpAdd, b.Add(ir.OpSub, b.Const(9), lw.firstByte(marks)), lw.anywhere(off, s.n)))

@@ -38,7 +38,7 @@ func (lw *lowerer) readPath(e *ePath, dst mem) {
 	size := e.t.Cap
 	p := lw.value(e.ptr).w
 	lw.fill(dst, 0)
-	room := lw.temp(pathText+size+maxName+1, "path")
+	room := lw.allocTemp(pathText+size+maxName+1, "path")
 	b.Pos = e.pos
 	at := b.Add(ir.OpCallSub, lw.addr(room), p)
 	at.Sym = lw.pathMaker(e.at, size)
@@ -133,7 +133,7 @@ func (m *pathMaker) walk(p *ir.Value) {
 	m.markDeleted(b.Read(dentry))
 	_, noIterator := lw.req.Kfunc(iterNew)
 	out, long := m.out, b.Block("too long")
-	lw.rounds(noIterator == nil, b.Const(MaxParts), out, long, func(_ *ir.Value, next, leave *ir.Block) {
+	lw.boundedLoop(noIterator == nil, b.Const(MaxParts), out, long, func(_ *ir.Value, next, leave *ir.Block) {
 		m.out = leave
 		rootEntry, inside, top, name, cross, up, lost, done := b.Block(""), b.Block(""), b.Block("top"), b.Block("name"), b.Block("cross"), b.Block("up"), b.Block("lost"), b.Block("whole")
 		d := b.Read(dentry)
@@ -190,7 +190,7 @@ func (m *pathMaker) processRoot() {
 	read := func(off, size int, from *ir.Value) {
 		lw.call(asm.FnProbeReadKernel, lw.plus(m.room, off), b.Const(int64(size)), from) // leaves zeros where it fails
 	}
-	read(pathEntry, 8, lw.plus(lw.pure(asm.FnGetCurrentTask), m.l.fs))
+	read(pathEntry, 8, lw.plus(lw.pureCall(asm.FnGetCurrentTask), m.l.fs))
 	read(pathRoot, 16, lw.plus(m.load(pathEntry), m.l.root))
 }
 

@@ -20,7 +20,7 @@ import (
 // of the handler it goes through memory in a way that makes the verifier forget what it is.
 
 // place reads the value at a place.
-func (lw *lowerer) place(e *ePlace) val {
+func (lw *lowerer) place(e *eMemRef) val {
 	return scalar(e.t, lw.chain(func(failed *ir.Block) *ir.Value { return lw.follow(e, failed) }))
 }
 
@@ -41,7 +41,7 @@ func (lw *lowerer) chain(read func(failed *ir.Block) *ir.Value) *ir.Value {
 }
 
 // follow reads the value at a place, as a number; failed is where it goes on after a failure, which is counted.
-func (lw *lowerer) follow(e *ePlace, failed *ir.Block) *ir.Value {
+func (lw *lowerer) follow(e *eMemRef, failed *ir.Block) *ir.Value {
 	if e.direct {
 		return lw.loadChain(e, failed)
 	}
@@ -54,7 +54,7 @@ func (lw *lowerer) follow(e *ePlace, failed *ir.Block) *ir.Value {
 
 // bitWindow gives the bytes from the place on that hold a bit field, as many as one load reads. C keeps a bit field within a
 // unit of its type, of 8 bytes at most.
-func bitWindow(e *ePlace) int {
+func bitWindow(e *eMemRef) int {
 	size := 1
 	for e.bit+e.bits > 8*size {
 		size *= 2
@@ -79,9 +79,9 @@ func (lw *lowerer) extend(w *ir.Value, from, bits int, signed bool) *ir.Value {
 }
 
 // read calls a helper that reads size bytes at an address.
-func (lw *lowerer) read(e *ePlace, space types.Space, addr *ir.Value, size int, signed bool, failed *ir.Block) *ir.Value {
+func (lw *lowerer) read(e *eMemRef, space types.Space, addr *ir.Value, size int, signed bool, failed *ir.Block) *ir.Value {
 	b := lw.b
-	tmp := lw.scratch(8, "read")
+	tmp := lw.scratchSlot(8, "read")
 	lw.readTo(memRead{space: space, addr: addr, dst: b.SlotAddr(tmp, 0), size: b.Const(int64(size)), op: e.text, pos: e.pos}, failed)
 	return b.Load(b.SlotAddr(tmp, 0), 0, size, signed)
 }
@@ -94,10 +94,10 @@ func (lw *lowerer) plus(p *ir.Value, off int) *ir.Value {
 }
 
 // placeAddr computes the address of a place, as a number.
-func (lw *lowerer) placeAddr(e *ePlace, failed *ir.Block) *ir.Value {
+func (lw *lowerer) placeAddr(e *eMemRef, failed *ir.Block) *ir.Value {
 	b := lw.b
 	var p *ir.Value
-	if base, ok := e.base.(*ePlace); ok {
+	if base, ok := e.base.(*eMemRef); ok {
 		p = lw.follow(base, failed)
 	} else {
 		p = lw.value(e.base).w
@@ -124,10 +124,10 @@ func (lw *lowerer) placeAddr(e *ePlace, failed *ir.Block) *ir.Value {
 
 // loadChain reads the value at a place by loads through pointers that the verifier knows. A load from the memory of a program
 // gives 0, so from a pointer that leads there the rest of the chain is read by helpers.
-func (lw *lowerer) loadChain(e *ePlace, failed *ir.Block) *ir.Value {
+func (lw *lowerer) loadChain(e *eMemRef, failed *ir.Block) *ir.Value {
 	b := lw.b
-	var hops []*ePlace
-	for x, ok := e, true; ok; x, ok = x.base.(*ePlace) {
+	var hops []*eMemRef
+	for x, ok := e, true; ok; x, ok = x.base.(*eMemRef) {
 		hops = append(hops, x)
 	}
 	slices.Reverse(hops)
@@ -139,7 +139,7 @@ func (lw *lowerer) loadChain(e *ePlace, failed *ir.Block) *ir.Value {
 		result := false
 		switch x := h.base.(type) {
 		case *eField: // e.task: never NULL
-			p = lw.pure(asm.FnGetCurrentTaskBtf)
+			p = lw.pureCall(asm.FnGetCurrentTaskBtf)
 		case *eArg:
 			p = b.Load(lw.ctx(), x.f.Offset, 8, false)
 			result = x.f.Result
@@ -176,7 +176,7 @@ func (lw *lowerer) loadChain(e *ePlace, failed *ir.Block) *ir.Value {
 }
 
 // mayLoad goes on where p is a pointer of the kernel's to load from. A pointer of a program is written to at, for user.
-func (lw *lowerer) mayLoad(e *ePlace, p *ir.Value, result bool, at *int, user, failed *ir.Block) {
+func (lw *lowerer) mayLoad(e *eMemRef, p *ir.Value, result bool, at *int, user, failed *ir.Block) {
 	b := lw.b
 	null, other, to, ok := b.Block("null"), b.Block("not the kernel's"), b.Block("to user"), b.Block("")
 	null.Cold, other.Cold, to.Cold = true, true, true
@@ -203,14 +203,14 @@ const maxErrno = 4095
 // forget gives a pointer as a number that the verifier knows nothing of: what an atomic addition leaves in memory.
 func (lw *lowerer) forget(p *ir.Value) *ir.Value {
 	b := lw.b
-	tmp := lw.scratch(8, "number")
+	tmp := lw.scratchSlot(8, "number")
 	b.Store(b.SlotAddr(tmp, 0), 0, 8, b.Const(0))
 	b.Add(ir.OpAtomicAdd, b.SlotAddr(tmp, 0), p)
 	return b.Load(b.SlotAddr(tmp, 0), 0, 8, false)
 }
 
 // placeStr reads an array of char.
-func (lw *lowerer) placeStr(e *ePlace, dst mem) {
+func (lw *lowerer) placeStr(e *eMemRef, dst mem) {
 	b := lw.b
 	lw.fill(dst, 0)
 	done := b.Block("")
@@ -234,7 +234,7 @@ func narrow(k *eConst, ct *ctype.Type) *big.Int {
 }
 
 // task is the current task: as a number here, as a pointer that the verifier knows in known.
-func (lw *lowerer) task() val { return scalar(taskType, lw.pure(asm.FnGetCurrentTask)) }
+func (lw *lowerer) task() val { return scalar(taskType, lw.pureCall(asm.FnGetCurrentTask)) }
 
 // taskType names the type only: BTF is read for it once a handler follows it.
 var taskType = &types.Type{Kind: types.Ptr, Text: "struct task_struct *"}

@@ -88,7 +88,7 @@ func lowerStop(lw *lowerer, e *eBuiltin) val {
 	b := lw.b
 	lw.prog.UsesRing, lw.prog.UsesControl = true, true
 	b.Store(b.MapValue(lw.req.Control, 0), 0, 8, b.Const(1))
-	s := lw.scratch(8, "stop")
+	s := lw.scratchSlot(8, "stop")
 	b.Store(b.SlotAddr(s, 0), 0, 8, b.Const(RecordStop))
 	lw.call(asm.FnRingbufOutput, b.MapPtr(lw.req.Ring), b.SlotAddr(s, 0), b.Const(8), b.Const(forceWakeup))
 	return val{t: types.TNone}

@@ -15,8 +15,8 @@ func (c *checker) eventPID() expr {
 	return c.attr(&eStatic{node: node{types.TEvent, c.req.Handler.Pos}}, "pid", c.req.Handler.Pos)
 }
 
-func (lw *lowerer) onlyProcess(pid expr) {
-	b, only := lw.b, lw.req.Process
+func (lw *lowerer) lowerPIDFilter(pid expr) {
+	b, only := lw.b, lw.req.PIDFilter
 	var id *ir.Value
 	if only.Ino == 0 {
 		id = lw.value(pid).w
@@ -30,7 +30,7 @@ func (lw *lowerer) onlyProcess(pid expr) {
 
 // pidIn gives the running process's id in a namespace; 0 where it has none there.
 func (lw *lowerer) pidIn(dev, ino uint64) *ir.Value {
-	ids := lw.slotMem(lw.scratch(8, "ids")) // struct bpf_pidns_info: thread, process; zeros where the helper fails
+	ids := lw.slotMem(lw.scratchSlot(8, "ids")) // struct bpf_pidns_info: thread, process; zeros where the helper fails
 	lw.call(asm.FnGetNsCurrentPidTgid, lw.b.Const(int64(dev)), lw.b.Const(int64(ino)), lw.addr(ids), lw.b.Const(8))
 	return lw.b.Load(ids.base, ids.off+4, 4, false)
 }
@@ -42,9 +42,9 @@ const outsider = 1 << 32
 func (lw *lowerer) taskID(process bool) *ir.Value {
 	ns, b := lw.req.Namespace, lw.b
 	if ns == nil {
-		return lw.half(lw.pure(asm.FnGetCurrentPidTgid), process)
+		return lw.half32(lw.pureCall(asm.FnGetCurrentPidTgid), process)
 	}
-	ids := lw.slotMem(lw.scratch(8, "ids"))
+	ids := lw.slotMem(lw.scratchSlot(8, "ids"))
 	failed := lw.call(asm.FnGetNsCurrentPidTgid, b.Const(int64(ns.Dev)), b.Const(int64(ns.Ino)), lw.addr(ids), b.Const(8))
 	off := ids.off
 	if process {
@@ -57,7 +57,7 @@ func (lw *lowerer) taskID(process bool) *ir.Value {
 	b.Write(id, b.Load(ids.base, off, 4, false))
 	b.Jump(done)
 	b.Continue(outside)
-	b.Write(id, b.Add(ir.OpAdd, lw.half(lw.pure(asm.FnGetCurrentPidTgid), process), b.Const(outsider)))
+	b.Write(id, b.Add(ir.OpAdd, lw.half32(lw.pureCall(asm.FnGetCurrentPidTgid), process), b.Const(outsider)))
 	b.Jump(done)
 	b.Continue(done)
 	return b.Read(id)

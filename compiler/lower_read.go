@@ -113,7 +113,7 @@ func (lw *lowerer) unread(m memRead, helper string, user bool, r *ir.Value) {
 // readWord reads an int of so many bytes; 0, and counted, where it cannot be read.
 func (lw *lowerer) readWord(m memRead, size int, signed bool) *ir.Value {
 	b := lw.b
-	tmp := lw.scratch(8, "argument")
+	tmp := lw.scratchSlot(8, "argument")
 	b.Store(b.SlotAddr(tmp, 0), 0, 8, b.Const(0))
 	done := b.Block("")
 	m.dst, m.size = b.SlotAddr(tmp, 0), b.Const(int64(size))

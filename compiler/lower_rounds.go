@@ -15,7 +15,7 @@ func (lw *lowerer) inLoop() bool {
 }
 
 // rounds repeats body at most n times: it goes on at next, or leaves. After n times it goes on at over.
-func (lw *lowerer) rounds(iterator bool, n *ir.Value, leave, over *ir.Block, body func(i *ir.Value, next, leave *ir.Block)) {
+func (lw *lowerer) boundedLoop(iterator bool, n *ir.Value, leave, over *ir.Block, body func(i *ir.Value, next, leave *ir.Block)) {
 	b := lw.b
 	repeat := func(i *ir.Value, next, leave *ir.Block) {
 		most, _ := n.IsConst()

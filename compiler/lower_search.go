@@ -13,7 +13,7 @@ import (
 const maxSearchWork = 16 << 10
 
 // A needle is what is looked for: words, with the bits that count in each.
-type needle struct {
+type pattern struct {
 	word  []func() *ir.Value
 	mask  []func() *ir.Value
 	first *ir.Value // its first byte, eight times
@@ -21,7 +21,7 @@ type needle struct {
 }
 
 // needle makes x ready to be looked for: a number w, or the text p. Where it is empty it is found, at t.
-func (lw *lowerer) needle(x expr, w *ir.Value, p text, t *ir.Block) needle {
+func (lw *lowerer) pattern(x expr, w *ir.Value, p text, t *ir.Block) pattern {
 	b := lw.b
 	if w != nil { // a byte
 		bad, good := b.Block("no byte"), b.Block("")
@@ -33,13 +33,13 @@ func (lw *lowerer) needle(x expr, w *ir.Value, p text, t *ir.Block) needle {
 			b.Jump(lw.end)
 		}
 		b.Continue(good)
-		return needle{[]func() *ir.Value{func() *ir.Value { return w }}, []func() *ir.Value{func() *ir.Value { return b.Const(255) }}, b.Add(ir.OpMul, w, b.Const(lowBits)), 1}
+		return pattern{[]func() *ir.Value{func() *ir.Value { return w }}, []func() *ir.Value{func() *ir.Value { return b.Const(255) }}, b.Add(ir.OpMul, w, b.Const(lowBits)), 1}
 	}
 	n := lw.length(p)
 	size, known := n.IsConst()
 	if known && size == 0 {
 		b.Jump(t)
-		return needle{}
+		return pattern{}
 	}
 	if !known {
 		size = 1
@@ -47,7 +47,7 @@ func (lw *lowerer) needle(x expr, w *ir.Value, p text, t *ir.Block) needle {
 		b.If(ir.EQ, n, b.Const(0), t, some)
 		b.Continue(some)
 	}
-	nd := needle{least: int(size)}
+	nd := pattern{least: int(size)}
 	words := p.mem.cap / 8
 	if known {
 		words = int(size+7) / 8
@@ -75,7 +75,7 @@ func (lw *lowerer) contains(e *eContains, t, f *ir.Block) {
 		p = lw.text(e.x)
 	}
 	y := lw.text(e.y)
-	nd := lw.needle(e.x, w, p, t)
+	nd := lw.pattern(e.x, w, p, t)
 	if b.Dead() {
 		return
 	}
@@ -102,13 +102,13 @@ func (lw *lowerer) contains(e *eContains, t, f *ir.Block) {
 		s.unroll, s.group = 0, min(max(16/k, 1), 8, looped)
 		s.test = func(at wordAt) *ir.Value { return lw.zeroBytes(b.Add(ir.OpXor, at(0, 0), nd.first)) }
 		s.work = func(at wordAt, _ *ir.Value, next *ir.Block) {
-			lw.eight(nd, 8, func(k int) *ir.Value { return at(0, k) }, t, next)
+			lw.match8(nd, 8, func(k int) *ir.Value { return at(0, k) }, t, next)
 		}
 		lw.scan(s)
 	}
 	for g := looped; g < all; g++ {
 		next := b.Block("")
-		lw.eight(nd, min(8, last-8*g+1), func(k int) *ir.Value { return lw.word(y, 8*(g+k)) }, t, next)
+		lw.match8(nd, min(8, last-8*g+1), func(k int) *ir.Value { return lw.word(y, 8*(g+k)) }, t, next)
 		b.Continue(next)
 	}
 	b.Jump(f)
@@ -119,7 +119,7 @@ func (lw *lowerer) contains(e *eContains, t, f *ir.Block) {
 const fewWords = 6
 
 // eight looks at the first places of a word; at gives the words from that one on.
-func (lw *lowerer) eight(nd needle, places int, at func(k int) *ir.Value, t, f *ir.Block) {
+func (lw *lowerer) match8(nd pattern, places int, at func(k int) *ir.Value, t, f *ir.Block) {
 	b := lw.b
 	w0 := at(0)
 	maybe := b.Block("maybe")

@@ -17,8 +17,8 @@ import (
 // is called shows the first time through the handler; the second time knows. Functions that take or give strings stay in place:
 // copying them would cost more than is saved.
 
-// A sharedFunc is a function with the types and constants of its arguments.
-type sharedFunc struct {
+// A subprog is a function with the types and constants of its arguments.
+type subprog struct {
 	call   *eCall // the first; the body is that of this one
 	calls  int
 	sub    bool // it is to be a subprogram
@@ -36,8 +36,8 @@ const (
 )
 
 // share decides which functions are to be subprograms, and tells whether there are any.
-func (lw *lowerer) share() bool {
-	lw.sharing = true
+func (lw *lowerer) chooseSubprogs() bool {
+	lw.subprogsChosen = true
 	any := false
 	for _, f := range lw.shared {
 		size := 0
@@ -56,15 +56,15 @@ func (lw *lowerer) share() bool {
 	return any
 }
 
-// sharedFunc gives the function that a call is one of, if that is a subprogram.
-func (lw *lowerer) sharedFunc(e *eCall) *sharedFunc {
+// subprog gives the function that a call is one of, if that is a subprogram.
+func (lw *lowerer) subprog(e *eCall) *subprog {
 	if e.frame.up == nil || !shareable(e) {
 		return nil
 	}
 	key := callKey(e)
 	for _, f := range lw.sharedBy[key] {
 		if sameCall(f.call, e) {
-			if !lw.sharing {
+			if !lw.subprogsChosen {
 				f.calls++
 			}
 			if f.sub {
@@ -73,8 +73,8 @@ func (lw *lowerer) sharedFunc(e *eCall) *sharedFunc {
 			return nil
 		}
 	}
-	if !lw.sharing {
-		f := &sharedFunc{call: e, calls: 1}
+	if !lw.subprogsChosen {
+		f := &subprog{call: e, calls: 1}
 		lw.shared = append(lw.shared, f)
 		lw.sharedBy[key] = append(lw.sharedBy[key], f)
 	}
@@ -140,7 +140,7 @@ func sameStatic(a, b expr) bool {
 }
 
 // callShared calls the subprogram, which the first call makes.
-func (lw *lowerer) callShared(f *sharedFunc, e *eCall) val {
+func (lw *lowerer) callShared(f *subprog, e *eCall) val {
 	b := lw.b
 	if f.result == nil {
 		t := types.TNone
@@ -173,7 +173,7 @@ func (lw *lowerer) callShared(f *sharedFunc, e *eCall) val {
 				lw.cells[p] = f.params[i]
 			}
 			r := &result{f.result, lw.b.Block("return"), 0, lw.out}
-			lw.out.takes(f.result)
+			lw.out.capture(f.result)
 			lw.rets[f.call.frame] = r
 			lw.block(f.call.body)
 			lw.b.Jump(r.exit)

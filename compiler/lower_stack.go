@@ -50,20 +50,20 @@ func (lw *lowerer) stackMix() *ir.Value {
 
 func (lw *lowerer) stack(t *types.Type, pos syntax.Position) val {
 	b := lw.b
-	n, err := strconv.Atoi(t.Form.Arg)
+	n, err := strconv.Atoi(t.Format.Arg)
 	if err != nil {
-		lw.bug(pos, "a stack of %q frames", t.Form.Arg)
+		lw.bug(pos, "a stack of %q frames", t.Format.Arg)
 		return lw.zero(t)
 	}
 	if !slices.Contains(lw.prog.Stacks, n) {
 		lw.prog.Stacks = append(lw.prog.Stacks, n)
 	}
 	b.Pos = pos
-	room, got := lw.frames(t.Form.Name == "ustack", n)
+	room, got := lw.frames(t.Format.Name == "ustack", n)
 	id, pid := new(int), new(int)
 	some, none, failed, lost, done := b.Block("stack"), b.Block("none"), b.Block("failed"), b.Block("lost"), b.Block("")
 	failed.Cold, lost.Cold = true, true
-	site := Site{Pos: pos, Op: t.Form.Name}
+	site := Site{Pos: pos, Op: t.Format.Name}
 	b.Write(pid, b.Const(0))
 	b.Write(id, b.Const(0))
 	b.If(ir.SGT, got, b.Const(0), some, none)
@@ -80,11 +80,11 @@ func (lw *lowerer) stack(t *types.Type, pos syntax.Position) val {
 	b.Jump(done)
 
 	b.Continue(some)
-	lw.measure(room, got, n)
+	lw.writeLength(room, got, n)
 	r := b.Add(ir.OpCallSub, lw.addr(room))
-	r.Sym = lw.keeper(n)
+	r.Sym = lw.stackStore(n)
 	b.Write(id, r)
-	if t.Form.Name == "ustack" {
+	if t.Format.Name == "ustack" {
 		b.Write(pid, lw.taskID(true))
 	}
 	b.If(ir.SLT, r, b.Const(0), lost, done)
@@ -93,7 +93,7 @@ func (lw *lowerer) stack(t *types.Type, pos syntax.Position) val {
 	lw.fail(site, r)
 	b.Jump(done)
 	b.Continue(done)
-	if t.Form.Name != "ustack" {
+	if t.Format.Name != "ustack" {
 		return scalar(t, b.Read(id))
 	}
 	return val{t: t, elems: []val{scalar(types.TInt, b.Read(id)), scalar(types.TInt, b.Read(pid))}}
@@ -107,10 +107,10 @@ func (lw *lowerer) frames(user bool, n int) (room mem, got *ir.Value) {
 	switch {
 	case user:
 		flags = userStack
-	case lw.req.Event.Can.OwnFrame:
+	case lw.req.Event.ContextCaps.OwnFrame:
 		flags, ask = 1, n+1
 	}
-	room = lw.temp(max(StackSize(n), 8*(ask+1)), "frames")
+	room = lw.allocTemp(max(StackSize(n), 8*(ask+1)), "frames")
 	if room.base.Op == ir.OpSlotAddr { // the verifier of older kernels takes nothing else
 		lw.fill(room, 0)
 	}
@@ -119,7 +119,7 @@ func (lw *lowerer) frames(user bool, n int) (room mem, got *ir.Value) {
 }
 
 // measure writes the first word of a room, and zeros behind the frames.
-func (lw *lowerer) measure(room mem, got *ir.Value, n int) {
+func (lw *lowerer) writeLength(room mem, got *ir.Value, n int) {
 	b := lw.b
 	size := new(int)
 	more, done := b.Block("more"), b.Block("")
@@ -136,22 +136,22 @@ func (lw *lowerer) measure(room mem, got *ir.Value, n int) {
 }
 
 // A keeper is a subprogram that keeps stacks of up to n frames.
-type keeper struct {
+type stackStore struct {
 	n      int
 	inLoop bool
 }
 
 // keeper gives the name of the subprogram: it takes the address of the room and gives the stack's number or a negative errno.
-func (lw *lowerer) keeper(n int) string {
-	k := keeper{n, lw.inLoop()}
-	if name := lw.keepers[k]; name != "" {
+func (lw *lowerer) stackStore(n int) string {
+	k := stackStore{n, lw.inLoop()}
+	if name := lw.stackStores[k]; name != "" {
 		return lw.weighSub(name)
 	}
-	lw.keepers[k] = lw.callback("keep_stack", 1, func(args []*ir.Value) *ir.Value { return k.keep(lw, args[0]) })
-	return lw.keepers[k]
+	lw.stackStores[k] = lw.callback("keep_stack", 1, func(args []*ir.Value) *ir.Value { return k.store(lw, args[0]) })
+	return lw.stackStores[k]
 }
 
-func (k keeper) keep(lw *lowerer, room *ir.Value) *ir.Value {
+func (k stackStore) store(lw *lowerer, room *ir.Value) *ir.Value {
 	b, n := lw.b, k.n
 	hash := new(int)
 	b.Write(hash, b.Const(0))
@@ -170,9 +170,9 @@ func (k keeper) keep(lw *lowerer, room *ir.Value) *ir.Value {
 	number := func(h *ir.Value) *ir.Value { return b.Add(ir.OpAdd, b.Add(ir.OpLShr, h, b.Const(2)), b.Const(1)) } // above 0
 	id, result := new(int), new(int)
 	b.Write(id, number(b.Read(hash)))
-	key := lw.scratch(8, "number")
+	key := lw.scratchSlot(8, "number")
 	out, many := b.Block("out"), b.Block("too many")
-	lw.rounds(k.inLoop, b.Const(StackTries), out, many, func(_ *ir.Value, again, out *ir.Block) {
+	lw.boundedLoop(k.inLoop, b.Const(StackTries), out, many, func(_ *ir.Value, again, out *ir.Block) {
 		there, same := b.Block("there"), b.Block("same")
 		var absent, other, refused *ir.Block
 		b.InCold(func() { absent, other, refused = b.Block("absent"), b.Block("other"), b.Block("refused") })
@@ -214,7 +214,7 @@ func (k keeper) keep(lw *lowerer, room *ir.Value) *ir.Value {
 
 // group is how many words are worked on each time around a loop: all at once in a loop of the handler, since the verifier would
 // follow what comes behind each way out of each round there.
-func (k keeper) group() int {
+func (k stackStore) group() int {
 	if n := stackWords(k.n); k.inLoop || n < stackGroup {
 		return n
 	}
@@ -223,7 +223,7 @@ func (k keeper) group() int {
 
 // loop does something for each group of words of a stack that are in use, and goes on at done. The verifier follows the loop round by
 // round.
-func (k keeper) loop(lw *lowerer, stack *ir.Value, done *ir.Block, group func(off *ir.Value)) {
+func (k stackStore) loop(lw *lowerer, stack *ir.Value, done *ir.Block, group func(off *ir.Value)) {
 	b := lw.b
 	step := int64(8 * k.group())
 	last := int64(StackSize(k.n)) - step

@@ -86,7 +86,7 @@ func (lw *lowerer) forRange(s *sFor) {
 	lw.b.InLoop(func() {
 		head, cont, next := lw.b.Block("loop"), lw.b.Block("continue"), lw.b.Block("next")
 		brk := lw.b.Block("break")
-		opaque := lw.req.Form != FormUsual
+		opaque := lw.req.Variant != VariantDefault
 		var enter *ir.Value
 		if opaque {
 			lw.b.Shown(i) // of this variable the verifier has to know the end
@@ -137,7 +137,7 @@ func (lw *lowerer) forEach(s *sEach) {
 
 // inlineCall puts a function's body in place of its call.
 func (lw *lowerer) inlineCall(e *eCall) val {
-	if f := lw.sharedFunc(e); f != nil {
+	if f := lw.subprog(e); f != nil {
 		return lw.callShared(f, e)
 	}
 	for i, p := range e.params {

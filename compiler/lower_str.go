@@ -116,7 +116,7 @@ func (lw *lowerer) order(op syntax.Token, x, y text, t, f *ir.Block) {
 	}
 }
 
-func (lw *lowerer) swap(w *ir.Value) *ir.Value { return lw.b.Add(ir.OpSwap, w) }
+func (lw *lowerer) swap(w *ir.Value) *ir.Value { return lw.b.Add(ir.OpByteSwap, w) }
 
 // affix tells whether x begins, or ends, with p.
 func (lw *lowerer) affix(x val, p text, end bool, t, f *ir.Block) {
@@ -142,15 +142,15 @@ func (lw *lowerer) affix(x val, p text, end bool, t, f *ir.Block) {
 func (lw *lowerer) suffix(x val, p text, t, f *ir.Block) {
 	b := lw.b
 	n := lw.length(p)
-	at := b.Hold(b.Add(ir.OpSub, lw.length(text{val: x}), n))
+	at := b.Pin(b.Add(ir.OpSub, lw.length(text{val: x}), n))
 	fits, short := b.Block(""), b.Block("")
 	b.If(ir.ULT, at, b.Const(int64(x.mem.cap)), fits, f) // a longer p: negative
 	b.Continue(fits)
 	src := b.Add(ir.OpAdd, lw.addr(x.mem), at)
-	tmp := lw.temp(p.mem.cap, "end")
+	tmp := lw.allocTemp(p.mem.cap, "end")
 	lw.fill(tmp, 0)
 	if !p.static {
-		n = b.Hold(n)
+		n = b.Pin(n)
 		b.If(ir.ULE, n, b.Const(int64(p.mem.cap)), short, f) // always; the verifier wants it
 		b.Continue(short)
 	}
@@ -185,7 +185,7 @@ func (lw *lowerer) index(e *eIndex) val {
 			b.Continue(inside)
 			least = b.Const(int64(x.mem.cap)) // never; the verifier wants it
 		}
-		i = b.Hold(i)
+		i = b.Pin(i)
 		b.If(ir.UGE, i, least, bad, good)
 	}
 	b.Continue(bad)
@@ -194,7 +194,7 @@ func (lw *lowerer) index(e *eIndex) val {
 		b.Jump(lw.end)
 	}
 	b.Continue(good)
-	dst := lw.temp(8, "byte")
+	dst := lw.allocTemp(8, "byte")
 	b.Store(dst.base, dst.off, 8, b.Const(0))
 	if static && k >= 0 {
 		if int(k) < x.mem.cap {
@@ -211,7 +211,7 @@ func (lw *lowerer) inMemory(x text) text {
 	if !x.static {
 		return x
 	}
-	m := lw.temp(x.mem.cap, "string")
+	m := lw.allocTemp(x.mem.cap, "string")
 	lw.strConst(x.konst, m)
 	return text{val: val{t: x.t, mem: m}}
 }
@@ -221,7 +221,7 @@ func (lw *lowerer) inMemory(x text) text {
 func (lw *lowerer) slice(e *eSlice) val {
 	b := lw.b
 	x := text{val: lw.value(e.x)}
-	dst := lw.temp(e.t.Cap, "slice")
+	dst := lw.allocTemp(e.t.Cap, "slice")
 	most := int64(e.most)
 	lw.fill(dst, 0)
 	if e.most == 0 {
@@ -283,11 +283,11 @@ func (lw *lowerer) slice(e *eSlice) val {
 	size := b.Add(ir.OpSub, hi, lo)
 	b.If(ir.SGT, size, b.Const(0), some, done)
 	b.Continue(some)
-	lo = b.Hold(lo)
+	lo = b.Pin(lo)
 	b.If(ir.ULE, lo, b.Const(int64(x.mem.cap)), inside, done) // this and the next always; the verifier wants it
 	b.Continue(inside)
 	src := b.Add(ir.OpAdd, lw.addr(x.mem), lo)
-	size = b.Hold(size)
+	size = b.Pin(size)
 	b.If(ir.ULE, size, b.Const(most), fits, done)
 	b.Continue(fits)
 	lw.copyBytes(dst, size, src)

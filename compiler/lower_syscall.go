@@ -43,9 +43,9 @@ func (lw *lowerer) compat() *ir.Value {
 	case flag == nil:
 		return b.Const(0)
 	case lw.req.Features.TaskBTF:
-		return lw.extend(b.Load(lw.pure(asm.FnGetCurrentTaskBtf), flag.Offset, 4, false), flag.Bit, 1, false)
+		return lw.extend(b.Load(lw.pureCall(asm.FnGetCurrentTaskBtf), flag.Offset, 4, false), flag.Bit, 1, false)
 	}
-	at := lw.plus(lw.pure(asm.FnGetCurrentTask), flag.Offset)
+	at := lw.plus(lw.pureCall(asm.FnGetCurrentTask), flag.Offset)
 	return lw.extend(lw.readWord(memRead{addr: at, op: "e.compat", pos: lw.b.Pos}, 4, false), flag.Bit, 1, false)
 }
 
@@ -77,7 +77,7 @@ func (lw *lowerer) syscallEntry() *ir.Value {
 
 // element looks an index of 32 bits up in an array.
 func (lw *lowerer) element(array string, index *ir.Value) *ir.Value {
-	key := lw.scratch(8, "index")
+	key := lw.scratchSlot(8, "index")
 	lw.b.Store(lw.b.SlotAddr(key, 0), 0, 4, index)
 	return lw.call(asm.FnMapLookupElem, lw.b.MapPtr(array), lw.b.SlotAddr(key, 0))
 }

@@ -21,7 +21,7 @@ func (lw *lowerer) mapPtr(m *Map) *ir.Value {
 	if !m.Swappable {
 		return b.MapPtr(m.Ref)
 	}
-	idx := lw.scratch(8, "slot 0")
+	idx := lw.scratchSlot(8, "slot 0")
 	b.Store(b.SlotAddr(idx, 0), 0, 8, b.Const(0))
 	inner := lw.call(asm.FnMapLookupElem, b.MapPtr(m.Ref), b.SlotAddr(idx, 0))
 	ok := b.Block("")
@@ -36,7 +36,7 @@ func (lw *lowerer) errno(r *ir.Value) *ir.Value { return lw.extend(r, 0, 32, tru
 
 // key writes a key to memory, and gives its place.
 func (lw *lowerer) key(x expr) mem {
-	m := lw.temp(x.typ().Size(), "key")
+	m := lw.allocTemp(x.typ().Size(), "key")
 	lw.storeExpr(m, x)
 	return m
 }
@@ -69,7 +69,7 @@ func (lw *lowerer) missingKey(e *eMethod) {
 }
 
 func lowerTableIn(lw *lowerer, e *eMethod) val {
-	return lw.either(types.TBool, func(yes, no *ir.Block) {
+	return lw.selectValue(types.TBool, func(yes, no *ir.Block) {
 		key := lw.key(e.args[0])
 		lw.b.If(ir.NE, lw.lookup(lw.mapPtr(e.m), key), lw.b.Const(0), yes, no)
 	}, boolConst(true, e.pos), boolConst(false, e.pos))
@@ -112,11 +112,11 @@ func (lw *lowerer) getOrPop(e *eMethod, pop bool, c *cell) {
 		lw.fail(Site{Pos: e.pos, Helper: "map_delete_elem", Op: e.m.Name + ".pop", Map: e.m}, r)
 		b.Jump(absent)
 		b.Continue(mine)
-		lw.tally(e.m, KeysGone)
+		lw.tally(e.m, KeysDeleted)
 	}
 	b.Jump(done)
 	b.Continue(absent)
-	if lw.req.Misses {
+	if lw.req.CountLookupMisses {
 		lw.fail(Site{Pos: e.pos, Helper: "map_lookup_elem", Op: e.row.name, Map: e.m, Quiet: true}, b.Const(-errNoEnt))
 	}
 	lw.set(c, e.args[1])
@@ -141,7 +141,7 @@ func (lw *lowerer) loadCell(c *cell, m mem, t *types.Type) {
 // tableSet is t[k] = v.
 func (lw *lowerer) tableSet(s *sSet) {
 	b := lw.b
-	m := lw.temp(s.val.typ().Size(), "value")
+	m := lw.allocTemp(s.val.typ().Size(), "value")
 	lw.storeExpr(m, s.val) // the right side first, as Starlark does
 	key := lw.key(s.key)
 	b.Pos = s.pos
@@ -188,7 +188,7 @@ func (lw *lowerer) setTallied(m *Map, key mem, update func(flags *ir.Value) *ir.
 	b.Continue(stored)
 	b.If(ir.EQ, f, b.Const(updateNoExist), made, done)
 	b.Continue(made)
-	lw.tally(m, KeysMade)
+	lw.tally(m, KeysInserted)
 	b.Jump(done)
 
 	b.Continue(other)
@@ -319,7 +319,7 @@ func (lw *lowerer) upsert(e *eMethod, key mem, size int, add func(p *ir.Value), 
 		told.Cold = true
 		b.If(ir.EQ, r, b.Const(0), told, made)
 		b.Continue(told)
-		lw.tally(e.m, KeysMade)
+		lw.tally(e.m, KeysInserted)
 		b.Jump(again)
 	} else {
 		b.If(ir.EQ, r, b.Const(0), again, made)
@@ -352,7 +352,7 @@ func lowerTableClear(lw *lowerer, e *eMethod) val {
 		failed, other, gone, done := b.Block("failed"), b.Block("other"), b.Block("gone"), b.Block("")
 		b.If(ir.NE, r, b.Const(0), failed, gone)
 		b.Continue(gone)
-		lw.tally(e.m, KeysGone)
+		lw.tally(e.m, KeysDeleted)
 		b.Jump(done)
 		b.Continue(failed)
 		b.If(ir.NE, r, b.Const(-errNoEnt), other, done)
@@ -372,7 +372,7 @@ func (lw *lowerer) zeros(size int) *ir.Value {
 		lw.prog.Zeros = max(lw.prog.Zeros, size)
 		return lw.b.MapValue(lw.req.Zeros, 0)
 	}
-	s := lw.scratch(size, "zeros")
+	s := lw.scratchSlot(size, "zeros")
 	m := mem{lw.b.SlotAddr(s, 0), 0, size}
 	lw.fill(m, 0)
 	return m.base

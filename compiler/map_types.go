@@ -106,7 +106,7 @@ func (c *checker) useMap(m *Map, x expr, has *typing, fixed bool, what string) e
 	if !t.Storable() {
 		return c.bad(x.position(), storeHint(x), "a %s cannot be a %s of %s %q", t, what, m.Kind(), m.Name)
 	}
-	t = roomy(t)
+	t = widenForMap(t)
 	if t.IsInt() && !fixed && (has.t == nil || has.t.IsInt()) {
 		return c.storeInt(m, x, has, what)
 	}
@@ -252,16 +252,16 @@ func fits(t, u *types.Type) bool {
 }
 
 // roomy widens short strings to minStr. The script may store strings with NULs in the map.
-func roomy(t *types.Type) *types.Type {
+func widenForMap(t *types.Type) *types.Type {
 	switch {
 	case t.Kind == types.Str && !(t.NULs && t.Cap > minStr):
 		return types.TNULStr(max(t.Cap-1, minStr))
 	case t.Kind == types.Opt:
-		return types.TOpt(roomy(t.Elem))
+		return types.TOpt(widenForMap(t.Elem))
 	case t.Kind == types.Tuple:
 		elems := make([]*types.Type, len(t.Elems))
 		for i, e := range t.Elems {
-			elems[i] = roomy(e)
+			elems[i] = widenForMap(e)
 		}
 		return types.TTuple(elems...)
 	}

@@ -19,28 +19,28 @@ import (
 
 // An outline is a callback that is being lowered.
 type outline struct {
-	name   string
-	up     *outline
-	outer  *ir.Builder
-	size   int                  // of the frame
-	at     map[ir.Variable]int  // offsets in the frame
-	vars   []ir.Variable        // in the order of their offsets
-	writes map[ir.Variable]bool // those that the body writes
-	slots  map[*ir.Slot]int     // offsets of the copies of slots
-	order  []*ir.Slot
-	exit   *ir.Block
-	more   *int      // the callback's result: 0 to go on, 1 to stop
-	way    *int      // how the loop was left
-	ways   []*result // the functions that the body returns from
-	ends   bool      // the body can end the handler
+	name     string
+	up       *outline
+	outer    *ir.Builder
+	size     int                  // of the frame
+	at       map[ir.Variable]int  // offsets in the frame
+	vars     []ir.Variable        // in the order of their offsets
+	writes   map[ir.Variable]bool // those that the body writes
+	slots    map[*ir.Slot]int     // offsets of the copies of slots
+	order    []*ir.Slot
+	exit     *ir.Block
+	more     *int      // the callback's result: 0 to go on, 1 to stop
+	exitKind *int      // how the loop was left
+	exits    []*result // the functions that the body returns from
+	ends     bool      // the body can end the handler
 }
 
-// The ways out of a loop; a return to ways[i] is wayReturn + i.
+// The ways out of a loop; a return to ways[i] is exitReturn + i.
 const (
-	wayDone  = iota // it came to its end
-	wayBreak        // break, or the condition of while
-	wayEnd          // a fault ended the handler
-	wayReturn
+	exitNormal = iota // it came to its end
+	exitBreak         // break, or the condition of while
+	exitError         // a fault ended the handler
+	exitReturn
 )
 
 func (o *outline) place(x ir.Variable) int {
@@ -71,23 +71,23 @@ func (o *outline) copyOf(lw *lowerer, s *ir.Slot) mem {
 func (lw *lowerer) outlined(name string, params int, body func(args []*ir.Value, next, leave *ir.Block), call func(fn, frame *ir.Value)) (way *ir.Value) {
 	o := lw.newOutline(name, params, body)
 	lw.callOutlined(o, true, call)
-	return lw.b.Read(o.way)
+	return lw.b.Read(o.exitKind)
 }
 
 // newOutline makes the callback.
 func (lw *lowerer) newOutline(name string, params int, body func(args []*ir.Value, next, leave *ir.Block)) *outline {
-	o := &outline{up: lw.out, outer: lw.b, at: map[ir.Variable]int{}, writes: map[ir.Variable]bool{}, slots: map[*ir.Slot]int{}, more: new(int), way: new(int)}
-	end, loops, cells, at := lw.end, lw.loops, maps.Clone(lw.cells), lw.heap.at
-	lw.b.Write(o.way, lw.b.Const(wayDone))
+	o := &outline{up: lw.out, outer: lw.b, at: map[ir.Variable]int{}, writes: map[ir.Variable]bool{}, slots: map[*ir.Slot]int{}, more: new(int), exitKind: new(int)}
+	end, loops, cells, at := lw.end, lw.loops, maps.Clone(lw.cells), lw.scratch.at
+	lw.b.Write(o.exitKind, lw.b.Const(exitNormal))
 	if lw.out == nil {
 		lw.b.Shown(lw.ctxVar)
 		lw.b.Write(lw.ctxVar, lw.ctx())
 	}
 	o.name = lw.callback(name, params, func(args []*ir.Value) *ir.Value {
 		lw.out, lw.loops = o, nil
-		lw.heap.at = at
+		lw.scratch.at = at
 		b, frame := lw.b, args[params-1]
-		for _, x := range []ir.Variable{o, lw.ctxVar, lw.heap.base} {
+		for _, x := range []ir.Variable{o, lw.ctxVar, lw.scratch.base} {
 			b.Shown(x)
 		}
 		b.Write(o, frame)
@@ -97,11 +97,11 @@ func (lw *lowerer) newOutline(name string, params int, body func(args []*ir.Valu
 		body(args, next, leave)
 		o.ends = len(lw.end.Preds) > 0
 		b.Continue(next)
-		lw.exit(wayDone)
+		lw.exit(exitNormal)
 		b.Continue(leave)
-		lw.exit(wayBreak)
+		lw.exit(exitBreak)
 		b.Continue(lw.end)
-		lw.exit(wayEnd)
+		lw.exit(exitError)
 		b.Continue(o.exit)
 		for _, x := range b.Written() {
 			if _, captured := o.at[x]; captured || o.known(x) {
@@ -119,10 +119,10 @@ func (lw *lowerer) newOutline(name string, params int, body func(args []*ir.Valu
 // exit leaves the callback.
 func (lw *lowerer) exit(way int64) {
 	more := int64(1)
-	if way == wayDone {
+	if way == exitNormal {
 		more = 0
 	}
-	lw.b.Write(lw.out.way, lw.b.Const(way))
+	lw.b.Write(lw.out.exitKind, lw.b.Const(way))
 	lw.b.Write(lw.out.more, lw.b.Const(more))
 	lw.b.Jump(lw.out.exit)
 }
@@ -171,16 +171,16 @@ func (lw *lowerer) callOutlined(o *outline, loops bool, call func(fn, frame *ir.
 	}
 	follow := func(way int64, leave func()) {
 		left, on := b.Block("left"), b.Block("")
-		b.If(ir.EQ, b.Read(o.way), b.Const(way), left, on)
+		b.If(ir.EQ, b.Read(o.exitKind), b.Const(way), left, on)
 		b.Continue(left)
 		leave()
 		b.Continue(on)
 	}
 	if o.ends {
-		follow(wayEnd, func() { b.Jump(lw.end) })
+		follow(exitError, func() { b.Jump(lw.end) })
 	}
-	for i, r := range o.ways {
-		follow(wayReturn+int64(i), func() { lw.leave(r) })
+	for i, r := range o.exits {
+		follow(exitReturn+int64(i), func() { lw.leave(r) })
 	}
 }
 
@@ -197,25 +197,25 @@ func (lw *lowerer) leave(r *result) {
 		lw.b.Jump(r.exit)
 		return
 	}
-	i := slices.Index(lw.out.ways, r)
+	i := slices.Index(lw.out.exits, r)
 	if i < 0 {
-		i = len(lw.out.ways)
-		lw.out.ways = append(lw.out.ways, r)
-		lw.out.takes(r.cell)
+		i = len(lw.out.exits)
+		lw.out.exits = append(lw.out.exits, r)
+		lw.out.capture(r.cell)
 	}
-	lw.exit(wayReturn + int64(i))
+	lw.exit(exitReturn + int64(i))
 }
 
 // takes gives the words of a function's result a place in the frame; its slots get theirs when they are written.
-func (o *outline) takes(c *cell) {
+func (o *outline) capture(c *cell) {
 	if c.key != nil {
 		o.place(c.key)
 	}
 	if c.has != nil {
 		o.place(c.has)
-		o.takes(c.inner)
+		o.capture(c.inner)
 	}
 	for _, e := range c.elems {
-		o.takes(e)
+		o.capture(e)
 	}
 }

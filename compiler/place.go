@@ -18,10 +18,10 @@ type Types interface {
 	Names(name string) ([]string, error)
 }
 
-// An ePlace is a place in memory, so many bytes from where a pointer points: a member of a struct, an element of an
+// An eMemRef is a place in memory, so many bytes from where a pointer points: a member of a struct, an element of an
 // array. Members of members and constant indices add up in the offset. Its value is read when it is used, unless it is a
 // struct or an array itself.
-type ePlace struct {
+type eMemRef struct {
 	node
 	base   expr // a pointer
 	off    int  // bytes
@@ -45,7 +45,7 @@ type placeIndex struct {
 // An eAddr is the address of a place.
 type eAddr struct {
 	node
-	x *ePlace
+	x *eMemRef
 }
 
 // valueType returns the type that a value of a C type has in a handler, where it lies in memory of that space.
@@ -92,7 +92,7 @@ func (c *checker) enumType(ct *ctype.Type) *types.Type {
 			names[v.N] = v.Name
 		}
 	}
-	t := types.TShown(intType(min(ct.Size, 4), ct.Signed), &types.Form{Name: "enum", Noun: ct.String(), Arg: ct.Name, Names: names, Number: true})
+	t := types.TFormatted(intType(min(ct.Size, 4), ct.Signed), &types.Format{Name: "enum", Noun: ct.String(), Arg: ct.Name, Names: names, Numeric: true})
 	c.enums[ct] = t
 	return t
 }
@@ -161,7 +161,7 @@ func (c *checker) pointee(t *types.Type, pos syntax.Position) *ctype.Type {
 // textOf names an expression in messages.
 func textOf(x expr) string {
 	switch x := x.(type) {
-	case *ePlace:
+	case *eMemRef:
 		return x.text
 	case *eField:
 		return "e." + x.row.name
@@ -181,11 +181,11 @@ func textOf(x expr) string {
 }
 
 // target gives the place that a pointer points to, or the place that x is itself; nil after a fault, which is reported.
-func (c *checker) target(x expr, pos syntax.Position, verb string) *ePlace {
+func (c *checker) deref(x expr, pos syntax.Position, verb string) *eMemRef {
 	t := x.typ()
 	switch t.Kind {
 	case types.Mem:
-		return x.(*ePlace)
+		return x.(*eMemRef)
 	case types.Ptr:
 		ct := c.pointee(t, pos)
 		if ct == nil {
@@ -194,7 +194,7 @@ func (c *checker) target(x expr, pos syntax.Position, verb string) *ePlace {
 		if a, ok := x.(*eArg); ok && a.f.C != nil && ct.Kind == ctype.Struct {
 			c.followsArgs = true
 		}
-		return &ePlace{node: node{pos: pos}, base: x, c: ct, space: t.Space, direct: c.directBase(x, ct), text: textOf(x)}
+		return &eMemRef{node: node{pos: pos}, base: x, c: ct, space: t.Space, direct: c.trustedBase(x, ct), text: textOf(x)}
 	case types.Opt:
 		if t.Elem.Kind == types.Ptr {
 			c.errorf(pos, "compare it with None first: if x != None: ...", "%s may be None", textOf(x))
@@ -205,8 +205,8 @@ func (c *checker) target(x expr, pos syntax.Position, verb string) *ePlace {
 	return nil
 }
 
-// directBase tells that the verifier knows what x points to, so that plain loads can follow it.
-func (c *checker) directBase(x expr, ct *ctype.Type) bool {
+// trustedBase tells that the verifier knows what x points to, so that plain loads can follow it.
+func (c *checker) trustedBase(x expr, ct *ctype.Type) bool {
 	if ct.Kind != ctype.Struct || ct.Name == "" || x.typ().Space == types.User {
 		return false
 	}
@@ -215,14 +215,14 @@ func (c *checker) directBase(x expr, ct *ctype.Type) bool {
 		return c.req.Event.BTFArgs && x.f.Kind == FieldPtr
 	case *eField:
 		return x.row.name == "task" && c.req.Features.TaskBTF
-	case *ePlace:
+	case *eMemRef:
 		return x.direct && !x.c.PerCPU
 	}
 	return false
 }
 
 // placed finishes a place: its type is that of the value there.
-func (c *checker) placed(p *ePlace, pos syntax.Position) expr {
+func (c *checker) finishMemRef(p *eMemRef, pos syntax.Position) expr {
 	p.pos = pos
 	p.t = c.valueType(p.c, p.space)
 	if p.bits > 0 && p.bits < 64 && !p.c.Signed && p.t.IsInt() {
@@ -239,7 +239,7 @@ func (c *checker) placed(p *ePlace, pos syntax.Position) expr {
 
 // member is x.name of a pointer to a struct, or of a struct in memory.
 func (c *checker) member(x expr, name string, pos syntax.Position) expr {
-	p := c.target(x, pos, "followed with ."+name)
+	p := c.deref(x, pos, "followed with ."+name)
 	if p == nil {
 		return invalid(pos)
 	}
@@ -272,7 +272,7 @@ func (c *checker) member(x expr, name string, pos syntax.Position) expr {
 	}
 	q.direct = p.direct && !m.InUnion && m.Bits == 0 && m.Type.Kind != ctype.Union && m.Type.Kind != ctype.Array && q.off < maxLoad
 	q.text = p.text + "." + name
-	return c.placed(&q, pos)
+	return c.finishMemRef(&q, pos)
 }
 
 // typeText names the C type of x, which is ct or points to it.
@@ -289,7 +289,7 @@ func (c *checker) element(x, i expr, pos syntax.Position) expr {
 	if i.typ().Kind == types.Invalid {
 		return invalid(pos)
 	}
-	p := c.target(x, pos, "indexed")
+	p := c.deref(x, pos, "indexed")
 	if p == nil {
 		return invalid(pos)
 	}
@@ -317,11 +317,11 @@ func (c *checker) element(x, i expr, pos syntax.Position) expr {
 		q.off += int(at) * q.c.Size
 		q.text = fmt.Sprintf("%s[%d]", p.text, at)
 		q.direct = p.direct && p.c.Kind != ctype.Array && at == 0
-		return c.placed(&q, pos)
+		return c.finishMemRef(&q, pos)
 	}
 	q.direct = false
 	q.index = append(append([]placeIndex{}, p.index...), placeIndex{i, q.c.Size, n, pos})
-	return c.placed(&q, pos)
+	return c.finishMemRef(&q, pos)
 }
 
 // maxOffset bounds constant offsets, which are immediates of 32 bits.
@@ -335,12 +335,12 @@ func (c *checker) held(x syntax.Expr) expr {
 	if t, ok := unparen(x).(*syntax.TupleExpr); ok {
 		return c.tuple(t, t.List, c.held)
 	}
-	return c.decay(c.expr(x))
+	return c.addressOf(c.expr(x))
 }
 
 // decay is x, or the address of x where it is a struct or an array in memory: what can be held and passed on.
-func (c *checker) decay(x expr) expr {
-	p, ok := x.(*ePlace)
+func (c *checker) addressOf(x expr) expr {
+	p, ok := x.(*eMemRef)
 	if !ok || p.t.Kind != types.Mem {
 		return x
 	}

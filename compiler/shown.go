@@ -17,24 +17,24 @@ import (
 type shownForm struct {
 	// parse gives the numbers of a string as a constant of the form's underlying type. names are what it might be
 	// meant to be, for the hint. nil: it cannot be told here.
-	parse func(c *checker, f *types.Form, s string) (v any, names []string)
+	parse func(c *checker, f *types.Format, s string) (v any, names []string)
 	// all lists the values of the form with their names, where they are known when the handler is compiled.
-	all func(c *checker, f *types.Form) map[int64]string
+	all func(c *checker, f *types.Format) map[int64]string
 	// hint tells what to do instead where there is no parse.
 	hint string
 }
 
 var shownForms = map[string]shownForm{
-	"probe": {parse: func(c *checker, _ *types.Form, s string) (any, []string) {
+	"probe": {parse: func(c *checker, _ *types.Format, s string) (any, []string) {
 		return new(big.Int).SetUint64(c.req.ProbeID(s)), nil
-	}, all: func(c *checker, _ *types.Form) map[int64]string {
+	}, all: func(c *checker, _ *types.Format) map[int64]string {
 		names := map[int64]string{}
 		for _, name := range append(c.req.Event.Names, c.req.Event.Probe, c.req.Event.Func) {
 			names[int64(c.req.ProbeID(name))] = name
 		}
 		return names
 	}},
-	"enum": {all: func(_ *checker, f *types.Form) map[int64]string { return f.Names }, parse: func(_ *checker, f *types.Form, s string) (any, []string) {
+	"enum": {all: func(_ *checker, f *types.Format) map[int64]string { return f.Names }, parse: func(_ *checker, f *types.Format, s string) (any, []string) {
 		var names []string
 		for n, name := range f.Names {
 			if name == s {
@@ -52,17 +52,17 @@ func ShownType(name string) *types.Type {
 	case "kstack", "ustack":
 		return stackType(name, StackFrames)
 	case "usym":
-		return types.TShown(types.TTuple(types.TUint, types.TInt), formUsym)
+		return types.TFormatted(types.TTuple(types.TUint, types.TInt), formUsym)
 	case "ksym":
-		return types.TShown(types.TUint, formKsym)
+		return types.TFormatted(types.TUint, formKsym)
 	case "mac":
-		return types.TShown(types.TUint, formMAC)
+		return types.TFormatted(types.TUint, formMAC)
 	case "cgroup":
-		return types.TShown(types.TUint, formCgroup)
+		return types.TFormatted(types.TUint, formCgroup)
 	case "errno":
-		return types.TShown(types.TInt, formErrno)
+		return types.TFormatted(types.TInt, formErrno)
 	case "syscall":
-		return types.TShown(types.TInt, formSyscall)
+		return types.TFormatted(types.TInt, formSyscall)
 	case "ip":
 		return types.TIP
 	}
@@ -70,7 +70,7 @@ func ShownType(name string) *types.Type {
 }
 
 // parseShown gives the constant that a string is in a form; names where there is none of it.
-func (c *checker) parseShown(f *types.Form, s string) (v any, names []string) {
+func (c *checker) parseShown(f *types.Format, s string) (v any, names []string) {
 	if parse := shownForms[f.Name].parse; parse != nil {
 		return parse(c, f, s)
 	}
@@ -79,7 +79,7 @@ func (c *checker) parseShown(f *types.Form, s string) (v any, names []string) {
 
 // comparableShown tells that a shown value can equal another of its form, a string, and, if it is a number still, numbers.
 func comparableShown(a, b *types.Type) bool {
-	if a.Kind != types.Shown {
+	if a.Kind != types.Formatted {
 		a, b = b, a
 	}
 	return a.Equal(b) || a.IsIP() && b.IsIP() || b.Kind == types.Str || a.IsNumber() && (b.IsInt() || b.IsNumber())
@@ -96,31 +96,31 @@ func number(x expr) expr {
 	return x
 }
 
-// readShown checks the constants of a comparison of t with k: each string that is compared with a shown value must be one
+// checkFormattedConst checks the constants of a comparison of t with k: each string that is compared with a shown value must be one
 // that its form can read.
-func (c *checker) readShown(pos syntax.Position, t *types.Type, k any) bool {
+func (c *checker) checkFormattedConst(pos syntax.Position, t *types.Type, k any) bool {
 	switch t.Kind {
 	case types.Opt:
-		return k == nil || c.readShown(pos, t.Elem, k)
+		return k == nil || c.checkFormattedConst(pos, t.Elem, k)
 	case types.Tuple:
 		if k, ok := k.(Tuple); ok && len(k) == len(t.Elems) {
 			for i, e := range t.Elems {
-				if !c.readShown(pos, e, k[i]) {
+				if !c.checkFormattedConst(pos, e, k[i]) {
 					return false
 				}
 			}
 		}
-	case types.Shown:
+	case types.Formatted:
 		s, ok := k.(string)
 		if !ok {
 			return true
 		}
-		row := shownForms[t.Form.Name]
+		row := shownForms[t.Format.Name]
 		if row.parse == nil {
 			c.errorf(pos, row.hint, "a %s cannot be compared with a string in a handler", t)
 			return false
 		}
-		if v, names := row.parse(c, t.Form, s); v == nil {
+		if v, names := row.parse(c, t.Format, s); v == nil {
 			c.errorf(pos, cmp.Or(didYouMean(s, names), fmt.Sprintf("names are such as %s", join(names[:min(len(names), 4)]))), "%q is no %s", s, t)
 			return false
 		}
@@ -129,31 +129,31 @@ func (c *checker) readShown(pos syntax.Position, t *types.Type, k any) bool {
 }
 
 // mixed tells that comparing the types would compare a shown value with a string somewhere.
-func mixed(a, b *types.Type) bool {
+func isMixed(a, b *types.Type) bool {
 	switch {
 	case a.Kind == types.Opt:
-		return mixed(a.Elem, b)
+		return isMixed(a.Elem, b)
 	case b.Kind == types.Opt:
-		return mixed(a, b.Elem)
+		return isMixed(a, b.Elem)
 	case a.Kind == types.Tuple && b.Kind == types.Tuple:
 		for i := range a.Elems {
-			if mixed(a.Elems[i], b.Elems[i]) {
+			if isMixed(a.Elems[i], b.Elems[i]) {
 				return true
 			}
 		}
 		return false
 	}
-	return a.Kind == types.Shown && b.Kind == types.Str || a.Kind == types.Str && b.Kind == types.Shown
+	return a.Kind == types.Formatted && b.Kind == types.Str || a.Kind == types.Str && b.Kind == types.Formatted
 }
 
 // checkShownAffix checks startswith and endswith of a value that the host shows as a name: it is compared with the numbers of
 // all names that match.
 func checkShownAffix(c *checker, e *eMethod) expr {
 	t := e.recv.typ()
-	all := shownForms[t.Form.Name].all
+	all := shownForms[t.Format.Name].all
 	if all == nil {
-		hint := shownForms[t.Form.Name].hint
-		if t.Form.Name == "cgroup" {
+		hint := shownForms[t.Format.Name].hint
+		if t.Format.Name == "cgroup" {
 			hint = "count by it, and look at the keys in the script"
 		}
 		return c.bad(e.pos, hint, "%s() of a %s: its text is made by the host", e.row.name, t)
@@ -182,7 +182,7 @@ func checkShownAffix(c *checker, e *eMethod) expr {
 		has = strings.HasSuffix
 	}
 	var list []any
-	for n, name := range all(c, t.Form) {
+	for n, name := range all(c, t.Format) {
 		if slices.ContainsFunc(affixes, func(s string) bool { return has(name, s) }) {
 			list = append(list, big.NewInt(n))
 		}
@@ -211,9 +211,9 @@ func (c *checker) sameMixed(t *types.Type, v, k any) bool {
 			}
 		}
 		return true
-	case types.Shown:
+	case types.Formatted:
 		if s, ok := k.(string); ok {
-			k, _ = c.parseShown(t.Form, s)
+			k, _ = c.parseShown(t.Format, s)
 		}
 	}
 	return constRepr(v) == constRepr(k)
@@ -225,18 +225,18 @@ func (c *checker) compareMixed(pos syntax.Position, op syntax.Token, x, y expr) 
 		return c.bad(pos, usage(x.typ()), "a %s cannot be ordered with %s in a handler", x.typ(), op)
 	}
 	k, ok := y.(*eConst)
-	if !ok || y.typ().Kind == types.Shown {
+	if !ok || y.typ().Kind == types.Formatted {
 		x, y = y, x
 		k, ok = y.(*eConst)
 	}
-	if !ok || y.typ().Kind == types.Shown {
+	if !ok || y.typ().Kind == types.Formatted {
 		t := x.typ()
 		if t.Kind == types.Str {
 			t = y.typ()
 		}
 		return c.bad(pos, "compare it with a constant", "a %s can be compared with constant strings only", t)
 	}
-	if !c.readShown(k.pos, x.typ(), k.v) {
+	if !c.checkFormattedConst(k.pos, x.typ(), k.v) {
 		return invalid(pos)
 	}
 	if kx, ok := x.(*eConst); ok {

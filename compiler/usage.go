@@ -23,9 +23,9 @@ func usage(t *types.Type) string {
 		hint = "use it as bytes: ord(b[0]), len(b), or as a key"
 	case types.Tuple:
 		hint = "use one of its elements, x[0], or the whole tuple as a key"
-	case types.Shown:
+	case types.Formatted:
 		hint = "use it as it is, as a key or in print, or compare it with a string"
-		if t.Form.Number {
+		if t.Format.Numeric {
 			hint = "use it as a number, as a key or in print, or compare it with a string"
 		}
 	case types.Ptr:

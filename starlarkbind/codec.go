@@ -23,8 +23,8 @@ func (s *Session) decode(t *types.Type, b []byte) starlark.Value {
 		return starlark.MakeInt64(int64(binary.NativeEndian.Uint64(b)))
 	case types.Uint, types.Ptr:
 		return starlark.MakeUint64(binary.NativeEndian.Uint64(b))
-	case types.Shown:
-		return s.show(t.Form, s.decode(t.Elem, b))
+	case types.Formatted:
+		return s.show(t.Format, s.decode(t.Elem, b))
 	case types.Str:
 		b = b[:t.Cap]
 		if !t.NULs { // what is behind the end of one in a record may be anything
@@ -84,8 +84,8 @@ func (s *Session) encode(t *types.Type, v starlark.Value, b []byte) error {
 			return fmt.Errorf("%s does not fit: the values there are of type %s", x, t)
 		}
 		binary.NativeEndian.PutUint64(b, u)
-	case types.Shown:
-		n, err := s.unshow(t.Form, v)
+	case types.Formatted:
+		n, err := s.unshow(t.Format, v)
 		if err != nil {
 			return err
 		}

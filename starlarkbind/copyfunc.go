@@ -72,7 +72,7 @@ func (s *Session) copyFunc(fn *starlark.Function, req *compiler.Request, e *even
 		req = s.request("event", f, e.fieldTypes())
 	}
 	r := *req
-	r.Handler, r.Filter, r.Process = f, nil, nil
+	r.Handler, r.Filter, r.PIDFilter = f, nil, nil
 	a, err := compiler.CheckArithmetic(&r)
 	if err != nil {
 		a = nil // what is wrong shows where it is computed

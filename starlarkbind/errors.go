@@ -154,7 +154,7 @@ func (p *Probe) eachCell(fn func(g *program, site compiler.Site, c bpf.Cell)) er
 func (s *Session) readErrors(p *Probe) ([]*helperError, error) {
 	var out []*helperError
 	err := p.eachCell(func(g *program, site compiler.Site, c bpf.Cell) {
-		if site.Tally != compiler.NoTally {
+		if site.KeyCounter != compiler.NoKeyCounter {
 			return
 		}
 		if n := g.cleared[cellKey{c.Site, c.Errno}]; n > 0 {

@@ -43,9 +43,9 @@ func (t *Table) evicted(ctx context.Context) (uint64, error) {
 		err := p.eachCell(func(_ *program, site compiler.Site, c bpf.Cell) {
 			switch {
 			case site.Map != t.comp:
-			case site.Tally == compiler.KeysMade:
+			case site.KeyCounter == compiler.KeysInserted:
 				n.made += c.Count
-			case site.Tally == compiler.KeysGone:
+			case site.KeyCounter == compiler.KeysDeleted:
 				n.gone += c.Count
 			}
 		})

@@ -17,9 +17,9 @@ import (
 // A form is how the host shows a value that the kernel holds as numbers (types.Form): one row.
 type form struct {
 	// show makes the value that the script sees of what the kernel holds: an int, or a tuple of ints.
-	show func(s *Session, f *types.Form, v starlark.Value) starlark.Value
+	show func(s *Session, f *types.Format, v starlark.Value) starlark.Value
 	// read is the way back; nil where one string can stand for several values of the kernel.
-	read func(s *Session, f *types.Form, v starlark.Value) (starlark.Value, bool)
+	read func(s *Session, f *types.Format, v starlark.Value) (starlark.Value, bool)
 }
 
 var forms map[string]form
@@ -29,21 +29,21 @@ func init() { forms = makeForms() }
 func makeForms() map[string]form {
 	return map[string]form{
 		"probe": {
-			func(s *Session, _ *types.Form, v starlark.Value) starlark.Value {
+			func(s *Session, _ *types.Format, v starlark.Value) starlark.Value {
 				return starlark.String(s.probeName(word(v)))
 			},
-			text(func(s *Session, _ *types.Form, name string) (starlark.Value, bool) {
+			text(func(s *Session, _ *types.Format, name string) (starlark.Value, bool) {
 				return starlark.MakeUint64(s.probeID(name)), true
 			}),
 		},
 		"enum": {
-			func(_ *Session, f *types.Form, v starlark.Value) starlark.Value {
+			func(_ *Session, f *types.Format, v starlark.Value) starlark.Value {
 				if name, ok := f.Names[int64(word(v))]; ok {
 					return starlark.String(name)
 				}
 				return starlark.String(v.String())
 			},
-			text(func(_ *Session, f *types.Form, name string) (starlark.Value, bool) {
+			text(func(_ *Session, f *types.Format, name string) (starlark.Value, bool) {
 				for n, x := range f.Names {
 					if x == name {
 						return starlark.MakeInt64(n), true
@@ -53,13 +53,13 @@ func makeForms() map[string]form {
 			}),
 		},
 		"ksym": {
-			func(s *Session, _ *types.Form, v starlark.Value) starlark.Value {
+			func(s *Session, _ *types.Format, v starlark.Value) starlark.Value {
 				return starlark.String(s.symbol(false, 0, word(v)))
 			},
 			nil,
 		},
 		"usym": {
-			func(s *Session, _ *types.Form, v starlark.Value) starlark.Value {
+			func(s *Session, _ *types.Format, v starlark.Value) starlark.Value {
 				t := v.(starlark.Tuple)
 				return starlark.String(s.symbol(true, int(word(t[1])), word(t[0])))
 			},
@@ -68,63 +68,63 @@ func makeForms() map[string]form {
 		"kstack": stackForm(false),
 		"ustack": stackForm(true),
 		"time": {
-			func(_ *Session, f *types.Form, v starlark.Value) starlark.Value {
+			func(_ *Session, f *types.Format, v starlark.Value) starlark.Value {
 				return starlark.String(strftime.Format(f.Arg, time.Unix(0, int64(word(v)))))
 			},
 			nil,
 		},
 		"ip4": {
-			func(_ *Session, _ *types.Form, v starlark.Value) starlark.Value {
+			func(_ *Session, _ *types.Format, v starlark.Value) starlark.Value {
 				return starlark.String(netaddr.IP4(word(v)))
 			},
-			text(func(_ *Session, _ *types.Form, t string) (starlark.Value, bool) {
+			text(func(_ *Session, _ *types.Format, t string) (starlark.Value, bool) {
 				n, ok := netaddr.ParseIP4(t)
 				return starlark.MakeUint64(n), ok
 			}),
 		},
 		"ip6": {
-			func(_ *Session, _ *types.Form, v starlark.Value) starlark.Value {
+			func(_ *Session, _ *types.Format, v starlark.Value) starlark.Value {
 				t := v.(starlark.Tuple)
 				return starlark.String(netaddr.IP6(word(t[0]), word(t[1])))
 			},
-			text(func(_ *Session, _ *types.Form, t string) (starlark.Value, bool) {
+			text(func(_ *Session, _ *types.Format, t string) (starlark.Value, bool) {
 				a, b, ok := netaddr.ParseIP6(t)
 				return starlark.Tuple{starlark.MakeUint64(a), starlark.MakeUint64(b)}, ok
 			}),
 		},
 		"ip": {
-			func(_ *Session, _ *types.Form, v starlark.Value) starlark.Value {
+			func(_ *Session, _ *types.Format, v starlark.Value) starlark.Value {
 				t := v.(starlark.Tuple)
 				return starlark.String(netaddr.IP(word(t[0]), word(t[1]), word(t[2])))
 			},
-			text(func(_ *Session, _ *types.Form, t string) (starlark.Value, bool) {
+			text(func(_ *Session, _ *types.Format, t string) (starlark.Value, bool) {
 				v, a, b, ok := netaddr.Parse(t)
 				return starlark.Tuple{starlark.MakeUint64(v), starlark.MakeUint64(a), starlark.MakeUint64(b)}, ok
 			}),
 		},
 		"mac": {
-			func(_ *Session, _ *types.Form, v starlark.Value) starlark.Value {
+			func(_ *Session, _ *types.Format, v starlark.Value) starlark.Value {
 				return starlark.String(netaddr.MAC(word(v)))
 			},
-			text(func(_ *Session, _ *types.Form, t string) (starlark.Value, bool) {
+			text(func(_ *Session, _ *types.Format, t string) (starlark.Value, bool) {
 				n, ok := netaddr.ParseMAC(t)
 				return starlark.MakeUint64(n), ok
 			}),
 		},
 		"errno": {
-			func(_ *Session, _ *types.Form, v starlark.Value) starlark.Value {
+			func(_ *Session, _ *types.Format, v starlark.Value) starlark.Value {
 				return starlark.String(sysname.Errno(int64(word(v))))
 			},
 			text(numbered(sysname.ParseErrno)),
 		},
 		"syscall": {
-			func(_ *Session, _ *types.Form, v starlark.Value) starlark.Value {
+			func(_ *Session, _ *types.Format, v starlark.Value) starlark.Value {
 				return starlark.String(sysname.Syscall(int64(word(v))))
 			},
 			text(numbered(sysname.ParseSyscall)),
 		},
 		"cgroup": {
-			func(s *Session, _ *types.Form, v starlark.Value) starlark.Value {
+			func(s *Session, _ *types.Format, v starlark.Value) starlark.Value {
 				path, ok, err := bpf.CgroupPath(word(v))
 				if err != nil {
 					s.warnOnce(err)
@@ -140,16 +140,16 @@ func makeForms() map[string]form {
 }
 
 // numbered reads the text of a number.
-func numbered(of func(string) (int64, bool)) func(*Session, *types.Form, string) (starlark.Value, bool) {
-	return func(_ *Session, _ *types.Form, t string) (starlark.Value, bool) {
+func numbered(of func(string) (int64, bool)) func(*Session, *types.Format, string) (starlark.Value, bool) {
+	return func(_ *Session, _ *types.Format, t string) (starlark.Value, bool) {
 		n, ok := of(t)
 		return starlark.MakeInt64(n), ok
 	}
 }
 
 // text makes the read of a form that is shown as a string.
-func text(parse func(*Session, *types.Form, string) (starlark.Value, bool)) func(*Session, *types.Form, starlark.Value) (starlark.Value, bool) {
-	return func(s *Session, f *types.Form, v starlark.Value) (starlark.Value, bool) {
+func text(parse func(*Session, *types.Format, string) (starlark.Value, bool)) func(*Session, *types.Format, starlark.Value) (starlark.Value, bool) {
+	return func(s *Session, f *types.Format, v starlark.Value) (starlark.Value, bool) {
 		str, ok := v.(starlark.String)
 		if !ok {
 			return nil, false
@@ -159,7 +159,7 @@ func text(parse func(*Session, *types.Form, string) (starlark.Value, bool)) func
 }
 
 // show gives the script's side of a value.
-func (s *Session) show(f *types.Form, v starlark.Value) starlark.Value {
+func (s *Session) show(f *types.Format, v starlark.Value) starlark.Value {
 	row, ok := forms[f.Name]
 	if !ok {
 		return v
@@ -172,8 +172,8 @@ func (s *Session) show(f *types.Form, v starlark.Value) starlark.Value {
 }
 
 // unshow gives the kernel's side of a value.
-func (s *Session) unshow(f *types.Form, v starlark.Value) (starlark.Value, error) {
-	if _, ok := v.(starlark.Int); ok && f.Number {
+func (s *Session) unshow(f *types.Format, v starlark.Value) (starlark.Value, error) {
+	if _, ok := v.(starlark.Int); ok && f.Numeric {
 		return v, nil
 	}
 	if row := forms[f.Name]; row.read != nil {
@@ -191,9 +191,9 @@ func (s *Session) unshow(f *types.Form, v starlark.Value) (starlark.Value, error
 // alike tells of a type of which two different values of the kernel can look the same to the script.
 func alike(t *types.Type) bool {
 	switch t.Kind {
-	case types.Shown:
+	case types.Formatted:
 		// of the kernel's stacks the frames of our own program are not shown, and older kernels have them in there
-		return forms[t.Form.Name].read == nil || t.Form.Name == "kstack"
+		return forms[t.Format.Name].read == nil || t.Format.Name == "kstack"
 	case types.Opt:
 		return alike(t.Elem)
 	case types.Tuple:

@@ -45,7 +45,7 @@ var handlerFuncs = map[string]builtinFunc{
 
 // as shows what the kernel would hold in a form.
 func (s *Session) as(form, arg string, v starlark.Value) starlark.Value {
-	return s.show(&types.Form{Name: form, Arg: arg}, v)
+	return s.show(&types.Format{Name: form, Arg: arg}, v)
 }
 
 // hostStr is str(x, max=256): a string is itself, cut as in a handler; all else is as Starlark writes it.

@@ -80,16 +80,16 @@ func monotonic() int64 {
 }
 
 // can tells what the context of a kind of probe allows.
-func can(kind string) compiler.Can {
+func can(kind string) compiler.ContextCaps {
 	switch kind {
 	case "kprobe":
-		return compiler.Can{Registers: true, Override: true}
+		return compiler.ContextCaps{Registers: true, Override: true}
 	case "kretprobe", "uprobe", "uretprobe", "usdt", "profile", "interval", "software", "hardware", "watchpoint":
-		return compiler.Can{Registers: true}
+		return compiler.ContextCaps{Registers: true}
 	case "rawtracepoint", "fentry", "fexit":
-		return compiler.Can{OwnFrame: true}
+		return compiler.ContextCaps{OwnFrame: true}
 	}
-	return compiler.Can{}
+	return compiler.ContextCaps{}
 }
 
 // stacksMap gives the map that keeps stacks of n frames; the first call makes it.

@@ -55,5 +55,5 @@ func keepsUserAddresses(code *compiler.Program) bool {
 
 // ofUser tells that a type has an address of a process in it.
 func ofUser(t *types.Type) bool {
-	return t != nil && (t.Form != nil && (t.Form.Name == "ustack" || t.Form.Name == "usym") || ofUser(t.Elem) || slices.ContainsFunc(t.Elems, ofUser))
+	return t != nil && (t.Format != nil && (t.Format.Name == "ustack" || t.Format.Name == "usym") || ofUser(t.Elem) || slices.ContainsFunc(t.Elems, ofUser))
 }

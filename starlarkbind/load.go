@@ -63,7 +63,7 @@ type loader struct {
 	programs        []*program
 	adds            *compiler.Map     // the map of a script's own adds; nil: a handler's programs
 	plain           bool              // the verifier refused loads through pointers that it knows
-	form            compiler.Form     // the verifier gave up on those before
+	form            compiler.Variant  // the verifier gave up on those before
 	direct          *compiler.Request // of a program that is for no target
 }
 
@@ -151,7 +151,7 @@ func (l *loader) fallBack(g *group, pt ebpf.ProgramType) func(ts []bpf.Target) (
 }
 
 func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compiler.Request {
-	ev := &compiler.Event{Probe: ts[0].Name, Func: ts[0].Func, Cookie: len(ts) > 1, Indexed: g.event.RawArgs}
+	ev := &compiler.Event{Probe: ts[0].Name, Func: ts[0].Func, Cookie: len(ts) > 1, ArgsByIndex: g.event.RawArgs}
 	if ev.Cookie {
 		for _, t := range ts {
 			ev.Names = append(ev.Names, t.Name)
@@ -172,7 +172,7 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 	for _, f := range g.event.Args {
 		ev.Args = append(ev.Args, field(f))
 	}
-	ev.Guard = g.event.NullGuard
+	ev.NullGuard = g.event.NullGuard
 	if path := g.event.GoProgram; path != "" {
 		ev.Goroutine = func() (compiler.Field, error) {
 			f, err := bpf.GoroutineField(path)
@@ -180,10 +180,10 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 		}
 	}
 	for _, f := range g.event.Overrides {
-		if ev.Over == nil {
-			ev.Over = map[string]compiler.Field{}
+		if ev.Overrides == nil {
+			ev.Overrides = map[string]compiler.Field{}
 		}
-		ev.Over[f.Name] = field(f)
+		ev.Overrides[f.Name] = field(f)
 	}
 	ev.SameArgs = g.event.SameArgs
 	if n := g.event.Number; n != nil {
@@ -195,10 +195,10 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 	switch {
 	case g.event.NoArgs != "":
 		ev.NoArgs = g.event.NoArgs
-	case len(ev.Fields) == 0 && !ev.Indexed && ev.Args == nil:
+	case len(ev.Fields) == 0 && !ev.ArgsByIndex && ev.Args == nil:
 		ev.NoArgs = ts[0].Name + " has no arguments"
 	}
-	ev.Can = can(ts[0].Kind)
+	ev.ContextCaps = can(ts[0].Kind)
 	l.typeArgs(ev, ts[0], pt)
 	l.typeParams(ev, ts[0])
 	r := l.s.request(ts[0].Name, l.handler, ev)
@@ -220,10 +220,10 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		ProbeID:  s.probeID,
 		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros", Heap: "heap",
 		PrintBase: s.printBase(), PrintProbe: s.out.json,
-		Misses:    s.opt.Warnings == WarnAll,
-		Canceled:  func() bool { return s.context().Err() != nil },
-		Compat:    compat(s.kernel),
-		Canonical: "numbers",
+		CountLookupMisses: s.opt.Warnings == WarnAll,
+		Canceled:          func() bool { return s.context().Err() != nil },
+		Compat:            compat(s.kernel),
+		Canonical:         "numbers",
 	}
 }
 
@@ -249,7 +249,7 @@ func (l *loader) compile(g *group, ts []bpf.Target, pt ebpf.ProgramType) (*compi
 	if r == nil {
 		r = l.request(g, ts, pt)
 		var err error
-		if r.Process, err = l.p.process(ts[0]); err != nil {
+		if r.PIDFilter, err = l.p.process(ts[0]); err != nil {
 			return nil, err
 		}
 	}
@@ -260,7 +260,7 @@ func (l *loader) compile(g *group, ts []bpf.Target, pt ebpf.ProgramType) (*compi
 	if own != nil {
 		r.Namespace = &compiler.PIDNamespace{Dev: own.Dev, Ino: own.Ino}
 	}
-	r.Form, r.PrintBase = l.form, l.s.printBase()
+	r.Variant, r.PrintBase = l.form, l.s.printBase()
 	l.p.request.CompareAndSwap(nil, r)
 	code, err := compiler.Compile(r)
 	if errors.Is(err, compiler.ErrCanceled) {
@@ -279,7 +279,7 @@ func (l *loader) otherForm(err error) bool {
 	if r == nil {
 		r = l.s.request("", nil, nil)
 	}
-	r.Form = l.form
+	r.Variant = l.form
 	next, ok := r.Next(l.form)
 	if ok {
 		l.form = next

@@ -161,7 +161,7 @@ func loopHandlers(t *testing.T) (names []string, text map[string]string) {
 }
 
 // runLoops runs a handler on all inputs, and gives what each run left in the maps.
-func runLoops(text string, inputs []*loopInput, form compiler.Form) (out []string, err error) {
+func runLoops(text string, inputs []*loopInput, form compiler.Variant) (out []string, err error) {
 	k, err := newKernelRun()
 	if err != nil {
 		return nil, err
@@ -276,8 +276,8 @@ func TestHandLoops(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for form := compiler.FormUsual; form <= compiler.FormCallbacks; form++ {
-				if form == compiler.FormCallbacks && older == nil || form > compiler.FormUsual && testing.Short() {
+			for form := compiler.VariantDefault; form <= compiler.VariantCallbacks; form++ {
+				if form == compiler.VariantCallbacks && older == nil || form > compiler.VariantDefault && testing.Short() {
 					continue // this kernel has no callbacks, or is emulated
 				}
 				got, err := runLoops(text[name], inputs, form)

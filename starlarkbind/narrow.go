@@ -33,11 +33,11 @@ func CheckPID(pid int) error {
 }
 
 // process gives what handlers of a target have to look for, where the kernel does not limit the target to a process.
-func (p *Probe) process(t bpf.Target) (*compiler.Process, error) {
+func (p *Probe) process(t bpf.Target) (*compiler.PIDFilter, error) {
 	if p.pid == 0 || t.PIDFilter(p.s.kernel) != bpf.FilterInProgram {
 		return nil, nil
 	}
-	out := &compiler.Process{PID: p.pid}
+	out := &compiler.PIDFilter{PID: p.pid}
 	own, err := bpf.OwnPIDNamespace()
 	if err != nil || own == nil {
 		return out, err

@@ -168,7 +168,7 @@ func callOracle(text string, events []oracleEvent) (out outcome, err error) {
 
 // sameOnHost compares a handler of the oracle in the kernel and called by the script.
 func sameOnHost(text string, events []oracleEvent) error {
-	want, err := runKernel(text, events, nil, compiler.FormUsual)
+	want, err := runKernel(text, events, nil, compiler.VariantDefault)
 	if err != nil {
 		return err
 	}

@@ -189,7 +189,7 @@ const withLRU = "# lru\n"
 // elements for itself).
 const evictsBelow = 1024
 
-func runKernel(text string, events []oracleEvent, as *bpf.Kernel, form compiler.Form) (out outcome, err error) {
+func runKernel(text string, events []oracleEvent, as *bpf.Kernel, form compiler.Variant) (out outcome, err error) {
 	k, err := newKernelRun()
 	if err != nil {
 		return nil, err
@@ -405,9 +405,9 @@ func TestOracle(t *testing.T) {
 		if rapid.Bool().Draw(rt, "lru") {
 			kernel = withLRU + kernel
 		}
-		form := compiler.Form(max(0, rapid.IntRange(-3, int(compiler.FormCallbacks)).Draw(rt, "form")))
-		if form == compiler.FormCallbacks && (as != nil || ifOlder(t) == nil) {
-			form = compiler.FormUsual // it has no other
+		form := compiler.Variant(max(0, rapid.IntRange(-3, int(compiler.VariantCallbacks)).Draw(rt, "form")))
+		if form == compiler.VariantCallbacks && (as != nil || ifOlder(t) == nil) {
+			form = compiler.VariantDefault // it has no other
 		}
 		err := compareForm(host, kernel, events, as, form)
 		switch {
@@ -428,10 +428,10 @@ func TestOracle(t *testing.T) {
 }
 
 func compare(host, kernel string, events []oracleEvent, as *bpf.Kernel) error {
-	return compareForm(host, kernel, events, as, compiler.FormUsual)
+	return compareForm(host, kernel, events, as, compiler.VariantDefault)
 }
 
-func compareForm(host, kernel string, events []oracleEvent, as *bpf.Kernel, form compiler.Form) error {
+func compareForm(host, kernel string, events []oracleEvent, as *bpf.Kernel, form compiler.Variant) error {
 	m, err := runModel(host, events)
 	if err != nil {
 		return err

@@ -136,7 +136,7 @@ func (k *Stack) AttrNames() []string { return []string{"addresses", "frames", "p
 // stackForm is the form of kstack and ustack.
 func stackForm(user bool) form {
 	return form{
-		show: func(s *Session, f *types.Form, v starlark.Value) starlark.Value {
+		show: func(s *Session, f *types.Format, v starlark.Value) starlark.Value {
 			k := &Stack{s: s, user: user}
 			if t, ok := v.(starlark.Tuple); ok {
 				k.id, k.pid = int64(word(t[0])), int(word(t[1]))
@@ -146,7 +146,7 @@ func stackForm(user bool) form {
 			k.read(f)
 			return k
 		},
-		read: func(s *Session, f *types.Form, v starlark.Value) (starlark.Value, bool) {
+		read: func(s *Session, f *types.Format, v starlark.Value) (starlark.Value, bool) {
 			k, ok := v.(*Stack)
 			if !ok || k.user != user || k.id == 0 && len(k.frames) > 0 {
 				return nil, false // of stacks that the script made the kernel knows none
@@ -160,7 +160,7 @@ func stackForm(user bool) form {
 }
 
 // read fetches the frames.
-func (k *Stack) read(f *types.Form) {
+func (k *Stack) read(f *types.Format) {
 	if k.id <= 0 {
 		if k.id < 0 {
 			k.lost = "[stack not kept: " + sysname.Errno(-k.id) + "]"

@@ -139,7 +139,7 @@ func eachElement(m *bpf.Map, fn func(key, value []byte)) error {
 
 // ofStacks reports whether a type is a stack of at most n frames.
 func ofStacks(t *types.Type, n string) bool {
-	return t.Form != nil && (t.Form.Name == "kstack" || t.Form.Name == "ustack") && t.Form.Arg == n
+	return t.Format != nil && (t.Format.Name == "kstack" || t.Format.Name == "ustack") && t.Format.Arg == n
 }
 
 // hasStack reports whether a type has such stacks in it.

@@ -60,7 +60,7 @@ func Generate(funcs []*ir.Func, opt Options) (asm.Instructions, error) {
 		}
 		sizes[f.Name] = frame.size
 		e := &emitter{f: m, frame: frame, opt: opt}
-		if err := e.emit(passOver(layout(m))); err != nil {
+		if err := e.emit(skipEmpty(layout(m))); err != nil {
 			return nil, err
 		}
 		e.out[0] = e.out[0].WithSymbol(f.Name)
@@ -190,8 +190,8 @@ func (e *emitter) labelOf(b *block) string {
 	return b.label
 }
 
-// passOver sends jumps to blocks that only jump on straight to where these lead, and leaves such blocks out.
-func passOver(order []*block) []*block {
+// skipEmpty sends jumps to blocks that only jump on straight to where these lead, and leaves such blocks out.
+func skipEmpty(order []*block) []*block {
 	final := func(b *block) *block {
 		for b.on != nil {
 			b = b.on
@@ -248,7 +248,7 @@ func (e *emitter) emit(order []*block) error {
 			if insts[j].op == mJump && insts[j].target == next && j == len(insts)-1 {
 				continue
 			}
-			if err := e.one(&insts[j]); err != nil {
+			if err := e.emitInst(&insts[j]); err != nil {
 				return err
 			}
 		}
@@ -295,7 +295,7 @@ var sizes = map[int]asm.Size{1: asm.Byte, 2: asm.Half, 4: asm.Word, 8: asm.DWord
 var jumps = map[ir.Cond]asm.JumpOp{ir.EQ: asm.JEq, ir.NE: asm.JNE, ir.ULT: asm.JLT, ir.ULE: asm.JLE, ir.UGT: asm.JGT, ir.UGE: asm.JGE,
 	ir.SLT: asm.JSLT, ir.SLE: asm.JSLE, ir.SGT: asm.JSGT, ir.SGE: asm.JSGE}
 
-func (e *emitter) one(i *inst) error {
+func (e *emitter) emitInst(i *inst) error {
 	d, a, b := asm.Register(i.dst), asm.Register(i.a), asm.Register(i.b)
 	switch i.op {
 	case mMov:

@@ -27,25 +27,25 @@ const (
 	firstSaved = 6
 )
 
-type mop uint8
+type machOp uint8
 
 const (
-	mMov     mop = iota // dst = a | imm
-	mALU                // dst = dst alu (b | imm)
-	mNeg                // dst = -dst
-	mSwap               // dst = dst with its bytes in big-endian order
-	mLoad               // dst = *(size)(a + off)
-	mStore              // *(size)(a + off) = b | imm
-	mAtomic             // atomic on a + off: add b; fetch-add gives dst (= b); cmpxchg compares R0 with, stores b
-	mFrame              // dst = address in the frame: slot + off
-	mMapPtr             // dst = map sym
-	mFuncPtr            // dst = subprogram sym
-	mMapVal             // dst = first value of map sym + off
-	mCall               // R0 = helper(R1..)
-	mCallSub            // R0 = sym(R1..)
-	mKfunc              // R0 = the kernel's function imm(R1..)
-	mJump               // to target
-	mJcc                // to target where a cond (b | imm)
+	mMov     machOp = iota // dst = a | imm
+	mALU                   // dst = dst alu (b | imm)
+	mNeg                   // dst = -dst
+	mSwap                  // dst = dst with its bytes in big-endian order
+	mLoad                  // dst = *(size)(a + off)
+	mStore                 // *(size)(a + off) = b | imm
+	mAtomic                // atomic on a + off: add b; fetch-add gives dst (= b); cmpxchg compares R0 with, stores b
+	mFrame                 // dst = address in the frame: slot + off
+	mMapPtr                // dst = map sym
+	mFuncPtr               // dst = subprogram sym
+	mMapVal                // dst = first value of map sym + off
+	mCall                  // R0 = helper(R1..)
+	mCallSub               // R0 = sym(R1..)
+	mKfunc                 // R0 = the kernel's function imm(R1..)
+	mJump                  // to target
+	mJcc                   // to target where a cond (b | imm)
 	mExit
 )
 
@@ -59,7 +59,7 @@ const (
 
 // An inst is one instruction on registers, machine or virtual.
 type inst struct {
-	op     mop
+	op     machOp
 	dst    reg
 	a, b   reg
 	useImm bool
@@ -100,7 +100,7 @@ type function struct {
 	spills int   // number of 8-byte spill slots
 	global []reg // that live in more than one block
 	bit    []int // of each register its place in global, or -1
-	held   []reg // must not go to the stack: those of ir.OpHold, and those that spilling made, which live for an instruction or two
+	held   []reg // must not go to the stack: those of ir.OpPin, and those that spilling made, which live for an instruction or two
 }
 
 func (f *function) newReg() reg {

@@ -173,7 +173,7 @@ func (s *selector) value(v *ir.Value) error {
 	switch v.Op {
 	case ir.OpConst, ir.OpSlotAddr, ir.OpMapPtr, ir.OpFuncPtr, ir.OpMapValue, ir.OpCtx:
 		// where they are used
-	case ir.OpHold:
+	case ir.OpPin:
 		d := s.def(v)
 		s.f.held = append(s.f.held, d)
 		s.emit(inst{op: mMov, dst: d, a: s.operand(v.Args[0]), b: none, apart: true})
@@ -182,11 +182,11 @@ func (s *selector) value(v *ir.Value) error {
 		zero := s.operand(v.Args[1])
 		s.into(d, v.Args[0])
 		s.emit(inst{op: mALU, alu: asm.Add, dst: d, a: none, b: zero})
-	case ir.OpNeg, ir.OpSwap:
+	case ir.OpNeg, ir.OpByteSwap:
 		d := s.def(v)
 		s.into(d, v.Args[0])
 		op := mNeg
-		if v.Op == ir.OpSwap {
+		if v.Op == ir.OpByteSwap {
 			op = mSwap
 		}
 		s.emit(inst{op: op, dst: d, a: none, b: none})

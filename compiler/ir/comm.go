@@ -12,7 +12,7 @@ import (
 //
 // A copy keeps the slot of the first name in use for longer. Near the limit of the stack that could be what makes a handler too
 // large, so nothing is copied in functions that need much of it.
-func Comm(f *Func) {
+func CommCSE(f *Func) {
 	m, w := newMemory(f), newWalker(f)
 	roomy := sync.OnceValue(func() bool { _, size := PlaceSlots(f); return size <= 384 })
 	used := usedValues(f)

@@ -34,9 +34,9 @@ const (
 	OpLShr
 	OpAShr
 	OpNeg
-	OpSwap      // the bytes of Args[0] as a big-endian number, as which they sort like the string that they are
+	OpByteSwap  // the bytes of Args[0] as a big-endian number, as which they sort like the string that they are
 	OpHide      // Args[0] + Args[1], a zero: Args[0] as a number of which the verifier knows nothing, see Builder.Opaque
-	OpHold      // Args[0], in a register of its own from here to the last use: see Builder.Hold
+	OpPin       // Args[0], in a register of its own from here to the last use: see Builder.Hold
 	OpSlotAddr  // address of Slot + Off
 	OpMapPtr    // the map named Sym, as helpers take it
 	OpMapValue  // address of the value of Sym's first element + Off

@@ -9,7 +9,7 @@ package ir
 //
 // No call may stand in between: a value that lives across a call needs one of four registers or a word of the stack, which is
 // no cheaper than to load again.
-func Loads(f *Func) {
+func LoadElim(f *Func) {
 	m, w := newMemory(f), newWalker(f)
 	seen := map[access][]*Value{}
 	repl := newReplacement(f)

@@ -23,8 +23,8 @@ import "github.com/cilium/ebpf/asm"
 // Keys are the same where each of their words comes from the same last write. How long a key is stands in no instruction; it
 // ends within both slots, so the words up to the end of the shorter one are compared. Words that were never written are
 // no part of a key: the verifier would have none of it.
-func Lookups(f *Func) {
-	if !steadyContext(f) {
+func LookupCSE(f *Func) {
+	if !contextReadOnly(f) {
 		return
 	}
 	k := &keys{newMemory(f), newWalker(f)}

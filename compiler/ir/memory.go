@@ -11,24 +11,24 @@ import (
 // read and write all of a slot that they get, but for those in the table below.
 
 // A touch is what a value does to a range of a slot.
-type touch struct {
-	slot   *Slot
-	lo, hi int
-	read   bool
-	write  bool
-	covers bool // it writes each byte of the range, whatever happens
+type memAccess struct {
+	slot      *Slot
+	lo, hi    int
+	read      bool
+	write     bool
+	mustWrite bool // it writes each byte of the range, whatever happens
 }
 
 // A memory tells what the values of a function do to its slots. Its lists are by the IDs of values.
 type memory struct {
-	points [][]*Slot // that a value may point into
-	leaked []*Slot   // their address lies in memory: any call may touch them
-	cache  [][]touch
-	cached []bool
+	points  [][]*Slot // that a value may point into
+	escaped []*Slot   // their address lies in memory: any call may touch them
+	cache   [][]memAccess
+	cached  []bool
 }
 
 func newMemory(f *Func) *memory {
-	m := &memory{points: slotPointers(f), cache: make([][]touch, f.NumValues()), cached: make([]bool, f.NumValues())}
+	m := &memory{points: slotPointers(f), cache: make([][]memAccess, f.NumValues()), cached: make([]bool, f.NumValues())}
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
 			var stored []*Value
@@ -38,8 +38,8 @@ func newMemory(f *Func) *memory {
 			}
 			for _, a := range stored {
 				for _, s := range m.points[a.ID] {
-					if !slices.Contains(m.leaked, s) {
-						m.leaked = append(m.leaked, s)
+					if !slices.Contains(m.escaped, s) {
+						m.escaped = append(m.escaped, s)
 					}
 				}
 			}
@@ -51,7 +51,7 @@ func newMemory(f *Func) *memory {
 // helperArg is how a helper treats memory that it gets.
 type helperArg struct {
 	reads, writes bool
-	covers        bool
+	mustWrite     bool
 	size          int // the argument that holds the number of bytes; 0: to the end of the slot
 }
 
@@ -64,15 +64,15 @@ var helperArgs = map[asm.BuiltinFunc]map[int]helperArg{
 	asm.FnMapLookupElem:      {1: {reads: true}},
 	asm.FnMapDeleteElem:      {1: {reads: true}},
 	asm.FnMapUpdateElem:      {1: {reads: true}, 2: {reads: true}},
-	asm.FnGetCurrentComm:     {0: {writes: true, covers: true, size: 1}},
-	asm.FnProbeReadKernel:    {0: {writes: true, covers: true, size: 1}},
-	asm.FnProbeReadUser:      {0: {writes: true, covers: true, size: 1}},
+	asm.FnGetCurrentComm:     {0: {writes: true, mustWrite: true, size: 1}},
+	asm.FnProbeReadKernel:    {0: {writes: true, mustWrite: true, size: 1}},
+	asm.FnProbeReadUser:      {0: {writes: true, mustWrite: true, size: 1}},
 	asm.FnProbeReadKernelStr: {0: {writes: true, size: 1}},
 	asm.FnProbeReadUserStr:   {0: {writes: true, size: 1}},
 }
 
 // touches lists what v does to the stack.
-func (m *memory) touches(v *Value) []touch {
+func (m *memory) touches(v *Value) []memAccess {
 	if v.ID >= len(m.cache) {
 		return m.compute(v)
 	}
@@ -90,11 +90,11 @@ func (m *memory) slots(v *Value) []*Slot {
 	return m.points[v.ID]
 }
 
-func (m *memory) compute(v *Value) []touch {
-	var ts []touch
+func (m *memory) compute(v *Value) []memAccess {
+	var ts []memAccess
 	whole := func(p *Value, read, write bool) {
 		for _, s := range m.slots(p) {
-			ts = append(ts, touch{slot: s, hi: s.Size, read: read, write: write})
+			ts = append(ts, memAccess{slot: s, hi: s.Size, read: read, write: write})
 		}
 	}
 	word := func(size int, read, write bool) {
@@ -104,7 +104,7 @@ func (m *memory) compute(v *Value) []touch {
 			return
 		}
 		lo := p.Off + v.Off
-		ts = append(ts, touch{p.Slot, lo, lo + size, read, write, write})
+		ts = append(ts, memAccess{p.Slot, lo, lo + size, read, write, write})
 	}
 	switch v.Op {
 	case OpLoad:
@@ -132,10 +132,10 @@ func (m *memory) compute(v *Value) []touch {
 				}
 				hi = a.Off + int(n)
 			}
-			ts = append(ts, touch{a.Slot, a.Off, hi, row.reads, row.writes, row.covers})
+			ts = append(ts, memAccess{a.Slot, a.Off, hi, row.reads, row.writes, row.mustWrite})
 		}
-		for _, s := range m.leaked {
-			ts = append(ts, touch{slot: s, hi: s.Size, read: true, write: true})
+		for _, s := range m.escaped {
+			ts = append(ts, memAccess{slot: s, hi: s.Size, read: true, write: true})
 		}
 	}
 	return ts
@@ -242,9 +242,9 @@ func (m *memory) changedBetween(w *walker, a, b *Value, s *Slot, lo, hi int) boo
 	return !ok
 }
 
-// steadyContext tells whether what is read of the context is the same throughout a run: not of a subprogram's parameters, which
+// contextReadOnly tells whether what is read of the context is the same throughout a run: not of a subprogram's parameters, which
 // may point to anything, and not where bpf_override_return writes to the registers that the context is.
-func steadyContext(f *Func) bool {
+func contextReadOnly(f *Func) bool {
 	if f.Params > 0 {
 		return false
 	}

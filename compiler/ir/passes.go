@@ -12,16 +12,16 @@ type Pass struct {
 var Passes = []Pass{
 	{"fold", Fold},
 	{"branches", Branches},
-	{"thread", Thread},
-	{"share", Share},
-	{"comm", Comm},
-	{"loads", Loads},
-	{"lookups", Lookups},
+	{"thread", ThreadJumps},
+	{"share", CSE},
+	{"comm", CommCSE},
+	{"loads", LoadElim},
+	{"lookups", LookupCSE},
 	{"branches", Branches},
 	{"sink", Sink},
 	{"zeros", DeadStores},
 	{"dce", DeadCode},
-	{"straighten", Straighten},
+	{"straighten", MergeBlocks},
 	{"commpad", PadComm}, // last: it tells the others nothing
 }
 

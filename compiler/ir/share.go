@@ -7,7 +7,7 @@ import "github.com/cilium/ebpf/asm"
 // cheaper than a second call.
 //
 // The context and parameters are there from the start: one value stands for all readings of each.
-func Share(f *Func) {
+func CSE(f *Func) {
 	shareParams(f)
 	dom := Dominators(f)
 	seen := map[asm.BuiltinFunc][]*Value{}

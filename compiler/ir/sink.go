@@ -35,7 +35,7 @@ func sinkValues(f *Func) bool {
 	dom := Dominators(f)
 	uses := make([][]*Block, f.nextVal)
 	eachUse(f, func(v *Value, u use) { uses[v.ID] = append(uses[v.ID], u.at) })
-	steady := steadyContext(f)
+	steady := contextReadOnly(f)
 	moved := false
 	po := Postorder(f)
 	slices.Reverse(po) // so that a value goes all the way down
@@ -95,7 +95,7 @@ func dominatesAll(dom *DomTree, s *Block, at []*Block) bool {
 func movable(v *Value, steady bool) bool {
 	switch {
 	case v.Op >= OpAdd && v.Op <= OpNeg:
-		return !slices.ContainsFunc(v.Args, func(a *Value) bool { return a.Op == OpHold }) // or it would be held for longer
+		return !slices.ContainsFunc(v.Args, func(a *Value) bool { return a.Op == OpPin }) // or it would be held for longer
 	case v.Op == OpCall:
 		return v.Pure && len(v.Args) == 0
 	case v.Op == OpLoad:
@@ -119,14 +119,14 @@ func sinkReads(f *Func) bool {
 			break
 		}
 		moved = true
-		Straighten(f)
+		MergeBlocks(f)
 	}
 	return moved
 }
 
 // sinkRead moves reads past one branch each. What is known of the function holds while it does, but for the blocks that a move has changed.
 func sinkRead(f *Func) bool {
-	var w *wanted
+	var w *liveBytes
 	var uses []int
 	changed := map[*Block]bool{}
 	for _, b := range Postorder(f) {
@@ -157,7 +157,7 @@ func sinkRead(f *Func) bool {
 }
 
 // A reading is the read of a string as it stands in the blocks.
-type reading struct {
+type stringRead struct {
 	blk    *Block
 	moves  map[*Value]bool // the zeros and the call
 	call   *Value
@@ -168,11 +168,11 @@ type reading struct {
 }
 
 // readingAt finds what belongs to the read at b.Values[i]; nil where it stands in no form that can be moved.
-func readingAt(m *memory, uses []int, b *Block, i int) *reading {
+func readingAt(m *memory, uses []int, b *Block, i int) *stringRead {
 	call := b.Values[i]
 	t := m.touches(call)[0]
-	r := &reading{blk: b, moves: map[*Value]bool{call: true}, call: call, next: b, slot: t.slot, lo: t.lo, hi: t.hi}
-	if len(m.touches(call)) != 1 || t.read || slices.Contains(m.leaked, t.slot) {
+	r := &stringRead{blk: b, moves: map[*Value]bool{call: true}, call: call, next: b, slot: t.slot, lo: t.lo, hi: t.hi}
+	if len(m.touches(call)) != 1 || t.read || slices.Contains(m.escaped, t.slot) {
 		return nil
 	}
 	for j := i - 1; j >= 0; j-- {
@@ -222,11 +222,11 @@ func readingAt(m *memory, uses []int, b *Block, i int) *reading {
 }
 
 func touchesSlot(m *memory, v *Value, s *Slot) bool {
-	return slices.ContainsFunc(m.touches(v), func(t touch) bool { return t.slot == s })
+	return slices.ContainsFunc(m.touches(v), func(t memAccess) bool { return t.slot == s })
 }
 
 // sink moves the read to the edge that leads to where it is wanted, if that is one of the two, and returns the block there, or nil.
-func (r *reading) sink(f *Func, w *wanted) *Block {
+func (r *stringRead) sink(f *Func, w *liveBytes) *Block {
 	d := r.next
 	way := -1
 	for i, s := range d.Succs {

@@ -2,7 +2,7 @@ package ir
 
 // Straighten joins a block with its only successor where that has no other predecessor, and takes empty blocks
 // out of the way of jumps where no phi depends on them.
-func Straighten(f *Func) {
+func MergeBlocks(f *Func) {
 	for changed := true; changed; {
 		changed = false
 		for _, b := range f.Blocks {

@@ -12,7 +12,7 @@ package ir
 // The phis of the block go with it: where a successor has no other way in, it gets phis of its own (q = x in yes, q = y in no)
 // for the uses that it dominates. A value that is used where the two ways meet again would need another phi there; then
 // the block stays as it is.
-func Thread(f *Func) {
+func ThreadJumps(f *Func) {
 	for again := true; again; {
 		again = false
 		dom, uses := Dominators(f), make([][]use, f.nextVal)

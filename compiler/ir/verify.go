@@ -85,7 +85,7 @@ func count(bs []*Block, b *Block) int {
 
 // arity of the operations with a fixed number of arguments
 var arity = map[Op]int{OpConst: 0, OpCtx: 0, OpAdd: 2, OpSub: 2, OpMul: 2, OpUDiv: 2, OpUMod: 2, OpAnd: 2, OpOr: 2, OpXor: 2,
-	OpShl: 2, OpLShr: 2, OpAShr: 2, OpNeg: 1, OpSwap: 1, OpHide: 2, OpHold: 1, OpSlotAddr: 0, OpMapPtr: 0, OpFuncPtr: 0, OpMapValue: 0, OpLoad: 1, OpStore: 2, OpAtomicAdd: 2, OpFetchAdd: 2, OpCmpXchg: 3}
+	OpShl: 2, OpLShr: 2, OpAShr: 2, OpNeg: 1, OpByteSwap: 1, OpHide: 2, OpPin: 1, OpSlotAddr: 0, OpMapPtr: 0, OpFuncPtr: 0, OpMapValue: 0, OpLoad: 1, OpStore: 2, OpAtomicAdd: 2, OpFetchAdd: 2, OpCmpXchg: 3}
 
 func verifyValue(v *Value) error {
 	if n, ok := arity[v.Op]; ok && len(v.Args) != n {

@@ -22,7 +22,7 @@ func DeadStores(f *Func) {
 		for i := len(b.Values) - 1; i >= 0; i-- {
 			v := b.Values[i]
 			if v.Op == OpStore && v.Args[0].Op == OpSlotAddr {
-				if t := w.m.touches(v)[0]; !slices.Contains(w.m.leaked, t.slot) && !w.any(live, t.slot, t.lo, t.hi) {
+				if t := w.m.touches(v)[0]; !slices.Contains(w.m.escaped, t.slot) && !w.any(live, t.slot, t.lo, t.hi) {
 					continue
 				}
 			}
@@ -35,15 +35,15 @@ func DeadStores(f *Func) {
 }
 
 // A wanted tells which bytes of the stack are read before they are written again.
-type wanted struct {
+type liveBytes struct {
 	m    *memory
 	base []int // the number of each slot's first byte, by the slot's ID
 	n    int
 	in   []bits // at the start of the blocks, by their IDs
 }
 
-func newWanted(f *Func, m *memory) *wanted {
-	w := &wanted{m: m, base: make([]int, len(f.Slots)), in: make([]bits, f.nextBlk)}
+func newWanted(f *Func, m *memory) *liveBytes {
+	w := &liveBytes{m: m, base: make([]int, len(f.Slots)), in: make([]bits, f.nextBlk)}
 	for _, s := range f.Slots {
 		w.base[s.ID] = w.n
 		w.n += s.Size
@@ -66,7 +66,7 @@ func newWanted(f *Func, m *memory) *wanted {
 }
 
 // out is what is wanted at the end of b.
-func (w *wanted) out(b *Block) bits {
+func (w *liveBytes) out(b *Block) bits {
 	live := newBits(w.n)
 	for _, s := range b.Succs {
 		live.or(w.in[s.ID])
@@ -75,9 +75,9 @@ func (w *wanted) out(b *Block) bits {
 }
 
 // back goes from what is wanted behind v to what is wanted before it.
-func (w *wanted) back(v *Value, live bits) {
+func (w *liveBytes) back(v *Value, live bits) {
 	for _, t := range w.m.touches(v) {
-		if t.covers {
+		if t.mustWrite {
 			live.set(w.base[t.slot.ID]+t.lo, w.base[t.slot.ID]+t.hi, false)
 		}
 	}
@@ -89,7 +89,7 @@ func (w *wanted) back(v *Value, live bits) {
 }
 
 // any tells whether one of the bytes lo to hi of s is wanted.
-func (w *wanted) any(live bits, s *Slot, lo, hi int) bool {
+func (w *liveBytes) any(live bits, s *Slot, lo, hi int) bool {
 	return live.any(w.base[s.ID]+lo, w.base[s.ID]+hi)
 }
 

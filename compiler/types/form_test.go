@@ -3,10 +3,10 @@ package types
 import "testing"
 
 func TestShown(t *testing.T) {
-	state := TShown(TInt, &Form{Name: "enum", Noun: "enum state", Names: map[int64]string{1: "RUNNING"}, Number: true})
-	other := TShown(TInt, &Form{Name: "enum", Noun: "enum state", Names: map[int64]string{2: "RUNNING"}, Number: true})
-	sym := TShown(TUint, &Form{Name: "ksym", Noun: "kernel symbol"})
-	ip6 := TShown(TTuple(TUint, TUint), &Form{Name: "ip", Noun: "IP address"})
+	state := TFormatted(TInt, &Format{Name: "enum", Noun: "enum state", Names: map[int64]string{1: "RUNNING"}, Numeric: true})
+	other := TFormatted(TInt, &Format{Name: "enum", Noun: "enum state", Names: map[int64]string{2: "RUNNING"}, Numeric: true})
+	sym := TFormatted(TUint, &Format{Name: "ksym", Noun: "kernel symbol"})
+	ip6 := TFormatted(TTuple(TUint, TUint), &Format{Name: "ip", Noun: "IP address"})
 	for _, x := range []struct {
 		a, b *Type
 		want string // Repr of the join, "" where there is none

@@ -17,26 +17,26 @@ const (
 	Invalid Kind = iota
 	None
 	Bool
-	Int    // 64 bits, signed
-	Uint   // 64 bits, unsigned: only where the source says unsigned and 64 bits wide
-	Str    // at most Cap-1 bytes, padded with NULs to Cap; its last byte is no NUL
-	Bytes  // exactly Len bytes, padded with NULs to Cap
-	Tuple  // of Elems
-	Opt    // Elem or None
-	Shown  // Elem, ints, which the host shows in a Form: a symbol, an address, a name
-	Ptr    // an address, in the memory that Space says
-	Event  // the handler's parameter
-	Args   // e.args
-	Array  // an array inside e.args
-	List   // a captured list
-	Dict   // a captured dict
-	Set    // a captured set
-	Func   // a function
-	Map    // an aggregation or a table
-	Stream // a stream
-	Method // a method of a map or string, not yet called
-	Mem    // a struct, a union or an array of C, where it lies
-	Opaque // a captured value that means nothing in a handler
+	Int       // 64 bits, signed
+	Uint      // 64 bits, unsigned: only where the source says unsigned and 64 bits wide
+	Str       // at most Cap-1 bytes, padded with NULs to Cap; its last byte is no NUL
+	Bytes     // exactly Len bytes, padded with NULs to Cap
+	Tuple     // of Elems
+	Opt       // Elem or None
+	Formatted // Elem, ints, which the host shows in a Form: a symbol, an address, a name
+	Ptr       // an address, in the memory that Space says
+	Event     // the handler's parameter
+	Args      // e.args
+	Array     // an array inside e.args
+	List      // a captured list
+	Dict      // a captured dict
+	Set       // a captured set
+	Func      // a function
+	Map       // an aggregation or a table
+	Stream    // a stream
+	Method    // a method of a map or string, not yet called
+	Mem       // a struct, a union or an array of C, where it lies
+	Opaque    // a captured value that means nothing in a handler
 )
 
 // A Type is immutable; compare with Equal.
@@ -56,9 +56,9 @@ type Type struct {
 	// with such a number Wraps too: it is signed beside numbers that may be negative, as arithmetic with these is.
 	Wraps bool
 	// Addr: Int, Uint: 64 bits wide in the source, or computed from such, so it may hold an address
-	Addr bool
-	Text string // Opaque, Ptr: the name of the type
-	Form *Form  // Shown
+	Addr   bool
+	Text   string  // Opaque, Ptr: the name of the type
+	Format *Format // Shown
 
 	C *ctype.Type // Ptr: what it points to, nil where only Text tells; Mem: what lies there
 }
@@ -129,7 +129,7 @@ func (t *Type) IsScalar() bool {
 	switch t.Kind {
 	case Bool, Int, Uint, Ptr:
 		return true
-	case Shown:
+	case Formatted:
 		return t.Elem.IsScalar()
 	}
 	return false
@@ -153,7 +153,7 @@ func (t *Type) Storable() bool {
 	switch t.Kind {
 	case None, Str, Bytes:
 		return true
-	case Opt, Shown:
+	case Opt, Formatted:
 		return t.Elem.Storable()
 	case Tuple:
 		for _, e := range t.Elems {
@@ -174,7 +174,7 @@ func (t *Type) Size() int {
 		return t.Cap
 	case Opt:
 		return 8 + t.Elem.Size()
-	case Shown:
+	case Formatted:
 		return t.Elem.Size()
 	case Tuple:
 		n := 0
@@ -197,7 +197,7 @@ func (t *Type) Equal(u *Type) bool {
 	if t.Kind == Ptr && u.Kind == Ptr {
 		return t.Space == u.Space && samePointee(t, u)
 	}
-	if t.Kind != u.Kind || t.Cap != u.Cap || t.Len != u.Len || t.Most != u.Most || t.NULs != u.NULs || t.Space != u.Space || t.NonNeg != u.NonNeg || t.Wraps != u.Wraps || t.Addr != u.Addr || len(t.Elems) != len(u.Elems) || t.Text != u.Text || !t.Form.equal(u.Form) {
+	if t.Kind != u.Kind || t.Cap != u.Cap || t.Len != u.Len || t.Most != u.Most || t.NULs != u.NULs || t.Space != u.Space || t.NonNeg != u.NonNeg || t.Wraps != u.Wraps || t.Addr != u.Addr || len(t.Elems) != len(u.Elems) || t.Text != u.Text || !t.Format.equal(u.Format) {
 		return false
 	}
 	if (t.Elem == nil) != (u.Elem == nil) || t.Elem != nil && !t.Elem.Equal(u.Elem) {
@@ -228,7 +228,7 @@ func Join(a, b *Type) *Type {
 	case a.Kind == Ptr && b.IsInt() && (b.Kind == Uint || b.NonNeg), b.Kind == Ptr && a.IsInt() && (a.Kind == Uint || a.NonNeg):
 		return TUint // which space it was is no longer known: the address decides
 	case a.IsNumber() && (b.IsInt() || b.IsNumber()):
-		return Join(a.Elem, b.Under())
+		return Join(a.Elem, b.Underlying())
 	case b.IsNumber() && a.IsInt():
 		return Join(a, b.Elem)
 	case a.IsIP() && b.IsIP():
@@ -365,8 +365,8 @@ func (t *Type) String() string {
 		return "tuple (" + strings.Join(s, ", ") + ")"
 	case Opt:
 		return t.Elem.String() + " or None"
-	case Shown:
-		return t.Form.Noun
+	case Formatted:
+		return t.Format.Noun
 	case Ptr:
 		return "pointer"
 	case Event:
@@ -419,9 +419,9 @@ func (t *Type) Repr() string {
 		return "u64"
 	case Int:
 		return "i64"
-	case Shown:
-		if t.Form.Arg != "" {
-			return t.Form.Name + "[" + t.Form.Arg + "]"
+	case Formatted:
+		if t.Format.Arg != "" {
+			return t.Format.Name + "[" + t.Format.Arg + "]"
 		}
 	}
 	return t.String()
@@ -434,7 +434,7 @@ func (k Kind) Noun() string {
 		return "tuple"
 	case Opt:
 		return "optional"
-	case Shown:
+	case Formatted:
 		return "shown value"
 	case Bytes:
 		return "bytes"
