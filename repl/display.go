@@ -19,7 +19,7 @@ type display struct {
 	size   func() (cols, rows int)
 	colour bool
 	active bool // an item is being typed
-	pic    picture
+	pic    view
 	cols   int    // of the terminal when pic was drawn
 	up     int    // the cursor is that many rows below the first that is drawn
 	drawn  int    // rows
@@ -28,7 +28,7 @@ type display struct {
 }
 
 // A picture is what is to be seen of an item.
-type picture struct {
+type view struct {
 	text  []rune
 	pos   int      // of the cursor in it
 	ghost []rune   // what may come after it, by the history
@@ -44,7 +44,7 @@ type row struct {
 
 // layout gives the rows of an item on a terminal of so many columns, and the cursor's row and column. What is full goes on in the next
 // row by itself, as terminals have it, so that those which flow their text anew when they are made wider do so with this too.
-func (p *picture) layout(cols int) (rows []row, y, x int) {
+func (p *view) layout(cols int) (rows []row, y, x int) {
 	cur, col := row{text: []rune(prompt1), prompt: len(prompt1)}, len(prompt1)
 	next := func(wraps bool, prompt string) {
 		cur.wraps = wraps
@@ -81,13 +81,13 @@ func (d *display) begin() {
 	if d.mid {
 		b.WriteByte('\n')
 	}
-	d.active, d.mid, d.pic = true, false, picture{}
+	d.active, d.mid, d.pic = true, false, view{}
 	d.draw(&b)
 	d.flush(&b)
 }
 
 // show draws another picture of the item.
-func (d *display) show(p picture) {
+func (d *display) show(p view) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.active {
@@ -106,7 +106,7 @@ func (d *display) show(p picture) {
 }
 
 // appended gives what was typed at the end, if that is all there is to draw.
-func (d *display) appended(p picture) []rune {
+func (d *display) appended(p view) []rune {
 	n := len(d.pic.text)
 	if cols, _ := d.size(); cols != d.cols || len(p.text) <= n || d.pic.pos != n || p.pos != len(p.text) || len(p.below)+len(d.pic.below)+len(p.ghost)+len(d.pic.ghost) > 0 ||
 		string(p.text[:n]) != string(d.pic.text) {

@@ -30,14 +30,14 @@ type editor struct {
 	winch    chan os.Signal
 	once     sync.Once
 
-	mu     sync.Mutex // guards what follows: readline calls us from a goroutine of its own
-	now    picture
-	act    func(picture) picture // what the key that was typed does, once readline has done nothing with it
-	whole  bool                  // the item was recalled or pasted: it needs no empty line to end it
-	search *search
-	auto   bool   // the line up to the cursor is the indentation that was made for it
-	tabbed bool   // the last key was Tab, and offered something
-	killed []rune // what Ctrl-U, Ctrl-K or Ctrl-W took away last
+	mu         sync.Mutex // guards what follows: readline calls us from a goroutine of its own
+	now        view
+	pending    func(view) view // what the key that was typed does, once readline has done nothing with it
+	whole      bool            // the item was recalled or pasted: it needs no empty line to end it
+	search     *search
+	auto       bool   // the line up to the cursor is the indentation that was made for it
+	tabPressed bool   // the last key was Tab, and offered something
+	killed     []rune // what Ctrl-U, Ctrl-K or Ctrl-W took away last
 }
 
 func newEditor(opt Options) (*editor, error) {
@@ -89,10 +89,12 @@ func size(f *os.File) (cols, rows int) {
 }
 
 // lines is an item as people write it, with newlines where it has newlineRune while it is edited.
-func lines(text []rune) string { return strings.ReplaceAll(string(text), string(newlineRune), "\n") }
+func decodeNewlines(text []rune) string {
+	return strings.ReplaceAll(string(text), string(newlineRune), "\n")
+}
 
 // flat undoes lines. A tab would take nobody knows how many columns.
-func flat(item string) []rune {
+func encodeNewlines(item string) []rune {
 	return []rune(strings.NewReplacer("\n", string(newlineRune), "\t", indent).Replace(item))
 }
 
@@ -110,7 +112,7 @@ func (e *editor) Read() (string, error) {
 	case err != nil:
 		return "", err
 	}
-	return strings.TrimRight(lines([]rune(line)), "\n "), nil
+	return strings.TrimRight(decodeNewlines([]rune(line)), "\n "), nil
 }
 
 // changed is called by readline when it begins to read (key 0), and after each key, with what it has then. What it gives takes the place of that.
@@ -120,23 +122,23 @@ func (e *editor) changed(text []rune, pos int, key rune) (newText []rune, newPos
 	defer e.caught()
 	switch key {
 	case 0:
-		e.now, e.act, e.whole, e.search, e.tabbed, e.auto = picture{}, nil, false, nil, false, false
+		e.now, e.pending, e.whole, e.search, e.tabPressed, e.auto = view{}, nil, false, nil, false, false
 		e.hist.rewind()
 		e.display.begin()
 		return nil, 0, false
 	case readline.CharEnter, readline.CharInterrupt: // it has ended, and another may have begun
 		return nil, 0, false
 	}
-	p := picture{text: text, pos: pos}
-	if e.act != nil {
-		act := e.act
-		e.act = nil
+	p := view{text: text, pos: pos}
+	if e.pending != nil {
+		act := e.pending
+		e.pending = nil
 		p, ok = act(p), true
 	}
 	p.ghost = e.suggestion(p)
 	e.now = p
 	e.display.show(p)
-	e.interp.Ahead(lines(p.text[:p.pos]))
+	e.interp.Ahead(decodeNewlines(p.text[:p.pos]))
 	return p.text, p.pos, ok
 }
 
@@ -149,21 +151,21 @@ func (e *editor) caught() {
 
 // suggestion returns how the line may go on: as in the latest item that begins with what is typed. It is shown where the terminal can
 // tell it from what is typed.
-func (e *editor) suggestion(p picture) []rune {
+func (e *editor) suggestion(p view) []rune {
 	if !e.display.colour || p.pos < len(p.text) || p.below != nil || e.search != nil || e.hist.at < len(e.hist.items) {
 		return nil
 	}
-	typed := lines(p.text)
+	typed := decodeNewlines(p.text)
 	if strings.TrimSpace(typed) == "" {
 		return nil
 	}
 	rest, _, _ := strings.Cut(e.hist.continuation(typed), "\n")
-	return flat(rest)
+	return encodeNewlines(rest)
 }
 
 // complete tells whether Enter runs what is typed.
 func (e *editor) complete() bool {
-	src := lines(e.now.text)
+	src := decodeNewlines(e.now.text)
 	if isMagic(src) {
 		return true
 	}
@@ -191,7 +193,7 @@ func (e *editor) Remember(item string) {
 func (e *editor) Writer() io.Writer { return e.display }
 
 // lend leaves the terminal to another program.
-func (e *editor) lend(run func() error) error {
+func (e *editor) suspendWhile(run func() error) error {
 	_, err := io.WriteString(e.out, pasteOff)
 	err = errors.Join(err, run())
 	_, werr := io.WriteString(e.out, pasteOn)

@@ -87,13 +87,13 @@ func (e *editor) key(r rune) (as rune, ok bool) {
 	defer e.mu.Unlock()
 	as, ok = idle, true
 	defer e.caught()
-	tabbed, auto := e.tabbed, e.auto
-	e.tabbed, e.auto = false, false
+	tabbed, auto := e.tabPressed, e.auto
+	e.tabPressed, e.auto = false, false
 	switch {
 	case r == 0: // the end of the input
 		return r, true
 	case r == readline.CharBckSearch, r == readline.CharFwdSearch, e.search != nil && (unicode.IsPrint(r) || r == readline.CharBackspace || r == readline.CharCtrlH || r == ctrlG):
-		e.act = func(p picture) picture { return e.searched(p, r) }
+		e.pending = func(p view) view { return e.searchKey(p, r) }
 		return idle, true
 	}
 	e.search = nil // any other key takes what was found
@@ -112,16 +112,16 @@ func (e *editor) key(r rune) (as rune, ok bool) {
 		e.rl.Terminal.KickRead() // which waits for the end of the line
 		r = newlineRune
 	case r == readline.CharTab:
-		e.act = func(p picture) picture { return e.tab(p, tabbed) }
+		e.pending = func(p view) view { return e.tab(p, tabbed) }
 		return idle, true
 	}
 	if accept := accepts[r]; accept != nil && len(e.now.ghost) > 0 {
 		ghost := e.now.ghost
-		e.act = func(p picture) picture { return p.insert(accept(ghost)) }
+		e.pending = func(p view) view { return p.insert(accept(ghost)) }
 		return idle, true
 	}
 	if auto && (r == ' ' || r == literalRune) { // what is typed takes the place of what was made, it is not added to it
-		e.act = func(p picture) picture {
+		e.pending = func(p view) view {
 			from, _ := lineAt(p.text, p.pos)
 			p.text, p.pos = slices.Concat(p.text[:from], p.text[p.pos:]), from
 			if r == ' ' {
@@ -132,7 +132,7 @@ func (e *editor) key(r rune) (as rune, ok bool) {
 		return idle, true
 	}
 	if f := keys[r]; f != nil {
-		e.act = func(p picture) picture {
+		e.pending = func(p view) view {
 			from, to := lineAt(p.text, p.pos)
 			p.text, p.pos = f(e, p.text, p.pos, from, to)
 			return p
@@ -236,11 +236,11 @@ func colon(_ *editor, t []rune, pos, from, _ int) ([]rune, int) {
 
 // recall goes to an earlier item, or to a later one.
 func (e *editor) recall(t []rune, pos, by int) ([]rune, int) {
-	item, ok := e.hist.step(lines(t), by)
+	item, ok := e.hist.step(decodeNewlines(t), by)
 	if !ok {
 		return t, pos
 	}
-	text := flat(item)
+	text := encodeNewlines(item)
 	e.whole = slices.Contains(text, newlineRune)
 	return text, len(text)
 }

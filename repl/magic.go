@@ -153,7 +153,7 @@ func (r *REPL) magicEdit(ctx context.Context, name string) (err error) {
 	cmd := exec.CommandContext(ctx, "sh", "-c", program+` "$1"`, program, file) // EDITOR may have arguments
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = r.opt.In, r.opt.Out, r.opt.Err
 	if e, ok := r.items.(*editor); ok {
-		err = e.lend(cmd.Run)
+		err = e.suspendWhile(cmd.Run)
 	} else {
 		err = cmd.Run()
 	}

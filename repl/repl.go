@@ -64,10 +64,10 @@ type REPL struct {
 	opt   Options
 	items itemReader // nil where the input is no terminal
 	log   *log
-	out   io.Writer // the terminal, and the log
-	errw  io.Writer // the same for errors
-	done  []step    // what went through
-	typed []string  // all items
+	out   io.Writer  // the terminal, and the log
+	errw  io.Writer  // the same for errors
+	done  []executed // what went through
+	typed []string   // all items
 }
 
 // An itemReader reads items from a person.
@@ -196,7 +196,7 @@ func (r *REPL) execBy(ctx context.Context, item string, run func(ctx context.Con
 		return false
 	}
 	if src := strings.TrimRight(item, "\n"); !strings.HasSuffix(src, "?") {
-		r.done = append(r.done, step{src, v != nil && v != starlark.None && v.Type() != "probe"})
+		r.done = append(r.done, executed{src, v != nil && v != starlark.None && v.Type() != "probe"})
 	}
 	if v != nil && v != starlark.None {
 		if _, err := fmt.Fprintln(r.out, r.opt.Interp.Render(v)); err != nil {

@@ -362,18 +362,18 @@ func TestMagics(t *testing.T) {
 // A session with probes becomes a script that waits, and then shows what was looked at.
 func TestScriptOfSession(t *testing.T) {
 	for _, c := range []struct {
-		steps []step
+		steps []executed
 		want  string
 	}{
-		{[]step{{"calls = count()", false}, {`p = probe("software:page-faults:1", lambda e: calls.add())`, false}, {"calls.value", true}},
+		{[]executed{{"calls = count()", false}, {`p = probe("software:page-faults:1", lambda e: calls.add())`, false}, {"calls.value", true}},
 			"calls = count()\np = probe(\"software:page-faults:1\", lambda e: calls.add())\nrun()  # until Ctrl-C\nprint(calls.value)\n"},
 		// looked at between two probes, in a loop; a probe that ended
-		{[]step{{"def go():\n    return probe(\"begin\", enter)", false}, {"p = go()", false}, {"calls", true}, {"for k in calls: print(k)", false}, {"p.detach()", false}, {"q = go()", false}, {"x = len(calls)", false}, {"x  # so many", true}},
+		{[]executed{{"def go():\n    return probe(\"begin\", enter)", false}, {"p = go()", false}, {"calls", true}, {"for k in calls: print(k)", false}, {"p.detach()", false}, {"q = go()", false}, {"x = len(calls)", false}, {"x  # so many", true}},
 			"def go():\n    return probe(\"begin\", enter)\np = go()\nq = go()\nrun()  # until Ctrl-C\nprint(calls)\nfor k in calls: print(k)\np.detach()\nx = len(calls)\nprint(x  # so many\n)\n"},
 		// it waited itself, in a function; help is not for scripts
-		{[]step{{"def work():\n    run(1)", false}, {"help(work)", false}, {"probe(\"begin\", enter)", false}, {"work()", false}, {"calls", true}},
+		{[]executed{{"def work():\n    run(1)", false}, {"help(work)", false}, {"probe(\"begin\", enter)", false}, {"work()", false}, {"calls", true}},
 			"def work():\n    run(1)\nprobe(\"begin\", enter)\nwork()\nprint(calls)\n"},
-		{[]step{{"2", true}, {"_ + 1", true}, {`x = "probe("`, false}},
+		{[]executed{{"2", true}, {"_ + 1", true}, {`x = "probe("`, false}},
 			"_ = 2\nprint(_)\nprint(_ + 1)\nx = \"probe(\"\n"},
 	} {
 		if got := script(c.steps); got != c.want {

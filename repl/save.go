@@ -12,7 +12,7 @@ import (
 )
 
 // A step is an item that went through.
-type step struct {
+type executed struct {
 	src   string
 	shown bool // it gave a value, which was shown
 }
@@ -20,7 +20,7 @@ type step struct {
 // script makes a script of a session. What the prompt shows by itself a script has to print. And where at the prompt probes go on
 // by themselves, a script has to wait: unless the session did so itself, run() stands behind all that makes names and probes, and
 // before all that looks at what was counted.
-func script(steps []step) string {
+func script(steps []executed) string {
 	c := callers{"run": waits, "watch": waits, "probe": traces, "each": traces, "every": traces, "help": helps}
 	kinds := make([]effect, len(steps))
 	all, last := effect(0), -1
@@ -57,7 +57,7 @@ func script(steps []step) string {
 }
 
 // recalled tells whether a later step reads the value of this one as _.
-func recalled(steps []step, kinds []effect, i int) bool {
+func recalled(steps []executed, kinds []effect, i int) bool {
 	for j := i + 1; j < len(steps); j++ {
 		if kinds[j]&recalls != 0 || steps[j].shown {
 			return kinds[j]&recalls != 0

@@ -8,14 +8,14 @@ import (
 
 // A search is Ctrl-R: for the items that hold a text, the latest first.
 type search struct {
-	before picture // what was typed when it began
+	before view // what was typed when it began
 	query  []rune
 	at     int // of the item that was found, in the history; its length: none yet
 	failed bool
 }
 
 // searched is a key of the search, or Ctrl-R or Ctrl-S that begins it.
-func (e *editor) searched(p picture, key rune) picture {
+func (e *editor) searchKey(p view, key rune) view {
 	s := e.search
 	began := s == nil
 	if began {
@@ -45,7 +45,7 @@ func (e *editor) searched(p picture, key rune) picture {
 		if s.failed = at < 0; !s.failed {
 			s.at, e.hist.at = at, at
 			item := e.hist.items[at]
-			p = picture{text: flat(item)}
+			p = view{text: encodeNewlines(item)}
 			p.pos = len([]rune(item[:strings.Index(item, string(s.query))]))
 			e.whole = strings.Contains(item, "\n")
 		}

@@ -131,7 +131,7 @@ func (f *filter) take(b []byte) {
 	enter := strings.HasSuffix(text, "\n")
 	text = strings.TrimRight(text, "\n")
 	f.mu.Lock()
-	f.pastes = append(f.pastes, flat(strings.Map(func(r rune) rune {
+	f.pastes = append(f.pastes, encodeNewlines(strings.Map(func(r rune) rune {
 		if r != '\n' && r != '\t' && !unicode.IsPrint(r) && !unicode.In(r, unicode.Mn, unicode.Cf) {
 			return -1
 		}

@@ -12,23 +12,23 @@ import (
 
 // tab completes the word before the cursor as far as there is one way to go on; where there are several it lists them. The second time at
 // the same place it tells how the call is written that the cursor is in. Left of any text it indents.
-func (e *editor) tab(p picture, again bool) picture {
+func (e *editor) tab(p view, again bool) view {
 	cols, height := size(e.in.in)
 	from, _ := lineAt(p.text, p.pos)
 	if in := string(p.text[from:p.pos]); strings.TrimSpace(in) == "" {
 		return p.insert([]rune(indent[len(in)%len(indent):]))
 	}
-	text := lines(p.text[:p.pos])
+	text := decodeNewlines(p.text[:p.pos])
 	if again {
 		if sig := e.interp.Signature(text); sig != "" {
 			p.below = cut(sig, cols-1, height/2)
-			e.tabbed = true
+			e.tabPressed = true
 			return p
 		}
 	}
 	words, at := completions(e.interp, e.commands, text)
 	if len(words) == 0 {
-		e.tabbed = true // the second may tell more
+		e.tabPressed = true // the second may tell more
 		e.rl.Terminal.Bell()
 		return p
 	}
@@ -41,14 +41,14 @@ func (e *editor) tab(p picture, again bool) picture {
 	if rest := strings.TrimPrefix(common, typed); rest != "" && len(common) > len(typed) {
 		return p.insert([]rune(rest))
 	}
-	e.tabbed = true
+	e.tabPressed = true
 	if len(words) > 1 || again {
 		p.below = table(words, typed, cols-1, max(height/2, 2))
 	}
 	return p
 }
 
-func (p picture) insert(text []rune) picture {
+func (p view) insert(text []rune) view {
 	p.text = slices.Concat(p.text[:p.pos], text, p.text[p.pos:])
 	p.pos += len(text)
 	return p

@@ -13,14 +13,14 @@ const (
 	plusToken = syntax.PLUS
 )
 
-// A hostMethod is a method of a value on the host: one row, for calls and for help.
-type hostMethod[T any] struct {
+// A scriptMethod is a method of a value on the host: one row, for calls and for help.
+type scriptMethod[T any] struct {
 	name, sig, doc, example string
 	call                    func(recv T, thread *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error)
 }
 
 // attr finds a method in a table, or a field.
-func attr[T any](recv T, name string, methods []hostMethod[T], field func(string) (starlark.Value, error)) (starlark.Value, error) {
+func attr[T any](recv T, name string, methods []scriptMethod[T], field func(string) (starlark.Value, error)) (starlark.Value, error) {
 	if v, err := field(name); v != nil || err != nil {
 		return v, err
 	}
@@ -34,7 +34,7 @@ func attr[T any](recv T, name string, methods []hostMethod[T], field func(string
 	return nil, nil // Starlark words the error, with "did you mean"
 }
 
-func attrNames[T any](methods []hostMethod[T], fields ...string) []string {
+func attrNames[T any](methods []scriptMethod[T], fields ...string) []string {
 	out := append([]string{}, fields...)
 	for _, m := range methods {
 		out = append(out, m.name)
@@ -60,7 +60,7 @@ func column(tuples []starlark.Tuple, i int) *starlark.List {
 }
 
 // aggMethods is filled by init, since help refers to it.
-var aggMethods = []hostMethod[*Aggregation]{
+var aggMethods = []scriptMethod[*Aggregation]{
 	{"add", "add(value=1, by=None)", "add from the script, as a handler does", `calls.add(5, by="sh")`, (*Aggregation).callAdd},
 	{"clear", "clear()", "empty it", "calls.clear()", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if err := starlark.UnpackArgs("clear", args, kw); err != nil {
@@ -128,7 +128,7 @@ func (a *Aggregation) Attr(name string) (starlark.Value, error) {
 			}
 			return a.value(v), nil
 		case "dropped":
-			n, err := a.s.dropped(a.comp)
+			n, err := a.s.dropped(a.decl)
 			return starlark.MakeUint64(n), err
 		}
 		return nil, nil
@@ -146,7 +146,7 @@ func (a *Aggregation) callAdd(thread *starlark.Thread, args starlark.Tuple, kw [
 	if err := starlark.UnpackArgs("add", args, kw, "value?", &value, "by?", &by); err != nil {
 		return nil, err
 	}
-	return a.s.hostAdd(thread, a.comp, value, by)
+	return a.s.scriptAdd(thread, a.decl, value, by)
 }
 
 // getDefault is get(key, default=None) of a mapping.

@@ -24,7 +24,7 @@ import (
 // counts per CPU; reading merges the CPUs. Without keys it has one value.
 type Aggregation struct {
 	s       *Session
-	comp    *compiler.Map
+	decl    *compiler.Map
 	maxKeys int
 	seen    bool         // the script has looked at what it holds
 	anyRoom bool         // nobody said how many keys there are to be
@@ -33,11 +33,11 @@ type Aggregation struct {
 	since   time.Time    // when it was made, or cleared
 	// past holds what was added to maps that delta() has exchanged, of as many keys as there may be; forgotten counts the others. marks
 	// is what delta() has told already of what the live map holds.
-	past, marks *words
-	forgotten   int
-	told        bool // a warning has said that
+	swappedOut, deltaBase *rawValues
+	forgotten             int
+	told                  bool // a warning has said that
 	// looks gives for keys that can look the same the first that looked so; firsts is that by what it looks like.
-	looks, firsts map[string]string
+	canonical, firstByText map[string]string
 }
 
 var (
@@ -47,16 +47,18 @@ var (
 )
 
 // words holds values by key, as the kernel has them, in the order they came.
-type words struct {
+type rawValues struct {
 	keys  []string
 	vals  [][]uint64
 	index map[string]int // made when a key is looked for: a million keys take a quarter of a second
 }
 
-func newWords(n int) *words { return &words{keys: make([]string, 0, n), vals: make([][]uint64, 0, n)} }
+func newRawValues(n int) *rawValues {
+	return &rawValues{keys: make([]string, 0, n), vals: make([][]uint64, 0, n)}
+}
 
 // find gives the place of a key.
-func (w *words) find(key string) (int, bool) {
+func (w *rawValues) find(key string) (int, bool) {
 	if w.index == nil {
 		w.index = make(map[string]int, cap(w.keys))
 		for i, k := range w.keys {
@@ -67,7 +69,7 @@ func (w *words) find(key string) (int, bool) {
 	return i, ok
 }
 
-func (w *words) get(key string) []uint64 {
+func (w *rawValues) get(key string) []uint64 {
 	if i, ok := w.find(key); ok {
 		return w.vals[i]
 	}
@@ -75,7 +77,7 @@ func (w *words) get(key string) []uint64 {
 }
 
 // put adds a key that is not there.
-func (w *words) put(key string, v []uint64) {
+func (w *rawValues) put(key string, v []uint64) {
 	if w.index != nil {
 		w.index[key] = len(w.keys)
 	}
@@ -83,7 +85,7 @@ func (w *words) put(key string, v []uint64) {
 	w.vals = append(w.vals, v)
 }
 
-func (w *words) add(spec agg.Spec, key string, v []uint64) {
+func (w *rawValues) add(spec agg.Spec, key string, v []uint64) {
 	if i, ok := w.find(key); ok {
 		spec.Merge(w.vals[i], v)
 		return
@@ -91,28 +93,28 @@ func (w *words) add(spec agg.Spec, key string, v []uint64) {
 	w.put(key, v)
 }
 
-func (a *Aggregation) Name() string          { return a.comp.Name }
+func (a *Aggregation) Name() string          { return a.decl.Name }
 func (a *Aggregation) String() string        { return a.s.text(a) }
-func (a *Aggregation) Type() string          { return a.comp.Kind() }
+func (a *Aggregation) Type() string          { return a.decl.Kind() }
 func (a *Aggregation) Freeze()               {} // a handle: what it names lives in the kernel
 func (a *Aggregation) Truth() starlark.Bool  { return true }
 func (a *Aggregation) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: %s", a.Type()) }
-func (a *Aggregation) spec() agg.Spec        { return *a.comp.Agg }
+func (a *Aggregation) spec() agg.Spec        { return *a.decl.Agg }
 
 // keyless tells that the aggregation has one value and no keys. Until its first use it is neither.
-func (a *Aggregation) keyless() bool { return a.comp.Key != nil && a.comp.Key.Kind == types.None }
+func (a *Aggregation) keyless() bool { return a.decl.Key != nil && a.decl.Key.Kind == types.None }
 
 // create makes the kernel map for a key type.
 func (a *Aggregation) create(key *types.Type) (*bpf.Map, *bpf.SwapMap, error) {
 	a.since = time.Now()
 	size := 8 * a.spec().Words()
-	ms := bpf.MapSpec{Name: a.comp.Name, Type: ebpf.PerCPUHash, KeySize: uint32(key.Size()), ValueSize: uint32(size), MaxEntries: uint32(a.maxKeys)}
+	ms := bpf.MapSpec{Name: a.decl.Name, Type: ebpf.PerCPUHash, KeySize: uint32(key.Size()), ValueSize: uint32(size), MaxEntries: uint32(a.maxKeys)}
 	if key.Kind == types.None {
 		ms.Type, ms.KeySize, ms.MaxEntries = ebpf.PerCPUArray, 4, 1
 	} else if err := a.s.memory(ms, a.copies()); err != nil && a.anyRoom && a.s.kernel.AtLeast(6, 1) {
 		ms.Flags = unix.BPF_F_NO_PREALLOC // nobody asked for so much: it takes memory as keys come, and counts those that get none
 	}
-	if a.comp.Swappable {
+	if a.decl.Swappable {
 		sw, err := bpf.NewSwappable(ms)
 		return nil, sw, err
 	}
@@ -122,7 +124,7 @@ func (a *Aggregation) create(key *types.Type) (*bpf.Map, *bpf.SwapMap, error) {
 
 // copies is how many kernel maps there are of the aggregation at a time.
 func (a *Aggregation) copies() int {
-	if a.comp.Swappable {
+	if a.decl.Swappable {
 		return 2
 	}
 	return 1
@@ -139,12 +141,12 @@ func (a *Aggregation) retype(t compiler.MapTypes) error {
 		return err
 	}
 	was := *a
-	key := a.comp.Key
-	widen := func(w *words) (*words, error) {
+	key := a.decl.Key
+	widen := func(w *rawValues) (*rawValues, error) {
 		if w == nil {
 			return nil, nil
 		}
-		out := newWords(len(w.keys))
+		out := newRawValues(len(w.keys))
 		for i, k := range w.keys {
 			b := make([]byte, t.Key.Size())
 			if err := a.s.encode(t.Key, a.s.decode(key, []byte(k)), b); err != nil {
@@ -156,8 +158,8 @@ func (a *Aggregation) retype(t compiler.MapTypes) error {
 	}
 	a.store, a.swap = store, swap
 	w, err1 := widen(w)
-	past, err2 := widen(a.past)
-	marks, err3 := widen(a.marks)
+	past, err2 := widen(a.swappedOut)
+	marks, err3 := widen(a.deltaBase)
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return errors.Join(err, a.putBack(&was))
 	}
@@ -174,9 +176,9 @@ func (a *Aggregation) retype(t compiler.MapTypes) error {
 			return errors.Join(err, a.putBack(&was))
 		}
 	}
-	a.past, a.marks, a.looks, a.firsts = past, marks, nil, nil
-	a.comp.MapTypes = t
-	return errors.Join(a.s.dropAdds(a.comp), was.Close())
+	a.swappedOut, a.deltaBase, a.canonical, a.firstByText = past, marks, nil, nil
+	a.decl.MapTypes = t
+	return errors.Join(a.s.dropAdds(a.decl), was.Close())
 }
 
 // putBack closes the kernel's map, and has that of was in its place again.
@@ -232,17 +234,17 @@ func (a *Aggregation) mergeInto(out, one []uint64, b []byte) {
 }
 
 // readMap reads a kernel map whole.
-func (a *Aggregation) readMap(ctx context.Context, m *bpf.Map) (_ *words, err error) {
+func (a *Aggregation) readMap(ctx context.Context, m *bpf.Map) (_ *rawValues, err error) {
 	a.seen = true
 	if m == nil {
-		return newWords(0), nil
+		return newRawValues(0), nil
 	}
 	snap, err := m.Snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, snap.Close()) }()
-	out, n, size := newWords(snap.N), a.spec().Words(), snap.KeySize
+	out, n, size := newRawValues(snap.N), a.spec().Words(), snap.KeySize
 	var keys strings.Builder // of all: one string of each would be work for the collector of garbage
 	keys.Grow(snap.N * size)
 	for i := range snap.N {
@@ -261,8 +263,8 @@ func (a *Aggregation) readMap(ctx context.Context, m *bpf.Map) (_ *words, err er
 		switch key := keys.String()[i*size : (i+1)*size]; {
 		case a.keyless():
 			out.put("", v)
-		case alike(a.comp.Key):
-			out.add(a.spec(), a.look(key), v)
+		case ambiguousText(a.decl.Key):
+			out.add(a.spec(), a.canonicalKey(key), v)
 		default:
 			out.put(key, v)
 		}
@@ -272,36 +274,36 @@ func (a *Aggregation) readMap(ctx context.Context, m *bpf.Map) (_ *words, err er
 
 // look gives the key that stands for all that look the same to the script: the symbol of one place in two processes, say.
 // They are one key there, so they count together.
-func (a *Aggregation) look(key string) string {
-	if a.comp.Key == nil || !alike(a.comp.Key) {
+func (a *Aggregation) canonicalKey(key string) string {
+	if a.decl.Key == nil || !ambiguousText(a.decl.Key) {
 		return key
 	}
-	if a.looks == nil {
-		a.looks, a.firsts = map[string]string{}, map[string]string{}
+	if a.canonical == nil {
+		a.canonical, a.firstByText = map[string]string{}, map[string]string{}
 	}
-	if first, ok := a.looks[key]; ok {
+	if first, ok := a.canonical[key]; ok {
 		return first
 	}
 	text := a.key(key).String()
-	first, ok := a.firsts[text]
+	first, ok := a.firstByText[text]
 	if !ok {
 		first = key
-		a.firsts[text] = key
+		a.firstByText[text] = key
 	}
-	a.looks[key] = first
+	a.canonical[key] = first
 	return first
 }
 
 // read gives all that was added since the aggregation was made or cleared.
-func (a *Aggregation) read(ctx context.Context) (*words, error) {
+func (a *Aggregation) read(ctx context.Context) (*rawValues, error) {
 	w, err := a.readMap(ctx, a.live())
-	if err != nil || a.past == nil {
+	if err != nil || a.swappedOut == nil {
 		return w, err
 	}
 	a.warnForgotten()
-	all := newWords(len(a.past.keys) + len(w.keys))
-	for i, k := range a.past.keys {
-		all.add(a.spec(), k, append([]uint64{}, a.past.vals[i]...))
+	all := newRawValues(len(a.swappedOut.keys) + len(w.keys))
+	for i, k := range a.swappedOut.keys {
+		all.add(a.spec(), k, append([]uint64{}, a.swappedOut.vals[i]...))
 	}
 	for i, k := range w.keys {
 		all.add(a.spec(), k, w.vals[i])
@@ -311,11 +313,11 @@ func (a *Aggregation) read(ctx context.Context) (*words, error) {
 
 // value gives one key's value as the script sees it.
 func (a *Aggregation) value(w []uint64) starlark.Value {
-	signed := a.comp.Val == nil || a.comp.Val.Kind != types.Uint
+	signed := a.decl.Val == nil || a.decl.Val.Kind != types.Uint
 	return aggValue(a.spec(), w, signed)
 }
 
-func (a *Aggregation) key(k string) starlark.Value { return a.s.decode(a.comp.Key, []byte(k)) }
+func (a *Aggregation) key(k string) starlark.Value { return a.s.decode(a.decl.Key, []byte(k)) }
 
 // one reads the words of one key; nil where it is absent.
 func (a *Aggregation) one(key []byte) ([]uint64, error) {
@@ -332,12 +334,12 @@ func (a *Aggregation) one(key []byte) ([]uint64, error) {
 	case !isNotExist(err):
 		return nil, err
 	}
-	if a.past != nil {
+	if a.swappedOut != nil {
 		k := string(key)
 		if a.keyless() {
 			k = ""
 		}
-		if p := a.past.get(k); p != nil {
+		if p := a.swappedOut.get(k); p != nil {
 			sum := append([]uint64{}, p...)
 			if w != nil {
 				a.spec().Merge(sum, w)
@@ -350,19 +352,19 @@ func (a *Aggregation) one(key []byte) ([]uint64, error) {
 
 // Get implements starlark.Mapping: agg[key], key in agg.
 func (a *Aggregation) Get(k starlark.Value) (starlark.Value, bool, error) {
-	if a.comp.Key == nil {
+	if a.decl.Key == nil {
 		return nil, false, nil
 	}
 	if a.keyless() {
 		return nil, false, fmt.Errorf("%s %q has no keys; read %s.value", a.Type(), a.Name(), a.Name())
 	}
-	b := make([]byte, a.comp.Key.Size())
-	if err := a.s.encode(a.comp.Key, k, b); err != nil && !alike(a.comp.Key) {
+	b := make([]byte, a.decl.Key.Size())
+	if err := a.s.encode(a.decl.Key, k, b); err != nil && !ambiguousText(a.decl.Key) {
 		return nil, false, nil // no key of another type is there
 	}
 	var w []uint64
 	var err error
-	if alike(a.comp.Key) {
+	if ambiguousText(a.decl.Key) {
 		w, err = a.find(k)
 	} else {
 		w, err = a.one(b)
@@ -399,7 +401,7 @@ func (a *Aggregation) entries() ([]starlark.Tuple, error) {
 	return a.tuples(w)
 }
 
-func (a *Aggregation) tuples(w *words) ([]starlark.Tuple, error) {
+func (a *Aggregation) tuples(w *rawValues) ([]starlark.Tuple, error) {
 	out := make([]starlark.Tuple, len(w.keys))
 	for i, k := range w.keys {
 		if err := interrupted(a.s.ctx, i); err != nil {
@@ -414,7 +416,7 @@ func (a *Aggregation) tuples(w *words) ([]starlark.Tuple, error) {
 func (a *Aggregation) Items() []starlark.Tuple {
 	items, err := a.entries()
 	if err != nil {
-		a.s.fault(err)
+		a.s.reportError(err)
 	}
 	return items
 }
@@ -426,14 +428,14 @@ func (a *Aggregation) Iterate() starlark.Iterator { return keyIterator(a.Items()
 func (a *Aggregation) Len() int {
 	n, err := a.length()
 	if err != nil {
-		a.s.fault(err)
+		a.s.reportError(err)
 	}
 	return n
 }
 
 func (a *Aggregation) length() (int, error) {
 	a.seen = true
-	if m := a.live(); m != nil && a.distinct() {
+	if m := a.live(); m != nil && a.uniqueKeys() {
 		return m.Count(a.s.ctx)
 	}
 	w, err := a.read(a.s.ctx)
@@ -454,7 +456,7 @@ func keyIterator(items []starlark.Tuple) starlark.Iterator {
 
 // snapshot gives a plain dict, or without keys the plain value.
 func (a *Aggregation) snapshot() (starlark.Value, error) {
-	if m := a.live(); m != nil && a.distinct() && a.spec().Words() == 1 {
+	if m := a.live(); m != nil && a.uniqueKeys() && a.spec().Words() == 1 {
 		return a.direct(m)
 	}
 	w, err := a.read(a.s.ctx)
@@ -465,12 +467,14 @@ func (a *Aggregation) snapshot() (starlark.Value, error) {
 }
 
 // distinct tells that each key of the kernel's map is one key of the script's, and none is elsewhere.
-func (a *Aggregation) distinct() bool { return !a.keyless() && a.past == nil && !alike(a.comp.Key) }
+func (a *Aggregation) uniqueKeys() bool {
+	return !a.keyless() && a.swappedOut == nil && !ambiguousText(a.decl.Key)
+}
 
 // direct is the snapshot of counts and sums, the largest of maps, without the words in between.
 func (a *Aggregation) direct(m *bpf.Map) (_ starlark.Value, err error) {
 	a.seen = true
-	dm := dictMaker{ctx: a.s.ctx}
+	dm := dictBuilder{ctx: a.s.ctx}
 	defer dm.close()
 	snap, err := m.Read(a.s.ctx, dm.expect)
 	if err != nil {
@@ -487,7 +491,7 @@ func (a *Aggregation) direct(m *bpf.Map) (_ starlark.Value, err error) {
 		w[0] = sum
 		return a.value(w[:])
 	}
-	if t := a.comp.Key; t.Kind == types.Int || t.Kind == types.Uint { // without a pointer for the collector of garbage to follow
+	if t := a.decl.Key; t.Kind == types.Int || t.Kind == types.Uint { // without a pointer for the collector of garbage to follow
 		item := func(i int) [2]uint64 { return [2]uint64{binary.NativeEndian.Uint64(snap.Key(i)), sum(i)} }
 		key := func(x [2]uint64) starlark.Value {
 			var b [8]byte
@@ -500,12 +504,12 @@ func (a *Aggregation) direct(m *bpf.Map) (_ starlark.Value, err error) {
 		key starlark.Value
 		sum uint64
 	}
-	key := kept(snap.N, func(i int) starlark.Value { return a.s.decode(a.comp.Key, snap.Key(i)) })
+	key := memoized(snap.N, func(i int) starlark.Value { return a.s.decode(a.decl.Key, snap.Key(i)) })
 	return fillDict(&dm, snap.N, 1, func(i int) pair { return pair{key(i), sum(i)} }, func(p pair) starlark.Value { return p.key }, func(p pair) starlark.Value { return value(p.sum) })
 }
 
-func (a *Aggregation) plain(w *words) (starlark.Value, error) {
-	if a.keyless() || a.comp.Key == nil && len(w.keys) == 0 && a.store == nil && a.swap == nil {
+func (a *Aggregation) plain(w *rawValues) (starlark.Value, error) {
+	if a.keyless() || a.decl.Key == nil && len(w.keys) == 0 && a.store == nil && a.swap == nil {
 		if v := w.get(""); v != nil {
 			return a.value(v), nil
 		}
@@ -517,7 +521,7 @@ func (a *Aggregation) plain(w *words) (starlark.Value, error) {
 		key starlark.Value
 		i   int
 	}
-	key := kept(len(w.keys), func(i int) starlark.Value { return a.key(w.keys[i]) })
+	key := memoized(len(w.keys), func(i int) starlark.Value { return a.key(w.keys[i]) })
 	return newDict(a.s.ctx, len(w.keys), func(i int) pair { return pair{key(i), i} }, func(p pair) starlark.Value { return p.key }, func(p pair) starlark.Value { return a.value(w.vals[p.i]) })
 }
 
@@ -535,7 +539,7 @@ func (a *Aggregation) top(n int) ([]starlark.Tuple, error) {
 		if cut != nil { // the sort comes to its end soon when all are alike
 			return false
 		}
-		if c := compareValues(weight(items[i][1]), weight(items[j][1])); c != 0 {
+		if c := compareValues(sortKey(items[i][1]), sortKey(items[j][1])); c != 0 {
 			return c > 0
 		}
 		return compareValues(items[i][0], items[j][0]) < 0
@@ -577,7 +581,7 @@ func (a *Aggregation) perCPU() (_ starlark.Value, err error) {
 		if a.keyless() {
 			return list(cpus(snap.Value(i))), nil
 		}
-		key := a.look(string(snap.Key(i)))
+		key := a.canonicalKey(string(snap.Key(i)))
 		words := cpus(snap.Value(i))
 		if old, ok := byKey[key]; ok {
 			for cpu, w := range words {

@@ -76,7 +76,7 @@ func average(sum starlark.Int, n uint64) starlark.Int {
 }
 
 // weight is the number by which values are put in order: a struct's or histogram's count.
-func weight(v starlark.Value) starlark.Value {
+func sortKey(v starlark.Value) starlark.Value {
 	if a, ok := v.(starlark.HasAttrs); ok {
 		if n, err := a.Attr("count"); err == nil && n != nil {
 			return n

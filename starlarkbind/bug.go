@@ -21,7 +21,7 @@ func (e *BugError) Error() string {
 var ErrBroken = errors.New("ended by the bug that was reported above")
 
 // caught calls fn, and gives a panic in it as an error.
-func caught(fn func() error) (err error) {
+func recoverPanic(fn func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = &BugError{Value: p, Stack: debug.Stack()}
@@ -31,12 +31,12 @@ func caught(fn func() error) (err error) {
 }
 
 // guarded runs the body of a goroutine: a panic in it is reported and ends the script that is under way, not the process.
-func (s *Session) guarded(fn func()) {
-	err := caught(func() error { fn(); return nil })
+func (s *Session) recoverGoroutine(fn func()) {
+	err := recoverPanic(func() error { fn(); return nil })
 	if err == nil {
 		return
 	}
-	s.fault(err)
+	s.reportError(err)
 	s.broken.Store(true)
 	s.mu.Lock()
 	cancel := s.cancel

@@ -268,7 +268,7 @@ func aggregation(kind agg.Kind) builtinFunc {
 			m.KeyAt = t.CallFrame(1).Pos
 		}
 		m.Swappable = s.needsSwap()
-		out := &Aggregation{s: s, comp: m, maxKeys: maxKeys, anyRoom: unsaid}
+		out := &Aggregation{s: s, decl: m, maxKeys: maxKeys, anyRoom: unsaid}
 		s.addMap(out)
 		return out, nil
 	}
@@ -289,7 +289,7 @@ func (s *Session) addMap(m kernelMap) {
 // needsSwap reports whether the aggregation may have to be exchanged for an empty one: the script names clear() or delta(). The program
 // then finds the map through another one, which costs an event a few instructions; so scripts that do neither do not pay for it.
 func (s *Session) needsSwap() bool {
-	return s.opt.Interactive || s.sources.words["clear"] || s.sources.words["delta"]
+	return s.opt.Interactive || s.sources.mentions["clear"] || s.sources.mentions["delta"]
 }
 
 func (s *Session) newMap(t *starlark.Thread, name, kind string) *compiler.Map {
@@ -372,7 +372,7 @@ func (s *Session) builtinTable(t *starlark.Thread, b *starlark.Builtin, a starla
 	if at := t.CallFrame(1).Pos; key != nil || value != nil {
 		m.KeyAt, m.ValAt = at, at
 	}
-	out := &Table{s: s, comp: m, maxKeys: maxKeys}
+	out := &Table{s: s, decl: m, maxKeys: maxKeys}
 	s.addMap(out)
 	return out, nil
 }

@@ -13,14 +13,14 @@ import (
 // come to its end for a moment; one that does not is ended too.
 
 const (
-	patience = 50 * time.Millisecond // how long a callback may go on after Ctrl-C
-	grace    = time.Second           // how long it may go on when run() is over
+	callbackGrace = 50 * time.Millisecond // how long a callback may go on after Ctrl-C
+	grace         = time.Second           // how long it may go on when run() is over
 )
 
-// errCut ends the callback that Ctrl-C found under way.
-var errCut = errors.New("a callback was ended by Ctrl-C")
+// errCallbackCancelled ends the callback that Ctrl-C found under way.
+var errCallbackCancelled = errors.New("a callback was ended by Ctrl-C")
 
-// callback calls a function of the script during run(). The error is errCut if the callback was ended, and run() is to return.
+// callback calls a function of the script during run(). The error is errCallbackCancelled if the callback was ended, and run() is to return.
 func (s *Session) callback(thread *starlark.Thread, fn starlark.Callable, args starlark.Tuple) error {
 	called := false
 	return s.callbacks(thread, fn, func() (starlark.Tuple, bool, error) {
@@ -35,7 +35,7 @@ func (s *Session) callbacks(thread *starlark.Thread, fn starlark.Callable, next 
 	ctx, cut := context.WithCancelCause(outer)
 	defer cut(nil)
 	s.mu.Lock()
-	s.ctx, s.cut = ctx, cut
+	s.ctx, s.cancelCallback = ctx, cut
 	s.mu.Unlock()
 	cancelled := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -54,7 +54,7 @@ func (s *Session) callbacks(thread *starlark.Thread, fn starlark.Callable, next 
 		}
 	}
 	s.mu.Lock()
-	s.ctx, s.cut = outer, nil
+	s.ctx, s.cancelCallback = outer, nil
 	s.mu.Unlock()
 	if stop() {
 		return err
@@ -68,13 +68,13 @@ func (s *Session) callbacks(thread *starlark.Thread, fn starlark.Callable, next 
 	}
 	thread.Uncancel()
 	if err == nil { // it came between two calls
-		return errCut
+		return errCallbackCancelled
 	}
 	if s.opt.Warnings != WarnNone {
 		s.out.warn("callback_ended", map[string]any{"callback": fn.Name()},
 			fmt.Sprintf("%v while %s was called, and it went on for too long: it was ended, and what it had under way is missing from what follows", context.Cause(ctx), fn.Name()))
 	}
-	return errCut
+	return errCallbackCancelled
 }
 
 // A cutReason is what came while a callback was called that was ended then.
@@ -105,7 +105,7 @@ func (s *Session) unlessInterrupted(rows int, fn func() string) string {
 	}
 	done := make(chan string, 1)
 	ctx := s.context()
-	go s.guarded(func() { done <- fn() })
+	go s.recoverGoroutine(func() { done <- fn() })
 	select {
 	case text := <-done:
 		return text
@@ -114,11 +114,11 @@ func (s *Session) unlessInterrupted(rows int, fn func() string) string {
 	}
 }
 
-// cutCallback ends the callback that is under way, if one is.
-func (s *Session) cutCallback(why error) {
+// cancelRunningCallback ends the callback that is under way, if one is.
+func (s *Session) cancelRunningCallback(why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cut != nil {
-		s.cut(why)
+	if s.cancelCallback != nil {
+		s.cancelCallback(why)
 	}
 }

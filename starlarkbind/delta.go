@@ -20,8 +20,8 @@ func (a *Aggregation) delta() (starlark.Value, error) {
 		return nil, err
 	}
 	a.remember(w)
-	told := a.marks
-	a.marks = nil
+	told := a.deltaBase
+	a.deltaBase = nil
 	d, err := a.beyond(context.Background(), w, told) // what the old map held is nowhere else: Ctrl-C must not lose it
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func (a *Aggregation) delta() (starlark.Value, error) {
 
 // fills reports whether the map is to be exchanged before it is full.
 func (a *Aggregation) fills() bool {
-	return a.swap != nil && a.marks != nil && 4*len(a.marks.keys) > a.maxKeys
+	return a.swap != nil && a.deltaBase != nil && 4*len(a.deltaBase.keys) > a.maxKeys
 }
 
 // difference is delta without an exchange.
@@ -40,20 +40,20 @@ func (a *Aggregation) difference() (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := a.beyond(a.s.ctx, w, a.marks)
+	d, err := a.beyond(a.s.ctx, w, a.deltaBase)
 	if err != nil {
 		return nil, err
 	}
 	v, err := a.plain(d)
 	if err == nil { // else it was interrupted, and the next call gives it
-		a.marks = w
+		a.deltaBase = w
 	}
 	return v, err
 }
 
 // beyond returns what w has more than marks, which may be nil.
-func (a *Aggregation) beyond(ctx context.Context, w, marks *words) (*words, error) {
-	d := newWords(len(w.keys))
+func (a *Aggregation) beyond(ctx context.Context, w, marks *rawValues) (*rawValues, error) {
+	d := newRawValues(len(w.keys))
 	for i, k := range w.keys {
 		if err := interrupted(ctx, i); err != nil {
 			return nil, err
@@ -72,21 +72,21 @@ func (a *Aggregation) beyond(ctx context.Context, w, marks *words) (*words, erro
 }
 
 // remember adds what an exchanged map held to the totals.
-func (a *Aggregation) remember(w *words) {
-	if a.past == nil {
-		a.past = newWords(0)
+func (a *Aggregation) remember(w *rawValues) {
+	if a.swappedOut == nil {
+		a.swappedOut = newRawValues(0)
 	}
 	for i, k := range w.keys {
-		if _, ok := a.past.find(k); !ok && len(a.past.keys) >= a.maxKeys {
+		if _, ok := a.swappedOut.find(k); !ok && len(a.swappedOut.keys) >= a.maxKeys {
 			a.forgotten++
 			continue
 		}
-		a.past.add(a.spec(), k, append([]uint64{}, w.vals[i]...))
+		a.swappedOut.add(a.spec(), k, append([]uint64{}, w.vals[i]...))
 	}
-	if len(a.looks) > 2*a.maxKeys {
-		a.looks, a.firsts = nil, nil
-		for _, k := range a.past.keys {
-			a.look(k)
+	if len(a.canonical) > 2*a.maxKeys {
+		a.canonical, a.firstByText = nil, nil
+		for _, k := range a.swappedOut.keys {
+			a.canonicalKey(k)
 		}
 	}
 }
@@ -97,9 +97,9 @@ func (a *Aggregation) warnForgotten() {
 		return
 	}
 	a.told = true
-	hint := fmt.Sprintf("make it larger: max_keys=%d", nextSize(len(a.past.keys)+a.forgotten))
-	text := fmt.Sprintf("%s remembers the totals of %d keys; of the others that it had only its delta()s have told", a.Name(), len(a.past.keys))
-	a.s.out.warn("totals_forgotten", map[string]any{"map": a.Name(), "keys": len(a.past.keys), "message": text, "hint": hint}, text+"\n    hint: "+hint)
+	hint := fmt.Sprintf("make it larger: max_keys=%d", nextSize(len(a.swappedOut.keys)+a.forgotten))
+	text := fmt.Sprintf("%s remembers the totals of %d keys; of the others that it had only its delta()s have told", a.Name(), len(a.swappedOut.keys))
+	a.s.out.warn("totals_forgotten", map[string]any{"map": a.Name(), "keys": len(a.swappedOut.keys), "message": text, "hint": hint}, text+"\n    hint: "+hint)
 }
 
 func allZero(v []uint64) bool {
@@ -112,7 +112,7 @@ func allZero(v []uint64) bool {
 }
 
 // exchange puts an empty map in the place of the live one, and gives what that held: all that was added before.
-func (a *Aggregation) exchange() (*words, error) {
+func (a *Aggregation) exchange() (*rawValues, error) {
 	if a.swap == nil {
 		return nil, fmt.Errorf("%s %q cannot be exchanged: the script does not name clear or delta", a.Type(), a.Name())
 	}
@@ -137,6 +137,6 @@ func (a *Aggregation) clear() error {
 			return err
 		}
 	}
-	a.past, a.marks, a.since, a.seen = nil, nil, time.Now(), false
+	a.swappedOut, a.deltaBase, a.since, a.seen = nil, nil, time.Now(), false
 	return nil
 }

@@ -76,7 +76,7 @@ func (p *Probe) closeLinks() error {
 				}
 			})
 			if err != nil {
-				p.s.fault(err)
+				p.s.reportError(err)
 			}
 		})
 	}

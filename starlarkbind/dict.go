@@ -23,9 +23,9 @@ const (
 	partBits = 10      // log2 of the parts of a large table: each fits in a cache then
 )
 
-// A dictMaker makes one dict. What it is told to expect it makes room for at once, aside: setting a hundred megabytes to zero, or having
+// A dictBuilder makes one dict. What it is told to expect it makes room for at once, aside: setting a hundred megabytes to zero, or having
 // the kernel put memory there, takes as long as filling them.
-type dictMaker struct {
+type dictBuilder struct {
 	ctx    context.Context
 	alike  bool                // keys of the kernel's map may be the same one for the script; the last counts
 	made   chan *starlark.Dict // nil: nothing was expected
@@ -35,7 +35,7 @@ type dictMaker struct {
 }
 
 // expect makes room for so many keys, about.
-func (m *dictMaker) expect(n int) {
+func (m *dictBuilder) expect(n int) {
 	m.close()
 	m.resume = gcpause.Begin()
 	ctx, cancel := context.WithCancel(m.ctx)
@@ -52,7 +52,7 @@ func (m *dictMaker) expect(n int) {
 }
 
 // close is called when the dict is made, or was not.
-func (m *dictMaker) close() {
+func (m *dictBuilder) close() {
 	if m.made != nil {
 		m.cancel()
 		m.resume()
@@ -61,14 +61,14 @@ func (m *dictMaker) close() {
 
 // newDict makes a dict of n keys, all of them different. See fillDict.
 func newDict[T any](ctx context.Context, n int, item func(i int) T, key, value func(T) starlark.Value) (*starlark.Dict, error) {
-	m := dictMaker{ctx: ctx}
+	m := dictBuilder{ctx: ctx}
 	defer m.close()
 	return fillDict(&m, n, 1, item, key, value)
 }
 
 // fillDict makes the dict. item gives what stands for the key at i, in the form that takes the least memory, and is called twice for each of many;
 // item and key are called from as many goroutines as there are workers. The error is a key's that has no hash, or ErrInterrupted.
-func fillDict[T any](m *dictMaker, n, workers int, item func(i int) T, key, value func(T) starlark.Value) (*starlark.Dict, error) {
+func fillDict[T any](m *dictBuilder, n, workers int, item func(i int) T, key, value func(T) starlark.Value) (*starlark.Dict, error) {
 	if n < manyKeys {
 		d := starlark.NewDict(n)
 		for i := range n {
@@ -87,7 +87,7 @@ func fillDict[T any](m *dictMaker, n, workers int, item func(i int) T, key, valu
 	shift := max(bits.Len(uint(m.room))-3-partBits, 0)
 	part := make([]uint16, n)
 	starts := make([][1 << partBits]int, workers) // by worker, where its next key of a part goes
-	err := inParts(n, workers, func(w, from, to int) error {
+	err := parallelRanges(n, workers, func(w, from, to int) error {
 		for i := from; i < to; i++ {
 			if err := interrupted(m.ctx, i); err != nil {
 				return err
@@ -112,7 +112,7 @@ func fillDict[T any](m *dictMaker, n, workers int, item func(i int) T, key, valu
 	}
 	items := make([]T, n)
 	hugepage.Advise(items)
-	err = inParts(n, workers, func(w, from, to int) error {
+	err = parallelRanges(n, workers, func(w, from, to int) error {
 		for i := from; i < to; i++ {
 			if err := interrupted(m.ctx, i); err != nil {
 				return err
@@ -147,19 +147,19 @@ func fillDict[T any](m *dictMaker, n, workers int, item func(i int) T, key, valu
 	return d, nil
 }
 
-// inParts divides the numbers below n among workers. The error is the first worker's that has one.
-func inParts(n, workers int, do func(worker, from, to int) error) error {
+// parallelRanges divides the numbers below n among workers. The error is the first worker's that has one.
+func parallelRanges(n, workers int, do func(worker, from, to int) error) error {
 	errs := make([]error, workers)
 	var wg sync.WaitGroup
 	for w := range workers {
-		wg.Go(func() { errs[w] = caught(func() error { return do(w, n*w/workers, n*(w+1)/workers) }) })
+		wg.Go(func() { errs[w] = recoverPanic(func() error { return do(w, n*w/workers, n*(w+1)/workers) }) })
 	}
 	wg.Wait()
 	return cmp.Or(errs...)
 }
 
 // kept gives what fn gives for each of n numbers, and keeps it for the next time.
-func kept(n int, fn func(i int) starlark.Value) func(i int) starlark.Value {
+func memoized(n int, fn func(i int) starlark.Value) func(i int) starlark.Value {
 	all := make([]starlark.Value, n)
 	hugepage.Advise(all)
 	return func(i int) starlark.Value {

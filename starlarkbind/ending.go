@@ -57,7 +57,7 @@ func (s *Session) Interrupt() {
 		return
 	}
 	close(e.came)
-	time.AfterFunc(patience, func() {
+	time.AfterFunc(callbackGrace, func() {
 		if s.under(e) {
 			e.late()
 		}

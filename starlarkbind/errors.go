@@ -32,7 +32,7 @@ type helperError struct {
 	code                                             int
 	count, first, last                               uint64
 	quiet                                            bool
-	comp                                             *compiler.Map
+	decl                                             *compiler.Map
 	stream                                           *compiler.Stream
 }
 
@@ -176,7 +176,7 @@ type cellKey struct{ site, errno int }
 func (s *Session) helperError(p *Probe, site compiler.Site, c bpf.Cell) *helperError {
 	code, name := errnoOf(c.Errno)
 	e := &helperError{helper: site.Helper, code: -code, errno: name, probe: p.name, pos: site.Pos.String(), source: s.sources.trimmed(site.Pos),
-		count: c.Count, first: c.First, last: c.Last, quiet: site.Quiet, comp: site.Map, stream: site.Stream}
+		count: c.Count, first: c.First, last: c.Last, quiet: site.Quiet, decl: site.Map, stream: site.Stream}
 	maxKeys := 0
 	if site.Map != nil {
 		e.mapName = site.Map.Name
@@ -324,7 +324,7 @@ func (s *Session) dropped(m *compiler.Map) (uint64, error) {
 	all, err := s.allErrors(s.allProbes())
 	n := uint64(0)
 	for _, e := range all {
-		if e.comp == m && e.helper == "map_update_elem" {
+		if e.decl == m && e.helper == "map_update_elem" {
 			n += e.count
 		}
 	}
@@ -376,7 +376,7 @@ func (s *Session) wanted(e *helperError) bool {
 func (s *Session) warnNew() {
 	all, err := s.allErrors(s.allProbes())
 	if err != nil {
-		s.fault(err)
+		s.reportError(err)
 		return
 	}
 	for _, e := range all {
@@ -394,7 +394,7 @@ func (s *Session) warnNew() {
 func (s *Session) warnTotals() {
 	all, err := s.allErrors(s.allProbes())
 	if err != nil {
-		s.fault(err)
+		s.reportError(err)
 		return
 	}
 	for _, e := range all {
@@ -405,12 +405,12 @@ func (s *Session) warnTotals() {
 	for _, p := range s.allProbes() {
 		st, err := p.stats()
 		if err != nil {
-			s.fault(err)
+			s.reportError(err)
 			continue
 		}
 		links, err := p.allLinksMissed()
 		if err != nil {
-			s.fault(err)
+			s.reportError(err)
 			continue
 		}
 		if st.Missed > 0 && s.opt.Warnings != WarnNone {

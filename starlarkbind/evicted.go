@@ -35,14 +35,14 @@ func (n *tallies) set(m *bpf.Map, key, value []byte) error {
 // evicted is how many keys the kernel removed to make room: those that were made, less those that were removed and those that
 // are there. It is exact while nothing writes to the table, and too small rather than too large else.
 func (t *Table) evicted(ctx context.Context) (uint64, error) {
-	if !t.comp.LRU || t.store == nil {
+	if !t.decl.LRU || t.store == nil {
 		return 0, nil
 	}
 	n := t.own
 	for _, p := range t.s.allProbes() {
 		err := p.eachCell(func(_ *program, site compiler.Site, c bpf.Cell) {
 			switch {
-			case site.Map != t.comp:
+			case site.Map != t.decl:
 			case site.KeyCounter == compiler.KeysInserted:
 				n.made += c.Count
 			case site.KeyCounter == compiler.KeysDeleted:
@@ -72,7 +72,7 @@ func (s *Session) warnEvicted() {
 		}
 		n, err := t.evicted(context.Background())
 		if err != nil {
-			s.fault(err)
+			s.reportError(err)
 		} else if n > 0 {
 			s.out.warn("evicted", map[string]any{"map": t.Name(), "count": n, "max_keys": t.maxKeys},
 				fmt.Sprintf("%s: the kernel removed %d keys to make room for new ones (lru=True)", t.Name(), n))

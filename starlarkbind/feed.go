@@ -10,7 +10,7 @@ import (
 
 // A feed tells the loop of run() which streams with a callback have records. The loop reads them itself, some milliseconds' worth at a
 // time, so that timers and the end of run() wait for no more than that.
-type feed struct {
+type streamDispatcher struct {
 	s       *Session
 	streams []*Stream
 	ready   chan readyStream
@@ -29,20 +29,20 @@ const (
 	slowCall  = 20 * time.Microsecond // a callback that takes longer than this must not keep run() for longer than grace
 )
 
-func (s *Session) newFeed() *feed {
-	f := &feed{s: s, ready: make(chan readyStream), quit: make(chan struct{})}
+func (s *Session) newStreamDispatcher() *streamDispatcher {
+	f := &streamDispatcher{s: s, ready: make(chan readyStream), quit: make(chan struct{})}
 	for _, m := range s.maps {
 		if st, ok := m.(*Stream); ok && st.each != nil && st.ring != nil {
 			f.streams = append(f.streams, st)
 			f.wg.Add(1)
-			go s.guarded(func() { f.run(st) })
+			go s.recoverGoroutine(func() { f.run(st) })
 		}
 	}
 	return f
 }
 
 // run waits for records, and for the loop to take them.
-func (f *feed) run(st *Stream) {
+func (f *streamDispatcher) run(st *Stream) {
 	defer f.wg.Done()
 	for {
 		err := st.ring.Await()
@@ -71,9 +71,9 @@ func (f *feed) run(st *Stream) {
 }
 
 // serve hands records on for a moment, and has the stream waited for again.
-func (f *feed) serve(thread *starlark.Thread, st *Stream) error {
+func (f *streamDispatcher) serve(thread *starlark.Thread, st *Stream) error {
 	until := time.Now().Add(feedSlice)
-	err := st.handOn(thread, st.ring.Written(), func(int, time.Duration) bool { return time.Now().Before(until) })
+	err := st.dispatchQueued(thread, st.ring.Written(), func(int, time.Duration) bool { return time.Now().Before(until) })
 	select {
 	case st.served <- struct{}{}:
 	default: // nobody waits: the records were read before
@@ -82,7 +82,7 @@ func (f *feed) serve(thread *starlark.Thread, st *Stream) error {
 }
 
 // pending returns a stream whose records were read and not handed on, or nil.
-func (f *feed) pending() *Stream {
+func (f *streamDispatcher) pending() *Stream {
 	for _, st := range f.streams {
 		if !st.queue.empty() {
 			return st
@@ -92,7 +92,7 @@ func (f *feed) pending() *Stream {
 }
 
 // more returns a channel that is ready where pending returns a stream.
-func (f *feed) more() <-chan struct{} {
+func (f *streamDispatcher) more() <-chan struct{} {
 	if f.pending() == nil {
 		return nil
 	}
@@ -101,9 +101,9 @@ func (f *feed) more() <-chan struct{} {
 	return c
 }
 
-// handOn calls the callback for the records up to a position of the ring, as long as goOn, which is told how many calls there were and
+// dispatchQueued calls the callback for the records up to a position of the ring, as long as goOn, which is told how many calls there were and
 // how long they took, returns true.
-func (st *Stream) handOn(thread *starlark.Thread, to uint64, goOn func(n int, took time.Duration) bool) error {
+func (st *Stream) dispatchQueued(thread *starlark.Thread, to uint64, goOn func(n int, took time.Duration) bool) error {
 	began, n := time.Now(), 0
 	return st.s.callbacks(thread, st.each, func() (starlark.Tuple, bool, error) {
 		if n > 0 && !goOn(n, time.Since(began)) {
@@ -116,7 +116,7 @@ func (st *Stream) handOn(thread *starlark.Thread, to uint64, goOn func(n int, to
 }
 
 // close ends the feed, and hands on what was recorded before. Where the callback is slow this stops in time, and what is left is told of.
-func (f *feed) close(thread *starlark.Thread, ctrlC *ending, err error) error {
+func (f *streamDispatcher) close(thread *starlark.Thread, ctrlC *ending, err error) error {
 	to := make([]uint64, len(f.streams))
 	for i, st := range f.streams {
 		to[i] = st.ring.Written()
@@ -138,12 +138,12 @@ func (f *feed) close(thread *starlark.Thread, ctrlC *ending, err error) error {
 
 // finish hands on what was recorded up to a position, for as long as that takes no longer than a moment after Ctrl-C; else where it
 // can be done in time, or the callback is not to blame.
-func (f *feed) finish(thread *starlark.Thread, ctrlC *ending, st *Stream, to uint64) error {
+func (f *streamDispatcher) finish(thread *starlark.Thread, ctrlC *ending, st *Stream, to uint64) error {
 	ctx := f.s.context()
 	left := func() float64 { return float64(st.ring.Left(to)) + float64(st.queue.size()) }
 	all := left()
-	err := st.handOn(thread, to, func(n int, took time.Duration) bool {
-		if took < patience {
+	err := st.dispatchQueued(thread, to, func(n int, took time.Duration) bool {
+		if took < callbackGrace {
 			return true
 		}
 		if ctrlC.ended(ctx) {

@@ -48,7 +48,7 @@ func (f *feedback) wrote(records int, caused bool) bool {
 	return false
 }
 
-func (p *pump) warnFeedback() {
+func (p *printReader) warnFeedback() {
 	if p.s.opt.Warnings == WarnNone {
 		return
 	}

@@ -18,24 +18,24 @@ const (
 )
 
 // A fill is what is known of how full a map is.
-type fill struct {
+type mapUsage struct {
 	next time.Time // of the next count
 	told bool
 }
 
 // A keyed is a map with keys that can run out.
-type keyed interface {
-	counted() (store *bpf.Map, comp *compiler.Map, maxKeys int) // store is nil where there are no keys
+type bounded interface {
+	usageOf() (store *bpf.Map, comp *compiler.Map, maxKeys int) // store is nil where there are no keys
 }
 
-func (a *Aggregation) counted() (*bpf.Map, *compiler.Map, int) {
+func (a *Aggregation) usageOf() (*bpf.Map, *compiler.Map, int) {
 	if a.keyless() {
 		return nil, nil, 0
 	}
-	return a.live(), a.comp, a.maxKeys
+	return a.live(), a.decl, a.maxKeys
 }
 
-func (t *Table) counted() (*bpf.Map, *compiler.Map, int) { return t.store, t.comp, t.maxKeys }
+func (t *Table) usageOf() (*bpf.Map, *compiler.Map, int) { return t.store, t.decl, t.maxKeys }
 
 // warnFill warns of maps that are nearly full, of each once. One that has dropped keys already has a warning of that.
 func (s *Session) warnFill() {
@@ -46,23 +46,23 @@ func (s *Session) warnFill() {
 	maps := append([]kernelMap{}, s.maps...)
 	s.mu.Unlock()
 	for _, m := range maps {
-		k, ok := m.(keyed)
+		k, ok := m.(bounded)
 		if !ok {
 			continue
 		}
-		store, comp, most := k.counted()
+		store, comp, most := k.usageOf()
 		f := s.fills[comp]
 		if store == nil || f.told || time.Now().Before(f.next) {
 			continue
 		}
 		if err := s.countFill(store, comp, most, &f); err != nil {
-			s.fault(err)
+			s.reportError(err)
 		}
 		s.fills[comp] = f
 	}
 }
 
-func (s *Session) countFill(store *bpf.Map, comp *compiler.Map, most int, f *fill) error {
+func (s *Session) countFill(store *bpf.Map, comp *compiler.Map, most int, f *mapUsage) error {
 	start := time.Now()
 	keys, err := store.Count(s.ctx)
 	if err != nil {

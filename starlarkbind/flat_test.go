@@ -38,7 +38,7 @@ for i in range(%d):
 				t.Errorf("told %s, not %s", got, want)
 			}
 			m := l.globals["m"].(*Aggregation)
-			if n := len(m.past.keys); n > most {
+			if n := len(m.swappedOut.keys); n > most {
 				t.Errorf("it remembers %d keys", n)
 			}
 			if n, err := m.live().Count(t.Context()); err != nil || n > most/2 {

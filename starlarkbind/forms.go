@@ -189,15 +189,15 @@ func (s *Session) unshow(f *types.Format, v starlark.Value) (starlark.Value, err
 }
 
 // alike tells of a type of which two different values of the kernel can look the same to the script.
-func alike(t *types.Type) bool {
+func ambiguousText(t *types.Type) bool {
 	switch t.Kind {
 	case types.Formatted:
 		// of the kernel's stacks the frames of our own program are not shown, and older kernels have them in there
 		return forms[t.Format.Name].read == nil || t.Format.Name == "kstack"
 	case types.Opt:
-		return alike(t.Elem)
+		return ambiguousText(t.Elem)
 	case types.Tuple:
-		return slices.ContainsFunc(t.Elems, alike)
+		return slices.ContainsFunc(t.Elems, ambiguousText)
 	}
 	return false
 }

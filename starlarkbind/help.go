@@ -69,7 +69,7 @@ func fieldExample(name string) string {
 	return fmt.Sprintf("hits.add(by=e.%s)", name)
 }
 
-func methodTopics[T any](of string, ms []hostMethod[T]) (out []Topic) {
+func methodTopics[T any](of string, ms []scriptMethod[T]) (out []Topic) {
 	for _, m := range ms {
 		out = append(out, Topic{of, m.name, m.sig, m.doc, m.example})
 	}

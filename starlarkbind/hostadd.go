@@ -77,8 +77,8 @@ func (h hostScope) Lookup(id *syntax.Ident) compiler.Entity {
 	return nil
 }
 
-// hostAdd is agg.add and table.add in the script.
-func (s *Session) hostAdd(thread *starlark.Thread, m *compiler.Map, value, by starlark.Value) (starlark.Value, error) {
+// scriptAdd is agg.add and table.add in the script.
+func (s *Session) scriptAdd(thread *starlark.Thread, m *compiler.Map, value, by starlark.Value) (starlark.Value, error) {
 	if err := bpf.Prepare(); err != nil {
 		return nil, scriptError(err)
 	}
@@ -172,7 +172,7 @@ func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *type
 			fn := st.(*syntax.DefStmt).Function.(*resolve.Function)
 			s.adds.funcs[fn.Name] = fn
 		}
-		s.adds.result = &Table{s: s, comp: &compiler.Map{Name: "result", Ref: s.newRef("result"), Atomic: true}, maxKeys: 1}
+		s.adds.result = &Table{s: s, decl: &compiler.Map{Name: "result", Ref: s.newRef("result"), Atomic: true}, maxKeys: 1}
 		s.addMap(s.adds.result)
 	}
 	at := addPlace{m, placeOf(pos)}
@@ -187,11 +187,11 @@ func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *type
 		}
 	}
 	var a hostAdder
-	scope := hostScope{m, s.adds.result.comp, nil}
+	scope := hostScope{m, s.adds.result.decl, nil}
 	if boxed {
 		name += "_boxed"
 		scope.box = &compiler.Map{Name: "box", Ref: s.newRef("box"), Atomic: true, MapTypes: compiler.MapTypes{Key: types.TInt, Val: key}}
-		a.box = &Table{s: s, comp: scope.box, maxKeys: 1}
+		a.box = &Table{s: s, decl: scope.box, maxKeys: 1}
 		s.addMap(a.box)
 	}
 	fn := s.adds.funcs[name]
@@ -215,7 +215,7 @@ func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *type
 	p := &Probe{s: s, name: "script"}
 	l := &loader{s: s, p: p, adds: m}
 	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, code); err != nil {
-		return none, errors.Join(err, l.drop())
+		return none, errors.Join(err, l.rollback())
 	}
 	l.commit()
 	s.mu.Lock()

@@ -68,7 +68,7 @@ func (s *Session) Reset() error {
 	s.mu.Lock()
 	probes, maps := s.probes, s.maps
 	s.probes, s.maps = nil, nil
-	s.warned, s.told, s.fills = map[warnKey]bool{}, map[diag.Diagnostic]bool{}, map[*compiler.Map]fill{}
+	s.warned, s.told, s.fills = map[warnKey]bool{}, map[diag.Diagnostic]bool{}, map[*compiler.Map]mapUsage{}
 	s.mu.Unlock()
 	var errs []error
 	for _, p := range probes {

@@ -28,7 +28,7 @@ func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 			return err
 		}
 	}
-	if (s.sources.words["stats"] || s.opt.MaxOverhead > 0) && !s.opt.Check {
+	if (s.sources.mentions["stats"] || s.opt.MaxOverhead > 0) && !s.opt.Check {
 		var lacks *bpf.PrivilegeError
 		// stats() says it itself, and may be the aggregation
 		if err := s.enableStats(); err != nil && (s.opt.MaxOverhead > 0 || !errors.As(err, &lacks)) {
@@ -43,7 +43,7 @@ func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 			err = l.group(g)
 		}
 		if err != nil {
-			err = errors.Join(err, l.drop())
+			err = errors.Join(err, l.rollback())
 			if p.spare(g.targets, err) {
 				continue
 			}
@@ -59,23 +59,23 @@ type loader struct {
 	s               *Session
 	p               *Probe
 	handler, filter *compiler.Func
-	typed           []typedMap
+	undo            []typedMap
 	programs        []*program
 	adds            *compiler.Map     // the map of a script's own adds; nil: a handler's programs
-	plain           bool              // the verifier refused loads through pointers that it knows
-	form            compiler.Variant  // the verifier gave up on those before
+	noDirectLoads   bool              // the verifier refused loads through pointers that it knows
+	variant         compiler.Variant  // the verifier gave up on those before
 	direct          *compiler.Request // of a program that is for no target
 }
 
 // typedMap undoes what gave a map its type.
 type typedMap struct{ drop func() error }
 
-func (l *loader) drop() error {
+func (l *loader) rollback() error {
 	var errs []error
 	for _, g := range l.programs {
 		errs = append(errs, g.close())
 	}
-	for _, m := range l.typed {
+	for _, m := range l.undo {
 		errs = append(errs, m.drop())
 	}
 	return errors.Join(errs...)
@@ -134,8 +134,8 @@ func (l *loader) loadType(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *
 	return l.loadOne(g, ts, pt, code)
 }
 
-// fallBack gives a program's targets that do not take its type a program of their next type.
-func (l *loader) fallBack(g *group, pt ebpf.ProgramType) func(ts []bpf.Target) (*program, error) {
+// nextType gives a program's targets that do not take its type a program of their next type.
+func (l *loader) nextType(g *group, pt ebpf.ProgramType) func(ts []bpf.Target) (*program, error) {
 	return func(ts []bpf.Target) (*program, error) {
 		types := ts[0].ProgramTypes(false)
 		i := slices.Index(types, pt) + 1
@@ -144,7 +144,7 @@ func (l *loader) fallBack(g *group, pt ebpf.ProgramType) func(ts []bpf.Target) (
 		}
 		again := &loader{s: l.s, p: l.p, handler: l.handler, filter: l.filter}
 		if err := again.loadOne(g, ts, types[i], nil); err != nil {
-			return nil, errors.Join(err, again.drop())
+			return nil, errors.Join(err, again.rollback())
 		}
 		return again.programs[0], nil
 	}
@@ -203,7 +203,7 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 	l.typeParams(ev, ts[0])
 	r := l.s.request(ts[0].Name, l.handler, ev)
 	r.Filter = l.filter
-	r.Features.TaskBTF = r.Features.TaskBTF && !l.plain
+	r.Features.TaskBTF = r.Features.TaskBTF && !l.noDirectLoads
 	return r
 }
 
@@ -260,7 +260,7 @@ func (l *loader) compile(g *group, ts []bpf.Target, pt ebpf.ProgramType) (*compi
 	if own != nil {
 		r.Namespace = &compiler.PIDNamespace{Dev: own.Dev, Ino: own.Ino}
 	}
-	r.Variant, r.PrintBase = l.form, l.s.printBase()
+	r.Variant, r.PrintBase = l.variant, l.s.printBase()
 	l.p.request.CompareAndSwap(nil, r)
 	code, err := compiler.Compile(r)
 	if errors.Is(err, compiler.ErrCanceled) {
@@ -279,10 +279,10 @@ func (l *loader) otherForm(err error) bool {
 	if r == nil {
 		r = l.s.request("", nil, nil)
 	}
-	r.Variant = l.form
-	next, ok := r.Next(l.form)
+	r.Variant = l.variant
+	next, ok := r.Next(l.variant)
 	if ok {
-		l.form = next
+		l.variant = next
 	}
 	return ok
 }
@@ -315,7 +315,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 	}
 	pg := &program{code: code, typ: pt, targets: ts}
 	if len(ts) > 0 && pt == ebpf.RawTracepoint && len(ts[0].ProgramTypes(code.ReadsContext)) > 1 {
-		pg.next = l.fallBack(g, pt)
+		pg.nextType = l.nextType(g, pt)
 	}
 	l.programs = append(l.programs, pg) // closed with the others from here on
 	if code.UsesGate {
@@ -392,8 +392,8 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		l.programs = l.programs[:len(l.programs)-1]
 		return errors.Join(pg.close(), l.loadOne(g, ts, pt, nil))
 	}
-	if err != nil && code.Direct && !l.plain {
-		return l.loadPlain(g, ts, pt, pg)
+	if err != nil && code.Direct && !l.noDirectLoads {
+		return l.reloadIndirect(g, ts, pt, pg)
 	}
 	return err
 }
@@ -431,7 +431,7 @@ func (l *loader) bindMap(use compiler.MapUse) (*bpf.Map, error) {
 			return nil, err
 		}
 		m.store, m.swap = store, swap
-		l.settle(use, func() error { err := m.Close(); m.store, m.swap = nil, nil; return err })
+		l.commitTypes(use, func() error { err := m.Close(); m.store, m.swap = nil, nil; return err })
 		return m.kernelMap(), nil
 	case *Table:
 		if m.store != nil {
@@ -443,14 +443,14 @@ func (l *loader) bindMap(use compiler.MapUse) (*bpf.Map, error) {
 			return nil, err
 		}
 		m.store = store
-		l.settle(use, func() error { err := m.Close(); m.store = nil; return err })
+		l.commitTypes(use, func() error { err := m.Close(); m.store = nil; return err })
 		return store, nil
 	}
 	return nil, fmt.Errorf("map %q belongs to another session", use.Map.Name)
 }
 
 // settle gives a map its types; undo is called when the probe comes to nothing.
-func (l *loader) settle(use compiler.MapUse, undo func() error) {
+func (l *loader) commitTypes(use compiler.MapUse, undo func() error) {
 	m := use.Map
 	was := m.MapTypes
 	m.MapTypes = use.Types
@@ -458,7 +458,7 @@ func (l *loader) settle(use compiler.MapUse, undo func() error) {
 		m.Val = types.TInt
 	}
 	m.Open = m == l.adds // a program for the script's own adds is made again where the types grow
-	l.typed = append(l.typed, typedMap{func() error {
+	l.undo = append(l.undo, typedMap{func() error {
 		m.MapTypes, m.Open = was, false
 		return undo()
 	}})
@@ -477,7 +477,7 @@ func (l *loader) closeTypes(use compiler.MapUse, retype func(t compiler.MapTypes
 	}
 	if m != l.adds {
 		m.Open = false
-		l.typed = append(l.typed, typedMap{func() error { m.Open = true; return nil }})
+		l.undo = append(l.undo, typedMap{func() error { m.Open = true; return nil }})
 	}
 	return nil
 }
@@ -489,11 +489,11 @@ func (s *Session) owner(m *compiler.Map) kernelMap {
 	for _, k := range s.maps {
 		switch k := k.(type) {
 		case *Aggregation:
-			if k.comp == m {
+			if k.decl == m {
 				return k
 			}
 		case *Table:
-			if k.comp == m {
+			if k.decl == m {
 				return k
 			}
 		}

@@ -40,7 +40,7 @@ func (l *loader) loadTyped(g *group, code *compiler.Program) error {
 		if code.FollowsArgs {
 			pt, code = ebpf.Tracing, nil
 		}
-		l.plain = false
+		l.noDirectLoads = false
 		if err := l.loadOne(g, ts, pt, code); err != nil {
 			return err
 		}
@@ -48,10 +48,10 @@ func (l *loader) loadTyped(g *group, code *compiler.Program) error {
 	return nil
 }
 
-// loadPlain loads, in place of a program that the verifier refused, one that reads with helpers.
-func (l *loader) loadPlain(g *group, ts []bpf.Target, pt ebpf.ProgramType, refused *program) error {
+// reloadIndirect loads, in place of a program that the verifier refused, one that reads with helpers.
+func (l *loader) reloadIndirect(g *group, ts []bpf.Target, pt ebpf.ProgramType, refused *program) error {
 	l.programs = l.programs[:len(l.programs)-1]
-	l.plain = true
+	l.noDirectLoads = true
 	if pt == ebpf.Tracing && ts[0].Kind == "rawtracepoint" {
 		pt = ebpf.RawTracepoint
 	}

@@ -15,7 +15,7 @@ func (l *loader) typeParams(ev *compiler.Event, t bpf.Target) {
 	case t.InProgram():
 		return
 	case t.Kind == "fentry" || t.Kind == "fexit":
-		ev.BTFArgs = !l.plain
+		ev.BTFArgs = !l.noDirectLoads
 	case t.Kind != "kprobe" && t.Kind != "kretprobe":
 		return
 	}

@@ -283,7 +283,7 @@ func (m *matrix) load(cells []*cell) bool {
 	p := &Probe{s: m.Session, name: "matrix"}
 	l := &loader{s: m.Session, p: p, direct: m.request("matrix", h, matrixEvent())}
 	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, nil); err != nil {
-		return fail(errors.Join(err, l.drop()))
+		return fail(errors.Join(err, l.rollback()))
 	}
 	l.commit()
 	m.probes = append(m.probes, p)

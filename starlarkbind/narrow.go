@@ -68,7 +68,7 @@ func (s *Session) narrow() int {
 }
 
 // gone is closed when the process of -p ends; quit ends the waiting, and must be closed.
-func gone(pid int, quit <-chan struct{}) (<-chan struct{}, error) {
+func watchExit(pid int, quit <-chan struct{}) (<-chan struct{}, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
 		done := make(chan struct{})

@@ -117,7 +117,7 @@ func (s *Session) printLate(m starlark.Value) {
 		return
 	}
 	if _, err := s.builtinPrint(nil, nil, starlark.Tuple{m}, nil); err != nil && s.out.failed() == nil {
-		s.fault(err)
+		s.reportError(err)
 	}
 }
 
@@ -125,13 +125,13 @@ func (s *Session) noteUnread(st *Stream) {
 	if st.handed || st.each != nil || st.ring == nil {
 		return
 	}
-	if err := st.fill(); err != nil {
-		s.fault(err)
+	if err := st.drainRing(); err != nil {
+		s.reportError(err)
 		return
 	}
 	lost, err := st.lost()
 	if err != nil {
-		s.fault(err)
+		s.reportError(err)
 		return
 	}
 	if n := st.read + lost; n > 0 {

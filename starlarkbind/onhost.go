@@ -250,8 +250,8 @@ func (w wrapping) builtin(op syntax.Token) *starlark.Builtin {
 
 // augment is t[k] op= v.
 func (w wrapping) augment(op syntax.Token, t, k, v starlark.Value) error {
-	if table, ok := t.(*Table); ok && table.comp.Val != nil {
-		w = wrappingOf(table.comp.Val)
+	if table, ok := t.(*Table); ok && table.decl.Val != nil {
+		w = wrappingOf(table.decl.Val)
 	}
 	switch t := t.(type) {
 	case starlark.HasSetKey:

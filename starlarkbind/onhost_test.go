@@ -44,7 +44,7 @@ func hostRun(text string, fields []compiler.Field, memory func() starlark.String
 	p := &Probe{s: k.Session, name: "host"}
 	l := &loader{s: k.Session, p: p, direct: k.request("host", h, &compiler.Event{Probe: "host", Fields: fields})}
 	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, nil); err != nil {
-		return fail(errors.Join(err, l.drop()))
+		return fail(errors.Join(err, l.rollback()))
 	}
 	l.commit()
 	k.probes = append(k.probes, p)

@@ -219,10 +219,10 @@ func runKernel(text string, events []oracleEvent, as *bpf.Kernel, form compiler.
 		return nil, err
 	}
 	p := &Probe{s: k.Session, name: "oracle"}
-	l := &loader{s: k.Session, p: p, form: form, direct: k.request("oracle", h, &compiler.Event{Probe: "oracle", Fields: oracleFields})}
+	l := &loader{s: k.Session, p: p, variant: form, direct: k.request("oracle", h, &compiler.Event{Probe: "oracle", Fields: oracleFields})}
 	err = l.loadOne(nil, nil, ebpf.RawTracepoint, nil)
 	if err != nil {
-		err = errors.Join(err, l.drop())
+		err = errors.Join(err, l.rollback())
 	}
 	if errors.As(err, &list) {
 		for _, d := range list {
@@ -284,7 +284,7 @@ func (k *kernelRun) outcome() (outcome, error) {
 		out[m.name] = sorted(lines)
 	}
 	sent := k.globals["sent"].(*Stream)
-	if err := sent.fill(); err != nil {
+	if err := sent.drainRing(); err != nil {
 		return nil, err
 	}
 	out["sent"] = ""

@@ -142,7 +142,7 @@ func (o *output) failed() error {
 // stalled reports whether what is printed waits for a reader that does not read.
 func (o *output) stalled() bool {
 	w, ok := o.w.(interface{ Stalled(time.Duration) bool })
-	return ok && w.Stalled(patience)
+	return ok && w.Stalled(callbackGrace)
 }
 
 // text renders any value as print shows it.
@@ -256,6 +256,6 @@ func plainValue(v starlark.Value) starlark.Value {
 }
 
 // fault reports an error in a place that cannot return one.
-func (s *Session) fault(err error) {
+func (s *Session) reportError(err error) {
 	s.out.warn("error", map[string]any{"message": err.Error()}, err.Error())
 }

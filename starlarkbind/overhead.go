@@ -29,7 +29,7 @@ func (s *Session) watchOverhead() {
 		return
 	}
 	s.overhead = &overhead{make(chan struct{}), make(chan struct{})}
-	go s.guarded(s.overhead.watch(s))
+	go s.recoverGoroutine(s.overhead.watch(s))
 }
 
 // close ends the watch.
@@ -43,7 +43,7 @@ func (o *overhead) watch(s *Session) func() {
 		defer close(o.done)
 		cpus, err := bpf.OnlineCPUs()
 		if err != nil {
-			s.fault(err)
+			s.reportError(err)
 			return
 		}
 		took := map[*Probe]time.Duration{} // until the last look
@@ -60,7 +60,7 @@ func (o *overhead) watch(s *Session) func() {
 			whole := now.Sub(last) * time.Duration(len(cpus))
 			last = now
 			if err := s.lookAtOverhead(took, whole); err != nil {
-				s.fault(err)
+				s.reportError(err)
 				return
 			}
 		}
@@ -99,7 +99,7 @@ func percent(part, whole time.Duration) float64 { return 100 * float64(part) / f
 func (p *Probe) tooExpensive(share float64) {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		p.s.fault(err)
+		p.s.reportError(err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

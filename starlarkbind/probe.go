@@ -56,10 +56,10 @@ type program struct {
 	frozen   *bpf.Stats         // as the gate was shut
 	cleared  map[cellKey]uint64 // what clear_errors() has forgotten
 	// next makes the program of the next type that the targets accept; nil where there is none
-	next    func(ts []bpf.Target) (*program, error)
-	targets []bpf.Target
-	links   []*bpf.Attachment
-	missed  uint64 // events that links counted as missed which are closed by now
+	nextType func(ts []bpf.Target) (*program, error)
+	targets  []bpf.Target
+	links    []*bpf.Attachment
+	missed   uint64 // events that links counted as missed which are closed by now
 }
 
 var _ starlark.HasAttrs = (*Probe)(nil)
@@ -221,7 +221,7 @@ func (p *Probe) attachAll() error {
 		g := p.programs[i]
 		left, err := g.attach(p)
 		if err == nil && len(left) > 0 {
-			err = p.fallBack(g, left)
+			err = p.retryWithNextType(g, left)
 		}
 		if err != nil {
 			return err
@@ -231,9 +231,9 @@ func (p *Probe) attachAll() error {
 	return p.refusedAll(links)
 }
 
-// fallBack makes a program of the next type for the targets that do not take g's; it is attached after g.
-func (p *Probe) fallBack(g *program, left []bpf.Target) error {
-	next, err := g.next(left)
+// nextType makes a program of the next type for the targets that do not take g's; it is attached after g.
+func (p *Probe) retryWithNextType(g *program, left []bpf.Target) error {
+	next, err := g.nextType(left)
 	if err != nil {
 		return err
 	}
@@ -286,7 +286,7 @@ func (g *program) attach(p *Probe) (left []bpf.Target, err error) {
 	var gone []bpf.Target
 	for _, r := range refusals {
 		switch {
-		case errors.Is(r.Err, bpf.ErrNoRawTracepoint) && g.next != nil:
+		case errors.Is(r.Err, bpf.ErrNoRawTracepoint) && g.nextType != nil:
 			left = append(left, r.Target)
 		case r.Target.FromPattern && isRefusal(r.Err):
 			p.left = append(p.left, r)
@@ -363,7 +363,7 @@ func (p *Probe) linksMissed(g *program) (uint64, error) {
 	return n, nil
 }
 
-var probeMethods = []hostMethod[*Probe]{
+var probeMethods = []scriptMethod[*Probe]{
 	{"asm", "asm()", "the programs as text, with the source lines", "print(p.asm())", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return starlark.String(p.listing()), nil
 	}},

@@ -29,7 +29,7 @@ type printSite struct {
 // A pump reads the records that handlers send and prints them, in the order in which they were sent. It writes many lines at a time,
 // and waits for a moment between one write and the next: where a probe sees these writes, each of them makes a line, and the wait
 // bounds how many that are.
-type pump struct {
+type printReader struct {
 	s    *Session
 	ring *bpf.RingBuf
 	done chan struct{}
@@ -60,18 +60,18 @@ type drained struct {
 
 // ring gives the session's ring buffer; the first call makes it and starts to read it.
 func (s *Session) ring() (*bpf.RingBuf, error) {
-	if s.pump == nil {
+	if s.printReader == nil {
 		r, err := bpf.NewRing(ringSize)
 		if err != nil {
 			return nil, err
 		}
-		s.pump = &pump{s: s, ring: r, done: make(chan struct{})}
-		go s.guarded(s.pump.run)
+		s.printReader = &printReader{s: s, ring: r, done: make(chan struct{})}
+		go s.recoverGoroutine(s.printReader.run)
 	}
-	return s.pump.ring, nil
+	return s.printReader.ring, nil
 }
 
-func (p *pump) run() {
+func (p *printReader) run() {
 	defer close(p.done)
 	var rec ringbuf.Record
 	for {
@@ -84,7 +84,7 @@ func (p *pump) run() {
 		case errors.Is(err, bpf.ErrClosed):
 			return
 		default:
-			p.s.fault(fmt.Errorf("read the ring buffer: %w", err))
+			p.s.reportError(fmt.Errorf("read the ring buffer: %w", err))
 			return
 		}
 		if p.text.Len() >= pumpText || p.text.Len() > 0 && p.ring.Empty() && !time.Now().Before(p.due()) {
@@ -95,7 +95,7 @@ func (p *pump) run() {
 }
 
 // due returns when the text is to be written: at once, or some time after the last write. It is zero where there is no text.
-func (p *pump) due() time.Time {
+func (p *printReader) due() time.Time {
 	if p.text.Len() == 0 {
 		return time.Time{}
 	}
@@ -103,7 +103,7 @@ func (p *pump) due() time.Time {
 }
 
 // write writes the text.
-func (p *pump) write() {
+func (p *printReader) write() {
 	before := p.ring.Written()
 	p.s.out.print(p.text.String())
 	p.written = time.Now()
@@ -115,7 +115,7 @@ func (p *pump) write() {
 }
 
 // release tells those who wait that what they wait for is printed.
-func (p *pump) release() {
+func (p *printReader) release() {
 	p.mu.Lock()
 	n := 0
 	for n < len(p.waits) && p.ring.Passed(p.waits[n].to) {
@@ -133,7 +133,7 @@ func (p *pump) release() {
 }
 
 // wait returns a channel that is closed when all is printed that was recorded before the call.
-func (p *pump) wait() (<-chan struct{}, error) {
+func (p *printReader) wait() (<-chan struct{}, error) {
 	w := drained{p.ring.Written(), make(chan struct{})}
 	p.mu.Lock()
 	p.waits = append(p.waits, w)
@@ -144,22 +144,22 @@ func (p *pump) wait() (<-chan struct{}, error) {
 // drain returns when all is printed that was recorded before the call, however much is recorded meanwhile; or when the script is
 // interrupted, or the reader of the output does not read: what is recorded is printed later then.
 func (s *Session) drain() {
-	if s.pump == nil {
+	if s.printReader == nil {
 		return
 	}
-	printed, err := s.pump.wait()
+	printed, err := s.printReader.wait()
 	if err != nil {
-		s.fault(err)
+		s.reportError(err)
 		return
 	}
-	look := time.NewTicker(patience / 5)
+	look := time.NewTicker(callbackGrace / 5)
 	defer look.Stop()
 	ctx := s.context()
 	for {
 		select {
 		case <-printed:
 			return
-		case <-s.pump.done:
+		case <-s.printReader.done:
 			return
 		case <-ctx.Done():
 			return
@@ -173,27 +173,27 @@ func (s *Session) drain() {
 
 // drainAll is drain for the end of the session: it waits for the reader of the output, as every program does.
 func (s *Session) drainAll() {
-	if s.pump == nil {
+	if s.printReader == nil {
 		return
 	}
-	printed, err := s.pump.wait()
+	printed, err := s.printReader.wait()
 	if err != nil {
-		s.fault(err)
+		s.reportError(err)
 		return
 	}
 	select {
 	case <-printed:
-	case <-s.pump.done:
+	case <-s.printReader.done:
 	}
 }
 
-func (p *pump) close() error {
+func (p *printReader) close() error {
 	err := p.ring.Close()
 	<-p.done
 	return err
 }
 
-func (p *pump) record(b []byte) {
+func (p *printReader) record(b []byte) {
 	if len(b) >= 8 && binary.NativeEndian.Uint64(b) == compiler.RecordStop {
 		select {
 		case p.s.halt <- struct{}{}:
@@ -207,7 +207,7 @@ func (p *pump) record(b []byte) {
 	}
 	site, b, err := p.s.printSite(b)
 	if err != nil {
-		p.s.fault(err)
+		p.s.reportError(err)
 		return
 	}
 	p.records++
@@ -220,14 +220,14 @@ func (p *pump) record(b []byte) {
 	}
 	args, err := p.s.decodeArgs(site, b)
 	if err != nil {
-		p.s.fault(err)
+		p.s.reportError(err)
 		return
 	}
 	p.print(site, args)
 }
 
 // print adds a line to the text.
-func (p *pump) print(site *printSite, args []starlark.Value) {
+func (p *printReader) print(site *printSite, args []starlark.Value) {
 	var probe, text string
 	if n := len(args); p.s.out.json && n > 0 { // the program adds the probe that fired (compiler.Request.PrintProbe)
 		probe, _ = starlark.AsString(args[n-1])
@@ -237,7 +237,7 @@ func (p *pump) print(site *printSite, args []starlark.Value) {
 	if site.Kind == "printf" {
 		var err error
 		if text, err = cfmt.Sprintf(site.Format, render.EscapeAll(shown)); err != nil {
-			p.s.fault(fmt.Errorf("%s: %w", site.Pos, err))
+			p.s.reportError(fmt.Errorf("%s: %w", site.Pos, err))
 			return
 		}
 	} else {

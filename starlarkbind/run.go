@@ -126,7 +126,7 @@ func (s *Session) heldProcs() []*proc.Process {
 
 // loop is the body of run().
 func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs []*proc.Process) (err error) {
-	ctrlC, end := s.interruptible(func() { s.cutCallback(cutByInterrupt) })
+	ctrlC, end := s.interruptible(func() { s.cancelRunningCallback(cutByInterrupt) })
 	defer end()
 	ended := make(chan struct{})
 	quit := make(chan struct{})
@@ -156,7 +156,7 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 	var left <-chan struct{}
 	if s.opt.PID != 0 {
 		var err error
-		if left, err = gone(s.opt.PID, quit); err != nil {
+		if left, err = watchExit(s.opt.PID, quit); err != nil {
 			return err
 		}
 	}
@@ -168,12 +168,12 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 	defer warn.Stop()
 	tick := time.NewTimer(time.Hour)
 	defer tick.Stop()
-	feed := s.newFeed()
+	feed := s.newStreamDispatcher()
 	defer func() {
-		if errors.Is(err, errCut) {
+		if errors.Is(err, errCallbackCancelled) {
 			err = nil
 		}
-		if err = feed.close(thread, ctrlC, err); errors.Is(err, errCut) {
+		if err = feed.close(thread, ctrlC, err); errors.Is(err, errCallbackCancelled) {
 			err = nil
 		}
 	}()
@@ -192,7 +192,7 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 		close(over)
 		select {
 		case <-time.After(grace):
-			s.cutCallback(cutByEnd)
+			s.cancelRunningCallback(cutByEnd)
 		case <-quit:
 		}
 	}()

@@ -86,11 +86,11 @@ func (s *Session) entity(v starlark.Value) compiler.Entity {
 	case nil:
 		return nil
 	case *Aggregation:
-		return v.comp
+		return v.decl
 	case *Table:
-		return v.comp
+		return v.decl
 	case *Stream:
-		return v.comp
+		return v.decl
 	case *starlark.Function:
 		f, err := s.function(v)
 		if err != nil {

@@ -78,20 +78,20 @@ type Session struct {
 	prints []printSite
 	told   map[diag.Diagnostic]bool // warnings of handlers
 	warned map[warnKey]bool
-	fills  map[*compiler.Map]fill
+	fills  map[*compiler.Map]mapUsage
 	nprog  atomic.Int64 // programs loaded so far
 
-	ctx      context.Context // of the run or item that is under way
-	thread   *starlark.Thread
-	cancel   context.CancelFunc
-	cut      context.CancelCauseFunc // ends the callback that is under way; nil: none is
-	endings  []*ending               // what Ctrl-C ends, the innermost last
-	overhead *overhead               // nil: nobody watches
-	pump     *pump
-	halt     chan struct{} // a handler has called stop(), maybe one attached during run()
-	control  *bpf.ControlMap
-	zeros    *bpf.Map
-	numbers  *bpf.Map // of system calls: sysname.CanonicalTable
+	ctx            context.Context // of the run or item that is under way
+	thread         *starlark.Thread
+	cancel         context.CancelFunc
+	cancelCallback context.CancelCauseFunc // ends the callback that is under way; nil: none is
+	endings        []*ending               // what Ctrl-C ends, the innermost last
+	overhead       *overhead               // nil: nobody watches
+	printReader    *printReader
+	halt           chan struct{} // a handler has called stop(), maybe one attached during run()
+	control        *bpf.ControlMap
+	zeros          *bpf.Map
+	numbers        *bpf.Map // of system calls: sysname.CanonicalTable
 	// leastShared is how many system calls a probe must have for them to share a program.
 	leastShared int
 	adds        *hostAdds // nil until the script adds
@@ -135,7 +135,7 @@ func New(opt Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{opt: opt, kernel: k, memory: bpf.MapSpec.CheckMemory, sources: newSources(), ktypes: newKernelTypes(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, told: map[diag.Diagnostic]bool{}, fills: map[*compiler.Map]fill{}, leastShared: 2, halt: make(chan struct{}, 1), globals: starlark.StringDict{}}
+	s := &Session{opt: opt, kernel: k, memory: bpf.MapSpec.CheckMemory, sources: newSources(), ktypes: newKernelTypes(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, told: map[diag.Diagnostic]bool{}, fills: map[*compiler.Map]mapUsage{}, leastShared: 2, halt: make(chan struct{}, 1), globals: starlark.StringDict{}}
 	s.out = &output{w: opt.Stdout, errw: opt.Stderr, json: opt.JSON, colour: opt.Colour && !opt.JSON, errColour: opt.ErrColour}
 	s.flags = flags.New(opt.Args)
 	if s.flags.Help() { // the script runs to define its flags; what it prints is not asked for
@@ -191,7 +191,7 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 
 // exec runs fn on a thread of its own, which ends when ctx does.
 func (s *Session) exec(ctx context.Context, name string, fn func(*starlark.Thread) error) error {
-	stop := context.AfterFunc(ctx, func() { s.cutCallback(cutByInterrupt) }) // one that the prompt has called may be under way
+	stop := context.AfterFunc(ctx, func() { s.cancelRunningCallback(cutByInterrupt) }) // one that the prompt has called may be under way
 	s.busy.Lock()
 	stop()
 	defer s.busy.Unlock()
@@ -214,7 +214,7 @@ func (s *Session) execAlone(ctx context.Context, name string, fn func(*starlark.
 	s.mu.Lock()
 	s.thread = thread
 	s.mu.Unlock()
-	err := caught(func() error { return fn(thread) })
+	err := recoverPanic(func() error { return fn(thread) })
 	var bug *BugError
 	switch {
 	case errors.As(err, &bug):
@@ -416,9 +416,9 @@ func (s *Session) Close() error {
 		p.Kill()
 	}
 	unprinted := 0
-	if s.pump != nil {
-		errs = append(errs, s.pump.close())
-		unprinted = s.pump.unprinted
+	if s.printReader != nil {
+		errs = append(errs, s.printReader.close())
+		unprinted = s.printReader.unprinted
 	}
 	s.out.warnLost(unprinted)
 	for _, p := range s.probes {

@@ -16,12 +16,12 @@ var fileOptions = &syntax.FileOptions{While: true, TopLevelControl: true, Global
 // sources keeps the text and the tree of every file that was run, so that a function value can be traced back
 // to its syntax, and a call to the variable that its result is assigned to.
 type sources struct {
-	mu    sync.RWMutex // guards lines: warnings are worded while a script runs
-	lines map[string][]string
-	funcs map[place]*resolve.Function
-	names map[place]string // of the variable that the call with its "(" here is assigned to
-	words map[string]bool  // attribute names and strings that occur anywhere
-	used  map[string]int   // how often a name occurs, but for the occurrences that only write to a map of that name
+	mu       sync.RWMutex // guards lines: warnings are worded while a script runs
+	lines    map[string][]string
+	funcs    map[place]*resolve.Function
+	names    map[place]string // of the variable that the call with its "(" here is assigned to
+	mentions map[string]bool  // attribute names and strings that occur anywhere
+	used     map[string]int   // how often a name occurs, but for the occurrences that only write to a map of that name
 
 	tests hostTests
 
@@ -39,7 +39,7 @@ type place struct {
 func placeOf(p syntax.Position) place { return place{p.Filename(), p.Line, p.Col} }
 
 func newSources() *sources {
-	return &sources{lines: map[string][]string{}, funcs: map[place]*resolve.Function{}, names: map[place]string{}, words: map[string]bool{}, used: map[string]int{}, defs: map[string]*resolve.Function{}, made: map[place]bool{}, tests: hostTests{}}
+	return &sources{lines: map[string][]string{}, funcs: map[place]*resolve.Function{}, names: map[place]string{}, mentions: map[string]bool{}, used: map[string]int{}, defs: map[string]*resolve.Function{}, made: map[place]bool{}, tests: hostTests{}}
 }
 
 // add indexes a file. It is called after parsing; the resolver fills the functions in later, in the same nodes.
@@ -53,13 +53,13 @@ func (s *sources) add(name string, src []byte, f *syntax.File) {
 		case *syntax.Ident:
 			s.used[n.Name]++
 		case *syntax.DotExpr:
-			s.words[n.Name.Name] = true
+			s.mentions[n.Name.Name] = true
 			if m, ok := n.X.(*syntax.Ident); ok && n.Name.Name == "add" {
 				s.used[m.Name]--
 			}
 		case *syntax.Literal:
 			if v, ok := n.Value.(string); ok {
-				s.words[v] = true
+				s.mentions[v] = true
 			}
 		}
 		return true

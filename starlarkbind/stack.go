@@ -255,6 +255,6 @@ func (s *Session) warnOnce(err error) {
 	s.faults[err.Error()] = true
 	s.mu.Unlock()
 	if !seen {
-		s.fault(err)
+		s.reportError(err)
 	}
 }

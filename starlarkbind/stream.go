@@ -21,7 +21,7 @@ import (
 // counted as lost, in memory that has a bound.
 type Stream struct {
 	s    *Session
-	comp *compiler.Stream
+	decl *compiler.Stream
 	size int
 	each starlark.Callable // called for each record during run()
 
@@ -39,7 +39,7 @@ var (
 	_ starlark.Iterable = (*Stream)(nil)
 )
 
-func (st *Stream) Name() string          { return st.comp.Name }
+func (st *Stream) Name() string          { return st.decl.Name }
 func (st *Stream) String() string        { return fmt.Sprintf("<stream %s>", st.Name()) }
 func (st *Stream) Type() string          { return "stream" }
 func (st *Stream) Freeze()               {} // a handle: what it names lives in the kernel
@@ -58,7 +58,7 @@ func (s *Session) builtinStream(t *starlark.Thread, b *starlark.Builtin, a starl
 		return nil, fmt.Errorf("stream: %w", err)
 	}
 	m := s.newMap(t, name, b.Name())
-	st := &Stream{s: s, comp: &compiler.Stream{Name: m.Name, Ref: m.Ref}, size: n, served: make(chan struct{}, 1)}
+	st := &Stream{s: s, decl: &compiler.Stream{Name: m.Name, Ref: m.Ref}, size: n, served: make(chan struct{}, 1)}
 	s.addMap(st)
 	return st, nil
 }
@@ -97,7 +97,7 @@ func (s *Session) stream(c *compiler.Stream) *Stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range s.maps {
-		if st, ok := m.(*Stream); ok && st.comp == c {
+		if st, ok := m.(*Stream); ok && st.decl == c {
 			return st
 		}
 	}
@@ -169,14 +169,14 @@ func (st *Stream) lost() (uint64, error) {
 	all, err := st.s.allErrors(st.s.allProbes())
 	n := uint64(0)
 	for _, e := range all {
-		if e.stream == st.comp {
+		if e.stream == st.decl {
 			n += e.count
 		}
 	}
 	return n, err
 }
 
-var streamMethods = []hostMethod[*Stream]{
+var streamMethods = []scriptMethod[*Stream]{
 	{"each", "each(fn)", "call a function for each record, during run() and while the prompt waits", "opens.each(lambda ev: print(ev.pid))", func(st *Stream, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var fn starlark.Callable
 		if err := starlark.UnpackArgs("each", args, kw, "fn", &fn); err != nil {
@@ -223,7 +223,7 @@ func (st *Stream) Attr(name string) (starlark.Value, error) {
 			n, err := st.lost()
 			return starlark.MakeUint64(n), err
 		case "emitted":
-			if err := st.fill(); err != nil {
+			if err := st.drainRing(); err != nil {
 				return nil, err
 			}
 			st.handed = true // the script knows of them

@@ -101,7 +101,7 @@ func (st *Stream) readOne(deadline time.Time) ([]byte, error) {
 
 // fill reads what is in the ring, so that it is known how many records that is. It keeps them as they are, and no more than fit into
 // the ring.
-func (st *Stream) fill() error {
+func (st *Stream) drainRing() error {
 	if st.ring == nil {
 		return nil
 	}
@@ -153,7 +153,7 @@ func (st *Stream) loop(deadline time.Time) *streamLoop {
 		case <-l.ctx.Done():
 		}
 		if err := st.ring.Wake(); err != nil {
-			s.fault(err)
+			s.reportError(err)
 		}
 	}()
 	return l
@@ -195,7 +195,7 @@ func (l *streamLoop) rest() (starlark.Value, error) {
 		l.to = l.st.ring.Written()
 	}
 	l.over = true
-	if time.Since(l.deadline) > patience {
+	if time.Since(l.deadline) > callbackGrace {
 		return nil, nil // it stays in the ring
 	}
 	return l.st.before(l.to)
@@ -252,7 +252,7 @@ type streamIterator struct{ l *streamLoop }
 func (it *streamIterator) Next(p *starlark.Value) bool {
 	v, err := it.l.next()
 	if err != nil && !errors.Is(err, ErrInterrupted) { // an iterator has no other way to tell
-		it.l.st.s.fault(err)
+		it.l.st.s.reportError(err)
 	}
 	if v == nil {
 		return false

@@ -56,7 +56,7 @@ func newDirect(t *testing.T, script string) *direct {
 		if errors.As(err, &refusal) {
 			t.Fatalf("%+v", refusal)
 		}
-		t.Fatal(errors.Join(err, l.drop()))
+		t.Fatal(errors.Join(err, l.rollback()))
 	}
 	l.commit()
 	k.probes = append(k.probes, p)

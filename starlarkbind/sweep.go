@@ -66,16 +66,16 @@ func (st *stackStore) keep(all map[uint64][]uint64, used map[uint64]bool) {
 }
 
 // sweepStacks sweeps the maps of stacks that the aggregation's keys come from. taken is what it held and the script has not seen yet.
-func (a *Aggregation) sweepStacks(taken *words) error {
+func (a *Aggregation) sweepStacks(taken *rawValues) error {
 	var errs []error
 	for n, st := range a.s.stacks {
-		if a.comp.Key == nil || !hasStack(a.comp.Key, strconv.Itoa(n)) || time.Since(st.swept) < sweepEvery {
+		if a.decl.Key == nil || !hasStack(a.decl.Key, strconv.Itoa(n)) || time.Since(st.swept) < sweepEvery {
 			continue
 		}
 		st.swept = time.Now()
 		used := map[uint64]bool{}
 		for _, k := range taken.keys {
-			stackIDs(a.comp.Key, []byte(k), strconv.Itoa(n), used)
+			stackIDs(a.decl.Key, []byte(k), strconv.Itoa(n), used)
 		}
 		errs = append(errs, a.s.sweep(st, strconv.Itoa(n), used))
 	}
@@ -100,24 +100,24 @@ func (s *Session) sweep(st *stackStore, n string, used map[uint64]bool) error {
 func (s *Session) stacksOf(m kernelMap, n string, used map[uint64]bool) error {
 	switch m := m.(type) {
 	case *Aggregation:
-		if m.comp.Key == nil || !hasStack(m.comp.Key, n) {
+		if m.decl.Key == nil || !hasStack(m.decl.Key, n) {
 			return nil
 		}
-		for _, w := range []*words{m.past, m.marks} {
+		for _, w := range []*rawValues{m.swappedOut, m.deltaBase} {
 			if w != nil {
 				for _, k := range w.keys {
-					stackIDs(m.comp.Key, []byte(k), n, used)
+					stackIDs(m.decl.Key, []byte(k), n, used)
 				}
 			}
 		}
-		return eachElement(m.live(), func(key, _ []byte) { stackIDs(m.comp.Key, key, n, used) })
+		return eachElement(m.live(), func(key, _ []byte) { stackIDs(m.decl.Key, key, n, used) })
 	case *Table:
-		if m.store == nil || !hasStack(m.comp.Key, n) && !hasStack(m.comp.Val, n) {
+		if m.store == nil || !hasStack(m.decl.Key, n) && !hasStack(m.decl.Val, n) {
 			return nil
 		}
 		return eachElement(m.store, func(key, value []byte) {
-			stackIDs(m.comp.Key, key, n, used)
-			stackIDs(m.comp.Val, value, n, used)
+			stackIDs(m.decl.Key, key, n, used)
+			stackIDs(m.decl.Val, value, n, used)
 		})
 	}
 	return nil

@@ -15,7 +15,7 @@ import (
 // A Table is a dict that kernel and script share. Its types are those of its first use, here or in a handler.
 type Table struct {
 	s       *Session
-	comp    *compiler.Map
+	decl    *compiler.Map
 	maxKeys int
 	store   *bpf.Map
 	own     tallies
@@ -29,7 +29,7 @@ var (
 	_ starlark.HasAttrs        = (*Table)(nil)
 )
 
-func (t *Table) Name() string          { return t.comp.Name }
+func (t *Table) Name() string          { return t.decl.Name }
 func (t *Table) String() string        { return t.s.text(t) }
 func (t *Table) Type() string          { return "table" }
 func (t *Table) Freeze()               {} // a handle: what it names lives in the kernel
@@ -37,8 +37,8 @@ func (t *Table) Truth() starlark.Bool  { return true }
 func (t *Table) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: table") }
 
 func (t *Table) create(key, val *types.Type) (*bpf.Map, error) {
-	ms := bpf.MapSpec{Name: t.comp.Name, Type: ebpf.Hash, KeySize: uint32(max(key.Size(), 8)), ValueSize: uint32(max(val.Size(), 8)), MaxEntries: uint32(t.maxKeys)}
-	if t.comp.LRU {
+	ms := bpf.MapSpec{Name: t.decl.Name, Type: ebpf.Hash, KeySize: uint32(max(key.Size(), 8)), ValueSize: uint32(max(val.Size(), 8)), MaxEntries: uint32(t.maxKeys)}
+	if t.decl.LRU {
 		ms.Type = ebpf.LRUHash
 	}
 	return bpf.NewMap(ms)
@@ -46,7 +46,7 @@ func (t *Table) create(key, val *types.Type) (*bpf.Map, error) {
 
 // growFor makes the table, or makes it wider, so that it holds what the script stores.
 func (t *Table) growFor(k, v starlark.Value) error {
-	want := t.comp.MapTypes
+	want := t.decl.MapTypes
 	grow := func(has **types.Type, x starlark.Value, what string) error {
 		if *has != nil && t.store == nil {
 			return nil // declared
@@ -76,18 +76,18 @@ func (t *Table) growFor(k, v starlark.Value) error {
 		if err != nil {
 			return err
 		}
-		t.comp.Open = t.comp.Key == nil && t.comp.Val == nil
+		t.decl.Open = t.decl.Key == nil && t.decl.Val == nil
 		at := t.s.position()
-		if want.KeyAt = t.comp.KeyAt; t.comp.Key == nil {
+		if want.KeyAt = t.decl.KeyAt; t.decl.Key == nil {
 			want.KeyAt = at
 		}
-		if want.ValAt = t.comp.ValAt; t.comp.Val == nil {
+		if want.ValAt = t.decl.ValAt; t.decl.Val == nil {
 			want.ValAt = at
 		}
-		t.store, t.comp.MapTypes = store, want
+		t.store, t.decl.MapTypes = store, want
 		return nil
 	}
-	if want.Key.Equal(t.comp.Key) && want.Val.Equal(t.comp.Val) {
+	if want.Key.Equal(t.decl.Key) && want.Val.Equal(t.decl.Val) {
 		return nil
 	}
 	return t.retype(want)
@@ -103,14 +103,14 @@ func (t *Table) retype(want compiler.MapTypes) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := t.s.dropAdds(t.comp); err != nil {
+	if err := t.s.dropAdds(t.decl); err != nil {
 		return errors.Join(err, store.Close())
 	}
-	old, was := t.store, t.comp.MapTypes
-	t.store, t.comp.MapTypes = store, want
+	old, was := t.store, t.decl.MapTypes
+	t.store, t.decl.MapTypes = store, want
 	for _, it := range items {
 		if err := t.put(it[0], it[1]); err != nil {
-			t.store, t.comp.MapTypes = old, was
+			t.store, t.decl.MapTypes = old, was
 			return errors.Join(err, store.Close())
 		}
 	}
@@ -127,8 +127,8 @@ func (t *Table) Close() error {
 
 // keyBytes encodes a key.
 func (t *Table) keyBytes(k starlark.Value) ([]byte, error) {
-	b := make([]byte, max(t.comp.Key.Size(), 8))
-	if err := t.s.encode(t.comp.Key, k, b); err != nil {
+	b := make([]byte, max(t.decl.Key.Size(), 8))
+	if err := t.s.encode(t.decl.Key, k, b); err != nil {
 		return nil, fmt.Errorf("table %q: key: %w", t.Name(), err)
 	}
 	return b, nil
@@ -151,12 +151,12 @@ func (t *Table) Get(k starlark.Value) (starlark.Value, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	return t.s.decode(t.comp.Val, v), true, nil
+	return t.s.decode(t.decl.Val, v), true, nil
 }
 
 // SetKey implements starlark.HasSetKey: t[k] = v.
 func (t *Table) SetKey(k, v starlark.Value) error {
-	if t.store == nil || t.comp.Open {
+	if t.store == nil || t.decl.Open {
 		if err := t.growFor(k, v); err != nil {
 			return err
 		}
@@ -170,11 +170,11 @@ func (t *Table) put(k, v starlark.Value) error {
 	if err != nil {
 		return err
 	}
-	vb := make([]byte, max(t.comp.Val.Size(), 8))
-	if err := t.s.encode(t.comp.Val, v, vb); err != nil {
+	vb := make([]byte, max(t.decl.Val.Size(), 8))
+	if err := t.s.encode(t.decl.Val, v, vb); err != nil {
 		return fmt.Errorf("table %q: value: %w", t.Name(), err)
 	}
-	if t.comp.LRU {
+	if t.decl.LRU {
 		return t.own.set(t.store, kb, vb)
 	}
 	return t.store.Update(kb, vb, bpf.Any)
@@ -195,7 +195,7 @@ func (t *Table) entries() (_ []starlark.Tuple, err error) {
 		if err := interrupted(t.s.ctx, i); err != nil {
 			return nil, err
 		}
-		out[i] = starlark.Tuple{t.s.decode(t.comp.Key, snap.Key(i)), t.s.decode(t.comp.Val, snap.Value(i))}
+		out[i] = starlark.Tuple{t.s.decode(t.decl.Key, snap.Key(i)), t.s.decode(t.decl.Val, snap.Value(i))}
 	}
 	return out, nil
 }
@@ -204,7 +204,7 @@ func (t *Table) entries() (_ []starlark.Tuple, err error) {
 func (t *Table) Items() []starlark.Tuple {
 	items, err := t.entries()
 	if err != nil {
-		t.s.fault(err)
+		t.s.reportError(err)
 	}
 	return items
 }
@@ -220,7 +220,7 @@ func (t *Table) Len() int {
 	}
 	n, err := t.store.Count(t.s.ctx)
 	if err != nil {
-		t.s.fault(err)
+		t.s.reportError(err)
 	}
 	return n
 }
@@ -230,7 +230,7 @@ func (t *Table) snapshot() (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := dictMaker{ctx: t.s.ctx, alike: t.comp.Key != nil && alike(t.comp.Key)}
+	m := dictBuilder{ctx: t.s.ctx, alike: t.decl.Key != nil && ambiguousText(t.decl.Key)}
 	defer m.close()
 	return fillDict(&m, len(items), 1, func(i int) starlark.Tuple { return items[i] }, func(it starlark.Tuple) starlark.Value { return it[0] }, func(it starlark.Tuple) starlark.Value { return it[1] })
 }
@@ -287,13 +287,13 @@ func (t *Table) clear() (err error) {
 	return nil
 }
 
-var tableMethods = []hostMethod[*Table]{
+var tableMethods = []scriptMethod[*Table]{
 	{"add", "add(value=1, by)", "add atomically, from 0 where the key is absent; gives the new value", "n = seen.add(1, by=7)", func(t *Table, thread *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var value, by starlark.Value = starlark.MakeInt(1), nil
 		if err := starlark.UnpackArgs("add", args, kw, "value?", &value, "by", &by); err != nil {
 			return nil, err
 		}
-		return t.s.hostAdd(thread, t.comp, value, by)
+		return t.s.scriptAdd(thread, t.decl, value, by)
 	}},
 	{"clear", "clear()", "remove the keys that are there", "seen.clear()", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if err := starlark.UnpackArgs("clear", args, kw); err != nil {
@@ -339,7 +339,7 @@ func (t *Table) Attr(name string) (starlark.Value, error) {
 		case "name":
 			return starlark.String(t.Name()), nil
 		case "dropped":
-			n, err := t.s.dropped(t.comp)
+			n, err := t.s.dropped(t.decl)
 			return starlark.MakeUint64(n), err
 		case "evicted":
 			n, err := t.evicted(t.s.ctx)

@@ -14,7 +14,7 @@ import (
 const serveEvery = 50 * time.Millisecond
 
 // Watch does that until ctx ends.
-func (s *Session) Watch(ctx context.Context) { s.guarded(func() { s.watch(ctx) }) }
+func (s *Session) Watch(ctx context.Context) { s.recoverGoroutine(func() { s.watch(ctx) }) }
 
 func (s *Session) watch(ctx context.Context) {
 	warn, serve := time.NewTicker(warnEvery), time.NewTicker(serveEvery)
@@ -52,10 +52,10 @@ func (s *Session) serve(ctx context.Context) {
 		to := st.ring.Written()
 		s.inRun.Store(true) // a callback cannot call run()
 		err := s.execAlone(ctx, "stream", func(thread *starlark.Thread) error {
-			return st.handOn(thread, to, func(int, time.Duration) bool { return ctx.Err() == nil && time.Now().Before(until) })
+			return st.dispatchQueued(thread, to, func(int, time.Duration) bool { return ctx.Err() == nil && time.Now().Before(until) })
 		})
 		s.inRun.Store(false)
-		if errors.Is(err, errCut) || ctx.Err() != nil {
+		if errors.Is(err, errCallbackCancelled) || ctx.Err() != nil {
 			return // for the item that waits
 		}
 		if err != nil {

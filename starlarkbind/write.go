@@ -103,7 +103,7 @@ func (s *Session) builtinFlamegraph(_ *starlark.Thread, _ *starlark.Builtin, arg
 	}
 	var samples []flame.Sample
 	for _, it := range items {
-		n, ok := weight(it[1]).(starlark.Int)
+		n, ok := sortKey(it[1]).(starlark.Int)
 		if !ok {
 			return nil, fmt.Errorf("flamegraph: the values must be numbers, got %s", it[1].Type())
 		}
