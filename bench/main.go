@@ -14,7 +14,7 @@ import (
 	"os"
 	"runtime"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 )
 
@@ -29,7 +29,7 @@ func main() {
 }
 
 func run(rounds int, only string) (err error) {
-	if err := bpf.Prepare(); err != nil {
+	if err := sys.Prepare(); err != nil {
 		return err
 	}
 	gen, err := gobin.Build("internal/load")
@@ -37,14 +37,14 @@ func run(rounds int, only string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, gobin.Clean()) }()
-	if _, err := bpf.Tracefs(); err != nil {
+	if _, err := sys.Tracefs(); err != nil {
 		return err
 	}
 	ts, err := tools()
 	if err != nil {
 		return err
 	}
-	k, err := bpf.Running()
+	k, err := sys.Running()
 	if err != nil {
 		return err
 	}

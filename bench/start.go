@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // oneLiner counts system calls by command until it is interrupted.
@@ -142,7 +142,7 @@ type ftrace struct{ dir string }
 var recorded = [][2]string{{"sys_enter_ioctl", "cmd == 0x2400 || cmd == 0x40042408"}, {"sys_enter_bpf", "cmd == 28 || cmd == 17"}, {"sys_exit_ioctl", ""}, {"sys_exit_bpf", ""}}
 
 func newFtrace() (*ftrace, error) {
-	tracefs, err := bpf.Tracefs()
+	tracefs, err := sys.Tracefs()
 	if err != nil {
 		return nil, err
 	}

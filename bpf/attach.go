@@ -12,6 +12,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // AttachOptions narrow an attachment.
@@ -83,7 +85,7 @@ func attachError(t Target, err error) *AttachError {
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		e.Reason, e.Hint = "the kernel does not permit it", "it needs root, or CAP_BPF and CAP_PERFMON"
-		if admin, err := checkPrivilege(); err == nil && !admin && perfParanoid() > 2 {
+		if admin, err := sys.CheckPrivilege(); err == nil && !admin && perfParanoid() > 2 {
 			e.Hint = "with the sysctl kernel.perf_event_paranoid above 2, which Debian's kernels have, it needs CAP_SYS_ADMIN; as root: sysctl kernel.perf_event_paranoid=2"
 		}
 	case errors.Is(err, unix.EEXIST):
@@ -128,7 +130,7 @@ func (a *Attachment) Close() error {
 	}
 	errs := []error{err}
 	for _, fd := range a.fds {
-		errs = append(errs, closeFD(fd))
+		errs = append(errs, sys.CloseFD(fd))
 	}
 	if a.atClose != nil {
 		errs = append(errs, a.atClose())
@@ -150,15 +152,15 @@ func (a *Attachment) Missed() (uint64, error) {
 
 func openRawTracepoint(name string, p *Program, cookie uint64) (int, error) {
 	b := append([]byte(name), 0)
-	attr := rawTracepointAttr{name: unsafe.Pointer(&b[0]), fd: uint32(p.raw.FD()), cookie: cookie}
+	attr := sys.RawTracepointAttr{Name: unsafe.Pointer(&b[0]), FD: uint32(p.raw.FD()), Cookie: cookie}
 	if p.Type() == ebpf.Tracing {
-		attr.name = nil // it knows its event
+		attr.Name = nil // it knows its event
 	}
 	size := unsafe.Sizeof(attr)
 	if cookie == 0 {
-		size = unsafe.Offsetof(attr.cookie) // older kernels refuse what they do not know
+		size = unsafe.Offsetof(attr.Cookie) // older kernels refuse what they do not know
 	}
-	fd, err := bpfCall(cmdRawTracepoint, unsafe.Pointer(&attr), size)
+	fd, err := sys.BpfCall(sys.CmdRawTracepoint, unsafe.Pointer(&attr), size)
 	runtime.KeepAlive(b)
 	return int(fd), err
 }
@@ -182,7 +184,7 @@ func attachTracepoint(t Target, p *Program, o AttachOptions) (*Attachment, error
 		return nil, err
 	}
 	attr := unix.PerfEventAttr{Type: unix.PERF_TYPE_TRACEPOINT, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})), Config: id, Sample: 1, Wakeup: 1}
-	ev, err := unix.PerfEventOpen(&attr, -1, 0, -1, perfFlagCloseExec)
+	ev, err := unix.PerfEventOpen(&attr, -1, 0, -1, sys.PerfFlagCloseExec)
 	if err != nil {
 		return nil, err
 	}
@@ -195,20 +197,20 @@ func attachTracepoint(t Target, p *Program, o AttachOptions) (*Attachment, error
 
 // attachToEvent puts the program on a perf event, by a link where the kernel has them (5.15). It takes the event over.
 func attachToEvent(ev int, p *Program, cookie uint64) ([]int, error) {
-	k, err := Running()
+	k, err := sys.Running()
 	if err != nil {
-		return nil, errors.Join(err, closeFD(ev))
+		return nil, errors.Join(err, sys.CloseFD(ev))
 	}
 	if k.HavePerfLink() {
-		attr := linkCreateAttr{prog: uint32(p.raw.FD()), target: uint32(ev), attachType: attachPerfEvent, cookie: cookie}
-		fd, err := bpfCall(cmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+		attr := sys.LinkCreateAttr{Prog: uint32(p.raw.FD()), Target: uint32(ev), AttachType: sys.AttachPerfEvent, Cookie: cookie}
+		fd, err := sys.BpfCall(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 		if err != nil {
-			return nil, errors.Join(err, closeFD(ev))
+			return nil, errors.Join(err, sys.CloseFD(ev))
 		}
 		return []int{int(fd), ev}, enable(ev, int(fd))
 	}
 	if err := unix.IoctlSetInt(ev, unix.PERF_EVENT_IOC_SET_BPF, p.raw.FD()); err != nil {
-		return nil, errors.Join(err, closeFD(ev))
+		return nil, errors.Join(err, sys.CloseFD(ev))
 	}
 	return []int{ev}, enable(ev, -1)
 }
@@ -219,7 +221,7 @@ func enable(ev, link int) error {
 		return nil
 	}
 	if link >= 0 {
-		err = errors.Join(err, closeFD(link))
+		err = errors.Join(err, sys.CloseFD(link))
 	}
-	return errors.Join(err, closeFD(ev))
+	return errors.Join(err, sys.CloseFD(ev))
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // A map takes the memory of all its keys when it is made, so that a new key never has to wait for memory: the kernel's allocator
@@ -113,7 +115,7 @@ func (s MapSpec) tooLarge(copies int, have uint64) error {
 	}
 	each, times := "", ""
 	if isPerCPU(s.Type) {
-		n, err := PossibleCPUs()
+		n, err := sys.PossibleCPUs()
 		if err != nil {
 			return err
 		}

@@ -8,11 +8,13 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // A map that needs more than the machine can spare is refused before it is made, with a size that fits.
 func TestTooLarge(t *testing.T) {
-	cpus, err := PossibleCPUs()
+	cpus, err := sys.PossibleCPUs()
 	if err != nil {
 		t.Fatal(err)
 	}

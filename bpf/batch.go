@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // A reader reads a map in batches, from a place in it to another or to its end.
@@ -22,7 +24,7 @@ type reader struct {
 }
 
 func (m *Map) newReader(p *chunk) *reader {
-	return &reader{m: m, chunk: p, keySize: int(m.spec.KeySize), valueSize: m.valueSize, count: min(batchFirst, int(m.spec.MaxEntries))}
+	return &reader{m: m, chunk: p, keySize: int(m.spec.KeySize), valueSize: m.valueSize, count: min(sys.BatchFirst, int(m.spec.MaxEntries))}
 }
 
 // next reads a batch. A bucket that is larger than what was asked for is read with more.
@@ -40,29 +42,29 @@ func (r *reader) next(ctx context.Context) error {
 				return m.failed("read", err)
 			}
 		}
-		attr := batchAttr{out: pointer(to), fd: uint32(m.raw.FD()), count: uint32(r.count), keys: pointer(p.keys[p.n*r.keySize:]), values: pointer(p.values[p.n*r.valueSize:])}
+		attr := sys.BatchAttr{Out: sys.Pointer(to), FD: uint32(m.raw.FD()), Count: uint32(r.count), Keys: sys.Pointer(p.keys[p.n*r.keySize:]), Values: sys.Pointer(p.values[p.n*r.valueSize:])}
 		if r.from != nil {
-			attr.in = pointer(r.from)
+			attr.In = sys.Pointer(r.from)
 		}
-		_, err := bpfCall(cmdMapLookupBatch, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+		_, err := sys.BpfCall(sys.CmdMapLookupBatch, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 		runtime.KeepAlive(to)
 		runtime.KeepAlive(r.from)
 		switch {
 		case err == nil, errors.Is(err, unix.ENOENT): // the latter: that was the last
 			r.from, r.ended, r.last = to, err != nil, p.n
-			p.n += int(attr.count)
-			r.count = min(max(2*r.count, batchFirst), batchMost)
-			if m.spec.MaxEntries < uint32(batchMost) {
+			p.n += int(attr.Count)
+			r.count = min(max(2*r.count, sys.BatchFirst), sys.BatchMost)
+			if m.spec.MaxEntries < uint32(sys.BatchMost) {
 				r.count = min(r.count, max(int(m.spec.MaxEntries)-p.n, 64))
 			}
 			return nil
 		case errors.Is(err, unix.ENOSPC): // a bucket is larger than the room
 			r.count *= 2
-			if r.count > int(m.spec.MaxEntries)+batchMost {
+			if r.count > int(m.spec.MaxEntries)+sys.BatchMost {
 				return m.failed("read", err)
 			}
 		case errors.Is(err, unix.EBUSY): // another has the lock on this CPU, for a moment (from 6.1); nothing of this batch was kept
-		case errors.Is(err, errnoNotSupported), errors.Is(err, unix.EINVAL):
+		case errors.Is(err, sys.ErrnoNotSupported), errors.Is(err, unix.EINVAL):
 			return err
 		default:
 			return m.failed("read", err)

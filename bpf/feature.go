@@ -9,6 +9,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // NotSupportedError says that the running kernel lacks something.
@@ -150,9 +152,9 @@ func tryBatchPerCPUArray() error {
 		return err
 	}
 	key, value, cursor := make([]byte, 4), make([]byte, m.ValueSize()), make([]byte, 4)
-	attr := batchAttr{out: pointer(cursor), keys: pointer(key), values: pointer(value), count: 1, fd: uint32(m.Raw().FD())}
-	_, err = bpfCall(cmdMapLookupBatch, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
-	if errors.Is(err, errnoNotSupported) {
+	attr := sys.BatchAttr{Out: sys.Pointer(cursor), Keys: sys.Pointer(key), Values: sys.Pointer(value), Count: 1, FD: uint32(m.Raw().FD())}
+	_, err = sys.BpfCall(sys.CmdMapLookupBatch, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	if errors.Is(err, sys.ErrnoNotSupported) {
 		err = fmt.Errorf("%w: %w", errLacks, err)
 	}
 	if errors.Is(err, unix.ENOENT) { // the end of the map
@@ -168,10 +170,10 @@ func tryMissed() error {
 		return err
 	}
 	var info progInfo
-	attr := infoAttr{fd: uint32(p.raw.FD()), len: uint32(unsafe.Sizeof(info)), info: unsafe.Pointer(&info)}
-	_, err = bpfCall(cmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
-	if err == nil && attr.len < uint32(unsafe.Sizeof(info)) {
-		err = fmt.Errorf("%w: it describes a program in %d bytes", errLacks, attr.len)
+	attr := sys.InfoAttr{FD: uint32(p.raw.FD()), Len: uint32(unsafe.Sizeof(info)), Info: unsafe.Pointer(&info)}
+	_, err = sys.BpfCall(sys.CmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	if err == nil && attr.Len < uint32(unsafe.Sizeof(info)) {
+		err = fmt.Errorf("%w: it describes a program in %d bytes", errLacks, attr.Len)
 	}
 	return errors.Join(err, p.Close())
 }
@@ -183,17 +185,17 @@ func tryPerfLink() error {
 		return err
 	}
 	pe := unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})), Config: unix.PERF_COUNT_SW_DUMMY, Sample: 1, Bits: unix.PerfBitDisabled}
-	ev, err := unix.PerfEventOpen(&pe, 0, -1, -1, perfFlagCloseExec)
+	ev, err := unix.PerfEventOpen(&pe, 0, -1, -1, sys.PerfFlagCloseExec)
 	if err != nil {
 		return errors.Join(err, p.Close())
 	}
-	attr := linkCreateAttr{prog: uint32(p.raw.FD()), target: uint32(ev), attachType: attachPerfEvent}
-	fd, err := bpfCall(cmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	attr := sys.LinkCreateAttr{Prog: uint32(p.raw.FD()), Target: uint32(ev), AttachType: sys.AttachPerfEvent}
+	fd, err := sys.BpfCall(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.E2BIG) {
 		err = fmt.Errorf("%w: %w", errLacks, err)
 	}
 	if err == nil {
-		err = closeFD(int(fd))
+		err = sys.CloseFD(int(fd))
 	}
-	return errors.Join(err, closeFD(ev), p.Close())
+	return errors.Join(err, sys.CloseFD(ev), p.Close())
 }

@@ -7,6 +7,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 func tryKprobes() error {
@@ -59,7 +61,7 @@ func tryUprobeMulti() error {
 	fd, err := linkUprobes([]Target{{file: "/", sites: []probeSite{{}}}}, nil, p, AttachOptions{}, false)
 	switch {
 	case err == nil:
-		err = errors.Join(errors.New("a folder takes uprobes"), closeFD(fd))
+		err = errors.Join(errors.New("a folder takes uprobes"), sys.CloseFD(fd))
 	case errors.Is(err, unix.EBADF):
 		err = nil
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP):

@@ -3,11 +3,13 @@ package bpf
 import (
 	"errors"
 	"testing"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // Each feature's probe gives an answer, and the versions by which programs are made agree with it.
 func TestFeatures(t *testing.T) {
-	k, err := Running()
+	k, err := sys.Running()
 	if err != nil {
 		t.Fatal(err)
 	}

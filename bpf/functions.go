@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
@@ -76,7 +77,7 @@ func notFunction(name []byte) bool {
 func readKallsyms() ([]byte, error) {
 	text, err := os.ReadFile(kallsymsFile)
 	if err != nil {
-		return nil, readError(kallsymsFile, err)
+		return nil, sys.ReadError(kallsymsFile, err)
 	}
 	return text, nil
 }
@@ -178,14 +179,14 @@ func readTraceableNames() ([]string, error) {
 	} else {
 		f, err := os.Open(kallsymsFile)
 		if err != nil {
-			return nil, readError(kallsymsFile, err)
+			return nil, sys.ReadError(kallsymsFile, err)
 		}
 		lines := bufio.NewScanner(f) // the whole text is some megabytes
 		for lines.Scan() {
 			eachSymbol(lines.Bytes(), func(name, _, _ []byte) { names = append(names, string(name)) })
 		}
 		if err := errors.Join(lines.Err(), f.Close()); err != nil {
-			return nil, readError(kallsymsFile, err)
+			return nil, sys.ReadError(kallsymsFile, err)
 		}
 	}
 	slices.Sort(names)
@@ -194,9 +195,9 @@ func readTraceableNames() ([]string, error) {
 
 // filterFunctions reads one of ftrace's lists of functions; nil where this kernel does not have it or does not let it be read.
 func filterFunctions(name string) ([]byte, error) {
-	dir, err := Tracefs()
+	dir, err := sys.Tracefs()
 	if err != nil {
-		var me *MountError
+		var me *sys.MountError
 		if errors.As(err, &me) {
 			return nil, nil // kallsyms will do
 		}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // A CPU that goes off takes its perf events with it, and they stay dead when it comes back; one that comes online has none.
@@ -95,7 +97,7 @@ func (f *cpuWatcher) report(n HotplugEvent) {
 func (f *cpuWatcher) rescan() (came []int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	online, err := OnlineCPUs()
+	online, err := sys.OnlineCPUs()
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +125,7 @@ func (f *cpuWatcher) rescan() (came []int, err error) {
 }
 
 func onlineNow(cpu int) bool {
-	online, err := OnlineCPUs()
+	online, err := sys.OnlineCPUs()
 	return err != nil || slices.Contains(online, cpu)
 }
 
@@ -172,7 +174,7 @@ func (f *cpuWatcher) close() error {
 func closeFDs(fds []int) error {
 	var err error
 	for _, fd := range fds {
-		err = errors.Join(err, closeFD(fd))
+		err = errors.Join(err, sys.CloseFD(fd))
 	}
 	return err
 }
@@ -185,7 +187,7 @@ func listenToDevices() (*os.File, error) {
 	}
 	const fromKernel = 1 // the group; what udev makes of it goes to another
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: fromKernel}); err != nil {
-		return nil, errors.Join(fmt.Errorf("listen for CPUs that come online: %w", err), closeFD(fd))
+		return nil, errors.Join(fmt.Errorf("listen for CPUs that come online: %w", err), sys.CloseFD(fd))
 	}
 	return os.NewFile(uintptr(fd), "uevents"), nil
 }

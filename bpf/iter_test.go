@@ -7,11 +7,13 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // Iterators go over what there is, once and over all of it; narrowed, over that of one process (6.1).
 func TestIter(t *testing.T) {
-	k, err := Running()
+	k, err := sys.Running()
 	if err != nil {
 		t.Fatal(err)
 	}

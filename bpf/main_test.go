@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
 )
@@ -19,7 +20,7 @@ import (
 const taskVariable = "BPF_TEST_TASK"
 
 var tasks = map[string]func() error{
-	"prepare": Prepare,
+	"prepare": sys.Prepare,
 	"formats": func() error { _, err := Resolve("tracepoint:sched:sched_switch"); return err },
 	"program": func() error { _, err := Resolve("uprobe:/proc/1/exe:main"); return err },
 	// without its mounts, in a mount namespace of its own
@@ -27,14 +28,14 @@ var tasks = map[string]func() error{
 		if err := unmountTracefs(); err != nil {
 			return err
 		}
-		if _, err := Tracefs(); err != nil {
+		if _, err := sys.Tracefs(); err != nil {
 			return err
 		}
 		_, err := Resolve("tracepoint:sched:sched_switch")
 		return err
 	},
-	"proc unmounted": func() error { return hidden("/proc", "tmpfs", Prepare) },
-	"sys unmounted":  func() error { return hidden("/sys", "tmpfs", Prepare) },
+	"proc unmounted": func() error { return hidden("/proc", "tmpfs", sys.Prepare) },
+	"sys unmounted":  func() error { return hidden("/sys", "tmpfs", sys.Prepare) },
 	"proc unmounted, list": func() error {
 		return hidden("/proc", "tmpfs", func() error { _, err := List("kprobe:vfs_*"); return err })
 	},
@@ -46,12 +47,12 @@ var tasks = map[string]func() error{
 		if out, err := other.CombinedOutput(); err != nil || string(out) != "ok" {
 			return fmt.Errorf("%v: %s", err, out)
 		}
-		return Prepare()
+		return sys.Prepare()
 	},
 	"bpffs unmounted": func() error {
 		return hidden("/sys/fs", "tmpfs", func() error { // there is no folder /sys/fs/bpf
 			before, err := os.ReadFile("/proc/self/mounts")
-			after, err2 := []byte(nil), Prepare()
+			after, err2 := []byte(nil), sys.Prepare()
 			if err == nil && err2 == nil {
 				after, err = os.ReadFile("/proc/self/mounts")
 			}
@@ -95,7 +96,9 @@ func unmount(path string) error {
 }
 
 // unmountTracefs takes debugfs away too, which has another way to it.
-func unmountTracefs() error { return errors.Join(unmount("/sys/kernel/debug"), unmount(tracefsPath)) }
+func unmountTracefs() error {
+	return errors.Join(unmount("/sys/kernel/debug"), unmount(sys.TracefsPath))
+}
 
 // dropToBPF keeps CAP_BPF and CAP_PERFMON only.
 func dropToBPF() error {
@@ -117,7 +120,7 @@ func TestMain(m *testing.M) {
 		fmt.Print("ok")
 		os.Exit(0)
 	}
-	if err := Prepare(); err != nil {
+	if err := sys.Prepare(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

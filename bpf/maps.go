@@ -9,6 +9,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // MapSpec says what a map is to be.
@@ -69,14 +71,14 @@ func NewMap(spec MapSpec) (*Map, error) {
 	}
 	fd, err := createMap(spec, inner)
 	if spec.Inner != nil {
-		err = errors.Join(err, closeFD(inner))
+		err = errors.Join(err, sys.CloseFD(inner))
 	}
 	if err != nil {
 		return nil, createError(spec, err)
 	}
 	raw, err := ebpf.NewMapFromFD(fd)
 	if err != nil {
-		return nil, createError(spec, errors.Join(err, closeFD(fd)))
+		return nil, createError(spec, errors.Join(err, sys.CloseFD(fd)))
 	}
 	size, err := totalValueSize(spec)
 	if err != nil {
@@ -86,9 +88,9 @@ func NewMap(spec MapSpec) (*Map, error) {
 }
 
 func createMap(s MapSpec, inner int) (fd int, err error) {
-	attr := mapCreateAttr{typ: uint32(s.Type), keySize: s.KeySize, valueSize: s.ValueSize, maxEntries: s.MaxEntries, flags: s.Flags, inner: uint32(inner)}
-	copy(attr.name[:], kernelName(s.Name))
-	r, err := bpfCall(cmdMapCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	attr := sys.MapCreateAttr{Typ: uint32(s.Type), KeySize: s.KeySize, ValueSize: s.ValueSize, MaxEntries: s.MaxEntries, Flags: s.Flags, Inner: uint32(inner)}
+	copy(attr.Name[:], kernelName(s.Name))
+	r, err := sys.BpfCall(sys.CmdMapCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	return int(r), err
 }
 
@@ -112,7 +114,7 @@ func totalValueSize(s MapSpec) (int, error) {
 	if !isPerCPU(s.Type) {
 		return int(s.ValueSize), nil
 	}
-	n, err := PossibleCPUs()
+	n, err := sys.PossibleCPUs()
 	return n * ((int(s.ValueSize) + 7) &^ 7), err
 }
 
@@ -121,14 +123,14 @@ func createError(s MapSpec, err error) error {
 	switch {
 	case errors.Is(err, unix.EPERM):
 		e.Reason = "the kernel does not permit it"
-		_, perr := checkPrivilege()
-		var pe *PrivilegeError
+		_, perr := sys.CheckPrivilege()
+		var pe *sys.PrivilegeError
 		if errors.As(perr, &pe) {
 			e.Reason, e.Err = pe.Error(), errors.Join(err, pe)
-		} else if why := lockedMemory(); why != "" {
+		} else if why := sys.LockedMemory(); why != "" {
 			e.Reason = why
 		}
-	case errors.Is(err, unix.E2BIG) && s.KeySize > 512 && before(5, 11):
+	case errors.Is(err, unix.E2BIG) && s.KeySize > 512 && sys.OlderThan(5, 11):
 		e.Reason = fmt.Sprintf("kernels before 5.11 take keys of at most 512 bytes, and these have %d", s.KeySize)
 	case s.Type == ebpf.RingBuf && (errors.Is(err, unix.E2BIG) || errors.Is(err, unix.ENOMEM)):
 		return streamTooLarge(s, s.bytes(), s.bytes()/2, err)
@@ -186,7 +188,7 @@ func (m *Map) Lookup(key []byte) ([]byte, error) {
 
 // LookupInto is Lookup into a buffer of ValueSize bytes.
 func (m *Map) LookupInto(key, value []byte) error {
-	return m.elem(cmdMapLookup, "look up in", key, value, 0)
+	return m.elem(sys.CmdMapLookup, "look up in", key, value, 0)
 }
 
 // Flags of Update (include/uapi/linux/bpf.h).
@@ -198,18 +200,18 @@ const (
 
 // Update stores a value. flags is Any, NoExist or Exist. A full map gives a *MapError that wraps E2BIG.
 func (m *Map) Update(key, value []byte, flags uint64) error {
-	return m.elem(cmdMapUpdate, "update", key, value, flags)
+	return m.elem(sys.CmdMapUpdate, "update", key, value, flags)
 }
 
 // Delete removes a key, or gives ErrKeyNotExist. A running program that has looked the key up before may still write
 // to the element, which by then can belong to another key: to empty a map that programs use, swap it (Swappable).
-func (m *Map) Delete(key []byte) error { return m.elem(cmdMapDelete, "delete from", key, nil, 0) }
+func (m *Map) Delete(key []byte) error { return m.elem(sys.CmdMapDelete, "delete from", key, nil, 0) }
 
 func (m *Map) elem(cmd uintptr, op string, key, value []byte, flags uint64) error {
-	if len(key) != int(m.spec.KeySize) || cmd != cmdMapDelete && len(value) != m.valueSize {
+	if len(key) != int(m.spec.KeySize) || cmd != sys.CmdMapDelete && len(value) != m.valueSize {
 		return &MapError{Spec: m.spec, Op: op, Reason: fmt.Sprintf("key of %d bytes and value of %d, not %d and %d", len(key), len(value), m.spec.KeySize, m.valueSize), Err: unix.EINVAL}
 	}
-	return m.failed(op, elemCall(cmd, m.raw.FD(), key, value, flags))
+	return m.failed(op, sys.ElemCall(cmd, m.raw.FD(), key, value, flags))
 }
 
 // failed puts the error of an operation on an element into words.

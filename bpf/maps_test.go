@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 func makeMap(t *testing.T, spec MapSpec) *Map {
@@ -45,7 +47,7 @@ func TestMapErrors(t *testing.T) {
 
 // A snapshot has every key once, with its value, of every type of map that we make.
 func TestSnapshot(t *testing.T) {
-	cpus, err := PossibleCPUs()
+	cpus, err := sys.PossibleCPUs()
 	if err != nil {
 		t.Fatal(err)
 	}

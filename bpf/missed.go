@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime"
 	"unsafe"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // Where struct bpf_link_info (include/uapi/linux/bpf.h, 6.7) has the events that a link's probe missed, by type of link.
@@ -16,8 +18,8 @@ const (
 // linkMissed reads a link's count of missed events; 0 on kernels before 6.7, which do not tell.
 func linkMissed(link, offset int) (uint64, error) {
 	var info [64]byte
-	attr := infoAttr{fd: uint32(link), len: uint32(len(info)), info: unsafe.Pointer(&info[0])}
-	_, err := bpfCall(cmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	attr := sys.InfoAttr{FD: uint32(link), Len: uint32(len(info)), Info: unsafe.Pointer(&info[0])}
+	_, err := sys.BpfCall(sys.CmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	runtime.KeepAlive(&info)
 	if err != nil {
 		return 0, fmt.Errorf("read the link's count of missed events: %w", err)

@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // Narrowing says who limits a kind of probe to one process.
@@ -18,20 +20,20 @@ const (
 )
 
 // Narrowing tells who limits a probe of the target to one process.
-func (t Target) PIDFilter(k *Kernel) PIDFilter {
+func (t Target) PIDFilter(k *sys.Kernel) PIDFilter {
 	if p := findProvider(t.Kind); p != nil && p.pidFilter != nil {
 		return p.pidFilter(k)
 	}
 	return FilterInProgram
 }
 
-func filterInKernel(*Kernel) PIDFilter { return FilterInKernel }
+func filterInKernel(*sys.Kernel) PIDFilter { return FilterInKernel }
 
-func filterUnsupported(*Kernel) PIDFilter { return FilterUnsupported }
+func filterUnsupported(*sys.Kernel) PIDFilter { return FilterUnsupported }
 
 // filterInKernelIf gives the answer of a kind that kernels limit which have something; the handler does it on the others.
-func filterInKernelIf(have func(*Kernel) bool) func(*Kernel) PIDFilter {
-	return func(k *Kernel) PIDFilter {
+func filterInKernelIf(have func(*sys.Kernel) bool) func(*sys.Kernel) PIDFilter {
+	return func(k *sys.Kernel) PIDFilter {
 		if have(k) {
 			return FilterInKernel
 		}
@@ -42,14 +44,14 @@ func filterInKernelIf(have func(*Kernel) bool) func(*Kernel) PIDFilter {
 var (
 	// perf events of returns run for every process in which anything has put a breakpoint there; multi links look
 	// (kernel/trace/trace_uprobe.c: uretprobe_perf_func)
-	filterUretprobe = filterInKernelIf(func(k *Kernel) bool { return k.HaveUprobeMulti(true) })
-	filterPerf      = filterInKernelIf((*Kernel).HaveInheritThread)
-	filterIter      = filterInKernelIf((*Kernel).HaveIterProcess)
+	filterUretprobe = filterInKernelIf(func(k *sys.Kernel) bool { return k.HaveUprobeMulti(true) })
+	filterPerf      = filterInKernelIf((*sys.Kernel).HaveInheritThread)
+	filterIter      = filterInKernelIf((*sys.Kernel).HaveIterProcess)
 )
 
 // there gives an *AttachError where a target is to be limited to a process that has ended. The kernel says so itself where it limits.
 func checkProcess(t Target, pid int) error {
-	k, err := Running()
+	k, err := sys.Running()
 	if err != nil || pid == 0 || t.PIDFilter(k) != FilterInProgram {
 		return err
 	}

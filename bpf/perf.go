@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // inheritThread makes a perf event follow into new threads only, not into new processes (5.13).
@@ -19,7 +21,7 @@ func attachPerf(t Target, attr unix.PerfEventAttr, p *Program, o AttachOptions) 
 	attr.Size, attr.Bits = uint32(unsafe.Sizeof(attr)), unix.PerfBitDisabled
 	a := &Attachment{Target: t}
 	open := func(pid, cpu int) ([]int, error) {
-		ev, err := unix.PerfEventOpen(&attr, pid, cpu, -1, perfFlagCloseExec)
+		ev, err := unix.PerfEventOpen(&attr, pid, cpu, -1, sys.PerfFlagCloseExec)
 		if err != nil {
 			return nil, err
 		}
@@ -47,7 +49,7 @@ func attachPerf(t Target, attr unix.PerfEventAttr, p *Program, o AttachOptions) 
 
 // eachThread opens an event on each thread that a process has now; it goes over to those that they start.
 func eachThread(pid int, attr *unix.PerfEventAttr, open func(tid int) error) error {
-	k, err := Running()
+	k, err := sys.Running()
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // counting is a program that counts its runs.
@@ -30,7 +32,7 @@ func countRuns(t *testing.T, ts ...Target) *counting {
 // countRunsOf loads the program; a plain one is not for a multi link.
 func countRunsOf(t *testing.T, spec ProgramSpec, plain bool) *counting {
 	t.Helper()
-	if err := Prepare(); err != nil {
+	if err := sys.Prepare(); err != nil {
 		t.Fatal(err)
 	}
 	m := newTestMap(t, MapSpec{Name: "runs", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})

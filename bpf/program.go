@@ -17,6 +17,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // ProgramSpec says what a program is to be.
@@ -173,17 +175,17 @@ func hasCallbacks(insns asm.Instructions) bool {
 // kernel takes, two milliseconds of a start that has fifteen.
 func loadBare(spec ProgramSpec, code []byte) (*ebpf.Program, error) {
 	gpl := append([]byte(license), 0)
-	attr := progLoadAttr{progType: uint32(spec.Type), count: uint32(len(code) / asm.InstructionSize), insns: pointer(code), license: pointer(gpl),
-		attachType: uint32(spec.attachType), attachBTF: spec.attachBTF, attachBTFFD: uint32(spec.attachFD)}
-	copy(attr.name[:], kernelName(spec.Name))
+	attr := sys.ProgLoadAttr{ProgType: uint32(spec.Type), Count: uint32(len(code) / asm.InstructionSize), Insns: sys.Pointer(code), License: sys.Pointer(gpl),
+		AttachType: uint32(spec.attachType), AttachBTF: spec.attachBTF, AttachBTFFD: uint32(spec.attachFD)}
+	copy(attr.Name[:], kernelName(spec.Name))
 	size := unsafe.Sizeof(attr)
 	if spec.attachType == 0 && spec.attachBTF == 0 {
-		size = unsafe.Offsetof(attr.ifindex) // older kernels refuse what they do not know
+		size = unsafe.Offsetof(attr.Ifindex) // older kernels refuse what they do not know
 	}
 	if spec.attachFD == 0 {
-		size = min(size, unsafe.Offsetof(attr.attachBTFFD))
+		size = min(size, unsafe.Offsetof(attr.AttachBTFFD))
 	}
-	fd, err := bpfCall(cmdProgLoad, unsafe.Pointer(&attr), size)
+	fd, err := sys.BpfCall(sys.CmdProgLoad, unsafe.Pointer(&attr), size)
 	runtime.KeepAlive(code)
 	runtime.KeepAlive(gpl)
 	if err != nil {
@@ -191,7 +193,7 @@ func loadBare(spec ProgramSpec, code []byte) (*ebpf.Program, error) {
 	}
 	raw, err := ebpf.NewProgramFromFD(int(fd))
 	if err != nil {
-		return nil, errors.Join(err, closeFD(int(fd)))
+		return nil, errors.Join(err, sys.CloseFD(int(fd)))
 	}
 	return raw, nil
 }
@@ -214,14 +216,14 @@ func loadError(spec ProgramSpec, insns asm.Instructions, err error) error {
 	e := &LoadError{Type: spec.Type, Reason: err.Error(), Err: err}
 	switch {
 	case errors.Is(err, unix.EPERM):
-		_, perr := checkPrivilege()
-		var pe *PrivilegeError
+		_, perr := sys.CheckPrivilege()
+		var pe *sys.PrivilegeError
 		if errors.As(perr, &pe) {
 			return errors.Join(pe)
 		}
 		// the library blames RLIMIT_MEMLOCK for any EPERM
 		e.Reason = "the kernel does not permit it, though the capabilities are there: it is locked down, or built without this"
-		if why := lockedMemory(); why != "" {
+		if why := sys.LockedMemory(); why != "" {
 			e.Reason = why
 		}
 	case errors.Is(err, unix.EFAULT): // the verifier's answer to more than 8192 jumps on one way; the library drops its log
@@ -331,8 +333,8 @@ func (p *Program) Stats() (Stats, error) {
 		return st, nil
 	}
 	var info progInfo
-	attr := infoAttr{fd: uint32(p.raw.FD()), len: uint32(unsafe.Sizeof(info)), info: unsafe.Pointer(&info)}
-	_, err := bpfCall(cmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	attr := sys.InfoAttr{FD: uint32(p.raw.FD()), Len: uint32(unsafe.Sizeof(info)), Info: unsafe.Pointer(&info)}
+	_, err := sys.BpfCall(sys.CmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	runtime.KeepAlive(&info)
 	if err != nil {
 		return Stats{}, fmt.Errorf("read the program's statistics: %w", err)
@@ -349,7 +351,7 @@ func (s Stats) plus(t Stats) Stats {
 func EnableStats() (io.Closer, error) {
 	c, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
 	if errors.Is(err, unix.EPERM) {
-		return nil, &PrivilegeError{UID: os.Geteuid(), For: "measuring programs (stats(), --max-overhead)", Missing: []string{"CAP_SYS_ADMIN"}}
+		return nil, &sys.PrivilegeError{UID: os.Geteuid(), For: "measuring programs (stats(), --max-overhead)", Missing: []string{"CAP_SYS_ADMIN"}}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("enable the statistics of programs: %w", err)
@@ -360,16 +362,16 @@ func EnableStats() (io.Closer, error) {
 // TestRun runs a raw tracepoint program once, with these words as its context (BPF_PROG_TEST_RUN, 5.10), and gives what
 // it returns.
 func (p *Program) TestRun(ctx []uint64) (uint32, error) {
-	attr := testRunAttr{fd: uint32(p.raw.FD())}
+	attr := sys.TestRunAttr{FD: uint32(p.raw.FD())}
 	if len(ctx) > 0 {
-		attr.ctxIn, attr.ctxSizeIn = unsafe.Pointer(&ctx[0]), uint32(8*len(ctx))
+		attr.CtxIn, attr.CtxSizeIn = unsafe.Pointer(&ctx[0]), uint32(8*len(ctx))
 	}
-	_, err := bpfCall(cmdProgTestRun, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	_, err := sys.BpfCall(sys.CmdProgTestRun, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	runtime.KeepAlive(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("run program %s: %w", p.spec.Name, err)
 	}
-	return attr.ret, nil
+	return attr.Ret, nil
 }
 
 func (p *Program) runOnce() error {

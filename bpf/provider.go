@@ -10,6 +10,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // A Provider is a kind of probe: one row of the table that Providers gives.
@@ -49,7 +51,7 @@ type Provider struct {
 	// such case.
 	usable func(kind string) error
 	// narrow tells who limits probes of the kind to a process; nil: the handler.
-	pidFilter func(*Kernel) PIDFilter
+	pidFilter func(*sys.Kernel) PIDFilter
 }
 
 // Target is one place where a program can be attached.
@@ -194,7 +196,7 @@ func List(pattern string) ([]Target, error) {
 	if _, err := path.Match(pattern, ""); err != nil {
 		return nil, &SpecError{Text: pattern, Reason: fmt.Sprintf("bad pattern %q", pattern), Hint: "a [ needs its ]"}
 	}
-	if err := CheckMounts(); err != nil {
+	if err := sys.CheckMounts(); err != nil {
 		return nil, err
 	}
 	var all []Target

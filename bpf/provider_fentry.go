@@ -13,6 +13,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
@@ -47,7 +48,7 @@ var fexitProvider = Provider{
 // usableFentry returns a *NotFoundError where the kernel has no probes of the kind at all: it tries one.
 func usableFentry(kind string) error {
 	var refused *AttachError
-	var privilege *PrivilegeError
+	var privilege *sys.PrivilegeError
 	err := tryFentry(functionTarget(kind, kind, "vfs_read"))
 	switch {
 	case errors.As(err, &refused) && !refused.TargetOnly:
@@ -218,8 +219,8 @@ func prepareFentry(s *ProgramSpec) error {
 	if f.id == 0 {
 		return fentryUntyped(t, errSeveral)
 	}
-	if n := len(f.proto.Params); n > fentryArgs && runtime.GOARCH == "amd64" && before(6, 6) {
-		return &AttachError{Target: t, TargetOnly: true, Hint: instead(t), Err: errnoNotSupported,
+	if n := len(f.proto.Params); n > fentryArgs && runtime.GOARCH == "amd64" && sys.OlderThan(6, 6) {
+		return &AttachError{Target: t, TargetOnly: true, Hint: instead(t), Err: sys.ErrnoNotSupported,
 			Reason: fmt.Sprintf("the function has %d arguments, and kernels before 6.6 attach programs of %s to functions of at most %d", n, t.Kind, fentryArgs)}
 	}
 	s.attachType, s.attachTo, s.attachBTF = fentryAttachType(t.Kind), t.Func, f.id
@@ -276,7 +277,7 @@ func tryFentry(t Target) error {
 	}
 	e := &AttachError{Target: t, Err: err}
 	var refusal *VerifierError
-	var privilege *PrivilegeError
+	var privilege *sys.PrivilegeError
 	switch {
 	case errors.As(err, &privilege):
 		return err
@@ -286,7 +287,7 @@ func tryFentry(t Target) error {
 		if _, err := kprobePMU(); err != nil || t.FromPattern {
 			e.Hint = "use a tracepoint, which bpfrepl -l 'tracepoint:*' lists, or a kernel that allows them"
 		}
-	case errors.Is(err, errnoNotSupported):
+	case errors.Is(err, sys.ErrnoNotSupported):
 		e.Reason = noFentry
 		e.Hint = instead(t)
 	case errors.As(err, &refusal) && refusal.Reason != "":
@@ -320,11 +321,11 @@ func attachFentry(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 	var fd uintptr
 	var err error
 	if o.Cookie != 0 {
-		attr := linkCreateTracing{prog: uint32(p.raw.FD()), attachType: uint32(p.spec.attachType), cookie: o.Cookie}
-		fd, err = bpfCall(cmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+		attr := sys.LinkCreateTracing{Prog: uint32(p.raw.FD()), AttachType: uint32(p.spec.attachType), Cookie: o.Cookie}
+		fd, err = sys.BpfCall(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	} else {
-		attr := rawTracepointAttr{fd: uint32(p.raw.FD())}
-		fd, err = bpfCall(cmdRawTracepoint, unsafe.Pointer(&attr), unsafe.Offsetof(attr.cookie))
+		attr := sys.RawTracepointAttr{FD: uint32(p.raw.FD())}
+		fd, err = sys.BpfCall(sys.CmdRawTracepoint, unsafe.Pointer(&attr), unsafe.Offsetof(attr.Cookie))
 	}
 	if err == nil {
 		return &Attachment{Target: t, fds: []int{int(fd)}}, nil
@@ -338,7 +339,7 @@ func attachFentry(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 		}
 	case errors.Is(err, unix.E2BIG):
 		e.Reason = "as many programs as the kernel allows (38) are attached there"
-	case errors.Is(err, errnoNotSupported):
+	case errors.Is(err, sys.ErrnoNotSupported):
 		e.Reason = noFentry
 	default:
 		return nil, attachError(t, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
@@ -61,7 +62,7 @@ func contextPointer(name, ctype string, offset int) Field {
 }
 
 func resolveIter(s Spec) ([]Target, error) {
-	k, err := Running()
+	k, err := sys.Running()
 	if err != nil {
 		return nil, err
 	}
@@ -149,24 +150,24 @@ type iterTask struct{ tid, pid, pidFD uint32 }
 func attachIter(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 	attr := iterAttr{prog: uint32(p.raw.FD()), attachType: uint32(ebpf.AttachTraceIter)}
 	one := iterTask{pid: uint32(o.PID)}
-	k, err := Running()
+	k, err := sys.Running()
 	if err != nil {
 		return nil, err
 	}
 	if o.PID != 0 && k.HaveIterProcess() {
 		attr.info, attr.infoLen = unsafe.Pointer(&one), uint32(unsafe.Sizeof(one))
 	}
-	link, err := bpfCall(cmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	link, err := sys.BpfCall(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	runtime.KeepAlive(&one)
 	if err != nil {
 		return nil, err
 	}
 	create := struct{ link, flags uint32 }{link: uint32(link)}
-	it, err := bpfCall(cmdIterCreate, unsafe.Pointer(&create), unsafe.Sizeof(create))
+	it, err := sys.BpfCall(sys.CmdIterCreate, unsafe.Pointer(&create), unsafe.Sizeof(create))
 	if err != nil {
-		return nil, errors.Join(err, closeFD(int(link)))
+		return nil, errors.Join(err, sys.CloseFD(int(link)))
 	}
-	err = errors.Join(drainIter(int(it)), closeFD(int(it)), closeFD(int(link)))
+	err = errors.Join(drainIter(int(it)), sys.CloseFD(int(it)), sys.CloseFD(int(link)))
 	if err != nil {
 		return nil, fmt.Errorf("run over every %s: %w", t.Parts[0], err)
 	}

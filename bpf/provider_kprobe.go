@@ -11,6 +11,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 var kprobeProvider = Provider{
@@ -153,7 +155,7 @@ func kprobeTargetEvent(t Target, ret bool) (*Event, error) {
 // prepareKprobe makes the program one for a multi link where it has many targets and the kernel is one that may have it
 // (5.18, with CONFIG_FPROBE).
 func prepareKprobe(s *ProgramSpec) error {
-	k, err := Running()
+	k, err := sys.Running()
 	if err != nil {
 		return err
 	}
@@ -192,7 +194,7 @@ func openKprobe(name []byte, offset uint64, ret bool) (int, error) {
 	if name != nil {
 		attr.Ext1 = uint64(uintptr(unsafe.Pointer(&name[0])))
 	}
-	ev, err := unix.PerfEventOpen(&attr, -1, 0, -1, perfFlagCloseExec)
+	ev, err := unix.PerfEventOpen(&attr, -1, 0, -1, sys.PerfFlagCloseExec)
 	runtime.KeepAlive(name)
 	return ev, err
 }
@@ -227,8 +229,8 @@ func (a *Attachment) addKprobe(ev int, p *Program, o AttachOptions) error {
 		return err
 	}
 	if len(fds) == 2 { // the link keeps the event
-		if err := closeFD(fds[1]); err != nil {
-			return errors.Join(err, closeFD(fds[0]))
+		if err := sys.CloseFD(fds[1]); err != nil {
+			return errors.Join(err, sys.CloseFD(fds[0]))
 		}
 		fds = fds[:1]
 		before, link := a.misses, fds[0]
@@ -274,14 +276,14 @@ func attachKprobes(ts []Target, cookies []uint64, ret bool, p *Program) (*Attach
 			without = append(without, AttachFailure{t, err})
 		}
 	}
-	attr := linkCreateKprobes{prog: uint32(p.raw.FD()), attachType: uint32(ebpf.AttachTraceKprobeMulti)}
+	attr := sys.LinkCreateKprobes{Prog: uint32(p.raw.FD()), AttachType: uint32(ebpf.AttachTraceKprobeMulti)}
 	if ret {
-		attr.kprobeFlags = unix.BPF_F_KPROBE_MULTI_RETURN
+		attr.KprobeFlags = unix.BPF_F_KPROBE_MULTI_RETURN
 	}
 	var pin runtime.Pinner
 	defer pin.Unpin()
 	if addrs != nil {
-		attr.count, attr.addrs = uint32(len(addrs)), unsafe.Pointer(&addrs[0])
+		attr.Count, attr.Addrs = uint32(len(addrs)), unsafe.Pointer(&addrs[0])
 	} else {
 		syms := make([]unsafe.Pointer, len(names))
 		for i, n := range names {
@@ -289,7 +291,7 @@ func attachKprobes(ts []Target, cookies []uint64, ret bool, p *Program) (*Attach
 			pin.Pin(&b[0])
 			syms[i] = unsafe.Pointer(&b[0])
 		}
-		attr.count, attr.syms = uint32(len(syms)), unsafe.Pointer(&syms[0])
+		attr.Count, attr.Syms = uint32(len(syms)), unsafe.Pointer(&syms[0])
 		pin.Pin(&syms[0])
 	}
 	if len(cookies) > 0 {
@@ -300,10 +302,10 @@ func attachKprobes(ts []Target, cookies []uint64, ret bool, p *Program) (*Attach
 				each[i] = cookies[n]
 			}
 		}
-		attr.cookies = unsafe.Pointer(&each[0])
+		attr.Cookies = unsafe.Pointer(&each[0])
 		pin.Pin(&each[0])
 	}
-	fd, err := bpfCall(cmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	fd, err := sys.BpfCall(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	runtime.KeepAlive(addrs)
 	if err != nil {
 		return nil, kprobeError(ts[0], err)

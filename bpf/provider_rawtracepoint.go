@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
@@ -22,7 +23,7 @@ var rawTracepointProvider = Provider{
 	Resolve: resolveRawTracepoint,
 	eventSchema: func(Target) (*Event, error) {
 		e := &Event{RawArgs: true}
-		for i := range maxTestRunContext / 8 {
+		for i := range sys.MaxTestRunContext / 8 {
 			e.Fields = append(e.Fields, Field{Name: fmt.Sprintf("arg%d", i), CType: "u64", Offset: 8 * i, Size: 8, Kind: FieldInt})
 		}
 		return e, nil
@@ -73,8 +74,8 @@ func resolveRawTracepoint(s Spec) ([]Target, error) {
 		return ts, err
 	}
 	if validName(name) {
-		dir, err := eventsDir()
-		var secret *PrivilegeError
+		dir, err := sys.EventsDir()
+		var secret *sys.PrivilegeError
 		if errors.As(err, &secret) { // the kernel knows without the list
 			if ok, kerr := rawTracepointExists(name); kerr != nil || ok {
 				return []Target{newTarget("rawtracepoint", name)}, kerr
@@ -129,7 +130,7 @@ func rawTracepointExists(name string) (bool, error) {
 	}
 	fd, err := openRawTracepoint(name, p, 0)
 	if err == nil {
-		err = closeFD(fd)
+		err = sys.CloseFD(fd)
 	}
 	err = errors.Join(err, p.Close())
 	if errors.Is(err, unix.ENOENT) {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 var profileProvider = Provider{
@@ -55,12 +57,12 @@ type RangeError struct {
 func (e *RangeError) Error() string { return fmt.Sprintf("probe %q: %s", e.Spec, e.Reason) }
 
 // units gives the nanoseconds of one unit; hz has none.
-var units = map[string]uint64{"hz": 0, "s": nanosecondsASecond, "ms": 1_000_000, "us": 1_000}
+var units = map[string]uint64{"hz": 0, "s": sys.NanosecondsASecond, "ms": 1_000_000, "us": 1_000}
 
 func timer(kind, unit string, n uint64) Target {
 	t := newTarget(kind, unit, strconv.FormatUint(n, 10))
 	if unit == "hz" {
-		t.Period = nanosecondsASecond / n
+		t.Period = sys.NanosecondsASecond / n
 	} else {
 		t.Period = n * units[unit]
 	}
@@ -97,7 +99,7 @@ func resolveTimer(s Spec) ([]Target, error) {
 		return nil, &RangeError{s.Text, fmt.Sprintf("a period of %d%s is too long", n, unit)}
 	}
 	t := timer(s.Kind, unit, n)
-	least := max(shortestPeriod, (nanosecondsASecond+maxRate-1)/maxRate)
+	least := max(shortestPeriod, (sys.NanosecondsASecond+maxRate-1)/maxRate)
 	if t.Period < least {
 		return nil, &RangeError{s.Text, fmt.Sprintf("a period of %d%s is shorter than the kernel's limit of %dus", n, unit, (least+999)/1000)}
 	}

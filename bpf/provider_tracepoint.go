@@ -11,6 +11,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
@@ -57,7 +58,7 @@ func subsystems(dir string) ([]string, error) {
 func subdirs(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, readError(dir, err)
+		return nil, sys.ReadError(dir, err)
 	}
 	var out []string
 	for _, e := range entries {
@@ -69,7 +70,7 @@ func subdirs(dir string) ([]string, error) {
 }
 
 func listTracepoints(pattern string) ([]Target, error) {
-	dir, err := eventsDir()
+	dir, err := sys.EventsDir()
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +111,7 @@ func validName(s string) bool {
 }
 
 func resolveTracepoint(s Spec) ([]Target, error) {
-	dir, err := eventsDir()
+	dir, err := sys.EventsDir()
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +176,7 @@ func missingSubsystem(dir string, s Spec) error {
 
 // tracepointFile reads a file of the event: "format" or "id".
 func tracepointFile(t Target, name string) (string, error) {
-	dir, err := eventsDir()
+	dir, err := sys.EventsDir()
 	if err != nil {
 		return "", err
 	}
@@ -185,7 +186,7 @@ func tracepointFile(t Target, name string) (string, error) {
 		return "", &NotFoundError{Spec: t.Name, Reason: "it has gone since (was its module unloaded?)"}
 	}
 	if err != nil {
-		return "", readError(file, err)
+		return "", sys.ReadError(file, err)
 	}
 	return string(text), nil
 }

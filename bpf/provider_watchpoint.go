@@ -12,6 +12,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 var watchpointProvider = Provider{
@@ -93,7 +95,7 @@ var Watchpoints = sync.OnceValue(func() error {
 	}
 	attr := unix.PerfEventAttr{Type: unix.PERF_TYPE_BREAKPOINT, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})), Bp_type: modes['w'],
 		Ext1: uint64(uintptr(unsafe.Pointer(&page[0]))), Ext2: 8}
-	ev, err := unix.PerfEventOpen(&attr, 0, -1, -1, perfFlagCloseExec)
+	ev, err := unix.PerfEventOpen(&attr, 0, -1, -1, sys.PerfFlagCloseExec)
 	if err != nil {
 		err = errors.Join(err, unix.Munmap(page))
 		if errors.Is(err, unix.ENOSPC) { // then they are in use, and so they work
@@ -104,7 +106,7 @@ var Watchpoints = sync.OnceValue(func() error {
 	binary.NativeEndian.PutUint64(page, 1)
 	var count [8]byte
 	_, err = unix.Read(ev, count[:])
-	err = errors.Join(err, closeFD(ev), unix.Munmap(page))
+	err = errors.Join(err, sys.CloseFD(ev), unix.Munmap(page))
 	if err == nil && binary.NativeEndian.Uint64(count[:]) == 0 {
 		err = errors.New("this machine takes watchpoints but they never fire, as in some virtual machines")
 	}

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // A large hash is read from several places at once. Most of the time goes into waiting for memory: for each key its bucket and its
@@ -49,7 +51,7 @@ func (r *reader) remaining() int { return int(r.keysPerBucket() * float64(r.m.bu
 // somebody else on its CPU is about to take the lock, as another reader might (6.1: "Propagate error from htab_lock_bucket() to userspace").
 func (r *reader) worthSplitting() bool {
 	return !r.ended && r.chunk.n >= shareAfter && runtime.GOMAXPROCS(0) > 1 && slices.Contains(hashTypes, r.m.spec.Type) &&
-		r.remaining() > shareFrom && (before(5, 11) || !before(6, 1))
+		r.remaining() > shareFrom && (sys.OlderThan(5, 11) || !sys.OlderThan(6, 1))
 }
 
 // A share reads the buckets up to end, and some that are the next share's.
@@ -136,7 +138,7 @@ func (sh *bucketRange) read(ctx context.Context) error {
 		if sh.ended || !sh.final && sh.bucket() >= sh.end {
 			return nil
 		}
-		sh.count = max(shareLast, min(batchMost, int(0.95*sh.keysPerBucket*float64(sh.end-sh.bucket()))))
+		sh.count = max(shareLast, min(sys.BatchMost, int(0.95*sh.keysPerBucket*float64(sh.end-sh.bucket()))))
 	}
 }
 

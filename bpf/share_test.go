@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // A large hash is read in shares, each key that stays once with its value, while others come and go; whether its buckets are full or
@@ -116,7 +118,7 @@ func TestSharesGrow(t *testing.T) {
 		t.Fatal(err)
 	}
 	const left = n / 2
-	for i := batchFirst; i < n-left; i++ { // in the order of the buckets
+	for i := sys.BatchFirst; i < n-left; i++ { // in the order of the buckets
 		if err := m.Delete(all.Key(i)); err != nil {
 			t.Fatal(err)
 		}

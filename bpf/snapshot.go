@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/hugepage"
 )
 
@@ -121,7 +122,7 @@ func (m *Map) Read(ctx context.Context, expect func(n int)) (*Snapshot, error) {
 			err = s.split(ctx, r)
 		}
 	}
-	if errors.Is(err, errnoNotSupported) || errors.Is(err, unix.EINVAL) && r.chunk.n == 0 {
+	if errors.Is(err, sys.ErrnoNotSupported) || errors.Is(err, unix.EINVAL) && r.chunk.n == 0 {
 		err = m.walk(ctx, r.chunk)
 	}
 	if err != nil {
@@ -156,7 +157,7 @@ func (m *Map) walk(ctx context.Context, p *chunk) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := elemCall(cmdMapNextKey, m.raw.FD(), from, next, 0)
+		err := sys.ElemCall(sys.CmdMapNextKey, m.raw.FD(), from, next, 0)
 		if errors.Is(err, unix.ENOENT) {
 			return nil
 		}
@@ -177,7 +178,7 @@ func (m *Map) walk(ctx context.Context, p *chunk) error {
 		}
 		seen[string(key)] = struct{}{}
 		if (p.n+1)*keySize > len(p.keys) || (p.n+1)*m.valueSize > len(p.values) {
-			if err := p.grow(max(2*p.n, batchFirst), keySize, m.valueSize); err != nil {
+			if err := p.grow(max(2*p.n, sys.BatchFirst), keySize, m.valueSize); err != nil {
 				return m.failed("read", err)
 			}
 		}

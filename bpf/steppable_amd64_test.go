@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf/exe"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // vectorInstructions are some with VEX and EVEX prefixes, whose opcodes the kernel looks up as if they had none.
@@ -113,7 +114,7 @@ func TestSteppable(t *testing.T) {
 			if err == nil && slices.Contains(laterForms, string(code)) {
 				break
 			}
-			if !errors.Is(err, errnoNotSupported) && !errors.Is(err, unix.ENOEXEC) {
+			if !errors.Is(err, sys.ErrnoNotSupported) && !errors.Is(err, unix.ENOEXEC) {
 				t.Errorf("% x: the kernel says %v", code, err)
 			}
 			refused++

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf/exe"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // What all probes in user space have in common: places in files.
@@ -52,7 +53,7 @@ func splitPath(text string) []string {
 
 // prepareUprobe makes a program for a multi link where the kernel has them.
 func prepareUprobe(spec *ProgramSpec) error {
-	k, err := Running()
+	k, err := sys.Running()
 	if err == nil && k.HaveUprobeMulti(spec.PID != 0) {
 		spec.attachType = ebpf.AttachTraceUprobeMulti
 	}
@@ -131,7 +132,7 @@ func linkUprobes(ts []Target, cookies []uint64, p *Program, o AttachOptions, ret
 	if returns {
 		attr.multiFlags = uprobeMultiReturn
 	}
-	fd, err := bpfCall(cmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	fd, err := sys.BpfCall(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	runtime.KeepAlive(path)
 	runtime.KeepAlive(offsets)
 	runtime.KeepAlive(semaphores)
@@ -182,7 +183,7 @@ func openUprobe(t Target, s probeSite, typ uint32, p *Program, o AttachOptions, 
 	if o.PID != 0 {
 		pid, cpu = o.PID, -1
 	}
-	ev, err := unix.PerfEventOpen(&attr, pid, cpu, -1, perfFlagCloseExec)
+	ev, err := unix.PerfEventOpen(&attr, pid, cpu, -1, sys.PerfFlagCloseExec)
 	runtime.KeepAlive(path)
 	if err != nil {
 		return nil, err
@@ -196,7 +197,7 @@ func uprobeRefused(t Target, n int, err error) *AttachError {
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		e.Reason, e.Hint = "the file has gone", ""
-	case errors.Is(err, unix.EINVAL), errors.Is(err, errnoNotSupported), errors.Is(err, unix.ENOEXEC):
+	case errors.Is(err, unix.EINVAL), errors.Is(err, sys.ErrnoNotSupported), errors.Is(err, unix.ENOEXEC):
 		e.TargetOnly = true
 		e.Reason, e.Hint = "the kernel cannot put a probe on that instruction", "probe another place of the function"
 		if len(t.sites) == 0 || t.sites[0].semaphore != 0 {

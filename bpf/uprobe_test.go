@@ -12,6 +12,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/testprog"
 )
 
@@ -55,7 +56,7 @@ func attachTo(t *testing.T, c *counting, ts []Target, o AttachOptions) (detach f
 // Functions of this very program: each call and each return counts once, by multi links where the kernel has them and by
 // perf events; for all processes and for this one.
 func TestUprobeCounts(t *testing.T) {
-	k, err := Running()
+	k, err := sys.Running()
 	if err != nil {
 		t.Fatal(err)
 	}

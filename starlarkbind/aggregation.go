@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
@@ -163,7 +164,7 @@ func (a *Aggregation) retype(t compiler.MapTypes) error {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return errors.Join(err, a.putBack(&was))
 	}
-	cpus, err := bpf.PossibleCPUs()
+	cpus, err := sys.PossibleCPUs()
 	if err != nil {
 		return errors.Join(err, a.putBack(&was))
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
@@ -114,7 +115,7 @@ var Builtins = []Builtin{
 		return starlark.MakeInt(unix.Getpid()), starlark.UnpackArgs("pid", a, kw)
 	}},
 	{"cpus", "cpus()", "list of the CPUs that are online", "len(cpus())", func(_ *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
-		list, err := bpf.OnlineCPUs()
+		list, err := sys.OnlineCPUs()
 		var out []starlark.Value
 		for _, n := range list {
 			out = append(out, starlark.MakeInt(n))

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/internal/paint"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
@@ -49,8 +50,8 @@ func scriptError(err error) error {
 		refusal   *bpf.VerifierError
 		load      *bpf.LoadError
 		attach    *bpf.AttachError
-		privilege *bpf.PrivilegeError
-		mount     *bpf.MountError
+		privilege *sys.PrivilegeError
+		mount     *sys.MountError
 		mapErr    *bpf.MapError
 		notFound  *bpf.NotFoundError
 		spec      *bpf.SpecError

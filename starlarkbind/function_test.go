@@ -13,6 +13,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 )
 
@@ -25,7 +26,7 @@ func needFunctions(t *testing.T) {
 // atLeast says whether the running kernel is of that version.
 func atLeast(t *testing.T, major, minor int) bool {
 	t.Helper()
-	k, err := bpf.Running()
+	k, err := sys.Running()
 	if err != nil {
 		t.Fatal(err)
 	}

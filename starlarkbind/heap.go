@@ -6,12 +6,13 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
 // newHeap makes the memory for what does not fit on the stack of a program: compiler.HeapSlots pieces for each CPU.
 func newHeap(size int) (*bpf.Map, error) {
-	cpus, err := bpf.PossibleCPUs()
+	cpus, err := sys.PossibleCPUs()
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
@@ -79,7 +79,7 @@ func (h hostScope) Lookup(id *syntax.Ident) compiler.Entity {
 
 // scriptAdd is agg.add and table.add in the script.
 func (s *Session) scriptAdd(thread *starlark.Thread, m *compiler.Map, value, by starlark.Value) (starlark.Value, error) {
-	if err := bpf.Prepare(); err != nil {
+	if err := sys.Prepare(); err != nil {
 		return nil, scriptError(err)
 	}
 	key := m.Key

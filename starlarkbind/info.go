@@ -6,21 +6,22 @@ import (
 	"strings"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
 // Info tells what the running kernel has of what we use, as --info prints it.
 func Info() (string, error) {
-	k, err := bpf.Running()
+	k, err := sys.Running()
 	if err != nil {
 		return "", err
 	}
-	prepared := bpf.Prepare()
-	var mount *bpf.MountError
+	prepared := sys.Prepare()
+	var mount *sys.MountError
 	if errors.As(prepared, &mount) { // what is below would be wrong
 		return fmt.Sprintf("kernel %s %s\nmay trace: no: %v\n", k.Release, k.Arch, mount), nil
 	}
-	cpus, err := bpf.PossibleCPUs()
+	cpus, err := sys.PossibleCPUs()
 	if err != nil {
 		return "", err
 	}
@@ -57,11 +58,11 @@ func Info() (string, error) {
 
 // Kernel gives the running kernel's release, and the error that says why this process cannot trace, if it cannot.
 func Kernel() (release string, err error) {
-	k, err := bpf.Running()
+	k, err := sys.Running()
 	if err != nil {
 		return "", err
 	}
-	return k.Release, bpf.Prepare()
+	return k.Release, sys.Prepare()
 }
 
 // Missing lists what the running kernel lacks of what most tracing wants, as far as that is known at once.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // A handler that runs when this process gets a signal: each is sent when the one before was served.
@@ -78,7 +79,7 @@ func TestIterProbes(t *testing.T) {
 		}
 		pages += (to - from) / 4096
 	}
-	k, err := bpf.Running()
+	k, err := sys.Running()
 	if err != nil {
 		t.Fatal(err)
 	}

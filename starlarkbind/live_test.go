@@ -13,7 +13,7 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
 )
@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		loadBinary, loadName, err = gobin.Load()
 	}
 	if err == nil && os.Getenv(unprepared) == "" {
-		err = bpf.Prepare()
+		err = sys.Prepare()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

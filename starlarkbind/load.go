@@ -10,6 +10,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
@@ -29,7 +30,7 @@ func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 		}
 	}
 	if (s.sources.mentions["stats"] || s.opt.MaxOverhead > 0) && !s.opt.Check {
-		var lacks *bpf.PrivilegeError
+		var lacks *sys.PrivilegeError
 		// stats() says it itself, and may be the aggregation
 		if err := s.enableStats(); err != nil && (s.opt.MaxOverhead > 0 || !errors.As(err, &lacks)) {
 			return err
@@ -214,7 +215,7 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		Source:   func(pos syntax.Position) string { return s.sources.line(pos) },
 		Types:    s.ktypes,
 		Kfunc:    s.kfunc,
-		CPUs:     bpf.PossibleCPUs,
+		CPUs:     sys.PossibleCPUs,
 		Host:     host{s},
 		Unsafe:   s.opt.Unsafe,
 		ProbeID:  s.probeID,
@@ -227,7 +228,7 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 	}
 }
 
-func compat(k *bpf.Kernel) *compiler.Compat {
+func compat(k *sys.Kernel) *compiler.Compat {
 	if offset, bit, ok := k.CompatBit(); ok {
 		return &compiler.Compat{Offset: offset, Bit: bit}
 	}

@@ -16,7 +16,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 )
@@ -259,13 +259,13 @@ func interpretLoops(text string, inputs []*loopInput) (out []string, err error) 
 // TestHandLoops loads the loops that people write by hand, and compares what they do with the interpreter. Each is compiled in
 // all forms that this kernel has.
 func TestHandLoops(t *testing.T) {
-	if err := bpf.Prepare(); err != nil {
+	if err := sys.Prepare(); err != nil {
 		t.Fatal(err)
 	}
 	names, text := loopHandlers(t)
 	inputs := loopInputs()
 	older := ifOlder(t)
-	k, err := bpf.Running()
+	k, err := sys.Running()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,12 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
 // CheckPID says what is wrong with a process id that probes shall be limited to.
 func CheckPID(pid int) error {
-	if err := bpf.CheckMounts(); err != nil {
+	if err := sys.CheckMounts(); err != nil {
 		return err
 	}
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
 )
 
@@ -252,7 +253,7 @@ print(len(tasks), tasks.values())
 	if err := errors.Join(mine.finish(), other.finish()); err != nil {
 		t.Fatal(err)
 	}
-	k, kerr := bpf.Running()
+	k, kerr := sys.Running()
 	if kerr != nil {
 		t.Fatal(kerr)
 	}

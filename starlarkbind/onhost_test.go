@@ -16,7 +16,7 @@ import (
 	"go.starlark.net/starlarkstruct"
 	"pgregory.net/rapid"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
@@ -245,7 +245,7 @@ func TestRandomOnHost(t *testing.T) {
 func TestLoopsOnHost(t *testing.T) {
 	names, text := loopHandlers(t)
 	inputs := loopInputs()
-	running, err := bpf.Running()
+	running, err := sys.Running()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
@@ -141,11 +142,11 @@ func newKernelRun() (*kernelRun, error) {
 }
 
 // older is a kernel for which the compiler makes callbacks of loops.
-var older = &bpf.Kernel{Release: "5.17", Major: 5, Minor: 17, Arch: runtime.GOARCH}
+var older = &sys.Kernel{Release: "5.17", Major: 5, Minor: 17, Arch: runtime.GOARCH}
 
 // ifOlder gives older where the running kernel has all that it has.
-func ifOlder(t *testing.T) *bpf.Kernel {
-	k, err := bpf.Running()
+func ifOlder(t *testing.T) *sys.Kernel {
+	k, err := sys.Running()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +165,7 @@ var errOlder = errors.New("the kernel is too old")
 var loopNeeds = regexp.MustCompile(`(?:while|range over .*|a loop over .*) needs kernel (\d+)\.(\d+) \(\w+\)`)
 
 // tooOld reports whether text says that a loop needs a kernel that is newer than k.
-func tooOld(k *bpf.Kernel, text string) bool {
+func tooOld(k *sys.Kernel, text string) bool {
 	m := loopNeeds.FindStringSubmatch(text)
 	if m == nil {
 		return false
@@ -189,7 +190,7 @@ const withLRU = "# lru\n"
 // elements for itself).
 const evictsBelow = 1024
 
-func runKernel(text string, events []oracleEvent, as *bpf.Kernel, form compiler.Variant) (out outcome, err error) {
+func runKernel(text string, events []oracleEvent, as *sys.Kernel, form compiler.Variant) (out outcome, err error) {
 	k, err := newKernelRun()
 	if err != nil {
 		return nil, err
@@ -398,7 +399,7 @@ func TestOracle(t *testing.T) {
 		for range 1 + rapid.IntRange(0, 5).Draw(rt, "events") {
 			events = append(events, drawEvent(rt))
 		}
-		var as *bpf.Kernel
+		var as *sys.Kernel
 		if rapid.IntRange(0, 3).Draw(rt, "kernel") == 0 {
 			as = ifOlder(t)
 		}
@@ -427,11 +428,11 @@ func TestOracle(t *testing.T) {
 	})
 }
 
-func compare(host, kernel string, events []oracleEvent, as *bpf.Kernel) error {
+func compare(host, kernel string, events []oracleEvent, as *sys.Kernel) error {
 	return compareForm(host, kernel, events, as, compiler.VariantDefault)
 }
 
-func compareForm(host, kernel string, events []oracleEvent, as *bpf.Kernel, form compiler.Variant) error {
+func compareForm(host, kernel string, events []oracleEvent, as *sys.Kernel, form compiler.Variant) error {
 	m, err := runModel(host, events)
 	if err != nil {
 		return err
@@ -482,7 +483,7 @@ func TestOracleCases(t *testing.T) {
 			if !ok {
 				t.Fatal("want the host's text, a line of ---, and the kernel's")
 			}
-			for _, as := range []*bpf.Kernel{nil, ifOlder(t)} {
+			for _, as := range []*sys.Kernel{nil, ifOlder(t)} {
 				if err := compare(host, kernel, events, as); errors.Is(err, errOlder) {
 					t.Log("without: ", err)
 				} else if err != nil {

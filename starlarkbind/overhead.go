@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // --max-overhead: the kernel measures each program's time (BPF_ENABLE_STATS). Once a second it is looked at what share of all
@@ -41,7 +41,7 @@ func (o *overhead) close() {
 func (o *overhead) watch(s *Session) func() {
 	return func() {
 		defer close(o.done)
-		cpus, err := bpf.OnlineCPUs()
+		cpus, err := sys.OnlineCPUs()
 		if err != nil {
 			s.reportError(err)
 			return

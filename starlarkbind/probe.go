@@ -12,6 +12,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
@@ -144,7 +145,7 @@ func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, arg
 		return nil, err
 	}
 	s.sources.made[placeOf(thread.CallFrame(1).Pos)] = true
-	if err := bpf.Prepare(); err != nil {
+	if err := sys.Prepare(); err != nil {
 		return nil, scriptError(err)
 	}
 	o := probeOptions{specs: specs, handler: fn, filter: ffn, name: name, attach: attach, missing: missing}

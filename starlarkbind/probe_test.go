@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // Each kind of probe counts a load of a known number of events.
@@ -337,7 +337,7 @@ func TestLoops(t *testing.T) {
 	})
 }
 
-func testLoops(t *testing.T, as *bpf.Kernel) {
+func testLoops(t *testing.T, as *sys.Kernel) {
 	l := newLive(t, nil)
 	if as != nil {
 		l.kernel = as
@@ -524,7 +524,7 @@ EDOM  1
 
 // A loop over an aggregation sees what all CPUs added.
 func TestAggregationLoops(t *testing.T) {
-	for name, as := range map[string]*bpf.Kernel{"iterators": nil, "callbacks": {Release: "5.19", Major: 5, Minor: 19, Arch: runtime.GOARCH}} {
+	for name, as := range map[string]*sys.Kernel{"iterators": nil, "callbacks": {Release: "5.19", Major: 5, Minor: 19, Arch: runtime.GOARCH}} {
 		t.Run(name, func(t *testing.T) {
 			bpftest.Need(t, "lookup_percpu_elem")
 			l := newLive(t, nil)

@@ -8,7 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // edgeEvents are events of the oracle whose numbers are at the edges of their types.
@@ -28,7 +28,7 @@ const touchAll = "def handler(e):\n    none.add(0)\n    total.add(0)\n"
 func same(t *testing.T, text string) {
 	t.Helper()
 	text = strings.Replace(text, "def handler(e):\n", touchAll, 1)
-	for _, as := range []*bpf.Kernel{nil, ifOlder(t)} {
+	for _, as := range []*sys.Kernel{nil, ifOlder(t)} {
 		if err := compare(text, text, edgeEvents(), as); errors.Is(err, errOlder) {
 			t.Log("without: ", err)
 		} else if err != nil {
@@ -131,7 +131,7 @@ func TestSameUnsignedRange(t *testing.T) {
 	} {
 		t.Run(kernel, func(t *testing.T) {
 			text := touchAll + "    n = (1 << 63) | (e.args.u32 & 7)\n    for i in RANGE: print(i, i > 5, i < 0)\n"
-			for _, as := range []*bpf.Kernel{nil, ifOlder(t)} {
+			for _, as := range []*sys.Kernel{nil, ifOlder(t)} {
 				if err := compare(strings.Replace(text, "RANGE", host, 1), strings.Replace(text, "RANGE", kernel, 1), edgeEvents(), as); errors.Is(err, errOlder) {
 					t.Log("without: ", err)
 				} else if err != nil {

@@ -20,6 +20,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/internal/lazy"
@@ -59,7 +60,7 @@ type Options struct {
 type Session struct {
 	opt         Options
 	out         *output
-	kernel      *bpf.Kernel
+	kernel      *sys.Kernel
 	memory      func(m bpf.MapSpec, copies int) error // bpf.MapSpec.CheckMemory, but in tests
 	sources     *sources
 	predeclared starlark.StringDict
@@ -131,7 +132,7 @@ type kernelMap interface {
 
 // New makes a session. It touches the kernel only when a probe asks for it.
 func New(opt Options) (*Session, error) {
-	k, err := bpf.Running()
+	k, err := sys.Running()
 	if err != nil {
 		return nil, err
 	}

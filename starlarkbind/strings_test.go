@@ -16,6 +16,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
@@ -29,7 +30,7 @@ type direct struct {
 
 func newDirect(t *testing.T, script string) *direct {
 	t.Helper()
-	if err := bpf.Prepare(); err != nil {
+	if err := sys.Prepare(); err != nil {
 		t.Fatal(err)
 	}
 	k, err := newKernelRun()
@@ -338,7 +339,7 @@ func (d *direct) take(cpu, i int) {
 // A run leaves alone the memory that another run has taken, and gives its own back whichever way it ends; where all is
 // taken it is counted and ends.
 func TestHeap(t *testing.T) {
-	cpus, err := bpf.PossibleCPUs()
+	cpus, err := sys.PossibleCPUs()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,12 +18,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // A program that serves many system calls has to find the probe of each as the kernel does. The kernel's own record of one
 // call of each number, which a filter ends with an error of its own, is what the events are compared with.
 func TestSyscallNumbers(t *testing.T) {
-	root, err := bpf.Tracefs()
+	root, err := sys.Tracefs()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
@@ -69,7 +70,7 @@ func (t *Table) growFor(k, v starlark.Value) error {
 		return err
 	}
 	if t.store == nil {
-		if err := bpf.Prepare(); err != nil { // before any probe: older kernels count maps as locked memory
+		if err := sys.Prepare(); err != nil { // before any probe: older kernels count maps as locked memory
 			return scriptError(err)
 		}
 		store, err := t.create(want.Key, want.Val)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // Need leaves the test out where the kernel lacks one of the features.
@@ -52,7 +53,7 @@ func Table(feature string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	k, err := bpf.Running()
+	k, err := sys.Running()
 	if err != nil {
 		return false, err
 	}

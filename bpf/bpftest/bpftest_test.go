@@ -5,11 +5,12 @@ import (
 	"testing"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // docs/kernels.md says of this kernel what its features' probes say.
 func TestTable(t *testing.T) {
-	if err := bpf.Prepare(); err != nil {
+	if err := sys.Prepare(); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range bpf.Features() {

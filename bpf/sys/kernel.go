@@ -1,4 +1,4 @@
-package bpf
+package sys
 
 import (
 	"errors"
@@ -141,7 +141,7 @@ func (k *Kernel) CompatBit() (offset, bit int, ok bool) {
 }
 
 // before tells that the running kernel is older than that version.
-func before(major, minor int) bool {
+func OlderThan(major, minor int) bool {
 	k, err := Running()
 	return err == nil && !k.AtLeast(major, minor)
 }

@@ -1,4 +1,4 @@
-package bpf
+package sys
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 
 // Where tracefs belongs (Documentation/trace/ftrace.rst).
 const (
-	tracefsPath = "/sys/kernel/tracing"
+	TracefsPath = "/sys/kernel/tracing"
 	debugTracer = "/sys/kernel/debug/tracing"
 )
 
@@ -74,7 +74,7 @@ func Prepare() error {
 	if err := CheckMounts(); err != nil {
 		return err
 	}
-	if _, err := checkPrivilege(); err != nil {
+	if _, err := CheckPrivilege(); err != nil {
 		return err
 	}
 	k, err := Running()
@@ -115,7 +115,7 @@ func raiseLockedMemory() error {
 }
 
 // lockedMemory gives the words for an EPERM that the limit of locked memory may be the cause of, or "".
-func lockedMemory() string {
+func LockedMemory() string {
 	var l unix.Rlimit
 	if k, err := Running(); err != nil || k.AtLeast(5, 11) || unix.Getrlimit(unix.RLIMIT_MEMLOCK, &l) != nil || l.Cur == unix.RLIM_INFINITY {
 		return ""
@@ -124,7 +124,7 @@ func lockedMemory() string {
 }
 
 // checkPrivilege says whether CAP_SYS_ADMIN is there, which stands for the others too.
-func checkPrivilege() (admin bool, err error) {
+func CheckPrivilege() (admin bool, err error) {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&head, &data[0]); err != nil {
@@ -149,13 +149,13 @@ func checkPrivilege() (admin bool, err error) {
 
 // Tracefs gives the directory of tracefs, and mounts it where it is missing.
 func Tracefs() (string, error) {
-	if isMounted(tracefsPath, unix.TRACEFS_MAGIC) {
-		return tracefsPath, nil
+	if isMounted(TracefsPath, unix.TRACEFS_MAGIC) {
+		return TracefsPath, nil
 	}
 	if isMounted(debugTracer, unix.TRACEFS_MAGIC) {
 		return debugTracer, nil
 	}
-	return tracefsPath, mount("tracefs", tracefsPath)
+	return TracefsPath, mount("tracefs", TracefsPath)
 }
 
 func isMounted(path string, magic int64) bool {
@@ -171,20 +171,20 @@ func mount(fstype, path string) error {
 }
 
 // eventsDir gives tracefs's directory of events. A user who may not look into it gets a *PrivilegeError.
-func eventsDir() (string, error) {
+func EventsDir() (string, error) {
 	root, err := Tracefs()
 	if err != nil {
 		return "", err
 	}
 	dir := filepath.Join(root, "events")
 	if _, err := os.Stat(dir); err != nil {
-		return "", readError(dir, err)
+		return "", ReadError(dir, err)
 	}
 	return dir, nil
 }
 
 // readError turns a refused read of one of the kernel's files into a *PrivilegeError.
-func readError(file string, err error) error {
+func ReadError(file string, err error) error {
 	if errors.Is(err, os.ErrPermission) {
 		return &PrivilegeError{UID: os.Geteuid(), File: file}
 	}

@@ -1,4 +1,4 @@
-package bpf
+package sys
 
 import (
 	"fmt"
