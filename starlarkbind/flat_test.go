@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/symbol"
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
 )
 
@@ -105,7 +105,7 @@ print(len(before), before == [str(key[1]) for key in other][:len(before)], sum(o
 
 // Processes that came and went are forgotten.
 func TestUserSymbolsAreFlat(t *testing.T) {
-	u := bpf.NewUserSymbols()
+	u := symbol.NewUserSymbols()
 	for range scale(700) {
 		cmd := exec.Command(loadBinary, "sleep", "60000")
 		if err := cmd.Start(); err != nil {

@@ -7,7 +7,7 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/symbol"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/netaddr"
 	"github.com/bpfrepl/bpfrepl/internal/strftime"
@@ -125,7 +125,7 @@ func makeForms() map[string]form {
 		},
 		"cgroup": {
 			func(s *Session, _ *types.Format, v starlark.Value) starlark.Value {
-				path, ok, err := bpf.CgroupPath(word(v))
+				path, ok, err := symbol.CgroupPath(word(v))
 				if err != nil {
 					s.warnOnce(err)
 				}

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
+	"github.com/bpfrepl/bpfrepl/bpf/symbol"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
 )
@@ -70,7 +70,7 @@ func TestExamples(t *testing.T) {
 
 // What functions give where it is known.
 func TestFunctionValues(t *testing.T) {
-	addr, err := bpf.KernelAddr("vfs_read")
+	addr, err := symbol.KernelAddr("vfs_read")
 	if err != nil {
 		t.Fatal(err)
 	}

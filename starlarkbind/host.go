@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/symbol"
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
@@ -16,18 +17,18 @@ type host struct{ s *Session }
 
 // KernelAddr implements compiler.Host.
 func (h host) KernelAddr(name string) (uint64, error) {
-	n, err := bpf.KernelAddr(name)
+	n, err := symbol.KernelAddr(name)
 	return n, noSymbol(err)
 }
 
 // UserAddr implements compiler.Host.
-func (h host) UserAddr(symbol, path string) (uint64, error) {
+func (h host) UserAddr(name, path string) (uint64, error) {
 	pid := h.s.narrow()
 	if pid == 0 && path == "" {
-		return 0, &compiler.HostError{Msg: "uaddr: of which program?", Hint: fmt.Sprintf("write uaddr(%q, \"/path/of/the/program\"), or name the process with -p or -c", symbol)}
+		return 0, &compiler.HostError{Msg: "uaddr: of which program?", Hint: fmt.Sprintf("write uaddr(%q, \"/path/of/the/program\"), or name the process with -p or -c", name)}
 	}
-	n, err := bpf.UserAddr(symbol, path, pid)
-	var pie *bpf.PositionIndependentError
+	n, err := symbol.UserAddr(name, path, pid)
+	var pie *symbol.PositionIndependentError
 	if errors.As(err, &pie) {
 		return 0, &compiler.HostError{Msg: pie.Error(), Hint: "name the process with -p or -c, or link it with -no-pie"}
 	}
@@ -36,7 +37,7 @@ func (h host) UserAddr(symbol, path string) (uint64, error) {
 
 // noSymbol adds what may have been meant.
 func noSymbol(err error) error {
-	var ns *bpf.NoSymbolError
+	var ns *symbol.NoSymbolError
 	if errors.As(err, &ns) {
 		he := &compiler.HostError{Msg: ns.Error()}
 		if len(ns.Suggestions) > 0 {
@@ -48,7 +49,7 @@ func noSymbol(err error) error {
 }
 
 // CgroupID implements compiler.Host.
-func (h host) CgroupID(path string) (uint64, error) { return bpf.CgroupID(path) }
+func (h host) CgroupID(path string) (uint64, error) { return symbol.CgroupID(path) }
 
 // WallClock implements compiler.Host: the offset is taken once, so that equal times look equal.
 func (h host) WallClock() int64 {

@@ -7,7 +7,7 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/symbol"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/pprof"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
@@ -156,7 +156,7 @@ func (w *profileWriter) frames(k *Stack) []pprof.Frame {
 				Mapping: pprof.Mapping{Start: p.Start, End: p.End, Offset: p.FileOff, File: render.Escape(p.Path), BuildID: p.BuildID}}
 			continue
 		}
-		sym, _, _, err := bpf.KernelSymbol(addr)
+		sym, _, _, err := symbol.KernelSymbol(addr)
 		if err != nil {
 			w.s.warnOnce(err)
 		}
@@ -171,9 +171,9 @@ func (w *profileWriter) frames(k *Stack) []pprof.Frame {
 // kernelMapping is the kernel itself, by the name that others give it.
 func (w *profileWriter) kernelMapping() pprof.Mapping {
 	if w.kernel == nil {
-		w.kernel = &pprof.Mapping{File: "[kernel.kallsyms]", BuildID: bpf.KernelBuildID()}
-		start, err1 := bpf.KernelAddr("_stext")
-		end, err2 := bpf.KernelAddr("_etext")
+		w.kernel = &pprof.Mapping{File: "[kernel.kallsyms]", BuildID: symbol.KernelBuildID()}
+		start, err1 := symbol.KernelAddr("_stext")
+		end, err2 := symbol.KernelAddr("_etext")
 		if err1 == nil && err2 == nil {
 			w.kernel.Start, w.kernel.End = start, end
 		}

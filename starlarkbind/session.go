@@ -20,6 +20,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/symbol"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
@@ -111,7 +112,7 @@ type Session struct {
 	wall        int64               // see host.WallClock
 	stacks      map[int]*stackStore // by their most frames
 	symsAt      atomic.Int64        // nprog when the kernel's symbols were looked at
-	usyms       *bpf.UserSymbols
+	usyms       *symbol.UserSymbols
 	userAddrs   atomic.Bool // some probe keeps addresses of processes
 	shown       shownTexts
 	faults      map[string]bool // that were told of

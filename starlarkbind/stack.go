@@ -9,7 +9,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/symbol"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/sysname"
 )
@@ -190,10 +190,10 @@ var ownPrefixes = []string{"bpf_prog_", "bpf_trace_run", "__bpf_trace_", "__trac
 // is not among them: its addresses have no symbol, or seem to be far behind one of a module's or of ftrace's.
 func (s *Session) ownFrames(frames []uint64) int {
 	for i, a := range frames {
-		sym, _, ok, err := bpf.KernelSymbol(a)
+		sym, _, ok, err := symbol.KernelSymbol(a)
 		if err == nil && (!ok || sym.Module != "") && s.newPrograms() {
-			bpf.InvalidateKernelSymbols()
-			sym, _, ok, err = bpf.KernelSymbol(a)
+			symbol.InvalidateKernelSymbols()
+			sym, _, ok, err = symbol.KernelSymbol(a)
 		}
 		if err != nil || !ok || !slices.ContainsFunc(ownPrefixes, func(p string) bool { return strings.HasPrefix(sym.Name, p) }) {
 			return i
@@ -218,7 +218,7 @@ func (s *Session) symbol(user bool, pid int, addr uint64) string {
 			return fmt.Sprintf("0x%x [%s]", addr, module)
 		}
 	} else {
-		sym, o, found, err := bpf.KernelSymbol(addr)
+		sym, o, found, err := symbol.KernelSymbol(addr)
 		if err != nil {
 			s.warnOnce(err)
 		}
@@ -236,11 +236,11 @@ func (s *Session) symbol(user bool, pid int, addr uint64) string {
 	return name
 }
 
-func (s *Session) userSymbols() *bpf.UserSymbols {
+func (s *Session) userSymbols() *symbol.UserSymbols {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.usyms == nil {
-		s.usyms = bpf.NewUserSymbols()
+		s.usyms = symbol.NewUserSymbols()
 	}
 	return s.usyms
 }
