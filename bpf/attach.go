@@ -160,7 +160,7 @@ func openRawTracepoint(name string, p *Program, cookie uint64) (int, error) {
 	if cookie == 0 {
 		size = unsafe.Offsetof(attr.Cookie) // older kernels refuse what they do not know
 	}
-	fd, err := sys.BpfCall(sys.CmdRawTracepoint, unsafe.Pointer(&attr), size)
+	fd, err := sys.BPF(sys.CmdRawTracepoint, unsafe.Pointer(&attr), size)
 	runtime.KeepAlive(b)
 	return int(fd), err
 }
@@ -203,7 +203,7 @@ func attachToEvent(ev int, p *Program, cookie uint64) ([]int, error) {
 	}
 	if k.HavePerfLink() {
 		attr := sys.LinkCreateAttr{Prog: uint32(p.raw.FD()), Target: uint32(ev), AttachType: sys.AttachPerfEvent, Cookie: cookie}
-		fd, err := sys.BpfCall(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+		fd, err := sys.BPF(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 		if err != nil {
 			return nil, errors.Join(err, sys.CloseFD(ev))
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
@@ -125,7 +126,7 @@ func tryFetchAtomics() error {
 }
 
 func tryRingBuf() error {
-	m, err := NewMap(MapSpec{Name: "feature", Type: ebpf.RingBuf, MaxEntries: 1 << 16})
+	m, err := kmap.New(kmap.Spec{Name: "feature", Type: ebpf.RingBuf, MaxEntries: 1 << 16})
 	if errors.Is(err, unix.EINVAL) {
 		return fmt.Errorf("%w: %w", errLacks, err)
 	}
@@ -136,7 +137,7 @@ func tryRingBuf() error {
 }
 
 func tryLongKeys() error {
-	m, err := NewMap(MapSpec{Name: "feature", Type: ebpf.Hash, KeySize: 520, ValueSize: 8, MaxEntries: 1})
+	m, err := kmap.New(kmap.Spec{Name: "feature", Type: ebpf.Hash, KeySize: 520, ValueSize: 8, MaxEntries: 1})
 	if errors.Is(err, unix.E2BIG) {
 		return fmt.Errorf("%w: %w", errLacks, err)
 	}
@@ -147,13 +148,13 @@ func tryLongKeys() error {
 }
 
 func tryBatchPerCPUArray() error {
-	m, err := NewMap(MapSpec{Name: "feature", Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	m, err := kmap.New(kmap.Spec{Name: "feature", Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1})
 	if err != nil {
 		return err
 	}
 	key, value, cursor := make([]byte, 4), make([]byte, m.ValueSize()), make([]byte, 4)
-	attr := sys.BatchAttr{Out: sys.Pointer(cursor), Keys: sys.Pointer(key), Values: sys.Pointer(value), Count: 1, FD: uint32(m.Raw().FD())}
-	_, err = sys.BpfCall(sys.CmdMapLookupBatch, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	attr := sys.BatchAttr{Out: sys.BytePointer(cursor), Keys: sys.BytePointer(key), Values: sys.BytePointer(value), Count: 1, FD: uint32(m.Raw().FD())}
+	_, err = sys.BPF(sys.CmdMapLookupBatch, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	if errors.Is(err, sys.ErrnoNotSupported) {
 		err = fmt.Errorf("%w: %w", errLacks, err)
 	}
@@ -171,7 +172,7 @@ func tryMissed() error {
 	}
 	var info progInfo
 	attr := sys.InfoAttr{FD: uint32(p.raw.FD()), Len: uint32(unsafe.Sizeof(info)), Info: unsafe.Pointer(&info)}
-	_, err = sys.BpfCall(sys.CmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	_, err = sys.BPF(sys.CmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	if err == nil && attr.Len < uint32(unsafe.Sizeof(info)) {
 		err = fmt.Errorf("%w: it describes a program in %d bytes", errLacks, attr.Len)
 	}
@@ -190,7 +191,7 @@ func tryPerfLink() error {
 		return errors.Join(err, p.Close())
 	}
 	attr := sys.LinkCreateAttr{Prog: uint32(p.raw.FD()), Target: uint32(ev), AttachType: sys.AttachPerfEvent}
-	fd, err := sys.BpfCall(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	fd, err := sys.BPF(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.E2BIG) {
 		err = fmt.Errorf("%w: %w", errLacks, err)
 	}

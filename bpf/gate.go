@@ -6,15 +6,17 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 )
 
 // A Gate stops programs at once: they do nothing while it is shut. The kernel takes tens of milliseconds to detach a program
 // from each perf event, one after the other, and programs run until then.
-type Gate struct{ m *Map }
+type Gate struct{ m *kmap.Map }
 
 // NewGate makes a gate, which is open.
 func NewGate() (*Gate, error) {
-	m, err := NewMap(MapSpec{Name: "gate", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	m, err := kmap.New(kmap.Spec{Name: "gate", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
 	if err != nil {
 		return nil, err
 	}
@@ -22,7 +24,7 @@ func NewGate() (*Gate, error) {
 }
 
 // Map returns the map that programs read.
-func (g *Gate) Map() *Map { return g.m }
+func (g *Gate) Map() *kmap.Map { return g.m }
 
 // Open lets programs run.
 func (g *Gate) Open() error { return g.set(1) }

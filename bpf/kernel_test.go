@@ -10,6 +10,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 )
 
 func program(t *testing.T, typ ebpf.ProgramType, insns ...asm.Instruction) (*Program, error) {
@@ -107,9 +109,9 @@ func TestAttachRefused(t *testing.T) {
 	}
 }
 
-func newTestMap(t *testing.T, spec MapSpec) *Map {
+func newTestMap(t *testing.T, spec kmap.Spec) *kmap.Map {
 	t.Helper()
-	m, err := NewMap(spec)
+	m, err := kmap.New(spec)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ const (
 func linkMissed(link, offset int) (uint64, error) {
 	var info [64]byte
 	attr := sys.InfoAttr{FD: uint32(link), Len: uint32(len(info)), Info: unsafe.Pointer(&info[0])}
-	_, err := sys.BpfCall(sys.CmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	_, err := sys.BPF(sys.CmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	runtime.KeepAlive(&info)
 	if err != nil {
 		return 0, fmt.Errorf("read the link's count of missed events: %w", err)

@@ -15,13 +15,14 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // counting is a program that counts its runs.
 type counting struct {
 	*Program
-	m *Map
+	m *kmap.Map
 }
 
 func countRuns(t *testing.T, ts ...Target) *counting {
@@ -35,8 +36,8 @@ func countRunsOf(t *testing.T, spec ProgramSpec, plain bool) *counting {
 	if err := sys.Prepare(); err != nil {
 		t.Fatal(err)
 	}
-	m := newTestMap(t, MapSpec{Name: "runs", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
-	spec.Name, spec.Maps = "runs", map[string]*Map{"runs": m}
+	m := newTestMap(t, kmap.Spec{Name: "runs", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	spec.Name, spec.Maps = "runs", map[string]*kmap.Map{"runs": m}
 	spec.Instructions = asm.Instructions{
 		asm.LoadMapValue(asm.R1, 0, 0).WithReference("runs"),
 		asm.Mov.Imm(asm.R2, 1),

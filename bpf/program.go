@@ -18,6 +18,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
@@ -26,9 +27,9 @@ type ProgramSpec struct {
 	Name         string
 	Type         ebpf.ProgramType
 	Instructions asm.Instructions
-	Maps         map[string]*Map // by the name under which the instructions refer to them
-	Targets      []Target        // what it is going to be attached to, all of one kind; none for a program that is only run
-	PID          int             // as it will be in AttachOptions
+	Maps         map[string]*kmap.Map // by the name under which the instructions refer to them
+	Targets      []Target             // what it is going to be attached to, all of one kind; none for a program that is only run
+	PID          int                  // as it will be in AttachOptions
 
 	attachType ebpf.AttachType // of a link; 0: the kernel goes by the program's type
 	attachTo   string          // what it belongs to in the kernel's types, as the library calls it
@@ -141,7 +142,7 @@ func loadProgram(spec ProgramSpec) (_ *Program, err error) {
 	}
 	full := func(opts ebpf.ProgramOptions) (*ebpf.Program, error) {
 		target, _ := in.(*ebpf.Program)
-		return ebpf.NewProgramWithOptions(&ebpf.ProgramSpec{Name: kernelName(spec.Name), Type: spec.Type, Instructions: insns, License: license,
+		return ebpf.NewProgramWithOptions(&ebpf.ProgramSpec{Name: kmap.KernelName(spec.Name), Type: spec.Type, Instructions: insns, License: license,
 			AttachType: spec.attachType, AttachTo: spec.attachTo, AttachTarget: target}, opts)
 	}
 	var raw *ebpf.Program
@@ -175,9 +176,9 @@ func hasCallbacks(insns asm.Instructions) bool {
 // kernel takes, two milliseconds of a start that has fifteen.
 func loadBare(spec ProgramSpec, code []byte) (*ebpf.Program, error) {
 	gpl := append([]byte(license), 0)
-	attr := sys.ProgLoadAttr{ProgType: uint32(spec.Type), Count: uint32(len(code) / asm.InstructionSize), Insns: sys.Pointer(code), License: sys.Pointer(gpl),
+	attr := sys.ProgLoadAttr{ProgType: uint32(spec.Type), Count: uint32(len(code) / asm.InstructionSize), Insns: sys.BytePointer(code), License: sys.BytePointer(gpl),
 		AttachType: uint32(spec.attachType), AttachBTF: spec.attachBTF, AttachBTFFD: uint32(spec.attachFD)}
-	copy(attr.Name[:], kernelName(spec.Name))
+	copy(attr.Name[:], kmap.KernelName(spec.Name))
 	size := unsafe.Sizeof(attr)
 	if spec.attachType == 0 && spec.attachBTF == 0 {
 		size = unsafe.Offsetof(attr.Ifindex) // older kernels refuse what they do not know
@@ -185,7 +186,7 @@ func loadBare(spec ProgramSpec, code []byte) (*ebpf.Program, error) {
 	if spec.attachFD == 0 {
 		size = min(size, unsafe.Offsetof(attr.AttachBTFFD))
 	}
-	fd, err := sys.BpfCall(sys.CmdProgLoad, unsafe.Pointer(&attr), size)
+	fd, err := sys.BPF(sys.CmdProgLoad, unsafe.Pointer(&attr), size)
 	runtime.KeepAlive(code)
 	runtime.KeepAlive(gpl)
 	if err != nil {
@@ -334,7 +335,7 @@ func (p *Program) Stats() (Stats, error) {
 	}
 	var info progInfo
 	attr := sys.InfoAttr{FD: uint32(p.raw.FD()), Len: uint32(unsafe.Sizeof(info)), Info: unsafe.Pointer(&info)}
-	_, err := sys.BpfCall(sys.CmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	_, err := sys.BPF(sys.CmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	runtime.KeepAlive(&info)
 	if err != nil {
 		return Stats{}, fmt.Errorf("read the program's statistics: %w", err)
@@ -366,7 +367,7 @@ func (p *Program) TestRun(ctx []uint64) (uint32, error) {
 	if len(ctx) > 0 {
 		attr.CtxIn, attr.CtxSizeIn = unsafe.Pointer(&ctx[0]), uint32(8*len(ctx))
 	}
-	_, err := sys.BpfCall(sys.CmdProgTestRun, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	_, err := sys.BPF(sys.CmdProgTestRun, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	runtime.KeepAlive(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("run program %s: %w", p.spec.Name, err)

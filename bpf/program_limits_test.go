@@ -8,6 +8,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 )
 
 // What the kernel answers with E2BIG is reported as the limit that the program exceeds, and the steps of the verifier only where it is none
@@ -15,10 +17,10 @@ import (
 func TestProgramLimits(t *testing.T) {
 	ret := asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}
 	withMaps := func(n int) ProgramSpec {
-		spec := ProgramSpec{Maps: map[string]*Map{}}
+		spec := ProgramSpec{Maps: map[string]*kmap.Map{}}
 		for i := range n {
 			name := fmt.Sprint("m", i)
-			m, err := NewMap(MapSpec{Name: name, Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+			m, err := kmap.New(kmap.Spec{Name: name, Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -322,10 +322,10 @@ func attachFentry(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 	var err error
 	if o.Cookie != 0 {
 		attr := sys.LinkCreateTracing{Prog: uint32(p.raw.FD()), AttachType: uint32(p.spec.attachType), Cookie: o.Cookie}
-		fd, err = sys.BpfCall(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+		fd, err = sys.BPF(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	} else {
 		attr := sys.RawTracepointAttr{FD: uint32(p.raw.FD())}
-		fd, err = sys.BpfCall(sys.CmdRawTracepoint, unsafe.Pointer(&attr), unsafe.Offsetof(attr.Cookie))
+		fd, err = sys.BPF(sys.CmdRawTracepoint, unsafe.Pointer(&attr), unsafe.Offsetof(attr.Cookie))
 	}
 	if err == nil {
 		return &Attachment{Target: t, fds: []int{int(fd)}}, nil

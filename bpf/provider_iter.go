@@ -157,13 +157,13 @@ func attachIter(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 	if o.PID != 0 && k.HaveIterProcess() {
 		attr.info, attr.infoLen = unsafe.Pointer(&one), uint32(unsafe.Sizeof(one))
 	}
-	link, err := sys.BpfCall(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	link, err := sys.BPF(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	runtime.KeepAlive(&one)
 	if err != nil {
 		return nil, err
 	}
 	create := struct{ link, flags uint32 }{link: uint32(link)}
-	it, err := sys.BpfCall(sys.CmdIterCreate, unsafe.Pointer(&create), unsafe.Sizeof(create))
+	it, err := sys.BPF(sys.CmdIterCreate, unsafe.Pointer(&create), unsafe.Sizeof(create))
 	if err != nil {
 		return nil, errors.Join(err, sys.CloseFD(int(link)))
 	}

@@ -305,7 +305,7 @@ func attachKprobes(ts []Target, cookies []uint64, ret bool, p *Program) (*Attach
 		attr.Cookies = unsafe.Pointer(&each[0])
 		pin.Pin(&each[0])
 	}
-	fd, err := sys.BpfCall(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	fd, err := sys.BPF(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	runtime.KeepAlive(addrs)
 	if err != nil {
 		return nil, kprobeError(ts[0], err)

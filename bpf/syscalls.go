@@ -11,6 +11,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/internal/sysname"
 )
 
@@ -128,7 +129,7 @@ func attachSyscalls(ts []Target, _ []uint64, p *Program, o AttachOptions) (*Atta
 }
 
 // Syscalls is the array by which a shared program finds its targets.
-type Syscalls struct{ m *Map }
+type Syscalls struct{ m *kmap.Map }
 
 // NewSyscalls makes the array for targets that share a program. cookie returns what stands for a target, and is not 0.
 func NewSyscalls(ts []Target, cookie func(Target) uint64) (*Syscalls, error) {
@@ -137,7 +138,7 @@ func NewSyscalls(ts []Target, cookie func(Target) uint64) (*Syscalls, error) {
 		_, n, _ := t.syscallOf()
 		most = max(most, n)
 	}
-	m, err := NewMap(MapSpec{Name: "syscalls", Type: ebpf.Array, KeySize: 4, ValueSize: 16, MaxEntries: uint32(most + 1)})
+	m, err := kmap.New(kmap.Spec{Name: "syscalls", Type: ebpf.Array, KeySize: 4, ValueSize: 16, MaxEntries: uint32(most + 1)})
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +154,7 @@ func NewSyscalls(ts []Target, cookie func(Target) uint64) (*Syscalls, error) {
 }
 
 // Map returns the array.
-func (s *Syscalls) Map() *Map { return s.m }
+func (s *Syscalls) Map() *kmap.Map { return s.m }
 
 // Close frees the array.
 func (s *Syscalls) Close() error { return s.m.Close() }

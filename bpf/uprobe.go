@@ -132,7 +132,7 @@ func linkUprobes(ts []Target, cookies []uint64, p *Program, o AttachOptions, ret
 	if returns {
 		attr.multiFlags = uprobeMultiReturn
 	}
-	fd, err := sys.BpfCall(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	fd, err := sys.BPF(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	runtime.KeepAlive(path)
 	runtime.KeepAlive(offsets)
 	runtime.KeepAlive(semaphores)

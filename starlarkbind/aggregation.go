@@ -14,7 +14,7 @@ import (
 	"go.starlark.net/starlark"
 	"golang.org/x/sys/unix"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
@@ -27,11 +27,11 @@ type Aggregation struct {
 	s       *Session
 	decl    *compiler.Map
 	maxKeys int
-	seen    bool         // the script has looked at what it holds
-	anyRoom bool         // nobody said how many keys there are to be
-	store   *bpf.Map     // nil until a probe has given it its type; of a swappable one, see swap
-	swap    *bpf.SwapMap // the map can be exchanged for an empty one
-	since   time.Time    // when it was made, or cleared
+	seen    bool          // the script has looked at what it holds
+	anyRoom bool          // nobody said how many keys there are to be
+	store   *kmap.Map     // nil until a probe has given it its type; of a swappable one, see swap
+	swap    *kmap.SwapMap // the map can be exchanged for an empty one
+	since   time.Time     // when it was made, or cleared
 	// past holds what was added to maps that delta() has exchanged, of as many keys as there may be; forgotten counts the others. marks
 	// is what delta() has told already of what the live map holds.
 	swappedOut, deltaBase *rawValues
@@ -106,20 +106,20 @@ func (a *Aggregation) spec() agg.Spec        { return *a.decl.Agg }
 func (a *Aggregation) keyless() bool { return a.decl.Key != nil && a.decl.Key.Kind == types.None }
 
 // create makes the kernel map for a key type.
-func (a *Aggregation) create(key *types.Type) (*bpf.Map, *bpf.SwapMap, error) {
+func (a *Aggregation) create(key *types.Type) (*kmap.Map, *kmap.SwapMap, error) {
 	a.since = time.Now()
 	size := 8 * a.spec().Words()
-	ms := bpf.MapSpec{Name: a.decl.Name, Type: ebpf.PerCPUHash, KeySize: uint32(key.Size()), ValueSize: uint32(size), MaxEntries: uint32(a.maxKeys)}
+	ms := kmap.Spec{Name: a.decl.Name, Type: ebpf.PerCPUHash, KeySize: uint32(key.Size()), ValueSize: uint32(size), MaxEntries: uint32(a.maxKeys)}
 	if key.Kind == types.None {
 		ms.Type, ms.KeySize, ms.MaxEntries = ebpf.PerCPUArray, 4, 1
 	} else if err := a.s.memory(ms, a.copies()); err != nil && a.anyRoom && a.s.kernel.AtLeast(6, 1) {
 		ms.Flags = unix.BPF_F_NO_PREALLOC // nobody asked for so much: it takes memory as keys come, and counts those that get none
 	}
 	if a.decl.Swappable {
-		sw, err := bpf.NewSwappable(ms)
+		sw, err := kmap.NewSwapMap(ms)
 		return nil, sw, err
 	}
-	m, err := bpf.NewMap(ms)
+	m, err := kmap.New(ms)
 	return m, nil, err
 }
 
@@ -173,7 +173,7 @@ func (a *Aggregation) retype(t compiler.MapTypes) error {
 		for j, x := range w.vals[i] {
 			binary.NativeEndian.PutUint64(v[8*j:], x)
 		}
-		if err := a.live().Update([]byte(k), v, bpf.Any); err != nil {
+		if err := a.live().Update([]byte(k), v, kmap.Any); err != nil {
 			return errors.Join(err, a.putBack(&was))
 		}
 	}
@@ -190,14 +190,14 @@ func (a *Aggregation) putBack(was *Aggregation) error {
 }
 
 // kernelMap gives the map that instructions refer to.
-func (a *Aggregation) kernelMap() *bpf.Map {
+func (a *Aggregation) kernelMap() *kmap.Map {
 	if a.swap != nil {
 		return a.swap.Outer
 	}
 	return a.store
 }
 
-func (a *Aggregation) live() *bpf.Map {
+func (a *Aggregation) live() *kmap.Map {
 	if a.swap != nil {
 		return a.swap.Inner()
 	}
@@ -235,7 +235,7 @@ func (a *Aggregation) mergeInto(out, one []uint64, b []byte) {
 }
 
 // readMap reads a kernel map whole.
-func (a *Aggregation) readMap(ctx context.Context, m *bpf.Map) (_ *rawValues, err error) {
+func (a *Aggregation) readMap(ctx context.Context, m *kmap.Map) (_ *rawValues, err error) {
 	a.seen = true
 	if m == nil {
 		return newRawValues(0), nil
@@ -473,7 +473,7 @@ func (a *Aggregation) uniqueKeys() bool {
 }
 
 // direct is the snapshot of counts and sums, the largest of maps, without the words in between.
-func (a *Aggregation) direct(m *bpf.Map) (_ starlark.Value, err error) {
+func (a *Aggregation) direct(m *kmap.Map) (_ starlark.Value, err error) {
 	a.seen = true
 	dm := dictBuilder{ctx: a.s.ctx}
 	defer dm.close()

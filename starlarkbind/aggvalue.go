@@ -5,13 +5,13 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
-func isNotExist(err error) bool { return errors.Is(err, bpf.ErrKeyNotExist) }
+func isNotExist(err error) bool { return errors.Is(err, kmap.ErrKeyNotExist) }
 
 // aggValue gives the merged words of one key as the script sees them.
 func aggValue(spec agg.Spec, w []uint64, signed bool) starlark.Value {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 )
@@ -132,7 +133,7 @@ func errnoOf(low int) (code int, name string) {
 }
 
 // eachCell calls fn for each cell of a probe's programs that has counted something.
-func (p *Probe) eachCell(fn func(g *program, site compiler.Site, c bpf.Cell)) error {
+func (p *Probe) eachCell(fn func(g *program, site compiler.Site, c kmap.Cell)) error {
 	for _, g := range p.all() {
 		if g.cells == nil {
 			continue
@@ -153,7 +154,7 @@ func (p *Probe) eachCell(fn func(g *program, site compiler.Site, c bpf.Cell)) er
 // readErrors gives the errors of a probe since it was loaded or cleared.
 func (s *Session) readErrors(p *Probe) ([]*helperError, error) {
 	var out []*helperError
-	err := p.eachCell(func(g *program, site compiler.Site, c bpf.Cell) {
+	err := p.eachCell(func(g *program, site compiler.Site, c kmap.Cell) {
 		if site.KeyCounter != compiler.NoKeyCounter {
 			return
 		}
@@ -173,7 +174,7 @@ func (s *Session) readErrors(p *Probe) ([]*helperError, error) {
 
 type cellKey struct{ site, errno int }
 
-func (s *Session) helperError(p *Probe, site compiler.Site, c bpf.Cell) *helperError {
+func (s *Session) helperError(p *Probe, site compiler.Site, c kmap.Cell) *helperError {
 	code, name := errnoOf(c.Errno)
 	e := &helperError{helper: site.Helper, code: -code, errno: name, probe: p.name, pos: site.Pos.String(), source: s.sources.trimmed(site.Pos),
 		count: c.Count, first: c.First, last: c.Last, quiet: site.Quiet, decl: site.Map, stream: site.Stream}

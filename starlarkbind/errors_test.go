@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
@@ -128,7 +128,7 @@ for e in errors():
 // filled only behind it. Each key that there is no memory for is counted. Before 6.1 all maps take theirs in advance.
 func TestForcedNoMemory(t *testing.T) {
 	l := newLive(t, func(o *Options) { o.Warnings = WarnNone })
-	l.memory = func(bpf.MapSpec, int) error { return errors.New("as if there were too little for its 4096 keys") }
+	l.memory = func(kmap.Spec, int) error { return errors.New("as if there were too little for its 4096 keys") }
 	if err := l.script(`
 h, n = hist(bits=5), count()
 def tick(e):

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
@@ -17,16 +17,16 @@ type tallies struct{ made, gone uint64 }
 
 // set stores a value under a key of a table whose keys the kernel evicts, and counts the key if it is new. An EXIST that
 // finds nothing has lost its key meanwhile, so the two are tried in turn.
-func (n *tallies) set(m *bpf.Map, key, value []byte) error {
+func (n *tallies) set(m *kmap.Map, key, value []byte) error {
 	for {
-		err := m.Update(key, value, bpf.NoExist)
+		err := m.Update(key, value, kmap.NoExist)
 		if err == nil {
 			n.made++
 		}
-		if !errors.Is(err, bpf.ErrKeyExist) {
+		if !errors.Is(err, kmap.ErrKeyExist) {
 			return err
 		}
-		if err := m.Update(key, value, bpf.Exist); !isNotExist(err) {
+		if err := m.Update(key, value, kmap.Exist); !isNotExist(err) {
 			return err
 		}
 	}
@@ -40,7 +40,7 @@ func (t *Table) evicted(ctx context.Context) (uint64, error) {
 	}
 	n := t.own
 	for _, p := range t.s.allProbes() {
-		err := p.eachCell(func(_ *program, site compiler.Site, c bpf.Cell) {
+		err := p.eachCell(func(_ *program, site compiler.Site, c kmap.Cell) {
 			switch {
 			case site.Map != t.decl:
 			case site.KeyCounter == compiler.KeysInserted:

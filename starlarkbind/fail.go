@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/internal/paint"
@@ -52,7 +53,7 @@ func scriptError(err error) error {
 		attach    *bpf.AttachError
 		privilege *sys.PrivilegeError
 		mount     *sys.MountError
-		mapErr    *bpf.MapError
+		mapErr    *kmap.Error
 		notFound  *bpf.NotFoundError
 		spec      *bpf.SpecError
 		rng       *bpf.RangeError

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
@@ -25,17 +25,17 @@ type mapUsage struct {
 
 // A keyed is a map with keys that can run out.
 type bounded interface {
-	usageOf() (store *bpf.Map, comp *compiler.Map, maxKeys int) // store is nil where there are no keys
+	usageOf() (store *kmap.Map, comp *compiler.Map, maxKeys int) // store is nil where there are no keys
 }
 
-func (a *Aggregation) usageOf() (*bpf.Map, *compiler.Map, int) {
+func (a *Aggregation) usageOf() (*kmap.Map, *compiler.Map, int) {
 	if a.keyless() {
 		return nil, nil, 0
 	}
 	return a.live(), a.decl, a.maxKeys
 }
 
-func (t *Table) usageOf() (*bpf.Map, *compiler.Map, int) { return t.store, t.decl, t.maxKeys }
+func (t *Table) usageOf() (*kmap.Map, *compiler.Map, int) { return t.store, t.decl, t.maxKeys }
 
 // warnFill warns of maps that are nearly full, of each once. One that has dropped keys already has a warning of that.
 func (s *Session) warnFill() {
@@ -62,7 +62,7 @@ func (s *Session) warnFill() {
 	}
 }
 
-func (s *Session) countFill(store *bpf.Map, comp *compiler.Map, most int, f *mapUsage) error {
+func (s *Session) countFill(store *kmap.Map, comp *compiler.Map, most int, f *mapUsage) error {
 	start := time.Now()
 	keys, err := store.Count(s.ctx)
 	if err != nil {

@@ -3,7 +3,7 @@ package starlarkbind
 import (
 	"slices"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
@@ -57,6 +57,6 @@ func (p *Probe) quiet() bool {
 		return false
 	}
 	told := false
-	err = p.eachCell(func(*program, compiler.Site, bpf.Cell) { told = true })
+	err = p.eachCell(func(*program, compiler.Site, kmap.Cell) { told = true })
 	return err == nil && !told
 }

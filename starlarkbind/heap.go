@@ -5,18 +5,18 @@ import (
 
 	"github.com/cilium/ebpf"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
 // newHeap makes the memory for what does not fit on the stack of a program: compiler.HeapSlots pieces for each CPU.
-func newHeap(size int) (*bpf.Map, error) {
+func newHeap(size int) (*kmap.Map, error) {
 	cpus, err := sys.PossibleCPUs()
 	if err != nil {
 		return nil, err
 	}
-	m, err := bpf.NewMap(bpf.MapSpec{Name: "heap", Type: ebpf.Array, KeySize: 4, ValueSize: uint32(size), MaxEntries: uint32(cpus * compiler.HeapSlots)})
+	m, err := kmap.New(kmap.Spec{Name: "heap", Type: ebpf.Array, KeySize: 4, ValueSize: uint32(size), MaxEntries: uint32(cpus * compiler.HeapSlots)})
 	if err != nil {
 		return nil, fmt.Errorf("memory for the long strings and stacks of a handler, %d bytes for each of %d runs on %d CPUs: %w", size, compiler.HeapSlots, cpus, err)
 	}

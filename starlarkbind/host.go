@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/symbol"
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
@@ -100,7 +100,7 @@ func (s *Session) stacksMap(n int) (*stackStore, error) {
 	if m := s.stacks[n]; m != nil {
 		return m, nil
 	}
-	m, err := bpf.NewStacks(compiler.StackMap(n), n, compiler.StackSize(n))
+	m, err := kmap.NewStacks(compiler.StackMap(n), n, compiler.StackSize(n))
 	if err != nil {
 		return nil, err
 	}

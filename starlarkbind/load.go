@@ -10,6 +10,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
@@ -339,7 +340,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		}
 	}
 	if len(code.Sites) > 0 {
-		if pg.cells, err = bpf.NewCells("errors", len(code.Sites)); err != nil {
+		if pg.cells, err = kmap.NewErrorCells("errors", len(code.Sites)); err != nil {
 			return err
 		}
 		maps["cells"] = pg.cells.Map()
@@ -401,8 +402,8 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 
 // bindMaps gives the program's maps their kernel objects. A map that gets its type here is made, and becomes the
 // aggregation's or table's own when all went well.
-func (l *loader) bindMaps(code *compiler.Program) (map[string]*bpf.Map, error) {
-	out := map[string]*bpf.Map{}
+func (l *loader) bindMaps(code *compiler.Program) (map[string]*kmap.Map, error) {
+	out := map[string]*kmap.Map{}
 	for _, st := range code.Streams {
 		m, err := l.s.stream(st).kernelMap()
 		if err != nil {
@@ -420,7 +421,7 @@ func (l *loader) bindMaps(code *compiler.Program) (map[string]*bpf.Map, error) {
 	return out, nil
 }
 
-func (l *loader) bindMap(use compiler.MapUse) (*bpf.Map, error) {
+func (l *loader) bindMap(use compiler.MapUse) (*kmap.Map, error) {
 	switch m := l.s.owner(use.Map).(type) {
 	case *Aggregation:
 		if m.kernelMap() != nil {

@@ -12,6 +12,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
@@ -49,8 +50,8 @@ type program struct {
 	spec  bpf.ProgramSpec // what prog was made from
 	prog  *bpf.Program    // nil where the probe is detached
 	kept  pastStats
-	cells *bpf.ErrorCells
-	heap  *bpf.Map // for long strings; may be nil
+	cells *kmap.ErrorCells
+	heap  *kmap.Map // for long strings; may be nil
 	// syscalls tells a program at all system calls which are its targets; runs is what it had counted when stats began.
 	syscalls *bpf.Syscalls
 	runs     uint64

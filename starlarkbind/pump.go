@@ -11,7 +11,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 	"go.starlark.net/starlark"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
@@ -31,7 +31,7 @@ type printSite struct {
 // bounds how many that are.
 type printReader struct {
 	s    *Session
-	ring *bpf.RingBuf
+	ring *kmap.RingBuf
 	done chan struct{}
 	own  feedback
 
@@ -59,9 +59,9 @@ type drained struct {
 }
 
 // ring gives the session's ring buffer; the first call makes it and starts to read it.
-func (s *Session) ring() (*bpf.RingBuf, error) {
+func (s *Session) ring() (*kmap.RingBuf, error) {
 	if s.printReader == nil {
-		r, err := bpf.NewRing(ringSize)
+		r, err := kmap.NewRingBuf(ringSize)
 		if err != nil {
 			return nil, err
 		}
@@ -80,8 +80,8 @@ func (p *printReader) run() {
 		switch {
 		case err == nil:
 			p.record(b)
-		case errors.Is(err, bpf.ErrWoken), errors.Is(err, bpf.ErrDeadline):
-		case errors.Is(err, bpf.ErrClosed):
+		case errors.Is(err, kmap.ErrWoken), errors.Is(err, kmap.ErrDeadline):
+		case errors.Is(err, kmap.ErrClosed):
 			return
 		default:
 			p.s.reportError(fmt.Errorf("read the ring buffer: %w", err))

@@ -20,6 +20,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/symbol"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
@@ -62,7 +63,7 @@ type Session struct {
 	opt         Options
 	out         *output
 	kernel      *sys.Kernel
-	memory      func(m bpf.MapSpec, copies int) error // bpf.MapSpec.CheckMemory, but in tests
+	memory      func(m kmap.Spec, copies int) error // bpf.Spec.CheckMemory, but in tests
 	sources     *sources
 	predeclared starlark.StringDict
 	globals     starlark.StringDict // of the prompt
@@ -91,9 +92,9 @@ type Session struct {
 	overhead       *overhead               // nil: nobody watches
 	printReader    *printReader
 	halt           chan struct{} // a handler has called stop(), maybe one attached during run()
-	control        *bpf.ControlMap
-	zeros          *bpf.Map
-	numbers        *bpf.Map // of system calls: sysname.CanonicalTable
+	control        *kmap.ControlMap
+	zeros          *kmap.Map
+	numbers        *kmap.Map // of system calls: sysname.CanonicalTable
 	// leastShared is how many system calls a probe must have for them to share a program.
 	leastShared int
 	adds        *hostAdds // nil until the script adds
@@ -137,7 +138,7 @@ func New(opt Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{opt: opt, kernel: k, memory: bpf.MapSpec.CheckMemory, sources: newSources(), ktypes: newKernelTypes(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, told: map[diag.Diagnostic]bool{}, fills: map[*compiler.Map]mapUsage{}, leastShared: 2, halt: make(chan struct{}, 1), globals: starlark.StringDict{}}
+	s := &Session{opt: opt, kernel: k, memory: kmap.Spec.CheckMemory, sources: newSources(), ktypes: newKernelTypes(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, told: map[diag.Diagnostic]bool{}, fills: map[*compiler.Map]mapUsage{}, leastShared: 2, halt: make(chan struct{}, 1), globals: starlark.StringDict{}}
 	s.out = &output{w: opt.Stdout, errw: opt.Stderr, json: opt.JSON, colour: opt.Colour && !opt.JSON, errColour: opt.ErrColour}
 	s.flags = flags.New(opt.Args)
 	if s.flags.Help() { // the script runs to define its flags; what it prints is not asked for
@@ -432,7 +433,7 @@ func (s *Session) Close() error {
 	if s.control != nil {
 		errs = append(errs, s.control.Close())
 	}
-	for _, m := range []*bpf.Map{s.zeros, s.numbers} {
+	for _, m := range []*kmap.Map{s.zeros, s.numbers} {
 		if m != nil {
 			errs = append(errs, m.Close())
 		}
@@ -495,10 +496,10 @@ func (s *Session) probeName(id uint64) string {
 }
 
 // zerosMap gives an array of at least n zero bytes that programs insert from.
-func (s *Session) zerosMap(n int) (*bpf.Map, error) {
+func (s *Session) zerosMap(n int) (*kmap.Map, error) {
 	const size = 32 << 10 // the largest value of a per-CPU element
 	if s.zeros == nil {
-		m, err := bpf.NewMap(bpf.MapSpec{Name: "zeros", Type: ebpf.Array, KeySize: 4, ValueSize: size, MaxEntries: 1})
+		m, err := kmap.New(kmap.Spec{Name: "zeros", Type: ebpf.Array, KeySize: 4, ValueSize: size, MaxEntries: 1})
 		if err != nil {
 			return nil, err
 		}
@@ -511,9 +512,9 @@ func (s *Session) zerosMap(n int) (*bpf.Map, error) {
 }
 
 // numbersMap returns the array of the numbers that stand for system calls of other ABIs.
-func (s *Session) numbersMap() (*bpf.Map, error) {
+func (s *Session) numbersMap() (*kmap.Map, error) {
 	if s.numbers == nil {
-		m, err := bpf.NewNumbers(sysname.CanonicalTable())
+		m, err := kmap.NewNumbers(sysname.CanonicalTable())
 		if err != nil {
 			return nil, err
 		}
@@ -522,9 +523,9 @@ func (s *Session) numbersMap() (*bpf.Map, error) {
 	return s.numbers, nil
 }
 
-func (s *Session) controlMap() (*bpf.ControlMap, error) {
+func (s *Session) controlMap() (*kmap.ControlMap, error) {
 	if s.control == nil {
-		c, err := bpf.NewControl()
+		c, err := kmap.NewControl()
 		if err != nil {
 			return nil, err
 		}

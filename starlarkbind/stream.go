@@ -11,7 +11,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 	"go.starlark.net/starlark"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
@@ -27,7 +27,7 @@ type Stream struct {
 
 	served chan struct{} // the loop of run() has taken records
 
-	ring   *bpf.RingBuf
+	ring   *kmap.RingBuf
 	rec    ringbuf.Record
 	queue  rawQueue // read, and not handed on
 	handed bool     // the script has read a record
@@ -105,9 +105,9 @@ func (s *Session) stream(c *compiler.Stream) *Stream {
 }
 
 // kernelMap gives the ring buffer; the first call makes it.
-func (st *Stream) kernelMap() (*bpf.Map, error) {
+func (st *Stream) kernelMap() (*kmap.Map, error) {
 	if st.ring == nil {
-		r, err := bpf.NewRing(st.size)
+		r, err := kmap.NewRingBuf(st.size)
 		if err != nil {
 			return nil, err
 		}

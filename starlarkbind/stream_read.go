@@ -9,7 +9,7 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 )
 
 // Records of a stream are read where the script wants them: by take(), by a loop, or for a callback (feed.go). However fast handlers
@@ -90,7 +90,7 @@ func (st *Stream) readOne(deadline time.Time) ([]byte, error) {
 	st.ring.SetDeadline(deadline)
 	b, err := st.ring.Read(&st.rec)
 	switch {
-	case errors.Is(err, bpf.ErrDeadline), errors.Is(err, bpf.ErrWoken), errors.Is(err, bpf.ErrClosed):
+	case errors.Is(err, kmap.ErrDeadline), errors.Is(err, kmap.ErrWoken), errors.Is(err, kmap.ErrClosed):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("stream %q: %w", st.Name(), err)

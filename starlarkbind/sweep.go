@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
@@ -23,7 +23,7 @@ const sweepEvery = time.Second
 
 // A stackStore is the stacks of at most so many frames.
 type stackStore struct {
-	*bpf.Stacks
+	*kmap.Stacks
 	swept time.Time
 
 	mu   sync.Mutex          // the goroutine that prints reads frames during a sweep
@@ -123,7 +123,7 @@ func (s *Session) stacksOf(m kernelMap, n string, used map[uint64]bool) error {
 	return nil
 }
 
-func eachElement(m *bpf.Map, fn func(key, value []byte)) error {
+func eachElement(m *kmap.Map, fn func(key, value []byte)) error {
 	if m == nil {
 		return nil
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/cilium/ebpf"
 	"go.starlark.net/starlark"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
@@ -18,7 +18,7 @@ type Table struct {
 	s       *Session
 	decl    *compiler.Map
 	maxKeys int
-	store   *bpf.Map
+	store   *kmap.Map
 	own     tallies
 	seen    bool // the script has looked at what it holds
 }
@@ -37,12 +37,12 @@ func (t *Table) Freeze()               {} // a handle: what it names lives in th
 func (t *Table) Truth() starlark.Bool  { return true }
 func (t *Table) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: table") }
 
-func (t *Table) create(key, val *types.Type) (*bpf.Map, error) {
-	ms := bpf.MapSpec{Name: t.decl.Name, Type: ebpf.Hash, KeySize: uint32(max(key.Size(), 8)), ValueSize: uint32(max(val.Size(), 8)), MaxEntries: uint32(t.maxKeys)}
+func (t *Table) create(key, val *types.Type) (*kmap.Map, error) {
+	ms := kmap.Spec{Name: t.decl.Name, Type: ebpf.Hash, KeySize: uint32(max(key.Size(), 8)), ValueSize: uint32(max(val.Size(), 8)), MaxEntries: uint32(t.maxKeys)}
 	if t.decl.LRU {
 		ms.Type = ebpf.LRUHash
 	}
-	return bpf.NewMap(ms)
+	return kmap.New(ms)
 }
 
 // growFor makes the table, or makes it wider, so that it holds what the script stores.
@@ -178,7 +178,7 @@ func (t *Table) put(k, v starlark.Value) error {
 	if t.decl.LRU {
 		return t.own.set(t.store, kb, vb)
 	}
-	return t.store.Update(kb, vb, bpf.Any)
+	return t.store.Update(kb, vb, kmap.Any)
 }
 
 func (t *Table) entries() (_ []starlark.Tuple, err error) {

@@ -37,7 +37,7 @@ const (
 
 // bpfCall is bpf(2). It is repeated where the kernel asks for that, as libbpf does for EAGAIN. attr points to the
 // command's attributes; what that refers to must be kept alive by the caller.
-func BpfCall(cmd uintptr, attr unsafe.Pointer, size uintptr) (uintptr, error) {
+func BPF(cmd uintptr, attr unsafe.Pointer, size uintptr) (uintptr, error) {
 	for {
 		r, _, errno := unix.Syscall(unix.SYS_BPF, cmd, uintptr(attr), size)
 		switch errno {
@@ -59,8 +59,8 @@ type elemAttr struct {
 }
 
 func ElemCall(cmd uintptr, fd int, key, value []byte, flags uint64) error {
-	attr := elemAttr{fd: uint32(fd), key: Pointer(key), value: Pointer(value), flags: flags}
-	_, err := BpfCall(cmd, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	attr := elemAttr{fd: uint32(fd), key: BytePointer(key), value: BytePointer(value), flags: flags}
+	_, err := BPF(cmd, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	runtime.KeepAlive(key)
 	runtime.KeepAlive(value)
 	return err
@@ -147,7 +147,7 @@ type InfoAttr struct {
 }
 
 // pointer gives the address of the first byte, or nil.
-func Pointer(b []byte) unsafe.Pointer {
+func BytePointer(b []byte) unsafe.Pointer {
 	if len(b) == 0 {
 		return nil
 	}

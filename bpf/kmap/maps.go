@@ -1,4 +1,4 @@
-package bpf
+package kmap
 
 import (
 	"encoding/binary"
@@ -13,20 +13,20 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// MapSpec says what a map is to be.
-type MapSpec struct {
+// Spec says what a map is to be.
+type Spec struct {
 	Name               string // for people: the kernel keeps 15 letters of it
 	Type               ebpf.MapType
 	KeySize, ValueSize uint32 // bytes; of a per-CPU map, of one CPU's value
 	MaxEntries         uint32
-	Flags              uint32   // BPF_F_*
-	Inner              *MapSpec // of a map of maps
+	Flags              uint32 // BPF_F_*
+	Inner              *Spec  // of a map of maps
 }
 
 // Map is a kernel map. Keys and values are bytes. It is safe for use by several goroutines, but for Close.
 type Map struct {
 	raw       *ebpf.Map
-	spec      MapSpec
+	spec      Spec
 	valueSize int
 }
 
@@ -36,16 +36,16 @@ var ErrKeyNotExist = ebpf.ErrKeyNotExist
 // ErrKeyExist is what Update with the flag NoExist gives for a key that is there.
 var ErrKeyExist = ebpf.ErrKeyExist
 
-// MapError says why the kernel refused a map, or an operation on one.
-type MapError struct {
-	Spec   MapSpec
+// Error says why the kernel refused a map, or an operation on one.
+type Error struct {
+	Spec   Spec
 	Op     string // "create", "update"...
 	Reason string
 	Hint   string // what to do, or ""
 	Err    error
 }
 
-func (e *MapError) Error() string {
+func (e *Error) Error() string {
 	s := fmt.Sprintf("%s map %q: %s", e.Op, e.Spec.Name, e.Reason)
 	if e.Hint != "" {
 		s += "; " + e.Hint
@@ -53,11 +53,11 @@ func (e *MapError) Error() string {
 	return s
 }
 
-func (e *MapError) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Err }
 
-// NewMap makes a map. The error is a *MapError. It calls the kernel itself: the library's way reads the table of mounts and
+// New makes a map. The error is a *Error. It calls the kernel itself: the library's way reads the table of mounts and
 // makes three maps to probe the kernel first, a millisecond of a start that has fifteen.
-func NewMap(spec MapSpec) (*Map, error) {
+func New(spec Spec) (*Map, error) {
 	if err := spec.CheckMemory(1); err != nil {
 		return nil, err
 	}
@@ -87,15 +87,15 @@ func NewMap(spec MapSpec) (*Map, error) {
 	return &Map{raw: raw, spec: spec, valueSize: size}, nil
 }
 
-func createMap(s MapSpec, inner int) (fd int, err error) {
+func createMap(s Spec, inner int) (fd int, err error) {
 	attr := sys.MapCreateAttr{Typ: uint32(s.Type), KeySize: s.KeySize, ValueSize: s.ValueSize, MaxEntries: s.MaxEntries, Flags: s.Flags, Inner: uint32(inner)}
-	copy(attr.Name[:], kernelName(s.Name))
-	r, err := sys.BpfCall(sys.CmdMapCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	copy(attr.Name[:], KernelName(s.Name))
+	r, err := sys.BPF(sys.CmdMapCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	return int(r), err
 }
 
 // kernelName gives what the kernel takes of a name: 15 letters, digits, dots and underscores.
-func kernelName(s string) string {
+func KernelName(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < 0x80 && (isNameByte(byte(r)) || r == '.') {
 			return r
@@ -110,7 +110,7 @@ func isPerCPU(t ebpf.MapType) bool {
 }
 
 // totalValueSize is the number of bytes that the kernel copies for one key.
-func totalValueSize(s MapSpec) (int, error) {
+func totalValueSize(s Spec) (int, error) {
 	if !isPerCPU(s.Type) {
 		return int(s.ValueSize), nil
 	}
@@ -118,8 +118,8 @@ func totalValueSize(s MapSpec) (int, error) {
 	return n * ((int(s.ValueSize) + 7) &^ 7), err
 }
 
-func createError(s MapSpec, err error) error {
-	e := &MapError{Spec: s, Op: "create", Err: err}
+func createError(s Spec, err error) error {
+	e := &Error{Spec: s, Op: "create", Err: err}
 	switch {
 	case errors.Is(err, unix.EPERM):
 		e.Reason = "the kernel does not permit it"
@@ -149,7 +149,7 @@ func createError(s MapSpec, err error) error {
 
 // bytes estimates the memory of a map from the kernel's own structures (kernel/bpf/hashtab.c: struct htab_elem has 48
 // bytes, a bucket 16).
-func (s MapSpec) bytes() uint64 {
+func (s Spec) bytes() uint64 {
 	n, key, value := uint64(s.MaxEntries), uint64(s.KeySize+7)&^7, uint64(s.ValueSize+7)&^7
 	if total, err := totalValueSize(s); err == nil && isPerCPU(s.Type) {
 		value = uint64(total) + 8
@@ -174,7 +174,7 @@ func mebibytes(n uint64) string {
 func (m *Map) Raw() *ebpf.Map { return m.raw }
 
 // Spec gives what the map was made from.
-func (m *Map) Spec() MapSpec { return m.spec }
+func (m *Map) Spec() Spec { return m.spec }
 
 // ValueSize is the number of bytes that Lookup gives for a key: of a per-CPU map, the values of all possible CPUs one
 // after another, each rounded up to 8 bytes.
@@ -198,7 +198,7 @@ const (
 	Exist   = 2 // only where it is, else ErrKeyNotExist
 )
 
-// Update stores a value. flags is Any, NoExist or Exist. A full map gives a *MapError that wraps E2BIG.
+// Update stores a value. flags is Any, NoExist or Exist. A full map gives a *Error that wraps E2BIG.
 func (m *Map) Update(key, value []byte, flags uint64) error {
 	return m.elem(sys.CmdMapUpdate, "update", key, value, flags)
 }
@@ -209,7 +209,7 @@ func (m *Map) Delete(key []byte) error { return m.elem(sys.CmdMapDelete, "delete
 
 func (m *Map) elem(cmd uintptr, op string, key, value []byte, flags uint64) error {
 	if len(key) != int(m.spec.KeySize) || cmd != sys.CmdMapDelete && len(value) != m.valueSize {
-		return &MapError{Spec: m.spec, Op: op, Reason: fmt.Sprintf("key of %d bytes and value of %d, not %d and %d", len(key), len(value), m.spec.KeySize, m.valueSize), Err: unix.EINVAL}
+		return &Error{Spec: m.spec, Op: op, Reason: fmt.Sprintf("key of %d bytes and value of %d, not %d and %d", len(key), len(value), m.spec.KeySize, m.valueSize), Err: unix.EINVAL}
 	}
 	return m.failed(op, sys.ElemCall(cmd, m.raw.FD(), key, value, flags))
 }
@@ -224,9 +224,9 @@ func (m *Map) failed(op string, err error) error {
 	case errors.Is(err, unix.EEXIST):
 		return ErrKeyExist
 	case errors.Is(err, unix.E2BIG):
-		return &MapError{Spec: m.spec, Op: op, Reason: fmt.Sprintf("it is full: it holds %d keys", m.spec.MaxEntries), Hint: "raise max_keys", Err: err}
+		return &Error{Spec: m.spec, Op: op, Reason: fmt.Sprintf("it is full: it holds %d keys", m.spec.MaxEntries), Hint: "raise max_keys", Err: err}
 	}
-	return &MapError{Spec: m.spec, Op: op, Reason: err.Error(), Err: err}
+	return &Error{Spec: m.spec, Op: op, Reason: err.Error(), Err: err}
 }
 
 // Close lets the map go. The kernel keeps it while programs use it.
@@ -239,7 +239,7 @@ func (m *Map) Close() error {
 
 // NewNumbers makes an array of numbers for programs to look up.
 func NewNumbers(numbers []uint64) (*Map, error) {
-	m, err := NewMap(MapSpec{Name: "numbers", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: uint32(len(numbers))})
+	m, err := New(Spec{Name: "numbers", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: uint32(len(numbers))})
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package bpf
+package kmap
 
 import (
 	"context"
@@ -26,16 +26,16 @@ type Stacks struct{ m *Map }
 // the frames, and zeros. The kernel walks through as many frames as the sysctl kernel.perf_event_max_stack says, which it
 // lets nobody change as long as programs are there that take stacks.
 func NewStacks(name string, frames, size int) (*Stacks, error) {
-	spec := MapSpec{Name: name, Type: ebpf.Hash, KeySize: 8, ValueSize: uint32(size), MaxEntries: uint32(min(max(stacksBytes/size, minStacks), maxStacks))}
+	spec := Spec{Name: name, Type: ebpf.Hash, KeySize: 8, ValueSize: uint32(size), MaxEntries: uint32(min(max(stacksBytes/size, minStacks), maxStacks))}
 	limit, err := stackLimit()
 	if err != nil {
 		return nil, err
 	}
 	if limit < frames {
-		return nil, &MapError{Spec: spec, Op: "create", Reason: fmt.Sprintf("the kernel does not keep stacks of %d frames", frames),
+		return nil, &Error{Spec: spec, Op: "create", Reason: fmt.Sprintf("the kernel does not keep stacks of %d frames", frames),
 			Hint: "lower n, or raise the sysctl kernel.perf_event_max_stack"}
 	}
-	m, err := NewMap(spec)
+	m, err := New(spec)
 	if err != nil {
 		return nil, err
 	}

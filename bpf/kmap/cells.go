@@ -1,4 +1,4 @@
-package bpf
+package kmap
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 // to the element site*64 + errno&63; no errno that a helper gives shares these six bits with another (ETIMEDOUT, 110, is
 // alone at 46).
 type ErrorCells struct {
-	spec MapSpec
+	spec Spec
 
 	mu   sync.Mutex
 	m    *Map   // nil: released
@@ -30,9 +30,9 @@ type Cell struct {
 	First, Last uint64 // nanoseconds since boot
 }
 
-// NewCells makes the cells of a program with so many sites.
-func NewCells(name string, sites int) (*ErrorCells, error) {
-	c := &ErrorCells{spec: MapSpec{Name: name, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 24, MaxEntries: uint32(sites * cellsPerSite)}}
+// NewErrorCells makes the cells of a program with so many sites.
+func NewErrorCells(name string, sites int) (*ErrorCells, error) {
+	c := &ErrorCells{spec: Spec{Name: name, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 24, MaxEntries: uint32(sites * cellsPerSite)}}
 	return c, c.Renew()
 }
 
@@ -43,7 +43,7 @@ func (c *ErrorCells) Renew() error {
 	if c.m != nil {
 		return nil
 	}
-	m, err := NewMap(c.spec)
+	m, err := New(c.spec)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package bpf
+package kmap
 
 import (
 	"context"
@@ -42,11 +42,11 @@ func (r *reader) next(ctx context.Context) error {
 				return m.failed("read", err)
 			}
 		}
-		attr := sys.BatchAttr{Out: sys.Pointer(to), FD: uint32(m.raw.FD()), Count: uint32(r.count), Keys: sys.Pointer(p.keys[p.n*r.keySize:]), Values: sys.Pointer(p.values[p.n*r.valueSize:])}
+		attr := sys.BatchAttr{Out: sys.BytePointer(to), FD: uint32(m.raw.FD()), Count: uint32(r.count), Keys: sys.BytePointer(p.keys[p.n*r.keySize:]), Values: sys.BytePointer(p.values[p.n*r.valueSize:])}
 		if r.from != nil {
-			attr.In = sys.Pointer(r.from)
+			attr.In = sys.BytePointer(r.from)
 		}
-		_, err := sys.BpfCall(sys.CmdMapLookupBatch, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+		_, err := sys.BPF(sys.CmdMapLookupBatch, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 		runtime.KeepAlive(to)
 		runtime.KeepAlive(r.from)
 		switch {

@@ -1,4 +1,4 @@
-package bpf
+package kmap
 
 import (
 	"context"
@@ -108,7 +108,7 @@ func freeBuffer(b []byte) error {
 // Snapshot reads the whole map: in batches where the kernel has them for this type (hashes from 5.6, arrays from 5.8,
 // per-CPU arrays from 5.13), else key by key. Batches take each bucket of a hash under its lock, so no key is missed or
 // seen twice, whatever programs do meanwhile; walking key by key starts over when its key is deleted, so there keys are
-// told apart by a set. The error is ctx's, or a *MapError.
+// told apart by a set. The error is ctx's, or a *Error.
 func (m *Map) Snapshot(ctx context.Context) (*Snapshot, error) { return m.Read(ctx, func(int) {}) }
 
 // Read is Snapshot. Of a large map it tells how many keys to expect, about, when it has read a part of them.

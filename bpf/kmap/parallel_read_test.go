@@ -1,4 +1,4 @@
-package bpf
+package kmap
 
 import (
 	"context"
@@ -23,7 +23,7 @@ func TestShares(t *testing.T) {
 	for _, typ := range hashTypes {
 		for _, room := range []uint32{2 * uint32(n), 16 * uint32(n)} {
 			t.Run(typ.String(), func(t *testing.T) {
-				m := makeMap(t, MapSpec{Name: "shares", Type: typ, KeySize: 8, ValueSize: 8, MaxEntries: room})
+				m := makeMap(t, Spec{Name: "shares", Type: typ, KeySize: 8, ValueSize: 8, MaxEntries: room})
 				put := func(k uint64) error {
 					key, val := make([]byte, 8), make([]byte, m.ValueSize())
 					binary.NativeEndian.PutUint64(key, k)
@@ -105,7 +105,7 @@ func TestShares(t *testing.T) {
 // Where far more keys come than the first ones led to expect, the memory for them is found all the same.
 func TestSharesGrow(t *testing.T) {
 	const n = 50_000
-	m := makeMap(t, MapSpec{Name: "grow", Type: ebpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: n})
+	m := makeMap(t, Spec{Name: "grow", Type: ebpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: n})
 	key := make([]byte, 8)
 	for k := range uint64(n) {
 		binary.NativeEndian.PutUint64(key, k)
@@ -161,7 +161,7 @@ func TestSharesGrow(t *testing.T) {
 
 // What one share fails with is the error, once.
 func TestSharesFail(t *testing.T) {
-	m := makeMap(t, MapSpec{Name: "fail", Type: ebpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: 1000})
+	m := makeMap(t, Spec{Name: "fail", Type: ebpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: 1000})
 	r := m.newReader(&chunk{})
 	r.from = make([]byte, 4)
 	if err := m.raw.Close(); err != nil {

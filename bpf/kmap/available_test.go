@@ -1,4 +1,4 @@
-package bpf
+package kmap
 
 import (
 	"errors"
@@ -18,7 +18,7 @@ func TestTooLarge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := MapSpec{Name: "t", Type: ebpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: 10_000_000}
+	table := Spec{Name: "t", Type: ebpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: 10_000_000}
 	for _, c := range []struct {
 		copies int
 		have   uint64
@@ -42,15 +42,15 @@ func TestTooLarge(t *testing.T) {
 			continue
 		}
 		checkText(t, "too large", err.Error(), c.want)
-		var me *MapError
+		var me *Error
 		if !errors.As(err, &me) {
 			t.Errorf("%T", err)
 		}
 	}
-	ring := MapSpec{Name: "s", Type: ebpf.RingBuf, MaxEntries: 1 << 30}
+	ring := Spec{Name: "s", Type: ebpf.RingBuf, MaxEntries: 1 << 30}
 	checkText(t, "stream", fmt.Sprint(ring.tooLarge(1, 1<<30)), `create map "s": a ring buffer of 1024 MiB is more than this machine can spare (768 MiB); write stream(size="512MiB")`)
-	huge := MapSpec{Name: "h", Type: ebpf.PerCPUHash, KeySize: 8, ValueSize: 1064, MaxEntries: 1 << 31}
-	if m, err := NewMap(huge); err == nil {
+	huge := Spec{Name: "h", Type: ebpf.PerCPUHash, KeySize: 8, ValueSize: 1064, MaxEntries: 1 << 31}
+	if m, err := New(huge); err == nil {
 		closeAtEnd(t, m.Close)
 		t.Errorf("a map of %d GiB was made", huge.bytes()>>30)
 	} else if want := "create map \"h\": 2147483648 keys of 8 bytes with values of 1064 bytes for each of "; !strings.HasPrefix(err.Error(), want) || cpus == 0 {

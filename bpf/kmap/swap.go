@@ -1,4 +1,4 @@
-package bpf
+package kmap
 
 import (
 	"encoding/binary"
@@ -15,15 +15,15 @@ type SwapMap struct {
 	Outer *Map // an array of maps with one slot: what programs refer to
 	mu    sync.Mutex
 	inner *Map
-	spec  MapSpec
+	spec  Spec
 }
 
-// NewSwappable makes a map of this spec and the outer map around it.
-func NewSwappable(spec MapSpec) (*SwapMap, error) {
+// NewSwapMap makes a map of this spec and the outer map around it.
+func NewSwapMap(spec Spec) (*SwapMap, error) {
 	if err := spec.CheckMemory(2); err != nil {
 		return nil, err
 	}
-	outer, err := NewMap(MapSpec{Name: spec.Name, Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 1, Inner: &spec})
+	outer, err := New(Spec{Name: spec.Name, Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 1, Inner: &spec})
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (s *SwapMap) Inner() *Map {
 func (s *SwapMap) Swap() (old *Map, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m, err := NewMap(s.spec)
+	m, err := New(s.spec)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package bpf
+package kmap
 
 import (
 	"context"
@@ -13,9 +13,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-func makeMap(t *testing.T, spec MapSpec) *Map {
+func makeMap(t *testing.T, spec Spec) *Map {
 	t.Helper()
-	m, err := NewMap(spec)
+	m, err := New(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,14 +24,14 @@ func makeMap(t *testing.T, spec MapSpec) *Map {
 }
 
 func TestMapErrors(t *testing.T) {
-	_, err := NewMap(MapSpec{Name: "none", Type: ebpf.Hash, KeySize: 8, ValueSize: 8})
+	_, err := New(Spec{Name: "none", Type: ebpf.Hash, KeySize: 8, ValueSize: 8})
 	checkText(t, "no room", err.Error(), `create map "none": it has room for no key; raise max_keys`)
-	_, err = NewMap(MapSpec{Name: "huge", Type: ebpf.PerCPUHash, KeySize: 512, ValueSize: 8, MaxEntries: 1 << 30})
-	var me *MapError
+	_, err = New(Spec{Name: "huge", Type: ebpf.PerCPUHash, KeySize: 512, ValueSize: 8, MaxEntries: 1 << 30})
+	var me *Error
 	if !errors.As(err, &me) || !strings.HasPrefix(me.Hint, "write max_keys=") || !strings.HasPrefix(me.Error(), `create map "huge": 1073741824 keys of 512 bytes with values of 8 bytes for each of `) {
 		t.Errorf("huge: %v", err)
 	}
-	m := makeMap(t, MapSpec{Name: "small", Type: ebpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: 1})
+	m := makeMap(t, Spec{Name: "small", Type: ebpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: 1})
 	one, two := []byte("12345678"), []byte("abcdefgh")
 	if err := m.Update(one, one, 0); err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func TestSnapshot(t *testing.T) {
 			if typ == ebpf.Array || typ == ebpf.PerCPUArray {
 				keySize = 4
 			}
-			m := makeMap(t, MapSpec{Name: "snap", Type: typ, KeySize: keySize, ValueSize: 8, MaxEntries: 2 * n})
+			m := makeMap(t, Spec{Name: "snap", Type: typ, KeySize: keySize, ValueSize: 8, MaxEntries: 2 * n})
 			per := 1
 			if isPerCPU(typ) {
 				per = cpus

@@ -1,4 +1,4 @@
-package bpf
+package kmap
 
 import (
 	"errors"
@@ -92,9 +92,9 @@ func fieldOf(text, name string) (uint64, bool) {
 	return 0, false
 }
 
-// CheckMemory returns a *MapError if so many maps of this spec need more memory than the machine can spare: three quarters of what is
+// CheckMemory returns a *Error if so many maps of this spec need more memory than the machine can spare: three quarters of what is
 // available.
-func (s MapSpec) CheckMemory(copies int) error {
+func (s Spec) CheckMemory(copies int) error {
 	if s.Flags&unix.BPF_F_NO_PREALLOC != 0 || s.bytes()*uint64(copies) <= freeMemory {
 		return nil
 	}
@@ -105,7 +105,7 @@ func (s MapSpec) CheckMemory(copies int) error {
 	return s.tooLarge(copies, have)
 }
 
-func (s MapSpec) tooLarge(copies int, have uint64) error {
+func (s Spec) tooLarge(copies int, have uint64) error {
 	need, spare := s.bytes()*uint64(copies), have/4*3
 	if need <= spare {
 		return nil
@@ -124,7 +124,7 @@ func (s MapSpec) tooLarge(copies int, have uint64) error {
 	if copies > 1 {
 		times = fmt.Sprintf(", %d times since clear() and delta() exchange the map,", copies)
 	}
-	e := &MapError{Spec: s, Op: "create", Hint: "lower max_keys", Reason: fmt.Sprintf("%d keys of %d bytes with values of %d bytes%s%s need %s, and this machine can spare %s",
+	e := &Error{Spec: s, Op: "create", Hint: "lower max_keys", Reason: fmt.Sprintf("%d keys of %d bytes with values of %d bytes%s%s need %s, and this machine can spare %s",
 		s.MaxEntries, s.KeySize, s.ValueSize, each, times, mebibytes(need), mebibytes(spare))}
 	if n := roundDown(uint64(s.MaxEntries) * (spare / uint64(copies) / 1024) / (s.bytes()/1024 + 1)); n > 0 {
 		e.Hint = fmt.Sprintf("write max_keys=%d", n)
@@ -133,12 +133,12 @@ func (s MapSpec) tooLarge(copies int, have uint64) error {
 }
 
 // streamTooLarge says that a ring buffer gets no memory, and which size would do.
-func streamTooLarge(s MapSpec, need, spare uint64, err error) *MapError {
+func streamTooLarge(s Spec, need, spare uint64, err error) *Error {
 	size := uint64(4096)
 	for size*2 <= spare && size*2 < need {
 		size *= 2
 	}
-	return &MapError{Spec: s, Op: "create", Err: err, Reason: fmt.Sprintf("a ring buffer of %s is more than this machine can spare (%s)", mebibytes(need), mebibytes(spare)),
+	return &Error{Spec: s, Op: "create", Err: err, Reason: fmt.Sprintf("a ring buffer of %s is more than this machine can spare (%s)", mebibytes(need), mebibytes(spare)),
 		Hint: fmt.Sprintf("write stream(size=%q)", strings.ReplaceAll(mebibytes(size), " ", ""))}
 }
 
@@ -152,7 +152,7 @@ func roundDown(n uint64) uint64 {
 }
 
 // hashShape is a spec for the kernel to copy the shape of a map from: a hash of one key, whose memory nobody needs to wait for.
-func hashShape(s MapSpec) MapSpec {
+func hashShape(s Spec) Spec {
 	switch s.Type {
 	case ebpf.Hash, ebpf.PerCPUHash:
 		s.MaxEntries = 1 // the kernel does not compare it (kernel/bpf/map_in_map.c: bpf_map_meta_equal)

@@ -1,4 +1,4 @@
-package bpf
+package kmap
 
 import (
 	"encoding/binary"
@@ -23,9 +23,9 @@ type RingBuf struct {
 	wake int    // an eventfd that ends Await
 }
 
-// NewRing makes a ring buffer of size bytes, a power of two and of the page size.
-func NewRing(size int) (*RingBuf, error) {
-	m, err := NewMap(MapSpec{Name: "ring", Type: ebpf.RingBuf, MaxEntries: uint32(size)})
+// NewRingBuf makes a ring buffer of size bytes, a power of two and of the page size.
+func NewRingBuf(size int) (*RingBuf, error) {
+	m, err := New(Spec{Name: "ring", Type: ebpf.RingBuf, MaxEntries: uint32(size)})
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package bpf
+package kmap
 
 import (
 	"encoding/binary"
@@ -14,7 +14,7 @@ type ControlMap struct {
 
 // NewControl makes the map.
 func NewControl() (*ControlMap, error) {
-	m, err := NewMap(MapSpec{Name: "control", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	m, err := New(Spec{Name: "control", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
 	if err != nil {
 		return nil, err
 	}
