@@ -1,213 +1,512 @@
 package bpf
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"path"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf/exe"
-	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-// What all probes in user space have in common: places in files.
-
-// A site is a place in a file where the kernel can put a uprobe.
-type probeSite struct {
-	offset    uint64 // in the file
-	semaphore uint64 // offset in the file of a counter that the kernel counts up while the probe is there; 0: none
+var uprobeProvider = Provider{
+	Kind: "uprobe", Alias: "u", Syntax: "uprobe:PATH:FUNCTION, uprobe:PATH:FUNCTION+OFFSET or uprobe:PATH:0xADDRESS",
+	Doc:     "A function of a program or library, where it is called; e.args[i] are its arguments, untyped.",
+	Example: "uprobe:libc:malloc",
+	minArgs: 2, maxArgs: 2, pidFilter: filterInKernel, splitArgs: splitPath, literal: true,
+	List:    listUprobes("uprobe"),
+	Resolve: resolveUprobe,
+	eventSchema: func(t Target) (*Event, error) {
+		c := t.callConv()
+		e := &Event{GoProgram: t.goProgram()}
+		for _, r := range c.args {
+			e.Args = append(e.Args, registerField("", r, false))
+		}
+		if t.entry && !t.goFunc {
+			for i := range stackArgs {
+				e.Args = append(e.Args, Field{CType: "u64", Kind: FieldMemory, Size: 8,
+					At: Address{Base: registers[runtime.GOARCH][c.stack], Index: -1, Disp: c.above + 8*int64(i)}})
+			}
+		}
+		return e, nil
+	},
+	programTypes: only(ebpf.Kprobe),
+	prepare:      prepareUprobe,
+	attach:       attachUprobe(false), attachMulti: attachUprobes(false),
 }
 
-// cutPath takes "PATH:REST" apart, at the first colon behind which a file of that name ends, else at the first: a path may
-// have colons, and so may REST, a C++ name for example.
-func cutPath(text string) (path, rest string, found bool) {
-	for i := range len(text) {
-		if text[i] == ':' && strings.Contains(text[:i], "/") && slices.ContainsFunc(exe.Find(text[:i]), isFile) {
-			return text[:i], text[i+1:], true
+var uretprobeProvider = Provider{
+	Kind: "uretprobe", Alias: "ur", Syntax: "uretprobe:PATH:FUNCTION",
+	Doc:     "A function of a program or library, where it returns; e.ret is its result.",
+	Example: "uretprobe:libc:malloc",
+	minArgs: 2, maxArgs: 2, pidFilter: filterUretprobe, splitArgs: splitPath, literal: true,
+	List:    listUprobes("uretprobe"),
+	Resolve: resolveUprobe,
+	eventSchema: func(t Target) (*Event, error) {
+		return &Event{Fields: []Field{registerField("ret", t.callConv().result, true)}, HasRet: true, GoProgram: t.goProgram(),
+			NoArgs: t.Name + ": the arguments are gone when a function returns; keep them in a table by e.tid in a uprobe"}, nil
+	},
+	programTypes: only(ebpf.Kprobe),
+	prepare:      prepareUprobe,
+	attach:       attachUprobe(true), attachMulti: attachUprobes(true),
+}
+
+// goProgram is the file of a Go function, or "".
+func (t Target) goProgram() string {
+	if t.goFunc {
+		return t.file
+	}
+	return ""
+}
+
+// convention is that of the target's function.
+func (t Target) callConv() callConv {
+	if t.goFunc {
+		return conventionGo[runtime.GOARCH]
+	}
+	return conventionC[runtime.GOARCH]
+}
+
+// findFiles gives the files that the PATH of a spec means.
+func findFiles(s Spec) ([]string, error) {
+	files := exe.Find(s.Args[0])
+	if len(files) == 0 {
+		if err := canOpen(); err != nil { // nothing is found where nothing can be opened
+			return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: no file descriptors are left to look for %q", s.Text, s.Args[0]), Hint: "raise the limit (ulimit -n), or match fewer events"}
 		}
 	}
-	return strings.Cut(text, ":")
-}
-
-func isFile(path string) bool {
-	st, err := os.Stat(path)
-	return err == nil && !st.IsDir()
-}
-
-// splitPath takes "PATH:REST" apart.
-func splitPath(text string) []string {
-	path, rest, ok := cutPath(text)
-	if !ok {
-		return []string{path}
+	switch {
+	case len(files) > 0:
+		return files, nil
+	case strings.Contains(s.Args[0], "/"):
+		return nil, &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no file matches %q", s.Args[0]), Hint: "is the path right?"}
 	}
-	return []string{path, rest}
+	return nil, &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no program %q in $PATH, and no library of that name", s.Args[0]), Hint: "give the path of its file"}
 }
 
-// prepareUprobe makes a program for a multi link where the kernel has them.
-func prepareUprobe(spec *ProgramSpec) error {
-	k, err := sys.Running()
-	if err == nil && k.HaveUprobeMulti(spec.PID != 0) {
-		spec.attachType = ebpf.AttachTraceUprobeMulti
+// canOpen returns an error if no file can be opened, for want of descriptors.
+func canOpen() error {
+	f, err := os.Open("/")
+	switch {
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		return err
+	case err != nil:
+		return nil
+	}
+	return f.Close()
+}
+
+// eachFile calls fn with each file that the PATH of a spec means. Of several, those that cannot be traced are passed over.
+func eachFile(s Spec, fn func(*exe.File) error) error {
+	files, err := findFiles(s)
+	if err != nil {
+		return err
+	}
+	for _, path := range files {
+		x, err := exe.Open(path)
+		if err != nil {
+			if len(files) > 1 {
+				continue
+			}
+			return fileError(s, err)
+		}
+		if err := errors.Join(fn(x), x.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fileError words what is wrong with a file for the spec that names it.
+func fileError(s Spec, err error) error {
+	var fe *exe.FileError
+	switch {
+	case errors.As(err, &fe) && errors.Is(err, os.ErrNotExist):
+		return &NotFoundError{Spec: s.Text, Reason: "there is no file " + fe.Path, Hint: "is the path right?"}
+	case fe != nil:
+		return &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: %s: %s", s.Text, fe.Path, fe.Reason), Hint: fe.Hint}
 	}
 	return err
 }
 
-// uprobeMultiAttr is bpf(2)'s for BPF_LINK_CREATE with BPF_TRACE_UPROBE_MULTI (6.6).
-type uprobeMultiAttr struct {
-	prog, target uint32
-	attachType   uint32
-	flags        uint32
-	path         unsafe.Pointer
-	offsets      unsafe.Pointer
-	semaphores   unsafe.Pointer
-	cookies      unsafe.Pointer
-	count        uint32
-	multiFlags   uint32
-	pid          uint32
-	_            uint32
+func resolveUprobe(s Spec) ([]Target, error) {
+	var out []Target
+	var missing error
+	err := eachFile(s, func(x *exe.File) error {
+		ts, err := s.resolveIn(x)
+		var nf *NotFoundError
+		if errors.As(err, &nf) {
+			missing = cmp.Or(missing, err)
+			return nil
+		}
+		out = append(out, ts...)
+		return err
+	})
+	if err == nil && len(out) == 0 {
+		err = missing
+	}
+	return out, err
 }
 
-const uprobeMultiReturn = 1 // BPF_F_UPROBE_MULTI_RETURN
-
-// attachUprobes makes one link for the targets in each file that are attached in the same way.
-func attachUprobes(returns bool) func([]Target, []uint64, *Program, AttachOptions) (*Attachment, error) {
-	return func(ts []Target, cookies []uint64, p *Program, o AttachOptions) (*Attachment, error) {
-		a := &Attachment{Target: ts[0]}
-		type way struct {
-			file  string
-			plain bool
-		}
-		var order []way
-		parts, of := map[way][]Target{}, map[way][]uint64{}
-		for i, t := range ts {
-			w := way{t.file, t.plain}
-			if parts[w] == nil {
-				order = append(order, w)
-			}
-			parts[w] = append(parts[w], t)
-			if cookies != nil {
-				of[w] = append(of[w], cookies[i])
-			}
-		}
-		for _, w := range order {
-			fd, err := linkUprobes(parts[w], of[w], p, o, returns && !w.plain)
-			if err != nil {
-				return nil, errors.Join(uprobeRefused(parts[w][0], len(parts[w]), err), a.Close())
-			}
-			a.fds = append(a.fds, fd)
-		}
-		return a, nil
+// in gives the targets that the spec means in one file.
+func (s Spec) resolveIn(x *exe.File) ([]Target, error) {
+	want := s.Args[1]
+	funcs, stripped, err := x.Functions()
+	if err != nil {
+		return nil, fileError(s, err)
 	}
-}
-
-func linkUprobes(ts []Target, cookies []uint64, p *Program, o AttachOptions, returns bool) (int, error) {
-	var offsets, semaphores, each []uint64
-	counted := false
-	for i, t := range ts {
-		for _, s := range t.sites {
-			offsets, semaphores = append(offsets, s.offset), append(semaphores, s.semaphore)
-			counted = counted || s.semaphore != 0
-			if cookies != nil {
-				each = append(each, cookies[i])
-			}
+	if addr, err := strconv.ParseUint(want, 0, 64); err == nil {
+		t := Target{Kind: s.Kind, Name: fmt.Sprintf("%s:%s:%#x", s.Kind, x.Path, addr), Parts: []string{x.Path, want}, file: x.Path}
+		f, known := x.At(addr)
+		if known {
+			t.Func, t.goFunc = f.Full(), f.Go
+		}
+		if known && f.Addr == addr {
+			t.entry = true
+			return t.targetsAt(s, x, []exe.Symbol{f}, 0)
+		}
+		if known && s.Kind == "uretprobe" {
+			return t.targetsAt(s, x, []exe.Symbol{f}, addr-f.Addr)
+		}
+		return t.targetsAt(s, x, []exe.Symbol{{Addr: addr}}, 0)
+	}
+	name, off := want, uint64(0)
+	found := symbolGroups(funcs, name)
+	if i := strings.LastIndexByte(want, '+'); found == nil && i > 0 {
+		if n, err := strconv.ParseUint(want[i+1:], 0, 64); err == nil {
+			name, off = want[:i], n
+			found = symbolGroups(funcs, name)
 		}
 	}
-	path := append([]byte(ts[0].file), 0)
-	attr := uprobeMultiAttr{prog: uint32(p.raw.FD()), attachType: uint32(p.spec.attachType), path: unsafe.Pointer(&path[0]),
-		offsets: unsafe.Pointer(&offsets[0]), count: uint32(len(offsets)), pid: uint32(o.PID)}
-	if counted {
-		attr.semaphores = unsafe.Pointer(&semaphores[0])
+	if found == nil && isPattern(name) {
+		if found, err = matching(s, funcs, name); err != nil {
+			return nil, err
+		}
 	}
-	if each != nil {
-		attr.cookies = unsafe.Pointer(&each[0])
+	if found == nil {
+		return nil, noFunction(s, x, name, funcs, stripped)
 	}
-	if returns {
-		attr.multiFlags = uprobeMultiReturn
-	}
-	fd, err := sys.BPF(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
-	runtime.KeepAlive(path)
-	runtime.KeepAlive(offsets)
-	runtime.KeepAlive(semaphores)
-	runtime.KeepAlive(each)
-	return int(fd), err
-}
-
-// uprobePMU is where the kernel describes uprobes as perf events (4.17).
-const uprobePMU = "/sys/bus/event_source/devices/uprobe/type"
-
-// attachUprobe opens a perf event for each place of a target.
-func attachUprobe(returns bool) func(Target, *Program, AttachOptions) (*Attachment, error) {
-	return func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
-		typ, err := uprobeType()
+	var out []Target
+	for _, same := range found {
+		t := Target{Kind: s.Kind, Name: s.Kind + ":" + x.Path + ":" + same[0].Full(), file: x.Path, Func: same[0].Full(), goFunc: same[0].Go}
+		t.Parts, t.entry = []string{x.Path, same[0].Full()}, off == 0
+		if off != 0 {
+			t.Name += fmt.Sprintf("+%d", off)
+		}
+		ts, err := t.targetsAt(s, x, same, off)
+		var refused *SpecError
+		if errors.As(err, &refused) && isPattern(name) { // the others do without it
+			t.refusal = &AttachError{Target: t, Reason: strings.TrimPrefix(refused.Reason, fmt.Sprintf("probe %q: ", s.Text)), Hint: refused.Hint, TargetOnly: true, Err: refused}
+			ts, err = []Target{t}, nil
+		}
 		if err != nil {
-			return nil, &AttachError{Target: t, Reason: "this kernel has no probes in user space", Hint: "it needs CONFIG_UPROBE_EVENTS", Err: err}
+			return nil, err
 		}
-		a := &Attachment{Target: t}
-		for _, s := range t.sites {
-			fds, err := openUprobe(t, s, typ, p, o, returns && !t.plain)
-			if err != nil {
-				return nil, errors.Join(uprobeRefused(t, 1, err), a.Close())
+		out = append(out, ts...)
+	}
+	if able, refusals := attachable(out); len(able) == 0 {
+		return nil, errors.Unwrap(refusals[0].Err)
+	}
+	return out, nil
+}
+
+// named gives the functions that have exactly this name, mangled or as in the source, with or without parameters: one list
+// for each name in full, since static functions of one name can be in several places.
+func symbolGroups(funcs []exe.Symbol, name string) [][]exe.Symbol {
+	for _, key := range []func(exe.Symbol) string{func(f exe.Symbol) string { return f.Name }, exe.Symbol.Full, exe.Symbol.Short} {
+		var out []exe.Symbol
+		for _, f := range funcs {
+			if key(f) == name {
+				out = append(out, f)
 			}
-			a.fds = append(a.fds, fds...)
 		}
-		return a, nil
+		if out != nil {
+			return byName(out)
+		}
 	}
+	return nil
 }
 
-func uprobeType() (uint32, error) {
-	text, err := os.ReadFile(uprobePMU)
-	if err != nil {
-		return 0, err
+// byName puts the functions of one full name together.
+func byName(funcs []exe.Symbol) [][]exe.Symbol {
+	var out [][]exe.Symbol
+	index := map[string]int{}
+	for _, f := range funcs {
+		i, ok := index[f.Full()]
+		if !ok {
+			i = len(out)
+			index[f.Full()] = i
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], f)
 	}
-	n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
-	return uint32(n), err
+	return out
 }
 
-func openUprobe(t Target, s probeSite, typ uint32, p *Program, o AttachOptions, returns bool) ([]int, error) {
-	path := append([]byte(t.file), 0)
-	// format/retprobe is bit 0 of config, format/ref_ctr_offset the upper half (kernel/events/core.c)
-	attr := unix.PerfEventAttr{Type: typ, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})), Config: s.semaphore << 32,
-		Ext1: uint64(uintptr(unsafe.Pointer(&path[0]))), Ext2: s.offset, Sample: 1, Wakeup: 1}
-	if returns {
-		attr.Config |= 1
+// matching gives the functions that match a pattern, each address under one name: a call is to be counted once.
+func matching(s Spec, funcs []exe.Symbol, pattern string) ([][]exe.Symbol, error) {
+	if _, err := path.Match(pattern, ""); err != nil {
+		return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: bad pattern %q", s.Text, pattern), Hint: "a [ needs its ]"}
 	}
-	pid, cpu := -1, 0
-	if o.PID != 0 {
-		pid, cpu = o.PID, -1
+	best := map[uint64]exe.Symbol{}
+	for _, f := range funcs {
+		if f.Ifunc || strings.HasSuffix(f.Name, ".cold") || !matchName(pattern, f.Name) && !matchName(pattern, f.Full()) && !matchName(pattern, f.Short()) {
+			continue
+		}
+		if old, ok := best[f.Addr]; !ok || preferSymbol(f, old) {
+			best[f.Addr] = f
+		}
 	}
-	ev, err := unix.PerfEventOpen(&attr, pid, cpu, -1, sys.PerfFlagCloseExec)
-	runtime.KeepAlive(path)
-	if err != nil {
-		return nil, err
+	var out []exe.Symbol
+	for _, f := range best {
+		out = append(out, f)
 	}
-	return attachToEvent(ev, p, o.Cookie)
+	slices.SortFunc(out, func(a, b exe.Symbol) int {
+		return cmp.Or(strings.Compare(a.Full(), b.Full()), cmp.Compare(a.Addr, b.Addr))
+	})
+	return byName(out), nil
 }
 
-// uprobeRefused words the kernel's refusal to put n targets in a file.
-func uprobeRefused(t Target, n int, err error) *AttachError {
-	e := attachError(t, err)
+// better says whether a tells more than b of two names of one function: read, not __read.
+func preferSymbol(a, b exe.Symbol) bool {
+	rank := func(s exe.Symbol) int { return len(s.Name) - len(strings.TrimLeft(s.Name, "_")) }
+	if a.Global != b.Global {
+		return a.Global
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(len(a.Name), len(b.Name)), strings.Compare(a.Name, b.Name)) < 0
+}
+
+// matchName is match with a * that crosses slashes too, which Go's names have.
+func matchName(pattern, name string) bool {
+	return match(strings.ReplaceAll(pattern, "/", "\x01"), strings.ReplaceAll(name, "/", "\x01"))
+}
+
+// placed completes a target with its places: those of functions of one name, off bytes behind their starts.
+func (t Target) targetsAt(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([]Target, error) {
+	bad := func(hint, format string, args ...any) error {
+		return &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: ", s.Text) + fmt.Sprintf(format, args...), Hint: hint}
+	}
+	refuse := func(hint, format string, args ...any) error {
+		return &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: ", s.Text) + fmt.Sprintf(format, args...), Hint: hint, Refused: true}
+	}
+	add := func(f exe.Symbol, addr uint64) error {
+		o, ok := x.Offset(addr)
+		if !ok {
+			return bad("", "address %#x is not in the code of %s", addr, x.Path)
+		}
+		if ok, insn, next := x.Steppable(addr); !ok {
+			hint := "probe another place of the function"
+			if ok, _, _ := x.Steppable(next); ok && f.Name != "" && next < f.Addr+f.Size {
+				hint = fmt.Sprintf("write uprobe:%s:%s+%d, the next instruction", x.Path, f.Full(), next-f.Addr)
+			}
+			return refuse(hint, "the kernel cannot put a probe on the instruction %s (%s), which it neither steps over nor emulates", describeAddr(f, addr), insn)
+		}
+		if !slices.Contains(t.sites, probeSite{offset: o}) {
+			t.sites = append(t.sites, probeSite{offset: o})
+		}
+		return nil
+	}
+	for _, f := range same {
+		at := f.Addr + off
+		switch {
+		case f.Ifunc:
+			return nil, refuse(implementations(x, f.Name), "%s is chosen among several functions when a program starts (an IFUNC): a probe there would see the choice, not the calls", f.Name)
+		case s.Kind == "uretprobe" && off != 0:
+			return nil, bad("write uretprobe:PATH:FUNCTION", "a return probe is on a whole function, not at an offset")
+		case s.Kind == "uretprobe":
+			out := x.Exits(f)
+			if reason, hint := noReturns(s, x, f, out); reason != "" {
+				if s.Unsafe && !f.Go && len(same) == 1 {
+					t.plain = false
+					break
+				}
+				return nil, refuse(hint, "%s", reason)
+			}
+			t.plain = true
+			for _, r := range out.Returns {
+				if err := add(f, r); err != nil {
+					return nil, err
+				}
+			}
+			continue
+		case off != 0 && at >= f.Addr+f.Size:
+			return nil, bad("", "%s has %d bytes only", f.Name, f.Size)
+		case f.Go && off == 0:
+			at = x.GoEntry(f)
+		}
+		if off != 0 || f.Size == 0 {
+			if ok, known, before, after := x.Boundary(at); known && !ok {
+				return nil, bad("", "no instruction begins %s: %s", describeAddr(f, at), nearInsns(f, before, after))
+			}
+		}
+		if err := add(f, at); err != nil {
+			return nil, err
+		}
+	}
+	return []Target{t}, nil
+}
+
+// noReturns says why a function's return instructions do not stand for all its returns, or "". The kernel's own return probes,
+// which need none, change the return address on the stack. A program that unwinds its stack or moves to another one ends then.
+func noReturns(s Spec, x *exe.File, f exe.Symbol, out exe.Exits) (reason, hint string) {
+	hint = "--unsafe takes the kernel's return probes, which end a program that throws an exception through the function or switches stacks in it"
+	if f.Go {
+		hint = ""
+	}
 	switch {
-	case errors.Is(err, unix.ENOENT):
-		e.Reason, e.Hint = "the file has gone", ""
-	case errors.Is(err, unix.EINVAL), errors.Is(err, sys.ErrnoNotSupported), errors.Is(err, unix.ENOEXEC):
-		e.TargetOnly = true
-		e.Reason, e.Hint = "the kernel cannot put a probe on that instruction", "probe another place of the function"
-		if len(t.sites) == 0 || t.sites[0].semaphore != 0 {
-			e.Reason, e.Hint = "the kernel cannot put a probe there", "its semaphore may be shared with another place of the file"
-		}
-	case errors.Is(err, unix.EIO), errors.Is(err, unix.EOPNOTSUPP):
-		e.Reason, e.Hint = fmt.Sprintf("the file system of %s has no probes", t.file), "copy the program to another file system"
+	case out.Unread:
+		return fmt.Sprintf("the code of %s cannot be read up to its end, so where it returns is not known", f.Full()), hint
+	case out.To != "":
+		return fmt.Sprintf("%s ends in a jump to %s, which returns in its place (a tail call)", f.Full(), out.To),
+			strings.TrimSuffix(fmt.Sprintf("write uretprobe:%s:%s, which sees its other callers too; %s", x.Path, out.To, hint), "; ")
+	case out.Jump != 0:
+		return fmt.Sprintf("%s ends in a jump to a function that is not known before it runs, at +%d, which returns in its place (a tail call)", f.Full(), out.Jump-f.Addr), hint
+	case out.Returns == nil:
+		return fmt.Sprintf("%s never returns: it has no return instruction", f.Full()), ""
 	}
-	if n > 1 {
-		e.Reason += fmt.Sprintf(" (or at another of the %d places in %s)", n, filepath.Base(t.file))
+	return "", ""
+}
+
+func describeAddr(f exe.Symbol, at uint64) string {
+	if f.Name == "" {
+		return fmt.Sprintf("at %#x", at)
+	}
+	return fmt.Sprintf("at %s+%d", f.Full(), at-f.Addr)
+}
+
+// around names the instructions that a bad place lies between.
+func nearInsns(f exe.Symbol, before, after uint64) string {
+	if f.Name == "" {
+		return fmt.Sprintf("the nearest are at %#x and %#x", before, after)
+	}
+	return fmt.Sprintf("the nearest are at +%d and +%d", before-f.Addr, after-f.Addr)
+}
+
+// implementations names what an IFUNC may choose, as a hint.
+func implementations(x *exe.File, name string) string {
+	funcs, _, err := x.Functions()
+	if err != nil {
+		return ""
+	}
+	var out []string
+	for _, f := range funcs {
+		if !f.Ifunc && strings.HasPrefix(f.Name, "__"+name+"_") && !slices.Contains(out, f.Name) {
+			out = append(out, f.Name)
+		}
+	}
+	if out == nil {
+		return "its debug symbols would tell which there are"
+	}
+	slices.Sort(out)
+	return "trace all that it may choose: " + "uprobe:" + x.Path + ":__" + name + "_*"
+}
+
+// noFunction says that the file has no such function, and what may have been meant.
+func noFunction(s Spec, x *exe.File, name string, funcs []exe.Symbol, stripped bool) error {
+	e := &NotFoundError{Spec: s.Text}
+	prefix := s.Kind + ":" + x.Path + ":"
+	if isPattern(name) {
+		e.Reason = fmt.Sprintf("no function of %s matches", x.Path)
+		if stripped {
+			e.Reason += ", which is stripped"
+		}
+		return e
+	}
+	libs, err := x.Imports(name)
+	if err != nil {
+		return fileError(s, err)
+	}
+	if libs != nil {
+		e.Reason = fmt.Sprintf("%s calls %q, but a library has it", x.Path, name)
+		if lib := owningLib(libs, name); lib != "" {
+			e.Suggestions = []string{s.Kind + ":" + lib + ":" + name}
+		}
+		return e
+	}
+	e.Reason = fmt.Sprintf("%s has no function %q", x.Path, name)
+	var names []string
+	for _, f := range funcs {
+		names = append(names, f.Short())
+	}
+	slices.Sort(names)
+	for _, n := range suggest.Nearest(name, slices.Compact(names), 3) {
+		e.Suggestions = append(e.Suggestions, prefix+n)
+	}
+	if stripped && e.Suggestions == nil {
+		e.Reason = fmt.Sprintf("%s is stripped: of its functions only those keep their names that other files call, and %q is not among them", x.Path, name)
+		e.Hint = "install its debug symbols, or give an address: " + prefix + "0xADDRESS"
 	}
 	return e
+}
+
+// owner gives the library that has a function.
+func owningLib(libs []string, name string) string {
+	for _, lib := range libs {
+		for _, path := range exe.Find(lib) {
+			x, err := exe.Open(path)
+			if err != nil {
+				continue
+			}
+			funcs, _, err := x.Functions()
+			if cerr := x.Close(); err != nil || cerr != nil {
+				continue
+			}
+			if slices.ContainsFunc(funcs, func(f exe.Symbol) bool { return f.Name == name && f.Global }) {
+				return path
+			}
+		}
+	}
+	return ""
+}
+
+// listUprobes lists the functions of the files that the pattern names; without a function's part and with wildcards in the
+// path, the files.
+func listUprobes(kind string) func(string) ([]Target, error) {
+	return func(pattern string) ([]Target, error) {
+		k, rest, ok := strings.Cut(pattern, ":")
+		if !ok || k != kind || rest == "" || strings.Trim(rest, "*") == "" {
+			return nil, nil // every file of the machine could be meant
+		}
+		file, fn, whole := cutPath(rest)
+		if !whole && isPattern(file) {
+			return fileNames(kind, file), nil
+		}
+		var out []Target
+		s := Spec{Kind: kind, Text: pattern, Args: []string{file, cmp.Or(fn, "*")}}
+		err := eachFile(s, func(x *exe.File) error {
+			funcs, _, err := x.Functions()
+			if err != nil {
+				return fileError(s, err)
+			}
+			found := symbolGroups(funcs, s.Args[1])
+			if found == nil {
+				if found, err = matching(s, funcs, s.Args[1]); err != nil {
+					return err
+				}
+			}
+			for _, same := range found {
+				out = append(out, Target{Kind: kind, Name: kind + ":" + x.Path + ":" + same[0].Full(), Func: same[0].Full(), goFunc: same[0].Go, file: x.Path})
+			}
+			return nil
+		})
+		return out, err
+	}
+}
+
+// fileNames lists files by a pattern, as beginnings of specs.
+func fileNames(kind, pattern string) []Target {
+	var out []Target
+	for _, f := range exe.Find(pattern) {
+		out = append(out, Target{Kind: kind, Name: kind + ":" + f + ":"})
+	}
+	return out
 }

@@ -1,0 +1,213 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/exe"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
+)
+
+// What all probes in user space have in common: places in files.
+
+// A site is a place in a file where the kernel can put a uprobe.
+type probeSite struct {
+	offset    uint64 // in the file
+	semaphore uint64 // offset in the file of a counter that the kernel counts up while the probe is there; 0: none
+}
+
+// cutPath takes "PATH:REST" apart, at the first colon behind which a file of that name ends, else at the first: a path may
+// have colons, and so may REST, a C++ name for example.
+func cutPath(text string) (path, rest string, found bool) {
+	for i := range len(text) {
+		if text[i] == ':' && strings.Contains(text[:i], "/") && slices.ContainsFunc(exe.Find(text[:i]), isFile) {
+			return text[:i], text[i+1:], true
+		}
+	}
+	return strings.Cut(text, ":")
+}
+
+func isFile(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && !st.IsDir()
+}
+
+// splitPath takes "PATH:REST" apart.
+func splitPath(text string) []string {
+	path, rest, ok := cutPath(text)
+	if !ok {
+		return []string{path}
+	}
+	return []string{path, rest}
+}
+
+// prepareUprobe makes a program for a multi link where the kernel has them.
+func prepareUprobe(spec *ProgramSpec) error {
+	k, err := sys.Running()
+	if err == nil && k.HaveUprobeMulti(spec.PID != 0) {
+		spec.attachType = ebpf.AttachTraceUprobeMulti
+	}
+	return err
+}
+
+// uprobeMultiAttr is bpf(2)'s for BPF_LINK_CREATE with BPF_TRACE_UPROBE_MULTI (6.6).
+type uprobeMultiAttr struct {
+	prog, target uint32
+	attachType   uint32
+	flags        uint32
+	path         unsafe.Pointer
+	offsets      unsafe.Pointer
+	semaphores   unsafe.Pointer
+	cookies      unsafe.Pointer
+	count        uint32
+	multiFlags   uint32
+	pid          uint32
+	_            uint32
+}
+
+const uprobeMultiReturn = 1 // BPF_F_UPROBE_MULTI_RETURN
+
+// attachUprobes makes one link for the targets in each file that are attached in the same way.
+func attachUprobes(returns bool) func([]Target, []uint64, *Program, AttachOptions) (*Attachment, error) {
+	return func(ts []Target, cookies []uint64, p *Program, o AttachOptions) (*Attachment, error) {
+		a := &Attachment{Target: ts[0]}
+		type way struct {
+			file  string
+			plain bool
+		}
+		var order []way
+		parts, of := map[way][]Target{}, map[way][]uint64{}
+		for i, t := range ts {
+			w := way{t.file, t.plain}
+			if parts[w] == nil {
+				order = append(order, w)
+			}
+			parts[w] = append(parts[w], t)
+			if cookies != nil {
+				of[w] = append(of[w], cookies[i])
+			}
+		}
+		for _, w := range order {
+			fd, err := linkUprobes(parts[w], of[w], p, o, returns && !w.plain)
+			if err != nil {
+				return nil, errors.Join(uprobeRefused(parts[w][0], len(parts[w]), err), a.Close())
+			}
+			a.fds = append(a.fds, fd)
+		}
+		return a, nil
+	}
+}
+
+func linkUprobes(ts []Target, cookies []uint64, p *Program, o AttachOptions, returns bool) (int, error) {
+	var offsets, semaphores, each []uint64
+	counted := false
+	for i, t := range ts {
+		for _, s := range t.sites {
+			offsets, semaphores = append(offsets, s.offset), append(semaphores, s.semaphore)
+			counted = counted || s.semaphore != 0
+			if cookies != nil {
+				each = append(each, cookies[i])
+			}
+		}
+	}
+	path := append([]byte(ts[0].file), 0)
+	attr := uprobeMultiAttr{prog: uint32(p.raw.FD()), attachType: uint32(p.spec.attachType), path: unsafe.Pointer(&path[0]),
+		offsets: unsafe.Pointer(&offsets[0]), count: uint32(len(offsets)), pid: uint32(o.PID)}
+	if counted {
+		attr.semaphores = unsafe.Pointer(&semaphores[0])
+	}
+	if each != nil {
+		attr.cookies = unsafe.Pointer(&each[0])
+	}
+	if returns {
+		attr.multiFlags = uprobeMultiReturn
+	}
+	fd, err := sys.BPF(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	runtime.KeepAlive(path)
+	runtime.KeepAlive(offsets)
+	runtime.KeepAlive(semaphores)
+	runtime.KeepAlive(each)
+	return int(fd), err
+}
+
+// uprobePMU is where the kernel describes uprobes as perf events (4.17).
+const uprobePMU = "/sys/bus/event_source/devices/uprobe/type"
+
+// attachUprobe opens a perf event for each place of a target.
+func attachUprobe(returns bool) func(Target, *Program, AttachOptions) (*Attachment, error) {
+	return func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
+		typ, err := uprobeType()
+		if err != nil {
+			return nil, &AttachError{Target: t, Reason: "this kernel has no probes in user space", Hint: "it needs CONFIG_UPROBE_EVENTS", Err: err}
+		}
+		a := &Attachment{Target: t}
+		for _, s := range t.sites {
+			fds, err := openUprobe(t, s, typ, p, o, returns && !t.plain)
+			if err != nil {
+				return nil, errors.Join(uprobeRefused(t, 1, err), a.Close())
+			}
+			a.fds = append(a.fds, fds...)
+		}
+		return a, nil
+	}
+}
+
+func uprobeType() (uint32, error) {
+	text, err := os.ReadFile(uprobePMU)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
+	return uint32(n), err
+}
+
+func openUprobe(t Target, s probeSite, typ uint32, p *Program, o AttachOptions, returns bool) ([]int, error) {
+	path := append([]byte(t.file), 0)
+	// format/retprobe is bit 0 of config, format/ref_ctr_offset the upper half (kernel/events/core.c)
+	attr := unix.PerfEventAttr{Type: typ, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})), Config: s.semaphore << 32,
+		Ext1: uint64(uintptr(unsafe.Pointer(&path[0]))), Ext2: s.offset, Sample: 1, Wakeup: 1}
+	if returns {
+		attr.Config |= 1
+	}
+	pid, cpu := -1, 0
+	if o.PID != 0 {
+		pid, cpu = o.PID, -1
+	}
+	ev, err := unix.PerfEventOpen(&attr, pid, cpu, -1, sys.PerfFlagCloseExec)
+	runtime.KeepAlive(path)
+	if err != nil {
+		return nil, err
+	}
+	return attachToEvent(ev, p, o.Cookie)
+}
+
+// uprobeRefused words the kernel's refusal to put n targets in a file.
+func uprobeRefused(t Target, n int, err error) *AttachError {
+	e := attachError(t, err)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		e.Reason, e.Hint = "the file has gone", ""
+	case errors.Is(err, unix.EINVAL), errors.Is(err, sys.ErrnoNotSupported), errors.Is(err, unix.ENOEXEC):
+		e.TargetOnly = true
+		e.Reason, e.Hint = "the kernel cannot put a probe on that instruction", "probe another place of the function"
+		if len(t.sites) == 0 || t.sites[0].semaphore != 0 {
+			e.Reason, e.Hint = "the kernel cannot put a probe there", "its semaphore may be shared with another place of the file"
+		}
+	case errors.Is(err, unix.EIO), errors.Is(err, unix.EOPNOTSUPP):
+		e.Reason, e.Hint = fmt.Sprintf("the file system of %s has no probes", t.file), "copy the program to another file system"
+	}
+	if n > 1 {
+		e.Reason += fmt.Sprintf(" (or at another of the %d places in %s)", n, filepath.Base(t.file))
+	}
+	return e
+}
