@@ -20,7 +20,7 @@ import (
 type AttachOptions struct {
 	PID    int    // of the process whose events count, where the kernel can tell; 0: all
 	Cookie uint64 // what bpf_get_attach_cookie gives the program; 0: none
-	// Followed is told of CPUs that come online, where the kind has an event for each CPU; from another goroutine. May be nil.
+	// OnHotplug is told of CPUs that come online, where the kind has an event for each CPU; from another goroutine. May be nil.
 	OnHotplug func(HotplugEvent)
 
 	oneCPU bool

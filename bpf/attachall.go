@@ -22,7 +22,7 @@ type AttachAllOptions struct {
 	OnHotplug func(HotplugEvent)    // as in AttachOptions
 }
 
-// A Refusal is a target that the kernel did not attach to.
+// An AttachFailure is a target that the kernel did not attach to.
 type AttachFailure struct {
 	Target Target
 	Err    error // as Attach gives
@@ -207,7 +207,7 @@ func LoadForTargets(ctx context.Context, spec ProgramSpec, progress func(done, t
 	return p, nil
 }
 
-// single loads a program again that was for a multi link, for a link to each target.
+// reloadSingle loads a program again that was for a multi link, for a link to each target.
 func (p *Program) reloadSingle() error {
 	spec := p.spec
 	spec.Targets, spec.attachType = nil, 0

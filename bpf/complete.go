@@ -116,7 +116,7 @@ func (l *nameList) get() ([]string, error) {
 	return l.names, nil
 }
 
-// Ahead begins to read the names of functions that Complete will need if the spec goes on like this, in the background.
+// Prefetch begins to read the names of functions that Complete will need if the spec goes on like this, in the background.
 func Prefetch(prefix string) {
 	kind, _, whole := strings.Cut(prefix, ":")
 	for _, p := range providers() {

@@ -25,7 +25,7 @@ var cTypes = map[string]struct {
 	"uintptr_t": {8, false}, "ino_t": {8, false}, "ktime_t": {8, true}, "pgoff_t": {8, false},
 }
 
-// bare drops qualifiers: "const volatile int" is "int".
+// stripQualifiers drops qualifiers: "const volatile int" is "int".
 func stripQualifiers(typ string) string {
 	words := strings.Fields(typ)
 	out := words[:0]

@@ -1,14 +1,25 @@
-// Package bpf is the kernel's side of bpfrepl: it finds probes, loads programs, attaches them, and moves bytes in and
-// out of maps. What those bytes mean is decided elsewhere: this package knows no Starlark value, no handler and no
-// layout of a key, and imports neither the compiler nor the interpreter.
+// Package bpf attaches programs to probes: it resolves the name of a probe to targets, loads programs for them, and attaches
+// them. It knows no Starlark value, no handler and no layout of a key, and imports neither the compiler nor the interpreter.
 //
-//	env.go, kernel.go     what this machine offers: privilege, mounts, version, CPUs
-//	spec.go, provider.go  the names of probes; one provider a kind (provider_*.go), one row each in Providers
-//	event.go, format.go   the typed arguments of an event, from its tracefs format file
-//	program.go, attach.go loading, running, attaching; every refusal in words
-//	maps.go, snapshot.go  maps as bytes, read in batches
-//	ringbuf.go, cells.go, control.go  the three maps that every session has
-//	btf.go                offsets in kernel structures
+// Packages below it: sys (system calls, kernel version, privileges), kmap (maps as bytes), symbol (addresses and names), exe
+// (ELF files with their functions and USDT notes).
 //
-// Nothing here is cached but what cannot change while the kernel runs.
+// A probe kind is one Provider, in a file of its own, with a row in the table of provider.go:
+//
+//	kprobe.go fentry.go function.go              functions of the kernel
+//	tracepoint.go rawtracepoint.go               tracepoints
+//	uprobe.go usdt.go                            functions and static probes of programs
+//	timer.go software.go hardware.go watchpoint.go  perf events
+//	iter.go once.go signal.go                    iterators, begin and end, signals
+//
+// What the kinds share:
+//
+//	spec.go provider.go complete.go              a spec's syntax, the table, completion
+//	event.go format.go kprobe_event.go funcs_btf.go  the typed arguments of an event, from tracefs or BTF
+//	program.go program_limits.go                 loading and running programs; the verifier's errors
+//	attach.go attachall.go multi.go perf.go      attaching to one target or to thousands
+//	pidfilter.go gate.go hotplug.go missed.go    one process only, stopping at once, CPUs that come and go, missed events
+//	feature.go                                   what the running kernel has
+//
+// Nothing is cached but what cannot change while the kernel runs.
 package bpf

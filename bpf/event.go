@@ -9,7 +9,7 @@ type Event struct {
 	RawArgs bool    // the fields are the untyped words of a raw tracepoint; how many there are only the attach tells
 	// Args are arguments without names: e.args[i].
 	Args []Field
-	// Guard is the offset of a word of the context; where that is 0 there is no event. 0: none.
+	// NullGuard is the offset of a word of the context; where that is 0 there is no event. 0: none.
 	NullGuard int
 	// Number is the number of the system call, where the event is one that all system calls pass (ShareSyscalls).
 	Number *Field
@@ -17,7 +17,7 @@ type Event struct {
 	SameArgs bool
 	// NoArgs says why there are no arguments where that needs to be said.
 	NoArgs string
-	// Over are fields of the task that the event is about, where that is not the running one: "pid", "comm". One of kind
+	// Overrides are fields of the task that the event is about, where that is not the running one: "pid", "comm". One of kind
 	// FieldUnreadable means nothing there.
 	Overrides []Field
 	// GoProgram is the file of Go's functions, whose goroutines have numbers (GoroutineField); "" for others.
@@ -34,7 +34,7 @@ func (e *Event) Field(name string) (Field, bool) {
 	return Field{}, false
 }
 
-// Listed gives the arguments as -lv shows them: those that the kernel or a note tells of.
+// NamedArgs gives the arguments as -lv shows them: those that the kernel or a note tells of.
 func (e *Event) NamedArgs() []Field {
 	var out []Field
 	for _, f := range slices.Concat(e.Fields, e.Args) {

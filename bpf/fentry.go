@@ -187,7 +187,7 @@ func resolveModule(s Spec) ([]Target, error) {
 	return checkAttachable(s, out[0])
 }
 
-// tried gives a target that the kernel lets be traced.
+// checkAttachable gives a target that the kernel lets be traced.
 func checkAttachable(s Spec, t Target) ([]Target, error) {
 	if err := tryFentry(t); err != nil {
 		var ae *AttachError

@@ -20,7 +20,7 @@ type function struct {
 	module string // "" for the kernel itself
 }
 
-// describe finds a function of the kernel or of a module. The errors are those of kernelFunction.
+// lookupFunctionNamed finds a function of the kernel or of a module. The errors are those of kernelFunction.
 func lookupFunctionNamed(name string) (function, error) {
 	proto, id, err := kernelFunction(name)
 	if err == nil || !errors.Is(err, errNoTypes) {
@@ -38,7 +38,7 @@ func lookupFunctionNamed(name string) (function, error) {
 	return function{}, err
 }
 
-// described finds what a target of fentry or fexit is at.
+// lookupFunction finds what a target of fentry or fexit is at.
 func (t Target) lookupFunction() (function, error) {
 	switch {
 	case t.program != 0:

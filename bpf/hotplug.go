@@ -19,7 +19,7 @@ import (
 // A follower looks after the events of one attachment: when the kernel tells that a CPU came or went, it opens events where
 // they are missing and closes the dead. Between a CPU's coming and that lies a moment, of which the user is told.
 
-// A Follow tells that a program which is attached to all CPUs was attached to one more, which came online; or, with Err, that a
+// A HotplugEvent tells that a program which is attached to all CPUs was attached to one more, which came online; or, with Err, that a
 // CPU came or went and this did not work.
 type HotplugEvent struct {
 	Target Target
@@ -27,7 +27,7 @@ type HotplugEvent struct {
 	Err    error
 }
 
-// follower keeps a program on the CPUs that are online.
+// cpuWatcher keeps a program on the CPUs that are online.
 type cpuWatcher struct {
 	target Target
 	one    bool // one CPU suffices: the first, which sleeps least (on some virtual machines the clock of an idle CPU does not fire)
@@ -42,7 +42,7 @@ type cpuWatcher struct {
 	err error         // what was not told
 }
 
-// follow opens events on the CPUs that are online, and goes on to do so.
+// watchCPUs opens events on the CPUs that are online, and goes on to do so.
 func watchCPUs(t Target, one bool, open func(cpu int) ([]int, error), told func(HotplugEvent)) (*cpuWatcher, error) {
 	f := &cpuWatcher{target: t, one: one, open: open, notify: told, on: map[int][]int{}, done: make(chan struct{})}
 	events, err := listenToDevices() // from before the first look, lest a CPU comes in between
@@ -82,7 +82,7 @@ func (f *cpuWatcher) watch() {
 	}
 }
 
-// tell tells of a CPU; an error that nobody wants to hear now comes out at the end.
+// report tells of a CPU; an error that nobody wants to hear now comes out at the end.
 func (f *cpuWatcher) report(n HotplugEvent) {
 	if f.notify != nil {
 		f.notify(n)
@@ -93,7 +93,7 @@ func (f *cpuWatcher) report(n HotplugEvent) {
 	f.err = errors.Join(f.err, n.Err)
 }
 
-// look closes dead events and opens what is missing. came are the CPUs on which it opened some.
+// rescan closes dead events and opens what is missing. came are the CPUs on which it opened some.
 func (f *cpuWatcher) rescan() (came []int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -129,7 +129,7 @@ func onlineNow(cpu int) bool {
 	return err != nil || slices.Contains(online, cpu)
 }
 
-// alive says whether a perf event of a CPU still counts: the time for which it was enabled goes on.
+// eventAlive says whether a perf event of a CPU still counts: the time for which it was enabled goes on.
 func eventAlive(event int) bool {
 	before, err := enabledTime(event)
 	if err != nil {

@@ -194,7 +194,7 @@ func argument(name string, i int, t btf.Type) Field {
 	return f
 }
 
-// words gives the registers that an argument takes; 0 where it is passed in memory.
+// regWords gives the registers that an argument takes; 0 where it is passed in memory.
 func regWords(t btf.Type) int {
 	size, err := btf.Sizeof(t)
 	switch {

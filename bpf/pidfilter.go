@@ -10,7 +10,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// Narrowing says who limits a kind of probe to one process.
+// PIDFilter says who limits a kind of probe to one process.
 type PIDFilter uint8
 
 const (
@@ -19,7 +19,7 @@ const (
 	FilterUnsupported                  // nobody: its events are no process's, but bpfrepl's own
 )
 
-// Narrowing tells who limits a probe of the target to one process.
+// PIDFilter tells who limits a probe of the target to one process.
 func (t Target) PIDFilter(k *sys.Kernel) PIDFilter {
 	if p := findProvider(t.Kind); p != nil && p.pidFilter != nil {
 		return p.pidFilter(k)
@@ -49,7 +49,7 @@ var (
 	filterIter      = filterInKernelIf((*sys.Kernel).HaveIterProcess)
 )
 
-// there gives an *AttachError where a target is to be limited to a process that has ended. The kernel says so itself where it limits.
+// checkProcess gives an *AttachError where a target is to be limited to a process that has ended. The kernel says so itself where it limits.
 func checkProcess(t Target, pid int) error {
 	k, err := sys.Running()
 	if err != nil || pid == 0 || t.PIDFilter(k) != FilterInProgram {

@@ -36,21 +36,21 @@ type Provider struct {
 	attachMulti func(ts []Target, cookies []uint64, p *Program, o AttachOptions) (*Attachment, error)
 	// prepare completes the spec of a program for its targets: how it is going to be attached. nil: nothing to say.
 	prepare func(*ProgramSpec) error
-	// alone tells that a program which a multi link does not take can be attached to each target by itself, loaded again
+	// fallbackToSingle tells that a program which a multi link does not take can be attached to each target by itself, loaded again
 	// without prepare.
 	fallbackToSingle bool
-	// each tells that a program belongs to one target: LoadForTargets loads it once for each.
+	// programPerTarget tells that a program belongs to one target: LoadForTargets loads it once for each.
 	programPerTarget bool
-	// explain finds the reason of a load that failed for a target.
+	// explainLoadError finds the reason of a load that failed for a target.
 	explainLoadError func(Target, error) error
-	// split takes apart what is behind the kind, where that is not parts between colons without blanks.
+	// splitArgs takes apart what is behind the kind, where that is not parts between colons without blanks.
 	splitArgs func(rest string) []string
 	// literal: names have blanks and brackets of their own, as in C++.
 	literal bool
 	// usable returns a *NotFoundError that says why nothing of the kind can be attached to on this machine; nil: there is no
 	// such case.
 	usable func(kind string) error
-	// narrow tells who limits probes of the kind to a process; nil: the handler.
+	// pidFilter tells who limits probes of the kind to a process; nil: the handler.
 	pidFilter func(*sys.Kernel) PIDFilter
 }
 
@@ -63,12 +63,12 @@ type Target struct {
 	// Timers and counters: one event for each Period (nanoseconds of a clock, or events). 0 where it means nothing.
 	Period uint64
 
-	// Wild tells that a pattern gave it: where the kernel refuses it for a reason of its own (AttachError.Own), the others
+	// FromPattern tells that a pattern gave it: where the kernel refuses it for a reason of its own (AttachError.Own), the others
 	// do without it.
 	FromPattern bool
 	// refusal says why nothing can be attached to this target of a pattern; nil if nothing is known against it.
 	refusal *AttachError
-	// Why says why the target is not of a cheaper kind, where there is one.
+	// FallbackReason says why the target is not of a cheaper kind, where there is one.
 	FallbackReason string
 
 	config uint64 // of perf_event_open, for counters
@@ -91,7 +91,7 @@ type Target struct {
 
 func (t Target) String() string { return t.Name }
 
-// Place is what a program is attached to: the name, but for kinds that stand for the cheapest of others.
+// ResolvedName is what a program is attached to: the name, but for kinds that stand for the cheapest of others.
 func (t Target) ResolvedName() string {
 	if kind, rest, ok := strings.Cut(t.Name, ":"); ok && kind != t.Kind {
 		return t.Kind + ":" + rest

@@ -18,7 +18,7 @@ var registers = map[string]map[string]int{
 		"sp": 248, "ip": 256},
 }
 
-// A convention is how a compiler passes words to a function, and the first word of its result. The words for which there are
+// A callConv is how a compiler passes words to a function, and the first word of its result. The words for which there are
 // no registers left lie on the stack, above the stack pointer at the function's first instruction.
 type callConv struct {
 	args   []string

@@ -68,7 +68,7 @@ func (t Target) goProgram() string {
 	return ""
 }
 
-// convention is that of the target's function.
+// callConv is that of the target's function.
 func (t Target) callConv() callConv {
 	if t.goFunc {
 		return conventionGo[runtime.GOARCH]
@@ -157,7 +157,7 @@ func resolveUprobe(s Spec) ([]Target, error) {
 	return out, err
 }
 
-// in gives the targets that the spec means in one file.
+// resolveIn gives the targets that the spec means in one file.
 func (s Spec) resolveIn(x *exe.File) ([]Target, error) {
 	want := s.Args[1]
 	funcs, stripped, err := x.Functions()
@@ -219,7 +219,7 @@ func (s Spec) resolveIn(x *exe.File) ([]Target, error) {
 	return out, nil
 }
 
-// named gives the functions that have exactly this name, mangled or as in the source, with or without parameters: one list
+// symbolGroups gives the functions that have exactly this name, mangled or as in the source, with or without parameters: one list
 // for each name in full, since static functions of one name can be in several places.
 func symbolGroups(funcs []exe.Symbol, name string) [][]exe.Symbol {
 	for _, key := range []func(exe.Symbol) string{func(f exe.Symbol) string { return f.Name }, exe.Symbol.Full, exe.Symbol.Short} {
@@ -276,7 +276,7 @@ func matching(s Spec, funcs []exe.Symbol, pattern string) ([][]exe.Symbol, error
 	return byName(out), nil
 }
 
-// better says whether a tells more than b of two names of one function: read, not __read.
+// preferSymbol says whether a tells more than b of two names of one function: read, not __read.
 func preferSymbol(a, b exe.Symbol) bool {
 	rank := func(s exe.Symbol) int { return len(s.Name) - len(strings.TrimLeft(s.Name, "_")) }
 	if a.Global != b.Global {
@@ -290,7 +290,7 @@ func matchName(pattern, name string) bool {
 	return match(strings.ReplaceAll(pattern, "/", "\x01"), strings.ReplaceAll(name, "/", "\x01"))
 }
 
-// placed completes a target with its places: those of functions of one name, off bytes behind their starts.
+// targetsAt completes a target with its places: those of functions of one name, off bytes behind their starts.
 func (t Target) targetsAt(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([]Target, error) {
 	bad := func(hint, format string, args ...any) error {
 		return &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: ", s.Text) + fmt.Sprintf(format, args...), Hint: hint}
@@ -383,7 +383,7 @@ func describeAddr(f exe.Symbol, at uint64) string {
 	return fmt.Sprintf("at %s+%d", f.Full(), at-f.Addr)
 }
 
-// around names the instructions that a bad place lies between.
+// nearInsns names the instructions that a bad place lies between.
 func nearInsns(f exe.Symbol, before, after uint64) string {
 	if f.Name == "" {
 		return fmt.Sprintf("the nearest are at %#x and %#x", before, after)
@@ -448,7 +448,7 @@ func noFunction(s Spec, x *exe.File, name string, funcs []exe.Symbol, stripped b
 	return e
 }
 
-// owner gives the library that has a function.
+// owningLib gives the library that has a function.
 func owningLib(libs []string, name string) string {
 	for _, lib := range libs {
 		for _, path := range exe.Find(lib) {

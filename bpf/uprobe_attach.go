@@ -20,7 +20,7 @@ import (
 
 // What all probes in user space have in common: places in files.
 
-// A site is a place in a file where the kernel can put a uprobe.
+// A probeSite is a place in a file where the kernel can put a uprobe.
 type probeSite struct {
 	offset    uint64 // in the file
 	semaphore uint64 // offset in the file of a counter that the kernel counts up while the probe is there; 0: none

@@ -9,7 +9,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A stack is held as the number under which its frames are in a map of stacks: see lower_stack.go. 0 is a stack without
+// A stack is held as the number under which its frames are in a map of stacks: see lower_stackstore.go. 0 is a stack without
 // frames, and a negative number the errno of one that could not be kept. The stack of a process has its process id beside
 // the number, by which the host finds its symbols.
 

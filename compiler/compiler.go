@@ -57,7 +57,7 @@ type Request struct {
 	Host Host
 	// Unsafe lets handlers change what the kernel does.
 	Unsafe bool
-	// Misses has the keys that get and pop do not find counted, at quiet sites.
+	// CountLookupMisses has the keys that get and pop do not find counted, at quiet sites.
 	CountLookupMisses bool
 	// ProbeID gives the number that stands for a probe's name inside the kernel.
 	ProbeID func(name string) uint64
@@ -77,13 +77,13 @@ type Request struct {
 	PrintProbe bool
 	// Canceled, if not nil, reports whether the result is no longer wanted; Compile then returns ErrCanceled soon.
 	Canceled func() bool
-	// Form is how loops are put for the verifier.
+	// Variant is how loops are put for the verifier.
 	Variant Variant
 	// Pass, if not nil, is called with the IR after each pass ("lower" first).
 	Pass func(name string, f *ir.Func)
 }
 
-// A Process is one whose events a handler takes, and no others'.
+// A PIDFilter is one whose events a handler takes, and no others'.
 type PIDFilter struct {
 	PID int
 	// Dev and Ino are of the namespace of process ids in which PID counts, as the kernel compares them; 0: PID is the kernel's own.
@@ -105,7 +105,7 @@ type Site struct {
 	KeyCounter KeyCounter
 }
 
-// A Tally says that a site counts no error, at errno 0, but what a handler did.
+// A KeyCounter says that a site counts no error, at errno 0, but what a handler did.
 type KeyCounter uint8
 
 // What is tallied: keys of tables from which the kernel removes others by itself, so that their number can be told.

@@ -149,7 +149,7 @@ type Event struct {
 	Ret         *Field  // e.ret; nil where there is none
 	ArgsByIndex bool    // e.args[i] is word i of the context (raw tracepoints)
 	Args        []Field // e.args[i], where they have places of their own
-	// Over are fields of the event that mean something else than the running task's: those of the task that an iterator is
+	// Overrides are fields of the event that mean something else than the running task's: those of the task that an iterator is
 	// at.
 	Overrides map[string]Field
 	// Goroutine gives e.goid in functions of Go programs; nil elsewhere.
@@ -158,7 +158,7 @@ type Event struct {
 	Typed func() ([]Field, error)
 	// BTFArgs: the verifier knows what pointers among the arguments point to, and lets plain loads follow them.
 	BTFArgs bool
-	// Guard is the offset of a word of the context; where that is 0 there is no event, and the handler does not run. 0: none.
+	// NullGuard is the offset of a word of the context; where that is 0 there is no event, and the handler does not run. 0: none.
 	NullGuard int
 	// SameArgs tells that Args are the same for all probes that the program may serve.
 	SameArgs bool

@@ -150,7 +150,7 @@ func (f *flow) forget(v *local) {
 	}
 }
 
-// meet is what is known where two paths come together.
+// joinFlows is what is known where two paths come together.
 func joinFlows(a, b *flow) *flow {
 	if a.dead {
 		return b

@@ -128,7 +128,7 @@ func (c *checker) checkFormattedConst(pos syntax.Position, t *types.Type, k any)
 	return true
 }
 
-// mixed tells that comparing the types would compare a shown value with a string somewhere.
+// isMixed tells that comparing the types would compare a shown value with a string somewhere.
 func isMixed(a, b *types.Type) bool {
 	switch {
 	case a.Kind == types.Opt:

@@ -20,7 +20,7 @@ type HostError struct{ Msg, Hint string }
 
 func (e *HostError) Error() string { return e.Msg }
 
-// Can is what the context of an event's program allows beyond reading its fields.
+// ContextCaps is what the context of an event's program allows beyond reading its fields.
 type ContextCaps struct {
 	Registers bool // it begins with the registers of the CPU
 	Override  bool // the function that it is at can be made to return at once

@@ -162,7 +162,7 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 	return lw.b.Finish()
 }
 
-// scratch gives a stack slot that is free again at the end of the statement.
+// scratchSlot gives a stack slot that is free again at the end of the statement.
 func (lw *lowerer) scratchSlot(size int, name string) *ir.Slot {
 	size = (size + 7) &^ 7
 	best := -1
@@ -421,7 +421,7 @@ func (lw *lowerer) call(fn asm.BuiltinFunc, args ...*ir.Value) *ir.Value {
 	return v
 }
 
-// pure calls a helper that gives the same throughout a run.
+// pureCall calls a helper that gives the same throughout a run.
 func (lw *lowerer) pureCall(fn asm.BuiltinFunc) *ir.Value {
 	v := lw.call(fn)
 	v.Pure = true
@@ -452,7 +452,7 @@ func (lw *lowerer) callback(name string, params int, body func(args []*ir.Value)
 	return name
 }
 
-// half is the upper or lower 32 bits of a word.
+// half32 is the upper or lower 32 bits of a word.
 func (lw *lowerer) half32(w *ir.Value, high bool) *ir.Value {
 	if !high {
 		w = lw.b.Add(ir.OpShl, w, lw.b.Const(32))

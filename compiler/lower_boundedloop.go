@@ -14,7 +14,7 @@ func (lw *lowerer) inLoop() bool {
 	return err == nil && (len(lw.loops) > 0 || lw.out != nil)
 }
 
-// rounds repeats body at most n times: it goes on at next, or leaves. After n times it goes on at over.
+// boundedLoop repeats body at most n times: it goes on at next, or leaves. After n times it goes on at over.
 func (lw *lowerer) boundedLoop(iterator bool, n *ir.Value, leave, over *ir.Block, body func(i *ir.Value, next, leave *ir.Block)) {
 	b := lw.b
 	repeat := func(i *ir.Value, next, leave *ir.Block) {

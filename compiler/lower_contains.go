@@ -12,7 +12,7 @@ import (
 // maxSearchWork bounds the places of the one times the words of the other: what the verifier walks through.
 const maxSearchWork = 16 << 10
 
-// A needle is what is looked for: words, with the bits that count in each.
+// A pattern is what is looked for: words, with the bits that count in each.
 type pattern struct {
 	word  []func() *ir.Value
 	mask  []func() *ir.Value
@@ -20,7 +20,7 @@ type pattern struct {
 	least int       // bytes that it has at least
 }
 
-// needle makes x ready to be looked for: a number w, or the text p. Where it is empty it is found, at t.
+// pattern makes x ready to be looked for: a number w, or the text p. Where it is empty it is found, at t.
 func (lw *lowerer) pattern(x expr, w *ir.Value, p text, t *ir.Block) pattern {
 	b := lw.b
 	if w != nil { // a byte
@@ -118,7 +118,7 @@ func (lw *lowerer) contains(e *eContains, t, f *ir.Block) {
 // no stack would hold them.
 const fewWords = 6
 
-// eight looks at the first places of a word; at gives the words from that one on.
+// match8 looks at the first places of a word; at gives the words from that one on.
 func (lw *lowerer) match8(nd pattern, places int, at func(k int) *ir.Value, t, f *ir.Block) {
 	b := lw.b
 	w0 := at(0)

@@ -90,7 +90,7 @@ func (lw *lowerer) value(x expr) val {
 	return lw.zero(t)
 }
 
-// either is yes or no, as the jumps that decide make it.
+// selectValue is yes or no, as the jumps that decide make it.
 func (lw *lowerer) selectValue(t *types.Type, decide func(yes, no *ir.Block), yes, no expr) val {
 	c := lw.newCell(t, "choice")
 	a, b, done := lw.b.Block("yes"), lw.b.Block("no"), lw.b.Block("")

@@ -31,7 +31,7 @@ const (
 	heapFilter
 )
 
-// A heap gives out the memory of a piece.
+// A scratch gives out the memory of a piece.
 type scratch struct {
 	limit          int       // bytes that a value may have to lie on the stack
 	wanted, taken  heapPlace // the earliest place that wants it; where it is taken
@@ -42,7 +42,7 @@ type scratch struct {
 	live, freeList []storage // of statements: in use, and free
 }
 
-// A room is memory of the run: a stack slot, or, where that is nil, bytes of the heap.
+// A storage is memory of the run: a stack slot, or, where that is nil, bytes of the heap.
 type storage struct {
 	slot     *ir.Slot
 	off, cap int
@@ -67,7 +67,7 @@ func (h *scratch) has(size int) bool {
 	return h.acquired
 }
 
-// keep gives memory for the whole run.
+// alloc gives memory for the whole run.
 func (lw *lowerer) alloc(size int, name string) storage {
 	size = (size + 7) &^ 7
 	if !lw.scratch.has(size) {
@@ -79,7 +79,7 @@ func (lw *lowerer) alloc(size int, name string) storage {
 	return r
 }
 
-// temp gives memory that is free again at the end of the statement.
+// allocTemp gives memory that is free again at the end of the statement.
 func (lw *lowerer) allocTemp(size int, name string) mem {
 	size = max((size+7)&^7, 8)
 	if !lw.scratch.has(size) {
@@ -111,7 +111,7 @@ func (lw *lowerer) mem(r storage) mem {
 	return mem{lw.b.Read(lw.scratch.base), r.off, r.cap}
 }
 
-// acquire takes a piece of the heap, if this is the place to do so. Where all are taken the run ends, counted.
+// acquireScratch takes a piece of the heap, if this is the place to do so. Where all are taken the run ends, counted.
 func (lw *lowerer) acquireScratch() {
 	if lw.scratch.taken != lw.scratch.at {
 		return

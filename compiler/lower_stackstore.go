@@ -118,7 +118,7 @@ func (lw *lowerer) frames(user bool, n int) (room mem, got *ir.Value) {
 	return room, got
 }
 
-// measure writes the first word of a room, and zeros behind the frames.
+// writeLength writes the first word of a room, and zeros behind the frames.
 func (lw *lowerer) writeLength(room mem, got *ir.Value, n int) {
 	b := lw.b
 	size := new(int)
@@ -135,13 +135,13 @@ func (lw *lowerer) writeLength(room mem, got *ir.Value, n int) {
 	}
 }
 
-// A keeper is a subprogram that keeps stacks of up to n frames.
+// A stackStore is a subprogram that keeps stacks of up to n frames.
 type stackStore struct {
 	n      int
 	inLoop bool
 }
 
-// keeper gives the name of the subprogram: it takes the address of the room and gives the stack's number or a negative errno.
+// stackStore gives the name of the subprogram: it takes the address of the room and gives the stack's number or a negative errno.
 func (lw *lowerer) stackStore(n int) string {
 	k := stackStore{n, lw.inLoop()}
 	if name := lw.stackStores[k]; name != "" {

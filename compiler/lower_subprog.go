@@ -35,7 +35,7 @@ const (
 	wordCost  = 2
 )
 
-// share decides which functions are to be subprograms, and tells whether there are any.
+// chooseSubprogs decides which functions are to be subprograms, and tells whether there are any.
 func (lw *lowerer) chooseSubprogs() bool {
 	lw.subprogsChosen = true
 	any := false

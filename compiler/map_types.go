@@ -251,7 +251,7 @@ func fits(t, u *types.Type) bool {
 	return j != nil && j.Equal(u)
 }
 
-// roomy widens short strings to minStr. The script may store strings with NULs in the map.
+// widenForMap widens short strings to minStr. The script may store strings with NULs in the map.
 func widenForMap(t *types.Type) *types.Type {
 	switch {
 	case t.Kind == types.Str && !(t.NULs && t.Cap > minStr):

@@ -206,7 +206,7 @@ func (lw *lowerer) leave(r *result) {
 	lw.exit(exitReturn + int64(i))
 }
 
-// takes gives the words of a function's result a place in the frame; its slots get theirs when they are written.
+// capture gives the words of a function's result a place in the frame; its slots get theirs when they are written.
 func (o *outline) capture(c *cell) {
 	if c.key != nil {
 		o.place(c.key)

@@ -180,7 +180,7 @@ func textOf(x expr) string {
 	return "(...)"
 }
 
-// target gives the place that a pointer points to, or the place that x is itself; nil after a fault, which is reported.
+// deref gives the place that a pointer points to, or the place that x is itself; nil after a fault, which is reported.
 func (c *checker) deref(x expr, pos syntax.Position, verb string) *eMemRef {
 	t := x.typ()
 	switch t.Kind {
@@ -221,7 +221,7 @@ func (c *checker) trustedBase(x expr, ct *ctype.Type) bool {
 	return false
 }
 
-// placed finishes a place: its type is that of the value there.
+// finishMemRef finishes a place: its type is that of the value there.
 func (c *checker) finishMemRef(p *eMemRef, pos syntax.Position) expr {
 	p.pos = pos
 	p.t = c.valueType(p.c, p.space)
@@ -338,7 +338,7 @@ func (c *checker) held(x syntax.Expr) expr {
 	return c.addressOf(c.expr(x))
 }
 
-// decay is x, or the address of x where it is a struct or an array in memory: what can be held and passed on.
+// addressOf is x, or the address of x where it is a struct or an array in memory: what can be held and passed on.
 func (c *checker) addressOf(x expr) expr {
 	p, ok := x.(*eMemRef)
 	if !ok || p.t.Kind != types.Mem {

@@ -1,6 +1,6 @@
 package compiler
 
-// A Form is one of the ways in which the loops of a handler can be put for the verifier. It follows a program on every way and gives up after
+// A Variant is one of the ways in which the loops of a handler can be put for the verifier. It follows a program on every way and gives up after
 // a million steps, so a program can be right and too large for it; another form of the same program may be small. Which one is small
 // differs from kernel to kernel and can only be found out by trying.
 type Variant uint8

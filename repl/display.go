@@ -27,7 +27,7 @@ type display struct {
 	mid    bool   // what was printed last has not ended its line
 }
 
-// A picture is what is to be seen of an item.
+// A view is what is to be seen of an item.
 type view struct {
 	text  []rune
 	pos   int      // of the cursor in it

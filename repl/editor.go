@@ -88,12 +88,12 @@ func size(f *os.File) (cols, rows int) {
 	return cols, rows
 }
 
-// lines is an item as people write it, with newlines where it has newlineRune while it is edited.
+// decodeNewlines is an item as people write it, with newlines where it has newlineRune while it is edited.
 func decodeNewlines(text []rune) string {
 	return strings.ReplaceAll(string(text), string(newlineRune), "\n")
 }
 
-// flat undoes lines. A tab would take nobody knows how many columns.
+// encodeNewlines undoes lines. A tab would take nobody knows how many columns.
 func encodeNewlines(item string) []rune {
 	return []rune(strings.NewReplacer("\n", string(newlineRune), "\t", indent).Replace(item))
 }
@@ -192,7 +192,7 @@ func (e *editor) Remember(item string) {
 
 func (e *editor) Writer() io.Writer { return e.display }
 
-// lend leaves the terminal to another program.
+// suspendWhile leaves the terminal to another program.
 func (e *editor) suspendWhile(run func() error) error {
 	_, err := io.WriteString(e.out, pasteOff)
 	err = errors.Join(err, run())

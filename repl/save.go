@@ -11,7 +11,7 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// A step is an item that went through.
+// A executed is an item that went through.
 type executed struct {
 	src   string
 	shown bool // it gave a value, which was shown

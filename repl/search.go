@@ -14,7 +14,7 @@ type search struct {
 	failed bool
 }
 
-// searched is a key of the search, or Ctrl-R or Ctrl-S that begins it.
+// searchKey is a key of the search, or Ctrl-R or Ctrl-S that begins it.
 func (e *editor) searchKey(p view, key rune) view {
 	s := e.search
 	began := s == nil

@@ -32,12 +32,12 @@ type Aggregation struct {
 	store   *kmap.Map     // nil until a probe has given it its type; of a swappable one, see swap
 	swap    *kmap.SwapMap // the map can be exchanged for an empty one
 	since   time.Time     // when it was made, or cleared
-	// past holds what was added to maps that delta() has exchanged, of as many keys as there may be; forgotten counts the others. marks
+	// swappedOut holds what was added to maps that delta() has exchanged, of as many keys as there may be; forgotten counts the others. marks
 	// is what delta() has told already of what the live map holds.
 	swappedOut, deltaBase *rawValues
 	forgotten             int
 	told                  bool // a warning has said that
-	// looks gives for keys that can look the same the first that looked so; firsts is that by what it looks like.
+	// canonical gives for keys that can look the same the first that looked so; firsts is that by what it looks like.
 	canonical, firstByText map[string]string
 }
 
@@ -47,7 +47,7 @@ var (
 	_ starlark.HasAttrs        = (*Aggregation)(nil)
 )
 
-// words holds values by key, as the kernel has them, in the order they came.
+// rawValues holds values by key, as the kernel has them, in the order they came.
 type rawValues struct {
 	keys  []string
 	vals  [][]uint64
@@ -273,7 +273,7 @@ func (a *Aggregation) readMap(ctx context.Context, m *kmap.Map) (_ *rawValues, e
 	return out, nil
 }
 
-// look gives the key that stands for all that look the same to the script: the symbol of one place in two processes, say.
+// canonicalKey gives the key that stands for all that look the same to the script: the symbol of one place in two processes, say.
 // They are one key there, so they count together.
 func (a *Aggregation) canonicalKey(key string) string {
 	if a.decl.Key == nil || !ambiguousText(a.decl.Key) {
@@ -467,7 +467,7 @@ func (a *Aggregation) snapshot() (starlark.Value, error) {
 	return a.plain(w)
 }
 
-// distinct tells that each key of the kernel's map is one key of the script's, and none is elsewhere.
+// uniqueKeys tells that each key of the kernel's map is one key of the script's, and none is elsewhere.
 func (a *Aggregation) uniqueKeys() bool {
 	return !a.keyless() && a.swappedOut == nil && !ambiguousText(a.decl.Key)
 }

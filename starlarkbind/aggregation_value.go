@@ -75,7 +75,7 @@ func average(sum starlark.Int, n uint64) starlark.Int {
 	return starlark.MakeBigInt(q.Quo(q, starlark.MakeUint64(n).BigInt()))
 }
 
-// weight is the number by which values are put in order: a struct's or histogram's count.
+// sortKey is the number by which values are put in order: a struct's or histogram's count.
 func sortKey(v starlark.Value) starlark.Value {
 	if a, ok := v.(starlark.HasAttrs); ok {
 		if n, err := a.Attr("count"); err == nil && n != nil {

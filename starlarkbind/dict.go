@@ -158,7 +158,7 @@ func parallelRanges(n, workers int, do func(worker, from, to int) error) error {
 	return cmp.Or(errs...)
 }
 
-// kept gives what fn gives for each of n numbers, and keeps it for the next time.
+// memoized gives what fn gives for each of n numbers, and keeps it for the next time.
 func memoized(n int, fn func(i int) starlark.Value) func(i int) starlark.Value {
 	all := make([]starlark.Value, n)
 	hugepage.Advise(all)

@@ -188,7 +188,7 @@ func (s *Session) unshow(f *types.Format, v starlark.Value) (starlark.Value, err
 	return nil, fmt.Errorf("%s is no %s", v, f.Noun)
 }
 
-// alike tells of a type of which two different values of the kernel can look the same to the script.
+// ambiguousText tells of a type of which two different values of the kernel can look the same to the script.
 func ambiguousText(t *types.Type) bool {
 	switch t.Kind {
 	case types.Formatted:

@@ -451,7 +451,7 @@ func (l *loader) bindMap(use compiler.MapUse) (*kmap.Map, error) {
 	return nil, fmt.Errorf("map %q belongs to another session", use.Map.Name)
 }
 
-// settle gives a map its types; undo is called when the probe comes to nothing.
+// commitTypes gives a map its types; undo is called when the probe comes to nothing.
 func (l *loader) commitTypes(use compiler.MapUse, undo func() error) {
 	m := use.Map
 	was := m.MapTypes

@@ -17,13 +17,13 @@ const (
 	fillEvery = time.Second
 )
 
-// A fill is what is known of how full a map is.
+// A mapUsage is what is known of how full a map is.
 type mapUsage struct {
 	next time.Time // of the next count
 	told bool
 }
 
-// A keyed is a map with keys that can run out.
+// A bounded is a map with keys that can run out.
 type bounded interface {
 	usageOf() (store *kmap.Map, comp *compiler.Map, maxKeys int) // store is nil where there are no keys
 }

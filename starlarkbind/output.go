@@ -255,7 +255,7 @@ func plainValue(v starlark.Value) starlark.Value {
 	return v
 }
 
-// fault reports an error in a place that cannot return one.
+// reportError reports an error in a place that cannot return one.
 func (s *Session) reportError(err error) {
 	s.out.warn("error", map[string]any{"message": err.Error()}, err.Error())
 }

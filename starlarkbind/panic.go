@@ -20,7 +20,7 @@ func (e *BugError) Error() string {
 // ErrBroken is what a script gives that a bug in another goroutine has ended, which was reported then.
 var ErrBroken = errors.New("ended by the bug that was reported above")
 
-// caught calls fn, and gives a panic in it as an error.
+// recoverPanic calls fn, and gives a panic in it as an error.
 func recoverPanic(fn func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -30,7 +30,7 @@ func recoverPanic(fn func() error) (err error) {
 	return fn()
 }
 
-// guarded runs the body of a goroutine: a panic in it is reported and ends the script that is under way, not the process.
+// recoverGoroutine runs the body of a goroutine: a panic in it is reported and ends the script that is under way, not the process.
 func (s *Session) recoverGoroutine(fn func()) {
 	err := recoverPanic(func() error { fn(); return nil })
 	if err == nil {

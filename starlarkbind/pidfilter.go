@@ -68,7 +68,7 @@ func (s *Session) narrow() int {
 	return s.opt.PID
 }
 
-// gone is closed when the process of -p ends; quit ends the waiting, and must be closed.
+// watchExit is closed when the process of -p ends; quit ends the waiting, and must be closed.
 func watchExit(pid int, quit <-chan struct{}) (<-chan struct{}, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {

@@ -26,7 +26,7 @@ type printSite struct {
 	probe *Probe
 }
 
-// A pump reads the records that handlers send and prints them, in the order in which they were sent. It writes many lines at a time,
+// A printReader reads the records that handlers send and prints them, in the order in which they were sent. It writes many lines at a time,
 // and waits for a moment between one write and the next: where a probe sees these writes, each of them makes a line, and the wait
 // bounds how many that are.
 type printReader struct {

@@ -57,7 +57,7 @@ type program struct {
 	runs     uint64
 	frozen   *bpf.Stats         // as the gate was shut
 	cleared  map[cellKey]uint64 // what clear_errors() has forgotten
-	// next makes the program of the next type that the targets accept; nil where there is none
+	// nextType makes the program of the next type that the targets accept; nil where there is none
 	nextType func(ts []bpf.Target) (*program, error)
 	targets  []bpf.Target
 	links    []*bpf.Attachment

@@ -20,7 +20,7 @@ type Stack struct {
 	s      *Session
 	user   bool
 	pid    int
-	id     int64 // as the kernel has it: see package compiler, lower_stack.go
+	id     int64 // as the kernel has it: see package compiler, lower_stackstore.go
 	frames []uint64
 	lost   string // why there are no frames, or ""
 }

@@ -8,7 +8,7 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// A feed tells the loop of run() which streams with a callback have records. The loop reads them itself, some milliseconds' worth at a
+// A streamDispatcher tells the loop of run() which streams with a callback have records. The loop reads them itself, some milliseconds' worth at a
 // time, so that timers and the end of run() wait for no more than that.
 type streamDispatcher struct {
 	s       *Session

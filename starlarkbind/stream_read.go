@@ -12,7 +12,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 )
 
-// Records of a stream are read where the script wants them: by take(), by a loop, or for a callback (feed.go). However fast handlers
+// Records of a stream are read where the script wants them: by take(), by a loop, or for a callback (stream_dispatcher.go). However fast handlers
 // send, none of these reads without end: a deadline, Ctrl-C and the end of run() are looked at before each record, and where what was
 // recorded before such an end is still to come, that is what lies before the programs' position in the ring at that moment.
 
@@ -99,7 +99,7 @@ func (st *Stream) readOne(deadline time.Time) ([]byte, error) {
 	return b, nil
 }
 
-// fill reads what is in the ring, so that it is known how many records that is. It keeps them as they are, and no more than fit into
+// drainRing reads what is in the ring, so that it is known how many records that is. It keeps them as they are, and no more than fit into
 // the ring.
 func (st *Stream) drainRing() error {
 	if st.ring == nil {

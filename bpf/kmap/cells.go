@@ -9,7 +9,7 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// Cells counts the errors of one program: a per-CPU array with an element for each site and errno. The program adds
+// ErrorCells counts the errors of one program: a per-CPU array with an element for each site and errno. The program adds
 // to the element site*64 + errno&63; no errno that a helper gives shares these six bits with another (ETIMEDOUT, 110, is
 // alone at 46).
 type ErrorCells struct {

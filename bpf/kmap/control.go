@@ -7,7 +7,7 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// Control is what programs and host tell each other: word 0 is not 0 once a handler has called stop().
+// ControlMap is what programs and host tell each other: word 0 is not 0 once a handler has called stop().
 type ControlMap struct {
 	m *Map
 }

@@ -94,7 +94,7 @@ func createMap(s Spec, inner int) (fd int, err error) {
 	return int(r), err
 }
 
-// kernelName gives what the kernel takes of a name: 15 letters, digits, dots and underscores.
+// KernelName gives what the kernel takes of a name: 15 letters, digits, dots and underscores.
 func KernelName(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < 0x80 && (isNameByte(byte(r)) || r == '.') {

@@ -41,20 +41,20 @@ func (r *reader) bucket() int { return int(binary.NativeEndian.Uint32(r.from)) }
 // buckets gives the number of buckets of a hash (htab_map_alloc).
 func (m *Map) buckets() int { return 1 << bits.Len32(m.spec.MaxEntries-1) }
 
-// density gives the keys a bucket that were met so far.
+// keysPerBucket gives the keys a bucket that were met so far.
 func (r *reader) keysPerBucket() float64 { return float64(r.chunk.n) / float64(max(r.bucket(), 1)) }
 
-// left gives how many keys are still to come, by those that were met.
+// remaining gives how many keys are still to come, by those that were met.
 func (r *reader) remaining() int { return int(r.keysPerBucket() * float64(r.m.buckets()-r.bucket())) }
 
-// many tells that so much is still to come that it should be read from several places. From 5.11 to 6.0 a batch leaves out a bucket if
+// worthSplitting tells that so much is still to come that it should be read from several places. From 5.11 to 6.0 a batch leaves out a bucket if
 // somebody else on its CPU is about to take the lock, as another reader might (6.1: "Propagate error from htab_lock_bucket() to userspace").
 func (r *reader) worthSplitting() bool {
 	return !r.ended && r.chunk.n >= shareAfter && runtime.GOMAXPROCS(0) > 1 && slices.Contains(hashTypes, r.m.spec.Type) &&
 		r.remaining() > shareFrom && (sys.OlderThan(5, 11) || !sys.OlderThan(6, 1))
 }
 
-// A share reads the buckets up to end, and some that are the next share's.
+// A bucketRange reads the buckets up to end, and some that are the next share's.
 type bucketRange struct {
 	reader
 	end           int     // the bucket that is the next share's first
@@ -142,7 +142,7 @@ func (sh *bucketRange) read(ctx context.Context) error {
 	}
 }
 
-// cut leaves out what the last batch has of the next share's buckets, where the next has it too: it has read all that was there, and
+// trimOverlap leaves out what the last batch has of the next share's buckets, where the next has it too: it has read all that was there, and
 // what came to be there between the two is in one of them.
 func (sh *bucketRange) trimOverlap(next []*bucketRange) {
 	theirs := next[0].keys(next[0].first)

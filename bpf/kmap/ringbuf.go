@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Ring is a ring buffer that programs send records through (5.8). One goroutine reads it.
+// RingBuf is a ring buffer that programs send records through (5.8). One goroutine reads it.
 type RingBuf struct {
 	m    *Map
 	rd   *ringbuf.Reader

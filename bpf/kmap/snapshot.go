@@ -19,7 +19,7 @@ type Snapshot struct {
 	chunks    []*chunk
 }
 
-// A part is elements that were read into one place, keys one after another and values in the same order.
+// A chunk is elements that were read into one place, keys one after another and values in the same order.
 type chunk struct {
 	keys, values []byte // their length is the room
 	n            int
@@ -79,7 +79,7 @@ func (p *chunk) grow(room, keySize, valueSize int) error {
 	return old.close()
 }
 
-// behind lends the room behind so many elements.
+// tail lends the room behind so many elements.
 func (p *chunk) tail(n, keySize, valueSize int) chunk {
 	return chunk{keys: p.keys[n*keySize:], values: p.values[n*valueSize:], borrowed: true}
 }

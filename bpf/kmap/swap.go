@@ -8,7 +8,7 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// Swappable is a map that can be exchanged for an empty one while programs use it: programs reach it through the one
+// SwapMap is a map that can be exchanged for an empty one while programs use it: programs reach it through the one
 // slot of an outer array, so that the host gets a map that nobody writes to any more. That makes emptying it exact:
 // nothing is counted in a deleted element, and nothing between a read and a delete is lost.
 type SwapMap struct {

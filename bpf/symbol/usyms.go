@@ -86,7 +86,7 @@ type mapping struct {
 // mapsAge is how long a reading of a process's mappings is taken to be right: a process can load more, or become another.
 const mapsAge = time.Second
 
-// A Place is where an address of a process lies.
+// A SymbolizedAddr is where an address of a process lies.
 type SymbolizedAddr struct {
 	Name string // of the symbol; "" where none is known: the process is gone, or the file has none there
 	Off  uint64 // behind the symbol's start
@@ -105,7 +105,7 @@ func (p SymbolizedAddr) File() string {
 	return filepath.Base(p.Path)
 }
 
-// Place finds an address of a process.
+// Lookup finds an address of a process.
 func (u *UserSymbols) Lookup(pid int, addr uint64) SymbolizedAddr {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -131,14 +131,14 @@ func (u *UserSymbols) Lookup(pid int, addr uint64) SymbolizedAddr {
 	return SymbolizedAddr{Name: name, Off: off, Path: m.path, Start: m.start, End: m.end, FileOff: m.off, BuildID: e.buildID}
 }
 
-// Learn reads what a process has mapped, so that its symbols are known when it has ended.
+// CacheMappings reads what a process has mapped, so that its symbols are known when it has ended.
 func (u *UserSymbols) CacheMappings(pid int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.cacheMappings(pid)
 }
 
-// learn gives what is known of a process: what was read before where it is gone; nil where that is nothing.
+// cacheMappings gives what is known of a process: what was read before where it is gone; nil where that is nothing.
 func (u *UserSymbols) cacheMappings(pid int) *procMaps {
 	if mapped, err := readMaps(pid); err == nil && len(mapped) > 0 {
 		if u.procs[pid] == nil && len(u.procs) >= maxProcs {

@@ -114,7 +114,7 @@ func raiseLockedMemory() error {
 	return unix.Setrlimit(unix.RLIMIT_MEMLOCK, &l)
 }
 
-// lockedMemory gives the words for an EPERM that the limit of locked memory may be the cause of, or "".
+// LockedMemory gives the words for an EPERM that the limit of locked memory may be the cause of, or "".
 func LockedMemory() string {
 	var l unix.Rlimit
 	if k, err := Running(); err != nil || k.AtLeast(5, 11) || unix.Getrlimit(unix.RLIMIT_MEMLOCK, &l) != nil || l.Cur == unix.RLIM_INFINITY {
@@ -123,7 +123,7 @@ func LockedMemory() string {
 	return fmt.Sprintf("it goes beyond the limit of locked memory, %d KiB, which kernels before 5.11 charge it to (raise it with ulimit -l, or run as root)", l.Cur>>10)
 }
 
-// checkPrivilege says whether CAP_SYS_ADMIN is there, which stands for the others too.
+// CheckPrivilege says whether CAP_SYS_ADMIN is there, which stands for the others too.
 func CheckPrivilege() (admin bool, err error) {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -170,7 +170,7 @@ func mount(fstype, path string) error {
 	return nil
 }
 
-// eventsDir gives tracefs's directory of events. A user who may not look into it gets a *PrivilegeError.
+// EventsDir gives tracefs's directory of events. A user who may not look into it gets a *PrivilegeError.
 func EventsDir() (string, error) {
 	root, err := Tracefs()
 	if err != nil {
@@ -183,7 +183,7 @@ func EventsDir() (string, error) {
 	return dir, nil
 }
 
-// readError turns a refused read of one of the kernel's files into a *PrivilegeError.
+// ReadError turns a refused read of one of the kernel's files into a *PrivilegeError.
 func ReadError(file string, err error) error {
 	if errors.Is(err, os.ErrPermission) {
 		return &PrivilegeError{UID: os.Geteuid(), File: file}

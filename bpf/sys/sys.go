@@ -29,13 +29,10 @@ const (
 	MaxTestRunContext  = 12 * 8 // MAX_BPF_FUNC_ARGS words
 	BatchFirst         = 1024
 	BatchMost          = 1 << 16
-	flagNoPrealloc     = unix.BPF_F_NO_PREALLOC
-	flagInnerMap       = unix.BPF_F_INNER_MAP
-	flagMmapable       = unix.BPF_F_MMAPABLE
 	NanosecondsASecond = 1_000_000_000
 )
 
-// bpfCall is bpf(2). It is repeated where the kernel asks for that, as libbpf does for EAGAIN. attr points to the
+// BPF is bpf(2). It is repeated where the kernel asks for that, as libbpf does for EAGAIN. attr points to the
 // command's attributes; what that refers to must be kept alive by the caller.
 func BPF(cmd uintptr, attr unsafe.Pointer, size uintptr) (uintptr, error) {
 	for {
@@ -50,6 +47,7 @@ func BPF(cmd uintptr, attr unsafe.Pointer, size uintptr) (uintptr, error) {
 	}
 }
 
+// elemAttr is the part of union bpf_attr for BPF_MAP_*_ELEM and BPF_MAP_GET_NEXT_KEY.
 type elemAttr struct {
 	fd    uint32
 	_     uint32
@@ -58,6 +56,7 @@ type elemAttr struct {
 	flags uint64
 }
 
+// ElemCall runs a command on one element of a map. value is the next key for BPF_MAP_GET_NEXT_KEY.
 func ElemCall(cmd uintptr, fd int, key, value []byte, flags uint64) error {
 	attr := elemAttr{fd: uint32(fd), key: BytePointer(key), value: BytePointer(value), flags: flags}
 	_, err := BPF(cmd, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
@@ -66,50 +65,57 @@ func ElemCall(cmd uintptr, fd int, key, value []byte, flags uint64) error {
 	return err
 }
 
+// The attributes below are parts of union bpf_attr (include/uapi/linux/bpf.h), up to the last member that bpf sets. The kernel
+// takes a shorter attribute than it knows for one whose other members are 0.
+
+// BatchAttr is for BPF_MAP_LOOKUP_BATCH (5.6).
 type BatchAttr struct {
 	In, Out      unsafe.Pointer
 	Keys, Values unsafe.Pointer
 	Count        uint32
 	FD           uint32
-	elemFlags    uint64
-	flags        uint64
+	ElemFlags    uint64
+	Flags        uint64
 }
 
+// TestRunAttr is for BPF_PROG_TEST_RUN, with a context (5.10).
 type TestRunAttr struct {
 	FD, Ret                 uint32
-	dataIn, dataOut         uint32
-	dataInPtr, dataOutPtr   unsafe.Pointer
-	repeat, duration        uint32
-	CtxSizeIn, ctxSizeOut   uint32
-	CtxIn, ctxOut           unsafe.Pointer
-	flags, cpu, batch, last uint32
+	DataSizeIn, DataSizeOut uint32
+	DataIn, DataOut         unsafe.Pointer
+	Repeat, Duration        uint32
+	CtxSizeIn, CtxSizeOut   uint32
+	CtxIn, CtxOut           unsafe.Pointer
+	Flags, CPU, Batch, _    uint32
 }
 
-// mapCreateAttr goes as far as the name (4.15).
+// MapCreateAttr is for BPF_MAP_CREATE, up to the name (4.15).
 type MapCreateAttr struct {
 	Typ, KeySize, ValueSize, MaxEntries uint32
-	Flags, Inner, numaNode              uint32
+	Flags, Inner, NUMANode              uint32
 	Name                                [unix.BPF_OBJ_NAME_LEN]byte
 }
 
-// progLoadAttr goes as far as the type that a tracing program is for (5.5), and whose BTF has it (5.11).
+// ProgLoadAttr is for BPF_PROG_LOAD, up to the type that a tracing program attaches to (5.5) and the BTF that has it (5.11).
 type ProgLoadAttr struct {
-	ProgType, Count    uint32
-	Insns, License     unsafe.Pointer
-	logLevel, logSize  uint32
-	log                unsafe.Pointer
-	kernVersion, flags uint32
-	Name               [unix.BPF_OBJ_NAME_LEN]byte
-	Ifindex            uint32
-	AttachType         uint32
-	btf, funcInfoSize  uint32
-	funcInfo           unsafe.Pointer
-	funcs, lineSize    uint32
-	lineInfo           unsafe.Pointer
-	lines, AttachBTF   uint32
-	AttachBTFFD, _     uint32
+	ProgType, Count          uint32
+	Insns, License           unsafe.Pointer
+	LogLevel, LogSize        uint32
+	Log                      unsafe.Pointer
+	KernVersion, Flags       uint32
+	Name                     [unix.BPF_OBJ_NAME_LEN]byte
+	Ifindex                  uint32
+	AttachType               uint32
+	BTFFD, FuncInfoSize      uint32
+	FuncInfo                 unsafe.Pointer
+	FuncInfoCount            uint32
+	LineInfoSize             uint32
+	LineInfo                 unsafe.Pointer
+	LineInfoCount, AttachBTF uint32
+	AttachBTFFD, _           uint32
 }
 
+// RawTracepointAttr is for BPF_RAW_TRACEPOINT_OPEN.
 type RawTracepointAttr struct {
 	Name   unsafe.Pointer
 	FD     uint32
@@ -117,36 +123,38 @@ type RawTracepointAttr struct {
 	Cookie uint64 // 6.10
 }
 
+// LinkCreateAttr is for BPF_LINK_CREATE of a perf event (5.15).
 type LinkCreateAttr struct {
 	Prog, Target uint32
 	AttachType   uint32
-	flags        uint32
+	Flags        uint32
 	Cookie       uint64
 }
 
-// linkCreateKprobes is for BPF_TRACE_KPROBE_MULTI (5.18).
+// LinkCreateKprobes is for BPF_LINK_CREATE of BPF_TRACE_KPROBE_MULTI (5.18).
 type LinkCreateKprobes struct {
-	Prog, target       uint32
-	AttachType, flags  uint32
+	Prog, Target       uint32
+	AttachType, Flags  uint32
 	KprobeFlags, Count uint32
 	Syms, Addrs        unsafe.Pointer
 	Cookies            unsafe.Pointer
 }
 
-// linkCreateTracing is for fentry and fexit with a cookie (5.19).
+// LinkCreateTracing is for BPF_LINK_CREATE of fentry and fexit with a cookie (5.19).
 type LinkCreateTracing struct {
-	Prog, target      uint32
-	AttachType, flags uint32
-	btfID, _          uint32
+	Prog, Target      uint32
+	AttachType, Flags uint32
+	BTFID, _          uint32
 	Cookie            uint64
 }
 
+// InfoAttr is for BPF_OBJ_GET_INFO_BY_FD.
 type InfoAttr struct {
 	FD, Len uint32
 	Info    unsafe.Pointer
 }
 
-// pointer gives the address of the first byte, or nil.
+// BytePointer returns the address of the first byte, or nil where there is none.
 func BytePointer(b []byte) unsafe.Pointer {
 	if len(b) == 0 {
 		return nil
@@ -154,7 +162,7 @@ func BytePointer(b []byte) unsafe.Pointer {
 	return unsafe.Pointer(&b[0])
 }
 
-// closeFD closes fd and gives the error. EINTR means that it is closed on Linux.
+// CloseFD closes fd. On Linux, EINTR means that it has been closed.
 func CloseFD(fd int) error {
 	if err := unix.Close(fd); err != nil && !errors.Is(err, unix.EINTR) {
 		return err

@@ -19,7 +19,7 @@ const (
 	Lhist // linear buckets
 )
 
-// Names of the kinds, as the builtins that make them are called.
+// names of the kinds, as the builtins that make them are called.
 var names = [...]string{"count", "sum", "avg", "min", "max", "stats", "hist", "lhist"}
 
 func (k Kind) String() string { return names[k] }

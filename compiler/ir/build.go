@@ -538,7 +538,7 @@ func (b *Builder) hide(head *Block, zeros [2]*Value) {
 	}
 }
 
-// Hold gives x anew, to be tested against a bound and then used, as an offset or a size, with no call in between. The verifier learns
+// Pin gives x anew, to be tested against a bound and then used, as an offset or a size, with no call in between. The verifier learns
 // the bound from the test, for the register that is tested: what lies on the stack stays unknown to kernels before 6.9 where it
 // is loaded, tested, and loaded again, and to 5.10 always. So the value gets a register that does not go to the stack.
 func (b *Builder) Pin(x *Value) *Value {

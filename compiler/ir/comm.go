@@ -6,7 +6,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// Comm makes one bpf_get_current_comm do for those that it dominates. The name of a task is taken to stay the same in a run, as
+// CommCSE makes one bpf_get_current_comm do for those that it dominates. The name of a task is taken to stay the same in a run, as
 // its ids are. Where the name still lies in the same place, the second call is dropped; where it is wanted elsewhere, it is copied
 // by words, which is less work than a call; where it was overwritten, the second call stays.
 //

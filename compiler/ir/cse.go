@@ -2,7 +2,7 @@ package ir
 
 import "github.com/cilium/ebpf/asm"
 
-// Share makes one call of a helper that gives the same for the whole run (the current task's ids, the CPU) do for
+// CSE makes one call of a helper that gives the same for the whole run (the current task's ids, the CPU) do for
 // all the calls of it that it dominates. A value that dominates keeps a callee-saved register busy; that is
 // cheaper than a second call.
 //

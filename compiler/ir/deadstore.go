@@ -34,7 +34,7 @@ func DeadStores(f *Func) {
 	}
 }
 
-// A wanted tells which bytes of the stack are read before they are written again.
+// A liveBytes tells which bytes of the stack are read before they are written again.
 type liveBytes struct {
 	m    *memory
 	base []int // the number of each slot's first byte, by the slot's ID

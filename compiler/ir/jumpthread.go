@@ -1,6 +1,6 @@
 package ir
 
-// Thread sends control past a test that each way to it has decided already: `x = t.get(k)` followed by `if x != None` comes to a
+// ThreadJumps sends control past a test that each way to it has decided already: `x = t.get(k)` followed by `if x != None` comes to a
 // block that does nothing but test a phi of ones and zeros.
 //
 //	b1: ... jump b3          b1: ... jump yes

@@ -1,6 +1,6 @@
 package ir
 
-// Loads makes one load do for a later one of the same bytes, and a store to the stack for a load of what it stored.
+// LoadElim makes one load do for a later one of the same bytes, and a store to the stack for a load of what it stored.
 //
 // The context does not change in a run. Bytes of the stack change where this function, or a helper that got their address, writes
 // them. Bytes in a map may be changed by anybody at any time: to read them once for two reads is to have read both at

@@ -2,7 +2,7 @@ package ir
 
 import "github.com/cilium/ebpf/asm"
 
-// Lookups makes one map lookup do for a later one of the same key: `if k in t: x = t[k]`, `t[k] += 1` behind `k in t`,
+// LookupCSE makes one map lookup do for a later one of the same key: `if k in t: x = t[k]`, `t[k] += 1` behind `k in t`,
 // `t[k] = t.get(k, 0) + t[k]`.
 //
 // What a lookup gives is true at its own time only. Another CPU may delete the key a moment later; the memory stays memory of the

@@ -10,7 +10,7 @@ import (
 // offset are plain (OpSlotAddr) touches a range that is known; anything computed from one touches whole slots. Helpers are taken to
 // read and write all of a slot that they get, but for those in the table below.
 
-// A touch is what a value does to a range of a slot.
+// A memAccess is what a value does to a range of a slot.
 type memAccess struct {
 	slot      *Slot
 	lo, hi    int

@@ -1,6 +1,6 @@
 package ir
 
-// Straighten joins a block with its only successor where that has no other predecessor, and takes empty blocks
+// MergeBlocks joins a block with its only successor where that has no other predecessor, and takes empty blocks
 // out of the way of jumps where no phi depends on them.
 func MergeBlocks(f *Func) {
 	for changed := true; changed; {

@@ -156,7 +156,7 @@ func sinkRead(f *Func) bool {
 	return len(changed) > 0
 }
 
-// A reading is the read of a string as it stands in the blocks.
+// A stringRead is the read of a string as it stands in the blocks.
 type stringRead struct {
 	blk    *Block
 	moves  map[*Value]bool // the zeros and the call

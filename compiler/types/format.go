@@ -2,7 +2,7 @@ package types
 
 import "maps"
 
-// A Form says how the host shows a value that the kernel holds as numbers: the name of a row of the host's table, and
+// A Format says how the host shows a value that the kernel holds as numbers: the name of a row of the host's table, and
 // what is constant of it. Two values of one form are equal where their numbers are.
 type Format struct {
 	Name    string           // "ksym", "ip", "enum": the row
@@ -18,7 +18,7 @@ func (f *Format) equal(g *Format) bool {
 	return f == g || f != nil && g != nil && f.Name == g.Name && f.Arg == g.Arg && f.Numeric == g.Numeric && maps.Equal(f.Names, g.Names)
 }
 
-// TShown is a value of type t, an int or a tuple of ints, that the host shows in a form.
+// TFormatted is a value of type t, an int or a tuple of ints, that the host shows in a form.
 func TFormatted(t *Type, f *Format) *Type { return &Type{Kind: Formatted, Elem: t, Format: f} }
 
 // TName is the name of a probe, as a number that the host has a table for.
@@ -35,7 +35,7 @@ var (
 // IsIP reports whether t is the type of IP addresses of any version.
 func (t *Type) IsIP() bool { return t.Equal(TIP4) || t.Equal(TIP6) || t.Equal(TIP) }
 
-// Under is how a value of the type is held: what it is apart from how it is shown.
+// Underlying is how a value of the type is held: what it is apart from how it is shown.
 func (t *Type) Underlying() *Type {
 	if t.Kind == Formatted {
 		return t.Elem

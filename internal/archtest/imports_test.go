@@ -28,6 +28,9 @@ var rules = []rule{
 	{"compiler", []string{"os", "syscall", "net", "unsafe", "golang.org/x/sys", "github.com/cilium/ebpf/link", "github.com/cilium/ebpf/ringbuf"}, "the compiler makes no system calls"},
 	{"bpf", []string{module + "compiler", module + "repl", module + "starlarkbind", module + "cmd"}, "bpf is below them, and beside the compiler"},
 	{"bpf", []string{"go.starlark.net"}, "bpf knows no Starlark"},
+	{"bpf/kmap", []string{module + "bpf/symbol", module + "bpf/exe"}, "maps know nothing of symbols"},
+	{"bpf/symbol", []string{module + "bpf/kmap"}, "symbols know nothing of maps"},
+	{"bpf/sys", []string{module + "bpf/kmap", module + "bpf/symbol", module + "bpf/exe"}, "sys is below the rest of bpf"},
 	{"starlarkbind", []string{module + "repl", module + "cmd"}, "starlarkbind is below them"},
 	{"repl", []string{module + "compiler", module + "bpf", module + "starlarkbind", module + "cmd"}, "the prompt declares the interpreter that it wants"},
 	{"internal", []string{module + "compiler", module + "bpf", module + "repl", module + "starlarkbind", module + "cmd"}, "everybody may use internal"},
@@ -43,9 +46,9 @@ type pkg struct {
 func check(pkgs []pkg) []string {
 	var bad []string
 	for _, p := range pkgs {
-		folder, _, _ := strings.Cut(strings.TrimPrefix(p.ImportPath, module), "/")
+		path := strings.TrimPrefix(p.ImportPath, module)
 		for _, r := range rules {
-			if r.folder != folder {
+			if path != r.folder && !strings.HasPrefix(path, r.folder+"/") {
 				continue
 			}
 			for _, imp := range p.Imports {

@@ -14,7 +14,7 @@ func parse(name string, src []byte) (*syntax.File, error) {
 	return (&syntax.FileOptions{While: true, TopLevelControl: true, GlobalReassign: true, Set: true}).Parse(name, src, 0)
 }
 
-// Sequences of items, apart by lines of ---, and what the last expression of each gives: "!" and a part of the message for
+// sequences of items, apart by lines of ---, and what the last expression of each gives: "!" and a part of the message for
 // an error. Globals behave as in Python's prompt.
 var sequences = []struct{ name, items, want string }{
 	{"an expression", "1 + 1", "2"},
