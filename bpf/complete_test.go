@@ -29,7 +29,7 @@ func TestComplete(t *testing.T) {
 	if err := os.Symlink(exe, filepath.Join(colons, "mine")); err != nil {
 		t.Fatal(err)
 	}
-	method := "github.com/bpfrepl/bpfrepl/bpf.(*Map).Close"
+	method := "github.com/bpfrepl/bpfrepl/bpf.(*Program).Close"
 	for _, c := range []struct{ prefix, want, not string }{
 		{"", "tracepoint: kprobe: uprobe: begin", "t:"},
 		{"tr", "tracepoint:", "kprobe:"},
@@ -42,7 +42,7 @@ func TestComplete(t *testing.T) {
 		{"uprobe:/proc/self/tas", "uprobe:/proc/self/task/", ""},
 		{"uprobe:/proc/self/exe:main.ma", "uprobe:/proc/self/exe:main.main", ""},
 		{"uprobe:mine:main.ma", "uprobe:mine:main.main", "uprobe:mine:"},
-		{"uprobe:/proc/self/exe:" + strings.TrimSuffix(method, "ap).Close"), "uprobe:/proc/self/exe:" + method, ""},
+		{"uprobe:/proc/self/exe:" + strings.TrimSuffix(method, "rogram).Close"), "uprobe:/proc/self/exe:" + method, ""},
 		{"uprobe:" + strings.TrimSuffix(colons, "b"), "uprobe:" + colons + "/", ""},
 		{"uprobe:" + colons + "/mi", "uprobe:" + colons + "/mine:", ""},
 		{"uprobe:" + colons + "/mine:main.ma", "uprobe:" + colons + "/mine:main.main", ""},
