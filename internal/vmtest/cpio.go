@@ -14,10 +14,13 @@ import (
 	"strings"
 )
 
-// Files says what an initramfs holds: from the path in it, without a leading slash, to the file outside. The folders are made.
+// Files lists the contents of an initramfs. It maps a path in the archive, without a leading slash,
+// to a file on the host. Directories are created as needed.
 type Files map[string]string
 
-// AddTree adds what lies below a folder, at dst, but for what skip says.
+// AddTree adds the regular files below the directory src under the path dst. If skip is not nil, it
+// is called with each name relative to src; files and directories for which it returns true are
+// left out.
 func (f Files) AddTree(dst, src string, skip func(name string, d fs.DirEntry) bool) error {
 	return filepath.WalkDir(src, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -42,9 +45,11 @@ func (f Files) AddTree(dst, src string, skip func(name string, d fs.DirEntry) bo
 
 const pageSize = 4096
 
-// writeCPIO writes the files in the form that the kernel unpacks (Documentation/driver-api/early-userspace/buffer-format.rst:
-// newc). folders are made besides those that files lie in. The archive is padded to whole pages: QEMU puts it at the highest page boundary
-// where it fits, and what is left of the last page of memory holds tables of the firmware, without which the kernel finds no second processor.
+// writeCPIO writes files as a cpio archive in the newc format, which the kernel unpacks
+// (Documentation/driver-api/early-userspace/buffer-format.rst). folders are directories to create
+// in addition to those that contain files. The archive is padded to whole pages: QEMU loads it at
+// the highest page boundary where it fits, and the rest of the last page of memory contains
+// firmware tables, without which the kernel does not find the second CPU.
 func writeCPIO(out io.Writer, files Files, folders ...string) error {
 	var written counter
 	w := bufio.NewWriterSize(io.MultiWriter(out, &written), 1<<20)
@@ -106,7 +111,7 @@ func addFile(w io.Writer, entry func(string, uint32, int64) error, name, src str
 	return errors.Join(err, pad(w, n))
 }
 
-// pad fills up to a multiple of 4 bytes.
+// pad writes the zero bytes that align an entry of n bytes to a multiple of 4.
 func pad(w io.Writer, n int64) error {
 	_, err := io.WriteString(w, strings.Repeat("\x00", int(-n&3)))
 	return err

@@ -20,12 +20,13 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/aptget"
 )
 
-// tools are what we call.
+// tools are the external programs that this package runs.
 var tools = []aptget.Tool{
 	{Command: "qemu-system-x86_64", Package: "qemu-system-x86"}, {Command: "zstd", Package: "zstd"}, {Command: "lz4", Package: "lz4"}, {Command: "xz", Package: "xz-utils"},
 }
 
-// Install installs the tools that are missing.
+// Install installs missing tools with apt-get. If QEMU is older than fixedQEMU, it also fetches a
+// newer one into the cache; if that fails, Install only writes a warning to log.
 func Install(log io.Writer) error {
 	if runtime.GOARCH != "amd64" {
 		return fmt.Errorf("virtual machines are made for amd64, this is %s", runtime.GOARCH)
@@ -43,7 +44,7 @@ func Install(log io.Writer) error {
 	return nil
 }
 
-// inCache calls f with the cache's folder, in one process at a time.
+// inCache calls f with the cache directory. A lock file allows one process at a time.
 func inCache(f func(cache string) error) (err error) {
 	cache, err := cacheDir()
 	if err != nil {
@@ -63,8 +64,9 @@ func inCache(f func(cache string) error) (err error) {
 	return f(cache)
 }
 
-// Fetch gives the folder of the kernel in the cache, and gets it from the mirror that apt uses where it is not there yet. To
-// have a newer one, remove the folder.
+// Fetch returns the directory of the kernel in the cache. If the kernel is not cached yet, Fetch
+// downloads it from the mirror that apt uses. A cached kernel is never updated; to get a newer one,
+// remove its directory.
 func (k Kernel) Fetch(log io.Writer) (dir string, err error) {
 	err = inCache(func(cache string) error {
 		release, err := k.cached(cache)
@@ -81,7 +83,7 @@ func (k Kernel) Fetch(log io.Writer) (dir string, err error) {
 	return dir, nil
 }
 
-// apt is a set of package lists of one suite, apart from the machine's.
+// apt is a private set of package lists of one suite, separate from the host's.
 type apt struct {
 	dir  string
 	args []string
@@ -123,7 +125,7 @@ func (a *apt) run(command string, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// aptMirror is the first address that apt has for packages.
+// aptMirror returns the first package mirror in the host's apt configuration.
 func aptMirror() (string, error) {
 	files, err := filepath.Glob("/etc/apt/sources.list.d/*.sources")
 	if err != nil {
@@ -145,8 +147,8 @@ func aptMirror() (string, error) {
 	return "", errors.New("apt has no mirror in /etc/apt")
 }
 
-// imagePackages gives the release that the suite's cloud kernel is of, and the packages that make it: newer suites have
-// the image, the modules and what is common in packages of their own.
+// imagePackages returns the release of the suite's cloud kernel and the packages that make it up:
+// newer suites split the image, the modules and the common files into separate packages.
 func (a *apt) imagePackages() (release string, pkgs []string, err error) {
 	meta, err := a.run("apt-cache", "show", "--no-all-versions", "linux-image-cloud-amd64")
 	if err != nil {
@@ -170,7 +172,8 @@ func (a *apt) imagePackages() (release string, pkgs []string, err error) {
 	return m[1], pkgs, nil
 }
 
-// unpack downloads packages of the suite and returns the folder that holds their files.
+// unpack downloads packages of the suite and returns the directory that contains their unpacked
+// files.
 func (a *apt) unpack(pkgs []string) (root string, err error) {
 	pkgs = slices.Clone(pkgs)
 	slices.Sort(pkgs)
@@ -192,7 +195,7 @@ func (a *apt) unpack(pkgs []string) (root string, err error) {
 	return root, nil
 }
 
-// download puts the suite's current kernel in the cache and gives its release.
+// download stores the suite's current kernel in the cache and returns its release.
 func (k Kernel) download(cache string) (release string, err error) {
 	tmp, err := os.MkdirTemp("", "vmtest")
 	if err != nil {
@@ -238,7 +241,7 @@ func (k Kernel) download(cache string) (release string, err error) {
 	if err != nil {
 		return "", err
 	}
-	// the name that says "complete" comes last
+	// The module's final name marks the entry as complete, so it comes last.
 	part := filepath.Join(dir, "part")
 	if err := os.WriteFile(part, module, 0o644); err != nil {
 		return "", err
@@ -246,13 +249,13 @@ func (k Kernel) download(cache string) (release string, err error) {
 	return release, os.Rename(part, filepath.Join(dir, moduleFile))
 }
 
-// What the cache has of a kernel: its image, and a module for tests to load.
+// Files that the cache stores for a kernel: its image, and a module for tests to load.
 const (
 	imageFile  = "vmlinux"
 	moduleFile = "tun.ko"
 )
 
-// findModule gives the module, which newer kernels compress.
+// findModule returns the module's ELF file. Newer kernels compress it.
 func findModule(root string) ([]byte, error) {
 	var file string
 	err := filepath.WalkDir(root, func(p string, _ fs.DirEntry, err error) error {
@@ -274,7 +277,7 @@ func findModule(root string) ([]byte, error) {
 	return extract(data)
 }
 
-// compressions are the ways in which a kernel lies in its bzImage.
+// compressions are the formats that a kernel's bzImage may use, with the tools that unpack them.
 var compressions = []struct {
 	magic string
 	tool  []string
@@ -285,11 +288,12 @@ var compressions = []struct {
 	{"\x1f\x8b\x08", []string{"gzip", "-dcq"}},
 }
 
-// extract gives the ELF file inside a bzImage or a compressed module: QEMU boots it without decompressing anything inside the emulator.
+// extract returns the ELF file inside a bzImage or a compressed module. With an uncompressed
+// kernel, nothing has to be decompressed inside the emulator at boot.
 func extract(image []byte) ([]byte, error) {
 	for _, c := range compressions {
 		rest := image
-		for range 20 { // the magic numbers may be in other data too
+		for range 20 { // other data may contain the magic number too
 			i := bytes.Index(rest, []byte(c.magic))
 			if i < 0 {
 				break
@@ -304,7 +308,8 @@ func extract(image []byte) ([]byte, error) {
 	return nil, errors.New("the image holds no ELF file that is compressed with zstd, lz4, xz or gzip")
 }
 
-// decompress gives nil for what is no compressed ELF file. The tool's own verdict means nothing: other data follows.
+// decompress returns nil if data does not start with a compressed ELF file. The tool's exit status
+// is ignored, because other data follows the compressed file.
 func decompress(tool []string, data []byte) []byte {
 	cmd := exec.Command(tool[0], tool[1:]...)
 	cmd.Stdin = bytes.NewReader(data)
@@ -317,7 +322,7 @@ func decompress(tool []string, data []byte) []byte {
 	if head, err := r.Peek(4); err == nil && string(head) == "\x7fELF" {
 		out, _ = io.ReadAll(r)
 	} else {
-		pipe.Close() // the tool has nothing more to say
+		pipe.Close() // Any other output is of no interest.
 	}
 	cmd.Wait()
 	return out

@@ -16,8 +16,9 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(leakcheck.Main(m, gobin.Clean)) }
 
-// Machines that panic, lock up or hang in TestB: what did not run is run in another one, and the report tells of it. Each
-// takes up to a minute and a half: make vmlockups.
+// TestLockups checks that, if a virtual machine panics, locks up or hangs in TestB, the tests that
+// did not run are run in another one, and the report mentions it. Each case takes up to a minute
+// and a half. Run it with make vmlockups.
 func TestLockups(t *testing.T) {
 	if err := Install(os.Stderr); err != nil {
 		t.Fatal(err)
@@ -33,11 +34,11 @@ func TestLockups(t *testing.T) {
 	const noProgress = "a processor made no progress"
 	for _, c := range []struct {
 		bad     string
-		why     []string // one of them
+		why     []string // one of these
 		console string
 	}{
 		{"panic", []string{"it reset"}, "sysrq: Trigger a crash"},
-		{"lockup", []string{"it reset", noProgress}, "__sys_bpf"}, // the kernel's watchdog is the first where the host is not too busy
+		{"lockup", []string{"it reset", noProgress}, "__sys_bpf"}, // the kernel's watchdog fires first unless the host is too busy
 		{"deaf", []string{noProgress}, "bpf_overflow_handler"},
 		{"hang", []string{"the program neither printed nor computed"}, ""},
 	} {
@@ -59,7 +60,8 @@ func TestLockups(t *testing.T) {
 	}
 }
 
-// patching attaches and detaches a program at system calls, for which the kernel patches a jump in each, while both processors make them.
+// patching repeatedly attaches and detaches programs on system call entry and exit, for which the
+// kernel patches a jump in the code of both paths, while both CPUs make system calls.
 const patching = `
 c = count()
 p = probe("rawtracepoint:sys_enter", lambda e: c.add())
@@ -75,7 +77,8 @@ cycle(600)
 print("done", c.value > 0)
 `
 
-// A kernel may patch the code that its processors run. Under QEMU 7.2 kernel 5.10 locks up in the first 250 rounds.
+// TestPatching checks that a kernel may patch code that its CPUs are running. Under QEMU 7.2,
+// kernel 5.10 locks up within the first 250 rounds.
 func TestPatching(t *testing.T) {
 	if err := Install(os.Stderr); err != nil {
 		t.Fatal(err)

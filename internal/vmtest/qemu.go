@@ -10,26 +10,29 @@ import (
 	"regexp"
 )
 
-// fixedQEMU is the first release of QEMU whose translator locks the pages that it reads. An older one may translate code while another
-// processor patches it, and keep the old code for good: a kernel that switches tracepoints on and off locks up (QEMU's commit
-// deba78709ae8, "accel/tcg: Always lock pages before translation").
+// fixedQEMU is the first release of QEMU whose translator locks the pages that it reads. An older
+// one may translate code while another CPU patches it, and then keep the old code permanently, so a
+// kernel that switches tracepoints on and off locks up (fixed by QEMU's commit deba78709ae8,
+// "accel/tcg: Always lock pages before translation").
 const fixedQEMU = "8.1"
 
 const qemuProgram = "qemu-system-x86_64"
 
-// qemuPackages are what is fetched where the machine's QEMU is older. The libraries are those of the machine's own package.
+// qemuPackages are the packages fetched if the host's QEMU is too old. Shared libraries come from
+// the QEMU package that the host has installed.
 var qemuPackages = []string{"qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios"}
 
-// qemu is an emulator.
+// qemu is an installed QEMU.
 type qemu struct {
-	command []string // and arguments that say where its files are
+	command []string // program and the arguments that locate its data files
 	version string
 }
 
-// fixed reports whether kernels may patch their code in it.
+// fixed reports whether kernels may safely patch their own code under this QEMU.
 func (q qemu) fixed() bool { return q.version == fixedQEMU || newer(q.version, fixedQEMU) }
 
-// findQEMU returns the machine's QEMU or, if that is too old and the cache has another one, the one in the cache.
+// findQEMU returns the host's QEMU, or the one in the cache if the host's is too old or missing and
+// the cache has one.
 func findQEMU() (qemu, error) {
 	own, err := askQEMU(qemuProgram)
 	if err == nil && own.fixed() {
@@ -62,7 +65,7 @@ func unpackedQEMU(root string) (qemu, error) {
 	return askQEMU(filepath.Join(root, "usr/bin", qemuProgram), "-L", filepath.Join(share, "qemu"), "-L", filepath.Join(share, "seabios"))
 }
 
-// fetchQEMU puts the QEMU of the distribution's backports into the cache.
+// fetchQEMU installs QEMU from the host distribution's backports suite into the cache.
 func fetchQEMU(log io.Writer) (err error) {
 	release, err := os.ReadFile("/etc/os-release")
 	if err != nil {
@@ -93,7 +96,7 @@ func fetchQEMU(log io.Writer) (err error) {
 		} else if !q.fixed() {
 			return fmt.Errorf("%s has QEMU %s", suite, q.version)
 		}
-		if err := os.Rename(root, filepath.Join(cache, "qemu")); !errors.Is(err, os.ErrExist) { // another process was here
+		if err := os.Rename(root, filepath.Join(cache, "qemu")); !errors.Is(err, os.ErrExist) { // another process installed it first
 			return err
 		}
 		return nil

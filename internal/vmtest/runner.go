@@ -10,21 +10,22 @@ import (
 	"time"
 )
 
-// A runner runs a test binary until each test has its verdict. An emulated processor is late, and now and then wrong: what failed
-// has another chance, in a machine that does nothing else. Where the machine crashed or locked up, what did not run is run in
-// another one, which is emulated in one thread. The report tells of both.
+// A runner runs a test binary until each of its tests has a verdict. An emulated CPU is slow and
+// now and then wrong, so failed tests are run again, in a virtual machine that runs nothing else.
+// If the virtual machine crashed or locked up, the tests that have not run yet are run in another
+// one, which QEMU emulates in a single thread. The report mentions both.
 type runner struct {
 	start   func(Command) (Result, error)
 	command Command
-	out     *bytes.Buffer // what the command prints
+	out     *bytes.Buffer // output of the command
 
 	verdict verdict
 	err     error
 	took    time.Duration
 	cpu     time.Duration
 	release string
-	again   string // what was run again, and why
-	all     string // all output
+	again   string // report on what was run again, and why
+	all     string // output of all attempts
 
 	crashes, repeated int
 }
@@ -50,10 +51,12 @@ func (r *runner) run(tests []string) {
 			}
 			why = fmt.Sprintf("        %v\n        emulated in one thread from here on:\n", err)
 			c.Accel = safeAccel
-			if len(now.failed) == 0 { // it crashed at its end: the exit status is not known
+			// The crash came after all tests, so the exit status is unknown: run them all again.
+			if len(now.failed) == 0 {
 				now, now.failed = verdict{}, todo
 			}
-		case err == nil && res.Status != 0 && len(now.failed) == 0: // the binary as a whole: something was left over at its end
+		// No test failed, but the binary as a whole did: something was left over at its end.
+		case err == nil && res.Status != 0 && len(now.failed) == 0:
 			r.err = fmt.Errorf("exit status %d", res.Status)
 			if tries++; tries > chances {
 				r.verdict.add(now)
@@ -77,7 +80,7 @@ func (r *runner) run(tests []string) {
 	}
 }
 
-// said gives what these tests printed, the last hundred lines of it.
+// said returns what the given tests printed, at most the last hundred lines.
 func said(out string, tests []string) string {
 	var lines []string
 	mine := false
@@ -92,25 +95,26 @@ func said(out string, tests []string) string {
 	return strings.Join(lines[max(0, len(lines)-100):], "")
 }
 
-// verdict is what a test run's output tells.
+// verdict is the result of a test run, read from its output.
 type verdict struct {
 	passed  int
-	skipped []string // name and reason
-	failed  []string // those that did not run among them
-	errs    []error  // by the same index
-	bad     []error  // tests that were skipped for another reason than is allowed, and the like
+	skipped []string // names with reasons
+	failed  []string // including tests that did not run
+	errs    []error  // errors of failed, by the same index
+	bad     []error  // other errors, such as a skip for a reason that is not allowed
 }
 
 func (v verdict) err() error { return errors.Join(append(slices.Clone(v.errs), v.bad...)...) }
 
-// add puts another run, of those that failed, in their place.
+// add merges now, the verdict of another run of the failed tests, into v.
 func (v *verdict) add(now verdict) {
 	v.passed += now.passed
 	v.skipped, v.bad = append(v.skipped, now.skipped...), append(v.bad, now.bad...)
 	v.failed, v.errs = now.failed, now.errs
 }
 
-// SkipMark is in the reason of each skip that is allowed: a feature that docs/kernels.md says this kernel lacks.
+// SkipMark is part of every allowed skip reason: docs/kernels.md says that this kernel does not
+// have the feature.
 const SkipMark = "(docs/kernels.md)"
 
 var (
@@ -118,12 +122,13 @@ var (
 	nameLine   = regexp.MustCompile(`^=== (?:RUN|NAME|CONT|PAUSE) +(\S+)`)
 )
 
-// judge reads the output of -test.v and holds it against the tests that the binary has: each must have passed, or have been
-// skipped for a feature that the kernel is known to lack. A test that is not told of has not run.
+// judge reads the output of -test.v and compares it with the tests that the binary contains. Each
+// must have passed, or have been skipped for a feature that the kernel is known not to have. A test
+// that the output does not mention has not run.
 func judge(out string, tests []string) verdict {
 	var v verdict
 	state := map[string]string{}
-	last := map[string]string{} // by test, what it printed last: it may tell why
+	last := map[string]string{} // last line that each test printed, which may be the skip reason
 	now := ""
 	for _, l := range strings.Split(out, "\n") {
 		if m := nameLine.FindStringSubmatch(l); m != nil {

@@ -8,10 +8,11 @@ import (
 	"syscall"
 )
 
-// busyLoops is how many processes keep the host busy while Soak runs.
+// busyLoops is how many busy loops load the host while Soak runs.
 const busyLoops = 2
 
-// Soak runs the suite n times while the host is busy, and reports on each run. It goes on after one that failed.
+// Soak runs the suite n times on a loaded host and reports each run. It continues after a failed
+// run.
 func (s Suite) Soak(n int) (err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -21,7 +21,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/testprog"
 )
 
-// packages are those whose tests touch the kernel, the longest first. without are tests that say nothing in such a machine, and why.
+// packages lists the packages whose tests touch the kernel, the slowest first. without matches the
+// tests that are not meaningful in such a virtual machine; why explains each of them.
 var packages = []struct{ pkg, without, why string }{
 	{"starlarkbind", "^(TestTimers|TestUprobeGo|TestGoroutine|TestPprof|TestPprofValues|TestNewDict|TestUniverse|TestWordlist|TestLongLine|TestInterruptBuiltins|TestLoopsOnHost|TestOracleOnHost|TestRandomOnHost)$", "an emulated CPU misses samples when its host is busy, and traps of single steps when an interrupt comes with them; go tool pprof wants Go, hints start programs; dicts, builtins, long errors and handlers that the script calls do not touch the kernel"},
 	{"cmd/bpfrepl", "^(TestCapabilities|TestMissingFiles|TestPromptSoon|TestPlotOnTerminal|TestPosixZone|TestDescriptors)$", "Debian's kernels give perf events to CAP_SYS_ADMIN alone (kernel.perf_event_paranoid=3), and there is no libc; there is no shell; an emulated CPU is slow; plots and time zones do not touch the kernel"},
@@ -31,52 +32,54 @@ var packages = []struct{ pkg, without, why string }{
 	{"bpf/bpftest", "", ""},
 }
 
-// helpers are commands that tests build on a machine that has Go.
+// helpers are the commands that tests would build themselves on a host that has Go.
 var helpers = []string{"internal/load", "cmd/bpfrepl"}
 
-// moduleEnv tells tests where the kernel's module is.
+// moduleEnv is the environment variable that holds the path of the kernel module for tests.
 const moduleEnv = "BPFREPL_TUN_KO"
 
-// chances is how often a test is run that fails.
+// chances is how often a failing test is run in total.
 const chances = 3
 
-// idleLimit is how long a test binary may do nothing.
+// idleLimit is how long a test binary may neither print nor use CPU time.
 const idleLimit = time.Minute
 
-// atOnce is how many machines run side by side; each has two processors.
+// atOnce is how many virtual machines run in parallel. Each has two CPUs.
 const atOnce = 2
 
-// A Suite is a run of the project's tests under other kernels. The working directory is the module's.
+// A Suite is a run of the project's tests under other kernels. The working directory must be the
+// root of the module.
 type Suite struct {
 	Kernels []Kernel
-	Package string // the only package whose tests run, or ""
-	Run     string // pattern of test names, or ""
-	Checks  int    // random handlers for the oracle, or 0 for the usual number
+	Package string // only run tests of this package; "" runs all
+	Run     string // pattern of test names; "" runs all
+	Checks  int    // random handlers for the oracle; 0 means oracleChecks
 	Boot    string // see Command
 	Accel   string // see Command
 	Limit   time.Duration
-	Keep    string // folder in which the output of each machine is kept while it runs, or ""
+	Keep    string // directory that receives the output of each machine as it is printed, or ""
 	Log     io.Writer
 }
 
 // binary is a package's test binary.
 type binary struct {
 	pkg, file string
-	without   string   // pattern of tests that are left out
-	tests     []string // what must be told of
+	without   string   // pattern of tests to skip
+	tests     []string // tests that the output must mention
 }
 
-// oracleChecks is how many random handlers the oracle runs under each kernel, if nothing else is said.
+// oracleChecks is the default number of random handlers that the oracle runs under each kernel.
 const oracleChecks = 100
 
-// Summary is what was not as it should be in a run, though all tests may have passed in the end.
+// Summary reports irregularities of a run. They can occur even if all tests pass in the end.
 type Summary struct {
-	Crashes int // machines that crashed or locked up
+	Crashes int // virtual machines that crashed or locked up
 	Again   int // tests that were run again
 	Took    time.Duration
 }
 
-// Do runs all and returns an error for each that failed.
+// Do builds the test binaries and runs each of them under each kernel. The error joins one error
+// for each combination that failed.
 func (s Suite) Do() (sum Summary, err error) {
 	start := time.Now()
 	defer func() { sum.Took = time.Since(start) }()
@@ -134,7 +137,8 @@ func (s Suite) Do() (sum Summary, err error) {
 	return sum, errors.Join(errs...)
 }
 
-// helperFiles builds the programs that tests start.
+// helperFiles builds the programs that tests start, and returns them by their path in the
+// initramfs.
 func helperFiles() (Files, error) {
 	files := Files{}
 	for _, h := range helpers {
@@ -158,7 +162,7 @@ func helperFiles() (Files, error) {
 	return files, nil
 }
 
-// build makes the test binaries, and lists their tests.
+// build builds the test binaries in tmp and lists their tests.
 func (s Suite) build(tmp string) ([]binary, error) {
 	var out []binary
 	pattern := s.Run
@@ -202,7 +206,7 @@ func (s Suite) build(tmp string) ([]binary, error) {
 	return out, nil
 }
 
-// command is what runs a binary in a machine.
+// command returns the Command that runs the test binary b in a virtual machine and prints to out.
 func (s Suite) command(b binary, files Files, out io.Writer) (Command, error) {
 	c := Command{Program: b.file, Args: []string{"-test.v", "-test.short", "-test.timeout", (s.Limit * 9 / 10).String()}, Dir: "/src/" + b.pkg, Env: []string{gobin.Folder + "=/helpers", "XDG_CACHE_HOME=/tmp"},
 		Files: Files{}, Boot: s.Boot, Accel: s.Accel, Limit: s.Limit, Idle: idleLimit, Output: out}
@@ -222,7 +226,8 @@ func (s Suite) command(b binary, files Files, out io.Writer) (Command, error) {
 	for dst, src := range files {
 		c.Files[dst] = src
 	}
-	// what tests read: the folder without its Go code, and the table of kernels
+	// Tests read the files of their package's directory except its Go code, and docs, which has the
+	// table of kernels.
 	skip := func(name string, d fs.DirEntry) bool {
 		return strings.HasSuffix(name, ".go") || strings.HasSuffix(name, ".test") || d.IsDir() && name != "testdata" && !strings.HasPrefix(name, "testdata/")
 	}
@@ -235,7 +240,8 @@ func (s Suite) command(b binary, files Files, out io.Writer) (Command, error) {
 	return c, nil
 }
 
-// one runs one binary under one kernel. The report is a line, and all output where something is wrong.
+// one runs one test binary under one kernel. The report is one line, followed by the whole output
+// if something failed.
 func (s Suite) one(k Kernel, b binary, files Files) (r runner, report string, err error) {
 	var out bytes.Buffer
 	c, err := s.command(b, files, &out)

@@ -14,22 +14,23 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 )
 
-// The lines between which a document holds the tables.
+// Lines that delimit the generated tables in a document.
 const (
 	tableBegin = "<!-- features: go run ./internal/vmtest/cmd -table -->\n"
 	kindsBegin = "<!-- kinds: go run ./internal/vmtest/cmd -table -->\n"
 	tableEnd   = "<!-- end -->\n"
 )
 
-// column is what bpfrepl --info and the test of all kinds say under one kernel.
+// column is what bpfrepl --info and the test of all probe kinds report under one kernel.
 type column struct {
 	version string // "6.12"
 	release string
-	has     map[string]string // "yes" or "no" by feature
-	kinds   map[string]string // "exact", "fires" or why not, by kind of probe
+	has     map[string]string // "yes" or "no", by feature
+	kinds   map[string]string // "exact", "fires" or "no: reason", by kind of probe
 }
 
-// WriteTable asks each kernel, and the machine's own, what it has, and writes the answers into a document.
+// WriteTable queries each kernel, and that of the host, for its features and probe kinds, and
+// writes the results into the tables of a document.
 func WriteTable(file string, log io.Writer) (err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -63,7 +64,7 @@ func WriteTable(file string, log io.Writer) (err error) {
 		if c.kinds, kinds, err = parseKinds(string(test)); err != nil {
 			return err
 		}
-		i := 0 // in the order of versions
+		i := 0 // Keep the columns sorted by version.
 		for i < len(cols) && newer(c.version, cols[i].version) {
 			i++
 		}
@@ -96,7 +97,8 @@ func WriteTable(file string, log io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("the kinds of probes on this machine: %w\n%s", err, test)
 	}
-	if err := add(regexp.MustCompile(`(?m)^(kernel [\d.]+)\S*`).ReplaceAll(out, []byte("$1")), test); err != nil { // its suffix says nothing to others
+	// The suffix of the host's release means nothing to other readers.
+	if err := add(regexp.MustCompile(`(?m)^(kernel [\d.]+)\S*`).ReplaceAll(out, []byte("$1")), test); err != nil {
 		return err
 	}
 	doc, err := replace(string(text), tableBegin, table(cols, names, about))
@@ -109,7 +111,7 @@ func WriteTable(file string, log io.Writer) (err error) {
 	return os.WriteFile(file, []byte(doc), 0o644)
 }
 
-// replace puts new text between a line and the end of what it begins.
+// replace replaces the text between the line begin and the next tableEnd.
 func replace(doc, begin, text string) (string, error) {
 	before, rest, ok := strings.Cut(doc, begin)
 	_, after, ok2 := strings.Cut(rest, tableEnd)
@@ -119,7 +121,7 @@ func replace(doc, begin, text string) (string, error) {
 	return before + begin + text + tableEnd + after, nil
 }
 
-// kinds runs the test of all kinds of probes, and gives its output.
+// kinds runs the test of all probe kinds under kernel k and returns its output.
 func (s Suite) kinds(k Kernel, b binary, files Files) ([]byte, error) {
 	var out bytes.Buffer
 	c, err := s.command(b, files, &out)
@@ -194,7 +196,8 @@ func parseKinds(out string) (kinds map[string]string, names []string, err error)
 	return kinds, names, nil
 }
 
-// reason is what a refusal says, without the probe's name before it and the hint behind.
+// reason extracts the reason from an error message, without the probe's name before it and the hint
+// after it.
 var reason = regexp.MustCompile(`^no: (?:no probe "[^"]*"|attach to \S+): (.*?)(?: \((?:use|bpfrepl)[^()]*\)|; use [^;]*)?$`)
 
 func kindsTable(cols []column, kinds []string) string {
@@ -206,11 +209,11 @@ func kindsTable(cols []column, kinds []string) string {
 	b.WriteString("\n|---|" + strings.Repeat("---|", len(cols)) + "\n")
 	type fact struct{ under, why string }
 	var facts []fact
-	who := map[fact][]string{} // the kinds
+	who := map[fact][]string{} // kinds by fact
 	for _, k := range kinds {
 		fmt.Fprintf(&b, "| `%s` |", k)
 		var whys []string
-		under := map[string][]string{} // the kernels by the reason
+		under := map[string][]string{} // kernels by reason
 		for _, c := range cols {
 			cell, _, _ := strings.Cut(c.kinds[k], ":")
 			b.WriteString(" " + cell + " |")

@@ -22,34 +22,35 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 )
 
-// Command is a program to be run in a machine of its own.
+// Command is a program to run in a virtual machine of its own.
 type Command struct {
-	Program string   // the static executable, outside
-	Args    []string // behind its name
+	Program string   // static executable on the host
+	Args    []string // arguments, without the program name
 	Env     []string // NAME=VALUE
-	Dir     string   // where it runs, inside; "" is /payload, which holds the program
-	Files   Files    // besides the program
-	Boot    string   // more for the kernel's command line: "preempt=full"
+	Dir     string   // working directory in the guest; "" is /payload, which contains the program
+	Files   Files    // files in addition to the program
+	Boot    string   // additional kernel command line, such as "preempt=full"
 	Limit   time.Duration
-	Idle    time.Duration // how long the program may neither print nor compute; 0: as long as it likes
+	Idle    time.Duration // how long the program may neither print nor use CPU time; 0 is no limit
 	Accel   string        // QEMU's accelerator; "" is defaultAccel
-	Output  io.Writer     // what it prints, standard output and errors in one
+	Output  io.Writer     // receives standard output and standard error together
 }
 
-// Result is what became of it.
+// Result is the outcome of a Command.
 type Result struct {
-	Release string // of the kernel, as the machine itself tells
-	Status  int    // exit status
+	Release string // kernel release, as reported by the guest
+	Status  int    // exit status of the program
 	Took    time.Duration
-	CPU     time.Duration // what QEMU used: on a busy host much less than Took
+	CPU     time.Duration // CPU time of QEMU: on a busy host much less than Took
 }
 
-// NoStatusError says that the machine ended without telling how the program ended: it crashed, or the emulator did.
+// NoStatusError reports that the virtual machine ended without reporting the exit status of the
+// program: the guest or the emulator crashed, or a limit was exceeded.
 type NoStatusError struct {
 	Kernel  string
-	Began   bool // the program had started
+	Began   bool // whether the program had started
 	Err     error
-	Console string // the end of what the kernel said
+	Console string // last lines of the kernel's console
 }
 
 func (e *NoStatusError) Error() string {
@@ -58,54 +59,60 @@ func (e *NoStatusError) Error() string {
 
 func (e *NoStatusError) Unwrap() error { return e.Err }
 
-// ErrLimit says that the time for a machine was over.
+// ErrLimit reports that the virtual machine exceeded its time limit.
 var ErrLimit = errors.New("the time limit is over")
 
-// errUnfit says that the machine stands still now and then: where the emulator got no time while the kernel measured the timers of
-// the processors, the kernel does without them.
+// errUnfit reports that the virtual machine stalls from time to time. If the emulator got no CPU
+// time while the kernel was calibrating the CPU timers, the kernel disables them.
 var errUnfit = errors.New("the kernel found no timer of the processors")
 
-// noTimer is what the kernel says on its console then.
+// noTimer is the kernel's console message in that case.
 const noTimer = "disabling apic timer"
 
-// unfitStarts is how often a machine may come up like that.
+// unfitStarts is how often a virtual machine may come up without timers before Run fails.
 const unfitStarts = 10
 
-// How much CPU time of the host a machine may use until its program starts, and how long that may take on a busy host. It uses three seconds.
+// Limits until the program starts: the host CPU time that a virtual machine may use, and the wall
+// time, which covers a busy host. A normal boot takes three seconds.
 const (
 	bootCPU   = 20 * time.Second
 	bootLimit = 5 * time.Minute
 )
 
-// errStuck says that it took longer: the firmware now and then waits for the second processor without end.
+// errStuck reports that these limits were exceeded: now and then the firmware waits forever for the
+// second CPU.
 var errStuck = errors.New("the machine did not come up")
 
-// ErrLockup says that a processor of the machine made no progress. It is a crash, as a panic is.
+// ErrLockup reports that a CPU of the virtual machine made no progress. Like a panic, it counts as
+// a crash.
 var ErrLockup = errors.New("the machine locked up")
 
-// ErrIdle says that the program did nothing for longer than it may.
+// ErrIdle reports that the program did nothing for longer than Command.Idle.
 var ErrIdle = errors.New("the program neither printed nor computed")
 
-// A machine locked up if it has no beat of vminit for lockupLimit and used lockupCPU of the host's CPU time meanwhile, or has none for
-// lockupWait: on a busy host the emulator may get little time. The kernel's own watchdog panics earlier where it sees a lock-up; it does not
-// see every one that the emulator causes.
+// A virtual machine is considered locked up if vminit printed no beat for lockupLimit while QEMU
+// used lockupCPU of the host's CPU time, or no beat for lockupWait: on a busy host the emulator may
+// get little CPU time. The kernel's own watchdog panics earlier when it detects a lockup, but it
+// does not detect every lockup that the emulator causes.
 const (
 	lockupLimit = time.Minute
 	lockupCPU   = 20 * time.Second
 	lockupWait  = 5 * time.Minute
 )
 
-// opening is the line by which vminit begins.
+// opening is the first line that vminit prints.
 const opening = "@@vm begins@@"
 
-// closing is the line by which vminit ends.
+// closing matches the last line that vminit prints.
 var closing = regexp.MustCompile(`^@@vm release=(\S+) exit=(\d+)@@$`)
 
-// crashStarts is how often a machine is started whose kernel crashes, or does not come up.
+// crashStarts is how often a virtual machine is started in total if its kernel crashes or does not
+// come up.
 const crashStarts = 5
 
-// Run runs the program under the kernel. A machine that gave no status is started again: QEMU's emulation crashes a kernel now and
-// then, where that patches its own code while both CPUs run; no machine's time limit is given twice.
+// Run runs the program under kernel k. If the virtual machine reported no exit status, Run starts
+// another one: QEMU's emulation now and then crashes a kernel that patches its own code while both
+// CPUs run. A virtual machine that exceeded its time limit is not started again.
 func (k Kernel) Run(c Command) (Result, error) {
 	res, err := k.start(c)
 	for n := 1; n < crashStarts && crashed(err); n++ {
@@ -116,13 +123,15 @@ func (k Kernel) Run(c Command) (Result, error) {
 	return res, err
 }
 
-// crashed reports whether a machine ended too early by its own fault, or the emulator's: the time limit is the program's.
+// crashed reports whether a virtual machine ended early because of the kernel or the emulator.
+// Running into the time limit is the program's fault and does not count.
 func crashed(err error) bool {
 	var none *NoStatusError
 	return errors.As(err, &none) && !errors.Is(err, ErrLimit) && !errors.Is(err, errUnfit)
 }
 
-// start runs the program once: a machine that does not come to it is started again.
+// start runs the program once. A virtual machine that ends before the program starts is started
+// again.
 func (k Kernel) start(c Command) (Result, error) {
 	res, err := k.once(c)
 	var none *NoStatusError
@@ -204,7 +213,8 @@ func (k Kernel) once(c Command) (res Result, err error) {
 	return res, copyErr
 }
 
-// follow copies the program's output between the opening line, at which begins is called, and the closing line, which it reads.
+// follow copies to out the program's output, which is enclosed by the opening and the closing line.
+// It calls begins at the opening line and parses the closing line into res.
 func follow(in io.Reader, out io.Writer, res *Result, begins func()) (found bool, err error) {
 	r := bufio.NewReader(in)
 	for {
@@ -228,7 +238,7 @@ func follow(in io.Reader, out io.Writer, res *Result, begins func()) (found bool
 	}
 }
 
-// pack writes the initramfs.
+// pack writes the initramfs to the file initrd. tmp is a directory for temporary files.
 func (c Command) pack(tmp, initrd string) (err error) {
 	init, err := gobin.Build("internal/vmtest/vminit")
 	if err != nil {
@@ -259,16 +269,19 @@ func (c Command) pack(tmp, initrd string) (err error) {
 	return writeCPIO(f, files, "dev", "proc", "sys", "tmp", strings.TrimPrefix(dir, "/"))
 }
 
-// How QEMU emulates. With a thread for each processor the processors of the guest truly run at once, which is what tests of races want.
-// QEMU before 8.1 crashes kernels in this way (fixedQEMU). One thread for all has no such race, and runs what a crash has left.
+// Values of QEMU's -accel option. With one thread for each CPU, the guest's CPUs run truly in
+// parallel, which tests of races need. QEMU before 8.1 crashes kernels in this mode (see
+// fixedQEMU). A single thread has no such race, and runs the tests that a crash has left.
 const (
 	defaultAccel = "tcg,thread=multi"
 	safeAccel    = "tcg,thread=single"
 )
 
-// qemuArgs gives the machine: microvm boots fastest; the kernel's console is on the first serial port, the program's output
-// on the second. The CPU has no cmpxchg16b: QEMU 7.2 corrupts the flags after it now and then, which kills kernels from 6.12 on.
-// A processor that stays in the kernel for 40 s is a panic; the report of a stall, which would put that off, comes after it.
+// qemuArgs returns the arguments that define the virtual machine. The machine type microvm boots
+// fastest. The kernel's console is the first serial port, the program's output the second. The CPU
+// model has no cmpxchg16b, because QEMU 7.2 now and then corrupts the flags after this instruction,
+// which crashes kernels from 6.12 on. A CPU that stays in the kernel for 40 s causes a panic; the
+// timeout of the RCU stall report is longer, because that report would delay the panic.
 func qemuArgs(vmlinux, initrd, console, boot, accel string, tscKHz int) []string {
 	if accel == "" {
 		accel = defaultAccel
@@ -282,8 +295,9 @@ func qemuArgs(vmlinux, initrd, console, boot, accel string, tscKHz int) []string
 	}
 }
 
-// tscKHz is the clock rate of the machine's time stamp counter, which is the guest's too. microvm has nothing to measure it by:
-// without being told, the kernel's clock steps by 4 ms.
+// tscKHz returns the clock rate of the host's time stamp counter in kHz, which is the guest's too.
+// microvm has no clock to calibrate it against: without the tsc_early_khz option, the kernel's
+// clock advances in steps of 4 ms.
 func tscKHz() (int, error) {
 	info, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

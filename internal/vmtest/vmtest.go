@@ -1,9 +1,12 @@
-// Package vmtest runs static programs, the project's test binaries above all, in throw-away virtual machines under other
-// kernels than the machine's own: Debian's, in QEMU without hardware help. A machine boots in two to four seconds. There is
-// no image and no distribution in it: the kernel, an initramfs with our own init (vminit) and the program.
+// Package vmtest runs static programs, mainly the project's test binaries, in throw-away virtual
+// machines with kernels other than the host's. The kernels are Debian's; QEMU runs them by pure
+// emulation (TCG), so no hardware virtualization is needed. A virtual machine boots in two to four
+// seconds. It contains no disk image and no distribution, only the kernel and an initramfs with our
+// own init (vminit) and the program.
 //
-// Nothing here ends well without having run: a kernel that cannot be had, a machine without a closing line, a test that the
-// binary has and the output does not tell of, are all errors.
+// A run never passes without executing. A kernel that cannot be downloaded, a virtual machine that
+// prints no closing line, and a test that the binary contains but the output does not mention are
+// all errors.
 package vmtest
 
 import (
@@ -15,24 +18,25 @@ import (
 	"strings"
 )
 
-// A Kernel is one that tests run under.
+// A Kernel is a kernel that tests run under.
 type Kernel struct {
-	Name  string // on the command line and in reports
-	Suite string // of Debian, whose current kernel it is
+	Name  string // as used on the command line and in reports
+	Suite string // Debian suite whose current kernel this is
 	match *regexp.Regexp
 }
 
-// Kernels gives the table, oldest first.
+// Kernels returns the supported kernels, oldest first.
 func Kernels() []Kernel {
 	return []Kernel{
 		{"5.10", "bullseye", regexp.MustCompile(`^5\.10\.`)},
 		{"6.1", "bookworm", regexp.MustCompile(`^6\.1\.`)},
 		{"6.12", "trixie", regexp.MustCompile(`^6\.12\.`)},
-		{"7.2", "sid", regexp.MustCompile(`^([7-9]|[1-9]\d)\.`)}, // and what sid has later
+		{"7.2", "sid", regexp.MustCompile(`^([7-9]|[1-9]\d)\.`)}, // whatever sid currently has
 	}
 }
 
-// FindKernel gives the kernel of that name.
+// FindKernel returns the kernel with the given name. The error for an unknown name lists the valid
+// ones.
 func FindKernel(name string) (Kernel, error) {
 	var names []string
 	for _, k := range Kernels() {
@@ -44,7 +48,8 @@ func FindKernel(name string) (Kernel, error) {
 	return Kernel{}, fmt.Errorf("no kernel %q (there are %s)", name, strings.Join(names, ", "))
 }
 
-// cacheDir is where kernels are kept, a folder for each release with vmlinux in it.
+// cacheDir returns the directory of cached kernels. Each release has a subdirectory that contains
+// its vmlinux.
 func cacheDir() (string, error) {
 	if dir := os.Getenv("KERNELS"); dir != "" {
 		return dir, nil
@@ -53,7 +58,7 @@ func cacheDir() (string, error) {
 	return filepath.Join(dir, "bpfrepl", "kernels"), err
 }
 
-// cached gives the newest release of the kernel that is in the cache, or "".
+// cached returns the newest release in the cache that belongs to k, or "" if there is none.
 func (k Kernel) cached(dir string) (string, error) {
 	found, err := filepath.Glob(filepath.Join(dir, "*", moduleFile))
 	if err != nil {
@@ -69,7 +74,8 @@ func (k Kernel) cached(dir string) (string, error) {
 	return best, nil
 }
 
-// newer compares releases by their numbers: 6.12.9 is before 6.12.117.
+// newer reports whether release a is newer than b. It compares their numbers: 6.12.9 is older than
+// 6.12.117.
 func newer(a, b string) bool {
 	number := regexp.MustCompile(`\d+`)
 	as, bs := number.FindAllString(a, -1), number.FindAllString(b, -1)

@@ -14,13 +14,14 @@ import (
 	"time"
 )
 
-// What is not told of, or left out for a reason that the table does not give, is an error.
+// TestJudge checks that a test that the output does not mention, or that was skipped for a reason
+// that the table does not contain, is an error.
 func TestJudge(t *testing.T) {
 	const good = "=== RUN   TestA\n--- PASS: TestA (0.00s)\n=== RUN   TestB\n    x_test.go:3: iter_num is not on this kernel (docs/kernels.md)\n--- SKIP: TestB (0.00s)\nPASS\n"
 	if v := judge(good, []string{"TestA", "TestB"}); v.err() != nil || v.passed != 1 || len(v.skipped) != 1 {
 		t.Errorf("%+v", v)
 	}
-	// the results of a test's parts come at its end
+	// Results of subtests come after all output of the test.
 	const parts = "=== RUN   TestA\n=== RUN   TestA/one\n    x_test.go:3: iter_num is not on this kernel (docs/kernels.md)\n=== RUN   TestA/two\n    x_test.go:3: fine\n" +
 		"--- PASS: TestA (0.00s)\n    --- SKIP: TestA/one (0.00s)\n    --- PASS: TestA/two (0.00s)\nPASS\n"
 	if v := judge(parts, []string{"TestA"}); v.err() != nil || v.passed != 1 || len(v.skipped) != 1 || v.skipped[0] != "TestA/one: x_test.go:3: iter_num is not on this kernel (docs/kernels.md)" {
@@ -43,7 +44,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// What failed, or did not come to its turn, and passes when it is run again, is no error; what was skipped for a bad reason stays one.
+// TestSecondChance checks that a test that failed or did not run, and passes when run again, is not
+// an error, and that a skip for a reason that is not allowed remains one.
 func TestSecondChance(t *testing.T) {
 	v := judge("--- PASS: TestA (0.00s)\n--- FAIL: TestB (0.00s)\npanic\n", []string{"TestA", "TestB", "TestC"})
 	if got := strings.Join(v.failed, " "); got != "TestB TestC" || v.passed != 1 {
@@ -78,7 +80,8 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// A machine whose kernel does without timers is ended at once; one that has them is left alone.
+// TestWatchConsole checks that a virtual machine whose kernel disabled its timers is stopped at
+// once, and that other console output does not stop it.
 func TestWatchConsole(t *testing.T) {
 	console := filepath.Join(t.TempDir(), "console")
 	ctx, stop := context.WithCancelCause(context.Background())
@@ -101,7 +104,7 @@ func TestWatchConsole(t *testing.T) {
 	select {
 	case <-done:
 		t.Error("ended too early")
-	case <-time.After(500 * time.Millisecond): // in which it has looked
+	case <-time.After(500 * time.Millisecond): // long enough for it to read the console
 	}
 	says("[    3.299094] APIC frequency too slow, disabling apic timer\n")
 	<-done
@@ -110,7 +113,9 @@ func TestWatchConsole(t *testing.T) {
 	}
 }
 
-// A machine that began is ended a minute after its last beat; a program that may not be idle after it neither printed nor computed.
+// TestProgress checks that a virtual machine whose program has started is stopped a minute after
+// its last beat, and that a program with an idle limit is stopped if it neither printed nor
+// computed.
 func TestProgress(t *testing.T) {
 	start := time.Unix(1000, 0)
 	after := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
@@ -148,7 +153,8 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// A machine that does not come up is ended by the CPU time that it used; one on a busy host has more time.
+// TestStuck checks that a virtual machine that does not come up is stopped by the CPU time that it
+// used, so that it has more wall time on a busy host.
 func TestStuck(t *testing.T) {
 	start := time.Unix(1000, 0)
 	for _, c := range []struct {
@@ -162,7 +168,8 @@ func TestStuck(t *testing.T) {
 	}
 }
 
-// What a machine that crashed did not come to is run in another one, up to a bound, and the report tells of it.
+// TestRunner checks that tests that did not run because the virtual machine crashed are run in
+// another one, up to a limit, and that the report mentions it.
 func TestRunner(t *testing.T) {
 	crash := &NoStatusError{Kernel: "6.1", Began: true, Err: ErrLockup, Console: "its last words"}
 	type round struct {
@@ -175,7 +182,7 @@ func TestRunner(t *testing.T) {
 		name        string
 		rounds      []round
 		passed      int
-		args        []string // of each round
+		args        []string // -test.run argument of each round
 		want, again string
 	}{
 		{"good", []round{{passA + passB + passC, 0, nil}}, 3, []string{""}, "", ""},
@@ -236,7 +243,8 @@ func TestKernels(t *testing.T) {
 	}
 }
 
-// A kernel that is not to be had is an error, and nothing stays in the cache that looks like one.
+// TestFetchFails checks that a kernel that cannot be downloaded is an error, and leaves nothing in
+// the cache that looks like a kernel.
 func TestFetchFails(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv("KERNELS", cache)
@@ -250,8 +258,9 @@ func TestFetchFails(t *testing.T) {
 	}
 }
 
-// The initramfs holds each folder once, before what lies in it, and each entry begins at a multiple of four bytes, as the kernel
-// wants it. (That it unpacks what we mean is what the boot of a machine tests.)
+// TestCPIO checks that the initramfs contains each directory once, before its contents, and that
+// each entry begins at a multiple of four bytes, as the kernel requires. Booting a virtual machine
+// tests that the kernel unpacks it correctly.
 func TestCPIO(t *testing.T) {
 	src := filepath.Join(t.TempDir(), "src")
 	if err := os.WriteFile(src, []byte("hello"), 0o700); err != nil {
@@ -290,7 +299,7 @@ func TestExtractRefuses(t *testing.T) {
 	}
 }
 
-// What --info says is read in full, or not at all.
+// TestParseInfo checks that the output of --info is read completely or is an error.
 func TestParseInfo(t *testing.T) {
 	c, names, _, err := parseInfo("bpfrepl 1\nkernel 6.1.0-50-x amd64, 2 CPUs\nringbuf  yes  since 5.8: records\niter_num no since 6.4: loops\n")
 	if err != nil || c.version != "6.1" || len(names) != 2 || c.has["iter_num"] != "no" {
@@ -306,7 +315,8 @@ func TestParseInfo(t *testing.T) {
 	}
 }
 
-// What kinds can do is read in full; reasons are told without names and hints.
+// TestKindsTable checks that the results of probe kinds are read completely, and that reasons
+// appear without names and hints.
 func TestKindsTable(t *testing.T) {
 	kinds, names, err := parseKinds("=== RUN\nkind kprobe: no: no probe \"kprobe:vfs_read\": this kernel has no kprobes: it is built without CONFIG_X (use a tracepoint, or another kernel)\n" +
 		"kind kretprobe: no: no probe \"kretprobe:vfs_read\": this kernel has no kprobes: it is built without CONFIG_X (use a tracepoint, or another kernel)\nkind uprobe: exact\nkind hardware: no: attach to hardware:cycles: no counters are to be had; use profile:hz:99, or a software: event\nkind profile: fires\n")
@@ -325,7 +335,7 @@ func TestKindsTable(t *testing.T) {
 	}
 }
 
-// Versions are compared by their numbers, not as text.
+// TestFixedQEMU checks that versions are compared by their numbers, not as text.
 func TestFixedQEMU(t *testing.T) {
 	for version, want := range map[string]bool{"7.2.22": false, "8.0.5": false, "8.1": true, "8.1.0": true, "8.2.1": true, "10.0.2": true} {
 		if got := (qemu{version: version}).fixed(); got != want {

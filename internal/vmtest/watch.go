@@ -13,22 +13,25 @@ import (
 	"time"
 )
 
-// vminit prints a beat on the console every few seconds, while every processor makes progress: each has a thread of vminit that
-// counts. So a kernel in which one processor turns in circles has no beat, even if the other goes on. The beat has the CPU time
-// that the program and its children have used, in clock ticks.
+// beat matches the line that vminit prints on the console every few seconds while every CPU makes
+// progress: vminit has a counting thread on each CPU. So a kernel in which one CPU spins stops
+// printing beats, even if the other CPU continues. A beat contains the CPU time that the program
+// and its children have used, in clock ticks.
 var beat = regexp.MustCompile(`@@vm beat=(\d+) ticks=(\d+)@@`)
 
-// idleTicks is how little CPU time counts as none: the runtime of an idle Go program takes some.
+// idleTicks is the CPU time below which a program counts as idle: the runtime of an idle Go program
+// uses some.
 const idleTicks = 20
 
-// A watch looks at the console of a machine, and ends one that is unfit, locked up or idle.
+// A watch monitors the console of a virtual machine and stops the machine if it is unfit, locked up
+// or idle.
 type watch struct {
 	console string
-	pid     int // of QEMU
+	pid     int // QEMU's process ID
 	idle    time.Duration
 	stop    context.CancelCauseFunc
 	begun   atomic.Bool
-	printed counter // what the program printed
+	printed counter // bytes that the program printed
 }
 
 // counter counts bytes.
@@ -50,7 +53,7 @@ func (w *watch) run(ctx context.Context) {
 		case <-look.C:
 		}
 		text, err := os.ReadFile(w.console)
-		if errors.Is(err, os.ErrNotExist) { // QEMU has not made it yet
+		if errors.Is(err, os.ErrNotExist) { // QEMU has not created it yet
 			continue
 		}
 		var cpu time.Duration
@@ -67,14 +70,14 @@ func (w *watch) run(ctx context.Context) {
 	}
 }
 
-// cpuTime returns the CPU time that a process has used.
+// cpuTime returns the CPU time that the process with the given ID has used.
 func cpuTime(pid int) (time.Duration, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
 	_, rest, _ := strings.Cut(string(text), ") ")
-	f := strings.Fields(rest) // from the state on, which is field 3
+	f := strings.Fields(rest) // starts with the state, which is field 3
 	if len(f) < 13 {
 		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(f))
 	}
@@ -83,15 +86,16 @@ func cpuTime(pid int) (time.Duration, error) {
 	return time.Duration(user+system) * (time.Second / 100), errors.Join(err1, err2)
 }
 
-// progress is when a machine last made any.
+// progress records when a virtual machine last made progress.
 type progress struct {
 	startAt               time.Time
 	beats, ticks, printed int64
 	beatAt, workAt        time.Time
-	beatCPU               time.Duration // the CPU time that QEMU had used at beatAt
+	beatCPU               time.Duration // CPU time that QEMU had used at beatAt
 }
 
-// look returns why the machine is to end, or nil. cpu is the CPU time that QEMU has used.
+// look returns the reason to stop the virtual machine, or nil. cpu is the CPU time that QEMU has
+// used.
 func (p *progress) look(now time.Time, cpu time.Duration, console []byte, begun bool, printed int64, idle time.Duration) error {
 	if bytes.Contains(console, []byte(noTimer)) {
 		return errUnfit

@@ -1,9 +1,12 @@
 // Command cmd runs a static program under another kernel, or the project's tests under all of them.
 //
-//	go run ./internal/vmtest/cmd -k 6.1 -- ./x.test -test.v    exits with the program's status; 125 where it has none
-//	go run ./internal/vmtest/cmd -suite                        the tests of every package that touches the kernel
-//	go run ./internal/vmtest/cmd -fetch                        fetch the kernels only
-//	go run ./internal/vmtest/cmd -table                        write docs/kernels.md anew, from these kernels and the machine's
+//	go run ./internal/vmtest/cmd -k 6.1 -- ./x.test -test.v    run one program
+//	go run ./internal/vmtest/cmd -suite                        run the tests that touch the kernel
+//	go run ./internal/vmtest/cmd -fetch                        only fetch the kernels
+//	go run ./internal/vmtest/cmd -table                        regenerate docs/kernels.md
+//
+// With a program, cmd exits with the status of the program, or 125 if there is none. -suite covers
+// every package that touches the kernel. -table queries all these kernels and that of the host.
 package main
 
 import (

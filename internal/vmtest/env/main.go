@@ -1,4 +1,5 @@
-// Command env is /usr/bin/env of a test machine (package vmtest): scripts begin with "#!/usr/bin/env PROGRAM".
+// Command env is /usr/bin/env of a virtual machine that runs tests (see package vmtest). Scripts
+// begin with "#!/usr/bin/env PROGRAM".
 package main
 
 import (

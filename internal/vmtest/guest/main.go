@@ -1,6 +1,8 @@
-// Command guest stands for a test binary in the tests of package vmtest: it prints what go test -v prints for TestA, TestB and
-// TestC, and does to its machine in TestB what -bad says, the first time: panic, lockup (a system call that does not end), deaf (an interrupt that
-// does not end) or hang. -test.run chooses the tests: it is started with it the second time.
+// Command guest replaces a test binary in the tests of package vmtest. It prints what go test -v
+// prints for TestA, TestB and TestC. In TestB it does to its virtual machine what -bad names:
+// panic, lockup (a system call that does not end), deaf (an interrupt handler that does not end) or
+// hang. It does so only on the first start: the second time it is started with -test.run, which
+// selects the tests to run.
 package main
 
 import (
@@ -51,7 +53,7 @@ func do(bad string) error {
 	return errors.New("it goes on")
 }
 
-// lockup has the kernel go through the loops in a system call: its watchdog sees that.
+// lockup makes the kernel run the loops in a system call. The kernel's watchdog detects that.
 func lockup() error {
 	prog, err := endless(ebpf.SocketFilter)
 	if err != nil {
@@ -61,8 +63,8 @@ func lockup() error {
 	return err
 }
 
-// deaf has a timer's interrupt of processor 1 go through the loops. No other interrupt comes to it, so the kernel's watchdog does
-// not see it; processor 0 goes on.
+// deaf makes the kernel run the loops in a timer interrupt on CPU 1. No other interrupt reaches
+// that CPU, so the kernel's watchdog does not detect it; CPU 0 continues.
 func deaf() error {
 	prog, err := endless(ebpf.PerfEvent)
 	if err != nil {
@@ -81,7 +83,8 @@ func deaf() error {
 	return nil
 }
 
-// endless returns a program that goes through two nested loops of eight million rounds each (kernel 5.17).
+// endless returns a program that runs two nested loops of eight million rounds each. It requires at
+// least Linux 5.17 (bpf_loop).
 func endless(typ ebpf.ProgramType) (*ebpf.Program, error) {
 	const rounds = 1 << 23
 	u64 := &btf.Int{Name: "u64", Size: 8}

@@ -13,11 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// beatEvery is how often the machine says that it is alive.
+// beatEvery is the interval between beats.
 const beatEvery = 5 * time.Second
 
-// startBeats prints a beat on the console again and again, as long as each processor makes progress (package vmtest). A processor
-// that a test takes off moves its thread to another.
+// startBeats prints a beat on the console every beatEvery as long as each CPU makes progress (see
+// package vmtest). If a test takes a CPU offline, the kernel moves that CPU's thread to another
+// one.
 func startBeats() {
 	counts := make([]atomic.Int64, runtime.NumCPU())
 	for cpu := range counts {
@@ -52,7 +53,8 @@ func startBeats() {
 	}()
 }
 
-// ticks is the CPU time of all processes but this one and the kernel's threads, with that of their children that have ended.
+// ticks returns the CPU time, in clock ticks, of all processes except this one and kernel threads,
+// including that of their children that have exited.
 func ticks() int64 {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -62,10 +64,10 @@ func ticks() int64 {
 	for _, file := range stats {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			continue // it has ended
+			continue // the process has exited
 		}
 		_, rest, _ := strings.Cut(string(text), ") ")
-		f := strings.Fields(rest) // from the state on, which is field 3
+		f := strings.Fields(rest) // starts with the state, which is field 3
 		if len(f) < 15 || file == "/proc/1/stat" || file == "/proc/2/stat" || f[1] == "2" {
 			continue
 		}

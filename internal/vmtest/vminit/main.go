@@ -1,6 +1,7 @@
-// Command vminit is /init of a test machine (package vmtest). It mounts the kernel's file systems, runs the one command that
-// /payload/run.json describes, with its output on the second serial port, between an opening line and a closing one, which tells kernel
-// and exit status, and resets the machine, which ends it.
+// Command vminit is /init of a virtual machine that runs tests (see package vmtest). It mounts the
+// kernel's file systems, runs the command that /payload/run.json describes, and resets the virtual
+// machine, which ends it. The command's output goes to the second serial port, between an opening
+// line and a closing line; the closing line reports the kernel release and the exit status.
 package main
 
 import (
@@ -15,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spec is run.json.
+// spec is the contents of run.json.
 type spec struct {
 	Argv, Env []string
 	Dir       string
@@ -40,12 +41,13 @@ func main() {
 		fmt.Fprintln(out, "vminit:", err)
 	}
 	fmt.Fprintf(out, "\n@@vm release=%s exit=%d@@\n", unix.ByteSliceToString(u.Release[:]), status)
-	// wait until the port has sent all (tcdrain), and for the device's own buffer
+	// Wait until the port has sent everything (tcdrain), and then for the device's own buffer.
 	if err := unix.IoctlSetInt(int(out.Fd()), unix.TCSBRK, 1); err != nil {
 		fmt.Fprintln(os.Stdout, "vminit: drain:", err)
 	}
 	time.Sleep(20 * time.Millisecond)
-	// without ACPI the machine could only halt on a power-off; QEMU runs with -no-reboot
+	// Without ACPI, power-off could only halt the virtual machine. QEMU runs with -no-reboot, so a
+	// reset ends it.
 	fmt.Fprintln(os.Stdout, "vminit: reset:", unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART))
 }
 
@@ -57,7 +59,8 @@ func mountAll() error {
 		if err := os.MkdirAll(m.dst, 0o755); err != nil {
 			return err
 		}
-		if err := unix.Mount(m.typ, m.dst, m.typ, 0, ""); err != nil && !errors.Is(err, unix.EBUSY) { // the kernel mounts devtmpfs itself
+		// The kernel may have mounted devtmpfs already.
+		if err := unix.Mount(m.typ, m.dst, m.typ, 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
 			return fmt.Errorf("mount %s: %w", m.dst, err)
 		}
 	}
@@ -69,7 +72,7 @@ func mountAll() error {
 	return errors.Join(os.Chmod("/tmp", 0o1777), os.Setenv("PATH", "/payload"), os.Setenv("HOME", "/tmp"), loopbackUp())
 }
 
-// payloadPort opens the second serial port, for clean text.
+// payloadPort opens the second serial port and makes it pass text through unchanged.
 func payloadPort() (*os.File, error) {
 	f, err := os.OpenFile("/dev/ttyS1", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
