@@ -10,7 +10,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
-// Info tells what the running kernel has of what we use, as --info prints it.
+// Info describes the running kernel and the features it has of those that bpfrepl uses. It is the
+// text of --info.
 func Info() (string, error) {
 	k, err := sys.Running()
 	if err != nil {
@@ -18,7 +19,7 @@ func Info() (string, error) {
 	}
 	prepared := sys.Prepare()
 	var mount *sys.MountError
-	if errors.As(prepared, &mount) { // what is below would be wrong
+	if errors.As(prepared, &mount) { // the checks below would report wrong results
 		return fmt.Sprintf("kernel %s %s\nmay trace: no: %v\n", k.Release, k.Arch, mount), nil
 	}
 	cpus, err := sys.PossibleCPUs()
@@ -56,7 +57,7 @@ func Info() (string, error) {
 	return b.String(), nil
 }
 
-// Kernel gives the running kernel's release, and the error that says why this process cannot trace, if it cannot.
+// Kernel returns the running kernel's release, and an error if this process cannot trace.
 func Kernel() (release string, err error) {
 	k, err := sys.Running()
 	if err != nil {
@@ -65,7 +66,8 @@ func Kernel() (release string, err error) {
 	return k.Release, sys.Prepare()
 }
 
-// Missing lists what the running kernel lacks of what most tracing wants, as far as that is known at once.
+// Missing lists the features that most tracing needs and the running kernel does not have. It
+// checks only what can be checked quickly.
 func Missing() []string {
 	var out []string
 	if f, err := bpf.FindFeature("kprobe"); err != nil || f.Probe() != nil {
@@ -77,8 +79,9 @@ func Missing() []string {
 	return out
 }
 
-// List lists the available probes that match a pattern, one a line, with their arguments below if verbose; or it gives the
-// declaration of a type of the kernel: "struct sock".
+// List returns the available probes that match a pattern, one per line, each followed by its
+// arguments if verbose. If pattern names a kernel type, such as "struct sock", List returns its
+// declaration.
 func List(pattern string, verbose bool) (string, error) {
 	if bpf.IsTypeName(pattern) {
 		return bpf.TypeText(pattern)

@@ -18,9 +18,10 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
-// What the commands of the prompt (%who, %reset, f??, %run, %allow-write) ask of a session.
+// This file implements what the prompt's commands need from a session: %who, %reset, f??, %run,
+// %allow-write.
 
-// Who lists the names that the session has made, with what they are, as a table.
+// Who returns a table of the names defined in the session, with their types and values.
 func (s *Session) Who() string {
 	s.busy.Lock()
 	defer s.busy.Unlock()
@@ -52,7 +53,7 @@ func (s *Session) Who() string {
 	return render.Table(nil, rows)
 }
 
-// shortened is a value on one line of 60 characters at the most.
+// shortened formats a value on one line of at most 60 characters.
 func shortened(v starlark.Value) string {
 	text := []rune(render.Page{Columns: 60, Rows: 1}.Flat(v))
 	if len(text) > 60 {
@@ -61,7 +62,8 @@ func shortened(v starlark.Value) string {
 	return string(text)
 }
 
-// Reset forgets all that the session has made: probes are detached, maps closed, callbacks dropped.
+// Reset discards everything the session has created: it detaches probes, closes maps and drops
+// callbacks.
 func (s *Session) Reset() error {
 	s.busy.Lock()
 	defer s.busy.Unlock()
@@ -83,7 +85,7 @@ func (s *Session) Reset() error {
 			delete(s.globals, name)
 		}
 	}
-	for name, v := range s.predeclared { // which the session may have bound anew
+	for name, v := range s.predeclared { // the session may have rebound these
 		if s.items != nil {
 			s.globals[name] = v
 		}
@@ -91,7 +93,7 @@ func (s *Session) Reset() error {
 	return errors.Join(errs...)
 }
 
-// source returns the text of a function, or of a probe's handler.
+// source returns the source text of a function or of a probe's handler.
 func (s *Session) source(v starlark.Value) (string, error) {
 	var pos syntax.Position
 	switch v := v.(type) {
@@ -117,8 +119,8 @@ func (s *Session) source(v starlark.Value) (string, error) {
 	return render.Escape(strings.Join(lines, "\n")) + "\n", nil
 }
 
-// RunFile runs a file at the prompt, in place of what an earlier run of that file has attached: its probes are detached, and its timers
-// end.
+// RunFile runs a file at the prompt. It first undoes an earlier run of the same file: it detaches
+// that run's probes and removes its timers. Probes stay attached if an error occurs before.
 func (s *Session) RunFile(ctx context.Context, file, src string) (starlark.Value, error) {
 	file, err := filepath.Abs(file)
 	if err != nil {
@@ -149,7 +151,8 @@ func (s *Session) RunFile(ctx context.Context, file, src string) (starlark.Value
 	return s.ExecItem(ctx, src)
 }
 
-// AllowWrite lets the session write files below a folder, as --allow-write does. It returns the folders there are now; "" adds none.
+// AllowWrite lets the session write files in a directory, as --allow-write does, and returns all
+// such directories. If dir is "", it adds none.
 func (s *Session) AllowWrite(dir string) ([]string, error) {
 	if dir != "" {
 		st, err := os.Stat(dir)

@@ -11,16 +11,17 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
-// With -f json every line of output is one JSON object. This table describes them all: the printer takes the order of
-// members from it, docs/json.md is generated from it, and tests hold each line that they see against it.
+// With -f json, every line of output is one JSON object. The table jsonLines describes all of them.
+// The printer takes the order of members from it, docs/json.md is generated from it, and tests
+// check every line they see against it.
 
-// A jsonLine is one type of line.
+// A jsonLine describes one type of line.
 type jsonLine struct {
 	name, doc string
 	fields    []jsonField
 }
 
-// A jsonField is a member of a line.
+// A jsonField describes one member of a line.
 type jsonField struct {
 	name     string
 	form     jsonForm
@@ -28,14 +29,14 @@ type jsonField struct {
 	doc      string
 }
 
-// A jsonForm says what a member holds.
+// A jsonForm is the form of a member's value.
 type jsonForm string
 
 const (
-	jsonText    jsonForm = "text"    // a string, or {"base64": ...} where it is not UTF-8
+	jsonText    jsonForm = "text"    // a string, or {"base64": ...} if it is not UTF-8
 	jsonInt     jsonForm = "int"     // an integer of any size
 	jsonBool    jsonForm = "bool"    // true or false
-	jsonValue   jsonForm = "value"   // any value of the script
+	jsonValue   jsonForm = "value"   // any script value
 	jsonValues  jsonForm = "values"  // a list of values
 	jsonEntries jsonForm = "entries" // a list of {"key": [...], "value": ...}
 	jsonHist    jsonForm = "histogram"
@@ -79,7 +80,7 @@ var jsonLines = []jsonLine{
 	{"error", "an error in a place that cannot end the script", []jsonField{{"message", jsonText, false, "the error"}}},
 }
 
-// jsonLineOf returns the row of a type, or nil.
+// jsonLineOf returns the row for a type of line, or nil.
 func jsonLineOf(typ string) *jsonLine {
 	for i := range jsonLines {
 		if jsonLines[i].name == typ {
@@ -89,10 +90,11 @@ func jsonLineOf(typ string) *jsonLine {
 	return nil
 }
 
-// object prints a JSON object with a type.
+// object prints a JSON object of the given type.
 func (o *output) object(typ string, fields map[string]any) { o.print(encodeLine(typ, fields)) }
 
-// encodeLine returns a line. Values that are encoded already are json.RawMessage. The members have the order of the table.
+// encodeLine encodes a line. Field values of type json.RawMessage are already encoded. Members are
+// written in the order of the table.
 func encodeLine(typ string, fields map[string]any) string {
 	names := slices.Sorted(maps.Keys(fields))
 	if row := jsonLineOf(typ); row != nil {
@@ -120,7 +122,8 @@ func encodeLine(typ string, fields map[string]any) string {
 	return string(render.SafeJSON(append(b, '}'))) + "\n"
 }
 
-// printedLine returns the line of a print or printf. probe is the one that fired, or "" in the script.
+// printedLine returns the line for a print or printf. probe is the probe that fired, or "" if the
+// script printed.
 func printedLine(typ, probe, text string, values []starlark.Value) string {
 	fields := map[string]any{}
 	if probe != "" {
@@ -139,7 +142,7 @@ func printedLine(typ, probe, text string, values []starlark.Value) string {
 	list := []byte{'['}
 	for i, v := range values {
 		b, err := render.JSONValue(plainValue(v))
-		if err != nil { // a function, or a list that holds itself
+		if err != nil { // a function, or a list that contains itself
 			b = render.JSONString(v.String())
 		}
 		if i > 0 {
@@ -151,13 +154,14 @@ func printedLine(typ, probe, text string, values []starlark.Value) string {
 	return encodeLine(typ, fields)
 }
 
-// aLine is a line for one value.
+// aLine is the line for one value.
 type aLine struct {
 	typ    string
 	fields map[string]any
 }
 
-// single returns the line of a value that is printed alone; strings, and what has no form in JSON, have none.
+// single returns the line for a value that is printed alone. It returns false for strings and for
+// values that have no JSON form.
 func single(v starlark.Value) (aLine, bool) {
 	line := func(typ, member string, b []byte, err error) (aLine, bool) {
 		return aLine{typ, map[string]any{member: json.RawMessage(b)}}, err == nil

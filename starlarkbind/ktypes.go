@@ -13,7 +13,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/lazy"
 )
 
-// kernelTypes is what the running kernel says of its types. It is read the first time that a handler asks.
+// kernelTypes reads the running kernel's type information (BTF). The kernel's own types are read
+// when a handler first needs them, a module's types when they are needed.
 type kernelTypes struct {
 	load    func() (*ctype.Table, error)
 	mu      sync.Mutex
@@ -48,7 +49,8 @@ func (k *kernelTypes) Lookup(name string) (*ctype.Type, error) {
 	return nil, err
 }
 
-// of gives the types that a module has with the kernel's, or, for "", the kernel's.
+// of returns the types of a module together with the kernel's, or only the kernel's if module is
+// "".
 func (k *kernelTypes) of(module string) (*ctype.Table, error) {
 	base, err := k.load()
 	if err != nil || module == "" {
@@ -71,7 +73,7 @@ func (k *kernelTypes) of(module string) (*ctype.Table, error) {
 	return t, nil
 }
 
-// all gives the types of all modules that are loaded.
+// all returns the types of every loaded module.
 func (k *kernelTypes) all() ([]*ctype.Table, error) {
 	names, err := bpf.ModulesWithTypes()
 	var out []*ctype.Table
@@ -99,8 +101,9 @@ func (k *kernelTypes) Names(name string) ([]string, error) {
 	return out, err
 }
 
-// tracepointArgs gives the arguments of a raw tracepoint: names from the function that calls the probes of the event, or
-// from the one that records it (include/linux/tracepoint.h, include/trace/bpf_probe.h); types from the typedef that the verifier goes by.
+// tracepointArgs returns the arguments of a raw tracepoint. Names come from the function that calls
+// the event's probes or from the one that records the event (include/linux/tracepoint.h,
+// include/trace/bpf_probe.h). Types come from the btf_trace_ typedef, which the verifier uses too.
 func (k *kernelTypes) tracepointArgs(event string) ([]compiler.Field, error) {
 	t, err := k.load()
 	if err != nil {
@@ -118,7 +121,7 @@ func (k *kernelTypes) tracepointArgs(event string) ([]compiler.Field, error) {
 		}
 	}
 	var out []compiler.Field
-	for i, p := range params[min(1, len(params)):] { // the first is the probe's own data
+	for i, p := range params[min(1, len(params)):] { // the first is the probe's private data
 		name := p.Name
 		if named != nil {
 			name = named[i+1].Name
@@ -131,8 +134,8 @@ func (k *kernelTypes) tracepointArgs(event string) ([]compiler.Field, error) {
 	return out, nil
 }
 
-// listed gives the arguments of an event as C declares them. Those of a raw tracepoint are untyped words where the kernel does not
-// describe them.
+// listed returns the arguments of an event as C declarations. If the kernel does not describe a raw
+// tracepoint, its arguments are untyped words.
 func (k *kernelTypes) listed(t bpf.Target) ([]string, error) {
 	var out []string
 	if t.Kind == "rawtracepoint" {
@@ -156,7 +159,8 @@ func (k *kernelTypes) listed(t bpf.Target) ([]string, error) {
 	return out, nil
 }
 
-// declared writes an argument as C does, but for types that do not end where the name begins.
+// declared returns a C declaration of an argument. It does not handle types with a part after the
+// name, such as arrays.
 func declared(typ, name string) string {
 	if strings.HasSuffix(typ, "*") {
 		return typ + name
@@ -164,15 +168,15 @@ func declared(typ, name string) string {
 	return typ + " " + name
 }
 
-// enumerator gives the value of an enumerator of the kernel; nil where there is none of that name. Only names that look like
-// one are looked up: any other that is not known is a slip.
+// enumerator returns the value of a kernel enumerator, or nil if there is none of that name. It
+// looks up only names in capitals, because any other unknown name is a typing error.
 func (s *Session) enumerator(name string) starlark.Value {
 	if !enumeratorName().MatchString(name) {
 		return nil
 	}
 	t, err := s.ktypes.load()
 	if err != nil {
-		return nil // a kernel without types has no such name
+		return nil // a kernel without BTF has no such name
 	}
 	if _, n, ok := t.Enumerator(name); ok {
 		return starlark.MakeInt64(n)
@@ -182,7 +186,8 @@ func (s *Session) enumerator(name string) starlark.Value {
 
 var enumeratorName = lazy.Regexp(`^[A-Z][A-Z0-9_]+$`)
 
-// known tells the resolver of the names that a script starts with.
+// known reports to the resolver whether name is predeclared. Kernel enumerators become predeclared
+// when they are first used.
 func (s *Session) known(name string) bool {
 	if s.predeclared.Has(name) {
 		return true

@@ -17,8 +17,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
-// load compiles a handler for a probe's targets and loads the programs. Targets whose events have the same fields at the
-// same places share a program; so do all targets of a handler that reads no field.
+// load compiles a handler for a probe's targets and loads the programs. Targets whose events have
+// the same fields at the same offsets share a program. If the handler reads no field, all targets
+// share one.
 func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 	h, err := s.function(handler)
 	if err != nil {
@@ -32,7 +33,8 @@ func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 	}
 	if (s.sources.mentions["stats"] || s.opt.MaxOverhead > 0) && !s.opt.Check {
 		var lacks *sys.PrivilegeError
-		// stats() says it itself, and may be the aggregation
+		// Without the privilege, stats() reports the error itself, and "stats" may also be the
+		// aggregation.
 		if err := s.enableStats(); err != nil && (s.opt.MaxOverhead > 0 || !errors.As(err, &lacks)) {
 			return err
 		}
@@ -56,20 +58,21 @@ func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 	return p.refusedAll(len(p.programs))
 }
 
-// A loader makes the programs of one group. Maps that a program gives their types become the session's on success only.
+// A loader makes the programs of one group. Types that a program gives to maps become permanent
+// only on success.
 type loader struct {
 	s               *Session
 	p               *Probe
 	handler, filter *compiler.Func
 	undo            []typedMap
 	programs        []*program
-	adds            *compiler.Map     // the map of a script's own adds; nil: a handler's programs
-	noDirectLoads   bool              // the verifier refused loads through pointers that it knows
-	variant         compiler.Variant  // the verifier gave up on those before
-	direct          *compiler.Request // of a program that is for no target
+	adds            *compiler.Map     // map of the script's own adds; nil for a handler's programs
+	noDirectLoads   bool              // the verifier rejected direct loads through pointers
+	variant         compiler.Variant  // the form to compile; the verifier gave up on earlier ones
+	direct          *compiler.Request // request for a program that has no target
 }
 
-// typedMap undoes what gave a map its type.
+// typedMap undoes the step that gave a map its types.
 type typedMap struct{ drop func() error }
 
 func (l *loader) rollback() error {
@@ -89,8 +92,9 @@ func (l *loader) commit() {
 	l.p.programs = append(l.p.programs, l.programs...)
 }
 
-// group compiles and loads for the targets of one group, as programs of the first type that they accept: a handler that
-// reads no field of a tracepoint runs as a raw tracepoint. Which tracepoints have a raw one only attaching tells.
+// group compiles and loads programs for the targets of one group, using the first program type that
+// each target accepts. A handler that reads no field of a tracepoint runs as a raw tracepoint.
+// Whether a tracepoint has a raw one is known only when attaching.
 func (l *loader) group(g *group) error {
 	if g.err != nil {
 		return g.err
@@ -119,8 +123,8 @@ func (l *loader) group(g *group) error {
 	return nil
 }
 
-// loadType loads one program for targets that take programs of one type, or, where the handler asks for the probe's name and
-// the kernel has no cookies for that type, one for each target.
+// loadType loads one program for targets with the same program type. If the handler uses the
+// probe's name and the kernel has no cookies for that type, it loads one program for each target.
 func (l *loader) loadType(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *compiler.Program) error {
 	if len(ts) > 1 && code.UsesCookie && !l.s.kernel.HaveCookie(pt) {
 		for _, t := range ts {
@@ -136,7 +140,8 @@ func (l *loader) loadType(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *
 	return l.loadOne(g, ts, pt, code)
 }
 
-// nextType gives a program's targets that do not take its type a program of their next type.
+// nextType returns a function that loads a program of the next type for the targets that do not
+// accept type pt.
 func (l *loader) nextType(g *group, pt ebpf.ProgramType) func(ts []bpf.Target) (*program, error) {
 	return func(ts []bpf.Target) (*program, error) {
 		types := ts[0].ProgramTypes(false)
@@ -236,8 +241,8 @@ func compat(k *sys.Kernel) *compiler.Compat {
 	return nil
 }
 
-// kfunc finds a function of the kernel that programs may call. Those that handlers want came with 6.4; older kernels need
-// not be asked, which costs the reading of their types.
+// kfunc returns the BTF ID of a kernel function that programs may call. The ones that handlers use
+// were added in 6.4. Older kernels are not asked, because that would require reading their types.
 func (s *Session) kfunc(name string) (int64, error) {
 	if !s.kernel.AtLeast(6, 4) {
 		return 0, fmt.Errorf("%s needs kernel 6.4", name)
@@ -245,7 +250,7 @@ func (s *Session) kfunc(name string) (int64, error) {
 	return bpf.KfuncID(name)
 }
 
-// compile compiles for a type of program; 0: for whichever.
+// compile compiles the handler for targets of the group. pt is the program type, or 0 for any.
 func (l *loader) compile(g *group, ts []bpf.Target, pt ebpf.ProgramType) (*compiler.Program, error) {
 	r := l.direct
 	if r == nil {
@@ -271,7 +276,8 @@ func (l *loader) compile(g *group, ts []bpf.Target, pt ebpf.ProgramType) (*compi
 	return code, err
 }
 
-// otherForm reports whether a program that the verifier gave up on is to be compiled in another form, which it chooses.
+// otherForm reports whether to compile the program again in another form after the verifier gave up
+// on it with err. If so, it sets l.variant to the next form.
 func (l *loader) otherForm(err error) bool {
 	var refusal *bpf.VerifierError
 	if !errors.As(err, &refusal) || !refusal.TooComplex() {
@@ -301,7 +307,8 @@ func field(f bpf.Field) compiler.Field {
 		Elem: f.ElemSize, Len: f.Len, Value: f.Value, At: compiler.Address(f.At), Why: f.Why}
 }
 
-// loadOne makes the maps that the program for these targets wants, and loads it. code is the program if it is compiled.
+// loadOne creates the maps that the program for these targets needs and loads the program. code is
+// the compiled program, or nil if it has to be compiled.
 func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *compiler.Program) error {
 	s := l.s
 	if code == nil {
@@ -319,7 +326,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 	if len(ts) > 0 && pt == ebpf.RawTracepoint && len(ts[0].ProgramTypes(code.ReadsContext)) > 1 {
 		pg.nextType = l.nextType(g, pt)
 	}
-	l.programs = append(l.programs, pg) // closed with the others from here on
+	l.programs = append(l.programs, pg) // closed together with the others from here on
 	if code.UsesGate {
 		if l.p.gate == nil {
 			if l.p.gate, err = bpf.NewGate(); err != nil {
@@ -400,8 +407,8 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 	return err
 }
 
-// bindMaps gives the program's maps their kernel objects. A map that gets its type here is made, and becomes the
-// aggregation's or table's own when all went well.
+// bindMaps returns the kernel maps that the program uses, by reference name. A map that gets its
+// types here is created, and it stays with its aggregation or table only if everything succeeds.
 func (l *loader) bindMaps(code *compiler.Program) (map[string]*kmap.Map, error) {
 	out := map[string]*kmap.Map{}
 	for _, st := range code.Streams {
@@ -451,7 +458,7 @@ func (l *loader) bindMap(use compiler.MapUse) (*kmap.Map, error) {
 	return nil, fmt.Errorf("map %q belongs to another session", use.Map.Name)
 }
 
-// commitTypes gives a map its types; undo is called when the probe comes to nothing.
+// commitTypes gives a map its types and records undo, which is called if loading the probe fails.
 func (l *loader) commitTypes(use compiler.MapUse, undo func() error) {
 	m := use.Map
 	was := m.MapTypes
@@ -459,14 +466,15 @@ func (l *loader) commitTypes(use compiler.MapUse, undo func() error) {
 	if m.Val == nil {
 		m.Val = types.TInt
 	}
-	m.Open = m == l.adds // a program for the script's own adds is made again where the types grow
+	m.Open = m == l.adds // a program for the script's own adds is recreated when types grow
 	l.undo = append(l.undo, typedMap{func() error {
 		m.MapTypes, m.Open = was, false
 		return undo()
 	}})
 }
 
-// closeTypes makes a map that no handler has yet what the program uses, and keeps its types from growing any more.
+// closeTypes gives an existing map the types that the program uses, and stops them from growing
+// further. Until now only the script's own adds have used the map.
 func (l *loader) closeTypes(use compiler.MapUse, retype func(t compiler.MapTypes) error) error {
 	m := use.Map
 	if !m.Open {
@@ -484,7 +492,7 @@ func (l *loader) closeTypes(use compiler.MapUse, retype func(t compiler.MapTypes
 	return nil
 }
 
-// owner finds the aggregation or table behind a compiler's map.
+// owner returns the aggregation or table that a compiler's map belongs to, or nil.
 func (s *Session) owner(m *compiler.Map) kernelMap {
 	s.mu.Lock()
 	defer s.mu.Unlock()

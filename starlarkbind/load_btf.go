@@ -9,12 +9,13 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
-// A handler of a raw tracepoint that names its arguments gets a program for each event, since BTF types them event by event.
-// Where it follows pointers among them, the program is one of BTF (tp_btf): loads through pointers need no helper there. Kernels
-// differ in what they let such loads do, and the compiler does not know all the rules: what the verifier refuses is compiled again
-// with helpers that read memory, which every kernel takes.
+// A handler of a raw tracepoint that names its arguments gets one program per event, because BTF
+// describes the arguments of each event separately. If the handler follows pointers among them, the
+// program is a BTF one (tp_btf), in which loads through pointers need no helper. Kernels differ in
+// which of these loads they allow, and the compiler does not know all the rules. A program that the
+// verifier rejects is compiled again with helpers that read memory, which every kernel accepts.
 
-// typeArgs lets a handler name the arguments of a raw tracepoint.
+// typeArgs lets a handler use the arguments of a raw tracepoint by name.
 func (l *loader) typeArgs(ev *compiler.Event, t bpf.Target, pt ebpf.ProgramType) {
 	if t.Kind != "rawtracepoint" {
 		return
@@ -23,7 +24,8 @@ func (l *loader) typeArgs(ev *compiler.Event, t bpf.Target, pt ebpf.ProgramType)
 	ev.BTFArgs = pt == ebpf.Tracing
 }
 
-// loadTyped loads a program for each target of a group. code is compiled for the first.
+// loadTyped loads a program for each target of a group. code is compiled for the first target, and
+// is used only if the group has no other.
 func (l *loader) loadTyped(g *group, code *compiler.Program) error {
 	for _, t := range g.targets {
 		ts := []bpf.Target{t}
@@ -48,7 +50,8 @@ func (l *loader) loadTyped(g *group, code *compiler.Program) error {
 	return nil
 }
 
-// reloadIndirect loads, in place of a program that the verifier refused, one that reads with helpers.
+// reloadIndirect replaces a program that the verifier rejected by one that reads memory with
+// helpers.
 func (l *loader) reloadIndirect(g *group, ts []bpf.Target, pt ebpf.ProgramType, refused *program) error {
 	l.programs = l.programs[:len(l.programs)-1]
 	l.noDirectLoads = true

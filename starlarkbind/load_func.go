@@ -6,10 +6,11 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ctype"
 )
 
-// typeParams gives the arguments and the result of a kernel function the types that the kernel's BTF has for them, so that
-// handlers can follow pointers: bpf tells which they are and where they lie. Where it has none of them, or the kernel's types
-// cannot be read, they stay as they are. To a program of fentry or fexit the verifier knows what they point to. The functions of
-// BPF programs are left as they are: their types are not the kernel's.
+// typeParams gives the arguments and the result of a kernel function the types that the kernel's
+// BTF has for them, so that handlers can follow pointers. Which arguments exist and where they are
+// comes from package bpf. Fields stay untyped if BTF does not describe them or cannot be read. In
+// fentry and fexit programs the verifier knows what pointers point to. Functions of BPF programs
+// are left as they are, because their types are not the kernel's.
 func (l *loader) typeParams(ev *compiler.Event, t bpf.Target) {
 	switch {
 	case t.InProgram():
@@ -35,7 +36,8 @@ func (l *loader) typeParams(ev *compiler.Event, t bpf.Target) {
 	}
 }
 
-// typeField gives a field a type of C, unless bpf and ctype see it differently: an old name of bool.
+// typeField gives a field its C type, unless bpf and ctype disagree on its kind, as for old names
+// of bool.
 func typeField(f *compiler.Field, t *ctype.Type) {
 	if f.Kind == compiler.FieldOpaque || t == nil {
 		return

@@ -8,18 +8,19 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
-// group is targets that could share a program, with the event that they have in common.
+// group is a set of targets that could share a program, with the event that they have in common.
 type group struct {
 	targets []bpf.Target
 	event   *bpf.Event
 	err     error
 }
 
-// mostShared is the most programs of one probe that run for each system call.
+// mostShared is the maximum number of one probe's programs that run for every system call.
 const mostShared = 8
 
-// groups puts targets together that can share a program: all of a kind where the handler reads no field that has a name,
-// else those that have the fields which it reads at the same places.
+// groups divides a probe's targets into groups that can share a program. If the handler reads no
+// named field, all targets of a kind form a group. Otherwise a group has the fields that the
+// handler reads at the same offsets.
 func (s *Session) groups(p *Probe, h, f *compiler.Func) []*group {
 	l := &loader{s: s, p: p, handler: h, filter: f}
 	var out []*group
@@ -27,19 +28,20 @@ func (s *Session) groups(p *Probe, h, f *compiler.Func) []*group {
 		enter, exit, others := bpf.ShareSyscalls(ts, s.leastShared)
 		for _, shared := range [][]bpf.Target{enter, exit} {
 			gs, err := l.groupsOf(shared)
-			if err != nil || len(gs) > mostShared { // or it reads what the raw event does not have
+			if err != nil || len(gs) > mostShared { // the handler may read what the raw event does not have
 				others = append(others, bpf.Unshare(shared)...)
 				continue
 			}
 			out = append(out, gs...)
 		}
-		gs, _ := l.groupsOf(others) // a mistake in the handler shows when the groups are compiled
+		gs, _ := l.groupsOf(others) // an error in the handler is reported when the groups are compiled
 		out = append(out, gs...)
 	}
 	return out
 }
 
-// groupsOf puts targets of one kind together. The error is that of the handler for the first of them.
+// groupsOf divides targets of one kind into groups. The error is the handler's error for the first
+// target.
 func (l *loader) groupsOf(ts []bpf.Target) ([]*group, error) {
 	if len(ts) == 0 {
 		return nil, nil
@@ -77,8 +79,8 @@ func byKind(ts []bpf.Target) [][]bpf.Target {
 	return out
 }
 
-// byEvent puts targets of one kind together whose events have the same fields of these names, or, without names, all
-// their fields in common.
+// byEvent groups targets of one kind whose events have identical fields of these names. If names is
+// nil, all fields must be identical.
 func byEvent(ts []bpf.Target, names []string) []*group {
 	var out []*group
 	index := map[string]*group{}
@@ -99,11 +101,11 @@ func byEvent(ts []bpf.Target, names []string) []*group {
 	return out
 }
 
-// likeness is equal for events of a kind that a program for one of them can serve, where it reads the fields of these
-// names; nil: all.
+// likeness returns a key that is equal for events of one kind if one program that reads the fields
+// in names can serve them all. If names is nil, the program may read all fields.
 func likeness(ev *bpf.Event, names []string) string {
 	some := *ev
-	some.Number = nil // it is at the same place in all events that have one
+	some.Number = nil // its offset is the same in all events that have it
 	if names != nil {
 		some.Fields = nil
 	}

@@ -9,14 +9,15 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
-// The kernel does not say how many keys it evicts from a table with lru=True, so the keys that come and go are counted: handlers
-// tally theirs beside their errors, a script's are in tallies.
+// The kernel does not report how many keys it evicts from a table with lru=True. The number is
+// computed from the keys inserted and deleted: handlers count theirs next to their error cells, and
+// the script's own are counted in tallies.
 
-// tallies are what the script itself did to a table.
+// tallies count the keys that the script itself inserted into and deleted from a table.
 type tallies struct{ made, gone uint64 }
 
-// set stores a value under a key of a table whose keys the kernel evicts, and counts the key if it is new. An EXIST that
-// finds nothing has lost its key meanwhile, so the two are tried in turn.
+// set stores a value in an LRU table and counts the key if it is new. The kernel can evict the key
+// between the two updates, so that the one with EXIST finds none. Both are then tried again.
 func (n *tallies) set(m *kmap.Map, key, value []byte) error {
 	for {
 		err := m.Update(key, value, kmap.NoExist)
@@ -32,8 +33,9 @@ func (n *tallies) set(m *kmap.Map, key, value []byte) error {
 	}
 }
 
-// evicted is how many keys the kernel removed to make room: those that were made, less those that were removed and those that
-// are there. It is exact while nothing writes to the table, and too small rather than too large else.
+// evicted returns the number of keys that the kernel removed to make room: those inserted, less
+// those deleted and those present. The number is exact while nothing writes to the table. Otherwise
+// it may be too small, but not too large.
 func (t *Table) evicted(ctx context.Context) (uint64, error) {
 	if !t.decl.LRU || t.store == nil {
 		return 0, nil
@@ -60,7 +62,8 @@ func (t *Table) evicted(ctx context.Context) (uint64, error) {
 	return n.made - min(n.made, n.gone+uint64(keys)), nil
 }
 
-// warnEvicted tells at the end what each table with lru=True lost: it was asked for, so with --warnings=all only.
+// warnEvicted reports at the end how many keys each table with lru=True lost. The script asked for
+// eviction, so this is reported with --warnings=all only.
 func (s *Session) warnEvicted() {
 	if s.opt.Warnings != WarnAll {
 		return

@@ -8,24 +8,26 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
-// A map that is nearly full is told of before it drops anything. The kernel does not say how many keys a hash has, so they
-// are counted, as often as costs no more than a small part of the time.
+// A map that is nearly full gets a warning before it drops anything. The kernel does not report how
+// many keys a hash map has, so they are counted. Counting is limited to a small share of the time.
 
 const (
-	fillWarn  = 90  // percent of the keys at which the warning comes
-	fillCost  = 200 // after a count that took t, the next is at least 200 t away: half a hundredth of each CPU that counts
+	fillWarn = 90 // percentage of max_keys from which on a warning is printed
+	// After a count that took t, the next one is at least 200 t later. Counting thus uses at most
+	// 0.5 % of each CPU that counts.
+	fillCost  = 200
 	fillEvery = time.Second
 )
 
-// A mapUsage is what is known of how full a map is.
+// A mapUsage records how full a map is known to be.
 type mapUsage struct {
-	next time.Time // of the next count
+	next time.Time // time of the next count
 	told bool
 }
 
-// A bounded is a map with keys that can run out.
+// A bounded is a map whose number of keys is limited.
 type bounded interface {
-	usageOf() (store *kmap.Map, comp *compiler.Map, maxKeys int) // store is nil where there are no keys
+	usageOf() (store *kmap.Map, comp *compiler.Map, maxKeys int) // store is nil if the map has no keys
 }
 
 func (a *Aggregation) usageOf() (*kmap.Map, *compiler.Map, int) {
@@ -37,7 +39,8 @@ func (a *Aggregation) usageOf() (*kmap.Map, *compiler.Map, int) {
 
 func (t *Table) usageOf() (*kmap.Map, *compiler.Map, int) { return t.store, t.decl, t.maxKeys }
 
-// warnFill warns of maps that are nearly full, of each once. One that has dropped keys already has a warning of that.
+// warnFill warns about maps that are nearly full, once per map. A map that has already dropped keys
+// is skipped, because it has a warning of its own.
 func (s *Session) warnFill() {
 	if s.opt.Warnings == WarnNone {
 		return

@@ -8,16 +8,18 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// The symbols of a process can be found as long as it lives; scripts ask for them when it has ended. So while run() waits for a
-// process, what it has mapped is read now and then, if any probe keeps addresses of processes.
+// The symbols of a process can be found only while it lives, but scripts ask for them after it has
+// ended. While run() waits for a process, its mappings are therefore read from time to time, if any
+// probe stores user-space addresses.
 
-// The first reading comes as soon as a program may have its libraries, the next ones each twice as long after the one before.
+// The first read comes as soon as a program may have loaded its libraries. The interval then
+// doubles with each read, up to learnMost.
 const (
 	learnFirst = time.Millisecond
 	learnMost  = time.Second
 )
 
-// learn reads the mappings of processes until the function that it gives is called.
+// learn reads the mappings of processes from time to time until the returned function is called.
 func (s *Session) learn(pids []int) (end func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -38,7 +40,7 @@ func (s *Session) learn(pids []int) (end func()) {
 	return func() { close(quit); <-done }
 }
 
-// keepsUserAddresses tells whether a program gives the script addresses of processes.
+// keepsUserAddresses reports whether a program passes user-space addresses to the script.
 func keepsUserAddresses(code *compiler.Program) bool {
 	for _, m := range code.Maps {
 		if ofUser(m.Types.Key) || ofUser(m.Types.Val) {
@@ -53,7 +55,7 @@ func keepsUserAddresses(code *compiler.Program) bool {
 	return false
 }
 
-// ofUser tells that a type has an address of a process in it.
+// ofUser reports whether a type contains a user-space address.
 func ofUser(t *types.Type) bool {
 	return t != nil && (t.Format != nil && (t.Format.Name == "ustack" || t.Format.Name == "usym") || ofUser(t.Elem) || slices.ContainsFunc(t.Elems, ofUser))
 }

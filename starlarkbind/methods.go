@@ -13,13 +13,13 @@ const (
 	plusToken = syntax.PLUS
 )
 
-// A scriptMethod is a method of a value on the host: one row, for calls and for help.
+// A scriptMethod is a method of a Starlark value. The row serves both calls and help.
 type scriptMethod[T any] struct {
 	name, sig, doc, example string
 	call                    func(recv T, thread *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error)
 }
 
-// attr finds a method in a table, or a field.
+// attr returns the field or method of the given name, or nil if there is none.
 func attr[T any](recv T, name string, methods []scriptMethod[T], field func(string) (starlark.Value, error)) (starlark.Value, error) {
 	if v, err := field(name); v != nil || err != nil {
 		return v, err
@@ -31,7 +31,7 @@ func attr[T any](recv T, name string, methods []scriptMethod[T], field func(stri
 			}), nil
 		}
 	}
-	return nil, nil // Starlark words the error, with "did you mean"
+	return nil, nil // Starlark then words the error, with "did you mean"
 }
 
 func attrNames[T any](methods []scriptMethod[T], fields ...string) []string {
@@ -59,7 +59,7 @@ func column(tuples []starlark.Tuple, i int) *starlark.List {
 	return starlark.NewList(out)
 }
 
-// aggMethods is filled by init, since help refers to it.
+// aggMethods are the methods of all aggregations.
 var aggMethods = []scriptMethod[*Aggregation]{
 	{"add", "add(value=1, by=None)", "add from the script, as a handler does", `calls.add(5, by="sh")`, (*Aggregation).callAdd},
 	{"clear", "clear()", "empty it", "calls.clear()", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
@@ -140,7 +140,8 @@ func (a *Aggregation) AttrNames() []string {
 	return attrNames(aggMethods, "dropped", "name", "value")
 }
 
-// callAdd adds from the script. It runs the same compiled code as a handler would, in the kernel.
+// callAdd implements add(value=1, by=None). It runs the same compiled code in the kernel as a
+// handler.
 func (a *Aggregation) callAdd(thread *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var value, by starlark.Value = starlark.MakeInt(1), starlark.None
 	if err := starlark.UnpackArgs("add", args, kw, "value?", &value, "by?", &by); err != nil {
@@ -149,7 +150,7 @@ func (a *Aggregation) callAdd(thread *starlark.Thread, args starlark.Tuple, kw [
 	return a.s.scriptAdd(thread, a.decl, value, by)
 }
 
-// getDefault is get(key, default=None) of a mapping.
+// getDefault implements get(key, default=None) of a mapping.
 func getDefault(m starlark.Mapping, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var key, def starlark.Value = nil, starlark.None
 	if err := starlark.UnpackArgs("get", args, kw, "key", &key, "default?", &def); err != nil {

@@ -10,8 +10,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
-// Nothing happens in silence: where a script does something that has no effect, or collects what nobody looks at, a note on stderr says
-// so. Notes are for people: they are text in every format, so they are in the way of no other program.
+// When a script does something without effect, or collects data that nobody reads, a note on stderr
+// says so. Notes are for people. They are plain text in every output format and go to stderr, so
+// they do not disturb programs that read the output.
 
 func (s *Session) note(format string, args ...any) {
 	if s.opt.Warnings == WarnNone || s.flags.Help() {
@@ -25,7 +26,7 @@ func (p *Probe) empty() bool {
 	return !slices.ContainsFunc(p.all(), func(g *program) bool { return len(g.targets) > 0 })
 }
 
-// noteIdle says of a probe with missing="ignore" that it found nothing.
+// noteIdle prints a note if a probe with missing="ignore" found no target.
 func (s *Session) noteIdle(p *Probe) {
 	if !p.empty() {
 		return
@@ -33,7 +34,8 @@ func (s *Session) noteIdle(p *Probe) {
 	s.note(`probe(%q) found nothing, which missing="ignore" allows: its handler never runs`, strings.Join(p.spec, ", "))
 }
 
-// noteWait says of run() that nothing can happen in it. forever: only Ctrl-C would end it.
+// noteWait prints a note if nothing can happen during run(). forever means that only Ctrl-C ends
+// run().
 func (s *Session) noteWait(forever bool) {
 	live, limited := 0, true
 	for _, p := range s.allProbes() {
@@ -58,7 +60,8 @@ func (s *Session) noteWait(forever bool) {
 	}
 }
 
-// noteUnused says at the end of a script that it did not wait, so that its probes counted next to nothing.
+// noteUnused prints a note if a script ended without waiting, so that its probes counted almost
+// nothing.
 func (s *Session) noteUnused() {
 	n := 0
 	for _, p := range s.allProbes() {
@@ -76,7 +79,8 @@ func (s *Session) noteUnused() {
 	s.note("the script ended without run(), so %s attached for a moment only: end it with run(), or with run(5) for five seconds", its)
 }
 
-// noteUnchecked names the probes that --check has not come to: it ends where the script would wait for events.
+// noteUnchecked lists the probes that --check did not reach. It stops where the script would wait
+// for events.
 func (s *Session) noteUnchecked() {
 	var at []string
 	for _, call := range s.sources.probes {
@@ -89,7 +93,8 @@ func (s *Session) noteUnchecked() {
 	}
 }
 
-// summarize shows at the end of a script what was counted and never looked at, as bpftrace does.
+// summarize prints the maps that the script filled but never read, at the end of the script, as
+// bpftrace does.
 func (s *Session) summarize() {
 	if s.opt.NoSummary || s.flags.Help() {
 		return
@@ -110,7 +115,8 @@ func (s *Session) summarize() {
 	}
 }
 
-// printLate prints a map as print does. Where the script makes CSV or JSON itself, which a table would spoil, it goes to stderr.
+// printLate prints a map as print does. If the script writes CSV or JSON itself, which a table
+// would corrupt, the map goes to stderr.
 func (s *Session) printLate(m starlark.Value) {
 	if s.exported && !s.out.json {
 		s.out.write(s.out.errw, s.text(m)+"\n")

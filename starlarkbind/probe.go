@@ -18,8 +18,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
-// A Probe is a handler in the kernel: one program for each group of targets whose events look alike, attached to each
-// of them.
+// A Probe is a handler in the kernel: one program for each group of targets with the same kind of
+// event, attached to each target of the group.
 type Probe struct {
 	s        *Session
 	name     string
@@ -30,38 +30,42 @@ type Probe struct {
 
 	pos     syntax.Position                  // of the handler
 	request atomic.Pointer[compiler.Request] // of its first program
-	file    string                           // that %run ran when it was made
-	pid     int                              // of the process that it is limited to; 0: none
-	gate    *bpf.Gate                        // of a probe with many targets; nil: detaching is quick
-	closing chan struct{}                    // is closed when the kernel has let go of what was detached last; nil: nothing was
-	missing string                           // "error", "warn" or "ignore"
-	some    bool                             // it is an error that all targets are refused
-	left    []bpf.AttachFailure              // targets that it does without, of which nobody was warned yet
+	file    string                           // the %run file that created the probe, if any
+	pid     int                              // process that the probe is limited to; 0: none
+	gate    *bpf.Gate                        // for many targets; nil: detaching is quick
+	// closing is closed when the kernel has released the links that were detached last. It is nil
+	// if none were.
+	closing chan struct{}
+	missing string              // "error", "warn" or "ignore"
+	some    bool                // it is an error if every target is refused
+	left    []bpf.AttachFailure // refused targets not warned about yet
 
 	mu       sync.Mutex
 	attached bool
-	over     *helperError // it was too expensive
+	over     *helperError // set if the probe exceeded MaxOverhead
 }
 
-// A program is one loaded program with its error cells and what it is attached to.
+// A program is one loaded program with its error cells and its attachments.
 type program struct {
 	code  *compiler.Program
 	typ   ebpf.ProgramType
-	spec  bpf.ProgramSpec // what prog was made from
-	prog  *bpf.Program    // nil where the probe is detached
+	spec  bpf.ProgramSpec // the specification prog was created from
+	prog  *bpf.Program    // nil while the probe is detached
 	kept  pastStats
 	cells *kmap.ErrorCells
 	heap  *kmap.Map // for long strings; may be nil
-	// syscalls tells a program at all system calls which are its targets; runs is what it had counted when stats began.
+	// syscalls tells a program that is attached to all system calls which of them are its targets.
+	// runs is its own run count at the time the kernel began to measure.
 	syscalls *bpf.Syscalls
 	runs     uint64
-	frozen   *bpf.Stats         // as the gate was shut
-	cleared  map[cellKey]uint64 // what clear_errors() has forgotten
-	// nextType makes the program of the next type that the targets accept; nil where there is none
+	frozen   *bpf.Stats         // stats when the gate was closed
+	cleared  map[cellKey]uint64 // counts cleared by clear_errors()
+	// nextType makes the program of the next type that the targets accept. It is nil if there is
+	// none.
 	nextType func(ts []bpf.Target) (*program, error)
 	targets  []bpf.Target
 	links    []*bpf.Attachment
-	missed   uint64 // events that links counted as missed which are closed by now
+	missed   uint64 // missed events of links that are closed now
 }
 
 var _ starlark.HasAttrs = (*Probe)(nil)
@@ -71,8 +75,9 @@ func (p *Probe) Freeze()               {}
 func (p *Probe) Truth() starlark.Bool  { return true }
 func (p *Probe) Hash() (uint32, error) { return starlark.String(p.name).Hash() }
 
-// String tells what the probe is, where it is attached, which constants its handler captured, and how it fares: what the kernel left
-// out, and what a run costs. The kernel measures only after the first stats(), so that is not how often the handler ran.
+// String describes the probe: its targets, the constants that its handler captured, missed events,
+// and the cost of a run. The kernel measures runs only after the first stats(), so the run count is
+// not how often the handler ran.
 func (p *Probe) String() string {
 	state := "attached"
 	switch {
@@ -93,7 +98,7 @@ func (p *Probe) String() string {
 		s += ", captured: " + strings.Join(c, ", ")
 	}
 	if st, err := p.stats(); err == nil {
-		if st.Runs > 0 && p.s.statsOn != nil { // others may have made the kernel measure
+		if st.Runs > 0 && p.s.statsOn != nil { // another process may have enabled kernel statistics
 			s += fmt.Sprintf(", %d ns a run (%d runs measured)", st.PerRun().Nanoseconds(), st.Runs)
 		}
 		if st.Missed > 0 {
@@ -103,7 +108,7 @@ func (p *Probe) String() string {
 	return s + ">"
 }
 
-// all lists the probe's programs as they are now.
+// all returns a copy of the list of the probe's programs.
 func (p *Probe) all() []*program {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,7 +121,8 @@ func (p *Probe) isAttached() bool {
 	return p.attached
 }
 
-// builtinProbe is probe(spec, handler, filter=None, name=None, attach=True, missing="error", first=False, system_wide=False).
+// builtinProbe implements probe(spec, handler, filter=None, name=None, attach=True,
+// missing="error", first=False, system_wide=False).
 func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var spec, filter starlark.Value
 	var handler starlark.Callable
@@ -157,7 +163,8 @@ func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, arg
 	if err != nil {
 		return nil, scriptError(err)
 	}
-	if s.context().Err() != nil { // Ctrl-C came when the last target was attached: nobody would get the probe
+	// Ctrl-C came while the last target was attached. The script would never receive the probe.
+	if s.context().Err() != nil {
 		return nil, errors.Join(ErrInterrupted, p.close())
 	}
 	s.remember(p)
@@ -193,8 +200,8 @@ func specList(v starlark.Value) ([]string, error) {
 	return out, nil
 }
 
-// attach attaches every program to its targets, side by side; on an error everything is detached again. Targets that the
-// kernel refuses are left out where the probe can do without them.
+// attach attaches every program to its targets. On an error it detaches everything again. Targets
+// that the kernel refuses are skipped if the probe can do without them.
 func (p *Probe) attach() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -233,7 +240,8 @@ func (p *Probe) attachAll() error {
 	return p.refusedAll(links)
 }
 
-// nextType makes a program of the next type for the targets that do not take g's; it is attached after g.
+// retryWithNextType makes a program of the next type for the targets that do not accept g's type.
+// The new program is appended to p.programs, or replaces g if no target accepts g.
 func (p *Probe) retryWithNextType(g *program, left []bpf.Target) error {
 	next, err := g.nextType(left)
 	if err != nil {
@@ -270,12 +278,13 @@ func without(ts, gone []bpf.Target) []bpf.Target {
 	return out
 }
 
-// attach attaches a program to its targets. left are the targets that have no raw tracepoint.
+// attach attaches a program to its targets. It returns in left the targets that have no raw
+// tracepoint.
 func (g *program) attach(p *Probe) (left []bpf.Target, err error) {
 	s := p.s
 	opt := bpf.AttachAllOptions{PID: p.pid, Progress: s.progress("attached"), OnHotplug: s.followed}
 	if g.code.UsesCookie {
-		opt.Cookie = s.cookie // tells the program which of its targets fired
+		opt.Cookie = s.cookie // identifies the target that fired
 	}
 	if len(g.targets) == 0 { // all were refused before
 		return nil, nil
@@ -294,14 +303,14 @@ func (g *program) attach(p *Probe) (left []bpf.Target, err error) {
 			p.left = append(p.left, r)
 			gone = append(gone, r.Target)
 		default:
-			return nil, r.Err // the others would most likely say the same
+			return nil, r.Err // the other targets would most likely fail in the same way
 		}
 	}
 	g.targets = without(g.targets, gone)
 	return left, nil
 }
 
-// close lets the program and its cells go.
+// close closes the program and its maps.
 func (g *program) close() error {
 	var errs []error
 	if g.prog != nil {
@@ -337,7 +346,7 @@ func (p *Probe) stats() (bpf.Stats, error) {
 	return st, nil
 }
 
-// allLinksMissed sums up linksMissed.
+// allLinksMissed returns the sum of linksMissed over all programs.
 func (p *Probe) allLinksMissed() (uint64, error) {
 	sum := uint64(0)
 	for _, g := range p.all() {
@@ -350,7 +359,7 @@ func (p *Probe) allLinksMissed() (uint64, error) {
 	return sum, nil
 }
 
-// linksMissed gives the events that never reached the program.
+// linksMissed returns the number of events that never reached the program.
 func (p *Probe) linksMissed(g *program) (uint64, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -403,7 +412,7 @@ func (p *Probe) listing() string {
 	return b.String()
 }
 
-// targetNames names what a probe is attached to.
+// targetNames returns the names of the places a probe is attached to.
 func targetNames(ts []bpf.Target) []string {
 	var out []string
 	for _, t := range eachOnce(ts) {
@@ -412,7 +421,8 @@ func targetNames(ts []bpf.Target) []string {
 	return out
 }
 
-// eachOnce gives targets of different names: a static probe can be several targets.
+// eachOnce returns the targets with distinct names. A static probe (USDT) can consist of several
+// targets with one name.
 func eachOnce(ts []bpf.Target) []bpf.Target {
 	var out []bpf.Target
 	seen := map[string]bool{}
@@ -425,8 +435,8 @@ func eachOnce(ts []bpf.Target) []bpf.Target {
 	return out
 }
 
-// heading tells what a program is for, as comments above its listing: which probes, and as what they were attached where
-// the kernel's cheapest kind was asked for.
+// heading returns the comments above a program's listing: its probes, its program type, and why a
+// target did not get the cheapest kind of attachment if the probe asked for it.
 func heading(ts []bpf.Target, typ ebpf.ProgramType) string {
 	const most = 16
 	var out []string
@@ -478,12 +488,12 @@ func (p *Probe) AttrNames() []string {
 	return attrNames(probeMethods, "attached", "name", "spec", "targets")
 }
 
-// enableStats makes the kernel measure programs; it costs each run two clock readings.
+// enableStats makes the kernel measure programs. This costs two clock reads per run.
 func (s *Session) enableStats() error {
 	if s.statsOn != nil {
 		return nil
 	}
-	for _, p := range s.probes { // what they have counted so far the kernel has not
+	for _, p := range s.probes { // the kernel has not counted the runs so far
 		for _, g := range p.all() {
 			if g.syscalls == nil {
 				continue

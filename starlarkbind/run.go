@@ -12,15 +12,15 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
 )
 
-// A timer is a callback of every().
+// A timer is a callback registered with every().
 type timer struct {
 	every time.Duration
 	next  time.Time
 	fn    starlark.Callable
-	file  string // that %run ran when it was made
+	file  string // the %run file that created the timer, if any
 }
 
-// seconds reads a number of seconds.
+// seconds converts a Starlark number of seconds to a duration. what is the builtin named in errors.
 func seconds(what string, v starlark.Value) (time.Duration, error) {
 	f, ok := starlark.AsFloat(v)
 	if !ok {
@@ -32,7 +32,7 @@ func seconds(what string, v starlark.Value) (time.Duration, error) {
 	return time.Duration(f * float64(time.Second)), nil
 }
 
-// builtinEvery is every(seconds, fn).
+// builtinEvery implements every(seconds, fn).
 func (s *Session) builtinEvery(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var sec starlark.Value
 	var fn starlark.Callable
@@ -50,13 +50,15 @@ func (s *Session) builtinEvery(_ *starlark.Thread, _ *starlark.Builtin, args sta
 	return starlark.None, nil
 }
 
-// builtinStop is stop(): it ends run(), or the script where nothing runs.
+// builtinStop implements stop(). It ends run() if run() is active, and the script otherwise.
 func (s *Session) builtinStop(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	if err := starlark.UnpackArgs("stop", args, kw); err != nil {
 		return nil, err
 	}
 	if eventOf(thread) != nil {
-		return starlark.None, nil // the script calls a handler: what it would end is the run of its probe
+		// The script itself called a handler. There, stop() would end the run of the handler's
+		// probe.
+		return starlark.None, nil
 	}
 	if !s.inRun.Load() {
 		return nil, errStop
@@ -65,8 +67,9 @@ func (s *Session) builtinStop(thread *starlark.Thread, _ *starlark.Builtin, args
 	return starlark.None, nil
 }
 
-// builtinRun is run(seconds=None), run(process): it waits, calls the timers, and returns when the time is over, on Ctrl-C,
-// on stop(), or when a process that spawn() or -c started has ended, or that of -p.
+// builtinRun implements run(seconds=None) and run(process). It waits and calls the timers, and
+// returns when the time is over, on Ctrl-C, on stop(), or when a watched process has ended: one
+// started by spawn() or -c, or the one given with -p.
 func (s *Session) builtinRun(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var what starlark.Value = starlark.None
 	if err := starlark.UnpackArgs("run", args, kw, "seconds?", &what); err != nil {
@@ -113,7 +116,7 @@ func (s *Session) builtinRun(thread *starlark.Thread, _ *starlark.Builtin, args 
 	return starlark.None, err
 }
 
-// heldProcs lists the processes that have not been let go.
+// heldProcs returns the processes that have not been released to run yet.
 func (s *Session) heldProcs() []*proc.Process {
 	var out []*proc.Process
 	for _, p := range s.procs {
@@ -124,7 +127,7 @@ func (s *Session) heldProcs() []*proc.Process {
 	return out
 }
 
-// loop is the body of run().
+// loop is the body of run(). It returns nil however the wait ends, unless there is an error.
 func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs []*proc.Process) (err error) {
 	ctrlC, end := s.interruptible(func() { s.cancelRunningCallback(cutByInterrupt) })
 	defer end()
@@ -235,7 +238,7 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 	return nil
 }
 
-// untilNext is the time until the next timer is due.
+// untilNext returns the time until the next timer is due, at most an hour.
 func (s *Session) untilNext() time.Duration {
 	d := time.Hour
 	for _, t := range s.timers {
@@ -244,7 +247,8 @@ func (s *Session) untilNext() time.Duration {
 	return max(d, 0)
 }
 
-// fire calls the timers that are due. One that is late is called once, and goes on in its own rhythm.
+// fire calls the timers that are due. A timer that is late by several periods is called once and
+// keeps its original schedule.
 func (s *Session) fire(thread *starlark.Thread) error {
 	for _, t := range s.timers {
 		if time.Now().Before(t.next) {
@@ -254,7 +258,7 @@ func (s *Session) fire(thread *starlark.Thread) error {
 		if late := time.Since(t.next); late > 0 {
 			t.next = t.next.Add((late/t.every + 1) * t.every)
 		}
-		s.drain() // what was printed before comes before what the callback prints
+		s.drain() // what was printed before precedes what the callback prints
 		if err := s.callback(thread, t.fn, nil); err != nil {
 			return err
 		}
@@ -262,7 +266,7 @@ func (s *Session) fire(thread *starlark.Thread) error {
 	return nil
 }
 
-// A Process is what spawn() gives.
+// A Process is the value returned by spawn().
 type Process struct {
 	p    *proc.Process
 	argv []string
@@ -291,7 +295,7 @@ func (p *Process) Attr(name string) (starlark.Value, error) {
 	return nil, nil
 }
 
-// builtinSpawn is spawn(argv).
+// builtinSpawn implements spawn(argv).
 func (s *Session) builtinSpawn(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var argv *starlark.List
 	if err := starlark.UnpackArgs("spawn", args, kw, "argv", &argv); err != nil {

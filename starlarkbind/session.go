@@ -1,6 +1,7 @@
-// Package starlarkbind makes kernel and script one: it holds the Starlark values and builtins (probes, aggregations, tables,
-// errors), asks the compiler for programs and the bpf package for kernel objects, and is the one place that knows both
-// sides. A Session is one script, or one prompt.
+// Package starlarkbind connects Starlark scripts to the kernel. It defines the Starlark values and
+// builtins (probes, aggregations, tables, errors), asks the compiler for programs and package bpf
+// for kernel objects. It is the only package that knows both sides. A Session is one script or one
+// prompt.
 package starlarkbind
 
 import (
@@ -34,68 +35,69 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
-// Options of a session.
+// Options configure a session.
 type Options struct {
 	Stdout, Stderr io.Writer
-	JSON           bool                    // print one JSON object a line
-	Warnings       Warnings                // which helper errors are warned of
-	Args           []string                // of the script
-	Interactive    bool                    // a prompt: anything may still come
-	Screen         func() (cols, rows int) // the size of the terminal that Stdout is; nil, or 0, where it is none
-	Colour         bool                    // paint what is printed
-	ErrColour      bool                    // paint errors and warnings
-	ASCII          bool                    // draw with no other characters
-	Check          bool                    // compile and load, attach nothing, run nothing
-	EmitAsm        bool                    // print each program as text
-	Verbose        bool                    // errors in full, with the verifier's log
-	NoSummary      bool                    // do not show at the end what was counted and never read
-	AllowRun       bool                    // the script may start processes
-	AllowWrite     []string                // folders that the script may write files into
-	Unsafe         bool                    // handlers may change what the kernel does
-	MaxOverhead    float64                 // percent of all CPUs' time that the handlers may take; 0: any
+	JSON           bool                    // print one JSON object per line
+	Warnings       Warnings                // helper errors to warn about
+	Args           []string                // arguments of the script
+	Interactive    bool                    // a prompt: more input may follow
+	Screen         func() (cols, rows int) // terminal size of Stdout; nil or 0: not a terminal
+	Colour         bool                    // colour the output
+	ErrColour      bool                    // colour errors and warnings
+	ASCII          bool                    // draw with ASCII only
+	Check          bool                    // compile and load, but attach and run nothing
+	EmitAsm        bool                    // print the assembly of each program
+	Verbose        bool                    // full errors, with the verifier's log
+	NoSummary      bool                    // do not print unread aggregations at the end
+	AllowRun       bool                    // allow the script to start processes
+	AllowWrite     []string                // directories that the script may write files into
+	Unsafe         bool                    // allow handlers to change kernel behaviour
+	MaxOverhead    float64                 // limit on the handlers' share of all CPU time, in percent; 0: none
 	Command        *proc.Process
-	PID            int // the process that probes are limited to; 0: none
+	PID            int // process that probes are limited to; 0: none
 }
 
-// A Session holds what a script has made: globals, kernel objects, processes. Its methods are called from one
-// goroutine, but for Interrupt and Background.
+// A Session holds what a script has created: globals, kernel objects, processes. Its methods must
+// be called from one goroutine, except for Interrupt and Background.
 type Session struct {
 	opt         Options
 	out         *output
 	kernel      *sys.Kernel
-	memory      func(m kmap.Spec, copies int) error // bpf.Spec.CheckMemory, but in tests
+	memory      func(m kmap.Spec, copies int) error // kmap.Spec.CheckMemory, replaced in tests
 	sources     *sources
 	predeclared starlark.StringDict
-	globals     starlark.StringDict // of the prompt
+	globals     starlark.StringDict // globals of the prompt
 	items       *items.Namespace
 	flags       *flags.Set
 	ktypes      *kernelTypes
 
 	busy sync.Mutex // held while the script, an item or a callback runs
 
-	mu     sync.Mutex // guards what follows: the goroutine that reads records looks at it too
+	mu     sync.Mutex // guards the fields below, which the goroutine that reads records also uses
 	probes []*Probe
 	maps   []kernelMap
-	names  []string          // of probes, by id
-	ids    map[string]uint64 // of probes, by name
+	names  []string          // probe names, by ID
+	ids    map[string]uint64 // probe IDs, by name
 	prints []printSite
-	told   map[diag.Diagnostic]bool // warnings of handlers
+	told   map[diag.Diagnostic]bool // warnings already printed for handlers
 	warned map[warnKey]bool
 	fills  map[*compiler.Map]mapUsage
 	nprog  atomic.Int64 // programs loaded so far
 
-	ctx            context.Context // of the run or item that is under way
+	ctx            context.Context // context of the current run or item
 	thread         *starlark.Thread
 	cancel         context.CancelFunc
-	cancelCallback context.CancelCauseFunc // ends the callback that is under way; nil: none is
-	endings        []*ending               // what Ctrl-C ends, the innermost last
-	overhead       *overhead               // nil: nobody watches
+	cancelCallback context.CancelCauseFunc // cancels the running callback; nil: none runs
+	endings        []*ending               // what Ctrl-C ends, innermost last
+	overhead       *overhead               // nil: not measured
 	printReader    *printReader
-	halt           chan struct{} // a handler has called stop(), maybe one attached during run()
+	halt           chan struct{} // a handler called stop(), perhaps one attached during run()
 	control        *kmap.ControlMap
 	zeros          *kmap.Map
-	numbers        *kmap.Map // of system calls: sysname.CanonicalTable
-	// leastShared is how many system calls a probe must have for them to share a program.
+	numbers        *kmap.Map // system call numbers: sysname.CanonicalTable
+	// leastShared is the number of system calls from which on a probe uses one program for all of
+	// them.
 	leastShared int
 	adds        *hostAdds // nil until the script adds
 	copies      map[*starlark.Function]*funcCopy
@@ -104,35 +106,35 @@ type Session struct {
 	procs       []*proc.Process
 	stopped     bool
 	inRun       atomic.Bool
-	broken      atomic.Bool // a goroutine of ours has panicked
+	broken      atomic.Bool // a goroutine of the session has panicked
 	closed      bool
-	closing     sync.WaitGroup // what the kernel still detaches
-	leaving     atomic.Bool    // the session waits for that
-	checked     bool           // --check has come to a loop over a stream
+	closing     sync.WaitGroup // detaching that the kernel has not finished
+	leaving     atomic.Bool    // Close is waiting for closing
+	checked     bool           // --check reached a loop over a stream
 	refCount    int
 	wall        int64               // see host.WallClock
-	stacks      map[int]*stackStore // by their most frames
-	symsAt      atomic.Int64        // nprog when the kernel's symbols were looked at
+	stacks      map[int]*stackStore // by maximum number of frames
+	symsAt      atomic.Int64        // nprog when the kernel's symbols were last read
 	usyms       *symbol.UserSymbols
-	userAddrs   atomic.Bool // some probe keeps addresses of processes
+	userAddrs   atomic.Bool // some probe stores user-space addresses
 	shown       shownTexts
-	faults      map[string]bool // that were told of
+	faults      map[string]bool // errors already reported
 
-	waited   bool   // the script has called run(), or waited for records
-	exported bool   // it has called to_csv() or to_json()
-	ended    bool   // a script has come to its end
-	failed   bool   // an error ended it
-	aborted  bool   // Ctrl-C ended it
+	waited   bool   // the script called run() or waited for records
+	exported bool   // the script called to_csv() or to_json()
+	ended    bool   // the script ran to its end
+	failed   bool   // an error ended the script
+	aborted  bool   // Ctrl-C ended the script
 	file     string // of %run
 }
 
-// kernelMap is an aggregation, a table or a stream, as the session sees it.
+// kernelMap is an aggregation, a table or a stream.
 type kernelMap interface {
 	io.Closer
 	Name() string
 }
 
-// New makes a session. It touches the kernel only when a probe asks for it.
+// New returns a session. It does not touch the kernel until a probe is created.
 func New(opt Options) (*Session, error) {
 	k, err := sys.Running()
 	if err != nil {
@@ -141,7 +143,7 @@ func New(opt Options) (*Session, error) {
 	s := &Session{opt: opt, kernel: k, memory: kmap.Spec.CheckMemory, sources: newSources(), ktypes: newKernelTypes(), ids: map[string]uint64{}, warned: map[warnKey]bool{}, told: map[diag.Diagnostic]bool{}, fills: map[*compiler.Map]mapUsage{}, leastShared: 2, halt: make(chan struct{}, 1), globals: starlark.StringDict{}}
 	s.out = &output{w: opt.Stdout, errw: opt.Stderr, json: opt.JSON, colour: opt.Colour && !opt.JSON, errColour: opt.ErrColour}
 	s.flags = flags.New(opt.Args)
-	if s.flags.Help() { // the script runs to define its flags; what it prints is not asked for
+	if s.flags.Help() { // the script runs only to define its flags, so its output is dropped
 		s.out.w = io.Discard
 	}
 	s.predeclared = s.builtins()
@@ -153,9 +155,10 @@ func New(opt Options) (*Session, error) {
 	return s, nil
 }
 
-// ExecFile runs a script.
+// ExecFile runs the script src. name is its file name in errors. It returns ErrHelp if the script's
+// arguments ask for help, and ErrInterrupted if ctx ends first.
 func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
-	src = bytes.TrimPrefix(src, byteOrderMark) // the columns of the first line are those that the user sees
+	src = bytes.TrimPrefix(src, byteOrderMark) // the first line's columns stay as the user sees them
 	f, err := parse(name, src)
 	if err != nil {
 		return s.syntaxError(err, name, src)
@@ -177,7 +180,7 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 	err = s.exec(ctx, name, func(thread *starlark.Thread) error {
 		globals, err := prog.Init(thread, s.predeclared)
 		for n, v := range globals {
-			s.globals[n] = v // -i goes on with them
+			s.globals[n] = v // for the prompt that -i opens afterwards
 		}
 		if err == nil {
 			err = s.checkFlags(true)
@@ -192,9 +195,10 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 	return err
 }
 
-// exec runs fn on a thread of its own, which ends when ctx does.
+// exec runs fn on a thread of its own, which is cancelled when ctx ends.
 func (s *Session) exec(ctx context.Context, name string, fn func(*starlark.Thread) error) error {
-	stop := context.AfterFunc(ctx, func() { s.cancelRunningCallback(cutByInterrupt) }) // one that the prompt has called may be under way
+	// The prompt may have a callback running, which holds s.busy. Cancel it when ctx ends.
+	stop := context.AfterFunc(ctx, func() { s.cancelRunningCallback(cutByInterrupt) })
 	s.busy.Lock()
 	stop()
 	defer s.busy.Unlock()
@@ -208,7 +212,7 @@ func (s *Session) execAlone(ctx context.Context, name string, fn func(*starlark.
 	ctx, cancel := context.WithCancel(ctx)
 	s.setContext(ctx, cancel)
 	defer func() {
-		s.setContext(context.Background(), func() {}) // values are still to be shown
+		s.setContext(context.Background(), func() {}) // values may still be printed
 		cancel()
 	}()
 	thread := &starlark.Thread{Name: name, Print: func(_ *starlark.Thread, msg string) { s.out.line(msg) }}
@@ -241,11 +245,11 @@ func (s *Session) setContext(ctx context.Context, cancel context.CancelFunc) {
 	s.ctx, s.cancel = ctx, cancel
 }
 
-// ErrInterrupted is what a run that Ctrl-C ended gives.
+// ErrInterrupted is returned by a run that Ctrl-C ended.
 var ErrInterrupted = errors.New("interrupted")
 
-// checkFlags is called before a script does anything to the kernel: it ends the script where help was asked for, and, once
-// all flags are defined, where one is not known.
+// checkFlags is called before a script touches the kernel. It returns ErrHelp if the arguments ask
+// for help. If all is true, all flags are defined, and an unknown flag is an error too.
 func (s *Session) checkFlags(all bool) error {
 	if s.opt.Interactive {
 		return nil
@@ -259,9 +263,10 @@ func (s *Session) checkFlags(all bool) error {
 	return nil
 }
 
-// flagNames returns the names of the flags that a file defines, and whether these are all.
+// flagNames returns the flag names that a file defines with literal strings, and whether these are
+// all of its flags.
 func flagNames(f *syntax.File) (names []string, all bool) {
-	others := 0 // uses of flag that say nothing
+	others := 0 // uses of flag whose name is not a literal
 	syntax.Walk(f, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.Ident:
@@ -289,24 +294,24 @@ func flagNames(f *syntax.File) (names []string, all bool) {
 // ErrHelp ends a script whose arguments ask for help.
 var ErrHelp = errors.New("help")
 
-// errStop ends a script from inside: stop() at the top level, outside of run().
+// errStop ends a script that calls stop() at top level, outside run().
 var errStop = errors.New("stop")
 
 var question = lazy.Regexp(`^\s*([\pL_][\pL\pN_.]*)\s*(\?\??)\s*$`)
 
-// ExecItem runs one item of the prompt, and gives the value of an expression.
+// ExecItem runs one item of the prompt and returns the value if it is an expression.
 func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, err error) {
 	if strings.TrimSpace(src) == "help" && s.Value("help") == s.predeclared["help"] {
 		src = "help()"
 	}
-	if m := question().FindStringSubmatch(src); m != nil && m[2] == "??" { // the source
+	if m := question().FindStringSubmatch(src); m != nil && m[2] == "??" { // x?? prints the source
 		text, err := s.source(s.Value(m[1]))
 		if err != nil {
 			return nil, fmt.Errorf("%s??: %w", m[1], err)
 		}
 		s.out.text(text)
 		return nil, s.out.failed()
-	} else if m != nil { // x? asks for help
+	} else if m != nil { // x? prints help
 		src = fmt.Sprintf("help(%s)", m[1])
 		if s.Value(m[1]) == nil {
 			src = fmt.Sprintf("help(%q)", m[1])
@@ -326,7 +331,7 @@ func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, e
 		v, err = s.items.Exec(thread, src)
 		var syn syntax.Error
 		var res resolve.ErrorList
-		switch { // such an item is in no file yet
+		switch { // the item is in no stored file yet
 		case errors.As(err, &syn):
 			s.sources.keep(syn.Pos.Filename(), []byte(src))
 		case errors.As(err, &res):
@@ -337,7 +342,8 @@ func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, e
 	return v, err
 }
 
-// Render shows a value as the prompt prints it: strings in quotes, all else as print does, but not more than the screen has room for.
+// Render formats a value as the prompt prints it: strings in quotes, everything else as print does,
+// cut to the size of the screen.
 func (s *Session) Render(v starlark.Value) string {
 	s.busy.Lock()
 	defer s.busy.Unlock()
@@ -354,7 +360,8 @@ func (s *Session) Render(v starlark.Value) string {
 	return text
 }
 
-// page is the screen without the rows of the prompt before and after what is shown; the zero Page where there is no screen.
+// page returns the size of the screen, less the rows for the prompt before and after the value. It
+// returns the zero Page if there is no screen.
 func (s *Session) page() render.Page {
 	if s.opt.Screen == nil {
 		return render.Page{}
@@ -366,7 +373,7 @@ func (s *Session) page() render.Page {
 	return render.Page{Columns: cols, Rows: max(rows-2, 5)}
 }
 
-// Names gives the names that can be used at the prompt.
+// Names returns the names that are defined at the prompt, in no particular order.
 func (s *Session) Names() []string {
 	seen := map[string]bool{}
 	var out []string
@@ -381,7 +388,7 @@ func (s *Session) Names() []string {
 	return out
 }
 
-// Value gives the value of a name at the prompt, or nil.
+// Value returns the value of a name at the prompt, or nil if it is not defined.
 func (s *Session) Value(name string) starlark.Value {
 	for _, d := range []starlark.StringDict{s.globals, s.predeclared, starlark.Universe} {
 		if v, ok := d[name]; ok {
@@ -391,10 +398,11 @@ func (s *Session) Value(name string) starlark.Value {
 	return nil
 }
 
-// Flags gives the script's flags.
+// Flags returns the script's flags.
 func (s *Session) Flags() *flags.Set { return s.flags }
 
-// Close detaches everything, prints what is left to print and warns of what went wrong, and lets the kernel objects go.
+// Close detaches all probes, prints what is left to print, reports what went wrong, and closes the
+// kernel objects.
 func (s *Session) Close() error {
 	if s.closed {
 		return nil
@@ -449,7 +457,7 @@ func (s *Session) Close() error {
 	return errors.Join(append(errs, s.out.failed())...)
 }
 
-// detachAll detaches all probes side by side: the kernel takes its time for each.
+// detachAll detaches all probes concurrently, because the kernel takes a while for each.
 func (s *Session) detachAll() error {
 	var wg sync.WaitGroup
 	errs := make([]error, len(s.probes))
@@ -464,7 +472,7 @@ func (s *Session) detachAll() error {
 	return errors.Join(errs...)
 }
 
-// probeID gives the number that stands for a probe's name in the kernel.
+// probeID returns the number that represents a probe's name in the kernel.
 func (s *Session) probeID(name string) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -477,7 +485,8 @@ func (s *Session) probeID(name string) uint64 {
 	return id
 }
 
-// cookie packs the names of a target: its own below its function's.
+// cookie packs the name IDs of a target into an attach cookie: its own ID in the low 32 bits, its
+// function's ID in the high ones.
 func (s *Session) cookie(t bpf.Target) uint64 {
 	c := s.probeID(t.Name)
 	if t.Func != "" {
@@ -495,9 +504,9 @@ func (s *Session) probeName(id uint64) string {
 	return s.names[id-1]
 }
 
-// zerosMap gives an array of at least n zero bytes that programs insert from.
+// zerosMap returns an array map with at least n zero bytes, which programs use as initial values.
 func (s *Session) zerosMap(n int) (*kmap.Map, error) {
-	const size = 32 << 10 // the largest value of a per-CPU element
+	const size = 32 << 10 // the largest value size of a per-CPU map
 	if s.zeros == nil {
 		m, err := kmap.New(kmap.Spec{Name: "zeros", Type: ebpf.Array, KeySize: 4, ValueSize: size, MaxEntries: 1})
 		if err != nil {
@@ -511,7 +520,7 @@ func (s *Session) zerosMap(n int) (*kmap.Map, error) {
 	return s.zeros, nil
 }
 
-// numbersMap returns the array of the numbers that stand for system calls of other ABIs.
+// numbersMap returns the array map that translates system call numbers of other ABIs.
 func (s *Session) numbersMap() (*kmap.Map, error) {
 	if s.numbers == nil {
 		m, err := kmap.NewNumbers(sysname.CanonicalTable())
@@ -534,7 +543,8 @@ func (s *Session) controlMap() (*kmap.ControlMap, error) {
 	return s.control, nil
 }
 
-// position returns where the script is: the statement that the interpreter runs. It is invalid where no script runs.
+// position returns the position of the statement that the interpreter is executing. It is invalid
+// if no script runs.
 func (s *Session) position() syntax.Position {
 	if s.thread == nil || s.thread.CallStackDepth() == 0 {
 		return syntax.Position{}
@@ -542,13 +552,13 @@ func (s *Session) position() syntax.Position {
 	return s.thread.CallFrame(0).Pos
 }
 
-// newRef makes a name by which instructions refer to a map.
+// newRef returns a unique name by which instructions refer to a map.
 func (s *Session) newRef(name string) string {
 	s.refCount++
 	return fmt.Sprintf("%s#%d", name, s.refCount)
 }
 
-// syntaxError keeps the text for the message.
+// syntaxError stores the source text, which the error message quotes.
 func (s *Session) syntaxError(err error, name string, src []byte) error {
 	s.sources.keep(name, src)
 	return err

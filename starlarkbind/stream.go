@@ -16,22 +16,22 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
-// A Stream carries records from handlers to the script, through a ring buffer of its own. Whoever wants a record reads the
-// ring: nothing is taken out of it before, so that a script that does not read fills the ring, and what no longer fits is
-// counted as lost, in memory that has a bound.
+// A Stream carries records from handlers to the script through a ring buffer of its own. Records
+// are read from the ring only on demand. If a script does not read, the ring fills up, and records
+// that no longer fit are counted as lost. Memory use is therefore bounded.
 type Stream struct {
 	s    *Session
 	decl *compiler.Stream
 	size int
 	each starlark.Callable // called for each record during run()
 
-	served chan struct{} // the loop of run() has taken records
+	served chan struct{} // signals that the loop of run() has taken records
 
 	ring   *kmap.RingBuf
 	rec    ringbuf.Record
-	queue  rawQueue // read, and not handed on
+	queue  rawQueue // read from the ring, not yet passed on
 	handed bool     // the script has read a record
-	read   uint64   // records so far
+	read   uint64   // records read so far
 }
 
 var (
@@ -42,11 +42,11 @@ var (
 func (st *Stream) Name() string          { return st.decl.Name }
 func (st *Stream) String() string        { return fmt.Sprintf("<stream %s>", st.Name()) }
 func (st *Stream) Type() string          { return "stream" }
-func (st *Stream) Freeze()               {} // a handle: what it names lives in the kernel
+func (st *Stream) Freeze()               {} // a handle: its contents live in the kernel
 func (st *Stream) Truth() starlark.Bool  { return true }
 func (st *Stream) Hash() (uint32, error) { return 0, errors.New("unhashable: stream") }
 
-// builtinStream is stream(size="1MiB").
+// builtinStream implements stream(size="1MiB").
 func (s *Session) builtinStream(t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var size starlark.Value = starlark.String("1MiB")
 	var name string
@@ -63,13 +63,15 @@ func (s *Session) builtinStream(t *starlark.Thread, b *starlark.Builtin, a starl
 	return st, nil
 }
 
-// The bounds of a ring buffer: a page, and what a 32-bit size can say.
+// Bounds of a ring buffer's size: one page, and the largest power of two that fits the map's 32-bit
+// size.
 const (
 	minRing = 4 << 10
 	maxRing = 1 << 30
 )
 
-// byteSize reads a number of bytes, or "64KiB", "1MiB", and rounds it up to a power of two.
+// byteSize parses a number of bytes, or a string such as "64KiB" or "1MiB", and rounds it up to a
+// power of two.
 func byteSize(v starlark.Value) (int, error) {
 	text := v.String()
 	if s, ok := starlark.AsString(v); ok {
@@ -92,7 +94,7 @@ func byteSize(v starlark.Value) (int, error) {
 	return size, nil
 }
 
-// stream finds the stream behind a compiler's.
+// stream returns the session's stream for the compiler's stream c, or nil.
 func (s *Session) stream(c *compiler.Stream) *Stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,7 +106,7 @@ func (s *Session) stream(c *compiler.Stream) *Stream {
 	return nil
 }
 
-// kernelMap gives the ring buffer; the first call makes it.
+// kernelMap returns the ring buffer map, which the first call creates.
 func (st *Stream) kernelMap() (*kmap.Map, error) {
 	if st.ring == nil {
 		r, err := kmap.NewRingBuf(st.size)
@@ -124,7 +126,7 @@ func (st *Stream) Close() error {
 	return st.ring.Close()
 }
 
-// decode makes a struct of a record.
+// decode converts a record to a struct.
 func (st *Stream) decode(b []byte) (starlark.Value, error) {
 	site, b, err := st.s.printSite(b)
 	var args []starlark.Value
@@ -137,7 +139,7 @@ func (st *Stream) decode(b []byte) (starlark.Value, error) {
 	return structs.Record(site.Names, args), nil
 }
 
-// printSite returns the print of a record, and what follows its number.
+// printSite returns the print statement that a record belongs to, and the record's remaining bytes.
 func (s *Session) printSite(b []byte) (*printSite, []byte, error) {
 	if len(b) < 8 {
 		return nil, nil, errors.New("a record without a number")
@@ -151,7 +153,7 @@ func (s *Session) printSite(b []byte) (*printSite, []byte, error) {
 	return &s.prints[id], b[8:], nil
 }
 
-// decodeArgs reads the arguments of a print.
+// decodeArgs decodes the arguments of a print.
 func (s *Session) decodeArgs(site *printSite, b []byte) ([]starlark.Value, error) {
 	args := make([]starlark.Value, len(site.Args))
 	for i, t := range site.Args {
@@ -164,7 +166,7 @@ func (s *Session) decodeArgs(site *printSite, b []byte) ([]starlark.Value, error
 	return args, nil
 }
 
-// lost counts the records that did not fit into the ring.
+// lost returns the number of records that did not fit into the ring.
 func (st *Stream) lost() (uint64, error) {
 	all, err := st.s.allErrors(st.s.allProbes())
 	n := uint64(0)
@@ -226,7 +228,7 @@ func (st *Stream) Attr(name string) (starlark.Value, error) {
 			if err := st.drainRing(); err != nil {
 				return nil, err
 			}
-			st.handed = true // the script knows of them
+			st.handed = true // the script knows the count, so the records are not unread
 			n, err := st.lost()
 			return starlark.MakeUint64(st.read + n), err
 		}

@@ -13,14 +13,15 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A Table is a dict that kernel and script share. Its types are those of its first use, here or in a handler.
+// A Table is a dict shared by the kernel and the script. Its types are those of its first use, in
+// the script or in a handler.
 type Table struct {
 	s       *Session
 	decl    *compiler.Map
 	maxKeys int
 	store   *kmap.Map
 	own     tallies
-	seen    bool // the script has looked at what it holds
+	seen    bool // the script has read the contents
 }
 
 var (
@@ -33,7 +34,7 @@ var (
 func (t *Table) Name() string          { return t.decl.Name }
 func (t *Table) String() string        { return t.s.text(t) }
 func (t *Table) Type() string          { return "table" }
-func (t *Table) Freeze()               {} // a handle: what it names lives in the kernel
+func (t *Table) Freeze()               {} // a handle: its contents live in the kernel
 func (t *Table) Truth() starlark.Bool  { return true }
 func (t *Table) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: table") }
 
@@ -45,7 +46,7 @@ func (t *Table) create(key, val *types.Type) (*kmap.Map, error) {
 	return kmap.New(ms)
 }
 
-// growFor makes the table, or makes it wider, so that it holds what the script stores.
+// growFor creates the table or widens its types so that it can hold k and v.
 func (t *Table) growFor(k, v starlark.Value) error {
 	want := t.decl.MapTypes
 	grow := func(has **types.Type, x starlark.Value, what string) error {
@@ -70,7 +71,8 @@ func (t *Table) growFor(k, v starlark.Value) error {
 		return err
 	}
 	if t.store == nil {
-		if err := sys.Prepare(); err != nil { // before any probe: older kernels count maps as locked memory
+		// No probe may exist yet, and older kernels count maps as locked memory.
+		if err := sys.Prepare(); err != nil {
 			return scriptError(err)
 		}
 		store, err := t.create(want.Key, want.Val)
@@ -94,7 +96,8 @@ func (t *Table) growFor(k, v starlark.Value) error {
 	return t.retype(want)
 }
 
-// retype makes the map anew with wider types. Only programs of the script's own adds have it yet: they are made again.
+// retype recreates the map with wider types. At this point only the programs for the script's own
+// adds use the map, and those are recreated.
 func (t *Table) retype(want compiler.MapTypes) (err error) {
 	items, err := t.entries()
 	if err != nil {
@@ -143,7 +146,7 @@ func (t *Table) Get(k starlark.Value) (starlark.Value, bool, error) {
 	}
 	b, err := t.keyBytes(k)
 	if err != nil {
-		return nil, false, nil // no key of another type is there
+		return nil, false, nil // a key of another type cannot be present
 	}
 	v, err := t.store.Lookup(b)
 	if isNotExist(err) {
@@ -155,7 +158,7 @@ func (t *Table) Get(k starlark.Value) (starlark.Value, bool, error) {
 	return t.s.decode(t.decl.Val, v), true, nil
 }
 
-// SetKey implements starlark.HasSetKey: t[k] = v.
+// SetKey implements starlark.HasSetKey for t[k] = v.
 func (t *Table) SetKey(k, v starlark.Value) error {
 	if t.store == nil || t.decl.Open {
 		if err := t.growFor(k, v); err != nil {
@@ -165,7 +168,7 @@ func (t *Table) SetKey(k, v starlark.Value) error {
 	return t.put(k, v)
 }
 
-// put stores a key and a value of the table's types.
+// put stores a key and a value, which must fit the table's types.
 func (t *Table) put(k, v starlark.Value) error {
 	kb, err := t.keyBytes(k)
 	if err != nil {
@@ -236,7 +239,8 @@ func (t *Table) snapshot() (starlark.Value, error) {
 	return fillDict(&m, len(items), 1, func(i int) starlark.Tuple { return items[i] }, func(it starlark.Tuple) starlark.Value { return it[0] }, func(it starlark.Tuple) starlark.Value { return it[1] })
 }
 
-// pop removes a key. Of two that pop one key, here or in the kernel, one gets the value.
+// pop removes a key and returns its value. If several callers pop the same key, in the script or in
+// the kernel, only one gets the value.
 func (t *Table) pop(k starlark.Value) (starlark.Value, bool, error) {
 	v, ok, err := t.Get(k)
 	if err != nil || !ok {
@@ -255,7 +259,7 @@ func (t *Table) pop(k starlark.Value) (starlark.Value, bool, error) {
 	return v, true, nil
 }
 
-// remove removes a key, and tells whether it was there to be removed.
+// remove removes a key and reports whether the key was present.
 func (t *Table) remove(key []byte) (bool, error) {
 	err := t.store.Delete(key)
 	if isNotExist(err) {
@@ -267,7 +271,7 @@ func (t *Table) remove(key []byte) (bool, error) {
 	return err == nil, err
 }
 
-// clear removes the keys that are there now.
+// clear removes the keys that are present when it is called.
 func (t *Table) clear() (err error) {
 	if t.store == nil {
 		return nil
