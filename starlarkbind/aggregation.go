@@ -21,23 +21,26 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// An Aggregation is what count(), sum() and the others make: a mapping from keys to aggregated values, live. The kernel
-// counts per CPU; reading merges the CPUs. Without keys it has one value.
+// An Aggregation is the value that count(), sum() and the other aggregation constructors return: a
+// live mapping from keys to aggregated values. Without keys it has a single value. The kernel
+// counts per CPU; reading merges the CPUs.
 type Aggregation struct {
 	s       *Session
 	decl    *compiler.Map
 	maxKeys int
-	seen    bool          // the script has looked at what it holds
-	anyRoom bool          // nobody said how many keys there are to be
-	store   *kmap.Map     // nil until a probe has given it its type; of a swappable one, see swap
-	swap    *kmap.SwapMap // the map can be exchanged for an empty one
-	since   time.Time     // when it was made, or cleared
-	// swappedOut holds what was added to maps that delta() has exchanged, of as many keys as there may be; forgotten counts the others. marks
-	// is what delta() has told already of what the live map holds.
+	seen    bool          // the script has read the aggregation
+	anyRoom bool          // the script did not give max_keys
+	store   *kmap.Map     // nil until a probe determines the types; unused if swap is set
+	swap    *kmap.SwapMap // set if the map can be exchanged for an empty one
+	since   time.Time     // when it was created or last cleared
+	// swappedOut holds the totals of the maps that delta() and clear() exchanged, for at most
+	// maxKeys keys; forgotten counts the keys beyond that. deltaBase is the part of the live map
+	// that delta() has already returned.
 	swappedOut, deltaBase *rawValues
 	forgotten             int
-	told                  bool // a warning has said that
-	// canonical gives for keys that can look the same the first that looked so; firsts is that by what it looks like.
+	told                  bool // the warning about forgotten keys was printed
+	// canonical maps each key to the first key seen with the same text; firstByText maps the text
+	// to that key. They are used only where different keys can have the same text.
 	canonical, firstByText map[string]string
 }
 
@@ -47,18 +50,19 @@ var (
 	_ starlark.HasAttrs        = (*Aggregation)(nil)
 )
 
-// rawValues holds values by key, as the kernel has them, in the order they came.
+// rawValues holds values by key, both in the kernel's representation, in the order in which they
+// were added.
 type rawValues struct {
 	keys  []string
 	vals  [][]uint64
-	index map[string]int // made when a key is looked for: a million keys take a quarter of a second
+	index map[string]int // built by the first lookup: a million keys take a quarter of a second
 }
 
 func newRawValues(n int) *rawValues {
 	return &rawValues{keys: make([]string, 0, n), vals: make([][]uint64, 0, n)}
 }
 
-// find gives the place of a key.
+// find returns the index of a key.
 func (w *rawValues) find(key string) (int, bool) {
 	if w.index == nil {
 		w.index = make(map[string]int, cap(w.keys))
@@ -77,7 +81,7 @@ func (w *rawValues) get(key string) []uint64 {
 	return nil
 }
 
-// put adds a key that is not there.
+// put adds a key that is not present.
 func (w *rawValues) put(key string, v []uint64) {
 	if w.index != nil {
 		w.index[key] = len(w.keys)
@@ -97,15 +101,16 @@ func (w *rawValues) add(spec agg.Spec, key string, v []uint64) {
 func (a *Aggregation) Name() string          { return a.decl.Name }
 func (a *Aggregation) String() string        { return a.s.text(a) }
 func (a *Aggregation) Type() string          { return a.decl.Kind() }
-func (a *Aggregation) Freeze()               {} // a handle: what it names lives in the kernel
+func (a *Aggregation) Freeze()               {} // a handle: its contents are in the kernel
 func (a *Aggregation) Truth() starlark.Bool  { return true }
 func (a *Aggregation) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: %s", a.Type()) }
 func (a *Aggregation) spec() agg.Spec        { return *a.decl.Agg }
 
-// keyless tells that the aggregation has one value and no keys. Until its first use it is neither.
+// keyless reports whether the aggregation is used without keys. It is false before first use.
 func (a *Aggregation) keyless() bool { return a.decl.Key != nil && a.decl.Key.Kind == types.None }
 
-// create makes the kernel map for a key type.
+// create creates the kernel map for a key type: a plain map, or a SwapMap if the script may clear
+// the aggregation.
 func (a *Aggregation) create(key *types.Type) (*kmap.Map, *kmap.SwapMap, error) {
 	a.since = time.Now()
 	size := 8 * a.spec().Words()
@@ -113,7 +118,9 @@ func (a *Aggregation) create(key *types.Type) (*kmap.Map, *kmap.SwapMap, error) 
 	if key.Kind == types.None {
 		ms.Type, ms.KeySize, ms.MaxEntries = ebpf.PerCPUArray, 4, 1
 	} else if err := a.s.memory(ms, a.copies()); err != nil && a.anyRoom && a.s.kernel.AtLeast(6, 1) {
-		ms.Flags = unix.BPF_F_NO_PREALLOC // nobody asked for so much: it takes memory as keys come, and counts those that get none
+		// The script did not ask for this size. Without preallocation the map takes memory as keys
+		// are added, and inserts that get none are counted.
+		ms.Flags = unix.BPF_F_NO_PREALLOC
 	}
 	if a.decl.Swappable {
 		sw, err := kmap.NewSwapMap(ms)
@@ -123,7 +130,7 @@ func (a *Aggregation) create(key *types.Type) (*kmap.Map, *kmap.SwapMap, error) 
 	return m, nil, err
 }
 
-// copies is how many kernel maps there are of the aggregation at a time.
+// copies returns how many kernel maps of the aggregation can exist at a time.
 func (a *Aggregation) copies() int {
 	if a.decl.Swappable {
 		return 2
@@ -131,7 +138,8 @@ func (a *Aggregation) copies() int {
 	return 1
 }
 
-// retype makes the map anew with wider keys. Only programs of the script's own adds have it yet: they are made again.
+// retype replaces the kernel map by one with wider keys, and copies the values. Only the programs
+// for the script's own adds use the map so far; they are dropped, and made again when needed.
 func (a *Aggregation) retype(t compiler.MapTypes) error {
 	w, err := a.readMap(a.s.context(), a.live())
 	if err != nil {
@@ -169,7 +177,7 @@ func (a *Aggregation) retype(t compiler.MapTypes) error {
 		return errors.Join(err, a.putBack(&was))
 	}
 	for i, k := range w.keys {
-		v := make([]byte, 8*len(w.vals[i])*cpus) // all of it on the first CPU
+		v := make([]byte, 8*len(w.vals[i])*cpus) // the whole value goes to the first CPU
 		for j, x := range w.vals[i] {
 			binary.NativeEndian.PutUint64(v[8*j:], x)
 		}
@@ -182,14 +190,14 @@ func (a *Aggregation) retype(t compiler.MapTypes) error {
 	return errors.Join(a.s.dropAdds(a.decl), was.Close())
 }
 
-// putBack closes the kernel's map, and has that of was in its place again.
+// putBack closes the current kernel map and restores that of was.
 func (a *Aggregation) putBack(was *Aggregation) error {
 	err := a.Close()
 	a.store, a.swap = was.store, was.swap
 	return err
 }
 
-// kernelMap gives the map that instructions refer to.
+// kernelMap returns the map that BPF instructions refer to.
 func (a *Aggregation) kernelMap() *kmap.Map {
 	if a.swap != nil {
 		return a.swap.Outer
@@ -215,7 +223,7 @@ func (a *Aggregation) Close() error {
 	return nil
 }
 
-// merge gives the words of one key over all CPUs.
+// merge returns the value of one key, merged over all CPUs.
 func (a *Aggregation) merge(b []byte) []uint64 {
 	n := a.spec().Words()
 	out := make([]uint64, n)
@@ -223,7 +231,8 @@ func (a *Aggregation) merge(b []byte) []uint64 {
 	return out
 }
 
-// mergeInto is merge into words that are 0; one is as many words of room.
+// mergeInto is like merge, but adds to out, whose words must be 0. one is scratch space of the same
+// length.
 func (a *Aggregation) mergeInto(out, one []uint64, b []byte) {
 	spec, n := a.spec(), len(out)
 	for off := 0; off+8*n <= len(b); off += 8 * n {
@@ -234,7 +243,7 @@ func (a *Aggregation) mergeInto(out, one []uint64, b []byte) {
 	}
 }
 
-// readMap reads a kernel map whole.
+// readMap reads a whole kernel map. It returns ErrInterrupted if ctx is cancelled.
 func (a *Aggregation) readMap(ctx context.Context, m *kmap.Map) (_ *rawValues, err error) {
 	a.seen = true
 	if m == nil {
@@ -246,7 +255,7 @@ func (a *Aggregation) readMap(ctx context.Context, m *kmap.Map) (_ *rawValues, e
 	}
 	defer func() { err = errors.Join(err, snap.Close()) }()
 	out, n, size := newRawValues(snap.N), a.spec().Words(), snap.KeySize
-	var keys strings.Builder // of all: one string of each would be work for the collector of garbage
+	var keys strings.Builder // all keys in one string, which spares the garbage collector a string for each
 	keys.Grow(snap.N * size)
 	for i := range snap.N {
 		if err := interrupted(ctx, i); err != nil {
@@ -273,8 +282,8 @@ func (a *Aggregation) readMap(ctx context.Context, m *kmap.Map) (_ *rawValues, e
 	return out, nil
 }
 
-// canonicalKey gives the key that stands for all that look the same to the script: the symbol of one place in two processes, say.
-// They are one key there, so they count together.
+// canonicalKey returns the key that represents all keys with the same text, such as the symbol of
+// one location in two processes. The script sees them as one key, so their values are merged.
 func (a *Aggregation) canonicalKey(key string) string {
 	if a.decl.Key == nil || !ambiguousText(a.decl.Key) {
 		return key
@@ -295,7 +304,7 @@ func (a *Aggregation) canonicalKey(key string) string {
 	return first
 }
 
-// read gives all that was added since the aggregation was made or cleared.
+// read returns everything that was added since the aggregation was created or cleared.
 func (a *Aggregation) read(ctx context.Context) (*rawValues, error) {
 	w, err := a.readMap(ctx, a.live())
 	if err != nil || a.swappedOut == nil {
@@ -312,7 +321,7 @@ func (a *Aggregation) read(ctx context.Context) (*rawValues, error) {
 	return all, nil
 }
 
-// value gives one key's value as the script sees it.
+// value returns one key's value as the script sees it.
 func (a *Aggregation) value(w []uint64) starlark.Value {
 	signed := a.decl.Val == nil || a.decl.Val.Kind != types.Uint
 	return aggValue(a.spec(), w, signed)
@@ -320,7 +329,7 @@ func (a *Aggregation) value(w []uint64) starlark.Value {
 
 func (a *Aggregation) key(k string) starlark.Value { return a.s.decode(a.decl.Key, []byte(k)) }
 
-// one reads the words of one key; nil where it is absent.
+// one returns the merged value of one key, or nil if the key is absent.
 func (a *Aggregation) one(key []byte) ([]uint64, error) {
 	a.seen = true
 	m := a.live()
@@ -361,7 +370,7 @@ func (a *Aggregation) Get(k starlark.Value) (starlark.Value, bool, error) {
 	}
 	b := make([]byte, a.decl.Key.Size())
 	if err := a.s.encode(a.decl.Key, k, b); err != nil && !ambiguousText(a.decl.Key) {
-		return nil, false, nil // no key of another type is there
+		return nil, false, nil // a key of another type is never present
 	}
 	var w []uint64
 	var err error
@@ -376,7 +385,7 @@ func (a *Aggregation) Get(k starlark.Value) (starlark.Value, bool, error) {
 	return a.value(w), true, nil
 }
 
-// find reads the words of a key by what it looks like; nil where it is absent.
+// find returns the value of the key with the text of k, or nil if there is none.
 func (a *Aggregation) find(k starlark.Value) ([]uint64, error) {
 	all, err := a.read(a.s.ctx)
 	if err != nil {
@@ -390,7 +399,7 @@ func (a *Aggregation) find(k starlark.Value) ([]uint64, error) {
 	return nil, nil
 }
 
-// entries gives all keys and values.
+// entries returns all keys and values.
 func (a *Aggregation) entries() ([]starlark.Tuple, error) {
 	if a.keyless() {
 		return nil, fmt.Errorf("%s %q has no keys; read %s.value", a.Type(), a.Name(), a.Name())
@@ -413,7 +422,8 @@ func (a *Aggregation) tuples(w *rawValues) ([]starlark.Tuple, error) {
 	return out, nil
 }
 
-// Items implements starlark.IterableMapping. What cannot be read is left to the methods, which can say why.
+// Items implements starlark.IterableMapping. It cannot return an error, so it reports one; the
+// methods, such as items(), return theirs.
 func (a *Aggregation) Items() []starlark.Tuple {
 	items, err := a.entries()
 	if err != nil {
@@ -446,7 +456,7 @@ func (a *Aggregation) length() (int, error) {
 	return len(w.keys), nil
 }
 
-// keyIterator goes over the keys of items.
+// keyIterator returns an iterator over the keys of items.
 func keyIterator(items []starlark.Tuple) starlark.Iterator {
 	keys := make(starlark.Tuple, len(items))
 	for i, it := range items {
@@ -455,7 +465,7 @@ func keyIterator(items []starlark.Tuple) starlark.Iterator {
 	return keys.Iterate()
 }
 
-// snapshot gives a plain dict, or without keys the plain value.
+// snapshot returns a dict, or the value itself if the aggregation has no keys.
 func (a *Aggregation) snapshot() (starlark.Value, error) {
 	if m := a.live(); m != nil && a.uniqueKeys() && a.spec().Words() == 1 {
 		return a.direct(m)
@@ -467,12 +477,14 @@ func (a *Aggregation) snapshot() (starlark.Value, error) {
 	return a.plain(w)
 }
 
-// uniqueKeys tells that each key of the kernel's map is one key of the script's, and none is elsewhere.
+// uniqueKeys reports whether the live map holds all keys, each of which is a distinct key for the
+// script.
 func (a *Aggregation) uniqueKeys() bool {
 	return !a.keyless() && a.swappedOut == nil && !ambiguousText(a.decl.Key)
 }
 
-// direct is the snapshot of counts and sums, the largest of maps, without the words in between.
+// direct is snapshot for maps with one word per value (counts and sums), which tend to be the
+// largest. It builds the dict straight from the kernel's data, without rawValues.
 func (a *Aggregation) direct(m *kmap.Map) (_ starlark.Value, err error) {
 	a.seen = true
 	dm := dictBuilder{ctx: a.s.ctx}
@@ -492,7 +504,8 @@ func (a *Aggregation) direct(m *kmap.Map) (_ starlark.Value, err error) {
 		w[0] = sum
 		return a.value(w[:])
 	}
-	if t := a.decl.Key; t.Kind == types.Int || t.Kind == types.Uint { // without a pointer for the collector of garbage to follow
+	// Items of two integers have no pointers for the garbage collector to follow.
+	if t := a.decl.Key; t.Kind == types.Int || t.Kind == types.Uint {
 		item := func(i int) [2]uint64 { return [2]uint64{binary.NativeEndian.Uint64(snap.Key(i)), sum(i)} }
 		key := func(x [2]uint64) starlark.Value {
 			var b [8]byte
@@ -526,7 +539,8 @@ func (a *Aggregation) plain(w *rawValues) (starlark.Value, error) {
 	return newDict(a.s.ctx, len(w.keys), func(i int) pair { return pair{key(i), i} }, func(p pair) starlark.Value { return p.key }, func(p pair) starlark.Value { return a.value(w.vals[p.i]) })
 }
 
-// top gives the n largest, the largest first; equal ones in the order of their keys.
+// top returns the n entries with the largest values in descending order. Equal values are ordered
+// by key.
 func (a *Aggregation) top(n int) ([]starlark.Tuple, error) {
 	items, err := a.entries()
 	if err != nil {
@@ -537,7 +551,7 @@ func (a *Aggregation) top(n int) ([]starlark.Tuple, error) {
 		if compared++; cut == nil {
 			cut = interrupted(a.s.ctx, compared)
 		}
-		if cut != nil { // the sort comes to its end soon when all are alike
+		if cut != nil { // the sort ends soon if all elements compare equal
 			return false
 		}
 		if c := compareValues(sortKey(items[i][1]), sortKey(items[j][1])); c != 0 {
@@ -548,7 +562,8 @@ func (a *Aggregation) top(n int) ([]starlark.Tuple, error) {
 	return items[:min(n, len(items))], cut
 }
 
-// perCPU gives for each key the list of the CPUs' values.
+// perCPU returns a dict from each key to the list of its values by CPU; the list itself if the
+// aggregation has no keys.
 func (a *Aggregation) perCPU() (_ starlark.Value, err error) {
 	a.seen = true
 	m := a.live()

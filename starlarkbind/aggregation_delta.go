@@ -8,9 +8,10 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// delta returns what was added since the last delta. For counts and sums that is the difference of two readings of the kernel's map,
-// as long as it has room; the others, and a map that fills, exchange it for an empty one. So keys that come and go for ever do not fill
-// it, and nothing that is kept here grows beyond max_keys.
+// delta returns what was added since the last call of delta. For counts and sums that is the
+// difference between two readings of the kernel map, as long as the map has room. For the other
+// kinds, and when the map fills up, the map is exchanged for an empty one. So keys that come and go
+// indefinitely do not fill the map, and the state kept here is bounded by max_keys.
 func (a *Aggregation) delta() (starlark.Value, error) {
 	if a.live() == nil || a.keyless() && a.spec().Subtractable() || a.spec().Subtractable() && !a.fills() {
 		return a.difference()
@@ -22,19 +23,21 @@ func (a *Aggregation) delta() (starlark.Value, error) {
 	a.remember(w)
 	told := a.deltaBase
 	a.deltaBase = nil
-	d, err := a.beyond(context.Background(), w, told) // what the old map held is nowhere else: Ctrl-C must not lose it
+	// The contents of the old map exist nowhere else, so Ctrl-C must not interrupt this.
+	d, err := a.beyond(context.Background(), w, told)
 	if err != nil {
 		return nil, err
 	}
 	return a.plain(d)
 }
 
-// fills reports whether the map is to be exchanged before it is full.
+// fills reports whether the map is full enough to be exchanged: more than a quarter of max_keys is
+// in use.
 func (a *Aggregation) fills() bool {
 	return a.swap != nil && a.deltaBase != nil && 4*len(a.deltaBase.keys) > a.maxKeys
 }
 
-// difference is delta without an exchange.
+// difference implements delta without exchanging the map.
 func (a *Aggregation) difference() (starlark.Value, error) {
 	w, err := a.readMap(a.s.ctx, a.live())
 	if err != nil {
@@ -45,13 +48,13 @@ func (a *Aggregation) difference() (starlark.Value, error) {
 		return nil, err
 	}
 	v, err := a.plain(d)
-	if err == nil { // else it was interrupted, and the next call gives it
+	if err == nil { // after an interrupt, the next call returns the difference
 		a.deltaBase = w
 	}
 	return v, err
 }
 
-// beyond returns what w has more than marks, which may be nil.
+// beyond returns what was added to w since marks, which may be nil.
 func (a *Aggregation) beyond(ctx context.Context, w, marks *rawValues) (*rawValues, error) {
 	d := newRawValues(len(w.keys))
 	for i, k := range w.keys {
@@ -71,7 +74,7 @@ func (a *Aggregation) beyond(ctx context.Context, w, marks *rawValues) (*rawValu
 	return d, nil
 }
 
-// remember adds what an exchanged map held to the totals.
+// remember adds the contents of an exchanged map to the totals in swappedOut.
 func (a *Aggregation) remember(w *rawValues) {
 	if a.swappedOut == nil {
 		a.swappedOut = newRawValues(0)
@@ -91,7 +94,7 @@ func (a *Aggregation) remember(w *rawValues) {
 	}
 }
 
-// warnForgotten tells, once, that the totals lack keys that only delta() has told.
+// warnForgotten warns, once, that the totals have no entry for keys that only delta() returned.
 func (a *Aggregation) warnForgotten() {
 	if a.forgotten == 0 || a.told || a.s.opt.Warnings == WarnNone {
 		return
@@ -111,7 +114,8 @@ func allZero(v []uint64) bool {
 	return true
 }
 
-// exchange puts an empty map in the place of the live one, and gives what that held: all that was added before.
+// exchange replaces the live map with an empty one and returns the contents of the old map, which
+// is everything added before the exchange.
 func (a *Aggregation) exchange() (*rawValues, error) {
 	if a.swap == nil {
 		return nil, fmt.Errorf("%s %q cannot be exchanged: the script does not name clear or delta", a.Type(), a.Name())
@@ -120,7 +124,8 @@ func (a *Aggregation) exchange() (*rawValues, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := a.readMap(context.Background(), old) // what it holds is nowhere else: Ctrl-C must not lose it
+	// The contents exist nowhere else, so Ctrl-C must not interrupt this.
+	w, err := a.readMap(context.Background(), old)
 	if cerr := old.Close(); err == nil {
 		err = cerr
 	}
@@ -130,7 +135,7 @@ func (a *Aggregation) exchange() (*rawValues, error) {
 	return w, err
 }
 
-// clear empties the aggregation; what is added meanwhile counts to what comes after.
+// clear empties the aggregation. Values added after the maps are exchanged are kept.
 func (a *Aggregation) clear() error {
 	if a.live() != nil {
 		if _, err := a.exchange(); err != nil {

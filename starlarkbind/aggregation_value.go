@@ -13,7 +13,8 @@ import (
 
 func isNotExist(err error) bool { return errors.Is(err, kmap.ErrKeyNotExist) }
 
-// aggValue gives the merged words of one key as the script sees them.
+// aggValue converts the merged words of one key to the value that the script sees. signed is how
+// the aggregated values are interpreted.
 func aggValue(spec agg.Spec, w []uint64, signed bool) starlark.Value {
 	num := func(n uint64) starlark.Int {
 		if signed {
@@ -66,7 +67,7 @@ func shape(spec agg.Spec) hist.Shape {
 	return hist.Log2(spec.Bits)
 }
 
-// average truncates toward zero, as bpftrace does.
+// average returns sum divided by n, truncated toward zero as in bpftrace, or 0 if n is 0.
 func average(sum starlark.Int, n uint64) starlark.Int {
 	if n == 0 {
 		return starlark.MakeInt(0)
@@ -75,7 +76,8 @@ func average(sum starlark.Int, n uint64) starlark.Int {
 	return starlark.MakeBigInt(q.Quo(q, starlark.MakeUint64(n).BigInt()))
 }
 
-// sortKey is the number by which values are put in order: a struct's or histogram's count.
+// sortKey returns the value by which v is sorted: the count of a struct or histogram, else v
+// itself.
 func sortKey(v starlark.Value) starlark.Value {
 	if a, ok := v.(starlark.HasAttrs); ok {
 		if n, err := a.Attr("count"); err == nil && n != nil {
@@ -85,7 +87,8 @@ func sortKey(v starlark.Value) starlark.Value {
 	return v
 }
 
-// compareValues orders values for display: as Starlark where it can, else by type and text.
+// compareValues orders values for display: by Starlark's ordering if the values have one, else by
+// type and text. The result is -1, 0 or 1.
 func compareValues(a, b starlark.Value) int {
 	if a.Type() == b.Type() {
 		if _, ok := a.(starlark.NoneType); ok {

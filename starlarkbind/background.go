@@ -8,12 +8,13 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// While the prompt waits for an item, records of streams go to their callbacks, and new errors are warned of.
+// While the prompt waits for input, records of streams are passed to their callbacks, and warnings
+// about new errors are printed.
 
-// serveEvery is how often records are looked for.
+// serveEvery is the interval at which streams are checked for records.
 const serveEvery = 50 * time.Millisecond
 
-// Watch does that until ctx ends.
+// Watch serves streams and prints warnings in the background until ctx is cancelled.
 func (s *Session) Watch(ctx context.Context) { s.recoverGoroutine(func() { s.watch(ctx) }) }
 
 func (s *Session) watch(ctx context.Context) {
@@ -32,7 +33,8 @@ func (s *Session) watch(ctx context.Context) {
 	}
 }
 
-// unlessBusy calls fn, unless an item runs: that makes and looks at the same maps, and run() warns by itself.
+// unlessBusy calls fn unless an item is being executed: an item creates and reads the same maps,
+// and run() prints warnings itself.
 func (s *Session) unlessBusy(fn func()) {
 	if s.busy.TryLock() {
 		defer s.busy.Unlock()
@@ -40,8 +42,9 @@ func (s *Session) unlessBusy(fn func()) {
 	}
 }
 
-// serve calls the callbacks of streams for the records that are there, for as long as the prompt can be kept waiting: the others are
-// for the next time. A callback that fails is not called again.
+// serve calls the callbacks of streams for the records that are available. It stops after half of
+// serveEvery, so that the prompt stays responsive; the next call handles the remaining records. A
+// callback that fails is not called again.
 func (s *Session) serve(ctx context.Context) {
 	until := time.Now().Add(serveEvery / 2)
 	for _, m := range s.maps {
@@ -56,7 +59,7 @@ func (s *Session) serve(ctx context.Context) {
 		})
 		s.inRun.Store(false)
 		if errors.Is(err, errCallbackCancelled) || ctx.Err() != nil {
-			return // for the item that waits
+			return // an item is waiting
 		}
 		if err != nil {
 			st.each = nil

@@ -9,13 +9,14 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 )
 
-// People come from bpftrace, Python, C and the shell. Where what they type is not Starlark, the error says what to write
-// instead: a clause of bpftrace as a whole, anything else by the table in package wordlist.
+// Users come from bpftrace, Python, C and the shell. When their input is not Starlark, the error
+// includes a hint that says what to write instead: a bpftrace clause is translated as a whole,
+// anything else is looked up in the table of package wordlist.
 
 var (
 	// HEAD { ACTION }
 	clause = lazy.Regexp(`^\s*([^{]+?)\s*\{\s*(.*?)\s*;?\s*\}\s*$`)
-	// SPEC[, SPEC...] /FILTER/: a blank precedes the filter unless no spec has a path
+	// SPEC[, SPEC...] /FILTER/: the filter follows a blank, except where no spec has a path
 	pathSpecs = lazy.Regexp(`^(` + oneSpec + `(?:\s*,\s*` + oneSpec + `)*)(?:\s+/(.*)/)?$`)
 	plain     = lazy.Regexp(`^([A-Za-z]+(?::[^\s/{,]+)?)\s*/(.*)/$`)
 	// @NAME[KEY] = FUNCTION(ARGUMENT), @NAME[KEY]++
@@ -31,7 +32,7 @@ var (
 
 const oneSpec = `(?:BEGIN|END|[A-Za-z]+:[^\s{,]+)`
 
-// foreign returns a hint for a line of another language, or "".
+// foreign returns a hint for a line written in another language, or "".
 func foreign(line string) string {
 	if m := clause().FindStringSubmatch(line); m != nil {
 		if specs, filter, ok := clauseHead(m[1]); ok {
@@ -44,7 +45,7 @@ func foreign(line string) string {
 	return ""
 }
 
-// clauseHead splits what precedes the braces of a clause.
+// clauseHead splits the text before the braces of a clause into its specs and its filter.
 func clauseHead(head string) (specs, filter string, ok bool) {
 	for _, form := range []func() *regexp.Regexp{plain, pathSpecs} {
 		if m := form().FindStringSubmatch(head); m != nil {
@@ -54,7 +55,7 @@ func clauseHead(head string) (specs, filter string, ok bool) {
 	return "", "", false
 }
 
-// fromBpftrace writes a clause of one simple action as a script.
+// fromBpftrace translates a clause with one simple action to a line of Starlark.
 func fromBpftrace(specs, filter, action string) string {
 	if specs == "BEGIN" || specs == "END" {
 		specs = strings.ToLower(specs)
@@ -103,7 +104,7 @@ func fromBpftrace(specs, filter, action string) string {
 	return fmt.Sprintf("%s = %s; probe(%s, lambda e: %s.add(%s)%s)", name, construct, spec, name, strings.Join(args, ", "), filter)
 }
 
-// translate writes an expression of bpftrace in Starlark, string literals left as they are.
+// translate translates an expression from bpftrace to Starlark. String literals are unchanged.
 func translate(s string) string {
 	parts := strings.Split(s, `"`)
 	for i := 0; i < len(parts); i += 2 {

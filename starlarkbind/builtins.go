@@ -22,13 +22,14 @@ import (
 
 type builtinFunc func(*Session, *starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error)
 
-// A Builtin is a function of the host side: one row, for the session, for help and for the docs.
+// A Builtin is one row of the table of functions that scripts can call. The session, help() and the
+// documentation are all generated from this table.
 type Builtin struct {
 	Name, Sig, Doc, Example string
 	fn                      builtinFunc
 }
 
-// Builtins is the table of them.
+// Builtins lists the functions that scripts can call.
 var Builtins = []Builtin{
 	{"probe", `probe(spec, handler, filter=None, name=None, attach=True, missing="error", first=False, system_wide=False)`, "attach a handler to the events that spec names, a string or a list of strings", `probe("tracepoint:sched:sched_switch", lambda e: switches.add(by=e.comm))`, (*Session).builtinProbe},
 	{"run", "run(seconds=None)", "wait until the time is over, Ctrl-C, stop(), or the end of a process from spawn()", "run(5)", (*Session).builtinRun},
@@ -74,7 +75,8 @@ var Builtins = []Builtin{
 	{"print", "print(*args)", "print values: maps as tables, histograms as bars", "print(calls)", (*Session).builtinPrint},
 	{"printf", "printf(format, *args)", "print with C's formats", `printf("%-16s %6d\n", comm, n)`, func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		values := a[min(len(a), 1):]
-		if len(a) > 0 { // the format is the script's own
+		// The format is written by the script and needs no escaping.
+		if len(a) > 0 {
 			a = append(starlark.Tuple{a[0]}, render.EscapeAll(a[1:])...)
 		}
 		text, err := formatArgs("printf", a, kw)
@@ -125,7 +127,7 @@ var Builtins = []Builtin{
 	{"kernel", "kernel()", "struct(release, arch, features) of the running kernel", "kernel().release", (*Session).builtinKernel},
 }
 
-// builtins makes the names that a script starts with.
+// builtins returns the predeclared names of a script.
 func (s *Session) builtins() starlark.StringDict {
 	d := starlark.StringDict{"math": math.Module, "time": time.Module}
 	add := func(name string, f builtinFunc) {
@@ -147,7 +149,8 @@ func (s *Session) builtins() starlark.StringDict {
 		rest = append(rest, starlark.String(a))
 	}
 	d["args"] = starlark.NewList(rest)
-	for _, doc := range compiler.Builtins() { // a handler can name what is there for handlers only
+	// Handlers refer to these names too, so functions for handlers only must be defined.
+	for _, doc := range compiler.Builtins() {
 		if _, ok := d[doc.Name]; !ok && !starlark.Universe.Has(doc.Name) {
 			d[doc.Name] = handlerOnly(doc.Name)
 		}
@@ -225,7 +228,8 @@ func (s *Session) builtinFlag(_ *starlark.Thread, _ *starlark.Builtin, a starlar
 	return v, nil
 }
 
-// aggregation makes the builtin of one kind. min, max and sum compute when they are given something to compute with.
+// aggregation returns the builtin for one kind of aggregation. min, max and sum with positional
+// arguments compute a value instead.
 func aggregation(kind agg.Kind) builtinFunc {
 	return func(s *Session, t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if len(a) > 0 && (kind == agg.Min || kind == agg.Max) {
@@ -287,8 +291,9 @@ func (s *Session) addMap(m kernelMap) {
 	s.maps = append(s.maps, m)
 }
 
-// needsSwap reports whether the aggregation may have to be exchanged for an empty one: the script names clear() or delta(). The program
-// then finds the map through another one, which costs an event a few instructions; so scripts that do neither do not pay for it.
+// needsSwap reports whether an aggregation may have to be exchanged for an empty map, that is,
+// whether the script mentions clear or delta. Programs then find the map through a map-in-map,
+// which costs a few instructions an event; scripts that use neither method avoid this cost.
 func (s *Session) needsSwap() bool {
 	return s.opt.Interactive || s.sources.mentions["clear"] || s.sources.mentions["delta"]
 }
@@ -303,13 +308,14 @@ func (s *Session) newMap(t *starlark.Thread, name, kind string) *compiler.Map {
 	return &compiler.Map{Name: name, Ref: s.newRef(name), Atomic: true}
 }
 
-// A map has room for defaultKeys keys where the script does not say; anyRoom stands for that.
+// defaultKeys is the default of max_keys. anyRoom marks max_keys as not given.
 const (
 	defaultKeys = 4096
 	anyRoom     = -1 << 31
 )
 
-// maxMaxKeys bounds max_keys: what a 32-bit index can name.
+// maxMaxKeys is the largest max_keys that a script can give: a 32-bit index must be able to address
+// every key.
 const maxMaxKeys = 1 << 30
 
 func checkKeys(name string, n int) error {

@@ -9,18 +9,19 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// Ctrl-C ends run(), not the script: what was counted is still to be printed. A callback of run() that is under way is left to
-// come to its end for a moment; one that does not is ended too.
+// Ctrl-C ends run(), not the script, which still has to print what was counted. A callback of run()
+// that is running at that moment gets a short time to finish, after which it is cancelled as well.
 
 const (
-	callbackGrace = 50 * time.Millisecond // how long a callback may go on after Ctrl-C
-	grace         = time.Second           // how long it may go on when run() is over
+	callbackGrace = 50 * time.Millisecond // how long a callback may continue after Ctrl-C
+	grace         = time.Second           // how long it may continue once run() is over
 )
 
-// errCallbackCancelled ends the callback that Ctrl-C found under way.
+// errCallbackCancelled is returned for a callback that was cancelled.
 var errCallbackCancelled = errors.New("a callback was ended by Ctrl-C")
 
-// callback calls a function of the script during run(). The error is errCallbackCancelled if the callback was ended, and run() is to return.
+// callback calls a function of the script during run(). It returns errCallbackCancelled if the
+// callback was cancelled; run() must then return.
 func (s *Session) callback(thread *starlark.Thread, fn starlark.Callable, args starlark.Tuple) error {
 	called := false
 	return s.callbacks(thread, fn, func() (starlark.Tuple, bool, error) {
@@ -29,7 +30,9 @@ func (s *Session) callback(thread *starlark.Thread, fn starlark.Callable, args s
 	})
 }
 
-// callbacks is callback for many calls, until next returns false. What makes a call interruptible takes longer than a short call.
+// callbacks is like callback, but calls fn with the arguments that next returns until it returns
+// false. Making calls interruptible takes longer than a short call, so it is done once for all of
+// them.
 func (s *Session) callbacks(thread *starlark.Thread, fn starlark.Callable, next func() (args starlark.Tuple, ok bool, err error)) error {
 	outer := s.context()
 	ctx, cut := context.WithCancelCause(outer)
@@ -60,14 +63,14 @@ func (s *Session) callbacks(thread *starlark.Thread, fn starlark.Callable, next 
 		return err
 	}
 	<-cancelled
-	if outer.Err() != nil { // the script is to end
+	if outer.Err() != nil { // the script is being stopped
 		if err == nil {
 			err = ErrInterrupted
 		}
 		return err
 	}
 	thread.Uncancel()
-	if err == nil { // it came between two calls
+	if err == nil { // cancelled between two calls
 		return errCallbackCancelled
 	}
 	if s.opt.Warnings != WarnNone {
@@ -77,7 +80,7 @@ func (s *Session) callbacks(thread *starlark.Thread, fn starlark.Callable, next 
 	return errCallbackCancelled
 }
 
-// A cutReason is what came while a callback was called that was ended then.
+// A cutReason says why a running callback was cancelled. It appears in the warning.
 type cutReason string
 
 const (
@@ -87,7 +90,8 @@ const (
 
 func (r cutReason) Error() string { return string(r) }
 
-// interrupted tells, now and then in a loop of our own, that Ctrl-C has ended what is under way.
+// interrupted returns ErrInterrupted if ctx is cancelled. Loops call it with their index i; it
+// checks ctx only once in 1024 iterations.
 func interrupted(ctx context.Context, i int) error {
 	if i%1024 == 0 && ctx.Err() != nil {
 		return ErrInterrupted
@@ -95,10 +99,12 @@ func interrupted(ctx context.Context, i int) error {
 	return nil
 }
 
-// manyRows is how many rows of a table take so long to set that Ctrl-C should not wait for them.
+// manyRows is the number of table rows from which on laying out the table takes so long that Ctrl-C
+// must be able to interrupt it.
 const manyRows = 10000
 
-// unlessInterrupted gives what fn gives for so many rows, or "" as soon as Ctrl-C has ended what is under way.
+// unlessInterrupted returns the result of fn, or "" as soon as Ctrl-C interrupts the script. It
+// waits for fn in any case if the number of rows is small.
 func (s *Session) unlessInterrupted(rows int, fn func() string) string {
 	if rows < manyRows {
 		return fn()
@@ -114,7 +120,7 @@ func (s *Session) unlessInterrupted(rows int, fn func() string) string {
 	}
 }
 
-// cancelRunningCallback ends the callback that is under way, if one is.
+// cancelRunningCallback cancels the callback that is running, if any.
 func (s *Session) cancelRunningCallback(why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

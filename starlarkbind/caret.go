@@ -8,11 +8,13 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
-// widest is how much of a line an error shows where there is no terminal. A source line may have megabytes.
+// widest is the number of columns of a source line that an error shows if there is no terminal.
+// Source lines may be megabytes long.
 const widest = 400
 
-// fitCarets cuts the source lines that have a caret below them to the width of the terminal: where a line wraps, its caret points at
-// nothing. Other lines may wrap, but are not shown in any length.
+// fitCarets shortens each source line that has a caret below it to the width of the terminal,
+// because a caret under a wrapped line points at nothing. Other lines may wrap, but are cut after
+// 2*widest bytes.
 func (s *Session) fitCarets(text string) string {
 	cols := widest
 	if s.opt.Screen != nil {
@@ -38,7 +40,7 @@ func (s *Session) fitCarets(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// window gives the part of a line around its caret, and that part's caret.
+// window returns the part of a line around its caret, and the caret line for that part.
 func window(line, pad string, cols int) (part, caret string) {
 	const margin, dots, least = 4, "...", 20
 	src, blanks := []rune(line), []rune(pad)
@@ -59,7 +61,7 @@ func window(line, pad string, cols int) (part, caret string) {
 	return in + part, in + caret
 }
 
-// warnOf prints the compiler's warnings of a handler, each once.
+// warnOf prints each of the compiler's warnings about a handler, unless it has been printed before.
 func (s *Session) warnOf(code *compiler.Program) {
 	if s.opt.Warnings == WarnNone {
 		return

@@ -14,7 +14,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/lazy"
 )
 
-// decode reads a value as it lies in a map or record (types.Type.Size says how). Integers are in the machine's byte order.
+// decode converts a value from its representation in a map or record, whose layout types.Type.Size
+// describes. Integers are in native byte order.
 func (s *Session) decode(t *types.Type, b []byte) starlark.Value {
 	switch t.Kind {
 	case types.Bool:
@@ -27,7 +28,7 @@ func (s *Session) decode(t *types.Type, b []byte) starlark.Value {
 		return s.show(t.Format, s.decode(t.Elem, b))
 	case types.Str:
 		b = b[:t.Cap]
-		if !t.NULs { // what is behind the end of one in a record may be anything
+		if !t.NULs { // the bytes after the NUL are undefined in a record
 			b, _, _ = bytes.Cut(b, []byte{0})
 		}
 		return starlark.String(bytes.TrimRight(b, "\x00"))
@@ -49,7 +50,8 @@ func (s *Session) decode(t *types.Type, b []byte) starlark.Value {
 	return starlark.None
 }
 
-// encode writes a value in the form of type t.
+// encode writes a value to b in the representation of type t. The error says why the value does not
+// fit the type.
 func (s *Session) encode(t *types.Type, v starlark.Value, b []byte) error {
 	wrong := func() error { return fmt.Errorf("got %s, want %s", v.Type(), t) }
 	switch t.Kind {
@@ -139,10 +141,11 @@ func (s *Session) encode(t *types.Type, v starlark.Value, b []byte) error {
 
 var lengthOf = lazy.Regexp(`^(str|bytes)\[(\d+)\]$`)
 
-// namedTypes are the types that table(key=, value=) takes by name.
+// namedTypes maps names to types for table(key=, value=).
 var namedTypes = map[string]*types.Type{"int": types.TInt, "u64": types.TUint, "bool": types.TBool, "str": types.TNULStr(255)}
 
-// declaredType reads a type that a script declares; nil: none.
+// declaredType parses a type that a script declares for a key or a value. It returns nil if v is
+// nil or None. what names the argument in errors.
 func declaredType(what string, v starlark.Value) (*types.Type, error) {
 	text := ""
 	switch v := v.(type) {
@@ -192,7 +195,8 @@ func declaredType(what string, v starlark.Value) (*types.Type, error) {
 	return t, nil
 }
 
-// typeOf gives the type of a value that the script stores in a table before any handler has.
+// typeOf returns the type of a table for a value that the script stores before any handler has done
+// so.
 func typeOf(v starlark.Value) (*types.Type, error) {
 	switch v := v.(type) {
 	case starlark.NoneType:
