@@ -1,12 +1,16 @@
-// Package compiler turns a handler, a Starlark function as a syntax tree, into eBPF instructions. It is pure: it
-// makes no system calls, knows no Starlark values and no kernel objects, and can be tested without root. What a
-// name in the handler stands for, which fields an event has, and what the kernel can do come in with the Request; the
-// instructions, the maps they need and the table of their error sites go out with the Program.
+// Package compiler translates a handler, a Starlark function given as a syntax tree, into eBPF
+// instructions.
+//
+// The package is pure: it makes no system calls, handles no Starlark values and no kernel objects,
+// and can be tested without root. Everything that depends on the script or the host arrives in the
+// Request: what the names in the handler refer to, which fields the event has, and what the kernel
+// supports. The Program returns the instructions, the maps they use and the table of their error
+// sites.
 //
 //	syntax tree -> check (check*.go: a typed tree, all errors at once) -> lower (lower*.go: package ir)
 //	  -> ir.Optimise -> package codegen -> asm.Instructions
 //
-// The builtins and methods that a handler can call are tables: builtin.go, method.go.
+// The builtins and methods that a handler can call are tables, in builtin.go and method.go.
 package compiler
 
 import (
@@ -25,115 +29,127 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// Features is what the running kernel offers to programs.
+// Features describes what the running kernel offers to BPF programs.
 type Features struct {
-	FetchAtomics bool // fetching atomics and compare-exchange (5.12)
+	FetchAtomics bool // atomic operations that return the old value, and compare-exchange (5.12)
 	Cookie       bool // bpf_get_attach_cookie for this kind of program
 	ForEachElem  bool // bpf_for_each_map_elem, and callbacks (5.13)
 	Loop         bool // bpf_loop (5.17)
 	PerCPULookup bool // bpf_map_lookup_percpu_elem (5.19)
-	TaskBTF      bool // bpf_get_current_task_btf, and loads through what it gives (5.11)
+	TaskBTF      bool // bpf_get_current_task_btf, and plain loads through its result (5.11)
 }
 
-// A Request asks for one program.
+// A Request describes one program to compile.
 type Request struct {
-	Name      string // of the probe, for messages
+	Name      string // name of the probe, for messages
 	Handler   *Func
-	Filter    *Func      // may be nil
-	PIDFilter *PIDFilter // whose events alone the handler takes; nil: all
+	Filter    *Func      // nil if there is none
+	PIDFilter *PIDFilter // the only process whose events the handler accepts; nil for all
 	Event     *Event
 	Features  Features
-	// Namespace is the namespace of process ids that e.pid and e.tid are of; nil: the machine's own.
+	// Namespace is the PID namespace of e.pid and e.tid; nil means the host's own.
 	Namespace *PIDNamespace
-	// Source gives the text of a line, or "".
+	// Source returns the source line at pos, or "" if it is not known.
 	Source func(pos syntax.Position) string
-	// Types is asked only by handlers that follow pointers or name types: reading BTF takes milliseconds.
+	// Types describes the kernel's C types. It is used only for handlers that follow pointers or
+	// name types, because reading BTF takes milliseconds.
 	Types Types
-	// Kfunc gives the BTF id of a function that the kernel lets programs call; an error where it has none of that name.
+	// Kfunc returns the BTF ID of a kfunc, a kernel function that programs may call. It returns an
+	// error if the kernel has no kfunc of that name.
 	Kfunc func(name string) (int64, error)
-	// CPUs is the number of CPUs that could ever be there: a per-CPU element has a value for each.
+	// CPUs returns the number of possible CPUs: a per-CPU element has one value for each.
 	CPUs func() (int, error)
-	// Host tells of the machine; nil where handlers ask nothing of it.
+	// Host answers questions about the host. It may be nil if the handlers ask none.
 	Host Host
-	// Unsafe lets handlers change what the kernel does.
+	// Unsafe allows handlers to change what the kernel does.
 	Unsafe bool
-	// CountLookupMisses has the keys that get and pop do not find counted, at quiet sites.
+	// CountLookupMisses makes get and pop count the keys they do not find, at quiet sites.
 	CountLookupMisses bool
-	// ProbeID gives the number that stands for a probe's name inside the kernel.
+	// ProbeID returns the number that represents a probe's name inside the kernel.
 	ProbeID func(name string) uint64
-	// Cells names the map of error cells, Ring the ring buffer of prints, Control the map of the stop flag.
+	// Cells is the name of the map of error cells, Ring that of the ring buffer for prints, and
+	// Control that of the map with the stop flag.
 	Cells, Ring, Control string
-	// Zeros names an array of zero bytes: of Program.Zeros, if that is not 0.
+	// Zeros is the name of an array with Program.Zeros zero bytes. It is unused if that is 0.
 	Zeros string
-	// Heap names an array of possible CPUs * HeapSlots elements of Program.Heap bytes, if that is not 0.
+	// Heap is the name of the scratch map: an array of possible CPUs * HeapSlots elements of
+	// Program.Heap bytes each. It is unused if Program.Heap is 0.
 	Heap string
-	// PrintBase is added to the index of a print site, so that the sites of all programs are told apart.
+	// PrintBase is added to the index of each print site, so that sites of different programs have
+	// different numbers.
 	PrintBase int
-	// Compat tells system calls of 32-bit programs; nil where the machine has none.
+	// Compat locates the flag that marks system calls of 32-bit programs. It is nil if the host has
+	// no such calls.
 	Compat *Compat
-	// Canonical names an array of the numbers that stand for system calls of other ABIs (sysname.CanonicalTable).
+	// Canonical is the name of an array with the canonical numbers of the system calls of other
+	// ABIs (sysname.CanonicalTable).
 	Canonical string
-	// PrintProbe adds the name of the probe that fired to what print and printf send, as their last argument.
+	// PrintProbe appends the name of the probe that fired to the arguments of print and printf.
 	PrintProbe bool
-	// Canceled, if not nil, reports whether the result is no longer wanted; Compile then returns ErrCanceled soon.
+	// Canceled, if not nil, reports whether the result is no longer needed. Compile then returns
+	// ErrCanceled soon.
 	Canceled func() bool
-	// Variant is how loops are put for the verifier.
+	// Variant selects the form in which loops are presented to the verifier.
 	Variant Variant
-	// Pass, if not nil, is called with the IR after each pass ("lower" first).
+	// Pass, if not nil, is called with the IR after each pass. The first is "lower".
 	Pass func(name string, f *ir.Func)
 }
 
-// A PIDFilter is one whose events a handler takes, and no others'.
+// A PIDFilter names the one process whose events a handler accepts.
 type PIDFilter struct {
 	PID int
-	// Dev and Ino are of the namespace of process ids in which PID counts, as the kernel compares them; 0: PID is the kernel's own.
+	// Dev and Ino identify the PID namespace that PID belongs to, as the kernel compares
+	// namespaces. If they are 0, PID is the kernel's own number of the process.
 	Dev, Ino uint64
 }
 
-// A PIDNamespace is a namespace of process ids, as the kernel compares them.
+// A PIDNamespace identifies a PID namespace by the numbers that the kernel compares.
 type PIDNamespace struct{ Dev, Ino uint64 }
 
-// A Site is a place in a handler where something can fail at run time. Its index is its number in the error cells.
+// A Site is a place in a handler where something can fail at run time. Its index in Program.Sites
+// is its number in the error cells.
 type Site struct {
 	Pos        syntax.Position
-	Helper     string // "map_update_elem"; "" for faults of the handler itself
+	Helper     string // "map_update_elem"; "" for errors of the handler itself
 	Op         string // what the handler did: "add", "t[k]", "//", "str", ...
 	Map        *Map
 	Stream     *Stream
-	Ends       bool // the handler ends here when it happens
+	Ends       bool // the error ends the handler
 	Quiet      bool // shown with --warnings=all only
 	KeyCounter KeyCounter
 }
 
-// A KeyCounter says that a site counts no error, at errno 0, but what a handler did.
+// A KeyCounter marks a site that counts keys instead of errors. The count is at errno 0.
 type KeyCounter uint8
 
-// What is tallied: keys of tables from which the kernel removes others by itself, so that their number can be told.
+// The counters are for tables from which the kernel itself evicts keys: the number of evicted keys
+// is computed from them.
 const (
 	NoKeyCounter KeyCounter = iota
 	KeysInserted            // new keys
 	KeysDeleted             // keys that pop and clear removed
 )
 
-// A PrintSite is one print, printf or emit of a handler: what the record's words mean.
+// A PrintSite is one print, printf or emit call of a handler. It describes the words of the record.
 type PrintSite struct {
 	Pos    syntax.Position
 	Kind   string // "print", "printf" or "emit"
 	Format string
-	Names  []string // of the arguments of emit
+	Names  []string // argument names of emit
 	Args   []*types.Type
 }
 
-// A MapUse is a map that the program refers to (Map.Ref), and the types of key and value that it has by now.
+// A MapUse is a map that the program refers to by Map.Ref, with the key and value types inferred so
+// far.
 type MapUse struct {
 	Map   *Map
 	Types MapTypes
 }
 
-// A Captured is a name from outside of the handler that became a constant.
+// A Captured is a name from outside the handler that became a constant.
 type Captured struct{ Name, Value string }
 
-// A Program is the result.
+// A Program is the result of Compile.
 type Program struct {
 	Instructions asm.Instructions
 	Sites        []Site
@@ -142,36 +158,41 @@ type Program struct {
 	Streams      []*Stream
 	Captured     []Captured
 	Warnings     diag.List
-	ReadsContext bool // it reads fields of the event, so it must run where they are
-	ReadsFields  bool // it reads such that other probes of the kind may not have, or have elsewhere
+	ReadsContext bool // reads fields of the event, so it has to run at the event itself
+	ReadsFields  bool // reads fields that other probes of the kind may not have, or have elsewhere
 	UsesRing     bool
 	UsesControl  bool
 	UsesCookie   bool
-	UsesGate     bool     // the array Event.Gate
-	UsesSyscalls bool     // the array Event.Syscalls.Map
-	UsesNumbers  bool     // the array Request.Canonical
-	Fields       []string // the arguments that it reads by name, where ReadsFields
-	Zeros        int      // bytes that the map Request.Zeros must have
-	Stacks       []int    // it keeps stacks of so many frames, each in the map StackMap(n)
-	TypedArgs    bool     // it reads arguments that Event.Typed gave: it fits this event alone
-	FollowsArgs  bool     // it follows pointers among them
-	Direct       bool     // it loads through pointers whose types the verifier has to know (Features.TaskBTF, Event.BTFArgs)
-	Heap         int      // bytes that each element of the map Request.Heap must have
+	UsesGate     bool     // uses the array Event.Gate
+	UsesSyscalls bool     // uses the array Event.Syscalls.Map
+	UsesNumbers  bool     // uses the array Request.Canonical
+	Fields       []string // arguments that it reads by name, if ReadsFields
+	Zeros        int      // size of the map Request.Zeros in bytes
+	Stacks       []int    // frame limits of the stacks it stores, each in the map StackMap(n)
+	TypedArgs    bool     // reads arguments from Event.Typed, so it fits this event only
+	FollowsArgs  bool     // follows pointers among those arguments
+	// Direct reports that the program loads through pointers whose types the verifier has to know
+	// (Features.TaskBTF, Event.BTFArgs).
+	Direct bool
+	Heap   int // element size of the map Request.Heap in bytes
 }
 
-// SitesPerProgram bounds the error sites of a program: 64 cells each.
+// SitesPerProgram is the maximum number of error sites of a program. Each has CellsPerSite cells.
 const SitesPerProgram = 4096
 
-// CellsPerSite is the number of error cells of a site: a cell is found by the site and the low six bits of the errno.
+// CellsPerSite is the number of error cells of a site. A cell is indexed by the site and the low
+// six bits of the errno.
 const CellsPerSite = 64
 
-// ErrCanceled is the error of a compilation that Request.Canceled ended.
+// ErrCanceled is returned by a compilation that Request.Canceled ended.
 var ErrCanceled = errors.New("the compilation was canceled")
 
 func (r *Request) canceled() bool { return r.Canceled != nil && r.Canceled() }
 
-// Compile compiles a handler. The error is a diag.List that holds every fault, or, for what the checker cannot
-// foresee (too much stack, too large a program), a list with the one fault found.
+// Compile compiles a handler. If the handler is wrong, the error is a diag.List of all its errors.
+// Limits that the checker cannot foresee (too much stack, too large a program) are reported as a
+// list with only the first one found. The error is ErrCanceled if the compilation was canceled; any
+// other error is a bug in the compiler.
 func Compile(req *Request) (*Program, error) {
 	c := newChecker(req)
 	tree := c.program()
@@ -182,7 +203,7 @@ func Compile(req *Request) (*Program, error) {
 	live := false
 	for _, room := range stackBudgets {
 		if live && !room.lowPressure {
-			continue // where values lie changes nothing
+			continue // moving values off the stack does not help
 		}
 		var p *Program
 		if p, err = generate(req, c, tree, room); err == nil {
@@ -202,16 +223,18 @@ func Compile(req *Request) (*Program, error) {
 	return nil, limitError(req, err)
 }
 
-// A stackBudget is how sparingly the stack is used.
+// A stackBudget limits the use of the stack.
 type stackBudget struct {
-	limit       int  // bytes that a value may have to lie on the stack: less, and more values lie in the heap
-	lowPressure bool // values are loaded again rather than kept
+	// limit is the size in bytes up to which a value may be on the stack. Larger values are in
+	// scratch memory (the heap), so a smaller limit saves stack.
+	limit       int
+	lowPressure bool // reload values instead of keeping them
 }
 
-// stackBudgets is what is tried, one after the other, where the stack is too small.
+// stackBudgets lists the budgets to try, in order, until the program fits the stack.
 var stackBudgets = []stackBudget{{256, false}, {64, false}, {16, false}, {16, true}}
 
-// generate makes the program of a checked handler.
+// generate compiles the tree of a checked handler under one stack budget.
 func generate(req *Request, c *checker, tree *treeProgram, room stackBudget) (*Program, error) {
 	lw := newLowerer(req, c)
 	lw.scratch.limit = room.limit
@@ -252,7 +275,7 @@ func generate(req *Request, c *checker, tree *treeProgram, room stackBudget) (*P
 	return lw.prog, err
 }
 
-// Listing is the program as text, one instruction a line, with the source lines between.
+// Listing returns the program as text, one instruction per line, interleaved with the source lines.
 func (p *Program) Listing() string {
 	return strings.TrimRight(fmt.Sprintf("%v", p.Instructions), "\n") + "\n"
 }

@@ -12,16 +12,17 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// An Entity is what a name from outside of a handler stands for.
+// An Entity is what a name from outside a handler refers to.
 type Entity interface{ entity() }
 
-// A Scope finds what names stand for: the globals and free variables of a function.
+// A Scope resolves names: the globals and free variables of a function.
 type Scope interface {
-	// Lookup gives nil for a name that has no value.
+	// Lookup returns nil for a name without a value.
 	Lookup(id *syntax.Ident) Entity
 }
 
-// Const is a captured constant: nil (None), bool, *big.Int, string, Bytes, Tuple, List, Dict or Set.
+// Const is a captured constant: nil (None), bool, *big.Int, string, Bytes, Tuple, List, Dict or
+// Set.
 type Const struct{ V any }
 
 // Bytes is a Starlark bytes value.
@@ -34,7 +35,7 @@ type (
 	Set   []any
 )
 
-// Dict holds constants in the order of insertion.
+// Dict holds constants in insertion order.
 type Dict struct{ Keys, Vals []any }
 
 // A Func is a Starlark function.
@@ -42,39 +43,41 @@ type Func struct {
 	Name     string
 	Pos      syntax.Position
 	Fn       *resolve.Function
-	Defaults map[string]Entity // of parameters
+	Defaults map[string]Entity // default values of parameters
 	Scope    Scope
-	// ID tells functions apart that come from one place in the source and hold different variables.
+	// ID distinguishes functions from the same place in the source that capture different
+	// variables.
 	ID any
 }
 
-// Builtin is a function that a handler may call.
+// Builtin is a builtin function. Those without a row in the table builtins cannot be called in a
+// handler.
 type Builtin struct{ Name string }
 
-// Opaque is a value that means nothing in a handler: a float, a probe, a module...
+// Opaque is a value that cannot be used in a handler: a float, a probe, a module...
 type Opaque struct{ Type string }
 
-// A Map is an aggregation or a table. Key and Val are nil until its first use gives them; compiling never
-// changes them: the result says what they are to become.
+// A Map is an aggregation or a table. Key and Val are nil until the first use of the map determines
+// them. Compile never changes them: Program.Maps reports the types they should become.
 type Map struct {
 	Name      string
-	Ref       string // by which the instructions name it
+	Ref       string // the name that the instructions use
 	Agg       *agg.Spec
 	LRU       bool
-	Swappable bool // reached through an outer map, so that the host can exchange it
-	Atomic    bool // runs can meet on one CPU, so adds are atomic
+	Swappable bool // reached through an outer map, so that the host can replace it
+	Atomic    bool // handlers can interrupt each other on one CPU, so adds are atomic
 	MapTypes
-	Open bool     // no program has the map yet: the types may grow
+	Open bool     // no program has the map yet, so the types may still grow
 	Hint MapTypes // what other programs will use
 }
 
-// A Stream carries records to the script, each with named fields.
+// A Stream carries records with named fields to the script.
 type Stream struct {
 	Name string
-	Ref  string // by which the instructions name its ring buffer
+	Ref  string // the name that the instructions use for its ring buffer
 }
 
-// Kind is how messages call it.
+// Kind returns the word for the map in messages.
 func (m *Map) Kind() string {
 	if m.Agg != nil {
 		return m.Agg.Kind.String()
@@ -89,26 +92,28 @@ func (Opaque) entity()  {}
 func (*Map) entity()    {}
 func (*Stream) entity() {}
 
-// FieldKind is how a field of an event is read.
+// FieldKind is the way to read a field of an event.
 type FieldKind uint8
 
-// The kinds of field.
+// The kinds of field. The comments name the members of Field that apply.
 const (
-	FieldInt       FieldKind = iota // Size bytes, Signed
-	FieldBool                       // an int that is shown as True or False
-	FieldPtr                        // an address; User
-	FieldChars                      // char[Size], NUL-terminated or not
-	FieldDataLoc                    // a string elsewhere in the record: its offset in the low 16 bits, its length above
-	FieldRelLoc                     // the same, but the offset counts from the end of this field
-	FieldArray                      // Len elements of Elem bytes
-	FieldTyped                      // a value of Type, as it lies in a map
-	FieldConst                      // the int Value, always
-	FieldMemory                     // Size bytes of memory at At, Signed
-	FieldMemoryStr                  // a string of at most Size bytes, NUL included, at At
-	FieldOpaque                     // cannot be read
+	FieldInt   FieldKind = iota // Size bytes, Signed
+	FieldBool                   // an int shown as True or False
+	FieldPtr                    // an address; User
+	FieldChars                  // char[Size], with or without a NUL
+	// FieldDataLoc is a string elsewhere in the record. The low 16 bits of the field are its
+	// offset, the high bits its length.
+	FieldDataLoc
+	FieldRelLoc    // the same, but the offset counts from the end of this field
+	FieldArray     // Len elements of Elem bytes
+	FieldTyped     // a value of Type, in the layout of a map value
+	FieldConst     // always the int Value
+	FieldMemory    // Size bytes of memory at At, Signed
+	FieldMemoryStr // a string of at most Size bytes, NUL included, at At
+	FieldOpaque    // cannot be read
 )
 
-// A Field is a typed argument of an event, at a fixed offset of the program's context.
+// A Field is a typed argument of an event, at a fixed offset in the program's context.
 type Field struct {
 	Name   string
 	CType  string
@@ -116,62 +121,74 @@ type Field struct {
 	Offset int
 	Size   int
 	Signed bool
-	User   bool // FieldPtr: the mark __user
-	Result bool // what a function returned: an errno may stand in place of a pointer
-	// Tracked: the verifier knows a load of it as a typed pointer, and forbids arithmetic with that.
+	User   bool // FieldPtr: marked __user
+	Result bool // a return value: it may be an errno in place of a pointer
+	// Tracked reports that the verifier treats a load of the field as a typed pointer, and rejects
+	// arithmetic on it.
 	Tracked bool
-	Elem    int // bytes
-	Len     int // elements
+	Elem    int // size of an element in bytes
+	Len     int // number of elements
 	Type    *types.Type
 	Value   int64
 	At      Address
-	C       *ctype.Type // of arguments that BTF describes
-	Why     string      // of FieldOpaque: the message for who reads it, if its type does not say it
+	C       *ctype.Type // the C type, for arguments described by BTF
+	Why     string      // FieldOpaque: the error message, if the type does not explain it
 }
 
-// An Address is computed from words of the context: the sum of Disp, the word at Base, and Scale times the word at Index.
+// An Address is computed from words of the context: the sum of Disp, the word at Base, and Scale
+// times the word at Index.
 type Address struct {
-	Base, Index int // offsets in the context; negative: none
+	Base, Index int // offsets in the context; negative if absent
 	Scale       int
 	Disp        int64
-	Context     bool // the context's own address is added
-	Kernel      bool // it is the kernel's memory, not the process's
-	Word        bool // the word at Base is a plain number to the verifier, though an address of the kernel
+	Context     bool // add the address of the context itself
+	Kernel      bool // the address is in kernel memory, not in that of the process
+	Word        bool // the word at Base is a kernel address, but a scalar to the verifier
 }
 
-// An Event says what e means for one probe.
+// An Event describes what the event parameter of a handler means for one probe.
 type Event struct {
-	Probe       string   // the name, when the program serves one probe
-	Cookie      bool     // the program serves several: the attach cookie tells which, ProbeID of the name below ProbeID of Func
-	Func        string   // e.func, when the program serves one probe; else "" where there is no function, any name where there is
-	Names       []string // of the probes and functions that a program with a cookie serves, as e.probe and e.func name them
+	Probe string // name of the probe, if the program serves one
+	// Cookie reports that the program serves several probes. The attach cookie identifies the
+	// probe: its low half is the ProbeID of the name, its high half the ProbeID of Func.
+	Cookie bool
+	// Func is e.func if the program serves one probe. Otherwise it only reports whether e.func
+	// exists: "" if the probes are not at functions, any name if they are.
+	Func string
+	// Names lists the probes and functions that a program with a cookie serves, as e.probe and
+	// e.func name them.
+	Names       []string
 	Fields      []Field
-	Ret         *Field  // e.ret; nil where there is none
+	Ret         *Field  // e.ret; nil if there is none
 	ArgsByIndex bool    // e.args[i] is word i of the context (raw tracepoints)
-	Args        []Field // e.args[i], where they have places of their own
-	// Overrides are fields of the event that mean something else than the running task's: those of the task that an iterator is
-	// at.
+	Args        []Field // e.args[i], if they have locations of their own
+	// Overrides replaces fields that would describe the running task by those of the task that an
+	// iterator visits.
 	Overrides map[string]Field
-	// Goroutine gives e.goid in functions of Go programs; nil elsewhere.
+	// Goroutine returns the field for e.goid in functions of Go programs; nil elsewhere.
 	Goroutine func() (Field, error)
-	// Typed gives the arguments by name, from BTF; it is asked once a handler names one that is not among Fields.
+	// Typed returns the named arguments from BTF. It is called when a handler names an argument
+	// that is not in Fields. It may be nil.
 	Typed func() ([]Field, error)
-	// BTFArgs: the verifier knows what pointers among the arguments point to, and lets plain loads follow them.
+	// BTFArgs reports that the verifier knows what pointers among the arguments point to, and
+	// allows plain loads through them.
 	BTFArgs bool
-	// NullGuard is the offset of a word of the context; where that is 0 there is no event, and the handler does not run. 0: none.
+	// NullGuard, if not 0, is the offset of a word of the context. If that word is 0, there is no
+	// event and the handler does not run.
 	NullGuard int
-	// SameArgs tells that Args are the same for all probes that the program may serve.
+	// SameArgs reports that Args are the same for all probes that the program may serve.
 	SameArgs bool
-	// Gate names an array of one word: while it is 0 the program does nothing. "": there is none.
+	// Gate, if not "", is the name of an array of one word. While that word is 0, the program does
+	// nothing.
 	Gate string
-	// Syscalls is set where the program runs for all system calls and serves some.
+	// Syscalls is set if the program runs for all system calls and serves some of them.
 	Syscalls *Syscalls
-	// NoArgs says why there are no arguments, for the message.
+	// NoArgs is the error message for e.args if the event has no arguments.
 	NoArgs      string
 	ContextCaps ContextCaps
 }
 
-// field finds an argument by name.
+// field returns the argument of that name, or nil.
 func (e *Event) field(name string) *Field {
 	for i := range e.Fields {
 		if e.Fields[i].Name == name {
@@ -181,7 +198,8 @@ func (e *Event) field(name string) *Field {
 	return nil
 }
 
-// constType gives the type of a captured constant, or nil for an int that does not fit in 64 bits.
+// constType returns the type of a captured constant, nil for an int that does not fit in 64 bits,
+// or TInvalid for a value that is no constant.
 func constType(v any) *types.Type {
 	switch v := v.(type) {
 	case nil:
@@ -190,7 +208,8 @@ func constType(v any) *types.Type {
 		return types.TBool
 	case *big.Int:
 		switch {
-		case v.Sign() == 0, v.IsInt64() && v.Cmp(big.NewInt(firstPages)) >= 0: // NULL, or an address as uaddr() has it
+		// NULL, or an address as returned by uaddr()
+		case v.Sign() == 0, v.IsInt64() && v.Cmp(big.NewInt(firstPages)) >= 0:
 			return &types.Type{Kind: types.Int, NonNeg: true, Addr: true}
 		case v.IsInt64() && v.Sign() > 0:
 			return types.TNat
@@ -227,7 +246,7 @@ func constType(v any) *types.Type {
 	return types.TInvalid
 }
 
-// word gives a constant's 64 bits.
+// word returns the 64 bits of a bool or int constant; 0 for other values.
 func word(v any) int64 {
 	switch v := v.(type) {
 	case bool:

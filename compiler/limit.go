@@ -11,36 +11,38 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 )
 
-// What the kernel, or this compiler, bounds in a program as a whole. Each bound is an error of its own.
+// Limits of the kernel or of this compiler on a program as a whole. Each limit has its own error
+// type.
 
-// A heapError reports that a run would need too much memory.
+// A heapError reports that a run of the handler needs too much scratch memory.
 type heapError struct{ need int }
 
 func (e *heapError) Error() string {
 	return fmt.Sprintf("the heap of a run would have %d bytes", e.need)
 }
 
-// maxWalkedText bounds the instructions of loops over long strings that the verifier has to follow, of the million that it
-// follows at all.
+// maxWalkedText limits how many instructions of loops over long strings the verifier has to walk,
+// out of the million that it walks in total.
 const maxWalkedText = 150_000
 
-// maxTextJumps bounds the jumps on long strings, of the 8192 that it keeps in mind.
+// maxTextJumps limits the jumps on long strings, out of the 8192 that the verifier keeps track of.
 const maxTextJumps = 4096
 
-// A textError reports a handler that works too much on long strings.
+// A textError reports a handler that does too much work on long strings.
 type textError struct{}
 
 func (*textError) Error() string { return "too much work on long strings" }
 
-// maxMaps bounds the maps of a program (kernel include/linux/bpf_verifier.h: MAX_USED_MAPS).
+// maxMaps is the maximum number of maps in a program (kernel include/linux/bpf_verifier.h:
+// MAX_USED_MAPS).
 const maxMaps = 64
 
-// A mapsError reports too many maps. own of them are not the script's.
+// A mapsError reports that a program uses too many maps, own of which belong to bpfrepl.
 type mapsError struct{ maps, own int }
 
 func (e *mapsError) Error() string { return fmt.Sprintf("the program would use %d maps", e.maps) }
 
-// tooManyMaps returns a mapsError where the functions name more maps than a program can use.
+// tooManyMaps returns a mapsError if the functions name more maps than a program can use.
 func tooManyMaps(funcs []*ir.Func, script []MapUse, streams []*Stream) error {
 	named := map[string]bool{}
 	for _, f := range funcs {
@@ -69,18 +71,18 @@ func tooManyMaps(funcs []*ir.Func, script []MapUse, streams []*Stream) error {
 	return &mapsError{len(named), len(named) - theirs}
 }
 
-// A sizeError reports too large a program.
+// A sizeError reports that a program is too large.
 type sizeError struct {
-	err error           // codegen.ErrTooLarge, with how large
-	pos syntax.Position // of what most of it was made for; invalid where that is no more than half
-	n   int             // how many values that makes
+	err error           // wraps codegen.ErrTooLarge and states the size
+	pos syntax.Position // the source of most of its values; invalid if that is no more than half
+	n   int             // number of values from pos
 }
 
 func (e *sizeError) Error() string { return e.err.Error() }
 func (e *sizeError) Unwrap() error { return e.err }
 
-// tooManyValues returns a sizeError where the functions compute so many values that no pass will make a program of them: they are rather
-// refused before the passes than after.
+// tooManyValues returns a sizeError if the functions compute so many values that the passes cannot
+// reduce them to a program of legal size. Checking before the passes saves their time.
 func tooManyValues(funcs []*ir.Func) error {
 	for _, f := range funcs {
 		n := 0
@@ -94,10 +96,10 @@ func tooManyValues(funcs []*ir.Func) error {
 	return nil
 }
 
-// maxLowered leaves room for what the passes take away.
+// maxLowered leaves room for the values that the passes remove.
 const maxLowered = 3 * codegen.MaxValues / 2
 
-// sized makes a sizeError of err, an ErrTooLarge.
+// sized returns err, which wraps codegen.ErrTooLarge, as a sizeError.
 func sized(funcs []*ir.Func, err error) error {
 	at, total := map[syntax.Position]int{}, 0
 	e := &sizeError{err: err}
@@ -118,7 +120,8 @@ func sized(funcs []*ir.Func, err error) error {
 	return e
 }
 
-// limitError words what the code generator refuses for the one who wrote the handler.
+// limitError converts an error of the code generator to a diag.List for the author of the handler.
+// An error that is not a limit is a bug in the compiler, and is returned as such.
 func limitError(req *Request, err error) error {
 	d := &diag.Diagnostic{Pos: req.Handler.Pos, Line: req.Source(req.Handler.Pos)}
 	var stack *codegen.StackError

@@ -1,21 +1,25 @@
 package compiler
 
-// A Variant is one of the ways in which the loops of a handler can be put for the verifier. It follows a program on every way and gives up after
-// a million steps, so a program can be right and too large for it; another form of the same program may be small. Which one is small
-// differs from kernel to kernel and can only be found out by trying.
+// A Variant is a form in which the loops of a handler can be presented to the verifier. The
+// verifier follows a program along every path and gives up after a million steps, so a correct
+// program can be too large for it, while another form of the same program is small. Which form is
+// small differs between kernels and can only be found by trying.
 type Variant uint8
 
-// The forms, in the order in which they are tried.
+// The variants, in the order in which they are tried.
 const (
-	// VariantDefault is the fastest: the verifier walks through loops of constant length round by round.
+	// VariantDefault is the fastest: the verifier walks loops of constant length iteration by
+	// iteration.
 	VariantDefault Variant = iota
-	// VariantOpaque hides the variables of loops of constant length too, and makes the longer of them loops of run-time length where the kernel has those.
+	// VariantOpaque also hides the variables of constant-length loops from the verifier. If the
+	// kernel supports loops of run-time length, the longer constant-length loops become such loops.
 	VariantOpaque
-	// VariantCallbacks has a helper run loops of run-time length (bpf_loop), their bodies in functions of their own.
+	// VariantCallbacks runs loops of run-time length with a helper (bpf_loop), with their bodies in
+	// functions of their own.
 	VariantCallbacks
 )
 
-// Next returns the form to try after f, and false if there is none that this kernel has.
+// Next returns the variant to try after f, or false if this kernel supports no other.
 func (r *Request) Next(f Variant) (Variant, bool) {
 	switch {
 	case f == VariantDefault:
@@ -26,7 +30,7 @@ func (r *Request) Next(f Variant) (Variant, bool) {
 	return f, false
 }
 
-// iterators reports whether loops of run-time length count with the kernel's number iterator.
+// iterators reports whether loops of run-time length use the kernel's number iterator.
 func (r *Request) iterators() bool {
 	if r.Variant == VariantCallbacks {
 		return false
@@ -35,8 +39,8 @@ func (r *Request) iterators() bool {
 	return err == nil
 }
 
-// maxWalked bounds the rounds of loops of constant length, nested ones multiplied, that the verifier walks through where the kernel has loops of
-// run-time length.
+// maxWalked returns the maximum number of iterations of constant-length loops that the verifier
+// walks, if the kernel supports loops of run-time length. Iterations of nested loops multiply.
 func (r *Request) maxWalked() int64 {
 	if r.Variant == VariantDefault {
 		return 128

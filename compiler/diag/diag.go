@@ -1,5 +1,5 @@
-// Package diag holds the compiler's diagnostics: what is wrong with a handler, where, and what to write
-// instead. The checker collects all of them; nothing in the compiler stops at the first.
+// Package diag defines the compiler's diagnostics: what is wrong with a handler, where, and what to
+// write instead. The checker collects all of them; nothing in the compiler stops at the first.
 package diag
 
 import (
@@ -10,24 +10,24 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// A Severity says how bad a diagnostic is.
+// A Severity is the severity of a diagnostic.
 type Severity uint8
 
 const (
 	Error   Severity = iota // the handler cannot be compiled
-	Warning                 // it can, but is most likely not what is meant
+	Warning                 // it can be compiled, but is most likely not what is meant
 )
 
-// A Diagnostic is one fault of a handler.
+// A Diagnostic is one error or warning about a handler.
 type Diagnostic struct {
 	Severity
 	Pos  syntax.Position
 	Msg  string // one line, without the position
 	Hint string // what to write instead; may be empty
-	Line string // the source line, without its newline; empty where the source is not known
+	Line string // the source line, without its newline; empty if the source is not known
 }
 
-// Error gives "file:line:col: message" with the source line, a caret and the hint below it.
+// Error returns "file:line:col: message", followed by the source line, a caret and the hint.
 func (d *Diagnostic) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", d.Pos, d.Msg)
@@ -38,8 +38,8 @@ func (d *Diagnostic) Error() string {
 	return b.String()
 }
 
-// Caret renders a source line with a caret below its 1-based column (in runes), each on a line of its own
-// that starts with a newline and four blanks. It gives "" for an empty line.
+// Caret returns a source line with a caret below its 1-based column (in runes). Both lines start
+// with a newline and four blanks. It returns "" for an empty line.
 func Caret(line string, col int) string {
 	if strings.TrimSpace(line) == "" {
 		return ""
@@ -60,10 +60,10 @@ func Caret(line string, col int) string {
 	return "\n    " + line + "\n    " + pad.String() + "^"
 }
 
-// A List is every fault of one handler, in source order. It is an error when it is not empty.
+// A List holds all diagnostics of one handler. As an error it has at least one.
 type List []*Diagnostic
 
-// Error gives all diagnostics, one after the other.
+// Error returns all diagnostics, one after the other.
 func (l List) Error() string {
 	s := make([]string, len(l))
 	for i, d := range l {
@@ -72,8 +72,8 @@ func (l List) Error() string {
 	return strings.Join(s, "\n")
 }
 
-// Sort puts the list in source order and drops repeats (a helper function that is called
-// twice is checked twice).
+// Sort sorts the list in source order, removes duplicates and returns it. Duplicates arise because
+// a helper function that is called twice is checked twice.
 func (l List) Sort() List {
 	sort.SliceStable(l, func(i, j int) bool {
 		a, b := l[i].Pos, l[j].Pos

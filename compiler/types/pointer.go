@@ -7,18 +7,18 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ctype"
 )
 
-// TPtr is a pointer to a value of a C type.
+// TPtr returns the type of pointers to a value of a C type.
 func TPtr(to *ctype.Type, space Space) *Type {
 	return &Type{Kind: Ptr, C: to, Space: space, Text: ctype.PointerTo(to).String()}
 }
 
-// TMem is a value of a C type where it lies.
+// TMem returns the type of a value of a C type in memory.
 func TMem(c *ctype.Type, space Space) *Type { return &Type{Kind: Mem, C: c, Space: space} }
 
-// qualifiers are the words of C that do not change which type is named.
+// qualifiers are the words of a C type that do not change which type it names.
 var qualifiers = map[string]bool{"const": true, "volatile": true, "restrict": true, "__restrict": true, "__user": true, "__rcu": true, "__percpu": true, "__kernel": true}
 
-// Unqualified returns a type's name without its qualifiers, "" if nothing else is in it.
+// Unqualified returns a type's name without qualifiers, or "" if nothing else is in it.
 func Unqualified(ctext string) string {
 	words := strings.Fields(strings.ReplaceAll(ctext, "*", " * "))
 	out := words[:0]
@@ -30,20 +30,21 @@ func Unqualified(ctext string) string {
 	return strings.ReplaceAll(strings.Join(out, " "), "* *", "**")
 }
 
-// PointsTo takes a pointer's C type apart: what it points to, with the qualifiers of that, and whether that is marked __user.
-// ok is false if it is no pointer type.
+// PointsTo splits the C type of a pointer. It returns the pointee with its qualifiers, and whether
+// the pointee is marked __user. ok is false if ctext is not a pointer type.
 func PointsTo(ctext string) (to string, user, ok bool) {
 	star := strings.LastIndexByte(ctext, '*')
 	if star < 0 || Unqualified(ctext[star+1:]) != "" || Unqualified(ctext[:star]) == "" {
 		return "", false, false
 	}
 	to = strings.TrimSpace(ctext[:star])
-	of := to[strings.LastIndexByte(to, '*')+1:] // the words of this level: u64 __user *, but not u64 __user **
+	// the qualifiers of this level: u64 __user *, but not u64 __user **
+	of := to[strings.LastIndexByte(to, '*')+1:]
 	return to, slices.Contains(strings.Fields(of), "__user"), true
 }
 
-// Pointee returns the name of what a pointer's C type points to: "struct sock" for "const struct sock *"; "" if it is no
-// pointer type.
+// Pointee returns the name of the type that the C type of a pointer points to: "struct sock" for
+// "const struct sock *". It returns "" if ctext is not a pointer type.
 func Pointee(ctext string) string {
 	to, _, ok := PointsTo(ctext)
 	if !ok {

@@ -1,5 +1,6 @@
-// Package types holds the types of values inside a handler, how they join where control flow meets,
-// and how they lie in a map's key or value. It knows nothing of syntax, nor of the kernel.
+// Package types defines the types of values inside a handler, how they join where control flow
+// meets, and how values are laid out in a map's key or value. It knows nothing of syntax or of the
+// kernel.
 package types
 
 import (
@@ -9,22 +10,22 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ctype"
 )
 
-// A Kind tells the sorts of type apart.
+// A Kind is the kind of a Type.
 type Kind uint8
 
-// The kinds. Those from Event on exist at compile time only: they have no bytes.
+// The kinds. Those from Event on exist at compile time only: their values have no bytes.
 const (
 	Invalid Kind = iota
 	None
 	Bool
 	Int       // 64 bits, signed
-	Uint      // 64 bits, unsigned: only where the source says unsigned and 64 bits wide
-	Str       // at most Cap-1 bytes, padded with NULs to Cap; its last byte is no NUL
+	Uint      // 64 bits, unsigned: only if the source is unsigned and 64 bits wide
+	Str       // at most Cap-1 bytes, padded with NULs to Cap; does not end in a NUL
 	Bytes     // exactly Len bytes, padded with NULs to Cap
 	Tuple     // of Elems
 	Opt       // Elem or None
-	Formatted // Elem, ints, which the host shows in a Form: a symbol, an address, a name
-	Ptr       // an address, in the memory that Space says
+	Formatted // Elem, one or more ints that the host shows by Format: a symbol, an address, a name
+	Ptr       // an address, in the memory given by Space
 	Event     // the handler's parameter
 	Args      // e.args
 	Array     // an array inside e.args
@@ -35,32 +36,35 @@ const (
 	Map       // an aggregation or a table
 	Stream    // a stream
 	Method    // a method of a map or string, not yet called
-	Mem       // a struct, a union or an array of C, where it lies
-	Opaque    // a captured value that means nothing in a handler
+	Mem       // a C struct, union or array, in memory
+	Opaque    // a captured value that cannot be used in a handler
 )
 
-// A Type is immutable; compare with Equal.
+// A Type is the type of a value. It is immutable; compare types with Equal.
 type Type struct {
 	Kind  Kind
-	Cap   int     // Str, Bytes: bytes in memory; of a string, the NUL behind it among them; a multiple of 8
-	Len   int     // Bytes
-	Most  int     // Str: if not 0, longer strings are cut to so many bytes where it is read
-	NULs  bool    // Str: NULs may stand inside, so that the first NUL need not be the end
+	Cap   int     // Str, Bytes: size in memory, a multiple of 8; for Str including the NUL
+	Len   int     // Bytes: length
+	Most  int     // Str: if not 0, longer strings are cut to this many bytes when read
+	NULs  bool    // Str: may contain NULs, so the first NUL need not be the end
 	Elems []*Type // Tuple
-	Elem  *Type   // Opt; Array; Shown
+	Elem  *Type   // Opt, Array, Formatted
 	Space Space   // Ptr, Mem
-	// NonNeg: Int: no value is negative, so that all of them fit in Uint too
+	// NonNeg (Int): no value is negative, so all of them fit in Uint too.
 	NonNeg bool
-	// Wraps: NonNeg because of a computation or a condition. A sum is negative where it has passed 2**63; beside a Uint the same 64 bits
-	// are taken as unsigned, which is right up to 2**64, and wraps there as all unsigned numbers do. A Uint that is computed
-	// with such a number Wraps too: it is signed beside numbers that may be negative, as arithmetic with these is.
+	// Wraps: NonNeg results from a computation or a condition. Such a sum is negative once it has
+	// passed 2**63. Next to a Uint, the same 64 bits are interpreted as unsigned, which is correct
+	// up to 2**64 and wraps there as all unsigned numbers do. A Uint computed from such a number
+	// also has Wraps: next to numbers that may be negative it is signed, as is arithmetic with
+	// them.
 	Wraps bool
-	// Addr: Int, Uint: 64 bits wide in the source, or computed from such, so it may hold an address
+	// Addr (Int, Uint): the value is 64 bits wide in the source, or computed from such a value, so
+	// it may hold an address.
 	Addr   bool
 	Text   string  // Opaque, Ptr: the name of the type
-	Format *Format // Shown
+	Format *Format // Formatted
 
-	C *ctype.Type // Ptr: what it points to, nil where only Text tells; Mem: what lies there
+	C *ctype.Type // Ptr: the pointee, nil if only Text names it; Mem: the type in memory
 }
 
 // A Space is the memory that an address belongs to.
@@ -70,7 +74,7 @@ type Space uint8
 const (
 	Kernel   Space = iota
 	User           // the memory of the running process
-	AnySpace       // one of the two: the address itself decides when the handler runs
+	AnySpace       // either: decided by the address at run time
 )
 
 // The types without parameters.
@@ -82,7 +86,7 @@ var (
 	TNat     = &Type{Kind: Int, NonNeg: true}
 	TLong    = &Type{Kind: Int, Addr: true}
 	TUint    = &Type{Kind: Uint, Addr: true}
-	TID      = &Type{Kind: Uint} // 64 bits that are no address
+	TID      = &Type{Kind: Uint} // 64 bits that are not an address
 	TEvent   = &Type{Kind: Event}
 	TArgs    = &Type{Kind: Args}
 	TList    = &Type{Kind: List}
@@ -94,26 +98,26 @@ var (
 	TMethod  = &Type{Kind: Method}
 )
 
-// TStr is a string type that holds n bytes and a NUL.
+// TStr returns the type of strings of up to n bytes plus a NUL.
 func TStr(n int) *Type { return &Type{Kind: Str, Cap: (n + 1 + 7) &^ 7} }
 
-// TCut is the type of a string of which no more than n bytes are read.
+// TCut returns the type of a string that is read only up to n bytes.
 func TCut(n int) *Type {
 	t := TStr(n)
 	t.Most = n
 	return t
 }
 
-// TNULStr is a string type that holds n bytes, NULs among them.
+// TNULStr returns the type of strings of up to n bytes that may contain NULs.
 func TNULStr(n int) *Type { return &Type{Kind: Str, Cap: (n + 1 + 7) &^ 7, NULs: true} }
 
-// TBytes is the type of n bytes.
+// TBytes returns the type of n bytes.
 func TBytes(n int) *Type { return &Type{Kind: Bytes, Cap: max((n+7)&^7, 8), Len: n} }
 
-// TTuple is a tuple type.
+// TTuple returns the type of tuples of these elements.
 func TTuple(elems ...*Type) *Type { return &Type{Kind: Tuple, Elems: elems} }
 
-// TOpt is t or None; an optional of an optional is the same optional.
+// TOpt returns the type of t or None. An optional of an optional is the same optional.
 func TOpt(t *Type) *Type {
 	if t.Kind == Opt || t.Kind == None {
 		return t
@@ -121,10 +125,10 @@ func TOpt(t *Type) *Type {
 	return &Type{Kind: Opt, Elem: t}
 }
 
-// IsInt tells of 64-bit integers, signed or not.
+// IsInt reports whether t is a 64-bit integer, signed or unsigned.
 func (t *Type) IsInt() bool { return t.Kind == Int || t.Kind == Uint }
 
-// IsScalar tells that a value of the type is one 64-bit word.
+// IsScalar reports whether a value of the type is one 64-bit word.
 func (t *Type) IsScalar() bool {
 	switch t.Kind {
 	case Bool, Int, Uint, Ptr:
@@ -135,7 +139,7 @@ func (t *Type) IsScalar() bool {
 	return false
 }
 
-// Known reports whether no part of the type is still to be inferred.
+// Known reports whether every part of the type has been inferred.
 func (t *Type) Known() bool {
 	for _, e := range t.Elems {
 		if !e.Known() {
@@ -145,10 +149,11 @@ func (t *Type) Known() bool {
 	return t.Kind != Invalid && (t.Elem == nil || t.Elem.Known())
 }
 
-// InMemory tells that a value of the type is no word but bytes in memory.
+// InMemory reports whether a value of the type is bytes in memory rather than a word.
 func (t *Type) InMemory() bool { return t.Kind == Str || t.Kind == Bytes }
 
-// Storable tells that a value of the type has bytes, so that it can be a key or a value of a map.
+// Storable reports whether a value of the type has bytes, so that it can be a key or a value of a
+// map.
 func (t *Type) Storable() bool {
 	switch t.Kind {
 	case None, Str, Bytes:
@@ -157,7 +162,8 @@ func (t *Type) Storable() bool {
 		return t.Elem.Storable()
 	case Tuple:
 		for _, e := range t.Elems {
-			if !e.Storable() && e.Kind != Invalid { // one that is still to be inferred
+			// Invalid is still to be inferred.
+			if !e.Storable() && e.Kind != Invalid {
 				return false
 			}
 		}
@@ -166,8 +172,8 @@ func (t *Type) Storable() bool {
 	return t.IsScalar()
 }
 
-// Size is the number of bytes of a value in a key, in a value or in a record: a word (8 bytes) for a scalar,
-// Cap for a string, a word of presence before the value of an optional, nothing for None.
+// Size returns the number of bytes of a value in a key, a value or a record: a word (8 bytes) for a
+// scalar, Cap for a string, one word of presence before the value of an optional, nothing for None.
 func (t *Type) Size() int {
 	switch t.Kind {
 	case Str, Bytes:
@@ -189,7 +195,7 @@ func (t *Type) Size() int {
 	return 0
 }
 
-// Equal compares structurally.
+// Equal reports whether t and u are structurally equal.
 func (t *Type) Equal(u *Type) bool {
 	if t == u {
 		return true
@@ -211,8 +217,8 @@ func (t *Type) Equal(u *Type) bool {
 	return true
 }
 
-// Join returns the type that holds the values of both, or nil if no type does. Signed and unsigned join only where no signed
-// value is negative: 64 bits do not hold both ranges.
+// Join returns the type that holds all values of both a and b, or nil if there is none. Signed and
+// unsigned join only if no signed value is negative, because 64 bits do not hold both ranges.
 func Join(a, b *Type) *Type {
 	switch {
 	case a.Equal(b):
@@ -226,7 +232,7 @@ func Join(a, b *Type) *Type {
 	case a.Kind == Ptr && b.Kind == Ptr:
 		return joinPtrs(a, b)
 	case a.Kind == Ptr && b.IsInt() && (b.Kind == Uint || b.NonNeg), b.Kind == Ptr && a.IsInt() && (a.Kind == Uint || a.NonNeg):
-		return TUint // which space it was is no longer known: the address decides
+		return TUint // the space is no longer known: the address decides
 	case a.IsNumber() && (b.IsInt() || b.IsNumber()):
 		return Join(a.Elem, b.Underlying())
 	case b.IsNumber() && a.IsInt():
@@ -297,14 +303,14 @@ func optOf(t *Type) *Type {
 	return TOpt(t)
 }
 
-// Assignable reports whether a value of type t can be stored where u is held: no wider string, the same shape, integers of the
-// same sign, pointers that mean the same.
+// Assignable reports whether a value of type t can be stored in place of a u: its strings are not
+// wider, the shape is the same, integers have the same sign, and pointers mean the same.
 func (t *Type) Assignable(u *Type) bool {
 	j := Join(t, u)
 	return j != nil && j.Size() == u.Size() && j.means(u)
 }
 
-// means reports whether what is stored as t, a join with u, is read correctly as u.
+// means reports whether a value stored as t, which is a join with u, is read correctly as u.
 func (t *Type) means(u *Type) bool {
 	switch {
 	case t.Kind != u.Kind:
@@ -323,7 +329,8 @@ func (t *Type) means(u *Type) bool {
 	return true
 }
 
-// Stored returns how a map holds values of type t: other programs may store negative numbers there.
+// Stored returns the type of values of type t that are read from a map: other programs may store
+// negative numbers there.
 func (t *Type) Stored() *Type {
 	switch {
 	case t.IsInt() && (t.NonNeg || t.Wraps):
@@ -340,7 +347,7 @@ func (t *Type) Stored() *Type {
 	return t
 }
 
-// String names the type as a Starlark user would.
+// String returns the type's name as a Starlark user would write it.
 func (t *Type) String() string {
 	switch t.Kind {
 	case Invalid:
@@ -400,7 +407,8 @@ func (t *Type) String() string {
 	return fmt.Sprintf("kind %d", t.Kind)
 }
 
-// Repr is the exact form, capacities included, for goldens and for telling two layouts apart.
+// Repr returns the exact form of the type, including capacities, for golden files and to
+// distinguish layouts.
 func (t *Type) Repr() string {
 	switch t.Kind {
 	case Str:
@@ -427,7 +435,7 @@ func (t *Type) Repr() string {
 	return t.String()
 }
 
-// Noun names the kind in messages, without its parameters.
+// Noun returns the kind's name in messages, without parameters.
 func (k Kind) Noun() string {
 	switch k {
 	case Tuple:
