@@ -11,8 +11,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/paint"
 )
 
-// A display draws the item that is being typed, and prints above it. readline's own drawing cannot be used: it goes wrong with wide
-// runes, with an item of several lines, and when the terminal changes its size.
+// A display draws the item being typed, and prints other output above it. readline's own drawing is
+// not usable: it fails with wide runes, with items of several lines, and when the terminal is
+// resized.
 type display struct {
 	mu     sync.Mutex
 	w      io.Writer
@@ -20,30 +21,33 @@ type display struct {
 	colour bool
 	active bool // an item is being typed
 	pic    view
-	cols   int    // of the terminal when pic was drawn
-	up     int    // the cursor is that many rows below the first that is drawn
-	drawn  int    // rows
-	held   []byte // half a line that was printed meanwhile
-	mid    bool   // what was printed last has not ended its line
+	cols   int    // width of the terminal when pic was drawn
+	up     int    // rows from the first drawn row down to the cursor
+	drawn  int    // number of rows drawn
+	held   []byte // an incomplete line printed while an item is typed
+	mid    bool   // the last output did not end with a newline
 }
 
-// A view is what is to be seen of an item.
+// A view is the visible state of an item.
 type view struct {
 	text  []rune
-	pos   int      // of the cursor in it
-	ghost []rune   // what may come after it, by the history
-	below []string // lines under it: what Tab offers, what Ctrl-R looks for
+	pos   int      // cursor, as an index into text
+	ghost []rune   // suggestion from the history, shown after the text
+	below []string // lines under the item: candidates of Tab, or the query of Ctrl-R
 }
 
-// A row is one of the terminal's. wraps: the next goes on where this is full.
+// A row is one row of the terminal. If wraps is true, the text continues in the next row because
+// this one is full.
 type row struct {
 	text   []rune
-	prompt int // how many runes of it are the prompt
+	prompt int // number of leading runes that are the prompt
 	wraps  bool
 }
 
-// layout gives the rows of an item on a terminal of so many columns, and the cursor's row and column. What is full goes on in the next
-// row by itself, as terminals have it, so that those which flow their text anew when they are made wider do so with this too.
+// layout returns the rows of an item on a terminal with the given number of columns, and the row
+// and column of the cursor. Text that fills a row continues in the next one without a newline, as
+// the terminal itself wraps it, so that terminals that reflow text when resized reflow the item
+// too.
 func (p *view) layout(cols int) (rows []row, y, x int) {
 	cur, col := row{text: []rune(prompt1), prompt: len(prompt1)}, len(prompt1)
 	next := func(wraps bool, prompt string) {
@@ -73,7 +77,7 @@ func (p *view) layout(cols int) (rows []row, y, x int) {
 	return append(rows, cur), y, x
 }
 
-// begin shows the prompt, and an empty item.
+// begin shows the prompt with an empty item.
 func (d *display) begin() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -86,7 +90,7 @@ func (d *display) begin() {
 	d.flush(&b)
 }
 
-// show draws another picture of the item.
+// show draws a new state of the item.
 func (d *display) show(p view) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -105,7 +109,7 @@ func (d *display) show(p view) {
 	d.flush(&b)
 }
 
-// appended gives what was typed at the end, if that is all there is to draw.
+// appended returns the text typed at the end, or nil if more than that has to be drawn.
 func (d *display) appended(p view) []rune {
 	n := len(d.pic.text)
 	if cols, _ := d.size(); cols != d.cols || len(p.text) <= n || d.pic.pos != n || p.pos != len(p.text) || len(p.below)+len(d.pic.below)+len(p.ghost)+len(d.pic.ghost) > 0 ||
@@ -120,7 +124,7 @@ func (d *display) appended(p view) []rune {
 	return more
 }
 
-// finish ends the item with a mark, such as ^C.
+// finish ends the item and prints a mark, such as ^C, after it.
 func (d *display) finish(mark string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -139,7 +143,7 @@ func (d *display) finish(mark string) {
 	d.flush(&b)
 }
 
-// resized draws the item anew for a terminal that has another size.
+// resized redraws the item after the terminal has changed its size.
 func (d *display) resized() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -151,7 +155,7 @@ func (d *display) resized() {
 	}
 }
 
-// clear empties the terminal but for the item.
+// clear clears the terminal and redraws the item.
 func (d *display) clear() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -161,7 +165,8 @@ func (d *display) clear() {
 	d.flush(&b)
 }
 
-// Write prints: whole lines above the item that is being typed, and half a line when it is whole; else at once.
+// Write prints p. While an item is being typed, it prints complete lines above the item and holds
+// an incomplete line back until it is complete. Otherwise it prints at once.
 func (d *display) Write(p []byte) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -183,8 +188,9 @@ func (d *display) Write(p []byte) (int, error) {
 	return len(p), err
 }
 
-// erase takes away what is drawn, row by row: at the top of the screen some terminals take what is cleared at once for a screenful to be
-// kept. A terminal that has become narrower or wider has moved it.
+// erase erases what is drawn, row by row: some terminals save a screenful to the scrollback if
+// everything from the top of the screen on is cleared at once. If the terminal has become wider or
+// narrower, erase first computes where the rows have moved to.
 func (d *display) erase(b *bytes.Buffer) {
 	if cols, _ := d.size(); cols != d.cols {
 		rows, y, _ := d.pic.layout(cols)
@@ -200,7 +206,7 @@ func (d *display) erase(b *bytes.Buffer) {
 	up(d.drawn - 1)
 }
 
-// draw draws the item from the cursor on: as much of it as the terminal has rows for.
+// draw draws the item, starting at the cursor. It draws only the rows that fit on the terminal.
 func (d *display) draw(b *bytes.Buffer) {
 	cols, height := d.size()
 	rows, y, x := d.pic.layout(cols)
@@ -222,11 +228,14 @@ func (d *display) draw(b *bytes.Buffer) {
 		case i == len(rows)-1:
 		case !r.wraps:
 			b.WriteString("\r\n")
-		case len(rows[i+1].text) == 0: // the cursor is behind a full row
-			b.WriteByte(' ') // makes the terminal go there; in its first column, J would undo that it is the same line
+		case len(rows[i+1].text) == 0: // the cursor is after a full row
+			// The space moves the terminal to the next row. A J in its first column would end the
+			// wrapped line.
+			b.WriteByte(' ')
 		}
 	}
-	if last := rows[len(rows)-1]; len(d.pic.ghost) > 0 { // no more of it than fits on the row
+	// Show only the part of the suggestion that fits on the row.
+	if last := rows[len(rows)-1]; len(d.pic.ghost) > 0 {
 		if room := cols - columns.Width(string(last.text)) - 1; room > 0 {
 			b.WriteString(paint.Faint(cut(string(d.pic.ghost), room, 1)[0]))
 		}
@@ -234,7 +243,7 @@ func (d *display) draw(b *bytes.Buffer) {
 	for _, l := range below {
 		b.WriteString("\r\n" + l)
 	}
-	b.WriteString("\x1b[J") // what has come there since
+	b.WriteString("\x1b[J") // erases what was printed there in the meantime
 	if n := len(rows) - 1 - y + len(below); n > 0 {
 		fmt.Fprintf(b, "\x1b[%dA", n)
 	}
@@ -247,11 +256,12 @@ func (d *display) draw(b *bytes.Buffer) {
 
 func (d *display) flush(b *bytes.Buffer) {
 	if _, err := d.w.Write(b.Bytes()); err != nil {
-		return // the terminal has gone: its reader tells
+		return // the terminal is gone; reading from it reports that
 	}
 }
 
-// cut breaks a text into lines of at most so many columns, but not more lines than most.
+// cut breaks text into lines of at most cols columns, and returns at most the given number of
+// lines.
 func cut(text string, cols, most int) []string {
 	var out []string
 	for line := range strings.SplitSeq(text, "\n") {

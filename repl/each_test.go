@@ -9,7 +9,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/tmux"
 )
 
-// A callback that the prompt calls may fail, or have no end: the session goes on.
+// A callback called by the prompt may fail or loop forever; the session continues.
 func TestEachAtPrompt(t *testing.T) {
 	gen, comm, err := gobin.Load()
 	if err != nil {

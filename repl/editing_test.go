@@ -10,7 +10,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/tmux"
 )
 
-// on starts the prompt in a terminal emulator, and waits for it.
+// on starts the prompt in a terminal emulator and waits until it is ready.
 func on(t *testing.T, opt tmux.Options, env ...string) *tmux.Screen {
 	t.Helper()
 	opt.Env = append(append(opt.Env, "XDG_STATE_HOME="+t.TempDir()), env...)
@@ -19,7 +19,7 @@ func on(t *testing.T, opt tmux.Options, env ...string) *tmux.Screen {
 	return s
 }
 
-// shows waits until the screen ends with these rows, and the cursor is where | is in them.
+// shows waits until the last rows on the screen are want, with the cursor at the | in it.
 func shows(t *testing.T, s *tmux.Screen, want string) {
 	t.Helper()
 	before, _, _ := strings.Cut(want, "|")
@@ -36,7 +36,7 @@ func shows(t *testing.T, s *tmux.Screen, want string) {
 	s.Wait(want, look, regexp.MustCompile(`(?:^|\n)`+end+`$`).MatchString)
 }
 
-// folded is a line, with | where the cursor is, in rows of so many columns.
+// folded splits a line, with | at the cursor, into rows of the given number of columns.
 func folded(line string, cols int) string {
 	before, after, _ := strings.Cut(line, "|")
 	all := before + after
@@ -51,11 +51,13 @@ func folded(line string, cols int) string {
 	return strings.Join(rows, "\n")
 }
 
-// A line that is longer than the terminal goes on in the next row; it stays whole when it is edited, and when the terminal is made
-// narrower and wider meanwhile.
+// A line longer than the terminal is wide continues in the next row. It stays intact when it is
+// edited, and when the terminal becomes narrower or wider in the meantime.
 func TestLongLine(t *testing.T) {
 	s := on(t, tmux.Options{Cols: 40, Rows: 12})
-	s.Type(`print("\n" * 12)`) // the prompt is at the bottom, as it mostly is: else tmux keeps what it flows over the top
+	// Move the prompt to the bottom, where it usually is. Otherwise tmux keeps rows that reflow
+	// past the top.
+	s.Type(`print("\n" * 12)`)
 	s.Keys("Enter")
 	s.Expect(`^\n\n>>>\z`)
 	digits, letters := strings.Repeat("0123456789", 4), strings.Repeat("d", 30)
@@ -70,7 +72,7 @@ func TestLongLine(t *testing.T) {
 	for _, cols := range []int{40, 57, 30, 72, 20, 40} {
 		s.Resize(cols, 12)
 		shows(t, s, folded(item, cols))
-		s.Type("z") // it is drawn for this size now, whoever has flowed it until here
+		s.Type("z") // now drawn for this size, not reflowed by the terminal
 		shows(t, s, folded(strings.Replace(item, "|", "z|", 1), cols))
 		s.Keys("BSpace")
 		shows(t, s, folded(item, cols))
@@ -87,7 +89,7 @@ func TestLongLine(t *testing.T) {
 	}
 }
 
-// Wide runes take two columns, combining ones none; the cursor is where the next rune goes.
+// Wide runes take two columns and combining runes none; the cursor is where the next rune goes.
 func TestWideRunes(t *testing.T) {
 	s := on(t, tmux.Options{Cols: 35, Rows: 12})
 	s.Type(`x = "日本語🔥e` + "\u0301" + `한"`)
@@ -100,7 +102,7 @@ func TestWideRunes(t *testing.T) {
 	s.Type("ab")
 	shows(t, s, `>>> x = "日本ab|🔥e`+"\u0301"+`한"`)
 	s.Keys("End", "Left")
-	s.Type("火水木金土日月年") // the last column of a row is too narrow for the next
+	s.Type("火水木金土日月年") // the next rune does not fit in the last column of a row
 	shows(t, s, `>>> x = "日本ab🔥e`+"\u0301"+`한火水木金土日月`+"\n"+`年|"`)
 	s.Keys("Enter")
 	s.Expect(`^>>>$`)
@@ -109,7 +111,7 @@ func TestWideRunes(t *testing.T) {
 	s.Expect(`^\(42, True, True\)$`)
 }
 
-// A block is recalled with its lines, and edited in its middle; Enter runs it from anywhere.
+// A recalled block keeps its lines and can be edited in the middle; Enter runs it from any line.
 func TestEditBlock(t *testing.T) {
 	s := on(t, tmux.Options{})
 	for _, line := range []string{"def f(n):", "if n > 1:", "return 10", "", ""} {
@@ -125,7 +127,7 @@ func TestEditBlock(t *testing.T) {
 	s.Keys("Up", "End", "Left", "BSpace")
 	s.Type("5")
 	shows(t, s, ">>> def f(n):\n...     if n > 5|:\n...         return 10")
-	s.Keys("Home", "Down", "End", "M-Enter", "BSpace") // a line more, and less of its indentation
+	s.Keys("Home", "Down", "End", "M-Enter", "BSpace") // one more line, with less indentation
 	s.Type("return 20")
 	shows(t, s, ">>> def f(n):\n...     if n > 5:\n...         return 10\n...     return 20|")
 	s.Keys("Up", "Up", "Enter")
@@ -133,7 +135,7 @@ func TestEditBlock(t *testing.T) {
 	s.Type("f(2), f(6)")
 	s.Keys("Enter")
 	s.Expect(`^\(20, 10\)$`)
-	s.Keys("Up", "Up") // past the last item, through the block
+	s.Keys("Up", "Up") // past the last item, up through the block
 	shows(t, s, ">>> def f(n):\n...     if n > 5:\n...         return 10\n...     return 20|")
 	s.Keys("C-u", "C-w", "C-k") // the text of the last line, the newline and the word before it
 	shows(t, s, ">>> def f(n):\n...     if n > 5:\n...         return |")
@@ -141,15 +143,15 @@ func TestEditBlock(t *testing.T) {
 	shows(t, s, ">>> def f(n):\n...     if n > 5:\n...         return 10\n... |")
 	s.Keys("BSpace")
 	s.Type("0")
-	s.Keys("Delete", "Enter") // nothing is behind the cursor
+	s.Keys("Delete", "Enter") // nothing is after the cursor
 	s.Expect(`return 100\n>>>$`)
-	s.Keys("Delete") // which does not leave, as Ctrl-D does
+	s.Keys("Delete") // unlike Ctrl-D, it does not exit
 	s.Type("f(6)")
 	s.Keys("Enter")
 	s.Expect(`^100\n>>>$`)
 }
 
-// Ctrl-R finds whole items, of earlier sessions too, by a part of any of their lines.
+// Ctrl-R finds whole items, including those of earlier sessions, by a part of any line.
 func TestSearch(t *testing.T) {
 	state := t.TempDir()
 	s := on(t, tmux.Options{}, "XDG_STATE_HOME="+state)
@@ -188,7 +190,8 @@ func TestSearch(t *testing.T) {
 	s.Expect(`^20\n>>>$`)
 }
 
-// Tab lists what there is, below the line, in as many columns as there are; the second Tab tells how the call is written.
+// Tab lists the candidates below the line, in as many columns as fit; a second Tab shows the
+// signature of the call.
 func TestTabLists(t *testing.T) {
 	dir := t.TempDir()
 	s := on(t, tmux.Options{Cols: 40, Rows: 16, Dir: dir})
@@ -227,7 +230,8 @@ func TestTabLists(t *testing.T) {
 	s.Expect(`(?s)mine.star\n1\n>>>$`)
 }
 
-// Ctrl-Z leaves the terminal to the shell; fg brings the line back. Ctrl-L leaves nothing else on the screen.
+// Ctrl-Z returns the terminal to the shell, and fg restores the line. Ctrl-L clears the rest of the
+// screen.
 func TestSuspend(t *testing.T) {
 	s := tmux.Start(t, tmux.Options{Cols: 80, Rows: 20, Env: []string{"XDG_STATE_HOME=" + t.TempDir(), "PS1=sh: "}}, "sh", "-i")
 	s.Expect(`^sh:$`)
@@ -255,7 +259,8 @@ func TestSuspend(t *testing.T) {
 	s.Expect(`^sh:$`)
 }
 
-// What is printed meanwhile comes above an item of several rows, which stays as it is with the cursor in its middle.
+// Output printed while an item of several rows is being typed appears above the item, which stays
+// unchanged with the cursor in its middle.
 func TestPrintsAbove(t *testing.T) {
 	s := on(t, tmux.Options{Cols: 40, Rows: 20})
 	for _, item := range []string{
@@ -295,7 +300,7 @@ func TestPrintsAbove(t *testing.T) {
 	}
 }
 
-// Of an item that is longer than the terminal is high, the rows around the cursor are shown.
+// Of an item that is taller than the terminal, the rows around the cursor are shown.
 func TestTallItem(t *testing.T) {
 	s := on(t, tmux.Options{Cols: 40, Rows: 10})
 	var b strings.Builder

@@ -16,12 +16,13 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/stall"
 )
 
-// editor is the itemReader on a terminal. readline reads the keys and keeps what is typed; what it cannot do well is done here: an item
-// is edited as a whole, with all its lines, and drawn by the display; history, search and completion are about whole items.
+// editor is the itemReader for terminals. It uses readline to read keys and to hold the text, and
+// does itself what readline does not do well: an item is edited as a whole, with all its lines, and
+// drawn by display; history, search and completion work on whole items.
 type editor struct {
 	rl       *readline.Instance
 	in       *filter
-	stop     func() error // ends the reading of in
+	stop     func() error // stops reading from in
 	out      *stall.Writer
 	display  *display
 	hist     *history
@@ -30,14 +31,17 @@ type editor struct {
 	winch    chan os.Signal
 	once     sync.Once
 
-	mu         sync.Mutex // guards what follows: readline calls us from a goroutine of its own
-	now        view
-	pending    func(view) view // what the key that was typed does, once readline has done nothing with it
-	whole      bool            // the item was recalled or pasted: it needs no empty line to end it
-	search     *search
-	auto       bool   // the line up to the cursor is the indentation that was made for it
-	tabPressed bool   // the last key was Tab, and offered something
-	killed     []rune // what Ctrl-U, Ctrl-K or Ctrl-W took away last
+	mu      sync.Mutex // guards the fields below: readline calls us from its own goroutine
+	now     view
+	pending func(view) view // the effect of the last key, applied after readline has ignored that key
+	// whole is set if the item was recalled or pasted; it then needs no empty line to end it.
+	whole  bool
+	search *search
+	// auto is set if the line up to the cursor is automatic indentation.
+	auto       bool
+	tabPressed bool // the last key was Tab and did not insert text
+	// killed is the text that Ctrl-U, Ctrl-K or Ctrl-W removed last.
+	killed []rune
 }
 
 func newEditor(opt Options) (*editor, error) {
@@ -52,7 +56,7 @@ func newEditor(opt Options) (*editor, error) {
 	var err error
 	e.rl, err = readline.NewEx(&readline.Config{
 		Stdin: stdin, Stdout: opt.Out, Stderr: opt.Err,
-		// it does not draw, does not search, and completes nothing
+		// readline does not draw, search or complete here.
 		FuncIsTerminal: func() bool { return false }, FuncGetWidth: func() int { return 0 }, FuncOnWidthChanged: func(func()) {},
 		FuncMakeRaw: func() (err error) {
 			cooked, err = readline.MakeRaw(int(opt.In.Fd()))
@@ -79,7 +83,7 @@ func newEditor(opt Options) (*editor, error) {
 	return e, err
 }
 
-// size is the terminal's; the usual one where it does not tell.
+// size returns the size of the terminal, or 80 by 24 if it is unknown.
 func size(f *os.File) (cols, rows int) {
 	cols, rows, err := term.GetSize(int(f.Fd()))
 	if err != nil || cols <= 0 || rows <= 0 {
@@ -88,23 +92,25 @@ func size(f *os.File) (cols, rows int) {
 	return cols, rows
 }
 
-// decodeNewlines is an item as people write it, with newlines where it has newlineRune while it is edited.
+// decodeNewlines converts the text being edited, where newlineRune stands for a newline, to an
+// item.
 func decodeNewlines(text []rune) string {
 	return strings.ReplaceAll(string(text), string(newlineRune), "\n")
 }
 
-// encodeNewlines undoes lines. A tab would take nobody knows how many columns.
+// encodeNewlines is the inverse of decodeNewlines. It also expands tabs, whose width on the screen
+// depends on the column.
 func encodeNewlines(item string) []rune {
 	return []rune(strings.NewReplacer("\n", string(newlineRune), "\t", indent).Replace(item))
 }
 
 func (e *editor) Read() (string, error) {
-	if e.in.ended.Load() { // readline would wait for ever
+	if e.in.ended.Load() { // readline would wait forever
 		return "", io.EOF
 	}
 	line, err := e.rl.Readline()
 	switch {
-	case e.in.ended.Load(): // readline takes the end of the input for the end of the line
+	case e.in.ended.Load(): // readline reports the end of the input as the end of the line
 		e.display.finish("")
 		return "", io.EOF
 	case errors.Is(err, readline.ErrInterrupt):
@@ -115,7 +121,8 @@ func (e *editor) Read() (string, error) {
 	return strings.TrimRight(decodeNewlines([]rune(line)), "\n "), nil
 }
 
-// changed is called by readline when it begins to read (key 0), and after each key, with what it has then. What it gives takes the place of that.
+// changed is readline's listener. readline calls it with key 0 when it starts reading, and then
+// after each key, with its current text and cursor. If ok is true, the results replace them.
 func (e *editor) changed(text []rune, pos int, key rune) (newText []rune, newPos int, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -126,7 +133,7 @@ func (e *editor) changed(text []rune, pos int, key rune) (newText []rune, newPos
 		e.hist.rewind()
 		e.display.begin()
 		return nil, 0, false
-	case readline.CharEnter, readline.CharInterrupt: // it has ended, and another may have begun
+	case readline.CharEnter, readline.CharInterrupt: // the item has ended, and the next may have begun
 		return nil, 0, false
 	}
 	p := view{text: text, pos: pos}
@@ -142,15 +149,15 @@ func (e *editor) changed(text []rune, pos int, key rune) (newText []rune, newPos
 	return p.text, p.pos, ok
 }
 
-// caught reports a panic in what a key does; the key has done nothing then.
+// caught recovers from a panic in the handling of a key and reports it. The key then has no effect.
 func (e *editor) caught() {
 	if p := recover(); p != nil {
 		reportBug(e.display, p)
 	}
 }
 
-// suggestion returns how the line may go on: as in the latest item that begins with what is typed. It is shown where the terminal can
-// tell it from what is typed.
+// suggestion returns a continuation of the line, taken from the latest item that begins with the
+// text typed so far. It needs color: otherwise the suggestion looks like typed text.
 func (e *editor) suggestion(p view) []rune {
 	if !e.display.colour || p.pos < len(p.text) || p.below != nil || e.search != nil || e.hist.at < len(e.hist.items) {
 		return nil
@@ -163,14 +170,14 @@ func (e *editor) suggestion(p view) []rune {
 	return encodeNewlines(rest)
 }
 
-// complete tells whether Enter runs what is typed.
+// complete reports whether Enter executes the text typed so far.
 func (e *editor) complete() bool {
 	src := decodeNewlines(e.now.text)
 	if isMagic(src) {
 		return true
 	}
 	last := src[strings.LastIndexByte(src, '\n')+1:]
-	if strings.TrimSpace(last) == "" { // the indentation was made, not typed
+	if strings.TrimSpace(last) == "" { // the indentation was automatic, not typed
 		src = strings.TrimSuffix(src, last)
 	}
 	if e.whole {
@@ -183,7 +190,7 @@ func (e *editor) Remember(item string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.hist.add(item); err != nil {
-		e.hist.file = "" // say it once
+		e.hist.file = "" // report it once
 		if _, werr := io.WriteString(e.display, "history is not kept: "+err.Error()+"\n"); werr != nil {
 			return
 		}
@@ -192,7 +199,7 @@ func (e *editor) Remember(item string) {
 
 func (e *editor) Writer() io.Writer { return e.display }
 
-// suspendWhile leaves the terminal to another program.
+// suspendWhile runs another program that uses the terminal, without bracketed paste.
 func (e *editor) suspendWhile(run func() error) error {
 	_, err := io.WriteString(e.out, pasteOff)
 	err = errors.Join(err, run())
@@ -203,11 +210,11 @@ func (e *editor) suspendWhile(run func() error) error {
 func (e *editor) HangUp() {
 	e.in.ended.Store(true)
 	if err := errors.Join(e.stop(), e.out.GiveUp(lastWait)); err != nil {
-		return // it has no input, or no terminal any more
+		return // the input or the terminal has been closed already
 	}
 }
 
-// lastWait is how long a terminal that takes no output is waited for when the prompt is to end.
+// lastWait is how long HangUp waits for a terminal that accepts no output.
 const lastWait = 50 * time.Millisecond
 
 // Close restores the terminal.

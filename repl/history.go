@@ -10,19 +10,22 @@ import (
 	"strings"
 )
 
-// history keeps items in a file, one JSON string a line, so that blocks keep their lines and indentation. It is only
-// ever appended to: two sessions at once do not lose each other's items.
+// history stores items in a file, one JSON string per line, so that blocks keep their lines and
+// indentation. The file is only appended to, so two sessions that run at once do not lose each
+// other's items.
 type history struct {
 	file  string
 	items []string
-	at    int    // what is shown: one of items, or, at their end, what is being typed
-	draft string // which is this
+	// at is the index of the item shown. len(items) stands for the item being typed.
+	at    int
+	draft string // the item being typed
 }
 
-// maxHistory is how many items are recalled.
+// maxHistory is the number of items that can be recalled.
 const maxHistory = 1000
 
-// HistoryFile is where items are kept: in the user's state directory (XDG base directories).
+// HistoryFile returns the path of the history in the user's state directory (XDG base directories),
+// or "" if the user has no home directory.
 func HistoryFile() string {
 	dir := os.Getenv("XDG_STATE_HOME")
 	if dir == "" {
@@ -48,7 +51,7 @@ func (h *history) load() error {
 	}
 	for _, line := range bytes.Split(b, []byte("\n")) {
 		var item string
-		if json.Unmarshal(line, &item) == nil && item != "" { // a line that another program has spoilt is passed over
+		if json.Unmarshal(line, &item) == nil && item != "" { // skip lines that another program has damaged
 			h.items = append(h.items, item)
 		}
 	}
@@ -56,10 +59,12 @@ func (h *history) load() error {
 	return nil
 }
 
-// rewind goes to what is being typed.
+// rewind selects the item being typed.
 func (h *history) rewind() { h.at, h.draft = len(h.items), "" }
 
-// step goes to an earlier item, or to a later one. shown is what is to be found again behind the latest.
+// step selects an earlier (by < 0) or later (by > 0) item and returns it. It returns false if no
+// such item exists. shown is the text on the screen; if that is the item being typed, step keeps it
+// so that a later step can return to it.
 func (h *history) step(shown string, by int) (string, bool) {
 	to := h.at + by
 	if to < 0 || to > len(h.items) {
@@ -75,7 +80,8 @@ func (h *history) step(shown string, by int) (string, bool) {
 	return h.items[to], true
 }
 
-// find gives the first item, from one on and then earlier or later ones, that holds a text; -1: there is none.
+// find returns the index of the first item that contains text, searching from index from in steps
+// of by, or -1.
 func (h *history) find(text string, from, by int) int {
 	for i := from; i >= 0 && (i < len(h.items) || by < 0); i += by {
 		if i < len(h.items) && strings.Contains(h.items[i], text) {
@@ -85,7 +91,7 @@ func (h *history) find(text string, from, by int) int {
 	return -1
 }
 
-// continuation returns how the latest item that begins with a text goes on; "" if there is none.
+// continuation returns the rest of the latest item that begins with text, or "".
 func (h *history) continuation(text string) string {
 	for i := len(h.items) - 1; i >= 0; i-- {
 		if rest, ok := strings.CutPrefix(h.items[i], text); ok && rest != "" {

@@ -12,17 +12,18 @@ import (
 	"github.com/chzyer/readline"
 )
 
-// What readline does not know as keys comes as runes from the private use area: see filter.
+// Keys and events that readline does not know are passed to it as runes from the private use area;
+// see filter.
 const (
 	// newlineRune stands for a newline inside an item.
 	newlineRune = '\ue000' + iota
-	deleteRune  // the key Delete; Ctrl-D on an empty line leaves, Delete does not
-	pasteRune   // what was pasted waits to be taken
-	literalRune // what follows was sent as text: it has its own indentation
-	unusedRune  // a rune of these that was typed
+	deleteRune  // the Delete key; unlike Ctrl-D, it does not exit on an empty line
+	pasteRune   // a paste is waiting to be taken
+	literalRune // the text after it was sent as a whole and has its own indentation
+	unusedRune  // replaces one of these runes if it was typed
 )
 
-// idle is a rune for which readline does nothing by itself.
+// idle is a rune that readline ignores.
 const idle = readline.CharBell
 
 const (
@@ -30,15 +31,16 @@ const (
 	ctrlZ = 26
 )
 
-// keys are those that work on the lines of an item, which readline takes for one. Each is given the text, the cursor, and where the cursor's
-// line begins and ends, and gives the text and the cursor.
+// keys maps a key to its function. These are the keys that work on one line of an item, because
+// readline treats the whole item as one line. A function receives the text, the cursor, and the
+// start and end of the cursor's line; it returns the new text and cursor.
 var keys = map[rune]func(e *editor, t []rune, pos, from, to int) ([]rune, int){
 	readline.CharLineStart: func(_ *editor, t []rune, _, from, _ int) ([]rune, int) { return t, from },
 	readline.CharLineEnd:   func(_ *editor, t []rune, _, _, to int) ([]rune, int) { return t, to },
 	readline.CharCtrlU:     func(e *editor, t []rune, pos, from, _ int) ([]rune, int) { return e.kill(t, from, pos) },
 	readline.CharKill: func(e *editor, t []rune, pos, _, to int) ([]rune, int) {
 		if pos == to {
-			to = min(to+1, len(t)) // joins the next line to this
+			to = min(to+1, len(t)) // joins the next line to this one
 		}
 		return e.kill(t, pos, to)
 	},
@@ -81,7 +83,7 @@ var keys = map[rune]func(e *editor, t []rune, pos, from, to int) ([]rune, int){
 	ctrlZ:              func(e *editor, t []rune, pos, _, _ int) ([]rune, int) { e.suspend(); return t, pos },
 }
 
-// key says what readline is to make of a key.
+// key filters the keys that readline reads, and returns the rune that readline handles instead.
 func (e *editor) key(r rune) (as rune, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -96,7 +98,7 @@ func (e *editor) key(r rune) (as rune, ok bool) {
 		e.pending = func(p view) view { return e.searchKey(p, r) }
 		return idle, true
 	}
-	e.search = nil // any other key takes what was found
+	e.search = nil // any other key accepts the item found
 	switch {
 	case r == readline.CharInterrupt:
 		e.display.finish("^C")
@@ -109,7 +111,7 @@ func (e *editor) key(r rune) (as rune, ok bool) {
 			e.display.finish("")
 			return readline.CharEnter, true
 		}
-		e.rl.Terminal.KickRead() // which waits for the end of the line
+		e.rl.Terminal.KickRead() // readline waits for this at the end of a line
 		r = newlineRune
 	case r == readline.CharTab:
 		e.pending = func(p view) view { return e.tab(p, tabbed) }
@@ -120,7 +122,8 @@ func (e *editor) key(r rune) (as rune, ok bool) {
 		e.pending = func(p view) view { return p.insert(accept(ghost)) }
 		return idle, true
 	}
-	if auto && (r == ' ' || r == literalRune) { // what is typed takes the place of what was made, it is not added to it
+	// Typed text replaces automatic indentation instead of being added to it.
+	if auto && (r == ' ' || r == literalRune) {
 		e.pending = func(p view) view {
 			from, _ := lineAt(p.text, p.pos)
 			p.text, p.pos = slices.Concat(p.text[:from], p.text[p.pos:]), from
@@ -145,7 +148,7 @@ func (e *editor) key(r rune) (as rune, ok bool) {
 	return r, true
 }
 
-// accepts are the keys that take what is suggested, and how much of it.
+// accepts maps the keys that accept a suggestion to the part of it that they accept.
 var accepts = map[rune]func(ghost []rune) []rune{
 	readline.CharForward: wholeGhost,
 	readline.CharLineEnd: wholeGhost,
@@ -154,7 +157,7 @@ var accepts = map[rune]func(ghost []rune) []rune{
 
 func wholeGhost(ghost []rune) []rune { return ghost }
 
-// lineAt gives where the line begins and ends that the cursor is in.
+// lineAt returns the start and the end of the line that contains pos.
 func lineAt(t []rune, pos int) (from, to int) {
 	from, to = pos, pos
 	for from > 0 && t[from-1] != newlineRune {
@@ -166,7 +169,7 @@ func lineAt(t []rune, pos int) (from, to int) {
 	return from, to
 }
 
-// kill takes a piece of the text away, for Ctrl-Y to bring it back.
+// kill removes t[from:to] and keeps it for Ctrl-Y.
 func (e *editor) kill(t []rune, from, to int) ([]rune, int) {
 	if from < to {
 		e.killed = slices.Clone(t[from:to])
@@ -197,7 +200,7 @@ func wordEnd(t []rune, pos int) int {
 	return pos
 }
 
-// backspace takes a rune away, or, in the indentation, a step of it.
+// backspace deletes a rune or, inside the indentation, one level of indentation.
 func backspace(_ *editor, t []rune, pos, from, _ int) ([]rune, int) {
 	n := min(pos, 1)
 	if in := pos - from; in > 0 && strings.Trim(string(t[from:pos]), " ") == "" {
@@ -206,7 +209,7 @@ func backspace(_ *editor, t []rune, pos, from, _ int) ([]rune, int) {
 	return slices.Concat(t[:pos-n], t[pos:]), pos - n
 }
 
-// newline breaks the line, and indents the next.
+// newline breaks the line and indents the next one.
 func newline(e *editor, t []rune, pos, from, _ int) ([]rune, int) {
 	before := string(t[from:pos])
 	in := before[:len(before)-len(strings.TrimLeft(before, " "))]
@@ -218,7 +221,8 @@ func newline(e *editor, t []rune, pos, from, _ int) ([]rune, int) {
 	return slices.Concat(t[:pos], added, t[pos:]), pos + len(added)
 }
 
-// colon ends else and elif: automatic indentation has put them into the body of what they belong to.
+// colon inserts a colon. After else and elif it first removes one level of indentation, because
+// automatic indentation has put them into the body of the block that they end.
 func colon(_ *editor, t []rune, pos, from, _ int) ([]rune, int) {
 	line := string(t[from:pos])
 	word := strings.TrimLeft(line, " ")
@@ -234,7 +238,7 @@ func colon(_ *editor, t []rune, pos, from, _ int) ([]rune, int) {
 	return slices.Concat(t[:pos], []rune{':'}, t[pos:]), pos + 1
 }
 
-// recall goes to an earlier item, or to a later one.
+// recall replaces the text with an earlier (by < 0) or later (by > 0) item.
 func (e *editor) recall(t []rune, pos, by int) ([]rune, int) {
 	item, ok := e.hist.step(decodeNewlines(t), by)
 	if !ok {
@@ -245,22 +249,23 @@ func (e *editor) recall(t []rune, pos, by int) ([]rune, int) {
 	return text, len(text)
 }
 
-// suspend is Ctrl-Z: it stops us until the shell lets us go on; where there is none, the kernel does not.
+// suspend handles Ctrl-Z: it stops the process until the shell continues it. Without a job-control
+// shell, the kernel discards the signal and suspend returns after a short wait.
 func (e *editor) suspend() {
 	resumed := make(chan os.Signal, 1)
 	signal.Notify(resumed, syscall.SIGCONT)
 	defer signal.Stop(resumed)
 	if err := e.rl.Terminal.ExitRawMode(); err != nil {
-		return // no terminal
+		return // not a terminal
 	}
 	if err := syscall.Kill(0, syscall.SIGTSTP); err == nil {
 		select {
 		case <-resumed:
-		case <-time.After(200 * time.Millisecond): // nobody can stop us
+		case <-time.After(200 * time.Millisecond): // no shell to stop us
 		}
 	}
 	if err := e.rl.Terminal.EnterRawMode(); err != nil {
-		return // no terminal
+		return // not a terminal
 	}
 	e.display.begin()
 }

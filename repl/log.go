@@ -8,14 +8,14 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/paint"
 )
 
-// A log keeps items, and what they print, while there is a file for them.
+// A log records items and their output while a file is set.
 type log struct {
 	mu   sync.Mutex
 	file io.WriteCloser
 	err  error
 }
 
-// Write implements io.Writer; it never fails: what went wrong is told by stop.
+// Write implements io.Writer. It never fails: stop returns errors.
 func (l *log) Write(p []byte) (int, error) {
 	l.record(paint.Strip(string(p)))
 	return len(p), nil
@@ -35,7 +35,7 @@ func (l *log) start(file io.WriteCloser) {
 	l.file = file
 }
 
-// stop ends the log, and tells what went wrong with it.
+// stop closes the file, and returns the first failed write and the error of closing it.
 func (l *log) stop() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-// Magics are commands of the prompt itself: a line that begins with %.
+// Magics are commands of the prompt itself: lines that begin with %.
 
 type magic struct {
 	name, args, doc string
@@ -44,10 +44,10 @@ func magics(more []Command) []magic {
 	return all
 }
 
-// isMagic tells of a line for the prompt itself.
+// isMagic reports whether a line is a % command.
 func isMagic(line string) bool { return strings.HasPrefix(strings.TrimSpace(line), "%") }
 
-// magic runs a line that begins with %. It tells whether that went through.
+// magic executes a % command and reports whether it succeeded.
 func (r *REPL) magic(ctx context.Context, line string) bool {
 	name, arg, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "%"), " ")
 	var names []string
@@ -69,7 +69,7 @@ func (r *REPL) magic(ctx context.Context, line string) bool {
 	return false
 }
 
-// errFailed says that an item failed, and has said why.
+// errFailed is returned for an item that failed and has reported why.
 var errFailed = errors.New("failed")
 
 func (r *REPL) item(ctx context.Context, src string) error {
@@ -104,7 +104,7 @@ func (r *REPL) magicRun(ctx context.Context, file string) error {
 }
 
 func (r *REPL) magicHistory(_ context.Context, text string) error {
-	for i, item := range r.typed[:len(r.typed)-1] { // without this one
+	for i, item := range r.typed[:len(r.typed)-1] { // without this command
 		if strings.Contains(item, text) {
 			if _, err := fmt.Fprintf(r.out, "%4d  %s\n", i+1, strings.ReplaceAll(item, "\n", "\n      ")); err != nil {
 				return err
@@ -124,7 +124,7 @@ func (r *REPL) magicTime(ctx context.Context, src string) error {
 	return err
 }
 
-// magicEdit leaves the terminal to the editor.
+// magicEdit runs the user's editor on an item of the session, and executes the result.
 func (r *REPL) magicEdit(ctx context.Context, name string) (err error) {
 	src := ""
 	for _, s := range r.done {
@@ -175,7 +175,7 @@ func (r *REPL) magicEdit(ctx context.Context, name string) (err error) {
 	return r.item(ctx, text)
 }
 
-// shown is an item with its prompts.
+// shown returns an item with its prompts.
 func shown(item string) string {
 	return prompt1 + strings.ReplaceAll(item, "\n", "\n"+prompt2)
 }

@@ -12,18 +12,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// plain is the itemReader on a terminal that knows no control sequences (TERM=dumb): the kernel edits the line, and there is nothing
-// but the prompt.
+// plain is the itemReader for terminals without control sequences (TERM=dumb). The kernel edits the
+// line; plain only prints the prompt.
 type plain struct {
 	out    io.Writer
 	interp Interpreter
 	hist   *history
-	asks   chan struct{} // for a line; while none is wanted nobody reads: an editor that we start has the terminal for itself
-	asked  bool
-	lines  chan inputLine
-	sig    chan os.Signal
-	ended  chan struct{}
-	once   sync.Once
+	// asks requests a line. Nothing is read without a request, so an editor started by %edit has
+	// the terminal to itself.
+	asks  chan struct{}
+	asked bool
+	lines chan inputLine
+	sig   chan os.Signal
+	ended chan struct{}
+	once  sync.Once
 }
 
 func newPlain(opt Options) (*plain, error) {
@@ -46,13 +48,14 @@ func newPlain(opt Options) (*plain, error) {
 	return p, nil
 }
 
-// dropEOF takes a Ctrl-D away that was typed while an item ran: there is something to read, and it is nothing.
+// dropEOF discards a Ctrl-D typed while an item was running. The terminal is then readable although
+// no bytes are waiting.
 func dropEOF(tty *os.File) {
 	fds := []unix.PollFd{{Fd: int32(tty.Fd()), Events: unix.POLLIN}}
 	for {
 		n, err := unix.Poll(fds, 0)
 		if err != nil || n == 0 || fds[0].Revents != unix.POLLIN {
-			return // nothing, or the terminal has gone
+			return // no input, or the terminal is gone
 		}
 		waiting, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCINQ)
 		if err != nil || waiting > 0 {
@@ -66,7 +69,7 @@ func dropEOF(tty *os.File) {
 
 func (p *plain) Read() (string, error) {
 	select {
-	case <-p.sig: // it was for the item that ran
+	case <-p.sig: // it was meant for the item that was running
 	default:
 	}
 	item, prompt := "", prompt1
@@ -90,7 +93,7 @@ func (p *plain) Read() (string, error) {
 			case errors.Is(l.err, io.EOF) && item != "": // Ctrl-D drops a block
 				_, err := io.WriteString(p.out, "\n")
 				return "", errors.Join(errInterrupt, err)
-			case l.err != nil: // the terminal has gone, where it is not Ctrl-D
+			case l.err != nil: // the terminal is gone, or the user pressed Ctrl-D
 				return "", io.EOF
 			}
 			item += l.text
@@ -105,7 +108,7 @@ func (p *plain) Read() (string, error) {
 
 func (p *plain) Remember(item string) {
 	if err := p.hist.add(item); err != nil {
-		p.hist.file = "" // nothing recalls it here
+		p.hist.file = "" // plain does not recall items, so the error does not matter
 	}
 }
 

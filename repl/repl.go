@@ -1,5 +1,10 @@
-// Package repl is the prompt: it reads items (a line, a block, a pasted piece), has them run, and shows what they give.
-// What an item means is the interpreter's business; who types at a terminal has an editor around chzyer/readline, behind itemReader.
+// Package repl implements the interactive prompt. It reads items (a line, a block or a pasted
+// text), passes them to an Interpreter, and prints the resulting values and errors.
+//
+// The package knows nothing about the language beyond what Interpreter declares. Input comes from
+// one of three sources: on a terminal, an editor built on chzyer/readline; on a terminal without
+// control sequences (TERM=dumb), line input edited by the kernel; otherwise, a pipe. The first two
+// implement itemReader.
 package repl
 
 import (
@@ -17,75 +22,85 @@ import (
 	"golang.org/x/term"
 )
 
-// An Interpreter runs items.
+// An Interpreter executes items.
 type Interpreter interface {
-	// ExecItem runs one item; the value is nil for what is no expression. It returns soon after ctx has ended.
+	// ExecItem executes one item. The value is nil if the item is not an expression. ExecItem
+	// returns soon after ctx is canceled.
 	ExecItem(ctx context.Context, src string) (starlark.Value, error)
-	// RunFile runs a file in place of what an earlier run of it has left behind.
+	// RunFile executes src, the contents of file, in the session, replacing what an earlier
+	// run of the same file left behind.
 	RunFile(ctx context.Context, file, src string) (starlark.Value, error)
-	// Complete tells whether the text is a whole item.
+	// Complete reports whether src is a complete item.
 	Complete(src string) bool
-	// Render shows a value, FormatError an error.
+	// Render returns a value as text; FormatError does the same for an error.
 	Render(v starlark.Value) string
 	FormatError(err error) string
-	// Completions lists what the word before pos can become, whole and sorted, and where that word begins (byte offsets).
+	// Completions returns the candidates for the word that ends at pos, as complete words in sorted
+	// order, and the position where that word begins. Positions are byte offsets.
 	Completions(line string, pos int) (words []string, from int)
-	// Ahead tells what is typed so far: what Completions may need later can be prepared in the background.
+	// Ahead receives the text typed so far, so that data that Completions may need can be prepared
+	// in the background.
 	Ahead(text string)
-	// Signature tells how the call is written that the end of the text is in, and what it does; "" where it is in none.
+	// Signature returns the signature and description of the call that the end of text is inside,
+	// or "" if it is not inside a call.
 	Signature(text string) string
 }
 
-// Options of a REPL.
+// Options configures a REPL.
 type Options struct {
 	In, Out, Err *os.File
-	HistoryFile  string // "" keeps none
-	Banner       string
-	Interp       Interpreter
-	Colour       bool      // the terminal shows colours, and they are wanted
-	Commands     []Command // beside those of the prompt itself
+	// HistoryFile stores the items of all sessions; if it is empty, none are stored.
+	HistoryFile string
+	Banner      string
+	Interp      Interpreter
+	// Colour allows color: the terminal supports it and the user wants it.
+	Colour bool
+	// Commands are added to the built-in % commands.
+	Commands []Command
 }
 
-// A Command is a line that begins with % and a name.
+// A Command is a % command: the user types % and its name at the prompt.
 type Command struct {
 	Name, Args, Doc string
 	Run             func(ctx context.Context, arg string) (text string, err error)
 }
 
-// The prompts.
+// Prompts and indentation.
 const (
 	prompt1 = ">>> "
 	prompt2 = "... "
 	indent  = "    "
 )
 
-// A REPL is one prompt.
+// A REPL is one interactive session.
 type REPL struct {
 	opt   Options
-	items itemReader // nil where the input is no terminal
+	items itemReader // nil if the input is not a terminal
 	log   *log
-	out   io.Writer  // the terminal, and the log
-	errw  io.Writer  // the same for errors
-	done  []executed // what went through
+	out   io.Writer  // the terminal and the log
+	errw  io.Writer  // the same, for errors
+	done  []executed // items that succeeded
 	typed []string   // all items
 }
 
-// An itemReader reads items from a person.
+// An itemReader reads items that a person types.
 type itemReader interface {
-	// Read shows the prompt and gives a whole item. The error is io.EOF for Ctrl-D, errInterrupt for Ctrl-C.
+	// Read shows the prompt and returns a complete item. The error is io.EOF for Ctrl-D and
+	// errInterrupt for Ctrl-C.
 	Read() (string, error)
-	// Remember makes an item recallable.
+	// Remember adds an item to the history.
 	Remember(item string)
-	// Writer prints above the item that is being typed.
+	// Writer returns a writer that prints above the item being typed.
 	Writer() io.Writer
-	// HangUp makes a Read that waits, and all later ones, give io.EOF. It may be called from any goroutine.
+	// HangUp makes a pending Read and all later ones return io.EOF. It may be called from any
+	// goroutine.
 	HangUp()
 	Close() error
 }
 
 var errInterrupt = errors.New("interrupt")
 
-// New makes a REPL on a terminal, or on piped input.
+// New returns a REPL that reads from a terminal or, if opt.In is not a terminal, from a pipe.
 func New(opt Options) (*REPL, error) {
 	r := &REPL{opt: opt, log: &log{}}
 	out, errw := io.Writer(opt.Out), io.Writer(opt.Err)
@@ -105,17 +120,20 @@ func New(opt Options) (*REPL, error) {
 	return r, nil
 }
 
-// Writer is where others print: above the line that is being typed.
+// Writer returns the writer for all other output of the process. It prints above the line being
+// typed.
 func (r *REPL) Writer() io.Writer { return r.out }
 
-// Run reads and runs items until the end, or until ctx ends, and gives the exit status: piped input ends at the first error,
-// with status 1. The terminal is as it was before.
+// Run reads and executes items until the input ends or ctx is canceled, and returns the exit
+// status. On a terminal the status is 0. Piped input stops at the first error with status 1. Run
+// restores the terminal before it returns.
 func (r *REPL) Run(ctx context.Context) (int, error) {
 	if r.items == nil {
 		return r.piped(ctx)
 	}
 	defer context.AfterFunc(ctx, r.items.HangUp)()
-	between := make(chan os.Signal, 1) // Ctrl-C when an item has just ended is nobody's
+	// Catch a Ctrl-C that arrives just after an item has ended; nothing is left to interrupt.
+	between := make(chan os.Signal, 1)
 	signal.Notify(between, os.Interrupt)
 	defer signal.Stop(between)
 	fmt.Fprintln(r.out, r.opt.Banner)
@@ -135,7 +153,7 @@ func (r *REPL) Run(ctx context.Context) (int, error) {
 	}
 }
 
-// run runs an item, or a command of the prompt, and tells whether it went through.
+// run executes an item or a % command, and reports whether it succeeded.
 func (r *REPL) run(ctx context.Context, item string) bool {
 	r.log.record(shown(item) + "\n")
 	r.typed = append(r.typed, item)
@@ -160,12 +178,13 @@ func leaves(item string) bool {
 	return false
 }
 
-// exec runs an item and shows its value. Ctrl-C ends the item only. It tells whether the item went through.
+// exec executes an item and prints its value. Ctrl-C cancels only the item. It reports whether the
+// item succeeded.
 func (r *REPL) exec(ctx context.Context, item string) (ok bool) {
 	return r.execBy(ctx, item, r.opt.Interp.ExecItem)
 }
 
-// execBy is exec by another function of the interpreter's.
+// execBy is like exec, but calls run instead of ExecItem.
 func (r *REPL) execBy(ctx context.Context, item string, run func(ctx context.Context, src string) (starlark.Value, error)) (ok bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -178,7 +197,7 @@ func (r *REPL) execBy(ctx context.Context, item string, run func(ctx context.Con
 		select {
 		case <-sig:
 			if r.items != nil {
-				fmt.Fprintln(r.items.Writer()) // behind the ^C that the terminal shows
+				fmt.Fprintln(r.items.Writer()) // after the ^C that the terminal echoes
 			}
 			cancel()
 		case <-done:
@@ -200,18 +219,18 @@ func (r *REPL) execBy(ctx context.Context, item string, run func(ctx context.Con
 	}
 	if v != nil && v != starlark.None {
 		if _, err := fmt.Fprintln(r.out, r.opt.Interp.Render(v)); err != nil {
-			return false // who read our output has gone: nobody to tell
+			return false // the reader of our output is gone
 		}
 	}
 	return true
 }
 
-// reportBug tells of a panic in our own code.
+// reportBug reports a panic in our own code.
 func reportBug(w io.Writer, p any) {
 	fmt.Fprintf(w, "bug in bpfrepl: %v\n%splease report this, with what was typed; the session goes on\n", p, debug.Stack())
 }
 
-// piped runs items from input that is no terminal, as they become whole.
+// piped executes items from input that is not a terminal, each as soon as it is complete.
 func (r *REPL) piped(ctx context.Context) (int, error) {
 	in := readLines(ctx, r.opt.In)
 	var buf strings.Builder
@@ -229,7 +248,7 @@ func (r *REPL) piped(ctx context.Context) (int, error) {
 		}
 		end := err != nil
 		text := strings.TrimSuffix(line, "\n")
-		// a line that begins at the margin ends the block before it
+		// A line without indentation ends the block before it.
 		starts := buf.Len() > 0 && text != "" && !strings.HasPrefix(text, " ") && !strings.HasPrefix(text, "\t") && !continues(text)
 		if starts && r.opt.Interp.Complete(buf.String()+"\n") {
 			if item := buf.String(); !r.run(ctx, item) {
@@ -253,13 +272,13 @@ func (r *REPL) piped(ctx context.Context) (int, error) {
 	}
 }
 
-// inputLine is a line of piped input with its newline; the last comes with an error.
+// inputLine is a line of piped input with its newline. The last line comes with an error.
 type inputLine struct {
 	text string
 	err  error
 }
 
-// readLines reads on a goroutine of its own: a read of a pipe cannot be interrupted.
+// readLines reads lines on a separate goroutine, because a read from a pipe cannot be interrupted.
 func readLines(ctx context.Context, f io.Reader) <-chan inputLine {
 	lines := make(chan inputLine)
 	go func() {
@@ -279,7 +298,7 @@ func readLines(ctx context.Context, f io.Reader) <-chan inputLine {
 	return lines
 }
 
-// continues tells of lines that belong to the block before them.
+// continues reports whether a line belongs to the block before it.
 func continues(line string) bool {
 	return strings.HasPrefix(line, "else") || strings.HasPrefix(line, "elif")
 }

@@ -31,14 +31,14 @@ func binary(t *testing.T) string {
 
 func TestMain(m *testing.M) { os.Exit(leakcheck.Main(m, gobin.Clean)) }
 
-// A screen is the program on a pseudo terminal, and all that it has printed.
+// A screen is the program on a pseudoterminal, and everything it has printed.
 type screen struct {
 	t   *testing.T
 	pty *os.File
 	cmd *exec.Cmd
 	mu  sync.Mutex
 	buf bytes.Buffer
-	at  int // what expect has seen
+	at  int // end of the last match of expect
 	eof chan struct{}
 }
 
@@ -85,10 +85,11 @@ func (s *screen) send(text string) {
 	}
 }
 
-// controls are the terminal's control sequences: the editor draws a line again whenever it likes.
+// controls matches terminal control sequences, which expect ignores: the editor redraws a line at
+// any time.
 var controls = regexp.MustCompile(`\x1b\[[0-9;?]*[a-zA-Z]|\x1b(\[[0-9;?]*)?$|\r`)
 
-// expect waits until the text has been printed, behind what was expected before.
+// expect waits until text has been printed after the text expected before.
 func (s *screen) expect(text string) {
 	s.t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -110,14 +111,15 @@ func (s *screen) expect(text string) {
 	}
 }
 
-// leave types Ctrl-D at the prompt. One that comes while an item still runs is not heard, so it is typed until it is.
+// leave types Ctrl-D at the prompt. A Ctrl-D that arrives while an item is still running is
+// dropped, so leave repeats it.
 func (s *screen) leave() {
 	s.t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- s.cmd.Wait() }()
 	deadline := time.After(10 * time.Second)
 	for {
-		if _, err := io.WriteString(s.pty, "\x04"); err != nil && !errors.Is(err, syscall.EIO) { // EIO: it has gone
+		if _, err := io.WriteString(s.pty, "\x04"); err != nil && !errors.Is(err, syscall.EIO) { // EIO: the process is gone
 			s.t.Fatal(err)
 		}
 		select {
@@ -143,8 +145,8 @@ func TestExpression(t *testing.T) {
 	s.leave()
 }
 
-// A def is typed with the indentation that the prompt makes, and ended by an empty line; a later item changes the global
-// that it reads.
+// A def is typed with automatic indentation and ended by an empty line. A later item changes the
+// global that the def reads.
 func TestBlock(t *testing.T) {
 	s := start(t, t.TempDir(), 80)
 	s.send("x = 1\r")
@@ -206,7 +208,7 @@ func TestTab(t *testing.T) {
 	s.expect(">>> ")
 	s.send("if True:\r")
 	s.expect("... ")
-	s.send("\x15\tx = 5\r") // Ctrl-U takes the indentation away, Tab makes it
+	s.send("\x15\tx = 5\r") // Ctrl-U deletes the indentation, Tab inserts it
 	s.expect("... ")
 	s.send("\r")
 	s.expect(">>> ")
@@ -215,7 +217,7 @@ func TestTab(t *testing.T) {
 	s.leave()
 }
 
-// Completion of a spec goes part by part; a terminal narrower than the candidates does no harm.
+// A spec is completed part by part. A terminal narrower than the candidates does no harm.
 func TestTabNarrow(t *testing.T) {
 	s := start(t, t.TempDir(), 20)
 	s.send("\"tracepoint:raw_sysc\t\t\t\x03")
@@ -248,14 +250,14 @@ func TestHistory(t *testing.T) {
 		t.Errorf("mode of the history: %v", fi.Mode())
 	}
 	s = start(t, state, 80)
-	s.send("\x1b[A\x1b[A\r") // the def, whole
+	s.send("\x1b[A\x1b[A\r") // the whole def
 	s.expect(">>> ")
 	s.send("h() + 1\r")
 	s.expect("\n12")
 	s.leave()
 }
 
-// What a probe prints appears above the line that is being typed, which stays.
+// Output of a probe appears above the line being typed, which stays.
 func TestPrintAbove(t *testing.T) {
 	s := start(t, t.TempDir(), 80)
 	s.send("probe(\"interval:ms:50\", lambda e: print(\"tick\"))\r")
@@ -301,7 +303,8 @@ func TestPiped(t *testing.T) {
 	}
 }
 
-// The commands of the prompt: a session becomes a script, a script runs in a session, an item is edited and timed, a log is kept.
+// The % commands: save a session as a script, run a script in a session, edit and time an item,
+// keep a log.
 func TestMagics(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
@@ -322,7 +325,7 @@ func TestMagics(t *testing.T) {
 	s.send("%time base\r")
 	s.expect("\n4")
 	s.expect("took ")
-	s.send("%edit twice\r") // makes it n+1 in the second place: def twice(n): return 2 * n+1
+	s.send("%edit twice\r") // changes the second n: def twice(n): return 2 * n+1
 	s.expect("return 2 * n")
 	s.expect(">>> ")
 	s.send("%log off\r")
@@ -359,7 +362,8 @@ func TestMagics(t *testing.T) {
 	}
 }
 
-// A session with probes becomes a script that waits, and then shows what was looked at.
+// A session with probes becomes a script that waits, and then prints the results that the session
+// looked at.
 func TestScriptOfSession(t *testing.T) {
 	for _, c := range []struct {
 		steps []executed
@@ -367,10 +371,10 @@ func TestScriptOfSession(t *testing.T) {
 	}{
 		{[]executed{{"calls = count()", false}, {`p = probe("software:page-faults:1", lambda e: calls.add())`, false}, {"calls.value", true}},
 			"calls = count()\np = probe(\"software:page-faults:1\", lambda e: calls.add())\nrun()  # until Ctrl-C\nprint(calls.value)\n"},
-		// looked at between two probes, in a loop; a probe that ended
+		// Results looked at between two probes and in a loop; a probe that was detached.
 		{[]executed{{"def go():\n    return probe(\"begin\", enter)", false}, {"p = go()", false}, {"calls", true}, {"for k in calls: print(k)", false}, {"p.detach()", false}, {"q = go()", false}, {"x = len(calls)", false}, {"x  # so many", true}},
 			"def go():\n    return probe(\"begin\", enter)\np = go()\nq = go()\nrun()  # until Ctrl-C\nprint(calls)\nfor k in calls: print(k)\np.detach()\nx = len(calls)\nprint(x  # so many\n)\n"},
-		// it waited itself, in a function; help is not for scripts
+		// The session waited itself, in a function. Calls of help are not saved.
 		{[]executed{{"def work():\n    run(1)", false}, {"help(work)", false}, {"probe(\"begin\", enter)", false}, {"work()", false}, {"calls", true}},
 			"def work():\n    run(1)\nprobe(\"begin\", enter)\nwork()\nprint(calls)\n"},
 		{[]executed{{"2", true}, {"_ + 1", true}, {`x = "probe("`, false}},
@@ -382,7 +386,7 @@ func TestScriptOfSession(t *testing.T) {
 	}
 }
 
-// watch() draws in one place, and Ctrl-C ends it and nothing else.
+// watch() redraws in one place; Ctrl-C ends only watch().
 func TestWatch(t *testing.T) {
 	s := start(t, t.TempDir(), 80)
 	s.send("calls = count()\r")
@@ -393,8 +397,8 @@ func TestWatch(t *testing.T) {
 	s.expect("here  7")
 	s.expect("here  7")
 	s.send("\x03")
-	s.expect("^C\n>>> ")                   // Ctrl-C is how it ends: nothing is said
-	s.send("load = sum(calls.values())\r") // a name, where no load statement stands
+	s.expect("^C\n>>> ")                   // Ctrl-C is the normal end, so nothing is printed
+	s.send("load = sum(calls.values())\r") // a name here: this is not a load statement
 	s.expect(">>> ")
 	s.send("1 + load\r")
 	s.expect("\n8")

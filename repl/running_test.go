@@ -13,7 +13,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 )
 
-// Ctrl-C ends what runs, soon, and nothing else; once more is too much for nobody. The wanted time is 100 ms; the machine may be busy.
+// Ctrl-C promptly ends the running item and nothing else; pressing it twice does no harm. The
+// target is 100 ms, but the host may be busy.
 func TestInterrupts(t *testing.T) {
 	load, comm, err := gobin.Load()
 	if err != nil {
@@ -33,7 +34,7 @@ func TestInterrupts(t *testing.T) {
 		for _, times := range []int{1, 2} {
 			s.send(pasteStart + "print(\"it\", \"runs\")\n" + src + "\n" + pasteEnd)
 			s.expect("it runs\n")
-			time.Sleep(50 * time.Millisecond) // it is to be in the midst of it
+			time.Sleep(50 * time.Millisecond) // make sure that it is in progress
 			sent := time.Now()
 			s.send(strings.Repeat("\x03", times))
 			s.expect("\n>>> ")
@@ -51,7 +52,7 @@ func TestInterrupts(t *testing.T) {
 	s.leave()
 }
 
-// Ctrl-D while something runs does not end the session, nor is it kept for later.
+// Ctrl-D typed while an item is running neither ends the session nor is kept for later.
 func TestEOFWhileRunning(t *testing.T) {
 	s := start(t, t.TempDir(), 80)
 	for range 3 {
@@ -66,7 +67,7 @@ func TestEOFWhileRunning(t *testing.T) {
 	s.leave()
 }
 
-// What is typed while something runs is there when it has ended.
+// Text typed while an item is running is read when the item has ended.
 func TestTypeAhead(t *testing.T) {
 	s := start(t, t.TempDir(), 80)
 	s.send("print(\"it\", \"runs\"); run(0.3)\r")
@@ -76,7 +77,7 @@ func TestTypeAhead(t *testing.T) {
 	s.leave()
 }
 
-// Two sessions write one file of history at once, and lose and mix nothing.
+// Two sessions write one history file at once, without losing or mixing items.
 func TestTwoSessions(t *testing.T) {
 	const n = 60
 	state := t.TempDir()
@@ -115,13 +116,13 @@ func TestTwoSessions(t *testing.T) {
 		t.Errorf("there are %v items, want %d of each", next, n)
 	}
 	s := start(t, state, 200)
-	s.send("\x1b[A\x1b[A\x1b[A\x15" + pasteStart + "40 + 2" + pasteEnd + "\x1b[A\x1b[A\x0b\x03") // through them, and away
+	s.send("\x1b[A\x1b[A\x1b[A\x15" + pasteStart + "40 + 2" + pasteEnd + "\x1b[A\x1b[A\x0b\x03") // recall the items, then discard the line
 	s.expect("^C")
 	s.expect(">>> ")
 	s.leave()
 }
 
-// %edit leaves the terminal to an editor that reads it.
+// %edit runs an editor that reads from the terminal.
 func TestEditor(t *testing.T) {
 	s := start(t, t.TempDir(), 80, "EDITOR=ed -p ed:")
 	s.send("def f(): return 1\r\r")
@@ -148,7 +149,7 @@ func TestEditor(t *testing.T) {
 	s.leave()
 }
 
-// A terminal that knows no control sequences gets none.
+// A terminal without control sequences receives none.
 func TestDumb(t *testing.T) {
 	s := start(t, t.TempDir(), 40, "TERM=dumb")
 	s.send("def f(x):\r")
@@ -184,12 +185,12 @@ func TestDumb(t *testing.T) {
 	}
 }
 
-// Who leaves, and has to wait for the kernel, is told why.
+// A user who leaves and has to wait for the kernel is told why.
 func TestSlowLeave(t *testing.T) {
 	s := start(t, t.TempDir(), 80)
 	s.send("c = count()\r")
 	s.expect("\n>>> ")
-	// each has a perf event, and the kernel lets these go one after the other
+	// Each probe has a perf event, and the kernel releases these one after another.
 	s.send("ps = [probe(x.name, lambda e: c.add(by=e.args.__syscall_nr)) for x in probes(\"tracepoint:syscalls:sys_enter_*\")[:40]]\r")
 	s.expect("\n>>> ")
 	left := time.Now()

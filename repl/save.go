@@ -11,15 +11,16 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// A executed is an item that went through.
+// An executed is an item that succeeded.
 type executed struct {
 	src   string
-	shown bool // it gave a value, which was shown
+	shown bool // it had a value, and the prompt printed it
 }
 
-// script makes a script of a session. What the prompt shows by itself a script has to print. And where at the prompt probes go on
-// by themselves, a script has to wait: unless the session did so itself, run() stands behind all that makes names and probes, and
-// before all that looks at what was counted.
+// script returns a session as a script. The script has to print explicitly what the prompt prints
+// by itself. It also has to wait: at the prompt, probes run until the session ends. Unless the
+// session called run() itself, script inserts run() after all items that define names and create
+// probes, and before all items that look at results.
 func script(steps []executed) string {
 	c := callers{"run": waits, "watch": waits, "probe": traces, "each": traces, "every": traces, "help": helps}
 	kinds := make([]effect, len(steps))
@@ -56,7 +57,7 @@ func script(steps []executed) string {
 	return strings.Join(append(before, after...), "\n") + "\n"
 }
 
-// recalled tells whether a later step reads the value of this one as _.
+// recalled reports whether a later step reads the value of step i as _.
 func recalled(steps []executed, kinds []effect, i int) bool {
 	for j := i + 1; j < len(steps); j++ {
 		if kinds[j]&recalls != 0 || steps[j].shown {
@@ -66,18 +67,19 @@ func recalled(steps []executed, kinds []effect, i int) bool {
 	return false
 }
 
-// An effect is what an item does, as far as that matters to a script.
+// An effect is what an item does, as far as it matters to a script.
 type effect int
 
 const (
-	defines effect = 1 << iota // it gives names to things, and nothing else
-	traces                     // it makes a probe, or a callback
-	waits                      // it runs run()
-	helps                      // it asks for help
-	recalls                    // it reads _
+	defines effect = 1 << iota // only defines names
+	traces                     // creates a probe or a callback
+	waits                      // calls run()
+	helps                      // calls help()
+	recalls                    // reads _
 )
 
-// callers tells what calling a function does: the builtins, and those that the session has defined so far.
+// callers maps a function to the effect of calling it. It contains builtins and the functions that
+// the session has defined so far.
 type callers map[string]effect
 
 func (c callers) effects(src string) effect {
@@ -103,7 +105,7 @@ func (c callers) effects(src string) effect {
 	return all | only
 }
 
-// called joins the effects of the calls in a statement.
+// called returns the combined effects of the calls in a statement.
 func (c callers) called(st syntax.Stmt) (all effect) {
 	syntax.Walk(st, func(n syntax.Node) bool {
 		switch n := n.(type) {

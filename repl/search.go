@@ -6,15 +6,17 @@ import (
 	"github.com/chzyer/readline"
 )
 
-// A search is Ctrl-R: for the items that hold a text, the latest first.
+// A search is the state of Ctrl-R, which searches for items that contain a text, latest first.
 type search struct {
-	before view // what was typed when it began
+	before view // state before the search
 	query  []rune
-	at     int // of the item that was found, in the history; its length: none yet
+	// at is the index in the history of the item found, or the length of the history if none has
+	// been found yet.
+	at     int
 	failed bool
 }
 
-// searchKey is a key of the search, or Ctrl-R or Ctrl-S that begins it.
+// searchKey handles a key of the search, including the Ctrl-R or Ctrl-S that starts it.
 func (e *editor) searchKey(p view, key rune) view {
 	s := e.search
 	began := s == nil
@@ -22,7 +24,7 @@ func (e *editor) searchKey(p view, key rune) view {
 		s = &search{before: p, at: len(e.hist.items)}
 		e.search = s
 	}
-	from, by := s.at, -1 // the item that is found already may go on to hold it
+	from, by := s.at, -1 // the current item may match the longer query too
 	switch key {
 	case readline.CharBckSearch:
 		if !began {

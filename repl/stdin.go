@@ -12,7 +12,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/lazy"
 )
 
-// Bracketed paste: terminals put these around what is pasted when asked to.
+// Bracketed paste: if enabled, terminals send these sequences around pasted text.
 const (
 	pasteOn    = "\x1b[?2004h"
 	pasteOff   = "\x1b[?2004l"
@@ -20,31 +20,32 @@ const (
 	pasteEnd   = "\x1b[201~"
 )
 
-// EndPaste makes a terminal send what is pasted as if it were typed again.
+// EndPaste disables bracketed paste: the terminal then sends pasted text as if it were typed.
 func EndPaste(w io.Writer) error {
 	_, err := io.WriteString(w, pasteOff)
 	return err
 }
 
-// sequences are keys that readline does not know, or takes for others: what terminals send, and what is made of it.
+// sequences translates keys that readline does not know or misinterprets. Each pair is what a
+// terminal sends and its replacement.
 var sequences = strings.NewReplacer(
 	"\x1b[3~", string(deleteRune), "\x1b\r", string(newlineRune), "\x1b\n", string(newlineRune), // Delete; Alt-Enter
 	"\x1b[1~", "\x01", "\x1b[7~", "\x01", "\x1b[4~", "\x05", "\x1b[8~", "\x05", // Home and End of some terminals
-	"\x1b[1;5D", "\x1bb", "\x1b[1;3D", "\x1bb", "\x1b[1;5C", "\x1bf", "\x1b[1;3C", "\x1bf", // by words
-	"\x00", "", // which readline takes for the end of the input, and then cannot be closed
+	"\x1b[1;5D", "\x1bb", "\x1b[1;3D", "\x1bb", "\x1b[1;5C", "\x1bf", "\x1b[1;3C", "\x1bf", // word by word
+	"\x00", "", // readline takes it for the end of the input and then cannot be closed
 	string(newlineRune), string(unusedRune), string(deleteRune), string(unusedRune), string(pasteRune), string(unusedRune), string(literalRune), string(unusedRune))
 
-// A filter stands between the terminal and readline. It translates keys, and keeps what is pasted apart: readline gets one rune that
-// stands for it. A newline at the end of a paste enters it.
+// A filter sits between the terminal and readline. It translates keys and separates pasted text:
+// readline receives pasteRune in its place. A newline at the end of a paste is passed on as Enter.
 type filter struct {
 	in    *os.File
 	paste bool
-	held  []byte // the beginning of a marker, or what is pasted so far
+	held  []byte // the start of a marker, or the text pasted so far
 	out   bytes.Buffer
-	ended atomic.Bool // the input is at its end: the terminal has gone, or we are to leave
+	ended atomic.Bool // the input has ended: the terminal is gone, or HangUp was called
 
 	mu     sync.Mutex
-	pastes [][]rune // that have not been taken yet
+	pastes [][]rune // pastes not taken yet
 }
 
 // Read implements io.Reader.
@@ -63,7 +64,7 @@ func (f *filter) Read(p []byte) (int, error) {
 	return f.out.Read(p)
 }
 
-// Close implements io.Closer; the terminal is not ours to close.
+// Close implements io.Closer. It does not close the terminal, which the filter does not own.
 func (f *filter) Close() error { return nil }
 
 var _ io.ReadCloser = (*filter)(nil)
@@ -78,7 +79,7 @@ func (f *filter) feed(b []byte) {
 		}
 		i := bytes.Index(b, []byte(marker))
 		if i < 0 {
-			if f.paste { // until its end is here
+			if f.paste { // wait for the end of the paste
 				f.held = append([]byte{}, b...)
 				return
 			}
@@ -97,8 +98,9 @@ func (f *filter) feed(b []byte) {
 	}
 }
 
-// partial is how many bytes at the end may be the beginning of the marker. Up to two bytes are let through: they begin
-// every key that sends an escape sequence, and such a key must not wait for the next.
+// partial returns how many bytes at the end of b may be the start of the marker. Up to two such
+// bytes are passed on anyway: every key that sends an escape sequence begins with them, and such a
+// key must not wait for the next one.
 func partial(b []byte, marker string) int {
 	for n := min(len(b), len(marker)-1); n > 2; n-- {
 		if bytes.HasSuffix(b, []byte(marker[:n])) {
@@ -108,10 +110,11 @@ func partial(b []byte, marker string) int {
 	return 0
 }
 
-// indented finds a line that begins with blanks.
+// indented matches a line that begins with white space.
 var indented = lazy.Regexp("[\r\n][ \t]")
 
-// typed passes keys on. Lines that come at once, with indentation of their own, were not typed by hand: they get no other.
+// typed passes keys on. Lines that arrive at once with their own indentation were not typed by
+// hand, so they get no automatic indentation.
 func (f *filter) typed(b []byte) {
 	text := sequences.Replace(string(b))
 	for indented().MatchString(text) {
@@ -125,7 +128,8 @@ func (f *filter) typed(b []byte) {
 	f.out.WriteString(text)
 }
 
-// take makes a paste text to edit: with newlineRune for newlines and blanks for tabs.
+// take converts pasted text to text that can be edited: it replaces newlines with newlineRune and
+// tabs with spaces, and drops control characters.
 func (f *filter) take(b []byte) {
 	text := strings.ReplaceAll(strings.ReplaceAll(string(b), "\r\n", "\n"), "\r", "\n")
 	enter := strings.HasSuffix(text, "\n")
@@ -144,7 +148,7 @@ func (f *filter) take(b []byte) {
 	}
 }
 
-// pasted gives what the next pasteRune stands for.
+// pasted returns the text of the next pasteRune.
 func (f *filter) pasted() []rune {
 	f.mu.Lock()
 	defer f.mu.Unlock()

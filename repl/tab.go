@@ -10,8 +10,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/filenames"
 )
 
-// tab completes the word before the cursor as far as there is one way to go on; where there are several it lists them. The second time at
-// the same place it tells how the call is written that the cursor is in. Left of any text it indents.
+// tab handles Tab. It completes the word before the cursor up to the point where the candidates
+// differ, then lists them. A second Tab in the same place shows the signature of the call that the
+// cursor is in. At the start of a line Tab indents.
 func (e *editor) tab(p view, again bool) view {
 	cols, height := size(e.in.in)
 	from, _ := lineAt(p.text, p.pos)
@@ -28,12 +29,13 @@ func (e *editor) tab(p view, again bool) view {
 	}
 	words, at := completions(e.interp, e.commands, text)
 	if len(words) == 0 {
-		e.tabPressed = true // the second may tell more
+		e.tabPressed = true // a second Tab may show a signature
 		e.rl.Terminal.Bell()
 		return p
 	}
 	typed := text[at:]
-	common := words[0] // all begin with what the first and the last begin with
+	// The words are sorted: the common prefix of the first and the last is common to all.
+	common := words[0]
 	for !strings.HasPrefix(words[len(words)-1], common) {
 		_, n := utf8.DecodeLastRuneInString(common)
 		common = common[:len(common)-n]
@@ -54,7 +56,8 @@ func (p view) insert(text []rune) view {
 	return p
 }
 
-// completions lists what the word at the end of a text can become, and where that word begins.
+// completions returns the candidates for the word at the end of text, and the byte offset of that
+// word.
 func completions(interp Interpreter, commands []Command, text string) (words []string, from int) {
 	if !isMagic(text) {
 		return interp.Completions(text, len(text))
@@ -83,7 +86,8 @@ func completions(interp Interpreter, commands []Command, text string) (words []s
 	return nil, len(text)
 }
 
-// table puts words side by side, as many as there are rows for. What they all begin with, up to a colon or a slash, is left out.
+// table arranges words in columns, as many words as fit into the given number of rows. It omits the
+// part of the words up to the last colon or slash in typed, which they share.
 func table(words []string, typed string, cols, rows int) []string {
 	from, width := strings.LastIndexAny(typed, ":/")+1, 0
 	short := make([]string, min(len(words), rows*cols))

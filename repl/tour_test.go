@@ -16,16 +16,18 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/tmux"
 )
 
-// A visit is a person's at a terminal. Nothing that is on it may change by what comes later, but for the item that is being typed.
+// A visit is a user's session at a terminal. Later output must not change what is already on the
+// screen, except for the item being typed.
 type visit struct {
 	*tmux.Screen
 	t    *testing.T
-	seen string // all above the last prompt
+	seen string // everything above the last prompt
 	gen  string // the load generator
 	comm string // its name
 }
 
-// shows waits until the lines from the last prompt on are these; what stands between « and » is a pattern.
+// shows waits until the text from the last prompt on consists of these lines. The text between «
+// and » is a regular expression.
 func (v *visit) shows(lines ...string) {
 	v.t.Helper()
 	var re strings.Builder
@@ -41,7 +43,7 @@ func (v *visit) shows(lines ...string) {
 	v.seen = text[:prompts[len(prompts)-1][0]]
 }
 
-// enter types an item of one line, and waits for what it gives and the next prompt.
+// enter types an item of one line, and waits for its output and the next prompt.
 func (v *visit) enter(item string, gives ...string) {
 	v.t.Helper()
 	v.Type(item)
@@ -49,7 +51,7 @@ func (v *visit) enter(item string, gives ...string) {
 	v.shows(append(append([]string{prompt1 + item}, gives...), ">>>")...)
 }
 
-// block types an item of several lines, to which the prompt adds the indentation, and ends it with an empty line.
+// block types an item of several lines, which the prompt indents, and ends it with an empty line.
 func (v *visit) block(first string, more ...string) {
 	v.t.Helper()
 	v.Type(first)
@@ -69,7 +71,7 @@ func (v *visit) block(first string, more ...string) {
 	v.shows(append(typed, "...", ">>>")...)
 }
 
-// load makes events of known number.
+// load generates a known number of events.
 func (v *visit) load(args ...string) {
 	v.t.Helper()
 	if out, err := exec.Command(v.gen, args...).CombinedOutput(); err != nil {
@@ -83,12 +85,12 @@ func (v *visit) interrupt(shows ...string) {
 	sent := time.Now()
 	v.Keys("C-c")
 	v.shows(shows...)
-	if d := time.Since(sent); d > 2*time.Second { // 100 ms are wanted
+	if d := time.Since(sent); d > 2*time.Second { // the target is 100 ms
 		v.t.Errorf("the prompt is there %v after Ctrl-C", d)
 	}
 }
 
-// child gives the process that the shell has started, 0 where there is none.
+// child returns the PID of the shell's child process, or 0 if it has none.
 func (v *visit) child() int {
 	v.t.Helper()
 	pid := v.PID()
@@ -106,7 +108,7 @@ func (v *visit) child() int {
 	return child
 }
 
-// Twenty minutes' worth of work, in a shell on a terminal, as a person would do it.
+// Twenty minutes of work in a shell on a terminal, as a person would do it.
 func TestTour(t *testing.T) {
 	gen, comm, err := gobin.Load()
 	if err != nil {
@@ -128,7 +130,7 @@ func TestTour(t *testing.T) {
 	v.shows("$ bpfrepl --no-warnings", `bpfrepl «[\d.]+», Linux «\S+( without .*)?»`, "help() explains, Ctrl-D leaves", ">>>")
 	pid := v.child()
 
-	// Count the system calls of a program, and look while it goes on.
+	// Count the system calls of a program, and look at the counts while tracing continues.
 	v.enter("calls = count()")
 	v.block("def enter(e):", fmt.Sprintf("if e.comm == %q:", comm), "calls.add(by=syscall_name(e.args.id))")
 	v.enter(`p = probe("tracepoint:raw_syscalls:sys_enter", enter)`)
@@ -141,7 +143,8 @@ func TestTour(t *testing.T) {
 	v.enter("p.detach()")
 	v.enter("calls.top(1)", "getppid  1234")
 
-	// A mistake: what the kernel does not have, with its place. Take the def up again, mend the line, run both again.
+	// A mistake: the kernel does not have this argument, and the error shows where. Recall the def,
+	// fix the line, run both items again.
 	v.enter("sizes = hist()")
 	v.block("def sized(e):", "n = e.args.cont", fmt.Sprintf("if e.comm == %q and n in (512, 5000):", comm), "sizes.add(n)")
 	attach := `q = probe("tracepoint:syscalls:sys_enter_read", sized)`
@@ -158,7 +161,7 @@ func TestTour(t *testing.T) {
 	v.Keys("Enter")
 	recalled[1] = "...     n = e.args.count"
 	v.shows(append(recalled, ">>>")...)
-	v.Keys("Up", "Up", "Up", "Up", "Up", "Enter") // through the lines of the def
+	v.Keys("Up", "Up", "Up", "Up", "Up", "Enter") // up through the lines of the def
 	v.shows(prompt1+attach, ">>>")
 	v.load("reads", data, "100", "512")
 	v.load("reads", data, "25", "5000")
@@ -170,18 +173,18 @@ func TestTour(t *testing.T) {
 	v.enter("sizes", histogram...)
 	v.enter("[sizes.value.percentile(p) for p in (50, 99)]", `[832, 5000]`)
 
-	// Keep it as a script. What comes from here on goes to a log.
+	// Save the session as a script. Everything from here on also goes to a log.
 	v.enter("%save tour.star", "15 items in tour.star")
 	v.enter("%log on tour.log")
 
-	// A line that is wider than the terminal has its mistake shown all the same.
+	// An error in a line wider than the terminal still shows its position.
 	v.enter(`probe("tracepoint:syscalls:sys_enter_read", lambda e: sizes.add(e.args.count), filter=lambda e: e.com == "dd")`,
 		`error: In[17]:1:99: an event has no field com`,
 		`    ...d", lambda e: sizes.add(e.args.count), filter=lambda e: e.com == "dd")`,
 		`                                                                 ^`,
 		`    hint: did you mean "comm"?`)
 
-	// Ask for help, and let Tab write.
+	// Ask for help, and complete with Tab.
 	v.enter("help(lhist)",
 		"lhist(lo, hi, step, max_keys=4096, name=None)",
 		"    an aggregation: a histogram with buckets of equal width",
@@ -203,7 +206,7 @@ func TestTour(t *testing.T) {
 	v.Type("x")
 	v.Keys("Tab")
 	v.shows(`>>> r = probe("tracepoint:raw_syscalls:sys_exit`)
-	v.Keys("C-c") // there is a better one
+	v.Keys("C-c") // there is a better probe
 	v.shows(`>>> r = probe("tracepoint:raw_syscalls:sys_exit^C`, ">>>")
 	v.Type(`r = probe("tracepoint:syscalls:sys_exit_lsee`)
 	v.Keys("Tab")
@@ -222,7 +225,7 @@ func TestTour(t *testing.T) {
 	v.enter("results", "results:", "-9  777")
 	v.enter("%time results[-9]", "777", "took «\\S+»")
 
-	// A stream, with a callback.
+	// A stream with a callback.
 	v.enter("opened = stream()")
 	v.enter("opened.each(lambda ev: print(ev.path))")
 	v.enter(fmt.Sprintf(`probe("tracepoint:syscalls:sys_enter_openat", lambda e: opened.emit(path=str(e.args.filename)), filter=lambda e: e.comm == %q and str(e.args.filename).startswith("/none"))`, comm),
@@ -234,7 +237,8 @@ func TestTour(t *testing.T) {
 	v.shows(`>>> print("on"); run()`, "on", "/none/0", "/none/1", "/none/2")
 	v.interrupt(`>>> print("on"); run()`, "on", "/none/0", "/none/1", "/none/2", "^C", "interrupted", ">>>")
 
-	// Records that come while the prompt waits, and prints of handlers, are above the line that is typed.
+	// Records that arrive while the prompt waits, and the output of handlers, appear above the line
+	// being typed.
 	v.enter(fmt.Sprintf(`probe("tracepoint:syscalls:sys_enter_getppid", lambda e: printf("getppid of %%s\n", e.comm), filter=lambda e: e.comm == %q)`, comm), "<probe tracepoint:syscalls:sys_enter_getppid, attached>")
 	v.Type("40 +")
 	v.load("getppid", "2")
@@ -245,7 +249,7 @@ func TestTour(t *testing.T) {
 	v.Keys("Enter")
 	v.shows(">>> 40 + 2", "42", ">>>")
 
-	// The terminal becomes narrow while an item is typed, and wide again.
+	// The terminal becomes narrow while an item is being typed, and then wide again.
 	v.Type(`len("a line that is wider than the ter`)
 	v.Resize(40, 24)
 	v.Type(`minal")`)
@@ -257,7 +261,7 @@ func TestTour(t *testing.T) {
 	v.shows(`>>> len("a line that is wider than the terminal")`, "38", ">>>")
 	v.enter("%log off")
 
-	// What the log has is what was to be seen, but for what Ctrl-C ended.
+	// The log matches the screen, except for the item that Ctrl-C canceled.
 	log, err := os.ReadFile(file("tour.log"))
 	if err != nil {
 		t.Fatal(err)
@@ -268,7 +272,7 @@ func TestTour(t *testing.T) {
 		t.Errorf("the log is\n%s\nand to be seen was\n%s", got, seen)
 	}
 
-	// Look on, in one place.
+	// Watch the results in one place.
 	v.Type("watch(results, seconds=0.1)")
 	v.Keys("Enter")
 	v.Wait("the picture", v.Screen.Screen, func(text string) bool { return text == "results:\n-9  777" })
@@ -279,7 +283,7 @@ func TestTour(t *testing.T) {
 	v.seen = strings.TrimSuffix(v.Text(), ">>>")
 	v.enter("len(attached())", "4")
 
-	// Leave. The terminal is the shell's again, and nothing is left in the kernel.
+	// Leave. The shell has the terminal again, and nothing is left in the kernel.
 	objects, err := leakcheck.OfProcess(pid)
 	if err != nil {
 		t.Fatal(err)
@@ -296,7 +300,7 @@ func TestTour(t *testing.T) {
 	v.Keys("Enter")
 	v.shows("$ echo still here", "still here", "$")
 
-	// The script of the session counts what the session has counted.
+	// The saved script counts what the session counted.
 	saved, err := os.ReadFile(file("tour.star"))
 	if err != nil {
 		t.Fatal(err)
@@ -325,7 +329,7 @@ func TestTour(t *testing.T) {
 	v.shows(append([]string{"$ bpfrepl tour.star", "^C", "1234", "1300", "0", "getppid  1234"}, append(histogram, "[832, 5000]", "$")...)...)
 }
 
-// tourScript is what the session of the tour is as a script.
+// tourScript is the session of the tour, saved as a script.
 const tourScript = `calls = count()
 def enter(e):
     if e.comm == "COMM":

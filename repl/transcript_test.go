@@ -10,8 +10,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/transcript"
 )
 
-// The transcripts of sessions, as %log keeps them, are typed again and must give the same. They start programs: load makes system
-// calls of known numbers. UPDATE=1 writes what they give now.
+// The transcripts of sessions, in the format of %log, are typed again and must print the same
+// output. They start programs: load makes a known number of system calls. UPDATE=1 writes the
+// current output.
 func TestTranscripts(t *testing.T) {
 	load, err := gobin.Build("internal/load")
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/tmux"
 )
 
-// Blocks that a program types (expect, send-keys) come out as they were typed, however they arrive: automatic indentation is not added to
-// theirs.
+// Blocks typed by a program (expect, send-keys) keep their indentation, however the keys arrive:
+// automatic indentation is not added to it.
 func TestTypedIndentation(t *testing.T) {
 	blocks := []string{
 		"def f(x):\n    if x > 1:\n        return 1\n    elif x == 1:\n        y = 2\n        return y\n    else:\n        for i in range(3):\n            x += i\n    return x\n",
@@ -50,7 +50,7 @@ func TestTypedIndentation(t *testing.T) {
 	s.leave()
 }
 
-// else and elif that a person types without indentation of their own end the block before them.
+// else and elif, typed by a person without indentation, end the block before them.
 func TestElseDedents(t *testing.T) {
 	s := start(t, t.TempDir(), 100)
 	for _, line := range []string{"def f(x):", "if x > 1:", "return 1", "elif x == 1:", "return 2", "else:", "return 3", ""} {
@@ -62,7 +62,8 @@ func TestElseDedents(t *testing.T) {
 	s.leave()
 }
 
-// What was typed before is suggested in faint letters; Right and End take it, Alt-F takes a word; what is typed differently makes it go.
+// The continuation of an earlier item is suggested in faint text. Right and End accept it, Alt-F
+// accepts a word; typing something else removes it.
 func TestSuggestion(t *testing.T) {
 	dir := t.TempDir()
 	s := tmux.Start(t, tmux.Options{Dir: dir, Env: []string{"XDG_STATE_HOME=" + dir, "TERM=screen-256color", "NO_COLOR="}}, binary(t))
@@ -101,10 +102,11 @@ func TestSuggestion(t *testing.T) {
 	s.Keys("End", "Enter")
 	enter("first * 2")
 	s.Expect(`^122$`)
-	// Enter runs what is typed, and leaves nothing of a suggestion behind
+	// Enter runs only the typed text and removes the suggestion.
 	enter("first")
 	s.Wait("the items", s.Text, func(text string) bool { return strings.HasSuffix(text, "122\n>>> first\n61\n>>>") })
-	// a block, line by line; no suggestion in the middle of a line
+	// A block is suggested line by line. There is no suggestion with the cursor in the middle of a
+	// line.
 	s.Paste("def twice(x):\n    return 2 * x\n")
 	s.Expect(`^>>>$`)
 	s.Type("def tw")
@@ -119,7 +121,8 @@ func TestSuggestion(t *testing.T) {
 	}
 }
 
-// Errors, their carets and bars have colours, and the log has none; with NO_COLOR there is neither colour nor suggestion.
+// Errors, their carets and bars are colored; the log is not. With NO_COLOR there are neither colors
+// nor suggestions.
 func TestColours(t *testing.T) {
 	const items = "h = hist()\n" + "h.add(5)\n" + "h\n" + "print(h)\n" + "zzqqy\n"
 	for _, noColor := range []string{"", "1"} {

@@ -7,8 +7,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/tmux"
 )
 
-// A line that is typed up to the terminal's edge, and then on, is one line to the terminal too: it can be copied as one, and flows when
-// the terminal is made wider.
+// A line typed up to and past the edge of the terminal is one line to the terminal too: it can be
+// copied as one line, and reflows when the terminal becomes wider.
 func TestWrapped(t *testing.T) {
 	s := tmux.Start(t, tmux.Options{Env: []string{"XDG_STATE_HOME=" + t.TempDir()}}, binary(t))
 	s.Expect(`^>>>$`)
