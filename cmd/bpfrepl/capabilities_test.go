@@ -15,14 +15,14 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 )
 
-// asNobody runs bpfrepl as user 65534 with some capabilities, and gives what it prints.
+// asNobody runs bpfrepl as user 65534 with the given capabilities, and returns its output.
 func asNobody(t *testing.T, caps []uintptr, args ...string) string {
 	t.Helper()
 	bin, err := gobin.Build("cmd/bpfrepl")
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "nobody") // t.TempDir is for its owner alone
+	dir, err := os.MkdirTemp("", "nobody") // only the owner can access t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,8 +53,8 @@ func asNobody(t *testing.T, caps []uintptr, args ...string) string {
 	return string(out)
 }
 
-// What works with CAP_BPF and CAP_PERFMON alone, what needs CAP_DAC_READ_SEARCH for the lists of tracefs, and what the kernel gives
-// CAP_SYS_ADMIN only. docs/privileges.md says the same.
+// What works with CAP_BPF and CAP_PERFMON alone, what needs CAP_DAC_READ_SEARCH to list tracefs,
+// and what the kernel allows only with CAP_SYS_ADMIN. docs/privileges.md says the same.
 func TestCapabilities(t *testing.T) {
 	const script = `
 c, names, values, lens = count(), count(), stats(), hist()
@@ -80,7 +80,7 @@ print("stats", "yes" if r.ok else r.error.kind + ": " + r.error.message + "; " +
 `
 	specs := []string{"begin", "end", "rawtracepoint:sys_enter", "uprobe:libc:getppid", "uretprobe:libc:getppid", "profile:hz:99", "interval:ms:10",
 		"software:context-switches:1", "iter:task", "self:signal:SIGUSR1"}
-	if bpf.Watchpoints() == nil { // the machine has them
+	if bpf.Watchpoints() == nil { // the hardware has them
 		specs = append(specs, "watchpoint:0x1000:8:w")
 	}
 	tracepoints := []string{"tracepoint:raw_syscalls:sys_enter", "tracepoint:syscalls:sys_enter_read", "tracepoint:sched:sched_switch"}
@@ -108,7 +108,7 @@ print("stats", "yes" if r.ok else r.error.kind + ": " + r.error.message + "; " +
 			out := asNobody(t, c.caps, "--no-summary", "-e", strings.Replace(script, "SPECS", "["+strings.Join(list, ", ")+"]", 1))
 			var got []string
 			for line := range strings.Lines(out) {
-				if line = strings.TrimSpace(line); line != "" { // those of the handlers
+				if line = strings.TrimSpace(line); line != "" { // skip the output of the handlers
 					got = append(got, line)
 				}
 			}

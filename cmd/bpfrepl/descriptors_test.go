@@ -10,13 +10,14 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 )
 
-// Whichever file descriptor is the first that there is none left for, the error says so and what to do; nothing else is blamed.
+// Whichever file descriptor is the first to exceed the limit, the error says so and what to do;
+// nothing else is blamed.
 func TestDescriptors(t *testing.T) {
 	exe, err := gobin.Build("cmd/bpfrepl")
 	if err != nil {
 		t.Fatal(err)
 	}
-	const least = 8 // Go's runtime has its own
+	const least = 8 // Go's runtime needs its own
 	for _, src := range []string{
 		`probe("uprobe:libc:malloc", lambda e: c.add(by=e.comm))`,
 		`probe("tracepoint:kmem:*", lambda e: c.add(by=e.probe))`,

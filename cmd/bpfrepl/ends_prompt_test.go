@@ -13,15 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The same floods at the prompt, on a terminal: each way to leave it acts at once.
+// The floods of ends_test.go at the prompt, on a terminal: every way to leave acts at once.
 
-// A leaver is a way to end what runs at the prompt, and the prompt.
+// A leaver is a way to end the running item and the prompt.
 type leaver struct {
 	name string
-	item string // that is typed behind the flood's, and runs when the end comes
+	// item is typed after the flood's script, and is running when the end comes.
+	item string
 	end  func(cmd *exec.Cmd, term io.Writer) error
-	then string // that is typed again and again afterwards: what is typed while an item runs is dropped
-	deaf bool   // also where nobody reads the terminal
+	// then is typed repeatedly after end: input typed while an item runs is dropped.
+	then string
+	deaf bool // also works if nobody reads the terminal
 }
 
 func typed(text string) func(*exec.Cmd, io.Writer) error {
@@ -40,7 +42,7 @@ var leavers = []leaver{
 	{name: "SIGTERM in run()", item: "run()", end: sigterm, deaf: true},
 }
 
-// leave runs a cell once, and returns how long the process took to leave, and its memory.
+// leave runs a cell once, and returns how long the process took to exit and its peak memory.
 func (l *leaver) leave(t *testing.T, bin, comm string, f flood) result {
 	t.Helper()
 	cmd := exec.Command(bin, "--no-warnings")
@@ -81,7 +83,7 @@ func (l *leaver) leave(t *testing.T, bin, comm string, f flood) result {
 		select {
 		case <-again.C:
 			if l.then != "" {
-				io.WriteString(term, l.then) // it may have ended: what Wait says counts
+				io.WriteString(term, l.then) // it may have ended already: Wait reports errors
 			}
 			continue
 		case err = <-ended:
@@ -96,7 +98,8 @@ func (l *leaver) leave(t *testing.T, bin, comm string, f flood) result {
 	return result{time.Since(sent), cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10}
 }
 
-// readTerminal reads what is shown, to the end, or until the flood has begun. It tells when that is.
+// readTerminal reads the output to its end or, if deaf, until the flood has begun. It reports on
+// ready whether the flood has begun.
 func readTerminal(term io.Reader, ready chan<- bool, deaf bool) {
 	b, seen := make([]byte, 64<<10), ""
 	for told := false; ; {
@@ -120,7 +123,7 @@ func readTerminal(term io.Reader, ready chan<- bool, deaf bool) {
 	}
 }
 
-// TestEndsPrompt is the matrix at the prompt; -v prints it.
+// TestEndsPrompt runs the matrix at the prompt; -v prints it.
 func TestEndsPrompt(t *testing.T) {
 	bin, comm := flooded(t)
 	cells := 0

@@ -19,14 +19,16 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/testprog"
 )
 
-// Whatever floods, each way to end acts at once. A flood is a row of floods, a way to end a row of endings: each pair is a cell, a process
-// of its own that is flooded for runFor and then ended.
+// Every way to end a script acts at once, whatever floods the process. A flood is a row of floods,
+// a way to end is a row of enders, and each pair is a cell: a process of its own that is flooded
+// for runFor and then ended.
 //
-// What is measured is how long after the end the script goes on behind its wait, or, where the script is to end, how long until the process
-// has gone; and the most memory that the process had. The target is 100 ms. On a machine with much other work a cell is slow now and then, so
-// one that is gets more tries, and fails when all of them take longer than endsHard.
+// A cell measures the time from the end to the moment when the script continues after its wait or,
+// if the script itself is to end, when the process is gone. It also measures the peak memory of the
+// process. The target is 100 ms. On a busy host a cell is slow now and then, so a slow cell is
+// tried again, and fails if all tries take longer than endsHard.
 
-// An emulated machine runs each stride-th cell, and has more time for it.
+// With -short, which is for emulated machines, only every stride-th cell runs, with a longer limit.
 const (
 	stride       = 5
 	emulatedHard = 5 * time.Second
@@ -39,17 +41,18 @@ const (
 	endsMem  = 512 << 20
 )
 
-// A flood is a script in two parts: what makes it, and what waits under it. In these LOAD stands for the comm of a process that calls
-// getppid(2) without end, and SECONDS for the time after which the wait is to be over by itself.
+// A flood is a script in two parts: src creates the flood, and bounded or wait waits during it. In
+// them LOAD stands for the comm of a process that calls getppid(2) forever, and SECONDS for the
+// time after which the wait ends by itself.
 type flood struct {
 	name, src string
-	bounded   string        // a wait for SECONDS; "": there is none
+	bounded   string        // a wait of SECONDS, or "" if there is none
 	wait      string        // a wait without an end
 	body      bool          // Ctrl-C ends the script, not only the wait
-	deaf      bool          // nobody reads what it prints
+	deaf      bool          // nobody reads the output
 	alone     bool          // no other callback is called
-	late      time.Duration // how long it may go on when run() is over
-	many      string        // the path of a program with 2,000 functions, MANY in the script
+	late      time.Duration // how long it may continue after run() has ended
+	many      string        // path of a program with 2,000 functions; MANY in the script
 }
 
 const (
@@ -82,13 +85,15 @@ var floods = []flood{
 	{name: "compiling", src: "NAMES = [str(i) for i in range(500)]", wait: `while True: probe("tracepoint:syscalls:sys_enter_getppid", lambda e: print(e.comm in NAMES), attach=False)`, body: true},
 }
 
-// An ender is a way to end. Its wait is a flood's, or "" where the two do not go together.
+// An ender is a way to end a script. Its wait returns the flood's wait to use, or "" if the two do
+// not go together.
 type ender struct {
 	name string
 	wait func(f flood) string
 	args func(c *cell) []string
-	end  func(c *cell) error // is called when the flood has gone on for runFor
-	exit bool                // the script ends too
+	// end is called after the flood has run for runFor.
+	end  func(c *cell) error
+	exit bool // the script ends too
 }
 
 var enders = []ender{
@@ -106,7 +111,7 @@ var enders = []ender{
 		end: func(c *cell) error { return c.traced.Process.Kill() }},
 }
 
-// ifRun returns a flood's wait where that is run(): only this ends with a process.
+// ifRun returns a flood's wait if it is run(), the only wait that ends with a process.
 func ifRun(f flood) string {
 	if strings.HasPrefix(f.wait, "run") {
 		return f.wait
@@ -125,11 +130,11 @@ type cell struct {
 	cmd    *exec.Cmd
 	out    io.ReadCloser
 	stderr strings.Builder
-	rest   chan string // of what it prints, without the lines of handlers
+	rest   chan string // its output, without the lines of handlers
 	traced *exec.Cmd   // the process of -p
 }
 
-// target starts the process of -p.
+// target starts the process for -p and returns its PID.
 func (c *cell) target() int {
 	c.t.Helper()
 	c.traced = exec.Command(c.load, "sleep", "60000")
@@ -137,19 +142,19 @@ func (c *cell) target() int {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() {
-		c.traced.Process.Kill() // it has ended already, unless the test failed before
+		c.traced.Process.Kill() // ended already, unless the test has failed
 		c.traced.Wait()
 	})
 	return c.traced.Process.Pid
 }
 
-// A result is what a cell measured.
+// A result is the measurement of a cell.
 type result struct {
 	took time.Duration
 	mem  int64 // bytes
 }
 
-// monotonic is now() of scripts.
+// monotonic returns the time on the clock of now() in scripts.
 func monotonic(t *testing.T) time.Duration {
 	t.Helper()
 	var ts unix.Timespec
@@ -199,7 +204,7 @@ func (e *ender) run(t *testing.T, bin, comm string, f flood) result {
 	}
 	if f.deaf {
 		if !e.exit {
-			time.Sleep(runFor + 2*endsSoon) // the end comes, and still nobody reads
+			time.Sleep(runFor + 2*endsSoon) // the end comes while nobody reads
 			go c.read(bufio.NewReader(c.out))
 		}
 	}
@@ -215,7 +220,7 @@ func (e *ender) run(t *testing.T, bin, comm string, f flood) result {
 		}
 	}
 	if c.traced != nil {
-		c.traced.Wait() // killed
+		c.traced.Wait() // it was killed
 	}
 	err = c.cmd.Wait()
 	gone := monotonic(t)
@@ -238,14 +243,14 @@ func (e *ender) run(t *testing.T, bin, comm string, f flood) result {
 	return r
 }
 
-// began waits until the flood begins.
+// began waits until the flood begins, and returns that time.
 func (c *cell) began(deaf bool) time.Duration {
 	c.t.Helper()
 	in := bufio.NewReader(c.out)
 	for {
 		line, err := in.ReadString('\n')
 		if err != nil {
-			c.cmd.Wait() // the message tells
+			c.cmd.Wait() // the message below reports the error
 			c.t.Fatalf("%v: %s", err, c.stderr.String())
 		}
 		if n, ok := strings.CutPrefix(line, "BEGIN "); ok {
@@ -261,7 +266,7 @@ func (c *cell) began(deaf bool) time.Duration {
 	}
 }
 
-// read reads what is printed, to its end.
+// read reads the output to its end.
 func (c *cell) read(in *bufio.Reader) {
 	defer close(c.rest)
 	for {
@@ -275,7 +280,8 @@ func (c *cell) read(in *bufio.Reader) {
 	}
 }
 
-// flooded returns the command, and the name of a process that calls getppid until the test ends.
+// flooded returns the path of the command, and the comm of a process that calls getppid until the
+// test ends.
 func flooded(t *testing.T) (bin, comm string) {
 	t.Helper()
 	bin, err := gobin.Build("cmd/bpfrepl")
@@ -294,12 +300,12 @@ func flooded(t *testing.T) (bin, comm string) {
 		if err := caller.Process.Kill(); err != nil {
 			t.Error(err)
 		}
-		caller.Wait() // killed
+		caller.Wait() // it was killed
 	})
 	return bin, comm
 }
 
-// hard returns the longest that a cell may take.
+// hard returns the time limit of a cell.
 func hard() time.Duration {
 	if testing.Short() {
 		return emulatedHard
@@ -307,7 +313,7 @@ func hard() time.Duration {
 	return endsHard
 }
 
-// TestEnds is the matrix; -v prints it.
+// TestEnds runs the matrix; -v prints it.
 func TestEnds(t *testing.T) {
 	bin, comm := flooded(t)
 	many, err := testprog.Build("many")
@@ -331,7 +337,7 @@ func TestEnds(t *testing.T) {
 				var best result
 				for try := range 3 {
 					r := e.run(t, bin, comm, f)
-					if e.end == nil || e.args != nil { // nobody pressed Ctrl-C
+					if e.end == nil || e.args != nil { // not ended by Ctrl-C
 						r.took = max(0, r.took-f.late)
 					}
 					if try == 0 || r.took < best.took {

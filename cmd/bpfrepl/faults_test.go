@@ -22,7 +22,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
 )
 
-// counting counts the events of a load that has run before it says so, and prints them when run() has ended.
+// counting is a script that counts the events of a load, prints "ready" after the load has run, and
+// prints the counts when run() has ended.
 const counting = `
 calls, keyed, lat = count(), count(max_keys=100), hist()
 s = stream()
@@ -44,12 +45,12 @@ run()
 print("counted", calls.value)
 `
 
-// A traced is a bpfrepl that counts.
+// A traced is a running bpfrepl that counts.
 type traced struct {
 	t       *testing.T
 	cmd     *exec.Cmd
 	pipe    io.Closer
-	out     *bufio.Reader // from the pipe
+	out     *bufio.Reader // reads from pipe
 	stderr  bytes.Buffer
 	objects leakcheck.Objects
 	child   int
@@ -82,13 +83,13 @@ func startTraced(t *testing.T, script string) *traced {
 			if err := p.cmd.Process.Kill(); err != nil {
 				t.Error(err)
 			}
-			p.cmd.Wait() // killed
+			p.cmd.Wait() // it was killed
 		}
 	})
 	for p.child == 0 {
 		line, err := p.out.ReadString('\n')
 		if err != nil {
-			p.cmd.Wait() // the message tells
+			p.cmd.Wait() // the message below reports the error
 			t.Fatalf("%v\n%s", err, p.stderr.String())
 		}
 		if rest, ok := strings.CutPrefix(line, "ready "); ok {
@@ -100,7 +101,8 @@ func startTraced(t *testing.T, script string) *traced {
 	if p.objects, err = leakcheck.OfProcess(p.cmd.Process.Pid); err != nil {
 		t.Fatal(err)
 	}
-	if o := p.objects; len(o.Programs) < 5 || len(o.Maps) < 5 || len(o.Links) < 1 || o.Events < 2 { // before 5.15 perf events have no links
+	// Before Linux 5.15 perf events have no links.
+	if o := p.objects; len(o.Programs) < 5 || len(o.Maps) < 5 || len(o.Links) < 1 || o.Events < 2 {
 		t.Fatalf("it holds only %+v", o)
 	}
 	return p
@@ -112,7 +114,7 @@ func mounts(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var bpf []string // other tests mount and unmount what is theirs
+	var bpf []string // other tests mount and unmount other file systems
 	for l := range strings.Lines(string(b)) {
 		if strings.Contains(l, " - bpf ") || strings.Contains(l, " - tracefs ") {
 			bpf = append(bpf, l)
@@ -121,7 +123,8 @@ func mounts(t *testing.T) string {
 	return strings.Join(bpf, "")
 }
 
-// ended waits for its end, and holds that nothing is left of it. It gives what was printed after "ready".
+// ended waits for the process to exit, and checks that it has left nothing behind. It returns what
+// was printed after "ready".
 func (p *traced) ended() (stdout string, state *os.ProcessState) {
 	p.t.Helper()
 	out, err := io.ReadAll(p.out)
@@ -140,7 +143,8 @@ func (p *traced) ended() (stdout string, state *os.ProcessState) {
 		if time.Now().After(gone) {
 			p.t.Fatalf("the process %d that it started is still there", p.child)
 		}
-		time.Sleep(10 * time.Millisecond) // the kernel kills it after us
+		// The kernel kills it after bpfrepl.
+		time.Sleep(10 * time.Millisecond)
 	}
 	if m := mounts(p.t); m != p.mounts {
 		p.t.Errorf("mounts were\n%s\nand are\n%s", p.mounts, m)
@@ -148,7 +152,8 @@ func (p *traced) ended() (stdout string, state *os.ProcessState) {
 	return string(out), p.cmd.ProcessState
 }
 
-// running tells that a process is there and has not ended; who ended and has not been waited for is a zombie.
+// running reports whether a process exists and is not a zombie, that is, one that has exited but
+// has not been waited for.
 func running(t *testing.T, pid int) bool {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -162,14 +167,15 @@ func running(t *testing.T, pid int) bool {
 	return !strings.HasPrefix(rest, "Z")
 }
 
-// Signals end a run in order, or at once; either way nothing is left behind, and what was counted is printed where it can be.
+// Signals end a run in order or at once; either way nothing is left behind, and the counts are
+// printed where possible.
 func TestSignals(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		signals []os.Signal
 		out     string
 		err     string
-		code    int // -1: by the signal
+		code    int // -1: killed by the signal
 	}{
 		{"SIGINT", []os.Signal{unix.SIGINT}, "counted 1234\nend\n", "", 0},
 		{"SIGTERM", []os.Signal{unix.SIGTERM}, "counted 1234\nend\n", "", 0},
@@ -192,7 +198,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// A second Ctrl-C ends a script that goes on after the first; its probes are still detached in order.
+// A second Ctrl-C ends a script that continues after the first. Its probes are still detached in
+// order.
 func TestInterruptTwice(t *testing.T) {
 	p := startTraced(t, strings.Replace(counting, `print("counted", calls.value)`, "print(\"counted\", calls.value)\nwhile True: pass", 1))
 	interrupt := func() time.Time {
@@ -212,10 +219,10 @@ func TestInterruptTwice(t *testing.T) {
 	}
 }
 
-// A reader that goes while handlers print ends the run: nothing is left behind.
+// If the reader goes away while handlers print, the run ends and leaves nothing behind.
 func TestReaderGoes(t *testing.T) {
 	p := startTraced(t, counting+"\n"+`probe("interval:ms:10", lambda e: print("tick"))`+"\nrun()")
-	if err := p.cmd.Process.Signal(unix.SIGINT); err != nil { // the first run()
+	if err := p.cmd.Process.Signal(unix.SIGINT); err != nil { // ends the first run()
 		t.Fatal(err)
 	}
 	for line := ""; line != "tick\n"; {
@@ -233,7 +240,7 @@ func TestReaderGoes(t *testing.T) {
 	}
 }
 
-// A full disk behind -o ends the script, in words; what fits is there.
+// If the disk of -o is full, the script ends with an error. The file has what fits.
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=16k"); err != nil {
@@ -269,14 +276,14 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(string(b), "\n")
-	lines = lines[:len(lines)-1] // the last may be cut
+	lines = lines[:len(lines)-1] // the last line may be incomplete
 	if i := slices.IndexFunc(lines, func(l string) bool { return l != "a handler prints this" }); len(lines) < 500 || i >= 0 {
 		t.Errorf("%d lines, number %d is another", len(lines), i)
 	}
 }
 
-// A prompt that is told to end leaves the terminal as it was, does not run the half of a line that is typed, and leaves nothing
-// behind; nor does one whose terminal goes.
+// A prompt that is ended by a signal restores the terminal, does not run an incomplete line, and
+// leaves nothing behind. A prompt whose terminal goes away leaves nothing behind either.
 func TestPromptEnds(t *testing.T) {
 	bin, err := gobin.Build("cmd/bpfrepl")
 	if err != nil {
@@ -373,7 +380,8 @@ func TestPromptEnds(t *testing.T) {
 	}
 }
 
-// openTerminal opens a pseudo terminal. A Close of its master ends a Read of it, and so is felt on the other side at once.
+// openTerminal opens a pseudoterminal. Closing the master ends a pending Read of it, so that the
+// other side notices at once.
 func openTerminal(t *testing.T) (master, tty *os.File) {
 	t.Helper()
 	blocking, tty, err := pty.Open()
@@ -390,7 +398,7 @@ func openTerminal(t *testing.T) (master, tty *os.File) {
 	return os.NewFile(uintptr(fd), "terminal"), tty
 }
 
-// A shown is what a terminal shows.
+// A shown is the output on a terminal.
 type shown struct {
 	t    *testing.T
 	f    *os.File
@@ -419,7 +427,7 @@ func (s *shown) typed(text string) {
 	}
 }
 
-// until waits for a text, and forgets what was shown up to its end.
+// until waits for text, and discards the output up to its end.
 func (s *shown) until(text string) {
 	s.t.Helper()
 	deadline := time.After(20 * time.Second)

@@ -7,7 +7,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind"
 )
 
-// printInfo is --info.
+// printInfo implements --info.
 func printInfo(w io.Writer) error {
 	info, err := starlarkbind.Info()
 	if err != nil {
@@ -17,7 +17,7 @@ func printInfo(w io.Writer) error {
 	return err
 }
 
-// list is -l.
+// list implements -l.
 func list(w io.Writer, pattern string, verbose bool) error {
 	text, err := starlarkbind.List(pattern, verbose)
 	if err != nil {

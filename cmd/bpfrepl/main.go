@@ -1,4 +1,5 @@
-// Command bpfrepl is a prompt, and a script runner, for tracing Linux: scripts are Starlark, handlers run in the kernel.
+// Command bpfrepl is an interactive prompt and a script runner for tracing Linux. Scripts are
+// written in Starlark; their handlers are compiled to eBPF and run in the kernel.
 package main
 
 import (
@@ -23,17 +24,17 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
 )
 
-// version is set by the linker for releases.
+// version is set by the linker in releases.
 var version = "0.1.0"
 
 // Exit statuses.
 const (
 	exitOK    = 0
-	exitError = 1 // of the script or the kernel
+	exitError = 1 // an error of the script or the kernel
 	exitUsage = 2
 )
 
-// config is the command line.
+// config is the parsed command line.
 type config struct {
 	code                              []string
 	interactive, list, verbose, check bool
@@ -48,7 +49,7 @@ type config struct {
 	limited                           bool // -p was given
 	starts                            bool // -c was given
 	args                              []string
-	out                               *os.File // of -o
+	out                               *os.File // the file of -o
 }
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -88,7 +89,7 @@ func status(err error) int {
 func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	c := &config{}
 	f := pflag.NewFlagSet("bpfrepl", pflag.ContinueOnError)
-	f.SetInterspersed(false) // what follows the script is the script's
+	f.SetInterspersed(false) // arguments after the script belong to the script
 	f.SortFlags = false
 	f.Usage = func() {}
 	f.StringArrayVarP(&c.code, "execute", "e", nil, "run `CODE`; may be repeated, each one more line")
@@ -150,7 +151,7 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	return c, f, nil
 }
 
-// twice is the error of a flag that has one value and is given again.
+// twice returns the error for a flag that takes one value and is given twice.
 func twice(f *pflag.Flag) error {
 	name := "--" + f.Name
 	if f.Shorthand != "" {
@@ -171,7 +172,7 @@ func usage(f *pflag.FlagSet) string {
 ` + flagUsages(f)
 }
 
-// flagUsages is pflag's own list without the "[=true|false]" behind each switch.
+// flagUsages is like pflag's FlagUsages, without "[=true|false]" after each boolean flag.
 func flagUsages(f *pflag.FlagSet) string {
 	var b strings.Builder
 	f.VisitAll(func(fl *pflag.Flag) {
@@ -192,10 +193,10 @@ func flagUsages(f *pflag.FlagSet) string {
 	return b.String()
 }
 
-// codeName stands for the script of -e.
+// codeName is the script name for code given by -e.
 const codeName = "<code>"
 
-// source gives the script's name and text.
+// source returns the script's name and text.
 func (c *config) source() (name string, src []byte, err error) {
 	if len(c.code) > 0 {
 		return codeName, []byte(strings.Join(c.code, "\n") + "\n"), nil
@@ -211,7 +212,7 @@ func (c *config) source() (name string, src []byte, err error) {
 	return c.script, src, nil
 }
 
-// screen is the size of the terminal.
+// screen returns the size of the terminal, or zeros if it is unknown.
 func screen() (cols, rows int) {
 	cols, rows, err := term.GetSize(int(os.Stdout.Fd()))
 	if err != nil {
@@ -220,7 +221,8 @@ func screen() (cols, rows int) {
 	return cols, rows
 }
 
-// showsUnicode tells whether what is printed may have more than ASCII: the locale says so, and the terminal has the characters.
+// showsUnicode reports whether output may contain non-ASCII characters: the locale is UTF-8 and the
+// terminal has the characters.
 func showsUnicode() bool {
 	if t := os.Getenv("TERM"); t == "dumb" || t == "linux" {
 		return false
@@ -292,7 +294,8 @@ func execute(c *config) int {
 	return max(code, c.closeOutput())
 }
 
-// closeOutput closes the file of -o: a file system may tell of what it could not keep only then.
+// closeOutput closes the file of -o and returns the exit status. A file system may report only on
+// close that it could not store the data.
 func (c *config) closeOutput() int {
 	if c.out == nil {
 		return exitOK
@@ -303,14 +306,15 @@ func (c *config) closeOutput() int {
 	return exitOK
 }
 
-// report tells of the error that ended a script, and gives the exit status.
+// report prints the error that ended a script, and returns the exit status.
 func report(s *starlarkbind.Session, c *config, name string, err error) int {
 	switch {
 	case errors.Is(err, starlarkbind.ErrHelp):
 		fmt.Print(s.Flags().Usage(name))
 		return exitOK
 	case errors.Is(err, syscall.EPIPE), errors.Is(err, stall.ErrStalled):
-		return exitError // who read our output has gone, or was given up: nobody to tell
+		// The reader of our output is gone, or we have given up waiting for it.
+		return exitError
 	}
 	var usage *flags.UsageError
 	if errors.As(err, &usage) {
@@ -327,23 +331,24 @@ func report(s *starlarkbind.Session, c *config, name string, err error) int {
 // outputs are stdout and stderr.
 type outputs [2]*stall.Writer
 
-// How long the end of a script waits for those who read its output.
+// How long a script that ends waits for the readers of its output.
 const (
-	stalledNote = 100 * time.Millisecond // after Ctrl-C, until it says that it waits
-	lastWait    = 30 * time.Millisecond  // after SIGTERM or the second Ctrl-C, until it waits no longer
+	stalledNote = 100 * time.Millisecond // after Ctrl-C, until a message says that it waits
+	lastWait    = 30 * time.Millisecond  // after SIGTERM or the second Ctrl-C, until it stops waiting
 )
 
 // giveUp makes writes fail that wait for a reader that does not read.
 func (o outputs) giveUp() {
 	for _, w := range o {
 		if err := w.GiveUp(lastWait); err != nil {
-			return // it is closed: nothing is written any more
+			return // closed already: nothing more is written
 		}
 	}
 }
 
-// onSignals makes Ctrl-C and SIGTERM end the session in order. The first Ctrl-C waits for the reader of what was recorded and counted, as
-// all programs do; SIGTERM and the second Ctrl-C do not. A second SIGTERM or a third Ctrl-C gets the system's way.
+// onSignals makes Ctrl-C, SIGTERM and SIGHUP end the session in order. The first Ctrl-C waits for
+// the reader of the recorded and counted data, as programs usually do; SIGTERM and the second
+// Ctrl-C do not wait. The third signal gets the default action.
 func onSignals(s *starlarkbind.Session, out outputs) (stop func()) {
 	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of the write
 	ch := make(chan os.Signal, 4)
@@ -363,7 +368,7 @@ func onSignals(s *starlarkbind.Session, out outputs) (stop func()) {
 					time.AfterFunc(stalledNote, func() { noteStalled(out) })
 				}
 				if sig == os.Interrupt && term.IsTerminal(int(os.Stderr.Fd())) {
-					fmt.Fprintln(os.Stderr) // behind the ^C that the terminal shows
+					fmt.Fprintln(os.Stderr) // after the ^C that the terminal echoes
 				}
 			case <-done:
 				return
@@ -373,14 +378,15 @@ func onSignals(s *starlarkbind.Session, out outputs) (stop func()) {
 	return func() { signal.Stop(ch); close(done) }
 }
 
-// noteStalled tells who pressed Ctrl-C why the program has not ended.
+// noteStalled explains, after Ctrl-C, why the program has not ended.
 func noteStalled(out outputs) {
 	if out[0].Stalled(stalledNote) {
 		fmt.Fprintln(os.Stderr, "waiting for the reader of the output; Ctrl-C again ends without it")
 	}
 }
 
-// endings are the signals that end us in order. A SIGHUP that nohup has us ignore stays ignored.
+// endings returns the signals that end the process in order. A SIGHUP that nohup made us ignore
+// stays ignored.
 func endings() []os.Signal {
 	if signal.Ignored(syscall.SIGHUP) {
 		return []os.Signal{syscall.SIGTERM}
@@ -388,7 +394,7 @@ func endings() []os.Signal {
 	return []os.Signal{syscall.SIGTERM, syscall.SIGHUP}
 }
 
-// split takes a command apart as a shell does: blanks, quotes, backslashes; nothing else.
+// split splits a command like a shell does, but supports only blanks, quotes and backslashes.
 func split(s string) ([]string, error) {
 	var out []string
 	var cur strings.Builder

@@ -10,7 +10,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 )
 
-// hidden runs bpfrepl in a mount namespace of its own, behind a shell command that hides files there. It returns what that prints.
+// hidden runs bpfrepl in its own mount namespace, after a shell command that hides files there. It
+// returns the output.
 func hidden(t *testing.T, hide string, args ...string) string {
 	t.Helper()
 	bin, err := gobin.Build("cmd/bpfrepl")
@@ -27,7 +28,7 @@ func hidden(t *testing.T, hide string, args ...string) string {
 	return string(out)
 }
 
-// TestMissingFiles checks the words for what the environment is without.
+// TestMissingFiles checks the messages about files that the environment does not have.
 func TestMissingFiles(t *testing.T) {
 	const (
 		noProc = "mount -t tmpfs tmpfs /proc"

@@ -15,7 +15,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 )
 
-// What is drawn is as wide as the terminal, with the characters that it has.
+// Plots are as wide as the terminal, and use only the characters that it has.
 func TestPlotOnTerminal(t *testing.T) {
 	bin, err := gobin.Build("cmd/bpfrepl")
 	if err != nil {
@@ -44,7 +44,7 @@ func TestPlotOnTerminal(t *testing.T) {
 	}
 }
 
-// onTerminal gives what a command prints on a terminal of so many columns.
+// onTerminal returns the output of a command on a terminal with the given number of columns.
 func onTerminal(t *testing.T, columns uint16, cmd *exec.Cmd, env []string) string {
 	t.Helper()
 	cmd.Env = append(os.Environ(), env...)
@@ -53,7 +53,7 @@ func onTerminal(t *testing.T, columns uint16, cmd *exec.Cmd, env []string) strin
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if _, err := io.Copy(&out, tty); err != nil && !errors.Is(err, unix.EIO) { // which is the end of a terminal
+	if _, err := io.Copy(&out, tty); err != nil && !errors.Is(err, unix.EIO) { // EIO is the end of a terminal
 		t.Error(err)
 	}
 	if err := errors.Join(cmd.Wait(), tty.Close()); err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind"
 )
 
-// prompt runs the prompt, after the script if there is one.
+// prompt runs the prompt, after the script if one is given, and returns the exit status.
 func prompt(c *config, opt starlarkbind.Options, out outputs) int {
 	s, err := starlarkbind.New(opt)
 	if err != nil {
@@ -46,7 +46,8 @@ func prompt(c *config, opt starlarkbind.Options, out outputs) int {
 	}
 	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of the write
 	ended, stop := signal.NotifyContext(context.Background(), endings()...)
-	defer context.AfterFunc(ended, func() { stop(); out.giveUp() })() // a second signal gets the system's way
+	// A second signal gets the default action.
+	defer context.AfterFunc(ended, func() { stop(); out.giveUp() })()
 	defer onQuit(out)()
 	defer stop()
 	ctx, cancel := context.WithCancel(ended)
@@ -61,26 +62,27 @@ func prompt(c *config, opt starlarkbind.Options, out outputs) int {
 	s.SetOutput(opt.Stdout, opt.Stderr)
 	line := ""
 	if term.IsTerminal(int(os.Stderr.Fd())) {
-		line = "\r\x1b[K" // in the place of a progress
+		line = "\r\x1b[K" // overwrites a progress line
 	}
 	slow := time.AfterFunc(time.Second, func() { fmt.Fprintln(os.Stderr, line+"detaching the probes...") })
 	err = errors.Join(err, s.Close())
 	slow.Stop()
 	switch {
 	case errors.Is(err, stall.ErrStalled):
-		return exitError // nobody reads what could be said
+		return exitError // nobody reads our output
 	case err != nil:
 		return status(err)
 	}
 	return max(code, exit, c.closeOutput())
 }
 
-// onQuit makes SIGQUIT leave the terminal as it was found, and then do what it does: print the stacks of the program, and end it.
+// onQuit makes SIGQUIT restore the terminal before its default action, which prints the goroutine
+// stacks and ends the process.
 func onQuit(out outputs) (stop func()) {
 	fd := int(os.Stdin.Fd())
 	was, err := term.GetState(fd)
 	if err != nil {
-		return func() {} // it is no terminal
+		return func() {} // not a terminal
 	}
 	ch, done := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(ch, syscall.SIGQUIT)
@@ -94,13 +96,13 @@ func onQuit(out outputs) (stop func()) {
 		out.giveUp()
 		err := errors.Join(term.Restore(fd, was), repl.EndPaste(out[0]))
 		if killErr := syscall.Kill(os.Getpid(), syscall.SIGQUIT); err != nil || killErr != nil {
-			os.Exit(exitError) // the terminal has gone, or takes nothing
+			os.Exit(exitError) // the terminal is gone or accepts no output
 		}
 	}()
 	return func() { signal.Stop(ch); close(done) }
 }
 
-// commands are those of the prompt that are about the session.
+// commands returns the % commands that act on the session.
 func commands(s *starlarkbind.Session) []repl.Command {
 	return []repl.Command{
 		{Name: "who", Doc: "list the names that the session has made", Run: func(context.Context, string) (string, error) { return s.Who(), nil }},
@@ -115,7 +117,7 @@ func commands(s *starlarkbind.Session) []repl.Command {
 	}
 }
 
-// banner is what the prompt begins with.
+// banner returns the text printed when the prompt starts.
 func banner() string {
 	line := "bpfrepl " + version
 	release, err := starlarkbind.Kernel()

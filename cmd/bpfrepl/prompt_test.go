@@ -20,7 +20,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind"
 )
 
-// The prompt is there at once, and is small: 20 ms are wanted, and held with a wide margin; memory is as it is wanted.
+// The prompt appears at once and needs little memory. The target is 20 ms, checked with a wide
+// margin; memory is checked against its target.
 func TestPromptSoon(t *testing.T) {
 	bin, err := gobin.Build("cmd/bpfrepl")
 	if err != nil {
@@ -70,7 +71,7 @@ func TestPromptSoon(t *testing.T) {
 	}
 }
 
-// A breaking is a session with bugs in it.
+// A breaking is a session with bugs.
 type breaking struct{ *starlarkbind.Session }
 
 func (b breaking) ExecItem(ctx context.Context, src string) (starlark.Value, error) {
@@ -87,7 +88,7 @@ func (b breaking) Completions(line string, pos int) ([]string, int) {
 	return b.Session.Completions(line, pos)
 }
 
-// A panic in our own code is reported, and the session goes on, with the line that was typed.
+// A panic in our own code is reported. The session continues, and the line being typed is kept.
 func TestPromptBug(t *testing.T) {
 	session, err := starlarkbind.New(starlarkbind.Options{Stdout: os.Stdout, Stderr: os.Stderr, Interactive: true})
 	if err != nil {

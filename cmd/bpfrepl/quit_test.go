@@ -13,7 +13,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 )
 
-// SIGQUIT prints the stacks of the program and ends it, and the terminal is as it was found: at the prompt, in run(), and in a loop.
+// SIGQUIT prints the goroutine stacks, ends the program and restores the terminal: at the prompt,
+// in run(), and in a loop.
 func TestQuitRestoresTerminal(t *testing.T) {
 	bin, err := gobin.Build("cmd/bpfrepl")
 	if err != nil {

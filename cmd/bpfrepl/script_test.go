@@ -20,7 +20,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
 )
 
-// The transcripts in testdata/script run the command as a process of its own, on this machine's kernel.
+// The scripts in testdata/script run the command as a separate process, on the kernel of this host.
 func TestMain(m *testing.M) {
 	testscript.Main(leaks{m}, map[string]func(){"bpfrepl": main})
 }
@@ -28,7 +28,8 @@ func TestMain(m *testing.M) {
 type leaks struct{ m *testing.M }
 
 func (l leaks) Run() int {
-	// A signal that is caught here is as by default in what tests start, also where these tests run under nohup.
+	// Catching SIGHUP here resets it to the default in the processes that tests start, even if
+	// these tests run under nohup.
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, unix.SIGHUP)
 	defer signal.Stop(hangup)
@@ -55,7 +56,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// named makes the files of a transcript, which call the load generator "load", call it by its name.
+// named replaces "load" in the files of a script with the comm of the load generator.
 func named(dir, comm string) error {
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil {
@@ -76,7 +77,8 @@ func named(dir, comm string) error {
 	return nil
 }
 
-// status N command...: the command's exit status is N. Its output is kept for stdout and stderr.
+// status2 implements "status N command...": the command's exit status must be N. Its output is kept
+// for stdout and stderr.
 func status2(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: status N command...")
@@ -102,8 +104,9 @@ func asExit(err error, exit **exec.ExitError) bool {
 	return ok
 }
 
-// forNobody makes a copy of the command that each user can run. It is there before the transcripts run side by side: a process that one of
-// them starts would hold the file open for writing for a moment, and then it does not run.
+// forNobody makes a copy of the command that every user can execute, and returns its path. It must
+// be called before the scripts run in parallel: a process that one of them starts would briefly
+// hold the copy open for writing, and a file open for writing cannot be executed.
 func forNobody(t *testing.T) (exe string) {
 	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
@@ -118,15 +121,15 @@ func forNobody(t *testing.T) (exe string) {
 			t.Error(err)
 		}
 	})
-	exe = filepath.Join(dir, "bpfrepl") // its name makes the test binary run main
+	exe = filepath.Join(dir, "bpfrepl") // this name makes the test binary run main
 	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(exe, self, 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	return exe
 }
 
-// nobody ARGS...: runs bpfrepl, its copy exe, as user 65534, which has no privileges; the exit status must be 1. What it printed
-// goes to the file out.
+// nobody implements "nobody ARGS...": it runs exe, a copy of bpfrepl, as user 65534, which has no
+// privileges. The exit status must be 1. The output goes to the file out.
 func nobody(ts *testscript.TestScript, exe string, args []string) {
 	cmd := exec.Command(exe, args...)
 	cmd.Dir = "/"
@@ -140,8 +143,8 @@ func nobody(ts *testscript.TestScript, exe string, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("out"), out, 0o600))
 }
 
-// headless ARGS...: runs bpfrepl with a standard output whose reader has gone. It must end by itself, with status 1 and
-// without a word.
+// headless implements "headless ARGS...": it runs bpfrepl with a standard output whose reader is
+// gone. The command must exit by itself with status 1, printing nothing.
 func headless(ts *testscript.TestScript, neg bool, args []string) {
 	r, w, err := os.Pipe()
 	ts.Check(err)
@@ -161,7 +164,7 @@ func headless(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// mode FILE: the file's permissions, for stdout.
+// mode implements "mode FILE": it prints the file's permissions to stdout.
 func mode(ts *testscript.TestScript, neg bool, args []string) {
 	st, err := os.Stat(ts.MkAbs(args[0]))
 	ts.Check(err)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// setTimeZone makes local time what TZ says also where that is a rule of POSIX, such as CET-1CEST,M3.5.0,M10.5.0/3, for which
-// Go takes UTC. It returns a warning for what nobody knows.
+// setTimeZone sets time.Local if TZ is a POSIX rule such as CET-1CEST,M3.5.0,M10.5.0/3, for which
+// Go uses UTC. It returns a warning if TZ is neither a rule nor a known time zone.
 func setTimeZone() (warning string) {
 	tz, set := os.LookupEnv("TZ")
 	if !set || tz == "" || tz == "UTC" {
@@ -32,10 +32,11 @@ func setTimeZone() (warning string) {
 	return fmt.Sprintf("TZ=%q is no time zone: times are shown in UTC", tz)
 }
 
-// unknownZone is the zone of a rule that Go cannot read.
+// unknownZone is the zone name that results from a rule that Go cannot parse.
 const unknownZone = "?"
 
-// posixZone reads a rule by way of a file of time zones that has nothing else (RFC 8536: a footer behind empty data).
+// posixZone parses a rule by loading it as a time zone file with no other content: per RFC 8536, a
+// footer after empty data.
 func posixZone(rule string) (*time.Location, bool) {
 	header := func(version byte) []byte {
 		b := append([]byte("TZif"), version)
@@ -43,7 +44,7 @@ func posixZone(rule string) (*time.Location, bool) {
 		for _, n := range []uint32{0, 0, 0, 0, 1, uint32(len(unknownZone) + 1)} { // one zone, its name
 			b = binary.BigEndian.AppendUint32(b, n)
 		}
-		b = append(b, 0, 0, 0, 0, 0, 0) // offset 0, no summer time, the name at 0
+		b = append(b, 0, 0, 0, 0, 0, 0) // offset 0, no daylight saving time, name at index 0
 		return append(append(b, unknownZone...), 0)
 	}
 	data := append(header('2'), header('2')...)

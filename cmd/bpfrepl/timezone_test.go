@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Rules of POSIX are time zones; what is none is told of.
+// POSIX rules are accepted as time zones. A value that is not a time zone causes a warning.
 func TestPosixZone(t *testing.T) {
 	for _, c := range []struct{ rule, winter, summer string }{
 		{"CET-1CEST,M3.5.0,M10.5.0/3", "2026-01-15T13:00:00+01:00", "2026-07-15T14:00:00+02:00"},
