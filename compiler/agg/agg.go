@@ -1,5 +1,6 @@
-// Package agg defines the aggregations: which there are, and how one value of each lies in memory. The code
-// generator writes these layouts, the host reads them; both take them from here.
+// Package agg defines the aggregations: which kinds exist, and how one value of each is laid out in
+// memory. The code generator writes these layouts and the host reads them; both take the layout
+// from this package.
 package agg
 
 import "fmt"
@@ -19,21 +20,21 @@ const (
 	Lhist // linear buckets
 )
 
-// names of the kinds, as the builtins that make them are called.
+// names holds the names of the kinds, which are the names of the builtins that create them.
 var names = [...]string{"count", "sum", "avg", "min", "max", "stats", "hist", "lhist"}
 
 func (k Kind) String() string { return names[k] }
 
-// Spec describes an aggregation, less its key.
+// Spec describes an aggregation except for its key.
 type Spec struct {
 	Kind         Kind
 	Bits         int   // Hist: 0 to 5
 	Lo, Hi, Step int64 // Lhist
 }
 
-// The layout of a value, in 8-byte words. All words of a new value are zero, and zero is the identity of
-// each word's operation; so an insert stores zeros, never a count, and whoever loses the race to insert
-// a key has lost nothing.
+// The layout of a value, in 8-byte words. All words of a new value are zero, and zero is the
+// identity of each word's operation. An insert therefore stores zeros, never a count, and a CPU
+// that loses the race to insert a key loses no data.
 //
 //	count      n
 //	sum        sum
@@ -43,8 +44,8 @@ type Spec struct {
 //	stats      n, sum, minimum (encoded), maximum (encoded)
 //	hist,lhist sum, minimum (encoded), maximum (encoded), buckets...
 //
-// Extremes are encoded so that larger is "more so" as an unsigned number, and zero is the value that any
-// other beats: see EncodeMax and EncodeMin.
+// Extremes are encoded so that a more extreme value is a larger unsigned number and zero is beaten
+// by every other value: see EncodeMax and EncodeMin.
 
 // Words is the number of 8-byte words of one value.
 func (s Spec) Words() int {
@@ -62,10 +63,11 @@ func (s Spec) Words() int {
 // HistBuckets is the index of the first bucket's word in a histogram.
 const HistBuckets = 3
 
-// Off is the byte offset of a word.
+// Off holds the byte offset of each part of a value.
 type Off struct{ N, Sum, Min, Max, Set, Buckets int }
 
-// Offsets gives the byte offsets of a value's parts; -1 for what the kind does not have.
+// Offsets returns the byte offsets of a value's parts, with -1 for parts that the kind does not
+// have.
 func (s Spec) Offsets() Off {
 	o := Off{-1, -1, -1, -1, -1, -1}
 	switch s.Kind {
@@ -87,12 +89,13 @@ func (s Spec) Offsets() Off {
 	return o
 }
 
-// HalfBuckets is the number of buckets of a Hist for values of one sign: 2**Bits exact ones, then 2**Bits
-// for each power of two up to 2**63.
+// HalfBuckets is the number of buckets that a Hist has for values of one sign: 2**Bits exact ones,
+// then 2**Bits for each power of two up to 2**63.
 func (s Spec) HalfBuckets() int { return (65 - s.Bits) << s.Bits }
 
-// Buckets is the number of buckets. A Hist has them for magnitudes of 0 and more, then the same again for
-// the magnitudes of negative values; an Lhist has one below, one a step, one above.
+// Buckets is the number of buckets, 0 for kinds without buckets. A Hist has HalfBuckets for values
+// >= 0, then as many for the magnitudes of negative values. An Lhist has one bucket below Lo, one
+// per step, and one above.
 func (s Spec) Buckets() int {
 	switch s.Kind {
 	case Hist:
@@ -103,11 +106,11 @@ func (s Spec) Buckets() int {
 	return 0
 }
 
-// MaxLhistSteps bounds an lhist's buckets, so that a value fits in a per-CPU element (32 KiB, kernel
-// include/linux/percpu.h: PCPU_MIN_UNIT_SIZE).
+// MaxLhistSteps bounds the buckets of an lhist so that a value fits in a per-CPU element (32 KiB,
+// kernel include/linux/percpu.h: PCPU_MIN_UNIT_SIZE).
 const MaxLhistSteps = 4000
 
-// Check tells what is wrong with the parameters, in words.
+// Check returns an error that describes an invalid parameter, or nil.
 func (s Spec) Check() error {
 	switch s.Kind {
 	case Hist:
@@ -128,10 +131,10 @@ func (s Spec) Check() error {
 	return nil
 }
 
-// SignBit turns the order of signed numbers into that of unsigned ones when it is flipped.
+// SignBit, when flipped, maps the order of signed numbers to that of unsigned ones.
 const SignBit = 1 << 63
 
-// EncodeMax gives v's word in a maximum.
+// EncodeMax returns v encoded as the word of a maximum.
 func EncodeMax(v uint64, signed bool) uint64 {
 	if signed {
 		v ^= SignBit
@@ -139,7 +142,7 @@ func EncodeMax(v uint64, signed bool) uint64 {
 	return v
 }
 
-// EncodeMin gives v's word in a minimum.
+// EncodeMin returns v encoded as the word of a minimum.
 func EncodeMin(v uint64, signed bool) uint64 { return ^EncodeMax(v, signed) }
 
 // DecodeMax is the inverse of EncodeMax.
@@ -148,17 +151,17 @@ func DecodeMax(w uint64, signed bool) uint64 { return EncodeMax(w, signed) }
 // DecodeMin is the inverse of EncodeMin.
 func DecodeMin(w uint64, signed bool) uint64 { return EncodeMax(^w, signed) }
 
-// Merge adds the words of one value to those of another: of two CPUs, or of two spans of time.
+// Merge combines src into dst, for example the values of two CPUs or of two time spans.
 func (s Spec) Merge(dst, src []uint64) {
-	if len(src) == 1 { // a count, or a sum: most maps are of these, and this is done for each key and CPU
+	if len(src) == 1 { // a count or a sum, as in most maps; this runs for each key and CPU
 		dst[0] += src[0]
 		return
 	}
 	s.each(dst, src, func(a, b uint64) uint64 { return a + b })
 }
 
-// Diff takes an earlier value of the same counters away. Minimum and maximum of a span of time cannot be had from
-// those of two times: they are set to what no value has beaten.
+// Diff subtracts an earlier reading of the same counters from dst. The extremes of a time span
+// cannot be computed from two readings, so they are reset to zero, which every value beats.
 func (s Spec) Diff(dst, earlier []uint64) {
 	o := s.Offsets()
 	s.each(dst, earlier, func(a, b uint64) uint64 { return a - b })
@@ -183,5 +186,5 @@ func (s Spec) each(dst, src []uint64, fn func(a, b uint64) uint64) {
 	}
 }
 
-// Subtractable tells that what a span of time added is the difference of two readings.
+// Subtractable reports whether the difference of two readings is what was added between them.
 func (s Spec) Subtractable() bool { return s.Kind == Count || s.Kind == Sum || s.Kind == Avg }

@@ -9,9 +9,10 @@ import (
 	"sync"
 )
 
-// The kernel describes its types in BTF (Documentation/bpf/btf.rst): a table of types, each a head of three words and what
-// its kind adds, and a table of strings. A kernel has 100,000 and more; reading the heads to find where each starts takes
-// a few milliseconds, and no more than what a handler follows is ever made into a Type.
+// The kernel describes its types in BTF (Documentation/bpf/btf.rst): a table of types, each a
+// header of three words followed by data that depends on its kind, and a table of strings. A kernel
+// has more than 100,000 types. Reading the headers to find where each type starts takes a few
+// milliseconds, and only the types that a handler uses become a Type.
 
 // The kinds of BTF (include/uapi/linux/btf.h).
 const (
@@ -36,12 +37,12 @@ const (
 	btfEnum64    = 19
 )
 
-// A Table is the types of one BTF blob.
+// A Table holds the types of one BTF blob.
 type Table struct {
 	types   []byte
 	strs    []byte
-	offsets []uint32 // of each type in types, the type with the id first before all; id 0 is void
-	base    *Table   // of a module: the kernel's, whose types and strings come before its own
+	offsets []uint32 // of each type in types, starting at ID first; ID 0 is void
+	base    *Table   // of a module: the kernel's table, whose types and strings come first
 	first   uint32
 	strBase uint32 // the length of the base's strings
 
@@ -49,7 +50,7 @@ type Table struct {
 	made map[uint32]*Type
 }
 
-type head struct{ name, info, size uint32 } // size is a type's id for kinds that refer to one
+type head struct{ name, info, size uint32 } // size is a type ID for kinds that refer to a type
 
 func (h head) kind() uint32 { return h.info >> 24 & 31 }
 func (h head) vlen() int    { return int(h.info & 0xffff) }
@@ -57,7 +58,7 @@ func (h head) flag() bool   { return h.info>>31 != 0 }
 
 const headLen = 12
 
-// extra is the number of bytes behind a head.
+// extra returns the number of bytes that follow a header.
 func (h head) extra() (int, error) {
 	switch h.kind() {
 	case btfInt, btfVar, btfDeclTag:
@@ -74,10 +75,10 @@ func (h head) extra() (int, error) {
 	return 0, fmt.Errorf("BTF type of unknown kind %d", h.kind())
 }
 
-// Parse reads the BTF of a kernel, in the machine's byte order. It keeps raw.
+// Parse reads the BTF of a kernel, in the host's byte order. The table refers to raw.
 func Parse(raw []byte) (*Table, error) { return parse(raw, &Table{offsets: []uint32{0}}) }
 
-// ParseOnto reads the BTF of a module, which names types and strings of the kernel.
+// ParseOnto reads the BTF of a module, which refers to types and strings of the kernel's table.
 func ParseOnto(base *Table, raw []byte) (*Table, error) {
 	return parse(raw, &Table{base: base, first: base.first + uint32(len(base.offsets)), strBase: base.strBase + uint32(len(base.strs))})
 }
@@ -117,8 +118,8 @@ func (t *Table) headAt(off int) head {
 	return head{binary.NativeEndian.Uint32(b), binary.NativeEndian.Uint32(b[4:]), binary.NativeEndian.Uint32(b[8:])}
 }
 
-// head gives the head of a type and what comes behind it. An id that is out of range is void: the kernel would not
-// have made it.
+// head returns the header of a type and the bytes that follow it. An ID out of range is void; the
+// kernel rejects such BTF.
 func (t *Table) head(id uint32) (head, []byte) {
 	if id < t.first {
 		return t.base.head(id)
@@ -141,7 +142,7 @@ func (t *Table) str(off uint32) string {
 	return string(s[:bytes.IndexByte(s, 0)])
 }
 
-// is compares a string of the table without making it.
+// is reports whether the string at off is name, without allocating the string.
 func (t *Table) is(off uint32, name string) bool {
 	if off < t.strBase {
 		return t.base.is(off, name)
@@ -151,7 +152,7 @@ func (t *Table) is(off uint32, name string) bool {
 	return int(off)+n < len(t.strs) && t.strs[int(off)+n] == 0 && string(t.strs[off:int(off)+n]) == name
 }
 
-// own gives the ids of the table's own types.
+// own returns the IDs of the table's own types.
 func (t *Table) own() iter.Seq[uint32] {
 	return func(yield func(uint32) bool) {
 		for i := range t.offsets {
@@ -162,7 +163,7 @@ func (t *Table) own() iter.Seq[uint32] {
 	}
 }
 
-// find gives the first type of that name and one of the kinds.
+// find returns the ID of the first type that has the name and one of the kinds.
 func (t *Table) find(name string, kinds ...uint32) (uint32, bool) {
 	if name == "" {
 		return 0, false
@@ -179,7 +180,7 @@ func (t *Table) find(name string, kinds ...uint32) (uint32, bool) {
 	return 0, false
 }
 
-// kindsOf gives the kinds that a C name with or without its keyword can mean.
+// kindsOf returns the name without its keyword, and the kinds that the C name can refer to.
 func kindsOf(name string) (bare string, kinds []uint32) {
 	word, rest, ok := strings.Cut(name, " ")
 	if ok {
@@ -195,7 +196,8 @@ func kindsOf(name string) (bare string, kinds []uint32) {
 	return name, []uint32{btfTypedef, btfInt}
 }
 
-// Lookup finds a type by the name that C gives it: "struct sock", "enum hrtimer_mode", "pid_t", "unsigned int".
+// Lookup returns the type with a C name: "struct sock", "enum hrtimer_mode", "pid_t", "unsigned
+// int".
 func (t *Table) Lookup(name string) (*Type, bool) {
 	bare, kinds := kindsOf(name)
 	id, ok := t.find(bare, kinds...)
@@ -205,7 +207,8 @@ func (t *Table) Lookup(name string) (*Type, bool) {
 	return t.get(id), true
 }
 
-// Names lists the names of all types that have the keyword of name, as Lookup takes them.
+// Names returns the names, in the form that Lookup takes, of all types with the same keyword as
+// name.
 func (t *Table) Names(name string) []string {
 	bare, kinds := kindsOf(name)
 	prefix := strings.TrimSuffix(name, bare)
@@ -221,7 +224,7 @@ func (t *Table) Names(name string) []string {
 	return out
 }
 
-// Enumerator finds an enumerator of any enum.
+// Enumerator returns the enumerator with the given name, of any enum, with its value.
 func (t *Table) Enumerator(name string) (*Type, int64, bool) {
 	for id := range t.own() {
 		off := int(t.offsets[id-t.first])
@@ -270,7 +273,7 @@ type Param struct {
 	Type *Type
 }
 
-// Params gives the parameters of a function of the kernel.
+// Params returns the parameters of a kernel function.
 func (t *Table) Params(fn string) ([]Param, bool) {
 	id, ok := t.find(fn, btfFunc)
 	if !ok {
@@ -280,7 +283,7 @@ func (t *Table) Params(fn string) ([]Param, bool) {
 	return t.protoParams(h.size), true
 }
 
-// Result gives the type of what a function of the kernel returns.
+// Result returns the return type of a kernel function.
 func (t *Table) Result(fn string) (*Type, bool) {
 	id, ok := t.find(fn, btfFunc)
 	if !ok {
@@ -293,7 +296,8 @@ func (t *Table) Result(fn string) (*Type, bool) {
 	return t.get(h.size), true
 }
 
-// PointerParams gives the parameters of the functions that a typedef of a pointer to a function means.
+// PointerParams returns the parameters of the function that a typedef of a function pointer
+// describes.
 func (t *Table) PointerParams(typedef string) ([]Param, bool) {
 	id, ok := t.find(typedef, btfTypedef)
 	if !ok {
@@ -319,14 +323,14 @@ func (t *Table) protoParams(id uint32) []Param {
 	return out
 }
 
-// get makes the type with that id, or gives the one that was made before.
+// get returns the type with that ID. Each type is created once.
 func (t *Table) get(id uint32) *Type {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.resolve(id, 0)
 }
 
-// maxChain bounds typedefs of typedefs and the like.
+// maxChain bounds chains of typedefs, qualifiers and the like.
 const maxChain = 64
 
 func (t *Table) resolve(id uint32, depth int) *Type {

@@ -25,7 +25,7 @@ func kernel(t *testing.T) (*Table, *btf.Spec, []byte) {
 	return table, spec, raw
 }
 
-// Every struct, union and enum of the running kernel is read as the library reads it.
+// Every struct, union and enum of the running kernel reads the same as with cilium/ebpf.
 func TestKernelTypes(t *testing.T) {
 	table, spec, _ := kernel(t)
 	structs, enums, fields, bitfields := 0, 0, 0, 0
@@ -113,7 +113,7 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-// What is cut short is an error, at whatever byte it ends.
+// Truncated BTF is an error, at whatever byte it ends.
 func TestParseCut(t *testing.T) {
 	_, _, raw := kernel(t)
 	for n := 0; n < len(raw); n += 1 + n/3 {

@@ -1,6 +1,7 @@
-// Package ctype describes C's types as a handler follows them: how large a value is, and where the members of a struct lie.
-// It also reads them from the bytes of the kernel's BTF (btf.go). It makes no system calls, and resolves a type only
-// when it is asked for: the types that can be reached from task_struct are nearly all that the kernel has.
+// Package ctype describes C types as handlers use them: the size of a value, and the offsets of the
+// members of a struct. It also reads them from the bytes of the kernel's BTF (btf.go). It makes no
+// system calls. A type is resolved only when it is asked for, because nearly all types of the
+// kernel are reachable from task_struct.
 package ctype
 
 import (
@@ -8,7 +9,7 @@ import (
 	"sync"
 )
 
-// A Kind tells the sorts of type apart.
+// A Kind is the kind of a type.
 type Kind uint8
 
 // The kinds.
@@ -16,24 +17,24 @@ const (
 	Void Kind = iota
 	Int
 	Bool
-	Char // of 1 byte, by that name: arrays of it are strings
+	Char // 1 byte and named char: arrays of it are strings
 	Enum
 	Pointer
 	Array
 	Struct
 	Union
-	Other // functions, floats, types that are declared only
+	Other // functions, floats, forward declarations
 )
 
-// A Type is a C type without its qualifiers. What it is made of is found when it is asked for.
+// A Type is a C type without its qualifiers. Elements, members and values are resolved on demand.
 type Type struct {
 	Kind   Kind
-	Name   string // "struct sock", "unsigned int", "atomic_t"; "" where it has none
+	Name   string // "struct sock", "unsigned int", "atomic_t"; "" if it has none
 	Size   int    // bytes
 	Signed bool   // Int, Char, Enum
 	Len    int    // Array
-	User   bool   // Pointer: to the memory of a process (the type tag "user")
-	PerCPU bool   // Pointer: to one copy for each CPU; the address itself holds nothing
+	User   bool   // Pointer: to user memory (the type tag "user")
+	PerCPU bool   // Pointer: one copy per CPU; nothing is stored at the address itself
 
 	elem    func() *Type
 	members func() []Member
@@ -42,10 +43,10 @@ type Type struct {
 
 // A Member is a field of a struct or union.
 type Member struct {
-	Name string // "" of an embedded struct or union without a name
+	Name string // "" for an anonymous struct or union
 	Type *Type
-	Off  int // bits from the start
-	Bits int // of a bit field; 0: the whole type
+	Off  int // bit offset from the start of the struct
+	Bits int // width of a bit field; 0: not a bit field
 }
 
 // A Value is an enumerator.
@@ -54,29 +55,30 @@ type Value struct {
 	N    int64
 }
 
-// Elem is what a pointer points to, or the elements of an array.
+// Elem returns the type that a pointer points to, or the element type of an array.
 func (t *Type) Elem() *Type { return t.elem() }
 
-// Members lists the fields of a struct or union.
+// Members returns the fields of a struct or union.
 func (t *Type) Members() []Member { return t.members() }
 
-// Values lists the enumerators of an enum.
+// Values returns the enumerators of an enum.
 func (t *Type) Values() []Value { return t.values() }
 
-// IsRecord tells of structs and unions.
+// IsRecord reports whether t is a struct or a union.
 func (t *Type) IsRecord() bool { return t.Kind == Struct || t.Kind == Union }
 
-// PointerTo gives the type of pointers to t.
+// PointerTo returns the type of pointers to t.
 func PointerTo(t *Type) *Type {
 	return &Type{Kind: Pointer, Size: 8, elem: func() *Type { return t }}
 }
 
-// ArrayOf gives the type of arrays of n elements.
+// ArrayOf returns the type of arrays of n elements of type t.
 func ArrayOf(t *Type, n int) *Type {
 	return &Type{Kind: Array, Size: n * t.Size, Len: n, elem: func() *Type { return t }}
 }
 
-// NewStruct makes a struct whose members are given by a function, which is called once, so that it can refer to itself.
+// NewStruct returns a struct of size bytes. The function members is called once, on demand, so that
+// a struct can refer to itself.
 func NewStruct(name string, size int, members func() []Member) *Type {
 	return &Type{Kind: Struct, Name: name, Size: size, members: sync.OnceValue(members)}
 }
@@ -86,12 +88,12 @@ func NewUnion(name string, size int, members func() []Member) *Type {
 	return &Type{Kind: Union, Name: name, Size: size, members: sync.OnceValue(members)}
 }
 
-// NewEnum makes an enum of 4 bytes.
+// NewEnum returns an enum of 4 bytes.
 func NewEnum(name string, values ...Value) *Type {
 	return &Type{Kind: Enum, Name: name, Size: 4, values: func() []Value { return values }}
 }
 
-// String names the type as C does.
+// String returns the type's name as written in C.
 func (t *Type) String() string {
 	switch t.Kind {
 	case Void:
@@ -111,7 +113,7 @@ func (t *Type) String() string {
 	return map[Kind]string{Struct: "struct", Union: "union", Enum: "enum", Other: "function"}[t.Kind]
 }
 
-// Same tells that the two are one type.
+// Same reports whether a and b are the same type.
 func Same(a, b *Type) bool {
 	switch {
 	case a == b:
@@ -124,13 +126,14 @@ func Same(a, b *Type) bool {
 	return a.Name != "" || a.Kind == Void
 }
 
-// A Place is a member as found by its name from outside.
+// A Place is a member found by name, with its offset from the outermost struct.
 type Place struct {
 	Member
-	InUnion bool // it shares its bytes with others
+	InUnion bool // shares its bytes with other members
 }
 
-// Find finds a member by its name, also in embedded structs and unions that have no name. Off counts from the start of t.
+// Find returns the member with the given name, also if it is in an anonymous struct or union of t.
+// Off counts from the start of t.
 func (t *Type) Find(name string) (Place, bool) {
 	for _, m := range t.Members() {
 		if m.Name == name {
@@ -147,7 +150,7 @@ func (t *Type) Find(name string) (Place, bool) {
 	return Place{}, false
 }
 
-// MemberNames lists the names that Find finds.
+// MemberNames returns the names that Find accepts.
 func (t *Type) MemberNames() []string {
 	var out []string
 	for _, m := range t.Members() {

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// The types of a module name those of the kernel, and have names of the kernel's strings and of their own.
+// The types of a module refer to those of the kernel, and their names come from the kernel's
+// strings and from the module's own.
 func TestParseOnto(t *testing.T) {
 	base, _, _ := kernel(t)
 	task, ok := base.find("task_struct", btfStruct)

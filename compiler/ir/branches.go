@@ -1,13 +1,15 @@
 package ir
 
-// Branches takes away the branches that never go one of their two ways, and what only that way led to. What a jump decides on is
-// known where both sides are constants, and where a test that dominates it has compared the same value: behind `if p == 0`
-// each of the two ways knows what `p != 0` gives. As blocks go, phis lose arguments and become constant in their turn, so
-// it folds again until nothing is decided any more.
+// Branches removes branches whose outcome is known, and the code that only the other outcome
+// reached. The outcome of a jump is known if both operands are constants, or if a test that
+// dominates it has compared the same value: after `if p == 0`, each of the two paths knows the
+// result of `p != 0`. As blocks disappear, phis lose arguments and become constant in turn, so
+// Branches folds again until no more outcomes are known.
 //
-// By dominating tests only == and != are decided. The verifier follows those by itself (it keeps what it knows of a
-// pointer when that goes to the stack). What < and > prove of a number it forgets on the stack before 5.13 or so: a bounds check that
-// looks idle here can be the one that it needs.
+// Dominating tests decide only == and !=. The verifier follows those by itself: it keeps what it
+// knows about a pointer when the pointer is spilled to the stack. What < and > prove about a number
+// it forgets on the stack before 5.13 or so, so a bounds check that looks redundant here can be the
+// one that the verifier needs.
 func Branches(f *Func) {
 	for decide(f) {
 		RemoveUnreachable(f)
@@ -15,7 +17,7 @@ func Branches(f *Func) {
 	}
 }
 
-// decide turns the conditional jumps of known outcome into plain ones.
+// decide turns the conditional jumps of known outcome into unconditional ones.
 func decide(f *Func) bool {
 	known := outcomes(f)
 	changed := false
@@ -44,17 +46,17 @@ func decide(f *Func) bool {
 			}
 		}
 	}
-	for _, fn := range taken { // at the end: the facts speak of the graph as it was
+	for _, fn := range taken { // at the end: the facts describe the unmodified graph
 		fn()
 	}
 	return changed || len(taken) > 0
 }
 
-// take makes a conditional jump go one way.
+// take replaces a conditional jump by a jump to Succs[way].
 func (b *Block) take(way int) {
 	gone := b.Succs[1-way]
 	for i := len(gone.Preds) - 1; i >= 0; i-- {
-		// an If whose two edges go to one block: the later of the two entries is the else edge
+		// If both edges of an If go to one block, the later of the two entries is the else edge.
 		if gone.Preds[i] == b {
 			if way == 1 && gone == b.Succs[1] {
 				i = firstPred(gone, b)
@@ -75,21 +77,22 @@ func firstPred(b, p *Block) int {
 	return -1
 }
 
-// facts are what the ways to a block say of the values that are tested there: it is found on one walk down the tree of dominators.
+// facts holds what the paths to a block prove about the values that are tested there. It is
+// computed on one walk down the dominator tree.
 type facts struct {
 	known []*fact // by the ID of the value
 	undo  []learned
 }
 
-// A fact is what is known of a value on the way to a block.
+// A fact is what is known about a value on the path to a block.
 type fact struct {
 	equal   int64
 	isEqual bool
-	not     map[int64]int // what it is not, and how many tests say so
+	not     map[int64]int // values that it differs from, and how many tests say so
 	bounds  []bound       // other tests
 }
 
-// A learned is a comparison of a value that was learned, and what was known before.
+// A learned is a comparison that was learned about a value, with what was known before.
 type learned struct {
 	x *fact
 	bound
@@ -97,17 +100,17 @@ type learned struct {
 	isEqual bool
 }
 
-// A bound is a comparison with a number that holds.
+// A bound is a comparison with a number that is true.
 type bound struct {
 	cond Cond
 	n    int64
 }
 
-// maxBounds is how many comparisons that are neither == nor != are remembered of a value.
+// maxBounds is how many comparisons other than == and != are kept for a value.
 const maxBounds = 8
 
-// outcomes gives the way that each test takes for certain whose value a test that dominates it has compared, by the ID of its block; -1: that
-// is not known.
+// outcomes returns, by block ID, the index in Succs that a block's test is certain to take because
+// a test that dominates it has compared the same value, or -1 if it is not known.
 func outcomes(f *Func) []int {
 	out := make([]int, f.nextBlk)
 	for i := range out {
@@ -138,7 +141,7 @@ func outcomes(f *Func) []int {
 	return out
 }
 
-// learn notes that a comparison holds, until it is forgotten.
+// learn records that a comparison is true, until it is forgotten.
 func (k *facts) learn(v *Value, c bound) {
 	x := k.known[v.ID]
 	if x == nil {
@@ -162,7 +165,7 @@ func (k *facts) learn(v *Value, c bound) {
 	k.undo = append(k.undo, was)
 }
 
-// forget goes back to what was known when mark comparisons had been learned.
+// forget restores what was known when mark comparisons had been learned.
 func (k *facts) forget(mark int) {
 	for len(k.undo) > mark {
 		was := k.undo[len(k.undo)-1]
@@ -178,7 +181,7 @@ func (k *facts) forget(mark int) {
 	}
 }
 
-// decides returns the way that b goes for certain.
+// decides returns the index in Succs that b is certain to take, if that is known.
 func (k *facts) decides(b *Block) (way int, ok bool) {
 	x := k.known[b.X.ID]
 	if x == nil || b.Cond != EQ && b.Cond != NE {

@@ -7,46 +7,48 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// A Builder makes a function block by block, and keeps variables in static single assignment form as it goes
-// (Braun et al., "Simple and Efficient Construction of SSA Form", 2013): a read looks for the last write on
-// every way to the block, and places a phi where ways meet. A block whose predecessors are not all known yet
-// (the head of a loop) gets unfinished phis until Seal.
+// A Builder builds a function block by block and keeps variables in static single assignment form
+// as it goes (Braun et al., "Simple and Efficient Construction of SSA Form", 2013): a read looks
+// for the last write on every path to the block, and places a phi where paths join. A block whose
+// predecessors are not all known yet (the head of a loop) gets incomplete phis until Seal.
 type Builder struct {
 	F   *Func
-	B   *Block // where values go; nil after an end: what follows cannot be reached
+	B   *Block // where values are added; nil after a terminator: what follows is unreachable
 	Pos syntax.Position
 	// Weigh, if not nil, is called with each value that Add makes.
 	Weigh func(*Value)
 
 	blocks   []building          // by the ID of the block
-	writes   map[Variable][]int  // when a variable was written, on the clock
-	clock    int                 // counts the writes
+	writes   map[Variable][]int  // the times at which a variable was written
+	clock    int                 // the time: the number of writes so far
 	users    map[*Value][]*Value // phis that use a phi
 	replaced map[*Value]*Value
-	shown    map[Variable]bool       // those of Shown
+	shown    map[Variable]bool       // the variables passed to Shown
 	bare     map[*Value]bool         // their phis
 	opaque   map[*Block][2]*Value    // loop heads, and the zeros that hide their variables
 	written  []Variable              // in the order of their first Write
-	outer    func(x Variable) *Value // gives variables that the function does not write; nil: they are 0
+	outer    func(x Variable) *Value // returns variables that the function does not write; nil: they are 0
 	zeroed   map[*Slot]bool
 	cold     bool
 	loop     int
 }
 
-// building is what the Builder knows of a block.
+// building is what the Builder knows about a block.
 type building struct {
-	defs    map[Variable]*Value // the variables' values at its end
+	defs    map[Variable]*Value // the values of variables at its end
 	sealed  bool
-	pending []pending // its unfinished phis, in the order they were made
-	// idom is the last block that every way goes through before this one, where that was known before this one was filled. Ways there are complete
-	// when the block is sealed, so that writes on them are earlier. The head of a loop, which is filled before it is sealed, has none, and is the
-	// root of a tree of its own; over is the block above that tree, once it is known.
+	pending []pending // its incomplete phis, in order of creation
+	// idom is the last block before this one that every path goes through, if that was known before
+	// this one was filled. Those paths are complete when the block is sealed, so the writes on them
+	// are earlier. The head of a loop, which is filled before it is sealed, has no idom and is the
+	// root of its own tree; over is the block above that tree, once it is known.
 	idom, over *Block
 	root       *Block // of the tree; nil: this block
-	// jump is a block above idom, so far that one climbs to any height in few steps; depth counts the blocks above in the tree.
+	// jump is a block above idom, chosen so that any height is reached in few steps; depth is the
+	// number of blocks above this one in the tree.
 	jump  *Block
 	depth int
-	// on the clock: when it was first filled, when it was sealed, and when it got its end
+	// Times: when the block was first filled, when it was sealed, and when it was ended.
 	started, began, ended int
 }
 
@@ -56,7 +58,7 @@ type pending struct {
 	phi *Value
 }
 
-// A Variable is anything that names a word that is written more than once.
+// A Variable is anything that identifies a word that is written more than once.
 type Variable any
 
 // NewBuilder starts a function with an entry block.
@@ -68,7 +70,7 @@ func NewBuilder(name string) *Builder {
 	return b
 }
 
-// Block makes a block, unsealed, that nothing jumps to yet.
+// Block adds an unsealed block without predecessors.
 func (b *Builder) Block(name string) *Block {
 	blk := b.F.NewBlock(name)
 	blk.Loop, blk.Cold, blk.Pos = b.loop, b.cold, b.Pos
@@ -78,13 +80,14 @@ func (b *Builder) Block(name string) *Block {
 
 func (b *Builder) of(blk *Block) *building { return &b.blocks[blk.ID] }
 
-// Start puts what follows into blk.
+// Start makes blk the block to which values are added.
 func (b *Builder) Start(blk *Block) {
 	b.B = blk
 	b.of(blk).started = b.clock
 }
 
-// Continue seals blk and puts what follows into it; where nothing jumps to blk, what follows cannot be reached.
+// Continue seals blk and makes it the block to which values are added. If nothing jumps to blk,
+// what follows is unreachable.
 func (b *Builder) Continue(blk *Block) {
 	b.Seal(blk)
 	if len(blk.Preds) == 0 && blk != b.F.Blocks[0] {
@@ -107,7 +110,7 @@ func (b *Builder) drop(blk *Block) {
 // InLoop runs fn with new blocks marked as part of one more loop.
 func (b *Builder) InLoop(fn func()) { b.loop++; fn(); b.loop-- }
 
-// InCold runs fn with new blocks marked as seldom run.
+// InCold runs fn with new blocks marked as rarely executed.
 func (b *Builder) InCold(fn func()) {
 	old := b.cold
 	b.cold = true
@@ -115,10 +118,10 @@ func (b *Builder) InCold(fn func()) {
 	b.cold = old
 }
 
-// Dead tells that what follows cannot be reached.
+// Dead reports whether the current position is unreachable.
 func (b *Builder) Dead() bool { return b.B == nil }
 
-// Jump ends the block with a jump to t.
+// Jump ends the current block with a jump to t.
 func (b *Builder) Jump(t *Block) {
 	if b.B != nil {
 		b.of(b.B).ended = b.clock
@@ -127,7 +130,7 @@ func (b *Builder) Jump(t *Block) {
 	}
 }
 
-// If ends the block with a conditional jump.
+// If ends the current block with a conditional jump.
 func (b *Builder) If(c Cond, x, y *Value, t, e *Block) {
 	if b.B == nil {
 		return
@@ -138,7 +141,7 @@ func (b *Builder) If(c Cond, x, y *Value, t, e *Block) {
 	b.B = nil
 }
 
-// Ret ends the block and the run.
+// Ret ends the current block with a return of x.
 func (b *Builder) Ret(x *Value) {
 	if b.B != nil {
 		b.B.Ret(x)
@@ -146,7 +149,7 @@ func (b *Builder) Ret(x *Value) {
 	}
 }
 
-// Add makes a value at the end of the block.
+// Add appends a value to the current block.
 func (b *Builder) Add(op Op, args ...*Value) *Value {
 	v := b.F.NewValue(op, args...)
 	v.Pos = b.Pos
@@ -160,56 +163,56 @@ func (b *Builder) Add(op Op, args ...*Value) *Value {
 	return v
 }
 
-// Const makes a constant. Constants are in no block: they cost nothing until used.
+// Const returns a constant. Constants belong to no block: they cost nothing until used.
 func (b *Builder) Const(n int64) *Value {
 	v := b.F.NewValue(OpConst)
 	v.Imm = n
 	return v
 }
 
-// Load reads size bytes at p+off.
+// Load adds a read of size bytes at p+off.
 func (b *Builder) Load(p *Value, off, size int, signed bool) *Value {
 	v := b.Add(OpLoad, p)
 	v.Off, v.Size, v.Signed = off, size, signed
 	return v
 }
 
-// Store writes the low size bytes of x to p+off.
+// Store adds a write of the low size bytes of x to p+off.
 func (b *Builder) Store(p *Value, off, size int, x *Value) *Value {
 	v := b.Add(OpStore, p, x)
 	v.Off, v.Size = off, size
 	return v
 }
 
-// SlotAddr is the address of a slot's byte.
+// SlotAddr adds the address of the byte at off of a slot.
 func (b *Builder) SlotAddr(s *Slot, off int) *Value {
 	v := b.Add(OpSlotAddr)
 	v.Slot, v.Off = s, off
 	return v
 }
 
-// MapPtr is the map named sym.
+// MapPtr adds the map named sym.
 func (b *Builder) MapPtr(sym string) *Value {
 	v := b.Add(OpMapPtr)
 	v.Sym = sym
 	return v
 }
 
-// FuncPtr is the subprogram named sym, as helpers take it.
+// FuncPtr adds a reference to the subprogram named sym, as helpers take it.
 func (b *Builder) FuncPtr(sym string) *Value {
 	v := b.Add(OpFuncPtr)
 	v.Sym = sym
 	return v
 }
 
-// MapValue is the address of byte off of the first element of the array map named sym.
+// MapValue adds the address of the byte at off in the first element of the array map named sym.
 func (b *Builder) MapValue(sym string, off int) *Value {
 	v := b.Add(OpMapValue)
 	v.Sym, v.Off = sym, off
 	return v
 }
 
-// Write gives a variable a new value.
+// Write assigns v to a variable.
 func (b *Builder) Write(x Variable, v *Value) {
 	if b.B == nil {
 		return
@@ -222,17 +225,18 @@ func (b *Builder) Write(x Variable, v *Value) {
 	b.clock++
 }
 
-// Written lists the variables that the function writes, in the order of their first Write.
+// Written returns the variables that the function writes, in the order of their first Write.
 func (b *Builder) Written() []Variable { return b.written }
 
-// Writes tells whether the function writes the variable.
+// Writes reports whether the function writes the variable.
 func (b *Builder) Writes(x Variable) bool { return b.writes[x] != nil }
 
-// Outer makes fn give the variables that are read before the function has written them. It is called once for each, and
-// what it adds to the entry block comes first there, behind the parameters.
+// Outer makes fn supply the variables that are read before the function has written them. It is
+// called once for each, and the values that it adds go to the start of the entry block, after the
+// parameters.
 func (b *Builder) Outer(fn func(x Variable) *Value) { b.outer = fn }
 
-// ZeroFirst fills a slot with zeros when the function starts.
+// ZeroFirst fills a slot with zeros at the start of the function.
 func (b *Builder) ZeroFirst(s *Slot) {
 	if b.zeroed[s] {
 		return
@@ -245,7 +249,7 @@ func (b *Builder) ZeroFirst(s *Slot) {
 	})
 }
 
-// first puts what fn adds to the start of the entry block, behind the parameters.
+// first inserts what fn adds at the start of the entry block, after the parameters.
 func (b *Builder) first(fn func()) {
 	entry := b.F.Blocks[0]
 	params := 0
@@ -267,8 +271,8 @@ func (b *Builder) writeIn(blk *Block, x Variable, v *Value) {
 	of.defs[x] = v
 }
 
-// Read gives a variable's value. A variable that was never written on some way there reads as 0 on that way:
-// the checker refuses handlers in which that could be seen.
+// Read returns the value of a variable. On a path where the variable was never written it reads as
+// 0; the checker rejects handlers in which that could be observed.
 func (b *Builder) Read(x Variable) *Value {
 	if b.B == nil {
 		return b.Const(0)
@@ -295,7 +299,7 @@ func (b *Builder) readIn(blk *Block, x Variable) *Value {
 		v = b.Const(0)
 	case of.idom != nil && len(blk.Preds) == 1:
 		v = b.readIn(blk.Preds[0], x)
-	default: // also the head of a loop that nothing leads to but itself
+	default: // also the head of a loop that only the loop itself leads to
 		v = b.newPhi(blk, x)
 		b.writeIn(blk, x, v)
 		v = b.fillPhi(v, x)
@@ -304,8 +308,9 @@ func (b *Builder) readIn(blk *Block, x Variable) *Value {
 	return v
 }
 
-// unwritten returns the highest block above blk in the tree of dominators from whose end no way to blk writes x: it has the same value there. Without
-// it, a variable that is read long after it was written would get a phi in each block on the way where ways meet.
+// unwritten returns the highest block above blk in the dominator tree such that no path from its
+// end to blk writes x: the variable has the same value there. Without it, a variable that is read
+// long after it was written would get a phi in each block on the path where paths join.
 func (b *Builder) unwritten(blk *Block, x Variable) *Block {
 	began := b.of(blk).began
 	last := b.lastWrite(x, began)
@@ -317,7 +322,7 @@ func (b *Builder) unwritten(blk *Block, x Variable) *Block {
 		case of.idom != nil && b.of(of.idom).ended > last:
 			blk = of.idom
 		case of.over != nil:
-			// a loop: what it writes behind blk comes around
+			// a loop: what it writes after blk comes around
 			if began < of.began {
 				began = of.began
 				last = b.lastWrite(x, began)
@@ -332,7 +337,7 @@ func (b *Builder) unwritten(blk *Block, x Variable) *Block {
 	}
 }
 
-// lastWrite returns when x was last written before a time, or -1.
+// lastWrite returns the time of the last write of x before a time, or -1.
 func (b *Builder) lastWrite(x Variable, before int) int {
 	ws := b.writes[x]
 	if i := sort.SearchInts(ws, before); i > 0 {
@@ -341,7 +346,7 @@ func (b *Builder) lastWrite(x Variable, before int) int {
 	return -1
 }
 
-// dominate finds the block that every way to blk goes through.
+// dominate computes the block that every path to blk goes through.
 func (b *Builder) dominate(blk *Block) {
 	of := b.of(blk)
 	of.began = b.clock
@@ -349,7 +354,7 @@ func (b *Builder) dominate(blk *Block) {
 	var d *Block
 	for _, p := range blk.Preds {
 		if filled && b.within(p, blk) {
-			continue // it comes around
+			continue // a back edge
 		}
 		if d == nil {
 			d = p
@@ -378,7 +383,8 @@ func (b *Builder) root(blk *Block) *Block {
 	return blk
 }
 
-// within reports whether every way to p goes through head. Trees that were started before head have nothing in its loop.
+// within reports whether every path to p goes through head. A tree that was started before head
+// contains no block of head's loop.
 func (b *Builder) within(p, head *Block) bool {
 	for p != nil {
 		r := b.root(p)
@@ -400,7 +406,8 @@ func (b *Builder) jump(blk *Block) *Block {
 	return blk
 }
 
-// meet is the last block that every way to x and every way to y goes through; nil: that is not known. It climbs as ancestors does.
+// meet returns the last block that is on every path to x and on every path to y, or nil if it is
+// not known. It climbs as ancestors does.
 func (b *Builder) meet(x, y *Block) *Block {
 	for b.root(x) != b.root(y) { // out of the loop that was started later
 		if b.of(b.root(x)).started < b.of(b.root(y)).started {
@@ -449,7 +456,7 @@ func (b *Builder) fillPhi(phi *Value, x Variable) *Value {
 	return b.simplify(phi)
 }
 
-// simplify removes a phi that is the same value on every way.
+// simplify removes a phi that has the same value on every path.
 func (b *Builder) simplify(phi *Value) *Value {
 	var same *Value
 	for _, a := range phi.Args {
@@ -494,7 +501,7 @@ func (b *Builder) current(v *Value) *Value {
 	}
 }
 
-// Seal says that all predecessors of blk are known.
+// Seal declares that all predecessors of blk are known.
 func (b *Builder) Seal(blk *Block) {
 	if b.of(blk).sealed {
 		return
@@ -508,19 +515,23 @@ func (b *Builder) Seal(blk *Block) {
 	}
 }
 
-// Opaque hides the variables of the loop with this head from the kernel's verifier, by adding a value that is 0 but not known to be:
-// enter is added before the loop, and again in the block from which rounds after the first begin. A verifier that knows that a variable is 0,
-// then 1, then 2, follows the loop number by number; one that knows which tests a round has passed follows it on as many ways as there are.
+// Opaque hides the variables of the loop with this head from the kernel's verifier by adding a
+// value that is 0 but not known to be: enter is added before the loop, and again in the block that
+// starts every iteration after the first. A verifier that knows that a variable is 0, then 1, then
+// 2, follows the loop number by number; one that knows which tests an iteration has passed follows
+// it once per path.
 //
-// The sum is an operation of its own, since the passes would make the zero itself of a sum with the constant 0. Variables that are copies of one
-// register are one number to the verifier: what a test says of one of them holds for all, and for the zero.
+// The sum is an operation of its own, since the passes would reduce a sum with the constant 0 to
+// the zero itself. Variables that are copies of one register are one number to the verifier: what a
+// test says about one of them applies to all of them, and to the zero.
 func (b *Builder) Opaque(head *Block, enter, again *Value) { b.opaque[head] = [2]*Value{enter, again} }
 
-// Shown says that no loop hides a variable: one that holds an address, to which the verifier lets nobody add an unknown number, or one by
-// which the verifier has to see that the loop ends.
+// Shown declares that no loop may hide a variable: one that holds an address, to which the verifier
+// does not allow an unknown number to be added, or one from which the verifier must see that the
+// loop ends.
 func (b *Builder) Shown(x Variable) { b.shown[x] = true }
 
-// hide adds the zeros to what comes into a loop, which it does from two blocks.
+// hide adds the zeros to the values that enter a loop from its two predecessors.
 func (b *Builder) hide(head *Block, zeros [2]*Value) {
 	for _, phi := range head.Phis {
 		if b.bare[phi] {
@@ -538,9 +549,10 @@ func (b *Builder) hide(head *Block, zeros [2]*Value) {
 	}
 }
 
-// Pin gives x anew, to be tested against a bound and then used, as an offset or a size, with no call in between. The verifier learns
-// the bound from the test, for the register that is tested: what lies on the stack stays unknown to kernels before 6.9 where it
-// is loaded, tested, and loaded again, and to 5.10 always. So the value gets a register that does not go to the stack.
+// Pin returns a copy of x that is to be tested against a bound and then used, as an offset or a
+// size, with no call in between. The verifier learns the bound from the test, for the register that
+// is tested. A value on the stack that is loaded, tested and loaded again stays unknown to kernels
+// before 6.9, and to 5.10 always. So the pinned value gets a register that is never spilled.
 func (b *Builder) Pin(x *Value) *Value {
 	if x.Op == OpConst {
 		return x
@@ -548,8 +560,9 @@ func (b *Builder) Pin(x *Value) *Value {
 	return b.Add(OpPin, x)
 }
 
-// Finish replaces what simplify removed, and gives the function. Ways that nothing leads to are gone before the loops hide their
-// variables: a variable that is the same on all others has no phi.
+// Finish replaces what simplify removed, and returns the function. Unreachable blocks are removed
+// before the loops hide their variables: a variable that has the same value on all other paths has
+// no phi.
 func (b *Builder) Finish() *Func {
 	b.resolve()
 	RemoveUnreachable(b.F)
@@ -569,7 +582,7 @@ func (b *Builder) Finish() *Func {
 	return b.F
 }
 
-// resolve puts what replaced a phi in its place.
+// resolve replaces each removed phi by the value that replaced it.
 func (b *Builder) resolve() {
 	for _, blk := range b.F.Blocks {
 		for _, v := range blk.Phis {

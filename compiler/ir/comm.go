@@ -6,12 +6,13 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// CommCSE makes one bpf_get_current_comm do for those that it dominates. The name of a task is taken to stay the same in a run, as
-// its ids are. Where the name still lies in the same place, the second call is dropped; where it is wanted elsewhere, it is copied
-// by words, which is less work than a call; where it was overwritten, the second call stays.
+// CommCSE removes calls of bpf_get_current_comm that a call in a dominating position makes
+// redundant. The name of a task is assumed to stay the same during a run, as its IDs do. If the
+// name is still in the same place, the second call is dropped. If it is needed elsewhere, it is
+// copied word by word, which is cheaper than a call. If it was overwritten, the second call stays.
 //
-// A copy keeps the slot of the first name in use for longer. Near the limit of the stack that could be what makes a handler too
-// large, so nothing is copied in functions that need much of it.
+// A copy keeps the slot of the first name in use for longer. Near the stack limit that could make a
+// handler too large, so nothing is copied in functions that need much stack.
 func CommCSE(f *Func) {
 	m, w := newMemory(f), newWalker(f)
 	roomy := sync.OnceValue(func() bool { _, size := PlaceSlots(f); return size <= 384 })
@@ -59,8 +60,9 @@ func CommCSE(f *Func) {
 	}
 }
 
-// PadComm zeroes the memory before each bpf_get_current_comm: from 6.0 until some 6.1, what the helper leaves behind the NUL is
-// what was there, so that one name could be many keys. All other passes may take it that the helper writes each byte.
+// PadComm zeroes the memory before each bpf_get_current_comm. From 6.0 until some 6.1, the helper
+// leaves the bytes after the NUL unchanged, so that one name could become many keys. All other
+// passes may assume that the helper writes every byte.
 func PadComm(f *Func) {
 	for _, b := range f.Blocks {
 		var out []*Value
@@ -79,7 +81,8 @@ func PadComm(f *Func) {
 	}
 }
 
-// commSize tells of a bpf_get_current_comm, and how many bytes it writes.
+// commSize reports whether v is a call of bpf_get_current_comm, and returns the number of bytes
+// that it writes.
 func commSize(v *Value) (int, bool) {
 	if v.Op != OpCall || v.Helper != asm.FnGetCurrentComm {
 		return 0, false
@@ -88,7 +91,7 @@ func commSize(v *Value) (int, bool) {
 	return int(n), ok && n > 0 && n%8 == 0
 }
 
-// copyWords makes loads and stores that stand in the place of v.
+// copyWords returns loads and stores that replace v.
 func copyWords(f *Func, v, dst, src *Value, n int) []*Value {
 	var out []*Value
 	for off := 0; off < n; off += 8 {
@@ -102,7 +105,7 @@ func copyWords(f *Func, v, dst, src *Value, n int) []*Value {
 	return out
 }
 
-// usedValues tells what is an argument of something, by the IDs of values.
+// usedValues reports, by ID, which values are used as an operand.
 func usedValues(f *Func) []bool {
 	used := make([]bool, f.nextVal)
 	for _, b := range f.Blocks {

@@ -2,11 +2,11 @@ package ir
 
 import "github.com/cilium/ebpf/asm"
 
-// CSE makes one call of a helper that gives the same for the whole run (the current task's ids, the CPU) do for
-// all the calls of it that it dominates. A value that dominates keeps a callee-saved register busy; that is
-// cheaper than a second call.
+// CSE removes calls of a helper whose result is constant during a run (the current task's IDs, the
+// CPU) if another call of it dominates them. A value that dominates its uses keeps a callee-saved
+// register busy; that is cheaper than a second call.
 //
-// The context and parameters are there from the start: one value stands for all readings of each.
+// The context and the parameters exist from the start: one value replaces all reads of each.
 func CSE(f *Func) {
 	shareParams(f)
 	dom := Dominators(f)
@@ -31,7 +31,7 @@ func CSE(f *Func) {
 func dominating(dom *DomTree, vs []*Value, v *Value) *Value {
 	for _, w := range vs {
 		if dom.Dominates(w.Block, v.Block) {
-			return w // in the same block w stands first: blocks are walked in order
+			return w // in the same block w comes first: blocks are walked in order
 		}
 	}
 	return nil

@@ -2,8 +2,8 @@ package ir
 
 import "slices"
 
-// DeadCode drops values that nothing needs: neither an effect, nor the end of a block, nor a value that is
-// itself needed.
+// DeadCode removes values that are not needed. A value is needed if it has an effect, if the end of
+// a block uses it, or if a needed value uses it.
 func DeadCode(f *Func) {
 	live := make([]bool, f.nextVal)
 	var work []*Value

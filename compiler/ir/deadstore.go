@@ -2,18 +2,20 @@ package ir
 
 import "slices"
 
-// DeadStores drops stores to the stack whose bytes nothing reads before they are written again: the zeros below a buffer that a
-// helper fills anyway, the words of a None that nobody looks at.
+// DeadStores drops stores to the stack whose bytes are not read before they are written again: the
+// zeros below a buffer that a helper fills anyway, the words of a None that nothing reads.
 //
-// It is the usual backward walk, by bytes: a byte is wanted at a place where some way from there reads it before it is
-// written for certain. A store none of whose bytes is wanted behind it is dropped.
+// It is the usual backward walk, by bytes: a byte is live at a point if some path from there reads
+// it before it is certainly written. A store is dropped if none of its bytes is live after it.
 //
-// The verifier is the stricter reader: kernels before 6.3 refuse to read a byte of the stack that was never written, even
-// where nothing comes of it. So a read here is whatever the verifier takes for one: a helper that gets a key reads
-// it to the end of its slot, an unknown helper the whole slot, on every way through the blocks, possible or not. A byte that
-// is read has, on each way to the read, the same last store after the pass as before: that store was wanted. So what was
-// written before is written still, the padding of keys included. A helper's write counts as one only where it writes each byte
-// whatever happens, which the verifier knows too (an argument of uninitialised memory).
+// The verifier is the stricter reader: kernels before 6.3 refuse to read a stack byte that was
+// never written, even if the result is not used. So a read here is whatever the verifier considers
+// one: a helper that gets a key reads it to the end of its slot, an unknown helper reads the whole
+// slot, on every path through the blocks, feasible or not. On each path to a read, a byte that is
+// read has the same last store after the pass as before it, because that store was live. So what
+// was written before is still written, including the padding of keys. A helper's write counts as a
+// write only if it writes every byte in all cases, which the verifier knows too (an argument of
+// uninitialised memory).
 func DeadStores(f *Func) {
 	w := newWanted(f, newMemory(f))
 	for _, b := range f.Blocks {
@@ -34,12 +36,12 @@ func DeadStores(f *Func) {
 	}
 }
 
-// A liveBytes tells which bytes of the stack are read before they are written again.
+// A liveBytes records which bytes of the stack are read before they are written again.
 type liveBytes struct {
 	m    *memory
 	base []int // the number of each slot's first byte, by the slot's ID
 	n    int
-	in   []bits // at the start of the blocks, by their IDs
+	in   []bits // at the start of each block, by ID
 }
 
 func newWanted(f *Func, m *memory) *liveBytes {
@@ -65,7 +67,7 @@ func newWanted(f *Func, m *memory) *liveBytes {
 	return w
 }
 
-// out is what is wanted at the end of b.
+// out returns what is live at the end of b.
 func (w *liveBytes) out(b *Block) bits {
 	live := newBits(w.n)
 	for _, s := range b.Succs {
@@ -74,7 +76,7 @@ func (w *liveBytes) out(b *Block) bits {
 	return live
 }
 
-// back goes from what is wanted behind v to what is wanted before it.
+// back updates live from the point after v to the point before it.
 func (w *liveBytes) back(v *Value, live bits) {
 	for _, t := range w.m.touches(v) {
 		if t.mustWrite {
@@ -88,7 +90,7 @@ func (w *liveBytes) back(v *Value, live bits) {
 	}
 }
 
-// any tells whether one of the bytes lo to hi of s is wanted.
+// any reports whether one of the bytes lo to hi of s is live.
 func (w *liveBytes) any(live bits, s *Slot, lo, hi int) bool {
 	return live.any(w.base[s.ID]+lo, w.base[s.ID]+hi)
 }
@@ -119,7 +121,7 @@ func (b bits) any(lo, hi int) bool {
 	return false
 }
 
-// or adds all of c, and tells whether that changed b.
+// or adds all of c, and reports whether that changed b.
 func (b bits) or(c bits) bool {
 	changed := false
 	for i, w := range c {

@@ -1,20 +1,21 @@
 package ir
 
-// A DomTree answers which block dominates which (Cooper, Harvey and Kennedy's iterative algorithm).
+// A DomTree reports which blocks dominate which (Cooper, Harvey and Kennedy's iterative algorithm).
 type DomTree struct {
-	num  []int // by the ID of a block, its place in reverse postorder; -1: it is not reachable
+	num  []int // by block ID, the block's index in reverse postorder; -1: unreachable
 	idom []int
 	rpo  []*Block
-	// pre and post number the blocks when a walk down the tree comes to them, and when it has been below them
+	// pre and post are the times at which a walk down the tree enters and leaves each block.
 	pre, post []int
 	children  [][]int
 }
 
-// Postorder lists the blocks that can be reached, each after its successors where there is no loop.
+// Postorder returns the reachable blocks, each after its successors except along the back edges of
+// loops.
 func Postorder(f *Func) []*Block {
 	var out []*Block
 	seen := make([]bool, f.nextBlk)
-	// an explicit stack: a long chain of blocks must not exhaust the goroutine's
+	// An explicit stack: a long chain of blocks must not exhaust the goroutine's.
 	type frame struct {
 		b *Block
 		i int
@@ -82,11 +83,12 @@ func Dominators(f *Func) *DomTree {
 	return t
 }
 
-// ancestors lets one climb the tree in steps that grow (Myers, "An applicative random-access stack", 1983): the target of a long
-// chain of comparisons has a predecessor at each depth.
+// ancestors makes it possible to climb the tree in growing steps (Myers, "An applicative
+// random-access stack", 1983): the target of a long chain of comparisons has a predecessor at each
+// depth.
 type ancestors struct{ depth, jump []int }
 
-// add gives i the parent p.
+// add makes p the parent of i.
 func (a *ancestors) add(i, p int) {
 	a.depth[i] = a.depth[p] + 1
 	a.jump[i] = p
@@ -95,7 +97,7 @@ func (a *ancestors) add(i, p int) {
 	}
 }
 
-// meet is the last common ancestor.
+// meet returns the last common ancestor of x and y.
 func (a *ancestors) meet(parent []int, x, y int) int {
 	if a.depth[x] < a.depth[y] {
 		x, y = y, x
@@ -117,7 +119,7 @@ func (a *ancestors) meet(parent []int, x, y int) int {
 	return x
 }
 
-// number numbers the tree, so that Dominates takes the same time in a deep one.
+// number numbers the tree, so that Dominates takes constant time even in a deep tree.
 func (t *DomTree) number() {
 	n := len(t.rpo)
 	t.pre, t.post, t.children = make([]int, n), make([]int, n), make([][]int, n)
@@ -128,7 +130,8 @@ func (t *DomTree) number() {
 	t.Walk(func(b *Block) { t.pre[t.at(b)] = clock; clock++ }, func(b *Block) { t.post[t.at(b)] = clock; clock++ })
 }
 
-// Walk goes through the tree from the entry: enter is called with each block before those that it dominates, leave after them.
+// Walk walks the tree from the entry. It calls enter with each block before those that the block
+// dominates, and leave after them.
 func (t *DomTree) Walk(enter, leave func(*Block)) {
 	type frame struct{ at, next int }
 	enter(t.rpo[0])
@@ -147,10 +150,11 @@ func (t *DomTree) Walk(enter, leave func(*Block)) {
 	}
 }
 
-// Reachable tells whether control can get to b.
+// Reachable reports whether b can be reached from the entry.
 func (t *DomTree) Reachable(b *Block) bool { return t.at(b) >= 0 }
 
-// at is the place of a block; a block that was made since the tree was computed is not reachable.
+// at returns the index of a block in reverse postorder, or -1 if it is unreachable. A block that
+// was added after the tree was computed counts as unreachable.
 func (t *DomTree) at(b *Block) int {
 	if b.ID >= len(t.num) {
 		return -1
@@ -158,7 +162,7 @@ func (t *DomTree) at(b *Block) int {
 	return t.num[b.ID]
 }
 
-// Dominates tells whether every way to b goes through a.
+// Dominates reports whether every path to b goes through a.
 func (t *DomTree) Dominates(a, b *Block) bool {
 	i, j := t.at(a), t.at(b)
 	if i < 0 || j < 0 {
@@ -167,7 +171,8 @@ func (t *DomTree) Dominates(a, b *Block) bool {
 	return t.pre[i] <= t.pre[j] && t.post[j] <= t.post[i]
 }
 
-// Idom is the last block that every way to b goes through before b; nil for the entry.
+// Idom returns the immediate dominator of b: the last block before b that every path to b goes
+// through. It is nil for the entry.
 func (t *DomTree) Idom(b *Block) *Block {
 	if i := t.at(b); i > 0 {
 		return t.rpo[t.idom[i]]

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// Dominates agrees with the definition, on random graphs: a dominates b where b cannot be reached without a.
+// Dominates agrees with the definition on random graphs: a dominates b if b cannot be reached
+// without a.
 func TestDominators(t *testing.T) {
 	rnd := rand.New(rand.NewSource(1))
 	for range 300 {

@@ -1,7 +1,7 @@
 package ir
 
-// Fold computes what is constant: arithmetic on constants, operations that change nothing, and phis of one value. It
-// repeats until nothing changes.
+// Fold evaluates what is constant: arithmetic on constants, operations that change nothing, and
+// phis of one value. It repeats until nothing changes.
 func Fold(f *Func) {
 	for {
 		r := newReplacement(f)
@@ -24,7 +24,7 @@ func Fold(f *Func) {
 	}
 }
 
-// samePhi returns the value that a phi is on every way, or nil.
+// samePhi returns the value that a phi has on every path, or nil.
 func samePhi(phi *Value, r *replacement) *Value {
 	var same *Value
 	for i, a := range phi.Args {
@@ -41,7 +41,7 @@ func samePhi(phi *Value, r *replacement) *Value {
 	return same
 }
 
-// foldValue returns what v is, where that is a constant or one of its arguments.
+// foldValue returns the constant or the argument that v is equal to, or nil.
 func foldValue(f *Func, v *Value, r *replacement) *Value {
 	if v.Op < OpAdd || v.Op > OpNeg {
 		return nil
@@ -118,8 +118,8 @@ func commutes(op Op) bool {
 	return false
 }
 
-// Eval computes a binary operation as the machine does. It declines division by zero and shifts by 64 or more,
-// which lowering never lets happen at run time.
+// Eval evaluates a binary operation as the BPF machine does. It returns false for a division by
+// zero and for shifts by 64 or more, which lowering never lets happen at run time.
 func Eval(op Op, x, y int64) (int64, bool) {
 	switch op {
 	case OpAdd:

@@ -1,9 +1,11 @@
-// Package ir is the compiler's intermediate form: a handler as basic blocks of values in static single
-// assignment, with the stack slots, the helper-call sites and the maps that it names. Lowering makes it, the
-// passes rewrite it, Verify checks it between passes, and package codegen turns it into instructions.
+// Package ir is the compiler's intermediate representation: a handler as basic blocks of values in
+// static single assignment form, with the stack slots, helper calls and maps that it uses. Lowering
+// builds it, the passes rewrite it, Verify checks it after each pass in tests, and package codegen
+// turns it into instructions.
 //
-// A value is one 64-bit word: a number, or a pointer to the context, to a stack slot or into a map. Anything larger
-// (strings, keys) lies in memory, in slots or in a ring-buffer record, and is touched by loads and stores.
+// A value is one 64-bit word: a number, or a pointer to the context, to a stack slot or into a map.
+// Anything larger (strings, keys) lives in memory, in a slot or a ring-buffer record, and is
+// accessed by loads and stores.
 package ir
 
 import (
@@ -13,10 +15,11 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// An Op is what a value does.
+// An Op is the operation of a value.
 type Op uint8
 
-// The operations. Arithmetic is on 64 bits and wraps; UDiv and UMod are unsigned, and their divisor is not zero.
+// The operations. Arithmetic is on 64 bits and wraps; UDiv and UMod are unsigned, and their divisor
+// is not zero.
 const (
 	OpInvalid Op = iota
 	OpConst      // Imm
@@ -34,21 +37,21 @@ const (
 	OpLShr
 	OpAShr
 	OpNeg
-	OpByteSwap  // the bytes of Args[0] as a big-endian number, as which they sort like the string that they are
-	OpHide      // Args[0] + Args[1], a zero: Args[0] as a number of which the verifier knows nothing, see Builder.Opaque
-	OpPin       // Args[0], in a register of its own from here to the last use: see Builder.Hold
+	OpByteSwap  // Args[0] read as a big-endian number, which sorts as the string does
+	OpHide      // Args[0] + Args[1], a zero unknown to the verifier: see Builder.Opaque
+	OpPin       // Args[0] in its own register until the last use: see Builder.Pin
 	OpSlotAddr  // address of Slot + Off
 	OpMapPtr    // the map named Sym, as helpers take it
 	OpMapValue  // address of the value of Sym's first element + Off
 	OpLoad      // Size bytes at Args[0] + Off, extended by Signed
 	OpStore     // Size bytes of Args[1] to Args[0] + Off
 	OpAtomicAdd // add Args[1] to the 8 bytes at Args[0] + Off
-	OpFetchAdd  // the same, giving the word from before
-	OpCmpXchg   // if the 8 bytes at Args[0]+Off equal Args[1], store Args[2]; gives the word from before
+	OpFetchAdd  // the same, with the previous word as result
+	OpCmpXchg   // compare with Args[1], store Args[2]; result: the previous word
 	OpCall      // Helper(Args...)
 	OpCallSub   // the subprogram Sym(Args...)
-	OpKfunc     // the kernel's function with the BTF id Imm, named Sym (Args...)
-	OpFuncPtr   // the subprogram Sym, for a helper that calls it back
+	OpKfunc     // the kernel function with BTF ID Imm, named Sym (Args...)
+	OpFuncPtr   // the subprogram Sym, for a helper that takes a callback
 )
 
 var opNames = [...]string{"invalid", "const", "ctx", "phi", "add", "sub", "mul", "udiv", "umod", "and", "or", "xor", "shl",
@@ -77,17 +80,17 @@ var condNames = [...]string{"==", "!=", "u<", "u<=", "u>", "u>=", "s<", "s<=", "
 
 func (c Cond) String() string { return condNames[c] }
 
-// Not is the comparison that holds where c does not.
+// Not returns the comparison that is true exactly where c is false.
 func (c Cond) Not() Cond {
 	return [...]Cond{NE, EQ, UGE, UGT, ULE, ULT, SGE, SGT, SLE, SLT}[c]
 }
 
-// Swap is the comparison that holds for (y, x) where c holds for (x, y).
+// Swap returns the comparison that is true for (y, x) exactly where c is true for (x, y).
 func (c Cond) Swap() Cond {
 	return [...]Cond{EQ, NE, UGT, UGE, ULT, ULE, SGT, SGE, SLT, SLE}[c]
 }
 
-// Holds evaluates the comparison.
+// Holds reports whether the comparison is true for x and y.
 func (c Cond) Holds(x, y int64) bool {
 	ux, uy := uint64(x), uint64(y)
 	switch c {
@@ -117,7 +120,7 @@ func (c Cond) Holds(x, y int64) bool {
 type Slot struct {
 	ID   int
 	Size int
-	Name string // what lies there, for people
+	Name string // what it contains, for humans
 }
 
 // A Value is one instruction and its result.
@@ -130,15 +133,15 @@ type Value struct {
 	Size   int   // memory operations: 1, 2, 4 or 8
 	Signed bool  // OpLoad: sign-extend
 	Slot   *Slot
-	Starts bool   // OpStore: nothing that lay in the slot before is wanted
+	Starts bool   // OpStore: the slot's previous contents are not needed
 	Sym    string // maps and subprograms
 	Helper asm.BuiltinFunc
-	Pure   bool // OpCall: gives the same for the whole run and changes nothing, so it may be shared or dropped
+	Pure   bool // OpCall: constant during a run, no effects: may be shared or dropped
 	Block  *Block
 	Pos    syntax.Position
 }
 
-// HasEffect tells that the value must stay even where nothing uses its result.
+// HasEffect reports whether the value must be kept even if its result is unused.
 func (v *Value) HasEffect() bool {
 	switch v.Op {
 	case OpStore, OpAtomicAdd, OpFetchAdd, OpCmpXchg, OpCallSub, OpKfunc:
@@ -149,10 +152,10 @@ func (v *Value) HasEffect() bool {
 	return false
 }
 
-// HasResult tells that the value can be used.
+// HasResult reports whether the value has a result.
 func (v *Value) HasResult() bool { return v.Op != OpStore && v.Op != OpAtomicAdd }
 
-// IsConst tells of a constant, and which.
+// IsConst returns the number of a constant, and reports whether v is one.
 func (v *Value) IsConst() (int64, bool) { return v.Imm, v.Op == OpConst }
 
 // TermKind is how a block ends.
@@ -162,7 +165,7 @@ type TermKind uint8
 const (
 	TermNone TermKind = iota
 	TermJump          // to Succs[0]
-	TermIf            // to Succs[0] where Cond holds for (X, Y), else to Succs[1]
+	TermIf            // to Succs[0] if Cond holds for (X, Y), else to Succs[1]
 	TermRet           // return X
 )
 
@@ -177,7 +180,7 @@ type Block struct {
 	X, Y   *Value
 	Preds  []*Block
 	Succs  []*Block
-	Cold   bool // seldom runs: laid after the others
+	Cold   bool // seldom run: placed after the others
 	Loop   int  // nesting depth of loops, for spill costs
 	Pos    syntax.Position
 }
@@ -187,7 +190,7 @@ type Func struct {
 	Name    string
 	Blocks  []*Block // Blocks[0] is the entry
 	Slots   []*Slot
-	Params  int // of a subprogram: words in R1 to R5; a program has its context there
+	Params  int // of a subprogram: words in R1 to R5; 0: a program, with its context in R1
 	nextVal int
 	nextBlk int
 }
@@ -207,20 +210,20 @@ func (f *Func) NewSlot(size int, name string) *Slot {
 	return s
 }
 
-// Has tells whether the slot is the function's.
+// Has reports whether the slot belongs to the function.
 func (f *Func) Has(s *Slot) bool { return s.ID < len(f.Slots) && f.Slots[s.ID] == s }
 
-// NewValue makes a value that is in no block yet.
+// NewValue returns a value that is not in a block yet.
 func (f *Func) NewValue(op Op, args ...*Value) *Value {
 	v := &Value{ID: f.nextVal, Op: op, Args: args}
 	f.nextVal++
 	return v
 }
 
-// NumValues bounds the IDs of the function's values.
+// NumValues returns a bound: the IDs of the function's values are below it.
 func (f *Func) NumValues() int { return f.nextVal }
 
-// NumBlocks bounds the IDs of the function's blocks.
+// NumBlocks returns a bound: the IDs of the function's blocks are below it.
 func (f *Func) NumBlocks() int { return f.nextBlk }
 
 // Jump ends b with a jump to t.
@@ -229,14 +232,14 @@ func (b *Block) Jump(t *Block) {
 	t.Preds = append(t.Preds, b)
 }
 
-// If ends b with a jump to t where x cond y holds, and to e where it does not.
+// If ends b with a jump to t if c holds for (x, y), and to e otherwise.
 func (b *Block) If(c Cond, x, y *Value, t, e *Block) {
 	b.Kind, b.Cond, b.X, b.Y, b.Succs = TermIf, c, x, y, []*Block{t, e}
 	t.Preds = append(t.Preds, b)
 	e.Preds = append(e.Preds, b)
 }
 
-// Ret ends b.
+// Ret ends b with a return of x.
 func (b *Block) Ret(x *Value) { b.Kind, b.X = TermRet, x }
 
 func (b *Block) String() string {

@@ -8,7 +8,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// Eval must compute what the machine does: Go's own operators on 64 bits are the measure.
+// Eval must compute what the BPF machine does. Go's own operators on 64 bits are the reference.
 func TestEval(t *testing.T) {
 	edges := []int64{0, 1, -1, 2, -2, 7, -7, 63, 64, math.MaxInt64, math.MinInt64, math.MinInt64 + 1, 1 << 32, -1 << 32, 0xffffffff}
 	want := map[Op]func(x, y int64) (int64, bool){
@@ -37,7 +37,7 @@ func TestEval(t *testing.T) {
 	}
 }
 
-// A condition, its contrary and its mirror image agree on all pairs.
+// A condition, its negation and its mirror image agree on all pairs.
 func TestCond(t *testing.T) {
 	edges := []int64{0, 1, -1, math.MaxInt64, math.MinInt64}
 	for c := EQ; c <= SGE; c++ {
@@ -54,7 +54,7 @@ func TestCond(t *testing.T) {
 	}
 }
 
-// Verify names each way in which a function can be wrong.
+// Verify reports each kind of invalid function.
 func TestVerify(t *testing.T) {
 	for _, c := range []struct {
 		want  string
@@ -96,7 +96,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// A phi whose values are all the same on every way goes away, also through a loop.
+// A phi that has the same value on every path is removed, also through a loop.
 func TestPhisOfOneValue(t *testing.T) {
 	b := NewBuilder("f")
 	x, i := new(int), new(int)
@@ -122,7 +122,8 @@ func TestPhisOfOneValue(t *testing.T) {
 	}
 }
 
-// Slots that are never wanted at the same time share their bytes; those that are do not, also around a loop.
+// Slots that are never needed at the same time share their bytes; those that are do not, also
+// around a loop.
 func TestPlaceSlots(t *testing.T) {
 	b := NewBuilder("f")
 	use := func(s *Slot) { b.Store(b.SlotAddr(s, 0), 0, 8, b.Const(1)) }
@@ -150,7 +151,8 @@ func TestPlaceSlots(t *testing.T) {
 	}
 }
 
-// A variable that nothing writes on the way gets no phi, wherever it is read: behind tests, behind loops, in them once they are complete.
+// A variable that is not written on the path gets no phi, wherever it is read: after tests, after
+// loops, and in complete loops.
 func TestFarReads(t *testing.T) {
 	b := NewBuilder("f")
 	far, near := new(int), new(int)

@@ -1,7 +1,7 @@
 package ir
 
-// ThreadJumps sends control past a test that each way to it has decided already: `x = t.get(k)` followed by `if x != None` comes to a
-// block that does nothing but test a phi of ones and zeros.
+// ThreadJumps redirects control past a test whose outcome each path to it has already decided: `x =
+// t.get(k)` followed by `if x != None` leads to a block that only tests a phi of ones and zeros.
 //
 //	b1: ... jump b3          b1: ... jump yes
 //	b2: ... jump b3          b2: ... jump no
@@ -9,9 +9,9 @@ package ir
 //	    q = phi x, y
 //	    if p != 0 then yes else no
 //
-// The phis of the block go with it: where a successor has no other way in, it gets phis of its own (q = x in yes, q = y in no)
-// for the uses that it dominates. A value that is used where the two ways meet again would need another phi there; then
-// the block stays as it is.
+// The phis of the block are removed with it. A successor that has no other predecessor gets phis of
+// its own (q = x in yes, q = y in no) for the uses that it dominates. A value that is used where
+// the two paths join again would need another phi there; in that case the block stays as it is.
 func ThreadJumps(f *Func) {
 	for again := true; again; {
 		again = false
@@ -21,7 +21,8 @@ func ThreadJumps(f *Func) {
 				uses[v.ID] = append(uses[v.ID], u)
 			}
 		})
-		// to take a block out changes nothing in how the others dominate each other; what its phis and neighbours are used for is known no more
+		// Removing a block does not change how the others dominate each other, but invalidates what
+		// is known about the uses of its phis and those of its neighbours.
 		changed := make([]bool, f.nextBlk)
 		for _, b := range f.Blocks {
 			if changed[b.ID] || !threadable(b, dom, uses) {
@@ -47,7 +48,8 @@ func ThreadJumps(f *Func) {
 	}
 }
 
-// threadable tells whether all ways into b decide its test, and its phis can do without it.
+// threadable reports whether every path into b decides its test, and b can be removed together with
+// its phis.
 func threadable(b *Block, dom *DomTree, uses [][]use) bool {
 	if b.Kind != TermIf || len(b.Values) > 0 || len(b.Phis) == 0 || b.X.Op != OpPhi || b.X.Block != b || b.Y.Op != OpConst || b.Succs[0] == b.Succs[1] {
 		return false
@@ -58,7 +60,7 @@ func threadable(b *Block, dom *DomTree, uses [][]use) bool {
 		}
 		for _, s := range b.Succs {
 			if count(s.Preds, p) > 0 {
-				return false // an edge that is there already, with other arguments for the phis
+				return false // the edge exists already, with other phi arguments
 			}
 		}
 	}
@@ -82,7 +84,7 @@ func threadable(b *Block, dom *DomTree, uses [][]use) bool {
 	return ok
 }
 
-// A use is a place where a value is wanted.
+// A use is a place where a value is used.
 type use struct {
 	at   *Block // for a phi, the end of the predecessor
 	user *Value // whose argument it is; nil: the end of at
@@ -111,7 +113,7 @@ func eachUse(f *Func, fn func(v *Value, u use)) {
 	}
 }
 
-// set puts another value there.
+// set replaces the value at this place by v.
 func (u use) set(v *Value) {
 	switch {
 	case u.user != nil:
@@ -124,7 +126,7 @@ func (u use) set(v *Value) {
 }
 
 func thread(f *Func, b *Block, dom *DomTree, uses [][]use) {
-	ways := [2][]int{} // predecessors by which way they go
+	ways := [2][]int{} // indices of the predecessors, by the successor they go to
 	for i := range b.Preds {
 		way := 1
 		if b.Cond.Holds(b.X.Args[i].Imm, b.Y.Imm) {
@@ -133,7 +135,7 @@ func thread(f *Func, b *Block, dom *DomTree, uses [][]use) {
 		ways[way] = append(ways[way], i)
 	}
 	preds, phis := b.Preds, b.Phis
-	at := func(v *Value, i int) *Value { // v as predecessor i has it
+	at := func(v *Value, i int) *Value { // v as seen from predecessor i
 		if v.Op == OpPhi && v.Block == b {
 			return v.Args[i]
 		}
@@ -163,7 +165,8 @@ func thread(f *Func, b *Block, dom *DomTree, uses [][]use) {
 	b.Kind, b.X, b.Y = TermRet, f.NewValue(OpConst), nil
 }
 
-// replicate gives s, which b alone leads to, phis for those of b, and puts them in the uses that s dominates.
+// replicate gives s, whose only predecessor is b, phis that correspond to those of b, and uses them
+// wherever s dominates.
 func (s *Block) replicate(f *Func, dom *DomTree, phis []*Value, uses [][]use) {
 	for _, phi := range phis {
 		n := f.NewValue(OpPhi, phi)

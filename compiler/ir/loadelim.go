@@ -1,14 +1,17 @@
 package ir
 
-// LoadElim makes one load do for a later one of the same bytes, and a store to the stack for a load of what it stored.
+// LoadElim replaces a load by an earlier load of the same bytes, and a load from the stack by the
+// value that was stored there.
 //
-// The context does not change in a run. Bytes of the stack change where this function, or a helper that got their address, writes
-// them. Bytes in a map may be changed by anybody at any time: to read them once for two reads is to have read both at
-// one moment, which is one of the outcomes that two reads have. Where the function itself may have written to a map in
-// between, or a loop may go around (it may be waiting for somebody else's write), the second load stays.
+// The context does not change during a run. Bytes of the stack change where this function writes
+// them, or a helper that received their address. Bytes in a map may be changed by anyone at any
+// time: reading them once instead of twice is as if both reads had happened at the same moment,
+// which is one of the possible outcomes of two reads. If the function itself may have written to a
+// map in between, or if a loop may go around (it may be waiting for a write by someone else), the
+// second load stays.
 //
-// No call may stand in between: a value that lives across a call needs one of four registers or a word of the stack, which is
-// no cheaper than to load again.
+// There must be no call in between: a value that is live across a call needs one of four registers
+// or a word of the stack, which is no cheaper than loading again.
 func LoadElim(f *Func) {
 	m, w := newMemory(f), newWalker(f)
 	seen := map[access][]*Value{}
@@ -32,7 +35,8 @@ func LoadElim(f *Func) {
 	replaceAll(f, repl)
 }
 
-// An access names bytes and how they are read: of a slot, of the first element of a map, or behind a pointer.
+// An access identifies bytes and how they are read: in a slot, in the first element of a map, or
+// through a pointer.
 type access struct {
 	slot      *Slot
 	sym       string
@@ -41,7 +45,7 @@ type access struct {
 	signed    bool
 }
 
-// accessOf returns the bytes that a load reads, or a store of eight bytes to the stack writes.
+// accessOf returns the bytes that a load reads, or that a store of eight bytes to the stack writes.
 func accessOf(v *Value) (access, bool) {
 	if v.Op != OpLoad && (v.Op != OpStore || v.Size != 8 || v.Args[0].Op != OpSlotAddr) {
 		return access{}, false
@@ -57,7 +61,7 @@ func accessOf(v *Value) (access, bool) {
 	}
 }
 
-// known is the value that v loads, where one of the earlier loads and stores has it.
+// known returns the value that v loads, if one of the earlier loads and stores provides it, or nil.
 func (m *memory) known(f *Func, w *walker, earlier []*Value, v *Value) *Value {
 	const tries = 4
 	for k := len(earlier) - 1; k >= 0 && k >= len(earlier)-tries; k-- {
@@ -77,13 +81,13 @@ func (m *memory) known(f *Func, w *walker, earlier []*Value, v *Value) *Value {
 	return nil
 }
 
-// foreign tells of a load from neither the stack nor the context.
+// foreign reports whether v loads from neither the stack nor the context.
 func (m *memory) foreign(f *Func, v *Value) bool {
 	p := v.Args[0]
 	return len(m.slots(p)) == 0 && (p.Op != OpCtx || f.Params > 0)
 }
 
-// disturbs tells whether x, which is no call, may change what the load v reads.
+// disturbs reports whether x, which is not a call, may change what the load v reads.
 func (m *memory) disturbs(f *Func, x, v *Value) bool {
 	switch x.Op {
 	case OpStore, OpAtomicAdd, OpFetchAdd, OpCmpXchg:

@@ -2,34 +2,39 @@ package ir
 
 import "github.com/cilium/ebpf/asm"
 
-// LookupCSE makes one map lookup do for a later one of the same key: `if k in t: x = t[k]`, `t[k] += 1` behind `k in t`,
-// `t[k] = t.get(k, 0) + t[k]`.
+// LookupCSE replaces a map lookup by an earlier one of the same key: `if k in t: x = t[k]`,
+// `t[k] += 1` after `k in t`, `t[k] = t.get(k, 0) + t[k]`.
 //
-// What a lookup gives is true at its own time only. Another CPU may delete the key a moment later; the memory stays memory of the
-// map (RCU), but a map that has its elements allocated beforehand gives the place to the next key that is inserted. So each
-// use of the pointer is already a race with a window from the lookup to the use: a few instructions. To share a lookup must
-// not make that window larger in kind. Hence:
+// The result of a lookup is true only at the time of the lookup. Another CPU may delete the key a
+// moment later. The memory stays memory of the map (RCU), but a map with preallocated elements
+// reuses the element for the next key that is inserted. So each use of the pointer already is a
+// race with a window from the lookup to the use: a few instructions. Sharing a lookup must not make
+// that window larger in kind. Hence:
 //
-//   - Nothing may stand in between that is slow or can change the map: no update, no delete, no callback, no read of a string, no
-//     subprogram, no loop. The quick helpers that make keys (ids, comm, time) may, where the pointer is only read through.
-//   - Where the second pointer is written through (an atomic add), no call at all may stand in between: the two windows are then
-//     the same but for a few instructions.
-//   - What looks like a write in the source, `t[k] = v`, is an update of the map, not a lookup, and it stays one: if the
-//     key is gone by then, it has to come back, which no store through a pointer can do. So read-modify-write by `t[k] = t[k] + 1`
-//     is one lookup and one update, and `t[k] += 1` behind a test is one lookup and one add.
+//   - Nothing may be in between that is slow or can change the map: no update, no delete, no
+//     callback, no read of a string, no subprogram, no loop. The quick helpers that build keys
+//     (IDs, comm, time) are allowed if the pointer is only read through.
+//   - If the second pointer is written through (an atomic add), no call at all may be in between:
+//     the two windows then differ by a few instructions only.
+//   - What looks like a write in the source, `t[k] = v`, is an update of the map, not a lookup, and
+//     it stays one: if the key has been deleted by then, the update must insert it again, which no
+//     store through a pointer can do. So read-modify-write by `t[k] = t[k] + 1` is one lookup and
+//     one update, and `t[k] += 1` after a test is one lookup and one add.
 //
-// A key that was absent is as absent the second time: the handler sees one moment for both.
+// A key that was absent is treated as absent the second time too: the handler sees one moment for
+// both.
 //
-// Keys are the same where each of their words comes from the same last write. How long a key is stands in no instruction; it
-// ends within both slots, so the words up to the end of the shorter one are compared. Words that were never written are
-// no part of a key: the verifier would have none of it.
+// Two keys are the same if each of their words comes from the same last write. The length of a key
+// appears in no instruction; the key ends within both slots, so the words up to the end of the
+// shorter slot are compared. Words that were never written are not part of a key: the verifier
+// would reject the lookup.
 func LookupCSE(f *Func) {
 	if !contextReadOnly(f) {
 		return
 	}
 	k := &keys{newMemory(f), newWalker(f)}
 	readOnly := readThrough(f)
-	const tries = 8 // how many earlier lookups in the map are looked at
+	const tries = 8 // how many earlier lookups in the map are considered
 	seen := map[string][]*Value{}
 	repl := newReplacement(f)
 	po := Postorder(f)
@@ -56,11 +61,11 @@ func LookupCSE(f *Func) {
 	replaceAll(f, repl)
 }
 
-// quick are the helpers that may stand between two lookups that become one.
+// quick lists the helpers that may be called between two lookups that become one.
 var quick = map[asm.BuiltinFunc]bool{asm.FnGetCurrentPidTgid: true, asm.FnGetCurrentUidGid: true, asm.FnGetCurrentComm: true,
 	asm.FnGetSmpProcessorId: true, asm.FnKtimeGetNs: true, asm.FnKtimeGetBootNs: true, asm.FnGetCurrentTask: true}
 
-// readThrough finds the values that are only compared, and read through, by their IDs.
+// readThrough returns, by ID, which values are only compared and read through.
 func readThrough(f *Func) []bool {
 	only := make([]bool, f.nextVal)
 	for _, b := range f.Blocks {
@@ -93,7 +98,7 @@ type keys struct {
 	w *walker
 }
 
-// near tells whether what stands between two lookups lets them be one.
+// near reports whether the code between two lookups allows them to be merged.
 func (k *keys) near(u, v *Value, reads bool) bool {
 	if !k.w.dominates(u, v) {
 		return false
@@ -110,7 +115,7 @@ func (k *keys) near(u, v *Value, reads bool) bool {
 	return ok && !looped
 }
 
-// same tells whether two lookups are of the same key.
+// same reports whether two lookups have the same key.
 func (k *keys) same(u, v *Value) bool {
 	p, q := u.Args[1], v.Args[1]
 	n := min(p.Slot.Size-p.Off, q.Slot.Size-q.Off)
@@ -122,15 +127,15 @@ func (k *keys) same(u, v *Value) bool {
 	return n > 0
 }
 
-// A content says where the eight bytes at a place come from: a word that was stored, a byte of the name of the task, or else
-// the slot as a write or the start of a block left it.
+// A content describes where the eight bytes at a place come from: a word that was stored, bytes of
+// the task's name, or else the slot as a write or the start of a block left it.
 type content struct {
 	word *Value
 	comm bool
-	off  int // with comm: which of its bytes; else in slot
+	off  int // with comm: offset in the name; else in slot
 	by   *Value
 	at   *Block
-	slot *Slot // nil with neither by nor at: never written
+	slot *Slot // nil if neither by nor at is set: never written
 }
 
 func (c content) same(d content) bool {
@@ -140,7 +145,7 @@ func (c content) same(d content) bool {
 	return c == d
 }
 
-// last finds the last write of the word of s at off before v.
+// last returns the last write of the word at off of s before v.
 func (k *keys) last(v *Value, s *Slot, off int) content {
 	b, i := v.Block, k.w.pos[v.ID]
 	for steps := 0; ; {
@@ -176,7 +181,7 @@ func (k *keys) last(v *Value, s *Slot, off int) content {
 	}
 }
 
-// word is the content that a stored word is; of a copy, what was copied.
+// word returns the content of a stored word; for a copy, that of the original.
 func (k *keys) word(x *Value) content {
 	if p := x.Args; x.Op == OpLoad && x.Size == 8 && p[0].Op == OpSlotAddr && (p[0].Off+x.Off)%8 == 0 {
 		if c := k.last(x, p[0].Slot, p[0].Off+x.Off); c != (content{}) {
@@ -186,8 +191,9 @@ func (k *keys) word(x *Value) content {
 	return content{word: x}
 }
 
-// congruent tells whether two values are the same by how they are computed: from the context, from helpers that give the
-// same throughout a run, and by arithmetic from such. It looks depth operations deep.
+// congruent reports whether two values are equal by construction: computed from the context, from
+// helpers whose results are constant during a run, and by arithmetic on such values. It compares
+// depth levels of operations.
 func congruent(a, b *Value, depth int) bool {
 	if a == b {
 		return true

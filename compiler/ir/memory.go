@@ -6,23 +6,25 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// What values do to the stack, byte by byte, for the passes that move, share or drop accesses. A pointer whose slot and
-// offset are plain (OpSlotAddr) touches a range that is known; anything computed from one touches whole slots. Helpers are taken to
-// read and write all of a slot that they get, but for those in the table below.
+// This file describes what values do to the stack, byte by byte, for the passes that move, share or
+// drop accesses. A pointer with a known slot and offset (OpSlotAddr) accesses a known range; a
+// pointer computed from one accesses whole slots. Helpers are assumed to read and write the whole
+// slot that they receive, except those in the table below.
 
-// A memAccess is what a value does to a range of a slot.
+// A memAccess is an access of a value to a range of a slot.
 type memAccess struct {
 	slot      *Slot
 	lo, hi    int
 	read      bool
 	write     bool
-	mustWrite bool // it writes each byte of the range, whatever happens
+	mustWrite bool // writes every byte of the range in all cases
 }
 
-// A memory tells what the values of a function do to its slots. Its lists are by the IDs of values.
+// A memory describes what the values of a function do to its slots. Its lists are indexed by value
+// ID.
 type memory struct {
-	points  [][]*Slot // that a value may point into
-	escaped []*Slot   // their address lies in memory: any call may touch them
+	points  [][]*Slot // the slots that a value may point into
+	escaped []*Slot   // their address is in memory: any call may access them
 	cache   [][]memAccess
 	cached  []bool
 }
@@ -48,18 +50,18 @@ func newMemory(f *Func) *memory {
 	return m
 }
 
-// helperArg is how a helper treats memory that it gets.
+// helperArg describes how a helper uses memory that it receives.
 type helperArg struct {
 	reads, writes bool
 	mustWrite     bool
-	size          int // the argument that holds the number of bytes; 0: to the end of the slot
+	size          int // index of the argument that is the size in bytes; 0: to the end of the slot
 }
 
-// helperArgs says what helpers do by argument. Keys and values are read to the end of their slot: how long they are is
-// known to the map alone.
+// helperArgs describes the arguments of helpers. Keys and values are read to the end of their slot:
+// only the map knows their length.
 //
-// bpf_get_current_comm and bpf_probe_read_* write each byte of the buffer, with zeros where they fail. The _str forms write up to
-// the NUL, and leave what is behind as it was.
+// bpf_get_current_comm and bpf_probe_read_* write every byte of the buffer, with zeros on failure.
+// The _str forms write up to the NUL and leave the rest unchanged.
 var helperArgs = map[asm.BuiltinFunc]map[int]helperArg{
 	asm.FnMapLookupElem:      {1: {reads: true}},
 	asm.FnMapDeleteElem:      {1: {reads: true}},
@@ -71,7 +73,7 @@ var helperArgs = map[asm.BuiltinFunc]map[int]helperArg{
 	asm.FnProbeReadUserStr:   {0: {writes: true, size: 1}},
 }
 
-// touches lists what v does to the stack.
+// touches returns the accesses of v to the stack.
 func (m *memory) touches(v *Value) []memAccess {
 	if v.ID >= len(m.cache) {
 		return m.compute(v)
@@ -82,7 +84,7 @@ func (m *memory) touches(v *Value) []memAccess {
 	return m.cache[v.ID]
 }
 
-// slots lists the slots that a value may point into.
+// slots returns the slots that a value may point into.
 func (m *memory) slots(v *Value) []*Slot {
 	if v.ID >= len(m.points) {
 		return nil
@@ -141,7 +143,7 @@ func (m *memory) compute(v *Value) []memAccess {
 	return ts
 }
 
-// writes tells whether v may change bytes lo to hi of s.
+// writes reports whether v may change bytes lo to hi of s.
 func (m *memory) writes(v *Value, s *Slot, lo, hi int) bool {
 	for _, t := range m.touches(v) {
 		if t.write && t.slot == s && t.lo < hi && lo < t.hi {
@@ -151,10 +153,10 @@ func (m *memory) writes(v *Value, s *Slot, lo, hi int) bool {
 	return false
 }
 
-// A walker answers what may run between two places.
+// A walker determines which code may run between two points.
 type walker struct {
 	dom *DomTree
-	pos []int // by the ID of a value, its place in its block
+	pos []int // by value ID, the value's index in its block
 }
 
 func newWalker(f *Func) *walker {
@@ -167,7 +169,7 @@ func newWalker(f *Func) *walker {
 	return w
 }
 
-// dominates tells whether a stands before b on every way to b.
+// dominates reports whether a comes before b on every path to b.
 func (w *walker) dominates(a, b *Value) bool {
 	if a.Block == b.Block {
 		return w.pos[a.ID] < w.pos[b.ID]
@@ -175,15 +177,17 @@ func (w *walker) dominates(a, b *Value) bool {
 	return w.dom.Dominates(a.Block, b.Block)
 }
 
-// maxBetween and maxRegion bound the values and the blocks that are looked at between two places. What is farther apart is taken to be
-// disturbed: else the time to compile would grow with the square of a handler's length.
+// maxBetween and maxRegion bound the number of values and blocks that are examined between two
+// points. What is farther apart is assumed to be disturbed; otherwise the compile time would grow
+// with the square of a handler's length.
 const (
 	maxBetween = 512
 	maxRegion  = 128
 )
 
-// between calls fn for each value that may run after the last run of a and before b, where a dominates b, until fn says
-// false. It tells whether fn never did. looped is true where b may run several times for one run of a.
+// between calls fn for each value that may run after the last run of a and before b, where a
+// dominates b, until fn returns false. It reports whether fn never did. looped is true if b may run
+// several times for one run of a.
 func (w *walker) between(a, b *Value, fn func(*Value) bool) (ok, looped bool) {
 	if a.Block == b.Block {
 		vs := a.Block.Values[w.pos[a.ID]+1 : w.pos[b.ID]]
@@ -202,8 +206,9 @@ func (w *walker) between(a, b *Value, fn func(*Value) bool) (ok, looped bool) {
 	return ok, looped
 }
 
-// region calls fn for each block that may run after from and before to, where from dominates to, until fn says false.
-// It calls fn for to itself where there is a way around to it. It returns false if there are too many blocks.
+// region calls fn for each block that may run after from and before to, where from dominates to,
+// until fn returns false. It calls fn for to itself if to is in a loop that does not pass through
+// from. It reports whether fn never returned false and the number of blocks was within maxRegion.
 func (w *walker) region(from, to *Block, fn func(*Block) bool) bool {
 	seen := map[*Block]bool{from: true}
 	work := []*Block{to}
@@ -233,17 +238,18 @@ func all(vs []*Value, fn func(*Value) bool) bool {
 	return true
 }
 
-// isCall tells of values in which R0 to R5 are lost.
+// isCall reports whether v clobbers R0 to R5.
 func isCall(v *Value) bool { return v.Op == OpCall || v.Op == OpCallSub || v.Op == OpKfunc }
 
-// changedBetween tells whether bytes lo to hi of s may change after a and before b.
+// changedBetween reports whether bytes lo to hi of s may change after a and before b.
 func (m *memory) changedBetween(w *walker, a, b *Value, s *Slot, lo, hi int) bool {
 	ok, _ := w.between(a, b, func(v *Value) bool { return !m.writes(v, s, lo, hi) })
 	return !ok
 }
 
-// contextReadOnly tells whether what is read of the context is the same throughout a run: not of a subprogram's parameters, which
-// may point to anything, and not where bpf_override_return writes to the registers that the context is.
+// contextReadOnly reports whether reads of the context return the same throughout a run. They do
+// not for a subprogram's parameters, which may point to anything, and not if bpf_override_return
+// writes to the registers that the context consists of.
 func contextReadOnly(f *Func) bool {
 	if f.Params > 0 {
 		return false

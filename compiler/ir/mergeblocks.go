@@ -1,7 +1,7 @@
 package ir
 
-// MergeBlocks joins a block with its only successor where that has no other predecessor, and takes empty blocks
-// out of the way of jumps where no phi depends on them.
+// MergeBlocks joins a block with its only successor if that has no other predecessor, and removes
+// empty blocks that no phi depends on.
 func MergeBlocks(f *Func) {
 	for changed := true; changed; {
 		changed = false
@@ -23,7 +23,8 @@ func MergeBlocks(f *Func) {
 	}
 }
 
-// absorb appends s, whose only predecessor is b, to b, and notes what stands for the phis of s.
+// absorb appends s, whose only predecessor is b, to b, and records the replacements of the phis of
+// s.
 func absorb(b, s *Block, r *replacement) {
 	for _, phi := range s.Phis {
 		r.put(phi, phi.Args[0])
@@ -44,7 +45,7 @@ func absorb(b, s *Block, r *replacement) {
 	s.Kind, s.X, s.Y, s.Phis, s.Values, s.Succs, s.Preds = TermNone, nil, nil, nil, nil, nil, nil
 }
 
-// skipEmpty sends the predecessors of an empty block straight to where it jumps.
+// skipEmpty redirects the predecessors of an empty block to its successor.
 func skipEmpty(f *Func, b *Block) bool {
 	if b == f.Blocks[0] || b.Kind != TermJump || len(b.Values) > 0 || len(b.Phis) > 0 || b.Succs[0] == b || len(b.Succs[0].Phis) > 0 || len(b.Preds) == 0 {
 		return false
@@ -57,7 +58,8 @@ func skipEmpty(f *Func, b *Block) bool {
 				t.Preds = append(t.Preds, p)
 			}
 		}
-		// an If with both ways into b appears twice among b's predecessors; the first visit redirects both
+		// An If with both edges into b appears twice among b's predecessors; the first visit
+		// redirects both.
 	}
 	b.Preds = nil
 	for i, p := range t.Preds {

@@ -2,13 +2,14 @@ package ir
 
 import "slices"
 
-// A Pass is one rewrite. The list is data: tests run Verify after each.
+// A Pass is one rewrite of a function. The list is data, so that tests can run Verify after each
+// pass.
 type Pass struct {
 	Name string
 	Run  func(*Func)
 }
 
-// Passes is what Optimise runs, in order.
+// Passes lists the passes that Optimise runs, in order.
 var Passes = []Pass{
 	{"fold", Fold},
 	{"branches", Branches},
@@ -22,11 +23,13 @@ var Passes = []Pass{
 	{"zeros", DeadStores},
 	{"dce", DeadCode},
 	{"straighten", MergeBlocks},
-	{"commpad", PadComm}, // last: it tells the others nothing
+	{"commpad", PadComm}, // last: the other passes need not see its stores
 }
 
-// Optimise runs all passes, and returns false if canceled, which it asks before each, said so; after, if not nil, is called behind each. lean leaves out the one that has values live longer, for a
-// function whose stack has no room for those that no register is left for.
+// Optimise runs all passes. It calls canceled before each pass, and returns false as soon as that
+// returns true. If after is not nil, it is called after each pass. lean skips the pass that extends
+// the lifetimes of values, for a function whose stack has no room for the values that do not fit in
+// registers.
 func Optimise(f *Func, lean bool, after func(pass string, f *Func), canceled func() bool) bool {
 	for _, p := range Passes {
 		if lean && p.Name == "loads" {
@@ -43,8 +46,8 @@ func Optimise(f *Func, lean bool, after func(pass string, f *Func), canceled fun
 	return true
 }
 
-// Called gives the first function and those that it calls or names, directly or not. The verifier refuses a subprogram that nothing
-// leads to, and folding may remove the only call.
+// Called returns the first function and those that it calls or refers to, directly or indirectly.
+// The verifier rejects a subprogram that nothing calls, and folding may remove the only call.
 func Called(funcs []*Func) []*Func {
 	named := map[string]bool{funcs[0].Name: true}
 	for n := 0; n < len(named); {
@@ -71,7 +74,7 @@ func Called(funcs []*Func) []*Func {
 	return out
 }
 
-// RemoveUnreachable drops the blocks that control cannot get to, and their edges.
+// RemoveUnreachable removes the blocks that cannot be reached, and their edges.
 func RemoveUnreachable(f *Func) {
 	live := make([]bool, f.nextBlk)
 	for _, b := range Postorder(f) {
@@ -101,7 +104,7 @@ func (b *Block) removePred(i int) {
 	}
 }
 
-// A replacement says which values stand for others, by the IDs of these.
+// A replacement maps values, by ID, to the values that replace them.
 type replacement struct {
 	by []*Value
 	n  int
@@ -109,13 +112,13 @@ type replacement struct {
 
 func newReplacement(f *Func) *replacement { return &replacement{by: make([]*Value, f.nextVal)} }
 
-// put makes w stand for v.
+// put replaces v by w.
 func (r *replacement) put(v, w *Value) {
 	r.by[v.ID] = w
 	r.n++
 }
 
-// get returns what stands for v, which is v itself where nothing does.
+// get returns the value that replaces v, or v itself.
 func (r *replacement) get(v *Value) *Value {
 	for v != nil && r.gone(v) {
 		v = r.by[v.ID]
@@ -123,10 +126,10 @@ func (r *replacement) get(v *Value) *Value {
 	return v
 }
 
-// gone reports whether another value stands for v.
+// gone reports whether another value replaces v.
 func (r *replacement) gone(v *Value) bool { return v.ID < len(r.by) && r.by[v.ID] != nil }
 
-// replaceAll puts in the place of each value what stands for it.
+// replaceAll replaces each use of a replaced value, and removes the replaced values.
 func replaceAll(f *Func, r *replacement) {
 	if r.n == 0 {
 		return

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// String is the function as text, one value a line; goldens hold it.
+// String returns the function as text, one value per line; golden files contain it.
 func (f *Func) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "func %s\n", f.Name)

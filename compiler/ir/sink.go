@@ -6,23 +6,27 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// Sink moves work whose result only one way out of a block wants to the start of that way, so that a filter comes before what it
-// makes needless:
+// Sink moves work whose result only one of a block's successors needs to the start of that
+// successor, so that a filter runs before the work that it makes unnecessary:
 //
 //	path = str(e.args.filename)
 //	if e.pid != 42:
 //	    return                       # the string was not wanted
 //	paths.add(by=path)
 //
-// Two kinds of work move. Values without effect that read nothing that could change: arithmetic, loads of the context, helpers that
-// give the same throughout a run; they go where all their uses are. And reads of strings and of the task's name into a slot
-// that only that way looks at before it is written again: the zeros below the buffer, the call, and the block that counts its
-// failure go as a whole, to a new block on the edge. now() does not move: it tells when it was called.
+// Two kinds of work move. First, values without effect that read nothing that could change:
+// arithmetic, loads of the context, helpers whose results are constant during a run; they move to
+// where all their uses are. Second, reads of strings and of the task's name into a slot that only
+// one successor reads before it is written again: the zeros below the buffer, the call, and the
+// block that counts its failure move as a whole, to a new block on the edge. now() does not move:
+// its result is the time at which it was called.
 //
-// A read that is not wanted is then not made, and the failure that it would have met is not counted: there was none. A read that is
-// made later reads later; nothing that a handler does can change what it reads (handlers write to maps and to their own stack),
-// and what others write meanwhile was in no order with the read. Reads keep their order among each other: a read never
-// passes the test of another one, and its new block stands before those that are on the edge already.
+// A read that is not needed is then not made, and the failure that it would have met is not
+// counted, because it did not happen. A read that is made later reads later. Nothing that a handler
+// does can change what it reads (handlers write to maps and to their own stack), and writes by
+// others were never ordered with the read. Reads keep their order among each other: a read never
+// passes the test of another one, and its new block comes before those that are already on the
+// edge.
 //
 // Nothing moves into a loop.
 func Sink(f *Func) {
@@ -30,7 +34,7 @@ func Sink(f *Func) {
 	}
 }
 
-// sinkValues moves values from the blocks in which they are to the way that wants them.
+// sinkValues moves values from their blocks to the successor that needs them.
 func sinkValues(f *Func) bool {
 	dom := Dominators(f)
 	uses := make([][]*Block, f.nextVal)
@@ -38,13 +42,13 @@ func sinkValues(f *Func) bool {
 	steady := contextReadOnly(f)
 	moved := false
 	po := Postorder(f)
-	slices.Reverse(po) // so that a value goes all the way down
+	slices.Reverse(po) // so that a value moves all the way down
 	for _, b := range po {
 		if b.Kind != TermIf {
 			continue
 		}
 		gone := map[*Value]bool{}
-		down := map[*Block][]*Value{} // what moves, the last first
+		down := map[*Block][]*Value{} // the values that move, last first
 		for i := len(b.Values) - 1; i >= 0; i-- {
 			v := b.Values[i]
 			if !movable(v, steady) || len(uses[v.ID]) == 0 {
@@ -90,12 +94,13 @@ func dominatesAll(dom *DomTree, s *Block, at []*Block) bool {
 	return true
 }
 
-// movable tells of values that are the same wherever in a run they are computed from their arguments; steady tells whether loads
-// of the context are.
+// movable reports whether v has the same result wherever in a run it is computed from its
+// arguments; steady is whether loads of the context do.
 func movable(v *Value, steady bool) bool {
 	switch {
 	case v.Op >= OpAdd && v.Op <= OpNeg:
-		return !slices.ContainsFunc(v.Args, func(a *Value) bool { return a.Op == OpPin }) // or it would be held for longer
+		// not the user of a pinned value, which would stay pinned for longer
+		return !slices.ContainsFunc(v.Args, func(a *Value) bool { return a.Op == OpPin })
 	case v.Op == OpCall:
 		return v.Pure && len(v.Args) == 0
 	case v.Op == OpLoad:
@@ -108,10 +113,10 @@ func movable(v *Value, steady bool) bool {
 
 var stringReads = map[asm.BuiltinFunc]bool{asm.FnProbeReadKernelStr: true, asm.FnProbeReadUserStr: true, asm.FnGetCurrentComm: true}
 
-// maxSinks bounds the rounds of sinkReads, each of which looks at the whole function.
+// maxSinks bounds the rounds of sinkReads, each of which examines the whole function.
 const maxSinks = 16
 
-// sinkReads moves each read past one branch after the other, as far as it goes.
+// sinkReads moves each read past one branch after the other, as far as possible.
 func sinkReads(f *Func) bool {
 	moved := false
 	for range maxSinks {
@@ -124,7 +129,8 @@ func sinkReads(f *Func) bool {
 	return moved
 }
 
-// sinkRead moves reads past one branch each. What is known of the function holds while it does, but for the blocks that a move has changed.
+// sinkRead moves each read past at most one branch. The analysis of the function stays valid while
+// it does, except for the blocks that a move has changed.
 func sinkRead(f *Func) bool {
 	var w *liveBytes
 	var uses []int
@@ -149,25 +155,26 @@ func sinkRead(f *Func) bool {
 				if r.failed != nil {
 					changed[r.failed] = true
 				}
-				break // the values of b are others now
+				break // the values of b have changed
 			}
 		}
 	}
 	return len(changed) > 0
 }
 
-// A stringRead is the read of a string as it stands in the blocks.
+// A stringRead is a read of a string, with its parts in the blocks.
 type stringRead struct {
 	blk    *Block
 	moves  map[*Value]bool // the zeros and the call
 	call   *Value
-	failed *Block // counts its failure; nil where the result is not tested
-	next   *Block // where control goes on
+	failed *Block // counts its failure; nil if the result is not tested
+	next   *Block // where control continues
 	slot   *Slot
 	lo, hi int // the bytes that it writes
 }
 
-// readingAt finds what belongs to the read at b.Values[i]; nil where it stands in no form that can be moved.
+// readingAt returns the parts of the read at b.Values[i], or nil if it does not have a form that
+// can be moved.
 func readingAt(m *memory, uses []int, b *Block, i int) *stringRead {
 	call := b.Values[i]
 	t := m.touches(call)[0]
@@ -225,7 +232,8 @@ func touchesSlot(m *memory, v *Value, s *Slot) bool {
 	return slices.ContainsFunc(m.touches(v), func(t memAccess) bool { return t.slot == s })
 }
 
-// sink moves the read to the edge that leads to where it is wanted, if that is one of the two, and returns the block there, or nil.
+// sink moves the read to the edge that leads to where it is needed, if exactly one of the two does.
+// It returns the block that the edge leads to, or nil.
 func (r *stringRead) sink(f *Func, w *liveBytes) *Block {
 	d := r.next
 	way := -1

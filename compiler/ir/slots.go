@@ -5,12 +5,13 @@ import (
 	"slices"
 )
 
-// PlaceSlots gives each slot that is used its offset in a frame, from 0 up, and the size of the frame. Slots whose contents
-// are wanted at different times share bytes.
+// PlaceSlots returns the offset in the frame of each slot that is used, from 0 up, and the size of
+// the frame. Slots whose contents are needed at different times share bytes.
 //
-// A slot is in use at a place when it was touched on some way there and will be touched on some way from there, without a store
-// that starts it anew. That is coarser than need be (a slot without such a store is in use between a last read and the write of new
-// contents too), but safe for what is touched through its address by helpers.
+// A slot is in use at a point if it was accessed on some path to that point and will be accessed on
+// some path from it before a store that restarts it. That is coarser than necessary (a slot without
+// such a store is also in use between a last read and the write of new contents), but safe for
+// slots that helpers access through their address.
 func PlaceSlots(f *Func) (offsets map[*Slot]int, size int) {
 	refs := slotRefs(f)
 	r := slotRanges(f, refs)
@@ -49,7 +50,7 @@ func PlaceSlots(f *Func) (offsets map[*Slot]int, size int) {
 			open = append(open, x)
 		}
 	}
-	// the large ones first: they are the hardest to place
+	// Large slots first: they are the hardest to place.
 	slices.SortStableFunc(used, func(x, y *Slot) int { return cmp.Compare(y.Size, x.Size) })
 	offsets = map[*Slot]int{}
 	for _, s := range used {
@@ -68,23 +69,24 @@ func PlaceSlots(f *Func) (offsets map[*Slot]int, size int) {
 	return offsets, size
 }
 
-// starts tells of a store that starts the slot anew.
+// starts reports whether v is a store that restarts the slot: its previous contents are not needed.
 func (v *Value) starts(s *Slot) bool {
 	return v.Starts && v.Args[0].Op == OpSlotAddr && v.Args[0].Slot == s
 }
 
-// A slotRef is where in a block a slot is touched first and last: indices of values, len(Values) for the end of the block.
+// A slotRef records where in a block a slot is accessed first and last: indices of values, with
+// len(Values) for the end of the block.
 type slotRef struct {
 	slot        *Slot
 	first, last int
 }
 
-// slotRefs finds where slots are touched: through their address, and through what is computed from it. The lists are by the ID of the block,
-// each in the order of the slots' IDs.
+// slotRefs returns where slots are accessed: through their address, or through what is computed
+// from it. The lists are indexed by block ID, and each is sorted by the slots' IDs.
 func slotRefs(f *Func) [][]slotRef {
 	points := slotPointers(f)
 	refs := make([][]slotRef, f.nextBlk)
-	at := make([]int, len(f.Slots)) // the place of the slot in the list, counted from 1
+	at := make([]int, len(f.Slots)) // the index of the slot in the list, counted from 1
 	for _, b := range f.Blocks {
 		var list []slotRef
 		touch := func(v *Value, i int) {
@@ -107,7 +109,7 @@ func slotRefs(f *Func) [][]slotRef {
 			for _, a := range v.Args {
 				touch(a, i)
 			}
-			if v.Op != OpSlotAddr { // an address by itself touches nothing
+			if v.Op != OpSlotAddr { // an address by itself accesses nothing
 				touch(v, i)
 			}
 		}
@@ -122,10 +124,10 @@ func slotRefs(f *Func) [][]slotRef {
 	return refs
 }
 
-// slotPointers finds which slots a value may point into, by its ID.
+// slotPointers returns, by value ID, the slots that a value may point into.
 func slotPointers(f *Func) [][]*Slot {
 	points := make([][]*Slot, f.NumValues())
-	var sums []*Value // what may point into what its arguments point into
+	var sums []*Value // values that may point wherever their arguments point
 	for _, b := range f.Blocks {
 		sums = append(sums, b.Phis...)
 		for _, v := range b.Values {
@@ -153,11 +155,11 @@ func slotPointers(f *Func) [][]*Slot {
 	return points
 }
 
-// ranges are the slots that are in use at the start and at the end of each block, by the block's ID. Most slots are in use within one block, so
-// the sets have bits for the others alone.
+// ranges holds the slots that are in use at the start and at the end of each block, by block ID.
+// Most slots are in use within one block only, so the sets have bits for the others alone.
 type ranges struct {
 	in, out []bits
-	bit     []int   // by the ID of the slot; -1: it is in use at the start and the end of no block
+	bit     []int   // by slot ID; -1: not in use at the start or end of any block
 	slots   []*Slot // by bit
 }
 
@@ -166,7 +168,8 @@ func (r *ranges) inUse(sets []bits, b *Block, s *Slot) bool {
 	return i >= 0 && sets[b.ID].has(i)
 }
 
-// through calls fn with each slot that is in use throughout b without being touched there; here are those that are touched.
+// through calls fn with each slot that is in use throughout b without being accessed there; here
+// lists the slots that are.
 func (r *ranges) through(b *Block, here []slotRef, fn func(*Slot)) {
 	for i, s := range r.slots {
 		if r.in[b.ID].has(i) && r.out[b.ID].has(i) {
@@ -179,7 +182,7 @@ func (r *ranges) through(b *Block, here []slotRef, fn func(*Slot)) {
 
 func slotRanges(f *Func, refs [][]slotRef) *ranges {
 	r := &ranges{bit: make([]int, len(f.Slots))}
-	where := make([]*Block, len(f.Slots)) // the only block that touches the slot, starting it anew
+	where := make([]*Block, len(f.Slots)) // the only block that accesses the slot, restarting it
 	anew := func(b *Block, at slotRef) bool { return at.first < len(b.Values) && b.Values[at.first].starts(at.slot) }
 	for i := range r.bit {
 		r.bit[i] = -1

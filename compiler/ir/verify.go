@@ -2,9 +2,10 @@ package ir
 
 import "fmt"
 
-// Verify checks what every pass has to keep: blocks end, edges agree on both sides, phis have one argument
-// for each predecessor, each use is dominated by its definition, memory operations have a legal size and
-// stay within their slot, and values are in the block they name. Tests run it after each pass.
+// Verify checks the invariants that every pass must preserve: blocks end, edges agree on both
+// sides, phis have one argument for each predecessor, each use is dominated by its definition,
+// memory operations have a legal size and stay within their slot, and values are in the block that
+// they name. Tests run it after each pass.
 func Verify(f *Func) error {
 	if len(f.Blocks) == 0 {
 		return fmt.Errorf("ir: %s has no blocks", f.Name)
@@ -83,7 +84,7 @@ func count(bs []*Block, b *Block) int {
 	return n
 }
 
-// arity of the operations with a fixed number of arguments
+// arity is the number of arguments of the operations for which it is fixed.
 var arity = map[Op]int{OpConst: 0, OpCtx: 0, OpAdd: 2, OpSub: 2, OpMul: 2, OpUDiv: 2, OpUMod: 2, OpAnd: 2, OpOr: 2, OpXor: 2,
 	OpShl: 2, OpLShr: 2, OpAShr: 2, OpNeg: 1, OpByteSwap: 1, OpHide: 2, OpPin: 1, OpSlotAddr: 0, OpMapPtr: 0, OpFuncPtr: 0, OpMapValue: 0, OpLoad: 1, OpStore: 2, OpAtomicAdd: 2, OpFetchAdd: 2, OpCmpXchg: 3}
 
