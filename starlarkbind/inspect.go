@@ -120,7 +120,7 @@ func (s *Session) source(v starlark.Value) (string, error) {
 }
 
 // RunFile runs a file at the prompt. It first undoes an earlier run of the same file: it detaches
-// that run's probes and removes its timers. Probes stay attached if an error occurs before.
+// the probes and removes the timers which that run created.
 func (s *Session) RunFile(ctx context.Context, file, src string) (starlark.Value, error) {
 	file, err := filepath.Abs(file)
 	if err != nil {

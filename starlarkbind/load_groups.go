@@ -28,13 +28,14 @@ func (s *Session) groups(p *Probe, h, f *compiler.Func) []*group {
 		enter, exit, others := bpf.ShareSyscalls(ts, s.leastShared)
 		for _, shared := range [][]bpf.Target{enter, exit} {
 			gs, err := l.groupsOf(shared)
-			if err != nil || len(gs) > mostShared { // the handler may read what the raw event does not have
+			// The handler may read what the raw event does not have.
+			if err != nil || len(gs) > mostShared {
 				others = append(others, bpf.Unshare(shared)...)
 				continue
 			}
 			out = append(out, gs...)
 		}
-		gs, _ := l.groupsOf(others) // an error in the handler is reported when the groups are compiled
+		gs, _ := l.groupsOf(others) // an error in the handler is reported later
 		out = append(out, gs...)
 	}
 	return out

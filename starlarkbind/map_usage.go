@@ -27,7 +27,8 @@ type mapUsage struct {
 
 // A bounded is a map whose number of keys is limited.
 type bounded interface {
-	usageOf() (store *kmap.Map, comp *compiler.Map, maxKeys int) // store is nil if the map has no keys
+	// usageOf returns a nil store if the map has no keys.
+	usageOf() (store *kmap.Map, comp *compiler.Map, maxKeys int)
 }
 
 func (a *Aggregation) usageOf() (*kmap.Map, *compiler.Map, int) {

@@ -14,32 +14,36 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A handler that the script calls, handler(event(...)), has to compute what it computes in the kernel, where numbers have 64 bits.
-// Starlark's numbers have no bounds, so the interpreter does not run the handler itself but a copy of it (copyfunc.go), in which
-// arithmetic wraps. Whether a result is signed is a matter of the types that the checker finds for the probe that the handler was
-// given to. Without a probe the event's values have types: numbers of 2**63 or more are unsigned. Where the checker does not know
-// enough, since a struct stands in the place of an address, the operands of each operation decide in the same way.
+// A handler that the script calls itself, as handler(event(...)), has to compute what it computes
+// in the kernel, where numbers have 64 bits. Starlark's integers are unbounded. The interpreter
+// therefore does not run the handler but a copy of it (copyfunc.go), in which arithmetic wraps.
+// Whether a result is signed follows from the types that the checker found for the probe that uses
+// the handler. Without a probe, the event's values have types: numbers of 2**63 or more are
+// unsigned. Where the checker does not know the types, because a struct takes the place of an
+// address, the operands of each operation decide by the same rule.
 //
-// The copy is found by the function itself: the interpreter's form of every function that could be a handler begins with
+// The function itself finds the copy. The interpreter's form of every function that could be a
+// handler begins with this statement, which the compiler does not see:
 //
 //	if e == event@ and handled@(e): return result@()
 //
-// which the compiler does not see. The comparison is there because calling a function takes so much longer.
+// The comparison comes first because calling a function takes much longer.
 
-// The names of these; a script cannot write them.
+// Names used by the test. A script cannot contain them.
 const (
 	eventName   = "event@"
 	handledName = "handled@"
 	resultName  = "result@"
 )
 
-// anyEvent is equal to every event.
+// anyEvent compares equal to every event.
 var anyEvent = &event{}
 
-// hostTests holds how to remove the tests from the functions that have one.
+// hostTests maps each function that has a test to a function that removes the test.
 type hostTests map[syntax.Node]func()
 
-// add adds the test for an event to the functions of a file that could be handlers. It is called before the file is resolved.
+// add adds the test for an event to the functions of a file that could be handlers. It must be
+// called before the file is resolved.
 func (h hostTests) add(f *syntax.File) {
 	syntax.Walk(f, func(n syntax.Node) bool {
 		switch n := n.(type) {
@@ -47,7 +51,7 @@ func (h hostTests) add(f *syntax.File) {
 			if id := onlyParam(n.Params); id != nil {
 				body := n.Body
 				test := &syntax.IfStmt{If: n.Def, Cond: eventTest(n.Def, id.Name), True: []syntax.Stmt{&syntax.ReturnStmt{Return: n.Def, Result: callAt(n.Def, resultName)}}}
-				doc := 0 // the function's description stays first
+				doc := 0 // the docstring stays first
 				if x, ok := body[0].(*syntax.ExprStmt); ok {
 					if l, ok := x.X.(*syntax.Literal); ok && l.Token == syntax.STRING {
 						doc = 1
@@ -69,7 +73,7 @@ func (h hostTests) add(f *syntax.File) {
 	})
 }
 
-// undo removes the test from a function that the resolver has been through.
+// undo removes the test from a function after the resolver has processed it.
 func (h hostTests) undo(n syntax.Node) {
 	if undo := h[n]; undo != nil {
 		undo()
@@ -77,7 +81,7 @@ func (h hostTests) undo(n syntax.Node) {
 	}
 }
 
-// onlyParam returns the one parameter of a function, or nil.
+// onlyParam returns the parameter of a function that has exactly one, or nil.
 func onlyParam(params []syntax.Expr) *syntax.Ident {
 	if len(params) != 1 {
 		return nil
@@ -86,13 +90,13 @@ func onlyParam(params []syntax.Expr) *syntax.Ident {
 	return id
 }
 
-// eventTest returns the test of a parameter, which stands at pos.
+// eventTest returns the condition of the test for a parameter. pos is its source position.
 func eventTest(pos syntax.Position, param string) syntax.Expr {
 	isEvent := &syntax.BinaryExpr{X: &syntax.Ident{NamePos: pos, Name: param}, OpPos: pos, Op: syntax.EQL, Y: &syntax.Ident{NamePos: pos, Name: eventName}}
 	return &syntax.BinaryExpr{X: isEvent, OpPos: pos, Op: syntax.AND, Y: callAt(pos, handledName, param)}
 }
 
-// callAt returns a call of a function with names as its arguments, which stands at pos.
+// callAt returns a call of the named function with names as arguments. pos is its source position.
 func callAt(pos syntax.Position, name string, args ...string) *syntax.CallExpr {
 	call := &syntax.CallExpr{Fn: &syntax.Ident{NamePos: pos, Name: name}, Lparen: pos, Rparen: pos}
 	for _, a := range args {
@@ -101,7 +105,7 @@ func callAt(pos syntax.Position, name string, args ...string) *syntax.CallExpr {
 	return call
 }
 
-// hostCallBuiltins returns what the test uses.
+// hostCallBuiltins returns the builtins that the test uses.
 func (s *Session) hostCallBuiltins() starlark.StringDict {
 	result := func(t *starlark.Thread, _ *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		v := t.Local(resultName).(starlark.Value)
@@ -124,7 +128,8 @@ func (s *Session) hostCallBuiltins() starlark.StringDict {
 	return starlark.StringDict{eventName: anyEvent, handledName: starlark.NewBuiltin(handledName, handled), resultName: starlark.NewBuiltin(resultName, result)}
 }
 
-// withoutHostCalls returns a call stack without the frames of a handler's own form: its copy has the frames that count.
+// withoutHostCalls removes the frames of a handler's original from a call stack. The frames of its
+// copy remain.
 func withoutHostCalls(frames starlark.CallStack) starlark.CallStack {
 	var out starlark.CallStack
 	for _, f := range frames {
@@ -138,10 +143,11 @@ func withoutHostCalls(frames starlark.CallStack) starlark.CallStack {
 	return out
 }
 
-// maxHostCopies bounds the copies of handlers that are kept.
+// maxHostCopies limits the number of handler copies that are kept.
 const maxHostCopies = 64
 
-// hostCopy returns the copy of a function for an event, or nil where there is none: it holds what the compiler refuses anyway.
+// hostCopy returns the copy of a function for an event. It returns nil if the function contains
+// something that the compiler rejects anyway.
 func (s *Session) hostCopy(fn *starlark.Function, e *event) *funcCopy {
 	req, types := s.requestOf(fn), ""
 	if req == nil {
@@ -162,7 +168,7 @@ func (s *Session) hostCopy(fn *starlark.Function, e *event) *funcCopy {
 	return h
 }
 
-// requestOf returns what the compiler was asked for a function that is a probe's handler or filter, or nil.
+// requestOf returns the compiler request of a function that is a probe's handler or filter, or nil.
 func (s *Session) requestOf(fn *starlark.Function) *compiler.Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,7 +181,7 @@ func (s *Session) requestOf(fn *starlark.Function) *compiler.Request {
 	return nil
 }
 
-// A wrapping says how the result of an operation wraps at 64 bits.
+// A wrapping describes how the result of an operation wraps at 64 bits.
 type wrapping uint8
 
 const (
@@ -217,7 +223,7 @@ func (w wrapping) wrap(n starlark.Int, operands ...starlark.Value) starlark.Int 
 func (w wrapping) binary(op syntax.Token, x, y starlark.Value) (starlark.Value, error) {
 	if n, ok := y.(starlark.Int); ok && (op == syntax.LTLT || op == syntax.GTGT) {
 		if count, small := n.Int64(); n.Sign() > 0 && (!small || count > 64) {
-			y = starlark.MakeInt(64) // as many as there are bits; Starlark has limits of its own
+			y = starlark.MakeInt(64) // as many as there are bits; Starlark limits shift counts
 		}
 	}
 	v, err := starlark.Binary(op, x, y)
@@ -227,7 +233,8 @@ func (w wrapping) binary(op syntax.Token, x, y starlark.Value) (starlark.Value, 
 	return v, err
 }
 
-// builtin returns the function that computes an operation; one of a single operand wraps it if op is 0.
+// builtin returns a function that computes an operation. With one operand and op 0 it only wraps
+// the operand.
 func (w wrapping) builtin(op syntax.Token) *starlark.Builtin {
 	name := strings.TrimSpace(wrapNames[w] + " " + op.String())
 	return starlark.NewBuiltin(name, func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
@@ -248,7 +255,7 @@ func (w wrapping) builtin(op syntax.Token) *starlark.Builtin {
 	})
 }
 
-// augment is t[k] op= v.
+// augment computes t[k] op= v.
 func (w wrapping) augment(op syntax.Token, t, k, v starlark.Value) error {
 	if table, ok := t.(*Table); ok && table.decl.Val != nil {
 		w = wrappingOf(table.decl.Val)
@@ -285,7 +292,7 @@ func (w wrapping) augment(op syntax.Token, t, k, v starlark.Value) error {
 	return fmt.Errorf("%s value does not support item assignment", t.Type())
 }
 
-// wrappingOf returns how numbers of a type wrap.
+// wrappingOf returns how numbers of type t wrap.
 func wrappingOf(t *types.Type) wrapping {
 	switch {
 	case t == nil:

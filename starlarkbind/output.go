@@ -16,18 +16,21 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
-// output is where everything printed goes: as text, or one JSON object a line. Warnings go to stderr in text form.
+// output receives everything that is printed, as text or as one JSON object per line. In text form,
+// warnings go to stderr.
 type output struct {
-	writing sync.Mutex // held while something is written, which may take long
+	writing sync.Mutex // held during a write, which may take long
 
-	mu                sync.Mutex // guards what follows
+	mu                sync.Mutex // guards the fields below
 	w                 io.Writer
 	errw              io.Writer
 	json              bool
-	colour, errColour bool             // what goes to w, and to errw, is painted
-	err               error            // of the first write that failed: a closed pipe, a full disk, a reader that was given up
-	held              *strings.Builder // takes what is printed; nil: it goes to w
-	lost              int              // bytes that were not written after err
+	colour, errColour bool // colour what goes to w and to errw
+	// err is the error of the first failed write: a closed pipe, a full disk, or a reader that
+	// stalled and was given up.
+	err  error
+	held *strings.Builder // receives what is printed; nil: it goes to w
+	lost int              // bytes not written after err
 }
 
 func (o *output) write(w io.Writer, s string) {
@@ -37,7 +40,7 @@ func (o *output) write(w io.Writer, s string) {
 	if !ok {
 		return
 	}
-	n, err := io.WriteString(w, s) // may wait for who reads it
+	n, err := io.WriteString(w, s) // may wait for the reader
 	if err == nil {
 		return
 	}
@@ -48,7 +51,7 @@ func (o *output) write(w io.Writer, s string) {
 	}
 }
 
-// begin returns what is to be written of a text, and reports whether it is.
+// begin returns the text to write, and reports whether it is to be written.
 func (o *output) begin(w io.Writer, s string) (string, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -58,14 +61,14 @@ func (o *output) begin(w io.Writer, s string) (string, bool) {
 		return "", false
 	case o.err != nil && w == o.w:
 		o.lost += len(s)
-		return "", false // what comes after a hole would mislead
+		return "", false // output after a gap would mislead
 	case o.colour && w == o.w:
 		return paint.Bars(s), true
 	}
 	return s, true
 }
 
-// hold calls fn, and gives what is printed meanwhile.
+// hold calls fn and returns what is printed in the meantime.
 func (o *output) hold(fn func() error) (string, error) {
 	var b strings.Builder
 	set := func(to *strings.Builder) {
@@ -80,10 +83,10 @@ func (o *output) hold(fn func() error) (string, error) {
 	return b.String(), err
 }
 
-// print prints what is in its form already: text, or lines of JSON.
+// print writes s, which is already in its final form: text or lines of JSON.
 func (o *output) print(s string) { o.write(o.w, s) }
 
-// text prints text as it is.
+// text prints a text without a newline of its own.
 func (o *output) text(s string) {
 	if o.json {
 		o.print(printedLine("print", "", strings.TrimSuffix(s, "\n"), []starlark.Value{starlark.String(strings.TrimSuffix(s, "\n"))}))
@@ -109,7 +112,7 @@ func (o *output) warn(typ string, fields map[string]any, text string) {
 	o.message("WARNING: " + render.Escape(text)) // names of probes come from files of others
 }
 
-// message prints a line for the person at the terminal.
+// message prints a line on stderr.
 func (o *output) message(text string) {
 	if o.errColour {
 		text = paint.Message(text)
@@ -117,7 +120,8 @@ func (o *output) message(text string) {
 	o.write(o.errw, text+"\n")
 }
 
-// warnLost tells how much was not written because of a reader that was given up.
+// warnLost reports how much was not written because the reader of the output stalled. records is
+// the number of handler prints that were not written.
 func (o *output) warnLost(records int) {
 	o.mu.Lock()
 	err, lost := o.err, o.lost
@@ -129,26 +133,26 @@ func (o *output) warnLost(records int) {
 	if records > 0 {
 		text += fmt.Sprintf(", nor what handlers printed %d times", records)
 	}
-	o.message("WARNING: " + text) // in JSON there is nobody who would read it
+	o.message("WARNING: " + text) // in JSON nobody would read it
 }
 
-// failed gives the error of the first write that failed.
+// failed returns the error of the first write that failed.
 func (o *output) failed() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.err
 }
 
-// stalled reports whether what is printed waits for a reader that does not read.
+// stalled reports whether output is waiting for a reader that does not read.
 func (o *output) stalled() bool {
 	w, ok := o.w.(interface{ Stalled(time.Duration) bool })
 	return ok && w.Stalled(callbackGrace)
 }
 
-// text renders any value as print shows it.
+// text formats any value as print does.
 func (s *Session) text(v starlark.Value) string { return s.shownOn(render.Page{}, v) }
 
-// shownOn renders a value on a page.
+// shownOn formats a value to fit a page.
 func (s *Session) shownOn(p render.Page, v starlark.Value) string {
 	switch v := v.(type) {
 	case *Aggregation:
@@ -186,12 +190,12 @@ func (s *Session) mapText(p render.Page, m interface {
 		return fmt.Sprintf("<%s %s: empty>", m.Type(), name)
 	}
 	if p.Rows > 1 {
-		p.Rows-- // of the name
+		p.Rows-- // the line with the name
 	}
 	return name + ":\n" + s.unlessInterrupted(d.Len(), func() string { return p.Keyed(d.Items()) })
 }
 
-// builtinPrint is print(*args, sep=" ").
+// builtinPrint implements print(*args, sep=" ").
 func (s *Session) builtinPrint(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	sep := " "
 	if err := starlark.UnpackArgs("print", nil, kw, "sep?", &sep); err != nil {
@@ -199,7 +203,7 @@ func (s *Session) builtinPrint(_ *starlark.Thread, b *starlark.Builtin, args sta
 	}
 	text := s.joined(args, sep)
 	if s.ctx.Err() != nil {
-		return nil, ErrInterrupted // what would be printed may lack something
+		return nil, ErrInterrupted // the text may be incomplete
 	}
 	if s.out.json {
 		s.out.print(printedLine("print", "", text, args))
@@ -209,10 +213,11 @@ func (s *Session) builtinPrint(_ *starlark.Thread, b *starlark.Builtin, args sta
 	return starlark.None, s.out.failed()
 }
 
-// joined is what print shows of its arguments. What has several lines has them to itself.
+// joined returns the text that print shows for its arguments. A text of several lines starts and
+// ends on lines of its own.
 func (s *Session) joined(args starlark.Tuple, sep string) string {
 	var b strings.Builder
-	long := false // the last argument
+	long := false // the previous argument has several lines
 	for i, a := range args {
 		text := ""
 		switch a.(type) {
@@ -240,7 +245,7 @@ func (s *Session) joined(args starlark.Tuple, sep string) string {
 	return b.String()
 }
 
-// plainValue is a live map's snapshot; any other value is itself.
+// plainValue returns a snapshot of a live map, and any other value unchanged.
 func plainValue(v starlark.Value) starlark.Value {
 	switch m := v.(type) {
 	case *Aggregation:
@@ -255,7 +260,7 @@ func plainValue(v starlark.Value) starlark.Value {
 	return v
 }
 
-// reportError reports an error in a place that cannot return one.
+// reportError reports an error where none can be returned.
 func (s *Session) reportError(err error) {
 	s.out.warn("error", map[string]any{"message": err.Error()}, err.Error())
 }

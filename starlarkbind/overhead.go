@@ -9,21 +9,22 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// --max-overhead: the kernel measures each program's time (BPF_ENABLE_STATS). Once a second it is looked at what share of all
-// CPUs' time the handlers took since the last look; is it more than is allowed, then the most expensive probe is detached, and
-// errors() tells of it as of any helper error. What it costs to get to a handler, the trap of a uprobe above all, the kernel
-// does not measure.
+// With --max-overhead, the kernel measures each program's run time (BPF_ENABLE_STATS). Once a
+// second the share of all CPU time that the handlers took since the last check is computed. If it
+// exceeds the limit, the most expensive probe is detached, and errors() reports this like a helper
+// error. The kernel does not measure the cost of reaching a handler, above all the trap of a
+// uprobe.
 
-// overheadEvery is how often the share is looked at, and over what time.
+// overheadEvery is the interval between checks, over which the share is computed.
 const overheadEvery = time.Second
 
-// overheadHelper stands in a helper_error for the name of the helper that failed.
+// overheadHelper is used as the name of the helper in the helper_error.
 const overheadHelper = "max_overhead"
 
-// An overhead is the watch over a session's probes.
+// An overhead watches the run time of a session's probes.
 type overhead struct{ quit, done chan struct{} }
 
-// watchOverhead begins the watch; later calls do nothing.
+// watchOverhead starts the watch. Later calls do nothing.
 func (s *Session) watchOverhead() {
 	if s.opt.MaxOverhead == 0 || s.overhead != nil {
 		return
@@ -46,7 +47,7 @@ func (o *overhead) watch(s *Session) func() {
 			s.reportError(err)
 			return
 		}
-		took := map[*Probe]time.Duration{} // until the last look
+		took := map[*Probe]time.Duration{} // run time up to the last check
 		last := time.Now()
 		tick := time.NewTicker(overheadEvery)
 		defer tick.Stop()
@@ -67,7 +68,8 @@ func (o *overhead) watch(s *Session) func() {
 	}
 }
 
-// lookAtOverhead detaches the most expensive probe, if all of them together took too much of a time.
+// lookAtOverhead detaches the most expensive probe if all probes together took too large a share of
+// whole, the elapsed time of all CPUs.
 func (s *Session) lookAtOverhead(took map[*Probe]time.Duration, whole time.Duration) error {
 	var all, most time.Duration
 	var worst *Probe
@@ -95,7 +97,7 @@ func (s *Session) lookAtOverhead(took map[*Probe]time.Duration, whole time.Durat
 
 func percent(part, whole time.Duration) float64 { return 100 * float64(part) / float64(whole) }
 
-// tooExpensive notes that the probe was detached.
+// tooExpensive records that the probe was detached for its overhead. share is in percent.
 func (p *Probe) tooExpensive(share float64) {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
@@ -106,13 +108,13 @@ func (p *Probe) tooExpensive(share float64) {
 	e := &helperError{helper: overheadHelper, errno: "EDQUOT", code: -int(unix.EDQUOT), probe: p.name, pos: p.pos.String(), source: p.s.sources.trimmed(p.pos),
 		message: fmt.Sprintf("%s took %.1f%% of all CPUs' time, and was detached: --max-overhead=%g", p.name, share, p.s.opt.MaxOverhead),
 		hint:    "filter earlier, attach to fewer events, or allow more", count: 1, first: uint64(ts.Nano()), last: uint64(ts.Nano())}
-	if p.over != nil { // it was attached again
+	if p.over != nil { // the probe was attached again in between
 		e.count, e.first = p.over.count+1, p.over.first
 	}
 	p.over = e
 }
 
-// overheadError gives what tooExpensive noted, or nil.
+// overheadError returns what tooExpensive recorded, or nil.
 func (p *Probe) overheadError() *helperError {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"runtime/debug"
 )
 
-// A BugError is a panic in our own code. It ends the script as any error does, so that what was counted is still printed and
-// everything is detached in order.
+// A BugError reports a panic in bpfrepl's own code. It ends the script like any other error, so
+// that what was counted is still printed and everything is detached in order.
 type BugError struct {
 	Value any
 	Stack []byte
@@ -17,10 +17,11 @@ func (e *BugError) Error() string {
 	return fmt.Sprintf("bug in bpfrepl: %v\n%splease report this", e.Value, e.Stack)
 }
 
-// ErrBroken is what a script gives that a bug in another goroutine has ended, which was reported then.
+// ErrBroken is returned when a panic in another goroutine, reported at the time, aborted the
+// script.
 var ErrBroken = errors.New("ended by the bug that was reported above")
 
-// recoverPanic calls fn, and gives a panic in it as an error.
+// recoverPanic calls fn and returns a panic in it as a BugError.
 func recoverPanic(fn func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -30,7 +31,8 @@ func recoverPanic(fn func() error) (err error) {
 	return fn()
 }
 
-// recoverGoroutine runs the body of a goroutine: a panic in it is reported and ends the script that is under way, not the process.
+// recoverGoroutine runs the body of a goroutine. A panic in it is reported and ends the running
+// script, but not the process.
 func (s *Session) recoverGoroutine(fn func()) {
 	err := recoverPanic(func() error { fn(); return nil })
 	if err == nil {

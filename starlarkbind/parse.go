@@ -8,11 +8,13 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// byteOrderMark is what editors on Windows begin a file with.
+// byteOrderMark is the prefix that editors on Windows write at the start of a file.
 var byteOrderMark = []byte("\ufeff")
 
-// parse parses a script. The scanner takes `load` for the keyword wherever it stands; where the grammar has no load statement it
-// is a name like any other here: a keyword argument, a field, a parameter.
+// parse parses a script. The scanner treats `load` as a keyword everywhere. parse accepts it as an
+// ordinary name wherever the grammar allows no load statement: as a keyword argument, a field or a
+// parameter. It replaces each such `load` in the source by an unused name, parses again, and
+// restores the name in the syntax tree.
 func parse(name string, src []byte) (*syntax.File, error) {
 	f, err := fileOptions.Parse(name, src, 0)
 	stand := standIn(src)
@@ -25,7 +27,8 @@ func parse(name string, src []byte) (*syntax.File, error) {
 					if n.Name == stand {
 						n.Name = "load"
 					}
-				case *syntax.Literal: // the parser notices some of them a token too late
+				// For some of these the parser reports the error one token late.
+				case *syntax.Literal:
 					if v, ok := n.Value.(string); ok {
 						n.Raw, n.Value = strings.ReplaceAll(n.Raw, stand, "load"), strings.ReplaceAll(v, stand, "load")
 					}
@@ -50,7 +53,7 @@ func parse(name string, src []byte) (*syntax.File, error) {
 	}
 }
 
-// standIn is a name of the length of load that occurs nowhere.
+// standIn returns a name of the same length as load that does not occur in the source.
 func standIn(src []byte) string {
 	for c := byte('a'); c <= 'z'; c++ {
 		for d := byte('0'); d <= '9'; d++ {
@@ -62,7 +65,7 @@ func standIn(src []byte) string {
 	return "load"
 }
 
-// offsetOf is the place of a position in the text, or -1.
+// offsetOf returns the byte offset of a position, or -1 if the source has no such position.
 func offsetOf(src []byte, pos syntax.Position) int {
 	at := 0
 	for range pos.Line - 1 {
@@ -79,7 +82,8 @@ func offsetOf(src []byte, pos syntax.Position) int {
 	return at + len(string(line[:pos.Col-1]))
 }
 
-// loadBefore finds the word load that ends shortly before a place, where the parser noticed it.
+// loadBefore returns the offset of the word load directly before an offset where the parser
+// reported an error, or -1.
 func loadBefore(src []byte, at int) int {
 	if at < 0 {
 		return -1

@@ -13,7 +13,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
-// CheckPID says what is wrong with a process id that probes shall be limited to.
+// CheckPID returns an error if probes cannot be limited to the process pid.
 func CheckPID(pid int) error {
 	if err := sys.CheckMounts(); err != nil {
 		return err
@@ -33,7 +33,8 @@ func CheckPID(pid int) error {
 	return nil
 }
 
-// process gives what handlers of a target have to look for, where the kernel does not limit the target to a process.
+// process returns the filter that handlers of a target must apply, or nil if the kernel limits the
+// target to the process or no limit is set.
 func (p *Probe) process(t bpf.Target) (*compiler.PIDFilter, error) {
 	if p.pid == 0 || t.PIDFilter(p.s.kernel) != bpf.FilterInProgram {
 		return nil, nil
@@ -48,7 +49,7 @@ func (p *Probe) process(t bpf.Target) (*compiler.PIDFilter, error) {
 	}
 	its, err := bpf.PIDNamespaceOf(p.pid)
 	if errors.Is(err, os.ErrNotExist) {
-		its, err = own, nil // it has ended: attaching will say so
+		its, err = own, nil // the process has ended, which attaching will report
 	}
 	if err != nil {
 		return nil, err
@@ -60,7 +61,8 @@ func (p *Probe) process(t bpf.Target) (*compiler.PIDFilter, error) {
 	return out, nil
 }
 
-// narrow gives the process that probes are limited to: that of -p, or the command of -c; 0: none.
+// narrow returns the process that probes are limited to: the one given with -p, or the command of
+// -c. It returns 0 if there is none.
 func (s *Session) narrow() int {
 	if s.opt.Command != nil {
 		return s.opt.Command.PID()
@@ -68,7 +70,8 @@ func (s *Session) narrow() int {
 	return s.opt.PID
 }
 
-// watchExit is closed when the process of -p ends; quit ends the waiting, and must be closed.
+// watchExit returns a channel that is closed when the process ends. The caller must close quit to
+// end the watch.
 func watchExit(pid int, quit <-chan struct{}) (<-chan struct{}, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {

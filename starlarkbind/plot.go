@@ -17,10 +17,10 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
-// columnsElsewhere is how wide what is drawn becomes where there is no terminal.
+// columnsElsewhere is the width of plots if the output is not a terminal.
 const columnsElsewhere = 80
 
-// builtinPlot is plot(x, title="").
+// builtinPlot implements plot(x, title="").
 func (s *Session) builtinPlot(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var x starlark.Value
 	var title string
@@ -40,7 +40,9 @@ func (s *Session) builtinPlot(_ *starlark.Thread, _ *starlark.Builtin, args star
 	if s.ctx.Err() != nil {
 		return nil, ErrInterrupted
 	}
-	items, listed := pairs(s.ctx, plain) // before it goes on behind an interrupt: the script may change what x holds
+	// Copy the items before drawing, which may continue after an interrupt while the script changes
+	// x.
+	items, listed := pairs(s.ctx, plain)
 	var kind string
 	var plotErr error
 	if s.ctx.Err() != nil {
@@ -71,7 +73,7 @@ func (s *Session) builtinPlot(_ *starlark.Thread, _ *starlark.Builtin, args star
 	return starlark.None, s.out.failed()
 }
 
-// picture draws a value as what it is taken to be, by its keys and values, if it has such: see pairs.
+// picture draws a value. The kind of plot follows from the types of its items: see pairs.
 func picture(v starlark.Value, items []starlark.Tuple, listed bool, p plot.Paper) (kind, text string, err error) {
 	if h, ok := v.(*hist.Histogram); ok {
 		return "histogram", h.Draw(p.Columns), nil
@@ -105,12 +107,13 @@ func picture(v starlark.Value, items []starlark.Tuple, listed bool, p plot.Paper
 	return "", "", fmt.Errorf("plot: want a histogram, numbers, or a dict or list of them, got a %s with %s in it", v.Type(), strange(items))
 }
 
-// pairs gives keys and values: of a list of pairs the first of each is its key, of any other list the place in it. When ctx ends it
-// gives what it has.
+// pairs returns the items of a value as (key, value) pairs, and reports whether it has items. For a
+// list of pairs, the first of each pair is the key. For any other list, the index is. If ctx ends,
+// pairs returns the items read so far.
 func pairs(ctx context.Context, v starlark.Value) ([]starlark.Tuple, bool) {
 	switch v := v.(type) {
 	case *starlark.Dict:
-		flat := make([]starlark.Value, 0, 2*v.Len()) // one piece of memory: a million tuples would be as many
+		flat := make([]starlark.Value, 0, 2*v.Len()) // one allocation instead of one per pair
 		for k, e := range v.Entries() {
 			if interrupted(ctx, len(flat)/2) != nil {
 				break
@@ -154,7 +157,7 @@ func allAre(items []starlark.Tuple, i int, is func(starlark.Value) bool) bool {
 	return true
 }
 
-// isNumber tells of a number that has a place on paper: NaN has none, nor has infinity.
+// isNumber reports whether v is a number that can be drawn, which excludes NaN and infinity.
 func isNumber(v starlark.Value) bool {
 	f, ok := starlark.AsFloat(v)
 	return ok && math.Abs(f) < math.MaxFloat64/4
@@ -169,7 +172,7 @@ func isSeries(v starlark.Value) bool {
 	return ok && allAre(items, 0, isNumber) && allAre(items, 1, isNumberOrNone)
 }
 
-// strange names what cannot be drawn beside the others.
+// strange names the kind of value that cannot be drawn with the others.
 func strange(items []starlark.Tuple) string {
 	for _, it := range items {
 		switch v := it[1].(type) {
@@ -186,7 +189,7 @@ func strange(items []starlark.Tuple) string {
 	return items[0][1].Type() + " and other things"
 }
 
-// seriesOf makes a series of numbers by number; None is left out.
+// seriesOf returns the items as points of a series, without those whose value is None.
 func seriesOf(name string, items []starlark.Tuple) plot.Series {
 	s := plot.Series{Name: name}
 	for _, it := range items {
@@ -208,10 +211,11 @@ func linesOf(series []plot.Series, p plot.Paper) string {
 	return "(empty)"
 }
 
-// heatRows is how many rows a heat map has at the most: neighbouring buckets share one.
+// heatRows is the maximum number of rows in a heat map. If there are more buckets, neighbours share
+// a row.
 const heatRows = 20
 
-// heatOf draws histograms over time.
+// heatOf draws histograms over time as a heat map.
 func heatOf(items []starlark.Tuple, p plot.Paper) (string, error) {
 	var sum starlark.Value = items[0][1]
 	for _, it := range items[1:] {
@@ -226,7 +230,7 @@ func heatOf(items []starlark.Tuple, p plot.Paper) (string, error) {
 	}
 	share := (len(rows) + heatRows - 1) / heatRows
 	var h plot.Heat
-	place := map[string]int{} // of a bucket, by its lower end
+	place := map[string]int{} // row of a bucket, by its lower end
 	for i := 0; i < len(rows); i += share {
 		last := min(i+share, len(rows)) - 1
 		for _, r := range rows[i : last+1] {
@@ -253,10 +257,11 @@ func histograms(items []starlark.Tuple, p plot.Paper) string {
 	return strings.Join(parts, "\n")
 }
 
-// mostBars is how many bars a dict has: the longest.
+// mostBars is the maximum number of bars for a dict, which are the longest.
 const mostBars = 20
 
-// bars draws a bar for each key; sorted has the longest come first, and leaves out the shortest of many.
+// bars draws a bar for each item. If sorted is true, the longest come first, and only the mostBars
+// longest are drawn.
 func bars(items []starlark.Tuple, p plot.Paper, sorted bool) string {
 	length := func(it starlark.Tuple) float64 {
 		n, _ := starlark.AsFloat(it[1])

@@ -9,7 +9,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A pointer is an address as print shows it. The script itself has addresses as ints.
+// A pointer is an address as print shows it. Scripts see addresses as ints.
 type pointer uint64
 
 var _ starlark.Value = pointer(0)
@@ -24,7 +24,8 @@ func (p pointer) Hash() (uint32, error) {
 	return h.Sum32(), err
 }
 
-// inHex returns the arguments of a print with its pointers in hex. Those that printf has a conversion for stay as they are.
+// inHex returns the arguments of a print with pointers shown in hex. Pointer arguments of printf
+// stay as they are, because the format has a conversion for them.
 func inHex(site *printSite, args []starlark.Value) []starlark.Value {
 	out := make([]starlark.Value, len(args))
 	for i, a := range args {

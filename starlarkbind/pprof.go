@@ -12,7 +12,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
-// builtinPprof is pprof(agg, path, unit="count", labels=None).
+// builtinPprof implements pprof(agg, path, unit="count", labels=None).
 func (s *Session) builtinPprof(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var m starlark.Value
 	var path string
@@ -65,7 +65,8 @@ func (s *Session) builtinPprof(_ *starlark.Thread, _ *starlark.Builtin, args sta
 	return starlark.None, s.writeFile("pprof", path, b)
 }
 
-// amounts gives what a value counts: of statistics and histograms, how many and their sum.
+// amounts returns the sample values for a value: one number, or the count and the sum of statistics
+// and histograms.
 func amounts(v starlark.Value) ([]int64, error) {
 	parts := []starlark.Value{v}
 	if a, ok := v.(starlark.HasAttrs); ok {
@@ -90,14 +91,15 @@ func amounts(v starlark.Value) ([]int64, error) {
 	return out, nil
 }
 
-// A profileWriter makes samples of keys.
+// A profileWriter converts keys to samples.
 type profileWriter struct {
 	s      *Session
-	labels []string // of those parts of a key that are no stacks
+	labels []string // names for the parts of a key that are not stacks
 	kernel *pprof.Mapping
 }
 
-// sample is the frames of a key's stacks, those of the kernel within those of processes. The rest of the key are labels.
+// sample returns a sample with the frames of a key's stacks, kernel frames innermost. The other
+// parts of the key become labels.
 func (w *profileWriter) sample(key starlark.Value) (pprof.Sample, error) {
 	parts := []starlark.Value{key}
 	if t, ok := key.(starlark.Tuple); ok {
@@ -140,7 +142,8 @@ func (w *profileWriter) sample(key starlark.Value) (pprof.Sample, error) {
 	return out, nil
 }
 
-// frames gives the frames of a stack, the innermost first. The others are return addresses; the call is before them.
+// frames returns the frames of a stack, innermost first. All but the innermost are return
+// addresses. They are lowered by one, because the call comes before the return address.
 func (w *profileWriter) frames(k *Stack) []pprof.Frame {
 	if k.lost != "" {
 		return []pprof.Frame{{Function: k.lost}}
@@ -168,7 +171,8 @@ func (w *profileWriter) frames(k *Stack) []pprof.Frame {
 	return out
 }
 
-// kernelMapping is the kernel itself, by the name that others give it.
+// kernelMapping returns the mapping of the kernel image, under the name that other tools use for
+// it.
 func (w *profileWriter) kernelMapping() pprof.Mapping {
 	if w.kernel == nil {
 		w.kernel = &pprof.Mapping{File: "[kernel.kallsyms]", BuildID: symbol.KernelBuildID()}

@@ -17,18 +17,18 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
-// ringSize is the room for records that the host has not read yet, in bytes.
+// ringSize is the size in bytes of the ring buffer for records that are not read yet.
 const ringSize = 4 << 20
 
-// printSite is a print of a handler, and its probe.
+// printSite is a print in a handler, with its probe.
 type printSite struct {
 	compiler.PrintSite
 	probe *Probe
 }
 
-// A printReader reads the records that handlers send and prints them, in the order in which they were sent. It writes many lines at a time,
-// and waits for a moment between one write and the next: where a probe sees these writes, each of them makes a line, and the wait
-// bounds how many that are.
+// A printReader reads the records that handlers send and prints them in the order they were sent.
+// It writes many lines at a time and pauses between writes. If a probe sees these writes, each of
+// them causes another line, and the pause limits how many.
 type printReader struct {
 	s    *Session
 	ring *kmap.RingBuf
@@ -38,27 +38,28 @@ type printReader struct {
 	mu    sync.Mutex
 	waits []drained
 
-	// of the goroutine that reads:
+	// The fields below belong to the goroutine that reads.
 	text    bytes.Buffer // not written yet
-	records int          // in text
-	probe   *Probe       // that printed last
-	written time.Time    // when text was written last
+	records int          // number of records in text
+	probe   *Probe       // the probe that printed last
+	written time.Time    // time of the last write
 
-	unprinted int // records that came after the output had failed; read when the pump is closed
+	// unprinted counts the records that came after the output had failed. It is read after close.
+	unprinted int
 }
 
 const (
-	pumpEvery = 10 * time.Millisecond // the time from one write to the next
-	pumpText  = 64 << 10              // bytes that are written at once
+	pumpEvery = 10 * time.Millisecond // time between writes
+	pumpText  = 64 << 10              // bytes after which text is written
 )
 
-// A drained is somebody who waits until all is printed that was recorded up to a position.
+// A drained is a waiter for all records up to a position to be printed.
 type drained struct {
 	to   uint64
 	done chan struct{}
 }
 
-// ring gives the session's ring buffer; the first call makes it and starts to read it.
+// ring returns the session's ring buffer. The first call creates it and starts the reader.
 func (s *Session) ring() (*kmap.RingBuf, error) {
 	if s.printReader == nil {
 		r, err := kmap.NewRingBuf(ringSize)
@@ -94,7 +95,8 @@ func (p *printReader) run() {
 	}
 }
 
-// due returns when the text is to be written: at once, or some time after the last write. It is zero where there is no text.
+// due returns the time at which to write the text: at once, or some time after the last write. It
+// returns the zero time if there is no text.
 func (p *printReader) due() time.Time {
 	if p.text.Len() == 0 {
 		return time.Time{}
@@ -114,7 +116,7 @@ func (p *printReader) write() {
 	p.records = 0
 }
 
-// release tells those who wait that what they wait for is printed.
+// release wakes the waiters whose records are printed.
 func (p *printReader) release() {
 	p.mu.Lock()
 	n := 0
@@ -125,14 +127,14 @@ func (p *printReader) release() {
 	p.waits = p.waits[n:]
 	p.mu.Unlock()
 	if n > 0 && p.text.Len() > 0 {
-		p.write() // which may wait for a reader; others may begin to wait meanwhile
+		p.write() // may wait for the reader of the output; more waiters may register
 	}
 	for _, w := range passed {
 		close(w.done)
 	}
 }
 
-// wait returns a channel that is closed when all is printed that was recorded before the call.
+// wait returns a channel that is closed when all records sent before the call are printed.
 func (p *printReader) wait() (<-chan struct{}, error) {
 	w := drained{p.ring.Written(), make(chan struct{})}
 	p.mu.Lock()
@@ -141,8 +143,9 @@ func (p *printReader) wait() (<-chan struct{}, error) {
 	return w.done, p.ring.Wake()
 }
 
-// drain returns when all is printed that was recorded before the call, however much is recorded meanwhile; or when the script is
-// interrupted, or the reader of the output does not read: what is recorded is printed later then.
+// drain returns when all records sent before the call are printed, regardless of how many are added
+// in the meantime. It returns earlier if the script is interrupted or if the reader of the output
+// stalls. The records are then printed later.
 func (s *Session) drain() {
 	if s.printReader == nil {
 		return
@@ -171,7 +174,8 @@ func (s *Session) drain() {
 	}
 }
 
-// drainAll is drain for the end of the session: it waits for the reader of the output, as every program does.
+// drainAll is drain for the end of the session. It waits for the reader of the output as long as it
+// takes, as any program does.
 func (s *Session) drainAll() {
 	if s.printReader == nil {
 		return
@@ -226,10 +230,11 @@ func (p *printReader) record(b []byte) {
 	p.print(site, args)
 }
 
-// print adds a line to the text.
+// print appends the line of a print to the text.
 func (p *printReader) print(site *printSite, args []starlark.Value) {
 	var probe, text string
-	if n := len(args); p.s.out.json && n > 0 { // the program adds the probe that fired (compiler.Request.PrintProbe)
+	// The program adds the name of the probe that fired: see compiler.Request.PrintProbe.
+	if n := len(args); p.s.out.json && n > 0 {
 		probe, _ = starlark.AsString(args[n-1])
 		args = args[:n-1]
 	}
@@ -257,7 +262,7 @@ func (p *printReader) print(site *printSite, args []starlark.Value) {
 	p.text.WriteString(text)
 }
 
-// printBase is the number of the next print site.
+// printBase returns the number of the next print site.
 func (s *Session) printBase() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,7 +11,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 )
 
-// Which targets a probe gets: what first= and missing= mean, and what becomes of targets that the kernel refuses.
+// This file determines the targets of a probe: it implements first= and missing=, and decides what
+// happens to targets that the kernel refuses.
 
 // probeOptions are the arguments of probe().
 type probeOptions struct {
@@ -22,8 +23,8 @@ type probeOptions struct {
 	pid             int
 }
 
-// newProbe makes a probe of all specs, or of the first that works. A spec does not work where it matches nothing, or where
-// the kernel refuses all that it matches.
+// newProbe creates a probe for all specs, or for the first that works. A spec does not work if it
+// matches nothing or if the kernel refuses all of its targets.
 func (s *Session) newProbe(o probeOptions, first bool) (*Probe, error) {
 	if !first {
 		ts, err := s.resolve(o.specs, o.missing)
@@ -57,7 +58,7 @@ func (s *Session) newProbe(o probeOptions, first bool) (*Probe, error) {
 	return nil, none
 }
 
-// resolve returns what specs match, each target once: what two specs match runs the handler once.
+// resolve returns the targets that specs match. A target that several specs match is returned once.
 func (s *Session) resolve(specs []string, missing string) ([]bpf.Target, error) {
 	resolve := bpf.Resolve
 	if s.opt.Unsafe {
@@ -78,7 +79,7 @@ func (s *Session) resolve(specs []string, missing string) ([]bpf.Target, error) 
 	return out, nil
 }
 
-// probeOf makes a probe of targets. some: that all of them are refused is an error.
+// probeOf creates a probe for targets. some makes it an error if all of them are refused.
 func (s *Session) probeOf(o probeOptions, ts []bpf.Target, some bool) (*Probe, error) {
 	p := &Probe{s: s, name: o.name, spec: o.specs, targets: ts, pos: o.handler.Position(), file: s.file, pid: o.pid, missing: o.missing, some: some}
 	if p.name == "" {
@@ -97,7 +98,8 @@ func (s *Session) probeOf(o probeOptions, ts []bpf.Target, some bool) (*Probe, e
 	return p, nil
 }
 
-// isRefusal reports whether an error is that a target does not exist or cannot be traced, for the sake of this one alone.
+// isRefusal reports whether an error means that a single target does not exist or cannot be traced,
+// while other targets may be fine.
 func isRefusal(err error) bool {
 	var own *bpf.AttachError
 	var none *bpf.NotFoundError
@@ -105,7 +107,8 @@ func isRefusal(err error) bool {
 	return errors.As(err, &own) && own.TargetOnly || errors.As(err, &none) || errors.As(err, &spec) && spec.Refused
 }
 
-// spare reports whether a probe can do without a group of targets whose program cannot be loaded, and keeps why.
+// spare reports whether a probe can do without targets whose program cannot be loaded. If so, it
+// records the reason.
 func (p *Probe) spare(ts []bpf.Target, err error) bool {
 	if !isRefusal(err) || slices.ContainsFunc(ts, func(t bpf.Target) bool { return !t.FromPattern }) {
 		return false
@@ -116,7 +119,7 @@ func (p *Probe) spare(ts []bpf.Target, err error) bool {
 	return true
 }
 
-// refusedAll returns why a probe has no target left, where that is an error.
+// refusedAll returns an error if the probe has no target left and that is not allowed.
 func (p *Probe) refusedAll(attached int) error {
 	if attached == 0 && len(p.left) > 0 && p.some {
 		return p.left[0].Err
@@ -124,7 +127,7 @@ func (p *Probe) refusedAll(attached int) error {
 	return nil
 }
 
-// warnLeft names the targets that the probe does without, once.
+// warnLeft warns once about the targets that the probe skips.
 func (p *Probe) warnLeft() {
 	left := p.left
 	p.left = nil
@@ -143,7 +146,7 @@ func (p *Probe) warnLeft() {
 		fmt.Sprintf("%d of %d targets are left out: %s", len(left), all, leftText(left)))
 }
 
-// leftText says why targets were refused: those with the same reason together.
+// leftText returns the reasons why targets were refused. Targets with the same reason are grouped.
 func leftText(left []bpf.AttachFailure) string {
 	const mostReasons, mostNames = 4, 8
 	var reasons []string

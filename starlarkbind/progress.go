@@ -7,22 +7,23 @@ import (
 	"time"
 )
 
-// How long something may take before its progress is shown, and how often it is shown then: a terminal's line is written
-// anew each time, elsewhere each makes a line.
+// How long an operation may take before its progress is shown, and how often it is shown from then
+// on. On a terminal the line is rewritten, elsewhere each report is a new line.
 const (
 	progressAfter  = 500 * time.Millisecond
 	progressTTY    = 100 * time.Millisecond
 	progressNotTTY = 2 * time.Second
 )
 
-// context gives the context of the run or item that is under way: Ctrl-C ends it.
+// context returns the context of the current run or item, which Ctrl-C cancels.
 func (s *Session) context() context.Context {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ctx
 }
 
-// progress gives a function that shows on stderr how far something has come: "attached: 312 of 1000".
+// progress returns a function that shows the progress of an operation on stderr, such as "attached:
+// 312 of 1000".
 func (s *Session) progress(verb string) func(done, total int) {
 	start := time.Now()
 	var shown time.Time

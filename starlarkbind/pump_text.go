@@ -7,11 +7,12 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// Most records of print() are numbers and plain strings. A flood of them fills the ring buffer, and the end of a run waits until what is
-// in there is printed: so these become text without a Starlark value and a string for each.
+// Most records of print() are numbers and plain strings. A flood of them fills the ring buffer, and
+// the end of a run waits until the buffer is printed. These records are therefore converted to text
+// without allocating a Starlark value and a string for each.
 
-// appendPrinted appends the line of a record to text, the same one that values of these types give. ok is false, and text as it was,
-// where the record has something else.
+// appendPrinted appends the line of a record to text, identical to the line that the values would
+// print. If the record contains a value of another type, it returns text unchanged and false.
 func appendPrinted(text []byte, args []*types.Type, b []byte) (_ []byte, ok bool) {
 	line := text
 	for i, t := range args {

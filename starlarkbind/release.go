@@ -9,17 +9,18 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 )
 
-// A probe that is detached keeps no program, map or descriptor of its own: what the kernel has counted is kept here, so that stats() and
-// errors() go on telling, and attach() loads the program again.
+// A detached probe keeps no program, map or descriptor of its own. What the kernel has counted is
+// kept here, so that stats() and errors() still work. attach() loads the program again.
 
-// A pastStats is the statistics of a program that was released, from all times that it was loaded.
+// pastStats holds the statistics of a program that was released, summed over all times it was
+// loaded.
 type pastStats struct {
-	mu       sync.Mutex // guards this and the program's kernel objects: others read them meanwhile
+	mu       sync.Mutex // guards this and the program's kernel objects
 	stats    bpf.Stats
 	released bool
 }
 
-// release lets the program's kernel objects go.
+// release closes the program's kernel objects and keeps its statistics.
 func (g *program) release() error {
 	g.kept.mu.Lock()
 	defer g.kept.mu.Unlock()
@@ -33,14 +34,14 @@ func (g *program) release() error {
 	return err
 }
 
-// loaded reports whether the kernel has the program.
+// loaded reports whether the program is loaded in the kernel.
 func (g *program) loaded() bool {
 	g.kept.mu.Lock()
 	defer g.kept.mu.Unlock()
 	return !g.kept.released
 }
 
-// closeMaps lets the maps go that belong to the program alone.
+// closeMaps closes the maps that only this program uses.
 func (g *program) closeMaps() error {
 	var errs []error
 	if g.cells != nil {
@@ -96,7 +97,7 @@ func (g *program) renew(ctx context.Context, s *Session) (err error) {
 	return nil
 }
 
-// stats reads the program's statistics.
+// stats returns the program's statistics, including those from earlier loads.
 func (g *program) stats() (bpf.Stats, error) {
 	g.kept.mu.Lock()
 	defer g.kept.mu.Unlock()
@@ -108,7 +109,8 @@ func (g *program) stats() (bpf.Stats, error) {
 	return bpf.Stats{Runs: old.Runs + st.Runs, Missed: old.Missed + st.Missed, Time: old.Time + st.Time}, err
 }
 
-// liveStats reads the statistics of a program that is loaded. Of one that runs for all system calls, the hits are those of its targets.
+// liveStats returns the statistics of a loaded program. For a program that runs for all system
+// calls, only the runs for its targets are counted.
 func (g *program) liveStats() (bpf.Stats, error) {
 	st, err := g.prog.Stats()
 	if g.frozen != nil {

@@ -6,15 +6,18 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// A repr writes values as Starlark's str() and repr() do, and looks at Ctrl-C while it does.
+// A repr formats values as Starlark's str() and repr() do, and checks for Ctrl-C as it goes.
 type repr struct {
-	s    *Session
-	b    strings.Builder
-	path []starlark.Value // the lists and dicts that are being written: one of them within itself is not written again
+	s *Session
+	b strings.Builder
+	// path holds the lists and dicts that are being written. One that contains itself is not
+	// written again.
+	path []starlark.Value
 	n    int
 }
 
-// repr returns a value as Starlark writes it. The error is ErrInterrupted.
+// repr returns a value as Starlark formats it. The only errors are ErrInterrupted and errors of a
+// dict's keys.
 func (s *Session) repr(v starlark.Value) (string, error) {
 	if seq, ok := v.(starlark.Sequence); !ok || seq.Len() < longSequence {
 		return v.String(), nil
@@ -64,7 +67,7 @@ func (r *repr) value(v starlark.Value) error {
 	return nil
 }
 
-// within writes what can be within itself.
+// within writes a value that can contain itself.
 func (r *repr) within(v starlark.Value, opening, closing string, n int, elem func(i int) error) error {
 	for _, x := range r.path {
 		if x == v {

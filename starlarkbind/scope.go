@@ -10,10 +10,10 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
-// funcScope finds what the names in a function stand for: its free variables, its module's globals, and the builtins.
+// funcScope resolves the names in a function: free variables, globals of its module, and builtins.
 type funcScope struct {
 	s       *Session
-	fn      *starlark.Function // whose free variables are meant; nil: of a function without any
+	fn      *starlark.Function // its free variables are used; nil if there are none
 	globals starlark.StringDict
 }
 
@@ -31,10 +31,10 @@ func (sc *funcScope) Lookup(id *syntax.Ident) compiler.Entity {
 	if v, ok := sc.globals[id.Name]; ok {
 		return sc.s.entity(v)
 	}
-	if v, ok := sc.s.globals[id.Name]; ok { // the prompt's
+	if v, ok := sc.s.globals[id.Name]; ok { // globals of the prompt
 		return sc.s.entity(v)
 	}
-	if compiler.CanCall(id.Name) { // what a handler calls has a meaning of its own there
+	if compiler.CanCall(id.Name) { // builtins with a meaning of their own in handlers
 		return compiler.Builtin{Name: id.Name}
 	}
 	if v, ok := sc.s.predeclared[id.Name]; ok {
@@ -46,7 +46,7 @@ func (sc *funcScope) Lookup(id *syntax.Ident) compiler.Entity {
 	return sc.s.entity(sc.s.enumerator(id.Name)) // at the prompt
 }
 
-// value returns what a name stands for when the script calls the function, or nil.
+// value returns the value of a name when the script calls the function, or nil.
 func (sc *funcScope) value(id *syntax.Ident) starlark.Value {
 	if b, _ := id.Binding.(*resolve.Binding); b != nil && b.Scope == resolve.Free {
 		for i := range sc.fn.NumFreeVars() {
@@ -64,7 +64,7 @@ func (sc *funcScope) value(id *syntax.Ident) starlark.Value {
 	return nil
 }
 
-// function makes the compiler's form of a function value.
+// function converts a function value to the compiler's form.
 func (s *Session) function(fn *starlark.Function) (*compiler.Func, error) {
 	r, err := s.sources.function(fn)
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *Session) function(fn *starlark.Function) (*compiler.Func, error) {
 	return f, nil
 }
 
-// entity says what a value is to a handler.
+// entity returns what a value means in a handler.
 func (s *Session) entity(v starlark.Value) compiler.Entity {
 	switch v := v.(type) {
 	case nil:
@@ -109,7 +109,8 @@ func (s *Session) entity(v starlark.Value) compiler.Entity {
 	return compiler.Opaque{Type: v.Type()}
 }
 
-// constant gives a value as a compile-time constant.
+// constant converts a value to a compile-time constant. It returns false for values that cannot be
+// one.
 func constant(v starlark.Value) (any, bool) {
 	seq := func(it starlark.Iterable) ([]any, bool) {
 		var out []any

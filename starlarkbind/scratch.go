@@ -10,7 +10,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
-// newHeap makes the memory for what does not fit on the stack of a program: compiler.HeapSlots pieces for each CPU.
+// newHeap creates the scratch map, which holds what does not fit on a program's stack. It has
+// compiler.HeapSlots values of the given size in bytes for each CPU.
 func newHeap(size int) (*kmap.Map, error) {
 	cpus, err := sys.PossibleCPUs()
 	if err != nil {

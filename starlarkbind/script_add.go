@@ -16,9 +16,10 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// An add from the script runs in the kernel, in a program of its own for each place that adds: the compiler makes it from
-// the source below, as it would a handler's, and the kernel runs it on request (BPF_PROG_TEST_RUN). So it is exact
-// beside handlers that add to the same key, and what fails is counted and shown in the same way.
+// An add() from the script runs in the kernel. Each place in the script that adds has a program of
+// its own, which the compiler makes from the source below as it would a handler's. The kernel runs
+// it on request (BPF_PROG_TEST_RUN). An add is therefore exact even if handlers add to the same
+// key, and failures are counted and reported in the same way.
 const hostAddSource = `
 def add_keyless(e):
     target.add(e.args.value)
@@ -36,30 +37,30 @@ def add_table_boxed(e):
     result[0] = cast(target.add(e.args.value, by=box[0]), "long")
 `
 
-// maxHostKey is the room for a key in the context of such a program: 12 words, one of which is the value. A larger key goes
-// through a table, the box.
+// maxHostKey is the space for a key in the context of such a program: 12 words, less one for the
+// value. A larger key is passed in a table, the box.
 const maxHostKey = 11 * 8
 
-// addPlace is a place of a script that adds to a map.
+// addPlace is a place in a script that adds to a map.
 type addPlace struct {
 	m  *compiler.Map
 	at place
 }
 
-// hostAdds are the programs for adds from the script.
+// hostAdds holds the programs for adds from the script.
 type hostAdds struct {
 	funcs  map[string]*resolve.Function
 	byAt   map[addPlace]hostAdder
-	result *Table // what table.add gives
+	result *Table // holds the result of table.add
 }
 
 // A hostAdder is the program of one place.
 type hostAdder struct {
 	p   *Probe
-	box *Table // of large keys; nil: the key is in the context
+	box *Table // for large keys; nil: the key is in the context
 }
 
-// hostScope is what the names in hostAddSource stand for.
+// hostScope resolves the names in hostAddSource.
 type hostScope struct{ target, result, box *compiler.Map }
 
 // Lookup implements compiler.Scope.
@@ -77,7 +78,7 @@ func (h hostScope) Lookup(id *syntax.Ident) compiler.Entity {
 	return nil
 }
 
-// scriptAdd is agg.add and table.add in the script.
+// scriptAdd implements add() of aggregations and tables in the script.
 func (s *Session) scriptAdd(thread *starlark.Thread, m *compiler.Map, value, by starlark.Value) (starlark.Value, error) {
 	if err := sys.Prepare(); err != nil {
 		return nil, scriptError(err)
@@ -91,7 +92,7 @@ func (s *Session) scriptAdd(thread *starlark.Thread, m *compiler.Map, value, by 
 		if key == nil {
 			key = t
 		} else if j := types.Join(key, t); j != nil && key.Kind != types.None && t.Kind != types.None {
-			key = j // no handler uses the map yet, so it can grow
+			key = j // no handler uses the map yet, so the type can grow
 		}
 	}
 	if m.Agg != nil && (key.Kind == types.None) != (by == starlark.None) {
@@ -143,7 +144,7 @@ func (s *Session) scriptAdd(thread *starlark.Thread, m *compiler.Map, value, by 
 	return v, err
 }
 
-// keyError says that an add has a key where those before have none, or none where they have one.
+// keyError returns the error for an add with a key to a map without keys, or the reverse.
 func keyError(m *compiler.Map, key *types.Type) error {
 	first := ""
 	if m.KeyAt.IsValid() {
@@ -155,7 +156,7 @@ func keyError(m *compiler.Map, key *types.Type) error {
 	return fmt.Errorf("%s %q has keys of type %s%s, and this add has none; write by=, or make another %s()", m.Kind(), m.Name, key, first, m.Kind())
 }
 
-// hostAddProgram returns the program of a place, and makes it the first time.
+// hostAddProgram returns the program of a place. It creates the program on first use.
 func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *types.Type, signed, boxed bool) (hostAdder, error) {
 	none := hostAdder{}
 	if s.adds == nil {
@@ -226,7 +227,7 @@ func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *type
 	return a, nil
 }
 
-// dropAdds drops the programs of the script's adds to a map, which is made anew.
+// dropAdds closes the programs of the script's adds to a map that is about to be recreated.
 func (s *Session) dropAdds(m *compiler.Map) error {
 	if s.adds == nil {
 		return nil

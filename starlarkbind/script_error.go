@@ -21,7 +21,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
-// A ScriptError is a failure that stops a script unless attempt() catches it.
+// A ScriptError is an error that stops a script unless attempt() catches it.
 type ScriptError struct {
 	Kind    string // "compile", "verifier", "attach", "privilege", "map", "probe", "error"
 	Message string
@@ -29,14 +29,14 @@ type ScriptError struct {
 	Pos     string
 	Source  string
 	Log     string
-	List    diag.List // kind "compile": all that is wrong with the handler
+	List    diag.List // kind "compile": all errors in the handler
 	Err     error
 }
 
 func (e *ScriptError) Error() string { return e.Err.Error() }
 func (e *ScriptError) Unwrap() error { return e.Err }
 
-// scriptError sorts an error; nil stays nil.
+// scriptError converts an error to a ScriptError of the matching kind. It returns nil for nil.
 func scriptError(err error) error {
 	if err == nil {
 		return nil
@@ -91,11 +91,11 @@ func scriptError(err error) error {
 	case errors.As(err, &spec), errors.As(err, &rng):
 		e.Kind = "probe"
 	}
-	e.Message = strings.TrimSuffix(e.Message, "; "+e.Hint) // it has a place of its own
+	e.Message = strings.TrimSuffix(e.Message, "; "+e.Hint) // the hint has a field of its own
 	return e
 }
 
-// value is the error as a script sees it.
+// value returns the error as the struct that scripts see.
 func (e *ScriptError) value() starlark.Value {
 	str := func(name, s string) structs.Field { return structs.Field{Name: name, Value: starlark.String(s)} }
 	all := make([]starlark.Value, len(e.List))
@@ -106,7 +106,7 @@ func (e *ScriptError) value() starlark.Value {
 		structs.Field{Name: "diagnostics", Value: starlark.NewList(all)}, str("log", e.Log))
 }
 
-// builtinAttempt is attempt(fn) -> struct(ok, value, error).
+// builtinAttempt implements attempt(fn) -> struct(ok, value, error).
 func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var fn starlark.Callable
 	if err := starlark.UnpackArgs("attempt", args, kw, "fn", &fn); err != nil {
@@ -118,7 +118,7 @@ func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, a
 	case err == nil:
 		value = v
 	case errors.Is(err, errStop) || s.ctx.Err() != nil:
-		return nil, err // an interrupt is not a failure to be handled
+		return nil, err // an interrupt is not an error to handle
 	default:
 		var se *ScriptError
 		errors.As(scriptError(err), &se)
@@ -131,8 +131,8 @@ func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, a
 	return structs.New("attempt", structs.Field{Name: "ok", Value: starlark.Bool(err == nil)}, structs.Field{Name: "value", Value: value}, structs.Field{Name: "error", Value: failure}), nil
 }
 
-// FormatError words an error for the terminal: the place, the source line with a caret, the hint; a Starlark backtrace
-// where there is more than one frame.
+// FormatError formats an error for the terminal: the position, the source line with a caret, the
+// hint, and a Starlark backtrace if there is more than one frame.
 func (s *Session) FormatError(err error) string {
 	text := s.fitCarets(render.Escape(s.formatError(err)))
 	if s.opt.ErrColour {
@@ -143,7 +143,7 @@ func (s *Session) FormatError(err error) string {
 
 func (s *Session) formatError(err error) string {
 	if errors.Is(err, ErrInterrupted) {
-		return err.Error() // who pressed Ctrl-C made no mistake
+		return err.Error() // Ctrl-C is not a mistake in the script
 	}
 	var se *ScriptError
 	isScript := errors.As(err, &se)
@@ -199,16 +199,16 @@ func (s *Session) formatError(err error) string {
 	return b.String()
 }
 
-// undefined words an error of the resolver.
+// undefined formats an error of the resolver.
 func (s *Session) undefined(e resolve.Error) string {
 	name, ok := strings.CutPrefix(e.Msg, "undefined: ")
 	if !ok {
 		return s.at(e.Pos, e.Msg)
 	}
-	name, _, _ = strings.Cut(name, " ") // the resolver has a suggestion of its own
+	name, _, _ = strings.Cut(name, " ") // drop the resolver's own suggestion
 	text := s.at(e.Pos, "undefined: "+name)
 	if foreign(s.sources.line(e.Pos)) != "" {
-		return text // which has its hint
+		return text // at has already added a hint
 	}
 	if w := wordlist.Name(name); w != nil {
 		return text + "\n    hint: " + w.Hint()
@@ -219,7 +219,7 @@ func (s *Session) undefined(e resolve.Error) string {
 	return text
 }
 
-// frames is the call stack of an error, from the script's innermost frame on.
+// frames returns the call stack of an error, starting at the script's innermost frame.
 func (s *Session) frames(err error) starlark.CallStack {
 	var ee *starlark.EvalError
 	if !errors.As(err, &ee) {
@@ -232,7 +232,8 @@ func (s *Session) frames(err error) starlark.CallStack {
 	return frames
 }
 
-// endOfLine is where a line ends too early: the parser names the start of the next one.
+// endOfLine returns the end of a line that ends too early, where the parser reports the start of
+// the next line. It returns the position of any other error unchanged.
 func (s *Session) endOfLine(e syntax.Error) syntax.Position {
 	pos := e.Pos
 	if strings.HasPrefix(e.Msg, "got newline") && pos.Col == 1 && pos.Line > 1 {

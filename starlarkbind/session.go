@@ -53,7 +53,7 @@ type Options struct {
 	AllowRun       bool                    // allow the script to start processes
 	AllowWrite     []string                // directories that the script may write files into
 	Unsafe         bool                    // allow handlers to change kernel behaviour
-	MaxOverhead    float64                 // limit on the handlers' share of all CPU time, in percent; 0: none
+	MaxOverhead    float64                 // limit on the handlers' CPU time, percent of all CPUs; 0: none
 	Command        *proc.Process
 	PID            int // process that probes are limited to; 0: none
 }
@@ -158,7 +158,8 @@ func New(opt Options) (*Session, error) {
 // ExecFile runs the script src. name is its file name in errors. It returns ErrHelp if the script's
 // arguments ask for help, and ErrInterrupted if ctx ends first.
 func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
-	src = bytes.TrimPrefix(src, byteOrderMark) // the first line's columns stay as the user sees them
+	// Columns in the first line then match what the user sees.
+	src = bytes.TrimPrefix(src, byteOrderMark)
 	f, err := parse(name, src)
 	if err != nil {
 		return s.syntaxError(err, name, src)

@@ -6,21 +6,23 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// shownKey is a text that was shown in a form without a way back (usym, strftime).
+// shownKey is a text shown by a format that cannot be converted back (usym, strftime).
 type shownKey struct{ form, arg, text string }
 
-// shownTexts remembers what such texts stood for, so that a script can use them as keys. A session may show them without end,
-// so it forgets the oldest: it keeps between one and two times most of them.
+// shownTexts remembers the values that such texts were made from, so that a script can use the
+// texts as keys. A session may show any number of texts, so the oldest are forgotten: between most
+// and twice most are kept.
 type shownTexts struct {
 	mu       sync.Mutex
-	most     int // 0: shownLeast
+	most     int // 0 means shownLeast
 	now, old map[shownKey]starlark.Value
 }
 
-// shownLeast is how many texts are remembered in any case.
+// shownLeast is the minimum number of texts to remember.
 const shownLeast = 1 << 16
 
-// atLeast makes room for the keys of a map, all of which may be shown before one is used.
+// atLeast makes room for all keys of a map, because a script may show all of them before it uses
+// one.
 func (t *shownTexts) atLeast(keys int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

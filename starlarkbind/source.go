@@ -10,24 +10,26 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// fileOptions is the dialect: stock Starlark with while, top-level control flow, reassigned globals and sets.
+// fileOptions selects the dialect: standard Starlark with while, top-level control flow, reassigned
+// globals and sets.
 var fileOptions = &syntax.FileOptions{While: true, TopLevelControl: true, GlobalReassign: true, Set: true}
 
-// sources keeps the text and the tree of every file that was run, so that a function value can be traced back
-// to its syntax, and a call to the variable that its result is assigned to.
+// sources keeps the text and syntax tree of every file that was run. They map a function value to
+// its syntax, and a call to the variable that its result is assigned to.
 type sources struct {
-	mu       sync.RWMutex // guards lines: warnings are worded while a script runs
+	mu       sync.RWMutex // guards lines, which warnings use while a script runs
 	lines    map[string][]string
 	funcs    map[place]*resolve.Function
-	names    map[place]string // of the variable that the call with its "(" here is assigned to
+	names    map[place]string // variable that the call with its "(" here is assigned to
 	mentions map[string]bool  // attribute names and strings that occur anywhere
-	used     map[string]int   // how often a name occurs, but for the occurrences that only write to a map of that name
+	// used counts the uses of each name, except those that only write to a map of that name.
+	used map[string]int
 
 	tests hostTests
 
-	probes []*syntax.CallExpr           // the calls of probe()
-	made   map[place]bool               // those that were called, by their "("
-	defs   map[string]*resolve.Function // the functions of files by name
+	probes []*syntax.CallExpr           // calls of probe()
+	made   map[place]bool               // those that were executed, by the position of their "("
+	defs   map[string]*resolve.Function // functions of all files, by name
 }
 
 // A place is a position in a file.
@@ -42,7 +44,8 @@ func newSources() *sources {
 	return &sources{lines: map[string][]string{}, funcs: map[place]*resolve.Function{}, names: map[place]string{}, mentions: map[string]bool{}, used: map[string]int{}, defs: map[string]*resolve.Function{}, made: map[place]bool{}, tests: hostTests{}}
 }
 
-// add indexes a file. It is called after parsing; the resolver fills the functions in later, in the same nodes.
+// add indexes a file. It is called after parsing and before resolving. The resolver later stores
+// its functions in the same nodes.
 func (s *sources) add(name string, src []byte, f *syntax.File) {
 	s.keep(name, src)
 	syntax.Walk(f, func(n syntax.Node) bool {
@@ -67,7 +70,7 @@ func (s *sources) add(name string, src []byte, f *syntax.File) {
 	s.tests.add(f)
 }
 
-// assignment notes the names of x = f(), and of x, y = f(), g().
+// assignment records the variable names in x = f() and in x, y = f(), g().
 func (s *sources) assignment(lhs, rhs syntax.Expr) {
 	switch l := lhs.(type) {
 	case *syntax.ParenExpr:
@@ -88,7 +91,8 @@ func (s *sources) assignment(lhs, rhs syntax.Expr) {
 	}
 }
 
-// written notes that an assignment reads neither x, nor the map x where it is to x[k].
+// written records that an assignment to x does not read x, and that one to x[k] does not read the
+// map x.
 func (s *sources) written(lhs syntax.Expr) {
 	switch l := lhs.(type) {
 	case *syntax.ParenExpr:
@@ -106,23 +110,24 @@ func (s *sources) written(lhs syntax.Expr) {
 	}
 }
 
-// onlyWritten reports whether the script has a map of that name and never reads it, neither in a handler nor elsewhere.
+// onlyWritten reports whether the script contains this name and never reads the map of that name,
+// neither in a handler nor elsewhere.
 func (s *sources) onlyWritten(name string) bool {
 	n, ok := s.used[name]
 	return ok && n == 0
 }
 
-// lineEnds are what the scanner takes for the end of a line.
+// lineEnds normalizes the line ends that the scanner accepts.
 var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
-// keep keeps a file's text.
+// keep stores a file's text.
 func (s *sources) keep(name string, src []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lines[name] = strings.Split(lineEnds.Replace(string(src)), "\n")
 }
 
-// resolved indexes the functions of a file that the resolver has been through.
+// resolved indexes the functions of a file after the resolver has processed it.
 func (s *sources) resolved(f *syntax.File) {
 	for _, st := range f.Stmts {
 		if def, ok := st.(*syntax.DefStmt); ok {
@@ -149,7 +154,7 @@ func (s *sources) resolved(f *syntax.File) {
 	})
 }
 
-// line gives the text of a line, or "".
+// line returns the text of a line, or "" if it is unknown.
 func (s *sources) line(p syntax.Position) string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -160,10 +165,10 @@ func (s *sources) line(p syntax.Position) string {
 	return ""
 }
 
-// trimmed gives the text of a line without its indentation, or "".
+// trimmed returns the text of a line without indentation, or "".
 func (s *sources) trimmed(p syntax.Position) string { return strings.TrimSpace(s.line(p)) }
 
-// function finds the syntax of a function value.
+// function returns the syntax of a function value.
 func (s *sources) function(fn *starlark.Function) (*resolve.Function, error) {
 	r := s.funcs[placeOf(fn.Position())]
 	if r == nil {
@@ -172,7 +177,7 @@ func (s *sources) function(fn *starlark.Function) (*resolve.Function, error) {
 	return r, nil
 }
 
-// assigned gives the name of the variable that the running call's result is assigned to, or "".
+// assigned returns the name of the variable that the running call's result is assigned to, or "".
 func (s *sources) assigned(thread *starlark.Thread) string {
 	if thread.CallStackDepth() < 2 {
 		return ""

@@ -14,15 +14,15 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/sysname"
 )
 
-// A Stack is the stack of the kernel or of a process: to a script, a sequence of strings, the innermost frame first. Two
-// are equal where their frames are, and, of processes, the process.
+// A Stack is a kernel or user stack. To a script it is a sequence of strings, innermost frame
+// first. Two stacks are equal if their frames are equal and, for user stacks, their processes.
 type Stack struct {
 	s      *Session
 	user   bool
 	pid    int
-	id     int64 // as the kernel has it: see package compiler, lower_stackstore.go
+	id     int64 // the kernel's ID: see compiler/lower_stackstore.go
 	frames []uint64
-	lost   string // why there are no frames, or ""
+	lost   string // reason why there are no frames, or ""
 }
 
 var (
@@ -36,10 +36,10 @@ func (k *Stack) Type() string         { return "stack" }
 func (k *Stack) Freeze()              {}
 func (k *Stack) Truth() starlark.Bool { return k.id != 0 || len(k.frames) > 0 }
 
-// String is a line for each frame.
+// String returns one line per frame.
 func (k *Stack) String() string { return strings.Join(k.lines(), "\n") }
 
-// Lines is what is shown of the stack: a line for each frame, or one that says that there is none.
+// Lines returns the lines to show for the stack: one per frame, or a single line if there are none.
 func (k *Stack) Lines() []string {
 	if lines := k.lines(); len(lines) > 0 {
 		return lines
@@ -61,7 +61,7 @@ func (k *Stack) lines() []string {
 // Hash implements starlark.Value.
 func (k *Stack) Hash() (uint32, error) { return starlark.String(k.key()).Hash() }
 
-// key is what makes a stack itself.
+// key returns a string that identifies the stack. Equal stacks have equal keys.
 func (k *Stack) key() string {
 	if k.lost != "" {
 		return k.lost
@@ -133,7 +133,7 @@ func (k *Stack) Attr(name string) (starlark.Value, error) {
 // AttrNames implements starlark.HasAttrs.
 func (k *Stack) AttrNames() []string { return []string{"addresses", "frames", "pid"} }
 
-// stackForm is the form of kstack and ustack.
+// stackForm returns the format of kstack or ustack values.
 func stackForm(user bool) form {
 	return form{
 		show: func(s *Session, f *types.Format, v starlark.Value) starlark.Value {
@@ -149,7 +149,7 @@ func stackForm(user bool) form {
 		read: func(s *Session, f *types.Format, v starlark.Value) (starlark.Value, bool) {
 			k, ok := v.(*Stack)
 			if !ok || k.user != user || k.id == 0 && len(k.frames) > 0 {
-				return nil, false // of stacks that the script made the kernel knows none
+				return nil, false // the kernel does not know stacks that the script made
 			}
 			if !user {
 				return starlark.MakeInt64(k.id), true
@@ -159,7 +159,7 @@ func stackForm(user bool) form {
 	}
 }
 
-// read fetches the frames.
+// read reads the frames from the stack map.
 func (k *Stack) read(f *types.Format) {
 	if k.id <= 0 {
 		if k.id < 0 {
@@ -183,11 +183,12 @@ func (k *Stack) read(f *types.Format) {
 	}
 }
 
-// ownPrefixes begin the names of the functions through which the kernel has come to our program.
+// ownPrefixes are prefixes of the kernel functions through which the kernel calls a BPF program.
 var ownPrefixes = []string{"bpf_prog_", "bpf_trace_run", "__bpf_trace_", "__traceiter_", "bpf_trampoline_"}
 
-// ownFrames counts the innermost frames that are there because of the probe. A program that was loaded since the symbols were read
-// is not among them: its addresses have no symbol, or seem to be far behind one of a module's or of ftrace's.
+// ownFrames returns the number of innermost frames that exist only because of the probe. Programs
+// loaded after the symbols were read are missing from them: their addresses have no symbol, or
+// appear far beyond one of a module or of ftrace. In that case the symbols are read again.
 func (s *Session) ownFrames(frames []uint64) int {
 	for i, a := range frames {
 		sym, _, ok, err := symbol.KernelSymbol(a)
@@ -202,13 +203,14 @@ func (s *Session) ownFrames(frames []uint64) int {
 	return len(frames)
 }
 
-// newPrograms tells whether programs have been loaded since it was asked last.
+// newPrograms reports whether programs were loaded since the last call.
 func (s *Session) newPrograms() bool {
 	now := s.nprog.Load()
 	return s.symsAt.Swap(now) < now
 }
 
-// symbol names an address: "vfs_read+16", "main+4 [prog]"; the address itself where no symbol is known.
+// symbol returns the name of an address, such as "vfs_read+16" or "main+4 [prog]", or the address
+// itself if no symbol is known.
 func (s *Session) symbol(user bool, pid int, addr uint64) string {
 	name, off, module, ok := "", uint64(0), "", false
 	if user {
@@ -245,7 +247,7 @@ func (s *Session) userSymbols() *symbol.UserSymbols {
 	return s.usyms
 }
 
-// warnOnce warns of a fault of the session, the first time.
+// warnOnce reports an error the first time it occurs in the session.
 func (s *Session) warnOnce(err error) {
 	s.mu.Lock()
 	seen := s.faults[err.Error()]

@@ -8,8 +8,9 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// A streamDispatcher tells the loop of run() which streams with a callback have records. The loop reads them itself, some milliseconds' worth at a
-// time, so that timers and the end of run() wait for no more than that.
+// A streamDispatcher notifies the loop of run() when streams with a callback have records. The loop
+// reads the records itself, for a few milliseconds at a time, so that timers and the end of run()
+// are not delayed for longer.
 type streamDispatcher struct {
 	s       *Session
 	streams []*Stream
@@ -18,15 +19,15 @@ type streamDispatcher struct {
 	wg      sync.WaitGroup
 }
 
-// A readyStream is a stream that has records, or cannot be waited for.
+// A readyStream is a stream that has records, or one on which waiting failed.
 type readyStream struct {
 	st  *Stream
 	err error
 }
 
 const (
-	feedSlice = 5 * time.Millisecond  // how long records are handed on before the loop looks at other things
-	slowCall  = 20 * time.Microsecond // a callback that takes longer than this must not keep run() for longer than grace
+	feedSlice = 5 * time.Millisecond  // how long records are handled before the loop does other work
+	slowCall  = 20 * time.Microsecond // a slower callback must not extend run() beyond grace
 )
 
 func (s *Session) newStreamDispatcher() *streamDispatcher {
@@ -41,7 +42,7 @@ func (s *Session) newStreamDispatcher() *streamDispatcher {
 	return f
 }
 
-// run waits for records, and for the loop to take them.
+// run waits for records, then for the loop to take them, and repeats this.
 func (f *streamDispatcher) run(st *Stream) {
 	defer f.wg.Done()
 	for {
@@ -70,7 +71,7 @@ func (f *streamDispatcher) run(st *Stream) {
 	}
 }
 
-// serve hands records on for a moment, and has the stream waited for again.
+// serve passes on records for a moment, and then lets the stream be waited for again.
 func (f *streamDispatcher) serve(thread *starlark.Thread, st *Stream) error {
 	until := time.Now().Add(feedSlice)
 	err := st.dispatchQueued(thread, st.ring.Written(), func(int, time.Duration) bool { return time.Now().Before(until) })
@@ -81,7 +82,7 @@ func (f *streamDispatcher) serve(thread *starlark.Thread, st *Stream) error {
 	return err
 }
 
-// pending returns a stream whose records were read and not handed on, or nil.
+// pending returns a stream with records that were read but not passed on, or nil.
 func (f *streamDispatcher) pending() *Stream {
 	for _, st := range f.streams {
 		if !st.queue.empty() {
@@ -91,7 +92,7 @@ func (f *streamDispatcher) pending() *Stream {
 	return nil
 }
 
-// more returns a channel that is ready where pending returns a stream.
+// more returns a channel that is ready if pending returns a stream. Otherwise it is nil.
 func (f *streamDispatcher) more() <-chan struct{} {
 	if f.pending() == nil {
 		return nil
@@ -101,8 +102,8 @@ func (f *streamDispatcher) more() <-chan struct{} {
 	return c
 }
 
-// dispatchQueued calls the callback for the records up to a position of the ring, as long as goOn, which is told how many calls there were and
-// how long they took, returns true.
+// dispatchQueued calls the callback for the records up to a position of the ring, as long as goOn
+// returns true. goOn receives the number of calls so far and the time they took.
 func (st *Stream) dispatchQueued(thread *starlark.Thread, to uint64, goOn func(n int, took time.Duration) bool) error {
 	began, n := time.Now(), 0
 	return st.s.callbacks(thread, st.each, func() (starlark.Tuple, bool, error) {
@@ -115,7 +116,8 @@ func (st *Stream) dispatchQueued(thread *starlark.Thread, to uint64, goOn func(n
 	})
 }
 
-// close ends the feed, and hands on what was recorded before. Where the callback is slow this stops in time, and what is left is told of.
+// close stops the dispatcher and passes on the records that were sent before. If the callback is
+// too slow for that, records remain, which a warning reports.
 func (f *streamDispatcher) close(thread *starlark.Thread, ctrlC *ending, err error) error {
 	to := make([]uint64, len(f.streams))
 	for i, st := range f.streams {
@@ -136,8 +138,9 @@ func (f *streamDispatcher) close(thread *starlark.Thread, ctrlC *ending, err err
 	return err
 }
 
-// finish hands on what was recorded up to a position, for as long as that takes no longer than a moment after Ctrl-C; else where it
-// can be done in time, or the callback is not to blame.
+// finish passes on the records up to a position. After Ctrl-C it does so for no longer than
+// callbackGrace. Otherwise it continues as long as the rest can be done within grace or the
+// callback is not the slow part.
 func (f *streamDispatcher) finish(thread *starlark.Thread, ctrlC *ending, st *Stream, to uint64) error {
 	ctx := f.s.context()
 	left := func() float64 { return float64(st.ring.Left(to)) + float64(st.queue.size()) }
@@ -155,7 +158,7 @@ func (f *streamDispatcher) finish(thread *starlark.Thread, ctrlC *ending, st *St
 	if err != nil {
 		return err
 	}
-	for len(st.queue.b) < st.size && !st.ring.Passed(to) { // they are kept for the next run() or take()
+	for len(st.queue.b) < st.size && !st.ring.Passed(to) { // kept for the next run() or take()
 		b, err := st.readOne(time.Now())
 		if err != nil {
 			return err

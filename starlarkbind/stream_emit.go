@@ -12,8 +12,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// emit is s.emit(**fields) of the script, or of a handler that the script calls: the record is encoded as one of a handler, and
-// read as one.
+// emit implements s.emit(**fields) in the script, or in a handler that the script calls. The record
+// is encoded as in a handler, and read in the same way.
 func (st *Stream) emit(args starlark.Tuple, kw []starlark.Tuple) error {
 	if len(args) > 0 {
 		return fmt.Errorf("emit() takes arguments with names only: write emit(name=value)")
@@ -45,7 +45,7 @@ func (st *Stream) emit(args starlark.Tuple, kw []starlark.Tuple) error {
 	return nil
 }
 
-// emitSite returns the number of a site like this one, which is added if there is none.
+// emitSite returns the number of the site equal to this one. It adds the site if there is none.
 func (s *Session) emitSite(site compiler.PrintSite) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

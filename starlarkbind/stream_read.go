@@ -12,14 +12,15 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 )
 
-// Records of a stream are read where the script wants them: by take(), by a loop, or for a callback (stream_dispatcher.go). However fast handlers
-// send, none of these reads without end: a deadline, Ctrl-C and the end of run() are looked at before each record, and where what was
-// recorded before such an end is still to come, that is what lies before the programs' position in the ring at that moment.
+// Records of a stream are read when the script wants them: by take(), by a loop, or for a callback
+// (stream_dispatcher.go). However fast handlers send, none of these reads forever. The deadline,
+// Ctrl-C and the end of run() are checked before each record. The records sent before such an end
+// are those before the programs' position in the ring at that moment.
 
-// A rawQueue holds records as handlers have sent them, each behind its length.
+// A rawQueue holds records as handlers sent them, each preceded by its length.
 type rawQueue struct {
 	b    []byte
-	from int // what lies before is popped
+	from int // what lies before it has been popped
 }
 
 func (q *rawQueue) push(rec []byte) {
@@ -57,8 +58,8 @@ func (q *rawQueue) count() int {
 	return n
 }
 
-// next returns a record: one that was read before, or the next of the ring. It waits for one until the deadline, or until wake is
-// called, and then returns nil.
+// next returns a record that was read before, or the next one from the ring. It waits for one until
+// the deadline, or until the ring is woken, and then returns nil.
 func (st *Stream) next(deadline time.Time) (starlark.Value, error) {
 	b := st.queue.pop()
 	if b == nil && st.ring != nil {
@@ -77,7 +78,7 @@ func (st *Stream) next(deadline time.Time) (starlark.Value, error) {
 // empty reports whether there is no record.
 func (st *Stream) empty() bool { return st.queue.empty() && (st.ring == nil || st.ring.Empty()) }
 
-// before returns the next record that was recorded before a position of the ring, or nil.
+// before returns the next record that was sent before a position of the ring, or nil.
 func (st *Stream) before(to uint64) (starlark.Value, error) {
 	if st.queue.empty() && (st.ring == nil || st.ring.Passed(to)) {
 		return nil, nil
@@ -85,7 +86,7 @@ func (st *Stream) before(to uint64) (starlark.Value, error) {
 	return st.next(time.Now())
 }
 
-// readOne reads a record from the ring, or nil.
+// readOne reads a record from the ring. It returns nil if there is none by the deadline.
 func (st *Stream) readOne(deadline time.Time) ([]byte, error) {
 	st.ring.SetDeadline(deadline)
 	b, err := st.ring.Read(&st.rec)
@@ -99,8 +100,8 @@ func (st *Stream) readOne(deadline time.Time) ([]byte, error) {
 	return b, nil
 }
 
-// drainRing reads what is in the ring, so that it is known how many records that is. It keeps them as they are, and no more than fit into
-// the ring.
+// drainRing reads the records in the ring, so that their number is known. It queues them undecoded,
+// and no more bytes than fit into the ring.
 func (st *Stream) drainRing() error {
 	if st.ring == nil {
 		return nil
@@ -117,15 +118,15 @@ func (st *Stream) drainRing() error {
 	return nil
 }
 
-// A streamLoop reads a stream until Ctrl-C, which ends the loop and not the script.
+// A streamLoop reads a stream until Ctrl-C, which ends the loop but not the script.
 type streamLoop struct {
 	st       *Stream
 	ctx      context.Context
 	deadline time.Time // zero: none
 	ctrlC    *ending
-	end      func() // is called once, when the loop is over
-	over     bool   // the deadline is over
-	to       uint64 // the programs' position then
+	end      func() // called once, when the loop is over
+	over     bool   // the deadline has passed
+	to       uint64 // the programs' position at that time
 }
 
 // loop begins a loop.
@@ -136,7 +137,7 @@ func (st *Stream) loop(deadline time.Time) *streamLoop {
 	l, cancel := &streamLoop{st: st, ctx: s.ctx, deadline: deadline}, s.cancel
 	s.mu.Unlock()
 	var leave func()
-	l.ctrlC, leave = s.interruptible(cancel) // a body that goes on for too long: the script is ended in it
+	l.ctrlC, leave = s.interruptible(cancel) // if the body runs on after Ctrl-C, the script is cancelled
 	quit := make(chan struct{})
 	l.end = func() { leave(); close(quit) }
 	if st.ring == nil {
@@ -159,7 +160,8 @@ func (st *Stream) loop(deadline time.Time) *streamLoop {
 	return l
 }
 
-// next waits for a record. It returns nil when the loop is over: by Ctrl-C, or by the deadline and what was recorded before it is read.
+// next waits for a record. It returns nil when the loop is over: after Ctrl-C, or when the deadline
+// has passed and all records sent before it are read.
 func (l *streamLoop) next() (starlark.Value, error) {
 	st := l.st
 	for {
@@ -179,7 +181,7 @@ func (l *streamLoop) next() (starlark.Value, error) {
 		if err := st.s.out.failed(); err != nil {
 			return nil, err
 		}
-		st.s.drain() // what was printed so far
+		st.s.drain() // print what was sent so far
 		if st.ring == nil {
 			return nil, l.idle()
 		}
@@ -189,19 +191,19 @@ func (l *streamLoop) next() (starlark.Value, error) {
 	}
 }
 
-// rest returns what was recorded before the deadline.
+// rest returns the next record that was sent before the deadline, or nil.
 func (l *streamLoop) rest() (starlark.Value, error) {
 	if !l.over && l.st.ring != nil {
 		l.to = l.st.ring.Written()
 	}
 	l.over = true
 	if time.Since(l.deadline) > callbackGrace {
-		return nil, nil // it stays in the ring
+		return nil, nil // the records stay in the ring
 	}
 	return l.st.before(l.to)
 }
 
-// idle waits where no handler sends to the stream.
+// idle waits for the end of the loop if no handler sends to the stream.
 func (l *streamLoop) idle() error {
 	var over <-chan time.Time
 	if !l.deadline.IsZero() {
@@ -218,7 +220,7 @@ func (l *streamLoop) idle() error {
 	return nil
 }
 
-// take collects records.
+// take returns up to n records as a list.
 func (st *Stream) take(n int, deadline time.Time) (*starlark.List, error) {
 	l := st.loop(deadline)
 	defer l.end()
@@ -236,10 +238,10 @@ func (st *Stream) take(n int, deadline time.Time) (*starlark.List, error) {
 	return starlark.NewList(out), nil
 }
 
-// Iterate implements starlark.Iterable: until Ctrl-C.
+// Iterate implements starlark.Iterable. The iterator ends on Ctrl-C.
 func (st *Stream) Iterate() starlark.Iterator {
 	if s := st.s; s.opt.Check {
-		s.checked = true // a loop has no other way to end the script
+		s.checked = true // there is no other way to end the script in a loop
 		s.thread.Cancel("checked")
 		return starlark.NewList(nil).Iterate()
 	}
@@ -251,7 +253,7 @@ type streamIterator struct{ l *streamLoop }
 // Next implements starlark.Iterator.
 func (it *streamIterator) Next(p *starlark.Value) bool {
 	v, err := it.l.next()
-	if err != nil && !errors.Is(err, ErrInterrupted) { // an iterator has no other way to tell
+	if err != nil && !errors.Is(err, ErrInterrupted) { // an iterator cannot return an error
 		it.l.st.s.reportError(err)
 	}
 	if v == nil {

@@ -14,14 +14,16 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// The maps of stacks belong to the session, since one stack may be a key of many maps. When an aggregation is emptied, stacks that no map
-// has any more are dropped, so that a session that goes on does not fill the map. A handler may be about to use a stack that it has
-// found there: so a dropped one is kept here until the next sweep, which comes a second later or more, and for as long as a map has it.
+// Stack maps belong to the session, because one stack may be a key of many maps. When an
+// aggregation is emptied, stacks that no map refers to are dropped, so that a long session does not
+// fill the stack map. A handler may be about to use a stack that it has just found there. A dropped
+// stack is therefore kept here until the next sweep, which comes at least a second later, and for
+// as long as a map refers to it.
 
-// sweepEvery is the least time between two sweeps.
+// sweepEvery is the minimum time between two sweeps.
 const sweepEvery = time.Second
 
-// A stackStore is the stacks of at most so many frames.
+// A stackStore holds the stacks with the same maximum number of frames.
 type stackStore struct {
 	*kmap.Stacks
 	swept time.Time
@@ -30,7 +32,7 @@ type stackStore struct {
 	kept map[uint64][]uint64 // frames of stacks that were dropped
 }
 
-// frames returns the frames of a stack.
+// frames returns the frames of a stack, including one that was dropped but is kept.
 func (st *stackStore) frames(id uint64) ([]uint64, error) {
 	frames, err := st.Frames(id)
 	if !isNotExist(err) {
@@ -44,7 +46,8 @@ func (st *stackStore) frames(id uint64) ([]uint64, error) {
 	return nil, err
 }
 
-// drop drops all stacks and keeps them here, in place of those that were kept before and are not used.
+// drop drops all stacks from the map and keeps them here. Stacks kept earlier that are not in used
+// are forgotten.
 func (st *stackStore) drop(all map[uint64][]uint64, used map[uint64]bool) error {
 	st.keep(all, used)
 	for id := range all {
@@ -65,7 +68,8 @@ func (st *stackStore) keep(all map[uint64][]uint64, used map[uint64]bool) {
 	maps.Copy(st.kept, all)
 }
 
-// sweepStacks sweeps the maps of stacks that the aggregation's keys come from. taken is what it held and the script has not seen yet.
+// sweepStacks sweeps the stack maps that the aggregation's keys refer to. taken holds the values
+// taken out of the aggregation that the script has not seen yet.
 func (a *Aggregation) sweepStacks(taken *rawValues) error {
 	var errs []error
 	for n, st := range a.s.stacks {
@@ -82,7 +86,8 @@ func (a *Aggregation) sweepStacks(taken *rawValues) error {
 	return errors.Join(errs...)
 }
 
-// sweep drops the stacks of a map that is half full; used ones are kept here.
+// sweep drops the stacks of a stack map that is at least half full. n is its maximum number of
+// frames.
 func (s *Session) sweep(st *stackStore, n string, used map[uint64]bool) error {
 	all, err := st.All()
 	if err != nil || 2*len(all) < st.Room() {
@@ -96,7 +101,7 @@ func (s *Session) sweep(st *stackStore, n string, used map[uint64]bool) error {
 	return st.drop(all, used)
 }
 
-// stacksOf adds the stacks that a map has in its keys and values.
+// stacksOf adds to used the stacks in a map's keys and values.
 func (s *Session) stacksOf(m kernelMap, n string, used map[uint64]bool) error {
 	switch m := m.(type) {
 	case *Aggregation:
@@ -137,21 +142,21 @@ func eachElement(m *kmap.Map, fn func(key, value []byte)) error {
 	return snap.Close()
 }
 
-// ofStacks reports whether a type is a stack of at most n frames.
+// ofStacks reports whether t is a stack of at most n frames.
 func ofStacks(t *types.Type, n string) bool {
 	return t.Format != nil && (t.Format.Name == "kstack" || t.Format.Name == "ustack") && t.Format.Arg == n
 }
 
-// hasStack reports whether a type has such stacks in it.
+// hasStack reports whether t contains a stack of at most n frames.
 func hasStack(t *types.Type, n string) bool {
 	return t != nil && (ofStacks(t, n) || hasStack(t.Elem, n) || slices.ContainsFunc(t.Elems, func(e *types.Type) bool { return hasStack(e, n) }))
 }
 
-// stackIDs adds the numbers of the stacks in a value as the kernel has it.
+// stackIDs adds to used the IDs of the stacks in a value in the kernel's encoding.
 func stackIDs(t *types.Type, b []byte, n string, used map[uint64]bool) {
 	switch {
 	case t == nil:
-	case ofStacks(t, n): // a number, or that and the process
+	case ofStacks(t, n): // an ID, or an ID and a process
 		used[binary.NativeEndian.Uint64(b)] = true
 	case t.Kind == types.Opt:
 		stackIDs(t.Elem, b[8:], n, used)

@@ -11,26 +11,29 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// The interpreter notices that a thread is cancelled between two of its instructions. A builtin is one instruction, however long it
-// takes: sum(range(10**9)), sorted() of millions. So the builtins that go through a sequence are wrapped here. They get sequences whose
-// iterators look at Ctrl-C now and then, and end early: what the builtin makes of the rest nobody sees, since the thread is cancelled
-// then. Ranges, the only sequences that take no memory and thus have no bound, are such sequences themselves, which serves the methods
-// and operators too: list.extend(), set.union(), +=.
+// The interpreter checks whether a thread is cancelled only between two of its instructions. A call
+// of a builtin is one instruction, however long it takes: sum(range(10**9)), or sorted() of
+// millions of elements. The builtins that iterate over a sequence are therefore wrapped here. They
+// receive sequences whose iterators check for Ctrl-C from time to time and end early. Nobody sees
+// the incomplete result, because the thread is cancelled by then. Ranges are the only sequences
+// that take no memory and can therefore be of any length. They have such an iterator themselves,
+// which also covers methods and operators: list.extend(), set.union(), +=.
 
-// iterating are the builtins that go through a sequence that they are given; collecting those of them that keep each element.
+// iterating are the builtins that iterate over an argument. collecting are those of them that keep
+// each element.
 var (
 	iterating  = []string{"all", "any", "dict", "enumerate", "list", "reversed", "set", "tuple"}
 	collecting = []string{"dict", "enumerate", "list", "reversed", "set", "tuple"}
 )
 
-// mostElements bounds what is collected: Starlark makes room for all elements of a range at once, and Go does not survive where there is
-// no memory for that.
+// mostElements limits the number of elements that are collected. Starlark allocates memory for all
+// elements of a range at once, and a Go process does not survive a failed allocation.
 const mostElements = 1 << 28
 
-// longSequence is the length from which a sequence is worth the guard.
+// longSequence is the length from which on a sequence is guarded.
 const longSequence = 10000
 
-// universe returns the builtins that take the place of Starlark's own.
+// universe returns the builtins that replace Starlark's own.
 func (s *Session) universe() starlark.StringDict {
 	d := starlark.StringDict{"range": starlark.NewBuiltin("range", s.builtinRange), "sorted": starlark.NewBuiltin("sorted", s.builtinSorted), "zip": starlark.NewBuiltin("zip", s.builtinZip)}
 	for _, name := range iterating {
@@ -53,7 +56,7 @@ func (s *Session) universe() starlark.StringDict {
 	return d
 }
 
-// guardedCall calls Starlark's builtin of the same name.
+// guardedCall calls Starlark's builtin of the same name with guarded sequences.
 func (s *Session) guardedCall(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	return s.callGuarded(t, starlark.Universe[b.Name()], args, kw)
 }
@@ -78,7 +81,7 @@ func tooMany(b *starlark.Builtin, n int) error {
 	return fmt.Errorf("%s: %d elements are too many, at most %d fit", b.Name(), n, mostElements)
 }
 
-// builtinZip is zip(*xs). Starlark's own makes room for all rows first.
+// builtinZip implements zip(*xs). Starlark's own allocates all rows first.
 func (s *Session) builtinZip(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	if len(kw) > 0 {
 		return nil, fmt.Errorf("%s does not accept keyword arguments", b.Name())
@@ -110,7 +113,8 @@ func (s *Session) builtinZip(_ *starlark.Thread, b *starlark.Builtin, args starl
 	return starlark.NewList(rows), nil
 }
 
-// cancelled reports whether what runs is to end. The thread is cancelled by then, so that it does not go on with half a result.
+// cancelled reports whether the running code has to end. If so, the thread is cancelled, so that
+// the script does not continue with an incomplete result.
 func (s *Session) cancelled() bool {
 	s.mu.Lock()
 	ctx, thread := s.ctx, s.thread
@@ -124,7 +128,8 @@ func (s *Session) cancelled() bool {
 	return true
 }
 
-// guard returns a long sequence with an iterator that looks at Ctrl-C; other values as they are.
+// guard returns a long sequence with an iterator that checks for Ctrl-C. It returns other values
+// unchanged.
 func (s *Session) guard(v starlark.Value) starlark.Value {
 	seq, ok := v.(starlark.Sequence)
 	if !ok || seq.Len() < longSequence {
@@ -149,7 +154,7 @@ func (g guardedSequence) Iterate() starlark.Iterator {
 	return &guardedIterator{Iterator: g.Sequence.Iterate(), s: g.s}
 }
 
-// A guardedMapping is a mapping whose keys are gone through: dict() takes its items.
+// A guardedMapping is a mapping with a guarded iterator over its keys. dict() uses its items.
 type guardedMapping struct {
 	starlark.IterableMapping
 	keys guardedSequence
@@ -177,13 +182,13 @@ func (it *guardedIterator) Next(p *starlark.Value) bool {
 	return it.Iterator.Next(p)
 }
 
-// A guardedRange is a range whose iterator looks at Ctrl-C.
+// A guardedRange is a range whose iterator checks for Ctrl-C.
 type guardedRange struct {
 	r stockRange
 	s *Session
 }
 
-// A stockRange is what Starlark's range() returns.
+// A stockRange is the value returned by Starlark's own range().
 type stockRange interface {
 	starlark.Sequence
 	starlark.Sliceable
@@ -207,7 +212,7 @@ func (s *Session) builtinRange(t *starlark.Thread, _ *starlark.Builtin, args sta
 
 func (r *guardedRange) String() string                     { return r.r.String() }
 func (r *guardedRange) Type() string                       { return r.r.Type() }
-func (r *guardedRange) Freeze()                            {} // it is immutable
+func (r *guardedRange) Freeze()                            {} // immutable
 func (r *guardedRange) Truth() starlark.Bool               { return r.r.Truth() }
 func (r *guardedRange) Hash() (uint32, error)              { return r.r.Hash() }
 func (r *guardedRange) Len() int                           { return r.r.Len() }
@@ -227,7 +232,8 @@ func (r *guardedRange) CompareSameType(op syntax.Token, y starlark.Value, depth 
 	return r.r.CompareSameType(op, y.(*guardedRange).r, depth)
 }
 
-// builtinSorted is sorted(x, key=None, reverse=False). Starlark's own looks at nothing while it sorts.
+// builtinSorted implements sorted(x, key=None, reverse=False). Starlark's own cannot be interrupted
+// while it sorts.
 func (s *Session) builtinSorted(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var xs starlark.Iterable
 	var key starlark.Callable
@@ -266,7 +272,7 @@ func (s *Session) builtinSorted(t *starlark.Thread, b *starlark.Builtin, args st
 
 type sortable struct{ key, value starlark.Value }
 
-// sort sorts by key; what is equal stays in its order. It is a merge sort from the bottom up.
+// sort sorts xs by key. It is a stable bottom-up merge sort that checks for Ctrl-C.
 func (s *Session) sort(xs []sortable, reverse bool) error {
 	less := func(x, y sortable) (bool, error) {
 		if reverse {

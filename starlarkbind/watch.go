@@ -12,8 +12,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
-// builtinWatch is watch(x, seconds=1): it shows a map, or what a function prints and gives, again and again, until Ctrl-C or for as long as
-// run() would. On a terminal each picture takes the place of the one before.
+// builtinWatch implements watch(x, seconds=1). It repeatedly shows a map, or what a function prints
+// and returns, until Ctrl-C or for as long as run() would wait. On a terminal each view replaces
+// the previous one.
 func (s *Session) builtinWatch(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var x starlark.Value
 	var every starlark.Value = starlark.MakeInt(1)
@@ -49,12 +50,14 @@ func (s *Session) builtinWatch(thread *starlark.Thread, b *starlark.Builtin, arg
 	return starlark.None, err
 }
 
-// errWatched ends the item of the prompt in which Ctrl-C ended a watch(): that is the way to end it, so nothing is said.
+// errWatched ends an item of the prompt in which Ctrl-C ended a watch(). This is the normal way to
+// end it, so no error is printed.
 var errWatched = errors.New("Ctrl-C ended watch()")
 
 const clearScreen = "\x1b[H\x1b[2J"
 
-// showOnce prints one picture. What does not fit on the terminal is left out: of a map the smallest values.
+// showOnce prints one view. What does not fit on the terminal is left out; of a map, the smallest
+// values.
 func (s *Session) showOnce(t *starlark.Thread, x starlark.Value) (starlark.Value, error) {
 	cols, rows := 0, 0
 	if s.opt.Screen != nil && !s.out.json {
@@ -65,7 +68,7 @@ func (s *Session) showOnce(t *starlark.Thread, x starlark.Value) (starlark.Value
 		if f, ok := x.(starlark.Callable); ok {
 			var err error
 			if v, err = starlark.Call(t, f, nil, nil); err != nil || v == starlark.None {
-				return err // what it had to show it has printed
+				return err // the function has printed what it shows
 			}
 		}
 		if rows == 0 {
@@ -90,7 +93,7 @@ func (s *Session) showOnce(t *starlark.Thread, x starlark.Value) (starlark.Value
 	return starlark.None, s.out.failed()
 }
 
-// fit cuts a text to so many columns and rows; the last row tells of more.
+// fit cuts a text to a number of columns and rows. If rows are missing, the last row says how many.
 func fit(text string, cols, rows int) string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	if n := len(lines); n > rows && rows > 0 {

@@ -15,8 +15,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
-// writeFile writes a file for a script: into the folders of --allow-write and below them, nowhere else, whatever symbolic links
-// there are. The file is there whole or not at all, and is its owner's alone. The error is for fn, the builtin that was called.
+// writeFile writes a file for a script. The file must be inside a directory of --allow-write, also
+// after symbolic links are followed. It is written completely or not at all, and only its owner can
+// access it. fn is the name of the builtin that was called, for errors.
 func (s *Session) writeFile(fn, path string, data []byte) error {
 	if len(s.opt.AllowWrite) == 0 {
 		hint := ""
@@ -46,7 +47,7 @@ func (s *Session) writeFile(fn, path string, data []byte) error {
 	return fmt.Errorf("%s: %s is not below %s, where --allow-write lets scripts write", fn, path, strings.Join(s.opt.AllowWrite, " or "))
 }
 
-// errLeavesRoot is what a path gives that a symbolic link leads out of the folder.
+// errLeavesRoot is returned if a symbolic link in the path leads out of the directory.
 var errLeavesRoot = errors.New("a symbolic link leads out of the folder of --allow-write")
 
 func writeBelow(top, rel string, data []byte) (err error) {
@@ -71,7 +72,7 @@ func writeBelow(top, rel string, data []byte) (err error) {
 	return err
 }
 
-// cause leaves out the names in an error, which say the inner name.
+// cause returns err without its file names, because they are names of temporary files.
 func cause(err error) error {
 	var pe *fs.PathError
 	var le *os.LinkError
@@ -81,13 +82,13 @@ func cause(err error) error {
 	case errors.As(err, &le):
 		err = le.Err
 	}
-	if err != nil && strings.Contains(err.Error(), "path escapes from parent") { // package os has no name for it
+	if err != nil && strings.Contains(err.Error(), "path escapes from parent") { // package os does not export this error
 		return errLeavesRoot
 	}
 	return err
 }
 
-// builtinFlamegraph is flamegraph(agg, path, title="").
+// builtinFlamegraph implements flamegraph(agg, path, title="").
 func (s *Session) builtinFlamegraph(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var m starlark.Value
 	var path, title string
@@ -113,7 +114,7 @@ func (s *Session) builtinFlamegraph(_ *starlark.Thread, _ *starlark.Builtin, arg
 	return starlark.None, s.writeFile("flamegraph", path, flame.SVG(title, samples))
 }
 
-// stackItems gives the keys and values of what fn, a builtin, is to write.
+// stackItems returns the items of m, which the builtin fn writes.
 func stackItems(fn string, m starlark.Value) ([]starlark.Tuple, error) {
 	d, ok := plainValue(m).(starlark.IterableMapping)
 	if !ok {
@@ -122,8 +123,8 @@ func stackItems(fn string, m starlark.Value) ([]starlark.Tuple, error) {
 	return d.Items(), nil
 }
 
-// frames gives the frames of a key, the outermost first: of a tuple what is no stack, then stacks of processes, then the
-// kernel's, which they lead into.
+// frames returns the frames of a key, outermost first. For a tuple these are the parts that are not
+// stacks, then the user stacks, then the kernel stacks, which user stacks lead into.
 func frames(key starlark.Value) []string {
 	parts := []starlark.Value{key}
 	if t, ok := key.(starlark.Tuple); ok {
