@@ -1,5 +1,6 @@
-// Package cfmt formats Starlark values with C's printf formats: flags, width and precision as in C (ISO C11, 7.21.6.1),
-// integers of any size, %s for any value, %r for its repr. Length modifiers are accepted and mean nothing.
+// Package cfmt formats Starlark values with C's printf formats. Flags, width and precision are
+// those of C (ISO C11, 7.21.6.1); integers may have any size; %s formats any value and %r its repr.
+// Length modifiers are accepted and ignored.
 package cfmt
 
 import (
@@ -11,7 +12,7 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// spec is one conversion.
+// spec is one conversion specification.
 type spec struct {
 	minus, plus, space, alt, zero bool
 	width, prec                   int
@@ -19,7 +20,7 @@ type spec struct {
 	verb                          byte
 }
 
-// Sprintf formats the arguments. Its errors begin with "printf: ".
+// Sprintf formats the arguments. Errors begin with "printf: ".
 func Sprintf(format string, args []starlark.Value) (string, error) {
 	var b strings.Builder
 	n := 0
@@ -60,7 +61,8 @@ func Sprintf(format string, args []starlark.Value) (string, error) {
 	return b.String(), nil
 }
 
-// Arguments returns the number of arguments that a format takes, or what is wrong with it whatever they are.
+// Arguments returns the number of arguments that a format takes. It returns an error if the format
+// is invalid for any arguments.
 func Arguments(format string) (int, error) {
 	n := 0
 	next := func() (starlark.Value, error) { n++; return starlark.MakeInt(0), nil }
@@ -86,7 +88,8 @@ func Arguments(format string) (int, error) {
 
 func noConversion(verb byte) error { return fmt.Errorf("printf: there is no conversion %%%c", verb) }
 
-// parse reads a conversion from behind its percent sign; end is the index of its last byte.
+// parse parses a conversion at index i of f, just after its percent sign. It calls next for the
+// argument of each *. end is the index of the last byte of the conversion.
 func parse(f string, i int, next func() (starlark.Value, error)) (sp spec, end int, err error) {
 	for ; i < len(f); i++ {
 		switch f[i] {
@@ -211,7 +214,7 @@ func (sp *spec) integer(n *big.Int) string {
 		}
 		n = new(big.Int).Abs(n)
 	default:
-		if n.Sign() < 0 { // as a 64-bit word
+		if n.Sign() < 0 { // two's complement in 64 bits
 			n = new(big.Int).Add(n, two64)
 		}
 		switch sp.verb {

@@ -1,5 +1,6 @@
-// Package flags gives a script its command-line arguments. A script defines its flags as it runs, so nothing is known
-// before: a definition looks its value up among the raw arguments, and what nobody asked for is found at the end.
+// Package flags parses the command-line arguments of a script. A script defines its flags while it
+// runs, so they are not known in advance: each definition looks up its value in the raw arguments,
+// and unknown flags are reported at the end.
 package flags
 
 import (
@@ -13,14 +14,14 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-// A UsageError is a mistake on the command line of a script.
+// A UsageError reports a mistake on a script's command line.
 type UsageError struct{ Msg string }
 
 func (e *UsageError) Error() string { return e.Msg }
 
 func usageError(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
 
-// A Set is a script's arguments, and the flags that it has defined so far.
+// A Set holds a script's arguments and the flags that it has defined so far.
 type Set struct {
 	args    []string
 	used    []bool // the argument belongs to a flag
@@ -32,11 +33,12 @@ type definition struct {
 	def        starlark.Value
 }
 
-// New takes the arguments behind the script's name. "--" ends the flags.
+// New returns a Set for the arguments after the script's name. The argument "--" ends the flags.
 func New(args []string) *Set { return &Set{args: args, used: make([]bool, len(args))} }
 
-// Define gives the value of a flag: from the arguments, or the default. Its type is that of the default: string, int, float,
-// bool, or list of strings (a flag that may stand several times).
+// Define defines a flag and returns its value: from the arguments, or else the default. The value
+// has the type of the default: string, int, float, bool, or list of strings, for a flag that may be
+// repeated. The error is a *UsageError if an argument is invalid.
 func (s *Set) Define(name string, def starlark.Value, help string) (starlark.Value, error) {
 	for _, d := range s.defined {
 		if d.name == name {
@@ -78,7 +80,7 @@ func (s *Set) Define(name string, def starlark.Value, help string) (starlark.Val
 	return val, nil
 }
 
-// end is the index of "--", or of the end.
+// end returns the index of "--", or the number of arguments if there is none.
 func (s *Set) end() int {
 	for i, a := range s.args {
 		if a == "--" {
@@ -88,7 +90,8 @@ func (s *Set) end() int {
 	return len(s.args)
 }
 
-// match tells whether an argument is the flag, and the text of its value where it is part of it.
+// match reports whether an argument is the named flag, and returns the text of its value if that is
+// part of the argument.
 func match(arg, name string, def starlark.Value) (given bool, text string, hasText bool) {
 	if v, ok := strings.CutPrefix(arg, "--"+name+"="); ok {
 		return true, v, true
@@ -129,7 +132,7 @@ func parse(name, text string, def starlark.Value) (starlark.Value, error) {
 	return starlark.String(text), nil
 }
 
-// Rest gives the arguments that belong to no flag.
+// Rest returns the arguments that do not belong to flags.
 func (s *Set) Rest() []string {
 	var out []string
 	end := s.end()
@@ -142,7 +145,7 @@ func (s *Set) Rest() []string {
 	return out
 }
 
-// Check returns an error for a flag that the script has not defined.
+// Check returns a *UsageError for an argument that is a flag not defined by the script.
 func (s *Set) Check() error {
 	var names []string
 	for _, d := range s.defined {
@@ -151,9 +154,11 @@ func (s *Set) Check() error {
 	return s.check(names)
 }
 
-// CheckBefore is Check before the script runs: names are those that it is going to define.
+// CheckBefore is like Check, but is called before the script runs. names are the flags that it is
+// going to define.
 func (s *Set) CheckBefore(names []string) error {
-	for i := range s.args[:s.end()] { // what may be the value of the flag before it is not looked at yet
+	// An argument after a flag may be that flag's value, so it is not checked yet.
+	for i := range s.args[:s.end()] {
 		if before := i - 1; before >= 0 && !s.used[before] && slices.Contains(names, strings.TrimPrefix(s.args[before], "--")) {
 			s.used[i] = true
 		}
@@ -182,7 +187,7 @@ func (s *Set) check(names []string) error {
 	return nil
 }
 
-// Help tells that the arguments ask for help.
+// Help reports whether the arguments include --help or -h.
 func (s *Set) Help() bool {
 	for _, a := range s.args[:s.end()] {
 		if a == "--help" || a == "-h" {
@@ -192,7 +197,7 @@ func (s *Set) Help() bool {
 	return false
 }
 
-// Usage lists the flags defined so far.
+// Usage returns a usage message with the flags defined so far.
 func (s *Set) Usage(script string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "usage: bpfrepl %s [flags] [args]\n", script)

@@ -1,4 +1,5 @@
-// Package flame draws flame graphs: stacks that were counted, as an SVG that any browser shows. It knows names and numbers only.
+// Package flame draws flame graphs: it renders counted stacks as an SVG for any browser. It deals
+// in names and counts only; addresses are resolved before.
 package flame
 
 import (
@@ -11,19 +12,19 @@ import (
 	"unicode/utf8"
 )
 
-// A Sample is a stack and how often it was counted.
+// A Sample is a stack and its count.
 type Sample struct {
-	Frames []string // the outermost first
+	Frames []string // outermost first
 	N      int64
 }
 
-// The picture, in pixels.
+// Dimensions in pixels.
 const (
 	width     = 1200
 	rowHeight = 17
 	charWidth = 7.2 // of the font below
-	head      = 28  // above the first row
-	narrowest = 0.3 // what is narrower is left out
+	head      = 28  // height of the title
+	narrowest = 0.3 // narrower boxes are omitted
 )
 
 type node struct {
@@ -32,7 +33,8 @@ type node struct {
 	kids map[string]*node
 }
 
-// SVG draws the samples: each frame is a box as wide as its share, above the frame that called it.
+// SVG returns a flame graph of the samples. Each frame is a box whose width is its share of the
+// total, above the frame that called it.
 func SVG(title string, samples []Sample) []byte {
 	root := &node{name: "all", kids: map[string]*node{}}
 	depth := 0
@@ -67,7 +69,7 @@ func SVG(title string, samples []Sample) []byte {
 	return b.Bytes()
 }
 
-// draw draws a node and those above it, in the order of their names.
+// draw writes a node and its callees, sorted by name.
 func (d *node) draw(b *bytes.Buffer, all int64, x, w float64, y int) {
 	if w < narrowest {
 		return
@@ -90,7 +92,7 @@ func (d *node) draw(b *bytes.Buffer, all int64, x, w float64, y int) {
 	}
 }
 
-// cut shortens a name to n letters.
+// cut truncates s to n characters.
 func cut(s string, n int) string {
 	if utf8.RuneCountInString(s) <= n {
 		return s
@@ -98,16 +100,16 @@ func cut(s string, n int) string {
 	return string([]rune(s)[:n-2]) + ".."
 }
 
-// text makes a name safe inside of XML.
+// text escapes a string for XML.
 func text(s string) string {
 	var b strings.Builder
 	if err := xml.EscapeText(&b, []byte(s)); err != nil {
-		return "?" // a Builder takes all
+		return "?" // cannot happen: writing to a Builder does not fail
 	}
 	return b.String()
 }
 
-// colour gives a name the same warm colour each time.
+// colour returns a warm colour derived from the name.
 func colour(name string) string {
 	h := fnv.New32a()
 	h.Write([]byte(name))

@@ -8,10 +8,10 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// barWidth is the length of the longest bar, where there is room.
+// barWidth is the largest length of a bar.
 const barWidth = 52
 
-// String is the histogram on one line, as it is shown inside of other values.
+// String returns the histogram as one line, which is its form inside other values.
 func (h *Histogram) String() string {
 	if h.count == 0 {
 		return "<hist 0 values>"
@@ -23,7 +23,7 @@ func (h *Histogram) String() string {
 	return fmt.Sprintf("<hist %d %s, p50 %s, p99 %s>", h.count, noun, h.Percentile(50), h.Percentile(99))
 }
 
-// Draw draws the histogram, a line a bucket, into so many columns; 0: into as many as it takes.
+// Draw returns the histogram as text, one line per bucket, at most columns wide; 0 means no limit.
 func (h *Histogram) Draw(columns int) string {
 	rows := h.Rows()
 	if len(rows) == 0 {
@@ -48,10 +48,12 @@ func (h *Histogram) Draw(columns int) string {
 	return b.String()
 }
 
-// BarWidth is the length of the longest bar where there is room for so many columns.
+// BarWidth returns the length of the longest bar if room columns are available, delimiters
+// included.
 func BarWidth(room int) int { return min(max(room-2, 8), barWidth) }
 
-// Bar draws n beside the most there is: what is not 0 is seen.
+// Bar returns a bar for n in a chart whose largest value is most. Values above 0 are always
+// visible.
 func Bar(n, most float64, width int) string {
 	filled := 0
 	if n > 0 {
@@ -60,7 +62,7 @@ func Bar(n, most float64, width int) string {
 	return fmt.Sprintf("|%-*s|", width, strings.Repeat("@", filled))
 }
 
-// Label names the bucket.
+// Label returns the range of the bucket as text.
 func (r Row) Label() string {
 	lo, ok1 := r.Lo.(starlark.Int)
 	hi, ok2 := r.Hi.(starlark.Int)
@@ -75,7 +77,8 @@ func (r Row) Label() string {
 	return "[" + short(lo.BigInt()) + ", " + short(hi.BigInt()) + ")"
 }
 
-// short writes multiples of powers of 1024 with the prefix for that (IEC 80000-13): K would be 1000 to who reads a time.
+// short returns n with an IEC prefix (IEC 80000-13) if n is a multiple of a power of 1024. The
+// prefix is "Ki" rather than "K", which would read as 1000 in a histogram of times.
 func short(n *big.Int) string {
 	const letters = "KMGTPE"
 	v := new(big.Int).Set(n)

@@ -9,13 +9,13 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// A Histogram is immutable.
+// A Histogram is a Starlark value: the counts of values by bucket. It is immutable.
 type Histogram struct {
 	shape    Shape
 	buckets  []uint64
 	count    uint64
 	sum      starlark.Int
-	min, max starlark.Value // Int, or None where not known
+	min, max starlark.Value // Int, or None if unknown
 }
 
 var (
@@ -24,7 +24,8 @@ var (
 	_ starlark.Comparable = (*Histogram)(nil)
 )
 
-// New makes a histogram of a shape's buckets. min and max are None where they are not known.
+// New returns a histogram of shape s. min and max are ints, or None if they are not known. The
+// histogram keeps buckets.
 func New(s Shape, buckets []uint64, sum starlark.Int, min, max starlark.Value) *Histogram {
 	h := &Histogram{shape: s, buckets: buckets, sum: sum, min: min, max: max}
 	for _, n := range buckets {
@@ -38,13 +39,15 @@ func (h *Histogram) Freeze()               {}
 func (h *Histogram) Truth() starlark.Bool  { return h.count > 0 }
 func (h *Histogram) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: histogram") }
 
-// A Row is one bucket: values from Lo to below Hi.
+// A Row is one bucket, which counts the values v with Lo <= v < Hi. Lo or Hi is None in an open
+// bucket.
 type Row struct {
 	Lo, Hi starlark.Value
 	N      uint64
 }
 
-// Rows gives the buckets from the lowest to the highest that is not empty, those between them included.
+// Rows returns the buckets in ascending order, from the first to the last that is not empty,
+// including empty ones between them.
 func (h *Histogram) Rows() []Row {
 	order := h.shape.order()
 	first, last := -1, -1
@@ -67,7 +70,7 @@ func (h *Histogram) Rows() []Row {
 	return out
 }
 
-// Count is the number of values.
+// Count returns the number of values.
 func (h *Histogram) Count() uint64 { return h.count }
 
 func (h *Histogram) avg() starlark.Value {
@@ -118,8 +121,9 @@ func (h *Histogram) AttrNames() []string {
 	return []string{"avg", "buckets", "count", "max", "min", "percentile", "sum"}
 }
 
-// Percentile estimates the value that p percent of the values do not exceed: the values of a bucket are taken to be
-// spread evenly in it. The result lies between min and max where these are known.
+// Percentile estimates the value that p percent of the values do not exceed, assuming that the
+// values of a bucket are spread evenly over it. The result lies between min and max if these are
+// known; it is None if there are no values.
 func (h *Histogram) Percentile(p float64) starlark.Value {
 	if h.count == 0 {
 		return starlark.None
@@ -169,7 +173,7 @@ func (h *Histogram) clamp(v starlark.Value) starlark.Value {
 	return v
 }
 
-// Binary implements starlark.HasBinary: histograms of one shape add and subtract.
+// Binary implements starlark.HasBinary: histograms of the same shape can be added and subtracted.
 func (h *Histogram) Binary(op syntax.Token, y starlark.Value, side starlark.Side) (starlark.Value, error) {
 	o, ok := y.(*Histogram)
 	if !ok || op != syntax.PLUS && op != syntax.MINUS {
@@ -206,7 +210,7 @@ func extreme(a, b starlark.Value, sign int) starlark.Value {
 	return b
 }
 
-// CompareSameType implements starlark.Comparable: == and != only.
+// CompareSameType implements starlark.Comparable for == and !=.
 func (h *Histogram) CompareSameType(op syntax.Token, y starlark.Value, depth int) (bool, error) {
 	o := y.(*Histogram)
 	eq := h.shape == o.shape && slices.Equal(h.buckets, o.buckets) && h.sum.BigInt().Cmp(o.sum.BigInt()) == 0

@@ -1,4 +1,5 @@
-// Package hist holds the histogram as a Starlark value: buckets, percentiles, and the picture of it.
+// Package hist implements histograms as Starlark values: buckets, percentiles, and their rendering
+// as text.
 package hist
 
 import (
@@ -8,23 +9,26 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// A Shape says which buckets a histogram has. Package agg (compiler/agg) lays the same buckets out in the kernel.
+// A Shape defines the buckets of a histogram. Package agg (compiler/agg) uses the same buckets in
+// the kernel.
 type Shape struct {
 	Linear       bool
 	Bits         int   // power-of-two buckets, each split in 2**Bits
 	Lo, Hi, Step int64 // linear buckets
 }
 
-// Log2 has power-of-two buckets, each split in 2**bits, for magnitudes of 0 and more, then the same for negative values.
+// Log2 returns a shape with power-of-two buckets, each split in 2**bits: first those for values of
+// 0 and more, then the same for negative values.
 func Log2(bits int) Shape { return Shape{Bits: bits} }
 
-// Linear has a bucket below lo, one a step, and one for hi and above.
+// Linear returns a shape with a bucket for values below lo, one for each step, and one for values
+// of hi and above.
 func Linear(lo, hi, step int64) Shape { return Shape{Linear: true, Lo: lo, Hi: hi, Step: step} }
 
 func (s Shape) half() int  { return (65 - s.Bits) << s.Bits }
 func (s Shape) steps() int { return int((s.Hi - s.Lo + s.Step - 1) / s.Step) }
 
-// NumBuckets is the number of buckets.
+// NumBuckets returns the number of buckets.
 func (s Shape) NumBuckets() int {
 	if s.Linear {
 		return s.steps() + 2
@@ -32,11 +36,11 @@ func (s Shape) NumBuckets() int {
 	return 2 * s.half()
 }
 
-// order gives the buckets from the lowest values to the highest.
+// order returns the indexes of the buckets in ascending order of their values.
 func (s Shape) order() []int {
 	out := make([]int, 0, s.NumBuckets())
 	if !s.Linear {
-		for i := 2*s.half() - 1; i > s.half(); i-- { // half itself would be -0
+		for i := 2*s.half() - 1; i > s.half(); i-- { // bucket half would be -0
 			out = append(out, i)
 		}
 		for i := 0; i < s.half(); i++ {
@@ -50,7 +54,7 @@ func (s Shape) order() []int {
 	return out
 }
 
-// Index gives the bucket of a value.
+// Index returns the index of the bucket of a value.
 func (s Shape) Index(v starlark.Int) int {
 	if s.Linear {
 		b := v.BigInt()
@@ -77,8 +81,8 @@ func (s Shape) Index(v starlark.Int) int {
 	return i
 }
 
-// Bounds gives a bucket's lowest value, and the lowest value above it. The open side of a linear histogram's first and
-// last bucket is None.
+// Bounds returns the lowest value of a bucket, and the lowest value above it. The open side of the
+// first and the last bucket of a linear histogram is None.
 func (s Shape) Bounds(i int) (lo, hi starlark.Value) {
 	if s.Linear {
 		switch n := s.steps(); {
@@ -102,7 +106,7 @@ func (s Shape) Bounds(i int) (lo, hi starlark.Value) {
 	return starlark.MakeBigInt(l), starlark.MakeBigInt(h)
 }
 
-// magnitude is the lowest magnitude of bucket i.
+// magnitude returns the lowest magnitude in bucket i.
 func (s Shape) magnitude(i int) *big.Int {
 	if i < 1<<s.Bits {
 		return big.NewInt(int64(i))
