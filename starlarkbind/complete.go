@@ -13,18 +13,19 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 )
 
-// Complete tells whether the text is a whole item.
+// Complete reports whether src is a complete item, so that the prompt need not ask for more lines.
 func (s *Session) Complete(src string) bool { return items.Complete(parse, src) }
 
-// Completions lists what the word before pos can become: inside a string a probe spec, or a file where a path is wanted; an attribute
-// behind a dot; else a name, and in a call the names of its arguments.
+// Completions returns the possible completions of the word before pos, and the index in line where
+// that word begins. Inside a string these are probe specs, or files if the argument is a path;
+// after a dot, attributes; elsewhere, names, and within a call also its keyword arguments.
 func (s *Session) Completions(line string, pos int) (words []string, from int) {
 	line = line[:pos]
 	p := cursorAt(line)
 	if i := p.quote; i >= 0 {
 		for _, b := range slices.Backward(p.open) {
 			if b.callee == "" {
-				continue // the list that a call is given
+				continue // a list that is an argument of a call
 			}
 			if name := s.parameter(b); name == "path" || name == "argv" {
 				return filenames.Complete(line[i:]), i
@@ -33,7 +34,7 @@ func (s *Session) Completions(line string, pos int) (words []string, from int) {
 		}
 		words, from, err := bpf.Complete(line[i:])
 		if err != nil {
-			return nil, i // who completes is told nothing: the probe() will say it
+			return nil, i // completion reports no errors; probe() will
 		}
 		return words, i + from
 	}
@@ -50,14 +51,15 @@ func (s *Session) Completions(line string, pos int) (words []string, from int) {
 	return matching(names, word), from
 }
 
-// Ahead begins to read in the background what Completions will need if the text goes on like this.
+// Ahead starts to load in the background what Completions will need if the user continues to type
+// after text.
 func (s *Session) Ahead(text string) {
 	if p := cursorAt(text); p.quote >= 0 {
 		bpf.Prefetch(text[p.quote:])
 	}
 	for _, end := range []string{".args", ".task", "cast("} {
 		if strings.HasSuffix(text, end) {
-			go s.ktypes.load() // who asks for a type will be told of an error
+			go s.ktypes.load() // the error is reported when a type is looked up
 		}
 	}
 }
@@ -77,7 +79,8 @@ func matching(names []string, prefix string) []string {
 	return out
 }
 
-// attributes lists those of a dotted name's value, without calling anything; of the event inside a handler.
+// attributes returns the attribute names of the value of a dotted name, or of the event inside a
+// handler. It calls no functions.
 func (s *Session) attributes(line, path string) []string {
 	parts := strings.Split(path, ".")
 	if names, ok := s.localAttributes(line, parts); ok {
@@ -92,7 +95,7 @@ func (s *Session) attributes(line, path string) []string {
 	return nil
 }
 
-// dottedValue gives the value of a name with dots in it, nil where there is none.
+// dottedValue returns the value of a dotted name, or nil if there is none.
 func (s *Session) dottedValue(path string) starlark.Value {
 	parts := strings.Split(path, ".")
 	v := s.Value(parts[0])
@@ -110,7 +113,7 @@ func (s *Session) dottedValue(path string) starlark.Value {
 	return v
 }
 
-// isParameter tells of the name of a handler's parameter in a line.
+// isParameter reports whether name is the parameter of the last handler in a line.
 func isParameter(line, name string) bool {
 	m := lambdaOf().FindAllStringSubmatch(line, -1)
 	return m != nil && m[len(m)-1][1] == name
@@ -118,7 +121,7 @@ func isParameter(line, name string) bool {
 
 var lambdaOf = lazy.Regexp(`(?:\blambda|\bdef\s+\w+\s*\()\s*(\w+)\s*[:)]`)
 
-// SetOutput makes everything be printed elsewhere; it is called before anything is.
+// SetOutput redirects all output. It must be called before anything is printed.
 func (s *Session) SetOutput(out, errOut interface{ Write([]byte) (int, error) }) {
 	s.out.w, s.out.errw = out, errOut
 }

@@ -10,25 +10,26 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/lazy"
 )
 
-// What is offered inside the brackets of a call, and what is told of it, comes from the tables that help reads.
+// Completion inside the parentheses of a call, and the signatures shown for it, use the same tables
+// as help().
 
-// A bracket is one that is open at the end of a text.
+// A bracket is an opening bracket that is not closed at the end of a text.
 type bracket struct {
-	callee   string // the dotted name before it, where it is a call's
-	given    int    // arguments before the one at the end
+	callee   string // the dotted name before it, if it begins a call
+	given    int    // number of arguments before the last one
 	keywords []string
-	argAt    int // where the argument at the end begins
+	argAt    int // index at which the last argument begins
 }
 
-// A cursor is where a text ends.
+// A cursor describes the position at the end of a text.
 type cursor struct {
-	quote int // index behind a quote that is still open, or -1
+	quote int // index after a quote that is still open, or -1
 	open  []bracket
 }
 
 var keyword = lazy.Regexp(`^\s*(\w+)\s*=(?:[^=]|$)`)
 
-// cursorAt finds where a text ends.
+// cursorAt returns the cursor at the end of text.
 func cursorAt(text string) cursor {
 	p := cursor{quote: -1}
 	quote := byte(0)
@@ -76,7 +77,7 @@ func cursorAt(text string) cursor {
 	return p
 }
 
-// dotted gives the name that a text ends with, with dots in it.
+// dotted returns the name, possibly with dots, at the end of text.
 func dotted(text string) string {
 	i := len(text)
 	for i > 0 && (isWord(text[i-1]) || text[i-1] == '.') {
@@ -85,7 +86,8 @@ func dotted(text string) string {
 	return text[i:]
 }
 
-// called gives what help tells of a function by the name that a text calls it by; false where nothing is known.
+// called returns the help topic of the function that a text calls by this name. It returns false if
+// the function is unknown.
 func (s *Session) called(name string) (Topic, bool) {
 	base, method, isMethod := cutLast(name)
 	if !isMethod {
@@ -128,9 +130,9 @@ func cutLast(name string) (base, last string, ok bool) {
 	return name[:i], name[i+1:], true
 }
 
-// signatureOf writes how a function of the script is called.
+// signatureOf returns the signature of a function of the script.
 func signatureOf(f *starlark.Function) string {
-	named := f.NumParams() // the last of which stand for any number
+	named := f.NumParams() // *args and **kwargs come last
 	var any []string
 	if f.HasKwargs() {
 		named--
@@ -152,7 +154,8 @@ func signatureOf(f *starlark.Function) string {
 	return fmt.Sprintf("%s(%s)", f.Name(), strings.Join(append(params, any...), ", "))
 }
 
-// parameters gives the names in a signature, in order, without those that stand for any number.
+// parameters returns the names of the parameters in a signature, in order, without *args and
+// **kwargs.
 func parameters(sig string) []string {
 	_, list, ok := strings.Cut(sig, "(")
 	if !ok {
@@ -169,7 +172,7 @@ func parameters(sig string) []string {
 	return out
 }
 
-// parameter gives the name of the parameter that the argument at the end of a call is for, "" where it has none.
+// parameter returns the name of the parameter that the last argument of a call is for, or "".
 func (s *Session) parameter(b bracket) string {
 	t, ok := s.called(b.callee)
 	if !ok {
@@ -184,7 +187,8 @@ func (s *Session) parameter(b bracket) string {
 	return ""
 }
 
-// keywordsFor lists the keyword arguments that a call can still be given, where the text is at the beginning of one.
+// keywordsFor returns the keyword arguments that can still be added to a call, if the text ends at
+// the beginning of an argument.
 func (s *Session) keywordsFor(text string, p cursor, from int) []string {
 	if len(p.open) == 0 {
 		return nil
@@ -203,8 +207,8 @@ func (s *Session) keywordsFor(text string, p cursor, from int) []string {
 	return out
 }
 
-// Signature tells how the call is written that the end of the text is in, or whose name it ends with, and what it does; "" where
-// nothing is known.
+// Signature returns the signature and a line of documentation for the function whose name the text
+// ends with, or whose call encloses the end of the text. It returns "" if the function is unknown.
 func (s *Session) Signature(text string) string {
 	p := cursorAt(text)
 	var names []string

@@ -10,12 +10,14 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/lazy"
 )
 
-// Inside a handler e.TAB gives the fields of the event, e.args.TAB the arguments of the probe, and further on the members of the
-// kernel's structs. The probe is the one whose name stands before in the line, else the one that was made last.
+// Inside a handler, Tab after "e." offers the fields of the event, after "e.args." the arguments of
+// the probe, and further on the members of kernel structs. The probe is the last one named in the
+// line, else the one that was created last.
 
 var quoted = lazy.Regexp(`"([^"\\]*:[^"\\]*)"|'([^'\\]*:[^'\\]*)'`)
 
-// eventAttributes lists what can follow parts, the first of which is the event, in a line that goes that far.
+// eventAttributes returns what can follow a dotted name, split into parts, whose first part is the
+// event. line is the text up to that name.
 func (s *Session) eventAttributes(line string, parts []string) []string {
 	if len(parts) == 1 {
 		var out []string
@@ -48,24 +50,26 @@ func (s *Session) eventAttributes(line string, parts []string) []string {
 	return members(t, rest)
 }
 
-// local is an assignment in a handler of what has members: of something of the event, or of a cast.
+// local matches an assignment in a handler whose value has members: part of the event, or a cast.
 var local = lazy.Regexp(`(?m)\b(\w+)\s*=\s*(?:(\w+(?:\.\w+)+)|cast\(.*,\s*["']([^"']+)["']\))\s*$`)
 
-// localAttributes lists what can follow parts, if the first of them is a variable that the text assigns.
+// localAttributes returns what can follow parts if the first of them is a variable that the text
+// assigns; ok reports whether it is.
 func (s *Session) localAttributes(text string, parts []string) (names []string, ok bool) {
 	for _, at := range slices.Backward(local().FindAllStringSubmatchIndex(text, -1)) {
 		switch {
 		case text[at[2]:at[3]] != parts[0]:
 		case at[6] >= 0:
 			return members(s.structType(text[at[6]:at[7]]), parts[1:]), true
-		default: // what it is assigned was assigned before
+		default: // the value may itself be a variable assigned earlier
 			return s.attributes(text[:at[0]], strings.Join(append([]string{text[at[4]:at[5]]}, parts[1:]...), ".")), true
 		}
 	}
 	return nil, false
 }
 
-// members lists those of a record, or of what it leads to by names of members.
+// members returns the member names of a struct or union, or of the one reached from it by following
+// names.
 func members(t *ctype.Type, names []string) []string {
 	for _, name := range names {
 		if t = record(t); t == nil {
@@ -83,7 +87,7 @@ func members(t *ctype.Type, names []string) []string {
 	return t.MemberNames()
 }
 
-// record gives the struct or union that a type is or points to, else nil.
+// record returns t if it is a struct or union, its target if it is a pointer to one, else nil.
 func record(t *ctype.Type) *ctype.Type {
 	if t != nil && t.Kind == ctype.Pointer {
 		t = t.Elem()
@@ -94,7 +98,8 @@ func record(t *ctype.Type) *ctype.Type {
 	return t
 }
 
-// structType finds a struct of the kernel; nil where it has none of that name, or does not describe its types.
+// structType returns a struct of the kernel, or nil if there is none of that name or the kernel
+// does not describe its types.
 func (s *Session) structType(name string) *ctype.Type {
 	t, err := s.ktypes.Lookup(name)
 	if err != nil {
@@ -103,13 +108,15 @@ func (s *Session) structType(name string) *ctype.Type {
 	return t
 }
 
-// An argument is one of e.args. typ is its type where that is a struct or points to one, else nil; the kernel's types take time to be read.
+// An argument is one of e.args. typ returns its type if that is a struct or a pointer to one, else
+// nil. It is a function because reading the kernel's types takes time.
 type argument struct {
 	name string
 	typ  func() *ctype.Type
 }
 
-// arguments lists those of the probe that the line, or else the last one made, is about.
+// arguments returns the arguments of the last probe named in the line, else of the one created
+// last.
 func (s *Session) arguments(line string) []argument {
 	spec := ""
 	if all := quoted().FindAllStringSubmatch(line, -1); all != nil {

@@ -13,22 +13,24 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A funcCopy is a copy of a function, and of those that it calls, in which arithmetic wraps at 64 bits.
+// A funcCopy is a copy of a function, and of the functions that it calls, in which arithmetic wraps
+// at 64 bits as in the kernel.
 type funcCopy struct {
-	request *compiler.Request // whose types it has; nil: it has those of an event, types
+	request *compiler.Request // the request that determines its types; nil: those of an event, see types
 	types   string
 	name    string
-	prog    *starlark.Program // nil: it cannot be copied
+	prog    *starlark.Program // nil: the function cannot be copied
 	outer   map[string]*outerName
 }
 
-// An outerName is a name from outside of a copied function. The copy keeps its place apart from those of other functions.
+// An outerName is a name from outside a copied function. Each copied function has its own set of
+// them.
 type outerName struct {
 	lookup func() starlark.Value
-	was    starlark.Value // when the copy was made
+	was    starlark.Value // the value when the copy was made
 }
 
-// valid reports whether the names still have the values that the copy was made for.
+// valid reports whether the outer names still have the values for which the copy was made.
 func (h *funcCopy) valid() bool {
 	for _, n := range h.outer {
 		if !sameValue(n.lookup(), n.was) {
@@ -38,7 +40,8 @@ func (h *funcCopy) valid() bool {
 	return true
 }
 
-// sameValue reports whether two values are the same one.
+// sameValue reports whether two values are the same one: tuples by their storage, others by Go's
+// ==.
 func sameValue(a, b starlark.Value) bool {
 	if x, ok := a.(starlark.Tuple); ok {
 		y, ok := b.(starlark.Tuple)
@@ -60,7 +63,8 @@ func (h *funcCopy) call(t *starlark.Thread, args starlark.Tuple) (starlark.Value
 	return starlark.Call(t, globals[h.name], args, nil)
 }
 
-// copyFunc copies a function. Its types are those of a request for it, or else those of the event.
+// copyFunc copies a function. Its types are those of req, or of the event if req is nil. If the
+// function cannot be copied, the result has no prog.
 func (s *Session) copyFunc(fn *starlark.Function, req *compiler.Request, e *event) *funcCopy {
 	h := &funcCopy{outer: map[string]*outerName{}}
 	c := &copier{s: s, file: &syntax.File{Path: fn.Position().Filename(), Options: fileOptions}, copy: h, made: map[copyKey]string{}}
@@ -75,7 +79,7 @@ func (s *Session) copyFunc(fn *starlark.Function, req *compiler.Request, e *even
 	r.Handler, r.Filter, r.PIDFilter = f, nil, nil
 	a, err := compiler.CheckArithmetic(&r)
 	if err != nil {
-		a = nil // what is wrong shows where it is computed
+		a = nil // the error shows when the operation is computed
 	}
 	name, err := c.function(fn, a)
 	if err != nil {
@@ -89,17 +93,17 @@ func (s *Session) copyFunc(fn *starlark.Function, req *compiler.Request, e *even
 	return h
 }
 
-// A copier copies functions into a file.
+// A copier copies functions into a new file.
 type copier struct {
 	s    *Session
 	file *syntax.File
 	copy *funcCopy
-	made map[copyKey]string // names of copied functions
-	// of the function that is being copied
+	made map[copyKey]string // names of the copies
+	// The fields below belong to the function that is being copied.
 	fn    *starlark.Function
 	tree  *resolve.Function
 	n     int
-	arith *compiler.Arithmetic // nil: its types are not known
+	arith *compiler.Arithmetic // nil: types are unknown
 	err   error
 }
 
@@ -108,7 +112,8 @@ type copyKey struct {
 	arith *compiler.Arithmetic
 }
 
-// function returns the name of the copy of a function.
+// function copies fn, unless it has been copied with these types already, and returns the name of
+// the copy.
 func (c *copier) function(fn *starlark.Function, a *compiler.Arithmetic) (string, error) {
 	if name, ok := c.made[copyKey{fn, a}]; ok {
 		return name, nil
@@ -120,7 +125,7 @@ func (c *copier) function(fn *starlark.Function, a *compiler.Arithmetic) (string
 	in := *c
 	in.fn, in.tree, in.arith, in.n, in.err = fn, tree, a, len(c.made), nil
 	name := fmt.Sprintf("%s@%d", strings.ReplaceAll(fn.Name(), "lambda", "function"), in.n)
-	c.made[copyKey{fn, a}] = name // before its body, which may call it
+	c.made[copyKey{fn, a}] = name // before the body, which may be recursive
 	def := &syntax.DefStmt{Def: tree.Pos, Name: &syntax.Ident{NamePos: tree.Pos, Name: name}}
 	for i, p := range tree.Params {
 		switch p := p.(type) {
@@ -147,10 +152,11 @@ func (c *copier) function(fn *starlark.Function, a *compiler.Arithmetic) (string
 	return name, nil
 }
 
-// errNotCopied is the error for what no handler can hold: functions, comprehensions, variable numbers of parameters.
+// errNotCopied is returned for code that no handler can contain: nested functions, comprehensions,
+// variable numbers of parameters.
 var errNotCopied = fmt.Errorf("not copied")
 
-// outer returns the name by which the copy reads a value from outside.
+// outer returns the name by which the copy refers to a value from outside the function.
 func (c *copier) outer(name string, lookup func() starlark.Value) string {
 	name = fmt.Sprintf("%s@%d", name, c.n)
 	if c.copy.outer[name] == nil {
@@ -163,7 +169,7 @@ func (c *copier) local(id *syntax.Ident) *syntax.Ident {
 	return &syntax.Ident{NamePos: id.NamePos, Name: id.Name}
 }
 
-// ident copies the use of a name.
+// ident copies a use of a name. Functions of the script are copied too, with the types a.
 func (c *copier) ident(id *syntax.Ident, a *compiler.Arithmetic) syntax.Expr {
 	b, _ := id.Binding.(*resolve.Binding)
 	if b != nil && (b.Scope == resolve.Local || b.Scope == resolve.Cell) {
@@ -179,12 +185,13 @@ func (c *copier) ident(id *syntax.Ident, a *compiler.Arithmetic) syntax.Expr {
 		}
 	}
 	if v == nil {
-		c.err = errNotCopied // the function itself says what is wrong
+		c.err = errNotCopied // running the original reports the error
 	}
 	return &syntax.Ident{NamePos: id.NamePos, Name: name}
 }
 
-// op returns a call of the function that computes an operation at a position.
+// op returns a call to the builtin that computes an operation with the types known for its
+// position.
 func (c *copier) op(pos syntax.Position, op syntax.Token, args ...syntax.Expr) syntax.Expr {
 	w := byOperands
 	if c.arith != nil {
@@ -196,7 +203,8 @@ func (c *copier) op(pos syntax.Position, op syntax.Token, args ...syntax.Expr) s
 	return &syntax.CallExpr{Fn: &syntax.Ident{NamePos: pos, Name: name}, Lparen: pos, Args: args, Rparen: pos}
 }
 
-// text trims the NULs at the end of a part of a string, which has none in a handler.
+// text wraps x, which indexes or slices a value, in a call that trims trailing NULs if the result
+// is a string: in a handler strings have none.
 func (c *copier) text(pos syntax.Position, x syntax.Expr) syntax.Expr {
 	if c.arith == nil || c.arith.Results[pos] == nil || c.arith.Results[pos].Kind != types.Str {
 		return x
@@ -211,11 +219,11 @@ var trimNULs = starlark.NewBuiltin("trim", func(_ *starlark.Thread, _ *starlark.
 	return a[0], nil
 })
 
-// arithmetic are the operators whose results wrap.
+// arithmetic is the set of operators whose results wrap.
 var arithmetic = map[syntax.Token]bool{syntax.PLUS: true, syntax.MINUS: true, syntax.STAR: true, syntax.SLASHSLASH: true, syntax.PERCENT: true,
 	syntax.AMP: true, syntax.PIPE: true, syntax.CIRCUMFLEX: true, syntax.LTLT: true, syntax.GTGT: true}
 
-// augmented are the operators of augmented assignments.
+// augmented maps augmented assignments to their operators.
 var augmented = map[syntax.Token]syntax.Token{syntax.PLUS_EQ: syntax.PLUS, syntax.MINUS_EQ: syntax.MINUS, syntax.STAR_EQ: syntax.STAR,
 	syntax.SLASHSLASH_EQ: syntax.SLASHSLASH, syntax.PERCENT_EQ: syntax.PERCENT, syntax.AMP_EQ: syntax.AMP, syntax.PIPE_EQ: syntax.PIPE,
 	syntax.CIRCUMFLEX_EQ: syntax.CIRCUMFLEX, syntax.LTLT_EQ: syntax.LTLT, syntax.GTGT_EQ: syntax.GTGT}
@@ -324,7 +332,8 @@ func (c *copier) expr(x syntax.Expr) syntax.Expr {
 	return x
 }
 
-// constant reports whether the result at a position is no number: a string of constants.
+// constant reports whether the result at a position is not a number but a string in memory, which
+// is a concatenation of constants.
 func (c *copier) constant(pos syntax.Position) bool {
 	return c.arith != nil && c.arith.Results[pos] != nil && c.arith.Results[pos].InMemory()
 }

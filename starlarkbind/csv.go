@@ -8,7 +8,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
-// builtinToCSV is to_csv(x, header=None, raw=False).
+// builtinToCSV implements to_csv(x, header=None, raw=False).
 func (s *Session) builtinToCSV(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var x starlark.Value
 	var names starlark.Iterable
@@ -28,7 +28,8 @@ func (s *Session) builtinToCSV(_ *starlark.Thread, _ *starlark.Builtin, args sta
 	return starlark.String(text), nil
 }
 
-// stringsOf gives the strings of a list; nil of none.
+// stringsOf returns the strings of a list, or nil if list is nil. what names the argument in
+// errors.
 func stringsOf(what string, list starlark.Iterable) ([]string, error) {
 	if list == nil {
 		return nil, nil

@@ -6,14 +6,14 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 )
 
-// The kernel takes tens of milliseconds to detach a program from each perf event. A probe with many of them has a gate,
-// which stops its handler at once; the kernel's work goes on in the background then, and only attaching the probe again and the
-// end of the session wait for it.
+// The kernel takes tens of milliseconds to detach a program from each perf event. A probe with many
+// of them has a gate, which disables its handler at once; the kernel's work then continues in the
+// background, and only attaching the probe again or the end of the session waits for it.
 
-// fewTargets is how many targets are detached while the script waits.
+// fewTargets is the largest number of targets that are detached while the script waits.
 const fewTargets = 4
 
-// detach detaches; stats() and errors() go on telling.
+// detach detaches the probe; stats() and errors() continue to work.
 func (p *Probe) detach() error {
 	p.mu.Lock()
 	was := p.attached
@@ -29,23 +29,26 @@ func (p *Probe) detach() error {
 	return err
 }
 
-// letGo closes what attaches the programs, and releases them.
+// letGo closes the links of the probe and releases its programs.
 func (p *Probe) letGo() error {
 	errs := []error{p.closeLinks()}
 	for _, g := range p.programs {
 		errs = append(errs, g.release())
 	}
-	if p.gate != nil { // programs that the kernel still detaches keep it, shut
+	// Programs that are still being detached hold a reference to the gate, which stays shut.
+	if p.gate != nil {
 		errs = append(errs, p.gate.Close())
 		p.gate = nil
 	}
 	return errors.Join(errs...)
 }
 
-// closeLinks stops the programs and closes what attaches them.
+// closeLinks disables the programs and closes their links, in the background if there is a gate and
+// more than fewTargets links.
 func (p *Probe) closeLinks() error {
 	var links []*bpf.Attachment
-	shut := p.gate != nil && p.gate.Shut() == nil // else the links are closed while the script waits
+	// If the gate cannot be shut, the links are closed while the script waits.
+	shut := p.gate != nil && p.gate.Shut() == nil
 	var errs []error
 	for _, g := range p.programs {
 		links = append(links, g.links...)
@@ -71,7 +74,7 @@ func (p *Probe) closeLinks() error {
 		p.s.closing.Go(func() {
 			defer close(done)
 			err := bpf.CloseAll(links, func(done, total int) {
-				if p.s.leaving.Load() { // nobody waits before
+				if p.s.leaving.Load() { // before that nobody waits for it
 					progress(done, total)
 				}
 			})
@@ -83,9 +86,9 @@ func (p *Probe) closeLinks() error {
 	return errors.Join(errs...)
 }
 
-// freeze keeps the program's statistics as they are: it goes on to run, and does nothing.
+// freeze saves the program's statistics as they are now: the program still runs, but does nothing.
 func (g *program) freeze() error {
-	if g.prog == nil { // it could not be loaded again
+	if g.prog == nil { // reloading it failed
 		return nil
 	}
 	st, err := g.prog.Stats()
@@ -93,7 +96,8 @@ func (g *program) freeze() error {
 	return err
 }
 
-// reopen prepares the programs to run again, once the kernel has let go of what they were attached to.
+// reopen prepares the programs to be attached again. It waits until the kernel has finished
+// detaching them, and returns ErrInterrupted on Ctrl-C.
 func (p *Probe) reopen() error {
 	if p.closing != nil {
 		select {
@@ -116,7 +120,7 @@ func (p *Probe) reopen() error {
 	return nil
 }
 
-// close lets go of everything.
+// close detaches the probe and closes its programs and its gate.
 func (p *Probe) close() error {
 	errs := []error{p.detach()}
 	for _, g := range p.programs {

@@ -15,26 +15,29 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/hugepage"
 )
 
-// A dict of a million keys is larger than the processor's caches, and keys come in an order that its hash does not know: each
-// insert waits for memory. Put in by the part of the table that they go to, they do not.
+// A dict of a million keys is larger than the processor's caches, and keys arrive in an order
+// unrelated to their hashes, so each insert waits for memory. Large dicts are therefore built by a
+// radix partition: keys are first grouped by the part of the hash table that they belong to, and
+// then inserted part by part, each of which fits in a cache.
 
 const (
-	manyKeys = 1 << 14 // what fits in a cache is put in as it comes
-	partBits = 10      // log2 of the parts of a large table: each fits in a cache then
+	manyKeys = 1 << 14 // a dict with fewer keys fits in a cache and is filled directly
+	partBits = 10      // log2 of the number of parts of a large table; each part fits in a cache
 )
 
-// A dictBuilder makes one dict. What it is told to expect it makes room for at once, aside: setting a hundred megabytes to zero, or having
-// the kernel put memory there, takes as long as filling them.
+// A dictBuilder builds one dict. A call of expect allocates its table in the background: zeroing a
+// hundred megabytes, or having the kernel fault them in, takes as long as filling them.
 type dictBuilder struct {
-	ctx    context.Context
-	alike  bool                // keys of the kernel's map may be the same one for the script; the last counts
-	made   chan *starlark.Dict // nil: nothing was expected
+	ctx context.Context
+	// Different keys of the kernel map may be the same key for the script; the last one counts.
+	alike  bool
+	made   chan *starlark.Dict // nil before expect
 	room   int                 // keys
-	resume func()              // lets the collector go on
-	cancel func()              // stops what is done aside
+	resume func()              // resumes the garbage collector
+	cancel func()              // stops the background work
 }
 
-// expect makes room for so many keys, about.
+// expect begins to allocate a table for about n keys.
 func (m *dictBuilder) expect(n int) {
 	m.close()
 	m.resume = gcpause.Begin()
@@ -51,7 +54,7 @@ func (m *dictBuilder) expect(n int) {
 	}()
 }
 
-// close is called when the dict is made, or was not.
+// close must be called when the dict is complete or abandoned.
 func (m *dictBuilder) close() {
 	if m.made != nil {
 		m.cancel()
@@ -59,15 +62,17 @@ func (m *dictBuilder) close() {
 	}
 }
 
-// newDict makes a dict of n keys, all of them different. See fillDict.
+// newDict makes a dict of n distinct keys. See fillDict.
 func newDict[T any](ctx context.Context, n int, item func(i int) T, key, value func(T) starlark.Value) (*starlark.Dict, error) {
 	m := dictBuilder{ctx: ctx}
 	defer m.close()
 	return fillDict(&m, n, 1, item, key, value)
 }
 
-// fillDict makes the dict. item gives what stands for the key at i, in the form that takes the least memory, and is called twice for each of many;
-// item and key are called from as many goroutines as there are workers. The error is a key's that has no hash, or ErrInterrupted.
+// fillDict builds a dict of n entries. item returns a representation of entry i, preferably one
+// that takes little memory; key and value convert it. For large n, item is called twice for each
+// entry, and item and key are called from several goroutines, as many as there are workers. The
+// error is that of a key that cannot be hashed, or ErrInterrupted.
 func fillDict[T any](m *dictBuilder, n, workers int, item func(i int) T, key, value func(T) starlark.Value) (*starlark.Dict, error) {
 	if n < manyKeys {
 		d := starlark.NewDict(n)
@@ -79,14 +84,15 @@ func fillDict[T any](m *dictBuilder, n, workers int, item func(i int) T, key, va
 		}
 		return d, nil
 	}
-	if m.made == nil || m.room < n/2 { // one that is a little too small grows if it has to
+	if m.made == nil || m.room < n/2 { // a table that is slightly too small grows
 		m.expect(n)
 	}
-	// A table has between 1/8 and 1/3 as many buckets as keys, a power of two (starlark/hashtable.go); the low bits of the hash are
-	// the bucket's index, of which the upper ones tell the part.
+	// A table has between 1/8 and 1/3 as many buckets as keys, and their number is a power of two
+	// (starlark/hashtable.go). The low bits of the hash are the bucket's index; the upper bits of
+	// that index select the part.
 	shift := max(bits.Len(uint(m.room))-3-partBits, 0)
 	part := make([]uint16, n)
-	starts := make([][1 << partBits]int, workers) // by worker, where its next key of a part goes
+	starts := make([][1 << partBits]int, workers) // for each worker, the index of its next key by part
 	err := parallelRanges(n, workers, func(w, from, to int) error {
 		for i := from; i < to; i++ {
 			if err := interrupted(m.ctx, i); err != nil {
@@ -147,7 +153,8 @@ func fillDict[T any](m *dictBuilder, n, workers int, item func(i int) T, key, va
 	return d, nil
 }
 
-// parallelRanges divides the numbers below n among workers. The error is the first worker's that has one.
+// parallelRanges divides the range [0, n) among workers and waits for them. It returns the error of
+// the first worker, by number, that failed.
 func parallelRanges(n, workers int, do func(worker, from, to int) error) error {
 	errs := make([]error, workers)
 	var wg sync.WaitGroup
@@ -158,7 +165,7 @@ func parallelRanges(n, workers int, do func(worker, from, to int) error) error {
 	return cmp.Or(errs...)
 }
 
-// memoized gives what fn gives for each of n numbers, and keeps it for the next time.
+// memoized returns a function that calls fn once for each i below n and caches the results.
 func memoized(n int, fn func(i int) starlark.Value) func(i int) starlark.Value {
 	all := make([]starlark.Value, n)
 	hugepage.Advise(all)
@@ -170,7 +177,8 @@ func memoized(n int, fn func(i int) starlark.Value) func(i int) starlark.Value {
 	}
 }
 
-// tableOf gives the memory of a new dict's hash table, which starlark keeps to itself; none where it is made otherwise than it was.
+// tableOf returns the memory of a new dict's hash table, which starlark does not export. It returns
+// nil if the dict's layout is not the expected one.
 func tableOf(d *starlark.Dict) (p unsafe.Pointer, bytes uintptr) {
 	ht := reflect.ValueOf(d).Elem().FieldByName("ht")
 	if ht.Kind() != reflect.Struct {

@@ -7,13 +7,15 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// Starlark's hash of an int is a product with its low 32 bits, whose low bits choose the bucket: numbers that differ in their upper
-// bits only, such as addresses of pages, come to a few buckets. Since starlark looks through a bucket for each key that is inserted,
-// 100,000 addresses of pages take seconds and as many multiples of 2**20 half a minute. The hash cannot be another one, because an int
-// in the script has to find its key. But the keys of a map are known to differ, so they need not be looked for: they are appended to
-// the table as starlark does it, in starlark's own structures. Where these are not what they were, SetKey does the work.
+// Starlark hashes an int by multiplying its low 32 bits, and the low bits of the product select the
+// bucket. So numbers that differ only in their upper bits, such as page addresses, fall into few
+// buckets. Since starlark searches the bucket before each insert, 100,000 page addresses take
+// seconds, and as many multiples of 2**20 half a minute. The hash cannot be replaced, because ints
+// in the script have to find their keys. But the keys of a map are known to be distinct, so the
+// search can be skipped: keys are appended to the table as starlark does it, directly in starlark's
+// own structures. If the layout of these structures has changed, SetKey is used instead.
 
-// The structures of starlark/hashtable.go.
+// These types mirror the structures of starlark/hashtable.go.
 type (
 	dictEntry struct {
 		hash       uint32
@@ -36,11 +38,11 @@ type (
 	}
 )
 
-// A dictAppender appends keys to a new dict.
+// A dictAppender appends distinct keys to a new dict.
 type dictAppender struct {
 	d     *starlark.Dict
-	table *dictTable    // nil: it is not known
-	last  []*dictBucket // of the buckets that overflow; nil: the bucket itself
+	table *dictTable    // nil: the layout is unknown
+	last  []*dictBucket // last bucket of each overflow chain; nil: no overflow
 }
 
 func newDictAppender(d *starlark.Dict) *dictAppender {
@@ -52,7 +54,7 @@ func newDictAppender(d *starlark.Dict) *dictAppender {
 	return a
 }
 
-// add appends a key that the dict does not have.
+// add appends a key, which the dict must not contain.
 func (a *dictAppender) add(key, value starlark.Value) error {
 	if a.table == nil || len(a.last) == 0 {
 		return a.d.SetKey(key, value)
@@ -61,7 +63,7 @@ func (a *dictAppender) add(key, value starlark.Value) error {
 	if err != nil {
 		return err
 	}
-	h = max(h, 1) // 0 is that of a free entry
+	h = max(h, 1) // 0 marks a free entry
 	i := h & uint32(len(a.last)-1)
 	b := a.last[i]
 	if b == nil {
@@ -87,13 +89,14 @@ func (a *dictAppender) add(key, value starlark.Value) error {
 	return nil
 }
 
-// dictLayoutKnown reports whether starlark's structures are those above.
+// dictLayoutKnown reports whether starlark's structures match the types above.
 func dictLayoutKnown() bool {
 	ht, ok := reflect.TypeFor[starlark.Dict]().FieldByName("ht")
 	return ok && ht.Offset == 0 && sameLayout(ht.Type, reflect.TypeFor[dictTable](), 4)
 }
 
-// sameLayout reports whether the first fields of a struct have the names, places and types of those of another one.
+// sameLayout reports whether the fields of b have the same names, offsets and types in a, which may
+// have more fields after them. It follows pointers, slices and arrays up to depth levels.
 func sameLayout(a, b reflect.Type, depth int) bool {
 	if a.Kind() != b.Kind() || depth == 0 {
 		return depth == 0

@@ -5,14 +5,17 @@ import (
 	"time"
 )
 
-// An ending is something that the first Ctrl-C ends in place of the script: run(), or a loop over a stream.
+// An ending is an operation that the first Ctrl-C ends instead of the script: run(), or a loop over
+// a stream.
 type ending struct {
-	came chan struct{} // closed by Ctrl-C
-	late func()        // called when it still goes on some time after Ctrl-C
+	came chan struct{} // closed on Ctrl-C
+	late func()        // called if the operation continues for some time after Ctrl-C
 	used bool
 }
 
-// interruptible makes Ctrl-C end what is about to begin, until end is called. At the prompt Ctrl-C ends the item in any case.
+// interruptible makes Ctrl-C end the operation that is about to begin, until end is called. late is
+// called if the operation is still running callbackGrace after Ctrl-C. At the prompt Ctrl-C always
+// ends the whole item.
 func (s *Session) interruptible(late func()) (e *ending, end func()) {
 	e = &ending{came: make(chan struct{}), late: late}
 	s.mu.Lock()
@@ -29,7 +32,7 @@ func (s *Session) interruptible(late func()) (e *ending, end func()) {
 	}
 }
 
-// under reports whether an ending has not ended.
+// under reports whether the operation of e is still running.
 func (s *Session) under(e *ending) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,8 +44,9 @@ func (s *Session) under(e *ending) bool {
 	return false
 }
 
-// Interrupt is Ctrl-C. In a script it ends run(), or a loop over a stream, and what comes after goes on: it prints what was counted;
-// outside of these, or a second time, it ends the script. It may be called from any goroutine.
+// Interrupt handles Ctrl-C. In a script the first one ends run() or a loop over a stream, and the
+// script continues: it prints what was counted. Outside of these, or the second time, it ends the
+// script. Interrupt may be called from any goroutine.
 func (s *Session) Interrupt() {
 	s.mu.Lock()
 	cancel := s.cancel
@@ -64,7 +68,7 @@ func (s *Session) Interrupt() {
 	})
 }
 
-// ended reports whether Ctrl-C has come, or the script is to end.
+// ended reports whether Ctrl-C was pressed or ctx is cancelled.
 func (e *ending) ended(ctx context.Context) bool {
 	select {
 	case <-e.came:
