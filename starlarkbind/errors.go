@@ -16,17 +16,18 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 )
 
-// Warnings says which helper errors are warned of.
+// Warnings is the level of warnings about helper errors.
 type Warnings uint8
 
-// The levels of warnings.
+// Levels of warnings.
 const (
-	WarnDefault Warnings = iota // what loses something
-	WarnAll                     // failed reads and missing keys too
+	WarnDefault Warnings = iota // errors that lose data
+	WarnAll                     // also failed reads and missing keys
 	WarnNone
 )
 
-// A helperError is what went wrong in the kernel at one place of a handler with one errno, and how often.
+// A helperError describes an error that occurred in the kernel at one position of a handler with
+// one errno, and how often it did.
 type helperError struct {
 	helper, errno, message, hint, probe, pos, source string
 	mapName                                          string
@@ -87,7 +88,7 @@ func (e *helperError) Attr(name string) (starlark.Value, error) {
 	return nil, nil
 }
 
-// CompareSameType orders errors by time of their first, then by place and errno.
+// CompareSameType orders errors by the time of their first occurrence, then by position and errno.
 func (e *helperError) CompareSameType(op syntax.Token, y starlark.Value, _ int) (bool, error) {
 	o := y.(*helperError)
 	c := 0
@@ -120,7 +121,7 @@ func (e *helperError) CompareSameType(op syntax.Token, y starlark.Value, _ int) 
 	return c >= 0, nil
 }
 
-// errnoOf gives the whole errno for the six bits that a cell keeps of it.
+// errnoOf returns the full errno, and its name, for the six bits of it that an error cell stores.
 func errnoOf(low int) (code int, name string) {
 	code = low
 	if low == int(unix.ETIMEDOUT)&63 {
@@ -132,7 +133,7 @@ func errnoOf(low int) (code int, name string) {
 	return code, name
 }
 
-// eachCell calls fn for each cell of a probe's programs that has counted something.
+// eachCell calls fn for each non-zero cell of a probe's programs.
 func (p *Probe) eachCell(fn func(g *program, site compiler.Site, c kmap.Cell)) error {
 	for _, g := range p.all() {
 		if g.cells == nil {
@@ -151,7 +152,7 @@ func (p *Probe) eachCell(fn func(g *program, site compiler.Site, c kmap.Cell)) e
 	return nil
 }
 
-// readErrors gives the errors of a probe since it was loaded or cleared.
+// readErrors returns the errors of a probe since it was loaded or its errors were cleared.
 func (s *Session) readErrors(p *Probe) ([]*helperError, error) {
 	var out []*helperError
 	err := p.eachCell(func(g *program, site compiler.Site, c kmap.Cell) {
@@ -196,7 +197,8 @@ func (s *Session) helperError(p *Probe, site compiler.Site, c kmap.Cell) *helper
 	return e
 }
 
-// explain tells what an errno means at a site, and what to do.
+// explain returns the meaning of an errno at a site, and a hint for the user. name is that of the
+// map or stream; maxKeys is its max_keys, or the size of the stream in bytes.
 func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (message, hint string) {
 	type key struct {
 		helper string
@@ -205,7 +207,7 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 	if message, hint, ok := explainFunc(site, errno); ok {
 		return message, hint
 	}
-	if errno == unix.EDEADLK { // which newer kernels say instead (kernel/bpf/rqspinlock.c, 6.15)
+	if errno == unix.EDEADLK { // EBUSY on kernels before 6.15 (kernel/bpf/rqspinlock.c)
 		errno = unix.EBUSY
 	}
 	switch (key{site.Helper, errno}) {
@@ -276,7 +278,7 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 	return fmt.Sprintf("%s failed: %s", site.Helper, errno.Error()), "bpf-helpers(7) tells what the helper fails with"
 }
 
-// nextSize is twice a map's size, as a power of two.
+// nextSize returns the smallest power of two that is at least 2*n.
 func nextSize(n int) int {
 	s := 1
 	for s <= n {
@@ -288,7 +290,7 @@ func nextSize(n int) int {
 	return s
 }
 
-// errorList gives the errors of probes, the oldest first.
+// errorList returns the errors of probes in order of first occurrence.
 func (s *Session) errorList(ps []*Probe) (*starlark.List, error) {
 	all, err := s.allErrors(ps)
 	if err != nil {
@@ -320,7 +322,7 @@ func (s *Session) allProbes() []*Probe {
 	return append([]*Probe{}, s.probes...)
 }
 
-// dropped counts the updates of a map that came to nothing.
+// dropped returns the number of failed updates of a map.
 func (s *Session) dropped(m *compiler.Map) (uint64, error) {
 	all, err := s.allErrors(s.allProbes())
 	n := uint64(0)
@@ -332,7 +334,8 @@ func (s *Session) dropped(m *compiler.Map) (uint64, error) {
 	return n, err
 }
 
-// clearErrors makes errors() begin again at zero.
+// clearErrors makes errors() start from zero. The kernel's cells are not changed; their present
+// counts are subtracted from now on.
 func (s *Session) clearErrors() error {
 	for _, p := range s.allProbes() {
 		p.mu.Lock()
@@ -355,7 +358,7 @@ func (s *Session) clearErrors() error {
 	return nil
 }
 
-// warnKey names a site and code that was warned of.
+// warnKey identifies an error that has been warned about.
 type warnKey struct {
 	probe, pos, helper string
 	code               int
@@ -373,7 +376,7 @@ func (s *Session) wanted(e *helperError) bool {
 	return !e.quiet
 }
 
-// warnNew warns once of each new site and code.
+// warnNew prints a warning for each error that is new since the last call.
 func (s *Session) warnNew() {
 	all, err := s.allErrors(s.allProbes())
 	if err != nil {
@@ -391,7 +394,8 @@ func (s *Session) warnNew() {
 	}
 }
 
-// warnTotals tells at the end how often each error happened, and how many events the kernel missed.
+// warnTotals reports, at the end, how often each error occurred and how many events the kernel
+// missed.
 func (s *Session) warnTotals() {
 	all, err := s.allErrors(s.allProbes())
 	if err != nil {
@@ -399,7 +403,7 @@ func (s *Session) warnTotals() {
 		return
 	}
 	for _, e := range all {
-		if s.wanted(e) && e.helper != overheadHelper { // which was told of when it happened
+		if s.wanted(e) && e.helper != overheadHelper { // reported when it occurred
 			s.warnOne(e, true)
 		}
 	}
@@ -420,8 +424,9 @@ func (s *Session) warnTotals() {
 	}
 }
 
-// missedText says why the kernel left events out: runs that it did not start because the program was running already, and events
-// that the link of a kprobe or kretprobe did not see.
+// missedText explains why events are missing: runs is the number of times that the kernel did not
+// run the program because it was already running, links the number of events that the link of a
+// kprobe or kretprobe missed.
 func missedText(probe string, ts []bpf.Target, runs, links uint64) string {
 	var why []string
 	if runs > 0 {
@@ -459,7 +464,8 @@ func (s *Session) warnOne(e *helperError, total bool) {
 	s.out.warn("helper_error", f, text)
 }
 
-// caret gives the source line of "file:line:col" with a caret below.
+// caret returns the source line of a position "file:line:col" and a caret below it, or "" if there
+// is none.
 func (s *Session) caret(pos string) string {
 	i := strings.LastIndexByte(pos, ':')
 	j := strings.LastIndexByte(pos[:max(i, 0)], ':')
@@ -474,5 +480,5 @@ func (s *Session) caret(pos string) string {
 	return diag.Caret(s.sources.line(syntax.MakePosition(&file, line, col)), int(col))
 }
 
-// warnEvery is how often new errors are looked for while a run is under way.
+// warnEvery is the interval at which new errors are looked for during a run.
 const warnEvery = 500 * time.Millisecond

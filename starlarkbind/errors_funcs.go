@@ -8,7 +8,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
-// explainFunc tells what an errno means in a function that handlers call.
+// explainFunc is explain for functions that handlers call. ok is false for all other sites.
 func explainFunc(site compiler.Site, errno unix.Errno) (message, hint string, ok bool) {
 	switch site.Helper {
 	case "get_stack":

@@ -13,8 +13,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-// An event is what a handler gets when the script calls it: event(comm="sh", pid=1, args=struct(ret=3)). It has the fields
-// that it was given, and tells of those that it was not.
+// An event is the argument of a handler that the script calls: event(comm="sh", pid=1,
+// args=struct(ret=3)). It has only the fields that it was given; reading another field is an error.
 type event struct{ fields starlark.StringDict }
 
 var (
@@ -22,10 +22,10 @@ var (
 	_ starlark.Comparable = (*event)(nil)
 )
 
-// eventRegs is the field of an event that reg() reads; a handler cannot.
+// eventRegs is the field of an event that reg() reads. Handlers cannot read it directly.
 const eventRegs = "regs"
 
-// builtinEvent is event(**fields).
+// builtinEvent implements event(**fields).
 func (s *Session) builtinEvent(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	if len(args) > 0 {
 		return nil, fmt.Errorf("event: name each field: event(comm=\"sh\", pid=1)")
@@ -76,7 +76,8 @@ func didYouMean(word string, names []string) string {
 	return ""
 }
 
-// eventStack makes a stack of a list of addresses.
+// eventStack makes a stack from a list of addresses. The process of a user stack is the pid among
+// the fields kw.
 func (s *Session) eventStack(user bool, v starlark.Value, kw []starlark.Tuple) (starlark.Value, error) {
 	if k, ok := v.(*Stack); ok {
 		return k, nil
@@ -156,7 +157,8 @@ func (e *event) AttrNames() []string {
 	return names
 }
 
-// fieldTypes describes an event by the values that it was given: numbers are 64 bits wide, and unsigned from 2**63 on.
+// fieldTypes returns a description of the event derived from its values. Integers have 64 bits, and
+// are unsigned from 2**63 on.
 func (e *event) fieldTypes() *compiler.Event {
 	out := &compiler.Event{Probe: "event", Func: "event", NoArgs: "the event has no arguments"}
 	if args, ok := e.fields["args"].(*eventArgs); ok {
@@ -192,7 +194,8 @@ func fieldOf(name string, v starlark.Value) compiler.Field {
 	return f
 }
 
-// types tells events apart whose fieldTypes differ in what matters to arithmetic.
+// types returns a string that is equal for events whose fieldTypes agree in what matters to
+// arithmetic.
 func (e *event) types() string {
 	t := e.fieldTypes()
 	fields := append(t.Fields, t.Args...)
@@ -206,7 +209,7 @@ func (e *event) types() string {
 	return b.String()
 }
 
-// eventArgs is e.args: by name or by number, as they were given.
+// eventArgs is e.args, by name or by index, as the event was given them.
 type eventArgs struct {
 	named starlark.StringDict
 	list  []starlark.Value
@@ -230,7 +233,7 @@ func newEventArgs(v starlark.Value) (starlark.Value, error) {
 			}
 			a.named[string(name)] = it[1]
 		}
-	case starlark.Indexable: // before HasAttrs: a list has methods
+	case starlark.Indexable: // before HasAttrs, because a list has attributes: its methods
 		if _, isStr := v.(starlark.String); isStr {
 			return nil, fmt.Errorf("got string, want a struct, a dict or a list")
 		}
@@ -280,7 +283,8 @@ func (a *eventArgs) Len() int { return len(a.list) }
 // Index implements starlark.Indexable.
 func (a *eventArgs) Index(i int) starlark.Value { return a.list[i] }
 
-// eventOf finds the event of the handler that the script is calling, if it is calling one.
+// eventOf returns the event of the handler that the script is calling, or nil if it is calling
+// none.
 func eventOf(thread *starlark.Thread) *event {
 	for i := range thread.CallStackDepth() {
 		f := thread.DebugFrame(i)
@@ -295,7 +299,8 @@ func eventOf(thread *starlark.Thread) *event {
 	return nil
 }
 
-// eventField reads a field of the event of the handler that is being called.
+// eventField returns a field of the event of the handler that is being called. fn names the caller
+// in errors.
 func eventField(thread *starlark.Thread, fn, name string) (starlark.Value, error) {
 	e := eventOf(thread)
 	if e == nil {

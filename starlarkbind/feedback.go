@@ -5,24 +5,26 @@ import (
 	"time"
 )
 
-// A probe that sees what bpfrepl does when it prints (a probe of write(2), or of all system calls) feeds itself: each write of the
-// pump causes records, and these the next write. The pump's pace bounds how much that is; here it is found, so that the user is told.
+// A probe that sees bpfrepl's own output (a probe of write(2), or of all system calls) can feed
+// itself: each write of the printReader causes records, and these cause the next write. The pace of
+// the printReader bounds the rate; this file detects the loop, so that the user can be warned.
 
 const (
-	feedbackMost   = 64                     // records that one write may cause
-	feedbackWrites = 20                     // writes in a row that caused some, until it is put to the test
-	feedbackPause  = 100 * time.Millisecond // the test: a longer pause, in which no more records come than one write causes
+	feedbackMost   = 64                     // most records that one write may cause
+	feedbackWrites = 20                     // consecutive writes that caused records before the test begins
+	feedbackPause  = 100 * time.Millisecond // the test: a longer pause, during which no more records arrive than one write causes
 )
 
-// A feedback looks at the pump's writes. Records that others cause come all the time, also while nothing is written; those that our own
-// write causes come during the write.
+// A feedback detects from the printReader's writes whether the output causes itself. Records caused
+// by others arrive at any time, even while nothing is written; those caused by our own write arrive
+// during the write.
 type feedback struct {
-	writes int // in a row that looked like it
+	writes int // consecutive writes that caused records
 	last   int // records before the test
 	told   bool
 }
 
-// pause is how long the pump waits between two writes.
+// pause returns the time to wait between two writes.
 func (f *feedback) pause() time.Duration {
 	if f.testing() {
 		return feedbackPause
@@ -32,7 +34,8 @@ func (f *feedback) pause() time.Duration {
 
 func (f *feedback) testing() bool { return !f.told && f.writes == feedbackWrites }
 
-// wrote notes a write of so many records, and whether more came during it. It reports whether the output feeds itself; it does so once.
+// wrote takes note of a write: the number of records it printed, and whether more arrived while it
+// was going on. It reports whether the output feeds itself, and returns true only once.
 func (f *feedback) wrote(records int, caused bool) bool {
 	switch {
 	case f.testing():

@@ -7,11 +7,12 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
-// keptDetached is how many probes the session remembers that are detached and have nothing to tell: a script may attach and detach probes
-// for ever. The script's own values of them go on to work.
+// keptDetached is the number of detached probes without errors or counts that the session
+// remembers, because a script may attach and detach probes indefinitely. The script's own
+// references to forgotten probes stay valid.
 const keptDetached = 64
 
-// remember adds a probe to those of the session, unless it is among them.
+// remember adds a probe to those of the session, unless it is already among them.
 func (s *Session) remember(p *Probe) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -20,7 +21,7 @@ func (s *Session) remember(p *Probe) {
 	}
 }
 
-// forgetDetached forgets the oldest of the detached probes that have nothing to tell, if they are more than keptDetached.
+// forgetDetached forgets the oldest quiet probes if there are more than keptDetached.
 func (s *Session) forgetDetached() {
 	if s.closed {
 		return
@@ -39,10 +40,11 @@ func (s *Session) forgetDetached() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.probes = slices.DeleteFunc(slices.Clone(s.probes), func(p *Probe) bool { return gone[p] }) // others may range over the old one
+	s.probes = slices.DeleteFunc(slices.Clone(s.probes), func(p *Probe) bool { return gone[p] }) // others may be iterating over the old slice
 }
 
-// quiet reports whether the probe is detached, holds nothing of the kernel, and counted no error, no tally and no missed run.
+// quiet reports whether the probe is detached, has no programs in the kernel, and counted no
+// errors, no keys and no missed runs.
 func (p *Probe) quiet() bool {
 	if p.isAttached() {
 		return false
