@@ -10,10 +10,10 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
 )
 
-// A format that is a constant is checked before the script runs: in a callback a mistake in it would end the script at the first event,
-// which may be much later, and in the middle of a line.
+// Constant formats are checked before the script runs. In a callback, a mistake in a format would
+// end the script only at the first event, which may come much later, and in the middle of a line.
 
-// checkFormats returns what is wrong with the constant formats of a file, as a resolve.ErrorList, or nil.
+// checkFormats returns the errors in the constant formats of a file as a resolve.ErrorList, or nil.
 func checkFormats(f *syntax.File) error {
 	var bad resolve.ErrorList
 	syntax.Walk(f, func(n syntax.Node) bool {
@@ -43,7 +43,7 @@ func checkFormats(f *syntax.File) error {
 	return bad
 }
 
-// literal returns the value of a string literal.
+// literal returns the value of x if it is a string literal, possibly in parentheses.
 func literal(x syntax.Expr) (string, bool) {
 	for {
 		p, ok := x.(*syntax.ParenExpr)
@@ -60,7 +60,8 @@ func literal(x syntax.Expr) (string, bool) {
 	return s, ok
 }
 
-// wrongPercent returns what is wrong with FORMAT % args: conversions that Starlark does not have, or too many or too few arguments.
+// wrongPercent returns what is wrong with FORMAT % args, or "": a conversion that Starlark does not
+// have, or the wrong number of arguments.
 func wrongPercent(format string, args syntax.Expr) string {
 	want, keyed := 0, false
 	for rest := format; ; want++ {
@@ -103,7 +104,7 @@ func wrongPercent(format string, args syntax.Expr) string {
 	case *syntax.Literal:
 		given = 1
 	default:
-		return "" // it may be a tuple, or a dict
+		return "" // it may be a tuple or a dict
 	}
 	if keyed || given == want {
 		return ""
@@ -111,7 +112,7 @@ func wrongPercent(format string, args syntax.Expr) string {
 	return fmt.Sprintf("the format %q wants %d arguments, got %d", format, want, given)
 }
 
-// conversion is the beginning of a format up to its letter.
+// conversion returns the start of rest up to and including the conversion's letter.
 func conversion(rest string) string {
 	i := strings.IndexFunc(rest, func(r rune) bool { return !strings.ContainsRune("#0- +.*123456789", r) })
 	if i < 0 {
@@ -120,7 +121,7 @@ func conversion(rest string) string {
 	return rest[:i+1]
 }
 
-// wrongCall returns what is wrong with a call of printf or sprintf.
+// wrongCall returns what is wrong with a call of printf or sprintf, or "".
 func wrongCall(name, format string, args []syntax.Expr) string {
 	want, err := cfmt.Arguments(format)
 	if err != nil {
@@ -128,7 +129,7 @@ func wrongCall(name, format string, args []syntax.Expr) string {
 	}
 	for _, a := range args {
 		if u, ok := a.(*syntax.UnaryExpr); ok && (u.Op == syntax.STAR || u.Op == syntax.STARSTAR) {
-			return "" // as many as there are
+			return "" // any number of arguments
 		}
 		if b, ok := a.(*syntax.BinaryExpr); ok && b.Op == syntax.EQ {
 			return ""

@@ -14,11 +14,13 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/sysname"
 )
 
-// A form is how the host shows a value that the kernel holds as numbers (types.Form): one row.
+// A form defines how the host converts values that the kernel stores as numbers (types.Format): one
+// row of a table.
 type form struct {
-	// show makes the value that the script sees of what the kernel holds: an int, or a tuple of ints.
+	// show converts the kernel's value, an int or a tuple of ints, to the value that the script
+	// sees.
 	show func(s *Session, f *types.Format, v starlark.Value) starlark.Value
-	// read is the way back; nil where one string can stand for several values of the kernel.
+	// read is the inverse of show. It is nil if one string can stand for several kernel values.
 	read func(s *Session, f *types.Format, v starlark.Value) (starlark.Value, bool)
 }
 
@@ -139,7 +141,7 @@ func makeForms() map[string]form {
 	}
 }
 
-// numbered reads the text of a number.
+// numbered adapts a parser of integers to the forms whose kernel value is one integer.
 func numbered(of func(string) (int64, bool)) func(*Session, *types.Format, string) (starlark.Value, bool) {
 	return func(_ *Session, _ *types.Format, t string) (starlark.Value, bool) {
 		n, ok := of(t)
@@ -147,7 +149,7 @@ func numbered(of func(string) (int64, bool)) func(*Session, *types.Format, strin
 	}
 }
 
-// text makes the read of a form that is shown as a string.
+// text makes the read function of a form whose script value is a string.
 func text(parse func(*Session, *types.Format, string) (starlark.Value, bool)) func(*Session, *types.Format, starlark.Value) (starlark.Value, bool) {
 	return func(s *Session, f *types.Format, v starlark.Value) (starlark.Value, bool) {
 		str, ok := v.(starlark.String)
@@ -158,7 +160,8 @@ func text(parse func(*Session, *types.Format, string) (starlark.Value, bool)) fu
 	}
 }
 
-// show gives the script's side of a value.
+// show converts a kernel value to the value that the script sees. If the form has no read function,
+// the kernel value is remembered so that unshow can find it.
 func (s *Session) show(f *types.Format, v starlark.Value) starlark.Value {
 	row, ok := forms[f.Name]
 	if !ok {
@@ -171,7 +174,7 @@ func (s *Session) show(f *types.Format, v starlark.Value) starlark.Value {
 	return text
 }
 
-// unshow gives the kernel's side of a value.
+// unshow converts a value that the script sees to the kernel's value.
 func (s *Session) unshow(f *types.Format, v starlark.Value) (starlark.Value, error) {
 	if _, ok := v.(starlark.Int); ok && f.Numeric {
 		return v, nil
@@ -188,11 +191,13 @@ func (s *Session) unshow(f *types.Format, v starlark.Value) (starlark.Value, err
 	return nil, fmt.Errorf("%s is no %s", v, f.Noun)
 }
 
-// ambiguousText tells of a type of which two different values of the kernel can look the same to the script.
+// ambiguousText reports whether two different kernel values of type t can look the same to the
+// script.
 func ambiguousText(t *types.Type) bool {
 	switch t.Kind {
 	case types.Formatted:
-		// of the kernel's stacks the frames of our own program are not shown, and older kernels have them in there
+		// ^ Kernel stacks are shown without the frames of our own program, which older kernels
+		// include.
 		return forms[t.Format.Name].read == nil || t.Format.Name == "kstack"
 	case types.Opt:
 		return ambiguousText(t.Elem)
@@ -202,7 +207,7 @@ func ambiguousText(t *types.Type) bool {
 	return false
 }
 
-// word is the 64 bits of an int.
+// word returns an int as 64 bits, or 0 if v is not an int.
 func word(v starlark.Value) uint64 {
 	i, ok := v.(starlark.Int)
 	if !ok {

@@ -9,10 +9,12 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
-// What handlers do with memory and with the types of C, when the script calls them: an event holds values in the place of
-// addresses, so those are what is read.
+// These are the functions of handlers that read memory and use C types, for handlers that the
+// script calls. An event then holds values in place of addresses, and the functions read these
+// values.
 
-// hostBuf is buf(x, n): the first n bytes of what the event was given in place of an address; zeros after its end.
+// hostBuf implements buf(ptr, n): the first n bytes of the value that the event has in place of an
+// address, padded with zeros.
 func (s *Session) hostBuf(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var x starlark.Value
 	var n int
@@ -36,7 +38,8 @@ func (s *Session) hostBuf(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tu
 	return starlark.Bytes(out), nil
 }
 
-// hostCast is cast(x, type): an int gets the width of C's type; a struct that stands for an address is itself.
+// hostCast implements cast(x, type). An int is converted to the width of the C type; a struct in
+// place of an address is returned unchanged.
 func (s *Session) hostCast(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var x starlark.Value
 	var typ string
@@ -78,7 +81,8 @@ func (s *Session) hostSizeof(_ *starlark.Thread, _ *starlark.Builtin, a starlark
 	return nil, fmt.Errorf("sizeof: the size of a %s is not known; name its type: sizeof(\"struct sock\")", x.Type())
 }
 
-// hostContainerOf takes the struct that the event was given in place of the member.
+// hostContainerOf implements container_of(ptr, type, member). An int is an address, from which the
+// member's offset is subtracted. A struct stands for the enclosing one and is returned unchanged.
 func (s *Session) hostContainerOf(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var x starlark.Value
 	var typ, member string
@@ -95,7 +99,7 @@ func (s *Session) hostContainerOf(_ *starlark.Thread, _ *starlark.Builtin, a sta
 	return x, nil
 }
 
-// ctypeCall has the compiler compute a function of constants.
+// ctypeCall evaluates a function of constants with the compiler.
 func (s *Session) ctypeCall(name string, args ...any) (starlark.Value, error) {
 	v, err := compiler.Constant(s.ktypes, name, args...)
 	if err != nil {

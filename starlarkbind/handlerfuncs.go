@@ -13,8 +13,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/sysname"
 )
 
-// handlerFuncs are the host's half of functions that handlers call: what they do when the script calls the handler.
-// Their names, signatures and examples are those of the compiler's table.
+// handlerFuncs implements the functions of handlers on the host, where they run when the script
+// calls a handler. Their names, signatures and examples are in the compiler's table.
 var handlerFuncs = map[string]builtinFunc{
 	"rand": func(_ *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return starlark.MakeUint64(uint64(rand.Uint32())), starlark.UnpackArgs("rand", a, kw)
@@ -43,12 +43,13 @@ var handlerFuncs = map[string]builtinFunc{
 	"override":     (*Session).hostOverride,
 }
 
-// as shows what the kernel would hold in a form.
+// as returns the text, in a form, of a value as the kernel stores it.
 func (s *Session) as(form, arg string, v starlark.Value) starlark.Value {
 	return s.show(&types.Format{Name: form, Arg: arg}, v)
 }
 
-// hostStr is str(x, max=256): a string is itself, cut as in a handler; all else is as Starlark writes it.
+// hostStr implements str(x, max=256): a string is returned truncated as in a handler; other values
+// are converted as Starlark does it.
 func (s *Session) hostStr(t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var x, limit starlark.Value
 	if err := starlark.UnpackArgs("str", a, kw, "x", &x, "max?", &limit); err != nil {
@@ -83,7 +84,8 @@ func (s *Session) hostStrftime(_ *starlark.Thread, _ *starlark.Builtin, a starla
 	return s.as("time", format, starlark.MakeInt64(t-t%int64(strftime.Unit(format)))), nil
 }
 
-// hostStack is the stack that the event was given; without one, none.
+// hostStack implements kstack() and ustack(). It returns the stack that the event was given, or an
+// empty one.
 func (s *Session) hostStack(t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	n := compiler.StackFrames
 	if err := starlark.UnpackArgs(b.Name(), a, kw, "n?", &n); err != nil {
@@ -123,7 +125,7 @@ func (s *Session) hostUsym(t *starlark.Thread, _ *starlark.Builtin, a starlark.T
 	return s.as("usym", "", starlark.Tuple{addr, pid}), nil
 }
 
-// hinted is an error with its hint, in one line.
+// hinted returns err with its hint, if it has one, on the same line.
 func hinted(err error) error {
 	var he *compiler.HostError
 	if errors.As(err, &he) && he.Hint != "" {
@@ -150,7 +152,8 @@ func (s *Session) hostUaddr(_ *starlark.Thread, _ *starlark.Builtin, a starlark.
 	return starlark.MakeUint64(n), hinted(err)
 }
 
-// hostNtop takes what a handler's event may be given: an int, the bytes of an address, or its text.
+// hostNtop implements ntop(). It accepts what an event can hold: an int, the bytes of an address,
+// or its text.
 func (s *Session) hostNtop(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var x, y starlark.Value
 	if err := starlark.UnpackArgs("ntop", a, kw, "family_or_addr", &x, "addr??", &y); err != nil {
@@ -191,7 +194,7 @@ func (s *Session) hostMAC(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tu
 	return nil, fmt.Errorf("macaddr: %s is no address of 6 bytes", x)
 }
 
-// addressBytes gives the bytes of a bytes value, or of a list of small ints.
+// addressBytes returns the bytes of a bytes value, or of a list of ints below 256.
 func addressBytes(v starlark.Value) ([]byte, bool) {
 	switch v := v.(type) {
 	case starlark.Bytes:
@@ -212,7 +215,7 @@ func addressBytes(v starlark.Value) ([]byte, bool) {
 	return nil, false
 }
 
-// number is what bytes are as a number, the first the lowest.
+// number returns up to 8 bytes as a little-endian number.
 func number(b []byte) starlark.Int {
 	n := uint64(0)
 	for i, x := range b {
@@ -221,7 +224,7 @@ func number(b []byte) starlark.Int {
 	return starlark.MakeUint64(n)
 }
 
-// A signedWord is an int that is taken as 64 bits with a sign, as in a handler.
+// A signedWord is an int argument converted to a signed 64-bit integer, as in a handler.
 type signedWord int64
 
 // Unpack implements starlark.Unpacker.
@@ -275,7 +278,8 @@ func (s *Session) hostCgroup(t *starlark.Thread, _ *starlark.Builtin, a starlark
 	return s.as("cgroup", "", n), nil
 }
 
-// hostSignal sends none: the process that an event names need not be there.
+// hostSignal checks the arguments of signal() and sends nothing: the process that an event names
+// need not exist.
 func (s *Session) hostSignal(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var sig starlark.Value
 	if err := starlark.UnpackArgs("signal", a, kw, "sig", &sig); err != nil {
@@ -299,7 +303,7 @@ func (s *Session) hostSignal(_ *starlark.Thread, _ *starlark.Builtin, a starlark
 	return starlark.None, nil
 }
 
-// hostReg reads the registers that the event was given: event(regs={"ip": 4096}).
+// hostReg implements reg() with the registers that the event was given: event(regs={"ip": 4096}).
 func (s *Session) hostReg(t *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var name starlark.String
 	if err := starlark.UnpackArgs("reg", a, kw, "name", &name); err != nil {
@@ -315,7 +319,8 @@ func (s *Session) hostReg(t *starlark.Thread, _ *starlark.Builtin, a starlark.Tu
 	return nil, fmt.Errorf("reg: there is no register %s here: write event(regs={%s: ...})", name, name)
 }
 
-// hostOverride changes nothing: there is no function that could return.
+// hostOverride checks the arguments of override() and does nothing: there is no function call whose
+// result it could change.
 func (s *Session) hostOverride(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var ret starlark.Int
 	if err := starlark.UnpackArgs("override", a, kw, "ret", &ret); err != nil {
@@ -327,7 +332,7 @@ func (s *Session) hostOverride(_ *starlark.Thread, _ *starlark.Builtin, a starla
 	return starlark.None, nil
 }
 
-// hostPath takes the path that the event was given in place of a pointer.
+// hostPath implements path(). The event has the path as text in place of a pointer.
 func (s *Session) hostPath(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var p string
 	limit := 256

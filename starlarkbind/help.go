@@ -13,24 +13,26 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-// help() reads the tables that make docs/language.md, and by which names are found: what is not in them has no help, and what is in
-// them has.
+// help() reads the same tables that docs/language.md is generated from and that names are looked up
+// in. So everything in them has help, and nothing else does.
 
-// A Topic is one row that help tells of.
+// A Topic is one entry that help can show.
 type Topic struct {
-	Of      string // "aggregation", of a method; "handler", "event"; "" of a function of scripts
+	// Of is the type of a method ("aggregation", or "handler aggregation" in handlers), "handler",
+	// "event", or "" for a function of scripts.
+	Of      string
 	Name    string
-	Sig     string // how it is written
+	Sig     string // the signature
 	Doc     string
 	Example string
 }
 
-// table is what help reads of Builtins, which has help in it.
+// table is Builtins, without the initialization cycle: Builtins refers to help.
 var table []Builtin
 
 func init() { table = Builtins }
 
-// Topics lists all that help tells of, but probes.
+// Topics returns all topics of help except the kinds of probes.
 func Topics() []Topic {
 	var out []Topic
 	for _, b := range table {
@@ -56,7 +58,7 @@ func Topics() []Topic {
 	return out
 }
 
-// fieldExample uses a field of the event.
+// fieldExample returns an example that uses a field of the event.
 func fieldExample(name string) string {
 	switch name {
 	case "args":
@@ -76,7 +78,7 @@ func methodTopics[T any](of string, ms []scriptMethod[T]) (out []Topic) {
 	return out
 }
 
-// builtinHelp is help(x=None).
+// builtinHelp implements help(x=None).
 func (s *Session) builtinHelp(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var x starlark.Value = starlark.None
 	if err := starlark.UnpackArgs("help", args, kw, "x?", &x); err != nil {
@@ -90,7 +92,7 @@ func (s *Session) builtinHelp(_ *starlark.Thread, _ *starlark.Builtin, args star
 	return starlark.None, s.out.failed()
 }
 
-// help gives the text for a value, a name, or a probe's spec.
+// help returns the help text for a value, a name or a probe spec.
 func (s *Session) help(x starlark.Value) (string, error) {
 	switch v := x.(type) {
 	case starlark.NoneType:
@@ -129,7 +131,7 @@ func attributeNames(v starlark.Value) []string {
 	return []string{"none"}
 }
 
-// helpOn is help("...").
+// helpOn returns the help text for the argument of help("...").
 func (s *Session) helpOn(name string) (string, error) {
 	kind, rest, isSpec := strings.Cut(name, ":")
 	for _, p := range bpf.Providers() {
@@ -159,7 +161,8 @@ func (s *Session) helpOn(name string) (string, error) {
 	return helpName(name, func(Topic) bool { return true })
 }
 
-// helpName tells of all rows of a name.
+// helpName returns the help texts of all topics with this name that want accepts. The error
+// suggests a similar name.
 func helpName(name string, want func(Topic) bool) (string, error) {
 	var text []string
 	var names []string
@@ -182,7 +185,7 @@ func helpName(name string, want func(Topic) bool) (string, error) {
 	return strings.Join(text, "\n"), nil
 }
 
-// text is a topic on paper.
+// text returns the topic as help prints it.
 func (t Topic) text() string {
 	sig := t.Sig
 	where := ""
@@ -209,10 +212,11 @@ func method(of, sig string) string {
 	return of + "." + sig
 }
 
-// page is how many columns help takes: a terminal has 80 at least. Examples are left as they are, to be copied.
+// page is the number of columns that help uses: terminals have at least 80. Examples are not
+// wrapped, so that they can be copied.
 const page = 78
 
-// prose is text that flows.
+// prose returns text wrapped to the page and indented.
 func prose(text string) string {
 	var lines []string
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
@@ -221,7 +225,7 @@ func prose(text string) string {
 	return indented(strings.Join(lines, "\n"))
 }
 
-// signature goes on further to the right where it is too long.
+// signature returns a signature wrapped to the page, with a deeper indent from the second line on.
 func signature(sig string) string {
 	first, more, _ := strings.Cut(sideBySide(strings.Fields(sig), page-8), "\n")
 	if more == "" {
@@ -234,7 +238,7 @@ func indented(text string) string {
 	return "    " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n    ") + "\n"
 }
 
-// helpValue tells of a map, a stream or a probe of the script, and its methods.
+// helpValue describes a map, a stream or a probe of the script and its methods.
 func helpValue(name, kind, of string) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s is a %s\n\n", name, kind)
@@ -246,7 +250,7 @@ func helpValue(name, kind, of string) (string, error) {
 	return b.String(), nil
 }
 
-// helpKind tells of a kind of probe.
+// helpKind describes a kind of probe.
 func helpKind(p *bpf.Provider) string {
 	text := p.Syntax + "\n" + prose(p.Doc)
 	if p.Alias != "" {
@@ -259,14 +263,15 @@ func example(spec string) string {
 	return fmt.Sprintf("hits = count()\nprobe(%q, lambda e: hits.add(by=e.comm))", spec)
 }
 
-// helpProbe tells of the arguments of a probe.
+// helpProbe describes the arguments of the probe that spec names, or lists the probes if it matches
+// several.
 func (s *Session) helpProbe(spec string) (string, error) {
 	ts, err := bpf.List(spec)
 	if err != nil {
 		return "", scriptError(err)
 	}
 	if len(ts) == 0 {
-		parsed, err := bpf.Resolve(spec) // a spec that is not in the list: a timer, an address
+		parsed, err := bpf.Resolve(spec) // a spec that is not listed: a timer, an address
 		if err != nil {
 			return "", scriptError(err)
 		}
@@ -307,7 +312,7 @@ func (s *Session) helpProbe(spec string) (string, error) {
 	return text + "\n" + indented(fmt.Sprintf("hits = count()\nprobe(%q, lambda e: hits.add(by=%s))", t.Name, by)), nil
 }
 
-// argumentName gives the name of the first argument that a map can have as its key as it is.
+// argumentName returns the name of the first argument that can be the key of a map as it is, or "".
 func argumentName(args []string) string {
 	for _, a := range args {
 		i := strings.LastIndexAny(a, " *")
@@ -320,7 +325,7 @@ func argumentName(args []string) string {
 	return ""
 }
 
-// tour is help().
+// tour returns the text of help().
 func tour() string {
 	var b strings.Builder
 	b.WriteString(`A script is Starlark, which looks like Python. A function that is given to
@@ -362,7 +367,7 @@ written; Ctrl-R looks for earlier items; %help lists its commands.
 	return b.String()
 }
 
-// parallel puts words on lines of that many columns.
+// sideBySide breaks words into lines of at most width columns.
 func sideBySide(words []string, width int) string {
 	var b strings.Builder
 	col := 0

@@ -12,7 +12,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
-// host answers what handlers ask of the machine (compiler.Host).
+// host implements compiler.Host: it looks up the host's symbols, cgroups and clock for the
+// compiler.
 type host struct{ s *Session }
 
 // KernelAddr implements compiler.Host.
@@ -35,7 +36,8 @@ func (h host) UserAddr(name, path string) (uint64, error) {
 	return n, noSymbol(err)
 }
 
-// noSymbol adds what may have been meant.
+// noSymbol converts a symbol.NoSymbolError to a compiler.HostError with a suggestion as its hint.
+// Other errors are returned unchanged.
 func noSymbol(err error) error {
 	var ns *symbol.NoSymbolError
 	if errors.As(err, &ns) {
@@ -51,7 +53,8 @@ func noSymbol(err error) error {
 // CgroupID implements compiler.Host.
 func (h host) CgroupID(path string) (uint64, error) { return symbol.CgroupID(path) }
 
-// WallClock implements compiler.Host: the offset is taken once, so that equal times look equal.
+// WallClock implements compiler.Host. The offset is measured once per session, so that equal times
+// have equal text.
 func (h host) WallClock() int64 {
 	if h.s.wall == 0 {
 		h.s.wall = wallOffset()
@@ -59,8 +62,8 @@ func (h host) WallClock() int64 {
 	return h.s.wall
 }
 
-// wallOffset measures how far the wall clock is ahead of the monotonic one: of a few tries the one with the least between
-// two readings.
+// wallOffset returns by how many nanoseconds the wall clock is ahead of the monotonic clock. It
+// measures five times and uses the measurement with the least time between two readings.
 func wallOffset() int64 {
 	best, offset := int64(1<<62), int64(0)
 	for range 5 {
@@ -75,12 +78,12 @@ func wallOffset() int64 {
 func monotonic() int64 {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		return 0 // the kernel has this clock
+		return 0 // cannot happen: every kernel has this clock
 	}
 	return ts.Nano()
 }
 
-// can tells what the context of a kind of probe allows.
+// can returns what the context of a kind of probe supports.
 func can(kind string) compiler.ContextCaps {
 	switch kind {
 	case "kprobe":
@@ -93,7 +96,7 @@ func can(kind string) compiler.ContextCaps {
 	return compiler.ContextCaps{}
 }
 
-// stacksMap gives the map that keeps stacks of n frames; the first call makes it.
+// stacksMap returns the map that stores stacks of n frames. The first call creates it.
 func (s *Session) stacksMap(n int) (*stackStore, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

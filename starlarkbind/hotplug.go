@@ -6,8 +6,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 )
 
-// followed warns of a CPU that came online while probes have an event on each: what happened on it before they were attached
-// there cannot be counted.
+// followed warns that a CPU came online while probes have an event on each CPU. What happened on it
+// before they were attached there is not counted.
 func (s *Session) followed(f bpf.HotplugEvent) {
 	if s.opt.Warnings == WarnNone {
 		return

@@ -11,14 +11,16 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
-// A map gets its types from all that uses it, and a probe is loaded when the script comes to it. So before the first program
-// that uses a map is loaded, the calls of probe() that the script has not come to yet are looked at: those that name their
-// target and their handler so that both can be told from the text. Their handlers are checked together with the present one
-// (compiler.Infer), and the maps are made wide enough for all of them. This is how two tables can need each other, and why the
-// order of the probes does not matter to the lengths of strings. What is wrong with a later probe shows when its turn comes.
+// The types of a map depend on all of its uses, but a probe is loaded as soon as the script reaches
+// its call of probe(). So before loading the first program that uses a map, infer looks at the
+// calls of probe() that the script has not reached yet, as far as their specs and handlers can be
+// determined from the source. Their handlers are checked together with the present one
+// (compiler.Infer), and the maps are made wide enough for all of them. That is why two tables can
+// depend on each other's types, and why the lengths of strings do not depend on the order of the
+// probes. Errors in a later probe are reported when the script reaches it.
 
-// lateScope finds names for a function that the script has not defined yet: the globals as they are now, and functions that
-// are defined further down.
+// lateScope resolves names for a function that the script has not defined yet: to the present
+// globals, or to functions defined further down.
 type lateScope struct {
 	s       *Session
 	globals starlark.StringDict
@@ -50,7 +52,8 @@ func (l lateScope) function(fn *resolve.Function) *compiler.Func {
 	return f
 }
 
-// constant is the value of a literal or of a global that holds a constant, or of a sum of such strings.
+// constant returns the value of a literal, of a global that holds a constant, or of a concatenation
+// of such strings.
 func (l lateScope) constant(x syntax.Expr) (any, bool) {
 	switch x := x.(type) {
 	case *syntax.ParenExpr:
@@ -75,7 +78,7 @@ func (l lateScope) constant(x syntax.Expr) (any, bool) {
 	return nil, false
 }
 
-// handler is the function that an argument of probe() names.
+// handler returns the function that an argument of probe() refers to, or nil.
 func (l lateScope) handler(x syntax.Expr) *compiler.Func {
 	switch x := x.(type) {
 	case *syntax.LambdaExpr:
@@ -89,7 +92,7 @@ func (l lateScope) handler(x syntax.Expr) *compiler.Func {
 	return nil
 }
 
-// A lateProbe is a call of probe() as its text has it.
+// A lateProbe is a call of probe() as far as it can be determined from its source.
 type lateProbe struct {
 	specs           []string
 	handler, filter *compiler.Func
@@ -136,7 +139,8 @@ func (l lateScope) probe(call *syntax.CallExpr) *lateProbe {
 	return p
 }
 
-// maps lists the maps without types, or with types that may still grow, that functions name.
+// maps returns the maps that functions refer to and whose types are not known or can still grow. It
+// follows calls.
 func (l lateScope) maps(fns ...*compiler.Func) map[*compiler.Map]bool {
 	out, seen := map[*compiler.Map]bool{}, map[*resolve.Function]bool{}
 	var visit func(f *compiler.Func)
@@ -172,11 +176,11 @@ func (l lateScope) maps(fns ...*compiler.Func) map[*compiler.Map]bool {
 	return out
 }
 
-// maxLateGroups bounds how many different events of one probe are looked at before it is loaded.
+// maxLateGroups is the largest number of different events of one probe that infer looks at.
 const maxLateGroups = 16
 
-// infer finds out which types the maps of a handler have once all probes of the script are loaded. Until forget is called they
-// are what compiling begins with.
+// infer determines the types that the maps of a handler will have once all probes of the script are
+// loaded, and stores them as hints for the compiler. The hints are used until forget is called.
 func (s *Session) infer(p *Probe, h, f *compiler.Func, globals starlark.StringDict) (forget func()) {
 	scope := lateScope{s, globals}
 	want := scope.maps(h, f)
@@ -206,7 +210,7 @@ func (s *Session) infer(p *Probe, h, f *compiler.Func, globals starlark.StringDi
 			}
 			var targets []bpf.Target
 			for _, spec := range late.specs {
-				if ts, err := bpf.Resolve(spec); err == nil { // else it is an error when the script comes to it
+				if ts, err := bpf.Resolve(spec); err == nil { // otherwise reported when the script reaches it
 					targets = append(targets, ts...)
 				}
 			}
@@ -233,7 +237,8 @@ func overlap(a, b map[*compiler.Map]bool) bool {
 	return false
 }
 
-// lateRequests are the requests for a probe's targets, one for each event that looks different.
+// lateRequests returns the requests for a probe's targets, one for each event with a different
+// layout.
 func (s *Session) lateRequests(p *Probe, ts []bpf.Target, h, f *compiler.Func) []*compiler.Request {
 	l := &loader{s: s, p: p, handler: h, filter: f}
 	var out []*compiler.Request
