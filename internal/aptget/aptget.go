@@ -1,4 +1,5 @@
-// Package aptget installs what tests call and a fresh machine lacks: the suite does all its set-up itself.
+// Package aptget installs programs that tests run and a freshly installed host does not have, so
+// that the test suite needs no manual setup.
 package aptget
 
 import (
@@ -9,10 +10,11 @@ import (
 	"strings"
 )
 
-// A Tool is a command, and Debian's package that has it.
+// A Tool is a command and the Debian package that contains it.
 type Tool struct{ Command, Package string }
 
-// Install installs the tools that are missing, and tells log of it.
+// Install installs the packages of those tools whose commands are not in PATH, and writes their
+// names to log.
 func Install(log io.Writer, tools ...Tool) error {
 	var missing []string
 	for _, t := range tools {

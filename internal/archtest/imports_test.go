@@ -1,4 +1,5 @@
-// Package archtest holds the direction of imports: cmd/bpfrepl -> repl -> starlarkbind -> {compiler, bpf}.
+// Package archtest checks the direction of imports, cmd/bpfrepl -> repl -> starlarkbind ->
+// {compiler, bpf}, and other rules about the source code as a whole.
 package archtest
 
 import (
@@ -15,10 +16,10 @@ import (
 
 const module = "github.com/bpfrepl/bpfrepl/"
 
-// A rule says what the packages of a folder must not import.
+// A rule lists imports that the packages below a directory must not have.
 type rule struct {
 	folder string
-	banned []string // import paths, their sub-packages included
+	banned []string // import paths; subpackages are banned too
 	why    string
 }
 
@@ -36,13 +37,13 @@ var rules = []rule{
 	{"internal", []string{module + "compiler", module + "bpf", module + "repl", module + "starlarkbind", module + "cmd"}, "everybody may use internal"},
 }
 
-// pkg is what `go list -json` tells of a package.
+// pkg is the part of the output of `go list -json` that the rules need.
 type pkg struct {
 	ImportPath string
 	Imports    []string
 }
 
-// check lists the imports that break a rule.
+// check returns a message for each import that breaks a rule.
 func check(pkgs []pkg) []string {
 	var bad []string
 	for _, p := range pkgs {
@@ -105,7 +106,7 @@ func TestCheckFinds(t *testing.T) {
 	}
 }
 
-// The top level is fixed.
+// TestTopLevel checks that the top-level directories are exactly the expected ones.
 func TestTopLevel(t *testing.T) {
 	entries, err := os.ReadDir("../..")
 	if err != nil {

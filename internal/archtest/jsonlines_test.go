@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// Each line that -f json can print has a row in jsonLines (starlarkbind/jsonlines.go), with a row for each of its members.
+// TestJSONLines checks that each type of line that -f json can print has a row in jsonLines
+// (starlarkbind/jsonlines.go), with a row for each of its members.
 func TestJSONLines(t *testing.T) {
 	const folder = "../../starlarkbind"
 	files, err := filepath.Glob(folder + "/*.go")

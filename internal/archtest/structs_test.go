@@ -12,7 +12,7 @@ import (
 
 const starlarkstruct = "go.starlark.net/starlarkstruct"
 
-// foreignStructs lists what a file uses of starlarkstruct, but for modules.
+// foreignStructs returns the names that a file uses from starlarkstruct, except Module.
 func foreignStructs(f *ast.File) (names []string) {
 	pkg := ""
 	for _, imp := range f.Imports {
@@ -40,8 +40,9 @@ func foreignStructs(f *ast.File) (names []string) {
 	return names
 }
 
-// TestStructs holds that structs are those of starlarkbind/structs: the ones of starlarkstruct put their fields in the order of
-// the alphabet, so that a CSV file's columns do not have the order in which the script names them.
+// TestStructs checks that only starlarkbind/structs provides structs. Those of starlarkstruct sort
+// their fields alphabetically, so the columns of a CSV file would not have the order in which the
+// script names them.
 func TestStructs(t *testing.T) {
 	fset, files := token.NewFileSet(), 0
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {

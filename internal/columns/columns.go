@@ -1,9 +1,9 @@
-// Package columns tells how many columns of a terminal a text takes.
+// Package columns computes how many columns of a terminal a text occupies.
 package columns
 
 import "unicode"
 
-// Width is the number of columns that a string takes.
+// Width returns the number of columns that s occupies.
 func Width(s string) int {
 	n := 0
 	for _, r := range s {
@@ -12,7 +12,8 @@ func Width(s string) int {
 	return n
 }
 
-// Rune is the number of columns that a rune takes: two for East Asian wide characters and emoji, none for combining marks and joiners.
+// Rune returns the number of columns that r occupies: two for East Asian wide characters and emoji,
+// none for combining marks and joiners.
 func Rune(r rune) int {
 	switch {
 	case r < 0x300:
@@ -25,7 +26,8 @@ func Rune(r rune) int {
 	return 1
 }
 
-// wide is what Unicode calls wide or full width (EastAsianWidth.txt), in rough ranges, and the emoji among older symbols.
+// wide contains the characters that Unicode calls wide or fullwidth (EastAsianWidth.txt), in rough
+// ranges, and the emoji among older symbols.
 var wide = &unicode.RangeTable{
 	R16: []unicode.Range16{
 		{0x1100, 0x115f, 1}, {0x231a, 0x231b, 1}, {0x23e9, 0x23ec, 1}, {0x23f0, 0x23f3, 3}, {0x25fd, 0x25fe, 1}, {0x2614, 0x2615, 1},

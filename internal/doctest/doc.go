@@ -1,2 +1,2 @@
-// Package doctest runs what the documents show: see its test.
+// Package doctest runs the examples in the documents. It contains tests only.
 package doctest

@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(leakcheck.Main(m, gobin.Clean)) }
 
-// A block is a fenced block of a document.
+// A block is a fenced code block of a document.
 type block struct {
 	lang, text string
 	line       int
@@ -38,7 +38,7 @@ func blocks(text string) []block {
 	return out
 }
 
-// A document is a file of the docs, or README.
+// A document is a Markdown file of docs, or README.md.
 type document struct{ file, text string }
 
 func documents(t *testing.T) []document {
@@ -79,7 +79,8 @@ func TestBlocks(t *testing.T) {
 				if err := os.WriteFile(script, []byte(b.text), 0o600); err != nil {
 					t.Fatal(err)
 				}
-				// run() ends with the command; what waits for a time waits that long
+				// run() ends when the -c command ends. A script that waits for a fixed time takes
+				// that long.
 				cmd := exec.Command(bin, "--allow-run", "-c", gen+" getppid 1000", script)
 				var errs bytes.Buffer
 				cmd.Stderr = &errs

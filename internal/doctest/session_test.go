@@ -12,8 +12,10 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/transcript"
 )
 
-// What a document shows of the prompt (blocks marked pycon: one session) and of a shell (console) is typed again, and gives what
-// stands there; its scripts that have names (python NAME) are there as files. UPDATE=1 writes what comes out now.
+// TestSessions types again what the documents show of the prompt (the pycon blocks of a document,
+// which form one session) and of a shell (console blocks), and checks that the output is the same.
+// Scripts with names (blocks marked python NAME) exist as files. UPDATE=1 writes the new output
+// into the documents.
 func TestSessions(t *testing.T) {
 	bin, err := gobin.Build("cmd/bpfrepl")
 	if err != nil {
@@ -57,7 +59,8 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// rerun compares blocks, which together are one session, with what they give now, and gives the document as it would have to be.
+// rerun compares the blocks bs, which together are one session, with their output when run again.
+// It returns the document with the new output.
 func rerun(t *testing.T, doc string, p transcript.Prompts, bs []block, again func([]transcript.Item) []transcript.Item) string {
 	t.Helper()
 	if bs == nil {
@@ -82,7 +85,7 @@ func rerun(t *testing.T, doc string, p transcript.Prompts, bs []block, again fun
 	return doc
 }
 
-// run runs each item as a shell's command.
+// run runs each item as a shell command.
 func run(opt tmux.Options, items []transcript.Item) (out []transcript.Item) {
 	for _, it := range items {
 		cmd := exec.Command("sh", "-c", it.Src)

@@ -1,4 +1,4 @@
-// Package filenames completes the names of files.
+// Package filenames completes file names.
 package filenames
 
 import (
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Complete gives the files whose names begin with prefix, sorted; folders end with a slash. Hidden ones are given where the prefix
-// asks for them.
+// Complete returns the files whose paths begin with prefix, sorted. Directories end with a slash.
+// Hidden files are included only if the last element of prefix begins with a dot.
 func Complete(prefix string) []string {
 	dir, base := filepath.Split(prefix)
 	from := dir
@@ -17,7 +17,7 @@ func Complete(prefix string) []string {
 	}
 	entries, err := os.ReadDir(from)
 	if err != nil {
-		return nil // nothing to offer
+		return nil // no completions
 	}
 	var out []string
 	for _, e := range entries {
@@ -25,7 +25,7 @@ func Complete(prefix string) []string {
 		if !strings.HasPrefix(name, base) || name[0] == '.' && base == "" {
 			continue
 		}
-		if st, err := os.Stat(filepath.Join(from, name)); err == nil && st.IsDir() { // of what a link leads to
+		if st, err := os.Stat(filepath.Join(from, name)); err == nil && st.IsDir() { // Stat follows symbolic links
 			name += "/"
 		}
 		out = append(out, dir+name)

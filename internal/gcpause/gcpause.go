@@ -1,5 +1,6 @@
-// Package gcpause keeps the collector of garbage from starting for a while. Memory of a known size that is filled bit by bit, and is all
-// in use afterwards, is not worth a cycle on the way: that would go through pages that nothing is in yet, and cost a fault for each.
+// Package gcpause prevents the garbage collector from starting for a while. When memory of a known
+// size is filled step by step and is all in use afterwards, a collection in between is wasted: it
+// would scan pages that are still empty, at the cost of a page fault for each.
 package gcpause
 
 import (
@@ -7,16 +8,18 @@ import (
 	"sync"
 )
 
-// never is so much garbage that the collector does not start. To switch it off (-1) would wait for a cycle that is under way.
+// never is a GC percentage that effectively disables the collector. Disabling it (-1) would wait
+// for the current collection to finish.
 const never = 1 << 20
 
 var (
 	mu      sync.Mutex
 	pauses  int
-	percent int // as it was before the first
+	percent int // value before the first pause
 )
 
-// Begin begins a pause. What it gives ends it, once; of several pauses the last to end counts.
+// Begin starts a pause and returns a function that ends it; further calls of that function do
+// nothing. Pauses may overlap: the collector resumes when the last one ends.
 func Begin() (end func()) {
 	mu.Lock()
 	defer mu.Unlock()

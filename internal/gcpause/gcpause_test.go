@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The collector is as it was when the last of several pauses has ended.
+// TestBegin checks that the GC percentage is restored when the last of several pauses has ended.
 func TestBegin(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(77))
 	first, second := Begin(), Begin()

@@ -1,4 +1,5 @@
-// Package gobin builds the module's commands for tests and measurements.
+// Package gobin builds the module's commands for tests and measurements, each at most once in a
+// process.
 package gobin
 
 import (
@@ -12,10 +13,11 @@ import (
 	"sync"
 )
 
-// Folder names the environment variable for where there is no Go: the folder that holds the commands, built already.
+// Folder is an environment variable for hosts without Go. It names a directory that contains the
+// commands, already built.
 const Folder = "GOBIN_BUILT"
 
-// a thing is a file that is made once in a process, in a folder of its own.
+// A thing is a file that is made once in a process, in a directory of its own.
 type thing struct {
 	once sync.Once
 	dir  string
@@ -27,8 +29,8 @@ var (
 	things = map[string]*thing{}
 )
 
-// Once gives the path of a file of that name, which fn makes the first time that it is asked for, at bin in the empty folder dir. key
-// tells it apart from others. fn may ask for other files.
+// Once returns the path of the file name, which fn makes on the first call with this key: it must
+// create the file bin, which is in the empty directory dir. fn may call Once with other keys.
 func Once(key, name string, fn func(dir, bin string) error) (string, error) {
 	mu.Lock()
 	t := things[key]
@@ -45,7 +47,8 @@ func Once(key, name string, fn func(dir, bin string) error) (string, error) {
 	return filepath.Join(t.dir, name), t.err
 }
 
-// Given gives the path of a file that Folder has, if there is such a folder.
+// Given returns the path of a file in the directory that Folder names. given reports whether Folder
+// is set; if it is, err reports a missing file.
 func Given(name string) (bin string, given bool, err error) {
 	dir := os.Getenv(Folder)
 	if dir == "" {
@@ -56,7 +59,8 @@ func Given(name string) (bin string, given bool, err error) {
 	return bin, true, err
 }
 
-// Build gives the path of a command of this module ("cmd/bpfrepl"), built once in a process.
+// Build returns the path of a command of this module, such as "cmd/bpfrepl". It builds the command
+// once in a process.
 func Build(command string) (string, error) {
 	name := path.Base(command)
 	if bin, given, err := Given(name); given {
@@ -72,8 +76,9 @@ func Build(command string) (string, error) {
 	})
 }
 
-// Load builds the load generator, and gives its path and the name of its threads, four characters that no other process
-// has: tests that count its calls may run beside others that do.
+// Load builds the load generator. It returns its path and the name of its threads, four characters
+// that no other process has, so that tests that count its calls can run in parallel with each
+// other.
 func Load() (bin, comm string, err error) {
 	bin, err = Build("internal/load")
 	if err != nil {
@@ -84,13 +89,14 @@ func Load() (bin, comm string, err error) {
 	return bin, comm, err
 }
 
-// Tag is three characters of this process, for names that several test runs must not share.
+// Tag returns three characters that identify this process, for names that concurrent test runs must
+// not share.
 func Tag() string {
 	s := "00" + strconv.FormatInt(int64(os.Getpid()), 36)
 	return s[len(s)-3:]
 }
 
-// Clean removes all that was made.
+// Clean removes all files that Once and Build made.
 func Clean() error {
 	mu.Lock()
 	defer mu.Unlock()

@@ -1,6 +1,7 @@
-// Package hugepage has the kernel back large memory by huge pages: what was allocated elsewhere, and what it gives itself. Memory that
-// nobody has touched costs a fault for each of its pages, and on a virtual machine ten times as much: reading a map of a million keys spent
-// half of its time there.
+// Package hugepage asks the kernel to back large memory with huge pages, both memory that was
+// allocated elsewhere and memory that the package allocates itself. Memory that nobody has touched
+// yet costs a page fault for each of its pages, and ten times as much in a virtual machine: reading
+// a map of a million keys spent half of its time on page faults.
 package hugepage
 
 import (
@@ -11,17 +12,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// size is that of a huge page on amd64, and on arm64 with pages of 4 KiB. Where it is another, the advice is for less or for nothing.
+// size is the size of a huge page on amd64, and on arm64 with 4 KiB pages. With another size, the
+// advice covers less of the memory, or none of it.
 const size = 2 << 20
 
-// Advise asks for huge pages behind a slice that was just made, as far as it has whole ones. It is advice: a kernel without them
-// refuses it (madvise(2), MADV_HUGEPAGE), and all is as without.
+// Advise asks for huge pages for a slice that was just made. It covers the whole huge pages inside
+// the slice. It is only advice: a kernel without huge pages rejects it (madvise(2), MADV_HUGEPAGE),
+// and nothing changes.
 func Advise[T any](s []T) {
 	var one T
 	AdviseRange(unsafe.Pointer(unsafe.SliceData(s)), uintptr(cap(s))*unsafe.Sizeof(one))
 }
 
-// AdviseRange is Advise for n bytes from p on.
+// AdviseRange is like Advise for the n bytes that start at p.
 func AdviseRange(p unsafe.Pointer, n uintptr) { advise(p, n, unix.MADV_HUGEPAGE) }
 
 func advise(p unsafe.Pointer, n uintptr, advice int) {
@@ -33,8 +36,9 @@ func advise(p unsafe.Pointer, n uintptr, advice int) {
 	unix.Madvise(unsafe.Slice((*byte)(unsafe.Add(p, skip)), n), advice)
 }
 
-// Alloc gives n bytes of zeros, in huge pages where the kernel has them, that are none of the collector's: what has not been touched
-// takes no memory, and what is freed is gone at once. Free gives them back.
+// Alloc returns n zero bytes that the garbage collector does not manage, in huge pages if the
+// kernel has them. Bytes that have not been touched use no memory. Free releases the memory to the
+// kernel immediately.
 func Alloc(n int) ([]byte, error) {
 	b, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
@@ -44,13 +48,15 @@ func Alloc(n int) ([]byte, error) {
 	return b, nil
 }
 
-// Free frees what Alloc gave. Nothing may refer to it any more.
+// Free frees a slice that Alloc returned. Nothing may refer to its memory any more.
 func Free(b []byte) error { return unix.Munmap(b) }
 
-// PopulateRange has the kernel put pages behind n bytes from p on, as far as they have whole huge ones (madvise(2), MADV_POPULATE_WRITE,
-// 5.14), so that whoever comes to write there need not wait for them. Before that kernel it does nothing.
+// PopulateRange asks the kernel to allocate pages for the whole huge pages in the n bytes that
+// start at p, so that later writes cause no page faults (madvise(2), MADV_POPULATE_WRITE). Before
+// Linux 5.14 it does nothing.
 //
-// One page after the other, until ctx ends: who wants to map memory meanwhile has to wait for each call.
+// It populates one huge page at a time, until ctx ends, because each call blocks other threads that
+// want to map memory.
 func PopulateRange(ctx context.Context, p unsafe.Pointer, n uintptr) {
 	for off := -uintptr(p) & (size - 1); off+size <= n && ctx.Err() == nil; off += size {
 		advise(unsafe.Add(p, off), size, unix.MADV_POPULATE_WRITE)

@@ -1,4 +1,5 @@
-// Package lazy makes what few runs of the command need when it is first needed: the start is counted in milliseconds.
+// Package lazy delays the creation of values that most runs of the command do not need, because
+// start time is measured in milliseconds.
 package lazy
 
 import (
@@ -6,7 +7,8 @@ import (
 	"sync"
 )
 
-// Regexp compiles an expression at the first call of what it gives.
+// Regexp returns a function that returns the compiled expression. The first call compiles it, and
+// panics if it is invalid.
 func Regexp(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

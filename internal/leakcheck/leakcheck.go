@@ -1,4 +1,5 @@
-// Package leakcheck fails a test run that leaves file descriptors open: kernel objects live as long as one refers to them.
+// Package leakcheck fails a test run that leaves file descriptors open. Kernel objects live as long
+// as a descriptor refers to them.
 package leakcheck
 
 import (
@@ -9,10 +10,11 @@ import (
 	"testing"
 )
 
-// Main runs the tests and gives the exit status for os.Exit: 1 where a descriptor is open that was not before. It names
-// what each refers to. after, if not nil, lets go of what the tests share.
+// Main runs the tests and returns the exit status for os.Exit. The status is 1 if a descriptor is
+// open that was not open before; Main prints what each of them refers to. If after is not nil, Main
+// calls it after the tests to release what they share.
 func Main(m *testing.M, after func() error) int {
-	open() // the poller's own descriptors come with the first use
+	open() // the runtime poller opens its descriptors on first use
 	before := open()
 	code := m.Run()
 	if after != nil {
@@ -23,7 +25,7 @@ func Main(m *testing.M, after func() error) int {
 	}
 	runtime.GC()
 	for fd, name := range open() {
-		if before[fd] != name && name != "anon_inode:[eventpoll]" && name != "anon_inode:[eventfd]" { // Go's poller
+		if before[fd] != name && name != "anon_inode:[eventpoll]" && name != "anon_inode:[eventfd]" { // Go's runtime poller
 			fmt.Fprintf(os.Stderr, "leaked file descriptor %s: %s\n", fd, name)
 			code = 1
 		}
@@ -39,7 +41,7 @@ func open() map[string]string {
 	}
 	out := map[string]string{}
 	for _, e := range entries {
-		if name, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil { // the directory's own is gone by now
+		if name, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil { // ReadDir's own descriptor is closed by now
 			out[e.Name()] = name
 		}
 	}

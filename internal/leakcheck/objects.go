@@ -13,14 +13,14 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-// Objects are kernel objects by their ids, which the kernel does not give again soon. Other processes have objects too, so only
-// those of one process can be held to account.
+// Objects are kernel objects by their IDs, which the kernel does not soon reuse. Other processes
+// have objects too, so a leak can be attributed only to the objects of a single process.
 type Objects struct {
 	Programs, Maps, Links []uint32
-	Events                int // perf events: they have no ids, and go with their descriptors
+	Events                int // number of perf events, which have no IDs and live as long as their descriptors
 }
 
-// OfProcess gives the objects that a process holds descriptors of.
+// OfProcess returns the objects that a process has open file descriptors of.
 func OfProcess(pid int) (Objects, error) {
 	var o Objects
 	dir := fmt.Sprintf("/proc/%d/fdinfo", pid)
@@ -30,7 +30,7 @@ func OfProcess(pid int) (Objects, error) {
 	}
 	for _, f := range files {
 		text, err := os.ReadFile(filepath.Join(dir, f.Name()))
-		if errors.Is(err, os.ErrNotExist) { // closed meanwhile
+		if errors.Is(err, os.ErrNotExist) { // closed in the meantime
 			continue
 		}
 		if err != nil {
@@ -43,7 +43,7 @@ func OfProcess(pid int) (Objects, error) {
 				fields[key] = uint32(n)
 			}
 		}
-		switch { // a link's names its program too
+		switch { // the fdinfo of a link contains prog_id too
 		case fields["link_id"] != 0:
 			o.Links = append(o.Links, fields["link_id"])
 		case fields["prog_id"] != 0:
@@ -58,8 +58,8 @@ func OfProcess(pid int) (Objects, error) {
 	return o, nil
 }
 
-// Gone waits until the kernel has let go of all the objects, which it does behind its grace periods; the error tells which of
-// them are still there after the time.
+// Gone waits until the kernel has freed all the objects, which it does after its grace periods. If
+// some still exist after the time within, the error lists them.
 func (o Objects) Gone(within time.Duration) error {
 	kinds := []struct {
 		name string
@@ -90,6 +90,6 @@ func (o Objects) Gone(within time.Duration) error {
 		if left == nil || time.Now().After(deadline) {
 			return errors.Join(left...)
 		}
-		time.Sleep(10 * time.Millisecond) // between two looks: the kernel tells nobody when it is done
+		time.Sleep(10 * time.Millisecond) // poll: the kernel sends no notification when it is done
 	}
 }

@@ -1,4 +1,4 @@
 package main
 
-// int80 makes a system call as 32-bit programs do. Their numbers are other ones.
+// int80 makes a system call the way 32-bit programs do. Their system calls have other numbers.
 func int80(number, arg1, arg2, arg3 uintptr) uintptr

@@ -1,28 +1,33 @@
-// Command load makes system calls and other events in numbers that are known exactly, for tests and measurements.
+// Command load generates exactly known numbers of system calls and other events, for tests and
+// measurements.
 //
 //	load [-comm NAME] [-cpu N] [-wait] MODE ARGS...
 //
-// It locks itself to one thread, gives that the name, and makes the calls from there; Go's other threads have other names.
-// So the number of calls of the mode's kind from that name is exact, but for the reads of -wait: it reads one byte from
-// its input first. Modes:
+// It locks itself to one thread, names that thread NAME, and makes the calls from it. Go's other
+// threads have other names. So the number of the mode's calls from a thread of that name is exact,
+// except that -wait adds one read: with it, load prints "ready" and reads one byte from its
+// standard input before it starts. Modes:
 //
 //	getppid N            N getppid
 //	reads FILE N SIZE    N reads of SIZE bytes from the start of FILE
-//	opens N PREFIX       N openat of PREFIX0, PREFIX1, ...; the files need not be there
-//	writes FILE N        N times 4 KiB written and fsynced: at least N requests to a disk
-//	spin MS              computes for so many milliseconds of CPU time
-//	sleep MS             sleeps for so many milliseconds, by one nanosleep
-//	switches N           N round trips over pipes between two processes of the name, both on CPU 0: at least 2N switches
+//	opens N PREFIX       N openat of PREFIX0, PREFIX1, ...; the files need not exist
+//	writes FILE N        write and fsync 4 KiB N times: at least N requests to a disk
+//	spin MS              use MS milliseconds of CPU time
+//	sleep MS             sleep for MS milliseconds, in one nanosleep
+//	switches N           N round trips over pipes between two processes of the name, both on CPU 0:
+//	                     at least 2N switches
 //	newkeys N BASE       N lseek(-1, BASE+i, 0)
 //	cycle N KEYS         N lseek(-1, i % KEYS, 0)
-//	racekeys N BASE      the same from CPU 0 and CPU 1 in lock step: 2N calls, N keys, each first met by both at once
-//	samekey N            lseek(-1, 7, 0) N times from CPU 0 and CPU 1: 2N calls
+//	racekeys N BASE      newkeys from CPU 0 and CPU 1 in lockstep: 2N calls, N keys, each of them new
+//	                     to both CPUs at the same time
+//	samekey N            N lseek(-1, 7, 0) from CPU 0 and from CPU 1: 2N calls
 //	calls N NR ARGS...   N times the system call NR
 //	calls32 N NR         N times the system call NR of 32-bit programs (amd64)
-//	everycall N          each system call from 0 to N-1 once; a filter ends them with the error 1000 + number
-//	forks N              N children named ld0, ld1, ..., each with 10 lseek(-1, 1, 0)
+//	everycall N          each system call from 0 to N-1 once; a seccomp filter ends each with the
+//	                     error 1000 + number
+//	forks N              N children named ld0, ld1, ..., each with 10 lseek(-1, 1+i, 0)
 //
-// It prints {"events": how many, "ns": per event} when it is done.
+// When it is done it prints {"events": number of events, "ns": time for each event}.
 package main
 
 import (
@@ -212,7 +217,8 @@ func spin(d time.Duration) error {
 	}
 }
 
-// child runs this program again, with the files behind its standard ones; under its own name if comm is empty.
+// child returns a command that runs this program again under the name comm, or under its own name
+// if comm is empty. The child inherits files as the descriptors from 3 on.
 func child(comm string, files []*os.File, args ...string) *exec.Cmd {
 	if comm == "" {
 		comm = filepath.Base(os.Args[0])
@@ -273,7 +279,7 @@ func answer(n int) error {
 	return nil
 }
 
-// race starts two racers on a page of shared memory.
+// race runs a racer on each of CPU 0 and CPU 1, which share a page of memory.
 func race(n, base int, step bool) error {
 	fd, err := unix.MemfdCreate("race", 0)
 	if err != nil {
@@ -312,7 +318,7 @@ func racer(cpu, n, base int, step bool) error {
 		if step || i == 0 {
 			atomic.AddInt64(arrived, 1)
 			for spins := 0; atomic.LoadInt64(arrived) < int64(2*(i+1)); spins++ {
-				if spins > 1<<14 { // the other CPU of a virtual machine may need this one's host to get on
+				if spins > 1<<14 { // Let the other CPU run: in a virtual machine, both may share one CPU of the host.
 					unix.Nanosleep(&unix.Timespec{Nsec: 1000}, nil)
 				}
 			}

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// calls makes N system calls with the number and arguments of args.
+// calls makes n system calls. args has the number of the call, then its arguments.
 func calls(n int, args []string) error {
 	var a [7]uintptr
 	if len(args) > len(a) {
@@ -29,22 +29,24 @@ func calls(n int, args []string) error {
 	return nil
 }
 
-// calls32 makes N calls of one of the system calls of 32-bit programs, without arguments.
+// calls32 makes n calls of the given 32-bit system call, without arguments.
 func calls32(n, number int) {
 	for range n {
 		int80(uintptr(number), 0, 0, 0)
 	}
 }
 
-// everyMark is the last argument of a call that everyCall lets fail.
+// everyMark is the last argument of the calls that everyCall's filter lets fail.
 const everyMark = 0x77777777
 
-// everyError is the error of the call 0; that of the call i is everyError + i. The kernel has none of these numbers.
+// everyError is the error of system call 0; system call i fails with everyError + i. The kernel
+// itself uses none of these error numbers.
 const everyError = 1000
 
-// everyCall makes each system call from 0 to n-1 once. None does anything: a filter ends it with an error of its own.
+// everyCall makes each system call from 0 to n-1 once. None of them has an effect, because a
+// seccomp filter ends each with an error number of its own.
 func everyCall(n int) error {
-	const number, lastArg = 0, 16 + 5*8 // in struct seccomp_data
+	const number, lastArg = 0, 16 + 5*8 // offsets in struct seccomp_data
 	code := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: lastArg},
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 4, K: everyMark},
@@ -63,7 +65,7 @@ func everyCall(n int) error {
 	}
 	for i := range n {
 		if runtime.GOARCH == "amd64" && (i == 335 || i == 336) {
-			continue // uretprobe and uprobe pass filters, and kill who is not at a probe
+			continue // seccomp does not filter uretprobe and uprobe, which kill a caller outside a probe
 		}
 		if _, _, errno := unix.RawSyscall6(uintptr(i), 0, 0, 0, 0, 0, everyMark); int(errno) != everyError+i {
 			return fmt.Errorf("system call %d gave the error %d", i, errno)

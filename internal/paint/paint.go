@@ -1,5 +1,5 @@
-// Package paint puts colour into text for a terminal: the words that errors begin with, carets, and the bars of histograms. The text is the
-// same without the escape sequences, which Strip removes.
+// Package paint adds colour to text for a terminal: to the words that begin errors, to carets, and
+// to the bars of histograms. It only inserts escape sequences; Strip removes them again.
 package paint
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/lazy"
 )
 
-// The attributes, as control sequences (ECMA-48, SGR).
+// Attributes, as control sequences (ECMA-48, SGR).
 const (
 	reset  = "\x1b[0m"
 	red    = "\x1b[1;31m"
@@ -22,20 +22,21 @@ const (
 	faint  = "\x1b[2m"
 )
 
-// Wanted reports whether a file is a terminal that shows colours, and its user wants them (https://no-color.org).
+// Wanted reports whether f is a terminal that can show colours and its user wants them. NO_COLOR
+// switches them off (https://no-color.org).
 func Wanted(f *os.File) bool {
 	t := os.Getenv("TERM")
 	return term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && t != "" && t != "dumb"
 }
 
-// Prompt paints a prompt, Faint what is not there yet.
+// Prompt colours the text of a prompt, Faint text that has not been entered yet.
 func Prompt(text string) string { return bright + text + reset }
 func Faint(text string) string  { return faint + text + reset }
 
-// words are what lines of messages begin with.
+// words begin the lines of messages.
 var words = []struct{ word, colour string }{{"error:", red}, {"WARNING:", yellow}, {"NOTE:", cyan}, {"    hint:", cyan}}
 
-// Message paints an error, a warning or a note.
+// Message colours an error, a warning or a note, including its hint and caret.
 func Message(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
@@ -55,7 +56,7 @@ func Message(text string) string {
 
 var bar = lazy.Regexp(`(?m)\|(@+)( *\|)$`)
 
-// Bars paints the bars of histograms.
+// Bars colours the bars of histograms.
 func Bars(text string) string {
 	if !strings.Contains(text, "|@") {
 		return text
@@ -65,7 +66,7 @@ func Bars(text string) string {
 
 var attributes = lazy.Regexp("\x1b\\[[0-9;]*m")
 
-// Strip removes what this package adds.
+// Strip removes the escape sequences that this package adds.
 func Strip(text string) string {
 	if !strings.Contains(text, "\x1b[") {
 		return text

@@ -1,4 +1,5 @@
-// Package stall writes to pipes and terminals whose readers may stop reading: a write that waits for such a reader can be given up.
+// Package stall writes to pipes and terminals whose readers may stop reading. A write that waits
+// for such a reader can be abandoned.
 package stall
 
 import (
@@ -13,18 +14,20 @@ import (
 	"golang.org/x/term"
 )
 
-// ErrStalled is the error of a write that was given up because the reader did not read.
+// ErrStalled is the error of a write that was abandoned because the reader did not read.
 var ErrStalled = errors.New("the reader of the output does not read")
 
-// piece bounds what is written at a time: a slow reader that takes a piece now and then has not stalled.
+// piece is the largest number of bytes that are written at a time. A slow reader that takes a piece
+// now and then has not stalled.
 const piece = 64 << 10
 
-// A Writer writes to a file. Write is for one goroutine at a time; the other methods are for any.
+// A Writer writes to a file. Only one goroutine may call Write at a time; the other methods may be
+// called concurrently.
 type Writer struct {
 	f        *os.File
-	deadline bool         // f was opened here and has deadlines: writes to it can be given up
-	tty      bool         // it is a terminal
-	since    atomic.Int64 // when the write that is under way began, in nanoseconds since start; 0: none is
+	deadline bool         // f was opened by New and has deadlines, so writes to it can be abandoned
+	tty      bool         // f is a terminal
+	since    atomic.Int64 // when the current write began, in nanoseconds after start; 0 if none is under way
 
 	mu       sync.Mutex
 	givesUp  bool
@@ -33,8 +36,9 @@ type Writer struct {
 
 var start = time.Now()
 
-// New returns a Writer to f. A pipe or a terminal is opened once more, for writing without waiting, because the flag O_NONBLOCK of f
-// itself may be shared with other processes. What cannot be opened again (a socket) is written to as it is, and never given up.
+// New returns a Writer to f. If f is a pipe or a terminal, New opens it again in nonblocking mode,
+// because other processes may share the flag O_NONBLOCK of f itself. A file that cannot be opened
+// again, such as a socket, is used as it is, and writes to it are never abandoned.
 func New(f *os.File) *Writer {
 	st, err := f.Stat()
 	if err != nil || st.Mode()&(os.ModeNamedPipe|os.ModeCharDevice) == 0 {
@@ -45,14 +49,14 @@ func New(f *os.File) *Writer {
 	if err != nil {
 		return &Writer{f: f, tty: tty}
 	}
-	if again.SetWriteDeadline(time.Time{}) != nil { // /dev/null has none, and needs none
-		again.Close() // nothing was written to it
+	if again.SetWriteDeadline(time.Time{}) != nil { // /dev/null has no deadlines and needs none
+		again.Close() // Nothing was written, so the error does not matter.
 		return &Writer{f: f, tty: tty}
 	}
 	return &Writer{f: again, tty: tty, deadline: true}
 }
 
-// Write implements io.Writer. The error is ErrStalled after GiveUp.
+// Write implements io.Writer. After GiveUp, the error is ErrStalled if the reader does not read.
 func (w *Writer) Write(p []byte) (n int, err error) {
 	defer w.since.Store(0)
 	for n < len(p) && err == nil {
@@ -66,16 +70,17 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = ErrStalled
 		w.mu.Lock()
-		w.patience = min(w.patience, noPatience) // it has waited once: the writes that follow do not add up
+		w.patience = min(w.patience, noPatience) // later writes must not add up to a long wait
 		w.mu.Unlock()
 	}
 	return n, err
 }
 
-// noPatience is how long a write waits after one was given up: a reader that is back gets what still comes.
+// noPatience is how long a write waits after an earlier one was abandoned. A reader that has
+// resumed gets the rest of the output.
 const noPatience = time.Millisecond
 
-// begin notes that a piece is about to be written.
+// begin records that a piece is about to be written.
 func (w *Writer) begin() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -89,7 +94,7 @@ func (w *Writer) begin() error {
 // Terminal reports whether the file is a terminal.
 func (w *Writer) Terminal() bool { return w.tty }
 
-// Close closes what New opened; the file itself stays open.
+// Close closes the file that New opened. The file that was passed to New stays open.
 func (w *Writer) Close() error {
 	if w.deadline {
 		return w.f.Close()
@@ -97,14 +102,14 @@ func (w *Writer) Close() error {
 	return nil
 }
 
-// Stalled reports whether a write has waited for the reader for longer than d.
+// Stalled reports whether the current write has waited for the reader for longer than d.
 func (w *Writer) Stalled(d time.Duration) bool {
 	t := w.since.Load()
 	return t != 0 && time.Since(start)-time.Duration(t) > d
 }
 
-// GiveUp makes writes fail that wait for longer than patience: the one under way and all that come. Once one has failed, the others
-// hardly wait at all.
+// GiveUp makes the current write and all later ones fail if they wait for longer than patience.
+// Once one has failed, the others hardly wait at all.
 func (w *Writer) GiveUp(patience time.Duration) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

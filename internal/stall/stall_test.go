@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A write to a pipe or a terminal that nobody reads is given up, before or after it has begun, and the file itself still waits.
+// TestGiveUp checks that a write to a pipe or a terminal that nobody reads is abandoned, whether
+// GiveUp comes before or after the write begins, and that the original file stays in blocking mode.
 func TestGiveUp(t *testing.T) {
 	for name, open := range map[string]func() (r, w *os.File, err error){"pipe": os.Pipe, "terminal": pty.Open} {
 		t.Run(name, func(t *testing.T) {
@@ -47,7 +48,7 @@ func TestGiveUp(t *testing.T) {
 			if _, err := w.Write([]byte("more")); !errors.Is(err, ErrStalled) {
 				t.Errorf("the next write: %v", err)
 			}
-			for range 50 { // these do not wait as long each
+			for range 50 { // These do not wait as long.
 				if _, err := w.Write([]byte("more")); !errors.Is(err, ErrStalled) {
 					t.Errorf("a later write: %v", err)
 				}
@@ -66,7 +67,7 @@ func TestGiveUp(t *testing.T) {
 	}
 }
 
-// A reader that reads slowly gets everything, also after GiveUp.
+// TestSlowReader checks that a slow reader receives everything, even after GiveUp.
 func TestSlowReader(t *testing.T) {
 	r, f, err := os.Pipe()
 	if err != nil {

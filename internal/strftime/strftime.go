@@ -1,4 +1,4 @@
-// Package strftime formats times as C's function of that name does, as far as tracing needs it.
+// Package strftime formats times like the C function of that name, as far as tracing needs it.
 package strftime
 
 import (
@@ -7,16 +7,18 @@ import (
 	"time"
 )
 
-// A verb is a conversion: how it is written, and the smallest step of time that it shows.
+// A verb is a conversion: a function that formats it, and the smallest unit of time that it shows.
 type verb struct {
 	write func(t time.Time) string
 	unit  time.Duration
 }
 
-// zone is the step of everything coarser than a minute: time zones begin at quarters of an hour.
+// zone is the unit of everything coarser than a minute, because the offsets of time zones are
+// multiples of a quarter of an hour.
 const zone = 15 * time.Minute
 
-// verbs is the table of conversions. %f is the microseconds, %N the nanoseconds.
+// verbs maps the letters of conversions to their implementations. %f, the microseconds, and %N, the
+// nanoseconds, are extensions to C.
 var verbs = map[byte]verb{
 	'Y': layout("2006", zone), 'y': layout("06", zone), 'm': layout("01", zone), 'd': layout("02", zone), 'e': layout("_2", zone),
 	'b': layout("Jan", zone), 'h': layout("Jan", zone), 'B': layout("January", zone), 'a': layout("Mon", zone), 'A': layout("Monday", zone), 'j': layout("002", zone),
@@ -33,7 +35,7 @@ func layout(l string, unit time.Duration) verb {
 	return verb{func(t time.Time) string { return t.Format(l) }, unit}
 }
 
-// Check says what is wrong with a format.
+// Check returns an error if format ends inside a conversion or has an unknown one.
 func Check(format string) error {
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' {
@@ -50,7 +52,8 @@ func Check(format string) error {
 	return nil
 }
 
-// Unit is the smallest step of time that a format shows: two times in one step look the same.
+// Unit returns the smallest unit of time that format shows. Two times within the same unit look the
+// same.
 func Unit(format string) time.Duration {
 	unit := zone
 	for i := 0; i+1 < len(format); i++ {
@@ -62,7 +65,7 @@ func Unit(format string) time.Duration {
 	return unit
 }
 
-// Format writes a time in a format that Check lets through.
+// Format formats a time. Check must have accepted the format.
 func Format(format string, t time.Time) string {
 	var b strings.Builder
 	for i := 0; i < len(format); i++ {

@@ -1,4 +1,4 @@
-// Package suggest finds the names that were probably meant: "did you mean".
+// Package suggest finds the name that was probably meant, for "did you mean" hints.
 package suggest
 
 import (
@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// Nearest gives up to n of names that someone who wrote name may have meant, the likeliest first. A name is near when
-// a third of its letters or fewer differ, and not all, or when one holds the other.
+// Nearest returns up to n of names that someone who wrote name may have meant, the most likely
+// first. Case does not matter. A name is near if at most a third of its letters differ, but not all
+// of them, or if one name contains the other and the shorter has at least four letters.
 func Nearest(name string, names []string, n int) []string {
 	type candidate struct {
 		name string
@@ -42,8 +43,8 @@ func Nearest(name string, names []string, n int) []string {
 	return out
 }
 
-// distance is the number of letters to insert, delete, replace, or swap with a neighbour to get from a to b; anything
-// above limit is given as limit+1.
+// distance returns the number of letters to insert, delete, replace, or swap with a neighbour to
+// get from a to b. It returns limit+1 for any distance above limit.
 func distance(a, b string, limit int) int {
 	if d := len(a) - len(b); d > limit || -d > limit {
 		return limit + 1

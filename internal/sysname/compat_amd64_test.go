@@ -2,7 +2,7 @@ package sysname
 
 import "testing"
 
-// The numbers are those of i386 and x32.
+// TestCompat checks system call numbers of i386 and x32.
 func TestCompat(t *testing.T) {
 	for _, x := range []struct {
 		n      int64

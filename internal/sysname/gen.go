@@ -1,6 +1,6 @@
 //go:build ignore
 
-// gen writes the tables of system calls from the constants of golang.org/x/sys/unix.
+// gen generates the tables of system calls from the constants of golang.org/x/sys/unix.
 package main
 
 import (
@@ -30,7 +30,7 @@ func main() {
 			}
 			fmt.Fprintf(&b, "\nvar %s = [...]string{\n", table[0])
 			for _, m := range line.FindAllSubmatch(src, -1) {
-				if len(m[2]) <= 4 { // arm has some at 0xf0000
+				if len(m[2]) <= 4 { // arm has a few calls at 0xf0000
 					fmt.Fprintf(&b, "\t%s: %q,\n", m[2], strings.ToLower(string(m[1])))
 				}
 			}

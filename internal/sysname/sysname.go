@@ -1,4 +1,5 @@
-// Package sysname gives the names of the kernel's numbers: errors, signals and system calls.
+// Package sysname translates between the kernel's numbers and names of errors, signals and system
+// calls.
 package sysname
 
 import (
@@ -12,20 +13,20 @@ import (
 
 //go:generate go run gen.go
 
-// maxErrno is the largest number that the kernel returns for an error (include/linux/err.h).
+// maxErrno is the largest error number that the kernel returns (include/linux/err.h).
 const maxErrno = 4095
 
-// maxSignal is the largest signal.
+// maxSignal is the largest signal number.
 const maxSignal = 64
 
-// inner are errors that only the kernel itself uses (include/linux/errno.h). Probes of system calls see some of them, on the
-// way to a restart of the call.
+// inner are the errors that only the kernel uses internally (include/linux/errno.h). Probes of
+// system calls see some of them before the kernel restarts the call.
 var inner = [...]string{"ERESTARTSYS", "ERESTARTNOINTR", "ERESTARTNOHAND", "ENOIOCTLCMD", "ERESTART_RESTARTBLOCK", "EPROBE_DEFER", "EOPENSTALE", "ENOPARAM"}
 
-// firstInner is the number of the first of them.
+// firstInner is the number of the first error in inner.
 const firstInner = 512
 
-// errno gives the name of an error, or "".
+// errno returns the name of error n, or "".
 func errno(n int64) string {
 	if i := n - firstInner; i >= 0 && i < int64(len(inner)) {
 		return inner[i]
@@ -36,7 +37,8 @@ func errno(n int64) string {
 	return unix.ErrnoName(unix.Errno(n))
 }
 
-// Errno gives the name of an error: "ENOENT" for 2; the number as text where it is none.
+// Errno returns the name of error n, such as "ENOENT" for 2, or n as decimal text if it has no
+// name.
 func Errno(n int64) string {
 	if name := errno(n); name != "" {
 		return name
@@ -44,7 +46,7 @@ func Errno(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// ErrnoOf gives the number of a name.
+// ErrnoOf returns the number of the error with the given name, and whether it exists.
 func ErrnoOf(name string) (int64, bool) {
 	for n := int64(1); n <= maxErrno; n++ {
 		if name != "" && errno(n) == name {
@@ -54,7 +56,7 @@ func ErrnoOf(name string) (int64, bool) {
 	return 0, false
 }
 
-// ParseErrno returns the number that Errno shows as text.
+// ParseErrno is the inverse of Errno.
 func ParseErrno(text string) (int64, bool) {
 	if n, ok := ErrnoOf(text); ok {
 		return n, true
@@ -63,7 +65,7 @@ func ParseErrno(text string) (int64, bool) {
 	return n, err == nil
 }
 
-// Errnos lists the names of errors.
+// Errnos returns the names of all errors.
 func Errnos() []string {
 	var out []string
 	for n := int64(1); n <= maxErrno; n++ {
@@ -74,13 +76,14 @@ func Errnos() []string {
 	return out
 }
 
-// Signal gives the number of a signal's name: 9 for "SIGKILL".
+// Signal returns the number of the signal with the given name, such as 9 for "SIGKILL", and whether
+// it exists.
 func Signal(name string) (int64, bool) {
 	n := unix.SignalNum(name)
 	return int64(n), n != 0
 }
 
-// Signals lists the names of signals.
+// Signals returns the names of all signals.
 func Signals() []string {
 	var out []string
 	for n := 1; n <= maxSignal; n++ {
@@ -91,11 +94,13 @@ func Signals() []string {
 	return out
 }
 
-// CompatBit marks the number of a system call of a 32-bit program which has no like among those of this architecture.
+// CompatBit is set in the canonical number of a 32-bit system call that has no equivalent among the
+// native ones.
 const CompatBit = 1 << 32
 
-// x32Bit marks the numbers of x32, the ABI of amd64 with short pointers (arch/x86/include/uapi/asm/unistd.h). Its first 512
-// numbers are those of amd64; the system calls from 512 on have entry points of their own.
+// x32Bit marks the system call numbers of x32, the amd64 ABI with short pointers
+// (arch/x86/include/uapi/asm/unistd.h). Its first 512 numbers are those of amd64; the system calls
+// from 512 on have entry points of their own.
 const (
 	x32Bit   = 1 << 30
 	firstX32 = 512
@@ -106,8 +111,9 @@ var x32 = [...]string{"rt_sigaction", "rt_sigreturn", "ioctl", "readv", "writev"
 	"set_robust_list", "get_robust_list", "vmsplice", "move_pages", "preadv", "pwritev", "rt_tgsigqueueinfo", "recvmmsg", "sendmmsg",
 	"process_vm_readv", "process_vm_writev", "setsockopt", "getsockopt", "io_setup", "io_submit", "execveat", "preadv2", "pwritev2"}
 
-// Canonical returns the number that stands for a system call, whichever ABI it was called by: numbers of calls with the same
-// name are the same. compat reports whether the caller is a 32-bit program, which has numbers of its own.
+// Canonical returns one number for a system call, whichever ABI it was called through: calls with
+// the same name have the same canonical number. compat reports whether the caller is a 32-bit
+// program, whose ABI has numbers of its own.
 func Canonical(n int64, compat bool) int64 {
 	if compat {
 		if n >= 0 && n < int64(len(compatNames)) {
@@ -129,7 +135,8 @@ func Canonical(n int64, compat bool) int64 {
 	}
 }
 
-// X32 returns the first number of x32 and how many there are: 0 where the architecture has no such ABI.
+// X32 returns the first number of x32 and how many numbers follow. Both are 0 if the architecture
+// has no such ABI.
 func X32() (first, size int64) {
 	if runtime.GOARCH != "amd64" {
 		return 0, 0
@@ -137,10 +144,12 @@ func X32() (first, size int64) {
 	return x32Bit, firstX32 + int64(len(x32))
 }
 
-// Numbers below Compat32 in the table that CanonicalTable returns are of 32-bit programs; those of x32 follow.
+// Compat32 is the number of entries for 32-bit programs in the table that CanonicalTable returns.
+// The entries for x32 follow.
 const Compat32 = 512
 
-// CanonicalTable returns Canonical of the numbers below Compat32 for 32-bit programs and, on amd64, of the numbers of x32.
+// CanonicalTable returns the canonical numbers of the first Compat32 system calls of 32-bit
+// programs, followed, on amd64, by those of the x32 system calls.
 func CanonicalTable() []uint64 {
 	var out []uint64
 	for n := range int64(Compat32) {
@@ -153,8 +162,8 @@ func CanonicalTable() []uint64 {
 	return out
 }
 
-// Syscall returns the name of a system call of this architecture, by its canonical number: "read"; "syscall 999" where
-// none is known.
+// Syscall returns the name of the system call with the canonical number n, such as "read". Without
+// a name, it returns a text with the number, such as "syscall 999".
 func Syscall(n int64) string {
 	switch {
 	case n >= 0 && n < int64(len(syscalls)) && syscalls[n] != "":
@@ -167,13 +176,14 @@ func Syscall(n int64) string {
 	return syscallPrefix + strconv.FormatInt(n, 10)
 }
 
-// What stands before the numbers of system calls that have no name.
+// Prefixes of system call numbers that have no name.
 const (
 	syscallPrefix = "syscall "
 	compatPrefix  = "32-bit syscall "
 )
 
-// SyscallOf returns the canonical number of a system call's name.
+// SyscallOf returns the canonical number of the system call with the given name, and whether it
+// exists.
 func SyscallOf(name string) (int64, bool) {
 	if n, ok := native(name); ok {
 		return n, true
@@ -184,7 +194,7 @@ func SyscallOf(name string) (int64, bool) {
 	return 0, false
 }
 
-// ParseSyscall returns the canonical number that Syscall shows as text.
+// ParseSyscall is the inverse of Syscall.
 func ParseSyscall(text string) (int64, bool) {
 	if n, ok := SyscallOf(text); ok {
 		return n, true
@@ -203,11 +213,13 @@ func native(name string) (int64, bool) {
 	return int64(n), n >= 0 && name != ""
 }
 
-// eventNames are the system calls whose tracepoint has another name: that of the function in the kernel.
+// eventNames maps tracepoint names to system call names where they differ: these tracepoints are
+// named after the function in the kernel.
 var eventNames = map[string]string{"newstat": "stat", "newfstat": "fstat", "newlstat": "lstat", "newfstatat": "fstatat", "newuname": "uname", "sendfile64": "sendfile",
 	"umount": "umount2"}
 
-// EventSyscall returns the number of the system call whose tracepoints are sys_enter_NAME and sys_exit_NAME.
+// EventSyscall returns the native number of the system call whose tracepoints are sys_enter_NAME
+// and sys_exit_NAME, and whether it exists.
 func EventSyscall(name string) (int64, bool) {
 	if n, ok := native(name); ok {
 		return n, true
@@ -215,7 +227,7 @@ func EventSyscall(name string) (int64, bool) {
 	return native(eventNames[name])
 }
 
-// Syscalls lists the names of system calls.
+// Syscalls returns the names of all native system calls.
 func Syscalls() []string {
 	return slices.DeleteFunc(slices.Clone(syscalls[:]), func(name string) bool { return name == "" })
 }

@@ -1,5 +1,6 @@
-// Package testprog has programs in C, C++, Rust and Go that tests put probes on. They are linked statically, so that they run under
-// other kernels too, where there is neither compiler nor library.
+// Package testprog contains programs in C, C++, Rust and Go that tests attach probes to. Those that
+// Names lists are linked statically, so that they also run under other kernels in virtual machines,
+// which have neither compilers nor libraries.
 package testprog
 
 import (
@@ -16,7 +17,7 @@ import (
 //go:embed src
 var sources embed.FS
 
-// programs say how each is made.
+// programs maps the name of a program to its compiler, source file and compiler flags.
 var programs = map[string][]string{
 	"calls":   {"gcc", "calls.c", "-O1", "-static"},
 	"spaces":  {"gcc", "spaces.c", "-O1", "-static"},
@@ -35,12 +36,13 @@ var programs = map[string][]string{
 	"probed":  {"gcc", "probed.c", "-O1", "-no-pie"},
 }
 
-// Names lists the programs that run anywhere.
+// Names returns the programs that run anywhere, without shared libraries.
 func Names() []string {
 	return []string{"calls", "spaces", "widget", "unwind", "panics", "jumps", "sdt", "sdt0", "threads", "gated", "faults", "watched", "frames", "goprog", "gostripped"}
 }
 
-// Build gives the path of a program, built once in a process; gobin.Clean removes it.
+// Build returns the path of the program with the given name. It builds the program once in a
+// process; gobin.Clean removes it.
 func Build(name string) (string, error) {
 	if bin, given, err := gobin.Given(name); given {
 		return bin, err

@@ -1,5 +1,5 @@
-// Package tmux runs a command in a terminal emulator, tmux, for tests that look at what a person would see: the cells of the
-// screen, and not the bytes that were written.
+// Package tmux runs a command in a terminal emulator, tmux, for tests that check what a person
+// would see: the cells of the screen, not the bytes that were written.
 package tmux
 
 import (
@@ -20,29 +20,31 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/aptget"
 )
 
-// Patience is how long a wait may take before it fails the test: machines are slow at times.
+// Patience is how long a wait may take before it fails the test. It is long because hosts are slow
+// at times.
 const Patience = 60 * time.Second
 
-// Options of a screen.
+// Options are the options of Start.
 type Options struct {
-	Cols, Rows int      // 80, 24
-	Env        []string // beside the test's own
+	Cols, Rows int      // default 80, 24
+	Env        []string // additions to the test's environment
 	Dir        string
 }
 
-// A Screen is a terminal with a command in it.
+// A Screen is a terminal that runs a command.
 type Screen struct {
 	t      testing.TB
 	socket string
 }
 
-// Start runs the command in a terminal of its own, which goes when the test ends. tmux is installed where it is missing.
+// Start runs the command in a terminal of its own, which is closed when the test ends. It installs
+// tmux if necessary.
 func Start(t testing.TB, opt Options, argv ...string) *Screen {
 	t.Helper()
 	if err := aptget.Install(os.Stderr, aptget.Tool{Command: "tmux", Package: "tmux"}); err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "tmux") // a socket's path is short: t.TempDir() may be too long
+	dir, err := os.MkdirTemp("", "tmux") // the path of a socket must be short: t.TempDir() may be too long
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +73,7 @@ func Start(t testing.TB, opt Options, argv ...string) *Screen {
 	return s
 }
 
-// word keeps tmux from taking a semicolon at the end for that of the command.
+// word quotes a semicolon at the end of text, which tmux would take as its command separator.
 func word(text string) string {
 	if rest, ok := strings.CutSuffix(text, ";"); ok {
 		return rest + `\;`
@@ -93,7 +95,7 @@ func (s *Screen) command(args ...string) string {
 	return string(out)
 }
 
-// Type types the text, as it stands.
+// Type types the text literally.
 func (s *Screen) Type(text string) {
 	s.t.Helper()
 	s.command("send-keys", "-l", "--", word(text))
@@ -105,14 +107,15 @@ func (s *Screen) Keys(names ...string) {
 	s.command(append([]string{"send-keys"}, names...)...)
 }
 
-// Paste pastes the text, in brackets where the program has asked for them.
+// Paste pastes the text, as a bracketed paste if the program has asked for that.
 func (s *Screen) Paste(text string) {
 	s.t.Helper()
 	s.command("set-buffer", "--", word(text))
 	s.command("paste-buffer", "-p", "-d")
 }
 
-// Resize makes the terminal another size. tmux moves the text first, and tells the program a moment later: it has when Resize returns.
+// Resize changes the size of the terminal. tmux reflows the text first and changes the size of the
+// tty a moment later; Resize waits for that.
 func (s *Screen) Resize(cols, rows int) {
 	s.t.Helper()
 	s.command("resize-window", "-x", strconv.Itoa(cols), "-y", strconv.Itoa(rows))
@@ -131,29 +134,31 @@ func (s *Screen) Resize(cols, rows int) {
 	s.Wait("the new size", size, func(got string) bool { return got == fmt.Sprint(cols, rows) })
 }
 
-// Screen gives what is to be seen: the rows without the blanks at their ends, the last of them no empty one.
+// Screen returns the visible rows, without blanks at their ends and without empty rows at the
+// bottom.
 func (s *Screen) Screen() string { s.t.Helper(); return trimmed(s.command("capture-pane", "-p")) }
 
-// Text gives all that was printed, what has scrolled away included; a line that is wider than the terminal is one.
+// Text returns everything that was printed, including what has scrolled away. A line that is wider
+// than the terminal is one line.
 func (s *Screen) Text() string {
 	s.t.Helper()
 	return trimmed(s.command("capture-pane", "-p", "-J", "-S", "-"))
 }
 
-// Coloured is Screen with the escape sequences of colours and other attributes.
+// Coloured is like Screen, with the escape sequences of colours and other attributes.
 func (s *Screen) Coloured() string {
 	s.t.Helper()
 	return trimmed(s.command("capture-pane", "-p", "-e"))
 }
 
-// Cursor gives the cursor's place, from 0.
+// Cursor returns the position of the cursor, counted from 0.
 func (s *Screen) Cursor() (col, row int) {
 	s.t.Helper()
 	f := strings.Fields(s.command("display-message", "-p", "#{cursor_x} #{cursor_y}"))
 	return s.number(f[0]), s.number(f[1])
 }
 
-// PID is the process id of the command.
+// PID returns the process ID of the command.
 func (s *Screen) PID() int {
 	s.t.Helper()
 	return s.number(s.command("display-message", "-p", "#{pane_pid}"))
@@ -168,7 +173,8 @@ func (s *Screen) number(text string) int {
 	return n
 }
 
-// Wait waits until look gives what ok takes, and gives that; what names it in the message.
+// Wait calls look until ok accepts its result, and returns that result. It fails the test after
+// Patience; what describes in the message what was waited for.
 func (s *Screen) Wait(what string, look func() string, ok func(string) bool) string {
 	s.t.Helper()
 	deadline := time.Now().Add(Patience)
@@ -180,22 +186,24 @@ func (s *Screen) Wait(what string, look func() string, ok func(string) bool) str
 		if time.Now().After(deadline) {
 			s.t.Fatalf("waited for %s; there is\n%s", what, got)
 		}
-		time.Sleep(10 * time.Millisecond) // between two looks
+		time.Sleep(10 * time.Millisecond) // polling interval
 	}
 }
 
-// Expect waits until the screen matches the pattern, in which ^ and $ are the ends of a row, and gives the screen.
+// Expect waits until the screen matches the pattern, and returns the screen. ^ and $ match at the
+// ends of a row.
 func (s *Screen) Expect(pattern string) string {
 	s.t.Helper()
 	return s.Wait(strconv.Quote(pattern), s.Screen, regexp.MustCompile("(?m)"+pattern).MatchString)
 }
 
-// Exit waits for the command's end and gives its status.
+// Exit waits until the command ends and returns its exit status.
 func (s *Screen) Exit() int {
 	s.t.Helper()
 	dead := fmt.Sprintf("/proc/%d/stat", s.PID())
 	state := func() string {
-		// tmux 3.3 misses the end of a child now and then, and leaves it a zombie, whose status is the last that proc(5) lists.
+		// tmux 3.3 now and then misses the end of a child and leaves it as a zombie. Its exit
+		// status is the last field of /proc/PID/stat (proc(5)).
 		if b, err := os.ReadFile(dead); err == nil {
 			f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
 			if status := unix.WaitStatus(s.number(f[len(f)-1])); f[0] == "Z" && status.Exited() {

@@ -1,8 +1,10 @@
-// Package transcript reads what `%log on` keeps of a session at the prompt, and types it again: a transcript is a test.
+// Package transcript parses what `%log on` records of a session at the prompt, and types it again,
+// so that a transcript serves as a test.
 //
-// What an item gives has to come out again to the letter. Where it cannot, since times and process ids are of the moment, the item
-// says so with the comment "# varies": then all numbers count as equal, whatever their digits, units and columns, and so do the bars
-// of histograms, however many there are.
+// The output of an item must be reproduced exactly. Where that is impossible, because the output
+// contains times or process IDs, the item ends with the comment "# varies": then all numbers count
+// as equal, whatever their digits, units and columns, and so do the bars of histograms, however
+// many there are.
 package transcript
 
 import (
@@ -15,25 +17,25 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/tmux"
 )
 
-// An Item is what was typed, and what that gave.
+// An Item is an input and its output.
 type Item struct {
 	Src, Out string
-	Line     int // of the transcript
+	Line     int // line number in the transcript
 }
 
-// Prompts are what stands before what was typed: before the first line of an item, and before those that continue it.
+// Prompts are the texts before an input: before its first line, and before each continuation line.
 type Prompts [2]string
 
-// Prompts of bpfrepl, and of a shell.
+// The prompts of bpfrepl and of a shell.
 var (
 	REPL  = Prompts{">>> ", "... "}
 	Shell = Prompts{"$ ", "> "}
 )
 
-// Parse takes a transcript apart.
+// Parse splits a transcript into items.
 func (p Prompts) Parse(text string) []Item {
 	var out []Item
-	typed := false // the line before was
+	typed := false // the previous line was input
 	for i, l := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
 		rest, more := strings.CutPrefix(l+" ", p[1])
 		switch src, begins := strings.CutPrefix(l+" ", p[0]); {
@@ -53,12 +55,12 @@ func (p Prompts) Parse(text string) []Item {
 	return out
 }
 
-// Format is the transcript of items.
+// Format returns the transcript that consists of items.
 func (p Prompts) Format(items []Item) string {
 	var b strings.Builder
 	for _, it := range items {
 		b.WriteString(p[0] + strings.ReplaceAll(it.Src, "\n", "\n"+p[1]) + "\n")
-		if p == REPL && strings.Contains(it.Src, "\n") { // the empty line that ended it
+		if p == REPL && strings.Contains(it.Src, "\n") { // the empty line that ended the input
 			b.WriteString("...\n")
 		}
 		b.WriteString(it.Out)
@@ -66,7 +68,8 @@ func (p Prompts) Format(items []Item) string {
 	return regexp.MustCompile(`(?m) +$`).ReplaceAllString(b.String(), "")
 }
 
-// Rerun types the items at a prompt, which the command starts, and gives what they give there.
+// Rerun starts command, which must show a bpfrepl prompt, in a terminal, types the items, and
+// returns them with the output that they have there.
 func Rerun(t testing.TB, opt tmux.Options, items []Item, command ...string) []Item {
 	t.Helper()
 	opt.Cols, opt.Rows = 160, 50
@@ -101,8 +104,8 @@ func Rerun(t testing.TB, opt tmux.Options, items []Item, command ...string) []It
 	return REPL.Parse(string(text))
 }
 
-// Compare tells the test where a run differs from the transcript, and gives the transcript as it would have to be: what may vary
-// stays as it is.
+// Compare reports each difference between a run and the transcript as a test error. It returns the
+// transcript that would pass: items whose output only varies keep their old output.
 func Compare(t testing.TB, want, got []Item) []Item {
 	t.Helper()
 	out := append([]Item{}, want...)
@@ -119,7 +122,7 @@ func Compare(t testing.TB, want, got []Item) []Item {
 	return out
 }
 
-// Same tells whether an item gave what it has to.
+// Same reports whether got is an acceptable output of the input src, whose expected output is want.
 func Same(src, want, got string) bool {
 	if strings.HasSuffix(src, "# varies") {
 		want, got = shape(want), shape(got)
@@ -134,7 +137,7 @@ var (
 	blanks  = regexp.MustCompile(` +`)
 )
 
-// shape is what is left of a text without its numbers.
+// shape returns a text with numbers, bars and blanks normalized and adjacent equal lines merged.
 func shape(text string) string {
 	text = blanks.ReplaceAllString(bar.ReplaceAllString(number.ReplaceAllString(text, "N"), "|@|"), " ")
 	var out []string

@@ -21,7 +21,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// failures keeps what a comparison says.
+// failures records the errors that a comparison reports.
 type failures struct {
 	testing.TB
 	all []string

@@ -1,6 +1,6 @@
-// Package wordlist is the table of what people write who know bpftrace, Python or C, and of what to write here instead. The
-// compiler's checker and the prompt take their hints from it. A test in starlarkbind runs each row: Wrong must produce the
-// hint, and Code must compile.
+// Package wordlist is a table of constructs that people who know bpftrace, Python or C write, each
+// with what to write here instead. The compiler's checker and the prompt take their hints from it.
+// A test in starlarkbind runs each row: Wrong must produce the hint, and Code must compile.
 package wordlist
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/lazy"
 )
 
-// A Language is where a word comes from.
+// A Language is the language that a word comes from.
 type Language string
 
 const (
@@ -22,16 +22,16 @@ const (
 // A Word is one row of the table.
 type Word struct {
 	From  Language
-	Text  string // the name; of syntax and messages a regular expression
-	Wrong string // a line with the word in it
-	Code  string // what to write instead: a line of a handler, or of a script
-	Note  string // follows the code, or stands alone where there is no code
-	Where Where  // where Wrong and Code are tested
+	Text  string // name, or a regular expression in the tables syntax and messages
+	Wrong string // line that contains the word; see Example for the default
+	Code  string // line of a handler or script to write instead
+	Note  string // text after the code, or the whole hint if Code is empty
+	Where Where  // context in which Wrong and Code are tested
 
-	match func() *regexp.Regexp // of syntax and messages
+	match func() *regexp.Regexp // Text, compiled; only in syntax and messages
 }
 
-// Where says in what the lines of a row belong.
+// Where is the context that the lines of a row need.
 type Where int
 
 const (
@@ -40,7 +40,7 @@ const (
 	Script               // the top level of a script
 )
 
-// Hint returns what to write instead of the word.
+// Hint returns the text that says what to write instead of the word.
 func (w *Word) Hint() string {
 	if w.Code == "" {
 		return w.Note
@@ -48,13 +48,14 @@ func (w *Word) Hint() string {
 	return "write " + w.Code + w.Note
 }
 
-// Name returns the row of a name that has no value here, or whose value is not what its writer meant.
+// Name returns the row of an identifier that is undefined here, or whose value is not what its
+// author meant, or nil.
 func Name(name string) *Word { return find(names, name) }
 
-// Field returns the row of a name that follows a dot.
+// Field returns the row of a name after a dot, or nil.
 func Field(name string) *Word { return find(fields, name) }
 
-// Line returns the row of a line that does not parse, or nil.
+// Line returns the first row that matches a line that does not parse, or nil.
 func Line(line string) *Word {
 	for i := range syntax {
 		if syntax[i].match().MatchString(line) {
@@ -64,7 +65,7 @@ func Line(line string) *Word {
 	return nil
 }
 
-// Message returns the row of an error of Starlark's interpreter, or nil.
+// Message returns the first row that matches an error message of Starlark's interpreter, or nil.
 func Message(msg string) *Word {
 	for i := range messages {
 		if messages[i].match().MatchString(msg) {
@@ -74,7 +75,7 @@ func Message(msg string) *Word {
 	return nil
 }
 
-// All returns the whole table.
+// All returns all rows.
 func All() []Word {
 	return slices.Concat(names, fields, syntax, messages)
 }
@@ -88,7 +89,7 @@ func find(rows []Word, name string) *Word {
 	return nil
 }
 
-// names are identifiers. Where Wrong is empty it is x = NAME.
+// names are identifiers. If Wrong is empty, it is "x = " and the name.
 var names = []Word{
 	// fields of the event
 	{From: Bpftrace, Text: "comm", Code: "e.comm"},
@@ -178,7 +179,7 @@ var names = []Word{
 	{From: C, Text: "bpf_map_delete_elem", Wrong: "bpf_map_delete_elem(t, 1)", Code: "t.pop(e.pid)"},
 }
 
-// arguments are arg0, arg1, ... of bpftrace.
+// This init function adds the rows of bpftrace's arg0, arg1 and so on.
 func init() {
 	for i := range 10 {
 		n := string(rune('0' + i))
@@ -186,7 +187,7 @@ func init() {
 	}
 }
 
-// fields are names behind a dot: fields of the event, and methods.
+// fields are names after a dot: fields of the event, and methods.
 var fields = []Word{
 	{From: Bpftrace, Text: "nsecs", Wrong: "x = e.nsecs", Code: "e.time"},
 	{From: Bpftrace, Text: "retval", Wrong: "x = e.retval", Code: "e.ret", Note: " in a probe of a return, e.args.ret at the exit of a system call", Where: Return},
@@ -205,8 +206,8 @@ var fields = []Word{
 	{From: Python, Text: "ts", Wrong: "x = e.ts", Code: "e.time"},
 }
 
-// syntax is what does not parse, the more special first. A word in a string or comment may match too, but only where the
-// line does not parse.
+// syntax are constructs that do not parse, the more specific ones first. An expression may also
+// match inside a string or comment, but only lines that do not parse are matched.
 var syntax = pattern([]Word{
 	{From: Bpftrace, Text: `@\w*`, Wrong: "@x[comm] = count()", Code: `calls = count(); probe("tracepoint:raw_syscalls:sys_enter", lambda e: calls.add(by=e.comm))`, Note: ": a map has a name here, as in that line", Where: Script},
 	{From: Bpftrace, Text: `^[^"']*\$\d`, Wrong: "x = $1", Code: "int(args[0])", Where: Script},
@@ -244,7 +245,7 @@ var syntax = pattern([]Word{
 	{From: C, Text: `[=(,]\s*\*\s*\w`, Wrong: "x = *e.args.argv", Code: `x = cast(e.args.argv, "u64 *")[0]`},
 })
 
-// messages are errors of Starlark's interpreter in a script, by their text.
+// messages are error messages of Starlark's interpreter in a script.
 var messages = pattern([]Word{
 	{From: Python, Text: `^local variable \w+ referenced before assignment`, Wrong: "def f(): n += 1\nf()", Code: `state = {"n": 0}`, Note: ` outside of the function, and state["n"] += 1 in it: a function cannot assign to a global`, Where: Script},
 	{From: Python, Text: `^unknown binary op: (string \+ (int|float)|(int|float) \+ string)`, Wrong: `print("n: " + n)`, Code: `print("n: " + str(n))`, Note: ", or use sprintf()", Where: Script},
@@ -261,7 +262,7 @@ func pattern(rows []Word) []Word {
 	return rows
 }
 
-// Example returns a line with the word.
+// Example returns a line that contains the word.
 func (w *Word) Example() string {
 	if w.Wrong == "" {
 		return "x = " + w.Text
