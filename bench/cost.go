@@ -18,10 +18,10 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 )
 
-// calls is how many system calls the load makes in one measurement.
+// calls is how many system calls the load makes for one measurement.
 const calls = 300000
 
-// A job is one thing to trace, in each language.
+// A job is one thing to trace, as a program for bpftrace and one for bpfrepl.
 type job struct{ name, bpftrace, ours string }
 
 const enter, exit = "tracepoint:raw_syscalls:sys_enter", "tracepoint:raw_syscalls:sys_exit"
@@ -40,8 +40,9 @@ var jobs = []job{
 	{"stats(ret) by comm", exit + " { @[comm] = stats(args->ret); }", "m = stats()\n" + on(exit, "lambda e: m.add(e.args.ret, by=e.comm)")},
 }
 
-// cost measures what an event costs: the tracer on CPU 0, the load on CPU 1, the kernel's own statistics of the tracer's
-// programs (run_time_ns / run_cnt, which holds the two clock reads of the statistics themselves).
+// cost measures the time that an event costs. The tracer runs on CPU 0 and the load on CPU 1. The
+// times come from the kernel's statistics of the tracer's programs (run_time_ns / run_cnt), which
+// include the two clock reads of the statistics themselves.
 func cost(ts []tool, gen string, rounds int) error {
 	ns := map[string][]figure{}
 	insns, hit := map[string][]int{}, map[string]int{}
@@ -121,7 +122,7 @@ func measure(t tool, j job, gen string) (m measured, err error) {
 		return m, err
 	}
 	defer func() { err = errors.Join(err, stats.Close()) }()
-	if err := runLoad(gen); err != nil { // once to warm up
+	if err := runLoad(gen); err != nil { // warm up
 		return m, err
 	}
 	runs0, ns0, err := total(mine)
@@ -160,8 +161,9 @@ func measure(t tool, j job, gen string) (m measured, err error) {
 	return m, nil
 }
 
-// hitPath counts the instructions from the first to the exit where no conditional jump is taken, which is how bpfrepl lays
-// out the way of a key that is there; helpers that the kernel inlines as calls count as one.
+// hitPath returns the number of instructions from the first one to the exit if no conditional jump
+// is taken. bpfrepl lays out its code such that this is the path for a key that exists. A helper
+// that the kernel replaces by a call of an internal function counts as one instruction.
 func hitPath(insns asm.Instructions) int {
 	at := map[string]int{}
 	for i, ins := range insns {
@@ -201,8 +203,8 @@ func runLoad(gen string) error {
 	return nil
 }
 
-// settled waits until the tracer has had the same programs for a while, and opens them. They are those that it has open, so that
-// what else goes on on the machine does not matter.
+// settled waits until the tracer's set of programs has not changed for a while, and opens them. It
+// considers only programs that the tracer has open, so other activity on the host does not matter.
 func settled(pid int) ([]*ebpf.Program, error) {
 	var last []ebpf.ProgramID
 	calm := 0
@@ -233,7 +235,7 @@ func settled(pid int) ([]*ebpf.Program, error) {
 	return out, nil
 }
 
-// programsOf lists the programs that a process has open.
+// programsOf returns the IDs of the programs that a process has open, sorted.
 func programsOf(pid int) ([]ebpf.ProgramID, error) {
 	dir := fmt.Sprintf("/proc/%d/fdinfo", pid)
 	fds, err := os.ReadDir(dir)
@@ -243,7 +245,7 @@ func programsOf(pid int) ([]ebpf.ProgramID, error) {
 	var out []ebpf.ProgramID
 	for _, fd := range fds {
 		b, err := os.ReadFile(filepath.Join(dir, fd.Name()))
-		if err != nil { // closed meanwhile
+		if err != nil { // closed in the meantime
 			continue
 		}
 		text := string(b)

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// A claim is a load of exactly known events, and how each tracer counts them. Ours prints the sum of what it counted.
+// A claim is a load with an exactly known number of events, and a program for each tracer that
+// counts them. The program for bpfrepl prints the sum of what it counted.
 type claim struct {
 	name           string
 	bpftrace, ours string
@@ -26,7 +27,7 @@ const (
 	isChild = ` /strncmp(comm, "ld", 2) == 0/ { `
 )
 
-// counted is our script for a statement that counts into m.
+// counted returns a bpfrepl script whose statement counts the load's events into m.
 func counted(m, statement, filter string) string {
 	return fmt.Sprintf("m = %s\nprobe(%q, lambda e: %s, filter=lambda e: %s)\nrun()\nprint(sum(m.values()) if len(m) else m.value)", m, lseek, statement, filter)
 }
@@ -59,7 +60,7 @@ print(total[0])`, lseek, ofLoad), []string{"samekey", strconv.Itoa(20 * n)}, 40 
 	}
 }
 
-// exact counts what each tracer loses of loads whose events are known.
+// exact measures how many events of known loads each tracer loses.
 func exact(ts []tool, gen string, rounds int) error {
 	names := []string{"load", "events"}
 	for _, t := range ts {
@@ -90,7 +91,7 @@ func exact(ts []tool, gen string, rounds int) error {
 	return nil
 }
 
-// lose gives what a tracer counted of a load, and how often it warned.
+// lose returns how many events of a load the tracer counted, and how often it warned.
 func lose(t tool, c claim, gen string) (n, warned int, err error) {
 	out, _, err := traced(t, map[bool]string{true: c.ours, false: c.bpftrace}[t.ours], gen, c.load)
 	if err != nil {
@@ -119,13 +120,13 @@ func sumOf(out string) int {
 	return sum
 }
 
-// An ending is how a tracer ended.
+// An ending describes how a tracer ended.
 type ending struct {
-	took time.Duration // from the interrupt on
+	took time.Duration // time from the interrupt to the end
 	peak float64       // largest resident set, MiB
 }
 
-// traced runs a tracer over a load, interrupts it, and gives all that it printed.
+// traced runs a tracer during a load, interrupts it, and returns its whole output.
 func traced(t tool, program, gen string, load []string) (out string, e ending, err error) {
 	f, err := os.CreateTemp("/dev/shm", "exact")
 	if err != nil {
@@ -162,7 +163,7 @@ func traced(t tool, program, gen string, load []string) (out string, e ending, e
 	return string(b), e, errors.Join(err, rerr)
 }
 
-// span is the least and the most, or the one value.
+// span returns the minimum and the maximum, or the one value if they are equal.
 func (f figure) span() string {
 	least, most := f[0], f[0]
 	for _, x := range f {
@@ -174,12 +175,13 @@ func (f figure) span() string {
 	return fmt.Sprintf("%.0f to %.0f", least, most)
 }
 
-// bigKeys is how many keys the map has that is printed.
+// bigKeys is the number of keys of the map that bigMap prints.
 const bigKeys = 1000000
 
 var snapshotTook = regexp.MustCompile(`(?m)^snapshot (\d+)$`)
 
-// bigMap measures how long a map of a million keys takes to be printed, and how long our snapshot() of it takes.
+// bigMap measures how long the tracers take to print a map of a million keys, and how much of that
+// time bpfrepl's snapshot() of the map takes.
 func bigMap(ts []tool, gen string, rounds int) error {
 	fmt.Printf("A map of %d keys, from Ctrl-C to the end, less the same with one key:\n", bigKeys)
 	head("tool", "printed, ms", "lines printed", "of it snapshot(), ms", "peak memory, MiB")

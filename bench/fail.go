@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// failCases are handlers that fail at every event, after one that does nothing and one that adds.
+// failCases are handlers that fail at every event, preceded by two that do not: one does nothing,
+// and one adds.
 var failCases = []struct{ name, body string }{
 	{"nothing", "pass"},
 	{"adds to a key", "m.add(by=e.args.offset)"},
@@ -32,7 +33,7 @@ s = p.stats()
 print(s.ns_per_hit, sum([e.count for e in errors()]))
 `
 
-// failing measures what a site that fails at every event costs, beside an add.
+// failing measures the cost of a handler that fails at every event, compared with one that adds.
 func failing(bpfrepl, gen string, rounds int) error {
 	fmt.Println("What a handler costs that fails at every event, and is counted, ns (as the kernel measures it):")
 	head("it...", "ns a run", "failures counted, of 300000")

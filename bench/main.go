@@ -1,10 +1,11 @@
-// Command bench measures bpfrepl beside bpftrace: start, memory, size, instructions and the cost of an event. bench/setup.sh
-// installs the peers; one that is missing is left out, and the table says so. All tools are measured in each round, one
-// after the other, so that a slow moment of the machine meets them all; the figures are medians.
+// Command bench compares bpfrepl with bpftrace: start time, memory, size, instructions, the cost of
+// an event, and exactness. bench/setup.sh installs the versions of bpftrace; one that is not
+// installed is skipped with a message. Each round measures all tools, one after the other, so that
+// a slow moment of the host affects all of them. The results are medians.
 //
 //	go run ./bench [-rounds N] [-only start|prompt|cost|exact|map|fail]
 //
-// Run it as root, from the top folder, after make build.
+// Run it as root from the top directory, after make build.
 package main
 
 import (

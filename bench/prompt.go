@@ -12,16 +12,18 @@ import (
 	"github.com/creack/pty"
 )
 
-// promptRounds is how often the prompt is started for one round of the others: it takes milliseconds.
+// promptRounds is how often the prompt is started for each round. More often than the other tools
+// costs little, because a start takes milliseconds.
 const promptRounds = 3
 
-// prompt measures the time from exec until the prompt is on a terminal, the memory there, and the time from Tab until the functions of the
-// kernel are listed: at once, when their names may have to be read yet, and again.
+// prompt measures the time from exec until the prompt appears on a terminal and the memory use at
+// that point, and twice the time from Tab until the kernel's functions are listed: immediately,
+// when their names may not have been read yet, and a second time.
 func prompt(ts []tool, rounds int) error {
 	head("tool", "exec to prompt, ms", "peak memory there, MiB", "first Tab, ms", "second Tab, ms", "peak memory then, MiB")
 	for _, t := range ts {
 		if !t.ours {
-			continue // they have none
+			continue // other tools have no prompt
 		}
 		figures := make([]figure, 5)
 		for range promptRounds * rounds {
@@ -57,7 +59,7 @@ func promptOnce(t tool) (f [5]float64, err error) {
 		return f, err
 	}
 	defer func() { err = errors.Join(err, term.Close()) }()
-	hang := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() }) // if it fails, it has ended by itself
+	hang := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() }) // if this fails, the process has already ended
 	defer hang.Stop()
 	if f[0], err = until(term, began, ">>> "); err != nil {
 		return f, err
@@ -86,7 +88,7 @@ func promptOnce(t tool) (f [5]float64, err error) {
 	return f, cmd.Wait()
 }
 
-// until reads what is shown until it holds a text, and gives the milliseconds since began.
+// until reads from term until the output contains text, and returns the milliseconds since began.
 func until(term io.Reader, began time.Time, text string) (float64, error) {
 	var shown bytes.Buffer
 	b := make([]byte, 4096)

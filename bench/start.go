@@ -17,7 +17,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// oneLiner counts system calls by command until it is interrupted.
+// oneLiner returns a program that counts system calls by command until it is interrupted.
 func (t tool) oneLiner() string {
 	if t.ours {
 		return `calls = count()
@@ -40,8 +40,9 @@ func sizes(ts []tool) error {
 	return nil
 }
 
-// start measures the time from exec until the probe is attached, as the kernel sees it: an ftrace instance records the
-// system calls that attach, with the clock that starts the process too. So the tracers are neither slowed nor trusted.
+// start measures the time from exec until the probe is attached, from the kernel's point of view:
+// an ftrace instance records the system calls that attach, with the same clock that times the start
+// of the process. This neither slows the tracers down nor relies on what they report.
 func start(ts []tool, rounds int) error {
 	f, err := newFtrace()
 	if err != nil {
@@ -75,7 +76,8 @@ func startOnce(f *ftrace, t tool) (attached, gone, rss float64, err error) {
 		return 0, 0, 0, err
 	}
 	var last float64
-	for deadline := time.Now().Add(20 * time.Second); ; { // attached, and nothing more for 0.3 s
+	// Wait until a program is attached and no other one follows for 0.3 s.
+	for deadline := time.Now().Add(20 * time.Second); ; {
 		time.Sleep(300 * time.Millisecond)
 		at, err := f.lastAttach()
 		if err != nil {
@@ -95,13 +97,14 @@ func startOnce(f *ftrace, t tool) (attached, gone, rss float64, err error) {
 	return (last - t0) * 1e3, (monotonic() - t1) * 1e3, rss, err
 }
 
-// endLimit is the time that a tracer has to end; a map of a million keys takes one a minute.
+// endLimit is how long a tracer may take to end. One of them needs a minute for a map of a million
+// keys.
 const endLimit = 3 * time.Minute
 
-// end interrupts a tracer, and waits for it. How it ends is its own affair, unless it does not.
+// end interrupts a tracer and waits for it. Any exit status is accepted, but the tracer must end.
 func end(cmd *exec.Cmd) error {
 	err := cmd.Process.Signal(syscall.SIGINT)
-	hang := time.AfterFunc(endLimit, func() { cmd.Process.Kill() }) // if it fails, it has ended by itself
+	hang := time.AfterFunc(endLimit, func() { cmd.Process.Kill() }) // if this fails, the tracer has already ended
 	var exit *exec.ExitError
 	if werr := cmd.Wait(); !errors.As(werr, &exit) {
 		err = errors.Join(err, werr)
@@ -115,12 +118,12 @@ func end(cmd *exec.Cmd) error {
 func monotonic() float64 {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		panic(err) // the clock is always there
+		panic(err) // this clock always exists
 	}
 	return float64(ts.Sec) + float64(ts.Nsec)/1e9
 }
 
-// peak is the largest resident set of a process so far, in MiB.
+// peak returns the largest resident set size of a process so far, in MiB.
 func peak(pid int) (float64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -135,10 +138,13 @@ func peak(pid int) (float64, error) {
 	return 0, errors.New("no VmHWM in the process's status")
 }
 
-// ftrace is an instance of the kernel's own tracer, which records the system calls that attach programs.
+// ftrace is an instance of the kernel's own tracer that records the system calls that attach
+// programs.
 type ftrace struct{ dir string }
 
-// The calls: ioctl PERF_EVENT_IOC_ENABLE and _SET_BPF; bpf BPF_LINK_CREATE and BPF_RAW_TRACEPOINT_OPEN.
+// recorded lists the tracepoints to record, with their filters. The calls are ioctl with
+// PERF_EVENT_IOC_ENABLE or PERF_EVENT_IOC_SET_BPF, and bpf with BPF_LINK_CREATE or
+// BPF_RAW_TRACEPOINT_OPEN.
 var recorded = [][2]string{{"sys_enter_ioctl", "cmd == 0x2400 || cmd == 0x40042408"}, {"sys_enter_bpf", "cmd == 28 || cmd == 17"}, {"sys_exit_ioctl", ""}, {"sys_exit_bpf", ""}}
 
 func newFtrace() (*ftrace, error) {
@@ -174,7 +180,8 @@ func (f *ftrace) close() error {
 	return errors.Join(err, os.Remove(f.dir))
 }
 
-// lastAttach gives the time at which the last attaching call returned, 0 if there was none.
+// lastAttach returns the time in seconds at which the last successful attaching call returned, or 0
+// if there was none.
 func (f *ftrace) lastAttach() (float64, error) {
 	file, err := os.Open(filepath.Join(f.dir, "trace"))
 	if err != nil {
@@ -184,7 +191,8 @@ func (f *ftrace) lastAttach() (float64, error) {
 	last := 0.0
 	inCall := map[string]bool{} // by thread
 	for sc := bufio.NewScanner(file); sc.Scan(); {
-		// "  bpfrepl-123   [000] ..... 12.345678: sys_bpf(cmd: 11, ...)", and on return "... sys_bpf -> 0x5"
+		// A line is "  bpfrepl-123   [000] ..... 12.345678: sys_bpf(cmd: 11, ...)", and on return
+		// "... sys_bpf -> 0x5".
 		before, call, ok := strings.Cut(sc.Text(), ": sys_")
 		fields := strings.Fields(before)
 		if !ok || len(fields) < 4 {
@@ -202,7 +210,7 @@ func (f *ftrace) lastAttach() (float64, error) {
 		delete(inCall, thread)
 		n, err := strconv.ParseUint(strings.TrimPrefix(strings.TrimSpace(ret), "0x"), 16, 64)
 		if err != nil || int64(n) < 0 {
-			continue // refused: not attached
+			continue // the call failed, so nothing was attached
 		}
 		if last, err = strconv.ParseFloat(fields[len(fields)-1], 64); err != nil {
 			return 0, err

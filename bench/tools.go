@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A tool is a tracer that is measured.
+// A tool is a tracer to measure.
 type tool struct {
 	name string
-	argv []string // up to the program's text, which is the last argument
+	argv []string // command line without its last argument, the program's text
 	ours bool
-	file string // its executable, for the size; libraries are not counted
+	file string // executable, whose size is measured; libraries are not counted
 }
 
-// tools lists what is here: bpfrepl, and the peers that setup.sh has installed.
+// tools returns the installed tracers: bpfrepl, and those that setup.sh has installed.
 func tools() ([]tool, error) {
 	peers := os.Getenv("PEERS")
 	if peers == "" {
@@ -50,7 +50,8 @@ func tools() ([]tool, error) {
 	return here, nil
 }
 
-// mountTracefs gives the root of a chrooted peer the tracefs that this machine has: its /sys may be older than ours.
+// mountTracefs mounts tracefs in the root directory of a chrooted tracer unless it is there
+// already. The root's /sys may have been mounted before the host's tracefs.
 func mountTracefs(root string) error {
 	dir := filepath.Join(root, "sys/kernel/tracing")
 	if _, err := os.Stat(filepath.Join(dir, "events")); err == nil {
@@ -62,10 +63,11 @@ func mountTracefs(root string) error {
 	return nil
 }
 
-// A figure is what was measured of one tool, once a round.
+// A figure is a series of measurements of one tool, one for each round.
 type figure []float64
 
-// String gives the median, and the least and the most.
+// String returns the median, followed by the minimum and the maximum in parentheses, or "-" if
+// there are no measurements.
 func (f figure) String() string {
 	if len(f) == 0 {
 		return "-"

@@ -1,5 +1,6 @@
-// Package examples tests the scripts that stand here: each is run as a user runs it, on the live kernel, under a load of
-// a known number of events, and its output is held against that number.
+// Package examples tests the example scripts in this directory. Each runs on the live kernel, the
+// way a user would run it, under a load with a known number of events; its output is compared with
+// that number.
 package examples
 
 import (
@@ -33,10 +34,10 @@ func run(m *testing.M) int {
 	return leakcheck.Main(m, gobin.Clean)
 }
 
-// comm is what the load of one example is called: no other process has the name.
+// comm returns the name of the load of one example. No other process has that name.
 func comm(name string) string { return name + gobin.Tag() }
 
-// example runs a script until the load has ended, and gives what it printed.
+// example runs a script until the load ends, and returns the script's standard output.
 func example(t *testing.T, script, load string, args ...string) string {
 	t.Helper()
 	argv := append([]string{"-c", loader + " " + load, script}, args...)
@@ -51,7 +52,8 @@ func example(t *testing.T, script, load string, args ...string) string {
 	return string(out)
 }
 
-// number finds a number in the output, by a pattern with one group.
+// number returns the number in out that pattern, which has one group, matches. It fails the test if
+// nothing matches.
 func number(t *testing.T, out, pattern string) int {
 	t.Helper()
 	m := regexp.MustCompile("(?m)" + pattern).FindStringSubmatch(out)
@@ -65,7 +67,8 @@ func number(t *testing.T, out, pattern string) int {
 	return n
 }
 
-// other is how many calls Go's runtime may make from the load's thread beside those of the load.
+// other is how many system calls Go's runtime may make from the load's thread in addition to those
+// of the load.
 const other = 200
 
 func between(t *testing.T, what string, n, lo, hi int) {
@@ -82,7 +85,7 @@ func TestSyscount(t *testing.T) {
 
 func TestRunqlat(t *testing.T) {
 	out := example(t, "runqlat.star", "-comm "+comm("exrunqlat")+" switches 2000", "--seconds", "60")
-	// each round trip wakes two threads that wait for one CPU
+	// Each round trip wakes two threads that wait for the same CPU.
 	between(t, "waits", number(t, out, `^(\d+) waits`), 4000, 1<<30)
 }
 
@@ -98,7 +101,7 @@ func TestReadheat(t *testing.T) {
 	args := []string{"--seconds", "60", "--step", "10", "--comm", comm("exreadheat")}
 	load := "-comm " + comm("exreadheat") + " reads /dev/zero 5000 1"
 	const header = "ms,lo,hi,reads\n"
-	_, text, ok := strings.Cut(example(t, "readheat.star", load, append(args, "--csv")...), header) // the load has printed before
+	_, text, ok := strings.Cut(example(t, "readheat.star", load, append(args, "--csv")...), header) // the load's output precedes it
 	rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
 	if err != nil || !ok {
 		t.Fatalf("%v in %q", err, text)
@@ -132,7 +135,7 @@ func TestOpensnoop(t *testing.T) {
 }
 
 func TestBiolatency(t *testing.T) {
-	// under the working directory: /tmp may lie in memory
+	// Create the file in the working directory, because /tmp may be in memory.
 	file, err := os.CreateTemp(".", "biolatency")
 	if err != nil {
 		t.Fatal(err)
@@ -155,8 +158,9 @@ func TestBiolatency(t *testing.T) {
 
 func TestCPUProfile(t *testing.T) {
 	out := example(t, "cpuprofile.star", "-comm "+comm("excpuprofile")+" spin 2000", "--seconds", "60")
-	// 99 a second for two seconds of CPU time. On a busy machine it is chance which of them fall into the load's turns: five
-	// standard deviations to either side, and what busy timers miss.
+	// The load uses two seconds of CPU time at 99 samples a second. On a busy host it is random how
+	// many samples hit the load. The range allows for five standard deviations on either side, and
+	// for samples that busy timers miss.
 	between(t, "samples", number(t, out, `^`+comm("excpuprofile")+` +(\d+)`), 100, 270)
 }
 

@@ -29,7 +29,7 @@ func Wanted(f *os.File) bool {
 	return term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && t != "" && t != "dumb"
 }
 
-// Prompt colours the text of a prompt, Faint text that has not been entered yet.
+// Prompt colours the text of a prompt. Faint dims text that is suggested but not entered yet.
 func Prompt(text string) string { return bright + text + reset }
 func Faint(text string) string  { return faint + text + reset }
 
