@@ -6,17 +6,19 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// An Arithmetic holds the types of the results of a function's operations, so that an interpreter can wrap numbers as the
-// compiled function does. A function has one for each of its calls, since its types depend on the arguments.
+// An Arithmetic has the result types of a function's operations, so that an interpreter can wrap
+// numbers as the compiled function does. A function has one Arithmetic per call, because its types
+// depend on the arguments.
 type Arithmetic struct {
-	// Results holds the types of operations, indexings, slices and calls, by the position of the operator, "[" or "(".
-	// Code that the checker did not reach is missing.
+	// Results has the types of operations, index expressions, slices and calls, by the position of
+	// the operator, "[" or "(". Code that the checker did not reach has no entry.
 	Results map[syntax.Position]*types.Type
-	// Calls holds the functions that are called, by the position of the "(".
+	// Calls has the Arithmetic of each called function, by the position of the "(".
 	Calls map[syntax.Position]*Arithmetic
 }
 
-// CheckArithmetic checks the handler of a request and returns its Arithmetic. The error is a diag.List.
+// CheckArithmetic checks the handler of a request and returns its Arithmetic. The error is a
+// diag.List.
 func CheckArithmetic(req *Request) (*Arithmetic, error) {
 	c := newChecker(req)
 	c.noting = true
@@ -27,7 +29,8 @@ func CheckArithmetic(req *Request) (*Arithmetic, error) {
 	return tree.handler.frame.arith, nil
 }
 
-// newArithmetic returns the Arithmetic of a function that is called at pos by the function of frame up, which may be nil.
+// newArithmetic returns an Arithmetic for a function called at pos. If up, the caller's frame, is
+// not nil, it is entered in the caller's Calls.
 func newArithmetic(up *frame, pos syntax.Position) *Arithmetic {
 	a := &Arithmetic{Results: map[syntax.Position]*types.Type{}, Calls: map[syntax.Position]*Arithmetic{}}
 	if up != nil {
@@ -36,7 +39,8 @@ func newArithmetic(up *frame, pos syntax.Position) *Arithmetic {
 	return a
 }
 
-// note notes the type of an expression. Functions are checked repeatedly until no type grows; the last time counts.
+// note records the type of an expression and returns the expression. Functions are checked
+// repeatedly until no type grows; the last record counts.
 func (c *checker) note(pos syntax.Position, e expr) expr {
 	if c.frame.arith != nil {
 		c.frame.arith.Results[pos] = e.typ()

@@ -10,10 +10,11 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A builtin is a function that handlers may call: one row, for checker, lowering and help.
+// A builtin is a function that handlers may call. Each is one table row, used by the checker, the
+// lowering and help.
 type builtin struct {
 	name    string
-	sig     string // "str(ptr, max=256)"
+	sig     string // as shown to the user: "str(ptr, max=256)"
 	doc     string
 	example string
 	check   func(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
@@ -67,13 +68,13 @@ func init() {
 	}
 }
 
-// A Doc describes something that a handler can use. Probe is one on which the example works.
+// A Doc describes a builtin or method for help. The example works on the probe Probe.
 type Doc struct{ Name, Sig, Text, Example, Probe string }
 
-// exampleProbe is where examples work that need nothing else.
+// exampleProbe is the probe for examples without an entry in exampleProbes.
 const exampleProbe = "tracepoint:raw_syscalls:sys_enter"
 
-// exampleProbes are the probes of the others.
+// exampleProbes has the probes of the examples that need a particular one.
 var exampleProbes = map[string]string{
 	"str": "tracepoint:syscalls:sys_enter_openat", "buf": "tracepoint:syscalls:sys_enter_openat", "ord": "tracepoint:syscalls:sys_enter_openat", "int": "tracepoint:raw_syscalls:sys_exit", "bool": "tracepoint:raw_syscalls:sys_exit",
 	"abs": "tracepoint:raw_syscalls:sys_exit", "min": "tracepoint:syscalls:sys_enter_sendto", "max": "tracepoint:syscalls:sys_enter_sendto",
@@ -90,7 +91,7 @@ func (d Doc) at() Doc {
 	return d
 }
 
-// Builtins lists the functions that a handler can call.
+// Builtins lists the functions that a handler can call, in the order of the table.
 func Builtins() []Doc {
 	var out []Doc
 	for _, b := range builtins {
@@ -107,18 +108,18 @@ func fixed(t *types.Type) func(*checker, *builtin, *syntax.CallExpr, []expr) exp
 	return func(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr { return mk(row, call, t, args) }
 }
 
-// eStr is str(ptr, max): lowering reads the string straight to where it is wanted.
+// eStr is str(ptr, max). Lowering reads the string directly to its destination.
 type eStr struct {
 	node
 	ptr expr
-	max int  // bytes, the NUL among them
-	n   expr // nil, or how many of these, known at run time
+	max int  // size in bytes, including the NUL
+	n   expr // nil, or the number of bytes to read, known only at run time
 }
 
-// maxStr bounds a string, and what buf reads.
+// maxStr is the maximum size in bytes of a string, and of what buf reads.
 const maxStr = 8 << 10
 
-// MaxStr is maxStr, for strings that a script declares.
+// MaxStr is maxStr, exported for strings that a script declares.
 const MaxStr = maxStr
 
 func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
@@ -137,7 +138,8 @@ func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 		n = word(k.v)
 	}
 	t := types.TCut(int(n) - 1)
-	if p, ok := x.(*eMemRef); ok && p.t.Kind == types.Str { // read so much of it in the first place
+	// limit the read itself, instead of slicing afterwards
+	if p, ok := x.(*eMemRef); ok && p.t.Kind == types.Str {
 		q := *p
 		if q.t = t; p.c.Len > 0 {
 			q.t = types.TCut(min(int(n), p.c.Len) - 1)
@@ -154,7 +156,7 @@ func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 			return x
 		}
 		if a, ok := x.(*eArg); ok && a.max == 0 && (int64(x.typ().Cap) > n || a.f.Kind == FieldDataLoc || a.f.Kind == FieldRelLoc) {
-			return &eArg{node{t, a.pos}, a.f, a.index, int(n)} // read so much of it in the first place
+			return &eArg{node{t, a.pos}, a.f, a.index, int(n)} // limit the read itself
 		}
 		if int64(x.typ().Cap) <= n {
 			return x
@@ -171,7 +173,8 @@ func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	return c.bad(x.position(), `use printf("%d", ...) to show a number`, "str reads the string at an address; a %s is none", x.typ())
 }
 
-// noAddress reports a number that cannot be an address: one that is a constant, or narrower than 64 bits in the source.
+// noAddress reports an error and returns true if the int x cannot be an address, because it is a
+// constant or narrower than 64 bits in the source. name and what are for the message.
 func (c *checker) noAddress(x expr, name, what string) bool {
 	k, konst := x.(*eConst)
 	if t := x.typ(); t.Kind == types.Ptr || t.Addr && !(konst && word(k.v) == 0) {
@@ -182,7 +185,8 @@ func (c *checker) noAddress(x expr, name, what string) bool {
 	return true
 }
 
-// strOfLength is str(ptr, n) with n of run time: at most 256, or, where it is written as min(n, MOST), at most MOST.
+// strOfLength checks str(ptr, n) with n known only at run time. The maximum is 256 bytes, or MOST
+// bytes if n is written as min(n, MOST).
 func (c *checker) strOfLength(call *syntax.CallExpr, x, n expr) expr {
 	n = c.wantInt(n, "max of str")
 	if n.typ().Kind == types.Invalid {
@@ -266,7 +270,8 @@ func checkAbs(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	if k, ok := x.(*eConst); ok {
 		return c.constant(new(big.Int).Abs(k.v.(*big.Int)), call.Lparen, "the result")
 	}
-	return mk(row, call, &types.Type{Kind: types.Int, NonNeg: true, Wraps: true}, []expr{x}) // -2**63 has no magnitude in 63 bits
+	// -2**63 has no magnitude in 63 bits
+	return mk(row, call, &types.Type{Kind: types.Int, NonNeg: true, Wraps: true}, []expr{x})
 }
 
 func lowerAbs(lw *lowerer, e *eBuiltin) val {
@@ -290,8 +295,8 @@ func checkExtreme(c *checker, row *builtin, call *syntax.CallExpr, args []expr) 
 	return mk(row, call, t, args)
 }
 
-// extremeType is the type of min or max of two ints: the smaller one is no larger than the one that is signed, the larger one
-// not negative if one of them is not.
+// extremeType returns the type of min or max of two ints. The minimum is not above its signed
+// operand, and the maximum is not negative if either operand is not.
 func extremeType(name string, a, b *types.Type) *types.Type {
 	t := &types.Type{Kind: types.Int, NonNeg: a.NonNeg || b.NonNeg}
 	t.Wraps = t.NonNeg && (a.Wraps || b.Wraps)
@@ -328,7 +333,8 @@ func lowerExtreme(lw *lowerer, e *eBuiltin) val {
 	return scalar(e.t, lw.b.Read(best))
 }
 
-// checkPrint checks print and printf. The format is checked by the host's formatter, which is given the types.
+// checkPrint checks print and printf. It also checks a printf format against the types of the
+// arguments; the host does the formatting.
 func checkPrint(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
 	e := mk(row, call, types.TNone, nil)
 	format := ""
@@ -367,8 +373,8 @@ func checkPrint(c *checker, row *builtin, call *syntax.CallExpr, args []expr) ex
 	return e
 }
 
-// maxRecord bounds the bytes of one record of print.
+// maxRecord is the maximum size in bytes of a print record.
 const maxRecord = 32 << 10
 
-// CanCall tells whether a handler can call the builtin of that name.
+// CanCall reports whether a handler can call the builtin of that name.
 func CanCall(name string) bool { return builtinRows[name] != nil }

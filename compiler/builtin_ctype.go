@@ -8,7 +8,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// ctypeBuiltins is the part of the table that deals in C's types.
+// ctypeBuiltins returns the builtins that deal with C types.
 func ctypeBuiltins() []builtin {
 	return []builtin{
 		{"cast", "cast(x, type)", `an address as a pointer to a type of the kernel ("struct sock" and "struct sock *" mean the same), or an int as one of C's int types or enums`,
@@ -59,7 +59,8 @@ func checkCast(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	return e
 }
 
-// addressSpace returns the memory that x, an address, belongs to: that of a number is known when the handler runs.
+// addressSpace returns the memory that the address x belongs to. For a number, that is known only
+// at run time.
 func addressSpace(x expr) types.Space {
 	if x.typ().Kind == types.Ptr {
 		return x.typ().Space
@@ -89,7 +90,7 @@ func checkOffsetof(c *checker, row *builtin, call *syntax.CallExpr, args []expr)
 	return intConst(int64(off), call.Lparen)
 }
 
-// memberOffset finds a member, "a.b" of a type.
+// memberOffset returns a type and the offset in bytes of its member, which may be nested ("a.b").
 func (c *checker) memberOffset(typ, member expr) (ct *ctype.Type, off int, ok bool) {
 	name, ok1 := c.constString(typ, "the type")
 	path, ok2 := c.constString(member, "the member")
@@ -143,7 +144,7 @@ func checkGetattr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) 
 	return c.attr(args[0], name, args[1].position())
 }
 
-// lowerCast gives an int the width of a type of C; addresses stay as they are.
+// lowerCast narrows or extends an int to the width of a C type. Addresses stay as they are.
 func lowerCast(lw *lowerer, e *eBuiltin) val {
 	w := lw.value(e.args[0]).w
 	ct, ok := e.aux.(*ctype.Type)

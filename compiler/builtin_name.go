@@ -11,7 +11,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/sysname"
 )
 
-// The functions that give a number a name.
+// nameBuiltins returns the builtins that convert a number to a name.
 func nameBuiltins() []builtin {
 	return []builtin{
 		{"errno_name", "errno_name(n)", `the name of an error: "ENOENT" for 2 and for -2`, "failed.add(by=errno_name(e.args.ret))",
@@ -21,7 +21,7 @@ func nameBuiltins() []builtin {
 	}
 }
 
-// shownInt checks a function of one int that the host shows in a form.
+// shownInt returns the check function of a builtin that takes one int and has a result of format f.
 func shownInt(f *types.Format) func(*checker, *builtin, *syntax.CallExpr, []expr) expr {
 	return func(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
 		x := c.wantInt(args[0], "the argument of "+row.name+"()")
@@ -32,13 +32,13 @@ func shownInt(f *types.Format) func(*checker, *builtin, *syntax.CallExpr, []expr
 	}
 }
 
-// magnitude is the absolute value of a signed word.
+// magnitude returns the absolute value of a signed word.
 func (lw *lowerer) magnitude(x *ir.Value) *ir.Value {
 	sign := lw.b.Add(ir.OpAShr, x, lw.b.Const(63))
 	return lw.b.Add(ir.OpSub, lw.b.Add(ir.OpXor, x, sign), sign)
 }
 
-// maxSyscall is above the number of any system call.
+// maxSyscall is above every system call number.
 const maxSyscall = 1024
 
 func init() {

@@ -10,7 +10,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/netaddr"
 )
 
-// The functions that make addresses of the network readable.
+// netBuiltins returns the builtins that format network addresses.
 func netBuiltins() []builtin {
 	return []builtin{
 		{"ntop", "ntop(family_or_addr, addr=None)", "an IP address as text: of an int or 4 bytes in network order, of 16 bytes (of the event, or from buf()), or with the family (2 or 10) of what a pointer points to", "peers.add(by=ntop(e.args.daddr))",
@@ -20,7 +20,7 @@ func netBuiltins() []builtin {
 	}
 }
 
-// The address families, as in C.
+// Address families, as in C.
 const (
 	afINET  = 2
 	afINET6 = 10
@@ -43,7 +43,8 @@ func checkNtop(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 			}
 		}
 	}
-	if p, ok := addr.(*eMemRef); ok && p.t.Kind == types.Mem { // a member: it is read where it lies
+	// a struct or array member is read in place
+	if p, ok := addr.(*eMemRef); ok && p.t.Kind == types.Mem {
 		n := map[int64]int{afINET: 4, afINET6: 16}[family]
 		switch {
 		case p.c.Size != 4 && p.c.Size != 16:
@@ -57,7 +58,7 @@ func checkNtop(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 		}
 		addr = c.addressOf(p)
 	}
-	size, isBytes := 0, true // where the bytes of the address are given
+	size, isBytes := 0, true // size of the address if its bytes are given
 	if a, ok := addr.(*eArg); ok && a.t.Kind == types.Array {
 		size = a.f.Elem * a.f.Len
 	} else if t := addr.typ(); t.Kind == types.Bytes {
@@ -107,10 +108,10 @@ func checkMAC(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	return c.bad(x.position(), "", "macaddr takes a pointer, or 6 bytes or more; this is a %s", x.typ())
 }
 
-// addrSize is how many bytes an address of a form has.
+// addrSize is the size in bytes of an address, by format.
 var addrSize = map[string]int{"ip4": 4, "ip6": 16, "mac": 6}
 
-// lowerAddr reads an address: from the event, from memory, or of an int.
+// lowerAddr reads an address from the event, from memory, or from an int.
 func lowerAddr(lw *lowerer, e *eBuiltin) val {
 	b, x := lw.b, e.args[0]
 	n := addrSize[e.t.Format.Name]
@@ -147,7 +148,8 @@ func lowerAddr(lw *lowerer, e *eBuiltin) val {
 	return v
 }
 
-// contextWord reads n bytes of the context as a number, the first the lowest. The verifier wants each read aligned.
+// contextWord reads n bytes of the context as a little-endian number. It splits the read, because
+// the verifier requires each load to be aligned.
 func (lw *lowerer) contextWord(off, n int) *ir.Value {
 	b := lw.b
 	var w *ir.Value
@@ -166,7 +168,8 @@ func (lw *lowerer) contextWord(off, n int) *ir.Value {
 	return w
 }
 
-// readMemory reads n bytes at an address; zeros, and counted, where they cannot be read.
+// readMemory reads n bytes at an address. If they cannot be read, the result is zeros and the error
+// is counted.
 func (lw *lowerer) readMemory(addr *ir.Value, t *types.Type, n int, e *eBuiltin) mem {
 	b := lw.b
 	m := mem{b.SlotAddr(lw.scratchSlot(n, e.row.name), 0), 0, (n + 7) &^ 7}

@@ -16,14 +16,14 @@ func pathBuiltins() []builtin {
 	}
 }
 
-// ePath is path(p, max): lowering makes the string straight where it is wanted.
+// ePath is path(p, max). Lowering builds the string directly at its destination.
 type ePath struct {
 	node
-	ptr expr // to a struct path
+	ptr expr // points to a struct path
 	at  *pathLayout
 }
 
-// minPath is room for the shortest path of a file that is gone, " (deleted)" being a part of it.
+// minPath has room for the shortest path of a deleted file, which ends in " (deleted)".
 const minPath = 16
 
 func checkPath(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
@@ -67,13 +67,14 @@ func checkPath(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	return &ePath{node{types.TStr(int(n) - 1), call.Lparen}, x, at}
 }
 
-// A window is the part of a struct that one read takes.
+// A window is the part of a struct that is read at once.
 type window struct{ start, size int }
 
-// maxWindow bounds the bytes of a window.
+// maxWindow is the maximum size of a window in bytes.
 const maxWindow = 64
 
-// A pathLayout is where the members lie that a path is made of: in their structs, or, where there is a window, in that.
+// A pathLayout has the offsets of the members that path() reads. They are offsets in the struct or,
+// for a struct with a window, in the window.
 type pathLayout struct {
 	mnt, dentry          int // of struct path
 	fs, root             int // of struct task_struct, and of struct fs_struct
@@ -81,11 +82,11 @@ type pathLayout struct {
 	mount                window
 	parent, point, top   int // mnt_parent, mnt_mountpoint, mnt.mnt_root
 	entry                window
-	hash, up, size, name int // d_hash.pprev, d_parent, the name's length, and where it is
+	hash, up, size, name int // d_hash.pprev, d_parent, d_name.len, d_name.name
 	super, fsType, label int // dentry.d_sb, super_block.s_type, file_system_type.name
 }
 
-// pathLayout finds the members; nil after a fault, which is reported.
+// pathLayout looks up the members. After an error, which it reports, it returns nil.
 func (c *checker) pathLayout(pos syntax.Position) *pathLayout {
 	ok := true
 	off := func(typ string, members ...string) (window, []int) {
@@ -132,7 +133,7 @@ func (c *checker) pathLayout(pos syntax.Position) *pathLayout {
 	return l
 }
 
-// offsetIn gives the offset of a member, "a.b", in bytes.
+// offsetIn returns the offset in bytes of a member, which may be nested ("a.b").
 func (c *checker) offsetIn(ct *ctype.Type, member string, pos syntax.Position) (off int, ok bool) {
 	at := ct
 	for part := range strings.SplitSeq(member, ".") {

@@ -9,9 +9,10 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A stack is held as the number under which its frames are in a map of stacks: see lower_stackstore.go. 0 is a stack without
-// frames, and a negative number the errno of one that could not be kept. The stack of a process has its process id beside
-// the number, by which the host finds its symbols.
+// A stack is represented by the number of its frames' entry in a map of stacks: see
+// lower_stackstore.go. 0 is a stack without frames, and a negative number is the errno of a stack
+// that could not be stored. A user stack also has the process ID, which the host needs to find its
+// symbols.
 
 func stackBuiltins() []builtin {
 	return []builtin{
@@ -34,7 +35,7 @@ func stackFields() []eventField {
 	return []eventField{field("kstack", "the kernel's stack"), field("ustack", "the stack of the running process")}
 }
 
-// stackType is the type of the stack of n frames that kstack or ustack gives.
+// stackType returns the type of a stack of up to n frames. name is "kstack" or "ustack".
 func stackType(name string, n int64) *types.Type {
 	f := &types.Format{Name: name, Noun: "kernel stack", Arg: strconv.FormatInt(n, 10), Empty: true}
 	t := types.TInt
@@ -48,15 +49,15 @@ func stackType(name string, n int64) *types.Type {
 	return types.TFormatted(t, f)
 }
 
-// stackContext makes a handler that takes the kernel's stack run where its event is: as another kind of program it would find
-// itself in the stack.
+// stackContext forces a handler that takes the kernel stack to run at its own event: as another
+// kind of program, it would find itself in the stack.
 func (c *checker) stackContext(name string) {
 	if name == "kstack" {
 		c.readsContext = true
 	}
 }
 
-// StackMap names the map that keeps stacks of n frames.
+// StackMap returns the name of the map for stacks of up to n frames.
 func StackMap(n int) string { return fmt.Sprintf("stacks%d", n) }
 
 func checkStack(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {

@@ -9,7 +9,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// The functions between addresses and symbols.
+// symBuiltins returns the builtins that convert between addresses and symbols.
 func symBuiltins() []builtin {
 	return []builtin{
 		{"ksym", "ksym(addr)", `the kernel symbol at an address: "vfs_read+16"`, "handlers.add(by=ksym(e.args.function))",
@@ -42,7 +42,8 @@ func checkUsym(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	return mk(row, call, types.TFormatted(types.TTuple(types.TUint, types.TInt), formUsym), []expr{x})
 }
 
-// constString gives an argument that must be a constant string.
+// constString returns the value of an argument that must be a constant string. Otherwise it reports
+// an error and returns false.
 func (c *checker) constString(x expr, what string) (string, bool) {
 	k, ok := x.(*eConst)
 	if ok && k.t.Kind == types.Str {
@@ -54,7 +55,7 @@ func (c *checker) constString(x expr, what string) (string, bool) {
 	return "", false
 }
 
-// address is what the host finds, as a constant.
+// address returns an address found by the host as a constant. A non-nil err is reported at at.
 func (c *checker) address(n uint64, err error, at, pos syntax.Position) expr {
 	if err != nil {
 		return c.refused(at, err)
@@ -62,7 +63,7 @@ func (c *checker) address(n uint64, err error, at, pos syntax.Position) expr {
 	return &eConst{node{types.TUint, pos}, new(big.Int).SetUint64(n)}
 }
 
-// refused reports what the host cannot tell.
+// refused reports an error of the host, with its hint if it is a HostError.
 func (c *checker) refused(pos syntax.Position, err error) expr {
 	var he *HostError
 	if errors.As(err, &he) {

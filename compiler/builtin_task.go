@@ -12,7 +12,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/sysname"
 )
 
-// The functions about the running task: its cgroup, its registers, what can be done to it.
+// taskBuiltins returns the builtins about the running task: its cgroup, its registers, and actions
+// on it.
 func taskBuiltins() []builtin {
 	return []builtin{
 		{"cgroup_path", "cgroup_path(id=None)", "the path of a cgroup (version 2), by default of the running process's", "calls.add(by=cgroup_path())",
@@ -47,7 +48,7 @@ func checkCgroupPath(c *checker, row *builtin, call *syntax.CallExpr, args []exp
 	return mk(row, call, t, []expr{x})
 }
 
-// unsafeHint is how to allow what acts on others.
+// unsafeHint is the hint for builtins that act on other processes or the kernel.
 const unsafeHint = "start bpfrepl with --unsafe if that is what you want"
 
 func checkSignal(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
@@ -87,8 +88,9 @@ func lowerSignal(lw *lowerer, e *eBuiltin) val {
 	return val{t: types.TNone}
 }
 
-// registers gives the place of each saved register in struct pt_regs (arch/x86/include/uapi/asm/ptrace.h,
-// arch/arm64/include/uapi/asm/ptrace.h). "ip" and "sp" are there on both.
+// registers has the offset of each saved register in struct pt_regs, by architecture
+// (arch/x86/include/uapi/asm/ptrace.h, arch/arm64/include/uapi/asm/ptrace.h). Both have "ip" and
+// "sp".
 var registers = map[string]map[string]int{
 	"amd64": {"r15": 0, "r14": 8, "r13": 16, "r12": 24, "rbp": 32, "rbx": 40, "r11": 48, "r10": 56, "r9": 64, "r8": 72, "rax": 80, "rcx": 88,
 		"rdx": 96, "rsi": 104, "rdi": 112, "orig_rax": 120, "rip": 128, "ip": 128, "cs": 136, "rflags": 144, "rsp": 152, "sp": 152, "ss": 160},

@@ -27,8 +27,8 @@ func checkStrftime(c *checker, row *builtin, call *syntax.CallExpr, args []expr)
 	return mk(row, call, types.TFormatted(types.TInt, &types.Format{Name: "time", Noun: "formatted time", Arg: format}), []expr{x})
 }
 
-// lowerStrftime gives the wall clock's time, rounded down to what the format shows: so all times that look the same are
-// one key.
+// lowerStrftime returns the wall-clock time, rounded down to the precision of the format, so that
+// all times with the same text are one key.
 func lowerStrftime(lw *lowerer, e *eBuiltin) val {
 	b := lw.b
 	t := b.Add(ir.OpAdd, lw.value(e.args[0]).w, b.Const(lw.req.Host.WallClock()))

@@ -12,11 +12,14 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// The checker walks the handler with the types of this probe's event, and follows calls of other Starlark functions
-// with the types of their arguments. A local has one type, the join of all that is assigned to it; since that is
-// known only at the end, a function is checked again until no type grows, and only the last walk's faults count.
-// A walk also follows control flow: which locals are assigned for sure, and which optionals are known not to
-// be None, because the handler has compared them.
+// The checker walks the handler with the types of the probe's event, and follows calls of other
+// Starlark functions with the types of their arguments.
+//
+// A local has one type, the join of everything assigned to it. Because that is known only at the
+// end, a function is checked again until no type grows, and only the errors of the last walk count.
+//
+// A walk also follows control flow: it tracks which locals are certainly assigned, and which
+// optionals cannot be None because the handler has compared them (flow.go).
 
 type checker struct {
 	req                            *Request
@@ -25,40 +28,40 @@ type checker struct {
 	flow                           *flow
 	maps                           map[*Map]*mapTyping
 	mapsGrew, everGrew             bool
-	inferring                      bool // what is unknown is to be found out: see Infer
-	noting                         bool // frames get an Arithmetic
+	inferring                      bool // unknown types are to be inferred: see Infer
+	noting                         bool // record an Arithmetic for each frame
 	captured                       []Captured
 	capturedSeen                   map[string]bool
 	readsContext, readsFields      bool
-	typed                          []Field // what Event.Typed gave
+	typed                          []Field // result of Event.Typed
 	typedErr                       error
 	typedArgs, followsArgs, direct bool
-	fields                         map[string]bool // arguments that are read by name
+	fields                         map[string]bool // arguments read by name
 	enums                          map[*ctype.Type]*types.Type
 	calls                          int
-	iterations                     int        // of the loops around this place, multiplied
-	loops                          []loopFlow // of the loops around this place
+	iterations                     int        // product of the lengths of the enclosing loops
+	loops                          []loopFlow // the enclosing loops
 }
 
-// A frame is one function that is being checked.
+// A frame is one function being checked.
 type frame struct {
 	fn     *Func
 	up     *frame
 	locals map[*resolve.Binding]*local
-	ret    *types.Type // joined over all returns
+	ret    *types.Type // join of all results; nil before the first
 	loop   int
 	grew   bool
-	writes map[*resolve.Binding]int       // how many statements of the body assign it
-	reads  map[*resolve.Binding]tableRead // locals that hold an element of a table
-	arith  *Arithmetic                    // nil: nobody asks
+	writes map[*resolve.Binding]int       // number of statements in the body that assign the variable
+	reads  map[*resolve.Binding]tableRead // locals that were read from an element of a table
+	arith  *Arithmetic                    // nil if not recorded
 }
 
 const (
-	maxCalls      = 20000 // functions checked for one handler, again and again included
-	maxDepth      = 16    // of calls
+	maxCalls      = 20000 // function checks per handler, repeated ones included
+	maxDepth      = 16    // of nested calls
 	maxWalks      = 12    // of one function: a type can grow only a few times
-	maxUnroll     = 256   // elements of a captured list that a for goes over
-	maxIterations = 8192  // of constant loops, nested ones multiplied, where the verifier has to walk each
+	maxUnroll     = 256   // elements of a captured list in a for loop
+	maxIterations = 8192  // iterations of nested constant loops, if the verifier has to walk each
 )
 
 func newChecker(req *Request) *checker {
@@ -69,16 +72,16 @@ func (c *checker) errorf(pos syntax.Position, hint, format string, args ...any) 
 	c.diags = append(c.diags, &diag.Diagnostic{Pos: pos, Msg: articles.Replace(fmt.Sprintf(format, args...)), Hint: hint, Line: c.req.Source(pos)})
 }
 
-// warnf reports what the kernel takes, but is most likely not what is meant.
+// warnf reports code that the kernel accepts but that is most likely a mistake.
 func (c *checker) warnf(pos syntax.Position, hint, format string, args ...any) {
 	c.warnings = append(c.warnings, &diag.Diagnostic{Severity: diag.Warning, Pos: pos, Msg: fmt.Sprintf(format, args...), Hint: hint, Line: c.req.Source(pos)})
 }
 
-// articles makes "a" agree with the name of a type or kind behind it.
+// articles corrects "a" to the article that fits the name of a type or kind.
 var articles = strings.NewReplacer(" a int", " an int", " a event", " an event", " a array", " an array", " a aggregation", " an aggregation", " a arguments", " e.args", " a error ", " an error ", " a IPv", " an IPv", " a bytes", " bytes",
 	"a int ", "an int ", "a event ", "an event ", "a array ", "an array ", "a aggregation ", "an aggregation ", "a arguments ", "e.args ", "a error ", "an error ", "a IPv", "an IPv", "a bytes ", "bytes ")
 
-// bad reports a fault and gives an expression of unknown type, which causes no further ones.
+// bad reports an error and returns an expression of unknown type, which causes no follow-up errors.
 func (c *checker) bad(pos syntax.Position, hint, format string, args ...any) expr {
 	c.errorf(pos, hint, format, args...)
 	return invalid(pos)
@@ -86,7 +89,7 @@ func (c *checker) bad(pos syntax.Position, hint, format string, args ...any) exp
 
 func invalid(pos syntax.Position) expr { return &eConst{node: node{types.TInvalid, pos}} }
 
-// program checks filter and handler, again while the types of maps grow.
+// program checks the filter and the handler, again until the types of maps stop growing.
 func (c *checker) program() *treeProgram {
 	var p *treeProgram
 	for i := 0; i < maxWalks; i++ {
@@ -132,7 +135,7 @@ func (c *checker) top(fn *Func, what string) *eCall {
 	return c.call(fn, []expr{&eStatic{node: node{types.TEvent, pos}}}, pos)
 }
 
-// call checks fn with these arguments, which stand in the order of its parameters.
+// call checks fn for these arguments, which are in the order of its parameters.
 func (c *checker) call(fn *Func, args []expr, pos syntax.Position) *eCall {
 	depth := 0
 	for f := c.frame; f != nil; f = f.up {
@@ -197,10 +200,10 @@ func (c *checker) call(fn *Func, args []expr, pos syntax.Position) *eCall {
 	}
 	for i, v := range e.params {
 		if v.static == nil {
-			e.args[i] = c.convert(args[i], v.t) // the body may assign what is of a wider type
+			e.args[i] = c.convert(args[i], v.t) // the body may assign values of a wider type
 		}
 	}
-	c.flow = before // a call tells nothing of the caller's locals
+	c.flow = before // what holds in the callee says nothing about the caller's locals
 	c.frame = f.up
 	if f.ret != nil {
 		e.t = f.ret
@@ -219,7 +222,7 @@ func paramName(p syntax.Expr) *syntax.Ident {
 	return nil
 }
 
-// atCompileTime tells of arguments that a function may use where a constant is wanted.
+// atCompileTime reports whether a function may use this argument where a constant is required.
 func atCompileTime(x expr) bool {
 	switch x := x.(type) {
 	case *eConst:
@@ -230,7 +233,7 @@ func atCompileTime(x expr) bool {
 	return false
 }
 
-// writes counts the statements that assign each variable.
+// writes returns the number of statements that assign each variable.
 func writes(stmts []syntax.Stmt) map[*resolve.Binding]int {
 	out := map[*resolve.Binding]int{}
 	var target func(x syntax.Expr)
@@ -266,7 +269,8 @@ func writes(stmts []syntax.Stmt) map[*resolve.Binding]int {
 	return out
 }
 
-// local gives the variable behind an identifier, or nil for a name from outside of the function.
+// local returns the variable that an identifier refers to, or nil for a name from outside the
+// function.
 func (c *checker) local(id *syntax.Ident) *local {
 	b, ok := id.Binding.(*resolve.Binding)
 	if !ok || b.Scope != resolve.Local && b.Scope != resolve.Cell {
@@ -280,7 +284,7 @@ func (c *checker) local(id *syntax.Ident) *local {
 	return v
 }
 
-// grow joins t into a local's type.
+// grow joins t into the type of a local.
 func (c *checker) grow(v *local, t *types.Type, pos syntax.Position) {
 	j := types.Join(v.t, t)
 	if j == nil {
@@ -297,7 +301,7 @@ func (c *checker) grow(v *local, t *types.Type, pos syntax.Position) {
 	}
 }
 
-// returns joins t into the type of the function's result.
+// returns joins t into the result type of the current function.
 func (c *checker) returns(t *types.Type, pos syntax.Position) {
 	f := c.frame
 	j := t

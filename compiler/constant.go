@@ -10,7 +10,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// Constant computes cast(x, type), offsetof or sizeof of constants, as a handler would: a bool or a *big.Int.
+// Constant evaluates cast(x, type), offsetof or sizeof for constant arguments, as a handler would.
+// name is the builtin. The result is a bool or a *big.Int.
 func Constant(ts Types, name string, args ...any) (any, error) {
 	c := newChecker(&Request{Types: ts, Source: func(syntax.Position) string { return "" }})
 	row := builtinRows[name]

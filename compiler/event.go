@@ -14,16 +14,17 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 )
 
-// An eventField is a builtin field of the handler's parameter: one row, for checker, lowering and help.
+// An eventField is a builtin field of the handler's parameter. Each is one table row, used by the
+// checker, the lowering and help.
 type eventField struct {
 	name  string
 	doc   string
 	t     *types.Type
-	check func(c *checker, pos syntax.Position) expr // nil: the field is there on every event, of type t
+	check func(c *checker, pos syntax.Position) expr // nil if every event has the field, with type t
 	lower func(lw *lowerer) val
 }
 
-// eventFields is filled by init, since the functions refer to the table's users.
+// eventFields is filled by init, because its functions refer to users of the table.
 var eventFields []eventField
 
 func init() {
@@ -60,7 +61,7 @@ func init() {
 	eventFields = append(eventFields, stackFields()...)
 }
 
-// EventFields lists name and description of each builtin field of an event.
+// EventFields lists the name and the description of each builtin field of an event.
 func EventFields() [][2]string {
 	var out [][2]string
 	for _, f := range eventFields {
@@ -89,7 +90,8 @@ func (c *checker) funcName(pos syntax.Position) expr {
 	return c.name("func", c.req.Event.Func, pos)
 }
 
-// name is a field whose value is a name: a constant where the program serves one probe.
+// name returns the value of a field that is a name. It is a constant if the program serves a single
+// probe.
 func (c *checker) name(field, name string, pos syntax.Position) expr {
 	if !c.req.Event.Cookie {
 		return &eConst{node{types.TName, pos}, new(big.Int).SetUint64(c.req.ProbeID(name))}
@@ -97,7 +99,7 @@ func (c *checker) name(field, name string, pos syntax.Position) expr {
 	return &eField{node{types.TName, pos}, eventFieldRow(field)}
 }
 
-// eventFieldRow finds a row that is there.
+// eventFieldRow returns the row of a field, which must exist.
 func eventFieldRow(name string) *eventField {
 	i := slices.IndexFunc(eventFields, func(f eventField) bool { return f.name == name })
 	return &eventFields[i]
@@ -117,7 +119,7 @@ func (c *checker) eventRet(pos syntax.Position) expr {
 	return c.arg(c.req.Event.Ret, pos)
 }
 
-// dot is x.name without a call.
+// dot checks x.name outside a call.
 func (c *checker) dot(x *syntax.DotExpr) expr {
 	n := len(c.diags)
 	recv := c.expr(x.X)
@@ -196,7 +198,7 @@ func join(names []string) string {
 	return s
 }
 
-// arg types an argument.
+// arg returns the expression that reads an argument by name.
 func (c *checker) arg(f *Field, pos syntax.Position) expr {
 	c.readsContext, c.readsFields = true, true
 	c.fields[f.Name] = true
@@ -246,8 +248,9 @@ func (c *checker) argExpr(f *Field, pos syntax.Position) expr {
 	return e
 }
 
-// spaceOf returns the memory that a pointer among the arguments points to. Only the mark __user says: most kernels describe
-// their functions and events without it, so a pointer that has no mark may be either.
+// spaceOf returns the memory that a pointer argument points to. Only the mark __user says so. Most
+// kernels describe their functions and events without it, so an unmarked pointer may point to
+// either memory.
 func spaceOf(f *Field) types.Space {
 	if f.User {
 		return types.User
@@ -255,7 +258,7 @@ func spaceOf(f *Field) types.Space {
 	return types.AnySpace
 }
 
-// intType returns the type of an integer of the source: unsigned only where it is 64 bits wide.
+// intType returns the type of an integer of the source. It is unsigned only if it is 64 bits wide.
 func intType(size int, signed bool) *types.Type {
 	switch {
 	case size == 8 && signed:
@@ -268,10 +271,11 @@ func intType(size int, signed bool) *types.Type {
 	return types.TNat
 }
 
-// dataLocLen is how much of a string in the record's tail is read; str(e.args.name, n) reads n-1 bytes.
+// dataLocLen is the number of bytes that are read of a string in the record's tail.
+// str(e.args.name, n) reads n-1 bytes instead.
 const dataLocLen = 255
 
-// indexedArg is e.args[i].
+// indexedArg checks e.args[i].
 func (c *checker) indexedArg(x *syntax.IndexExpr, i expr) expr {
 	k, ok := i.(*eConst)
 	if !ok || k.t.Kind != types.Int {
@@ -296,7 +300,7 @@ func (c *checker) indexedArg(x *syntax.IndexExpr, i expr) expr {
 	return &eArg{node{types.TUint, x.Lbrack}, &Field{Kind: FieldInt, Offset: int(8 * n), Size: 8, CType: "u64"}, 0, 0}
 }
 
-// arrayElem is e.args.NAME[i].
+// arrayElem checks e.args.NAME[i].
 func (c *checker) arrayElem(x *syntax.IndexExpr, a *eArg, i expr) expr {
 	k, ok := i.(*eConst)
 	if !ok || k.t.Kind != types.Int {

@@ -7,7 +7,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// BTFField makes an argument of a type of C that stands in a word of the context.
+// BTFField returns the field for an argument of C type t, which is in a word of the context at
+// offset off.
 func BTFField(name string, off int, t *ctype.Type) Field {
 	f := Field{Name: name, CType: t.String(), Kind: FieldOpaque, Offset: off, Size: t.Size, Signed: t.Signed, C: t}
 	switch t.Kind {
@@ -21,7 +22,7 @@ func BTFField(name string, off int, t *ctype.Type) Field {
 	return f
 }
 
-// typedArg is e.args.NAME where BTF alone knows the names.
+// typedArg checks e.args.NAME if only BTF has the names.
 func (c *checker) typedArg(name string, pos syntax.Position) expr {
 	if c.typed == nil && c.typedErr == nil {
 		c.typed, c.typedErr = c.req.Event.Typed()
@@ -44,7 +45,7 @@ func (c *checker) typedArg(name string, pos syntax.Position) expr {
 	return c.bad(pos, hint, "%s has no argument %s", c.req.Name, name)
 }
 
-// ppid is e.task.real_parent.tgid.
+// ppid checks e.ppid, which is e.task.real_parent.tgid.
 func (c *checker) ppid(pos syntax.Position) expr {
 	if c.req.Namespace != nil {
 		return c.bad(pos, "e.task.real_parent.tgid is the machine's number of it", "e.ppid is not known where bpfrepl runs in a namespace of process ids")
@@ -64,7 +65,7 @@ func (c *checker) ppid(pos syntax.Position) expr {
 	return x
 }
 
-// pointers makes two pointers, or a pointer and None, comparable as numbers: None is NULL.
+// pointers makes two pointers, or a pointer and None, comparable as numbers. None is NULL.
 func (c *checker) pointers(op syntax.Token, x, y expr) (expr, expr) {
 	null := func(x, other expr) expr {
 		if x.typ().Kind == types.None && other.typ().Kind == types.Ptr && (op == syntax.EQL || op == syntax.NEQ) {
@@ -84,7 +85,7 @@ func (c *checker) pointers(op syntax.Token, x, y expr) (expr, expr) {
 	return x, y
 }
 
-// pointerKey makes ints of the pointers in a key: the script sees them as such.
+// pointerKey converts the pointers in a key to ints, which is how the script sees them.
 func (c *checker) pointerKey(x expr) expr {
 	if t := keyType(x.typ()); t != x.typ() {
 		return &eConvert{node{t, x.position()}, x}

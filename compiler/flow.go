@@ -9,23 +9,25 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// Known conditions narrow types and cut dead code. The checker follows control flow through a function, and keeps for each
-// place which locals are assigned on every path to it, which optionals cannot be None and which ints cannot be negative there. A condition adds facts on each
-// of its two branches; where it is constant, the other branch is never checked, so that code for a captured None, or for a
-// default argument, need not make sense of what it never sees.
+// Known conditions narrow types and remove dead code. The checker follows control flow through a
+// function. For each point it keeps which locals are assigned on every path to it, which optionals
+// cannot be None there, and which ints cannot be negative. A condition adds facts on each of its
+// two branches. If the condition is constant, the other branch is never checked, so code for a
+// captured None or for a default argument may be invalid for the values it never sees.
 
-// A fact says of a local that it is not None, or of a local or an argument of the event that it is not negative.
+// A fact states that a local is not None, or that a local or an argument of the event is not
+// negative.
 type fact struct {
 	v      *local
 	arg    *Field // if v is nil
-	index  int    // of an element of arg
+	index  int    // of the element of arg
 	nonNeg bool
 }
 
-// facts are what a condition shows when it comes out one way.
+// facts are the facts that hold if a condition has one particular outcome.
 type facts struct {
 	known []fact
-	never bool // it never comes out this way
+	never bool // the condition never has this outcome
 }
 
 func notNone(v *local) facts { return facts{known: []fact{{v: v}}} }
@@ -36,7 +38,8 @@ func (f facts) about(v *local) bool {
 	return slices.ContainsFunc(f.known, func(k fact) bool { return k.v == v })
 }
 
-// nonNeg returns the fact that x is not negative, if facts are kept of it.
+// nonNeg returns the fact that x is not negative. It returns false if no such fact
+// is kept for x.
 func nonNeg(x expr) (fact, bool) {
 	switch x := x.(type) {
 	case *eVar:
@@ -49,7 +52,7 @@ func nonNeg(x expr) (fact, bool) {
 	return fact{}, false
 }
 
-// narrowInt returns the type of x, an int of type t, by what is known of it here.
+// narrowInt returns t, the type of the int x, narrowed by the facts known here.
 func (c *checker) narrowInt(x expr, t *types.Type) *types.Type {
 	if k, ok := nonNeg(x); ok && t.Kind == types.Int && !t.NonNeg && c.flow.known[k] {
 		return &types.Type{Kind: types.Int, NonNeg: true, Wraps: true, Addr: t.Addr}
@@ -57,7 +60,7 @@ func (c *checker) narrowInt(x expr, t *types.Type) *types.Type {
 	return t
 }
 
-// signFacts returns the facts that x and y, of which x op y holds, are not negative.
+// signFacts returns which of x and y are known not to be negative if x op y is true.
 func signFacts(op syntax.Token, x, y expr) (out []fact) {
 	switch op {
 	case syntax.LT, syntax.LE:
@@ -77,25 +80,25 @@ func signFacts(op syntax.Token, x, y expr) (out []fact) {
 
 var negated = map[syntax.Token]syntax.Token{syntax.LT: syntax.GE, syntax.GE: syntax.LT, syntax.GT: syntax.LE, syntax.LE: syntax.GT, syntax.EQL: syntax.NEQ, syntax.NEQ: syntax.EQL}
 
-// flow is what is known at one place of a function.
+// flow is what is known at one point of a function.
 type flow struct {
 	assigned map[*local]bool
 	known    map[fact]bool
-	when     map[*local]implied // of locals that hold the outcome of a condition
-	dead     bool               // nothing leads here
+	when     map[*local]implied // facts implied by locals that hold the outcome of a condition
+	dead     bool               // unreachable
 }
 
-// implied is what the truth of a local says of others.
+// implied has the facts that follow from a local being true or false.
 type implied struct{ yes, no facts }
 
-// loopFlow is what is known where a loop is left by break, and where continue goes on.
+// loopFlow is what is known at the break and continue statements of a loop.
 type loopFlow struct{ brk, cont *flow }
 
 func newFlow() *flow {
 	return &flow{assigned: map[*local]bool{}, known: map[fact]bool{}, when: map[*local]implied{}}
 }
 
-// unreachable is the flow of a place that nothing leads to.
+// unreachable returns the flow of a point that no path leads to.
 func unreachable() *flow {
 	f := newFlow()
 	f.dead = true
@@ -117,8 +120,8 @@ func (f *flow) clone() *flow {
 	return g
 }
 
-// inCall is f at the start of a function that is called. Calls with arguments of the same types share one body, so it knows
-// nothing of the event that only this caller has tested.
+// inCall returns f at the start of a called function. Calls with arguments of the same types share
+// one body, so facts about the event that only this caller has tested are dropped.
 func (f *flow) inCall() *flow {
 	g := f.clone()
 	for k := range g.known {
@@ -129,7 +132,7 @@ func (f *flow) inCall() *flow {
 	return g
 }
 
-// with is f where the facts hold too.
+// with returns f extended by the facts fs.
 func (f *flow) with(fs facts) *flow {
 	g := f.clone()
 	g.dead = g.dead || fs.never
@@ -139,7 +142,7 @@ func (f *flow) with(fs facts) *flow {
 	return g
 }
 
-// forget drops what is known of a local that gets another value.
+// forget drops the facts about a local that is assigned another value.
 func (f *flow) forget(v *local) {
 	delete(f.known, fact{v: v})
 	delete(f.known, fact{v: v, nonNeg: true})
@@ -150,7 +153,7 @@ func (f *flow) forget(v *local) {
 	}
 }
 
-// joinFlows is what is known where two paths come together.
+// joinFlows returns what is known where two paths meet.
 func joinFlows(a, b *flow) *flow {
 	if a.dead {
 		return b
@@ -177,7 +180,7 @@ func joinFlows(a, b *flow) *flow {
 	return c
 }
 
-// both returns what is known where either a or b holds.
+// both returns the facts that hold if a or b holds.
 func both(a, b facts) facts {
 	if a.never {
 		return b
@@ -194,7 +197,7 @@ func both(a, b facts) facts {
 	return out
 }
 
-// union returns what is known where a and b hold.
+// union returns the facts that hold if both a and b hold.
 func union(a, b facts) facts {
 	return facts{append(slices.Clone(a.known), b.known...), a.never || b.never}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// checkFormat holds a printf format against its arguments: as many, and of the right types. The formatting itself is
-// done on the host.
+// checkFormat checks the number and the types of the arguments against a printf format. The host
+// does the formatting.
 func checkFormat(format string, args []expr) error {
 	n := 0
 	for i := 0; i < len(format); i++ {

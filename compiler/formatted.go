@@ -12,15 +12,18 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A shown value is numbers in the kernel and a string on the host, which has a table of forms. Where the numbers of a
-// string can be told when the handler is compiled, the value can be compared with it: a row here.
+// A formatted value is one or more numbers in the kernel and a string on the host, which has a
+// table of formats. If the compiler can convert a string to these numbers, a handler can compare
+// the value with the string. A shownForm is the compiler's row for one format.
 type shownForm struct {
-	// parse gives the numbers of a string as a constant of the form's underlying type. names are what it might be
-	// meant to be, for the hint. nil: it cannot be told here.
+	// parse converts a string to a constant of the format's underlying type. If there is none, v is
+	// nil and names lists possible values for the hint. parse is nil if the compiler cannot convert
+	// strings.
 	parse func(c *checker, f *types.Format, s string) (v any, names []string)
-	// all lists the values of the form with their names, where they are known when the handler is compiled.
+	// all returns the values of the format with their names. It is nil if they are not known at
+	// compile time.
 	all func(c *checker, f *types.Format) map[int64]string
-	// hint tells what to do instead where there is no parse.
+	// hint says what to write instead if parse is nil.
 	hint string
 }
 
@@ -46,7 +49,8 @@ var shownForms = map[string]shownForm{
 	}},
 }
 
-// ShownType returns the type that a function of handlers has, by the name of its form, or nil: "kstack", "ksym", "ip".
+// ShownType returns the result type of a builtin by the name of its format: "kstack", "ksym", "ip".
+// It returns nil for other names.
 func ShownType(name string) *types.Type {
 	switch name {
 	case "kstack", "ustack":
@@ -69,7 +73,8 @@ func ShownType(name string) *types.Type {
 	return nil
 }
 
-// parseShown gives the constant that a string is in a form; names where there is none of it.
+// parseShown converts a string to a constant of format f. If it cannot, v is nil and names may list
+// possible values.
 func (c *checker) parseShown(f *types.Format, s string) (v any, names []string) {
 	if parse := shownForms[f.Name].parse; parse != nil {
 		return parse(c, f, s)
@@ -77,7 +82,8 @@ func (c *checker) parseShown(f *types.Format, s string) (v any, names []string) 
 	return nil, nil
 }
 
-// comparableShown tells that a shown value can equal another of its form, a string, and, if it is a number still, numbers.
+// comparableShown reports whether values of a and b, one of which is formatted, can be equal. A
+// formatted value can equal another of its format, a string and, if it is numeric, a number.
 func comparableShown(a, b *types.Type) bool {
 	if a.Kind != types.Formatted {
 		a, b = b, a
@@ -85,7 +91,7 @@ func comparableShown(a, b *types.Type) bool {
 	return a.Equal(b) || a.IsIP() && b.IsIP() || b.Kind == types.Str || a.IsNumber() && (b.IsInt() || b.IsNumber())
 }
 
-// number is a number that is shown in a form as the number alone; all else is itself.
+// number returns a numeric formatted value as a plain number, and any other expression unchanged.
 func number(x expr) expr {
 	if t := x.typ(); t.IsNumber() {
 		if k, ok := x.(*eConst); ok {
@@ -96,8 +102,9 @@ func number(x expr) expr {
 	return x
 }
 
-// checkFormattedConst checks the constants of a comparison of t with k: each string that is compared with a shown value must be one
-// that its form can read.
+// checkFormattedConst checks the constant k in a comparison with a value of type t. Each string
+// that is compared with a formatted value must be valid in its format. It reports an error and
+// returns false otherwise.
 func (c *checker) checkFormattedConst(pos syntax.Position, t *types.Type, k any) bool {
 	switch t.Kind {
 	case types.Opt:
@@ -128,7 +135,8 @@ func (c *checker) checkFormattedConst(pos syntax.Position, t *types.Type, k any)
 	return true
 }
 
-// isMixed tells that comparing the types would compare a shown value with a string somewhere.
+// isMixed reports whether a comparison of the types would compare a formatted value with a string
+// somewhere.
 func isMixed(a, b *types.Type) bool {
 	switch {
 	case a.Kind == types.Opt:
@@ -146,8 +154,8 @@ func isMixed(a, b *types.Type) bool {
 	return a.Kind == types.Formatted && b.Kind == types.Str || a.Kind == types.Str && b.Kind == types.Formatted
 }
 
-// checkShownAffix checks startswith and endswith of a value that the host shows as a name: it is compared with the numbers of
-// all names that match.
+// checkShownAffix checks startswith and endswith of a value that the host shows as a name. It
+// compares the value with the numbers of all names that match.
 func checkShownAffix(c *checker, e *eMethod) expr {
 	t := e.recv.typ()
 	all := shownForms[t.Format.Name].all
@@ -194,7 +202,8 @@ func checkShownAffix(c *checker, e *eMethod) expr {
 	return &eIn{node{types.TBool, e.pos}, &eConvert{node{t.Elem, e.pos}, e.recv}, list, false}
 }
 
-// sameMixed reports whether a constant of type t, with numbers for what is shown, is the constant k with strings for it.
+// sameMixed reports whether v, a constant of type t with numbers for formatted values, equals the
+// constant k with strings for them.
 func (c *checker) sameMixed(t *types.Type, v, k any) bool {
 	switch t.Kind {
 	case types.Opt:
@@ -219,7 +228,7 @@ func (c *checker) sameMixed(t *types.Type, v, k any) bool {
 	return constRepr(v) == constRepr(k)
 }
 
-// compareMixed is a comparison of shown values with strings, which must be constants.
+// compareMixed checks a comparison of formatted values with strings, which must be constants.
 func (c *checker) compareMixed(pos syntax.Position, op syntax.Token, x, y expr) expr {
 	if op != syntax.EQL && op != syntax.NEQ {
 		return c.bad(pos, usage(x.typ()), "a %s cannot be ordered with %s in a handler", x.typ(), op)

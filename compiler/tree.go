@@ -6,8 +6,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// The typed tree is what the checker makes and lowering reads. Every expression has a type; conversions stand as
-// nodes; names are resolved; calls of Starlark functions carry their body, checked for these arguments.
+// The checker builds a typed tree, and lowering reads it. Every expression has a type, conversions
+// are nodes, and names are resolved. A call of a Starlark function carries the function's body,
+// checked for the arguments of this call.
 
 type expr interface {
 	typ() *types.Type
@@ -23,12 +24,14 @@ func (n *node) typ() *types.Type          { return n.t }
 func (n *node) position() syntax.Position { return n.pos }
 
 type (
-	// eConst is a constant: None, bool, int, string, bytes, tuple; also list, dict, set, which have no bytes.
+	// eConst is a constant: None, bool, int, string, bytes or tuple; or a list, dict or set, which
+	// have no bytes.
 	eConst struct {
 		node
 		v any
 	}
-	// eStatic is what exists at compile time only: the event, its arguments, a map, a function.
+	// eStatic is a value that exists at compile time only: the event, its arguments, a map or a
+	// function.
 	eStatic struct {
 		node
 		ent Entity
@@ -43,7 +46,8 @@ type (
 		node
 		row *eventField
 	}
-	// eArg reads a typed argument; index is the element of an array; max, if not 0, is how much of a string is read.
+	// eArg reads a typed argument of the event. index is the element of an array. max, if not 0, is
+	// the number of bytes to read of a string, including the NUL.
 	eArg struct {
 		node
 		f     *Field
@@ -69,7 +73,8 @@ type (
 		node
 		x expr
 	}
-	eLogic struct { // AND, OR, giving one of the operands
+	// AND, OR; the result is one of the operands
+	eLogic struct {
 		node
 		op   syntax.Token
 		x, y expr
@@ -88,48 +93,50 @@ type (
 		x expr
 		i int
 	}
-	// eIn tells whether x is among constants.
+	// eIn reports whether x is (or, if not is set, is not) among constants.
 	eIn struct {
 		node
 		x    expr
 		list []any
 		not  bool
 	}
-	// eContains tells whether y, a string or bytes, holds x; x may be a number where y is bytes.
+	// eContains reports whether y, a string or bytes, contains x. x may be a number if y is bytes.
 	eContains struct {
 		node
 		x, y expr
 	}
-	// eIndex is a byte of x, a string or bytes, as a string or bytes.
+	// eIndex is one byte of x, a string or bytes. Its type is the same as that of x.
 	eIndex struct {
 		node
 		x, i expr
 	}
-	// eSlice is part of x, a string or bytes: at most most bytes. Bounds below 0 count from the end, as sliceEnd does.
+	// eSlice is a slice of x, a string or bytes, of at most most bytes. Negative bounds count from
+	// the end; sliceEnd as the upper bound is the end.
 	eSlice struct {
 		node
 		x      expr
 		lo, hi int64
 		most   int
-		// the bounds that are known at run time; nil: lo or hi
+		// Bounds that are known only at run time; if nil, lo or hi applies.
 		xlo, xhi expr
 	}
-	// eDict looks x up in a constant dict; def nil: a missing key ends the handler. Where of is not nil, the values are its
-	// elements, each of them twice: by the index from the start, and by that from the end.
+	// eDict looks x up in a constant dict. If def is nil, a missing key ends the handler. If of is
+	// not nil, the values are the elements of of, and the dict has each of them twice: under the
+	// index from the start and under the index from the end.
 	eDict struct {
 		node
 		x     expr
 		dict  Dict
 		def   expr
 		of    expr
-		index bool // a missing key is an index out of range
+		index bool // a missing key is reported as an index out of range
 	}
-	// eConvert gives x as another type that holds it.
+	// eConvert converts x to another type that holds all its values.
 	eConvert struct {
 		node
 		x expr
 	}
-	// eTruth is x as a bool.
+	// eTruth is x converted to a bool.
 	eTruth struct {
 		node
 		x expr
@@ -146,17 +153,17 @@ type (
 		args []expr
 		aux  any
 	}
-	// eMethod is a method of a map or of a string, a row of methods.
+	// eMethod is a method call, of a row of methods.
 	eMethod struct {
 		node
 		row  *method
 		recv expr
 		m    *Map
-		args []expr // as the row says; nil where left out
-		// names of the arguments, of a method that takes any
+		args []expr // in the order of row.sig; nil if omitted
+		// Argument names, for a method that accepts any names.
 		names []string
 	}
-	// eCall is a Starlark function with its arguments, in place.
+	// eCall is an inlined call of a Starlark function.
 	eCall struct {
 		node
 		fn     *Func
@@ -170,8 +177,8 @@ type (
 // A local is a variable of a handler, or of a function that it calls.
 type local struct {
 	name   string
-	t      *types.Type // joined over all assignments
-	static expr        // not nil: the variable is this, at compile time
+	t      *types.Type // join of the types of all assignments
+	static expr        // if not nil, the variable is this compile-time value
 }
 
 type stmt interface{ position() syntax.Position }
@@ -195,7 +202,7 @@ type (
 		c    expr
 		t, f []stmt
 	}
-	// sFor counts v from lo to hi by step.
+	// sFor counts v from lo to hi, both inclusive, by step.
 	sFor struct {
 		stmtNode
 		v      *local
@@ -203,22 +210,24 @@ type (
 		step   int64
 		body   []stmt
 	}
-	// sCount runs its body for v from lo to below hi (above, where step is negative), with bounds known at run time.
+	// sCount runs its body with v counting from lo to below hi (above hi if step is negative). The
+	// bounds are known only at run time.
 	sCount struct {
 		stmtNode
 		v      *local
 		lo, hi expr
 		step   int64
 		body   []stmt
-		kept   []*local // what a loop that runs at least once assigns for sure
+		kept   []*local // locals that are certainly assigned if the loop runs at least once
 	}
 	sWhile struct {
 		stmtNode
 		cond expr
 		body []stmt
-		kept []*local // what the loop gives a value for sure, as it is left by break
+		kept []*local // locals that are certainly assigned when break leaves the loop
 	}
-	// sItems runs its body for each key of a table or aggregation; v is the key, the value, or both as a tuple.
+	// sItems runs its body for each key of a table or aggregation; v is the key, the value, or both
+	// as a tuple.
 	sItems struct {
 		stmtNode
 		v    *local
@@ -226,22 +235,22 @@ type (
 		what string // "keys", "values" or "items"
 		body []stmt
 	}
-	// loopStmt is a loop whose length is not known when the handler is compiled.
+	// loopStmt is a loop whose length is not known at compile time.
 	loopStmt interface {
 		stmt
 		statements() []stmt
-		keeps() []*local // what is read after the loop, and assigned in it alone
+		keeps() []*local // locals that are assigned only in the loop and read after it
 	}
-	// sEach runs its body once for each element, which are constants or locals.
+	// sEach runs its body once for each element of list, which are constants or locals.
 	sEach struct {
 		stmtNode
 		v    *local
-		list []expr // of the variable's type
+		list []expr // converted to the variable's type
 		body []stmt
 	}
 	sReturn struct {
 		stmtNode
-		x     expr // already of the frame's type
+		x     expr // converted to the frame's result type
 		frame *frame
 	}
 	sBranch struct { // BREAK, CONTINUE
@@ -254,7 +263,7 @@ type (
 		m        *Map
 		key, val expr
 	}
-	// sAugment is t[k] += v, for a key that is there.
+	// sAugment is t[k] += v. The key must exist.
 	sAugment struct {
 		stmtNode
 		m        *Map
@@ -267,9 +276,9 @@ func (s *sWhile) statements() []stmt { return s.body }
 func (s *sCount) keeps() []*local    { return s.kept }
 func (s *sWhile) keeps() []*local    { return s.kept }
 
-// A treeProgram is a checked handler, with the filter before it.
+// A treeProgram is a checked handler with its filter.
 type treeProgram struct {
-	pid     expr // of the event, which has to be that of Request.Process; nil: any will do
+	pid     expr // the event's PID, compared with Request.PIDFilter; nil if that is nil
 	filter  *eCall
 	handler *eCall
 }
