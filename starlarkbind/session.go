@@ -53,7 +53,7 @@ type Options struct {
 	AllowRun       bool                    // allow the script to start processes
 	AllowWrite     []string                // directories that the script may write files into
 	Unsafe         bool                    // allow handlers to change kernel behaviour
-	MaxOverhead    float64                 // limit on the handlers' CPU time, percent of all CPUs; 0: none
+	MaxOverhead    float64                 // limit on the handlers' CPU time, percent; 0: none
 	Command        *proc.Process
 	PID            int // process that probes are limited to; 0: none
 }

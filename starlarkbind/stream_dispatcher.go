@@ -26,7 +26,7 @@ type readyStream struct {
 }
 
 const (
-	feedSlice = 5 * time.Millisecond  // how long records are handled before the loop does other work
+	feedSlice = 5 * time.Millisecond  // time for records before the loop does other work
 	slowCall  = 20 * time.Microsecond // a slower callback must not extend run() beyond grace
 )
 

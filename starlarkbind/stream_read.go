@@ -137,7 +137,8 @@ func (st *Stream) loop(deadline time.Time) *streamLoop {
 	l, cancel := &streamLoop{st: st, ctx: s.ctx, deadline: deadline}, s.cancel
 	s.mu.Unlock()
 	var leave func()
-	l.ctrlC, leave = s.interruptible(cancel) // if the body runs on after Ctrl-C, the script is cancelled
+	// If the body runs on for too long after Ctrl-C, the script is cancelled in it.
+	l.ctrlC, leave = s.interruptible(cancel)
 	quit := make(chan struct{})
 	l.end = func() { leave(); close(quit) }
 	if st.ring == nil {

@@ -82,7 +82,8 @@ func cause(err error) error {
 	case errors.As(err, &le):
 		err = le.Err
 	}
-	if err != nil && strings.Contains(err.Error(), "path escapes from parent") { // package os does not export this error
+	// Package os does not export this error.
+	if err != nil && strings.Contains(err.Error(), "path escapes from parent") {
 		return errLeavesRoot
 	}
 	return err

@@ -1,12 +1,14 @@
-// Package items runs what is typed at a prompt, item by item, with globals that behave as in Python's prompt: a function
-// sees the present value of a global, x += 1 works across items, a redefined function is seen by its callers.
+// Package items runs what is typed at a prompt, item by item. Globals behave as at Python's prompt:
+// a function sees the current value of a global, x += 1 works across items, and callers of a
+// redefined function see the new definition.
 //
-// Neither of starlark-go's ways does that alone. A chunk (ExecREPLChunk) gives the functions it defines a copy of the globals
-// that is never brought up to date. A program of its own (FileProgram, Init) looks names that it does not bind up in the
-// dict it was started with, each time: with one dict for the whole session that is what we want, but a name that it
-// does bind is unset until it is assigned, so that x += 1 fails. So an item is taken apart into its statements, and each
-// is run as a program of its own over the session's dict; only a statement that binds a name and also reads it outside of
-// function bodies runs as a chunk.
+// Neither way of executing code in starlark-go provides this alone. A chunk (ExecREPLChunk) gives
+// the functions that it defines a copy of the globals, which is never updated. A program
+// (FileProgram, Init) looks up names that it does not bind in the dict it was started with, at each
+// use. With one dict for the whole session, that is the behaviour we want. But a name that a
+// program does bind is unset until it is assigned, so x += 1 fails. Therefore an item is split into
+// its statements, and each statement runs as a program of its own over the session's dict. Only a
+// statement that binds a name and also reads it outside function bodies runs as a chunk.
 package items
 
 import (
@@ -17,21 +19,23 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// A Namespace is the globals of one session.
+// A Namespace holds the globals of one session.
 type Namespace struct {
-	// Globals holds the builtins and all that items have bound. Functions look names up in this very dict.
+	// Globals holds the builtins and everything that items have bound. Functions look names up in
+	// this dict.
 	Globals starlark.StringDict
-	// OnFile is called with each item before it is resolved, OnResolved after: the trees of functions are complete then.
+	// OnFile is called with each item before it is resolved. OnResolved is called afterwards, when
+	// the syntax trees of functions are complete.
 	OnFile     func(name string, src []byte, f *syntax.File)
 	OnResolved func(f *syntax.File)
-	// Check is called with each item before it runs; an error keeps it from running.
+	// Check is called with each item before it runs. If it returns an error, the item does not run.
 	Check func(f *syntax.File) error
 
 	parse func(name string, src []byte) (*syntax.File, error)
 	n     int
 }
 
-// New makes a namespace that starts with the given names.
+// New returns a namespace that starts with the given names.
 func New(parse func(name string, src []byte) (*syntax.File, error), predeclared starlark.StringDict) *Namespace {
 	g := make(starlark.StringDict, len(predeclared))
 	for k, v := range predeclared {
@@ -40,8 +44,8 @@ func New(parse func(name string, src []byte) (*syntax.File, error), predeclared 
 	return &Namespace{Globals: g, parse: parse}
 }
 
-// Exec runs an item under the name In[n]. An item that is one expression gives its value, and binds _ to it where it is not
-// None. What an item has bound before it fails stays bound.
+// Exec runs an item under the file name In[n]. If the item is a single expression, Exec returns its
+// value and binds it to _ unless it is None. Names that an item binds before it fails stay bound.
 func (n *Namespace) Exec(thread *starlark.Thread, src string) (starlark.Value, error) {
 	n.n++
 	name := fmt.Sprintf("In[%d]", n.n)
@@ -74,7 +78,7 @@ func part(f *syntax.File, st syntax.Stmt) *syntax.File {
 	return &syntax.File{Path: f.Path, Stmts: []syntax.Stmt{st}, Options: f.Options}
 }
 
-// result is the name that an expression's value is bound to on its way out; no item can write it.
+// result is the name that an expression's value is bound to temporarily. An item cannot contain it.
 const result = "(value)"
 
 func (n *Namespace) eval(thread *starlark.Thread, f *syntax.File, e *syntax.ExprStmt) (starlark.Value, error) {
@@ -100,7 +104,7 @@ func (n *Namespace) stmt(thread *starlark.Thread, f *syntax.File) error {
 			return err
 		}
 	}
-	// a name that only function bodies read may come later
+	// A name that only function bodies read may be defined later.
 	prog, err := starlark.FileProgram(f, func(name string) bool {
 		return n.Globals.Has(name) || names.inner[name] && !starlark.Universe.Has(name)
 	})
@@ -121,7 +125,7 @@ func (n *Namespace) resolved(f *syntax.File) {
 	}
 }
 
-// reword puts the interpreter's message for a name that was never bound into the words that fit here.
+// reword replaces the interpreter's message for a name that was never bound.
 func (n *Namespace) reword(err error) error {
 	const before, after = "internal error: predeclared variable ", " is uninitialized"
 	if e, ok := err.(*starlark.EvalError); ok {
@@ -134,9 +138,9 @@ func (n *Namespace) reword(err error) error {
 
 // stmtNames are the names in a statement.
 type stmtNames struct {
-	bound map[string]bool // at top level
-	read  map[string]bool // outside of function bodies
-	inner map[string]bool // inside of function bodies
+	bound map[string]bool // bound at top level
+	read  map[string]bool // read outside function bodies
+	inner map[string]bool // read inside function bodies
 }
 
 func namesOf(st syntax.Stmt) stmtNames {
@@ -203,12 +207,12 @@ func (s stmtNames) walk(n syntax.Node, inFunc bool) {
 func (s stmtNames) params(ps []syntax.Expr, inFunc bool) {
 	for _, p := range ps {
 		if b, ok := p.(*syntax.BinaryExpr); ok {
-			s.walk(b.Y, inFunc) // defaults are computed where the function is defined
+			s.walk(b.Y, inFunc) // defaults are evaluated where the function is defined
 		}
 	}
 }
 
-// targets adds the names that an assignment binds.
+// targets records the names that an assignment binds.
 func (s stmtNames) targets(x syntax.Expr) {
 	switch x := x.(type) {
 	case *syntax.Ident:
@@ -226,7 +230,7 @@ func (s stmtNames) targets(x syntax.Expr) {
 	}
 }
 
-// walkTargets reads what an assignment to an element or attribute reads.
+// walkTargets records the names that an assignment to an element or attribute reads.
 func (s stmtNames) walkTargets(x syntax.Expr, inFunc bool) {
 	switch x := x.(type) {
 	case *syntax.ParenExpr:
@@ -244,8 +248,8 @@ func (s stmtNames) walkTargets(x syntax.Expr, inFunc bool) {
 	}
 }
 
-// Complete tells whether src is a whole item: no bracket or string is open, no line is to be continued, and a statement with
-// a block has been ended by an empty line.
+// Complete reports whether src is a whole item: no bracket or string is open, no line is continued,
+// and a statement with a block is followed by an empty line.
 func Complete(parse func(name string, src []byte) (*syntax.File, error), src string) bool {
 	f, err := parse("item", []byte(src+"\n"))
 	if err != nil {
@@ -263,7 +267,7 @@ func Complete(parse func(name string, src []byte) (*syntax.File, error), src str
 	return !strings.HasSuffix(last, "\\")
 }
 
-// atEnd tells that the parser wanted more where the text ends.
+// atEnd reports whether err means that the parser expected more input at the end of src.
 func atEnd(err error, src string) bool {
 	e, ok := err.(syntax.Error)
 	if !ok {
@@ -273,15 +277,17 @@ func atEnd(err error, src string) bool {
 		return true
 	}
 	lines := strings.Split(src, "\n")
-	if int(e.Pos.Line) >= len(lines) && openBrackets(src) { // inside of a block the parser sees the end of a line there
+	// Inside a block, the parser reports an open bracket at the end of the line.
+	if int(e.Pos.Line) >= len(lines) && openBrackets(src) {
 		return true
 	}
-	// a block whose body has not begun: "want indent"; a line that ends in a backslash
+	// The body of a block has not begun ("want indent"), or a line ends in a backslash.
 	blank := strings.TrimSpace(lines[len(lines)-1]) == "" && len(lines) > 1
 	return strings.Contains(e.Msg, "want indent") && !blank && int(e.Pos.Line) >= len(lines)
 }
 
-// openBrackets reports whether a bracket is open at the end of src, outside of strings and comments.
+// openBrackets reports whether a bracket is open at the end of src. It ignores brackets in strings
+// and comments.
 func openBrackets(src string) bool {
 	depth, quote := 0, ""
 	for i := 0; i < len(src); i++ {
@@ -293,7 +299,7 @@ func openBrackets(src string) bool {
 				i += len(quote) - 1
 				quote = ""
 			} else if c == '\n' && len(quote) == 1 {
-				return false // a mistake
+				return false // a syntax error
 			}
 		case c == '"' || c == '\'':
 			quote = src[i : i+1]

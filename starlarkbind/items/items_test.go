@@ -14,8 +14,9 @@ func parse(name string, src []byte) (*syntax.File, error) {
 	return (&syntax.FileOptions{While: true, TopLevelControl: true, GlobalReassign: true, Set: true}).Parse(name, src, 0)
 }
 
-// sequences of items, apart by lines of ---, and what the last expression of each gives: "!" and a part of the message for
-// an error. Globals behave as in Python's prompt.
+// sequences are sequences of items, separated by lines of ---, with the value of the last
+// expression of each. A value that starts with "!" is part of an error message. Globals behave as
+// at Python's prompt.
 var sequences = []struct{ name, items, want string }{
 	{"an expression", "1 + 1", "2"},
 	{"a statement has no value", "x = 1", ""},
@@ -109,7 +110,7 @@ func TestSequences(t *testing.T) {
 	}
 }
 
-// Each item has a file name of its own, so that places tell items apart.
+// Each item has a file name of its own, so that positions distinguish items.
 func TestPlaces(t *testing.T) {
 	n := New(parse, nil)
 	run(t, n, "1\n---\ndef f():\n    return 1 // 0")
@@ -120,7 +121,7 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// Complete tells when a prompt has an item whole.
+// Complete reports when a prompt has a whole item.
 func TestComplete(t *testing.T) {
 	for _, c := range []struct {
 		text string
@@ -133,7 +134,7 @@ func TestComplete(t *testing.T) {
 		{"def f():\n    return 1\n", true},
 		{"if x:\n    y = 1\nelse:", false},
 		{"for i in x:\n    print(i)\n", true},
-		{"x = = 1", true}, // wrong, and more would not mend it
+		{"x = = 1", true}, // wrong, and more input would not fix it
 		{"'''a", false},
 		{"f(1,\n  2)", true},
 		{"x = 1 \\", false},

@@ -7,15 +7,16 @@ import (
 	"unicode/utf8"
 )
 
-// A Heat is counts in rows, over places along x.
+// A Heat is a heat map: counts in rows at positions along the x axis.
 type Heat struct {
-	Rows  []string // their labels, the lowest first
+	Rows  []string // row labels, lowest first
 	X     []float64
-	Count [][]uint64 // of each place, by row
+	Count [][]uint64 // per position, by row
 }
 
-// Draw draws the map, darker where there is more: each shade stands for as many times more as the one before it. Places that share a
-// column are added up. There is one place at least.
+// Draw draws the map, with darker shades for higher counts. The lowest counts of successive shades
+// grow by a constant factor. Counts at positions that share a column are added. There must be at
+// least one position.
 func (h Heat) Draw(p Paper) string {
 	pen, label := p.pen(), 0
 	for _, l := range h.Rows {
@@ -51,7 +52,7 @@ func (h Heat) Draw(p Paper) string {
 	return b.String()
 }
 
-// A shades gives each count a shade, by the lowest count of each.
+// A shades maps a count to a shade. from holds the lowest count of each shade but the first.
 type shades struct {
 	shade []string // the first is for 0
 	from  []uint64
@@ -63,7 +64,7 @@ func newShades(shade []string, most uint64) shades {
 	last := len(shade) - 1
 	for i := range last {
 		from := uint64(math.Ceil(math.Pow(float64(most), float64(i)/float64(last)) - 1e-9))
-		if n := len(s.from); n > 0 && s.from[n-1] == from { // there are not so many counts: the darkest are for the most
+		if n := len(s.from); n > 0 && s.from[n-1] == from { // fewer counts than shades: use the darkest for the highest
 			s.shade[n] = shade[i+1]
 			continue
 		}
@@ -80,7 +81,7 @@ func (s shades) of(n uint64) string {
 	return s.shade[i]
 }
 
-// legend tells what the shades stand for.
+// legend writes the range of counts of each shade.
 func (s shades) legend(b *strings.Builder, columns, indent int) {
 	at := 0
 	for i, from := range s.from {

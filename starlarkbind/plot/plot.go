@@ -1,4 +1,5 @@
-// Package plot draws series and heat maps with characters. It knows numbers and names only; histograms and bars are package hist's.
+// Package plot draws series and heat maps with characters. It handles only numbers and names.
+// Histograms and bars are in package hist.
 package plot
 
 import (
@@ -9,15 +10,15 @@ import (
 	"strings"
 )
 
-// A Paper is what is drawn on.
+// A Paper describes the area to draw on.
 type Paper struct {
 	Columns int
-	ASCII   bool // it shows no other characters
+	ASCII   bool // use ASCII characters only
 }
 
-// A pen is the characters to draw with.
+// A pen is a set of characters to draw with.
 type pen struct {
-	levels, shades           []string // the first is nothing, the last is most
+	levels, shades           []string // from empty to full
 	top, side, corner, floor string
 }
 
@@ -33,27 +34,29 @@ func (p Paper) pen() pen {
 	return blocks
 }
 
-// fewest is how many columns a picture has, however narrow the paper is.
+// fewest is the minimum number of columns of a plot, however narrow the paper is.
 const fewest = 10
 
-// room is how many columns are left beside labels of that length, and the axis.
+// room returns the number of columns left next to the axis and labels of the given length.
 func (p Paper) room(label int) int { return max(p.Columns-label-2, fewest) }
 
-// An axis puts places along x into columns: each has as many of its own as fit, or as many share one as have to.
+// An axis maps positions along x to columns. If there is space, each position has several columns.
+// Otherwise several positions share one.
 type axis struct {
 	lo, hi, step float64
-	share        float64 // places per column
-	per          int     // columns per place; one of the two is 1
+	share        float64 // positions per column
+	per          int     // columns per position; share or per is 1
 	columns      int
 }
 
-// mostPlaces bounds the places, of which each column can have as many as it takes.
+// mostPlaces limits the number of positions, any number of which can share a column.
 const mostPlaces = 1e9
 
-// widest is how many columns a place has at the most.
+// widest is the maximum number of columns for a position.
 const widest = 4
 
-// newAxis makes an axis for places, of which there is one at least. Between the two that are nearest is one step.
+// newAxis returns an axis for positions, of which there must be at least one. The smallest distance
+// between two positions is one step.
 func newAxis(xs []float64, columns int) axis {
 	xs = slices.Clone(xs)
 	slices.Sort(xs)
@@ -72,7 +75,7 @@ func newAxis(xs []float64, columns int) axis {
 	return a
 }
 
-// span gives the columns of a place, the last not included.
+// span returns the first column of a position and the one after its last.
 func (a axis) span(x float64) (from, to int) {
 	from = int(math.Round((x-a.lo)/a.step)/a.share) * a.per
 	return from, from + a.per
@@ -83,7 +86,7 @@ func (a axis) draw(b *strings.Builder, p pen, label string) {
 	b.WriteString(label + " " + p.corner + strings.Repeat(p.floor, a.columns) + "\n")
 }
 
-// ends writes the first and the last place under the axis.
+// ends writes the first and the last position below the axis.
 func (a axis) ends(b *strings.Builder, indent int) {
 	lo, hi := number(a.lo), number(a.hi)
 	text := lo
@@ -95,7 +98,7 @@ func (a axis) ends(b *strings.Builder, indent int) {
 	b.WriteString(strings.Repeat(" ", indent+2) + text + "\n")
 }
 
-// number writes a number: whole ones in full as long as they are exact.
+// number formats a number. Integers are written in full as long as they are exact.
 func number(f float64) string {
 	if f == math.Trunc(f) && math.Abs(f) < 1<<53 {
 		return strconv.FormatFloat(f, 'f', 0, 64)

@@ -11,7 +11,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata/plots.txt")
 
-// saw is values that rise and fall, from 0 to n.
+// saw returns n values that rise and fall between 0 and most.
 func saw(n int, most, step float64) (out []Point) {
 	for i := range n {
 		y := float64(i*37%101) / 100 * most
@@ -20,7 +20,7 @@ func saw(n int, most, step float64) (out []Point) {
 	return out
 }
 
-// latencies is a heat map whose later half is slower.
+// latencies returns a heat map whose second half is slower.
 func latencies(places int) (h Heat) {
 	h.Rows = []string{"[1]", "[2, 4)", "[4, 8)", "[8, 16)"}
 	for i := range places {
@@ -35,7 +35,7 @@ func latencies(places int) (h Heat) {
 	return h
 }
 
-// All pictures, on paper of 40 and of 80 columns. No line is longer than the paper.
+// All plots, on paper of 40 and of 80 columns. No line is longer than the paper.
 func TestPictures(t *testing.T) {
 	const name = "testdata/plots.txt"
 	var b strings.Builder

@@ -5,23 +5,24 @@ import (
 	"strings"
 )
 
-// A Series is points under a name, which may be "".
+// A Series is a list of points with a name, which may be "".
 type Series struct {
 	Name   string
 	Points []Point
 }
 
-// A Point is a value at a place.
+// A Point is a value at a position.
 type Point struct{ X, Y float64 }
 
-// How many rows one series has, and each of several.
+// Number of rows for a single series, and for each of several.
 const (
 	tall  = 10
 	small = 4
 )
 
-// Lines draws series one below the other, all on the same scale: that of y begins at 0, or at the lowest value where that is below. Of
-// points that share a column the highest is drawn. There is one point at least.
+// Lines draws series one below the other on the same scale. The y axis begins at 0, or at the
+// lowest value if that is negative. If points share a column, the highest is drawn. There must be
+// at least one point.
 func Lines(p Paper, series []Series) string {
 	lo, hi := 0.0, math.Inf(-1)
 	var xs []float64
@@ -50,7 +51,7 @@ func Lines(p Paper, series []Series) string {
 	return b.String()
 }
 
-// A scale puts values into rows.
+// A scale maps values to rows.
 type scale struct {
 	lo, hi float64
 	rows   int

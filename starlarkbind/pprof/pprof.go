@@ -1,6 +1,7 @@
-// Package pprof writes profiles as pprof reads them: gzipped protocol buffers, by
-// github.com/google/pprof/proto/profile.proto. It knows names and numbers only. pprof's own package, which also reads, merges and
-// prunes, compiles the patterns of older formats whenever a program starts: a tenth of the time that ours has.
+// Package pprof writes profiles in the format of pprof: gzipped protocol buffers as described by
+// github.com/google/pprof/proto/profile.proto. It handles only names and numbers. The package that
+// belongs to pprof also reads, merges and prunes profiles, and compiles the patterns of older
+// formats whenever a program starts. That would take a tenth of bpfrepl's start-up time.
 package pprof
 
 import (
@@ -10,44 +11,44 @@ import (
 	"time"
 )
 
-// A Profile is stacks that were counted.
+// A Profile is a set of counted stacks.
 type Profile struct {
 	Types    []Type // of a sample's values
 	Samples  []Sample
 	Time     time.Time
-	Duration time.Duration // 0 where it is not known
+	Duration time.Duration // 0 if unknown
 }
 
-// A Type says what a value is.
+// A Type describes one of a sample's values.
 type Type struct{ Name, Unit string }
 
-// A Sample is a stack, and how much there was of each type.
+// A Sample is a stack with a value for each type.
 type Sample struct {
-	Frames []Frame // the innermost first
+	Frames []Frame // innermost first
 	Values []int64
 	Labels []Label
 }
 
-// A Label tells more about a sample.
+// A Label is additional information about a sample.
 type Label struct{ Key, Text string }
 
-// A Frame is an address, and what is there. Frames that are equal are one.
+// A Frame is an address and what is known about it. Equal frames are written once.
 type Frame struct {
 	Addr     uint64
-	Mapping  Mapping // the zero one where it is not known
-	Function string  // "" where it is not known
-	File     string  // of the source, or ""
+	Mapping  Mapping // the zero value if unknown
+	Function string  // "" if unknown
+	File     string  // source file, or ""
 	Line     int
 }
 
-// A Mapping is a file in memory.
+// A Mapping is a file mapped into memory.
 type Mapping struct {
 	Start, End, Offset uint64
 	File               string
 	BuildID            string // hexadecimal, or ""
 }
 
-// The numbers of the fields in profile.proto.
+// Field numbers in profile.proto.
 const (
 	profileSampleType, profileSample, profileMapping, profileLocation, profileFunction, profileString, profileTime, profileDuration = 1, 2, 3, 4, 5, 6, 9, 10
 
@@ -66,10 +67,10 @@ const (
 	functionID, functionName, functionSystemName, functionFile = 1, 2, 3, 4
 )
 
-// Encode gives the file.
+// Encode returns the contents of the profile file.
 func (p *Profile) Encode() ([]byte, error) {
 	e := &encoder{strings: map[string]uint64{}, mappings: map[Mapping]uint64{}, functions: map[function]uint64{}, locations: map[Frame]uint64{}, known: p.known()}
-	e.string("") // the first has to be
+	e.string("") // the first string must be empty
 	for _, t := range p.Types {
 		var m message
 		m.number(typeName, e.string(t.Name))
@@ -90,7 +91,8 @@ func (p *Profile) Encode() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// known tells of each mapping whether all its frames have functions, and whether all have lines: pprof looks up what is missing.
+// known reports for each mapping whether all its frames have functions and whether all have line
+// numbers. pprof looks up what is missing.
 func (p *Profile) known() map[Mapping][2]bool {
 	out := map[Mapping][2]bool{}
 	for _, s := range p.Samples {
@@ -102,7 +104,7 @@ func (p *Profile) known() map[Mapping][2]bool {
 	return out
 }
 
-// An encoder writes each string, mapping, function and location once, when it is met first.
+// An encoder writes each string, mapping, function and location once, at its first use.
 type encoder struct {
 	out       message
 	strings   map[string]uint64
@@ -152,7 +154,7 @@ func (e *encoder) location(f Frame) uint64 {
 	return id
 }
 
-// mapping gives 0, which is none, for the zero one.
+// mapping returns the ID of a mapping. It returns 0, which means none, for the zero value.
 func (e *encoder) mapping(p Mapping) uint64 {
 	if p == (Mapping{}) {
 		return 0
@@ -190,7 +192,7 @@ func (e *encoder) function(f function) uint64 {
 	return id
 }
 
-// string gives a string's place in the table.
+// string returns the index of s in the string table.
 func (e *encoder) string(s string) uint64 {
 	id, old := number(e.strings, s)
 	if !old {
@@ -199,7 +201,7 @@ func (e *encoder) string(s string) uint64 {
 	return id - 1
 }
 
-// number numbers what is new, from 1.
+// number returns the ID of k. A new k gets the next ID, starting at 1.
 func number[K comparable](ids map[K]uint64, k K) (id uint64, old bool) {
 	if id, old = ids[k]; !old {
 		id = uint64(len(ids) + 1)
@@ -208,12 +210,12 @@ func number[K comparable](ids map[K]uint64, k K) (id uint64, old bool) {
 	return id, old
 }
 
-// A message is a protocol buffer.
+// A message is an encoded protocol buffer message.
 type message struct{ b []byte }
 
 func (m *message) varint(n uint64) { m.b = binary.AppendUvarint(m.b, n) }
 
-// number writes a field that is a number; 0 is what one that is not there means.
+// number writes a numeric field. A 0 is not written, because a missing field means 0.
 func (m *message) number(field int, n uint64) {
 	if n != 0 {
 		m.varint(uint64(field) << 3)
@@ -233,5 +235,5 @@ func (m *message) bytes(field int, b []byte) {
 	m.b = append(m.b, b...)
 }
 
-// message writes a field that is a message, or several numbers.
+// message writes a field that is a message or a list of numbers.
 func (m *message) message(field int, sub message) { m.bytes(field, sub.b) }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// raw writes a profile and gives all that pprof's own tool reads in it.
+// raw encodes a profile and returns what pprof's own tool reads in it.
 func raw(t *testing.T, p Profile) string {
 	t.Helper()
 	b, err := p.Encode()
@@ -75,7 +75,7 @@ Mappings
 	}
 }
 
-// A profile without samples is one.
+// A profile without samples is valid.
 func TestEmpty(t *testing.T) {
 	got := raw(t, Profile{Types: []Type{{"calls", "count"}}, Time: time.Unix(1, 0)})
 	if !strings.Contains(got, "Samples:\ncalls/count\nLocations\nMappings") {

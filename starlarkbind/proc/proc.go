@@ -1,6 +1,7 @@
-// Package proc starts processes that are held before their first instruction, so that probes can be attached before
-// anything happens. The process is traced (ptrace(2)) until it is released; all requests to a tracee must come from the
-// thread that traces it, so a goroutine owns that thread.
+// Package proc starts processes that are stopped before their first instruction, so that probes can
+// be attached before they run. A process is traced (ptrace(2)) until it is released. All ptrace
+// requests to a process must come from the thread that traces it, so a goroutine locked to that
+// thread makes them.
 package proc
 
 import (
@@ -16,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Process is a child that was started held.
+// A Process is a child process that was started in stopped state.
 type Process struct {
 	cmd      *exec.Cmd
 	release  chan struct{}
@@ -27,10 +28,10 @@ type Process struct {
 	code     int
 }
 
-// A NotFoundError says that there is no such program.
+// A NotFoundError reports that a program does not exist or cannot be run.
 type NotFoundError struct {
 	Name string
-	Err  error // what the look-up found instead
+	Err  error // error of the look-up
 }
 
 func (e *NotFoundError) Error() string {
@@ -54,8 +55,9 @@ func (e *NotFoundError) Error() string {
 
 func (e *NotFoundError) Unwrap() error { return e.Err }
 
-// Start starts a program and holds it before its first instruction. Its output goes to the files given; its input is
-// ours. The error is a *NotFoundError, or the kernel's.
+// Start starts a program and stops it before its first instruction. Its output goes to the given
+// files, and it inherits standard input. If the program is not found, the error is a
+// *NotFoundError.
 func Start(argv []string, stdout, stderr *os.File) (*Process, error) {
 	if len(argv) == 0 {
 		return nil, errors.New("spawn: the command is empty")
@@ -74,8 +76,8 @@ func Start(argv []string, stdout, stderr *os.File) (*Process, error) {
 	return p, nil
 }
 
-// own starts the process and waits for it, on a thread that does nothing else: when that thread ends, because we were killed, the
-// process does too (Pdeathsig).
+// own starts the process and waits for it, on a thread that does nothing else. If bpfrepl is
+// killed, that thread ends, and the process is killed with it (Pdeathsig).
 func (p *Process) own(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -85,12 +87,12 @@ func (p *Process) own(started chan<- error) {
 	}
 	pid := p.cmd.Process.Pid
 	var ws unix.WaitStatus
-	// the exec of a traced process stops it with SIGTRAP
+	// The exec of a traced process stops it with SIGTRAP.
 	if _, err := wait4(pid, &ws); err != nil || !ws.Stopped() {
 		started <- fmt.Errorf("the process ended before it began: %v", err)
 		return
 	}
-	// should we die while we hold it, it dies too
+	// If bpfrepl dies while the process is traced, the process dies too.
 	if err := unix.PtraceSetOptions(pid, unix.PTRACE_O_EXITKILL); err != nil {
 		started <- errors.Join(err, p.cmd.Process.Kill())
 		return
@@ -98,7 +100,7 @@ func (p *Process) own(started chan<- error) {
 	started <- nil
 	<-p.release
 	detachErr := unix.PtraceDetach(pid)
-	if detachErr != nil && !errors.Is(detachErr, unix.ESRCH) { // killed meanwhile
+	if detachErr != nil && !errors.Is(detachErr, unix.ESRCH) { // ESRCH: it was killed in the meantime
 		p.kill()
 	}
 	err := p.cmd.Wait()
@@ -117,7 +119,8 @@ func wait4(pid int, ws *unix.WaitStatus) (int, error) {
 	}
 }
 
-// exitCode is the status, or 128 and the number of the signal that ended the process.
+// exitCode returns the exit status, or 128 plus the number of the signal that ended the process. It
+// returns 127 if the status is unknown.
 func exitCode(st *os.ProcessState, err error) int {
 	if st == nil {
 		return 127
@@ -132,7 +135,7 @@ func exitCode(st *os.ProcessState, err error) int {
 	return st.ExitCode()
 }
 
-// Release lets the process go. A second call does nothing.
+// Release lets the process run. Further calls do nothing.
 func (p *Process) Release() {
 	p.once.Do(func() {
 		p.mu.Lock()
@@ -142,20 +145,20 @@ func (p *Process) Release() {
 	})
 }
 
-// Released tells whether Release was called.
+// Released reports whether Release was called.
 func (p *Process) Released() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.released
 }
 
-// PID is the process's id.
+// PID returns the process ID.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Done is closed when the process has ended.
+// Done returns a channel that is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// ExitCode is the status of a process that has ended, and whether it has.
+// ExitCode returns the exit code of the process, and whether the process has ended.
 func (p *Process) ExitCode() (int, bool) {
 	select {
 	case <-p.done:
@@ -173,7 +176,7 @@ func (p *Process) kill() {
 	}
 }
 
-// Kill ends the process if it has not ended, and waits for that.
+// Kill kills the process if it is still running, and waits for its end.
 func (p *Process) Kill() {
 	if _, ended := p.ExitCode(); ended {
 		return

@@ -66,7 +66,7 @@ func TestNotFound(t *testing.T) {
 	}
 }
 
-// No thread, no zombie and no descriptor is left, whether a process was released or killed while held.
+// No thread, zombie or descriptor is left, whether a process was released or killed while stopped.
 func TestManyLeaveNothing(t *testing.T) {
 	count := func(dir string) int {
 		es, err := os.ReadDir(dir)

@@ -12,14 +12,19 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
 )
 
-// CSV renders a value as RFC 4180 has it, but for lines that end as lines do here, and the last, which has no end. The first row
-// names the columns: key and value of a mapping or of pairs, the fields of what has attributes; the elements of tuples are numbered. A
-// histogram has a row for each bucket. header, if any, are other names. Unless raw, what a spreadsheet would compute is marked as text. stop is asked before each row, and ends it by an error.
+// CSV formats a value as CSV according to RFC 4180, but with lines that end in a newline only and
+// no newline after the last line. The first row names the columns: key and value for a mapping or
+// for pairs, the fields for values with attributes. Elements of tuples are numbered. A histogram
+// has a row for each bucket. If header is not nil, it replaces the column names. Unless raw is
+// true, text that a spreadsheet would run as a formula is marked as text. stop is called before
+// each row, and its error ends the conversion.
 func CSV(v starlark.Value, header []string, raw bool, stop func(row int) error) (string, error) {
 	t := &csvTable{index: map[string]int{}, raw: raw, stop: stop}
 	var err error
 	switch x := v.(type) {
-	case *starlark.Dict: // a million items at once would be no quicker to stop than a million rows
+	// Iterating directly keeps a large dict interruptible. Collecting a million items first would
+	// not.
+	case *starlark.Dict:
 		t.columns("key", "value")
 		for k, v := range x.Entries() {
 			if err = t.add(k, v); err != nil {
@@ -56,7 +61,7 @@ func CSV(v starlark.Value, header []string, raw bool, stop func(row int) error) 
 	return t.text(header)
 }
 
-// A csvTable is rows, and the columns that any of them has, in the order they came.
+// A csvTable holds rows and the columns of all rows, in the order they were first used.
 type csvTable struct {
 	names []string
 	index map[string]int
@@ -65,22 +70,22 @@ type csvTable struct {
 	stop  func(row int) error
 }
 
-// A csvRow is one row: cells by column.
+// A csvRow is one row, with the column of each cell.
 type csvRow []csvCell
 
 type csvCell struct{ column, text string }
 
 func (r csvRow) with(column, text string) csvRow {
 	for slices.ContainsFunc(r, func(c csvCell) bool { return c.column == column }) {
-		column += "_" // a field that is called key, say
+		column += "_" // such as a field named key
 	}
 	return append(slices.Clip(r), csvCell{column, text})
 }
 
-// columns names columns that are there if no row is.
+// columns sets the columns of a table without rows.
 func (t *csvTable) columns(names ...string) { t.names = names }
 
-// add adds a value, and its key, if it has one: several rows for a histogram.
+// add adds a row for a value and its key, which may be nil. A histogram adds several rows.
 func (t *csvTable) add(key, value starlark.Value) error {
 	rows, err := []csvRow{nil}, t.stop(len(t.rows))
 	if err == nil && key != nil {
@@ -112,7 +117,7 @@ func (t *csvTable) add(key, value starlark.Value) error {
 	return nil
 }
 
-// spread adds a value to rows, in as many columns as it has parts.
+// spread adds a value to each row, with a column for each part of the value.
 func (t *csvTable) spread(rows []csvRow, name string, v starlark.Value) ([]csvRow, error) {
 	var err error
 	part := func(name string, v starlark.Value) {
@@ -122,7 +127,7 @@ func (t *csvTable) spread(rows []csvRow, name string, v starlark.Value) ([]csvRo
 	}
 	switch v := v.(type) {
 	case starlark.Tuple:
-		if name[len(name)-1] <= '9' { // an element of a tuple itself
+		if name[len(name)-1] <= '9' { // an element of a tuple that is itself an element
 			name += "."
 		}
 		for i, e := range v {
@@ -162,7 +167,8 @@ func (t *csvTable) spread(rows []csvRow, name string, v starlark.Value) ([]csvRo
 	return nil, fmt.Errorf("to_csv: a %s has no form in CSV", v.Type())
 }
 
-// column names a column for a field: of what is no part of something else, the field's name alone.
+// column returns the column name for a field. It is the field's name alone if the value is not part
+// of another.
 func column(name, field string) string {
 	if name == "value" {
 		return field
@@ -178,8 +184,8 @@ func withCell(rows []csvRow, name, text string) []csvRow {
 	return rows
 }
 
-// asText puts a single quote before what a spreadsheet would take for a formula, and run: names of commands and files are chosen by
-// others. Spreadsheets show such a cell as text, without the quote.
+// asText puts a single quote before text that a spreadsheet would run as a formula, because others
+// choose the names of commands and files. Spreadsheets show such a cell as text, without the quote.
 func (t *csvTable) asText(s string) string {
 	if t.raw || s == "" || !strings.ContainsRune("=+-@\t\r", rune(s[0])) {
 		return s
@@ -197,7 +203,7 @@ func cellText(v starlark.Value) string {
 	return v.String()
 }
 
-// joined gives the frames of a stack.
+// joined returns the frames of a stack, separated by semicolons.
 func joined(it starlark.Iterable) string {
 	iter := it.Iterate()
 	defer iter.Done()
@@ -209,7 +215,7 @@ func joined(it starlark.Iterable) string {
 	return strings.Join(parts, ";")
 }
 
-// text writes the table.
+// text returns the table as CSV.
 func (t *csvTable) text(header []string) (string, error) {
 	if header == nil {
 		header = t.names
@@ -224,7 +230,7 @@ func (t *csvTable) text(header []string) (string, error) {
 			err = t.stop(i)
 		}
 		r = append(r, make([]string, len(t.names)-len(r))...)
-		if len(r) == 1 && r[0] == "" { // an empty line would be no row
+		if len(r) == 1 && r[0] == "" { // an empty line would not be read as a row
 			w.Flush()
 			b.WriteString("\"\"\n")
 		} else if err == nil {

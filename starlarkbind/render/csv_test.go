@@ -40,7 +40,8 @@ func TestCSV(t *testing.T) {
 	}
 }
 
-// A histogram has a row for each bucket, also between those that are not empty; the open ends are empty cells.
+// A histogram has a row for each bucket up to the last that is not empty, including empty ones in
+// between. Open ends are empty cells.
 func TestCSVHistogram(t *testing.T) {
 	shape := hist.Linear(0, 20, 10)
 	buckets := make([]uint64, shape.NumBuckets())
@@ -86,7 +87,8 @@ func TestCSVHeader(t *testing.T) {
 	}
 }
 
-// What a spreadsheet would run is text there, and itself with raw=True; numbers are numbers.
+// Text that a spreadsheet would run is marked as text, and unchanged with raw=True. Numbers stay
+// numbers.
 func TestCSVFormulas(t *testing.T) {
 	const src = `{"=cmd()": "+1", "-bash": -1, "@x": "a=b", "": "-"}`
 	for raw, want := range map[bool]string{

@@ -9,21 +9,21 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// unsafe reports whether a terminal or a reader of the text may take a character for something other than itself: control characters
-// but newline and tab, separators of lines, and format characters such as U+202E, which shows what follows from right to left. The
-// joiners of emoji and of some scripts are not among them.
+// unsafe reports whether a terminal or a reader may take a character for something else: control
+// characters except newline and tab, line separators, and format characters such as U+202E, which
+// shows the following text from right to left. The joiners of emoji and of some scripts are safe.
 func unsafe(r rune) bool {
 	switch {
 	case r == '\n' || r == '\t' || r == '\u200c' || r == '\u200d':
 		return false
-	case r < 0x300: // most text
+	case r < 0x300: // covers most text
 		return r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u00ad'
 	}
 	return unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
-// Escape makes a string safe for a terminal: what is unsafe, and bytes that are not UTF-8, become \x1b, \u202e and the like. Newlines
-// and tabs stay.
+// Escape makes a string safe for a terminal. It replaces unsafe characters, and bytes that are not
+// UTF-8, by escapes such as \x1b and \u202e. It keeps newlines and tabs.
 func Escape(s string) string {
 	if utf8.ValidString(s) && !strings.ContainsFunc(s, unsafe) {
 		return s
@@ -54,7 +54,7 @@ func escaped(r rune) string {
 	return fmt.Sprintf(`\U%08x`, r)
 }
 
-// EscapeAll makes those of the values safe that are strings.
+// EscapeAll returns the values with all strings escaped.
 func EscapeAll(vs []starlark.Value) []starlark.Value {
 	out := make([]starlark.Value, len(vs))
 	for i, v := range vs {
@@ -66,7 +66,8 @@ func EscapeAll(vs []starlark.Value) []starlark.Value {
 	return out
 }
 
-// Bytes writes bytes as a literal: b"GET\x00". Only printable ASCII stands for itself, since bytes are no text in any encoding.
+// Bytes formats bytes as a literal, such as b"GET\x00". Everything but printable ASCII is escaped,
+// because bytes are not text in any encoding.
 func Bytes(v starlark.Bytes) string {
 	var b strings.Builder
 	b.WriteString(`b"`)

@@ -17,13 +17,14 @@ type lined interface {
 	Lines() []string // at least one
 }
 
-// Flat writes a value on one line, as a script would write it. A histogram in it is <hist ...>.
+// Flat formats a value on one line, in Starlark syntax. A histogram is shown as <hist ...>.
 func Flat(v starlark.Value) string { return flat(v, 0) }
 
-// Flat is Flat on a page.
+// Flat is like the function Flat, but cuts the text to the size of the page.
 func (p Page) Flat(v starlark.Value) string { return p.cut(flat(v, p.bytes())) }
 
-// flat is Flat; a collection ends with the number of what is left out once the text has most bytes. 0: it is written whole.
+// flat formats a value as Flat does. Once the text has most bytes, collections end with the number
+// of elements left out. If most is 0, everything is written.
 func flat(v starlark.Value, most int) string {
 	w := flatWriter{most: most}
 	w.value(v)
@@ -33,7 +34,7 @@ func flat(v starlark.Value, most int) string {
 type flatWriter struct {
 	strings.Builder
 	most int
-	path []starlark.Value // the collections that the value is in: one may hold itself
+	path []starlark.Value // the enclosing collections, one of which may contain itself
 }
 
 func (w *flatWriter) value(v starlark.Value) {
@@ -76,7 +77,7 @@ func (w *flatWriter) value(v starlark.Value) {
 	}
 }
 
-// inside calls fn unless the collection is part of itself.
+// inside calls fn unless the collection is contained in itself. In that case it writes again.
 func (w *flatWriter) inside(v starlark.Value, again string, fn func()) {
 	if slices.Contains(w.path, v) {
 		w.WriteString(again)
@@ -87,7 +88,8 @@ func (w *flatWriter) inside(v starlark.Value, again string, fn func()) {
 	w.path = w.path[:len(w.path)-1]
 }
 
-// full writes what separates the i-th of n elements from the one before, and reports whether there is no room for more.
+// full writes the separator before the i-th of n elements. If there is no room for more, it writes
+// the number of elements left out and returns true.
 func (w *flatWriter) full(i, n int) bool {
 	if i > 0 {
 		w.WriteString(", ")

@@ -16,39 +16,43 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
 )
 
-// JSON renders a value on one line, as to_json() does: a dict with string keys is an object, any other dict a list of
-// objects with key and value. All else is as docs/json.md has it.
+// JSON formats a value on one line, as to_json() does. A dict with string keys becomes an object,
+// any other dict a list of objects with key and value. All other values are as described in
+// docs/json.md.
 //
-// check is called with the number of each value in v before it is written; an error of it ends the work.
+// check is called before each value with the number of values written so far. If it returns an
+// error, JSON stops. check may be nil.
 func JSON(v starlark.Value, check func(n int) error) ([]byte, error) {
 	w := &jsonWriter{objects: true, check: check}
 	err := w.value(v, 0)
 	return SafeJSON([]byte(w.String())), err
 }
 
-// JSONValue renders a value as it appears in a line of -f json (docs/json.md): every dict has one shape, whatever its keys.
+// JSONValue formats a value as it appears in a line of -f json (docs/json.md). Every dict has the
+// same form, whatever its keys.
 func JSONValue(v starlark.Value) ([]byte, error) {
 	w := &jsonWriter{}
 	err := w.value(v, 0)
 	return SafeJSON([]byte(w.String())), err
 }
 
-// JSONString renders a string that may not be UTF-8, without loss.
+// JSONString formats a string without loss. The string need not be UTF-8.
 func JSONString(s string) []byte {
 	w := &jsonWriter{}
 	w.text(s)
 	return SafeJSON([]byte(w.String()))
 }
 
-// JSONEntries renders the items of a dict.
+// JSONEntries formats the items of a dict.
 func JSONEntries(items []starlark.Tuple) ([]byte, error) {
 	w := &jsonWriter{}
 	err := w.entries(items, 0)
 	return SafeJSON([]byte(w.String())), err
 }
 
-// SafeJSON escapes in JSON what encoding/json leaves of the characters that are unsafe in a terminal: DEL, those from U+0080 on, of
-// which terminals take U+009B for an escape, and format characters. They can be in strings only.
+// SafeJSON escapes the characters in JSON that encoding/json does not escape and that are unsafe in
+// a terminal: DEL, control characters from U+0080 on (terminals treat U+009B as an escape
+// sequence), and format characters. They can only occur in strings.
 func SafeJSON(b []byte) []byte {
 	if !bytes.ContainsFunc(b, unsafe) {
 		return b
@@ -71,7 +75,7 @@ const maxDepth = 100
 // A jsonWriter writes values as JSON.
 type jsonWriter struct {
 	strings.Builder
-	objects bool              // dicts with string keys are objects
+	objects bool              // dicts with string keys become objects
 	check   func(n int) error // may be nil
 	n       int               // values so far
 }
@@ -116,7 +120,7 @@ func (b *jsonWriter) value(v starlark.Value, depth int) error {
 	return nil
 }
 
-// float writes a number. JSON has neither NaN nor infinities: they are strings.
+// float writes a number. JSON has no NaN and no infinities, so they are written as strings.
 func (b *jsonWriter) float(f float64) {
 	switch {
 	case math.IsNaN(f):
@@ -126,13 +130,13 @@ func (b *jsonWriter) float(f float64) {
 	default:
 		out, err := json.Marshal(f)
 		if err != nil {
-			out = []byte(strconv.Quote(err.Error())) // only NaN and infinities have no form
+			out = []byte(strconv.Quote(err.Error())) // cannot happen: only NaN and infinities fail
 		}
 		b.Write(out)
 	}
 }
 
-// text writes a string; one that is not UTF-8 is written as bytes are.
+// text writes a string. If it is not UTF-8, it is written like bytes.
 func (b *jsonWriter) text(s string) {
 	if !utf8.ValidString(s) {
 		b.base64(s)
@@ -141,13 +145,13 @@ func (b *jsonWriter) text(s string) {
 	b.name(s)
 }
 
-// name writes a string that has to be one, a member's name.
+// name writes a string that must be a JSON string, such as a member's name.
 func (b *jsonWriter) name(s string) {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(s); err != nil {
-		b.WriteString(strconv.Quote(s)) // the encoder takes every string
+		b.WriteString(strconv.Quote(s)) // cannot happen: the encoder accepts every string
 		return
 	}
 	b.Write(bytes.TrimSuffix(out.Bytes(), []byte("\n")))
@@ -201,12 +205,12 @@ func (b *jsonWriter) dict(items []starlark.Tuple, depth int) error {
 	return nil
 }
 
-// pairs writes a dict whose keys cannot all be names of members.
+// pairs writes a dict whose keys cannot all be member names.
 func (b *jsonWriter) pairs(items []starlark.Tuple, depth int) error {
 	return b.keyed(items, depth, func(key starlark.Value) error { return b.value(key, depth+1) })
 }
 
-// entries writes the items of a dict; each key is a list of its parts.
+// entries writes the items of a dict. Each key is a list of its parts.
 func (b *jsonWriter) entries(items []starlark.Tuple, depth int) error {
 	return b.keyed(items, depth, func(key starlark.Value) error {
 		parts, ok := key.(starlark.Tuple)
@@ -253,7 +257,7 @@ func (b *jsonWriter) attrs(v starlark.HasAttrs, depth int) error {
 	return err
 }
 
-// eachField calls fn for those attributes of a value that are no methods.
+// eachField calls fn for each attribute of a value that is not a method.
 func eachField(v starlark.HasAttrs, names []string, fn func(name string, a starlark.Value) error) error {
 	for _, name := range names {
 		a, err := v.Attr(name)

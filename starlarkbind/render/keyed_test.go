@@ -6,7 +6,7 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// A map is a table whatever its values are, the smallest first.
+// A map is shown as a table whatever its values are, smallest first.
 func TestKeyed(t *testing.T) {
 	for _, c := range []struct{ src, want string }{
 		{`{1: (30, "sh"), 22: (4, "bash")}`, "22   4  bash\n 1  30  sh"},

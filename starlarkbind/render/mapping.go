@@ -12,8 +12,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
-// mapping renders keys and values. Sorted, the smallest are first as in bpftrace, and the largest are what a page keeps; else the first.
-// ok is false where the values have no common form.
+// mapping formats items as keys and values. If sorted is true, the smallest values come first, as
+// in bpftrace, and a page shows the largest. Otherwise a page shows the first. ok is false if the
+// values have no common form.
 func (p Page) mapping(items []starlark.Tuple, sorted bool) (s string, ok bool) {
 	if len(items) == 0 {
 		return "", false
@@ -26,13 +27,14 @@ func (p Page) mapping(items []starlark.Tuple, sorted bool) (s string, ok bool) {
 		}
 		stacks = stacks || hasLines(it[0])
 	}
-	if kind == "" || !sorted && kind == "number" && !stacks { // a list of pairs, which is a table
+	if kind == "" || !sorted && kind == "number" && !stacks { // a list of pairs is shown as a table
 		return "", false
 	}
 	return p.keyed(items, sorted, kind), true
 }
 
-// Keyed renders the keys and values of a map, whatever the values are: tuples have a column for each element.
+// Keyed formats the keys and values of a map, whatever the values are. Tuples have a column for
+// each element.
 func (p Page) Keyed(items []starlark.Tuple) string {
 	if s, ok := p.mapping(items, true); ok {
 		return s
@@ -73,7 +75,8 @@ func (p Page) keyed(items []starlark.Tuple, sorted bool, kind string) string {
 	return withMore(all[:heads], all[heads:], left, sorted)
 }
 
-// leftOut returns how many of n lines are not shown, for which another line is.
+// leftOut returns the number of lines to leave out of n, so that they and the line that replaces
+// the rest fit on the page.
 func (p Page) leftOut(n int, heading bool) int {
 	room := p.Rows
 	if heading {
@@ -85,7 +88,8 @@ func (p Page) leftOut(n int, heading bool) int {
 	return n - max(room-1, 1)
 }
 
-// withMore joins lines below their heading, with one for what is left out, first or last.
+// withMore joins a heading and lines. If lines are left out, it adds a line with their number,
+// before the others if first is true and after them otherwise.
 func withMore(head, lines []string, left int, first bool) string {
 	var before, after []string
 	switch {
@@ -97,8 +101,8 @@ func withMore(head, lines []string, left int, first bool) string {
 	return strings.Join(slices.Concat(head, before, lines, after), "\n")
 }
 
-// blocks joins blocks of lines: of those that a page has no room for, the first are left out if the last matter most, else the last.
-// One is always shown.
+// blocks joins blocks of lines. If the page has no room for all, the first ones are left out if
+// lastMatter is true, and the last ones otherwise. At least one block is shown.
 func (p Page) blocks(n int, lastMatter bool, head []string, block func(i int) []string) string {
 	var shown [][]string
 	rows := len(head) + 1
@@ -119,7 +123,7 @@ func (p Page) blocks(n int, lastMatter bool, head []string, block func(i int) []
 	return withMore(head, slices.Concat(shown...), n-len(shown), lastMatter)
 }
 
-// histogramLines is a key, and below it the bars.
+// histogramLines returns a line with the key, the stacks in the key, and the bars.
 func histogramLines(item starlark.Tuple) []string {
 	names, stacks := keyParts(item[0])
 	heading := strings.Join(names, ", ") + ":"
@@ -130,7 +134,8 @@ func histogramLines(item starlark.Tuple) []string {
 	return slices.Concat([]string{heading}, stacks, bars)
 }
 
-// stacked renders a map with stacks in its keys: a line with the value and the other parts of the key, and below it the frames.
+// stacked formats a map with stacks in its keys. Each item is a line with the value and the other
+// parts of the key, followed by the frames.
 func (p Page) stacked(items []starlark.Tuple, sorted bool, kind string) string {
 	head := fieldNames(items[0][1], kind)
 	values := make([][]string, len(items))
@@ -158,7 +163,7 @@ func hasLines(key starlark.Value) bool {
 	return ok
 }
 
-// keyParts returns the parts of a key that are names, and the lines of its stacks, indented.
+// keyParts returns the parts of a key that are not stacks, and the indented lines of its stacks.
 func keyParts(key starlark.Value) (names, stacks []string) {
 	parts := starlark.Tuple{key}
 	if t, ok := key.(starlark.Tuple); ok {
@@ -193,7 +198,8 @@ func keyCells(k starlark.Value) []string {
 	return out
 }
 
-// valueCells returns the fields of a value that has names, else its elements.
+// valueCells returns the cells of a value: its fields in the order of names, or its elements if it
+// has no fields or names is nil.
 func valueCells(v starlark.Value, names []string) []string {
 	if st, ok := v.(*structs.Struct); ok && names != nil {
 		return fields(st, names)
@@ -201,7 +207,7 @@ func valueCells(v starlark.Value, names []string) []string {
 	return keyCells(v)
 }
 
-// fieldNames heads the columns of values of a kind; nil if they have no names.
+// fieldNames returns the column headings for values of a kind, or nil if they have no field names.
 func fieldNames(v starlark.Value, kind string) []string {
 	if st, ok := v.(*structs.Struct); ok && kind != "" {
 		return st.AttrNames()
@@ -209,7 +215,8 @@ func fieldNames(v starlark.Value, kind string) []string {
 	return nil
 }
 
-// valueKind returns what values have in common that are shown in the same way; "" for those that have no form of their own.
+// valueKind returns a kind that is equal for values shown in the same way, or "" for values without
+// a form of their own.
 func valueKind(v starlark.Value) string {
 	switch v := v.(type) {
 	case starlark.Int, starlark.Float, starlark.NoneType:

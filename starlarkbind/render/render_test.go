@@ -52,7 +52,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-// Whatever unsafe says of, neither text nor JSON shows raw.
+// Neither text nor JSON shows characters raw that unsafe reports.
 func TestUnsafe(t *testing.T) {
 	for r := range rune(0x20000) {
 		if !unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || strings.ContainsRune("\n\t\u200c\u200d", r) {
@@ -75,7 +75,7 @@ func TestUnsafe(t *testing.T) {
 	}
 }
 
-// stack stands for a stack, which package starlarkbind has.
+// stack replaces the stack of package starlarkbind.
 type stack []string
 
 func (s stack) String() string        { return strings.Join(s, "\n") }
@@ -142,7 +142,7 @@ func of(values ...int) *hist.Histogram {
 	return hist.New(shape, buckets, starlark.MakeInt(sum), starlark.MakeInt(slices.Min(values)), starlark.MakeInt(slices.Max(values)))
 }
 
-// What a page has no room for is counted: every kind of long value, on pages of every size.
+// What does not fit on a page is counted, for every kind of long value and pages of every size.
 func TestPage(t *testing.T) {
 	for _, c := range []struct{ src, want string }{
 		{`{i: i for i in range(300000)}`, "... 299997 more; print() shows all\n299997  299997\n299998  299998\n299999  299999"},
@@ -171,7 +171,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// A list in itself ends.
+// A list that contains itself is printed in finite form.
 func TestInItself(t *testing.T) {
 	l := starlark.NewList([]starlark.Value{starlark.MakeInt(1)})
 	if err := l.Append(l); err != nil {

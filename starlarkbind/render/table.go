@@ -6,12 +6,13 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/columns"
 )
 
-// Table aligns columns: those of numbers to the right. head may be nil.
+// Table aligns rows in columns. Columns that contain only numbers are aligned to the right. head
+// may be nil.
 func Table(head []string, rows [][]string) string {
 	return strings.Join(lines(head, rows), "\n")
 }
 
-// lines is Table, line by line.
+// lines returns the lines of Table.
 func lines(head []string, rows [][]string) []string {
 	n := len(head)
 	for _, r := range rows {

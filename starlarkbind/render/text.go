@@ -1,5 +1,6 @@
-// Package render shows Starlark values: as text for people (tables, histograms), as JSON, and as CSV. Strings come from
-// the kernel and may hold anything: control characters and bytes that are not UTF-8 are escaped.
+// Package render formats Starlark values as text for people (tables, histograms), as JSON, and as
+// CSV. Strings come from the kernel and may contain anything, so control characters and bytes that
+// are not UTF-8 are escaped.
 package render
 
 import (
@@ -13,16 +14,18 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
-// A Page is what a value is shown on. A long one ends there with how much is left out; on the zero Page nothing is.
+// A Page is the area that a value is shown on. A value that does not fit is cut, with a note of how
+// much is left out. The zero Page has no limits.
 type Page struct{ Columns, Rows int }
 
-// bytes is how much text there is room for.
+// bytes returns the approximate number of bytes that fit on the page.
 func (p Page) bytes() int { return p.Columns * p.Rows }
 
-// more is the line that stands for what is left out.
+// more returns the line that replaces n items left out.
 func more(n int) string { return fmt.Sprintf("... %d more; print() shows all", n) }
 
-// Cell is a value in a table or a heading: strings without quotes, tuples without parentheses.
+// Cell formats a value for a table or a heading: strings without quotes, tuples without
+// parentheses.
 func Cell(v starlark.Value) string {
 	switch v := v.(type) {
 	case starlark.String:
@@ -52,11 +55,12 @@ func cells(v starlark.Iterable) string {
 	return strings.Join(parts, ", ")
 }
 
-// Text renders a value as print does. A plain string is itself; a dict whose values are numbers, histograms or structs is
-// a table; so is a list of tuples or of structs with the same fields.
+// Text formats a value as print does. A string is shown as it is. A dict whose values are numbers,
+// histograms or structs becomes a table, and so does a list of tuples or of structs with the same
+// fields.
 func Text(v starlark.Value) string { return Page{}.Text(v) }
 
-// Text is Text on a page.
+// Text is like the function Text, but cuts the value to the size of the page.
 func (p Page) Text(v starlark.Value) string {
 	switch v := v.(type) {
 	case starlark.String:
@@ -77,7 +81,7 @@ func (p Page) Text(v starlark.Value) string {
 	return flat(v, p.bytes())
 }
 
-// Quoted is Text, but of a string as a script writes it.
+// Quoted is like Text, but shows a string in Starlark syntax.
 func (p Page) Quoted(v starlark.Value) string {
 	if s, ok := v.(starlark.String); ok {
 		return p.cut(Escape(s.String()))
@@ -97,8 +101,8 @@ func (p Page) cut(s string) string {
 	return fmt.Sprintf("%s... %d bytes more; print() shows all", s[:most], len(s)-most)
 }
 
-// sequence renders a list of tuples of one length, or of structs with the same fields, as a table. Pairs of keys and values are shown as
-// a map is, in the order of the list.
+// sequence formats a list of tuples of equal length, or of structs with the same fields, as a
+// table. Pairs of keys and values are shown like a map, in the order of the list.
 func (p Page) sequence(l *starlark.List) (string, bool) {
 	if l.Len() == 0 {
 		return "", false
@@ -147,7 +151,7 @@ func (p Page) sequence(l *starlark.List) (string, bool) {
 	return withMore(nil, lines(head, rows), l.Len()-shown, false), true
 }
 
-// pairs returns the elements of a list if each is a pair.
+// pairs returns the elements of a list, and whether each is a pair.
 func pairs(l *starlark.List) ([]starlark.Tuple, bool) {
 	out := make([]starlark.Tuple, l.Len())
 	for i := range out {

@@ -1,5 +1,5 @@
-// Package structs has the struct of scripts: starlarkstruct's, but its fields keep the order in which they were given, since print,
-// to_csv and to_json show them in that order.
+// Package structs implements the struct of scripts. It is like starlarkstruct's, but fields keep
+// the order in which they were given, because print, to_csv and to_json show them in that order.
 package structs
 
 import (
@@ -17,7 +17,8 @@ type Field struct {
 	Value starlark.Value
 }
 
-// A Struct is an immutable value with named fields. Two are equal if they have the same kind and equal fields, in whatever order.
+// A Struct is an immutable value with named fields. Two structs are equal if they have the same
+// kind and equal fields, in any order.
 type Struct struct {
 	kind   string
 	names  []string
@@ -31,10 +32,10 @@ var (
 	_ starlark.Comparable = (*Struct)(nil)
 )
 
-// Default is the kind of what struct() returns.
+// Default is the kind of the structs that struct() returns.
 const Default = "struct"
 
-// New returns a struct of a kind, which is the word that its text begins with. The names must differ.
+// New returns a struct. kind is the word that its text begins with. The field names must differ.
 func New(kind string, fields ...Field) *Struct {
 	s := &Struct{kind: kind, names: make([]string, len(fields)), values: make([]starlark.Value, len(fields))}
 	for i, f := range fields {
@@ -43,12 +44,12 @@ func New(kind string, fields ...Field) *Struct {
 	return s
 }
 
-// Record returns a struct of the default kind. It keeps both slices; many structs may share the names.
+// Record returns a struct of the default kind. It keeps both slices. Many structs may share names.
 func Record(names []string, values []starlark.Value) *Struct {
 	return &Struct{kind: Default, names: names, values: values}
 }
 
-// Make is the builtin struct(**fields).
+// Make implements the builtin struct(**fields).
 func Make(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	if len(args) > 0 {
 		return nil, fmt.Errorf("struct: fields have names, as in struct(x=1, y=2); got a positional argument")
@@ -60,7 +61,7 @@ func Make(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs [
 	return New(Default, fields...), nil
 }
 
-// String returns the struct as a script would write it.
+// String returns the struct in Starlark syntax.
 func (s *Struct) String() string {
 	var b strings.Builder
 	b.WriteString(s.kind + "(")
@@ -87,7 +88,7 @@ func (s *Struct) Freeze() {
 	}
 }
 
-// Hash implements starlark.Value. It does not depend on the order of the fields, as equality does not.
+// Hash implements starlark.Value. Like equality, it does not depend on the order of the fields.
 func (s *Struct) Hash() (uint32, error) {
 	sum := uint32(8731)
 	for i, name := range s.names {
@@ -109,16 +110,17 @@ func (s *Struct) Attr(name string) (starlark.Value, error) {
 	if i := slices.Index(s.names, name); i >= 0 {
 		return s.values[i], nil
 	}
-	return nil, nil // Starlark words the error, with "did you mean"
+	return nil, nil // Starlark then words the error, with "did you mean"
 }
 
-// Kind is the word that the struct's text begins with.
+// Kind returns the word that the struct's text begins with.
 func (s *Struct) Kind() string { return s.kind }
 
-// AttrNames returns the names in the order in which they were given.
+// AttrNames returns the field names in the order in which they were given.
 func (s *Struct) AttrNames() []string { return slices.Clone(s.names) }
 
-// Binary implements starlark.HasBinary: in x + y the fields of y replace those of x with the same name, and the others follow.
+// Binary implements starlark.HasBinary. In x + y, fields of y replace those of x with the same
+// name, and the others are appended.
 func (s *Struct) Binary(op syntax.Token, y starlark.Value, side starlark.Side) (starlark.Value, error) {
 	o, ok := y.(*Struct)
 	if !ok || op != syntax.PLUS {
@@ -141,7 +143,7 @@ func (s *Struct) Binary(op syntax.Token, y starlark.Value, side starlark.Side) (
 	return sum, nil
 }
 
-// CompareSameType implements starlark.Comparable: == and != only.
+// CompareSameType implements starlark.Comparable, for == and != only.
 func (s *Struct) CompareSameType(op syntax.Token, y starlark.Value, depth int) (bool, error) {
 	if op != syntax.EQL && op != syntax.NEQ {
 		return false, fmt.Errorf("structs have no order: compare a field")

@@ -53,7 +53,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// But for the order, structs do what starlarkstruct's do.
+// Except for the order of fields, structs behave like starlarkstruct's.
 func TestAsStarlarkstruct(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	names := []string{"a", "b", "c"}
