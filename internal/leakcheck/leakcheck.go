@@ -11,8 +11,8 @@ import (
 )
 
 // Main runs the tests and returns the exit status for os.Exit. The status is 1 if a descriptor is
-// open that was not open before; Main prints what each of them refers to. If after is not nil, Main
-// calls it after the tests to release what they share.
+// open that was not open before; Main prints the file that each such descriptor refers to. If after
+// is not nil, Main calls it after the tests to release what they share.
 func Main(m *testing.M, after func() error) int {
 	open() // the runtime poller opens its descriptors on first use
 	before := open()

@@ -318,7 +318,8 @@ func racer(cpu, n, base int, step bool) error {
 		if step || i == 0 {
 			atomic.AddInt64(arrived, 1)
 			for spins := 0; atomic.LoadInt64(arrived) < int64(2*(i+1)); spins++ {
-				if spins > 1<<14 { // Let the other CPU run: in a virtual machine, both may share one CPU of the host.
+				// Let the other CPU run: in a virtual machine, both may share one CPU of the host.
+				if spins > 1<<14 {
 					unix.Nanosleep(&unix.Timespec{Nsec: 1000}, nil)
 				}
 			}

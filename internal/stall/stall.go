@@ -50,7 +50,7 @@ func New(f *os.File) *Writer {
 		return &Writer{f: f, tty: tty}
 	}
 	if again.SetWriteDeadline(time.Time{}) != nil { // /dev/null has no deadlines and needs none
-		again.Close() // Nothing was written, so the error does not matter.
+		again.Close() // nothing was written, so the error does not matter
 		return &Writer{f: f, tty: tty}
 	}
 	return &Writer{f: again, tty: tty, deadline: true}

@@ -48,7 +48,7 @@ func TestGiveUp(t *testing.T) {
 			if _, err := w.Write([]byte("more")); !errors.Is(err, ErrStalled) {
 				t.Errorf("the next write: %v", err)
 			}
-			for range 50 { // These do not wait as long.
+			for range 50 { // these do not wait as long
 				if _, err := w.Write([]byte("more")); !errors.Is(err, ErrStalled) {
 					t.Errorf("a later write: %v", err)
 				}

@@ -322,7 +322,7 @@ func decompress(tool []string, data []byte) []byte {
 	if head, err := r.Peek(4); err == nil && string(head) == "\x7fELF" {
 		out, _ = io.ReadAll(r)
 	} else {
-		pipe.Close() // Any other output is of no interest.
+		pipe.Close() // any other output is of no interest
 	}
 	cmd.Wait()
 	return out

@@ -57,7 +57,7 @@ type Suite struct {
 	Boot    string // see Command
 	Accel   string // see Command
 	Limit   time.Duration
-	Keep    string // directory that receives the output of each machine as it is printed, or ""
+	Keep    string // directory that receives each virtual machine's output as it is printed, or ""
 	Log     io.Writer
 }
 

@@ -64,7 +64,7 @@ func WriteTable(file string, log io.Writer) (err error) {
 		if c.kinds, kinds, err = parseKinds(string(test)); err != nil {
 			return err
 		}
-		i := 0 // Keep the columns sorted by version.
+		i := 0 // columns are sorted by version
 		for i < len(cols) && newer(c.version, cols[i].version) {
 			i++
 		}

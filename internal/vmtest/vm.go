@@ -69,7 +69,7 @@ var errUnfit = errors.New("the kernel found no timer of the processors")
 // noTimer is the kernel's console message in that case.
 const noTimer = "disabling apic timer"
 
-// unfitStarts is how often a virtual machine may come up without timers before Run fails.
+// unfitStarts is how often a virtual machine may come up without timers before start gives up.
 const unfitStarts = 10
 
 // Limits until the program starts: the host CPU time that a virtual machine may use, and the wall
@@ -113,6 +113,9 @@ const crashStarts = 5
 // Run runs the program under kernel k. If the virtual machine reported no exit status, Run starts
 // another one: QEMU's emulation now and then crashes a kernel that patches its own code while both
 // CPUs run. A virtual machine that exceeded its time limit is not started again.
+//
+// If no virtual machine reported a status, the error is a *NoStatusError. It wraps ErrLimit,
+// ErrLockup or ErrIdle if that is the reason.
 func (k Kernel) Run(c Command) (Result, error) {
 	res, err := k.start(c)
 	for n := 1; n < crashStarts && crashed(err); n++ {

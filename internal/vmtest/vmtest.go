@@ -48,8 +48,8 @@ func FindKernel(name string) (Kernel, error) {
 	return Kernel{}, fmt.Errorf("no kernel %q (there are %s)", name, strings.Join(names, ", "))
 }
 
-// cacheDir returns the directory of cached kernels. Each release has a subdirectory that contains
-// its vmlinux.
+// cacheDir returns the directory of cached kernels, which the environment variable KERNELS
+// overrides. Each release has a subdirectory that contains its vmlinux.
 func cacheDir() (string, error) {
 	if dir := os.Getenv("KERNELS"); dir != "" {
 		return dir, nil

@@ -44,7 +44,7 @@ func main() {
 	for g := 0; g < 20; g++ {
 		wg.Go(func() {
 			for i := 0; i < n; i++ {
-				if deep(200, [64]byte{}) != 7 { // The goroutine's stack starts small, and grows again and again.
+				if deep(200, [64]byte{}) != 7 { // the goroutine's stack starts small, and grows again and again
 					panic("deep")
 				}
 				if (&shape{i, 2}).area(3, "name") != i*6+4 {
