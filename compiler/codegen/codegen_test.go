@@ -9,7 +9,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 )
 
-// sumOfCalls makes n values that all live across a call, and adds them up in the order of pick.
+// sumOfCalls returns a function with n values that all live across a call, which it then adds up.
 func sumOfCalls(n int) *ir.Func {
 	b := ir.NewBuilder("f")
 	var vs []*ir.Value
@@ -26,7 +26,7 @@ func sumOfCalls(n int) *ir.Func {
 	return b.Finish()
 }
 
-// Values that live across calls get R6 to R9; only what does not fit there goes to the stack.
+// Values that live across calls get R6 to R9; only what does not fit there is spilled.
 func TestSpilling(t *testing.T) {
 	for _, c := range []struct{ values, slots int }{{1, 0}, {4, 0}, {5, 0}, {6, 1}, {20, 15}} {
 		insns, err := Generate([]*ir.Func{sumOfCalls(c.values)}, Options{})
@@ -52,7 +52,7 @@ func TestSpilling(t *testing.T) {
 	}
 }
 
-// More than the frame holds is an error that tells how much is wanted.
+// Exceeding the frame is an error that reports how many bytes are needed.
 func TestStackLimit(t *testing.T) {
 	build := func(size int) *ir.Func {
 		b := ir.NewBuilder("f")
@@ -71,7 +71,7 @@ func TestStackLimit(t *testing.T) {
 	}
 }
 
-// A jump that 16 bits cannot hold is refused: the library would cut it in silence.
+// A jump that does not fit in 16 bits is rejected: the library would silently truncate it.
 func TestJumpRange(t *testing.T) {
 	build := func(n int) *ir.Func {
 		b := ir.NewBuilder("f")
@@ -95,7 +95,7 @@ func TestJumpRange(t *testing.T) {
 	}
 }
 
-// A function with more values than the allocator can be given is refused before it is given them.
+// A function with more values than the allocator accepts is rejected before allocation.
 func TestTooManyValues(t *testing.T) {
 	b := ir.NewBuilder("many")
 	x := b.Add(ir.OpCtx)
@@ -109,7 +109,8 @@ func TestTooManyValues(t *testing.T) {
 	}
 }
 
-// Atomics other than add need their operation in the constant: the library forgets it otherwise.
+// Atomic operations other than add need their operation in the constant: the library drops it
+// otherwise.
 func TestAtomicConstants(t *testing.T) {
 	b := ir.NewBuilder("f")
 	p := b.MapValue("m", 0)
@@ -131,7 +132,7 @@ func TestAtomicConstants(t *testing.T) {
 	}
 }
 
-// Two phis that exchange their values must not overwrite one another.
+// Two phis that exchange their values must not overwrite each other.
 func TestPhiSwap(t *testing.T) {
 	b := ir.NewBuilder("f")
 	x, y, i := new(int), new(int), new(int)
@@ -202,7 +203,7 @@ func interpret(t *testing.T, insns asm.Instructions, ctx []int64) int64 {
 	return 0
 }
 
-// The frames of calls within calls share the stack.
+// The frames of nested calls share the stack.
 func TestCombinedStack(t *testing.T) {
 	build := func(name, callee string, size int) *ir.Func {
 		b := ir.NewBuilder(name)

@@ -16,33 +16,34 @@ import (
 // StackLimit is the size of a program's frame in bytes (kernel include/linux/filter.h: MAX_BPF_STACK).
 const StackLimit = 512
 
-// A StackError tells that a function needs more than StackLimit bytes of stack.
+// A StackError reports that a function needs more than StackLimit bytes of stack.
 type StackError struct {
 	Func string
 	Need int
-	Live bool // so many values are wanted at the same time
+	Live bool // too many values are live at the same time
 }
 
 func (e *StackError) Error() string {
 	return fmt.Sprintf("%s needs %d bytes of stack; eBPF has %d", e.Func, e.Need, StackLimit)
 }
 
-// ErrTooLarge tells that a jump would not reach, as offsets have 16 bits, or that there are more values than registers can be
-// found for in a second or two.
+// ErrTooLarge reports that a jump would not reach its target, because offsets have 16 bits, or that
+// there are more values than registers can be allocated for in a second or two.
 var ErrTooLarge = errors.New("the program is too large")
 
-// Options of Generate.
+// Options configures Generate.
 type Options struct {
-	// Source gives the text of a line, for the comments in the listing.
+	// Source returns the text of a source line, for the comments in the listing.
 	Source func(pos syntax.Position) string
-	// Canceled reports whether the result is no longer wanted: Generate then returns ErrCanceled.
+	// Canceled reports whether the result is no longer needed: Generate then returns ErrCanceled.
 	Canceled func() bool
 }
 
-// ErrCanceled is the error of a generation that Options.Canceled ended.
+// ErrCanceled is returned by Generate when Options.Canceled returned true.
 var ErrCanceled = errors.New("canceled")
 
-// Generate compiles the functions, the program itself first. Labels are unique over all of them.
+// Generate compiles the functions; the program itself is the first. Labels are unique across all of
+// them. It returns a *StackError, ErrTooLarge or ErrCanceled where these apply.
 func Generate(funcs []*ir.Func, opt Options) (asm.Instructions, error) {
 	var out asm.Instructions
 	callbacks, sizes := hasCallbacks(funcs), map[string]int{}
@@ -75,8 +76,9 @@ func Generate(funcs []*ir.Func, opt Options) (asm.Instructions, error) {
 	return out, checkJumps(out)
 }
 
-// deepest is the stack that a function needs with those that it calls: the frames of calls within calls share the limit, and the
-// verifier rounds each up (kernel/bpf/verifier.c: check_max_stack_depth). Functions do not call themselves.
+// deepest returns the stack bytes that a function needs together with the functions that it calls.
+// The frames of nested calls share the limit, and the verifier rounds each frame up
+// (kernel/bpf/verifier.c: check_max_stack_depth). Functions are not recursive.
 func deepest(funcs []*ir.Func, sizes map[string]int, name string) int {
 	inner := 0
 	for _, f := range funcs {
@@ -95,7 +97,7 @@ func deepest(funcs []*ir.Func, sizes map[string]int, name string) int {
 	return (max(sizes[name], 1)+granule-1)/granule*granule + inner
 }
 
-// hasCallbacks tells of programs in which a helper calls a function back.
+// hasCallbacks reports whether a helper in the program calls a function back.
 func hasCallbacks(funcs []*ir.Func) bool {
 	for _, f := range funcs {
 		for _, b := range f.Blocks {
@@ -109,7 +111,8 @@ func hasCallbacks(funcs []*ir.Func) bool {
 	return false
 }
 
-// funcInfo describes a function: the kernel wants that of programs with callbacks, and that these are static.
+// funcInfo returns the BTF of a function. The kernel requires it for programs with callbacks, which
+// must be static.
 func funcInfo(f *ir.Func) *btf.Func {
 	word := &btf.Int{Name: "long", Size: 8, Encoding: btf.Signed}
 	proto := &btf.FuncProto{Return: word}
@@ -119,7 +122,7 @@ func funcInfo(f *ir.Func) *btf.Func {
 	return &btf.Func{Name: f.Name, Type: proto, Linkage: btf.StaticFunc}
 }
 
-// frame gives the offsets from the frame pointer.
+// frame holds offsets from the frame pointer.
 type frame struct {
 	slots map[*ir.Slot]int
 	spill int // offset of spill slot 0; the others below
@@ -139,7 +142,8 @@ func layFrame(m *function, f *ir.Func) (*frame, error) {
 	return fr, nil
 }
 
-// layout orders the blocks: those that run often as they come, the seldom ones behind.
+// layout orders the blocks: those that run often in their order, followed by the seldom executed
+// ones.
 func layout(m *function) []*block {
 	var hot, cold []*block
 	seen := make([]bool, len(m.blocks))
@@ -153,7 +157,7 @@ func layout(m *function) []*block {
 				hot = append(hot, b)
 			}
 			var next *block
-			// the else way first: it is the one that falls through
+			// the else branch first: it is the one that falls through
 			for k := len(b.succs) - 1; k >= 0; k-- {
 				if s := b.succs[k]; !seen[s.num] && next == nil && !(s.cold && !b.cold) {
 					next = s
@@ -168,7 +172,7 @@ func layout(m *function) []*block {
 		}
 	}
 	visit(m.blocks[0])
-	for _, b := range m.blocks { // what is reached through seldom blocks only
+	for _, b := range m.blocks { // blocks that only cold blocks reach
 		visit(b)
 	}
 	return append(hot, cold...)
@@ -190,7 +194,7 @@ func (e *emitter) labelOf(b *block) string {
 	return b.label
 }
 
-// skipEmpty sends jumps to blocks that only jump on straight to where these lead, and leaves such blocks out.
+// skipEmpty redirects jumps to blocks that only jump to the final target, and drops such blocks.
 func skipEmpty(order []*block) []*block {
 	final := func(b *block) *block {
 		for b.on != nil {
@@ -199,7 +203,7 @@ func skipEmpty(order []*block) []*block {
 		return b
 	}
 	for _, b := range order[1:] {
-		// of blocks that jump around in a circle one stays
+		// if blocks that only jump form a cycle, one of them stays
 		if len(b.insts) == 1 && b.insts[0].op == mJump && final(b.insts[0].target) != b {
 			b.on = b.insts[0].target
 		}
@@ -230,7 +234,7 @@ func (e *emitter) emit(order []*block) error {
 			}
 		}
 	}
-	e.out = make(asm.Instructions, 0, n+n/4) // some are two
+	e.out = make(asm.Instructions, 0, n+n/4) // some take two slots
 	for k, b := range order {
 		var next *block
 		if k+1 < len(order) {
@@ -241,7 +245,7 @@ func (e *emitter) emit(order []*block) error {
 		}
 		insts := b.insts
 		if n := len(insts); n >= 2 && insts[n-2].op == mJcc && insts[n-2].target == next {
-			// the way of the condition comes next: jump on its contrary
+			// The target of the condition comes next: invert the condition.
 			insts[n-2].cond, insts[n-2].target, insts[n-1].target = insts[n-2].cond.Not(), insts[n-1].target, next
 		}
 		for j := range insts {
@@ -265,7 +269,8 @@ func (e *emitter) put(ins asm.Instruction, pos syntax.Position) {
 		e.label = ""
 	}
 	if len(e.out) == 0 && (!pos.IsValid() || pos.Line == 0) {
-		// the kernel wants a line for the first instruction of each function, or for none
+		// The kernel requires line information for the first instruction of each function, or for
+		// none.
 		ins = ins.WithSource(asm.Comment(e.f.name))
 	}
 	if pos.IsValid() && pos.Line > 0 && (pos.Line != e.pos.Line || pos.Filename() != e.pos.Filename()) && e.opt.Source != nil {
@@ -329,7 +334,7 @@ func (e *emitter) emitInst(i *inst) error {
 			return err
 		}
 		if i.useImm {
-			// by hand: the library's StoreImm refuses 8 bytes
+			// built here because the library's StoreImm rejects 8 bytes
 			op := asm.StoreMemOp(sizes[i.size])
 			op = asm.OpCode(uint8(op)&^uint8(0x07) | uint8(asm.StClass))
 			e.put(asm.Instruction{OpCode: op, Dst: a, Offset: int16(off), Constant: i.imm}, i.pos)
@@ -367,8 +372,8 @@ func (e *emitter) emitInst(i *inst) error {
 	return nil
 }
 
-// The operation of an atomic instruction lies in its constant. cilium/ebpf v0.22 forgets all but plain add when it
-// writes the instruction, so it is set here too.
+// The operation of an atomic instruction is encoded in its constant. cilium/ebpf v0.22 drops all
+// but plain add when it writes the instruction, so the constant is set here too.
 var atomics = map[atomicOp]struct {
 	op  asm.AtomicOp
 	imm int64
@@ -386,7 +391,8 @@ func (e *emitter) atomic(i *inst) error {
 	return nil
 }
 
-// checkJumps refuses a program in which a jump would not reach: the library cuts offsets to 16 bits in silence.
+// checkJumps rejects a program with a jump that does not reach its target: the library silently
+// truncates offsets to 16 bits.
 func checkJumps(insns asm.Instructions) error {
 	at := map[string]asm.RawInstructionOffset{}
 	it := insns.Iterate()

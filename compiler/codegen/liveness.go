@@ -2,8 +2,9 @@ package codegen
 
 import "math/bits"
 
-// liveness computes which registers hold a value that is still wanted at the start and the end of each block. Most registers live in one block;
-// the sets have bits for the others alone (f.global), so that their size does not grow with the function's.
+// liveness computes which registers hold a live value at the start and the end of each block. Most
+// registers live in one block only; the sets have bits for the others alone (f.global), so that the
+// size of a set does not grow with the function.
 func liveness(f *function) {
 	f.findGlobal()
 	n := len(f.global)
@@ -48,7 +49,7 @@ func liveness(f *function) {
 // findGlobal finds the registers that a block uses before it defines them.
 func (f *function) findGlobal() {
 	f.global, f.bit = nil, make([]int, f.nregs)
-	defined := make([]int, f.nregs) // the last block that defines it, counted from 1
+	defined := make([]int, f.nregs) // the last block that defines the register, counted from 1
 	for r := range f.bit {
 		f.bit[r] = -1
 	}
@@ -68,7 +69,8 @@ func (f *function) findGlobal() {
 	}
 }
 
-// postorder lists the blocks, each after its successors where there is no loop, so that what is wanted is known in a few rounds.
+// postorder returns the blocks, each after its successors except along back edges, so that liveness
+// converges in a few rounds.
 func postorder(f *function) []*block {
 	out := make([]*block, 0, len(f.blocks))
 	seen := make([]bool, len(f.blocks))
@@ -100,7 +102,8 @@ func postorder(f *function) []*block {
 	return out
 }
 
-// backward calls fn with a block's instructions from its end, and the registers that live behind each. live is empty before and after.
+// backward calls fn with a block's instructions from its end; live contains the registers that are
+// live after the instruction. live is empty before and after.
 func (f *function) backward(b *block, live *regSet, fn func(i *inst)) {
 	b.liveOut.each(func(g int) { live.add(f.global[g]) })
 	var buf operands
@@ -117,11 +120,11 @@ func (f *function) backward(b *block, live *regSet, fn func(i *inst)) {
 	live.clear()
 }
 
-// A regSet is a set of registers that can be listed in the time that its size takes (Briggs and Torczon, "An efficient representation for
-// sparse sets", 1993).
+// A regSet is a set of registers that can be listed in time proportional to its size (Briggs and
+// Torczon, "An efficient representation for sparse sets", 1993).
 type regSet struct {
 	list []reg
-	at   []int32 // where in the list a register stands, if it does
+	at   []int32 // by register, its index in list if it is in the set
 }
 
 func newRegSet(n int) *regSet { return &regSet{at: make([]int32, n)} }
@@ -148,10 +151,10 @@ func (s *regSet) del(r reg) {
 
 func (s *regSet) clear() { s.list = s.list[:0] }
 
-// A bitset holds numbers.
+// A bitset is a set of small numbers.
 type bitset []uint64
 
-// newBitsets returns empty sets of numbers below n.
+// newBitsets returns count empty sets of numbers below n.
 func newBitsets(count, n int) []bitset {
 	words := (n + 63) / 64
 	all, out := make([]uint64, count*words), make([]bitset, count)
@@ -164,7 +167,7 @@ func newBitsets(count, n int) []bitset {
 func (b bitset) has(n int) bool { return b[n>>6]>>(uint(n)&63)&1 != 0 }
 func (b bitset) add(n int)      { b[n>>6] |= 1 << (uint(n) & 63) }
 
-// or adds all of c, and tells whether that changed b.
+// or adds all of c, and reports whether that changed b.
 func (b bitset) or(c bitset) bool {
 	changed := false
 	for i := range b {

@@ -1,6 +1,7 @@
-// Package codegen turns the compiler's intermediate form into eBPF instructions: it selects instructions on
-// virtual registers, gives these registers by colouring their interference graph (values that live across a call
-// get R6 to R9, what does not fit goes to the stack), lays out the blocks, and checks that jumps reach.
+// Package codegen turns the compiler's intermediate representation into eBPF instructions. It
+// selects instructions on virtual registers, assigns machine registers by colouring the
+// interference graph (values that live across a call get R6 to R9; what does not fit is spilled to
+// the stack), lays out the blocks, and checks that jumps reach their targets.
 package codegen
 
 import (
@@ -12,7 +13,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 )
 
-// A reg is a machine register (0 to 10) or, above, a virtual one.
+// A reg is a machine register (0 to 10) or, from virtual up, a virtual one.
 type reg int32
 
 const (
@@ -21,9 +22,9 @@ const (
 	r1      reg = 1
 	rfp     reg = 10
 	virtual reg = 11
-	// colours are the registers that are given out
+	// colours is the number of registers available for allocation.
 	colours = 10
-	// firstSaved is the first register that a call preserves (R6); R0 to R5 are lost in it
+	// firstSaved is the first register that a call preserves (R6); a call clobbers R0 to R5.
 	firstSaved = 6
 )
 
@@ -33,19 +34,19 @@ const (
 	mMov     machOp = iota // dst = a | imm
 	mALU                   // dst = dst alu (b | imm)
 	mNeg                   // dst = -dst
-	mSwap                  // dst = dst with its bytes in big-endian order
+	mSwap                  // dst = dst converted to big-endian
 	mLoad                  // dst = *(size)(a + off)
 	mStore                 // *(size)(a + off) = b | imm
-	mAtomic                // atomic on a + off: add b; fetch-add gives dst (= b); cmpxchg compares R0 with, stores b
+	mAtomic                // at a + off: add b; fetch-add: dst (= b) = old word; cmpxchg: compare R0, store b
 	mFrame                 // dst = address in the frame: slot + off
 	mMapPtr                // dst = map sym
 	mFuncPtr               // dst = subprogram sym
 	mMapVal                // dst = first value of map sym + off
 	mCall                  // R0 = helper(R1..)
 	mCallSub               // R0 = sym(R1..)
-	mKfunc                 // R0 = the kernel's function imm(R1..)
+	mKfunc                 // R0 = kernel function imm(R1..)
 	mJump                  // to target
-	mJcc                   // to target where a cond (b | imm)
+	mJcc                   // to target if a cond (b | imm)
 	mExit
 )
 
@@ -57,7 +58,7 @@ const (
 	atomicCmpXchg
 )
 
-// An inst is one instruction on registers, machine or virtual.
+// An inst is one instruction on machine or virtual registers.
 type inst struct {
 	op     machOp
 	dst    reg
@@ -69,21 +70,21 @@ type inst struct {
 	off    int
 	size   int
 	slot   *ir.Slot // mFrame; mLoad and mStore with a == rfp
-	spill  int      // mLoad and mStore with a == rfp and no slot: number of the spill slot
+	spill  int      // mLoad, mStore with a == rfp and no slot: spill slot number
 	atomic atomicOp
 	sym    string
 	helper asm.BuiltinFunc
 	nargs  int
 	target *block
-	apart  bool // mMov: the two registers are not to become one
+	apart  bool // mMov: do not coalesce the two registers
 	pos    syntax.Position
 }
 
 type block struct {
 	id    int
-	num   int    // its place in the function
-	label string // as a target of jumps, once something asks
-	on    *block // where it only jumps on to
+	num   int    // index in the function
+	label string // as a jump target, once requested
+	on    *block // the target, if the block only jumps
 	name  string
 	insts []inst
 	succs []*block
@@ -98,9 +99,9 @@ type function struct {
 	blocks []*block
 	nregs  int
 	spills int   // number of 8-byte spill slots
-	global []reg // that live in more than one block
-	bit    []int // of each register its place in global, or -1
-	held   []reg // must not go to the stack: those of ir.OpPin, and those that spilling made, which live for an instruction or two
+	global []reg // those that live in more than one block
+	bit    []int // by register, its index in global, or -1
+	held   []reg // never spilled: those of ir.OpPin, and the short-lived ones that spill adds
 }
 
 func (f *function) newReg() reg {
@@ -108,7 +109,7 @@ func (f *function) newReg() reg {
 	return reg(f.nregs - 1)
 }
 
-// operands has room for the registers that an instruction can use or define.
+// operands is storage for the registers that an instruction can use or define.
 type operands [8]reg
 
 // uses appends to list the registers that the instruction reads.
@@ -136,7 +137,7 @@ func (i *inst) uses(list []reg) []reg {
 	return list
 }
 
-// defs appends to list the registers that the instruction writes or destroys.
+// defs appends to list the registers that the instruction writes or clobbers.
 func (i *inst) defs(list []reg) []reg {
 	switch i.op {
 	case mMov, mALU, mNeg, mSwap, mLoad, mFrame, mMapPtr, mFuncPtr, mMapVal:
@@ -154,7 +155,7 @@ func (i *inst) defs(list []reg) []reg {
 	return list
 }
 
-// isMove tells of a copy from one register to another.
+// isMove reports whether i copies one register to another.
 func (i *inst) isMove() bool { return i.op == mMov && !i.useImm }
 
 func (r reg) String() string {

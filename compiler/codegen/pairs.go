@@ -1,8 +1,9 @@
 package codegen
 
-// A pairSet is a set of pairs of virtual registers, the lower one first: a hash table with open addressing.
+// A pairSet is a set of pairs of virtual registers, the lower one first. It is a hash table with
+// open addressing.
 type pairSet struct {
-	slots []uint64 // a pair as one number, which is never 0; 0: free
+	slots []uint64 // a pair as one number, which is never 0; 0: an empty slot
 	n     int
 	shift uint
 }
@@ -16,7 +17,7 @@ func newPairSet(n int) pairSet {
 	return pairSet{slots: make([]uint64, 1<<(64-shift)), shift: shift}
 }
 
-// find returns the slot of a pair: where it is, or where it would be.
+// find returns the slot that contains a pair, or the empty slot for it.
 func (s *pairSet) find(key uint64) *uint64 {
 	const golden = 0x9e3779b97f4a7c15 // Fibonacci hashing
 	for i := key * golden >> s.shift; ; i = (i + 1) & uint64(len(s.slots)-1) {

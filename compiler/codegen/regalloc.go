@@ -8,15 +8,17 @@ import (
 	"slices"
 )
 
-// Registers are given as in Chaitin and Briggs: build the graph of registers that hold values at the same time,
-// merge the two ends of a copy where that cannot make the graph harder to colour, colour it with ten colours,
-// and where that is not possible keep the cheapest value on the stack and start again. Machine registers are
-// nodes that have their colour already; a call writes R0 to R5, so what lives across it ends up in R6 to R9.
+// Registers are allocated as by Chaitin and Briggs: build the graph of registers that hold values
+// at the same time, merge the two ends of a copy if that cannot make the graph harder to colour,
+// and colour the graph with ten colours. If that is not possible, spill the cheapest value to the
+// stack and start again. Machine registers are nodes that already have their colour. A call writes
+// R0 to R5, so values that live across it end up in R6 to R9.
 
-// maxRounds bounds the rounds of spilling; each takes at least one register out of the graph.
+// maxRounds bounds the rounds of spilling; each round removes at least one register from the graph.
 const maxRounds = 64
 
-// MaxValues bounds the virtual registers of a function: the time grows faster than they do.
+// MaxValues bounds the virtual registers of a function, because the time grows faster than their
+// number.
 const MaxValues = 20000
 
 // allocate replaces virtual registers by machine registers.
@@ -29,8 +31,9 @@ func allocate(f *function, canceled func() bool) error {
 			return ErrCanceled
 		}
 		liveness(f)
+		// Fail as soon as that is certain: each round takes long when so many values are live.
 		if need := 8 * (mostLive(f) - colours); need > StackLimit {
-			return &StackError{Func: f.name, Need: need, Live: true} // as soon as that is certain: each round takes long where so much is live
+			return &StackError{Func: f.name, Need: need, Live: true}
 		}
 		g := buildGraph(f)
 		g.coalesce()
@@ -44,7 +47,7 @@ func allocate(f *function, canceled func() bool) error {
 	return fmt.Errorf("codegen: %s does not fit in the registers after %d rounds of spilling", f.name, maxRounds)
 }
 
-// mostLive is the largest number of registers that hold values at the same time.
+// mostLive returns the largest number of registers that hold values at the same time.
 func mostLive(f *function) int {
 	most := 0
 	live := newRegSet(f.nregs)
@@ -60,10 +63,10 @@ func mostLive(f *function) int {
 type graph struct {
 	f       *function
 	edges   pairSet   // of virtual registers
-	machine []uint16  // of each virtual register, the machine registers that it must not be
-	adj     [][]reg   // also nodes that were merged since
-	deg     []int     // how many of them are still there
-	cost    []float64 // of keeping the register on the stack
+	machine []uint16  // by virtual register, the machine registers that it must not get
+	adj     [][]reg   // may include nodes that have been merged since
+	deg     []int     // how many of the neighbours still exist
+	cost    []float64 // of spilling the register
 	moves   []move
 	alias   []reg // the node that this one was merged into
 	col     []reg
@@ -72,7 +75,7 @@ type graph struct {
 type move struct {
 	dst, src reg
 	weight   float64
-	apart    bool // not to be merged
+	apart    bool // must not be merged
 }
 
 func buildGraph(f *function) *graph {
@@ -124,7 +127,8 @@ func buildGraph(f *function) *graph {
 	return g
 }
 
-// connect notes that two registers hold values at the same time. The machine's own are connected from the start.
+// connect records that two registers hold values at the same time. Machine registers are connected
+// to each other from the start.
 func (g *graph) connect(a, b reg) {
 	if a > b {
 		a, b = b, a
@@ -170,11 +174,12 @@ func (g *graph) find(r reg) reg {
 	return r
 }
 
-// maxAdjacent bounds the neighbours that are looked at before two registers are merged: a copy too many is cheaper to have than to avoid
-// where a value lives throughout a long function.
+// maxAdjacent bounds the neighbours that are examined before two registers are merged. Where a
+// value lives throughout a long function, a redundant copy is cheaper than the work to avoid it.
 const maxAdjacent = 1000
 
-// coalesce merges the ends of copies, the most frequent first, where the merged node stays easy to colour.
+// coalesce merges the ends of copies, the most frequent first, if the merged node stays easy to
+// colour.
 func (g *graph) coalesce() {
 	slices.SortStableFunc(g.moves, func(x, y move) int { return cmp.Compare(y.weight, x.weight) })
 	open := slices.DeleteFunc(slices.Clone(g.moves), func(m move) bool { return m.apart })
@@ -187,7 +192,7 @@ func (g *graph) coalesce() {
 				a, b = b, a
 			}
 			if a == b || b < virtual || g.interfere(a, b) {
-				continue // for good
+				continue // never possible
 			}
 			if a >= virtual && len(g.adj[a])+len(g.adj[b]) > maxAdjacent || a < virtual && !g.george(a, b) || a >= virtual && !g.briggs(a, b) {
 				rest = append(rest, m)
@@ -200,10 +205,11 @@ func (g *graph) coalesce() {
 	}
 }
 
-// hard tells of a node that may find no colour for all of its neighbours.
+// hard reports whether a node may not get a colour when all its neighbours have theirs.
 func (g *graph) hard(r reg) bool { return r < virtual || g.deg[r] >= colours }
 
-// george: merging b into machine register a is safe where each neighbour of b is easy or is a's neighbour too.
+// george reports whether merging b into machine register a is safe: each neighbour of b is easy to
+// colour or also a neighbour of a.
 func (g *graph) george(a, b reg) bool {
 	for _, n := range g.adj[b] {
 		if n >= virtual && g.alias[n] == n && g.hard(n) && !g.interfere(n, a) {
@@ -213,7 +219,8 @@ func (g *graph) george(a, b reg) bool {
 	return true
 }
 
-// briggs: merging is safe where the result has fewer than ten neighbours that are hard to colour.
+// briggs reports whether merging is safe: the result has fewer than ten neighbours that are hard to
+// colour.
 func (g *graph) briggs(a, b reg) bool {
 	hard := 0
 	for _, n := range g.adj[a] {
@@ -244,7 +251,7 @@ func (g *graph) merge(a, b reg) {
 	}
 }
 
-// colour gives each node a register, or tells which to keep on the stack.
+// colour assigns a register to each node, and returns the registers to spill.
 func (g *graph) colour() []reg {
 	stack := g.simplify()
 	hints := g.hints()
@@ -259,7 +266,7 @@ func (g *graph) colour() []reg {
 		}
 		return pick(taken, hints[r], g)
 	}
-	var late []reg // those that wait to see which callee-saved registers are taken anyhow
+	var late []reg // wait to see which callee-saved registers are in use anyway
 	for k := len(stack) - 1; k >= 0; k-- {
 		r := stack[k]
 		switch c := free(r); {
@@ -282,12 +289,14 @@ func (g *graph) colour() []reg {
 	return spilled
 }
 
-// seldom is the cost of keeping a register on the stack, below which it is not worth a callee-saved one that nothing else
-// uses: the program saves and restores that each time it runs, also where it does not come to the blocks that need it.
+// seldom is the spill cost below which a register is not worth an otherwise unused callee-saved
+// one: the program saves and restores that register each time it runs, even if it does not reach
+// the blocks that need it.
 const seldom = 0.5
 
-// simplify takes the nodes out of the graph one by one, those that are easy to colour first, each time the one of the lowest number; where none
-// is easy, the one that is cheapest to keep on the stack. They get their colours in the opposite order.
+// simplify removes the nodes from the graph one by one: easy ones first, in the order of their
+// numbers; if none is easy, the one that is cheapest to spill. They get their colours in reverse
+// order.
 func (g *graph) simplify() []reg {
 	deg := make([]int, len(g.adj))
 	there := make([]bool, len(g.adj))
@@ -301,7 +310,7 @@ func (g *graph) simplify() []reg {
 		there[r], deg[r] = true, g.deg[r]
 		left++
 		if deg[r] < colours {
-			easy = append(easy, r) // in order, so a heap
+			easy = append(easy, r) // in order, which makes it a heap
 		} else {
 			hard = append(hard, r)
 		}
@@ -334,7 +343,7 @@ func (g *graph) simplify() []reg {
 	return stack
 }
 
-// A regHeap gives the register of the lowest number first.
+// A regHeap is a min-heap of registers.
 type regHeap []reg
 
 func (h regHeap) Len() int           { return len(h) }
@@ -347,7 +356,7 @@ func (h *regHeap) Pop() any {
 	return r
 }
 
-// hints lists for each node those at the other end of copies that could not be merged.
+// hints returns for each node the other ends of copies that could not be merged.
 func (g *graph) hints() [][]reg {
 	h := make([][]reg, len(g.adj))
 	for _, m := range g.moves {
@@ -360,7 +369,7 @@ func (g *graph) hints() [][]reg {
 	return h
 }
 
-// order in which free registers are given: those lost in calls first
+// order is the order in which free registers are assigned: caller-saved ones first.
 var order = [colours]reg{1, 2, 3, 4, 5, 0, 6, 7, 8, 9}
 
 func pick(taken [colours]bool, hints []reg, g *graph) reg {
@@ -377,7 +386,8 @@ func pick(taken [colours]bool, hints []reg, g *graph) reg {
 	return none
 }
 
-// rewrite puts machine registers in place of virtual ones, and drops copies of a register to itself.
+// rewrite replaces virtual registers by machine registers, and drops copies of a register to
+// itself.
 func (g *graph) rewrite() {
 	get := func(r reg) reg {
 		if r == none || r < virtual {
@@ -398,8 +408,9 @@ func (g *graph) rewrite() {
 	}
 }
 
-// spill keeps registers on the stack, those that never live at the same time in the same eight bytes. Each instruction that
-// uses one gets a short-lived register that is loaded before and stored behind.
+// spill moves registers to the stack; registers that never live at the same time share eight bytes.
+// Each instruction that uses a spilled register gets a short-lived register that is loaded before
+// it and stored after it.
 func spill(f *function, g *graph, regs []reg) {
 	slots := make([]int, f.nregs)
 	for r := range slots {
@@ -430,7 +441,8 @@ func spill(f *function, g *graph, regs []reg) {
 	}
 }
 
-// spillIn appends an instruction to out, with the loads and stores of what it uses and defines of the registers in slots.
+// spillIn appends an instruction to out, with the loads and stores of its operands that are in
+// slots.
 func spillIn(f *function, slots []int, i *inst, out []inst) []inst {
 	var buf1, buf2, buf3 operands
 	kept := func(r reg) bool { return slots[r] < 0 }
@@ -441,7 +453,7 @@ func spillIn(f *function, slots []int, i *inst, out []inst) []inst {
 	}
 	ins := *i
 	regs := append(append(buf3[:0], used...), defined...)
-	var short operands // the register in place of each
+	var short operands // the replacement for each register
 	for k, r := range regs {
 		if first := slices.Index(regs, r); first < k {
 			short[k] = short[first]

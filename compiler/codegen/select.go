@@ -11,13 +11,13 @@ import (
 
 func fits32(n int64) bool { return n >= math.MinInt32 && n <= math.MaxInt32 }
 
-// selector turns one ir.Func into a function on virtual registers.
+// selector translates one ir.Func to a function on virtual registers.
 type selector struct {
 	f      *function
-	regs   []reg    // by the ID of the value; none: it has no register yet
-	blocks []*block // by the ID of the block
+	regs   []reg    // by value ID; none: no register yet
+	blocks []*block // by block ID
 	b      *block
-	used   []bool // by the ID of the value
+	used   []bool // by value ID
 	pos    *ir.Value
 }
 
@@ -65,8 +65,8 @@ func selectFunc(src *ir.Func) (*function, error) {
 	return s.f, nil
 }
 
-// splitCriticalEdges gives an edge a block of its own where it leads from a block with two ways out to one with
-// phis and several ways in: the phis' copies have to stand on the edge.
+// splitCriticalEdges inserts a block on each edge from a block with two successors to one with phis
+// and several predecessors, because the phis' copies have to be on the edge.
 func splitCriticalEdges(f *ir.Func) {
 	for _, b := range append([]*ir.Block{}, f.Blocks...) {
 		if b.Kind != ir.TermIf {
@@ -79,7 +79,7 @@ func splitCriticalEdges(f *ir.Func) {
 			e := f.NewBlock("edge")
 			e.Cold, e.Loop, e.Pos = b.Cold || s.Cold, s.Loop, b.Pos
 			e.Kind, e.Succs, e.Preds = ir.TermJump, []*ir.Block{s}, []*ir.Block{b}
-			n := i // which of the entries of b among s's predecessors stands for this edge
+			n := i // which entry of b among s's predecessors belongs to this edge
 			if b.Succs[0] != s {
 				n = 0
 			}
@@ -97,7 +97,7 @@ func splitCriticalEdges(f *ir.Func) {
 	}
 }
 
-// params copies what the calling convention leaves in R1 to R5.
+// params copies the arguments that the calling convention passes in R1 to R5.
 func (s *selector) params(f *ir.Func) {
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
@@ -117,7 +117,7 @@ func (s *selector) emit(i inst) {
 	s.b.insts = append(s.b.insts, i)
 }
 
-// def gives v its register.
+// def returns the register of v, and allocates it on the first call.
 func (s *selector) def(v *ir.Value) reg {
 	if s.regs[v.ID] == none {
 		s.regs[v.ID] = s.f.newReg()
@@ -125,8 +125,8 @@ func (s *selector) def(v *ir.Value) reg {
 	return s.regs[v.ID]
 }
 
-// into puts v into register d. Constants and addresses are made where they are used: they cost one or two
-// instructions, a register held for them costs more.
+// into puts v into register d. Constants and addresses are computed where they are used: that costs
+// one or two instructions, and a register reserved for them costs more.
 func (s *selector) into(d reg, v *ir.Value) {
 	switch v.Op {
 	case ir.OpConst:
@@ -144,7 +144,7 @@ func (s *selector) into(d reg, v *ir.Value) {
 	}
 }
 
-// operand gives a register that holds v.
+// operand returns a register that contains v.
 func (s *selector) operand(v *ir.Value) reg {
 	switch v.Op {
 	case ir.OpConst, ir.OpSlotAddr, ir.OpMapPtr, ir.OpFuncPtr, ir.OpMapValue:
@@ -155,12 +155,12 @@ func (s *selector) operand(v *ir.Value) reg {
 	return s.def(v)
 }
 
-// base gives register, slot and offset to address memory at v + off.
+// base returns the register, slot and offset that address memory at v + off.
 func (s *selector) base(v *ir.Value, off int) (reg, *ir.Slot, int) {
 	if v.Op == ir.OpSlotAddr {
 		return rfp, v.Slot, v.Off + off
 	}
-	if off+8 > math.MaxInt16 { // an instruction has 16 bits for it
+	if off+8 > math.MaxInt16 { // an instruction has 16 bits for the offset
 		d := s.f.newReg()
 		s.into(d, v)
 		s.emit(inst{op: mALU, alu: asm.Add, dst: d, a: none, b: none, useImm: true, imm: int64(off)})
@@ -172,12 +172,14 @@ func (s *selector) base(v *ir.Value, off int) (reg, *ir.Slot, int) {
 func (s *selector) value(v *ir.Value) error {
 	switch v.Op {
 	case ir.OpConst, ir.OpSlotAddr, ir.OpMapPtr, ir.OpFuncPtr, ir.OpMapValue, ir.OpCtx:
-		// where they are used
+		// computed where they are used
 	case ir.OpPin:
 		d := s.def(v)
 		s.f.held = append(s.f.held, d)
 		s.emit(inst{op: mMov, dst: d, a: s.operand(v.Args[0]), b: none, apart: true})
-	case ir.OpHide: // not the zero first: kernels from 6.8 know that a copy to which a constant was added differs by that
+	case ir.OpHide:
+		// Not the zero first: kernels from 6.8 on know by which constant a copy differs from its
+		// original.
 		d := s.def(v)
 		zero := s.operand(v.Args[1])
 		s.into(d, v.Args[0])
@@ -244,7 +246,7 @@ func (s *selector) value(v *ir.Value) error {
 }
 
 func (s *selector) call(v *ir.Value) {
-	// values first: what is made for a later argument must not disturb an earlier one's register
+	// Values first: computing a later argument must not overwrite the register of an earlier one.
 	for n, a := range v.Args {
 		s.into(r1+reg(n), a)
 	}
@@ -286,8 +288,8 @@ func (s *selector) end(b *ir.Block) {
 	}
 }
 
-// phiCopies moves the values of t's phis that belong to the edge from b. They all change at once, so each goes
-// through a register of its own; where that is not needed, colouring gives both the same one.
+// phiCopies moves values to t's phis for the edge from b. The phis all change at once, so each
+// value goes through a register of its own; where that is not needed, coalescing merges the two.
 func (s *selector) phiCopies(b, t *ir.Block) {
 	if len(t.Phis) == 0 {
 		return
