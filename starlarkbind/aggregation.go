@@ -74,6 +74,7 @@ func (w *rawValues) find(key string) (int, bool) {
 	return i, ok
 }
 
+// get returns the value of a key, or nil.
 func (w *rawValues) get(key string) []uint64 {
 	if i, ok := w.find(key); ok {
 		return w.vals[i]
@@ -90,6 +91,7 @@ func (w *rawValues) put(key string, v []uint64) {
 	w.vals = append(w.vals, v)
 }
 
+// add merges v into the value of key, or adds the key if it is not present. rawValues keeps v.
 func (w *rawValues) add(spec agg.Spec, key string, v []uint64) {
 	if i, ok := w.find(key); ok {
 		spec.Merge(w.vals[i], v)
@@ -205,6 +207,7 @@ func (a *Aggregation) kernelMap() *kmap.Map {
 	return a.store
 }
 
+// live returns the map that programs currently update, or nil before the types are known.
 func (a *Aggregation) live() *kmap.Map {
 	if a.swap != nil {
 		return a.swap.Inner()
@@ -255,7 +258,8 @@ func (a *Aggregation) readMap(ctx context.Context, m *kmap.Map) (_ *rawValues, e
 	}
 	defer func() { err = errors.Join(err, snap.Close()) }()
 	out, n, size := newRawValues(snap.N), a.spec().Words(), snap.KeySize
-	var keys strings.Builder // all keys in one string, which spares the garbage collector a string for each
+	// All keys share one string, which spares the garbage collector a string for each.
+	var keys strings.Builder
 	keys.Grow(snap.N * size)
 	for i := range snap.N {
 		if err := interrupted(ctx, i); err != nil {
@@ -385,7 +389,7 @@ func (a *Aggregation) Get(k starlark.Value) (starlark.Value, bool, error) {
 	return a.value(w), true, nil
 }
 
-// find returns the value of the key with the text of k, or nil if there is none.
+// find returns the value of the key that the script sees as k, or nil if there is none.
 func (a *Aggregation) find(k starlark.Value) ([]uint64, error) {
 	all, err := a.read(a.s.ctx)
 	if err != nil {
@@ -522,6 +526,7 @@ func (a *Aggregation) direct(m *kmap.Map) (_ starlark.Value, err error) {
 	return fillDict(&dm, snap.N, 1, func(i int) pair { return pair{key(i), sum(i)} }, func(p pair) starlark.Value { return p.key }, func(p pair) starlark.Value { return value(p.sum) })
 }
 
+// plain converts w to a dict, or to the value itself if the aggregation has no keys.
 func (a *Aggregation) plain(w *rawValues) (starlark.Value, error) {
 	if a.keyless() || a.decl.Key == nil && len(w.keys) == 0 && a.store == nil && a.swap == nil {
 		if v := w.get(""); v != nil {
@@ -551,7 +556,8 @@ func (a *Aggregation) top(n int) ([]starlark.Tuple, error) {
 		if compared++; cut == nil {
 			cut = interrupted(a.s.ctx, compared)
 		}
-		if cut != nil { // the sort ends soon if all elements compare equal
+		// Once interrupted, report all elements as equal, so that the sort ends soon.
+		if cut != nil {
 			return false
 		}
 		if c := compareValues(sortKey(items[i][1]), sortKey(items[j][1])); c != 0 {

@@ -31,8 +31,8 @@ func (a *Aggregation) delta() (starlark.Value, error) {
 	return a.plain(d)
 }
 
-// fills reports whether the map is full enough to be exchanged: more than a quarter of max_keys is
-// in use.
+// fills reports whether the map is to be exchanged before it is full: the last difference found
+// more than a quarter of max_keys in use.
 func (a *Aggregation) fills() bool {
 	return a.swap != nil && a.deltaBase != nil && 4*len(a.deltaBase.keys) > a.maxKeys
 }

@@ -60,6 +60,7 @@ func aggValue(spec agg.Spec, w []uint64, signed bool) starlark.Value {
 	return hist.New(shape(spec), buckets, num(at(o.Sum)), lo, hi)
 }
 
+// shape returns the buckets of a histogram of kind hist or lhist.
 func shape(spec agg.Spec) hist.Shape {
 	if spec.Kind == agg.Lhist {
 		return hist.Linear(spec.Lo, spec.Hi, spec.Step)

@@ -59,7 +59,7 @@ func (s *Session) serve(ctx context.Context) {
 		})
 		s.inRun.Store(false)
 		if errors.Is(err, errCallbackCancelled) || ctx.Err() != nil {
-			return // an item is waiting
+			return // let the waiting item run
 		}
 		if err != nil {
 			st.each = nil

@@ -158,6 +158,8 @@ func (s *Session) builtins() starlark.StringDict {
 	return d
 }
 
+// handlerOnly returns a builtin for a function that exists in handlers only. Calling it is an
+// error.
 func handlerOnly(name string) *starlark.Builtin {
 	return starlark.NewBuiltin(name, func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
 		return nil, fmt.Errorf("%s() can be called in a handler only", name)
@@ -178,6 +180,7 @@ func formatArgs(name string, a starlark.Tuple, kw []starlark.Tuple) (string, err
 	return cfmt.Sprintf(f, a[1:])
 }
 
+// clock returns a builtin that reads a clock of the kernel in nanoseconds.
 func clock(id int32) builtinFunc {
 	return func(_ *Session, _ *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var ts unix.Timespec
@@ -298,6 +301,8 @@ func (s *Session) needsSwap() bool {
 	return s.opt.Interactive || s.sources.mentions["clear"] || s.sources.mentions["delta"]
 }
 
+// newMap returns the declaration of a map. Its name is that of the variable it is assigned to if
+// the script gives none, else its kind.
 func (s *Session) newMap(t *starlark.Thread, name, kind string) *compiler.Map {
 	if name == "" {
 		name = s.sources.assigned(t)
@@ -325,6 +330,7 @@ func checkKeys(name string, n int) error {
 	return nil
 }
 
+// sumOf implements sum(xs) for a list of numbers.
 func (s *Session) sumOf(a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var xs starlark.Iterable
 	if err := starlark.UnpackArgs("sum", a, kw, "xs", &xs); err != nil {
@@ -356,7 +362,7 @@ func (s *Session) sumOf(a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, 
 	return starlark.MakeBigInt(total), nil
 }
 
-// builtinTable is table(max_keys=4096, lru=False, name=None, key=None, value=None).
+// builtinTable implements table(max_keys=4096, lru=False, name=None, key=None, value=None).
 func (s *Session) builtinTable(t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var name string
 	var key, value starlark.Value

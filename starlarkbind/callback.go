@@ -99,8 +99,8 @@ func interrupted(ctx context.Context, i int) error {
 	return nil
 }
 
-// manyRows is the number of table rows from which on laying out the table takes so long that Ctrl-C
-// must be able to interrupt it.
+// manyRows is the number of rows from which laying out a table must be interruptible by Ctrl-C,
+// because it takes too long.
 const manyRows = 10000
 
 // unlessInterrupted returns the result of fn, or "" as soon as Ctrl-C interrupts the script. It

@@ -127,7 +127,7 @@ func (s *Session) arguments(line string) []argument {
 	}
 	ts, err := bpf.Resolve(spec)
 	if err != nil || len(ts) == 0 {
-		return nil // who completes is told nothing: the probe() will say it
+		return nil // completion reports no errors; probe() will
 	}
 	var out []argument
 	if ts[0].Kind == "rawtracepoint" {

@@ -121,7 +121,8 @@ func (e *helperError) CompareSameType(op syntax.Token, y starlark.Value, _ int) 
 	return c >= 0, nil
 }
 
-// errnoOf returns the full errno, and its name, for the six bits of it that an error cell stores.
+// errnoOf returns the full errno, and its name, for the low six bits of it that an error cell
+// stores. Of the codes above 63 only ETIMEDOUT is recognized.
 func errnoOf(low int) (code int, name string) {
 	code = low
 	if low == int(unix.ETIMEDOUT)&63 {
@@ -366,6 +367,7 @@ type warnKey struct {
 
 func (e *helperError) key() warnKey { return warnKey{e.probe, e.pos, e.helper, e.code} }
 
+// wanted reports whether the level of warnings includes e.
 func (s *Session) wanted(e *helperError) bool {
 	switch s.opt.Warnings {
 	case WarnNone:
@@ -442,6 +444,7 @@ func missedText(probe string, ts []bpf.Target, runs, links uint64) string {
 	return probe + ": " + strings.Join(why, "; ")
 }
 
+// warnOne prints a warning about e: its position and hint, or with total its count at the end.
 func (s *Session) warnOne(e *helperError, total bool) {
 	f := map[string]any{"helper": e.helper, "code": e.code, "errno": e.errno, "message": e.message, "hint": e.hint, "probe": e.probe, "pos": e.pos,
 		"source": e.source, "map": nil, "count": e.count, "first": e.first, "last": e.last, "total": total}

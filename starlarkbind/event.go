@@ -177,6 +177,7 @@ func (e *event) fieldTypes() *compiler.Event {
 	return out
 }
 
+// fieldOf describes a field of an event by the value it was given.
 func fieldOf(name string, v starlark.Value) compiler.Field {
 	f := compiler.Field{Name: name, Kind: compiler.FieldInt, Size: 8, CType: v.Type()}
 	switch v := v.(type) {
@@ -220,6 +221,8 @@ var (
 	_ starlark.Indexable = (*eventArgs)(nil)
 )
 
+// newEventArgs makes e.args from a struct or a dict, whose arguments have names, or from a list or
+// tuple, whose arguments have indexes.
 func newEventArgs(v starlark.Value) (starlark.Value, error) {
 	a := &eventArgs{named: starlark.StringDict{}}
 	switch v := v.(type) {

@@ -10,9 +10,11 @@ import (
 // the printReader bounds the rate; this file detects the loop, so that the user can be warned.
 
 const (
-	feedbackMost   = 64                     // most records that one write may cause
-	feedbackWrites = 20                     // consecutive writes that caused records before the test begins
-	feedbackPause  = 100 * time.Millisecond // the test: a longer pause, during which no more records arrive than one write causes
+	feedbackMost   = 64 // most records that one write may cause
+	feedbackWrites = 20 // consecutive such writes before the test
+	// During the test the pause is longer; if the output causes itself, the next write has no more
+	// records than one write causes.
+	feedbackPause = 100 * time.Millisecond
 )
 
 // A feedback detects from the printReader's writes whether the output causes itself. Records caused
@@ -20,7 +22,7 @@ const (
 // during the write.
 type feedback struct {
 	writes int // consecutive writes that caused records
-	last   int // records before the test
+	last   int // records of the last write before the test
 	told   bool
 }
 

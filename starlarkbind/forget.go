@@ -40,7 +40,8 @@ func (s *Session) forgetDetached() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.probes = slices.DeleteFunc(slices.Clone(s.probes), func(p *Probe) bool { return gone[p] }) // others may be iterating over the old slice
+	// Change a copy, because others may be iterating over the old slice.
+	s.probes = slices.DeleteFunc(slices.Clone(s.probes), func(p *Probe) bool { return gone[p] })
 }
 
 // quiet reports whether the probe is detached, has no programs in the kernel, and counted no

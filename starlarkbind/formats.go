@@ -196,7 +196,7 @@ func (s *Session) unshow(f *types.Format, v starlark.Value) (starlark.Value, err
 func ambiguousText(t *types.Type) bool {
 	switch t.Kind {
 	case types.Formatted:
-		// ^ Kernel stacks are shown without the frames of our own program, which older kernels
+		// Kernel stacks are shown without the frames of our own program, which older kernels
 		// include.
 		return forms[t.Format.Name].read == nil || t.Format.Name == "kstack"
 	case types.Opt:

@@ -205,6 +205,7 @@ func (t Topic) text() string {
 	return text
 }
 
+// method returns the signature of a method, with its type in front unless it is an operator.
 func method(of, sig string) string {
 	if strings.ContainsAny(sig, "[ ") && !strings.Contains(sig, "(") {
 		return sig // t[key], key in t

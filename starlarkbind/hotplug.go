@@ -6,8 +6,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 )
 
-// followed warns that a CPU came online while probes have an event on each CPU. What happened on it
-// before they were attached there is not counted.
+// followed warns that a CPU came online while probes have an event on each CPU, or that following
+// such a change failed. What happened on a new CPU before the probes were attached there is not
+// counted.
 func (s *Session) followed(f bpf.HotplugEvent) {
 	if s.opt.Warnings == WarnNone {
 		return

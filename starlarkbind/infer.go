@@ -40,6 +40,8 @@ func (l lateScope) Lookup(id *syntax.Ident) compiler.Entity {
 	return nil
 }
 
+// function returns a function that the script has not defined yet. Only constant defaults of its
+// parameters are known.
 func (l lateScope) function(fn *resolve.Function) *compiler.Func {
 	f := &compiler.Func{Name: fn.Name, Pos: fn.Pos, Fn: fn, Scope: l, Defaults: map[string]compiler.Entity{}, ID: fn}
 	for _, p := range fn.Params {
@@ -98,6 +100,8 @@ type lateProbe struct {
 	handler, filter *compiler.Func
 }
 
+// probe returns what a call of probe() says in its source, or nil if its handler or its specs
+// cannot be determined.
 func (l lateScope) probe(call *syntax.CallExpr) *lateProbe {
 	args := map[string]syntax.Expr{}
 	for i, a := range call.Args {
@@ -210,7 +214,8 @@ func (s *Session) infer(p *Probe, h, f *compiler.Func, globals starlark.StringDi
 			}
 			var targets []bpf.Target
 			for _, spec := range late.specs {
-				if ts, err := bpf.Resolve(spec); err == nil { // otherwise reported when the script reaches it
+				// An error is reported when the script reaches the call.
+				if ts, err := bpf.Resolve(spec); err == nil {
 					targets = append(targets, ts...)
 				}
 			}

@@ -200,6 +200,7 @@ func toInt(v starlark.Value) (*big.Int, error) {
 
 var two64 = new(big.Int).Lsh(big.NewInt(1), 64)
 
+// integer formats n for an integer verb. Unsigned verbs show negative numbers as 64-bit words.
 func (sp *spec) integer(n *big.Int) string {
 	sign, prefix, base := "", "", 10
 	switch sp.verb {
@@ -274,6 +275,7 @@ func (sp *spec) float(x float64) string {
 	return sp.pad(sign, s)
 }
 
+// pad pads prefix+s with blanks to the width, on the left unless the - flag is set.
 func (sp *spec) pad(prefix, s string) string {
 	n := len([]rune(prefix + s))
 	if n >= sp.width {

@@ -24,7 +24,7 @@ func usageError(format string, args ...any) error { return &UsageError{fmt.Sprin
 // A Set holds a script's arguments and the flags that it has defined so far.
 type Set struct {
 	args    []string
-	used    []bool // the argument belongs to a flag
+	used    []bool // the argument is a flag or the value of one
 	defined []definition
 }
 
@@ -107,6 +107,7 @@ func match(arg, name string, def starlark.Value) (given bool, text string, hasTe
 	return arg == "--"+name, "", false
 }
 
+// parse converts the text of a value to the type of the default.
 func parse(name, text string, def starlark.Value) (starlark.Value, error) {
 	bad := func(want string) error { return usageError("flag --%s wants %s, got %q", name, want, text) }
 	switch def.(type) {

@@ -22,7 +22,7 @@ type Sample struct {
 const (
 	width     = 1200
 	rowHeight = 17
-	charWidth = 7.2 // of the font below
+	charWidth = 7.2 // of the font that SVG selects
 	head      = 28  // height of the title
 	narrowest = 0.3 // narrower boxes are omitted
 )

@@ -23,7 +23,8 @@ func (h *Histogram) String() string {
 	return fmt.Sprintf("<hist %d %s, p50 %s, p99 %s>", h.count, noun, h.Percentile(50), h.Percentile(99))
 }
 
-// Draw returns the histogram as text, one line per bucket, at most columns wide; 0 means no limit.
+// Draw returns the histogram as text, one line per bucket. Bars are shortened to fit into columns,
+// but not below 8 characters; 0 means no limit.
 func (h *Histogram) Draw(columns int) string {
 	rows := h.Rows()
 	if len(rows) == 0 {

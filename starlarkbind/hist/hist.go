@@ -141,6 +141,8 @@ func (h *Histogram) Percentile(p float64) starlark.Value {
 	return h.max
 }
 
+// within returns the value at a fraction of the bucket, from 0 to 1. In an open bucket it is the
+// bound that exists.
 func within(r Row, part float64) starlark.Value {
 	lo, ok := r.Lo.(starlark.Int)
 	if !ok {
@@ -159,6 +161,7 @@ func within(r Row, part float64) starlark.Value {
 	return starlark.MakeBigInt(v)
 }
 
+// clamp limits v to the range from min to max, as far as these are known.
 func (h *Histogram) clamp(v starlark.Value) starlark.Value {
 	x, ok := v.(starlark.Int)
 	if !ok {
@@ -198,6 +201,7 @@ func (h *Histogram) Binary(op syntax.Token, y starlark.Value, side starlark.Side
 	return New(h.shape, out, h.sum.Sub(o.sum), starlark.None, starlark.None), nil
 }
 
+// extreme returns the smaller of a and b if sign is -1, the larger if it is 1. None loses.
 func extreme(a, b starlark.Value, sign int) starlark.Value {
 	x, ok := a.(starlark.Int)
 	if !ok {

@@ -25,6 +25,8 @@ func Log2(bits int) Shape { return Shape{Bits: bits} }
 // of hi and above.
 func Linear(lo, hi, step int64) Shape { return Shape{Linear: true, Lo: lo, Hi: hi, Step: step} }
 
+// half is the number of buckets for values of one sign; steps is the number of steps between Lo and
+// Hi.
 func (s Shape) half() int  { return (65 - s.Bits) << s.Bits }
 func (s Shape) steps() int { return int((s.Hi - s.Lo + s.Step - 1) / s.Step) }
 
