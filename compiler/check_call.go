@@ -11,14 +11,14 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 )
 
-// A param is a parameter of a builtin or method, for binding arguments.
+// A param is a parameter of a builtin, method or function, used to bind arguments.
 type param struct {
 	name     string
 	required bool
 }
 
-// params reads a signature's parameter list: "value=1, by" has one optional and one required parameter. A name with a
-// star takes all that is left, by position.
+// params parses the parameter list of a signature: "value=1, by" has an optional and a required
+// parameter. A starred name takes all remaining positional arguments.
 func params(sig string) []param {
 	open := strings.IndexByte(sig, '(')
 	list := strings.TrimSuffix(sig[open+1:], ")")
@@ -33,8 +33,9 @@ func params(sig string) []param {
 	return out
 }
 
-// bindArgs puts a call's arguments in the order of the parameters; nil where one was left out. A star parameter's
-// arguments come last.
+// bindArgs returns a call's arguments in the order of the parameters, with nil for those that were
+// omitted. Arguments of a starred parameter come last. It reports errors and returns false if the
+// call does not match the signature.
 func (c *checker) bindArgs(call *syntax.CallExpr, sig string) ([]syntax.Expr, bool) {
 	ps := params(sig)
 	name := sig[:strings.IndexByte(sig, '(')]
@@ -140,7 +141,7 @@ func (c *checker) callExpr(x *syntax.CallExpr) expr {
 	return c.bad(x.Lparen, usage(fn.typ()), "a %s cannot be called", fn.typ())
 }
 
-// hostOnly hints at what to do instead of calling these in a handler.
+// hostOnly has hints for functions that can be called only in the script.
 var hostOnly = map[string]string{
 	"sprintf": formatHint,
 	"run":     "call run() in the script",
@@ -154,7 +155,7 @@ var hostOnly = map[string]string{
 
 const formatHint = `write printf("%d\n", x), which formats on the host`
 
-// wordHint returns the hint of a row of the table of words, or "" for nil.
+// wordHint returns the hint for a row of the word list, or "" for nil.
 func wordHint(w *wordlist.Word) string {
 	if w == nil {
 		return ""
@@ -162,8 +163,8 @@ func wordHint(w *wordlist.Word) string {
 	return w.Hint()
 }
 
-// storeHint says what to write instead of x, which cannot be stored: a builtin's name where the event's field is meant, or
-// a value of C with several parts.
+// storeHint returns what to write instead of x, which cannot be stored: a builtin's name where the
+// event's field is meant, or a C value with several parts.
 func storeHint(x expr) string {
 	if st, ok := x.(*eStatic); ok {
 		if b, ok := st.ent.(Builtin); ok {
@@ -173,7 +174,7 @@ func storeHint(x expr) string {
 	return usage(x.typ())
 }
 
-// checkArgs reports the faults of arguments of a call that is wrong already.
+// checkArgs checks the arguments of a call that is already wrong, to report their errors too.
 func (c *checker) checkArgs(x *syntax.CallExpr) {
 	for _, a := range x.Args {
 		if b, ok := a.(*syntax.BinaryExpr); ok && b.Op == syntax.EQ {
@@ -245,7 +246,7 @@ func (c *checker) callFunc(x *syntax.CallExpr, fn *Func) expr {
 	}
 	n := len(c.diags)
 	call := c.call(fn, vals, x.Lparen)
-	if call == nil || len(c.diags) > n { // what it returns is not known
+	if call == nil || len(c.diags) > n { // the result type is not known
 		return invalid(x.Lparen)
 	}
 	return call
@@ -307,7 +308,7 @@ func (c *checker) methodCall(x *syntax.CallExpr, dot *syntax.DotExpr) expr {
 	return c.callMethod(x.Lparen, recv, m, row, c.exprs(args))
 }
 
-// callNamed checks a call of a method that takes arguments of any names.
+// callNamed checks a call of a method that accepts arguments of any names.
 func (c *checker) callNamed(x *syntax.CallExpr, recv expr, row *method) expr {
 	e := &eMethod{node: node{types.TNone, x.Lparen}, row: row, recv: recv}
 	for _, a := range x.Args {
@@ -334,7 +335,7 @@ func (c *checker) callMethod(pos syntax.Position, recv expr, m *Map, row *method
 	return row.check(c, e)
 }
 
-// hostMethods hints where a method is there, but on the host.
+// hostMethods has hints for methods that exist only in the script, or under another name.
 var hostMethods = map[string]string{
 	"top": "call it in the script", "snapshot": "call it in the script", "items": "read the map in the script", "keys": "read the map in the script",
 	"value": "read it in the script", "per_cpu": "call it in the script", "dropped": "read it in the script",
@@ -343,7 +344,7 @@ var hostMethods = map[string]string{
 	"update": "write .add(value, by=key)", "inc": "write .add(by=key)", "increment": "write .add(by=key)", "setdefault": "write t.get(key, default)",
 }
 
-// textMethods hints at what a handler does instead of calling these methods of strings.
+// textMethods has hints for string methods that do not exist in a handler.
 var textMethods = map[string]string{
 	"find": "`x in s` tells whether it is there", "rfind": "`x in s` tells whether it is there", "index": "`x in s` tells whether it is there",
 	"rindex": "`x in s` tells whether it is there", "count": "`x in s` tells whether it is there",

@@ -12,7 +12,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// condition checks an expression whose truth decides, and returns what is known where it holds and where it does not.
+// condition checks an expression that is used as a condition. It returns the facts that hold if it
+// is true and if it is false.
 func (c *checker) condition(x syntax.Expr) (e expr, yes, no facts) {
 	if x, ok := unparen(x).(*syntax.BinaryExpr); ok && (x.Op == syntax.AND || x.Op == syntax.OR) {
 		return c.conditionLogic(x)
@@ -25,7 +26,8 @@ func (c *checker) condition(x syntax.Expr) (e expr, yes, no facts) {
 	return e, yes, no
 }
 
-// valueFacts checks an expression, and returns what is known where it is true and where it is not.
+// valueFacts checks an expression, and returns the facts that hold if it is true and if it is
+// false.
 func (c *checker) valueFacts(x syntax.Expr) (e expr, yes, no facts) {
 	switch x := unparen(x).(type) {
 	case *syntax.Ident:
@@ -71,7 +73,7 @@ func (c *checker) valueFacts(x syntax.Expr) (e expr, yes, no facts) {
 	return c.expr(x), facts{}, facts{}
 }
 
-// boolArg returns the argument of a call of bool(), which is a condition, or nil.
+// boolArg returns the argument of a call of bool() that can be checked as a condition, or nil.
 func (c *checker) boolArg(call *syntax.CallExpr) syntax.Expr {
 	id, ok := call.Fn.(*syntax.Ident)
 	if !ok || id.Name != "bool" || len(call.Args) != 1 || c.local(id) != nil || c.frame.fn.Scope.Lookup(id) != (Builtin{"bool"}) {
@@ -98,11 +100,11 @@ func (c *checker) optional(x syntax.Expr) *local {
 	return nil
 }
 
-// mayHoldNone reports whether None can be in x, a captured collection or one that is written out.
+// mayHoldNone reports whether x, a captured or literal collection, may contain None.
 func (c *checker) mayHoldNone(x syntax.Expr) bool {
 	start, warned := len(c.diags), len(c.warnings)
 	e := c.sequence(x)
-	c.diags, c.warnings = c.diags[:start], c.warnings[:warned] // reported already
+	c.diags, c.warnings = c.diags[:start], c.warnings[:warned] // reported elsewhere
 	k, ok := e.(*eConst)
 	if !ok {
 		return true
@@ -124,7 +126,8 @@ func (c *checker) conditionLogic(x *syntax.BinaryExpr) (expr, facts, facts) {
 	})
 }
 
-// twoSides checks the sides of and, or: the right one with what is known of the left, or not at all where the left decides.
+// twoSides checks the operands of and, or. The right one is checked with the facts known from the
+// left one, or not at all if the left one decides.
 func (c *checker) twoSides(x *syntax.BinaryExpr, side func(syntax.Expr) (expr, facts, facts), join func(a, b expr) expr) (e expr, yes, no facts) {
 	before := c.flow
 	a, ya, na := side(x.X)
@@ -156,7 +159,7 @@ func (c *checker) twoSides(x *syntax.BinaryExpr, side func(syntax.Expr) (expr, f
 	return e, both(ya, yb), union(na, nb)
 }
 
-// knownTruth is the truth of a constant.
+// knownTruth returns the truth value of a constant. known is false for other expressions.
 func knownTruth(x expr) (truth, known bool) {
 	if k, ok := x.(*eConst); ok && k.t.Kind != types.Invalid && k.t.Kind != types.Formatted {
 		return constTruth(k.v)
@@ -164,8 +167,9 @@ func knownTruth(x expr) (truth, known bool) {
 	return false, false
 }
 
-// compareFacts returns what x, a comparison of a and b, shows where it holds and where it does not: of a side that is compared with
-// None or with what is never None, and of one that is compared with a number that is not negative.
+// compareFacts returns the facts that hold if x, a comparison of a and b, is true and if it is
+// false. The facts are about an operand that is compared with None or with something that is never
+// None, and about one that is compared with a number that is not negative.
 func (c *checker) compareFacts(x *syntax.BinaryExpr, a, b expr) (yes, no facts) {
 	yes.known, no.known = signFacts(x.Op, a, b), signFacts(negated[x.Op], a, b)
 	v, other := c.optional(x.X), b
@@ -187,7 +191,7 @@ func (c *checker) compareFacts(x *syntax.BinaryExpr, a, b expr) (yes, no facts) 
 	return yes, no
 }
 
-// truth is x as a condition.
+// truth converts x to a condition.
 func (c *checker) truth(x expr) expr {
 	t := x.typ()
 	if b, known := knownTruth(x); known {
@@ -239,7 +243,7 @@ func constTruth(v any) (truth, known bool) {
 	return false, false
 }
 
-// comparable tells that values of the types can be equal.
+// comparable reports whether a value of type a can equal a value of type b.
 func comparable(a, b *types.Type) bool {
 	switch {
 	case a.Kind == types.Invalid || b.Kind == types.Invalid:
@@ -284,7 +288,8 @@ func (c *checker) compare(pos syntax.Position, op syntax.Token, x, y expr) expr 
 		if !equality {
 			return c.bad(pos, "compare it with None first: if x != None: ...", "None cannot be compared with %s", op)
 		}
-		if tx.Kind != types.Opt && ty.Kind != types.Opt { // known: both None, or one that never is
+		// The result is known: both are None, or one never is.
+		if tx.Kind != types.Opt && ty.Kind != types.Opt {
 			return boolConst((tx.Kind == ty.Kind) == (op == syntax.EQL), pos)
 		}
 		return &eCompare{node{types.TBool, pos}, op, x, y}
@@ -321,7 +326,7 @@ func (c *checker) compare(pos syntax.Position, op syntax.Token, x, y expr) expr 
 	return &eCompare{node{types.TBool, pos}, op, x, y}
 }
 
-// neverEqual reports a comparison with a constant string that is longer than what is read.
+// neverEqual reports a comparison with a constant string that is longer than what is read of x.
 func (c *checker) neverEqual(pos syntax.Position, x, y expr) bool {
 	k, ok := y.(*eConst)
 	if !ok {
@@ -344,7 +349,7 @@ func (c *checker) tooLong(pos syntax.Position, x expr, most int, s string) {
 	c.errorf(pos, hint, "%s can never hold: it has %d bytes, and no more than %d are read", constText(s), len(s), most)
 }
 
-// cutBelow finds a string in a constant that is longer than what a value of type t keeps there.
+// cutBelow finds a string in the constant k that is longer than what a value of type t keeps there.
 func cutBelow(t *types.Type, k any) (most int, s string, ok bool) {
 	switch t.Kind {
 	case types.Opt:

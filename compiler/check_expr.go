@@ -19,7 +19,7 @@ func intConst(n int64, pos syntax.Position) *eConst {
 
 func boolConst(b bool, pos syntax.Position) *eConst { return &eConst{node{types.TBool, pos}, b} }
 
-// constant makes an expression of a captured or literal value.
+// constant returns an expression for a captured or literal value, or reports that it does not fit.
 func (c *checker) constant(v any, pos syntax.Position, what string) expr {
 	t := constType(v)
 	if trailingNUL(v) {
@@ -139,7 +139,7 @@ func (c *checker) readLocal(v *local, pos syntax.Position) expr {
 	return e
 }
 
-// at is x, used at another place.
+// at returns x with another position.
 func at(x expr, pos syntax.Position) expr {
 	switch x := x.(type) {
 	case *eConst:
@@ -189,7 +189,7 @@ func (c *checker) entity(id *syntax.Ident, ent Entity) expr {
 	return c.bad(id.NamePos, "", "%s means nothing in a handler", id.Name)
 }
 
-// universal tells of names that are the same everywhere.
+// universal reports whether name refers to the same value everywhere.
 func universal(name string) bool { return name == "None" || name == "True" || name == "False" }
 
 // tuple checks a tuple of these elements.
@@ -228,7 +228,8 @@ func (c *checker) tupleOf(pos syntax.Position, elems []expr) expr {
 	return e
 }
 
-// unknownSide is an expression of two sides of which one has no known type. While types are inferred, the other stands for it.
+// unknownSide returns the result of an operation on two operands, one of which has an unknown type.
+// While types are inferred, that is the other operand.
 func (c *checker) unknownSide(pos syntax.Position, x, y expr) expr {
 	switch {
 	case !c.inferring:
@@ -239,7 +240,7 @@ func (c *checker) unknownSide(pos syntax.Position, x, y expr) expr {
 	return x
 }
 
-// choice is t if cond else f.
+// choice checks t if cond else f.
 func (c *checker) choice(pos syntax.Position, cond, t, f expr) expr {
 	j := types.Join(t.typ(), f.typ())
 	if t.typ().Kind == types.Invalid || f.typ().Kind == types.Invalid {
@@ -251,7 +252,7 @@ func (c *checker) choice(pos syntax.Position, cond, t, f expr) expr {
 	return &eCond{node{j, pos}, cond, c.convert(t, j), c.convert(f, j)}
 }
 
-// convert gives x as type t, which holds all values of x's type.
+// convert converts x to type t, which holds all values of x's type.
 func (c *checker) convert(x expr, t *types.Type) expr {
 	if x.typ().Equal(t) || x.typ().Kind == types.Invalid || t.Kind == types.Invalid {
 		return x
@@ -311,7 +312,7 @@ func (c *checker) binaryExpr(x *syntax.BinaryExpr) expr {
 	return c.note(x.OpPos, c.binary(x.OpPos, x.Op, c.expr(x.X), c.expr(x.Y)))
 }
 
-// logic is x and y, x or y, as values: one of the two.
+// logic checks x and y, x or y as values: the result is one of the two.
 func (c *checker) logic(x *syntax.BinaryExpr) (e expr, yes, no facts) {
 	return c.twoSides(x, c.valueFacts, func(a, b expr) expr {
 		ta := a.typ()
@@ -322,15 +323,16 @@ func (c *checker) logic(x *syntax.BinaryExpr) (e expr, yes, no facts) {
 		if j == nil || !j.Storable() {
 			return c.bad(x.OpPos, meetHint(a.typ(), b.typ()), "the two sides of %s have different types: %s and %s", x.Op, a.typ(), b.typ())
 		}
-		if c.truth(a).typ().Kind == types.Invalid { // reported
+		if c.truth(a).typ().Kind == types.Invalid { // already reported
 			return invalid(x.OpPos)
 		}
 		return &eLogic{node{j, x.OpPos}, x.Op, a, c.convert(b, j)}
 	})
 }
 
-// binary is arithmetic. The types of results are those of the contract: signed 64 bits, unless the source says
-// unsigned and the operation keeps it so. A difference is signed: a - b of two sizes may be negative.
+// binary checks arithmetic. As documented for users, results are signed 64-bit integers unless the
+// source is unsigned and the operation keeps it so. A difference is signed: a - b of two sizes may
+// be negative.
 func (c *checker) binary(pos syntax.Position, op syntax.Token, x, y expr) expr {
 	if x.typ().Kind == types.Invalid || y.typ().Kind == types.Invalid {
 		return invalid(pos)
@@ -383,8 +385,9 @@ func (c *checker) binary(pos syntax.Position, op syntax.Token, x, y expr) expr {
 	return &eBinary{node{arithType(op, x, y), pos}, op, x, y}
 }
 
-// movedPointer returns the type of a pointer that arithmetic moves, which stays in its memory; nil where the result is a number.
-// How far it is moved counts in bytes, so what it points to then is not known.
+// movedPointer returns the type of a pointer that arithmetic moves, or nil if the result is a
+// number. The pointer stays in its memory. It moves by bytes, so the type it points to afterwards
+// is unknown.
 func movedPointer(op syntax.Token, x, y expr) *types.Type {
 	p, other := x, y
 	if p.typ().Kind != types.Ptr {
@@ -406,13 +409,14 @@ func arithType(op syntax.Token, x, y expr) *types.Type {
 	tx, ty := x.typ(), y.typ()
 	addr := tx.Addr || ty.Addr
 	signed := &types.Type{Kind: types.Int, Addr: addr && op != syntax.STAR}
-	natural := *signed // what is made of numbers that are never negative
+	natural := *signed // the result for operands that are never negative
 	natural.NonNeg, natural.Wraps = true, tx.Wraps || ty.Wraps
 	switch op {
 	case syntax.MINUS:
 		return signed
 	case syntax.AMP:
-		switch { // at most the side that is never negative
+		// the result is at most the operand that is never negative
+		switch {
 		case unsignedOperand(x) && tx.Kind == types.Int, unsignedOperand(y) && ty.Kind == types.Int:
 			return types.TNat
 		case tx.NonNeg, ty.NonNeg:
@@ -443,10 +447,10 @@ func arithType(op syntax.Token, x, y expr) *types.Type {
 	return &natural
 }
 
-// neverNegative reports whether x is negative nowhere, unless it has wrapped (types.Type.Wraps).
+// neverNegative reports whether x cannot be negative, unless it has wrapped (types.Type.Wraps).
 func neverNegative(x expr) bool { return x.typ().Kind == types.Uint || x.typ().NonNeg }
 
-// unsignedOperand reports whether the bits of x, taken as unsigned, are its value.
+// unsignedOperand reports whether the bits of x, read as unsigned, are its value.
 func unsignedOperand(x expr) bool {
 	return x.typ().Kind == types.Uint || x.typ().NonNeg && !x.typ().Wraps
 }
@@ -456,7 +460,7 @@ func smallConst(x expr) bool {
 	return ok && k.v.(*big.Int).Sign() >= 0 && k.v.(*big.Int).IsInt64()
 }
 
-// foldInts computes with Starlark's integers; only the result has to fit.
+// foldInts computes with Starlark's integers; only the result has to fit in 64 bits.
 func (c *checker) foldInts(pos syntax.Position, op syntax.Token, x, y *big.Int) expr {
 	z := new(big.Int)
 	switch op {
@@ -500,7 +504,7 @@ func (c *checker) foldInts(pos syntax.Position, op syntax.Token, x, y *big.Int) 
 	return c.constant(z, pos, "the result")
 }
 
-// floorDiv is Starlark's // and %.
+// floorDiv returns Starlark's x // y and x % y.
 func floorDiv(x, y *big.Int) (q, r *big.Int) {
 	q, r = new(big.Int).QuoRem(x, y, new(big.Int))
 	if r.Sign() != 0 && (r.Sign() < 0) != (y.Sign() < 0) {
@@ -573,7 +577,7 @@ func (c *checker) elem(pos syntax.Position, recv expr, i int64) expr {
 	return &eElem{node{recv.typ().Elems[i], pos}, recv, int(i)}
 }
 
-// dictGet looks up in a captured dict.
+// dictGet checks a lookup of x in a captured dict. If def is nil, a missing key ends the handler.
 func (c *checker) dictGet(pos syntax.Position, d Dict, x, def expr) expr {
 	t := types.TInvalid
 	for _, v := range d.Vals {
@@ -607,7 +611,8 @@ func (c *checker) dictGet(pos syntax.Position, d Dict, x, def expr) expr {
 	return &eDict{node: node{t, pos}, x: x, dict: d, def: def}
 }
 
-// maxSearch bounds captured collections that a handler searches: each element is a comparison in the program.
+// maxSearch is the maximum size of a captured collection that a handler searches: each element is a
+// comparison in the program.
 const maxSearch = 4096
 
 // searchable checks that x can be compared with each of the constants.
@@ -639,7 +644,7 @@ func (c *checker) searchable(pos syntax.Position, x expr, list []any) bool {
 	return true
 }
 
-// in is x in y, x not in y.
+// in checks x in y, x not in y.
 func (c *checker) in(e *syntax.BinaryExpr) expr {
 	x, y := c.expr(e.X), c.sequence(e.Y)
 	not := e.Op == syntax.NOT_IN
@@ -678,7 +683,7 @@ func (c *checker) in(e *syntax.BinaryExpr) expr {
 	return &eIn{node{types.TBool, e.OpPos}, x, list, not}
 }
 
-// inTuple compares x with each element of a tuple made in the handler.
+// inTuple compares x with each element of y, a tuple built in the handler.
 func (c *checker) inTuple(pos syntax.Position, x, y expr, not bool) expr {
 	var r expr = boolConst(false, pos)
 	for i := range y.typ().Elems {
@@ -698,7 +703,7 @@ func (c *checker) inTuple(pos syntax.Position, x, y expr, not bool) expr {
 	return r
 }
 
-// constText is a constant as Starlark writes it, cut short.
+// constText returns a constant as Starlark writes it, shortened for messages.
 func constText(v any) string {
 	var b strings.Builder
 	writeConst(&b, v, 80)
@@ -709,14 +714,15 @@ func constText(v any) string {
 	return s
 }
 
-// constRepr is a constant as Starlark writes it. Two constants of comparable types are equal where it is the same.
+// constRepr returns a constant as Starlark writes it. Two constants of comparable types are equal
+// if and only if their representations are.
 func constRepr(v any) string {
 	var b strings.Builder
 	writeConst(&b, v, math.MaxInt)
 	return b.String()
 }
 
-// writeConst writes a constant, without all of its elements where they are longer than most.
+// writeConst writes a constant, and stops adding elements once b is longer than most.
 func writeConst(b *strings.Builder, v any, most int) {
 	seq := func(open string, list []any, end string) {
 		b.WriteString(open)

@@ -8,9 +8,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// Lists and dicts that are written out in a handler. There is nothing in the kernel that could change them, so they are read
-// only: one of constants is what a captured one is, and a list of values that the handler computes is allowed where it is
-// read at once, as a tuple.
+// Lists and dicts written in a handler are read-only, because nothing in the kernel could change
+// them. A list or dict of constants is treated as a captured one. A list of values that the handler
+// computes is allowed only where it is read immediately; it is then a tuple.
 
 // sequence checks an expression that is only read here: searched, indexed, or looped over.
 func (c *checker) sequence(x syntax.Expr) expr {
@@ -73,7 +73,7 @@ func (c *checker) dictDisplay(x *syntax.DictExpr) expr {
 	return &eConst{node{types.TDict, x.Lbrace}, d}
 }
 
-// checkDictItems makes the list that items(), keys() or values() of a constant dict return.
+// checkDictItems builds the list returned by items(), keys() or values() of a constant dict.
 func checkDictItems(c *checker, e *eMethod) expr {
 	d := e.recv.(*eConst).v.(Dict)
 	list := List{}
@@ -90,7 +90,7 @@ func checkDictItems(c *checker, e *eMethod) expr {
 	return &eConst{node{types.TList, e.pos}, list}
 }
 
-// constElems lists what a loop over a constant collection meets.
+// constElems returns the elements that a loop over a constant collection visits.
 func constElems(v any) ([]any, bool) {
 	switch v := v.(type) {
 	case Tuple:
@@ -105,7 +105,7 @@ func constElems(v any) ([]any, bool) {
 	return nil, false
 }
 
-// pick is x[i] of a tuple or a constant list, with an index that is known at run time only.
+// pick checks x[i] of a tuple or a constant list, with an index that is known only at run time.
 func (c *checker) pick(pos syntax.Position, x, i expr) expr {
 	i = c.wantInt(i, "the index of the "+x.typ().Kind.Noun())
 	if i.typ().Kind == types.Invalid {

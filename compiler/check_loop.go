@@ -81,7 +81,7 @@ func (c *checker) forStmt(s *syntax.ForStmt) []stmt {
 	return []stmt{&sEach{n, v, elems, body}}
 }
 
-// takenApart reports whether the elements of a loop are bound to several names each.
+// takenApart reports whether a loop unpacks its elements into several names.
 func takenApart(vars syntax.Expr) bool {
 	switch unparen(vars).(type) {
 	case *syntax.TupleExpr, *syntax.ListExpr:
@@ -90,7 +90,8 @@ func takenApart(vars syntax.Expr) bool {
 	return false
 }
 
-// innerTuples returns the elements of a list with tuples in place of lists: taken apart, they are the same.
+// innerTuples returns the elements of a list with tuples in place of lists. Unpacking treats both
+// the same.
 func innerTuples(list []any) []any {
 	out := slices.Clone(list)
 	for i, v := range out {
@@ -101,12 +102,13 @@ func innerTuples(list []any) []any {
 	return out
 }
 
-// skipLoop checks the body of a loop whose head is wrong, with the loop's variables unknown.
+// skipLoop checks the body of a loop whose head is wrong. The types of the loop variables are
+// unknown.
 func (c *checker) skipLoop(s *syntax.ForStmt) {
 	c.loopBody(s, &local{name: "element", t: types.TInvalid}, 1, true)
 }
 
-// forTuple is a loop over a tuple: its elements are computed first, once.
+// forTuple checks a loop over a tuple. The elements are computed once, before the loop.
 func (c *checker) forTuple(s *syntax.ForStmt, x expr) []stmt {
 	t := types.TInvalid
 	for _, et := range x.typ().Elems {
@@ -133,7 +135,7 @@ func (c *checker) forTuple(s *syntax.ForStmt, x expr) []stmt {
 	return append(out, &sEach{stmtNode{s.For}, v, elems, body})
 }
 
-// mapItems recognises t, t.keys(), t.values() and t.items() of a map.
+// mapItems recognizes t, t.keys(), t.values() and t.items() of a map.
 func (c *checker) mapItems(x syntax.Expr) (*Map, string) {
 	what := "keys"
 	x = unparen(x)
@@ -192,7 +194,7 @@ func (c *checker) forItems(s *syntax.ForStmt, m *Map, what string) []stmt {
 	return nil
 }
 
-// readable tells of aggregations whose value is one number.
+// readable reports whether the value of an aggregation is a single number.
 func readable(s *agg.Spec) bool {
 	switch s.Kind {
 	case agg.Count, agg.Sum, agg.Avg, agg.Min, agg.Max:
@@ -201,12 +203,13 @@ func readable(s *agg.Spec) bool {
 	return false
 }
 
-// longLoops tells of a kernel that has loops of unknown length.
+// longLoops reports whether the kernel supports loops of unknown length.
 func (c *checker) longLoops() bool {
 	return c.req.iterators() || c.req.Features.Loop
 }
 
-// canLoop reports a loop whose length is not known when the handler is compiled, on a kernel that has none.
+// canLoop reports an error for a loop whose length is not known at compile time if the kernel does
+// not support such loops.
 func (c *checker) canLoop(pos syntax.Position, what string) bool {
 	if c.longLoops() {
 		return true
@@ -232,7 +235,7 @@ func (c *checker) whileStmt(s *syntax.WhileStmt) []stmt {
 	c.loops = old
 	after := before.with(no)
 	if known {
-		after.dead = true // while True ends by break alone
+		after.dead = true // only break ends while True
 	}
 	c.flow = joinFlows(after, broken)
 	if !ok || cond.typ().Kind == types.Invalid {
@@ -241,8 +244,8 @@ func (c *checker) whileStmt(s *syntax.WhileStmt) []stmt {
 	return []stmt{&sWhile{stmtNode{s.While}, cond, body, c.newlyAssigned(before)}}
 }
 
-// loopEntry is what is known at the start of every round of a loop: on the second one, a variable that the body assigns is what
-// the first made of it.
+// loopEntry returns what is known at the start of every iteration. Facts about variables that the
+// body assigns are dropped, because after the first iteration they have other values.
 func (c *checker) loopEntry(s syntax.Stmt) *flow {
 	before := c.flow.clone()
 	for b := range writes([]syntax.Stmt{s}) {
@@ -253,7 +256,7 @@ func (c *checker) loopEntry(s syntax.Stmt) *flow {
 	return before
 }
 
-// newlyAssigned lists the locals that are assigned here and were not before.
+// newlyAssigned returns the locals that are assigned here but not in before, sorted by name.
 func (c *checker) newlyAssigned(before *flow) []*local {
 	var out []*local
 	for _, v := range c.frame.locals {
@@ -320,7 +323,8 @@ func (c *checker) forRange(s *syntax.ForStmt, call *syntax.CallExpr) []stmt {
 	return []stmt{&sFor{stmtNode{s.For}, v, intConst(lo, s.For), intConst(last, s.For), step, body}}
 }
 
-// forCount is a loop over a range whose length the verifier cannot walk through. some: it runs at least once.
+// forCount checks a loop over a range that is too long for the verifier to walk. some reports
+// whether it runs at least once.
 func (c *checker) forCount(s *syntax.ForStmt, call *syntax.CallExpr, bounds []expr, some bool) []stmt {
 	step := int64(1)
 	if len(bounds) == 3 {
@@ -346,8 +350,8 @@ func (c *checker) forCount(s *syntax.ForStmt, call *syntax.CallExpr, bounds []ex
 	return []stmt{&sCount{stmtNode{s.For}, v, lo, hi, step, body, c.newlyAssigned(before)}}
 }
 
-// countType is the type of the numbers from lo to hi. A loop has no more rounds than maxSteps, so with a small step it does not come
-// from a signed number to one above 2**63.
+// countType returns the type of the numbers from lo to hi. A loop has at most maxSteps iterations,
+// so with a small step it cannot get from a signed number to one above 2**63.
 func countType(lo, hi expr, step int64) *types.Type {
 	unsigned := &types.Type{Kind: types.Uint, Addr: lo.typ().Addr}
 	last, isConst := kxInt(hi)
@@ -369,7 +373,8 @@ func countType(lo, hi expr, step int64) *types.Type {
 	return types.TInt
 }
 
-// loopBody checks the body of a loop whose element is v. some: it runs at least once.
+// loopBody checks the body of a loop with count iterations whose element is v. some reports whether
+// it runs at least once.
 func (c *checker) loopBody(s *syntax.ForStmt, v *local, count int, some bool) []stmt {
 	before := c.loopEntry(s)
 	c.flow = before.clone()
@@ -388,7 +393,7 @@ func (c *checker) loopBody(s *syntax.ForStmt, v *local, count int, some bool) []
 	if some {
 		c.flow = joinFlows(joinFlows(c.flow, left.cont), left.brk)
 	} else {
-		c.flow = before // the body may not have run at all
+		c.flow = before // the body may not run at all
 	}
 	return body
 }

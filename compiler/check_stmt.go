@@ -11,7 +11,7 @@ func (c *checker) block(stmts []syntax.Stmt) []stmt {
 	var out []stmt
 	for _, s := range stmts {
 		if c.flow.dead {
-			break // what nothing leads to need make no sense
+			break // unreachable code is not checked
 		}
 		out = append(out, c.stmt(s)...)
 	}
@@ -67,7 +67,7 @@ func (c *checker) assign(s *syntax.AssignStmt) []stmt {
 	c.warnRace(s)
 	id, ok := unparen(s.LHS).(*syntax.Ident)
 	if l, isList := unparen(s.RHS).(*syntax.ListExpr); isList && !ok {
-		return c.bind(s.LHS, c.sequence(l)) // taken apart at once
+		return c.bind(s.LHS, c.sequence(l)) // unpacked immediately
 	}
 	if !ok {
 		return c.bind(s.LHS, c.held(s.RHS))
@@ -83,7 +83,7 @@ func (c *checker) assign(s *syntax.AssignStmt) []stmt {
 	return out
 }
 
-// table gives the table that is indexed, or reports what is wrong.
+// table returns the table that is indexed, or reports what is wrong and returns nil.
 func (c *checker) table(idx *syntax.IndexExpr, verb string) *Map {
 	recv := c.expr(idx.X)
 	st, ok := recv.(*eStatic)
@@ -116,7 +116,7 @@ func unparen(x syntax.Expr) syntax.Expr {
 	}
 }
 
-// bind assigns x to a target: a local, or several that take a tuple apart.
+// bind assigns x to a target: a local, or several that unpack a tuple.
 func (c *checker) bind(target syntax.Expr, x expr) []stmt {
 	switch t := unparen(target).(type) {
 	case *syntax.Ident:
@@ -130,7 +130,7 @@ func (c *checker) bind(target syntax.Expr, x expr) []stmt {
 			c.flow.assigned[v] = true
 			return nil
 		case c.frame.writes[t.Binding.(*resolve.Binding)] == 1 && (k.Kind == types.List || k.Kind == types.Dict || k.Kind == types.Set):
-			v.static = x // a constant collection that has a name
+			v.static = x // a named constant collection
 			c.flow.assigned[v] = true
 			return nil
 		case !k.Storable():
@@ -185,7 +185,7 @@ func (c *checker) unpack(targets []syntax.Expr, at syntax.Expr, x expr) []stmt {
 		c.errorf(pos, "write as many names as it has elements", "a tuple of %d cannot be taken apart into %d names", n, len(targets))
 		return c.unpack(targets, at, invalid(pos))
 	}
-	// all of the right side first: a, b = b, a
+	// Evaluate the whole right side first: a, b = b, a.
 	tmp := &local{name: "tuple", t: x.typ()}
 	out := []stmt{&sAssign{stmtNode{pos}, tmp, x}}
 	for i, t := range targets {
@@ -230,7 +230,8 @@ func (c *checker) augment(s *syntax.AssignStmt) []stmt {
 	y := c.expr(s.RHS)
 	z := c.binary(s.OpPos, op, x, y)
 	if b, ok := z.(*eBinary); ok && x.typ().Kind == types.Uint && (op == syntax.MINUS && neverNegative(y) || op == syntax.AMP) {
-		b.t = x.typ() // n -= 1 counts down: n stays what it is, and wraps below 0; n &= n-1 is no more than n
+		// n -= 1 counts down: n stays unsigned, and wraps below 0. n &= n-1 is at most n.
+		b.t = x.typ()
 	}
 	return c.bind(id, c.note(s.OpPos, z))
 }

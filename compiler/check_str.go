@@ -12,7 +12,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// eBuf is buf(ptr, n): lowering reads the bytes straight to where they are wanted.
+// eBuf is buf(ptr, n). Lowering reads the bytes directly to their destination.
 type eBuf struct {
 	node
 	ptr expr
@@ -61,7 +61,8 @@ func lowerOrd(lw *lowerer, e *eBuiltin) val {
 	return scalar(e.t, lw.b.Load(m.base, m.off, 1, false))
 }
 
-// trailingNUL tells of a constant that cannot be held in a handler: a string ends at its last byte that is no NUL.
+// trailingNUL reports whether a constant contains a string that ends in a NUL. A handler cannot
+// represent it, because its strings end at the last byte that is not NUL.
 func trailingNUL(v any) bool {
 	switch v := v.(type) {
 	case string:
@@ -80,7 +81,7 @@ func (c *checker) badNUL(pos syntax.Position, v any) expr {
 	return c.bad(pos, `bytes keep all of theirs: b"..."`, "a string in a handler cannot end in a NUL: %s", constText(v))
 }
 
-// contains is x in y of a string or bytes.
+// contains checks x in y for a string or bytes y.
 func (c *checker) contains(pos syntax.Position, x, y expr, not bool) expr {
 	tx, ty := x.typ(), y.typ()
 	if ty.Kind == types.Str && tx.Kind != types.Str || ty.Kind == types.Bytes && tx.Kind != types.Bytes && !tx.IsInt() {
@@ -129,7 +130,7 @@ func kxInt(x expr) (*big.Int, bool) {
 	return k.v.(*big.Int), true
 }
 
-// textIndex is s[i].
+// textIndex checks s[i].
 func (c *checker) textIndex(pos syntax.Position, x, i expr) expr {
 	i = c.wantInt(i, "the index of "+x.typ().Kind.Noun())
 	if i.typ().Kind == types.Invalid {
@@ -163,7 +164,7 @@ func (c *checker) textIndex(pos syntax.Position, x, i expr) expr {
 	return &eIndex{node{t, pos}, x, i}
 }
 
-// textConst is part of a constant string or bytes.
+// textConst returns the part from lo to hi of a constant string or bytes.
 func (c *checker) textConst(k *eConst, lo, hi int64, pos syntax.Position) expr {
 	if b, ok := k.v.(Bytes); ok {
 		return c.constant(b[lo:hi], pos, "the slice")
@@ -171,10 +172,10 @@ func (c *checker) textConst(k *eConst, lo, hi int64, pos syntax.Position) expr {
 	return c.constant(k.v.(string)[lo:hi], pos, "the slice")
 }
 
-// sliceEnd is the bound of a slice that goes to the end.
+// sliceEnd is the upper bound of a slice that extends to the end.
 const sliceEnd = math.MinInt64
 
-// slice is x[lo:hi].
+// slice checks x[lo:hi].
 func (c *checker) slice(x *syntax.SliceExpr) expr {
 	recv := c.expr(x.X)
 	ok := recv.typ().Kind != types.Invalid
@@ -235,7 +236,7 @@ func (c *checker) slice(x *syntax.SliceExpr) expr {
 	return c.bad(x.Lbrack, "take elements by index: (x[0], x[1])", "a handler can slice strings and bytes only, not a %s", recv.typ())
 }
 
-// sliceOf gives the bounds in n bytes.
+// sliceOf resolves the bounds of a slice of n bytes, which may be negative or out of range.
 func sliceOf(n, lo, hi int64) (int64, int64) {
 	at := func(i int64) int64 {
 		if i < 0 {
@@ -250,7 +251,8 @@ func sliceOf(n, lo, hi int64) (int64, int64) {
 	return lo, max(lo, hi)
 }
 
-// stringSlice finds how many bytes the result may have.
+// stringSlice checks a slice of a string with constant bounds. It computes the maximum length of
+// the result, as the length of x is known only at run time.
 func (c *checker) stringSlice(pos syntax.Position, x expr, lo, hi int64) expr {
 	size := int64(x.typ().Cap - 1)
 	lo = max(lo, -size)

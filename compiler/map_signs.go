@@ -6,18 +6,19 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// The sign of the integers in a map follows from all its uses, in any order. What is stored decides. What is added follows
-// arithmetic: an unsigned number can be added to numbers that may be negative, which stay signed. What is taken away makes numbers signed
-// that are unsigned only because of what is added to them, since a balance of sizes may be negative.
+// The sign of a map's integers depends on all its uses, in any order. Stored values determine it.
+// Added values follow arithmetic: an unsigned number can be added to numbers that may be negative,
+// which stay signed. If something is subtracted, numbers that are unsigned only because of what is
+// added to them become signed, because a balance of sizes may be negative.
 
-// signs are the uses of a map that decide the sign of its integers.
+// signs records the uses of a map that determine the sign of its integers.
 type signs struct {
 	storedUnsigned, storedSigned bool
 	addedUnsigned, addedSigned   bool
 	taken                        bool
 }
 
-// of notes that an integer of type t, which may be nil or another type, is stored.
+// of records that an integer of type t is stored. It ignores nil and other types.
 func (s *signs) of(t *types.Type) {
 	if t != nil && t.IsInt() {
 		s.storedUnsigned = s.storedUnsigned || t.Kind == types.Uint && !t.Wraps
@@ -26,7 +27,8 @@ func (s *signs) of(t *types.Type) {
 	}
 }
 
-// join returns the type of the integers, or nil. Of their types t and u, it takes what is no sign.
+// join returns the type of the integers, or nil if there is none. From the types t, which may be
+// nil, and u it takes only properties other than the sign.
 func (s *signs) join(t, u *types.Type) *types.Type {
 	j := &types.Type{Kind: types.Int, Addr: u.Addr && (t == nil || t.Addr)}
 	switch {
@@ -40,7 +42,8 @@ func (s *signs) join(t, u *types.Type) *types.Type {
 	return j
 }
 
-// use notes a use of integers of type u, by note, and reports whether a type holds them beside the others.
+// use records a use of integers of type u by calling note. It reports whether a type exists that
+// holds them along with those of the other uses.
 func (c *checker) use(has *typing, u *types.Type, pos syntax.Position, note func(*signs)) bool {
 	before := has.signs
 	note(&has.signs)
@@ -55,7 +58,7 @@ func (c *checker) use(has *typing, u *types.Type, pos syntax.Position, note func
 	return true
 }
 
-// storeInt joins an integer that is a key or a value into a map's type.
+// storeInt joins the type of an integer key or value into a map's type.
 func (c *checker) storeInt(m *Map, x expr, has *typing, what string) expr {
 	if !c.use(has, x.typ(), x.position(), func(s *signs) { s.of(x.typ()) }) {
 		return c.twoTypes(m, x, has, what)
@@ -63,7 +66,8 @@ func (c *checker) storeInt(m *Map, x expr, has *typing, what string) expr {
 	return c.convert(x, has.t)
 }
 
-// addTo joins what is added to the values of a table, or taken from them, into their type. It reports what cannot be added.
+// addTo joins the type of a value that is added to, or (if take is set) subtracted from, the values
+// of a table into their type. It reports an error and returns true if that is not possible.
 func (c *checker) addTo(m *Map, x expr, take bool, op string, pos syntax.Position) (bad bool) {
 	t := c.typing(m)
 	if t.val.t != nil && !t.val.t.IsInt() {
@@ -71,7 +75,7 @@ func (c *checker) addTo(m *Map, x expr, take bool, op string, pos syntax.Positio
 		return true
 	}
 	k, isConst := kxInt(x)
-	take = take || isConst && k.Sign() < 0 // to add a negative constant is to take something away
+	take = take || isConst && k.Sign() < 0 // adding a negative constant is subtraction
 	signed := !neverNegative(x) && !isConst
 	ok := t.valFixed && (t.val.t.Kind == types.Int || !signed) || !t.valFixed && c.use(&t.val, x.typ(), pos, func(s *signs) {
 		s.addedUnsigned = s.addedUnsigned || x.typ().Kind == types.Uint

@@ -10,17 +10,19 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// The types of a map's keys and values are those that hold all that is used with it. They are inferred: a program's uses join
-// into what is known of the map, and the program is checked again until nothing grows. A map that exists in the kernel has
-// its types for good; one that does not begins with what Infer has found out about other programs.
+// The key and value types of a map are the types that hold everything used with it. They are
+// inferred: the uses in a program are joined into the types known so far, and the program is
+// checked again until nothing grows. The types of a map that exists in the kernel are permanent.
+// For other maps, inference starts with what Infer found in the other programs.
 
-// MapTypes are the types of a map's keys and values, nil where they are not known, and the places that made them so.
+// MapTypes has the types of a map's keys and values, nil if not known, and the positions of the
+// uses that determined them.
 type MapTypes struct {
 	Key, Val     *types.Type
 	KeyAt, ValAt syntax.Position
 }
 
-// mapTyping is what a map's uses in this program make of it.
+// mapTyping has the types of a map as inferred from the uses in this program.
 type mapTyping struct {
 	key, val           typing
 	keyFixed, valFixed bool
@@ -28,11 +30,11 @@ type mapTyping struct {
 
 type typing struct {
 	t     *types.Type
-	at    syntax.Position // of the use that made it what it is
+	at    syntax.Position // of the use that determined t
 	signs signs
 }
 
-// stored is the type as it lies in the map.
+// stored returns the type in which the map stores the values.
 func (t typing) stored() *types.Type {
 	if t.t == nil {
 		return nil
@@ -40,7 +42,7 @@ func (t typing) stored() *types.Type {
 	return t.t.Stored()
 }
 
-// typing returns the types that a map has so far.
+// typing returns the types of a map so far.
 func (c *checker) typing(m *Map) *mapTyping {
 	t := c.maps[m]
 	if t == nil {
@@ -58,7 +60,8 @@ func (c *checker) typing(m *Map) *mapTyping {
 	return t
 }
 
-// hint joins in what other programs use, if that is possible; if not, it is their mistake.
+// hint joins in the type that other programs use. If there is no common type, hint ignores it: the
+// error is reported for the other program.
 func (t *typing) hint(other *types.Type, at syntax.Position) {
 	if other != nil && (t.t == nil || types.Join(t.t, other) != nil) {
 		t.signs.of(other)
@@ -74,13 +77,13 @@ func (t *typing) hint(other *types.Type, at syntax.Position) {
 	}
 }
 
-// growMap makes a map's type t, which holds what it held.
+// growMap sets a map's type to t, which holds all values of the old type.
 func (c *checker) growMap(has *typing, t *types.Type, pos syntax.Position) {
 	has.t, has.at = t, pos
 	c.mapsGrew = true
 }
 
-// useKey and useVal join a use's type into a map's.
+// useKey and useVal join the type of a use into the map's type, and convert x to it.
 func (c *checker) useKey(m *Map, x expr) expr {
 	t := c.typing(m)
 	x = c.pointerKey(x)
@@ -92,7 +95,8 @@ func (c *checker) useVal(m *Map, x expr) expr {
 	return c.useMap(m, x, &t.val, t.valFixed, "value")
 }
 
-// minStr is the room that a literal string gets in a map, so that other short strings and comm fit too.
+// minStr is the minimum length of strings in a map, so that short literals leave room for other
+// short strings and for comm.
 const minStr = 15
 
 func (c *checker) useMap(m *Map, x expr, has *typing, fixed bool, what string) expr {
@@ -140,7 +144,7 @@ func (c *checker) useMap(m *Map, x expr, has *typing, fixed bool, what string) e
 	return c.convert(x, j)
 }
 
-// twoTypes reports a use of a map whose type does not join with what the map has.
+// twoTypes reports a use of a map whose type does not join with the map's type.
 func (c *checker) twoTypes(m *Map, x expr, has *typing, what string) expr {
 	hint := joinHint(has.t, x.typ())
 	if hint == "" {
@@ -149,7 +153,7 @@ func (c *checker) twoTypes(m *Map, x expr, has *typing, what string) expr {
 	return c.bad(x.position(), hint, "%s %q has %ss of type %s%s, and %s here", m.Kind(), m.Name, what, has.t, elsewhere(has.at), x.typ())
 }
 
-// joinHint says what to write where the two have no common type, if that is for their signs: "" otherwise.
+// joinHint returns what to write if the two types do not join because of their signs; "" otherwise.
 func joinHint(a, b *types.Type) string {
 	switch {
 	case a.Kind == types.Opt && b.Kind == types.Opt:
@@ -170,7 +174,7 @@ func joinHint(a, b *types.Type) string {
 	return ""
 }
 
-// pointerText is a pointer as C declares it, with the memory that it points to.
+// pointerText returns a pointer type as C declares it, including its address space.
 func pointerText(t *types.Type) string {
 	text := t.Text
 	if i := strings.LastIndexByte(text, '*'); t.Space == types.User && i >= 0 && !strings.Contains(text, "__user") {
@@ -179,7 +183,7 @@ func pointerText(t *types.Type) string {
 	return "pointer (" + text + ")"
 }
 
-// since names the place that gave a map its type, in another program.
+// since names the position in another program that determined a map's type.
 func since(at syntax.Position) string {
 	if !at.IsValid() {
 		return ""
@@ -194,13 +198,14 @@ func elsewhere(at syntax.Position) string {
 	return fmt.Sprintf(" at %s", at)
 }
 
-// lengthsDiffer reports whether two types are the same but for the lengths of strings.
+// lengthsDiffer reports whether two types differ only in the lengths of strings.
 func lengthsDiffer(t, u *types.Type) bool {
 	j := types.Join(t, u)
 	return j != nil && (j.Size() != t.Size() || j.Size() != u.Size()) && strings.Contains(t.String()+u.String(), "string")
 }
 
-// withLengths names a type, with the lengths of strings where those make it differ from another.
+// withLengths returns the name of a type, with the lengths of strings if they distinguish it from
+// other.
 func withLengths(t, other *types.Type) string {
 	if t.Kind == types.Ptr && other.Kind == types.Ptr {
 		return pointerText(t)
@@ -223,7 +228,7 @@ func withLengths(t, other *types.Type) string {
 	return t.String()
 }
 
-// declared is a type as table(key=, value=) takes it.
+// declared returns a type in the notation of table(key=, value=).
 func declared(t *types.Type) string {
 	switch t.Kind {
 	case types.Str:
@@ -245,13 +250,14 @@ func declared(t *types.Type) string {
 	return "..."
 }
 
-// fits tells that values of type t can be converted to u.
+// fits reports whether values of type t can be converted to u.
 func fits(t, u *types.Type) bool {
 	j := types.Join(t, u)
 	return j != nil && j.Equal(u)
 }
 
-// widenForMap widens short strings to minStr. The script may store strings with NULs in the map.
+// widenForMap widens short strings to minStr and allows NULs in strings, because the script may
+// store strings with NULs in the map.
 func widenForMap(t *types.Type) *types.Type {
 	switch {
 	case t.Kind == types.Str && !(t.NULs && t.Cap > minStr):
@@ -268,7 +274,7 @@ func widenForMap(t *types.Type) *types.Type {
 	return t
 }
 
-// mapUses lists the maps in the order of their names.
+// mapUses returns the maps sorted by Ref.
 func (c *checker) mapUses() []MapUse {
 	var out []MapUse
 	for m, t := range c.maps {
@@ -278,8 +284,9 @@ func (c *checker) mapUses() []MapUse {
 	return out
 }
 
-// Infer checks programs together, and returns the types that maps have when all of them are loaded. What is wrong with a
-// program, it leaves to Compile. Two tables may need each other, each holding what comes from the other.
+// Infer checks programs together, and returns the types of their maps once all of them are loaded.
+// Errors in a program are left to Compile. The programs are checked repeatedly, because two tables
+// may depend on each other, each holding values from the other.
 func Infer(reqs []*Request) map[*Map]MapTypes {
 	shared := map[*Map]*mapTyping{}
 	for range maxWalks {

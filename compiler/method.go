@@ -5,16 +5,17 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A method is a method of a map or of a string that handlers may call: one row, for checker, lowering and help.
+// A method is a method or operator that handlers may use. Each is one table row, used by the
+// checker, the lowering and help.
 type method struct {
-	recv    string // "aggregation", "table", "string", "dict"
-	name    string // "[]" and "in" for the operators
+	recv    string // kind of receiver: "aggregation", "table", "string", "dict"...
+	name    string // "[]" and "in" for operators
 	sig     string
 	doc     string
 	example string
 	check   func(c *checker, e *eMethod) expr
 	lower   func(lw *lowerer, e *eMethod) val
-	jump    func(lw *lowerer, e *eMethod, t, f *ir.Block) // of a bool, as a condition; may be nil
+	jump    func(lw *lowerer, e *eMethod, t, f *ir.Block) // lowers a bool as a condition; may be nil
 }
 
 var methods []method
@@ -50,7 +51,7 @@ func init() {
 	methodIndex, methodIn = methodRows["table.[]"], methodRows["table.in"]
 }
 
-// Methods lists the methods that a handler can call; Name is "aggregation.add" and so on.
+// Methods lists the methods that a handler can call. Name is "aggregation.add" and so on.
 func Methods() []Doc {
 	var out []Doc
 	for _, m := range methods {
@@ -71,7 +72,7 @@ func checkAggAdd(c *checker, e *eMethod) expr {
 	}
 	vt := value.typ()
 	if k, ok := value.(*eConst); ok && t.val.t != nil && smallConst(k) {
-		vt = t.val.t // a constant that is not negative suits both
+		vt = t.val.t // a constant that is not negative fits both signs
 	}
 	switch {
 	case t.val.t == nil:
@@ -105,7 +106,8 @@ func checkAggAdd(c *checker, e *eMethod) expr {
 	return e
 }
 
-// tableKey checks the key of an access to a table; the value's type may still be unknown.
+// tableKey checks the key of a table access, and returns it with the type of the values. That type
+// may still be unknown (TInvalid). ok is false after an error.
 func (c *checker) tableKey(e *eMethod, key expr) (expr, *types.Type, bool) {
 	key = c.useKey(e.m, key)
 	if key.typ().Kind == types.Invalid {
@@ -113,7 +115,7 @@ func (c *checker) tableKey(e *eMethod, key expr) (expr, *types.Type, bool) {
 	}
 	t := c.typing(e.m)
 	if t.val.t == nil {
-		return key, types.TInvalid, true // until an assignment tells
+		return key, types.TInvalid, true // until an assignment determines it
 	}
 	return key, t.val.t.Stored(), true
 }
@@ -138,7 +140,7 @@ func checkTableIn(c *checker, e *eMethod) expr {
 	return e
 }
 
-// checkTableGet checks get and pop: without a default the result is an optional.
+// checkTableGet checks get and pop. Without a default, the result is an optional.
 func checkTableGet(c *checker, e *eMethod) expr {
 	key, t, ok := c.tableKey(e, e.args[0])
 	if !ok {
@@ -151,7 +153,8 @@ func checkTableGet(c *checker, e *eMethod) expr {
 		}
 		def = &eConst{node: node{types.TNone, e.pos}}
 	}
-	// while the type of the values is not known, the default stands for it: seen[k] = seen.get(k, 0) + 1
+	// While the type of the values is not known, use that of the default: seen[k] = seen.get(k, 0)
+	// + 1
 	j := types.Join(t, def.typ())
 	if j == nil {
 		return c.bad(def.position(), meetHint(t, def.typ()), "table %q has values of type %s; the default is a %s", e.m.Name, t, def.typ())

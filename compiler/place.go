@@ -9,46 +9,49 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// Types is what is known of the kernel's own types. It is asked for nothing by a handler that follows no pointer.
+// Types describes the types of the running kernel. It is not called for a handler that follows no
+// pointers.
 type Types interface {
-	// Lookup finds a type by its name in C: "struct sock", "enum hrtimer_mode", "pid_t". nil: there is none of that name.
-	// The error tells that the kernel does not describe its types at all.
+	// Lookup returns the type with a name as in C: "struct sock", "enum hrtimer_mode", "pid_t". It
+	// returns nil if there is none of that name, and an error if the kernel does not describe its
+	// types at all.
 	Lookup(name string) (*ctype.Type, error)
-	// Names lists the names that Lookup takes and that have the same keyword.
+	// Names lists the names for Lookup that have the same keyword as name.
 	Names(name string) ([]string, error)
 }
 
-// An eMemRef is a place in memory, so many bytes from where a pointer points: a member of a struct, an element of an
-// array. Members of members and constant indices add up in the offset. Its value is read when it is used, unless it is a
-// struct or an array itself.
+// An eMemRef is a location in memory, at an offset from a pointer: a member of a struct or an
+// element of an array. The offsets of nested members and constant indices add up. The value is read
+// when it is used, unless it is itself a struct or an array.
 type eMemRef struct {
 	node
 	base   expr // a pointer
-	off    int  // bytes
+	off    int  // in bytes
 	index  []placeIndex
 	c      *ctype.Type
-	bit    int // of a bit field: the first, counted from off
+	bit    int // bit field: first bit, counted from off
 	bits   int
 	space  types.Space
-	direct bool   // a plain load will do: the kernel's verifier knows what base points to
-	text   string // as the handler writes it, for messages
+	direct bool   // a plain load works: the verifier knows what base points to
+	text   string // source text, for messages
 }
 
-// A placeIndex adds x times the size of an element.
+// A placeIndex adds x * size to the offset of a location.
 type placeIndex struct {
 	x    expr
 	size int
-	n    int // elements; 0: nobody knows how many
+	n    int // number of elements; 0 if unknown
 	pos  syntax.Position
 }
 
-// An eAddr is the address of a place.
+// An eAddr is the address of a location.
 type eAddr struct {
 	node
 	x *eMemRef
 }
 
-// valueType returns the type that a value of a C type has in a handler, where it lies in memory of that space.
+// valueType returns the type in a handler of a C value in memory of the given space; TInvalid if a
+// handler cannot read it.
 func (c *checker) valueType(ct *ctype.Type, space types.Space) *types.Type {
 	switch ct.Kind {
 	case ctype.Int, ctype.Char:
@@ -61,7 +64,7 @@ func (c *checker) valueType(ct *ctype.Type, space types.Space) *types.Type {
 		if ct.User || space == types.User {
 			return types.TPtr(ct.Elem(), types.User)
 		}
-		return types.TPtr(ct.Elem(), types.AnySpace) // struct iovec in the kernel's memory points to a program's
+		return types.TPtr(ct.Elem(), types.AnySpace) // struct iovec in kernel memory points to user memory
 	case ctype.Array:
 		if ct.Elem().Kind == ctype.Char {
 			return types.TCut(charLen(ct) - 1)
@@ -73,8 +76,9 @@ func (c *checker) valueType(ct *ctype.Type, space types.Space) *types.Type {
 	return types.TInvalid
 }
 
-// charLen is how much of an array of char is read: all of it, the last byte being the NUL; as much as of other strings of
-// unknown length where the array has no length, or a great one. str(x, n) reads another length.
+// charLen returns the number of bytes to read of a char array: all of it, the last byte being the
+// NUL. If the array is long or has no length, it returns the limit for other strings of unknown
+// length. str(x, n) reads another length.
 func charLen(ct *ctype.Type) int {
 	if ct.Len == 0 {
 		return dataLocLen + 1
@@ -88,7 +92,8 @@ func (c *checker) enumType(ct *ctype.Type) *types.Type {
 	}
 	names := map[int64]string{}
 	for _, v := range ct.Values() {
-		if _, ok := names[v.N]; !ok { // the first of several names, as the kernel source lists them
+		// Of several names, take the first in the kernel source.
+		if _, ok := names[v.N]; !ok {
 			names[v.N] = v.Name
 		}
 	}
@@ -97,7 +102,7 @@ func (c *checker) enumType(ct *ctype.Type) *types.Type {
 	return t
 }
 
-// lookup finds a C type, or reports that there is none.
+// lookup returns a C type, or reports that there is none and returns nil.
 func (c *checker) lookup(name string, pos syntax.Position) *ctype.Type {
 	if t := basicTypes[name]; t != nil {
 		return t
@@ -110,14 +115,14 @@ func (c *checker) lookup(name string, pos syntax.Position) *ctype.Type {
 	if t == nil {
 		names, err := c.req.Types.Names(name)
 		if err != nil {
-			names = nil // the fault is reported all the same
+			names = nil // report the missing type without suggestions
 		}
 		c.errorf(pos, didYouMean(name, names), "this kernel has no type %q", name)
 	}
 	return t
 }
 
-// basicTypes are those that every kernel has, so that its BTF need not be read for them.
+// basicTypes has the types of every kernel, so that they do not require reading BTF.
 var basicTypes = func() map[string]*ctype.Type {
 	m := map[string]*ctype.Type{"void": {Kind: ctype.Void}, "char": {Kind: ctype.Char, Name: "char", Size: 1, Signed: true},
 		"bool": {Kind: ctype.Bool, Name: "bool", Size: 1}, "_Bool": {Kind: ctype.Bool, Name: "_Bool", Size: 1}}
@@ -135,7 +140,8 @@ var basicTypes = func() map[string]*ctype.Type {
 	return m
 }()
 
-// typeNamed finds a type by a name that may end in stars. "u64 __user *" is a pointer to the memory of a program.
+// typeNamed returns the type of a name that may end in stars. "u64 __user *" is a pointer to user
+// memory.
 func (c *checker) typeNamed(name string, pos syntax.Position) *ctype.Type {
 	if to, user, ok := types.PointsTo(name); ok {
 		t := c.typeNamed(to, pos)
@@ -149,8 +155,9 @@ func (c *checker) typeNamed(name string, pos syntax.Position) *ctype.Type {
 	return c.lookup(types.Unqualified(name), pos)
 }
 
-// pointee gives what a pointer points to, or reports why that is not known. A tracepoint's format names the type, and no
-// more: the kernel's BTF is asked for it once a handler follows the pointer.
+// pointee returns the type that a pointer points to, or reports why it is not known and returns
+// nil. The format of a tracepoint has only the type's name, so BTF is read when a handler follows
+// the pointer.
 func (c *checker) pointee(t *types.Type, pos syntax.Position) *ctype.Type {
 	if t.C != nil {
 		return t.C
@@ -158,7 +165,7 @@ func (c *checker) pointee(t *types.Type, pos syntax.Position) *ctype.Type {
 	return c.typeNamed(types.Pointee(t.Text), pos)
 }
 
-// textOf names an expression in messages.
+// textOf returns the source text of an expression for messages.
 func textOf(x expr) string {
 	switch x := x.(type) {
 	case *eMemRef:
@@ -180,7 +187,8 @@ func textOf(x expr) string {
 	return "(...)"
 }
 
-// deref gives the place that a pointer points to, or the place that x is itself; nil after a fault, which is reported.
+// deref returns the location that a pointer points to, or x itself if it is a location. After an
+// error, which it reports, it returns nil.
 func (c *checker) deref(x expr, pos syntax.Position, verb string) *eMemRef {
 	t := x.typ()
 	switch t.Kind {
@@ -205,7 +213,8 @@ func (c *checker) deref(x expr, pos syntax.Position, verb string) *eMemRef {
 	return nil
 }
 
-// trustedBase tells that the verifier knows what x points to, so that plain loads can follow it.
+// trustedBase reports whether the verifier knows what x points to, so that plain loads can follow
+// it.
 func (c *checker) trustedBase(x expr, ct *ctype.Type) bool {
 	if ct.Kind != ctype.Struct || ct.Name == "" || x.typ().Space == types.User {
 		return false
@@ -221,7 +230,7 @@ func (c *checker) trustedBase(x expr, ct *ctype.Type) bool {
 	return false
 }
 
-// finishMemRef finishes a place: its type is that of the value there.
+// finishMemRef sets the type of a location to that of its value.
 func (c *checker) finishMemRef(p *eMemRef, pos syntax.Position) expr {
 	p.pos = pos
 	p.t = c.valueType(p.c, p.space)
@@ -231,13 +240,14 @@ func (c *checker) finishMemRef(p *eMemRef, pos syntax.Position) expr {
 	if p.t.Kind == types.Invalid {
 		return c.bad(pos, "", "a handler cannot read %s: its type is %s", p.text, p.c)
 	}
-	if p.direct && p.t.Kind != types.Mem { // noted for whoever loads the program: it may be refused for that
+	// for the loader: the verifier may reject the program because of it
+	if p.direct && p.t.Kind != types.Mem {
 		c.direct = true
 	}
 	return p
 }
 
-// member is x.name of a pointer to a struct, or of a struct in memory.
+// member checks x.name for a pointer to a struct or for a struct in memory.
 func (c *checker) member(x expr, name string, pos syntax.Position) expr {
 	p := c.deref(x, pos, "followed with ."+name)
 	if p == nil {
@@ -275,7 +285,7 @@ func (c *checker) member(x expr, name string, pos syntax.Position) expr {
 	return c.finishMemRef(&q, pos)
 }
 
-// typeText names the C type of x, which is ct or points to it.
+// typeText returns the C type of x, which is ct or a pointer to it.
 func typeText(x expr, ct *ctype.Type) string {
 	if x.typ().Kind == types.Ptr {
 		return ctype.PointerTo(ct).String()
@@ -283,7 +293,7 @@ func typeText(x expr, ct *ctype.Type) string {
 	return ct.String()
 }
 
-// element is x[i] of an array, or of a pointer as C has it.
+// element checks x[i] for an array or, as in C, for a pointer.
 func (c *checker) element(x, i expr, pos syntax.Position) expr {
 	i = c.wantInt(i, "the index")
 	if i.typ().Kind == types.Invalid {
@@ -324,13 +334,14 @@ func (c *checker) element(x, i expr, pos syntax.Position) expr {
 	return c.finishMemRef(&q, pos)
 }
 
-// maxOffset bounds constant offsets, which are immediates of 32 bits.
+// maxOffset is the maximum constant offset, which must fit in a 32-bit immediate.
 const maxOffset = 1 << 30
 
-// maxLoad bounds the offset of a plain load, which is of 16 bits with a sign.
+// maxLoad is the limit for the offset of a plain load, which has 16 bits including the sign.
 const maxLoad = 1 << 15
 
-// held checks an expression whose value is kept: of a struct or an array that is its address, also as part of a tuple.
+// held checks an expression whose value is stored. For a struct or an array, also inside a tuple,
+// the value is its address.
 func (c *checker) held(x syntax.Expr) expr {
 	if t, ok := unparen(x).(*syntax.TupleExpr); ok {
 		return c.tuple(t, t.List, c.held)
@@ -338,7 +349,8 @@ func (c *checker) held(x syntax.Expr) expr {
 	return c.addressOf(c.expr(x))
 }
 
-// addressOf is x, or the address of x where it is a struct or an array in memory: what can be held and passed on.
+// addressOf returns the address of x if x is a struct or an array in memory, and otherwise x. The
+// result can be stored and passed on.
 func (c *checker) addressOf(x expr) expr {
 	p, ok := x.(*eMemRef)
 	if !ok || p.t.Kind != types.Mem {

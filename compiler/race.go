@@ -8,13 +8,13 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// A handler that reads an element of a table, adds to it and stores it loses what another CPU adds in between. add() does it
-// in one step, so such a store is warned of.
+// A handler that reads an element of a table, adds to it and stores the result loses what another
+// CPU adds in between. The checker warns about such a store, and suggests add(), which is atomic.
 
 // A tableRead is the syntax of t[k] or t.get(k, ...).
 type tableRead struct{ table, key syntax.Expr }
 
-// readOf returns the read that an expression is.
+// readOf returns the table read that an expression is, and whether it is one.
 func readOf(x syntax.Expr) (tableRead, bool) {
 	switch x := unparen(x).(type) {
 	case *syntax.IndexExpr:
@@ -27,7 +27,7 @@ func readOf(x syntax.Expr) (tableRead, bool) {
 	return tableRead{}, false
 }
 
-// noteRead remembers which element a local was read from.
+// noteRead records the table element that a local was read from.
 func (c *checker) noteRead(s *syntax.AssignStmt) {
 	id, ok := unparen(s.LHS).(*syntax.Ident)
 	if !ok {
@@ -42,7 +42,7 @@ func (c *checker) noteRead(s *syntax.AssignStmt) {
 	}
 }
 
-// warnRace warns of t[k] = t[k] + n.
+// warnRace warns about t[k] = t[k] + n.
 func (c *checker) warnRace(s *syntax.AssignStmt) {
 	to, ok := unparen(s.LHS).(*syntax.IndexExpr)
 	if !ok || ownElement(to.Y) {
@@ -81,7 +81,7 @@ func (c *checker) warnRace(s *syntax.AssignStmt) {
 	c.warnf(pos, hint, "%s[%s] is read and stored in two steps: what another CPU adds in between is lost", name, key)
 }
 
-// reads reports whether an expression is the element that is stored to, or a local that was read from it.
+// reads reports whether x is the element that is stored to, or a local that was read from it.
 func (c *checker) reads(x syntax.Expr, to *syntax.IndexExpr) bool {
 	r, ok := readOf(x)
 	if id, isName := unparen(x).(*syntax.Ident); isName {
@@ -91,7 +91,8 @@ func (c *checker) reads(x syntax.Expr, to *syntax.IndexExpr) bool {
 	return ok && exprText(r.table) == exprText(to.X) && exprText(r.key) == exprText(to.Y)
 }
 
-// ownElement reports whether a key names the running thread, which runs on one CPU at a time.
+// ownElement reports whether a key names the running thread or CPU, so that no other CPU uses the
+// element.
 func ownElement(key syntax.Expr) bool {
 	own := false
 	syntax.Walk(key, func(n syntax.Node) bool {
@@ -103,7 +104,8 @@ func ownElement(key syntax.Expr) bool {
 	return own
 }
 
-// exprText writes an expression as in a script; "..." stands for what a key or a number seldom is.
+// exprText returns an expression as written in a script. It returns "..." for syntax that is
+// unusual in keys and numbers.
 func exprText(x syntax.Expr) string {
 	list := func(xs []syntax.Expr) string {
 		var out []string
@@ -138,7 +140,7 @@ func exprText(x syntax.Expr) string {
 	return "..."
 }
 
-// quiet checks an expression again without a word.
+// quiet checks an expression again without reporting anything.
 func (c *checker) quiet(x syntax.Expr) expr {
 	n, w := len(c.diags), len(c.warnings)
 	defer func() { c.diags, c.warnings = c.diags[:n], c.warnings[:w] }()

@@ -6,7 +6,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A record of a stream is one of print's, in the stream's own ring buffer, with time and CPU before the fields.
+// streamHead lists the fields that precede those of the handler in each record of a stream. The
+// record is like one of print, but in the stream's own ring buffer.
 var streamHead = []string{"time", "cpu"}
 
 func checkEmit(c *checker, e *eMethod) expr {

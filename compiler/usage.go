@@ -5,7 +5,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// usage is the hint for a value that stands where none of its type can: how such values are used.
+// usage returns the hint for a value that is used where its type is not allowed: how to use such
+// values.
 func usage(t *types.Type) string {
 	hint := ""
 	switch t.Kind {
@@ -59,7 +60,7 @@ func usage(t *types.Type) string {
 	return hint
 }
 
-// meetHint is the hint for two values that have no common type.
+// meetHint returns the hint for two values without a common type.
 func meetHint(a, b *types.Type) string {
 	if hint := joinHint(a, b); hint != "" {
 		return hint
@@ -73,7 +74,7 @@ func meetHint(a, b *types.Type) string {
 	return hint
 }
 
-// compareHint is the hint for two values that can never be equal.
+// compareHint returns the hint for two values that can never be equal.
 func compareHint(a, b *types.Type) string {
 	if b.Kind == types.Ptr || a.Kind == types.Str || a.IsInt() {
 		a, b = b, a
