@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// Where a probe's program has registers they can be read; where the kernel and the user allow it, a function can be made to
-// return.
+// TestContextFunctions tests reg, signal and override: registers can be read if the probe's program
+// has them, and a function can be made to return if the kernel and the user allow it.
 func TestContextFunctions(t *testing.T) {
 	for _, x := range []struct {
 		name, body string
 		can        ContextCaps
 		unsafe     bool
-		want       string // in the listing, or in the error
+		want       string // substring of the listing or of the error
 	}{
 		{"registers", `total.add(reg("ip"))`, ContextCaps{Registers: true}, false, fmt.Sprintf("off: %d imm: 0", registers[runtime.GOARCH]["ip"])},
 		{"signal", `signal("SIGSTOP")`, ContextCaps{}, true, "FnSendSignal"},

@@ -8,7 +8,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 )
 
-// longHandler has n statements of each of several kinds.
+// longHandler returns a handler with n statements of each of several kinds.
 func longHandler(n int) string {
 	var b strings.Builder
 	b.WriteString("t = table()\ncalls = count()\nlat = hist()\ndef h(e):\n    x = e.args.i64\n    y = e.args.u32\n    t[0] = 1\n")
@@ -21,7 +21,7 @@ func longHandler(n int) string {
 	return b.String()
 }
 
-// A compilation by the length of the handler.
+// BenchmarkCompile compiles handlers of increasing length.
 func BenchmarkCompile(b *testing.B) {
 	for _, n := range []int{1, 10, 50, 200} {
 		s := parseSource(b, "long.star", longHandler(n))
@@ -45,7 +45,7 @@ func BenchmarkCompile(b *testing.B) {
 	}
 }
 
-// A compilation by what the handler is made of.
+// BenchmarkCompileKinds compiles long handlers, one for each kind of source.
 func BenchmarkCompileKinds(b *testing.B) {
 	for _, g := range growing {
 		s := parseSource(b, "long.star", g.source(g.n/8))

@@ -16,7 +16,8 @@ var errNoTypes = errors.New("this kernel has no type information")
 func (noTypes) Lookup(string) (*ctype.Type, error) { return nil, errNoTypes }
 func (noTypes) Names(string) ([]string, error)     { return nil, errNoTypes }
 
-// A kernel without BTF: what needs it says so; what does not goes through.
+// On a kernel without BTF, handlers that need type information are rejected with a message that
+// says so. Other handlers compile.
 func TestWithoutTypes(t *testing.T) {
 	compile := func(src string) error {
 		req := parseSource(t, "h.star", src).request(t)
@@ -37,7 +38,7 @@ func TestWithoutTypes(t *testing.T) {
 	}
 }
 
-// typedEvent is a raw tracepoint.
+// typedEvent returns a raw tracepoint with typed arguments. Reading their types returns err.
 func typedEvent(err error) *Event {
 	return &Event{Probe: "rawtracepoint:test", ArgsByIndex: true, Typed: func() ([]Field, error) {
 		types := newFakeTypes()
@@ -45,7 +46,7 @@ func typedEvent(err error) *Event {
 	}}
 }
 
-// What a program says of itself tells the loader how to load it.
+// TestTypedArgs tests the properties of a Program that determine how it is loaded.
 func TestTypedArgs(t *testing.T) {
 	for _, c := range []struct {
 		src                    string

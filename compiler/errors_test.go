@@ -14,9 +14,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expectations in testdata from what the compiler gives")
 
-// The files in testdata/errors hold handlers, apart by lines of ---. The last function of each is compiled. A line
-// that has a fault ends with " ### COL: message", and " | hint" if there is one; a second fault of the line follows
-// the same way.
+// The files in testdata/errors contain handlers, separated by lines of ---. The last function of
+// each is compiled. A line with an error ends with " ### COL: message", followed by " | hint" if
+// the error has a hint. A second error on the line follows in the same form.
 const mark = " ### "
 
 func TestErrors(t *testing.T) {
@@ -81,7 +81,7 @@ func errorFile(t *testing.T, name string) (faults int) {
 	return faults
 }
 
-// What is wrong with an expression is reported once, however often its value is used after it.
+// An error in an expression is reported once, no matter how often its value is used afterwards.
 func TestNoFollowUps(t *testing.T) {
 	files, err := filepath.Glob("testdata/errors/*.star")
 	if err != nil {
@@ -120,7 +120,7 @@ func TestNoFollowUps(t *testing.T) {
 				continue
 			}
 			if alone, _, _ := strings.Cut(src, "    w = v\n"); len(compileErrors(t, alone)) == 0 {
-				continue // the mistake was to return it
+				continue // returning the value was the error
 			}
 			n++
 			if ds := compileErrors(t, "used = sum()\nkept = table()\n"+src); len(ds) != 1 {
@@ -133,7 +133,7 @@ func TestNoFollowUps(t *testing.T) {
 	}
 }
 
-// stripMarks returns the lines of a chunk without what is expected of them.
+// stripMarks returns the lines of a chunk without the expected errors.
 func stripMarks(chunk string) []string {
 	lines := strings.Split(strings.TrimSuffix(chunk, "\n"), "\n")
 	for i, l := range lines {
@@ -151,7 +151,8 @@ func compileErrors(t *testing.T, text string) diag.List {
 	return ds
 }
 
-// A fault is shown with its place, the line, a caret and a hint; all faults of a handler come at once, in order.
+// An error is printed with its position, the source line, a caret and a hint. All errors of a
+// handler are reported at once, in source order.
 func TestErrorText(t *testing.T) {
 	ds := compileErrors(t, "calls = count()\ndef handler(e):\n\tcalls.ad(by=e.com)\n    \n\treturn 1 + \"x\"\n")
 	want := `test.star:3:7: an aggregation has no method ad that a handler can call
@@ -171,7 +172,7 @@ test.star:5:11: strings cannot be combined with + in a handler
 	}
 }
 
-// What a kernel lacks is named with the version that has it.
+// A message about a missing kernel feature names the first kernel version that has it.
 func TestOldKernel(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"def h(e):\n    while e.pid > 1:\n        pass\n", "test.star:2:5: while needs kernel 5.17 (bpf_loop)\n" +

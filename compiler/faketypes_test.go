@@ -4,7 +4,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ctype"
 )
 
-// fakeTypes is a kernel of a few types, one of each sort.
+// fakeTypes is a kernel with a few types, one of each kind.
 type fakeTypes map[string]*ctype.Type
 
 func (f fakeTypes) Lookup(name string) (*ctype.Type, error) { return f[name], nil }

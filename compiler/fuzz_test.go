@@ -12,10 +12,11 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 )
 
-// fuzzLimit is the processor time that no source text may take: that of the clock passes while the machine has other work.
+// fuzzLimit is the maximum CPU time for compiling any source text. Wall-clock time would also count
+// other work of the host.
 const fuzzLimit = 10 * time.Second
 
-// alarm ends the process where the compiler hangs.
+// An alarm ends the process if the compiler hangs.
 type alarm struct {
 	timer *time.Timer
 	began time.Duration
@@ -40,9 +41,10 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// Any text at all is refused with places, or becomes a program: the compiler does not panic, does not hang, and
-// what the checker accepted passes ir.Verify after each pass and gets its registers. Whether the kernel's verifier
-// accepts it too is the oracle's business (package starlarkbind).
+// Any text is either rejected with error positions or compiled: the compiler does not panic and
+// does not hang, and everything the checker accepts passes ir.Verify after each pass and register
+// allocation. Whether the kernel's verifier accepts it too is tested by the oracle (package
+// starlarkbind).
 func FuzzCompile(f *testing.F) {
 	for _, text := range fuzzSeeds(f) {
 		f.Add(text)
@@ -51,7 +53,7 @@ func FuzzCompile(f *testing.F) {
 		defer newAlarm(text).timer.Stop()
 		src, err := readSource("fuzz.star", text)
 		if err != nil || src.last == nil {
-			return // not what the compiler gets to see
+			return // not input that the compiler receives
 		}
 		_, err = Compile(src.request(t))
 		var ds diag.List
@@ -65,7 +67,7 @@ func FuzzCompile(f *testing.F) {
 	})
 }
 
-// checkFaults holds that each fault says what and where.
+// checkFaults checks that each error has a message and a position.
 func checkFaults(t *testing.T, src *source, ds diag.List) {
 	if len(ds) == 0 {
 		t.Error("an error without a fault")
@@ -81,7 +83,7 @@ func checkFaults(t *testing.T, src *source, ds diag.List) {
 	}
 }
 
-// fuzzSeeds gives each handler of testdata, accepted or refused, and those of the examples.
+// fuzzSeeds returns the handlers of testdata, both valid and invalid, and those of the examples.
 func fuzzSeeds(f *testing.F) (seeds []string) {
 	for _, pattern := range []string{"testdata/errors/*.star", "testdata/golden/*.star", "../examples/*.star"} {
 		files, err := filepath.Glob(pattern)

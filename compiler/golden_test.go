@@ -10,9 +10,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 )
 
-// The files in testdata/golden hold a handler each. The first line names what to show: passes of the compiler ("lower",
-// "fold"...: the IR behind them) and "asm", the instructions. What is shown stands in the file of the same name that
-// ends in .txt.
+// Each file in testdata/golden contains a handler. Its first line names what to print: compiler
+// passes ("lower", "fold"...), after each of which the IR is printed, and "asm" for the
+// instructions. The expected output is in the file of the same name that ends in .txt.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/golden/*.star")
 	if err != nil || len(files) == 0 {
@@ -32,7 +32,8 @@ func TestGolden(t *testing.T) {
 			}
 			var out strings.Builder
 			req := parseSource(t, filepath.Base(name), string(text)).request(t)
-			if strings.Contains(string(text), "\n# event: typed\n") { // a raw tracepoint, as a program of BTF
+			// a raw tracepoint, loaded with BTF argument types
+			if strings.Contains(string(text), "\n# event: typed\n") {
 				req.Event = typedEvent(nil)
 				req.Event.BTFArgs, req.Features.TaskBTF = true, true
 			}

@@ -13,8 +13,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 )
 
-// A source is a parsed test script. Its global assignments are made of constants and of calls of the builtins that make
-// maps; that is as much of the host language as the compiler's own tests need.
+// A source is a parsed test script. Its global assignments may use constants and the builtins that
+// create maps; the compiler's own tests need no more of the host language.
 type source struct {
 	lines []string
 	ents  map[string]Entity
@@ -207,7 +207,7 @@ var testEvent = &Event{Probe: "tracepoint:test:event", Fields: []Field{
 	{Name: "p", CType: "struct task_struct *", Kind: FieldPtr, Offset: 112, Size: 8},
 }, Ret: &Field{Name: "ret", Kind: FieldInt, Offset: 16, Size: 8, Signed: true}}
 
-// testHost is a machine with one kernel symbol, one program and one cgroup.
+// testHost is a host with one kernel symbol, one program and one cgroup.
 type testHost struct{}
 
 func (testHost) KernelAddr(name string) (uint64, error) {

@@ -14,10 +14,12 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 )
 
-// Hints show code: what is written after "write", "use", a colon or in back quotes. This test finds the hints in the source of the
-// package, and each has to hold a piece of code that compiles. What is a variable in a hint (s, t, ptr, key) is one here.
+// Hints contain code: what follows "write", "use" or a colon, or is in back quotes. This test
+// extracts the hints from the source of the package. Each must contain a piece of code that
+// compiles. The names used as variables in hints (s, t, ptr, key) are variables in the test too.
 
-// hintTexts lists the string literals that are hints, with the place of each. What is not a literal in one is a name, X.
+// hintTexts returns the string literals that are hints, with their positions. Parts of a hint that
+// are not literals are replaced by the name X.
 func hintTexts(t *testing.T) map[string]token.Position {
 	t.Helper()
 	files, err := filepath.Glob("*.go")
@@ -105,7 +107,8 @@ var (
 	hintMarker = regexp.MustCompile("(write |use |with |over |: |, |`)")
 )
 
-// hintPrelude gives the variables of hints a value; X is tried as each of what a name can be.
+// hintPrelude defines the variables used in hints. X is tried as each thing that a name can refer
+// to.
 const hintPrelude = `calls = count()
 t = table()
 start = table()
@@ -121,7 +124,7 @@ def h(e):
     start[1] = e.time
 `
 
-// compiles reports whether a piece of code is a statement of a handler, or a function.
+// hintCompiles reports whether a piece of code is a statement of a handler, or a function.
 func hintCompiles(t *testing.T, code string) bool {
 	code = strings.TrimSpace(code)
 	if code == "" || !strings.ContainsAny(code, "([=.") && !strings.Contains(code, " in ") {
@@ -151,7 +154,8 @@ func hintCompiles(t *testing.T, code string) bool {
 	return false
 }
 
-// hintExceptions are hints whose code needs more than the fake kernel of these tests has, or is none; and why.
+// hintExceptions lists, with the reason, hints that contain no code or whose code needs more than
+// the fake kernel of these tests has.
 var hintExceptions = map[string]string{
 	`path(e.args.file), path(e.task.fs.pwd), path(cast(addr, "struct path"))`:            "the fake kernel has no struct path",
 	"read one of them: e.args.NAME":                                                      "the names are those of the event",

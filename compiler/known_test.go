@@ -2,8 +2,8 @@ package compiler
 
 import "testing"
 
-// A test whose outcome is known, of the probe's or the function's name where a program serves one probe, is decided when the handler is
-// compiled: in filters, branches, values and loops.
+// Comparisons with e.probe or e.func have a known result if the program serves a single probe. They
+// are then decided at compile time in filters, branches, values and loops.
 func TestKnownNames(t *testing.T) {
 	for _, handler := range []string{
 		"h = lambda e: c.add(by=e.func == \"malloc\")\n",

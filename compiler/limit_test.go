@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// What is too much for one program is refused by name, before the kernel sees it.
+// A program that exceeds a limit is rejected with a message that names the limit, before it is
+// loaded.
 func TestLimits(t *testing.T) {
 	maps := func(n int) string {
 		s, body := "", "def h(e):\n"

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// growing are handlers that can be made as long as one likes: of n elements of some kind.
+// growing lists handlers of arbitrary length: source returns one with n elements of some kind.
 var growing = []struct {
 	name   string
 	n      int
@@ -114,8 +114,9 @@ func listOf(n int, element func(i int) string) string {
 	return strings.Join(out, ", ")
 }
 
-// A Compile of twice the source takes less than three times as long, for each kind of source. Times are of the processor, and the best of
-// some: the machine may be busy. In the short form, for emulated processors whose times say nothing, each kind is compiled once.
+// Compiling twice the source takes less than three times as long, for each kind of source. The test
+// measures CPU time and passes if one of several tries does, because the host may be busy. With
+// -short, for emulated CPUs whose times mean nothing, each kind is compiled once.
 func TestCompileLinear(t *testing.T) {
 	for _, g := range growing {
 		t.Run(g.name, func(t *testing.T) {
@@ -136,10 +137,10 @@ func TestCompileLinear(t *testing.T) {
 	}
 }
 
-// compileTime is how long a compilation takes.
+// compileTime returns the CPU time of one compilation.
 func compileTime(t *testing.T, text string) time.Duration {
 	req := parseSource(t, "long.star", text).request(t)
-	req.Pass = nil // the checks between passes take longer than they
+	req.Pass = nil // the checks between passes take longer than the passes
 	runtime.GC()
 	before := processorTime(t)
 	if _, err := Compile(req); err != nil {
@@ -157,7 +158,7 @@ func processorTime(t *testing.T) time.Duration {
 	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
 }
 
-// A compilation that nobody waits for any more ends soon, wherever it is.
+// A canceled compilation ends soon, no matter which phase it is in.
 func TestCompileCanceled(t *testing.T) {
 	for _, g := range growing {
 		req := parseSource(t, "long.star", g.source(g.n/8)).request(t)

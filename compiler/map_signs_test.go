@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// The sign of a table's numbers does not depend on the order of its uses: in each order of three uses it is the same, or an error that says
-// what to write.
+// The sign of a table's numbers does not depend on the order of its uses. Each order of three uses
+// results in the same sign, or in an error that says what to write.
 func TestTableSigns(t *testing.T) {
 	uses := []struct {
 		text                string

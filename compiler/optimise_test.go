@@ -9,7 +9,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 )
 
-// optimised compiles a handler, and counts the calls of a helper in what is left of it.
+// optimised compiles a handler and returns the number of calls of a helper in the result.
 func optimised(t *testing.T, body string, helper asm.BuiltinFunc) int {
 	t.Helper()
 	text := "t = table()\nu = table()\ncalls = count()\npaths = count()\ndef h(e):\n    if e.args.u64 == 1:\n        t[7] = 1\n        u[\"\"] = 1\n    " +
@@ -37,7 +37,7 @@ func optimised(t *testing.T, body string, helper asm.BuiltinFunc) int {
 	return n
 }
 
-// Which lookups become one, and which must not: see ir.Lookups.
+// TestSharedLookups tests which lookups are merged and which must not be: see ir.LookupCSE.
 func TestSharedLookups(t *testing.T) {
 	for _, c := range []struct {
 		what, body string
@@ -66,7 +66,7 @@ func TestSharedLookups(t *testing.T) {
 	}
 }
 
-// Names that lie where they were are not asked for again.
+// The name of the thread is not read again while an earlier result is still in place.
 func TestSharedComm(t *testing.T) {
 	for _, c := range []struct {
 		what, body string

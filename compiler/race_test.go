@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// A store of what was read from the same element, and added to, is warned of, with what to write.
+// Adding to a value and storing it in the table element it was read from causes a warning, with
+// what to write instead.
 func TestRaceWarnings(t *testing.T) {
 	const sum = "t[e.pid] is read and stored in two steps: what another CPU adds in between is lost"
 	for _, c := range []struct{ body, want, hint string }{

@@ -9,7 +9,7 @@ func TestShown(t *testing.T) {
 	ip6 := TFormatted(TTuple(TUint, TUint), &Format{Name: "ip", Noun: "IP address"})
 	for _, x := range []struct {
 		a, b *Type
-		want string // Repr of the join, "" where there is none
+		want string // Repr of the join, "" if there is none
 	}{
 		{state, state, "enum state"}, {state, TInt, "i64"}, {TUint, state, ""}, {TUint, TNat, "u64"}, {TUint, TInt, ""}, {state, other, "i64"}, {sym, sym, "kernel symbol"}, {sym, TUint, ""},
 		{sym, state, ""}, {ip6, ip6, "IP address"}, {ip6, TTuple(TUint, TUint), ""}, {TNone, ip6, "IP address?"},
