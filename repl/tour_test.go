@@ -186,7 +186,7 @@ func TestTour(t *testing.T) {
 
 	// Ask for help, and complete with Tab.
 	v.enter("help(lhist)",
-		"lhist(lo, hi, step, max_keys=4096, name=None)",
+		"lhist(lo, hi, step, max_keys=4096, name=None, key=None)",
 		"    an aggregation: a histogram with buckets of equal width",
 		"",
 		"    depth = lhist(0, 100, 5)")
