@@ -9,7 +9,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A stack is represented by the number of its frames' entry in a map of stacks: see
+// A stack is represented by a number, the key of its frames in a map of stacks: see
 // lower_stackstore.go. 0 is a stack without frames, and a negative number is the errno of a stack
 // that could not be stored. A user stack also has the process ID, which the host needs to find its
 // symbols.

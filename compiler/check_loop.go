@@ -323,8 +323,8 @@ func (c *checker) forRange(s *syntax.ForStmt, call *syntax.CallExpr) []stmt {
 	return []stmt{&sFor{stmtNode{s.For}, v, intConst(lo, s.For), intConst(last, s.For), step, body}}
 }
 
-// forCount checks a loop over a range that is too long for the verifier to walk. some reports
-// whether it runs at least once.
+// forCount checks a loop over a range that is too long for the verifier to walk. If some is true,
+// the loop runs at least once.
 func (c *checker) forCount(s *syntax.ForStmt, call *syntax.CallExpr, bounds []expr, some bool) []stmt {
 	step := int64(1)
 	if len(bounds) == 3 {
@@ -373,8 +373,8 @@ func countType(lo, hi expr, step int64) *types.Type {
 	return types.TInt
 }
 
-// loopBody checks the body of a loop with count iterations whose element is v. some reports whether
-// it runs at least once.
+// loopBody checks the body of a loop with count iterations whose element is v. If some is true, the
+// loop runs at least once.
 func (c *checker) loopBody(s *syntax.ForStmt, v *local, count int, some bool) []stmt {
 	before := c.loopEntry(s)
 	c.flow = before.clone()

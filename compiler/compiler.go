@@ -171,8 +171,8 @@ type Program struct {
 	Stacks       []int    // frame limits of the stacks it stores, each in the map StackMap(n)
 	TypedArgs    bool     // reads arguments from Event.Typed, so it fits this event only
 	FollowsArgs  bool     // follows pointers among those arguments
-	// Direct reports that the program loads through pointers whose types the verifier has to know
-	// (Features.TaskBTF, Event.BTFArgs).
+	// Direct reports whether the program loads through pointers whose types the verifier has to
+	// know (Features.TaskBTF, Event.BTFArgs).
 	Direct bool
 	Heap   int // element size of the map Request.Heap in bytes
 }

@@ -102,7 +102,7 @@ const (
 	FieldPtr                    // an address; User
 	FieldChars                  // char[Size], with or without a NUL
 	// FieldDataLoc is a string elsewhere in the record. The low 16 bits of the field are its
-	// offset, the high bits its length.
+	// offset, the bits above are its length.
 	FieldDataLoc
 	FieldRelLoc    // the same, but the offset counts from the end of this field
 	FieldArray     // Len elements of Elem bytes
@@ -123,8 +123,8 @@ type Field struct {
 	Signed bool
 	User   bool // FieldPtr: marked __user
 	Result bool // a return value: it may be an errno in place of a pointer
-	// Tracked reports that the verifier treats a load of the field as a typed pointer, and rejects
-	// arithmetic on it.
+	// Tracked reports whether the verifier treats a load of the field as a typed pointer, and
+	// rejects arithmetic on it.
 	Tracked bool
 	Elem    int // size of an element in bytes
 	Len     int // number of elements
@@ -149,7 +149,7 @@ type Address struct {
 // An Event describes what the event parameter of a handler means for one probe.
 type Event struct {
 	Probe string // name of the probe, if the program serves one
-	// Cookie reports that the program serves several probes. The attach cookie identifies the
+	// Cookie reports whether the program serves several probes. The attach cookie identifies the
 	// probe: its low half is the ProbeID of the name, its high half the ProbeID of Func.
 	Cookie bool
 	// Func is e.func if the program serves one probe. Otherwise it only reports whether e.func
@@ -170,13 +170,13 @@ type Event struct {
 	// Typed returns the named arguments from BTF. It is called when a handler names an argument
 	// that is not in Fields. It may be nil.
 	Typed func() ([]Field, error)
-	// BTFArgs reports that the verifier knows what pointers among the arguments point to, and
+	// BTFArgs reports whether the verifier knows what pointers among the arguments point to, and
 	// allows plain loads through them.
 	BTFArgs bool
 	// NullGuard, if not 0, is the offset of a word of the context. If that word is 0, there is no
 	// event and the handler does not run.
 	NullGuard int
-	// SameArgs reports that Args are the same for all probes that the program may serve.
+	// SameArgs reports whether Args are the same for all probes that the program may serve.
 	SameArgs bool
 	// Gate, if not "", is the name of an array of one word. While that word is 0, the program does
 	// nothing.

@@ -38,8 +38,7 @@ func (f facts) about(v *local) bool {
 	return slices.ContainsFunc(f.known, func(k fact) bool { return k.v == v })
 }
 
-// nonNeg returns the fact that x is not negative. It returns false if no such fact
-// is kept for x.
+// nonNeg returns the fact that x is not negative. It returns false if no such fact is kept for x.
 func nonNeg(x expr) (fact, bool) {
 	switch x := x.(type) {
 	case *eVar:
