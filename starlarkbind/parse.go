@@ -27,7 +27,8 @@ func parse(name string, src []byte) (*syntax.File, error) {
 					if n.Name == stand {
 						n.Name = "load"
 					}
-				// For some of these the parser reports the error one token late.
+				// The parser reports some errors one token late, so a literal may have been
+				// changed as well.
 				case *syntax.Literal:
 					if v, ok := n.Value.(string); ok {
 						n.Raw, n.Value = strings.ReplaceAll(n.Raw, stand, "load"), strings.ReplaceAll(v, stand, "load")

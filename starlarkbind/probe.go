@@ -54,8 +54,8 @@ type program struct {
 	kept  pastStats
 	cells *kmap.ErrorCells
 	heap  *kmap.Map // for long strings; may be nil
-	// syscalls tells a program that is attached to all system calls which of them are its targets.
-	// runs is its own run count at the time the kernel began to measure.
+	// syscalls maps the system calls to targets for a program that is attached to all of them. runs
+	// is the number of runs that it had counted when the kernel began to measure.
 	syscalls *bpf.Syscalls
 	runs     uint64
 	frozen   *bpf.Stats         // stats when the gate was closed

@@ -16,8 +16,7 @@ type repr struct {
 	n    int
 }
 
-// repr returns a value as Starlark formats it. The only errors are ErrInterrupted and errors of a
-// dict's keys.
+// repr returns a value as Starlark formats it. The error, if any, is ErrInterrupted.
 func (s *Session) repr(v starlark.Value) (string, error) {
 	if seq, ok := v.(starlark.Sequence); !ok || seq.Len() < longSequence {
 		return v.String(), nil

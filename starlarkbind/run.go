@@ -50,13 +50,13 @@ func (s *Session) builtinEvery(_ *starlark.Thread, _ *starlark.Builtin, args sta
 	return starlark.None, nil
 }
 
-// builtinStop implements stop(). It ends run() if run() is active, and the script otherwise.
+// builtinStop implements stop(). It ends run() if that is active, and the script otherwise.
 func (s *Session) builtinStop(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	if err := starlark.UnpackArgs("stop", args, kw); err != nil {
 		return nil, err
 	}
 	if eventOf(thread) != nil {
-		// The script itself called a handler. There, stop() would end the run of the handler's
+		// The script itself called a handler, where stop() would end only the run of the handler's
 		// probe.
 		return starlark.None, nil
 	}
@@ -127,7 +127,7 @@ func (s *Session) heldProcs() []*proc.Process {
 	return out
 }
 
-// loop is the body of run(). It returns nil however the wait ends, unless there is an error.
+// loop is the body of run(). It returns when the wait is over, with an error if there was one.
 func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs []*proc.Process) (err error) {
 	ctrlC, end := s.interruptible(func() { s.cancelRunningCallback(cutByInterrupt) })
 	defer end()

@@ -16,10 +16,11 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// An add() from the script runs in the kernel. Each place in the script that adds has a program of
-// its own, which the compiler makes from the source below as it would a handler's. The kernel runs
-// it on request (BPF_PROG_TEST_RUN). An add is therefore exact even if handlers add to the same
-// key, and failures are counted and reported in the same way.
+// hostAddSource is the source of the programs for adds from the script. An add() from the script
+// runs in the kernel. Each place in the script that adds has a program of its own, which the
+// compiler makes from this source as it would a handler's. The kernel runs it on request
+// (BPF_PROG_TEST_RUN). An add is therefore exact even if handlers add to the same key, and failures
+// are counted and reported in the same way.
 const hostAddSource = `
 def add_keyless(e):
     target.add(e.args.value)

@@ -1,7 +1,24 @@
 // Package starlarkbind connects Starlark scripts to the kernel. It defines the Starlark values and
-// builtins (probes, aggregations, tables, errors), asks the compiler for programs and package bpf
-// for kernel objects. It is the only package that knows both sides. A Session is one script or one
-// prompt.
+// builtins (probes, aggregations, tables, streams, errors), asks the compiler for programs, and
+// asks package bpf for kernel objects. It is the only package that knows both Starlark and the
+// kernel. A Session is one script or one prompt.
+//
+// The code is divided as follows:
+//
+//   - session.go, run.go, callback.go, ending.go: a session, run(), callbacks and Ctrl-C.
+//   - probe*.go, load*.go, release.go, detach.go, infer.go, pidfilter.go: the life of a probe, from
+//     its targets to its release.
+//   - aggregation*.go, table.go, lru.go, stream*.go, stack.go, sweep.go: the values that live in
+//     kernel maps.
+//   - script_add.go, onhost.go, copyfunc.go, event.go, handler*.go: what handlers do when the
+//     script does it.
+//   - builtins.go, universe.go, methods.go, help.go, complete*.go: tables of functions, help and
+//     completion.
+//   - print_reader.go, output.go, jsonlines.go, notes.go, errors*.go, script_error.go: output,
+//     warnings and errors.
+//
+// What needs neither a session nor the kernel belongs in a sub-package, such as render for the text
+// of values or items for the items of a prompt.
 package starlarkbind
 
 import (
@@ -96,8 +113,7 @@ type Session struct {
 	control        *kmap.ControlMap
 	zeros          *kmap.Map
 	numbers        *kmap.Map // system call numbers: sysname.CanonicalTable
-	// leastShared is the number of system calls from which on a probe uses one program for all of
-	// them.
+	// leastShared is the minimum number of a probe's system calls for which they share one program.
 	leastShared int
 	adds        *hostAdds // nil until the script adds
 	copies      map[*starlark.Function]*funcCopy

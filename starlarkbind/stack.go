@@ -133,7 +133,7 @@ func (k *Stack) Attr(name string) (starlark.Value, error) {
 // AttrNames implements starlark.HasAttrs.
 func (k *Stack) AttrNames() []string { return []string{"addresses", "frames", "pid"} }
 
-// stackForm returns the format of kstack or ustack values.
+// stackForm returns the form of kstack or ustack values.
 func stackForm(user bool) form {
 	return form{
 		show: func(s *Session, f *types.Format, v starlark.Value) starlark.Value {

@@ -72,7 +72,8 @@ func writeBelow(top, rel string, data []byte) (err error) {
 	return err
 }
 
-// cause returns err without its file names, because they are names of temporary files.
+// cause returns the error inside a path or link error. Their file names are internal ones, such as
+// that of the temporary file.
 func cause(err error) error {
 	var pe *fs.PathError
 	var le *os.LinkError

@@ -277,7 +277,7 @@ func atEnd(err error, src string) bool {
 		return true
 	}
 	lines := strings.Split(src, "\n")
-	// Inside a block, the parser reports an open bracket at the end of the line.
+	// Inside a block, the parser sees the end of a line there, not the end of the file.
 	if int(e.Pos.Line) >= len(lines) && openBrackets(src) {
 		return true
 	}

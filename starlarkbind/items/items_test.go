@@ -121,7 +121,7 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// Complete reports when a prompt has a whole item.
+// Complete reports whether the text is a whole item.
 func TestComplete(t *testing.T) {
 	for _, c := range []struct {
 		text string

@@ -64,7 +64,8 @@ func newShades(shade []string, most uint64) shades {
 	last := len(shade) - 1
 	for i := range last {
 		from := uint64(math.Ceil(math.Pow(float64(most), float64(i)/float64(last)) - 1e-9))
-		if n := len(s.from); n > 0 && s.from[n-1] == from { // fewer counts than shades: use the darkest for the highest
+		// There are fewer counts than shades. Use the darkest shades for the highest counts.
+		if n := len(s.from); n > 0 && s.from[n-1] == from {
 			s.shade[n] = shade[i+1]
 			continue
 		}

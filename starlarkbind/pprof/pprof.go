@@ -1,7 +1,7 @@
 // Package pprof writes profiles in the format of pprof: gzipped protocol buffers as described by
 // github.com/google/pprof/proto/profile.proto. It handles only names and numbers. The package that
 // belongs to pprof also reads, merges and prunes profiles, and compiles the patterns of older
-// formats whenever a program starts. That would take a tenth of bpfrepl's start-up time.
+// formats whenever a program starts. That would take a tenth of the time in which bpfrepl starts.
 package pprof
 
 import (

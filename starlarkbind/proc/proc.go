@@ -100,7 +100,7 @@ func (p *Process) own(started chan<- error) {
 	started <- nil
 	<-p.release
 	detachErr := unix.PtraceDetach(pid)
-	if detachErr != nil && !errors.Is(detachErr, unix.ESRCH) { // ESRCH: it was killed in the meantime
+	if detachErr != nil && !errors.Is(detachErr, unix.ESRCH) { // ESRCH: it was killed
 		p.kill()
 	}
 	err := p.cmd.Wait()

@@ -40,8 +40,8 @@ func TestCSV(t *testing.T) {
 	}
 }
 
-// A histogram has a row for each bucket up to the last that is not empty, including empty ones in
-// between. Open ends are empty cells.
+// A histogram has a row for each bucket from the first to the last that is not empty. Open ends are
+// empty cells.
 func TestCSVHistogram(t *testing.T) {
 	shape := hist.Linear(0, 20, 10)
 	buckets := make([]uint64, shape.NumBuckets())

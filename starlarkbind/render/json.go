@@ -51,8 +51,8 @@ func JSONEntries(items []starlark.Tuple) ([]byte, error) {
 }
 
 // SafeJSON escapes the characters in JSON that encoding/json does not escape and that are unsafe in
-// a terminal: DEL, control characters from U+0080 on (terminals treat U+009B as an escape
-// sequence), and format characters. They can only occur in strings.
+// a terminal: DEL, the control characters from U+0080 on, of which U+009B starts an escape sequence
+// in terminals, and format characters. They can only occur in strings.
 func SafeJSON(b []byte) []byte {
 	if !bytes.ContainsFunc(b, unsafe) {
 		return b

@@ -75,8 +75,8 @@ func (p Page) keyed(items []starlark.Tuple, sorted bool, kind string) string {
 	return withMore(all[:heads], all[heads:], left, sorted)
 }
 
-// leftOut returns the number of lines to leave out of n, so that they and the line that replaces
-// the rest fit on the page.
+// leftOut returns how many of n lines to leave out so that the rest, and the line that reports how
+// many are missing, fit on the page. heading means that the page also has a heading.
 func (p Page) leftOut(n int, heading bool) int {
 	room := p.Rows
 	if heading {

@@ -52,7 +52,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-// Neither text nor JSON shows characters raw that unsafe reports.
+// Neither text nor JSON contains a character that unsafe reports.
 func TestUnsafe(t *testing.T) {
 	for r := range rune(0x20000) {
 		if !unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || strings.ContainsRune("\n\t\u200c\u200d", r) {
