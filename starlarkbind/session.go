@@ -70,9 +70,11 @@ type Options struct {
 	AllowRun       bool                    // allow the script to start processes
 	AllowWrite     []string                // directories that the script may write files into
 	Unsafe         bool                    // allow handlers to change kernel behaviour
-	MaxOverhead    float64                 // limit on the handlers' CPU time, percent; 0: none
-	Command        *proc.Process
-	PID            int // process that probes are limited to; 0: none
+	// MaxOverhead limits the CPU time of handlers, in percent of the time of all CPUs. 0 means no
+	// limit.
+	MaxOverhead float64
+	Command     *proc.Process
+	PID         int // process that probes are limited to; 0: none
 }
 
 // A Session holds what a script has created: globals, kernel objects, processes. Its methods must

@@ -15,10 +15,11 @@ import (
 )
 
 // Stack maps belong to the session, because one stack may be a key of many maps. When an
-// aggregation is emptied, stacks that no map refers to are dropped, so that a long session does not
-// fill the stack map. A handler may be about to use a stack that it has just found there. A dropped
-// stack is therefore kept here until the next sweep, which comes at least a second later, and for
-// as long as a map refers to it.
+// aggregation is emptied and a stack map is at least half full, the stacks in it are dropped, so
+// that a long session does not fill it. Keys of other maps may still refer to a dropped stack, and
+// a handler may be about to use one that it has just found. The frames of dropped stacks are
+// therefore kept here until the next sweep, which comes at least a second later, and after that for
+// as long as a map refers to them.
 
 // sweepEvery is the minimum time between two sweeps.
 const sweepEvery = time.Second
@@ -86,8 +87,8 @@ func (a *Aggregation) sweepStacks(taken *rawValues) error {
 	return errors.Join(errs...)
 }
 
-// sweep drops the stacks of a stack map that is at least half full. n is its maximum number of
-// frames.
+// sweep drops the stacks of a stack map that is at least half full, and keeps their frames here. n
+// is the maximum number of frames of its stacks. used holds the stacks that are known to be in use.
 func (s *Session) sweep(st *stackStore, n string, used map[uint64]bool) error {
 	all, err := st.All()
 	if err != nil || 2*len(all) < st.Room() {
