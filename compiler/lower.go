@@ -11,8 +11,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// The lowerer turns the typed tree into IR. A value of one word is an SSA value; strings lie in memory; optionals
-// and tuples are taken apart into their words.
+// The lowerer turns the typed tree into IR. A value of one word is an SSA value; strings live in
+// memory; optionals and tuples are split into their words.
 
 // A val is a value of the handler.
 type val struct {
@@ -24,7 +24,7 @@ type val struct {
 	mem   mem       // Str, Bytes
 }
 
-// A mem is a place in memory: in a stack slot, in the heap, a map's value or a record.
+// A mem is a place in memory: in a stack slot, in scratch memory, in a map's value or in a record.
 type mem struct {
 	base *ir.Value
 	off  int
@@ -45,40 +45,41 @@ type lowerer struct {
 	cells          map[*local]*cell
 	rets           map[*frame]*result
 	loops          []loop
-	live           []*ir.Slot // scratch slots in use
+	live           []*ir.Slot // temporary slots in use
 	free           []*ir.Slot
-	inline         bool // the code that counts an error stands where it is used: there is only one such place
-	counts         int  // how many such places there are
+	inline         bool // the code that counts an error is inlined: it has only one call site
+	counts         int  // the number of call sites
 	subs           []*ir.Func
-	callbacks      int                   // made so far
+	callbacks      int                   // number of callbacks so far
 	ctxVar         *int                  // the variable that holds the program's context
-	out            *outline              // the loop's body, or the function, that is being lowered into a program of its own
-	stackStores    map[stackStore]string // the subprograms that keep stacks
-	paths          map[int]string        // the subprograms that make paths, by the room for them
+	out            *outline              // the loop body or function being lowered into a subprogram
+	stackStores    map[stackStore]string // the subprograms that store stacks
+	paths          map[int]string        // the subprograms that build paths, by size
 	shared         []*subprog
 	sharedBy       map[string][]*subprog // by callKey
-	subprogsChosen bool                  // shared says which functions are to be subprograms
+	subprogsChosen bool                  // shared says which functions become subprograms
 	scratch        scratch
 	budget         budget
-	times          int // how often the verifier walks through what is lowered now
-	walked         int // instructions that it meets on the way in loops over long strings, about
-	jumps          int // and jumps, of which it keeps the other way for later
+	times          int // how often the verifier walks through the code being lowered
+	walked         int // approximate instructions that it walks in loops over long strings
+	jumps          int // and jumps, whose other branch it keeps for later
 }
 
 type loop struct {
 	brk, cont *ir.Block
-	iter      *ir.Slot // the iterator, which whoever leaves the loop has to destroy; nil where there is none
+	iter      *ir.Slot // the iterator, destroyed by every exit from the loop; or nil
 }
 
-// A result is where a function that was put in place leaves its value.
+// A result is where an inlined function leaves its value.
 type result struct {
 	cell  *cell
 	exit  *ir.Block
-	loops int      // how many loops were open around the call
-	out   *outline // the callback that the call stands in; nil in the program itself
+	loops int      // the number of loops open at the call
+	out   *outline // the callback that contains the call; nil: the program itself
 }
 
-// A cell holds a variable: a word for each scalar part, memory for each part that is a string or bytes.
+// A cell is the storage of a variable: a word for each scalar part, memory for each part that is a
+// string or bytes.
 type cell struct {
 	t     *types.Type
 	key   *int // the SSA variable
@@ -92,9 +93,10 @@ func newLowerer(req *Request, c *checker) *lowerer {
 	return &lowerer{req: req, check: c, sharedBy: map[string][]*subprog{}}
 }
 
-// program lowers filter and handler. The code that counts an error is a subprogram when there are several places
-// that call it, and so is a function of the script where that makes the program smaller; the heap is taken where it is
-// first wanted. All that is known after the first time through.
+// program lowers the filter and the handler. The code that counts an error becomes a subprogram if
+// it has several call sites, and a function of the script becomes one if that makes the program
+// smaller. Scratch memory is acquired where it is first needed. All this is known only after the
+// first lowering, so the program is lowered again where it matters.
 func (lw *lowerer) program(p *treeProgram) []*ir.Func {
 	main := lw.main(p)
 	again := lw.chooseSubprogs()
@@ -162,7 +164,7 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 	return lw.b.Finish()
 }
 
-// scratchSlot gives a stack slot that is free again at the end of the statement.
+// scratchSlot returns a stack slot that is free again at the end of the statement.
 func (lw *lowerer) scratchSlot(size int, name string) *ir.Slot {
 	size = (size + 7) &^ 7
 	best := -1
@@ -182,7 +184,7 @@ func (lw *lowerer) scratchSlot(size int, name string) *ir.Slot {
 	return s
 }
 
-// scoped frees the scratch slots that fn takes.
+// scoped frees the temporary slots and scratch memory that fn allocates.
 func (lw *lowerer) scoped(fn func()) {
 	mark, held := len(lw.live), len(lw.scratch.live)
 	fn()
@@ -191,7 +193,8 @@ func (lw *lowerer) scoped(fn func()) {
 	lw.scratch.free(held)
 }
 
-// slotMem is a slot's memory; in a callback that of the outer function's slot is its copy in the callback's frame.
+// slotMem returns the memory of a slot. In a callback, a slot of the outer function is represented
+// by its copy in the callback's frame.
 func (lw *lowerer) slotMem(s *ir.Slot) mem {
 	if lw.out != nil && !lw.b.F.Has(s) {
 		return lw.out.copyOf(lw, s)
@@ -199,7 +202,7 @@ func (lw *lowerer) slotMem(s *ir.Slot) mem {
 	return mem{lw.b.SlotAddr(s, 0), 0, s.Size}
 }
 
-// ctx is the program's context. In a callback it is one of the words that come in the frame.
+// ctx returns the program's context. In a callback it is one of the words passed in the frame.
 func (lw *lowerer) ctx() *ir.Value {
 	if lw.out == nil {
 		return lw.b.Add(ir.OpCtx)
@@ -207,7 +210,7 @@ func (lw *lowerer) ctx() *ir.Value {
 	return lw.b.Read(lw.ctxVar)
 }
 
-// addr is a pointer to m, as a helper takes it.
+// addr returns a pointer to m, as a helper takes it.
 func (lw *lowerer) addr(m mem) *ir.Value {
 	if m.base.Op == ir.OpSlotAddr {
 		return lw.b.SlotAddr(m.base.Slot, m.base.Off+m.off)
@@ -243,7 +246,7 @@ func (lw *lowerer) set(c *cell, x expr) {
 		return
 	}
 	if m, ok := x.(*eMethod); ok && (m.row.name == "get" || m.row.name == "pop") && m.m != nil {
-		lw.getOrPop(m, m.row.name == "pop", c) // straight to where it is wanted
+		lw.getOrPop(m, m.row.name == "pop", c) // directly into the cell
 		return
 	}
 	if x, ok := x.(*eConvert); ok && c.t.Kind == types.Opt && x.x.typ().Kind == types.None {
@@ -253,8 +256,8 @@ func (lw *lowerer) set(c *cell, x expr) {
 	lw.setVal(c, lw.value(x))
 }
 
-// setNone makes an optional None. Its strings are emptied: the value is copied as a whole, and the verifier of older
-// kernels lets nobody read a stack that was not written.
+// setNone makes an optional None. Its strings are emptied, because the value is copied as a whole
+// and the verifier of older kernels rejects reads of stack bytes that were not written.
 func (lw *lowerer) setNone(c *cell) {
 	lw.b.Write(c.has, lw.b.Const(0))
 	lw.clearCell(c.inner)
@@ -313,7 +316,7 @@ func (lw *lowerer) get(c *cell) val {
 	return v
 }
 
-// zero is a value of type t that nothing looks at: the inside of a None.
+// zero returns a value of type t whose contents do not matter: the inside of a None.
 func (lw *lowerer) zero(t *types.Type) val {
 	v := val{t: t}
 	switch t.Underlying().Kind {
@@ -335,7 +338,7 @@ func (lw *lowerer) zero(t *types.Type) val {
 	return v
 }
 
-// store writes a value as it lies in a map's key or value, or in a record.
+// store writes a value in the layout of a map's key or value, or of a record.
 func (lw *lowerer) store(m mem, v val) {
 	switch v.t.Underlying().Kind {
 	case types.None, types.Invalid:
@@ -356,7 +359,7 @@ func (lw *lowerer) store(m mem, v val) {
 	}
 }
 
-// storeExpr is store of an expression, with strings made where they belong.
+// storeExpr is store for an expression; strings are built directly in place.
 func (lw *lowerer) storeExpr(m mem, x expr) {
 	t := x.typ()
 	switch {
@@ -388,7 +391,7 @@ func (lw *lowerer) storeExpr(m mem, x expr) {
 	}
 }
 
-// load reads a value as it lies in memory. Strings are copied: the memory may change.
+// load reads a value from memory. Strings are copied, because the memory may change.
 func (lw *lowerer) load(m mem, t *types.Type) val {
 	v := val{t: t}
 	switch t.Underlying().Kind {
@@ -413,7 +416,7 @@ func (lw *lowerer) load(m mem, t *types.Type) val {
 	return v
 }
 
-// call calls a helper.
+// call adds a call of a helper.
 func (lw *lowerer) call(fn asm.BuiltinFunc, args ...*ir.Value) *ir.Value {
 	v := lw.b.Add(ir.OpCall, args...)
 	v.Helper = fn
@@ -421,14 +424,15 @@ func (lw *lowerer) call(fn asm.BuiltinFunc, args ...*ir.Value) *ir.Value {
 	return v
 }
 
-// pureCall calls a helper that gives the same throughout a run.
+// pureCall adds a call of a helper whose result is constant during a run.
 func (lw *lowerer) pureCall(fn asm.BuiltinFunc) *ir.Value {
 	v := lw.call(fn)
 	v.Pure = true
 	return v
 }
 
-// callback makes a subprogram that a helper calls with params words, and gives its name. body computes its result.
+// callback adds a subprogram that a helper calls with params words, and returns its name. body
+// returns its result.
 func (lw *lowerer) callback(name string, params int, body func(args []*ir.Value) *ir.Value) string {
 	lw.callbacks++
 	name = fmt.Sprintf("%s_%d", name, lw.callbacks)
@@ -436,7 +440,8 @@ func (lw *lowerer) callback(name string, params int, body func(args []*ir.Value)
 	lw.b = ir.NewBuilder(name)
 	lw.b.Pos, lw.b.Weigh = outer.Pos, lw.weigh
 	lw.live, lw.free, lw.end = nil, nil, nil
-	lw.scratch.at, lw.scratch.live, lw.scratch.freeList = heapNowhere, nil, nil // only an outline has the heap's address
+	// Only an outline has the address of the scratch memory.
+	lw.scratch.at, lw.scratch.live, lw.scratch.freeList = heapNowhere, nil, nil
 	lw.b.F.Params = params
 	args := make([]*ir.Value, params)
 	for i := range args {
@@ -448,11 +453,12 @@ func (lw *lowerer) callback(name string, params int, body func(args []*ir.Value)
 	lw.budget.subs[name] = (lw.budget.work - work) / lw.times
 	lw.subs = append(lw.subs, lw.b.Finish())
 	lw.b, lw.live, lw.free, lw.end = outer, live, free, end
-	lw.scratch.at, lw.scratch.live, lw.scratch.freeList = heap.at, heap.live, heap.freeList // what was taken there is not given again
+	// What was allocated in the callback is not reused.
+	lw.scratch.at, lw.scratch.live, lw.scratch.freeList = heap.at, heap.live, heap.freeList
 	return name
 }
 
-// half32 is the upper or lower 32 bits of a word.
+// half32 returns the upper or lower 32 bits of a word.
 func (lw *lowerer) half32(w *ir.Value, high bool) *ir.Value {
 	if !high {
 		w = lw.b.Add(ir.OpShl, w, lw.b.Const(32))
@@ -460,7 +466,7 @@ func (lw *lowerer) half32(w *ir.Value, high bool) *ir.Value {
 	return lw.b.Add(ir.OpLShr, w, lw.b.Const(32))
 }
 
-// bug reports what the checker should not have let through.
+// bug reports an error that the checker should have caught.
 func (lw *lowerer) bug(pos syntax.Position, format string, args ...any) {
 	lw.diags = append(lw.diags, &diag.Diagnostic{Pos: pos, Msg: "bug in the compiler: " + fmt.Sprintf(format, args...), Line: lw.req.Source(pos)})
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// lowerAggAdd is agg.add(value, by=key). Without a key the value is the one element of a per-CPU array, which is
-// always there, so nothing can fail.
+// lowerAggAdd lowers agg.add(value, by=key). Without a key the value is the one element of a
+// per-CPU array, which always exists, so nothing can fail.
 func lowerAggAdd(lw *lowerer, e *eMethod) val {
 	b := lw.b
 	v := lw.value(e.args[0]).w
@@ -22,7 +22,7 @@ func lowerAggAdd(lw *lowerer, e *eMethod) val {
 		m := lw.mapPtr(e.m)
 		p := lw.call(asm.FnMapLookupElem, m, b.SlotAddr(idx, 0))
 		ok := b.Block("")
-		b.If(ir.EQ, p, b.Const(0), lw.end, ok) // never; the verifier wants it
+		b.If(ir.EQ, p, b.Const(0), lw.end, ok) // never; the verifier requires it
 		b.Continue(ok)
 		a.add(p)
 		return val{t: types.TNone}
@@ -79,7 +79,7 @@ func (a *adder) encode() *ir.Value {
 	return a.lw.b.Add(ir.OpXor, a.v, a.lw.b.Const(-1<<63))
 }
 
-// plus adds to a word: atomically where runs can meet on one CPU.
+// plus adds to a word: atomically if several runs can interleave on one CPU.
 func (a *adder) plus(p *ir.Value, off int, v *ir.Value) {
 	b := a.lw.b
 	if a.m.Atomic {
@@ -90,11 +90,11 @@ func (a *adder) plus(p *ir.Value, off int, v *ir.Value) {
 	b.Store(p, off, 8, b.Add(ir.OpAdd, b.Load(p, off, 8, false), v))
 }
 
-// maxContention bounds the attempts of a compare-exchange. Each that fails was beaten by a run that interrupted
-// this one on this CPU; interrupts nest a few levels deep.
+// maxContention bounds the attempts of a compare-exchange. Each one that fails lost against a run
+// that interrupted this one on this CPU; interrupts nest a few levels deep.
 const maxContention = 16
 
-// extreme raises a word to w.
+// extreme raises a word to w if w is larger.
 func (a *adder) extreme(p *ir.Value, off int, w *ir.Value) {
 	b := a.lw.b
 	if !a.m.Atomic || !a.lw.req.Features.FetchAtomics {
@@ -149,12 +149,12 @@ func (a *adder) bucket(p *ir.Value, off int) {
 	b.Continue(done)
 	i := b.Pin(b.Read(idx))
 	ok := b.Block("")
-	b.If(ir.UGE, i, b.Const(int64(a.spec.Buckets())), a.lw.end, ok) // never; the verifier wants it
+	b.If(ir.UGE, i, b.Const(int64(a.spec.Buckets())), a.lw.end, ok) // never; for the verifier
 	b.Continue(ok)
 	a.plus(b.Add(ir.OpAdd, p, b.Add(ir.OpShl, i, b.Const(3))), off, b.Const(1))
 }
 
-// log2 writes the index of a power-of-two bucket: see agg.Spec.Buckets.
+// log2 writes the index of a power-of-two bucket to idx: see agg.Spec.Buckets.
 func (a *adder) log2(idx *int) {
 	b := a.lw.b
 	n := int64(a.spec.Bits)
@@ -195,7 +195,7 @@ func (a *adder) log2(idx *int) {
 	b.Continue(done)
 }
 
-// linear writes the index of a linear bucket: 0 below, then one a step, then one above.
+// linear writes the index of a linear bucket to idx: 0 below Lo, then one per step, then one above.
 func (a *adder) linear(idx *int, done *ir.Block) {
 	b, s := a.lw.b, a.spec
 	t := types.TInt

@@ -2,24 +2,29 @@ package compiler
 
 import "github.com/bpfrepl/bpfrepl/compiler/ir"
 
-// Loops of the compiler's own that end after so many rounds. The verifier follows such a loop round by round, and goes on from one
-// state only where ways meet that differ in nothing that is used later. Inside of a loop of the handler it does not: there ways differ
-// also in what nobody uses any more, and each of them is followed through all rounds that are left. So the rounds are counted by
-// the kernel's iterator for numbers there (or wherever the body is large), as those of the handler's loops are: then the
-// verifier follows no more rounds than it takes to see nothing new.
+// This file lowers loops of the compiler's own that end after a bounded number of iterations. The
+// verifier follows such a loop iteration by iteration, and prunes a path only if it joins one that
+// differs in nothing that is used later. Inside a loop of the handler that does not work: there,
+// paths differ also in values that are no longer used, and the verifier follows each of them
+// through all remaining iterations. So in such a place (or wherever the body is large) the
+// iterations are counted by the kernel's number iterator, as those of the handler's loops are. The
+// verifier then stops once the state converges.
 
-// inLoop tells that the code stands in a loop of the handler, or may be called from there, on a kernel that has the iterator.
+// inLoop reports whether the code is in a loop of the handler, or may be called from one, on a
+// kernel that has the number iterator.
 func (lw *lowerer) inLoop() bool {
 	_, err := lw.req.Kfunc(iterNew)
 	return err == nil && (len(lw.loops) > 0 || lw.out != nil)
 }
 
-// boundedLoop repeats body at most n times: it goes on at next, or leaves. After n times it goes on at over.
+// boundedLoop repeats body at most n times. body jumps to next or to leave; after n iterations
+// control continues at over.
 func (lw *lowerer) boundedLoop(iterator bool, n *ir.Value, leave, over *ir.Block, body func(i *ir.Value, next, leave *ir.Block)) {
 	b := lw.b
 	repeat := func(i *ir.Value, next, leave *ir.Block) {
 		most, _ := n.IsConst()
-		lw.repeated(int(most)/4, func() { body(i, next, leave) }) // a round takes one of the ways through the body, and few take all rounds
+		// An iteration takes one path through the body, and few loops run all iterations.
+		lw.repeated(int(most)/4, func() { body(i, next, leave) })
 	}
 	if !iterator {
 		at := new(int)

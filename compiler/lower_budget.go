@@ -7,37 +7,43 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 )
 
-// A run of a handler is bounded as a whole. The kernel bounds each loop by itself (bpf_iter_num, bpf_loop), so two loops of run-time
-// length, one in the other, could keep a CPU for hours. All such loops of a run take their rounds out of one budget, a variable of the
-// handler: a round costs one step for each workPerStep units of work that the code in it can do, loops of constant length in it included.
-// A budget that is used up ends the handler, which is counted as an error.
+// The run time of a handler is bounded as a whole. The kernel bounds each loop by itself
+// (bpf_iter_num, bpf_loop), so two nested loops of run-time length could keep a CPU busy for hours.
+// All such loops of a run take their iterations out of one budget, a variable of the handler: an
+// iteration costs one step for each workPerStep units of work that its code can do, including the
+// loops of constant length in it. When the budget is used up the handler ends, which is counted as
+// an error.
 //
-// A handler whose only such loop runs at most once needs no variable: the number of its rounds is bounded by the budget before it starts.
-// Handlers without such loops have as many steps as the verifier follows, a million at most.
+// A handler whose only such loop runs at most once needs no variable: the number of iterations is
+// bounded by the budget before the loop starts. Handlers without such loops run no more steps than
+// the verifier follows, a million at most.
 
 const (
-	// maxSteps is the budget of a run. The kernel lets one loop have as many rounds (include/linux/bpf.h: BPF_MAX_LOOPS).
+	// maxSteps is the budget of a run. The kernel allows one loop as many iterations
+	// (include/linux/bpf.h: BPF_MAX_LOOPS).
 	maxSteps = 8 << 20
-	// workPerStep is the work of one step: an instruction is a unit, a call of a helper callWork.
+	// workPerStep is the work of one step: an instruction is one unit, a call of a helper is
+	// callWork units.
 	workPerStep = 64
 	callWork    = 20
 	// divisionWork is the work of a division.
 	divisionWork = 4
 )
 
-// A budget says what the loops of run-time length of a handler cost.
+// A budget records the cost of the loops of run-time length of a handler.
 type budget struct {
 	spent *int // the variable that counts the steps
-	work  int  // done by what has been lowered so far
-	loops int  // of run-time length that have been lowered
-	// alone is set from the second lowering on, where there is one loop, which runs once: what a round of it costs. 0: there are more.
+	work  int  // of the code lowered so far
+	loops int  // of run-time length, lowered so far
+	// alone is the cost of an iteration if there is one loop that runs once. It is set from the
+	// second lowering on; 0: not such a handler.
 	alone int
-	first int            // what a round of the loop costs that was lowered first
-	subs  map[string]int // the work of a run of each subprogram
-	often bool           // a loop of run-time length stands in one of constant length
+	first int            // cost of an iteration of the first loop
+	subs  map[string]int // the work of one run of each subprogram
+	often bool           // a loop of run-time length is inside one of constant length
 }
 
-// weigh counts the work of a value: of a call that of any helper, see weighCall.
+// weigh counts the work of a value; for a call, the work that any helper does, see weighCall.
 func (lw *lowerer) weigh(v *ir.Value) {
 	work := 1
 	switch v.Op {
@@ -49,7 +55,7 @@ func (lw *lowerer) weigh(v *ir.Value) {
 	lw.budget.work += work * lw.times
 }
 
-// weighCall counts what the helper of a call does beyond callWork.
+// weighCall counts the work of a helper call beyond callWork.
 func (lw *lowerer) weighCall(v *ir.Value) {
 	h, ok := helperWork[v.Helper]
 	if !ok || lw.b.Dead() {
@@ -66,14 +72,17 @@ func (lw *lowerer) weighCall(v *ir.Value) {
 	lw.budget.work += work * lw.times
 }
 
-// A callCost is the work of a helper: fixed, and for each KiB of what its argument sizeArg says.
+// A callCost is the work of a helper: fixed, plus perKB for each KiB of the size in argument
+// sizeArg.
 type callCost struct{ fixed, sizeArg, perKB int }
 
-// unknownSize stands for a size that is known at run time: most are bounded by that of a string without a max.
+// unknownSize is the assumed size if it is known only at run time: most sizes are bounded by that
+// of a string without a max.
 const unknownSize = 256
 
-// helperWork has the helpers that take longer than callWork, by measurement (TestRunBudgetCalls): a unit of work is to be at most 3 ns on a machine
-// of today, so that the whole budget is at most two seconds.
+// helperWork lists the helpers that take longer than callWork, by measurement (TestRunBudgetCalls).
+// A unit of work should take at most 3 ns on a current machine, so that the whole budget takes at
+// most two seconds.
 var helperWork = map[asm.BuiltinFunc]callCost{
 	asm.FnProbeReadKernel:    {20, 1, 128},
 	asm.FnProbeReadUser:      {20, 1, 128},
@@ -83,7 +92,7 @@ var helperWork = map[asm.BuiltinFunc]callCost{
 	asm.FnMapDeleteElem:      {50, 0, 0},
 	asm.FnRingbufReserve:     {60, 1, 64},
 	asm.FnRingbufSubmit:      {40, 0, 0},
-	asm.FnGetStack:           {80, 2, 512}, // 8 bytes of a frame
+	asm.FnGetStack:           {80, 2, 512}, // 8 bytes per frame
 }
 
 // repeated counts the work of what fn lowers n times.
@@ -93,13 +102,15 @@ func (lw *lowerer) repeated(n int, fn func()) {
 	lw.budget.work += (lw.budget.work - before) * max(n-1, 0)
 }
 
-// weighSub counts the work of a subprogram that was lowered before, for one more call of it.
+// weighSub counts the work of one more call of a subprogram that is already lowered, and returns
+// its name.
 func (lw *lowerer) weighSub(name string) string {
 	lw.budget.work += lw.budget.subs[name] * lw.times
 	return name
 }
 
-// steps returns the cost of a round, of which fn lowers the body. There are so many rounds, or 0: that is not known.
+// steps returns the cost of an iteration, whose body fn lowers. rounds is the number of iterations,
+// or 0 if it is not known.
 func (lw *lowerer) steps(rounds int64, fn func()) int64 {
 	before := lw.budget.work
 	fn()
@@ -108,8 +119,9 @@ func (lw *lowerer) steps(rounds int64, fn func()) int64 {
 	return int64(1 + work/lw.times/workPerStep)
 }
 
-// counted reports whether a loop that is about to be lowered takes its rounds out of the variable, and how many rounds it may have
-// by itself. A loop of a fixed number of rounds takes none: it is work of the loop around it.
+// counted reports whether a loop that is about to be lowered takes its iterations out of the budget
+// variable, and how many iterations it may have by itself. A loop with a fixed number of iterations
+// takes none: it is work of the loop around it.
 func (lw *lowerer) counted(fixed int64) (counts bool, most int64) {
 	g := &lw.budget
 	if fixed > 0 {
@@ -117,7 +129,7 @@ func (lw *lowerer) counted(fixed int64) (counts bool, most int64) {
 	}
 	g.loops++
 	if lw.times > 1 {
-		g.often = true // a loop of constant length around it
+		g.often = true // in a loop of constant length
 	}
 	if g.alone > 0 {
 		return false, int64(maxSteps / g.alone)
@@ -125,7 +137,8 @@ func (lw *lowerer) counted(fixed int64) (counts bool, most int64) {
 	return true, maxSteps
 }
 
-// pay takes the cost of a round out of the budget; it goes on at over where there is not that much left.
+// pay subtracts the cost of an iteration from the budget, and continues at over if the budget does
+// not suffice.
 func (lw *lowerer) pay(counts bool, steps int64, over *ir.Block) {
 	b := lw.b
 	if !counts {
@@ -141,7 +154,8 @@ func (lw *lowerer) pay(counts bool, steps int64, over *ir.Block) {
 	b.Continue(on)
 }
 
-// paidRound is a round of a loop that a helper runs, in its callback. body ends it by a jump to again, or falls off its end.
+// paidRound lowers an iteration of a loop that a helper runs, in its callback. body ends it with a
+// jump to again, or falls off its end.
 func (lw *lowerer) paidRound(pos syntax.Position, rounds int64, counts bool, next *ir.Block, body func(again *ir.Block)) {
 	b := lw.b
 	again, spent := b.Block("again"), b.Block("too long")
@@ -157,7 +171,7 @@ func (lw *lowerer) paidRound(pos syntax.Position, rounds int64, counts bool, nex
 	lw.overspent(pos)
 }
 
-// overspent ends the handler.
+// overspent ends the handler and counts the error.
 func (lw *lowerer) overspent(pos syntax.Position) {
 	if !lw.b.Dead() {
 		lw.fail(Site{Pos: pos, Op: "loop", Ends: true}, lw.b.Const(-errTooLong))

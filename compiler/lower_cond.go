@@ -10,7 +10,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// cond jumps to t where x is true, else to f.
+// cond jumps to t if x is true, else to f.
 func (lw *lowerer) cond(x expr, t, f *ir.Block) {
 	b := lw.b
 	switch x := x.(type) {
@@ -107,7 +107,8 @@ func (lw *lowerer) compare(x *eCompare, t, f *ir.Block) {
 	}
 }
 
-// operandType is the type of x in a comparison with y: a constant that is not negative takes y's.
+// operandType returns the type of x in a comparison with y: a constant that is not negative takes
+// y's type.
 func operandType(x, y expr) *types.Type {
 	if _, ok := x.(*eConst); ok && x.typ().Kind == types.Int && smallConst(x) {
 		return y.typ()
@@ -115,7 +116,7 @@ func operandType(x, y expr) *types.Type {
 	return x.typ()
 }
 
-// equal compares an expression with another; strings are made in memory only where they are not constants.
+// equal compares two expressions; strings are built in memory only if they are not constants.
 func (lw *lowerer) equal(x, y expr, t, f *ir.Block) {
 	if k, ok := x.(*eConst); ok && k.t.Kind != types.None {
 		x, y = y, x
@@ -156,7 +157,7 @@ func (lw *lowerer) equalConst(v val, k any, t, f *ir.Block) {
 			b.Jump(f)
 		}
 	case string:
-		if v.t.Kind == types.Formatted { // the checker has seen that it can be read
+		if v.t.Kind == types.Formatted { // the checker ensured that k parses
 			k, _ := lw.check.parseShown(v.t.Format, k)
 			lw.equalConst(v, k, t, f)
 			return
@@ -185,7 +186,7 @@ func (lw *lowerer) equalConst(v val, k any, t, f *ir.Block) {
 	}
 }
 
-// outside tells that no value of the type equals the number.
+// outside reports whether no value of the type can equal the number.
 func outside(k *big.Int, t *types.Type) bool {
 	if t.Underlying().Kind == types.Int {
 		return !k.IsInt64()
@@ -197,7 +198,7 @@ func outside(k *big.Int, t *types.Type) bool {
 func (lw *lowerer) prefix(m mem, s string, n int, t, f *ir.Block) {
 	b := lw.b
 	if n > m.cap {
-		b.Jump(f) // s does not fit in there
+		b.Jump(f) // s does not fit
 		return
 	}
 	buf := make([]byte, m.cap)
@@ -216,10 +217,10 @@ func (lw *lowerer) prefix(m mem, s string, n int, t, f *ir.Block) {
 	for off < n {
 		size := 8
 		for off+size > n && size > 1 {
-			size /= 2 // the bytes behind the prefix may be anything
+			size /= 2 // the bytes after the prefix may be anything
 		}
 		if n == len(s)+1 {
-			size = 8 // behind the NUL there are only NULs
+			size = 8 // only NULs follow the NUL
 		}
 		var w int64
 		switch size {
@@ -287,8 +288,9 @@ func (lw *lowerer) equalVals(x, y val, t, f *ir.Block) {
 var signedCond = map[syntax.Token]ir.Cond{syntax.EQL: ir.EQ, syntax.LT: ir.SLT, syntax.LE: ir.SLE, syntax.GT: ir.SGT, syntax.GE: ir.SGE}
 var unsignedCond = map[syntax.Token]ir.Cond{syntax.EQL: ir.EQ, syntax.LT: ir.ULT, syntax.LE: ir.ULE, syntax.GT: ir.UGT, syntax.GE: ir.UGE}
 
-// compareInts compares as numbers, also a signed with an unsigned one: a negative number is below all unsigned ones. A number
-// that is never negative is unsigned beside an unsigned one, also where it has wrapped.
+// compareInts compares two integers by value, even if one is signed and the other unsigned: a
+// negative number is less than all unsigned ones. A number that is never negative is treated as
+// unsigned when compared with an unsigned one, even if it has wrapped.
 func (lw *lowerer) compareInts(op syntax.Token, x *ir.Value, tx *types.Type, y *ir.Value, ty *types.Type, t, f *ir.Block) {
 	b := lw.b
 	ux, uy := tx.Kind == types.Uint, ty.Kind == types.Uint
@@ -300,7 +302,7 @@ func (lw *lowerer) compareInts(op syntax.Token, x *ir.Value, tx *types.Type, y *
 		b.If(signedCond[op], x, y, t, f)
 	default:
 		signed := x
-		below := op == syntax.LT || op == syntax.LE // the outcome where x is the negative one
+		below := op == syntax.LT || op == syntax.LE // the result if x is the negative one
 		if ux {
 			signed = y
 			below = op == syntax.GT || op == syntax.GE
@@ -316,7 +318,7 @@ func (lw *lowerer) compareInts(op syntax.Token, x *ir.Value, tx *types.Type, y *
 	}
 }
 
-// dict is the value of a captured dict's key.
+// dict lowers the lookup of a key in a captured dict.
 func (lw *lowerer) dict(e *eDict) val {
 	b := lw.b
 	c := lw.newCell(e.t, "dict")

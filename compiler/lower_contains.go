@@ -5,22 +5,24 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// x in y looks at each place of y, eight places at a time: where none of eight bytes is the first of x, the next eight follow;
-// else x is compared at each of the eight, without jumps, and one jump tells whether one of them matched. So the verifier has
-// two jumps for eight places to follow, whatever x is.
+// x in y examines the positions of y eight at a time. If none of the eight bytes is the first byte
+// of x, the next eight follow; otherwise x is compared at each of the eight positions, without
+// jumps, and one jump decides whether one of them matched. So the verifier has two jumps to follow
+// for eight positions, whatever x is.
 
-// maxSearchWork bounds the places of the one times the words of the other: what the verifier walks through.
+// maxSearchWork bounds the positions of y times the words of x: the work of the verifier.
 const maxSearchWork = 16 << 10
 
-// A pattern is what is looked for: words, with the bits that count in each.
+// A pattern is the text or byte to search for: words, with a mask of the bits that count in each.
 type pattern struct {
 	word  []func() *ir.Value
 	mask  []func() *ir.Value
-	first *ir.Value // its first byte, eight times
-	least int       // bytes that it has at least
+	first *ir.Value // its first byte, repeated eight times
+	least int       // its minimum length in bytes
 }
 
-// pattern makes x ready to be looked for: a number w, or the text p. Where it is empty it is found, at t.
+// pattern prepares x for the search: a byte w, or the text p. If it is empty, control continues at
+// t.
 func (lw *lowerer) pattern(x expr, w *ir.Value, p text, t *ir.Block) pattern {
 	b := lw.b
 	if w != nil { // a byte
@@ -83,12 +85,12 @@ func (lw *lowerer) contains(e *eContains, t, f *ir.Block) {
 	if y.t.Kind == types.Bytes {
 		room = y.t.Len
 	}
-	last := room - nd.least // the last place
+	last := room - nd.least // the last position
 	if last < 0 {
 		b.Jump(f)
 		return
 	}
-	// the places that lie in whole words of y, and for which all words of x are compared with words of y
+	// the positions in whole words of y for which all words of x are compared with words of y
 	k := len(nd.word)
 	looped := min((last+1)/8, y.mem.cap/8-k)
 	all := last/8 + 1
@@ -114,11 +116,11 @@ func (lw *lowerer) contains(e *eContains, t, f *ir.Block) {
 	b.Jump(f)
 }
 
-// fewWords is how many words of a needle are kept while places are compared; those of a longer one are loaded for each place, as
-// no stack would hold them.
+// fewWords is how many words of a pattern are kept while positions are compared; those of a longer
+// one are loaded for each position, because they would not fit on the stack.
 const fewWords = 6
 
-// match8 looks at the first places of a word; at gives the words from that one on.
+// match8 examines the first positions of a word; at returns the words from that one on.
 func (lw *lowerer) match8(nd pattern, places int, at func(k int) *ir.Value, t, f *ir.Block) {
 	b := lw.b
 	w0 := at(0)

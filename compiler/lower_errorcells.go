@@ -6,19 +6,20 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 )
 
-// Errors are counted in cells: a per-CPU array indexed by site and errno, each element a count and the times of the
-// first and the last. A failing site costs a lookup and an add, nothing is sent, and none is lost.
+// Errors are counted in cells: a per-CPU array indexed by site and errno, whose elements hold a
+// count and the times of the first and the last error. A failing site costs a lookup and an add;
+// nothing is sent to the host, and no error is lost.
 
-// The errno of faults that are the handler's own, and of helpers that give no code.
+// The errno of the handler's own errors, and of helpers that return no code.
 const (
 	errNoEnt   = 2  // ENOENT: a missing key
 	errFault   = 14 // EFAULT: a stack without frames, a NULL pointer that was followed
-	errBusy    = 16 // EBUSY: all pieces of the heap are taken
-	errAgain   = 11 // EAGAIN: a compare-exchange that never won
+	errBusy    = 16 // EBUSY: all pieces of the scratch map are in use
+	errAgain   = 11 // EAGAIN: a compare-exchange that never succeeded
 	errInval   = 22 // EINVAL: a negative shift count
 	errNoSpc   = 28 // ENOSPC: the ring buffer is full
 	errDom     = 33 // EDOM: division by zero
-	errRange   = 34 // ERANGE: an index that is out of range
+	errRange   = 34 // ERANGE: an index out of range
 	errExist   = 17
 	errTooLong = 7  // E2BIG: a loop that did not end
 	errLong    = 36 // ENAMETOOLONG: a path
@@ -32,7 +33,7 @@ const (
 	CellSize  = 24
 )
 
-// countName is the subprogram that counts an error.
+// countName is the name of the subprogram that counts an error.
 const countName = "count_error"
 
 // fail counts an error at a site. code is the negative errno.
@@ -56,14 +57,15 @@ func (lw *lowerer) fail(s Site, code *ir.Value) {
 	})
 }
 
-// tally counts a key that came or went, of a table whose keys the kernel evicts.
+// tally counts a key that was inserted into or deleted from a table from which the kernel evicts
+// keys.
 func (lw *lowerer) tally(m *Map, what KeyCounter) {
 	if m.LRU {
 		lw.fail(Site{Map: m, KeyCounter: what}, lw.b.Const(0))
 	}
 }
 
-// countError is the code itself; it goes on at done.
+// countError emits the code that counts an error; it continues at done.
 func (lw *lowerer) countError(b *ir.Builder, key *ir.Slot, site, code *ir.Value, done *ir.Block) {
 	n := b.Add(ir.OpNeg, code)
 	n = b.Add(ir.OpAnd, n, b.Const(CellsPerSite-1))
@@ -87,7 +89,8 @@ func (lw *lowerer) countError(b *ir.Builder, key *ir.Slot, site, code *ir.Value,
 	b.Jump(done)
 }
 
-// countSub is the subprogram: R1 is the site's first cell, R2 the negative errno.
+// countSub returns the subprogram that counts an error: R1 is the site's first cell, R2 the
+// negative errno.
 func (lw *lowerer) countSub() *ir.Func {
 	b := ir.NewBuilder(countName)
 	b.F.Params = 2

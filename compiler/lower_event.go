@@ -8,7 +8,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// arg reads an argument that is one word.
+// arg reads an argument of one word.
 func (lw *lowerer) arg(e *eArg) val {
 	f := e.f
 	ctx := lw.ctx()
@@ -33,8 +33,9 @@ func (lw *lowerer) arg(e *eArg) val {
 	return scalar(e.t, w)
 }
 
-// untrack makes a plain number of a pointer that the verifier follows, since handlers may compute with addresses: after a
-// negation it is one to the verifier (check_alu_op, kernel/bpf/verifier.c), and the second gives the value back.
+// untrack turns a pointer that the verifier tracks into a plain number, because handlers may
+// compute with addresses. After a negation it is a number to the verifier (check_alu_op,
+// kernel/bpf/verifier.c), and the second negation restores the value.
 func (lw *lowerer) untrack(w *ir.Value) *ir.Value {
 	return lw.b.Add(ir.OpNeg, lw.b.Add(ir.OpNeg, w))
 }
@@ -80,14 +81,14 @@ func (lw *lowerer) readStr(e *eStr, addr *ir.Value, dst mem, pad bool) {
 	}
 	b := lw.b
 	size := lw.value(e.n).w
-	if e.n.typ().Kind != types.Uint { // not below 0
+	if e.n.typ().Kind != types.Uint { // negative counts as 0
 		size = b.Add(ir.OpAnd, size, b.Add(ir.OpXor, b.Add(ir.OpAShr, size, b.Const(63)), b.Const(-1)))
 	}
 	size, _ = lw.atMost(size, int64(n))
 	lw.fill(dst, 0)
 	fits, done := b.Block("fits"), b.Block("")
 	size = b.Pin(size)
-	b.If(ir.ULE, size, b.Const(int64(n)), fits, done) // always; the verifier wants it
+	b.If(ir.ULE, size, b.Const(int64(n)), fits, done) // always; the verifier requires it
 	b.Continue(fits)
 	m.dst, m.size = lw.addr(dst), size
 	lw.readTo(m, done)
@@ -95,7 +96,8 @@ func (lw *lowerer) readStr(e *eStr, addr *ir.Value, dst mem, pad bool) {
 	b.Continue(done)
 }
 
-// readInto reads at most n bytes to dst. pad: a string, behind which dst is zeroed, since the helper writes up to the NUL.
+// readInto reads at most n bytes to dst. If pad is set it reads a string, and zeroes dst first,
+// because the helper writes only up to the NUL.
 func (lw *lowerer) readInto(m memRead, dst mem, n int, pad bool) {
 	b := lw.b
 	if pad {
@@ -108,7 +110,7 @@ func (lw *lowerer) readInto(m memRead, dst mem, n int, pad bool) {
 	b.Continue(done)
 }
 
-// cookie tells which of its probes runs the program.
+// cookie returns the cookie that identifies the probe that runs the program.
 func (lw *lowerer) cookie() *ir.Value {
 	if lw.req.Event.Syscalls != nil {
 		return lw.b.Load(lw.syscallEntry(), syscallCookie, 8, false)
@@ -117,7 +119,7 @@ func (lw *lowerer) cookie() *ir.Value {
 	return lw.call(asm.FnGetAttachCookie, lw.ctx())
 }
 
-// address computes where an argument lies that is not in the context.
+// address computes the address of an argument that is not in the context.
 func (lw *lowerer) address(a Address, pos syntax.Position) *ir.Value {
 	b := lw.b
 	sum := b.Const(a.Disp)
@@ -125,7 +127,9 @@ func (lw *lowerer) address(a Address, pos syntax.Position) *ir.Value {
 		sum = b.Add(ir.OpAdd, sum, b.Add(ir.OpMul, b.Load(lw.ctx(), a.Index, 8, false), b.Const(int64(a.Scale))))
 	}
 	switch {
-	case a.Base >= 0 && a.Kernel && !a.Word: // to the verifier a pointer that may be NULL, with which it lets nobody compute
+	case a.Base >= 0 && a.Kernel && !a.Word:
+		// To the verifier this is a pointer that may be NULL, and it rejects arithmetic on such
+		// pointers.
 		base := lw.readWord(memRead{addr: b.Add(ir.OpAdd, lw.ctx(), b.Const(int64(a.Base))), op: "e.args", pos: pos}, 8, false)
 		sum = b.Add(ir.OpAdd, base, sum)
 	case a.Base >= 0:
@@ -137,12 +141,12 @@ func (lw *lowerer) address(a Address, pos syntax.Position) *ir.Value {
 	return sum
 }
 
-// memoryArg reads an argument that lies in memory; 0, and counted, where it cannot be read.
+// memoryArg reads an argument from memory; it is 0, and the error is counted, if it cannot be read.
 func (lw *lowerer) memoryArg(e *eArg) *ir.Value {
 	return lw.readWord(memRead{space: e.f.At.space(), addr: lw.address(e.f.At, e.pos), op: "e.args", pos: e.pos}, e.f.Size, e.f.Signed)
 }
 
-// space is the memory that the address belongs to.
+// space returns the memory space of the address.
 func (a Address) space() types.Space {
 	if a.Kernel {
 		return types.Kernel

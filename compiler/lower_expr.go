@@ -41,7 +41,7 @@ func (lw *lowerer) value(x expr) val {
 		return lw.get(lw.cellOf(x.v))
 	case *eField:
 		if x.t.Kind == types.Formatted {
-			lw.b.Pos = x.pos // it can fail there
+			lw.b.Pos = x.pos // the format can fail at this position
 		}
 		return x.row.lower(lw)
 	case *eArg:
@@ -83,14 +83,14 @@ func (lw *lowerer) value(x expr) val {
 	case *eCall:
 		return lw.inlineCall(x)
 	}
-	if t.Kind == types.Bool { // eCompare, eNot, eIn, eContains, eTruth: made by jumps
+	if t.Kind == types.Bool { // eCompare, eNot, eIn, eContains, eTruth: computed by jumps
 		return lw.selectValue(t, func(yes, no *ir.Block) { lw.cond(x, yes, no) }, boolConst(true, x.position()), boolConst(false, x.position()))
 	}
 	lw.bug(x.position(), "expression %T", x)
 	return lw.zero(t)
 }
 
-// selectValue is yes or no, as the jumps that decide make it.
+// selectValue returns yes or no, selected by the jumps that decide emits.
 func (lw *lowerer) selectValue(t *types.Type, decide func(yes, no *ir.Block), yes, no expr) val {
 	c := lw.newCell(t, "choice")
 	a, b, done := lw.b.Block("yes"), lw.b.Block("no"), lw.b.Block("")
@@ -109,7 +109,7 @@ func (lw *lowerer) selectValue(t *types.Type, decide func(yes, no *ir.Block), ye
 	return lw.get(c)
 }
 
-// logic is x and y, x or y as one of the two values.
+// logic lowers x and y, x or y; the result is one of the two values.
 func (lw *lowerer) logic(x *eLogic) val {
 	if x.t.Kind == types.Bool && x.x.typ().Kind == types.Bool {
 		return lw.selectValue(x.t, func(yes, no *ir.Block) { lw.cond(x, yes, no) }, boolConst(true, x.pos), boolConst(false, x.pos))
@@ -143,7 +143,7 @@ func (lw *lowerer) constant(x *eConst) val {
 	return scalar(x.t, lw.b.Const(word(x.v)))
 }
 
-// convert gives a value as a type that holds it.
+// convert converts a value to a type that can represent it.
 func (lw *lowerer) convert(v val, t *types.Type) val {
 	switch {
 	case v.t.Equal(t):
@@ -188,7 +188,7 @@ func (lw *lowerer) convert(v val, t *types.Type) val {
 	return v
 }
 
-// str makes a string or bytes in memory. pad: the rest of the memory is zeroed, as keys need it.
+// str builds a string or bytes in memory. pad: the rest of the memory is zeroed, as keys need it.
 func (lw *lowerer) str(x expr, dst mem, pad bool) {
 	switch x := x.(type) {
 	case *eConst:
@@ -231,7 +231,7 @@ func (lw *lowerer) str(x expr, dst mem, pad bool) {
 	}
 }
 
-// binary computes arithmetic with Starlark's meaning at 64 bits.
+// binary computes arithmetic with Starlark's semantics on 64 bits.
 func (lw *lowerer) binary(e *eBinary) val {
 	x, y := lw.value(e.x).w, lw.value(e.y).w
 	lw.b.Pos = e.pos
@@ -246,13 +246,15 @@ func (lw *lowerer) binary(e *eBinary) val {
 	return scalar(e.t, lw.shift(e, x, y))
 }
 
-// divide is // or %, rounded down. Only unsigned division is there on all kernels. For a negative dividend and
-// a positive constant c, floor(x/c) is ^(^x/c), with ^x not negative.
+// divide lowers // or %, rounded down. Not all kernels have signed division, so only unsigned
+// division is used. For a negative dividend and a positive constant c, floor(x/c) is ^(^x/c), where
+// ^x is not negative.
 func (lw *lowerer) divide(e *eBinary, x, y *ir.Value) *ir.Value {
 	b := lw.b
 	quotient := e.op == syntax.SLASHSLASH
 	ux, uy := unsignedOperand(e.x), unsignedOperand(e.y)
-	if e.x.typ().Kind == types.Uint || e.y.typ().Kind == types.Uint { // beside it, a sum is unsigned too
+	// With an unsigned operand, a sum is unsigned too.
+	if e.x.typ().Kind == types.Uint || e.y.typ().Kind == types.Uint {
 		ux, uy = neverNegative(e.x), neverNegative(e.y)
 	}
 	var c *big.Int
@@ -295,8 +297,8 @@ func (lw *lowerer) divide(e *eBinary, x, y *ir.Value) *ir.Value {
 	return b.Add(ir.OpSub, x, b.Add(ir.OpMul, q, y))
 }
 
-// floorDiv divides magnitudes, then mends the sign: with unlike signs the quotient is negative, and one less where
-// there is a remainder.
+// floorDiv divides magnitudes, then fixes the sign: if the signs differ the quotient is negative,
+// and one less if there is a remainder.
 func (lw *lowerer) floorDiv(x *ir.Value, ux bool, y *ir.Value, uy bool) *ir.Value {
 	b := lw.b
 	magnitude := func(v *ir.Value, unsigned bool) (mag, sign *ir.Value) {
@@ -328,7 +330,8 @@ func (lw *lowerer) floorDiv(x *ir.Value, ux bool, y *ir.Value, uy bool) *ir.Valu
 	return b.Read(res)
 }
 
-// shift is << or >>. Starlark's shifts have no limit at 64: what is shifted out is gone, or leaves the sign.
+// shift lowers << or >>. Starlark's shifts are not limited to 64 bits: bits that are shifted out
+// are lost, and >> leaves the sign.
 func (lw *lowerer) shift(e *eBinary, x, y *ir.Value) *ir.Value {
 	b := lw.b
 	op := ir.OpShl
@@ -338,7 +341,7 @@ func (lw *lowerer) shift(e *eBinary, x, y *ir.Value) *ir.Value {
 			op = ir.OpLShr
 		}
 	}
-	over := b.Const(0) // what is left after 64 bits and more
+	over := b.Const(0) // the result of a shift by 64 bits or more
 	if op == ir.OpAShr {
 		over = b.Add(ir.OpAShr, x, b.Const(63))
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// search looks for x among constants: integers by halving, all else one after the other. hit is called with the
-// builder where x is list[i]; it has to end the block.
+// search compares x with constants: integers by binary search, everything else one after the other.
+// hit is called with the builder at the point where x is list[i]; it must end the block.
 func (lw *lowerer) search(x expr, list []any, hit func(i int), miss *ir.Block) {
 	b := lw.b
 	v := lw.value(x)
@@ -72,14 +72,15 @@ func (lw *lowerer) search(x expr, list []any, hit func(i int), miss *ir.Block) {
 	walk(es)
 }
 
-// A textEntry is a constant that a text is compared with, and where it stands in the list.
+// A textEntry is a constant that a text is compared with, and its index in the list.
 type textEntry struct {
 	s string
 	i int
 }
 
-// searchText finds the constant that a text equals: by its first word, then, among those that begin with the same word, by the second, and so on.
-// So the comparisons of a run, and of the verifier on one way, grow with the logarithm of the list.
+// searchText finds the constant that a text equals: by its first word, then, among the constants
+// that begin with the same word, by the second, and so on. So the number of comparisons of a run,
+// and of the verifier on one path, grows with the logarithm of the list.
 func (lw *lowerer) searchText(v val, list []any, hit func(i int), miss *ir.Block) {
 	var es []textEntry
 	seen := map[string]bool{}
@@ -102,8 +103,9 @@ func (lw *lowerer) searchText(v val, list []any, hit func(i int), miss *ir.Block
 	lw.walkText(v, es, 0, hit, miss)
 }
 
-// wholeWords is how many words of a text can be compared as they are with those of s, and how many bytes count: a string in memory has
-// only NULs behind its end, the bytes behind others may be anything.
+// wholeWords returns how many words of a text can be compared directly with those of s, and how
+// many bytes count. A string in memory has only NULs after its end; the bytes after others may be
+// anything.
 func wholeWords(v val, s string) (words, size int) {
 	if v.t.Kind == types.Bytes {
 		return len(s) / 8, len(s)
@@ -151,7 +153,8 @@ func (lw *lowerer) walkText(v val, es []textEntry, k int, hit func(i int), miss 
 	lw.choose(have, order, func(w uint64) { lw.walkText(v, groups[w], k+1, hit, miss) }, miss)
 }
 
-// choose goes on at the code that found makes for the word that w equals, one of some in ascending order.
+// choose branches to the code that found emits for the word that w equals, one of several in
+// ascending order.
 func (lw *lowerer) choose(w *ir.Value, order []uint64, found func(w uint64), miss *ir.Block) {
 	b := lw.b
 	if len(order) > 4 {

@@ -9,10 +9,10 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// forItems has bpf_for_each_map_elem (5.13) run the body for each key of a map.
+// forItems makes bpf_for_each_map_elem (5.13) run the body for each key of a map.
 func (lw *lowerer) forItems(s *sItems) {
 	m := lw.mapPtr(s.m)
-	lw.budget.loops += 2 // there is no way to bound it before
+	lw.budget.loops += 2 // it cannot be bounded in advance
 	lw.outlined("items", 4, func(args []*ir.Value, next, leave *ir.Block) {
 		lw.paidRound(s.pos, 0, true, next, func(again *ir.Block) {
 			lw.scoped(func() { lw.item(s, args, again) })
@@ -23,8 +23,8 @@ func (lw *lowerer) forItems(s *sItems) {
 	}, func(fn, frame *ir.Value) { lw.call(asm.FnForEachMapElem, m, fn, frame, lw.b.Const(0)) })
 }
 
-// item sets the loop's variable from a callback's arguments: map, key, value of this CPU, frame. It goes on at next where the key
-// has no value yet.
+// item sets the loop variables from a callback's arguments: map, key, this CPU's value, frame. It
+// continues at next if the key has no value yet.
 func (lw *lowerer) item(s *sItems, args []*ir.Value, next *ir.Block) {
 	t := lw.typing(s.m)
 	key := func() val { return lw.load(mem{args[1], 0, t.key.t.Size()}, t.key.t) }
@@ -51,7 +51,8 @@ type perCPU struct{ stmtNode }
 func (perCPU) statements() []stmt { return nil }
 func (perCPU) keeps() []*local    { return nil }
 
-// merged is the value of an aggregation's key over all CPUs, as the host merges it (agg.Spec.Merge).
+// merged computes the value of an aggregation's key over all CPUs, as the host merges it
+// (agg.Spec.Merge).
 func (lw *lowerer) merged(s *sItems, m, key *ir.Value, t *types.Type, unset *ir.Block) *ir.Value {
 	o := s.m.Agg.Offsets()
 	type part struct {
@@ -66,7 +67,7 @@ func (lw *lowerer) merged(s *sItems, m, key *ir.Value, t *types.Type, unset *ir.
 			parts = append(parts, p)
 		}
 	}
-	mv, kv := new(int), new(int) // variables: the loop may be a callback of its own
+	mv, kv := new(int), new(int) // variables: the loop may become a callback of its own
 	lw.b.Write(mv, m)
 	lw.b.Write(kv, key)
 	cpus, err := lw.req.CPUs()
@@ -123,7 +124,7 @@ func (lw *lowerer) merged(s *sItems, m, key *ir.Value, t *types.Type, unset *ir.
 	return w(0)
 }
 
-// average is sum / n, truncated toward zero as the host does.
+// average returns sum / n, truncated toward zero as the host does.
 func (lw *lowerer) average(sum, n *ir.Value, signed bool) *ir.Value {
 	b := lw.b
 	if !signed {

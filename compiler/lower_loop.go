@@ -7,12 +7,13 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 )
 
-// Loops whose length is not known when the handler is compiled stand in the program as they are. The verifier accepts a
-// loop that asks the kernel's number iterator each time around (bpf_iter_num, 6.4): it walks through the body until what it
-// knows of registers and stack repeats, not once for each iteration. The iterator counts to its own limit, and has to be
-// destroyed on every way out of the loop. Older kernels run a loop's body as a callback (bpf_loop, 5.17), see outline.go.
+// Loops whose length is not known at compile time are kept as loops in the program. The verifier
+// accepts a loop that asks the kernel's number iterator in each iteration (bpf_iter_num, 6.4): it
+// walks through the body until the state of registers and stack repeats, not once for each
+// iteration. The iterator counts to its own limit, and must be destroyed on every path out of the
+// loop. Older kernels run a loop's body as a callback (bpf_loop, 5.17), see outline.go.
 
-// The functions of the iterator.
+// The kernel functions of the iterator.
 const (
 	iterNew     = "bpf_iter_num_new"
 	iterNext    = "bpf_iter_num_next"
@@ -29,15 +30,15 @@ func (lw *lowerer) kfunc(name string, args ...*ir.Value) *ir.Value {
 	return v
 }
 
-// destroy ends an iterator.
+// destroy destroys an iterator.
 func (lw *lowerer) destroy(it *ir.Slot) {
 	if it != nil && !lw.b.Dead() {
 		lw.kfunc(iterDestroy, lw.b.SlotAddr(it, 0))
 	}
 }
 
-// iterate repeats the body: count times, or, where count is nil, until it is left. each gets the number of the
-// round and goes on at body, or leaves.
+// iterate repeats the body count times, or, if count is nil, until it is left. each gets the number
+// of the iteration and continues at body, or leaves.
 func (lw *lowerer) iterate(s loopStmt, count *ir.Value, each func(i *ir.Value, body, leave *ir.Block)) {
 	b := lw.b
 	fixed := int64(0)
@@ -45,7 +46,8 @@ func (lw *lowerer) iterate(s loopStmt, count *ir.Value, each func(i *ir.Value, b
 		fixed, _ = count.IsConst()
 	}
 	counts, most := lw.counted(fixed)
-	limit, tooMany := b.Const(most), b.Const(1) // without a count, to come to the iterator's end is a fault
+	// Without a count, reaching the iterator's end is an error.
+	limit, tooMany := b.Const(most), b.Const(1)
 	if count != nil {
 		limit, tooMany = lw.atMost(count, most)
 	}
@@ -97,10 +99,10 @@ func (lw *lowerer) iterate(s loopStmt, count *ir.Value, each func(i *ir.Value, b
 	lw.destroy(it)
 }
 
-// iterateOutlined is iterate by bpf_loop.
+// iterateOutlined is iterate with bpf_loop.
 func (lw *lowerer) iterateOutlined(s loopStmt, fixed int64, counts bool, limit, tooMany *ir.Value, each func(i *ir.Value, body, leave *ir.Block)) {
 	b := lw.b
-	for _, v := range s.keeps() { // known outside of the callback, then
+	for _, v := range s.keeps() { // so that they exist outside of the callback
 		lw.clearCell(lw.cellOf(v))
 	}
 	way := lw.outlined("loop", 2, func(args []*ir.Value, next, leave *ir.Block) {
@@ -126,7 +128,8 @@ func (lw *lowerer) iterateOutlined(s loopStmt, fixed int64, counts bool, limit, 
 	b.Continue(on)
 }
 
-// atMost gives the lesser of n, which is unsigned, and limit, and whether n is the larger.
+// atMost returns the smaller of n, which is unsigned, and limit; more is 1 if n is the larger, else
+// 0.
 func (lw *lowerer) atMost(n *ir.Value, limit int64) (least, more *ir.Value) {
 	b := lw.b
 	if k, ok := n.IsConst(); ok && uint64(k) <= uint64(limit) {
@@ -145,7 +148,7 @@ func (lw *lowerer) atMost(n *ir.Value, limit int64) (least, more *ir.Value) {
 	return b.Read(l), b.Read(m)
 }
 
-// opaqueZero is a 0 of which the verifier knows nothing.
+// opaqueZero returns a 0 that is unknown to the verifier.
 func (lw *lowerer) opaqueZero() *ir.Value {
 	lw.prog.Zeros = max(lw.prog.Zeros, 8)
 	return lw.b.Load(lw.b.MapValue(lw.req.Zeros, 0), 0, 8, false)
@@ -155,7 +158,8 @@ func (lw *lowerer) while(s *sWhile) {
 	lw.iterate(s, nil, func(_ *ir.Value, body, leave *ir.Block) { lw.cond(s.cond, body, leave) })
 }
 
-// forCount counts how often the body is to run before it runs, as Starlark does, so that no bound overflows.
+// forCount computes the number of iterations before the first one, as Starlark does, so that no
+// bound overflows.
 func (lw *lowerer) forCount(s *sCount) {
 	b := lw.b
 	lo, hi := lw.value(s.lo).w, lw.value(s.hi).w
@@ -174,7 +178,7 @@ func (lw *lowerer) forCount(s *sCount) {
 		b.Jump(done)
 	}
 	b.Continue(done)
-	start := new(int) // a variable: the body may be a function of its own
+	start := new(int) // a variable: the body may become a function of its own
 	b.Write(start, lo)
 	lw.iterate(s, b.Read(n), func(i *ir.Value, body, _ *ir.Block) {
 		b := lw.b

@@ -9,7 +9,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// inlineBytes is how much is copied or cleared by loads and stores; more is done by a helper, in one call.
+// inlineBytes is the most that is copied or cleared by loads and stores; more is done by one call
+// of a helper.
 const inlineBytes = 256
 
 // fill writes zeros to m from byte off on.
@@ -24,7 +25,7 @@ func (lw *lowerer) fill(m mem, off int) {
 	}
 }
 
-// copyStr copies a string or bytes and pads them to the length of dst.
+// copyStr copies a string or bytes, and pads it with zeros to the length of dst.
 func (lw *lowerer) copyStr(dst, src mem) {
 	n := min(dst.cap, src.cap)
 	if n > inlineBytes {
@@ -37,7 +38,7 @@ func (lw *lowerer) copyStr(dst, src mem) {
 	lw.fill(dst, n)
 }
 
-// copyBytes copies n bytes of the program's own memory: it cannot fail.
+// copyBytes copies n bytes of the program's own memory, which cannot fail.
 func (lw *lowerer) copyBytes(dst mem, n, src *ir.Value) {
 	lw.call(asm.FnProbeReadKernel, lw.addr(dst), n, src)
 }
@@ -51,7 +52,7 @@ func (lw *lowerer) strConst(s string, dst mem) {
 	lw.fill(dst, off)
 }
 
-// constWord is the word at byte off of a constant in memory.
+// constWord returns the word at byte off of a constant in memory.
 func constWord(s string, off int) int64 {
 	var w [8]byte
 	if off < len(s) {
@@ -60,14 +61,15 @@ func constWord(s string, off int) int64 {
 	return int64(binary.NativeEndian.Uint64(w[:]))
 }
 
-// A text is a string or bytes to work on word by word: in memory, or a constant.
+// A text is a string or bytes for word-by-word processing: in memory, or a constant.
 type text struct {
 	val
 	konst  string
 	static bool
 }
 
-// text gives an expression as a text. Only long constants are put into memory: a loop goes over them.
+// text returns an expression as a text. Only long constants are put into memory, because a loop
+// processes them.
 func (lw *lowerer) text(x expr) text {
 	if k, ok := x.(*eConst); ok && k.t.Cap <= inlineBytes {
 		return text{val{t: k.t, mem: mem{cap: k.t.Cap}}, constString(k.v), true}
@@ -75,7 +77,7 @@ func (lw *lowerer) text(x expr) text {
 	return text{val: lw.value(x)}
 }
 
-// constString is the bytes of a constant string or bytes.
+// constString returns the bytes of a constant string or bytes.
 func constString(v any) string {
 	if b, ok := v.(Bytes); ok {
 		return string(b)
@@ -83,7 +85,7 @@ func constString(v any) string {
 	return v.(string)
 }
 
-// word is the word at byte off; behind the end there are only zeros.
+// word returns the word at byte off; after the end there are only zeros.
 func (lw *lowerer) word(x text, off int) *ir.Value {
 	switch {
 	case x.static:
@@ -94,7 +96,7 @@ func (lw *lowerer) word(x text, off int) *ir.Value {
 	return lw.b.Load(x.mem.base, x.mem.off+off, 8, false)
 }
 
-// behind is what stands from byte off on.
+// behind returns the part of x from byte off on.
 func (x text) behind(off int) text {
 	x.mem = x.mem.at(off)
 	if x.static {
@@ -103,7 +105,8 @@ func (x text) behind(off int) text {
 	return x
 }
 
-// anywhere hides from the verifier at which of n words a loop was left: it would follow what comes then for each of them.
+// anywhere hides from the verifier at which of n words a loop was left. Otherwise it would follow
+// the code after the loop once for each word.
 func (lw *lowerer) anywhere(off *ir.Value, n int) *ir.Value {
 	if n <= 8 {
 		return off
@@ -111,28 +114,29 @@ func (lw *lowerer) anywhere(off *ir.Value, n int) *ir.Value {
 	return lw.b.Add(ir.OpHide, off, lw.opaqueZero())
 }
 
-// maxUnrolled is how many words are worked on by code of their own; more by a loop.
+// maxUnrolled is how many words are processed by straight-line code; more are processed by a loop.
 const maxUnrolled = inlineBytes / 8
 
-// A scan goes over n words, from the first to the last, or back. work is done on one word: at gives the word that comes k words
-// after it in text i, off is the byte at which it lies; it ends with a jump to next, or out of the scan. More words than
-// unroll are gone over by a loop, several each time around: for the verifier, which follows the loop round by round and keeps
-// what it has put off at each jump, one jump must do for all of them. So test gives a word that is 0 where work on this
-// word would go on to next.
+// A scan processes n words, from first to last or backwards. work processes one word: at returns
+// the word that comes k words after it in text i, off is the byte offset of the word; work ends
+// with a jump to next, or out of the scan. More words than unroll are processed by a loop, several
+// in each iteration. The verifier follows the loop iteration by iteration and keeps the other
+// branch of each jump for later, so one jump must suffice for all words of an iteration. For that,
+// test returns a word that is 0 if work on this word would go on to next.
 type scan struct {
 	xs        []text
 	n, unroll int
 	group     int
-	cost      int // instructions for a word, about
+	cost      int // instructions per word, approximately
 	back      bool
 	test      func(at wordAt) *ir.Value
 	work      func(at wordAt, off *ir.Value, next *ir.Block)
 }
 
-// wordAt gives the word of text i that lies k words behind the present one.
+// wordAt returns the word of text i that is k words after the current one.
 type wordAt func(i, k int) *ir.Value
 
-// words gives a scan of the first n words of texts.
+// words returns a scan of the first n words of texts.
 func words(n, cost int, xs ...text) scan {
 	return scan{xs: xs, n: n, unroll: maxUnrolled, group: 8, cost: cost}
 }
@@ -162,7 +166,7 @@ func (lw *lowerer) scan(s scan) {
 	}
 }
 
-// scanLoop goes over n words, a multiple of s.group.
+// scanLoop processes n words, a multiple of s.group.
 func (lw *lowerer) scanLoop(s scan, n int) {
 	b := lw.b
 	lw.walked += n * s.cost * lw.times
@@ -191,7 +195,8 @@ func (lw *lowerer) scanLoop(s scan, n int) {
 		for w := range s.group {
 			any = b.Add(ir.OpOr, s.test(from(w)), any)
 		}
-		b.If(ir.EQ, any, b.Const(0), next, hit) // the hit falls through: the verifier puts off the other way, one at a time
+		// The hit falls through: the verifier keeps the other branch for later, one at a time.
+		b.If(ir.EQ, any, b.Const(0), next, hit)
 		b.Continue(hit)
 		for w := range s.group {
 			if s.back {
@@ -212,7 +217,7 @@ func (lw *lowerer) scanLoop(s scan, n int) {
 	})
 }
 
-// nonZero jumps to t where there is a byte that is not 0.
+// nonZero jumps to t if there is a byte that is not 0, else to f.
 func (lw *lowerer) nonZero(x text, t, f *ir.Block) {
 	b := lw.b
 	n := x.mem.cap / 8
@@ -237,21 +242,25 @@ const lowBits = 0x0101010101010101
 // highBits is a word with the highest bit of each byte set.
 const highBits = -0x7f7f7f7f7f7f7f80
 
-// zeroBytes has the highest bit of each byte of w that is 0, exact up to the first of them.
+// zeroBytes returns a word in which the highest bit of each byte is set where that byte of w is 0.
+// It is exact up to the first zero byte.
 func (lw *lowerer) zeroBytes(w *ir.Value) *ir.Value {
 	b := lw.b
 	return b.Add(ir.OpAnd, b.Add(ir.OpAnd, b.Add(ir.OpSub, w, b.Const(lowBits)), b.Add(ir.OpXor, w, b.Const(-1))), b.Const(highBits))
 }
 
-// firstByte gives the number, from 1, of the first byte that has its highest bit in marks, a word that is not 0 and has no other bits.
+// firstByte returns the number, from 1, of the first byte that has its highest bit set in marks, a
+// word that is not 0 and has no other bits set.
 func (lw *lowerer) firstByte(marks *ir.Value) *ir.Value {
 	b := lw.b
-	// of the bits below the lowest, one in each byte up to and including the first; their sum comes out on top
+	// The bits below the lowest set bit, one in each byte up to and including the first marked one;
+	// the multiplication leaves their sum in the top byte.
 	below := b.Add(ir.OpSub, b.Add(ir.OpAnd, marks, b.Add(ir.OpNeg, marks)), b.Const(1))
 	return b.Add(ir.OpLShr, b.Add(ir.OpMul, b.Add(ir.OpAnd, below, b.Const(lowBits)), b.Const(lowBits)), b.Const(56))
 }
 
-// length counts the bytes, a word at a time: few branches keep the verifier's work small.
+// length computes the length in bytes, a word at a time, because few branches keep the verifier's
+// work small.
 func (lw *lowerer) length(x text) *ir.Value {
 	b := lw.b
 	switch {
@@ -296,7 +305,8 @@ func (lw *lowerer) length(x text) *ir.Value {
 	return b.Read(n)
 }
 
-// lowBytes is a word with the first n bytes set: none where n is negative, all where it is 8 or more.
+// lowBytes returns a word with the first n bytes set: none if n is negative, all if it is 8 or
+// more.
 func (lw *lowerer) lowBytes(n *ir.Value) *ir.Value {
 	b := lw.b
 	if k, ok := n.IsConst(); ok {

@@ -6,33 +6,35 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 )
 
-// bpf_d_path is for a few programs only, so a path is made by reads, as prepend_path (fs/d_path.c) makes it: from the file's
-// entry upwards, and from the root of a file system to where that is mounted, until the running process's root is met. The
-// text is written from its end to its beginning. No lock is held: a path of which a part is renamed at that moment may have
-// parts of both.
+// bpf_d_path is available to a few programs only, so a path is built from reads, as prepend_path
+// (fs/d_path.c) does it: from the file's entry upwards, and from the root of a file system to its
+// mount point, until the root of the running process is reached. The text is written from its end
+// to its beginning. No lock is held, so a path of which a part is being renamed may mix the old and
+// the new parts.
 //
-// What has no place in the tree (a pipe, a socket, a memfd) is named by its file system and itself: "pipefs:", "sockfs:TCP".
+// A file outside the tree (a pipe, a socket, a memfd) is named by its file system and its own name:
+// "pipefs:", "sockfs:TCP".
 
-// MaxParts bounds the names and the mounts on the way.
+// MaxParts bounds the number of names and mounts in a path.
 const MaxParts = 64
 
-// maxName is the length of the longest name (NAME_MAX).
+// maxName is the maximum length of a name (NAME_MAX).
 const maxName = 255
 
-// deleted is what the kernel puts behind the path of a file that is gone.
+// deleted is what the kernel appends to the path of a deleted file.
 const deleted = " (deleted)"
 
-// Where things lie in the memory that a path is made in.
+// Offsets in the memory in which a path is built.
 const (
 	pathRoot  = 0
 	pathGiven = pathRoot + 16
 	pathEntry = pathGiven + 16
 	pathMount = pathEntry + maxWindow
-	pathPos   = pathMount + maxWindow // where the text starts so far, from pathText on
+	pathPos   = pathMount + maxWindow // where the text built so far starts, relative to pathText
 	pathText  = pathPos + 8
 )
 
-// readPath makes the string.
+// readPath builds the string in dst.
 func (lw *lowerer) readPath(e *ePath, dst mem) {
 	b := lw.b
 	size := e.t.Cap
@@ -47,7 +49,8 @@ func (lw *lowerer) readPath(e *ePath, dst mem) {
 	b.If(ir.UGT, at, b.Const(int64(size-1)), failed, ok)
 	b.Continue(ok)
 	text := b.Add(ir.OpAdd, lw.addr(room.at(pathText)), at)
-	lw.call(asm.FnProbeReadKernelStr, lw.addr(dst), b.Const(int64(min(dst.cap, size))), text) // the program's own memory: it cannot fail
+	// The program's own memory: it cannot fail.
+	lw.call(asm.FnProbeReadKernelStr, lw.addr(dst), b.Const(int64(min(dst.cap, size))), text)
 	b.Jump(done)
 	b.Continue(failed)
 	b.If(ir.EQ, at, b.Const(-errLong), long, unread)
@@ -60,8 +63,9 @@ func (lw *lowerer) readPath(e *ePath, dst mem) {
 	b.Continue(done)
 }
 
-// pathMaker gives the name of the subprogram that makes a path of up to size bytes, the NUL among them: it takes the address of
-// the memory and that of a struct path, and gives where in the text the path starts, or a negative errno.
+// pathMaker returns the name of the subprogram that builds a path of up to size bytes, including
+// the NUL. The subprogram takes the address of the memory and that of a struct path, and returns
+// the offset in the text at which the path starts, or a negative errno.
 func (lw *lowerer) pathMaker(l *pathLayout, size int) string {
 	if name := lw.paths[size]; name != "" {
 		return lw.weighSub(name)
@@ -74,7 +78,7 @@ func (lw *lowerer) pathMaker(l *pathLayout, size int) string {
 	return lw.paths[size]
 }
 
-// A pathMaker is the code of one subprogram.
+// A pathMaker generates the code of one subprogram.
 type pathMaker struct {
 	lw     *lowerer
 	l      *pathLayout
@@ -84,7 +88,7 @@ type pathMaker struct {
 	result *int
 }
 
-// read reads into the memory; where it fails that is the result.
+// read reads into the memory at off; if that fails, the errno is the result.
 func (m *pathMaker) read(off, size int, from *ir.Value) {
 	b := m.lw.b
 	r := m.lw.call(asm.FnProbeReadKernel, m.lw.plus(m.room, off), b.Const(int64(size)), from)
@@ -101,11 +105,13 @@ func (m *pathMaker) check(r *ir.Value) {
 
 func (m *pathMaker) load(off int) *ir.Value { return m.lw.b.Load(m.room, off, 8, false) }
 
-// setPos notes where the text starts. It lies in memory, where the verifier knows nothing of it: of a variable it would follow what it
-// can be after each way through the names before.
+// setPos records where the text starts. The position is kept in memory, where the verifier does not
+// track its value: it would follow every possible value of a variable, one for each path through
+// the previous names.
 func (m *pathMaker) setPos(pos *ir.Value) { m.lw.b.Store(m.room, pathPos, 8, pos) }
 
-// fits leaves with ENAMETOOLONG where there is no room for n more bytes, and gives where they start: as a number, and as an address.
+// fits leaves with ENAMETOOLONG if there is no space for n more bytes, and returns where they
+// start: as an offset and as an address.
 func (m *pathMaker) fits(n *ir.Value) (pos, addr *ir.Value) {
 	b := m.lw.b
 	ok := b.Block("")
@@ -145,7 +151,7 @@ func (m *pathMaker) walk(p *ir.Value) {
 
 		b.Continue(top)
 		over := b.Add(ir.OpAdd, m.load(pathMount+l.parent), b.Const(int64(l.vfsmount)))
-		b.If(ir.EQ, over, b.Read(vfs), done, cross) // mounted nowhere: the top of a namespace
+		b.If(ir.EQ, over, b.Read(vfs), done, cross) // not mounted: the top of a namespace
 		b.Continue(cross)
 		b.Write(dentry, m.load(pathMount+l.point))
 		b.Write(vfs, over)
@@ -184,17 +190,19 @@ func (m *pathMaker) walk(p *ir.Value) {
 	b.Continue(out)
 }
 
-// processRoot reads the root of the running process. One that ends has none: its paths start at the top.
+// processRoot reads the root of the running process. An exiting process has none: its paths start
+// at the top.
 func (m *pathMaker) processRoot() {
 	lw, b := m.lw, m.lw.b
 	read := func(off, size int, from *ir.Value) {
-		lw.call(asm.FnProbeReadKernel, lw.plus(m.room, off), b.Const(int64(size)), from) // leaves zeros where it fails
+		// This leaves zeros on failure.
+		lw.call(asm.FnProbeReadKernel, lw.plus(m.room, off), b.Const(int64(size)), from)
 	}
 	read(pathEntry, 8, lw.plus(lw.pureCall(asm.FnGetCurrentTask), m.l.fs))
 	read(pathRoot, 16, lw.plus(m.load(pathEntry), m.l.root))
 }
 
-// markDeleted ends the text of an entry that is in no directory any more.
+// markDeleted appends the mark to the text if the entry is no longer in any directory.
 func (m *pathMaker) markDeleted(dentry *ir.Value) {
 	b := m.lw.b
 	unhashed, gone, there := b.Block("unhashed"), b.Block("gone"), b.Block("")
@@ -211,7 +219,8 @@ func (m *pathMaker) markDeleted(dentry *ir.Value) {
 	b.Continue(there)
 }
 
-// prependName puts the name of the entry that was read before the text, with a slash before that.
+// prependName puts the name of the entry that was just read before the text, with a slash before
+// the name if slash is set.
 func (m *pathMaker) prependName(slash bool) {
 	b := m.lw.b
 	n := b.Load(m.room, pathEntry+m.l.size, 4, false)

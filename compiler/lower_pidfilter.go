@@ -7,10 +7,10 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A program that belongs to one process (Request.Process) ends at once where an event is another's. It comes before all else,
-// since most events are.
+// A program that belongs to one process (Request.PIDFilter) returns at once if an event is from
+// another process. The test comes before everything else, since most events are.
 
-// eventPID is e.pid.
+// eventPID returns the expression e.pid.
 func (c *checker) eventPID() expr {
 	return c.attr(&eStatic{node: node{types.TEvent, c.req.Handler.Pos}}, "pid", c.req.Handler.Pos)
 }
@@ -28,17 +28,19 @@ func (lw *lowerer) lowerPIDFilter(pid expr) {
 	b.Continue(mine)
 }
 
-// pidIn gives the running process's id in a namespace; 0 where it has none there.
+// pidIn returns the running process's ID in a namespace, or 0 if it has none there.
 func (lw *lowerer) pidIn(dev, ino uint64) *ir.Value {
-	ids := lw.slotMem(lw.scratchSlot(8, "ids")) // struct bpf_pidns_info: thread, process; zeros where the helper fails
+	// struct bpf_pidns_info: thread, process; zeros if the helper fails
+	ids := lw.slotMem(lw.scratchSlot(8, "ids"))
 	lw.call(asm.FnGetNsCurrentPidTgid, lw.b.Const(int64(dev)), lw.b.Const(int64(ino)), lw.addr(ids), lw.b.Const(8))
 	return lw.b.Load(ids.base, ids.off+4, 4, false)
 }
 
-// outsider is added to the ids of tasks that have none in Request.Namespace, so that they are not taken for one that has.
+// outsider is added to the IDs of tasks that have none in Request.Namespace, so that they differ
+// from all IDs in it.
 const outsider = 1 << 32
 
-// taskID gives the id of the running process, or of the running thread.
+// taskID returns the ID of the running process, or of the running thread.
 func (lw *lowerer) taskID(process bool) *ir.Value {
 	ns, b := lw.req.Namespace, lw.b
 	if ns == nil {

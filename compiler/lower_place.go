@@ -11,25 +11,27 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A chain of members, a.b.c, is read hop by hop: one read for each pointer in it. Where the verifier knows the types of the
-// pointers (BTF tracepoints, bpf_get_current_task_btf), a read is a plain load, which the kernel makes safe; a pointer
-// that may be NULL has to be tested before. Elsewhere it is a call of bpf_probe_read_kernel or _user. A hop that fails is counted
-// once and ends the chain: its value is 0 or "".
+// A chain of members, a.b.c, is read hop by hop: one read for each pointer in it. If the verifier
+// knows the types of the pointers (BTF tracepoints, bpf_get_current_task_btf), a read is a plain
+// load, which the kernel makes safe; a pointer that may be NULL must be tested before. Otherwise it
+// is a call of bpf_probe_read_kernel or _user. A hop that fails is counted once and ends the chain:
+// its value is 0 or "".
 //
-// A pointer that the verifier knows is no number to it, and it refuses most arithmetic on it. So it is used for loads only; as a value
-// of the handler it goes through memory in a way that makes the verifier forget what it is.
+// A pointer that the verifier tracks is not a number to it, and it rejects most arithmetic on it.
+// So such a pointer is used for loads only; to become a value of the handler it goes through memory
+// in a way that makes the verifier forget what it is.
 
 // place reads the value at a place.
 func (lw *lowerer) place(e *eMemRef) val {
 	return scalar(e.t, lw.chain(func(failed *ir.Block) *ir.Value { return lw.follow(e, failed) }))
 }
 
-// placeOf computes where a place is.
+// placeOf computes the address of a place.
 func (lw *lowerer) placeOf(e *eAddr) val {
 	return scalar(e.t, lw.chain(func(failed *ir.Block) *ir.Value { return lw.placeAddr(e.x, failed) }))
 }
 
-// chain gives what read computes, or 0 where it leaves by its block of failures.
+// chain returns what read computes, or 0 if read jumps to failed.
 func (lw *lowerer) chain(read func(failed *ir.Block) *ir.Value) *ir.Value {
 	res, done := new(int), lw.b.Block("")
 	lw.b.Write(res, lw.b.Const(0))
@@ -40,7 +42,8 @@ func (lw *lowerer) chain(read func(failed *ir.Block) *ir.Value) *ir.Value {
 	return lw.b.Read(res)
 }
 
-// follow reads the value at a place, as a number; failed is where it goes on after a failure, which is counted.
+// follow reads the value at a place, as a number. After a failure, which is counted, control
+// continues at failed.
 func (lw *lowerer) follow(e *eMemRef, failed *ir.Block) *ir.Value {
 	if e.direct {
 		return lw.loadChain(e, failed)
@@ -52,8 +55,8 @@ func (lw *lowerer) follow(e *eMemRef, failed *ir.Block) *ir.Value {
 	return lw.extend(lw.read(e, e.space, addr, bitWindow(e), false, failed), e.bit, e.bits, e.c.Signed)
 }
 
-// bitWindow gives the bytes from the place on that hold a bit field, as many as one load reads. C keeps a bit field within a
-// unit of its type, of 8 bytes at most.
+// bitWindow returns the number of bytes, as many as one load reads, that contain a bit field. C
+// keeps a bit field within a unit of its type, of 8 bytes at most.
 func bitWindow(e *eMemRef) int {
 	size := 1
 	for e.bit+e.bits > 8*size {
@@ -62,7 +65,7 @@ func bitWindow(e *eMemRef) int {
 	return size
 }
 
-// extend gives bits from a bit on as a number.
+// extend returns the bits of w starting at from, extended to a number.
 func (lw *lowerer) extend(w *ir.Value, from, bits int, signed bool) *ir.Value {
 	b := lw.b
 	op := ir.OpLShr
@@ -122,8 +125,9 @@ func (lw *lowerer) placeAddr(e *eMemRef, failed *ir.Block) *ir.Value {
 	return lw.plus(p, e.off)
 }
 
-// loadChain reads the value at a place by loads through pointers that the verifier knows. A load from the memory of a program
-// gives 0, so from a pointer that leads there the rest of the chain is read by helpers.
+// loadChain reads the value at a place by loads through pointers that the verifier knows. A load
+// from user memory returns 0, so from a pointer into user memory on, the rest of the chain is read
+// by helpers.
 func (lw *lowerer) loadChain(e *eMemRef, failed *ir.Block) *ir.Value {
 	b := lw.b
 	var hops []*eMemRef
@@ -132,7 +136,7 @@ func (lw *lowerer) loadChain(e *eMemRef, failed *ir.Block) *ir.Value {
 	}
 	slices.Reverse(hops)
 	res, at := new(int), new(int)
-	users := make([]*ir.Block, len(hops)) // where the place after hop i is in a program's memory, at its pointer
+	users := make([]*ir.Block, len(hops)) // where hop i continues with a user pointer
 	done := b.Block("")
 	var p *ir.Value
 	for i, h := range hops {
@@ -175,12 +179,13 @@ func (lw *lowerer) loadChain(e *eMemRef, failed *ir.Block) *ir.Value {
 	return b.Read(res)
 }
 
-// mayLoad goes on where p is a pointer of the kernel's to load from. A pointer of a program is written to at, for user.
+// mayLoad continues if p is a kernel pointer that may be loaded from. It writes a pointer to user
+// memory to at and jumps to user.
 func (lw *lowerer) mayLoad(e *eMemRef, p *ir.Value, result bool, at *int, user, failed *ir.Block) {
 	b := lw.b
 	null, other, to, ok := b.Block("null"), b.Block("not the kernel's"), b.Block("to user"), b.Block("")
 	null.Cold, other.Cold, to.Cold = true, true, true
-	if result { // an errno in place of a pointer
+	if result { // an errno instead of a pointer
 		valid := b.Block("")
 		b.If(ir.UGT, p, b.Const(-maxErrno-1), null, valid)
 		b.Continue(valid)
@@ -197,10 +202,12 @@ func (lw *lowerer) mayLoad(e *eMemRef, p *ir.Value, result bool, at *int, user, 
 	b.Continue(ok)
 }
 
-// maxErrno bounds the errnos that the kernel's functions return as pointers (include/linux/err.h: MAX_ERRNO).
+// maxErrno bounds the errnos that kernel functions return as pointers (include/linux/err.h:
+// MAX_ERRNO).
 const maxErrno = 4095
 
-// forget gives a pointer as a number that the verifier knows nothing of: what an atomic addition leaves in memory.
+// forget returns a pointer as a number unknown to the verifier: what an atomic addition leaves in
+// memory.
 func (lw *lowerer) forget(p *ir.Value) *ir.Value {
 	b := lw.b
 	tmp := lw.scratchSlot(8, "number")
@@ -224,7 +231,7 @@ func (lw *lowerer) placeStr(e *eMemRef, dst mem) {
 	b.Continue(done)
 }
 
-// narrow gives a constant the width of an int type of C.
+// narrow truncates a constant to the width of a C integer type.
 func narrow(k *eConst, ct *ctype.Type) *big.Int {
 	w := uint64(word(k.v)) << (64 - 8*ct.Size)
 	if ct.Signed {
@@ -233,8 +240,8 @@ func narrow(k *eConst, ct *ctype.Type) *big.Int {
 	return new(big.Int).SetUint64(w >> (64 - 8*ct.Size))
 }
 
-// task is the current task: as a number here, as a pointer that the verifier knows in known.
+// task returns the current task as a number.
 func (lw *lowerer) task() val { return scalar(taskType, lw.pureCall(asm.FnGetCurrentTask)) }
 
-// taskType names the type only: BTF is read for it once a handler follows it.
+// taskType only names the type: BTF is read for it when a handler follows it.
 var taskType = &types.Type{Kind: types.Ptr, Text: "struct task_struct *"}

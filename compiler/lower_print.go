@@ -7,9 +7,11 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A record of the ring buffer is a word that tells its kind, and the arguments as they lie in a map.
+// A record of the ring buffer is a word that identifies its kind, followed by the arguments in the
+// layout of map values.
 
-// RecordStop is the first word of the record that stop() sends; any other is the number of a print site.
+// RecordStop is the first word of the record that stop() sends. Any other first word is the number
+// of a print site.
 const RecordStop = 1<<63 - 1
 
 // lowerPrint sends the arguments to the host, which formats them.
@@ -24,7 +26,8 @@ func lowerPrint(lw *lowerer, e *eBuiltin) val {
 func (lw *lowerer) send(site PrintSite, xs []expr, ring string, stream *Stream) {
 	b := lw.b
 	size := 8
-	// All that can end the handler comes before the record is reserved. Strings that are read go straight into it.
+	// Everything that can end the handler comes before the record is reserved. Strings that are
+	// read go straight into it.
 	type arg struct {
 		off int
 		v   val
@@ -83,7 +86,8 @@ func (lw *lowerer) send(site PrintSite, xs []expr, ring string, stream *Stream) 
 // forceWakeup is BPF_RB_FORCE_WAKEUP.
 const forceWakeup = 2
 
-// lowerStop sets the stop flag, and wakes the host by a record. Where the ring buffer is full the host is awake.
+// lowerStop sets the stop flag, and wakes the host with a record. If the ring buffer is full the
+// host is already awake.
 func lowerStop(lw *lowerer, e *eBuiltin) val {
 	b := lw.b
 	lw.prog.UsesRing, lw.prog.UsesControl = true, true

@@ -8,17 +8,20 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// Memory is read by helpers: bpf_probe_read_kernel for the kernel's, bpf_probe_read_user for that of the running process. Which
-// of them is right is part of a pointer's type where that is known; elsewhere the address decides, since on the architectures
-// that we run on the kernel's addresses have their top bit set.
+// Memory is read by helpers: bpf_probe_read_kernel for kernel memory, bpf_probe_read_user for that
+// of the running process. Which of them is right is part of a pointer's type if that is known;
+// otherwise the address decides, since on the supported architectures kernel addresses have their
+// top bit set.
 //
-// A failed read of the kernel's memory is common and harmless: a chain of members ends in NULL. A failed read of a program's
-// memory is warned of: most often the page was not in memory, and the script can read it at another time.
+// A failed read of kernel memory is common and harmless: a chain of members ends in NULL. A failed
+// read of user memory causes a warning: usually the page was not in memory, and the script can read
+// it at another time.
 
-// firstPages bounds the addresses that no program can map (vm.mmap_min_addr): they are NULL, or NULL plus the offset of a member.
+// firstPages bounds the addresses that no program can map (vm.mmap_min_addr): they are NULL, or
+// NULL plus the offset of a member.
 const firstPages = 1 << 16
 
-// A memRead reads size bytes at addr to dst, or a string of at most as many.
+// A memRead describes a read of size bytes, or of a string of at most size bytes, from addr to dst.
 type memRead struct {
 	space     types.Space
 	addr, dst *ir.Value
@@ -28,7 +31,7 @@ type memRead struct {
 	pos       syntax.Position
 }
 
-// spaceOfAddr returns the memory that an address of type t, a pointer or a number, belongs to.
+// spaceOfAddr returns the memory space of an address of type t, a pointer or a number.
 func spaceOfAddr(t *types.Type) types.Space {
 	if t.Kind == types.Ptr {
 		return t.Space
@@ -36,7 +39,7 @@ func spaceOfAddr(t *types.Type) types.Space {
 	return types.AnySpace
 }
 
-// bySpace calls read for the memory of an address, in branches where the address decides.
+// bySpace calls read for the memory space of an address, in two branches if the address decides.
 func (lw *lowerer) bySpace(space types.Space, addr *ir.Value, read func(user bool)) {
 	if space != types.AnySpace {
 		read(space == types.User)
@@ -55,7 +58,8 @@ func (lw *lowerer) bySpace(space types.Space, addr *ir.Value, read func(user boo
 	b.Continue(done)
 }
 
-// readTo reads, and goes on at failed after a failure, which it counts. The helper zeroes dst where it fails.
+// readTo reads, and continues at failed after a failure, which it counts. The helper zeroes dst on
+// failure.
 func (lw *lowerer) readTo(m memRead, failed *ir.Block) {
 	b := lw.b
 	lw.bySpace(m.space, m.addr, func(user bool) {
@@ -84,11 +88,11 @@ func readHelper(user, str bool) (asm.BuiltinFunc, string) {
 	return asm.FnProbeReadKernel, "probe_read_kernel"
 }
 
-// unread counts a failed read. A NULL of a program is no surprise.
+// unread counts a failed read. NULL as a user pointer is expected, so it causes no warning.
 func (lw *lowerer) unread(m memRead, helper string, user bool, r *ir.Value) {
 	b := lw.b
 	site := Site{Pos: m.pos, Helper: helper, Op: m.op, Quiet: !user}
-	if !user || m.space == types.AnySpace { // of an address that decides, NULL counts as the kernel's
+	if !user || m.space == types.AnySpace { // if the address decides, NULL is the kernel's
 		lw.fail(site, r)
 		return
 	}
@@ -110,7 +114,7 @@ func (lw *lowerer) unread(m memRead, helper string, user bool, r *ir.Value) {
 	b.Continue(done)
 }
 
-// readWord reads an int of so many bytes; 0, and counted, where it cannot be read.
+// readWord reads an integer of size bytes; it is 0, and the error is counted, if it cannot be read.
 func (lw *lowerer) readWord(m memRead, size int, signed bool) *ir.Value {
 	b := lw.b
 	tmp := lw.scratchSlot(8, "argument")

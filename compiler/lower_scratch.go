@@ -6,23 +6,27 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 )
 
-// The stack has 512 bytes. What does not fit there lies in the heap: a map of which each run takes a piece for itself when
-// it starts and which it gives back on every way out. Runs can meet on one CPU: a probe in an interrupt comes in between,
-// a program of a uprobe can be preempted. So each CPU has several pieces, each with a word that tells whether it is taken.
-// A run stays on its CPU, where the programs of kernels without compare-exchange (before 5.12) cannot be preempted either:
-// there, whoever comes in between has given its piece back by the time the run goes on, and a plain load and store do.
+// The stack has 512 bytes. What does not fit there lives in the scratch map, of which each run
+// acquires a piece when it starts and releases it on every path out. Runs can interleave on one
+// CPU: a probe in an interrupt comes in between, a program of a uprobe can be preempted. So each
+// CPU has several pieces, each with a word that is set while the piece is in use. A run stays on
+// its CPU. On kernels without compare-exchange (before 5.12) programs cannot be preempted either:
+// there, a run that comes in between has released its piece by the time the interrupted run
+// continues, so a plain load and store suffice.
 
-// HeapSlots is the number of pieces that each CPU has in the map Request.Heap. Element i of CPU c has the index
-// c*HeapSlots+i.
+// HeapSlots is the number of pieces that each CPU has in the map Request.Heap. Element i of CPU c
+// has the index c*HeapSlots+i.
 const HeapSlots = 8
 
 // maxHeap bounds the bytes of one piece.
 const maxHeap = 256 << 10
 
-// scratchHeader is what lies before the memory itself: the word that is not 0 while the piece is taken.
+// scratchHeader is the size of the header before the memory itself: a word that is not 0 while the
+// piece is in use.
 const scratchHeader = 8
 
-// Where the heap is taken, and where the lowering is.
+// A heapPlace is a point at which scratch memory can be acquired, or the point that is being
+// lowered.
 type heapPlace uint8
 
 const (
@@ -31,18 +35,18 @@ const (
 	heapFilter
 )
 
-// A scratch gives out the memory of a piece.
+// A scratch allocates the memory of a piece.
 type scratch struct {
-	limit          int       // bytes that a value may have to lie on the stack
-	wanted, taken  heapPlace // the earliest place that wants it; where it is taken
+	limit          int       // larger values do not go on the stack
+	wanted, taken  heapPlace // the earliest place that needs it; where it is acquired
 	at             heapPlace
-	base           *int // the variable that holds the address of the piece
-	acquired       bool // it has been taken
+	base           *int // the variable with the address of the piece
+	acquired       bool // the piece has been acquired
 	size           int
 	live, freeList []storage // of statements: in use, and free
 }
 
-// A storage is memory of the run: a stack slot, or, where that is nil, bytes of the heap.
+// A storage is memory of a run: a stack slot, or, if slot is nil, bytes of scratch memory.
 type storage struct {
 	slot     *ir.Slot
 	off, cap int
@@ -52,13 +56,13 @@ func (h *scratch) reset(at heapPlace) {
 	h.at, h.base, h.acquired, h.size, h.live, h.freeList = at, new(int), false, scratchHeader, nil, nil
 }
 
-// free gives back what was taken since there were n pieces in use.
+// free releases what was allocated after n pieces were in use.
 func (h *scratch) free(n int) {
 	h.freeList = append(h.freeList, h.live[n:]...)
 	h.live = h.live[:n]
 }
 
-// has tells that a value of that size lies in the heap.
+// has reports whether a value of that size lives in scratch memory.
 func (h *scratch) has(size int) bool {
 	if size <= h.limit || h.at == heapNowhere {
 		return false
@@ -67,7 +71,7 @@ func (h *scratch) has(size int) bool {
 	return h.acquired
 }
 
-// alloc gives memory for the whole run.
+// alloc returns memory for the whole run.
 func (lw *lowerer) alloc(size int, name string) storage {
 	size = (size + 7) &^ 7
 	if !lw.scratch.has(size) {
@@ -79,7 +83,7 @@ func (lw *lowerer) alloc(size int, name string) storage {
 	return r
 }
 
-// allocTemp gives memory that is free again at the end of the statement.
+// allocTemp returns memory that is free again at the end of the statement.
 func (lw *lowerer) allocTemp(size int, name string) mem {
 	size = max((size+7)&^7, 8)
 	if !lw.scratch.has(size) {
@@ -103,7 +107,7 @@ func (lw *lowerer) allocTemp(size int, name string) mem {
 	return mem{lw.b.Read(h.base), r.off, size}
 }
 
-// mem is a room as a place.
+// mem returns a storage as a place in memory.
 func (lw *lowerer) mem(r storage) mem {
 	if r.slot != nil {
 		return lw.slotMem(r.slot)
@@ -111,7 +115,8 @@ func (lw *lowerer) mem(r storage) mem {
 	return mem{lw.b.Read(lw.scratch.base), r.off, r.cap}
 }
 
-// acquireScratch takes a piece of the heap, if this is the place to do so. Where all are taken the run ends, counted.
+// acquireScratch acquires a piece of the scratch map if this is the place to do so. If all pieces
+// are in use the run ends, which is counted as an error.
 func (lw *lowerer) acquireScratch() {
 	if lw.scratch.taken != lw.scratch.at {
 		return
@@ -133,7 +138,7 @@ func (lw *lowerer) acquireScratch() {
 		b.Start(head)
 		b.Store(b.SlotAddr(key, 0), 0, 4, b.Read(n))
 		base = lw.call(asm.FnMapLookupElem, b.MapPtr(lw.req.Heap), b.SlotAddr(key, 0))
-		b.If(ir.EQ, base, b.Const(0), lw.end, there) // never; the verifier wants it
+		b.If(ir.EQ, base, b.Const(0), lw.end, there) // never; the verifier requires it
 		b.Continue(there)
 		if lw.req.Features.FetchAtomics {
 			b.If(ir.EQ, b.Add(ir.OpCmpXchg, base, b.Const(0), b.Const(1)), b.Const(0), got, taken)
@@ -163,7 +168,7 @@ func (lw *lowerer) acquireScratch() {
 	lw.end = b.Block("release")
 }
 
-// release gives the piece back where the run ends, and goes on to end.
+// release releases the piece where the run ends, and continues at end.
 func (lw *lowerer) release(end *ir.Block) {
 	if lw.end == end {
 		return

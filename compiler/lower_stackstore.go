@@ -11,21 +11,24 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// The kernel has a map for stacks of its own, and bpf_get_stackid to fill it. It is not exact: a stack whose place another has
-// taken is refused, and of two that come to one empty place at once the later replaces the earlier, under the same number. So
-// the frames are read into the run's own memory (bpf_get_stack) and kept in a hash map, under a number that is made of them.
-// A number is given to one list of frames for good: it is inserted only where there is nothing, and whoever finds it there
-// compares the frames, and takes the next number where they are others.
+// The kernel has its own map type for stacks, and bpf_get_stackid to fill it. It is not exact: a
+// stack whose bucket is occupied by another is refused, and of two that are stored in one empty
+// bucket at the same time the later replaces the earlier, under the same ID. So the frames are read
+// into the run's own memory (bpf_get_stack) and stored in a hash map, under a number that is
+// computed from them. A number belongs to one list of frames permanently: it is inserted only if it
+// is absent, and a run that finds the number present compares the frames, and tries the next number
+// if they differ.
 //
-// An element is the number of bytes in its frames, the frames, and zeros.
+// An element is the number of bytes of its frames, the frames, and zeros.
 
 // userStack is BPF_F_USER_STACK.
 const userStack = 1 << 8
 
-// StackSize is the number of bytes of a stack of n frames in its map.
+// StackSize returns the size in bytes of a stack of n frames in its map.
 func StackSize(n int) int { return 8 * stackWords(n) }
 
-// stackWords is a multiple of stackGroup where there are more words than are worked on without a loop.
+// stackWords returns the number of words of a stack of n frames. It is a multiple of stackGroup if
+// there are more words than are processed without a loop.
 func stackWords(n int) int {
 	if n < stackGroup {
 		return n + 1
@@ -33,14 +36,14 @@ func stackWords(n int) int {
 	return (n + stackGroup) / stackGroup * stackGroup
 }
 
-// stackGroup is how many words are worked on each time around a loop.
+// stackGroup is how many words are processed in each iteration of a loop.
 const stackGroup = 8
 
-// StackTries is how many numbers are tried. That two stacks get one number is as good as impossible, unless a process makes up
-// its frames with that aim.
+// StackTries is how many numbers are tried. A collision of two stacks is practically impossible,
+// unless a process constructs its frames to cause one.
 const StackTries = 4
 
-// StackMix is odd, and its bits are those of the golden ratio.
+// StackMix is the hash multiplier: an odd number with the bits of the golden ratio.
 const StackMix = 0x9e3779b97f4a7c15
 
 func (lw *lowerer) stackMix() *ir.Value {
@@ -99,8 +102,9 @@ func (lw *lowerer) stack(t *types.Type, pos syntax.Position) val {
 	return val{t: t, elems: []val{scalar(types.TInt, b.Read(id)), scalar(types.TInt, b.Read(pid))}}
 }
 
-// frames reads the frames behind the first word of a room, and gives how many bytes they have, or a negative errno. Where the
-// program itself is the innermost frame one more is read and left out: the place of the call makes no other stack.
+// frames reads the frames after the first word of room, and returns how many bytes they have, or a
+// negative errno. If the program itself is the innermost frame, one more frame is read and the
+// innermost is skipped, so that the position of the call does not make a different stack.
 func (lw *lowerer) frames(user bool, n int) (room mem, got *ir.Value) {
 	b := lw.b
 	flags, ask := int64(0), n
@@ -111,14 +115,14 @@ func (lw *lowerer) frames(user bool, n int) (room mem, got *ir.Value) {
 		flags, ask = 1, n+1
 	}
 	room = lw.allocTemp(max(StackSize(n), 8*(ask+1)), "frames")
-	if room.base.Op == ir.OpSlotAddr { // the verifier of older kernels takes nothing else
+	if room.base.Op == ir.OpSlotAddr { // required by the verifier of older kernels
 		lw.fill(room, 0)
 	}
 	got = lw.call(asm.FnGetStack, lw.ctx(), lw.addr(room.at(8)), b.Const(int64(8*ask)), b.Const(flags))
 	return room, got
 }
 
-// writeLength writes the first word of a room, and zeros behind the frames.
+// writeLength writes the first word of room, and zeros after the frames.
 func (lw *lowerer) writeLength(room mem, got *ir.Value, n int) {
 	b := lw.b
 	size := new(int)
@@ -135,13 +139,14 @@ func (lw *lowerer) writeLength(room mem, got *ir.Value, n int) {
 	}
 }
 
-// A stackStore is a subprogram that keeps stacks of up to n frames.
+// A stackStore is a subprogram that stores stacks of up to n frames.
 type stackStore struct {
 	n      int
 	inLoop bool
 }
 
-// stackStore gives the name of the subprogram: it takes the address of the room and gives the stack's number or a negative errno.
+// stackStore returns the name of the subprogram. The subprogram takes the address of the memory
+// with the frames, and returns the stack's number or a negative errno.
 func (lw *lowerer) stackStore(n int) string {
 	k := stackStore{n, lw.inLoop()}
 	if name := lw.stackStores[k]; name != "" {
@@ -167,7 +172,8 @@ func (k stackStore) store(lw *lowerer, room *ir.Value) *ir.Value {
 	})
 	b.Continue(hashed)
 
-	number := func(h *ir.Value) *ir.Value { return b.Add(ir.OpAdd, b.Add(ir.OpLShr, h, b.Const(2)), b.Const(1)) } // above 0
+	// number returns a number above 0.
+	number := func(h *ir.Value) *ir.Value { return b.Add(ir.OpAdd, b.Add(ir.OpLShr, h, b.Const(2)), b.Const(1)) }
 	id, result := new(int), new(int)
 	b.Write(id, number(b.Read(hash)))
 	key := lw.scratchSlot(8, "number")
@@ -194,7 +200,7 @@ func (k stackStore) store(lw *lowerer, room *ir.Value) *ir.Value {
 		b.Continue(same)
 		b.Jump(out)
 
-		b.Continue(other) // the number of another stack
+		b.Continue(other) // the number belongs to another stack
 		b.Write(id, number(b.Add(ir.OpMul, b.Read(id), lw.stackMix())))
 		b.Jump(again)
 
@@ -203,7 +209,7 @@ func (k stackStore) store(lw *lowerer, room *ir.Value) *ir.Value {
 		b.If(ir.EQ, r, b.Const(0), out, refused)
 		b.Continue(refused)
 		b.Write(result, r)
-		b.If(ir.EQ, r, b.Const(-errExist), again, out) // somebody else has inserted it just now
+		b.If(ir.EQ, r, b.Const(-errExist), again, out) // another run has just inserted it
 	})
 	b.Continue(many)
 	b.Write(result, b.Const(-errExist))
@@ -212,8 +218,9 @@ func (k stackStore) store(lw *lowerer, room *ir.Value) *ir.Value {
 	return b.Read(result)
 }
 
-// group is how many words are worked on each time around a loop: all at once in a loop of the handler, since the verifier would
-// follow what comes behind each way out of each round there.
+// group returns how many words are processed in each iteration of a loop. In a loop of the handler
+// it is all of them, since there the verifier would follow the code after the loop for each exit of
+// each iteration.
 func (k stackStore) group() int {
 	if n := stackWords(k.n); k.inLoop || n < stackGroup {
 		return n
@@ -221,8 +228,8 @@ func (k stackStore) group() int {
 	return stackGroup
 }
 
-// loop does something for each group of words of a stack that are in use, and goes on at done. The verifier follows the loop round by
-// round.
+// loop calls group for each group of words of a stack that is in use, and continues at done. The
+// verifier follows the loop iteration by iteration.
 func (k stackStore) loop(lw *lowerer, stack *ir.Value, done *ir.Block, group func(off *ir.Value)) {
 	b := lw.b
 	step := int64(8 * k.group())

@@ -10,14 +10,14 @@ import (
 func (lw *lowerer) block(stmts []stmt) {
 	for _, s := range stmts {
 		if lw.b.Dead() || lw.req.canceled() {
-			return // nothing leads here, or nobody waits
+			return // unreachable, or canceled
 		}
 		lw.b.Pos = s.position()
 		lw.scoped(func() { lw.stmt(s) })
 	}
 }
 
-// cellOf gives a local its storage when it is first met.
+// cellOf returns the storage of a local, which it allocates on first use.
 func (lw *lowerer) cellOf(v *local) *cell {
 	c := lw.cells[v]
 	if c == nil {
@@ -75,8 +75,8 @@ func (lw *lowerer) stmt(s stmt) {
 	}
 }
 
-// forRange counts in a variable of its own: the body may assign to the loop's. The last value is known, so the
-// test at the end compares for equality and no bound can overflow.
+// forRange counts in a variable of its own, because the body may assign to the loop variable. The
+// last value is known, so the test at the end compares for equality and no bound can overflow.
 func (lw *lowerer) forRange(s *sFor) {
 	i := new(int)
 	lw.b.Write(i, lw.value(s.lo).w)
@@ -89,7 +89,7 @@ func (lw *lowerer) forRange(s *sFor) {
 		opaque := lw.req.Variant != VariantDefault
 		var enter *ir.Value
 		if opaque {
-			lw.b.Shown(i) // of this variable the verifier has to know the end
+			lw.b.Shown(i) // the verifier must know when this variable ends
 			enter = lw.opaqueZero()
 		}
 		lw.b.Jump(head)
@@ -116,7 +116,7 @@ func (lw *lowerer) forRange(s *sFor) {
 	})
 }
 
-// forEach repeats the body for each element.
+// forEach repeats the body for each element of a list.
 func (lw *lowerer) forEach(s *sEach) {
 	brk := lw.b.Block("break")
 	for _, e := range s.list {
@@ -135,7 +135,7 @@ func (lw *lowerer) forEach(s *sEach) {
 	lw.b.Continue(brk)
 }
 
-// inlineCall puts a function's body in place of its call.
+// inlineCall inlines a function's body at its call.
 func (lw *lowerer) inlineCall(e *eCall) val {
 	if f := lw.subprog(e); f != nil {
 		return lw.callShared(f, e)
@@ -144,7 +144,7 @@ func (lw *lowerer) inlineCall(e *eCall) val {
 		if p.static != nil {
 			continue
 		}
-		lw.cells[p] = nil // each call has variables of its own
+		lw.cells[p] = nil // each call has its own variables
 		lw.set(lw.cellOf(p), e.args[i])
 	}
 	t := types.TNone

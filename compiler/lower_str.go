@@ -9,12 +9,13 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// Operations on strings and bytes. They lie in memory padded with zeros, so two of them are equal where their words are, and
-// sort as their words do when read as big-endian numbers. What depends on a position that is known at run time only
-// (the end of a string, s[i]) is first copied by a helper to where it can be read at a fixed place: the stack of older
-// kernels cannot be read at a variable one.
+// This file lowers operations on strings and bytes. They live in memory padded with zeros, so two
+// of them are equal if their words are, and they sort as their words do when read as big-endian
+// numbers. What depends on a position known only at run time (the end of a string, s[i]) is first
+// copied by a helper to where it can be read at a fixed offset: older kernels do not allow reading
+// the stack at a variable offset.
 
-// equalText compares a text with one in memory.
+// equalText compares two texts.
 func (lw *lowerer) equalText(x, y text, t, f *ir.Block) {
 	b := lw.b
 	if x.t.Kind == types.Bytes && x.t.Len != y.t.Len {
@@ -29,7 +30,8 @@ func (lw *lowerer) equalText(x, y text, t, f *ir.Block) {
 	s.test = func(at wordAt) *ir.Value { return b.Add(ir.OpXor, at(0, 0), at(1, 0)) }
 	s.work = func(at wordAt, _ *ir.Value, next *ir.Block) { b.If(ir.EQ, at(0, 0), at(1, 0), next, f) }
 	lw.scan(s)
-	// the shorter memory ends with a NUL, and so does the string in the longer, if it holds no NUL itself
+	// The shorter memory ends with a NUL, and so does the string in the longer one, if it contains
+	// no NUL itself.
 	if y.mem.cap > n && y.t.NULs {
 		lw.nonZero(y.behind(n), f, t)
 		return
@@ -107,7 +109,7 @@ func (lw *lowerer) order(op syntax.Token, x, y text, t, f *ir.Block) {
 		b.If(cond, lw.swap(xw), lw.swap(yw), t, f)
 	})
 	b.Continue(same)
-	if !b.Dead() { // bytes may differ in length yet, where one ends in zeros
+	if !b.Dead() { // bytes may still differ in length, if one ends in zeros
 		if ordered(op, x.t.Len-y.t.Len) {
 			b.Jump(t)
 		} else {
@@ -118,7 +120,7 @@ func (lw *lowerer) order(op syntax.Token, x, y text, t, f *ir.Block) {
 
 func (lw *lowerer) swap(w *ir.Value) *ir.Value { return lw.b.Add(ir.OpByteSwap, w) }
 
-// affix tells whether x begins, or ends, with p.
+// affix jumps to t if x begins, or ends, with p, else to f.
 func (lw *lowerer) affix(x val, p text, end bool, t, f *ir.Block) {
 	b := lw.b
 	switch {
@@ -138,27 +140,28 @@ func (lw *lowerer) affix(x val, p text, end bool, t, f *ir.Block) {
 	}
 }
 
-// suffix copies the end of x, as long as p, to where it can be compared.
+// suffix copies the end of x, as long as p, to where it can be compared with p.
 func (lw *lowerer) suffix(x val, p text, t, f *ir.Block) {
 	b := lw.b
 	n := lw.length(p)
 	at := b.Pin(b.Add(ir.OpSub, lw.length(text{val: x}), n))
 	fits, short := b.Block(""), b.Block("")
-	b.If(ir.ULT, at, b.Const(int64(x.mem.cap)), fits, f) // a longer p: negative
+	b.If(ir.ULT, at, b.Const(int64(x.mem.cap)), fits, f) // if p is longer than x, at is negative
 	b.Continue(fits)
 	src := b.Add(ir.OpAdd, lw.addr(x.mem), at)
 	tmp := lw.allocTemp(p.mem.cap, "end")
 	lw.fill(tmp, 0)
 	if !p.static {
 		n = b.Pin(n)
-		b.If(ir.ULE, n, b.Const(int64(p.mem.cap)), short, f) // always; the verifier wants it
+		b.If(ir.ULE, n, b.Const(int64(p.mem.cap)), short, f) // always; the verifier requires it
 		b.Continue(short)
 	}
 	lw.copyBytes(tmp, n, src)
 	lw.equalText(text{val: val{t: p.t, mem: tmp}}, p, t, f)
 }
 
-// index is s[i]: a string, or bytes, of one byte. An index that is out of range ends the handler.
+// index lowers s[i], whose result is a string, or bytes, of one byte. An index out of range ends
+// the handler.
 func (lw *lowerer) index(e *eIndex) val {
 	b := lw.b
 	x := lw.text(e.x)
@@ -183,7 +186,7 @@ func (lw *lowerer) index(e *eIndex) val {
 			inside := b.Block("")
 			b.If(ir.UGE, i, n, bad, inside)
 			b.Continue(inside)
-			least = b.Const(int64(x.mem.cap)) // never; the verifier wants it
+			least = b.Const(int64(x.mem.cap)) // never; the verifier requires it
 		}
 		i = b.Pin(i)
 		b.If(ir.UGE, i, least, bad, good)
@@ -216,8 +219,8 @@ func (lw *lowerer) inMemory(x text) text {
 	return text{val: val{t: x.t, mem: m}}
 }
 
-// slice is s[lo:hi]. Where both count from the start, the zeros behind a string end it; else its length tells where
-// they are.
+// slice lowers s[lo:hi]. If both count from the start, the zeros after a string end it; otherwise
+// the length of the string is computed.
 func (lw *lowerer) slice(e *eSlice) val {
 	b := lw.b
 	x := text{val: lw.value(e.x)}
@@ -245,7 +248,7 @@ func (lw *lowerer) slice(e *eSlice) val {
 		return b.Add(ir.OpAdd, n, b.Const(i))
 	}
 	lo, hi := bound(e.lo), n
-	if e.lo < 0 { // not below 0
+	if e.lo < 0 { // negative counts as 0
 		lo = b.Add(ir.OpAnd, lo, b.Add(ir.OpXor, b.Add(ir.OpAShr, lo, b.Const(63)), b.Const(-1)))
 	}
 	switch {
@@ -254,7 +257,7 @@ func (lw *lowerer) slice(e *eSlice) val {
 	case e.hi != sliceEnd:
 		hi = bound(e.hi)
 	}
-	// inText is a bound of run time within the text; one below 0 counts from the end
+	// inText returns a run-time bound clamped to the text; a negative one counts from the end.
 	inText := func(x expr) *ir.Value {
 		v := runtime[x]
 		if x.typ().Kind == types.Uint {
@@ -284,7 +287,8 @@ func (lw *lowerer) slice(e *eSlice) val {
 	b.If(ir.SGT, size, b.Const(0), some, done)
 	b.Continue(some)
 	lo = b.Pin(lo)
-	b.If(ir.ULE, lo, b.Const(int64(x.mem.cap)), inside, done) // this and the next always; the verifier wants it
+	// Both tests always succeed; the verifier requires them.
+	b.If(ir.ULE, lo, b.Const(int64(x.mem.cap)), inside, done)
 	b.Continue(inside)
 	src := b.Add(ir.OpAdd, lw.addr(x.mem), lo)
 	size = b.Pin(size)
@@ -296,7 +300,7 @@ func (lw *lowerer) slice(e *eSlice) val {
 	return val{t: e.t, mem: dst}
 }
 
-// readBytes reads buf(ptr, n); where that fails it gives zeros.
+// readBytes reads buf(ptr, n); the result is zeros if that fails.
 func (lw *lowerer) readBytes(e *eBuf, dst mem) {
 	addr := lw.value(e.ptr).w
 	lw.fill(dst, e.t.Len&^7)

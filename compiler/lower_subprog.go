@@ -11,31 +11,32 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A function of the script that a handler calls is put in place of the call. One that is called several times, with
-// arguments of the same types and the same constants, is a subprogram instead where that is the smaller: its parameters, its
-// result and the event travel in a frame on the caller's stack, as they do for the body of a loop (outline.go). How often each
-// is called shows the first time through the handler; the second time knows. Functions that take or give strings stay in place:
-// copying them would cost more than is saved.
+// A function of the script that a handler calls is inlined at the call. A function that is called
+// several times, with arguments of the same types and the same constants, becomes a subprogram
+// instead if that makes the program smaller: its parameters, its result and the event are passed in
+// a frame on the caller's stack, as for the body of a loop (outline.go). The first lowering of the
+// handler counts the calls of each function; the second uses the counts. Functions that take or
+// return strings stay inlined: copying the strings would cost more than is saved.
 
-// A subprog is a function with the types and constants of its arguments.
+// A subprog is a function with particular types and constants as its arguments.
 type subprog struct {
-	call   *eCall // the first; the body is that of this one
+	call   *eCall // the first call, whose body is lowered
 	calls  int
-	sub    bool // it is to be a subprogram
+	sub    bool // it becomes a subprogram
 	body   *outline
 	params []*cell
 	result *cell
-	work   int // of a run of the body, see budget
+	work   int // of one run of the body, see budget
 }
 
-// frameCost and wordCost estimate the instructions of a call of a subprogram: what each costs, and what each word of its frame
-// costs; a node of the syntax tree is taken for one instruction.
+// frameCost and wordCost estimate the instructions for a call of a subprogram: per call, and per
+// word of its frame. A node of the syntax tree is estimated as one instruction.
 const (
 	frameCost = 8
 	wordCost  = 2
 )
 
-// chooseSubprogs decides which functions are to be subprograms, and tells whether there are any.
+// chooseSubprogs decides which functions become subprograms, and reports whether there are any.
 func (lw *lowerer) chooseSubprogs() bool {
 	lw.subprogsChosen = true
 	any := false
@@ -56,7 +57,7 @@ func (lw *lowerer) chooseSubprogs() bool {
 	return any
 }
 
-// subprog gives the function that a call is one of, if that is a subprogram.
+// subprog returns the subprogram for a call, or nil if the call is to be inlined.
 func (lw *lowerer) subprog(e *eCall) *subprog {
 	if e.frame.up == nil || !shareable(e) {
 		return nil
@@ -95,7 +96,8 @@ func hasStr(t *types.Type) bool {
 		t.Kind == types.Opt && hasStr(t.Elem) || t.Kind == types.Tuple && slices.ContainsFunc(t.Elems, hasStr)
 }
 
-// callKey is the same for calls that can share a body, and seldom for others.
+// callKey returns a key that is the same for calls that can share a body, and seldom the same for
+// others.
 func callKey(e *eCall) string {
 	key := fmt.Sprint(e.fn.Name, e.fn.ID)
 	for _, p := range e.params {
@@ -106,7 +108,7 @@ func callKey(e *eCall) string {
 	return key
 }
 
-// sameCall tells that two calls can share a body.
+// sameCall reports whether two calls can share a body.
 func sameCall(a, b *eCall) bool {
 	if a.fn.Fn != b.fn.Fn || a.fn.ID != b.fn.ID || len(a.params) != len(b.params) {
 		return false
@@ -139,7 +141,7 @@ func sameStatic(a, b expr) bool {
 	return false
 }
 
-// callShared calls the subprogram, which the first call makes.
+// callShared calls the subprogram, which the first call creates.
 func (lw *lowerer) callShared(f *subprog, e *eCall) val {
 	b := lw.b
 	if f.result == nil {
@@ -152,7 +154,8 @@ func (lw *lowerer) callShared(f *subprog, e *eCall) val {
 			f.params = append(f.params, lw.newCell(p.t, p.name))
 		}
 	}
-	// all before any is set: an argument may be a call of the same function
+	// Compute all arguments before assigning any parameter: an argument may be a call of the same
+	// function.
 	args := make([]val, len(e.args))
 	for i, p := range f.call.params {
 		if p.static == nil {

@@ -9,13 +9,14 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/sysname"
 )
 
-// A program that serves many probes of system calls is attached to the two events that every call passes, sys_enter and
-// sys_exit. The number of the call finds the probe in an array. The kernel's own tracepoints of system calls leave out the
-// calls of 32-bit programs (arch_trace_is_compat_syscall), and so does the program.
+// A program that serves many probes of system calls is attached to the two events that every call
+// passes, sys_enter and sys_exit. An array indexed by the number of the call maps it to the probe.
+// The kernel's own system call tracepoints skip the calls of 32-bit programs
+// (arch_trace_is_compat_syscall), and so does the program.
 
-// Syscalls says which system calls a program serves.
+// Syscalls describes the system calls that a program serves.
 type Syscalls struct {
-	Map    string // an array by number of the call: a cookie, 0 where the program does not serve it, and a count of runs
+	Map    string // array by call number: a cookie, or 0 if not served, and a count of runs
 	Number Field
 	Count  bool // count the runs
 }
@@ -26,11 +27,11 @@ const (
 	syscallRuns   = 8
 )
 
-// Compat is the bit of the running task that tells that its system call is one of a 32-bit program: TS_COMPAT on amd64,
-// TIF_32BIT on arm64.
+// Compat locates the bit of the running task that is set during a system call of a 32-bit program:
+// TS_COMPAT on amd64, TIF_32BIT on arm64.
 type Compat struct{ Offset, Bit int }
 
-// compat is e.compat.
+// compat returns the expression e.compat.
 func (c *checker) compat(pos syntax.Position) expr {
 	c.direct = c.direct || c.req.Compat != nil && c.req.Features.TaskBTF
 	return &eField{node{types.TBool, pos}, eventFieldRow("compat")}
@@ -64,7 +65,8 @@ func (lw *lowerer) ownSyscalls() {
 	}
 }
 
-// syscallEntry finds the element of the system call that is under way; without one the program ends.
+// syscallEntry returns the array element of the current system call; if there is none the program
+// ends.
 func (lw *lowerer) syscallEntry() *ir.Value {
 	b, calls := lw.b, lw.req.Event.Syscalls
 	number := lw.arg(&eArg{node{types.TInt, b.Pos}, &calls.Number, 0, 0})
@@ -75,14 +77,14 @@ func (lw *lowerer) syscallEntry() *ir.Value {
 	return entry
 }
 
-// element looks an index of 32 bits up in an array.
+// element looks up a 32-bit index in an array.
 func (lw *lowerer) element(array string, index *ir.Value) *ir.Value {
 	key := lw.scratchSlot(8, "index")
 	lw.b.Store(lw.b.SlotAddr(key, 0), 0, 4, index)
 	return lw.call(asm.FnMapLookupElem, lw.b.MapPtr(array), lw.b.SlotAddr(key, 0))
 }
 
-// passGate ends the program while its gate is shut.
+// passGate ends the program while its gate is closed.
 func (lw *lowerer) passGate() {
 	b := lw.b
 	lw.prog.UsesGate = true
@@ -107,8 +109,9 @@ func isConst(x expr) bool {
 	return ok
 }
 
-// lowerSyscallName makes one number of those that a system call has in the ABIs of the machine, since values with the same
-// name have to be equal in the kernel too. A constant is a number of this architecture.
+// lowerSyscallName maps the numbers that a system call has in the ABIs of the host to a single
+// number, since values with the same name must be equal in the kernel too. A constant is a number
+// of the native architecture.
 func lowerSyscallName(lw *lowerer, e *eBuiltin) val {
 	b := lw.b
 	n := lw.value(e.args[0]).w
@@ -119,7 +122,8 @@ func lowerSyscallName(lw *lowerer, e *eBuiltin) val {
 	res := new(int)
 	b.Write(res, n)
 	compat, native, done := b.Block("compat"), b.Block("native"), b.Block("")
-	// lookup puts the table's number for n in place, where n counts from first and the table has it at index
+	// lookup writes the table's number for n to res; i is n relative to the first number, and index
+	// is where the table starts.
 	lookup := func(i *ir.Value, index, size int64) {
 		within, found := b.Block("within"), b.Block("found")
 		b.If(ir.UGE, i, b.Const(size), done, within)

@@ -15,7 +15,8 @@ const (
 	updateExist   = 2
 )
 
-// mapPtr gives the map as helpers take it. A swappable one is found through the one slot of its outer map.
+// mapPtr returns the map as helpers take it. A swappable map is looked up in the single slot of its
+// outer map.
 func (lw *lowerer) mapPtr(m *Map) *ir.Value {
 	b := lw.b
 	if !m.Swappable {
@@ -25,16 +26,16 @@ func (lw *lowerer) mapPtr(m *Map) *ir.Value {
 	b.Store(b.SlotAddr(idx, 0), 0, 8, b.Const(0))
 	inner := lw.call(asm.FnMapLookupElem, b.MapPtr(m.Ref), b.SlotAddr(idx, 0))
 	ok := b.Block("")
-	b.If(ir.EQ, inner, b.Const(0), lw.end, ok) // the slot is never empty; the verifier does not know
+	b.If(ir.EQ, inner, b.Const(0), lw.end, ok) // never: the slot is not empty
 	b.Continue(ok)
 	return inner
 }
 
-// errno is what a function of a map gives, as a number with a sign: up to 6.3 the kernel has programs call functions that give an
-// int, and what the upper half of the register holds then is not defined.
+// errno sign-extends the result of a map function. Up to 6.3 the kernel makes programs call
+// functions that return an int, and the upper half of the register is then undefined.
 func (lw *lowerer) errno(r *ir.Value) *ir.Value { return lw.extend(r, 0, 32, true) }
 
-// key writes a key to memory, and gives its place.
+// key writes a key to memory, and returns its place.
 func (lw *lowerer) key(x expr) mem {
 	m := lw.allocTemp(x.typ().Size(), "key")
 	lw.storeExpr(m, x)
@@ -45,7 +46,7 @@ func (lw *lowerer) lookup(m *ir.Value, key mem) *ir.Value {
 	return lw.call(asm.FnMapLookupElem, m, lw.addr(key))
 }
 
-// typing is the map's types as the checker left them.
+// typing returns the map's types as determined by the checker.
 func (lw *lowerer) typing(m *Map) *mapTyping { return lw.check.typing(m) }
 
 func lowerTableIndex(lw *lowerer, e *eMethod) val {
@@ -87,8 +88,9 @@ func lowerTablePop(lw *lowerer, e *eMethod) val {
 	return lw.get(c)
 }
 
-// getOrPop leaves the value in c, a cell of the expression's type. A pop reads the value, then deletes the key, and has
-// the value only if it was the one that deleted it: of two CPUs that pop one key, one gets it. A delete that fails leaves the key.
+// getOrPop leaves the value in c, a cell of the expression's type. A pop reads the value, then
+// deletes the key, and returns the value only if it was the one that deleted the key: of two CPUs
+// that pop one key, one gets the value. A delete that fails leaves the key in the map.
 func (lw *lowerer) getOrPop(e *eMethod, pop bool, c *cell) {
 	b := lw.b
 	t := lw.typing(e.m).val.t
@@ -124,7 +126,7 @@ func (lw *lowerer) getOrPop(e *eMethod, pop bool, c *cell) {
 	b.Continue(done)
 }
 
-// loadCell reads a value of type t, as it lies in memory, into a cell whose type holds it.
+// loadCell reads a value of type t from memory into a cell whose type can represent it.
 func (lw *lowerer) loadCell(c *cell, m mem, t *types.Type) {
 	switch {
 	case c.t.Kind == types.Opt && t.Kind != types.Opt && t.Kind != types.None:
@@ -138,7 +140,7 @@ func (lw *lowerer) loadCell(c *cell, m mem, t *types.Type) {
 	}
 }
 
-// tableSet is t[k] = v.
+// tableSet lowers t[k] = v.
 func (lw *lowerer) tableSet(s *sSet) {
 	b := lw.b
 	m := lw.allocTemp(s.val.typ().Size(), "value")
@@ -164,11 +166,12 @@ func (lw *lowerer) tableSet(s *sSet) {
 	b.Continue(done)
 }
 
-// maxRivals bounds the attempts to store a key that others make and remove meanwhile.
+// maxRivals bounds the attempts to store a key that other runs insert and delete concurrently.
 const maxRivals = 8
 
-// setTallied stores a value under a key, and tallies the key if it is new: whether it is, the kernel tells only who asks for the
-// one or the other. It goes on at failed or done. The loop has one entry, or SSA form would have more phis than it needs.
+// setTallied stores a value under a key, and counts the key if it is new. Only an
+// update with the flag BPF_NOEXIST or BPF_EXIST reports whether the key was new. Control continues
+// at failed or done. The loop has one entry, otherwise SSA form would have more phis than it needs.
 func (lw *lowerer) setTallied(m *Map, key mem, update func(flags *ir.Value) *ir.Value, failed, done *ir.Block) {
 	b := lw.b
 	tried, flags := new(int), new(int)
@@ -207,9 +210,10 @@ func (lw *lowerer) setTallied(m *Map, key mem, update func(flags *ir.Value) *ir.
 	b.Seal(head)
 }
 
-// tableAugment is t[k] += v of a key that is there: one atomic add in place. Starlark reads t[k] before it computes v. Where
-// that makes a difference, the key is looked up before v and again after: what is computed in between may remove it,
-// and the kernel may have given its place to another key.
+// tableAugment lowers t[k] += v of a key that exists: one atomic add in place. Starlark reads t[k]
+// before it computes v. If that makes a difference, the key is looked up before v and again after
+// it: the code in between may delete the key, and the kernel may have reused its element for
+// another key.
 func (lw *lowerer) tableAugment(s *sAugment) {
 	b := lw.b
 	missing, found := b.Block("missing"), b.Block("")
@@ -240,7 +244,8 @@ func (lw *lowerer) tableAugment(s *sAugment) {
 	b.Continue(done)
 }
 
-// plain tells of expressions that cannot fail and change nothing, so that it does not matter when they are computed.
+// plain reports whether an expression cannot fail and changes nothing, so that it does not matter
+// when it is computed.
 func plain(x expr) bool {
 	switch x := x.(type) {
 	case *eConst, *eVar, *eField:
@@ -267,7 +272,8 @@ func plain(x expr) bool {
 	return false
 }
 
-// lowerTableAdd is t.add(value, by=key): from 0 where the key is absent; gives the new value.
+// lowerTableAdd lowers t.add(value, by=key), which starts from 0 if the key is absent and returns
+// the new value.
 func lowerTableAdd(lw *lowerer, e *eMethod) val {
 	b := lw.b
 	v := lw.value(e.args[0]).w
@@ -275,7 +281,7 @@ func lowerTableAdd(lw *lowerer, e *eMethod) val {
 	b.Pos = e.pos
 	res := new(int)
 	done := b.Block("")
-	b.Write(res, b.Const(0)) // where the add is dropped
+	b.Write(res, b.Const(0)) // if the add is dropped
 	lw.upsert(e, key, 8, func(p *ir.Value) {
 		if lw.req.Features.FetchAtomics {
 			old := b.Add(ir.OpFetchAdd, p, v)
@@ -288,9 +294,10 @@ func lowerTableAdd(lw *lowerer, e *eMethod) val {
 	return scalar(e.t, b.Read(res))
 }
 
-// upsert finds the value of a key, or makes one of zeros, and adds to it. Several runs may race to make it: the
-// insert stores zeros and only where there is nothing, so whoever loses (EEXIST) finds the winner's value, and what
-// was added to that meanwhile stays. It goes on at done.
+// upsert finds the value of a key, or inserts zeros, and adds to it. Several runs may race to
+// insert: the insert stores zeros, and only if the key is absent, so a run that loses the race
+// (EEXIST) finds the winner's value, and what was added to that in the meantime is kept. Control
+// continues at done.
 func (lw *lowerer) upsert(e *eMethod, key mem, size int, add func(p *ir.Value), done *ir.Block) {
 	b := lw.b
 	m := lw.mapPtr(e.m)
@@ -330,7 +337,7 @@ func (lw *lowerer) upsert(e *eMethod, key mem, size int, add func(p *ir.Value), 
 	b.Write(tried, b.Const(1))
 	b.Jump(look)
 	b.Seal(look)
-	b.Continue(gone) // inserted, and removed before the second lookup
+	b.Continue(gone) // inserted, then deleted before the second lookup
 	b.Write(code, b.Const(-errNoEnt))
 	b.Jump(failed)
 	b.Continue(failed)
@@ -343,8 +350,8 @@ func (lw *lowerer) upsert(e *eMethod, key mem, size int, add func(p *ir.Value), 
 	b.Continue(done)
 }
 
-// lowerTableClear deletes each key that bpf_for_each_map_elem meets. A key that somebody else has deleted meanwhile is gone all
-// the same.
+// lowerTableClear deletes each key that bpf_for_each_map_elem visits. A key that another run
+// deletes concurrently is gone just the same.
 func lowerTableClear(lw *lowerer, e *eMethod) val {
 	del := lw.callback("clear", 4, func(a []*ir.Value) *ir.Value {
 		b := lw.b
@@ -366,7 +373,8 @@ func lowerTableClear(lw *lowerer, e *eMethod) val {
 	return val{t: types.TNone}
 }
 
-// zeros gives the address of that many zero bytes: on the stack, or, for many, in a map that nobody writes.
+// zeros returns the address of size zero bytes: on the stack, or, if there are many, in a map that
+// nobody writes.
 func (lw *lowerer) zeros(size int) *ir.Value {
 	if size > 64 {
 		lw.prog.Zeros = max(lw.prog.Zeros, size)

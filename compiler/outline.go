@@ -7,17 +7,20 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 )
 
-// A loop that a helper runs (bpf_for_each_map_elem, bpf_loop) has its body in a callback, a function with a stack of its own. The
-// handler's variables are words of SSA and slots of its stack; those that the body uses lie in a frame, a slot of the outer
-// function that the helper hands on to the callback: what the body reads is stored there before the helper is called and
-// loaded at the callback's entry, what the body writes is stored at its exit and loaded behind the call. Which these are
-// shows when the body is lowered: a read that no write in the callback precedes, and a write of what the outer function knows.
-// Slots with strings are copied into the frame and back.
+// A loop that a helper runs (bpf_for_each_map_elem, bpf_loop) has its body in a callback, a
+// function with its own stack. The handler's variables are SSA words and slots of its stack. Those
+// that the body uses live in a frame, a slot of the outer function whose address the helper passes
+// to the callback: what the body reads is stored there before the helper is called and loaded at
+// the callback's entry; what the body writes is stored at the callback's exit and loaded after the
+// call. Which variables these are is known when the body has been lowered: a read that no write in
+// the callback precedes, and a write of a variable that the outer function has. Slots with strings
+// are copied into the frame and back.
 //
-// What leaves the loop sideways, a return, or a fault that ends the handler, notes a number in the variable way, has the helper
-// stop, and goes on behind the call, by that number.
+// A jump out of the loop (a return, or an error that ends the handler) stores a number in the
+// variable exitKind and makes the helper stop. The code after the call completes the jump that the
+// number selects.
 
-// An outline is a callback that is being lowered.
+// An outline is a callback during lowering.
 type outline struct {
 	name     string
 	up       *outline
@@ -35,11 +38,11 @@ type outline struct {
 	ends     bool      // the body can end the handler
 }
 
-// The ways out of a loop; a return to ways[i] is exitReturn + i.
+// The kinds of exit from a loop. A return to exits[i] is exitReturn + i.
 const (
-	exitNormal = iota // it came to its end
+	exitNormal = iota // the loop reached its end
 	exitBreak         // break, or the condition of while
-	exitError         // a fault ended the handler
+	exitError         // an error ended the handler
 	exitReturn
 )
 
@@ -54,7 +57,7 @@ func (o *outline) place(x ir.Variable) int {
 	return off
 }
 
-// copyOf is the copy of an outer slot in the frame.
+// copyOf returns the copy of an outer slot in the frame.
 func (o *outline) copyOf(lw *lowerer, s *ir.Slot) mem {
 	off, ok := o.slots[s]
 	if !ok {
@@ -66,15 +69,16 @@ func (o *outline) copyOf(lw *lowerer, s *ir.Slot) mem {
 	return mem{lw.b.Read(o), off, s.Size}
 }
 
-// outlined puts a loop's body into a callback of that many parameters, the last of which is the frame's address, and gives how
-// the loop was left. body gets the parameters; it ends by a jump to next or to leave. call calls the helper.
+// outlined puts a loop's body into a callback with that many parameters, the last of which is the
+// frame's address, and returns how the loop was left. body gets the parameters; it must end with a
+// jump to next or to leave. call emits the call of the helper.
 func (lw *lowerer) outlined(name string, params int, body func(args []*ir.Value, next, leave *ir.Block), call func(fn, frame *ir.Value)) (way *ir.Value) {
 	o := lw.newOutline(name, params, body)
 	lw.callOutlined(o, true, call)
 	return lw.b.Read(o.exitKind)
 }
 
-// newOutline makes the callback.
+// newOutline lowers the callback.
 func (lw *lowerer) newOutline(name string, params int, body func(args []*ir.Value, next, leave *ir.Block)) *outline {
 	o := &outline{up: lw.out, outer: lw.b, at: map[ir.Variable]int{}, writes: map[ir.Variable]bool{}, slots: map[*ir.Slot]int{}, more: new(int), exitKind: new(int)}
 	end, loops, cells, at := lw.end, lw.loops, maps.Clone(lw.cells), lw.scratch.at
@@ -111,7 +115,7 @@ func (lw *lowerer) newOutline(name string, params int, body func(args []*ir.Valu
 		}
 		return b.Read(o.more)
 	})
-	// what the body alone uses is gone with the callback's stack
+	// what only the body uses is gone with the callback's stack
 	lw.out, lw.end, lw.loops, lw.cells = o.up, end, loops, cells
 	return o
 }
@@ -127,7 +131,7 @@ func (lw *lowerer) exit(way int64) {
 	lw.b.Jump(lw.out.exit)
 }
 
-// known tells that the outer function, or one around it, has the variable.
+// known reports whether the outer function, or one around it, has the variable.
 func (o *outline) known(x ir.Variable) bool {
 	for p := o; p != nil; p = p.up {
 		if p.outer.Writes(x) {
@@ -137,8 +141,9 @@ func (o *outline) known(x ir.Variable) bool {
 	return false
 }
 
-// callOutlined fills the frame, calls the helper, takes out of the frame what the body may have written, and follows the body
-// where that left the loop for good. Words that a loop's body writes are hidden from the verifier, see ir.Builder.Opaque.
+// callOutlined fills the frame, calls the helper, and loads what the body may have written from the
+// frame. If the body ended the handler or returned from an inlined function, it jumps there. Words
+// that the body of a loop writes are hidden from the verifier, see ir.Builder.Opaque.
 func (lw *lowerer) callOutlined(o *outline, loops bool, call func(fn, frame *ir.Value)) {
 	b := lw.b
 	slot := b.F.NewSlot(o.size, "frame")
@@ -156,7 +161,9 @@ func (lw *lowerer) callOutlined(o *outline, loops bool, call func(fn, frame *ir.
 	}
 	for _, s := range o.order {
 		if b.F.Has(s) {
-			b.ZeroFirst(s) // on some way here it may not have been written, and old verifiers let nobody read that
+			// It may not have been written on some path to here, and old verifiers reject reading
+			// that.
+			b.ZeroFirst(s)
 		}
 		lw.copyStr(mem{frame, o.slots[s], s.Size}, lw.slotMem(s))
 	}
@@ -184,7 +191,7 @@ func (lw *lowerer) callOutlined(o *outline, loops bool, call func(fn, frame *ir.
 	}
 }
 
-// leave returns from a function that was put in place: out of all loops that stand in it, and out of callbacks.
+// leave returns from an inlined function: out of all loops in it, and out of callbacks.
 func (lw *lowerer) leave(r *result) {
 	inside := 0
 	if lw.out == r.out {
@@ -206,7 +213,8 @@ func (lw *lowerer) leave(r *result) {
 	lw.exit(exitReturn + int64(i))
 }
 
-// capture gives the words of a function's result a place in the frame; its slots get theirs when they are written.
+// capture allocates the words of a function's result in the frame; its slots are added when they
+// are written.
 func (o *outline) capture(c *cell) {
 	if c.key != nil {
 		o.place(c.key)
