@@ -12,7 +12,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 )
 
-// Each kind of failure as a value, field by field.
+// attempt() returns each kind of failure as a value; check every field.
 func TestAttempt(t *testing.T) {
 	attachRefused, attachHint := "all watchpoints of the processor are in use", "detach another, or end the debugger that holds them"
 	if bpf.Watchpoints() != nil {
@@ -97,7 +97,8 @@ log: 0 lines
 			if err := l.script(strings.Replace(c.src, "\n", `def show(f): r = attempt(f); e = r.error; printf("ok: %s %s\nkind: %s\nmessage: %s\nhint: %s\npos: %s\nsource: %s\nlog: %s lines\n", r.ok, r.value, e.kind, e.message, e.hint, e.pos, e.source, "some" if e.log else "0"); [printf("%s: %s [%s] %s\n", d.pos, d.message, d.hint, d.source) for d in e.diagnostics]`+"\n", 1)); err != nil {
 				t.Fatal(l.FormatError(err))
 			}
-			// other processes may hold some of the processor's watchpoints, and memory
+			// The counts depend on memory, and other processes may hold some of the processor's
+			// watchpoints.
 			got := regexp.MustCompile(`0x[1-9]000:8`).ReplaceAllString(l.out.String(), "0xN000:8")
 			got = regexp.MustCompile(`(spare |write max_keys=)[0-9]+`).ReplaceAllString(got, "${1}N")
 			if want := "ok: False None\n" + c.want; got != want {
@@ -110,7 +111,7 @@ log: 0 lines
 	}
 }
 
-// A script falls back on another probe, and counts with it.
+// A script falls back to another probe and counts with it.
 func TestAttemptFallsBack(t *testing.T) {
 	expect(t, `
 c = count()
@@ -131,7 +132,7 @@ tracepoint:syscalls:sys_enter_getppid True None
 True 100 1`)
 }
 
-// What ends a script on purpose is no failure: attempt() does not hold it up.
+// Ending a script on purpose is not a failure: attempt() does not catch it.
 func TestAttemptLetsThrough(t *testing.T) {
 	expect(t, `
 attempt(stop)

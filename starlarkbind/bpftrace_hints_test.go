@@ -5,10 +5,10 @@ import (
 	"testing"
 )
 
-// What is typed in another language gets a hint, and the hint is a script that runs.
+// Code in another language gets a hint, and the hint is a script that runs.
 func TestForeign(t *testing.T) {
 	const told = "that is bpftrace's language; here it is "
-	prog := build(t, "calls") // the path of a program, with its slashes
+	prog := build(t, "calls") // the path of a program, with slashes
 	for _, c := range []struct{ line, want string }{
 		{"tracepoint:raw_syscalls:sys_enter { @[comm] = count(); }", told + `m = count(); probe("tracepoint:raw_syscalls:sys_enter", lambda e: m.add(by=e.comm))`},
 		{"tracepoint:syscalls:sys_exit_read /pid == 1 && args->ret > 0/ { @bytes[pid, comm] = sum(args->ret); }",
@@ -47,7 +47,7 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// The hint stands below the error, for what the parser refuses and for a name that nothing has.
+// The hint follows the error, both for syntax errors and for undefined names.
 func TestForeignError(t *testing.T) {
 	l := newLive(t, nil)
 	for _, c := range []struct{ src, want string }{

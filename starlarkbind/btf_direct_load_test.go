@@ -2,9 +2,9 @@ package starlarkbind
 
 import "testing"
 
-// Pointers among the arguments and the result of fentry and fexit are followed by plain loads, as a kprobe follows them by reads,
-// unless they lead into the memory of a program;
-// what a function returns is typed, and an errno in place of a pointer is a failed read.
+// fentry and fexit follow the pointers in arguments and results by plain loads where a kprobe needs
+// helper reads, except for pointers into a program's memory. The return value has a type, and an
+// errno instead of a pointer is a failed read.
 func TestFunctionDirect(t *testing.T) {
 	needFunctions(t)
 	const gone = "e.ret.f_inode could not be read: a pointer on the way is NULL, or what it points to is gone; it reads as empty"

@@ -10,8 +10,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 )
 
-// A run of a handler is bounded as a whole, however its loops are put together, and what goes beyond is an error. Each handler below would
-// keep the CPU for hours if each of its loops were bounded by itself.
+// The budget limits a whole run of a handler, however its loops are combined, and exceeding it is
+// an error. Each handler below would keep the CPU for hours if its loops were limited separately.
 func TestRunBudget(t *testing.T) {
 	bpftest.Need(t, "bpf_loop", "for_each_map_elem")
 	const n = 7_000_000
@@ -100,7 +100,7 @@ func TestRunBudget(t *testing.T) {
             keys[k] = keys.get((k + i) & 0xffffff, 0) + 1
 `, ""},
 	} {
-		if testing.Short() && i%4 != 0 { // each takes an emulated CPU seconds
+		if testing.Short() && i%4 != 0 { // each takes seconds on an emulated CPU
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
@@ -147,10 +147,11 @@ def handler(e):
 	}
 }
 
-// What takes a helper long is counted for what it takes: a run that does nothing else ends at the budget within the same few seconds.
+// Helper calls that take long cost accordingly more of the budget: a run that does nothing else
+// also ends within a few seconds.
 func TestRunBudgetCalls(t *testing.T) {
 	bpftest.Need(t, "bpf_loop", "for_each_map_elem")
-	// a folder deep down, and a deep stack
+	// A deeply nested directory and a deep stack.
 	dir := t.TempDir()
 	t.Chdir(dir)
 	for range 55 {
@@ -232,7 +233,7 @@ def handler(e):
 	}
 }
 
-// What stays below the budget runs to its end: the count of rounds is exact.
+// A run below the budget completes: the number of iterations is exact.
 func TestBelowBudget(t *testing.T) {
 	bpftest.Need(t, "bpf_loop")
 	for _, c := range []struct {

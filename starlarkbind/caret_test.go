@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Wherever the caret is in a line that is too wide, it stays below the same rune, and what is shown fits.
+// When a line is too wide, the part shown fits and the caret stays under the same rune.
 func TestWindow(t *testing.T) {
 	const line = `    probe("tracepoint:syscalls:sys_enter_write", lambda e: sizes.add(e.args.cöut), filter=lambda e: e.comm == "dd")`
 	n := utf8.RuneCountInString(line)
@@ -32,7 +32,7 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// An error does not print a source line of megabytes, wherever it shows it.
+// An error never prints a source line of megabytes, wherever it shows the line.
 func TestLongLine(t *testing.T) {
 	const mega = 1 << 20
 	pad := strings.Repeat("x", mega)

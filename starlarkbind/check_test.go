@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// --check ends where a script would wait for events: what comes after has no data. It names the probes it has not come to.
+// --check ends where the script would wait for events: what follows has no data. It names the
+// probes that it did not reach.
 func TestCheckEndsAtRun(t *testing.T) {
 	const probe = "c, s = count(), stream()\np = probe(\"tracepoint:syscalls:sys_enter_getppid\", lambda e: c.add(by=e.comm))\n"
 	for _, x := range []struct{ src, out, notes, err string }{

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// What Tab offers, at the end of a line.
+// The candidates of Tab at the end of a line.
 func TestCompletions(t *testing.T) {
 	l := newLive(t, nil)
 	dir, goprog := t.TempDir(), build(t, "goprog")
@@ -28,18 +28,18 @@ func TestCompletions(t *testing.T) {
 	}
 	for _, c := range []struct {
 		line string
-		want string // words that are among those offered
+		want string // words that must be among the candidates
 		not  string
 	}{
 		{"cal", "calls", "count"},
 		{"calls.t", "top", "add"},
 		{"x = seen.", "add clear get items keys pop snapshot values dropped name", "top"},
-		{"calls.snapshot().", "", "keys"}, // nothing is called
+		{"calls.snapshot().", "", "keys"}, // no method is called
 		{"p.st", "stats", "name"},
 		{"def h(e): return e.", "pid comm args ret task kstack", "real_parent"},
 		{`probe("tracepoint:syscalls:sys_enter_openat", lambda e: calls.add(by=e.args.`, "filename flags mode dfd", "next_comm"},
 		{`probe("tracepoint:syscalls:sys_enter_openat", lambda ev: calls.add(by=ev.args.f`, "filename flags", "mode"},
-		{"    calls.add(by=e.args.next", "next_comm next_pid next_prio", "prev_comm"}, // of the probe that was made last
+		{"    calls.add(by=e.args.next", "next_comm next_pid next_prio", "prev_comm"}, // of the latest probe
 		{`probe("rawtracepoint:sched_switch", lambda e: calls.add(by=e.args.`, "preempt prev next", "filename"},
 		{`probe("rawtracepoint:sched_switch", lambda e: calls.add(by=e.args.prev.real_`, "real_parent real_cred", "comm"},
 		{"calls.add(by=e.task.real_parent.com", "comm", "pid"},
@@ -89,7 +89,7 @@ func TestCompletions(t *testing.T) {
 	}
 }
 
-// What a second Tab tells, at the end of a line.
+// The text that a second Tab shows at the end of a line.
 func TestSignature(t *testing.T) {
 	l := newLive(t, nil)
 	for _, item := range []string{"calls = count()", "def twice(n, *rest, times=2, **more):\n    \"\"\"doubled\n\n    or more\"\"\"\n    return n\n"} {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Maps of all kinds, as CSV.
+// All kinds of maps as CSV.
 func TestToCSV(t *testing.T) {
 	expect(t, `
 calls, sizes, lat, all, seen = count(), stats(), lhist(0, 20, 10), hist(), table()

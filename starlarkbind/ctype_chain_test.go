@@ -9,12 +9,13 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ctype"
 )
 
-// reserved are names of members that Starlark's syntax does not let one write behind a dot.
+// reserved lists member names that Starlark's syntax does not allow after a dot.
 var reserved = map[string]bool{"and": true, "as": true, "assert": true, "break": true, "class": true, "continue": true, "def": true, "del": true, "elif": true,
 	"else": true, "except": true, "finally": true, "for": true, "from": true, "global": true, "if": true, "import": true, "in": true, "is": true, "lambda": true,
 	"load": true, "nonlocal": true, "not": true, "or": true, "pass": true, "raise": true, "return": true, "try": true, "while": true, "with": true, "yield": true}
 
-// chain walks at random from a struct through members, pointers and arrays to something that has a value.
+// chain returns a random expression that starts at a struct and follows members, pointers and
+// arrays to a value. It returns "" if the walk ends at something without a value.
 func chain(r *rand.Rand, start string, t *ctype.Type) string {
 	text := start
 	for range 12 {
@@ -69,8 +70,8 @@ func chain(r *rand.Rand, start string, t *ctype.Type) string {
 	return ""
 }
 
-// Whatever the handler follows, the verifier takes it: chains at random through the types of this kernel, read by plain loads
-// where the compiler sees a way to.
+// The verifier accepts every chain that a handler follows: random chains through the types of this
+// kernel, read by plain loads where the compiler can.
 func TestRandomChains(t *testing.T) {
 	handlers := 30
 	if testing.Short() {

@@ -15,7 +15,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ctype"
 )
 
-// The current task, as plain loads and as reads, agrees with the helpers that tell of it.
+// The current task agrees with the helpers that describe it, both by plain loads and by helper
+// reads.
 func TestTask(t *testing.T) {
 	expect(t, `
 by = count()
@@ -41,7 +42,8 @@ print(errors())
 `, `[("chains", 100), ("embedded", 100), ("ids", 100), ("parent", 100), ("pointers", 100)]`, "[]")
 }
 
-// The arguments of a raw tracepoint have their names and types from BTF: they are those of the tracepoint's record.
+// The arguments of a raw tracepoint have names and types from BTF, and equal the fields of the
+// tracepoint's record.
 func TestRawTracepointArgs(t *testing.T) {
 	expect(t, `
 record, typed, held = count(), count(), count()
@@ -65,7 +67,7 @@ print("Tracing program" in p.asm(), "RawTracepoint program" in q.asm() or "Traci
 `, "True True True True", "True True []")
 }
 
-// Words by index are still there, and types can be given to them by cast.
+// Arguments are still available by index, and cast() gives them types.
 func TestRawTracepointWords(t *testing.T) {
 	expect(t, `
 by = count()
@@ -76,7 +78,8 @@ print(str(by.items()))
 `, "[((True, True, True, 110), 77)]")
 }
 
-// A chain through a struct in a union, an embedded struct and four pointers, to the name of the file that is executed.
+// A chain through a struct in a union, an embedded struct and four pointers, to the name of the
+// executed file.
 func TestExecName(t *testing.T) {
 	expect(t, `
 by = count()
@@ -88,7 +91,7 @@ print(str(by.items()))
 `, `[(("load", True, True), 1)]`)
 }
 
-// calls gives scripts system calls that the test's own thread makes.
+// calls adds builtins that make system calls on the test's own thread.
 func calls(l *live) {
 	l.predeclared["subreaper"] = builtinFor("subreaper", func(n int) error {
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, uintptr(n), 0, 0, 0); err != nil {
@@ -99,7 +102,9 @@ func calls(l *live) {
 	})
 	l.predeclared["sleep_ns"] = builtinFor("sleep_ns", func(n int) error {
 		ts := unix.NsecToTimespec(int64(n))
-		if err := unix.Nanosleep(&ts, nil); !errors.Is(err, unix.EINTR) { // a signal of the runtime's: the call was made, which is what is traced
+		// The Go runtime's signals interrupt it. The call was made, and the call is what the test
+		// traces.
+		if err := unix.Nanosleep(&ts, nil); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 		return nil
@@ -116,7 +121,7 @@ func builtinFor(name string, fn func(n int) error) *starlark.Builtin {
 	})
 }
 
-// mine runs a script on a locked thread, of which it knows the id.
+// mine runs a script on a locked thread, whose ID the script knows as mine, and returns the output.
 func mine(t *testing.T, src string) string {
 	t.Helper()
 	runtime.LockOSThread()
@@ -130,7 +135,7 @@ func mine(t *testing.T, src string) string {
 	return strings.TrimSpace(l.out.String())
 }
 
-// Bit fields: what prctl sets is what the handler sees.
+// Bit fields: the handler sees what prctl sets.
 func TestBitField(t *testing.T) {
 	got := mine(t, `
 by = count()
@@ -145,7 +150,7 @@ print(str(sorted(by.items())))
 	}
 }
 
-// A pointer of a system call is followed in the memory of the process.
+// A pointer argument of a system call is followed in the memory of the process.
 func TestUserMemory(t *testing.T) {
 	got := mine(t, `
 by = count()
@@ -158,7 +163,8 @@ print(by.items(), errors())
 	}
 }
 
-// Arrays: by constants, from the end too, and by ints that the handler computes; out of range ends the handler.
+// Array indices: constants, negative constants, and integers that the handler computes. An index
+// out of range ends the handler.
 func TestArrays(t *testing.T) {
 	var lim unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
@@ -189,7 +195,8 @@ for e in errors():
 	}
 }
 
-// Enums: by name on the host, as numbers and names in the handler; the names of enumerators are known everywhere.
+// Enums are names on the host, and numbers and names in the handler; enumerators are known
+// everywhere.
 func TestEnums(t *testing.T) {
 	got := mine(t, `
 modes, record, hits = count(), count(), count()
@@ -214,7 +221,7 @@ print(hits.value == modes.get("HRTIMER_MODE_REL", 0), modes.get(HRTIMER_MODE_REL
 	}
 }
 
-// sizeof, offsetof and container_of against the library's reading of BTF.
+// sizeof, offsetof and container_of agree with BTF as cilium/ebpf reads it.
 func TestSizes(t *testing.T) {
 	spec, err := btf.LoadKernelSpec()
 	if err != nil {
@@ -267,7 +274,8 @@ func mustMember(t *testing.T, s *btf.Struct, name string) btf.Type {
 	return nil
 }
 
-// A chain that meets NULL reads as empty and counts once, whichever way it is read; with the place and what to do.
+// A chain with a NULL pointer yields an empty value and counts one error, however it is read. The
+// error has the position and a hint.
 func TestNull(t *testing.T) {
 	l := newLive(t, func(o *Options) { o.Warnings = WarnAll })
 	err := l.script(`
@@ -295,7 +303,7 @@ for e in errors():
 	}
 }
 
-// A table keeps the type of a pointer from one probe to the next; keys that are pointers are ints.
+// A table keeps the type of a pointer from one probe to the next. Pointers used as keys are ints.
 func TestPointersInTables(t *testing.T) {
 	expect(t, `
 tasks, by = table(), count()
@@ -316,7 +324,7 @@ print(by.items(), len(tasks), len(keys), type(k[0]), k[0] > 1 << 63, keys[k])
 `, "[((True, True), 50)] 0 1 int True 50")
 }
 
-// A handler that follows no pointer and names no type leaves the kernel's BTF alone.
+// A handler that follows no pointer and names no type does not load the kernel's BTF.
 func TestBTFUntouched(t *testing.T) {
 	l := newLive(t, nil)
 	loaded := false
@@ -341,7 +349,7 @@ probe("rawtracepoint:sys_enter", lambda e: by.add(by=("", cast(e.args[1], "long"
 	}
 }
 
-// Errors at places that only the kernel's own types can tell of.
+// Errors that only the kernel's own types can reveal.
 func TestTypeErrors(t *testing.T) {
 	l := newLive(t, nil)
 	for src, want := range map[string]string{
@@ -368,13 +376,13 @@ func TestTypeErrors(t *testing.T) {
 	}
 }
 
-// The listing of a raw tracepoint has the types and names that a handler can use.
+// The listing of a raw tracepoint shows the types and names that a handler can use.
 func TestListTyped(t *testing.T) {
 	expect(t, `print(str(probes("rawtracepoint:sched_process_exit")[0].args[0]), str(probes("rawtracepoint:sys_enter")[0].args))`,
 		`struct task_struct *p ["struct pt_regs *regs", "long int id"]`)
 }
 
-// In an iterator, e.task is the task that it is at.
+// In an iterator, e.task is the current task of the iteration.
 func TestIteratedTask(t *testing.T) {
 	got := mine(t, `
 tasks = count()

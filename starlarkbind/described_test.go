@@ -14,7 +14,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 )
 
-// A program with types: a filter of packets that gives their length by a function of its own.
+// filterProgram loads a program with types: a packet filter that computes the length of a packet in
+// a separate function.
 func filterProgram(t *testing.T) *ebpf.Program {
 	t.Helper()
 	number := &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
@@ -36,7 +37,7 @@ func filterProgram(t *testing.T) *ebpf.Program {
 	return p
 }
 
-// Functions of BPF programs are traced: each run counts, arguments and results are those of the run.
+// Functions of BPF programs can be traced: each run counts, with its own arguments and result.
 func TestProgramFunctions(t *testing.T) {
 	bpftest.Need(t, "fentry")
 	p := filterProgram(t)
@@ -84,10 +85,11 @@ probe "fentry:bpf:x:packets_filter_x": "x" is no number of a BPF program (bpftoo
 	}
 }
 
-// tunFile names the file of the module tun, where tests may load it: see docs/testing.md.
+// tunFile names the environment variable with the file of the module tun, which is set where tests
+// may load it: see docs/testing.md.
 const tunFile = "BPFREPL_TUN_KO"
 
-// loadTun loads the module, and gives what has it work.
+// loadTun loads the module, and returns a function that makes it work.
 func loadTun(t *testing.T, file string) (open func()) {
 	t.Helper()
 	f, err := os.Open(file)
@@ -113,8 +115,8 @@ func loadTun(t *testing.T, file string) (open func()) {
 	}
 }
 
-// A function of a module that is not loaded, or has no types, is refused in words. The functions and types of one that is loaded
-// are as the kernel's own.
+// A function of a module that is not loaded or has no types is refused with a message. The
+// functions and types of a loaded module work like the kernel's own.
 func TestModule(t *testing.T) {
 	l := newLive(t, nil)
 	if err := l.script(`

@@ -10,7 +10,7 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// A dict has each key with its value, whether it is small or put in by parts.
+// A dict maps each key to its value, whether newDict builds it at once or in parts.
 func TestNewDict(t *testing.T) {
 	keys := map[string]func(i int) starlark.Value{
 		"int":    func(i int) starlark.Value { return starlark.MakeInt64(int64(i-5) * 0x100003) },
@@ -31,7 +31,7 @@ func TestNewDict(t *testing.T) {
 				}
 			}
 			items := d.Items()
-			for i, it := range items { // in the order in which they were put in, and as removable as any
+			for i, it := range items { // in insertion order, and removable like those of any dict
 				if _, ok, err := d.Delete(it[0]); err != nil || !ok || d.Len() != n-1-i {
 					t.Fatalf("%s, %d keys: delete of %v: %v, %v; %d left", name, n, it[0], ok, err, d.Len())
 				}
@@ -62,7 +62,7 @@ func TestNewDict(t *testing.T) {
 	}
 }
 
-// Keys whose hashes have the same low bits make a dict as fast as others do.
+// Building a dict is as fast if the hashes of its keys have the same low bits.
 func TestDictOfPages(t *testing.T) {
 	if !dictLayoutKnown() {
 		t.Fatal("starlark's dict is not what dictappend.go has of it: compare starlark/hashtable.go")
@@ -75,7 +75,7 @@ func TestDictOfPages(t *testing.T) {
 		if err != nil || d.Len() != n {
 			t.Fatal(d.Len(), err)
 		}
-		if took := time.Since(start); took > time.Second { // by SetKey: 3 to 30
+		if took := time.Since(start); took > time.Second { // SetKey takes 3 to 30 seconds
 			t.Errorf("keys that differ from bit %d on: %v", shift, took)
 		}
 		for i := 0; i < n; i += n / 50 {

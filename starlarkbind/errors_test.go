@@ -13,7 +13,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
-// Each error that can be forced, on the live kernel: what it is called, how often it was, what it means and what to do.
+// Every error that can be forced, on the running kernel: its name, count, message and hint.
 func TestForcedErrors(t *testing.T) {
 	for _, c := range []struct {
 		name, src, want string
@@ -91,7 +91,7 @@ def h(e):
 	}
 }
 
-// A loop that does not end is ended, and counted.
+// An endless loop is ended and counted.
 func TestForcedLoopError(t *testing.T) {
 	bpftest.Need(t, "bpf_loop")
 	forced(t, `
@@ -103,7 +103,7 @@ def h(e):
 `, ` -7 E2BIG None 1 test.star:5:5 the loops of one run took more than eight million steps: the handler ended here | bound them by what they work on; in a long loop, do less in a round`)
 }
 
-// forced runs a handler, h, for the offsets from 0 to 99, and holds against want what errors() tells.
+// forced runs the handler h for the offsets 0 to 99, and compares errors() with want.
 func forced(t *testing.T, src, want string) {
 	t.Helper()
 	l := newLive(t, func(o *Options) { o.Warnings, o.Unsafe = WarnAll, true })
@@ -118,14 +118,15 @@ for e in errors():
 	if err != nil {
 		t.Fatal(l.FormatError(err))
 	}
-	// some kernels give ERANGE for the first page
+	// Some kernels return ERANGE for the first page.
 	if got := strings.Replace(strings.TrimSuffix(l.out.String(), "\n"), "kernel -34 ERANGE", "kernel -14 EFAULT", 1); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
-// A map that takes its memory as keys come gets none in an interrupt that makes many at once: the kernel's stock for programs is
-// filled only behind it. Each key that there is no memory for is counted. Before 6.1 all maps take theirs in advance.
+// A map that allocates memory as keys arrive gets none if an interrupt creates many keys at once:
+// the kernel refills its reserve for BPF programs only after the interrupt. Each key without memory
+// is counted. Before Linux 6.1 all maps allocate in advance.
 func TestForcedNoMemory(t *testing.T) {
 	l := newLive(t, func(o *Options) { o.Warnings = WarnNone })
 	l.memory = func(kmap.Spec, int) error { return errors.New("as if there were too little for its 4096 keys") }
@@ -156,9 +157,10 @@ print(n.value >= 400, n.value == len(h) + sum([e.count for e in errors()]), [(e.
 	}
 }
 
-// A handler that runs while the kernel holds the lock of its map, which it interrupted in the middle of an update: the kernel refuses
-// it, and each refusal is counted. The outer one is of a raw tracepoint, which does not keep kprobes from running. Kernels before 5.11
-// would stand still, so this wants the feature next to that.
+// A handler interrupts an update of its own map, while the kernel holds the lock of the map. The
+// kernel refuses the handler's updates, and each refusal is counted. The outer handler is on a raw
+// tracepoint, which does not prevent kprobes from running. Kernels before 5.11 would deadlock, so
+// the test also needs a feature that was added at about the same time.
 func TestLockedMap(t *testing.T) {
 	bpftest.Need(t, "kprobe", "missed_count")
 	expect(t, `
@@ -183,7 +185,7 @@ for e in errors():
 		`map_delete_elem True 5 m kprobe:alloc_htab_elem m was locked by what this handler interrupted, so a key stayed | clear it from the script`)
 }
 
-// What cannot be forced everywhere has words too.
+// Errors that cannot be forced everywhere have messages too.
 func TestErrorWords(t *testing.T) {
 	m := &compiler.Map{Name: "m"}
 	for _, c := range []struct {
@@ -209,7 +211,7 @@ func TestErrorWords(t *testing.T) {
 	}
 }
 
-// A signal that no thread of the kernel takes.
+// A signal to a kernel thread, which takes none.
 func TestSignalToKernelThread(t *testing.T) {
 	expectWith(t, allowUnsafe, `
 def h(e):
@@ -228,7 +230,7 @@ print(e.hint)
 `, "send_signal -1 EPERM signal: the running task takes no signals: it is a thread of the kernel, or init, or about to end", "test e.comm or e.pid first")
 }
 
-// A site that fails a million times prints two lines: the first, and the total, which is exact.
+// A line that fails a million times prints two warnings: the first failure, and the exact total.
 func TestHotFailure(t *testing.T) {
 	n := scale(1000000)
 	l := newLive(t, nil)
@@ -258,7 +260,7 @@ print(errors()[0].count, m.dropped, sum(m.values()))
 	}
 	const words = "WARNING: test.star:3:61: m is full: its 10 keys are taken, so a new one was dropped (map_update_elem: E2BIG)"
 	want := []string{words + "\n", fmt.Sprintf("%s, %d times in all\n", words, lost)}
-	if len(heads) > 0 && strings.HasPrefix(heads[0], "WARNING: m has 10 keys") { // it was told before that it is nearly full
+	if len(heads) > 0 && strings.HasPrefix(heads[0], "WARNING: m has 10 keys") { // the earlier warning that m is nearly full
 		heads = heads[1:]
 	}
 	if strings.Join(heads, "") != strings.Join(want, "") {
@@ -266,7 +268,7 @@ print(errors()[0].count, m.dropped, sum(m.values()))
 	}
 }
 
-// A stuck is a reader of our output that does not read until it is let go.
+// A stuck is a reader of our output that does not read until it is released.
 type stuck struct {
 	buffer
 	wait chan struct{}
@@ -277,7 +279,8 @@ func (s *stuck) Write(p []byte) (int, error) {
 	return s.buffer.Write(p)
 }
 
-// Prints that nobody reads are dropped and counted, and what is traced does not wait: each is printed, or is in errors().
+// Prints that nobody reads are dropped and counted, and the traced process does not wait: each
+// print is either printed or in errors().
 func TestPrintsDrop(t *testing.T) {
 	n := scale(400000)
 	s := &stuck{wait: make(chan struct{})}
@@ -305,14 +308,15 @@ make("newkeys", %d, 0)
 	if printed+lost != n || lost == 0 && !testing.Short() {
 		t.Errorf("%d printed and %d lost of %d", printed, lost, n)
 	}
-	for i, line := range strings.SplitN(s.String(), "\n", 1000)[:min(999, printed)] { // those that came first
+	for i, line := range strings.SplitN(s.String(), "\n", 1000)[:min(999, printed)] { // the first ones
 		if line != fmt.Sprint(i) {
 			t.Fatalf("line %d is %q", i, line)
 		}
 	}
 }
 
-// A count that loses what two CPUs add at once is warned of once, wherever the handler is attached, unless warnings are off.
+// A count that loses concurrent updates of two CPUs causes one warning, wherever the handler is
+// attached, unless warnings are off.
 func TestRaceWarned(t *testing.T) {
 	const src = `t = table()
 def count_it(e):

@@ -6,7 +6,8 @@ import (
 	"unicode"
 )
 
-// What the kernel's maps hold may be made by whoever is traced. However it is printed, it cannot command the terminal.
+// A traced process can control what is in the kernel's maps. However this data is printed, it
+// cannot control the terminal.
 func TestEscapes(t *testing.T) {
 	for _, json := range []bool{false, true} {
 		l := newLive(t, func(o *Options) { o.JSON = json })

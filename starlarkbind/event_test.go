@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A handler that the script calls leaves the same maps as in the kernel.
+// A handler called by the script leaves the same maps as in the kernel.
 func TestHandlerBothWays(t *testing.T) {
 	for name, src := range map[string]string{
 		"keys": `
@@ -66,7 +66,7 @@ print(errors())
 	}
 }
 
-// What an event was not given, and what the handler does wrong, are errors that say so.
+// Errors for fields that the event does not have, and for mistakes of the handler.
 func TestEventErrors(t *testing.T) {
 	for _, x := range [][2]string{
 		{`(lambda e: e.pid)(event(comm="sh"))`, `this event has no pid: write event(pid=...)`},
@@ -97,7 +97,7 @@ func TestEventErrors(t *testing.T) {
 	}
 }
 
-// The functions of handlers do on the host what can be done there.
+// Functions of handlers work on the host as far as they can.
 func TestFunctionsOnHost(t *testing.T) {
 	expectWith(t, allowUnsafe, `
 def handler(e):

@@ -10,9 +10,10 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 )
 
-// Counts under what makes them wrong elsewhere: docs/exactness.md has the same at full size, beside bpftrace.
+// Counts under loads that make other tracers count wrong. docs/exactness.md has the same at full
+// size, compared with bpftrace.
 
-// Every kind of aggregation, with a key and without, from both CPUs.
+// Every kind of aggregation, with and without a key, updated by both CPUs.
 func TestSameKeyKinds(t *testing.T) {
 	n := scale(100000)
 	for _, c := range []struct{ make, value string }{
@@ -41,7 +42,7 @@ print(len(keyed), times(keyed[7]), times(bare.value), events.value, errors(), p.
 	}
 }
 
-// forks and threads by name: names of a moment, each counted to the last event.
+// Forks and threads by name: short-lived names, each counted to the last event.
 func TestForks(t *testing.T) {
 	n := scale(500)
 	expect(t, fmt.Sprintf(`
@@ -53,8 +54,9 @@ print(len(m), sum(m.values()), set(m.values()) == set([10]), errors(), p.stats()
 `, lseek, n), fmt.Sprintf("%d %d True [] 0", n, 10*n))
 }
 
-// Programs that interrupt each other on one map: two processes in a uprobe, of which one can be put aside in the middle of
-// the handler, a tracepoint, and timers that come in between. What the kernel leaves out of the timers is no hit.
+// Programs that interrupt each other on one map: two processes in a uprobe, either of which can be
+// preempted in the middle of the handler; a tracepoint; and timers in between. Timer runs that the
+// kernel skips are not counted as hits.
 func TestNesting(t *testing.T) {
 	n := scale(50000)
 	prog := build(t, "calls")
@@ -80,8 +82,8 @@ print(shared["all"] == want, seconds.value.count == want, seconds.value.sum == w
 `, lseek, n, n, loadBinary, 5*n, 7*n), "PROG", prog), fmt.Sprintf("True True True True True %d []", 2*n))
 }
 
-// Whatever moment a snapshot is taken at, each key has a value between what it truly was before and after; no key that was there
-// throughout is missing.
+// Whenever a snapshot is taken, each key has a value between its true values before and after, and
+// no key that was present throughout is missing.
 func TestSnapshotUnderLoad(t *testing.T) {
 	n := scale(200000)
 	l := newLive(t, nil)
@@ -125,12 +127,12 @@ make("newkeys", %d, 0)
 		}
 		sum := uint64(0)
 		for i, k := range w.keys {
-			// the load goes through the keys from 0 on, again and again
+			// The load goes through the keys from 0 on, again and again.
 			at := uint64(wordOf(k))
 			count := func(events uint64) uint64 { return (events + uint64(n) - 1 - at) / uint64(n) }
 			v := w.vals[i][0]
 			sum += v
-			if v+1 < count(before) || v > count(after) { // one event may be counted in events and not in m yet
+			if v+1 < count(before) || v > count(after) { // one event may be counted in events but not yet in m
 				t.Fatalf("snapshot %d: key %d is %d; it was %d before and %d after", snaps, at, v, count(before), count(after))
 			}
 		}
@@ -145,7 +147,7 @@ make("newkeys", %d, 0)
 	t.Logf("%d snapshots, %d while the load ran", snaps, between)
 }
 
-// wordOf reads an int key.
+// wordOf parses an int key.
 func wordOf(key string) int64 {
 	var n int64
 	for i := 7; i >= 0; i-- {
@@ -154,7 +156,7 @@ func wordOf(key string) int64 {
 	return n
 }
 
-// clear() under load: what is there afterwards is what came since, no more and no less.
+// clear() under load: afterwards the map contains what arrived since, no more and no less.
 func TestClearUnderLoad(t *testing.T) {
 	n := scale(1000000)
 	expect(t, fmt.Sprintf(`
@@ -185,7 +187,7 @@ print(bad[:3], len(clears) > 3, events.value, errors(), p.stats().missed)
 `, lseek, loadBinary, n), fmt.Sprintf("[] True %d [] 0", n))
 }
 
-// A map that fills is told of before it drops anything, in exact words, once.
+// A warning about a map that fills up comes once, before it drops anything, with this exact text.
 func TestFillWarning(t *testing.T) {
 	l := newLive(t, nil)
 	if err := l.script(`
@@ -205,7 +207,7 @@ print(len(m), m.dropped)
     hint: make it larger: max_keys=256
 `
 	got := l.err.String()
-	if lru := strings.Index(got, "WARNING: t has "); lru >= 0 { // the kernel begins to evict before it is full
+	if lru := strings.Index(got, "WARNING: t has "); lru >= 0 { // the kernel begins to evict before the map is full
 		got = got[:lru]
 	}
 	if got != want {
@@ -216,8 +218,9 @@ print(len(m), m.dropped)
 	}
 }
 
-// The kernel removes keys of a table with lru=True and does not say so: how many is told all the same, exactly. A key that two CPUs
-// make at the same moment is made once, whichever way it is written.
+// The kernel evicts keys of a table with lru=True without reporting it; the number of evicted keys
+// is exact all the same. A key that two CPUs create at the same moment is created once, whichever
+// way it is written.
 func TestEvictions(t *testing.T) {
 	n := scale(20000)
 	l := newLive(t, nil)
@@ -257,7 +260,7 @@ print(popped.evicted, gone, table().evicted, errors(), p.stats().missed)
 	}
 }
 
-// What clear() in a handler removes was not evicted.
+// Keys removed by clear() in a handler do not count as evicted.
 func TestClearedNotEvicted(t *testing.T) {
 	bpftest.Need(t, "for_each_map_elem")
 	expect(t, `
@@ -270,7 +273,7 @@ print(len(t), t.evicted)
 `, "0 0")
 }
 
-// With --warnings=all the run tells of evicted keys at its end.
+// With --warnings=all the run reports evicted keys at its end.
 func TestEvictedWarning(t *testing.T) {
 	l := newLive(t, func(o *Options) { o.Warnings = WarnAll })
 	if err := l.script(`

@@ -7,10 +7,12 @@ import (
 	"testing"
 )
 
-// The loads of this file call lseek with a bad descriptor, which nobody else does while they run; the key is the offset.
+// The loads of this file call lseek with a bad descriptor, which nothing else does while they run.
+// The key is the offset.
 const lseek = `"tracepoint:syscalls:sys_enter_lseek"`
 
-// scale makes a load smaller where the tests are to be short: in a virtual machine, whose two CPUs are emulated.
+// scale reduces a load if the tests are to be short: in a virtual machine, whose two CPUs are
+// emulated.
 func scale(n int) int {
 	if testing.Short() {
 		return n / 50
@@ -18,7 +20,7 @@ func scale(n int) int {
 	return n
 }
 
-// Both CPUs meet each new key at the same moment: no event is lost, no EEXIST is shown.
+// Both CPUs create each new key at the same moment: no event is lost, and no EEXIST is reported.
 func TestRaceNewKeys(t *testing.T) {
 	n := scale(20000)
 	for _, c := range []struct{ name, make, value string }{
@@ -54,7 +56,7 @@ print(len(m), sum([%s for v in m.values()]), len(errors()), p.stats().missed)
 	}
 }
 
-// One key, or none, from both CPUs without lock step.
+// One key, or no key, updated by both CPUs without synchronization.
 func TestSameKey(t *testing.T) {
 	n := scale(200000)
 	expect(t, fmt.Sprintf(`
@@ -71,7 +73,8 @@ print(keyed[7], bare.value, tab[7], h.value.count, h.value.sum, h.value.min, h.v
 `, n), fmt.Sprintf("%d %d %d %d %d 7 7 [] 0", 2*n, 2*n, 2*n, 2*n, 14*n))
 }
 
-// A map that overflows on two CPUs: sum(map) + sum(errors) + missed = events, for new keys and for old ones.
+// A map that overflows on two CPUs: sum(map) + sum(errors) + missed = events, for new and existing
+// keys.
 func TestFullMap(t *testing.T) {
 	n := scale(20000)
 	l := newLive(t, nil)
@@ -105,7 +108,8 @@ True True
 	}
 }
 
-// The warning of a full map: once when it happens, and the total at the end, in exact words.
+// The warning about a full map: once when it happens, and once with the total at the end, with this
+// exact text.
 func TestFullMapWarning(t *testing.T) {
 	l := newLive(t, nil)
 	if err := l.script(`
@@ -130,7 +134,7 @@ WARNING: test.star:3:65: m is full: its 10 keys are taken, so a new one was drop
 	}
 }
 
-// delta() and clear() under load: what they gave adds up to the events exactly.
+// delta() and clear() under load: their results add up to exactly the number of events.
 func TestDeltaAndClear(t *testing.T) {
 	for _, kind := range []string{"count", "stats"} {
 		count := "v"
@@ -157,10 +161,12 @@ print(len(m), m.delta())
 	}
 }
 
-// burstKeys is how many keys TestBurst makes; `make test` does with fewer than there may be.
+// burstKeys is the number of keys that TestBurst creates. docs/exactness.md uses more than the
+// default.
 var burstKeys = flag.Int("burst-keys", 100_000, "new keys of TestBurst")
 
-// New keys that come as fast as they can all find memory in a map that is larger than what once was made without it.
+// New keys that arrive as fast as possible all find memory, in a map so large that earlier versions of
+// bpfrepl did not preallocate it.
 func TestBurst(t *testing.T) {
 	n := scale(*burstKeys)
 	l := newLive(t, nil)

@@ -14,7 +14,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
 )
 
-// A panic in our own code ends the script as an error does: what was counted can still be read, and nothing is left behind.
+// A panic in our own code ends the script like an error: the counts can still be read, and nothing
+// is left behind.
 func TestPanic(t *testing.T) {
 	l := newLive(t, func(o *Options) { o.NoSummary = true })
 	l.predeclared["bug"] = starlark.NewBuiltin("bug", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
@@ -51,7 +52,8 @@ type faulty struct{}
 
 func (faulty) Write([]byte) (int, error) { panic("the writer broke") }
 
-// A panic where handlers' prints are read is reported at once, and ends the script that would wait for them.
+// A panic in the goroutine that reads the prints of handlers is reported at once, and ends a script
+// that would wait for them.
 func TestPanicInGoroutine(t *testing.T) {
 	l := newLive(t, func(o *Options) { o.Stdout = faulty{} })
 	err := l.script(`
@@ -67,8 +69,8 @@ run()
 	}
 }
 
-// A thousand times attached and detached, nothing more is there than after the first times: no descriptors, no memory, no
-// goroutines, no objects of the kernel.
+// After a thousand attachments and detachments, the process holds no more than after the first
+// ones: no descriptors, memory, goroutines or kernel objects.
 func TestManyAttachments(t *testing.T) {
 	n := scale(1000)
 	l := newLive(t, nil)
@@ -107,7 +109,7 @@ cycle(10)
 		t.Errorf("it had %+v, and has %+v", b, a)
 	}
 	old := before.objects
-	old.Programs, old.Maps = nil, nil // which stay: a detached probe can be attached again
+	old.Programs, old.Maps = nil, nil // kept: a detached probe can be attached again
 	if err := old.Gone(10 * time.Second); err != nil {
 		t.Error(err)
 	}
@@ -120,7 +122,7 @@ cycle(10)
 	}
 }
 
-// Sessions of their own leave nothing behind either, whether their probes were refused or not.
+// Separate sessions leave nothing behind either, whether their probes were refused or not.
 func TestManySessions(t *testing.T) {
 	run := func() leakcheck.Objects {
 		l := newLive(t, nil)
@@ -163,11 +165,11 @@ type used struct {
 	objects         leakcheck.Objects
 }
 
-// usage tells what the process holds.
+// usage returns what the process holds.
 func usage(t *testing.T) used {
 	t.Helper()
 	runtime.GC()
-	runtime.GC() // what finalizers let go of
+	runtime.GC() // what finalizers have released
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	fds, err := os.ReadDir("/proc/self/fd")

@@ -8,10 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unprepared is set where the tests run in a process that has not prepared for the kernel: it may lock little memory.
+// unprepared is an environment variable that is set if the tests run in a process that has not
+// prepared for the kernel: its limit on locked memory is low.
 const unprepared = "BPFREPL_TEST_UNPREPARED"
 
-// A map that the script uses before any probe is made like any other: kernels before 5.11 count it as locked memory.
+// A map that the script uses before any probe is created like any other: kernels before 5.11 count
+// maps as locked memory.
 func TestMapsBeforeProbes(t *testing.T) {
 	if os.Getenv(unprepared) == "" {
 		cmd := exec.Command("/proc/self/exe", "-test.run=^TestMapsBeforeProbes$", "-test.count=1")

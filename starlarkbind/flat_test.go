@@ -15,9 +15,10 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
 )
 
-// A session that goes on for ever keeps no more than the script has asked for.
+// A session that runs forever keeps no more than the script has asked for.
 
-// New keys that come for ever do not fill a map whose delta() is taken, and what is kept of them has a bound.
+// An endless stream of new keys does not fill a map whose delta() is taken, and the memory kept for
+// them is bounded.
 func TestDeltaIsFlat(t *testing.T) {
 	const most, rounds = 1000, 8
 	for _, kind := range []string{"count()", "sum()", "avg()", "stats()", "hist()"} {
@@ -48,7 +49,7 @@ for i in range(%d):
 	}
 }
 
-// Stacks that no map has any more are dropped, and those that one has keep their frames.
+// Stacks that no map contains any more are dropped, and the others keep their frames.
 func TestStacksAreFlat(t *testing.T) {
 	l := newLive(t, func(*Options) {})
 	if err := l.script(fmt.Sprintf(`
@@ -78,7 +79,7 @@ def unused(): m.clear()
 			}
 		}
 	}
-	for range 3 { // each time they would take more than half of the room
+	for range 3 { // each round would take more than half of the space
 		fill()
 		st.swept = time.Time{}
 		if err := l.script("m.clear()"); err != nil {
@@ -103,7 +104,7 @@ print(len(before), before == [str(key[1]) for key in other][:len(before)], sum(o
 	}
 }
 
-// Processes that came and went are forgotten.
+// Processes that have come and gone are forgotten.
 func TestUserSymbolsAreFlat(t *testing.T) {
 	u := symbol.NewUserSymbols()
 	for range scale(700) {
@@ -129,7 +130,8 @@ func TestUserSymbolsAreFlat(t *testing.T) {
 	}
 }
 
-// Probes that were detached hold nothing of the kernel, tell what they told before, and can be attached again.
+// Detached probes hold no kernel objects, still report what they reported before, and can be
+// attached again.
 func TestDetachedIsFlat(t *testing.T) {
 	l := newLive(t, func(*Options) {})
 	if err := l.script(`
@@ -173,7 +175,8 @@ print(p.errors()[0].count, p.stats().hits > 19, p)
 	}
 }
 
-// A session that attaches and detaches probes for ever forgets those that have nothing to tell, with their memory, and no others.
+// A session that attaches and detaches probes forever forgets those that have nothing to report,
+// with their memory, and no others.
 func TestDetachedAreForgotten(t *testing.T) {
 	for _, specs := range []string{`"begin"`, `["tracepoint:irq:*", "tracepoint:signal:*"]`} { // the second has a gate
 		l := newLive(t, nil)
@@ -205,7 +208,7 @@ c.clear()
 			return int64(m.HeapAlloc)
 		}
 		before := heap()
-		if specs == `"begin"` { // others take longer
+		if specs == `"begin"` { // the others take longer
 			if grown := heap() - before; grown > 300<<10 {
 				t.Errorf("%d bytes more", grown)
 			}
@@ -228,7 +231,8 @@ first.detach()
 	}
 }
 
-// Frames are found at every moment of a sweep: the goroutine that prints reads them meanwhile.
+// Frames can be looked up at every moment of a sweep: the goroutine that prints reads them
+// concurrently.
 func TestFramesDuringSweep(t *testing.T) {
 	l := newLive(t, nil)
 	st, err := l.stacksMap(4)

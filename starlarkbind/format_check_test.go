@@ -42,7 +42,8 @@ printf("%5.1f %c%r\n", 1.25, 65, "x")
 `, `1 2 %|[1, 2] 1 {"a": 1} ff`, `1    2|x  |%`, `  1.2 A"x"`)
 }
 
-// What is refused before it runs is what Starlark's % fails with, for every conversion and number of arguments.
+// The formats refused before a script runs are those that Starlark's % fails with, for every
+// conversion and number of arguments.
 func TestPercentAsStarlark(t *testing.T) {
 	l := newLive(t, nil)
 	for c := ' '; c <= '~'; c++ {

@@ -16,7 +16,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
 )
 
-// exampleGlobals is what the examples of functions and methods name.
+// exampleGlobals defines the names that the examples of functions and methods use.
 const exampleGlobals = `
 start, seen, t = table(), table(), table()
 start[1], seen[1] = 1, 1
@@ -25,10 +25,11 @@ names = {0: "read"}
 opens = stream()
 `
 
-// sums are the aggregations of the examples that take values; all others count.
+// sums lists the aggregations in the examples that take values; all others count.
 var sums = map[string]bool{"longest": true, "total": true, "drift": true, "capped": true, "atleast": true, "first": true}
 
-// Each example of a function or method compiles, loads and attaches at the probe that its row names.
+// Each example of a function or method compiles, loads and attaches at the probe that its row
+// names.
 func TestExamples(t *testing.T) {
 	adds := regexp.MustCompile(`(\w+)\.add\(`)
 	for _, d := range append(compiler.Builtins(), compiler.Methods()...) {
@@ -59,7 +60,7 @@ func TestExamples(t *testing.T) {
 			})
 			err := l.script(src)
 			if err != nil && strings.Contains(err.Error(), "needs kernel") {
-				return // refused with the reason: a feature that this kernel lacks
+				return // refused with a reason: this kernel does not have the feature
 			}
 			if err != nil {
 				t.Fatalf("%s\n%s", src, l.FormatError(err))
@@ -68,7 +69,7 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// What functions give where it is known.
+// The results of functions, where they are known.
 func TestFunctionValues(t *testing.T) {
 	addr, err := symbol.KernelAddr("vfs_read")
 	if err != nil {
@@ -95,7 +96,8 @@ print(k[0] in (day, strftime("%Y-%m-%d", now())), k[1:4], k[4].startswith("/"), 
 		fmt.Sprintf(`[("vfs_read", "vfs_read+5", %d, True, True)] [10]`, addr), `True ("%", True, True) True [10]`)
 }
 
-// Addresses of the event's own arrays, and of a listening socket on the loopback device.
+// The event's own arrays as addresses, and the address of a listening socket on the loopback
+// device.
 func TestAddresses(t *testing.T) {
 	l := newLive(t, nil)
 	if err := l.script(`
@@ -118,8 +120,9 @@ probe("tracepoint:sock:inet_sock_set_state", handler)
 	}
 }
 
-// Two stacks are one key where their frames are; each frame has a symbol. The probe is one at which all kernels have a
-// kernel stack: older ones give none to the programs of a system call's own tracepoint.
+// Two stacks with the same frames are one key, and each frame has a symbol. The probe is one at
+// which all kernels provide a kernel stack: older ones provide none to programs on the tracepoint
+// of a single system call.
 func TestStacks(t *testing.T) {
 	out := printed(t, `
 k, u, n = count(), count(), count()
@@ -146,7 +149,8 @@ stack True True True 1000 None
 	}
 }
 
-// The symbols of a process that runs are those of its program. Those of two processes of one program are one key.
+// The symbols of a running process are those of its program. Equal stacks of two processes of one
+// program are one key.
 func TestUserSymbols(t *testing.T) {
 	var pids [2]int
 	for i := range pids {
@@ -159,7 +163,7 @@ func TestUserSymbols(t *testing.T) {
 			if err := cmd.Process.Kill(); err != nil {
 				t.Error(err)
 			}
-			cmd.Wait() // killed
+			cmd.Wait() // it was killed
 		})
 	}
 	out := printed(t, fmt.Sprintf(`
@@ -188,7 +192,7 @@ True True False
 	}
 }
 
-// A handler can stop the process that it sees.
+// A handler can stop the process that it runs in.
 func TestSignal(t *testing.T) {
 	l := newLive(t, allowUnsafe)
 	if err := l.script(`
@@ -230,7 +234,7 @@ func connect(t *testing.T) {
 	}
 }
 
-// item runs one more item after a script, with its globals.
+// item runs one more item after a script, with the script's globals.
 func (l *live) item(src string) error {
 	_, err := l.ExecItem(context.Background(), src)
 	return err

@@ -10,7 +10,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/columns"
 )
 
-// Everything has help with its signature and an example, and is told of by the tour.
+// Everything has help with its signature and an example, and is mentioned in the tour.
 func TestHelpOnAll(t *testing.T) {
 	l := newLive(t, nil)
 	tour, err := l.help(starlark.None)
@@ -38,12 +38,12 @@ func TestHelpOnAll(t *testing.T) {
 	}
 }
 
-// flows tells whether a text has another in it, wherever its lines end.
+// flows reports whether text contains part, ignoring line breaks.
 func flows(text, part string) bool {
 	return strings.Contains(strings.Join(strings.Fields(text), " "), strings.Join(strings.Fields(part), " "))
 }
 
-// Help fits a terminal of 80 columns, but for examples.
+// Help fits a terminal of 80 columns, except for examples.
 func TestHelpFits(t *testing.T) {
 	l := newLive(t, nil)
 	for _, src := range []string{"calls, seen, opens = count(), table(), stream()", `p = probe("begin", lambda e: calls.add())`} {
@@ -78,7 +78,7 @@ func TestHelpFits(t *testing.T) {
 	}
 }
 
-// The examples of the methods of scripts' values run.
+// The examples of the methods of script values run.
 func TestMethodExamples(t *testing.T) {
 	l := newLive(t, func(o *Options) { o.Interactive = true })
 	run := func(src string) {
@@ -102,7 +102,7 @@ func TestMethodExamples(t *testing.T) {
 	}
 }
 
-// The forms of the question, in exact words.
+// The forms of the question, with the exact text.
 func TestHelp(t *testing.T) {
 	l := newLive(t, nil)
 	for _, c := range []struct{ src, want string }{

@@ -10,7 +10,8 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// docs/language.md names each function of handlers that a script can call, and which of them need an event.
+// docs/language.md names each handler function that a script can call, and which of them need an
+// event.
 func TestHostFunctionsDocumented(t *testing.T) {
 	text, err := os.ReadFile("../docs/language.md")
 	if err != nil {

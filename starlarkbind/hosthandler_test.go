@@ -6,7 +6,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 )
 
-// A handler that the script calls does what it does in the kernel, whatever it calls.
+// A handler called by the script does the same as in the kernel, whatever it calls.
 func TestHandlersOnHost(t *testing.T) {
 	expect(t, `
 opens, sizes, s = count(), count(), stream()
@@ -29,7 +29,8 @@ print(s.emitted, s.lost)
 		"5 0 b\"ab\\x00\\x00\"", "33 1 b\"ab\\x00\\x00\"", "101 2 b\"ab\\x00\\x00\"", "3 0")
 }
 
-// A key too long for the script's own adds goes through a table; what the script stores first, grows.
+// A key too long for the script's own adds goes through a table. Keys that only the script has
+// stored so far can still become longer.
 func TestLongKeysOnHost(t *testing.T) {
 	bpftest.Need(t, "long_keys")
 	expect(t, `
@@ -44,7 +45,7 @@ print(len(c), errors())
 `, "[3, 20, 100, 200, 2000] [8, 20, 100, 200, 2000] 2000", "0 []")
 }
 
-// load is a name where no load statement can stand.
+// load is a name where no load statement is possible.
 func TestLoadAsName(t *testing.T) {
 	expect(t, `
 def f(load=3, other=1): return load + other

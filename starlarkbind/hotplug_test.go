@@ -12,7 +12,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 )
 
-// switchCPU takes CPU 1 off, or on again.
+// switchCPU takes CPU 1 offline, or online again.
 func switchCPU(on bool) error {
 	text := "0"
 	if on {
@@ -21,14 +21,14 @@ func switchCPU(on bool) error {
 	return os.WriteFile("/sys/devices/system/cpu/cpu1/online", []byte(text), 0o600)
 }
 
-// A CPU goes off and comes back. No count that was made on it is lost, no event is counted twice, and what has an event on each
-// CPU is attached to it again, and says so.
+// A CPU goes offline and comes back. No count made on it is lost, no event is counted twice, and
+// probes with an event per CPU are attached to it again, with a message.
 func TestHotplug(t *testing.T) {
 	if os.Getenv(gobin.Folder) == "" {
 		t.Skip("takes a CPU off, which only a machine of its own is for: make vmtest")
 	}
 	l := newLive(t, nil)
-	t.Cleanup(func() { // other tests need both
+	t.Cleanup(func() { // other tests need both CPUs
 		if err := switchCPU(true); err != nil && !strings.Contains(err.Error(), "invalid") {
 			t.Error(err)
 		}

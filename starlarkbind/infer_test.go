@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// Maps get their types from all handlers of the script, whatever their order, and from what the script declares.
+// Maps get their types from all handlers of the script, in any order, and from declarations in the
+// script.
 func TestInferredTypes(t *testing.T) {
 	for name, c := range map[string]struct{ src, want string }{
 		"two tables that need each other": {`
@@ -90,7 +91,7 @@ print(c[5])
 	}
 }
 
-// Where a map exists already, the error names the place that gave it its type, and what to write.
+// If a map exists already, the error names the place that gave it its type, and what to write.
 func TestMapTypeErrors(t *testing.T) {
 	for _, c := range []struct{ src, want string }{
 		{`

@@ -10,7 +10,8 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// A signaller is what a script prints to: when it prints "now", Ctrl-C is pressed a moment later.
+// A signaller is the output of a script. When the script prints "now", it presses Ctrl-C a moment
+// later.
 type signaller struct {
 	buffer
 	press func()
@@ -32,7 +33,7 @@ func (s *signaller) Write(p []byte) (int, error) {
 	return s.buffer.Write(p)
 }
 
-// pressed gives how long ago Ctrl-C was pressed.
+// pressed returns the time since Ctrl-C was pressed.
 func (s *signaller) pressed() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,10 +54,12 @@ func newSignaller(t *testing.T) (*live, *signaller) {
 	return l, s
 }
 
-// tries is how often a script may be too slow, which a machine with much other work makes any be now and then; there are forty of them.
+// tries is how often a script may be too slow. On a busy host any of the forty scripts is slow now
+// and then.
 const tries = 5
 
-// soon is how long a script may go on after Ctrl-C, on a machine that has other work too; emulated ones have more time.
+// soon returns how long a script may continue after Ctrl-C on a busy host. Emulated machines have
+// more time.
 func soon() time.Duration {
 	if testing.Short() {
 		return time.Second
@@ -64,7 +67,8 @@ func soon() time.Duration {
 	return 100 * time.Millisecond
 }
 
-// Whatever a script does, Ctrl-C ends it soon. In a callback of run() it ends that and run(); what comes after prints what was counted.
+// Whatever a script does, Ctrl-C ends it soon. In a callback of run(), Ctrl-C ends the callback and
+// run(); the code after it prints the counts.
 func TestInterruptSoon(t *testing.T) {
 	for _, c := range []struct{ name, src, out string }{
 		{"loop", `
@@ -138,7 +142,7 @@ print(pressed(), s.emitted)
 	}
 }
 
-// A million keys that are read, sorted or printed do not keep Ctrl-C waiting either.
+// Reading, sorting or printing a million keys does not delay Ctrl-C either.
 func TestInterruptSnapshot(t *testing.T) {
 	n := scale(1000000)
 	l, s := newSignaller(t)

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// checkJSONLine holds a line of output against the table.
+// checkJSONLine checks a line of output against the table.
 func checkJSONLine(line string) error {
 	if !utf8.ValidString(line) {
 		return fmt.Errorf("not UTF-8: %q", line)
@@ -58,7 +58,7 @@ func checkJSONLine(line string) error {
 	return nil
 }
 
-// check reports whether a member holds what its form says.
+// check returns an error if a member's value does not match its form.
 func (f jsonForm) check(raw json.RawMessage) error {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
@@ -118,7 +118,7 @@ func checkJSONOutput(t *testing.T, out string) {
 	}
 }
 
-// The validator refuses what the table does not have.
+// The validator rejects what is not in the table.
 func TestCheckJSONLine(t *testing.T) {
 	for _, bad := range []string{`{"type":"none"}`, `{"type":"value"}`, `{"type":"value","value":1,"more":2}`, `{"type":"print","values":[],"text":"x"}`, `{"type":"print","text":1,"values":[]}`,
 		`{"type":"count","name":"c","entries":[{"key":1,"value":2}]}`, `{"type":"missed","probe":"p","count":1.5}`, `{"value":1,"type":"value"}`, `x`, "{\"type\":\"print\",\"text\":\"\xff\",\"values\":[]}"} {
@@ -128,8 +128,9 @@ func TestCheckJSONLine(t *testing.T) {
 	}
 }
 
-// Each kind of line, to the letter: maps have one shape whatever their keys, handler and script print the same types, a
-// handler's lines name the probe that fired, and nothing is lost that JSON has no form for.
+// The exact text of each kind of line. Maps have one shape whatever their keys, handler and script
+// print the same types, a handler's lines name the probe that fired, and values without a JSON form
+// are not lost.
 func TestJSONLines(t *testing.T) {
 	l := newLive(t, func(o *Options) { o.JSON = true })
 	err := l.script(`

@@ -17,13 +17,13 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/gobin"
 )
 
-// needFunctions leaves a test out on a kernel without probes of functions.
+// needFunctions skips a test on a kernel without function probes.
 func needFunctions(t *testing.T) {
 	t.Helper()
 	bpftest.Need(t, "kprobe", "fentry")
 }
 
-// atLeast says whether the running kernel is of that version.
+// atLeast reports whether the running kernel has at least the given version.
 func atLeast(t *testing.T, major, minor int) bool {
 	t.Helper()
 	k, err := sys.Running()
@@ -37,7 +37,8 @@ const sized = `
 ours = lambda e: e.comm == "load" and e.args.count == 17
 `
 
-// Each kind counts a load of a known number of calls, with the names of probe and function, arguments and results.
+// Each kind counts a known number of calls, with the names of probe and function, the arguments and
+// the results.
 func TestFunctionKinds(t *testing.T) {
 	needFunctions(t)
 	expect(t, sized+`
@@ -64,7 +65,8 @@ print(p.targets, q.targets, p.asm().split("\n")[0])
 		`["fentry:vfs_read"] ["fexit:vfs_read"] ; function:vfs_read (fentry:vfs_read) as Tracing program`)
 }
 
-// A function without types is a kprobe's, its arguments go by number; function: falls back and tells why.
+// A function without types is traced by a kprobe, with numbered arguments. function: falls back to
+// the kprobe and reports why.
 func TestFunctionUntyped(t *testing.T) {
 	needFunctions(t)
 	expect(t, `
@@ -86,7 +88,7 @@ print(attempt(lambda: probe("kretprobe:vfs_read", lambda e: a.add(by=e.args.file
 		`kretprobe:vfs_read has no arguments: they are gone when the function returns; keep them at its entry, or use fexit:vfs_read`)
 }
 
-// Strings of either address space, and computing with pointers that the verifier follows.
+// Strings of either address space, and arithmetic on pointers that the verifier tracks.
 func TestFunctionPointers(t *testing.T) {
 	needFunctions(t)
 	expect(t, `
@@ -107,7 +109,8 @@ print("sizes", sorted(sizes.items()))
 		`sizes [(("fentry:vfs_read", True), 10), (("fexit:vfs_read", True), 10), (("kprobe:vfs_read", True), 10)]`)
 }
 
-// A pattern attaches to all that match, by one program where the handler reads no named field; e.func tells them apart.
+// A pattern attaches to all matching functions, with one program if the handler reads no named
+// field. e.func is the function.
 func TestFunctionPatterns(t *testing.T) {
 	needFunctions(t)
 	expect(t, sized+`
@@ -127,7 +130,8 @@ print(m[("vfs_read", 17)])
 		`function:vfs_* True ["kprobe:vfs_read"] True True 1 0`, `return:vfs_re* True ["fexit:vfs_read"] True True 1 0`, "1000")
 }
 
-// A function that is hit inside a probe's handler is missed, and the misses are counted: from 6.7 on, where the kernel tells.
+// A function called inside a probe's handler is missed, and the misses are counted from Linux 6.7
+// on, where the kernel reports them.
 func TestFunctionMisses(t *testing.T) {
 	needFunctions(t)
 	for _, spec := range []string{`"kprobe:do_sys_openat2"`, `"kprobe:do_sys_openat*"`} {
@@ -163,7 +167,7 @@ print(inner.value, m == outer.value, m, p.stats().missed == m)
 				t.Errorf("%s, %s: %s", spec, inner, got)
 			}
 			want := "the kernel did not see 1"
-			if strings.HasPrefix(inner, "[") { // a multi link counts its misses otherwise
+			if strings.HasPrefix(inner, "[") { // the misses of a multi link are counted in another way
 				want = "the kernel left out 1"
 			}
 			if w := l.err.String(); !strings.Contains(w, want) {
@@ -173,7 +177,8 @@ print(inner.value, m == outer.value, m, p.stats().missed == m)
 	}
 }
 
-// A thousand targets: attached, counted, let go, with progress; Ctrl-C in the middle leaves nothing.
+// A thousand targets: attached, counted and detached, with progress. Ctrl-C in the middle leaves
+// nothing behind.
 func TestManyFunctions(t *testing.T) {
 	needFunctions(t)
 	f, err := bpf.FindFeature("kprobe_multi")
@@ -235,7 +240,7 @@ while True:
 	}
 }
 
-// What the kernel refuses, in words.
+// The messages for what the kernel refuses.
 func TestFunctionRefusals(t *testing.T) {
 	needFunctions(t)
 	notrace := "the kernel does not let this function be traced: it is notrace (available_filter_functions lacks it)"
@@ -277,10 +282,10 @@ func TestFunctionRefusals(t *testing.T) {
 	}
 }
 
-// A kernel that has neither kind says so, and why; missing= and first= let a script go on.
+// A kernel with neither kind says so, and why; with missing= and first= a script continues.
 func TestNoFunctionProbes(t *testing.T) {
 	if f, err := bpf.FindFeature("kprobe"); err != nil || f.Probe() == nil {
-		return // TestFunctionRefusals is for kernels that have them
+		return // TestFunctionRefusals covers kernels that have them
 	}
 	const noKprobes = "this kernel has no kprobes: it is built without CONFIG_KPROBE_EVENTS"
 	const noFentry = "the kernel refuses to load programs of fentry and fexit, though this process has the capabilities for it: a policy of this system forbids them"
@@ -299,7 +304,7 @@ print(probe(["function:vfs_read", "begin"], h, missing="ignore").targets)
 		`["tracepoint:syscalls:sys_enter_read"]`, `["begin"]`)
 }
 
-// Listing works on any kernel, of all functions in less than half a second of the processor's time.
+// Listing works on any kernel, and lists all functions in less than half a second of CPU time.
 func TestListFunctions(t *testing.T) {
 	for _, kind := range []string{"kprobe", "kretprobe", "fentry", "fexit", "function", "return"} {
 		t0 := cpuTime(t)
@@ -359,7 +364,7 @@ func TestListFunctions(t *testing.T) {
 	}
 }
 
-// cpuTime is the processor time that this process has used.
+// cpuTime returns the CPU time that this process has used.
 func cpuTime(t *testing.T) time.Duration {
 	t.Helper()
 	var u unix.Rusage
@@ -369,7 +374,8 @@ func cpuTime(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// What is listed as attached fires. A list with a function that cannot be traced is refused by that one's name; a pattern does without it.
+// Probes listed as attached fire. A list with a function that cannot be traced is refused with that
+// function's name; a pattern omits it.
 func TestKprobeListsFire(t *testing.T) {
 	bpftest.Need(t, "kprobe")
 	expect(t, `
@@ -387,7 +393,8 @@ print(sorted(["kprobe:" + k for k in by.keys()]) == sorted(p.targets))
 `, "True\nTrue")
 }
 
-// A kretprobe has room for some calls at a time. What is more is counted, and explained.
+// A kretprobe tracks a limited number of calls at a time. Further calls are counted as missed, and
+// explained.
 func TestKretprobeRoom(t *testing.T) {
 	bpftest.Need(t, "kprobe")
 	l := newLive(t, nil)

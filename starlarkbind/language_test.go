@@ -12,7 +12,7 @@ import (
 
 var updateDocs = flag.Bool("update", false, "rewrite the tables in docs/language.md")
 
-// The tables of docs/language.md are those that checker, lowering and help go by.
+// The tables of docs/language.md are those that checker, lowering and help use.
 func TestLanguageTables(t *testing.T) {
 	const name = "../docs/language.md"
 	text, err := os.ReadFile(name)
@@ -76,5 +76,5 @@ func TestLanguageTables(t *testing.T) {
 	}
 }
 
-// code is text as code in a cell of a table.
+// code formats text as code in a table cell.
 func code(s string) string { return "`" + strings.ReplaceAll(s, "|", "\\|") + "`" }

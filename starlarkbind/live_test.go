@@ -18,7 +18,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
 )
 
-// The load generator, and what its threads are called. Scripts here call it "load", and see that name in what they print.
+// loadBinary is the load generator, and loadName is the comm of its threads. Scripts here call it
+// "load", and that name replaces loadName in their output.
 var loadBinary, loadName string
 
 func TestMain(m *testing.M) {
@@ -54,7 +55,7 @@ func (b *buffer) String() string {
 	return strings.ReplaceAll(b.b.String(), loadName, "load")
 }
 
-// A live is a session on the live kernel, with what it prints.
+// A live is a session on the running kernel, with its output.
 type live struct {
 	*Session
 	t        *testing.T
@@ -106,16 +107,16 @@ func (l *live) script(src string) error {
 	return l.ExecFile(context.Background(), "test.star", []byte(strings.ReplaceAll(src, `"load"`, strconv.Quote(loadName))))
 }
 
-// printed runs a script that must go through, and gives what it printed.
+// printed runs a script that must succeed, and returns its output.
 func printed(t *testing.T, src string) string {
 	t.Helper()
 	return printedWith(t, nil, src)
 }
 
-// allowUnsafe is --unsafe.
+// allowUnsafe sets the option --unsafe.
 func allowUnsafe(o *Options) { o.Unsafe = true }
 
-// printedWith is printed with other options.
+// printedWith is like printed, with other options.
 func printedWith(t *testing.T, change func(*Options), src string) string {
 	t.Helper()
 	l := newLive(t, change)
@@ -128,13 +129,13 @@ func printedWith(t *testing.T, change func(*Options), src string) string {
 	return l.out.String()
 }
 
-// expect holds what a script prints against want; white space at both ends does not count.
+// expect compares a script's output with the lines; white space at both ends does not count.
 func expect(t *testing.T, src string, lines ...string) {
 	t.Helper()
 	expectWith(t, nil, src, lines...)
 }
 
-// expectWith is expect with other options.
+// expectWith is like expect, with other options.
 func expectWith(t *testing.T, change func(*Options), src string, lines ...string) {
 	t.Helper()
 	want := strings.TrimSpace(strings.Join(lines, "\n"))

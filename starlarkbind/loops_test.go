@@ -21,7 +21,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 )
 
-// loopGlobals is what the handlers of testdata/loops refer to.
+// loopGlobals defines the globals that the handlers in testdata/loops use.
 const loopGlobals = `PAT = b"needle!!"
 DIGITS = {"0": 0, "1": 1, "2": 2, "3": 3, "4": 4, "5": 5, "6": 6, "7": 7, "8": 8, "9": 9}
 HEX = {"a": 10, "b": 11, "c": 12, "d": 13, "e": 14, "f": 15}
@@ -40,10 +40,11 @@ var loopFields = func() (fs []compiler.Field) {
 	return fs
 }()
 
-// loopMaps are their maps: two tables, and counts.
+// loopMaps are the maps of these handlers: two tables, and counts.
 var loopMaps = []string{"out", "bytes_of", "per_letter", "seen", "states"}
 
-// A loopInput is what one run of such a handler sees: two texts, arrays, a linked list and numbers.
+// A loopInput is the input of one run of such a handler: two texts, arrays, a linked list and
+// numbers.
 type loopInput struct {
 	text    [2][]byte
 	fds     []uint64
@@ -74,7 +75,7 @@ func loopInputs() []*loopInput {
 
 func addrOf[T any](xs []T) uint64 { return uint64(uintptr(unsafe.Pointer(&xs[0]))) }
 
-// words are the arguments of a run. The list is linked by addresses.
+// words returns the arguments of a run. It links the list by addresses.
 func (in *loopInput) words(run int) []uint64 {
 	for i := range len(in.list) - 1 {
 		in.list[i] = addrOf(in.list[i+1:])
@@ -82,7 +83,7 @@ func (in *loopInput) words(run int) []uint64 {
 	return []uint64{addrOf(in.text[0]), addrOf(in.text[1]), addrOf(in.fds), addrOf(in.list), addrOf(in.sorted), in.numbers[0], in.numbers[1], in.numbers[2], uint64(run), 0, 0, 0}
 }
 
-// memory has the interpreter read what the kernel reads.
+// memory returns builtins with which the interpreter reads the memory that the kernel reads.
 func (in *loopInput) memory() starlark.StringDict {
 	bytesAt := func(addr uint64, n int) []byte {
 		for _, m := range [][]byte{in.text[0], in.text[1], wordsAsBytes(in.fds), wordsAsBytes(in.list), wordsAsBytes(in.sorted)} {
@@ -137,7 +138,7 @@ func (p *modelPointer) Index(i int) starlark.Value {
 	return starlark.MakeUint64(binary.NativeEndian.Uint64(b))
 }
 
-// loopHandlers are the handlers in testdata/loops by name.
+// loopHandlers returns the names of the handlers in testdata/loops, and their text by name.
 func loopHandlers(t *testing.T) (names []string, text map[string]string) {
 	t.Helper()
 	files, err := filepath.Glob("testdata/loops/*.star")
@@ -160,7 +161,8 @@ func loopHandlers(t *testing.T) (names []string, text map[string]string) {
 	return names, text
 }
 
-// runLoops runs a handler on all inputs, and gives what each run left in the maps.
+// runLoops runs a handler in the kernel on all inputs, and returns the contents of the maps and the
+// errors.
 func runLoops(text string, inputs []*loopInput, form compiler.Variant) (out []string, err error) {
 	k, err := newKernelRun()
 	if err != nil {
@@ -214,7 +216,7 @@ func mustAttr(v starlark.Value, name string) starlark.Value {
 	return x
 }
 
-// interpretLoops is runLoops by the interpreter.
+// interpretLoops is like runLoops, but uses the interpreter.
 func interpretLoops(text string, inputs []*loopInput) (out []string, err error) {
 	tabs, aggs := map[string]*modelTable{}, map[string]*modelAgg{}
 	for _, name := range loopMaps[:2] {
@@ -256,8 +258,8 @@ func interpretLoops(text string, inputs []*loopInput) (out []string, err error) 
 	return out, nil
 }
 
-// TestHandLoops loads the loops that people write by hand, and compares what they do with the interpreter. Each is compiled in
-// all forms that this kernel has.
+// TestHandLoops runs loops that people write by hand, and compares the results with the
+// interpreter. Each is compiled in all forms that this kernel supports.
 func TestHandLoops(t *testing.T) {
 	if err := sys.Prepare(); err != nil {
 		t.Fatal(err)

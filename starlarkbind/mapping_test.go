@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reads that reach beyond the end of a mapping: strings end there, bytes are zeros, which is counted and warned of once at
-// each place.
+// Reads beyond the end of a mapping: strings end there and bytes read as zeros, which is counted,
+// and reported once per line.
 func TestMappingEnd(t *testing.T) {
 	size := os.Getpagesize()
 	pages, err := unix.Mmap(-1, 0, 2*size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
@@ -76,7 +76,7 @@ for r in errors():
 	}
 }
 
-// A string in the tail of a record is read as far as str() says: by default, 255 bytes of it.
+// A string in the tail of a record is read up to the length passed to str(), by default 255 bytes.
 func TestDataLocLong(t *testing.T) {
 	dir := t.TempDir()
 	for len(dir) < 900 {

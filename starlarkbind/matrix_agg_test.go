@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// matrixAggs are the aggregations, and what each holds after one number x was added, in the words of the script.
+// matrixAggs lists the kinds of aggregations, and the value of each, as a script expression, after
+// one number x was added.
 var matrixAggs = []struct{ kind, make, read, want string }{
 	{"count", "count()", "A.value", "x"},
 	{"sum", "sum()", "A.value", "x"},
@@ -20,7 +21,8 @@ var matrixAggs = []struct{ kind, make, read, want string }{
 	{"two keys", "count(max_keys=4)", "A.items()", "[((x, 1), 1)]"},
 }
 
-// Each kind of aggregation holds what was added, of each kind of operand, and is read with the sign of what was added.
+// Each kind of aggregation contains what was added, for each kind of operand, and its value has the
+// sign of what was added.
 func TestMatrixAggregations(t *testing.T) {
 	m := newMatrix(t)
 	m.define(`
@@ -42,7 +44,7 @@ def held(h, x):
 			if add == "" {
 				add = "A.add($)"
 			}
-			c := &cell{form: a.kind, operand: o.name, lines: []string{strings.NewReplacer("A", name, "$", o.kernel).Replace(add)}, text: "1", any: o.host == "" || o.name == "None" && a.kind == "keys"} // by=None is no key
+			c := &cell{form: a.kind, operand: o.name, lines: []string{strings.NewReplacer("A", name, "$", o.kernel).Replace(add)}, text: "1", any: o.host == "" || o.name == "None" && a.kind == "keys"} // by=None is not a key
 			x := o.host
 			if o.also != "" && adds[a.kind] != "" {
 				x = o.also

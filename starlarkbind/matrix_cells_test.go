@@ -19,19 +19,21 @@ var (
 	matrixAll  = flag.Bool("matrix.all", false, "operators with all pairs of operands, which takes minutes")
 )
 
-// matrixPartners are the operands on the right side of operators, if not all are.
+// matrixPartners are the operands used on the right side of operators that do not take all of them.
 var matrixPartners = []string{"int", "unsigned", "constant", "program's pointer", "string", "None-able"}
 
-// A call is a builtin with arguments, one of which, $, is the operand. want gives what is right in words of the interpreter, "" for
-// the text itself.
+// A call is a builtin with arguments, one of which is the operand, $. want returns the right value
+// as an expression for the interpreter; if want is nil, that is text itself.
 type call struct {
-	text  string
-	want  func(o operand) string
-	any   bool // any value: it varies, and a test of its own has the exact one
+	text string
+	want func(o operand) string
+	// any accepts every value: the value varies, and another test checks it exactly.
+	any   bool
 	norun bool
 }
 
-// A row of builtins that read memory: text of the interpreter for what they give.
+// Functions for builtins that read memory: each returns the right value as an expression for the
+// interpreter.
 func cString(o operand, max int) string {
 	s, _, _ := strings.Cut(o.mem, "\x00")
 	return starlark.String(s[:min(len(s), max-1)]).String()
@@ -60,10 +62,10 @@ func readsAddr(family int, o operand) string {
 	return fmt.Sprintf("ntop(%s)", memBytes(o, n))
 }
 
-// cast gives a number the width of u32.
+// castU32 returns the operand cut to the width of u32.
 func castU32(o operand) string { return "int(" + o.host + ") & 0xffffffff" }
 
-// sizeOf is the size of an operand's type in C. A local is 64 bits wide.
+// sizeOf returns the size of an operand's type in C. A local is 64 bits wide.
 func sizeOf(o operand) string {
 	n, ok := map[string]int{"small int": 4, "small unsigned": 4, "data_loc": 4, "chars": 16, "array member": 4, "char array member": 16}[o.name]
 	if !ok {
@@ -76,7 +78,8 @@ func moved(by int) func(operand) string {
 	return func(o operand) string { return fmt.Sprintf("(int(%s) + %d) & 0xffffffffffffffff", o.host, by) }
 }
 
-// matrixCalls has the calls of each builtin: one at least for each parameter. A builtin without an entry fails the test.
+// matrixCalls lists the calls of each builtin, at least one for each parameter. A builtin without
+// an entry fails the test.
 var matrixCalls = map[string][]call{
 	"now": {{text: "now()", any: true}}, "boottime": {{text: "boottime()", any: true}}, "rand": {{text: "rand()", any: true}},
 	"str":      {{text: "str($, 64)", want: readsString}, {text: "str(e.args.uptr, $)", want: func(o operand) string { return fmt.Sprintf("%q[:max(min(%s, 256) - 1, 0)]", matrixText, o.host) }}},
@@ -128,10 +131,11 @@ func matrixPair(format string) func(operand) string {
 	return func(o operand) string { return fmt.Sprintf(format, o.host, matrixUnsigned) }
 }
 
-// matrixUnsigned is the operand "unsigned".
+// matrixUnsigned is the value of the operand "unsigned".
 const matrixUnsigned = "0x9000000081234567"
 
-// matrixMethods has the calls of each method; M is a map of the cell's own. want is the text for the interpreter.
+// matrixMethods lists the calls of each method. M is a map of the cell's own, and want is an
+// expression for the interpreter.
 var matrixMethods = map[string][]struct {
 	lines []string
 	text  string
@@ -144,7 +148,7 @@ var matrixMethods = map[string][]struct {
 	"table.add":              {{[]string{"M.add(by=$)"}, "M.add(2, by=$)", "len([$]) + 2"}, {nil, "M.add($, by=1)", "0 + $"}},
 	"table.clear":            {{[]string{"M[$] = 5", "M.clear()"}, "$ in M", "$ in {}"}},
 	"stream.emit":            {{nil, "$", "$"}},
-	"aggregation.add":        {{[]string{"A.add(by=$)"}, "1", "1"}}, // and of each kind, see aggregations
+	"aggregation.add":        {{[]string{"A.add(by=$)"}, "1", "1"}}, // for each kind, see matrixAggs
 	"string.startswith":      {{nil, `$.startswith("da")`, `$.startswith("da")`}, {nil, "e.args.chars.startswith($)", `"hello".startswith($)`}},
 	"string.endswith":        {{nil, `$.endswith("ta")`, `$.endswith("ta")`}, {nil, "e.args.chars.endswith($)", `"hello".endswith($)`}},
 	"shown value.startswith": {{nil, `$.startswith("PIDTYPE")`, `$.startswith("PIDTYPE")`}, {nil, "syscall_name(1).startswith($)", `"write".startswith($)`}},
@@ -155,7 +159,8 @@ var matrixMethods = map[string][]struct {
 	"dict.get":               {{nil, "names.get($, 0)", "names.get($, 0)"}, {nil, "names.get($)", "names.get($)"}, {nil, `names.get(7, $)`, `names.get(7, $)`}},
 }
 
-// operators returns the binary operators of the language, the unary ones, and those of augmented assignment, from its scanner.
+// operators returns the binary, unary and augmented assignment operators of the language, taken
+// from its scanner.
 func operators() (binary, unary, augmented []string) {
 	for tok := syntax.ILLEGAL; tok <= syntax.WHILE; tok++ {
 		op := tok.String()
@@ -184,8 +189,9 @@ func operators() (binary, unary, augmented []string) {
 	return binary, unary, augmented
 }
 
-// wraps reports operations whose result is signed in a handler, where the interpreter's has no end: differences and what else
-// may be negative, and arithmetic of an unsigned number with one that may be negative (docs/language.md).
+// wraps reports whether the result of an operation is signed and wraps in a handler, where the
+// interpreter's integers are unbounded: differences and other results that may be negative, and
+// arithmetic of an unsigned number with one that may be negative (docs/language.md).
 func wraps(op string, x, y operand) bool {
 	switch op {
 	case "-", "~", "<<", "*":
@@ -196,7 +202,7 @@ func wraps(op string, x, y operand) bool {
 
 func (m *matrix) add(c *cell) { m.cells = append(m.cells, c) }
 
-// put puts an operand into a form, as it stands or by a local.
+// put adds cells that use an operand in a form, once directly and once through a local variable.
 func (m *matrix) put(form string, o operand, text, want string, set func(*cell)) {
 	for _, local := range []bool{false, true} {
 		c := &cell{form: form, operand: o.name, text: strings.ReplaceAll(text, "$", o.kernel)}
@@ -219,7 +225,7 @@ func TestMatrix(t *testing.T) {
 	builtins := 0
 	for _, d := range compiler.Builtins() {
 		if d.Name == "print" || d.Name == "printf" {
-			continue // TestMatrixPrint has them
+			continue // TestMatrixPrint covers them
 		}
 		calls := matrixCalls[d.Name]
 		if calls == nil {
@@ -252,7 +258,7 @@ func TestMatrix(t *testing.T) {
 		for _, k := range calls {
 			for _, o := range m.operands {
 				want := k.want
-				if o.also != "" && strings.HasPrefix(want, "$.") { // a method of what it is shown as
+				if o.also != "" && strings.HasPrefix(want, "$.") { // a method of the name that the value is shown as
 					want = o.also + want[1:]
 				}
 				m.put(d.Name+": "+strings.Join(append(k.lines, k.text), "; "), o, k.text, want, func(c *cell) {
@@ -274,7 +280,7 @@ func TestMatrix(t *testing.T) {
 	t.Logf("%d builtins", builtins)
 }
 
-// ownMaps gives each cell that has a map one of its own.
+// ownMaps gives each cell that uses a map its own.
 func (m *matrix) ownMaps() {
 	var src strings.Builder
 	for i, c := range m.cells {
@@ -335,7 +341,7 @@ func (m *matrix) operatorCells() {
 				switch {
 				case f.text == "$.iov_len":
 					c.want = "42"
-				case strings.HasPrefix(f.text, "$["): // a pointer is indexed as in C: TestSpaces
+				case strings.HasPrefix(f.text, "$["): // a pointer is indexed as in C; see TestSpaces
 					c.any = o.addr || o.host == ""
 				}
 			})
@@ -386,7 +392,7 @@ func (m *matrix) binary(c *cell, op string, x, y operand) {
 	}
 	if k, ok := new(big.Int).SetString(y.host, 0); ok && (op == "<<" || op == ">>") && k.BitLen() > 9 {
 		if c.want = "0"; op == ">>" && strings.HasPrefix(x.host, "(-") {
-			c.want = "-1" // the interpreter refuses so large a count
+			c.want = "-1" // the interpreter refuses such a large count
 		}
 		return
 	}
@@ -403,12 +409,15 @@ func (m *matrix) operand(name string) operand {
 	return operand{}
 }
 
-// check compiles and runs the cells, and reports those that are wrong.
-// emulatedCells is the stride at which an emulated CPU takes cells. It is prime, so that all rows and columns have some.
+// emulatedCells is the stride of the cells that an emulated CPU runs. It is prime, so that all rows
+// and columns have some.
 const emulatedCells = 29
 
+// check compiles and runs the cells, and reports those that are wrong.
 func (m *matrix) check() {
-	if testing.Short() { // which cells are errors does not depend on the kernel, and the verifier sees enough of the others
+	// Which cells are errors does not depend on the kernel, and the verifier sees enough of the
+	// others.
+	if testing.Short() {
 		var some []*cell
 		for i := 0; i < len(m.cells); i += emulatedCells {
 			some = append(some, m.cells[i])

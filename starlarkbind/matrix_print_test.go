@@ -10,7 +10,7 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// matrixPrints are the calls that print an operand, $; # is the number of the cell.
+// matrixPrints are the calls that print an operand, $. # is the number of the cell.
 var matrixPrints = []string{
 	`print("#", $)`, `print("#", ($, 1), $)`, `print("#", $ if e.args.flag else None)`,
 	`printf("# %s\n", $)`, `printf("# %-12s|\n", $)`, `printf("# %.3s|\n", $)`, `printf("# %d\n", $)`, `printf("# %8d|%-8d|\n", $, $)`, `printf("# %08x %X\n", $, $)`, `printf("# %o\n", $)`, `printf("# %u\n", $)`, `printf("# %lld\n", $)`,
@@ -19,10 +19,11 @@ var matrixPrints = []string{
 
 var printedCell = regexp.MustCompile(`(?m)^<(\d+)>(.*)$`)
 
-// What handlers print of each kind of operand is what the script prints of the same value, or an error when they are compiled.
+// For each kind of operand, a handler prints what the script prints for the same value, or the
+// handler is a compile error.
 func TestMatrixPrint(t *testing.T) {
 	m := newMatrix(t)
-	hex := func(o operand) string { // a pointer is shown in hex, a number is not
+	hex := func(o operand) string { // pointers are shown in hex, numbers are not
 		return map[bool]string{true: fmt.Sprintf("pointer(%s)", o.host), false: o.host}[strings.Contains(o.name, "pointer") || o.name == "struct"]
 	}
 	m.predeclared["pointer"] = starlark.NewBuiltin("pointer", func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
@@ -41,7 +42,7 @@ func TestMatrixPrint(t *testing.T) {
 			if !strings.HasPrefix(form, "printf") {
 				call = strings.ReplaceAll(call, "$", hex(o))
 			}
-			c.want = strings.NewReplacer("($, 2)", "("+hex(o)+", 2)", "$", o.host, "e.args.flag", "True").Replace(call) // to be run
+			c.want = strings.NewReplacer("($, 2)", "("+hex(o)+", 2)", "$", o.host, "e.args.flag", "True").Replace(call) // an expression to run
 			m.add(c)
 		}
 	}

@@ -23,18 +23,19 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 )
 
-// The matrix: every builtin, method and operator of handlers with every kind of operand (docs/testing.md). A cell either gives
-// the right value or is a compile error that says what is wrong. What is right the interpreter says, on the same values, or, for what reads
-// memory, what is known to lie there.
+// The matrix combines every builtin, method and operator of handlers with every kind of operand
+// (docs/testing.md). A cell either yields the right value or is a compile error that says what is
+// wrong. The right value is the interpreter's result for the same values or, for reads of memory,
+// the known contents of that memory.
 
 // An operand is one kind of value.
 type operand struct {
 	name   string
-	kernel string // as a handler has it
-	host   string // the same value in the script; "": the script has none
-	also   string // how else it is shown: an enum by its name
-	mem    string // what lies at the address; an address of nothing reads as zeros
-	addr   bool   // it may be an address
+	kernel string // its expression in a handler
+	host   string // the same value in the script, or "" if the script has none
+	also   string // another form in which it is shown: the name of an enum
+	mem    string // the memory at the address; an invalid address reads as zeros
+	addr   bool   // it can be used as an address
 	str    bool
 	signed bool // its type has negative numbers
 }
@@ -75,7 +76,7 @@ func newMatrix(t *testing.T) *matrix {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runtime.LockOSThread() // e.task and e.comm are this thread's
+	runtime.LockOSThread() // e.task and e.comm are those of this thread
 	t.Cleanup(func() {
 		runtime.UnlockOSThread()
 		if err := errors.Join(unix.Munmap(page), k.Close()); err != nil {
@@ -91,7 +92,7 @@ func newMatrix(t *testing.T) *matrix {
 	ctx := make([]byte, 12*8)
 	put := func(off int, n uint64) { binary.NativeEndian.PutUint64(ctx[off:], n) }
 	put(0, ^uint64(6))
-	put(8, 0x9000000081234567) // an address of nothing
+	put(8, 0x9000000081234567) // an invalid address
 	put(16, 3|40<<32)
 	put(24, 1)
 	put(32, at)
@@ -103,7 +104,7 @@ func newMatrix(t *testing.T) *matrix {
 		m.words = append(m.words, binary.NativeEndian.Uint64(ctx[off:]))
 	}
 	m.define("out = stream()\n")
-	// an address of the kernel's, with something known at it
+	// A kernel address with known contents.
 	task := &cell{form: "task", text: `e.task + offsetof("struct task_struct", "comm")`}
 	m.run([]*cell{task})
 	kptr, ok := task.got.(starlark.Int)
@@ -162,7 +163,7 @@ func newMatrix(t *testing.T) *matrix {
 	return m
 }
 
-// define runs a script whose globals the later ones know.
+// define runs a script whose globals later scripts can use.
 func (m *matrix) define(src string) {
 	if err := m.ExecFile(m.ctx, "matrix.star", []byte(src)); err != nil {
 		m.t.Fatal(m.FormatError(err))
@@ -183,17 +184,17 @@ def twice(x):
 // A cell is one form with one operand.
 type cell struct {
 	form, operand string
-	text          string // the expression, or what gives v where it has several lines
+	text          string // the expression that yields the value, after lines if there are any
 	lines         []string
-	want          string // the value; "" if want is unknown
-	any           bool   // whatever it gives is right: it is tested elsewhere
+	want          string // the right value, or "" if unknown
+	any           bool   // any value is right: another test checks it
 	norun         bool   // it acts on the process
-	mod           bool   // signed where the script's is not: docs/language.md
+	mod           bool   // signed, but not in the script: docs/language.md
 	also          [2]string
 
 	errs  diag.List
 	got   starlark.Value
-	fails string // how the run ended instead
+	fails string // how the run ended without a value
 }
 
 func (c *cell) source(i int) string {
@@ -206,7 +207,7 @@ func (c *cell) source(i int) string {
 	return b.String()
 }
 
-// compile compiles each cell alone, and returns those that are accepted.
+// compile compiles each cell separately, and returns the cells accepted.
 func (m *matrix) compile(cells []*cell) (accepted []*cell) {
 	for part := range slices.Chunk(cells, 2*perProgram) {
 		accepted = append(accepted, m.compilePart(part)...)
@@ -239,10 +240,11 @@ func (m *matrix) compilePart(cells []*cell) (accepted []*cell) {
 
 func matrixEvent() *compiler.Event { return &compiler.Event{Probe: "matrix", Fields: matrixFields} }
 
-// perProgram is how many cells share a program.
+// perProgram is the number of cells in one program.
 const perProgram = 16
 
-// run runs cells, many in a program. A cell that ends its handler is run again alone.
+// run runs cells, several per program. Cells without a value after that are run again, one per
+// program.
 func (m *matrix) run(cells []*cell) {
 	for part := range slices.Chunk(cells, perProgram) {
 		if !m.load(part) && len(part) > 1 {
@@ -328,12 +330,12 @@ func (m *matrix) load(cells []*cell) bool {
 	return all
 }
 
-// eval is an expression in the interpreter.
+// eval evaluates an expression in the interpreter.
 func (m *matrix) eval(text string) (starlark.Value, error) {
 	return starlark.EvalOptions(fileOptions, &starlark.Thread{Name: "matrix"}, "cell", text, m.predeclared)
 }
 
-// expected gives a cell the value that the interpreter has for text.
+// expected sets the wanted value of a cell to the interpreter's value of text.
 func (m *matrix) expected(c *cell, text string) *cell {
 	v, err := m.eval(text)
 	if err != nil {
@@ -344,10 +346,10 @@ func (m *matrix) expected(c *cell, text string) *cell {
 	return c
 }
 
-// saysWhat matches messages without a hint that say what has to stand there.
+// saysWhat matches messages without a hint that already say what to write.
 var saysWhat = regexp.MustCompile(`must be|wants a|takes |reads |write |from \d+ to|at most \d+`)
 
-// verdict says what is wrong with a cell: "" if nothing is.
+// verdict returns what is wrong with a cell, or "".
 func (c *cell) verdict() string {
 	switch {
 	case c.errs != nil:

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// The keys of an aggregation can be declared, as those of a table: before anything is added, and against what is added later.
+// The keys of an aggregation can be declared like those of a table: before the first add, and
+// checked against later adds.
 func TestDeclaredKeys(t *testing.T) {
 	var want []string
 	for _, kind := range []string{"count", "sum", "avg", "min", "max", "stats", "hist"} {
@@ -28,7 +29,8 @@ print(attempt(lambda: count(key=float)).error.message)
 `, want...)
 }
 
-// What handlers do with members, names and lists gives what the interpreter gives, or is refused in words.
+// Uses of members, names and lists in handlers yield what the interpreter yields, or are refused
+// with a message.
 func TestMembers(t *testing.T) {
 	expect(t, `
 same, funcs, calls, pairs, uid = count(), count(), count(), count(), count()

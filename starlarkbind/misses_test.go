@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Keys that get and pop do not find are counted, exactly, only where all warnings are asked for: counting them costs at
-// every miss.
+// Keys that get and pop do not find are counted exactly, but only with all warnings enabled:
+// counting costs time at every miss.
 func TestMisses(t *testing.T) {
 	for _, warn := range []Warnings{WarnDefault, WarnAll} {
 		l := newLive(t, func(o *Options) { o.Warnings = warn })
@@ -43,7 +43,7 @@ for e in errors():
 	}
 }
 
-// Why events are missed depends on who left them out.
+// The message about missed events depends on the reason for missing them.
 func TestMissedText(t *testing.T) {
 	kret, k := []bpf.Target{{Kind: "kretprobe", Func: "do_wait"}}, []bpf.Target{{Kind: "kprobe", Func: "do_wait"}}
 	for _, c := range []struct {

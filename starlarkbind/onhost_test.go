@@ -20,11 +20,13 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
-// What a handler does when the script calls it is held against what it does in the kernel: handlers of the oracle and of
-// testdata/loops are loaded, so that their types are known, and called with events in place of being run. The script has no memory
-// to read, so buf, str and cast read that of the test.
+// These tests compare a handler called by the script with the same handler in the kernel. Handlers
+// of the oracle and of testdata/loops are loaded, so that their types are known, and then called
+// with events instead of being run. The script has no memory to read, so buf, str and cast read
+// memory of the test.
 
-// hostRun loads a handler for events with these fields and returns the session and a function that calls it.
+// hostRun loads a handler for events with the given fields. It returns the session and a function
+// that calls the handler.
 func hostRun(text string, fields []compiler.Field, memory func() starlark.StringDict) (*kernelRun, func(args starlark.StringDict) error, error) {
 	k, err := newKernelRun()
 	if err != nil {
@@ -67,7 +69,8 @@ func hostRun(text string, fields []compiler.Field, memory func() starlark.String
 	}, nil
 }
 
-// A memoryRef is what cast() gives for memory of the test: an expression so far, such as "struct iphdr *").tos, at the start of mem.
+// A memoryRef is the result of cast() on memory of the test: the text of an expression so far, such
+// as "struct iphdr *").tos, applied to the start of mem.
 type memoryRef struct {
 	starlark.NoneType
 	mem  []byte
@@ -99,7 +102,7 @@ func (r memoryRef) Index(i int) starlark.Value {
 	return memoryRef{mem: r.mem[16*i:], text: r.text} // struct in6_addr
 }
 
-// memory are the functions of a handler of the oracle that read memory.
+// memory returns the handler functions of the oracle that read memory.
 func (m *modelRun) memory() starlark.StringDict {
 	at := func(a starlark.Tuple) []byte {
 		addr, _ := a[0].(starlark.Int).Uint64()
@@ -166,7 +169,8 @@ func callOracle(text string, events []oracleEvent) (out outcome, err error) {
 	return out, nil
 }
 
-// sameOnHost compares a handler of the oracle in the kernel and called by the script.
+// sameOnHost compares the results of a handler of the oracle in the kernel and called by the
+// script.
 func sameOnHost(text string, events []oracleEvent) error {
 	want, err := runKernel(text, events, nil, compiler.VariantDefault)
 	if err != nil {
@@ -209,7 +213,8 @@ func TestOracleOnHost(t *testing.T) {
 	}
 }
 
-// TestRandomOnHost does so for random handlers, a quarter of as many as the flag says:
+// TestRandomOnHost compares random handlers in the kernel and called by the script, a quarter of
+// the number given by the flag:
 //
 //	go test ./starlarkbind -run TestRandomOnHost -rapid.checks=1000
 func TestRandomOnHost(t *testing.T) {
@@ -297,7 +302,8 @@ func TestLoopsOnHost(t *testing.T) {
 	}
 }
 
-// Numbers wrap in every function that a handler calls, with the types of its probe or, without one, of the event's values.
+// Numbers wrap in every function that a handler calls, with the types of its probe or, without a
+// probe, of the event's values.
 func TestWrapOnHost(t *testing.T) {
 	expect(t, `
 t, big = table(), 1 << 62

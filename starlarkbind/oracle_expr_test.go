@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// The expressions of generated handlers.
+// This file generates the expressions of random handlers.
 
 var edgeInts = []string{"0", "1", "2", "3", "7", "8", "10", "63", "64", "255", "1000", "4096", "2147483647", "4294967295", "9223372036854775807",
 	"-1", "-2", "-7", "-8", "-10", "-4096", "-2147483648", "-9223372036854775807"}
 
-// integers in the event; see oracleEvent.
+// intFields are the integers in an event; see oracleEvent.
 var intFields = []struct {
 	name     string
 	unsigned bool
@@ -33,7 +33,8 @@ func (g *generator) intLeaf() ex {
 	return ex{h: "e.args." + f.name, k: "e.args." + f.name, t: "int", unsigned: f.unsigned, natural: f.name == "u32"}
 }
 
-// variable is an int that is no literal: the compiler computes with literals as they are, and refuses what does not fit.
+// variable returns an int that is not a literal: the compiler evaluates literals exactly, and
+// refuses results that do not fit.
 func (g *generator) variable(depth int) ex {
 	for i := 0; i < 10; i++ {
 		if x := g.int(depth); !x.literal {
@@ -52,7 +53,7 @@ func wrap(unsigned bool, h string) string {
 
 func (x ex) neverNegative() bool { return x.unsigned || x.konst || x.natural }
 
-// signed is x as a signed number: a difference is one.
+// signed returns x as a signed number, by making it a difference.
 func (x ex) signed() ex {
 	if !x.unsigned {
 		return x
@@ -60,7 +61,8 @@ func (x ex) signed() ex {
 	return ex{h: "w(" + x.h + ")", k: "(" + x.k + " - 0)", t: "int"}
 }
 
-// joined makes one type of two values that meet: an unsigned one stays so beside one that is never negative.
+// joined gives two values that are alternatives one type. An unsigned value stays unsigned if the
+// other is never negative. The result reports whether the type is unsigned.
 func joined(x, y ex) (ex, ex, bool) {
 	if (x.unsigned || y.unsigned) && x.neverNegative() && y.neverNegative() {
 		return x, y, true
@@ -68,8 +70,10 @@ func joined(x, y ex) (ex, ex, bool) {
 	return x.signed(), y.signed(), false
 }
 
-// beside returns x and y as they meet in arithmetic and comparisons. Beside an unsigned number, one that is never negative is unsigned, also
-// a sum that has wrapped. Of any other the compiler may know more than the generator does, so it is made signed: a difference is.
+// beside returns x and y as operands of one arithmetic operation or comparison. If one is unsigned
+// and the other is never negative, that one becomes unsigned too, even a sum that has wrapped. For
+// any other, the compiler may know more than the generator, so it is made signed by making it a
+// difference.
 func beside(x, y ex) (ex, ex) {
 	if x.unsigned {
 		return x, y.besideUnsigned()
@@ -177,7 +181,7 @@ func (g *generator) int(depth int) ex {
 	case 9:
 		switch g.n(6) {
 		case 0, 1:
-			s := pick(g, "s", "e.args.s", "l", "q") // the length of a literal is one too
+			s := pick(g, "s", "e.args.s", "l", "q") // the length of a literal is a literal too
 			return ex{h: "len(" + s + ")", k: "len(" + s + ")", t: "int", natural: true}
 		case 4:
 			x := g.byteOf(depth - 1)
@@ -226,7 +230,7 @@ func (g *generator) int(depth int) ex {
 	return g.intLeaf()
 }
 
-// tuple is one of three signed ints.
+// tuple returns a tuple of three signed ints.
 func (g *generator) tuple(depth int) ex {
 	if depth <= 0 || g.n(3) == 0 {
 		return ex{h: "tu", k: "tu", t: "tuple"}
@@ -241,8 +245,8 @@ func (g *generator) tuple(depth int) ex {
 
 var strLits = []string{`""`, `"a"`, `"ab"`, `"abc"`, `"abcdefg"`, `"abcdefgh"`, `"abcdefghi"`, `"ünï"`, `"b"`}
 
-// Strings of the kernel end at their last byte that is no NUL: z does the same in the host's text. The wide ones do not fit
-// on the stack.
+// wide returns a string that may be too large for the stack. Strings in the kernel end at their
+// last byte that is not NUL; z does the same in the host's text.
 func (g *generator) wide(depth int) ex {
 	return pick(g, ex{h: "l", k: "l", t: "str"}, ex{h: "l", k: "l", t: "str"}, ex{h: "wides[0]", k: "wides[0]", t: "str"}, ex{h: "wides[1]", k: "wides[1]", t: "str"}, g.str(depth))
 }
@@ -254,7 +258,7 @@ func (g *generator) bounds() string {
 	return "[" + at() + ":" + at() + "]"
 }
 
-// part is one byte of a string, or some.
+// part returns one byte or a slice of a string.
 func (g *generator) part(depth int) ex {
 	s := pick(g, "s", "e.args.s", "e.args.r", "l", "q")
 	if g.n(2) == 0 {
@@ -265,7 +269,7 @@ func (g *generator) part(depth int) ex {
 	return ex{h: "z(" + s + "[" + i.h + "])", k: s + "[" + i.k + "]", t: "str"}
 }
 
-// at is an index: often a good one.
+// at returns an index, which is in range most of the time.
 func (g *generator) at(depth int) ex {
 	if g.n(2) == 0 {
 		s := pick(g, "0", "0", "0", "1", "2", "-1", "-2", "5", "8")
@@ -278,7 +282,7 @@ func (g *generator) at(depth int) ex {
 	return x
 }
 
-// bytes8 is eight bytes, bytes is any number of them.
+// bytes8 returns bytes of length eight; bytes returns bytes of any length.
 func (g *generator) bytes8(depth int) ex {
 	if depth > 0 && g.n(4) == 0 {
 		c, x, y := g.bool(depth-1), g.bytes8(depth-1), g.bytes8(depth-1)
@@ -394,14 +398,14 @@ var (
 	strMethods = []string{"startswith", "endswith"}
 )
 
-// compare is a comparison of which the compiler does not know the outcome.
+// compare returns a comparison whose result the compiler does not know.
 func (g *generator) compare(depth int) ex {
 	x, y := beside(g.variable(depth), g.int(depth))
 	op := pick(g, "==", "!=", "<", "<=", ">", ">=")
 	return ex{h: "(" + x.h + " " + op + " " + y.h + ")", k: "(" + x.k + " " + op + " " + y.k + ")", t: "bool"}
 }
 
-// cond is a condition: also an int or a string by its truth.
+// cond returns a condition, which may also be the truth of an int or a string.
 func (g *generator) cond(depth int) ex {
 	switch g.n(6) {
 	case 0:
@@ -412,7 +416,7 @@ func (g *generator) cond(depth int) ex {
 	return g.bool(depth)
 }
 
-// pureInt is an int expression over a, b and c alone.
+// pureInt returns an int expression over a, b and c alone.
 func (g *generator) pureInt(depth int) ex {
 	v := pick(g, "a", "b", "c")
 	x := ex{h: v, k: v, t: "int"}

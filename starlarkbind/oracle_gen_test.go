@@ -5,11 +5,12 @@ import (
 	"strings"
 )
 
-// A generator makes random handlers from the grammar of the handler language, each as two texts: kernel is what a user
-// would write; host is the same with each operation on integers inside w(...), which wraps at 64 bits: the interpreter's
-// integers have no end, the kernel's wrap.
+// A generator makes random handlers from the grammar of the handler language. Each exists as two
+// texts: kernel is what a user would write; host is the same with each operation on integers inside
+// w(...), which wraps at 64 bits, because the interpreter's integers are unbounded and the kernel's
+// wrap.
 type generator struct {
-	data         []byte // the choices: what is left of them; zeros when they are used up
+	data         []byte // the remaining choices; zeros when they are used up
 	host, kernel strings.Builder
 	indent       int
 	budget       int // statements left
@@ -24,13 +25,13 @@ type generator struct {
 type ex struct {
 	h, k     string
 	t        string // "int", "bool", "str", "tuple"
-	unsigned bool   // as the compiler types it
-	natural  bool   // signed, but never negative, as the compiler sees it
+	unsigned bool   // in the compiler's typing
+	natural  bool   // signed, but known to the compiler to be never negative
 	konst    bool   // an int constant that is not negative
 	literal  bool
 }
 
-// n is a choice from 0 to max-1.
+// n returns a choice from 0 to max-1.
 func (g *generator) n(max int) int {
 	if len(g.data) == 0 {
 		g.budget = 0
@@ -55,7 +56,7 @@ def larger(x, y):
 wides = ["abcdefghi" * 40, "abc\x00" + "xyz" * 100 + "ab"]
 `
 
-// prologue gives every local a value, and every map its types.
+// oraclePrologue gives every local a value, and every map its types.
 const oraclePrologue = `    a, b, c, p, s, o = 1 + e.args.i64 * 0, -2, 3 + e.args.i64 * 0, False, "ab", None # signed, whatever is assigned to them
     tu = (a, b, c)
     q, l, y = e.args.r, wides[0], e.args.raw8
@@ -82,7 +83,7 @@ const oraclePrologue = `    a, b, c, p, s, o = 1 + e.args.i64 * 0, -2, 3 + e.arg
         none.add()
 `
 
-// generate makes a handler named handler in both texts.
+// generate returns a handler named handler in both texts.
 func generate(data []byte) (host, kernel string) {
 	g := &generator{data: data, budget: 14}
 	globals := fmt.Sprintf(oracleGlobals, strings.Join(edgeInts[:4+g.n(len(edgeInts)-4)], ", "))
@@ -94,7 +95,7 @@ func generate(data []byte) (host, kernel string) {
 		g.both(fmt.Sprintf("def helper%d(a, b):", i))
 		g.indent++
 		g.both(`c, p, s, tu, o = 3 + b * 0, True, "a", (a, b, 3 + b * 0), None`)
-		// e is not there: take its fields from what is
+		// A helper does not have e, so it uses its own parameters.
 		n := 1 + g.n(3)
 		for j := 0; j < n; j++ {
 			x := g.pureInt(2)

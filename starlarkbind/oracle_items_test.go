@@ -1,6 +1,7 @@
 package starlarkbind
 
-// The parts of generated handlers that have to do with tuples, loops over collections, streams and functions of strings.
+// This file generates the parts of random handlers that use tuples, loops over collections, streams
+// and functions of strings.
 
 // label writes a function of a string.
 func (g *generator) label() {
@@ -28,7 +29,7 @@ func (g *generator) label() {
 	g.inHelper, g.labels = false, true
 }
 
-// pair uses the table of tuples.
+// pair writes a use of the table of tuples.
 func (g *generator) pair() {
 	s, n := g.str(1), g.variable(1)
 	kh, kk := "("+s.h+", w("+n.h+"))", "("+s.k+", "+n.k+" - 0)"
@@ -46,14 +47,14 @@ func (g *generator) pair() {
 	}
 }
 
-// emit sends a record.
+// emit writes a call that sends a record.
 func (g *generator) emit() {
 	n, s, t, b := g.variable(2), g.str(1), g.tuple(1), g.bool(1)
 	g.line("sent.emit(n=w("+n.h+"), s="+s.h+", t="+t.h+", b="+b.h+")", "sent.emit(n="+n.k+" - 0, s="+s.k+", t="+t.k+", b="+b.k+")")
 }
 
-// items is a loop over what a map or a tuple holds. Maps have no order, and tell nobody when they change under a loop; so the body
-// adds to what no order changes.
+// items writes a loop over a map or a tuple. Maps have no order, and do not report that they change
+// during a loop. The body therefore only makes updates whose order does not matter.
 func (g *generator) items(depth int) {
 	switch g.n(6) {
 	case 0:

@@ -8,13 +8,14 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// The loops of generated handlers that people write by hand: two indices, early exits, classification, the parsing of numbers and paths, copies; over
-// the event's own bytes and over a program's memory. Their variables stay small, so both texts are the same.
+// This file generates loops that people write by hand: two indices, early exits, classification,
+// parsing of numbers and paths, copies; over the event's own bytes and over a program's memory.
+// Their variables stay small, so both texts are the same.
 
-// memSize is how much memory of a program an event points to.
+// memSize is the size in bytes of the program memory that an event points to.
 const memSize = 32
 
-// memory is what e.args.mem points to.
+// memory returns the memory that e.args.mem points to.
 func (ev oracleEvent) memory() []byte {
 	text := fmt.Sprintf("%s/%s,-%d.%s", ev.r, ev.s, ev.half[0]%1000, ev.r)
 	b := make([]byte, memSize)
@@ -23,10 +24,10 @@ func (ev oracleEvent) memory() []byte {
 	return b
 }
 
-// memoryAt is the address of it for the interpreter.
+// memoryAt is its address for the interpreter.
 const memoryAt = 1 << 20
 
-// readers has the interpreter read the memory of the event that is handled.
+// readers returns builtins with which the interpreter reads the memory of the current event.
 func (m *modelRun) readers() starlark.StringDict {
 	at := func(a starlark.Value, n int) []byte {
 		addr, _ := a.(starlark.Int).Uint64()
@@ -55,7 +56,7 @@ func (m *modelRun) readers() starlark.StringDict {
 	return out
 }
 
-// handLoop writes one such loop, and what became of its variables.
+// handLoop writes one such loop, and a use of its variables after it.
 func (g *generator) handLoop(depth int) {
 	if depth <= 0 || g.loops >= 2 || g.inHelper {
 		g.both("pass")
@@ -65,7 +66,7 @@ func (g *generator) handLoop(depth int) {
 	g.both(pick(g, "bb = buf(e.args.mem, 16)", "bb = buf(e.args.mem, 16)", "bb = e.args.raw"))
 	g.both("i, j, k = 0, 0, 0")
 	switch g.n(11) {
-	case 0: // a word in a buffer
+	case 0: // search for a word in a buffer
 		g.both(fmt.Sprintf("while i < %d and j < %d:", n, 1+g.n(3)))
 		g.both("    if bb[i] == PAT[j]:")
 		g.both("        j += 1")
@@ -81,7 +82,7 @@ func (g *generator) handLoop(depth int) {
 		g.early(depth)
 		g.both("    i += 1")
 		g.both("    j -= " + pick(g, "1", "1", "2"))
-	case 2, 3: // classes of characters
+	case 2, 3: // character classes
 		g.both(pick(g, "for i in range(16):", "for i in range(16):", "for i in range(e.args.u32 & 15):"))
 		g.both("    x = ord(bb[i])")
 		word := "if"
@@ -94,7 +95,7 @@ func (g *generator) handLoop(depth int) {
 		g.both("    elif x == 0:")
 		g.both("        " + pick(g, "break", "break", "pass"))
 		g.early(depth)
-	case 4: // a number
+	case 4: // parse a number
 		g.both(fmt.Sprintf("while i < %d:", n))
 		g.both("    x = ord(bb[i])")
 		g.both("    i += 1")
@@ -103,7 +104,7 @@ func (g *generator) handLoop(depth int) {
 		g.early(depth)
 		g.both("    k = (k * 10 + x - 48) & 0xffffff")
 		g.both("    j += 1")
-	case 5: // a path
+	case 5: // parse a path
 		g.both("t = " + pick(g, "str(e.args.mem, 32)", "str(e.args.mem, 32)", "e.args.s"))
 		g.both(pick(g, "for i in range(len(t)):", "while i < len(t):"))
 		g.both("    if t[i] == " + pick(g, `"/"`, `"c"`, `","`) + ":")
@@ -111,7 +112,7 @@ func (g *generator) handLoop(depth int) {
 		g.both("        j += 1")
 		g.early(depth)
 		g.both("    i += 1")
-	case 6: // a walk in steps that the bytes tell
+	case 6: // steps whose length is in the bytes
 		g.both(fmt.Sprintf("while i < %d:", n))
 		g.both("    x = ord(bb[i])")
 		g.both("    if x == 0:")
@@ -119,14 +120,14 @@ func (g *generator) handLoop(depth int) {
 		g.both("    i += " + pick(g, "1 + (x & 3)", "1 if x < 0x80 else 2 if x < 0xe0 else 3", "x & 7 or 1"))
 		g.early(depth)
 		g.both("    j += 1")
-	case 7: // copies
+	case 7: // copy bytes
 		g.both(fmt.Sprintf("while i < %d and ord(bb[i]) != 0:", n))
 		g.both("    if bb[i] != " + pick(g, `b"a"`, `b"/"`) + ":")
 		g.both("        tab[j] = ord(bb[i])")
 		g.both("        j += 1")
 		g.early(depth)
 		g.both("    i += 1")
-	case 8: // loops in loops
+	case 8: // nested loops
 		g.both("while i < 6:")
 		g.both("    j = i")
 		g.both("    while j < 8 and bb[j] " + pick(g, "== bb[i]", "!= bb[i]", ">= bb[i]") + ":")
@@ -144,7 +145,7 @@ func (g *generator) handLoop(depth int) {
 		g.both("        " + pick(g, "break", "j += 1", "continue"))
 		g.early(depth)
 		g.both("    by_int.add(by=" + pick(g, "i", "x & 7", "j") + ")")
-	case 10: // a machine of some states
+	case 10: // a small state machine
 		g.both("for i in range(16):")
 		for s := range 3 {
 			g.both(fmt.Sprintf("    %s j == %d and ord(bb[i]) %s %d:", map[bool]string{true: "if", false: "elif"}[s == 0], s, pick(g, "==", ">", "<"), 40+10*g.n(8)))
@@ -157,7 +158,7 @@ func (g *generator) handLoop(depth int) {
 	g.both("by_int.add(by=i + 100 * j)")
 }
 
-// early is a way out of the round in the middle of it, or nothing.
+// early writes an early exit or a nested block in the middle of an iteration, or nothing.
 func (g *generator) early(depth int) {
 	if g.n(4) != 0 {
 		return

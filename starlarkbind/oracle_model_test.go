@@ -13,7 +13,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
-// The model is what handlers mean, written again on plain Go maps: aggregations and tables for the interpreter.
+// The model is a second implementation of the semantics of handlers, on plain Go maps: aggregations
+// and tables for the interpreter.
 
 // wrapInt wraps a number at 64 bits.
 func wrapInt(v starlark.Value, unsigned bool) (starlark.Value, error) {
@@ -28,7 +29,7 @@ func wrapInt(v starlark.Value, unsigned bool) (starlark.Value, error) {
 	return starlark.MakeInt64(int64(n)), nil
 }
 
-// trimNUL ends a string where the kernel's does.
+// trimNUL ends a string where the kernel's string ends.
 func trimNUL(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	return starlark.String(strings.TrimRight(string(a[0].(starlark.String)), "\x00")), nil
 }
@@ -39,7 +40,7 @@ func wrapper(unsigned bool) *starlark.Builtin {
 	})
 }
 
-// modelAgg keeps all that was added.
+// modelAgg stores everything that was added.
 type modelAgg struct {
 	kind   agg.Spec
 	values map[string][]int64
@@ -57,7 +58,7 @@ func (m *modelAgg) Truth() starlark.Bool  { return true }
 func (m *modelAgg) Hash() (uint32, error) { return 0, nil }
 func (m *modelAgg) AttrNames() []string   { return []string{"add", "items"} }
 
-// counts are the keys of a count and what was counted.
+// counts returns the keys of a count with their values.
 func (m *modelAgg) counts() *starlark.Dict {
 	d := starlark.NewDict(len(m.keys))
 	for k, key := range m.keys {
@@ -95,7 +96,7 @@ func (m *modelAgg) Attr(name string) (starlark.Value, error) {
 	}), nil
 }
 
-// value computes what the aggregation gives for a key, from all that was added.
+// value returns the aggregation's value for a key, computed from everything that was added.
 func (m *modelAgg) value(vs []int64) string {
 	sum, least, most := int64(0), vs[0], vs[0]
 	for _, v := range vs {
@@ -124,7 +125,7 @@ func (m *modelAgg) value(vs []int64) string {
 	return strings.TrimSpace(fmt.Sprintln(n, sum, least, most, buckets))
 }
 
-// bucket names the bucket of a value by its bounds.
+// bucket returns the name of a value's bucket.
 func (m *modelAgg) bucket(v int64) string {
 	if m.kind.Kind == agg.Lhist {
 		switch {
@@ -177,7 +178,8 @@ func (m *modelTable) Attr(name string) (starlark.Value, error) {
 	return m.Dict.Attr(name)
 }
 
-// oracleMaps makes the aggregations and tables of the generated handlers: for the model, and as a script's text.
+// oracleMaps lists the aggregations of the generated handlers, each with the script text that
+// creates it.
 var oracleMaps = []struct {
 	name, make string
 	spec       agg.Spec
@@ -201,21 +203,22 @@ var oracleMaps = []struct {
 type modelRun struct {
 	aggs    map[string]*modelAgg
 	tabs    map[string]*modelTable
-	sent    strings.Builder // what went into the stream
+	sent    strings.Builder // records of the stream
 	printed strings.Builder
-	errors  map[string]int // by errno
-	event   oracleEvent    // that is handled now
+	errors  map[string]int // counts by errno
+	event   oracleEvent    // the current event
 	handled int            // events so far
-	endless bool           // the run for the last one has no end
+	endless bool           // the run for the last event did not end
 }
 
-// modelSteps is how many steps of the interpreter a run has: no generated loop that ends needs a tenth of them.
+// modelSteps limits the interpreter's steps in one run. No generated loop that ends needs a tenth
+// of them.
 const modelSteps = 3_000_000
 
-// oracleTables are the tables, and how large they are.
+// oracleTables lists the tables and their sizes.
 var oracleTables = map[string]int{"tab": 1024, "words": 64, "sizes": 1024, "pairs": 64}
 
-// sentText is a record of the stream.
+// sentText returns a record of the stream as text.
 func sentText(v starlark.HasAttrs) (string, error) {
 	text := ""
 	for _, name := range []string{"n", "s", "t", "b"} {
@@ -305,7 +308,8 @@ func runModel(text string, events []oracleEvent) (*modelRun, error) {
 	return m, nil
 }
 
-// An oracleEvent is the twelve words that a program gets, and the same as a value for the interpreter.
+// An oracleEvent is the contents of the twelve words that a program receives. value returns the
+// same for the interpreter.
 type oracleEvent struct {
 	ints [4]uint64
 	half [2]uint32

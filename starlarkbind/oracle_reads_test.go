@@ -7,9 +7,11 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// What generated handlers read: oracleMembers of structures and strings in a program's memory, elements of literals, unsigned variables.
+// This file generates reads: oracleMembers of structures and strings in a program's memory,
+// elements of literals, and unsigned variables.
 
-// A member is a number in the memory that e.args.mem points to, which the kernel's text reads as a member of a structure.
+// A member is a number in the memory that e.args.mem points to. The kernel's text reads it as a
+// member of a structure.
 type member struct {
 	text         string
 	at, size     int
@@ -32,7 +34,7 @@ var oracleMembers = []member{
 	{text: `"s32 *")[6]`, at: 24, size: 4, signed: true},
 }
 
-// read returns the number that mem has there.
+// read returns the number that mem contains at the member.
 func (f member) read(mem []byte) starlark.Value {
 	n := uint64(0)
 	for i := f.size - 1; i >= 0; i-- {
@@ -48,7 +50,8 @@ func (f member) read(mem []byte) starlark.Value {
 	return starlark.MakeInt64(int64(n<<unused) >> unused)
 }
 
-// hostReaders are the functions that stand in the interpreter's text where the kernel's has an expression that it does not know.
+// hostReaders returns the functions that replace, in the interpreter's text, expressions that only
+// the kernel's text has.
 func (m *modelRun) hostReaders() starlark.StringDict {
 	number := func(v starlark.Value) int {
 		n, _ := v.(starlark.Int).Int64()
@@ -70,7 +73,7 @@ func (m *modelRun) hostReaders() starlark.StringDict {
 	return out
 }
 
-// member reads one.
+// member returns a read of a member.
 func (g *generator) member(depth int) ex {
 	if g.n(4) == 0 {
 		x := g.variable(depth)
@@ -81,7 +84,7 @@ func (g *generator) member(depth int) ex {
 	return ex{h: fmt.Sprintf("member(%d)", i), k: "cast(e.args.mem, " + f.text, t: "int", unsigned: !f.signed && f.size == 8, natural: !f.signed && f.size < 8}
 }
 
-// literal is an element of a list or a dict that is only read.
+// literal returns an element of a list or dict literal that is only read.
 func (g *generator) literal(depth int) ex {
 	x, y, i := g.variable(depth), g.variable(depth), g.variable(depth)
 	x, y, uns := joined(x, y)
@@ -93,7 +96,8 @@ func (g *generator) literal(depth int) ex {
 	return ex{h: d + "[" + i.h + " & 1]", k: d + "[" + i.k + " & 1]", t: "int", natural: d[4] != '-'}
 }
 
-// unsigned is an unsigned number: a variable, an element of a table, the larger of two by a function.
+// unsigned returns an unsigned number: a variable, an element of a table, or the larger of two
+// numbers.
 func (g *generator) unsigned(depth int) ex {
 	v := pick(g, "u", "u", "uu")
 	x := ex{h: v, k: v, t: "int", unsigned: true}
@@ -111,7 +115,7 @@ func (g *generator) unsigned(depth int) ex {
 	return x
 }
 
-// setUnsigned assigns to what is unsigned a number that is never negative.
+// setUnsigned writes an assignment of a number that is never negative to something unsigned.
 func (g *generator) setUnsigned() {
 	x := g.variable(2)
 	for i := 0; i < 10 && !x.neverNegative(); i++ {
@@ -140,7 +144,8 @@ func (g *generator) setUnsigned() {
 	}
 }
 
-// read is a string of a program's memory, or part of one, of a length that the handler computes.
+// readString returns a string from a program's memory, or a slice of a string, with a length that
+// the handler computes.
 func (g *generator) readString(depth int) ex {
 	x := g.variable(depth)
 	if g.n(2) == 0 {

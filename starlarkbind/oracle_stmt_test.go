@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// The statements of generated handlers.
+// This file generates the statements of random handlers.
 
 func (g *generator) line(h, k string) {
 	pad := strings.Repeat("    ", g.indent)
@@ -147,7 +147,7 @@ func (g *generator) stmt(depth int) {
 	}
 }
 
-// longLoop is a loop of which the compiler does not know the length.
+// longLoop writes a loop whose length the compiler does not know.
 func (g *generator) longLoop(depth int) {
 	if g.n(3) == 0 {
 		g.both("for key, v in tab.items():") // in any order
@@ -189,7 +189,7 @@ func (g *generator) loop(depth int) {
 	g.body(depth, true)
 }
 
-// body is the block of a loop. counts says that c may not be assigned to in it.
+// body writes the block of a loop. counts is true if the block may not assign to c.
 func (g *generator) body(depth int, counts bool) {
 	was := g.inFor
 	g.loops++
@@ -199,7 +199,7 @@ func (g *generator) body(depth int, counts bool) {
 	g.loops--
 }
 
-// add adds to an aggregation. Helpers add too.
+// add writes an add to an aggregation. Helpers add too.
 func (g *generator) add() {
 	v := g.variable(2)
 	switch g.n(6) {

@@ -29,12 +29,13 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
-// The oracle: a random handler is run by the interpreter on a model of the maps, and compiled, in the kernel, on the same
-// events; maps, errors and prints must be the same. See docs/testing.md.
+// The oracle compares two runs of a random handler on the same events: one by the interpreter on a
+// model of the maps, and one compiled, in the kernel. Maps, errors and prints must be the same. See
+// docs/testing.md.
 //
 //	go test ./starlarkbind -run TestOracle -rapid.checks=100000
 
-// oracleFields lays an event's fields out in the context of a raw tracepoint.
+// oracleFields defines the layout of an event's fields in the context of a raw tracepoint.
 var oracleFields = []compiler.Field{
 	{Name: "i64", Kind: compiler.FieldInt, Offset: 0, Size: 8, Signed: true},
 	{Name: "j64", Kind: compiler.FieldInt, Offset: 8, Size: 8, Signed: true},
@@ -63,7 +64,7 @@ func (ev oracleEvent) words() []uint64 {
 	}
 	copy(b[48:48+sCap], ev.s)
 	copy(b[64:64+rCap], ev.r)
-	out := make([]uint64, 12+memSize/8) // the memory lies behind the context
+	out := make([]uint64, 12+memSize/8) // the memory follows the context
 	mem := unsafe.Slice((*byte)(unsafe.Pointer(&out[12])), memSize)
 	copy(mem, ev.memory())
 	binary.NativeEndian.PutUint64(b[88:], uint64(uintptr(unsafe.Pointer(&out[12]))))
@@ -95,7 +96,7 @@ func (m *modelRun) outcome() outcome {
 	out := outcome{"prints": m.printed.String()}
 	for name, a := range m.aggs {
 		var lines []string
-		if name == "total" || name == "none" { // without keys they are there from the start
+		if name == "total" || name == "none" { // maps without keys have a value from the start
 			a.values["None"] = append(a.values["None"], 0)
 		}
 		for k, vs := range a.values {
@@ -128,7 +129,7 @@ func dictText(d *starlark.Dict) string {
 	return sorted(lines)
 }
 
-// A kernelRun is a session with the oracle's maps, for many handlers one after the other.
+// A kernelRun is a session with the oracle's maps, which runs handlers one after the other.
 type kernelRun struct {
 	*Session
 	out, err *buffer
@@ -141,10 +142,10 @@ func newKernelRun() (*kernelRun, error) {
 	return k, err
 }
 
-// older is a kernel for which the compiler makes callbacks of loops.
+// older is a kernel for which the compiler compiles loops to callbacks.
 var older = &sys.Kernel{Release: "5.17", Major: 5, Minor: 17, Arch: runtime.GOARCH}
 
-// ifOlder gives older where the running kernel has all that it has.
+// ifOlder returns older if the running kernel has all of its features, and nil otherwise.
 func ifOlder(t *testing.T) *sys.Kernel {
 	k, err := sys.Running()
 	if err != nil {
@@ -156,15 +157,16 @@ func ifOlder(t *testing.T) *sys.Kernel {
 	return nil
 }
 
-// errConstant marks handlers in which the compiler finds a fault: a division by a constant that is zero.
+// errConstant marks handlers that the compiler rejects because of constants, such as a division by
+// a constant zero.
 var errConstant = errors.New("a constant is wrong")
 
-// errOlder marks handlers with loops that this kernel is too old for.
+// errOlder marks handlers with loops that need a newer kernel.
 var errOlder = errors.New("the kernel is too old")
 
 var loopNeeds = regexp.MustCompile(`(?:while|range over .*|a loop over .*) needs kernel (\d+)\.(\d+) \(\w+\)`)
 
-// tooOld reports whether text says that a loop needs a kernel that is newer than k.
+// tooOld reports whether text says that a loop needs a kernel newer than k.
 func tooOld(k *sys.Kernel, text string) bool {
 	m := loopNeeds.FindStringSubmatch(text)
 	if m == nil {
@@ -175,19 +177,22 @@ func tooOld(k *sys.Kernel, text string) bool {
 	return err1 == nil && err2 == nil && !k.AtLeast(major, minor)
 }
 
-// errComplex marks handlers that the verifier gave up on, or that the compiler says are too large.
+// errComplex marks handlers that the verifier gave up on, or that the compiler reports as too
+// large.
 var errComplex = errors.New("too complex for the verifier")
 
 var tooLarge = regexp.MustCompile(`^the program is too large|^the handler needs \d+ bytes of stack|^the handler compares and searches too much text`)
 
-// errRefused marks what must never happen: the verifier's refusal of a handler that the compiler has accepted.
+// errRefused marks what must never happen: the verifier refused a handler that the compiler has
+// accepted.
 var errRefused = errors.New("the verifier refuses an accepted handler")
 
-// withLRU begins a handler's text whose large tables are of the kind from which the kernel evicts keys.
+// withLRU starts the text of a handler whose large tables are of the kind from which the kernel
+// evicts keys.
 const withLRU = "# lru\n"
 
-// evictsBelow is the size up to which it may evict some though there is room (kernel/bpf/bpf_lru_list.c: each CPU has 128 free
-// elements for itself).
+// evictsBelow is the size below which the kernel may evict keys from such a table although it is
+// not full: each CPU reserves 128 free elements (kernel/bpf/bpf_lru_list.c).
 const evictsBelow = 1024
 
 func runKernel(text string, events []oracleEvent, as *sys.Kernel, form compiler.Variant) (out outcome, err error) {
@@ -260,7 +265,7 @@ func runKernel(text string, events []oracleEvent, as *sys.Kernel, form compiler.
 	return k.outcome()
 }
 
-// budgetError counts the runs that the budget ended.
+// budgetError is the name under which runs that the budget ended are counted.
 const budgetError = "budget"
 
 func (k *kernelRun) outcome() (outcome, error) {
@@ -331,7 +336,7 @@ func (k *kernelRun) outcome() (outcome, error) {
 	return out, nil
 }
 
-// aggText is a value in the model's words.
+// aggText formats a value as the model does.
 func aggText(spec agg.Spec, words []uint64, v starlark.Value) string {
 	switch spec.Kind {
 	case agg.Avg:
@@ -408,7 +413,7 @@ func TestOracle(t *testing.T) {
 		}
 		form := compiler.Variant(max(0, rapid.IntRange(-3, int(compiler.VariantCallbacks)).Draw(rt, "form")))
 		if form == compiler.VariantCallbacks && (as != nil || ifOlder(t) == nil) {
-			form = compiler.VariantDefault // it has no other
+			form = compiler.VariantDefault // there is no other form here
 		}
 		err := compareForm(host, kernel, events, as, form)
 		switch {
@@ -462,7 +467,8 @@ func compareForm(host, kernel string, events []oracleEvent, as *sys.Kernel, form
 	return nil
 }
 
-// Each case that the oracle has found is kept: a handler in both texts and the events, in testdata/oracle.
+// Every case that the oracle has found is kept in testdata/oracle: a handler in both texts and the
+// events.
 func TestOracleCases(t *testing.T) {
 	files, err := filepath.Glob("testdata/oracle/*.star")
 	if err != nil {

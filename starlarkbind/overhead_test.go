@@ -9,7 +9,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 )
 
-// Of two probes the one that takes too much of the CPUs' time is detached, with an error as a value, in JSON too; the other stays.
+// Of two probes, the one that takes too much CPU time is detached, with an error as a value, and in
+// JSON; the other stays attached.
 func TestMaxOverhead(t *testing.T) {
 	bpftest.Need(t, "bpf_loop")
 	for _, json := range []bool{false, true} {
@@ -42,7 +43,7 @@ print(to_json([errors(), cheap.errors()]))
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
-		// what differs each time
+		// Mask what differs each time.
 		plain := func(b *buffer) string {
 			s := regexp.MustCompile(`took [0-9.]+%`).ReplaceAllString(b.String(), "took N%")
 			return regexp.MustCompile(`"(first|last)":[0-9]+`).ReplaceAllString(s, `"$1":0`)

@@ -14,12 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// apart runs fn in a mount namespace of its own; processes that it starts are in that too.
+// apart runs fn in its own mount namespace, which the processes that fn starts share.
 func apart(t *testing.T, fn func() error) {
 	t.Helper()
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked, so that the thread ends with the goroutine
 		err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS)
 		if err == nil {
 			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
@@ -79,8 +79,8 @@ func (w *waiter) link(name string) string {
 	return s
 }
 
-// Paths over bind mounts and mounts in mounts, in another namespace, are those that the kernel itself gives; so are those of
-// files that are gone, and of a process with a root of its own.
+// The paths of files over bind mounts and nested mounts, in another namespace, are those that the
+// kernel itself reports. The same holds for deleted files, and for a process with its own root.
 func TestPath(t *testing.T) {
 	dir := t.TempDir()
 	prog, err := os.ReadFile(loadBinary)
@@ -152,7 +152,7 @@ p = probe("tracepoint:syscalls:sys_enter_getppid", handler)
 			}
 			exe, cwd, cwdLonger := w.link("exe"), w.link("cwd"), w.link("cwd")
 			switch c.comm {
-			case "path-bind": // the kernel's words are what they ought to be
+			case "path-bind": // here the kernel's own paths are as expected
 				if exe != c.prog || cwd != c.dir {
 					t.Errorf("the kernel says %s in %s", exe, cwd)
 				}
@@ -201,7 +201,7 @@ p = probe("tracepoint:syscalls:sys_enter_getppid", handler)
 	}
 }
 
-// The paths of what functions of the kernel are given.
+// The paths of files passed to kernel functions.
 func TestFunctionPath(t *testing.T) {
 	needFunctions(t)
 	bin, err := filepath.EvalSymlinks(loadBinary)

@@ -21,7 +21,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
 )
 
-// started is a process that waits for a word.
+// A started is a process that waits for input.
 type started struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -55,7 +55,7 @@ func (s *started) finish() error {
 	return s.cmd.Wait()
 }
 
-// With -p, probes see all threads of the process, those that are there and those to come, and no other process.
+// With -p, probes see all present and future threads of the process, and no other process.
 func TestNarrow(t *testing.T) {
 	prog := build(t, "threads")
 	mine, other := startThreads(t, prog), startThreads(t, prog)
@@ -88,7 +88,7 @@ print(len(all), all.snapshot().values())
 	}
 }
 
-// -c limits probes to the command, but for those that are for all.
+// -c limits probes to the command, except for system-wide ones.
 func TestNarrowCommand(t *testing.T) {
 	prog := build(t, "calls")
 	cmd, err := proc.Start([]string{prog, "100"}, os.Stdout, os.Stderr)
@@ -121,7 +121,7 @@ print(attempt(lambda: probe("tracepoint:sched:sched_process_exit", lambda e: exi
 	}
 }
 
-// Processes that the command starts are not it, in no kind of probe.
+// For every kind of probe, child processes of the command do not belong to it.
 func TestNarrowChildren(t *testing.T) {
 	cmd, err := proc.Start([]string{loadBinary, "forks", "20"}, os.Stdout, os.Stderr)
 	if err != nil {
@@ -145,7 +145,8 @@ print(len(faults), len(samples) < 2, len(calls), len(forks), faults.keys() == fo
 	}
 }
 
-// narrowRows has a probe of each kind that the handler limits to a process. Each process makes as many events as it is told to.
+// narrowRows has a probe of each kind whose handler checks the process itself. Each process makes a
+// known number of events.
 var narrowRows = []struct{ spec, filter string }{
 	{"tracepoint:syscalls:sys_enter_getppid", "True"},
 	{"rawtracepoint:sys_enter", "e.args[1] == getppid"},
@@ -157,10 +158,10 @@ var narrowRows = []struct{ spec, filter string }{
 	{"return:vfs_read", "e.ret == 17"},
 }
 
-// inNamespace is set where the tests run in a namespace of process ids of their own.
+// inNamespace is an environment variable that is set if the tests run in their own PID namespace.
 const inNamespace = "BPFREPL_TEST_PID_NAMESPACE"
 
-// enterNamespace shows the processes of the namespace in /proc, if there is one.
+// enterNamespace mounts /proc for the PID namespace of the tests, if they have one.
 func enterNamespace() error {
 	if os.Getenv(inNamespace) == "" {
 		return nil
@@ -177,7 +178,7 @@ func enterNamespace() error {
 	return nil
 }
 
-// Each kind of probe counts the events of the process of -c, and no other's.
+// Each kind of probe counts the events of the process of -c, and those of no other.
 func TestNarrowKinds(t *testing.T) {
 	for _, r := range narrowRows {
 		t.Run(r.spec, func(t *testing.T) {
@@ -219,7 +220,8 @@ print(seen, len(n), n.values(), ends.value > 0)
 	}
 }
 
-// pid(), spawn() and e.pid agree in a namespace of process ids too, and stacks have the names of functions there.
+// pid(), spawn() and e.pid agree in a PID namespace too, and stacks have the names of functions
+// there.
 func TestNarrowSameIDs(t *testing.T) {
 	prog, want := build(t, "goprog"), []string{"True True True []"}
 	if os.Getenv(inNamespace) != "" {
@@ -240,8 +242,8 @@ print(calls.keys() == [p.pid], pid() == me, len(stacks) > 0, [k for k in stacks.
 `, want...)
 }
 
-// An iterator goes over the tasks of the process of -p alone: the kernel sees to that from 6.1 on, the handler before, which
-// knows no namespaces.
+// An iterator visits only the tasks of the process of -p. From Linux 6.1 on the kernel selects
+// them; before, the handler does, which does not support PID namespaces.
 func TestNarrowIter(t *testing.T) {
 	mine, other := startThreads(t, build(t, "threads")), startThreads(t, build(t, "threads"))
 	l := newLive(t, func(o *Options) { o.PID = mine.cmd.Process.Pid })
@@ -272,7 +274,7 @@ print(len(tasks), tasks.values())
 	}
 }
 
-// Where process ids are those of a namespace, as in a container, -c and -p mean the same.
+// -c and -p mean the same in a PID namespace, such as in a container.
 func TestNarrowInNamespace(t *testing.T) {
 	if os.Getenv(inNamespace) != "" {
 		nested := exec.Command(build(t, "threads"))

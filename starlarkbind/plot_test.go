@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// plots runs a script on paper of 40 columns that shows ASCII only, and gives what it draws.
+// plots runs a script whose plots have 40 columns and ASCII characters only, and returns the
+// output.
 func plots(t *testing.T, src string, change func(*Options)) string {
 	t.Helper()
 	l := newLive(t, func(o *Options) {
@@ -20,7 +21,7 @@ func plots(t *testing.T, src string, change func(*Options)) string {
 	return l.out.String()
 }
 
-// What x is tells how it is drawn.
+// The value determines how it is plotted.
 func TestPlot(t *testing.T) {
 	const rows = "" +
 		"3 |        ####\n  |        ####\n  |        ####\n  |    ::::####\n  |    ########\n" +
@@ -52,7 +53,8 @@ func TestPlot(t *testing.T) {
 	}
 }
 
-// Of a map with many keys the largest are drawn, and it is told that there are more; of buckets, neighbours share a row.
+// Of a map with many keys, the largest are plotted, followed by the number of the others. Of many
+// buckets, neighbors share a row.
 func TestPlotMuch(t *testing.T) {
 	out := plots(t, "plot({sprintf('k%02d', i): i for i in range(100)})", nil)
 	if n := strings.Count(out, "|@"); n != 20 || !strings.HasPrefix(out, "k99  99  |@") || !strings.HasSuffix(out, "\n... 80 more\n") {
@@ -72,7 +74,7 @@ func TestPlotJSON(t *testing.T) {
 	}
 }
 
-// Where there is no terminal there are 80 columns, and the characters that the locale has.
+// Without a terminal, a plot has 80 columns and uses the characters of the locale.
 func TestPlotElsewhere(t *testing.T) {
 	l := newLive(t, nil)
 	if err := l.script("plot([i for i in range(75)])"); err != nil {
@@ -108,7 +110,7 @@ func TestPlotErrors(t *testing.T) {
 	}
 }
 
-// A live map in a dict is drawn as its snapshot is.
+// A map in a dict is plotted as its snapshot.
 func TestPlotNested(t *testing.T) {
 	l := newLive(t, nil)
 	if err := l.script(`

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// tool gives what pprof's own tool reads in a profile.
+// tool returns what pprof's own tool reads from a profile.
 func tool(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := exec.Command("go", append([]string{"tool", "pprof"}, args...)...).CombinedOutput()
@@ -29,7 +29,8 @@ func wantMatches(t *testing.T, text string, patterns ...string) {
 	}
 }
 
-// A profile of a known load: as many samples as there were calls, with the functions of the kernel in those of the process.
+// A profile of a known load has as many samples as there were calls, and stacks with the functions
+// of the process and the kernel.
 func TestPprof(t *testing.T) {
 	dir := t.TempDir()
 	l := newLive(t, func(o *Options) { o.AllowWrite = []string{dir} })
@@ -48,7 +49,7 @@ func TestPprof(t *testing.T) {
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil { // it is ready
 		t.Error(err)
 	}
-	l.userSymbols().Lookup(load.Process.Pid, 0) // while it has mappings to read
+	l.userSymbols().Lookup(load.Process.Pid, 0) // while it still has mappings to read
 	err = l.script(`
 calls = count()
 probe("rawtracepoint:sys_enter", lambda e: calls.add(by=(e.comm, e.ustack, e.kstack)), filter=lambda e: e.comm == "load" and e.args[1] == 110)
@@ -71,7 +72,8 @@ probe("rawtracepoint:sys_enter", lambda e: calls.add(by=(e.comm, e.ustack, e.kst
 	wantMatches(t, tool(t, "-top", "-tagfocus=comm="+loadName, file), `accounting for 50, 100%`)
 }
 
-// Statistics have two values each; what a tuple has beside stacks are labels, by their place if they have no name.
+// Statistics have two values each. Elements of a tuple other than stacks become labels, named by
+// position if they have no name.
 func TestPprofValues(t *testing.T) {
 	dir := t.TempDir()
 	l := newLive(t, func(o *Options) { o.AllowWrite = []string{dir} })

@@ -14,7 +14,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// A handler that runs when this process gets a signal: each is sent when the one before was served.
+// A handler for signals to this process runs. Each signal is sent after the previous one was
+// handled.
 func TestSelfSignal(t *testing.T) {
 	l := newLive(t, nil)
 	l.predeclared["kick"] = starlark.NewBuiltin("kick", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
@@ -40,7 +41,7 @@ print(got.items() == [(("self:signal:SIGUSR1", True), 5)], p.targets)
 
 // A watchpoint on a variable of a program counts each write to it.
 func TestWatchpointProbe(t *testing.T) {
-	if bpf.Watchpoints() != nil { // which bpf's TestWatchpoint holds the words of
+	if bpf.Watchpoints() != nil { // TestWatchpoint of package bpf checks the message
 		expect(t, `print(attempt(lambda: probe("watchpoint:0x1000:8:w", lambda e: None)).error.kind)`, "attach")
 		return
 	}
@@ -57,8 +58,8 @@ print(writes.value, both.value)
 `, "500 501")
 }
 
-// Iterators run over what there is when they are attached, and again when they are attached again; their events are about
-// those tasks, not about bpfrepl.
+// Iterators visit what exists when they are attached, and again when they are attached again. Their
+// events describe those tasks, not bpfrepl.
 func TestIterProbes(t *testing.T) {
 	prog := build(t, "threads")
 	p := startThreads(t, prog)
@@ -72,7 +73,7 @@ func TestIterProbes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(strings.Split(string(text), "ffffffffff600000")[0]) { // [vsyscall] is no memory of its own
+	for line := range strings.Lines(strings.Split(string(text), "ffffffffff600000")[0]) { // [vsyscall] has no memory of its own
 		var from, to uint64
 		if _, err := fmt.Sscanf(line, "%x-%x", &from, &to); err != nil {
 			t.Fatal(err)
@@ -84,7 +85,7 @@ func TestIterProbes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !k.AtLeast(5, 12) {
-		pages = 0 // the first kernel that has iter:task_vma
+		pages = 0 // the first kernel with iter:task_vma
 	}
 	highest := 0
 	for _, e := range fds {

@@ -18,15 +18,17 @@ import (
 
 type kindRow struct {
 	kind, prog string
-	needs      string // the feature without which a kernel may refuse, or ""
-	refusal    string // the end of a refusal that depends on the machine, not on the kernel, or ""
-	script     string
-	want       string
+	// needs is the feature without which a kernel may refuse the kind, or "".
+	needs string
+	// refusal is the end of a message that depends on the hardware, not on the kernel, or "".
+	refusal string
+	script  string
+	want    string
 }
 
-// kindRows has a load of a known number of events for each kind of probe. on() attaches a handler that counts in n, or prints
-// why it cannot; the script prints how many it has seen, or "fires" for a timer that has run on each CPU it should, as
-// often as it may.
+// kindRows has a load with a known number of events for each kind of probe. on() attaches a handler
+// that counts in n, or prints why it cannot. The script prints how many events it has seen or, for
+// a timer, "fires" if the timer ran on every CPU that it should, no more often than it may.
 var kindRows = []kindRow{
 	{kind: "tracepoint", want: "1000", script: `
 on("tracepoint:syscalls:sys_enter_getppid", lambda e: n.add(), filter=ours)
@@ -117,8 +119,9 @@ for i in range(5):
 print(n.value)`},
 }
 
-// Each kind of probe counts a known load to the last event, or says in words why this kernel, or this machine, cannot.
-// docs/kernels.md is made of what this test prints (go run ./internal/vmtest/cmd -table).
+// Each kind of probe counts a known load to the last event, or reports why this kernel or this host
+// does not support it. docs/kernels.md is generated from the output of this test (go run
+// ./internal/vmtest/cmd -table).
 func TestAllKinds(t *testing.T) {
 	for _, p := range bpf.Providers() {
 		if !slices.ContainsFunc(kindRows, func(r kindRow) bool { return r.kind == p.Kind }) {
@@ -149,7 +152,7 @@ func (r kindRow) run(t *testing.T) {
 	case "watchpoint":
 		script = strings.ReplaceAll(script, "ADDRESS", fmt.Sprintf("%#x", address(t, build(t, r.prog), "watched")))
 	case "iter":
-		p := startThreads(t, build(t, "threads")) // it has two
+		p := startThreads(t, build(t, "threads")) // it has two threads
 		defer func() {
 			if err := p.finish(); err != nil {
 				t.Error(err)
@@ -182,7 +185,7 @@ def on(spec, handler, filter=None):
 	}
 }
 
-// mayRefuse fails the test where the kernel has what the kind needs by docs/kernels.md.
+// mayRefuse fails the test if the kernel has what the kind needs according to docs/kernels.md.
 func (r kindRow) mayRefuse(t *testing.T, refusal string) {
 	t.Helper()
 	if r.refusal != "" && strings.HasSuffix(refusal, r.refusal) {
@@ -200,7 +203,7 @@ func (r kindRow) mayRefuse(t *testing.T, refusal string) {
 	t.Error(refusal)
 }
 
-// address gives a variable's address in a program that is not moved.
+// address returns a variable's address in a program that is not relocated.
 func address(t *testing.T, prog, name string) uint64 {
 	t.Helper()
 	f, err := elf.Open(prog)

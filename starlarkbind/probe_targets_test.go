@@ -7,7 +7,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 )
 
-// What cannot be traced is passed over by first= and missing=, like what does not exist.
+// first= and missing= skip targets that cannot be traced, like those that do not exist.
 func TestFirstAndMissing(t *testing.T) {
 	prog := build(t, "unwind") // tail(int) ends in a jump, so its returns cannot be traced
 	const tail = `probe "uretprobe:PROG:tail": tail(int) ends in a jump to leaf(int), which returns in its place (a tail call) ` +
@@ -52,7 +52,7 @@ r.value and r.value.detach()
 	}
 }
 
-// The warning of targets that are left out names them, those with one reason together.
+// The warning about skipped targets names them, grouped by reason.
 func TestLeftOutNames(t *testing.T) {
 	var left []bpf.AttachFailure
 	refuse := func(reason string, names ...string) {

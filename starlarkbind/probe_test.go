@@ -12,7 +12,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// Each kind of probe counts a load of a known number of events.
+// Each kind of probe counts a known number of events.
 func TestProbeKinds(t *testing.T) {
 	expect(t, `
 a, b, c = count(), count(), count()
@@ -25,7 +25,8 @@ print(a.value, b.value, c.value)
 `, "12345 12345 12345")
 }
 
-// begin runs once when attached, end once when detached; a handler can run again when its probe is attached again.
+// begin runs once when attached, and end once when detached. A handler runs again when its probe is
+// attached again.
 func TestBeginEnd(t *testing.T) {
 	expect(t, `
 begins, ends = count(), count()
@@ -42,7 +43,7 @@ print(begins.value, ends.value)
 `, "1 0", "1 1 False", "2 2")
 }
 
-// A name is one key, whatever lies behind its end in the kernel's memory and ours.
+// A name is one key, whatever memory follows its end in the kernel and in bpfrepl.
 func TestCommIsOneKey(t *testing.T) {
 	expect(t, `
 c = count()
@@ -54,7 +55,7 @@ print(len(c) == len(k), len(k), [n >= 3000 for n in c.values()])
 `, "True 1 [True]")
 }
 
-// busy keeps every CPU at work until the test ends: a CPU that sleeps takes no samples.
+// busy keeps every CPU busy until the test ends: an idle CPU takes no samples.
 func busy(t *testing.T) {
 	t.Helper()
 	for cpu := 0; cpu < runtime.NumCPU(); cpu++ {
@@ -66,12 +67,13 @@ func busy(t *testing.T) {
 			if err := cmd.Process.Kill(); err != nil {
 				t.Error(err)
 			}
-			cmd.Wait() // killed
+			cmd.Wait() // it was killed
 		})
 	}
 }
 
-// profile fires on every CPU so many times a second, interval on one: within a fifth, on a machine that has other work.
+// profile fires on every CPU at the given rate, interval on one CPU: within a fifth of it on a busy
+// host.
 func TestTimers(t *testing.T) {
 	busy(t)
 	expect(t, `
@@ -91,7 +93,8 @@ print([near(p[c], 200) for c in cpus()], near(i.value, 100), len(s) > 0)
 `, "[True, True] True True")
 }
 
-// A list of specs and a wildcard share a program; the name of the probe that fired tells them apart.
+// A list of specs and a wildcard share a program. The name of the probe that fired tells them
+// apart.
 func TestWildcardNames(t *testing.T) {
 	expect(t, `
 by = count()
@@ -101,7 +104,7 @@ print(by.top(5), len(p.targets))
 `, `[("tracepoint:syscalls:sys_enter_getppid", 100), ("tracepoint:syscalls:sys_exit_getppid", 100)] 2`)
 }
 
-// missing= and first= let a script survive a kernel that lacks a probe.
+// With missing= and first= a script runs on a kernel without one of its probes.
 func TestMissing(t *testing.T) {
 	l := newLive(t, nil)
 	err := l.script(`
@@ -144,7 +147,8 @@ print(seen.keys(), cg.keys())
 `, `[(0, 0, True, True, True, True, "tracepoint:syscalls:sys_enter_getppid")] [(True, True)]`)
 }
 
-// probes() lists with arguments; attached() what is live; a probe's own attributes.
+// probes() lists probes with arguments, attached() lists attached ones; and the attributes of a
+// probe.
 func TestProbeValues(t *testing.T) {
 	expect(t, `
 print([p.name for p in probes("tracepoint:sched:sched_swit*")], probes("tracepoint:sched:sched_switch")[0].args[1])
@@ -166,7 +170,7 @@ print(c.value)
 		`<probe tracepoint:syscalls:sys_enter_getppid, detached, captured: limit=3 [] True`, `7`)
 }
 
-// The script adds to maps as handlers do, also while they do.
+// The script adds to maps as handlers do, and concurrently with them.
 func TestAddFromScript(t *testing.T) {
 	expect(t, `
 c, s, h, u, t = count(), sum(), hist(), stats(max_keys=2), table()
@@ -187,7 +191,8 @@ print(attempt(lambda: c.add(by=("a" * 200))).error.message)
 		`table "t": the value to add: got string, want int`, `table "t": key: got int, want string`, `count "c": key: got string, want int`)
 }
 
-// A handler that uses a map in another way than the script is told where the script adds.
+// If a handler uses a map in another way than the script, the error shows where the script adds to
+// it.
 func TestAddOfAnotherType(t *testing.T) {
 	expect(t, `
 c, t = count(), table()
@@ -199,7 +204,7 @@ print(c[5], t["x"])
 `, `count "c" has keys of type int at test.star:3:6, and string here`, `table "t" has keys of type string at test.star:4:6, and int here`, "1 1")
 }
 
-// A probe that found nothing does not say that it is attached.
+// A probe without targets is not shown as attached.
 func TestProbeOfNothing(t *testing.T) {
 	expect(t, `
 p = probe("tracepoint:syscalls:sys_enter_no_such*", lambda e: print(e.comm), missing="ignore")
@@ -209,7 +214,7 @@ print(p)
 `, "<probe tracepoint:syscalls:sys_enter_no_such*, attached to nothing>", "<probe tracepoint:syscalls:sys_enter_no_such*, detached>")
 }
 
-// What a script prints from handlers comes whole and in order, with C's formats.
+// Output that a script prints from handlers is complete and in order, with C's formats.
 func TestHandlerPrints(t *testing.T) {
 	expect(t, `
 def h(e):
@@ -221,7 +226,7 @@ run(0)
 `, "load  |    3|ff|True", `load 3 None True (1, "a")`, "load  |    4|ff|False", `load 4 None True (1, "a")`)
 }
 
-// stop() in a handler ends run(); a callback is called again and again; a callback can end it too.
+// stop() in a handler ends run(). A callback is called repeatedly, and can end run() too.
 func TestRunEnds(t *testing.T) {
 	expect(t, `
 probe(`+lseek+`, lambda e: stop(), filter=lambda e: e.comm == "load")
@@ -242,7 +247,8 @@ print(attempt(lambda: run("x")).error.message)
 `, "stopped", "[3]", "every: at least 0.001 seconds, got 0", "run: seconds must not be negative nor above 1e9, got -1", "run: seconds must be a number, got string")
 }
 
-// stop() ends run() also where a callback attached the first probe that calls it, while run() was under way.
+// stop() ends run() even if the first probe that calls it was attached by a callback while run()
+// was active.
 func TestStopAttachedMeanwhile(t *testing.T) {
 	expect(t, `
 def late():
@@ -256,7 +262,8 @@ print("stopped in time", now() - start < 20000000000)
 `, "stopped in time True")
 }
 
-// Strings of the record and of user memory, and what cannot be read: empty, counted, and warned of.
+// Strings from the record and from user memory. A string that cannot be read is empty, counted, and
+// reported.
 func TestStrings(t *testing.T) {
 	for _, warn := range []Warnings{WarnDefault, WarnAll, WarnNone} {
 		l := newLive(t, nil)
@@ -287,7 +294,8 @@ print(e.errno, e.count, e.message)
 	}
 }
 
-// The total that the kernel left out is told of at the end: a handler that a page fault in its own read interrupts.
+// The values that errors() returns are sorted, comparable and convertible to JSON; clear_errors()
+// removes them.
 func TestErrorValues(t *testing.T) {
 	expect(t, fmt.Sprintf(`
 t = table()
@@ -308,7 +316,7 @@ print("", [(e.helper, e.errno, e.count) for e in errors()])
 `, lseek), `[("map_lookup_elem", "ENOENT", 2), ("", "EDOM", 1)]`, "True True True True", "[]", ` [("", "EDOM", 1)]`)
 }
 
-// clear() in a handler empties the table, and what is stored after that stays.
+// clear() in a handler empties the table; values stored afterwards stay.
 func TestClearInHandler(t *testing.T) {
 	bpftest.Need(t, "for_each_map_elem")
 	expect(t, `
@@ -325,7 +333,7 @@ print(t.items(), len(other), errors())
 `, `[(9, 1)] 1 []`)
 }
 
-// Loops whose length is known at run time only, long ones, nested ones, and the ways out of them.
+// Loops whose length is known only at run time, long loops, nested loops, and early exits.
 func TestLoops(t *testing.T) {
 	t.Run("iterators", func(t *testing.T) {
 		bpftest.Need(t, "iter_num")
@@ -406,7 +414,7 @@ E2BIG  1  the loops of one run took more than eight million steps: the handler e
 	}
 }
 
-// Loops over a table: in any order, with all ways out; what the body changes is there afterwards.
+// Loops over a table: in any order, with every kind of exit. Changes that the body makes are kept.
 func TestTableLoops(t *testing.T) {
 	bpftest.Need(t, "for_each_map_elem", "bpf_loop")
 	expect(t, `
@@ -479,7 +487,8 @@ yes 3
 EDOM  1`)
 }
 
-// A function that several places call is one subprogram: with several returns, loops, the event, faults inside it, and calls of it from a
+// A function called from several places is compiled to one subprogram: with several returns, loops,
+// the event, errors inside it, and calls from a loop over a table.
 // loop over a table.
 func TestSharedFunction(t *testing.T) {
 	bpftest.Need(t, "for_each_map_elem", "bpf_loop")
@@ -522,7 +531,7 @@ EDOM  1
 2`)
 }
 
-// A loop over an aggregation sees what all CPUs added.
+// A loop over an aggregation sees the sums over all CPUs.
 func TestAggregationLoops(t *testing.T) {
 	for name, as := range map[string]*sys.Kernel{"iterators": nil, "callbacks": {Release: "5.19", Major: 5, Minor: 19, Arch: runtime.GOARCH}} {
 		t.Run(name, func(t *testing.T) {
@@ -577,7 +586,7 @@ print(n[0] + n[1] + n[2], total[1] < -1000, mean[1] < -10)
 	}
 }
 
-// A probe shows what its handler captured, and how it fares once stats() was asked.
+// A probe shows what its handler captured and, after stats() was called, its run statistics.
 func TestProbeShown(t *testing.T) {
 	prog := build(t, "calls")
 	l := newLive(t, nil)

@@ -10,7 +10,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// The short way from a record to its line gives what the long one gives, or nothing.
+// The fast path from a record to its line returns the same text as the slow path, or nothing.
 func TestPrintedText(t *testing.T) {
 	s, err := New(Options{Stdout: &buffer{}, Stderr: &buffer{}})
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
 )
 
-// attach() of a probe that was detached fails at each step for want of a descriptor, leaves nothing behind each time, and works when
-// there are enough.
+// attach() of a detached probe fails at each step for lack of a file descriptor, leaves nothing
+// behind each time, and succeeds when there are enough.
 func TestReattachFails(t *testing.T) {
 	l := newLive(t, nil)
 	if err := l.script(`
@@ -80,14 +80,14 @@ print([(x.map, x.count) for x in sorted(q.errors(), key=lambda x: x.count)])
 	}
 }
 
-// withDescriptors calls fn while the process may have so many descriptors more than it has.
+// withDescriptors calls fn while the process may open at most room more file descriptors.
 func withDescriptors(t *testing.T, room uint64, fn func() error) error {
 	t.Helper()
 	var was unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Open("/dev/null") // the lowest free one
+	f, err := os.Open("/dev/null") // gets the lowest free descriptor
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,8 @@ func withDescriptors(t *testing.T, room uint64, fn func() error) error {
 	return fn()
 }
 
-// A probe with many targets is detached while its handler runs on all CPUs: each run is counted, with its error.
+// A probe with many targets is detached while its handler runs on all CPUs. Each run is counted,
+// with its error.
 func TestDetachDuringFlood(t *testing.T) {
 	for range 2 {
 		flood := exec.Command(loadBinary, "getppid", "1000000000000")
@@ -117,7 +118,7 @@ func TestDetachDuringFlood(t *testing.T) {
 			if err := flood.Process.Kill(); err != nil {
 				t.Error(err)
 			}
-			flood.Wait() // killed
+			flood.Wait() // it was killed
 		})
 	}
 	for _, specs := range []string{`"tracepoint:raw_syscalls:sys_enter"`, `["tracepoint:raw_syscalls:*", "tracepoint:irq:*", "tracepoint:timer:*"]`} {

@@ -11,7 +11,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// edgeEvents are events of the oracle whose numbers are at the edges of their types.
+// edgeEvents returns events of the oracle whose numbers are at the limits of their types.
 func edgeEvents() []oracleEvent {
 	var events []oracleEvent
 	for i := range edgeWords {
@@ -21,10 +21,11 @@ func edgeEvents() []oracleEvent {
 	return events
 }
 
-// touchAll begins a handler: the oracle's maps without keys have a value from their first use on.
+// touchAll starts a handler: the oracle's maps without keys have a value from their first use on.
 const touchAll = "def handler(e):\n    none.add(0)\n    total.add(0)\n"
 
-// same holds a handler, which must not overflow 64 bits, in the kernel against the interpreter, also as for kernel 5.17.
+// same compares the results of a handler in the kernel and in the interpreter, also when compiled
+// for kernel 5.17. The handler must not overflow 64 bits.
 func same(t *testing.T, text string) {
 	t.Helper()
 	text = strings.Replace(text, "def handler(e):\n", touchAll, 1)
@@ -40,7 +41,8 @@ func same(t *testing.T, text string) {
 	}
 }
 
-// What is written out in a handler and only read, and what is known of captured values, means what it means on the host.
+// Literals that a handler only reads, and what is known about captured values, mean the same as on
+// the host.
 func TestSameLiterals(t *testing.T) {
 	for _, body := range []string{
 		"for v in [1, 2, 5]: total.add(v)",
@@ -63,14 +65,14 @@ func TestSameLiterals(t *testing.T) {
 		"a, b = [e.args.i32, 5]\nprint(a, b)",
 		"print(len([1, 2]), len({1: 2}))",
 		"def_ = pick(e.args.i32 % 7, [2, 4])\nprint(def_)",
-		// variables of loops that run at least once
+		// Variables of loops that run at least once.
 		"for i in range(3): x = i * 2\nprint(i, x)",
 		"for i in range(1000):\n    if i > e.args.u32 % 50: break\nprint(i)",
 		"for v in LIST:\n    if v == e.args.s: continue\n    last = v\nprint(v)",
 		"for v in (e.args.i32, 3): y = v\nprint(v, y)",
 		"for i in range(2):\n    if e.args.flag: continue\n    return\nprint(i)",
 		"for i in range(300):\n    z = (i, e.args.s)\nprint(z)",
-		// constants that differ late
+		// Constants that differ only near their end.
 		"print((LONG, 1) == (LONG, 2), (LONG, 1) != (LONG, 2), (LONG, 1) == (LONG, 1), {(LONG, 1): 3, (LONG, 2): 4}.get((LONG, e.args.i32 % 3)))",
 	} {
 		t.Run(body, func(t *testing.T) {
@@ -80,7 +82,7 @@ func TestSameLiterals(t *testing.T) {
 	}
 }
 
-// Constants cut what they decide, and with it what would be wrong there.
+// Constant conditions remove the code that they rule out, including errors in it.
 func TestSameKnownConditions(t *testing.T) {
 	for _, body := range []string{
 		"if NONE == None or e.args.i32 > NONE: none.add()",
@@ -116,7 +118,8 @@ def handler(e):
 	}
 }
 
-// A range may begin, or end, above 2**63, where the interpreter's cannot: there the host has the numbers as a list.
+// A range may begin or end above 2**63, which the interpreter does not support: there the host's
+// text lists the numbers.
 func TestSameUnsignedRange(t *testing.T) {
 	for kernel, host := range map[string]string{
 		"range(n, n + 3)":                          "[n, n + 1, n + 2]",
@@ -142,20 +145,21 @@ func TestSameUnsignedRange(t *testing.T) {
 	}
 }
 
-// A narrowing writes conditions on optionals whose outcome says whether they are None.
+// A narrowing writes conditions on optionals whose result may imply that they are or are not None.
 type narrowing struct {
 	draw func(n int) int
 	b    strings.Builder
 	n    int
 }
 
-// cond writes a condition, and tells what it says of v where it holds and where it does not.
+// cond returns a condition. yes and no report whether v is known not to be None if the condition is
+// true, or if it is false.
 func (g *narrowing) cond(depth int) (text string, yes, no bool) {
 	if depth > 0 {
 		switch g.draw(5) {
 		case 0, 1:
 			a, ya, na := g.cond(depth - 1)
-			// the right side may use v where the left one has narrowed it
+			// The right side may use v if the left side has narrowed it.
 			b, yb, nb := g.operand(depth-1, ya)
 			return fmt.Sprintf("(%s and %s)", a, b), ya || yb, na && nb
 		case 2, 3:
@@ -188,7 +192,7 @@ func (g *narrowing) cond(depth int) (text string, yes, no bool) {
 	return "e.args.flag", false, false
 }
 
-// operand is a condition, which uses v where that is known not to be None.
+// operand returns a condition, which may use v if v is known not to be None.
 func (g *narrowing) operand(depth int, known bool) (string, bool, bool) {
 	if known && g.draw(2) == 0 {
 		return fmt.Sprintf("v > %d", g.draw(6)), true, true
@@ -240,7 +244,8 @@ func (g *narrowing) statement() {
 	}
 }
 
-// Wherever a condition says that an optional is not None, the handler may use it as what it holds, and the value is right.
+// Wherever a condition implies that an optional is not None, the handler may use it as its value,
+// and the value is right.
 func TestKnownNotNone(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		data := rapid.SliceOfN(rapid.Byte(), 60, 200).Draw(rt, "choices")
@@ -267,7 +272,7 @@ func TestKnownNotNone(t *testing.T) {
 	})
 }
 
-// e.probe is a constant where a program serves one probe, and compares as one.
+// e.probe is a constant if a program serves one probe, and compares like one.
 func TestConstantProbeName(t *testing.T) {
 	expect(t, `
 NAME = "tracepoint:syscalls:sys_enter_getppid"
@@ -285,7 +290,8 @@ print(sorted(counts.keys()), set(counts.values()) == set([3]))
 `, "[0, 1, 3, 4, 5, 6, 7] True")
 }
 
-// Names that the host makes of numbers have startswith and endswith in a handler, and search and compare as strings.
+// Names that the host derives from numbers support startswith and endswith in a handler, and can be
+// searched and compared like strings.
 func TestShownMethods(t *testing.T) {
 	expect(t, `
 c = count()
@@ -307,7 +313,7 @@ print(c["probe"], c["exit"], c["in"], c["getpp"], c["ppid"], c["constant"])
 `, "12 4 8 4 4 4")
 }
 
-// Members that are structs or arrays are read where they lie.
+// Members that are structs or arrays are read in place.
 func TestMembersInBuiltins(t *testing.T) {
 	expect(t, `
 c = count()
@@ -322,7 +328,8 @@ print(len(c), (True, True, True) in c)
 `, "1 True")
 }
 
-// Addresses of both IP versions are one type: for a variable, for both sides of a choice, and in a map.
+// Addresses of both IP versions have one type: in a variable, in both branches of a conditional,
+// and in a map.
 func TestAddressesOfBothVersions(t *testing.T) {
 	expect(t, `
 kinds, t = count(), table()
@@ -346,7 +353,8 @@ print(t[3], kinds[("2001:db8::1", True, True)])
 `, `[("127.0.0.1", True, False), ("2001:db8::1", True, True)] 127.0.0.2 2001:db8::1 127.0.0.1`, "::1 2")
 }
 
-// Slices of strings take bounds of run time, on either side, also beyond the end and from the end.
+// Slices of strings take bounds computed at run time, on either side, also negative ones and ones
+// beyond the end.
 func TestSameSlices(t *testing.T) {
 	for _, body := range []string{
 		"print(e.args.s[:e.args.i32 % 12], e.args.s[e.args.i32 % 12:])",
@@ -362,7 +370,7 @@ func TestSameSlices(t *testing.T) {
 	}
 }
 
-// str(ptr, n) reads at most n - 1 bytes, whatever n is when the handler runs.
+// str(ptr, n) reads at most n - 1 bytes, for any n computed at run time.
 func TestStrOfLength(t *testing.T) {
 	expect(t, `
 lens = count()

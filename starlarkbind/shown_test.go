@@ -7,7 +7,8 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// Texts without a way back are remembered up to a bound, and as many as the largest map has keys.
+// Texts that cannot be converted back are remembered up to a limit, which is at least the number of
+// keys of the largest map.
 func TestShownIsFlat(t *testing.T) {
 	for _, keys := range []int{0, 4096, 3 * shownLeast} {
 		var s shownTexts

@@ -25,7 +25,7 @@ var signSources = []string{
 	"k = given.get(1); n = 0; if k != None and k >= 0: n = k", "n = natural(e.args.i32)", "n = natural(e.args.i64) + natural(e.args.i32)", "n = e.args.i32; n = max(n, 0); n += 1",
 }
 
-// signWays bring n together with an unsigned number, in v.
+// signWays combine n with an unsigned number, in v.
 var signWays = []string{
 	"v = n; if e.args.flag: v = e.args.u64", "v = e.args.u64; if e.args.flag: v = n", "v = n if e.args.flag else e.args.u64", "v = e.args.u64 if e.args.flag else n", "v = n or e.args.u64", "v = e.args.u64 and n",
 	"v = n + e.args.u64", "v = e.args.u64 + n", "v = n; v += e.args.u64", "v = e.args.u64 // (n + 1)", "v = e.args.u64 % (n + 1)", "v = n // e.args.u64", "v = e.args.u64 | n", "v = e.args.u64 >> n",
@@ -34,7 +34,8 @@ var signWays = []string{
 	"M[1] = e.args.u64; M[1] -= n; v = M[1]", "M[1] = (n, 1); M[2] = (e.args.u64, 2); x = M[1]; y = M[2]; v = (x, y)",
 }
 
-// signedWays compute with n and an unsigned number where the result lies beside one that may be negative: it is signed.
+// signedWays compute with n and an unsigned number where the result is combined with one that may
+// be negative, and therefore is signed.
 var signedWays = []string{
 	"v = e.args.i64; v = n; v += e.args.u64", "v = n; v = n + e.args.u64; if e.pid == 1: v = -1", "v = n * 2 + e.args.u64 if e.args.flag else e.args.i64", "M[1] = -1; M[1] = n + 1 + e.args.u64; v = M[1]",
 	"M[1] = -1; M[1] += e.args.u64; v = M[1] + 1", "M[1] = n; M[1] += e.args.u64; M[1] -= e.args.u64; v = M[1]", "M[1] = n; M[1] -= 1000; v = M[1]", "v = later(e.args.i64, n * 3)",
@@ -45,7 +46,7 @@ func computes(source string) bool {
 	return strings.Contains(source, "+") || strings.Contains(source, "if ")
 }
 
-// signLines takes the statements of one line apart.
+// signLines splits a line into its statements.
 func signLines(text string) (lines []string) {
 	for _, s := range strings.Split(text, "; ") {
 		if head, body, ok := strings.Cut(s, ": "); ok && !strings.HasPrefix(s, "v = ") {
@@ -57,7 +58,8 @@ func signLines(text string) (lines []string) {
 	return lines
 }
 
-// A number that is never negative meets an unsigned one: each source of such numbers in each way gives what the interpreter gives.
+// Numbers that are never negative combined with unsigned ones: each source of such numbers, in each
+// combination, yields what the interpreter yields.
 func TestSigns(t *testing.T) {
 	m := newMatrix(t)
 	m.define(`
@@ -81,7 +83,7 @@ def later(x, y):
 		for i, way := range slices.Concat(signWays, signedWays) {
 			c := &cell{form: way, operand: source, lines: append(signLines(source), signLines(way)...), text: "v", mod: i >= len(signWays)}
 			if c.mod && !computes(source) && strings.Contains(way, "n + e.args.u64") {
-				continue // unsigned by its type
+				continue // its type is unsigned
 			}
 			text := "def f(e):\n    M = {}\n    " + strings.Join(c.lines, "\n    ") + "\n    return v\n"
 			pre := starlark.StringDict{"given": given, "abs": starlark.NewBuiltin("abs", func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {

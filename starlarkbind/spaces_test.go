@@ -10,10 +10,10 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 )
 
-// The matrix of address spaces: the memory of a program is read as such by every reader, in every way that an address takes
-// through a handler, from every source of addresses.
+// The matrix of address spaces: every reader reads a program's memory as such, whichever path the
+// address takes through a handler, and from every source of addresses.
 
-// spaceSources give the address of a struct iovec, {"known-text", 42}, as P.
+// spaceSources return the address of a struct iovec, {"known-text", 42}, as P.
 var spaceSources = []struct{ name, probe, address, filter, feature string }{
 	{"uprobe", "uprobe:PROG:byref", "e.args[0]", "", ""},
 	{"uretprobe", "uretprobe:PROG:byref", "e.ret", "", ""},
@@ -27,7 +27,7 @@ var spaceSources = []struct{ name, probe, address, filter, feature string }{
 	{"fentry", "fentry:ksys_write", "e.args.buf", `e.comm == "spaces" and e.args.count == 7`, "fentry"},
 }
 
-// spaceWays take the address to x.
+// spaceWays assign the address to x.
 var spaceWays = [][]string{
 	{"x = P"},
 	{"x = P + 24 - 24"},
@@ -43,7 +43,7 @@ var spaceWays = [][]string{
 	{`x = cast(P, "char *")`, "for i in range(3):", "    x = x + 8", "x = x - 24"},
 }
 
-// spaceReaders are true where the memory at x is read as it is.
+// spaceReaders are true if the memory at x is read correctly.
 var spaceReaders = []string{
 	`cast(x, "struct iovec").iov_len == 42`,
 	`str(cast(x, "struct iovec").iov_base, 32) == "known-text"`,
@@ -61,7 +61,7 @@ func TestSpaces(t *testing.T) {
 	prog := build(t, "spaces")
 	const calls = 5
 	ways := spaceWays
-	if !atLeast(t, 5, 13) { // it has no loops over tables in a handler
+	if !atLeast(t, 5, 13) { // it has no loops over tables in handlers
 		ways = slices.DeleteFunc(slices.Clone(ways), func(way []string) bool { return slices.Contains(way, "keys.clear()") })
 	}
 	for _, s := range spaceSources {

@@ -15,8 +15,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
-// madeUp runs several processes at once, each on a CPU of its own, that each make a call from each of the stacks, given as return
-// addresses. On one CPU they could preempt each other within the program, which newer kernels count as misses.
+// madeUp runs several processes concurrently, each on its own CPU. Each makes a call from each of
+// the stacks, which are given as return addresses. On one CPU the processes could preempt each
+// other within the program, which newer kernels count as misses.
 func madeUp(t *testing.T, processes int, stacks [][]uint64) {
 	t.Helper()
 	prog := build(t, "frames")
@@ -40,7 +41,8 @@ func madeUp(t *testing.T, processes int, stacks [][]uint64) {
 	wg.Wait()
 }
 
-// stacksOf gives how often each process counted each stack, which is named by its frames but the first, the place of the call.
+// stacksOf returns how often each process counted each stack. A stack is named by its frames
+// without the first, which is the place of the call.
 func stacksOf(t *testing.T, l *live) map[int]map[string]int {
 	t.Helper()
 	out := map[int]map[string]int{}
@@ -70,8 +72,8 @@ p = probe("tracepoint:syscalls:sys_enter_getppid", lambda e: u.add(by=ustack(%d)
 	return l
 }
 
-// Many thousands of stacks, of all depths, that two processes meet first at the same time: each is counted as often as it was
-// there, and none for another.
+// Many thousands of stacks of all depths, which two processes create at the same time: each is
+// counted as often as it occurred, and none is taken for another.
 func TestStacksExact(t *testing.T) {
 	n := 12000
 	if testing.Short() {
@@ -81,7 +83,7 @@ func TestStacksExact(t *testing.T) {
 	for i := range n {
 		s := make([]uint64, 1+i%125)
 		for j := range s {
-			s[j] = uint64(0x400000 + 16*(i/125+j%3)) // as of functions that call themselves
+			s[j] = uint64(0x400000 + 16*(i/125+j%3)) // as of recursive functions
 		}
 		s[len(s)/2] += uint64(i % 7)
 		stacks = append(stacks, s)
@@ -119,7 +121,7 @@ func TestStacksExact(t *testing.T) {
 	}
 }
 
-// Stacks that are made to get the same numbers are told apart, so long as there are not too many of them.
+// Stacks constructed to have the same ID are distinguished, unless there are too many of them.
 func TestStacksOfOneNumber(t *testing.T) {
 	l := countStacks(t, 127)
 	madeUp(t, 1, [][]uint64{{}})
@@ -156,7 +158,7 @@ func TestStacksOfOneNumber(t *testing.T) {
 	expectErrors(t, l, "<helper_error map_update_elem EEXIST ×4 at test.star:3:77: ustack: the numbers under which it could be kept are those of other stacks, so the frames of this one are lost; what was added counts for a stack without frames> such stacks do not come up by chance: a process has made up its frames")
 }
 
-// A stack for which there is no room is counted, and said to be lost.
+// A stack that does not fit is counted and reported as lost.
 func TestStacksFull(t *testing.T) {
 	l := countStacks(t, 127)
 	m, err := l.stacksMap(127)
@@ -186,7 +188,8 @@ func expectErrors(t *testing.T, l *live, want string) {
 	}
 }
 
-// Stacks and paths in loops and in functions that are subprograms are those of the handler itself.
+// Stacks and paths taken in loops, and in functions compiled to subprograms, are those of the
+// handler itself.
 func TestStacksInLoops(t *testing.T) {
 	bpftest.Need(t, "bpf_loop")
 	expect(t, `
@@ -217,7 +220,7 @@ print(errors())
 `, `["30"] 60 1 [(0, 10), (1, 10), (2, 10), (7, 10), (8, 10), (100, 10)]`, "[]")
 }
 
-// The stacks and symbols of a process that has ended have names: they were read while it ran.
+// The stacks of a process that has ended have symbols: they were read while it ran.
 func TestEndedProcess(t *testing.T) {
 	prog := build(t, "calls")
 	expectOf(t, prog, `

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// A stream hands on each record: those that were emitted are those that came and those that were lost.
+// A stream delivers each record: the number emitted equals the number received plus the number
+// lost.
 func TestStream(t *testing.T) {
 	expect(t, `
 s = stream()
@@ -35,7 +36,7 @@ True 1000 0
 500 125250 1500`)
 }
 
-// Records that do not fit are counted, at the place that sent them.
+// Records that do not fit are counted, at the line that sent them.
 func TestStreamLost(t *testing.T) {
 	expect(t, `
 s = stream(size=4096)
@@ -51,7 +52,7 @@ ringbuf_reserve ENOSPC s True stream s is full: the script reads too slowly, so 
 emit less, or make it larger: size=8192`)
 }
 
-// Two kinds of record in one stream; a loop over it ends by break, and by what a handler does.
+// Two kinds of record in one stream. A loop over it ends by break, or by an action of a handler.
 func TestStreamLoop(t *testing.T) {
 	expect(t, `
 s = stream(size="64KiB")

@@ -20,8 +20,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
-// A direct runs a script's handler when it is told to, on words that the test gives it as e.args: it needs no event, and
-// works on every kernel.
+// A direct runs a script's handler on request, on words that the test passes as e.args. It needs no
+// event, and works on every kernel.
 type direct struct {
 	*kernelRun
 	t    *testing.T
@@ -94,7 +94,7 @@ func (d *direct) run(args ...any) {
 	runtime.KeepAlive(keep)
 }
 
-// wantErrors holds the errors so far against want, one a line.
+// wantErrors compares the errors so far with want, one per line.
 func (d *direct) wantErrors(want ...string) {
 	d.t.Helper()
 	es, err := d.allErrors(d.allProbes())
@@ -110,7 +110,7 @@ func (d *direct) wantErrors(want ...string) {
 	}
 }
 
-// wantPrinted holds what the handler has printed against want.
+// wantPrinted compares the handler's output with want.
 func (d *direct) wantPrinted(want ...string) {
 	d.t.Helper()
 	d.drain()
@@ -119,7 +119,7 @@ func (d *direct) wantPrinted(want ...string) {
 	}
 }
 
-// All that can be done with a string is done with long ones, and must give what Go gives.
+// Every operation on strings also works on long ones, with the same result as in Go.
 func TestLongStrings(t *testing.T) {
 	for _, size := range []int{600, 4096} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) { longStrings(t, size) })
@@ -131,7 +131,8 @@ func longStrings(t *testing.T, size int) {
 		return newDirect(t, fmt.Sprintf("values = table(max_keys=4)\ndef handler(e):\n    s, r = str(e.args[0], %d), str(e.args[1], %d)\n", size, size)+lines)
 	}
 	compares := [][]string{{"len(s)", "s == r", "s < r", "s <= r", "s.startswith(r)", "s.endswith(r)", "bool(s)"}}
-	if iterators := feature(t, "iter_num"); size > 1024 && !iterators { // for the verifiers of such kernels two comparisons of that length are enough
+	// For the verifiers of kernels without iterators, two comparisons of that length are enough.
+	if iterators := feature(t, "iter_num"); size > 1024 && !iterators {
 		compares = [][]string{{"len(s)", "s == r"}, {"s < r", "s <= r"}, {"s.startswith(r)"}, {"s.endswith(r)", "bool(s)"}}
 	}
 	ds := []*direct{
@@ -197,7 +198,7 @@ func longStrings(t *testing.T, size int) {
 	}
 }
 
-// feature tells whether the kernel has one.
+// feature reports whether the kernel has a feature.
 func feature(t *testing.T, name string) bool {
 	t.Helper()
 	f, err := bpf.FindFeature(name)
@@ -212,7 +213,8 @@ func feature(t *testing.T, name string) bool {
 	return err == nil
 }
 
-// A string of 4096 bytes is read whole, also as a key, a value, an element of a tuple and in a print.
+// A string of 4096 bytes is read completely, also as a key, a value, an element of a tuple and in a
+// print.
 func TestLongKeys(t *testing.T) {
 	bpftest.Need(t, "long_keys")
 	d := newDirect(t, `
@@ -240,8 +242,8 @@ def check():
 	d.wantErrors()
 }
 
-// NULs inside of strings and bytes that are not UTF-8 stay what they are, through keys, values and prints; "a\0b", "a" and ""
-// are different keys.
+// NUL bytes inside strings and bytes that are not UTF-8 stay unchanged in keys, values and prints.
+// "a\0b", "a" and "" are different keys.
 func TestOddStrings(t *testing.T) {
 	d := newDirect(t, `
 t, back, raw = table(max_keys=16), table(max_keys=16), table(max_keys=16)
@@ -293,7 +295,7 @@ def f2(): raw["ab"] = b"abc"
 	d.wantErrors()
 }
 
-// An index out of range, and a number that is no byte, end the handler, counted.
+// An index out of range, and a number that is not a byte, end the handler and are counted.
 func TestStringFaults(t *testing.T) {
 	d := newDirect(t, `def handler(e):
     s, b, i = str(e.args[0]), buf(e.args[0], 4), e.args[1] - 0
@@ -313,7 +315,7 @@ func TestStringFaults(t *testing.T) {
 		"ERANGE ×3 at direct.star:3:12: "+index, "ERANGE ×1 at direct.star:5:12: "+index)
 }
 
-// piece is the place of one run's memory in a heap.
+// piece returns the memory of one run in a heap.
 func (d *direct) piece(cpu, i int) []byte {
 	d.t.Helper()
 	k := make([]byte, 4)
@@ -325,7 +327,7 @@ func (d *direct) piece(cpu, i int) []byte {
 	return v
 }
 
-// take marks a piece as taken, with all its bytes set.
+// take marks a piece as taken, and sets all its bytes.
 func (d *direct) take(cpu, i int) {
 	d.t.Helper()
 	k := make([]byte, 4)
@@ -336,8 +338,8 @@ func (d *direct) take(cpu, i int) {
 	}
 }
 
-// A run leaves alone the memory that another run has taken, and gives its own back whichever way it ends; where all is
-// taken it is counted and ends.
+// A run does not touch the memory that another run has taken, and releases its own memory on every
+// path. If all memory is taken, the run is counted and ends.
 func TestHeap(t *testing.T) {
 	cpus, err := sys.PossibleCPUs()
 	if err != nil {
@@ -391,8 +393,8 @@ def handler(e):
 	d.wantPrinted("f" + strings.Repeat("\ng", 20))
 }
 
-// Where the kernel lets runs of one program interrupt each other (raw tracepoints before 6.2, uprobes under preemption), they do
-// not see each other's strings, and none is lost in silence.
+// If the kernel lets runs of one program interrupt each other (raw tracepoints before 6.2, uprobes
+// under preemption), they do not see each other's strings, and no loss goes unreported.
 func TestHeapNested(t *testing.T) {
 	l := newLive(t, func(o *Options) { o.Warnings = WarnNone })
 	err := l.script(`
@@ -430,7 +432,8 @@ print("nested:", nested.value)
 	t.Log(l.out.String())
 }
 
-// A string in the tail of a tracepoint's record is read as far as str() is asked for; by itself, its first 255 bytes.
+// A string in the tail of a tracepoint's record is read up to the length passed to str(), by
+// default 255 bytes.
 func TestLongRecordStrings(t *testing.T) {
 	bpftest.Need(t, "long_keys")
 	dir := t.TempDir()

@@ -21,8 +21,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// A program that serves many system calls has to find the probe of each as the kernel does. The kernel's own record of one
-// call of each number, which a filter ends with an error of its own, is what the events are compared with.
+// A program that serves many system calls has to find the probe of each call as the kernel does.
+// The test makes one call of each number, which a filter ends with its own error, and compares the
+// events with the kernel's own record.
 func TestSyscallNumbers(t *testing.T) {
 	root, err := sys.Tracefs()
 	if err != nil {
@@ -81,12 +82,12 @@ for k, n in sorted(c.items()):
 		t.Fatal(err)
 	}
 	if _, _, others := bpf.ShareSyscalls(ts, 2); len(others) > 0 {
-		t.Logf("numbers are not known of %v", others) // of a later kernel: these are attached one by one
+		t.Logf("numbers are not known of %v", others) // system calls of a later kernel, attached one by one
 	}
 }
 
-// The arguments that a shared program reads are those of the tracepoint, for system calls that are called with arguments
-// which differ in every byte, and fail.
+// A shared program reads the same arguments as the tracepoint, for system calls whose arguments
+// differ in every byte and that fail.
 func TestSyscallArguments(t *testing.T) {
 	numbers := map[string]int{"lseek": 8, "pread64": 17, "openat": 257, "sendto": 44, "fchownat": 260, "mknodat": 259, "fallocate": 285, "newfstatat": 262,
 		"copy_file_range": 326, "setsockopt": 54, "ioctl": 16, "readahead": 187, "epoll_ctl": 233, "io_getevents": 208, "timer_settime": 223, "mbind": 237}
@@ -100,7 +101,7 @@ func TestSyscallArguments(t *testing.T) {
 		ts, err := bpf.Resolve("tracepoint:syscalls:sys_enter_" + name)
 		var none *bpf.NotFoundError
 		if errors.As(err, &none) {
-			continue // the kernel is built without
+			continue // the kernel is built without it
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -143,9 +144,9 @@ func TestSyscallArguments(t *testing.T) {
 	}
 }
 
-// A pattern counts each call once, under its own name, in the kinds of handler that there are.
+// A pattern counts each call once, under its own name, in every kind of handler.
 func TestSyscallPattern(t *testing.T) {
-	rounds := "e.cpu + 3" // the body is a program of its own
+	rounds := "e.cpu + 3" // the body is a separate program
 	f, err := bpf.FindFeature("bpf_loop")
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +188,8 @@ print("; tracepoint:syscalls:sys_enter_lseek, tracepoint:syscalls:sys_enter_read
 		"True")
 }
 
-// The hits of a probe of some system calls are those of these, though its program runs for all.
+// The hits of a probe on some system calls are the calls of those, although its program runs for
+// all.
 func TestSyscallHits(t *testing.T) {
 	expect(t, `
 c = count()
@@ -200,8 +202,9 @@ print(c.value, 1000 <= st.hits and st.hits < 5000, st.time_ns > 0, st.missed)
 `, "1000 True True 0")
 }
 
-// System calls of 32-bit programs have numbers of their own. Their names are right, and the same name is one key whoever
-// calls; the tracepoints of system calls leave them out, and so do patterns of them.
+// System calls of 32-bit programs have their own numbers. Their names are right, and the same name
+// is one key for all callers. The tracepoints of system calls omit them, and so do patterns of
+// these tracepoints.
 func TestCompatSyscalls(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		return // the load has no 32-bit calls there
@@ -230,8 +233,8 @@ print(names["getpgrp"], names["waitpid"], names["32-bit syscall 500"])
 		"114 5 3")
 }
 
-// A pattern whose targets the kernel detaches one by one stops counting at once, and nobody waits: not the script, and
-// Ctrl-C not either. Attached again it counts each event once.
+// A pattern whose targets the kernel detaches one by one stops counting at once. Neither the script
+// nor Ctrl-C waits for the kernel. When attached again, it counts each event once.
 func TestManyTracepointsStopAtOnce(t *testing.T) {
 	l := newLive(t, nil)
 	l.leastShared = 1000 // one by one
@@ -262,7 +265,8 @@ print(sorted(n.items()), p.stats().hits - hits >= 10)
 	}
 }
 
-// Attaching to all system calls and letting them go takes about as long as for one event that all of them pass.
+// Attaching to all system calls and detaching takes about as long as for the one event that all of
+// them pass.
 func TestSyscallPatternIsQuick(t *testing.T) {
 	out := printed(t, `
 n = count()
@@ -281,7 +285,7 @@ print(many < 3 * one + 100000000, many, one)
 	}
 }
 
-// Ctrl-C while many targets are attached returns at once, and leaves none.
+// Ctrl-C while many targets are being attached returns at once, and leaves none attached.
 func TestInterruptedAttach(t *testing.T) {
 	l := newLive(t, nil)
 	l.leastShared = 1000

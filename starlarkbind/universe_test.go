@@ -11,7 +11,8 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// The builtins that take the place of Starlark's own return what those return, for short and long sequences, and fail as those do.
+// The builtins that replace Starlark's own return the same results, for short and long sequences,
+// and fail with the same errors.
 func TestUniverse(t *testing.T) {
 	l := newLive(t, func(*Options) {})
 	long := fmt.Sprintf("[(7 * i) %% 1009 for i in range(%d)]", 3*longSequence)
@@ -49,7 +50,7 @@ func TestUniverse(t *testing.T) {
 	}
 }
 
-// What no memory has room for is refused.
+// Sequences that cannot fit in any memory are refused.
 func TestTooManyElements(t *testing.T) {
 	l := newLive(t, func(*Options) {})
 	for _, f := range append([]string{"sorted"}, collecting...) {
@@ -60,7 +61,7 @@ func TestTooManyElements(t *testing.T) {
 	}
 }
 
-// Whatever builtin goes through millions of elements, or through a range that has no end, Ctrl-C ends it soon.
+// Ctrl-C soon ends any builtin that iterates over millions of elements or over an endless range.
 func TestInterruptBuiltins(t *testing.T) {
 	n := scale(300000)
 	l, s := newSignaller(t)

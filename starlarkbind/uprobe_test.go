@@ -9,7 +9,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/testprog"
 )
 
-// build gives the path of a test program.
+// build returns the path of a test program.
 func build(t *testing.T, name string) string {
 	t.Helper()
 	bin, err := testprog.Build(name)
@@ -19,7 +19,7 @@ func build(t *testing.T, name string) string {
 	return bin
 }
 
-// expectOf is expect for a script that says PROG where it means a program.
+// expectOf is like expect, for a script in which PROG stands for a program.
 func expectOf(t *testing.T, prog, src string, lines ...string) {
 	t.Helper()
 	for i := range lines {
@@ -28,10 +28,10 @@ func expectOf(t *testing.T, prog, src string, lines ...string) {
 	expect(t, strings.ReplaceAll(src, "PROG", prog), lines...)
 }
 
-// Calls and returns of C functions, with what they are given and what they give.
+// Calls and returns of C functions, with arguments and results.
 func TestUprobe(t *testing.T) {
 	prog := build(t, "calls")
-	second := map[string]int{"amd64": 5, "arm64": 4}[runtime.GOARCH] // steps's second instruction
+	second := map[string]int{"amd64": 5, "arm64": 4}[runtime.GOARCH] // the second instruction of steps
 	expectOf(t, prog, fmt.Sprintf(`
 first, second, strings, results, inside, odd = sum(), count(), count(), sum(), count(), count()
 probe("uprobe:PROG:six", lambda e: first.add(e.args[0]))
@@ -52,7 +52,7 @@ print(attempt(lambda: probe("uretprobe:PROG:six", lambda e: many.add(e.args[0]))
 		`uretprobe:PROG:six: the arguments are gone when a function returns; keep them in a table by e.tid in a uprobe`)
 }
 
-// A wildcard takes one link and one program; an address has one name, so that each call counts once.
+// A wildcard takes one link and one program. An address has one name, so each call counts once.
 func TestUprobeWildcard(t *testing.T) {
 	prog := build(t, "calls")
 	expectOf(t, prog, `
@@ -69,7 +69,8 @@ show()
 		`call_a 1000, call_b 500, other_name 1000, uretprobe:PROG:call_a 1010, uretprobe:PROG:call_b 505`)
 }
 
-// A Go program: its stacks move and grow while its functions are traced, and each call and return counts once.
+// A Go program: its stacks move and grow while its functions are traced. Each call and return
+// counts once.
 func TestUprobeGo(t *testing.T) {
 	for _, name := range []string{"goprog", "gostripped"} {
 		prog := build(t, name)
@@ -86,7 +87,7 @@ print(p.exit_code, calls.value, returns.snapshot(), scale.snapshot(), area.value
 	}
 }
 
-// C++: functions are named as in the source, with or without parameters.
+// C++ functions are named as in the source, with or without parameters.
 func TestUprobeCXX(t *testing.T) {
 	prog := build(t, "widget")
 	expectOf(t, prog, `
@@ -102,8 +103,9 @@ print([x.name for x in probes("uprobe:PROG:ns::*")])
 		`["uprobe:PROG:ns::Widget::draw(char const*, int)", "uprobe:PROG:ns::Widget::draw(int)", "uprobe:PROG:ns::Widget::operator[](int)"]`)
 }
 
-// Returns are seen where exceptions, panics of Rust, longjmp and changes of stacks go through the functions, and the program does what it does
-// untraced: it checks that itself. The kernel's own return probes would end it.
+// Returns are traced while exceptions, Rust panics, longjmp and stack switches pass through the
+// functions. The program behaves as it does untraced, and checks that itself. The kernel's own
+// return probes would end it.
 func TestReturnsUnharmed(t *testing.T) {
 	for _, c := range []struct{ prog, functions, want string }{
 		{"unwind", `["leaf(int)", "middle(int)", "outer(int)", "choose(int)"]`,
@@ -126,7 +128,8 @@ for m in (calls, returns):
 	}
 }
 
-// With --unsafe the kernel's return probes are taken for a function that ends in a jump to another. Else a pattern leaves it out.
+// With --unsafe the kernel's return probes are used for a function that ends in a jump to another.
+// Otherwise a pattern skips the function.
 func TestTailCalls(t *testing.T) {
 	prog := build(t, "unwind")
 	for _, c := range []struct {
@@ -157,8 +160,8 @@ print(", ".join(["%s %d" % kv for kv in sorted(n.items())]))
 	}
 }
 
-// A goroutine has one number while it moves between threads: each return finds what its call has kept under it. It is known in
-// stripped programs too.
+// A goroutine keeps its number while it moves between threads: each return finds what its call has
+// stored under it. The number is also known in stripped programs.
 func TestGoroutine(t *testing.T) {
 	for _, name := range []string{"goprog", "gostripped"} {
 		expectOf(t, build(t, name), `

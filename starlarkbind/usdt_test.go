@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// Static probes with arguments in registers, in memory and in the code; with a semaphore; at several places.
+// USDT probes with arguments in registers, in memory and in the code; with a semaphore; at several
+// places.
 func TestUSDT(t *testing.T) {
 	for _, name := range []string{"sdt", "sdt0"} {
 		prog := build(t, name)
@@ -38,7 +39,7 @@ print(c.exit_code, gate.value, twice["usdt:PROG:test:twice"], errors())
 	}
 }
 
-// What a handler cannot read of a static probe, and what is listed of it.
+// The arguments of a USDT probe that a handler cannot read, and the listing of such a probe.
 func TestUSDTArguments(t *testing.T) {
 	prog := build(t, "sdt")
 	text, err := List("usdt:"+prog+":*:r*", true)

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// watch() shows again and again, in one place where there is a terminal, until stop(). What a function prints is part of it.
+// watch() shows its value repeatedly until stop(), in one place if there is a terminal. What a
+// function prints is part of the value.
 func TestWatch(t *testing.T) {
 	const src = `
 m = count()

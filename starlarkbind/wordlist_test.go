@@ -8,7 +8,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 )
 
-// wordPrelude defines what the lines of package wordlist use.
+// wordPrelude defines the names that the lines of package wordlist use.
 const wordPrelude = `n = 0
 t0 = now()
 c = count()
@@ -18,7 +18,7 @@ l = [1, 2]
 h = lambda e: c.add()
 `
 
-// wordScript places a line where its row says it belongs.
+// wordScript returns a script with a line in the place that its row names.
 func wordScript(t *testing.T, w wordlist.Word, line string) string {
 	if w.Where == wordlist.Script {
 		return wordPrelude + line + "\n"
@@ -30,12 +30,12 @@ func wordScript(t *testing.T, w wordlist.Word, line string) string {
 			spec = "uprobe:" + build(t, "calls") + ":six"
 		}
 	}
-	// the table's values get a type before the handler reads them
+	// The table's values get a type before the handler reads them.
 	return wordPrelude + "t[1] = 1\ndef handler(e):\n    " + line + "\nprobe(\"" + spec + "\", handler)\n"
 }
 
-// Each row of the table of words: the line with the word fails with the row's hint, once, and what the hint says to write
-// runs or compiles.
+// For each row of the table of words, the line with the word fails with the row's hint, once, and
+// the code that the hint suggests runs or compiles.
 func TestWordlist(t *testing.T) {
 	for _, w := range wordlist.All() {
 		t.Run(string(w.From)+" "+w.Text, func(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A flame graph of stacks of the kernel, below names: the outermost frames at the bottom.
+// A flame graph of kernel stacks under names: the outermost frames are at the bottom.
 func TestFlamegraph(t *testing.T) {
 	dir := t.TempDir()
 	l := newLive(t, func(o *Options) { o.AllowWrite = []string{dir} })
