@@ -52,7 +52,7 @@ type lowerer struct {
 	subs           []*ir.Func
 	callbacks      int                   // number of callbacks so far
 	ctxVar         *int                  // the variable that holds the program's context
-	out            *outline              // the loop body or function being lowered into a subprogram
+	out            *outline              // the loop body or function lowered as a subprogram
 	stackStores    map[stackStore]string // the subprograms that store stacks
 	paths          map[int]string        // the subprograms that build paths, by size
 	shared         []*subprog

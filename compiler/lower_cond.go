@@ -204,7 +204,7 @@ func (lw *lowerer) prefix(m mem, s string, n int, t, f *ir.Block) {
 	buf := make([]byte, m.cap)
 	copy(buf, s)
 	off := 0
-	for ; n > inlineBytes && off+64 <= n; off += 64 { // eight words at a time: one jump for all of them
+	for ; n > inlineBytes && off+64 <= n; off += 64 { // eight words at a time, for one jump
 		diff := b.Const(0)
 		for w := off; w < off+64; w += 8 {
 			diff = b.Add(ir.OpOr, b.Add(ir.OpXor, b.Load(m.base, m.off+w, 8, false), b.Const(constWord(s, w))), diff)

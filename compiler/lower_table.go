@@ -169,9 +169,9 @@ func (lw *lowerer) tableSet(s *sSet) {
 // maxRivals bounds the attempts to store a key that other runs insert and delete concurrently.
 const maxRivals = 8
 
-// setTallied stores a value under a key, and counts the key if it is new. Only an
-// update with the flag BPF_NOEXIST or BPF_EXIST reports whether the key was new. Control continues
-// at failed or done. The loop has one entry, otherwise SSA form would have more phis than it needs.
+// setTallied stores a value under a key, and counts the key if it is new. Only an update with the
+// flag BPF_NOEXIST or BPF_EXIST reports whether the key was new. Control continues at failed or
+// done. The loop has one entry, otherwise SSA form would have more phis than it needs.
 func (lw *lowerer) setTallied(m *Map, key mem, update func(flags *ir.Value) *ir.Value, failed, done *ir.Block) {
 	b := lw.b
 	tried, flags := new(int), new(int)

@@ -13,7 +13,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 )
 
-// StackLimit is the size of a program's frame in bytes (kernel include/linux/filter.h: MAX_BPF_STACK).
+// StackLimit is the maximum stack size in bytes (kernel include/linux/filter.h: MAX_BPF_STACK).
 const StackLimit = 512
 
 // A StackError reports that a function needs more than StackLimit bytes of stack.
@@ -43,7 +43,7 @@ type Options struct {
 var ErrCanceled = errors.New("canceled")
 
 // Generate compiles the functions; the program itself is the first. Labels are unique across all of
-// them. It returns a *StackError, ErrTooLarge or ErrCanceled where these apply.
+// them. Its errors include *StackError, ErrTooLarge and ErrCanceled.
 func Generate(funcs []*ir.Func, opt Options) (asm.Instructions, error) {
 	var out asm.Instructions
 	callbacks, sizes := hasCallbacks(funcs), map[string]int{}

@@ -37,7 +37,7 @@ const (
 	mSwap                  // dst = dst converted to big-endian
 	mLoad                  // dst = *(size)(a + off)
 	mStore                 // *(size)(a + off) = b | imm
-	mAtomic                // at a + off: add b; fetch-add: dst (= b) = old word; cmpxchg: compare R0, store b
+	mAtomic                // at a + off: add b; fetch-add: dst (= b) is old; cmpxchg: R0, store b
 	mFrame                 // dst = address in the frame: slot + off
 	mMapPtr                // dst = map sym
 	mFuncPtr               // dst = subprogram sym

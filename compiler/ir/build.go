@@ -27,7 +27,7 @@ type Builder struct {
 	bare     map[*Value]bool         // their phis
 	opaque   map[*Block][2]*Value    // loop heads, and the zeros that hide their variables
 	written  []Variable              // in the order of their first Write
-	outer    func(x Variable) *Value // returns variables that the function does not write; nil: they are 0
+	outer    func(x Variable) *Value // variables that the function does not write; nil: 0
 	zeroed   map[*Slot]bool
 	cold     bool
 	loop     int

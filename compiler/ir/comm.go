@@ -6,10 +6,10 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// CommCSE removes calls of bpf_get_current_comm that a call in a dominating position makes
-// redundant. The name of a task is assumed to stay the same during a run, as its IDs do. If the
-// name is still in the same place, the second call is dropped. If it is needed elsewhere, it is
-// copied word by word, which is cheaper than a call. If it was overwritten, the second call stays.
+// CommCSE removes calls of bpf_get_current_comm that another such call dominates. The name of a
+// task is assumed to stay the same during a run, as its IDs do. If the name is still in the same
+// place, the second call is dropped. If it is needed elsewhere, it is copied word by word, which is
+// cheaper than a call. If it was overwritten, the second call stays.
 //
 // A copy keeps the slot of the first name in use for longer. Near the stack limit that could make a
 // handler too large, so nothing is copied in functions that need much stack.
@@ -105,7 +105,7 @@ func copyWords(f *Func, v, dst, src *Value, n int) []*Value {
 	return out
 }
 
-// usedValues reports, by ID, which values are used as an operand.
+// usedValues returns, by ID, whether a value is an operand of a value or of the end of a block.
 func usedValues(f *Func) []bool {
 	used := make([]bool, f.nextVal)
 	for _, b := range f.Blocks {

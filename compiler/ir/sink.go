@@ -22,11 +22,10 @@ import (
 // its result is the time at which it was called.
 //
 // A read that is not needed is then not made, and the failure that it would have met is not
-// counted, because it did not happen. A read that is made later reads later. Nothing that a handler
-// does can change what it reads (handlers write to maps and to their own stack), and writes by
-// others were never ordered with the read. Reads keep their order among each other: a read never
-// passes the test of another one, and its new block comes before those that are already on the
-// edge.
+// counted, because it did not happen. A read that moves happens later. Nothing that a handler does
+// can change what it reads (handlers write to maps and to their own stack), and writes by others
+// were never ordered with the read. Reads keep their order among each other: a read never passes
+// the test of another one, and its new block comes before those that are already on the edge.
 //
 // Nothing moves into a loop.
 func Sink(f *Func) {
