@@ -1,5 +1,6 @@
-// Package bpftest says which tests a kernel lets run. A test may be left out only for a feature that docs/kernels.md says the
-// kernel lacks; where the kernel lacks what it has by that table, the test fails.
+// Package bpftest decides which tests can run on a kernel. A test may be skipped only because of a
+// feature that the kernel does not have according to docs/kernels.md. If the kernel does not have a
+// feature that the table says it has, the test fails.
 package bpftest
 
 import (
@@ -14,7 +15,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// Need leaves the test out where the kernel lacks one of the features.
+// Need skips the test if the kernel does not have one of the features.
 func Need(t *testing.T, features ...string) {
 	t.Helper()
 	for _, name := range features {
@@ -28,8 +29,8 @@ func Need(t *testing.T, features ...string) {
 	}
 }
 
-// Skip leaves the test out if the error is a *bpf.NotSupportedError for what the kernel lacks by the table; else the test fails
-// with it.
+// Skip skips the test if err is a *bpf.NotSupportedError for a feature that the kernel does not
+// have according to the table. Otherwise the test fails with err.
 func Skip(t *testing.T, err error) {
 	t.Helper()
 	var lacks *bpf.NotSupportedError
@@ -46,8 +47,8 @@ func Skip(t *testing.T, err error) {
 	t.Skipf("%s is not on this kernel (docs/kernels.md)", lacks.Feature)
 }
 
-// Table tells whether the running kernel has a feature by docs/kernels.md. A kernel that is not in it counts as the newest
-// there that is older.
+// Table reports whether the running kernel has a feature according to docs/kernels.md. For a kernel
+// that is not in the table, it uses the newest older kernel in the table.
 func Table(feature string) (bool, error) {
 	text, err := findTable()
 	if err != nil {
@@ -79,7 +80,7 @@ func Table(feature string) (bool, error) {
 	return false, fmt.Errorf("docs/kernels.md has no line for %s, or no column for kernel %s: go run ./internal/vmtest/cmd -table", feature, k.Release)
 }
 
-// findTable looks for the table in the folders above.
+// findTable finds the table in this directory or the directories above.
 func findTable() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package exe reads executables and libraries for probes in user space: which functions they have, where in the file
-// those lie, where instructions begin, which notes of static probes (USDT) they carry. It knows files only: no process,
-// no kernel.
+// Package exe reads executables and libraries for probes in user space: their functions and where
+// these are in the file, instruction boundaries, and the notes of static probes (USDT). It deals
+// with files only, not with processes or the kernel.
 //
 //	file.go     opening, with a reason for each file that cannot be traced
 //	find.go     short names of programs and libraries
@@ -23,18 +23,21 @@ import (
 	"strings"
 )
 
-// A File is an executable or a library.
+// A File is an open executable or library.
 type File struct {
-	Path      string
-	GoVersion string // of the compiler that made it: "go1.26.0"; "" for what is not Go's
+	Path string
+	// GoVersion is the version of the Go compiler that built the file, such as "go1.26.0", or "" if
+	// it is not a Go program.
+	GoVersion string
 
 	f       *os.File
 	elf     *elf.File
-	symbols *symbols  // once asked for
-	starts  *[]uint64 // of functions, by .eh_frame_hdr, once asked for
+	symbols *symbols // read on first use
+	// starts holds the function starts from .eh_frame_hdr, read on first use.
+	starts *[]uint64
 }
 
-// A FileError says why a file cannot be traced.
+// A FileError reports why a file cannot be traced.
 type FileError struct {
 	Path   string
 	Reason string
@@ -52,10 +55,10 @@ func (e *FileError) Error() string {
 
 func (e *FileError) Unwrap() error { return e.Err }
 
-// machines are the ELF numbers of the architectures that bpfrepl runs on.
+// machines maps the architectures that bpfrepl runs on to their ELF numbers.
 var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
 
-// Open opens a file for this machine's architecture. The error is a *FileError.
+// Open opens a file of this host's architecture. The error is a *FileError.
 func Open(path string) (*File, error) {
 	st, err := os.Stat(path)
 	if err == nil && !st.Mode().IsRegular() {
@@ -99,7 +102,7 @@ func (x *File) read() error {
 	if n < len(head) || string(head[:4]) != elf.ELFMAG {
 		return x.notELF()
 	}
-	// debug/elf does not take foreign files apart, so the two facts that matter come first
+	// debug/elf rejects foreign files, so check the two relevant facts first.
 	if elf.Class(head[elf.EI_CLASS]) != elf.ELFCLASS64 {
 		return &FileError{Path: x.Path, Reason: "it is a 32-bit program", Hint: "bpfrepl traces functions of 64-bit programs only"}
 	}
@@ -115,7 +118,7 @@ func (x *File) read() error {
 	return nil
 }
 
-// notELF says what the file is instead.
+// notELF returns an error that describes what the file is instead.
 func (x *File) notELF() error {
 	e := &FileError{Path: x.Path, Reason: "it is neither a program nor a library (not an ELF file)"}
 	line := make([]byte, 128)
@@ -137,8 +140,8 @@ func (x *File) notELF() error {
 // Close closes the file.
 func (x *File) Close() error { return x.f.Close() }
 
-// Offset gives the place in the file of an address of the code, as the kernel wants it for uprobes. ok is false where the
-// address is not in the code.
+// Offset returns the file offset of a code address, as the kernel expects it for uprobes. ok is
+// false if the address is not in the code.
 func (x *File) Offset(addr uint64) (off uint64, ok bool) {
 	for _, p := range x.elf.Progs {
 		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 && addr >= p.Vaddr && addr-p.Vaddr < p.Filesz {
@@ -148,7 +151,7 @@ func (x *File) Offset(addr uint64) (off uint64, ok bool) {
 	return 0, false
 }
 
-// dataOffset is Offset for an address that need not be code.
+// dataOffset is like Offset, but also accepts addresses of data.
 func (x *File) dataOffset(addr uint64) (off uint64, ok bool) {
 	for _, p := range x.elf.Progs {
 		if p.Type == elf.PT_LOAD && addr >= p.Vaddr && addr-p.Vaddr < p.Filesz {
@@ -158,7 +161,7 @@ func (x *File) dataOffset(addr uint64) (off uint64, ok bool) {
 	return 0, false
 }
 
-// bytes gives n bytes at an address, or fewer where its segment ends.
+// bytes returns n bytes at an address, or fewer if the segment ends before.
 func (x *File) bytes(addr, n uint64) ([]byte, error) {
 	for _, p := range x.elf.Progs {
 		if p.Type == elf.PT_LOAD && addr >= p.Vaddr && addr-p.Vaddr < p.Filesz {
@@ -170,5 +173,5 @@ func (x *File) bytes(addr, n uint64) ([]byte, error) {
 	return nil, fmt.Errorf("%s: address %#x is not in it", x.Path, addr)
 }
 
-// Arch is the architecture of the file, as Go names it.
+// Arch returns the architecture of the file as a GOARCH value.
 func (x *File) Arch() string { return runtime.GOARCH }

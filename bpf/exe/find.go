@@ -10,8 +10,9 @@ import (
 	"strings"
 )
 
-// Find gives the files that a path means. One with a slash is taken as it is, with wildcards; a bare name is that of a
-// program, as the shell finds it, or of a library, as the loader does: "libc.so.6", "libc" or "c". Empty: none.
+// Find returns the files that a path or name stands for, or nil if there are none. A path with a
+// slash is used as is; it may contain wildcards. A name without a slash is that of a program in
+// $PATH or of a library as the loader finds it: "libc.so.6", "libc" or "c".
 func Find(name string) []string {
 	if strings.Contains(name, "/") {
 		if strings.ContainsAny(name, "*?[") {
@@ -46,9 +47,10 @@ func Find(name string) []string {
 	return nil
 }
 
-// library finds a library by its full or short name: in the loader's cache, then in its directories.
+// library finds a library by its full or short name, first in the loader's cache, then in the
+// loader's directories.
 func library(name string) string {
-	var fuller []string // the names that begin like this, in the loader's order: libssl.so.3
+	var fuller []string // names with a version suffix, in the loader's order: libssl.so.3
 	try := func(path string) bool {
 		switch base := filepath.Base(path); {
 		case base == name, base == "lib"+name+".so", base == name+".so":
@@ -68,7 +70,7 @@ func library(name string) string {
 	for _, dir := range loaderDirs() {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
-			continue // it need not be there
+			continue // the directory need not exist
 		}
 		for _, e := range entries {
 			if path := filepath.Join(dir, e.Name()); try(path) {
@@ -84,7 +86,8 @@ func library(name string) string {
 	return ""
 }
 
-// usable says whether it is a library for this machine: /usr/lib may hold the 32-bit ones, or a linker script named libc.so.
+// usable reports whether path is a library for this host. /usr/lib may contain 32-bit libraries, or
+// a linker script named libc.so.
 func usable(path string) bool {
 	x, err := Open(path)
 	if err != nil {
@@ -93,10 +96,11 @@ func usable(path string) bool {
 	return x.Close() == nil
 }
 
-// ldCache is the loader's own list of libraries (ldconfig(8)); its form is in glibc's sysdeps/generic/dl-cache.h.
+// ldCache is the loader's list of libraries (ldconfig(8)). Its format is defined in glibc's
+// sysdeps/generic/dl-cache.h.
 const ldCache = "/etc/ld.so.cache"
 
-// cached gives the paths in the loader's cache, in its order; none where there is no cache.
+// cached returns the paths in the loader's cache in order, or nil if there is no cache.
 func cached() []string {
 	b, err := os.ReadFile(ldCache)
 	if err != nil {
@@ -107,7 +111,7 @@ func cached() []string {
 
 func parseCache(b []byte) []string {
 	const magic, headSize, entrySize = "glibc-ld.so.cache1.1", 48, 24
-	at := bytes.Index(b, []byte(magic)) // the old form may come first
+	at := bytes.Index(b, []byte(magic)) // the old format may precede it
 	if at < 0 || len(b) < at+headSize {
 		return nil
 	}
@@ -131,7 +135,7 @@ func parseCache(b []byte) []string {
 	return out
 }
 
-// loaderDirs gives the directories of /etc/ld.so.conf, then those that the loader knows by itself.
+// loaderDirs returns the directories of /etc/ld.so.conf, followed by the loader's built-in ones.
 func loaderDirs() []string {
 	dirs := configured("/etc/ld.so.conf", 0)
 	for _, d := range []string{"/lib64", "/usr/lib64", "/lib", "/usr/lib"} {
@@ -142,7 +146,8 @@ func loaderDirs() []string {
 	return dirs
 }
 
-// configured reads a file of the loader's configuration, and those that it includes.
+// configured returns the directories listed in a configuration file of the loader and in the files
+// that it includes.
 func configured(file string, depth int) []string {
 	b, err := os.ReadFile(file)
 	if err != nil || depth > 8 {
@@ -160,7 +165,7 @@ func configured(file string, depth int) []string {
 			}
 			found, err := filepath.Glob(pattern)
 			if err != nil {
-				continue // the loader passes over it too
+				continue // the loader ignores it too
 			}
 			for _, f := range found {
 				dirs = append(dirs, configured(f, depth+1)...)

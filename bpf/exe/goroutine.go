@@ -7,11 +7,13 @@ import (
 	"strings"
 )
 
-// goidOffsets are where the number of a goroutine is in runtime.g, by the minor version of Go, for programs without debug
-// information. A test holds the running version's against DWARF.
+// goidOffsets maps minor versions of Go to the offset of the goroutine number in runtime.g, for
+// programs without debug information. A test compares the offset for the running version with
+// DWARF.
 var goidOffsets = map[int]int64{18: 152, 21: 152, 22: 152, 23: 160, 24: 160, 25: 152, 26: 152}
 
-// GoroutineOffset returns where the number of a goroutine is in the runtime's struct g. The error is a *FileError.
+// GoroutineOffset returns the offset in bytes of the goroutine number in the runtime's struct g.
+// The error is a *FileError.
 func (x *File) GoroutineOffset() (int64, error) {
 	if off, ok := x.goidFromDWARF(); ok {
 		return off, nil
@@ -36,7 +38,7 @@ func (x *File) goidFromDWARF() (int64, bool) {
 		return 0, false
 	}
 	r := data.Reader()
-	in := false // runtime.g
+	in := false // inside runtime.g
 	for {
 		e, err := r.Next()
 		if err != nil || e == nil {
@@ -53,7 +55,7 @@ func (x *File) goidFromDWARF() (int64, bool) {
 			in = true
 			continue
 		case e.Tag == dwarf.TagCompileUnit && name == "runtime":
-			continue // its children
+			continue // descend into its children
 		}
 		if e.Children {
 			r.SkipChildren()

@@ -6,11 +6,13 @@ import (
 	"slices"
 )
 
-// The kernel puts a uprobe wherever it is told, also into the middle of an instruction, where it never fires and may break
-// the program. So the instructions are walked from the start of the function to the place that is asked for.
+// The kernel puts a uprobe at any requested address, even in the middle of an instruction, where it
+// never fires and may break the program. We therefore decode the instructions from the start of the
+// function to the requested address.
 
-// Boundary says whether an instruction begins at the address. before and after are the instructions around it where none
-// does. known is false where that cannot be told: no function is known there, or its code cannot be read.
+// Boundary reports whether an instruction begins at addr. If not, before and after are the
+// addresses of the nearest instructions. known is false if this cannot be determined: no function
+// is known at addr, or its code cannot be read.
 func (x *File) Boundary(addr uint64) (ok, known bool, before, after uint64) {
 	start, size := x.functionAt(addr)
 	if size == 0 {
@@ -33,8 +35,8 @@ func (x *File) Boundary(addr uint64) (ok, known bool, before, after uint64) {
 	return insnLen(x.Arch(), code[addr-start:]) > 0, true, addr, addr
 }
 
-// functionAt gives the start of the function at an address, by symbols or by the tables for unwinding, and how many bytes
-// of it lie up to the address.
+// functionAt returns the start of the function at an address, from symbols or unwind tables, and
+// the number of its bytes up to and including the address.
 func (x *File) functionAt(addr uint64) (start, size uint64) {
 	if f, ok := x.At(addr); ok {
 		return f.Addr, addr - f.Addr + 1
@@ -50,8 +52,9 @@ func (x *File) functionAt(addr uint64) (start, size uint64) {
 	return starts[i], addr - starts[i] + 1
 }
 
-// unwindStarts gives the starts of all functions from .eh_frame_hdr, sorted. That table is there in stripped files too; its
-// form is in the Linux Standard Base, chapter 10.6. Only the encoding that linkers write is read.
+// unwindStarts returns the starts of all functions from .eh_frame_hdr, sorted. Stripped files have
+// that table too. Its format is described in the Linux Standard Base, chapter 10.6. Only the
+// encoding that linkers emit is supported.
 func (x *File) unwindStarts() []uint64 {
 	if x.starts != nil {
 		return *x.starts
@@ -78,7 +81,7 @@ func (x *File) unwindStarts() []uint64 {
 	return out
 }
 
-// insnLen is the length of the first instruction; 0 where it is none, or not all of it is there.
+// insnLen returns the length of the first instruction, or 0 if it is invalid or incomplete.
 func insnLen(arch string, code []byte) int {
 	n := 4
 	if arch == "amd64" {
@@ -90,14 +93,15 @@ func insnLen(arch string, code []byte) int {
 	return n
 }
 
-// GoEntry gives the place where a Go function has room on the stack. One that finds too little there when it begins gets more
-// and begins again: a probe on its first instruction would count that call twice. The arguments are still in their registers.
+// GoEntry returns the address in a Go function after the check for stack space. If there is too
+// little, the function grows the stack and starts over, so a probe on its first instruction would
+// count that call twice. At the returned address, the arguments are still in their registers.
 func (x *File) GoEntry(f Symbol) uint64 {
 	code, err := x.bytes(f.Addr, min(f.Size, 64))
 	if err != nil {
 		return f.Addr
 	}
-	compared := false // with the limit, g.stackguard0, at g+16
+	compared := false // with the stack limit, g.stackguard0, at g+16
 	for at, i := 0, 0; at < len(code) && i < 8; i++ {
 		n := insnLen(x.Arch(), code[at:])
 		if n == 0 {
@@ -114,8 +118,8 @@ func (x *File) GoEntry(f Symbol) uint64 {
 	return f.Addr
 }
 
-// goCheck says whether an instruction reads the limit of the stack, and whether it branches where there is too little
-// (cmd/internal/obj/x86 and arm64: stacksplit).
+// goCheck reports whether an instruction reads the stack limit, and whether it branches if there is
+// too little space (cmd/internal/obj/x86 and arm64: stacksplit).
 func goCheck(arch string, insn []byte) (compares, branches bool) {
 	if arch == "arm64" {
 		w := binary.LittleEndian.Uint32(insn)

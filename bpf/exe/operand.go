@@ -8,19 +8,20 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/lazy"
 )
 
-// An Operand is where an argument of a USDT probe is, and how it is to be read.
+// An Operand describes the location of an argument of a USDT probe, and how to read it.
 type Operand struct {
 	Text   string // as in the note
 	Size   int    // bytes
 	Signed bool
 	Kind   OperandKind
-	Why    string // of Unreadable: "a vector register"
+	Why    string // reason for Unreadable: "a vector register"
 
-	Register string // of Register: its full name, "rax" or "x0"
-	High     bool   // of Register: its second byte, %ah
+	Register string // for Register: its full name, "rax" or "x0"
+	High     bool   // for Register: its second byte, as in %ah
 
-	Value int64 // of Constant; of Memory what is added to the registers
-	// of Memory: registers whose sum with Value is the address, "" where there is none. IP is "ip" on all machines.
+	Value int64 // for Constant the value; for Memory a displacement
+	// Base and Index are registers, for Memory. The address is Base + Index*Scale + Value. Either
+	// can be "". The instruction pointer is "ip" on all architectures.
 	Base, Index string
 	Scale       int
 }
@@ -36,13 +37,13 @@ const (
 	Memory
 )
 
-// argument is what begins an argument: -4@ is a signed int of four bytes, 8f@ a double.
+// argument matches the beginning of an argument: -4@ is a signed four-byte int, 8f@ a double.
 var argument = lazy.Regexp(`(?:^|\s)(-?)([1248])(f?)@`)
 
-// Operands reads the arguments of a probe.
+// Operands parses the arguments of a probe.
 func (x *File) Operands(p StaticProbe) []Operand {
 	heads := argument().FindAllStringSubmatchIndex(p.Args, -1)
-	if heads == nil { // old notes have no sizes
+	if heads == nil { // old notes contain no sizes
 		var out []Operand
 		for _, text := range strings.Fields(p.Args) {
 			o := Operand{Text: text, Size: 8}
@@ -59,7 +60,7 @@ func (x *File) Operands(p StaticProbe) []Operand {
 		}
 		size, err := strconv.Atoi(p.Args[h[4]:h[5]])
 		if err != nil {
-			continue // the expression allows digits only
+			continue // impossible: the expression matches digits only
 		}
 		o := Operand{Text: strings.TrimSpace(p.Args[h[0]:end]), Size: size, Signed: h[2] != h[3]}
 		if h[6] != h[7] {
@@ -72,7 +73,7 @@ func (x *File) Operands(p StaticProbe) []Operand {
 	return out
 }
 
-// operand reads the text behind the @.
+// operand parses the text after the @.
 func (x *File) operand(o *Operand, text string, pc uint64) {
 	var ok bool
 	switch x.Arch() {
@@ -99,7 +100,7 @@ func (o *Operand) constant(text string) bool {
 	return true
 }
 
-// memoryAMD64 is [DISPLACEMENT](BASE,INDEX,SCALE), each part of which may be missing.
+// memoryAMD64 matches [DISPLACEMENT](BASE,INDEX,SCALE); each part is optional.
 var memoryAMD64 = lazy.Regexp(`^([^()]*)\((%[a-z0-9]+)?(?:,\s*(%[a-z0-9]+)(?:,\s*([1248]))?)?\)$`)
 
 func (o *Operand) amd64(text string, pc uint64, x *File) bool {
@@ -126,7 +127,7 @@ func (o *Operand) amd64(text string, pc uint64, x *File) bool {
 			return false
 		}
 		if o.Base == "ip" && named {
-			v -= int64(pc) // the distance stays the same wherever the file lies in memory
+			v -= int64(pc) // the distance is the same wherever the file is loaded
 		}
 		o.Kind, o.Value = Memory, v
 		return true
@@ -144,7 +145,7 @@ func (o *Operand) amd64(text string, pc uint64, x *File) bool {
 		}
 		return false
 	}
-	// a datum at an address that does not move
+	// A data object at a fixed address.
 	v, named, ok := x.displacement(text)
 	if !ok || text == "" {
 		return false
@@ -156,7 +157,8 @@ func (o *Operand) amd64(text string, pc uint64, x *File) bool {
 	return true
 }
 
-// displacement reads a sum of numbers and at most one symbol: "-8", "counter+4"; named says that the symbol is there.
+// displacement parses a sum of numbers and at most one symbol: "-8", "counter+4". named reports
+// that it contains a symbol.
 func (x *File) displacement(text string) (sum int64, named, ok bool) {
 	text = strings.ReplaceAll(text, " ", "")
 	for text != "" {
@@ -186,7 +188,8 @@ func (x *File) displacement(text string) (sum int64, named, ok bool) {
 	return sum, named, true
 }
 
-// amd64Register gives the full register of a name, %eax: "rax"; high is true for %ah and its like. "": no register.
+// amd64Register returns the full name of a register: "rax" for %eax. high is true for %ah and
+// similar registers. The name is "" if text is not a register.
 func amd64Register(text string) (name string, high bool) {
 	name, ok := strings.CutPrefix(text, "%")
 	if !ok {
@@ -218,7 +221,7 @@ func amd64Register(text string) (name string, high bool) {
 	return "", false
 }
 
-// memoryARM64 is [BASE], [BASE, DISPLACEMENT] or [BASE, INDEX].
+// memoryARM64 matches [BASE], [BASE, DISPLACEMENT] and [BASE, INDEX].
 var memoryARM64 = lazy.Regexp(`^\[(sp|x[0-9]+)(?:,\s*#?([^\]]+?))?\]$`)
 
 var registerARM64 = lazy.Regexp(`^([xw])([0-9]|[12][0-9]|30)$`)

@@ -6,23 +6,25 @@ import (
 	"strings"
 )
 
-// The kernel's return probes replace the return address on the stack. A program that reads its own stack, to throw an
-// exception or to move to another stack, then finds an address that it does not know, and ends. Probes on the return
-// instructions leave the stack alone, so a function's ways out have to be known: its return instructions, and jumps to
-// other functions, which return in its place.
+// The kernel's return probes replace the return address on the stack. A program that reads its own
+// stack, to throw an exception or to switch to another stack, then finds an unknown address and
+// crashes. Probes on the return instructions leave the stack alone, but require all exits of a
+// function to be known: its return instructions, and jumps to other functions, which return in its
+// place.
 
-// Exits are the ways out of a function.
+// Exits describes how a function can be left.
 type Exits struct {
 	Returns []uint64 // addresses of return instructions
 	Jump    uint64   // address of a jump that leaves the function; 0 if none does
-	To      string   // the function that it leads to, or "" where that is not known
+	To      string   // function that Jump leads to, or "" if it is not known
 	Unread  bool     // the code could not be followed to its end
 }
 
-// Exits returns the ways out of a function. Parts that a compiler has moved elsewhere (f.cold) belong to it.
+// Exits returns the exits of a function. Parts that the compiler has moved elsewhere (f.cold)
+// belong to the function.
 func (x *File) Exits(f Symbol) Exits {
 	w := exitWalk{x: x, f: f, parts: []Symbol{f}}
-	for i := 0; i < len(w.parts); i++ { // a part may lead to others
+	for i := 0; i < len(w.parts); i++ { // a part may lead to other parts
 		if !w.part(w.parts[i]) {
 			w.out.Unread = true
 			break
@@ -39,13 +41,14 @@ type exitWalk struct {
 	out   Exits
 }
 
-// part follows the instructions of one contiguous part of the function.
+// part follows the instructions of one contiguous part of the function. It returns false if the
+// code cannot be read.
 func (w *exitWalk) part(f Symbol) bool {
 	code, err := w.x.bytes(f.Addr, f.Size)
 	if err != nil || uint64(len(code)) != f.Size || f.Size == 0 {
 		return false
 	}
-	var before [][]byte // instructions, the last one first
+	var before [][]byte // previous instructions, the last one first
 	for at := 0; at < len(code); {
 		n := insnLen(w.x.Arch(), code[at:])
 		if n == 0 {
@@ -68,7 +71,7 @@ func (w *exitWalk) part(f Symbol) bool {
 	return true
 }
 
-// jump notes a jump to an address, unless it stays in the function.
+// jump records a jump to an address, unless it stays in the function.
 func (w *exitWalk) jump(pc, target uint64) {
 	for _, p := range w.parts {
 		if target >= p.Addr && target < p.Addr+p.Size {
@@ -88,13 +91,13 @@ func (w *exitWalk) jump(pc, target uint64) {
 	}
 }
 
-// A branchKind is what an instruction does to the flow of control, where that matters here.
+// A branchKind is the effect of an instruction on control flow, as far as it matters here.
 type branchKind uint8
 
 const (
 	noBranch   branchKind = iota
 	isReturn              // returns to the caller
-	isJump                // jumps to a fixed address, perhaps on a condition
+	isJump                // jumps to a fixed address, possibly conditionally
 	isIndirect            // jumps to an address in a register or in memory
 )
 
@@ -119,7 +122,7 @@ func branch(arch string, insn []byte, pc uint64) (branchKind, uint64) {
 	return noBranch, 0
 }
 
-// withoutPrefixes returns an instruction of amd64 from its opcode on.
+// withoutPrefixes returns an amd64 instruction from its opcode on.
 func withoutPrefixes(insn []byte) []byte {
 	for len(insn) > 1 {
 		switch insn[0] {
@@ -155,17 +158,20 @@ func branchARM64(w uint32, pc uint64) (branchKind, uint64) {
 	return noBranch, 0
 }
 
-// jumpTableReach is how many instructions before an indirect jump compute its target from a jump table.
+// jumpTableReach is the number of instructions before an indirect jump in which its target is
+// computed from a jump table.
 const jumpTableReach = 10
 
-// table reports whether an indirect jump goes by a jump table, as compilers make of a switch, and so stays in the
-// function. Where the code does not show that it does, it counts as leaving: a return that is not seen would be lost.
+// table reports whether an indirect jump uses a jump table, as compilers generate for a switch, and
+// so stays in the function. If the code does not show this, the jump counts as an exit, because
+// otherwise returns could be missed.
 func (w *exitWalk) table(insn []byte, before [][]byte) bool {
 	if w.x.Arch() == "arm64" {
 		return w.tableARM64(binary.LittleEndian.Uint32(insn), before)
 	}
 	for _, b := range insn {
-		if b == 0x3e { // notrack: compilers write it for jump tables alone
+		// notrack: compilers emit it for jump tables only.
+		if b == 0x3e {
 			return true
 		}
 		if b&0xf0 == 0x40 || b == 0xff {
@@ -181,7 +187,7 @@ func (w *exitWalk) table(insn []byte, before [][]byte) bool {
 	if rm != 4 || op[2]>>3&7 == 4 && rex&2 == 0 {
 		return false // no index
 	}
-	if mod == 0 && op[2]&7 == 5 { // a table at an address that does not move
+	if mod == 0 && op[2]&7 == 5 { // a table at a fixed address
 		first, err := w.x.bytes(uint64(int64(int32(binary.LittleEndian.Uint32(op[3:])))), 8)
 		if err != nil || len(first) < 8 {
 			return false
@@ -189,7 +195,7 @@ func (w *exitWalk) table(insn []byte, before [][]byte) bool {
 		to := binary.LittleEndian.Uint64(first)
 		return to >= w.f.Addr && to < w.f.Addr+w.f.Size
 	}
-	return w.f.Go // C's calls by a table of functions look the same; Go has none
+	return w.f.Go // in C, calls through a table of functions look the same; Go has none
 }
 
 // rexOf returns the REX prefix of an instruction, or 0.
@@ -206,8 +212,8 @@ func rexOf(insn []byte) byte {
 	return 0
 }
 
-// addedFromTable reports whether a register is the sum of a base and what an indexed load of four bytes has given, as in
-// movslq (%rdx,%rax,4),%rax; add %rdx,%rax.
+// addedFromTable reports whether a register is the sum of a base and the result of an indexed
+// four-byte load, as in movslq (%rdx,%rax,4),%rax; add %rdx,%rax.
 func addedFromTable(reg byte, before [][]byte) bool {
 	added := false
 	for i, insn := range before {

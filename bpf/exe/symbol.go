@@ -13,17 +13,17 @@ import (
 	"github.com/ianlancetaylor/demangle"
 )
 
-// A Symbol is a function.
+// A Symbol is a function in a file.
 type Symbol struct {
-	Name   string // as the symbol table has it
+	Name   string // as in the symbol table
 	Addr   uint64
-	Size   uint64 // up to the next function where the table does not say
+	Size   uint64 // up to the next function if the table does not give a size
 	Global bool   // other files can call it
-	Ifunc  bool   // not the function, but what chooses one when the program is loaded
-	Go     bool   // compiled by Go: it has Go's calling convention, and its stack can move
+	Ifunc  bool   // not the function itself, but a resolver that chooses it at load time
+	Go     bool   // compiled by Go: it uses Go's calling convention, and its stack can move
 }
 
-// Full is the name with C++ and Rust names written as in the source: "ns::Widget::draw(int)".
+// Full returns the name, demangled if it is a C++ or Rust name: "ns::Widget::draw(int)".
 func (s Symbol) Full() string {
 	if !mangled(s.Name) {
 		return s.Name
@@ -31,7 +31,7 @@ func (s Symbol) Full() string {
 	return demangle.Filter(s.Name)
 }
 
-// Short is Full without the parameters: "ns::Widget::draw".
+// Short returns Full without the parameters: "ns::Widget::draw".
 func (s Symbol) Short() string {
 	if !mangled(s.Name) {
 		return s.Name
@@ -43,15 +43,17 @@ func mangled(name string) bool {
 	return strings.HasPrefix(name, "_Z") || strings.HasPrefix(name, "_R")
 }
 
-// symbols is what the tables of a file say.
+// symbols contains the symbol tables of a file.
 type symbols struct {
-	funcs    []Symbol          // by address, each name at each address once
+	// funcs is sorted by address. Each name appears once per address.
+	funcs    []Symbol
 	objects  map[string]uint64 // addresses of data by name
-	imported map[string]bool   // functions of other libraries
+	imported map[string]bool   // functions called in other libraries
 	stripped bool              // only what the dynamic linker needs is left
 }
 
-// Functions gives the functions of the file by address. stripped says that only the names that other files call are left.
+// Functions returns the functions of the file, sorted by address. stripped reports that only the
+// names that other files call are left.
 func (x *File) Functions() (funcs []Symbol, stripped bool, err error) {
 	s, err := x.tables()
 	if err != nil {
@@ -60,7 +62,8 @@ func (x *File) Functions() (funcs []Symbol, stripped bool, err error) {
 	return s.funcs, s.stripped, nil
 }
 
-// Imports says whether the file calls a function of that name in a library, and which libraries it loads.
+// Imports returns the libraries that the file loads if the file calls a function of that name in a
+// library, and nil otherwise.
 func (x *File) Imports(name string) (libraries []string, err error) {
 	s, err := x.tables()
 	if err != nil || !s.imported[name] {
@@ -118,7 +121,7 @@ func (s *symbols) add(table []elf.Symbol) {
 	}
 }
 
-// addGo marks Go's functions, and adds those that the symbol tables lack.
+// addGo marks the Go functions, and adds those that are missing from the symbol tables.
 func (s *symbols) addGo(funcs []Symbol) {
 	known := map[uint64]bool{}
 	isGo := map[uint64]bool{}
@@ -137,7 +140,7 @@ func (s *symbols) addGo(funcs []Symbol) {
 	}
 }
 
-// goFunctions reads Go's table of functions, which stripping leaves in place.
+// goFunctions reads Go's function table, which stripping does not remove.
 func (x *File) goFunctions() []Symbol {
 	tab := x.elf.Section(".gopclntab")
 	text := x.elf.Section(".text")
@@ -159,7 +162,8 @@ func (x *File) goFunctions() []Symbol {
 	return out
 }
 
-// debugSymbols reads the symbol table of the file with debug information that a distribution ships apart, by the build id.
+// debugSymbols reads the symbol table of the separate debug file that a distribution provides,
+// which is found by build ID.
 func (x *File) debugSymbols() []elf.Symbol {
 	id := x.buildID()
 	if len(id) < 2 {
@@ -177,7 +181,7 @@ func (x *File) debugSymbols() []elf.Symbol {
 	return syms
 }
 
-// buildID gives the linker's id of the file, or nil.
+// buildID returns the build ID of the file, or nil.
 func (x *File) buildID() []byte {
 	s := x.elf.Section(".note.gnu.build-id")
 	if s == nil {
@@ -196,7 +200,8 @@ func (x *File) buildID() []byte {
 	return id
 }
 
-// fillSizes gives a function without a size all up to the next one, or to the end of its section.
+// fillSizes sets the size of each function without one, so that it extends to the next function or
+// to the end of its section.
 func (x *File) fillSizes(funcs []Symbol) {
 	for i := range funcs {
 		f := &funcs[i]
@@ -217,7 +222,7 @@ func (x *File) fillSizes(funcs []Symbol) {
 	}
 }
 
-// At gives the function that an address is in.
+// At returns the function that contains an address.
 func (x *File) At(addr uint64) (Symbol, bool) {
 	s, err := x.tables()
 	if err != nil {

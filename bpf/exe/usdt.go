@@ -7,16 +7,19 @@ import (
 	"fmt"
 )
 
-// A StaticProbe is one place of a USDT probe; a probe has as many as the compiler made copies of its code.
-// The notes are those of SystemTap's sys/sdt.h (https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation).
+// A StaticProbe is one site of a USDT probe. A probe has one site per copy of its code that the
+// compiler made. The notes are those of SystemTap's sys/sdt.h
+// (https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation).
 type StaticProbe struct {
 	Provider, Name string
 	Addr           uint64 // of the nop that the kernel replaces
-	Semaphore      uint64 // address of a counter that the program looks at before it works out the arguments; 0: none
-	Args           string // as the note has them: "-4@%edi 8@-16(%rbp)"
+	// Semaphore is the address of a counter that the program checks before it computes the
+	// arguments; 0: none.
+	Semaphore uint64
+	Args      string // as in the note: "-4@%edi 8@-16(%rbp)"
 }
 
-// StaticProbes gives the USDT probes of the file, in the order of the notes.
+// StaticProbes returns the USDT probes of the file in the order of the notes.
 func (x *File) StaticProbes() ([]StaticProbe, error) {
 	s := x.elf.Section(".note.stapsdt")
 	if s == nil {
@@ -26,7 +29,8 @@ func (x *File) StaticProbes() ([]StaticProbe, error) {
 	if err != nil {
 		return nil, &FileError{Path: x.Path, Reason: "its notes of static probes are damaged: " + err.Error(), Err: err}
 	}
-	// prelink(8) moves libraries without moving the addresses in the notes: the base section tells by how much
+	// prelink(8) moves libraries without updating the addresses in the notes. The base section
+	// shows by how much.
 	var moved uint64
 	base := x.elf.Section(".stapsdt.base")
 	var out []StaticProbe
@@ -55,7 +59,7 @@ func (x *File) StaticProbes() ([]StaticProbe, error) {
 	return out, nil
 }
 
-// parseNote reads the body of a note; base is the address that .stapsdt.base had when it was linked.
+// parseNote parses the body of a note. base is the address of .stapsdt.base at link time.
 func parseNote(desc []byte, order binary.ByteOrder) (p StaticProbe, base uint64, ok bool) {
 	if len(desc) < 24 {
 		return p, 0, false
@@ -69,7 +73,7 @@ func parseNote(desc []byte, order binary.ByteOrder) (p StaticProbe, base uint64,
 	return p, base, true
 }
 
-// eachNote calls fn for each note of a section.
+// eachNote calls fn for each note in a section.
 func eachNote(b []byte, order binary.ByteOrder, fn func(owner string, typ uint32, desc []byte)) {
 	pad := func(n uint32) uint64 { return (uint64(n) + 3) &^ 3 }
 	for len(b) >= 12 {
@@ -85,16 +89,18 @@ func eachNote(b []byte, order binary.ByteOrder, fn func(owner string, typ uint32
 	}
 }
 
-// SemaphoreOffset gives the place in the file of a semaphore, which the kernel counts up while a probe is attached.
+// SemaphoreOffset returns the file offset of a semaphore, which the kernel increments while a probe
+// is attached.
 func (x *File) SemaphoreOffset(addr uint64) (uint64, bool) {
 	if off, ok := x.dataOffset(addr); ok {
 		return off, true
 	}
-	// A semaphore lies in .probes, which linkers put among the data with contents; one in .bss has no place in the file.
+	// A semaphore is in .probes, which linkers place among the initialized data. One in .bss has no
+	// place in the file.
 	return 0, false
 }
 
-// object gives the address of a datum by its name.
+// object returns the address of a data symbol or a function by name.
 func (x *File) object(name string) (uint64, bool) {
 	s, err := x.tables()
 	if err != nil {
@@ -111,5 +117,6 @@ func (x *File) object(name string) (uint64, bool) {
 	return 0, false
 }
 
-// relocatable says whether the file can lie anywhere in memory, so that its addresses are not those of the process.
+// relocatable reports whether the file can be loaded at any address, so that its addresses are not
+// those of the process.
 func (x *File) relocatable() bool { return x.elf.Type == elf.ET_DYN }

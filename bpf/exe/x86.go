@@ -1,8 +1,8 @@
 package exe
 
-// amd64Len is the length of an instruction in 64-bit mode; 0 where the bytes are none. It knows the forms of encodings
-// (Intel's manual, volume 2, appendix A), not the instructions, so it holds for vector extensions too. A test holds it
-// against objdump.
+// amd64Len returns the length of an instruction in 64-bit mode, or 0 if the bytes are not an
+// instruction. It knows the encoding formats (Intel's manual, volume 2, appendix A), not the
+// individual instructions, so it also handles vector extensions. A test compares it with objdump.
 func amd64Len(code []byte) int {
 	d := amd64Decoder{code: code}
 	for d.prefix() {
@@ -53,7 +53,7 @@ func (d *amd64Decoder) prefix() bool {
 	return !d.short
 }
 
-// word is the size of an immediate of the operand's size, which is at most four bytes.
+// word returns the size in bytes of an immediate that has the operand size, which is at most four.
 func (d *amd64Decoder) word() int {
 	if d.data16 && !d.rexW {
 		return 2
@@ -61,7 +61,7 @@ func (d *amd64Decoder) word() int {
 	return 4
 }
 
-// opcode reads what follows the prefixes, and gives the length of it all.
+// opcode reads what follows the prefixes, and returns the length of the whole instruction.
 func (d *amd64Decoder) opcode() int {
 	if b := d.peek(); b >= 0x40 && b <= 0x4f {
 		d.rexW = b&8 != 0
@@ -87,7 +87,7 @@ func (d *amd64Decoder) opcode() int {
 	}
 }
 
-// vector reads the opcode and operands behind a vector prefix; m says from which map the opcode is.
+// vector reads the opcode and operands after a vector prefix. m is the opcode map.
 func (d *amd64Decoder) vector(m byte) int {
 	op := d.next()
 	if m == 1 && op == 0x77 { // vzeroupper
@@ -186,7 +186,7 @@ func (d *amd64Decoder) twoByte() int {
 	return d.at
 }
 
-// modRM reads the byte that tells the operands, and skips what addresses memory behind it.
+// modRM reads the ModRM byte, and skips the memory address that follows it.
 func (d *amd64Decoder) modRM() byte {
 	m := d.next()
 	mod, rm := m>>6, m&7
