@@ -15,13 +15,15 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// A map takes the memory of all its keys when it is made, so that a new key never has to wait for memory: the kernel's allocator
-// for programs (bpf_mem_alloc) refills more slowly than keys can come. What the machine cannot spare is refused before.
+// A map allocates the memory for all its keys when it is created, so that adding a key never has to
+// wait for memory: the kernel's allocator for programs (bpf_mem_alloc) refills more slowly than
+// keys can arrive. A map for which the host has too little memory is refused beforehand.
 
-// freeMemory is what a map may take without a look at what the machine has.
+// freeMemory is the size in bytes that a map may have without a check of the host's memory.
 const freeMemory = 128 << 20
 
-// availableMemory returns the memory in bytes that the machine, or the control group of this process, can still give.
+// availableMemory returns the number of bytes that the host, or the control group of this process,
+// can still provide.
 func availableMemory() (uint64, error) {
 	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
@@ -51,7 +53,8 @@ func availableMemory() (uint64, error) {
 	return least, nil
 }
 
-// groupMemory returns what a control group and those above it can still take. Files that can be dropped do not count as used.
+// groupMemory returns the number of bytes that a control group and its ancestors can still
+// allocate. Page cache that can be dropped does not count as used.
 func groupMemory(root, group, limit, usage, droppable string) uint64 {
 	least := ^uint64(0)
 	for dir := path.Clean("/" + group); ; dir = path.Dir(dir) {
@@ -71,7 +74,7 @@ func groupMemory(root, group, limit, usage, droppable string) uint64 {
 	}
 }
 
-// numberIn reads a file that holds one number. "max" is none.
+// numberIn reads a file that contains one number. It returns false for "max".
 func numberIn(file string) (uint64, bool) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -81,7 +84,7 @@ func numberIn(file string) (uint64, bool) {
 	return n, err == nil
 }
 
-// fieldOf finds "name NUMBER" in lines.
+// fieldOf returns the number in the line "name NUMBER".
 func fieldOf(text, name string) (uint64, bool) {
 	for line := range strings.Lines(text) {
 		if f := strings.Fields(line); len(f) >= 2 && f[0] == name {
@@ -92,8 +95,8 @@ func fieldOf(text, name string) (uint64, bool) {
 	return 0, false
 }
 
-// CheckMemory returns a *Error if so many maps of this spec need more memory than the machine can spare: three quarters of what is
-// available.
+// CheckMemory returns a *Error if copies maps with this spec need more memory than the host can
+// spare, which is three quarters of the available memory.
 func (s Spec) CheckMemory(copies int) error {
 	if s.Flags&unix.BPF_F_NO_PREALLOC != 0 || s.bytes()*uint64(copies) <= freeMemory {
 		return nil
@@ -132,7 +135,8 @@ func (s Spec) tooLarge(copies int, have uint64) error {
 	return e
 }
 
-// streamTooLarge says that a ring buffer gets no memory, and which size would do.
+// streamTooLarge returns the error for a ring buffer that is too large, with a hint at a size that
+// fits.
 func streamTooLarge(s Spec, need, spare uint64, err error) *Error {
 	size := uint64(4096)
 	for size*2 <= spare && size*2 < need {
@@ -142,7 +146,7 @@ func streamTooLarge(s Spec, need, spare uint64, err error) *Error {
 		Hint: fmt.Sprintf("write stream(size=%q)", strings.ReplaceAll(mebibytes(size), " ", ""))}
 }
 
-// roundDown keeps the two leading digits of a number.
+// roundDown rounds a number down to its two leading digits.
 func roundDown(n uint64) uint64 {
 	unit := uint64(1)
 	for n/unit >= 100 {
@@ -151,7 +155,8 @@ func roundDown(n uint64) uint64 {
 	return n / unit * unit
 }
 
-// hashShape is a spec for the kernel to copy the shape of a map from: a hash of one key, whose memory nobody needs to wait for.
+// hashShape returns a spec from which the kernel copies the shape of a map: a hash with one key,
+// which is quick to allocate.
 func hashShape(s Spec) Spec {
 	switch s.Type {
 	case ebpf.Hash, ebpf.PerCPUHash:

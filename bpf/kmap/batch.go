@@ -11,23 +11,25 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// A reader reads a map in batches, from a place in it to another or to its end.
+// A reader reads a map in batches, from one position to another or to the end.
 type reader struct {
 	m                  *Map
-	chunk              *chunk // where it puts them
-	room               int    // elements that there is room for
+	chunk              *chunk // destination
+	room               int    // capacity of chunk, in elements
 	keySize, valueSize int
-	count              int    // elements to ask for next
-	from               []byte // where the next batch begins: a u32 for hashes, a key for arrays; nil: at the beginning
-	ended              bool   // there is no more
-	last               int    // the first element of the last batch
+	count              int // number of elements to request next
+	// from is the position of the next batch: a u32 for hashes, a key for arrays, nil for the
+	// beginning.
+	from  []byte
+	ended bool // the end of the map has been reached
+	last  int  // index of the first element of the last batch
 }
 
 func (m *Map) newReader(p *chunk) *reader {
 	return &reader{m: m, chunk: p, keySize: int(m.spec.KeySize), valueSize: m.valueSize, count: min(sys.BatchFirst, int(m.spec.MaxEntries))}
 }
 
-// next reads a batch. A bucket that is larger than what was asked for is read with more.
+// next reads a batch. If a bucket is larger than the requested batch, it requests more.
 func (r *reader) next(ctx context.Context) error {
 	m, p := r.m, r.chunk
 	to := make([]byte, max(r.keySize, 4))
@@ -36,7 +38,8 @@ func (r *reader) next(ctx context.Context) error {
 			return err
 		}
 		if p.n+r.count > r.room {
-			// Doubling: the memory is in proportion to what the map holds, not to what it could.
+			// Doubling keeps the memory proportional to the number of keys in the map, not to its
+			// capacity.
 			r.room = min(max(2*r.room, p.n+r.count), max(int(m.spec.MaxEntries), p.n+r.count))
 			if err := p.grow(r.room, r.keySize, r.valueSize); err != nil {
 				return m.failed("read", err)
@@ -50,7 +53,7 @@ func (r *reader) next(ctx context.Context) error {
 		runtime.KeepAlive(to)
 		runtime.KeepAlive(r.from)
 		switch {
-		case err == nil, errors.Is(err, unix.ENOENT): // the latter: that was the last
+		case err == nil, errors.Is(err, unix.ENOENT): // ENOENT: the last batch
 			r.from, r.ended, r.last = to, err != nil, p.n
 			p.n += int(attr.Count)
 			r.count = min(max(2*r.count, sys.BatchFirst), sys.BatchMost)
@@ -58,12 +61,14 @@ func (r *reader) next(ctx context.Context) error {
 				r.count = min(r.count, max(int(m.spec.MaxEntries)-p.n, 64))
 			}
 			return nil
-		case errors.Is(err, unix.ENOSPC): // a bucket is larger than the room
+		case errors.Is(err, unix.ENOSPC): // a bucket is larger than the batch
 			r.count *= 2
 			if r.count > int(m.spec.MaxEntries)+sys.BatchMost {
 				return m.failed("read", err)
 			}
-		case errors.Is(err, unix.EBUSY): // another has the lock on this CPU, for a moment (from 6.1); nothing of this batch was kept
+		// Another task holds the bucket lock on this CPU for a moment (from 6.1). The kernel kept
+		// nothing of this batch.
+		case errors.Is(err, unix.EBUSY):
 		case errors.Is(err, sys.ErrnoNotSupported), errors.Is(err, unix.EINVAL):
 			return err
 		default:

@@ -9,34 +9,34 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// ErrorCells counts the errors of one program: a per-CPU array with an element for each site and errno. The program adds
-// to the element site*64 + errno&63; no errno that a helper gives shares these six bits with another (ETIMEDOUT, 110, is
-// alone at 46).
+// ErrorCells counts the errors of one program in a per-CPU array with an element for each site and
+// errno. The program adds to the element site*64 + errno&63. The six bits are unique among the
+// errnos that helpers return (ETIMEDOUT, 110, is the only one at 46).
 type ErrorCells struct {
 	spec Spec
 
 	mu   sync.Mutex
 	m    *Map   // nil: released
-	past []Cell // what released maps held
+	past []Cell // contents of released maps
 }
 
 const cellsPerSite = 64
 
-// Cell is one error: what happened at a site with an errno.
+// Cell counts the occurrences of one errno at one site.
 type Cell struct {
 	Site        int
-	Errno       int // its low six bits
+	Errno       int // the low six bits
 	Count       uint64
 	First, Last uint64 // nanoseconds since boot
 }
 
-// NewErrorCells makes the cells of a program with so many sites.
+// NewErrorCells creates the cells for a program with the given number of sites.
 func NewErrorCells(name string, sites int) (*ErrorCells, error) {
 	c := &ErrorCells{spec: Spec{Name: name, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 24, MaxEntries: uint32(sites * cellsPerSite)}}
 	return c, c.Renew()
 }
 
-// Renew makes the map where it was released.
+// Renew creates the map again if it was released.
 func (c *ErrorCells) Renew() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -51,7 +51,7 @@ func (c *ErrorCells) Renew() error {
 	return nil
 }
 
-// Release lets the map go; what it held is still read.
+// Release closes the map. Its contents can still be read.
 func (c *ErrorCells) Release() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -67,10 +67,10 @@ func (c *ErrorCells) Release() error {
 	return err
 }
 
-// Map gives the map that the program adds to.
+// Map returns the map to which the program adds.
 func (c *ErrorCells) Map() *Map { return c.m }
 
-// Close lets the map go.
+// Close closes the map.
 func (c *ErrorCells) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -80,7 +80,7 @@ func (c *ErrorCells) Close() error {
 	return c.m.Close()
 }
 
-// Read gives the cells that are not empty, merged over the CPUs, in the order of site and errno.
+// Read returns the cells that are not empty, merged over all CPUs, sorted by site and errno.
 func (c *ErrorCells) Read() ([]Cell, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,12 +7,13 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// ControlMap is what programs and host tell each other: word 0 is not 0 once a handler has called stop().
+// ControlMap passes control words between programs and the host. Word 0 is nonzero once a handler
+// has called stop().
 type ControlMap struct {
 	m *Map
 }
 
-// NewControl makes the map.
+// NewControl creates the map.
 func NewControl() (*ControlMap, error) {
 	m, err := New(Spec{Name: "control", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
 	if err != nil {
@@ -21,10 +22,10 @@ func NewControl() (*ControlMap, error) {
 	return &ControlMap{m: m}, nil
 }
 
-// Map gives the map that programs write to.
+// Map returns the map to which programs write.
 func (c *ControlMap) Map() *Map { return c.m }
 
-// Stopped tells whether a handler has called stop() since the last Reset.
+// Stopped reports whether a handler has called stop() since the last Reset.
 func (c *ControlMap) Stopped() (bool, error) {
 	v, err := c.m.Lookup(make([]byte, 4))
 	if err != nil {
@@ -36,5 +37,5 @@ func (c *ControlMap) Stopped() (bool, error) {
 // Reset clears the stop flag.
 func (c *ControlMap) Reset() error { return c.m.Update(make([]byte, 4), make([]byte, 8), 0) }
 
-// Close lets the map go.
+// Close closes the map.
 func (c *ControlMap) Close() error { return c.m.Close() }

@@ -13,30 +13,31 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// Spec says what a map is to be.
+// Spec describes a map to be created.
 type Spec struct {
-	Name               string // for people: the kernel keeps 15 letters of it
+	Name               string // for display only; the kernel keeps 15 characters
 	Type               ebpf.MapType
-	KeySize, ValueSize uint32 // bytes; of a per-CPU map, of one CPU's value
+	KeySize, ValueSize uint32 // in bytes; for a per-CPU map, the size of one CPU's value
 	MaxEntries         uint32
 	Flags              uint32 // BPF_F_*
-	Inner              *Spec  // of a map of maps
+	Inner              *Spec  // spec of the inner maps, for a map of maps
 }
 
-// Map is a kernel map. Keys and values are bytes. It is safe for use by several goroutines, but for Close.
+// Map is a kernel map whose keys and values are bytes. All methods except Close are safe for
+// concurrent use.
 type Map struct {
 	raw       *ebpf.Map
 	spec      Spec
 	valueSize int
 }
 
-// ErrKeyNotExist is what Lookup and Delete give for a key that is not there.
+// ErrKeyNotExist is returned by Lookup and Delete for a key that does not exist.
 var ErrKeyNotExist = ebpf.ErrKeyNotExist
 
-// ErrKeyExist is what Update with the flag NoExist gives for a key that is there.
+// ErrKeyExist is returned by Update with the flag NoExist for a key that exists.
 var ErrKeyExist = ebpf.ErrKeyExist
 
-// Error says why the kernel refused a map, or an operation on one.
+// Error reports why the kernel refused a map, or an operation on one.
 type Error struct {
 	Spec   Spec
 	Op     string // "create", "update"...
@@ -55,8 +56,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// New makes a map. The error is a *Error. It calls the kernel itself: the library's way reads the table of mounts and
-// makes three maps to probe the kernel first, a millisecond of a start that has fifteen.
+// New creates a map. The error is a *Error. New calls the kernel directly, because cilium/ebpf
+// first reads the mount table and creates three maps to probe the kernel, which takes one of the
+// fifteen milliseconds that a start takes.
 func New(spec Spec) (*Map, error) {
 	if err := spec.CheckMemory(1); err != nil {
 		return nil, err
@@ -94,7 +96,8 @@ func createMap(s Spec, inner int) (fd int, err error) {
 	return int(r), err
 }
 
-// KernelName gives what the kernel takes of a name: 15 letters, digits, dots and underscores.
+// KernelName converts a name to one that the kernel accepts: at most 15 letters, digits, dots and
+// underscores.
 func KernelName(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < 0x80 && (isNameByte(byte(r)) || r == '.') {
@@ -109,7 +112,7 @@ func isPerCPU(t ebpf.MapType) bool {
 	return t == ebpf.PerCPUHash || t == ebpf.PerCPUArray || t == ebpf.LRUCPUHash
 }
 
-// totalValueSize is the number of bytes that the kernel copies for one key.
+// totalValueSize returns the number of bytes that the kernel copies for one key.
 func totalValueSize(s Spec) (int, error) {
 	if !isPerCPU(s.Type) {
 		return int(s.ValueSize), nil
@@ -147,8 +150,8 @@ func createError(s Spec, err error) error {
 	return e
 }
 
-// bytes estimates the memory of a map from the kernel's own structures (kernel/bpf/hashtab.c: struct htab_elem has 48
-// bytes, a bucket 16).
+// bytes estimates the memory of a map from the sizes of the kernel's structures
+// (kernel/bpf/hashtab.c: struct htab_elem has 48 bytes, a bucket 16).
 func (s Spec) bytes() uint64 {
 	n, key, value := uint64(s.MaxEntries), uint64(s.KeySize+7)&^7, uint64(s.ValueSize+7)&^7
 	if total, err := totalValueSize(s); err == nil && isPerCPU(s.Type) {
@@ -170,23 +173,23 @@ func mebibytes(n uint64) string {
 	return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20)
 }
 
-// Raw gives the library's map.
+// Raw returns the underlying cilium/ebpf map.
 func (m *Map) Raw() *ebpf.Map { return m.raw }
 
-// Spec gives what the map was made from.
+// Spec returns the spec from which the map was created.
 func (m *Map) Spec() Spec { return m.spec }
 
-// ValueSize is the number of bytes that Lookup gives for a key: of a per-CPU map, the values of all possible CPUs one
-// after another, each rounded up to 8 bytes.
+// ValueSize returns the number of bytes that Lookup returns for a key. For a per-CPU map, these are
+// the values of all possible CPUs one after another, each rounded up to 8 bytes.
 func (m *Map) ValueSize() int { return m.valueSize }
 
-// Lookup gives the value of a key, or ErrKeyNotExist.
+// Lookup returns the value of a key. The error is ErrKeyNotExist if the key does not exist.
 func (m *Map) Lookup(key []byte) ([]byte, error) {
 	value := make([]byte, m.valueSize)
 	return value, m.LookupInto(key, value)
 }
 
-// LookupInto is Lookup into a buffer of ValueSize bytes.
+// LookupInto is like Lookup, but reads the value into a buffer of ValueSize bytes.
 func (m *Map) LookupInto(key, value []byte) error {
 	return m.elem(sys.CmdMapLookup, "look up in", key, value, 0)
 }
@@ -194,17 +197,19 @@ func (m *Map) LookupInto(key, value []byte) error {
 // Flags of Update (include/uapi/linux/bpf.h).
 const (
 	Any     = 0
-	NoExist = 1 // only where the key is not there, else ErrKeyExist
-	Exist   = 2 // only where it is, else ErrKeyNotExist
+	NoExist = 1 // only if the key does not exist, else ErrKeyExist
+	Exist   = 2 // only if the key exists, else ErrKeyNotExist
 )
 
-// Update stores a value. flags is Any, NoExist or Exist. A full map gives a *Error that wraps E2BIG.
+// Update stores a value. flags is Any, NoExist or Exist. If the map is full, the error is a *Error
+// that wraps E2BIG.
 func (m *Map) Update(key, value []byte, flags uint64) error {
 	return m.elem(sys.CmdMapUpdate, "update", key, value, flags)
 }
 
-// Delete removes a key, or gives ErrKeyNotExist. A running program that has looked the key up before may still write
-// to the element, which by then can belong to another key: to empty a map that programs use, swap it (Swappable).
+// Delete removes a key, or returns ErrKeyNotExist. A running program that has already looked the
+// key up may still write to the element, which may belong to another key by then. To empty a map
+// that programs use, swap it (SwapMap).
 func (m *Map) Delete(key []byte) error { return m.elem(sys.CmdMapDelete, "delete from", key, nil, 0) }
 
 func (m *Map) elem(cmd uintptr, op string, key, value []byte, flags uint64) error {
@@ -214,7 +219,7 @@ func (m *Map) elem(cmd uintptr, op string, key, value []byte, flags uint64) erro
 	return m.failed(op, sys.ElemCall(cmd, m.raw.FD(), key, value, flags))
 }
 
-// failed puts the error of an operation on an element into words.
+// failed converts the error of an operation on an element to the error that callers see.
 func (m *Map) failed(op string, err error) error {
 	switch {
 	case err == nil:
@@ -229,7 +234,7 @@ func (m *Map) failed(op string, err error) error {
 	return &Error{Spec: m.spec, Op: op, Reason: err.Error(), Err: err}
 }
 
-// Close lets the map go. The kernel keeps it while programs use it.
+// Close closes the map. The kernel keeps it while programs use it.
 func (m *Map) Close() error {
 	if err := m.raw.Close(); err != nil {
 		return fmt.Errorf("close map %q: %w", m.spec.Name, err)
@@ -237,7 +242,7 @@ func (m *Map) Close() error {
 	return nil
 }
 
-// NewNumbers makes an array of numbers for programs to look up.
+// NewNumbers creates an array of numbers for programs to look up.
 func NewNumbers(numbers []uint64) (*Map, error) {
 	m, err := New(Spec{Name: "numbers", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: uint32(len(numbers))})
 	if err != nil {

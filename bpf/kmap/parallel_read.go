@@ -18,53 +18,57 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// A large hash is read from several places at once. Most of the time goes into waiting for memory: for each key its bucket and its
-// lock, the element, and the value of each CPU. The place where a batch begins is the number of a bucket, from 5.6 to 7.2
-// (kernel/bpf/hashtab.c: __htab_map_lookup_and_delete_batch), and keys stay in their buckets. So each reader takes a share of the
-// buckets, and each bucket is read once, under its lock.
+// A large hash is read from several places concurrently. Most of the time is spent waiting for
+// memory: for each key, its bucket and lock, the element, and the value of each CPU. From 5.6 to
+// 7.2, the position at which a batch begins is a bucket number (kernel/bpf/hashtab.c:
+// __htab_map_lookup_and_delete_batch), and keys stay in their buckets. So each reader can take a
+// share of the buckets, and each bucket is read once, under its lock.
 
 const (
-	shareAfter = 1 << 14 // keys that have been read when it is decided
-	shareFrom  = 1 << 16 // keys that are still to come, by those, that are worth the trouble
-	mostAtOnce = 4       // readers
-	sharesEach = 4       // for each reader: those who are quicker take more
-	shareFirst = 4096    // keys that a share begins with: more than the one before it can reach into it
-	shareLast  = 256     // keys that it ends with, so that few are the next one's
+	shareAfter = 1 << 14 // number of keys read before deciding
+	shareFrom  = 1 << 16 // estimated number of remaining keys that is worth splitting
+	mostAtOnce = 4       // number of concurrent readers
+	sharesEach = 4       // shares per reader, so that faster readers can take more
+	// shareFirst is the number of keys in the first batch of a share. It exceeds the number of keys
+	// by which the previous share can overlap.
+	shareFirst = 4096
+	shareLast  = 256 // number of keys in the last batch, so that the overlap is small
 )
 
-// hashTypes are the types of maps whose batches begin at a bucket.
+// hashTypes are the map types whose batch positions are bucket numbers.
 var hashTypes = []ebpf.MapType{ebpf.Hash, ebpf.PerCPUHash, ebpf.LRUHash, ebpf.LRUCPUHash}
 
-// bucket is where the next batch begins.
+// bucket returns the bucket at which the next batch begins.
 func (r *reader) bucket() int { return int(binary.NativeEndian.Uint32(r.from)) }
 
-// buckets gives the number of buckets of a hash (htab_map_alloc).
+// buckets returns the number of buckets of a hash (htab_map_alloc).
 func (m *Map) buckets() int { return 1 << bits.Len32(m.spec.MaxEntries-1) }
 
-// keysPerBucket gives the keys a bucket that were met so far.
+// keysPerBucket returns the average number of keys per bucket read so far.
 func (r *reader) keysPerBucket() float64 { return float64(r.chunk.n) / float64(max(r.bucket(), 1)) }
 
-// remaining gives how many keys are still to come, by those that were met.
+// remaining estimates the number of remaining keys from the keys read so far.
 func (r *reader) remaining() int { return int(r.keysPerBucket() * float64(r.m.buckets()-r.bucket())) }
 
-// worthSplitting tells that so much is still to come that it should be read from several places. From 5.11 to 6.0 a batch leaves out a bucket if
-// somebody else on its CPU is about to take the lock, as another reader might (6.1: "Propagate error from htab_lock_bucket() to userspace").
+// worthSplitting reports whether so many keys remain that they should be read concurrently. From
+// 5.11 to 6.0 a batch skips a bucket if another task on its CPU is about to take the lock, as
+// another reader might (6.1: "Propagate error from htab_lock_bucket() to userspace").
 func (r *reader) worthSplitting() bool {
 	return !r.ended && r.chunk.n >= shareAfter && runtime.GOMAXPROCS(0) > 1 && slices.Contains(hashTypes, r.m.spec.Type) &&
 		r.remaining() > shareFrom && (sys.OlderThan(5, 11) || !sys.OlderThan(6, 1))
 }
 
-// A bucketRange reads the buckets up to end, and some that are the next share's.
+// A bucketRange reads the buckets of one share, up to end, and some buckets of the next share.
 type bucketRange struct {
 	reader
-	end           int     // the bucket that is the next share's first
-	final         bool    // it goes on to the end of the map
-	keysPerBucket float64 // keys a bucket, about
-	first         int     // keys of the first batch
-	nextStart     int     // the bucket behind the first batch
+	end           int     // first bucket of the next share
+	final         bool    // the share extends to the end of the map
+	keysPerBucket float64 // estimate
+	first         int     // number of keys in the first batch
+	nextStart     int     // the bucket after the first batch
 }
 
-// split reads what r has left, in shares. The error is ctx's, or the first that a share met.
+// split reads what r has left, in shares. The error is ctx's error, or the first error of a share.
 func (s *Snapshot) split(ctx context.Context, r *reader) error {
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -79,7 +83,9 @@ func (s *Snapshot) split(ctx context.Context, r *reader) error {
 	var taken atomic.Int64
 	var wg sync.WaitGroup
 	for range readers {
-		mem := &chunk{} // of all the shares that one reads, one behind the other: large pages are larger than one
+		// mem holds all the shares of one reader, one after another, because large pages are larger
+		// than a share.
+		mem := &chunk{}
 		s.chunks = append(s.chunks, mem)
 		wg.Go(func() {
 			defer func() {
@@ -87,9 +93,10 @@ func (s *Snapshot) split(ctx context.Context, r *reader) error {
 					cancel(&readerPanic{p, debug.Stack()})
 				}
 			}()
-			room := r.remaining() * 5 / 4 / readers * 2 // some read more than others; what is not touched takes no memory
+			// Some readers read more than others. Memory that is not touched costs nothing.
+			room := r.remaining() * 5 / 4 / readers * 2
 			if mem.grow(room, r.keySize, r.valueSize) != nil {
-				room = 0 // each share finds its own, or says why not
+				room = 0 // each share allocates its own memory, or reports why it cannot
 			}
 			used := 0
 			for i := taken.Add(1); int(i) <= n && inner.Err() == nil; i = taken.Add(1) {
@@ -119,7 +126,7 @@ func (s *Snapshot) split(ctx context.Context, r *reader) error {
 	return nil
 }
 
-// A readerPanic is a panic of a goroutine that reads, handed on to the one that waits for it.
+// A readerPanic passes a panic in a reading goroutine to the goroutine that waits for it.
 type readerPanic struct {
 	value any
 	stack []byte
@@ -142,11 +149,14 @@ func (sh *bucketRange) read(ctx context.Context) error {
 	}
 }
 
-// trimOverlap leaves out what the last batch has of the next share's buckets, where the next has it too: it has read all that was there, and
-// what came to be there between the two is in one of them.
+// trimOverlap removes keys of the last batch that lie in the next share's buckets and that the next
+// share has read too. The next share has read everything that was in its buckets; a key added
+// between the two reads is in one of the shares.
 func (sh *bucketRange) trimOverlap(next []*bucketRange) {
 	theirs := next[0].keys(next[0].first)
-	if sh.bucket() > next[0].nextStart { // so many keys were deleted meanwhile that it went that far
+	// So many keys were deleted during the read that this share went beyond the next one's first
+	// batch.
+	if sh.bucket() > next[0].nextStart {
 		for _, other := range next {
 			maps.Copy(theirs, other.keys(other.chunk.n))
 		}
@@ -163,7 +173,7 @@ func (sh *bucketRange) trimOverlap(next []*bucketRange) {
 	}
 }
 
-// keys gives the first n keys.
+// keys returns the first n keys as a set.
 func (sh *bucketRange) keys(n int) map[string]bool {
 	out := make(map[string]bool, n)
 	for i := range n {

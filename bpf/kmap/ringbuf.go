@@ -14,16 +14,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RingBuf is a ring buffer that programs send records through (5.8). One goroutine reads it.
+// RingBuf is a ring buffer through which programs send records (5.8). Only one goroutine may read
+// it.
 type RingBuf struct {
 	m    *Map
 	rd   *ringbuf.Reader
-	read []byte // the page with the position of the reader, mapped
-	sent []byte // the page with the position of the programs
-	wake int    // an eventfd that ends Await
+	read []byte // mapped page with the reader's position
+	sent []byte // mapped page with the programs' position
+	wake int    // eventfd that ends Await
 }
 
-// NewRingBuf makes a ring buffer of size bytes, a power of two and of the page size.
+// NewRingBuf creates a ring buffer of size bytes, which must be a power of two and a multiple of
+// the page size.
 func NewRingBuf(size int) (*RingBuf, error) {
 	m, err := New(Spec{Name: "ring", Type: ebpf.RingBuf, MaxEntries: uint32(size)})
 	if err != nil {
@@ -51,20 +53,21 @@ func (r *RingBuf) open() (err error) {
 	return err
 }
 
-// Map gives the map that programs send to.
+// Map returns the map to which programs send records.
 func (r *RingBuf) Map() *Map { return r.m }
 
-// ErrWoken is the error of a Read that Wake ended.
+// ErrWoken is returned by Read after Wake.
 var ErrWoken = ringbuf.ErrFlushed
 
-// ErrDeadline is what Read gives when the deadline is over and nothing is left to read.
+// ErrDeadline is returned by Read if the deadline has passed and no record is left.
 var ErrDeadline = os.ErrDeadlineExceeded
 
-// ErrClosed is what Read gives when the ring is closed.
+// ErrClosed is returned by Read if the ring buffer is closed.
 var ErrClosed = os.ErrClosed
 
-// Read waits for a record and gives it. The bytes are valid until the next Read. The error is ErrWoken after Wake, ErrClosed
-// after Close. As long as records are there Read returns those, whatever the deadline: see Written.
+// Read waits for a record and returns it. The slice is valid until the next Read. The error is
+// ErrWoken after Wake, ErrDeadline after the deadline, and ErrClosed after Close. While records are
+// available, Read returns them regardless of the deadline; see Written.
 func (r *RingBuf) Read(rec *ringbuf.Record) ([]byte, error) {
 	if err := r.rd.ReadInto(rec); err != nil {
 		return nil, err
@@ -72,10 +75,12 @@ func (r *RingBuf) Read(rec *ringbuf.Record) ([]byte, error) {
 	return rec.RawSample, nil
 }
 
-// SetDeadline bounds the waiting of Read; the zero time means no bound. It is for the goroutine that reads.
+// SetDeadline sets the deadline of Read. The zero time means no deadline. It must be called by the
+// goroutine that reads.
 func (r *RingBuf) SetDeadline(t time.Time) { r.rd.SetDeadline(t) }
 
-// Await returns when there is a record to read, or after Wake. It may be called by another goroutine than the one that reads.
+// Await returns when a record can be read, or after Wake. It may be called by a goroutine other
+// than the reading one.
 func (r *RingBuf) Await() error {
 	fds := []unix.PollFd{{Fd: int32(r.m.raw.FD()), Events: unix.POLLIN}, {Fd: int32(r.wake), Events: unix.POLLIN}}
 	if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
@@ -89,20 +94,21 @@ func (r *RingBuf) Await() error {
 	return nil
 }
 
-// Wake makes a Read that waits for a record return ErrWoken, and Await return.
+// Wake makes a waiting Read return ErrWoken, and a waiting Await return.
 func (r *RingBuf) Wake() error {
 	_, err := unix.Write(r.wake, binary.NativeEndian.AppendUint64(nil, 1))
 	return errors.Join(err, r.rd.Flush())
 }
 
-// Written returns the position up to which programs have written: it only grows, by the bytes of each record. All that was recorded
-// before the call has been read when Passed(position) is true; more may have been recorded since, at any rate.
+// Written returns the position up to which programs have written. It only grows, by the size of
+// each record in bytes. Once Passed(position) is true, everything recorded before the call of
+// Written has been read, although more may have been recorded since.
 func (r *RingBuf) Written() uint64 { return position(r.sent) }
 
 // Passed reports whether the reader has read up to a position.
 func (r *RingBuf) Passed(written uint64) bool { return r.Left(written) == 0 }
 
-// Left returns how many bytes lie before a position that the reader has not read.
+// Left returns the number of bytes before a position that have not been read.
 func (r *RingBuf) Left(written uint64) uint64 {
 	if read := position(r.read); read < written {
 		return written - read
@@ -110,15 +116,17 @@ func (r *RingBuf) Left(written uint64) uint64 {
 	return 0
 }
 
-// Empty reports whether all is read that was recorded.
+// Empty reports whether everything recorded has been read.
 func (r *RingBuf) Empty() bool { return r.Passed(r.Written()) }
 
-// position reads a position, an unsigned long at the start of its page (kernel/bpf/ringbuf.c: struct bpf_ringbuf).
+// position reads a position, which is an unsigned long at the start of its page
+// (kernel/bpf/ringbuf.c: struct bpf_ringbuf).
 func position(page []byte) uint64 {
 	return uint64(atomic.LoadUintptr((*uintptr)(unsafe.Pointer(&page[0]))))
 }
 
-// Close lets the ring go; a waiting Read returns. Written and Passed must not be called any more.
+// Close closes the ring buffer and makes a waiting Read return. Written and Passed must not be
+// called afterwards.
 func (r *RingBuf) Close() error {
 	var errs []error
 	if r.rd != nil {

@@ -10,33 +10,35 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/hugepage"
 )
 
-// Snapshot is what a map held: N keys, and the values of each. No key is in it twice. It is no instant: a key that came or
-// went meanwhile may be in it or not, and values are as they were when their bucket was read. Close frees it.
+// Snapshot contains the N keys of a map and their values. Every key is unique. A snapshot is not
+// taken at a single instant: a key that was added or deleted during the read may or may not be in
+// it, and values are as they were when their bucket was read. Close frees the memory.
 type Snapshot struct {
 	N         int
 	KeySize   int // bytes
-	ValueSize int // bytes a key, the values of all CPUs together
+	ValueSize int // bytes per key, for the values of all CPUs together
 	chunks    []*chunk
 }
 
-// A chunk is elements that were read into one place, keys one after another and values in the same order.
+// A chunk is a buffer of elements: keys one after another, and values in the same order.
 type chunk struct {
-	keys, values []byte // their length is the room
+	keys, values []byte // their lengths are the capacity
 	n            int
-	borrowed     bool // the memory is another part's
+	borrowed     bool // the memory belongs to another chunk
 }
 
-// offHeap is how large a buffer must be to be memory of its own (package hugepage): in the heap, the collector would count it, and what
-// it leaves behind would have to be set to zero again.
+// offHeap is the size in bytes from which a buffer is allocated outside the Go heap (package
+// hugepage). On the heap, it would count towards garbage collection, and its memory would have to
+// be zeroed again for reuse.
 const offHeap = 1 << 20
 
-// Key gives the key at i, 0 <= i < N. It is there until Close.
+// Key returns the i-th key, 0 <= i < N. The slice is valid until Close.
 func (s *Snapshot) Key(i int) []byte {
 	p, i := s.at(i)
 	return p.keys[i*s.KeySize : (i+1)*s.KeySize]
 }
 
-// Value gives the value at i, until Close.
+// Value returns the i-th value. The slice is valid until Close.
 func (s *Snapshot) Value(i int) []byte {
 	p, i := s.at(i)
 	return p.values[i*s.ValueSize : (i+1)*s.ValueSize]
@@ -52,7 +54,7 @@ func (s *Snapshot) at(i int) (*chunk, int) {
 	panic("bpf: index behind the end of a snapshot")
 }
 
-// Close frees the memory. Keys and values that were given are gone then.
+// Close frees the memory. Slices returned by Key and Value are no longer valid.
 func (s *Snapshot) Close() error {
 	var errs []error
 	for _, p := range s.chunks {
@@ -62,7 +64,7 @@ func (s *Snapshot) Close() error {
 	return errors.Join(errs...)
 }
 
-// grow makes room for so many elements.
+// grow makes room for room elements.
 func (p *chunk) grow(room, keySize, valueSize int) error {
 	keys, err := allocBuffer(room * keySize)
 	if err != nil {
@@ -79,7 +81,7 @@ func (p *chunk) grow(room, keySize, valueSize int) error {
 	return old.close()
 }
 
-// tail lends the room behind so many elements.
+// tail returns a chunk that borrows the room after the first n elements.
 func (p *chunk) tail(n, keySize, valueSize int) chunk {
 	return chunk{keys: p.keys[n*keySize:], values: p.values[n*valueSize:], borrowed: true}
 }
@@ -105,13 +107,15 @@ func freeBuffer(b []byte) error {
 	return hugepage.Free(b)
 }
 
-// Snapshot reads the whole map: in batches where the kernel has them for this type (hashes from 5.6, arrays from 5.8,
-// per-CPU arrays from 5.13), else key by key. Batches take each bucket of a hash under its lock, so no key is missed or
-// seen twice, whatever programs do meanwhile; walking key by key starts over when its key is deleted, so there keys are
-// told apart by a set. The error is ctx's, or a *Error.
+// Snapshot reads the whole map: in batches if the kernel supports them for this type (hashes from
+// 5.6, arrays from 5.8, per-CPU arrays from 5.13), or else key by key. A batch reads each bucket of
+// a hash under its lock, so no key is missed or seen twice, whatever programs do concurrently.
+// Reading key by key starts over if the current key is deleted, so duplicates are removed with a
+// set. The error is ctx's error or a *Error.
 func (m *Map) Snapshot(ctx context.Context) (*Snapshot, error) { return m.Read(ctx, func(int) {}) }
 
-// Read is Snapshot. Of a large map it tells how many keys to expect, about, when it has read a part of them.
+// Read is like Snapshot. For a large map, it calls expect with the approximate number of keys after
+// it has read some of them.
 func (m *Map) Read(ctx context.Context, expect func(n int)) (*Snapshot, error) {
 	r := m.newReader(&chunk{})
 	s := &Snapshot{KeySize: r.keySize, ValueSize: r.valueSize, chunks: []*chunk{r.chunk}}
@@ -134,7 +138,7 @@ func (m *Map) Read(ctx context.Context, expect func(n int)) (*Snapshot, error) {
 	return s, nil
 }
 
-// Count gives the number of keys. It reads the map for that: kernels keep no count.
+// Count returns the number of keys. It reads the whole map, because the kernel keeps no count.
 func (m *Map) Count(ctx context.Context) (int, error) {
 	s, err := m.Snapshot(ctx)
 	if err != nil {
@@ -144,9 +148,10 @@ func (m *Map) Count(ctx context.Context) (int, error) {
 	return n, s.Close()
 }
 
-// walk reads key by key. Where the key that it stands on is deleted meanwhile, the kernel starts again at the first:
-// keys seen before are skipped, and a walk that does not come to its end within a few rounds of the map is given up
-// with what it has, which by then is every key that stayed.
+// walk reads the map key by key. If the current key is deleted, the kernel starts over with the
+// first key, and walk skips the keys it has already read. If walk does not reach the end within a
+// few rounds of the map, it stops with what it has, which by then includes every key that was not
+// deleted.
 func (m *Map) walk(ctx context.Context, p *chunk) error {
 	keySize := int(m.spec.KeySize)
 	seen := make(map[string]struct{})

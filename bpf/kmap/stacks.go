@@ -12,19 +12,20 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// A map of stacks has room for this many: as many as fit into stacksBytes, within bounds.
+// The number of stacks in a map: as many as fit into stacksBytes, within these bounds.
 const (
 	minStacks   = 1 << 14
 	maxStacks   = 1 << 16
 	stacksBytes = 16 << 20
 )
 
-// Stacks keeps the frames of stacks that programs have taken, each under a number.
+// Stacks is a map of stacks that programs have recorded, each with a number as its key.
 type Stacks struct{ m *Map }
 
-// NewStacks makes a map of stacks of at most so many frames. An element of that size is the number of bytes in the frames,
-// the frames, and zeros. The kernel walks through as many frames as the sysctl kernel.perf_event_max_stack says, which it
-// lets nobody change as long as programs are there that take stacks.
+// NewStacks creates a map of stacks of at most frames frames. Its elements have size bytes: the
+// size of the frames in bytes, the frames, and zeros. The kernel walks at most as many frames as
+// the sysctl kernel.perf_event_max_stack allows, which cannot be changed while programs that record
+// stacks are loaded. If frames exceeds that, the error is a *Error.
 func NewStacks(name string, frames, size int) (*Stacks, error) {
 	spec := Spec{Name: name, Type: ebpf.Hash, KeySize: 8, ValueSize: uint32(size), MaxEntries: uint32(min(max(stacksBytes/size, minStacks), maxStacks))}
 	limit, err := stackLimit()
@@ -42,7 +43,7 @@ func NewStacks(name string, frames, size int) (*Stacks, error) {
 	return &Stacks{m}, nil
 }
 
-// stackLimit is how many frames the kernel walks through.
+// stackLimit returns the number of frames that the kernel walks at most.
 func stackLimit() (int, error) {
 	b, err := os.ReadFile("/proc/sys/kernel/perf_event_max_stack")
 	if err != nil {
@@ -51,13 +52,13 @@ func stackLimit() (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(b)))
 }
 
-// Map gives the map itself, for programs.
+// Map returns the map to which programs write.
 func (s *Stacks) Map() *Map { return s.m }
 
-// Room is how many stacks the map can keep.
+// Room returns the number of stacks for which the map has room.
 func (s *Stacks) Room() int { return int(s.m.spec.MaxEntries) }
 
-// Frames gives the addresses of a stack, the innermost first.
+// Frames returns the addresses of a stack, innermost first.
 func (s *Stacks) Frames(id uint64) ([]uint64, error) {
 	b, err := s.m.Lookup(binary.NativeEndian.AppendUint64(nil, id))
 	if err != nil {
@@ -66,7 +67,7 @@ func (s *Stacks) Frames(id uint64) ([]uint64, error) {
 	return frames(id, b)
 }
 
-// All returns the frames of all stacks, by their numbers.
+// All returns the frames of all stacks by number.
 func (s *Stacks) All() (_ map[uint64][]uint64, err error) {
 	snap, err := s.m.Snapshot(context.Background())
 	if err != nil {
@@ -83,10 +84,10 @@ func (s *Stacks) All() (_ map[uint64][]uint64, err error) {
 	return out, nil
 }
 
-// Drop removes a stack. The error is ErrKeyNotExist where it is not there.
+// Drop removes a stack. The error is ErrKeyNotExist if it does not exist.
 func (s *Stacks) Drop(id uint64) error { return s.m.Delete(binary.NativeEndian.AppendUint64(nil, id)) }
 
-// frames reads an element.
+// frames decodes an element.
 func frames(id uint64, b []byte) ([]uint64, error) {
 	size := binary.NativeEndian.Uint64(b)
 	if size > uint64(len(b)-8) {
@@ -99,5 +100,5 @@ func frames(id uint64, b []byte) ([]uint64, error) {
 	return out, nil
 }
 
-// Close lets the map go.
+// Close closes the map.
 func (s *Stacks) Close() error { return s.m.Close() }

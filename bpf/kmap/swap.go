@@ -8,17 +8,18 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// SwapMap is a map that can be exchanged for an empty one while programs use it: programs reach it through the one
-// slot of an outer array, so that the host gets a map that nobody writes to any more. That makes emptying it exact:
-// nothing is counted in a deleted element, and nothing between a read and a delete is lost.
+// SwapMap is a map that can be replaced with an empty one while programs use it. Programs reach it
+// through the only slot of an outer array, so after a swap, the host has a map to which nothing
+// writes any more. Emptying the map is therefore exact: no count goes to a deleted element, and
+// nothing is lost between a read and a delete.
 type SwapMap struct {
-	Outer *Map // an array of maps with one slot: what programs refer to
+	Outer *Map // array of maps with one slot, to which programs refer
 	mu    sync.Mutex
 	inner *Map
 	spec  Spec
 }
 
-// NewSwapMap makes a map of this spec and the outer map around it.
+// NewSwapMap creates a map with the given spec, and the outer map that refers to it.
 func NewSwapMap(spec Spec) (*SwapMap, error) {
 	if err := spec.CheckMemory(2); err != nil {
 		return nil, err
@@ -34,17 +35,18 @@ func NewSwapMap(spec Spec) (*SwapMap, error) {
 	return s, nil
 }
 
-// Inner gives the map that programs use now.
+// Inner returns the map that programs currently use.
 func (s *SwapMap) Inner() *Map {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.inner
 }
 
-// Swap puts an empty map in place of the inner one, and gives the old one to the caller, who closes it. When it
-// returns, no program writes to the old map any more: the kernel waits for the running ones before an update of a map of
-// maps returns (kernel/bpf/syscall.c: maybe_wait_bpf_programs calls synchronize_rcu, since 5.0). That does not hold for
-// sleepable programs, of which we load none. It takes some milliseconds, on an idle machine tens.
+// Swap replaces the inner map with an empty one and returns the old one, which the caller must
+// close. When Swap returns, no program writes to the old map any more: the kernel waits for running
+// programs before an update of a map of maps returns (kernel/bpf/syscall.c: maybe_wait_bpf_programs
+// calls synchronize_rcu, since 5.0). This does not apply to sleepable programs, but we load none.
+// Swap takes some milliseconds, and tens of milliseconds on an idle host.
 func (s *SwapMap) Swap() (old *Map, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,7 +62,7 @@ func (s *SwapMap) Swap() (old *Map, err error) {
 	return old, nil
 }
 
-// Close lets both maps go.
+// Close closes both maps.
 func (s *SwapMap) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
