@@ -8,13 +8,14 @@ import (
 	"os"
 )
 
-// maxNotes is how much of a file's notes is read: one that is there to identify the file is short.
+// maxNotes is the number of bytes of a file's notes that are read. A note that identifies the file
+// is short.
 const maxNotes = 64 << 10
 
-// ntGNUBuildID is the type of the note that holds a build id.
+// ntGNUBuildID is the type of the note that contains a build ID.
 const ntGNUBuildID = 3
 
-// KernelBuildID gives the id of the running kernel's build in hexadecimal; "" where it has none.
+// KernelBuildID returns the build ID of the running kernel in hexadecimal, or "" if it has none.
 func KernelBuildID() string {
 	b, err := os.ReadFile("/sys/kernel/notes")
 	if err != nil {
@@ -23,7 +24,7 @@ func KernelBuildID() string {
 	return parseBuildID(b, binary.NativeEndian)
 }
 
-// buildID gives the id of a file's build; "" where it has none.
+// buildID returns the build ID of a file, or "" if it has none.
 func buildID(f *elf.File) string {
 	for _, p := range f.Progs {
 		if p.Type != elf.PT_NOTE {
@@ -40,7 +41,8 @@ func buildID(f *elf.File) string {
 	return ""
 }
 
-// parseBuildID finds a build id among notes: sizes of name and content, type, name, content, each filled up to four bytes.
+// parseBuildID finds a build ID among notes. Each note consists of the sizes of name and content,
+// the type, the name and the content. Name and content are padded to four bytes.
 func parseBuildID(b []byte, order binary.ByteOrder) string {
 	cut := func(n uint32) []byte {
 		whole := min((int(n)+3)&^3, len(b))

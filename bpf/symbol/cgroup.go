@@ -13,23 +13,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The id of a cgroup is the number of its directory's inode.
+// The ID of a cgroup is the inode number of its directory.
 
-// cgroups keeps the paths of cgroups by their id.
+// cgroups caches the paths of cgroups by ID.
 var cgroups = struct {
 	mu    sync.Mutex
 	paths map[uint64]string
 	read  time.Time
 }{}
 
-// cgroupAge is how often the tree is read at most: an id that is not there may be of a cgroup that is gone.
+// cgroupAge is the minimum time between two reads of the tree. An unknown ID may belong to a cgroup
+// that no longer exists, so the tree is not read for each one.
 const cgroupAge = time.Second
 
-// ErrNoCgroup2 says that no hierarchy of version 2 is mounted.
+// ErrNoCgroup2 is returned if no cgroup v2 hierarchy is mounted.
 var ErrNoCgroup2 = errors.New("no cgroup hierarchy of version 2 is mounted; as root: mount -t cgroup2 none /sys/fs/cgroup")
 
-// CgroupPath gives the path of a cgroup below the root of the hierarchy ("/" is the root itself); ok is false where there is
-// none of that id now, and was none when the tree was last read.
+// CgroupPath returns the path of a cgroup below the root of the hierarchy; "/" is the root itself.
+// ok is false if no cgroup has that ID now or had it when the tree was last read.
 func CgroupPath(id uint64) (path string, ok bool, err error) {
 	c := &cgroups
 	c.mu.Lock()
@@ -46,7 +47,7 @@ func CgroupPath(id uint64) (path string, ok bool, err error) {
 	}
 	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // it was removed meanwhile
+		case errors.Is(err, fs.ErrNotExist): // removed in the meantime
 			return nil
 		case err != nil:
 			return err
@@ -71,7 +72,7 @@ func CgroupPath(id uint64) (path string, ok bool, err error) {
 	return path, ok, nil
 }
 
-// CgroupID gives the id of a cgroup by its path below the root of the hierarchy.
+// CgroupID returns the ID of the cgroup with the given path below the root of the hierarchy.
 func CgroupID(path string) (uint64, error) {
 	root, err := cgroupRoot()
 	if err != nil {
@@ -84,7 +85,7 @@ func CgroupID(path string) (uint64, error) {
 	return st.Ino, nil
 }
 
-// cgroupRoot finds where the hierarchy of version 2 is mounted.
+// cgroupRoot returns the mount point of the cgroup v2 hierarchy.
 func cgroupRoot() (string, error) {
 	b, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package symbol finds names for addresses and addresses for names: symbols of the kernel (/proc/kallsyms) and of running
-// processes (their mappings, and the ELF files mapped there), and paths of control groups by their ID. It knows nothing of
-// probes.
+// Package symbol maps addresses to names and names to addresses: symbols of the kernel
+// (/proc/kallsyms) and of running processes (from their mappings and the ELF files mapped there),
+// and paths of control groups by ID. It knows nothing of probes.
 package symbol

@@ -14,30 +14,30 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-// Symbol is a symbol of the kernel.
+// Symbol is a kernel symbol.
 type Symbol struct {
 	Name, Module string // Module is "" for the kernel itself
 	Addr         uint64
 }
 
-// kernelSymbols holds /proc/kallsyms, sorted by address.
+// kernelSymbols contains the symbols of /proc/kallsyms, sorted by address.
 type kernelSymbols struct {
 	syms []Symbol
 	err  error
 }
 
-// NoSymbolError says that a symbol is not there.
+// NoSymbolError reports that a symbol does not exist.
 type NoSymbolError struct {
-	Symbol, Where string // Where: "the kernel", or a path
+	Symbol, Where string // Where is "the kernel" or a path
 	Suggestions   []string
 }
 
 func (e *NoSymbolError) Error() string { return fmt.Sprintf("%s has no symbol %q", e.Where, e.Symbol) }
 
-// ErrHiddenSymbols says that the kernel shows its symbols without their addresses.
+// ErrHiddenSymbols is returned if the kernel lists its symbols without addresses.
 var ErrHiddenSymbols = errors.New("the kernel hides the addresses of its symbols (sysctl kernel.kptr_restrict); as root: sysctl kernel.kptr_restrict=1")
 
-// ksymsCache holds the symbols: they are read when the first is asked for, which takes tens of milliseconds.
+// ksymsCache caches the symbols. They are read on first use, which takes tens of milliseconds.
 var ksymsCache struct {
 	mu   sync.Mutex
 	read func() kernelSymbols
@@ -53,7 +53,8 @@ func ksyms() kernelSymbols {
 	return read()
 }
 
-// InvalidateKernelSymbols has the symbols read again when the next is asked for: those of programs and modules come and go.
+// InvalidateKernelSymbols makes the next lookup read the symbols again. It is needed when programs
+// or modules have been loaded or unloaded.
 func InvalidateKernelSymbols() {
 	ksymsCache.mu.Lock()
 	ksymsCache.read = nil
@@ -72,11 +73,11 @@ func readKernelSymbols() kernelSymbols {
 	return kernelSymbols{syms: syms}
 }
 
-// parseKallsyms reads lines of "ffffffff81000000 T name	[module]".
+// parseKallsyms parses lines of the form "ffffffff81000000 T name [module]".
 func parseKallsyms(b []byte) []Symbol {
 	syms := make([]Symbol, 0, bytes.Count(b, []byte{'\n'}))
 	text := string(b)
-	modules := map[string]string{} // so that a module's name is held once
+	modules := map[string]string{} // so that each module name is stored once
 	for len(text) > 0 {
 		line := text
 		if i := bytes.IndexByte(b, '\n'); i >= 0 {
@@ -88,7 +89,7 @@ func parseKallsyms(b []byte) []Symbol {
 			continue
 		}
 		addr, err := strconv.ParseUint(line[:16], 16, 64)
-		if err != nil || line[17] == 'a' || line[17] == 'A' { // absolute: no address
+		if err != nil || line[17] == 'a' || line[17] == 'A' { // an absolute symbol is not an address
 			continue
 		}
 		s := Symbol{Name: line[19:], Addr: addr}
@@ -113,8 +114,9 @@ func parseKallsyms(b []byte) []Symbol {
 
 func byAddress(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) }
 
-// KernelSymbol gives the symbol that an address of the kernel lies in, the first of those that begin at one place, and
-// how far behind its start. ok is false where none is known.
+// KernelSymbol returns the symbol that contains a kernel address, and the offset of the address in
+// bytes from the start of the symbol. If several symbols start at the same address, it returns the
+// first. ok is false if no symbol is known.
 func KernelSymbol(addr uint64) (sym Symbol, off uint64, ok bool, err error) {
 	k := ksyms()
 	if k.err != nil {
@@ -130,10 +132,12 @@ func KernelSymbol(addr uint64) (sym Symbol, off uint64, ok bool, err error) {
 	return k.syms[i], addr - k.syms[i].Addr, true, nil
 }
 
-// maxSymbol is how far behind the start of the last symbol before it an address is taken to belong to it.
+// maxSymbol is the maximum distance in bytes from the start of a symbol at which an address is
+// still attributed to it.
 const maxSymbol = 1 << 20
 
-// KernelAddr gives the address of a kernel symbol. The error is a *NoSymbolError, or ErrHiddenSymbols.
+// KernelAddr returns the address of a kernel symbol. The error is a *NoSymbolError or
+// ErrHiddenSymbols.
 func KernelAddr(name string) (uint64, error) {
 	k := ksyms()
 	if k.err != nil {

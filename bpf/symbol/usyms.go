@@ -19,24 +19,24 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-// UserSymbols finds the symbols of running processes: of the address, the file that is mapped there, and the symbol of the
-// file. It keeps what it has read, so that the symbols of a process that ends meanwhile are still known. It is safe for
-// use by several goroutines.
+// UserSymbols symbolizes addresses of running processes: it finds the file mapped at an address,
+// and the symbol in that file. It caches what it has read, so that symbols of a process are still
+// known after the process ends. It is safe for concurrent use.
 type UserSymbols struct {
 	mu    sync.Mutex
 	procs map[int]*procMaps
 	files map[string]*elfSymbols // by device, inode and path
-	clock int                    // counts the uses, so that what was used last is known
+	clock int                    // incremented on each use, to find the least recently used entries
 }
 
-// What is kept has bounds: beyond them, what was not used for the longest time goes. The symbols of a running process are read again when
-// they are wanted.
+// The caches are bounded: when they are full, the least recently used entries are dropped. The
+// symbols of a running process are read again when needed.
 const (
 	maxProcs       = 512
 	maxFileSymbols = 1 << 20 // of all files together
 )
 
-// forget makes room for one more: it drops an eighth of what is there, the least recently used first.
+// forget makes room by dropping the least recently used eighth of the entries.
 func forget[K comparable, V any](m map[K]V, used func(V) int) {
 	keys := slices.Collect(maps.Keys(m))
 	slices.SortFunc(keys, func(a, b K) int { return cmp.Compare(used(m[a]), used(m[b])) })
@@ -45,14 +45,14 @@ func forget[K comparable, V any](m map[K]V, used func(V) int) {
 	}
 }
 
-// Known returns the number of processes whose mappings are kept.
+// Known returns the number of processes whose mappings are cached.
 func (u *UserSymbols) Known() int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return len(u.procs)
 }
 
-// keepFile keeps the symbols of a file.
+// keepFile caches the symbols of a file.
 func (u *UserSymbols) keepFile(key string, e *elfSymbols) {
 	n := len(e.syms)
 	for _, f := range u.files {
@@ -64,12 +64,12 @@ func (u *UserSymbols) keepFile(key string, e *elfSymbols) {
 	u.files[key] = e
 }
 
-// NewUserSymbols makes an empty one.
+// NewUserSymbols returns an empty cache.
 func NewUserSymbols() *UserSymbols {
 	return &UserSymbols{procs: map[int]*procMaps{}, files: map[string]*elfSymbols{}}
 }
 
-// procMaps is what a process has mapped.
+// procMaps contains the mappings of a process.
 type procMaps struct {
 	maps []mapping
 	read time.Time
@@ -79,25 +79,28 @@ type procMaps struct {
 // A mapping is a line of /proc/PID/maps.
 type mapping struct {
 	start, end, off uint64
-	file            string // dev:inode path, the key of files
+	file            string // "dev:inode path", the key in UserSymbols.files
 	path            string
 }
 
-// mapsAge is how long a reading of a process's mappings is taken to be right: a process can load more, or become another.
+// mapsAge is how long the cached mappings of a process are considered valid. A process can load
+// more files, and its PID can be reused.
 const mapsAge = time.Second
 
-// A SymbolizedAddr is where an address of a process lies.
+// A SymbolizedAddr describes an address of a process.
 type SymbolizedAddr struct {
-	Name string // of the symbol; "" where none is known: the process is gone, or the file has none there
-	Off  uint64 // behind the symbol's start
+	// Name is the symbol, or "" if it is not known: the process has ended, or the file has no
+	// symbol there.
+	Name string
+	Off  uint64 // in bytes from the start of the symbol
 
-	Path       string // of the file that is mapped there, or ""
+	Path       string // file that is mapped there, or ""
 	Start, End uint64 // of the mapping
-	FileOff    uint64 // of the mapping's start
+	FileOff    uint64 // offset in the file of the start of the mapping
 	BuildID    string // of the file, or ""
 }
 
-// File is the name of the file without its folders.
+// File returns the base name of the file.
 func (p SymbolizedAddr) File() string {
 	if p.Path == "" {
 		return ""
@@ -105,7 +108,7 @@ func (p SymbolizedAddr) File() string {
 	return filepath.Base(p.Path)
 }
 
-// Lookup finds an address of a process.
+// Lookup symbolizes an address of a process.
 func (u *UserSymbols) Lookup(pid int, addr uint64) SymbolizedAddr {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -131,14 +134,15 @@ func (u *UserSymbols) Lookup(pid int, addr uint64) SymbolizedAddr {
 	return SymbolizedAddr{Name: name, Off: off, Path: m.path, Start: m.start, End: m.end, FileOff: m.off, BuildID: e.buildID}
 }
 
-// CacheMappings reads what a process has mapped, so that its symbols are known when it has ended.
+// CacheMappings reads the mappings of a process, so that its symbols are known after it has ended.
 func (u *UserSymbols) CacheMappings(pid int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.cacheMappings(pid)
 }
 
-// cacheMappings gives what is known of a process: what was read before where it is gone; nil where that is nothing.
+// cacheMappings reads and returns the mappings of a process. If the process has ended, it returns
+// the cached ones, or nil if there are none.
 func (u *UserSymbols) cacheMappings(pid int) *procMaps {
 	if mapped, err := readMaps(pid); err == nil && len(mapped) > 0 {
 		if u.procs[pid] == nil && len(u.procs) >= maxProcs {
@@ -169,7 +173,8 @@ func readMaps(pid int) ([]mapping, error) {
 	return out, errors.Join(sc.Err(), f.Close())
 }
 
-// parseMapping reads "7f00-7f10 r-xp 00001000 08:01 1234    /usr/lib/libc.so.6". Only what has a file matters.
+// parseMapping parses "7f00-7f10 r-xp 00001000 08:01 1234 /usr/lib/libc.so.6". ok is false for
+// mappings without a file.
 func parseMapping(line string) (m mapping, ok bool) {
 	i := strings.IndexByte(line, '/')
 	f := strings.Fields(line)
@@ -186,9 +191,9 @@ func parseMapping(line string) (m mapping, ok bool) {
 	return m, errors.Join(errs[:]...) == nil
 }
 
-// elfSymbols are the functions of a file, sorted by address.
+// elfSymbols contains the functions and objects of a file, sorted by address.
 type elfSymbols struct {
-	exec    bool // its addresses are those in memory
+	exec    bool // addresses in the file are memory addresses
 	loads   []elf.ProgHeader
 	syms    []elfSymbol
 	buildID string
@@ -200,7 +205,8 @@ type elfSymbol struct {
 	name       string
 }
 
-// readELF reads the symbols of the first of the paths that can be read; without any it knows none.
+// readELF reads the symbols of the first readable path. If there is none, it returns an empty
+// table.
 func readELF(paths ...string) *elfSymbols {
 	for _, path := range paths {
 		if e, err := parseELF(path); err == nil {
@@ -224,7 +230,7 @@ func parseELF(path string) (e *elfSymbols, err error) {
 	}
 	for _, table := range []func() ([]elf.Symbol, error){f.Symbols, f.DynamicSymbols} {
 		syms, err := table()
-		if err != nil { // it has no such table
+		if err != nil { // no such table
 			continue
 		}
 		for _, s := range syms {
@@ -245,7 +251,7 @@ func parseELF(path string) (e *elfSymbols, err error) {
 	return e, nil
 }
 
-// at gives the symbol at an offset of the file; "" where it has none there.
+// at returns the symbol at an offset in the file, or "" if there is none.
 func (e *elfSymbols) at(fileOff uint64) (name string, off uint64) {
 	for _, p := range e.loads {
 		if fileOff < p.Off || fileOff >= p.Off+p.Filesz {
@@ -269,7 +275,7 @@ func (e *elfSymbols) at(fileOff uint64) (name string, off uint64) {
 	return "", 0
 }
 
-// addr gives the address of a symbol as the file has it.
+// addr returns the address of a symbol, as given in the file.
 func (e *elfSymbols) addr(name string) (uint64, bool) {
 	for _, s := range e.syms {
 		if s.name == name {
@@ -279,16 +285,18 @@ func (e *elfSymbols) addr(name string) (uint64, bool) {
 	return 0, false
 }
 
-// PositionIndependentError says that a symbol of a program has no address before the program runs.
+// PositionIndependentError reports that a symbol of a program has no address before the program
+// runs.
 type PositionIndependentError struct{ Path string }
 
 func (e *PositionIndependentError) Error() string {
 	return e.Path + " is loaded at another address each time (PIE), so its symbols have none before it runs"
 }
 
-// UserAddr gives the address of a symbol of a program. With a pid it is that in the memory of the process, which has the
-// file mapped. path "" is the program that the process runs. The error is a *NoSymbolError, a *PositionIndependentError,
-// or says what could not be read.
+// UserAddr returns the address of a symbol of a program. If pid is not 0, it returns the address in
+// the memory of that process, which must have the file mapped. If path is "", it uses the program
+// that the process runs. The error is a *NoSymbolError, a *PositionIndependentError, or a read
+// error.
 func UserAddr(symbol, path string, pid int) (uint64, error) {
 	if path == "" {
 		target, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))

@@ -10,18 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Where tracefs belongs (Documentation/trace/ftrace.rst).
+// Mount points of tracefs (Documentation/trace/ftrace.rst).
 const (
 	TracefsPath = "/sys/kernel/tracing"
 	debugTracer = "/sys/kernel/debug/tracing"
 )
 
-// PrivilegeError says that the process may not trace.
+// PrivilegeError reports that the process is not permitted to trace.
 type PrivilegeError struct {
 	UID     int
-	Missing []string // capabilities: "CAP_BPF"
-	File    string   // what could not be opened for want of it, or ""
-	For     string   // what needs more than tracing does, or ""
+	Missing []string // names of capabilities, such as "CAP_BPF"
+	File    string   // file that could not be opened, or ""
+	For     string   // what requires more than tracing does, or ""
 }
 
 func (e *PrivilegeError) Error() string {
@@ -38,11 +38,13 @@ func (e *PrivilegeError) Error() string {
 	return fmt.Sprintf("tracing needs root, or CAP_BPF and CAP_PERFMON: user %d lacks %s; run it with sudo", e.UID, missing)
 }
 
-// MountError says that a file system which tracing needs is missing.
+// MountError reports that a file system that tracing needs is not mounted.
 type MountError struct {
 	FSType, Path string
-	Foreign      bool  // Path has a procfs, but that of processes among which this one is not
-	Err          error // why it could not be mounted; nil where that was not tried
+	// Foreign reports that the procfs at Path belongs to a PID namespace that does not contain this
+	// process.
+	Foreign bool
+	Err     error // why it could not be mounted; nil if that was not tried
 }
 
 func (e *MountError) Error() string {
@@ -67,9 +69,9 @@ func (e *MountError) Error() string {
 
 func (e *MountError) Unwrap() error { return e.Err }
 
-// Prepare makes the process fit to trace, or says in words why it cannot be: a *MountError without /proc or /sys, a
-// *PrivilegeError without root or CAP_BPF and CAP_PERFMON. It costs a few system calls. It mounts nothing: the providers that
-// read tracefs mount it, and that mount stays.
+// Prepare prepares the process for tracing. The error is a *MountError if /proc or /sys is missing,
+// and a *PrivilegeError without root or CAP_BPF and CAP_PERFMON. Prepare takes a few system calls
+// and mounts nothing. The providers that read tracefs mount it if necessary, and that mount stays.
 func Prepare() error {
 	if err := CheckMounts(); err != nil {
 		return err
@@ -84,7 +86,8 @@ func Prepare() error {
 	return raiseLockedMemory()
 }
 
-// CheckMounts returns a *MountError where /proc or /sys is missing. Without them the kernel seems to lack most of what it has.
+// CheckMounts returns a *MountError if /proc or /sys is missing. Without them the kernel appears to
+// lack most features.
 func CheckMounts() error {
 	if !isMounted("/proc", unix.PROC_SUPER_MAGIC) {
 		return &MountError{FSType: "proc", Path: "/proc"}
@@ -98,14 +101,15 @@ func CheckMounts() error {
 	return nil
 }
 
-// raiseLockedMemory lifts the limit of locked memory, as far as it may. The library's rlimit package does this too, but probes
-// the kernel when the process starts, which costs a millisecond.
+// raiseLockedMemory raises the limit of locked memory as far as permitted. The rlimit package of
+// cilium/ebpf does this too, but it probes the kernel at process start, which takes a millisecond.
 func raiseLockedMemory() error {
 	err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY})
 	if !errors.Is(err, unix.EPERM) {
 		return err
 	}
-	// only CAP_SYS_RESOURCE goes beyond what was given; what that is too little for says so itself (lockedMemory)
+	// Only CAP_SYS_RESOURCE may exceed the hard limit. An operation for which that is too little
+	// reports it (LockedMemory).
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &l); err != nil {
 		return err
@@ -114,7 +118,8 @@ func raiseLockedMemory() error {
 	return unix.Setrlimit(unix.RLIMIT_MEMLOCK, &l)
 }
 
-// LockedMemory gives the words for an EPERM that the limit of locked memory may be the cause of, or "".
+// LockedMemory returns an explanation for EPERM if the limit of locked memory may have caused it,
+// or "".
 func LockedMemory() string {
 	var l unix.Rlimit
 	if k, err := Running(); err != nil || k.AtLeast(5, 11) || unix.Getrlimit(unix.RLIMIT_MEMLOCK, &l) != nil || l.Cur == unix.RLIM_INFINITY {
@@ -123,7 +128,9 @@ func LockedMemory() string {
 	return fmt.Sprintf("it goes beyond the limit of locked memory, %d KiB, which kernels before 5.11 charge it to (raise it with ulimit -l, or run as root)", l.Cur>>10)
 }
 
-// CheckPrivilege says whether CAP_SYS_ADMIN is there, which stands for the others too.
+// CheckPrivilege checks whether the process may trace. admin reports whether it has CAP_SYS_ADMIN,
+// which includes the other capabilities. If capabilities are missing, the error is a
+// *PrivilegeError.
 func CheckPrivilege() (admin bool, err error) {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -147,7 +154,8 @@ func CheckPrivilege() (admin bool, err error) {
 	return false, nil
 }
 
-// Tracefs gives the directory of tracefs, and mounts it where it is missing.
+// Tracefs returns the directory of tracefs, and mounts it if it is not mounted. The error is a
+// *MountError.
 func Tracefs() (string, error) {
 	if isMounted(TracefsPath, unix.TRACEFS_MAGIC) {
 		return TracefsPath, nil
@@ -170,7 +178,8 @@ func mount(fstype, path string) error {
 	return nil
 }
 
-// EventsDir gives tracefs's directory of events. A user who may not look into it gets a *PrivilegeError.
+// EventsDir returns the events directory of tracefs. The error is a *PrivilegeError if the user may
+// not read it.
 func EventsDir() (string, error) {
 	root, err := Tracefs()
 	if err != nil {
@@ -183,7 +192,8 @@ func EventsDir() (string, error) {
 	return dir, nil
 }
 
-// ReadError turns a refused read of one of the kernel's files into a *PrivilegeError.
+// ReadError converts a permission error for a kernel file to a *PrivilegeError. It returns other
+// errors unchanged.
 func ReadError(file string, err error) error {
 	if errors.Is(err, os.ErrPermission) {
 		return &PrivilegeError{UID: os.Geteuid(), File: file}

@@ -13,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Kernel is the running kernel.
+// Kernel describes the running kernel.
 type Kernel struct {
-	Release      string // as uname -r says: "6.18.44-fc"
+	Release      string // as reported by uname -r: "6.18.44-fc"
 	Major, Minor int
-	Arch         string // as Go names it: "amd64"
+	Arch         string // Go's name: "amd64"
 }
 
-// Running gives the running kernel.
+// Running returns the running kernel.
 func Running() (*Kernel, error) { return running() }
 
 var running = sync.OnceValues(func() (*Kernel, error) {
@@ -39,13 +39,14 @@ func parseKernel(release string) (*Kernel, error) {
 	return k, nil
 }
 
-// AtLeast says whether the kernel is of this version or a later one.
+// AtLeast reports whether the kernel has the given version or a later one.
 func (k *Kernel) AtLeast(major, minor int) bool {
 	return k.Major > major || k.Major == major && k.Minor >= minor
 }
 
-// HaveFetchAtomics says whether programs may use fetching atomics, exchange and compare-exchange: from 5.12 on x86, from
-// 5.18 on arm64 (the first whose JIT has them; cf. the kernel's commits 5ffa25502b5a and 1902472b4fa9).
+// HaveFetchAtomics reports whether programs may use fetching atomics, exchange and
+// compare-exchange: from 5.12 on x86, from 5.18 on arm64, which is the first whose JIT supports
+// them (kernel commits 5ffa25502b5a and 1902472b4fa9).
 func (k *Kernel) HaveFetchAtomics() bool {
 	if k.Arch == "arm64" {
 		return k.AtLeast(5, 18)
@@ -53,8 +54,8 @@ func (k *Kernel) HaveFetchAtomics() bool {
 	return k.AtLeast(5, 12)
 }
 
-// HaveCookie says whether programs of this type can read an attach cookie: perf links from 5.15, fentry and
-// fexit from 5.19, raw tracepoints from 6.10.
+// HaveCookie reports whether programs of type t can read an attach cookie: perf links from 5.15,
+// fentry and fexit from 5.19, raw tracepoints from 6.10.
 func (k *Kernel) HaveCookie(t ebpf.ProgramType) bool {
 	switch t {
 	case ebpf.RawTracepoint:
@@ -67,22 +68,26 @@ func (k *Kernel) HaveCookie(t ebpf.ProgramType) bool {
 	return false
 }
 
-// HaveUprobeMulti says whether one link can hold many uprobes (6.6), for one process if that is asked for: before 6.12 such a
-// link saw the first thread only.
+// HaveUprobeMulti reports whether one link can have many uprobes (6.6). If oneProcess is set, it
+// requires 6.12: before, a link limited to a process saw only its first thread.
 func (k *Kernel) HaveUprobeMulti(oneProcess bool) bool {
 	return k.AtLeast(6, 12) || k.AtLeast(6, 6) && !oneProcess
 }
 
-// HaveInheritThread says whether a perf event can follow into new threads only (5.13); before, it follows into new processes too.
+// HaveInheritThread reports whether a perf event can be inherited by new threads only (5.13).
+// Before, new processes inherit it too.
 func (k *Kernel) HaveInheritThread() bool { return k.AtLeast(5, 13) }
 
-// HaveIterProcess says whether an iterator takes a process (6.1; struct bpf_iter_link_info).
+// HaveIterProcess reports whether an iterator can be limited to a process (6.1; struct
+// bpf_iter_link_info).
 func (k *Kernel) HaveIterProcess() bool { return k.AtLeast(6, 1) }
 
-// HavePerfLink says whether perf events take programs through links (5.15), which carry cookies.
+// HavePerfLink reports whether programs can be attached to perf events through links (5.15), which
+// support cookies.
 func (k *Kernel) HavePerfLink() bool { return k.AtLeast(5, 15) }
 
-// PossibleCPUs gives the number of CPUs that could ever be there: a per-CPU map has a value for each.
+// PossibleCPUs returns the number of CPUs that could ever be present. A per-CPU map has a value for
+// each of them.
 func PossibleCPUs() (int, error) {
 	n, err := ebpf.PossibleCPU()
 	if err != nil {
@@ -91,7 +96,8 @@ func PossibleCPUs() (int, error) {
 	return n, nil
 }
 
-// OnlineCPUs gives the numbers of the CPUs that run now, ascending, from /sys/devices/system/cpu/online.
+// OnlineCPUs returns the numbers of the online CPUs in ascending order, from
+// /sys/devices/system/cpu/online.
 func OnlineCPUs() ([]int, error) {
 	const file = "/sys/devices/system/cpu/online"
 	text, err := os.ReadFile(file)
@@ -105,7 +111,7 @@ func OnlineCPUs() ([]int, error) {
 	return cpus, nil
 }
 
-// parseCPUs reads a kernel list of CPUs: "0-3,8,10-11".
+// parseCPUs parses a kernel CPU list such as "0-3,8,10-11".
 func parseCPUs(list string) ([]int, error) {
 	var cpus []int
 	for part := range strings.SplitSeq(list, ",") {
@@ -125,8 +131,9 @@ func parseCPUs(list string) ([]int, error) {
 	return cpus, nil
 }
 
-// CompatBit returns where a task says that its system call is one of a 32-bit program: a bit of a word of struct task_struct,
-// which begins with struct thread_info (arch/x86/include/asm/thread_info.h: TS_COMPAT of status, behind flags and, from 5.11,
+// CompatBit returns where a task records that its system call comes from a 32-bit program: a bit in
+// a word of struct task_struct, which begins with struct thread_info. offset is that of the word in
+// bytes (arch/x86/include/asm/thread_info.h: TS_COMPAT of status, after flags and, from 5.11,
 // syscall_work; arch/arm64/include/asm/thread_info.h: TIF_32BIT of flags).
 func (k *Kernel) CompatBit() (offset, bit int, ok bool) {
 	switch {
@@ -140,7 +147,7 @@ func (k *Kernel) CompatBit() (offset, bit int, ok bool) {
 	return 0, 0, false
 }
 
-// before tells that the running kernel is older than that version.
+// OlderThan reports whether the running kernel is older than the given version.
 func OlderThan(major, minor int) bool {
 	k, err := Running()
 	return err == nil && !k.AtLeast(major, minor)

@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The commands of bpf(2) that this package calls itself, because the library's own calls go through reflection a key
-// (maps), hide what we need (cookies, perf links) or load feature probes at start-up (links).
+// Commands of bpf(2), and related constants. We call bpf(2) directly because the calls of
+// cilium/ebpf use reflection for each key (maps), do not expose what we need (cookies, perf links),
+// or run feature probes at startup (links).
 const (
 	CmdMapCreate       = 0
 	CmdMapLookup       = 1
@@ -32,8 +33,8 @@ const (
 	NanosecondsASecond = 1_000_000_000
 )
 
-// BPF is bpf(2). It is repeated where the kernel asks for that, as libbpf does for EAGAIN. attr points to the
-// command's attributes; what that refers to must be kept alive by the caller.
+// BPF calls bpf(2). It repeats the call on EAGAIN, as libbpf does, and on EINTR. attr points to the
+// command's attributes. The caller must keep alive any memory to which they point.
 func BPF(cmd uintptr, attr unsafe.Pointer, size uintptr) (uintptr, error) {
 	for {
 		r, _, errno := unix.Syscall(unix.SYS_BPF, cmd, uintptr(attr), size)
@@ -56,7 +57,8 @@ type elemAttr struct {
 	flags uint64
 }
 
-// ElemCall runs a command on one element of a map. value is the next key for BPF_MAP_GET_NEXT_KEY.
+// ElemCall runs a command on one element of a map. For BPF_MAP_GET_NEXT_KEY, value receives the
+// next key.
 func ElemCall(cmd uintptr, fd int, key, value []byte, flags uint64) error {
 	attr := elemAttr{fd: uint32(fd), key: BytePointer(key), value: BytePointer(value), flags: flags}
 	_, err := BPF(cmd, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
@@ -65,8 +67,9 @@ func ElemCall(cmd uintptr, fd int, key, value []byte, flags uint64) error {
 	return err
 }
 
-// The attributes below are parts of union bpf_attr (include/uapi/linux/bpf.h), up to the last member that bpf sets. The kernel
-// takes a shorter attribute than it knows for one whose other members are 0.
+// The attributes below are parts of union bpf_attr (include/uapi/linux/bpf.h), up to the last
+// member that we set. If an attribute is shorter than the kernel's, the kernel treats the remaining
+// members as 0.
 
 // BatchAttr is for BPF_MAP_LOOKUP_BATCH (5.6).
 type BatchAttr struct {
@@ -96,7 +99,8 @@ type MapCreateAttr struct {
 	Name                                [unix.BPF_OBJ_NAME_LEN]byte
 }
 
-// ProgLoadAttr is for BPF_PROG_LOAD, up to the type that a tracing program attaches to (5.5) and the BTF that has it (5.11).
+// ProgLoadAttr is for BPF_PROG_LOAD, up to the type to which a tracing program attaches (5.5) and
+// the BTF that contains it (5.11).
 type ProgLoadAttr struct {
 	ProgType, Count          uint32
 	Insns, License           unsafe.Pointer
@@ -154,7 +158,7 @@ type InfoAttr struct {
 	Info    unsafe.Pointer
 }
 
-// BytePointer returns the address of the first byte, or nil where there is none.
+// BytePointer returns the address of the first byte, or nil if b is empty.
 func BytePointer(b []byte) unsafe.Pointer {
 	if len(b) == 0 {
 		return nil
@@ -162,7 +166,7 @@ func BytePointer(b []byte) unsafe.Pointer {
 	return unsafe.Pointer(&b[0])
 }
 
-// CloseFD closes fd. On Linux, EINTR means that it has been closed.
+// CloseFD closes fd. On Linux, EINTR means that the descriptor has been closed.
 func CloseFD(fd int) error {
 	if err := unix.Close(fd); err != nil && !errors.Is(err, unix.EINTR) {
 		return err
