@@ -9,20 +9,21 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-// A counterEvent is an event that the kernel or the processor counts, by its number for perf_event_open.
+// A counterEvent is an event counted by the kernel or the processor, with its number for
+// perf_event_open.
 type counterEvent struct {
 	name, alias string
 	config      uint64
-	period      uint64 // unless the spec has one
+	period      uint64 // default period
 }
 
-// listCounters is a Provider's List.
+// listCounters returns the List function of a Provider.
 func listCounters(kind string, events []counterEvent) func(string) ([]Target, error) {
 	return func(pattern string) ([]Target, error) {
 		var out []Target
 		for _, e := range events {
 			t := counter(kind, e, e.period)
-			// Listed without the number, which is the default one.
+			// Listed without the number, which is the default.
 			t.Name, t.Parts = kind+":"+e.name, t.Parts[:1]
 			out = append(out, filterTargets(pattern, t)...)
 		}
@@ -36,7 +37,7 @@ func counter(kind string, e counterEvent, period uint64) Target {
 	return t
 }
 
-// resolveCounters is a Provider's Resolve: EVENT or EVENT:N.
+// resolveCounters returns the Resolve function of a Provider, for EVENT or EVENT:N.
 func resolveCounters(events []counterEvent) func(Spec) ([]Target, error) {
 	return func(s Spec) ([]Target, error) { return s.counters(events) }
 }

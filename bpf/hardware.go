@@ -35,7 +35,7 @@ const (
 	noPMUHint = "use profile:hz:99, or a software: event"
 )
 
-// usableHardware returns a *NotFoundError where the kernel does not drive the processor's counters.
+// usableHardware returns a *NotFoundError if the kernel has no driver for the processor's counters.
 func usableHardware(kind string) error {
 	if hasPMU() {
 		return nil
@@ -43,7 +43,8 @@ func usableHardware(kind string) error {
 	return &NotFoundError{Spec: kind, Reason: noPMU, Hint: noPMUHint}
 }
 
-// hasPMU says whether the kernel drives the processor's counters: their names differ with the processor.
+// hasPMU reports whether the kernel has a driver for the processor's counters. The device name
+// depends on the processor.
 func hasPMU() bool {
 	for _, name := range []string{"cpu", "cpu_core", "armv8_pmuv3_0", "armv8_pmuv3"} {
 		if _, err := os.Stat("/sys/bus/event_source/devices/" + name); err == nil {
@@ -53,7 +54,8 @@ func hasPMU() bool {
 	return false
 }
 
-// hardwareEvents are PERF_COUNT_HW_*. Names, aliases and default periods are bpftrace's.
+// hardwareEvents are the PERF_COUNT_HW_* events, with bpftrace's names, aliases and default
+// periods.
 var hardwareEvents = []counterEvent{
 	{"backend-stalls", "", unix.PERF_COUNT_HW_STALLED_CYCLES_BACKEND, 1_000_000},
 	{"branch-instructions", "branches", unix.PERF_COUNT_HW_BRANCH_INSTRUCTIONS, 100_000},

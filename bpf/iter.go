@@ -40,13 +40,15 @@ var iterProvider = Provider{
 	attach: attachIter,
 }
 
-// iterators are those of kernel/bpf/task_iter.c. Their programs have a context of words: what the kernel is doing, the task,
-// then the thing itself.
+// iterators are those of kernel/bpf/task_iter.c. The context of their programs consists of words:
+// the iteration's metadata, the task, and then the item.
 var iterators = []struct {
 	name         string
-	major, minor int // of the first kernel that has it
-	guard        int // the word that is 0 in the last call, which says that all have been
-	fields       []Field
+	major, minor int // first kernel that has the iterator
+	// guard is the offset of the word that is 0 in the last call, which marks the end of the
+	// iteration.
+	guard  int
+	fields []Field
 }{
 	{"task", 5, 8, 8, nil},
 	{"task_file", 5, 8, 24, []Field{
@@ -56,7 +58,7 @@ var iterators = []struct {
 		contextPointer("vma", "struct vm_area_struct *", 16)}},
 }
 
-// contextPointer is a field that is a pointer to a kernel structure.
+// contextPointer returns a field that is a pointer to a kernel struct.
 func contextPointer(name, ctype string, offset int) Field {
 	return Field{Name: name, CType: ctype, Kind: FieldMemory, Size: 8, At: Address{Base: -1, Index: -1, Disp: int64(offset), Context: true, Kernel: true}}
 }
@@ -91,8 +93,8 @@ func resolveIter(s Spec) ([]Target, error) {
 	return nil, e
 }
 
-// iterEvent gives the thing that the iterator is at, and the fields of its task in place of those of the running one, which
-// is bpfrepl.
+// iterEvent returns the fields of the iterator's current item. Fields of its task replace those of
+// the running task, which is bpfrepl.
 func iterEvent(t Target) (*Event, error) {
 	ev := &Event{}
 	of := func(structure, name, ctype string, word int, path ...string) (Field, error) {
@@ -133,7 +135,7 @@ func iterEvent(t Target) (*Event, error) {
 	return ev, errors.Join(errs...)
 }
 
-// iterAttr is bpf(2)'s for BPF_LINK_CREATE with BPF_TRACE_ITER.
+// iterAttr is the argument of bpf(2) for BPF_LINK_CREATE with BPF_TRACE_ITER.
 type iterAttr struct {
 	prog, target uint32
 	attachType   uint32
@@ -146,7 +148,7 @@ type iterAttr struct {
 // iterTask limits an iterator to a thread, or to a process (6.1).
 type iterTask struct{ tid, pid, pidFD uint32 }
 
-// attachIter lets the program run over everything, once.
+// attachIter runs the program once over all items.
 func attachIter(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 	attr := iterAttr{prog: uint32(p.raw.FD()), attachType: uint32(ebpf.AttachTraceIter)}
 	one := iterTask{pid: uint32(o.PID)}
@@ -174,7 +176,8 @@ func attachIter(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 	return &Attachment{Target: t}, nil
 }
 
-// drainIter reads an iterator to its end: reading is what makes it go. After a stretch of many things it asks to be read again.
+// drainIter reads an iterator to its end, which is what runs the program. After a number of items
+// the kernel asks to be read again (EAGAIN).
 func drainIter(fd int) error {
 	buf := make([]byte, 4096)
 	for {

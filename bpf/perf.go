@@ -12,11 +12,11 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// inheritThread makes a perf event follow into new threads only, not into new processes (5.13).
+// inheritThread makes new threads inherit a perf event, but not new processes (5.13).
 const inheritThread = 1 << 35
 
-// attachPerf opens a perf event on every CPU that is online or comes online, or on one of them; or, for one process, on each of
-// its threads, from where it follows into those that they start.
+// attachPerf opens a perf event on every CPU that is online or comes online, or on a single CPU.
+// For one process, it opens an event on each of its threads, which new threads inherit.
 func attachPerf(t Target, attr unix.PerfEventAttr, p *Program, o AttachOptions) (*Attachment, error) {
 	attr.Size, attr.Bits = uint32(unsafe.Sizeof(attr)), unix.PerfBitDisabled
 	a := &Attachment{Target: t}
@@ -38,7 +38,7 @@ func attachPerf(t Target, attr unix.PerfEventAttr, p *Program, o AttachOptions) 
 		}
 		return a, nil
 	}
-	attr.Read_format = unix.PERF_FORMAT_TOTAL_TIME_ENABLED // tells the follower whether it is alive
+	attr.Read_format = unix.PERF_FORMAT_TOTAL_TIME_ENABLED // lets the cpuWatcher detect dead events
 	f, err := watchCPUs(t, o.oneCPU, func(cpu int) ([]int, error) { return open(-1, cpu) }, o.OnHotplug)
 	if err != nil {
 		return nil, attachError(t, err)
@@ -47,7 +47,8 @@ func attachPerf(t Target, attr unix.PerfEventAttr, p *Program, o AttachOptions) 
 	return a, nil
 }
 
-// eachThread opens an event on each thread that a process has now; it goes over to those that they start.
+// eachThread calls open for each current thread of a process. New threads inherit the events of the
+// thread that starts them.
 func eachThread(pid int, attr *unix.PerfEventAttr, open func(tid int) error) error {
 	k, err := sys.Running()
 	if err != nil {

@@ -31,7 +31,7 @@ var signalProvider = Provider{
 	attach:       attachSignal,
 }
 
-// signalNames are those that neither bpfrepl nor Go's runtime needs for itself.
+// signalNames are the signals that neither bpfrepl nor the Go runtime uses.
 var signalNames = []string{"SIGALRM", "SIGCONT", "SIGUSR1", "SIGUSR2", "SIGWINCH"}
 
 func resolveSignal(s Spec) ([]Target, error) {
@@ -62,12 +62,12 @@ func resolveSignal(s Spec) ([]Target, error) {
 	return nil, e
 }
 
-// attachSignal runs the program at each signal until the attachment is closed.
+// attachSignal runs the program on each signal until the attachment is closed.
 func attachSignal(t Target, p *Program, _ AttachOptions) (*Attachment, error) {
 	if !slices.Contains(signalNames, t.Parts[1]) {
 		return nil, fmt.Errorf("%s cannot be waited for", t.Parts[1])
 	}
-	got := make(chan os.Signal, 1024) // the kernel merges those that wait, so they cannot pile up by much
+	got := make(chan os.Signal, 1024) // the kernel merges pending signals, so few can queue up
 	done := make(chan struct{})
 	var errs []error
 	signal.Notify(got, unix.SignalNum(t.Parts[1]))
@@ -78,7 +78,7 @@ func attachSignal(t Target, p *Program, _ AttachOptions) (*Attachment, error) {
 		}
 	}()
 	return &Attachment{Target: t, atClose: func() error {
-		signal.Stop(got) // nothing is sent any more; what waits is still served
+		signal.Stop(got) // no more signals are sent; queued ones are still handled
 		close(got)
 		<-done
 		return errors.Join(errs...)

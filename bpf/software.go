@@ -18,7 +18,8 @@ var softwareProvider = Provider{
 	},
 }
 
-// softwareEvents are PERF_COUNT_SW_*. Names, aliases and default periods are bpftrace's.
+// softwareEvents are the PERF_COUNT_SW_* events, with bpftrace's names, aliases and default
+// periods.
 var softwareEvents = []counterEvent{
 	{"alignment-faults", "", unix.PERF_COUNT_SW_ALIGNMENT_FAULTS, 1},
 	{"bpf-output", "", unix.PERF_COUNT_SW_BPF_OUTPUT, 1},

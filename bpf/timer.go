@@ -48,7 +48,7 @@ func cpuClock(t Target) unix.PerfEventAttr {
 	return unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Config: unix.PERF_COUNT_SW_CPU_CLOCK, Sample: t.Period}
 }
 
-// RangeError says that a timer is too fast or a number means nothing.
+// RangeError reports that a timer is too fast or that a number is invalid.
 type RangeError struct {
 	Spec   string
 	Reason string
@@ -56,7 +56,7 @@ type RangeError struct {
 
 func (e *RangeError) Error() string { return fmt.Sprintf("probe %q: %s", e.Spec, e.Reason) }
 
-// units gives the nanoseconds of one unit; hz has none.
+// units holds the nanoseconds per unit; hz has none.
 var units = map[string]uint64{"hz": 0, "s": sys.NanosecondsASecond, "ms": 1_000_000, "us": 1_000}
 
 func timer(kind, unit string, n uint64) Target {
@@ -69,11 +69,13 @@ func timer(kind, unit string, n uint64) Target {
 	return t
 }
 
-// maxRateFile holds the most samples a second that the kernel takes (Documentation/admin-guide/sysctl/kernel.rst).
+// maxRateFile contains the highest number of samples per second that the kernel allows
+// (Documentation/admin-guide/sysctl/kernel.rst).
 const maxRateFile = "/proc/sys/kernel/perf_event_max_sample_rate"
 
-// shortestPeriod is the kernel's own floor for clock events (perf_swevent_start_hrtimer, kernel/events/core.c): a shorter
-// one is taken, and fires at this pace in silence.
+// shortestPeriod is the kernel's lower limit for the period of clock events
+// (perf_swevent_start_hrtimer, kernel/events/core.c). The kernel accepts shorter periods, but
+// silently fires at this one.
 const shortestPeriod = 10_000
 
 func resolveTimer(s Spec) ([]Target, error) {
@@ -106,7 +108,7 @@ func resolveTimer(s Spec) ([]Target, error) {
 	return []Target{t}, nil
 }
 
-// parseNumber reads a positive number.
+// parseNumber parses a positive number. The error is a *RangeError.
 func parseNumber(s Spec, num string) (uint64, error) {
 	n, err := strconv.ParseUint(num, 10, 64)
 	switch {

@@ -60,7 +60,7 @@ var uretprobeProvider = Provider{
 	attach:       attachUprobe(true), attachMulti: attachUprobes(true),
 }
 
-// goProgram is the file of a Go function, or "".
+// goProgram returns the file of a Go function, or "".
 func (t Target) goProgram() string {
 	if t.goFunc {
 		return t.file
@@ -68,7 +68,7 @@ func (t Target) goProgram() string {
 	return ""
 }
 
-// callConv is that of the target's function.
+// callConv returns the calling convention of the target's function.
 func (t Target) callConv() callConv {
 	if t.goFunc {
 		return conventionGo[runtime.GOARCH]
@@ -76,11 +76,11 @@ func (t Target) callConv() callConv {
 	return conventionC[runtime.GOARCH]
 }
 
-// findFiles gives the files that the PATH of a spec means.
+// findFiles returns the files that the PATH of a spec matches.
 func findFiles(s Spec) ([]string, error) {
 	files := exe.Find(s.Args[0])
 	if len(files) == 0 {
-		if err := canOpen(); err != nil { // nothing is found where nothing can be opened
+		if err := canOpen(); err != nil { // without descriptors, no file is found
 			return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: no file descriptors are left to look for %q", s.Text, s.Args[0]), Hint: "raise the limit (ulimit -n), or match fewer events"}
 		}
 	}
@@ -93,7 +93,7 @@ func findFiles(s Spec) ([]string, error) {
 	return nil, &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no program %q in $PATH, and no library of that name", s.Args[0]), Hint: "give the path of its file"}
 }
 
-// canOpen returns an error if no file can be opened, for want of descriptors.
+// canOpen returns an error if no file can be opened because no descriptors are left.
 func canOpen() error {
 	f, err := os.Open("/")
 	switch {
@@ -105,7 +105,8 @@ func canOpen() error {
 	return f.Close()
 }
 
-// eachFile calls fn with each file that the PATH of a spec means. Of several, those that cannot be traced are passed over.
+// eachFile calls fn for each file that the PATH of a spec matches. If there are several files, it
+// skips those that cannot be traced.
 func eachFile(s Spec, fn func(*exe.File) error) error {
 	files, err := findFiles(s)
 	if err != nil {
@@ -126,7 +127,7 @@ func eachFile(s Spec, fn func(*exe.File) error) error {
 	return nil
 }
 
-// fileError words what is wrong with a file for the spec that names it.
+// fileError converts an error of a file to one for the spec that names the file.
 func fileError(s Spec, err error) error {
 	var fe *exe.FileError
 	switch {
@@ -157,7 +158,7 @@ func resolveUprobe(s Spec) ([]Target, error) {
 	return out, err
 }
 
-// resolveIn gives the targets that the spec means in one file.
+// resolveIn returns the spec's targets in one file.
 func (s Spec) resolveIn(x *exe.File) ([]Target, error) {
 	want := s.Args[1]
 	funcs, stripped, err := x.Functions()
@@ -204,7 +205,7 @@ func (s Spec) resolveIn(x *exe.File) ([]Target, error) {
 		}
 		ts, err := t.targetsAt(s, x, same, off)
 		var refused *SpecError
-		if errors.As(err, &refused) && isPattern(name) { // the others do without it
+		if errors.As(err, &refused) && isPattern(name) { // the other targets are attached without it
 			t.refusal = &AttachError{Target: t, Reason: strings.TrimPrefix(refused.Reason, fmt.Sprintf("probe %q: ", s.Text)), Hint: refused.Hint, TargetOnly: true, Err: refused}
 			ts, err = []Target{t}, nil
 		}
@@ -219,8 +220,9 @@ func (s Spec) resolveIn(x *exe.File) ([]Target, error) {
 	return out, nil
 }
 
-// symbolGroups gives the functions that have exactly this name, mangled or as in the source, with or without parameters: one list
-// for each name in full, since static functions of one name can be in several places.
+// symbolGroups returns the functions with exactly the given name, mangled or as in the source, with
+// or without parameters. It returns one list per full name, because static functions of the same
+// name can be in several places.
 func symbolGroups(funcs []exe.Symbol, name string) [][]exe.Symbol {
 	for _, key := range []func(exe.Symbol) string{func(f exe.Symbol) string { return f.Name }, exe.Symbol.Full, exe.Symbol.Short} {
 		var out []exe.Symbol
@@ -236,7 +238,7 @@ func symbolGroups(funcs []exe.Symbol, name string) [][]exe.Symbol {
 	return nil
 }
 
-// byName puts the functions of one full name together.
+// byName groups functions by full name.
 func byName(funcs []exe.Symbol) [][]exe.Symbol {
 	var out [][]exe.Symbol
 	index := map[string]int{}
@@ -252,7 +254,8 @@ func byName(funcs []exe.Symbol) [][]exe.Symbol {
 	return out
 }
 
-// matching gives the functions that match a pattern, each address under one name: a call is to be counted once.
+// matching returns the functions that match a pattern, each address under one name only, so that a
+// call is counted once.
 func matching(s Spec, funcs []exe.Symbol, pattern string) ([][]exe.Symbol, error) {
 	if _, err := path.Match(pattern, ""); err != nil {
 		return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: bad pattern %q", s.Text, pattern), Hint: "a [ needs its ]"}
@@ -276,7 +279,7 @@ func matching(s Spec, funcs []exe.Symbol, pattern string) ([][]exe.Symbol, error
 	return byName(out), nil
 }
 
-// preferSymbol says whether a tells more than b of two names of one function: read, not __read.
+// preferSymbol reports whether a is the better of two names of one function: read, not __read.
 func preferSymbol(a, b exe.Symbol) bool {
 	rank := func(s exe.Symbol) int { return len(s.Name) - len(strings.TrimLeft(s.Name, "_")) }
 	if a.Global != b.Global {
@@ -285,12 +288,13 @@ func preferSymbol(a, b exe.Symbol) bool {
 	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(len(a.Name), len(b.Name)), strings.Compare(a.Name, b.Name)) < 0
 }
 
-// matchName is match with a * that crosses slashes too, which Go's names have.
+// matchName is like match, but a * also matches slashes, which names of Go functions contain.
 func matchName(pattern, name string) bool {
 	return match(strings.ReplaceAll(pattern, "/", "\x01"), strings.ReplaceAll(name, "/", "\x01"))
 }
 
-// targetsAt completes a target with its places: those of functions of one name, off bytes behind their starts.
+// targetsAt adds the sites of a target: those of functions with the same name, off bytes after
+// their starts.
 func (t Target) targetsAt(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([]Target, error) {
 	bad := func(hint, format string, args ...any) error {
 		return &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: ", s.Text) + fmt.Sprintf(format, args...), Hint: hint}
@@ -355,8 +359,9 @@ func (t Target) targetsAt(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([
 	return []Target{t}, nil
 }
 
-// noReturns says why a function's return instructions do not stand for all its returns, or "". The kernel's own return probes,
-// which need none, change the return address on the stack. A program that unwinds its stack or moves to another one ends then.
+// noReturns explains why tracing a function's return instructions would not catch all its returns,
+// or returns "". The alternative, the kernel's own return probes, changes the return address on the
+// stack. This crashes a program that unwinds its stack or switches to another one.
 func noReturns(s Spec, x *exe.File, f exe.Symbol, out exe.Exits) (reason, hint string) {
 	hint = "--unsafe takes the kernel's return probes, which end a program that throws an exception through the function or switches stacks in it"
 	if f.Go {
@@ -383,7 +388,7 @@ func describeAddr(f exe.Symbol, at uint64) string {
 	return fmt.Sprintf("at %s+%d", f.Full(), at-f.Addr)
 }
 
-// nearInsns names the instructions that a bad place lies between.
+// nearInsns describes the instructions closest to an address that is not at the start of one.
 func nearInsns(f exe.Symbol, before, after uint64) string {
 	if f.Name == "" {
 		return fmt.Sprintf("the nearest are at %#x and %#x", before, after)
@@ -391,7 +396,7 @@ func nearInsns(f exe.Symbol, before, after uint64) string {
 	return fmt.Sprintf("the nearest are at +%d and +%d", before-f.Addr, after-f.Addr)
 }
 
-// implementations names what an IFUNC may choose, as a hint.
+// implementations returns a hint with the functions that an IFUNC may choose.
 func implementations(x *exe.File, name string) string {
 	funcs, _, err := x.Functions()
 	if err != nil {
@@ -410,7 +415,7 @@ func implementations(x *exe.File, name string) string {
 	return "trace all that it may choose: " + "uprobe:" + x.Path + ":__" + name + "_*"
 }
 
-// noFunction says that the file has no such function, and what may have been meant.
+// noFunction returns the error for a function that the file does not have, with suggestions.
 func noFunction(s Spec, x *exe.File, name string, funcs []exe.Symbol, stripped bool) error {
 	e := &NotFoundError{Spec: s.Text}
 	prefix := s.Kind + ":" + x.Path + ":"
@@ -448,7 +453,7 @@ func noFunction(s Spec, x *exe.File, name string, funcs []exe.Symbol, stripped b
 	return e
 }
 
-// owningLib gives the library that has a function.
+// owningLib returns the library that contains a function.
 func owningLib(libs []string, name string) string {
 	for _, lib := range libs {
 		for _, path := range exe.Find(lib) {
@@ -468,13 +473,13 @@ func owningLib(libs []string, name string) string {
 	return ""
 }
 
-// listUprobes lists the functions of the files that the pattern names; without a function's part and with wildcards in the
-// path, the files.
+// listUprobes lists the functions in the files that the pattern names. If the pattern has no
+// function part and wildcards in the path, it lists the files.
 func listUprobes(kind string) func(string) ([]Target, error) {
 	return func(pattern string) ([]Target, error) {
 		k, rest, ok := strings.Cut(pattern, ":")
 		if !ok || k != kind || rest == "" || strings.Trim(rest, "*") == "" {
-			return nil, nil // every file of the machine could be meant
+			return nil, nil // it would match every file on the host
 		}
 		file, fn, whole := cutPath(rest)
 		if !whole && isPattern(file) {
@@ -502,7 +507,7 @@ func listUprobes(kind string) func(string) ([]Target, error) {
 	}
 }
 
-// fileNames lists files by a pattern, as beginnings of specs.
+// fileNames lists the files that match a pattern, as the beginnings of specs.
 func fileNames(kind, pattern string) []Target {
 	var out []Target
 	for _, f := range exe.Find(pattern) {

@@ -18,16 +18,18 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// What all probes in user space have in common: places in files.
+// Code that all probes in user space share: sites in files.
 
 // A probeSite is a place in a file where the kernel can put a uprobe.
 type probeSite struct {
-	offset    uint64 // in the file
-	semaphore uint64 // offset in the file of a counter that the kernel counts up while the probe is there; 0: none
+	offset uint64 // in the file
+	// semaphore is the offset in the file of a counter that the kernel increments while the probe
+	// exists; 0: none.
+	semaphore uint64
 }
 
-// cutPath takes "PATH:REST" apart, at the first colon behind which a file of that name ends, else at the first: a path may
-// have colons, and so may REST, a C++ name for example.
+// cutPath splits "PATH:REST" at the first colon that follows the name of an existing file, or else
+// at the first colon. The path may contain colons, and so may REST, for example in a C++ name.
 func cutPath(text string) (path, rest string, found bool) {
 	for i := range len(text) {
 		if text[i] == ':' && strings.Contains(text[:i], "/") && slices.ContainsFunc(exe.Find(text[:i]), isFile) {
@@ -42,7 +44,7 @@ func isFile(path string) bool {
 	return err == nil && !st.IsDir()
 }
 
-// splitPath takes "PATH:REST" apart.
+// splitPath splits "PATH:REST".
 func splitPath(text string) []string {
 	path, rest, ok := cutPath(text)
 	if !ok {
@@ -51,7 +53,7 @@ func splitPath(text string) []string {
 	return []string{path, rest}
 }
 
-// prepareUprobe makes a program for a multi link where the kernel has them.
+// prepareUprobe selects a multi link if the kernel supports it.
 func prepareUprobe(spec *ProgramSpec) error {
 	k, err := sys.Running()
 	if err == nil && k.HaveUprobeMulti(spec.PID != 0) {
@@ -60,7 +62,7 @@ func prepareUprobe(spec *ProgramSpec) error {
 	return err
 }
 
-// uprobeMultiAttr is bpf(2)'s for BPF_LINK_CREATE with BPF_TRACE_UPROBE_MULTI (6.6).
+// uprobeMultiAttr is the argument of bpf(2) for BPF_LINK_CREATE with BPF_TRACE_UPROBE_MULTI (6.6).
 type uprobeMultiAttr struct {
 	prog, target uint32
 	attachType   uint32
@@ -77,7 +79,7 @@ type uprobeMultiAttr struct {
 
 const uprobeMultiReturn = 1 // BPF_F_UPROBE_MULTI_RETURN
 
-// attachUprobes makes one link for the targets in each file that are attached in the same way.
+// attachUprobes creates one link for the targets of each file that are attached in the same way.
 func attachUprobes(returns bool) func([]Target, []uint64, *Program, AttachOptions) (*Attachment, error) {
 	return func(ts []Target, cookies []uint64, p *Program, o AttachOptions) (*Attachment, error) {
 		a := &Attachment{Target: ts[0]}
@@ -140,10 +142,10 @@ func linkUprobes(ts []Target, cookies []uint64, p *Program, o AttachOptions, ret
 	return int(fd), err
 }
 
-// uprobePMU is where the kernel describes uprobes as perf events (4.17).
+// uprobePMU is the file with the perf event type of uprobes (4.17).
 const uprobePMU = "/sys/bus/event_source/devices/uprobe/type"
 
-// attachUprobe opens a perf event for each place of a target.
+// attachUprobe opens a perf event for each site of a target.
 func attachUprobe(returns bool) func(Target, *Program, AttachOptions) (*Attachment, error) {
 	return func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 		typ, err := uprobeType()
@@ -173,7 +175,8 @@ func uprobeType() (uint32, error) {
 
 func openUprobe(t Target, s probeSite, typ uint32, p *Program, o AttachOptions, returns bool) ([]int, error) {
 	path := append([]byte(t.file), 0)
-	// format/retprobe is bit 0 of config, format/ref_ctr_offset the upper half (kernel/events/core.c)
+	// format/retprobe is bit 0 of config, format/ref_ctr_offset its upper half
+	// (kernel/events/core.c).
 	attr := unix.PerfEventAttr{Type: typ, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})), Config: s.semaphore << 32,
 		Ext1: uint64(uintptr(unsafe.Pointer(&path[0]))), Ext2: s.offset, Sample: 1, Wakeup: 1}
 	if returns {
@@ -191,7 +194,7 @@ func openUprobe(t Target, s probeSite, typ uint32, p *Program, o AttachOptions, 
 	return attachToEvent(ev, p, o.Cookie)
 }
 
-// uprobeRefused words the kernel's refusal to put n targets in a file.
+// uprobeRefused explains why the kernel refused to attach to n targets in a file.
 func uprobeRefused(t Target, n int, err error) *AttachError {
 	e := attachError(t, err)
 	switch {

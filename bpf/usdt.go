@@ -27,7 +27,7 @@ var usdtProvider = Provider{
 	attach:       attachUprobe(false), attachMulti: attachUprobes(false),
 }
 
-// splitUSDT takes "PATH:PROVIDER:NAME" apart.
+// splitUSDT splits "PATH:PROVIDER:NAME".
 func splitUSDT(text string) []string {
 	path, rest, ok := cutPath(text)
 	if !ok {
@@ -36,8 +36,9 @@ func splitUSDT(text string) []string {
 	return append([]string{path}, strings.Split(rest, ":")...)
 }
 
-// resolveUSDT gives a target for each probe, or several of one name where its arguments are at other places in other copies
-// of the code: each kind of copy gets a program of its own.
+// resolveUSDT returns a target for each probe. A probe whose arguments are in different places in
+// different copies of the code becomes several targets of the same name, each with a program of its
+// own.
 func resolveUSDT(s Spec) ([]Target, error) {
 	provider, name := "*", s.Args[len(s.Args)-1]
 	if len(s.Args) == 3 {
@@ -71,7 +72,7 @@ func resolveUSDT(s Spec) ([]Target, error) {
 	return out, err
 }
 
-// addUSDT adds one place of a probe.
+// addUSDT adds one site of a probe.
 func addUSDT(ts []Target, s Spec, x *exe.File, p exe.StaticProbe) ([]Target, error) {
 	t := newTarget("usdt", x.Path, p.Provider, p.Name)
 	t.file = x.Path
@@ -100,7 +101,7 @@ func addUSDT(ts []Target, s Spec, x *exe.File, p exe.StaticProbe) ([]Target, err
 	return append(ts, t), nil
 }
 
-// operandField says how a program reads an argument of a probe.
+// operandField describes how a program reads an argument of a probe.
 func operandField(probe string, i int, o exe.Operand) Field {
 	f := Field{Name: fmt.Sprintf("args[%d]", i), CType: fmt.Sprintf("u%d", 8*o.Size), Size: o.Size, Signed: o.Signed}
 	if o.Signed {
@@ -130,7 +131,7 @@ func operandField(probe string, i int, o exe.Operand) Field {
 	return f
 }
 
-// truncate gives a constant as it is after a store of so many bytes.
+// truncate returns v as it is after being stored in size bytes.
 func truncate(v int64, size int, signed bool) int64 {
 	shift := 64 - 8*size
 	if signed {
@@ -139,7 +140,7 @@ func truncate(v int64, size int, signed bool) int64 {
 	return int64(uint64(v) << shift >> shift)
 }
 
-// noUSDT says that the file has no such probe.
+// noUSDT returns the error for a probe that the file does not have.
 func noUSDT(s Spec, x *exe.File, provider, name string, all []exe.StaticProbe) *NotFoundError {
 	e := &NotFoundError{Spec: s.Text}
 	if len(all) == 0 {
@@ -171,7 +172,7 @@ func noUSDT(s Spec, x *exe.File, provider, name string, all []exe.StaticProbe) *
 	return e
 }
 
-// listUSDT lists the probes of the files that the pattern names, or files.
+// listUSDT lists the probes in the files that the pattern names, or the files.
 func listUSDT(pattern string) ([]Target, error) {
 	k, rest, ok := strings.Cut(pattern, ":")
 	if !ok || k != "usdt" || rest == "" || strings.Trim(rest, "*") == "" {

@@ -21,7 +21,7 @@ var watchpointProvider = Provider{
 	Doc:     "Memory that is read, written or executed, in all processes or in that of -p or -c: the handler runs at each access.",
 	Example: "watchpoint:0x7ffe00001000:8:w",
 	minArgs: 3, maxArgs: 3, pidFilter: filterPerf,
-	List:         func(string) ([]Target, error) { return nil, nil }, // any address could be meant
+	List:         func(string) ([]Target, error) { return nil, nil }, // any address is possible
 	Resolve:      resolveWatchpoint,
 	programTypes: only(ebpf.PerfEvent),
 	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
@@ -42,7 +42,7 @@ var watchpointProvider = Provider{
 	},
 }
 
-// modes gives what linux/hw_breakpoint.h calls HW_BREAKPOINT_R, _W and _X.
+// modes holds HW_BREAKPOINT_R, _W and _X of linux/hw_breakpoint.h.
 var modes = map[byte]uint32{'r': 1, 'w': 2, 'x': 4}
 
 func resolveWatchpoint(s Spec) ([]Target, error) {
@@ -84,8 +84,9 @@ func resolveWatchpoint(s Spec) ([]Target, error) {
 	return []Target{t}, nil
 }
 
-// Watchpoints tells why this machine has none; nil where it has. It watches a write of its own, once: some virtual machines take
-// watchpoints and never let them fire.
+// Watchpoints returns an error that explains why this host has no watchpoints, or nil if it has. It
+// watches a write of its own, once, because some virtual machines accept watchpoints that never
+// fire.
 var Watchpoints = sync.OnceValue(func() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -98,7 +99,7 @@ var Watchpoints = sync.OnceValue(func() error {
 	ev, err := unix.PerfEventOpen(&attr, 0, -1, -1, sys.PerfFlagCloseExec)
 	if err != nil {
 		err = errors.Join(err, unix.Munmap(page))
-		if errors.Is(err, unix.ENOSPC) { // then they are in use, and so they work
+		if errors.Is(err, unix.ENOSPC) { // all in use, so they work
 			return nil
 		}
 		return fmt.Errorf("this machine has no watchpoints: %w", err)
