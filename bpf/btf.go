@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// NoBTFError says that the kernel does not describe its types.
+// NoBTFError reports that the kernel has no BTF.
 type NoBTFError struct{ Err error }
 
 func (e *NoBTFError) Error() string {
@@ -16,10 +16,10 @@ func (e *NoBTFError) Error() string {
 
 func (e *NoBTFError) Unwrap() error { return e.Err }
 
-// btfFile describes the kernel's types.
+// btfFile is the kernel's BTF.
 const btfFile = "/sys/kernel/btf/vmlinux"
 
-// HasBTF reports whether the kernel describes its types. It looks at the first bytes only.
+// HasBTF reports whether the kernel has BTF. It reads only the first bytes.
 func HasBTF() bool {
 	f, err := os.Open(btfFile)
 	if err != nil {
@@ -30,7 +30,7 @@ func HasBTF() bool {
 	return binary.Read(f, binary.NativeEndian, &magic) == nil && magic == 0xeb9f // struct btf_header
 }
 
-// KernelBTF reads the kernel's description of its types, some megabytes.
+// KernelBTF returns the kernel's BTF, which has several megabytes. The error is a *NoBTFError.
 func KernelBTF() ([]byte, error) {
 	raw, err := os.ReadFile(btfFile)
 	if err == nil && len(raw) == 0 {
@@ -42,7 +42,8 @@ func KernelBTF() ([]byte, error) {
 	return raw, nil
 }
 
-// KfuncID gives the BTF id of a function of the kernel that programs may call. The first call goes through the kernel's BTF.
+// KfuncID returns the BTF ID of a kfunc, a kernel function that programs may call. The first call
+// parses the kernel's BTF.
 func KfuncID(name string) (int64, error) {
 	ids, err := kfuncIDs()
 	if err != nil {

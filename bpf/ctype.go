@@ -2,8 +2,8 @@ package bpf
 
 import "strings"
 
-// C's integer types as the kernel's events name them, on a 64-bit machine. A name that is not here has the size that
-// the format file gives.
+// cTypes holds C's integer types, as the kernel's events name them, on a 64-bit host. Other types
+// have the size given in the format file.
 var cTypes = map[string]struct {
 	size   int
 	signed bool
@@ -25,7 +25,7 @@ var cTypes = map[string]struct {
 	"uintptr_t": {8, false}, "ino_t": {8, false}, "ktime_t": {8, true}, "pgoff_t": {8, false},
 }
 
-// stripQualifiers drops qualifiers: "const volatile int" is "int".
+// stripQualifiers removes const and volatile: "const volatile int" becomes "int".
 func stripQualifiers(typ string) string {
 	words := strings.Fields(typ)
 	out := words[:0]
@@ -37,7 +37,7 @@ func stripQualifiers(typ string) string {
 	return strings.Join(out, " ")
 }
 
-// cSize gives the bytes of a type, 0 where it is not known by name.
+// cSize returns the size of a type in bytes, or 0 if its name is not known.
 func cSize(typ string) int {
 	typ = stripQualifiers(typ)
 	switch {
@@ -49,7 +49,8 @@ func cSize(typ string) int {
 	return cTypes[typ].size
 }
 
-// cSigned says whether a type is signed; other where it is not known by name.
+// cSigned reports whether a type is signed. It returns other if the name is not known and the type
+// is not a pointer.
 func cSigned(typ string, other bool) bool {
 	if t, ok := cTypes[stripQualifiers(typ)]; ok {
 		return t.signed

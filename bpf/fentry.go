@@ -45,7 +45,8 @@ var fexitProvider = Provider{
 	explainLoadError: fentryRefused,
 }
 
-// usableFentry returns a *NotFoundError where the kernel has no probes of the kind at all: it tries one.
+// usableFentry tries a probe, and returns a *NotFoundError if the kernel supports no probe of the
+// kind.
 func usableFentry(kind string) error {
 	var refused *AttachError
 	var privilege *sys.PrivilegeError
@@ -53,13 +54,14 @@ func usableFentry(kind string) error {
 	switch {
 	case errors.As(err, &refused) && !refused.TargetOnly:
 		return &NotFoundError{Spec: kind, Reason: refused.Reason, Hint: refused.Hint}
-	case errors.As(err, &refused), errors.As(err, &privilege): // that one alone, or whoever traces may find it usable
+	// Only this function was refused, or a user with more privileges may be able to use the kind.
+	case errors.As(err, &refused), errors.As(err, &privilege):
 		return nil
 	}
 	return err
 }
 
-// listFentry lists functions of the kernel, of its modules and of programs.
+// listFentry lists functions of the kernel, its modules and loaded BPF programs.
 func listFentry(kind, pattern string) ([]Target, error) {
 	out, err := listFunctions(kind, pattern, fentryNames)
 	if err != nil {
@@ -69,13 +71,13 @@ func listFentry(kind, pattern string) ([]Target, error) {
 		return out, nil
 	}
 	programs, err := programTargets(kind, func(ebpf.ProgramID) bool { return true })
-	if errors.Is(err, unix.EPERM) { // whoever may not see programs can list the rest
+	if errors.Is(err, unix.EPERM) { // without the privilege to see programs, list the rest
 		return out, nil
 	}
 	return append(out, filterTargets(pattern, programs...)...), err
 }
 
-// fentryNames gives the functions that ftrace can trace and BTF describes, but for those of which it describes several.
+// fentryNames returns the functions that ftrace can trace and that BTF describes exactly once.
 func fentryNames() ([]string, error) { return fentryList.get() }
 
 func readFentryNames() ([]string, error) {
@@ -87,10 +89,10 @@ func readFentryNames() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	described := make([]int, len(names)) // how often
+	described := make([]int, len(names)) // how many times
 	err = eachFunction(b, nil, func(name []byte, _ btf.TypeID) {
 		if i, ok := slices.BinarySearchFunc(names, name, func(n string, name []byte) int {
-			switch { // without a copy of the name, in these comparisons
+			switch { // compares without copying the name
 			case n < string(name):
 				return -1
 			case n == string(name):
@@ -137,7 +139,7 @@ func resolveFentry(s Spec) ([]Target, error) {
 		if err != nil {
 			return nil, err
 		}
-		var ae *AttachError // what speaks against all of them
+		var ae *AttachError // a reason that applies to all of them
 		if err := tryFentry(ts[0]); errors.As(err, &ae) && !ae.TargetOnly {
 			return nil, &NotFoundError{Spec: s.Text, Reason: ae.Reason, Hint: ae.Hint}
 		}
@@ -149,7 +151,7 @@ func resolveFentry(s Spec) ([]Target, error) {
 	return checkAttachable(s, functionTarget(s.Kind, s.Kind, fn))
 }
 
-// resolveModule finds a function of a module: it need not be the only one of its name.
+// resolveModule finds a function of a module. Its name need not be unique in the kernel.
 func resolveModule(s Spec) ([]Target, error) {
 	module, fn := s.Args[0], s.Args[1]
 	names, err := ModulesWithTypes()
@@ -187,7 +189,8 @@ func resolveModule(s Spec) ([]Target, error) {
 	return checkAttachable(s, out[0])
 }
 
-// checkAttachable gives a target that the kernel lets be traced.
+// checkAttachable returns the target if the kernel allows it to be traced, and a *NotFoundError if
+// not.
 func checkAttachable(s Spec, t Target) ([]Target, error) {
 	if err := tryFentry(t); err != nil {
 		var ae *AttachError
@@ -206,10 +209,11 @@ func fentryAttachType(kind string) ebpf.AttachType {
 	return ebpf.AttachTraceFEntry
 }
 
-// fentryArgs is how many arguments a traced function may have up to 6.5 (arch/x86/net/bpf_jit_comp.c: arch_prepare_bpf_trampoline).
+// fentryArgs is the largest number of arguments of a function that can be traced before 6.6
+// (arch/x86/net/bpf_jit_comp.c: arch_prepare_bpf_trampoline).
 const fentryArgs = 6
 
-// prepareFentry ties a program to its one target.
+// prepareFentry ties a program to its only target.
 func prepareFentry(s *ProgramSpec) error {
 	t := s.Targets[0]
 	f, err := t.lookupFunction()
@@ -242,7 +246,7 @@ func fentryUntyped(t Target, err error) error {
 	return err
 }
 
-// kprobeOf names the kprobe in place of an fentry or fexit.
+// kprobeOf returns the name of the kprobe that corresponds to an fentry or fexit.
 func kprobeOf(t Target) string {
 	if t.Kind == "fexit" {
 		return "kretprobe:" + t.Func
@@ -250,7 +254,7 @@ func kprobeOf(t Target) string {
 	return "kprobe:" + t.Func
 }
 
-// instead hints at what traces a function that fentry and fexit do not.
+// instead returns a hint on how to trace a function that fentry and fexit cannot trace.
 func instead(t Target) string {
 	if t.program != 0 {
 		return "trace what the program is attached to"
@@ -258,19 +262,20 @@ func instead(t Target) string {
 	return "use " + kprobeOf(t)
 }
 
-// idle is a program that does nothing, for trials.
+// idle returns a program that does nothing, used to try whether a target can be traced.
 func idle(t Target) ProgramSpec {
 	return ProgramSpec{Name: "trial", Type: ebpf.Tracing, Targets: []Target{t}, Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}}
 }
 
-// tryFentry loads a program that does nothing: BTF and configuration may say that fentry is there while the kernel refuses it.
-// The error is an *AttachError.
+// tryFentry loads a program that does nothing, because the kernel may refuse fentry even if BTF and
+// the configuration suggest that it is available. The error is an *AttachError, or a
+// *PrivilegeError.
 func tryFentry(t Target) error {
 	spec := idle(t)
 	if err := prepareFentry(&spec); err != nil {
 		return err
 	}
-	spec.Targets = nil // prepared
+	spec.Targets = nil // already prepared
 	p, err := NewProgram(spec)
 	if err == nil {
 		return p.Close()
@@ -304,10 +309,10 @@ func tryFentry(t Target) error {
 	return e
 }
 
-// noFentry is what ENOTSUPP means.
+// noFentry explains ENOTSUPP.
 const noFentry = "this kernel cannot attach programs of fentry and fexit on " + runtime.GOARCH + " (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS; arm64 has it from 6.4)"
 
-// fentryRefused finds out whether the target or the handler was refused.
+// fentryRefused determines whether the kernel refused the target or the handler.
 func fentryRefused(t Target, err error) error {
 	var ae *AttachError
 	if trial := tryFentry(t); errors.As(trial, &ae) {
@@ -316,7 +321,7 @@ func fentryRefused(t Target, err error) error {
 	return err
 }
 
-// attachFentry makes a link: with a cookie from 5.19 on.
+// attachFentry creates a link. Cookies require 5.19.
 func attachFentry(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 	var fd uintptr
 	var err error

@@ -10,20 +10,22 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
-// The functions of BPF programs that are loaded can have fentry and fexit too, where the programs came with types. Programs have
-// no names of their own that would be theirs alone: the number that the kernel gives each stands before the name.
+// Functions of loaded BPF programs can also be traced with fentry and fexit, if the programs have
+// BTF. Names of programs are not unique, so a spec may contain the program's ID before the function
+// name.
 
-// programPart is in a spec where a module's name could be, for functions of programs.
+// programPart takes the place of a module name in a spec for functions of BPF programs.
 const programPart = "bpf"
 
-// programTarget is a target at a function of a program.
+// programTarget returns a target at a function of a BPF program.
 func programTarget(kind string, id ebpf.ProgramID, fn string) Target {
 	t := newTarget(kind, programPart, strconv.Itoa(int(id)), fn)
 	t.Func, t.program = fn, id
 	return t
 }
 
-// programTargets gives the functions of all programs that are loaded and described. keep says of which programs.
+// programTargets returns the functions of all loaded BPF programs that have BTF and for which keep
+// returns true.
 func programTargets(kind string, keep func(id ebpf.ProgramID) bool) ([]Target, error) {
 	var out []Target
 	for id := ebpf.ProgramID(0); ; {
@@ -38,7 +40,7 @@ func programTargets(kind string, keep func(id ebpf.ProgramID) bool) ([]Target, e
 			continue
 		}
 		fns, err := functionsOf(id)
-		if errors.Is(err, os.ErrNotExist) { // gone meanwhile
+		if errors.Is(err, os.ErrNotExist) { // unloaded in the meantime
 			continue
 		}
 		if err != nil {
@@ -50,7 +52,7 @@ func programTargets(kind string, keep func(id ebpf.ProgramID) bool) ([]Target, e
 	}
 }
 
-// functionsOf gives the functions of a program; none where it has no types.
+// functionsOf returns the functions of a program, or none if it has no BTF.
 func functionsOf(id ebpf.ProgramID) (fns []*btf.Func, err error) {
 	p, err := ebpf.NewProgramFromID(id)
 	if err != nil {
@@ -74,7 +76,7 @@ func functionsOf(id ebpf.ProgramID) (fns []*btf.Func, err error) {
 	return fns, err
 }
 
-// resolveProgram finds the programs of a spec bpf:NAME or bpf:ID:NAME.
+// resolveProgram resolves a spec of the form bpf:NAME or bpf:ID:NAME.
 func resolveProgram(s Spec) ([]Target, error) {
 	fn := s.Args[len(s.Args)-1]
 	keep := func(ebpf.ProgramID) bool { return true }
@@ -113,15 +115,15 @@ func resolveProgram(s Spec) ([]Target, error) {
 	return out, nil
 }
 
-// contextTypes are the types by which programs know their context, and what the kernel has in their place
-// (include/linux/bpf_types.h).
+// contextTypes maps the context types that programs use to the types that the kernel has in their
+// place (include/linux/bpf_types.h).
 var contextTypes = map[string]string{
 	"__sk_buff": "sk_buff", "xdp_md": "xdp_buff", "bpf_sock_addr": "bpf_sock_addr_kern", "bpf_sock_ops": "bpf_sock_ops_kern", "sk_msg_md": "sk_msg",
 	"bpf_sock": "sock", "bpf_sysctl": "bpf_sysctl_kern", "bpf_sockopt": "bpf_sockopt_kern", "sk_reuseport_md": "sk_reuseport_kern",
 	"bpf_sk_lookup": "bpf_sk_lookup_kern", "bpf_perf_event_data": "bpf_perf_event_data_kern", "bpf_user_pt_regs_t": "pt_regs",
 }
 
-// programFunction finds a function of a program. Its context is as the kernel has it.
+// programFunction finds a function of a BPF program. Its context has the kernel's type.
 func programFunction(id ebpf.ProgramID, name string) (f function, err error) {
 	p, err := ebpf.NewProgramFromID(id)
 	if err != nil {
@@ -164,7 +166,8 @@ func programFunction(id ebpf.ProgramID, name string) (f function, err error) {
 	return function{proto: &given, id: typeID}, nil
 }
 
-// kernelContext gives a pointer to a context as the kernel has it; any other type as it is.
+// kernelContext returns the kernel's type for a pointer to a program context. It returns other
+// types unchanged.
 func kernelContext(t btf.Type) btf.Type {
 	p, ok := btf.UnderlyingType(t).(*btf.Pointer)
 	if !ok {

@@ -7,8 +7,9 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
-// FieldOffset gives the offset and size in bytes of a field of a kernel structure. path leads through embedded ones. It
-// loads the kernel's BTF on its first call, which takes some tens of milliseconds.
+// FieldOffset returns the offset and size in bytes of a field of a kernel struct. path names the
+// field and the embedded structs that contain it. The first call loads the kernel's BTF, which
+// takes some tens of milliseconds.
 func FieldOffset(typ string, path ...string) (off, size int, err error) {
 	spec, err := kernelTypes()
 	if err != nil {
@@ -33,7 +34,7 @@ func FieldOffset(typ string, path ...string) (off, size int, err error) {
 	return off, size, err
 }
 
-// member finds a field, also in structs and unions without a name.
+// member finds a field of t, including fields of anonymous structs and unions.
 func member(t btf.Type, name string) (btf.Member, int, bool) {
 	var members []btf.Member
 	switch t := btf.UnderlyingType(t).(type) {

@@ -6,16 +6,18 @@ import (
 	"strings"
 )
 
-// The format file of an event (Documentation/trace/events.rst, written by trace_events.c: f_show) has one line a field:
+// The format file of an event (Documentation/trace/events.rst, written by trace_events.c: f_show)
+// has one line per field:
 //
 //	field:TYPE NAME[LEN];	offset:16;	size:8;	signed:1;
 //
-// TYPE is what the event's author wrote in TP_STRUCT__entry, as the preprocessor left it: it may hold any C type, and
-// LEN any expression. What a field is comes from the size first, which is always right, and from the words second.
+// TYPE is what the event's author wrote in TP_STRUCT__entry, after preprocessing. It can be any C
+// type, and LEN any expression. The kind of a field is determined by the size first, which is
+// always right, and by the words second.
 
-// parseFormat reads a format file. The fields whose names start with common_ are left out. syscalls is set for the
-// events of that subsystem: their arguments are registers of 8 bytes whatever their type, and their pointers are the
-// process's own.
+// parseFormat parses a format file. It omits the fields whose names start with common_. syscalls is
+// set for events of that subsystem: their arguments are 8-byte registers whatever their type, and
+// their pointers are user addresses.
 func parseFormat(text string, syscalls bool) (*Event, error) {
 	e := &Event{}
 	for line := range strings.SplitSeq(text, "\n") {
@@ -41,7 +43,8 @@ func parseFormat(text string, syscalls bool) (*Event, error) {
 }
 
 func parseField(s string) (Field, error) {
-	// The declaration ends at the first ";" that attributes follow: a C type in it may hold one itself.
+	// The declaration ends at the last ";" that is followed by attributes: a C type may itself
+	// contain one.
 	i := strings.LastIndex(s, ";\toffset:")
 	if i < 0 {
 		if i = strings.LastIndex(s, "; offset:"); i < 0 {
@@ -75,7 +78,7 @@ func parseField(s string) (Field, error) {
 	return declare(f, strings.TrimSpace(s[:i]))
 }
 
-// declare finds name, type and kind of a field in its C declaration.
+// declare derives the name, type and kind of a field from its C declaration.
 func declare(f Field, decl string) (Field, error) {
 	typ, name, dims := splitDecl(decl)
 	if name == "" {
@@ -96,7 +99,7 @@ func declare(f Field, decl string) (Field, error) {
 		if isChar(elem) {
 			f.Kind = loc.str
 		}
-		if f.Size != 4 { // the word of offset and length; anything else is not what we know
+		if f.Size != 4 { // must be the word with offset and length; otherwise the layout is unknown
 			f.Kind, f.ElemSize = FieldStruct, 0
 		}
 		return f, nil
@@ -137,7 +140,7 @@ func declareArray(f Field, typ, dims string) Field {
 	return f
 }
 
-// splitDecl takes a declaration apart: "unsigned long args[6]" is "unsigned long", "args", "[6]".
+// splitDecl splits a declaration: "unsigned long args[6]" becomes "unsigned long", "args", "[6]".
 func splitDecl(decl string) (typ, name, dims string) {
 	// void (*fn)(int): the name is in the parentheses.
 	if i := strings.Index(decl, "(*"); i >= 0 {
@@ -151,7 +154,8 @@ func splitDecl(decl string) (typ, name, dims string) {
 		if i < 0 {
 			break
 		}
-		// "__data_loc char[] name" keeps its brackets in the type; only those behind the name are dimensions.
+		// "__data_loc char[] name" keeps its brackets in the type; only brackets after the name are
+		// dimensions.
 		rest, dims = strings.TrimSpace(rest[:i]), rest[i:]+dims
 	}
 	i := len(rest)
@@ -161,7 +165,7 @@ func splitDecl(decl string) (typ, name, dims string) {
 	return strings.TrimSpace(rest[:i]), rest[i:], dims
 }
 
-// openBracket gives the index of the [ that belongs to the ] at the end of s, or -1.
+// openBracket returns the index of the [ that matches the ] at the end of s, or -1.
 func openBracket(s string) int {
 	depth := 0
 	for i := len(s) - 1; i >= 0; i-- {
@@ -177,7 +181,7 @@ func openBracket(s string) int {
 	return -1
 }
 
-// elements multiplies the dimensions "[2][3]"; 0 where one is no number.
+// elements returns the product of the dimensions "[2][3]", or 0 if one is not a number.
 func elements(dims string) int {
 	n := 1
 	for d := range strings.SplitSeq(strings.Trim(dims, "[]"), "][") {
@@ -193,8 +197,9 @@ func elements(dims string) int {
 	return n
 }
 
-// syscallField gives an argument its own size: the record holds a register of 8 bytes, of which the system call sees
-// the low ones (little-endian, as all that we support). int dfd = -100 must not read as 4294967196.
+// syscallField gives an argument its own size. The record contains an 8-byte register, of which the
+// system call uses the low bytes (all supported architectures are little-endian): int dfd = -100
+// must not be read as 4294967196.
 func syscallField(f Field) Field {
 	switch f.Kind {
 	case FieldPointer:

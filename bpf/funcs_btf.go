@@ -13,14 +13,16 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
-// A function is one that fentry can reach, as its types describe it: the kernel's own, a module's, or one of a program.
+// A function is a function that fentry can trace, as described by BTF: of the kernel, a module or a
+// BPF program.
 type function struct {
 	proto  *btf.FuncProto
-	id     uint32 // in the BTF that it is described in; 0 where several are of its name
+	id     uint32 // in the BTF that describes it; 0 if several functions have its name
 	module string // "" for the kernel itself
 }
 
-// lookupFunctionNamed finds a function of the kernel or of a module. The errors are those of kernelFunction.
+// lookupFunctionNamed finds a function of the kernel or of a module. It returns the errors of
+// kernelFunction.
 func lookupFunctionNamed(name string) (function, error) {
 	proto, id, err := kernelFunction(name)
 	if err == nil || !errors.Is(err, errNoTypes) {
@@ -38,7 +40,7 @@ func lookupFunctionNamed(name string) (function, error) {
 	return function{}, err
 }
 
-// lookupFunction finds what a target of fentry or fexit is at.
+// lookupFunction finds the function of an fentry or fexit target.
 func (t Target) lookupFunction() (function, error) {
 	switch {
 	case t.program != 0:
@@ -49,7 +51,8 @@ func (t Target) lookupFunction() (function, error) {
 	return lookupFunctionNamed(t.Func)
 }
 
-// Module names the kernel's module that the target's function is described in; "" where that is the kernel itself.
+// Module returns the name of the module whose BTF describes the target's function, or "" if it is
+// the kernel itself.
 func (t Target) Module() string {
 	if t.module != "" || t.program != 0 || t.Func == "" {
 		return t.module
@@ -61,10 +64,11 @@ func (t Target) Module() string {
 	return f.module
 }
 
-// InProgram tells that the target's function is one of a BPF program.
+// InProgram reports whether the target is a function of a BPF program.
 func (t Target) InProgram() bool { return t.program != 0 }
 
-// open gives the file descriptor of what describes the function: 0 for the kernel itself.
+// open returns the file descriptor of the BTF or program that contains the function, or 0 for the
+// kernel itself. The caller must close of, which owns the descriptor.
 func (t Target) open(f function) (fd int, of io.Closer, err error) {
 	switch {
 	case t.program != 0:
@@ -83,7 +87,7 @@ func (t Target) open(f function) (fd int, of io.Closer, err error) {
 	return 0, nil, nil
 }
 
-// onlyFunction picks the function among types of one name.
+// onlyFunction returns the function among several types of the same name.
 func onlyFunction(spec *btf.Spec, found []btf.Type) (proto *btf.FuncProto, id uint32, err error) {
 	n := 0
 	for _, t := range found {
@@ -114,15 +118,15 @@ func onlyFunction(spec *btf.Spec, found []btf.Type) (proto *btf.FuncProto, id ui
 	return proto, 0, nil
 }
 
-// btfFolder has the types of the kernel and of each module that is loaded (5.11).
+// btfFolder contains the BTF of the kernel and of each loaded module (5.11).
 const btfFolder = "/sys/kernel/btf"
 
-// A moduleTypes is the types of a module.
+// A moduleTypes is the BTF of a module.
 type moduleTypes struct{ name string }
 
 func moduleNamed(name string) moduleTypes { return moduleTypes{name} }
 
-// modules lists those that are loaded and described.
+// modules returns all loaded modules that have BTF.
 func modules() ([]moduleTypes, error) {
 	names, err := ModulesWithTypes()
 	var out []moduleTypes
@@ -132,7 +136,7 @@ func modules() ([]moduleTypes, error) {
 	return out, err
 }
 
-// ModulesWithTypes names the modules whose types the kernel describes, sorted.
+// ModulesWithTypes returns the names of the loaded modules that have BTF, sorted.
 func ModulesWithTypes() ([]string, error) {
 	files, err := os.ReadDir(btfFolder)
 	if err != nil {
@@ -147,7 +151,7 @@ func ModulesWithTypes() ([]string, error) {
 	return out, nil
 }
 
-// ModuleBTF reads a module's description of its types, which builds on the kernel's.
+// ModuleBTF returns a module's BTF, which is based on the kernel's.
 func ModuleBTF(name string) ([]byte, error) {
 	b, err := os.ReadFile(btfFolder + "/" + name)
 	if err != nil {
@@ -156,7 +160,8 @@ func ModuleBTF(name string) ([]byte, error) {
 	return b, nil
 }
 
-// moduleFunctions is what has been read of modules: a module that is loaded anew has types of another time.
+// moduleFunctions caches the functions of modules. The BTF of a reloaded module has a different
+// modification time.
 var moduleFunctions struct {
 	mu   sync.Mutex
 	read map[moduleVersion]map[string]bool
@@ -168,7 +173,8 @@ type moduleVersion struct {
 	size  int64
 }
 
-// index gives the names of the functions, but for those that several have.
+// index returns the names of a module's functions. The value is false for names that are not
+// unique.
 func (m moduleTypes) index() (map[string]bool, error) {
 	st, err := os.Stat(btfFolder + "/" + m.name)
 	if err != nil {
@@ -203,7 +209,8 @@ func (m moduleTypes) index() (map[string]bool, error) {
 	return names, nil
 }
 
-// kernelStrings is the strings in the kernel's BTF: a module has only those that are not among them.
+// kernelStrings returns the string section of the kernel's BTF. A module's BTF has only strings
+// that are not in it.
 var kernelStrings = sync.OnceValues(func() ([]byte, error) {
 	b, err := KernelBTF()
 	if err != nil {
@@ -212,7 +219,7 @@ var kernelStrings = sync.OnceValues(func() ([]byte, error) {
 	return btfStrings(b)
 })
 
-// functions gives the names of the functions that are the only ones of their name, sorted.
+// functions returns the unique function names, sorted.
 func (m moduleTypes) functions() ([]string, error) {
 	index, err := m.index()
 	var out []string
@@ -225,10 +232,10 @@ func (m moduleTypes) functions() ([]string, error) {
 	return out, err
 }
 
-// function finds one, or gives errNoTypes or errSeveral.
+// function finds a function. The error can be errNoTypes or errSeveral.
 func (m moduleTypes) function(name string) (function, error) {
 	index, err := m.index()
-	if errors.Is(err, os.ErrNotExist) { // unloaded meanwhile
+	if errors.Is(err, os.ErrNotExist) { // unloaded in the meantime
 		return function{}, errNoTypes
 	}
 	if err != nil {

@@ -5,8 +5,9 @@ import (
 	"fmt"
 )
 
-// function: and return: stand for the cheapest kind that this kernel has for each function: its targets are of the kind
-// fentry, fexit, kprobe or kretprobe, but keep the name by which they were asked for.
+// function: and return: choose, for each function, the cheapest kind that the kernel supports.
+// Their targets have the kind fentry, fexit, kprobe or kretprobe, but keep the name that the spec
+// used.
 var functionProvider = Provider{
 	Kind: "function", Syntax: "function:FUNCTION",
 	Doc:     "The entry of a function of the kernel, by the cheapest kind that this kernel has: fentry, else kprobe.",
@@ -27,7 +28,8 @@ var returnProvider = Provider{
 	eventSchema: func(t Target) (*Event, error) { return kprobeEvent(t.Func, true) },
 }
 
-// usableFunction returns a *NotFoundError where the kernel has neither of the kinds that it stands for.
+// usableFunction returns a *NotFoundError if the kernel supports neither of the kinds that kind
+// chooses from.
 func usableFunction(kind string) error {
 	fast, slow := "fentry", "kprobe"
 	if kind == "return" {
@@ -45,13 +47,14 @@ func usableFunction(kind string) error {
 	return err
 }
 
-// noFunctionKind says why neither kind works.
+// noFunctionKind returns the error that explains why neither kind works.
 func noFunctionKind(spec, fast, reason, slow string, noKprobes error) *NotFoundError {
 	return &NotFoundError{Spec: spec, Reason: fmt.Sprintf("no kind of probe for functions works here: %s: %s; %s: %v", fast, reason, slow, noKprobes),
 		Hint: "use a tracepoint, which bpfrepl -l 'tracepoint:*' lists"}
 }
 
-// manyFunctions is where one link to many places is cheaper than a program and a patched entry for each.
+// manyFunctions is the number of functions above which one multi link is cheaper than a program and
+// a patched entry per function.
 const manyFunctions = 32
 
 func resolveFunction(s Spec, fast, slow string) ([]Target, error) {

@@ -18,8 +18,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-// The functions of the kernel, by name. Which of them can be traced ftrace says (available_filter_functions), where it
-// may be read; else we take all that the kernel's symbols hold, and attaching tells.
+// Kernel functions by name. ftrace lists the functions that can be traced
+// (available_filter_functions). If that file cannot be read, we use all functions in the kernel's
+// symbol table, and attaching shows which of them can be traced.
 const (
 	kallsymsFile   = "/proc/kallsyms"
 	filterFile     = "available_filter_functions"
@@ -27,13 +28,14 @@ const (
 	blacklistFile  = "/sys/kernel/debug/kprobes/blacklist"
 )
 
-// A ksym is a symbol of the kernel's code.
+// A ksym is a function symbol of the kernel.
 type ksym struct {
 	name, module string
-	addr         uint64 // 0 where the kernel hides it
+	addr         uint64 // 0 if the kernel hides it
 }
 
-// eachSymbol calls fn for the functions in the text of kallsyms; name and module are valid during the call only.
+// eachSymbol calls fn for each function in text, which has the format of kallsyms. name and module
+// are valid only during the call.
 func eachSymbol(text []byte, fn func(name, module []byte, addr []byte)) {
 	for len(text) > 0 {
 		line := text
@@ -60,7 +62,8 @@ func eachSymbol(text []byte, fn func(name, module []byte, addr []byte)) {
 	}
 }
 
-// notFunction tells of symbols that are no functions: the padding before one, a part that the compiler split off, BPF programs.
+// notFunction reports whether a symbol is not a function: the padding before one, a part that the
+// compiler split off, or a BPF program.
 func notFunction(name []byte) bool {
 	if len(name) == 0 {
 		return true
@@ -82,7 +85,7 @@ func readKallsyms() ([]byte, error) {
 	return text, nil
 }
 
-// symbolsNamed gives the functions of these names.
+// symbolsNamed returns the functions with the given names.
 func symbolsNamed(names map[string]bool) ([]ksym, error) {
 	text, err := readKallsyms()
 	if err != nil {
@@ -102,7 +105,8 @@ func symbolsNamed(names map[string]bool) ([]ksym, error) {
 	return out, nil
 }
 
-// functionSize gives the bytes from a function's start to the next symbol, or 0 where the kernel hides addresses.
+// functionSize returns the number of bytes from the start of a function to the next symbol, or 0 if
+// the kernel hides addresses.
 func functionSize(name string) (uint64, error) {
 	text, err := readKallsyms()
 	if err != nil {
@@ -114,7 +118,7 @@ func functionSize(name string) (uint64, error) {
 			start = addr
 		}
 	})
-	var next []byte // addresses have the same number of digits, so they compare as text
+	var next []byte // addresses have the same number of digits, so they can be compared as text
 	for line := range bytes.Lines(text) {
 		addr, _, _ := bytes.Cut(line, []byte(" "))
 		if bytes.Compare(addr, start) > 0 && (next == nil || bytes.Compare(addr, next) < 0) {
@@ -129,11 +133,12 @@ func functionSize(name string) (uint64, error) {
 	return to - from, errors.Join(err, err2)
 }
 
-// traceableNames returns the names of all functions that can be traced, sorted, each once. Like the other lists of names it
-// is shared: nobody may change it.
+// traceableNames returns the names of all functions that can be traced, sorted and without
+// duplicates. Like the other name lists, it is shared and must not be modified.
 func traceableNames() ([]string, error) { return traceableList.get() }
 
-// The lists of functions are read once, and again after modules came or went: each has a hundred thousand names.
+// Each of these lists has about a hundred thousand names. It is read once, and again after modules
+// have been loaded or unloaded.
 var (
 	traceableList = &nameList{read: readTraceableNames}
 	symbolList    = &nameList{read: readSymbolNames}
@@ -181,7 +186,7 @@ func readTraceableNames() ([]string, error) {
 		if err != nil {
 			return nil, sys.ReadError(kallsymsFile, err)
 		}
-		lines := bufio.NewScanner(f) // the whole text is some megabytes
+		lines := bufio.NewScanner(f) // the whole text has several megabytes
 		for lines.Scan() {
 			eachSymbol(lines.Bytes(), func(name, _, _ []byte) { names = append(names, string(name)) })
 		}
@@ -193,13 +198,14 @@ func readTraceableNames() ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// filterFunctions reads one of ftrace's lists of functions; nil where this kernel does not have it or does not let it be read.
+// filterFunctions reads one of ftrace's function lists. It returns nil if the kernel does not have
+// the file or does not permit reading it.
 func filterFunctions(name string) ([]byte, error) {
 	dir, err := sys.Tracefs()
 	if err != nil {
 		var me *sys.MountError
 		if errors.As(err, &me) {
-			return nil, nil // kallsyms will do
+			return nil, nil // kallsyms is used instead
 		}
 		return nil, err
 	}
@@ -213,9 +219,10 @@ func filterFunctions(name string) ([]byte, error) {
 	return text, nil
 }
 
-// filterAddresses gives the addresses of the functions of these names which ftrace can trace, and, for each, the index of
-// its name; nil where the kernel does not tell. ftrace knows functions by the place of their call of it, some bytes behind
-// their start; the kernel finds cookies by the start.
+// filterAddresses returns the addresses of those named functions that ftrace can trace and, for
+// each address, the index of its name. It returns nil if the kernel does not list the addresses.
+// ftrace lists the address of a function's call to ftrace, some bytes after the start of the
+// function, but the kernel looks up cookies by the start.
 func filterAddresses(names []string) (addrs []uint64, of []int, err error) {
 	text, err := filterFunctions(filterAddrFile)
 	if err != nil || text == nil {
@@ -233,7 +240,7 @@ func filterAddresses(names []string) (addrs []uint64, of []int, err error) {
 	for _, s := range syms {
 		starts[s.name] = append(starts[s.name], s.addr)
 	}
-	const furthest = 32 // from a function's start to its call of ftrace
+	const furthest = 32 // from the start of a function to its call to ftrace
 	for line := range bytes.Lines(text) {
 		f := bytes.Fields(line)
 		if len(f) < 2 {
@@ -257,11 +264,11 @@ func filterAddresses(names []string) (addrs []uint64, of []int, err error) {
 	return addrs, of, nil
 }
 
-// blacklist gives the functions that may not have kprobes; none where debugfs does not show them.
+// blacklist returns the functions that cannot have kprobes, or nil if debugfs does not list them.
 func blacklist() map[string]bool {
 	text, err := os.ReadFile(blacklistFile)
 	if err != nil {
-		return nil // attaching tells
+		return nil // attaching will report it
 	}
 	out := map[string]bool{}
 	for line := range strings.Lines(string(text)) {
@@ -273,7 +280,7 @@ func blacklist() map[string]bool {
 	return out
 }
 
-// matchNames gives the names that match a pattern.
+// matchNames returns the names that match a pattern.
 func matchNames(pattern string, names []string) []string {
 	if pattern == "*" {
 		return names
@@ -288,10 +295,11 @@ func matchNames(pattern string, names []string) []string {
 	return out
 }
 
-// listFunctions lists targets of a kind that has one for each of names.
+// listFunctions returns the targets of a kind that match the pattern, for a kind with one target
+// per name.
 func listFunctions(kind, pattern string, names func() ([]string, error)) ([]Target, error) {
 	k, rest, ok := strings.Cut(pattern, ":")
-	whole := !ok || !match(k, kind) // a pattern such as *vfs* may reach over the colon
+	whole := !ok || !match(k, kind) // a pattern such as *vfs* may span the colon
 	if whole && ok && !strings.Contains(k, "*") {
 		return nil, nil
 	}
@@ -311,12 +319,13 @@ func listFunctions(kind, pattern string, names func() ([]string, error)) ([]Targ
 	return out, nil
 }
 
-// functionTarget is a target of a kind at a function; it goes by the name of another kind where it stands for that.
+// functionTarget returns a target of the given kind at a function. name is the kind that the spec
+// used, which differs for function: and return:.
 func functionTarget(name, kind, fn string) Target {
 	return Target{Name: name + ":" + fn, Kind: kind, Parts: []string{fn}, Func: fn}
 }
 
-// noKernelFunction makes the error for a function that the kernel does not have.
+// noKernelFunction returns the error for a function that the kernel does not have.
 func noKernelFunction(s Spec, fn string, names []string) error {
 	e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("the kernel has no function %q, or the compiler has inlined it", fn)}
 	var variants []string
@@ -336,7 +345,8 @@ func noKernelFunction(s Spec, fn string, names []string) error {
 	return e
 }
 
-// lockdown gives the kernel's lockdown: "none", "integrity" or "confidentiality"; "" where it does not tell.
+// lockdown returns the kernel's lockdown mode: "none", "integrity" or "confidentiality", or "" if
+// it cannot be read.
 func lockdown() string {
 	text, err := os.ReadFile("/sys/kernel/security/lockdown")
 	if err != nil {
@@ -347,7 +357,8 @@ func lockdown() string {
 	return mode
 }
 
-// once-read facts that cannot change while the kernel runs
+// kprobePMU returns the perf event type of kprobes. It is read once, because it cannot change while
+// the kernel runs.
 var kprobePMU = sync.OnceValues(func() (uint32, error) {
 	text, err := os.ReadFile("/sys/bus/event_source/devices/kprobe/type")
 	if errors.Is(err, os.ErrNotExist) {

@@ -47,7 +47,7 @@ var kretprobeProvider = Provider{
 	},
 }
 
-// kprobeNames lists what a pattern for kprobes can match.
+// kprobeNames returns the names that a pattern for kprobes can match.
 func kprobeNames() ([]string, error) { return kprobeList.get() }
 
 func readKprobeNames() ([]string, error) {
@@ -61,7 +61,7 @@ func readKprobeNames() ([]string, error) {
 	return names, nil
 }
 
-// usableKprobe returns a *NotFoundError where the kernel has no kprobes.
+// usableKprobe returns a *NotFoundError if the kernel has no kprobes.
 func usableKprobe(spec string) error {
 	_, err := kprobePMU()
 	if errors.Is(err, errNoKprobes) {
@@ -109,7 +109,7 @@ func resolveKprobe(s Spec) ([]Target, error) {
 	return []Target{t}, nil
 }
 
-// resolveFunctions expands a pattern.
+// resolveFunctions expands the pattern of a spec.
 func resolveFunctions(s Spec, names func() ([]string, error)) ([]Target, error) {
 	ts, err := listFunctions(s.Kind, s.Kind+":"+s.Args[0], names)
 	if err == nil && len(ts) == 0 {
@@ -118,11 +118,11 @@ func resolveFunctions(s Spec, names func() ([]string, error)) ([]Target, error) 
 	return ts, err
 }
 
-// syscallPrefix is what the kernel puts before the names of the functions that are called for system calls.
+// syscallPrefix is the kernel's prefix for the names of functions that implement system calls.
 var syscallPrefix = map[string]string{"amd64": "__x64_", "arm64": "__arm64_"}
 
-// findFunction gives a *NotFoundError where the kernel has no such function. Its types are asked first: they are needed
-// anyway, and reading all symbols takes longer.
+// findFunction returns a *NotFoundError if the kernel has no function fn. It checks BTF first,
+// which is needed anyway, because reading all symbols takes longer.
 func findFunction(s Spec, fn string) error {
 	if _, _, err := kernelFunction(fn); err == nil || errors.Is(err, errSeveral) {
 		return nil
@@ -152,7 +152,7 @@ func kprobeTargetEvent(t Target, ret bool) (*Event, error) {
 	return kprobeEvent(t.Func, ret)
 }
 
-// prepareKprobe makes the program one for a multi link where it has many targets and the kernel is one that may have it
+// prepareKprobe selects a multi link if the program has many targets and the kernel may support it
 // (5.18, with CONFIG_FPROBE).
 func prepareKprobe(s *ProgramSpec) error {
 	k, err := sys.Running()
@@ -165,7 +165,8 @@ func prepareKprobe(s *ProgramSpec) error {
 	return nil
 }
 
-// attachKprobe opens a perf event of the kernel's own kind for kprobes (4.17), which goes with its descriptor.
+// attachKprobe attaches through a perf event of the kernel's kprobe PMU (4.17), which removes the
+// probe when the event is closed.
 func attachKprobe(t Target, ret bool, p *Program, o AttachOptions) (*Attachment, error) {
 	ev, err := openKprobe(append([]byte(t.Func), 0), t.offset, ret)
 	if errors.Is(err, unix.EADDRNOTAVAIL) {
@@ -181,7 +182,7 @@ func attachKprobe(t Target, ret bool, p *Program, o AttachOptions) (*Attachment,
 	return a, nil
 }
 
-// openKprobe opens the event at a function, or, without a name, at an address.
+// openKprobe opens the event at a function or, if name is nil, at an address.
 func openKprobe(name []byte, offset uint64, ret bool) (int, error) {
 	typ, err := kprobePMU()
 	if err != nil {
@@ -199,7 +200,8 @@ func openKprobe(name []byte, offset uint64, ret bool) (int, error) {
 	return ev, err
 }
 
-// attachAddresses attaches to all functions of that name: the kernel takes a name only where it is the only one (6.6).
+// attachAddresses attaches to all functions with the target's name. Since 6.6 the kernel accepts a
+// name only if it is unique.
 func attachAddresses(t Target, ret bool, p *Program, o AttachOptions) (*Attachment, error) {
 	syms, err := symbolsNamed(map[string]bool{t.Func: true})
 	if err != nil {
@@ -222,13 +224,13 @@ func attachAddresses(t Target, ret bool, p *Program, o AttachOptions) (*Attachme
 	return a, nil
 }
 
-// addKprobe puts the program on an event, which it takes over.
+// addKprobe attaches the program to an event and takes ownership of the event.
 func (a *Attachment) addKprobe(ev int, p *Program, o AttachOptions) error {
 	fds, err := attachToEvent(ev, p, o.Cookie)
 	if err != nil {
 		return err
 	}
-	if len(fds) == 2 { // the link keeps the event
+	if len(fds) == 2 { // the link keeps the event alive
 		if err := sys.CloseFD(fds[1]); err != nil {
 			return errors.Join(err, sys.CloseFD(fds[0]))
 		}
@@ -248,8 +250,10 @@ func (a *Attachment) addKprobe(ev int, p *Program, o AttachOptions) error {
 	return nil
 }
 
-// attachKprobes attaches to all functions by one link: by the addresses that ftrace has for them, else by name. A link takes only
-// functions that ftrace can trace. A pattern does without others; where one was named, the error says why it cannot be.
+// attachKprobes attaches to all functions with one link: by the addresses that ftrace lists for
+// them, or else by name. A link accepts only functions that ftrace can trace. Other functions are
+// left out if they come from a pattern; a function that was named explicitly causes an error that
+// explains why it cannot be traced.
 func attachKprobes(ts []Target, cookies []uint64, ret bool, p *Program) (*Attachment, error) {
 	names := make([]string, len(ts))
 	for i, t := range ts {

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kprobeError words why the kernel does not attach to a function.
+// kprobeError explains why the kernel did not attach a program to a function.
 func kprobeError(t Target, err error) error {
 	e := &AttachError{Target: t, Err: err}
 	switch {
@@ -38,7 +38,7 @@ func kprobeError(t Target, err error) error {
 	return e
 }
 
-// isNotrace tells that ftrace tells which functions it can trace, and that this is none of them.
+// isNotrace reports whether ftrace lists the functions that it can trace and fn is not among them.
 func isNotrace(fn string) bool {
 	text, err := filterFunctions(filterFile)
 	if err != nil || text == nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
-// kernelTypes is the kernel's BTF, read once: it does not change while the kernel runs.
+// kernelTypes returns the kernel's BTF. It is read once, because it does not change while the
+// kernel runs.
 var kernelTypes = sync.OnceValues(func() (*btf.Spec, error) {
 	spec, err := btf.LoadKernelSpec()
 	if err != nil {
@@ -21,18 +22,18 @@ var kernelTypes = sync.OnceValues(func() (*btf.Spec, error) {
 	return spec, nil
 })
 
-// typesMu guards the library's decoder of kernelTypes.
+// typesMu guards the decoder of kernelTypes, which belongs to cilium/ebpf.
 var typesMu sync.Mutex
 
 var (
-	// errNoTypes says that the kernel's BTF does not describe a function.
+	// errNoTypes reports that the kernel's BTF does not describe a function.
 	errNoTypes = errors.New("the kernel's BTF does not describe it")
-	// errSeveral says that it describes several of that name which differ.
+	// errSeveral reports that BTF describes several functions of that name which differ.
 	errSeveral = errors.New("the kernel has several functions of that name")
 )
 
-// kernelFunction finds a function in the kernel's BTF. Where several have its name, id is 0; the error is errSeveral if they
-// differ. Other errors are a *NoBTFError and errNoTypes.
+// kernelFunction finds a function in the kernel's BTF. If several functions have the name, id is 0,
+// and the error is errSeveral if they differ. Other errors are a *NoBTFError and errNoTypes.
 func kernelFunction(name string) (proto *btf.FuncProto, id uint32, err error) {
 	spec, err := kernelTypes()
 	if err != nil {
@@ -47,8 +48,8 @@ func kernelFunction(name string) (proto *btf.FuncProto, id uint32, err error) {
 	return onlyFunction(spec, found)
 }
 
-// functionsNamed gives the types of a name. The library takes what is behind three underscores for no part of the name, and
-// then loses some.
+// functionsNamed returns the types with the given name. cilium/ebpf does not consider what follows
+// three underscores part of a name, and so misses some functions.
 func functionsNamed(spec *btf.Spec, name string) ([]btf.Type, error) {
 	if !strings.Contains(name, "___") {
 		found, err := spec.AnyTypesByName(name)
@@ -72,8 +73,8 @@ func functionsNamed(spec *btf.Spec, name string) ([]btf.Type, error) {
 	return out, nil
 }
 
-// kprobeEvent is the event of a kprobe at a function's entry, or of a kretprobe: arguments by name where BTF has the
-// function, and by number always.
+// kprobeEvent returns the event of a kprobe at function entry, or of a kretprobe. Arguments can be
+// read by number, and also by name if BTF describes the function.
 func kprobeEvent(fn string, ret bool) (*Event, error) {
 	regs, ok := conventionC[runtime.GOARCH]
 	if !ok {
@@ -111,7 +112,7 @@ func kprobeEvent(fn string, ret bool) (*Event, error) {
 		n := regWords(p.Type)
 		switch {
 		case n == 0 || next+n > len(regs.args):
-			f.Kind = FieldStruct // on the stack
+			f.Kind = FieldStruct // passed on the stack
 			f.Offset = 0
 		default:
 			f.Offset = e.Args[next].Offset
@@ -122,8 +123,8 @@ func kprobeEvent(fn string, ret bool) (*Event, error) {
 	return e, nil
 }
 
-// traceEvent is the event of fentry or fexit: the arguments are words of the context, the result is the word behind them
-// (bpf_get_func_arg and bpf_get_func_ret, kernel/trace/bpf_trace.c).
+// traceEvent returns the event of fentry or fexit. The arguments are the words of the context,
+// followed by the return value (bpf_get_func_arg and bpf_get_func_ret, kernel/trace/bpf_trace.c).
 func traceEvent(t Target, ret bool) (*Event, error) {
 	d, err := t.lookupFunction()
 	if err != nil {
@@ -157,7 +158,7 @@ func traceEvent(t Target, ret bool) (*Event, error) {
 	return e, nil
 }
 
-// returned gives a function's result as a field; false where it has none.
+// returned returns a function's return value as a field, and false if it has none.
 func returned(proto *btf.FuncProto) (Field, bool) {
 	if _, void := proto.Return.(*btf.Void); void {
 		return Field{}, false
@@ -165,7 +166,7 @@ func returned(proto *btf.FuncProto) (Field, bool) {
 	return argument("ret", 0, proto.Return), true
 }
 
-// argument types an argument, or a result.
+// argument returns the field for an argument or a return value of type t.
 func argument(name string, i int, t btf.Type) Field {
 	if name == "" {
 		name = fmt.Sprintf("arg%d", i)
@@ -173,7 +174,7 @@ func argument(name string, i int, t btf.Type) Field {
 	f := Field{Name: name, CType: cName(t), Kind: FieldStruct}
 	size, err := btf.Sizeof(t)
 	if err != nil {
-		return f // void, functions: nothing to read
+		return f // void or a function: nothing to read
 	}
 	f.Size = size
 	switch u := btf.UnderlyingType(t).(type) {
@@ -194,7 +195,8 @@ func argument(name string, i int, t btf.Type) Field {
 	return f
 }
 
-// regWords gives the registers that an argument takes; 0 where it is passed in memory.
+// regWords returns the number of registers that an argument occupies, or 0 if it is passed in
+// memory.
 func regWords(t btf.Type) int {
 	size, err := btf.Sizeof(t)
 	switch {
@@ -206,11 +208,13 @@ func regWords(t btf.Type) int {
 	return 1
 }
 
-// functionIDs gives the BTF ids of all functions, by name. It goes through the file itself (Documentation/bpf/btf.rst), since
-// the library would make a value of each of the hundred thousand types.
+// functionIDs returns the BTF IDs of all functions by name. It parses the file itself
+// (Documentation/bpf/btf.rst), because cilium/ebpf would create a value for each of the hundred
+// thousand types.
 var functionIDs = sync.OnceValues(func() (map[string][]btf.TypeID, error) { return functionsWith("") })
 
-// kfuncIDs is functionIDs for the functions that programs may call: few, so that handlers that need one start soon.
+// kfuncIDs is like functionIDs, for kfuncs only. They are few, so handlers that need one start
+// quickly.
 var kfuncIDs = sync.OnceValues(func() (map[string][]btf.TypeID, error) { return functionsWith("bpf_") })
 
 func functionsWith(prefix string) (map[string][]btf.TypeID, error) {
@@ -225,12 +229,13 @@ func functionsWith(prefix string) (map[string][]btf.TypeID, error) {
 	return ids, nil
 }
 
-// What follows the twelve bytes of a type, by kind (include/uapi/linux/btf.h): fixed, and for each of its vlen members.
+// btfSizes holds the number of bytes that follow the twelve bytes of each type, by kind
+// (include/uapi/linux/btf.h): a fixed number, and a number for each of the vlen members.
 var btfSizes = [...]struct{ fixed, each int }{
 	1: {4, 0}, 3: {12, 0}, 4: {0, 12}, 5: {0, 12}, 6: {0, 8}, 13: {0, 8}, 14: {4, 0}, 15: {0, 12}, 17: {4, 0}, 19: {0, 12},
 }
 
-// btfStrings gives the strings of BTF that others build on.
+// btfStrings returns the string section of BTF on which other BTF is based.
 func btfStrings(b []byte) ([]byte, error) {
 	if len(b) < 24 {
 		return nil, errBadBTF
@@ -245,7 +250,7 @@ func btfStrings(b []byte) ([]byte, error) {
 
 var errBadBTF = errors.New("bad BTF")
 
-// scanFunctions finds the functions whose names start with prefix. base is as for eachFunction.
+// scanFunctions returns the functions whose names start with prefix. base is as in eachFunction.
 func scanFunctions(b []byte, prefix string, base []byte) (map[string][]btf.TypeID, error) {
 	out := map[string][]btf.TypeID{}
 	err := eachFunction(b, base, func(name []byte, id btf.TypeID) {
@@ -256,8 +261,8 @@ func scanFunctions(b []byte, prefix string, base []byte) (map[string][]btf.TypeI
 	return out, err
 }
 
-// eachFunction calls fn for each function; name is valid during the call only. base is the strings of the BTF that this one builds on, if it does:
-// the ids then count from the end of that one's.
+// eachFunction calls fn for each function. name is valid only during the call. base is the string
+// section of the BTF that b is based on, if any; the IDs then count from the end of the base's IDs.
 func eachFunction(b, base []byte, fn func(name []byte, id btf.TypeID)) error {
 	if len(b) < 24 {
 		return errBadBTF
@@ -295,10 +300,10 @@ func eachFunction(b, base []byte, fn func(name []byte, id btf.TypeID)) error {
 	return nil
 }
 
-// cName writes a type as C does, without a name.
+// cName returns the C name of a type.
 func cName(t btf.Type) string { return cDecl(t, "") }
 
-// cDecl declares name as of type t.
+// cDecl returns a C declaration of name with type t.
 func cDecl(t btf.Type, name string) string {
 	join := func(s string) string {
 		if name == "" || strings.HasSuffix(s, "*") {
@@ -377,7 +382,7 @@ func cDecl(t btf.Type, name string) string {
 	return join(t.TypeName())
 }
 
-// qualified puts const before what it qualifies, or behind the star of a pointer.
+// qualified places a qualifier before the qualified type or, for a pointer, after the star.
 func qualified(t btf.Type, word, name string) string {
 	if p, ok := t.(*btf.Pointer); ok {
 		if name != "" {

@@ -35,8 +35,9 @@ var rawTracepointProvider = Provider{
 	},
 }
 
-// rawNames gives the names of the raw tracepoints that have an event in tracefs, which is nearly all of them, sorted. The
-// kernel lists them nowhere; those declared without an event can be attached to by name.
+// rawNames returns the names of the raw tracepoints that have an event in tracefs, which is nearly
+// all of them, sorted. The kernel does not list raw tracepoints; those declared without an event
+// can be attached to by name.
 func rawNames() ([]string, error) {
 	ts, err := listTracepoints("tracepoint:*:*")
 	if err != nil {
@@ -76,7 +77,7 @@ func resolveRawTracepoint(s Spec) ([]Target, error) {
 	if validName(name) {
 		dir, err := sys.EventsDir()
 		var secret *sys.PrivilegeError
-		if errors.As(err, &secret) { // the kernel knows without the list
+		if errors.As(err, &secret) { // the kernel can be asked without the list
 			if ok, kerr := rawTracepointExists(name); kerr != nil || ok {
 				return []Target{newTarget("rawtracepoint", name)}, kerr
 			}
@@ -93,7 +94,7 @@ func resolveRawTracepoint(s Spec) ([]Target, error) {
 				return []Target{newTarget("rawtracepoint", name)}, nil
 			}
 		}
-		// It may be one of the few without an event: the kernel knows.
+		// It may be one of the few without an event; the kernel knows.
 		if ok, err := rawTracepointExists(name); err != nil || ok {
 			return []Target{newTarget("rawtracepoint", name)}, err
 		}
@@ -112,7 +113,8 @@ func resolveRawTracepoint(s Spec) ([]Target, error) {
 	return nil, e
 }
 
-// syscallEvent gives the probe for sys_enter_read and the like, which are tracepoints alone.
+// syscallEvent returns the tracepoint for sys_enter_read and the like, which have no raw
+// tracepoint.
 func syscallEvent(name string) string {
 	t := newTarget("tracepoint", "syscalls", name)
 	if _, err := tracepointFile(t, "id"); err != nil {
@@ -121,7 +123,7 @@ func syscallEvent(name string) string {
 	return t.Name
 }
 
-// rawTracepointExists asks the kernel, by attaching a program that does nothing.
+// rawTracepointExists asks the kernel by attaching a program that does nothing.
 func rawTracepointExists(name string) (bool, error) {
 	p, err := NewProgram(ProgramSpec{Name: "exists", Type: ebpf.RawTracepoint,
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})

@@ -7,8 +7,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/exe"
 )
 
-// registers gives the place of each saved register in the context of a uprobe, which is the kernel's struct pt_regs
-// (arch/x86/include/uapi/asm/ptrace.h, arch/arm64/include/uapi/asm/ptrace.h). "ip" is the instruction pointer.
+// registers holds the offset of each saved register in the context of a uprobe, which is the
+// kernel's struct pt_regs (arch/x86/include/uapi/asm/ptrace.h,
+// arch/arm64/include/uapi/asm/ptrace.h). "ip" is the instruction pointer.
 var registers = map[string]map[string]int{
 	"amd64": {"r15": 0, "r14": 8, "r13": 16, "r12": 24, "rbp": 32, "rbx": 40, "r11": 48, "r10": 56, "r9": 64, "r8": 72,
 		"rax": 80, "rcx": 88, "rdx": 96, "rsi": 104, "rdi": 112, "ip": 128, "rsp": 152},
@@ -18,34 +19,37 @@ var registers = map[string]map[string]int{
 		"sp": 248, "ip": 256},
 }
 
-// A callConv is how a compiler passes words to a function, and the first word of its result. The words for which there are
-// no registers left lie on the stack, above the stack pointer at the function's first instruction.
+// A callConv is a compiler's calling convention: the registers of a function's argument words, and
+// of the first word of its result. Further argument words are on the stack, above the stack pointer
+// at the function's first instruction.
 type callConv struct {
 	args   []string
 	result string
 	stack  string // the stack pointer
-	above  int64  // bytes from there to the first word
+	above  int64  // bytes from the stack pointer to the first argument word
 }
 
-// stackArgs is how many words on the stack e.args[i] knows.
+// stackArgs is the number of stack words that e.args[i] can access.
 const stackArgs = 6
 
-// conventionC is that of the System V ABI, and of the Procedure Call Standard for arm64.
+// conventionC is the System V ABI, and the Procedure Call Standard for arm64.
 var conventionC = map[string]callConv{
 	"amd64": {[]string{"rdi", "rsi", "rdx", "rcx", "r8", "r9"}, "rax", "rsp", 8}, // the return address comes first
 	"arm64": {[]string{"x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7"}, "x0", "sp", 0},
 }
 
-// conventionGo is Go's ABIInternal (cmd/compile/abi-internal.md), since Go 1.17 on amd64 and 1.18 on arm64.
+// conventionGo is Go's ABIInternal (cmd/compile/abi-internal.md), since Go 1.17 on amd64 and 1.18
+// on arm64.
 var conventionGo = map[string]callConv{
 	"amd64": {[]string{"rax", "rbx", "rcx", "rdi", "rsi", "r8", "r9", "r10", "r11"}, "rax", "rsp", 8},
 	"arm64": {[]string{"x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15"}, "x0", "sp", 0},
 }
 
-// goroutine is the register that holds the running goroutine's struct g.
+// goroutine is the register that contains the address of the running goroutine's struct g.
 var goroutine = map[string]string{"amd64": "r14", "arm64": "x28"}
 
-// GoroutineField returns the number of the running goroutine, as a field of events in functions of a Go program.
+// GoroutineField returns the field that contains the number of the running goroutine, for events in
+// functions of the Go program at path.
 func GoroutineField(path string) (Field, error) {
 	x, err := exe.Open(path)
 	if err != nil {
@@ -56,7 +60,7 @@ func GoroutineField(path string) (Field, error) {
 		At: Address{Base: registers[runtime.GOARCH][goroutine[runtime.GOARCH]], Index: -1, Disp: off}}, errors.Join(err, x.Close())
 }
 
-// registerField is a field that is a whole register.
+// registerField returns a field that contains a whole register.
 func registerField(name, reg string, signed bool) Field {
 	f := Field{Name: name, CType: "u64", Offset: registers[runtime.GOARCH][reg], Size: 8, Kind: FieldInt, Signed: signed}
 	if signed {

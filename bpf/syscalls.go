@@ -15,13 +15,13 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/sysname"
 )
 
-// The tracepoints of system calls, sys_enter_openat and so on, are made from two events that every system call passes,
-// sys_enter and sys_exit. Attaching to hundreds of them takes a perf event each, and the kernel needs tens of milliseconds to
-// let each of them go. One program at the raw event that looks its targets up by the number of the call does the same work
-// with one link.
+// The tracepoints of system calls, such as sys_enter_openat, are derived from two events that every
+// system call passes, sys_enter and sys_exit. Attaching to hundreds of them takes one perf event
+// each, and the kernel needs tens of milliseconds to release each one. A single program at the raw
+// event that looks up its targets by system call number does the same work with one link.
 
-// syscallRegs is where the registers of a system call are in the kernel's struct pt_regs (arch/x86/include/asm/ptrace.h,
-// arch/arm64/include/asm/ptrace.h).
+// syscallRegs holds the offsets of a system call's registers in the kernel's struct pt_regs
+// (arch/x86/include/asm/ptrace.h, arch/arm64/include/asm/ptrace.h).
 type syscallRegs struct {
 	number int
 	args   [6]int
@@ -32,7 +32,8 @@ var syscallRegsOf = map[string]syscallRegs{
 	"arm64": {280, [6]int{272, 8, 16, 24, 32, 40}},   // syscallno; orig_x0, x1 to x5
 }
 
-// syscallOf returns the event that a tracepoint of a system call is made from, and the number of the call.
+// syscallOf returns the event from which a system call tracepoint is derived, and the system call
+// number.
 func (t Target) syscallOf() (event string, number int64, ok bool) {
 	if t.Kind != "tracepoint" || t.Parts[0] != "syscalls" {
 		return "", 0, false
@@ -46,8 +47,9 @@ func (t Target) syscallOf() (event string, number int64, ok bool) {
 	return "", 0, false
 }
 
-// ShareSyscalls returns those of ts that can share a program at sys_enter, those that can share one at sys_exit, and the
-// others. Targets share a program where there are at least so many and the numbers of their system calls are known.
+// ShareSyscalls splits ts into targets that share a program at sys_enter, targets that share one at
+// sys_exit, and the others. Targets share a program if there are at least least of them and their
+// system call numbers are known.
 func ShareSyscalls(ts []Target, least int) (enter, exit, others []Target) {
 	if _, ok := syscallRegsOf[runtime.GOARCH]; !ok {
 		return nil, nil, ts
@@ -83,9 +85,10 @@ func Unshare(ts []Target) []Target {
 	return ts
 }
 
-// sharedEvent returns what a program at the raw event can read of the event e, whose record has the number of the system
-// call and then its arguments or its result. The context of the program is two words: the address of the registers, and
-// the number at sys_enter or the result at sys_exit.
+// sharedEvent returns what a program at the raw event can read of the event e, whose record
+// contains the system call number followed by its arguments or its result. The context of the
+// program is two words: the address of the registers, and the number (sys_enter) or the result
+// (sys_exit).
 func sharedEvent(event string, e *Event) (*Event, error) {
 	const firstArg = 16 // in the record
 	regs := syscallRegsOf[runtime.GOARCH]
@@ -108,7 +111,8 @@ func sharedEvent(event string, e *Event) (*Event, error) {
 			f.Offset = 8
 		case event == "sys_enter" && f.Offset >= firstArg && i < len(regs.args):
 			f = saved(f, regs.args[i])
-		default: // what the kernel's record has beyond the arguments: strings that they point to, from 7.0 on
+		// The kernel's record also contains strings that the arguments point to, from 7.0 on.
+		default:
 			f = Field{Name: f.Name, CType: f.CType, Kind: FieldUnreadable, Why: f.Name + " is no argument of the system call"}
 		}
 		if f.Name == "__syscall_nr" {
@@ -128,10 +132,11 @@ func attachSyscalls(ts []Target, _ []uint64, p *Program, o AttachOptions) (*Atta
 	return attachRawTracepoint(ts[0], ts[0].shared, p, o)
 }
 
-// Syscalls is the array by which a shared program finds its targets.
+// Syscalls is the array in which a shared program looks up its targets.
 type Syscalls struct{ m *kmap.Map }
 
-// NewSyscalls makes the array for targets that share a program. cookie returns what stands for a target, and is not 0.
+// NewSyscalls creates the array for targets that share a program. cookie returns the value that
+// identifies a target; it must not be 0.
 func NewSyscalls(ts []Target, cookie func(Target) uint64) (*Syscalls, error) {
 	most := int64(0)
 	for _, t := range ts {
@@ -156,11 +161,11 @@ func NewSyscalls(ts []Target, cookie func(Target) uint64) (*Syscalls, error) {
 // Map returns the array.
 func (s *Syscalls) Map() *kmap.Map { return s.m }
 
-// Close frees the array.
+// Close closes the array.
 func (s *Syscalls) Close() error { return s.m.Close() }
 
-// Runs returns how often the program ran for its targets, if the program counts that: it also runs, and ends at once, for
-// all other system calls.
+// Runs returns the number of times that the program ran for its targets, if the program counts
+// that. The program also runs for all other system calls, but exits at once.
 func (s *Syscalls) Runs() (n uint64, err error) {
 	snap, err := s.m.Snapshot(context.Background())
 	if err != nil {

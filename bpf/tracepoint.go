@@ -41,20 +41,21 @@ var tracepointProvider = Provider{
 	attachMulti: attachSyscalls,
 }
 
-// hasRaw says whether the events of a subsystem can be raw tracepoints: those of syscalls are made from others, and have
-// no tracepoint of their own.
+// hasRaw reports whether the events of a subsystem can be raw tracepoints. Those of syscalls are
+// derived from other events and have no tracepoints of their own.
 func hasRaw(subsystem string) bool { return subsystem != "syscalls" && subsystem != ftraceRecords }
 
-// ftraceRecords is the subsystem whose events are the records of the kernel's own tracers: formats without a tracepoint.
+// ftraceRecords is the subsystem whose events are records of the kernel's own tracers: they have
+// formats, but no tracepoints.
 const ftraceRecords = "ftrace"
 
-// subsystems gives the names of all subsystems that have tracepoints, sorted.
+// subsystems returns the names of all subsystems that have tracepoints, sorted.
 func subsystems(dir string) ([]string, error) {
 	names, err := subdirs(dir)
 	return slices.DeleteFunc(names, func(name string) bool { return name == ftraceRecords }), err
 }
 
-// subdirs gives the sorted names of the directories in dir.
+// subdirs returns the names of the directories in dir, sorted.
 func subdirs(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -78,7 +79,7 @@ func listTracepoints(pattern string) ([]Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A pattern that names its subsystem spares reading all the others.
+	// A pattern that names its subsystem avoids reading all the others.
 	if p := strings.SplitN(pattern, ":", 3); len(p) == 3 && !isPattern(p[1]) {
 		if p[1] == ftraceRecords || !exists(filepath.Join(dir, p[1])) {
 			return nil, nil
@@ -103,7 +104,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// validName says whether a name can be that of an event: it keeps paths out.
+// validName reports whether a name can be that of an event. It excludes paths.
 func validName(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool {
 		return r != '_' && r != '-' && r != '.' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
@@ -146,8 +147,8 @@ func resolveTracepoint(s Spec) ([]Target, error) {
 	return nil, e
 }
 
-// missingSubsystem makes the error for a spec whose subsystem is not there: near names are those of the same event in
-// other subsystems, then of like subsystems that have it.
+// missingSubsystem returns the error for a spec whose subsystem does not exist. It suggests the
+// same event in subsystems with similar names, then in any other subsystem.
 func missingSubsystem(dir string, s Spec) error {
 	subs, err := subsystems(dir)
 	if err != nil {
@@ -174,7 +175,7 @@ func missingSubsystem(dir string, s Spec) error {
 	return e
 }
 
-// tracepointFile reads a file of the event: "format" or "id".
+// tracepointFile returns the contents of one of the event's files: "format" or "id".
 func tracepointFile(t Target, name string) (string, error) {
 	dir, err := sys.EventsDir()
 	if err != nil {

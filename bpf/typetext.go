@@ -10,7 +10,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-// IsTypeName tells that a pattern asks for a type of the kernel, not for probes: "struct sock", "enum tcp_state".
+// IsTypeName reports whether a pattern names a kernel type, not probes: "struct sock", "enum
+// tcp_state".
 func IsTypeName(pattern string) bool {
 	kind, name, ok := strings.Cut(strings.TrimSpace(pattern), " ")
 	switch kind {
@@ -20,8 +21,8 @@ func IsTypeName(pattern string) bool {
 	return false
 }
 
-// TypeText gives the declaration of a type of the kernel in C, from its BTF: "struct sock". Members of structs have their
-// offsets in bytes behind them.
+// TypeText returns the C declaration of a kernel type such as "struct sock", from BTF. Each member
+// of a struct is followed by its offset in bytes.
 func TypeText(text string) (string, error) {
 	kind, name, _ := strings.Cut(strings.TrimSpace(text), " ")
 	name = strings.TrimSpace(name)
@@ -46,7 +47,7 @@ func TypeText(text string) (string, error) {
 			}
 			continue
 		}
-		if decl := declaration(t); !seen[decl] { // some types are there twice
+		if decl := declaration(t); !seen[decl] { // BTF contains some types twice
 			seen[decl] = true
 			out = append(out, decl)
 		}
@@ -86,7 +87,7 @@ func typeKind(t btf.Type) string {
 	return ""
 }
 
-// declaration writes a whole type.
+// declaration returns the full declaration of a type.
 func declaration(t btf.Type) string {
 	var b strings.Builder
 	switch t := t.(type) {
@@ -122,7 +123,7 @@ type aggregate struct {
 	members []btf.Member
 }
 
-// unnamed gives the members of a struct or union that has no name, which stand where it is used.
+// unnamed returns the members of an anonymous struct or union, or nil for other types.
 func unnamed(t btf.Type) *aggregate {
 	switch t := t.(type) {
 	case *btf.Struct:
@@ -137,7 +138,7 @@ func unnamed(t btf.Type) *aggregate {
 	return nil
 }
 
-// members writes the body of a struct or union that starts at the bit offset from.
+// members writes the body of a struct or union that starts at bit offset from.
 func members(b *strings.Builder, head string, ms []btf.Member, from btf.Bits, indent string, depth int) {
 	fmt.Fprintf(b, "%s {\n", strings.TrimSpace(head))
 	in := indent + "\t"
