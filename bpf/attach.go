@@ -16,11 +16,13 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// AttachOptions narrow an attachment.
+// AttachOptions restrict an attachment.
 type AttachOptions struct {
-	PID    int    // of the process whose events count, where the kernel can tell; 0: all
-	Cookie uint64 // what bpf_get_attach_cookie gives the program; 0: none
-	// OnHotplug is told of CPUs that come online, where the kind has an event for each CPU; from another goroutine. May be nil.
+	// PID limits events to those of one process, if the kernel can filter them; 0: all processes.
+	PID    int
+	Cookie uint64 // value of bpf_get_attach_cookie in the program; 0: none
+	// OnHotplug is called from another goroutine when a CPU comes online, for kinds that have one
+	// event per CPU. It may be nil.
 	OnHotplug func(HotplugEvent)
 
 	oneCPU bool
@@ -29,26 +31,26 @@ type AttachOptions struct {
 // Attachment is a program attached to a target.
 type Attachment struct {
 	Target  Target
-	fds     []int // links, or perf events with the program set on them
+	fds     []int // links, or perf events with the program attached
 	atClose func() error
-	without []AttachFailure        // of its targets, those that it is not attached to
-	misses  func() (uint64, error) // reads the link's own count of missed events; nil: it has none
+	without []AttachFailure        // targets that the link does not cover
+	misses  func() (uint64, error) // reads the link's count of missed events; nil if it has none
 
 	mu     sync.Mutex
 	closed bool
-	missed uint64 // as read before it was closed
+	missed uint64 // value read before closing
 	err    error
 }
 
-// ErrNoRawTracepoint says that the kernel has no raw tracepoint of the target's name.
+// ErrNoRawTracepoint is returned if the kernel has no raw tracepoint with the target's name.
 var ErrNoRawTracepoint = errors.New("no raw tracepoint of that name")
 
-// AttachError says why the kernel did not attach a program.
+// AttachError reports why the kernel did not attach a program.
 type AttachError struct {
 	Target     Target
 	Reason     string
 	Hint       string
-	TargetOnly bool // the reason lies in this target alone: others of its kind can be attached to
+	TargetOnly bool // the reason concerns this target only; others of its kind can be attached to
 	Err        error
 }
 
@@ -62,8 +64,8 @@ func (e *AttachError) Error() string {
 
 func (e *AttachError) Unwrap() error { return e.Err }
 
-// Attach attaches a program to a target. The error is an *AttachError; it wraps ErrNoRawTracepoint where a program of
-// another type may do (Target.ProgramTypes).
+// Attach attaches a program to a target. The error is an *AttachError. It wraps ErrNoRawTracepoint
+// if a program of another type may work (Target.ProgramTypes).
 func Attach(t Target, p *Program, opts AttachOptions) (*Attachment, error) {
 	pr := findProvider(t.Kind)
 	if pr == nil {
@@ -102,7 +104,7 @@ func attachError(t Target, err error) *AttachError {
 	return e
 }
 
-// perfParanoid reads the sysctl that says whom the kernel gives perf events; 0 where it cannot be read.
+// perfParanoid returns the sysctl that controls who may use perf events, or 0 if it cannot be read.
 func perfParanoid() int {
 	text, err := os.ReadFile("/proc/sys/kernel/perf_event_paranoid")
 	if err != nil {
@@ -115,8 +117,8 @@ func perfParanoid() int {
 	return n
 }
 
-// Close detaches; a second call gives the same result as the first. The kernel takes 50 to 100 ms for a tracepoint, so
-// close many side by side.
+// Close detaches the program. A second call returns the result of the first. The kernel takes 50 to
+// 100 ms for a tracepoint, so close many attachments concurrently.
 func (a *Attachment) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -139,8 +141,9 @@ func (a *Attachment) Close() error {
 	return a.err
 }
 
-// Missed gives the events that never reached the program, as the link counts them: the kernel skips a probe that is hit
-// while another is being served on the same CPU. Kernels before 6.7 do not tell.
+// Missed returns the number of events that never reached the program, as counted by the link: the
+// kernel skips a probe that is hit while another one is being handled on the same CPU. Kernels
+// before 6.7 do not report this.
 func (a *Attachment) Missed() (uint64, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -154,11 +157,11 @@ func openRawTracepoint(name string, p *Program, cookie uint64) (int, error) {
 	b := append([]byte(name), 0)
 	attr := sys.RawTracepointAttr{Name: unsafe.Pointer(&b[0]), FD: uint32(p.raw.FD()), Cookie: cookie}
 	if p.Type() == ebpf.Tracing {
-		attr.Name = nil // it knows its event
+		attr.Name = nil // the program already names its event
 	}
 	size := unsafe.Sizeof(attr)
 	if cookie == 0 {
-		size = unsafe.Offsetof(attr.Cookie) // older kernels refuse what they do not know
+		size = unsafe.Offsetof(attr.Cookie) // older kernels reject fields that they do not know
 	}
 	fd, err := sys.BPF(sys.CmdRawTracepoint, unsafe.Pointer(&attr), size)
 	runtime.KeepAlive(b)
@@ -176,8 +179,9 @@ func attachRawTracepoint(t Target, name string, p *Program, o AttachOptions) (*A
 	return &Attachment{Target: t, fds: []int{fd}}, nil
 }
 
-// attachTracepoint opens the perf event of a tracepoint; the program then sees the event on all CPUs, whichever the
-// perf event is for (kernel/trace/bpf_trace.c: the program is attached to the event, not to the counter).
+// attachTracepoint opens the perf event of a tracepoint. The program then sees the event on all
+// CPUs, whatever CPU the perf event is for, because it is attached to the event, not to the counter
+// (kernel/trace/bpf_trace.c).
 func attachTracepoint(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 	id, err := tracepointID(t)
 	if err != nil {
@@ -195,7 +199,8 @@ func attachTracepoint(t Target, p *Program, o AttachOptions) (*Attachment, error
 	return &Attachment{Target: t, fds: fds}, nil
 }
 
-// attachToEvent puts the program on a perf event, by a link where the kernel has them (5.15). It takes the event over.
+// attachToEvent attaches the program to a perf event, with a link if the kernel supports that
+// (5.15). It takes ownership of the event.
 func attachToEvent(ev int, p *Program, cookie uint64) ([]int, error) {
 	k, err := sys.Running()
 	if err != nil {

@@ -7,31 +7,34 @@ import (
 	"sync"
 )
 
-// How many targets are attached, or let go, at a time. Attaching works in the kernel's locks, so a few suffice; letting
-// go waits for the kernel's grace periods, which many can wait for together.
+// The number of targets that are attached or detached concurrently. Attaching holds kernel locks,
+// so a few workers suffice. Detaching waits for RCU grace periods, which many workers can wait for
+// together.
 const (
 	attachers = 16
 	detachers = 64
 )
 
-// AttachAllOptions narrow an attachment to many targets.
+// AttachAllOptions restrict an attachment to many targets.
 type AttachAllOptions struct {
 	PID       int                   // as in AttachOptions
-	Cookie    func(Target) uint64   // gives each target's cookie; nil: none
-	Progress  func(done, total int) // is called by one goroutine at a time; may be nil
+	Cookie    func(Target) uint64   // returns each target's cookie; nil: none
+	Progress  func(done, total int) // called by one goroutine at a time; may be nil
 	OnHotplug func(HotplugEvent)    // as in AttachOptions
 }
 
-// An AttachFailure is a target that the kernel did not attach to.
+// An AttachFailure is a target to which the kernel did not attach the program.
 type AttachFailure struct {
 	Target Target
-	Err    error // as Attach gives
+	Err    error // as returned by Attach
 }
 
-// AttachAll attaches a program to all targets, which are of one kind: by one link where the kind and the kernel have links
-// to many places and the program was loaded for that (LoadForTargets), else one by one, several at a time. When ctx ends, the
-// error is ctx's, and what is attached by then is returned, for the caller to close. Targets that are refused do not hinder the others. A program is not
-// attached to two lists of targets at a time.
+// AttachAll attaches a program to all targets, which are of one kind. It uses a single link if the
+// kind and the kernel support multi links and the program was loaded for one (LoadForTargets).
+// Otherwise it attaches to the targets one by one, several at a time. If ctx is canceled, AttachAll
+// returns ctx's error and the attachments made so far, which the caller must close. A refused
+// target does not affect the others. A program must not be attached to two lists of targets at the
+// same time.
 func AttachAll(ctx context.Context, ts []Target, p *Program, o AttachAllOptions) ([]*Attachment, []AttachFailure, error) {
 	cookie := func(t Target) uint64 {
 		if o.Cookie == nil {
@@ -62,7 +65,8 @@ func AttachAll(ctx context.Context, ts []Target, p *Program, o AttachAllOptions)
 		if !alone || len(links) > 0 {
 			return links, append(refusals, more...), nil
 		}
-		if err := p.reloadSingle(); err != nil { // one by one, each target has its own reason
+		// Attached one by one, each target reports its own reason.
+		if err := p.reloadSingle(); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -90,9 +94,9 @@ func AttachAll(ctx context.Context, ts []Target, p *Program, o AttachAllOptions)
 	return done, refusals, err
 }
 
-// attachParts attaches a program to all targets by one link. Where the kernel refuses that for the sake of a target, which
-// it does not name, each half gets a link, and so on: what is left are the targets that are refused. whole: it is not tried
-// with parts.
+// attachParts attaches a program to all targets with one link. If the kernel refuses the link
+// because of a target, which it does not name, attachParts tries each half separately, and so on,
+// until only the refused targets remain. If whole is set, it does not try parts.
 func attachParts(ctx context.Context, ts []Target, cookies []uint64, p *Program, o AttachAllOptions, whole bool) ([]*Attachment, []AttachFailure, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
@@ -114,7 +118,7 @@ func attachParts(ctx context.Context, ts []Target, cookies []uint64, p *Program,
 	return append(links, more...), append(refusals, others...), err
 }
 
-// attachable leaves out the targets that are known to be refused.
+// attachable splits ts into targets that can be tried and targets already known to be refused.
 func attachable(ts []Target) (able []Target, refusals []AttachFailure) {
 	for _, t := range ts {
 		if t.refusal != nil {
@@ -126,15 +130,15 @@ func attachable(ts []Target) (able []Target, refusals []AttachFailure) {
 	return able, refusals
 }
 
-// CloseAll detaches, many at a time: the kernel waits up to 100 ms for each.
+// CloseAll detaches many links concurrently: the kernel waits up to 100 ms for each.
 func CloseAll(links []*Attachment, progress func(done, total int)) error {
 	errs := make([]error, len(links))
 	err := parallel(context.Background(), len(links), detachers, progress, func(i int) { errs[i] = links[i].Close() })
 	return errors.Join(append(errs, err)...)
 }
 
-// parallel calls fn for 0 to n-1, at most so many at a time, and waits for all of them. It starts none after ctx has
-// ended, and then gives ctx's error.
+// parallel calls fn for 0 to n-1, at most most calls at a time, and waits for all of them. Once ctx
+// has ended it starts no more calls and returns ctx's error.
 func parallel(ctx context.Context, n, most int, progress func(done, total int), fn func(i int)) error {
 	if n == 1 { // the usual case needs no goroutine
 		if err := ctx.Err(); err != nil {
@@ -154,7 +158,7 @@ func parallel(ctx context.Context, n, most int, progress func(done, total int), 
 			return ctx.Err()
 		case sem <- struct{}{}:
 		}
-		if err := ctx.Err(); err != nil { // both were ready
+		if err := ctx.Err(); err != nil { // both channels were ready
 			return err
 		}
 		wg.Go(func() {
@@ -171,9 +175,10 @@ func parallel(ctx context.Context, n, most int, progress func(done, total int), 
 	return nil
 }
 
-// LoadForTargets loads a program for its targets (spec.Targets): in the form that they want, and, for kinds that tie a program to
-// its target, once for each, several at a time. Where targets come from a pattern, one for which the kernel does not load
-// it does not hinder the others; AttachAll tells of it.
+// LoadForTargets loads a program for its targets (spec.Targets), in the form that they require. For
+// kinds that tie a program to its target it loads the program once per target, several at a time.
+// If the targets come from a pattern, a target for which the kernel refuses the program does not
+// affect the others; AttachAll reports it.
 func LoadForTargets(ctx context.Context, spec ProgramSpec, progress func(done, total int)) (*Program, error) {
 	ts := spec.Targets
 	if len(ts) < 2 || !findProvider(ts[0].Kind).programPerTarget {
@@ -207,7 +212,8 @@ func LoadForTargets(ctx context.Context, spec ProgramSpec, progress func(done, t
 	return p, nil
 }
 
-// reloadSingle loads a program again that was for a multi link, for a link to each target.
+// reloadSingle reloads a program that was loaded for a multi link so that it can be attached to
+// each target with a link of its own.
 func (p *Program) reloadSingle() error {
 	spec := p.spec
 	spec.Targets, spec.attachType = nil, 0

@@ -10,8 +10,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/filenames"
 )
 
-// Complete gives what a spec that begins with prefix can go on with, a part at a time: words, sorted, which take the place of the prefix from
-// an index on. Kinds with many thousands of names are quick too, once these have been read.
+// Complete returns the completions of a spec that begins with prefix, one part at a time. The words
+// are sorted, and replace the prefix from index from on. Kinds with many thousands of names are
+// also quick once the names have been read.
 func Complete(prefix string) (words []string, from int, err error) {
 	kind, rest, ok := strings.Cut(prefix, ":")
 	p := findProvider(kind)
@@ -42,11 +43,11 @@ func Complete(prefix string) (words []string, from int, err error) {
 	return completeList(p, prefix, prefix+"*", rest, "")
 }
 
-// completePath completes a spec of a file and what is in it. Behind the file's name nothing is a wildcard: methods of Go
-// have a star in their names, main.(*server).handle.
+// completePath completes a spec that consists of a file and something in it. Nothing after the file
+// name is a wildcard: names of Go methods contain stars, as in main.(*server).handle.
 func completePath(p *Provider, kind, rest string) ([]string, int, error) {
 	file, _, whole := cutPath(rest)
-	if whole && strings.Contains(rest, "/") && !isFile(file) && !isPattern(file) { // the colon may be one of the path's
+	if whole && strings.Contains(rest, "/") && !isFile(file) && !isPattern(file) { // the colon may be part of the path
 		whole = filenames.Complete(rest) == nil
 	}
 	switch {
@@ -67,8 +68,9 @@ func completePath(p *Provider, kind, rest string) ([]string, int, error) {
 	return nil, 0, nil
 }
 
-// completeList completes a prefix by the names that a pattern lists, of which the part behind the kind has to go on from rest.
-// file is how rest writes the name of the file that the targets are in: it may be a bare name.
+// completeList completes a prefix with the names that a pattern lists and that continue rest, the
+// text after the kind. file is the name of the targets' file as written in rest: it may be a bare
+// name.
 func completeList(p *Provider, prefix, pattern, rest, file string) ([]string, int, error) {
 	ts, err := List(pattern)
 	if err != nil {
@@ -76,7 +78,7 @@ func completeList(p *Provider, prefix, pattern, rest, file string) ([]string, in
 	}
 	var out []string
 	for _, t := range ts {
-		name := strings.TrimPrefix(t.Name, p.Kind+":") // an alias may be written
+		name := strings.TrimPrefix(t.Name, p.Kind+":") // prefix may use an alias
 		if t.file != "" {
 			name = file + strings.TrimPrefix(name, t.file)
 		}
@@ -91,7 +93,8 @@ func completeList(p *Provider, prefix, pattern, rest, file string) ([]string, in
 	return slices.Compact(out), 0, nil
 }
 
-// A nameList is names that are sorted and kept; they are read again where modules have come or gone meanwhile.
+// A nameList is a cached, sorted list of names. It is read again after modules have been loaded or
+// unloaded.
 type nameList struct {
 	read func() ([]string, error)
 
@@ -104,7 +107,7 @@ func (l *nameList) get() ([]string, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now, err := os.ReadFile("/proc/modules")
-	if err != nil && !errors.Is(err, os.ErrNotExist) { // a kernel without modules
+	if err != nil && !errors.Is(err, os.ErrNotExist) { // ErrNotExist: a kernel without modules
 		return nil, err
 	}
 	if l.names == nil || string(now) != l.modules {
@@ -116,17 +119,18 @@ func (l *nameList) get() ([]string, error) {
 	return l.names, nil
 }
 
-// Prefetch begins to read the names of functions that Complete will need if the spec goes on like this, in the background.
+// Prefetch starts reading, in the background, the function names that Complete will need if the
+// spec continues like prefix.
 func Prefetch(prefix string) {
 	kind, _, whole := strings.Cut(prefix, ":")
 	for _, p := range providers() {
 		if p.functions != nil && (p.Kind == kind || p.Alias == kind || !whole && kind != "" && strings.HasPrefix(p.Kind, kind)) {
-			go p.functions() // Complete will tell of an error
+			go p.functions() // Complete will report any error
 		}
 	}
 }
 
-// startingWith gives those of sorted names that start with a text.
+// startingWith returns the elements of the sorted list names that start with start.
 func startingWith(names []string, start string) []string {
 	from, _ := slices.BinarySearch(names, start)
 	to, _ := slices.BinarySearchFunc(names, start, func(n, start string) int {

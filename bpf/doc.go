@@ -1,10 +1,11 @@
-// Package bpf attaches programs to probes: it resolves the name of a probe to targets, loads programs for them, and attaches
-// them. It knows no Starlark value, no handler and no layout of a key, and imports neither the compiler nor the interpreter.
+// Package bpf attaches eBPF programs to probes: it resolves a probe name to targets, loads programs
+// for those targets, and attaches them. It knows nothing of Starlark values, handlers or key
+// layouts, and imports neither the compiler nor the interpreter.
 //
-// Packages below it: sys (system calls, kernel version, privileges), kmap (maps as bytes), symbol (addresses and names), exe
-// (ELF files with their functions and USDT notes).
+// Subpackages: sys (system calls, kernel version, privileges), kmap (maps as bytes), symbol
+// (addresses and names), exe (ELF files with their functions and USDT notes).
 //
-// A probe kind is one Provider, in a file of its own, with a row in the table of provider.go:
+// Each probe kind is one Provider, in a file of its own, with a row in the table of provider.go:
 //
 //	kprobe.go fentry.go function.go              functions of the kernel
 //	tracepoint.go rawtracepoint.go               tracepoints
@@ -12,7 +13,7 @@
 //	timer.go software.go hardware.go watchpoint.go  perf events
 //	iter.go once.go signal.go                    iterators, begin and end, signals
 //
-// What the kinds share:
+// Code that the kinds share:
 //
 //	spec.go provider.go complete.go              a spec's syntax, the table, completion
 //	event.go format.go kprobe_event.go funcs_btf.go  the typed arguments of an event, from tracefs or BTF
@@ -21,5 +22,5 @@
 //	pidfilter.go gate.go hotplug.go missed.go    one process only, stopping at once, CPUs that come and go, missed events
 //	feature.go                                   what the running kernel has
 //
-// Nothing is cached but what cannot change while the kernel runs.
+// The package caches only what cannot change while the kernel runs.
 package bpf

@@ -14,11 +14,12 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// NotSupportedError says that the running kernel lacks something.
+// NotSupportedError reports that the running kernel does not support a feature.
 type NotSupportedError struct {
-	Feature string // a name that Features has
-	Since   string // the first kernel that has it, as far as its configuration has it too: "5.12"
-	Err     error  // what the kernel said
+	Feature string // a name from Features
+	// Since is the first kernel that has the feature, if its configuration enables it: "5.12".
+	Since string
+	Err   error // the kernel's error
 }
 
 func (e *NotSupportedError) Error() string {
@@ -27,17 +28,21 @@ func (e *NotSupportedError) Error() string {
 
 func (e *NotSupportedError) Unwrap() error { return e.Err }
 
-// A Feature is something that makes a difference here and that not every kernel has. docs/kernels.md says which have it.
+// A Feature is an optional kernel feature that bpfrepl can use. docs/kernels.md lists the kernels
+// that have each one.
 type Feature struct {
 	Name, Since, Doc string
-	try              func() error // nil where the kernel has it; what is not sure is another error than errLacks
+	// try returns nil if the kernel has the feature, an error that wraps errLacks if it does not,
+	// and any other error if that cannot be determined.
+	try func() error
 }
 
-// errLacks says that the kernel has no such thing.
+// errLacks reports that the kernel does not have the feature.
 var errLacks = errors.New("the kernel refuses it")
 
-// Probe tries the feature on the running kernel, which takes some hundred microseconds, or with BTF some tens of milliseconds.
-// The error is a *NotSupportedError where the kernel lacks it, or tells why that cannot be known.
+// Probe tries the feature on the running kernel. This takes some hundred microseconds, or some tens
+// of milliseconds with BTF. The error is a *NotSupportedError if the kernel does not have the
+// feature; any other error means that this cannot be determined.
 func (f Feature) Probe() error {
 	err := f.try()
 	if errors.Is(err, errLacks) {
@@ -46,7 +51,7 @@ func (f Feature) Probe() error {
 	return err
 }
 
-// Features gives the table, in the order of the kernels that had them first.
+// Features returns all features, ordered by the kernel that introduced them.
 func Features() []Feature {
 	return []Feature{
 		{"kprobe", "4.17", "kprobe and kretprobe (CONFIG_KPROBE_EVENTS)", tryKprobes},
@@ -69,7 +74,7 @@ func Features() []Feature {
 	}
 }
 
-// FindFeature gives the feature of that name.
+// FindFeature returns the feature with the given name.
 func FindFeature(name string) (Feature, error) {
 	for _, f := range Features() {
 		if f.Name == name {
@@ -79,7 +84,7 @@ func FindFeature(name string) (Feature, error) {
 	return Feature{}, fmt.Errorf("no feature %q", name)
 }
 
-// tryLoad loads a program and lets it go.
+// tryLoad loads a program and closes it.
 func tryLoad(typ ebpf.ProgramType, insns ...asm.Instruction) error {
 	p, err := NewProgram(ProgramSpec{Name: "feature", Type: typ, Instructions: insns})
 	if err != nil {
@@ -88,7 +93,8 @@ func tryLoad(typ ebpf.ProgramType, insns ...asm.Instruction) error {
 	return p.Close()
 }
 
-// tryHelper calls a helper without its arguments: a kernel that has it complains about these.
+// tryHelper calls a helper without arguments. A kernel that has the helper rejects the arguments;
+// any other rejects the helper.
 func tryHelper(typ ebpf.ProgramType, helper asm.BuiltinFunc) func() error {
 	return func() error {
 		err := tryLoad(typ, helper.Call(), asm.Mov.Imm(asm.R0, 0), asm.Return())
@@ -116,7 +122,7 @@ func tryKfunc(name string) func() error {
 
 func tryFetchAtomics() error {
 	add := asm.FetchAdd.Mem(asm.R10, asm.R1, asm.DWord, -8)
-	add.Constant = 1 // the library leaves the operation out
+	add.Constant = 1 // cilium/ebpf does not encode the operation
 	err := tryLoad(ebpf.RawTracepoint, asm.Mov.Imm(asm.R1, 0), asm.StoreMem(asm.R10, -8, asm.R1, asm.DWord), add, asm.Mov.Imm(asm.R0, 0), asm.Return())
 	var r *VerifierError
 	if errors.As(err, &r) {
@@ -164,7 +170,8 @@ func tryBatchPerCPUArray() error {
 	return errors.Join(err, m.Close())
 }
 
-// tryMissed asks the kernel for more of a program's description than kernels without the count have: they give back less.
+// tryMissed requests a program description longer than the one of kernels without the count, which
+// return fewer bytes.
 func tryMissed() error {
 	p, err := NewProgram(ProgramSpec{Name: "feature", Type: ebpf.RawTracepoint, Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
 	if err != nil {
@@ -179,7 +186,7 @@ func tryMissed() error {
 	return errors.Join(err, p.Close())
 }
 
-// tryPerfLink puts a program on a software event that never happens.
+// tryPerfLink attaches a program to a software event that never fires.
 func tryPerfLink() error {
 	p, err := NewProgram(ProgramSpec{Name: "feature", Type: ebpf.PerfEvent, Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
 	if err != nil {

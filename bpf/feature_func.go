@@ -28,7 +28,7 @@ func tryFentryKind() error {
 	return err
 }
 
-// tryKprobeMulti attaches a program that does nothing by a multi link.
+// tryKprobeMulti attaches an empty program with a multi link.
 func tryKprobeMulti() error {
 	p, err := loadProgram(ProgramSpec{Name: "feature", Type: ebpf.Kprobe, attachType: ebpf.AttachTraceKprobeMulti,
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
@@ -48,7 +48,8 @@ func tryKprobeMulti() error {
 	return errors.Join(err, p.Close())
 }
 
-// tryUprobeMulti asks for a multi link to a folder: a kernel that has such links says that this is no file.
+// tryUprobeMulti requests a multi link to a directory. A kernel that supports such links answers
+// that it is not a file.
 func tryUprobeMulti() error {
 	p, err := loadProgram(ProgramSpec{Name: "feature", Type: ebpf.Kprobe, attachType: ebpf.AttachTraceUprobeMulti,
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})

@@ -10,11 +10,12 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 )
 
-// A Gate stops programs at once: they do nothing while it is shut. The kernel takes tens of milliseconds to detach a program
-// from each perf event, one after the other, and programs run until then.
+// A Gate stops programs at once: programs do nothing while it is shut. Detaching is slower: the
+// kernel takes tens of milliseconds per perf event, one after the other, and programs run until
+// then.
 type Gate struct{ m *kmap.Map }
 
-// NewGate makes a gate, which is open.
+// NewGate returns a new gate, which is open.
 func NewGate() (*Gate, error) {
 	m, err := kmap.New(kmap.Spec{Name: "gate", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
 	if err != nil {
@@ -29,12 +30,12 @@ func (g *Gate) Map() *kmap.Map { return g.m }
 // Open lets programs run.
 func (g *Gate) Open() error { return g.set(1) }
 
-// Shut stops programs, and waits for those that run.
+// Shut stops the programs and waits until none is running.
 func (g *Gate) Shut() error {
 	if err := g.set(0); err != nil {
 		return err
 	}
-	const global = 1 // MEMBARRIER_CMD_GLOBAL: programs run in what it waits for, a grace period of RCU
+	const global = 1 // MEMBARRIER_CMD_GLOBAL waits for an RCU grace period; programs run as RCU readers
 	if _, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, global, 0, 0); errno != 0 {
 		return fmt.Errorf("wait for programs that run: %w", errno)
 	}
@@ -45,5 +46,5 @@ func (g *Gate) set(open uint64) error {
 	return g.m.Update(make([]byte, 4), binary.NativeEndian.AppendUint64(nil, open), 0)
 }
 
-// Close frees the map; programs that have it keep it.
+// Close closes the map. Programs that use it keep it alive.
 func (g *Gate) Close() error { return g.m.Close() }

@@ -15,37 +15,41 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// A CPU that goes off takes its perf events with it, and they stay dead when it comes back; one that comes online has none.
-// A follower looks after the events of one attachment: when the kernel tells that a CPU came or went, it opens events where
-// they are missing and closes the dead. Between a CPU's coming and that lies a moment, of which the user is told.
+// A CPU that goes offline takes its perf events with it, and they stay dead when it comes back. A
+// CPU that comes online has none. A cpuWatcher looks after the events of one attachment: when the
+// kernel reports that a CPU came or went, it opens missing events and closes dead ones. Events on a
+// new CPU are missed until then, which the user is told.
 
-// A HotplugEvent tells that a program which is attached to all CPUs was attached to one more, which came online; or, with Err, that a
-// CPU came or went and this did not work.
+// A HotplugEvent reports that a per-CPU program was attached to a CPU that came online or, if Err
+// is set, that a CPU came or went and the attachment could not follow.
 type HotplugEvent struct {
 	Target Target
 	CPU    int
 	Err    error
 }
 
-// cpuWatcher keeps a program on the CPUs that are online.
+// cpuWatcher keeps a program attached to the CPUs that are online.
 type cpuWatcher struct {
 	target Target
-	one    bool // one CPU suffices: the first, which sleeps least (on some virtual machines the clock of an idle CPU does not fire)
+	// one reports that a single CPU suffices. It is the first, which sleeps least (on some virtual
+	// machines the clock of an idle CPU does not fire).
+	one    bool
 	open   func(cpu int) (fds []int, err error)
 	notify func(HotplugEvent) // may be nil
 
 	events *os.File
-	done   chan struct{} // is closed when nobody waits for events any more
+	done   chan struct{} // closed when the watching goroutine ends
 
 	mu  sync.Mutex
-	on  map[int][]int // the descriptors by CPU; the last is the perf event
-	err error         // what was not told
+	on  map[int][]int // descriptors by CPU; the last one is the perf event
+	err error         // errors not yet reported
 }
 
-// watchCPUs opens events on the CPUs that are online, and goes on to do so.
+// watchCPUs opens events on the CPUs that are online, and follows CPUs that come and go.
 func watchCPUs(t Target, one bool, open func(cpu int) ([]int, error), told func(HotplugEvent)) (*cpuWatcher, error) {
 	f := &cpuWatcher{target: t, one: one, open: open, notify: told, on: map[int][]int{}, done: make(chan struct{})}
-	events, err := listenToDevices() // from before the first look, lest a CPU comes in between
+	// Listen before the first scan, so that no CPU is missed in between.
+	events, err := listenToDevices()
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +62,7 @@ func watchCPUs(t Target, one bool, open func(cpu int) ([]int, error), told func(
 	return f, nil
 }
 
-// watch looks again whenever a CPU may have come or gone, until the events are closed.
+// watch scans again whenever a CPU may have come or gone, until the socket is closed.
 func (f *cpuWatcher) watch() {
 	defer close(f.done)
 	for {
@@ -68,7 +72,7 @@ func (f *cpuWatcher) watch() {
 		}
 		came, lookErr := f.rescan()
 		for _, cpu := range came {
-			if !f.one { // it moved
+			if !f.one { // with one, the event only moved
 				f.report(HotplugEvent{f.target, cpu, nil})
 			}
 		}
@@ -82,7 +86,7 @@ func (f *cpuWatcher) watch() {
 	}
 }
 
-// report tells of a CPU; an error that nobody wants to hear now comes out at the end.
+// report passes the event to notify. Without notify, it keeps the error for close to return.
 func (f *cpuWatcher) report(n HotplugEvent) {
 	if f.notify != nil {
 		f.notify(n)
@@ -93,7 +97,7 @@ func (f *cpuWatcher) report(n HotplugEvent) {
 	f.err = errors.Join(f.err, n.Err)
 }
 
-// rescan closes dead events and opens what is missing. came are the CPUs on which it opened some.
+// rescan closes dead events and opens missing ones. It returns the CPUs on which it opened events.
 func (f *cpuWatcher) rescan() (came []int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -117,7 +121,8 @@ func (f *cpuWatcher) rescan() (came []int, err error) {
 		case openErr == nil:
 			f.on[cpu] = fds
 			came = append(came, cpu)
-		case !errors.Is(openErr, unix.ENODEV) || onlineNow(cpu): // else it went off again; the kernel tells when it comes back
+		// Otherwise the CPU went offline again; the kernel reports when it comes back.
+		case !errors.Is(openErr, unix.ENODEV) || onlineNow(cpu):
 			return came, errors.Join(err, openErr)
 		}
 	}
@@ -129,13 +134,13 @@ func onlineNow(cpu int) bool {
 	return err != nil || slices.Contains(online, cpu)
 }
 
-// eventAlive says whether a perf event of a CPU still counts: the time for which it was enabled goes on.
+// eventAlive reports whether a perf event of a CPU still counts: its enabled time advances.
 func eventAlive(event int) bool {
 	before, err := enabledTime(event)
 	if err != nil {
 		return false
 	}
-	for range 10 { // two readings may fall into one tick of a coarse clock
+	for range 10 { // two reads may fall into one tick of a coarse clock
 		after, err := enabledTime(event)
 		if err != nil {
 			return false
@@ -148,7 +153,8 @@ func eventAlive(event int) bool {
 	return false
 }
 
-// enabledTime reads an event that was opened with PERF_FORMAT_TOTAL_TIME_ENABLED.
+// enabledTime returns the enabled time of an event that was opened with
+// PERF_FORMAT_TOTAL_TIME_ENABLED.
 func enabledTime(event int) (uint64, error) {
 	var b [16]byte
 	if _, err := unix.Read(event, b[:]); err != nil {
@@ -157,7 +163,7 @@ func enabledTime(event int) (uint64, error) {
 	return binary.NativeEndian.Uint64(b[8:]), nil
 }
 
-// close ends the following, and closes the events.
+// close stops watching and closes the events.
 func (f *cpuWatcher) close() error {
 	err := f.events.Close()
 	<-f.done
@@ -179,26 +185,26 @@ func closeFDs(fds []int) error {
 	return err
 }
 
-// listenToDevices opens the socket on which the kernel tells of devices that come and go.
+// listenToDevices opens the socket on which the kernel announces devices that come and go.
 func listenToDevices() (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_KOBJECT_UEVENT)
 	if err != nil {
 		return nil, fmt.Errorf("listen for CPUs that come online: %w", err)
 	}
-	const fromKernel = 1 // the group; what udev makes of it goes to another
+	const fromKernel = 1 // the kernel's own group; udev sends its events to another
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: fromKernel}); err != nil {
 		return nil, errors.Join(fmt.Errorf("listen for CPUs that come online: %w", err), sys.CloseFD(fd))
 	}
 	return os.NewFile(uintptr(fd), "uevents"), nil
 }
 
-// waitForCPU waits until the kernel tells of a CPU: "online@/devices/system/cpu/cpu1".
+// waitForCPU waits until the kernel reports a CPU, as in "online@/devices/system/cpu/cpu1".
 func waitForCPU(events *os.File) error {
 	var b [8192]byte
 	for {
 		n, err := events.Read(b[:])
 		switch {
-		case errors.Is(err, unix.ENOBUFS): // there were too many, of which some are lost
+		case errors.Is(err, unix.ENOBUFS): // too many events, some of which were lost
 			return nil
 		case err != nil:
 			return fmt.Errorf("listen for CPUs that come online: %w", err)

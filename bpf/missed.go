@@ -9,13 +9,15 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// Where struct bpf_link_info (include/uapi/linux/bpf.h, 6.7) has the events that a link's probe missed, by type of link.
+// Offsets of the missed event counts in struct bpf_link_info (include/uapi/linux/bpf.h, 6.7), by
+// type of link.
 const (
 	missedOfPerfEvent = 48 // perf_event.kprobe.missed
 	missedOfKprobes   = 32 // kprobe_multi.missed
 )
 
-// linkMissed reads a link's count of missed events; 0 on kernels before 6.7, which do not tell.
+// linkMissed returns a link's count of missed events. It is 0 on kernels before 6.7, which do not
+// report it.
 func linkMissed(link, offset int) (uint64, error) {
 	var info [64]byte
 	attr := sys.InfoAttr{FD: uint32(link), Len: uint32(len(info)), Info: unsafe.Pointer(&info[0])}

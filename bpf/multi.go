@@ -6,10 +6,12 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// A multi link attaches one program to many places with one system call, and detaches it as fast. The type of such an
-// attachment belongs to the program: it is loaded for it (ProgramSpec.Targets), by Provider.prepare.
+// A multi link attaches one program to many places with one system call, and detaches it as fast.
+// The attach type belongs to the program, which is loaded for it (ProgramSpec.Targets) by
+// Provider.prepare.
 
-// Multi says whether the program was loaded for a multi link: AttachMulti takes it, Attach does not.
+// Multi reports whether the program was loaded for a multi link. Such a program must be attached
+// with AttachMulti, not with Attach.
 func (p *Program) Multi() bool {
 	if len(p.spec.Targets) > 0 && p.spec.Targets[0].shared != "" {
 		return true
@@ -21,8 +23,9 @@ func (p *Program) Multi() bool {
 	return false
 }
 
-// AttachMulti attaches a program to all targets that it was loaded for, which are of one kind. cookies has one for each
-// target, or none. The error is an *AttachError, and nothing is attached then.
+// AttachMulti attaches a program to all targets that it was loaded for, which are of one kind.
+// cookies has one element per target, or none. If it returns an error, an *AttachError, nothing is
+// attached.
 func AttachMulti(ts []Target, cookies []uint64, p *Program, o AttachOptions) (*Attachment, error) {
 	pr := findProvider(ts[0].Kind)
 	if pr == nil || pr.attachMulti == nil {

@@ -10,16 +10,20 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// PIDFilter says who limits a kind of probe to one process.
+// PIDFilter identifies what limits a kind of probe to one process.
 type PIDFilter uint8
 
 const (
-	FilterInProgram   PIDFilter = iota // the kernel cannot, or not well enough: the handler has to look whose event it is
-	FilterInKernel                     // AttachOptions.PID does
-	FilterUnsupported                  // nobody: its events are no process's, but bpfrepl's own
+	// FilterInProgram means that the kernel cannot filter reliably: the program compares the PID
+	// itself.
+	FilterInProgram PIDFilter = iota
+	// FilterInKernel means that the kernel filters by AttachOptions.PID.
+	FilterInKernel
+	// FilterUnsupported means that the events belong to bpfrepl itself, not to any traced process.
+	FilterUnsupported
 )
 
-// PIDFilter tells who limits a probe of the target to one process.
+// PIDFilter returns what limits a probe of the target to one process.
 func (t Target) PIDFilter(k *sys.Kernel) PIDFilter {
 	if p := findProvider(t.Kind); p != nil && p.pidFilter != nil {
 		return p.pidFilter(k)
@@ -31,7 +35,8 @@ func filterInKernel(*sys.Kernel) PIDFilter { return FilterInKernel }
 
 func filterUnsupported(*sys.Kernel) PIDFilter { return FilterUnsupported }
 
-// filterInKernelIf gives the answer of a kind that kernels limit which have something; the handler does it on the others.
+// filterInKernelIf returns the pidFilter of a kind that the kernel filters if have returns true for
+// it. Otherwise the program filters.
 func filterInKernelIf(have func(*sys.Kernel) bool) func(*sys.Kernel) PIDFilter {
 	return func(k *sys.Kernel) PIDFilter {
 		if have(k) {
@@ -42,14 +47,15 @@ func filterInKernelIf(have func(*sys.Kernel) bool) func(*sys.Kernel) PIDFilter {
 }
 
 var (
-	// perf events of returns run for every process in which anything has put a breakpoint there; multi links look
-	// (kernel/trace/trace_uprobe.c: uretprobe_perf_func)
+	// Perf events of return probes run for every process in which anything has placed a breakpoint
+	// there. Multi links check the process (kernel/trace/trace_uprobe.c: uretprobe_perf_func).
 	filterUretprobe = filterInKernelIf(func(k *sys.Kernel) bool { return k.HaveUprobeMulti(true) })
 	filterPerf      = filterInKernelIf((*sys.Kernel).HaveInheritThread)
 	filterIter      = filterInKernelIf((*sys.Kernel).HaveIterProcess)
 )
 
-// checkProcess gives an *AttachError where a target is to be limited to a process that has ended. The kernel says so itself where it limits.
+// checkProcess returns an *AttachError if a target is to be limited to a process that has ended. If
+// the kernel does the limiting, it reports that itself.
 func checkProcess(t Target, pid int) error {
 	k, err := sys.Running()
 	if err != nil || pid == 0 || t.PIDFilter(k) != FilterInProgram {
@@ -61,16 +67,18 @@ func checkProcess(t Target, pid int) error {
 	return nil
 }
 
-// PIDNamespace is a namespace of process ids: where its file is, as the kernel compares them.
+// PIDNamespace identifies a PID namespace by the device and inode of its file, as the kernel
+// compares them.
 type PIDNamespace struct{ Dev, Ino uint64 }
 
-// initPIDNamespace is the inode of the machine's own (PROC_PID_INIT_INO, include/linux/proc_ns.h).
+// initPIDNamespace is the inode of the initial namespace (PROC_PID_INIT_INO,
+// include/linux/proc_ns.h).
 const initPIDNamespace = 0xEFFFFFFC
 
-// OwnPIDNamespace gives the namespace that this process is in; nil: the machine's own.
+// OwnPIDNamespace returns the PID namespace of this process, or nil if it is the initial one.
 func OwnPIDNamespace() (*PIDNamespace, error) { return pidNamespace("/proc/self/ns/pid") }
 
-// PIDNamespaceOf gives the namespace of a process; nil: the machine's own.
+// PIDNamespaceOf returns the PID namespace of a process, or nil if it is the initial one.
 func PIDNamespaceOf(pid int) (*PIDNamespace, error) {
 	return pidNamespace(fmt.Sprintf("/proc/%d/ns/pid", pid))
 }
@@ -83,6 +91,6 @@ func pidNamespace(path string) (*PIDNamespace, error) {
 	if st.Ino == initPIDNamespace {
 		return nil, nil
 	}
-	// the kernel's dev_t has the major number above 20 bits (include/linux/kdev_t.h)
+	// The kernel's dev_t has the major number above 20 bits (include/linux/kdev_t.h).
 	return &PIDNamespace{Dev: uint64(unix.Major(st.Dev))<<20 | uint64(unix.Minor(st.Dev)), Ino: st.Ino}, nil
 }

@@ -6,14 +6,16 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// Limits of a program that the kernel reports with E2BIG, as it does when the verifier gives up after a million steps.
+// Program limits whose violation the kernel reports with E2BIG, the error that it also returns when
+// the verifier gives up after a million steps.
 const (
 	maxProgramMaps   = 64        // include/linux/bpf_verifier.h: MAX_USED_MAPS
-	maxSubprograms   = 256       // the same: BPF_MAX_SUBPROGS, the program itself among them
+	maxSubprograms   = 256       // the same file: BPF_MAX_SUBPROGS, including the program itself
 	maxProgramLength = 1_000_000 // include/linux/bpf.h: BPF_COMPLEXITY_LIMIT_INSNS
 )
 
-// overLimit returns which limit a program of so many instructions (each of eight bytes) exceeds, or "".
+// overLimit returns a description of the limit that the program exceeds, or "". length is the
+// number of eight-byte instructions.
 func overLimit(insns asm.Instructions, length int) string {
 	maps, subprograms := map[string]bool{}, map[string]bool{}
 	for i := range insns {

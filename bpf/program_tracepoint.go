@@ -7,8 +7,9 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
-// prepareTracepoint ties a program of type Tracing to its event (BPF_TRACE_RAW_TP, 5.5): the verifier then takes the types of the
-// arguments from the typedef that the kernel has for each event (include/trace/bpf_probe.h).
+// prepareTracepoint ties a program of type Tracing to its event (BPF_TRACE_RAW_TP, 5.5). The
+// verifier then takes the argument types from the typedef that the kernel defines for each event
+// (include/trace/bpf_probe.h).
 func prepareTracepoint(s *ProgramSpec) error {
 	if s.Type != ebpf.Tracing {
 		return nil

@@ -14,84 +14,95 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// A Provider is a kind of probe: one row of the table that Providers gives.
+// A Provider implements one kind of probe: one row of the table that Providers returns.
 type Provider struct {
 	Kind    string // "tracepoint"
-	Alias   string // "t", or "" where there is none
+	Alias   string // "t", or "" if the kind has no alias
 	Syntax  string // "tracepoint:SUBSYSTEM:EVENT"
-	Doc     string // a sentence for the help
+	Doc     string // one sentence for the help
 	Example string // a spec that works
-	// List gives the targets whose whole names match the pattern, which may have *, ? and [...]; a * crosses colons.
+	// List returns the targets whose full names match the pattern, which may contain *, ? and
+	// [...]. A * matches colons too.
 	List func(pattern string) ([]Target, error)
-	// Resolve gives the targets that a spec of this kind means, its wildcards expanded: at least one, or an error: a
-	// *NotFoundError, or a *SpecError for a bad number.
+	// Resolve returns the targets of a spec of this kind, with its wildcards expanded. It returns
+	// at least one target or an error: a *NotFoundError, or a *SpecError for an invalid number.
 	Resolve func(Spec) ([]Target, error)
 
 	minArgs, maxArgs int
-	functions        func() ([]string, error) // of the kernel, which a spec of this kind can name; for completion
-	eventSchema      func(Target) (*Event, error)
-	programTypes     func(t Target, readsContext bool) []ebpf.ProgramType
-	attach           func(Target, *Program, AttachOptions) (*Attachment, error)
-	// For kinds with multi links: see multi.go.
+	// functions returns the kernel functions that a spec of this kind can name, for completion.
+	functions    func() ([]string, error)
+	eventSchema  func(Target) (*Event, error)
+	programTypes func(t Target, readsContext bool) []ebpf.ProgramType
+	attach       func(Target, *Program, AttachOptions) (*Attachment, error)
+	// attachMulti is set for kinds that support multi links; see multi.go.
 	attachMulti func(ts []Target, cookies []uint64, p *Program, o AttachOptions) (*Attachment, error)
-	// prepare completes the spec of a program for its targets: how it is going to be attached. nil: nothing to say.
+	// prepare sets the fields of a program's spec that determine how it will be attached to its
+	// targets. It is nil if the kind needs none.
 	prepare func(*ProgramSpec) error
-	// fallbackToSingle tells that a program which a multi link does not take can be attached to each target by itself, loaded again
-	// without prepare.
+	// fallbackToSingle reports that a program rejected for a multi link can be loaded again without
+	// prepare and attached to each target separately.
 	fallbackToSingle bool
-	// programPerTarget tells that a program belongs to one target: LoadForTargets loads it once for each.
+	// programPerTarget reports that a program belongs to a single target. LoadForTargets loads the
+	// program once per target.
 	programPerTarget bool
-	// explainLoadError finds the reason of a load that failed for a target.
+	// explainLoadError returns the reason why a program could not be loaded for a target.
 	explainLoadError func(Target, error) error
-	// splitArgs takes apart what is behind the kind, where that is not parts between colons without blanks.
+	// splitArgs splits the text after the kind. It is set for kinds whose arguments are not simply
+	// separated by colons, or may contain blanks.
 	splitArgs func(rest string) []string
-	// literal: names have blanks and brackets of their own, as in C++.
+	// literal reports that names may contain blanks and brackets of their own, as in C++.
 	literal bool
-	// usable returns a *NotFoundError that says why nothing of the kind can be attached to on this machine; nil: there is no
-	// such case.
+	// usable returns a *NotFoundError that explains why this host supports no probe of the kind. It
+	// is nil for kinds that every host supports.
 	usable func(kind string) error
-	// pidFilter tells who limits probes of the kind to a process; nil: the handler.
+	// pidFilter returns what limits probes of the kind to one process. If it is nil, the program
+	// does.
 	pidFilter func(*sys.Kernel) PIDFilter
 }
 
-// Target is one place where a program can be attached.
+// Target is one place to which a program can be attached.
 type Target struct {
 	Name  string   // canonical and full: "tracepoint:sched:sched_switch"
 	Kind  string   // "tracepoint"
 	Parts []string // the rest of the name: "sched", "sched_switch"
 
-	// Timers and counters: one event for each Period (nanoseconds of a clock, or events). 0 where it means nothing.
+	// Period is the sampling period of timers and counters: nanoseconds for clocks, a number of
+	// events otherwise. It is 0 for other kinds.
 	Period uint64
 
-	// FromPattern tells that a pattern gave it: where the kernel refuses it for a reason of its own (AttachError.Own), the others
-	// do without it.
+	// FromPattern reports that the target comes from a pattern. If the kernel refuses it for a
+	// reason of its own (AttachError.TargetOnly), the other targets are attached without it.
 	FromPattern bool
-	// refusal says why nothing can be attached to this target of a pattern; nil if nothing is known against it.
+	// refusal is the known reason why a target of a pattern cannot be attached to, or nil.
 	refusal *AttachError
-	// FallbackReason says why the target is not of a cheaper kind, where there is one.
+	// FallbackReason explains why the target does not have the cheaper of the kinds that its spec
+	// can stand for. It is empty if there is nothing to explain.
 	FallbackReason string
 
 	config uint64 // of perf_event_open, for counters
-	offset uint64 // in a function
+	offset uint64 // in bytes, from the start of a function
 
-	// Func is the function that e.func names; "" where the kind has none.
+	// Func is the function name that e.func returns, or "" if the kind has none.
 	Func string
-	// file and sites are where a probe in user space is: one target can have several places.
+	// file and sites locate a probe in user space. A target can have several sites.
 	file  string
 	sites []probeSite
-	// goFunc: the function is Go's. plain: the places are instructions, also of a return probe.
-	// entry: the place is the first instruction of a function.
+	// goFunc reports that the function is a Go function, plain that the sites are single
+	// instructions even for a return probe, and entry that the site is the first instruction of a
+	// function.
 	goFunc, plain, entry bool
-	shared               string         // the raw tracepoint that the target shares with other system calls: see syscalls.go
-	args                 []Field        // of a static probe
-	module               string         // that has the function
-	program              ebpf.ProgramID // likewise, of fentry and fexit
-	watch                unix.PerfEventAttr
+	// shared is the raw tracepoint that the target shares with other system calls; see syscalls.go.
+	shared  string
+	args    []Field        // of a static probe
+	module  string         // module that contains the function
+	program ebpf.ProgramID // program that contains the function, for fentry and fexit
+	watch   unix.PerfEventAttr
 }
 
 func (t Target) String() string { return t.Name }
 
-// ResolvedName is what a program is attached to: the name, but for kinds that stand for the cheapest of others.
+// ResolvedName returns the name of what a program is attached to. It differs from Name for kinds
+// that choose the cheapest of several other kinds.
 func (t Target) ResolvedName() string {
 	if kind, rest, ok := strings.Cut(t.Name, ":"); ok && kind != t.Kind {
 		return t.Kind + ":" + rest
@@ -99,10 +110,10 @@ func (t Target) ResolvedName() string {
 	return t.Name
 }
 
-// Providers gives the table of all kinds, in the order of the help.
+// Providers returns the table of all kinds, in the order of the help.
 func Providers() []*Provider { return providers() }
 
-// table is filled by init, since the providers' functions use it too.
+// table is filled by init because the providers' functions refer to it.
 var table []*Provider
 
 func init() {
@@ -117,7 +128,7 @@ func init() {
 
 func providers() []*Provider { return table }
 
-// kinds gives the names of all kinds.
+// kinds returns the names of all kinds.
 func kinds() []string {
 	var out []string
 	for _, p := range providers() {
@@ -135,12 +146,12 @@ func findProvider(kind string) *Provider {
 	return nil
 }
 
-// NotFoundError says that no probe of that name is there.
+// NotFoundError reports that no probe of that name exists.
 type NotFoundError struct {
 	Spec        string   // as written
 	Reason      string   // `no event "sched_swich" in the subsystem "sched"`
-	Suggestions []string // full names that may have been meant, the likeliest first
-	Hint        string   // what to do where no name is near; "" for the usual
+	Suggestions []string // full names that may be meant, the most likely first
+	Hint        string   // what to do if there are no suggestions; "" for the default
 }
 
 func (e *NotFoundError) Error() string {
@@ -158,11 +169,11 @@ func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("no probe %q: %s (did you mean %s or %s?)", e.Spec, e.Reason, strings.Join(quoted[:last], ", "), quoted[last])
 }
 
-// Resolve gives the targets that a probe spec means: at least one, in the order of their names, or an error: a
-// *SpecError, a *NotFoundError, a *PrivilegeError or a *MountError.
+// Resolve returns the targets of a probe spec, sorted by name. It returns at least one target or an
+// error: a *SpecError, a *NotFoundError, a *PrivilegeError or a *MountError.
 func Resolve(spec string) ([]Target, error) { return resolve(spec, false) }
 
-// ResolveUnsafe is Resolve for those who accept that a probe may end the programs that it traces.
+// ResolveUnsafe is like Resolve, but also accepts probes that may crash the programs they trace.
 func ResolveUnsafe(spec string) ([]Target, error) { return resolve(spec, true) }
 
 func resolve(spec string, unsafe bool) ([]Target, error) {
@@ -180,9 +191,10 @@ func resolve(spec string, unsafe bool) ([]Target, error) {
 	return ts, err
 }
 
-// List gives the available probes whose whole names match the pattern, sorted by name, of all kinds. A pattern without
-// a colon matches every name that contains it. Kinds without an end of names (profile) give the usual ones. Kinds that this
-// machine does not have are left out, unless the pattern names the kind.
+// List returns the available probes of all kinds whose full names match the pattern, sorted by
+// name. A pattern without a colon matches every name that contains it. Kinds with unlimited names
+// (profile) list the usual ones. Kinds that this host does not support are left out unless the
+// pattern names the kind.
 func List(pattern string) ([]Target, error) {
 	if kind, rest, ok := strings.Cut(pattern, ":"); !ok {
 		if !isPattern(pattern) || strings.Trim(pattern, "*") != pattern {
@@ -220,8 +232,9 @@ func List(pattern string) ([]Target, error) {
 	return all, nil
 }
 
-// Event gives the typed arguments of the target's event. For a tracepoint it reads the event's format file; a raw
-// tracepoint has the untyped words arg0, arg1...; timers, counters, begin and end have none.
+// Event returns the typed arguments of the target's event. For a tracepoint it reads the event's
+// format file. A raw tracepoint has the untyped words arg0, arg1 and so on. Timers, counters, begin
+// and end have no arguments.
 func (t Target) Event() (*Event, error) {
 	if p := findProvider(t.Kind); p != nil && p.eventSchema != nil {
 		return p.eventSchema(t)
@@ -229,9 +242,9 @@ func (t Target) Event() (*Event, error) {
 	return &Event{}, nil
 }
 
-// ProgramTypes gives the types of program that can handle the target, the cheapest first. A handler that reads no field
-// of the event can be of more types than one that does: attach it with the next type when Attach gives
-// ErrNoRawTracepoint.
+// ProgramTypes returns the types of program that can handle the target, the cheapest first. A
+// handler that reads no field of the event can use more types than one that does. If Attach returns
+// ErrNoRawTracepoint, load the program with the next type and attach that.
 func (t Target) ProgramTypes(readsContext bool) []ebpf.ProgramType {
 	if p := findProvider(t.Kind); p != nil {
 		return p.programTypes(t, readsContext)
@@ -243,7 +256,7 @@ func only(t ebpf.ProgramType) func(Target, bool) []ebpf.ProgramType {
 	return func(Target, bool) []ebpf.ProgramType { return []ebpf.ProgramType{t} }
 }
 
-// filterTargets gives those whose whole names match.
+// filterTargets returns the targets whose full names match the pattern.
 func filterTargets(pattern string, ts ...Target) []Target {
 	var out []Target
 	for _, t := range ts {

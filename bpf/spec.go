@@ -8,21 +8,22 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-// Spec is a probe spec in its parts: "tracepoint:sched:sched_switch" is the kind "tracepoint" with two arguments.
+// Spec is a parsed probe spec. "tracepoint:sched:sched_switch" has the kind "tracepoint" and two
+// arguments.
 type Spec struct {
-	Kind string // in full, also where the text has an alias
+	Kind string // full name, even if the text uses an alias
 	Args []string
 	Text string // as the user wrote it
-	// Unsafe accepts what may harm the programs that are traced.
+	// Unsafe accepts probes that may harm the traced programs.
 	Unsafe bool
 }
 
-// SpecError says what is wrong with the text of a probe spec.
+// SpecError reports what is wrong with the text of a probe spec.
 type SpecError struct {
 	Text   string // the spec
 	Reason string
 	Hint   string // what to write instead, or ""
-	// Refused: the text is right, but what it names cannot be traced.
+	// Refused reports that the text is valid, but what it names cannot be traced.
 	Refused bool
 }
 
@@ -33,7 +34,8 @@ func (e *SpecError) Error() string {
 	return fmt.Sprintf("%s (%s)", e.Reason, e.Hint)
 }
 
-// ParseSpec reads a probe spec, and checks its kind and the number of its parts. The error is a *SpecError.
+// ParseSpec parses a probe spec and checks its kind and the number of its parts. The error is a
+// *SpecError.
 func ParseSpec(text string) (Spec, error) {
 	if text == "" {
 		return Spec{}, &SpecError{Reason: "the probe spec is empty", Hint: `write for example "tracepoint:raw_syscalls:sys_enter"`}
@@ -80,10 +82,10 @@ func parts(n int) string {
 	return fmt.Sprintf("%d parts", n)
 }
 
-// isPattern says whether a part of a spec has wildcards.
+// isPattern reports whether a part of a spec contains wildcards.
 func isPattern(s string) bool { return strings.ContainsAny(s, "*?[") }
 
-// match says whether name is matched by a pattern that ParseSpec has accepted.
+// match reports whether name matches a pattern that ParseSpec has accepted.
 func match(pattern, name string) bool {
 	ok, err := path.Match(pattern, name)
 	return ok && err == nil
