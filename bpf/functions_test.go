@@ -27,7 +27,8 @@ func TestFunctionListsAreReadOnce(t *testing.T) {
 	}
 }
 
-// What is listed can be attached: kinds that this kernel does not have are left out, unless they are asked for.
+// What is listed can be attached: kinds that this kernel does not have are left out, unless they
+// are asked for.
 func TestListIsWhatIsHere(t *testing.T) {
 	all, err := List("*vfs_read*")
 	if err != nil {

@@ -40,7 +40,8 @@ func TestTestRun(t *testing.T) {
 	}
 }
 
-// A refusal tells the verifier's reason, the source line that it was at, and with %+v its whole log.
+// A refusal tells the verifier's reason, the source line that it was at, and with %+v its whole
+// log.
 func TestVerifierRefusal(t *testing.T) {
 	_, err := program(t, ebpf.RawTracepoint,
 		asm.Mov.Imm(asm.R0, 0).WithSource(asm.Comment("x.star:1:1: def handler(e):")).WithSymbol("handler"),

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// The kernel's types are read once: looking up a field takes next to no memory afterwards, where reading them takes megabytes.
+// The kernel's types are read once: looking up a field takes next to no memory afterwards, where
+// reading them takes megabytes.
 func TestTypesReadOnce(t *testing.T) {
 	find := func() {
 		t.Helper()

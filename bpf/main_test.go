@@ -15,8 +15,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
 )
 
-// Some tests want a process with other rights or mounts. They run this binary again; it does one task and prints how that
-// ended.
+// Some tests want a process with other rights or mounts. They run this binary again; it does one
+// task and prints how that ended.
 const taskVariable = "BPF_TEST_TASK"
 
 var tasks = map[string]func() error{

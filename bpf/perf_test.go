@@ -126,7 +126,8 @@ func TestHardware(t *testing.T) {
 	}
 }
 
-// store writes in one instruction, which is not locked: of those an emulated processor (QEMU 7.2) tells of some only.
+// store writes in one instruction, which is not locked: of those an emulated processor (QEMU 7.2)
+// tells of some only.
 //
 //go:noinline
 func store(p *byte, v int64) { *(*int64)(unsafe.Pointer(p)) = v }

@@ -12,8 +12,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 )
 
-// What the kernel answers with E2BIG is reported as the limit that the program exceeds, and the steps of the verifier only where it is none
-// of the others. At the limit itself a program loads.
+// What the kernel answers with E2BIG is reported as the limit that the program exceeds, and the
+// steps of the verifier only where it is none of the others. At the limit itself a program loads.
 func TestProgramLimits(t *testing.T) {
 	ret := asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}
 	withMaps := func(n int) ProgramSpec {

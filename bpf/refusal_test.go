@@ -17,7 +17,8 @@ import (
 
 var showLogs = flag.Bool("show-logs", false, "print the verifier's logs, for testdata/refusals")
 
-// wrong are programs that every verifier refuses, each at its line 2. reason is what each kernel's words match.
+// wrong are programs that every verifier refuses, each at its line 2. reason is what each kernel's
+// words match.
 var wrong = []struct {
 	name   string
 	reason string
@@ -38,7 +39,8 @@ func wrongProgram(body []asm.Instruction) asm.Instructions {
 	return append(insns, asm.Mov.Imm(asm.R0, 0).WithSource(asm.Comment("x.star:3:5: never()")), asm.Return())
 }
 
-// What this kernel's verifier says of wrong programs is understood: its reason, and the line of the source.
+// What this kernel's verifier says of wrong programs is understood: its reason, and the line of the
+// source.
 func TestRefusals(t *testing.T) {
 	for _, w := range wrong {
 		_, err := NewProgram(ProgramSpec{Name: "wrong", Type: ebpf.RawTracepoint, Instructions: wrongProgram(w.body)})

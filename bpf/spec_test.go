@@ -83,7 +83,8 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// Every event of this machine has a format that can be read, and fields that lie within the record, apart from one another.
+// Every event of this machine has a format that can be read, and fields that lie within the record,
+// apart from one another.
 func TestAllFormats(t *testing.T) {
 	ts, err := List("tracepoint:*")
 	if err != nil {

@@ -16,14 +16,15 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// vectorInstructions are some with VEX and EVEX prefixes, whose opcodes the kernel looks up as if they had none.
+// vectorInstructions are some with VEX and EVEX prefixes, whose opcodes the kernel looks up as if
+// they had none.
 const vectorInstructions = `
 c5f96ec7 c5f96fc1 c5fa6fc1 c5f9efc1 c5f960c1 c5f961c1 c5f962c1 c5f96cc1 c5f9d4c1 c5f9d5c1 c5f9e4c1 c5f9f4c1 c5f9fac1 c5f9fbc1 c5f816c1 c5f82fc1
 c4e2791ec1 62f17d486fc1 62f1fd48efc1 62f17d486ec7
 c5f877 c5f810c1 c5f828c1 c5f858c1 c5f97fc1 c5fa7fc1 c5f9d6c1 c5f9fec1 c4e27958c1 c4e37918c101 62f17c4810c1 62f17d487fc1 62f17c4858c1`
 
-// laterForms are what some kernel takes after 6.18 (jmp with an operand size, seen in 7.2). No compiler
-// writes them, so they are refused everywhere.
+// laterForms are what some kernel takes after 6.18 (jmp with an operand size, seen in 7.2). No
+// compiler writes them, so they are refused everywhere.
 var laterForms = []string{"\x66\xe9\x00", "\x66\xeb\x00"}
 
 // probeForms returns instructions of one opcode each, with prefixes that matter.
@@ -53,7 +54,8 @@ func probeForms(t *testing.T) [][]byte {
 	return out
 }
 
-// Which instructions can carry a uprobe is what the kernel says of them when it sees them in a program's memory.
+// Which instructions can carry a uprobe is what the kernel says of them when it sees them in a
+// program's memory.
 func TestSteppable(t *testing.T) {
 	forms := probeForms(t)
 	fd, err := unix.MemfdCreate("code", unix.MFD_CLOEXEC)

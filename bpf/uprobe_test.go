@@ -53,8 +53,8 @@ func attachTo(t *testing.T, c *counting, ts []Target, o AttachOptions) (detach f
 	}
 }
 
-// Functions of this very program: each call and each return counts once, by multi links where the kernel has them and by
-// perf events; for all processes and for this one.
+// Functions of this very program: each call and each return counts once, by multi links where the
+// kernel has them and by perf events; for all processes and for this one.
 func TestUprobeCounts(t *testing.T) {
 	k, err := sys.Running()
 	if err != nil {

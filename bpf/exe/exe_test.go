@@ -29,7 +29,8 @@ func open(t *testing.T, path string) *File {
 
 var disassembled = regexp.MustCompile(`^ +([0-9a-f]+):\t([0-9a-f ]+)\t(\S+)?(.*)$`)
 
-// The length of each instruction is objdump's, in a large library with much hand-written and vector code.
+// The length of each instruction is objdump's, in a large library with much hand-written and vector
+// code.
 func TestLengths(t *testing.T) {
 	libs := []string{library("libc.so.6"), library("libm.so.6"), library("libstdc++"), "/proc/self/exe"}
 	total := 0
@@ -160,7 +161,8 @@ func TestGoFunctions(t *testing.T) {
 	}
 }
 
-// Every function of the C library begins at an instruction, and where the tables for unwinding say that it does.
+// Every function of the C library begins at an instruction, and where the tables for unwinding say
+// that it does.
 func TestBoundaries(t *testing.T) {
 	x := open(t, library("libc.so.6"))
 	starts := x.unwindStarts()
@@ -258,7 +260,8 @@ func TestOperandsARM64(t *testing.T) {
 	}
 }
 
-// Addresses in notes are those from before a prelink; the base section tells how far it moved the file.
+// Addresses in notes are those from before a prelink; the base section tells how far it moved the
+// file.
 func TestPrelink(t *testing.T) {
 	path := library("libstdc++")
 	x := open(t, path)
@@ -287,7 +290,8 @@ func TestPrelink(t *testing.T) {
 	}
 }
 
-// Where the runtime keeps the number of a goroutine is what the debug information says, for the versions that are known without it.
+// Where the runtime keeps the number of a goroutine is what the debug information says, for the
+// versions that are known without it.
 func TestGoroutineOffset(t *testing.T) {
 	bin, err := testprog.Build("goprog")
 	if err != nil {

@@ -62,7 +62,8 @@ func smallELF(f *testing.F) []byte {
 	return out.Bytes()
 }
 
-// readAll does with a file all that a probe's spec can ask for, and gives how many functions and static probes it has.
+// readAll does with a file all that a probe's spec can ask for, and gives how many functions and
+// static probes it has.
 func readAll(path string) (funcs, probes int, err error) {
 	x, err := Open(path)
 	if err != nil {
@@ -98,8 +99,8 @@ func readAll(path string) (funcs, probes int, err error) {
 	return funcs, len(ps), err
 }
 
-// Whatever a file holds, reading it comes to an end, with what it has or with an error. Files are others': a probe's path may lead
-// to one that was made to do harm.
+// Whatever a file holds, reading it comes to an end, with what it has or with an error. Files are
+// others': a probe's path may lead to one that was made to do harm.
 func FuzzELF(f *testing.F) {
 	small := smallELF(f)
 	f.Add(small)

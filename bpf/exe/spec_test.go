@@ -1,4 +1,5 @@
-// The specs of uprobes are tested here, beside the reader of files: they need no kernel, but a compiler and libraries.
+// The specs of uprobes are tested here, beside the reader of files: they need no kernel, but a
+// compiler and libraries.
 package exe_test
 
 import (
@@ -121,7 +122,8 @@ func TestUprobeSpecErrors(t *testing.T) {
 	}
 }
 
-// An address in a stripped program is checked by the tables for unwinding; one inside an instruction is refused.
+// An address in a stripped program is checked by the tables for unwinding; one inside an
+// instruction is refused.
 func TestUprobeAddress(t *testing.T) {
 	probed(t)
 	x, err := exe.Open("prog")

@@ -12,7 +12,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// A map that needs more than the machine can spare is refused before it is made, with a size that fits.
+// A map that needs more than the machine can spare is refused before it is made, with a size that
+// fits.
 func TestTooLarge(t *testing.T) {
 	cpus, err := sys.PossibleCPUs()
 	if err != nil {
@@ -58,7 +59,8 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// What is available is less than the machine has, and a control group's limit counts, also one that is set above it.
+// What is available is less than the machine has, and a control group's limit counts, also one that
+// is set above it.
 func TestAvailableMemory(t *testing.T) {
 	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// A large hash is read in shares, each key that stays once with its value, while others come and go; whether its buckets are full or
-// next to empty.
+// A large hash is read in shares, each key that stays once with its value, while others come and
+// go; whether its buckets are full or next to empty.
 func TestShares(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
 	n := uint64(200_000)
@@ -102,7 +102,8 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// Where far more keys come than the first ones led to expect, the memory for them is found all the same.
+// Where far more keys come than the first ones led to expect, the memory for them is found all the
+// same.
 func TestSharesGrow(t *testing.T) {
 	const n = 50_000
 	m := makeMap(t, Spec{Name: "grow", Type: ebpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: n})
@@ -181,7 +182,8 @@ func TestSharesFail(t *testing.T) {
 	}
 }
 
-// What a share has of the next one's buckets is left out where that has it, in its first batch, or anywhere if it went that far.
+// What a share has of the next one's buckets is left out where that has it, in its first batch, or
+// anywhere if it went that far.
 func TestCut(t *testing.T) {
 	shareOf := func(first, past, at int, keys string) *bucketRange {
 		p := &chunk{keys: []byte(keys), values: []byte(keys), n: len(keys)}

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// The kernel's symbols: modules may bring names of any kind. They stay in order, and each is the end of a line.
+// The kernel's symbols: modules may bring names of any kind. They stay in order, and each is the
+// end of a line.
 func FuzzKallsyms(f *testing.F) {
 	f.Add("ffffffff81000000 T _text\nffffffffc0000010 t helper\t[module]\n0000000000000000 A fixed\nffffffffc0000010 t again\t[module]\n")
 	f.Add("ffffffff81000000 T \t[]\nffffffff81000000 T \t[\nffffffff81000000 T\n\n\x00\xff\nzzzzzzzzzzzzzzzz T x\n")
