@@ -139,12 +139,15 @@ func (c *checker) twoSides(x *syntax.BinaryExpr, side func(syntax.Expr) (expr, f
 	if known {
 		ya.never, na.never = !truth, truth
 	}
-	if known && truth == (x.Op == syntax.OR) {
+	if known && truth == (x.Op == syntax.OR) || goesOn.never {
 		return a, ya, na
 	}
 	c.flow = before.with(goesOn)
 	b, yb, nb := side(x.Y)
 	c.flow = before
+	if truth, known := knownTruth(b); known {
+		yb.never, nb.never = !truth, truth
+	}
 	switch {
 	case known:
 		return b, yb, nb

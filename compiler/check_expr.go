@@ -51,19 +51,7 @@ func (c *checker) expr(x syntax.Expr) expr {
 	case *syntax.BinaryExpr:
 		return c.binaryExpr(x)
 	case *syntax.CondExpr:
-		cond, yes, no := c.condition(x.Cond)
-		if truth, known := knownTruth(cond); known && truth {
-			return c.expr(x.True)
-		} else if known {
-			return c.expr(x.False)
-		}
-		before := c.flow
-		c.flow = before.with(yes)
-		t := c.expr(x.True)
-		c.flow = before.with(no)
-		f := c.expr(x.False)
-		c.flow = before
-		return c.choice(x.If, cond, t, f)
+		return c.condExpr(x)
 	case *syntax.TupleExpr:
 		return c.tuple(x, x.List, c.expr)
 	case *syntax.ListExpr:
@@ -80,6 +68,39 @@ func (c *checker) expr(x syntax.Expr) expr {
 		return c.note(x.Lparen, c.callExpr(x))
 	}
 	return c.unsupported(x)
+}
+
+// condExpr checks x.True if x.Cond else x.False. A side that is never taken is not checked: both
+// outcomes of the condition, which is evaluated all the same, then have the other side.
+func (c *checker) condExpr(x *syntax.CondExpr) expr {
+	cond, yes, no := c.condition(x.Cond)
+	if truth, known := knownTruth(cond); known && truth {
+		return c.expr(x.True)
+	} else if known {
+		return c.expr(x.False)
+	}
+	before := c.flow
+	defer func() { c.flow = before }()
+	side := func(x syntax.Expr, fs facts) expr {
+		c.flow = before.with(fs)
+		return c.expr(x)
+	}
+	if !yes.never && !no.never {
+		t := side(x.True, yes)
+		return c.choice(x.If, cond, t, side(x.False, no))
+	}
+	taken, fs := x.True, yes
+	if yes.never {
+		taken, fs = x.False, no
+	}
+	t := side(taken, fs)
+	if t.typ().Kind == types.Invalid {
+		return t
+	}
+	warned := len(c.warnings)
+	f := side(taken, fs)
+	c.warnings = c.warnings[:warned] // they stand twice
+	return c.choice(x.If, cond, t, f)
 }
 
 func (c *checker) unsupported(x syntax.Expr) expr {

@@ -528,7 +528,7 @@ print([(e.errno, e.count) for e in errors()])
 print(len([l for l in p.asm().splitlines() if "Call" in l and "<collatz_" in l]))
 `, `True
 EDOM  1
-2`)
+3`)
 }
 
 // A loop over an aggregation sees the sums over all CPUs.
