@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// What follows a part of a spec, in words that the answer has, and one that it has not.
+// TestComplete checks the completions of partial specs: words that must be among them, and one that
+// must not.
 func TestComplete(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -73,7 +74,8 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// All functions of this kernel, once they are read; the wanted 50 ms, with a wide margin.
+// TestCompleteSoon checks the time to complete among all functions of this kernel once they have
+// been read. The goal is 50 ms; the test allows a wide margin.
 func TestCompleteSoon(t *testing.T) {
 	for _, kind := range []string{"kprobe:", "fentry:"} {
 		before := time.Now()

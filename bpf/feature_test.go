@@ -7,7 +7,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// Each feature's probe gives an answer, and the versions by which programs are made agree with it.
+// TestFeatures checks that the probe of each feature has a definite result, and that the kernel
+// versions on which programs depend agree with it.
 func TestFeatures(t *testing.T) {
 	k, err := sys.Running()
 	if err != nil {

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// The lists of functions are read once, however many names are looked for in vain.
+// TestFunctionListsAreReadOnce checks that the lists of functions are read once, no matter how many
+// unknown names are looked up.
 func TestFunctionListsAreReadOnce(t *testing.T) {
 	reads := map[string]int{}
 	for name, l := range map[string]*nameList{"traceable": traceableList, "symbols": symbolList} {
@@ -27,8 +28,8 @@ func TestFunctionListsAreReadOnce(t *testing.T) {
 	}
 }
 
-// What is listed can be attached: kinds that this kernel does not have are left out, unless they
-// are asked for.
+// TestListIsWhatIsHere checks that everything listed can be attached to. Kinds that this kernel
+// does not have are left out unless they are requested.
 func TestListIsWhatIsHere(t *testing.T) {
 	all, err := List("*vfs_read*")
 	if err != nil {
@@ -53,7 +54,7 @@ func TestListIsWhatIsHere(t *testing.T) {
 	}
 }
 
-// The records of ftrace are no tracepoints.
+// TestFtraceRecords checks that the records of ftrace are not tracepoints.
 func TestFtraceRecords(t *testing.T) {
 	_, err := Resolve("tracepoint:ftrace:context_switch")
 	wantText(t, "ftrace", fmt.Sprint(err), `no probe "tracepoint:ftrace:context_switch": the events of ftrace are records of the kernel's own tracers, which no program can be attached to (bpfrepl -l lists them)`)

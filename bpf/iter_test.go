@@ -11,8 +11,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// Iterators go over what there is, once and over all of it; narrowed, over that of one process
-// (6.1).
+// TestIter checks that iterators visit every item once or, if limited to a process (6.1), every
+// item of that process.
 func TestIter(t *testing.T) {
 	k, err := sys.Running()
 	if err != nil {
@@ -67,9 +67,9 @@ func TestIter(t *testing.T) {
 		if !k.AtLeast(6, 1) {
 			continue
 		}
-		// the program also runs once at the end, where it is told that there is no more; what comes
-		// and goes meanwhile in this process (threads of Go's runtime, the descriptors of the
-		// iterator) allows for a few
+		// The program also runs once at the end of the iteration. A few more runs are allowed for
+		// items of this process that come and go in the meantime: threads of the Go runtime, and
+		// the descriptors of the iterator.
 		if one := count(AttachOptions{PID: os.Getpid()}); one < want() || one > want()+12 {
 			t.Errorf("%s: %d things of this process, it has %d", name, one, want())
 		}

@@ -40,8 +40,8 @@ func TestTestRun(t *testing.T) {
 	}
 }
 
-// A refusal tells the verifier's reason, the source line that it was at, and with %+v its whole
-// log.
+// TestVerifierRefusal checks that a refusal contains the verifier's reason, the source line and,
+// with %+v, the whole log.
 func TestVerifierRefusal(t *testing.T) {
 	_, err := program(t, ebpf.RawTracepoint,
 		asm.Mov.Imm(asm.R0, 0).WithSource(asm.Comment("x.star:1:1: def handler(e):")).WithSymbol("handler"),
@@ -65,7 +65,7 @@ func TestLoadError(t *testing.T) {
 	wantText(t, "unknown type", le.Error(), "load a ProgramType(250) program: this kernel has no programs of this type, or not of this form")
 }
 
-// What the kernel refuses to attach to.
+// TestAttachErrors checks the errors for targets to which the kernel refuses to attach.
 func TestAttachErrors(t *testing.T) {
 	p, err := program(t, ebpf.RawTracepoint, asm.Mov.Imm(asm.R0, 0), asm.Return())
 	if err != nil {
@@ -80,7 +80,8 @@ func TestAttachErrors(t *testing.T) {
 	wantText(t, "no kind", err.Error(), "attach to nix: there is no such kind of probe")
 }
 
-// The kernel takes 64 programs for a tracepoint and refuses the next.
+// TestAttachRefused checks that the kernel accepts 64 programs for a tracepoint and refuses the
+// next.
 func TestAttachRefused(t *testing.T) {
 	ts, err := Resolve("tracepoint:syscalls:sys_enter_getppid")
 	if err != nil {

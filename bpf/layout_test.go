@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// The kernel's types are read once: looking up a field takes next to no memory afterwards, where
-// reading them takes megabytes.
+// TestTypesReadOnce checks that the kernel's types are read once: afterwards, looking up a field
+// takes very little memory, whereas reading the types takes megabytes.
 func TestTypesReadOnce(t *testing.T) {
 	find := func() {
 		t.Helper()

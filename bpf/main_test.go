@@ -15,15 +15,15 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
 )
 
-// Some tests want a process with other rights or mounts. They run this binary again; it does one
-// task and prints how that ended.
+// Some tests need a process with other privileges or mounts. They run this binary again, which does
+// one task and prints the result.
 const taskVariable = "BPF_TEST_TASK"
 
 var tasks = map[string]func() error{
 	"prepare": sys.Prepare,
 	"formats": func() error { _, err := Resolve("tracepoint:sched:sched_switch"); return err },
 	"program": func() error { _, err := Resolve("uprobe:/proc/1/exe:main"); return err },
-	// without its mounts, in a mount namespace of its own
+	// without its mounts, in a separate mount namespace
 	"tracefs unmounted": func() error {
 		if err := unmountTracefs(); err != nil {
 			return err
@@ -50,7 +50,7 @@ var tasks = map[string]func() error{
 		return sys.Prepare()
 	},
 	"bpffs unmounted": func() error {
-		return hidden("/sys/fs", "tmpfs", func() error { // there is no folder /sys/fs/bpf
+		return hidden("/sys/fs", "tmpfs", func() error { // the directory /sys/fs/bpf does not exist
 			before, err := os.ReadFile("/proc/self/mounts")
 			after, err2 := []byte(nil), sys.Prepare()
 			if err == nil && err2 == nil {
@@ -77,7 +77,7 @@ var tasks = map[string]func() error{
 	},
 }
 
-// hidden calls fn while another file system hides what is at path.
+// hidden calls fn while another file system hides the contents of path.
 func hidden(path, fstype string, fn func() error) error {
 	if err := errors.Join(unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""), unix.Mount(fstype, path, fstype, 0, "")); err != nil {
 		return err
@@ -85,7 +85,7 @@ func hidden(path, fstype string, fn func() error) error {
 	return fn()
 }
 
-// unmount takes a mount away, and what hides below it.
+// unmount removes a mount, and any mounts that it hides.
 func unmount(path string) error {
 	if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
 		return err
@@ -95,12 +95,12 @@ func unmount(path string) error {
 	return nil
 }
 
-// unmountTracefs takes debugfs away too, which has another way to it.
+// unmountTracefs also unmounts debugfs, through which tracefs can be reached too.
 func unmountTracefs() error {
 	return errors.Join(unmount("/sys/kernel/debug"), unmount(sys.TracefsPath))
 }
 
-// dropToBPF keeps CAP_BPF and CAP_PERFMON only.
+// dropToBPF drops all capabilities except CAP_BPF and CAP_PERFMON.
 func dropToBPF() error {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -127,14 +127,14 @@ func TestMain(m *testing.M) {
 	os.Exit(leakcheck.Main(m, gobin.Clean))
 }
 
-// task runs a task in a process of its own and gives what it printed.
+// task runs a task in a separate process and returns its output.
 func task(t *testing.T, name string, attr *syscall.SysProcAttr) string {
 	t.Helper()
 	if tasks[name] == nil {
 		t.Fatalf("no task %q", name)
 	}
 	exe := "/proc/self/exe"
-	if attr.Credential != nil { // who may not read the test's folder gets a copy
+	if attr.Credential != nil { // a user who cannot read the test's directory gets a copy
 		exe = copyOfSelf(t)
 	}
 	cmd := exec.Command(exe)

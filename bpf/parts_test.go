@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A link to many places, some of which the kernel refuses, is made to the others.
+// TestAttachParts checks that a link to many places is made without those that the kernel refuses.
 func TestAttachParts(t *testing.T) {
 	const places, size = 40, 16
 	refused := map[int]bool{0: true, 7: true, 8: true, 31: true, 39: true}
@@ -20,7 +20,7 @@ func TestAttachParts(t *testing.T) {
 	for i := range code {
 		code[i] = 0x90 // nop
 		if refused[i/size] {
-			code[i] = 0x06 // no instruction
+			code[i] = 0x06 // an invalid instruction
 		}
 	}
 	file := filepath.Join(t.TempDir(), "code")
@@ -32,7 +32,7 @@ func TestAttachParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	mapped, err := unix.Mmap(int(f.Fd()), 0, len(code), unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE) // or the kernel does not look yet
+	mapped, err := unix.Mmap(int(f.Fd()), 0, len(code), unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE) // otherwise the kernel does not check yet
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestAttachParts(t *testing.T) {
 	if err := CloseAll(links, nil); err != nil {
 		t.Error(err)
 	}
-	// interrupted in the middle, nothing is left
+	// If interrupted in the middle, nothing remains attached.
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if links, _, err := AttachAll(ctx, ts, p, AttachAllOptions{}); err == nil || links != nil || !strings.Contains(err.Error(), "canceled") {

@@ -30,7 +30,7 @@ func countRuns(t *testing.T, ts ...Target) *counting {
 	return countRunsOf(t, ProgramSpec{Type: ts[0].ProgramTypes(true)[0], Targets: ts}, false)
 }
 
-// countRunsOf loads the program; a plain one is not for a multi link.
+// countRunsOf loads the program. If plain is set, the program is not loaded for a multi link.
 func countRunsOf(t *testing.T, spec ProgramSpec, plain bool) *counting {
 	t.Helper()
 	if err := sys.Prepare(); err != nil {
@@ -74,7 +74,7 @@ func resolveOne(t *testing.T, spec string) Target {
 	return ts[0]
 }
 
-// What users get wrong in counters, watchpoints and signals.
+// TestPerfSpecErrors checks the errors for common mistakes in counters, watchpoints and signals.
 func TestPerfSpecErrors(t *testing.T) {
 	errs := map[string]string{
 		"hardware:cycls":          `no probe "hardware:cycls": no hardware event "cycls" (did you mean "hardware:cycles"?)`,
@@ -104,7 +104,7 @@ func TestPerfSpecErrors(t *testing.T) {
 	}
 }
 
-// Counters of the processor: all ten where there is a PMU; where there is none, that is said.
+// TestHardware checks the list and the errors of processor counters on a host without a PMU.
 func TestHardware(t *testing.T) {
 	ts, err := List("hardware:*")
 	if err != nil || len(ts) != 10 {
@@ -126,13 +126,13 @@ func TestHardware(t *testing.T) {
 	}
 }
 
-// store writes in one instruction, which is not locked: of those an emulated processor (QEMU 7.2)
-// tells of some only.
+// store writes with a single instruction without a lock prefix: an emulated processor (QEMU 7.2)
+// reports only some of the locked ones.
 //
 //go:noinline
 func store(p *byte, v int64) { *(*int64)(unsafe.Pointer(p)) = v }
 
-// A watchpoint counts each write to a place.
+// TestWatchpoint checks that a watchpoint counts each write to its address.
 func TestWatchpoint(t *testing.T) {
 	page, err := unix.Mmap(-1, 0, unix.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
@@ -141,7 +141,7 @@ func TestWatchpoint(t *testing.T) {
 	defer mustClose(t, func() error { return unix.Munmap(page) })
 	x := resolveOne(t, fmt.Sprintf("watchpoint:%#x:8:w", uintptr(unsafe.Pointer(&page[0]))))
 	c := countRuns(t, x)
-	if err := Watchpoints(); err != nil { // it depends on the machine, not on the kernel
+	if err := Watchpoints(); err != nil { // depends on the host, not on the kernel
 		_, err := Attach(x, c.Program, AttachOptions{})
 		if want := "attach to " + x.Name + ": this machine takes watchpoints but they never fire, as in some virtual machines; a uprobe or kprobe on the code that makes the access may do"; err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
@@ -165,7 +165,8 @@ func TestWatchpoint(t *testing.T) {
 	}
 }
 
-// The handler of a signal runs at each; those that came before the end are served.
+// TestSignal checks that the handler runs on each signal, and that signals received before the end
+// are handled.
 func TestSignal(t *testing.T) {
 	x := resolveOne(t, "self:signal:usr1")
 	c := countRuns(t, x)
@@ -177,7 +178,7 @@ func TestSignal(t *testing.T) {
 		if err := unix.Kill(os.Getpid(), unix.SIGUSR1); err != nil {
 			t.Fatal(err)
 		}
-		for c.runs(t) == i { // a second one that comes too early is the same to the kernel
+		for c.runs(t) == i { // the kernel would merge a second signal with a pending one
 			runtime.Gosched()
 		}
 	}
@@ -187,9 +188,9 @@ func TestSignal(t *testing.T) {
 	}
 }
 
-// A perf event for one process that has ended.
+// TestNarrowGone checks the error for a perf event that is limited to a process that has ended.
 func TestNarrowGone(t *testing.T) {
-	const gone = 1 << 21 // above the largest process id
+	const gone = 1 << 21 // above the largest PID
 	for _, spec := range []string{"software:page-faults:1", "uprobe:/proc/self/exe:runtime.main"} {
 		x := resolveOne(t, spec)
 		c := countRuns(t, x)

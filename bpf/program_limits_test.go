@@ -12,8 +12,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 )
 
-// What the kernel answers with E2BIG is reported as the limit that the program exceeds, and the
-// steps of the verifier only where it is none of the others. At the limit itself a program loads.
+// TestProgramLimits checks that E2BIG is reported as the limit that the program exceeds, and as the
+// verifier's instruction limit only if it exceeds no other. A program exactly at a limit must load.
 func TestProgramLimits(t *testing.T) {
 	ret := asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}
 	withMaps := func(n int) ProgramSpec {
@@ -51,7 +51,7 @@ func TestProgramLimits(t *testing.T) {
 		}
 		return ProgramSpec{Instructions: append(insns, ret...)}
 	}
-	endless := func() ProgramSpec { // a loop of two million rounds
+	endless := func() ProgramSpec { // a loop of two million iterations
 		return ProgramSpec{Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Add.Imm(asm.R0, 1).WithSymbol("again"), asm.JLT.Imm(asm.R0, 2_000_000, "again"), asm.Return()}}
 	}
 	for _, c := range []struct {

@@ -17,8 +17,8 @@ import (
 
 var showLogs = flag.Bool("show-logs", false, "print the verifier's logs, for testdata/refusals")
 
-// wrong are programs that every verifier refuses, each at its line 2. reason is what each kernel's
-// words match.
+// wrong contains programs that every verifier refuses at line 2. reason matches the wording of
+// every kernel.
 var wrong = []struct {
 	name   string
 	reason string
@@ -39,8 +39,8 @@ func wrongProgram(body []asm.Instruction) asm.Instructions {
 	return append(insns, asm.Mov.Imm(asm.R0, 0).WithSource(asm.Comment("x.star:3:5: never()")), asm.Return())
 }
 
-// What this kernel's verifier says of wrong programs is understood: its reason, and the line of the
-// source.
+// TestRefusals checks that this kernel's verifier log for wrong programs is parsed: the reason, and
+// the source line.
 func TestRefusals(t *testing.T) {
 	for _, w := range wrong {
 		_, err := NewProgram(ProgramSpec{Name: "wrong", Type: ebpf.RawTracepoint, Instructions: wrongProgram(w.body)})
@@ -66,7 +66,7 @@ func checkRefusal(t *testing.T, name, reason string, r *VerifierError) {
 	}
 }
 
-// The same for the logs that other kernels gave: testdata/refusals/KERNEL-NAME.log.
+// TestRefusalLogs does the same for logs of other kernels: testdata/refusals/KERNEL-NAME.log.
 func TestRefusalLogs(t *testing.T) {
 	files, err := filepath.Glob("testdata/refusals/*.log")
 	if err != nil {

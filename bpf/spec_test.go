@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What users get wrong in a spec, and what they read then.
+// TestSpecErrors checks the errors for common mistakes in specs.
 func TestSpecErrors(t *testing.T) {
 	rate, err := os.ReadFile("/proc/sys/kernel/perf_event_max_sample_rate")
 	if err != nil {
@@ -54,7 +54,7 @@ func TestSpecErrors(t *testing.T) {
 	}
 }
 
-// Each short alias means its kind; wildcards match, in the order of names, each name once.
+// TestResolve checks aliases and wildcards. Names are sorted, and each one appears once.
 func TestResolve(t *testing.T) {
 	for alias, kind := range map[string]string{"t:sched:sched_switch": "tracepoint", "rt:sched_switch": "rawtracepoint", "p:hz:99": "profile", "i:s:1": "interval", "s:page-faults:1": "software"} {
 		ts, err := Resolve(alias)
@@ -83,8 +83,8 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// Every event of this machine has a format that can be read, and fields that lie within the record,
-// apart from one another.
+// TestAllFormats checks that the format of every event on this host can be parsed, and that its
+// fields lie within the record and do not overlap.
 func TestAllFormats(t *testing.T) {
 	ts, err := List("tracepoint:*")
 	if err != nil {
@@ -117,7 +117,8 @@ func TestAllFormats(t *testing.T) {
 	t.Logf("%d events, %d fields", len(ts), fields)
 }
 
-// The format parser never panics, and what it takes has sane fields.
+// FuzzFormat checks that the format parser never panics, and that the fields it returns are
+// plausible.
 func FuzzFormat(f *testing.F) {
 	for _, spec := range []string{"tracepoint:sched:*", "tracepoint:syscalls:sys_enter_o*", "tracepoint:raw_syscalls:*"} {
 		ts, err := Resolve(spec)

@@ -16,22 +16,22 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// vectorInstructions are some with VEX and EVEX prefixes, whose opcodes the kernel looks up as if
-// they had none.
+// vectorInstructions are instructions with VEX and EVEX prefixes, whose opcodes the kernel looks up
+// as if they had none.
 const vectorInstructions = `
 c5f96ec7 c5f96fc1 c5fa6fc1 c5f9efc1 c5f960c1 c5f961c1 c5f962c1 c5f96cc1 c5f9d4c1 c5f9d5c1 c5f9e4c1 c5f9f4c1 c5f9fac1 c5f9fbc1 c5f816c1 c5f82fc1
 c4e2791ec1 62f17d486fc1 62f1fd48efc1 62f17d486ec7
 c5f877 c5f810c1 c5f828c1 c5f858c1 c5f97fc1 c5fa7fc1 c5f9d6c1 c5f9fec1 c4e27958c1 c4e37918c101 62f17c4810c1 62f17d487fc1 62f17c4858c1`
 
-// laterForms are what some kernel takes after 6.18 (jmp with an operand size, seen in 7.2). No
-// compiler writes them, so they are refused everywhere.
+// laterForms are instructions that some kernels after 6.18 accept (jmp with an operand-size prefix,
+// seen in 7.2). Compilers do not emit them, so they are refused everywhere.
 var laterForms = []string{"\x66\xe9\x00", "\x66\xeb\x00"}
 
-// probeForms returns instructions of one opcode each, with prefixes that matter.
+// probeForms returns instructions of one opcode each, with the prefixes that matter.
 func probeForms(t *testing.T) [][]byte {
 	t.Helper()
 	var out [][]byte
-	for op := range 256 { // the prefixes among them stand before add
+	for op := range 256 { // prefixes among the opcodes precede an add
 		if op != 0xc4 && op != 0xc5 && op != 0x62 { // VEX and EVEX
 			out = append(out, []byte{byte(op), 0xc0})
 		}
@@ -54,8 +54,8 @@ func probeForms(t *testing.T) [][]byte {
 	return out
 }
 
-// Which instructions can carry a uprobe is what the kernel says of them when it sees them in a
-// program's memory.
+// TestSteppable compares our decision on which instructions can carry a uprobe with that of the
+// kernel, which it makes when it sees the instructions in a program's memory.
 func TestSteppable(t *testing.T) {
 	forms := probeForms(t)
 	fd, err := unix.MemfdCreate("code", unix.MFD_CLOEXEC)
@@ -67,7 +67,7 @@ func TestSteppable(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	const room = 16 // for each, the rest is zeros: operands
+	const room = 16 // for each instruction; the rest is zeros, as operands
 	text := make([]byte, (room*len(forms)+4095)&^4095)
 	for i, code := range forms {
 		copy(text[room*i:], code)
@@ -111,7 +111,7 @@ func TestSteppable(t *testing.T) {
 		case !known:
 		case ok:
 			able = append(able, at(i))
-		default: // each takes the kernel some 50 ms
+		default: // each takes the kernel about 50 ms
 			err := attach([]Target{at(i)})
 			if err == nil && slices.Contains(laterForms, string(code)) {
 				break
@@ -125,7 +125,7 @@ func TestSteppable(t *testing.T) {
 	if len(able) < 400 || refused < 60 {
 		t.Errorf("%d instructions that can carry a probe, %d that cannot", len(able), refused)
 	}
-	if !c.Multi() { // a probe each, 100 ms each
+	if !c.Multi() { // one probe for each, 100 ms each
 		able = able[len(able)-20:]
 	}
 	for err := attach(able); err != nil; err = attach(able) {
@@ -142,7 +142,7 @@ func TestSteppable(t *testing.T) {
 	}
 }
 
-// attachSites attaches by a multi link, or to the one target.
+// attachSites attaches with a multi link, or to the only target.
 func attachSites(ts []Target, p *Program) (*Attachment, error) {
 	if p.Multi() {
 		return AttachMulti(ts, nil, p, AttachOptions{})

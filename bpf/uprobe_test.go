@@ -27,7 +27,8 @@ func probedOne(n int) int {
 //go:noinline
 func probedTwo(n int) int { return probedOne(n) * 2 }
 
-// attachTo attaches to all targets, by a multi link or to each, as the program was loaded.
+// attachTo attaches the program to all targets, with a multi link or one by one, as the program was
+// loaded.
 func attachTo(t *testing.T, c *counting, ts []Target, o AttachOptions) (detach func()) {
 	t.Helper()
 	var as []*Attachment
@@ -53,8 +54,9 @@ func attachTo(t *testing.T, c *counting, ts []Target, o AttachOptions) (detach f
 	}
 }
 
-// Functions of this very program: each call and each return counts once, by multi links where the
-// kernel has them and by perf events; for all processes and for this one.
+// TestUprobeCounts checks that each call and each return of functions in this program counts once:
+// with multi links, if the kernel has them, and with perf events; for all processes, and for this
+// one only.
 func TestUprobeCounts(t *testing.T) {
 	k, err := sys.Running()
 	if err != nil {
@@ -91,7 +93,8 @@ func TestUprobeCounts(t *testing.T) {
 	}
 }
 
-// The semaphore of a static probe is up while a program is attached, by both kinds of link.
+// TestSemaphore checks that the semaphore of a static probe is nonzero while a program is attached,
+// with both kinds of link.
 func TestSemaphore(t *testing.T) {
 	bin, err := testprog.Build("gated")
 	if err != nil {
@@ -119,13 +122,13 @@ func TestSemaphore(t *testing.T) {
 	}
 }
 
-// Who may not read a program is told so.
+// TestUnreadableProgram checks the error for a user who may not read the program.
 func TestUnreadableProgram(t *testing.T) {
 	wantText(t, "not root", task(t, "program", &syscall.SysProcAttr{Credential: nobody}),
 		`probe "uprobe:/proc/1/exe:main": /proc/1/exe: user 65534 may not read it (run bpfrepl with sudo)`)
 }
 
-// The path of a spec may have colons, and lead into the root of a process.
+// TestPathsOfSpecs checks paths in specs that contain colons, or lead into the root of a process.
 func TestPathsOfSpecs(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {

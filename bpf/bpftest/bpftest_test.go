@@ -8,7 +8,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// docs/kernels.md says of this kernel what its features' probes say.
+// TestTable checks that docs/kernels.md agrees with the feature probes on this kernel.
 func TestTable(t *testing.T) {
 	if err := sys.Prepare(); err != nil {
 		t.Fatal(err)

@@ -29,8 +29,8 @@ func open(t *testing.T, path string) *File {
 
 var disassembled = regexp.MustCompile(`^ +([0-9a-f]+):\t([0-9a-f ]+)\t(\S+)?(.*)$`)
 
-// The length of each instruction is objdump's, in a large library with much hand-written and vector
-// code.
+// TestLengths compares instruction lengths with those of objdump, in a large library with much
+// hand-written and vector code.
 func TestLengths(t *testing.T) {
 	libs := []string{library("libc.so.6"), library("libm.so.6"), library("libstdc++"), "/proc/self/exe"}
 	total := 0
@@ -52,7 +52,8 @@ func TestLengths(t *testing.T) {
 		lines.Buffer(nil, 1<<20)
 		for lines.Scan() {
 			m := disassembled.FindStringSubmatch(lines.Text())
-			if m == nil || strings.Contains(m[3]+m[4], "(bad)") || strings.HasPrefix(m[3], ".") || strings.HasPrefix(m[2], "9b d") { // fwait, an instruction of its own
+			// 9b is fwait, an instruction of its own.
+			if m == nil || strings.Contains(m[3]+m[4], "(bad)") || strings.HasPrefix(m[3], ".") || strings.HasPrefix(m[2], "9b d") {
 				continue
 			}
 			var code []byte
@@ -88,7 +89,7 @@ func returns(arch string, insn []byte) bool {
 	return k == isReturn
 }
 
-// Short names are found as the shell and the loader find them.
+// TestFind checks that short names are found as the shell and the loader find them.
 func TestFind(t *testing.T) {
 	ls, err := exec.LookPath("ls")
 	if err != nil {
@@ -108,7 +109,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// The loader's cache holds what ldconfig says it holds.
+// TestCache checks that the loader's cache is read as ldconfig prints it.
 func TestCache(t *testing.T) {
 	out, err := exec.Command("ldconfig", "-p").Output()
 	if err != nil {
@@ -136,7 +137,8 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// Go's own table gives the functions of a program that is stripped, and marks Go's.
+// TestGoFunctions checks that Go's function table provides the functions of a stripped program, and
+// that Go functions are marked.
 func TestGoFunctions(t *testing.T) {
 	x := open(t, "/proc/self/exe")
 	funcs, _, err := x.Functions()
@@ -161,8 +163,8 @@ func TestGoFunctions(t *testing.T) {
 	}
 }
 
-// Every function of the C library begins at an instruction, and where the tables for unwinding say
-// that it does.
+// TestBoundaries checks that every function of the C library begins at an instruction, and at an
+// address that the unwind tables list.
 func TestBoundaries(t *testing.T) {
 	x := open(t, library("libc.so.6"))
 	starts := x.unwindStarts()
@@ -190,7 +192,8 @@ func TestBoundaries(t *testing.T) {
 	}
 }
 
-// Operands as compilers write them (SystemTap's sdt.h, gcc and clang; bcc's tests of its parser).
+// TestOperandsAMD64 checks operands as compilers write them (SystemTap's sdt.h, gcc and clang;
+// tests of bcc's parser).
 func TestOperandsAMD64(t *testing.T) {
 	x := open(t, "/proc/self/exe")
 	for text, want := range map[string]Operand{
@@ -260,8 +263,8 @@ func TestOperandsARM64(t *testing.T) {
 	}
 }
 
-// Addresses in notes are those from before a prelink; the base section tells how far it moved the
-// file.
+// TestPrelink checks that addresses in notes are corrected by the distance that prelink moved the
+// file, which the base section shows.
 func TestPrelink(t *testing.T) {
 	path := library("libstdc++")
 	x := open(t, path)
@@ -290,8 +293,8 @@ func TestPrelink(t *testing.T) {
 	}
 }
 
-// Where the runtime keeps the number of a goroutine is what the debug information says, for the
-// versions that are known without it.
+// TestGoroutineOffset compares the known offsets of the goroutine number in the runtime with the
+// debug information.
 func TestGoroutineOffset(t *testing.T) {
 	bin, err := testprog.Build("goprog")
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// smallELF makes a shared library of a function, f, whose code has a static probe.
+// smallELF returns a shared library with one function, f, whose code contains a static probe.
 func smallELF(f *testing.F) []byte {
 	f.Helper()
 	const base = 0x1000
@@ -25,7 +25,7 @@ func smallELF(f *testing.F) []byte {
 	args := "prov\x00name\x008@%rdi -4@8(%rbp) 4@$-3 8@f+16(%rip) -1@(%rax,%rbx,4)\x00"
 	put(&note, []uint32{8, uint32(24 + len(args)), 3})
 	note.WriteString("stapsdt\x00")
-	put(&note, []uint64{base + 4, 0, base + 0x20}) // its place, .stapsdt.base, the semaphore
+	put(&note, []uint64{base + 4, 0, base + 0x20}) // its address, .stapsdt.base, the semaphore
 	note.WriteString(args)
 	for note.Len()%4 != 0 {
 		note.WriteByte(0)
@@ -62,8 +62,8 @@ func smallELF(f *testing.F) []byte {
 	return out.Bytes()
 }
 
-// readAll does with a file all that a probe's spec can ask for, and gives how many functions and
-// static probes it has.
+// readAll does everything that a probe spec can require of a file, and returns the number of
+// functions and static probes.
 func readAll(path string) (funcs, probes int, err error) {
 	x, err := Open(path)
 	if err != nil {
@@ -99,8 +99,8 @@ func readAll(path string) (funcs, probes int, err error) {
 	return funcs, len(ps), err
 }
 
-// Whatever a file holds, reading it comes to an end, with what it has or with an error. Files are
-// others': a probe's path may lead to one that was made to do harm.
+// FuzzELF checks that reading a file always ends, with a result or an error, whatever the file
+// contains. Files come from others: a probe's path may lead to a malicious one.
 func FuzzELF(f *testing.F) {
 	small := smallELF(f)
 	f.Add(small)
@@ -114,7 +114,7 @@ func FuzzELF(f *testing.F) {
 	for _, cut := range []int{0, 1, 63, 64, 100, len(small) / 2, len(small) - 1} {
 		f.Add(small[:cut])
 	}
-	for i := 16; i < len(small); i += 7 { // the worst that a field can hold
+	for i := 16; i < len(small); i += 7 { // the largest value of a field
 		bad := bytes.Clone(small)
 		for j := i; j < min(i+8, len(bad)); j++ {
 			bad[j] = 0xff
@@ -140,7 +140,7 @@ func FuzzELF(f *testing.F) {
 	})
 }
 
-// Notes and the descriptions of arguments in them, without a file around.
+// FuzzNotes tests notes, and the descriptions of arguments in them, without a file.
 func FuzzNotes(f *testing.F) {
 	f.Add([]byte("\x08\x00\x00\x00\x20\x00\x00\x00\x03\x00\x00\x00stapsdt\x00........base....sema....p\x00n\x008@x\x00"), "8@%rdi -4@8(%rbp) 4@$-3 8@f+16(%rip) -1@(%rax,%rbx,4)")
 	f.Add([]byte{}, "8@[sp, 8] -4@w0 8@x1 4@[x29, -4]")

@@ -1,5 +1,5 @@
-// The specs of uprobes are tested here, beside the reader of files: they need no kernel, but a
-// compiler and libraries.
+// The specs of uprobes are tested here, next to the reader of files, because the tests need no
+// kernel, but a compiler and libraries.
 package exe_test
 
 import (
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	os.Exit(leakcheck.Main(m, gobin.Clean))
 }
 
-// probed puts the program into a folder of its own, where the test runs.
+// probed builds the program in a directory of its own, where the test runs.
 func probed(t *testing.T) {
 	t.Helper()
 	bin, err := testprog.Build("probed")
@@ -50,7 +50,7 @@ func wantText(t *testing.T, what, got, want string) {
 	}
 }
 
-// What users get wrong in a probe on a function of a program, and what they read then.
+// TestUprobeSpecErrors checks the errors for common mistakes in probes on functions of programs.
 func TestUprobeSpecErrors(t *testing.T) {
 	probed(t)
 	if out, err := exec.Command("strip", "-o", "stripped", "prog").CombinedOutput(); err != nil {
@@ -122,8 +122,8 @@ func TestUprobeSpecErrors(t *testing.T) {
 	}
 }
 
-// An address in a stripped program is checked by the tables for unwinding; one inside an
-// instruction is refused.
+// TestUprobeAddress checks that an address in a stripped program is verified with the unwind
+// tables, and that an address inside an instruction is refused.
 func TestUprobeAddress(t *testing.T) {
 	probed(t)
 	x, err := exe.Open("prog")
@@ -150,7 +150,8 @@ func TestUprobeAddress(t *testing.T) {
 	wantText(t, "inside an instruction", err.Error(), want)
 }
 
-// Where no file can be opened, that is what is wrong, and not the name.
+// TestNoDescriptors checks that the error names the lack of descriptors, not the name, if no file
+// can be opened.
 func TestNoDescriptors(t *testing.T) {
 	var limit, low unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// A map that needs more than the machine can spare is refused before it is made, with a size that
-// fits.
+// TestTooLarge checks that a map that needs more memory than the host can spare is refused before
+// it is created, with a size that fits.
 func TestTooLarge(t *testing.T) {
 	cpus, err := sys.PossibleCPUs()
 	if err != nil {
@@ -59,8 +59,8 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// What is available is less than the machine has, and a control group's limit counts, also one that
-// is set above it.
+// TestAvailableMemory checks that less memory is available than the host has, and that the limits
+// of a control group and its ancestors count.
 func TestAvailableMemory(t *testing.T) {
 	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil {

@@ -45,7 +45,8 @@ func TestMapErrors(t *testing.T) {
 	}
 }
 
-// A snapshot has every key once, with its value, of every type of map that we make.
+// TestSnapshot checks that a snapshot has every key once, with its value, for every type of map
+// that we create.
 func TestSnapshot(t *testing.T) {
 	cpus, err := sys.PossibleCPUs()
 	if err != nil {

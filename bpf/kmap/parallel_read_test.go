@@ -12,8 +12,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// A large hash is read in shares, each key that stays once with its value, while others come and
-// go; whether its buckets are full or next to empty.
+// TestShares reads a large hash in shares. Each key that stays must appear once with its value,
+// while other keys come and go, whether the buckets are full or nearly empty.
 func TestShares(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
 	n := uint64(200_000)
@@ -102,8 +102,8 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// Where far more keys come than the first ones led to expect, the memory for them is found all the
-// same.
+// TestSharesGrow checks that memory is found if there are far more keys than the first ones
+// suggested.
 func TestSharesGrow(t *testing.T) {
 	const n = 50_000
 	m := makeMap(t, Spec{Name: "grow", Type: ebpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: n})
@@ -130,7 +130,7 @@ func TestSharesGrow(t *testing.T) {
 	if err := r.next(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	r.from = binary.NativeEndian.AppendUint32(nil, uint32(m.buckets()*2/5)) // most of what is left is behind it
+	r.from = binary.NativeEndian.AppendUint32(nil, uint32(m.buckets()*2/5)) // most of the remaining keys come after it
 	if err := s.split(context.Background(), r); err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestSharesGrow(t *testing.T) {
 	}
 }
 
-// What one share fails with is the error, once.
+// TestSharesFail checks that the error of a share is returned once.
 func TestSharesFail(t *testing.T) {
 	m := makeMap(t, Spec{Name: "fail", Type: ebpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: 1000})
 	r := m.newReader(&chunk{})
@@ -182,8 +182,8 @@ func TestSharesFail(t *testing.T) {
 	}
 }
 
-// What a share has of the next one's buckets is left out where that has it, in its first batch, or
-// anywhere if it went that far.
+// TestCut checks that keys of the next share's buckets are removed if that share has them too: in
+// its first batch, or anywhere if the share went beyond that.
 func TestCut(t *testing.T) {
 	shareOf := func(first, past, at int, keys string) *bucketRange {
 		p := &chunk{keys: []byte(keys), values: []byte(keys), n: len(keys)}
@@ -191,16 +191,16 @@ func TestCut(t *testing.T) {
 	}
 	for _, c := range []struct {
 		keys string
-		last int // where the last batch begins
-		at   int // the bucket where it ended
+		last int // index of the first element of the last batch
+		at   int // bucket at which it ended
 		want string
 	}{
 		{"abcdef", 4, 12, "abcd"},   // e and f are in the next share's first batch
-		{"abcdxe", 4, 12, "abcdx"},  // x came to be there behind its back
-		{"abcdex", 2, 12, "abcdx"},  // wherever in the batch
-		{"abcdgz", 4, 30, "abcd"},   // far into the next two
+		{"abcdxe", 4, 12, "abcdx"},  // x was added after the next share had read its bucket
+		{"abcdex", 2, 12, "abcdx"},  // at any position in the batch
+		{"abcdgz", 4, 30, "abcd"},   // far into the next two shares
 		{"abcdgzy", 4, 30, "abcdy"}, // likewise
-		{"abcdg", 4, 12, "abcdg"},   // g cannot be the same: it is not in what the first batch read
+		{"abcdg", 4, 12, "abcdg"},   // g is no duplicate: the first batch did not read it
 	} {
 		sh := shareOf(0, 0, c.at, c.keys)
 		sh.last = c.last

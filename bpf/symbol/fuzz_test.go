@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The kernel's symbols: modules may bring names of any kind. They stay in order, and each is the
-// end of a line.
+// FuzzKallsyms tests kernel symbols, among which modules may bring any names. It checks that they
+// are sorted and that each name is the end of a line.
 func FuzzKallsyms(f *testing.F) {
 	f.Add("ffffffff81000000 T _text\nffffffffc0000010 t helper\t[module]\n0000000000000000 A fixed\nffffffffc0000010 t again\t[module]\n")
 	f.Add("ffffffff81000000 T \t[]\nffffffff81000000 T \t[\nffffffff81000000 T\n\n\x00\xff\nzzzzzzzzzzzzzzzz T x\n")
@@ -29,7 +29,8 @@ func FuzzKallsyms(f *testing.F) {
 	})
 }
 
-// What a process maps: file names with blanks and newlines, which the kernel writes as \012.
+// FuzzMapping tests mappings of processes: file names may contain blanks, and newlines, which the
+// kernel writes as \012.
 func FuzzMapping(f *testing.F) {
 	f.Add("55d0c0a00000-55d0c0a21000 r-xp 00001000 fd:00 131 /usr/bin/a b (deleted)", uint64(0x55d0c0a00010))
 	f.Add("7ffe-7fff ---p 00000000 00:00 0", uint64(0))
@@ -41,7 +42,7 @@ func FuzzMapping(f *testing.F) {
 	})
 }
 
-// Symbols of a file that another user's process runs.
+// FuzzSymbols tests the symbols of a file that another user's process runs.
 func FuzzSymbols(f *testing.F) {
 	exe, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
