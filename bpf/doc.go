@@ -7,20 +7,26 @@
 //
 // Each probe kind is one Provider, in a file of its own, with a row in the table of provider.go:
 //
-//	kprobe.go fentry.go function.go              functions of the kernel
-//	tracepoint.go rawtracepoint.go               tracepoints
-//	uprobe.go usdt.go                            functions and static probes of programs
-//	timer.go software.go hardware.go watchpoint.go  perf events
-//	iter.go once.go signal.go                    iterators, begin and end, signals
+//	kprobe.go, fentry.go, function.go    functions of the kernel
+//	tracepoint.go, rawtracepoint.go      tracepoints
+//	uprobe.go, usdt.go                   functions and static probes of programs
+//	timer.go, software.go, hardware.go, watchpoint.go    perf events
+//	iter.go, once.go, signal.go          iterators, begin and end, signals
 //
 // Code that the kinds share:
 //
-//	spec.go provider.go complete.go              a spec's syntax, the table, completion
-//	event.go format.go kprobe_event.go funcs_btf.go  the typed arguments of an event, from tracefs or BTF
-//	program.go program_limits.go                 loading and running programs; the verifier's errors
-//	attach.go attachall.go multi.go perf.go      attaching to one target or to thousands
-//	pidfilter.go gate.go hotplug.go missed.go    one process only, stopping at once, CPUs that come and go, missed events
-//	feature.go                                   what the running kernel has
+//	spec.go, provider.go, complete.go    syntax of specs, table of kinds, completion
+//	event.go, format.go, kprobe_event.go, funcs_btf.go    typed arguments, from tracefs or BTF
+//	functions.go                         names of kernel functions, and which can be traced
+//	syscalls.go                          one program for many system call tracepoints
+//	program.go, program_limits.go        loading and running programs, errors of the verifier
+//	attach.go, attachall.go, multi.go, perf.go    attaching to one target or to thousands
+//	pidfilter.go                         limiting probes to one process
+//	gate.go                              stopping all programs at once
+//	hotplug.go                           CPUs that come online or go offline
+//	missed.go                            counts of missed events
+//	feature.go                           features of the running kernel
 //
-// The package caches only what cannot change while the kernel runs.
+// The package caches only what cannot change while the kernel runs, and lists of functions, which
+// it reads again after modules have been loaded or unloaded.
 package bpf

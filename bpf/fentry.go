@@ -268,7 +268,7 @@ func idle(t Target) ProgramSpec {
 }
 
 // tryFentry loads a program that does nothing, because the kernel may refuse fentry even if BTF and
-// the configuration suggest that it is available. The error is an *AttachError, or a
+// the configuration suggest that it is available. A refusal is an *AttachError or a
 // *PrivilegeError.
 func tryFentry(t Target) error {
 	spec := idle(t)

@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// function: and return: choose, for each function, the cheapest kind that the kernel supports.
-// Their targets have the kind fentry, fexit, kprobe or kretprobe, but keep the name that the spec
-// used.
+// functionProvider and returnProvider choose, for each function, the cheapest kind that the kernel
+// supports. Their targets have the kind fentry, fexit, kprobe or kretprobe, but keep the name that
+// the spec used.
 var functionProvider = Provider{
 	Kind: "function", Syntax: "function:FUNCTION",
 	Doc:     "The entry of a function of the kernel, by the cheapest kind that this kernel has: fentry, else kprobe.",

@@ -2,12 +2,16 @@
 // these are in the file, instruction boundaries, and the notes of static probes (USDT). It deals
 // with files only, not with processes or the kernel.
 //
-//	file.go     opening, with a reason for each file that cannot be traced
-//	find.go     short names of programs and libraries
-//	symbol.go   functions by name, from symbol tables or from Go's own
-//	insn.go     where instructions begin
-//	return.go   where functions return, or jump to another function instead
-//	usdt.go, operand.go  static probes, and where their arguments are
+//	file.go       opening files, with a reason for each file that cannot be traced
+//	find.go       short names of programs and libraries
+//	symbol.go     functions by name, from symbol tables or Go's function table
+//	insn.go       instruction boundaries
+//	x86.go        lengths of amd64 instructions
+//	steppable.go  instructions on which the kernel can put a uprobe
+//	return.go     return instructions, and jumps to other functions
+//	usdt.go       static probes
+//	operand.go    the arguments of static probes
+//	goroutine.go  the number of the running goroutine
 package exe
 
 import (

@@ -199,7 +199,7 @@ func TestCut(t *testing.T) {
 		{"abcdxe", 4, 12, "abcdx"},  // x was added after the next share had read its bucket
 		{"abcdex", 2, 12, "abcdx"},  // at any position in the batch
 		{"abcdgz", 4, 30, "abcd"},   // far into the next two shares
-		{"abcdgzy", 4, 30, "abcdy"}, // likewise
+		{"abcdgzy", 4, 30, "abcdy"}, // the same, with y, which the next two do not have
 		{"abcdg", 4, 12, "abcdg"},   // g is no duplicate: the first batch did not read it
 	} {
 		sh := shareOf(0, 0, c.at, c.keys)
