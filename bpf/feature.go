@@ -32,20 +32,20 @@ func (e *NotSupportedError) Unwrap() error { return e.Err }
 // that have each one.
 type Feature struct {
 	Name, Since, Doc string
-	// try returns nil if the kernel has the feature, an error that wraps errLacks if it does not,
+	// try returns nil if the kernel has the feature, an error that wraps errMissing if it does not,
 	// and any other error if that cannot be determined.
 	try func() error
 }
 
-// errLacks reports that the kernel does not have the feature.
-var errLacks = errors.New("the kernel refuses it")
+// errMissing reports that the kernel does not have the feature.
+var errMissing = errors.New("the kernel refuses it")
 
 // Probe tries the feature on the running kernel. This takes some hundred microseconds, or some tens
 // of milliseconds with BTF. The error is a *NotSupportedError if the kernel does not have the
 // feature; any other error means that this cannot be determined.
 func (f Feature) Probe() error {
 	err := f.try()
-	if errors.Is(err, errLacks) {
+	if errors.Is(err, errMissing) {
 		return &NotSupportedError{Feature: f.Name, Since: f.Since, Err: err}
 	}
 	return err
@@ -103,7 +103,7 @@ func tryHelper(typ ebpf.ProgramType, helper asm.BuiltinFunc) func() error {
 		case !errors.As(err, &r):
 			return err
 		case strings.HasPrefix(r.Reason, "invalid func "), strings.HasPrefix(r.Reason, "unknown func "), strings.HasPrefix(r.Reason, "program of this type cannot use helper "):
-			return fmt.Errorf("%w: %s", errLacks, r.Reason)
+			return fmt.Errorf("%w: %s", errMissing, r.Reason)
 		}
 		return nil
 	}
@@ -116,7 +116,7 @@ func tryKfunc(name string) func() error {
 		if err == nil || errors.As(err, &none) {
 			return err
 		}
-		return fmt.Errorf("%w: %w", errLacks, err)
+		return fmt.Errorf("%w: %w", errMissing, err)
 	}
 }
 
@@ -126,7 +126,7 @@ func tryFetchAtomics() error {
 	err := tryLoad(ebpf.RawTracepoint, asm.Mov.Imm(asm.R1, 0), asm.StoreMem(asm.R10, -8, asm.R1, asm.DWord), add, asm.Mov.Imm(asm.R0, 0), asm.Return())
 	var r *VerifierError
 	if errors.As(err, &r) {
-		return fmt.Errorf("%w: %s", errLacks, r.Reason)
+		return fmt.Errorf("%w: %s", errMissing, r.Reason)
 	}
 	return err
 }
@@ -134,7 +134,7 @@ func tryFetchAtomics() error {
 func tryRingBuf() error {
 	m, err := kmap.New(kmap.Spec{Name: "feature", Type: ebpf.RingBuf, MaxEntries: 1 << 16})
 	if errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("%w: %w", errLacks, err)
+		return fmt.Errorf("%w: %w", errMissing, err)
 	}
 	if err != nil {
 		return err
@@ -145,7 +145,7 @@ func tryRingBuf() error {
 func tryLongKeys() error {
 	m, err := kmap.New(kmap.Spec{Name: "feature", Type: ebpf.Hash, KeySize: 520, ValueSize: 8, MaxEntries: 1})
 	if errors.Is(err, unix.E2BIG) {
-		return fmt.Errorf("%w: %w", errLacks, err)
+		return fmt.Errorf("%w: %w", errMissing, err)
 	}
 	if err != nil {
 		return err
@@ -162,7 +162,7 @@ func tryBatchPerCPUArray() error {
 	attr := sys.BatchAttr{Out: sys.BytePointer(cursor), Keys: sys.BytePointer(key), Values: sys.BytePointer(value), Count: 1, FD: uint32(m.Raw().FD())}
 	_, err = sys.BPF(sys.CmdMapLookupBatch, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	if errors.Is(err, sys.ErrnoNotSupported) {
-		err = fmt.Errorf("%w: %w", errLacks, err)
+		err = fmt.Errorf("%w: %w", errMissing, err)
 	}
 	if errors.Is(err, unix.ENOENT) { // the end of the map
 		err = nil
@@ -181,7 +181,7 @@ func tryMissed() error {
 	attr := sys.InfoAttr{FD: uint32(p.raw.FD()), Len: uint32(unsafe.Sizeof(info)), Info: unsafe.Pointer(&info)}
 	_, err = sys.BPF(sys.CmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	if err == nil && attr.Len < uint32(unsafe.Sizeof(info)) {
-		err = fmt.Errorf("%w: it describes a program in %d bytes", errLacks, attr.Len)
+		err = fmt.Errorf("%w: it describes a program in %d bytes", errMissing, attr.Len)
 	}
 	return errors.Join(err, p.Close())
 }
@@ -200,7 +200,7 @@ func tryPerfLink() error {
 	attr := sys.LinkCreateAttr{Prog: uint32(p.raw.FD()), Target: uint32(ev), AttachType: sys.AttachPerfEvent}
 	fd, err := sys.BPF(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.E2BIG) {
-		err = fmt.Errorf("%w: %w", errLacks, err)
+		err = fmt.Errorf("%w: %w", errMissing, err)
 	}
 	if err == nil {
 		err = sys.CloseFD(int(fd))

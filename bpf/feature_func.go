@@ -14,7 +14,7 @@ import (
 func tryKprobes() error {
 	_, err := kprobePMU()
 	if errors.Is(err, errNoKprobes) {
-		return fmt.Errorf("%w: %w", errLacks, err)
+		return fmt.Errorf("%w: %w", errMissing, err)
 	}
 	return err
 }
@@ -23,7 +23,7 @@ func tryFentryKind() error {
 	err := tryFentry(functionTarget("fentry", "fentry", "vfs_read"))
 	var ae *AttachError
 	if errors.As(err, &ae) {
-		return fmt.Errorf("%w: %s", errLacks, ae.Reason)
+		return fmt.Errorf("%w: %s", errMissing, ae.Reason)
 	}
 	return err
 }
@@ -33,7 +33,7 @@ func tryKprobeMulti() error {
 	p, err := loadProgram(ProgramSpec{Name: "feature", Type: ebpf.Kprobe, attachType: ebpf.AttachTraceKprobeMulti,
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
 	if errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("%w: %w", errLacks, err)
+		return fmt.Errorf("%w: %w", errMissing, err)
 	}
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func tryKprobeMulti() error {
 	case err == nil:
 		err = a.Close()
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
-		err = fmt.Errorf("%w: %w", errLacks, err)
+		err = fmt.Errorf("%w: %w", errMissing, err)
 	}
 	return errors.Join(err, p.Close())
 }
@@ -54,7 +54,7 @@ func tryUprobeMulti() error {
 	p, err := loadProgram(ProgramSpec{Name: "feature", Type: ebpf.Kprobe, attachType: ebpf.AttachTraceUprobeMulti,
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
 	if errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("%w: %w", errLacks, err)
+		return fmt.Errorf("%w: %w", errMissing, err)
 	}
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func tryUprobeMulti() error {
 	case errors.Is(err, unix.EBADF):
 		err = nil
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP):
-		err = fmt.Errorf("%w: %w", errLacks, err)
+		err = fmt.Errorf("%w: %w", errMissing, err)
 	}
 	return errors.Join(err, p.Close())
 }

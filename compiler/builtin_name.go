@@ -15,14 +15,14 @@ import (
 func nameBuiltins() []builtin {
 	return []builtin{
 		{"errno_name", "errno_name(n)", `the name of an error: "ENOENT" for 2 and for -2`, "failed.add(by=errno_name(e.args.ret))",
-			shownInt(formErrno), func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.magnitude(lw.value(e.args[0]).w)) }},
+			formattedInt(formatErrno), func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.magnitude(lw.value(e.args[0]).w)) }},
 		{"syscall_name", "syscall_name(id)", `the name of a system call: "openat"; in a system call of a 32-bit program (e.compat) id is one of that ABI`, "calls.add(by=syscall_name(e.args.id))",
 			checkSyscallName, lowerSyscallName},
 	}
 }
 
-// shownInt returns the check function of a builtin that takes one int and has a result of format f.
-func shownInt(f *types.Format) func(*checker, *builtin, *syntax.CallExpr, []expr) expr {
+// formattedInt returns the check function of a builtin that takes one int and has a result of format f.
+func formattedInt(f *types.Format) func(*checker, *builtin, *syntax.CallExpr, []expr) expr {
 	return func(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
 		x := c.wantInt(args[0], "the argument of "+row.name+"()")
 		if x.typ().Kind == types.Invalid {
@@ -42,8 +42,8 @@ func (lw *lowerer) magnitude(x *ir.Value) *ir.Value {
 const maxSyscall = 1024
 
 func init() {
-	named := func(of func(string) (int64, bool), names func() []string) shownForm {
-		return shownForm{parse: func(_ *checker, _ *types.Format, s string) (any, []string) {
+	named := func(of func(string) (int64, bool), names func() []string) formatRow {
+		return formatRow{parse: func(_ *checker, _ *types.Format, s string) (any, []string) {
 			if n, ok := of(s); ok {
 				return big.NewInt(n), nil
 			}
@@ -70,5 +70,5 @@ func init() {
 		}
 		return names
 	}
-	shownForms["errno"], shownForms["syscall"] = errnos, syscalls
+	formatRows["errno"], formatRows["syscall"] = errnos, syscalls
 }

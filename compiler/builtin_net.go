@@ -179,25 +179,25 @@ func (lw *lowerer) readMemory(addr *ir.Value, t *types.Type, n int, e *eBuiltin)
 }
 
 func init() {
-	shownForms["ip4"] = shownForm{parse: func(_ *checker, _ *types.Format, s string) (any, []string) {
+	formatRows["ip4"] = formatRow{parse: func(_ *checker, _ *types.Format, s string) (any, []string) {
 		if n, ok := netaddr.ParseIP4(s); ok {
 			return new(big.Int).SetUint64(n), nil
 		}
 		return nil, nil
 	}}
-	shownForms["ip6"] = shownForm{parse: func(_ *checker, _ *types.Format, s string) (any, []string) {
+	formatRows["ip6"] = formatRow{parse: func(_ *checker, _ *types.Format, s string) (any, []string) {
 		if a, b, ok := netaddr.ParseIP6(s); ok {
 			return Tuple{new(big.Int).SetUint64(a), new(big.Int).SetUint64(b)}, nil
 		}
 		return nil, nil
 	}}
-	shownForms["ip"] = shownForm{parse: func(_ *checker, _ *types.Format, s string) (any, []string) {
+	formatRows["ip"] = formatRow{parse: func(_ *checker, _ *types.Format, s string) (any, []string) {
 		if v, w, x, ok := netaddr.Parse(s); ok {
 			return Tuple{new(big.Int).SetUint64(v), new(big.Int).SetUint64(w), new(big.Int).SetUint64(x)}, nil
 		}
 		return nil, nil
 	}}
-	shownForms["mac"] = shownForm{parse: func(_ *checker, _ *types.Format, s string) (any, []string) {
+	formatRows["mac"] = formatRow{parse: func(_ *checker, _ *types.Format, s string) (any, []string) {
 		if n, ok := netaddr.ParseMAC(s); ok {
 			return new(big.Int).SetUint64(n), nil
 		}

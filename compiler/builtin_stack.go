@@ -79,6 +79,6 @@ func checkStack(c *checker, row *builtin, call *syntax.CallExpr, args []expr) ex
 func lowerStackCall(lw *lowerer, e *eBuiltin) val { return lw.stack(e.t, e.pos) }
 
 func init() {
-	shownForms["kstack"] = shownForm{hint: "a stack can be compared with another one"}
-	shownForms["ustack"] = shownForms["kstack"]
+	formatRows["kstack"] = formatRow{hint: "a stack can be compared with another one"}
+	formatRows["ustack"] = formatRows["kstack"]
 }

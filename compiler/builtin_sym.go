@@ -31,7 +31,7 @@ func checkKsym(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	if x.typ().Kind == types.Invalid {
 		return x
 	}
-	return mk(row, call, types.TFormatted(types.TUint, formKsym), []expr{x})
+	return mk(row, call, types.TFormatted(types.TUint, formatKsym), []expr{x})
 }
 
 func checkUsym(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
@@ -39,7 +39,7 @@ func checkUsym(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	if x.typ().Kind == types.Invalid {
 		return x
 	}
-	return mk(row, call, types.TFormatted(types.TTuple(types.TUint, types.TInt), formUsym), []expr{x})
+	return mk(row, call, types.TFormatted(types.TTuple(types.TUint, types.TInt), formatUsym), []expr{x})
 }
 
 // constString returns the value of an argument that must be a constant string. Otherwise it reports
@@ -97,6 +97,6 @@ func checkUaddr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) ex
 }
 
 func init() {
-	shownForms["ksym"] = shownForm{hint: `compare the address: addr == kaddr("name")`}
-	shownForms["usym"] = shownForm{hint: `compare the address: addr == uaddr("name", "path")`}
+	formatRows["ksym"] = formatRow{hint: `compare the address: addr == kaddr("name")`}
+	formatRows["usym"] = formatRow{hint: `compare the address: addr == uaddr("name", "path")`}
 }

@@ -33,7 +33,7 @@ func taskBuiltins() []builtin {
 }
 
 func checkCgroupPath(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
-	t := types.TFormatted(types.TUint, formCgroup)
+	t := types.TFormatted(types.TUint, formatCgroup)
 	if args[0] == nil {
 		for i := range eventFields {
 			if f := &eventFields[i]; f.name == "cgroup" {
@@ -137,7 +137,7 @@ func checkOverride(c *checker, row *builtin, call *syntax.CallExpr, args []expr)
 }
 
 func init() {
-	shownForms["cgroup"] = shownForm{parse: func(c *checker, _ *types.Format, s string) (any, []string) {
+	formatRows["cgroup"] = formatRow{parse: func(c *checker, _ *types.Format, s string) (any, []string) {
 		if n, err := c.req.Host.CgroupID(s); err == nil {
 			return new(big.Int).SetUint64(n), nil
 		}

@@ -39,5 +39,5 @@ func lowerStrftime(lw *lowerer, e *eBuiltin) val {
 }
 
 func init() {
-	shownForms["time"] = shownForm{hint: "compare the nanoseconds"}
+	formatRows["time"] = formatRow{hint: "compare the nanoseconds"}
 }

@@ -270,7 +270,7 @@ func comparable(a, b *types.Type) bool {
 		}
 		return true
 	case a.Kind == types.Formatted || b.Kind == types.Formatted:
-		return comparableShown(a, b)
+		return comparableFormatted(a, b)
 	case a.Kind == types.Ptr || b.Kind == types.Ptr:
 		return (a.Kind == types.Ptr || a.IsInt()) && (b.Kind == types.Ptr || b.IsInt())
 	case a.IsInt():

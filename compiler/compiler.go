@@ -72,9 +72,9 @@ type Request struct {
 	Cells, Ring, Control string
 	// Zeros is the name of an array with Program.Zeros zero bytes. It is unused if that is 0.
 	Zeros string
-	// Heap is the name of the scratch map: an array of possible CPUs * HeapSlots elements of
-	// Program.Heap bytes each. It is unused if Program.Heap is 0.
-	Heap string
+	// Scratch is the name of the scratch map: an array of possible CPUs * ScratchSlots elements of
+	// Program.ScratchSize bytes each. It is unused if Program.ScratchSize is 0.
+	Scratch string
 	// PrintBase is added to the index of each print site, so that sites of different programs have
 	// different numbers.
 	PrintBase int
@@ -173,8 +173,8 @@ type Program struct {
 	FollowsArgs  bool     // follows pointers among those arguments
 	// Direct reports whether the program loads through pointers whose types the verifier has to
 	// know (Features.TaskBTF, Event.BTFArgs).
-	Direct bool
-	Heap   int // element size of the map Request.Heap in bytes
+	Direct      bool
+	ScratchSize int // element size of the map Request.Scratch in bytes
 }
 
 // SitesPerProgram is the maximum number of error sites of a program. Each has CellsPerSite cells.
@@ -249,8 +249,8 @@ func generate(req *Request, c *checker, tree *treeProgram, room stackBudget) (*P
 	if lw.walked > maxWalkedText || lw.jumps > maxTextJumps {
 		return nil, &textError{}
 	}
-	if lw.prog.Heap > maxHeap {
-		return nil, &heapError{lw.prog.Heap}
+	if lw.prog.ScratchSize > maxScratch {
+		return nil, &scratchError{lw.prog.ScratchSize}
 	}
 	if err := tooManyValues(funcs); err != nil {
 		return nil, err

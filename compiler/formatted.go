@@ -14,8 +14,8 @@ import (
 
 // A formatted value is one or more numbers in the kernel and a string on the host, which has a
 // table of formats. If the compiler can convert a string to these numbers, a handler can compare
-// the value with the string. A shownForm is the compiler's row for one format.
-type shownForm struct {
+// the value with the string. A formatRow is the compiler's row for one format.
+type formatRow struct {
 	// parse converts a string to a constant of the format's underlying type. If there is none, v is
 	// nil and names lists possible values for the hint. parse is nil if the compiler cannot convert
 	// strings.
@@ -27,7 +27,7 @@ type shownForm struct {
 	hint string
 }
 
-var shownForms = map[string]shownForm{
+var formatRows = map[string]formatRow{
 	"probe": {parse: func(c *checker, _ *types.Format, s string) (any, []string) {
 		return new(big.Int).SetUint64(c.req.ProbeID(s)), nil
 	}, all: func(c *checker, _ *types.Format) map[int64]string {
@@ -49,42 +49,42 @@ var shownForms = map[string]shownForm{
 	}},
 }
 
-// ShownType returns the result type of a builtin by the name of its format: "kstack", "ksym", "ip".
+// FormattedType returns the result type of a builtin by the name of its format: "kstack", "ksym", "ip".
 // It returns nil for other names.
-func ShownType(name string) *types.Type {
+func FormattedType(name string) *types.Type {
 	switch name {
 	case "kstack", "ustack":
 		return stackType(name, StackFrames)
 	case "usym":
-		return types.TFormatted(types.TTuple(types.TUint, types.TInt), formUsym)
+		return types.TFormatted(types.TTuple(types.TUint, types.TInt), formatUsym)
 	case "ksym":
-		return types.TFormatted(types.TUint, formKsym)
+		return types.TFormatted(types.TUint, formatKsym)
 	case "mac":
 		return types.TFormatted(types.TUint, formMAC)
 	case "cgroup":
-		return types.TFormatted(types.TUint, formCgroup)
+		return types.TFormatted(types.TUint, formatCgroup)
 	case "errno":
-		return types.TFormatted(types.TInt, formErrno)
+		return types.TFormatted(types.TInt, formatErrno)
 	case "syscall":
-		return types.TFormatted(types.TInt, formSyscall)
+		return types.TFormatted(types.TInt, formatSyscall)
 	case "ip":
 		return types.TIP
 	}
 	return nil
 }
 
-// parseShown converts a string to a constant of format f. If it cannot, v is nil and names may list
+// parseFormatted converts a string to a constant of format f. If it cannot, v is nil and names may list
 // possible values.
-func (c *checker) parseShown(f *types.Format, s string) (v any, names []string) {
-	if parse := shownForms[f.Name].parse; parse != nil {
+func (c *checker) parseFormatted(f *types.Format, s string) (v any, names []string) {
+	if parse := formatRows[f.Name].parse; parse != nil {
 		return parse(c, f, s)
 	}
 	return nil, nil
 }
 
-// comparableShown reports whether values of a and b, one of which is formatted, can be equal. A
+// comparableFormatted reports whether values of a and b, one of which is formatted, can be equal. A
 // formatted value can equal another of its format, a string and, if it is numeric, a number.
-func comparableShown(a, b *types.Type) bool {
+func comparableFormatted(a, b *types.Type) bool {
 	if a.Kind != types.Formatted {
 		a, b = b, a
 	}
@@ -122,7 +122,7 @@ func (c *checker) checkFormattedConst(pos syntax.Position, t *types.Type, k any)
 		if !ok {
 			return true
 		}
-		row := shownForms[t.Format.Name]
+		row := formatRows[t.Format.Name]
 		if row.parse == nil {
 			c.errorf(pos, row.hint, "a %s cannot be compared with a string in a handler", t)
 			return false
@@ -154,13 +154,13 @@ func isMixed(a, b *types.Type) bool {
 	return a.Kind == types.Formatted && b.Kind == types.Str || a.Kind == types.Str && b.Kind == types.Formatted
 }
 
-// checkShownAffix checks startswith and endswith of a value that the host shows as a name. It
+// checkFormattedAffix checks startswith and endswith of a value that the host shows as a name. It
 // compares the value with the numbers of all names that match.
-func checkShownAffix(c *checker, e *eMethod) expr {
+func checkFormattedAffix(c *checker, e *eMethod) expr {
 	t := e.recv.typ()
-	all := shownForms[t.Format.Name].all
+	all := formatRows[t.Format.Name].all
 	if all == nil {
-		hint := shownForms[t.Format.Name].hint
+		hint := formatRows[t.Format.Name].hint
 		if t.Format.Name == "cgroup" {
 			hint = "count by it, and look at the keys in the script"
 		}
@@ -222,7 +222,7 @@ func (c *checker) sameMixed(t *types.Type, v, k any) bool {
 		return true
 	case types.Formatted:
 		if s, ok := k.(string); ok {
-			k, _ = c.parseShown(t.Format, s)
+			k, _ = c.parseFormatted(t.Format, s)
 		}
 	}
 	return constRepr(v) == constRepr(k)

@@ -249,7 +249,7 @@ func (s *source) request(t testing.TB) *Request {
 			}
 			return ids[n]
 		},
-		Cells: "cells", Ring: "ring", Control: "control", Zeros: "zeros", Heap: "heap",
+		Cells: "cells", Ring: "ring", Control: "control", Zeros: "zeros", Scratch: "heap",
 		Pass: func(name string, f *ir.Func) {
 			if err := ir.Verify(f); err != nil {
 				t.Errorf("after %s: %v\n%s", name, err, f)

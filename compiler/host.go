@@ -35,10 +35,10 @@ const StackFrames = 127
 
 // The formats of the builtins in this package. Their names are rows of the host's table of formats.
 var (
-	formKsym    = &types.Format{Name: "ksym", Noun: "kernel symbol"}
-	formUsym    = &types.Format{Name: "usym", Noun: "user symbol"}
-	formMAC     = &types.Format{Name: "mac", Noun: "hardware address"}
-	formErrno   = &types.Format{Name: "errno", Noun: "error name"}
-	formSyscall = &types.Format{Name: "syscall", Noun: "system call name"}
-	formCgroup  = &types.Format{Name: "cgroup", Noun: "cgroup path"}
+	formatKsym    = &types.Format{Name: "ksym", Noun: "kernel symbol"}
+	formatUsym    = &types.Format{Name: "usym", Noun: "user symbol"}
+	formMAC       = &types.Format{Name: "mac", Noun: "hardware address"}
+	formatErrno   = &types.Format{Name: "errno", Noun: "error name"}
+	formatSyscall = &types.Format{Name: "syscall", Noun: "system call name"}
+	formatCgroup  = &types.Format{Name: "cgroup", Noun: "cgroup path"}
 )

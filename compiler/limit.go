@@ -14,10 +14,10 @@ import (
 // Limits of the kernel or of this compiler on a program as a whole. Each limit has its own error
 // type.
 
-// A heapError reports that a run of the handler needs too much scratch memory.
-type heapError struct{ need int }
+// A scratchError reports that a run of the handler needs too much scratch memory.
+type scratchError struct{ need int }
 
-func (e *heapError) Error() string {
+func (e *scratchError) Error() string {
 	return fmt.Sprintf("the heap of a run would have %d bytes", e.need)
 }
 
@@ -125,7 +125,7 @@ func sized(funcs []*ir.Func, err error) error {
 func limitError(req *Request, err error) error {
 	d := &diag.Diagnostic{Pos: req.Handler.Pos, Line: req.Source(req.Handler.Pos)}
 	var stack *codegen.StackError
-	var heap *heapError
+	var heap *scratchError
 	var text *textError
 	var maps *mapsError
 	var size *sizeError
@@ -139,7 +139,7 @@ func limitError(req *Request, err error) error {
 		d.Msg = "the handler compares and searches too much text for the verifier, which follows each step"
 		d.Hint = "use shorter strings: str(ptr, 256); do less with them in loops; len(s) once, in a variable"
 	case errors.As(err, &heap):
-		d.Msg = fmt.Sprintf("the strings of the handler need %d bytes; at most %d are there for one run", heap.need, maxHeap)
+		d.Msg = fmt.Sprintf("the strings of the handler need %d bytes; at most %d are there for one run", heap.need, maxScratch)
 		d.Hint = "use shorter strings: str(ptr, 256) reads at most 255 bytes"
 	case errors.As(err, &maps):
 		d.Msg = fmt.Sprintf("the handler uses %d maps; a program can use %d, %d of which bpfrepl needs here", maps.maps-maps.own, maxMaps, maps.own)

@@ -128,7 +128,7 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 	for _, f := range lw.shared {
 		f.body, f.result, f.params = nil, nil, nil
 	}
-	lw.scratch.reset(heapFilter)
+	lw.scratch.reset(scratchFilter)
 	lw.times, lw.walked, lw.jumps = 1, 0, 0
 	lw.budget = budget{spent: new(int), alone: lw.budget.alone, subs: map[string]int{}}
 	end := lw.b.Block("end")
@@ -154,7 +154,7 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 		lw.cond(lw.check.truth(p.filter), run, lw.end)
 		lw.b.Continue(run)
 	}
-	lw.scratch.at = heapHandler
+	lw.scratch.at = scratchHandler
 	lw.acquireScratch()
 	lw.value(p.handler)
 	lw.b.Jump(lw.end)
@@ -441,7 +441,7 @@ func (lw *lowerer) callback(name string, params int, body func(args []*ir.Value)
 	lw.b.Pos, lw.b.Weigh = outer.Pos, lw.weigh
 	lw.live, lw.free, lw.end = nil, nil, nil
 	// Only an outline has the address of the scratch memory.
-	lw.scratch.at, lw.scratch.live, lw.scratch.freeList = heapNowhere, nil, nil
+	lw.scratch.at, lw.scratch.live, lw.scratch.freeList = scratchNowhere, nil, nil
 	lw.b.F.Params = params
 	args := make([]*ir.Value, params)
 	for i := range args {

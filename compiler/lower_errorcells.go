@@ -57,9 +57,9 @@ func (lw *lowerer) fail(s Site, code *ir.Value) {
 	})
 }
 
-// tally counts a key that was inserted into or deleted from a table from which the kernel evicts
+// countKeys counts a key that was inserted into or deleted from a table from which the kernel evicts
 // keys.
-func (lw *lowerer) tally(m *Map, what KeyCounter) {
+func (lw *lowerer) countKeys(m *Map, what KeyCounter) {
 	if m.LRU {
 		lw.fail(Site{Map: m, KeyCounter: what}, lw.b.Const(0))
 	}

@@ -14,32 +14,32 @@ import (
 // there, a run that comes in between has released its piece by the time the interrupted run
 // continues, so a plain load and store suffice.
 
-// HeapSlots is the number of pieces that each CPU has in the map Request.Heap. Element i of CPU c
-// has the index c*HeapSlots+i.
-const HeapSlots = 8
+// ScratchSlots is the number of pieces that each CPU has in the map Request.Scratch. Element i of CPU c
+// has the index c*ScratchSlots+i.
+const ScratchSlots = 8
 
-// maxHeap bounds the bytes of one piece.
-const maxHeap = 256 << 10
+// maxScratch bounds the bytes of one piece.
+const maxScratch = 256 << 10
 
 // scratchHeader is the size of the header before the memory itself: a word that is not 0 while the
 // piece is in use.
 const scratchHeader = 8
 
-// A heapPlace is a point at which scratch memory can be acquired, or the point that is being
+// A scratchPlace is a point at which scratch memory can be acquired, or the point that is being
 // lowered.
-type heapPlace uint8
+type scratchPlace uint8
 
 const (
-	heapNowhere heapPlace = iota
-	heapHandler
-	heapFilter
+	scratchNowhere scratchPlace = iota
+	scratchHandler
+	scratchFilter
 )
 
 // A scratch allocates the memory of a piece.
 type scratch struct {
-	limit          int       // larger values do not go on the stack
-	wanted, taken  heapPlace // the earliest place that needs it; where it is acquired
-	at             heapPlace
+	limit          int          // larger values do not go on the stack
+	wanted, taken  scratchPlace // the earliest place that needs it; where it is acquired
+	at             scratchPlace
 	base           *int // the variable with the address of the piece
 	acquired       bool // the piece has been acquired
 	size           int
@@ -52,7 +52,7 @@ type storage struct {
 	off, cap int
 }
 
-func (h *scratch) reset(at heapPlace) {
+func (h *scratch) reset(at scratchPlace) {
 	h.at, h.base, h.acquired, h.size, h.live, h.freeList = at, new(int), false, scratchHeader, nil, nil
 }
 
@@ -64,7 +64,7 @@ func (h *scratch) free(n int) {
 
 // has reports whether a value of that size lives in scratch memory.
 func (h *scratch) has(size int) bool {
-	if size <= h.limit || h.at == heapNowhere {
+	if size <= h.limit || h.at == scratchNowhere {
 		return false
 	}
 	h.wanted = max(h.wanted, h.at)
@@ -79,7 +79,7 @@ func (lw *lowerer) alloc(size int, name string) storage {
 	}
 	r := storage{off: lw.scratch.size, cap: size}
 	lw.scratch.size += size
-	lw.prog.Heap = max(lw.prog.Heap, lw.scratch.size)
+	lw.prog.ScratchSize = max(lw.prog.ScratchSize, lw.scratch.size)
 	return r
 }
 
@@ -122,12 +122,12 @@ func (lw *lowerer) acquireScratch() {
 		return
 	}
 	b := lw.b
-	lw.prog.Heap = scratchHeader
+	lw.prog.ScratchSize = scratchHeader
 	got := b.Block("heap")
 	key := lw.scratchSlot(8, "piece")
 	n, left := new(int), new(int)
-	b.Write(n, b.Add(ir.OpMul, lw.pureCall(asm.FnGetSmpProcessorId), b.Const(HeapSlots)))
-	b.Write(left, b.Const(HeapSlots))
+	b.Write(n, b.Add(ir.OpMul, lw.pureCall(asm.FnGetSmpProcessorId), b.Const(ScratchSlots)))
+	b.Write(left, b.Const(ScratchSlots))
 	var base *ir.Value
 	b.InLoop(func() {
 		head, there, taken := b.Block("piece"), b.Block(""), b.Block("taken")
@@ -137,7 +137,7 @@ func (lw *lowerer) acquireScratch() {
 		b.Jump(head)
 		b.Start(head)
 		b.Store(b.SlotAddr(key, 0), 0, 4, b.Read(n))
-		base = lw.call(asm.FnMapLookupElem, b.MapPtr(lw.req.Heap), b.SlotAddr(key, 0))
+		base = lw.call(asm.FnMapLookupElem, b.MapPtr(lw.req.Scratch), b.SlotAddr(key, 0))
 		b.If(ir.EQ, base, b.Const(0), lw.end, there) // never; the verifier requires it
 		b.Continue(there)
 		if lw.req.Features.FetchAtomics {

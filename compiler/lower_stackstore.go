@@ -39,15 +39,15 @@ func stackWords(n int) int {
 // stackGroup is how many words are processed in each iteration of a loop.
 const stackGroup = 8
 
-// StackTries is how many numbers are tried. A collision of two stacks is practically impossible,
+// StackProbes is how many numbers are tried. A collision of two stacks is practically impossible,
 // unless a process constructs its frames to cause one.
-const StackTries = 4
+const StackProbes = 4
 
-// StackMix is the hash multiplier: an odd number with the bits of the golden ratio.
-const StackMix = 0x9e3779b97f4a7c15
+// StackHashMul is the hash multiplier: an odd number with the bits of the golden ratio.
+const StackHashMul = 0x9e3779b97f4a7c15
 
 func (lw *lowerer) stackMix() *ir.Value {
-	mix := uint64(StackMix)
+	mix := uint64(StackHashMul)
 	return lw.b.Const(int64(mix))
 }
 
@@ -178,7 +178,7 @@ func (k stackStore) store(lw *lowerer, room *ir.Value) *ir.Value {
 	b.Write(id, number(b.Read(hash)))
 	key := lw.scratchSlot(8, "number")
 	out, many := b.Block("out"), b.Block("too many")
-	lw.boundedLoop(k.inLoop, b.Const(StackTries), out, many, func(_ *ir.Value, again, out *ir.Block) {
+	lw.boundedLoop(k.inLoop, b.Const(StackProbes), out, many, func(_ *ir.Value, again, out *ir.Block) {
 		there, same := b.Block("there"), b.Block("same")
 		var absent, other, refused *ir.Block
 		b.InCold(func() { absent, other, refused = b.Block("absent"), b.Block("other"), b.Block("refused") })

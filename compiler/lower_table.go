@@ -114,7 +114,7 @@ func (lw *lowerer) getOrPop(e *eMethod, pop bool, c *cell) {
 		lw.fail(Site{Pos: e.pos, Helper: "map_delete_elem", Op: e.m.Name + ".pop", Map: e.m}, r)
 		b.Jump(absent)
 		b.Continue(mine)
-		lw.tally(e.m, KeysDeleted)
+		lw.countKeys(e.m, KeysDeleted)
 	}
 	b.Jump(done)
 	b.Continue(absent)
@@ -156,7 +156,7 @@ func (lw *lowerer) tableSet(s *sSet) {
 		return r
 	}
 	if s.m.LRU {
-		lw.setTallied(s.m, key, update, failed, done)
+		lw.setCounted(s.m, key, update, failed, done)
 	} else {
 		b.If(ir.NE, update(b.Const(updateAny)), b.Const(0), failed, done)
 	}
@@ -169,10 +169,10 @@ func (lw *lowerer) tableSet(s *sSet) {
 // maxRivals bounds the attempts to store a key that other runs insert and delete concurrently.
 const maxRivals = 8
 
-// setTallied stores a value under a key, and counts the key if it is new. Only an update with the
+// setCounted stores a value under a key, and counts the key if it is new. Only an update with the
 // flag BPF_NOEXIST or BPF_EXIST reports whether the key was new. Control continues at failed or
 // done. The loop has one entry, otherwise SSA form would have more phis than it needs.
-func (lw *lowerer) setTallied(m *Map, key mem, update func(flags *ir.Value) *ir.Value, failed, done *ir.Block) {
+func (lw *lowerer) setCounted(m *Map, key mem, update func(flags *ir.Value) *ir.Value, failed, done *ir.Block) {
 	b := lw.b
 	tried, flags := new(int), new(int)
 	b.Write(tried, b.Const(0))
@@ -191,7 +191,7 @@ func (lw *lowerer) setTallied(m *Map, key mem, update func(flags *ir.Value) *ir.
 	b.Continue(stored)
 	b.If(ir.EQ, f, b.Const(updateNoExist), made, done)
 	b.Continue(made)
-	lw.tally(m, KeysInserted)
+	lw.countKeys(m, KeysInserted)
 	b.Jump(done)
 
 	b.Continue(other)
@@ -326,7 +326,7 @@ func (lw *lowerer) upsert(e *eMethod, key mem, size int, add func(p *ir.Value), 
 		told.Cold = true
 		b.If(ir.EQ, r, b.Const(0), told, made)
 		b.Continue(told)
-		lw.tally(e.m, KeysInserted)
+		lw.countKeys(e.m, KeysInserted)
 		b.Jump(again)
 	} else {
 		b.If(ir.EQ, r, b.Const(0), again, made)
@@ -359,7 +359,7 @@ func lowerTableClear(lw *lowerer, e *eMethod) val {
 		failed, other, gone, done := b.Block("failed"), b.Block("other"), b.Block("gone"), b.Block("")
 		b.If(ir.NE, r, b.Const(0), failed, gone)
 		b.Continue(gone)
-		lw.tally(e.m, KeysDeleted)
+		lw.countKeys(e.m, KeysDeleted)
 		b.Jump(done)
 		b.Continue(failed)
 		b.If(ir.NE, r, b.Const(-errNoEnt), other, done)

@@ -145,7 +145,7 @@ func (e *editor) changed(text []rune, pos int, key rune) (newText []rune, newPos
 	p.ghost = e.suggestion(p)
 	e.now = p
 	e.display.show(p)
-	e.interp.Ahead(decodeNewlines(p.text[:p.pos]))
+	e.interp.Prefetch(decodeNewlines(p.text[:p.pos]))
 	return p.text, p.pos, ok
 }
 

@@ -38,9 +38,9 @@ type Interpreter interface {
 	// Completions returns the candidates for the word that ends at pos, as complete words in sorted
 	// order, and the position where that word begins. Positions are byte offsets.
 	Completions(line string, pos int) (words []string, from int)
-	// Ahead receives the text typed so far, so that data that Completions may need can be prepared
+	// Prefetch receives the text typed so far, so that data that Completions may need can be prepared
 	// in the background.
-	Ahead(text string)
+	Prefetch(text string)
 	// Signature returns the signature and description of the call that the end of text is inside,
 	// or "" if it is not inside a call.
 	Signature(text string) string

@@ -14,10 +14,10 @@ import (
 // serveEvery is the interval at which streams are checked for records.
 const serveEvery = 50 * time.Millisecond
 
-// Watch serves streams and prints warnings in the background until ctx is cancelled.
-func (s *Session) Watch(ctx context.Context) { s.recoverGoroutine(func() { s.watch(ctx) }) }
+// Background serves streams and prints warnings in the background until ctx is cancelled.
+func (s *Session) Background(ctx context.Context) { s.recoverGoroutine(func() { s.background(ctx) }) }
 
-func (s *Session) watch(ctx context.Context) {
+func (s *Session) background(ctx context.Context) {
 	warn, serve := time.NewTicker(warnEvery), time.NewTicker(serveEvery)
 	defer warn.Stop()
 	defer serve.Stop()

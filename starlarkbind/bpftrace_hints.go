@@ -32,8 +32,8 @@ var (
 
 const oneSpec = `(?:BEGIN|END|[A-Za-z]+:[^\s{,]+)`
 
-// foreign returns a hint for a line written in another language, or "".
-func foreign(line string) string {
+// bpftraceHint returns a hint for a line written in another language, or "".
+func bpftraceHint(line string) string {
 	if m := clause().FindStringSubmatch(line); m != nil {
 		if specs, filter, ok := clauseHead(m[1]); ok {
 			return "that is bpftrace's language; here it is " + fromBpftrace(specs, filter, m[2])

@@ -33,7 +33,7 @@ func TestForeign(t *testing.T) {
 		{"calls = count())", ""},
 		{"x = {1: 2", ""},
 	} {
-		got, want := foreign(strings.ReplaceAll(c.line, "PROG", prog)), strings.ReplaceAll(c.want, "PROG", prog)
+		got, want := bpftraceHint(strings.ReplaceAll(c.line, "PROG", prog)), strings.ReplaceAll(c.want, "PROG", prog)
 		if got != want {
 			t.Errorf("%s: got\n%s\nwant\n%s", c.line, got, want)
 		}

@@ -25,7 +25,7 @@ func (s *Session) decode(t *types.Type, b []byte) starlark.Value {
 	case types.Uint, types.Ptr:
 		return starlark.MakeUint64(binary.NativeEndian.Uint64(b))
 	case types.Formatted:
-		return s.show(t.Format, s.decode(t.Elem, b))
+		return s.format(t.Format, s.decode(t.Elem, b))
 	case types.Str:
 		b = b[:t.Cap]
 		if !t.NULs { // the bytes after the NUL are undefined in a record
@@ -87,7 +87,7 @@ func (s *Session) encode(t *types.Type, v starlark.Value, b []byte) error {
 		}
 		binary.NativeEndian.PutUint64(b, u)
 	case types.Formatted:
-		n, err := s.unshow(t.Format, v)
+		n, err := s.parse(t.Format, v)
 		if err != nil {
 			return err
 		}
@@ -181,7 +181,7 @@ func declaredType(what string, v starlark.Value) (*types.Type, error) {
 		}
 	}
 	if t == nil {
-		t = compiler.ShownType(elem)
+		t = compiler.FormattedType(elem)
 	}
 	if t == nil && strings.HasSuffix(elem, "*") && what == "value" {
 		t = &types.Type{Kind: types.Ptr, Text: elem}

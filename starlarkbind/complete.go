@@ -51,9 +51,9 @@ func (s *Session) Completions(line string, pos int) (words []string, from int) {
 	return matching(names, word), from
 }
 
-// Ahead starts to load in the background what Completions will need if the user continues to type
+// Prefetch starts to load in the background what Completions will need if the user continues to type
 // after text.
-func (s *Session) Ahead(text string) {
+func (s *Session) Prefetch(text string) {
 	if p := cursorAt(text); p.quote >= 0 {
 		bpf.Prefetch(text[p.quote:])
 	}

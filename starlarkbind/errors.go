@@ -254,7 +254,7 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 		}
 		return fmt.Sprintf("the index of %s is out of range: the handler ended here", site.Op), "test the index first"
 	case key{"", unix.EBUSY}:
-		return fmt.Sprintf("%d runs of this probe had interrupted each other on this CPU, and hold all the memory for long strings and stacks: the event is lost", compiler.HeapSlots), "use shorter ones, which need none of it: str(ptr, 64), ustack(5)"
+		return fmt.Sprintf("%d runs of this probe had interrupted each other on this CPU, and hold all the memory for long strings and stacks: the event is lost", compiler.ScratchSlots), "use shorter ones, which need none of it: str(ptr, 64), ustack(5)"
 	case key{"", unix.ENOENT}:
 		return "the dict has no such key: the handler ended here", "use .get(key, default)"
 	}

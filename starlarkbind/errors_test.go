@@ -201,7 +201,7 @@ func TestErrorWords(t *testing.T) {
 		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.ENOENT, "the key was removed from m between its insertion and the add | do not pop or clear keys that are being counted"},
 		{compiler.Site{Helper: "map_delete_elem", Map: m}, unix.EBUSY, "m was locked by what this handler interrupted, so a key stayed | clear it from the script"},
 		{compiler.Site{Helper: "cmpxchg", Map: m}, unix.EAGAIN, "m: other runs on this CPU changed the extreme each time | the event may be missing from the extreme, not from the count"},
-		{compiler.Site{}, unix.EBUSY, fmt.Sprint(compiler.HeapSlots) + " runs of this probe had interrupted each other on this CPU, and hold all the memory for long strings and stacks: the event is lost | use shorter ones, which need none of it: str(ptr, 64), ustack(5)"},
+		{compiler.Site{}, unix.EBUSY, fmt.Sprint(compiler.ScratchSlots) + " runs of this probe had interrupted each other on this CPU, and hold all the memory for long strings and stacks: the event is lost | use shorter ones, which need none of it: str(ptr, 64), ustack(5)"},
 		{compiler.Site{Helper: "new_helper"}, unix.EPROTO, "new_helper failed: protocol error | bpf-helpers(7) tells what the helper fails with"},
 	} {
 		message, hint := explain(c.site, c.errno, "m", 4)

@@ -31,7 +31,7 @@ func (f *feedback) pause() time.Duration {
 	if f.testing() {
 		return feedbackPause
 	}
-	return pumpEvery
+	return printInterval
 }
 
 func (f *feedback) testing() bool { return !f.told && f.writes == feedbackWrites }

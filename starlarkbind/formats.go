@@ -14,9 +14,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/sysname"
 )
 
-// A form defines how the host converts values that the kernel stores as numbers (types.Format): one
+// A valueFormat defines how the host converts values that the kernel stores as numbers (types.Format): one
 // row of a table.
-type form struct {
+type valueFormat struct {
 	// show converts the kernel's value, an int or a tuple of ints, to the value that the script
 	// sees.
 	show func(s *Session, f *types.Format, v starlark.Value) starlark.Value
@@ -24,12 +24,12 @@ type form struct {
 	read func(s *Session, f *types.Format, v starlark.Value) (starlark.Value, bool)
 }
 
-var forms map[string]form
+var valueFormats map[string]valueFormat
 
-func init() { forms = makeForms() }
+func init() { valueFormats = makeValueFormats() }
 
-func makeForms() map[string]form {
-	return map[string]form{
+func makeValueFormats() map[string]valueFormat {
+	return map[string]valueFormat{
 		"probe": {
 			func(s *Session, _ *types.Format, v starlark.Value) starlark.Value {
 				return starlark.String(s.probeName(word(v)))
@@ -160,10 +160,10 @@ func text(parse func(*Session, *types.Format, string) (starlark.Value, bool)) fu
 	}
 }
 
-// show converts a kernel value to the value that the script sees. If the form has no read function,
+// format converts a kernel value to the value that the script sees. If the form has no read function,
 // the kernel value is remembered so that unshow can find it.
-func (s *Session) show(f *types.Format, v starlark.Value) starlark.Value {
-	row, ok := forms[f.Name]
+func (s *Session) format(f *types.Format, v starlark.Value) starlark.Value {
+	row, ok := valueFormats[f.Name]
 	if !ok {
 		return v
 	}
@@ -174,12 +174,12 @@ func (s *Session) show(f *types.Format, v starlark.Value) starlark.Value {
 	return text
 }
 
-// unshow converts a value that the script sees to the kernel's value.
-func (s *Session) unshow(f *types.Format, v starlark.Value) (starlark.Value, error) {
+// parse converts a value that the script sees to the kernel's value.
+func (s *Session) parse(f *types.Format, v starlark.Value) (starlark.Value, error) {
 	if _, ok := v.(starlark.Int); ok && f.Numeric {
 		return v, nil
 	}
-	if row := forms[f.Name]; row.read != nil {
+	if row := valueFormats[f.Name]; row.read != nil {
 		if n, ok := row.read(s, f, v); ok {
 			return n, nil
 		}
@@ -198,7 +198,7 @@ func ambiguousText(t *types.Type) bool {
 	case types.Formatted:
 		// Kernel stacks are shown without the frames of our own program, which older kernels
 		// include.
-		return forms[t.Format.Name].read == nil || t.Format.Name == "kstack"
+		return valueFormats[t.Format.Name].read == nil || t.Format.Name == "kstack"
 	case types.Opt:
 		return ambiguousText(t.Elem)
 	case types.Tuple:

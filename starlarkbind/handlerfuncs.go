@@ -45,7 +45,7 @@ var handlerFuncs = map[string]builtinFunc{
 
 // as returns the text, in a form, of a value as the kernel stores it.
 func (s *Session) as(form, arg string, v starlark.Value) starlark.Value {
-	return s.show(&types.Format{Name: form, Arg: arg}, v)
+	return s.format(&types.Format{Name: form, Arg: arg}, v)
 }
 
 // hostStr implements str(x, max=256): a string is returned truncated as in a handler; other values

@@ -221,14 +221,14 @@ const page = 78
 func prose(text string) string {
 	var lines []string
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
-		lines = append(lines, sideBySide(strings.Fields(line), page-4))
+		lines = append(lines, wrapWords(strings.Fields(line), page-4))
 	}
 	return indented(strings.Join(lines, "\n"))
 }
 
 // signature returns a signature wrapped to the page, with a deeper indent from the second line on.
 func signature(sig string) string {
-	first, more, _ := strings.Cut(sideBySide(strings.Fields(sig), page-8), "\n")
+	first, more, _ := strings.Cut(wrapWords(strings.Fields(sig), page-8), "\n")
 	if more == "" {
 		return first + "\n"
 	}
@@ -351,13 +351,13 @@ both. At the prompt probes go on by themselves: look at calls at any time.
 				names = append(names, map[bool]string{true: "e." + t.Name, false: t.Name}[g.of == "event"])
 			}
 		}
-		fmt.Fprintf(&b, "%s:\n%s", g.name, indented(sideBySide(names, page-4)))
+		fmt.Fprintf(&b, "%s:\n%s", g.name, indented(wrapWords(names, page-4)))
 	}
 	var kinds []string
 	for _, p := range bpf.Providers() {
 		kinds = append(kinds, p.Kind)
 	}
-	fmt.Fprintf(&b, "kinds of probes:\n%s", indented(sideBySide(kinds, page-4)))
+	fmt.Fprintf(&b, "kinds of probes:\n%s", indented(wrapWords(kinds, page-4)))
 	b.WriteString(`
 help("count"), help(calls), help("e.args"), help("uprobe") and
 help("tracepoint:sched:sched_switch") tell more; each has an example.
@@ -368,8 +368,8 @@ written; Ctrl-R looks for earlier items; %help lists its commands.
 	return b.String()
 }
 
-// sideBySide breaks words into lines of at most width columns.
-func sideBySide(words []string, width int) string {
+// wrapWords breaks words into lines of at most width columns.
+func wrapWords(words []string, width int) string {
 	var b strings.Builder
 	col := 0
 	for i, w := range words {

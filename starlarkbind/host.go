@@ -24,7 +24,7 @@ func (h host) KernelAddr(name string) (uint64, error) {
 
 // UserAddr implements compiler.Host.
 func (h host) UserAddr(name, path string) (uint64, error) {
-	pid := h.s.narrow()
+	pid := h.s.targetPID()
 	if pid == 0 && path == "" {
 		return 0, &compiler.HostError{Msg: "uaddr: of which program?", Hint: fmt.Sprintf("write uaddr(%q, \"/path/of/the/program\"), or name the process with -p or -c", name)}
 	}
@@ -83,8 +83,8 @@ func monotonic() int64 {
 	return ts.Nano()
 }
 
-// can returns what the context of a kind of probe supports.
-func can(kind string) compiler.ContextCaps {
+// contextCaps returns what the context of a kind of probe supports.
+func contextCaps(kind string) compiler.ContextCaps {
 	switch kind {
 	case "kprobe":
 		return compiler.ContextCaps{Registers: true, Override: true}

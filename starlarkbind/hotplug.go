@@ -6,10 +6,10 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 )
 
-// followed warns that a CPU came online while probes have an event on each CPU, or that following
+// warnHotplug warns that a CPU came online while probes have an event on each CPU, or that following
 // such a change failed. What happened on a new CPU before the probes were attached there is not
 // counted.
-func (s *Session) followed(f bpf.HotplugEvent) {
+func (s *Session) warnHotplug(f bpf.HotplugEvent) {
 	if s.opt.Warnings == WarnNone {
 		return
 	}

@@ -205,7 +205,7 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 	case len(ev.Fields) == 0 && !ev.ArgsByIndex && ev.Args == nil:
 		ev.NoArgs = ts[0].Name + " has no arguments"
 	}
-	ev.ContextCaps = can(ts[0].Kind)
+	ev.ContextCaps = contextCaps(ts[0].Kind)
 	l.typeArgs(ev, ts[0], pt)
 	l.typeParams(ev, ts[0])
 	r := l.s.request(ts[0].Name, l.handler, ev)
@@ -225,7 +225,7 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		Host:     host{s},
 		Unsafe:   s.opt.Unsafe,
 		ProbeID:  s.probeID,
-		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros", Heap: "heap",
+		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros", Scratch: "heap",
 		PrintBase: s.printBase(), PrintProbe: s.out.json,
 		CountLookupMisses: s.opt.Warnings == WarnAll,
 		Canceled:          func() bool { return s.context().Err() != nil },
@@ -381,11 +381,11 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		}
 		maps[compiler.StackMap(n)] = m.Map()
 	}
-	if code.Heap > 0 {
-		if pg.heap, err = newHeap(code.Heap); err != nil {
+	if code.ScratchSize > 0 {
+		if pg.scratch, err = newScratch(code.ScratchSize); err != nil {
 			return err
 		}
-		maps["heap"] = pg.heap
+		maps["heap"] = pg.scratch
 	}
 	if keepsUserAddresses(code) {
 		s.userAddrs.Store(true)

@@ -12,7 +12,7 @@ import (
 // many keys a hash map has, so they are counted. Counting is limited to a small share of the time.
 
 const (
-	fillWarn = 90 // warn when this percentage of max_keys is in use
+	usageWarnAt = 90 // warn when this percentage of max_keys is in use
 	// After a count that took t, the next one is at least 200 t later. Counting thus uses at most
 	// 0.5 % of each CPU that counts.
 	fillCost  = 200
@@ -77,7 +77,7 @@ func (s *Session) countFill(store *kmap.Map, comp *compiler.Map, most int, f *ma
 	}
 	end := time.Now()
 	f.next = end.Add(max(fillEvery, fillCost*end.Sub(start)))
-	if keys*100 < most*fillWarn {
+	if keys*100 < most*usageWarnAt {
 		return nil
 	}
 	f.told = true

@@ -19,8 +19,8 @@ const (
 	learnMost  = time.Second
 )
 
-// learn reads the mappings of processes from time to time until the returned function is called.
-func (s *Session) learn(pids []int) (end func()) {
+// cacheMappings reads the mappings of processes from time to time until the returned function is called.
+func (s *Session) cacheMappings(pids []int) (end func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)

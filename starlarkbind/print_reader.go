@@ -49,8 +49,8 @@ type printReader struct {
 }
 
 const (
-	pumpEvery = 10 * time.Millisecond // time between writes
-	pumpText  = 64 << 10              // bytes after which text is written
+	printInterval   = 10 * time.Millisecond // time between writes
+	printFlushBytes = 64 << 10              // bytes after which text is written
 )
 
 // A drained is a waiter for all records up to a position to be printed.
@@ -88,7 +88,7 @@ func (p *printReader) run() {
 			p.s.reportError(fmt.Errorf("read the ring buffer: %w", err))
 			return
 		}
-		if p.text.Len() >= pumpText || p.text.Len() > 0 && p.ring.Empty() && !time.Now().Before(p.due()) {
+		if p.text.Len() >= printFlushBytes || p.text.Len() > 0 && p.ring.Empty() && !time.Now().Before(p.due()) {
 			p.write()
 		}
 		p.release()

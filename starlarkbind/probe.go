@@ -47,13 +47,13 @@ type Probe struct {
 
 // A program is one loaded program with its error cells and its attachments.
 type program struct {
-	code  *compiler.Program
-	typ   ebpf.ProgramType
-	spec  bpf.ProgramSpec // the specification prog was created from
-	prog  *bpf.Program    // nil while the probe is detached
-	kept  pastStats
-	cells *kmap.ErrorCells
-	heap  *kmap.Map // for long strings; may be nil
+	code    *compiler.Program
+	typ     ebpf.ProgramType
+	spec    bpf.ProgramSpec // the specification prog was created from
+	prog    *bpf.Program    // nil while the probe is detached
+	kept    pastStats
+	cells   *kmap.ErrorCells
+	scratch *kmap.Map // for long strings; may be nil
 	// syscalls maps the system calls to targets for a program that is attached to all of them. runs
 	// is the number of runs that it had counted when the kernel began to measure.
 	syscalls *bpf.Syscalls
@@ -157,7 +157,7 @@ func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, arg
 	}
 	o := probeOptions{specs: specs, handler: fn, filter: ffn, name: name, attach: attach, missing: missing}
 	if !systemWide {
-		o.pid = s.narrow()
+		o.pid = s.targetPID()
 	}
 	p, err := s.newProbe(o, first)
 	if err != nil {
@@ -282,7 +282,7 @@ func without(ts, gone []bpf.Target) []bpf.Target {
 // tracepoint.
 func (g *program) attach(p *Probe) (left []bpf.Target, err error) {
 	s := p.s
-	opt := bpf.AttachAllOptions{PID: p.pid, Progress: s.progress("attached"), OnHotplug: s.followed}
+	opt := bpf.AttachAllOptions{PID: p.pid, Progress: s.progress("attached"), OnHotplug: s.warnHotplug}
 	if g.code.UsesCookie {
 		opt.Cookie = s.cookie // identifies the target that fired
 	}
@@ -319,8 +319,8 @@ func (g *program) close() error {
 	if g.cells != nil {
 		errs = append(errs, g.cells.Close())
 	}
-	if g.heap != nil {
-		errs = append(errs, g.heap.Close())
+	if g.scratch != nil {
+		errs = append(errs, g.scratch.Close())
 	}
 	if g.syscalls != nil {
 		errs = append(errs, g.syscalls.Close())

@@ -47,13 +47,13 @@ func (g *program) closeMaps() error {
 	if g.cells != nil {
 		errs = append(errs, g.cells.Release())
 	}
-	if g.heap != nil {
-		errs = append(errs, g.heap.Close())
+	if g.scratch != nil {
+		errs = append(errs, g.scratch.Close())
 	}
 	if g.syscalls != nil {
 		errs = append(errs, g.syscalls.Close())
 	}
-	g.heap, g.syscalls = nil, nil
+	g.scratch, g.syscalls = nil, nil
 	return errors.Join(errs...)
 }
 
@@ -77,11 +77,11 @@ func (g *program) renew(ctx context.Context, s *Session) (err error) {
 		}
 		spec.Maps["cells"] = g.cells.Map()
 	}
-	if g.code.Heap > 0 {
-		if g.heap, err = newHeap(g.code.Heap); err != nil {
+	if g.code.ScratchSize > 0 {
+		if g.scratch, err = newScratch(g.code.ScratchSize); err != nil {
 			return err
 		}
-		spec.Maps["heap"] = g.heap
+		spec.Maps["heap"] = g.scratch
 	}
 	if g.code.UsesSyscalls {
 		if g.syscalls, err = bpf.NewSyscalls(g.targets, s.cookie); err != nil {

@@ -142,7 +142,7 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 		watched = append(watched, s.opt.PID)
 	}
 	if len(watched) > 0 {
-		defer s.learn(watched)()
+		defer s.cacheMappings(watched)()
 	}
 	if len(procs) > 0 {
 		go func() {

@@ -156,7 +156,7 @@ func (s *Session) formatError(err error) string {
 	var syn syntax.Error
 	if errors.As(err, &syn) {
 		text, pos := s.at(s.endOfLine(syn), syn.Msg), syn.Pos
-		if w := wordlist.Line(s.sources.line(s.endOfLine(syn))); w != nil && foreign(s.sources.line(pos)) == "" {
+		if w := wordlist.Line(s.sources.line(s.endOfLine(syn))); w != nil && bpftraceHint(s.sources.line(pos)) == "" {
 			text += "\n    hint: " + w.Hint()
 		}
 		return text
@@ -207,7 +207,7 @@ func (s *Session) undefined(e resolve.Error) string {
 	}
 	name, _, _ = strings.Cut(name, " ") // drop the resolver's own suggestion
 	text := s.at(e.Pos, "undefined: "+name)
-	if foreign(s.sources.line(e.Pos)) != "" {
+	if bpftraceHint(s.sources.line(e.Pos)) != "" {
 		return text // at has already added a hint
 	}
 	if w := wordlist.Name(name); w != nil {
@@ -246,7 +246,7 @@ func (s *Session) endOfLine(e syntax.Error) syntax.Position {
 func (s *Session) at(pos syntax.Position, msg string) string {
 	line := s.sources.line(pos)
 	text := fmt.Sprintf("error: %s: %s%s", pos, msg, diag.Caret(line, int(pos.Col)))
-	if hint := foreign(line); hint != "" {
+	if hint := bpftraceHint(line); hint != "" {
 		text += "\n    hint: " + hint
 	}
 	return text

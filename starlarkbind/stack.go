@@ -134,8 +134,8 @@ func (k *Stack) Attr(name string) (starlark.Value, error) {
 func (k *Stack) AttrNames() []string { return []string{"addresses", "frames", "pid"} }
 
 // stackForm returns the form of kstack or ustack values.
-func stackForm(user bool) form {
-	return form{
+func stackForm(user bool) valueFormat {
+	return valueFormat{
 		show: func(s *Session, f *types.Format, v starlark.Value) starlark.Value {
 			k := &Stack{s: s, user: user}
 			if t, ok := v.(starlark.Tuple); ok {

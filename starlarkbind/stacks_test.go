@@ -130,7 +130,7 @@ func TestStacksOfOneNumber(t *testing.T) {
 		ip = kv[0].(*Stack).frames[0]
 	}
 	mix := func(h uint64) uint64 {
-		h *= compiler.StackMix
+		h *= compiler.StackHashMul
 		return h ^ h>>32
 	}
 	start := mix(mix(3*8) ^ ip)
@@ -140,7 +140,7 @@ func TestStacksOfOneNumber(t *testing.T) {
 	for i := range uint64(6) {
 		s := []uint64{0x1000 + i, 0x2000 ^ first ^ mix(start^(0x1000+i))}
 		stacks = append(stacks, s, s)
-		if i < compiler.StackTries {
+		if i < compiler.StackProbes {
 			want[fmt.Sprint(s)] = 2
 		}
 	}

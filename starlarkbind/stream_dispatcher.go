@@ -26,8 +26,8 @@ type readyStream struct {
 }
 
 const (
-	feedSlice = 5 * time.Millisecond  // time for records before the loop does other work
-	slowCall  = 20 * time.Microsecond // a slower callback must not extend run() beyond grace
+	dispatchSlice = 5 * time.Millisecond  // time for records before the loop does other work
+	slowCall      = 20 * time.Microsecond // a slower callback must not extend run() beyond grace
 )
 
 func (s *Session) newStreamDispatcher() *streamDispatcher {
@@ -73,7 +73,7 @@ func (f *streamDispatcher) run(st *Stream) {
 
 // serve passes on records for a moment, and then lets the stream be waited for again.
 func (f *streamDispatcher) serve(thread *starlark.Thread, st *Stream) error {
-	until := time.Now().Add(feedSlice)
+	until := time.Now().Add(dispatchSlice)
 	err := st.dispatchQueued(thread, st.ring.Written(), func(int, time.Duration) bool { return time.Now().Before(until) })
 	select {
 	case st.served <- struct{}{}:

@@ -52,7 +52,7 @@ func prompt(c *config, opt starlarkbind.Options, out outputs) int {
 	defer stop()
 	ctx, cancel := context.WithCancel(ended)
 	var watch sync.WaitGroup
-	watch.Go(func() { s.Watch(ctx) })
+	watch.Go(func() { s.Background(ctx) })
 	exit, err := r.Run(ctx)
 	if ended.Err() != nil {
 		exit = exitError

@@ -92,7 +92,7 @@ func (p *Process) own(started chan<- error) {
 		started <- fmt.Errorf("the process ended before it began: %v", err)
 		return
 	}
-	// If bpfrepl dies while the process is traced, the process dies too.
+	// if bpfrepl dies while the process is traced, the process dies too.
 	if err := unix.PtraceSetOptions(pid, unix.PTRACE_O_EXITKILL); err != nil {
 		started <- errors.Join(err, p.cmd.Process.Kill())
 		return
