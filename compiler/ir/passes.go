@@ -13,16 +13,16 @@ type Pass struct {
 var Passes = []Pass{
 	{"fold", Fold},
 	{"branches", Branches},
-	{"thread", ThreadJumps},
-	{"share", CSE},
+	{"jumpthread", ThreadJumps},
+	{"cse", CSE},
 	{"comm", CommCSE},
-	{"loads", LoadElim},
-	{"lookups", LookupCSE},
+	{"loadelim", LoadElim},
+	{"lookupcse", LookupCSE},
 	{"branches", Branches},
 	{"sink", Sink},
-	{"zeros", DeadStores},
+	{"deadstores", DeadStores},
 	{"dce", DeadCode},
-	{"straighten", MergeBlocks},
+	{"mergeblocks", MergeBlocks},
 	{"commpad", PadComm}, // last: the other passes need not see its stores
 }
 
@@ -32,7 +32,7 @@ var Passes = []Pass{
 // registers.
 func Optimise(f *Func, lean bool, after func(pass string, f *Func), canceled func() bool) bool {
 	for _, p := range Passes {
-		if lean && p.Name == "loads" {
+		if lean && p.Name == "loadelim" {
 			continue
 		}
 		if canceled() {
