@@ -87,7 +87,7 @@ func TestPerfSpecErrors(t *testing.T) {
 		"watchpoint:0x1000:8:rwx": `probe "watchpoint:0x1000:8:rwx": execution cannot be watched together with reading or writing (make two probes)`,
 		"watchpoint:0x1000:8":     `probe "watchpoint:0x1000:8" has 3 parts (write watchpoint:ADDRESS:LENGTH:MODE with MODE of r, w and x)`,
 		"self:timer:SIGUSR1":      `probe "self:timer:SIGUSR1": bpfrepl itself has signals only (write self:signal:SIGUSR1)`,
-		"self:signal:SIGUSR3":     `no probe "self:signal:SIGUSR3": there is no signal "SIGUSR3" (did you mean "self:signal:SIGUSR1" or "self:signal:SIGUSR2"?)`,
+		"self:signal:SIGUSR3":     `no probe "self:signal:SIGUSR3": no signal "SIGUSR3" (did you mean "self:signal:SIGUSR1" or "self:signal:SIGUSR2"?)`,
 		"self:signal:SIGKILL":     `no probe "self:signal:SIGKILL": SIGKILL has a meaning of its own to bpfrepl (use SIGUSR1)`,
 	}
 	if runtime.GOARCH == "amd64" {

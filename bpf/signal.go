@@ -51,7 +51,7 @@ func resolveSignal(s Spec) ([]Target, error) {
 	if out != nil {
 		return out, nil
 	}
-	e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("there is no signal %q", s.Args[1]), Hint: "use SIGUSR1"}
+	e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no signal %q", s.Args[1]), Hint: "use SIGUSR1"}
 	if unix.SignalNum(name) != 0 {
 		e.Reason = name + " has a meaning of its own to bpfrepl"
 		return nil, e

@@ -27,35 +27,35 @@ var builtinRows = map[string]*builtin{}
 
 func init() {
 	builtins = []builtin{
-		{"now", "now()", "nanoseconds since boot, without the time of suspend (bpf_ktime_get_ns)", "start[e.tid] = now()",
+		{"now", "now()", "nanoseconds since boot, excluding suspend (bpf_ktime_get_ns)", "start[e.tid] = now()",
 			fixed(types.TNat), func(lw *lowerer, e *eBuiltin) val { return scalar(types.TNat, lw.call(asm.FnKtimeGetNs)) }},
-		{"boottime", "boottime()", "nanoseconds since boot, with the time of suspend (bpf_ktime_get_boot_ns, 5.8)", "start[e.tid] = boottime()",
+		{"boottime", "boottime()", "nanoseconds since boot, including suspend (bpf_ktime_get_boot_ns, 5.8)", "start[e.tid] = boottime()",
 			fixed(types.TNat), func(lw *lowerer, e *eBuiltin) val { return scalar(types.TNat, lw.call(asm.FnKtimeGetBootNs)) }},
 		{"rand", "rand()", "a random int from 0 to 2**32-1", "if rand() % 100 == 0: sampled.add()",
 			fixed(types.TNat), func(lw *lowerer, e *eBuiltin) val {
 				return scalar(types.TNat, lw.half32(lw.call(asm.FnGetPrandomU32), false))
 			}},
-		{"str", "str(ptr, max=256)", "the string at an address, at most max-1 bytes of it; \"\" where it cannot be read", `opened.add(by=str(e.args.filename, 64))`,
+		{"str", "str(ptr, max=256)", "the string at an address, at most max-1 bytes of it; \"\" if it cannot be read", `opened.add(by=str(e.args.filename, 64))`,
 			checkStr, nil},
-		{"buf", "buf(ptr, n)", "the n bytes at an address, as bytes; zeros where they cannot be read", `kinds.add(by=buf(e.args.filename, 4))`,
+		{"buf", "buf(ptr, n)", "the n bytes at an address, as bytes; zeros if they cannot be read", `kinds.add(by=buf(e.args.filename, 4))`,
 			checkBuf, nil},
-		{"ord", "ord(b)", "the number that bytes of length 1 hold", `first.add(ord(buf(e.args.filename, 1)))`,
+		{"ord", "ord(b)", "the value of a single byte, from bytes of length 1", `first.add(ord(buf(e.args.filename, 1)))`,
 			checkOrd, lowerOrd},
 		{"len", "len(x)", "the number of elements of a tuple or a captured collection, of bytes of a string or of bytes", "longest.add(len(e.comm))",
 			checkLen, lowerLen},
 		{"int", "int(x)", "a bool, an int or an address as an int", "total.add(int(e.args.ret < 0))",
 			checkInt, func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.value(e.args[0]).w) }},
-		{"bool", "bool(x)", "the truth of x", "by_success.add(by=bool(e.args.ret))",
+		{"bool", "bool(x)", "the truth value of x", "by_success.add(by=bool(e.args.ret))",
 			func(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr { return c.truth(args[0]) }, nil},
-		{"abs", "abs(x)", "the magnitude of an int", "drift.add(abs(e.args.ret))",
+		{"abs", "abs(x)", "the absolute value of an int", "drift.add(abs(e.args.ret))",
 			checkAbs, lowerAbs},
 		{"min", "min(a, *rest)", "the smallest of two or more ints", "capped.add(min(e.args.len, 4096))",
 			checkExtreme, lowerExtreme},
 		{"max", "max(a, *rest)", "the largest of two or more ints", "atleast.add(max(e.args.len, 1))",
 			checkExtreme, lowerExtreme},
-		{"print", "print(*args)", "print the values on the host, with blanks between", `print(e.comm, e.pid)`,
+		{"print", "print(*args)", "print the values on the host, separated by spaces", `print(e.comm, e.pid)`,
 			checkPrint, lowerPrint},
-		{"printf", "printf(format, *args)", "print on the host with C's formats; the format is a constant", `printf("%-16s %6d\n", e.comm, e.pid)`,
+		{"printf", "printf(format, *args)", "print on the host with a C format string, which must be a constant", `printf("%-16s %6d\n", e.comm, e.pid)`,
 			checkPrint, lowerPrint},
 		{"stop", "stop()", "end run()", "stop()",
 			fixed(types.TNone), lowerStop},
@@ -168,9 +168,9 @@ func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 		}
 		return &eStr{node{t, call.Lparen}, x, int(n), nil}
 	case types.Formatted:
-		return c.bad(x.position(), "use it as it is: as a key, or in print", "str: a %s is made a string by the host", x.typ())
+		return c.bad(x.position(), "use it directly: as a key, or in print", "str: a %s becomes a string only on the host", x.typ())
 	}
-	return c.bad(x.position(), `use printf("%d", ...) to show a number`, "str reads the string at an address; a %s is none", x.typ())
+	return c.bad(x.position(), `use printf("%d", ...) to show a number`, "str reads the string at an address; a %s is not an address", x.typ())
 }
 
 // noAddress reports an error and returns true if the int x cannot be an address, because it is a
@@ -180,8 +180,8 @@ func (c *checker) noAddress(x expr, name, what string) bool {
 	if t := x.typ(); t.Kind == types.Ptr || t.Addr && !(konst && word(k.v) == 0) {
 		return false
 	}
-	c.errorf(x.position(), `a number is shown as it is, in print and as a key; if it is an address all the same: `+name+`(cast(x, "char *")`+map[string]string{"buf": ", n"}[name]+`)`,
-		"%s reads %s at an address; this int is none", name, what)
+	c.errorf(x.position(), `print and keys show a number as it is; if it is an address: `+name+`(cast(x, "char *")`+map[string]string{"buf": ", n"}[name]+`)`,
+		"%s reads %s at an address; this int is not an address", name, what)
 	return true
 }
 
@@ -203,14 +203,14 @@ func (c *checker) strOfLength(call *syntax.CallExpr, x, n expr) expr {
 	x = c.addressOf(x)
 	switch x.typ().Kind {
 	case types.Str:
-		return c.bad(n.position(), "slice it: s[:n]", "str: this is a string already, whose length is not that of memory")
+		return c.bad(n.position(), "slice it: s[:n]", "str: this is already a string, so it takes no length")
 	case types.Ptr, types.Int, types.Uint:
 		if c.noAddress(x, "str", "the string") {
 			return invalid(call.Lparen)
 		}
 		return &eStr{node{types.TCut(int(most) - 1), call.Lparen}, x, int(most), n}
 	}
-	return c.bad(x.position(), "", "str reads the string at an address; a %s is none", x.typ())
+	return c.bad(x.position(), "", "str reads the string at an address; a %s is not an address", x.typ())
 }
 
 func checkLen(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
@@ -257,7 +257,7 @@ func checkInt(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 		}
 		return mk(row, call, types.TNat, args)
 	case x.typ().Kind == types.Str:
-		return c.bad(x.position(), "parse strings on the host", "int() of a string is not possible in a handler")
+		return c.bad(x.position(), "parse strings on the host", "int() of a string is not supported in a handler")
 	}
 	return c.wantInt(x, "the argument of int()")
 }

@@ -11,13 +11,13 @@ import (
 // ctypeBuiltins returns the builtins that deal with C types.
 func ctypeBuiltins() []builtin {
 	return []builtin{
-		{"cast", "cast(x, type)", `an address as a pointer to a type of the kernel ("struct sock" and "struct sock *" mean the same), or an int as one of C's int types or enums`,
+		{"cast", "cast(x, type)", `an address as a pointer to a kernel type ("struct sock" and "struct sock *" mean the same), or an int as a C integer type or enum`,
 			`state = cast(e.args.skaddr, "struct sock").__sk_common.skc_state`, checkCast, lowerCast},
-		{"container_of", "container_of(ptr, type, member)", "the struct that the member at an address is a part of", `parent = container_of(e.task.sibling.next, "struct task_struct", "sibling")`,
+		{"container_of", "container_of(ptr, type, member)", "the struct that contains the member at an address", `parent = container_of(e.task.sibling.next, "struct task_struct", "sibling")`,
 			checkContainerOf, lowerCast},
 		{"offsetof", "offsetof(type, member)", "the offset of a member in bytes", `off = offsetof("struct task_struct", "se.vruntime")`, checkOffsetof, nil},
-		{"sizeof", "sizeof(type)", "the bytes of a type of C, or of a value", `size = sizeof("struct task_struct")`, checkSizeof, nil},
-		{"getattr", "getattr(x, name)", "x.name, for a member whose name is a word of Starlark's", `n = getattr(e.task, "pid")`, checkGetattr, nil},
+		{"sizeof", "sizeof(type)", "the size in bytes of a C type, or of a value", `size = sizeof("struct task_struct")`, checkSizeof, nil},
+		{"getattr", "getattr(x, name)", "x.name, for a member whose name is a Starlark keyword", `n = getattr(e.task, "pid")`, checkGetattr, nil},
 	}
 }
 
@@ -35,7 +35,7 @@ func checkCast(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	if x.typ().Kind == types.Bool {
 		x = &eConvert{node{types.TInt, x.position()}, x}
 	}
-	if x = c.wantInt(x, "what is cast"); x.typ().Kind == types.Invalid {
+	if x = c.wantInt(x, "the operand of cast"); x.typ().Kind == types.Invalid {
 		return x
 	}
 	e := mk(row, call, nil, []expr{x})
@@ -133,7 +133,7 @@ func checkSizeof(c *checker, row *builtin, call *syntax.CallExpr, args []expr) e
 	case t.IsInt(), t.Kind == types.Ptr:
 		return intConst(8, call.Lparen)
 	}
-	return c.bad(x.position(), `name a type: sizeof("struct sock")`, "a %s has no size that a handler could ask for", x.typ())
+	return c.bad(x.position(), `name a type: sizeof("struct sock")`, "a %s has no size in a handler", x.typ())
 }
 
 func checkGetattr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {

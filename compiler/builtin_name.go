@@ -16,7 +16,7 @@ func nameBuiltins() []builtin {
 	return []builtin{
 		{"errno_name", "errno_name(n)", `the name of an error: "ENOENT" for 2 and for -2`, "failed.add(by=errno_name(e.args.ret))",
 			formattedInt(formatErrno), func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.magnitude(lw.value(e.args[0]).w)) }},
-		{"syscall_name", "syscall_name(id)", `the name of a system call: "openat"; in a system call of a 32-bit program (e.compat) id is one of that ABI`, "calls.add(by=syscall_name(e.args.id))",
+		{"syscall_name", "syscall_name(id)", `the name of a system call: "openat"; in a 32-bit system call (e.compat) id is a number of the 32-bit ABI`, "calls.add(by=syscall_name(e.args.id))",
 			checkSyscallName, lowerSyscallName},
 	}
 }

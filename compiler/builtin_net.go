@@ -13,9 +13,9 @@ import (
 // netBuiltins returns the builtins that format network addresses.
 func netBuiltins() []builtin {
 	return []builtin{
-		{"ntop", "ntop(family_or_addr, addr=None)", "an IP address as text: of an int or 4 bytes in network order, of 16 bytes (of the event, or from buf()), or with the family (2 or 10) of what a pointer points to", "peers.add(by=ntop(e.args.daddr))",
+		{"ntop", "ntop(family_or_addr, addr=None)", "an IP address as text: from an int or 4 bytes in network order, from 16 bytes (of the event, or from buf()), or, given the family (2 or 10), from the memory a pointer points to", "peers.add(by=ntop(e.args.daddr))",
 			checkNtop, lowerAddr},
-		{"macaddr", "macaddr(addr)", "a hardware address as text, of the first 6 of some bytes or of what a pointer points to", "neighbours.add(by=macaddr(e.args.lladdr))",
+		{"macaddr", "macaddr(addr)", "a hardware address as text, from the first 6 bytes of a bytes value or of the memory a pointer points to", "neighbours.add(by=macaddr(e.args.lladdr))",
 			checkMAC, lowerAddr},
 	}
 }
@@ -48,9 +48,9 @@ func checkNtop(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 		n := map[int64]int{afINET: 4, afINET6: 16}[family]
 		switch {
 		case p.c.Size != 4 && p.c.Size != 16:
-			return c.bad(addr.position(), "read so many: buf(ptr, 4), buf(ptr, 16)", "ntop: an address has 4 or 16 bytes; %s has %d", p.text, p.c.Size)
+			return c.bad(addr.position(), "read 4 or 16 bytes: buf(ptr, 4), buf(ptr, 16)", "ntop: an address has 4 or 16 bytes; %s has %d", p.text, p.c.Size)
 		case family != 0 && p.c.Size != n, args[1] != nil && family == 0:
-			return c.bad(addr.position(), "leave the family out", "ntop: %s has %d bytes, whatever the family", p.text, p.c.Size)
+			return c.bad(addr.position(), "omit the family", "ntop: %s has %d bytes, which determine the family", p.text, p.c.Size)
 		case p.c.Size == 4:
 			family = afINET
 		default:
@@ -67,24 +67,24 @@ func checkNtop(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 		isBytes = false
 	}
 	if isBytes && size != 4 && size != 16 {
-		return c.bad(addr.position(), "read so many: buf(ptr, 4), buf(ptr, 16)", "ntop: an address has 4 or 16 bytes; this has %d", size)
+		return c.bad(addr.position(), "read 4 or 16 bytes: buf(ptr, 4), buf(ptr, 16)", "ntop: an address has 4 or 16 bytes; this has %d", size)
 	}
 	if isBytes && args[1] != nil && family == 0 {
-		return c.bad(addr.position(), "leave the family out", "ntop: this address has %d bytes, whatever the family", size)
+		return c.bad(addr.position(), "omit the family", "ntop: this address has %d bytes, which determine the family", size)
 	}
 	switch t := addr.typ(); {
 	case size == 4 && family == afINET6, size == 16 && family == afINET:
-		return c.bad(addr.position(), "leave the family out", "ntop: %d bytes are no address of family %d", size, family)
+		return c.bad(addr.position(), "omit the family", "ntop: %d bytes are not an address of family %d", size, family)
 	case size == 16, t.Kind == types.Ptr && family == afINET6:
 		return mk(row, call, types.TIP6, []expr{addr})
 	case size == 4, t.Kind == types.Ptr && family == afINET:
 		return mk(row, call, types.TIP4, []expr{addr})
 	case t.Kind == types.Ptr:
-		return c.bad(addr.position(), "write ntop(2, ptr) for IPv4, ntop(10, ptr) for IPv6", "ntop: how long the address at a pointer is depends on the family, which must be a constant")
+		return c.bad(addr.position(), "write ntop(2, ptr) for IPv4, ntop(10, ptr) for IPv6", "ntop: the family must be a constant for a pointer, because it determines the length of the address")
 	case args[1] != nil && family == 0:
-		return c.bad(addr.position(), "with an int leave the family out, ntop(x), after testing it; or give ntop a pointer or bytes", "ntop: an int holds an IPv4 address only, and this family is known when the handler runs")
+		return c.bad(addr.position(), "test the family and write ntop(x) for an int; or pass a pointer or bytes", "ntop: an int can hold only an IPv4 address, and this family is known only at run time")
 	case family == afINET6:
-		return c.bad(addr.position(), "give ntop a pointer to it, or the 16 bytes", "ntop: an IPv6 address does not fit in an int")
+		return c.bad(addr.position(), "pass a pointer to it, or the 16 bytes", "ntop: an IPv6 address does not fit in an int")
 	}
 	if addr = c.wantInt(addr, "the address"); addr.typ().Kind == types.Invalid {
 		return addr

@@ -11,7 +11,7 @@ import (
 
 func pathBuiltins() []builtin {
 	return []builtin{
-		{"path", "path(p, max=256)", "the path of an open file (struct file) or of a struct path, as the running process sees it; at most max-1 bytes, else it is empty and counted", "calls.add(by=path(e.task.mm.exe_file))",
+		{"path", "path(p, max=256)", "the path of an open file (struct file) or of a struct path, as the running process sees it; a path longer than max-1 bytes is empty and counted", "calls.add(by=path(e.task.mm.exe_file))",
 			checkPath, nil},
 	}
 }
@@ -41,7 +41,7 @@ func checkPath(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	x := c.addressOf(args[0])
 	const hint = `path(e.args.file), path(e.task.fs.pwd), path(cast(addr, "struct path"))`
 	if x.typ().Kind != types.Ptr {
-		return c.bad(x.position(), hint, "path wants a pointer to a struct path or a struct file; a %s is none", x.typ())
+		return c.bad(x.position(), hint, "path needs a pointer to a struct path or a struct file; a %s is not a pointer", x.typ())
 	}
 	ct := c.pointee(x.typ(), x.position())
 	if ct == nil {
@@ -56,9 +56,9 @@ func checkPath(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 		}
 		x = &eBinary{node{types.TUint, call.Lparen}, syntax.PLUS, c.wantInt(x, "the pointer"), intConst(int64(off), call.Lparen)}
 	case "struct dentry":
-		return c.bad(x.position(), "use the struct path, or the struct file, that it is a part of", "path: a dentry has no path by itself: it does not say where its file system is mounted")
+		return c.bad(x.position(), "use the struct path or struct file that contains it", "path: a dentry alone has no path: it does not record where its file system is mounted")
 	default:
-		return c.bad(x.position(), hint, "path wants a pointer to a struct path or a struct file, not to a %s", ct)
+		return c.bad(x.position(), hint, "path needs a pointer to a struct path or a struct file, not to a %s", ct)
 	}
 	at := c.pathLayout(call.Lparen)
 	if at == nil {
@@ -127,7 +127,7 @@ func (c *checker) pathLayout(pos syntax.Position) *pathLayout {
 		return nil
 	}
 	if l.mount.size > maxWindow || l.entry.size > maxWindow {
-		c.errorf(pos, "", "path: the structs of this kernel's file systems are not as they are known")
+		c.errorf(pos, "", "path: the file system structs of this kernel have an unknown layout")
 		return nil
 	}
 	return l
@@ -138,7 +138,7 @@ func (c *checker) offsetIn(ct *ctype.Type, member string, pos syntax.Position) (
 	at := ct
 	for part := range strings.SplitSeq(member, ".") {
 		if !at.IsRecord() {
-			c.errorf(pos, "", "%s is no struct: it has no member %s", at, part)
+			c.errorf(pos, "", "%s is not a struct: it has no member %s", at, part)
 			return 0, false
 		}
 		m, found := at.Find(part)

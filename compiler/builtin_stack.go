@@ -16,8 +16,8 @@ import (
 
 func stackBuiltins() []builtin {
 	return []builtin{
-		{"kstack", "kstack(n=127)", "the kernel's stack, at most n frames of it", "waits.add(by=kstack(5))", checkStack, lowerStackCall},
-		{"ustack", "ustack(n=127)", "the stack of the running process, at most n frames of it", "callers.add(by=ustack(5))", checkStack, lowerStackCall},
+		{"kstack", "kstack(n=127)", "the kernel stack, at most n frames", "waits.add(by=kstack(5))", checkStack, lowerStackCall},
+		{"ustack", "ustack(n=127)", "the user stack of the running process, at most n frames", "callers.add(by=ustack(5))", checkStack, lowerStackCall},
 	}
 }
 
@@ -79,6 +79,6 @@ func checkStack(c *checker, row *builtin, call *syntax.CallExpr, args []expr) ex
 func lowerStackCall(lw *lowerer, e *eBuiltin) val { return lw.stack(e.t, e.pos) }
 
 func init() {
-	formatRows["kstack"] = formatRow{hint: "a stack can be compared with another one"}
+	formatRows["kstack"] = formatRow{hint: "a stack can be compared only with another stack"}
 	formatRows["ustack"] = formatRows["kstack"]
 }

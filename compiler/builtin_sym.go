@@ -19,9 +19,9 @@ func symBuiltins() []builtin {
 				pid := lw.taskID(true)
 				return val{t: e.t, elems: []val{scalar(types.TUint, lw.value(e.args[0]).w), scalar(types.TInt, pid)}}
 			}},
-		{"kaddr", "kaddr(symbol)", "the address of a kernel symbol, found when the handler is compiled", `matched.add(by=e.args.function == kaddr("vmstat_update"))`,
+		{"kaddr", "kaddr(symbol)", "the address of a kernel symbol, resolved when the handler is compiled", `matched.add(by=e.args.function == kaddr("vmstat_update"))`,
 			checkKaddr, nil},
-		{"uaddr", "uaddr(symbol, path=None)", "the address of a symbol of the program at path, or of the process of -c; found when the handler is compiled", `matched.add(by=e.args.ip == uaddr("main.main"))`,
+		{"uaddr", "uaddr(symbol, path=None)", "the address of a symbol of the program at path, or of the process of -c; resolved when the handler is compiled", `matched.add(by=e.args.ip == uaddr("main.main"))`,
 			checkUaddr, nil},
 	}
 }

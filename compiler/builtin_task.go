@@ -16,15 +16,15 @@ import (
 // on it.
 func taskBuiltins() []builtin {
 	return []builtin{
-		{"cgroup_path", "cgroup_path(id=None)", "the path of a cgroup (version 2), by default of the running process's", "calls.add(by=cgroup_path())",
+		{"cgroup_path", "cgroup_path(id=None)", "the path of a cgroup (version 2), by default that of the running process", "calls.add(by=cgroup_path())",
 			checkCgroupPath, func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.value(e.args[0]).w) }},
 		{"signal", "signal(sig)", `send a signal to the running process, by number or name; needs --unsafe`, `if e.comm == "runaway": signal("SIGSTOP")`,
 			checkSignal, lowerSignal},
-		{"reg", "reg(name)", `a register of the CPU, in probes of functions and of timers: "ip", "sp", "rax", "x0"`, `where.add(by=ksym(reg("ip")))`,
+		{"reg", "reg(name)", `a CPU register, in function and timer probes: "ip", "sp", "rax", "x0"`, `where.add(by=ksym(reg("ip")))`,
 			checkReg, func(lw *lowerer, e *eBuiltin) val {
 				return scalar(types.TUint, lw.b.Load(lw.b.Add(ir.OpCtx), e.aux.(int), 8, false))
 			}},
-		{"override", "override(ret)", "make the function that the probe is at return ret at once, without running it; needs --unsafe", "override(-12)",
+		{"override", "override(ret)", "make the probed function return ret without running it; needs --unsafe", "override(-12)",
 			checkOverride, func(lw *lowerer, e *eBuiltin) val {
 				lw.call(asm.FnOverrideReturn, lw.b.Add(ir.OpCtx), lw.value(e.args[0]).w)
 				return val{t: types.TNone}
@@ -49,7 +49,7 @@ func checkCgroupPath(c *checker, row *builtin, call *syntax.CallExpr, args []exp
 }
 
 // unsafeHint is the hint for builtins that act on other processes or the kernel.
-const unsafeHint = "start bpfrepl with --unsafe if that is what you want"
+const unsafeHint = "to allow it, start bpfrepl with --unsafe"
 
 func checkSignal(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
 	x := args[0]
@@ -57,7 +57,7 @@ func checkSignal(c *checker, row *builtin, call *syntax.CallExpr, args []expr) e
 		name := k.v.(string)
 		n, ok := sysname.Signal(name)
 		if !ok {
-			return c.bad(k.pos, didYouMean(name, sysname.Signals()), "%q is no signal", name)
+			return c.bad(k.pos, didYouMean(name, sysname.Signals()), "%q is not a signal", name)
 		}
 		x = intConst(n, k.pos)
 	}
@@ -114,7 +114,7 @@ func checkReg(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 		return c.bad(args[0].position(), didYouMean(name, names), "this CPU has no register %q", name)
 	}
 	if !c.req.Event.ContextCaps.Registers {
-		return c.bad(call.Lparen, "registers are there in kprobe, uprobe, profile and the like", "%s has no registers", c.req.Name)
+		return c.bad(call.Lparen, "registers are available in kprobe, uprobe, profile and similar probes", "%s has no registers", c.req.Name)
 	}
 	c.readsContext = true
 	e := mk(row, call, types.TUint, nil)
@@ -130,7 +130,7 @@ func checkOverride(c *checker, row *builtin, call *syntax.CallExpr, args []expr)
 	case !c.req.Unsafe:
 		return c.bad(call.Lparen, unsafeHint, "override() changes what the kernel does")
 	case !c.req.Event.ContextCaps.Override:
-		return c.bad(call.Lparen, "probe the function with kprobe:NAME", "override() needs a kprobe at a function's entry; %s is none", c.req.Name)
+		return c.bad(call.Lparen, "probe the function with kprobe:NAME", "override() works only in a kprobe at function entry, not in %s", c.req.Name)
 	}
 	c.readsContext = true
 	return mk(row, call, types.TNone, []expr{x})

@@ -18,10 +18,10 @@ func TestContextFunctions(t *testing.T) {
 	}{
 		{"registers", `total.add(reg("ip"))`, ContextCaps{Registers: true}, false, fmt.Sprintf("off: %d imm: 0", registers[runtime.GOARCH]["ip"])},
 		{"signal", `signal("SIGSTOP")`, ContextCaps{}, true, "FnSendSignal"},
-		{"signal, not allowed", `signal("SIGSTOP")`, ContextCaps{}, false, "test.star:3:11: signal() changes what other processes do\n        signal(\"SIGSTOP\")\n              ^\n    hint: start bpfrepl with --unsafe if that is what you want"},
+		{"signal, not allowed", `signal("SIGSTOP")`, ContextCaps{}, false, "test.star:3:11: signal() changes what other processes do\n        signal(\"SIGSTOP\")\n              ^\n    hint: to allow it, start bpfrepl with --unsafe"},
 		{"override", `override(-12)`, ContextCaps{Override: true}, true, "FnOverrideReturn"},
 		{"override, not allowed", `override(-12)`, ContextCaps{Override: true}, false, "override() changes what the kernel does"},
-		{"override, elsewhere", `override(-12)`, ContextCaps{Registers: true}, true, "override() needs a kprobe at a function's entry; tracepoint:test:event is none"},
+		{"override, elsewhere", `override(-12)`, ContextCaps{Registers: true}, true, "override() works only in a kprobe at function entry, not in tracepoint:test:event"},
 	} {
 		req := parseSource(t, "test.star", "total = sum()\ndef handler(e):\n    "+x.body+"\n").request(t)
 		ev := *testEvent

@@ -10,7 +10,7 @@ import (
 
 func timeBuiltins() []builtin {
 	return []builtin{
-		{"strftime", "strftime(format, ns)", "a time of now() or e.time by the wall clock, in C's format; as a key it counts by the smallest step that the format shows", `calls.add(by=strftime("%H:%M", now()))`,
+		{"strftime", "strftime(format, ns)", "a time from now() or e.time as wall-clock time, in a C format; as a key, times are grouped by the smallest unit that the format shows", `calls.add(by=strftime("%H:%M", now()))`,
 			checkStrftime, lowerStrftime},
 	}
 }

@@ -115,8 +115,8 @@ func (c *checker) program() *treeProgram {
 	}
 	for _, m := range c.mapUses() {
 		if m.Map.Agg == nil && m.Types.Val == nil && len(c.diags) == 0 {
-			c.errorf(c.req.Handler.Pos, "assign to it in a probe of this script, or say what it holds: "+m.Map.Name+" = table(value=int)",
-				"the type of the values of table %q is not known", m.Map.Name)
+			c.errorf(c.req.Handler.Pos, "assign to it in a probe of this script, or declare its values: "+m.Map.Name+" = table(value=int)",
+				"the value type of table %q is unknown", m.Map.Name)
 		}
 	}
 	return p

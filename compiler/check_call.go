@@ -71,7 +71,7 @@ func (c *checker) bindArgs(call *syntax.CallExpr, sig string) ([]syntax.Expr, bo
 			continue
 		}
 		if u, isStar := a.(*syntax.UnaryExpr); isStar && (u.Op == syntax.STAR || u.Op == syntax.STARSTAR) {
-			c.errorf(pos, "write the arguments out", "%s cannot stand in a call inside a handler", u.Op)
+			c.errorf(pos, "write the arguments out", "%s is not allowed in a call inside a handler", u.Op)
 			ok = false
 			continue
 		}
@@ -81,13 +81,13 @@ func (c *checker) bindArgs(call *syntax.CallExpr, sig string) ([]syntax.Expr, bo
 		case star:
 			out = append(out, a)
 		default:
-			c.errorf(pos, "", "%s takes at most %d arguments, got %d", sig, fixed, len(call.Args))
+			c.errorf(pos, "", "%s takes at most %s, got %d", sig, countOf(fixed, "argument"), len(call.Args))
 			return nil, false
 		}
 	}
 	for i, p := range ps[:fixed] {
 		if p.required && out[i] == nil && ok {
-			c.errorf(call.Lparen, "write "+sig, "%s() lacks its argument %q", name, p.name)
+			c.errorf(call.Lparen, "write "+sig, "%s(): missing argument %q", name, p.name)
 			ok = false
 		}
 	}
@@ -149,7 +149,7 @@ var hostOnly = map[string]string{
 	"errors":  "read errors() in the script",
 	"list":    "make lists outside of the handler",
 	"dict":    "make dicts outside of the handler, or use a table()",
-	"range":   "range can stand in a for loop only: for i in range(n)",
+	"range":   "range is allowed only in a for loop: for i in range(n)",
 	"type":    "types are known when the handler is compiled",
 }
 
@@ -288,7 +288,7 @@ func (c *checker) methodCall(x *syntax.CallExpr, dot *syntax.DotExpr) expr {
 			hint = w.Hint()
 		}
 		if recv.typ().Kind == types.Ptr || recv.typ().Kind == types.Mem {
-			hint = "a member is read without (): leave them out"
+			hint = "a member is read without (): omit them"
 		}
 		if hint == "" && m == nil {
 			hint = usage(recv.typ())
@@ -316,7 +316,7 @@ func (c *checker) callNamed(x *syntax.CallExpr, recv expr, row *method) expr {
 		if !ok || b.Op != syntax.EQ {
 			pos, _ := a.Span()
 			c.checkArgs(x)
-			return c.bad(pos, "write "+row.name+"(name=value)", "%s() takes arguments with names only", row.name)
+			return c.bad(pos, "write "+row.name+"(name=value)", "%s() takes keyword arguments only", row.name)
 		}
 		e.names = append(e.names, b.X.(*syntax.Ident).Name)
 		e.args = append(e.args, c.expr(b.Y))
@@ -346,8 +346,8 @@ var hostMethods = map[string]string{
 
 // textMethods has hints for string methods that do not exist in a handler.
 var textMethods = map[string]string{
-	"find": "`x in s` tells whether it is there", "rfind": "`x in s` tells whether it is there", "index": "`x in s` tells whether it is there",
-	"rindex": "`x in s` tells whether it is there", "count": "`x in s` tells whether it is there",
+	"find": "`x in s` reports whether it is present", "rfind": "`x in s` reports whether it is present", "index": "`x in s` reports whether it is present",
+	"rindex": "`x in s` reports whether it is present", "count": "`x in s` reports whether it is present",
 	"removeprefix": `slice it: s[3:] if s.startswith("abc") else s`, "removesuffix": `slice it: s[:-3] if s.endswith("abc") else s`,
 	"startswith": `slice it: b[:3] == b"abc"`, "endswith": `slice it: b[-3:] == b"abc"`,
 	"elems": "take them by index: ord(b[i])",

@@ -298,7 +298,7 @@ func (c *checker) compare(pos syntax.Position, op syntax.Token, x, y expr) expr 
 		return &eCompare{node{types.TBool, pos}, op, x, y}
 	}
 	if !comparable(tx, ty) {
-		return c.bad(pos, compareHint(tx, ty), "a %s is never equal to a %s, nor larger or smaller", tx, ty)
+		return c.bad(pos, compareHint(tx, ty), "a %s is never equal to, less than or greater than a %s", tx, ty)
 	}
 	if equality && (c.neverEqual(pos, x, y) || c.neverEqual(pos, y, x)) {
 		return invalid(pos)
@@ -345,11 +345,11 @@ func (c *checker) neverEqual(pos syntax.Position, x, y expr) bool {
 
 // tooLong reports that s is longer than what is read of x.
 func (c *checker) tooLong(pos syntax.Position, x expr, most int, s string) {
-	hint := fmt.Sprintf("compare with what is kept of it: %s", constText(s[:most]))
+	hint := fmt.Sprintf("compare with the part that is kept: %s", constText(s[:most]))
 	if _, ok := x.(*eStr); ok {
 		hint = fmt.Sprintf("read more of it: str(ptr, %d)", len(s)+1)
 	}
-	c.errorf(pos, hint, "%s can never hold: it has %d bytes, and no more than %d are read", constText(s), len(s), most)
+	c.errorf(pos, hint, "%s can never match: it has %d bytes, and at most %d are read", constText(s), len(s), most)
 }
 
 // cutBelow finds a string in the constant k that is longer than what a value of type t keeps there.

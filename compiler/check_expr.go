@@ -45,7 +45,7 @@ func (c *checker) expr(x syntax.Expr) expr {
 			return e
 		}
 		if x.X == nil {
-			return c.bad(x.OpPos, "", "* cannot stand here")
+			return c.bad(x.OpPos, "", "* is not allowed here")
 		}
 		return c.note(x.OpPos, c.unary(x.OpPos, x.Op, c.expr(x.X)))
 	case *syntax.BinaryExpr:
@@ -107,7 +107,7 @@ func (c *checker) unsupported(x syntax.Expr) expr {
 	pos, _ := x.Span()
 	switch x.(type) {
 	case *syntax.Comprehension:
-		return c.bad(pos, "make it outside of the handler, or write a for loop", "a comprehension cannot stand inside a handler")
+		return c.bad(pos, "build it outside of the handler, or write a for loop", "a comprehension is not allowed in a handler")
 	case *syntax.LambdaExpr:
 		return c.bad(pos, "define it outside of the handler", "a function cannot be defined inside a handler")
 	}
@@ -126,7 +126,7 @@ func (c *checker) literal(x *syntax.Literal) expr {
 	case *big.Int:
 		return c.constant(v, x.TokenPos, "the number")
 	}
-	return c.bad(x.TokenPos, "count in a smaller unit: nanoseconds, thousandths", "there are no floats in a handler")
+	return c.bad(x.TokenPos, "count in a smaller unit: nanoseconds, thousandths", "floats are not supported in a handler")
 }
 
 func (c *checker) ident(id *syntax.Ident) expr {
@@ -185,7 +185,7 @@ func (c *checker) entity(id *syntax.Ident, ent Entity) expr {
 			return c.bad(id.NamePos, "", "%s does not fit in 64 bits: %s", id.Name, constText(ent.V))
 		}
 		if t := constType(ent.V); t.Kind == types.Invalid {
-			return c.bad(id.NamePos, "", "%s holds a value that means nothing in a handler", id.Name)
+			return c.bad(id.NamePos, "", "%s holds a value that cannot be used in a handler", id.Name)
 		}
 		if trailingNUL(ent.V) {
 			return c.badNUL(id.NamePos, ent.V)
@@ -205,9 +205,9 @@ func (c *checker) entity(id *syntax.Ident, ent Entity) expr {
 		if w := wordlist.Name(id.Name); w != nil {
 			hint = w.Hint()
 		}
-		return c.bad(id.NamePos, hint, "%s is a %s, which means nothing in a handler", id.Name, ent.Type)
+		return c.bad(id.NamePos, hint, "%s is a %s, which cannot be used in a handler", id.Name, ent.Type)
 	}
-	return c.bad(id.NamePos, "", "%s means nothing in a handler", id.Name)
+	return c.bad(id.NamePos, "", "%s cannot be used in a handler", id.Name)
 }
 
 // universal reports whether name refers to the same value everywhere.
@@ -359,7 +359,7 @@ func (c *checker) binary(pos syntax.Position, op syntax.Token, x, y expr) expr {
 		return invalid(pos)
 	}
 	if op == syntax.SLASH {
-		return c.bad(pos, "write // for the quotient without a fraction", "there are no floats in a handler, so / is not possible")
+		return c.bad(pos, "write // for the quotient without a fraction", "a handler has no floats, so / is not supported")
 	}
 	if x.typ().InMemory() || y.typ().InMemory() {
 		kx, ok1 := x.(*eConst)
@@ -584,7 +584,7 @@ func (c *checker) elem(pos syntax.Position, recv expr, i int64) expr {
 			i += int64(len(list))
 		}
 		if i < 0 || i >= int64(len(list)) {
-			return c.bad(pos, "they are numbered from 0, or from -1 at the end", "index out of range: the %s has %d elements", recv.typ().Kind.Noun(), len(list))
+			return c.bad(pos, "indexes start at 0, or at -1 from the end", "index out of range: the %s has %s", recv.typ().Kind.Noun(), countOf(len(list), "element"))
 		}
 		return c.constant(list[i], pos, "the element")
 	}
@@ -593,7 +593,7 @@ func (c *checker) elem(pos syntax.Position, recv expr, i int64) expr {
 		i += n
 	}
 	if i < 0 || i >= n {
-		return c.bad(pos, "they are numbered from 0, or from -1 at the end", "index out of range: the tuple has %d elements", n)
+		return c.bad(pos, "indexes start at 0, or at -1 from the end", "index out of range: the tuple has %s", countOf(int(n), "element"))
 	}
 	return &eElem{node{recv.typ().Elems[i], pos}, recv, int(i)}
 }
@@ -607,7 +607,7 @@ func (c *checker) dictGet(pos syntax.Position, d Dict, x, def expr) expr {
 			return c.badNUL(pos, v)
 		}
 		if vt == nil || !vt.Storable() {
-			return c.bad(pos, "", "the dict holds a value that does not fit a handler: %s", constText(v))
+			return c.bad(pos, "", "the dict holds a value that cannot be used in a handler: %s", constText(v))
 		}
 		j := types.Join(t, vt)
 		if j == nil {

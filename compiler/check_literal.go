@@ -33,7 +33,7 @@ func (c *checker) listDisplay(x *syntax.ListExpr, read bool) expr {
 	}
 	e := c.tupleOf(x.Lbrack, elems)
 	if !read && e.typ().Kind != types.Invalid {
-		return c.bad(e.position(), "use a tuple: (a, b)", "a list of values that the handler computes cannot be kept in it")
+		return c.bad(e.position(), "use a tuple: (a, b)", "a handler cannot store a list of computed values")
 	}
 	return e
 }
@@ -142,7 +142,7 @@ func (c *checker) pick(pos syntax.Position, x, i expr) expr {
 		}
 		t := constType(d.Vals[j])
 		if t == nil || !t.Storable() {
-			c.errorf(pos, "", "an element does not fit a handler: %s", constText(d.Vals[j]))
+			c.errorf(pos, "", "an element cannot be used in a handler: %s", constText(d.Vals[j]))
 			return nil, false
 		}
 		return t, true

@@ -58,9 +58,9 @@ func (c *checker) forStmt(s *syntax.ForStmt) []stmt {
 		if et == nil || !et.Storable() && et.Kind != types.Invalid {
 			hint := ""
 			if et == types.TList {
-				hint = "write tuples in place of the inner lists"
+				hint = "write tuples instead of the inner lists"
 			}
-			c.errorf(x.position(), hint, "the list holds a value that does not fit a handler: %s", constText(e))
+			c.errorf(x.position(), hint, "the list holds a value that cannot be used in a handler: %s", constText(e))
 			c.skipLoop(s)
 			return nil
 		}
@@ -177,7 +177,7 @@ func (c *checker) forItems(s *syntax.ForStmt, m *Map, what string) []stmt {
 	case !c.req.Features.ForEachElem:
 		c.errorf(pos, "loop over it in the script", "a loop over a table needs kernel 5.13 (bpf_for_each_map_elem)")
 	case t.key.t == nil || t.val.t == nil:
-		c.errorf(pos, "use it first, in a probe that comes before this one or from the script", "the types of %s %q are not known yet", m.Kind(), m.Name)
+		c.errorf(pos, "use it first, in an earlier probe or from the script", "the types of %s %q are not known yet", m.Kind(), m.Name)
 	case t.key.t.Kind == types.None:
 		c.errorf(pos, "read its value in the script", "%s %q has no keys to loop over", m.Kind(), m.Name)
 	default:
@@ -341,7 +341,7 @@ func (c *checker) forCount(s *syntax.ForStmt, call *syntax.CallExpr, bounds []ex
 		lo, hi = bounds[0], bounds[1]
 	}
 	v := &local{name: "i", t: countType(lo, hi, step)}
-	ok := c.canLoop(call.Lparen, "range over a number that is not known before, or is large,")
+	ok := c.canLoop(call.Lparen, "range over a large number or one known only at run time")
 	before := c.flow.clone()
 	body := c.loopBody(s, v, 1, some)
 	if !ok {

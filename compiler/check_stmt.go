@@ -55,7 +55,7 @@ func (c *checker) stmt(s syntax.Stmt) []stmt {
 		c.flow.dead = true
 		return []stmt{&sBranch{n, s.Token}}
 	case *syntax.DefStmt:
-		c.errorf(s.Def, "define it outside of the handler; it can be called from here all the same", "a function cannot be defined inside a handler")
+		c.errorf(s.Def, "define it outside of the handler; the handler can still call it", "a function cannot be defined inside a handler")
 	default:
 		c.errorf(pos, "", "this statement is not supported in a handler")
 	}
@@ -136,9 +136,9 @@ func (c *checker) bind(target syntax.Expr, x expr) []stmt {
 		case !k.Storable():
 			hint := storeHint(x)
 			if k.Kind == types.List || k.Kind == types.Dict || k.Kind == types.Set || hint == "" {
-				hint = "use it where it is wanted, or name it outside of the handler"
+				hint = "use it where it is needed, or name it outside of the handler"
 			}
-			c.errorf(t.NamePos, hint, "a %s cannot be held in a local", k)
+			c.errorf(t.NamePos, hint, "a %s cannot be assigned to a local variable", k)
 			c.flow.assigned[v] = true // one error is enough
 			return nil
 		}
@@ -179,10 +179,10 @@ func (c *checker) unpack(targets []syntax.Expr, at syntax.Expr, x expr) []stmt {
 	}
 	switch n := len(x.typ().Elems); {
 	case x.typ().Kind != types.Tuple:
-		c.errorf(pos, usage(x.typ()), "a %s cannot be taken apart into %d names", x.typ(), len(targets))
+		c.errorf(pos, usage(x.typ()), "a %s cannot be unpacked into %d names", x.typ(), len(targets))
 		return c.unpack(targets, at, invalid(pos))
 	case n != len(targets):
-		c.errorf(pos, "write as many names as it has elements", "a tuple of %d cannot be taken apart into %d names", n, len(targets))
+		c.errorf(pos, "write as many names as it has elements", "a tuple of %d cannot be unpacked into %d names", n, len(targets))
 		return c.unpack(targets, at, invalid(pos))
 	}
 	// Evaluate the whole right side first: a, b = b, a.

@@ -24,7 +24,7 @@ func checkBuf(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	}
 	k, ok := args[1].(*eConst)
 	if !ok || k.t.Kind != types.Int || word(k.v) < 1 || word(k.v) > maxStr {
-		return c.bad(args[1].position(), "read as many as there can be, and slice with constants: buf(ptr, 64)[:16]; a string has a length of run time: str(ptr, n)", "buf: n must be a constant from 1 to %d", maxStr)
+		return c.bad(args[1].position(), "read the maximum and slice with constants: buf(ptr, 64)[:16]; a string can have a run-time length: str(ptr, n)", "buf: n must be a constant from 1 to %d", maxStr)
 	}
 	if p, ok := args[0].(*eMemRef); ok && p.t.Kind == types.Mem && p.c.Size > 0 && int64(p.c.Size) < word(k.v) {
 		return c.bad(args[1].position(), fmt.Sprintf("write buf(x, %d)", p.c.Size), "buf: %s has %d bytes", p.text, p.c.Size)
@@ -36,7 +36,7 @@ func checkBuf(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 		}
 		return &eBuf{node{types.TBytes(int(word(k.v))), call.Lparen}, x}
 	default:
-		return c.bad(x.position(), "", "buf reads the bytes at an address; a %s is none", x.typ())
+		return c.bad(x.position(), "", "buf reads the bytes at an address; a %s is not an address", x.typ())
 	}
 }
 
@@ -78,7 +78,7 @@ func trailingNUL(v any) bool {
 }
 
 func (c *checker) badNUL(pos syntax.Position, v any) expr {
-	return c.bad(pos, `bytes keep all of theirs: b"..."`, "a string in a handler cannot end in a NUL: %s", constText(v))
+	return c.bad(pos, `bytes keep trailing NULs: b"..."`, "a string in a handler cannot end in a NUL: %s", constText(v))
 }
 
 // contains checks x in y for a string or bytes y.
@@ -93,7 +93,7 @@ func (c *checker) contains(pos syntax.Position, x, y expr, not bool) expr {
 	kx, cx := x.(*eConst)
 	ky, cy := y.(*eConst)
 	if n, isInt := kxInt(x); isInt && (!n.IsInt64() || n.Int64() < 0 || n.Int64() > 255) {
-		return c.bad(x.position(), "", "a byte is from 0 to 255: %s is none", n)
+		return c.bad(x.position(), "", "a byte must be from 0 to 255, got %s", n)
 	}
 	if cx && cy && !tx.IsInt() {
 		return boolConst(strings.Contains(constString(ky.v), constString(kx.v)) != not, pos)
@@ -113,7 +113,7 @@ func (c *checker) contains(pos syntax.Position, x, y expr, not bool) expr {
 	}
 	if places := ty.Cap; words*places > maxSearchWork {
 		most := maxSearchWork / places * 8
-		return c.bad(pos, "shorten one of them: str(ptr, 64)", "the search is too long for a handler: in %d bytes at most %d can be looked for", places, most)
+		return c.bad(pos, "shorten one of them: str(ptr, 64)", "the search is too long for a handler: in %d bytes it can look for at most %d", places, most)
 	}
 	var e expr = &eContains{node{types.TBool, pos}, x, y}
 	if not {
@@ -142,7 +142,7 @@ func (c *checker) textIndex(pos syntax.Position, x, i expr) expr {
 	}
 	n, known := kxInt(i)
 	if known && !n.IsInt64() {
-		return c.bad(i.position(), "they are numbered from 0, or from -1 at the end", "index out of range: %s", n)
+		return c.bad(i.position(), "indexes start at 0, or at -1 from the end", "index out of range: %s", n)
 	}
 	k, isConst := x.(*eConst)
 	if known && (isConst || x.typ().Kind == types.Bytes) {
@@ -155,7 +155,7 @@ func (c *checker) textIndex(pos syntax.Position, x, i expr) expr {
 			at.Add(at, big.NewInt(size))
 		}
 		if at.Sign() < 0 || !at.IsInt64() || at.Int64() >= size {
-			return c.bad(i.position(), "they are numbered from 0, or from -1 at the end", "index out of range: there are %d bytes", size)
+			return c.bad(i.position(), "indexes start at 0, or at -1 from the end", "index out of range: the value has %s", countOf(int(size), "byte"))
 		}
 		if isConst {
 			return c.textConst(k, at.Int64(), at.Int64()+1, pos)
@@ -211,7 +211,7 @@ func (c *checker) slice(x *syntax.SliceExpr) expr {
 		return invalid(x.Lbrack)
 	}
 	if step != 1 {
-		return c.bad(x.Lbrack, "leave it out", "a slice in a handler cannot have a step")
+		return c.bad(x.Lbrack, "omit it", "a slice in a handler cannot have a step")
 	}
 	k, isConst := recv.(*eConst)
 	switch {
@@ -304,9 +304,9 @@ func checkAffix(c *checker, e *eMethod) expr {
 		if p.typ().Kind != types.Str {
 			hint := ""
 			if p.typ().Kind == types.List {
-				hint = "a tuple can stand here: (" + `"a", "b")`
+				hint = "a tuple is allowed here: (" + `"a", "b")`
 			}
-			return c.bad(p.position(), hint, "%s wants a string or a tuple of strings, not a %s", e.row.name, p.typ())
+			return c.bad(p.position(), hint, "%s needs a string or a tuple of strings, not a %s", e.row.name, p.typ())
 		}
 		kr, ok1 := e.recv.(*eConst)
 		kp, ok2 := p.(*eConst)

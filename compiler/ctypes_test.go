@@ -88,7 +88,7 @@ func TestTypedArgs(t *testing.T) {
 	}
 	req := parseSource(t, "h.star", "def h(e):\n    return e.args.task\n").request(t)
 	req.Event = typedEvent(errors.New("no BTF"))
-	if _, err := Compile(req); err == nil || !strings.Contains(err.Error(), "the names of the arguments of tracepoint:test:event are not known: no BTF") {
+	if _, err := Compile(req); err == nil || !strings.Contains(err.Error(), "the argument names of tracepoint:test:event are unknown: no BTF") {
 		t.Error(err)
 	}
 }

@@ -177,7 +177,7 @@ func TestOldKernel(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"def h(e):\n    while e.pid > 1:\n        pass\n", "test.star:2:5: while needs kernel 5.17 (bpf_loop)\n" +
 			"        while e.pid > 1:\n        ^\n    hint: use a constant bound: for i in range(64): ..., with if i >= n: break in the loop"},
-		{"def h(e):\n    for i in range(e.pid):\n        pass\n", "test.star:2:19: range over a number that is not known before, or is large, needs kernel 5.17 (bpf_loop)\n" +
+		{"def h(e):\n    for i in range(e.pid):\n        pass\n", "test.star:2:19: range over a large number or one known only at run time needs kernel 5.17 (bpf_loop)\n" +
 			"        for i in range(e.pid):\n                      ^\n    hint: use a constant bound: for i in range(64): ..., with if i >= n: break in the loop"},
 		{"t = table()\ndef h(e):\n    t[1] = 1\n    for k in t:\n        pass\n", "test.star:4:14: a loop over a table needs kernel 5.13 (bpf_for_each_map_elem)\n" +
 			"        for k in t:\n                 ^\n    hint: loop over it in the script"},

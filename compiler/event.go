@@ -41,22 +41,22 @@ func init() {
 		{"uid", "user id of the running process", types.TNat, nil, func(lw *lowerer) val { return uidGid(lw, false) }},
 		{"gid", "group id of the running process", types.TNat, nil, func(lw *lowerer) val { return uidGid(lw, true) }},
 		{"cpu", "number of the CPU that runs the handler", types.TNat, nil, func(lw *lowerer) val { return scalar(types.TNat, lw.pureCall(asm.FnGetSmpProcessorId)) }},
-		{"time", "time of the event: nanoseconds since boot, without suspend (as now())", types.TNat, nil, func(lw *lowerer) val { return scalar(types.TNat, lw.call(asm.FnKtimeGetNs)) }},
+		{"time", "time of the event: nanoseconds since boot, excluding suspend (as now())", types.TNat, nil, func(lw *lowerer) val { return scalar(types.TNat, lw.call(asm.FnKtimeGetNs)) }},
 		{"ppid", "process id of the parent", types.TInt, (*checker).ppid, nil},
-		{"compat", "whether a system call of a 32-bit program is under way; its number and arguments are those of that ABI", types.TBool, (*checker).compat, func(lw *lowerer) val {
+		{"compat", "whether a 32-bit system call is running; its number and arguments are those of the 32-bit ABI", types.TBool, (*checker).compat, func(lw *lowerer) val {
 			return scalar(types.TBool, lw.compat())
 		}},
-		{"goid", "number of the running goroutine, in functions of Go programs: it stays the same while the goroutine moves between threads", types.TUint, (*checker).goid, nil},
+		{"goid", "id of the running goroutine, in functions of Go programs; it stays the same when the goroutine moves between threads", types.TUint, (*checker).goid, nil},
 		{"cgroup", "id of the cgroup (version 2) of the running process", types.TID, nil, func(lw *lowerer) val { return scalar(types.TID, lw.pureCall(asm.FnGetCurrentCgroupId)) }},
 		{"probe", "name of the probe that fired", types.TName, (*checker).probeName, func(lw *lowerer) val {
 			return scalar(types.TName, lw.half32(lw.cookie(), false))
 		}},
-		{"func", "name of the function, in probes of functions", types.TName, (*checker).funcName, func(lw *lowerer) val {
+		{"func", "name of the function, in function probes", types.TName, (*checker).funcName, func(lw *lowerer) val {
 			return scalar(types.TName, lw.half32(lw.cookie(), true))
 		}},
 		{"task", "the kernel's struct task_struct of the running thread: e.task.real_parent.comm", taskType, nil, (*lowerer).task},
 		{"args", "arguments of the event; bpfrepl -lv lists their names and types", types.TArgs, (*checker).eventArgs, nil},
-		{"ret", "result of the function or system call, in probes of returns", types.TInt, (*checker).eventRet, nil},
+		{"ret", "return value of the function or system call, in return probes", types.TInt, (*checker).eventRet, nil},
 	}
 	eventFields = append(eventFields, stackFields()...)
 }
@@ -72,11 +72,11 @@ func EventFields() [][2]string {
 
 func (c *checker) goid(pos syntax.Position) expr {
 	if c.req.Event.Goroutine == nil {
-		return c.bad(pos, "write e.tid, the number of the thread", "%s is not at a function of a Go program: e.goid is there in those", c.req.Name)
+		return c.bad(pos, "write e.tid, the thread id", "%s is not at a function of a Go program: e.goid exists only in those", c.req.Name)
 	}
 	f, err := c.req.Event.Goroutine()
 	if err != nil {
-		return c.bad(pos, "", "the number of the goroutine cannot be read: %v", err)
+		return c.bad(pos, "", "the goroutine id cannot be read: %v", err)
 	}
 	return c.arg(&f, pos)
 }
@@ -85,7 +85,7 @@ func (c *checker) probeName(pos syntax.Position) expr { return c.name("probe", c
 
 func (c *checker) funcName(pos syntax.Position) expr {
 	if c.req.Event.Func == "" {
-		return c.bad(pos, "use e.probe", "%s is not at a function: e.func is there in probes of functions", c.req.Name)
+		return c.bad(pos, "use e.probe", "%s is not at a function: e.func exists in function probes only", c.req.Name)
 	}
 	return c.name("func", c.req.Event.Func, pos)
 }
@@ -114,7 +114,7 @@ func (c *checker) eventArgs(pos syntax.Position) expr {
 
 func (c *checker) eventRet(pos syntax.Position) expr {
 	if c.req.Event.Ret == nil {
-		return c.bad(pos, "", "%s has no result: e.ret is there in probes of returns", c.req.Name)
+		return c.bad(pos, "", "%s has no return value: e.ret exists in return probes only", c.req.Name)
 	}
 	return c.arg(c.req.Event.Ret, pos)
 }

@@ -28,7 +28,7 @@ func (c *checker) typedArg(name string, pos syntax.Position) expr {
 		c.typed, c.typedErr = c.req.Event.Typed()
 	}
 	if c.typedErr != nil {
-		return c.bad(pos, "read the words of the event: e.args[0]", "the names of the arguments of %s are not known: %v", c.req.Name, c.typedErr)
+		return c.bad(pos, "read the raw arguments by index: e.args[0]", "the argument names of %s are unknown: %v", c.req.Name, c.typedErr)
 	}
 	var names []string
 	for i := range c.typed {
@@ -48,7 +48,7 @@ func (c *checker) typedArg(name string, pos syntax.Position) expr {
 // ppid checks e.ppid, which is e.task.real_parent.tgid.
 func (c *checker) ppid(pos syntax.Position) expr {
 	if c.req.Namespace != nil {
-		return c.bad(pos, "e.task.real_parent.tgid is the machine's number of it", "e.ppid is not known where bpfrepl runs in a namespace of process ids")
+		return c.bad(pos, "e.task.real_parent.tgid is the parent's id in the initial namespace", "e.ppid is not available when bpfrepl runs in a PID namespace")
 	}
 	var x expr
 	for i := range eventFields {

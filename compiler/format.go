@@ -33,7 +33,7 @@ func checkFormat(format string, args []expr) error {
 		}
 		if strings.IndexByte("diuxXocpsr", format[i]) < 0 {
 			if strings.IndexByte("feEgG", format[i]) >= 0 {
-				return fmt.Errorf("%%%c formats floats, and there are none in a handler: write %%d for a number in a smaller unit", format[i])
+				return fmt.Errorf("%%%c formats floats, which are not supported in a handler: write %%d for a number in a smaller unit", format[i])
 			}
 			return fmt.Errorf("printf has no conversion %%%c", format[i])
 		}
@@ -43,24 +43,24 @@ func checkFormat(format string, args []expr) error {
 		n++
 	}
 	if n != len(args) {
-		return fmt.Errorf("the format wants %d arguments, but there are %d", n, len(args))
+		return fmt.Errorf("the format needs %s, got %d", countOf(n, "argument"), len(args))
 	}
 	return nil
 }
 
 func formatArg(args []expr, n int, verb byte) error {
 	if n >= len(args) {
-		return fmt.Errorf("the format wants more arguments than the %d that there are", len(args))
+		return fmt.Errorf("the format needs more than %s", countOf(len(args), "argument"))
 	}
 	t := args[n].typ()
 	switch {
 	case t.Kind == types.Ptr && (verb == 's' || verb == 'r'):
-		return fmt.Errorf("%%%c wants a string, but argument %d is a pointer: write str(ptr) for the string that it points to, %%p for the address", verb, n+1)
+		return fmt.Errorf("%%%c needs a string, but argument %d is a pointer: write str(ptr) for the string it points to, %%p for the address", verb, n+1)
 	case t.Kind == types.Invalid || verb == 's' || verb == 'r':
 		return nil
 	}
 	if !t.IsInt() && t.Kind != types.Bool && t.Kind != types.Ptr {
-		return fmt.Errorf("%%%c wants an int, but argument %d is a %s", verb, n+1, t)
+		return fmt.Errorf("%%%c needs an int, but argument %d is a %s", verb, n+1, t)
 	}
 	return nil
 }

@@ -128,7 +128,7 @@ func (c *checker) checkFormattedConst(pos syntax.Position, t *types.Type, k any)
 			return false
 		}
 		if v, names := row.parse(c, t.Format, s); v == nil {
-			c.errorf(pos, cmp.Or(didYouMean(s, names), fmt.Sprintf("names are such as %s", join(names[:min(len(names), 4)]))), "%q is no %s", s, t)
+			c.errorf(pos, cmp.Or(didYouMean(s, names), fmt.Sprintf("valid names include %s", join(names[:min(len(names), 4)]))), "%q is not a valid %s", s, t)
 			return false
 		}
 	}
@@ -164,7 +164,7 @@ func checkFormattedAffix(c *checker, e *eMethod) expr {
 		if t.Format.Name == "cgroup" {
 			hint = "count by it, and look at the keys in the script"
 		}
-		return c.bad(e.pos, hint, "%s() of a %s: its text is made by the host", e.row.name, t)
+		return c.bad(e.pos, hint, "%s() of a %s: its text is produced on the host", e.row.name, t)
 	}
 	k, ok := e.args[0].(*eConst)
 	var affixes []string

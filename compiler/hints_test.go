@@ -157,20 +157,20 @@ func hintCompiles(t *testing.T, code string) bool {
 // hintExceptions lists, with the reason, hints that contain no code or whose code needs more than
 // the fake kernel of these tests has.
 var hintExceptions = map[string]string{
-	`path(e.args.file), path(e.task.fs.pwd), path(cast(addr, "struct path"))`:            "the fake kernel has no struct path",
-	"read one of them: e.args.NAME":                                                      "the names are those of the event",
-	"read the words of the event: e.args[0]":                                             "the fake event has names",
-	"fill a table() from the script and use `in` on that":                                "the operator alone",
-	"use `in`, which searches, or a table()":                                             "the operator alone",
-	"a member is read without (): leave them out":                                        "parentheses alone",
-	"leave out by= here, or make another X()":                                            "an argument that is too many",
-	"write X.add(X, by=X), which adds in one step":                                       "X is a table, a key and a number: TestRaceWarnings compiles it",
-	"write X.add(by=X), which adds in one step":                                          "X is a table and a key: TestRaceWarnings compiles it",
-	"write X[X] -= X, which subtracts in one step":                                       "X is a table, a key and a number: TestRaceWarnings compiles it",
-	"shorten these with str(ptr, n), or use the longest strings first":                   "n is what the user chooses",
-	"shorten these with str(ptr, n), or declare the longest: X = table(X=X)":             "a line of the script, tested in starlarkbind (TestMapTypeErrors)",
-	"assign to it in a probe of this script, or say what it holds: X = table(value=int)": "a line of the script, tested in starlarkbind (TestMapTypeErrors)",
-	"write X = int(X) outside of the handler, which has no floats":                       "a line of the script",
+	`path(e.args.file), path(e.task.fs.pwd), path(cast(addr, "struct path"))`:             "the fake kernel has no struct path",
+	"read one of them: e.args.NAME":                                                       "the names are those of the event",
+	"read the raw arguments by index: e.args[0]":                                          "the fake event has names",
+	"fill a table() from the script and use `in` on that":                                 "the operator alone",
+	"use `in`, which searches, or a table()":                                              "the operator alone",
+	"a member is read without (): omit them":                                              "parentheses alone",
+	"leave out by= here, or make another X()":                                             "an argument that is too many",
+	"write X.add(X, by=X), which adds in one step":                                        "X is a table, a key and a number: TestRaceWarnings compiles it",
+	"write X.add(by=X), which adds in one step":                                           "X is a table and a key: TestRaceWarnings compiles it",
+	"write X[X] -= X, which subtracts in one step":                                        "X is a table, a key and a number: TestRaceWarnings compiles it",
+	"shorten these with str(ptr, n), or use the longest strings first":                    "n is what the user chooses",
+	"shorten these with str(ptr, n), or declare the longest: X = table(X=X)":              "a line of the script, tested in starlarkbind (TestMapTypeErrors)",
+	"assign to it in a probe of this script, or declare its values: X = table(value=int)": "a line of the script, tested in starlarkbind (TestMapTypeErrors)",
+	"write X = int(X) outside of the handler, which has no floats":                        "a line of the script",
 }
 
 func TestHintsCompile(t *testing.T) {

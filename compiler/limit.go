@@ -18,7 +18,7 @@ import (
 type scratchError struct{ need int }
 
 func (e *scratchError) Error() string {
-	return fmt.Sprintf("the heap of a run would have %d bytes", e.need)
+	return fmt.Sprintf("the scratch memory of a run would need %d bytes", e.need)
 }
 
 // maxWalkedText limits how many instructions of loops over long strings the verifier has to walk,
@@ -90,7 +90,7 @@ func tooManyValues(funcs []*ir.Func) error {
 			n += len(b.Values)
 		}
 		if n > maxLowered {
-			return sized(funcs, fmt.Errorf("%w: it computes %d values; %d are possible", codegen.ErrTooLarge, n, codegen.MaxValues))
+			return sized(funcs, fmt.Errorf("%w: it computes %d values; the limit is %d", codegen.ErrTooLarge, n, codegen.MaxValues))
 		}
 	}
 	return nil
@@ -137,9 +137,9 @@ func limitError(req *Request, err error) error {
 		return ErrCanceled
 	case errors.As(err, &text):
 		d.Msg = "the handler compares and searches too much text for the verifier, which follows each step"
-		d.Hint = "use shorter strings: str(ptr, 256); do less with them in loops; len(s) once, in a variable"
+		d.Hint = "use shorter strings: str(ptr, 256); do less with them in loops; compute len(s) once, in a variable"
 	case errors.As(err, &heap):
-		d.Msg = fmt.Sprintf("the strings of the handler need %d bytes; at most %d are there for one run", heap.need, maxScratch)
+		d.Msg = fmt.Sprintf("the strings of the handler need %d bytes; the limit for one run is %d", heap.need, maxScratch)
 		d.Hint = "use shorter strings: str(ptr, 256) reads at most 255 bytes"
 	case errors.As(err, &maps):
 		d.Msg = fmt.Sprintf("the handler uses %d maps; a program can use %d, %d of which bpfrepl needs here", maps.maps-maps.own, maxMaps, maps.own)

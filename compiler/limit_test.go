@@ -23,12 +23,12 @@ func TestLimits(t *testing.T) {
 		{"64 maps and errors", strings.ReplaceAll(maps(64), "c1.add()", "c1.add(1 // e.pid)"),
 			`long.star:65:1: the handler uses 64 maps; a program can use 64, 1 of which bpfrepl needs here`},
 		{"a search", "c = count()\ndef h(e):\n    c.add(by=str(e.args.filename, 128) in str(e.args.filename, 1024))\n",
-			`long.star:3:46: the program is too large: it computes 43359 values; 20000 are possible
+			`long.star:3:46: the program is too large: it computes 43359 values; the limit is 20000
         c.add(by=str(e.args.filename, 128) in str(e.args.filename, 1024))
                                                  ^
     hint: this alone computes 43306 of the values: use shorter strings, str(ptr, 64), or fewer of them`},
 		{"terms", "c = sum()\ndef h(e):\n    x = e.args.i64\n    c.add(x" + strings.Repeat(" + x", 30_000) + ")\n",
-			`long.star:2:1: the program is too large: it computes 30008 values; 20000 are possible
+			`long.star:2:1: the program is too large: it computes 30008 values; the limit is 20000
     def h(e):
     ^
     hint: make loops over captured lists shorter, or split the handler`},

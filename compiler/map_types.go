@@ -105,7 +105,7 @@ func (c *checker) useMap(m *Map, x expr, has *typing, fixed bool, what string) e
 		return x
 	}
 	if t.Kind == types.None && what == "key" {
-		return c.bad(x.position(), "use a number or a string that stands for nothing", "None cannot be a key of %s %q", m.Kind(), m.Name)
+		return c.bad(x.position(), "use a number or string that stands for a missing value", "None cannot be a key of %s %q", m.Kind(), m.Name)
 	}
 	if !t.Storable() {
 		return c.bad(x.position(), storeHint(x), "a %s cannot be a %s of %s %q", t, what, m.Kind(), m.Name)
@@ -169,7 +169,7 @@ func joinHint(a, b *types.Type) string {
 			}
 		}
 	case (a.IsInt() || a.IsNumber()) && (b.IsInt() || b.IsNumber()) && types.Join(a, b) == nil:
-		return `one may be negative, the other above 2**63: take both as signed, cast(x, "long"), or as unsigned, cast(x, "u64"); None is a value that neither has`
+		return `one may be negative, the other above 2**63: cast both to signed, cast(x, "long"), or to unsigned, cast(x, "u64"), or use None for a missing value`
 	}
 	return ""
 }

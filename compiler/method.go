@@ -27,12 +27,12 @@ var (
 
 func init() {
 	methods = []method{
-		{"aggregation", "add", "add(value=1, by=None)", "add a value, to the key that by gives", "calls.add(by=e.comm)", checkAggAdd, lowerAggAdd, nil},
+		{"aggregation", "add", "add(value=1, by=None)", "add a value, to the key passed as by", "calls.add(by=e.comm)", checkAggAdd, lowerAggAdd, nil},
 		{"table", "[]", "t[key]", "the value of a key; a missing key ends the handler", "t0 = start[e.tid]", checkTableIndex, lowerTableIndex, nil},
 		{"table", "in", "key in t", "whether the table has the key", "if e.tid in start: start.pop(e.tid)", checkTableIn, lowerTableIn, nil},
 		{"table", "get", "get(key, default=None)", "the value of a key, or the default", "n = seen.get(e.pid, 0)", checkTableGet, lowerTableGet, nil},
-		{"table", "pop", "pop(key, default=None)", "the value of a key, which is removed, or the default", "t0 = start.pop(e.tid)", checkTableGet, lowerTablePop, nil},
-		{"table", "add", "add(value=1, by=None)", "add atomically, from 0 where the key is absent; gives the new value", "n = seen.add(by=e.pid)", checkTableAdd, lowerTableAdd, nil},
+		{"table", "pop", "pop(key, default=None)", "remove a key and return its value, or the default", "t0 = start.pop(e.tid)", checkTableGet, lowerTablePop, nil},
+		{"table", "add", "add(value=1, by=None)", "add atomically, from 0 if the key is absent; returns the new value", "n = seen.add(by=e.pid)", checkTableAdd, lowerTableAdd, nil},
 		{"table", "clear", "clear()", "remove all keys (5.13)", "t.clear()", checkTableClear, lowerTableClear, nil},
 		{"stream", "emit", "emit(**fields)", "send a record to the script", "opens.emit(pid=e.pid, comm=e.comm)", checkEmit, lowerEmit, nil},
 		{"string", "startswith", "startswith(prefix)", "whether the string begins with another, or with one of a tuple", `if e.comm.startswith("kworker"): return`, checkAffix, lowerAffix, jumpAffix},
@@ -167,7 +167,7 @@ func checkTableGet(c *checker, e *eMethod) expr {
 func checkTableAdd(c *checker, e *eMethod) expr {
 	value, by := e.args[0], e.args[1]
 	if by == nil {
-		return c.bad(e.pos, "write by=key", "table.add() lacks its argument \"by\"")
+		return c.bad(e.pos, "write by=key", "table.add(): missing argument \"by\"")
 	}
 	if value == nil {
 		value = intConst(1, e.pos)
@@ -191,7 +191,7 @@ func checkTableClear(c *checker, e *eMethod) expr {
 	}
 	t := c.typing(e.m)
 	if t.key.t == nil {
-		return c.bad(e.pos, "use it first, in a probe that comes before this one or from the script", "the types of table %q are not known yet", e.m.Name)
+		return c.bad(e.pos, "use it first, in an earlier probe or from the script", "the types of table %q are not known yet", e.m.Name)
 	}
 	return e
 }

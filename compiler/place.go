@@ -262,7 +262,7 @@ func (c *checker) member(x expr, name string, pos syntax.Position) expr {
 			hint = "it points to a pointer: write x[0]." + name
 		}
 		if p.c.Kind == ctype.Other {
-			return c.bad(pos, `say what it points to: cast(x, "struct NAME")`, "%s has no member %s: this kernel does not tell what is in a %s", p.text, name, p.c)
+			return c.bad(pos, `say what it points to: cast(x, "struct NAME")`, "%s has no member %s: this kernel does not describe the contents of a %s", p.text, name, p.c)
 		}
 		if hint == "" {
 			hint = `if it points to a struct: cast(x, "struct NAME")`

@@ -78,7 +78,7 @@ func (c *checker) warnRace(s *syntax.AssignStmt) {
 		hint = fmt.Sprintf("write %s.add(by=%s), which adds in one step", name, key)
 	}
 	pos, _ := s.LHS.Span()
-	c.warnf(pos, hint, "%s[%s] is read and stored in two steps: what another CPU adds in between is lost", name, key)
+	c.warnf(pos, hint, "%s[%s] is read and stored in two steps: an update by another CPU in between is lost", name, key)
 }
 
 // reads reports whether x is the element that is stored to, or a local that was read from it.

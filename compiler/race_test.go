@@ -8,7 +8,7 @@ import (
 // Adding to a value and storing it in the table element it was read from causes a warning, with
 // what to write instead.
 func TestRaceWarnings(t *testing.T) {
-	const sum = "t[e.pid] is read and stored in two steps: what another CPU adds in between is lost"
+	const sum = "t[e.pid] is read and stored in two steps: an update by another CPU in between is lost"
 	for _, c := range []struct{ body, want, hint string }{
 		{"t[e.pid] = t.get(e.pid, 0) + 1", sum, "write t.add(by=e.pid), which adds in one step"},
 		{"t[e.pid] = 1 + t.get(e.pid, 0)", sum, "write t.add(by=e.pid), which adds in one step"},
@@ -17,7 +17,7 @@ func TestRaceWarnings(t *testing.T) {
 		{"t[e.pid] = t[e.pid] - e.uid", sum, "write t[e.pid] -= e.uid, which subtracts in one step"},
 		{"n = t.get(e.pid, 0)\n    t[e.pid] = n + 1", sum, "write t.add(by=e.pid), which adds in one step"},
 		{"n = t.get(e.pid)\n    if n == None:\n        n = 0\n    t[e.pid] = n + 7", sum, "write t.add(7, by=e.pid), which adds in one step"},
-		{"v[e.pid, e.comm] = v.get((e.pid, e.comm), 0) + 1", "v[(e.pid, e.comm)] is read and stored in two steps: what another CPU adds in between is lost", "write v.add(by=(e.pid, e.comm)), which adds in one step"},
+		{"v[e.pid, e.comm] = v.get((e.pid, e.comm), 0) + 1", "v[(e.pid, e.comm)] is read and stored in two steps: an update by another CPU in between is lost", "write v.add(by=(e.pid, e.comm)), which adds in one step"},
 		{"t[e.pid] = t.get(e.uid, 0) + 1", "", ""},
 		{"t[e.pid] = u.get(e.pid, 0) + 1", "", ""},
 		{"t[e.pid] = t.get(e.pid, 0) * 2", "", ""},
@@ -52,7 +52,7 @@ func TestRaceWarnings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `test.star:2:11: t[k] is read and stored in two steps: what another CPU adds in between is lost
+	want := `test.star:2:11: t[k] is read and stored in two steps: an update by another CPU in between is lost
     def f(k): t[k] = t.get(k, 0) + 1
               ^
     hint: write t.add(by=k), which adds in one step`

@@ -15,7 +15,7 @@ func checkEmit(c *checker, e *eMethod) expr {
 	for i, x := range e.args {
 		switch name := e.names[i]; {
 		case slices.Contains(streamHead, name):
-			return c.bad(x.position(), "leave it out, or give it another name", "each record of a stream has a field %s already", name)
+			return c.bad(x.position(), "omit it, or give it another name", "each record of a stream already has a field %s", name)
 		case slices.Index(e.names, name) < i:
 			return c.bad(x.position(), "", "emit() got two values for %q", name)
 		case !x.typ().Storable():

@@ -13,7 +13,7 @@ func usage(t *types.Type) string {
 	case types.Opt:
 		hint = "compare it with None first: if x != None: ..."
 	case types.None:
-		hint = "use a number or a string that stands for nothing"
+		hint = "use a number or string that stands for a missing value"
 	case types.Bool:
 		hint = "write int(x) for a number"
 	case types.Int, types.Uint:

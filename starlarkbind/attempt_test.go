@@ -32,7 +32,7 @@ pos: test.star:4:20
 source: calls.add(by=e.coom)
 log: 0 lines
 test.star:4:20: an event has no field coom [did you mean "comm"?] calls.add(by=e.coom)
-test.star:5:24: there are no floats in a handler, so / is not possible [write // for the quotient without a fraction] calls.add(by=e.pid / 2)
+test.star:5:24: a handler has no floats, so / is not supported [write // for the quotient without a fraction] calls.add(by=e.pid / 2)
 `},
 		{"verifier", `
 show(wrong)

@@ -111,8 +111,8 @@ var Builtins = []Builtin{
 		return structs.Make(t, b, a, kw)
 	}},
 	{"event", "event(**fields)", "an event for calling a handler from the script, with the fields that the handler reads; it does there what it does in the kernel", `handler(event(comm="sh", pid=1, args=struct(ret=3)))`, (*Session).builtinEvent},
-	{"now", "now()", "nanoseconds since boot, without the time of suspend", "t0 = now()", clock(unix.CLOCK_MONOTONIC)},
-	{"boottime", "boottime()", "nanoseconds since boot, with the time of suspend", "t0 = boottime()", clock(unix.CLOCK_BOOTTIME)},
+	{"now", "now()", "nanoseconds since boot, excluding suspend", "t0 = now()", clock(unix.CLOCK_MONOTONIC)},
+	{"boottime", "boottime()", "nanoseconds since boot, including suspend", "t0 = boottime()", clock(unix.CLOCK_BOOTTIME)},
 	{"pid", "pid()", "the process id of this bpfrepl", "filter=lambda e: e.pid != me", func(_ *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return starlark.MakeInt(unix.Getpid()), starlark.UnpackArgs("pid", a, kw)
 	}},

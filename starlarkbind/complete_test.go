@@ -102,7 +102,7 @@ func TestSignature(t *testing.T) {
 		`calls.top(len([1, 2]), "a (`: "calls.top(n=10)\nlist of the n largest (key, value), the largest first",
 		"print(calls.top":             "calls.top(n=10)\nlist of the n largest (key, value), the largest first",
 		"twice(1, ":                   "twice(n, *rest, times=2, **more)\ndoubled",
-		"f = lambda e: macaddr(":      "macaddr(addr)\na hardware address as text, of the first 6 of some bytes or of what a pointer points to",
+		"f = lambda e: macaddr(":      "macaddr(addr)\na hardware address as text, from the first 6 bytes of a bytes value or of the memory a pointer points to",
 		"nosuch(":                     "",
 		"1 + 1":                       "",
 		"run() # (":                   "",

@@ -324,7 +324,7 @@ def count_it(e):
 probe(["tracepoint:sched:sched_switch", "tracepoint:syscalls:sys_enter_getppid"], count_it)
 probe("tracepoint:sched:sched_wakeup", count_it)
 `
-	const want = `WARNING: test.star:3:5: t[e.pid] is read and stored in two steps: what another CPU adds in between is lost
+	const want = `WARNING: test.star:3:5: t[e.pid] is read and stored in two steps: an update by another CPU in between is lost
         t[e.pid] = t.get(e.pid, 0) + 1
         ^
     hint: write t.add(by=e.pid), which adds in one step

@@ -288,7 +288,7 @@ func (s *Session) hostSignal(_ *starlark.Thread, _ *starlark.Builtin, a starlark
 	switch sig := sig.(type) {
 	case starlark.String:
 		if _, ok := sysname.Signal(string(sig)); !ok {
-			return nil, fmt.Errorf("signal: %s is no signal%s", sig, didYouMean(string(sig), sysname.Signals()))
+			return nil, fmt.Errorf("signal: %s is not a signal%s", sig, didYouMean(string(sig), sysname.Signals()))
 		}
 	case starlark.Int:
 		if n := word(sig); n < 1 || n > 64 {
@@ -298,7 +298,7 @@ func (s *Session) hostSignal(_ *starlark.Thread, _ *starlark.Builtin, a starlark
 		return nil, fmt.Errorf("signal: got %s, want a number or a name", sig.Type())
 	}
 	if !s.opt.Unsafe {
-		return nil, errors.New("signal() changes what other processes do; start bpfrepl with --unsafe if that is what you want")
+		return nil, errors.New("signal() changes what other processes do; to allow it, start bpfrepl with --unsafe")
 	}
 	return starlark.None, nil
 }
@@ -327,7 +327,7 @@ func (s *Session) hostOverride(_ *starlark.Thread, _ *starlark.Builtin, a starla
 		return nil, err
 	}
 	if !s.opt.Unsafe {
-		return nil, errors.New("override() changes what the kernel does; start bpfrepl with --unsafe if that is what you want")
+		return nil, errors.New("override() changes what the kernel does; to allow it, start bpfrepl with --unsafe")
 	}
 	return starlark.None, nil
 }

@@ -107,10 +107,10 @@ probe("tracepoint:syscalls:sys_enter_openat", second())
 		{`
 t = table()
 probe("tracepoint:syscalls:sys_enter_getppid", lambda e: print(t.get(e.pid)))
-`, `test.star:3:48: the type of the values of table "t" is not known
+`, `test.star:3:48: the value type of table "t" is unknown
     probe("tracepoint:syscalls:sys_enter_getppid", lambda e: print(t.get(e.pid)))
                                                    ^
-    hint: assign to it in a probe of this script, or say what it holds: t = table(value=int)`},
+    hint: assign to it in a probe of this script, or declare its values: t = table(value=int)`},
 		{`t = table(key="stack")`, `table: key: "stack" is no type of a map: write int, bool, str, "str[64]", "bytes[16]", "kstack" or a tuple of types`},
 		{`t = table(key="str[1]")`, `table: key: the length of str is from 2 to 8192`},
 	} {

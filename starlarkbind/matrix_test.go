@@ -347,7 +347,7 @@ func (m *matrix) expected(c *cell, text string) *cell {
 }
 
 // saysWhat matches messages without a hint that already say what to write.
-var saysWhat = regexp.MustCompile(`must be|wants a|takes |reads |write |from \d+ to|at most \d+`)
+var saysWhat = regexp.MustCompile(`must be|wants a|needs a|takes |reads |write |from \d+ to|at most \d+`)
 
 // verdict returns what is wrong with a cell, or "".
 func (c *cell) verdict() string {

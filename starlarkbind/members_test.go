@@ -56,16 +56,16 @@ run(spawn(["PROG", "10"]))
 print(c.get((True, True, True)), c.get((False, False, False)) != None, len(c))
 `, "10 True 2")
 	for src, want := range map[string]string{
-		`cgroup_path().startswith("/x")`:               "startswith() of a cgroup path: its text is made by the host: count by it, and look at the keys in the script",
-		`syscall_name(e.args.id) in ("rea", "write")`:  `"rea" is no system call name: did you mean "read"?`,
-		`buf(e.args.args[1], e.args.args[2])`:          "buf: n must be a constant from 1 to 8192: read as many as there can be, and slice with constants: buf(ptr, 64)[:16]; a string has a length of run time: str(ptr, n)",
+		`cgroup_path().startswith("/x")`:               "startswith() of a cgroup path: its text is produced on the host: count by it, and look at the keys in the script",
+		`syscall_name(e.args.id) in ("rea", "write")`:  `"rea" is not a valid system call name: did you mean "read"?`,
+		`buf(e.args.args[1], e.args.args[2])`:          "buf: n must be a constant from 1 to 8192: read the maximum and slice with constants: buf(ptr, 64)[:16]; a string can have a run-time length: str(ptr, n)",
 		`buf(e.args.args[1], 16)[:e.args.args[2]]`:     "the bounds of a slice of bytes must be constant ints in a handler: use constants: b[2:8], b[-4:]; or read a string: str(ptr, n)",
-		`ntop(2 + e.pid % 9, buf(e.args.args[1], 16))`: "ntop: this address has 16 bytes, whatever the family: leave the family out",
-		`ntop(2 + e.pid % 9, cast(e.pid + 0, "u8 *"))`: "ntop: how long the address at a pointer is depends on the family, which must be a constant: write ntop(2, ptr) for IPv4, ntop(10, ptr) for IPv6",
-		`ntop(2 + e.pid % 9, e.args.args[1])`:          "ntop: an int holds an IPv4 address only, and this family is known when the handler runs: with an int leave the family out, ntop(x), after testing it; or give ntop a pointer or bytes",
+		`ntop(2 + e.pid % 9, buf(e.args.args[1], 16))`: "ntop: this address has 16 bytes, which determine the family: omit the family",
+		`ntop(2 + e.pid % 9, cast(e.pid + 0, "u8 *"))`: "ntop: the family must be a constant for a pointer, because it determines the length of the address: write ntop(2, ptr) for IPv4, ntop(10, ptr) for IPv6",
+		`ntop(2 + e.pid % 9, e.args.args[1])`:          "ntop: an int can hold only an IPv4 address, and this family is known only at run time: test the family and write ntop(x) for an int; or pass a pointer or bytes",
 		`names[e.pid] if e.pid in names else e.pid`:    "the two sides of if/else have different types: string and int: use values of one type, or write an if statement for each",
 		`names.get(e.pid, e.pid)`:                      "the default is an int, the values of the dict are of type string: use values of one type, or write an if statement for each",
-		`[x for x in (1, 2)]`:                          "a comprehension cannot stand inside a handler: make it outside of the handler, or write a for loop",
+		`[x for x in (1, 2)]`:                          "a comprehension is not allowed in a handler: build it outside of the handler, or write a for loop",
 	} {
 		got := printed(t, `names = {0: "a"}
 r = attempt(lambda: probe("tracepoint:raw_syscalls:sys_enter", lambda e: print(`+src+`)))

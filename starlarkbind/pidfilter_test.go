@@ -225,7 +225,7 @@ print(seen, len(n), n.values(), ends.value > 0)
 func TestNarrowSameIDs(t *testing.T) {
 	prog, want := build(t, "goprog"), []string{"True True True []"}
 	if os.Getenv(inNamespace) != "" {
-		want = []string{"e.ppid is not known where bpfrepl runs in a namespace of process ids", want[0]}
+		want = []string{"e.ppid is not available when bpfrepl runs in a PID namespace", want[0]}
 	}
 	expect(t, `
 calls, stacks = count(), count()

@@ -16,7 +16,7 @@ import (
 // is encoded as in a handler, and read in the same way.
 func (st *Stream) emit(args starlark.Tuple, kw []starlark.Tuple) error {
 	if len(args) > 0 {
-		return fmt.Errorf("emit() takes arguments with names only: write emit(name=value)")
+		return fmt.Errorf("emit() takes keyword arguments only: write emit(name=value)")
 	}
 	s := st.s
 	site := compiler.PrintSite{Kind: "emit", Names: []string{"time", "cpu"}, Args: []*types.Type{types.TInt, types.TInt}}
@@ -24,7 +24,7 @@ func (st *Stream) emit(args starlark.Tuple, kw []starlark.Tuple) error {
 	for _, pair := range kw {
 		name := string(pair[0].(starlark.String))
 		if name == "time" || name == "cpu" {
-			return fmt.Errorf("emit: each record of a stream has a field %s already", name)
+			return fmt.Errorf("emit: each record of a stream already has a field %s", name)
 		}
 		t, err := typeOf(pair[1])
 		if err != nil {

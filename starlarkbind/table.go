@@ -293,7 +293,7 @@ func (t *Table) clear() (err error) {
 }
 
 var tableMethods = []scriptMethod[*Table]{
-	{"add", "add(value=1, by)", "add atomically, from 0 where the key is absent; gives the new value", "n = seen.add(1, by=7)", func(t *Table, thread *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"add", "add(value=1, by)", "add atomically, from 0 if the key is absent; returns the new value", "n = seen.add(1, by=7)", func(t *Table, thread *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var value, by starlark.Value = starlark.MakeInt(1), nil
 		if err := starlark.UnpackArgs("add", args, kw, "value?", &value, "by", &by); err != nil {
 			return nil, err
@@ -317,7 +317,7 @@ var tableMethods = []scriptMethod[*Table]{
 		e, err := t.entries()
 		return column(e, 0), err
 	}},
-	{"pop", "pop(key, default=None)", "the value of a key, which is removed, or the default", "seen.pop(7)", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"pop", "pop(key, default=None)", "remove a key and return its value, or the default", "seen.pop(7)", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var key, def starlark.Value = nil, starlark.None
 		if err := starlark.UnpackArgs("pop", args, kw, "key", &key, "default?", &def); err != nil {
 			return nil, err

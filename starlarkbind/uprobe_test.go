@@ -181,5 +181,5 @@ print(p.exit_code, len(calls), sorted({n: None for n in calls.values()}), wrong.
 	}
 	expectOf(t, build(t, "calls"), `
 print(attempt(lambda: probe("uprobe:PROG:six", lambda e: print(e.goid))).error.message)
-`, "uprobe:PROG:six is not at a function of a Go program: e.goid is there in those")
+`, "uprobe:PROG:six is not at a function of a Go program: e.goid exists only in those")
 }

@@ -104,7 +104,7 @@ func TestTooManyValues(t *testing.T) {
 	}
 	b.Ret(x)
 	_, err := Generate([]*ir.Func{b.Finish()}, Options{})
-	if !errors.Is(err, ErrTooLarge) || err.Error() != "the program is too large: it computes 40012 values; 20000 are possible" {
+	if !errors.Is(err, ErrTooLarge) || err.Error() != "the program is too large: it computes 40012 values; the limit is 20000" {
 		t.Errorf("got %v", err)
 	}
 }

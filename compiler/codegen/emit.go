@@ -408,10 +408,10 @@ func checkJumps(insns asm.Instructions) error {
 		}
 		to, ok := at[it.Ins.Reference()]
 		if !ok {
-			return fmt.Errorf("codegen: jump to %s, which is nowhere", it.Ins.Reference())
+			return fmt.Errorf("codegen: jump to %s, which has no position", it.Ins.Reference())
 		}
 		if d := int64(to) - int64(it.Offset) - 1; d > math.MaxInt16 || d < math.MinInt16 {
-			return fmt.Errorf("%w: a jump would have to reach over more than 32767 instructions", ErrTooLarge)
+			return fmt.Errorf("%w: a jump spans more than 32767 instructions", ErrTooLarge)
 		}
 	}
 	return nil

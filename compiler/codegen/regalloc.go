@@ -24,7 +24,7 @@ const MaxValues = 20000
 // allocate replaces virtual registers by machine registers.
 func allocate(f *function, canceled func() bool) error {
 	if f.nregs > MaxValues {
-		return fmt.Errorf("%w: it computes %d values; %d are possible", ErrTooLarge, f.nregs, MaxValues)
+		return fmt.Errorf("%w: it computes %d values; the limit is %d", ErrTooLarge, f.nregs, MaxValues)
 	}
 	for round := 0; round < maxRounds; round++ {
 		if canceled != nil && canceled() {

@@ -86,19 +86,19 @@ func ParseOnto(base *Table, raw []byte) (*Table, error) {
 func parse(raw []byte, t *Table) (*Table, error) {
 	const headerLen = 24
 	if len(raw) < headerLen || binary.NativeEndian.Uint16(raw) != 0xeb9f {
-		return nil, fmt.Errorf("no BTF: it does not start as BTF does")
+		return nil, fmt.Errorf("not BTF: bad magic number")
 	}
 	word := func(i int) uint64 { return uint64(binary.NativeEndian.Uint32(raw[i:])) }
 	hdr, size := word(4), uint64(len(raw))
 	typeStart, typeEnd := hdr+word(8), hdr+word(8)+word(12)
 	strStart, strEnd := hdr+word(16), hdr+word(16)+word(20)
 	if typeEnd > size || strEnd > size || strStart == strEnd || raw[strEnd-1] != 0 {
-		return nil, fmt.Errorf("BTF is cut short")
+		return nil, fmt.Errorf("truncated BTF")
 	}
 	t.types, t.strs, t.made = raw[typeStart:typeEnd], raw[strStart:strEnd], map[uint32]*Type{}
 	for off := 0; off < len(t.types); {
 		if off+headLen > len(t.types) {
-			return nil, fmt.Errorf("BTF is cut short")
+			return nil, fmt.Errorf("truncated BTF")
 		}
 		t.offsets = append(t.offsets, uint32(off))
 		h := t.headAt(off)
@@ -107,7 +107,7 @@ func parse(raw []byte, t *Table) (*Table, error) {
 			return nil, err
 		}
 		if off += headLen + n; off > len(t.types) || uint64(h.name) >= uint64(t.strBase)+uint64(len(t.strs)) {
-			return nil, fmt.Errorf("BTF is cut short")
+			return nil, fmt.Errorf("truncated BTF")
 		}
 	}
 	return t, nil

@@ -62,7 +62,7 @@ func TestVerify(t *testing.T) {
 	}{
 		{"has no end", func(b *Builder) {}},
 		{"", func(b *Builder) { b.Ret(b.Const(0)) }},
-		{"does not come first", func(b *Builder) { // used where it was not computed
+		{"does not dominate it", func(b *Builder) { // used where it was not computed
 			yes, no := b.Block("yes"), b.Block("no")
 			c := b.Add(OpCtx)
 			b.If(NE, c, b.Const(0), yes, no)
@@ -74,7 +74,7 @@ func TestVerify(t *testing.T) {
 		}},
 		{"has size 3", func(b *Builder) { b.Load(b.Add(OpCtx), 0, 3, false); b.Ret(b.Const(0)) }},
 		{"has no result", func(b *Builder) { b.Add(OpAtomicAdd, b.MapValue("m", 0), b.Const(1)); b.Ret(b.B.Values[1]) }},
-		{"five is the limit", func(b *Builder) {
+		{"the limit is five", func(b *Builder) {
 			c := b.Const(1)
 			v := b.Add(OpCall, c, c, c, c, c, c)
 			v.Helper = asm.FnTracePrintk

@@ -24,10 +24,10 @@ func Verify(f *Func) error {
 		}
 		for _, v := range append(append([]*Value{}, b.Phis...), b.Values...) {
 			if defined[v] {
-				return fmt.Errorf("ir: v%d stands twice", v.ID)
+				return fmt.Errorf("ir: v%d is listed twice", v.ID)
 			}
 			if v.Block != b {
-				return fmt.Errorf("ir: v%d in %s says it is in %v", v.ID, b, v.Block)
+				return fmt.Errorf("ir: v%d in %s has %v as its block", v.ID, b, v.Block)
 			}
 			defined[v] = true
 			if err := verifyValue(v); err != nil {
@@ -48,7 +48,7 @@ func verifyEdges(b *Block, in map[*Block]bool) error {
 		return fmt.Errorf("ir: %s has %d successors, want %d", b, len(b.Succs), n)
 	}
 	if b.Kind == TermIf && (b.X == nil || b.Y == nil) || b.Kind == TermRet && b.X == nil {
-		return fmt.Errorf("ir: the end of %s lacks an operand", b)
+		return fmt.Errorf("ir: the end of %s has no operand", b)
 	}
 	for _, s := range b.Succs {
 		if !in[s] {
@@ -60,7 +60,7 @@ func verifyEdges(b *Block, in map[*Block]bool) error {
 	}
 	for _, p := range b.Preds {
 		if !in[p] || count(p.Succs, b) == 0 {
-			return fmt.Errorf("ir: %s names %s as predecessor, which does not jump there", b, p)
+			return fmt.Errorf("ir: %s lists %s as a predecessor, which does not jump to it", b, p)
 		}
 	}
 	for _, phi := range b.Phis {
@@ -103,7 +103,7 @@ func verifyValue(v *Value) error {
 	switch v.Op {
 	case OpCall, OpCallSub, OpKfunc:
 		if len(v.Args) > 5 {
-			return fmt.Errorf("ir: v%d calls with %d arguments; five is the limit", v.ID, len(v.Args))
+			return fmt.Errorf("ir: v%d calls with %d arguments; the limit is five", v.ID, len(v.Args))
 		}
 	case OpLoad, OpStore:
 		switch v.Size {
@@ -118,7 +118,7 @@ func verifyValue(v *Value) error {
 	}
 	if (v.Op == OpLoad || v.Op == OpStore) && v.Args[0].Op == OpSlotAddr {
 		if off := v.Args[0].Off + v.Off; off < 0 || off+v.Size > v.Args[0].Slot.Size {
-			return fmt.Errorf("ir: v%d (%s) reaches outside of slot s%d", v.ID, v.Op, v.Args[0].Slot.ID)
+			return fmt.Errorf("ir: v%d (%s) accesses memory outside of slot s%d", v.ID, v.Op, v.Args[0].Slot.ID)
 		}
 	}
 	return nil
@@ -142,7 +142,7 @@ func verifyDominance(f *Func, defined map[*Value]bool) error {
 		if v.Block == at && pos[v] < before || v.Block != at && dom.Dominates(v.Block, at) {
 			return nil
 		}
-		return fmt.Errorf("ir: %s uses v%d, whose definition in %s does not come first", who, v.ID, v.Block)
+		return fmt.Errorf("ir: %s uses v%d, whose definition in %s does not dominate it", who, v.ID, v.Block)
 	}
 	for _, b := range f.Blocks {
 		if !dom.Reachable(b) {
