@@ -191,7 +191,7 @@ func (e *editor) Remember(item string) {
 	defer e.mu.Unlock()
 	if err := e.hist.add(item); err != nil {
 		e.hist.file = "" // report it once
-		if _, werr := io.WriteString(e.display, "history is not kept: "+err.Error()+"\n"); werr != nil {
+		if _, werr := io.WriteString(e.display, "history is not saved: "+err.Error()+"\n"); werr != nil {
 			return
 		}
 	}

@@ -25,12 +25,12 @@ type magic struct {
 func magics(more []Command) []magic {
 	all := []magic{
 		{"run", "FILE", "run a script here, with the names of the session", (*REPL).magicRun},
-		{"save", "FILE", "write the items that went through as a script", (*REPL).magicSave},
-		{"edit", "[NAME]", "edit the last item, or the one of NAME, in $EDITOR", (*REPL).magicEdit},
-		{"time", "ITEM", "run an item and tell how long it took", (*REPL).magicTime},
-		{"log", "on FILE | off", "keep items and what they print in a file", (*REPL).magicLog},
-		{"history", "[TEXT]", "list the items of this session, or those that hold TEXT", (*REPL).magicHistory},
-		{"help", "", "list these", (*REPL).magicHelp},
+		{"save", "FILE", "write the items that succeeded as a script", (*REPL).magicSave},
+		{"edit", "[NAME]", "edit the last item, or the one that defines NAME, in $EDITOR", (*REPL).magicEdit},
+		{"time", "ITEM", "run an item and print how long it took", (*REPL).magicTime},
+		{"log", "on FILE | off", "log items and their output to a file", (*REPL).magicLog},
+		{"history", "[TEXT]", "list the items of this session, or those that contain TEXT", (*REPL).magicHistory},
+		{"help", "", "list these commands", (*REPL).magicHelp},
 	}
 	for _, c := range more {
 		all = append(all, magic{c.Name, c.Args, c.Doc, func(r *REPL, ctx context.Context, arg string) error {
@@ -61,11 +61,11 @@ func (r *REPL) magic(ctx context.Context, line string) bool {
 		}
 		names = append(names, m.name)
 	}
-	hint := "%help lists what there is"
+	hint := "%help lists the commands"
 	if near := suggest.Nearest(name, names, 1); len(near) > 0 {
 		hint = "did you mean %" + near[0] + "?"
 	}
-	fmt.Fprintf(r.errw, "error: there is no %%%s; %s\n", name, hint)
+	fmt.Fprintf(r.errw, "error: no command %%%s; %s\n", name, hint)
 	return false
 }
 
@@ -88,7 +88,7 @@ func (r *REPL) magicHelp(context.Context, string) error {
 
 func (r *REPL) magicRun(ctx context.Context, file string) error {
 	if file == "" {
-		return errors.New("which file? %run FILE")
+		return errors.New("missing file: write %run FILE")
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -116,7 +116,7 @@ func (r *REPL) magicHistory(_ context.Context, text string) error {
 
 func (r *REPL) magicTime(ctx context.Context, src string) error {
 	if src == "" {
-		return errors.New("which item? %time ITEM")
+		return errors.New("missing item: write %time ITEM")
 	}
 	start := time.Now()
 	err := r.item(ctx, src)
@@ -133,7 +133,7 @@ func (r *REPL) magicEdit(ctx context.Context, name string) (err error) {
 		}
 	}
 	if src == "" && name != "" {
-		return fmt.Errorf("no item of this session defined %s", name)
+		return fmt.Errorf("no item in this session defines %s", name)
 	}
 	dir, err := os.MkdirTemp("", "bpfrepl")
 	if err != nil {
@@ -196,5 +196,5 @@ func (r *REPL) magicLog(_ context.Context, arg string) error {
 	case verb == "off" && file == "":
 		return r.log.stop()
 	}
-	return errors.New("%log on FILE, or %log off")
+	return errors.New("write %log on FILE or %log off")
 }

@@ -227,7 +227,7 @@ func (r *REPL) execBy(ctx context.Context, item string, run func(ctx context.Con
 
 // reportBug reports a panic in our own code.
 func reportBug(w io.Writer, p any) {
-	fmt.Fprintf(w, "bug in bpfrepl: %v\n%splease report this, with what was typed; the session goes on\n", p, debug.Stack())
+	fmt.Fprintf(w, "bug in bpfrepl: %v\n%splease report this, with what was typed; the session continues\n", p, debug.Stack())
 }
 
 // piped executes items from input that is not a terminal, each as soon as it is complete.

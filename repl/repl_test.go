@@ -333,9 +333,9 @@ func TestMagics(t *testing.T) {
 	s.send("%save " + file("s.star") + "\r")
 	s.expect("5 items in")
 	s.send("%save " + file("s.star") + "\r")
-	s.expect("is there already; give another name")
+	s.expect("already exists; choose another name")
 	s.send("%sav\r")
-	s.expect("there is no %sav; did you mean %save?")
+	s.expect("no command %sav; did you mean %save?")
 	s.leave()
 	saved, err := os.ReadFile(file("s.star"))
 	if err != nil {

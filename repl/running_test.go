@@ -145,7 +145,7 @@ func TestEditor(t *testing.T) {
 	s.send("f()\r")
 	s.expect("\n42\n")
 	s.send("%edit nosuch\r")
-	s.expect("error: %edit: no item of this session defined nosuch\n")
+	s.expect("error: %edit: no item in this session defines nosuch\n")
 	s.leave()
 }
 

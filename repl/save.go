@@ -128,21 +128,25 @@ func (c callers) called(st syntax.Stmt) (all effect) {
 
 func (r *REPL) magicSave(_ context.Context, file string) error {
 	if file == "" {
-		return errors.New("to which file? %save FILE")
+		return errors.New("missing file: write %save FILE")
 	}
 	if len(r.done) == 0 {
-		return errors.New("nothing has gone through yet")
+		return errors.New("nothing to save yet")
 	}
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("%s is there already; give another name", file)
+		return fmt.Errorf("%s already exists; choose another name", file)
 	}
 	if err != nil {
 		return err
 	}
 	_, err = io.WriteString(f, script(r.done))
 	if err = errors.Join(err, f.Close()); err == nil {
-		fmt.Fprintf(r.out, "%d items in %s\n", len(r.done), file)
+		items := "1 item"
+		if n := len(r.done); n != 1 {
+			items = fmt.Sprintf("%d items", n)
+		}
+		fmt.Fprintf(r.out, "%s in %s\n", items, file)
 	}
 	return err
 }

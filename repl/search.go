@@ -54,7 +54,7 @@ func (e *editor) searchKey(p view, key rune) view {
 	}
 	below := "search: " + string(s.query)
 	if s.failed {
-		below = "no item has: " + string(s.query)
+		below = "no item contains: " + string(s.query)
 	}
 	cols, _ := size(e.in.in)
 	p.below = cut(below, cols-1, 1)

@@ -127,7 +127,7 @@ func TestTour(t *testing.T) {
 	v.shows("$")
 	v.Type("bpfrepl --no-warnings")
 	v.Keys("Enter")
-	v.shows("$ bpfrepl --no-warnings", `bpfrepl «[\d.]+», Linux «\S+( without .*)?»`, "help() explains, Ctrl-D leaves", ">>>")
+	v.shows("$ bpfrepl --no-warnings", `bpfrepl «[\d.]+», Linux «\S+( without .*)?»`, "help() shows help, Ctrl-D exits", ">>>")
 	pid := v.child()
 
 	// Count the system calls of a program, and look at the counts while tracing continues.

@@ -101,7 +101,7 @@ func (a *Aggregation) warnForgotten() {
 	}
 	a.told = true
 	hint := fmt.Sprintf("make it larger: max_keys=%d", nextSize(len(a.swappedOut.keys)+a.forgotten))
-	text := fmt.Sprintf("%s remembers the totals of %d keys; of the others that it had only its delta()s have told", a.Name(), len(a.swappedOut.keys))
+	text := fmt.Sprintf("%s keeps the totals of %d keys; other keys appeared only in the results of delta()", a.Name(), len(a.swappedOut.keys))
 	a.s.out.warn("totals_forgotten", map[string]any{"map": a.Name(), "keys": len(a.swappedOut.keys), "message": text, "hint": hint}, text+"\n    hint: "+hint)
 }
 
@@ -118,7 +118,7 @@ func allZero(v []uint64) bool {
 // is everything added before the exchange.
 func (a *Aggregation) exchange() (*rawValues, error) {
 	if a.swap == nil {
-		return nil, fmt.Errorf("%s %q cannot be exchanged: the script does not name clear or delta", a.Type(), a.Name())
+		return nil, fmt.Errorf("%s %q cannot be emptied while it is in use: the script mentions neither clear nor delta", a.Type(), a.Name())
 	}
 	old, err := a.swap.Swap()
 	if err != nil {

@@ -38,7 +38,7 @@ test.star:5:24: a handler has no floats, so / is not supported [write // for the
 show(wrong)
 `, `kind: verifier
 message: R3 !read_ok
-hint: this is a fault of bpfrepl's compiler: please report it, with the output of --verbose
+hint: this is a bug in bpfrepl's compiler: please report it, with the output of --verbose
 pos: x.star:2:5
 source: bad()
 log: some lines

@@ -36,11 +36,11 @@ const oneSpec = `(?:BEGIN|END|[A-Za-z]+:[^\s{,]+)`
 func bpftraceHint(line string) string {
 	if m := clause().FindStringSubmatch(line); m != nil {
 		if specs, filter, ok := clauseHead(m[1]); ok {
-			return "that is bpftrace's language; here it is " + fromBpftrace(specs, filter, m[2])
+			return "this is bpftrace syntax; in bpfrepl, write " + fromBpftrace(specs, filter, m[2])
 		}
 	}
 	if shell().MatchString(line) {
-		return "this is no shell: leave with Ctrl-D; help() tells what there is"
+		return "this is not a shell; Ctrl-D exits, help() lists what is available"
 	}
 	return ""
 }

@@ -7,7 +7,7 @@ import (
 
 // Code in another language gets a hint, and the hint is a script that runs.
 func TestForeign(t *testing.T) {
-	const told = "that is bpftrace's language; here it is "
+	const told = "this is bpftrace syntax; in bpfrepl, write "
 	prog := build(t, "calls") // the path of a program, with slashes
 	for _, c := range []struct{ line, want string }{
 		{"tracepoint:raw_syscalls:sys_enter { @[comm] = count(); }", told + `m = count(); probe("tracepoint:raw_syscalls:sys_enter", lambda e: m.add(by=e.comm))`},
@@ -28,8 +28,8 @@ func TestForeign(t *testing.T) {
 		{`tracepoint:raw_syscalls:sys_enter/pid == 1 || !tid/ { @a = count(); @b[pid] = count(); }`,
 			told + `probe("tracepoint:raw_syscalls:sys_enter", lambda e: print(e.comm), filter=lambda e: e.pid == 1 or not e.tid), with a function of your own`},
 		{`i:s:1 { @t[nsecs, cpu] = max(curtask) }`, told + `t = max(); probe("i:s:1", lambda e: t.add(e.task, by=(now(), e.cpu)))`},
-		{"sudo bpftrace -l", "this is no shell: leave with Ctrl-D; help() tells what there is"},
-		{"ls -l", "this is no shell: leave with Ctrl-D; help() tells what there is"},
+		{"sudo bpftrace -l", "this is not a shell; Ctrl-D exits, help() lists what is available"},
+		{"ls -l", "this is not a shell; Ctrl-D exits, help() lists what is available"},
 		{"calls = count())", ""},
 		{"x = {1: 2", ""},
 	} {
@@ -51,15 +51,16 @@ func TestForeign(t *testing.T) {
 func TestForeignError(t *testing.T) {
 	l := newLive(t, nil)
 	for _, c := range []struct{ src, want string }{
-		{"tracepoint:raw_syscalls:sys_enter { @ = count(); }", "error: In[1]:1:12: got ':', want newline\n    tracepoint:raw_syscalls:sys_enter { @ = count(); }\n               ^\n    hint: that is bpftrace's language; here it is m = count(); " +
+		{"tracepoint:raw_syscalls:sys_enter { @ = count(); }", "error: In[1]:1:12: got ':', want newline\n    tracepoint:raw_syscalls:sys_enter { @ = count(); }\n               ^\n    hint: this is bpftrace syntax; in bpfrepl, write m = count(); " +
 			`probe("tracepoint:raw_syscalls:sys_enter", lambda e: m.add())`},
-		{"ls", "error: In[2]:1:1: undefined: ls\n    ls\n    ^\n    hint: this is no shell: leave with Ctrl-D; help() tells what there is"},
+		{"ls", "error: In[2]:1:1: undefined: ls\n    ls\n    ^\n    hint: this is not a shell; Ctrl-D exits, help() lists what is available"},
 		{"cuont()", "error: In[3]:1:1: undefined: cuont\n    cuont()\n    ^\n    hint: did you mean count?"},
 		{`probe("tracepoint:raw_syscalls:sys_enter", lambda a, b: 1)`, `error: In[4]:1:44: a handler takes one parameter, the event; this function takes 2
     probe("tracepoint:raw_syscalls:sys_enter", lambda a, b: 1)
                                                ^
     hint: write lambda e: ...`},
-		{"sudo bpftrace", "error: In[5]:1:14: got identifier, want newline\n    sudo bpftrace\n                 ^\n    hint: this is no shell: leave with Ctrl-D; help() tells what there is"},
+		{"sudo bpftrace", "error: In[5]:1:14: got identifier, want newline\n    sudo bpftrace\n                 ^\n    hint: this is not a shell; Ctrl-D exits, help() lists what is available"},
+		{"ps = 1 // 0", "error: In[6]:1:8: floored division by zero\n    ps = 1 // 0\n           ^"},
 	} {
 		_, err := l.ExecItem(t.Context(), c.src)
 		if err == nil {

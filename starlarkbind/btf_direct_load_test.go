@@ -7,7 +7,7 @@ import "testing"
 // errno instead of a pointer is a failed read.
 func TestFunctionDirect(t *testing.T) {
 	needFunctions(t)
-	const gone = "e.ret.f_inode could not be read: a pointer on the way is NULL, or what it points to is gone; it reads as empty"
+	const gone = "e.ret.f_inode could not be read: a pointer on the way is NULL or no longer valid; it reads as empty"
 	expect(t, `
 a, r = count(), count()
 ours = lambda e: e.comm == "load"

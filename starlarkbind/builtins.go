@@ -32,21 +32,21 @@ type Builtin struct {
 // Builtins lists the functions that scripts can call.
 var Builtins = []Builtin{
 	{"probe", `probe(spec, handler, filter=None, name=None, attach=True, missing="error", first=False, system_wide=False)`, "attach a handler to the events that spec names, a string or a list of strings", `probe("tracepoint:sched:sched_switch", lambda e: switches.add(by=e.comm))`, (*Session).builtinProbe},
-	{"run", "run(seconds=None)", "wait until the time is over, Ctrl-C, stop(), or the end of a process from spawn()", "run(5)", (*Session).builtinRun},
-	{"every", "every(seconds, fn)", "call a function again and again during run()", "every(1, lambda: print(calls.delta()))", (*Session).builtinEvery},
-	{"watch", "watch(x, seconds=1)", "run(), and show a map, or what a function prints or gives, every so many seconds; on a terminal in one place", "watch(lambda: plot(calls))", (*Session).builtinWatch},
+	{"run", "run(seconds=None)", "wait until the time is up, Ctrl-C, stop(), or the end of a process from spawn()", "run(5)", (*Session).builtinRun},
+	{"every", "every(seconds, fn)", "call fn at this interval during run()", "every(1, lambda: print(calls.delta()))", (*Session).builtinEvery},
+	{"watch", "watch(x, seconds=1)", "run(), and show a map, or what a function prints or returns, at this interval; on a terminal, in place", "watch(lambda: plot(calls))", (*Session).builtinWatch},
 	{"stop", "stop()", "end run()", "stop()", (*Session).builtinStop},
-	{"spawn", "spawn(argv)", "start a process, held before its first instruction until run(process)", `cmd = spawn(["ls", "-l"])`, (*Session).builtinSpawn},
-	{"attempt", "attempt(fn)", "call fn; a failure comes back as struct(ok, value, error)", `r = attempt(lambda: probe("tracepoint:no:such", handler))`, (*Session).builtinAttempt},
-	{"flag", "flag(name, default, help=\"\")", "the value of a command-line flag, of the type of its default", `limit = flag("limit", 10, "how many lines to print")`, (*Session).builtinFlag},
-	{"help", "help(x=None)", "tell about a function, a value, a kind of probe, a probe or a name; help() is a tour", `help("tracepoint:sched:sched_switch")`, (*Session).builtinHelp},
+	{"spawn", "spawn(argv)", "start a process, stopped before its first instruction until run(process)", `cmd = spawn(["ls", "-l"])`, (*Session).builtinSpawn},
+	{"attempt", "attempt(fn)", "call fn; a failure is returned as struct(ok, value, error)", `r = attempt(lambda: probe("tracepoint:no:such", handler))`, (*Session).builtinAttempt},
+	{"flag", "flag(name, default, help=\"\")", "the value of a command-line flag; it has the type of its default", `limit = flag("limit", 10, "how many lines to print")`, (*Session).builtinFlag},
+	{"help", "help(x=None)", "describe a function, a value, a kind of probe, a probe or a name; help() is a tour", `help("tracepoint:sched:sched_switch")`, (*Session).builtinHelp},
 	{"errors", "errors()", "list of the helper errors so far, the oldest first", "for e in errors(): print(e.count, e.message)", func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if err := starlark.UnpackArgs("errors", a, kw); err != nil {
 			return nil, err
 		}
 		return s.errorList(s.allProbes())
 	}},
-	{"clear_errors", "clear_errors()", "make errors() begin again at zero", "clear_errors()", func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"clear_errors", "clear_errors()", "reset the counts of errors() to zero", "clear_errors()", func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if err := starlark.UnpackArgs("clear_errors", a, kw); err != nil {
 			return nil, err
 		}
@@ -62,18 +62,18 @@ var Builtins = []Builtin{
 		}
 		return starlark.NewList(out), nil
 	}},
-	{"count", "count(max_keys=4096, name=None, key=None)", "an aggregation: how many; key says what its keys are, as that of a table() does", "calls = count()", aggregation(agg.Count)},
+	{"count", "count(max_keys=4096, name=None, key=None)", "an aggregation: a count; key declares the type of its keys, as in table()", "calls = count()", aggregation(agg.Count)},
 	{"sum", "sum(max_keys=4096, name=None, key=None)", "an aggregation: the sum of the values; sum(xs) adds up a list", "bytes = sum()", aggregation(agg.Sum)},
 	{"avg", "avg(max_keys=4096, name=None, key=None)", "an aggregation: the average, an int", "size = avg()", aggregation(agg.Avg)},
-	{"min", "min(max_keys=4096, name=None, key=None)", "an aggregation: the smallest value; min(a, b) and min(xs) compute", "least = min()", aggregation(agg.Min)},
-	{"max", "max(max_keys=4096, name=None, key=None)", "an aggregation: the largest value; max(a, b) and max(xs) compute", "most = max()", aggregation(agg.Max)},
+	{"min", "min(max_keys=4096, name=None, key=None)", "an aggregation: the smallest value; min(a, b) and min(xs) are Starlark's", "least = min()", aggregation(agg.Min)},
+	{"max", "max(max_keys=4096, name=None, key=None)", "an aggregation: the largest value; max(a, b) and max(xs) are Starlark's", "most = max()", aggregation(agg.Max)},
 	{"stats", "stats(max_keys=4096, name=None, key=None)", "an aggregation: struct(count, sum, avg, min, max)", "size = stats()", aggregation(agg.Stats)},
 	{"hist", "hist(bits=0, max_keys=4096, name=None, key=None)", "an aggregation: a histogram with power-of-two buckets, each split in 2**bits", "latency = hist()", aggregation(agg.Hist)},
 	{"lhist", "lhist(lo, hi, step, max_keys=4096, name=None, key=None)", "an aggregation: a histogram with buckets of equal width", "depth = lhist(0, 100, 5)", aggregation(agg.Lhist)},
-	{"table", "table(max_keys=4096, lru=False, name=None, key=None, value=None)", "a dict that kernel and script share; key and value say what it holds, where its use in the script does not: int, bool, str, \"str[64]\", \"bytes[16]\", \"kstack\", a pointer as \"struct sock *\", or a tuple of these", "start = table()", (*Session).builtinTable},
+	{"table", "table(max_keys=4096, lru=False, name=None, key=None, value=None)", "a dict shared by the kernel and the script; key and value declare its types where the script's use of it does not: int, bool, str, \"str[64]\", \"bytes[16]\", \"kstack\", a pointer such as \"struct sock *\", or a tuple of these", "start = table()", (*Session).builtinTable},
 	{"stream", `stream(size="1MiB", name=None)`, "records from handlers to the script", "opens = stream()", (*Session).builtinStream},
 	{"print", "print(*args)", "print values: maps as tables, histograms as bars", "print(calls)", (*Session).builtinPrint},
-	{"printf", "printf(format, *args)", "print with C's formats", `printf("%-16s %6d\n", comm, n)`, func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"printf", "printf(format, *args)", "print with a C format string", `printf("%-16s %6d\n", comm, n)`, func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		values := a[min(len(a), 1):]
 		// The format is written by the script and needs no escaping.
 		if len(a) > 0 {
@@ -90,7 +90,7 @@ var Builtins = []Builtin{
 		}
 		return starlark.None, s.out.failed()
 	}},
-	{"sprintf", "sprintf(format, *args)", "format with C's formats", `line = sprintf("%5.1f%%", 100.0 * n / total)`, func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"sprintf", "sprintf(format, *args)", "format with a C format string", `line = sprintf("%5.1f%%", 100.0 * n / total)`, func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		text, err := formatArgs("sprintf", a, kw)
 		return starlark.String(text), err
 	}},
@@ -103,20 +103,20 @@ var Builtins = []Builtin{
 		b, err := render.JSON(plainValue(x), func(n int) error { return interrupted(s.ctx, n) })
 		return starlark.String(b), err
 	}},
-	{"to_csv", "to_csv(x, header=None, raw=False)", "x as CSV, with a header, whose names can be given: a map, its snapshot, a list of pairs or of records; tuples, statistics and histograms have several columns, a histogram a row for each bucket; text that a spreadsheet would take for a formula begins with a ', unless raw", `print(to_csv(calls.top(20), header=["comm", "calls"]))`, (*Session).builtinToCSV},
-	{"plot", `plot(x, title="")`, "draw x: a histogram; a list of numbers, or numbers or histograms by number, along an axis; a dict of such lists below each other; numbers by name as bars", `plot([1, 2, 4, 8, 16], title="doubled")`, (*Session).builtinPlot},
-	{"flamegraph", `flamegraph(agg, path, title="")`, "write the stacks that an aggregation has as keys as a flame graph, an SVG, to a file; needs --allow-write", `flamegraph(cpu, "/tmp/cpu.svg")`, (*Session).builtinFlamegraph},
-	{"pprof", `pprof(agg, path, unit="count", labels=None)`, "write the stacks that an aggregation has as keys as a profile for pprof to a file, with the other parts of the keys as labels, whose names can be given; unit is that of what was added up; needs --allow-write", `pprof(cpu, "/tmp/cpu.pb.gz")`, (*Session).builtinPprof},
+	{"to_csv", "to_csv(x, header=None, raw=False)", "x as CSV with a header line, whose names header replaces: a map, its snapshot, a list of pairs or of records; tuples, statistics and histograms have several columns, and a histogram one row per bucket; text that a spreadsheet would read as a formula is prefixed with ', unless raw", `print(to_csv(calls.top(20), header=["comm", "calls"]))`, (*Session).builtinToCSV},
+	{"plot", `plot(x, title="")`, "draw x: a histogram; a list of numbers, or a dict from numbers to numbers or histograms, along an axis; a dict of such lists, one below the other; a dict from names to numbers as bars", `plot([1, 2, 4, 8, 16], title="doubled")`, (*Session).builtinPlot},
+	{"flamegraph", `flamegraph(agg, path, title="")`, "write an aggregation whose keys are stacks to a file as a flame graph (SVG); needs --allow-write", `flamegraph(cpu, "/tmp/cpu.svg")`, (*Session).builtinFlamegraph},
+	{"pprof", `pprof(agg, path, unit="count", labels=None)`, "write an aggregation whose keys contain stacks to a file as a pprof profile; the other parts of the keys become labels, which labels names; unit is the unit of the values; needs --allow-write", `pprof(cpu, "/tmp/cpu.pb.gz")`, (*Session).builtinPprof},
 	{"struct", "struct(**fields)", "a value with attributes", "point = struct(x=1, y=2)", func(_ *Session, t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return structs.Make(t, b, a, kw)
 	}},
-	{"event", "event(**fields)", "an event for calling a handler from the script, with the fields that the handler reads; it does there what it does in the kernel", `handler(event(comm="sh", pid=1, args=struct(ret=3)))`, (*Session).builtinEvent},
+	{"event", "event(**fields)", "an event for calling a handler from the script, with the fields that the handler reads; the handler does what it does in the kernel", `handler(event(comm="sh", pid=1, args=struct(ret=3)))`, (*Session).builtinEvent},
 	{"now", "now()", "nanoseconds since boot, excluding suspend", "t0 = now()", clock(unix.CLOCK_MONOTONIC)},
 	{"boottime", "boottime()", "nanoseconds since boot, including suspend", "t0 = boottime()", clock(unix.CLOCK_BOOTTIME)},
-	{"pid", "pid()", "the process id of this bpfrepl", "filter=lambda e: e.pid != me", func(_ *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"pid", "pid()", "the process ID of this bpfrepl", "filter=lambda e: e.pid != me", func(_ *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return starlark.MakeInt(unix.Getpid()), starlark.UnpackArgs("pid", a, kw)
 	}},
-	{"cpus", "cpus()", "list of the CPUs that are online", "len(cpus())", func(_ *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"cpus", "cpus()", "list of the online CPUs", "len(cpus())", func(_ *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		list, err := sys.OnlineCPUs()
 		var out []starlark.Value
 		for _, n := range list {
@@ -162,7 +162,7 @@ func (s *Session) builtins() starlark.StringDict {
 // error.
 func handlerOnly(name string) *starlark.Builtin {
 	return starlark.NewBuiltin(name, func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
-		return nil, fmt.Errorf("%s() can be called in a handler only", name)
+		return nil, fmt.Errorf("%s() can only be called in a handler", name)
 	})
 }
 

@@ -18,7 +18,7 @@ const (
 )
 
 // errCallbackCancelled is returned for a callback that was cancelled.
-var errCallbackCancelled = errors.New("a callback was ended by Ctrl-C")
+var errCallbackCancelled = errors.New("a callback was cancelled by Ctrl-C")
 
 // callback calls a function of the script during run(). It returns errCallbackCancelled if the
 // callback was cancelled; run() must then return.
@@ -75,7 +75,7 @@ func (s *Session) callbacks(thread *starlark.Thread, fn starlark.Callable, next 
 	}
 	if s.opt.Warnings != WarnNone {
 		s.out.warn("callback_ended", map[string]any{"callback": fn.Name()},
-			fmt.Sprintf("%v while %s was called, and it went on for too long: it was ended, and what it had under way is missing from what follows", context.Cause(ctx), fn.Name()))
+			fmt.Sprintf("%s did not return soon enough after %v and was cancelled: its unfinished work is missing from what follows", fn.Name(), context.Cause(ctx)))
 	}
 	return errCallbackCancelled
 }
@@ -84,8 +84,8 @@ func (s *Session) callbacks(thread *starlark.Thread, fn starlark.Callable, next 
 type cutReason string
 
 const (
-	cutByInterrupt cutReason = "Ctrl-C came"
-	cutByEnd       cutReason = "run() was over"
+	cutByInterrupt cutReason = "Ctrl-C"
+	cutByEnd       cutReason = "the end of run()"
 )
 
 func (r cutReason) Error() string { return string(r) }

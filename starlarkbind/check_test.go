@@ -18,7 +18,7 @@ func TestCheckEndsAtRun(t *testing.T) {
 		{probe + "print(s.take(3))\n", "", "", ""},
 		{probe + "watch(lambda: print(c.top(1)[0]))\n", "", "", ""},
 		{probe + "attempt(lambda: run(1))\nprint(c.top(1)[0])\n", "", "", ""},
-		{probe + "run(1)\nq = probe(\"begin\", lambda e: c.add())\n", "", "NOTE: --check ends where the script waits for events: not checked is probe() at test.star:4\n", ""},
+		{probe + "run(1)\nq = probe(\"begin\", lambda e: c.add())\n", "", "NOTE: --check stops where the script waits for events; not checked: probe() at test.star:4\n", ""},
 		{probe + "print(c.top(1)[0])\nrun()\n", "", "", "index 0 out of range: empty list"},
 		{probe + "run()\nnone()\n", "", "", "undefined: none"},
 	} {

@@ -83,7 +83,7 @@ func (s *Session) encode(t *types.Type, v starlark.Value, b []byte) error {
 		case !signed && !unsigned:
 			return fmt.Errorf("%s does not fit in 64 bits", x)
 		default:
-			return fmt.Errorf("%s does not fit: the values there are of type %s", x, t)
+			return fmt.Errorf("%s does not fit: the values have type %s", x, t)
 		}
 		binary.NativeEndian.PutUint64(b, u)
 	case types.Formatted:
@@ -101,7 +101,7 @@ func (s *Session) encode(t *types.Type, v starlark.Value, b []byte) error {
 			return fmt.Errorf("the string has %d bytes; at most %d fit", len(x), t.Cap-1)
 		}
 		if strings.HasSuffix(string(x), "\x00") {
-			return fmt.Errorf("a string that a handler shares cannot end in a NUL: %s (use bytes)", x)
+			return fmt.Errorf("a string shared with a handler cannot end in NUL: %s (use bytes)", x)
 		}
 		clear(b[:t.Cap])
 		copy(b, x)
@@ -173,8 +173,12 @@ func declaredType(what string, v starlark.Value) (*types.Type, error) {
 	t := namedTypes[elem]
 	if m := lengthOf().FindStringSubmatch(elem); m != nil {
 		n, err := strconv.Atoi(m[2])
-		if err != nil || n < 1 || n > compiler.MaxStr || m[1] == "str" && n < 2 {
-			return nil, fmt.Errorf("%s: the length of %s is from 2 to %d", what, m[1], compiler.MaxStr)
+		least := 1
+		if m[1] == "str" {
+			least = 2 // the last byte is a NUL
+		}
+		if err != nil || n < least || n > compiler.MaxStr {
+			return nil, fmt.Errorf("%s: the length of %s must be from %d to %d", what, m[1], least, compiler.MaxStr)
 		}
 		if t = types.TBytes(n); m[1] == "str" {
 			t = types.TNULStr(n - 1)
@@ -187,7 +191,7 @@ func declaredType(what string, v starlark.Value) (*types.Type, error) {
 		t = &types.Type{Kind: types.Ptr, Text: elem}
 	}
 	if t == nil {
-		return nil, fmt.Errorf("%s: %s is no type of a map: write int, bool, str, \"str[64]\", \"bytes[16]\", \"kstack\" or a tuple of types", what, v)
+		return nil, fmt.Errorf("%s: %s is not a type for a map: write int, bool, str, \"u64\", \"str[64]\", \"bytes[16]\", \"kstack\", \"ustack\", \"ksym\", \"usym\", \"ip\", \"mac\", \"cgroup\", \"errno\", \"syscall\", or a tuple of types; a ? at the end (\"u64?\") allows None", what, v)
 	}
 	if optional {
 		t = types.TOpt(t)

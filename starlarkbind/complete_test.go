@@ -98,7 +98,7 @@ func TestSignature(t *testing.T) {
 		}
 	}
 	for line, want := range map[string]string{
-		"run(":                        "run(seconds=None)\nwait until the time is over, Ctrl-C, stop(), or the end of a process from spawn()",
+		"run(":                        "run(seconds=None)\nwait until the time is up, Ctrl-C, stop(), or the end of a process from spawn()",
 		`calls.top(len([1, 2]), "a (`: "calls.top(n=10)\nlist of the n largest (key, value), the largest first",
 		"print(calls.top":             "calls.top(n=10)\nlist of the n largest (key, value), the largest first",
 		"twice(1, ":                   "twice(n, *rest, times=2, **more)\ndoubled",

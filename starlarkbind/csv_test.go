@@ -59,8 +59,8 @@ print(to_csv(errors()))
 func TestToCSVErrors(t *testing.T) {
 	l := newLive(t, nil)
 	for src, want := range map[string]string{
-		"to_csv(len)":                   "to_csv: a builtin_function_or_method has no form in CSV",
-		"to_csv({1: 2}, header=['a'])":  "to_csv: header names 1 columns, and there are 2: key, value",
+		"to_csv(len)":                   "to_csv: a builtin_function_or_method cannot be written as CSV",
+		"to_csv({1: 2}, header=['a'])":  "to_csv: header has the wrong number of names: got 1, want 2: key, value",
 		"to_csv({1: 2}, header=[1, 2])": "to_csv: header: want strings, got int",
 	} {
 		if err := l.item(src); err == nil || err.Error() != want {

@@ -296,7 +296,7 @@ for e in errors():
 	var want []string
 	want = append(want, `[((0, "", 0, 0), 10)]`)
 	for _, x := range [][2]string{{"probe_read_kernel", "p.real_parent"}, {"probe_read_kernel_str", "p.comm"}, {"probe_read_kernel", "e.task.plug.rq_count"}, {"probe_read_kernel", "p.signal"}} {
-		want = append(want, fmt.Sprintf("%s %s could not be read: a pointer on the way is NULL, or what it points to is gone; it reads as empty test the pointer first 10", x[0], x[1]))
+		want = append(want, fmt.Sprintf("%s %s could not be read: a pointer on the way is NULL or no longer valid; it reads as empty test the pointer first 10", x[0], x[1]))
 	}
 	if got != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", got, strings.Join(want, "\n"))

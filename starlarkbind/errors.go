@@ -14,6 +14,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
 )
 
 // Warnings is the level of warnings about helper errors.
@@ -215,24 +216,24 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 	case key{"map_update_elem", unix.E2BIG}:
 		return fmt.Sprintf("%s is full: its %d keys are taken, so a new one was dropped", name, maxKeys), fmt.Sprintf("make it larger: max_keys=%d", nextSize(maxKeys))
 	case key{"map_update_elem", unix.ENOMEM}:
-		return fmt.Sprintf("the kernel had no memory at hand for a new key of %s", name), "say how many keys there are to be: with max_keys it takes its memory in advance"
+		return fmt.Sprintf("the kernel had no memory for a new key of %s", name), "set max_keys to the number of keys: its memory is then allocated in advance"
 	case key{"map_update_elem", unix.EBUSY}:
-		return fmt.Sprintf("%s was locked by what this handler interrupted", name), "the event is lost; count it in errors()"
+		return fmt.Sprintf("%s was locked by the code that this handler interrupted", name), "the event is lost; count it in errors()"
 	case key{"map_update_elem", unix.ENOENT}:
 		return fmt.Sprintf("the key was removed from %s between its insertion and the add", name), "do not pop or clear keys that are being counted"
 	case key{"map_update_elem", unix.EEXIST}:
-		return fmt.Sprintf("other CPUs made and removed the key of %s again and again while it was being stored", name), "the event is lost; count it in errors()"
+		return fmt.Sprintf("other CPUs kept creating and removing the key of %s while it was being stored", name), "the event is lost; count it in errors()"
 	case key{"map_update_elem", unix.ETIMEDOUT}, key{"map_delete_elem", unix.ETIMEDOUT}:
 		return fmt.Sprintf("another CPU held a lock of %s for too long", name), "the event is lost; count it in errors()"
 	case key{"map_delete_elem", unix.EBUSY}:
-		return fmt.Sprintf("%s was locked by what this handler interrupted, so a key stayed", name), "clear it from the script"
+		return fmt.Sprintf("%s was locked by the code that this handler interrupted, so a key was not removed", name), "clear it from the script"
 	case key{"map_lookup_elem", unix.ENOENT}:
 		if site.Quiet {
-			return fmt.Sprintf("%s has no such key: %s() gave the default", name, site.Op), "that may be as it should be: it is counted with --warnings=all only"
+			return fmt.Sprintf("%s has no such key: %s() returned the default", name, site.Op), "often harmless; shown only with --warnings=all"
 		}
 		return fmt.Sprintf("%s has no such key", name), "read it with .get(key, default), or test `key in " + name + "` first"
 	case key{"cmpxchg", unix.EAGAIN}:
-		return fmt.Sprintf("%s: other runs on this CPU changed the extreme each time", name), "the event may be missing from the extreme, not from the count"
+		return fmt.Sprintf("%s: other runs on this CPU kept changing the extreme", name), "the event may be missing from the extreme, but not from the count"
 	case key{"ringbuf_reserve", unix.ENOSPC}:
 		if site.Stream != nil {
 			return fmt.Sprintf("stream %s is full: the script reads too slowly, so the record was dropped", name), fmt.Sprintf("emit less, or make it larger: size=%d", nextSize(maxKeys))
@@ -242,19 +243,19 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 		what := map[string]string{"//": "division", "%": "remainder"}[site.Op]
 		return what + " by zero: the handler ended here", "test the divisor first"
 	case key{"", unix.E2BIG}:
-		return "the loops of one run took more than eight million steps: the handler ended here", "bound them by what they work on; in a long loop, do less in a round"
+		return "the loops of one run took more than eight million steps: the handler ended here", "bound the loops by the size of their data; in a long loop, do less per iteration"
 	case key{"", unix.EINVAL}:
 		return "negative shift count: the handler ended here", "test the count first"
 	case key{"", unix.ERANGE}:
 		switch site.Op {
 		case "in":
-			return "a byte is from 0 to 255: the handler ended here", "compare the number first"
+			return "a byte must be from 0 to 255: the handler ended here", "compare the number first"
 		case "[]":
 			return "index out of range: the handler ended here", "compare len() first"
 		}
 		return fmt.Sprintf("the index of %s is out of range: the handler ended here", site.Op), "test the index first"
 	case key{"", unix.EBUSY}:
-		return fmt.Sprintf("%d runs of this probe had interrupted each other on this CPU, and hold all the memory for long strings and stacks: the event is lost", compiler.ScratchSlots), "use shorter ones, which need none of it: str(ptr, 64), ustack(5)"
+		return fmt.Sprintf("%d nested runs of this probe on this CPU hold all the memory for long strings and stacks: the event is lost", compiler.ScratchSlots), "use shorter ones, which do not need that memory: str(ptr, 64), ustack(5)"
 	case key{"", unix.ENOENT}:
 		return "the dict has no such key: the handler ended here", "use .get(key, default)"
 	}
@@ -266,17 +267,17 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 			what = site.Op
 		}
 		if site.Op != "str" && strings.HasPrefix(site.Helper, "probe_read_kernel") {
-			return fmt.Sprintf("%s could not be read: a pointer on the way is NULL, or what it points to is gone; %s", what, reads), "test the pointer first"
+			return fmt.Sprintf("%s could not be read: a pointer on the way is NULL or no longer valid; %s", what, reads), "test the pointer first"
 		}
 		if site.Quiet {
 			return fmt.Sprintf("%s could not be read: the program's pointer is NULL; %s", what, reads), "test the pointer first"
 		}
 		if site.Op == "buf" {
-			return "the bytes could not be read: a bad address, one that is not in memory now, or fewer bytes than that lie there; they read as zeros", "ask for no more than there are: buf(ptr, 4); or read them at the return probe, when the kernel has touched the memory"
+			return "the bytes could not be read: a bad address, one that is not in memory now, or fewer bytes than requested; they read as zeros", "read fewer bytes: buf(ptr, 4); or read them in the return probe, after the kernel has touched the memory"
 		}
-		return fmt.Sprintf("%s could not be read: a bad address, or one that is not in memory now; it reads as empty", what), "for user memory, read it at the return probe, when the kernel has touched it"
+		return fmt.Sprintf("%s could not be read: a bad address, or one that is not in memory now; it reads as empty", what), "for user memory, read it in the return probe, after the kernel has touched it"
 	}
-	return fmt.Sprintf("%s failed: %s", site.Helper, errno.Error()), "bpf-helpers(7) tells what the helper fails with"
+	return fmt.Sprintf("%s failed: %s", site.Helper, errno.Error()), "bpf-helpers(7) lists the helper's errors"
 }
 
 // nextSize returns the smallest power of two that is at least 2*n.
@@ -432,14 +433,14 @@ func (s *Session) warnTotals() {
 func missedText(probe string, ts []bpf.Target, runs, links uint64) string {
 	var why []string
 	if runs > 0 {
-		why = append(why, fmt.Sprintf("the kernel left out %d runs of the handler, because one was running on that CPU already", runs))
+		why = append(why, fmt.Sprintf("the kernel skipped %s: the handler was already running on that CPU", cfmt.Count(int(runs), "run")))
 	}
 	switch {
 	case links == 0:
 	case len(ts) > 0 && ts[0].Kind == "kretprobe":
-		why = append(why, fmt.Sprintf("the kernel did not see %d returns: more calls were in flight than a kretprobe keeps room for (maxactive), or another probe was being served on that CPU; fexit:%s has no such limit", links, ts[0].Func))
+		why = append(why, fmt.Sprintf("the kernel missed %s: more calls were in flight than the kretprobe has room for (maxactive), or another probe was running on that CPU; fexit:%s has no such limit", cfmt.Count(int(links), "return"), ts[0].Func))
 	default:
-		why = append(why, fmt.Sprintf("the kernel did not see %d calls, because another probe was being served on that CPU", links))
+		why = append(why, fmt.Sprintf("the kernel missed %s: another probe was running on that CPU", cfmt.Count(int(links), "call")))
 	}
 	return probe + ": " + strings.Join(why, "; ")
 }

@@ -74,16 +74,16 @@ def h(e):
 c = count()
 def h(e):
     c.add(by=str(e.args.offset + 100000))
-`, `probe_read_user_str -14 EFAULT None 100 test.star:4:17 memory could not be read: a bad address, or one that is not in memory now; it reads as empty | for user memory, read it at the return probe, when the kernel has touched it`},
+`, `probe_read_user_str -14 EFAULT None 100 test.star:4:17 memory could not be read: a bad address, or one that is not in memory now; it reads as empty | for user memory, read it in the return probe, after the kernel has touched it`},
 		{"EFAULT of the kernel's memory", `
 c = count()
 def h(e):
     c.add(by=cast(e.args.offset, "struct task_struct").pid)
-`, `probe_read_kernel -14 EFAULT None 100 test.star:4:56 (...).pid could not be read: a pointer on the way is NULL, or what it points to is gone; it reads as empty | test the pointer first`},
+`, `probe_read_kernel -14 EFAULT None 100 test.star:4:56 (...).pid could not be read: a pointer on the way is NULL or no longer valid; it reads as empty | test the pointer first`},
 		{"EINVAL of a signal", `
 def h(e):
     signal(e.args.offset + 100)
-`, `send_signal -22 EINVAL None 100 test.star:3:11 signal: there is no signal of that number | signals are numbered from 1 to 64`},
+`, `send_signal -22 EINVAL None 100 test.star:3:11 signal: no signal has that number | signals are numbered from 1 to 64`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			forced(t, c.src, c.want)
@@ -100,7 +100,7 @@ def h(e):
     n = e.args.offset
     while n == 5:
         c.add(by=n)
-`, ` -7 E2BIG None 1 test.star:5:5 the loops of one run took more than eight million steps: the handler ended here | bound them by what they work on; in a long loop, do less in a round`)
+`, ` -7 E2BIG None 1 test.star:5:5 the loops of one run took more than eight million steps: the handler ended here | bound the loops by the size of their data; in a long loop, do less per iteration`)
 }
 
 // forced runs the handler h for the offsets 0 to 99, and compares errors() with want.
@@ -148,7 +148,7 @@ print(n.value >= 400, n.value == len(h) + sum([e.count for e in errors()]), [(e.
 `); err != nil {
 		t.Fatal(l.FormatError(err))
 	}
-	want := `True True [("map_update_elem", "ENOMEM", "h", "the kernel had no memory at hand for a new key of h", "say how many keys there are to be: with max_keys it takes its memory in advance")]`
+	want := `True True [("map_update_elem", "ENOMEM", "h", "the kernel had no memory for a new key of h", "set max_keys to the number of keys: its memory is then allocated in advance")]`
 	if !atLeast(t, 6, 1) {
 		want = "True True []"
 	}
@@ -181,8 +181,8 @@ print(m[0])
 for e in errors():
     print(e.helper, e.errno in ("EBUSY", "EDEADLK"), e.count, e.map, e.probe, e.message, "|", e.hint)
 `, `7`,
-		`map_update_elem True 5 m kprobe:alloc_htab_elem m was locked by what this handler interrupted | the event is lost; count it in errors()`,
-		`map_delete_elem True 5 m kprobe:alloc_htab_elem m was locked by what this handler interrupted, so a key stayed | clear it from the script`)
+		`map_update_elem True 5 m kprobe:alloc_htab_elem m was locked by the code that this handler interrupted | the event is lost; count it in errors()`,
+		`map_delete_elem True 5 m kprobe:alloc_htab_elem m was locked by the code that this handler interrupted, so a key was not removed | clear it from the script`)
 }
 
 // Errors that cannot be forced everywhere have messages too.
@@ -193,16 +193,16 @@ func TestErrorWords(t *testing.T) {
 		errno unix.Errno
 		want  string
 	}{
-		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.ENOMEM, "the kernel had no memory at hand for a new key of m | say how many keys there are to be: with max_keys it takes its memory in advance"},
-		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.EBUSY, "m was locked by what this handler interrupted | the event is lost; count it in errors()"},
-		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.EDEADLK, "m was locked by what this handler interrupted | the event is lost; count it in errors()"},
+		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.ENOMEM, "the kernel had no memory for a new key of m | set max_keys to the number of keys: its memory is then allocated in advance"},
+		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.EBUSY, "m was locked by the code that this handler interrupted | the event is lost; count it in errors()"},
+		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.EDEADLK, "m was locked by the code that this handler interrupted | the event is lost; count it in errors()"},
 		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.ETIMEDOUT, "another CPU held a lock of m for too long | the event is lost; count it in errors()"},
-		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.EEXIST, "other CPUs made and removed the key of m again and again while it was being stored | the event is lost; count it in errors()"},
+		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.EEXIST, "other CPUs kept creating and removing the key of m while it was being stored | the event is lost; count it in errors()"},
 		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.ENOENT, "the key was removed from m between its insertion and the add | do not pop or clear keys that are being counted"},
-		{compiler.Site{Helper: "map_delete_elem", Map: m}, unix.EBUSY, "m was locked by what this handler interrupted, so a key stayed | clear it from the script"},
-		{compiler.Site{Helper: "cmpxchg", Map: m}, unix.EAGAIN, "m: other runs on this CPU changed the extreme each time | the event may be missing from the extreme, not from the count"},
-		{compiler.Site{}, unix.EBUSY, fmt.Sprint(compiler.ScratchSlots) + " runs of this probe had interrupted each other on this CPU, and hold all the memory for long strings and stacks: the event is lost | use shorter ones, which need none of it: str(ptr, 64), ustack(5)"},
-		{compiler.Site{Helper: "new_helper"}, unix.EPROTO, "new_helper failed: protocol error | bpf-helpers(7) tells what the helper fails with"},
+		{compiler.Site{Helper: "map_delete_elem", Map: m}, unix.EBUSY, "m was locked by the code that this handler interrupted, so a key was not removed | clear it from the script"},
+		{compiler.Site{Helper: "cmpxchg", Map: m}, unix.EAGAIN, "m: other runs on this CPU kept changing the extreme | the event may be missing from the extreme, but not from the count"},
+		{compiler.Site{}, unix.EBUSY, fmt.Sprint(compiler.ScratchSlots) + " nested runs of this probe on this CPU hold all the memory for long strings and stacks: the event is lost | use shorter ones, which do not need that memory: str(ptr, 64), ustack(5)"},
+		{compiler.Site{Helper: "new_helper"}, unix.EPROTO, "new_helper failed: protocol error | bpf-helpers(7) lists the helper's errors"},
 	} {
 		message, hint := explain(c.site, c.errno, "m", 4)
 		if got := message + " | " + hint; got != c.want {
@@ -227,7 +227,7 @@ p.detach()
 e = p.errors()[0]
 print(e.helper, e.code, e.errno, e.message)
 print(e.hint)
-`, "send_signal -1 EPERM signal: the running task takes no signals: it is a thread of the kernel, or init, or about to end", "test e.comm or e.pid first")
+`, "send_signal -1 EPERM signal: the running task cannot be signalled: it is a kernel thread, init, or exiting", "test e.comm or e.pid first")
 }
 
 // A line that fails a million times prints two warnings: the first failure, and the exact total.

@@ -79,7 +79,7 @@ func TestEventErrors(t *testing.T) {
 		{`(lambda e: e.args[2])(event(args=[1, 2]))`, `arguments index 2 out of range [-2:1]`},
 		{`(lambda e: 1 // e.pid)(event(pid=0))`, `floored division by zero`},
 		{`(lambda e: table()[e.pid])(event(pid=0))`, `key 0 not in table`},
-		{`(lambda e: reg("ip"))(event(pid=0))`, `reg: there is no register "ip" here: write event(regs={"ip": ...})`},
+		{`(lambda e: reg("ip"))(event(pid=0))`, `reg: this event has no register "ip": write event(regs={"ip": ...})`},
 		{`(lambda e: usym(4096))(event(comm="sh"))`, `this event has no pid: write event(pid=...)`},
 		{`usym(4096)`, `usym: there is no event here: call it in a handler, handler(event(pid=...))`},
 		{`signal("SIGKIL")`, `signal: "SIGKIL" is not a signal (did you mean SIGKILL?)`},

@@ -203,7 +203,7 @@ print(len(m), m.dropped)
 `); err != nil {
 		t.Fatal(l.FormatError(err))
 	}
-	want := `WARNING: m has 90 keys of the 100 that it has room for; then new ones will be dropped
+	want := `WARNING: m has 90 of at most 100 keys; when it is full, new keys will be dropped
     hint: make it larger: max_keys=256
 `
 	got := l.err.String()

@@ -61,7 +61,7 @@ probe(` + lseek + `, lambda e: print("x"), filter=lambda e: e.comm == "load")
 make("newkeys", 2, 1)
 run()
 `)
-	if !errors.Is(err, ErrBroken) || l.FormatError(err) != "error: ended by the bug that was reported above" {
+	if !errors.Is(err, ErrBroken) || l.FormatError(err) != "error: stopped by the bug reported above" {
 		t.Errorf("got %v", err)
 	}
 	if !strings.HasPrefix(l.err.String(), "WARNING: bug in bpfrepl: the writer broke\n") {

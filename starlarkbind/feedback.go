@@ -57,7 +57,7 @@ func (p *printReader) warnFeedback() {
 	if p.s.opt.Warnings == WarnNone {
 		return
 	}
-	const hint = "leave bpfrepl out: me = pid(), and filter=lambda e: e.pid != me"
-	text := fmt.Sprintf("%s prints what the output of bpfrepl itself causes, so each line makes more", p.probe.name)
+	const hint = "exclude bpfrepl: me = pid(), and filter=lambda e: e.pid != me"
+	text := fmt.Sprintf("%s prints events that bpfrepl's own output causes, so each line makes more", p.probe.name)
 	p.s.out.warn("feedback", map[string]any{"probe": p.probe.name, "message": text, "hint": hint}, text+"\n    hint: "+hint)
 }

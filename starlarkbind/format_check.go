@@ -78,7 +78,7 @@ func wrongPercent(format string, args syntax.Expr) string {
 		if strings.HasPrefix(rest, "(") {
 			j := strings.IndexByte(rest, ')')
 			if j < 0 {
-				return fmt.Sprintf("the format %q has a key without its )", format)
+				return fmt.Sprintf("the format %q has a key without a closing )", format)
 			}
 			keyed, rest = true, rest[j+1:]
 		}
@@ -86,7 +86,7 @@ func wrongPercent(format string, args syntax.Expr) string {
 		case rest == "":
 			return fmt.Sprintf("the format %q ends in the middle of a conversion; %%%% is a percent sign", format)
 		case !strings.Contains("srdioxXeEfFgGc%", rest[:1]):
-			return fmt.Sprintf("Starlark's %% has no conversion %%%s: no flags, widths and precisions; write sprintf(%q, ...), or printf() in a handler", conversion(rest), format)
+			return fmt.Sprintf("Starlark's %% has no conversion %%%s: it has no flags, widths or precisions; write sprintf(%q, ...), or printf() in a handler", conversion(rest), format)
 		}
 		rest = rest[1:]
 	}
@@ -109,7 +109,7 @@ func wrongPercent(format string, args syntax.Expr) string {
 	if keyed || given == want {
 		return ""
 	}
-	return fmt.Sprintf("the format %q wants %d arguments, got %d", format, want, given)
+	return fmt.Sprintf("the format %q needs %s, got %d", format, cfmt.Count(want, "argument"), given)
 }
 
 // conversion returns the start of rest up to and including the conversion's letter.
@@ -136,7 +136,7 @@ func wrongCall(name, format string, args []syntax.Expr) string {
 		}
 	}
 	if want != len(args) {
-		return fmt.Sprintf("%s: the format wants %d arguments, got %d", name, want, len(args))
+		return fmt.Sprintf("%s: the format needs %s, got %d", name, cfmt.Count(want, "argument"), len(args))
 	}
 	return ""
 }

@@ -9,15 +9,15 @@ import (
 
 func TestConstantFormats(t *testing.T) {
 	for src, want := range map[string]string{
-		`every(1, lambda: print("%.2f" % 1.5))`: `error: test.star:1:31: Starlark's % has no conversion %.2f: no flags, widths and precisions; write sprintf("%.2f", ...), or printf() in a handler
+		`every(1, lambda: print("%.2f" % 1.5))`: `error: test.star:1:31: Starlark's % has no conversion %.2f: it has no flags, widths or precisions; write sprintf("%.2f", ...), or printf() in a handler
     every(1, lambda: print("%.2f" % 1.5))
                                   ^`,
-		"def f(x):\n    print(\"%-5d\" % x)":                     `Starlark's % has no conversion %-5d: no flags, widths and precisions; write sprintf("%-5d", ...), or printf() in a handler`,
+		"def f(x):\n    print(\"%-5d\" % x)":                     `Starlark's % has no conversion %-5d: it has no flags, widths or precisions; write sprintf("%-5d", ...), or printf() in a handler`,
 		`every(1, lambda: print("100%" % 1))`:                    `the format "100%" ends in the middle of a conversion; %% is a percent sign`,
-		`every(1, lambda: print("%s %s" % (1,)))`:                `the format "%s %s" wants 2 arguments, got 1`,
-		`every(1, lambda: printf("%s %d\n", 1))`:                 `printf: the format wants 2 arguments, got 1`,
-		`every(1, lambda: sprintf("%*d %k", 1))`:                 `sprintf: there is no conversion %k`,
-		`every(1, lambda: print(sprintf("%d", 1, 2), "%q" % 1))`: `sprintf: the format wants 1 arguments, got 2`,
+		`every(1, lambda: print("%s %s" % (1,)))`:                `the format "%s %s" needs 2 arguments, got 1`,
+		`every(1, lambda: printf("%s %d\n", 1))`:                 `printf: the format needs 2 arguments, got 1`,
+		`every(1, lambda: sprintf("%*d %k", 1))`:                 `sprintf: unknown conversion %k`,
+		`every(1, lambda: print(sprintf("%d", 1, 2), "%q" % 1))`: `sprintf: the format needs 1 argument, got 2`,
 	} {
 		l := newLive(t, nil)
 		err := l.script(`print("it ran")` + "\n" + src)

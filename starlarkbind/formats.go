@@ -188,7 +188,7 @@ func (s *Session) parse(f *types.Format, v starlark.Value) (starlark.Value, erro
 			return n, nil
 		}
 	}
-	return nil, fmt.Errorf("%s is no %s", v, f.Noun)
+	return nil, fmt.Errorf("%s is not a valid %s", v, f.Noun)
 }
 
 // ambiguousText reports whether two different kernel values of type t can look the same to the

@@ -31,7 +31,7 @@ func (s *Session) hostBuf(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tu
 	case starlark.String:
 		text = string(x)
 	default:
-		return nil, fmt.Errorf("buf: the script has no memory to read: give the event bytes in place of the address, got %s", x.Type())
+		return nil, fmt.Errorf("buf: the script cannot read memory: give the event bytes instead of the address, got %s", x.Type())
 	}
 	out := make([]byte, n)
 	copy(out, text)
@@ -111,5 +111,5 @@ func (s *Session) ctypeCall(name string, args ...any) (starlark.Value, error) {
 	case *big.Int:
 		return starlark.MakeBigInt(v), nil
 	}
-	return nil, fmt.Errorf("%s: no constant: %v", name, v)
+	return nil, fmt.Errorf("%s: not a constant: %v", name, v)
 }

@@ -177,7 +177,7 @@ func (s *Session) hostNtop(_ *starlark.Thread, _ *starlark.Builtin, a starlark.T
 	case starlark.Int:
 		return s.as("ip4", "", x), nil
 	}
-	return nil, fmt.Errorf("ntop: %s is no address", x)
+	return nil, fmt.Errorf("ntop: %s is not an address", x)
 }
 
 func (s *Session) hostMAC(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
@@ -191,7 +191,7 @@ func (s *Session) hostMAC(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tu
 	if str, ok := x.(starlark.String); ok {
 		return str, nil
 	}
-	return nil, fmt.Errorf("macaddr: %s is no address of 6 bytes", x)
+	return nil, fmt.Errorf("macaddr: %s is not a 6-byte address", x)
 }
 
 // addressBytes returns the bytes of a bytes value, or of a list of ints below 256.
@@ -273,7 +273,7 @@ func (s *Session) hostCgroup(t *starlark.Thread, _ *starlark.Builtin, a starlark
 	}
 	n, ok := id.(starlark.Int)
 	if !ok {
-		return nil, fmt.Errorf("cgroup_path: the id is a number, got %s", id.Type())
+		return nil, fmt.Errorf("cgroup_path: the ID must be a number, got %s", id.Type())
 	}
 	return s.as("cgroup", "", n), nil
 }
@@ -316,7 +316,7 @@ func (s *Session) hostReg(t *starlark.Thread, _ *starlark.Builtin, a starlark.Tu
 			}
 		}
 	}
-	return nil, fmt.Errorf("reg: there is no register %s here: write event(regs={%s: ...})", name, name)
+	return nil, fmt.Errorf("reg: this event has no register %s: write event(regs={%s: ...})", name, name)
 }
 
 // hostOverride checks the arguments of override() and does nothing: there is no function call whose

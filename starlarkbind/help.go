@@ -102,11 +102,11 @@ func (s *Session) help(x starlark.Value) (string, error) {
 	case *starlark.Builtin:
 		return helpName(v.Name(), func(Topic) bool { return true })
 	case *starlark.Function:
-		text := fmt.Sprintf("%s, a function of the script, at %s\n", v.Name(), v.Position())
+		text := fmt.Sprintf("%s, a script function, at %s\n", v.Name(), v.Position())
 		if d := v.Doc(); d != "" {
 			text += prose(d)
 		}
-		return text + indented("given to probe() it is a handler; called with event(...) it runs here"), nil
+		return text + indented("pass it to probe() as a handler, or call it with event(...) to run it here"), nil
 	case *Aggregation:
 		return helpValue(v.Name(), v.Type(), "aggregation")
 	case *Table:
@@ -121,7 +121,7 @@ func (s *Session) help(x starlark.Value) (string, error) {
 		}
 		return text, err
 	}
-	return fmt.Sprintf("a %s of Starlark's; its methods:\n%s", x.Type(), prose(strings.Join(attributeNames(x), " "))), nil
+	return fmt.Sprintf("a Starlark %s; its methods:\n%s", x.Type(), prose(strings.Join(attributeNames(x), " "))), nil
 }
 
 func attributeNames(v starlark.Value) []string {
@@ -176,11 +176,11 @@ func helpName(name string, want func(Topic) bool) (string, error) {
 		for _, p := range bpf.Providers() {
 			names = append(names, p.Kind)
 		}
-		hint := "help() lists what there is"
+		hint := "help() lists what is available"
 		if near := suggest.Nearest(name, slices.Compact(names), 1); len(near) > 0 && near[0] != name {
 			hint = fmt.Sprintf("did you mean help(%q)?", near[0])
 		}
-		return "", fmt.Errorf("help: there is none on %q; %s", name, hint)
+		return "", fmt.Errorf("no help for %q; %s", name, hint)
 	}
 	return strings.Join(text, "\n"), nil
 }
@@ -329,9 +329,9 @@ func argumentName(args []string) string {
 // tour returns the text of help().
 func tour() string {
 	var b strings.Builder
-	b.WriteString(`A script is Starlark, which looks like Python. A function that is given to
-probe() is compiled, and runs in the kernel at every event; maps are shared by
-both. At the prompt probes go on by themselves: look at calls at any time.
+	b.WriteString(`A script is Starlark, which looks like Python. A function passed to probe() is
+compiled and runs in the kernel at every event; maps are shared by both. At the
+prompt, probes keep running without run(): look at calls at any time.
 
     calls = count()
     probe("tracepoint:raw_syscalls:sys_enter", lambda e: calls.add(by=e.comm))
@@ -360,10 +360,10 @@ both. At the prompt probes go on by themselves: look at calls at any time.
 	fmt.Fprintf(&b, "kinds of probes:\n%s", indented(wrapWords(kinds, page-4)))
 	b.WriteString(`
 help("count"), help(calls), help("e.args"), help("uprobe") and
-help("tracepoint:sched:sched_switch") tell more; each has an example.
-probes("tracepoint:*open*") lists probes. errors() tells what went wrong in the
-kernel. At the prompt Tab completes, and pressed again tells how a call is
-written; Ctrl-R looks for earlier items; %help lists its commands.
+help("tracepoint:sched:sched_switch") say more; each has an example.
+probes("tracepoint:*open*") lists probes. errors() lists what went wrong in the
+kernel. At the prompt, Tab completes, and pressed again shows how a call is
+written; Ctrl-R searches earlier items; %help lists the % commands.
 `)
 	return b.String()
 }

@@ -112,7 +112,7 @@ func TestHelp(t *testing.T) {
 			"        int __syscall_nr\n        unsigned int fd\n        off_t offset\n        unsigned int whence\n\n    hits = count()\n    probe(\"tracepoint:syscalls:sys_enter_lseek\", lambda e: hits.add(by=e.args.fd))\n"},
 		{"calls = count()", ""},
 		{"def f(e):\n    \"counts\"\n    calls.add()\n", ""},
-		{"f?", "f, a function of the script, at In[4]:1:1\n    counts\n    given to probe() it is a handler; called with event(...) it runs here\n"},
+		{"f?", "f, a script function, at In[4]:1:1\n    counts\n    pass it to probe() as a handler, or call it with event(...) to run it here\n"},
 		{"calls.top?", "aggregation.top(n=10)\n    list of the n largest (key, value), the largest first\n\n    for k, v in calls.top(5): print(k, v)\n"},
 		{"help(calls.top)", "aggregation.top(n=10)\n    list of the n largest (key, value), the largest first\n\n    for k, v in calls.top(5): print(k, v)\n"},
 		{"stop?", "stop()\n    end run()\n\n    stop()\n\nstop() (in a handler)\n    end run()\n\n    stop()\n"},
@@ -127,7 +127,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%s: got\n%s\nwant\n%s", c.src, got, c.want)
 		}
 	}
-	if _, err := l.ExecItem(t.Context(), `help("cuont")`); err == nil || err.Error() != `help: there is none on "cuont"; did you mean help("count")?` {
+	if _, err := l.ExecItem(t.Context(), `help("cuont")`); err == nil || err.Error() != `no help for "cuont"; did you mean help("count")?` {
 		t.Errorf("got %v", err)
 	}
 }

@@ -17,10 +17,10 @@ func (s *Session) warnHotplug(f bpf.HotplugEvent) {
 	var text string
 	if f.Err != nil {
 		fields["message"] = f.Err.Error()
-		text = fmt.Sprintf("a CPU came or went, and %s may not be attached to all that run: %v", f.Target.Name, f.Err)
+		text = fmt.Sprintf("CPU hotplug: %s may not be attached to every online CPU: %v", f.Target.Name, f.Err)
 	} else {
 		fields["cpu"] = f.CPU
-		text = fmt.Sprintf("CPU %d came online, and %s is attached to it from now on; what happened on it before was not seen", f.CPU, f.Target.Name)
+		text = fmt.Sprintf("CPU %d came online: %s is attached to it from now on; earlier events on it were not seen", f.CPU, f.Target.Name)
 	}
 	s.out.warn("cpu", fields, text)
 }

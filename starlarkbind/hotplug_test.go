@@ -115,7 +115,7 @@ True True True
 		warned[line]++
 	}
 	for _, probe := range []string{"software:page-faults:1", "profile:hz:100"} {
-		text := "WARNING: CPU 1 came online, and " + probe + " is attached to it from now on; what happened on it before was not seen\n"
+		text := "WARNING: CPU 1 came online: " + probe + " is attached to it from now on; earlier events on it were not seen\n"
 		if warned[text] < 4 || len(warned) != 2 {
 			t.Errorf("got %v, want 4 times or more %q", warned, text)
 		}

@@ -111,8 +111,8 @@ probe("tracepoint:syscalls:sys_enter_getppid", lambda e: print(t.get(e.pid)))
     probe("tracepoint:syscalls:sys_enter_getppid", lambda e: print(t.get(e.pid)))
                                                    ^
     hint: assign to it in a probe of this script, or declare its values: t = table(value=int)`},
-		{`t = table(key="stack")`, `table: key: "stack" is no type of a map: write int, bool, str, "str[64]", "bytes[16]", "kstack" or a tuple of types`},
-		{`t = table(key="str[1]")`, `table: key: the length of str is from 2 to 8192`},
+		{`t = table(key="stack")`, `table: key: "stack" is not a type for a map: write int, bool, str, "u64", "str[64]", "bytes[16]", "kstack", "ustack", "ksym", "usym", "ip", "mac", "cgroup", "errno", "syscall", or a tuple of types; a ? at the end ("u64?") allows None`},
+		{`t = table(key="str[1]")`, `table: key: the length of str must be from 2 to 8192`},
 	} {
 		l := newLive(t, nil)
 		err := l.script(c.src)

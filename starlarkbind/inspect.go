@@ -102,13 +102,13 @@ func (s *Session) source(v starlark.Value) (string, error) {
 	case *Probe:
 		pos = v.pos
 	case nil:
-		return "", errors.New("there is no such name")
+		return "", errors.New("no such name")
 	default:
-		return "", fmt.Errorf("only functions and probes have a source, this is of type %s", v.Type())
+		return "", fmt.Errorf("only functions and probes have source, not values of type %s", v.Type())
 	}
 	fn := s.sources.funcs[placeOf(pos)]
 	if fn == nil || len(fn.Body) == 0 {
-		return "", fmt.Errorf("the source at %s is not known", pos)
+		return "", fmt.Errorf("the source at %s is not available", pos)
 	}
 	_, end := fn.Body[len(fn.Body)-1].Span()
 	file := pos.Filename()
@@ -143,7 +143,7 @@ func (s *Session) RunFile(ctx context.Context, file, src string) (starlark.Value
 		if n > 1 {
 			probes = fmt.Sprintf("%d probes", n)
 		}
-		s.note("detached what the earlier run of this file had attached: %s", probes)
+		s.note("detached the probes of the earlier run of this file: %s", probes)
 	}
 	if err != nil {
 		return nil, err
@@ -160,7 +160,7 @@ func (s *Session) AllowWrite(dir string) ([]string, error) {
 			return nil, fmt.Errorf("%s: %w", dir, cause(err))
 		}
 		if !st.IsDir() {
-			return nil, fmt.Errorf("%s is not a folder", dir)
+			return nil, fmt.Errorf("%s is not a directory", dir)
 		}
 		s.busy.Lock()
 		defer s.busy.Unlock()

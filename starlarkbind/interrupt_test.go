@@ -133,7 +133,7 @@ print(pressed(), s.emitted)
 			}
 			want := ""
 			if fn := map[string]string{"callback": "tick", "reader": "each"}[c.name]; fn != "" {
-				want = "WARNING: Ctrl-C came while " + fn + " was called, and it went on for too long: it was ended, and what it had under way is missing from what follows\n"
+				want = "WARNING: " + fn + " did not return soon enough after Ctrl-C and was cancelled: its unfinished work is missing from what follows\n"
 			}
 			if warned != want {
 				t.Errorf("warned %q, want %q", warned, want)

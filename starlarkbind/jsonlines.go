@@ -64,7 +64,7 @@ var jsonLines = []jsonLine{
 	{"table", "`print` of a `table()`", jsonMap},
 	{"plot", "`plot`", []jsonField{{"kind", jsonText, false, "what was drawn"}, {"title", jsonText, false, "its title, or an empty string"}, {"value", jsonValue, false, "what was drawn, as a value"}}},
 	{"helper_error", "an update that failed in the kernel", []jsonField{{"helper", jsonText, false, "the BPF helper, or an empty string"}, {"code", jsonInt, false, "the error number"}, {"errno", jsonText, false, "its name"},
-		{"message", jsonText, false, "the error in words"}, {"hint", jsonText, false, "what to do, or an empty string"}, {"probe", jsonText, false, "the probe whose handler failed"}, {"pos", jsonText, false, "file, line and column"},
+		{"message", jsonText, false, "the error message"}, {"hint", jsonText, false, "what to do, or an empty string"}, {"probe", jsonText, false, "the probe whose handler failed"}, {"pos", jsonText, false, "file, line and column"},
 		{"source", jsonText, false, "the source line"}, {"map", jsonValue, false, "the name of the map, or null"}, {"count", jsonInt, false, "how often so far"},
 		{"first", jsonInt, false, "the time of the first, in nanoseconds since boot"}, {"last", jsonInt, false, "the time of the last"}, {"total", jsonBool, false, "whether this is the total at the end of a run"}}},
 	{"map_fill", "a map that is nearly full", []jsonField{{"map", jsonText, false, "its name"}, {"keys", jsonInt, false, "the keys that it has"}, {"max_keys", jsonInt, false, "the keys that fit"}, {"hint", jsonText, false, "what to do"}}},
@@ -72,12 +72,12 @@ var jsonLines = []jsonLine{
 	{"missed", "events that the kernel did not run a handler for", []jsonField{{"probe", jsonText, false, "the probe"}, {"count", jsonInt, false, "how many"}}},
 	{"left_out", "targets of a pattern that could not be traced", []jsonField{{"count", jsonInt, false, "how many"}, {"of", jsonInt, false, "of how many"}, {"message", jsonText, false, "why, for the first"}, {"targets", jsonValues, false, "which"}}},
 	{"cpu", "a CPU that came online or went", []jsonField{{"probe", jsonText, false, "the target"}, {"cpu", jsonInt, true, "the CPU"}, {"message", jsonText, true, "why the probe may not be attached to it"}}},
-	{"callback_ended", "a callback that Ctrl-C ended", []jsonField{{"callback", jsonText, false, "the function"}}},
-	{"records_left", "records of a stream that `each()` was not called for before `run()` ended", []jsonField{{"stream", jsonText, false, "the stream"}, {"records", jsonInt, false, "how many"}, {"callback", jsonText, false, "the function"}}},
-	{"feedback", "a handler that prints what the output of bpfrepl causes", []jsonField{{"probe", jsonText, false, "the probe"}, {"message", jsonText, false, "the warning"}, {"hint", jsonText, false, "what to write"}}},
-	{"totals_forgotten", "an aggregation whose totals lack keys that `delta()` gave", []jsonField{{"map", jsonText, false, "its name"}, {"keys", jsonInt, false, "the keys that the totals have"}, {"message", jsonText, false, "the warning"}, {"hint", jsonText, false, "what to do"}}},
+	{"callback_ended", "a callback that was cancelled by Ctrl-C or the end of `run()`", []jsonField{{"callback", jsonText, false, "the function"}}},
+	{"records_left", "stream records that the function of `each()` had not received when `run()` ended", []jsonField{{"stream", jsonText, false, "the stream"}, {"records", jsonInt, false, "how many"}, {"callback", jsonText, false, "the function"}}},
+	{"feedback", "a handler that prints events caused by bpfrepl's own output", []jsonField{{"probe", jsonText, false, "the probe"}, {"message", jsonText, false, "the warning"}, {"hint", jsonText, false, "what to write"}}},
+	{"totals_forgotten", "an aggregation whose totals lack keys that `delta()` returned", []jsonField{{"map", jsonText, false, "its name"}, {"keys", jsonInt, false, "the keys that the totals have"}, {"message", jsonText, false, "the warning"}, {"hint", jsonText, false, "what to do"}}},
 	{"warning", "any other warning", []jsonField{{"message", jsonText, false, "the warning"}}},
-	{"error", "an error in a place that cannot end the script", []jsonField{{"message", jsonText, false, "the error"}}},
+	{"error", "an error that does not end the script", []jsonField{{"message", jsonText, false, "the error"}}},
 }
 
 // jsonLineOf returns the row for a type of line, or nil.

@@ -166,9 +166,9 @@ print(inner.value, m == outer.value, m, p.stats().missed == m)
 			if !strings.HasPrefix(got, "0 True 1") || !strings.HasSuffix(got, " True\n") {
 				t.Errorf("%s, %s: %s", spec, inner, got)
 			}
-			want := "the kernel did not see 1"
+			want := "the kernel missed 1"
 			if strings.HasPrefix(inner, "[") { // the misses of a multi link are counted in another way
-				want = "the kernel left out 1"
+				want = "the kernel skipped 1"
 			}
 			if w := l.err.String(); !strings.Contains(w, want) {
 				t.Errorf("%s, %s: no warning of it: %s", spec, inner, w)

@@ -147,7 +147,7 @@ func (l *loader) nextType(g *group, pt ebpf.ProgramType) func(ts []bpf.Target) (
 		types := ts[0].ProgramTypes(false)
 		i := slices.Index(types, pt) + 1
 		if i == len(types) {
-			return nil, fmt.Errorf("%s takes no other type of program", ts[0].Name)
+			return nil, fmt.Errorf("%s supports no other program type", ts[0].Name)
 		}
 		again := &loader{s: l.s, p: l.p, handler: l.handler, filter: l.filter}
 		if err := again.loadOne(g, ts, types[i], nil); err != nil {
@@ -245,7 +245,7 @@ func compat(k *sys.Kernel) *compiler.Compat {
 // were added in 6.4. Older kernels are not asked, because that would require reading their types.
 func (s *Session) kfunc(name string) (int64, error) {
 	if !s.kernel.AtLeast(6, 4) {
-		return 0, fmt.Errorf("%s needs kernel 6.4", name)
+		return 0, fmt.Errorf("%s needs Linux 6.4", name)
 	}
 	return bpf.KfuncID(name)
 }

@@ -85,11 +85,11 @@ func (s *Session) countFill(store *kmap.Map, comp *compiler.Map, most int, f *ma
 	if err != nil || dropped > 0 {
 		return err
 	}
-	what, lost := "new ones will be dropped", fmt.Sprintf("make it larger: max_keys=%d", nextSize(most))
+	what, lost := "new keys will be dropped", fmt.Sprintf("make it larger: max_keys=%d", nextSize(most))
 	if comp.LRU {
-		what = "those used least recently go to make room"
+		what = "the least recently used keys make room for new ones"
 	}
 	s.out.warn("map_fill", map[string]any{"map": comp.Name, "keys": keys, "max_keys": most, "hint": lost},
-		fmt.Sprintf("%s has %d keys of the %d that it has room for; then %s\n    hint: %s", comp.Name, keys, most, what, lost))
+		fmt.Sprintf("%s has %d of at most %d keys; when it is full, %s\n    hint: %s", comp.Name, keys, most, what, lost))
 	return nil
 }

@@ -64,14 +64,14 @@ for r in errors():
 		t.Fatal(l.FormatError(err))
 	}
 	want := `{b"12345": 3} {b"` + strings.Repeat(`\x00`, 16) + `": 3}` + "\n" +
-		`the bytes could not be read: a bad address, one that is not in memory now, or fewer bytes than that lie there; they read as zeros: 3` + "\n"
+		`the bytes could not be read: a bad address, one that is not in memory now, or fewer bytes than requested; they read as zeros: 3` + "\n"
 	if got := l.out.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Count(l.err.String(), "fewer bytes than that lie there"); got != 1 {
+	if got := strings.Count(l.err.String(), "fewer bytes than requested"); got != 1 {
 		t.Errorf("%d warnings:\n%s", got, l.err.String())
 	}
 }

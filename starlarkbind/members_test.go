@@ -13,7 +13,7 @@ func TestDeclaredKeys(t *testing.T) {
 		want = append(want, "0 [] {}", `[(7, "a")] ["`+kind[1:]+` \"m\": key: got int, want tuple (int, string)", "`+kind[1:]+` \"m\": key: got string, want int"]`)
 	}
 	want = append(want, "True", `count "c" has keys of type int since test.star:7:13, not string`, `count "c" has keys of type int; this add has no key`,
-		`count: key: <built-in function float> is no type of a map: write int, bool, str, "str[64]", "bytes[16]", "kstack" or a tuple of types`)
+		`count: key: <built-in function float> is not a type for a map: write int, bool, str, "u64", "str[64]", "bytes[16]", "kstack", "ustack", "ksym", "usym", "ip", "mac", "cgroup", "errno", "syscall", or a tuple of types; a ? at the end ("u64?") allows None`)
 	expect(t, `
 for make in (count, sum, avg, min, max, stats, hist):
     m = make(key=(int, "str[32]"), name="m")

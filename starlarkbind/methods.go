@@ -85,7 +85,7 @@ var aggMethods = []scriptMethod[*Aggregation]{
 		e, err := a.entries()
 		return column(e, 0), err
 	}},
-	{"per_cpu", "per_cpu()", "for each key the list of the CPUs' values", "calls.per_cpu()", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"per_cpu", "per_cpu()", "for each key, the list of per-CPU values", "calls.per_cpu()", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return a.perCPU()
 	}},
 	{"snapshot", "snapshot()", "a plain dict of keys and values; without keys the plain value", "before = calls.snapshot()", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {

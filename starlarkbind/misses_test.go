@@ -28,8 +28,8 @@ for e in errors():
 		}
 		want := "5\n"
 		if warn == WarnAll {
-			want += `map_lookup_elem ENOENT 5 t test.star:5:48 t has no such key: pop() gave the default ["that may be as it should be: it is counted with --warnings=all only"]` + "\n" +
-				`map_lookup_elem ENOENT 4 t test.star:5:23 t has no such key: get() gave the default ["that may be as it should be: it is counted with --warnings=all only"]` + "\n"
+			want += `map_lookup_elem ENOENT 5 t test.star:5:48 t has no such key: pop() returned the default ["often harmless; shown only with --warnings=all"]` + "\n" +
+				`map_lookup_elem ENOENT 4 t test.star:5:23 t has no such key: get() returned the default ["often harmless; shown only with --warnings=all"]` + "\n"
 		}
 		if got := l.out.String(); got != want {
 			t.Errorf("warnings %d: got %s want %s", warn, got, want)
@@ -37,7 +37,7 @@ for e in errors():
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
-		if shown := strings.Contains(l.err.String(), "pop() gave the default"); shown != (warn == WarnAll) {
+		if shown := strings.Contains(l.err.String(), "pop() returned the default"); shown != (warn == WarnAll) {
 			t.Errorf("warnings %d: %s", warn, l.err.String())
 		}
 	}
@@ -51,10 +51,10 @@ func TestMissedText(t *testing.T) {
 		runs, links uint64
 		want        string
 	}{
-		{k, 3, 0, "p: the kernel left out 3 runs of the handler, because one was running on that CPU already"},
-		{k, 0, 4, "p: the kernel did not see 4 calls, because another probe was being served on that CPU"},
-		{kret, 0, 5, "p: the kernel did not see 5 returns: more calls were in flight than a kretprobe keeps room for (maxactive), or another probe was being served on that CPU; fexit:do_wait has no such limit"},
-		{kret, 1, 5, "p: the kernel left out 1 runs of the handler, because one was running on that CPU already; the kernel did not see 5 returns: more calls were in flight than a kretprobe keeps room for (maxactive), or another probe was being served on that CPU; fexit:do_wait has no such limit"},
+		{k, 3, 0, "p: the kernel skipped 3 runs: the handler was already running on that CPU"},
+		{k, 0, 4, "p: the kernel missed 4 calls: another probe was running on that CPU"},
+		{kret, 0, 5, "p: the kernel missed 5 returns: more calls were in flight than the kretprobe has room for (maxactive), or another probe was running on that CPU; fexit:do_wait has no such limit"},
+		{kret, 1, 5, "p: the kernel skipped 1 run: the handler was already running on that CPU; the kernel missed 5 returns: more calls were in flight than the kretprobe has room for (maxactive), or another probe was running on that CPU; fexit:do_wait has no such limit"},
 	} {
 		if got := missedText("p", c.ts, c.runs, c.links); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)

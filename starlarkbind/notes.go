@@ -31,7 +31,7 @@ func (s *Session) noteIdle(p *Probe) {
 	if !p.empty() {
 		return
 	}
-	s.note(`probe(%q) found nothing, which missing="ignore" allows: its handler never runs`, strings.Join(p.spec, ", "))
+	s.note(`probe(%q) matched nothing (missing="ignore"): its handler never runs`, strings.Join(p.spec, ", "))
 }
 
 // noteWait prints a note if nothing can happen during run(). forever means that only Ctrl-C ends
@@ -54,7 +54,7 @@ func (s *Session) noteWait(forever bool) {
 	}
 	switch {
 	case live > 0 && limited && over:
-		s.note("the command of -c has ended, and the probes are limited to it: nothing more is counted%s", until)
+		s.note("the -c command has ended, and the probes are limited to it: nothing more is counted%s", until)
 	case live == 0 && forever && len(s.timers) == 0:
 		s.note("run() has nothing to wait for: no probe is attached, and there is no every()%s", until)
 	}
@@ -76,7 +76,7 @@ func (s *Session) noteUnused() {
 	if n > 1 {
 		its = fmt.Sprintf("its %d probes were", n)
 	}
-	s.note("the script ended without run(), so %s attached for a moment only: end it with run(), or with run(5) for five seconds", its)
+	s.note("the script ended without run(), so %s attached only for a moment: end the script with run(), or with run(5) for five seconds", its)
 }
 
 // noteUnchecked lists the probes that --check did not reach. It stops where the script would wait
@@ -89,7 +89,7 @@ func (s *Session) noteUnchecked() {
 		}
 	}
 	if at != nil {
-		s.note("--check ends where the script waits for events: not checked is probe() at %s", strings.Join(at, ", "))
+		s.note("--check stops where the script waits for events; not checked: probe() at %s", strings.Join(at, ", "))
 	}
 }
 
@@ -141,6 +141,6 @@ func (s *Session) noteUnread(st *Stream) {
 		return
 	}
 	if n := st.read + lost; n > 0 {
-		s.note("stream %s: %d records were emitted, and none was read: for ev in %s: ..., or %s.each(fn) before run()", st.Name(), n, st.Name(), st.Name())
+		s.note("stream %s: %d records were emitted, but none was read: use for ev in %s: ..., or %s.each(fn) before run()", st.Name(), n, st.Name(), st.Name())
 	}
 }

@@ -131,7 +131,7 @@ func (o *output) warnLost(records int) {
 	}
 	text := fmt.Sprintf("%v: %d bytes were not written", err, lost)
 	if records > 0 {
-		text += fmt.Sprintf(", nor what handlers printed %d times", records)
+		text += fmt.Sprintf(", nor the output of %d handler prints", records)
 	}
 	o.message("WARNING: " + text) // in JSON nobody would read it
 }

@@ -19,7 +19,7 @@ func (e *BugError) Error() string {
 
 // ErrBroken is returned when a panic in another goroutine, reported at the time, aborted the
 // script.
-var ErrBroken = errors.New("ended by the bug that was reported above")
+var ErrBroken = errors.New("stopped by the bug reported above")
 
 // recoverPanic calls fn and returns a panic in it as a BugError.
 func recoverPanic(fn func() error) (err error) {

@@ -181,7 +181,7 @@ p = probe("tracepoint:syscalls:sys_enter_getppid", handler)
 			t.Fatal(l.FormatError(err))
 		}
 	}
-	const tooLong = ": path: the path has more bytes than there is room for, or more than 64 parts; it reads as empty> make more room: path(p, 1024)\n"
+	const tooLong = ": path: the path is longer than its buffer, or has more than 64 components; it reads as empty> use a larger buffer: path(p, 1024)\n"
 	sections := strings.Split(strings.ReplaceAll(l.out.String(), "errors\n", "longer\n"), "longer\n")
 	same := func(what, got string, want []string) {
 		t.Helper()

@@ -20,7 +20,7 @@ func CheckPID(pid int) error {
 	}
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if pid <= 0 || errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("there is no process %d", pid)
+		return fmt.Errorf("no process %d", pid)
 	}
 	if err != nil {
 		return fmt.Errorf("look at process %d: %w", pid, err)
@@ -28,7 +28,7 @@ func CheckPID(pid int) error {
 	_, rest, _ := strings.Cut(string(text), "\nTgid:")
 	leader, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
 	if leader != fmt.Sprint(pid) {
-		return fmt.Errorf("%d is a thread of process %s; give that", pid, leader)
+		return fmt.Errorf("%d is a thread of process %s; give that process ID", pid, leader)
 	}
 	return nil
 }
@@ -45,7 +45,7 @@ func (p *Probe) process(t bpf.Target) (*compiler.PIDFilter, error) {
 		return out, err
 	}
 	if t.Kind == "iter" {
-		return nil, fmt.Errorf("%s: this kernel cannot limit iterators to a process where bpfrepl is in a namespace of process ids; 6.1 can", t.Name)
+		return nil, fmt.Errorf("%s: this kernel cannot limit iterators to a process when bpfrepl runs in a PID namespace; Linux 6.1 can", t.Name)
 	}
 	its, err := bpf.PIDNamespaceOf(p.pid)
 	if errors.Is(err, os.ErrNotExist) {
@@ -55,7 +55,7 @@ func (p *Probe) process(t bpf.Target) (*compiler.PIDFilter, error) {
 		return nil, err
 	}
 	if its == nil || *its != *own {
-		return nil, fmt.Errorf("%s: process %d has process ids of its own (a namespace within the one that bpfrepl is in), by which the handler cannot know it: run bpfrepl in that one, or outside of all", t.Name, p.pid)
+		return nil, fmt.Errorf("%s: process %d is in a PID namespace nested in bpfrepl's, so the handler cannot identify it: run bpfrepl in that namespace, or in the initial one", t.Name, p.pid)
 	}
 	out.Dev, out.Ino = own.Dev, own.Ino
 	return out, nil

@@ -260,7 +260,7 @@ print(len(tasks), tasks.values())
 		t.Fatal(kerr)
 	}
 	if os.Getenv(inNamespace) != "" && !k.AtLeast(6, 1) {
-		want := "iter:task: this kernel cannot limit iterators to a process where bpfrepl is in a namespace of process ids; 6.1 can"
+		want := "iter:task: this kernel cannot limit iterators to a process when bpfrepl runs in a PID namespace; Linux 6.1 can"
 		if err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
@@ -294,7 +294,7 @@ print(attempt(lambda: probe("tracepoint:syscalls:sys_enter_getppid", lambda e: N
 `); err != nil {
 			t.Error(l.FormatError(err))
 		}
-		want := fmt.Sprintf("tracepoint:syscalls:sys_enter_getppid: process %d has process ids of its own (a namespace within the one that bpfrepl is in), by which the handler cannot know it: run bpfrepl in that one, or outside of all\n", pid)
+		want := fmt.Sprintf("tracepoint:syscalls:sys_enter_getppid: process %d is in a PID namespace nested in bpfrepl's, so the handler cannot identify it: run bpfrepl in that namespace, or in the initial one\n", pid)
 		if got := l.out.String(); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
@@ -323,10 +323,10 @@ func TestCheckPID(t *testing.T) {
 			thread = n
 		}
 	}
-	if err := CheckPID(thread); err == nil || err.Error() != fmt.Sprintf("%d is a thread of process %d; give that", thread, me) {
+	if err := CheckPID(thread); err == nil || err.Error() != fmt.Sprintf("%d is a thread of process %d; give that process ID", thread, me) {
 		t.Errorf("a thread: %v", err)
 	}
-	for pid, want := range map[int]string{me: "", 0: "there is no process 0", -3: "there is no process -3", 1 << 22: "there is no process 4194304"} {
+	for pid, want := range map[int]string{me: "", 0: "no process 0", -3: "no process -3", 1 << 22: "no process 4194304"} {
 		got := ""
 		if err := CheckPID(pid); err != nil {
 			got = err.Error()

@@ -84,7 +84,7 @@ func amounts(v starlark.Value) ([]int64, error) {
 		}
 		i, ok := n.Int64()
 		if !ok {
-			return nil, fmt.Errorf("pprof: %s is too large: a profile has 64 bits with a sign", n)
+			return nil, fmt.Errorf("pprof: %s is too large: a profile holds signed 64-bit values", n)
 		}
 		out = append(out, i)
 	}
@@ -129,7 +129,7 @@ func (w *profileWriter) sample(key starlark.Value) (pprof.Sample, error) {
 		return out, fmt.Errorf("pprof: the key %s has no stack: count by=kstack(), or by=(e.comm, ustack())", key)
 	}
 	if w.labels != nil && len(w.labels) != len(out.Labels) {
-		return out, fmt.Errorf("pprof: labels has %d names, and %d parts of a key are no stacks", len(w.labels), len(out.Labels))
+		return out, fmt.Errorf("pprof: labels has the wrong number of names: got %d, want %d (one for each part of a key that is not a stack)", len(w.labels), len(out.Labels))
 	}
 	for _, p := range parts {
 		if k, ok := p.(*Stack); ok && k.user && k.pid != 0 {

@@ -385,13 +385,13 @@ var probeMethods = []scriptMethod[*Probe]{
 		}
 		return starlark.None, scriptError(err)
 	}},
-	{"detach", "detach()", "detach it; errors() and stats() go on telling", "p.detach()", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"detach", "detach()", "detach it; errors() and stats() remain available", "p.detach()", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return starlark.None, scriptError(p.detach())
 	}},
 	{"errors", "errors()", "the helper errors of this probe", "p.errors()", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return p.s.errorList([]*Probe{p})
 	}},
-	{"stats", "stats()", "struct(hits, missed, time_ns, ns_per_hit); hits and time count from the first probe of a script that calls stats()", "p.stats().missed", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"stats", "stats()", "struct(hits, missed, time_ns, ns_per_hit); hits and time are counted from the first probe of a script that calls stats()", "p.stats().missed", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if err := p.s.enableStats(); err != nil {
 			return nil, scriptError(err)
 		}

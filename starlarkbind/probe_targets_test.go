@@ -24,7 +24,7 @@ func TestFirstAndMissing(t *testing.T) {
 			`error: no probe "tracepoint:sched:no_such, kprobe:no_such": this kernel has none of these (bpfrepl -l lists them)`, ""},
 		{`"uretprobe:PROG:_Z4*i", h, missing="ignore"`, `["uretprobe:PROG:leaf(int)"]`, ""},
 		{`"uretprobe:PROG:tai*", h, missing="ignore"`, "[]",
-			`NOTE: probe("uretprobe:PROG:tai*") found nothing, which missing="ignore" allows: its handler never runs`},
+			`NOTE: probe("uretprobe:PROG:tai*") matched nothing (missing="ignore"): its handler never runs`},
 		{`["uretprobe:PROG:tai*", "begin"], h, first=True`, `["begin"]`, ""},
 	} {
 		l := newLive(t, func(o *Options) { o.NoSummary = true })

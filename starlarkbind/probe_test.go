@@ -244,7 +244,7 @@ print(n)
 print(attempt(lambda: every(0, tick)).error.message)
 print(attempt(lambda: run(-1)).error.message)
 print(attempt(lambda: run("x")).error.message)
-`, "stopped", "[3]", "every: at least 0.001 seconds, got 0", "run: seconds must not be negative nor above 1e9, got -1", "run: seconds must be a number, got string")
+`, "stopped", "[3]", "every: seconds must be at least 0.001, got 0", "run: seconds must be from 0 to 1e9, got -1", "run: seconds must be a number, got string")
 }
 
 // stop() ends run() even if the first probe that calls it was attached by a callback while run()

@@ -27,7 +27,7 @@ func seconds(what string, v starlark.Value) (time.Duration, error) {
 		return 0, fmt.Errorf("%s: seconds must be a number, got %s", what, v.Type())
 	}
 	if f < 0 || math.IsNaN(f) || f > 1e9 {
-		return 0, fmt.Errorf("%s: seconds must not be negative nor above 1e9, got %s", what, v)
+		return 0, fmt.Errorf("%s: seconds must be from 0 to 1e9, got %s", what, v)
 	}
 	return time.Duration(f * float64(time.Second)), nil
 }
@@ -44,7 +44,7 @@ func (s *Session) builtinEvery(_ *starlark.Thread, _ *starlark.Builtin, args sta
 		return nil, err
 	}
 	if d < time.Millisecond {
-		return nil, fmt.Errorf("every: at least 0.001 seconds, got %s", sec)
+		return nil, fmt.Errorf("every: seconds must be at least 0.001, got %s", sec)
 	}
 	s.timers = append(s.timers, &timer{every: d, fn: fn, file: s.file})
 	return starlark.None, nil
@@ -76,7 +76,7 @@ func (s *Session) builtinRun(thread *starlark.Thread, _ *starlark.Builtin, args 
 		return nil, err
 	}
 	if s.inRun.Load() {
-		return nil, fmt.Errorf("run: it is running already; a callback cannot call it")
+		return nil, fmt.Errorf("run() is already active and cannot be called from a callback")
 	}
 	if err := s.checkFlags(true); err != nil {
 		return nil, err

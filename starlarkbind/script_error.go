@@ -70,7 +70,7 @@ func scriptError(err error) error {
 			e.Message, e.Hint = refusal.Error(), "split it, or test less"
 			break
 		}
-		e.Hint = "this is a fault of bpfrepl's compiler: please report it, with the output of --verbose"
+		e.Hint = "this is a bug in bpfrepl's compiler: please report it, with the output of --verbose"
 		e.Log = strings.Join(refusal.Log, "\n")
 	case errors.As(err, &privilege):
 		e.Kind, e.Message = "privilege", privilege.Error()
@@ -172,7 +172,7 @@ func (s *Session) formatError(err error) string {
 	}
 	var ee *starlark.EvalError
 	if frames := s.frames(err); len(frames) > 0 && errors.As(err, &ee) {
-		b.WriteString(s.at(frames.At(0).Pos, ee.Msg))
+		b.WriteString(s.located(frames.At(0).Pos, ee.Msg))
 		for i := 1; i < len(frames); i++ {
 			f := frames.At(i)
 			fmt.Fprintf(&b, "\n  called from %s", f.Pos)
@@ -243,10 +243,16 @@ func (s *Session) endOfLine(e syntax.Error) syntax.Position {
 	return pos
 }
 
+// located formats an error with its source line and a caret.
+func (s *Session) located(pos syntax.Position, msg string) string {
+	return fmt.Sprintf("error: %s: %s%s", pos, msg, diag.Caret(s.sources.line(pos), int(pos.Col)))
+}
+
+// at is located for a line that is not valid Starlark: it adds a hint if the line looks like
+// another language.
 func (s *Session) at(pos syntax.Position, msg string) string {
-	line := s.sources.line(pos)
-	text := fmt.Sprintf("error: %s: %s%s", pos, msg, diag.Caret(line, int(pos.Col)))
-	if hint := bpftraceHint(line); hint != "" {
+	text := s.located(pos, msg)
+	if hint := bpftraceHint(s.sources.line(pos)); hint != "" {
 		text += "\n    hint: " + hint
 	}
 	return text

@@ -172,7 +172,7 @@ func (s *sources) trimmed(p syntax.Position) string { return strings.TrimSpace(s
 func (s *sources) function(fn *starlark.Function) (*resolve.Function, error) {
 	r := s.funcs[placeOf(fn.Position())]
 	if r == nil {
-		return nil, fmt.Errorf("the source of function %s is not known", fn.Name())
+		return nil, fmt.Errorf("the source of function %s is not available", fn.Name())
 	}
 	return r, nil
 }

@@ -155,7 +155,7 @@ func TestStacksOfOneNumber(t *testing.T) {
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v\nwant %v", got, want)
 	}
-	expectErrors(t, l, "<helper_error map_update_elem EEXIST ×4 at test.star:3:77: ustack: the numbers under which it could be kept are those of other stacks, so the frames of this one are lost; what was added counts for a stack without frames> such stacks do not come up by chance: a process has made up its frames")
+	expectErrors(t, l, "<helper_error map_update_elem EEXIST ×4 at test.star:3:77: ustack: all the IDs that this stack could have belong to other stacks, so this stack's frames were dropped; what was added counts under a stack without frames> this does not happen by chance: a process has forged its frames")
 }
 
 // A stack that does not fit is counted and reported as lost.
@@ -175,7 +175,7 @@ func TestStacksFull(t *testing.T) {
 			t.Errorf("%d of %d stacks, %d not kept", len(have), len(stacks), n)
 		}
 	}
-	expectErrors(t, l, "<helper_error map_update_elem E2BIG ×100 at test.star:3:77: ustack: as many different stacks are kept as there is room for, so the frames of this one are lost; what was added counts for a stack without frames> take fewer different stacks: fewer frames, ustack(8), or a filter")
+	expectErrors(t, l, "<helper_error map_update_elem E2BIG ×100 at test.star:3:77: ustack: the stack map is full, so this stack's frames were dropped; what was added counts under a stack without frames> record fewer different stacks: fewer frames, ustack(8), or a filter")
 }
 
 func expectErrors(t *testing.T, l *live, want string) {

@@ -190,7 +190,7 @@ var streamMethods = []scriptMethod[*Stream]{
 	{"emit", "emit(**fields)", "put a record into the stream, as a handler does", "opens.emit(pid=1, comm=\"sh\")", func(st *Stream, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return starlark.None, st.emit(args, kw)
 	}},
-	{"take", "take(n, timeout=None)", "a list of the next n records; fewer when timeout seconds are over", "for ev in opens.take(10, timeout=0.1): print(ev)", func(st *Stream, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"take", "take(n, timeout=None)", "a list of the next n records; fewer if the timeout, in seconds, expires", "for ev in opens.take(10, timeout=0.1): print(ev)", func(st *Stream, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var n int
 		var timeout starlark.Value = starlark.None
 		if err := starlark.UnpackArgs("take", args, kw, "n", &n, "timeout?", &timeout); err != nil {

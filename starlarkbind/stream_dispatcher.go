@@ -169,7 +169,7 @@ func (f *streamDispatcher) finish(thread *starlark.Thread, ctrlC *ending, st *St
 	}
 	if n := st.queue.count(); n > 0 && f.s.opt.Warnings != WarnNone {
 		f.s.out.warn("records_left", map[string]any{"stream": st.Name(), "records": n, "callback": st.each.Name()},
-			fmt.Sprintf("run() was over before %s was called for %d records of %s, because its calls take long; the next run() or %s.take() has them", st.each.Name(), n, st.Name(), st.Name()))
+			fmt.Sprintf("run() ended before %s was called for %d records of %s, because its calls are slow; the next run() or %s.take() returns them", st.each.Name(), n, st.Name(), st.Name()))
 	}
 	return nil
 }

@@ -284,7 +284,7 @@ def f2(): raw["ab"] = b"abc"
 		`b"\x00\x00\x00" b"\x00" 0 False False True b"\x00\x00" 3 False False`)
 	d.call("check")
 	for f, want := range map[string]string{
-		"f0": `table "t": key: a string that a handler shares cannot end in a NUL: "a\x00" (use bytes)`,
+		"f0": `table "t": key: a string shared with a handler cannot end in NUL: "a\x00" (use bytes)`,
 		"f1": `table "raw": key: got 3 bytes, want 2`,
 		"f2": `table "raw": key: got string, want bytes (2 long)`,
 	} {
@@ -311,7 +311,7 @@ func TestStringFaults(t *testing.T) {
 	d.run("abcdef", 5)
 	d.wantPrinted("b", "False", `b"b"`, "c", "f", "False")
 	index := "index out of range: the handler ended here (compare len() first)"
-	d.wantErrors("ERANGE ×1 at direct.star:4:11: a byte is from 0 to 255: the handler ended here (compare the number first)",
+	d.wantErrors("ERANGE ×1 at direct.star:4:11: a byte must be from 0 to 255: the handler ended here (compare the number first)",
 		"ERANGE ×3 at direct.star:3:12: "+index, "ERANGE ×1 at direct.star:5:12: "+index)
 }
 
@@ -389,7 +389,7 @@ def handler(e):
 	d.run("abcdefghi", 6)
 	d.run("abcdefghi", 6)
 	d.wantErrors("ERANGE ×21 at direct.star:7:12: index out of range: the handler ended here (compare len() first)",
-		"EBUSY ×2 at direct.star:3:1: 8 runs of this probe had interrupted each other on this CPU, and hold all the memory for long strings and stacks: the event is lost (use shorter ones, which need none of it: str(ptr, 64), ustack(5))")
+		"EBUSY ×2 at direct.star:3:1: 8 nested runs of this probe on this CPU hold all the memory for long strings and stacks: the event is lost (use shorter ones, which do not need that memory: str(ptr, 64), ustack(5))")
 	d.wantPrinted("f" + strings.Repeat("\ng", 20))
 }
 

@@ -300,7 +300,7 @@ var tableMethods = []scriptMethod[*Table]{
 		}
 		return t.s.scriptAdd(thread, t.decl, value, by)
 	}},
-	{"clear", "clear()", "remove the keys that are there", "seen.clear()", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"clear", "clear()", "remove all keys", "seen.clear()", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if err := starlark.UnpackArgs("clear", args, kw); err != nil {
 			return nil, err
 		}

@@ -205,7 +205,7 @@ func (s *Session) builtinRange(t *starlark.Thread, _ *starlark.Builtin, args sta
 	}
 	r, ok := v.(stockRange)
 	if !ok {
-		return nil, fmt.Errorf("range: a %T is no sequence", v)
+		return nil, fmt.Errorf("range: got a %T, want a sequence", v)
 	}
 	return &guardedRange{r, s}, nil
 }

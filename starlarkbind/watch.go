@@ -26,10 +26,10 @@ func (s *Session) builtinWatch(thread *starlark.Thread, b *starlark.Builtin, arg
 		return nil, err
 	}
 	if d < 10*time.Millisecond {
-		return nil, fmt.Errorf("watch: at least 0.01 seconds, got %s", every)
+		return nil, fmt.Errorf("watch: seconds must be at least 0.01, got %s", every)
 	}
 	if s.inRun.Load() {
-		return nil, errors.New("watch: it is running already; a callback cannot call it")
+		return nil, errors.New("watch() cannot be called from a callback: run() is already active")
 	}
 	if s.opt.Check {
 		return nil, errStop

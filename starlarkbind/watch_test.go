@@ -71,9 +71,9 @@ watch(ten, seconds=0.01)
 		t.Errorf("got %q", got)
 	}
 	for src, want := range map[string]string{
-		"watch(1, seconds=0)":                   "watch: at least 0.01 seconds, got 0",
-		"watch(1, seconds=-1)":                  "watch: seconds must not be negative nor above 1e9, got -1",
-		"every(0.01, lambda: watch(1)); run(1)": "watch: it is running already; a callback cannot call it",
+		"watch(1, seconds=0)":                   "watch: seconds must be at least 0.01, got 0",
+		"watch(1, seconds=-1)":                  "watch: seconds must be from 0 to 1e9, got -1",
+		"every(0.01, lambda: watch(1)); run(1)": "watch() cannot be called from a callback: run() is already active",
 	} {
 		if err := l.script(src); err == nil || err.Error() != want {
 			t.Errorf("%s: got %v, want %s", src, err, want)

@@ -22,7 +22,7 @@ func (s *Session) writeFile(fn, path string, data []byte) error {
 	if len(s.opt.AllowWrite) == 0 {
 		hint := ""
 		if s.opt.Interactive {
-			hint = "; at the prompt %allow-write DIR does the same"
+			hint = "; at the prompt, write %allow-write DIR"
 		}
 		return fmt.Errorf("%s: scripts may write files only with --allow-write DIR%s", fn, hint)
 	}
@@ -48,7 +48,7 @@ func (s *Session) writeFile(fn, path string, data []byte) error {
 }
 
 // errLeavesRoot is returned if a symbolic link in the path leads out of the directory.
-var errLeavesRoot = errors.New("a symbolic link leads out of the folder of --allow-write")
+var errLeavesRoot = errors.New("a symbolic link leads outside the --allow-write directory")
 
 func writeBelow(top, rel string, data []byte) (err error) {
 	root, err := os.OpenRoot(top)

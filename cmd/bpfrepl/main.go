@@ -92,24 +92,24 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	f.SetInterspersed(false) // arguments after the script belong to the script
 	f.SortFlags = false
 	f.Usage = func() {}
-	f.StringArrayVarP(&c.code, "execute", "e", nil, "run `CODE`; may be repeated, each one more line")
-	f.BoolVarP(&c.interactive, "interactive", "i", false, "go on at the prompt after the script")
+	f.StringArrayVarP(&c.code, "execute", "e", nil, "run `CODE`; may be repeated, one line each")
+	f.BoolVarP(&c.interactive, "interactive", "i", false, "start the prompt after the script")
 	f.BoolVarP(&c.list, "list", "l", false, "list the probes that match a PATTERN; with -v their arguments")
-	f.StringVarP(&c.command, "command", "c", "", "start `CMD`, held until run(), which ends with it; limits probes as -p does")
-	f.IntVarP(&c.pid, "pid", "p", 0, "limit probes to the process `PID` and its threads; run() ends with it")
-	f.BoolVar(&c.check, "check", false, "compile and load the probes, attach nothing")
+	f.StringVarP(&c.command, "command", "c", "", "start `CMD`, stopped until run(), which ends when it exits; limits probes as -p does")
+	f.IntVarP(&c.pid, "pid", "p", 0, "limit probes to the process `PID` and its threads; run() ends when it exits")
+	f.BoolVar(&c.check, "check", false, "compile and load the probes without attaching them")
 	f.StringVar(&c.emit, "emit", "", "print each probe's program: `asm`")
-	f.StringVarP(&c.format, "format", "f", "text", "`text` or json: one JSON object a line")
-	f.StringVarP(&c.output, "output", "o", "", "print to a `FILE`")
-	f.StringVar(&c.warnings, "warnings", "default", "which helper errors to warn of: `LEVEL` all, default or none")
+	f.StringVarP(&c.format, "format", "f", "text", "`text`, or json for one JSON object per line")
+	f.StringVarP(&c.output, "output", "o", "", "write output to `FILE`")
+	f.StringVar(&c.warnings, "warnings", "default", "which helper errors to warn about: `LEVEL` is all, default or none")
 	f.BoolVar(&c.noWarnings, "no-warnings", false, "the same as --warnings=none")
-	f.BoolVar(&c.noSummary, "no-summary", false, "do not print at the end what a script counted and never read")
-	f.BoolVar(&c.allowRun, "allow-run", false, "the script may start processes: spawn()")
-	f.StringArrayVar(&c.allowWrite, "allow-write", nil, "the script may write files into `DIR` and below: flamegraph(), pprof(); may be repeated")
-	f.BoolVar(&c.unsafe, "unsafe", false, "handlers may act on others: signal(), override(); probes may harm programs")
-	f.Float64Var(&c.maxOverhead, "max-overhead", 0, "detach the most expensive probe when all of them take more than `PERCENT` of the CPUs' time")
+	f.BoolVar(&c.noSummary, "no-summary", false, "do not print, at the end, what a script counted but never read")
+	f.BoolVar(&c.allowRun, "allow-run", false, "allow the script to start processes: spawn()")
+	f.StringArrayVar(&c.allowWrite, "allow-write", nil, "allow the script to write files in `DIR` and below: flamegraph(), pprof(); may be repeated")
+	f.BoolVar(&c.unsafe, "unsafe", false, "allow handlers to affect other processes: signal(), override(); allow probes that can harm programs")
+	f.Float64Var(&c.maxOverhead, "max-overhead", 0, "detach the most expensive probe when all probes together take more than `PERCENT` of CPU time")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "print errors in full, with the verifier's log")
-	f.BoolVar(&c.info, "info", false, "tell what this kernel has")
+	f.BoolVar(&c.info, "info", false, "show what this kernel supports")
 	f.BoolVar(&c.version, "version", false, "print the version")
 	f.BoolVarP(&c.help, "help", "h", false, "print this")
 	given := map[string]bool{}
@@ -136,17 +136,17 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	c.limited, c.starts = f.Changed("pid"), f.Changed("command")
 	switch {
 	case c.starts && c.limited:
-		return nil, nil, errors.New("-c and -p exclude each other: probes are limited to one process")
+		return nil, nil, errors.New("-c and -p cannot be combined: probes are limited to one process")
 	case slices.Contains(c.allowWrite, ""):
-		return nil, nil, errors.New("--allow-write wants a folder, got an empty name; --allow-write . is the current one")
+		return nil, nil, errors.New("--allow-write needs a directory, got an empty name; write --allow-write . for the current one")
 	case c.emit != "" && c.emit != "asm":
-		return nil, nil, fmt.Errorf("--emit knows asm only, got %q", c.emit)
+		return nil, nil, fmt.Errorf("--emit supports only asm, got %q", c.emit)
 	case f.Changed("max-overhead") && !(c.maxOverhead > 0 && c.maxOverhead <= 100):
-		return nil, nil, fmt.Errorf("--max-overhead is a percentage above 0 and up to 100, got %g", c.maxOverhead)
+		return nil, nil, fmt.Errorf("--max-overhead must be a percentage above 0 and at most 100, got %g", c.maxOverhead)
 	case c.format != "text" && c.format != "json":
-		return nil, nil, fmt.Errorf("--format is text or json, got %q", c.format)
+		return nil, nil, fmt.Errorf("--format must be text or json, got %q", c.format)
 	case c.warnings != "all" && c.warnings != "default" && c.warnings != "none":
-		return nil, nil, fmt.Errorf("--warnings is all, default or none, got %q", c.warnings)
+		return nil, nil, fmt.Errorf("--warnings must be all, default or none, got %q", c.warnings)
 	}
 	return c, f, nil
 }
@@ -381,7 +381,7 @@ func onSignals(s *starlarkbind.Session, out outputs) (stop func()) {
 // noteStalled explains, after Ctrl-C, why the program has not ended.
 func noteStalled(out outputs) {
 	if out[0].Stalled(stalledNote) {
-		fmt.Fprintln(os.Stderr, "waiting for the reader of the output; Ctrl-C again ends without it")
+		fmt.Fprintln(os.Stderr, "waiting for the output to be read; press Ctrl-C again to exit without waiting")
 	}
 }
 
@@ -429,7 +429,7 @@ func split(s string) ([]string, error) {
 		}
 	}
 	if quote != 0 {
-		return nil, fmt.Errorf("the command %q lacks a closing %c", s, quote)
+		return nil, fmt.Errorf("the command %q has no closing %c", s, quote)
 	}
 	if in {
 		out = append(out, cur.String())

@@ -105,12 +105,12 @@ func onQuit(out outputs) (stop func()) {
 // commands returns the % commands that act on the session.
 func commands(s *starlarkbind.Session) []repl.Command {
 	return []repl.Command{
-		{Name: "who", Doc: "list the names that the session has made", Run: func(context.Context, string) (string, error) { return s.Who(), nil }},
+		{Name: "who", Doc: "list the names defined in this session", Run: func(context.Context, string) (string, error) { return s.Who(), nil }},
 		{Name: "reset", Doc: "detach all probes and forget all names", Run: func(context.Context, string) (string, error) { return "", s.Reset() }},
-		{Name: "allow-write", Args: "[DIR]", Doc: "let the session write files below DIR, as --allow-write does", Run: func(_ context.Context, dir string) (string, error) {
+		{Name: "allow-write", Args: "[DIR]", Doc: "allow the session to write files below DIR, like --allow-write", Run: func(_ context.Context, dir string) (string, error) {
 			dirs, err := s.AllowWrite(dir)
 			if err != nil || len(dirs) == 0 {
-				return "the session may write no files", err
+				return "the session may not write files", err
 			}
 			return "the session may write files below " + strings.Join(dirs, " and "), nil
 		}},
@@ -128,5 +128,5 @@ func banner() string {
 	if missing := starlarkbind.Missing(); len(missing) > 0 {
 		line += " without " + strings.Join(missing, " and ")
 	}
-	return line + "\nhelp() explains, Ctrl-D leaves"
+	return line + "\nhelp() shows help, Ctrl-D exits"
 }

@@ -29,7 +29,7 @@ func setTimeZone() (warning string) {
 		time.Local = loc
 		return ""
 	}
-	return fmt.Sprintf("TZ=%q is no time zone: times are shown in UTC", tz)
+	return fmt.Sprintf("TZ=%q is not a time zone: times are shown in UTC", tz)
 }
 
 // unknownZone is the zone name that results from a rule that Go cannot parse.

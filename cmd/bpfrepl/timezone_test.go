@@ -31,7 +31,7 @@ func TestPosixZone(t *testing.T) {
 	}
 	local := time.Local
 	defer func() { time.Local = local }()
-	for tz, want := range map[string]string{"CET-1CEST,M3.5.0,M10.5.0/3": "", "UTC": "", "": "", "Nowhere/Nothing": `TZ="Nowhere/Nothing" is no time zone: times are shown in UTC`} {
+	for tz, want := range map[string]string{"CET-1CEST,M3.5.0,M10.5.0/3": "", "UTC": "", "": "", "Nowhere/Nothing": `TZ="Nowhere/Nothing" is not a time zone: times are shown in UTC`} {
 		t.Setenv("TZ", tz)
 		if got := setTimeZone(); got != want {
 			t.Errorf("TZ=%q: %q, want %q", tz, got, want)

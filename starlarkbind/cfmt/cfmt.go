@@ -26,7 +26,7 @@ func Sprintf(format string, args []starlark.Value) (string, error) {
 	n := 0
 	next := func() (starlark.Value, error) {
 		if n >= len(args) {
-			return nil, fmt.Errorf("printf: the format wants more arguments than the %d given", len(args))
+			return nil, fmt.Errorf("printf: the format needs more than %s", Count(len(args), "argument"))
 		}
 		n++
 		return args[n-1], nil
@@ -56,9 +56,17 @@ func Sprintf(format string, args []starlark.Value) (string, error) {
 		b.WriteString(s)
 	}
 	if n != len(args) {
-		return "", fmt.Errorf("printf: the format wants %d arguments, got %d", n, len(args))
+		return "", fmt.Errorf("printf: the format needs %s, got %d", Count(n, "argument"), len(args))
 	}
 	return b.String(), nil
+}
+
+// Count returns a number with its noun: "1 argument", "2 arguments".
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // Arguments returns the number of arguments that a format takes. It returns an error if the format
@@ -86,7 +94,7 @@ func Arguments(format string) (int, error) {
 	return n, nil
 }
 
-func noConversion(verb byte) error { return fmt.Errorf("printf: there is no conversion %%%c", verb) }
+func noConversion(verb byte) error { return fmt.Errorf("printf: unknown conversion %%%c", verb) }
 
 // parse parses a conversion at index i of f, just after its percent sign. It calls next for the
 // argument of each *. end is the index of the last byte of the conversion.
@@ -117,7 +125,7 @@ width:
 			}
 			n, err := starlark.AsInt32(v)
 			if err != nil {
-				return 0, fmt.Errorf("printf: * wants an int, got %s", v.Type())
+				return 0, fmt.Errorf("printf: * needs an int, got %s", v.Type())
 			}
 			return n, nil
 		}
@@ -169,7 +177,7 @@ func (sp *spec) format(v starlark.Value, arg int) (string, error) {
 	case 'd', 'i', 'u', 'x', 'X', 'o', 'b', 'p', 'c':
 		n, err := toInt(v)
 		if err != nil {
-			return "", fmt.Errorf("printf: %%%c wants an int, got %s (argument %d)", sp.verb, v.Type(), arg)
+			return "", fmt.Errorf("printf: %%%c needs an int, got %s (argument %d)", sp.verb, v.Type(), arg)
 		}
 		if sp.verb == 'c' {
 			return sp.pad("", string(rune(n.Int64()))), nil
@@ -178,7 +186,7 @@ func (sp *spec) format(v starlark.Value, arg int) (string, error) {
 	case 'f', 'F', 'e', 'E', 'g', 'G':
 		x, ok := starlark.AsFloat(v)
 		if !ok {
-			return "", fmt.Errorf("printf: %%%c wants a number, got %s (argument %d)", sp.verb, v.Type(), arg)
+			return "", fmt.Errorf("printf: %%%c needs a number, got %s (argument %d)", sp.verb, v.Type(), arg)
 		}
 		return sp.float(x), nil
 	}

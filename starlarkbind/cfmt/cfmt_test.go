@@ -40,11 +40,11 @@ func TestErrors(t *testing.T) {
 		args   []starlark.Value
 		want   string
 	}{
-		{"%d", nil, "printf: the format wants more arguments than the 0 given"},
-		{"x", []starlark.Value{starlark.None}, "printf: the format wants 0 arguments, got 1"},
-		{"%d", []starlark.Value{starlark.String("a")}, "printf: %d wants an int, got string (argument 1)"},
-		{"%f", []starlark.Value{starlark.None}, "printf: %f wants a number, got NoneType (argument 1)"},
-		{"%y", []starlark.Value{starlark.None}, "printf: there is no conversion %y"},
+		{"%d", nil, "printf: the format needs more than 0 arguments"},
+		{"x", []starlark.Value{starlark.None}, "printf: the format needs 0 arguments, got 1"},
+		{"%d", []starlark.Value{starlark.String("a")}, "printf: %d needs an int, got string (argument 1)"},
+		{"%f", []starlark.Value{starlark.None}, "printf: %f needs a number, got NoneType (argument 1)"},
+		{"%y", []starlark.Value{starlark.None}, "printf: unknown conversion %y"},
 		{"%5", nil, `printf: the format ends in the middle of a conversion: "%5"`},
 	} {
 		if _, err := Sprintf(c.format, c.args); err == nil || err.Error() != c.want {

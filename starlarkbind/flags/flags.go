@@ -61,7 +61,7 @@ func (s *Set) Define(name string, def starlark.Value, help string) (starlark.Val
 		s.used[i] = true
 		if _, isBool := def.(starlark.Bool); !isBool && !hasText {
 			if i+1 >= len(s.args) {
-				return nil, usageError("flag --%s wants a value", name)
+				return nil, usageError("flag --%s needs a value", name)
 			}
 			i++
 			s.used[i] = true
@@ -109,7 +109,7 @@ func match(arg, name string, def starlark.Value) (given bool, text string, hasTe
 
 // parse converts the text of a value to the type of the default.
 func parse(name, text string, def starlark.Value) (starlark.Value, error) {
-	bad := func(want string) error { return usageError("flag --%s wants %s, got %q", name, want, text) }
+	bad := func(want string) error { return usageError("flag --%s must be %s, got %q", name, want, text) }
 	switch def.(type) {
 	case starlark.Int:
 		n, err := strconv.ParseInt(text, 0, 64)

@@ -44,8 +44,8 @@ func TestErrors(t *testing.T) {
 		want string
 	}{
 		{[]string{"--limt", "5"}, "unknown flag --limt (did you mean --limit?)"},
-		{[]string{"--limit", "x"}, `flag --limit wants an int, got "x"`},
-		{[]string{"--limit"}, "flag --limit wants a value"},
+		{[]string{"--limit", "x"}, `flag --limit must be an int, got "x"`},
+		{[]string{"--limit"}, "flag --limit needs a value"},
 	} {
 		err := define(c.args...)
 		var usage *UsageError

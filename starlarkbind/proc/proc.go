@@ -37,13 +37,13 @@ type NotFoundError struct {
 func (e *NotFoundError) Error() string {
 	switch {
 	case errors.Is(e.Err, exec.ErrDot):
-		return fmt.Sprintf("spawn: %q is found in the current folder only; write ./%s", e.Name, e.Name)
+		return fmt.Sprintf("spawn: %q is only in the current directory; write ./%s", e.Name, e.Name)
 	case !strings.Contains(e.Name, "/"):
 		return fmt.Sprintf("spawn: no program %q in $PATH", e.Name)
 	case errors.Is(e.Err, os.ErrNotExist):
-		return fmt.Sprintf("spawn: there is no file %s", e.Name)
+		return fmt.Sprintf("spawn: no file %s", e.Name)
 	case errors.Is(e.Err, os.ErrPermission):
-		return fmt.Sprintf("spawn: %s is no program that may be run", e.Name)
+		return fmt.Sprintf("spawn: %s is not an executable file", e.Name)
 	}
 	why := e.Err
 	var of *exec.Error
@@ -89,7 +89,7 @@ func (p *Process) own(started chan<- error) {
 	var ws unix.WaitStatus
 	// The exec of a traced process stops it with SIGTRAP.
 	if _, err := wait4(pid, &ws); err != nil || !ws.Stopped() {
-		started <- fmt.Errorf("the process ended before it began: %v", err)
+		started <- fmt.Errorf("the process ended before it started: %v", err)
 		return
 	}
 	// if bpfrepl dies while the process is traced, the process dies too.

@@ -164,7 +164,7 @@ func (t *csvTable) spread(rows []csvRow, name string, v starlark.Value) ([]csvRo
 		})
 		return rows, err
 	}
-	return nil, fmt.Errorf("to_csv: a %s has no form in CSV", v.Type())
+	return nil, fmt.Errorf("to_csv: a %s cannot be written as CSV", v.Type())
 }
 
 // column returns the column name for a field. It is the field's name alone if the value is not part
@@ -220,7 +220,7 @@ func (t *csvTable) text(header []string) (string, error) {
 	if header == nil {
 		header = t.names
 	} else if len(header) != len(t.names) {
-		return "", fmt.Errorf("to_csv: header names %d columns, and there are %d: %s", len(header), len(t.names), strings.Join(t.names, ", "))
+		return "", fmt.Errorf("to_csv: header has the wrong number of names: got %d, want %d: %s", len(header), len(t.names), strings.Join(t.names, ", "))
 	}
 	var b strings.Builder
 	w := csv.NewWriter(&b)

@@ -77,9 +77,9 @@ func TestCSVHeader(t *testing.T) {
 		header []string
 		want   string
 	}{
-		{pairs, []string{"comm"}, "to_csv: header names 1 columns, and there are 2: key, value"},
-		{starlark.Universe["len"], nil, "to_csv: a builtin_function_or_method has no form in CSV"},
-		{starlark.Tuple{starlark.Tuple{starlark.NewList([]starlark.Value{starlark.Universe["len"]})}}, nil, "to_csv: a list in a cell is written as JSON: a builtin_function_or_method has no form in JSON"},
+		{pairs, []string{"comm"}, "to_csv: header has the wrong number of names: got 1, want 2: key, value"},
+		{starlark.Universe["len"], nil, "to_csv: a builtin_function_or_method cannot be written as CSV"},
+		{starlark.Tuple{starlark.Tuple{starlark.NewList([]starlark.Value{starlark.Universe["len"]})}}, nil, "to_csv: a list in a cell is written as JSON: a builtin_function_or_method cannot be written as JSON"},
 	} {
 		if _, err := CSV(c.v, c.header, false, never); err == nil || err.Error() != c.want {
 			t.Errorf("got %v, want %s", err, c.want)

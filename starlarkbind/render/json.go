@@ -115,7 +115,7 @@ func (b *jsonWriter) value(v starlark.Value, depth int) error {
 	case starlark.Iterable:
 		return b.list(v, depth)
 	default:
-		return fmt.Errorf("to_json: a %s has no form in JSON", v.Type())
+		return fmt.Errorf("to_json: a %s cannot be written as JSON", v.Type())
 	}
 	return nil
 }
