@@ -31,7 +31,7 @@ func on(spec, handler string) string {
 }
 
 var jobs = []job{
-	{"filter that never holds", enter + " /pid == 0/ { @ = count(); }", "m = count()\n" + on(enter, "lambda e: m.add() if e.pid == 0 else None")},
+	{"filter that never matches", enter + " /pid == 0/ { @ = count(); }", "m = count()\n" + on(enter, "lambda e: m.add() if e.pid == 0 else None")},
 	{"count()", enter + " { @ = count(); }", "m = count()\n" + on(enter, "lambda e: m.add()")},
 	{"count() by comm", enter + " { @[comm] = count(); }", "m = count()\n" + on(enter, "lambda e: m.add(by=e.comm)")},
 	{"count() by pid", enter + " { @[pid] = count(); }", "m = count()\n" + on(enter, "lambda e: m.add(by=e.pid)")},
@@ -77,7 +77,7 @@ func cost(ts []tool, gen string, rounds int) error {
 		}
 		row(cells...)
 	}
-	fmt.Println("\nInstructions as the kernel has them after verification, inlined helpers among them; for bpfrepl also those that run\nwhen the key is there:")
+	fmt.Println("\nInstructions after verification, including inlined helpers; for bpfrepl also those that run\nwhen the key exists:")
 	head(names...)
 	for _, j := range jobs {
 		cells := []string{j.name}

@@ -66,7 +66,7 @@ func exact(ts []tool, gen string, rounds int) error {
 	for _, t := range ts {
 		names = append(names, t.name)
 	}
-	fmt.Println("Events that were not counted (negative: counted twice), and in parentheses the warnings \"File exists\"; the least and the most of the rounds:")
+	fmt.Println("Events that were not counted (negative: counted twice), and in parentheses the warnings \"File exists\"; minimum and maximum over the rounds:")
 	head(names...)
 	for _, c := range claims() {
 		cells := []string{c.name, strconv.Itoa(c.events)}

@@ -15,7 +15,7 @@ var failCases = []struct{ name, body string }{
 	{"nothing", "pass"},
 	{"adds to a key", "m.add(by=e.args.offset)"},
 	{"divides by zero", "x = e.args.offset // (e.args.offset - e.args.offset)"},
-	{"reads a key that is not there", "x = t[e.args.offset]"},
+	{"reads a missing key", "x = t[e.args.offset]"},
 	{"stores a new key in a full table", "t[e.args.offset] = 1"},
 	{"adds a new key to a full aggregation", "full.add(by=e.args.offset)"},
 }
@@ -35,7 +35,7 @@ print(s.ns_per_hit, sum([e.count for e in errors()]))
 
 // failing measures the cost of a handler that fails at every event, compared with one that adds.
 func failing(bpfrepl, gen string, rounds int) error {
-	fmt.Println("What a handler costs that fails at every event, and is counted, ns (as the kernel measures it):")
+	fmt.Println("Cost of a handler that fails at every event and is counted, ns (as the kernel measures it):")
 	head("it...", "ns a run", "failures counted, of 300000")
 	for _, c := range failCases {
 		var ns figure

@@ -58,7 +58,7 @@ func start(ts []tool, rounds int) error {
 			attached[i], gone[i], rss[i] = append(attached[i], a), append(gone[i], g), append(rss[i], r)
 		}
 	}
-	head("tool", "exec to attached, ms", "Ctrl-C to gone, ms", "peak memory, MiB")
+	head("tool", "exec to attached, ms", "Ctrl-C to exit, ms", "peak memory, MiB")
 	for i, t := range ts {
 		row(t.name, attached[i].String(), gone[i].String(), rss[i].String())
 	}
@@ -110,7 +110,7 @@ func end(cmd *exec.Cmd) error {
 		err = errors.Join(err, werr)
 	}
 	if !hang.Stop() {
-		err = errors.Join(err, errors.New("it did not end at SIGINT"))
+		err = errors.Join(err, errors.New("it did not exit on SIGINT"))
 	}
 	return err
 }

@@ -37,7 +37,7 @@ func tools() ([]tool, error) {
 	var here []tool
 	for _, t := range all {
 		if _, err := os.Stat(t.file); err != nil {
-			fmt.Printf("%s is not here (%s): run bench/setup.sh\n", t.name, t.file)
+			fmt.Printf("%s is not installed (%s): run bench/setup.sh\n", t.name, t.file)
 			continue
 		}
 		if t.argv[0] == "chroot" {

@@ -69,7 +69,7 @@ func (e *AttachError) Unwrap() error { return e.Err }
 func Attach(t Target, p *Program, opts AttachOptions) (*Attachment, error) {
 	pr := findProvider(t.Kind)
 	if pr == nil {
-		return nil, &AttachError{Target: t, Reason: "there is no such kind of probe"}
+		return nil, &AttachError{Target: t, Reason: "no such kind of probe"}
 	}
 	a, err := pr.attach(t, p, opts)
 	if err != nil {
@@ -91,13 +91,13 @@ func attachError(t Target, err error) *AttachError {
 			e.Hint = "with the sysctl kernel.perf_event_paranoid above 2, which Debian's kernels have, it needs CAP_SYS_ADMIN; as root: sysctl kernel.perf_event_paranoid=2"
 		}
 	case errors.Is(err, unix.EEXIST):
-		e.Reason = "another tracer is attached there and allows no second"
+		e.Reason = "another tracer holds this attach point exclusively"
 	case errors.Is(err, unix.E2BIG):
-		e.Reason = "as many programs as the kernel allows (64) are attached there"
+		e.Reason = "64 programs are attached there already, which is the kernel's limit"
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENODEV):
 		e.Reason = "this machine does not have that event"
 	case errors.Is(err, unix.ESRCH):
-		e.Reason = "the process to watch has ended"
+		e.Reason = "the target process has exited"
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		e.Reason, e.Hint = "no file descriptors are left", "raise the limit (ulimit -n), or match fewer events"
 	}

@@ -11,7 +11,7 @@ import (
 type NoBTFError struct{ Err error }
 
 func (e *NoBTFError) Error() string {
-	return "this kernel has no type information (BTF, /sys/kernel/btf/vmlinux): it needs CONFIG_DEBUG_INFO_BTF, which distributions have since 2021"
+	return "this kernel has no type information (BTF, /sys/kernel/btf/vmlinux): it needs CONFIG_DEBUG_INFO_BTF, which distributions have enabled since 2021"
 }
 
 func (e *NoBTFError) Unwrap() error { return e.Err }

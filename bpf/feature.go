@@ -23,7 +23,7 @@ type NotSupportedError struct {
 }
 
 func (e *NotSupportedError) Error() string {
-	return fmt.Sprintf("this kernel has no %s (there from %s on): %v", e.Feature, e.Since, e.Err)
+	return fmt.Sprintf("this kernel has no %s (available since %s): %v", e.Feature, e.Since, e.Err)
 }
 
 func (e *NotSupportedError) Unwrap() error { return e.Err }
@@ -57,9 +57,9 @@ func Features() []Feature {
 		{"kprobe", "4.17", "kprobe and kretprobe (CONFIG_KPROBE_EVENTS)", tryKprobes},
 		{"override", "4.16", "override() (CONFIG_BPF_KPROBE_OVERRIDE)", tryHelper(ebpf.Kprobe, asm.FnOverrideReturn)},
 		{"fentry", "5.5", "fentry and fexit", tryFentryKind},
-		{"ringbuf", "5.8", "records to the host in order, of all CPUs", tryRingBuf},
+		{"ringbuf", "5.8", "records to the host, in order across all CPUs", tryRingBuf},
 		{"long_keys", "5.11", "keys of maps longer than 512 bytes", tryLongKeys},
-		{"missed_count", "5.12", "how many runs the kernel left out", tryMissed},
+		{"missed_count", "5.12", "how many runs the kernel skipped", tryMissed},
 		{"fetch_atomics", "5.12", "fetching atomics, exchange, compare-exchange", tryFetchAtomics},
 		{"for_each_map_elem", "5.13", "callbacks; clear() in a handler", tryHelper(ebpf.RawTracepoint, asm.FnForEachMapElem)},
 		{"batch_percpu_array", "5.13", "per-CPU arrays read in batches", tryBatchPerCPUArray},
@@ -68,7 +68,7 @@ func Features() []Feature {
 		{"bpf_loop", "5.17", "a helper that loops", tryHelper(ebpf.RawTracepoint, asm.FnLoop)},
 		{"kprobe_multi", "5.18", "one link to many functions (CONFIG_FPROBE)", tryKprobeMulti},
 		{"lookup_percpu_elem", "5.19", "loops in a handler over the values of an aggregation", tryHelper(ebpf.RawTracepoint, asm.FnMapLookupPercpuElem)},
-		{"iter_num", "6.4", "loops of a length known at run time only", tryKfunc("bpf_iter_num_next")},
+		{"iter_num", "6.4", "loops whose length is known only at run time", tryKfunc("bpf_iter_num_next")},
 		{"uprobe_multi", "6.6", "one link to many places in programs", tryUprobeMulti},
 		{"rawtracepoint_cookie", "6.10", "e.probe of one program on many raw tracepoints", tryHelper(ebpf.RawTracepoint, asm.FnGetAttachCookie)},
 	}

@@ -19,7 +19,7 @@ import (
 
 var fentryProvider = Provider{
 	Kind: "fentry", Alias: "f", Syntax: "fentry:[MODULE:]FUNCTION, fentry:bpf:[ID:]FUNCTION",
-	Doc:     "The entry of a function of the kernel: cheaper than a kprobe, with typed arguments.",
+	Doc:     "The entry of a kernel function: cheaper than a kprobe, with typed arguments.",
 	Example: "fentry:vfs_read",
 	minArgs: 1, maxArgs: 3, programPerTarget: true, functions: fentryList.get, usable: usableFentry,
 	List:             func(pattern string) ([]Target, error) { return listFentry("fentry", pattern) },
@@ -33,7 +33,7 @@ var fentryProvider = Provider{
 
 var fexitProvider = Provider{
 	Kind: "fexit", Alias: "fr", Syntax: "fexit:[MODULE:]FUNCTION, fexit:bpf:[ID:]FUNCTION",
-	Doc:     "The return of a function of the kernel, with its arguments and its result.",
+	Doc:     "The return of a kernel function, with its arguments and return value.",
 	Example: "fexit:vfs_read",
 	minArgs: 1, maxArgs: 3, programPerTarget: true, functions: fentryList.get, usable: usableFentry,
 	List:             func(pattern string) ([]Target, error) { return listFentry("fexit", pattern) },
@@ -159,7 +159,7 @@ func resolveModule(s Spec) ([]Target, error) {
 		return nil, err
 	}
 	if !slices.Contains(names, module) {
-		e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no module %q is loaded that has types (BTF)", module), Hint: "lsmod lists modules; their types are in " + btfFolder + " from kernel 5.11 on"}
+		e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no loaded module %q has types (BTF)", module), Hint: "lsmod lists modules; their types are in " + btfFolder + " from kernel 5.11 on"}
 		for _, n := range suggest.Nearest(module, names, 3) {
 			e.Suggestions = append(e.Suggestions, s.Kind+":"+n+":"+fn)
 		}
@@ -225,7 +225,7 @@ func prepareFentry(s *ProgramSpec) error {
 	}
 	if n := len(f.proto.Params); n > fentryArgs && runtime.GOARCH == "amd64" && sys.OlderThan(6, 6) {
 		return &AttachError{Target: t, TargetOnly: true, Hint: instead(t), Err: sys.ErrnoNotSupported,
-			Reason: fmt.Sprintf("the function has %d arguments, and kernels before 6.6 attach programs of %s to functions of at most %d", n, t.Kind, fentryArgs)}
+			Reason: fmt.Sprintf("the function has %d arguments, and kernels before 6.6 attach %s to functions with at most %d", n, t.Kind, fentryArgs)}
 	}
 	s.attachType, s.attachTo, s.attachBTF = fentryAttachType(t.Kind), t.Func, f.id
 	s.attachFD, s.attachIn, err = t.open(f)
@@ -287,7 +287,7 @@ func tryFentry(t Target) error {
 	case errors.As(err, &privilege):
 		return err
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		e.Reason = "the kernel refuses to load programs of fentry and fexit, though this process has the capabilities for it: a policy of this system forbids them"
+		e.Reason = "the kernel refuses to load fentry and fexit programs, although this process has the capabilities: a system policy forbids them"
 		e.Hint = "use " + kprobeOf(t) + " or a tracepoint"
 		if _, err := kprobePMU(); err != nil || t.FromPattern {
 			e.Hint = "use a tracepoint, which bpfrepl -l 'tracepoint:*' lists, or a kernel that allows them"
@@ -297,11 +297,11 @@ func tryFentry(t Target) error {
 		e.Hint = instead(t)
 	case errors.As(err, &refusal) && refusal.Reason != "":
 		e.TargetOnly = true
-		e.Reason = "the kernel does not let this function be traced by " + t.Kind + ": " + strings.TrimSuffix(refusal.Reason, ".")
+		e.Reason = "the kernel does not allow this function to be traced by " + t.Kind + ": " + strings.TrimSuffix(refusal.Reason, ".")
 		e.Hint = instead(t)
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINVAL):
 		e.TargetOnly = true
-		e.Reason = "the kernel does not let this function be traced by " + t.Kind + ": it is notrace, or inlined"
+		e.Reason = "the kernel does not allow this function to be traced by " + t.Kind + ": it is notrace, or inlined"
 		e.Hint = instead(t)
 	default:
 		e.Reason = err.Error()
@@ -310,7 +310,7 @@ func tryFentry(t Target) error {
 }
 
 // noFentry explains ENOTSUPP.
-const noFentry = "this kernel cannot attach programs of fentry and fexit on " + runtime.GOARCH + " (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS; arm64 has it from 6.4)"
+const noFentry = "this kernel cannot attach fentry and fexit programs on " + runtime.GOARCH + " (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS; arm64 has it from 6.4)"
 
 // fentryRefused determines whether the kernel refused the target or the handler.
 func fentryRefused(t Target, err error) error {
@@ -338,12 +338,12 @@ func attachFentry(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 	e := &AttachError{Target: t, TargetOnly: true, Hint: instead(t), Err: err}
 	switch {
 	case errors.Is(err, unix.EBUSY):
-		e.Reason = "its entry is patched by something else: a live patch, or a kprobe behind its first instruction"
+		e.Reason = "its entry is patched by something else: a live patch, or a kprobe after its first instruction"
 		if isNotrace(t.Func) {
-			e.Reason = "the kernel does not let this function be traced: it is notrace (" + filterFile + " lacks it)"
+			e.Reason = "the kernel does not allow this function to be traced: it is notrace (" + filterFile + " lacks it)"
 		}
 	case errors.Is(err, unix.E2BIG):
-		e.Reason = "as many programs as the kernel allows (38) are attached there"
+		e.Reason = "38 programs are attached there already, which is the kernel's limit"
 	case errors.Is(err, sys.ErrnoNotSupported):
 		e.Reason = noFentry
 	default:

@@ -61,7 +61,7 @@ func functionsOf(id ebpf.ProgramID) (fns []*btf.Func, err error) {
 	defer func() { err = errors.Join(err, p.Close()) }()
 	info, err := p.Info()
 	if err != nil {
-		return nil, fmt.Errorf("ask of the program %d: %w", id, err)
+		return nil, fmt.Errorf("query program %d: %w", id, err)
 	}
 	if _, ok := info.BTFID(); !ok {
 		return nil, nil
@@ -83,7 +83,7 @@ func resolveProgram(s Spec) ([]Target, error) {
 	if len(s.Args) == 3 {
 		n, err := strconv.ParseUint(s.Args[1], 10, 32)
 		if err != nil {
-			return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: %q is no number of a BPF program", s.Text, s.Args[1]), Hint: "bpftool prog lists them"}
+			return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: %q is not the ID of a BPF program", s.Text, s.Args[1]), Hint: "bpftool prog lists them"}
 		}
 		keep = func(id ebpf.ProgramID) bool { return uint64(id) == n }
 	}
@@ -109,7 +109,7 @@ func resolveProgram(s Spec) ([]Target, error) {
 		return nil, &NotFoundError{Spec: s.Text, Reason: refused.Reason, Hint: refused.Hint}
 	}
 	if len(out) == 0 {
-		return nil, &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no BPF program that is loaded and has types (BTF) has a function %q", fn),
+		return nil, &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no loaded BPF program with types (BTF) has a function %q", fn),
 			Hint: "bpfrepl -l '" + s.Kind + ":bpf:*' lists them"}
 	}
 	return out, nil
@@ -132,7 +132,7 @@ func programFunction(id ebpf.ProgramID, name string) (f function, err error) {
 	defer func() { err = errors.Join(err, p.Close()) }()
 	info, err := p.Info()
 	if err != nil {
-		return f, fmt.Errorf("ask of the program %d: %w", id, err)
+		return f, fmt.Errorf("query program %d: %w", id, err)
 	}
 	btfID, ok := info.BTFID()
 	if !ok {

@@ -10,7 +10,7 @@ import (
 // the spec used.
 var functionProvider = Provider{
 	Kind: "function", Syntax: "function:FUNCTION",
-	Doc:     "The entry of a function of the kernel, by the cheapest kind that this kernel has: fentry, else kprobe.",
+	Doc:     "The entry of a kernel function, using the cheapest kind that this kernel has: fentry, else kprobe.",
 	Example: "function:vfs_read",
 	minArgs: 1, maxArgs: 1, functions: kprobeList.get, usable: usableFunction,
 	List:        func(pattern string) ([]Target, error) { return listFunctions("function", pattern, kprobeNames) },
@@ -20,7 +20,7 @@ var functionProvider = Provider{
 
 var returnProvider = Provider{
 	Kind: "return", Syntax: "return:FUNCTION",
-	Doc:     "The return of a function of the kernel, by the cheapest kind that this kernel has: fexit, else kretprobe.",
+	Doc:     "The return of a kernel function, using the cheapest kind that this kernel has: fexit, else kretprobe.",
 	Example: "return:vfs_read",
 	minArgs: 1, maxArgs: 1, functions: kprobeList.get, usable: usableFunction,
 	List:        func(pattern string) ([]Target, error) { return listFunctions("return", pattern, kprobeNames) },
@@ -49,7 +49,7 @@ func usableFunction(kind string) error {
 
 // noFunctionKind returns the error that explains why neither kind works.
 func noFunctionKind(spec, fast, reason, slow string, noKprobes error) *NotFoundError {
-	return &NotFoundError{Spec: spec, Reason: fmt.Sprintf("no kind of probe for functions works here: %s: %s; %s: %v", fast, reason, slow, noKprobes),
+	return &NotFoundError{Spec: spec, Reason: fmt.Sprintf("no kind of function probe works here: %s: %s; %s: %v", fast, reason, slow, noKprobes),
 		Hint: "use a tracepoint, which bpfrepl -l 'tracepoint:*' lists"}
 }
 
@@ -66,7 +66,7 @@ func resolveFunction(s Spec, fast, slow string) ([]Target, error) {
 			return nil, err
 		}
 		if names = matchNames(fn, all); len(names) == 0 {
-			return nil, &NotFoundError{Spec: s.Text, Reason: "no function of the kernel matches"}
+			return nil, &NotFoundError{Spec: s.Text, Reason: "no kernel function matches"}
 		}
 	} else if err := findFunction(s, fn); err != nil {
 		return nil, err

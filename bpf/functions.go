@@ -335,7 +335,7 @@ func noKernelFunction(s Spec, fn string, names []string) error {
 		}
 	}
 	if len(variants) > 0 {
-		e.Reason = fmt.Sprintf("the compiler has made %s of the function %q", strings.Join(variants, ", "), fn)
+		e.Reason = fmt.Sprintf("the compiler emitted %s for the function %q", strings.Join(variants, ", "), fn)
 	} else {
 		variants = suggest.Nearest(fn, names, 3)
 	}

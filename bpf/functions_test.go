@@ -57,7 +57,7 @@ func TestListIsWhatIsHere(t *testing.T) {
 // TestFtraceRecords checks that the records of ftrace are not tracepoints.
 func TestFtraceRecords(t *testing.T) {
 	_, err := Resolve("tracepoint:ftrace:context_switch")
-	wantText(t, "ftrace", fmt.Sprint(err), `no probe "tracepoint:ftrace:context_switch": the events of ftrace are records of the kernel's own tracers, which no program can be attached to (bpfrepl -l lists them)`)
+	wantText(t, "ftrace", fmt.Sprint(err), `no probe "tracepoint:ftrace:context_switch": ftrace events are records of the kernel's own tracers; no program can be attached to them (bpfrepl -l lists them)`)
 	ts, err := Resolve("tracepoint:*:*switch*")
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 
 var hardwareProvider = Provider{
 	Kind: "hardware", Alias: "h", Syntax: "hardware:EVENT or hardware:EVENT:N",
-	Doc:     "A counter of the processor, on every CPU: the handler runs at every Nth event.",
+	Doc:     "A processor counter, on every CPU: the handler runs at every Nth event.",
 	Example: "hardware:cache-misses:10000",
 	minArgs: 1, maxArgs: 2, pidFilter: filterPerf,
 	usable:       usableHardware,
@@ -31,7 +31,7 @@ var hardwareProvider = Provider{
 }
 
 const (
-	noPMU     = "no counters of the processor are to be had here, as in most virtual machines"
+	noPMU     = "no processor counters are available here, as in most virtual machines"
 	noPMUHint = "use profile:hz:99, or a software: event"
 )
 

@@ -15,7 +15,7 @@ import (
 
 var iterProvider = Provider{
 	Kind: "iter", Alias: "it", Syntax: "iter:TYPE with the type task, task_file or task_vma",
-	Doc:     "Runs once for each thing of a kind that is there when it is attached; e.pid, e.tid, e.comm and e.task are those of the task at hand.",
+	Doc:     "Runs once for each object of the given type that exists when it is attached; e.pid, e.tid, e.comm and e.task are those of the current task.",
 	Example: "iter:task_file",
 	minArgs: 1, maxArgs: 1, pidFilter: filterIter,
 	List: func(pattern string) ([]Target, error) {
@@ -70,14 +70,14 @@ func resolveIter(s Spec) ([]Target, error) {
 	}
 	var out []Target
 	var names []string
-	e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("there is no iterator %q", s.Args[0])}
+	e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no iterator %q", s.Args[0])}
 	for _, it := range iterators {
 		names = append(names, it.name)
 		if !match(s.Args[0], it.name) {
 			continue
 		}
 		if !k.AtLeast(it.major, it.minor) {
-			e.Reason, e.Hint = fmt.Sprintf("the iterator %s is there from Linux %d.%d on; this is %s", it.name, it.major, it.minor, k.Release), "iter:task is there"
+			e.Reason, e.Hint = fmt.Sprintf("the iterator %s needs Linux %d.%d; this is %s", it.name, it.major, it.minor, k.Release), "use iter:task"
 			continue
 		}
 		out = append(out, newTarget("iter", it.name))
@@ -130,7 +130,7 @@ func iterEvent(t Target) (*Event, error) {
 	ev.Overrides = append(ev.Overrides, contextPointer("task", "struct task_struct *", 8))
 	for _, name := range []string{"uid", "gid", "ppid", "cgroup", "kstack", "ustack"} {
 		ev.Overrides = append(ev.Overrides, Field{Name: name, Kind: FieldUnreadable,
-			Why: fmt.Sprintf("e.%s in an iterator would be that of bpfrepl, not of the task at hand; e.task has what the kernel knows of that", name)})
+			Why: fmt.Sprintf("e.%s in an iterator would be that of bpfrepl, not of the current task; read it from e.task", name)})
 	}
 	return ev, errors.Join(errs...)
 }

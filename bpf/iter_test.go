@@ -44,7 +44,7 @@ func TestIter(t *testing.T) {
 			if err == nil {
 				t.Fatal("there is no task_vma before 5.12")
 			}
-			wantText(t, "before 5.12", err.Error(), fmt.Sprintf(`no probe "iter:task_vma": the iterator task_vma is there from Linux 5.12 on; this is %s (iter:task is there)`, k.Release))
+			wantText(t, "before 5.12", err.Error(), fmt.Sprintf(`no probe "iter:task_vma": the iterator task_vma needs Linux 5.12; this is %s (use iter:task)`, k.Release))
 			continue
 		}
 		if err != nil {

@@ -62,7 +62,7 @@ func TestLoadError(t *testing.T) {
 	if !errors.As(err, &le) {
 		t.Fatalf("%#v", err)
 	}
-	wantText(t, "unknown type", le.Error(), "load a ProgramType(250) program: this kernel has no programs of this type, or not of this form")
+	wantText(t, "unknown type", le.Error(), "load a ProgramType(250) program: this kernel does not support programs of this type or form")
 }
 
 // TestAttachErrors checks the errors for targets to which the kernel refuses to attach.
@@ -77,7 +77,7 @@ func TestAttachErrors(t *testing.T) {
 	}
 	wantText(t, "no raw tracepoint", err.Error(), "attach to rawtracepoint:no_such_event: no raw tracepoint of that name")
 	_, err = Attach(newTarget("nix"), p, AttachOptions{})
-	wantText(t, "no kind", err.Error(), "attach to nix: there is no such kind of probe")
+	wantText(t, "no kind", err.Error(), "attach to nix: no such kind of probe")
 }
 
 // TestAttachRefused checks that the kernel accepts 64 programs for a tracepoint and refuses the
@@ -106,7 +106,7 @@ func TestAttachRefused(t *testing.T) {
 		if !errors.As(err, &ae) || !errors.Is(err, unix.E2BIG) {
 			t.Errorf("%#v", err)
 		}
-		wantText(t, "refused", err.Error(), "attach to tracepoint:syscalls:sys_enter_getppid: as many programs as the kernel allows (64) are attached there")
+		wantText(t, "refused", err.Error(), "attach to tracepoint:syscalls:sys_enter_getppid: 64 programs are attached there already, which is the kernel's limit")
 		return
 	}
 }

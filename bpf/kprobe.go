@@ -17,7 +17,7 @@ import (
 
 var kprobeProvider = Provider{
 	Kind: "kprobe", Alias: "k", Syntax: "kprobe:FUNCTION or kprobe:FUNCTION+OFFSET",
-	Doc:     "A function of the kernel, at its entry or at an instruction inside.",
+	Doc:     "A kernel function, at its entry or at an instruction inside it.",
 	Example: "kprobe:vfs_read",
 	minArgs: 1, maxArgs: 1, fallbackToSingle: true, functions: kprobeList.get, usable: usableKprobe,
 	List:         func(pattern string) ([]Target, error) { return listFunctions("kprobe", pattern, kprobeNames) },
@@ -33,7 +33,7 @@ var kprobeProvider = Provider{
 
 var kretprobeProvider = Provider{
 	Kind: "kretprobe", Alias: "kr", Syntax: "kretprobe:FUNCTION",
-	Doc:     "The return of a function of the kernel.",
+	Doc:     "The return of a kernel function.",
 	Example: "kretprobe:vfs_read",
 	minArgs: 1, maxArgs: 1, fallbackToSingle: true, functions: kprobeList.get, usable: usableKprobe,
 	List:         func(pattern string) ([]Target, error) { return listFunctions("kretprobe", pattern, kprobeNames) },
@@ -86,7 +86,7 @@ func resolveKprobe(s Spec) ([]Target, error) {
 		n, err := strconv.ParseUint(offset, 0, 32)
 		switch {
 		case err != nil:
-			return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: %q is no offset", s.Text, offset), Hint: "write bytes: " + s.Kind + ":" + fn + "+0x10"}
+			return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: %q is not an offset", s.Text, offset), Hint: "write bytes: " + s.Kind + ":" + fn + "+0x10"}
 		case s.Kind == "kretprobe":
 			return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: a return has no offset", s.Text), Hint: "write kretprobe:" + fn}
 		}
@@ -103,7 +103,7 @@ func resolveKprobe(s Spec) ([]Target, error) {
 			return nil, err
 		}
 		if size > 0 && t.offset >= size {
-			return nil, &RangeError{s.Text, fmt.Sprintf("the offset 0x%x is behind the function's end: %s has 0x%x bytes", t.offset, fn, size)}
+			return nil, &RangeError{s.Text, fmt.Sprintf("the offset 0x%x is past the function's end: %s has 0x%x bytes", t.offset, fn, size)}
 		}
 	}
 	return []Target{t}, nil
@@ -113,7 +113,7 @@ func resolveKprobe(s Spec) ([]Target, error) {
 func resolveFunctions(s Spec, names func() ([]string, error)) ([]Target, error) {
 	ts, err := listFunctions(s.Kind, s.Kind+":"+s.Args[0], names)
 	if err == nil && len(ts) == 0 {
-		err = &NotFoundError{Spec: s.Text, Reason: "no function of the kernel matches"}
+		err = &NotFoundError{Spec: s.Text, Reason: "no kernel function matches"}
 	}
 	return ts, err
 }
@@ -147,7 +147,7 @@ func findFunction(s Spec, fn string) error {
 
 func kprobeTargetEvent(t Target, ret bool) (*Event, error) {
 	if t.offset > 0 {
-		return &Event{NoArgs: fmt.Sprintf("%s is inside of the function: its arguments are to be read at its entry, kprobe:%s", t.Name, t.Func)}, nil
+		return &Event{NoArgs: fmt.Sprintf("%s is inside the function: read its arguments at its entry, kprobe:%s", t.Name, t.Func)}, nil
 	}
 	return kprobeEvent(t.Func, ret)
 }

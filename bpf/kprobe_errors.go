@@ -22,7 +22,7 @@ func kprobeError(t Target, err error) error {
 		e.Reason, e.Hint = fmt.Sprintf("the offset 0x%x is not at the start of an instruction", t.offset), "kprobe:"+t.Func+" is the function's entry"
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
 		e.TargetOnly = true
-		e.Reason = "the kernel has no such function any more, or no place in it for a probe"
+		e.Reason = "the kernel no longer has this function, or it has no place for a probe"
 	case errors.Is(err, unix.EINVAL):
 		e.TargetOnly = true
 		e.Reason, e.Hint = "the kernel does not allow kprobes there: the function is on its blacklist, or notrace", "use a function that calls it"
@@ -30,7 +30,7 @@ func kprobeError(t Target, err error) error {
 		case blacklist()[t.Func]:
 			e.Reason = "the kernel does not allow kprobes there: the function is on its blacklist (" + blacklistFile + ")"
 		case isNotrace(t.Func):
-			e.Reason = "the kernel does not let this function be traced: it is notrace (" + filterFile + " lacks it)"
+			e.Reason = "the kernel does not allow this function to be traced: it is notrace (" + filterFile + " lacks it)"
 		}
 	default:
 		return attachError(t, err)

@@ -88,7 +88,7 @@ func kprobeEvent(fn string, ret bool) (*Event, error) {
 	}
 	if ret {
 		e := &Event{HasRet: true, Fields: []Field{registerField("ret", regs.result, false)},
-			NoArgs: "kretprobe:" + fn + " has no arguments: they are gone when the function returns; keep them at its entry, or use fexit:" + fn}
+			NoArgs: "kretprobe:" + fn + " has no arguments: they are gone when the function returns; save them at its entry, or use fexit:" + fn}
 		if proto != nil {
 			f, ok := returned(proto)
 			if !ok {

@@ -197,12 +197,12 @@ func TestMounts(t *testing.T) {
 	wantText(t, "no /proc", task(t, "proc unmounted", apart), noProc)
 	wantText(t, "no /proc, list", task(t, "proc unmounted, list", apart), noProc)
 	wantText(t, "/proc of another PID namespace", task(t, "proc of others", apart),
-		"/proc is that of another PID namespace, in which bpfrepl is no process; as root: mount -t proc proc /proc")
+		"/proc belongs to another PID namespace, in which bpfrepl has no process ID; as root: mount -t proc proc /proc")
 	wantText(t, "no /sys", task(t, "sys unmounted", apart), "/sys has no sysfs file system, which tracing needs; as root: mount -t sysfs sysfs /sys")
 	wantText(t, "tracefs missing and not to be mounted", task(t, "tracefs unmounted, no right to mount", apart),
 		"tracefs is not mounted and cannot be: this process lacks CAP_SYS_ADMIN; as root: mount -t tracefs tracefs /sys/kernel/tracing")
 	wantText(t, "no BTF", task(t, "no BTF", apart),
-		"this kernel has no type information (BTF, /sys/kernel/btf/vmlinux): it needs CONFIG_DEBUG_INFO_BTF, which distributions have since 2021")
+		"this kernel has no type information (BTF, /sys/kernel/btf/vmlinux): it needs CONFIG_DEBUG_INFO_BTF, which distributions have enabled since 2021")
 	wantText(t, "tracefs that only root can read", task(t, "formats", &syscall.SysProcAttr{Credential: nobody, AmbientCaps: []uintptr{unix.CAP_BPF, unix.CAP_PERFMON}}),
 		"user 65534 may not read /sys/kernel/tracing/events: that needs root, or CAP_DAC_READ_SEARCH beside CAP_BPF and CAP_PERFMON; run it with sudo")
 }

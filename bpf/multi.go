@@ -29,7 +29,7 @@ func (p *Program) Multi() bool {
 func AttachMulti(ts []Target, cookies []uint64, p *Program, o AttachOptions) (*Attachment, error) {
 	pr := findProvider(ts[0].Kind)
 	if pr == nil || pr.attachMulti == nil {
-		return nil, &AttachError{Target: ts[0], Reason: "there is no such kind of probe"}
+		return nil, &AttachError{Target: ts[0], Reason: "no such kind of probe"}
 	}
 	a, err := pr.attachMulti(ts, cookies, p, o)
 	var ae *AttachError

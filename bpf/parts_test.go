@@ -53,7 +53,7 @@ func TestAttachParts(t *testing.T) {
 	got := map[string]bool{}
 	for _, r := range refusals {
 		got[r.Target.Name] = true
-		if want := "attach to " + r.Target.Name + ": the kernel cannot put a probe on that instruction; probe another place of the function"; r.Err.Error() != want {
+		if want := "attach to " + r.Target.Name + ": the kernel cannot put a probe on that instruction; probe another address in the function"; r.Err.Error() != want {
 			t.Errorf("got %v, want %s", r.Err, want)
 		}
 	}

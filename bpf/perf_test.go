@@ -79,16 +79,16 @@ func TestPerfSpecErrors(t *testing.T) {
 	errs := map[string]string{
 		"hardware:cycls":          `no probe "hardware:cycls": no hardware event "cycls" (did you mean "hardware:cycles"?)`,
 		"hardware:cycles:0":       `probe "hardware:cycles:0": the number must be above 0`,
-		"watchpoint:x:8:w":        `probe "watchpoint:x:8:w": "x" is no address (write it as 0x7ffe00001000)`,
+		"watchpoint:x:8:w":        `probe "watchpoint:x:8:w": "x" is not an address (write it as 0x7ffe00001000)`,
 		"watchpoint:0x1000:3:w":   `probe "watchpoint:0x1000:3:w": the length must be 1, 2, 4 or 8 bytes, got 3`,
 		"watchpoint:0x1004:8:w":   `probe "watchpoint:0x1004:8:w": 0x1004 is not a multiple of the length 8`,
-		"watchpoint:0x1000:8:q":   `probe "watchpoint:0x1000:8:q": "q" is no mode: it is made of r, w and x, each once (w, rw or x)`,
-		"watchpoint:0x1000:8:ww":  `probe "watchpoint:0x1000:8:ww": "ww" is no mode: it is made of r, w and x, each once (w, rw or x)`,
+		"watchpoint:0x1000:8:q":   `probe "watchpoint:0x1000:8:q": "q" is not a mode: use r, w and x, each at most once (w, rw or x)`,
+		"watchpoint:0x1000:8:ww":  `probe "watchpoint:0x1000:8:ww": "ww" is not a mode: use r, w and x, each at most once (w, rw or x)`,
 		"watchpoint:0x1000:8:rwx": `probe "watchpoint:0x1000:8:rwx": execution cannot be watched together with reading or writing (make two probes)`,
 		"watchpoint:0x1000:8":     `probe "watchpoint:0x1000:8" has 3 parts (write watchpoint:ADDRESS:LENGTH:MODE with MODE of r, w and x)`,
-		"self:timer:SIGUSR1":      `probe "self:timer:SIGUSR1": bpfrepl itself has signals only (write self:signal:SIGUSR1)`,
+		"self:timer:SIGUSR1":      `probe "self:timer:SIGUSR1": probes of bpfrepl itself are signals only (write self:signal:SIGUSR1)`,
 		"self:signal:SIGUSR3":     `no probe "self:signal:SIGUSR3": no signal "SIGUSR3" (did you mean "self:signal:SIGUSR1" or "self:signal:SIGUSR2"?)`,
-		"self:signal:SIGKILL":     `no probe "self:signal:SIGKILL": SIGKILL has a meaning of its own to bpfrepl (use SIGUSR1)`,
+		"self:signal:SIGKILL":     `no probe "self:signal:SIGKILL": SIGKILL is used by bpfrepl itself (use SIGUSR1)`,
 	}
 	if runtime.GOARCH == "amd64" {
 		errs["watchpoint:0x1000:8:r"] = `probe "watchpoint:0x1000:8:r": this processor cannot watch reads alone (write rw)`
@@ -122,7 +122,7 @@ func TestHardware(t *testing.T) {
 		if err == nil {
 			t.Fatal("attached")
 		}
-		wantText(t, "no PMU", err.Error(), "attach to "+x.Name+": no counters of the processor are to be had here, as in most virtual machines; use profile:hz:99, or a software: event")
+		wantText(t, "no PMU", err.Error(), "attach to "+x.Name+": no processor counters are available here, as in most virtual machines; use profile:hz:99, or a software: event")
 	}
 }
 
@@ -143,7 +143,7 @@ func TestWatchpoint(t *testing.T) {
 	c := countRuns(t, x)
 	if err := Watchpoints(); err != nil { // depends on the host, not on the kernel
 		_, err := Attach(x, c.Program, AttachOptions{})
-		if want := "attach to " + x.Name + ": this machine takes watchpoints but they never fire, as in some virtual machines; a uprobe or kprobe on the code that makes the access may do"; err == nil || err.Error() != want {
+		if want := "attach to " + x.Name + ": this machine accepts watchpoints, but they never fire, as in some virtual machines; a uprobe or kprobe on the code that makes the access may be enough"; err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
 		return
@@ -201,7 +201,7 @@ func TestNarrowGone(t *testing.T) {
 			_, err = Attach(x, c.Program, AttachOptions{PID: gone})
 		}
 		var ae *AttachError
-		if !errors.As(err, &ae) || !strings.HasSuffix(err.Error(), "the process to watch has ended") {
+		if !errors.As(err, &ae) || !strings.HasSuffix(err.Error(), "the target process has exited") {
 			t.Errorf("%s: %v", spec, err)
 		}
 	}

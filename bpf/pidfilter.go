@@ -86,7 +86,7 @@ func PIDNamespaceOf(pid int) (*PIDNamespace, error) {
 func pidNamespace(path string) (*PIDNamespace, error) {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
-		return nil, fmt.Errorf("find the namespace of process ids: %w", &os.PathError{Op: "stat", Path: path, Err: err})
+		return nil, fmt.Errorf("find the PID namespace: %w", &os.PathError{Op: "stat", Path: path, Err: err})
 	}
 	if st.Ino == initPIDNamespace {
 		return nil, nil

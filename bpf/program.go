@@ -231,7 +231,7 @@ func loadError(spec ProgramSpec, insns asm.Instructions, err error) error {
 			return errors.Join(pe)
 		}
 		// cilium/ebpf attributes every EPERM to RLIMIT_MEMLOCK.
-		e.Reason = "the kernel does not permit it, though the capabilities are there: it is locked down, or built without this"
+		e.Reason = "the kernel does not permit it, although the capabilities are present: it is locked down, or built without this"
 		if why := sys.LockedMemory(); why != "" {
 			e.Reason = why
 		}
@@ -239,13 +239,13 @@ func loadError(spec ProgramSpec, insns asm.Instructions, err error) error {
 	case errors.Is(err, unix.EFAULT):
 		return &VerifierError{Reason: "The sequence of jumps is too complex", Err: err}
 	case errors.Is(err, unix.EINVAL):
-		e.Reason = "this kernel has no programs of this type, or not of this form"
+		e.Reason = "this kernel does not support programs of this type or form"
 	case errors.Is(err, unix.E2BIG):
 		e.Reason = fmt.Sprintf("it is too large for this kernel: %d instructions", len(insns))
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		e.Reason = "no file descriptors are left; raise the limit (ulimit -n), or match fewer probes"
 	case errors.Is(err, unix.ENOMEM):
-		e.Reason = "the kernel has no memory for it"
+		e.Reason = "the kernel is out of memory"
 	}
 	return e
 }

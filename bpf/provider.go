@@ -206,7 +206,7 @@ func List(pattern string) ([]Target, error) {
 		pattern = p.Kind + ":" + rest
 	}
 	if _, err := path.Match(pattern, ""); err != nil {
-		return nil, &SpecError{Text: pattern, Reason: fmt.Sprintf("bad pattern %q", pattern), Hint: "a [ needs its ]"}
+		return nil, &SpecError{Text: pattern, Reason: fmt.Sprintf("bad pattern %q", pattern), Hint: "a [ has no matching ]"}
 	}
 	if err := sys.CheckMounts(); err != nil {
 		return nil, err

@@ -16,7 +16,7 @@ import (
 
 var rawTracepointProvider = Provider{
 	Kind: "rawtracepoint", Alias: "rt", Syntax: "rawtracepoint:EVENT",
-	Doc:     "A static event of the kernel with its arguments as the kernel passes them, typed by BTF: cheaper.",
+	Doc:     "A static kernel event with its arguments as the kernel passes them, typed by BTF: cheaper than tracepoint.",
 	Example: "rawtracepoint:sched_switch",
 	minArgs: 1, maxArgs: 1,
 	List:    listRawTracepoints,

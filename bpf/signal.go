@@ -16,7 +16,7 @@ import (
 
 var signalProvider = Provider{
 	Kind: "self", Syntax: "self:signal:NAME",
-	Doc:     "A signal that bpfrepl itself gets: kill -USR1 runs the handler.",
+	Doc:     "A signal sent to bpfrepl itself: kill -USR1 runs the handler.",
 	Example: "self:signal:SIGUSR1",
 	minArgs: 2, maxArgs: 2, pidFilter: filterUnsupported,
 	List: func(pattern string) ([]Target, error) {
@@ -36,7 +36,7 @@ var signalNames = []string{"SIGALRM", "SIGCONT", "SIGUSR1", "SIGUSR2", "SIGWINCH
 
 func resolveSignal(s Spec) ([]Target, error) {
 	if s.Args[0] != "signal" {
-		return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: bpfrepl itself has signals only", s.Text), Hint: "write self:signal:SIGUSR1"}
+		return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: probes of bpfrepl itself are signals only", s.Text), Hint: "write self:signal:SIGUSR1"}
 	}
 	name := strings.ToUpper(s.Args[1])
 	if !strings.HasPrefix(name, "SIG") && !isPattern(name) {
@@ -53,7 +53,7 @@ func resolveSignal(s Spec) ([]Target, error) {
 	}
 	e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no signal %q", s.Args[1]), Hint: "use SIGUSR1"}
 	if unix.SignalNum(name) != 0 {
-		e.Reason = name + " has a meaning of its own to bpfrepl"
+		e.Reason = name + " is used by bpfrepl itself"
 		return nil, e
 	}
 	for _, n := range suggest.Nearest(name, signalNames, 2) {

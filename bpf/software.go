@@ -7,7 +7,7 @@ import (
 
 var softwareProvider = Provider{
 	Kind: "software", Alias: "s", Syntax: "software:EVENT or software:EVENT:N",
-	Doc:     "A counter of the kernel, on every CPU: the handler runs at every Nth event (nanoseconds for the clocks).",
+	Doc:     "A kernel counter, on every CPU: the handler runs at every Nth event (nanoseconds for the clocks).",
 	Example: "software:page-faults:100",
 	minArgs: 1, maxArgs: 2, pidFilter: filterPerf,
 	List:         listCounters("software", softwareEvents),

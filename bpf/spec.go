@@ -43,7 +43,7 @@ func ParseSpec(text string) (Spec, error) {
 	kind, rest, hasArgs := strings.Cut(text, ":")
 	p := findProvider(kind)
 	if i := strings.IndexFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }); i >= 0 && (p == nil || !p.literal) {
-		return Spec{}, &SpecError{Text: text, Reason: fmt.Sprintf("probe spec %q: no blank or control character belongs there", text)}
+		return Spec{}, &SpecError{Text: text, Reason: fmt.Sprintf("probe spec %q: spaces and control characters are not allowed", text)}
 	}
 	if p == nil {
 		e := &SpecError{Text: text, Reason: fmt.Sprintf("no probe kind %q", kind)}
@@ -69,7 +69,7 @@ func ParseSpec(text string) (Spec, error) {
 			return Spec{}, &SpecError{Text: text, Reason: fmt.Sprintf("probe %q has an empty part", text), Hint: "write " + p.Syntax}
 		}
 		if _, err := path.Match(a, ""); err != nil && !p.literal {
-			return Spec{}, &SpecError{Text: text, Reason: fmt.Sprintf("probe %q: bad pattern %q", text, a), Hint: "a [ needs its ]"}
+			return Spec{}, &SpecError{Text: text, Reason: fmt.Sprintf("probe %q: bad pattern %q", text, a), Hint: "a [ has no matching ]"}
 		}
 	}
 	return s, nil

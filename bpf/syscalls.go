@@ -113,7 +113,7 @@ func sharedEvent(event string, e *Event) (*Event, error) {
 			f = saved(f, regs.args[i])
 		// The kernel's record also contains strings that the arguments point to, from 7.0 on.
 		default:
-			f = Field{Name: f.Name, CType: f.CType, Kind: FieldUnreadable, Why: f.Name + " is no argument of the system call"}
+			f = Field{Name: f.Name, CType: f.CType, Kind: FieldUnreadable, Why: f.Name + " is not an argument of the system call"}
 		}
 		if f.Name == "__syscall_nr" {
 			number := f
@@ -122,7 +122,7 @@ func sharedEvent(event string, e *Event) (*Event, error) {
 		out.Fields = append(out.Fields, f)
 	}
 	if out.Number == nil {
-		return nil, fmt.Errorf("the event has no number of a system call")
+		return nil, fmt.Errorf("the event has no system call number")
 	}
 	return out, nil
 }

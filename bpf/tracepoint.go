@@ -17,7 +17,7 @@ import (
 
 var tracepointProvider = Provider{
 	Kind: "tracepoint", Alias: "t", Syntax: "tracepoint:SUBSYSTEM:EVENT",
-	Doc:     "A static event of the kernel with typed arguments.",
+	Doc:     "A static kernel event with typed arguments.",
 	Example: "tracepoint:sched:sched_switch",
 	minArgs: 2, maxArgs: 2,
 	List:        listTracepoints,
@@ -118,7 +118,7 @@ func resolveTracepoint(s Spec) ([]Target, error) {
 	}
 	sub, event := s.Args[0], s.Args[1]
 	if sub == ftraceRecords {
-		return nil, &NotFoundError{Spec: s.Text, Reason: "the events of ftrace are records of the kernel's own tracers, which no program can be attached to"}
+		return nil, &NotFoundError{Spec: s.Text, Reason: "ftrace events are records of the kernel's own tracers; no program can be attached to them"}
 	}
 	if !isPattern(sub) && !isPattern(event) && validName(sub) && validName(event) && exists(filepath.Join(dir, sub, event, "format")) {
 		return []Target{newTarget("tracepoint", sub, event)}, nil
@@ -184,7 +184,7 @@ func tracepointFile(t Target, name string) (string, error) {
 	file := filepath.Join(dir, t.Parts[0], t.Parts[1], name)
 	text, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
-		return "", &NotFoundError{Spec: t.Name, Reason: "it has gone since (was its module unloaded?)"}
+		return "", &NotFoundError{Spec: t.Name, Reason: "it no longer exists (was its module unloaded?)"}
 	}
 	if err != nil {
 		return "", sys.ReadError(file, err)

@@ -20,7 +20,7 @@ import (
 
 var uprobeProvider = Provider{
 	Kind: "uprobe", Alias: "u", Syntax: "uprobe:PATH:FUNCTION, uprobe:PATH:FUNCTION+OFFSET or uprobe:PATH:0xADDRESS",
-	Doc:     "A function of a program or library, where it is called; e.args[i] are its arguments, untyped.",
+	Doc:     "The entry of a function in a program or library; e.args[i] are its arguments, untyped.",
 	Example: "uprobe:libc:malloc",
 	minArgs: 2, maxArgs: 2, pidFilter: filterInKernel, splitArgs: splitPath, literal: true,
 	List:    listUprobes("uprobe"),
@@ -46,14 +46,14 @@ var uprobeProvider = Provider{
 
 var uretprobeProvider = Provider{
 	Kind: "uretprobe", Alias: "ur", Syntax: "uretprobe:PATH:FUNCTION",
-	Doc:     "A function of a program or library, where it returns; e.ret is its result.",
+	Doc:     "The return of a function in a program or library; e.ret is its return value.",
 	Example: "uretprobe:libc:malloc",
 	minArgs: 2, maxArgs: 2, pidFilter: filterUretprobe, splitArgs: splitPath, literal: true,
 	List:    listUprobes("uretprobe"),
 	Resolve: resolveUprobe,
 	eventSchema: func(t Target) (*Event, error) {
 		return &Event{Fields: []Field{registerField("ret", t.callConv().result, true)}, HasRet: true, GoProgram: t.goProgram(),
-			NoArgs: t.Name + ": the arguments are gone when a function returns; keep them in a table by e.tid in a uprobe"}, nil
+			NoArgs: t.Name + ": the arguments are gone when a function returns; save them in a table by e.tid in a uprobe"}, nil
 	},
 	programTypes: only(ebpf.Kprobe),
 	prepare:      prepareUprobe,
@@ -132,7 +132,7 @@ func fileError(s Spec, err error) error {
 	var fe *exe.FileError
 	switch {
 	case errors.As(err, &fe) && errors.Is(err, os.ErrNotExist):
-		return &NotFoundError{Spec: s.Text, Reason: "there is no file " + fe.Path, Hint: "is the path right?"}
+		return &NotFoundError{Spec: s.Text, Reason: "no file " + fe.Path, Hint: "is the path right?"}
 	case fe != nil:
 		return &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: %s: %s", s.Text, fe.Path, fe.Reason), Hint: fe.Hint}
 	}
@@ -258,7 +258,7 @@ func byName(funcs []exe.Symbol) [][]exe.Symbol {
 // call is counted once.
 func matching(s Spec, funcs []exe.Symbol, pattern string) ([][]exe.Symbol, error) {
 	if _, err := path.Match(pattern, ""); err != nil {
-		return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: bad pattern %q", s.Text, pattern), Hint: "a [ needs its ]"}
+		return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: bad pattern %q", s.Text, pattern), Hint: "a [ has no matching ]"}
 	}
 	best := map[uint64]exe.Symbol{}
 	for _, f := range funcs {
@@ -308,7 +308,7 @@ func (t Target) targetsAt(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([
 			return bad("", "address %#x is not in the code of %s", addr, x.Path)
 		}
 		if ok, insn, next := x.Steppable(addr); !ok {
-			hint := "probe another place of the function"
+			hint := "probe another address in the function"
 			if ok, _, _ := x.Steppable(next); ok && f.Name != "" && next < f.Addr+f.Size {
 				hint = fmt.Sprintf("write uprobe:%s:%s+%d, the next instruction", x.Path, f.Full(), next-f.Addr)
 			}
@@ -343,7 +343,7 @@ func (t Target) targetsAt(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([
 			}
 			continue
 		case off != 0 && at >= f.Addr+f.Size:
-			return nil, bad("", "%s has %d bytes only", f.Name, f.Size)
+			return nil, bad("", "%s has only %d bytes", f.Name, f.Size)
 		case f.Go && off == 0:
 			at = x.GoEntry(f)
 		}
@@ -363,7 +363,7 @@ func (t Target) targetsAt(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([
 // or returns "". The alternative, the kernel's own return probes, changes the return address on the
 // stack. This crashes a program that unwinds its stack or switches to another one.
 func noReturns(s Spec, x *exe.File, f exe.Symbol, out exe.Exits) (reason, hint string) {
-	hint = "--unsafe takes the kernel's return probes, which end a program that throws an exception through the function or switches stacks in it"
+	hint = "--unsafe uses the kernel's return probes, which crash a program that throws an exception through the function or switches stacks in it"
 	if f.Go {
 		hint = ""
 	}
@@ -409,10 +409,10 @@ func implementations(x *exe.File, name string) string {
 		}
 	}
 	if out == nil {
-		return "its debug symbols would tell which there are"
+		return "its debug symbols would name the candidates"
 	}
 	slices.Sort(out)
-	return "trace all that it may choose: " + "uprobe:" + x.Path + ":__" + name + "_*"
+	return "trace all candidates: " + "uprobe:" + x.Path + ":__" + name + "_*"
 }
 
 // noFunction returns the error for a function that the file does not have, with suggestions.
@@ -431,7 +431,7 @@ func noFunction(s Spec, x *exe.File, name string, funcs []exe.Symbol, stripped b
 		return fileError(s, err)
 	}
 	if libs != nil {
-		e.Reason = fmt.Sprintf("%s calls %q, but a library has it", x.Path, name)
+		e.Reason = fmt.Sprintf("%s calls %q, but it is in a library", x.Path, name)
 		if lib := owningLib(libs, name); lib != "" {
 			e.Suggestions = []string{s.Kind + ":" + lib + ":" + name}
 		}
@@ -447,7 +447,7 @@ func noFunction(s Spec, x *exe.File, name string, funcs []exe.Symbol, stripped b
 		e.Suggestions = append(e.Suggestions, prefix+n)
 	}
 	if stripped && e.Suggestions == nil {
-		e.Reason = fmt.Sprintf("%s is stripped: of its functions only those keep their names that other files call, and %q is not among them", x.Path, name)
+		e.Reason = fmt.Sprintf("%s is stripped: only functions that other files call keep their names, and %q is not one of them", x.Path, name)
 		e.Hint = "install its debug symbols, or give an address: " + prefix + "0xADDRESS"
 	}
 	return e

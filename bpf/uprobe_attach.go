@@ -150,7 +150,7 @@ func attachUprobe(returns bool) func(Target, *Program, AttachOptions) (*Attachme
 	return func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 		typ, err := uprobeType()
 		if err != nil {
-			return nil, &AttachError{Target: t, Reason: "this kernel has no probes in user space", Hint: "it needs CONFIG_UPROBE_EVENTS", Err: err}
+			return nil, &AttachError{Target: t, Reason: "this kernel has no user-space probes", Hint: "it needs CONFIG_UPROBE_EVENTS", Err: err}
 		}
 		a := &Attachment{Target: t}
 		for _, s := range t.sites {
@@ -199,15 +199,15 @@ func uprobeRefused(t Target, n int, err error) *AttachError {
 	e := attachError(t, err)
 	switch {
 	case errors.Is(err, unix.ENOENT):
-		e.Reason, e.Hint = "the file has gone", ""
+		e.Reason, e.Hint = "the file no longer exists", ""
 	case errors.Is(err, unix.EINVAL), errors.Is(err, sys.ErrnoNotSupported), errors.Is(err, unix.ENOEXEC):
 		e.TargetOnly = true
-		e.Reason, e.Hint = "the kernel cannot put a probe on that instruction", "probe another place of the function"
+		e.Reason, e.Hint = "the kernel cannot put a probe on that instruction", "probe another address in the function"
 		if len(t.sites) == 0 || t.sites[0].semaphore != 0 {
-			e.Reason, e.Hint = "the kernel cannot put a probe there", "its semaphore may be shared with another place of the file"
+			e.Reason, e.Hint = "the kernel cannot put a probe there", "its semaphore may be shared with another probe in the file"
 		}
 	case errors.Is(err, unix.EIO), errors.Is(err, unix.EOPNOTSUPP):
-		e.Reason, e.Hint = fmt.Sprintf("the file system of %s has no probes", t.file), "copy the program to another file system"
+		e.Reason, e.Hint = fmt.Sprintf("the file system of %s does not support probes", t.file), "copy the program to another file system"
 	}
 	if n > 1 {
 		e.Reason += fmt.Sprintf(" (or at another of the %d places in %s)", n, filepath.Base(t.file))

@@ -153,5 +153,5 @@ func TestPathsOfSpecs(t *testing.T) {
 		}
 	}
 	_, err = Resolve("uprobe:" + dir + "/none:main.main")
-	wantText(t, "no file", fmt.Sprint(err), fmt.Sprintf("no probe %q: there is no file %s (is the path right?)", "uprobe:"+dir+"/none:main.main", strings.TrimSuffix(dir, ":b")))
+	wantText(t, "no file", fmt.Sprint(err), fmt.Sprintf("no probe %q: no file %s (is the path right?)", "uprobe:"+dir+"/none:main.main", strings.TrimSuffix(dir, ":b")))
 }

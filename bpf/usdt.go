@@ -16,7 +16,7 @@ import (
 
 var usdtProvider = Provider{
 	Kind: "usdt", Alias: "U", Syntax: "usdt:PATH:NAME or usdt:PATH:PROVIDER:NAME",
-	Doc:     "A static probe that the authors of a program or library put into it, with typed arguments e.args[i].",
+	Doc:     "A static probe compiled into a program or library, with typed arguments e.args[i].",
 	Example: "usdt:libstdc++:throw",
 	minArgs: 2, maxArgs: 3, pidFilter: filterInKernel, splitArgs: splitUSDT,
 	List:         listUSDT,
@@ -83,7 +83,7 @@ func addUSDT(ts []Target, s Spec, x *exe.File, p exe.StaticProbe) ([]Target, err
 	at := probeSite{offset: off}
 	if p.Semaphore != 0 {
 		if at.semaphore, ok = x.SemaphoreOffset(p.Semaphore); !ok {
-			return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: its semaphore at %#x has no place in the file, so the kernel cannot switch the probe on", t.Name, p.Semaphore)}
+			return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: its semaphore at %#x is not in the file, so the kernel cannot enable the probe", t.Name, p.Semaphore)}
 		}
 	}
 	for i, o := range x.Operands(p) {
@@ -145,7 +145,7 @@ func noUSDT(s Spec, x *exe.File, provider, name string, all []exe.StaticProbe) *
 	e := &NotFoundError{Spec: s.Text}
 	if len(all) == 0 {
 		e.Reason = x.Path + " has no static probes (USDT)"
-		e.Hint = "a program has them where it was built with them; probe its functions: uprobe:PATH:FUNCTION"
+		e.Hint = "static probes have to be compiled into a program; probe its functions: uprobe:PATH:FUNCTION"
 		return e
 	}
 	e.Reason = fmt.Sprintf("%s has no static probe that matches", x.Path)

@@ -26,7 +26,7 @@ var watchpointProvider = Provider{
 	programTypes: only(ebpf.PerfEvent),
 	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 		if err := Watchpoints(); err != nil {
-			return nil, &AttachError{Target: t, Reason: err.Error(), Hint: "a uprobe or kprobe on the code that makes the access may do", Err: err}
+			return nil, &AttachError{Target: t, Reason: err.Error(), Hint: "a uprobe or kprobe on the code that makes the access may be enough", Err: err}
 		}
 		a, err := attachPerf(t, t.watch, p, o)
 		var e *AttachError
@@ -35,7 +35,7 @@ var watchpointProvider = Provider{
 			case errors.Is(err, unix.ENOSPC):
 				e.Reason, e.Hint = "all watchpoints of the processor are in use", "detach another, or end the debugger that holds them"
 			case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP):
-				e.Reason = "this processor cannot watch that place in that way"
+				e.Reason = "this processor does not support this watchpoint"
 			}
 		}
 		return a, err
@@ -51,7 +51,7 @@ func resolveWatchpoint(s Spec) ([]Target, error) {
 	}
 	addr, err := strconv.ParseUint(s.Args[0], 0, 64)
 	if err != nil {
-		return bad("write it as 0x7ffe00001000", "%q is no address", s.Args[0])
+		return bad("write it as 0x7ffe00001000", "%q is not an address", s.Args[0])
 	}
 	length, err := parseNumber(s, s.Args[1])
 	if err != nil {
@@ -67,7 +67,7 @@ func resolveWatchpoint(s Spec) ([]Target, error) {
 	for _, c := range []byte(s.Args[2]) {
 		m, ok := modes[c]
 		if !ok || mode&m != 0 {
-			return bad("w, rw or x", "%q is no mode: it is made of r, w and x, each once", s.Args[2])
+			return bad("w, rw or x", "%q is not a mode: use r, w and x, each at most once", s.Args[2])
 		}
 		mode |= m
 	}
@@ -109,7 +109,7 @@ var Watchpoints = sync.OnceValue(func() error {
 	_, err = unix.Read(ev, count[:])
 	err = errors.Join(err, sys.CloseFD(ev), unix.Munmap(page))
 	if err == nil && binary.NativeEndian.Uint64(count[:]) == 0 {
-		err = errors.New("this machine takes watchpoints but they never fire, as in some virtual machines")
+		err = errors.New("this machine accepts watchpoints, but they never fire, as in some virtual machines")
 	}
 	return err
 })

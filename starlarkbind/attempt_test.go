@@ -16,7 +16,7 @@ import (
 func TestAttempt(t *testing.T) {
 	attachRefused, attachHint := "all watchpoints of the processor are in use", "detach another, or end the debugger that holds them"
 	if bpf.Watchpoints() != nil {
-		attachRefused, attachHint = "this machine takes watchpoints but they never fire, as in some virtual machines", "a uprobe or kprobe on the code that makes the access may do"
+		attachRefused, attachHint = "this machine accepts watchpoints, but they never fire, as in some virtual machines", "a uprobe or kprobe on the code that makes the access may be enough"
 	}
 	for _, c := range []struct{ name, src, want string }{
 		{"compile", `

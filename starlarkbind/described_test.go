@@ -76,8 +76,8 @@ c = probe("fexit:bpf:length_*", lambda e: m.add(by=(e.probe, e.args.times, e.arg
 ("fexit:bpf:ID:length_of", 3, 50, 150) 500
 ("fexit:bpf:ID:length_of", 3, 86, 258) 500
 ["fentry:bpf:ID:packets_filter_x"] ["fexit:bpf:ID:length_of"]
-no probe "fentry:bpf:packets_filtre": no BPF program that is loaded and has types (BTF) has a function "packets_filtre" (bpfrepl -l 'fentry:bpf:*' lists them)
-probe "fentry:bpf:x:packets_filter_x": "x" is no number of a BPF program (bpftool prog lists them)
+no probe "fentry:bpf:packets_filtre": no loaded BPF program with types (BTF) has a function "packets_filtre" (bpfrepl -l 'fentry:bpf:*' lists them)
+probe "fentry:bpf:x:packets_filter_x": "x" is not the ID of a BPF program (bpftool prog lists them)
 ["fexit:bpf:ID:packets_filter_x"]
 `, "ID", fmt.Sprint(id))
 	if got := l.out.String(); got != want {
@@ -126,7 +126,7 @@ print(attempt(lambda: probe("rawtracepoint:sys_enter", lambda e: cast(e.args[0],
 `); err != nil {
 		t.Fatal(l.FormatError(err))
 	}
-	if got, want := l.out.String(), `no probe "fentry:no_such:tun_chr_open": no module "no_such" is loaded that has types (BTF) (lsmod lists modules; their types are in /sys/kernel/btf from kernel 5.11 on)
+	if got, want := l.out.String(), `no probe "fentry:no_such:tun_chr_open": no loaded module "no_such" has types (BTF) (lsmod lists modules; their types are in /sys/kernel/btf from kernel 5.11 on)
 probe "fexit:a:b:c" has 4 parts (write fexit:[MODULE:]FUNCTION, fexit:bpf:[ID:]FUNCTION)
 this kernel has no type "struct no_such"
 `; got != want {
@@ -170,7 +170,7 @@ ps.append(probe("fexit:tun_chr_open", ready))
 ("kprobe:tun_chr_open", True, True, True) 20
 [["kprobe:tun_chr_open"], ["fentry:tun_chr_open"], ["fentry:tun:tun_chr_open"], ["fentry:tun_chr_open"], ["fexit:tun_chr_open"]]
 ["fentry:tun_chr_open"]
-no probe "fentry:tunn:tun_chr_open": no module "tunn" is loaded that has types (BTF) (did you mean "fentry:tun:tun_chr_open"?)
+no probe "fentry:tunn:tun_chr_open": no loaded module "tunn" has types (BTF) (did you mean "fentry:tun:tun_chr_open"?)
 no probe "fentry:tun:tun_chr_opne": the module tun has no function "tun_chr_opne", or the compiler has inlined it (did you mean "fentry:tun:tun_chr_open", "fentry:tun:tun_chr_poll" or "fentry:tun:tun_chr_close"?)
 `
 	if got := l.out.String(); got != want {

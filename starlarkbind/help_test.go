@@ -106,9 +106,9 @@ func TestMethodExamples(t *testing.T) {
 func TestHelp(t *testing.T) {
 	l := newLive(t, nil)
 	for _, c := range []struct{ src, want string }{
-		{`help("software")`, "software:EVENT or software:EVENT:N\n    A counter of the kernel, on every CPU: the handler runs at every Nth event\n    (nanoseconds for the clocks).\n    short: s\n\n" +
+		{`help("software")`, "software:EVENT or software:EVENT:N\n    A kernel counter, on every CPU: the handler runs at every Nth event\n    (nanoseconds for the clocks).\n    short: s\n\n" +
 			"    hits = count()\n    probe(\"software:page-faults:100\", lambda e: hits.add(by=e.comm))\n"},
-		{`help("tracepoint:syscalls:sys_enter_lseek")`, "tracepoint:syscalls:sys_enter_lseek\n    A static event of the kernel with typed arguments.\n\n    in a handler, e.args has:\n" +
+		{`help("tracepoint:syscalls:sys_enter_lseek")`, "tracepoint:syscalls:sys_enter_lseek\n    A static kernel event with typed arguments.\n\n    in a handler, e.args has:\n" +
 			"        int __syscall_nr\n        unsigned int fd\n        off_t offset\n        unsigned int whence\n\n    hits = count()\n    probe(\"tracepoint:syscalls:sys_enter_lseek\", lambda e: hits.add(by=e.args.fd))\n"},
 		{"calls = count()", ""},
 		{"def f(e):\n    \"counts\"\n    calls.add()\n", ""},

@@ -85,7 +85,7 @@ print(attempt(lambda: probe("kretprobe:vfs_read", lambda e: a.add(by=e.args.file
 		`; not fentry: the types of the kernel (BTF) do not describe the function, which fentry needs`,
 		`kprobe:__x64_sys_getppid has no argument regs`,
 		`index out of range: kprobe:__x64_sys_getppid has 6 arguments`,
-		`kretprobe:vfs_read has no arguments: they are gone when the function returns; keep them at its entry, or use fexit:vfs_read`)
+		`kretprobe:vfs_read has no arguments: they are gone when the function returns; save them at its entry, or use fexit:vfs_read`)
 }
 
 // Strings of either address space, and arithmetic on pointers that the verifier tracks.
@@ -243,15 +243,15 @@ while True:
 // The messages for what the kernel refuses.
 func TestFunctionRefusals(t *testing.T) {
 	needFunctions(t)
-	notrace := "the kernel does not let this function be traced: it is notrace (available_filter_functions lacks it)"
+	notrace := "the kernel does not allow this function to be traced: it is notrace (available_filter_functions lacks it)"
 	cases := []struct{ spec, want string }{
 		{"kprobe:vfs_raed", `no probe "kprobe:vfs_raed": the kernel has no function "vfs_raed", or the compiler has inlined it (did you mean "kprobe:vfs_read", "kprobe:vcs_read" or "kprobe:vfs_readv"?)`},
 		{"fentry:vfs_raed", `no probe "fentry:vfs_raed": the kernel has no function "vfs_raed", or the compiler has inlined it (did you mean "fentry:vfs_read", "fentry:vcs_read" or "fentry:vfs_readv"?)`},
 		{"kprobe:sys_getppid", `no probe "kprobe:sys_getppid": the kernel has no function "sys_getppid", but one for the system call (did you mean "kprobe:__x64_sys_getppid"?)`},
-		{"kprobe:no_such_function_*", `no probe "kprobe:no_such_function_*": no function of the kernel matches (bpfrepl -l lists them)`},
+		{"kprobe:no_such_function_*", `no probe "kprobe:no_such_function_*": no kernel function matches (bpfrepl -l lists them)`},
 		{"kprobe:vfs_read+1", `attach to kprobe:vfs_read+0x1: the offset 0x1 is not at the start of an instruction`},
 		{"kprobe:vfs_*+1", `probe "kprobe:vfs_*+1": an offset belongs to one function, not to a pattern`},
-		{"kprobe:vfs_read+0xz", `probe "kprobe:vfs_read+0xz": "0xz" is no offset (write bytes: kprobe:vfs_read+0x10)`},
+		{"kprobe:vfs_read+0xz", `probe "kprobe:vfs_read+0xz": "0xz" is not an offset (write bytes: kprobe:vfs_read+0x10)`},
 		{"kretprobe:vfs_read+4", `probe "kretprobe:vfs_read+4": a return has no offset (write kretprobe:vfs_read)`},
 		{"kprobe:exc_int3", `attach to kprobe:exc_int3: the kernel does not allow kprobes there: the function is on its blacklist (/sys/kernel/debug/kprobes/blacklist)`},
 		{"kprobe:native_read_msr", "attach to kprobe:native_read_msr: " + notrace},
@@ -261,7 +261,7 @@ func TestFunctionRefusals(t *testing.T) {
 	if !atLeast(t, 6, 6) {
 		by = "kprobe"
 		cases = append(cases, struct{ spec, want string }{"fentry:alloc_htab_elem",
-			`no probe "fentry:alloc_htab_elem": the function has 8 arguments, and kernels before 6.6 attach programs of fentry to functions of at most 6 (use kprobe:alloc_htab_elem)`})
+			`no probe "fentry:alloc_htab_elem": the function has 8 arguments, and kernels before 6.6 attach fentry to functions with at most 6 (use kprobe:alloc_htab_elem)`})
 	}
 	expect(t, `print(probe("function:alloc_htab_elem", lambda e: None).targets)`, fmt.Sprintf(`["%s:alloc_htab_elem"]`, by))
 	for _, c := range cases {
@@ -277,7 +277,7 @@ func TestFunctionRefusals(t *testing.T) {
 	if err := l.script(`print(attempt(lambda: probe("kprobe:vfs_read+0x100000", lambda e: None)).error.message)`); err != nil {
 		t.Fatal(l.FormatError(err))
 	}
-	if got := l.out.String(); !strings.HasPrefix(got, `probe "kprobe:vfs_read+0x100000": the offset 0x100000 is behind the function's end: vfs_read has 0x`) {
+	if got := l.out.String(); !strings.HasPrefix(got, `probe "kprobe:vfs_read+0x100000": the offset 0x100000 is past the function's end: vfs_read has 0x`) {
 		t.Error(got)
 	}
 }
@@ -288,7 +288,7 @@ func TestNoFunctionProbes(t *testing.T) {
 		return // TestFunctionRefusals covers kernels that have them
 	}
 	const noKprobes = "this kernel has no kprobes: it is built without CONFIG_KPROBE_EVENTS"
-	const noFentry = "the kernel refuses to load programs of fentry and fexit, though this process has the capabilities for it: a policy of this system forbids them"
+	const noFentry = "the kernel refuses to load fentry and fexit programs, although this process has the capabilities: a system policy forbids them"
 	expect(t, `
 h = lambda e: None
 for spec in ["kprobe:vfs_read", "kretprobe:vfs_*", "fentry:vfs_read", "fexit:vfs_*", "function:vfs_read", "return:vfs_*"]:
@@ -299,8 +299,8 @@ print(probe(["function:vfs_read", "begin"], h, missing="ignore").targets)
 		`no probe "kretprobe:vfs_*": `+noKprobes+` (use a tracepoint, which bpfrepl -l 'tracepoint:*' lists, or a kernel that has them)`,
 		`no probe "fentry:vfs_read": `+noFentry+` (use a tracepoint, which bpfrepl -l 'tracepoint:*' lists, or a kernel that allows them)`,
 		`no probe "fexit:vfs_*": `+noFentry+` (use a tracepoint, which bpfrepl -l 'tracepoint:*' lists, or a kernel that allows them)`,
-		`no probe "function:vfs_read": no kind of probe for functions works here: fentry: `+noFentry+`; kprobe: `+noKprobes+` (use a tracepoint, which bpfrepl -l 'tracepoint:*' lists)`,
-		`no probe "return:vfs_*": no kind of probe for functions works here: fexit: `+noFentry+`; kretprobe: `+noKprobes+` (use a tracepoint, which bpfrepl -l 'tracepoint:*' lists)`,
+		`no probe "function:vfs_read": no kind of function probe works here: fentry: `+noFentry+`; kprobe: `+noKprobes+` (use a tracepoint, which bpfrepl -l 'tracepoint:*' lists)`,
+		`no probe "return:vfs_*": no kind of function probe works here: fexit: `+noFentry+`; kretprobe: `+noKprobes+` (use a tracepoint, which bpfrepl -l 'tracepoint:*' lists)`,
 		`["tracepoint:syscalls:sys_enter_read"]`, `["begin"]`)
 }
 

@@ -115,7 +115,7 @@ print(attempt(lambda: probe("tracepoint:sched:sched_process_exit", lambda e: exi
 	if err != nil {
 		t.Fatal(l.FormatError(err))
 	}
-	want := "100 100 1\n1100 1100 2\nattach to tracepoint:sched:sched_process_exit: the process to watch has ended\n"
+	want := "100 100 1\n1100 1100 2\nattach to tracepoint:sched:sched_process_exit: the target process has exited\n"
 	if got := l.out.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -113,8 +113,8 @@ print(parents.items() == [(("threads", True, True), 2)])
 print(attempt(lambda: probe("iter:task", lambda e: tasks.add(by=e.uid))).error.message)
 print(attempt(lambda: probe("iter:tasks", lambda e: None)).error.message)
 `, p.cmd.Process.Pid), fmt.Sprintf(`True [(("threads", True), %d)] %d %d`, len(fds), highest, pages), ` [4] []`, `True`,
-		`e.uid in an iterator would be that of bpfrepl, not of the task at hand; e.task has what the kernel knows of that`,
-		`no probe "iter:tasks": there is no iterator "tasks" (did you mean "iter:task"?)`)
+		`e.uid in an iterator would be that of bpfrepl, not of the current task; read it from e.task`,
+		`no probe "iter:tasks": no iterator "tasks" (did you mean "iter:task"?)`)
 	if err := p.finish(); err != nil {
 		t.Error(err)
 	}

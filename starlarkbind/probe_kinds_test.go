@@ -92,11 +92,11 @@ print("fires" if len(by) == 1 and by.values()[0] <= most else by)`},
 on("software:page-faults:1", lambda e: n.add(), filter=lambda e: e.comm == "faulting")
 run(spawn(["PROG", "-1", "1000"]))
 print(n.value)`},
-	{kind: "hardware", want: "fires", refusal: "no counters of the processor are to be had here, as in most virtual machines; use profile:hz:99, or a software: event", script: `
+	{kind: "hardware", want: "fires", refusal: "no processor counters are available here, as in most virtual machines; use profile:hz:99, or a software: event", script: `
 on("hardware:instructions:1000000", lambda e: n.add())
 make("spin", 200)
 print("fires" if n.value > 0 else 0)`},
-	{kind: "watchpoint", prog: "watched", refusal: "a uprobe or kprobe on the code that makes the access may do", want: "500", script: `
+	{kind: "watchpoint", prog: "watched", refusal: "a uprobe or kprobe on the code that makes the access may be enough", want: "500", script: `
 on("watchpoint:ADDRESS:8:w", lambda e: n.add(), filter=lambda e: e.comm == "watched")
 run(spawn(["PROG"]))
 print(n.value)`},

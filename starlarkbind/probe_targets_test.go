@@ -11,7 +11,7 @@ import (
 func TestFirstAndMissing(t *testing.T) {
 	prog := build(t, "unwind") // tail(int) ends in a jump, so its returns cannot be traced
 	const tail = `probe "uretprobe:PROG:tail": tail(int) ends in a jump to leaf(int), which returns in its place (a tail call) ` +
-		`(write uretprobe:PROG:leaf(int), which sees its other callers too; --unsafe takes the kernel's return probes, which end a program that throws an exception through the function or switches stacks in it)`
+		`(write uretprobe:PROG:leaf(int), which sees its other callers too; --unsafe uses the kernel's return probes, which crash a program that throws an exception through the function or switches stacks in it)`
 	for _, c := range []struct{ call, want, warnings string }{
 		{`["uretprobe:PROG:tail", "tracepoint:sched:no_such", "begin"], h, first=True`, `["begin"]`, ""},
 		{`["uretprobe:PROG:tail", "uprobe:PROG:leaf(int)"], h, missing="ignore"`, `["uprobe:PROG:leaf(int)"]`, ""},

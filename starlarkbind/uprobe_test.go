@@ -49,7 +49,7 @@ print(attempt(lambda: probe("uprobe:PROG:six", lambda e: many.add(e.args[14]))).
 print(attempt(lambda: probe("uretprobe:PROG:six", lambda e: many.add(e.args[0]))).error.message)
 `, second), fmt.Sprintf(`499500 {(4294967295, 3, 4, 5): 1000} {("hello", "uprobe:PROG:six", "six"): 1000} 614500 {(2, "uretprobe:PROG:call_b", "call_b"): 500} {("uprobe:PROG:steps+%d", "steps"): 1000} {(7, 9, 10): 499500}`, second),
 		fmt.Sprintf(`index out of range: uprobe:PROG:six has %d arguments`, map[string]int{"amd64": 12, "arm64": 14}[runtime.GOARCH]),
-		`uretprobe:PROG:six: the arguments are gone when a function returns; keep them in a table by e.tid in a uprobe`)
+		`uretprobe:PROG:six: the arguments are gone when a function returns; save them in a table by e.tid in a uprobe`)
 }
 
 // A wildcard takes one link and one program. An address has one name, so each call counts once.
@@ -138,7 +138,7 @@ func TestTailCalls(t *testing.T) {
 	}{
 		{nil, "[\"uretprobe:PROG:leaf(int)\"]\nleaf(int) 625\n",
 			"WARNING: 1 of 2 targets are left out: attach to uretprobe:PROG:tail(int): tail(int) ends in a jump to leaf(int), which returns in its place (a tail call); " +
-				"write uretprobe:PROG:leaf(int), which sees its other callers too; --unsafe takes the kernel's return probes, which end a program that throws an exception through the function or switches stacks in it\n"},
+				"write uretprobe:PROG:leaf(int), which sees its other callers too; --unsafe uses the kernel's return probes, which crash a program that throws an exception through the function or switches stacks in it\n"},
 		{allowUnsafe, "[\"uretprobe:PROG:leaf(int)\", \"uretprobe:PROG:tail(int)\"]\nleaf(int) 625, tail(int) 200\n", ""},
 	} {
 		l := newLive(t, c.change)

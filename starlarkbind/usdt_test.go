@@ -57,7 +57,7 @@ func TestUSDTArguments(t *testing.T) {
 		`probe("usdt:PROG:reg", lambda e: None)`:              `no probe "usdt:PROG:reg": PROG has no static probe "reg" (did you mean "usdt:PROG:test:regs" or "usdt:PROG:test:real"?)`,
 		`probe("usdt:PROG:tst:regs", lambda e: None)`:         `no probe "usdt:PROG:tst:regs": PROG has no static probe "regs" of the provider "tst" (did you mean "usdt:PROG:test:regs" or "usdt:PROG:test:real"?)`,
 		`probe("usdt:PROG:nix*", lambda e: None)`:             `no probe "usdt:PROG:nix*": PROG has no static probe that matches (bpfrepl -l lists them)`,
-		`probe("usdt:CALLS:x", lambda e: None)`:               `no probe "usdt:CALLS:x": CALLS has no static probes (USDT) (a program has them where it was built with them; probe its functions: uprobe:PATH:FUNCTION)`,
+		`probe("usdt:CALLS:x", lambda e: None)`:               `no probe "usdt:CALLS:x": CALLS has no static probes (USDT) (static probes have to be compiled into a program; probe its functions: uprobe:PATH:FUNCTION)`,
 		`probe("usdt:PROG:regs", lambda e: c.add(by=e.func))`: `usdt:PROG:test:regs is not at a function: e.func exists in function probes only`,
 		`probe("usdt:PROG:regs", lambda e: c.add(e.ret))`:     `usdt:PROG:test:regs has no return value: e.ret exists in return probes only`,
 	} {

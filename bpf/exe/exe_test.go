@@ -217,9 +217,9 @@ func TestOperandsAMD64(t *testing.T) {
 		"4@4+8(%rdx)":         {Size: 4, Kind: Memory, Base: "rdx", Scale: 1, Value: 12},
 		"8f@%xmm0":            {Size: 8, Why: "a floating-point number"},
 		"8@%xmm1":             {Size: 8, Why: "in a vector register, which the kernel does not save"},
-		"8@%fs:16":            {Size: 8, Why: "in the memory of a thread (%fs), whose place cannot be told"},
-		"8@%zax":              {Size: 8, Why: `its place is written in a way that is not known: "8@%zax"`},
-		"8@nosuch(%rip)":      {Size: 8, Why: `its place is written in a way that is not known: "8@nosuch(%rip)"`},
+		"8@%fs:16":            {Size: 8, Why: "in thread-local memory (%fs), whose address is unknown"},
+		"8@%zax":              {Size: 8, Why: `its location has an unknown format: "8@%zax"`},
+		"8@nosuch(%rip)":      {Size: 8, Why: `its location has an unknown format: "8@nosuch(%rip)"`},
 	} {
 		got := x.Operands(StaticProbe{Args: text})
 		want.Text = text
@@ -323,7 +323,7 @@ func TestGoroutineOffset(t *testing.T) {
 	}
 	y.GoVersion = "go1.99.1"
 	_, err = y.GoroutineOffset()
-	wanted := stripped + ": its debug information is stripped, and where go1.99.1 keeps the number of a goroutine is not known (build it without -ldflags=-w; the address of the goroutine, reg(\"r14\") on amd64 and reg(\"x28\") on arm64, tells goroutines apart while they live)"
+	wanted := stripped + ": its debug information is stripped, and where go1.99.1 keeps the goroutine id is unknown (build it without -ldflags=-w; the address of the goroutine, reg(\"r14\") on amd64 and reg(\"x28\") on arm64, tells goroutines apart while they live)"
 	if err == nil || err.Error() != wanted {
 		t.Errorf("got %v\nwant %s", err, wanted)
 	}

@@ -66,7 +66,7 @@ var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AA
 func Open(path string) (*File, error) {
 	st, err := os.Stat(path)
 	if err == nil && !st.Mode().IsRegular() {
-		return nil, &FileError{Path: path, Reason: "it is no file but a " + kindOf(st.Mode())}
+		return nil, &FileError{Path: path, Reason: "it is not a file but a " + kindOf(st.Mode())}
 	}
 	var f *os.File
 	if err == nil {
@@ -74,7 +74,7 @@ func Open(path string) (*File, error) {
 	}
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, &FileError{Path: path, Reason: "there is no such file", Err: err}
+		return nil, &FileError{Path: path, Reason: "no such file", Err: err}
 	case errors.Is(err, os.ErrPermission):
 		return nil, &FileError{Path: path, Reason: fmt.Sprintf("user %d may not read it", os.Geteuid()), Hint: "run bpfrepl with sudo", Err: err}
 	case err != nil:
@@ -111,7 +111,7 @@ func (x *File) read() error {
 		return &FileError{Path: x.Path, Reason: "it is a 32-bit program", Hint: "bpfrepl traces functions of 64-bit programs only"}
 	}
 	if m := elf.Machine(binary.LittleEndian.Uint16(head[18:])); m != machines[runtime.GOARCH] {
-		return &FileError{Path: x.Path, Reason: fmt.Sprintf("it is for another kind of machine (%s)", strings.TrimPrefix(m.String(), "EM_"))}
+		return &FileError{Path: x.Path, Reason: fmt.Sprintf("it is for another architecture (%s)", strings.TrimPrefix(m.String(), "EM_"))}
 	}
 	if x.elf, err = elf.NewFile(x.f); err != nil {
 		return &FileError{Path: x.Path, Reason: "its ELF headers are damaged: " + err.Error(), Err: err}

@@ -28,7 +28,7 @@ func (x *File) GoroutineOffset() (int64, error) {
 	if off, ok := goidOffsets[minor]; ok {
 		return off, nil
 	}
-	return 0, &FileError{Path: x.Path, Reason: fmt.Sprintf("its debug information is stripped, and where %s keeps the number of a goroutine is not known", x.GoVersion),
+	return 0, &FileError{Path: x.Path, Reason: fmt.Sprintf("its debug information is stripped, and where %s keeps the goroutine id is unknown", x.GoVersion),
 		Hint: `build it without -ldflags=-w; the address of the goroutine, reg("r14") on amd64 and reg("x28") on arm64, tells goroutines apart while they live`}
 }
 

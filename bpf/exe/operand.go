@@ -83,7 +83,7 @@ func (x *File) operand(o *Operand, text string, pc uint64) {
 		ok = o.arm64(text)
 	}
 	if !ok && o.Why == "" {
-		o.Kind, o.Why = Unreadable, fmt.Sprintf("its place is written in a way that is not known: %q", o.Text)
+		o.Kind, o.Why = Unreadable, fmt.Sprintf("its location has an unknown format: %q", o.Text)
 	}
 }
 
@@ -141,7 +141,7 @@ func (o *Operand) amd64(text string, pc uint64, x *File) bool {
 		case strings.HasPrefix(text, "%xmm"), strings.HasPrefix(text, "%ymm"), strings.HasPrefix(text, "%zmm"), strings.HasPrefix(text, "%st"):
 			o.Why = "in a vector register, which the kernel does not save"
 		case strings.HasPrefix(text, "%fs:"), strings.HasPrefix(text, "%gs:"):
-			o.Why = "in the memory of a thread (%fs), whose place cannot be told"
+			o.Why = "in thread-local memory (%fs), whose address is unknown"
 		}
 		return false
 	}

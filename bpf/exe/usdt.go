@@ -27,7 +27,7 @@ func (x *File) StaticProbes() ([]StaticProbe, error) {
 	}
 	data, err := s.Data()
 	if err != nil {
-		return nil, &FileError{Path: x.Path, Reason: "its notes of static probes are damaged: " + err.Error(), Err: err}
+		return nil, &FileError{Path: x.Path, Reason: "its static probe notes are damaged: " + err.Error(), Err: err}
 	}
 	// prelink(8) moves libraries without updating the addresses in the notes. The base section
 	// shows by how much.
@@ -54,7 +54,7 @@ func (x *File) StaticProbes() ([]StaticProbe, error) {
 		out = append(out, p)
 	})
 	if bad > 0 {
-		return nil, &FileError{Path: x.Path, Reason: fmt.Sprintf("%d of its notes of static probes are damaged", bad)}
+		return nil, &FileError{Path: x.Path, Reason: fmt.Sprintf("%d of its static probe notes are damaged", bad)}
 	}
 	return out, nil
 }

@@ -31,7 +31,7 @@ func availableMemory() (uint64, error) {
 	}
 	kib, ok := fieldOf(string(text), "MemAvailable:")
 	if !ok {
-		return 0, errors.New("/proc/meminfo does not tell MemAvailable")
+		return 0, errors.New("/proc/meminfo has no MemAvailable")
 	}
 	least := kib << 10
 	groups, err := os.ReadFile("/proc/self/cgroup")
@@ -125,7 +125,7 @@ func (s Spec) tooLarge(copies int, have uint64) error {
 		each = fmt.Sprintf(" for each of %d CPUs", n)
 	}
 	if copies > 1 {
-		times = fmt.Sprintf(", %d times since clear() and delta() exchange the map,", copies)
+		times = fmt.Sprintf(", %d times because clear() and delta() exchange the map,", copies)
 	}
 	e := &Error{Spec: s, Op: "create", Hint: "lower max_keys", Reason: fmt.Sprintf("%d keys of %d bytes with values of %d bytes%s%s need %s, and this machine can spare %s",
 		s.MaxEntries, s.KeySize, s.ValueSize, each, times, mebibytes(need), mebibytes(spare))}

@@ -28,7 +28,7 @@ func TestTooLarge(t *testing.T) {
 		{1, 2 << 30, ""},
 		{1, 1 << 30, `create map "t": 10000000 keys of 8 bytes with values of 8 bytes need 763 MiB, and this machine can spare 768 MiB; write max_keys=`},
 		{1, 1000 << 20, `create map "t": 10000000 keys of 8 bytes with values of 8 bytes need 763 MiB, and this machine can spare 750 MiB; write max_keys=9800000`},
-		{2, 1000 << 20, `create map "t": 10000000 keys of 8 bytes with values of 8 bytes, 2 times since clear() and delta() exchange the map, need 1526 MiB, and this machine can spare 750 MiB; write max_keys=4900000`},
+		{2, 1000 << 20, `create map "t": 10000000 keys of 8 bytes with values of 8 bytes, 2 times because clear() and delta() exchange the map, need 1526 MiB, and this machine can spare 750 MiB; write max_keys=4900000`},
 		{1, 0, `create map "t": 10000000 keys of 8 bytes with values of 8 bytes need 763 MiB, and this machine can spare 0 KiB; lower max_keys`},
 	} {
 		err := table.tooLarge(c.copies, c.have)

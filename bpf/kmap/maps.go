@@ -138,10 +138,10 @@ func createError(s Spec, err error) error {
 	case s.Type == ebpf.RingBuf && (errors.Is(err, unix.E2BIG) || errors.Is(err, unix.ENOMEM)):
 		return streamTooLarge(s, s.bytes(), s.bytes()/2, err)
 	case errors.Is(err, unix.E2BIG), errors.Is(err, unix.ENOMEM), errors.Is(err, unix.EINVAL) && s.MaxEntries > 1<<31:
-		e.Reason = fmt.Sprintf("%d keys of %d bytes with values of %d bytes need about %s, more than the kernel gives", s.MaxEntries, s.KeySize, s.ValueSize, mebibytes(s.bytes()))
+		e.Reason = fmt.Sprintf("%d keys of %d bytes with values of %d bytes need about %s, more than the kernel allows", s.MaxEntries, s.KeySize, s.ValueSize, mebibytes(s.bytes()))
 		e.Hint = "lower max_keys"
 	case errors.Is(err, unix.EINVAL) && s.MaxEntries == 0:
-		e.Reason, e.Hint = "it has room for no key", "raise max_keys"
+		e.Reason, e.Hint = "it has no room for a key", "raise max_keys"
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		e.Reason, e.Hint = "no file descriptors are left", "raise the limit (ulimit -n), or use fewer probes and maps"
 	default:

@@ -25,7 +25,7 @@ func makeMap(t *testing.T, spec Spec) *Map {
 
 func TestMapErrors(t *testing.T) {
 	_, err := New(Spec{Name: "none", Type: ebpf.Hash, KeySize: 8, ValueSize: 8})
-	checkText(t, "no room", err.Error(), `create map "none": it has room for no key; raise max_keys`)
+	checkText(t, "no room", err.Error(), `create map "none": it has no room for a key; raise max_keys`)
 	_, err = New(Spec{Name: "huge", Type: ebpf.PerCPUHash, KeySize: 512, ValueSize: 8, MaxEntries: 1 << 30})
 	var me *Error
 	if !errors.As(err, &me) || !strings.HasPrefix(me.Hint, "write max_keys=") || !strings.HasPrefix(me.Error(), `create map "huge": 1073741824 keys of 512 bytes with values of 8 bytes for each of `) {

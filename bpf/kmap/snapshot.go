@@ -51,7 +51,7 @@ func (s *Snapshot) at(i int) (*chunk, int) {
 		}
 		i -= p.n
 	}
-	panic("bpf: index behind the end of a snapshot")
+	panic("bpf: index past the end of a snapshot")
 }
 
 // Close frees the memory. Slices returned by Key and Value are no longer valid.

@@ -290,7 +290,7 @@ func (e *elfSymbols) addr(name string) (uint64, bool) {
 type PositionIndependentError struct{ Path string }
 
 func (e *PositionIndependentError) Error() string {
-	return e.Path + " is loaded at another address each time (PIE), so its symbols have none before it runs"
+	return e.Path + " is loaded at a different address each time (PIE), so its symbols have no address before it runs"
 }
 
 // UserAddr returns the address of a symbol of a program. If pid is not 0, it returns the address in

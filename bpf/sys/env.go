@@ -30,7 +30,7 @@ func (e *PrivilegeError) Error() string {
 	}
 	missing := strings.Join(e.Missing, " and ")
 	if e.For != "" {
-		return fmt.Sprintf("%s needs %s, which user %d lacks; run it with sudo", e.For, missing, e.UID)
+		return fmt.Sprintf("%s needs %s, which user %d does not have; run it with sudo", e.For, missing, e.UID)
 	}
 	if e.UID == 0 {
 		return fmt.Sprintf("tracing needs CAP_BPF and CAP_PERFMON: root lacks %s here (a container?); run it with sudo on the host, or add the capabilities", missing)
@@ -50,7 +50,7 @@ type MountError struct {
 func (e *MountError) Error() string {
 	command := fmt.Sprintf("mount -t %s %s %s", e.FSType, e.FSType, e.Path)
 	if e.Foreign {
-		return fmt.Sprintf("%s is that of another PID namespace, in which bpfrepl is no process; as root: %s", e.Path, command)
+		return fmt.Sprintf("%s belongs to another PID namespace, in which bpfrepl has no process ID; as root: %s", e.Path, command)
 	}
 	if e.Err == nil {
 		return fmt.Sprintf("%s has no %s file system, which tracing needs; as root: %s", e.Path, e.FSType, command)
@@ -62,7 +62,7 @@ func (e *MountError) Error() string {
 	case errors.Is(e.Err, unix.ENODEV):
 		why = "this kernel is built without it"
 	case errors.Is(e.Err, unix.ENOENT):
-		why = "there is no such directory"
+		why = "no such directory"
 	}
 	return fmt.Sprintf("%s is not mounted and cannot be: %s; as root: %s", e.FSType, why, command)
 }
@@ -125,7 +125,7 @@ func LockedMemory() string {
 	if k, err := Running(); err != nil || k.AtLeast(5, 11) || unix.Getrlimit(unix.RLIMIT_MEMLOCK, &l) != nil || l.Cur == unix.RLIM_INFINITY {
 		return ""
 	}
-	return fmt.Sprintf("it goes beyond the limit of locked memory, %d KiB, which kernels before 5.11 charge it to (raise it with ulimit -l, or run as root)", l.Cur>>10)
+	return fmt.Sprintf("it exceeds the locked memory limit of %d KiB, to which kernels before 5.11 charge maps and programs (raise it with ulimit -l, or run as root)", l.Cur>>10)
 }
 
 // CheckPrivilege checks whether the process may trace. admin reports whether it has CAP_SYS_ADMIN,

@@ -90,8 +90,8 @@ print("stats", "yes" if r.ok else r.error.kind + ": " + r.error.message + "; " +
 		caps               []uintptr
 		tracepoints, stats string
 	}{
-		{"BPF and PERFMON", []uintptr{unix.CAP_BPF, unix.CAP_PERFMON}, secret, "privilege: measuring programs (stats(), --max-overhead) needs CAP_SYS_ADMIN, which user 65534 lacks; run it with sudo"},
-		{"and DAC_READ_SEARCH", []uintptr{unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_DAC_READ_SEARCH}, "yes", "privilege: measuring programs (stats(), --max-overhead) needs CAP_SYS_ADMIN, which user 65534 lacks; run it with sudo"},
+		{"BPF and PERFMON", []uintptr{unix.CAP_BPF, unix.CAP_PERFMON}, secret, "privilege: measuring programs (stats(), --max-overhead) needs CAP_SYS_ADMIN, which user 65534 does not have; run it with sudo"},
+		{"and DAC_READ_SEARCH", []uintptr{unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_DAC_READ_SEARCH}, "yes", "privilege: measuring programs (stats(), --max-overhead) needs CAP_SYS_ADMIN, which user 65534 does not have; run it with sudo"},
 		{"and SYS_ADMIN", []uintptr{unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_DAC_READ_SEARCH, unix.CAP_SYS_ADMIN}, "yes", "yes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

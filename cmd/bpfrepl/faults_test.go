@@ -141,7 +141,7 @@ func (p *traced) ended() (stdout string, state *os.ProcessState) {
 	gone := time.Now().Add(10 * time.Second)
 	for running(p.t, p.child) {
 		if time.Now().After(gone) {
-			p.t.Fatalf("the process %d that it started is still there", p.child)
+			p.t.Fatalf("the process %d that it started still exists", p.child)
 		}
 		// The kernel kills it after bpfrepl.
 		time.Sleep(10 * time.Millisecond)

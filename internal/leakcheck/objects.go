@@ -83,7 +83,7 @@ func (o Objects) Gone(within time.Duration) error {
 				case err != nil:
 					return fmt.Errorf("%s %d: %w", k.name, id, err)
 				default:
-					left = append(left, errors.Join(fmt.Errorf("%s %d is still there", k.name, id), obj.Close()))
+					left = append(left, errors.Join(fmt.Errorf("%s %d still exists", k.name, id), obj.Close()))
 				}
 			}
 		}

@@ -15,7 +15,7 @@ import (
 )
 
 // ErrStalled is the error of a write that was abandoned because the reader did not read.
-var ErrStalled = errors.New("the reader of the output does not read")
+var ErrStalled = errors.New("the reader of the output has stopped reading")
 
 // piece is the largest number of bytes that are written at a time. A slow reader that takes a piece
 // now and then has not stalled.

@@ -184,7 +184,7 @@ func (s *Screen) Wait(what string, look func() string, ok func(string) bool) str
 			return got
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("waited for %s; there is\n%s", what, got)
+			s.t.Fatalf("waited for %s; the screen is\n%s", what, got)
 		}
 		time.Sleep(10 * time.Millisecond) // polling interval
 	}

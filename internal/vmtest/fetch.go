@@ -29,7 +29,7 @@ var tools = []aptget.Tool{
 // newer one into the cache; if that fails, Install only writes a warning to log.
 func Install(log io.Writer) error {
 	if runtime.GOARCH != "amd64" {
-		return fmt.Errorf("virtual machines are made for amd64, this is %s", runtime.GOARCH)
+		return fmt.Errorf("virtual machines need amd64, this is %s", runtime.GOARCH)
 	}
 	if err := aptget.Install(log, tools...); err != nil {
 		return err
@@ -39,7 +39,7 @@ func Install(log io.Writer) error {
 		return err
 	}
 	if err := fetchQEMU(log); err != nil {
-		fmt.Fprintf(log, "vmtest: QEMU %s is older than %s, so kernels may lock up, and no other can be fetched: %v\n", q.version, fixedQEMU, err)
+		fmt.Fprintf(log, "vmtest: QEMU %s is older than %s, so kernels may lock up, and no newer one can be fetched: %v\n", q.version, fixedQEMU, err)
 	}
 	return nil
 }
@@ -78,7 +78,7 @@ func (k Kernel) Fetch(log io.Writer) (dir string, err error) {
 		return err
 	})
 	if err != nil {
-		return "", fmt.Errorf("kernel %s (Debian %s) is not to be had: %w", k.Name, k.Suite, err)
+		return "", fmt.Errorf("kernel %s (Debian %s) is not available: %w", k.Name, k.Suite, err)
 	}
 	return dir, nil
 }

@@ -37,10 +37,10 @@ func TestLockups(t *testing.T) {
 		why     []string // one of these
 		console string
 	}{
-		{"panic", []string{"it reset"}, "sysrq: Trigger a crash"},
-		{"lockup", []string{"it reset", noProgress}, "__sys_bpf"}, // the kernel's watchdog fires first unless the host is too busy
+		{"panic", []string{"the machine reset"}, "sysrq: Trigger a crash"},
+		{"lockup", []string{"the machine reset", noProgress}, "__sys_bpf"}, // the kernel's watchdog fires first unless the host is too busy
 		{"deaf", []string{noProgress}, "bpf_overflow_handler"},
-		{"hang", []string{"the program neither printed nor computed"}, ""},
+		{"hang", []string{"the program produced no output and used no CPU time"}, ""},
 	} {
 		t.Run(c.bad, func(t *testing.T) {
 			t.Parallel()

@@ -145,7 +145,7 @@ func judge(out string, tests []string) verdict {
 		if m[1] == "SKIP" {
 			why := last[m[2]]
 			if !strings.Contains(why, SkipMark) {
-				v.bad = append(v.bad, fmt.Errorf("%s was skipped for another reason than a feature that the kernel lacks: %s", m[2], why))
+				v.bad = append(v.bad, fmt.Errorf("%s was skipped for a reason other than a missing kernel feature: %s", m[2], why))
 			}
 			v.skipped = append(v.skipped, m[2]+": "+why)
 		}

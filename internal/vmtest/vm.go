@@ -54,17 +54,17 @@ type NoStatusError struct {
 }
 
 func (e *NoStatusError) Error() string {
-	return fmt.Sprintf("the virtual machine with kernel %s gave no status: %v; the end of its console:\n%s", e.Kernel, e.Err, e.Console)
+	return fmt.Sprintf("the virtual machine with kernel %s reported no status: %v; the end of its console:\n%s", e.Kernel, e.Err, e.Console)
 }
 
 func (e *NoStatusError) Unwrap() error { return e.Err }
 
 // ErrLimit reports that the virtual machine exceeded its time limit.
-var ErrLimit = errors.New("the time limit is over")
+var ErrLimit = errors.New("time limit exceeded")
 
 // errUnfit reports that the virtual machine stalls from time to time. If the emulator got no CPU
 // time while the kernel was calibrating the CPU timers, the kernel disables them.
-var errUnfit = errors.New("the kernel found no timer of the processors")
+var errUnfit = errors.New("the kernel found no processor timer")
 
 // noTimer is the kernel's console message in that case.
 const noTimer = "disabling apic timer"
@@ -81,14 +81,14 @@ const (
 
 // errStuck reports that these limits were exceeded: now and then the firmware waits forever for the
 // second CPU.
-var errStuck = errors.New("the machine did not come up")
+var errStuck = errors.New("the machine did not boot")
 
 // ErrLockup reports that a CPU of the virtual machine made no progress. Like a panic, it counts as
 // a crash.
 var ErrLockup = errors.New("the machine locked up")
 
 // ErrIdle reports that the program did nothing for longer than Command.Idle.
-var ErrIdle = errors.New("the program neither printed nor computed")
+var ErrIdle = errors.New("the program produced no output and used no CPU time")
 
 // A virtual machine is considered locked up if vminit printed no beat for lockupLimit while QEMU
 // used lockupCPU of the host's CPU time, or no beat for lockupWait: on a busy host the emulator may
@@ -119,7 +119,7 @@ const crashStarts = 5
 func (k Kernel) Run(c Command) (Result, error) {
 	res, err := k.start(c)
 	for n := 1; n < crashStarts && crashed(err); n++ {
-		fmt.Fprintf(c.Output, "vmtest: once more, emulated in one thread: %v\n", err)
+		fmt.Fprintf(c.Output, "vmtest: retrying, emulated in one thread: %v\n", err)
 		c.Accel = safeAccel
 		res, err = k.start(c)
 	}
@@ -147,7 +147,7 @@ func (k Kernel) start(c Command) (Result, error) {
 		if unfit > unfitStarts || crashes > crashStarts {
 			break
 		}
-		fmt.Fprintf(c.Output, "vmtest: once more: %v\n", none.Err)
+		fmt.Fprintf(c.Output, "vmtest: retrying: %v\n", none.Err)
 		res, err = k.once(c)
 	}
 	return res, err
@@ -206,12 +206,12 @@ func (k Kernel) once(c Command) (res Result, err error) {
 	if !found {
 		why := errors.Join(context.Cause(ctx), waitErr, copyErr)
 		if why == nil {
-			why = errors.New("it reset")
+			why = errors.New("the machine reset")
 		}
 		return res, &NoStatusError{Kernel: k.Name, Began: began, Err: why, Console: errs.String() + tail(console, 40)}
 	}
 	if !k.match.MatchString(res.Release) {
-		return res, fmt.Errorf("kernel %s was wanted, %s ran", k.Name, res.Release)
+		return res, fmt.Errorf("want kernel %s, but %s ran", k.Name, res.Release)
 	}
 	return res, copyErr
 }
@@ -308,7 +308,7 @@ func tscKHz() (int, error) {
 	}
 	m := regexp.MustCompile(`(?m)^bogomips\s*:\s*([\d.]+)`).FindSubmatch(info)
 	if m == nil {
-		return 0, errors.New("/proc/cpuinfo tells no bogomips")
+		return 0, errors.New("/proc/cpuinfo has no bogomips")
 	}
 	mips, err := strconv.ParseFloat(string(m[1]), 64)
 	return int(mips * 500), err

@@ -45,7 +45,7 @@ func FindKernel(name string) (Kernel, error) {
 		}
 		names = append(names, k.Name)
 	}
-	return Kernel{}, fmt.Errorf("no kernel %q (there are %s)", name, strings.Join(names, ", "))
+	return Kernel{}, fmt.Errorf("no kernel %q (available: %s)", name, strings.Join(names, ", "))
 }
 
 // cacheDir returns the directory of cached kernels, which the environment variable KERNELS

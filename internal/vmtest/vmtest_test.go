@@ -36,7 +36,7 @@ func TestJudge(t *testing.T) {
 		{"", []string{"TestA"}, "TestA did not run"},
 		{"PASS\n", nil, "no tests"},
 		{"--- FAIL: TestA (0.00s)\n", []string{"TestA"}, "TestA failed"},
-		{"=== RUN   TestA\n    x_test.go:3: no time\n--- SKIP: TestA (0.00s)\n", []string{"TestA"}, "TestA was skipped for another reason than a feature that the kernel lacks: x_test.go:3: no time"},
+		{"=== RUN   TestA\n    x_test.go:3: no time\n--- SKIP: TestA (0.00s)\n", []string{"TestA"}, "TestA was skipped for a reason other than a missing kernel feature: x_test.go:3: no time"},
 	} {
 		if v := judge(c.out, c.tests); v.err() == nil || v.err().Error() != c.want {
 			t.Errorf("%q: %v, want %s", c.out, v.err(), c.want)
@@ -52,7 +52,7 @@ func TestSecondChance(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 	v.add(judge("--- PASS: TestB (0.00s)\n=== RUN   TestC\n    x_test.go:3: no time\n--- SKIP: TestC (0.00s)\n", v.failed))
-	if v.passed != 2 || len(v.failed) != 0 || len(v.bad) != 1 || v.err().Error() != "TestC was skipped for another reason than a feature that the kernel lacks: x_test.go:3: no time" {
+	if v.passed != 2 || len(v.failed) != 0 || len(v.bad) != 1 || v.err().Error() != "TestC was skipped for a reason other than a missing kernel feature: x_test.go:3: no time" {
 		t.Errorf("%+v", v)
 	}
 }
@@ -189,7 +189,7 @@ func TestRunner(t *testing.T) {
 		{"crash in TestB", []round{{passA + "=== RUN   TestB\n", 0, crash}, {passB + passC, 0, nil}}, 3, []string{"", "^(TestB|TestC)$"}, "", "locked up"},
 		{"crash after all", []round{{passA + passB + passC, 0, crash}, {passA + passB + passC, 0, nil}}, 3, []string{"", "^(TestA|TestB|TestC)$"}, "", "locked up"},
 		{"always", []round{{passA, 0, crash}, {"", 0, crash}, {"", 0, crash}, {"", 0, crash}, {"", 0, crash}}, 1, nil, "locked up", "locked up"},
-		{"limit", []round{{passA, 0, &NoStatusError{Began: true, Err: ErrLimit}}}, 1, []string{""}, "the time limit is over", ""},
+		{"limit", []round{{passA, 0, &NoStatusError{Began: true, Err: ErrLimit}}}, 1, []string{""}, "time limit exceeded", ""},
 		{"failed twice", []round{{passA + "--- FAIL: TestB (0.00s)\n" + passC, 1, nil}, {"--- FAIL: TestB (0.00s)\n", 1, nil}, {passB, 0, nil}}, 3, []string{"", "^(TestB)$", "^(TestB)$"}, "", "run again: TestB"},
 		{"failed always", []round{{passA + "--- FAIL: TestB (0.00s)\n" + passC, 1, nil}, {"--- FAIL: TestB (0.00s)\n", 1, nil}, {"--- FAIL: TestB (0.00s)\n", 1, nil}}, 2, nil, "TestB failed", "run again: TestB"},
 		{"left over", []round{{passA + passB + passC, 1, nil}, {passA + passB + passC, 1, nil}, {passA + passB + passC, 1, nil}}, 3, nil, "exit status 1", ""},
@@ -238,7 +238,7 @@ func TestKernels(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
-	if _, err := FindKernel("4.19"); err == nil || err.Error() != `no kernel "4.19" (there are 5.10, 6.1, 6.12, 7.2)` {
+	if _, err := FindKernel("4.19"); err == nil || err.Error() != `no kernel "4.19" (available: 5.10, 6.1, 6.12, 7.2)` {
 		t.Error(err)
 	}
 }
@@ -250,7 +250,7 @@ func TestFetchFails(t *testing.T) {
 	t.Setenv("KERNELS", cache)
 	k := Kernel{"1.0", "no-such-suite", regexp.MustCompile(`^1\.0\.`)}
 	dir, err := k.Fetch(io.Discard)
-	if err == nil || dir != "" || !strings.HasPrefix(err.Error(), "kernel 1.0 (Debian no-such-suite) is not to be had: ") {
+	if err == nil || dir != "" || !strings.HasPrefix(err.Error(), "kernel 1.0 (Debian no-such-suite) is not available: ") {
 		t.Errorf("%q, %v", dir, err)
 	}
 	if release, err := k.cached(cache); err != nil || release != "" {

@@ -212,7 +212,7 @@ var syntax = pattern([]Word{
 	{From: Bpftrace, Text: `@\w*`, Wrong: "@x[comm] = count()", Code: `calls = count(); probe("tracepoint:raw_syscalls:sys_enter", lambda e: calls.add(by=e.comm))`, Note: ": a map has a name here, as in that line", Where: Script},
 	{From: Bpftrace, Text: `^[^"']*\$\d`, Wrong: "x = $1", Code: "int(args[0])", Where: Script},
 	{From: Bpftrace, Text: `^[^"']*\$[A-Za-z_]`, Wrong: "$x = 1", Code: "x = 1", Note: ": a variable has no $"},
-	{From: Python, Text: `^\s*(import|from)\s+\w`, Wrong: "import json", Code: "print(json.encode([1]))", Note: " without import: json, math and time are there", Where: Script},
+	{From: Python, Text: `^\s*(import|from)\s+\w`, Wrong: "import json", Code: "print(json.encode([1]))", Note: " without import: json, math and time are built in", Where: Script},
 	{From: Python, Text: `^\s*(try|except|finally)\b`, Wrong: "try: x = 1", Code: `r = attempt(lambda: probe("tracepoint:no:such", h))`, Note: ", and look at r.ok and r.error", Where: Script},
 	{From: Python, Text: `^\s*raise\b`, Wrong: "raise 1", Code: `attempt(lambda: fail("message"))`, Note: ": fail() ends the script, attempt() catches it", Where: Script},
 	{From: Python, Text: `^\s*class\b`, Wrong: "class A: pass", Code: "point = struct(x=1, y=2)", Where: Script},
@@ -241,7 +241,7 @@ var syntax = pattern([]Word{
 	{From: C, Text: `^\s*//|/\*`, Wrong: "// a comment", Note: "a comment begins with #"},
 	{From: C, Text: `^\s*(switch|case|do)\b`, Wrong: "switch (e.pid) {", Code: "if e.pid == 1: c.add()", Note: ", and elif for more"},
 	{From: C, Text: `^\s*(if|while|for)\b.*\{\s*$`, Wrong: "if (e.pid == 1) {", Code: "if e.pid == 1: c.add()", Note: ": a colon, and no braces"},
-	{From: C, Text: `[=(,]\s*&\s*\w`, Wrong: "x = &t", Note: "there are no addresses of variables; a pointer comes from the event, or from cast()"},
+	{From: C, Text: `[=(,]\s*&\s*\w`, Wrong: "x = &t", Note: "variables have no addresses; a pointer comes from the event, or from cast()"},
 	{From: C, Text: `[=(,]\s*\*\s*\w`, Wrong: "x = *e.args.argv", Code: `x = cast(e.args.argv, "u64 *")[0]`},
 })
 

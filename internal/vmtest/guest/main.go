@@ -21,7 +21,7 @@ import (
 )
 
 func main() {
-	bad := flag.String("bad", "", "what to do to the machine")
+	bad := flag.String("bad", "", "how to break the machine")
 	run := flag.String("test.run", "", "pattern of tests")
 	flag.Parse()
 	choose := regexp.MustCompile(*run)
@@ -50,7 +50,7 @@ func do(bad string) error {
 	case "hang":
 		time.Sleep(time.Hour)
 	}
-	return errors.New("it goes on")
+	return errors.New("the machine still runs")
 }
 
 // lockup makes the kernel run the loops in a system call. The kernel's watchdog detects that.
