@@ -187,11 +187,17 @@ func declaredType(what string, v starlark.Value) (*types.Type, error) {
 	if t == nil {
 		t = compiler.FormattedType(elem)
 	}
-	if t == nil && strings.HasSuffix(elem, "*") && what == "value" {
+	ofValue := strings.HasSuffix(what, "value")
+	if t == nil && strings.HasSuffix(elem, "*") && ofValue {
 		t = &types.Type{Kind: types.Ptr, Text: elem}
 	}
 	if t == nil {
-		return nil, fmt.Errorf("%s: %s is not a type for a map: write int, bool, str, \"u64\", \"str[64]\", \"bytes[16]\", \"kstack\", \"ustack\", \"ksym\", \"usym\", \"ip\", \"mac\", \"cgroup\", \"errno\", \"syscall\", or a tuple of types; a ? at the end (\"u64?\") allows None", what, v)
+		pointer := ""
+		if ofValue {
+			pointer = `a pointer such as "struct sock *", `
+		}
+		return nil, fmt.Errorf("%s: %s is not a type for a map: write int, bool, str, \"u64\", \"str[64]\", \"bytes[16]\", \"kstack\", \"ustack\", \"ksym\", \"usym\", \"ip\", "+
+			"\"mac\", \"cgroup\", \"errno\", \"syscall\", %sor a tuple of types; a ? at the end (\"u64?\") allows None", what, v, pointer)
 	}
 	if optional {
 		t = types.TOpt(t)

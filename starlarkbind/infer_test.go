@@ -112,6 +112,8 @@ probe("tracepoint:syscalls:sys_enter_getppid", lambda e: print(t.get(e.pid)))
                                                    ^
     hint: assign to it in a probe of this script, or declare its values: t = table(value=int)`},
 		{`t = table(key="stack")`, `table: key: "stack" is not a type for a map: write int, bool, str, "u64", "str[64]", "bytes[16]", "kstack", "ustack", "ksym", "usym", "ip", "mac", "cgroup", "errno", "syscall", or a tuple of types; a ? at the end ("u64?") allows None`},
+		{`t = table(value="stack")`, `table: value: "stack" is not a type for a map: write int, bool, str, "u64", "str[64]", "bytes[16]", "kstack", "ustack", "ksym", "usym", "ip", "mac", "cgroup", "errno", "syscall", a pointer such as "struct sock *", or a tuple of types; a ? at the end ("u64?") allows None`},
+		{`t = table(key="bytes[0]")`, `table: key: the length of bytes must be from 1 to 8192`},
 		{`t = table(key="str[1]")`, `table: key: the length of str must be from 2 to 8192`},
 	} {
 		l := newLive(t, nil)
@@ -120,4 +122,13 @@ probe("tracepoint:syscalls:sys_enter_getppid", lambda e: print(t.get(e.pid)))
 			t.Errorf("%s\n got %v\nwant %s", c.src, l.FormatError(err), c.want)
 		}
 	}
+}
+
+// A pointer is a type for values, declared before any probe stores one.
+func TestDeclaredPointer(t *testing.T) {
+	expect(t, `
+tasks = table(value="struct task_struct *")
+probe("tracepoint:raw_syscalls:sys_exit", lambda e: print(tasks[e.tid].pid), filter=lambda e: e.tid in tasks)
+print(attempt(lambda: table(key="struct task_struct *")).ok)
+`, "False")
 }
