@@ -31,7 +31,7 @@ type Builtin struct {
 
 // Builtins lists the functions that scripts can call.
 var Builtins = []Builtin{
-	{"probe", `probe(spec, handler, filter=None, name=None, attach=True, missing="error", first=False, system_wide=False)`, "attach a handler to the events that spec names, a string or a list of strings", `probe("tracepoint:sched:sched_switch", lambda e: switches.add(by=e.comm))`, (*Session).builtinProbe},
+	{"probe", `probe(spec, handler, filter=None, name=None, attach=True, missing="error", first=False, system_wide=False)`, "attach a handler to the events that spec names; spec is a string or a list of strings", `probe("tracepoint:sched:sched_switch", lambda e: switches.add(by=e.comm))`, (*Session).builtinProbe},
 	{"run", "run(seconds=None)", "wait until the time is up, Ctrl-C, stop(), or the end of a process from spawn()", "run(5)", (*Session).builtinRun},
 	{"every", "every(seconds, fn)", "call fn at this interval during run()", "every(1, lambda: print(calls.delta()))", (*Session).builtinEvery},
 	{"watch", "watch(x, seconds=1)", "run(), and show a map, or what a function prints or returns, at this interval; on a terminal, in place", "watch(lambda: plot(calls))", (*Session).builtinWatch},
@@ -53,7 +53,7 @@ var Builtins = []Builtin{
 		return starlark.None, s.clearErrors()
 	}},
 	{"probes", `probes(pattern="*")`, "list of the available probes that match, as structs (name, args)", `probes("tracepoint:sched:*")`, (*Session).builtinProbes},
-	{"attached", "attached()", "list of the live probes", "for p in attached(): print(p)", func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	{"attached", "attached()", "list of the attached probes", "for p in attached(): print(p)", func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var out []starlark.Value
 		for _, p := range s.allProbes() {
 			if p.isAttached() {
@@ -168,7 +168,7 @@ func handlerOnly(name string) *starlark.Builtin {
 
 func formatArgs(name string, a starlark.Tuple, kw []starlark.Tuple) (string, error) {
 	if len(kw) > 0 {
-		return "", fmt.Errorf("%s: no keyword arguments", name)
+		return "", fmt.Errorf("%s: keyword arguments are not allowed", name)
 	}
 	if len(a) == 0 {
 		return "", fmt.Errorf("%s: the format is missing", name)

@@ -20,7 +20,7 @@ func Info() (string, error) {
 	prepared := sys.Prepare()
 	var mount *sys.MountError
 	if errors.As(prepared, &mount) { // the checks below would report wrong results
-		return fmt.Sprintf("kernel %s %s\nmay trace: no: %v\n", k.Release, k.Arch, mount), nil
+		return fmt.Sprintf("kernel %s %s\ncan trace: no: %v\n", k.Release, k.Arch, mount), nil
 	}
 	cpus, err := sys.PossibleCPUs()
 	if err != nil {
@@ -32,13 +32,13 @@ func Info() (string, error) {
 	if prepared != nil {
 		may = "no: " + prepared.Error()
 	}
-	fmt.Fprintf(&b, "may trace: %s\n", may)
+	fmt.Fprintf(&b, "can trace: %s\n", may)
 	has := func(name, word, note string) { fmt.Fprintf(&b, "%-20s %-4s %s\n", name, word, note) }
 	word := "yes"
 	if !bpf.HasBTF() {
 		word = "no"
 	}
-	has("btf", word, "types of the kernel")
+	has("btf", word, "kernel types")
 	for _, f := range bpf.Features() {
 		word, note := "yes", ""
 		var lacks *bpf.NotSupportedError
@@ -74,7 +74,7 @@ func Missing() []string {
 		out = append(out, "kprobes")
 	}
 	if !bpf.HasBTF() {
-		out = append(out, "types of the kernel (BTF)")
+		out = append(out, "kernel types (BTF)")
 	}
 	return out
 }

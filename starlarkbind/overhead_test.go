@@ -49,7 +49,7 @@ print(to_json([errors(), cheap.errors()]))
 			return regexp.MustCompile(`"(first|last)":[0-9]+`).ReplaceAllString(s, `"$1":0`)
 		}
 		const hint = "filter earlier, attach to fewer events, or allow more"
-		const message = "dear took N% of all CPUs' time, and was detached: --max-overhead=1"
+		const message = "dear took N% of all CPU time and was detached: --max-overhead=1"
 		want := `[false,true,10]
 ["max_overhead",-122,"EDQUOT","` + hint + `","dear","test.star:3:1","def slow(e):",null,1,true,true]
 "` + message + `"

@@ -111,7 +111,7 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "print errors in full, with the verifier's log")
 	f.BoolVar(&c.info, "info", false, "show what this kernel supports")
 	f.BoolVar(&c.version, "version", false, "print the version")
-	f.BoolVarP(&c.help, "help", "h", false, "print this")
+	f.BoolVarP(&c.help, "help", "h", false, "print this help")
 	given := map[string]bool{}
 	if err := f.ParseAll(argv, func(flag *pflag.Flag, value string) error {
 		if t := flag.Value.Type(); given[flag.Name] && t != "stringArray" && t != "bool" {
@@ -164,7 +164,7 @@ func twice(f *pflag.Flag) error {
 }
 
 func usage(f *pflag.FlagSet) string {
-	return `usage: bpfrepl                          the prompt
+	return `usage: bpfrepl                          start the prompt
        bpfrepl [flags] SCRIPT [args]    run a script
        bpfrepl [flags] -e CODE [args]   run code
        bpfrepl -l [-v] [PATTERN]        list probes

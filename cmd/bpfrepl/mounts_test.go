@@ -54,16 +54,16 @@ func TestMissingFiles(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ name, hide, want string }{
-		{"no /proc", noProc, "may trace: no: " + reason},
-		{"BTF", "true", "btf                  yes  types of the kernel\n"},
-		{"no BTF", "mount -t tmpfs tmpfs /sys/kernel/btf", "btf                  no   types of the kernel\n"},
-		{"BTF is empty", "mount --bind /dev/null /sys/kernel/btf/vmlinux", "btf                  no   types of the kernel\n"},
+		{"no /proc", noProc, "can trace: no: " + reason},
+		{"BTF", "true", "btf                  yes  kernel types\n"},
+		{"no BTF", "mount -t tmpfs tmpfs /sys/kernel/btf", "btf                  no   kernel types\n"},
+		{"BTF is empty", "mount --bind /dev/null /sys/kernel/btf/vmlinux", "btf                  no   kernel types\n"},
 	} {
 		got := hidden(t, c.hide, "--info")
 		if !strings.Contains(got, "\n"+c.want) {
 			t.Errorf("--info, %s:\n%s\nwant %s", c.name, got, c.want)
 		}
-		if strings.Contains(got, "kprobe") == strings.Contains(c.want, "may trace: no") {
+		if strings.Contains(got, "kprobe") == strings.Contains(c.want, "can trace: no") {
 			t.Errorf("--info, %s:\n%s", c.name, got)
 		}
 	}
