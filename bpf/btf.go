@@ -52,5 +52,5 @@ func KfuncID(name string) (int64, error) {
 	if of := ids[name]; len(of) > 0 {
 		return int64(of[0]), nil
 	}
-	return 0, fmt.Errorf("this kernel has no function %s for programs", name)
+	return 0, fmt.Errorf("this kernel has no kfunc %s", name)
 }

@@ -62,7 +62,7 @@ func tryUprobeMulti() error {
 	fd, err := linkUprobes([]Target{{file: "/", sites: []probeSite{{}}}}, nil, p, AttachOptions{}, false)
 	switch {
 	case err == nil:
-		err = errors.Join(errors.New("a folder takes uprobes"), sys.CloseFD(fd))
+		err = errors.Join(errors.New("the kernel accepted a uprobe on a directory"), sys.CloseFD(fd))
 	case errors.Is(err, unix.EBADF):
 		err = nil
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP):

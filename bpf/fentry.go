@@ -234,10 +234,10 @@ func prepareFentry(s *ProgramSpec) error {
 
 func fentryUntyped(t Target, err error) error {
 	if errors.Is(err, errNoTypes) {
-		return &AttachError{Target: t, TargetOnly: true, Reason: "the types of the kernel (BTF) do not describe the function, which " + t.Kind + " needs", Hint: instead(t), Err: err}
+		return &AttachError{Target: t, TargetOnly: true, Reason: "the kernel's type information (BTF) does not describe the function, which " + t.Kind + " needs", Hint: instead(t), Err: err}
 	}
 	if errors.Is(err, errSeveral) {
-		return &AttachError{Target: t, TargetOnly: true, Reason: errSeveral.Error() + ", of which " + t.Kind + " reaches one only", Hint: instead(t), Err: err}
+		return &AttachError{Target: t, TargetOnly: true, Reason: errSeveral.Error() + ", and " + t.Kind + " can reach only one of them", Hint: instead(t), Err: err}
 	}
 	var noBTF *NoBTFError
 	if errors.As(err, &noBTF) {
@@ -340,7 +340,7 @@ func attachFentry(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 	case errors.Is(err, unix.EBUSY):
 		e.Reason = "its entry is patched by something else: a live patch, or a kprobe after its first instruction"
 		if isNotrace(t.Func) {
-			e.Reason = "the kernel does not allow this function to be traced: it is notrace (" + filterFile + " lacks it)"
+			e.Reason = "the kernel does not allow this function to be traced: it is notrace (not in " + filterFile + ")"
 		}
 	case errors.Is(err, unix.E2BIG):
 		e.Reason = "38 programs are attached there already, which is the kernel's limit"

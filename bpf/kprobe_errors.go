@@ -30,7 +30,7 @@ func kprobeError(t Target, err error) error {
 		case blacklist()[t.Func]:
 			e.Reason = "the kernel does not allow kprobes there: the function is on its blacklist (" + blacklistFile + ")"
 		case isNotrace(t.Func):
-			e.Reason = "the kernel does not allow this function to be traced: it is notrace (" + filterFile + " lacks it)"
+			e.Reason = "the kernel does not allow this function to be traced: it is notrace (not in " + filterFile + ")"
 		}
 	default:
 		return attachError(t, err)

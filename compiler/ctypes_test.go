@@ -27,7 +27,7 @@ func TestWithoutTypes(t *testing.T) {
 	}
 	for _, src := range []string{"return e.task.pid", "return e.ppid", `return cast(e.pid, "struct sock").x`, "return e.args.p.pid"} {
 		err := compile("def h(e):\n    " + src + "\n")
-		if err == nil || !strings.Contains(err.Error(), "the kernel's types are needed here: this kernel has no type information") {
+		if err == nil || !strings.Contains(err.Error(), "this needs the kernel's types: this kernel has no type information") {
 			t.Errorf("%s: %v", src, err)
 		}
 	}

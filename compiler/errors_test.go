@@ -12,7 +12,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 )
 
-var update = flag.Bool("update", false, "rewrite the expectations in testdata from what the compiler gives")
+var update = flag.Bool("update", false, "rewrite the expectations in testdata from what the compiler returns")
 
 // The files in testdata/errors contain handlers, separated by lines of ---. The last function of
 // each is compiled. A line with an error ends with " ### COL: message", followed by " | hint" if

@@ -311,7 +311,7 @@ func (c *checker) arrayElem(x *syntax.IndexExpr, a *eArg, i expr) expr {
 		n += int64(a.f.Len)
 	}
 	if n < 0 || n >= int64(a.f.Len) {
-		return c.bad(i.position(), "", "index out of range: e.args.%s has %d elements", a.f.Name, a.f.Len)
+		return c.bad(i.position(), "", "index out of range: e.args.%s has %s", a.f.Name, countOf(int(a.f.Len), "element"))
 	}
 	e := &eArg{node{a.t.Elem, x.Lbrack}, a.f, int(n), 0}
 	e.t = c.narrowInt(e, e.t)

@@ -109,7 +109,7 @@ func (c *checker) lookup(name string, pos syntax.Position) *ctype.Type {
 	}
 	t, err := c.req.Types.Lookup(name)
 	if err != nil {
-		c.errorf(pos, "", "the kernel's types are needed here: %v", err)
+		c.errorf(pos, "", "this needs the kernel's types: %v", err)
 		return nil
 	}
 	if t == nil {
@@ -319,7 +319,7 @@ func (c *checker) element(x, i expr, pos syntax.Position) expr {
 			at += int64(n)
 		}
 		if bounded && (at < 0 || at >= int64(n)) {
-			return c.bad(i.position(), "", "index out of range: %s has %d elements", p.text, n)
+			return c.bad(i.position(), "", "index out of range: %s has %s", p.text, countOf(int(n), "element"))
 		}
 		if at > maxOffset/int64(q.c.Size) || at < -maxOffset/int64(q.c.Size) {
 			return c.bad(i.position(), "", "the index is too large")

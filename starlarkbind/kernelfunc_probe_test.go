@@ -82,7 +82,7 @@ print(attempt(lambda: probe("kprobe:__x64_sys_getppid", lambda e: a.add(by=e.arg
 print(attempt(lambda: probe("kretprobe:vfs_read", lambda e: a.add(by=e.args.file))).error.message)
 `, `called [(("function:__x64_sys_getppid", True), 1000), (("return:__x64_sys_getppid", True), 1000)] ["kprobe:__x64_sys_getppid"] ["kretprobe:__x64_sys_getppid"]`,
 		`; function:__x64_sys_getppid (kprobe:__x64_sys_getppid) as Kprobe program`,
-		`; not fentry: the types of the kernel (BTF) do not describe the function, which fentry needs`,
+		`; not fentry: the kernel's type information (BTF) does not describe the function, which fentry needs`,
 		`kprobe:__x64_sys_getppid has no argument regs`,
 		`index out of range: kprobe:__x64_sys_getppid has 6 arguments`,
 		`kretprobe:vfs_read has no arguments: they are gone when the function returns; save them at its entry, or use fexit:vfs_read`)
@@ -243,7 +243,7 @@ while True:
 // The messages for what the kernel refuses.
 func TestFunctionRefusals(t *testing.T) {
 	needFunctions(t)
-	notrace := "the kernel does not allow this function to be traced: it is notrace (available_filter_functions lacks it)"
+	notrace := "the kernel does not allow this function to be traced: it is notrace (not in available_filter_functions)"
 	cases := []struct{ spec, want string }{
 		{"kprobe:vfs_raed", `no probe "kprobe:vfs_raed": the kernel has no function "vfs_raed", or the compiler has inlined it (did you mean "kprobe:vfs_read", "kprobe:vcs_read" or "kprobe:vfs_readv"?)`},
 		{"fentry:vfs_raed", `no probe "fentry:vfs_raed": the kernel has no function "vfs_raed", or the compiler has inlined it (did you mean "fentry:vfs_read", "fentry:vcs_read" or "fentry:vfs_readv"?)`},
@@ -255,7 +255,7 @@ func TestFunctionRefusals(t *testing.T) {
 		{"kretprobe:vfs_read+4", `probe "kretprobe:vfs_read+4": a return has no offset (write kretprobe:vfs_read)`},
 		{"kprobe:exc_int3", `attach to kprobe:exc_int3: the kernel does not allow kprobes there: the function is on its blacklist (/sys/kernel/debug/kprobes/blacklist)`},
 		{"kprobe:native_read_msr", "attach to kprobe:native_read_msr: " + notrace},
-		{"fentry:__x64_sys_getppid", `no probe "fentry:__x64_sys_getppid": the types of the kernel (BTF) do not describe the function, which fentry needs (use kprobe:__x64_sys_getppid)`},
+		{"fentry:__x64_sys_getppid", `no probe "fentry:__x64_sys_getppid": the kernel's type information (BTF) does not describe the function, which fentry needs (use kprobe:__x64_sys_getppid)`},
 	}
 	by := "fentry"
 	if !atLeast(t, 6, 6) {

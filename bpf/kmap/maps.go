@@ -134,7 +134,7 @@ func createError(s Spec, err error) error {
 			e.Reason = why
 		}
 	case errors.Is(err, unix.E2BIG) && s.KeySize > 512 && sys.OlderThan(5, 11):
-		e.Reason = fmt.Sprintf("kernels before 5.11 take keys of at most 512 bytes, and these have %d", s.KeySize)
+		e.Reason = fmt.Sprintf("kernels before 5.11 limit keys to 512 bytes; these have %d", s.KeySize)
 	case s.Type == ebpf.RingBuf && (errors.Is(err, unix.E2BIG) || errors.Is(err, unix.ENOMEM)):
 		return streamTooLarge(s, s.bytes(), s.bytes()/2, err)
 	case errors.Is(err, unix.E2BIG), errors.Is(err, unix.ENOMEM), errors.Is(err, unix.EINVAL) && s.MaxEntries > 1<<31:

@@ -44,7 +44,7 @@ func TestMissingFiles(t *testing.T) {
 		{"-p without /proc", noProc, []string{"-p", "1", "-e", script}, "error: -p: " + reason},
 		{"-l without /proc", noProc, []string{"-l", "kprobe:vfs_*"}, "error: " + reason},
 		{"no BTF", "mount --bind /dev/null /sys/kernel/btf/vmlinux", []string{"-e", `probe("rawtracepoint:sched_switch", lambda e: print(e.task.pid))`},
-			`error: <code>:1:60: the kernel's types are needed here: this kernel has no type information (BTF, /sys/kernel/btf/vmlinux): it needs CONFIG_DEBUG_INFO_BTF, which distributions have enabled since 2021
+			`error: <code>:1:60: this needs the kernel's types: this kernel has no type information (BTF, /sys/kernel/btf/vmlinux): it needs CONFIG_DEBUG_INFO_BTF, which distributions have enabled since 2021
     probe("rawtracepoint:sched_switch", lambda e: print(e.task.pid))
                                                                ^
 `},

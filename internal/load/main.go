@@ -90,7 +90,7 @@ func run(args []string) (int, error) {
 	}
 	num := func(i int) int {
 		if i >= len(args) {
-			fail(fmt.Errorf("%s wants another argument", args[0]))
+			fail(fmt.Errorf("%s needs another argument", args[0]))
 		}
 		n, err := strconv.Atoi(args[i])
 		if err != nil {

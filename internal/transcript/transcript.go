@@ -115,7 +115,7 @@ func Compare(t testing.TB, want, got []Item) []Item {
 			return want
 		}
 		if g := got[i]; !Same(w.Src, w.Out, g.Out) {
-			t.Errorf("line %d: %s\ngave\n%swant\n%s", w.Line, w.Src, g.Out, w.Out)
+			t.Errorf("line %d: %s\ngot\n%swant\n%s", w.Line, w.Src, g.Out, w.Out)
 			out[i].Out = g.Out
 		}
 	}

@@ -86,7 +86,7 @@ func WriteTable(file string, log io.Writer) (err error) {
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("what kernel %s has: %w\n%s", k.Name, err, out.String())
+			return fmt.Errorf("query the features of kernel %s: %w\n%s", k.Name, err, out.String())
 		}
 	}
 	out, err := exec.Command(bin, "--info").Output()
@@ -178,7 +178,7 @@ func parseInfo(out string) (c column, names, about []string, err error) {
 		names, about = append(names, l[1]), append(about, l[3])
 	}
 	if len(names) == 0 || strings.Contains(out, " ? ") {
-		return c, nil, nil, fmt.Errorf("not every feature is known:\n%s", out)
+		return c, nil, nil, fmt.Errorf("some features are unknown:\n%s", out)
 	}
 	return c, names, about, nil
 }
