@@ -15,7 +15,7 @@ export GOFLAGS += -buildvcs=false
 
 # the seeds of the oracle's runs, and how many handlers each makes; seed 0 is another one each time
 SEEDS ?= 1 2
-N ?= 1000
+N ?= 2000
 
 # the tests that also run under a kernel that puts a program aside for another anywhere
 PREEMPTED = ^Test(RaceNewKeys|SameKey|SameKeyKinds|FullMap|Nesting|HeapNested|DeltaAndClear|ClearUnderLoad)$$

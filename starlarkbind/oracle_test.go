@@ -389,7 +389,7 @@ func histText(spec agg.Spec, h *hist.Histogram) string {
 	return strings.TrimSpace(fmt.Sprintln(append(parts, buckets)...))
 }
 
-// TestOracle runs random handlers. CI runs 5,000.
+// TestOracle runs random handlers. `make oracle` sets how many.
 func TestOracle(t *testing.T) {
 	run, complex, old := 0, 0, 0
 	defer func() {
