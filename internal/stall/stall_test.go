@@ -30,9 +30,10 @@ func TestGiveUp(t *testing.T) {
 			if _, err := w.Write([]byte("read\n")); err != nil {
 				t.Fatal(err)
 			}
+			more := make([]byte, 1<<20) // a terminal may have room for a few bytes again
 			got := make(chan error, 1)
 			go func() {
-				_, err := w.Write(make([]byte, 1<<20))
+				_, err := w.Write(more)
 				got <- err
 			}()
 			for !w.Stalled(10 * time.Millisecond) {
@@ -45,11 +46,11 @@ func TestGiveUp(t *testing.T) {
 			if err := <-got; !errors.Is(err, ErrStalled) {
 				t.Errorf("the write under way: %v", err)
 			}
-			if _, err := w.Write([]byte("more")); !errors.Is(err, ErrStalled) {
+			if _, err := w.Write(more); !errors.Is(err, ErrStalled) {
 				t.Errorf("the next write: %v", err)
 			}
 			for range 50 { // these do not wait as long
-				if _, err := w.Write([]byte("more")); !errors.Is(err, ErrStalled) {
+				if _, err := w.Write(more); !errors.Is(err, ErrStalled) {
 					t.Errorf("a later write: %v", err)
 				}
 			}
