@@ -52,7 +52,7 @@ n, m = count(), count()
 a = probe("fentry:bpf:packets_filter_x", lambda e: n.add(by=(e.probe, e.func, e.args.skb.len)))
 b = probe("fexit:bpf:ID:packets_filter_x", lambda e: n.add(by=(e.probe, e.func, e.ret)))
 c = probe("fexit:bpf:length_*", lambda e: m.add(by=(e.probe, e.args.times, e.args.skb.len, e.ret)))
-`, "ID", fmt.Sprint(id))); err != nil {
+`, "bpf:ID:", fmt.Sprintf("bpf:%d:", id))); err != nil {
 		t.Fatal(l.FormatError(err))
 	}
 	for _, size := range []int{64, 100} {
@@ -79,7 +79,7 @@ c = probe("fexit:bpf:length_*", lambda e: m.add(by=(e.probe, e.args.times, e.arg
 no probe "fentry:bpf:packets_filtre": no loaded BPF program with types (BTF) has a function "packets_filtre" (bpfrepl -l 'fentry:bpf:*' lists them)
 probe "fentry:bpf:x:packets_filter_x": "x" is not the ID of a BPF program (bpftool prog lists them)
 ["fexit:bpf:ID:packets_filter_x"]
-`, "ID", fmt.Sprint(id))
+`, "bpf:ID:", fmt.Sprintf("bpf:%d:", id))
 	if got := l.out.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
