@@ -233,7 +233,7 @@ func runKernel(text string, events []oracleEvent, as *sys.Kernel, form compiler.
 	if errors.As(err, &list) {
 		for _, d := range list {
 			if strings.HasSuffix(d.Msg, " by zero") || strings.HasPrefix(d.Msg, "index out of range") || strings.Contains(d.Msg, "cannot end in a NUL") ||
-				strings.HasPrefix(d.Msg, "the search is too long") || strings.Contains(d.Msg, " can never hold: ") {
+				strings.HasPrefix(d.Msg, "the search is too long") || strings.Contains(d.Msg, " can never match: ") {
 				return nil, errConstant
 			}
 			if tooLarge.MatchString(d.Msg) {
