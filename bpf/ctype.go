@@ -1,6 +1,10 @@
 package bpf
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
+)
 
 // cTypes holds C's integer types, as the kernel's events name them, on a 64-bit host. Other types
 // have the size given in the format file.
@@ -65,13 +69,9 @@ func isAggregate(typ string) bool {
 	return !strings.HasSuffix(typ, "*") && (strings.HasPrefix(typ, "struct ") || strings.HasPrefix(typ, "union "))
 }
 
-func isIdentByte(c byte) bool {
-	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-}
-
 func isIdent(s string) bool {
 	for i := range len(s) {
-		if !isIdentByte(s[i]) {
+		if !sys.IsIdentByte(s[i]) {
 			return false
 		}
 	}

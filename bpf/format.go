@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // The format file of an event (Documentation/trace/events.rst, written by trace_events.c: f_show)
@@ -159,7 +161,7 @@ func splitDecl(decl string) (typ, name, dims string) {
 		rest, dims = strings.TrimSpace(rest[:i]), rest[i:]+dims
 	}
 	i := len(rest)
-	for i > 0 && isIdentByte(rest[i-1]) {
+	for i > 0 && sys.IsIdentByte(rest[i-1]) {
 		i--
 	}
 	return strings.TrimSpace(rest[:i]), rest[i:], dims

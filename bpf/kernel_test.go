@@ -10,8 +10,6 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
-
-	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 )
 
 func program(t *testing.T, typ ebpf.ProgramType, insns ...asm.Instruction) (*Program, error) {
@@ -109,14 +107,4 @@ func TestAttachRefused(t *testing.T) {
 		wantText(t, "refused", err.Error(), "attach to tracepoint:syscalls:sys_enter_getppid: 64 programs are attached there already, which is the kernel's limit")
 		return
 	}
-}
-
-func newTestMap(t *testing.T, spec kmap.Spec) *kmap.Map {
-	t.Helper()
-	m, err := kmap.New(spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { mustClose(t, m.Close) })
-	return m
 }

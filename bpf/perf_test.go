@@ -36,7 +36,11 @@ func countRunsOf(t *testing.T, spec ProgramSpec, plain bool) *counting {
 	if err := sys.Prepare(); err != nil {
 		t.Fatal(err)
 	}
-	m := newTestMap(t, kmap.Spec{Name: "runs", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	m, err := kmap.New(kmap.Spec{Name: "runs", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { mustClose(t, m.Close) })
 	spec.Name, spec.Maps = "runs", map[string]*kmap.Map{"runs": m}
 	spec.Instructions = asm.Instructions{
 		asm.LoadMapValue(asm.R1, 0, 0).WithReference("runs"),

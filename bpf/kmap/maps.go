@@ -100,7 +100,7 @@ func createMap(s Spec, inner int) (fd int, err error) {
 // underscores.
 func KernelName(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if r < 0x80 && (isNameByte(byte(r)) || r == '.') {
+		if r < 0x80 && (sys.IsIdentByte(byte(r)) || r == '.') {
 			return r
 		}
 		return '_'
@@ -254,8 +254,4 @@ func NewNumbers(numbers []uint64) (*Map, error) {
 		}
 	}
 	return m, nil
-}
-
-func isNameByte(c byte) bool {
-	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }

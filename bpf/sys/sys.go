@@ -173,3 +173,8 @@ func CloseFD(fd int) error {
 	}
 	return nil
 }
+
+// IsIdentByte reports whether c may be part of an identifier of C.
+func IsIdentByte(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
