@@ -131,15 +131,15 @@ func (c *checker) conditionLogic(x *syntax.BinaryExpr) (expr, facts, facts) {
 func (c *checker) twoSides(x *syntax.BinaryExpr, side func(syntax.Expr) (expr, facts, facts), join func(a, b expr) expr) (e expr, yes, no facts) {
 	before := c.flow
 	a, ya, na := side(x.X)
-	goesOn := na
-	if x.Op == syntax.AND {
-		goesOn = ya
-	}
 	truth, known := knownTruth(a)
 	if known {
 		ya.never, na.never = !truth, truth
 	}
-	if known && truth == (x.Op == syntax.OR) || goesOn.never {
+	goesOn := na
+	if x.Op == syntax.AND {
+		goesOn = ya
+	}
+	if goesOn.never {
 		return a, ya, na
 	}
 	c.flow = before.with(goesOn)
