@@ -2,6 +2,7 @@ package starlarkbind
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -34,7 +35,7 @@ func (s *Session) builtinEvent(_ *starlark.Thread, _ *starlark.Builtin, args sta
 	e := &event{starlark.StringDict{}}
 	for _, pair := range kw {
 		name, v := string(pair[0].(starlark.String)), pair[1]
-		if !contains(known, name) {
+		if !slices.Contains(known, name) {
 			return nil, fmt.Errorf("event: an event has no field %s%s", name, didYouMean(name, known))
 		}
 		var err error
@@ -58,15 +59,6 @@ func eventFieldNames() []string {
 		out = append(out, f[0])
 	}
 	return out
-}
-
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
 }
 
 func didYouMean(word string, names []string) string {
@@ -144,7 +136,7 @@ func (e *event) Attr(name string) (starlark.Value, error) {
 			return v, nil
 		}
 	}
-	if contains(eventFieldNames(), name) {
+	if slices.Contains(eventFieldNames(), name) {
 		return nil, fmt.Errorf("this event has no %s: write event(%s=...)", name, name)
 	}
 	return nil, fmt.Errorf("an event has no field %s%s", name, didYouMean(name, eventFieldNames()))

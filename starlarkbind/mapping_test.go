@@ -6,10 +6,10 @@ import (
 	"testing"
 	"unsafe"
 
-	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
-
 	"go.starlark.net/starlark"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 )
 
 // Reads beyond the end of a mapping: strings end there and bytes read as zeros, which is counted,

@@ -34,8 +34,7 @@ func (m *modelRun) readers() starlark.StringDict {
 		return m.event.memory()[addr-memoryAt:][:n]
 	}
 	type args = starlark.Tuple
-	out := starlark.StringDict{}
-	for name, fn := range map[string]func(a args) starlark.Value{
+	return functions(map[string]func(a args) starlark.Value{
 		"buf": func(a args) starlark.Value {
 			n, _ := a[1].(starlark.Int).Int64()
 			return starlark.Bytes(at(a[0], int(n)))
@@ -48,7 +47,13 @@ func (m *modelRun) readers() starlark.StringDict {
 			addr, _ := a[0].(starlark.Int).Uint64()
 			return &modelPointer{addr: addr, size: 4, read: func(addr uint64, n int) []byte { return m.event.memory()[addr-memoryAt:][:n] }}
 		},
-	} {
+	})
+}
+
+// functions returns builtins that call fns.
+func functions(fns map[string]func(a starlark.Tuple) starlark.Value) starlark.StringDict {
+	out := starlark.StringDict{}
+	for name, fn := range fns {
 		out[name] = starlark.NewBuiltin(name, func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 			return fn(a), nil
 		})

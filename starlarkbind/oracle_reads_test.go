@@ -57,20 +57,14 @@ func (m *modelRun) hostReaders() starlark.StringDict {
 		n, _ := v.(starlark.Int).Int64()
 		return int(n)
 	}
-	out := starlark.StringDict{}
-	for name, fn := range map[string]func(a starlark.Tuple) starlark.Value{
+	return functions(map[string]func(a starlark.Tuple) starlark.Value{
 		"member": func(a starlark.Tuple) starlark.Value { return oracleMembers[number(a[0])].read(m.event.memory()) },
 		"byte":   func(a starlark.Tuple) starlark.Value { return member{at: number(a[0]), size: 1}.read(m.event.memory()) },
 		"strn": func(a starlark.Tuple) starlark.Value {
 			s, _, _ := strings.Cut(string(m.event.memory()), "\x00")
 			return starlark.String(s[:min(len(s), max(0, number(a[0])-1))])
 		},
-	} {
-		out[name] = starlark.NewBuiltin(name, func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
-			return fn(a), nil
-		})
-	}
-	return out
+	})
 }
 
 // member returns a read of a member.

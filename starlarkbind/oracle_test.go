@@ -442,10 +442,7 @@ func compareForm(host, kernel string, events []oracleEvent, as *sys.Kernel, form
 	if err != nil {
 		return err
 	}
-	if m.endless {
-		events = events[:m.handled]
-	}
-	got, err := runKernel(kernel, events, as, form)
+	got, err := runKernel(kernel, events[:m.handled], as, form) // all, unless a run has no end
 	if err != nil {
 		return err
 	}

@@ -517,7 +517,7 @@ def h(e):
     n, where = collatz(e, 0, 5)
     got[4] = -1 if where == None else where
     for k, v in t.items():
-        n, where = collatz(e, v - 0, 1000) # may be negative, as the one below
+        n, where = collatz(e, v, 1000)
         got[10 + k] = n
     got[5], _ = collatz(e, 100 // (e.args.offset - 4), 1000)
     got[6] = 1
@@ -525,7 +525,7 @@ p = probe(`+lseek+`, h, filter=lambda e: e.comm == "load")
 make("newkeys", 1, 4)
 print([(k, got[k]) for k in sorted(got.keys())] == [(1, 111), (2, 5), (3, 4), (4, -1), (11, 6), (12, 7)])
 print([(e.errno, e.count) for e in errors()])
-print(len([l for l in p.asm().splitlines() if "Call" in l and "<collatz_" in l]))
+print(len([l for l in p.asm().splitlines() if "<collatz_1>" in l]))
 `, `True
 EDOM  1
 3`)
