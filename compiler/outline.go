@@ -82,11 +82,7 @@ func (lw *lowerer) outlined(name string, params int, body func(args []*ir.Value,
 func (lw *lowerer) newOutline(name string, params int, body func(args []*ir.Value, next, leave *ir.Block)) *outline {
 	o := &outline{up: lw.out, outer: lw.b, at: map[ir.Variable]int{}, writes: map[ir.Variable]bool{}, slots: map[*ir.Slot]int{}, more: new(int), exitKind: new(int)}
 	end, loops, cells, at := lw.end, lw.loops, maps.Clone(lw.cells), lw.scratch.at
-	lw.b.Write(o.exitKind, lw.b.Const(exitNormal))
-	if lw.out == nil {
-		lw.b.Shown(lw.ctxVar)
-		lw.b.Write(lw.ctxVar, lw.ctx())
-	}
+	lw.beforeCall(o)
 	o.name = lw.callback(name, params, func(args []*ir.Value) *ir.Value {
 		lw.out, lw.loops = o, nil
 		lw.scratch.at = at
@@ -120,6 +116,17 @@ func (lw *lowerer) newOutline(name string, params int, body func(args []*ir.Valu
 	return o
 }
 
+// beforeCall sets the variables that every callback reads or that the code after it reads. The
+// callback has to be lowered after it; and each call needs it, since the first call of a
+// subprogram, where it is lowered, need not be on the path to the others.
+func (lw *lowerer) beforeCall(o *outline) {
+	lw.b.Write(o.exitKind, lw.b.Const(exitNormal))
+	if lw.out == nil {
+		lw.b.Shown(lw.ctxVar)
+		lw.b.Write(lw.ctxVar, lw.ctx())
+	}
+}
+
 // exit leaves the callback.
 func (lw *lowerer) exit(way int64) {
 	more := int64(1)
@@ -146,6 +153,7 @@ func (o *outline) known(x ir.Variable) bool {
 // that the body of a loop writes are hidden from the verifier, see ir.Builder.Opaque.
 func (lw *lowerer) callOutlined(o *outline, loops bool, call func(fn, frame *ir.Value)) {
 	b := lw.b
+	lw.beforeCall(o)
 	slot := b.F.NewSlot(o.size, "frame")
 	frame := b.SlotAddr(slot, 0)
 	var zero *ir.Value

@@ -205,6 +205,9 @@ func (g *generator) int(depth int) ex {
 		}
 		return ex{h: wrap(uns, f+"("+x.h+", "+y.h+")"), k: f + "(" + x.k + ", " + y.k + ")", t: "int", unsigned: uns, natural: natural && !uns}
 	case 10:
+		if g.readers && g.n(2) == 0 {
+			return g.call(depth - 1)
+		}
 		if g.helpers > 0 && !g.inHelper {
 			x, y := g.variable(depth-1), g.variable(depth-1)
 			f := fmt.Sprintf("helper%d", g.n(g.helpers))
@@ -416,10 +419,14 @@ func (g *generator) cond(depth int) ex {
 	return g.bool(depth)
 }
 
-// pureInt returns an int expression over a, b and c alone.
+// pureInt returns an int expression over a, b, c and, where there is one, the event.
 func (g *generator) pureInt(depth int) ex {
 	v := pick(g, "a", "b", "c")
 	x := ex{h: v, k: v, t: "int"}
+	if g.hasEvent && g.n(2) == 0 {
+		f := pick(g, intFields...)
+		x = ex{h: "e.args." + f.name, k: "e.args." + f.name, t: "int", unsigned: f.unsigned, natural: f.name == "u32"}
+	}
 	if depth <= 0 {
 		return x
 	}

@@ -19,6 +19,8 @@ type generator struct {
 	inHelper     bool
 	inFor        bool
 	labels       bool // the function label can be called
+	readers      bool // the function reader can be called
+	hasEvent     bool // the function that is being written has e
 }
 
 // An ex is an expression in both texts.
@@ -90,34 +92,11 @@ func generate(data []byte) (host, kernel string) {
 	g.host.WriteString(globals)
 	g.kernel.WriteString(globals)
 	helpers := g.n(3)
-	for i := 0; i < helpers; i++ {
-		g.inHelper = true
-		g.both(fmt.Sprintf("def helper%d(a, b):", i))
-		g.indent++
-		g.both(`c, p, s, tu, o = 3 + b * 0, True, "a", (a, b, 3 + b * 0), None`)
-		// A helper does not have e, so it uses its own parameters.
-		n := 1 + g.n(3)
-		for j := 0; j < n; j++ {
-			x := g.pureInt(2)
-			v := pick(g, "a", "b", "c")
-			switch g.n(4) {
-			case 0:
-				g.line("if "+x.h+" > b:", "if "+x.k+" > b:")
-				g.line("    return w("+x.h+")", "    return "+x.k)
-			case 1:
-				g.both(pick(g, "for i in few:", "for i in range(b & 3):", "for i in (a, 2, b):"))
-				g.line("    if "+x.h+" > i:", "    if "+x.k+" > i:")
-				g.line("        return w("+x.h+")", "        return "+x.k)
-				g.line("    "+v+" = w("+v+" + i)", "    "+v+" += i")
-			default:
-				g.line(v+" = w("+x.h+")", v+" = "+x.signed().k)
-			}
-		}
-		x := g.pureInt(2)
-		g.line("return w("+x.h+")", "return "+x.signed().k)
-		g.indent--
-		g.inHelper = false
-		g.helpers = i + 1
+	for i := range helpers {
+		g.helper(i)
+	}
+	if g.n(2) == 0 {
+		g.reader()
 	}
 	if g.n(3) == 0 {
 		g.label()

@@ -1,33 +1,7 @@
 package starlarkbind
 
-// This file generates the parts of random handlers that use tuples, loops over collections, streams
-// and functions of strings.
-
-// label writes a function of a string.
-func (g *generator) label() {
-	g.inHelper = true
-	g.both("def label(s, a):")
-	g.indent++
-	g.both(`b, c = -3, 4`)
-	for range g.n(3) {
-		x := g.pureInt(1)
-		switch g.n(3) {
-		case 0:
-			g.line("if "+x.h+" > b:", "if "+x.k+" > b:")
-			g.both("    return " + pick(g, `"many"`, `""`, "s", `"abcdefghijk"`))
-		case 1:
-			g.both("for t in strs:")
-			g.both("    if t " + pick(g, "== s:", "in s:", "< s:"))
-			g.both("        return t")
-		case 2:
-			at := g.bounds()
-			g.line("s = z(s"+at+")", "s = s"+at)
-		}
-	}
-	g.both("return s")
-	g.indent--
-	g.inHelper, g.labels = false, true
-}
+// This file generates the parts of random handlers that use tuples, loops over collections and
+// streams.
 
 // pair writes a use of the table of tuples.
 func (g *generator) pair() {

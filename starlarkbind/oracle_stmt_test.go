@@ -27,7 +27,9 @@ func (g *generator) block(depth int) {
 
 func (g *generator) stmt(depth int) {
 	g.budget--
-	switch g.n(27) {
+	switch g.n(28) {
+	case 27:
+		g.calls()
 	case 25, 26:
 		g.setUnsigned()
 	case 22, 23, 24:
