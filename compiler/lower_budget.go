@@ -88,11 +88,11 @@ var helperWork = map[asm.BuiltinFunc]callCost{
 	asm.FnProbeReadUser:      {20, 1, 128},
 	asm.FnProbeReadKernelStr: {20, 1, 256},
 	asm.FnProbeReadUserStr:   {20, 1, 256},
-	asm.FnMapUpdateElem:      {60, 0, 0},
+	asm.FnMapUpdateElem:      {90, 0, 0},
 	asm.FnMapDeleteElem:      {50, 0, 0},
 	asm.FnRingbufReserve:     {60, 1, 64},
 	asm.FnRingbufSubmit:      {40, 0, 0},
-	asm.FnGetStack:           {80, 2, 512}, // 8 bytes per frame
+	asm.FnGetStack:           {80, 2, 2560}, // 8 bytes per frame; each of ustack is a user access
 }
 
 // repeated counts the work of what fn lowers n times.
