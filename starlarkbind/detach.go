@@ -58,6 +58,8 @@ func (p *Probe) closeLinks() error {
 	}
 	if !shut || len(links) <= fewTargets {
 		errs = append(errs, bpf.CloseAll(links, p.s.progress("detached")))
+		// The statistics and error counts that are read next include the runs in progress.
+		errs = append(errs, bpf.WaitForPrograms())
 		shut = false
 	}
 	for _, g := range p.programs {

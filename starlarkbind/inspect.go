@@ -72,7 +72,7 @@ func (s *Session) Reset() error {
 	s.probes, s.maps = nil, nil
 	s.warned, s.told, s.fills = map[warnKey]bool{}, map[diag.Diagnostic]bool{}, map[*compiler.Map]mapUsage{}
 	s.mu.Unlock()
-	var errs []error
+	errs := []error{detachAll(probes)}
 	for _, p := range probes {
 		errs = append(errs, p.close())
 	}
@@ -127,13 +127,14 @@ func (s *Session) RunFile(ctx context.Context, file, src string) (starlark.Value
 		return nil, err
 	}
 	s.busy.Lock()
-	n := 0
+	var earlier []*Probe
 	for _, p := range s.allProbes() {
 		if p.file == file && p.isAttached() {
-			err = errors.Join(err, p.detach())
-			n++
+			earlier = append(earlier, p)
 		}
 	}
+	n := len(earlier)
+	err = detachAll(earlier)
 	s.timers = slices.DeleteFunc(s.timers, func(t *timer) bool { return t.file == file })
 	s.file = file
 	s.busy.Unlock()

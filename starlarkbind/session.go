@@ -435,7 +435,7 @@ func (s *Session) Close() error {
 		s.noteUnused()
 	}
 	var errs []error
-	errs = append(errs, s.detachAll())
+	errs = append(errs, detachAll(s.probes))
 	s.drainAll()
 	if script && !s.aborted && (!s.failed || s.waited) && s.out.failed() == nil {
 		s.summarize()
@@ -476,16 +476,12 @@ func (s *Session) Close() error {
 	return errors.Join(append(errs, s.out.failed())...)
 }
 
-// detachAll detaches all probes concurrently, because the kernel takes a while for each.
-func (s *Session) detachAll() error {
+// detachAll detaches the probes concurrently, because the kernel takes a while for each.
+func detachAll(probes []*Probe) error {
 	var wg sync.WaitGroup
-	errs := make([]error, len(s.probes))
-	for i, p := range s.probes {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			errs[i] = p.detach()
-		}()
+	errs := make([]error, len(probes))
+	for i, p := range probes {
+		wg.Go(func() { errs[i] = p.detach() })
 	}
 	wg.Wait()
 	return errors.Join(errs...)
