@@ -40,21 +40,21 @@ oracle:
 	for seed in $(SEEDS); do go test ./starlarkbind -count=1 -run 'TestOracle$$' -rapid.checks=$(N) -rapid.seed=$$seed -timeout 4h || exit 1; done
 
 vmtest:
-	go run ./internal/vmtest/cmd -suite -t 20m
-	go run ./internal/vmtest/cmd -suite -t 12m -k 6.12 -boot preempt=full -run '$(PREEMPTED)'
+	go run ./internal/testkit/vmtest/cmd -suite -t 20m
+	go run ./internal/testkit/vmtest/cmd -suite -t 12m -k 6.12 -boot preempt=full -run '$(PREEMPTED)'
 
 vmshort:
-	go run ./internal/vmtest/cmd -suite -t 12m -pkg bpf
-	go run ./internal/vmtest/cmd -suite -t 20m -pkg starlarkbind -k 6.12
-	go run ./internal/vmtest/cmd -suite -t 12m -pkg starlarkbind -k 5.10 -k 6.1 -k 7.2 -run '$(SHORT)'
+	go run ./internal/testkit/vmtest/cmd -suite -t 12m -pkg bpf
+	go run ./internal/testkit/vmtest/cmd -suite -t 20m -pkg starlarkbind -k 6.12
+	go run ./internal/testkit/vmtest/cmd -suite -t 12m -pkg starlarkbind -k 5.10 -k 6.1 -k 7.2 -run '$(SHORT)'
 
 vmsoak: N = 5
 vmsoak:
-	go run ./internal/vmtest/cmd -suite -t 20m -soak $(N)
-	go run ./internal/vmtest/cmd -suite -t 12m -soak $(N) -k 6.12 -boot preempt=full -run '$(PREEMPTED)'
+	go run ./internal/testkit/vmtest/cmd -suite -t 20m -soak $(N)
+	go run ./internal/testkit/vmtest/cmd -suite -t 12m -soak $(N) -k 6.12 -boot preempt=full -run '$(PREEMPTED)'
 
 vmlockups:
-	go test -tags machines -count=1 -v -parallel 2 -timeout 30m -run 'Test(Lockups|Patching)$$' ./internal/vmtest
+	go test -tags machines -count=1 -v -parallel 2 -timeout 30m -run 'Test(Lockups|Patching)$$' ./internal/testkit/vmtest
 
 fuzz:
 	for f in compiler:FuzzCompile bpf/exe:FuzzELF bpf/exe:FuzzNotes bpf:FuzzFormat bpf/symbol:FuzzKallsyms bpf/symbol:FuzzMapping bpf/symbol:FuzzSymbols; do \

@@ -16,7 +16,7 @@ import (
 	"runtime"
 
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 )
 
 func main() {
@@ -33,11 +33,11 @@ func run(rounds int, only string) (err error) {
 	if err := sys.Prepare(); err != nil {
 		return err
 	}
-	gen, err := gobin.Build("internal/load")
+	gen, err := buildbin.Build("internal/testkit/loadgen")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, gobin.Clean()) }()
+	defer func() { err = errors.Join(err, buildbin.Clean()) }()
 	if _, err := sys.Tracefs(); err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/bpfrepl/bpfrepl/internal/filenames"
+	"github.com/bpfrepl/bpfrepl/internal/pathcomplete"
 )
 
 // Complete returns the completions of a spec that begins with prefix, one part at a time. The words
@@ -48,7 +48,7 @@ func Complete(prefix string) (words []string, from int, err error) {
 func completePath(p *Provider, kind, rest string) ([]string, int, error) {
 	file, _, whole := cutPath(rest)
 	if whole && strings.Contains(rest, "/") && !isFile(file) && !isPattern(file) { // the colon may be part of the path
-		whole = filenames.Complete(rest) == nil
+		whole = pathcomplete.Complete(rest) == nil
 	}
 	switch {
 	case isPattern(file):
@@ -57,7 +57,7 @@ func completePath(p *Provider, kind, rest string) ([]string, int, error) {
 		return completeList(p, kind+":"+rest, kind+":"+file+":*", rest, file)
 	case strings.Contains(rest, "/"):
 		var out []string
-		for _, f := range filenames.Complete(rest) {
+		for _, f := range pathcomplete.Complete(rest) {
 			if !strings.HasSuffix(f, "/") {
 				f += ":"
 			}

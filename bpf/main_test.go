@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
-	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/leakcheck"
 )
 
 // Some tests need a process with other privileges or mounts. They run this binary again, which does
@@ -124,7 +124,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(leakcheck.Main(m, gobin.Clean))
+	os.Exit(leakcheck.Main(m, buildbin.Clean))
 }
 
 // task runs a task in a separate process and returns its output.

@@ -12,7 +12,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
-	"github.com/bpfrepl/bpfrepl/internal/sysname"
+	"github.com/bpfrepl/bpfrepl/internal/kernelnames"
 )
 
 // The tracepoints of system calls, such as sys_enter_openat, are derived from two events that every
@@ -40,7 +40,7 @@ func (t Target) syscallOf() (event string, number int64, ok bool) {
 	}
 	for _, event := range []string{"sys_enter", "sys_exit"} {
 		if name, found := strings.CutPrefix(t.Parts[1], event+"_"); found {
-			number, ok = sysname.EventSyscall(name)
+			number, ok = kernelnames.EventSyscall(name)
 			return event, number, ok
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
-	"github.com/bpfrepl/bpfrepl/internal/testprog"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/testprog"
 )
 
 //go:noinline

@@ -8,7 +8,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
-	"github.com/bpfrepl/bpfrepl/internal/sysname"
+	"github.com/bpfrepl/bpfrepl/internal/kernelnames"
 )
 
 // nameBuiltins returns the builtins that convert a number to a name.
@@ -50,11 +50,11 @@ func init() {
 			return nil, names()
 		}}
 	}
-	errnos, syscalls := named(sysname.ErrnoOf, sysname.Errnos), named(sysname.SyscallOf, sysname.Syscalls)
+	errnos, syscalls := named(kernelnames.ErrnoOf, kernelnames.Errnos), named(kernelnames.SyscallOf, kernelnames.Syscalls)
 	errnos.all = func(*checker, *types.Format) map[int64]string {
 		names := map[int64]string{}
-		for _, name := range sysname.Errnos() {
-			n, _ := sysname.ErrnoOf(name)
+		for _, name := range kernelnames.Errnos() {
+			n, _ := kernelnames.ErrnoOf(name)
 			names[n] = name
 		}
 		return names
@@ -62,8 +62,8 @@ func init() {
 	syscalls.all = func(*checker, *types.Format) map[int64]string {
 		names := map[int64]string{}
 		for n := range int64(maxSyscall) {
-			for _, id := range []int64{n, n + sysname.CompatBit} {
-				if name := sysname.Syscall(id); !strings.Contains(name, " ") {
+			for _, id := range []int64{n, n + kernelnames.CompatBit} {
+				if name := kernelnames.Syscall(id); !strings.Contains(name, " ") {
 					names[id] = name
 				}
 			}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
-	"github.com/bpfrepl/bpfrepl/internal/sysname"
+	"github.com/bpfrepl/bpfrepl/internal/kernelnames"
 )
 
 // taskBuiltins returns the builtins about the running task: its cgroup, its registers, and actions
@@ -55,9 +55,9 @@ func checkSignal(c *checker, row *builtin, call *syntax.CallExpr, args []expr) e
 	x := args[0]
 	if k, ok := x.(*eConst); ok && k.t.Kind == types.Str {
 		name := k.v.(string)
-		n, ok := sysname.Signal(name)
+		n, ok := kernelnames.Signal(name)
 		if !ok {
-			return c.bad(k.pos, didYouMean(name, sysname.Signals()), "%q is not a signal", name)
+			return c.bad(k.pos, didYouMean(name, kernelnames.Signals()), "%q is not a signal", name)
 		}
 		x = intConst(n, k.pos)
 	}

@@ -7,9 +7,9 @@ import (
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
 
-	"github.com/bpfrepl/bpfrepl/compiler/ctype"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
 // The checker walks the handler with the types of the probe's event, and follows calls of other

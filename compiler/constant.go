@@ -6,8 +6,8 @@ import (
 
 	"go.starlark.net/syntax"
 
-	"github.com/bpfrepl/bpfrepl/compiler/ctype"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
 // Constant evaluates cast(x, type), offsetof or sizeof for constant arguments, as a handler would.

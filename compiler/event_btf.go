@@ -3,8 +3,8 @@ package compiler
 import (
 	"go.starlark.net/syntax"
 
-	"github.com/bpfrepl/bpfrepl/compiler/ctype"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
 // BTFField returns the field for an argument of C type t, which is in a word of the context at

@@ -1,7 +1,7 @@
 package compiler
 
 import (
-	"github.com/bpfrepl/bpfrepl/compiler/ctype"
+	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
 // fakeTypes is a kernel with a few types, one of each kind.

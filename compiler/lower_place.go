@@ -6,9 +6,9 @@ import (
 
 	"github.com/cilium/ebpf/asm"
 
-	"github.com/bpfrepl/bpfrepl/compiler/ctype"
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
 // A chain of members, a.b.c, is read hop by hop: one read for each pointer in it. If the verifier

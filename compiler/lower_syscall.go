@@ -6,7 +6,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
-	"github.com/bpfrepl/bpfrepl/internal/sysname"
+	"github.com/bpfrepl/bpfrepl/internal/kernelnames"
 )
 
 // A program that serves many probes of system calls is attached to the two events that every call
@@ -137,11 +137,11 @@ func lowerSyscallName(lw *lowerer, e *eBuiltin) val {
 	b.If(ir.NE, lw.compat(), b.Const(0), compat, native)
 	b.Continue(compat)
 	compat.Cold = true
-	b.Write(res, b.Add(ir.OpOr, n, b.Const(sysname.CompatBit)))
-	lookup(n, 0, sysname.Compat32)
+	b.Write(res, b.Add(ir.OpOr, n, b.Const(kernelnames.CompatBit)))
+	lookup(n, 0, kernelnames.Compat32)
 	b.Continue(native)
-	if first, size := sysname.X32(); size > 0 {
-		lookup(b.Add(ir.OpSub, n, b.Const(first)), sysname.Compat32, size)
+	if first, size := kernelnames.X32(); size > 0 {
+		lookup(b.Add(ir.OpSub, n, b.Const(first)), kernelnames.Compat32, size)
 	} else {
 		b.Jump(done)
 	}

@@ -1,8 +1,8 @@
 package compiler
 
 import (
-	"github.com/bpfrepl/bpfrepl/compiler/ctype"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
 // usage returns the hint for a value that is used where its type is not allowed: how to use such

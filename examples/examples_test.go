@@ -14,8 +14,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
-	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/leakcheck"
 )
 
 var bpfrepl, loader string
@@ -24,18 +24,18 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	var err error
-	if bpfrepl, err = gobin.Build("cmd/bpfrepl"); err == nil {
-		loader, err = gobin.Build("internal/load")
+	if bpfrepl, err = buildbin.Build("cmd/bpfrepl"); err == nil {
+		loader, err = buildbin.Build("internal/testkit/loadgen")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return leakcheck.Main(m, gobin.Clean)
+	return leakcheck.Main(m, buildbin.Clean)
 }
 
 // comm returns the name of the load of one example. No other process has that name.
-func comm(name string) string { return name + gobin.Tag() }
+func comm(name string) string { return name + buildbin.Tag() }
 
 // example runs a script until the load ends, and returns the script's standard output.
 func example(t *testing.T, script, load string, args ...string) string {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/bpfrepl/bpfrepl/internal/columns"
+	"github.com/bpfrepl/bpfrepl/internal/cellwidth"
 	"github.com/bpfrepl/bpfrepl/internal/paint"
 )
 
@@ -58,7 +58,7 @@ func (p *view) layout(cols int) (rows []row, y, x int) {
 	for i := 0; i <= len(p.text); i++ {
 		width := 1 // of the cursor, at the end
 		if i < len(p.text) && p.text[i] != newlineRune {
-			width = columns.Rune(p.text[i])
+			width = cellwidth.Rune(p.text[i])
 		}
 		if end := i == len(p.text) || p.text[i] == newlineRune; col+width > cols && (!end || i == p.pos || i == len(p.text)) {
 			next(true, "")
@@ -236,7 +236,7 @@ func (d *display) draw(b *bytes.Buffer) {
 	}
 	// Show only the part of the suggestion that fits on the row.
 	if last := rows[len(rows)-1]; len(d.pic.ghost) > 0 {
-		if room := cols - columns.Width(string(last.text)) - 1; room > 0 {
+		if room := cols - cellwidth.Width(string(last.text)) - 1; room > 0 {
 			b.WriteString(paint.Faint(cut(string(d.pic.ghost), room, 1)[0]))
 		}
 	}
@@ -267,7 +267,7 @@ func cut(text string, cols, most int) []string {
 	for line := range strings.SplitSeq(text, "\n") {
 		from, width := 0, 0
 		for i, r := range line {
-			if w := columns.Rune(r); width+w > cols {
+			if w := cellwidth.Rune(r); width+w > cols {
 				out = append(out, line[from:i])
 				from, width = i, w
 			} else {

@@ -5,13 +5,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
-	"github.com/bpfrepl/bpfrepl/internal/tmux"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/tmux"
 )
 
 // A callback called by the prompt may fail or loop forever; the session continues.
 func TestEachAtPrompt(t *testing.T) {
-	gen, comm, err := gobin.Load()
+	gen, comm, err := buildbin.Load()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bpfrepl/bpfrepl/internal/columns"
-	"github.com/bpfrepl/bpfrepl/internal/tmux"
+	"github.com/bpfrepl/bpfrepl/internal/cellwidth"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/tmux"
 )
 
 // on starts the prompt in a terminal emulator and waits until it is ready.
@@ -24,7 +24,7 @@ func shows(t *testing.T, s *tmux.Screen, want string) {
 	t.Helper()
 	before, _, _ := strings.Cut(want, "|")
 	row := strings.Count(before, "\n")
-	col := columns.Width(before[strings.LastIndexByte(before, '\n')+1:])
+	col := cellwidth.Width(before[strings.LastIndexByte(before, '\n')+1:])
 	want = strings.TrimRight(strings.Replace(want, "|", "", 1), " \n")
 	rows := strings.Count(want, "\n")
 	look := func() string {

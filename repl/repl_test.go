@@ -16,20 +16,20 @@ import (
 
 	"github.com/creack/pty"
 
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
-	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/leakcheck"
 )
 
 func binary(t *testing.T) string {
 	t.Helper()
-	bin, err := gobin.Build("cmd/bpfrepl")
+	bin, err := buildbin.Build("cmd/bpfrepl")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return bin
 }
 
-func TestMain(m *testing.M) { os.Exit(leakcheck.Main(m, gobin.Clean)) }
+func TestMain(m *testing.M) { os.Exit(leakcheck.Main(m, buildbin.Clean)) }
 
 // A screen is the program on a pseudoterminal, and everything it has printed.
 type screen struct {

@@ -10,13 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 )
 
 // Ctrl-C promptly ends the running item and nothing else; pressing it twice does no harm. The
 // target is 100 ms, but the host may be busy.
 func TestInterrupts(t *testing.T) {
-	load, comm, err := gobin.Load()
+	load, comm, err := buildbin.Load()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"unicode"
 
-	"github.com/bpfrepl/bpfrepl/internal/lazy"
+	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 )
 
 // Bracketed paste: if enabled, terminals send these sequences around pasted text.
@@ -111,7 +111,7 @@ func partial(b []byte, marker string) int {
 }
 
 // indented matches a line that begins with white space.
-var indented = lazy.Regexp("[\r\n][ \t]")
+var indented = lazyregexp.Regexp("[\r\n][ \t]")
 
 // typed passes keys on. Lines that arrive at once with their own indentation were not typed by
 // hand, so they get no automatic indentation.

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/bpfrepl/bpfrepl/internal/columns"
-	"github.com/bpfrepl/bpfrepl/internal/filenames"
+	"github.com/bpfrepl/bpfrepl/internal/cellwidth"
+	"github.com/bpfrepl/bpfrepl/internal/pathcomplete"
 )
 
 // tab handles Tab. It completes the word before the cursor up to the point where the candidates
@@ -80,7 +80,7 @@ func completions(interp Interpreter, commands []Command, text string) (words []s
 			return words, len(text) - len(arg) + from
 		case m.args == "FILE", m.args == "[DIR]", strings.HasPrefix(arg, "on "):
 			typed := strings.TrimPrefix(strings.TrimLeft(arg, " "), map[bool]string{true: "on "}[strings.HasPrefix(m.args, "on ")])
-			return filenames.Complete(typed), len(text) - len(typed)
+			return pathcomplete.Complete(typed), len(text) - len(typed)
 		}
 	}
 	return nil, len(text)
@@ -93,7 +93,7 @@ func table(words []string, typed string, cols, rows int) []string {
 	short := make([]string, min(len(words), rows*cols))
 	for i := range short {
 		short[i] = words[i][from:]
-		width = max(width, columns.Width(short[i]))
+		width = max(width, cellwidth.Width(short[i]))
 	}
 	width = min(width+2, cols)
 	across := max(cols/width, 1)
@@ -107,7 +107,7 @@ func table(words []string, typed string, cols, rows int) []string {
 		var b strings.Builder
 		for i := y; i < len(short); i += down {
 			w := cut(short[i], width, 1)[0]
-			b.WriteString(w + strings.Repeat(" ", width-columns.Width(w)))
+			b.WriteString(w + strings.Repeat(" ", width-cellwidth.Width(w)))
 		}
 		out = append(out, strings.TrimRight(b.String(), " "))
 	}

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
-	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
-	"github.com/bpfrepl/bpfrepl/internal/tmux"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/leakcheck"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/tmux"
 )
 
 // A visit is a user's session at a terminal. Later output must not change what is already on the
@@ -110,7 +110,7 @@ func (v *visit) child() int {
 
 // Twenty minutes of work in a shell on a terminal, as a person would do it.
 func TestTour(t *testing.T) {
-	gen, comm, err := gobin.Load()
+	gen, comm, err := buildbin.Load()
 	if err != nil {
 		t.Fatal(err)
 	}

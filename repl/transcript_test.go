@@ -5,16 +5,16 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
-	"github.com/bpfrepl/bpfrepl/internal/tmux"
-	"github.com/bpfrepl/bpfrepl/internal/transcript"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/tmux"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/transcript"
 )
 
 // The transcripts of sessions, in the format of %log, are typed again and must print the same
 // output. They start programs: load makes a known number of system calls. UPDATE=1 writes the
 // current output.
 func TestTranscripts(t *testing.T) {
-	load, err := gobin.Build("internal/load")
+	load, err := buildbin.Build("internal/testkit/loadgen")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bpfrepl/bpfrepl/internal/tmux"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/tmux"
 )
 
 // Blocks typed by a program (expect, send-keys) keep their indentation, however the keys arrive:

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bpfrepl/bpfrepl/internal/tmux"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/tmux"
 )
 
 // A line typed up to and past the edge of the terminal is one line to the terminal too: it can be

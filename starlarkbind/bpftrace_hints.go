@@ -5,7 +5,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/bpfrepl/bpfrepl/internal/lazy"
+	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 )
 
@@ -15,19 +15,19 @@ import (
 
 var (
 	// HEAD { ACTION }
-	clause = lazy.Regexp(`^\s*([^{]+?)\s*\{\s*(.*?)\s*;?\s*\}\s*$`)
+	clause = lazyregexp.Regexp(`^\s*([^{]+?)\s*\{\s*(.*?)\s*;?\s*\}\s*$`)
 	// SPEC[, SPEC...] /FILTER/: the filter follows a blank, except where no spec has a path
-	pathSpecs = lazy.Regexp(`^(` + oneSpec + `(?:\s*,\s*` + oneSpec + `)*)(?:\s+/(.*)/)?$`)
-	plain     = lazy.Regexp(`^([A-Za-z]+(?::[^\s/{,]+)?)\s*/(.*)/$`)
+	pathSpecs = lazyregexp.Regexp(`^(` + oneSpec + `(?:\s*,\s*` + oneSpec + `)*)(?:\s+/(.*)/)?$`)
+	plain     = lazyregexp.Regexp(`^([A-Za-z]+(?::[^\s/{,]+)?)\s*/(.*)/$`)
 	// @NAME[KEY] = FUNCTION(ARGUMENT), @NAME[KEY]++
-	update    = lazy.Regexp(`^@(\w*)(?:\[(.*)\])?\s*(?:=\s*(count|sum|avg|min|max|stats|hist|lhist)\((.*)\)|\+\+)$`)
-	printCall = lazy.Regexp(`^printf\((.*)\)$`)
-	shell     = lazy.Regexp(`^\s*(sudo|bpftrace|ls|cd|cat|ps|top|vi|vim|man|apt|dnf|bash|clear|pwd|grep)\b(\s|$)`)
+	update    = lazyregexp.Regexp(`^@(\w*)(?:\[(.*)\])?\s*(?:=\s*(count|sum|avg|min|max|stats|hist|lhist)\((.*)\)|\+\+)$`)
+	printCall = lazyregexp.Regexp(`^printf\((.*)\)$`)
+	shell     = lazyregexp.Regexp(`^\s*(sudo|bpftrace|ls|cd|cat|ps|top|vi|vim|man|apt|dnf|bash|clear|pwd|grep)\b(\s|$)`)
 
-	stackDepth = lazy.Regexp(`\b([ku]stack)\((?:\w+\s*,\s*)?(\d+)\)`)
-	stackMode  = lazy.Regexp(`\b([ku]stack)\([a-z]*\)`)
-	identifier = lazy.Regexp(`[A-Za-z_]\w*`)
-	negation   = lazy.Regexp(`!([^=])`)
+	stackDepth = lazyregexp.Regexp(`\b([ku]stack)\((?:\w+\s*,\s*)?(\d+)\)`)
+	stackMode  = lazyregexp.Regexp(`\b([ku]stack)\([a-z]*\)`)
+	identifier = lazyregexp.Regexp(`[A-Za-z_]\w*`)
+	negation   = lazyregexp.Regexp(`!([^=])`)
 )
 
 const oneSpec = `(?:BEGIN|END|[A-Za-z]+:[^\s{,]+)`

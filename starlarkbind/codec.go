@@ -11,7 +11,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
-	"github.com/bpfrepl/bpfrepl/internal/lazy"
+	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 )
 
 // decode converts a value from its representation in a map or record, whose layout types.Type.Size
@@ -139,7 +139,7 @@ func (s *Session) encode(t *types.Type, v starlark.Value, b []byte) error {
 	return nil
 }
 
-var lengthOf = lazy.Regexp(`^(str|bytes)\[(\d+)\]$`)
+var lengthOf = lazyregexp.Regexp(`^(str|bytes)\[(\d+)\]$`)
 
 // namedTypes maps names to types for table(key=, value=).
 var namedTypes = map[string]*types.Type{"int": types.TInt, "u64": types.TUint, "bool": types.TBool, "str": types.TNULStr(255)}

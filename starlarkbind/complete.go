@@ -8,8 +8,8 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
-	"github.com/bpfrepl/bpfrepl/internal/filenames"
-	"github.com/bpfrepl/bpfrepl/internal/lazy"
+	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
+	"github.com/bpfrepl/bpfrepl/internal/pathcomplete"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 )
 
@@ -28,7 +28,7 @@ func (s *Session) Completions(line string, pos int) (words []string, from int) {
 				continue // a list that is an argument of a call
 			}
 			if name := s.parameter(b); name == "path" || name == "argv" {
-				return filenames.Complete(line[i:]), i
+				return pathcomplete.Complete(line[i:]), i
 			}
 			break
 		}
@@ -119,7 +119,7 @@ func isParameter(line, name string) bool {
 	return m != nil && m[len(m)-1][1] == name
 }
 
-var lambdaOf = lazy.Regexp(`(?:\blambda|\bdef\s+\w+\s*\()\s*(\w+)\s*[:)]`)
+var lambdaOf = lazyregexp.Regexp(`(?:\blambda|\bdef\s+\w+\s*\()\s*(\w+)\s*[:)]`)
 
 // SetOutput redirects all output. It must be called before anything is printed.
 func (s *Session) SetOutput(out, errOut interface{ Write([]byte) (int, error) }) {

@@ -7,7 +7,7 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/bpfrepl/bpfrepl/internal/lazy"
+	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 )
 
 // Completion inside the parentheses of a call, and the signatures shown for it, use the same tables
@@ -27,7 +27,7 @@ type cursor struct {
 	open  []bracket
 }
 
-var keyword = lazy.Regexp(`^\s*(\w+)\s*=(?:[^=]|$)`)
+var keyword = lazyregexp.Regexp(`^\s*(\w+)\s*=(?:[^=]|$)`)
 
 // cursorAt returns the cursor at the end of text.
 func cursorAt(text string) cursor {

@@ -6,15 +6,15 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler"
-	"github.com/bpfrepl/bpfrepl/compiler/ctype"
-	"github.com/bpfrepl/bpfrepl/internal/lazy"
+	"github.com/bpfrepl/bpfrepl/internal/ctype"
+	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 )
 
 // Inside a handler, Tab after "e." offers the fields of the event, after "e.args." the arguments of
 // the probe, and further on the members of kernel structs. The probe is the last one named in the
 // line, else the one that was created last.
 
-var quoted = lazy.Regexp(`"([^"\\]*:[^"\\]*)"|'([^'\\]*:[^'\\]*)'`)
+var quoted = lazyregexp.Regexp(`"([^"\\]*:[^"\\]*)"|'([^'\\]*:[^'\\]*)'`)
 
 // eventAttributes returns what can follow a dotted name, split into parts, whose first part is the
 // event. line is the text up to that name.
@@ -51,7 +51,7 @@ func (s *Session) eventAttributes(line string, parts []string) []string {
 }
 
 // local matches an assignment in a handler whose value has members: part of the event, or a cast.
-var local = lazy.Regexp(`(?m)\b(\w+)\s*=\s*(?:(\w+(?:\.\w+)+)|cast\(.*,\s*["']([^"']+)["']\))\s*$`)
+var local = lazyregexp.Regexp(`(?m)\b(\w+)\s*=\s*(?:(\w+(?:\.\w+)+)|cast\(.*,\s*["']([^"']+)["']\))\s*$`)
 
 // localAttributes returns what can follow parts if the first of them is a variable that the text
 // assigns; ok reports whether it is.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bpfrepl/bpfrepl/compiler/ctype"
+	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
 // reserved lists member names that Starlark's syntax does not allow after a dot.

@@ -12,7 +12,7 @@ import (
 	"go.starlark.net/starlark"
 	"golang.org/x/sys/unix"
 
-	"github.com/bpfrepl/bpfrepl/compiler/ctype"
+	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
 // The current task agrees with the helpers that describe it, both by plain loads and by helper

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/bpfrepl/bpfrepl/bpf/symbol"
-	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/leakcheck"
 )
 
 // A session that runs forever keeps no more than the script has asked for.

@@ -9,9 +9,9 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf/symbol"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/kernelnames"
 	"github.com/bpfrepl/bpfrepl/internal/netaddr"
 	"github.com/bpfrepl/bpfrepl/internal/strftime"
-	"github.com/bpfrepl/bpfrepl/internal/sysname"
 )
 
 // A valueFormat defines how the host converts values that the kernel stores as numbers (types.Format): one
@@ -115,15 +115,15 @@ func makeValueFormats() map[string]valueFormat {
 		},
 		"errno": {
 			func(_ *Session, _ *types.Format, v starlark.Value) starlark.Value {
-				return starlark.String(sysname.Errno(int64(word(v))))
+				return starlark.String(kernelnames.Errno(int64(word(v))))
 			},
-			text(numbered(sysname.ParseErrno)),
+			text(numbered(kernelnames.ParseErrno)),
 		},
 		"syscall": {
 			func(_ *Session, _ *types.Format, v starlark.Value) starlark.Value {
-				return starlark.String(sysname.Syscall(int64(word(v))))
+				return starlark.String(kernelnames.Syscall(int64(word(v))))
 			},
-			text(numbered(sysname.ParseSyscall)),
+			text(numbered(kernelnames.ParseSyscall)),
 		},
 		"cgroup": {
 			func(s *Session, _ *types.Format, v starlark.Value) starlark.Value {

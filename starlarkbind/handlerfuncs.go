@@ -9,8 +9,8 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/kernelnames"
 	"github.com/bpfrepl/bpfrepl/internal/strftime"
-	"github.com/bpfrepl/bpfrepl/internal/sysname"
 )
 
 // handlerFuncs implements the functions of handlers on the host, where they run when the script
@@ -257,7 +257,7 @@ func (s *Session) hostSyscall(_ *starlark.Thread, _ *starlark.Builtin, a starlar
 	if err := starlark.UnpackArgs("syscall_name", a, kw, "id", &n); err != nil {
 		return nil, err
 	}
-	return s.as("syscall", "", starlark.MakeInt64(sysname.Canonical(int64(n), false))), nil
+	return s.as("syscall", "", starlark.MakeInt64(kernelnames.Canonical(int64(n), false))), nil
 }
 
 func (s *Session) hostCgroup(t *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
@@ -287,8 +287,8 @@ func (s *Session) hostSignal(_ *starlark.Thread, _ *starlark.Builtin, a starlark
 	}
 	switch sig := sig.(type) {
 	case starlark.String:
-		if _, ok := sysname.Signal(string(sig)); !ok {
-			return nil, fmt.Errorf("signal: %s is not a signal%s", sig, didYouMean(string(sig), sysname.Signals()))
+		if _, ok := kernelnames.Signal(string(sig)); !ok {
+			return nil, fmt.Errorf("signal: %s is not a signal%s", sig, didYouMean(string(sig), kernelnames.Signals()))
 		}
 	case starlark.Int:
 		if n := word(sig); n < 1 || n > 64 {

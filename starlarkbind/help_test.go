@@ -7,7 +7,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
-	"github.com/bpfrepl/bpfrepl/internal/columns"
+	"github.com/bpfrepl/bpfrepl/internal/cellwidth"
 )
 
 // Everything has help with its signature and an example, and is mentioned in the tour.
@@ -72,7 +72,7 @@ func TestHelpFits(t *testing.T) {
 		text += one
 	}
 	for line := range strings.SplitSeq(text, "\n") {
-		if columns.Width(line) > 80 && !examples[strings.TrimSpace(line)] {
+		if cellwidth.Width(line) > 80 && !examples[strings.TrimSpace(line)] {
 			t.Errorf("too wide: %s", line)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 )
 
 // switchCPU takes CPU 1 offline, or online again.
@@ -24,7 +24,7 @@ func switchCPU(on bool) error {
 // A CPU goes offline and comes back. No count made on it is lost, no event is counted twice, and
 // probes with an event per CPU are attached to it again, with a message.
 func TestHotplug(t *testing.T) {
-	if os.Getenv(gobin.Folder) == "" {
+	if os.Getenv(buildbin.Folder) == "" {
 		t.Skip("takes a CPU off, which only a machine of its own is for: make vmtest")
 	}
 	l := newLive(t, nil)

@@ -14,7 +14,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 )
 
 // needFunctions skips a test on a kernel without function probes.
@@ -319,7 +319,7 @@ func TestListFunctions(t *testing.T) {
 		if !strings.Contains(text, "\n"+kind+":vfs_read\n") {
 			t.Errorf("%s: no vfs_read", kind)
 		}
-		if used > 500*time.Millisecond && os.Getenv(gobin.Folder) == "" { // an emulated machine is ten times slower
+		if used > 500*time.Millisecond && os.Getenv(buildbin.Folder) == "" { // an emulated machine is ten times slower
 			t.Errorf("%s: listing took %v", kind, used)
 		}
 		text, err = List(kind+":vfs_read", true)

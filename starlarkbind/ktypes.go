@@ -9,8 +9,8 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler"
-	"github.com/bpfrepl/bpfrepl/compiler/ctype"
-	"github.com/bpfrepl/bpfrepl/internal/lazy"
+	"github.com/bpfrepl/bpfrepl/internal/ctype"
+	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 )
 
 // kernelTypes reads the running kernel's type information (BTF). The kernel's own types are read
@@ -184,7 +184,7 @@ func (s *Session) enumerator(name string) starlark.Value {
 	return nil
 }
 
-var enumeratorName = lazy.Regexp(`^[A-Z][A-Z0-9_]+$`)
+var enumeratorName = lazyregexp.Regexp(`^[A-Z][A-Z0-9_]+$`)
 
 // known reports to the resolver whether name is predeclared. Kernel enumerators become predeclared
 // when they are first used.

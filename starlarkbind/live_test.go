@@ -14,8 +14,8 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
-	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/leakcheck"
 )
 
 // loadBinary is the load generator, and loadName is the comm of its threads. Scripts here call it
@@ -25,7 +25,7 @@ var loadBinary, loadName string
 func TestMain(m *testing.M) {
 	var err error
 	if err = enterNamespace(); err == nil {
-		loadBinary, loadName, err = gobin.Load()
+		loadBinary, loadName, err = buildbin.Load()
 	}
 	if err == nil && os.Getenv(unprepared) == "" {
 		err = sys.Prepare()
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(leakcheck.Main(m, gobin.Clean))
+	os.Exit(leakcheck.Main(m, buildbin.Clean))
 }
 
 // A buffer can be written and read by several goroutines.

@@ -3,7 +3,7 @@ package starlarkbind
 import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler"
-	"github.com/bpfrepl/bpfrepl/compiler/ctype"
+	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
 // typeParams gives the arguments and the result of a kernel function the types that the kernel's

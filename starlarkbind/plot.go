@@ -11,7 +11,7 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/bpfrepl/bpfrepl/internal/columns"
+	"github.com/bpfrepl/bpfrepl/internal/cellwidth"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/plot"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
@@ -283,7 +283,7 @@ func bars(items []starlark.Tuple, p plot.Paper, sorted bool) string {
 	rows := make([][]string, len(items))
 	for i, it := range items {
 		rows[i] = []string{render.Cell(it[0]), render.Cell(it[1])}
-		most, wide, digits = max(most, length(it)), max(wide, columns.Width(rows[i][0])), max(digits, columns.Width(rows[i][1]))
+		most, wide, digits = max(most, length(it)), max(wide, cellwidth.Width(rows[i][0])), max(digits, cellwidth.Width(rows[i][1]))
 	}
 	width := hist.BarWidth(p.Columns - wide - digits - 4)
 	for i, it := range items {

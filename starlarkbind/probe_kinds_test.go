@@ -121,7 +121,7 @@ print(n.value)`},
 
 // Each kind of probe counts a known load to the last event, or reports why this kernel or this host
 // does not support it. docs/kernels.md is generated from the output of this test (go run
-// ./internal/vmtest/cmd -table).
+// ./internal/testkit/vmtest/cmd -table).
 func TestAllKinds(t *testing.T) {
 	for _, p := range bpf.Providers() {
 		if !slices.ContainsFunc(kindRows, func(r kindRow) bool { return r.kind == p.Kind }) {

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/leakcheck"
 )
 
 // attach() of a detached probe fails at each step for lack of a file descriptor, leaves nothing

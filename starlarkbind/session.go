@@ -43,9 +43,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
-	"github.com/bpfrepl/bpfrepl/internal/lazy"
+	"github.com/bpfrepl/bpfrepl/internal/kernelnames"
+	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 	"github.com/bpfrepl/bpfrepl/internal/paint"
-	"github.com/bpfrepl/bpfrepl/internal/sysname"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
@@ -114,7 +114,7 @@ type Session struct {
 	halt           chan struct{} // a handler called stop(), perhaps one attached during run()
 	control        *kmap.ControlMap
 	zeros          *kmap.Map
-	numbers        *kmap.Map // system call numbers: sysname.CanonicalTable
+	numbers        *kmap.Map // system call numbers: kernelnames.CanonicalTable
 	// leastShared is the minimum number of a probe's system calls for which they share one program.
 	leastShared int
 	adds        *hostAdds // nil until the script adds
@@ -316,7 +316,7 @@ var ErrHelp = errors.New("help")
 // errStop ends a script that calls stop() at top level, outside run().
 var errStop = errors.New("stop")
 
-var question = lazy.Regexp(`^\s*([\pL_][\pL\pN_.]*)\s*(\?\??)\s*$`)
+var question = lazyregexp.Regexp(`^\s*([\pL_][\pL\pN_.]*)\s*(\?\??)\s*$`)
 
 // ExecItem runs one item of the prompt and returns the value if it is an expression.
 func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, err error) {
@@ -538,7 +538,7 @@ func (s *Session) zerosMap(n int) (*kmap.Map, error) {
 // numbersMap returns the array map that translates system call numbers of other ABIs.
 func (s *Session) numbersMap() (*kmap.Map, error) {
 	if s.numbers == nil {
-		m, err := kmap.NewNumbers(sysname.CanonicalTable())
+		m, err := kmap.NewNumbers(kernelnames.CanonicalTable())
 		if err != nil {
 			return nil, err
 		}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf/symbol"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
-	"github.com/bpfrepl/bpfrepl/internal/sysname"
+	"github.com/bpfrepl/bpfrepl/internal/kernelnames"
 )
 
 // A Stack is a kernel or user stack. To a script it is a sequence of strings, innermost frame
@@ -163,7 +163,7 @@ func stackForm(user bool) valueFormat {
 func (k *Stack) read(f *types.Format) {
 	if k.id <= 0 {
 		if k.id < 0 {
-			k.lost = "[stack not kept: " + sysname.Errno(-k.id) + "]"
+			k.lost = "[stack not kept: " + kernelnames.Errno(-k.id) + "]"
 		}
 		return
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bpfrepl/bpfrepl/internal/testprog"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/testprog"
 )
 
 // build returns the path of a test program.

@@ -77,7 +77,7 @@ func Table(feature string) (bool, error) {
 			return cells[column] == "yes", nil
 		}
 	}
-	return false, fmt.Errorf("docs/kernels.md has no line for %s, or no column for kernel %s: go run ./internal/vmtest/cmd -table", feature, k.Release)
+	return false, fmt.Errorf("docs/kernels.md has no line for %s, or no column for kernel %s: go run ./internal/testkit/vmtest/cmd -table", feature, k.Release)
 }
 
 // findTable finds the table in this directory or the directories above.

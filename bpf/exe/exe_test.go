@@ -2,7 +2,6 @@ package exe
 
 import (
 	"bufio"
-	"github.com/bpfrepl/bpfrepl/internal/testprog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/bpfrepl/bpfrepl/internal/testkit/testprog"
 )
 
 func open(t *testing.T, path string) *File {

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/bpfrepl/bpfrepl/internal/lazy"
+	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 )
 
 // An Operand describes the location of an argument of a USDT probe, and how to read it.
@@ -38,7 +38,7 @@ const (
 )
 
 // argument matches the beginning of an argument: -4@ is a signed four-byte int, 8f@ a double.
-var argument = lazy.Regexp(`(?:^|\s)(-?)([1248])(f?)@`)
+var argument = lazyregexp.Regexp(`(?:^|\s)(-?)([1248])(f?)@`)
 
 // Operands parses the arguments of a probe.
 func (x *File) Operands(p StaticProbe) []Operand {
@@ -101,7 +101,7 @@ func (o *Operand) constant(text string) bool {
 }
 
 // memoryAMD64 matches [DISPLACEMENT](BASE,INDEX,SCALE); each part is optional.
-var memoryAMD64 = lazy.Regexp(`^([^()]*)\((%[a-z0-9]+)?(?:,\s*(%[a-z0-9]+)(?:,\s*([1248]))?)?\)$`)
+var memoryAMD64 = lazyregexp.Regexp(`^([^()]*)\((%[a-z0-9]+)?(?:,\s*(%[a-z0-9]+)(?:,\s*([1248]))?)?\)$`)
 
 func (o *Operand) amd64(text string, pc uint64, x *File) bool {
 	if c, ok := strings.CutPrefix(text, "$"); ok {
@@ -222,9 +222,9 @@ func amd64Register(text string) (name string, high bool) {
 }
 
 // memoryARM64 matches [BASE], [BASE, DISPLACEMENT] and [BASE, INDEX].
-var memoryARM64 = lazy.Regexp(`^\[(sp|x[0-9]+)(?:,\s*#?([^\]]+?))?\]$`)
+var memoryARM64 = lazyregexp.Regexp(`^\[(sp|x[0-9]+)(?:,\s*#?([^\]]+?))?\]$`)
 
-var registerARM64 = lazy.Regexp(`^([xw])([0-9]|[12][0-9]|30)$`)
+var registerARM64 = lazyregexp.Regexp(`^([xw])([0-9]|[12][0-9]|30)$`)
 
 func (o *Operand) arm64(text string) bool {
 	if m := memoryARM64().FindStringSubmatch(text); m != nil {

@@ -17,13 +17,13 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/exe"
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
-	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
-	"github.com/bpfrepl/bpfrepl/internal/testprog"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/leakcheck"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/testprog"
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(leakcheck.Main(m, gobin.Clean))
+	os.Exit(leakcheck.Main(m, buildbin.Clean))
 }
 
 // probed builds the program in a directory of its own, where the test runs.

@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 )
 
 // asNobody runs bpfrepl as user 65534 with the given capabilities, and returns its output.
 func asNobody(t *testing.T, caps []uintptr, args ...string) string {
 	t.Helper()
-	bin, err := gobin.Build("cmd/bpfrepl")
+	bin, err := buildbin.Build("cmd/bpfrepl")
 	if err != nil {
 		t.Fatal(err)
 	}

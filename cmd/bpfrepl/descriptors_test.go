@@ -7,13 +7,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 )
 
 // Whichever file descriptor is the first to exceed the limit, the error says so and what to do;
 // nothing else is blamed.
 func TestDescriptors(t *testing.T) {
-	exe, err := gobin.Build("cmd/bpfrepl")
+	exe, err := buildbin.Build("cmd/bpfrepl")
 	if err != nil {
 		t.Fatal(err)
 	}

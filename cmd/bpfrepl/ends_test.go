@@ -15,8 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
-	"github.com/bpfrepl/bpfrepl/internal/testprog"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/testprog"
 )
 
 // Every way to end a script acts at once, whatever floods the process. A flood is a row of floods,
@@ -167,7 +167,7 @@ func monotonic(t *testing.T) time.Duration {
 // run runs a cell once.
 func (e *ender) run(t *testing.T, bin, comm string, f flood) result {
 	t.Helper()
-	load, _, err := gobin.Load()
+	load, _, err := buildbin.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,11 +284,11 @@ func (c *cell) read(in *bufio.Reader) {
 // test ends.
 func flooded(t *testing.T) (bin, comm string) {
 	t.Helper()
-	bin, err := gobin.Build("cmd/bpfrepl")
+	bin, err := buildbin.Build("cmd/bpfrepl")
 	if err != nil {
 		t.Fatal(err)
 	}
-	load, comm, err := gobin.Load()
+	load, comm, err := buildbin.Load()
 	if err != nil {
 		t.Fatal(err)
 	}

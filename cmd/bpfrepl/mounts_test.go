@@ -7,14 +7,14 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 )
 
 // hidden runs bpfrepl in its own mount namespace, after a shell command that hides files there. It
 // returns the output.
 func hidden(t *testing.T, hide string, args ...string) string {
 	t.Helper()
-	bin, err := gobin.Build("cmd/bpfrepl")
+	bin, err := buildbin.Build("cmd/bpfrepl")
 	if err != nil {
 		t.Fatal(err)
 	}

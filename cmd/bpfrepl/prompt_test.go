@@ -15,7 +15,7 @@ import (
 	"github.com/creack/pty"
 	"go.starlark.net/starlark"
 
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 	"github.com/bpfrepl/bpfrepl/repl"
 	"github.com/bpfrepl/bpfrepl/starlarkbind"
 )
@@ -23,7 +23,7 @@ import (
 // The prompt appears at once and needs little memory. The target is 20 ms, checked with a wide
 // margin; memory is checked against its target.
 func TestPromptSoon(t *testing.T) {
-	bin, err := gobin.Build("cmd/bpfrepl")
+	bin, err := buildbin.Build("cmd/bpfrepl")
 	if err != nil {
 		t.Fatal(err)
 	}

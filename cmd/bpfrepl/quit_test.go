@@ -10,13 +10,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 )
 
 // SIGQUIT prints the goroutine stacks, ends the program and restores the terminal: at the prompt,
 // in run(), and in a loop.
 func TestQuitRestoresTerminal(t *testing.T) {
-	bin, err := gobin.Build("cmd/bpfrepl")
+	bin, err := buildbin.Build("cmd/bpfrepl")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
-	"github.com/bpfrepl/bpfrepl/internal/gobin"
-	"github.com/bpfrepl/bpfrepl/internal/leakcheck"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/leakcheck"
 )
 
 // The scripts in testdata/script run the command as a separate process, on the kernel of this host.
@@ -33,11 +33,11 @@ func (l leaks) Run() int {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, unix.SIGHUP)
 	defer signal.Stop(hangup)
-	return leakcheck.Main(l.m, gobin.Clean)
+	return leakcheck.Main(l.m, buildbin.Clean)
 }
 
 func TestScripts(t *testing.T) {
-	gen, comm, err := gobin.Load()
+	gen, comm, err := buildbin.Load()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bpfrepl/bpfrepl/compiler/ctype"
+	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
 // TPtr returns the type of pointers to a value of a C type.

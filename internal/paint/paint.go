@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/bpfrepl/bpfrepl/internal/lazy"
+	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 )
 
 // Attributes, as control sequences (ECMA-48, SGR).
@@ -54,7 +54,7 @@ func Message(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-var bar = lazy.Regexp(`(?m)\|(@+)( *\|)$`)
+var bar = lazyregexp.Regexp(`(?m)\|(@+)( *\|)$`)
 
 // Bars colours the bars of histograms.
 func Bars(text string) string {
@@ -64,7 +64,7 @@ func Bars(text string) string {
 	return bar().ReplaceAllString(text, "|"+green+"$1"+reset+"$2")
 }
 
-var attributes = lazy.Regexp("\x1b\\[[0-9;]*m")
+var attributes = lazyregexp.Regexp("\x1b\\[[0-9;]*m")
 
 // Strip removes the escape sequences that this package adds.
 func Strip(text string) string {

@@ -7,7 +7,7 @@ import (
 	"regexp"
 	"slices"
 
-	"github.com/bpfrepl/bpfrepl/internal/lazy"
+	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 )
 
 // A Language is the language that a word comes from.
@@ -257,7 +257,7 @@ var messages = pattern([]Word{
 
 func pattern(rows []Word) []Word {
 	for i := range rows {
-		rows[i].match = lazy.Regexp(rows[i].Text)
+		rows[i].match = lazyregexp.Regexp(rows[i].Text)
 	}
 	return rows
 }

@@ -3,7 +3,7 @@ package render
 import (
 	"strings"
 
-	"github.com/bpfrepl/bpfrepl/internal/columns"
+	"github.com/bpfrepl/bpfrepl/internal/cellwidth"
 )
 
 // Table aligns rows in columns. Columns that contain only numbers are aligned to the right. head
@@ -20,18 +20,18 @@ func lines(head []string, rows [][]string) []string {
 	}
 	width, left := make([]int, n), make([]bool, n)
 	for i, h := range head {
-		width[i] = columns.Width(h)
+		width[i] = cellwidth.Width(h)
 	}
 	for _, r := range rows {
 		for i, c := range r {
-			width[i] = max(width[i], columns.Width(c))
+			width[i] = max(width[i], cellwidth.Width(c))
 			left[i] = left[i] || !isNumber(c)
 		}
 	}
 	line := func(r []string) string {
 		var s strings.Builder
 		for i, c := range r {
-			pad := strings.Repeat(" ", width[i]-columns.Width(c))
+			pad := strings.Repeat(" ", width[i]-cellwidth.Width(c))
 			if i > 0 {
 				s.WriteString("  ")
 			}
