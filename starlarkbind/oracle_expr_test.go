@@ -109,7 +109,7 @@ func (g *generator) arith(op string, x, y ex) ex {
 	case "<<", ">>":
 		uns, natural = x.unsigned, x.natural
 	case "//":
-		if y.konst && y.k != "1" && x.unsigned {
+		if y.konst && strings.Trim(y.k, "()") != "1" && x.unsigned {
 			uns, natural = false, true
 		}
 	case "%":
