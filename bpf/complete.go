@@ -19,9 +19,9 @@ func Complete(prefix string) (words []string, from int, err error) {
 	switch {
 	case !ok:
 		var out []string
-		for _, p := range providers() {
+		for _, p := range providers {
 			name := p.Kind
-			if strings.Contains(p.Syntax, ":") {
+			if p.maxArgs > 0 {
 				name += ":"
 			}
 			if strings.HasPrefix(name, prefix) {
@@ -32,7 +32,7 @@ func Complete(prefix string) (words []string, from int, err error) {
 		return out, 0, nil
 	case p == nil:
 		return nil, 0, nil
-	case p.splitArgs != nil:
+	case p.PathArg:
 		return completePath(p, kind, rest)
 	case isPattern(prefix):
 		return nil, 0, nil
@@ -123,7 +123,7 @@ func (l *nameList) get() ([]string, error) {
 // spec continues like prefix.
 func Prefetch(prefix string) {
 	kind, _, whole := strings.Cut(prefix, ":")
-	for _, p := range providers() {
+	for _, p := range providers {
 		if p.functions != nil && (p.Kind == kind || p.Alias == kind || !whole && kind != "" && strings.HasPrefix(p.Kind, kind)) {
 			go p.functions() // Complete will report any error
 		}

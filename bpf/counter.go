@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
@@ -15,6 +13,7 @@ type counterEvent struct {
 	name, alias string
 	config      uint64
 	period      uint64 // default period
+	clock       bool   // counts nanoseconds, with the shortest period of clocks
 }
 
 // listCounters returns the List function of a Provider.
@@ -64,8 +63,7 @@ func (s Spec) counters(events []counterEvent) ([]Target, error) {
 		if period == 0 {
 			period = e.period
 		}
-		clock := s.Kind == "software" && (e.config == unix.PERF_COUNT_SW_CPU_CLOCK || e.config == unix.PERF_COUNT_SW_TASK_CLOCK)
-		if clock && period < shortestPeriod {
+		if e.clock && period < shortestPeriod {
 			return nil, &RangeError{s.Text, fmt.Sprintf("a period of %dns is shorter than the kernel's limit of %dns", period, shortestPeriod)}
 		}
 		if period > 1<<62 {

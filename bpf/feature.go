@@ -54,9 +54,9 @@ func (f Feature) Probe() error {
 // Features returns all features, ordered by the kernel that introduced them.
 func Features() []Feature {
 	return []Feature{
-		{"kprobe", "4.17", "kprobe and kretprobe (CONFIG_KPROBE_EVENTS)", tryKprobes},
+		{kprobeProvider.Kind, "4.17", "kprobe and kretprobe (CONFIG_KPROBE_EVENTS)", tryKprobes},
 		{"override", "4.16", "override() (CONFIG_BPF_KPROBE_OVERRIDE)", tryHelper(ebpf.Kprobe, asm.FnOverrideReturn)},
-		{"fentry", "5.5", "fentry and fexit", tryFentryKind},
+		{fentryProvider.Kind, "5.5", "fentry and fexit", tryFentryKind},
 		{"ringbuf", "5.8", "records to the host, in order across all CPUs", tryRingBuf},
 		{"long_keys", "5.11", "keys of maps longer than 512 bytes", tryLongKeys},
 		{"missed_count", "5.12", "how many runs the kernel skipped", tryMissed},

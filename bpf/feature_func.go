@@ -11,6 +11,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
+// HasKprobes reports whether the kernel is built with kprobes.
+func HasKprobes() bool { return tryKprobes() == nil }
+
 func tryKprobes() error {
 	_, err := kprobePMU()
 	if errors.Is(err, errNoKprobes) {
@@ -20,7 +23,7 @@ func tryKprobes() error {
 }
 
 func tryFentryKind() error {
-	err := tryFentry(functionTarget("fentry", "fentry", "vfs_read"))
+	err := tryFentry(functionTarget(fentryProvider.Kind, fentryProvider.Kind, "vfs_read"))
 	var ae *AttachError
 	if errors.As(err, &ae) {
 		return fmt.Errorf("%w: %s", errMissing, ae.Reason)
@@ -38,7 +41,7 @@ func tryKprobeMulti() error {
 	if err != nil {
 		return err
 	}
-	a, err := attachKprobes([]Target{functionTarget("kprobe", "kprobe", "vfs_read")}, nil, false, p)
+	a, err := attachKprobes([]Target{functionTarget(kprobeProvider.Kind, kprobeProvider.Kind, "vfs_read")}, nil, false, p)
 	switch {
 	case err == nil:
 		err = a.Close()

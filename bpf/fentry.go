@@ -22,6 +22,7 @@ var fentryProvider = Provider{
 	Doc:     "The entry of a kernel function: cheaper than a kprobe, with typed arguments.",
 	Example: "fentry:vfs_read",
 	minArgs: 1, maxArgs: 3, programPerTarget: true, functions: fentryList.get, usable: usableFentry,
+	Context: Context{OwnFrame: true}, ArgTypes: ArgTypesFunction, TrustedPointers: true,
 	List:             func(pattern string) ([]Target, error) { return listFentry("fentry", pattern) },
 	Resolve:          resolveFentry,
 	eventSchema:      func(t Target) (*Event, error) { return traceEvent(t, false) },
@@ -36,6 +37,7 @@ var fexitProvider = Provider{
 	Doc:     "The return of a kernel function, with its arguments and return value.",
 	Example: "fexit:vfs_read",
 	minArgs: 1, maxArgs: 3, programPerTarget: true, functions: fentryList.get, usable: usableFentry,
+	Context: Context{OwnFrame: true}, ArgTypes: ArgTypesFunction, TrustedPointers: true,
 	List:             func(pattern string) ([]Target, error) { return listFentry("fexit", pattern) },
 	Resolve:          resolveFentry,
 	eventSchema:      func(t Target) (*Event, error) { return traceEvent(t, true) },
@@ -249,9 +251,9 @@ func fentryUntyped(t Target, err error) error {
 // kprobeOf returns the name of the kprobe that corresponds to an fentry or fexit.
 func kprobeOf(t Target) string {
 	if t.Kind == "fexit" {
-		return "kretprobe:" + t.Func
+		return kretprobeProvider.Kind + ":" + t.Func
 	}
-	return "kprobe:" + t.Func
+	return kprobeProvider.Kind + ":" + t.Func
 }
 
 // instead returns a hint on how to trace a function that fentry and fexit cannot trace.

@@ -14,7 +14,7 @@ var functionProvider = Provider{
 	Example: "function:vfs_read",
 	minArgs: 1, maxArgs: 1, functions: kprobeList.get, usable: usableFunction,
 	List:        func(pattern string) ([]Target, error) { return listFunctions("function", pattern, kprobeNames) },
-	Resolve:     func(s Spec) ([]Target, error) { return resolveFunction(s, "fentry", "kprobe") },
+	Resolve:     func(s Spec) ([]Target, error) { return resolveFunction(s, fentryProvider.Kind, kprobeProvider.Kind) },
 	eventSchema: func(t Target) (*Event, error) { return kprobeEvent(t.Func, false) },
 }
 
@@ -24,16 +24,16 @@ var returnProvider = Provider{
 	Example: "return:vfs_read",
 	minArgs: 1, maxArgs: 1, functions: kprobeList.get, usable: usableFunction,
 	List:        func(pattern string) ([]Target, error) { return listFunctions("return", pattern, kprobeNames) },
-	Resolve:     func(s Spec) ([]Target, error) { return resolveFunction(s, "fexit", "kretprobe") },
+	Resolve:     func(s Spec) ([]Target, error) { return resolveFunction(s, fexitProvider.Kind, kretprobeProvider.Kind) },
 	eventSchema: func(t Target) (*Event, error) { return kprobeEvent(t.Func, true) },
 }
 
 // usableFunction returns a *NotFoundError if the kernel supports neither of the kinds that kind
 // chooses from.
 func usableFunction(kind string) error {
-	fast, slow := "fentry", "kprobe"
+	fast, slow := fentryProvider.Kind, kprobeProvider.Kind
 	if kind == "return" {
-		fast, slow = "fexit", "kretprobe"
+		fast, slow = fexitProvider.Kind, kretprobeProvider.Kind
 	}
 	_, noKprobes := kprobePMU()
 	if !errors.Is(noKprobes, errNoKprobes) {

@@ -13,6 +13,7 @@ var hardwareProvider = Provider{
 	Doc:     "A processor counter, on every CPU: the handler runs at every Nth event.",
 	Example: "hardware:cache-misses:10000",
 	minArgs: 1, maxArgs: 2, pidFilter: filterPerf,
+	Context:      Context{Registers: true},
 	usable:       usableHardware,
 	List:         listCounters("hardware", hardwareEvents),
 	Resolve:      resolveCounters(hardwareEvents),
@@ -57,14 +58,14 @@ func hasPMU() bool {
 // hardwareEvents are the PERF_COUNT_HW_* events, with bpftrace's names, aliases and default
 // periods.
 var hardwareEvents = []counterEvent{
-	{"backend-stalls", "", unix.PERF_COUNT_HW_STALLED_CYCLES_BACKEND, 1_000_000},
-	{"branch-instructions", "branches", unix.PERF_COUNT_HW_BRANCH_INSTRUCTIONS, 100_000},
-	{"branch-misses", "", unix.PERF_COUNT_HW_BRANCH_MISSES, 100_000},
-	{"bus-cycles", "", unix.PERF_COUNT_HW_BUS_CYCLES, 100_000},
-	{"cache-misses", "", unix.PERF_COUNT_HW_CACHE_MISSES, 1_000_000},
-	{"cache-references", "", unix.PERF_COUNT_HW_CACHE_REFERENCES, 1_000_000},
-	{"cpu-cycles", "cycles", unix.PERF_COUNT_HW_CPU_CYCLES, 1_000_000},
-	{"frontend-stalls", "", unix.PERF_COUNT_HW_STALLED_CYCLES_FRONTEND, 1_000_000},
-	{"instructions", "", unix.PERF_COUNT_HW_INSTRUCTIONS, 1_000_000},
-	{"ref-cycles", "", unix.PERF_COUNT_HW_REF_CPU_CYCLES, 1_000_000},
+	{"backend-stalls", "", unix.PERF_COUNT_HW_STALLED_CYCLES_BACKEND, 1_000_000, false},
+	{"branch-instructions", "branches", unix.PERF_COUNT_HW_BRANCH_INSTRUCTIONS, 100_000, false},
+	{"branch-misses", "", unix.PERF_COUNT_HW_BRANCH_MISSES, 100_000, false},
+	{"bus-cycles", "", unix.PERF_COUNT_HW_BUS_CYCLES, 100_000, false},
+	{"cache-misses", "", unix.PERF_COUNT_HW_CACHE_MISSES, 1_000_000, false},
+	{"cache-references", "", unix.PERF_COUNT_HW_CACHE_REFERENCES, 1_000_000, false},
+	{"cpu-cycles", "cycles", unix.PERF_COUNT_HW_CPU_CYCLES, 1_000_000, false},
+	{"frontend-stalls", "", unix.PERF_COUNT_HW_STALLED_CYCLES_FRONTEND, 1_000_000, false},
+	{"instructions", "", unix.PERF_COUNT_HW_INSTRUCTIONS, 1_000_000, false},
+	{"ref-cycles", "", unix.PERF_COUNT_HW_REF_CPU_CYCLES, 1_000_000, false},
 }

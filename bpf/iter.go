@@ -18,6 +18,7 @@ var iterProvider = Provider{
 	Doc:     "Runs once for each object of the given type that exists when it is attached; e.pid, e.tid, e.comm and e.task are those of the current task.",
 	Example: "iter:task_file",
 	minArgs: 1, maxArgs: 1, pidFilter: filterIter,
+	NamespacePIDs: "this kernel cannot limit iterators to a process when bpfrepl runs in a PID namespace; Linux 6.1 can",
 	List: func(pattern string) ([]Target, error) {
 		var out []Target
 		for _, it := range iterators {

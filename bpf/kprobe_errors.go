@@ -38,6 +38,11 @@ func kprobeError(t Target, err error) error {
 	return e
 }
 
+// missedReturns explains why a kretprobe missed returns.
+func missedReturns(t Target) (event, reason string) {
+	return "return", "more calls were in flight than the kretprobe has room for (maxactive), or another probe was running on that CPU; fexit:" + t.Func + " has no such limit"
+}
+
 // isNotrace reports whether ftrace lists the functions that it can trace and fn is not among them.
 func isNotrace(fn string) bool {
 	text, err := filterFunctions(filterFile)

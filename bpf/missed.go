@@ -16,6 +16,14 @@ const (
 	missedOfKprobes   = 32 // kprobe_multi.missed
 )
 
+// MissedReason names what the link of a target misses and explains why.
+func (t Target) MissedReason() (event, reason string) {
+	if p := t.Provider(); p != nil && p.missed != nil {
+		return p.missed(t)
+	}
+	return "call", "another probe was running on that CPU"
+}
+
 // linkMissed returns a link's count of missed events. It is 0 on kernels before 6.7, which do not
 // report it.
 func linkMissed(link, offset int) (uint64, error) {

@@ -27,6 +27,18 @@ type Provider struct {
 	// Resolve returns the targets of a spec of this kind, with its wildcards expanded. It returns
 	// at least one target or an error: a *NotFoundError, or a *SpecError for an invalid number.
 	Resolve func(Spec) ([]Target, error)
+	// Context describes what programs of the kind can do with their context.
+	Context Context
+	// ArgTypes reports where the kernel's types (BTF) describe the arguments of the kind's events.
+	ArgTypes ArgTypes
+	// TrustedPointers reports that the verifier knows the types of pointer arguments, so that
+	// programs can load through them without a helper.
+	TrustedPointers bool
+	// PathArg reports that the first part of a spec names a file, which completion looks up.
+	PathArg bool
+	// NamespacePIDs explains why a program cannot filter by the PIDs of a PID namespace. It is ""
+	// for kinds whose programs can.
+	NamespacePIDs string
 
 	minArgs, maxArgs int
 	// functions returns the kernel functions that a spec of this kind can name, for completion.
@@ -55,10 +67,36 @@ type Provider struct {
 	// usable returns a *NotFoundError that explains why this host supports no probe of the kind. It
 	// is nil for kinds that every host supports.
 	usable func(kind string) error
+	// missed explains why the link of a target missed events, and names what it missed. If it is
+	// nil, these are calls.
+	missed func(Target) (event, reason string)
 	// pidFilter returns what limits probes of the kind to one process. If it is nil, the program
 	// does.
 	pidFilter func(*sys.Kernel) PIDFilter
 }
+
+// Context describes what a program can do with its context besides reading the event's fields.
+type Context struct {
+	Registers bool // it begins with the CPU's registers
+	Override  bool // the probed function can be made to return at once
+	OwnFrame  bool // the innermost frame of the kernel stack is the program itself
+}
+
+// ArgTypes reports where the kernel's types describe the arguments of an event.
+type ArgTypes uint8
+
+const (
+	// ArgTypesNone means that they do not, or that Target.Event already contains what they say.
+	ArgTypesNone ArgTypes = iota
+	// ArgTypesFunction means that the fields are the parameters of a kernel function (Target.Func),
+	// and its result if the event has one.
+	ArgTypesFunction
+	// ArgTypesResult means that the only field is the result of a kernel function.
+	ArgTypesResult
+	// ArgTypesTracepoint means that the fields are the arguments of the tracepoint named by the
+	// first part of the spec.
+	ArgTypesTracepoint
+)
 
 // Target is one place to which a program can be attached.
 type Target struct {
@@ -110,14 +148,11 @@ func (t Target) ResolvedName() string {
 	return t.Name
 }
 
-// Providers returns the table of all kinds, in the order of the help.
-func Providers() []*Provider { return providers() }
-
-// table is filled by init because the providers' functions refer to it.
-var table []*Provider
+// providers is filled by init because the providers' functions refer to it.
+var providers []*Provider
 
 func init() {
-	table = []*Provider{
+	providers = []*Provider{
 		&tracepointProvider, &rawTracepointProvider,
 		&kprobeProvider, &kretprobeProvider, &fentryProvider, &fexitProvider, &functionProvider, &returnProvider,
 		&uprobeProvider, &uretprobeProvider, &usdtProvider, &iterProvider,
@@ -126,19 +161,23 @@ func init() {
 	}
 }
 
-func providers() []*Provider { return table }
+// Providers returns the table of all kinds, in the order of the help.
+func Providers() []*Provider { return providers }
+
+// Provider returns the row of the target's kind.
+func (t Target) Provider() *Provider { return findProvider(t.Kind) }
 
 // kinds returns the names of all kinds.
 func kinds() []string {
 	var out []string
-	for _, p := range providers() {
+	for _, p := range providers {
 		out = append(out, p.Kind)
 	}
 	return out
 }
 
 func findProvider(kind string) *Provider {
-	for _, p := range providers() {
+	for _, p := range providers {
 		if p.Kind == kind || p.Alias != "" && p.Alias == kind {
 			return p
 		}
@@ -212,7 +251,7 @@ func List(pattern string) ([]Target, error) {
 		return nil, err
 	}
 	var all []Target
-	for _, p := range providers() {
+	for _, p := range providers {
 		if kind, _, ok := strings.Cut(pattern, ":"); ok && !match(kind, p.Kind) && !strings.Contains(kind, "*") {
 			continue
 		}

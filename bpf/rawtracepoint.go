@@ -19,6 +19,7 @@ var rawTracepointProvider = Provider{
 	Doc:     "A static kernel event with its arguments as the kernel passes them, typed by BTF: cheaper than tracepoint.",
 	Example: "rawtracepoint:sched_switch",
 	minArgs: 1, maxArgs: 1,
+	Context: Context{OwnFrame: true}, ArgTypes: ArgTypesTracepoint,
 	List:    listRawTracepoints,
 	Resolve: resolveRawTracepoint,
 	eventSchema: func(Target) (*Event, error) {
@@ -116,7 +117,7 @@ func resolveRawTracepoint(s Spec) ([]Target, error) {
 // syscallEvent returns the tracepoint for sys_enter_read and the like, which have no raw
 // tracepoint.
 func syscallEvent(name string) string {
-	t := newTarget("tracepoint", "syscalls", name)
+	t := newTarget(tracepointProvider.Kind, "syscalls", name)
 	if _, err := tracepointFile(t, "id"); err != nil {
 		return ""
 	}

@@ -35,7 +35,7 @@ var syscallRegsOf = map[string]syscallRegs{
 // syscallOf returns the event from which a system call tracepoint is derived, and the system call
 // number.
 func (t Target) syscallOf() (event string, number int64, ok bool) {
-	if t.Kind != "tracepoint" || t.Parts[0] != "syscalls" {
+	if t.Kind != tracepointProvider.Kind || t.Parts[0] != "syscalls" {
 		return "", 0, false
 	}
 	for _, event := range []string{"sys_enter", "sys_exit"} {

@@ -19,6 +19,7 @@ var usdtProvider = Provider{
 	Doc:     "A static probe compiled into a program or library, with typed arguments e.args[i].",
 	Example: "usdt:libstdc++:throw",
 	minArgs: 2, maxArgs: 3, pidFilter: filterInKernel, splitArgs: splitUSDT,
+	Context: Context{Registers: true}, PathArg: true,
 	List:         listUSDT,
 	Resolve:      resolveUSDT,
 	eventSchema:  func(t Target) (*Event, error) { return &Event{Args: t.args}, nil },

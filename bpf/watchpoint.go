@@ -21,6 +21,7 @@ var watchpointProvider = Provider{
 	Doc:     "Memory that is read, written or executed, in all processes or in that of -p or -c: the handler runs at each access.",
 	Example: "watchpoint:0x7ffe00001000:8:w",
 	minArgs: 3, maxArgs: 3, pidFilter: filterPerf,
+	Context:      Context{Registers: true},
 	List:         func(string) ([]Target, error) { return nil, nil }, // any address is possible
 	Resolve:      resolveWatchpoint,
 	programTypes: only(ebpf.PerfEvent),

@@ -428,19 +428,16 @@ func (s *Session) warnTotals() {
 }
 
 // missedText explains why events are missing: runs is the number of times that the kernel did not
-// run the program because it was already running, links the number of events that the link of a
-// kprobe or kretprobe missed.
+// run the program because it was already running, links the number of events that the links of the
+// targets missed.
 func missedText(probe string, ts []bpf.Target, runs, links uint64) string {
 	var why []string
 	if runs > 0 {
 		why = append(why, fmt.Sprintf("the kernel skipped %s: the handler was already running on that CPU", cfmt.Count(int(runs), "run")))
 	}
-	switch {
-	case links == 0:
-	case len(ts) > 0 && ts[0].Kind == "kretprobe":
-		why = append(why, fmt.Sprintf("the kernel missed %s: more calls were in flight than the kretprobe has room for (maxactive), or another probe was running on that CPU; fexit:%s has no such limit", cfmt.Count(int(links), "return"), ts[0].Func))
-	default:
-		why = append(why, fmt.Sprintf("the kernel missed %s: another probe was running on that CPU", cfmt.Count(int(links), "call")))
+	if links > 0 {
+		event, reason := ts[0].MissedReason()
+		why = append(why, fmt.Sprintf("the kernel missed %s: %s", cfmt.Count(int(links), event), reason))
 	}
 	return probe + ": " + strings.Join(why, "; ")
 }

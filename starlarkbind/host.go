@@ -83,19 +83,6 @@ func monotonic() int64 {
 	return ts.Nano()
 }
 
-// contextCaps returns what the context of a kind of probe supports.
-func contextCaps(kind string) compiler.ContextCaps {
-	switch kind {
-	case "kprobe":
-		return compiler.ContextCaps{Registers: true, Override: true}
-	case "kretprobe", "uprobe", "uretprobe", "usdt", "profile", "interval", "software", "hardware", "watchpoint":
-		return compiler.ContextCaps{Registers: true}
-	case "rawtracepoint", "fentry", "fexit":
-		return compiler.ContextCaps{OwnFrame: true}
-	}
-	return compiler.ContextCaps{}
-}
-
 // stacksMap returns the map that stores stacks of n frames. The first call creates it.
 func (s *Session) stacksMap(n int) (*stackStore, error) {
 	s.mu.Lock()

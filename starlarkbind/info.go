@@ -70,7 +70,7 @@ func Kernel() (release string, err error) {
 // checks only what can be checked quickly.
 func Missing() []string {
 	var out []string
-	if f, err := bpf.FindFeature("kprobe"); err != nil || f.Probe() != nil {
+	if !bpf.HasKprobes() {
 		out = append(out, "kprobes")
 	}
 	if !bpf.HasBTF() {

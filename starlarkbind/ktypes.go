@@ -138,7 +138,7 @@ func (k *kernelTypes) tracepointArgs(event string) ([]compiler.Field, error) {
 // tracepoint, its arguments are untyped words.
 func (k *kernelTypes) listed(t bpf.Target) ([]string, error) {
 	var out []string
-	if t.Kind == "rawtracepoint" {
+	if t.Provider().ArgTypes == bpf.ArgTypesTracepoint {
 		if args, err := k.tracepointArgs(t.Parts[0]); err == nil {
 			for _, a := range args {
 				out = append(out, declared(a.CType, a.Name))

@@ -205,7 +205,7 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 	case len(ev.Fields) == 0 && !ev.ArgsByIndex && ev.Args == nil:
 		ev.NoArgs = ts[0].Name + " has no arguments"
 	}
-	ev.ContextCaps = contextCaps(ts[0].Kind)
+	ev.ContextCaps = compiler.ContextCaps(ts[0].Provider().Context)
 	l.typeArgs(ev, ts[0], pt)
 	l.typeParams(ev, ts[0])
 	r := l.s.request(ts[0].Name, l.handler, ev)

@@ -8,23 +8,21 @@ import (
 
 // typeParams gives the arguments and the result of a kernel function the types that the kernel's
 // BTF has for them, so that handlers can follow pointers. Which arguments exist and where they are
-// comes from package bpf. Fields stay untyped if BTF does not describe them or cannot be read. In
-// fentry and fexit programs the verifier knows what pointers point to. Functions of BPF programs
-// are left as they are, because their types are not the kernel's.
+// comes from package bpf. Fields stay untyped if BTF does not describe them or cannot be read.
+// Functions of BPF programs are left as they are, because their types are not the kernel's.
 func (l *loader) typeParams(ev *compiler.Event, t bpf.Target) {
-	switch {
-	case t.InProgram():
+	p := t.Provider()
+	if t.InProgram() || p.ArgTypes != bpf.ArgTypesFunction && p.ArgTypes != bpf.ArgTypesResult {
 		return
-	case t.Kind == "fentry" || t.Kind == "fexit":
+	}
+	if p.TrustedPointers {
 		ev.BTFArgs = !l.noDirectLoads
-	case t.Kind != "kprobe" && t.Kind != "kretprobe":
-		return
 	}
 	table, err := l.s.ktypes.of(t.Module())
 	if err != nil {
 		return
 	}
-	if params, ok := table.Params(t.Func); ok && t.Kind != "kretprobe" {
+	if params, ok := table.Params(t.Func); ok && p.ArgTypes == bpf.ArgTypesFunction {
 		for i, p := range params {
 			if i < len(ev.Fields) {
 				typeField(&ev.Fields[i], p.Type)

@@ -44,8 +44,8 @@ func (p *Probe) process(t bpf.Target) (*compiler.PIDFilter, error) {
 	if err != nil || own == nil {
 		return out, err
 	}
-	if t.Kind == "iter" {
-		return nil, fmt.Errorf("%s: this kernel cannot limit iterators to a process when bpfrepl runs in a PID namespace; Linux 6.1 can", t.Name)
+	if why := t.Provider().NamespacePIDs; why != "" {
+		return nil, fmt.Errorf("%s: %s", t.Name, why)
 	}
 	its, err := bpf.PIDNamespaceOf(p.pid)
 	if errors.Is(err, os.ErrNotExist) {
