@@ -189,7 +189,8 @@ print("; tracepoint:syscalls:sys_enter_lseek, tracepoint:syscalls:sys_enter_read
 }
 
 // The hits of a probe on some system calls are the calls of those, although its program runs for
-// all.
+// all. A preemptible kernel (7.2 at least) misses a call while another on the same CPU is preempted
+// in the program, and says so.
 func TestSyscallHits(t *testing.T) {
 	expect(t, `
 c = count()
@@ -198,8 +199,8 @@ before = p.stats().hits
 make("-comm", "load", "getppid", 1000)
 make("-comm", "load", "newkeys", 5000, 5)
 st = p.stats()
-print(c.value, 1000 <= st.hits and st.hits < 5000, st.time_ns > 0, st.missed)
-`, "1000 True True 0")
+print(c.value <= 1000, c.value + st.missed >= 1000, c.value <= st.hits and st.hits < 5000, st.time_ns > 0)
+`, "True True True True")
 }
 
 // System calls of 32-bit programs have their own numbers. Their names are right, and the same name
