@@ -9,6 +9,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 )
 
@@ -25,7 +26,7 @@ func switchCPU(on bool) error {
 // probes with an event per CPU are attached to it again, with a message.
 func TestHotplug(t *testing.T) {
 	if os.Getenv(buildbin.Folder) == "" {
-		t.Skip("takes a CPU off, which only a machine of its own is for: make vmtest")
+		bpftest.SkipOn(t, bpftest.WithWork)
 	}
 	l := newLive(t, nil)
 	t.Cleanup(func() { // other tests need both CPUs

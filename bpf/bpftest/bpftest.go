@@ -29,22 +29,34 @@ func Need(t *testing.T, features ...string) {
 	}
 }
 
+// A Host is a property of a host on which some test does not run.
+type Host string
+
+// WithWork is a host with other work: the test takes a CPU offline. It runs in make vmtest.
+const WithWork Host = "the host has other work, and the test takes a CPU offline: make vmtest"
+
+// SkipOn skips the test on such a host.
+func SkipOn(t *testing.T, h Host) {
+	t.Helper()
+	t.Skip(string(h))
+}
+
 // Skip skips the test if err is a *bpf.NotSupportedError for a feature that the kernel does not
 // have according to the table. Otherwise the test fails with err.
 func Skip(t *testing.T, err error) {
 	t.Helper()
-	var lacks *bpf.NotSupportedError
-	if !errors.As(err, &lacks) {
+	var missing *bpf.NotSupportedError
+	if !errors.As(err, &missing) {
 		t.Fatal(err)
 	}
-	has, terr := Table(lacks.Feature)
+	has, terr := Table(missing.Feature)
 	switch {
 	case terr != nil:
 		t.Fatal(terr)
 	case has:
-		t.Fatalf("docs/kernels.md says that this kernel has %s: %v", lacks.Feature, err)
+		t.Fatalf("docs/kernels.md says that this kernel has %s: %v", missing.Feature, err)
 	}
-	t.Skipf("%s is not on this kernel (docs/kernels.md)", lacks.Feature)
+	t.Skipf("%s is not on this kernel (docs/kernels.md)", missing.Feature)
 }
 
 // Table reports whether the running kernel has a feature according to docs/kernels.md. For a kernel
