@@ -1,7 +1,10 @@
 package compiler
 
 import (
+	"cmp"
+	"fmt"
 	"math/big"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/cilium/ebpf/asm"
@@ -11,14 +14,19 @@ import (
 )
 
 // A builtin is a function that handlers may call. Each is one table row, used by the checker, the
-// lowering and help.
+// lowering, scripts, help and completion.
 type builtin struct {
 	name    string
 	sig     string // as shown to the user: "str(ptr, max=256)"
 	doc     string
 	example string
+	probe   string // the probe that the example works on; "" means exampleProbe
 	check   func(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
-	lower   func(lw *lowerer, e *eBuiltin) val
+	lower   func(lw *lowerer, e *eBuiltin) val // nil if check returns another expression
+	// host is what the function does when a script calls it. It is nil if scripts have a function
+	// of the same name anyway, Starlark's or one of theirs, or if kernelOnly says why there is none.
+	host       hostHalf
+	kernelOnly string
 }
 
 var builtins []builtin
@@ -27,38 +35,136 @@ var builtinRows = map[string]*builtin{}
 
 func init() {
 	builtins = []builtin{
-		{"now", "now()", "nanoseconds since boot, excluding suspend (bpf_ktime_get_ns)", "start[e.tid] = now()",
-			fixed(types.TNat), func(lw *lowerer, e *eBuiltin) val { return scalar(types.TNat, lw.call(asm.FnKtimeGetNs)) }},
-		{"boottime", "boottime()", "nanoseconds since boot, including suspend (bpf_ktime_get_boot_ns, 5.8)", "start[e.tid] = boottime()",
-			fixed(types.TNat), func(lw *lowerer, e *eBuiltin) val { return scalar(types.TNat, lw.call(asm.FnKtimeGetBootNs)) }},
-		{"rand", "rand()", "a random int from 0 to 2**32-1", "if rand() % 100 == 0: sampled.add()",
-			fixed(types.TNat), func(lw *lowerer, e *eBuiltin) val {
+		{
+			name:    "now",
+			sig:     "now()",
+			doc:     "nanoseconds since boot, excluding suspend (bpf_ktime_get_ns)",
+			example: "start[e.tid] = now()",
+			check:   fixed(types.TNat),
+			lower:   func(lw *lowerer, e *eBuiltin) val { return scalar(types.TNat, lw.call(asm.FnKtimeGetNs)) },
+		},
+		{
+			name:    "boottime",
+			sig:     "boottime()",
+			doc:     "nanoseconds since boot, including suspend (bpf_ktime_get_boot_ns, 5.8)",
+			example: "start[e.tid] = boottime()",
+			check:   fixed(types.TNat),
+			lower:   func(lw *lowerer, e *eBuiltin) val { return scalar(types.TNat, lw.call(asm.FnKtimeGetBootNs)) },
+		},
+		{
+			name:    "rand",
+			sig:     "rand()",
+			doc:     "a random int from 0 to 2**32-1",
+			example: "if rand() % 100 == 0: sampled.add()",
+			check:   fixed(types.TNat),
+			lower: func(lw *lowerer, e *eBuiltin) val {
 				return scalar(types.TNat, lw.half32(lw.call(asm.FnGetPrandomU32), false))
-			}},
-		{"str", "str(ptr, max=256)", "the string at an address, at most max-1 bytes of it; \"\" if it cannot be read", `opened.add(by=str(e.args.filename, 64))`,
-			checkStr, nil},
-		{"buf", "buf(ptr, n)", "the n bytes at an address, as bytes; zeros if they cannot be read", `kinds.add(by=buf(e.args.filename, 4))`,
-			checkBuf, nil},
-		{"ord", "ord(b)", "the value of a single byte, from bytes of length 1", `first.add(ord(buf(e.args.filename, 1)))`,
-			checkOrd, lowerOrd},
-		{"len", "len(x)", "the number of elements of a tuple or a captured collection, of bytes of a string or of bytes", "longest.add(len(e.comm))",
-			checkLen, lowerLen},
-		{"int", "int(x)", "a bool, an int or an address as an int", "total.add(int(e.args.ret < 0))",
-			checkInt, func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.value(e.args[0]).w) }},
-		{"bool", "bool(x)", "the truth value of x", "by_success.add(by=bool(e.args.ret))",
-			func(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr { return c.truth(args[0]) }, nil},
-		{"abs", "abs(x)", "the absolute value of an int", "drift.add(abs(e.args.ret))",
-			checkAbs, lowerAbs},
-		{"min", "min(a, *rest)", "the smallest of two or more ints", "capped.add(min(e.args.len, 4096))",
-			checkExtreme, lowerExtreme},
-		{"max", "max(a, *rest)", "the largest of two or more ints", "atleast.add(max(e.args.len, 1))",
-			checkExtreme, lowerExtreme},
-		{"print", "print(*args)", "print the values on the host, separated by spaces", `print(e.comm, e.pid)`,
-			checkPrint, lowerPrint},
-		{"printf", "printf(format, *args)", "print on the host with a C format string, which must be a constant", `printf("%-16s %6d\n", e.comm, e.pid)`,
-			checkPrint, lowerPrint},
-		{"stop", "stop()", "end run()", "stop()",
-			fixed(types.TNone), lowerStop},
+			},
+			host: hostRand,
+		},
+		{
+			name:    "str",
+			sig:     "str(ptr, max=256)",
+			doc:     "the string at an address, at most max-1 bytes of it; \"\" if it cannot be read",
+			example: `opened.add(by=str(e.args.filename, 64))`,
+			probe:   "tracepoint:syscalls:sys_enter_openat",
+			check:   checkStr,
+			host:    hostStr,
+		},
+		{
+			name:    "buf",
+			sig:     "buf(ptr, n)",
+			doc:     "the n bytes at an address, as bytes; zeros if they cannot be read",
+			example: `kinds.add(by=buf(e.args.filename, 4))`,
+			probe:   "tracepoint:syscalls:sys_enter_openat",
+			check:   checkBuf,
+			host:    hostBuf,
+		},
+		{
+			name:    "ord",
+			sig:     "ord(b)",
+			doc:     "the value of a single byte, from bytes of length 1",
+			example: `first.add(ord(buf(e.args.filename, 1)))`,
+			probe:   "tracepoint:syscalls:sys_enter_openat",
+			check:   checkOrd,
+			lower:   lowerOrd,
+		},
+		{
+			name:    "len",
+			sig:     "len(x)",
+			doc:     "the number of elements of a tuple or a captured collection, of bytes of a string or of bytes",
+			example: "longest.add(len(e.comm))",
+			check:   checkLen,
+			lower:   lowerLen,
+		},
+		{
+			name:    "int",
+			sig:     "int(x)",
+			doc:     "a bool, an int or an address as an int",
+			example: "total.add(int(e.args.ret < 0))",
+			probe:   "tracepoint:raw_syscalls:sys_exit",
+			check:   checkInt,
+			lower:   func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.value(e.args[0]).w) },
+		},
+		{
+			name:    "bool",
+			sig:     "bool(x)",
+			doc:     "the truth value of x",
+			example: "by_success.add(by=bool(e.args.ret))",
+			probe:   "tracepoint:raw_syscalls:sys_exit",
+			check:   func(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr { return c.truth(args[0]) },
+		},
+		{
+			name:    "abs",
+			sig:     "abs(x)",
+			doc:     "the absolute value of an int",
+			example: "drift.add(abs(e.args.ret))",
+			probe:   "tracepoint:raw_syscalls:sys_exit",
+			check:   checkAbs,
+			lower:   lowerAbs,
+		},
+		{
+			name:    "min",
+			sig:     "min(a, *rest)",
+			doc:     "the smallest of two or more ints",
+			example: "capped.add(min(e.args.len, 4096))",
+			probe:   "tracepoint:syscalls:sys_enter_sendto",
+			check:   checkExtreme,
+			lower:   lowerExtreme,
+		},
+		{
+			name:    "max",
+			sig:     "max(a, *rest)",
+			doc:     "the largest of two or more ints",
+			example: "atleast.add(max(e.args.len, 1))",
+			probe:   "tracepoint:syscalls:sys_enter_sendto",
+			check:   checkExtreme,
+			lower:   lowerExtreme,
+		},
+		{
+			name:    "print",
+			sig:     "print(*args)",
+			doc:     "print the values on the host, separated by spaces",
+			example: `print(e.comm, e.pid)`,
+			check:   checkPrint,
+			lower:   lowerPrint,
+		},
+		{
+			name:    "printf",
+			sig:     "printf(format, *args)",
+			doc:     "print on the host with a C format string, which must be a constant",
+			example: `printf("%-16s %6d\n", e.comm, e.pid)`,
+			check:   checkPrint,
+			lower:   lowerPrint,
+		},
+		{
+			name:    "stop",
+			sig:     "stop()",
+			doc:     "end run()",
+			example: "stop()",
+			check:   fixed(types.TNone),
+			lower:   lowerStop,
+		},
 	}
 	for _, more := range [][]builtin{timeBuiltins(), stackBuiltins(), symBuiltins(), netBuiltins(), nameBuiltins(), taskBuiltins(), ctypeBuiltins(), pathBuiltins()} {
 		builtins = append(builtins, more...)
@@ -68,34 +174,18 @@ func init() {
 	}
 }
 
-// A Doc describes a builtin or method for help. The example works on the probe Probe.
-type Doc struct{ Name, Sig, Text, Example, Probe string }
+// A Doc describes a builtin or method for help. The example works on the probe Probe. KernelOnly is
+// the reason why scripts cannot call a builtin, or "".
+type Doc struct{ Name, Sig, Text, Example, Probe, KernelOnly string }
 
-// exampleProbe is the probe for examples without an entry in exampleProbes.
+// exampleProbe is the probe of examples whose row names none.
 const exampleProbe = "tracepoint:raw_syscalls:sys_enter"
-
-// exampleProbes has the probes of the examples that need a particular one.
-var exampleProbes = map[string]string{
-	"str": "tracepoint:syscalls:sys_enter_openat", "buf": "tracepoint:syscalls:sys_enter_openat", "ord": "tracepoint:syscalls:sys_enter_openat", "int": "tracepoint:raw_syscalls:sys_exit", "bool": "tracepoint:raw_syscalls:sys_exit",
-	"abs": "tracepoint:raw_syscalls:sys_exit", "min": "tracepoint:syscalls:sys_enter_sendto", "max": "tracepoint:syscalls:sys_enter_sendto",
-	"ksym": "tracepoint:workqueue:workqueue_execute_start", "kaddr": "tracepoint:workqueue:workqueue_execute_start",
-	"usym": "tracepoint:exceptions:page_fault_user", "uaddr": "tracepoint:exceptions:page_fault_user",
-	"ntop": "tracepoint:sock:inet_sock_set_state", "macaddr": "tracepoint:neigh:neigh_update", "errno_name": "tracepoint:raw_syscalls:sys_exit",
-	"cast": "tracepoint:sock:inet_sock_set_state", "reg": "profile:hz:99", "override": "kprobe:should_failslab",
-}
-
-func (d Doc) at() Doc {
-	if d.Probe = exampleProbes[d.Name]; d.Probe == "" {
-		d.Probe = exampleProbe
-	}
-	return d
-}
 
 // Builtins lists the functions that a handler can call, in the order of the table.
 func Builtins() []Doc {
 	var out []Doc
 	for _, b := range builtins {
-		out = append(out, Doc{Name: b.name, Sig: b.sig, Text: b.doc, Example: b.example}.at())
+		out = append(out, Doc{b.name, b.sig, b.doc, b.example, cmp.Or(b.probe, exampleProbe), b.kernelOnly})
 	}
 	return out
 }
@@ -378,3 +468,37 @@ const maxRecord = 32 << 10
 
 // CanCall reports whether a handler can call the builtin of that name.
 func CanCall(name string) bool { return builtinRows[name] != nil }
+
+func hostRand(*hostCall) (any, error) { return big.NewInt(int64(rand.Uint32())), nil }
+
+// hostStr cuts a string as a handler does. The text of other values is that of Starlark's str.
+func hostStr(h *hostCall) (any, error) {
+	switch s := h.Const(h.args[0]).(type) {
+	case string:
+		if n, ok := h.Const(h.args[1]).(*big.Int); ok && n.IsInt64() && n.Sign() > 0 && int64(len(s)) >= n.Int64() {
+			s = s[:n.Int64()-1]
+		}
+		return s, nil
+	case Bytes:
+		return string([]rune(s)), nil // bytes that are not UTF-8 are replaced
+	}
+	return h.Repr(h.args[0])
+}
+
+// hostBuf returns the first n bytes of the value that the event has in place of an address, padded
+// with zeros.
+func hostBuf(h *hostCall) (any, error) {
+	n := h.within(1, 0, maxStr)
+	var text string
+	switch x := h.Const(h.args[0]).(type) {
+	case Bytes:
+		text = string(x)
+	case string:
+		text = x
+	default:
+		return nil, fmt.Errorf("buf: the script cannot read memory: give the event bytes instead of the address, got %s", h.TypeName(h.args[0]))
+	}
+	out := make([]byte, n)
+	copy(out, text)
+	return Bytes(out), nil
+}

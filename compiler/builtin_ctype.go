@@ -1,6 +1,9 @@
 package compiler
 
 import (
+	"fmt"
+	"math/big"
+
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
@@ -11,13 +14,48 @@ import (
 // ctypeBuiltins returns the builtins that deal with C types.
 func ctypeBuiltins() []builtin {
 	return []builtin{
-		{"cast", "cast(x, type)", `an address as a pointer to a kernel type ("struct sock" and "struct sock *" mean the same), or an int as a C integer type or enum`,
-			`state = cast(e.args.skaddr, "struct sock").__sk_common.skc_state`, checkCast, lowerCast},
-		{"container_of", "container_of(ptr, type, member)", "the struct that contains the member at an address", `parent = container_of(e.task.sibling.next, "struct task_struct", "sibling")`,
-			checkContainerOf, lowerCast},
-		{"offsetof", "offsetof(type, member)", "the offset of a member in bytes", `off = offsetof("struct task_struct", "se.vruntime")`, checkOffsetof, nil},
-		{"sizeof", "sizeof(type)", "the size in bytes of a C type, or of a value", `size = sizeof("struct task_struct")`, checkSizeof, nil},
-		{"getattr", "getattr(x, name)", "x.name, for a member whose name is a Starlark keyword", `n = getattr(e.task, "pid")`, checkGetattr, nil},
+		{
+			name:    "cast",
+			sig:     "cast(x, type)",
+			doc:     `an address as a pointer to a kernel type ("struct sock" and "struct sock *" mean the same), or an int as a C integer type or enum`,
+			example: `state = cast(e.args.skaddr, "struct sock").__sk_common.skc_state`,
+			probe:   "tracepoint:sock:inet_sock_set_state",
+			check:   checkCast,
+			lower:   lowerCast,
+			host:    hostCast,
+		},
+		{
+			name:    "container_of",
+			sig:     "container_of(ptr, type, member)",
+			doc:     "the struct that contains the member at an address",
+			example: `parent = container_of(e.task.sibling.next, "struct task_struct", "sibling")`,
+			check:   checkContainerOf,
+			lower:   lowerCast,
+			host:    hostContainerOf,
+		},
+		{
+			name:    "offsetof",
+			sig:     "offsetof(type, member)",
+			doc:     "the offset of a member in bytes",
+			example: `off = offsetof("struct task_struct", "se.vruntime")`,
+			check:   checkOffsetof,
+			host:    hostOffsetof,
+		},
+		{
+			name:    "sizeof",
+			sig:     "sizeof(type)",
+			doc:     "the size in bytes of a C type, or of a value",
+			example: `size = sizeof("struct task_struct")`,
+			check:   checkSizeof,
+			host:    hostSizeof,
+		},
+		{
+			name:    "getattr",
+			sig:     "getattr(x, name)",
+			doc:     "x.name, for a member whose name is a Starlark keyword",
+			example: `n = getattr(e.task, "pid")`,
+			check:   checkGetattr,
+		},
 	}
 }
 
@@ -156,4 +194,45 @@ func lowerCast(lw *lowerer, e *eBuiltin) val {
 		w = lw.extend(w, 0, 8*ct.Size, ct.Signed)
 	}
 	return scalar(e.t, w)
+}
+
+// On the host an event holds values in place of addresses. The functions below that take an address
+// read these values.
+
+// hostCast converts an int to the width of a C type. A struct in place of an address is returned
+// unchanged.
+func hostCast(h *hostCall) (any, error) {
+	typ := h.text(1)
+	switch x := h.Const(h.args[0]).(type) {
+	case *big.Int:
+		return Constant(h, "cast", x, typ)
+	case bool:
+		return Constant(h, "cast", big.NewInt(word(x)), typ)
+	}
+	return h.args[0], nil
+}
+
+// hostContainerOf subtracts the member's offset from an int, which is an address. A struct stands
+// for the enclosing one and is returned unchanged.
+func hostContainerOf(h *hostCall) (any, error) {
+	off, err := Constant(h, "offsetof", h.text(1), h.text(2))
+	if err != nil {
+		return nil, err
+	}
+	if x, ok := h.Const(h.args[0]).(*big.Int); ok {
+		return new(big.Int).Sub(x, off.(*big.Int)), nil
+	}
+	return h.args[0], nil
+}
+
+func hostOffsetof(h *hostCall) (any, error) { return Constant(h, "offsetof", h.text(0), h.text(1)) }
+
+func hostSizeof(h *hostCall) (any, error) {
+	switch x := h.Const(h.args[0]).(type) {
+	case string:
+		return Constant(h, "sizeof", x)
+	case *big.Int:
+		return big.NewInt(8), nil
+	}
+	return nil, fmt.Errorf("sizeof: the size of a %s is not known; name its type: sizeof(\"struct sock\")", h.TypeName(h.args[0]))
 }

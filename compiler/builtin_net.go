@@ -1,22 +1,39 @@
 package compiler
 
 import (
+	"cmp"
+	"fmt"
 	"math/big"
 
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
-	"github.com/bpfrepl/bpfrepl/internal/netaddr"
 )
 
 // netBuiltins returns the builtins that format network addresses.
 func netBuiltins() []builtin {
 	return []builtin{
-		{"ntop", "ntop(family_or_addr, addr=None)", "an IP address as text: from an int or 4 bytes in network order, from 16 bytes (of the event, or from buf()), or, given the family (2 or 10), from the memory a pointer points to", "peers.add(by=ntop(e.args.daddr))",
-			checkNtop, lowerAddr},
-		{"macaddr", "macaddr(addr)", "a hardware address as text, from the first 6 bytes of a bytes value or of the memory a pointer points to", "neighbours.add(by=macaddr(e.args.lladdr))",
-			checkMAC, lowerAddr},
+		{
+			name:    "ntop",
+			sig:     "ntop(family_or_addr, addr=None)",
+			doc:     "an IP address as text: from an int or 4 bytes in network order, from 16 bytes (of the event, or from buf()), or, given the family (2 or 10), from the memory a pointer points to",
+			example: "peers.add(by=ntop(e.args.daddr))",
+			probe:   "tracepoint:sock:inet_sock_set_state",
+			check:   checkNtop,
+			lower:   lowerAddr,
+			host:    hostNtop,
+		},
+		{
+			name:    "macaddr",
+			sig:     "macaddr(addr)",
+			doc:     "a hardware address as text, from the first 6 bytes of a bytes value or of the memory a pointer points to",
+			example: "neighbours.add(by=macaddr(e.args.lladdr))",
+			probe:   "tracepoint:neigh:neigh_update",
+			check:   checkMAC,
+			lower:   lowerAddr,
+			host:    hostMAC,
+		},
 	}
 }
 
@@ -103,7 +120,7 @@ func checkMAC(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	case x.typ().Kind == types.Invalid:
 		return x
 	case x.typ().Kind == types.Ptr, x.typ().Kind == types.Bytes && x.typ().Len >= 6, isArg && a.t.Kind == types.Array && a.f.Elem == 1 && a.f.Len >= 6:
-		return mk(row, call, types.TFormatted(types.TUint, formMAC), args)
+		return mk(row, call, types.TMAC, args)
 	}
 	return c.bad(x.position(), "", "macaddr takes a pointer, or 6 bytes or more; this is a %s", x.typ())
 }
@@ -178,29 +195,57 @@ func (lw *lowerer) readMemory(addr *ir.Value, t *types.Type, n int, e *eBuiltin)
 	return m
 }
 
-func init() {
-	formatRows["ip4"] = formatRow{parse: func(_ *checker, _ *types.Format, s string) (any, []string) {
-		if n, ok := netaddr.ParseIP4(s); ok {
-			return new(big.Int).SetUint64(n), nil
+// hostNtop accepts what an event can hold in place of an address: an int, the bytes of the address,
+// or its text.
+func hostNtop(h *hostCall) (any, error) {
+	x := h.args[0]
+	if h.given(1) {
+		if f, ok := h.Const(x).(*big.Int); !ok || word(f) != afINET && word(f) != afINET6 {
+			s, err := h.Repr(x)
+			return nil, cmp.Or(err, fmt.Errorf("ntop: no address family %s; 2 is AF_INET, 10 is AF_INET6", s))
 		}
-		return nil, nil
-	}}
-	formatRows["ip6"] = formatRow{parse: func(_ *checker, _ *types.Format, s string) (any, []string) {
-		if a, b, ok := netaddr.ParseIP6(s); ok {
-			return Tuple{new(big.Int).SetUint64(a), new(big.Int).SetUint64(b)}, nil
-		}
-		return nil, nil
-	}}
-	formatRows["ip"] = formatRow{parse: func(_ *checker, _ *types.Format, s string) (any, []string) {
-		if v, w, x, ok := netaddr.Parse(s); ok {
-			return Tuple{new(big.Int).SetUint64(v), new(big.Int).SetUint64(w), new(big.Int).SetUint64(x)}, nil
-		}
-		return nil, nil
-	}}
-	formatRows["mac"] = formatRow{parse: func(_ *checker, _ *types.Format, s string) (any, []string) {
-		if n, ok := netaddr.ParseMAC(s); ok {
-			return new(big.Int).SetUint64(n), nil
-		}
-		return nil, nil
-	}}
+		x = h.args[1]
+	}
+	switch b, _ := h.bytes(x); len(b) {
+	case 4:
+		return formatted(types.TIP4, littleEndian(b)), nil
+	case 16:
+		return formatted(types.TIP6, littleEndian(b[:8]), littleEndian(b[8:])), nil
+	}
+	switch x := h.Const(x).(type) {
+	case string:
+		return x, nil
+	case *big.Int:
+		return formatted(types.TIP4, uint64(word(x))), nil
+	}
+	s, err := h.Repr(x)
+	return nil, cmp.Or(err, fmt.Errorf("ntop: %s is not an address", s))
+}
+
+func hostMAC(h *hostCall) (any, error) {
+	if b, ok := h.bytes(h.args[0]); ok && len(b) >= 6 {
+		return formatted(types.TMAC, littleEndian(b[:6])), nil
+	}
+	if s, ok := h.Const(h.args[0]).(string); ok {
+		return s, nil
+	}
+	s, err := h.Repr(h.args[0])
+	return nil, cmp.Or(err, fmt.Errorf("macaddr: %s is not a 6-byte address", s))
+}
+
+// bytes returns the bytes of a bytes value, or of a list of ints below 256.
+func (h *hostCall) bytes(v any) ([]byte, bool) {
+	if b, ok := h.Const(v).(Bytes); ok {
+		return []byte(b), true
+	}
+	return h.ByteList(v)
+}
+
+// littleEndian returns up to 8 bytes as a number.
+func littleEndian(b []byte) uint64 {
+	n := uint64(0)
+	for i, x := range b {
+		n |= uint64(x) << (8 * i)
+	}
+	return n
 }

@@ -11,8 +11,14 @@ import (
 
 func pathBuiltins() []builtin {
 	return []builtin{
-		{"path", "path(p, max=256)", "the path of an open file (struct file) or of a struct path, as the running process sees it; a path longer than max-1 bytes is empty and counted", "calls.add(by=path(e.task.mm.exe_file))",
-			checkPath, nil},
+		{
+			name:    "path",
+			sig:     "path(p, max=256)",
+			doc:     "the path of an open file (struct file) or of a struct path, as the running process sees it; a path longer than max-1 bytes is empty and counted",
+			example: "calls.add(by=path(e.task.mm.exe_file))",
+			check:   checkPath,
+			host:    hostPath,
+		},
 	}
 }
 
@@ -154,4 +160,13 @@ func (c *checker) offsetIn(ct *ctype.Type, member string, pos syntax.Position) (
 		at = m.Type
 	}
 	return off, true
+}
+
+// hostPath returns its argument: the event has the path as text in place of a pointer.
+func hostPath(h *hostCall) (any, error) {
+	p, most := h.text(0), h.int(1, 256)
+	if len(p) >= most {
+		p = ""
+	}
+	return p, nil
 }

@@ -16,8 +16,24 @@ import (
 
 func stackBuiltins() []builtin {
 	return []builtin{
-		{"kstack", "kstack(n=127)", "the kernel stack, at most n frames", "waits.add(by=kstack(5))", checkStack, lowerStackCall},
-		{"ustack", "ustack(n=127)", "the user stack of the running process, at most n frames", "callers.add(by=ustack(5))", checkStack, lowerStackCall},
+		{
+			name:    "kstack",
+			sig:     "kstack(n=127)",
+			doc:     "the kernel stack, at most n frames",
+			example: "waits.add(by=kstack(5))",
+			check:   checkStack,
+			lower:   lowerStackCall,
+			host:    hostStack,
+		},
+		{
+			name:    "ustack",
+			sig:     "ustack(n=127)",
+			doc:     "the user stack of the running process, at most n frames",
+			example: "callers.add(by=ustack(5))",
+			check:   checkStack,
+			lower:   lowerStackCall,
+			host:    hostStack,
+		},
 	}
 }
 
@@ -78,7 +94,8 @@ func checkStack(c *checker, row *builtin, call *syntax.CallExpr, args []expr) ex
 
 func lowerStackCall(lw *lowerer, e *eBuiltin) val { return lw.stack(e.t, e.pos) }
 
-func init() {
-	formatRows["kstack"] = formatRow{hint: "a stack can be compared only with another stack"}
-	formatRows["ustack"] = formatRows["kstack"]
+// hostStack returns the stack that the event was given, or an empty one.
+func hostStack(h *hostCall) (any, error) {
+	n := h.within(0, StackFrames, StackFrames)
+	return h.Stack(h.name, n), nil
 }

@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"errors"
+	"fmt"
 	"math/big"
 
 	"go.starlark.net/syntax"
@@ -12,17 +13,47 @@ import (
 // symBuiltins returns the builtins that convert between addresses and symbols.
 func symBuiltins() []builtin {
 	return []builtin{
-		{"ksym", "ksym(addr)", `the kernel symbol at an address: "vfs_read+16"`, "handlers.add(by=ksym(e.args.function))",
-			checkKsym, func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.value(e.args[0]).w) }},
-		{"usym", "usym(addr)", `the symbol at an address of the running process: "main+16 [prog]"`, "faults.add(by=usym(e.args.ip))",
-			checkUsym, func(lw *lowerer, e *eBuiltin) val {
+		{
+			name:    "ksym",
+			sig:     "ksym(addr)",
+			doc:     `the kernel symbol at an address: "vfs_read+16"`,
+			example: "handlers.add(by=ksym(e.args.function))",
+			probe:   "tracepoint:workqueue:workqueue_execute_start",
+			check:   checkKsym,
+			lower:   func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.value(e.args[0]).w) },
+			host:    hostKsym,
+		},
+		{
+			name:    "usym",
+			sig:     "usym(addr)",
+			doc:     `the symbol at an address of the running process: "main+16 [prog]"`,
+			example: "faults.add(by=usym(e.args.ip))",
+			probe:   "tracepoint:exceptions:page_fault_user",
+			check:   checkUsym,
+			lower: func(lw *lowerer, e *eBuiltin) val {
 				pid := lw.taskID(true)
 				return val{t: e.t, elems: []val{scalar(types.TUint, lw.value(e.args[0]).w), scalar(types.TInt, pid)}}
-			}},
-		{"kaddr", "kaddr(symbol)", "the address of a kernel symbol, resolved when the handler is compiled", `matched.add(by=e.args.function == kaddr("vmstat_update"))`,
-			checkKaddr, nil},
-		{"uaddr", "uaddr(symbol, path=None)", "the address of a symbol of the program at path, or of the process of -c; resolved when the handler is compiled", `matched.add(by=e.args.ip == uaddr("main.main"))`,
-			checkUaddr, nil},
+			},
+			host: hostUsym,
+		},
+		{
+			name:    "kaddr",
+			sig:     "kaddr(symbol)",
+			doc:     "the address of a kernel symbol, resolved when the handler is compiled",
+			example: `matched.add(by=e.args.function == kaddr("vmstat_update"))`,
+			probe:   "tracepoint:workqueue:workqueue_execute_start",
+			check:   checkKaddr,
+			host:    hostKaddr,
+		},
+		{
+			name:    "uaddr",
+			sig:     "uaddr(symbol, path=None)",
+			doc:     "the address of a symbol of the program at path, or of the process of -c; resolved when the handler is compiled",
+			example: `matched.add(by=e.args.ip == uaddr("main.main"))`,
+			probe:   "tracepoint:exceptions:page_fault_user",
+			check:   checkUaddr,
+			host:    hostUaddr,
+		},
 	}
 }
 
@@ -31,7 +62,7 @@ func checkKsym(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	if x.typ().Kind == types.Invalid {
 		return x
 	}
-	return mk(row, call, types.TFormatted(types.TUint, formatKsym), []expr{x})
+	return mk(row, call, types.TKsym, []expr{x})
 }
 
 func checkUsym(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
@@ -39,7 +70,7 @@ func checkUsym(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	if x.typ().Kind == types.Invalid {
 		return x
 	}
-	return mk(row, call, types.TFormatted(types.TTuple(types.TUint, types.TInt), formatUsym), []expr{x})
+	return mk(row, call, types.TUsym, []expr{x})
 }
 
 // constString returns the value of an argument that must be a constant string. Otherwise it reports
@@ -96,7 +127,31 @@ func checkUaddr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) ex
 	return c.address(n, err, args[0].position(), call.Lparen)
 }
 
-func init() {
-	formatRows["ksym"] = formatRow{hint: `compare the address: addr == kaddr("name")`}
-	formatRows["usym"] = formatRow{hint: `compare the address: addr == uaddr("name", "path")`}
+func hostKsym(h *hostCall) (any, error) {
+	return formatted(types.TKsym, uint64(word(h.number(0)))), nil
+}
+
+func hostUsym(h *hostCall) (any, error) {
+	addr := word(h.number(0))
+	pid, err := h.EventField("pid")
+	return formatted(types.TUsym, uint64(addr), uint64(word(h.Const(pid)))), err
+}
+
+func hostKaddr(h *hostCall) (any, error) {
+	n, err := h.KernelAddr(h.text(0))
+	return new(big.Int).SetUint64(n), hinted(err)
+}
+
+func hostUaddr(h *hostCall) (any, error) {
+	n, err := h.UserAddr(h.text(0), h.text(1))
+	return new(big.Int).SetUint64(n), hinted(err)
+}
+
+// hinted returns err with its hint, if it has one, on the same line.
+func hinted(err error) error {
+	var he *HostError
+	if errors.As(err, &he) && he.Hint != "" {
+		return fmt.Errorf("%s; %s", he.Msg, he.Hint)
+	}
+	return err
 }

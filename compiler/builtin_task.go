@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"fmt"
 	"math/big"
 	"runtime"
 
@@ -10,30 +11,61 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/kernelnames"
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
 // taskBuiltins returns the builtins about the running task: its cgroup, its registers, and actions
 // on it.
 func taskBuiltins() []builtin {
 	return []builtin{
-		{"cgroup_path", "cgroup_path(id=None)", "the path of a cgroup (version 2), by default that of the running process", "calls.add(by=cgroup_path())",
-			checkCgroupPath, func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.value(e.args[0]).w) }},
-		{"signal", "signal(sig)", `send a signal to the running process, by number or name; needs --unsafe`, `if e.comm == "runaway": signal("SIGSTOP")`,
-			checkSignal, lowerSignal},
-		{"reg", "reg(name)", `a CPU register, in function and timer probes: "ip", "sp", "rax", "x0"`, `where.add(by=ksym(reg("ip")))`,
-			checkReg, func(lw *lowerer, e *eBuiltin) val {
+		{
+			name:    "cgroup_path",
+			sig:     "cgroup_path(id=None)",
+			doc:     "the path of a cgroup (version 2), by default that of the running process",
+			example: "calls.add(by=cgroup_path())",
+			check:   checkCgroupPath,
+			lower:   func(lw *lowerer, e *eBuiltin) val { return scalar(e.t, lw.value(e.args[0]).w) },
+			host:    hostCgroup,
+		},
+		{
+			name:    "signal",
+			sig:     "signal(sig)",
+			doc:     `send a signal to the running process, by number or name; needs --unsafe`,
+			example: `if e.comm == "runaway": signal("SIGSTOP")`,
+			check:   checkSignal,
+			lower:   lowerSignal,
+			host:    hostSignal,
+		},
+		{
+			name:    "reg",
+			sig:     "reg(name)",
+			doc:     `a CPU register, in function and timer probes: "ip", "sp", "rax", "x0"`,
+			example: `where.add(by=ksym(reg("ip")))`,
+			probe:   "profile:hz:99",
+			check:   checkReg,
+			lower: func(lw *lowerer, e *eBuiltin) val {
 				return scalar(types.TUint, lw.b.Load(lw.b.Add(ir.OpCtx), e.aux.(int), 8, false))
-			}},
-		{"override", "override(ret)", "make the probed function return ret without running it; needs --unsafe", "override(-12)",
-			checkOverride, func(lw *lowerer, e *eBuiltin) val {
+			},
+			host: hostReg,
+		},
+		{
+			name:    "override",
+			sig:     "override(ret)",
+			doc:     "make the probed function return ret without running it; needs --unsafe",
+			example: "override(-12)",
+			probe:   "kprobe:should_failslab",
+			check:   checkOverride,
+			lower: func(lw *lowerer, e *eBuiltin) val {
 				lw.call(asm.FnOverrideReturn, lw.b.Add(ir.OpCtx), lw.value(e.args[0]).w)
 				return val{t: types.TNone}
-			}},
+			},
+			host: hostOverride,
+		},
 	}
 }
 
 func checkCgroupPath(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
-	t := types.TFormatted(types.TUint, formatCgroup)
+	t := types.TCgroup
 	if args[0] == nil {
 		for i := range eventFields {
 			if f := &eventFields[i]; f.name == "cgroup" {
@@ -136,11 +168,57 @@ func checkOverride(c *checker, row *builtin, call *syntax.CallExpr, args []expr)
 	return mk(row, call, types.TNone, []expr{x})
 }
 
-func init() {
-	formatRows["cgroup"] = formatRow{parse: func(c *checker, _ *types.Format, s string) (any, []string) {
-		if n, err := c.req.Host.CgroupID(s); err == nil {
-			return new(big.Int).SetUint64(n), nil
+func hostCgroup(h *hostCall) (any, error) {
+	id := h.args[0]
+	if !h.given(0) {
+		var err error
+		if id, err = h.EventField("cgroup"); err != nil {
+			return nil, err
 		}
-		return nil, nil
-	}}
+	}
+	n, ok := h.Const(id).(*big.Int)
+	if !ok {
+		return nil, fmt.Errorf("cgroup_path: the ID must be a number, got %s", h.TypeName(id))
+	}
+	return formatted(types.TCgroup, uint64(word(n))), nil
+}
+
+// hostSignal checks the arguments and sends nothing: the process that an event names need not
+// exist.
+func hostSignal(h *hostCall) (any, error) {
+	switch sig := h.Const(h.args[0]).(type) {
+	case string:
+		if _, ok := kernelnames.Signal(sig); !ok {
+			near := ""
+			if names := suggest.Nearest(sig, kernelnames.Signals(), 1); len(names) > 0 {
+				near = fmt.Sprintf(" (did you mean %s?)", names[0])
+			}
+			return nil, fmt.Errorf("signal: %s is not a signal%s", syntax.Quote(sig, false), near)
+		}
+	case *big.Int:
+		if n := word(sig); n < 1 || n > 64 {
+			return nil, fmt.Errorf("signal: signals are numbered from 1 to 64, got %s", sig)
+		}
+	default:
+		return nil, fmt.Errorf("signal: got %s, want a number or a name", h.TypeName(h.args[0]))
+	}
+	return nil, h.needsUnsafe("changes what other processes do")
+}
+
+// hostReg returns a register that the event was given: event(regs={"ip": 4096}).
+func hostReg(h *hostCall) (any, error) {
+	name := h.text(0)
+	v, ok, err := h.Register(name)
+	if err != nil || ok {
+		return v, err
+	}
+	q := syntax.Quote(name, false)
+	return nil, fmt.Errorf("reg: this event has no register %s: write event(regs={%s: ...})", q, q)
+}
+
+// hostOverride checks the arguments and does nothing: there is no function call whose result it
+// could change.
+func hostOverride(h *hostCall) (any, error) {
+	h.number(0)
+	return nil, h.needsUnsafe("changes what the kernel does")
 }

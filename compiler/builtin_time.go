@@ -10,8 +10,15 @@ import (
 
 func timeBuiltins() []builtin {
 	return []builtin{
-		{"strftime", "strftime(format, ns)", "a time from now() or e.time as wall-clock time, in a C format; as a key, times are grouped by the smallest unit that the format shows", `calls.add(by=strftime("%H:%M", now()))`,
-			checkStrftime, lowerStrftime},
+		{
+			name:    "strftime",
+			sig:     "strftime(format, ns)",
+			doc:     "a time from now() or e.time as wall-clock time, in a C format; as a key, times are grouped by the smallest unit that the format shows",
+			example: `calls.add(by=strftime("%H:%M", now()))`,
+			check:   checkStrftime,
+			lower:   lowerStrftime,
+			host:    hostStrftime,
+		},
 	}
 }
 
@@ -24,7 +31,7 @@ func checkStrftime(c *checker, row *builtin, call *syntax.CallExpr, args []expr)
 	if err := strftime.Check(format); err != nil {
 		return c.bad(args[0].position(), "", "%s", err)
 	}
-	return mk(row, call, types.TFormatted(types.TInt, &types.Format{Name: "time", Noun: "formatted time", Arg: format}), []expr{x})
+	return mk(row, call, types.TTime(format), []expr{x})
 }
 
 // lowerStrftime returns the wall-clock time, rounded down to the precision of the format, so that
@@ -38,6 +45,11 @@ func lowerStrftime(lw *lowerer, e *eBuiltin) val {
 	return scalar(e.t, t)
 }
 
-func init() {
-	formatRows["time"] = formatRow{hint: "compare the nanoseconds"}
+func hostStrftime(h *hostCall) (any, error) {
+	format, ns := h.text(0), h.word(1)
+	if err := strftime.Check(format); err != nil {
+		return nil, err
+	}
+	t := ns + h.WallClock()
+	return formatted(types.TTime(format), uint64(t-t%int64(strftime.Unit(format)))), nil
 }

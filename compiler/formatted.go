@@ -3,6 +3,7 @@ package compiler
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -12,74 +13,91 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A formatted value is one or more numbers in the kernel and a string on the host, which has a
-// table of formats. If the compiler can convert a string to these numbers, a handler can compare
-// the value with the string. A formatRow is the compiler's row for one format.
-type formatRow struct {
-	// parse converts a string to a constant of the format's underlying type. If there is none, v is
-	// nil and names lists possible values for the hint. parse is nil if the compiler cannot convert
-	// strings.
-	parse func(c *checker, f *types.Format, s string) (v any, names []string)
-	// all returns the values of the format with their names. It is nil if they are not known at
-	// compile time.
-	all func(c *checker, f *types.Format) map[int64]string
-	// hint says what to write instead if parse is nil.
-	hint string
+// A formatted value is one or more numbers in the kernel and a string on the host. If the compiler
+// can convert a string to these numbers, a handler can compare the value with the string. The table
+// of formats (package types) has the conversions that need nothing but the string; those below need
+// the request.
+
+// requestFormat converts the strings of a format that depends on the request.
+type requestFormat struct {
+	parse func(c *checker, s string) (n uint64, ok bool)
+	names func(c *checker) map[int64]string // nil if the values cannot be listed
 }
 
-var formatRows = map[string]formatRow{
-	"probe": {parse: func(c *checker, _ *types.Format, s string) (any, []string) {
-		return new(big.Int).SetUint64(c.req.ProbeID(s)), nil
-	}, all: func(c *checker, _ *types.Format) map[int64]string {
-		names := map[int64]string{}
-		for _, name := range append(c.req.Event.Names, c.req.Event.Probe, c.req.Event.Func) {
-			names[int64(c.req.ProbeID(name))] = name
-		}
-		return names
-	}},
-	"enum": {all: func(_ *checker, f *types.Format) map[int64]string { return f.Names }, parse: func(_ *checker, f *types.Format, s string) (any, []string) {
-		var names []string
-		for n, name := range f.Names {
-			if name == s {
-				return big.NewInt(n), nil
+var requestFormats = map[string]requestFormat{
+	"probe": {
+		parse: func(c *checker, s string) (uint64, bool) { return c.req.ProbeID(s), true },
+		names: func(c *checker) map[int64]string {
+			names := map[int64]string{}
+			for _, name := range append(c.req.Event.Names, c.req.Event.Probe, c.req.Event.Func) {
+				names[int64(c.req.ProbeID(name))] = name
 			}
-			names = append(names, name)
+			return names
+		},
+	},
+	"cgroup": {
+		parse: func(c *checker, s string) (uint64, bool) {
+			n, err := c.req.Host.CgroupID(s)
+			return n, err == nil
+		},
+	},
+}
+
+// FormattedType returns the type of values in the format that a script declares by name: "kstack",
+// "ksym", "ip". It returns nil for other names.
+func FormattedType(name string) *types.Type {
+	if name == "kstack" || name == "ustack" {
+		return stackType(name, StackFrames)
+	}
+	return types.Declared(name)
+}
+
+// parsesStrings reports whether a handler can compare values of format f with strings.
+func parsesStrings(f *types.Format) bool {
+	return requestFormats[f.Name].parse != nil || f.Row().Parse != nil
+}
+
+// parseFormatted converts a string to a constant of the formatted type t. If it cannot, v is nil
+// and names may list possible values.
+func (c *checker) parseFormatted(t *types.Type, s string) (v any, names []string) {
+	f, row := t.Format, t.Format.Row()
+	if r := requestFormats[f.Name]; r.parse != nil {
+		if n, ok := r.parse(c, s); ok {
+			return new(big.Int).SetUint64(n), nil
+		}
+		return nil, nil
+	}
+	if row.Names != nil {
+		all := row.Names(f)
+		for _, n := range slices.Sorted(maps.Keys(all)) {
+			if all[n] == s {
+				return wordsConst(t.Elem, types.Words{uint64(n)}), nil
+			}
+			names = append(names, all[n])
 		}
 		return nil, names
-	}},
-}
-
-// FormattedType returns the result type of a builtin by the name of its format: "kstack", "ksym", "ip".
-// It returns nil for other names.
-func FormattedType(name string) *types.Type {
-	switch name {
-	case "kstack", "ustack":
-		return stackType(name, StackFrames)
-	case "usym":
-		return types.TFormatted(types.TTuple(types.TUint, types.TInt), formatUsym)
-	case "ksym":
-		return types.TFormatted(types.TUint, formatKsym)
-	case "mac":
-		return types.TFormatted(types.TUint, formMAC)
-	case "cgroup":
-		return types.TFormatted(types.TUint, formatCgroup)
-	case "errno":
-		return types.TFormatted(types.TInt, formatErrno)
-	case "syscall":
-		return types.TFormatted(types.TInt, formatSyscall)
-	case "ip":
-		return types.TIP
 	}
-	return nil
-}
-
-// parseFormatted converts a string to a constant of format f. If it cannot, v is nil and names may list
-// possible values.
-func (c *checker) parseFormatted(f *types.Format, s string) (v any, names []string) {
-	if parse := formatRows[f.Name].parse; parse != nil {
-		return parse(c, f, s)
+	if row.Parse != nil {
+		if w, ok := row.Parse(f, s); ok {
+			return wordsConst(t.Elem, w), nil
+		}
 	}
 	return nil, nil
+}
+
+// wordsConst returns the words of a formatted value as a constant of its underlying type.
+func wordsConst(t *types.Type, w types.Words) any {
+	switch t.Kind {
+	case types.Tuple:
+		out := make(Tuple, len(t.Elems))
+		for i, e := range t.Elems {
+			out[i] = wordsConst(e, types.Words{w[i]})
+		}
+		return out
+	case types.Int:
+		return big.NewInt(int64(w[0]))
+	}
+	return new(big.Int).SetUint64(w[0])
 }
 
 // comparableFormatted reports whether values of a and b, one of which is formatted, can be equal. A
@@ -122,12 +140,11 @@ func (c *checker) checkFormattedConst(pos syntax.Position, t *types.Type, k any)
 		if !ok {
 			return true
 		}
-		row := formatRows[t.Format.Name]
-		if row.parse == nil {
-			c.errorf(pos, row.hint, "a %s cannot be compared with a string in a handler", t)
+		if !parsesStrings(t.Format) {
+			c.errorf(pos, t.Format.Row().Hint, "a %s cannot be compared with a string in a handler", t)
 			return false
 		}
-		if v, names := row.parse(c, t.Format, s); v == nil {
+		if v, names := c.parseFormatted(t, s); v == nil {
 			c.errorf(pos, cmp.Or(didYouMean(s, names), fmt.Sprintf("valid names include %s", join(names[:min(len(names), 4)]))), "%q is not a valid %s", s, t)
 			return false
 		}
@@ -158,13 +175,13 @@ func isMixed(a, b *types.Type) bool {
 // compares the value with the numbers of all names that match.
 func checkFormattedAffix(c *checker, e *eMethod) expr {
 	t := e.recv.typ()
-	all := formatRows[t.Format.Name].all
-	if all == nil {
-		hint := formatRows[t.Format.Name].hint
-		if t.Format.Name == "cgroup" {
-			hint = "count by it, and look at the keys in the script"
-		}
-		return c.bad(e.pos, hint, "%s() of a %s: its text is produced on the host", e.row.name, t)
+	var all map[int64]string
+	if names := requestFormats[t.Format.Name].names; names != nil {
+		all = names(c)
+	} else if names := t.Format.Row().Names; names != nil {
+		all = names(t.Format)
+	} else {
+		return c.bad(e.pos, t.Format.Row().Hint, "%s() of a %s: its text is produced on the host", e.row.name, t)
 	}
 	k, ok := e.args[0].(*eConst)
 	var affixes []string
@@ -190,7 +207,7 @@ func checkFormattedAffix(c *checker, e *eMethod) expr {
 		has = strings.HasSuffix
 	}
 	var list []any
-	for n, name := range all(c, t.Format) {
+	for n, name := range all {
 		if slices.ContainsFunc(affixes, func(s string) bool { return has(name, s) }) {
 			list = append(list, big.NewInt(n))
 		}
@@ -222,7 +239,7 @@ func (c *checker) sameMixed(t *types.Type, v, k any) bool {
 		return true
 	case types.Formatted:
 		if s, ok := k.(string); ok {
-			k, _ = c.parseFormatted(t.Format, s)
+			k, _ = c.parseFormatted(t, s)
 		}
 	}
 	return constRepr(v) == constRepr(k)

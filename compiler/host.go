@@ -1,7 +1,5 @@
 package compiler
 
-import "github.com/bpfrepl/bpfrepl/compiler/types"
-
 // Host answers questions of handlers about the host they run on. It is asked at compile time, and
 // only for what the handler uses: reading the kernel's symbols takes tens of milliseconds.
 type Host interface {
@@ -32,13 +30,3 @@ type ContextCaps struct {
 // StackFrames is the maximum number of frames of a stack (the default of the sysctl
 // kernel.perf_event_max_stack).
 const StackFrames = 127
-
-// The formats of the builtins in this package. Their names are rows of the host's table of formats.
-var (
-	formatKsym    = &types.Format{Name: "ksym", Noun: "kernel symbol"}
-	formatUsym    = &types.Format{Name: "usym", Noun: "user symbol"}
-	formMAC       = &types.Format{Name: "mac", Noun: "hardware address"}
-	formatErrno   = &types.Format{Name: "errno", Noun: "error name"}
-	formatSyscall = &types.Format{Name: "syscall", Noun: "system call name"}
-	formatCgroup  = &types.Format{Name: "cgroup", Noun: "cgroup path"}
-)

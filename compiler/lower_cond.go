@@ -158,7 +158,7 @@ func (lw *lowerer) equalConst(v val, k any, t, f *ir.Block) {
 		}
 	case string:
 		if v.t.Kind == types.Formatted { // the checker ensured that k parses
-			k, _ := lw.check.parseFormatted(v.t.Format, k)
+			k, _ := lw.check.parseFormatted(v.t, k)
 			lw.equalConst(v, k, t, f)
 			return
 		}

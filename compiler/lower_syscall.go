@@ -97,7 +97,7 @@ func (lw *lowerer) passGate() {
 }
 
 func checkSyscallName(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
-	x := formattedInt(formatSyscall)(c, row, call, args)
+	x := formattedInt(types.TSyscall)(c, row, call, args)
 	if e, ok := x.(*eBuiltin); ok && !isConst(e.args[0]) {
 		c.compat(call.Lparen)
 	}

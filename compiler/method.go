@@ -55,7 +55,7 @@ func init() {
 func Methods() []Doc {
 	var out []Doc
 	for _, m := range methods {
-		out = append(out, Doc{Name: m.recv + "." + m.name, Sig: m.sig, Text: m.doc, Example: m.example}.at())
+		out = append(out, Doc{m.recv + "." + m.name, m.sig, m.doc, m.example, exampleProbe, ""})
 	}
 	return out
 }

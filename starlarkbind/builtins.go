@@ -141,29 +141,17 @@ func (s *Session) builtins() starlark.StringDict {
 	for name, f := range s.universe() {
 		d[name] = f
 	}
-	for name, f := range handlerFuncs {
-		add(name, f)
-	}
 	var rest []starlark.Value
 	for _, a := range s.opt.Args {
 		rest = append(rest, starlark.String(a))
 	}
 	d["args"] = starlark.NewList(rest)
-	// Handlers refer to these names too, so functions for handlers only must be defined.
 	for _, doc := range compiler.Builtins() {
-		if _, ok := d[doc.Name]; !ok && !starlark.Universe.Has(doc.Name) {
-			d[doc.Name] = handlerOnly(doc.Name)
+		if f := hostHalf(doc); f != nil {
+			add(doc.Name, f)
 		}
 	}
 	return d
-}
-
-// handlerOnly returns a builtin for a function that exists in handlers only. Calling it is an
-// error.
-func handlerOnly(name string) *starlark.Builtin {
-	return starlark.NewBuiltin(name, func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
-		return nil, fmt.Errorf("%s() can only be called in a handler", name)
-	})
 }
 
 func formatArgs(name string, a starlark.Tuple, kw []starlark.Tuple) (string, error) {

@@ -25,7 +25,11 @@ func (s *Session) decode(t *types.Type, b []byte) starlark.Value {
 	case types.Uint, types.Ptr:
 		return starlark.MakeUint64(binary.NativeEndian.Uint64(b))
 	case types.Formatted:
-		return s.format(t.Format, s.decode(t.Elem, b))
+		var w types.Words
+		for i := range t.Elem.Size() / 8 {
+			w[i] = binary.NativeEndian.Uint64(b[8*i:])
+		}
+		return s.format(t.Format, w)
 	case types.Str:
 		b = b[:t.Cap]
 		if !t.NULs { // the bytes after the NUL are undefined in a record
@@ -87,11 +91,16 @@ func (s *Session) encode(t *types.Type, v starlark.Value, b []byte) error {
 		}
 		binary.NativeEndian.PutUint64(b, u)
 	case types.Formatted:
-		n, err := s.parse(t.Format, v)
+		if _, ok := v.(starlark.Int); ok && t.Format.Numeric {
+			return s.encode(t.Elem, v, b)
+		}
+		w, err := s.parse(t.Format, v)
 		if err != nil {
 			return err
 		}
-		return s.encode(t.Elem, n, b)
+		for i := range t.Elem.Size() / 8 {
+			binary.NativeEndian.PutUint64(b[8*i:], w[i])
+		}
 	case types.Str:
 		x, ok := v.(starlark.String)
 		if !ok {

@@ -10,7 +10,7 @@
 //     its targets to its release.
 //   - aggregation*.go, table.go, lru.go, stream*.go, stack.go, sweep.go: the values that live in
 //     kernel maps.
-//   - script_add.go, onhost.go, copyfunc.go, event.go, handler*.go: what handlers do when the
+//   - script_add.go, onhost.go, copyfunc.go, event.go, hosthalf.go: what handlers do when the
 //     script does it.
 //   - builtins.go, universe.go, methods.go, help.go, complete*.go: tables of functions, help and
 //     completion.

@@ -3,10 +3,10 @@ package starlarkbind
 import (
 	"sync"
 
-	"go.starlark.net/starlark"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// shownKey is a text shown by a format that cannot be converted back (usym, strftime).
+// shownKey is a text shown in a format that cannot be parsed (usym, strftime).
 type shownKey struct{ form, arg, text string }
 
 // shownTexts remembers the values that such texts were made from, so that a script can use the
@@ -15,7 +15,7 @@ type shownKey struct{ form, arg, text string }
 type shownTexts struct {
 	mu       sync.Mutex
 	most     int // 0 means shownLeast
-	now, old map[shownKey]starlark.Value
+	now, old map[shownKey]types.Words
 }
 
 // shownLeast is the minimum number of texts to remember.
@@ -29,24 +29,24 @@ func (t *shownTexts) atLeast(keys int) {
 	t.most = max(t.most, shownLeast, keys)
 }
 
-func (t *shownTexts) put(k shownKey, v starlark.Value) {
+func (t *shownTexts) put(k shownKey, w types.Words) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.now) >= max(t.most, shownLeast) {
 		t.now, t.old = nil, t.now
 	}
 	if t.now == nil {
-		t.now = map[shownKey]starlark.Value{}
+		t.now = map[shownKey]types.Words{}
 	}
-	t.now[k] = v
+	t.now[k] = w
 }
 
-func (t *shownTexts) get(k shownKey) (starlark.Value, bool) {
+func (t *shownTexts) get(k shownKey) (types.Words, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	v, ok := t.now[k]
+	w, ok := t.now[k]
 	if !ok {
-		v, ok = t.old[k]
+		w, ok = t.old[k]
 	}
-	return v, ok
+	return w, ok
 }

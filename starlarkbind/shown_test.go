@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"testing"
 
-	"go.starlark.net/starlark"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
 // Texts that cannot be converted back are remembered up to a limit, which is at least the number of
@@ -17,13 +17,13 @@ func TestShownIsFlat(t *testing.T) {
 		most := max(shownLeast, keys)
 		key := func(i int) shownKey { return shownKey{"usym", "", strconv.Itoa(i)} }
 		for i := range 5 * most {
-			s.put(key(i), starlark.MakeInt(i))
+			s.put(key(i), types.Words{uint64(i)})
 			if n := len(s.now) + len(s.old); n > 2*most {
 				t.Fatalf("%d keys: it remembers %d", keys, n)
 			}
 		}
 		for i := 4 * most; i < 5*most; i++ {
-			if v, ok := s.get(key(i)); !ok || v.(starlark.Int).BigInt().Int64() != int64(i) {
+			if v, ok := s.get(key(i)); !ok || v[0] != uint64(i) {
 				t.Fatalf("%d keys: %d is %v", keys, i, v)
 			}
 		}

@@ -133,28 +133,21 @@ func (k *Stack) Attr(name string) (starlark.Value, error) {
 // AttrNames implements starlark.HasAttrs.
 func (k *Stack) AttrNames() []string { return []string{"addresses", "frames", "pid"} }
 
-// stackForm returns the form of kstack or ustack values.
-func stackForm(user bool) valueFormat {
-	return valueFormat{
-		show: func(s *Session, f *types.Format, v starlark.Value) starlark.Value {
-			k := &Stack{s: s, user: user}
-			if t, ok := v.(starlark.Tuple); ok {
-				k.id, k.pid = int64(word(t[0])), int(word(t[1]))
-			} else {
-				k.id = int64(word(v))
-			}
+// stackFormat returns the format of kstack or ustack values: the stack's ID and, for a user stack,
+// the process ID.
+func stackFormat(user bool) sessionFormat {
+	return sessionFormat{
+		show: func(s *Session, f *types.Format, w types.Words) starlark.Value {
+			k := &Stack{s: s, user: user, id: int64(w[0]), pid: int(w[1])}
 			k.read(f)
 			return k
 		},
-		read: func(s *Session, f *types.Format, v starlark.Value) (starlark.Value, bool) {
+		read: func(s *Session, v starlark.Value) (types.Words, bool) {
 			k, ok := v.(*Stack)
 			if !ok || k.user != user || k.id == 0 && len(k.frames) > 0 {
-				return nil, false // the kernel does not know stacks that the script made
+				return types.Words{}, false // the kernel does not know stacks that the script made
 			}
-			if !user {
-				return starlark.MakeInt64(k.id), true
-			}
-			return starlark.Tuple{starlark.MakeInt64(k.id), starlark.MakeInt(k.pid)}, true
+			return types.Words{uint64(k.id), uint64(k.pid)}, true
 		},
 	}
 }

@@ -3,10 +3,10 @@ package types
 import "maps"
 
 // A Format describes how the host shows a value that the kernel holds as numbers: a row of the
-// host's table, by name, and the constants it needs. Two values of one format are equal if their
-// numbers are.
+// table of formats, by name, and the constants it needs. Two values of one format are equal if
+// their numbers are.
 type Format struct {
-	Name    string           // name of the row: "ksym", "ip", "enum"
+	Name    string           // name of the FormatRow: "ksym", "ip", "enum"
 	Noun    string           // for messages: "kernel symbol"
 	Arg     string           // a constant: the format of a time, the name of an enum
 	Names   map[int64]string // names of the numbers, as for an enum
@@ -25,6 +25,22 @@ func TFormatted(t *Type, f *Format) *Type { return &Type{Kind: Formatted, Elem: 
 
 // TName is the name of a probe: a number that the host translates with a table.
 var TName = TFormatted(TUint, &Format{Name: "probe", Noun: "probe name"})
+
+// Types of names and symbols.
+var (
+	TErrno   = TFormatted(TInt, &Format{Name: "errno", Noun: "error name"})
+	TSyscall = TFormatted(TInt, &Format{Name: "syscall", Noun: "system call name"})
+	TCgroup  = TFormatted(TUint, &Format{Name: "cgroup", Noun: "cgroup path"})
+	TMAC     = TFormatted(TUint, &Format{Name: "mac", Noun: "hardware address"})
+	TKsym    = TFormatted(TUint, &Format{Name: "ksym", Noun: "kernel symbol"})
+	// TUsym is an address and the ID of the process that it belongs to.
+	TUsym = TFormatted(TTuple(TUint, TInt), &Format{Name: "usym", Noun: "user symbol"})
+)
+
+// TTime is the type of wall-clock times in nanoseconds, shown in a strftime format.
+func TTime(format string) *Type {
+	return TFormatted(TInt, &Format{Name: "time", Noun: "formatted time", Arg: format})
+}
 
 // TIP4, TIP6 and TIP are the types of IP addresses: version 4, version 6, and either. A TIP value
 // holds the version, then the words of the address.

@@ -1,12 +1,13 @@
 package starlarkbind
 
 import (
-	"maps"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"go.starlark.net/starlark"
 )
 
@@ -27,7 +28,11 @@ func TestHostFunctionsDocumented(t *testing.T) {
 		"cast": `1, "long"`, "buf": `b"abc", 2`, "sizeof": `"struct task_struct"`, "offsetof": `"struct task_struct", "comm"`, "container_of": `1 << 40, "struct task_struct", "comm"`,
 		"usym": "1", "reg": `"ip"`, "path": "1", "signal": `"SIGUSR1"`, "override": "1"}
 	l := newLive(t, nil)
-	for _, name := range slices.Sorted(maps.Keys(handlerFuncs)) {
+	for _, d := range compiler.Builtins() {
+		name := d.Name
+		if _, ok := compiler.HostParams(name); !ok {
+			continue
+		}
 		if name == "kstack" || name == "ustack" || name == "signal" { // they do nothing without an event
 			continue
 		}
@@ -38,6 +43,40 @@ func TestHostFunctionsDocumented(t *testing.T) {
 		}
 		if !strings.Contains(where, "`"+name+"`") {
 			t.Errorf("%s(%s): %v, and the document says otherwise", name, args[name], err)
+		}
+	}
+}
+
+// Each function of handlers works in a script as well, or says why it does not.
+func TestHostHalves(t *testing.T) {
+	own := map[string]bool{}
+	for _, b := range Builtins {
+		own[b.Name] = true
+	}
+	for _, d := range compiler.Builtins() {
+		_, half := compiler.HostParams(d.Name)
+		switch found := half || own[d.Name] || starlark.Universe.Has(d.Name); {
+		case !found && d.KernelOnly == "":
+			t.Errorf("%s() does nothing in a script: give its row in the compiler a host function, or a reason (kernelOnly)", d.Name)
+		case found && d.KernelOnly != "":
+			t.Errorf("%s() works in a script, but its row says that it does not: %s", d.Name, d.KernelOnly)
+		case half && own[d.Name]:
+			t.Errorf("%s() has two host halves: in its row in the compiler, and in Builtins", d.Name)
+		}
+	}
+}
+
+// Each format is shown either by the table of package types or by the session.
+func TestFormatHalves(t *testing.T) {
+	for _, name := range types.Formats() {
+		_, own := sessionFormats[name]
+		if pure := (&types.Format{Name: name}).Row().Text != nil; pure == own {
+			t.Errorf("format %s: Text in package types %t, a row in sessionFormats %t: want one of these", name, pure, own)
+		}
+	}
+	for name := range sessionFormats {
+		if !slices.Contains(types.Formats(), name) {
+			t.Errorf("sessionFormats has %s, which is not a format", name)
 		}
 	}
 }
