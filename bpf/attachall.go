@@ -181,15 +181,19 @@ func parallel(ctx context.Context, n, most int, progress func(done, total int), 
 // affect the others; AttachAll reports it.
 func LoadForTargets(ctx context.Context, spec ProgramSpec, progress func(done, total int)) (*Program, error) {
 	ts := spec.Targets
-	if len(ts) < 2 || !findProvider(ts[0].Kind).programPerTarget {
+	if len(ts) == 0 {
 		return NewProgram(spec)
+	}
+	pr := ts[0].Provider()
+	if len(ts) == 1 || !pr.programPerTarget {
+		return pr.load(spec)
 	}
 	each := make([]*Program, len(ts))
 	errs := make([]error, len(ts))
 	err := parallel(ctx, len(ts), max(2, runtime.NumCPU()), progress, func(i int) {
 		one := spec
 		one.Targets = ts[i : i+1]
-		each[i], errs[i] = NewProgram(one)
+		each[i], errs[i] = pr.load(one)
 	})
 	p := &Program{spec: spec, perTarget: map[string]*Program{}, loadErrors: map[string]error{}}
 	for i, one := range each {
@@ -210,6 +214,20 @@ func LoadForTargets(ctx context.Context, spec ProgramSpec, progress func(done, t
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
+}
+
+// load prepares a program for its targets and loads it.
+func (pr *Provider) load(spec ProgramSpec) (*Program, error) {
+	if pr.prepare != nil {
+		if err := pr.prepare(&spec); err != nil {
+			return nil, err
+		}
+	}
+	p, err := NewProgram(spec)
+	if err != nil && pr.explainLoadError != nil {
+		err = pr.explainLoadError(spec.Targets[0], err)
+	}
+	return p, err
 }
 
 // reloadSingle reloads a program that was loaded for a multi link so that it can be attached to

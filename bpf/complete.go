@@ -79,8 +79,8 @@ func completeList(p *Provider, prefix, pattern, rest, file string) ([]string, in
 	var out []string
 	for _, t := range ts {
 		name := strings.TrimPrefix(t.Name, p.Kind+":") // prefix may use an alias
-		if t.file != "" {
-			name = file + strings.TrimPrefix(name, t.file)
+		if p.PathArg && len(t.Parts) > 0 {
+			name = file + strings.TrimPrefix(name, t.Parts[0])
 		}
 		if next, ok := strings.CutPrefix(name, rest); ok {
 			if i := strings.IndexByte(next, ':'); i >= 0 {

@@ -8,7 +8,7 @@ import (
 )
 
 // A counterEvent is an event counted by the kernel or the processor, with its number for
-// perf_event_open.
+// perf_event_open, which is the payload of its target.
 type counterEvent struct {
 	name, alias string
 	config      uint64
@@ -32,7 +32,7 @@ func listCounters(kind string, events []counterEvent) func(string) ([]Target, er
 
 func counter(kind string, e counterEvent, period uint64) Target {
 	t := newTarget(kind, e.name, strconv.FormatUint(period, 10))
-	t.Period, t.config = period, e.config
+	t.Period, t.data = period, e.config
 	return t
 }
 

@@ -33,7 +33,7 @@ func tryFentryKind() error {
 
 // tryKprobeMulti attaches an empty program with a multi link.
 func tryKprobeMulti() error {
-	p, err := loadProgram(ProgramSpec{Name: "feature", Type: ebpf.Kprobe, attachType: ebpf.AttachTraceKprobeMulti,
+	p, err := NewProgram(ProgramSpec{Name: "feature", Type: ebpf.Kprobe, attachType: ebpf.AttachTraceKprobeMulti,
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
 	if errors.Is(err, unix.EINVAL) {
 		return fmt.Errorf("%w: %w", errMissing, err)
@@ -54,7 +54,7 @@ func tryKprobeMulti() error {
 // tryUprobeMulti requests a multi link to a directory. A kernel that supports such links answers
 // that it is not a file.
 func tryUprobeMulti() error {
-	p, err := loadProgram(ProgramSpec{Name: "feature", Type: ebpf.Kprobe, attachType: ebpf.AttachTraceUprobeMulti,
+	p, err := NewProgram(ProgramSpec{Name: "feature", Type: ebpf.Kprobe, attachType: ebpf.AttachTraceUprobeMulti,
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
 	if errors.Is(err, unix.EINVAL) {
 		return fmt.Errorf("%w: %w", errMissing, err)
@@ -62,7 +62,7 @@ func tryUprobeMulti() error {
 	if err != nil {
 		return err
 	}
-	fd, err := linkUprobes([]Target{{file: "/", sites: []probeSite{{}}}}, nil, p, AttachOptions{}, false)
+	fd, err := linkUprobes([]Target{{data: userSites{file: "/", sites: []probeSite{{}}}}}, nil, p, AttachOptions{}, false)
 	switch {
 	case err == nil:
 		err = errors.Join(errors.New("the kernel accepted a uprobe on a directory"), sys.CloseFD(fd))

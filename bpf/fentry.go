@@ -182,7 +182,7 @@ func resolveModule(s Spec) ([]Target, error) {
 	var out []Target
 	for _, n := range found {
 		t := newTarget(s.Kind, module, n)
-		t.Func, t.module = n, module
+		t.Func, t.data = n, funcOwner{module: module}
 		out = append(out, t)
 	}
 	if isPattern(fn) {
@@ -258,7 +258,7 @@ func kprobeOf(t Target) string {
 
 // instead returns a hint on how to trace a function that fentry and fexit cannot trace.
 func instead(t Target) string {
-	if t.program != 0 {
+	if t.InProgram() {
 		return "trace what the program is attached to"
 	}
 	return "use " + kprobeOf(t)
@@ -277,7 +277,6 @@ func tryFentry(t Target) error {
 	if err := prepareFentry(&spec); err != nil {
 		return err
 	}
-	spec.Targets = nil // already prepared
 	p, err := NewProgram(spec)
 	if err == nil {
 		return p.Close()

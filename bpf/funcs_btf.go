@@ -40,13 +40,21 @@ func lookupFunctionNamed(name string) (function, error) {
 	return function{}, err
 }
 
+// A funcOwner is the payload of a target at a function of a named module or of a BPF program. The
+// functions of other targets are found by name.
+type funcOwner struct {
+	module  string
+	program ebpf.ProgramID
+}
+
 // lookupFunction finds the function of an fentry or fexit target.
 func (t Target) lookupFunction() (function, error) {
+	in := payload[funcOwner](t)
 	switch {
-	case t.program != 0:
-		return programFunction(t.program, t.Func)
-	case t.module != "":
-		return moduleNamed(t.module).function(t.Func)
+	case in.program != 0:
+		return programFunction(in.program, t.Func)
+	case in.module != "":
+		return moduleNamed(in.module).function(t.Func)
 	}
 	return lookupFunctionNamed(t.Func)
 }
@@ -54,8 +62,8 @@ func (t Target) lookupFunction() (function, error) {
 // Module returns the name of the module whose BTF describes the target's function, or "" if it is
 // the kernel itself.
 func (t Target) Module() string {
-	if t.module != "" || t.program != 0 || t.Func == "" {
-		return t.module
+	if in := payload[funcOwner](t); in != (funcOwner{}) || t.Func == "" {
+		return in.module
 	}
 	f, err := lookupFunctionNamed(t.Func)
 	if err != nil {
@@ -65,16 +73,17 @@ func (t Target) Module() string {
 }
 
 // InProgram reports whether the target is a function of a BPF program.
-func (t Target) InProgram() bool { return t.program != 0 }
+func (t Target) InProgram() bool { return payload[funcOwner](t).program != 0 }
 
 // open returns the file descriptor of the BTF or program that contains the function, or 0 for the
 // kernel itself. The caller must close of, which owns the descriptor.
 func (t Target) open(f function) (fd int, of io.Closer, err error) {
+	program := payload[funcOwner](t).program
 	switch {
-	case t.program != 0:
-		p, err := ebpf.NewProgramFromID(t.program)
+	case program != 0:
+		p, err := ebpf.NewProgramFromID(program)
 		if err != nil {
-			return 0, nil, fmt.Errorf("open the program %d: %w", t.program, err)
+			return 0, nil, fmt.Errorf("open the program %d: %w", program, err)
 		}
 		return p.FD(), p, nil
 	case f.module != "":

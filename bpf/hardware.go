@@ -19,7 +19,7 @@ var hardwareProvider = Provider{
 	Resolve:      resolveCounters(hardwareEvents),
 	programTypes: only(ebpf.PerfEvent),
 	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
-		a, err := attachPerf(t, unix.PerfEventAttr{Type: unix.PERF_TYPE_HARDWARE, Config: t.config, Sample: t.Period}, p, o)
+		a, err := attachPerf(t, unix.PerfEventAttr{Type: unix.PERF_TYPE_HARDWARE, Config: payload[uint64](t), Sample: t.Period}, p, o)
 		var e *AttachError
 		if errors.As(err, &e) && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL)) {
 			e.Reason, e.Hint = "this processor does not count that event", "bpfrepl -l hardware lists others"

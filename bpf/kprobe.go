@@ -49,6 +49,12 @@ var kretprobeProvider = Provider{
 	},
 }
 
+// offsetInFunction is the payload of a target inside a function, in bytes from its start.
+type offsetInFunction uint64
+
+// offset returns the number of bytes between the start of the function and the probe.
+func (t Target) offset() uint64 { return uint64(payload[offsetInFunction](t)) }
+
 // kprobeNames returns the names that a pattern for kprobes can match.
 func kprobeNames() ([]string, error) { return kprobeList.get() }
 
@@ -92,20 +98,20 @@ func resolveKprobe(s Spec) ([]Target, error) {
 		case s.Kind == "kretprobe":
 			return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: a return has no offset", s.Text), Hint: "write kretprobe:" + fn}
 		}
-		t.offset = n
+		t.data = offsetInFunction(n)
 	}
 	if err := findFunction(s, fn); err != nil {
 		return nil, err
 	}
-	if t.offset > 0 {
-		t.Parts = []string{fmt.Sprintf("%s+0x%x", fn, t.offset)}
+	if at := t.offset(); at > 0 {
+		t.Parts = []string{fmt.Sprintf("%s+0x%x", fn, at)}
 		t.Name = s.Kind + ":" + t.Parts[0]
 		size, err := functionSize(fn)
 		if err != nil {
 			return nil, err
 		}
-		if size > 0 && t.offset >= size {
-			return nil, &RangeError{s.Text, fmt.Sprintf("the offset 0x%x is past the function's end: %s has 0x%x bytes", t.offset, fn, size)}
+		if size > 0 && at >= size {
+			return nil, &RangeError{s.Text, fmt.Sprintf("the offset 0x%x is past the function's end: %s has 0x%x bytes", at, fn, size)}
 		}
 	}
 	return []Target{t}, nil
@@ -148,7 +154,7 @@ func findFunction(s Spec, fn string) error {
 }
 
 func kprobeTargetEvent(t Target, ret bool) (*Event, error) {
-	if t.offset > 0 {
+	if t.offset() > 0 {
 		return &Event{NoArgs: fmt.Sprintf("%s is inside the function: read its arguments at its entry, kprobe:%s", t.Name, t.Func)}, nil
 	}
 	return kprobeEvent(t.Func, ret)
@@ -161,7 +167,7 @@ func prepareKprobe(s *ProgramSpec) error {
 	if err != nil {
 		return err
 	}
-	if len(s.Targets) > 1 && k.AtLeast(5, 18) && !slices.ContainsFunc(s.Targets, func(t Target) bool { return t.offset > 0 }) {
+	if len(s.Targets) > 1 && k.AtLeast(5, 18) && !slices.ContainsFunc(s.Targets, func(t Target) bool { return t.offset() > 0 }) {
 		s.attachType = ebpf.AttachTraceKprobeMulti
 	}
 	return nil
@@ -170,7 +176,7 @@ func prepareKprobe(s *ProgramSpec) error {
 // attachKprobe attaches through a perf event of the kernel's kprobe PMU (4.17), which removes the
 // probe when the event is closed.
 func attachKprobe(t Target, ret bool, p *Program, o AttachOptions) (*Attachment, error) {
-	ev, err := openKprobe(append([]byte(t.Func), 0), t.offset, ret)
+	ev, err := openKprobe(append([]byte(t.Func), 0), t.offset(), ret)
 	if errors.Is(err, unix.EADDRNOTAVAIL) {
 		return attachAddresses(t, ret, p, o)
 	}
@@ -215,7 +221,7 @@ func attachAddresses(t Target, ret bool, p *Program, o AttachOptions) (*Attachme
 			return nil, errors.Join(&AttachError{Target: t, TargetOnly: true, Reason: fmt.Sprintf("the kernel has %d functions of that name, and hides their addresses", len(syms)),
 				Hint: "as root: sysctl kernel.kptr_restrict=1", Err: unix.EADDRNOTAVAIL}, a.Close())
 		}
-		ev, err := openKprobe(nil, s.addr+t.offset, ret)
+		ev, err := openKprobe(nil, s.addr+t.offset(), ret)
 		if err == nil {
 			err = a.addKprobe(ev, p, o)
 		}

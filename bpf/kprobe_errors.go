@@ -19,7 +19,7 @@ func kprobeError(t Target, err error) error {
 		return attachError(t, err)
 	case errors.Is(err, unix.EILSEQ):
 		e.TargetOnly = true
-		e.Reason, e.Hint = fmt.Sprintf("the offset 0x%x is not at the start of an instruction", t.offset), "kprobe:"+t.Func+" is the function's entry"
+		e.Reason, e.Hint = fmt.Sprintf("the offset 0x%x is not at the start of an instruction", t.offset()), "kprobe:"+t.Func+" is the function's entry"
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
 		e.TargetOnly = true
 		e.Reason = "the kernel no longer has this function, or it has no place for a probe"

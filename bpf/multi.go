@@ -13,7 +13,7 @@ import (
 // Multi reports whether the program was loaded for a multi link. Such a program must be attached
 // with AttachMulti, not with Attach.
 func (p *Program) Multi() bool {
-	if len(p.spec.Targets) > 0 && p.spec.Targets[0].shared != "" {
+	if len(p.spec.Targets) > 0 && payload[sharedEvent](p.spec.Targets[0]) != "" {
 		return true
 	}
 	switch p.spec.attachType {

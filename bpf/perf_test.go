@@ -52,7 +52,7 @@ func countRunsOf(t *testing.T, spec ProgramSpec, plain bool) *counting {
 	if plain {
 		spec.Targets = nil
 	}
-	p, err := NewProgram(spec)
+	p, err := LoadForTargets(t.Context(), spec, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,28 +108,9 @@ type LoadError struct {
 func (e *LoadError) Error() string { return fmt.Sprintf("load a %s program: %s", e.Type, e.Reason) }
 func (e *LoadError) Unwrap() error { return e.Err }
 
-// NewProgram loads a program. The error is a *VerifierError, a *LoadError or a *PrivilegeError.
-func NewProgram(spec ProgramSpec) (*Program, error) {
-	if len(spec.Targets) == 0 {
-		return loadProgram(spec)
-	}
-	pr := findProvider(spec.Targets[0].Kind)
-	if pr == nil {
-		return loadProgram(spec)
-	}
-	if pr.prepare != nil {
-		if err := pr.prepare(&spec); err != nil {
-			return nil, err
-		}
-	}
-	p, err := loadProgram(spec)
-	if err != nil && pr.explainLoadError != nil {
-		err = pr.explainLoadError(spec.Targets[0], err)
-	}
-	return p, err
-}
-
-func loadProgram(spec ProgramSpec) (_ *Program, err error) {
+// NewProgram loads a program that has no target, or one that has been prepared for its targets
+// (LoadForTargets). The error is a *VerifierError, a *LoadError or a *PrivilegeError.
+func NewProgram(spec ProgramSpec) (_ *Program, err error) {
 	in := spec.attachIn
 	if spec.attachIn = nil; in != nil {
 		defer func() { err = errors.Join(err, in.Close()) }()

@@ -8,10 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
-
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/cilium/ebpf"
 )
 
 // A Provider implements one kind of probe: one row of the table that Providers returns.
@@ -117,24 +115,17 @@ type Target struct {
 	// can stand for. It is empty if there is nothing to explain.
 	FallbackReason string
 
-	config uint64 // of perf_event_open, for counters
-	offset uint64 // in bytes, from the start of a function
-
 	// Func is the function name that e.func returns, or "" if the kind has none.
 	Func string
-	// file and sites locate a probe in user space. A target can have several sites.
-	file  string
-	sites []probeSite
-	// goFunc reports that the function is a Go function, plain that the sites are single
-	// instructions even for a return probe, and entry that the site is the first instruction of a
-	// function.
-	goFunc, plain, entry bool
-	// shared is the raw tracepoint that the target shares with other system calls; see syscalls.go.
-	shared  string
-	args    []Field        // of a static probe
-	module  string         // module that contains the function
-	program ebpf.ProgramID // program that contains the function, for fentry and fexit
-	watch   unix.PerfEventAttr
+
+	// data is what the provider needs to attach to the target, of a type of its own; see payload.
+	data any
+}
+
+// payload returns the data that the provider has put into a target, or a zero T.
+func payload[T any](t Target) T {
+	d, _ := t.data.(T)
+	return d
 }
 
 func (t Target) String() string { return t.Name }

@@ -15,7 +15,7 @@ var softwareProvider = Provider{
 	Resolve:      resolveCounters(softwareEvents),
 	programTypes: only(ebpf.PerfEvent),
 	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
-		return attachPerf(t, unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Config: t.config, Sample: t.Period}, p, o)
+		return attachPerf(t, unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Config: payload[uint64](t), Sample: t.Period}, p, o)
 	},
 }
 

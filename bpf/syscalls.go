@@ -70,7 +70,8 @@ func ShareSyscalls(ts []Target, least int) (enter, exit, others []Target) {
 			*list = nil
 		}
 		for i := range *list {
-			(*list)[i].shared, _, _ = (*list)[i].syscallOf()
+			event, _, _ := (*list)[i].syscallOf()
+			(*list)[i].data = sharedEvent(event)
 		}
 	}
 	return enter, exit, others
@@ -80,16 +81,20 @@ func ShareSyscalls(ts []Target, least int) (enter, exit, others []Target) {
 func Unshare(ts []Target) []Target {
 	ts = slices.Clone(ts)
 	for i := range ts {
-		ts[i].shared = ""
+		ts[i].data = nil
 	}
 	return ts
 }
 
-// sharedEvent returns what a program at the raw event can read of the event e, whose record
+// A sharedEvent is the payload of a target that shares a program at a raw tracepoint, "sys_enter" or
+// "sys_exit". It is "" for other targets.
+type sharedEvent string
+
+// schema returns what a program at the raw event can read of the event e, whose record
 // contains the system call number followed by its arguments or its result. The context of the
 // program is two words: the address of the registers, and the number (sys_enter) or the result
 // (sys_exit).
-func sharedEvent(event string, e *Event) (*Event, error) {
+func (event sharedEvent) schema(e *Event) (*Event, error) {
 	const firstArg = 16 // in the record
 	regs := syscallRegsOf[runtime.GOARCH]
 	saved := func(f Field, off int) Field {
@@ -129,7 +134,7 @@ func sharedEvent(event string, e *Event) (*Event, error) {
 
 func attachSyscalls(ts []Target, _ []uint64, p *Program, o AttachOptions) (*Attachment, error) {
 	o.Cookie = 0
-	return attachRawTracepoint(ts[0], ts[0].shared, p, o)
+	return attachRawTracepoint(ts[0], string(payload[sharedEvent](ts[0])), p, o)
 }
 
 // Syscalls is the array in which a shared program looks up its targets.

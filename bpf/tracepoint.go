@@ -24,7 +24,7 @@ var tracepointProvider = Provider{
 	Resolve:     resolveTracepoint,
 	eventSchema: tracepointEvent,
 	programTypes: func(t Target, readsContext bool) []ebpf.ProgramType {
-		if t.shared != "" {
+		if payload[sharedEvent](t) != "" {
 			return []ebpf.ProgramType{ebpf.RawTracepoint}
 		}
 		if readsContext || !hasRaw(t.Parts[0]) {
@@ -201,8 +201,8 @@ func tracepointEvent(t Target) (*Event, error) {
 	if err != nil {
 		return nil, fmt.Errorf("format of %s: %w", t.Name, err)
 	}
-	if t.shared != "" {
-		return sharedEvent(t.shared, e)
+	if shared := payload[sharedEvent](t); shared != "" {
+		return shared.schema(e)
 	}
 	return e, nil
 }

@@ -32,7 +32,7 @@ var uprobeProvider = Provider{
 		for _, r := range c.args {
 			e.Args = append(e.Args, registerField("", r, false))
 		}
-		if t.entry && !t.goFunc {
+		if in := payload[userSites](t); in.entry && !in.goFunc {
 			for i := range stackArgs {
 				e.Args = append(e.Args, Field{CType: "u64", Kind: FieldMemory, Size: 8,
 					At: Address{Base: registers[runtime.GOARCH][c.stack], Index: -1, Disp: c.above + 8*int64(i)}})
@@ -64,15 +64,15 @@ var uretprobeProvider = Provider{
 
 // goProgram returns the file of a Go function, or "".
 func (t Target) goProgram() string {
-	if t.goFunc {
-		return t.file
+	if in := payload[userSites](t); in.goFunc {
+		return in.file
 	}
 	return ""
 }
 
 // callConv returns the calling convention of the target's function.
 func (t Target) callConv() callConv {
-	if t.goFunc {
+	if payload[userSites](t).goFunc {
 		return conventionGo[runtime.GOARCH]
 	}
 	return conventionC[runtime.GOARCH]
@@ -168,16 +168,18 @@ func (s Spec) resolveIn(x *exe.File) ([]Target, error) {
 		return nil, fileError(s, err)
 	}
 	if addr, err := strconv.ParseUint(want, 0, 64); err == nil {
-		t := Target{Kind: s.Kind, Name: fmt.Sprintf("%s:%s:%#x", s.Kind, x.Path, addr), Parts: []string{x.Path, want}, file: x.Path}
+		t := Target{Kind: s.Kind, Name: fmt.Sprintf("%s:%s:%#x", s.Kind, x.Path, addr), Parts: []string{x.Path, want}}
+		in := userSites{file: x.Path}
 		f, known := x.At(addr)
 		if known {
-			t.Func, t.goFunc = f.Full(), f.Go
+			t.Func, in.goFunc = f.Full(), f.Go
 		}
-		if known && f.Addr == addr {
-			t.entry = true
+		in.entry = known && f.Addr == addr
+		t.data = in
+		switch {
+		case in.entry:
 			return t.targetsAt(s, x, []exe.Symbol{f}, 0)
-		}
-		if known && s.Kind == "uretprobe" {
+		case known && s.Kind == "uretprobe":
 			return t.targetsAt(s, x, []exe.Symbol{f}, addr-f.Addr)
 		}
 		return t.targetsAt(s, x, []exe.Symbol{{Addr: addr}}, 0)
@@ -200,8 +202,8 @@ func (s Spec) resolveIn(x *exe.File) ([]Target, error) {
 	}
 	var out []Target
 	for _, same := range found {
-		t := Target{Kind: s.Kind, Name: s.Kind + ":" + x.Path + ":" + same[0].Full(), file: x.Path, Func: same[0].Full(), goFunc: same[0].Go}
-		t.Parts, t.entry = []string{x.Path, same[0].Full()}, off == 0
+		t := Target{Kind: s.Kind, Name: s.Kind + ":" + x.Path + ":" + same[0].Full(), Parts: []string{x.Path, same[0].Full()}, Func: same[0].Full()}
+		t.data = userSites{file: x.Path, goFunc: same[0].Go, entry: off == 0}
 		if off != 0 {
 			t.Name += fmt.Sprintf("+%d", off)
 		}
@@ -298,6 +300,7 @@ func matchName(pattern, name string) bool {
 // targetsAt adds the sites of a target: those of functions with the same name, off bytes after
 // their starts.
 func (t Target) targetsAt(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([]Target, error) {
+	in := payload[userSites](t)
 	bad := func(hint, format string, args ...any) error {
 		return &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: ", s.Text) + fmt.Sprintf(format, args...), Hint: hint}
 	}
@@ -316,8 +319,8 @@ func (t Target) targetsAt(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([
 			}
 			return refuse(hint, "the kernel cannot put a probe on the instruction %s (%s), which it neither steps over nor emulates", describeAddr(f, addr), insn)
 		}
-		if !slices.Contains(t.sites, probeSite{offset: o}) {
-			t.sites = append(t.sites, probeSite{offset: o})
+		if !slices.Contains(in.sites, probeSite{offset: o}) {
+			in.sites = append(in.sites, probeSite{offset: o})
 		}
 		return nil
 	}
@@ -332,12 +335,12 @@ func (t Target) targetsAt(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([
 			out := x.Exits(f)
 			if reason, hint := noReturns(s, x, f, out); reason != "" {
 				if s.Unsafe && !f.Go && len(same) == 1 {
-					t.plain = false
+					in.plain = false
 					break
 				}
 				return nil, refuse(hint, "%s", reason)
 			}
-			t.plain = true
+			in.plain = true
 			for _, r := range out.Returns {
 				if err := add(f, r); err != nil {
 					return nil, err
@@ -358,6 +361,7 @@ func (t Target) targetsAt(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([
 			return nil, err
 		}
 	}
+	t.data = in
 	return []Target{t}, nil
 }
 
@@ -501,7 +505,7 @@ func listUprobes(kind string) func(string) ([]Target, error) {
 				}
 			}
 			for _, same := range found {
-				out = append(out, Target{Kind: kind, Name: kind + ":" + x.Path + ":" + same[0].Full(), Func: same[0].Full(), goFunc: same[0].Go, file: x.Path})
+				out = append(out, Target{Kind: kind, Name: kind + ":" + x.Path + ":" + same[0].Full(), Parts: []string{x.Path, same[0].Full()}, Func: same[0].Full()})
 			}
 			return nil
 		})

@@ -28,6 +28,17 @@ type probeSite struct {
 	semaphore uint64
 }
 
+// userSites is the payload of a target in user space.
+type userSites struct {
+	file  string
+	sites []probeSite
+	// goFunc reports that the function is a Go function, plain that the sites are single
+	// instructions even for a return probe, and entry that the site is the first instruction of a
+	// function.
+	goFunc, plain, entry bool
+	args                 []Field // of a static probe
+}
+
 // cutPath splits "PATH:REST" at the first colon that follows the name of an existing file, or else
 // at the first colon. The path may contain colons, and so may REST, for example in a C++ name.
 func cutPath(text string) (path, rest string, found bool) {
@@ -90,7 +101,8 @@ func attachUprobes(returns bool) func([]Target, []uint64, *Program, AttachOption
 		var order []way
 		parts, of := map[way][]Target{}, map[way][]uint64{}
 		for i, t := range ts {
-			w := way{t.file, t.plain}
+			in := payload[userSites](t)
+			w := way{in.file, in.plain}
 			if parts[w] == nil {
 				order = append(order, w)
 			}
@@ -114,7 +126,7 @@ func linkUprobes(ts []Target, cookies []uint64, p *Program, o AttachOptions, ret
 	var offsets, semaphores, each []uint64
 	counted := false
 	for i, t := range ts {
-		for _, s := range t.sites {
+		for _, s := range payload[userSites](t).sites {
 			offsets, semaphores = append(offsets, s.offset), append(semaphores, s.semaphore)
 			counted = counted || s.semaphore != 0
 			if cookies != nil {
@@ -122,7 +134,7 @@ func linkUprobes(ts []Target, cookies []uint64, p *Program, o AttachOptions, ret
 			}
 		}
 	}
-	path := append([]byte(ts[0].file), 0)
+	path := append([]byte(payload[userSites](ts[0]).file), 0)
 	attr := uprobeMultiAttr{prog: uint32(p.raw.FD()), attachType: uint32(p.spec.attachType), path: unsafe.Pointer(&path[0]),
 		offsets: unsafe.Pointer(&offsets[0]), count: uint32(len(offsets)), pid: uint32(o.PID)}
 	if counted {
@@ -153,8 +165,9 @@ func attachUprobe(returns bool) func(Target, *Program, AttachOptions) (*Attachme
 			return nil, &AttachError{Target: t, Reason: "this kernel has no user-space probes", Hint: "it needs CONFIG_UPROBE_EVENTS", Err: err}
 		}
 		a := &Attachment{Target: t}
-		for _, s := range t.sites {
-			fds, err := openUprobe(t, s, typ, p, o, returns && !t.plain)
+		in := payload[userSites](t)
+		for _, s := range in.sites {
+			fds, err := openUprobe(in.file, s, typ, p, o, returns && !in.plain)
 			if err != nil {
 				return nil, errors.Join(uprobeRefused(t, 1, err), a.Close())
 			}
@@ -173,8 +186,8 @@ func uprobeType() (uint32, error) {
 	return uint32(n), err
 }
 
-func openUprobe(t Target, s probeSite, typ uint32, p *Program, o AttachOptions, returns bool) ([]int, error) {
-	path := append([]byte(t.file), 0)
+func openUprobe(file string, s probeSite, typ uint32, p *Program, o AttachOptions, returns bool) ([]int, error) {
+	path := append([]byte(file), 0)
 	// format/retprobe is bit 0 of config, format/ref_ctr_offset its upper half
 	// (kernel/events/core.c).
 	attr := unix.PerfEventAttr{Type: typ, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})), Config: s.semaphore << 32,
@@ -197,20 +210,21 @@ func openUprobe(t Target, s probeSite, typ uint32, p *Program, o AttachOptions, 
 // uprobeRefused explains why the kernel refused to attach to n targets in a file.
 func uprobeRefused(t Target, n int, err error) *AttachError {
 	e := attachError(t, err)
+	in := payload[userSites](t)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		e.Reason, e.Hint = "the file no longer exists", ""
 	case errors.Is(err, unix.EINVAL), errors.Is(err, sys.ErrnoNotSupported), errors.Is(err, unix.ENOEXEC):
 		e.TargetOnly = true
 		e.Reason, e.Hint = "the kernel cannot put a probe on that instruction", "probe another address in the function"
-		if len(t.sites) == 0 || t.sites[0].semaphore != 0 {
+		if len(in.sites) == 0 || in.sites[0].semaphore != 0 {
 			e.Reason, e.Hint = "the kernel cannot put a probe there", "its semaphore may be shared with another probe in the file"
 		}
 	case errors.Is(err, unix.EIO), errors.Is(err, unix.EOPNOTSUPP):
-		e.Reason, e.Hint = fmt.Sprintf("the file system of %s does not support probes", t.file), "copy the program to another file system"
+		e.Reason, e.Hint = fmt.Sprintf("the file system of %s does not support probes", in.file), "copy the program to another file system"
 	}
 	if n > 1 {
-		e.Reason += fmt.Sprintf(" (or at another of the %d places in %s)", n, filepath.Base(t.file))
+		e.Reason += fmt.Sprintf(" (or at another of the %d places in %s)", n, filepath.Base(in.file))
 	}
 	return e
 }

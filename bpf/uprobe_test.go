@@ -144,7 +144,7 @@ func TestPathsOfSpecs(t *testing.T) {
 	for _, path := range []string{filepath.Join(dir, "c:d"), fmt.Sprintf("/proc/%d/root%s", os.Getpid(), exe)} {
 		for _, fn := range []string{"main.main", "github.com/bpfrepl/bpfrepl/bpf.(*Program).Close"} {
 			ts, err := Resolve("uprobe:" + path + ":" + fn)
-			if err != nil || len(ts) != 1 || ts[0].Func != fn || ts[0].file != path {
+			if err != nil || len(ts) != 1 || ts[0].Func != fn || payload[userSites](ts[0]).file != path {
 				t.Errorf("%s of %s: %v, %v", fn, path, ts, err)
 			}
 		}

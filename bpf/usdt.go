@@ -22,7 +22,7 @@ var usdtProvider = Provider{
 	Context: Context{Registers: true}, PathArg: true,
 	List:         listUSDT,
 	Resolve:      resolveUSDT,
-	eventSchema:  func(t Target) (*Event, error) { return &Event{Args: t.args}, nil },
+	eventSchema:  func(t Target) (*Event, error) { return &Event{Args: payload[userSites](t).args}, nil },
 	programTypes: only(ebpf.Kprobe),
 	prepare:      prepareUprobe,
 	attach:       attachUprobe(false), attachMulti: attachUprobes(false),
@@ -76,7 +76,7 @@ func resolveUSDT(s Spec) ([]Target, error) {
 // addUSDT adds one site of a probe.
 func addUSDT(ts []Target, s Spec, x *exe.File, p exe.StaticProbe) ([]Target, error) {
 	t := newTarget("usdt", x.Path, p.Provider, p.Name)
-	t.file = x.Path
+	in := userSites{file: x.Path}
 	off, ok := x.Offset(p.Addr)
 	if !ok {
 		return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: its note says that it is at %#x, which is not in the code", t.Name, p.Addr)}
@@ -88,17 +88,19 @@ func addUSDT(ts []Target, s Spec, x *exe.File, p exe.StaticProbe) ([]Target, err
 		}
 	}
 	for i, o := range x.Operands(p) {
-		t.args = append(t.args, operandField(t.Name, i, o))
+		in.args = append(in.args, operandField(t.Name, i, o))
 	}
 	for i := range ts {
-		if ts[i].Name == t.Name && slices.Equal(ts[i].args, t.args) {
-			if !slices.Contains(ts[i].sites, at) {
-				ts[i].sites = append(ts[i].sites, at)
+		if old := payload[userSites](ts[i]); ts[i].Name == t.Name && slices.Equal(old.args, in.args) {
+			if !slices.Contains(old.sites, at) {
+				old.sites = append(old.sites, at)
+				ts[i].data = old
 			}
 			return ts, nil
 		}
 	}
-	t.sites = []probeSite{at}
+	in.sites = []probeSite{at}
+	t.data = in
 	return append(ts, t), nil
 }
 

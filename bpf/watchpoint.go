@@ -29,7 +29,7 @@ var watchpointProvider = Provider{
 		if err := Watchpoints(); err != nil {
 			return nil, &AttachError{Target: t, Reason: err.Error(), Hint: "a uprobe or kprobe on the code that makes the access may be enough", Err: err}
 		}
-		a, err := attachPerf(t, t.watch, p, o)
+		a, err := attachPerf(t, payload[unix.PerfEventAttr](t), p, o)
 		var e *AttachError
 		if errors.As(err, &e) {
 			switch {
@@ -81,7 +81,7 @@ func resolveWatchpoint(s Spec) ([]Target, error) {
 		return bad("write rw", "this processor cannot watch reads alone")
 	}
 	t := newTarget("watchpoint", fmt.Sprintf("%#x", addr), s.Args[1], s.Args[2])
-	t.watch = unix.PerfEventAttr{Type: unix.PERF_TYPE_BREAKPOINT, Bp_type: mode, Ext1: addr, Ext2: length, Sample: 1}
+	t.data = unix.PerfEventAttr{Type: unix.PERF_TYPE_BREAKPOINT, Bp_type: mode, Ext1: addr, Ext2: length, Sample: 1}
 	return []Target{t}, nil
 }
 
