@@ -110,32 +110,3 @@ log: 0 lines
 		})
 	}
 }
-
-// A script falls back to another probe and counts with it.
-func TestAttemptFallsBack(t *testing.T) {
-	expect(t, `
-c = count()
-def count_it(e):
-    c.add()
-used = None
-for spec in ["tracepoint:syscalls:sys_enter_no_such", "rawtracepoint:no_such", "tracepoint:syscalls:sys_enter_getppid"]:
-    r = attempt(lambda: probe(spec, count_it, filter=lambda e: e.comm == "load"))
-    print(spec, r.ok, r.error.kind if r.error else None)
-    if r.ok:
-        used = r.value
-        break
-make("getppid", 100)
-print(used.attached, c.value, len(attached()))
-`, `tracepoint:syscalls:sys_enter_no_such False probe
-rawtracepoint:no_such False probe
-tracepoint:syscalls:sys_enter_getppid True None
-True 100 1`)
-}
-
-// Ending a script on purpose is not a failure: attempt() does not catch it.
-func TestAttemptLetsThrough(t *testing.T) {
-	expect(t, `
-attempt(stop)
-print("not reached")
-`, "")
-}

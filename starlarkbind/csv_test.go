@@ -5,40 +5,6 @@ import (
 	"testing"
 )
 
-// All kinds of maps as CSV.
-func TestToCSV(t *testing.T) {
-	expect(t, `
-calls, sizes, lat, all, seen = count(), stats(), lhist(0, 20, 10), hist(), table()
-for i in range(3):
-    calls.add(i + 1, by=("sh", i))
-    sizes.add(i * 10, by="r,w")
-    lat.add(i * 10, by="sh")
-    all.add(i)
-seen["x"] = 1
-print(to_csv(sorted(calls.items()), header=["comm", "n", "calls"]))
-print(to_csv(sizes))
-print(to_csv(lat.snapshot()))
-print(to_csv(all))
-print(to_csv(seen))
-print(to_csv({}))
-def f(e):
-    return kstack()
-k = f(event(kstack=[kaddr("vfs_read"), kaddr("vfs_write")]))
-print(to_csv({k: 1}))
-s = stream()
-probe("tracepoint:syscalls:sys_enter_getppid", lambda e: s.emit(comm="a b", n=7), filter=lambda e: e.comm == "load")
-make("getppid", 2)
-print(to_csv([struct(comm=r.comm, n=r.n) for r in s.take(2)]))
-`, "comm,n,calls", "sh,0,1", "sh,1,2", "sh,2,3",
-		"key,count,sum,avg,min,max", `"r,w",3,30,10,0,20`,
-		"key,lo,hi,count", "sh,0,10,1", "sh,10,20,1", "sh,20,,1",
-		"lo,hi,count", "0,1,1", "1,2,1", "2,4,1",
-		"key,value", "x,1",
-		"key,value",
-		"key,value", "vfs_read;vfs_write,1",
-		"comm,n", "a b,7", "a b,7")
-}
-
 // Helper errors are records too.
 func TestErrorsToCSV(t *testing.T) {
 	out := printed(t, `

@@ -15,82 +15,6 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
-// The current task agrees with the helpers that describe it, both by plain loads and by helper
-// reads.
-func TestTask(t *testing.T) {
-	expect(t, `
-by = count()
-def h(e):
-    if e.comm != "ownsubject":
-        return
-    t = e.task
-    p = t.real_parent
-    if e.task.comm == e.comm and t.comm == e.comm and e.task.pid == e.tid and t.tgid == e.pid:
-        by.add(by="ids")
-    if e.task.real_parent.tgid == e.ppid and p.tgid == e.ppid and e.ppid == me:
-        by.add(by="parent")
-    if t == e.task and t != None and t != p and bool(t) and not p == 0:
-        by.add(by="pointers")
-    if e.task.real_parent.real_parent != None and t.mm == e.task.mm:
-        by.add(by="chains")
-    if e.task.cred.uid.val == e.uid and t.cred.gid.val == e.gid:
-        by.add(by="embedded")
-probe("tracepoint:syscalls:sys_enter_getppid", h)
-make("-comm", "ownsubject", "getppid", 100)
-print(str(sorted(by.items())))
-print(errors())
-`, `[("chains", 100), ("embedded", 100), ("ids", 100), ("parent", 100), ("pointers", 100)]`, "[]")
-}
-
-// The arguments of a raw tracepoint have names and types from BTF, and equal the fields of the
-// tracepoint's record.
-func TestRawTracepointArgs(t *testing.T) {
-	expect(t, `
-record, typed, held = count(), count(), count()
-pair = lambda e: "typedargs" in (e.args.prev_comm, e.args.next_comm)
-probe("tracepoint:sched:sched_switch", lambda e: record.add(by=(e.args.prev_comm, e.args.prev_pid, e.args.next_comm, e.args.next_pid)), filter=pair)
-def raw(e):
-    if e.args.prev.comm == "typedargs" or e.args.next.comm == "typedargs":
-        typed.add(by=(e.args.prev.comm, e.args.prev.pid, e.args.next.comm, e.args.next.pid))
-p = probe("rawtracepoint:sched_switch", raw)
-def local(e):
-    a, b = e.args.prev, e.args.next   # as pointers of the handler
-    if a.comm == "typedargs" or b.comm == "typedargs":
-        held.add(by=(a.comm, a.pid, b.comm, b.pid))
-q = probe("rawtracepoint:sched_switch", local)
-make("-comm", "typedargs", "switches", 300)
-for x in attached():
-    x.detach()
-r = record.snapshot()
-print(len(r) > 1, sum(list(r.values())) >= 600, r == typed.snapshot(), r == held.snapshot())
-print("Tracing program" in p.asm(), "RawTracepoint program" in q.asm() or "Tracing program" in q.asm(), errors())
-`, "True True True True", "True True []")
-}
-
-// Arguments are still available by index, and cast() gives them types.
-func TestRawTracepointWords(t *testing.T) {
-	expect(t, `
-by = count()
-probe("rawtracepoint:sys_enter", lambda e: by.add(by=(e.args[1] == e.args.id, cast(e.args[0], "struct pt_regs").orig_ax == e.args.regs.orig_ax, e.args.regs.orig_ax == 110, cast(e.args[1], "u8"))),
-      filter=lambda e: e.comm == "words" and e.args.id == 110)
-make("-comm", "words", "getppid", 77)
-print(str(by.items()))
-`, "[((True, True, True, 110), 77)]")
-}
-
-// A chain through a struct in a union, an embedded struct and four pointers, to the name of the
-// executed file.
-func TestExecName(t *testing.T) {
-	expect(t, `
-by = count()
-def h(e):
-    by.add(by=(str(e.args.bprm.file.f_path.dentry.d_name.name, 32), e.args.p.tgid == e.pid, e.args.old_pid == e.tid))
-probe("rawtracepoint:sched_process_exec", h, filter=lambda e: e.ppid == me)
-make("getppid", 1)
-print(str(by.items()))
-`, `[(("load", True, True), 1)]`)
-}
-
 // calls adds builtins that make system calls on the test's own thread.
 func calls(l *live) {
 	l.predeclared["subreaper"] = builtinFor("subreaper", func(n int) error {
@@ -303,27 +227,6 @@ for e in errors():
 	}
 }
 
-// A table keeps the type of a pointer from one probe to the next. Pointers used as keys are ints.
-func TestPointersInTables(t *testing.T) {
-	expect(t, `
-tasks, by = table(), count()
-def enter(e):
-    tasks[e.tid] = e.task.real_parent
-def leave(e):
-    p = tasks.pop(e.tid)
-    if p != None:
-        by.add(by=(p.tgid == e.ppid, p.comm == e.task.real_parent.comm))
-ours = lambda e: e.comm == "tabled"
-probe("tracepoint:syscalls:sys_enter_getppid", enter, filter=ours)
-probe("tracepoint:syscalls:sys_exit_getppid", leave, filter=ours)
-keys = count()
-probe("tracepoint:syscalls:sys_enter_getppid", lambda e: keys.add(by=(e.task, e.task.mm)), filter=ours)
-make("-comm", "tabled", "getppid", 50)
-k = keys.keys()[0]
-print(by.items(), len(tasks), len(keys), type(k[0]), k[0] > 1 << 63, keys[k])
-`, "[((True, True), 50)] 0 1 int True 50")
-}
-
 // A handler that follows no pointer and names no type does not load the kernel's BTF.
 func TestBTFUntouched(t *testing.T) {
 	l := newLive(t, nil)
@@ -374,12 +277,6 @@ func TestTypeErrors(t *testing.T) {
 			t.Errorf("%s took %v", src, d)
 		}
 	}
-}
-
-// The listing of a raw tracepoint shows the types and names that a handler can use.
-func TestListTyped(t *testing.T) {
-	expect(t, `print(str(probes("rawtracepoint:sched_process_exit")[0].args[0]), str(probes("rawtracepoint:sys_enter")[0].args))`,
-		`struct task_struct *p ["struct pt_regs *regs", "long int id"]`)
 }
 
 // In an iterator, e.task is the current task of the iteration.

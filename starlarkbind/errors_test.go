@@ -157,34 +157,6 @@ print(n.value >= 400, n.value == len(h) + sum([e.count for e in errors()]), [(e.
 	}
 }
 
-// A handler interrupts an update of its own map, while the kernel holds the lock of the map. The
-// kernel refuses the handler's updates, and each refusal is counted. The outer handler is on a raw
-// tracepoint, which does not prevent kprobes from running. Kernels before 5.11 would deadlock, so
-// the test also needs a feature that was added at about the same time.
-func TestLockedMap(t *testing.T) {
-	bpftest.Need(t, "kprobe", "missed_count")
-	expect(t, `
-m = table()
-def outer(e):
-    m[0] = 7
-def inner(e):
-    m[0] = -1
-    if m.pop(0) != None:
-        m[0] = -2
-m[0] = 0
-i = probe("kprobe:alloc_htab_elem", inner, filter=lambda e: e.comm == "load")
-o = probe("rawtracepoint:sys_enter", outer, filter=lambda e: e.comm == "load" and e.args.id == 8)    # lseek
-make("newkeys", 5, 1)
-o.detach()
-i.detach()
-print(m[0])
-for e in errors():
-    print(e.helper, e.errno in ("EBUSY", "EDEADLK"), e.count, e.map, e.probe, e.message, "|", e.hint)
-`, `7`,
-		`map_update_elem True 5 m kprobe:alloc_htab_elem m was locked by the code that this handler interrupted | the event is lost; count it in errors()`,
-		`map_delete_elem True 5 m kprobe:alloc_htab_elem m was locked by the code that this handler interrupted, so a key was not removed | clear it from the script`)
-}
-
 // Errors that cannot be forced everywhere have messages too.
 func TestErrorWords(t *testing.T) {
 	m := &compiler.Map{Name: "m"}

@@ -6,8 +6,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-
-	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 )
 
 // Counts under loads that make other tracers count wrong. docs/exactness.md has the same at full
@@ -258,19 +256,6 @@ print(popped.evicted, gone, table().evicted, errors(), p.stats().missed)
 	if got, want := l.out.String(), fmt.Sprintf("[True, True] True True 0 %[2]d\n%[1]d 0\nTrue\n0 %[2]d 0 [] 0\n", n, n/2); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-}
-
-// Keys removed by clear() in a handler do not count as evicted.
-func TestClearedNotEvicted(t *testing.T) {
-	bpftest.Need(t, "for_each_map_elem")
-	expect(t, `
-t = table(max_keys=1000, lru=True)
-for k in range(100):
-    t[k] = 1
-p = probe("tracepoint:syscalls:sys_enter_getppid", lambda e: t.clear(), filter=lambda e: e.comm == "load")
-make("getppid", 1)
-print(len(t), t.evicted)
-`, "0 0")
 }
 
 // With --warnings=all the run reports evicted keys at its end.

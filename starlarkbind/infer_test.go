@@ -123,12 +123,3 @@ probe("tracepoint:syscalls:sys_enter_getppid", lambda e: print(t.get(e.pid)))
 		}
 	}
 }
-
-// A pointer is a type for values, declared before any probe stores one.
-func TestDeclaredPointer(t *testing.T) {
-	expect(t, `
-tasks = table(value="struct task_struct *")
-probe("tracepoint:raw_syscalls:sys_exit", lambda e: print(tasks[e.tid].pid), filter=lambda e: e.tid in tasks)
-print(attempt(lambda: table(key="struct task_struct *")).ok)
-`, "False")
-}

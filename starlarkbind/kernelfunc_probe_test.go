@@ -374,25 +374,6 @@ func cpuTime(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// Probes listed as attached fire. A list with a function that cannot be traced is refused with that
-// function's name; a pattern omits it.
-func TestKprobeListsFire(t *testing.T) {
-	bpftest.Need(t, "kprobe")
-	expect(t, `
-by = count()
-spec = ["kprobe:vfs_read", "kprobe:sched_clock_cpu"]
-r = attempt(lambda: probe(spec, lambda e: by.add(by=e.func)))
-if r.ok: # this kernel lets both be traced
-    run(0.5)
-    print(sorted(by.keys()) == ["sched_clock_cpu", "vfs_read"])
-else:
-    print("sched_clock_cpu" in r.error.message and "vfs_read" not in r.error.message)
-p = probe(["kprobe:vfs_read", "kprobe:sched_clock_cp*"] if r.ok else ["kprobe:vfs_read"], lambda e: by.add(by=e.func))
-run(0.5)
-print(sorted(["kprobe:" + k for k in by.keys()]) == sorted(p.targets))
-`, "True\nTrue")
-}
-
 // A kretprobe tracks a limited number of calls at a time. Further calls are counted as missed, and
 // explained.
 func TestKretprobeRoom(t *testing.T) {

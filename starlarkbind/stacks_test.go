@@ -11,7 +11,6 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
@@ -186,38 +185,6 @@ func expectErrors(t *testing.T, l *live, want string) {
 	if got := strings.TrimSpace(l.out.String()); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-}
-
-// Stacks and paths taken in loops, and in functions compiled to subprograms, are those of the
-// handler itself.
-func TestStacksInLoops(t *testing.T) {
-	bpftest.Need(t, "bpf_loop")
-	expect(t, `
-u, k, p, t = count(), count(), count(), table()
-t[7], t[8] = 1, 1
-def wd(e):
-    return path(e.task.fs.pwd)
-def loops(e):
-    i = 0
-    while i < e.pid % 1 + 3:
-        u.add(by=ustack())
-        k.add(by=kstack())
-        p.add(by=(path(e.task.fs.pwd), i))
-        i += 1
-    for x in t.keys():
-        k.add(by=kstack())
-        p.add(by=(wd(e), x))
-def calls(e):
-    k.add(by=e.kstack)
-    if wd(e) == wd(e) and kstack() == e.kstack:
-        p.add(by=(wd(e), 100))
-ours = lambda e: e.comm == "load" and e.args[1] == 110
-probe("rawtracepoint:sys_enter", loops, filter=ours)
-probe("rawtracepoint:sys_enter", calls, filter=ours)
-make("getppid", 10)
-print([str(n) for n in u.values()], sum(k.values()), len(set([x[0] for x in p.keys()])), sorted([(x[1], n) for x, n in p.items()]))
-print(errors())
-`, `["30"] 60 1 [(0, 10), (1, 10), (2, 10), (7, 10), (8, 10), (100, 10)]`, "[]")
 }
 
 // The stacks of a process that has ended have symbols: they were read while it ran.
