@@ -3,7 +3,8 @@
 // layouts, and imports neither the compiler nor the interpreter.
 //
 // Subpackages: sys (system calls, kernel version, privileges), kmap (maps as bytes), symbol
-// (addresses and names), exe (ELF files with their functions and USDT notes).
+// (addresses and names), kbtf (types of the kernel, its modules and BPF programs), exe (ELF files
+// with their functions and USDT notes).
 //
 // Each probe kind is one Provider, in a file of its own, with a row in the table of provider.go:
 //
@@ -16,7 +17,8 @@
 // Code that the kinds share:
 //
 //	spec.go, provider.go, complete.go    syntax of specs, table of kinds, completion
-//	event.go, format.go, kprobe_event.go, funcs_btf.go    typed arguments, from tracefs or BTF
+//	event.go, format.go, kprobe_event.go  typed arguments, from tracefs or BTF
+//	typetext.go                          declarations of types, for -l 'struct sock'
 //	functions.go                         names of kernel functions, and which can be traced
 //	syscalls.go                          one program for many system call tracepoints
 //	program.go, program_limits.go        loading and running programs, errors of the verifier

@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
@@ -111,8 +112,8 @@ func tryHelper(typ ebpf.ProgramType, helper asm.BuiltinFunc) func() error {
 
 func tryKfunc(name string) func() error {
 	return func() error {
-		_, err := KfuncID(name)
-		var none *NoBTFError
+		_, err := kbtf.KfuncID(name)
+		var none *kbtf.NoBTFError
 		if err == nil || errors.As(err, &none) {
 			return err
 		}

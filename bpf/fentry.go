@@ -10,9 +10,9 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
@@ -87,12 +87,12 @@ func readFentryNames() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := KernelBTF()
+	t, err := kbtf.Kernel()
 	if err != nil {
 		return nil, err
 	}
 	described := make([]int, len(names)) // how many times
-	err = eachFunction(b, nil, func(name []byte, _ btf.TypeID) {
+	for name := range t.FuncNames() {
 		if i, ok := slices.BinarySearchFunc(names, name, func(n string, name []byte) int {
 			switch { // compares without copying the name
 			case n < string(name):
@@ -104,16 +104,13 @@ func readFentryNames() ([]string, error) {
 		}); ok {
 			described[i]++
 		}
-	})
-	if err != nil {
-		return nil, fmt.Errorf("/sys/kernel/btf/vmlinux: %w", err)
 	}
-	ms, err := modules()
+	ms, err := kbtf.Modules()
 	if err != nil {
 		return nil, err
 	}
 	for _, m := range ms {
-		more, err := m.functions()
+		more, err := kbtf.ModuleFuncs(m)
 		if err != nil {
 			return nil, err
 		}
@@ -156,18 +153,18 @@ func resolveFentry(s Spec) ([]Target, error) {
 // resolveModule finds a function of a module. Its name need not be unique in the kernel.
 func resolveModule(s Spec) ([]Target, error) {
 	module, fn := s.Args[0], s.Args[1]
-	names, err := ModulesWithTypes()
+	names, err := kbtf.Modules()
 	if err != nil {
 		return nil, err
 	}
 	if !slices.Contains(names, module) {
-		e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no loaded module %q has types (BTF)", module), Hint: "lsmod lists modules; their types are in " + btfFolder + " from kernel 5.11 on"}
+		e := &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("no loaded module %q has types (BTF)", module), Hint: "lsmod lists modules; their types are in " + kbtf.Folder + " from kernel 5.11 on"}
 		for _, n := range suggest.Nearest(module, names, 3) {
 			e.Suggestions = append(e.Suggestions, s.Kind+":"+n+":"+fn)
 		}
 		return nil, e
 	}
-	all, err := moduleNamed(module).functions()
+	all, err := kbtf.ModuleFuncs(module)
 	if err != nil {
 		return nil, err
 	}
@@ -222,26 +219,26 @@ func prepareFentry(s *ProgramSpec) error {
 	if err != nil {
 		return fentryUntyped(t, err)
 	}
-	if f.id == 0 {
-		return fentryUntyped(t, errSeveral)
+	if f.ID == 0 {
+		return fentryUntyped(t, kbtf.ErrSeveral)
 	}
-	if n := len(f.proto.Params); n > fentryArgs && runtime.GOARCH == "amd64" && sys.OlderThan(6, 6) {
+	if n := len(f.Params); n > fentryArgs && runtime.GOARCH == "amd64" && sys.OlderThan(6, 6) {
 		return &AttachError{Target: t, TargetOnly: true, Hint: instead(t), Err: sys.ErrnoNotSupported,
 			Reason: fmt.Sprintf("the function has %d arguments, and kernels before 6.6 attach %s to functions with at most %d", n, t.Kind, fentryArgs)}
 	}
-	s.attachType, s.attachTo, s.attachBTF = fentryAttachType(t.Kind), t.Func, f.id
+	s.attachType, s.attachTo, s.attachBTF = fentryAttachType(t.Kind), t.Func, f.ID
 	s.attachFD, s.attachIn, err = t.open(f)
 	return err
 }
 
 func fentryUntyped(t Target, err error) error {
-	if errors.Is(err, errNoTypes) {
+	if errors.Is(err, kbtf.ErrNoTypes) {
 		return &AttachError{Target: t, TargetOnly: true, Reason: "the kernel's type information (BTF) does not describe the function, which " + t.Kind + " needs", Hint: instead(t), Err: err}
 	}
-	if errors.Is(err, errSeveral) {
-		return &AttachError{Target: t, TargetOnly: true, Reason: errSeveral.Error() + ", and " + t.Kind + " can reach only one of them", Hint: instead(t), Err: err}
+	if errors.Is(err, kbtf.ErrSeveral) {
+		return &AttachError{Target: t, TargetOnly: true, Reason: kbtf.ErrSeveral.Error() + ", and " + t.Kind + " can reach only one of them", Hint: instead(t), Err: err}
 	}
-	var noBTF *NoBTFError
+	var noBTF *kbtf.NoBTFError
 	if errors.As(err, &noBTF) {
 		return &AttachError{Target: t, Reason: noBTF.Error(), Hint: instead(t), Err: err}
 	}

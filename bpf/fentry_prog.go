@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 )
 
 // Functions of loaded BPF programs can also be traced with fentry and fexit, if the programs have
@@ -47,13 +46,13 @@ func programTargets(kind string, keep func(id ebpf.ProgramID) bool) ([]Target, e
 			return nil, err
 		}
 		for _, fn := range fns {
-			out = append(out, programTarget(kind, id, fn.Name))
+			out = append(out, programTarget(kind, id, fn))
 		}
 	}
 }
 
-// functionsOf returns the functions of a program, or none if it has no BTF.
-func functionsOf(id ebpf.ProgramID) (fns []*btf.Func, err error) {
+// functionsOf returns the names of a program's functions, or none if it has no BTF.
+func functionsOf(id ebpf.ProgramID) (fns []string, err error) {
 	p, err := ebpf.NewProgramFromID(id)
 	if err != nil {
 		return nil, err
@@ -71,7 +70,7 @@ func functionsOf(id ebpf.ProgramID) (fns []*btf.Func, err error) {
 		return nil, nil
 	}
 	for _, f := range found {
-		fns = append(fns, f.Func)
+		fns = append(fns, f.Func.Name)
 	}
 	return fns, err
 }
@@ -113,68 +112,4 @@ func resolveProgram(s Spec) ([]Target, error) {
 			Hint: "bpfrepl -l '" + s.Kind + ":bpf:*' lists them"}
 	}
 	return out, nil
-}
-
-// contextTypes maps the context types that programs use to the types that the kernel has in their
-// place (include/linux/bpf_types.h).
-var contextTypes = map[string]string{
-	"__sk_buff": "sk_buff", "xdp_md": "xdp_buff", "bpf_sock_addr": "bpf_sock_addr_kern", "bpf_sock_ops": "bpf_sock_ops_kern", "sk_msg_md": "sk_msg",
-	"bpf_sock": "sock", "bpf_sysctl": "bpf_sysctl_kern", "bpf_sockopt": "bpf_sockopt_kern", "sk_reuseport_md": "sk_reuseport_kern",
-	"bpf_sk_lookup": "bpf_sk_lookup_kern", "bpf_perf_event_data": "bpf_perf_event_data_kern", "bpf_user_pt_regs_t": "pt_regs",
-}
-
-// programFunction finds a function of a BPF program. Its context has the kernel's type.
-func programFunction(id ebpf.ProgramID, name string) (f function, err error) {
-	p, err := ebpf.NewProgramFromID(id)
-	if err != nil {
-		return f, fmt.Errorf("open the program %d: %w", id, err)
-	}
-	defer func() { err = errors.Join(err, p.Close()) }()
-	info, err := p.Info()
-	if err != nil {
-		return f, fmt.Errorf("query program %d: %w", id, err)
-	}
-	btfID, ok := info.BTFID()
-	if !ok {
-		return f, errNoTypes
-	}
-	h, err := btf.NewHandleFromID(btfID)
-	if err != nil {
-		return f, fmt.Errorf("open the types of the program %d: %w", id, err)
-	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	spec, err := h.Spec(nil)
-	if err != nil {
-		return f, fmt.Errorf("read the types of the program %d: %w", id, err)
-	}
-	found, err := spec.AnyTypesByName(name)
-	if errors.Is(err, btf.ErrNotFound) {
-		return f, errNoTypes
-	}
-	if err != nil {
-		return f, err
-	}
-	proto, typeID, err := onlyFunction(spec, found)
-	if err != nil {
-		return f, err
-	}
-	given := *proto
-	given.Params = nil
-	for _, q := range proto.Params {
-		given.Params = append(given.Params, btf.FuncParam{Name: q.Name, Type: kernelContext(q.Type)})
-	}
-	return function{proto: &given, id: typeID}, nil
-}
-
-// kernelContext returns the kernel's type for a pointer to a program context. It returns other
-// types unchanged.
-func kernelContext(t btf.Type) btf.Type {
-	p, ok := btf.UnderlyingType(t).(*btf.Pointer)
-	if !ok {
-		return t
-	}
-	if name := contextTypes[p.Target.TypeName()]; name != "" {
-		return &btf.Pointer{Target: &btf.Struct{Name: name}}
-	}
-	return t
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
@@ -31,7 +32,7 @@ var iterProvider = Provider{
 	programTypes: only(ebpf.Tracing),
 	prepare: func(spec *ProgramSpec) error {
 		name := spec.Targets[0].Parts[0]
-		id, err := KfuncID("bpf_iter_" + name)
+		id, err := kbtf.KfuncID("bpf_iter_" + name)
 		if err != nil {
 			return err
 		}
@@ -99,7 +100,7 @@ func resolveIter(s Spec) ([]Target, error) {
 func iterEvent(t Target) (*Event, error) {
 	ev := &Event{}
 	of := func(structure, name, ctype string, word int, path ...string) (Field, error) {
-		off, size, err := FieldOffset(structure, path...)
+		off, size, err := kbtf.FieldOffset(structure, path...)
 		return Field{Name: name, CType: ctype, Kind: FieldMemory, Size: size, Signed: ctype == "pid_t",
 			At: Address{Base: word, Index: -1, Disp: int64(off), Kernel: true}}, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
@@ -132,7 +133,7 @@ var syscallPrefix = map[string]string{"amd64": "__x64_", "arm64": "__arm64_"}
 // findFunction returns a *NotFoundError if the kernel has no function fn. It checks BTF first,
 // which is needed anyway, because reading all symbols takes longer.
 func findFunction(s Spec, fn string) error {
-	if _, _, err := kernelFunction(fn); err == nil || errors.Is(err, errSeveral) {
+	if _, err := kbtf.KernelFunc(fn); err == nil || errors.Is(err, kbtf.ErrSeveral) {
 		return nil
 	}
 	if known, err := isSymbol(fn); err != nil || known {

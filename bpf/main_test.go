@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/leakcheck"
@@ -66,7 +67,7 @@ var tasks = map[string]func() error{
 		})
 	},
 	"no BTF": func() error {
-		return hidden("/sys/kernel/btf", "tmpfs", func() error { _, err := KernelBTF(); return err })
+		return hidden("/sys/kernel/btf", "tmpfs", func() error { _, err := kbtf.Kernel(); return err })
 	},
 	"tracefs unmounted, no right to mount": func() error {
 		if err := errors.Join(unmountTracefs(), dropToBPF()); err != nil {

@@ -4,7 +4,8 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
+
+	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
 )
 
 // prepareTracepoint ties a program of type Tracing to its event (BPF_TRACE_RAW_TP, 5.5). The
@@ -15,20 +16,14 @@ func prepareTracepoint(s *ProgramSpec) error {
 		return nil
 	}
 	event := s.Targets[0].Parts[0]
-	spec, err := kernelTypes()
+	types, err := kbtf.Kernel()
 	if err != nil {
 		return err
 	}
-	typesMu.Lock()
-	defer typesMu.Unlock()
-	var td *btf.Typedef
-	if err := spec.TypeByName("btf_trace_"+event, &td); err != nil {
-		return fmt.Errorf("this kernel does not describe the event %s: %w", event, err)
+	id, ok := types.TypedefID("btf_trace_" + event)
+	if !ok {
+		return fmt.Errorf("this kernel does not describe the event %s", event)
 	}
-	id, err := spec.TypeID(td)
-	if err != nil {
-		return fmt.Errorf("BTF id of the event %s: %w", event, err)
-	}
-	s.attachType, s.attachTo, s.attachBTF = ebpf.AttachTraceRawTp, event, uint32(id)
+	s.attachType, s.attachTo, s.attachBTF = ebpf.AttachTraceRawTp, event, id
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
@@ -35,7 +36,7 @@ func Info() (string, error) {
 	fmt.Fprintf(&b, "can trace: %s\n", may)
 	has := func(name, word, note string) { fmt.Fprintf(&b, "%-20s %-4s %s\n", name, word, note) }
 	word := "yes"
-	if !bpf.HasBTF() {
+	if !kbtf.Available() {
 		word = "no"
 	}
 	has("btf", word, "kernel types")
@@ -73,7 +74,7 @@ func Missing() []string {
 	if !bpf.HasKprobes() {
 		out = append(out, "kprobes")
 	}
-	if !bpf.HasBTF() {
+	if !kbtf.Available() {
 		out = append(out, "kernel types (BTF)")
 	}
 	return out

@@ -3,33 +3,23 @@ package starlarkbind
 import (
 	"fmt"
 	"strings"
-	"sync"
 
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/internal/ctype"
 	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 )
 
-// kernelTypes reads the running kernel's type information (BTF). The kernel's own types are read
-// when a handler first needs them, a module's types when they are needed.
+// kernelTypes are the types of the running kernel and its modules (BTF). They are read when a
+// handler first needs them.
 type kernelTypes struct {
-	load    func() (*ctype.Table, error)
-	mu      sync.Mutex
-	modules map[string]*ctype.Table
+	load func() (*ctype.Table, error) // the kernel's own
 }
 
-func newKernelTypes() *kernelTypes {
-	return &kernelTypes{modules: map[string]*ctype.Table{}, load: sync.OnceValues(func() (*ctype.Table, error) {
-		raw, err := bpf.KernelBTF()
-		if err != nil {
-			return nil, err
-		}
-		return ctype.Parse(raw)
-	})}
-}
+func newKernelTypes() *kernelTypes { return &kernelTypes{load: kbtf.Kernel} }
 
 // Lookup implements compiler.Types.
 func (k *kernelTypes) Lookup(name string) (*ctype.Type, error) {
@@ -52,33 +42,18 @@ func (k *kernelTypes) Lookup(name string) (*ctype.Type, error) {
 // of returns the types of a module together with the kernel's, or only the kernel's if module is
 // "".
 func (k *kernelTypes) of(module string) (*ctype.Table, error) {
-	base, err := k.load()
-	if err != nil || module == "" {
-		return base, err
+	if module == "" {
+		return k.load()
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if t := k.modules[module]; t != nil {
-		return t, nil
-	}
-	raw, err := bpf.ModuleBTF(module)
-	if err != nil {
-		return nil, err
-	}
-	t, err := ctype.ParseOnto(base, raw)
-	if err != nil {
-		return nil, fmt.Errorf("the types of the module %s: %w", module, err)
-	}
-	k.modules[module] = t
-	return t, nil
+	return kbtf.Module(module)
 }
 
 // all returns the types of every loaded module.
 func (k *kernelTypes) all() ([]*ctype.Table, error) {
-	names, err := bpf.ModulesWithTypes()
+	names, err := kbtf.Modules()
 	var out []*ctype.Table
 	for _, n := range names {
-		t, err := k.of(n)
+		t, err := kbtf.Module(n)
 		if err != nil {
 			return nil, err
 		}
@@ -115,8 +90,8 @@ func (k *kernelTypes) tracepointArgs(event string) ([]compiler.Field, error) {
 	}
 	var named []ctype.Param
 	for _, fn := range []string{"__traceiter_" + event, "__bpf_trace_" + event, "trace_event_raw_event_" + event} {
-		if ps, ok := t.Params(fn); ok && len(ps) == len(params) {
-			named = ps
+		if fs := t.Funcs(fn); fs != nil && len(fs[0].Params) == len(params) {
+			named = fs[0].Params
 			break
 		}
 	}

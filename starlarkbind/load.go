@@ -10,6 +10,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
@@ -247,7 +248,7 @@ func (s *Session) kfunc(name string) (int64, error) {
 	if !s.kernel.AtLeast(6, 4) {
 		return 0, fmt.Errorf("%s needs Linux 6.4", name)
 	}
-	return bpf.KfuncID(name)
+	return kbtf.KfuncID(name)
 }
 
 // compile compiles the handler for targets of the group. pt is the program type, or 0 for any.

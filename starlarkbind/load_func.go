@@ -22,15 +22,19 @@ func (l *loader) typeParams(ev *compiler.Event, t bpf.Target) {
 	if err != nil {
 		return
 	}
-	if params, ok := table.Params(t.Func); ok && p.ArgTypes == bpf.ArgTypesFunction {
-		for i, p := range params {
+	found := table.Funcs(t.Func)
+	if found == nil {
+		return
+	}
+	if p.ArgTypes == bpf.ArgTypesFunction {
+		for i, p := range found[0].Params {
 			if i < len(ev.Fields) {
 				typeField(&ev.Fields[i], p.Type)
 			}
 		}
 	}
-	if result, ok := table.Result(t.Func); ok && ev.Ret != nil {
-		typeField(ev.Ret, result)
+	if ev.Ret != nil {
+		typeField(ev.Ret, found[0].Result.Type)
 	}
 }
 

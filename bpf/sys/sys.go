@@ -21,6 +21,7 @@ const (
 	CmdProgTestRun     = 10
 	CmdObjInfoByFD     = 15
 	CmdRawTracepoint   = 17
+	CmdBTFGetFDByID    = 19
 	CmdMapLookupBatch  = 24
 	CmdLinkCreate      = 28
 	CmdIterCreate      = 33

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -48,6 +49,8 @@ type Table struct {
 
 	mu   sync.Mutex
 	made map[uint32]*Type
+
+	names nameIndex
 }
 
 type head struct{ name, info, size uint32 } // size is a type ID for kinds that refer to a type
@@ -96,6 +99,7 @@ func parse(raw []byte, t *Table) (*Table, error) {
 		return nil, fmt.Errorf("truncated BTF")
 	}
 	t.types, t.strs, t.made = raw[typeStart:typeEnd], raw[strStart:strEnd], map[uint32]*Type{}
+	t.offsets = slices.Grow(t.offsets, len(t.types)/24) // a little more than a kernel's types need
 	for off := 0; off < len(t.types); {
 		if off+headLen > len(t.types) {
 			return nil, fmt.Errorf("truncated BTF")
@@ -131,16 +135,19 @@ func (t *Table) head(id uint32) (head, []byte) {
 	return t.headAt(off), t.types[off+headLen:]
 }
 
-func (t *Table) str(off uint32) string {
+// bytesAt returns the string at off.
+func (t *Table) bytesAt(off uint32) []byte {
 	if off < t.strBase {
-		return t.base.str(off)
+		return t.base.bytesAt(off)
 	}
 	if off -= t.strBase; int(off) >= len(t.strs) {
-		return ""
+		return nil
 	}
 	s := t.strs[off:]
-	return string(s[:bytes.IndexByte(s, 0)])
+	return s[:bytes.IndexByte(s, 0)] // the last byte of strs is 0
 }
+
+func (t *Table) str(off uint32) string { return string(t.bytesAt(off)) }
 
 // is reports whether the string at off is name, without allocating the string.
 func (t *Table) is(off uint32, name string) bool {
@@ -161,23 +168,6 @@ func (t *Table) own() iter.Seq[uint32] {
 			}
 		}
 	}
-}
-
-// find returns the ID of the first type that has the name and one of the kinds.
-func (t *Table) find(name string, kinds ...uint32) (uint32, bool) {
-	if name == "" {
-		return 0, false
-	}
-	mask := uint32(0)
-	for _, k := range kinds {
-		mask |= 1 << k
-	}
-	for id := range t.own() {
-		if h := t.headAt(int(t.offsets[id-t.first])); mask>>h.kind()&1 != 0 && t.is(h.name, name) {
-			return id, true
-		}
-	}
-	return 0, false
 }
 
 // kindsOf returns the name without its keyword, and the kinds that the C name can refer to.
@@ -265,173 +255,4 @@ func (t *Table) enumerators(h head, b []byte) iter.Seq[enumerator] {
 			}
 		}
 	}
-}
-
-// A Param is a parameter of a function.
-type Param struct {
-	Name string
-	Type *Type
-}
-
-// Params returns the parameters of a kernel function.
-func (t *Table) Params(fn string) ([]Param, bool) {
-	id, ok := t.find(fn, btfFunc)
-	if !ok {
-		return nil, false
-	}
-	h, _ := t.head(id)
-	return t.protoParams(h.size), true
-}
-
-// Result returns the return type of a kernel function.
-func (t *Table) Result(fn string) (*Type, bool) {
-	id, ok := t.find(fn, btfFunc)
-	if !ok {
-		return nil, false
-	}
-	h, _ := t.head(id)
-	if h, _ = t.head(h.size); h.kind() != btfFuncProto {
-		return nil, false
-	}
-	return t.get(h.size), true
-}
-
-// PointerParams returns the parameters of the function that a typedef of a function pointer
-// describes.
-func (t *Table) PointerParams(typedef string) ([]Param, bool) {
-	id, ok := t.find(typedef, btfTypedef)
-	if !ok {
-		return nil, false
-	}
-	h, _ := t.head(id)
-	if h, _ = t.head(h.size); h.kind() != btfPtr {
-		return nil, false
-	}
-	return t.protoParams(h.size), true
-}
-
-func (t *Table) protoParams(id uint32) []Param {
-	h, b := t.head(id)
-	if h.kind() != btfFuncProto {
-		return nil
-	}
-	var out []Param
-	for range h.vlen() {
-		out = append(out, Param{t.str(binary.NativeEndian.Uint32(b)), t.get(binary.NativeEndian.Uint32(b[4:]))})
-		b = b[8:]
-	}
-	return out
-}
-
-// get returns the type with that ID. Each type is created once.
-func (t *Table) get(id uint32) *Type {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.resolve(id, 0)
-}
-
-// maxChain bounds chains of typedefs, qualifiers and the like.
-const maxChain = 64
-
-func (t *Table) resolve(id uint32, depth int) *Type {
-	if id < t.first {
-		return t.base.get(id)
-	}
-	if ty := t.made[id]; ty != nil {
-		return ty
-	}
-	h, b := t.head(id)
-	lazy := func(id uint32) func() *Type { return sync.OnceValue(func() *Type { return t.get(id) }) }
-	ty := &Type{Kind: Other, Name: t.str(h.name)}
-	if depth > maxChain {
-		return ty
-	}
-	switch h.kind() {
-	case 0:
-		ty = &Type{Kind: Void}
-	case btfInt:
-		enc := binary.NativeEndian.Uint32(b) >> 24 & 15
-		ty.Kind, ty.Size, ty.Signed = Int, int(h.size), enc&1 != 0
-		switch {
-		case enc&4 != 0:
-			ty.Kind = Bool
-		case h.size == 1 && ty.Name == "char":
-			ty.Kind = Char
-		case h.size > 8:
-			ty.Kind = Other
-		}
-	case btfEnum, btfEnum64:
-		ty.Kind, ty.Size, ty.Signed = Enum, int(h.size), h.flag()
-		ty.values = sync.OnceValue(func() []Value {
-			var out []Value
-			for e := range t.enumerators(h, b) {
-				out = append(out, Value{t.str(e.name), e.n})
-			}
-			return out
-		})
-		ty.Name = keyword("enum", ty.Name)
-	case btfPtr:
-		ty.Kind, ty.Size = Pointer, 8
-		target := h.size
-		for range maxChain {
-			to, _ := t.head(target)
-			if to.kind() != btfTypeTag {
-				break
-			}
-			switch t.str(to.name) {
-			case "user":
-				ty.User = true
-			case "percpu":
-				ty.PerCPU = true
-			}
-			target = to.size
-		}
-		ty.elem = lazy(target)
-	case btfArray:
-		ty.Kind, ty.elem, ty.Len = Array, lazy(binary.NativeEndian.Uint32(b)), int(binary.NativeEndian.Uint32(b[8:]))
-		ty.Size = ty.Len * t.resolve(binary.NativeEndian.Uint32(b), depth+1).Size
-	case btfStruct, btfUnion:
-		ty.Kind, ty.Size = Struct, int(h.size)
-		word := "struct"
-		if h.kind() == btfUnion {
-			ty.Kind, word = Union, "union"
-		}
-		ty.Name = keyword(word, ty.Name)
-		ty.members = sync.OnceValue(func() []Member { return t.readMembers(h, b) })
-	case btfTypedef:
-		under := *t.resolve(h.size, depth+1)
-		if name := t.str(h.name); under.Name == "" || under.Kind == Int || under.Kind == Bool {
-			if under.Kind != Pointer && under.Kind != Array && under.Kind != Void {
-				under.Name = name
-			}
-		}
-		ty = &under
-	case btfVolatile, btfConst, btfRestrict, btfTypeTag:
-		ty = t.resolve(h.size, depth+1)
-	}
-	t.made[id] = ty
-	return ty
-}
-
-func keyword(word, name string) string {
-	if name == "" {
-		return ""
-	}
-	return word + " " + name
-}
-
-func (t *Table) readMembers(h head, b []byte) []Member {
-	out := make([]Member, h.vlen())
-	for i := range out {
-		m := &out[i]
-		m.Name = t.str(binary.NativeEndian.Uint32(b))
-		m.Type = t.get(binary.NativeEndian.Uint32(b[4:]))
-		off := binary.NativeEndian.Uint32(b[8:])
-		m.Off = int(off)
-		if h.flag() { // bit fields have their size in the top byte
-			m.Off, m.Bits = int(off&0xffffff), int(off>>24)
-		}
-		b = b[12:]
-	}
-	return out
 }

@@ -2,6 +2,7 @@ package ctype
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -137,4 +138,61 @@ func BenchmarkParse(b *testing.B) {
 			b.Fatal("no task_struct")
 		}
 	}
+}
+
+// Functions are found by comparing and by the index alike.
+func TestFuncs(t *testing.T) {
+	table, _, _ := kernel(t)
+	ids := map[string][]uint32{}
+	for name, id := range table.FuncNames() {
+		ids[string(name)] = append(ids[string(name)], id)
+	}
+	if len(ids) < 10_000 {
+		t.Fatalf("only %d functions", len(ids))
+	}
+	for range scansBefore + 1 {
+		fs := table.Funcs("vfs_read")
+		const want = "ssize_t (struct file *file, char __user *buf, size_t count, loff_t *pos)"
+		if len(fs) != 1 || strings.ReplaceAll(fs[0].Decl, "__user ", "") != strings.ReplaceAll(want, "__user ", "") || fs[0].ID != ids["vfs_read"][0] {
+			t.Fatalf("vfs_read: %+v", fs)
+		}
+	}
+	if table.names.built.Load() == nil {
+		t.Fatal("the index was not built")
+	}
+	for name, want := range ids {
+		var got []uint32
+		for _, f := range table.Funcs(name) {
+			got = append(got, f.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("%s: got %v, want %v", name, got, want)
+		}
+	}
+	if fs := table.Funcs("no_such_function"); fs != nil {
+		t.Errorf("no_such_function: %+v", fs)
+	}
+}
+
+func BenchmarkFind(b *testing.B) {
+	raw, err := os.ReadFile("/sys/kernel/btf/vmlinux")
+	if err != nil {
+		b.Fatal(err)
+	}
+	table, err := Parse(raw)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("scan", func(b *testing.B) {
+		for b.Loop() {
+			table.names.searches.Store(0)
+			table.names.built.Store(nil)
+			table.FuncID("no_such")
+		}
+	})
+	b.Run("index", func(b *testing.B) {
+		for b.Loop() {
+			table.index()
+		}
+	})
 }

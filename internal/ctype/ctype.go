@@ -1,7 +1,14 @@
 // Package ctype describes C types as handlers use them: the size of a value, and the offsets of the
-// members of a struct. It also reads them from the bytes of the kernel's BTF (btf.go). It makes no
-// system calls. A type is resolved only when it is asked for, because nearly all types of the
-// kernel are reachable from task_struct.
+// members of a struct. It also reads types and functions from the bytes of BTF. It makes no system
+// calls. A type is resolved only when it is asked for, because nearly all types of the kernel are
+// reachable from task_struct.
+//
+//	ctype.go    types and their members
+//	btf.go      the tables of BTF
+//	index.go    finding types by name
+//	resolve.go  types from BTF
+//	func.go     functions and their parameters
+//	decl.go     C declarations, with the qualifiers and typedefs that a Type does not have
 package ctype
 
 import (

@@ -26,6 +26,7 @@ func TestParseOnto(t *testing.T) {
 		str(6), first, // owner
 		str(12), btfFunc << 24, first + 2, // first+3
 		0, btfPtr << 24, first + 1, // first+4: struct ours *
+		str(12), btfFunc << 24, first + 2, // first+5: a second function of that name
 	}
 	blob := binary.NativeEndian.AppendUint32(nil, 0x1eb9f)
 	for _, w := range []uint32{24, 0, uint32(4 * len(words)), uint32(4 * len(words)), uint32(len(strs))} {
@@ -55,12 +56,18 @@ func TestParseOnto(t *testing.T) {
 	if _, ok := m.Lookup("struct task_struct"); ok {
 		t.Error("the module has got a struct of the kernel")
 	}
-	ps, ok := m.Params("ours_open")
-	if !ok || len(ps) != 1 || ps[0].Name != "owner" || ps[0].Type.Elem() != kernelTask {
-		t.Errorf("parameters: %v %v", ps, ok)
+	var fs []Func
+	for range scansBefore + 1 { // then there is an index
+		fs = m.Funcs("ours_open")
+		if len(fs) != 2 || fs[0].ID != first+3 || fs[1].ID != first+5 || fs[1].Decl != "struct ours *(struct task_struct *owner)" {
+			t.Fatalf("functions: %+v", fs)
+		}
 	}
-	if r, ok := m.Result("ours_open"); !ok || r.Elem() != ours {
-		t.Errorf("result: %v %v", r, ok)
+	if ps := fs[0].Params; len(ps) != 1 || ps[0].Name != "owner" || ps[0].Type.Elem() != kernelTask || ps[0].CType != "struct task_struct *" {
+		t.Errorf("parameters: %+v", ps)
+	}
+	if r := fs[0].Result; r.Type.Elem() != ours {
+		t.Errorf("result: %+v", r)
 	}
 	for n := range blob {
 		if _, err := ParseOnto(base, blob[:n]); err == nil {
