@@ -20,13 +20,13 @@ type Arithmetic struct {
 // CheckArithmetic checks the handler of a request and returns its Arithmetic. The error is a
 // diag.List.
 func CheckArithmetic(req *Request) (*Arithmetic, error) {
-	c := newChecker(req)
+	c := newChecker(&rows, req)
 	c.noting = true
-	tree := c.program()
+	c.program()
 	if len(c.diags) > 0 {
 		return nil, c.diags.Sort()
 	}
-	return tree.handler.frame.arith, nil
+	return c.arith, nil
 }
 
 // newArithmetic returns an Arithmetic for a function called at pos. If up, the caller's frame, is

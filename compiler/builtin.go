@@ -29,12 +29,8 @@ type builtin struct {
 	kernelOnly string
 }
 
-var builtins []builtin
-
-var builtinRows = map[string]*builtin{}
-
-func init() {
-	builtins = []builtin{
+func coreBuiltins() []builtin {
+	return []builtin{
 		{
 			name:    "now",
 			sig:     "now()",
@@ -166,12 +162,6 @@ func init() {
 			lower:   lowerStop,
 		},
 	}
-	for _, more := range [][]builtin{timeBuiltins(), stackBuiltins(), symBuiltins(), netBuiltins(), nameBuiltins(), taskBuiltins(), ctypeBuiltins(), pathBuiltins()} {
-		builtins = append(builtins, more...)
-	}
-	for i := range builtins {
-		builtinRows[builtins[i].name] = &builtins[i]
-	}
 }
 
 // A Doc describes a builtin or method for help. The example works on the probe Probe. KernelOnly is
@@ -184,26 +174,18 @@ const exampleProbe = "tracepoint:raw_syscalls:sys_enter"
 // Builtins lists the functions that a handler can call, in the order of the table.
 func Builtins() []Doc {
 	var out []Doc
-	for _, b := range builtins {
+	for _, b := range rows.list {
 		out = append(out, Doc{b.name, b.sig, b.doc, b.example, cmp.Or(b.probe, exampleProbe), b.kernelOnly})
 	}
 	return out
 }
 
 func mk(row *builtin, call *syntax.CallExpr, t *types.Type, args []expr) *eBuiltin {
-	return &eBuiltin{node: node{t, call.Lparen}, row: row, args: args}
+	return &eBuiltin{node: node{t, call.Lparen}, name: row.name, args: args}
 }
 
 func fixed(t *types.Type) func(*checker, *builtin, *syntax.CallExpr, []expr) expr {
 	return func(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr { return mk(row, call, t, args) }
-}
-
-// eStr is str(ptr, max). Lowering reads the string directly to its destination.
-type eStr struct {
-	node
-	ptr expr
-	max int  // size in bytes, including the NUL
-	n   expr // nil, or the number of bytes to read, known only at run time
 }
 
 // maxStr is the maximum size in bytes of a string, and of what buf reads.
@@ -283,7 +265,7 @@ func (c *checker) strOfLength(call *syntax.CallExpr, x, n expr) expr {
 		return n
 	}
 	most := int64(256)
-	if m, ok := n.(*eBuiltin); ok && m.row.name == "min" {
+	if m, ok := n.(*eBuiltin); ok && m.name == "min" {
 		for _, a := range m.args {
 			if k, ok := a.(*eConst); ok && word(k.v) >= 2 && word(k.v) <= maxStr {
 				most = word(k.v)
@@ -404,7 +386,7 @@ func extremeType(name string, a, b *types.Type) *types.Type {
 
 func lowerExtreme(lw *lowerer, e *eBuiltin) val {
 	op := syntax.LT
-	if e.row.name == "max" {
+	if e.name == "max" {
 		op = syntax.GT
 	}
 	best := new(int)
@@ -418,7 +400,7 @@ func lowerExtreme(lw *lowerer, e *eBuiltin) val {
 		lw.b.Write(best, x)
 		lw.b.Jump(done)
 		lw.b.Continue(done)
-		bt = extremeType(e.row.name, bt, a.typ())
+		bt = extremeType(e.name, bt, a.typ())
 	}
 	return scalar(e.t, lw.b.Read(best))
 }
@@ -467,7 +449,7 @@ func checkPrint(c *checker, row *builtin, call *syntax.CallExpr, args []expr) ex
 const maxRecord = 32 << 10
 
 // CanCall reports whether a handler can call the builtin of that name.
-func CanCall(name string) bool { return builtinRows[name] != nil }
+func CanCall(name string) bool { return rows.builtins[name] != nil }
 
 func hostRand(*hostCall) (any, error) { return big.NewInt(int64(rand.Uint32())), nil }
 

@@ -205,9 +205,9 @@ func hostCast(h *hostCall) (any, error) {
 	typ := h.text(1)
 	switch x := h.Const(h.args[0]).(type) {
 	case *big.Int:
-		return Constant(h, "cast", x, typ)
+		return h.constant("cast", x, typ)
 	case bool:
-		return Constant(h, "cast", big.NewInt(word(x)), typ)
+		return h.constant("cast", big.NewInt(word(x)), typ)
 	}
 	return h.args[0], nil
 }
@@ -215,7 +215,7 @@ func hostCast(h *hostCall) (any, error) {
 // hostContainerOf subtracts the member's offset from an int, which is an address. A struct stands
 // for the enclosing one and is returned unchanged.
 func hostContainerOf(h *hostCall) (any, error) {
-	off, err := Constant(h, "offsetof", h.text(1), h.text(2))
+	off, err := h.constant("offsetof", h.text(1), h.text(2))
 	if err != nil {
 		return nil, err
 	}
@@ -225,12 +225,12 @@ func hostContainerOf(h *hostCall) (any, error) {
 	return h.args[0], nil
 }
 
-func hostOffsetof(h *hostCall) (any, error) { return Constant(h, "offsetof", h.text(0), h.text(1)) }
+func hostOffsetof(h *hostCall) (any, error) { return h.constant("offsetof", h.text(0), h.text(1)) }
 
 func hostSizeof(h *hostCall) (any, error) {
 	switch x := h.Const(h.args[0]).(type) {
 	case string:
-		return Constant(h, "sizeof", x)
+		return h.constant("sizeof", x)
 	case *big.Int:
 		return big.NewInt(8), nil
 	}

@@ -189,9 +189,9 @@ func (lw *lowerer) contextWord(off, n int) *ir.Value {
 // is counted.
 func (lw *lowerer) readMemory(addr *ir.Value, t *types.Type, n int, e *eBuiltin) mem {
 	b := lw.b
-	m := mem{b.SlotAddr(lw.scratchSlot(n, e.row.name), 0), 0, (n + 7) &^ 7}
+	m := mem{b.SlotAddr(lw.scratchSlot(n, e.name), 0), 0, (n + 7) &^ 7}
 	lw.fill(m, 0)
-	lw.readInto(memRead{space: spaceOfAddr(t), addr: addr, op: e.row.name, pos: e.pos}, m, n, false)
+	lw.readInto(memRead{space: spaceOfAddr(t), addr: addr, op: e.name, pos: e.pos}, m, n, false)
 	return m
 }
 

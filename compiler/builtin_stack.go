@@ -40,13 +40,10 @@ func stackBuiltins() []builtin {
 func stackFields() []eventField {
 	field := func(name, doc string) eventField {
 		t := stackType(name, StackFrames)
-		row := eventField{name, doc, t, nil, func(lw *lowerer) val { return lw.stack(t, lw.b.Pos) }}
-		plain := row
-		row.check = func(c *checker, pos syntax.Position) expr {
+		return eventField{name, doc, t, func(c *checker, pos syntax.Position) expr {
 			c.stackContext(name)
-			return &eField{node{t, pos}, &plain}
-		}
-		return row
+			return &eField{node{t, pos}, name}
+		}, func(lw *lowerer) val { return lw.stack(t, lw.b.Pos) }}
 	}
 	return []eventField{field("kstack", "the kernel's stack"), field("ustack", "the stack of the running process")}
 }
@@ -69,7 +66,7 @@ func stackType(name string, n int64) *types.Type {
 // kind of program, it would find itself in the stack.
 func (c *checker) stackContext(name string) {
 	if name == "kstack" {
-		c.readsContext = true
+		c.facts.ReadsContext = true
 	}
 }
 

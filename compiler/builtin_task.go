@@ -67,11 +67,7 @@ func taskBuiltins() []builtin {
 func checkCgroupPath(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
 	t := types.TCgroup
 	if args[0] == nil {
-		for i := range eventFields {
-			if f := &eventFields[i]; f.name == "cgroup" {
-				return mk(row, call, t, []expr{&eField{node{f.t, call.Lparen}, f}})
-			}
-		}
+		return mk(row, call, t, []expr{&eField{node{types.TID, call.Lparen}, "cgroup"}})
 	}
 	x := c.wantInt(args[0], "the id of the cgroup")
 	if x.typ().Kind == types.Invalid {
@@ -148,7 +144,7 @@ func checkReg(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	if !c.req.Event.ContextCaps.Registers {
 		return c.bad(call.Lparen, "registers are available in kprobe, uprobe, profile and similar probes", "%s has no registers", c.req.Name)
 	}
-	c.readsContext = true
+	c.facts.ReadsContext = true
 	e := mk(row, call, types.TUint, nil)
 	e.aux = off
 	return e
@@ -164,7 +160,7 @@ func checkOverride(c *checker, row *builtin, call *syntax.CallExpr, args []expr)
 	case !c.req.Event.ContextCaps.Override:
 		return c.bad(call.Lparen, "probe the function with kprobe:NAME", "override() works only in a kprobe at function entry, not in %s", c.req.Name)
 	}
-	c.readsContext = true
+	c.facts.ReadsContext = true
 	return mk(row, call, types.TNone, []expr{x})
 }
 

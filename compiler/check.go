@@ -2,6 +2,8 @@ package compiler
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"go.starlark.net/resolve"
@@ -22,31 +24,32 @@ import (
 // optionals cannot be None because the handler has compared them (flow.go).
 
 type checker struct {
-	req                            *Request
-	diags, warnings                diag.List
-	frame                          *frame
-	flow                           *flow
-	maps                           map[*Map]*mapTyping
-	mapsGrew, everGrew             bool
-	inferring                      bool // unknown types are to be inferred: see Infer
-	noting                         bool // record an Arithmetic for each frame
-	captured                       []Captured
-	capturedSeen                   map[string]bool
-	readsContext, readsFields      bool
-	typed                          []Field // result of Event.Typed
-	typedErr                       error
-	typedArgs, followsArgs, direct bool
-	fields                         map[string]bool // arguments read by name
-	enums                          map[*ctype.Type]*types.Type
-	calls                          int
-	iterations                     int        // product of the lengths of the enclosing loops
-	loops                          []loopFlow // the enclosing loops
+	rows               *tables
+	req                *Request
+	diags, warnings    diag.List
+	frame              *frame
+	flow               *flow
+	maps               map[*Map]*mapTyping
+	mapsGrew, everGrew bool
+	inferring          bool        // unknown types are to be inferred: see Infer
+	noting             bool        // record an Arithmetic for each frame
+	arith              *Arithmetic // of the handler, if noting
+	facts              Facts
+	capturedSeen       map[string]bool
+	typed              []Field // result of Event.Typed
+	typedErr           error
+	fields             map[string]bool // arguments read by name
+	enums              map[*ctype.Type]*types.Type
+	calls              int
+	iterations         int        // product of the lengths of the enclosing loops
+	loops              []loopFlow // the enclosing loops
 }
 
 // A frame is one function being checked.
 type frame struct {
 	fn     *Func
 	up     *frame
+	call   *eCall
 	locals map[*resolve.Binding]*local
 	ret    *types.Type // join of all results; nil before the first
 	loop   int
@@ -64,8 +67,8 @@ const (
 	maxIterations = 8192  // iterations of nested constant loops, if the verifier has to walk each
 )
 
-func newChecker(req *Request) *checker {
-	return &checker{req: req, maps: map[*Map]*mapTyping{}, capturedSeen: map[string]bool{}, enums: map[*ctype.Type]*types.Type{}, iterations: 1, flow: newFlow()}
+func newChecker(rows *tables, req *Request) *checker {
+	return &checker{rows: rows, req: req, maps: map[*Map]*mapTyping{}, capturedSeen: map[string]bool{}, enums: map[*ctype.Type]*types.Type{}, iterations: 1, flow: newFlow()}
 }
 
 func (c *checker) errorf(pos syntax.Position, hint, format string, args ...any) {
@@ -87,16 +90,22 @@ func (c *checker) bad(pos syntax.Position, hint, format string, args ...any) exp
 	return invalid(pos)
 }
 
-func invalid(pos syntax.Position) expr { return &eConst{node: node{types.TInvalid, pos}} }
+// checkProgram checks the handler and the filter of a request. The error is a diag.List.
+func checkProgram(rows *tables, req *Request) (*treeProgram, error) {
+	c := newChecker(rows, req)
+	p := c.program()
+	if len(c.diags) > 0 {
+		return nil, c.diags.Sort()
+	}
+	return p, nil
+}
 
 // program checks the filter and the handler, again until the types of maps stop growing.
 func (c *checker) program() *treeProgram {
 	var p *treeProgram
 	for i := 0; i < maxWalks; i++ {
-		c.diags, c.warnings, c.mapsGrew, c.captured, c.readsContext, c.readsFields = nil, nil, false, nil, false, false
-		c.fields = map[string]bool{}
-		c.typedArgs, c.followsArgs, c.direct = false, false, false
-		c.capturedSeen = map[string]bool{}
+		c.diags, c.warnings, c.mapsGrew, c.facts = nil, nil, false, Facts{}
+		c.fields, c.capturedSeen = map[string]bool{}, map[string]bool{}
 		p = &treeProgram{}
 		if c.req.Event.Syscalls != nil {
 			c.compat(c.req.Handler.Pos)
@@ -105,7 +114,9 @@ func (c *checker) program() *treeProgram {
 			p.pid = c.eventPID()
 		}
 		if c.req.Filter != nil {
-			p.filter = c.top(c.req.Filter, "the filter")
+			if call := c.top(c.req.Filter, "the filter"); call != nil {
+				p.filter = c.truth(call)
+			}
 		}
 		p.handler = c.top(c.req.Handler, "a handler")
 		if !c.mapsGrew {
@@ -113,12 +124,15 @@ func (c *checker) program() *treeProgram {
 		}
 		c.everGrew = true
 	}
-	for _, m := range c.mapUses() {
+	p.types, c.facts.Maps = c.mapTypes(), c.mapUses()
+	for _, m := range c.facts.Maps {
 		if m.Map.Agg == nil && m.Types.Val == nil && len(c.diags) == 0 {
 			c.errorf(c.req.Handler.Pos, "assign to it in a probe of this script, or declare its values: "+m.Map.Name+" = table(value=int)",
 				"the value type of table %q is unknown", m.Map.Name)
 		}
 	}
+	c.facts.Warnings, c.facts.Fields = c.warnings.Sort(), slices.Sorted(maps.Keys(c.fields))
+	p.Facts = c.facts
 	return p
 }
 
@@ -151,9 +165,13 @@ func (c *checker) call(fn *Func, args []expr, pos syntax.Position) *eCall {
 		return nil
 	}
 	f := &frame{fn: fn, up: c.frame, locals: map[*resolve.Binding]*local{}, writes: writes(fn.Fn.Body)}
-	e := &eCall{node: node{types.TNone, pos}, fn: fn, args: args, frame: f}
+	e := &eCall{node: node{types.TNone, pos}, fn: fn, args: args, top: f.up == nil}
+	f.call = e
 	if c.noting {
 		f.arith = newArithmetic(c.frame, pos)
+		if c.frame == nil {
+			c.arith = f.arith
+		}
 	}
 	c.frame = f
 	before := c.flow
@@ -192,7 +210,7 @@ func (c *checker) call(fn *Func, args []expr, pos syntax.Position) *eCall {
 		e.body = c.block(fn.Fn.Body)
 		if !c.flow.dead && f.ret != nil {
 			c.returns(types.TNone, fn.Pos)
-			e.body = append(e.body, &sReturn{stmtNode{fn.Pos}, c.convert(&eConst{node: node{types.TNone, fn.Pos}}, f.ret), f})
+			e.body = append(e.body, &sReturn{stmtNode{fn.Pos}, convert(&eConst{node: node{types.TNone, fn.Pos}}, f.ret), e})
 		}
 		if !f.grew {
 			break
@@ -200,7 +218,7 @@ func (c *checker) call(fn *Func, args []expr, pos syntax.Position) *eCall {
 	}
 	for i, v := range e.params {
 		if v.static == nil {
-			e.args[i] = c.convert(args[i], v.t) // the body may assign values of a wider type
+			e.args[i] = convert(args[i], v.t) // the body may assign values of a wider type
 		}
 	}
 	c.flow = before // what holds in the callee says nothing about the caller's locals

@@ -118,7 +118,7 @@ func (c *checker) callExpr(x *syntax.CallExpr) expr {
 	case *Func:
 		return c.callFunc(x, ent)
 	case Builtin:
-		row := builtinRows[ent.Name]
+		row := c.rows.builtins[ent.Name]
 		if row == nil {
 			hint := hostOnly[ent.Name]
 			if hint == "" {
@@ -268,11 +268,11 @@ func (c *checker) methodCall(x *syntax.CallExpr, dot *syntax.DotExpr) expr {
 			}
 		}
 	}
-	row := methodRows[kind+"."+dot.Name.Name]
+	row := c.rows.method(kind, dot.Name.Name)
 	if row == nil {
 		c.checkArgs(x)
 		var names []string
-		for _, r := range methods {
+		for _, r := range c.rows.methods {
 			if r.recv == kind && r.name != "[]" && r.name != "in" {
 				names = append(names, r.name)
 			}
@@ -310,7 +310,7 @@ func (c *checker) methodCall(x *syntax.CallExpr, dot *syntax.DotExpr) expr {
 
 // callNamed checks a call of a method that accepts arguments of any names.
 func (c *checker) callNamed(x *syntax.CallExpr, recv expr, row *method) expr {
-	e := &eMethod{node: node{types.TNone, x.Lparen}, row: row, recv: recv}
+	e := &eMethod{node: node{types.TNone, x.Lparen}, kind: row.recv, name: row.name, recv: recv}
 	for _, a := range x.Args {
 		b, ok := a.(*syntax.BinaryExpr)
 		if !ok || b.Op != syntax.EQ {
@@ -331,7 +331,7 @@ func (c *checker) callMethod(pos syntax.Position, recv expr, m *Map, row *method
 	if anyInvalid(args) {
 		return invalid(pos)
 	}
-	e := &eMethod{node: node{types.TNone, pos}, row: row, recv: recv, m: m, args: args}
+	e := &eMethod{node: node{types.TNone, pos}, kind: row.recv, name: row.name, recv: recv, m: m, args: args}
 	return row.check(c, e)
 }
 

@@ -2,9 +2,7 @@ package compiler
 
 import (
 	"fmt"
-	"math/big"
 	"slices"
-	"strings"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
@@ -162,14 +160,6 @@ func (c *checker) twoSides(x *syntax.BinaryExpr, side func(syntax.Expr) (expr, f
 	return e, both(ya, yb), union(na, nb)
 }
 
-// knownTruth returns the truth value of a constant. known is false for other expressions.
-func knownTruth(x expr) (truth, known bool) {
-	if k, ok := x.(*eConst); ok && k.t.Kind != types.Invalid && k.t.Kind != types.Formatted {
-		return constTruth(k.v)
-	}
-	return false, false
-}
-
 // compareFacts returns the facts that hold if x, a comparison of a and b, is true and if it is
 // false. The facts are about an operand that is compared with None or with something that is never
 // None, and about one that is compared with a number that is not negative.
@@ -192,58 +182,6 @@ func (c *checker) compareFacts(x *syntax.BinaryExpr, a, b expr) (yes, no facts) 
 		no = union(no, notNone(v))
 	}
 	return yes, no
-}
-
-// truth converts x to a condition.
-func (c *checker) truth(x expr) expr {
-	t := x.typ()
-	if b, known := knownTruth(x); known {
-		return boolConst(b, x.position())
-	}
-	switch t.Kind {
-	case types.Bool, types.Invalid:
-		return x
-	case types.None:
-		return boolConst(false, x.position())
-	case types.Tuple:
-		return boolConst(len(t.Elems) > 0, x.position())
-	case types.Bytes:
-		return boolConst(t.Len > 0, x.position())
-	case types.Int, types.Uint, types.Str, types.Opt, types.Ptr:
-		return &eTruth{node{types.TBool, x.position()}, x}
-	case types.Formatted:
-		if t.Format.Numeric || t.Format.Empty {
-			return &eTruth{node{types.TBool, x.position()}, x}
-		}
-		return boolConst(true, x.position())
-	case types.Method:
-		return c.bad(x.position(), "call it: add ()", "a method is not a condition")
-	}
-	return c.bad(x.position(), usage(t), "a %s is not a condition", t)
-}
-
-func constTruth(v any) (truth, known bool) {
-	switch v := v.(type) {
-	case nil:
-		return false, true
-	case bool:
-		return v, true
-	case *big.Int:
-		return v.Sign() != 0, true
-	case string:
-		return v != "", true
-	case Bytes:
-		return v != "", true
-	case Tuple:
-		return len(v) > 0, true
-	case List:
-		return len(v) > 0, true
-	case Set:
-		return len(v) > 0, true
-	case Dict:
-		return len(v.Keys) > 0, true
-	}
-	return false, false
 }
 
 // comparable reports whether a value of type a can equal a value of type b.
@@ -307,7 +245,7 @@ func (c *checker) compare(pos syntax.Position, op syntax.Token, x, y expr) expr 
 		return c.compareMixed(pos, op, x, y)
 	}
 	if tx.IsIP() && ty.IsIP() && !tx.Equal(ty) {
-		x, y = c.convert(x, types.TIP), c.convert(y, types.TIP)
+		x, y = convert(x, types.TIP), convert(y, types.TIP)
 	}
 	x, y = number(x), number(y)
 	tx, ty = x.typ(), y.typ()
@@ -372,51 +310,13 @@ func cutBelow(t *types.Type, k any) (most int, s string, ok bool) {
 	return 0, "", false
 }
 
-func constCompare(op syntax.Token, a, b any) (result, ok bool) {
-	if x, isInt := a.(*big.Int); isInt {
-		y, isInt := b.(*big.Int)
-		if !isInt {
-			return false, false
-		}
-		return ordered(op, x.Cmp(y)), true
+// truth converts x to a condition, or reports that it is none.
+func (c *checker) truth(x expr) expr {
+	if cond, ok := truth(x); ok {
+		return cond
 	}
-	if x, isBytes := a.(Bytes); isBytes {
-		if y, isBytes := b.(Bytes); isBytes {
-			return ordered(op, strings.Compare(string(x), string(y))), true
-		}
-		return false, false
+	if x.typ().Kind == types.Method {
+		return c.bad(x.position(), "call it: add ()", "a method is not a condition")
 	}
-	if x, isStr := a.(string); isStr {
-		y, isStr := b.(string)
-		if !isStr {
-			return false, false
-		}
-		n := 0
-		if x < y {
-			n = -1
-		} else if x > y {
-			n = 1
-		}
-		return ordered(op, n), true
-	}
-	if op == syntax.EQL || op == syntax.NEQ {
-		return (constRepr(a) == constRepr(b)) == (op == syntax.EQL), true
-	}
-	return false, false
-}
-
-func ordered(op syntax.Token, n int) bool {
-	switch op {
-	case syntax.EQL:
-		return n == 0
-	case syntax.NEQ:
-		return n != 0
-	case syntax.LT:
-		return n < 0
-	case syntax.LE:
-		return n <= 0
-	case syntax.GT:
-		return n > 0
-	}
-	return n >= 0
+	return c.bad(x.position(), usage(x.typ()), "a %s is not a condition", x.typ())
 }

@@ -78,7 +78,7 @@ func checkDictItems(c *checker, e *eMethod) expr {
 	d := e.recv.(*eConst).v.(Dict)
 	list := List{}
 	for i := range d.Keys {
-		switch e.row.name {
+		switch e.name {
 		case "keys":
 			list = append(list, d.Keys[i])
 		case "values":
@@ -88,21 +88,6 @@ func checkDictItems(c *checker, e *eMethod) expr {
 		}
 	}
 	return &eConst{node{types.TList, e.pos}, list}
-}
-
-// constElems returns the elements that a loop over a constant collection visits.
-func constElems(v any) ([]any, bool) {
-	switch v := v.(type) {
-	case Tuple:
-		return v, true
-	case List:
-		return v, true
-	case Set:
-		return v, true
-	case Dict:
-		return v.Keys, true
-	}
-	return nil, false
 }
 
 // pick checks x[i] of a tuple or a constant list, with an index that is known only at run time.

@@ -74,7 +74,7 @@ func (c *checker) forStmt(s *syntax.ForStmt) []stmt {
 	}
 	var elems []expr
 	for _, e := range list {
-		elems = append(elems, c.convert(&eConst{node{constType(e), s.For}, e}, t))
+		elems = append(elems, convert(&eConst{node{constType(e), s.For}, e}, t))
 	}
 	v := &local{name: "element", t: t}
 	body := c.loopBody(s, v, len(list), len(list) > 0)
@@ -128,7 +128,7 @@ func (c *checker) forTuple(s *syntax.ForStmt, x expr) []stmt {
 	}
 	var elems []expr
 	for i := range x.typ().Elems {
-		elems = append(elems, c.convert(c.elem(s.For, x, int64(i)), t))
+		elems = append(elems, convert(c.elem(s.For, x, int64(i)), t))
 	}
 	v := &local{name: "element", t: t}
 	body := c.loopBody(s, v, len(elems), len(elems) > 0)
@@ -354,7 +354,7 @@ func (c *checker) forCount(s *syntax.ForStmt, call *syntax.CallExpr, bounds []ex
 // so with a small step it cannot get from a signed number to one above 2**63.
 func countType(lo, hi expr, step int64) *types.Type {
 	unsigned := &types.Type{Kind: types.Uint, Addr: lo.typ().Addr}
-	last, isConst := kxInt(hi)
+	last, isConst := constInt(hi)
 	switch {
 	case step < 0 && (neverNegative(hi) || isConst && last.Cmp(big.NewInt(-1)) >= 0):
 		if lo.typ().Kind == types.Uint {
@@ -364,7 +364,7 @@ func countType(lo, hi expr, step int64) *types.Type {
 	case step > 0 && lo.typ().Kind == types.Uint:
 		return unsigned
 	case step > 0 && neverNegative(lo):
-		first, isConst := kxInt(lo)
+		first, isConst := constInt(lo)
 		if hi.typ().Kind == types.Uint && (step > 1<<32 || isConst && first.Cmp(big.NewInt(1<<62)) >= 0) {
 			return unsigned
 		}

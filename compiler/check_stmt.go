@@ -151,7 +151,7 @@ func (c *checker) bind(target syntax.Expr, x expr) []stmt {
 		if t := x.typ(); t.Kind == types.Int && t.NonNeg {
 			c.flow.known[fact{v: v, nonNeg: true}] = true
 		}
-		return []stmt{&sAssign{stmtNode{t.NamePos}, v, c.convert(x, v.t)}}
+		return []stmt{&sAssign{stmtNode{t.NamePos}, v, convert(x, v.t)}}
 	case *syntax.TupleExpr:
 		return c.unpack(t.List, target, x)
 	case *syntax.ListExpr:
@@ -276,5 +276,5 @@ func (c *checker) returnStmt(s *syntax.ReturnStmt) []stmt {
 		return nil
 	}
 	c.returns(x.typ(), s.Return)
-	return []stmt{&sReturn{stmtNode{s.Return}, c.convert(x, f.ret), f}}
+	return []stmt{&sReturn{stmtNode{s.Return}, convert(x, f.ret), f.call}}
 }

@@ -12,12 +12,6 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// eBuf is buf(ptr, n). Lowering reads the bytes directly to their destination.
-type eBuf struct {
-	node
-	ptr expr
-}
-
 func checkBuf(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
 	if anyInvalid(args) {
 		return invalid(call.Lparen)
@@ -61,22 +55,6 @@ func lowerOrd(lw *lowerer, e *eBuiltin) val {
 	return scalar(e.t, lw.b.Load(m.base, m.off, 1, false))
 }
 
-// trailingNUL reports whether a constant contains a string that ends in a NUL. A handler cannot
-// represent it, because its strings end at the last byte that is not NUL.
-func trailingNUL(v any) bool {
-	switch v := v.(type) {
-	case string:
-		return endsInNUL(v)
-	case Tuple:
-		for _, e := range v {
-			if trailingNUL(e) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 func (c *checker) badNUL(pos syntax.Position, v any) expr {
 	return c.bad(pos, `bytes keep trailing NULs: b"..."`, "a string in a handler cannot end in a NUL: %s", constText(v))
 }
@@ -92,7 +70,7 @@ func (c *checker) contains(pos syntax.Position, x, y expr, not bool) expr {
 	}
 	kx, cx := x.(*eConst)
 	ky, cy := y.(*eConst)
-	if n, isInt := kxInt(x); isInt && (!n.IsInt64() || n.Int64() < 0 || n.Int64() > 255) {
+	if n, isInt := constInt(x); isInt && (!n.IsInt64() || n.Int64() < 0 || n.Int64() > 255) {
 		return c.bad(x.position(), "", "a byte must be from 0 to 255, got %s", n)
 	}
 	if cx && cy && !tx.IsInt() {
@@ -122,14 +100,6 @@ func (c *checker) contains(pos syntax.Position, x, y expr, not bool) expr {
 	return e
 }
 
-func kxInt(x expr) (*big.Int, bool) {
-	k, ok := x.(*eConst)
-	if !ok || !k.t.IsInt() {
-		return nil, false
-	}
-	return k.v.(*big.Int), true
-}
-
 // textIndex checks s[i].
 func (c *checker) textIndex(pos syntax.Position, x, i expr) expr {
 	i = c.wantInt(i, "the index of "+x.typ().Kind.Noun())
@@ -140,7 +110,7 @@ func (c *checker) textIndex(pos syntax.Position, x, i expr) expr {
 	if x.typ().Kind == types.Bytes {
 		t = types.TBytes(1)
 	}
-	n, known := kxInt(i)
+	n, known := constInt(i)
 	if known && !n.IsInt64() {
 		return c.bad(i.position(), "indexes start at 0, or at -1 from the end", "index out of range: %s", n)
 	}
@@ -188,7 +158,7 @@ func (c *checker) slice(x *syntax.SliceExpr) expr {
 		if v.typ().Kind == types.None {
 			return def
 		}
-		n, isConst := kxInt(v)
+		n, isConst := constInt(v)
 		switch {
 		case v.typ().Kind == types.Invalid:
 			ok = false
@@ -306,7 +276,7 @@ func checkAffix(c *checker, e *eMethod) expr {
 			if p.typ().Kind == types.List {
 				hint = "a tuple is allowed here: (" + `"a", "b")`
 			}
-			return c.bad(p.position(), hint, "%s needs a string or a tuple of strings, not a %s", e.row.name, p.typ())
+			return c.bad(p.position(), hint, "%s needs a string or a tuple of strings, not a %s", e.name, p.typ())
 		}
 		kr, ok1 := e.recv.(*eConst)
 		kp, ok2 := p.(*eConst)
@@ -321,7 +291,7 @@ func checkAffix(c *checker, e *eMethod) expr {
 			continue
 		}
 		has := strings.HasPrefix
-		if e.row.name == "endswith" {
+		if e.name == "endswith" {
 			has = strings.HasSuffix
 		}
 		known = known || has(kr.v.(string), kp.v.(string))
@@ -346,7 +316,7 @@ func jumpAffix(lw *lowerer, e *eMethod, t, f *ir.Block) {
 	}
 	for _, p := range ps {
 		next := lw.b.Block("")
-		lw.affix(x, p, e.row.name == "endswith", t, next)
+		lw.affix(x, p, e.name == "endswith", t, next)
 		lw.b.Continue(next)
 	}
 	lw.b.Jump(f)

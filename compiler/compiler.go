@@ -16,15 +16,12 @@ package compiler
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf/asm"
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/codegen"
-	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
@@ -139,42 +136,11 @@ type PrintSite struct {
 	Args   []*types.Type
 }
 
-// A MapUse is a map that the program refers to by Map.Ref, with the key and value types inferred so
-// far.
-type MapUse struct {
-	Map   *Map
-	Types MapTypes
-}
-
-// A Captured is a name from outside the handler that became a constant.
-type Captured struct{ Name, Value string }
-
 // A Program is the result of Compile.
 type Program struct {
 	Instructions asm.Instructions
-	Sites        []Site
-	Prints       []PrintSite
-	Maps         []MapUse
-	Streams      []*Stream
-	Captured     []Captured
-	Warnings     diag.List
-	ReadsContext bool // reads fields of the event, so it has to run at the event itself
-	ReadsFields  bool // reads fields that other probes of the kind may not have, or have elsewhere
-	UsesRing     bool
-	UsesControl  bool
-	UsesCookie   bool
-	UsesGate     bool     // uses the array Event.Gate
-	UsesSyscalls bool     // uses the array Event.Syscalls.Map
-	UsesNumbers  bool     // uses the array Request.Canonical
-	Fields       []string // arguments that it reads by name, if ReadsFields
-	Zeros        int      // size of the map Request.Zeros in bytes
-	Stacks       []int    // frame limits of the stacks it stores, each in the map StackMap(n)
-	TypedArgs    bool     // reads arguments from Event.Typed, so it fits this event only
-	FollowsArgs  bool     // follows pointers among those arguments
-	// Direct reports whether the program loads through pointers whose types the verifier has to
-	// know (Features.TaskBTF, Event.BTFArgs).
-	Direct      bool
-	ScratchSize int // element size of the map Request.Scratch in bytes
+	Facts
+	Needs
 }
 
 // SitesPerProgram is the maximum number of error sites of a program. Each has CellsPerSite cells.
@@ -194,24 +160,17 @@ func (r *Request) canceled() bool { return r.Canceled != nil && r.Canceled() }
 // list with only the first one found. The error is ErrCanceled if the compilation was canceled; any
 // other error is a bug in the compiler.
 func Compile(req *Request) (*Program, error) {
-	c := newChecker(req)
-	tree := c.program()
-	if len(c.diags) > 0 {
-		return nil, c.diags.Sort()
+	tree, err := checkProgram(&rows, req)
+	if err != nil {
+		return nil, err
 	}
-	var err error
 	live := false
 	for _, room := range stackBudgets {
 		if live && !room.lowPressure {
 			continue // moving values off the stack does not help
 		}
 		var p *Program
-		if p, err = generate(req, c, tree, room); err == nil {
-			p.Maps = c.mapUses()
-			p.Captured, p.Warnings = c.captured, c.warnings.Sort()
-			p.ReadsContext, p.ReadsFields = c.readsContext, c.readsFields
-			p.Fields = slices.Sorted(maps.Keys(c.fields))
-			p.TypedArgs, p.FollowsArgs, p.Direct = c.typedArgs, c.followsArgs, c.direct
+		if p, err = generate(req, tree, room); err == nil {
 			return p, nil
 		}
 		var stack *codegen.StackError
@@ -235,8 +194,8 @@ type stackBudget struct {
 var stackBudgets = []stackBudget{{256, false}, {64, false}, {16, false}, {16, true}}
 
 // generate compiles the tree of a checked handler under one stack budget.
-func generate(req *Request, c *checker, tree *treeProgram, room stackBudget) (*Program, error) {
-	lw := newLowerer(req, c)
+func generate(req *Request, tree *treeProgram, room stackBudget) (*Program, error) {
+	lw := newLowerer(&rows, req, tree)
 	lw.scratch.limit = room.limit
 	funcs := lw.program(tree)
 	if req.canceled() {
@@ -249,8 +208,8 @@ func generate(req *Request, c *checker, tree *treeProgram, room stackBudget) (*P
 	if lw.walked > maxWalkedText || lw.jumps > maxTextJumps {
 		return nil, &textError{}
 	}
-	if lw.prog.ScratchSize > maxScratch {
-		return nil, &scratchError{lw.prog.ScratchSize}
+	if lw.needs.ScratchSize > maxScratch {
+		return nil, &scratchError{lw.needs.ScratchSize}
 	}
 	if err := tooManyValues(funcs); err != nil {
 		return nil, err
@@ -264,15 +223,14 @@ func generate(req *Request, c *checker, tree *treeProgram, room stackBudget) (*P
 		}
 	}
 	funcs = ir.Called(funcs)
-	if err := tooManyMaps(funcs, c.mapUses(), lw.prog.Streams); err != nil {
+	if err := tooManyMaps(funcs, tree.Maps, lw.needs.Streams); err != nil {
 		return nil, err
 	}
 	insns, err := codegen.Generate(funcs, codegen.Options{Source: req.Source, Canceled: req.canceled})
 	if errors.Is(err, codegen.ErrTooLarge) {
 		err = sized(funcs, err)
 	}
-	lw.prog.Instructions = insns
-	return lw.prog, err
+	return &Program{insns, tree.Facts, lw.needs}, err
 }
 
 // Listing returns the program as text, one instruction per line, interleaved with the source lines.

@@ -1,9 +1,6 @@
 package compiler
 
 import (
-	"math/big"
-	"strings"
-
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
 
@@ -196,68 +193,4 @@ func (e *Event) field(name string) *Field {
 		}
 	}
 	return nil
-}
-
-// constType returns the type of a captured constant, nil for an int that does not fit in 64 bits,
-// or TInvalid for a value that is no constant.
-func constType(v any) *types.Type {
-	switch v := v.(type) {
-	case nil:
-		return types.TNone
-	case bool:
-		return types.TBool
-	case *big.Int:
-		switch {
-		// NULL, or an address as returned by uaddr()
-		case v.Sign() == 0, v.IsInt64() && v.Cmp(big.NewInt(firstPages)) >= 0:
-			return &types.Type{Kind: types.Int, NonNeg: true, Addr: true}
-		case v.IsInt64() && v.Sign() > 0:
-			return types.TNat
-		case v.IsInt64():
-			return types.TInt
-		case v.IsUint64():
-			return types.TUint
-		}
-		return nil
-	case string:
-		if strings.IndexByte(v, 0) >= 0 {
-			return types.TNULStr(len(v))
-		}
-		return types.TStr(len(v))
-	case Bytes:
-		return types.TBytes(len(v))
-	case Tuple:
-		t := &types.Type{Kind: types.Tuple}
-		for _, e := range v {
-			et := constType(e)
-			if et == nil {
-				return nil
-			}
-			t.Elems = append(t.Elems, et)
-		}
-		return t
-	case List:
-		return types.TList
-	case Dict:
-		return types.TDict
-	case Set:
-		return types.TSet
-	}
-	return types.TInvalid
-}
-
-// word returns the 64 bits of a bool or int constant; 0 for other values.
-func word(v any) int64 {
-	switch v := v.(type) {
-	case bool:
-		if v {
-			return 1
-		}
-	case *big.Int:
-		if v.IsInt64() {
-			return v.Int64()
-		}
-		return int64(v.Uint64())
-	}
-	return 0
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"math/big"
-	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf/asm"
@@ -24,17 +23,15 @@ type eventField struct {
 	lower func(lw *lowerer) val
 }
 
-// eventFields is filled by init, because its functions refer to users of the table.
-var eventFields []eventField
-
-func init() {
+// eventFields returns the builtin fields of an event.
+func eventFields() []eventField {
 	pidTgid := func(lw *lowerer, high bool) val {
 		return scalar(types.TNat, lw.taskID(high))
 	}
 	uidGid := func(lw *lowerer, high bool) val {
 		return scalar(types.TNat, lw.half32(lw.pureCall(asm.FnGetCurrentUidGid), high))
 	}
-	eventFields = []eventField{
+	fields := []eventField{
 		{"pid", "process id (the kernel's tgid) of the running process", types.TNat, nil, func(lw *lowerer) val { return pidTgid(lw, true) }},
 		{"tid", "thread id (the kernel's pid) of the running thread", types.TNat, nil, func(lw *lowerer) val { return pidTgid(lw, false) }},
 		{"comm", "name of the running thread, at most 15 bytes", types.TCut(15), nil, nil},
@@ -58,13 +55,13 @@ func init() {
 		{"args", "arguments of the event; bpfrepl -lv lists their names and types", types.TArgs, (*checker).eventArgs, nil},
 		{"ret", "return value of the function or system call, in return probes", types.TInt, (*checker).eventRet, nil},
 	}
-	eventFields = append(eventFields, stackFields()...)
+	return append(fields, stackFields()...)
 }
 
 // EventFields lists the name and the description of each builtin field of an event.
 func EventFields() [][2]string {
 	var out [][2]string
-	for _, f := range eventFields {
+	for _, f := range rows.fields {
 		out = append(out, [2]string{f.name, f.doc})
 	}
 	return out
@@ -96,13 +93,7 @@ func (c *checker) name(field, name string, pos syntax.Position) expr {
 	if !c.req.Event.Cookie {
 		return &eConst{node{types.TName, pos}, new(big.Int).SetUint64(c.req.ProbeID(name))}
 	}
-	return &eField{node{types.TName, pos}, eventFieldRow(field)}
-}
-
-// eventFieldRow returns the row of a field, which must exist.
-func eventFieldRow(name string) *eventField {
-	i := slices.IndexFunc(eventFields, func(f eventField) bool { return f.name == name })
-	return &eventFields[i]
+	return &eField{node{types.TName, pos}, field}
 }
 
 func (c *checker) eventArgs(pos syntax.Position) expr {
@@ -135,8 +126,7 @@ func (c *checker) attr(recv expr, name string, pos syntax.Position) expr {
 		return recv
 	case types.Event:
 		var names []string
-		for i := range eventFields {
-			f := &eventFields[i]
+		for _, f := range c.rows.fields {
 			if f.name == name {
 				if o, ok := c.req.Event.Overrides[name]; ok {
 					return c.arg(&o, pos)
@@ -144,7 +134,7 @@ func (c *checker) attr(recv expr, name string, pos syntax.Position) expr {
 				if f.check != nil {
 					return f.check(c, pos)
 				}
-				return &eField{node{f.t, pos}, f}
+				return &eField{node{f.t, pos}, name}
 			}
 			names = append(names, f.name)
 		}
@@ -200,7 +190,7 @@ func join(names []string) string {
 
 // arg returns the expression that reads an argument by name.
 func (c *checker) arg(f *Field, pos syntax.Position) expr {
-	c.readsContext, c.readsFields = true, true
+	c.facts.ReadsContext, c.facts.ReadsFields = true, true
 	c.fields[f.Name] = true
 	return c.argExpr(f, pos)
 }
@@ -286,8 +276,8 @@ func (c *checker) indexedArg(x *syntax.IndexExpr, i expr) expr {
 		if n < 0 || n >= int64(len(args)) {
 			return c.bad(i.position(), "", "index out of range: %s has %s", c.req.Name, countOf(len(args), "argument"))
 		}
-		c.readsContext = true
-		c.readsFields = c.readsFields || !c.req.Event.SameArgs
+		c.facts.ReadsContext = true
+		c.facts.ReadsFields = c.facts.ReadsFields || !c.req.Event.SameArgs
 		return c.argExpr(&args[n], x.Lbrack)
 	}
 	if !c.req.Event.ArgsByIndex {
@@ -296,7 +286,7 @@ func (c *checker) indexedArg(x *syntax.IndexExpr, i expr) expr {
 	if n < 0 || n > 11 {
 		return c.bad(i.position(), "", "index out of range: a raw tracepoint has at most 12 arguments")
 	}
-	c.readsContext = true
+	c.facts.ReadsContext = true
 	return &eArg{node{types.TUint, x.Lbrack}, &Field{Kind: FieldInt, Offset: int(8 * n), Size: 8, CType: "u64"}, 0, 0}
 }
 

@@ -33,7 +33,7 @@ func (c *checker) typedArg(name string, pos syntax.Position) expr {
 	var names []string
 	for i := range c.typed {
 		if f := &c.typed[i]; f.Name == name {
-			c.typedArgs = true
+			c.facts.TypedArgs = true
 			return c.arg(f, pos)
 		}
 		names = append(names, c.typed[i].Name)
@@ -50,12 +50,7 @@ func (c *checker) ppid(pos syntax.Position) expr {
 	if c.req.Namespace != nil {
 		return c.bad(pos, "e.task.real_parent.tgid is the parent's id in the initial namespace", "e.ppid is not available when bpfrepl runs in a PID namespace")
 	}
-	var x expr
-	for i := range eventFields {
-		if f := &eventFields[i]; f.name == "task" {
-			x = &eField{node{f.t, pos}, f}
-		}
-	}
+	var x expr = &eField{node{taskType, pos}, "task"}
 	for _, name := range []string{"real_parent", "tgid"} {
 		if x = c.member(x, name, pos); x.typ().Kind == types.Invalid {
 			return x

@@ -67,7 +67,7 @@ func signFacts(op syntax.Token, x, y expr) (out []fact) {
 	case syntax.EQL:
 		return append(signFacts(syntax.GE, x, y), signFacts(syntax.GE, y, x)...)
 	case syntax.GT, syntax.GE:
-		least, isConst := kxInt(y)
+		least, isConst := constInt(y)
 		if x.typ().Kind == types.Int && y.typ().IsInt() && (neverNegative(y) || isConst && op == syntax.GT && least.Cmp(big.NewInt(-1)) == 0) {
 			if k, ok := nonNeg(x); ok {
 				return []fact{k}

@@ -109,17 +109,6 @@ func comparableFormatted(a, b *types.Type) bool {
 	return a.Equal(b) || a.IsIP() && b.IsIP() || b.Kind == types.Str || a.IsNumber() && (b.IsInt() || b.IsNumber())
 }
 
-// number returns a numeric formatted value as a plain number, and any other expression unchanged.
-func number(x expr) expr {
-	if t := x.typ(); t.IsNumber() {
-		if k, ok := x.(*eConst); ok {
-			return &eConst{node{t.Elem, k.pos}, k.v}
-		}
-		return &eConvert{node{t.Elem, x.position()}, x}
-	}
-	return x
-}
-
 // checkFormattedConst checks the constant k in a comparison with a value of type t. Each string
 // that is compared with a formatted value must be valid in its format. It reports an error and
 // returns false otherwise.
@@ -181,7 +170,7 @@ func checkFormattedAffix(c *checker, e *eMethod) expr {
 	} else if names := t.Format.Row().Names; names != nil {
 		all = names(t.Format)
 	} else {
-		return c.bad(e.pos, t.Format.Row().Hint, "%s() of a %s: its text is produced on the host", e.row.name, t)
+		return c.bad(e.pos, t.Format.Row().Hint, "%s() of a %s: its text is produced on the host", e.name, t)
 	}
 	k, ok := e.args[0].(*eConst)
 	var affixes []string
@@ -200,10 +189,10 @@ func checkFormattedAffix(c *checker, e *eMethod) expr {
 		}
 	}
 	if !ok {
-		return c.bad(e.args[0].position(), "", "%s() of a %s takes a constant string, or a tuple of these", e.row.name, t)
+		return c.bad(e.args[0].position(), "", "%s() of a %s takes a constant string, or a tuple of these", e.name, t)
 	}
 	has := strings.HasPrefix
-	if e.row.name == "endswith" {
+	if e.name == "endswith" {
 		has = strings.HasSuffix
 	}
 	var list []any
@@ -219,30 +208,28 @@ func checkFormattedAffix(c *checker, e *eMethod) expr {
 	return &eIn{node{types.TBool, e.pos}, &eConvert{node{t.Elem, e.pos}, e.recv}, list, false}
 }
 
-// sameMixed reports whether v, a constant of type t with numbers for formatted values, equals the
-// constant k with strings for them.
-func (c *checker) sameMixed(t *types.Type, v, k any) bool {
+// numbers returns the constant k, which is compared with a value of type t, with the numbers of
+// formatted values in place of their strings.
+func (c *checker) numbers(t *types.Type, k any) any {
 	switch t.Kind {
 	case types.Opt:
-		return c.sameMixed(t.Elem, v, k)
+		return c.numbers(t.Elem, k)
 	case types.Tuple:
-		tv, ok1 := v.(Tuple)
-		tk, ok2 := k.(Tuple)
-		if !ok1 || !ok2 || len(tv) != len(tk) {
-			return false
+		tuple, ok := k.(Tuple)
+		if !ok || len(tuple) != len(t.Elems) {
+			return k
 		}
-		for i, e := range t.Elems {
-			if !c.sameMixed(e, tv[i], tk[i]) {
-				return false
-			}
+		out := make(Tuple, len(tuple))
+		for i, e := range tuple {
+			out[i] = c.numbers(t.Elems[i], e)
 		}
-		return true
+		return out
 	case types.Formatted:
 		if s, ok := k.(string); ok {
 			k, _ = c.parseFormatted(t, s)
 		}
 	}
-	return constRepr(v) == constRepr(k)
+	return k
 }
 
 // compareMixed checks a comparison of formatted values with strings, which must be constants.
@@ -265,8 +252,9 @@ func (c *checker) compareMixed(pos syntax.Position, op syntax.Token, x, y expr) 
 	if !c.checkFormattedConst(k.pos, x.typ(), k.v) {
 		return invalid(pos)
 	}
+	n := &eConst{node{x.typ(), k.pos}, c.numbers(x.typ(), k.v)}
 	if kx, ok := x.(*eConst); ok {
-		return boolConst(c.sameMixed(x.typ(), kx.v, k.v) == (op == syntax.EQL), pos)
+		return boolConst((constRepr(kx.v) == constRepr(n.v)) == (op == syntax.EQL), pos)
 	}
-	return &eCompare{node{types.TBool, pos}, op, x, y}
+	return &eCompare{node{types.TBool, pos}, op, x, n}
 }

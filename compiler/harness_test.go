@@ -181,7 +181,7 @@ func (s *source) Lookup(id *syntax.Ident) Entity {
 	case "PI":
 		return Opaque{"float"}
 	}
-	if builtinRows[id.Name] != nil || hostOnly[id.Name] != "" {
+	if rows.builtins[id.Name] != nil || hostOnly[id.Name] != "" {
 		return Builtin{id.Name}
 	}
 	return nil

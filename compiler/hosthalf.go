@@ -51,6 +51,7 @@ type Omitted struct{}
 // A hostCall is a call of a builtin on the host.
 type hostCall struct {
 	Caller
+	rows   *tables
 	name   string
 	params []param
 	args   []any // one for each parameter
@@ -60,7 +61,7 @@ type hostCall struct {
 // HostParams returns the parameters of a builtin that has a host half, and ok false for others. A
 // name is followed by ? if the argument can be omitted, and by ?? if it can also be None.
 func HostParams(name string) (names []string, ok bool) {
-	row := builtinRows[name]
+	row := rows.builtins[name]
 	if row == nil || row.host == nil {
 		return nil, false
 	}
@@ -81,8 +82,8 @@ func HostParams(name string) (names []string, ok bool) {
 // CallOnHost calls the host half of a builtin. There is one argument for each of its parameters,
 // Omitted if the call does not have it.
 func CallOnHost(name string, c Caller, args []any) (any, error) {
-	row := builtinRows[name]
-	h := &hostCall{Caller: c, name: name, params: params(row.sig), args: args}
+	row := rows.builtins[name]
+	h := &hostCall{Caller: c, rows: &rows, name: name, params: params(row.sig), args: args}
 	v, err := row.host(h)
 	if h.err != nil {
 		return nil, h.err

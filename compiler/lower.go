@@ -36,14 +36,15 @@ func (m mem) at(off int) mem { return mem{m.base, m.off + off, m.cap - off} }
 func scalar(t *types.Type, w *ir.Value) val { return val{t: t, w: w} }
 
 type lowerer struct {
+	rows           *tables
 	req            *Request
-	check          *checker
+	types          map[*Map]MapTypes
 	b              *ir.Builder
-	prog           *Program
+	needs          Needs
 	diags          diag.List
 	end            *ir.Block // where the handler ends
 	cells          map[*local]*cell
-	rets           map[*frame]*result
+	rets           map[*eCall]*result
 	loops          []loop
 	live           []*ir.Slot // temporary slots in use
 	free           []*ir.Slot
@@ -89,8 +90,8 @@ type cell struct {
 	room  storage
 }
 
-func newLowerer(req *Request, c *checker) *lowerer {
-	return &lowerer{req: req, check: c, sharedBy: map[string][]*subprog{}}
+func newLowerer(rows *tables, req *Request, p *treeProgram) *lowerer {
+	return &lowerer{rows: rows, req: req, types: p.types, sharedBy: map[string][]*subprog{}}
 }
 
 // program lowers the filter and the handler. The code that counts an error becomes a subprogram if
@@ -121,8 +122,8 @@ func (lw *lowerer) program(p *treeProgram) []*ir.Func {
 func (lw *lowerer) main(p *treeProgram) *ir.Func {
 	lw.b = ir.NewBuilder("handler")
 	lw.b.Weigh = lw.weigh
-	lw.prog = &Program{}
-	lw.cells, lw.rets, lw.loops, lw.live, lw.free, lw.counts, lw.subs = map[*local]*cell{}, map[*frame]*result{}, nil, nil, nil, 0, nil
+	lw.needs = Needs{}
+	lw.cells, lw.rets, lw.loops, lw.live, lw.free, lw.counts, lw.subs = map[*local]*cell{}, map[*eCall]*result{}, nil, nil, nil, 0, nil
 	lw.callbacks, lw.ctxVar, lw.out = 0, new(int), nil
 	lw.stackStores, lw.paths = map[stackStore]string{}, map[int]string{}
 	for _, f := range lw.shared {
@@ -151,7 +152,7 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 	if p.filter != nil {
 		run := lw.b.Block("run")
 		lw.acquireScratch()
-		lw.cond(lw.check.truth(p.filter), run, lw.end)
+		lw.cond(p.filter, run, lw.end)
 		lw.b.Continue(run)
 	}
 	lw.scratch.at = scratchHandler
@@ -245,8 +246,8 @@ func (lw *lowerer) set(c *cell, x expr) {
 		lw.str(x, lw.mem(c.room), true)
 		return
 	}
-	if m, ok := x.(*eMethod); ok && (m.row.name == "get" || m.row.name == "pop") && m.m != nil {
-		lw.getOrPop(m, m.row.name == "pop", c) // directly into the cell
+	if m, ok := x.(*eMethod); ok && (m.name == "get" || m.name == "pop") && m.m != nil {
+		lw.getOrPop(m, m.name == "pop", c) // directly into the cell
 		return
 	}
 	if x, ok := x.(*eConvert); ok && c.t.Kind == types.Opt && x.x.typ().Kind == types.None {
@@ -379,7 +380,7 @@ func (lw *lowerer) storeExpr(m mem, x expr) {
 			if tup, ok := cv.x.(*eTuple); ok {
 				off := 0
 				for i, e := range tup.elems {
-					lw.storeExpr(m.at(off), lw.check.convert(e, t.Elems[i]))
+					lw.storeExpr(m.at(off), convert(e, t.Elems[i]))
 					off += t.Elems[i].Size()
 				}
 				return

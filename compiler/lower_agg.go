@@ -14,7 +14,7 @@ import (
 func lowerAggAdd(lw *lowerer, e *eMethod) val {
 	b := lw.b
 	v := lw.value(e.args[0]).w
-	a := &adder{lw: lw, m: e.m, spec: *e.m.Agg, v: v, signed: lw.typing(e.m).val.t.Kind == types.Int, site: Site{Pos: e.pos, Op: e.m.Name + ".add", Map: e.m}}
+	a := &adder{lw: lw, m: e.m, spec: *e.m.Agg, v: v, signed: lw.types[e.m].Val.Kind == types.Int, site: Site{Pos: e.pos, Op: e.m.Name + ".add", Map: e.m}}
 	if e.args[1] == nil {
 		b.Pos = e.pos
 		idx := lw.scratchSlot(8, "element 0")

@@ -22,7 +22,7 @@ func (lw *lowerer) cond(x expr, t, f *ir.Block) {
 		}
 		return
 	case *eNot:
-		lw.cond(lw.check.truth(x.x), f, t)
+		lw.cond(x.x, f, t)
 		return
 	case *eLogic:
 		if x.x.typ().Kind == types.Bool && x.y.typ().Kind == types.Bool {
@@ -46,8 +46,8 @@ func (lw *lowerer) cond(x expr, t, f *ir.Block) {
 		lw.contains(x, t, f)
 		return
 	case *eMethod:
-		if x.row.jump != nil {
-			x.row.jump(lw, x, t, f)
+		if row := lw.rows.method(x.kind, x.name); row.jump != nil {
+			row.jump(lw, x, t, f)
 			return
 		}
 	case *eIn:
@@ -157,11 +157,6 @@ func (lw *lowerer) equalConst(v val, k any, t, f *ir.Block) {
 			b.Jump(f)
 		}
 	case string:
-		if v.t.Kind == types.Formatted { // the checker ensured that k parses
-			k, _ := lw.check.parseFormatted(v.t, k)
-			lw.equalConst(v, k, t, f)
-			return
-		}
 		lw.equalStr(v, k, t, f)
 	case Bytes:
 		lw.equalStr(v, string(k), t, f)
@@ -332,7 +327,7 @@ func (lw *lowerer) dict(e *eDict) val {
 			lw.setVal(c, lw.convert(of.elems[i%len(of.elems)], e.t))
 		} else {
 			k := &eConst{node{constType(e.dict.Vals[i]), e.pos}, e.dict.Vals[i]}
-			lw.set(c, lw.check.convert(k, e.t))
+			lw.set(c, convert(k, e.t))
 		}
 		b.Jump(done)
 	}, miss)

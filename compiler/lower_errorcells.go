@@ -39,11 +39,11 @@ const countName = "count_error"
 // fail counts an error at a site. code is the negative errno.
 func (lw *lowerer) fail(s Site, code *ir.Value) {
 	lw.counts++
-	n := len(lw.prog.Sites)
+	n := len(lw.needs.Sites)
 	if s.Pos.Line == 0 {
 		s.Pos = lw.b.Pos
 	}
-	lw.prog.Sites = append(lw.prog.Sites, s)
+	lw.needs.Sites = append(lw.needs.Sites, s)
 	site := lw.b.Const(int64(n) * CellsPerSite)
 	lw.b.InCold(func() {
 		if lw.inline {

@@ -115,7 +115,7 @@ func (lw *lowerer) cookie() *ir.Value {
 	if lw.req.Event.Syscalls != nil {
 		return lw.b.Load(lw.syscallEntry(), syscallCookie, 8, false)
 	}
-	lw.prog.UsesCookie = true
+	lw.needs.UsesCookie = true
 	return lw.call(asm.FnGetAttachCookie, lw.ctx())
 }
 

@@ -24,7 +24,7 @@ func (lw *lowerer) value(x expr) val {
 		case *eCall:
 			return lw.inlineCall(x)
 		case *eMethod:
-			return x.row.lower(lw, x)
+			return lw.rows.method(x.kind, x.name).lower(lw, x)
 		case *eIndex:
 			return lw.index(x)
 		case *eSlice:
@@ -43,7 +43,7 @@ func (lw *lowerer) value(x expr) val {
 		if x.t.Kind == types.Formatted {
 			lw.b.Pos = x.pos // the format can fail at this position
 		}
-		return x.row.lower(lw)
+		return lw.rows.field(x.name).lower(lw)
 	case *eArg:
 		return lw.arg(x)
 	case *eMemRef:
@@ -77,9 +77,9 @@ func (lw *lowerer) value(x expr) val {
 	case *eDict:
 		return lw.dict(x)
 	case *eBuiltin:
-		return x.row.lower(lw, x)
+		return lw.rows.builtins[x.name].lower(lw, x)
 	case *eMethod:
-		return x.row.lower(lw, x)
+		return lw.rows.method(x.kind, x.name).lower(lw, x)
 	case *eCall:
 		return lw.inlineCall(x)
 	}
@@ -117,12 +117,12 @@ func (lw *lowerer) logic(x *eLogic) val {
 	tmp := &local{name: "left", t: x.x.typ()} // computed once, used twice
 	lw.set(lw.cellOf(tmp), x.x)
 	var left expr = &eVar{node{tmp.t, x.pos}, tmp}
-	truth := lw.check.truth(left)
+	truth, _ := truth(left) // the checker has allowed it
 	var kept = left
 	if tmp.t.Kind == types.Opt && x.op == syntax.OR {
 		kept = &eNarrow{node{tmp.t.Elem, x.pos}, left}
 	}
-	kept = lw.check.convert(kept, x.t)
+	kept = convert(kept, x.t)
 	if x.op == syntax.AND {
 		return lw.selectValue(x.t, func(yes, no *ir.Block) { lw.cond(truth, yes, no) }, x.y, kept)
 	}

@@ -26,13 +26,13 @@ func (lw *lowerer) forItems(s *sItems) {
 // item sets the loop variables from a callback's arguments: map, key, this CPU's value, frame. It
 // continues at next if the key has no value yet.
 func (lw *lowerer) item(s *sItems, args []*ir.Value, next *ir.Block) {
-	t := lw.typing(s.m)
-	key := func() val { return lw.load(mem{args[1], 0, t.key.t.Size()}, t.key.t) }
+	t := lw.types[s.m]
+	key := func() val { return lw.load(mem{args[1], 0, t.Key.Size()}, t.Key) }
 	value := func() val {
 		if s.m.Agg != nil {
-			return scalar(t.val.t, lw.merged(s, args[0], args[1], t.val.t, next))
+			return scalar(t.Val, lw.merged(s, args[0], args[1], t.Val, next))
 		}
-		return lw.load(mem{args[2], 0, t.val.t.Size()}, t.val.t)
+		return lw.load(mem{args[2], 0, t.Val.Size()}, t.Val)
 	}
 	switch c := lw.cellOf(s.v); s.what {
 	case "keys":

@@ -150,7 +150,7 @@ func (lw *lowerer) atMost(n *ir.Value, limit int64) (least, more *ir.Value) {
 
 // opaqueZero returns a 0 that is unknown to the verifier.
 func (lw *lowerer) opaqueZero() *ir.Value {
-	lw.prog.Zeros = max(lw.prog.Zeros, 8)
+	lw.needs.Zeros = max(lw.needs.Zeros, 8)
 	return lw.b.Load(lw.b.MapValue(lw.req.Zeros, 0), 0, 8, false)
 }
 

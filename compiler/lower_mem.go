@@ -16,7 +16,7 @@ const inlineBytes = 256
 // fill writes zeros to m from byte off on.
 func (lw *lowerer) fill(m mem, off int) {
 	if n := m.cap - off; n > inlineBytes {
-		lw.prog.Zeros = max(lw.prog.Zeros, n)
+		lw.needs.Zeros = max(lw.needs.Zeros, n)
 		lw.copyBytes(m.at(off), lw.b.Const(int64(n)), lw.b.MapValue(lw.req.Zeros, 0))
 		return
 	}
@@ -75,14 +75,6 @@ func (lw *lowerer) text(x expr) text {
 		return text{val{t: k.t, mem: mem{cap: k.t.Cap}}, constString(k.v), true}
 	}
 	return text{val: lw.value(x)}
-}
-
-// constString returns the bytes of a constant string or bytes.
-func constString(v any) string {
-	if b, ok := v.(Bytes); ok {
-		return string(b)
-	}
-	return v.(string)
 }
 
 // word returns the word at byte off; after the end there are only zeros.

@@ -17,8 +17,8 @@ const RecordStop = 1<<63 - 1
 // lowerPrint sends the arguments to the host, which formats them.
 func lowerPrint(lw *lowerer, e *eBuiltin) val {
 	format, _ := e.aux.(string)
-	lw.prog.UsesRing = true
-	lw.send(PrintSite{Pos: e.pos, Kind: e.row.name, Format: format}, e.args, lw.req.Ring, nil)
+	lw.needs.UsesRing = true
+	lw.send(PrintSite{Pos: e.pos, Kind: e.name, Format: format}, e.args, lw.req.Ring, nil)
 	return val{t: types.TNone}
 }
 
@@ -52,8 +52,8 @@ func (lw *lowerer) send(site PrintSite, xs []expr, ring string, stream *Stream) 
 		size += x.typ().Size()
 	}
 	b.Pos = site.Pos
-	id := lw.req.PrintBase + len(lw.prog.Prints)
-	lw.prog.Prints = append(lw.prog.Prints, site)
+	id := lw.req.PrintBase + len(lw.needs.Prints)
+	lw.needs.Prints = append(lw.needs.Prints, site)
 	rec := lw.call(asm.FnRingbufReserve, b.MapPtr(ring), b.Const(int64(size)), b.Const(0))
 	full, ok, done := b.Block("full"), b.Block(""), b.Block("")
 	b.If(ir.EQ, rec, b.Const(0), full, ok)
@@ -90,7 +90,7 @@ const forceWakeup = 2
 // host is already awake.
 func lowerStop(lw *lowerer, e *eBuiltin) val {
 	b := lw.b
-	lw.prog.UsesRing, lw.prog.UsesControl = true, true
+	lw.needs.UsesRing, lw.needs.UsesControl = true, true
 	b.Store(b.MapValue(lw.req.Control, 0), 0, 8, b.Const(1))
 	s := lw.scratchSlot(8, "stop")
 	b.Store(b.SlotAddr(s, 0), 0, 8, b.Const(RecordStop))

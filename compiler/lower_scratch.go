@@ -79,7 +79,7 @@ func (lw *lowerer) alloc(size int, name string) storage {
 	}
 	r := storage{off: lw.scratch.size, cap: size}
 	lw.scratch.size += size
-	lw.prog.ScratchSize = max(lw.prog.ScratchSize, lw.scratch.size)
+	lw.needs.ScratchSize = max(lw.needs.ScratchSize, lw.scratch.size)
 	return r
 }
 
@@ -122,7 +122,7 @@ func (lw *lowerer) acquireScratch() {
 		return
 	}
 	b := lw.b
-	lw.prog.ScratchSize = scratchHeader
+	lw.needs.ScratchSize = scratchHeader
 	got := b.Block("heap")
 	key := lw.scratchSlot(8, "piece")
 	n, left := new(int), new(int)

@@ -58,8 +58,8 @@ func (lw *lowerer) stack(t *types.Type, pos syntax.Position) val {
 		lw.bug(pos, "a stack of %q frames", t.Format.Arg)
 		return lw.zero(t)
 	}
-	if !slices.Contains(lw.prog.Stacks, n) {
-		lw.prog.Stacks = append(lw.prog.Stacks, n)
+	if !slices.Contains(lw.needs.Stacks, n) {
+		lw.needs.Stacks = append(lw.needs.Stacks, n)
 	}
 	b.Pos = pos
 	room, got := lw.frames(t.Format.Name == "ustack", n)

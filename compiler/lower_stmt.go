@@ -4,7 +4,6 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
-	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
 func (lw *lowerer) block(stmts []stmt) {
@@ -56,7 +55,7 @@ func (lw *lowerer) stmt(s stmt) {
 	case *sWhile:
 		lw.while(s)
 	case *sReturn:
-		r := lw.rets[s.frame]
+		r := lw.rets[s.call]
 		lw.set(r.cell, s.x)
 		lw.leave(r)
 	case *sBranch:
@@ -147,12 +146,8 @@ func (lw *lowerer) inlineCall(e *eCall) val {
 		lw.cells[p] = nil // each call has its own variables
 		lw.set(lw.cellOf(p), e.args[i])
 	}
-	t := types.TNone
-	if e.frame.ret != nil {
-		t = e.frame.ret
-	}
-	r := &result{lw.newCell(t, e.fn.Name), lw.b.Block("return"), len(lw.loops), lw.out}
-	lw.rets[e.frame] = r
+	r := &result{lw.newCell(e.t, e.fn.Name), lw.b.Block("return"), len(lw.loops), lw.out}
+	lw.rets[e] = r
 	pos := lw.b.Pos
 	lw.block(e.body)
 	lw.b.Pos = pos

@@ -1,8 +1,6 @@
 package compiler
 
 import (
-	"strings"
-
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
@@ -54,8 +52,6 @@ func (lw *lowerer) equalStr(v val, s string, t, f *ir.Block) {
 		lw.prefix(v.mem, s, len(s)+1, t, f)
 	}
 }
-
-func endsInNUL(s string) bool { return strings.HasSuffix(s, "\x00") }
 
 // differ finds the first words in which two texts differ.
 func (lw *lowerer) differ(x, y text, equal *ir.Block, found func(xw, yw, off *ir.Value)) {

@@ -59,7 +59,7 @@ func (lw *lowerer) chooseSubprogs() bool {
 
 // subprog returns the subprogram for a call, or nil if the call is to be inlined.
 func (lw *lowerer) subprog(e *eCall) *subprog {
-	if e.frame.up == nil || !shareable(e) {
+	if e.top || !shareable(e) {
 		return nil
 	}
 	key := callKey(e)
@@ -88,7 +88,7 @@ func shareable(e *eCall) bool {
 			return false
 		}
 	}
-	return e.frame.ret == nil || !hasStr(e.frame.ret)
+	return !hasStr(e.t)
 }
 
 func hasStr(t *types.Type) bool {
@@ -145,11 +145,7 @@ func sameStatic(a, b expr) bool {
 func (lw *lowerer) callShared(f *subprog, e *eCall) val {
 	b := lw.b
 	if f.result == nil {
-		t := types.TNone
-		if f.call.frame.ret != nil {
-			t = f.call.frame.ret
-		}
-		f.result = lw.newCell(t, e.fn.Name)
+		f.result = lw.newCell(f.call.t, e.fn.Name)
 		for _, p := range f.call.params {
 			f.params = append(f.params, lw.newCell(p.t, p.name))
 		}
@@ -159,7 +155,7 @@ func (lw *lowerer) callShared(f *subprog, e *eCall) val {
 	args := make([]val, len(e.args))
 	for i, p := range f.call.params {
 		if p.static == nil {
-			args[i] = lw.value(lw.check.convert(e.args[i], p.t))
+			args[i] = lw.value(convert(e.args[i], p.t))
 		}
 	}
 	for i, p := range f.call.params {
@@ -177,7 +173,7 @@ func (lw *lowerer) callShared(f *subprog, e *eCall) val {
 			}
 			r := &result{f.result, lw.b.Block("return"), 0, lw.out}
 			lw.out.capture(f.result)
-			lw.rets[f.call.frame] = r
+			lw.rets[f.call] = r
 			lw.block(f.call.body)
 			lw.b.Jump(r.exit)
 			lw.b.Continue(r.exit)

@@ -33,8 +33,8 @@ type Compat struct{ Offset, Bit int }
 
 // compat returns the expression e.compat.
 func (c *checker) compat(pos syntax.Position) expr {
-	c.direct = c.direct || c.req.Compat != nil && c.req.Features.TaskBTF
-	return &eField{node{types.TBool, pos}, eventFieldRow("compat")}
+	c.facts.Direct = c.facts.Direct || c.req.Compat != nil && c.req.Features.TaskBTF
+	return &eField{node{types.TBool, pos}, "compat"}
 }
 
 // compat reads the bit, as 0 or 1.
@@ -53,7 +53,7 @@ func (lw *lowerer) compat() *ir.Value {
 // ownSyscalls ends the program at system calls that are not among its probes.
 func (lw *lowerer) ownSyscalls() {
 	b := lw.b
-	lw.prog.UsesSyscalls = true
+	lw.needs.UsesSyscalls = true
 	entry := lw.syscallEntry()
 	served, own := b.Block("served"), b.Block("own")
 	b.If(ir.EQ, b.Load(entry, syscallCookie, 8, false), b.Const(0), lw.end, served)
@@ -87,7 +87,7 @@ func (lw *lowerer) element(array string, index *ir.Value) *ir.Value {
 // passGate ends the program while its gate is closed.
 func (lw *lowerer) passGate() {
 	b := lw.b
-	lw.prog.UsesGate = true
+	lw.needs.UsesGate = true
 	word := lw.element(lw.req.Event.Gate, b.Const(0))
 	found, open := b.Block("gate"), b.Block("open")
 	b.If(ir.EQ, word, b.Const(0), lw.end, found)
@@ -104,11 +104,6 @@ func checkSyscallName(c *checker, row *builtin, call *syntax.CallExpr, args []ex
 	return x
 }
 
-func isConst(x expr) bool {
-	_, ok := x.(*eConst)
-	return ok
-}
-
 // lowerSyscallName maps the numbers that a system call has in the ABIs of the host to a single
 // number, since values with the same name must be equal in the kernel too. A constant is a number
 // of the native architecture.
@@ -118,7 +113,7 @@ func lowerSyscallName(lw *lowerer, e *eBuiltin) val {
 	if isConst(e.args[0]) || lw.req.Compat == nil {
 		return scalar(e.t, n)
 	}
-	lw.prog.UsesNumbers = true
+	lw.needs.UsesNumbers = true
 	res := new(int)
 	b.Write(res, n)
 	compat, native, done := b.Block("compat"), b.Block("native"), b.Block("")

@@ -46,12 +46,9 @@ func (lw *lowerer) lookup(m *ir.Value, key mem) *ir.Value {
 	return lw.call(asm.FnMapLookupElem, m, lw.addr(key))
 }
 
-// typing returns the map's types as determined by the checker.
-func (lw *lowerer) typing(m *Map) *mapTyping { return lw.check.typing(m) }
-
 func lowerTableIndex(lw *lowerer, e *eMethod) val {
 	b := lw.b
-	t := lw.typing(e.m).val.t
+	t := lw.types[e.m].Val
 	key := lw.key(e.args[0])
 	b.Pos = e.pos
 	p := lw.lookup(lw.mapPtr(e.m), key)
@@ -93,7 +90,7 @@ func lowerTablePop(lw *lowerer, e *eMethod) val {
 // that pop one key, one gets the value. A delete that fails leaves the key in the map.
 func (lw *lowerer) getOrPop(e *eMethod, pop bool, c *cell) {
 	b := lw.b
-	t := lw.typing(e.m).val.t
+	t := lw.types[e.m].Val
 	key := lw.key(e.args[0])
 	b.Pos = e.pos
 	m := lw.mapPtr(e.m)
@@ -119,7 +116,7 @@ func (lw *lowerer) getOrPop(e *eMethod, pop bool, c *cell) {
 	b.Jump(done)
 	b.Continue(absent)
 	if lw.req.CountLookupMisses {
-		lw.fail(Site{Pos: e.pos, Helper: "map_lookup_elem", Op: e.row.name, Map: e.m, Quiet: true}, b.Const(-errNoEnt))
+		lw.fail(Site{Pos: e.pos, Helper: "map_lookup_elem", Op: e.name, Map: e.m, Quiet: true}, b.Const(-errNoEnt))
 	}
 	lw.set(c, e.args[1])
 	b.Jump(done)
@@ -377,7 +374,7 @@ func lowerTableClear(lw *lowerer, e *eMethod) val {
 // nobody writes.
 func (lw *lowerer) zeros(size int) *ir.Value {
 	if size > 64 {
-		lw.prog.Zeros = max(lw.prog.Zeros, size)
+		lw.needs.Zeros = max(lw.needs.Zeros, size)
 		return lw.b.MapValue(lw.req.Zeros, 0)
 	}
 	s := lw.scratchSlot(size, "zeros")

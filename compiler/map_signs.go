@@ -63,7 +63,7 @@ func (c *checker) storeInt(m *Map, x expr, has *typing, what string) expr {
 	if !c.use(has, x.typ(), x.position(), func(s *signs) { s.of(x.typ()) }) {
 		return c.twoTypes(m, x, has, what)
 	}
-	return c.convert(x, has.t)
+	return convert(x, has.t)
 }
 
 // addTo joins the type of a value that is added to, or (if take is set) subtracted from, the values
@@ -74,7 +74,7 @@ func (c *checker) addTo(m *Map, x expr, take bool, op string, pos syntax.Positio
 		c.errorf(pos, "keep numbers in a table of their own", "table %q holds values of type %s: %s works on integers only", m.Name, t.val.t, op)
 		return true
 	}
-	k, isConst := kxInt(x)
+	k, isConst := constInt(x)
 	take = take || isConst && k.Sign() < 0 // adding a negative constant is subtraction
 	signed := !neverNegative(x) && !isConst
 	ok := t.valFixed && (t.val.t.Kind == types.Int || !signed) || !t.valFixed && c.use(&t.val, x.typ(), pos, func(s *signs) {

@@ -37,7 +37,7 @@ func TestTableSigns(t *testing.T) {
 					want = "u64"
 				}
 				got := "error"
-				c := newChecker(parseSource(t, "signs.star", src).request(t))
+				c := newChecker(&rows, parseSource(t, "signs.star", src).request(t))
 				if c.program(); len(c.diags) == 0 {
 					got = c.mapUses()[0].Types.Val.Repr()
 				}

@@ -116,12 +116,12 @@ func (c *checker) useMap(m *Map, x expr, has *typing, fixed bool, what string) e
 	}
 	if has.t == nil {
 		c.growMap(has, t, x.position())
-		return c.convert(x, t)
+		return convert(x, t)
 	}
 	j := types.Join(has.t, t)
 	if fixed {
 		if t.Assignable(has.t) || fits(x.typ(), has.t) {
-			return c.convert(x, has.t)
+			return convert(x, has.t)
 		}
 		hint := "a map has one type, that of its first use; make another map for these"
 		if h := joinHint(t, has.t); h != "" {
@@ -141,7 +141,7 @@ func (c *checker) useMap(m *Map, x expr, has *typing, fixed bool, what string) e
 	if !j.Equal(has.t) {
 		c.growMap(has, j, x.position())
 	}
-	return c.convert(x, j)
+	return convert(x, j)
 }
 
 // twoTypes reports a use of a map whose type does not join with the map's type.
@@ -274,7 +274,16 @@ func widenForMap(t *types.Type) *types.Type {
 	return t
 }
 
-// mapUses returns the maps sorted by Ref.
+// mapTypes returns the types of the maps, with all that is known about their values.
+func (c *checker) mapTypes() map[*Map]MapTypes {
+	out := map[*Map]MapTypes{}
+	for m, t := range c.maps {
+		out[m] = MapTypes{t.key.t, t.val.t, t.key.at, t.val.at}
+	}
+	return out
+}
+
+// mapUses returns the maps sorted by Ref, with the types in which they store values.
 func (c *checker) mapUses() []MapUse {
 	var out []MapUse
 	for m, t := range c.maps {
@@ -292,7 +301,7 @@ func Infer(reqs []*Request) map[*Map]MapTypes {
 	for range maxWalks {
 		grew := false
 		for _, req := range reqs {
-			c := newChecker(req)
+			c := newChecker(&rows, req)
 			c.maps, c.inferring = shared, true
 			c.program()
 			grew = grew || c.everGrew

@@ -18,15 +18,8 @@ type method struct {
 	jump    func(lw *lowerer, e *eMethod, t, f *ir.Block) // lowers a bool as a condition; may be nil
 }
 
-var methods []method
-
-var (
-	methodRows            = map[string]*method{}
-	methodIndex, methodIn *method
-)
-
-func init() {
-	methods = []method{
+func methods() []method {
+	return []method{
 		{"aggregation", "add", "add(value=1, by=None)", "add a value, to the key passed as by", "calls.add(by=e.comm)", checkAggAdd, lowerAggAdd, nil},
 		{"table", "[]", "t[key]", "the value of a key; a missing key ends the handler", "t0 = start[e.tid]", checkTableIndex, lowerTableIndex, nil},
 		{"table", "in", "key in t", "whether the table has the key", "if e.tid in start: start.pop(e.tid)", checkTableIn, lowerTableIn, nil},
@@ -44,17 +37,12 @@ func init() {
 		{"dict", "keys", "keys()", "the keys of a captured dict", `if e.args.id in names.keys(): print(e.comm)`, checkDictItems, nil, nil},
 		{"dict", "values", "values()", "the values of a captured dict", `if e.comm in names.values(): print(e.comm)`, checkDictItems, nil, nil},
 	}
-	for i := range methods {
-		m := &methods[i]
-		methodRows[m.recv+"."+m.name] = m
-	}
-	methodIndex, methodIn = methodRows["table.[]"], methodRows["table.in"]
 }
 
 // Methods lists the methods that a handler can call. Name is "aggregation.add" and so on.
 func Methods() []Doc {
 	var out []Doc
-	for _, m := range methods {
+	for _, m := range rows.methods {
 		out = append(out, Doc{m.recv + "." + m.name, m.sig, m.doc, m.example, exampleProbe, ""})
 	}
 	return out
@@ -159,7 +147,7 @@ func checkTableGet(c *checker, e *eMethod) expr {
 	if j == nil {
 		return c.bad(def.position(), meetHint(t, def.typ()), "table %q has values of type %s; the default is a %s", e.m.Name, t, def.typ())
 	}
-	e.args = []expr{key, c.convert(def, j)}
+	e.args = []expr{key, convert(def, j)}
 	e.t = j
 	return e
 }

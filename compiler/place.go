@@ -20,36 +20,6 @@ type Types interface {
 	Names(name string) ([]string, error)
 }
 
-// An eMemRef is a location in memory, at an offset from a pointer: a member of a struct or an
-// element of an array. The offsets of nested members and constant indices add up. The value is read
-// when it is used, unless it is itself a struct or an array.
-type eMemRef struct {
-	node
-	base   expr // a pointer
-	off    int  // in bytes
-	index  []placeIndex
-	c      *ctype.Type
-	bit    int // bit field: first bit, counted from off
-	bits   int
-	space  types.Space
-	direct bool   // a plain load works: the verifier knows what base points to
-	text   string // source text, for messages
-}
-
-// A placeIndex adds x * size to the offset of a location.
-type placeIndex struct {
-	x    expr
-	size int
-	n    int // number of elements; 0 if unknown
-	pos  syntax.Position
-}
-
-// An eAddr is the address of a location.
-type eAddr struct {
-	node
-	x *eMemRef
-}
-
 // valueType returns the type in a handler of a C value in memory of the given space; TInvalid if a
 // handler cannot read it.
 func (c *checker) valueType(ct *ctype.Type, space types.Space) *types.Type {
@@ -171,7 +141,7 @@ func textOf(x expr) string {
 	case *eMemRef:
 		return x.text
 	case *eField:
-		return "e." + x.row.name
+		return "e." + x.name
 	case *eArg:
 		if x.f.Result {
 			return "e.ret"
@@ -200,7 +170,7 @@ func (c *checker) deref(x expr, pos syntax.Position, verb string) *eMemRef {
 			return nil
 		}
 		if a, ok := x.(*eArg); ok && a.f.C != nil && ct.Kind == ctype.Struct {
-			c.followsArgs = true
+			c.facts.FollowsArgs = true
 		}
 		return &eMemRef{node: node{pos: pos}, base: x, c: ct, space: t.Space, direct: c.trustedBase(x, ct), text: textOf(x)}
 	case types.Opt:
@@ -223,7 +193,7 @@ func (c *checker) trustedBase(x expr, ct *ctype.Type) bool {
 	case *eArg:
 		return c.req.Event.BTFArgs && x.f.Kind == FieldPtr
 	case *eField:
-		return x.row.name == "task" && c.req.Features.TaskBTF
+		return x.name == "task" && c.req.Features.TaskBTF
 	case *eMemRef:
 		return x.direct && !x.c.PerCPU
 	}
@@ -242,7 +212,7 @@ func (c *checker) finishMemRef(p *eMemRef, pos syntax.Position) expr {
 	}
 	// for the loader: the verifier may reject the program because of it
 	if p.direct && p.t.Kind != types.Mem {
-		c.direct = true
+		c.facts.Direct = true
 	}
 	return p
 }

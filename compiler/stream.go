@@ -31,13 +31,12 @@ func checkEmit(c *checker, e *eMethod) expr {
 
 func lowerEmit(lw *lowerer, e *eMethod) val {
 	s := e.recv.(*eStatic).ent.(*Stream)
-	if !slices.Contains(lw.prog.Streams, s) {
-		lw.prog.Streams = append(lw.prog.Streams, s)
+	if !slices.Contains(lw.needs.Streams, s) {
+		lw.needs.Streams = append(lw.needs.Streams, s)
 	}
 	var xs []expr
 	for _, name := range streamHead {
-		f := eventFieldRow(name)
-		xs = append(xs, &eField{node{f.t, e.pos}, f})
+		xs = append(xs, &eField{node{types.TNat, e.pos}, name})
 	}
 	lw.send(PrintSite{Pos: e.pos, Kind: "emit", Names: append(slices.Clone(streamHead), e.names...)}, append(xs, e.args...), s.Ref, s)
 	return val{t: types.TNone}

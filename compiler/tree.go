@@ -3,7 +3,9 @@ package compiler
 import (
 	"go.starlark.net/syntax"
 
+	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
 // The checker builds a typed tree, and lowering reads it. Every expression has a type, conversions
@@ -41,10 +43,10 @@ type (
 		node
 		v *local
 	}
-	// eField reads a builtin field of the event, a row of eventFields.
+	// eField reads a builtin field of the event: "pid".
 	eField struct {
 		node
-		row *eventField
+		name string
 	}
 	// eArg reads a typed argument of the event. index is the element of an array. max, if not 0, is
 	// the number of bytes to read of a string, including the NUL.
@@ -146,20 +148,66 @@ type (
 		node
 		x expr
 	}
-	// eBuiltin is a call of a builtin, a row of builtins.
+	// eBuiltin is a call of the builtin of that name.
 	eBuiltin struct {
 		node
-		row  *builtin
+		name string
 		args []expr
 		aux  any
 	}
-	// eMethod is a method call, of a row of methods.
+	// eStr is str(ptr, max). Lowering reads the string directly to its destination.
+	eStr struct {
+		node
+		ptr expr
+		max int  // size in bytes, including the NUL
+		n   expr // nil, or the number of bytes to read, known only at run time
+	}
+	// eBuf is buf(ptr, n). Lowering reads the bytes directly to their destination.
+	eBuf struct {
+		node
+		ptr expr
+	}
+	// ePath is path(p, max). Lowering builds the string directly at its destination.
+	ePath struct {
+		node
+		ptr expr // points to a struct path
+		at  *pathLayout
+	}
+	// eMemRef is a location in memory, at an offset from a pointer: a member of a struct or an
+	// element of an array. The offsets of nested members and constant indices add up. The value is
+	// read when it is used, unless it is itself a struct or an array.
+	eMemRef struct {
+		node
+		base   expr // a pointer
+		off    int  // in bytes
+		index  []placeIndex
+		c      *ctype.Type
+		bit    int // bit field: first bit, counted from off
+		bits   int
+		space  types.Space
+		direct bool   // a plain load works: the verifier knows what base points to
+		text   string // source text, for messages
+	}
+	// placeIndex adds x * size to the offset of a location.
+	placeIndex struct {
+		x    expr
+		size int
+		n    int // number of elements; 0 if unknown
+		pos  syntax.Position
+	}
+	// eAddr is the address of a location.
+	eAddr struct {
+		node
+		x *eMemRef
+	}
+	// eMethod is a call of a method, or an operator that a method implements: "[]", "in".
 	eMethod struct {
 		node
-		row  *method
+		kind string // of receiver: "table"
+		name string
 		recv expr
 		m    *Map
-		args []expr // in the order of row.sig; nil if omitted
+		args []expr // in the order of the signature; nil if omitted
 		// Argument names, for a method that accepts any names.
 		names []string
 	}
@@ -170,7 +218,7 @@ type (
 		params []*local
 		args   []expr
 		body   []stmt
-		frame  *frame
+		top    bool // the handler or the filter itself
 	}
 )
 
@@ -250,8 +298,8 @@ type (
 	}
 	sReturn struct {
 		stmtNode
-		x     expr // converted to the frame's result type
-		frame *frame
+		x    expr   // converted to the result type of the call
+		call *eCall // that it returns from
 	}
 	sBranch struct { // BREAK, CONTINUE
 		stmtNode
@@ -278,7 +326,34 @@ func (s *sWhile) keeps() []*local    { return s.kept }
 
 // A treeProgram is a checked handler with its filter.
 type treeProgram struct {
+	Facts
 	pid     expr // the event's PID, compared with Request.PIDFilter; nil if that is nil
-	filter  *eCall
+	filter  expr // a condition; nil if there is none
 	handler *eCall
+	types   map[*Map]MapTypes // of the maps that they use
 }
+
+// Facts states what the host has to know about a handler and cannot see in its instructions.
+type Facts struct {
+	Maps         []MapUse // sorted by Ref
+	Captured     []Captured
+	Warnings     diag.List
+	ReadsContext bool     // reads fields of the event, so it has to run at the event itself
+	ReadsFields  bool     // reads fields that other probes of the kind may not have, or have elsewhere
+	Fields       []string // arguments that it reads by name, if ReadsFields
+	TypedArgs    bool     // reads arguments from Event.Typed, so it fits this event only
+	FollowsArgs  bool     // follows pointers among those arguments
+	// Direct reports whether the program loads through pointers whose types the verifier has to
+	// know (Features.TaskBTF, Event.BTFArgs).
+	Direct bool
+}
+
+// A MapUse is a map that the program refers to by Map.Ref, with the key and value types inferred so
+// far.
+type MapUse struct {
+	Map   *Map
+	Types MapTypes
+}
+
+// A Captured is a name from outside the handler that became a constant.
+type Captured struct{ Name, Value string }

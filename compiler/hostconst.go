@@ -10,11 +10,11 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
-// Constant evaluates cast(x, type), offsetof or sizeof for constant arguments, as a handler would.
+// constant evaluates cast(x, type), offsetof or sizeof for constant arguments, as a handler would.
 // name is the builtin. The result is a bool or a *big.Int.
-func Constant(ts Types, name string, args ...any) (any, error) {
-	c := newChecker(&Request{Types: ts, Source: func(syntax.Position) string { return "" }})
-	row := builtinRows[name]
+func (h *hostCall) constant(name string, args ...any) (any, error) {
+	c := newChecker(h.rows, &Request{Types: h, Source: func(syntax.Position) string { return "" }})
+	row := h.rows.builtins[name]
 	var xs []expr
 	for _, a := range args {
 		x := c.constant(a, syntax.Position{}, "the argument")
