@@ -119,7 +119,7 @@ func (a *Aggregation) create(key *types.Type) (*kmap.Map, *kmap.SwapMap, error) 
 	ms := kmap.Spec{Name: a.decl.Name, Type: ebpf.PerCPUHash, KeySize: uint32(key.Size()), ValueSize: uint32(size), MaxEntries: uint32(a.maxKeys)}
 	if key.Kind == types.None {
 		ms.Type, ms.KeySize, ms.MaxEntries = ebpf.PerCPUArray, 4, 1
-	} else if err := a.s.memory(ms, a.copies()); err != nil && a.anyRoom && a.s.kernel.AtLeast(6, 1) {
+	} else if err := a.s.shared.memory(ms, a.copies()); err != nil && a.anyRoom && a.s.kernel.AtLeast(6, 1) {
 		// The script did not ask for this size. Without preallocation the map takes memory as keys
 		// are added, and inserts that get none are counted.
 		ms.Flags = unix.BPF_F_NO_PREALLOC
@@ -143,7 +143,7 @@ func (a *Aggregation) copies() int {
 // retype replaces the kernel map by one with wider keys, and copies the values. Only the programs
 // for the script's own adds use the map so far; they are dropped, and made again when needed.
 func (a *Aggregation) retype(t compiler.MapTypes) error {
-	w, err := a.readMap(a.s.context(), a.live())
+	w, err := a.readMap(a.s.run.context(), a.live())
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (a *Aggregation) retype(t compiler.MapTypes) error {
 		out := newRawValues(len(w.keys))
 		for i, k := range w.keys {
 			b := make([]byte, t.Key.Size())
-			if err := a.s.encode(t.Key, a.s.decode(key, []byte(k)), b); err != nil {
+			if err := a.s.codec.encode(t.Key, a.s.codec.decode(key, []byte(k)), b); err != nil {
 				return nil, err
 			}
 			out.put(string(b), w.vals[i])
@@ -331,7 +331,7 @@ func (a *Aggregation) value(w []uint64) starlark.Value {
 	return aggValue(a.spec(), w, signed)
 }
 
-func (a *Aggregation) key(k string) starlark.Value { return a.s.decode(a.decl.Key, []byte(k)) }
+func (a *Aggregation) key(k string) starlark.Value { return a.s.codec.decode(a.decl.Key, []byte(k)) }
 
 // one returns the merged value of one key, or nil if the key is absent.
 func (a *Aggregation) one(key []byte) ([]uint64, error) {
@@ -373,7 +373,7 @@ func (a *Aggregation) Get(k starlark.Value) (starlark.Value, bool, error) {
 		return nil, false, fmt.Errorf("%s %q has no keys; read %s.value", a.Type(), a.Name(), a.Name())
 	}
 	b := make([]byte, a.decl.Key.Size())
-	if err := a.s.encode(a.decl.Key, k, b); err != nil && !ambiguousText(a.decl.Key) {
+	if err := a.s.codec.encode(a.decl.Key, k, b); err != nil && !ambiguousText(a.decl.Key) {
 		return nil, false, nil // a key of another type is never present
 	}
 	var w []uint64
@@ -391,7 +391,7 @@ func (a *Aggregation) Get(k starlark.Value) (starlark.Value, bool, error) {
 
 // find returns the value of the key that the script sees as k, or nil if there is none.
 func (a *Aggregation) find(k starlark.Value) ([]uint64, error) {
-	all, err := a.read(a.s.ctx)
+	all, err := a.read(a.s.run.ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -408,7 +408,7 @@ func (a *Aggregation) entries() ([]starlark.Tuple, error) {
 	if a.keyless() {
 		return nil, fmt.Errorf("%s %q has no keys; read %s.value", a.Type(), a.Name(), a.Name())
 	}
-	w, err := a.read(a.s.ctx)
+	w, err := a.read(a.s.run.ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -418,7 +418,7 @@ func (a *Aggregation) entries() ([]starlark.Tuple, error) {
 func (a *Aggregation) tuples(w *rawValues) ([]starlark.Tuple, error) {
 	out := make([]starlark.Tuple, len(w.keys))
 	for i, k := range w.keys {
-		if err := interrupted(a.s.ctx, i); err != nil {
+		if err := interrupted(a.s.run.ctx, i); err != nil {
 			return nil, err
 		}
 		out[i] = starlark.Tuple{a.key(k), a.value(w.vals[i])}
@@ -431,7 +431,7 @@ func (a *Aggregation) tuples(w *rawValues) ([]starlark.Tuple, error) {
 func (a *Aggregation) Items() []starlark.Tuple {
 	items, err := a.entries()
 	if err != nil {
-		a.s.reportError(err)
+		a.s.out.reportError(err)
 	}
 	return items
 }
@@ -443,7 +443,7 @@ func (a *Aggregation) Iterate() starlark.Iterator { return keyIterator(a.Items()
 func (a *Aggregation) Len() int {
 	n, err := a.length()
 	if err != nil {
-		a.s.reportError(err)
+		a.s.out.reportError(err)
 	}
 	return n
 }
@@ -451,9 +451,9 @@ func (a *Aggregation) Len() int {
 func (a *Aggregation) length() (int, error) {
 	a.seen = true
 	if m := a.live(); m != nil && a.uniqueKeys() {
-		return m.Count(a.s.ctx)
+		return m.Count(a.s.run.ctx)
 	}
-	w, err := a.read(a.s.ctx)
+	w, err := a.read(a.s.run.ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -474,7 +474,7 @@ func (a *Aggregation) snapshot() (starlark.Value, error) {
 	if m := a.live(); m != nil && a.uniqueKeys() && a.spec().Words() == 1 {
 		return a.direct(m)
 	}
-	w, err := a.read(a.s.ctx)
+	w, err := a.read(a.s.run.ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -491,9 +491,9 @@ func (a *Aggregation) uniqueKeys() bool {
 // largest. It builds the dict straight from the kernel's data, without rawValues.
 func (a *Aggregation) direct(m *kmap.Map) (_ starlark.Value, err error) {
 	a.seen = true
-	dm := dictBuilder{ctx: a.s.ctx}
+	dm := dictBuilder{ctx: a.s.run.ctx}
 	defer dm.close()
-	snap, err := m.Read(a.s.ctx, dm.expect)
+	snap, err := m.Read(a.s.run.ctx, dm.expect)
 	if err != nil {
 		return nil, err
 	}
@@ -514,7 +514,7 @@ func (a *Aggregation) direct(m *kmap.Map) (_ starlark.Value, err error) {
 		key := func(x [2]uint64) starlark.Value {
 			var b [8]byte
 			binary.NativeEndian.PutUint64(b[:], x[0])
-			return a.s.decode(t, b[:])
+			return a.s.codec.decode(t, b[:])
 		}
 		return fillDict(&dm, snap.N, runtime.GOMAXPROCS(0), item, key, func(x [2]uint64) starlark.Value { return value(x[1]) })
 	}
@@ -522,7 +522,7 @@ func (a *Aggregation) direct(m *kmap.Map) (_ starlark.Value, err error) {
 		key starlark.Value
 		sum uint64
 	}
-	key := memoized(snap.N, func(i int) starlark.Value { return a.s.decode(a.decl.Key, snap.Key(i)) })
+	key := memoized(snap.N, func(i int) starlark.Value { return a.s.codec.decode(a.decl.Key, snap.Key(i)) })
 	return fillDict(&dm, snap.N, 1, func(i int) pair { return pair{key(i), sum(i)} }, func(p pair) starlark.Value { return p.key }, func(p pair) starlark.Value { return value(p.sum) })
 }
 
@@ -541,7 +541,7 @@ func (a *Aggregation) plain(w *rawValues) (starlark.Value, error) {
 		i   int
 	}
 	key := memoized(len(w.keys), func(i int) starlark.Value { return a.key(w.keys[i]) })
-	return newDict(a.s.ctx, len(w.keys), func(i int) pair { return pair{key(i), i} }, func(p pair) starlark.Value { return p.key }, func(p pair) starlark.Value { return a.value(w.vals[p.i]) })
+	return newDict(a.s.run.ctx, len(w.keys), func(i int) pair { return pair{key(i), i} }, func(p pair) starlark.Value { return p.key }, func(p pair) starlark.Value { return a.value(w.vals[p.i]) })
 }
 
 // top returns the n entries with the largest values in descending order. Equal values are ordered
@@ -554,7 +554,7 @@ func (a *Aggregation) top(n int) ([]starlark.Tuple, error) {
 	compared, cut := 0, error(nil)
 	sort.SliceStable(items, func(i, j int) bool {
 		if compared++; cut == nil {
-			cut = interrupted(a.s.ctx, compared)
+			cut = interrupted(a.s.run.ctx, compared)
 		}
 		// Once interrupted, report all elements as equal, so that the sort ends soon.
 		if cut != nil {
@@ -576,7 +576,7 @@ func (a *Aggregation) perCPU() (_ starlark.Value, err error) {
 	if m == nil {
 		return starlark.NewDict(0), nil
 	}
-	snap, err := m.Snapshot(a.s.ctx)
+	snap, err := m.Snapshot(a.s.run.ctx)
 	if err != nil {
 		return nil, err
 	}

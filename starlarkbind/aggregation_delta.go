@@ -39,11 +39,11 @@ func (a *Aggregation) fills() bool {
 
 // difference implements delta without exchanging the map.
 func (a *Aggregation) difference() (starlark.Value, error) {
-	w, err := a.readMap(a.s.ctx, a.live())
+	w, err := a.readMap(a.s.run.ctx, a.live())
 	if err != nil {
 		return nil, err
 	}
-	d, err := a.beyond(a.s.ctx, w, a.deltaBase)
+	d, err := a.beyond(a.s.run.ctx, w, a.deltaBase)
 	if err != nil {
 		return nil, err
 	}

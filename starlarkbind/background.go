@@ -15,7 +15,9 @@ import (
 const serveEvery = 50 * time.Millisecond
 
 // Background serves streams and prints warnings in the background until ctx is cancelled.
-func (s *Session) Background(ctx context.Context) { s.recoverGoroutine(func() { s.background(ctx) }) }
+func (s *Session) Background(ctx context.Context) {
+	s.run.recoverGoroutine(func() { s.background(ctx) })
+}
 
 func (s *Session) background(ctx context.Context) {
 	warn, serve := time.NewTicker(warnEvery), time.NewTicker(serveEvery)
@@ -24,21 +26,12 @@ func (s *Session) background(ctx context.Context) {
 	for {
 		select {
 		case <-warn.C:
-			s.unlessBusy(func() { s.warnNew(); s.warnFill() })
+			s.run.unlessBusy(func() { s.warnNew(); s.warnFill() })
 		case <-serve.C:
-			s.unlessBusy(func() { s.serve(ctx) })
+			s.run.unlessBusy(func() { s.serve(ctx) })
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-// unlessBusy calls fn unless an item is being executed: an item creates and reads the same maps,
-// and run() prints warnings itself.
-func (s *Session) unlessBusy(fn func()) {
-	if s.busy.TryLock() {
-		defer s.busy.Unlock()
-		fn()
 	}
 }
 
@@ -47,17 +40,17 @@ func (s *Session) unlessBusy(fn func()) {
 // callback that fails is not called again.
 func (s *Session) serve(ctx context.Context) {
 	until := time.Now().Add(serveEvery / 2)
-	for _, m := range s.maps {
+	for _, m := range s.reg.maps {
 		st, ok := m.(*Stream)
 		if !ok || st.each == nil || st.ring == nil {
 			continue
 		}
 		to := st.ring.Written()
-		s.inRun.Store(true) // a callback cannot call run()
-		err := s.execAlone(ctx, "stream", func(thread *starlark.Thread) error {
+		s.run.inRun.Store(true) // a callback cannot call run()
+		err := s.run.execAlone(ctx, "stream", func(thread *starlark.Thread) error {
 			return st.dispatchQueued(thread, to, func(int, time.Duration) bool { return ctx.Err() == nil && time.Now().Before(until) })
 		})
-		s.inRun.Store(false)
+		s.run.inRun.Store(false)
 		if errors.Is(err, errCallbackCancelled) || ctx.Err() != nil {
 			return // let the waiting item run
 		}

@@ -136,7 +136,7 @@ def handler(e):
 			} else {
 				t.Log(took)
 			}
-			es, err := d.allErrors(d.allProbes())
+			es, err := d.allErrors(d.reg.allProbes())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -248,7 +248,7 @@ func TestBelowBudget(t *testing.T) {
 		d := newDirect(t, "total = sum()\ndef handler(e):\n    n = cast(e.args[0], \"long\")\n"+c.body)
 		d.run(1_000_000)
 		d.wantErrors()
-		if got := d.globals["total"].(*Aggregation); fmt.Sprint(got) != fmt.Sprint(c.want) {
+		if got := d.names.globals["total"].(*Aggregation); fmt.Sprint(got) != fmt.Sprint(c.want) {
 			v, err := got.Attr("value")
 			if err != nil || v.String() != fmt.Sprint(c.want) {
 				t.Errorf("%s: %v, %v, want %d", c.body, v, err, c.want)

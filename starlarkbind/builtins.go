@@ -44,7 +44,7 @@ var Builtins = []Builtin{
 		if err := starlark.UnpackArgs("errors", a, kw); err != nil {
 			return nil, err
 		}
-		return s.errorList(s.allProbes())
+		return s.errorList(s.reg.allProbes())
 	}},
 	{"clear_errors", "clear_errors()", "reset the counts of errors() to zero", "clear_errors()", func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if err := starlark.UnpackArgs("clear_errors", a, kw); err != nil {
@@ -55,7 +55,7 @@ var Builtins = []Builtin{
 	{"probes", `probes(pattern="*")`, "list of the available probes that match, as structs (name, args)", `probes("tracepoint:sched:*")`, (*Session).builtinProbes},
 	{"attached", "attached()", "list of the attached probes", "for p in attached(): print(p)", func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var out []starlark.Value
-		for _, p := range s.allProbes() {
+		for _, p := range s.reg.allProbes() {
 			if p.isAttached() {
 				out = append(out, p)
 			}
@@ -99,8 +99,8 @@ var Builtins = []Builtin{
 		if err := starlark.UnpackArgs("to_json", a, kw, "x", &x); err != nil {
 			return nil, err
 		}
-		s.exported = true
-		b, err := render.JSON(plainValue(x), func(n int) error { return interrupted(s.ctx, n) })
+		s.done.exported = true
+		b, err := render.JSON(plainValue(x), func(n int) error { return interrupted(s.run.ctx, n) })
 		return starlark.String(b), err
 	}},
 	{"to_csv", "to_csv(x, header=None, raw=False)", "x as CSV with a header line, whose names header replaces: a map, its snapshot, a list of pairs or of records; tuples, statistics and histograms have several columns, and a histogram one row per bucket; text that a spreadsheet would read as a formula is prefixed with ', unless raw", `print(to_csv(calls.top(20), header=["comm", "calls"]))`, (*Session).builtinToCSV},
@@ -138,7 +138,7 @@ func (s *Session) builtins() starlark.StringDict {
 	for _, b := range Builtins {
 		add(b.Name, b.fn)
 	}
-	for name, f := range s.universe() {
+	for name, f := range s.guards.universe() {
 		d[name] = f
 	}
 	var rest []starlark.Value
@@ -207,7 +207,7 @@ func (s *Session) builtinFlag(_ *starlark.Thread, _ *starlark.Builtin, a starlar
 	if err != nil {
 		return nil, err
 	}
-	rest := s.predeclared["args"].(*starlark.List)
+	rest := s.names.predeclared["args"].(*starlark.List)
 	if err := rest.Clear(); err != nil {
 		return nil, err
 	}
@@ -224,7 +224,7 @@ func (s *Session) builtinFlag(_ *starlark.Thread, _ *starlark.Builtin, a starlar
 func aggregation(kind agg.Kind) builtinFunc {
 	return func(s *Session, t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if len(a) > 0 && (kind == agg.Min || kind == agg.Max) {
-			return s.guardedCall(t, b, a, kw)
+			return s.guards.guardedCall(t, b, a, kw)
 		}
 		if len(a) > 0 && kind == agg.Sum {
 			return s.sumOf(a, kw)
@@ -273,13 +273,11 @@ func aggregation(kind agg.Kind) builtinFunc {
 func (s *Session) addMap(m kernelMap) {
 	switch m := m.(type) {
 	case *Aggregation:
-		s.shown.atLeast(m.maxKeys)
+		s.codec.shown.atLeast(m.maxKeys)
 	case *Table:
-		s.shown.atLeast(m.maxKeys)
+		s.codec.shown.atLeast(m.maxKeys)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.maps = append(s.maps, m)
+	s.reg.add(m)
 }
 
 // needsSwap reports whether an aggregation may have to be exchanged for an empty map, that is,
@@ -298,7 +296,7 @@ func (s *Session) newMap(t *starlark.Thread, name, kind string) *compiler.Map {
 	if name == "" {
 		name = kind
 	}
-	return &compiler.Map{Name: name, Ref: s.newRef(name), Atomic: true}
+	return &compiler.Map{Name: name, Ref: s.reg.newRef(name), Atomic: true}
 }
 
 // defaultKeys is the default of max_keys. anyRoom marks max_keys as not given.
@@ -324,7 +322,7 @@ func (s *Session) sumOf(a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, 
 	if err := starlark.UnpackArgs("sum", a, kw, "xs", &xs); err != nil {
 		return nil, err
 	}
-	iter := s.guard(xs).(starlark.Iterable).Iterate()
+	iter := s.guards.guard(xs).(starlark.Iterable).Iterate()
 	defer iter.Done()
 	total := new(big.Int)
 	float, isFloat := 0.0, false
@@ -340,7 +338,7 @@ func (s *Session) sumOf(a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, 
 			return nil, fmt.Errorf("sum: cannot add %s", x.Type())
 		}
 	}
-	if s.cancelled() {
+	if s.run.cancelled() {
 		return nil, ErrInterrupted
 	}
 	if isFloat {
@@ -390,7 +388,7 @@ func (s *Session) builtinProbes(_ *starlark.Thread, _ *starlark.Builtin, a starl
 	sort.Slice(ts, func(i, j int) bool { return ts[i].Name < ts[j].Name })
 	var out []starlark.Value
 	for _, t := range ts {
-		if s.ctx.Err() != nil {
+		if s.run.ctx.Err() != nil {
 			return nil, ErrInterrupted
 		}
 		listed, err := s.ktypes.listed(t)

@@ -22,9 +22,9 @@ var errCallbackCancelled = errors.New("a callback was cancelled by Ctrl-C")
 
 // callback calls a function of the script during run(). It returns errCallbackCancelled if the
 // callback was cancelled; run() must then return.
-func (s *Session) callback(thread *starlark.Thread, fn starlark.Callable, args starlark.Tuple) error {
+func (r *runner) callback(thread *starlark.Thread, fn starlark.Callable, args starlark.Tuple) error {
 	called := false
-	return s.callbacks(thread, fn, func() (starlark.Tuple, bool, error) {
+	return r.callbacks(thread, fn, func() (starlark.Tuple, bool, error) {
 		defer func() { called = true }()
 		return args, !called, nil
 	})
@@ -33,13 +33,13 @@ func (s *Session) callback(thread *starlark.Thread, fn starlark.Callable, args s
 // callbacks is like callback, but calls fn with the arguments that next returns until it returns
 // false. Making calls interruptible takes longer than a short call, so it is done once for all of
 // them.
-func (s *Session) callbacks(thread *starlark.Thread, fn starlark.Callable, next func() (args starlark.Tuple, ok bool, err error)) error {
-	outer := s.context()
+func (r *runner) callbacks(thread *starlark.Thread, fn starlark.Callable, next func() (args starlark.Tuple, ok bool, err error)) error {
+	outer := r.context()
 	ctx, cut := context.WithCancelCause(outer)
 	defer cut(nil)
-	s.mu.Lock()
-	s.ctx, s.cancelCallback = ctx, cut
-	s.mu.Unlock()
+	r.mu.Lock()
+	r.ctx, r.cancelCallback = ctx, cut
+	r.mu.Unlock()
 	cancelled := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		thread.Cancel("interrupted")
@@ -56,9 +56,9 @@ func (s *Session) callbacks(thread *starlark.Thread, fn starlark.Callable, next 
 			break
 		}
 	}
-	s.mu.Lock()
-	s.ctx, s.cancelCallback = outer, nil
-	s.mu.Unlock()
+	r.mu.Lock()
+	r.ctx, r.cancelCallback = outer, nil
+	r.mu.Unlock()
 	if stop() {
 		return err
 	}
@@ -73,8 +73,8 @@ func (s *Session) callbacks(thread *starlark.Thread, fn starlark.Callable, next 
 	if err == nil { // cancelled between two calls
 		return errCallbackCancelled
 	}
-	if s.opt.Warnings != WarnNone {
-		s.out.warn("callback_ended", map[string]any{"callback": fn.Name()},
+	if r.opt.Warnings != WarnNone {
+		r.out.warn("callback_ended", map[string]any{"callback": fn.Name()},
 			fmt.Sprintf("%s did not return soon enough after %v and was cancelled: its unfinished work is missing from what follows", fn.Name(), context.Cause(ctx)))
 	}
 	return errCallbackCancelled
@@ -105,13 +105,13 @@ const manyRows = 10000
 
 // unlessInterrupted returns the result of fn, or "" as soon as Ctrl-C interrupts the script. It
 // waits for fn in any case if the number of rows is small.
-func (s *Session) unlessInterrupted(rows int, fn func() string) string {
+func (r *runner) unlessInterrupted(rows int, fn func() string) string {
 	if rows < manyRows {
 		return fn()
 	}
 	done := make(chan string, 1)
-	ctx := s.context()
-	go s.recoverGoroutine(func() { done <- fn() })
+	ctx := r.context()
+	go r.recoverGoroutine(func() { done <- fn() })
 	select {
 	case text := <-done:
 		return text
@@ -121,10 +121,10 @@ func (s *Session) unlessInterrupted(rows int, fn func() string) string {
 }
 
 // cancelRunningCallback cancels the callback that is running, if any.
-func (s *Session) cancelRunningCallback(why error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cancelCallback != nil {
-		s.cancelCallback(why)
+func (r *runner) cancelRunningCallback(why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cancelCallback != nil {
+		r.cancelCallback(why)
 	}
 }

@@ -15,10 +15,10 @@ const widest = 400
 // fitCarets shortens each source line that has a caret below it to the width of the terminal,
 // because a caret under a wrapped line points at nothing. Other lines may wrap, but are cut after
 // 2*widest bytes.
-func (s *Session) fitCarets(text string) string {
+func (w *warner) fitCarets(text string) string {
 	cols := widest
-	if s.opt.Screen != nil {
-		if c, _ := s.opt.Screen(); c > 0 {
+	if w.opt.Screen != nil {
+		if c, _ := w.opt.Screen(); c > 0 {
 			cols = c
 		}
 	}
@@ -62,17 +62,17 @@ func window(line, pad string, cols int) (part, caret string) {
 }
 
 // warnOf prints each of the compiler's warnings about a handler, unless it has been printed before.
-func (s *Session) warnOf(code *compiler.Program) {
-	if s.opt.Warnings == WarnNone {
+func (w *warner) warnOf(code *compiler.Program) {
+	if w.opt.Warnings == WarnNone {
 		return
 	}
 	for _, d := range code.Warnings {
-		s.mu.Lock()
-		told := s.told[*d]
-		s.told[*d] = true
-		s.mu.Unlock()
+		w.mu.Lock()
+		told := w.told[*d]
+		w.told[*d] = true
+		w.mu.Unlock()
 		if !told {
-			s.out.warn("warning", map[string]any{"message": d.Error()}, s.fitCarets(d.Error()))
+			w.out.warn("warning", map[string]any{"message": d.Error()}, w.fitCarets(d.Error()))
 		}
 	}
 }

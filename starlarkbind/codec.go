@@ -14,9 +14,18 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 )
 
+// A codec converts values between their representation in the kernel and Starlark.
+type codec struct {
+	ids     *probeNames
+	symbols *symbols
+	stacks  *stackMaps
+	warner  *warner
+	shown   shownTexts
+}
+
 // decode converts a value from its representation in a map or record, whose layout types.Type.Size
 // describes. Integers are in native byte order.
-func (s *Session) decode(t *types.Type, b []byte) starlark.Value {
+func (c *codec) decode(t *types.Type, b []byte) starlark.Value {
 	switch t.Kind {
 	case types.Bool:
 		return starlark.Bool(binary.NativeEndian.Uint64(b) != 0)
@@ -29,7 +38,7 @@ func (s *Session) decode(t *types.Type, b []byte) starlark.Value {
 		for i := range t.Elem.Size() / 8 {
 			w[i] = binary.NativeEndian.Uint64(b[8*i:])
 		}
-		return s.format(t.Format, w)
+		return c.format(t.Format, w)
 	case types.Str:
 		b = b[:t.Cap]
 		if !t.NULs { // the bytes after the NUL are undefined in a record
@@ -42,11 +51,11 @@ func (s *Session) decode(t *types.Type, b []byte) starlark.Value {
 		if binary.NativeEndian.Uint64(b) == 0 {
 			return starlark.None
 		}
-		return s.decode(t.Elem, b[8:])
+		return c.decode(t.Elem, b[8:])
 	case types.Tuple:
 		out := make(starlark.Tuple, len(t.Elems))
 		for i, e := range t.Elems {
-			out[i] = s.decode(e, b)
+			out[i] = c.decode(e, b)
 			b = b[e.Size():]
 		}
 		return out
@@ -54,9 +63,22 @@ func (s *Session) decode(t *types.Type, b []byte) starlark.Value {
 	return starlark.None
 }
 
+// decodeArgs decodes the arguments of a print.
+func (c *codec) decodeArgs(site *printSite, b []byte) ([]starlark.Value, error) {
+	args := make([]starlark.Value, len(site.Args))
+	for i, t := range site.Args {
+		if len(b) < t.Size() {
+			return nil, fmt.Errorf("%s: a record is too short", site.Pos)
+		}
+		args[i] = c.decode(t, b)
+		b = b[t.Size():]
+	}
+	return args, nil
+}
+
 // encode writes a value to b in the representation of type t. The error says why the value does not
 // fit the type.
-func (s *Session) encode(t *types.Type, v starlark.Value, b []byte) error {
+func (c *codec) encode(t *types.Type, v starlark.Value, b []byte) error {
 	wrong := func() error { return fmt.Errorf("got %s, want %s", v.Type(), t) }
 	switch t.Kind {
 	case types.None:
@@ -92,9 +114,9 @@ func (s *Session) encode(t *types.Type, v starlark.Value, b []byte) error {
 		binary.NativeEndian.PutUint64(b, u)
 	case types.Formatted:
 		if _, ok := v.(starlark.Int); ok && t.Format.Numeric {
-			return s.encode(t.Elem, v, b)
+			return c.encode(t.Elem, v, b)
 		}
-		w, err := s.parse(t.Format, v)
+		w, err := c.parse(t.Format, v)
 		if err != nil {
 			return err
 		}
@@ -130,14 +152,14 @@ func (s *Session) encode(t *types.Type, v starlark.Value, b []byte) error {
 			return nil
 		}
 		binary.NativeEndian.PutUint64(b, 1)
-		return s.encode(t.Elem, v, b[8:])
+		return c.encode(t.Elem, v, b[8:])
 	case types.Tuple:
 		x, ok := v.(starlark.Tuple)
 		if !ok || len(x) != len(t.Elems) {
 			return wrong()
 		}
 		for i, e := range t.Elems {
-			if err := s.encode(e, x[i], b); err != nil {
+			if err := c.encode(e, x[i], b); err != nil {
 				return err
 			}
 			b = b[e.Size():]

@@ -122,7 +122,7 @@ func (s *Session) arguments(line string) []argument {
 	if all := quoted().FindAllStringSubmatch(line, -1); all != nil {
 		last := all[len(all)-1]
 		spec = last[1] + last[2]
-	} else if ps := s.allProbes(); len(ps) > 0 {
+	} else if ps := s.reg.allProbes(); len(ps) > 0 {
 		spec = ps[len(ps)-1].spec[0]
 	}
 	ts, err := bpf.Resolve(spec)

@@ -68,7 +68,7 @@ func (h *funcCopy) call(t *starlark.Thread, args starlark.Tuple) (starlark.Value
 func (s *Session) copyFunc(fn *starlark.Function, req *compiler.Request, e *event) *funcCopy {
 	h := &funcCopy{outer: map[string]*outerName{}}
 	c := &copier{s: s, file: &syntax.File{Path: fn.Position().Filename(), Options: fileOptions}, copy: h, made: map[copyKey]string{}}
-	f, err := s.function(fn)
+	f, err := s.names.function(fn)
 	if err != nil {
 		return h
 	}
@@ -175,7 +175,7 @@ func (c *copier) ident(id *syntax.Ident, a *compiler.Arithmetic) syntax.Expr {
 	if b != nil && (b.Scope == resolve.Local || b.Scope == resolve.Cell) {
 		return c.local(id)
 	}
-	sc := &funcScope{c.s, c.fn, c.fn.Globals()}
+	sc := &funcScope{c.s.names, c.fn, c.fn.Globals()}
 	lookup := func() starlark.Value { return sc.value(id) }
 	v := lookup()
 	name := c.outer(id.Name, lookup)

@@ -20,8 +20,8 @@ func (s *Session) builtinToCSV(_ *starlark.Thread, _ *starlark.Builtin, args sta
 	if err != nil {
 		return nil, err
 	}
-	s.exported = true
-	text, err := render.CSV(plainValue(x), header, raw, func(row int) error { return interrupted(s.ctx, row) })
+	s.done.exported = true
+	text, err := render.CSV(plainValue(x), header, raw, func(row int) error { return interrupted(s.run.ctx, row) })
 	if err != nil {
 		return nil, err
 	}

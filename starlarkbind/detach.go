@@ -2,6 +2,8 @@ package starlarkbind
 
 import (
 	"errors"
+	"sync"
+	"sync/atomic"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 )
@@ -12,6 +14,12 @@ import (
 
 // fewTargets is the largest number of targets that are detached while the script waits.
 const fewTargets = 4
+
+// detaching counts what the kernel has not finished detaching.
+type detaching struct {
+	closing sync.WaitGroup
+	leaving atomic.Bool // Close is waiting for closing
+}
 
 // detach detaches the probe; stats() and errors() continue to work.
 func (p *Probe) detach() error {
@@ -24,7 +32,7 @@ func (p *Probe) detach() error {
 	}
 	p.mu.Unlock()
 	if was {
-		p.s.forgetDetached()
+		p.s.reg.forgetDetached()
 	}
 	return err
 }
@@ -73,15 +81,15 @@ func (p *Probe) closeLinks() error {
 	if shut {
 		done, progress := make(chan struct{}), p.s.progress("detached")
 		p.closing = done
-		p.s.closing.Go(func() {
+		p.s.detaching.closing.Go(func() {
 			defer close(done)
 			err := bpf.CloseAll(links, func(done, total int) {
-				if p.s.leaving.Load() { // before that nobody waits for it
+				if p.s.detaching.leaving.Load() { // before that nobody waits for it
 					progress(done, total)
 				}
 			})
 			if err != nil {
-				p.s.reportError(err)
+				p.s.out.reportError(err)
 			}
 		})
 	}
@@ -104,7 +112,7 @@ func (p *Probe) reopen() error {
 	if p.closing != nil {
 		select {
 		case <-p.closing:
-		case <-p.s.context().Done():
+		case <-p.s.run.context().Done():
 			return ErrInterrupted
 		}
 	}

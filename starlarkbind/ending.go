@@ -16,27 +16,27 @@ type ending struct {
 // interruptible makes Ctrl-C end the operation that is about to begin, until end is called. late is
 // called if the operation is still running callbackGrace after Ctrl-C. At the prompt Ctrl-C always
 // ends the whole item.
-func (s *Session) interruptible(late func()) (e *ending, end func()) {
+func (r *runner) interruptible(late func()) (e *ending, end func()) {
 	e = &ending{came: make(chan struct{}), late: late}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.endings = append(s.endings, e)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.endings = append(r.endings, e)
 	return e, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for i, x := range s.endings {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for i, x := range r.endings {
 			if x == e {
-				s.endings = append(s.endings[:i:i], s.endings[i+1:]...)
+				r.endings = append(r.endings[:i:i], r.endings[i+1:]...)
 			}
 		}
 	}
 }
 
 // under reports whether the operation of e is still running.
-func (s *Session) under(e *ending) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, x := range s.endings {
+func (r *runner) under(e *ending) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, x := range r.endings {
 		if x == e {
 			return true
 		}
@@ -48,21 +48,21 @@ func (s *Session) under(e *ending) bool {
 // script continues: it prints what was counted. Outside of these, or the second time, it ends the
 // script. Interrupt may be called from any goroutine.
 func (s *Session) Interrupt() {
-	s.mu.Lock()
-	cancel := s.cancel
+	s.run.mu.Lock()
+	cancel := s.run.cancel
 	var e *ending
-	if n := len(s.endings); n > 0 && !s.opt.Interactive && !s.endings[n-1].used {
-		e = s.endings[n-1]
+	if n := len(s.run.endings); n > 0 && !s.opt.Interactive && !s.run.endings[n-1].used {
+		e = s.run.endings[n-1]
 		e.used = true
 	}
-	s.mu.Unlock()
+	s.run.mu.Unlock()
 	if e == nil {
 		cancel()
 		return
 	}
 	close(e.came)
 	time.AfterFunc(callbackGrace, func() {
-		if s.under(e) {
+		if s.run.under(e) {
 			e.late()
 		}
 	})

@@ -184,7 +184,7 @@ func (s *Session) helperError(p *Probe, site compiler.Site, c kmap.Cell) *helper
 	maxKeys := 0
 	if site.Map != nil {
 		e.mapName = site.Map.Name
-		switch m := s.owner(site.Map).(type) {
+		switch m := s.reg.owner(site.Map).(type) {
 		case *Aggregation:
 			maxKeys = m.maxKeys
 		case *Table:
@@ -193,7 +193,7 @@ func (s *Session) helperError(p *Probe, site compiler.Site, c kmap.Cell) *helper
 	}
 	if site.Stream != nil {
 		e.mapName = site.Stream.Name
-		maxKeys = s.stream(site.Stream).size
+		maxKeys = s.reg.stream(site.Stream).size
 	}
 	e.message, e.hint = explain(site, unix.Errno(code), e.mapName, maxKeys)
 	return e
@@ -318,15 +318,9 @@ func (s *Session) allErrors(ps []*Probe) ([]*helperError, error) {
 	return all, nil
 }
 
-func (s *Session) allProbes() []*Probe {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]*Probe{}, s.probes...)
-}
-
 // dropped returns the number of failed updates of a map.
 func (s *Session) dropped(m *compiler.Map) (uint64, error) {
-	all, err := s.allErrors(s.allProbes())
+	all, err := s.allErrors(s.reg.allProbes())
 	n := uint64(0)
 	for _, e := range all {
 		if e.decl == m && e.helper == "map_update_elem" {
@@ -339,7 +333,7 @@ func (s *Session) dropped(m *compiler.Map) (uint64, error) {
 // clearErrors makes errors() start from zero. The kernel's cells are not changed; their present
 // counts are subtracted from now on.
 func (s *Session) clearErrors() error {
-	for _, p := range s.allProbes() {
+	for _, p := range s.reg.allProbes() {
 		p.mu.Lock()
 		p.over = nil
 		p.mu.Unlock()
@@ -369,8 +363,8 @@ type warnKey struct {
 func (e *helperError) key() warnKey { return warnKey{e.probe, e.pos, e.helper, e.code} }
 
 // wanted reports whether the level of warnings includes e.
-func (s *Session) wanted(e *helperError) bool {
-	switch s.opt.Warnings {
+func (w *warner) wanted(e *helperError) bool {
+	switch w.opt.Warnings {
 	case WarnNone:
 		return false
 	case WarnAll:
@@ -381,18 +375,18 @@ func (s *Session) wanted(e *helperError) bool {
 
 // warnNew prints a warning for each error that is new since the last call.
 func (s *Session) warnNew() {
-	all, err := s.allErrors(s.allProbes())
+	all, err := s.allErrors(s.reg.allProbes())
 	if err != nil {
-		s.reportError(err)
+		s.out.reportError(err)
 		return
 	}
 	for _, e := range all {
-		s.mu.Lock()
-		seen := s.warned[e.key()]
-		s.warned[e.key()] = true
-		s.mu.Unlock()
-		if !seen && s.wanted(e) {
-			s.warnOne(e, false)
+		s.warner.mu.Lock()
+		seen := s.warner.warned[e.key()]
+		s.warner.warned[e.key()] = true
+		s.warner.mu.Unlock()
+		if !seen && s.warner.wanted(e) {
+			s.warner.warnOne(e, false)
 		}
 	}
 }
@@ -400,25 +394,25 @@ func (s *Session) warnNew() {
 // warnTotals reports, at the end, how often each error occurred and how many events the kernel
 // missed.
 func (s *Session) warnTotals() {
-	all, err := s.allErrors(s.allProbes())
+	all, err := s.allErrors(s.reg.allProbes())
 	if err != nil {
-		s.reportError(err)
+		s.out.reportError(err)
 		return
 	}
 	for _, e := range all {
-		if s.wanted(e) && e.helper != overheadHelper { // reported when it occurred
-			s.warnOne(e, true)
+		if s.warner.wanted(e) && e.helper != overheadHelper { // reported when it occurred
+			s.warner.warnOne(e, true)
 		}
 	}
-	for _, p := range s.allProbes() {
+	for _, p := range s.reg.allProbes() {
 		st, err := p.stats()
 		if err != nil {
-			s.reportError(err)
+			s.out.reportError(err)
 			continue
 		}
 		links, err := p.allLinksMissed()
 		if err != nil {
-			s.reportError(err)
+			s.out.reportError(err)
 			continue
 		}
 		if st.Missed > 0 && s.opt.Warnings != WarnNone {
@@ -443,7 +437,7 @@ func missedText(probe string, ts []bpf.Target, runs, links uint64) string {
 }
 
 // warnOne prints a warning about e: its position and hint, or with total its count at the end.
-func (s *Session) warnOne(e *helperError, total bool) {
+func (w *warner) warnOne(e *helperError, total bool) {
 	f := map[string]any{"helper": e.helper, "code": e.code, "errno": e.errno, "message": e.message, "hint": e.hint, "probe": e.probe, "pos": e.pos,
 		"source": e.source, "map": nil, "count": e.count, "first": e.first, "last": e.last, "total": total}
 	if e.mapName != "" {
@@ -454,20 +448,20 @@ func (s *Session) warnOne(e *helperError, total bool) {
 		name = e.helper + ": " + e.errno
 	}
 	if total {
-		s.out.warn("helper_error", f, fmt.Sprintf("%s: %s (%s), %d times in all", e.pos, e.message, name, e.count))
+		w.out.warn("helper_error", f, fmt.Sprintf("%s: %s (%s), %d times in all", e.pos, e.message, name, e.count))
 		return
 	}
 	text := fmt.Sprintf("%s: %s (%s)", e.pos, e.message, name)
-	text = s.fitCarets(text + s.caret(e.pos))
+	text = w.fitCarets(text + w.caret(e.pos))
 	if e.hint != "" {
 		text += "\n    hint: " + e.hint
 	}
-	s.out.warn("helper_error", f, text)
+	w.out.warn("helper_error", f, text)
 }
 
 // caret returns the source line of a position "file:line:col" and a caret below it, or "" if there
 // is none.
-func (s *Session) caret(pos string) string {
+func (w *warner) caret(pos string) string {
 	i := strings.LastIndexByte(pos, ':')
 	j := strings.LastIndexByte(pos[:max(i, 0)], ':')
 	if i < 0 || j < 0 {
@@ -478,7 +472,7 @@ func (s *Session) caret(pos string) string {
 		return ""
 	}
 	file := pos[:j]
-	return diag.Caret(s.sources.line(syntax.MakePosition(&file, line, col)), int(col))
+	return diag.Caret(w.sources.line(syntax.MakePosition(&file, line, col)), int(col))
 }
 
 // warnEvery is the interval at which new errors are looked for during a run.

@@ -129,7 +129,7 @@ for e in errors():
 // is counted. Before Linux 6.1 all maps allocate in advance.
 func TestForcedNoMemory(t *testing.T) {
 	l := newLive(t, func(o *Options) { o.Warnings = WarnNone })
-	l.memory = func(kmap.Spec, int) error { return errors.New("as if there were too little for its 4096 keys") }
+	l.shared.memory = func(kmap.Spec, int) error { return errors.New("as if there were too little for its 4096 keys") }
 	if err := l.script(`
 h, n = hist(bits=5), count()
 def tick(e):
@@ -264,9 +264,9 @@ make("newkeys", %d, 0)
 		t.Fatal(l.FormatError(err))
 	}
 	close(s.wait)
-	l.drain()
+	l.shared.drain()
 	printed := strings.Count(s.String(), "\n")
-	all, err := l.allErrors(l.allProbes())
+	all, err := l.allErrors(l.reg.allProbes())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func (s *Session) eventStack(user bool, v starlark.Value, kw []starlark.Tuple) (
 	if !ok {
 		return nil, fmt.Errorf("got %s, want a list of addresses", v.Type())
 	}
-	k := &Stack{s: s, user: user}
+	k := &Stack{c: s.codec, user: user}
 	if user {
 		for _, pair := range kw {
 			if n, ok := pair[1].(starlark.Int); ok && pair[0] == starlark.String("pid") {

@@ -104,7 +104,7 @@ make("newkeys", %d, 0)
 		t.Fatal(err)
 	}
 	snaps, between := 0, 0
-	m, events := l.globals["m"].(*Aggregation), l.globals["events"].(*Aggregation)
+	m, events := l.names.globals["m"].(*Aggregation), l.names.globals["events"].(*Aggregation)
 	total := func() uint64 {
 		w, err := events.read(context.Background())
 		must(err)
@@ -268,7 +268,7 @@ for k in range(300):
 `); err != nil {
 		t.Fatal(l.FormatError(err))
 	}
-	n, err := l.globals["t"].(*Table).evicted(context.Background())
+	n, err := l.names.globals["t"].(*Table).evicted(context.Background())
 	if err != nil || n == 0 {
 		t.Fatalf("%d keys were evicted, %v", n, err)
 	}

@@ -54,10 +54,10 @@ func (f *feedback) wrote(records int, caused bool) bool {
 }
 
 func (p *printReader) warnFeedback() {
-	if p.s.opt.Warnings == WarnNone {
+	if p.k.warner.opt.Warnings == WarnNone {
 		return
 	}
 	const hint = "exclude bpfrepl: me = pid(), and filter=lambda e: e.pid != me"
 	text := fmt.Sprintf("%s prints events that bpfrepl's own output causes, so each line makes more", p.probe.name)
-	p.s.out.warn("feedback", map[string]any{"probe": p.probe.name, "message": text, "hint": hint}, text+"\n    hint: "+hint)
+	p.k.out.warn("feedback", map[string]any{"probe": p.probe.name, "message": text, "hint": hint}, text+"\n    hint: "+hint)
 }

@@ -35,10 +35,10 @@ for i in range(%d):
 			if err != nil {
 				t.Fatal(l.FormatError(err))
 			}
-			if got, want := l.globals["told"].String(), "[500, 500, 500, 500, 500, 500, 500, 500]"; got != want {
+			if got, want := l.names.globals["told"].String(), "[500, 500, 500, 500, 500, 500, 500, 500]"; got != want {
 				t.Errorf("told %s, not %s", got, want)
 			}
-			m := l.globals["m"].(*Aggregation)
+			m := l.names.globals["m"].(*Aggregation)
 			if n := len(m.swappedOut.keys); n > most {
 				t.Errorf("it remembers %d keys", n)
 			}
@@ -65,9 +65,9 @@ def unused(): m.clear()
 		t.Fatal(l.FormatError(err))
 	}
 	for _, name := range []string{"m", "other", "before"} {
-		l.predeclared[name] = l.globals[name]
+		l.names.predeclared[name] = l.names.globals[name]
 	}
-	st := l.stacks[4]
+	st := l.stacks.byFrames[4]
 	fill := func() {
 		t.Helper()
 		b := make([]byte, st.Map().ValueSize())
@@ -144,7 +144,7 @@ p.detach()
 		t.Fatal(l.FormatError(err))
 	}
 	for _, name := range []string{"p", "c"} {
-		l.predeclared[name] = l.globals[name]
+		l.names.predeclared[name] = l.names.globals[name]
 	}
 	before, err := leakcheck.OfProcess(os.Getpid())
 	if err != nil {
@@ -195,13 +195,13 @@ c.clear()
 			t.Fatal(l.FormatError(err))
 		}
 		for _, name := range []string{"again", "first", "c"} {
-			l.predeclared[name] = l.globals[name]
+			l.names.predeclared[name] = l.names.globals[name]
 		}
 		heap := func() int64 {
 			if err := l.script(fmt.Sprintf("again(%d)", keptDetached+10)); err != nil {
 				t.Fatal(l.FormatError(err))
 			}
-			l.closing.Wait()
+			l.detaching.closing.Wait()
 			runtime.GC()
 			var m runtime.MemStats
 			runtime.ReadMemStats(&m)
@@ -213,7 +213,7 @@ c.clear()
 				t.Errorf("%d bytes more", grown)
 			}
 		}
-		if n := len(l.probes); n > keptDetached+1 {
+		if n := len(l.reg.probes); n > keptDetached+1 {
 			t.Errorf("%s: it knows %d probes", specs, n)
 		}
 		if err := l.script(`
@@ -235,7 +235,7 @@ first.detach()
 // concurrently.
 func TestFramesDuringSweep(t *testing.T) {
 	l := newLive(t, nil)
-	st, err := l.stacksMap(4)
+	st, err := l.stacks.get(4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,7 +272,7 @@ func TestFramesDuringSweep(t *testing.T) {
 		rounds = 1
 	}
 	for range rounds {
-		if err = errors.Join(l.sweep(st, "4", map[uint64]bool{}), fill()); err != nil {
+		if err = errors.Join(l.reg.sweep(st, "4", map[uint64]bool{}), fill()); err != nil {
 			break
 		}
 	}

@@ -12,21 +12,12 @@ import (
 // references to forgotten probes stay valid.
 const keptDetached = 64
 
-// remember adds a probe to those of the session, unless it is already among them.
-func (s *Session) remember(p *Probe) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !slices.Contains(s.probes, p) {
-		s.probes = append(s.probes, p)
-	}
-}
-
 // forgetDetached forgets the oldest quiet probes if there are more than keptDetached.
-func (s *Session) forgetDetached() {
-	if s.closed {
+func (r *registry) forgetDetached() {
+	if r.closed {
 		return
 	}
-	all := s.allProbes()
+	all := r.allProbes()
 	if len(all) <= keptDetached {
 		return
 	}
@@ -38,10 +29,10 @@ func (s *Session) forgetDetached() {
 	for _, p := range quiet[:len(quiet)-keptDetached] {
 		gone[p] = true
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	// Change a copy, because others may be iterating over the old slice.
-	s.probes = slices.DeleteFunc(slices.Clone(s.probes), func(p *Probe) bool { return gone[p] })
+	r.probes = slices.DeleteFunc(slices.Clone(r.probes), func(p *Probe) bool { return gone[p] })
 }
 
 // quiet reports whether the probe is detached, has no programs in the kernel, and counted no

@@ -14,43 +14,43 @@ import (
 // and probe names. The table of formats in package types has all others.
 type sessionFormat struct {
 	// show converts the kernel's value to the value that the script sees.
-	show func(s *Session, f *types.Format, w types.Words) starlark.Value
+	show func(c *codec, f *types.Format, w types.Words) starlark.Value
 	// read is the inverse of show. It is nil if one string can stand for several kernel values.
-	read func(s *Session, v starlark.Value) (types.Words, bool)
+	read func(c *codec, v starlark.Value) (types.Words, bool)
 }
 
 var sessionFormats = map[string]sessionFormat{
 	"probe": {
-		func(s *Session, _ *types.Format, w types.Words) starlark.Value {
-			return starlark.String(s.probeName(w[0]))
+		func(c *codec, _ *types.Format, w types.Words) starlark.Value {
+			return starlark.String(c.ids.name(w[0]))
 		},
-		func(s *Session, v starlark.Value) (types.Words, bool) {
+		func(c *codec, v starlark.Value) (types.Words, bool) {
 			name, ok := v.(starlark.String)
 			if !ok {
 				return types.Words{}, false
 			}
-			return types.Words{s.probeID(string(name))}, true
+			return types.Words{c.ids.id(string(name))}, true
 		},
 	},
 	"ksym": {
-		func(s *Session, _ *types.Format, w types.Words) starlark.Value {
-			return starlark.String(s.symbol(false, 0, w[0]))
+		func(c *codec, _ *types.Format, w types.Words) starlark.Value {
+			return starlark.String(c.symbols.name(false, 0, w[0]))
 		},
 		nil,
 	},
 	"usym": {
-		func(s *Session, _ *types.Format, w types.Words) starlark.Value {
-			return starlark.String(s.symbol(true, int(w[1]), w[0]))
+		func(c *codec, _ *types.Format, w types.Words) starlark.Value {
+			return starlark.String(c.symbols.name(true, int(w[1]), w[0]))
 		},
 		nil,
 	},
 	"kstack": stackFormat(false),
 	"ustack": stackFormat(true),
 	"cgroup": {
-		func(s *Session, _ *types.Format, w types.Words) starlark.Value {
+		func(c *codec, _ *types.Format, w types.Words) starlark.Value {
 			path, ok, err := symbol.CgroupPath(w[0])
 			if err != nil {
-				s.warnOnce(err)
+				c.warner.warnOnce(err)
 			}
 			if !ok {
 				path = fmt.Sprintf("cgroup %d", w[0])
@@ -63,33 +63,33 @@ var sessionFormats = map[string]sessionFormat{
 
 // format converts a kernel value to the value that the script sees. If the format cannot be parsed,
 // the kernel value is remembered so that parse can find it.
-func (s *Session) format(f *types.Format, w types.Words) starlark.Value {
+func (c *codec) format(f *types.Format, w types.Words) starlark.Value {
 	if own, ok := sessionFormats[f.Name]; ok {
-		v := own.show(s, f, w)
+		v := own.show(c, f, w)
 		if own.read == nil {
-			s.shown.put(shownKey{f.Name, f.Arg, string(v.(starlark.String))}, w)
+			c.shown.put(shownKey{f.Name, f.Arg, string(v.(starlark.String))}, w)
 		}
 		return v
 	}
 	row := f.Row()
 	text := row.Text(f, w)
 	if row.Parse == nil {
-		s.shown.put(shownKey{f.Name, f.Arg, text}, w)
+		c.shown.put(shownKey{f.Name, f.Arg, text}, w)
 	}
 	return starlark.String(text)
 }
 
 // parse converts a value that the script sees to the kernel's value.
-func (s *Session) parse(f *types.Format, v starlark.Value) (types.Words, error) {
+func (c *codec) parse(f *types.Format, v starlark.Value) (types.Words, error) {
 	text, isText := v.(starlark.String)
 	var w types.Words
 	ok := false
 	if own := sessionFormats[f.Name]; own.read != nil {
-		w, ok = own.read(s, v)
+		w, ok = own.read(c, v)
 	} else if row := f.Row(); row.Parse != nil && isText {
 		w, ok = row.Parse(f, string(text))
 	} else if isText {
-		w, ok = s.shown.get(shownKey{f.Name, f.Arg, string(text)})
+		w, ok = c.shown.get(shownKey{f.Name, f.Arg, string(text)})
 	}
 	if !ok {
 		return w, fmt.Errorf("%s is not a valid %s", v, f.Noun)

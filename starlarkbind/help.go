@@ -155,7 +155,7 @@ func (s *Session) helpOn(name string) (string, error) {
 			return t.Of == of || t.Of == "handler "+of || t.Of == "event" && of == "e" || t.Of != "" && !known
 		})
 	}
-	if v := s.globals[name]; v != nil {
+	if v := s.names.globals[name]; v != nil {
 		return s.help(v)
 	}
 	return helpName(name, func(Topic) bool { return true })

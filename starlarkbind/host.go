@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/symbol"
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
@@ -81,22 +80,4 @@ func monotonic() int64 {
 		return 0 // cannot happen: every kernel has this clock
 	}
 	return ts.Nano()
-}
-
-// stacksMap returns the map that stores stacks of n frames. The first call creates it.
-func (s *Session) stacksMap(n int) (*stackStore, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if m := s.stacks[n]; m != nil {
-		return m, nil
-	}
-	m, err := kmap.NewStacks(compiler.StackMap(n), n, compiler.StackSize(n))
-	if err != nil {
-		return nil, err
-	}
-	if s.stacks == nil {
-		s.stacks = map[int]*stackStore{}
-	}
-	s.stacks[n] = &stackStore{Stacks: m}
-	return s.stacks[n], nil
 }

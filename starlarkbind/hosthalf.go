@@ -61,7 +61,7 @@ func (s *Session) hostValue(v any) starlark.Value {
 	case compiler.Bytes:
 		return starlark.Bytes(v)
 	case compiler.Formatted:
-		return s.format(v.Type.Format, v.Words)
+		return s.codec.format(v.Type.Format, v.Words)
 	case starlark.Value:
 		return v
 	}
@@ -99,7 +99,7 @@ func (c caller) Const(v any) any {
 }
 
 // Repr implements compiler.Caller.
-func (c caller) Repr(v any) (string, error) { return c.s.repr(v.(starlark.Value)) }
+func (c caller) Repr(v any) (string, error) { return c.s.guards.repr(v.(starlark.Value)) }
 
 // TypeName implements compiler.Caller.
 func (c caller) TypeName(v any) string { return v.(starlark.Value).Type() }
@@ -128,11 +128,11 @@ func (c caller) EventField(name string) (any, error) { return eventField(c.threa
 func (c caller) Stack(name string, n int) any {
 	if e := eventOf(c.thread); e != nil && e.fields[name] != nil {
 		if k, ok := e.fields[name].(*Stack); ok && len(k.frames) > n {
-			return &Stack{s: c.s, user: k.user, pid: k.pid, frames: k.frames[:n]}
+			return &Stack{c: c.s.codec, user: k.user, pid: k.pid, frames: k.frames[:n]}
 		}
 		return e.fields[name]
 	}
-	return &Stack{s: c.s, user: name == "ustack"}
+	return &Stack{c: c.s.codec, user: name == "ustack"}
 }
 
 // Register implements compiler.Caller.

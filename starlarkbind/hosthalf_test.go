@@ -36,7 +36,7 @@ func TestHostFunctionsDocumented(t *testing.T) {
 		if name == "kstack" || name == "ustack" || name == "signal" { // they do nothing without an event
 			continue
 		}
-		_, err := starlark.EvalOptions(fileOptions, &starlark.Thread{}, "x", name+"("+args[name]+")", l.predeclared)
+		_, err := starlark.EvalOptions(fileOptions, &starlark.Thread{}, "x", name+"("+args[name]+")", l.names.predeclared)
 		where := free
 		if err != nil {
 			where = event

@@ -9,8 +9,8 @@ import (
 // warnHotplug warns that a CPU came online while probes have an event on each CPU, or that following
 // such a change failed. What happened on a new CPU before the probes were attached there is not
 // counted.
-func (s *Session) warnHotplug(f bpf.HotplugEvent) {
-	if s.opt.Warnings == WarnNone {
+func (w *warner) warnHotplug(f bpf.HotplugEvent) {
+	if w.opt.Warnings == WarnNone {
 		return
 	}
 	fields := map[string]any{"probe": f.Target.Name}
@@ -22,5 +22,5 @@ func (s *Session) warnHotplug(f bpf.HotplugEvent) {
 		fields["cpu"] = f.CPU
 		text = fmt.Sprintf("CPU %d came online: %s is attached to it from now on; earlier events on it were not seen", f.CPU, f.Target.Name)
 	}
-	s.out.warn("cpu", fields, text)
+	w.out.warn("cpu", fields, text)
 }

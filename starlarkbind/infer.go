@@ -22,7 +22,7 @@ import (
 // lateScope resolves names for a function that the script has not defined yet: to the present
 // globals, or to functions defined further down.
 type lateScope struct {
-	s       *Session
+	names   *namespace
 	globals starlark.StringDict
 }
 
@@ -31,10 +31,10 @@ func (l lateScope) Lookup(id *syntax.Ident) compiler.Entity {
 	if b, ok := id.Binding.(*resolve.Binding); ok && b.Scope == resolve.Free {
 		return nil
 	}
-	if e := (&funcScope{s: l.s, globals: l.globals}).Lookup(id); e != nil {
+	if e := (&funcScope{names: l.names, globals: l.globals}).Lookup(id); e != nil {
 		return e
 	}
-	if fn := l.s.sources.defs[id.Name]; fn != nil {
+	if fn := l.names.sources.defs[id.Name]; fn != nil {
 		return l.function(fn)
 	}
 	return nil
@@ -186,7 +186,7 @@ const maxLateGroups = 16
 // infer determines the types that the maps of a handler will have once all probes of the script are
 // loaded, and stores them as hints for the compiler. The hints are used until forget is called.
 func (s *Session) infer(p *Probe, h, f *compiler.Func, globals starlark.StringDict) (forget func()) {
-	scope := lateScope{s, globals}
+	scope := lateScope{s.names, globals}
 	want := scope.maps(h, f)
 	if len(want) == 0 {
 		return func() {}

@@ -13,8 +13,6 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
-	"github.com/bpfrepl/bpfrepl/compiler"
-	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
@@ -23,11 +21,11 @@ import (
 
 // Who returns a table of the names defined in the session, with their types and values.
 func (s *Session) Who() string {
-	s.busy.Lock()
-	defer s.busy.Unlock()
+	s.run.busy.Lock()
+	defer s.run.busy.Unlock()
 	var names []string
-	for name, v := range s.globals {
-		if name != "_" && v != s.predeclared[name] {
+	for name, v := range s.names.globals {
+		if name != "_" && v != s.names.predeclared[name] {
 			names = append(names, name)
 		}
 	}
@@ -37,7 +35,7 @@ func (s *Session) Who() string {
 	sort.Strings(names)
 	var rows [][]string
 	for _, name := range names {
-		v := s.globals[name]
+		v := s.names.globals[name]
 		text := ""
 		switch v := v.(type) {
 		case *Aggregation, *Table, *Stream:
@@ -65,13 +63,10 @@ func shortened(v starlark.Value) string {
 // Reset discards everything the session has created: it detaches probes, closes maps and drops
 // callbacks.
 func (s *Session) Reset() error {
-	s.busy.Lock()
-	defer s.busy.Unlock()
-	s.mu.Lock()
-	probes, maps := s.probes, s.maps
-	s.probes, s.maps = nil, nil
-	s.warned, s.told, s.fills = map[warnKey]bool{}, map[diag.Diagnostic]bool{}, map[*compiler.Map]mapUsage{}
-	s.mu.Unlock()
+	s.run.busy.Lock()
+	defer s.run.busy.Unlock()
+	probes, maps := s.reg.forgetAll()
+	s.warner.reset()
 	errs := []error{detachAll(probes)}
 	for _, p := range probes {
 		errs = append(errs, p.close())
@@ -79,15 +74,15 @@ func (s *Session) Reset() error {
 	for _, m := range maps {
 		errs = append(errs, m.Close())
 	}
-	s.adds, s.timers = nil, nil
-	for name, v := range s.globals {
-		if v != s.predeclared[name] {
-			delete(s.globals, name)
+	s.adds, s.run.timers = nil, nil
+	for name, v := range s.names.globals {
+		if v != s.names.predeclared[name] {
+			delete(s.names.globals, name)
 		}
 	}
-	for name, v := range s.predeclared { // the session may have rebound these
-		if s.items != nil {
-			s.globals[name] = v
+	for name, v := range s.names.predeclared { // the session may have rebound these
+		if s.names.items != nil {
+			s.names.globals[name] = v
 		}
 	}
 	return errors.Join(errs...)
@@ -126,25 +121,25 @@ func (s *Session) RunFile(ctx context.Context, file, src string) (starlark.Value
 	if err != nil {
 		return nil, err
 	}
-	s.busy.Lock()
+	s.run.busy.Lock()
 	var earlier []*Probe
-	for _, p := range s.allProbes() {
+	for _, p := range s.reg.allProbes() {
 		if p.file == file && p.isAttached() {
 			earlier = append(earlier, p)
 		}
 	}
 	n := len(earlier)
 	err = detachAll(earlier)
-	s.timers = slices.DeleteFunc(s.timers, func(t *timer) bool { return t.file == file })
-	s.file = file
-	s.busy.Unlock()
-	defer func() { s.file = "" }()
+	s.run.timers = slices.DeleteFunc(s.run.timers, func(t *timer) bool { return t.file == file })
+	s.run.file = file
+	s.run.busy.Unlock()
+	defer func() { s.run.file = "" }()
 	if n > 0 {
 		probes := "1 probe"
 		if n > 1 {
 			probes = fmt.Sprintf("%d probes", n)
 		}
-		s.note("detached the probes of the earlier run of this file: %s", probes)
+		s.warner.note("detached the probes of the earlier run of this file: %s", probes)
 	}
 	if err != nil {
 		return nil, err
@@ -163,8 +158,8 @@ func (s *Session) AllowWrite(dir string) ([]string, error) {
 		if !st.IsDir() {
 			return nil, fmt.Errorf("%s is not a directory", dir)
 		}
-		s.busy.Lock()
-		defer s.busy.Unlock()
+		s.run.busy.Lock()
+		defer s.run.busy.Unlock()
 		s.opt.AllowWrite = append(slices.Clone(s.opt.AllowWrite), dir)
 	}
 	return s.opt.AllowWrite, nil

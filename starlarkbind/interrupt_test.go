@@ -45,7 +45,7 @@ func newSignaller(t *testing.T) (*live, *signaller) {
 	s := &signaller{after: 20 * time.Millisecond}
 	l := newLive(t, func(o *Options) { o.Stdout = s })
 	s.press = l.Interrupt
-	l.predeclared["pressed"] = starlark.NewBuiltin("pressed", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
+	l.names.predeclared["pressed"] = starlark.NewBuiltin("pressed", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
 		if d := s.pressed(); d > soon() {
 			return starlark.String(d.String()), nil
 		}
@@ -157,7 +157,7 @@ p.detach()
 `, n, n, lseek, n)); err != nil {
 		t.Fatal(l.FormatError(err))
 	}
-	l.predeclared["m"], l.predeclared["t"] = l.globals["m"], l.globals["t"]
+	l.names.predeclared["m"], l.names.predeclared["t"] = l.names.globals["m"], l.names.globals["t"]
 	for _, what := range []string{"m.snapshot()", "m.top(10)", "m.items()", "m.delta()", "len(m)", "t.snapshot()", "print(m)", "to_csv(m)", "plot(m)"} {
 		t.Run(what, func(t *testing.T) {
 			afters := []time.Duration{20 * time.Millisecond, 600 * time.Millisecond, 1300 * time.Millisecond}

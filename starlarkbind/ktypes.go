@@ -145,11 +145,11 @@ func declared(typ, name string) string {
 
 // enumerator returns the value of a kernel enumerator, or nil if there is none of that name. It
 // looks up only names in capitals, because any other unknown name is a typing error.
-func (s *Session) enumerator(name string) starlark.Value {
+func (n *namespace) enumerator(name string) starlark.Value {
 	if !enumeratorName().MatchString(name) {
 		return nil
 	}
-	t, err := s.ktypes.load()
+	t, err := n.ktypes.load()
 	if err != nil {
 		return nil // a kernel without BTF has no such name
 	}
@@ -163,16 +163,16 @@ var enumeratorName = lazyregexp.Regexp(`^[A-Z][A-Z0-9_]+$`)
 
 // known reports to the resolver whether name is predeclared. Kernel enumerators become predeclared
 // when they are first used.
-func (s *Session) known(name string) bool {
-	if s.predeclared.Has(name) {
+func (n *namespace) known(name string) bool {
+	if n.predeclared.Has(name) {
 		return true
 	}
 	if starlark.Universe.Has(name) {
 		return false
 	}
-	v := s.enumerator(name)
+	v := n.enumerator(name)
 	if v != nil {
-		s.predeclared[name] = v
+		n.predeclared[name] = v
 	}
 	return v != nil
 }

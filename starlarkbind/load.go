@@ -22,13 +22,13 @@ import (
 // the same fields at the same offsets share a program. If the handler reads no field, all targets
 // share one.
 func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
-	h, err := s.function(handler)
+	h, err := s.names.function(handler)
 	if err != nil {
 		return err
 	}
 	var f *compiler.Func
 	if filter != nil {
-		if f, err = s.function(filter); err != nil {
+		if f, err = s.names.function(filter); err != nil {
 			return err
 		}
 	}
@@ -43,7 +43,7 @@ func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 	defer s.infer(p, h, f, handler.Globals())()
 	for _, g := range s.groups(p, h, f) {
 		l := &loader{s: s, p: p, handler: h, filter: f}
-		err := s.context().Err()
+		err := s.run.context().Err()
 		if err == nil {
 			err = l.group(g)
 		}
@@ -195,7 +195,7 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 	}
 	ev.SameArgs = g.event.SameArgs
 	if n := g.event.Number; n != nil {
-		ev.Syscalls = &compiler.Syscalls{Map: "syscalls", Number: field(*n), Count: l.s.opt.Interactive || l.s.statsOn != nil}
+		ev.Syscalls = &compiler.Syscalls{Map: "syscalls", Number: field(*n), Count: l.s.opt.Interactive || l.s.shared.statsOn != nil}
 	}
 	if l.p != nil && len(l.p.targets) > fewTargets && slices.Contains([]ebpf.ProgramType{ebpf.TracePoint, ebpf.Kprobe}, ts[0].ProgramTypes(true)[0]) {
 		ev.Gate = "gate"
@@ -225,11 +225,11 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		CPUs:     sys.PossibleCPUs,
 		Host:     host{s},
 		Unsafe:   s.opt.Unsafe,
-		ProbeID:  s.probeID,
+		ProbeID:  s.ids.id,
 		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros", Scratch: "heap",
-		PrintBase: s.printBase(), PrintProbe: s.out.json,
+		PrintBase: s.reg.printBase(), PrintProbe: s.out.json,
 		CountLookupMisses: s.opt.Warnings == WarnAll,
-		Canceled:          func() bool { return s.context().Err() != nil },
+		Canceled:          func() bool { return s.run.context().Err() != nil },
 		Compat:            compat(s.kernel),
 		Canonical:         "numbers",
 	}
@@ -268,11 +268,11 @@ func (l *loader) compile(g *group, ts []bpf.Target, pt ebpf.ProgramType) (*compi
 	if own != nil {
 		r.Namespace = &compiler.PIDNamespace{Dev: own.Dev, Ino: own.Ino}
 	}
-	r.Variant, r.PrintBase = l.variant, l.s.printBase()
+	r.Variant, r.PrintBase = l.variant, l.s.reg.printBase()
 	l.p.request.CompareAndSwap(nil, r)
 	code, err := compiler.Compile(r)
 	if errors.Is(err, compiler.ErrCanceled) {
-		return nil, l.s.context().Err()
+		return nil, l.s.run.context().Err()
 	}
 	return code, err
 }
@@ -318,7 +318,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 			return err
 		}
 	}
-	s.warnOf(code)
+	s.warner.warnOf(code)
 	maps, err := l.bindMaps(code)
 	if err != nil {
 		return err
@@ -337,13 +337,13 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		maps["gate"] = l.p.gate.Map()
 	}
 	if code.UsesSyscalls {
-		if pg.syscalls, err = bpf.NewSyscalls(ts, s.cookie); err != nil {
+		if pg.syscalls, err = bpf.NewSyscalls(ts, s.ids.cookie); err != nil {
 			return err
 		}
 		maps["syscalls"] = pg.syscalls.Map()
 	}
 	if code.UsesNumbers {
-		if maps["numbers"], err = s.numbersMap(); err != nil {
+		if maps["numbers"], err = s.shared.numbersMap(); err != nil {
 			return err
 		}
 	}
@@ -354,29 +354,29 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		maps["cells"] = pg.cells.Map()
 	}
 	if code.UsesRing {
-		ring, err := s.ring()
+		ring, err := s.shared.ring()
 		if err != nil {
 			return err
 		}
 		maps["ring"] = ring.Map()
 	}
-	s.addPrints(l.p, code.Prints)
+	s.reg.addPrints(l.p, code.Prints)
 	if code.UsesControl {
-		c, err := s.controlMap()
+		c, err := s.shared.controlMap()
 		if err != nil {
 			return err
 		}
 		maps["control"] = c.Map()
 	}
 	if code.Zeros > 0 {
-		z, err := s.zerosMap(code.Zeros)
+		z, err := s.shared.zerosMap(code.Zeros)
 		if err != nil {
 			return err
 		}
 		maps["zeros"] = z
 	}
 	for _, n := range code.Stacks {
-		m, err := s.stacksMap(n)
+		m, err := s.stacks.get(n)
 		if err != nil {
 			return err
 		}
@@ -389,15 +389,15 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		maps["heap"] = pg.scratch
 	}
 	if keepsUserAddresses(code) {
-		s.userAddrs.Store(true)
+		s.symbols.userAddrs.Store(true)
 	}
 	l.p.captured = code.Captured
 	if s.opt.EmitAsm {
 		s.out.text(render.Escape(heading(ts, pt) + code.Listing()))
 	}
-	n := s.nprog.Add(1)
+	n := s.symbols.loaded.Add(1)
 	pg.spec = bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", n), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: l.p.pid}
-	pg.prog, err = bpf.LoadForTargets(s.context(), pg.spec, s.progress("loaded"))
+	pg.prog, err = bpf.LoadForTargets(s.run.context(), pg.spec, s.progress("loaded"))
 	if l.otherForm(err) {
 		l.programs = l.programs[:len(l.programs)-1]
 		return errors.Join(pg.close(), l.loadOne(g, ts, pt, nil))
@@ -413,7 +413,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 func (l *loader) bindMaps(code *compiler.Program) (map[string]*kmap.Map, error) {
 	out := map[string]*kmap.Map{}
 	for _, st := range code.Streams {
-		m, err := l.s.stream(st).kernelMap()
+		m, err := l.s.reg.stream(st).kernelMap()
 		if err != nil {
 			return nil, err
 		}
@@ -430,7 +430,7 @@ func (l *loader) bindMaps(code *compiler.Program) (map[string]*kmap.Map, error) 
 }
 
 func (l *loader) bindMap(use compiler.MapUse) (*kmap.Map, error) {
-	switch m := l.s.owner(use.Map).(type) {
+	switch m := l.s.reg.owner(use.Map).(type) {
 	case *Aggregation:
 		if m.kernelMap() != nil {
 			err := l.closeTypes(use, m.retype)
@@ -489,25 +489,6 @@ func (l *loader) closeTypes(use compiler.MapUse, retype func(t compiler.MapTypes
 	if m != l.adds {
 		m.Open = false
 		l.undo = append(l.undo, typedMap{func() error { m.Open = true; return nil }})
-	}
-	return nil
-}
-
-// owner returns the aggregation or table that a compiler's map belongs to, or nil.
-func (s *Session) owner(m *compiler.Map) kernelMap {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, k := range s.maps {
-		switch k := k.(type) {
-		case *Aggregation:
-			if k.decl == m {
-				return k
-			}
-		case *Table:
-			if k.decl == m {
-				return k
-			}
-		}
 	}
 	return nil
 }

@@ -172,7 +172,7 @@ func runLoops(text string, inputs []*loopInput, form compiler.Variant) (out []st
 	if err := k.ExecFile(context.Background(), "loops.star", []byte(loopGlobals+"out = table()\nbytes_of = table()\nper_letter = count()\nseen = count()\nstates = count()\n"+text)); err != nil {
 		return nil, errors.New(k.FormatError(err))
 	}
-	h, err := k.function(k.globals["handler"].(*starlark.Function))
+	h, err := k.names.function(k.names.globals["handler"].(*starlark.Function))
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +182,7 @@ func runLoops(text string, inputs []*loopInput, form compiler.Variant) (out []st
 		return nil, errors.Join(err, l.rollback())
 	}
 	l.commit()
-	k.probes = append(k.probes, p)
+	k.reg.probes = append(k.reg.probes, p)
 	for i, in := range inputs {
 		if _, err := p.programs[0].prog.TestRun(in.words(i)); err != nil {
 			return nil, err
@@ -190,7 +190,7 @@ func runLoops(text string, inputs []*loopInput, form compiler.Variant) (out []st
 		runtime.KeepAlive(in)
 	}
 	for _, name := range loopMaps {
-		v, err := starlark.Call(&starlark.Thread{}, mustAttr(k.globals[name], "snapshot"), nil, nil)
+		v, err := starlark.Call(&starlark.Thread{}, mustAttr(k.names.globals[name], "snapshot"), nil, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -198,7 +198,7 @@ func runLoops(text string, inputs []*loopInput, form compiler.Variant) (out []st
 			out = append(out, name+":", dictText(d))
 		}
 	}
-	es, err := k.allErrors(k.allProbes())
+	es, err := k.allErrors(k.reg.allProbes())
 	if err != nil {
 		return nil, err
 	}

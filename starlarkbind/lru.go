@@ -41,7 +41,7 @@ func (t *Table) evicted(ctx context.Context) (uint64, error) {
 		return 0, nil
 	}
 	n := t.own
-	for _, p := range t.s.allProbes() {
+	for _, p := range t.s.reg.allProbes() {
 		err := p.eachCell(func(_ *program, site compiler.Site, c kmap.Cell) {
 			switch {
 			case site.Map != t.decl:
@@ -68,14 +68,14 @@ func (s *Session) warnEvicted() {
 	if s.opt.Warnings != WarnAll {
 		return
 	}
-	for _, m := range s.maps {
+	for _, m := range s.reg.maps {
 		t, ok := m.(*Table)
 		if !ok {
 			continue
 		}
 		n, err := t.evicted(context.Background())
 		if err != nil {
-			s.reportError(err)
+			s.out.reportError(err)
 		} else if n > 0 {
 			s.out.warn("evicted", map[string]any{"map": t.Name(), "count": n, "max_keys": t.maxKeys},
 				fmt.Sprintf("%s: the kernel removed %d keys to make room for new ones (lru=True)", t.Name(), n))

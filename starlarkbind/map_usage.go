@@ -46,31 +46,28 @@ func (s *Session) warnFill() {
 	if s.opt.Warnings == WarnNone {
 		return
 	}
-	s.mu.Lock()
-	maps := append([]kernelMap{}, s.maps...)
-	s.mu.Unlock()
-	for _, m := range maps {
+	for _, m := range s.reg.allMaps() {
 		k, ok := m.(bounded)
 		if !ok {
 			continue
 		}
 		store, comp, most := k.usageOf()
-		f := s.fills[comp]
+		f := s.warner.fills[comp]
 		if store == nil || f.told || time.Now().Before(f.next) {
 			continue
 		}
 		if err := s.countFill(store, comp, most, &f); err != nil {
-			s.reportError(err)
+			s.out.reportError(err)
 		}
-		s.fills[comp] = f
+		s.warner.fills[comp] = f
 	}
 }
 
 func (s *Session) countFill(store *kmap.Map, comp *compiler.Map, most int, f *mapUsage) error {
 	start := time.Now()
-	keys, err := store.Count(s.ctx)
+	keys, err := store.Count(s.run.ctx)
 	if err != nil {
-		if s.ctx.Err() != nil {
+		if s.run.ctx.Err() != nil {
 			return nil
 		}
 		return err

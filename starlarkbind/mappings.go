@@ -19,8 +19,9 @@ const (
 	learnMost  = time.Second
 )
 
-// cacheMappings reads the mappings of processes from time to time until the returned function is called.
-func (s *Session) cacheMappings(pids []int) (end func()) {
+// cacheMappings reads the mappings of processes from time to time until the returned function is
+// called.
+func (y *symbols) cacheMappings(pids []int) (end func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -30,9 +31,9 @@ func (s *Session) cacheMappings(pids []int) (end func()) {
 				return
 			case <-time.After(wait):
 			}
-			if s.userAddrs.Load() {
+			if y.userAddrs.Load() {
 				for _, pid := range pids {
-					s.userSymbols().CacheMappings(pid)
+					y.userSymbols().CacheMappings(pid)
 				}
 			}
 		}

@@ -26,7 +26,7 @@ func TestMatrixPrint(t *testing.T) {
 	hex := func(o operand) string { // pointers are shown in hex, numbers are not
 		return map[bool]string{true: fmt.Sprintf("pointer(%s)", o.host), false: o.host}[strings.Contains(o.name, "pointer") || o.name == "struct"]
 	}
-	m.predeclared["pointer"] = starlark.NewBuiltin("pointer", func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	m.names.predeclared["pointer"] = starlark.NewBuiltin("pointer", func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		n, _ := a[0].(starlark.Int).Uint64()
 		return pointer(n), nil
 	})
@@ -48,7 +48,7 @@ func TestMatrixPrint(t *testing.T) {
 	}
 	accepted := m.compile(m.cells)
 	m.run(accepted)
-	m.drain()
+	m.shared.drain()
 	got := map[string]string{}
 	for _, x := range printedCell.FindAllStringSubmatch(m.out.String(), -1) {
 		got[x[1]] += x[2]

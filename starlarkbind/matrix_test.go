@@ -165,11 +165,11 @@ func newMatrix(t *testing.T) *matrix {
 
 // define runs a script whose globals later scripts can use.
 func (m *matrix) define(src string) {
-	if err := m.ExecFile(m.ctx, "matrix.star", []byte(src)); err != nil {
+	if err := m.ExecFile(m.Session.run.ctx, "matrix.star", []byte(src)); err != nil {
 		m.t.Fatal(m.FormatError(err))
 	}
-	for n, v := range m.globals {
-		m.predeclared[n] = v
+	for n, v := range m.names.globals {
+		m.names.predeclared[n] = v
 	}
 }
 
@@ -224,7 +224,7 @@ func (m *matrix) compilePart(cells []*cell) (accepted []*cell) {
 		m.t.Fatal(m.FormatError(err))
 	}
 	for i, c := range cells {
-		h, err := m.function(m.globals[fmt.Sprintf("c%d", i)].(*starlark.Function))
+		h, err := m.names.function(m.names.globals[fmt.Sprintf("c%d", i)].(*starlark.Function))
 		if err != nil {
 			m.t.Fatal(err)
 		}
@@ -278,7 +278,7 @@ func (m *matrix) load(cells []*cell) bool {
 	if err := m.ExecFile(context.Background(), "cells.star", []byte(src.String())); err != nil {
 		m.t.Fatal(m.FormatError(err))
 	}
-	h, err := m.function(m.globals["handler"].(*starlark.Function))
+	h, err := m.names.function(m.names.globals["handler"].(*starlark.Function))
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -288,7 +288,7 @@ func (m *matrix) load(cells []*cell) bool {
 		return fail(errors.Join(err, l.rollback()))
 	}
 	l.commit()
-	m.probes = append(m.probes, p)
+	m.reg.probes = append(m.reg.probes, p)
 	if _, err := p.programs[0].prog.TestRun(m.words); err != nil {
 		return fail(err)
 	}
@@ -296,7 +296,7 @@ func (m *matrix) load(cells []*cell) bool {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	sent := m.globals["out"].(*Stream)
+	sent := m.names.globals["out"].(*Stream)
 	for {
 		v, err := sent.next(time.Now())
 		if err != nil {
@@ -332,7 +332,7 @@ func (m *matrix) load(cells []*cell) bool {
 
 // eval evaluates an expression in the interpreter.
 func (m *matrix) eval(text string) (starlark.Value, error) {
-	return starlark.EvalOptions(fileOptions, &starlark.Thread{Name: "matrix"}, "cell", text, m.predeclared)
+	return starlark.EvalOptions(fileOptions, &starlark.Thread{Name: "matrix"}, "cell", text, m.names.predeclared)
 }
 
 // expected sets the wanted value of a cell to the interpreter's value of text.

@@ -6,20 +6,11 @@ import (
 	"strings"
 
 	"go.starlark.net/starlark"
-
-	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
 // When a script does something without effect, or collects data that nobody reads, a note on stderr
 // says so. Notes are for people. They are plain text in every output format and go to stderr, so
 // they do not disturb programs that read the output.
-
-func (s *Session) note(format string, args ...any) {
-	if s.opt.Warnings == WarnNone || s.flags.Help() {
-		return
-	}
-	s.out.message("NOTE: " + render.Escape(fmt.Sprintf(format, args...)))
-}
 
 // empty reports whether the probe has no target.
 func (p *Probe) empty() bool {
@@ -31,14 +22,14 @@ func (s *Session) noteIdle(p *Probe) {
 	if !p.empty() {
 		return
 	}
-	s.note(`probe(%q) matched nothing (missing="ignore"): its handler never runs`, strings.Join(p.spec, ", "))
+	s.warner.note(`probe(%q) matched nothing (missing="ignore"): its handler never runs`, strings.Join(p.spec, ", "))
 }
 
 // noteWait prints a note if nothing can happen during run(). forever means that only Ctrl-C ends
 // run().
 func (s *Session) noteWait(forever bool) {
 	live, limited := 0, true
-	for _, p := range s.allProbes() {
+	for _, p := range s.reg.allProbes() {
 		if p.isAttached() && !p.empty() {
 			live++
 			limited = limited && p.pid != 0
@@ -54,9 +45,9 @@ func (s *Session) noteWait(forever bool) {
 	}
 	switch {
 	case live > 0 && limited && over:
-		s.note("the -c command has ended, and the probes are limited to it: nothing more is counted%s", until)
-	case live == 0 && forever && len(s.timers) == 0:
-		s.note("run() has nothing to wait for: no probe is attached, and there is no every()%s", until)
+		s.warner.note("the -c command has ended, and the probes are limited to it: nothing more is counted%s", until)
+	case live == 0 && forever && len(s.run.timers) == 0:
+		s.warner.note("run() has nothing to wait for: no probe is attached, and there is no every()%s", until)
 	}
 }
 
@@ -64,19 +55,19 @@ func (s *Session) noteWait(forever bool) {
 // nothing.
 func (s *Session) noteUnused() {
 	n := 0
-	for _, p := range s.allProbes() {
+	for _, p := range s.reg.allProbes() {
 		if p.isAttached() && !p.empty() {
 			n++
 		}
 	}
-	if s.waited || n == 0 {
+	if s.done.waited || n == 0 {
 		return
 	}
 	its := "its probe was"
 	if n > 1 {
 		its = fmt.Sprintf("its %d probes were", n)
 	}
-	s.note("the script ended without run(), so %s attached only for a moment: end the script with run(), or with run(5) for five seconds", its)
+	s.warner.note("the script ended without run(), so %s attached only for a moment: end the script with run(), or with run(5) for five seconds", its)
 }
 
 // noteUnchecked lists the probes that --check did not reach. It stops where the script would wait
@@ -89,7 +80,7 @@ func (s *Session) noteUnchecked() {
 		}
 	}
 	if at != nil {
-		s.note("--check stops where the script waits for events; not checked: probe() at %s", strings.Join(at, ", "))
+		s.warner.note("--check stops where the script waits for events; not checked: probe() at %s", strings.Join(at, ", "))
 	}
 }
 
@@ -99,7 +90,7 @@ func (s *Session) summarize() {
 	if s.opt.NoSummary || s.flags.Help() {
 		return
 	}
-	for _, m := range s.maps {
+	for _, m := range s.reg.maps {
 		switch m := m.(type) {
 		case *Aggregation:
 			if !m.seen && m.live() != nil {
@@ -118,12 +109,12 @@ func (s *Session) summarize() {
 // printLate prints a map as print does. If the script writes CSV or JSON itself, which a table
 // would corrupt, the map goes to stderr.
 func (s *Session) printLate(m starlark.Value) {
-	if s.exported && !s.out.json {
+	if s.done.exported && !s.out.json {
 		s.out.write(s.out.errw, s.text(m)+"\n")
 		return
 	}
 	if _, err := s.builtinPrint(nil, nil, starlark.Tuple{m}, nil); err != nil && s.out.failed() == nil {
-		s.reportError(err)
+		s.out.reportError(err)
 	}
 }
 
@@ -132,15 +123,15 @@ func (s *Session) noteUnread(st *Stream) {
 		return
 	}
 	if err := st.drainRing(); err != nil {
-		s.reportError(err)
+		s.out.reportError(err)
 		return
 	}
 	lost, err := st.lost()
 	if err != nil {
-		s.reportError(err)
+		s.out.reportError(err)
 		return
 	}
 	if n := st.read + lost; n > 0 {
-		s.note("stream %s: %d records were emitted, but none was read: use for ev in %s: ..., or %s.each(fn) before run()", st.Name(), n, st.Name(), st.Name())
+		s.warner.note("stream %s: %d records were emitted, but none was read: use for ev in %s: ..., or %s.each(fn) before run()", st.Name(), n, st.Name(), st.Name())
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
-	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
@@ -149,7 +148,7 @@ const maxHostCopies = 64
 // hostCopy returns the copy of a function for an event. It returns nil if the function contains
 // something that the compiler rejects anyway.
 func (s *Session) hostCopy(fn *starlark.Function, e *event) *funcCopy {
-	req, types := s.requestOf(fn), ""
+	req, types := s.reg.requestOf(fn), ""
 	if req == nil {
 		types = e.types()
 	}
@@ -166,19 +165,6 @@ func (s *Session) hostCopy(fn *starlark.Function, e *event) *funcCopy {
 		return nil
 	}
 	return h
-}
-
-// requestOf returns the compiler request of a function that is a probe's handler or filter, or nil.
-func (s *Session) requestOf(fn *starlark.Function) *compiler.Request {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.probes {
-		r := p.request.Load()
-		if r != nil && (r.Handler.ID == fn || r.Filter != nil && r.Filter.ID == fn) {
-			return r
-		}
-	}
-	return nil
 }
 
 // A wrapping describes how the result of an operation wraps at 64 bits.

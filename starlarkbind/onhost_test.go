@@ -38,8 +38,8 @@ func hostRun(text string, fields []compiler.Field, memory func() starlark.String
 	if err := k.ExecFile(context.Background(), "host.star", []byte(text)); err != nil {
 		return fail(errors.New(k.FormatError(err)))
 	}
-	fn := k.globals["handler"].(*starlark.Function)
-	h, err := k.function(fn)
+	fn := k.names.globals["handler"].(*starlark.Function)
+	h, err := k.names.function(fn)
 	if err != nil {
 		return fail(err)
 	}
@@ -49,20 +49,20 @@ func hostRun(text string, fields []compiler.Field, memory func() starlark.String
 		return fail(errors.Join(err, l.rollback()))
 	}
 	l.commit()
-	k.probes = append(k.probes, p)
+	k.reg.probes = append(k.reg.probes, p)
 	return k, func(args starlark.StringDict) error {
 		for name, f := range memory() {
-			own := k.predeclared[name]
-			k.predeclared[name] = starlark.NewBuiltin(name, func(t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+			own := k.names.predeclared[name]
+			k.names.predeclared[name] = starlark.NewBuiltin(name, func(t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 				if n, ok := a[0].(starlark.Int); !ok || n.Sign() == 0 || name == "cast" && !strings.HasSuffix(string(a[1].(starlark.String)), "*") {
 					return starlark.Call(t, own, a, kw)
 				}
 				return starlark.Call(t, f, a, kw)
 			})
-			defer func() { k.predeclared[name] = own }()
+			defer func() { k.names.predeclared[name] = own }()
 		}
 		ev := &event{starlark.StringDict{"args": &eventArgs{named: args}}}
-		return k.execAlone(context.Background(), "host", func(t *starlark.Thread) error {
+		return k.run.execAlone(context.Background(), "host", func(t *starlark.Thread) error {
 			_, err := starlark.Call(t, fn, starlark.Tuple{ev}, nil)
 			return err
 		})
@@ -287,7 +287,7 @@ func TestLoopsOnHost(t *testing.T) {
 			}
 			var got []string
 			for _, name := range loopMaps {
-				v, err := starlark.Call(&starlark.Thread{}, mustAttr(k.globals[name], "snapshot"), nil, nil)
+				v, err := starlark.Call(&starlark.Thread{}, mustAttr(k.names.globals[name], "snapshot"), nil, nil)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -220,7 +220,7 @@ func runKernel(text string, events []oracleEvent, as *sys.Kernel, form compiler.
 	if err := k.ExecFile(context.Background(), "kernel.star", []byte(maps.String()+text)); err != nil {
 		return nil, errors.New(k.FormatError(err))
 	}
-	h, err := k.function(k.globals["handler"].(*starlark.Function))
+	h, err := k.names.function(k.names.globals["handler"].(*starlark.Function))
 	if err != nil {
 		return nil, err
 	}
@@ -255,13 +255,13 @@ func runKernel(text string, events []oracleEvent, as *sys.Kernel, form compiler.
 		return nil, err
 	}
 	l.commit()
-	k.probes = append(k.probes, p)
+	k.reg.probes = append(k.reg.probes, p)
 	for _, ev := range events {
 		if _, err := p.programs[0].prog.TestRun(ev.words()); err != nil {
 			return nil, err
 		}
 	}
-	k.drain()
+	k.shared.drain()
 	return k.outcome()
 }
 
@@ -271,8 +271,8 @@ const budgetError = "budget"
 func (k *kernelRun) outcome() (outcome, error) {
 	out := outcome{"prints": k.out.String()}
 	for _, m := range oracleMaps {
-		a := k.globals[m.name].(*Aggregation)
-		w, err := a.read(k.ctx)
+		a := k.names.globals[m.name].(*Aggregation)
+		w, err := a.read(k.run.ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -289,7 +289,7 @@ func (k *kernelRun) outcome() (outcome, error) {
 		}
 		out[m.name] = sorted(lines)
 	}
-	sent := k.globals["sent"].(*Stream)
+	sent := k.names.globals["sent"].(*Stream)
 	if err := sent.drainRing(); err != nil {
 		return nil, err
 	}
@@ -306,17 +306,17 @@ func (k *kernelRun) outcome() (outcome, error) {
 		out["sent"] += text
 	}
 	for name := range oracleTables {
-		t := k.globals[name].(*Table)
+		t := k.names.globals[name].(*Table)
 		d, err := t.snapshot()
 		if err != nil {
 			return nil, err
 		}
-		if n, err := t.evicted(k.ctx); err != nil || n > 0 {
+		if n, err := t.evicted(k.run.ctx); err != nil || n > 0 {
 			return nil, fmt.Errorf("%d keys of %s count as evicted, %v", n, name, err)
 		}
 		out[name] = dictText(d.(*starlark.Dict))
 	}
-	es, err := k.allErrors(k.allProbes())
+	es, err := k.allErrors(k.reg.allProbes())
 	if err != nil {
 		return nil, err
 	}

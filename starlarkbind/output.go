@@ -160,7 +160,7 @@ func (s *Session) shownOn(p render.Page, v starlark.Value) string {
 	case *Table:
 		return s.mapText(p, v)
 	}
-	return s.unlessInterrupted(starlark.Len(v), func() string { return p.Text(v) })
+	return s.run.unlessInterrupted(starlark.Len(v), func() string { return p.Text(v) })
 }
 
 func (s *Session) mapText(p render.Page, m interface {
@@ -192,7 +192,7 @@ func (s *Session) mapText(p render.Page, m interface {
 	if p.Rows > 1 {
 		p.Rows-- // the line with the name
 	}
-	return name + ":\n" + s.unlessInterrupted(d.Len(), func() string { return p.Keyed(d.Items()) })
+	return name + ":\n" + s.run.unlessInterrupted(d.Len(), func() string { return p.Keyed(d.Items()) })
 }
 
 // builtinPrint implements print(*args, sep=" ").
@@ -202,7 +202,7 @@ func (s *Session) builtinPrint(_ *starlark.Thread, b *starlark.Builtin, args sta
 		return nil, err
 	}
 	text := s.joined(args, sep)
-	if s.ctx.Err() != nil {
+	if s.run.ctx.Err() != nil {
 		return nil, ErrInterrupted // the text may be incomplete
 	}
 	if s.out.json {
@@ -261,6 +261,6 @@ func plainValue(v starlark.Value) starlark.Value {
 }
 
 // reportError reports an error where none can be returned.
-func (s *Session) reportError(err error) {
-	s.out.warn("error", map[string]any{"message": err.Error()}, err.Error())
+func (o *output) reportError(err error) {
+	o.warn("error", map[string]any{"message": err.Error()}, err.Error())
 }

@@ -33,15 +33,15 @@ func recoverPanic(fn func() error) (err error) {
 
 // recoverGoroutine runs the body of a goroutine. A panic in it is reported and ends the running
 // script, but not the process.
-func (s *Session) recoverGoroutine(fn func()) {
+func (r *runner) recoverGoroutine(fn func()) {
 	err := recoverPanic(func() error { fn(); return nil })
 	if err == nil {
 		return
 	}
-	s.reportError(err)
-	s.broken.Store(true)
-	s.mu.Lock()
-	cancel := s.cancel
-	s.mu.Unlock()
+	r.out.reportError(err)
+	r.broken.Store(true)
+	r.mu.Lock()
+	cancel := r.cancel
+	r.mu.Unlock()
 	cancel()
 }

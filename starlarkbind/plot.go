@@ -37,22 +37,22 @@ func (s *Session) builtinPlot(_ *starlark.Thread, _ *starlark.Builtin, args star
 		}
 	}
 	plain := plainValue(x)
-	if s.ctx.Err() != nil {
+	if s.run.ctx.Err() != nil {
 		return nil, ErrInterrupted
 	}
 	// Copy the items before drawing, which may continue after an interrupt while the script changes
 	// x.
-	items, listed := pairs(s.ctx, plain)
+	items, listed := pairs(s.run.ctx, plain)
 	var kind string
 	var plotErr error
-	if s.ctx.Err() != nil {
+	if s.run.ctx.Err() != nil {
 		return nil, ErrInterrupted
 	}
-	text := s.unlessInterrupted(len(items), func() (text string) {
+	text := s.run.unlessInterrupted(len(items), func() (text string) {
 		kind, text, plotErr = picture(plain, items, listed, paper)
 		return text
 	})
-	if s.ctx.Err() != nil {
+	if s.run.ctx.Err() != nil {
 		return nil, ErrInterrupted
 	}
 	if plotErr != nil {

@@ -38,7 +38,7 @@ func (s *Session) builtinPprof(_ *starlark.Thread, _ *starlark.Builtin, args sta
 	}
 	w := &profileWriter{s: s, labels: names}
 	for i, it := range items {
-		if err := interrupted(s.ctx, i); err != nil {
+		if err := interrupted(s.run.ctx, i); err != nil {
 			return nil, err
 		}
 		values, err := amounts(it[1])
@@ -154,14 +154,14 @@ func (w *profileWriter) frames(k *Stack) []pprof.Frame {
 			addr--
 		}
 		if k.user {
-			p := w.s.userSymbols().Lookup(k.pid, addr)
+			p := w.s.symbols.userSymbols().Lookup(k.pid, addr)
 			out[i] = pprof.Frame{Addr: addr, Function: render.Escape(p.Name),
 				Mapping: pprof.Mapping{Start: p.Start, End: p.End, Offset: p.FileOff, File: render.Escape(p.Path), BuildID: p.BuildID}}
 			continue
 		}
 		sym, _, _, err := symbol.KernelSymbol(addr)
 		if err != nil {
-			w.s.warnOnce(err)
+			w.s.warner.warnOnce(err)
 		}
 		out[i] = pprof.Frame{Addr: addr, Function: sym.Name, Mapping: w.kernelMapping()}
 		if sym.Module != "" {

@@ -17,20 +17,11 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
-// ringSize is the size in bytes of the ring buffer for records that are not read yet.
-const ringSize = 4 << 20
-
-// printSite is a print in a handler, with its probe.
-type printSite struct {
-	compiler.PrintSite
-	probe *Probe
-}
-
 // A printReader reads the records that handlers send and prints them in the order they were sent.
 // It writes many lines at a time and pauses between writes. If a probe sees these writes, each of
 // them causes another line, and the pause limits how many.
 type printReader struct {
-	s    *Session
+	k    *kernelShared
 	ring *kmap.RingBuf
 	done chan struct{}
 	own  feedback
@@ -59,19 +50,6 @@ type drained struct {
 	done chan struct{}
 }
 
-// ring returns the session's ring buffer. The first call creates it and starts the reader.
-func (s *Session) ring() (*kmap.RingBuf, error) {
-	if s.printReader == nil {
-		r, err := kmap.NewRingBuf(ringSize)
-		if err != nil {
-			return nil, err
-		}
-		s.printReader = &printReader{s: s, ring: r, done: make(chan struct{})}
-		go s.recoverGoroutine(s.printReader.run)
-	}
-	return s.printReader.ring, nil
-}
-
 func (p *printReader) run() {
 	defer close(p.done)
 	var rec ringbuf.Record
@@ -85,7 +63,7 @@ func (p *printReader) run() {
 		case errors.Is(err, kmap.ErrClosed):
 			return
 		default:
-			p.s.reportError(fmt.Errorf("read the ring buffer: %w", err))
+			p.k.out.reportError(fmt.Errorf("read the ring buffer: %w", err))
 			return
 		}
 		if p.text.Len() >= printFlushBytes || p.text.Len() > 0 && p.ring.Empty() && !time.Now().Before(p.due()) {
@@ -107,7 +85,7 @@ func (p *printReader) due() time.Time {
 // write writes the text.
 func (p *printReader) write() {
 	before := p.ring.Written()
-	p.s.out.print(p.text.String())
+	p.k.out.print(p.text.String())
 	p.written = time.Now()
 	if p.own.wrote(p.records, p.ring.Written() != before) {
 		p.warnFeedback()
@@ -143,54 +121,6 @@ func (p *printReader) wait() (<-chan struct{}, error) {
 	return w.done, p.ring.Wake()
 }
 
-// drain returns when all records sent before the call are printed, regardless of how many are added
-// in the meantime. It returns earlier if the script is interrupted or if the reader of the output
-// stalls. The records are then printed later.
-func (s *Session) drain() {
-	if s.printReader == nil {
-		return
-	}
-	printed, err := s.printReader.wait()
-	if err != nil {
-		s.reportError(err)
-		return
-	}
-	look := time.NewTicker(callbackGrace / 5)
-	defer look.Stop()
-	ctx := s.context()
-	for {
-		select {
-		case <-printed:
-			return
-		case <-s.printReader.done:
-			return
-		case <-ctx.Done():
-			return
-		case <-look.C:
-			if s.out.stalled() {
-				return
-			}
-		}
-	}
-}
-
-// drainAll is drain for the end of the session. It waits for the reader of the output as long as it
-// takes, as any program does.
-func (s *Session) drainAll() {
-	if s.printReader == nil {
-		return
-	}
-	printed, err := s.printReader.wait()
-	if err != nil {
-		s.reportError(err)
-		return
-	}
-	select {
-	case <-printed:
-	case <-s.printReader.done:
-	}
-}
-
 func (p *printReader) close() error {
 	err := p.ring.Close()
 	<-p.done
@@ -200,31 +130,31 @@ func (p *printReader) close() error {
 func (p *printReader) record(b []byte) {
 	if len(b) >= 8 && binary.NativeEndian.Uint64(b) == compiler.RecordStop {
 		select {
-		case p.s.halt <- struct{}{}:
+		case p.k.run.halt <- struct{}{}:
 		default: // one is enough
 		}
 		return
 	}
-	if p.s.out.failed() != nil {
+	if p.k.out.failed() != nil {
 		p.unprinted++
 		return
 	}
-	site, b, err := p.s.printSite(b)
+	site, b, err := p.k.reg.printSite(b)
 	if err != nil {
-		p.s.reportError(err)
+		p.k.out.reportError(err)
 		return
 	}
 	p.records++
 	p.probe = site.probe
-	if site.Kind == "print" && !p.s.out.json {
+	if site.Kind == "print" && !p.k.out.json {
 		if line, ok := appendPrinted(p.text.AvailableBuffer(), site.Args, b); ok {
 			p.text.Write(line)
 			return
 		}
 	}
-	args, err := p.s.decodeArgs(site, b)
+	args, err := p.k.codec.decodeArgs(site, b)
 	if err != nil {
-		p.s.reportError(err)
+		p.k.out.reportError(err)
 		return
 	}
 	p.print(site, args)
@@ -234,7 +164,7 @@ func (p *printReader) record(b []byte) {
 func (p *printReader) print(site *printSite, args []starlark.Value) {
 	var probe, text string
 	// The program adds the name of the probe that fired: see compiler.Request.PrintProbe.
-	if n := len(args); p.s.out.json && n > 0 {
+	if n := len(args); p.k.out.json && n > 0 {
 		probe, _ = starlark.AsString(args[n-1])
 		args = args[:n-1]
 	}
@@ -242,7 +172,7 @@ func (p *printReader) print(site *printSite, args []starlark.Value) {
 	if site.Kind == "printf" {
 		var err error
 		if text, err = cfmt.Sprintf(site.Format, render.EscapeAll(shown)); err != nil {
-			p.s.reportError(fmt.Errorf("%s: %w", site.Pos, err))
+			p.k.out.reportError(fmt.Errorf("%s: %w", site.Pos, err))
 			return
 		}
 	} else {
@@ -254,25 +184,10 @@ func (p *printReader) print(site *printSite, args []starlark.Value) {
 		}
 	}
 	switch {
-	case p.s.out.json:
+	case p.k.out.json:
 		text = printedLine(site.Kind, probe, text, args)
 	case site.Kind == "print":
 		text += "\n"
 	}
 	p.text.WriteString(text)
-}
-
-// printBase returns the number of the next print site.
-func (s *Session) printBase() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.prints)
-}
-
-func (s *Session) addPrints(p *Probe, sites []compiler.PrintSite) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, site := range sites {
-		s.prints = append(s.prints, printSite{site, p})
-	}
 }

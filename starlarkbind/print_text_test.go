@@ -16,7 +16,7 @@ func TestPrintedText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &printReader{s: s}
+	p := &printReader{k: s.shared}
 	kinds := []*types.Type{types.TInt, types.TUint, types.TBool, types.TStr(15), types.TStr(64), types.TNULStr(15), types.TBytes(5), {Kind: types.Opt, Elem: types.TInt}}
 	words := []string{"", "sh", "kworker/0:1", "a b", "~", "\x1b[31m", "\x7f", "\u00e9\u202e", "\xff", "exactly fifteen", "0\x00behind"}
 	rnd := rand.New(rand.NewPCG(1, 2))
@@ -47,7 +47,7 @@ func TestPrintedText(t *testing.T) {
 			continue
 		}
 		short++
-		args, err := s.decodeArgs(site, rec)
+		args, err := s.codec.decodeArgs(site, rec)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -98,7 +98,7 @@ func (p *Probe) String() string {
 		s += ", captured: " + strings.Join(c, ", ")
 	}
 	if st, err := p.stats(); err == nil {
-		if st.Runs > 0 && p.s.statsOn != nil { // another process may have enabled kernel statistics
+		if st.Runs > 0 && p.s.shared.statsOn != nil { // another process may have enabled kernel statistics
 			s += fmt.Sprintf(", %d ns a run (%d runs measured)", st.PerRun().Nanoseconds(), st.Runs)
 		}
 		if st.Missed > 0 {
@@ -164,10 +164,10 @@ func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, arg
 		return nil, scriptError(err)
 	}
 	// Ctrl-C came while the last target was attached. The script would never receive the probe.
-	if s.context().Err() != nil {
+	if s.run.context().Err() != nil {
 		return nil, errors.Join(ErrInterrupted, p.close())
 	}
-	s.remember(p)
+	s.reg.remember(p)
 	s.watchOverhead()
 	if missing == "ignore" {
 		s.noteIdle(p)
@@ -222,7 +222,7 @@ func (p *Probe) attach() error {
 func (p *Probe) attachAll() error {
 	links := 0
 	for _, g := range p.programs {
-		if err := g.renew(p.s.context(), p.s); err != nil {
+		if err := g.renew(p.s.run.context(), p.s); err != nil {
 			return err
 		}
 	}
@@ -282,14 +282,14 @@ func without(ts, gone []bpf.Target) []bpf.Target {
 // tracepoint.
 func (g *program) attach(p *Probe) (left []bpf.Target, err error) {
 	s := p.s
-	opt := bpf.AttachAllOptions{PID: p.pid, Progress: s.progress("attached"), OnHotplug: s.warnHotplug}
+	opt := bpf.AttachAllOptions{PID: p.pid, Progress: s.progress("attached"), OnHotplug: s.warner.warnHotplug}
 	if g.code.UsesCookie {
-		opt.Cookie = s.cookie // identifies the target that fired
+		opt.Cookie = s.ids.cookie // identifies the target that fired
 	}
 	if len(g.targets) == 0 { // all were refused before
 		return nil, nil
 	}
-	links, refusals, err := bpf.AttachAll(s.context(), g.targets, g.prog, opt)
+	links, refusals, err := bpf.AttachAll(s.run.context(), g.targets, g.prog, opt)
 	g.links = append(g.links, links...)
 	if err != nil {
 		return nil, err
@@ -381,7 +381,7 @@ var probeMethods = []scriptMethod[*Probe]{
 	{"attach", "attach()", "attach it again", "p.attach()", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		err := p.attach()
 		if err == nil {
-			p.s.remember(p) // it may have been forgotten
+			p.s.reg.remember(p) // it may have been forgotten
 		}
 		return starlark.None, scriptError(err)
 	}},
@@ -490,10 +490,10 @@ func (p *Probe) AttrNames() []string {
 
 // enableStats makes the kernel measure programs. This costs two clock reads per run.
 func (s *Session) enableStats() error {
-	if s.statsOn != nil {
+	if s.shared.statsOn != nil {
 		return nil
 	}
-	for _, p := range s.probes { // the kernel has not counted the runs so far
+	for _, p := range s.reg.probes { // the kernel has not counted the runs so far
 		for _, g := range p.all() {
 			if g.syscalls == nil {
 				continue
@@ -508,6 +508,6 @@ func (s *Session) enableStats() error {
 	if err != nil {
 		return err
 	}
-	s.statsOn = c
+	s.shared.statsOn = c
 	return nil
 }

@@ -136,12 +136,12 @@ func TestAllKinds(t *testing.T) {
 func (r kindRow) run(t *testing.T) {
 	l := newLive(t, nil)
 	refusal, hint := "", ""
-	l.predeclared["refused"] = starlark.NewBuiltin("refused", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	l.names.predeclared["refused"] = starlark.NewBuiltin("refused", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		refusal, _ = starlark.AsString(args[0])
 		hint, _ = starlark.AsString(args[1])
 		return starlark.None, nil
 	})
-	l.predeclared["kick"] = starlark.NewBuiltin("kick", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
+	l.names.predeclared["kick"] = starlark.NewBuiltin("kick", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
 		return starlark.None, unix.Kill(os.Getpid(), unix.SIGUSR1)
 	})
 	script := r.script
@@ -158,7 +158,7 @@ func (r kindRow) run(t *testing.T) {
 				t.Error(err)
 			}
 		}()
-		l.predeclared["threads"] = starlark.MakeInt(p.cmd.Process.Pid)
+		l.names.predeclared["threads"] = starlark.MakeInt(p.cmd.Process.Pid)
 	}
 	err := l.script(`
 n, by = count(), count()

@@ -81,7 +81,7 @@ func (s *Session) resolve(specs []string, missing string) ([]bpf.Target, error) 
 
 // probeOf creates a probe for targets. some makes it an error if all of them are refused.
 func (s *Session) probeOf(o probeOptions, ts []bpf.Target, some bool) (*Probe, error) {
-	p := &Probe{s: s, name: o.name, spec: o.specs, targets: ts, pos: o.handler.Position(), file: s.file, pid: o.pid, missing: o.missing, some: some}
+	p := &Probe{s: s, name: o.name, spec: o.specs, targets: ts, pos: o.handler.Position(), file: s.run.file, pid: o.pid, missing: o.missing, some: some}
 	if p.name == "" {
 		p.name = strings.Join(o.specs, ",")
 	}

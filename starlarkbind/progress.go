@@ -1,7 +1,6 @@
 package starlarkbind
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"time"
@@ -14,13 +13,6 @@ const (
 	progressTTY    = 100 * time.Millisecond
 	progressNotTTY = 2 * time.Second
 )
-
-// context returns the context of the current run or item, which Ctrl-C cancels.
-func (s *Session) context() context.Context {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.ctx
-}
 
 // progress returns a function that shows the progress of an operation on stderr, such as "attached:
 // 312 of 1000".

@@ -8,8 +8,8 @@ import (
 
 // A repr formats values as Starlark's str() and repr() do, and checks for Ctrl-C as it goes.
 type repr struct {
-	s *Session
-	b strings.Builder
+	run *runner
+	b   strings.Builder
 	// path holds the lists and dicts that are being written. One that contains itself is not
 	// written again.
 	path []starlark.Value
@@ -17,17 +17,17 @@ type repr struct {
 }
 
 // repr returns a value as Starlark formats it. The error, if any, is ErrInterrupted.
-func (s *Session) repr(v starlark.Value) (string, error) {
+func (g *guards) repr(v starlark.Value) (string, error) {
 	if seq, ok := v.(starlark.Sequence); !ok || seq.Len() < longSequence {
 		return v.String(), nil
 	}
-	r := repr{s: s}
+	r := repr{run: g.run}
 	err := r.value(v)
 	return r.b.String(), err
 }
 
 func (r *repr) value(v starlark.Value) error {
-	if r.n++; r.n%1024 == 0 && r.s.cancelled() {
+	if r.n++; r.n%1024 == 0 && r.run.cancelled() {
 		return ErrInterrupted
 	}
 	switch v := v.(type) {

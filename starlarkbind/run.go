@@ -46,7 +46,7 @@ func (s *Session) builtinEvery(_ *starlark.Thread, _ *starlark.Builtin, args sta
 	if d < time.Millisecond {
 		return nil, fmt.Errorf("every: seconds must be at least 0.001, got %s", sec)
 	}
-	s.timers = append(s.timers, &timer{every: d, fn: fn, file: s.file})
+	s.run.timers = append(s.run.timers, &timer{every: d, fn: fn, file: s.run.file})
 	return starlark.None, nil
 }
 
@@ -60,10 +60,10 @@ func (s *Session) builtinStop(thread *starlark.Thread, _ *starlark.Builtin, args
 		// probe.
 		return starlark.None, nil
 	}
-	if !s.inRun.Load() {
+	if !s.run.inRun.Load() {
 		return nil, errStop
 	}
-	s.stopped = true
+	s.run.stopped = true
 	return starlark.None, nil
 }
 
@@ -75,7 +75,7 @@ func (s *Session) builtinRun(thread *starlark.Thread, _ *starlark.Builtin, args 
 	if err := starlark.UnpackArgs("run", args, kw, "seconds?", &what); err != nil {
 		return nil, err
 	}
-	if s.inRun.Load() {
+	if s.run.inRun.Load() {
 		return nil, fmt.Errorf("run() is already active and cannot be called from a callback")
 	}
 	if err := s.checkFlags(true); err != nil {
@@ -85,7 +85,7 @@ func (s *Session) builtinRun(thread *starlark.Thread, _ *starlark.Builtin, args 
 		return nil, errStop
 	}
 	var deadline <-chan time.Time
-	procs := s.heldProcs()
+	procs := s.run.heldProcs()
 	switch v := what.(type) {
 	case starlark.NoneType:
 	case *Process:
@@ -99,16 +99,16 @@ func (s *Session) builtinRun(thread *starlark.Thread, _ *starlark.Builtin, args 
 		defer t.Stop()
 		deadline = t.C
 	}
-	s.waited = true
+	s.done.waited = true
 	s.noteWait(deadline == nil && len(procs) == 0 && s.opt.PID == 0)
 	for _, p := range procs {
 		p.Release()
 	}
-	s.stopped = false
-	s.inRun.Store(true)
-	defer s.inRun.Store(false)
+	s.run.stopped = false
+	s.run.inRun.Store(true)
+	defer s.run.inRun.Store(false)
 	err := s.loop(thread, deadline, procs)
-	s.drain()
+	s.shared.drain()
 	s.warnNew()
 	if err == nil {
 		err = s.out.failed()
@@ -117,9 +117,9 @@ func (s *Session) builtinRun(thread *starlark.Thread, _ *starlark.Builtin, args 
 }
 
 // heldProcs returns the processes that have not been released to run yet.
-func (s *Session) heldProcs() []*proc.Process {
+func (r *runner) heldProcs() []*proc.Process {
 	var out []*proc.Process
-	for _, p := range s.procs {
+	for _, p := range r.procs {
 		if !p.Released() {
 			out = append(out, p)
 		}
@@ -129,7 +129,7 @@ func (s *Session) heldProcs() []*proc.Process {
 
 // loop is the body of run(). It returns when the wait is over, with an error if there was one.
 func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs []*proc.Process) (err error) {
-	ctrlC, end := s.interruptible(func() { s.cancelRunningCallback(cutByInterrupt) })
+	ctrlC, end := s.run.interruptible(func() { s.run.cancelRunningCallback(cutByInterrupt) })
 	defer end()
 	ended := make(chan struct{})
 	quit := make(chan struct{})
@@ -142,7 +142,7 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 		watched = append(watched, s.opt.PID)
 	}
 	if len(watched) > 0 {
-		defer s.cacheMappings(watched)()
+		defer s.symbols.cacheMappings(watched)()
 	}
 	if len(procs) > 0 {
 		go func() {
@@ -164,7 +164,7 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 		}
 	}
 	now := time.Now()
-	for _, t := range s.timers {
+	for _, t := range s.run.timers {
 		t.next = now.Add(t.every)
 	}
 	warn := time.NewTicker(warnEvery)
@@ -186,8 +186,8 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 		case <-deadline:
 		case <-ended:
 		case <-left:
-			s.note("process %d has ended, so run() returns", s.opt.PID)
-		case <-s.halt:
+			s.warner.note("process %d has ended, so run() returns", s.opt.PID)
+		case <-s.run.halt:
 			halted = true
 		case <-quit:
 			return
@@ -195,13 +195,13 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 		close(over)
 		select {
 		case <-time.After(grace):
-			s.cancelRunningCallback(cutByEnd)
+			s.run.cancelRunningCallback(cutByEnd)
 		case <-quit:
 		}
 	}()
-	ctx := s.context()
-	for !s.stopped {
-		tick.Reset(s.untilNext())
+	ctx := s.run.context()
+	for !s.run.stopped {
+		tick.Reset(s.run.untilNext())
 		select {
 		case <-ctrlC.came:
 			return nil
@@ -209,7 +209,7 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 			return ErrInterrupted
 		case <-over:
 			if halted {
-				return s.control.Reset()
+				return s.shared.control.Reset()
 			}
 			return nil
 		case <-warn.C:
@@ -239,9 +239,9 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 }
 
 // untilNext returns the time until the next timer is due, at most an hour.
-func (s *Session) untilNext() time.Duration {
+func (r *runner) untilNext() time.Duration {
 	d := time.Hour
-	for _, t := range s.timers {
+	for _, t := range r.timers {
 		d = min(d, time.Until(t.next))
 	}
 	return max(d, 0)
@@ -250,7 +250,7 @@ func (s *Session) untilNext() time.Duration {
 // fire calls the timers that are due. A timer that is late by several periods is called once and
 // keeps its original schedule.
 func (s *Session) fire(thread *starlark.Thread) error {
-	for _, t := range s.timers {
+	for _, t := range s.run.timers {
 		if time.Now().Before(t.next) {
 			continue
 		}
@@ -258,8 +258,8 @@ func (s *Session) fire(thread *starlark.Thread) error {
 		if late := time.Since(t.next); late > 0 {
 			t.next = t.next.Add((late/t.every + 1) * t.every)
 		}
-		s.drain() // what was printed before precedes what the callback prints
-		if err := s.callback(thread, t.fn, nil); err != nil {
+		s.shared.drain() // what was printed before precedes what the callback prints
+		if err := s.run.callback(thread, t.fn, nil); err != nil {
 			return err
 		}
 	}
@@ -319,6 +319,6 @@ func (s *Session) builtinSpawn(_ *starlark.Thread, _ *starlark.Builtin, args sta
 	if err != nil {
 		return nil, err
 	}
-	s.procs = append(s.procs, p)
+	s.run.procs = append(s.run.procs, p)
 	return &Process{p, words}, nil
 }

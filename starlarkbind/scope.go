@@ -12,7 +12,7 @@ import (
 
 // funcScope resolves the names in a function: free variables, globals of its module, and builtins.
 type funcScope struct {
-	s       *Session
+	names   *namespace
 	fn      *starlark.Function // its free variables are used; nil if there are none
 	globals starlark.StringDict
 }
@@ -23,27 +23,27 @@ func (sc *funcScope) Lookup(id *syntax.Ident) compiler.Entity {
 	if b != nil && b.Scope == resolve.Free {
 		for i := 0; i < sc.fn.NumFreeVars(); i++ {
 			if bind, v := sc.fn.FreeVar(i); bind.Name == id.Name {
-				return sc.s.entity(v)
+				return sc.names.entity(v)
 			}
 		}
 		return nil
 	}
 	if v, ok := sc.globals[id.Name]; ok {
-		return sc.s.entity(v)
+		return sc.names.entity(v)
 	}
-	if v, ok := sc.s.globals[id.Name]; ok { // globals of the prompt
-		return sc.s.entity(v)
+	if v, ok := sc.names.globals[id.Name]; ok { // globals of the prompt
+		return sc.names.entity(v)
 	}
 	if compiler.CanCall(id.Name) { // builtins with a meaning of their own in handlers
 		return compiler.Builtin{Name: id.Name}
 	}
-	if v, ok := sc.s.predeclared[id.Name]; ok {
-		return sc.s.entity(v)
+	if v, ok := sc.names.predeclared[id.Name]; ok {
+		return sc.names.entity(v)
 	}
 	if v, ok := starlark.Universe[id.Name]; ok {
-		return sc.s.entity(v)
+		return sc.names.entity(v)
 	}
-	return sc.s.entity(sc.s.enumerator(id.Name)) // at the prompt
+	return sc.names.entity(sc.names.enumerator(id.Name)) // at the prompt
 }
 
 // value returns the value of a name when the script calls the function, or nil.
@@ -56,7 +56,7 @@ func (sc *funcScope) value(id *syntax.Ident) starlark.Value {
 		}
 		return nil
 	}
-	for _, d := range []starlark.StringDict{sc.globals, sc.s.globals, sc.s.predeclared, starlark.Universe} {
+	for _, d := range []starlark.StringDict{sc.globals, sc.names.globals, sc.names.predeclared, starlark.Universe} {
 		if v, ok := d[id.Name]; ok {
 			return v
 		}
@@ -65,23 +65,23 @@ func (sc *funcScope) value(id *syntax.Ident) starlark.Value {
 }
 
 // function converts a function value to the compiler's form.
-func (s *Session) function(fn *starlark.Function) (*compiler.Func, error) {
-	r, err := s.sources.function(fn)
+func (n *namespace) function(fn *starlark.Function) (*compiler.Func, error) {
+	r, err := n.sources.function(fn)
 	if err != nil {
 		return nil, err
 	}
-	f := &compiler.Func{Name: fn.Name(), Pos: fn.Position(), Fn: r, Scope: &funcScope{s, fn, fn.Globals()}, Defaults: map[string]compiler.Entity{}, ID: fn}
+	f := &compiler.Func{Name: fn.Name(), Pos: fn.Position(), Fn: r, Scope: &funcScope{n, fn, fn.Globals()}, Defaults: map[string]compiler.Entity{}, ID: fn}
 	for i := 0; i < fn.NumParams(); i++ {
 		if d := fn.ParamDefault(i); d != nil {
 			name, _ := fn.Param(i)
-			f.Defaults[name] = s.entity(d)
+			f.Defaults[name] = n.entity(d)
 		}
 	}
 	return f, nil
 }
 
 // entity returns what a value means in a handler.
-func (s *Session) entity(v starlark.Value) compiler.Entity {
+func (n *namespace) entity(v starlark.Value) compiler.Entity {
 	switch v := v.(type) {
 	case nil:
 		return nil
@@ -92,7 +92,7 @@ func (s *Session) entity(v starlark.Value) compiler.Entity {
 	case *Stream:
 		return v.decl
 	case *starlark.Function:
-		f, err := s.function(v)
+		f, err := n.function(v)
 		if err != nil {
 			return compiler.Opaque{Type: "function without source"}
 		}

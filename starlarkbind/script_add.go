@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/cilium/ebpf"
 	"go.starlark.net/resolve"
@@ -107,10 +106,10 @@ func (s *Session) scriptAdd(thread *starlark.Thread, m *compiler.Map, value, by 
 			added = types.TUint
 		}
 	}
-	if err := s.encode(added, value, ctx); err != nil {
+	if err := s.codec.encode(added, value, ctx); err != nil {
 		return nil, fmt.Errorf("%s %q: the value to add: %w", m.Kind(), m.Name, err)
 	}
-	if err := s.encode(key, by, ctx[8:]); err != nil {
+	if err := s.codec.encode(key, by, ctx[8:]); err != nil {
 		return nil, fmt.Errorf("%s %q: key: %w", m.Kind(), m.Name, err)
 	}
 	signed := added == types.TInt
@@ -174,7 +173,7 @@ func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *type
 			fn := st.(*syntax.DefStmt).Function.(*resolve.Function)
 			s.adds.funcs[fn.Name] = fn
 		}
-		s.adds.result = &Table{s: s, decl: &compiler.Map{Name: "result", Ref: s.newRef("result"), Atomic: true}, maxKeys: 1}
+		s.adds.result = &Table{s: s, decl: &compiler.Map{Name: "result", Ref: s.reg.newRef("result"), Atomic: true}, maxKeys: 1}
 		s.addMap(s.adds.result)
 	}
 	at := addPlace{m, placeOf(pos)}
@@ -192,7 +191,7 @@ func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *type
 	scope := hostScope{m, s.adds.result.decl, nil}
 	if boxed {
 		name += "_boxed"
-		scope.box = &compiler.Map{Name: "box", Ref: s.newRef("box"), Atomic: true, MapTypes: compiler.MapTypes{Key: types.TInt, Val: key}}
+		scope.box = &compiler.Map{Name: "box", Ref: s.reg.newRef("box"), Atomic: true, MapTypes: compiler.MapTypes{Key: types.TInt, Val: key}}
 		a.box = &Table{s: s, decl: scope.box, maxKeys: 1}
 		s.addMap(a.box)
 	}
@@ -220,9 +219,7 @@ func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *type
 		return none, errors.Join(err, l.rollback())
 	}
 	l.commit()
-	s.mu.Lock()
-	s.probes = append(s.probes, p)
-	s.mu.Unlock()
+	s.reg.remember(p)
 	a.p = p
 	s.adds.byAt[at] = a
 	return a, nil
@@ -239,9 +236,7 @@ func (s *Session) dropAdds(m *compiler.Map) error {
 			continue
 		}
 		delete(s.adds.byAt, at)
-		s.mu.Lock()
-		s.probes = slices.DeleteFunc(s.probes, func(p *Probe) bool { return p == a.p })
-		s.mu.Unlock()
+		s.reg.forget(a.p)
 		errs = append(errs, a.p.close())
 	}
 	return errors.Join(errs...)

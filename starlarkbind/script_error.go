@@ -117,7 +117,7 @@ func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, a
 	switch {
 	case err == nil:
 		value = v
-	case errors.Is(err, errStop) || s.ctx.Err() != nil:
+	case errors.Is(err, errStop) || s.run.ctx.Err() != nil:
 		return nil, err // an interrupt is not an error to handle
 	default:
 		var se *ScriptError
@@ -134,7 +134,7 @@ func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, a
 // FormatError formats an error for the terminal: the position, the source line with a caret, the
 // hint, and a Starlark backtrace if there is more than one frame.
 func (s *Session) FormatError(err error) string {
-	text := s.fitCarets(render.Escape(s.formatError(err)))
+	text := s.warner.fitCarets(render.Escape(s.formatError(err)))
 	if s.opt.ErrColour {
 		text = paint.Message(text)
 	}

@@ -90,7 +90,7 @@ def later(x, y):
 				return starlark.MakeBigInt(new(big.Int).Abs(a[0].(starlark.Int).BigInt())), nil
 			})}
 			for _, name := range []string{"numbers", "natural", "later"} {
-				pre[name] = m.globals[name]
+				pre[name] = m.names.globals[name]
 			}
 			globals, err := starlark.ExecFileOptions(fileOptions, &starlark.Thread{}, "host.star", text, pre)
 			if err != nil {

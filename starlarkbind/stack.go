@@ -9,7 +9,6 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
-	"github.com/bpfrepl/bpfrepl/bpf/symbol"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/kernelnames"
 )
@@ -17,7 +16,7 @@ import (
 // A Stack is a kernel or user stack. To a script it is a sequence of strings, innermost frame
 // first. Two stacks are equal if their frames are equal and, for user stacks, their processes.
 type Stack struct {
-	s      *Session
+	c      *codec
 	user   bool
 	pid    int
 	id     int64 // the kernel's ID: see compiler/lower_stackstore.go
@@ -53,7 +52,7 @@ func (k *Stack) lines() []string {
 	}
 	out := make([]string, len(k.frames))
 	for i, a := range k.frames {
-		out[i] = k.s.symbol(k.user, k.pid, a)
+		out[i] = k.c.symbols.name(k.user, k.pid, a)
 	}
 	return out
 }
@@ -137,12 +136,12 @@ func (k *Stack) AttrNames() []string { return []string{"addresses", "frames", "p
 // the process ID.
 func stackFormat(user bool) sessionFormat {
 	return sessionFormat{
-		show: func(s *Session, f *types.Format, w types.Words) starlark.Value {
-			k := &Stack{s: s, user: user, id: int64(w[0]), pid: int(w[1])}
+		show: func(c *codec, f *types.Format, w types.Words) starlark.Value {
+			k := &Stack{c: c, user: user, id: int64(w[0]), pid: int(w[1])}
 			k.read(f)
 			return k
 		},
-		read: func(s *Session, v starlark.Value) (types.Words, bool) {
+		read: func(c *codec, v starlark.Value) (types.Words, bool) {
 			k, ok := v.(*Stack)
 			if !ok || k.user != user || k.id == 0 && len(k.frames) > 0 {
 				return types.Words{}, false // the kernel does not know stacks that the script made
@@ -163,7 +162,7 @@ func (k *Stack) read(f *types.Format) {
 	n, err := strconv.Atoi(f.Arg)
 	if err == nil {
 		var m *stackStore
-		if m, err = k.s.stacksMap(n); err == nil {
+		if m, err = k.c.stacks.get(n); err == nil {
 			k.frames, err = m.frames(uint64(k.id))
 		}
 	}
@@ -172,84 +171,6 @@ func (k *Stack) read(f *types.Format) {
 		return
 	}
 	if !k.user {
-		k.frames = k.frames[k.s.ownFrames(k.frames):]
-	}
-}
-
-// ownPrefixes are prefixes of the kernel functions through which the kernel calls a BPF program.
-var ownPrefixes = []string{"bpf_prog_", "bpf_trace_run", "__bpf_trace_", "__traceiter_", "bpf_trampoline_"}
-
-// ownFrames returns the number of innermost frames that exist only because of the probe. Programs
-// loaded after the symbols were read are missing from them: their addresses have no symbol, or
-// appear far beyond one of a module or of ftrace. In that case the symbols are read again.
-func (s *Session) ownFrames(frames []uint64) int {
-	for i, a := range frames {
-		sym, _, ok, err := symbol.KernelSymbol(a)
-		if err == nil && (!ok || sym.Module != "") && s.newPrograms() {
-			symbol.InvalidateKernelSymbols()
-			sym, _, ok, err = symbol.KernelSymbol(a)
-		}
-		if err != nil || !ok || !slices.ContainsFunc(ownPrefixes, func(p string) bool { return strings.HasPrefix(sym.Name, p) }) {
-			return i
-		}
-	}
-	return len(frames)
-}
-
-// newPrograms reports whether programs were loaded since the last call.
-func (s *Session) newPrograms() bool {
-	now := s.nprog.Load()
-	return s.symsAt.Swap(now) < now
-}
-
-// symbol returns the name of an address, such as "vfs_read+16" or "main+4 [prog]", or the address
-// itself if no symbol is known.
-func (s *Session) symbol(user bool, pid int, addr uint64) string {
-	name, off, module, ok := "", uint64(0), "", false
-	if user {
-		p := s.userSymbols().Lookup(pid, addr)
-		name, off, module, ok = p.Name, p.Off, p.File(), p.Name != ""
-		if !ok && module != "" {
-			return fmt.Sprintf("0x%x [%s]", addr, module)
-		}
-	} else {
-		sym, o, found, err := symbol.KernelSymbol(addr)
-		if err != nil {
-			s.warnOnce(err)
-		}
-		name, off, module, ok = sym.Name, o, sym.Module, found
-	}
-	if !ok {
-		return fmt.Sprintf("0x%x [unknown]", addr)
-	}
-	if off > 0 {
-		name += fmt.Sprintf("+%d", off)
-	}
-	if module != "" {
-		name += " [" + module + "]"
-	}
-	return name
-}
-
-func (s *Session) userSymbols() *symbol.UserSymbols {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.usyms == nil {
-		s.usyms = symbol.NewUserSymbols()
-	}
-	return s.usyms
-}
-
-// warnOnce reports an error the first time it occurs in the session.
-func (s *Session) warnOnce(err error) {
-	s.mu.Lock()
-	seen := s.faults[err.Error()]
-	if s.faults == nil {
-		s.faults = map[string]bool{}
-	}
-	s.faults[err.Error()] = true
-	s.mu.Unlock()
-	if !seen {
-		s.reportError(err)
+		k.frames = k.frames[k.c.symbols.ownFrames(k.frames):]
 	}
 }

@@ -45,7 +45,7 @@ func madeUp(t *testing.T, processes int, stacks [][]uint64) {
 func stacksOf(t *testing.T, l *live) map[int]map[string]int {
 	t.Helper()
 	out := map[int]map[string]int{}
-	for _, kv := range l.maps[0].(starlark.IterableMapping).Items() {
+	for _, kv := range l.reg.maps[0].(starlark.IterableMapping).Items() {
 		k := kv[0].(*Stack)
 		if out[k.pid] == nil {
 			out[k.pid] = map[string]int{}
@@ -125,7 +125,7 @@ func TestStacksOfOneNumber(t *testing.T) {
 	l := countStacks(t, 127)
 	madeUp(t, 1, [][]uint64{{}})
 	var ip uint64
-	for _, kv := range l.maps[0].(starlark.IterableMapping).Items() {
+	for _, kv := range l.reg.maps[0].(starlark.IterableMapping).Items() {
 		ip = kv[0].(*Stack).frames[0]
 	}
 	mix := func(h uint64) uint64 {
@@ -160,7 +160,7 @@ func TestStacksOfOneNumber(t *testing.T) {
 // A stack that does not fit is counted and reported as lost.
 func TestStacksFull(t *testing.T) {
 	l := countStacks(t, 127)
-	m, err := l.stacksMap(127)
+	m, err := l.stacks.get(127)
 	if err != nil {
 		t.Fatal(err)
 	}

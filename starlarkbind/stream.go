@@ -1,7 +1,6 @@
 package starlarkbind
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
@@ -94,18 +93,6 @@ func byteSize(v starlark.Value) (int, error) {
 	return size, nil
 }
 
-// stream returns the session's stream for the compiler's stream c, or nil.
-func (s *Session) stream(c *compiler.Stream) *Stream {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, m := range s.maps {
-		if st, ok := m.(*Stream); ok && st.decl == c {
-			return st
-		}
-	}
-	return nil
-}
-
 // kernelMap returns the ring buffer map, which the first call creates.
 func (st *Stream) kernelMap() (*kmap.Map, error) {
 	if st.ring == nil {
@@ -128,10 +115,10 @@ func (st *Stream) Close() error {
 
 // decode converts a record to a struct.
 func (st *Stream) decode(b []byte) (starlark.Value, error) {
-	site, b, err := st.s.printSite(b)
+	site, b, err := st.s.reg.printSite(b)
 	var args []starlark.Value
 	if err == nil {
-		args, err = st.s.decodeArgs(site, b)
+		args, err = st.s.codec.decodeArgs(site, b)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("stream %q: %w", st.Name(), err)
@@ -139,36 +126,9 @@ func (st *Stream) decode(b []byte) (starlark.Value, error) {
 	return structs.Record(site.Names, args), nil
 }
 
-// printSite returns the print statement that a record belongs to, and the record's remaining bytes.
-func (s *Session) printSite(b []byte) (*printSite, []byte, error) {
-	if len(b) < 8 {
-		return nil, nil, errors.New("a record without a number")
-	}
-	id := binary.NativeEndian.Uint64(b)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if id >= uint64(len(s.prints)) {
-		return nil, nil, fmt.Errorf("a record of unknown print %d", id)
-	}
-	return &s.prints[id], b[8:], nil
-}
-
-// decodeArgs decodes the arguments of a print.
-func (s *Session) decodeArgs(site *printSite, b []byte) ([]starlark.Value, error) {
-	args := make([]starlark.Value, len(site.Args))
-	for i, t := range site.Args {
-		if len(b) < t.Size() {
-			return nil, fmt.Errorf("%s: a record is too short", site.Pos)
-		}
-		args[i] = s.decode(t, b)
-		b = b[t.Size():]
-	}
-	return args, nil
-}
-
 // lost returns the number of records that did not fit into the ring.
 func (st *Stream) lost() (uint64, error) {
-	all, err := st.s.allErrors(st.s.allProbes())
+	all, err := st.s.allErrors(st.s.reg.allProbes())
 	n := uint64(0)
 	for _, e := range all {
 		if e.stream == st.decl {

@@ -32,11 +32,11 @@ const (
 
 func (s *Session) newStreamDispatcher() *streamDispatcher {
 	f := &streamDispatcher{s: s, ready: make(chan readyStream), quit: make(chan struct{})}
-	for _, m := range s.maps {
+	for _, m := range s.reg.maps {
 		if st, ok := m.(*Stream); ok && st.each != nil && st.ring != nil {
 			f.streams = append(f.streams, st)
 			f.wg.Add(1)
-			go s.recoverGoroutine(func() { f.run(st) })
+			go s.run.recoverGoroutine(func() { f.run(st) })
 		}
 	}
 	return f
@@ -106,7 +106,7 @@ func (f *streamDispatcher) more() <-chan struct{} {
 // returns true. goOn receives the number of calls so far and the time they took.
 func (st *Stream) dispatchQueued(thread *starlark.Thread, to uint64, goOn func(n int, took time.Duration) bool) error {
 	began, n := time.Now(), 0
-	return st.s.callbacks(thread, st.each, func() (starlark.Tuple, bool, error) {
+	return st.s.run.callbacks(thread, st.each, func() (starlark.Tuple, bool, error) {
 		if n > 0 && !goOn(n, time.Since(began)) {
 			return nil, false, nil
 		}
@@ -142,7 +142,7 @@ func (f *streamDispatcher) close(thread *starlark.Thread, ctrlC *ending, err err
 // callbackGrace. Otherwise it continues as long as the rest can be done within grace or the
 // callback is not the slow part.
 func (f *streamDispatcher) finish(thread *starlark.Thread, ctrlC *ending, st *Stream, to uint64) error {
-	ctx := f.s.context()
+	ctx := f.s.run.context()
 	left := func() float64 { return float64(st.ring.Left(to)) + float64(st.queue.size()) }
 	all := left()
 	err := st.dispatchQueued(thread, to, func(n int, took time.Duration) bool {

@@ -3,7 +3,6 @@ package starlarkbind
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -32,10 +31,10 @@ func (st *Stream) emit(args starlark.Tuple, kw []starlark.Tuple) error {
 		}
 		site.Names, site.Args, values = append(site.Names, name), append(site.Args, t), append(values, pair[1])
 	}
-	rec := binary.NativeEndian.AppendUint64(nil, uint64(s.emitSite(site)))
+	rec := binary.NativeEndian.AppendUint64(nil, uint64(s.reg.emitSite(site)))
 	for i, t := range site.Args {
 		b := make([]byte, t.Size())
-		if err := s.encode(t, values[i], b); err != nil {
+		if err := s.codec.encode(t, values[i], b); err != nil {
 			return fmt.Errorf("emit: %s: %w", site.Names[i], err)
 		}
 		rec = append(rec, b...)
@@ -43,17 +42,4 @@ func (st *Stream) emit(args starlark.Tuple, kw []starlark.Tuple) error {
 	st.queue.push(rec)
 	st.read++
 	return nil
-}
-
-// emitSite returns the number of the site equal to this one. It adds the site if there is none.
-func (s *Session) emitSite(site compiler.PrintSite) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, x := range s.prints {
-		if x.Kind == "emit" && x.probe == nil && slices.Equal(x.Names, site.Names) && slices.EqualFunc(x.Args, site.Args, (*types.Type).Equal) {
-			return i
-		}
-	}
-	s.prints = append(s.prints, printSite{site, nil})
-	return len(s.prints) - 1
 }

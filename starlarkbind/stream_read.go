@@ -132,13 +132,13 @@ type streamLoop struct {
 // loop begins a loop.
 func (st *Stream) loop(deadline time.Time) *streamLoop {
 	s := st.s
-	s.waited = true
-	s.mu.Lock()
-	l, cancel := &streamLoop{st: st, ctx: s.ctx, deadline: deadline}, s.cancel
-	s.mu.Unlock()
+	s.done.waited = true
+	s.run.mu.Lock()
+	l, cancel := &streamLoop{st: st, ctx: s.run.ctx, deadline: deadline}, s.run.cancel
+	s.run.mu.Unlock()
 	var leave func()
 	// If the body runs on for too long after Ctrl-C, the script is cancelled in it.
-	l.ctrlC, leave = s.interruptible(cancel)
+	l.ctrlC, leave = s.run.interruptible(cancel)
 	quit := make(chan struct{})
 	l.end = func() { leave(); close(quit) }
 	if st.ring == nil {
@@ -155,7 +155,7 @@ func (st *Stream) loop(deadline time.Time) *streamLoop {
 		case <-l.ctx.Done():
 		}
 		if err := st.ring.Wake(); err != nil {
-			s.reportError(err)
+			s.out.reportError(err)
 		}
 	}()
 	return l
@@ -182,7 +182,7 @@ func (l *streamLoop) next() (starlark.Value, error) {
 		if err := st.s.out.failed(); err != nil {
 			return nil, err
 		}
-		st.s.drain() // print what was sent so far
+		st.s.shared.drain() // print what was sent so far
 		if st.ring == nil {
 			return nil, l.idle()
 		}
@@ -242,8 +242,8 @@ func (st *Stream) take(n int, deadline time.Time) (*starlark.List, error) {
 // Iterate implements starlark.Iterable. The iterator ends on Ctrl-C.
 func (st *Stream) Iterate() starlark.Iterator {
 	if s := st.s; s.opt.Check {
-		s.checked = true // there is no other way to end the script in a loop
-		s.thread.Cancel("checked")
+		s.run.checked = true // there is no other way to end the script in a loop
+		s.run.thread.Cancel("checked")
 		return starlark.NewList(nil).Iterate()
 	}
 	return &streamIterator{st.loop(time.Time{})}
@@ -255,7 +255,7 @@ type streamIterator struct{ l *streamLoop }
 func (it *streamIterator) Next(p *starlark.Value) bool {
 	v, err := it.l.next()
 	if err != nil && !errors.Is(err, ErrInterrupted) { // an iterator cannot return an error
-		it.l.st.s.reportError(err)
+		it.l.st.s.out.reportError(err)
 	}
 	if v == nil {
 		return false

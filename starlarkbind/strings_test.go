@@ -46,7 +46,7 @@ func newDirect(t *testing.T, script string) *direct {
 	if err := d.ExecFile(context.Background(), "direct.star", []byte(script)); err != nil {
 		t.Fatal(d.FormatError(err))
 	}
-	h, err := k.function(k.globals["handler"].(*starlark.Function))
+	h, err := k.names.function(k.names.globals["handler"].(*starlark.Function))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func newDirect(t *testing.T, script string) *direct {
 		t.Fatal(errors.Join(err, l.rollback()))
 	}
 	l.commit()
-	k.probes = append(k.probes, p)
+	k.reg.probes = append(k.reg.probes, p)
 	d.prog = p.programs[0]
 	return d
 }
@@ -68,7 +68,7 @@ func newDirect(t *testing.T, script string) *direct {
 // call calls a function of the script.
 func (d *direct) call(name string) {
 	d.t.Helper()
-	if _, err := starlark.Call(&starlark.Thread{}, d.globals[name], nil, nil); err != nil {
+	if _, err := starlark.Call(&starlark.Thread{}, d.names.globals[name], nil, nil); err != nil {
 		d.t.Error(err)
 	}
 }
@@ -97,7 +97,7 @@ func (d *direct) run(args ...any) {
 // wantErrors compares the errors so far with want, one per line.
 func (d *direct) wantErrors(want ...string) {
 	d.t.Helper()
-	es, err := d.allErrors(d.allProbes())
+	es, err := d.allErrors(d.reg.allProbes())
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func (d *direct) wantErrors(want ...string) {
 // wantPrinted compares the handler's output with want.
 func (d *direct) wantPrinted(want ...string) {
 	d.t.Helper()
-	d.drain()
+	d.shared.drain()
 	if got := strings.TrimRight(d.out.String(), "\n"); got != strings.Join(want, "\n") {
 		d.t.Errorf("got\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 	}
@@ -288,7 +288,7 @@ def f2(): raw["ab"] = b"abc"
 		"f1": `table "raw": key: got 3 bytes, want 2`,
 		"f2": `table "raw": key: got string, want bytes (2 long)`,
 	} {
-		if _, err := starlark.Call(&starlark.Thread{}, d.globals[f], nil, nil); err == nil || err.Error() != want {
+		if _, err := starlark.Call(&starlark.Thread{}, d.names.globals[f], nil, nil); err == nil || err.Error() != want {
 			t.Errorf("%s: got error %v\nwant %s", f, err, want)
 		}
 	}

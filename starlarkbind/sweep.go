@@ -73,7 +73,7 @@ func (st *stackStore) keep(all map[uint64][]uint64, used map[uint64]bool) {
 // taken out of the aggregation that the script has not seen yet.
 func (a *Aggregation) sweepStacks(taken *rawValues) error {
 	var errs []error
-	for n, st := range a.s.stacks {
+	for n, st := range a.s.stacks.byFrames {
 		if a.decl.Key == nil || !hasStack(a.decl.Key, strconv.Itoa(n)) || time.Since(st.swept) < sweepEvery {
 			continue
 		}
@@ -82,20 +82,20 @@ func (a *Aggregation) sweepStacks(taken *rawValues) error {
 		for _, k := range taken.keys {
 			stackIDs(a.decl.Key, []byte(k), strconv.Itoa(n), used)
 		}
-		errs = append(errs, a.s.sweep(st, strconv.Itoa(n), used))
+		errs = append(errs, a.s.reg.sweep(st, strconv.Itoa(n), used))
 	}
 	return errors.Join(errs...)
 }
 
 // sweep drops the stacks of a stack map that is at least half full, and keeps their frames here. n
 // is the maximum number of frames of its stacks. used holds the stacks that are known to be in use.
-func (s *Session) sweep(st *stackStore, n string, used map[uint64]bool) error {
+func (r *registry) sweep(st *stackStore, n string, used map[uint64]bool) error {
 	all, err := st.All()
 	if err != nil || 2*len(all) < st.Room() {
 		return err
 	}
-	for _, m := range s.maps {
-		if err := s.stacksOf(m, n, used); err != nil {
+	for _, m := range r.maps {
+		if err := r.stacksOf(m, n, used); err != nil {
 			return err
 		}
 	}
@@ -103,7 +103,7 @@ func (s *Session) sweep(st *stackStore, n string, used map[uint64]bool) error {
 }
 
 // stacksOf adds to used the stacks in a map's keys and values.
-func (s *Session) stacksOf(m kernelMap, n string, used map[uint64]bool) error {
+func (r *registry) stacksOf(m kernelMap, n string, used map[uint64]bool) error {
 	switch m := m.(type) {
 	case *Aggregation:
 		if m.decl.Key == nil || !hasStack(m.decl.Key, n) {

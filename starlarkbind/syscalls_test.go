@@ -289,7 +289,7 @@ while True:
 	if took := time.Since(t0); !errors.Is(err, ErrInterrupted) || took > 3*time.Second {
 		t.Errorf("after %v: %v", took, err)
 	}
-	for _, p := range l.allProbes() {
+	for _, p := range l.reg.allProbes() {
 		if !p.isAttached() {
 			t.Errorf("%s is half attached", p.name)
 		}

@@ -80,7 +80,7 @@ func (t *Table) growFor(k, v starlark.Value) error {
 			return err
 		}
 		t.decl.Open = t.decl.Key == nil && t.decl.Val == nil
-		at := t.s.position()
+		at := t.s.run.position()
 		if want.KeyAt = t.decl.KeyAt; t.decl.Key == nil {
 			want.KeyAt = at
 		}
@@ -132,7 +132,7 @@ func (t *Table) Close() error {
 // keyBytes encodes a key.
 func (t *Table) keyBytes(k starlark.Value) ([]byte, error) {
 	b := make([]byte, max(t.decl.Key.Size(), 8))
-	if err := t.s.encode(t.decl.Key, k, b); err != nil {
+	if err := t.s.codec.encode(t.decl.Key, k, b); err != nil {
 		return nil, fmt.Errorf("table %q: key: %w", t.Name(), err)
 	}
 	return b, nil
@@ -155,7 +155,7 @@ func (t *Table) Get(k starlark.Value) (starlark.Value, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	return t.s.decode(t.decl.Val, v), true, nil
+	return t.s.codec.decode(t.decl.Val, v), true, nil
 }
 
 // SetKey implements starlark.HasSetKey for t[k] = v.
@@ -175,7 +175,7 @@ func (t *Table) put(k, v starlark.Value) error {
 		return err
 	}
 	vb := make([]byte, max(t.decl.Val.Size(), 8))
-	if err := t.s.encode(t.decl.Val, v, vb); err != nil {
+	if err := t.s.codec.encode(t.decl.Val, v, vb); err != nil {
 		return fmt.Errorf("table %q: value: %w", t.Name(), err)
 	}
 	if t.decl.LRU {
@@ -189,17 +189,17 @@ func (t *Table) entries() (_ []starlark.Tuple, err error) {
 	if t.store == nil {
 		return nil, nil
 	}
-	snap, err := t.store.Snapshot(t.s.ctx)
+	snap, err := t.store.Snapshot(t.s.run.ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, snap.Close()) }()
 	out := make([]starlark.Tuple, snap.N)
 	for i := range out {
-		if err := interrupted(t.s.ctx, i); err != nil {
+		if err := interrupted(t.s.run.ctx, i); err != nil {
 			return nil, err
 		}
-		out[i] = starlark.Tuple{t.s.decode(t.decl.Key, snap.Key(i)), t.s.decode(t.decl.Val, snap.Value(i))}
+		out[i] = starlark.Tuple{t.s.codec.decode(t.decl.Key, snap.Key(i)), t.s.codec.decode(t.decl.Val, snap.Value(i))}
 	}
 	return out, nil
 }
@@ -208,7 +208,7 @@ func (t *Table) entries() (_ []starlark.Tuple, err error) {
 func (t *Table) Items() []starlark.Tuple {
 	items, err := t.entries()
 	if err != nil {
-		t.s.reportError(err)
+		t.s.out.reportError(err)
 	}
 	return items
 }
@@ -222,9 +222,9 @@ func (t *Table) Len() int {
 	if t.store == nil {
 		return 0
 	}
-	n, err := t.store.Count(t.s.ctx)
+	n, err := t.store.Count(t.s.run.ctx)
 	if err != nil {
-		t.s.reportError(err)
+		t.s.out.reportError(err)
 	}
 	return n
 }
@@ -234,7 +234,7 @@ func (t *Table) snapshot() (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := dictBuilder{ctx: t.s.ctx, alike: t.decl.Key != nil && ambiguousText(t.decl.Key)}
+	m := dictBuilder{ctx: t.s.run.ctx, alike: t.decl.Key != nil && ambiguousText(t.decl.Key)}
 	defer m.close()
 	return fillDict(&m, len(items), 1, func(i int) starlark.Tuple { return items[i] }, func(it starlark.Tuple) starlark.Value { return it[0] }, func(it starlark.Tuple) starlark.Value { return it[1] })
 }
@@ -276,13 +276,13 @@ func (t *Table) clear() (err error) {
 	if t.store == nil {
 		return nil
 	}
-	snap, err := t.store.Snapshot(t.s.ctx)
+	snap, err := t.store.Snapshot(t.s.run.ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, snap.Close()) }()
 	for i := range snap.N {
-		if err := interrupted(t.s.ctx, i); err != nil {
+		if err := interrupted(t.s.run.ctx, i); err != nil {
 			return err
 		}
 		if _, err := t.remove(snap.Key(i)); err != nil {
@@ -347,7 +347,7 @@ func (t *Table) Attr(name string) (starlark.Value, error) {
 			n, err := t.s.dropped(t.decl)
 			return starlark.MakeUint64(n), err
 		case "evicted":
-			n, err := t.evicted(t.s.ctx)
+			n, err := t.evicted(t.s.run.ctx)
 			return starlark.MakeUint64(n), err
 		}
 		return nil, nil

@@ -33,45 +33,48 @@ const mostElements = 1 << 28
 // longSequence is the length from which on a sequence is guarded.
 const longSequence = 10000
 
+// guards makes builtins that Ctrl-C interrupts.
+type guards struct{ run *runner }
+
 // universe returns the builtins that replace Starlark's own.
-func (s *Session) universe() starlark.StringDict {
-	d := starlark.StringDict{"range": starlark.NewBuiltin("range", s.builtinRange), "sorted": starlark.NewBuiltin("sorted", s.builtinSorted), "zip": starlark.NewBuiltin("zip", s.builtinZip)}
+func (g *guards) universe() starlark.StringDict {
+	d := starlark.StringDict{"range": starlark.NewBuiltin("range", g.builtinRange), "sorted": starlark.NewBuiltin("sorted", g.builtinSorted), "zip": starlark.NewBuiltin("zip", g.builtinZip)}
 	for _, name := range iterating {
-		d[name] = starlark.NewBuiltin(name, s.guardedCall)
+		d[name] = starlark.NewBuiltin(name, g.guardedCall)
 	}
 	d["repr"] = starlark.NewBuiltin("repr", func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var x starlark.Value
 		if err := starlark.UnpackPositionalArgs(b.Name(), args, kw, 1, &x); err != nil {
 			return nil, err
 		}
-		text, err := s.repr(x)
+		text, err := g.repr(x)
 		return starlark.String(text), err
 	})
 	encoder := json.Module.Members["encode"]
 	members := maps.Clone(json.Module.Members)
 	members["encode"] = starlark.NewBuiltin("json.encode", func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
-		return s.callGuarded(t, encoder, args, kw)
+		return g.callGuarded(t, encoder, args, kw)
 	})
 	d["json"] = &starlarkstruct.Module{Name: json.Module.Name, Members: members}
 	return d
 }
 
 // guardedCall calls Starlark's builtin of the same name with guarded sequences.
-func (s *Session) guardedCall(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
-	return s.callGuarded(t, starlark.Universe[b.Name()], args, kw)
+func (g *guards) guardedCall(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	return g.callGuarded(t, starlark.Universe[b.Name()], args, kw)
 }
 
 // callGuarded calls a builtin with guarded sequences.
-func (s *Session) callGuarded(t *starlark.Thread, fn starlark.Value, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+func (g *guards) callGuarded(t *starlark.Thread, fn starlark.Value, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	guarded := make(starlark.Tuple, len(args))
 	for i, a := range args {
-		guarded[i] = s.guard(a)
+		guarded[i] = g.guard(a)
 		if n := starlark.Len(a); n > mostElements && slices.Contains(collecting, fn.(*starlark.Builtin).Name()) {
 			return nil, tooMany(fn.(*starlark.Builtin), n)
 		}
 	}
 	v, err := fn.(*starlark.Builtin).CallInternal(t, guarded, kw)
-	if err == nil && s.cancelled() {
+	if err == nil && g.run.cancelled() {
 		return nil, ErrInterrupted
 	}
 	return v, err
@@ -82,7 +85,7 @@ func tooMany(b *starlark.Builtin, n int) error {
 }
 
 // builtinZip implements zip(*xs). Starlark's own allocates all rows first.
-func (s *Session) builtinZip(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+func (g *guards) builtinZip(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	if len(kw) > 0 {
 		return nil, fmt.Errorf("%s does not accept keyword arguments", b.Name())
 	}
@@ -103,7 +106,7 @@ func (s *Session) builtinZip(_ *starlark.Thread, b *starlark.Builtin, args starl
 				return starlark.NewList(rows), nil
 			}
 		}
-		if rows = append(rows, row); len(rows)%1024 == 0 && s.cancelled() {
+		if rows = append(rows, row); len(rows)%1024 == 0 && g.run.cancelled() {
 			return nil, ErrInterrupted
 		}
 		if len(rows) > mostElements {
@@ -113,24 +116,9 @@ func (s *Session) builtinZip(_ *starlark.Thread, b *starlark.Builtin, args starl
 	return starlark.NewList(rows), nil
 }
 
-// cancelled reports whether the running code has to end. If so, the thread is cancelled, so that
-// the script does not continue with an incomplete result.
-func (s *Session) cancelled() bool {
-	s.mu.Lock()
-	ctx, thread := s.ctx, s.thread
-	s.mu.Unlock()
-	if ctx.Err() == nil {
-		return false
-	}
-	if thread != nil {
-		thread.Cancel("interrupted")
-	}
-	return true
-}
-
 // guard returns a long sequence with an iterator that checks for Ctrl-C. It returns other values
 // unchanged.
-func (s *Session) guard(v starlark.Value) starlark.Value {
+func (g *guards) guard(v starlark.Value) starlark.Value {
 	seq, ok := v.(starlark.Sequence)
 	if !ok || seq.Len() < longSequence {
 		return v
@@ -139,26 +127,26 @@ func (s *Session) guard(v starlark.Value) starlark.Value {
 		return v
 	}
 	if m, ok := v.(starlark.IterableMapping); ok {
-		return guardedMapping{m, guardedSequence{seq, s}, s}
+		return guardedMapping{m, guardedSequence{seq, g.run}, g.run}
 	}
-	return guardedSequence{seq, s}
+	return guardedSequence{seq, g.run}
 }
 
 type guardedSequence struct {
 	starlark.Sequence
-	s *Session
+	run *runner
 }
 
 // Iterate implements starlark.Iterable.
 func (g guardedSequence) Iterate() starlark.Iterator {
-	return &guardedIterator{Iterator: g.Sequence.Iterate(), s: g.s}
+	return &guardedIterator{Iterator: g.Sequence.Iterate(), run: g.run}
 }
 
 // A guardedMapping is a mapping with a guarded iterator over its keys. dict() uses its items.
 type guardedMapping struct {
 	starlark.IterableMapping
 	keys guardedSequence
-	s    *Session
+	run  *runner
 }
 
 // Iterate implements starlark.Iterable.
@@ -170,13 +158,13 @@ func (g guardedMapping) Len() int { return g.keys.Len() }
 // A guardedIterator ends when the thread is cancelled.
 type guardedIterator struct {
 	starlark.Iterator
-	s *Session
-	n int
+	run *runner
+	n   int
 }
 
 // Next implements starlark.Iterator.
 func (it *guardedIterator) Next(p *starlark.Value) bool {
-	if it.n++; it.n%1024 == 0 && it.s.cancelled() {
+	if it.n++; it.n%1024 == 0 && it.run.cancelled() {
 		return false
 	}
 	return it.Iterator.Next(p)
@@ -184,8 +172,8 @@ func (it *guardedIterator) Next(p *starlark.Value) bool {
 
 // A guardedRange is a range whose iterator checks for Ctrl-C.
 type guardedRange struct {
-	r stockRange
-	s *Session
+	r   stockRange
+	run *runner
 }
 
 // A stockRange is the value returned by Starlark's own range().
@@ -198,7 +186,7 @@ type stockRange interface {
 
 var _ stockRange = (*guardedRange)(nil)
 
-func (s *Session) builtinRange(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+func (g *guards) builtinRange(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	v, err := starlark.Universe["range"].(*starlark.Builtin).CallInternal(t, args, kw)
 	if err != nil {
 		return nil, err
@@ -207,7 +195,7 @@ func (s *Session) builtinRange(t *starlark.Thread, _ *starlark.Builtin, args sta
 	if !ok {
 		return nil, fmt.Errorf("range: got a %T, want a sequence", v)
 	}
-	return &guardedRange{r, s}, nil
+	return &guardedRange{r, g.run}, nil
 }
 
 func (r *guardedRange) String() string                     { return r.r.String() }
@@ -219,12 +207,12 @@ func (r *guardedRange) Len() int                           { return r.r.Len() }
 func (r *guardedRange) Index(i int) starlark.Value         { return r.r.Index(i) }
 func (r *guardedRange) Has(v starlark.Value) (bool, error) { return r.r.Has(v) }
 func (r *guardedRange) Slice(from, to, by int) starlark.Value {
-	return &guardedRange{r.r.Slice(from, to, by).(stockRange), r.s}
+	return &guardedRange{r.r.Slice(from, to, by).(stockRange), r.run}
 }
 
 // Iterate implements starlark.Iterable.
 func (r *guardedRange) Iterate() starlark.Iterator {
-	return &guardedIterator{Iterator: r.r.Iterate(), s: r.s}
+	return &guardedIterator{Iterator: r.r.Iterate(), run: r.run}
 }
 
 // CompareSameType implements starlark.Comparable.
@@ -234,7 +222,7 @@ func (r *guardedRange) CompareSameType(op syntax.Token, y starlark.Value, depth 
 
 // builtinSorted implements sorted(x, key=None, reverse=False). Starlark's own cannot be interrupted
 // while it sorts.
-func (s *Session) builtinSorted(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+func (g *guards) builtinSorted(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var xs starlark.Iterable
 	var key starlark.Callable
 	reverse := false
@@ -245,7 +233,7 @@ func (s *Session) builtinSorted(t *starlark.Thread, b *starlark.Builtin, args st
 		return nil, tooMany(b, n)
 	}
 	var values []sortable
-	iter := s.guard(xs).(starlark.Iterable).Iterate()
+	iter := g.guard(xs).(starlark.Iterable).Iterate()
 	defer iter.Done()
 	var x starlark.Value
 	for iter.Next(&x) {
@@ -260,7 +248,7 @@ func (s *Session) builtinSorted(t *starlark.Thread, b *starlark.Builtin, args st
 			values[i].key = k
 		}
 	}
-	if err := s.sort(values, reverse); err != nil {
+	if err := g.sort(values, reverse); err != nil {
 		return nil, err
 	}
 	out := make([]starlark.Value, len(values))
@@ -273,7 +261,7 @@ func (s *Session) builtinSorted(t *starlark.Thread, b *starlark.Builtin, args st
 type sortable struct{ key, value starlark.Value }
 
 // sort sorts xs by key. It is a stable bottom-up merge sort that checks for Ctrl-C.
-func (s *Session) sort(xs []sortable, reverse bool) error {
+func (g *guards) sort(xs []sortable, reverse bool) error {
 	less := func(x, y sortable) (bool, error) {
 		if reverse {
 			x, y = y, x
@@ -286,7 +274,7 @@ func (s *Session) sort(xs []sortable, reverse bool) error {
 			a, b := i, min(i+n, len(xs))
 			endA, end := b, min(i+2*n, len(xs))
 			for k := i; k < end; k++ {
-				if steps++; steps%1024 == 0 && s.cancelled() {
+				if steps++; steps%1024 == 0 && g.run.cancelled() {
 					return ErrInterrupted
 				}
 				second := a == endA

@@ -37,11 +37,11 @@ func TestUniverse(t *testing.T) {
 			return v.String()
 		}
 		ours := starlark.StringDict{}
-		for n, v := range l.universe() {
+		for n, v := range l.guards.universe() {
 			ours[n] = v
 		}
 		for _, n := range []string{"min", "max"} {
-			ours[n] = starlark.NewBuiltin(n, l.guardedCall)
+			ours[n] = starlark.NewBuiltin(n, l.guards.guardedCall)
 		}
 		theirs := starlark.StringDict{"json": json.Module}
 		if got, want := eval(ours), eval(theirs); got != want {
@@ -69,7 +69,7 @@ func TestInterruptBuiltins(t *testing.T) {
 		t.Fatal(l.FormatError(err))
 	}
 	for _, name := range []string{"xs", "d", "ps"} {
-		l.predeclared[name] = l.globals[name]
+		l.names.predeclared[name] = l.names.globals[name]
 	}
 	const endless, long = "range(1000000000000)", "range(20000000)"
 	calls := []string{"sum(" + endless + ")", "[x for x in " + endless + " if x < 0]", "max(" + endless + ")", "min(" + endless + ")", "any(range(0, 1)) or all(range(1, 1000000000000))", "[].extend(" + endless + ")", "set().union(" + endless + ")",

@@ -28,7 +28,7 @@ func (s *Session) builtinWatch(thread *starlark.Thread, b *starlark.Builtin, arg
 	if d < 10*time.Millisecond {
 		return nil, fmt.Errorf("watch: seconds must be at least 0.01, got %s", every)
 	}
-	if s.inRun.Load() {
+	if s.run.inRun.Load() {
 		return nil, errors.New("watch() cannot be called from a callback: run() is already active")
 	}
 	if s.opt.Check {
@@ -40,11 +40,11 @@ func (s *Session) builtinWatch(thread *starlark.Thread, b *starlark.Builtin, arg
 	if _, err := picture.CallInternal(thread, nil, nil); err != nil {
 		return nil, err
 	}
-	timers := s.timers
-	s.timers = append(append([]*timer{}, timers...), &timer{every: d, fn: picture})
-	defer func() { s.timers = timers }()
+	timers := s.run.timers
+	s.run.timers = append(append([]*timer{}, timers...), &timer{every: d, fn: picture})
+	defer func() { s.run.timers = timers }()
 	_, err = s.builtinRun(thread, b, nil, nil)
-	if err != nil && s.ctx.Err() != nil && s.opt.Interactive {
+	if err != nil && s.run.ctx.Err() != nil && s.opt.Interactive {
 		return nil, errWatched
 	}
 	return starlark.None, err
@@ -76,7 +76,7 @@ func (s *Session) showOnce(t *starlark.Thread, x starlark.Value) (starlark.Value
 			return err
 		}
 		s.out.line(s.shownOn(render.Page{Columns: cols, Rows: rows - 1}, v))
-		if s.ctx.Err() != nil {
+		if s.run.ctx.Err() != nil {
 			return ErrInterrupted
 		}
 		return nil

@@ -1,0 +1,33 @@
+// Package starlarkbind connects Starlark scripts to the kernel. It defines the Starlark values and
+// builtins (probes, aggregations, tables, streams, errors), asks the compiler for programs, and
+// asks package bpf for kernel objects. It is the only package that knows both Starlark and the
+// kernel. A Session is one script or one prompt.
+//
+// A Session is a struct of parts, each with its own methods and lock. The other files use the parts
+// that they need:
+//
+//   - runner (runner.go, callback.go, ending.go, panic.go): what is running, and what Ctrl-C ends.
+//   - registry (registry.go, forget.go): the probes and maps that the script has created.
+//   - namespace (namespace.go, scope.go): the names that the script can use.
+//   - kernelShared (kernel_shared.go, print_reader.go): kernel objects that all programs share.
+//   - codec (codec.go, formats.go, shown.go, stack.go): values as the kernel stores them.
+//   - probeNames, stackMaps, symbols: the numbers of probes, the stacks, the names of addresses.
+//   - warner (warner.go, caret.go): warnings and notes, each printed once.
+//   - guards (universe.go, repr.go): Starlark's own builtins, made interruptible.
+//   - output (output.go, jsonlines.go): what is printed, as text or JSON.
+//
+// The rest is divided as follows:
+//
+//   - session.go, run.go, watch.go, background.go, inspect.go: a session, run(), and what the
+//     prompt's commands need.
+//   - probe*.go, load*.go, release.go, detach.go, infer.go, pidfilter.go: the life of a probe, from
+//     its targets to its release.
+//   - aggregation*.go, table.go, lru.go, stream*.go, sweep.go: the values that live in kernel maps.
+//   - script_add.go, onhost.go, copyfunc.go, event.go, hosthalf.go: what handlers do when the
+//     script does it.
+//   - builtins.go, methods.go, help.go, complete*.go: tables of functions, help and completion.
+//   - notes.go, errors*.go, script_error.go, map_usage.go: warnings, notes and errors.
+//
+// What needs neither a session nor the kernel belongs in a sub-package, such as render for the text
+// of values or items for the items of a prompt.
+package starlarkbind

@@ -1,0 +1,56 @@
+package starlarkbind
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/compiler/diag"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+)
+
+// A warner prints warnings and notes, each only once where that is what the user wants.
+type warner struct {
+	opt     *Options
+	out     *output
+	sources *sources
+	flags   *flags.Set
+
+	mu     sync.Mutex               // guards the fields below
+	told   map[diag.Diagnostic]bool // compiler warnings
+	warned map[warnKey]bool         // helper errors
+	fills  map[*compiler.Map]mapUsage
+	faults map[string]bool // other errors
+}
+
+func newWarner(opt *Options, out *output, src *sources, f *flags.Set) *warner {
+	w := &warner{opt: opt, out: out, sources: src, flags: f, faults: map[string]bool{}}
+	w.reset()
+	return w
+}
+
+// reset forgets which errors, warnings and full maps were reported.
+func (w *warner) reset() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.warned, w.told, w.fills = map[warnKey]bool{}, map[diag.Diagnostic]bool{}, map[*compiler.Map]mapUsage{}
+}
+
+// warnOnce reports an error the first time it occurs in the session.
+func (w *warner) warnOnce(err error) {
+	w.mu.Lock()
+	seen := w.faults[err.Error()]
+	w.faults[err.Error()] = true
+	w.mu.Unlock()
+	if !seen {
+		w.out.reportError(err)
+	}
+}
+
+func (w *warner) note(format string, args ...any) {
+	if w.opt.Warnings == WarnNone || w.flags.Help() {
+		return
+	}
+	w.out.message("NOTE: " + render.Escape(fmt.Sprintf(format, args...)))
+}
