@@ -6,10 +6,20 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/strftime"
+	"github.com/cilium/ebpf/asm"
 )
 
 func timeBuiltins() []builtin {
 	return []builtin{
+		{
+			name:       "jiffies",
+			sig:        "jiffies()",
+			doc:        "the kernel's 64-bit count of timer ticks, CONFIG_HZ of them a second (bpf_jiffies64, 5.9)",
+			example:    "start[e.tid] = jiffies()",
+			check:      fixed(types.TNat),
+			lower:      func(lw *lowerer, e *eBuiltin) val { return scalar(types.TNat, lw.call(asm.FnJiffies64)) },
+			kernelOnly: "user space cannot read the counter; use now()",
+		},
 		{
 			name:    "strftime",
 			sig:     "strftime(format, ns)",

@@ -96,6 +96,36 @@ print(k[0] in (day, strftime("%Y-%m-%d", now())), k[1:4], k[4].startswith("/"), 
 		fmt.Sprintf(`[("vfs_read", "vfs_read+5", %d, True, True)] [10]`, addr), `True ("%", True, True) True [10]`)
 }
 
+// jiffies() never goes back, and between two events advances by HZ ticks a second. A tick can be up
+// to one behind the clock, and in a virtual machine some more.
+func TestJiffies(t *testing.T) {
+	var hz, ticks, want int
+	out := printed(t, `
+s = stream()
+def handler(e):
+    if e.comm == "load" and syscall_name(e.args.id) == "getppid":
+        s.emit(t=now(), j=jiffies())
+probe("tracepoint:raw_syscalls:sys_enter", handler)
+make("getppid", 1000)
+run(1.5)
+make("getppid", 1000)
+all = s.take(2000, timeout=5)
+if len(all) != 2000: fail("%d records" % len(all))
+for i in range(1, len(all)):
+    if all[i].j < all[i-1].j: fail("%s before %s" % (all[i-1], all[i]))
+first, last = all[0], all[-1]
+rate = (last.j - first.j) * 1000000000 // (last.t - first.t)
+hz = sorted([(abs(rate - n), n) for n in (100, 250, 300, 1000)])[0][1]
+print(hz, last.j - first.j, (last.t - first.t) * hz // 1000000000)
+`)
+	if _, err := fmt.Sscan(out, &hz, &ticks, &want); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if slack := 2 + hz/20; ticks < want-slack || ticks > want+slack || want < hz {
+		t.Errorf("%d ticks, want %d (HZ=%d)", ticks, want, hz)
+	}
+}
+
 // The event's own arrays as addresses, and the address of a listening socket on the loopback
 // device.
 func TestAddresses(t *testing.T) {

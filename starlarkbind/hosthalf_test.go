@@ -30,6 +30,9 @@ func TestHostFunctionsDocumented(t *testing.T) {
 	l := newLive(t, nil)
 	for _, d := range compiler.Builtins() {
 		name := d.Name
+		if d.KernelOnly != "" && !strings.Contains(section, "`"+name+"`") {
+			t.Errorf("%s() exists in handlers only, and the document does not say so", name)
+		}
 		if _, ok := compiler.HostParams(name); !ok {
 			continue
 		}

@@ -81,7 +81,7 @@ func moved(by int) func(operand) string {
 // matrixCalls lists the calls of each builtin, at least one for each parameter. A builtin without
 // an entry fails the test.
 var matrixCalls = map[string][]call{
-	"now": {{text: "now()", any: true}}, "boottime": {{text: "boottime()", any: true}}, "rand": {{text: "rand()", any: true}},
+	"now": {{text: "now()", any: true}}, "boottime": {{text: "boottime()", any: true}}, "jiffies": {{text: "jiffies()", any: true}}, "rand": {{text: "rand()", any: true}},
 	"str":      {{text: "str($, 64)", want: readsString}, {text: "str(e.args.uptr, $)", want: func(o operand) string { return fmt.Sprintf("%q[:max(min(%s, 256) - 1, 0)]", matrixText, o.host) }}},
 	"buf":      {{text: "buf($, 8)", want: readsBytes}, {text: "buf(e.args.uptr, $)", want: func(o operand) string { return fmt.Sprintf("b%q[:%s]", matrixText, o.host) }}},
 	"ord":      {{text: "ord($)"}, {text: "ord($[:1])"}},
