@@ -17,7 +17,7 @@
 // Code that the kinds share:
 //
 //	spec.go, provider.go, complete.go    syntax of specs, table of kinds, completion
-//	event.go, format.go, kprobe_event.go  typed arguments, from tracefs or BTF
+//	format.go, kprobe_event.go           typed arguments, from tracefs or BTF
 //	typetext.go                          declarations of types, for -l 'struct sock'
 //	functions.go                         names of kernel functions, and which can be traced
 //	syscalls.go                          one program for many system call tracepoints

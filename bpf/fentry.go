@@ -14,6 +14,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
@@ -25,7 +26,7 @@ var fentryProvider = Provider{
 	Context: Context{OwnFrame: true}, ArgTypes: ArgTypesFunction, TrustedPointers: true,
 	List:             func(pattern string) ([]Target, error) { return listFentry("fentry", pattern) },
 	Resolve:          resolveFentry,
-	eventSchema:      func(t Target) (*Event, error) { return traceEvent(t, false) },
+	eventSchema:      func(t Target) (*abi.Event, error) { return traceEvent(t, false) },
 	programTypes:     only(ebpf.Tracing),
 	prepare:          prepareFentry,
 	attach:           attachFentry,
@@ -40,7 +41,7 @@ var fexitProvider = Provider{
 	Context: Context{OwnFrame: true}, ArgTypes: ArgTypesFunction, TrustedPointers: true,
 	List:             func(pattern string) ([]Target, error) { return listFentry("fexit", pattern) },
 	Resolve:          resolveFentry,
-	eventSchema:      func(t Target) (*Event, error) { return traceEvent(t, true) },
+	eventSchema:      func(t Target) (*abi.Event, error) { return traceEvent(t, true) },
 	programTypes:     only(ebpf.Tracing),
 	prepare:          prepareFentry,
 	attach:           attachFentry,

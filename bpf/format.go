@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // The format file of an event (Documentation/trace/events.rst, written by trace_events.c: f_show)
@@ -20,8 +21,8 @@ import (
 // parseFormat parses a format file. It omits the fields whose names start with common_. syscalls is
 // set for events of that subsystem: their arguments are 8-byte registers whatever their type, and
 // their pointers are user addresses.
-func parseFormat(text string, syscalls bool) (*Event, error) {
-	e := &Event{}
+func parseFormat(text string, syscalls bool) (*abi.Event, error) {
+	e := &abi.Event{}
 	for line := range strings.SplitSeq(text, "\n") {
 		line = strings.TrimSpace(line)
 		rest, ok := strings.CutPrefix(line, "field:")
@@ -44,16 +45,16 @@ func parseFormat(text string, syscalls bool) (*Event, error) {
 	return e, nil
 }
 
-func parseField(s string) (Field, error) {
+func parseField(s string) (abi.Field, error) {
 	// The declaration ends at the last ";" that is followed by attributes: a C type may itself
 	// contain one.
 	i := strings.LastIndex(s, ";\toffset:")
 	if i < 0 {
 		if i = strings.LastIndex(s, "; offset:"); i < 0 {
-			return Field{}, fmt.Errorf("no offset")
+			return abi.Field{}, fmt.Errorf("no offset")
 		}
 	}
-	var f Field
+	var f abi.Field
 	seen := map[string]bool{}
 	for attr := range strings.SplitSeq(s[i+1:], ";") {
 		key, value, ok := strings.Cut(strings.TrimSpace(attr), ":")
@@ -62,7 +63,7 @@ func parseField(s string) (Field, error) {
 		}
 		n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 16)
 		if err != nil {
-			return Field{}, fmt.Errorf("%s: bad number %q", key, value)
+			return abi.Field{}, fmt.Errorf("%s: bad number %q", key, value)
 		}
 		seen[key] = true
 		switch key {
@@ -75,22 +76,22 @@ func parseField(s string) (Field, error) {
 		}
 	}
 	if !seen["offset"] || !seen["size"] {
-		return Field{}, fmt.Errorf("no offset or size")
+		return abi.Field{}, fmt.Errorf("no offset or size")
 	}
 	return declare(f, strings.TrimSpace(s[:i]))
 }
 
 // declare derives the name, type and kind of a field from its C declaration.
-func declare(f Field, decl string) (Field, error) {
+func declare(f abi.Field, decl string) (abi.Field, error) {
 	typ, name, dims := splitDecl(decl)
 	if name == "" {
-		return Field{}, fmt.Errorf("no name in %q", decl)
+		return abi.Field{}, fmt.Errorf("no name in %q", decl)
 	}
 	f.Name, f.CType = name, typ+dims
 	for _, loc := range []struct {
 		prefix     string
-		str, array FieldKind
-	}{{"__data_loc ", FieldDataLocString, FieldDataLocArray}, {"__rel_loc ", FieldRelLocString, FieldRelLocArray}} {
+		str, array abi.FieldKind
+	}{{"__data_loc ", abi.FieldDataLocString, abi.FieldDataLocArray}, {"__rel_loc ", abi.FieldRelLocString, abi.FieldRelLocArray}} {
 		elem, ok := strings.CutPrefix(typ, loc.prefix)
 		if !ok {
 			continue
@@ -102,7 +103,7 @@ func declare(f Field, decl string) (Field, error) {
 			f.Kind = loc.str
 		}
 		if f.Size != 4 { // must be the word with offset and length; otherwise the layout is unknown
-			f.Kind, f.ElemSize = FieldStruct, 0
+			f.Kind, f.ElemSize = abi.FieldStruct, 0
 		}
 		return f, nil
 	}
@@ -110,35 +111,35 @@ func declare(f Field, decl string) (Field, error) {
 	case dims != "":
 		return declareArray(f, typ, dims), nil
 	case strings.Contains(typ, "*") || strings.HasSuffix(typ, ")"):
-		f.Kind, f.Signed = FieldPointer, false
+		f.Kind, f.Signed = abi.FieldPointer, false
 		if f.Size != 8 && f.Size != 4 {
-			f.Kind = FieldStruct
+			f.Kind = abi.FieldStruct
 		}
 	case isAggregate(typ) || f.Size != 1 && f.Size != 2 && f.Size != 4 && f.Size != 8:
-		f.Kind, f.Signed = FieldStruct, false
+		f.Kind, f.Signed = abi.FieldStruct, false
 	case typ == "bool" || typ == "_Bool":
-		f.Kind, f.Signed = FieldBool, false
+		f.Kind, f.Signed = abi.FieldBool, false
 	default:
-		f.Kind = FieldInt
+		f.Kind = abi.FieldInt
 	}
 	return f, nil
 }
 
-func declareArray(f Field, typ, dims string) Field {
+func declareArray(f abi.Field, typ, dims string) abi.Field {
 	f.ElemSize = cSize(typ)
 	if n := elements(dims); f.ElemSize == 0 && n > 0 && f.Size%n == 0 {
 		f.ElemSize = f.Size / n
 	}
 	switch {
 	case isChar(typ):
-		f.Kind, f.ElemSize, f.Len = FieldCharArray, 1, f.Size
+		f.Kind, f.ElemSize, f.Len = abi.FieldCharArray, 1, f.Size
 		return f
 	case isAggregate(typ), f.ElemSize == 0, f.Size%max(f.ElemSize, 1) != 0,
 		f.ElemSize != 1 && f.ElemSize != 2 && f.ElemSize != 4 && f.ElemSize != 8:
-		f.Kind, f.ElemSize, f.Signed = FieldStruct, 0, false
+		f.Kind, f.ElemSize, f.Signed = abi.FieldStruct, 0, false
 		return f
 	}
-	f.Kind, f.Len, f.Signed = FieldArray, f.Size/f.ElemSize, cSigned(typ, f.Signed)
+	f.Kind, f.Len, f.Signed = abi.FieldArray, f.Size/f.ElemSize, cSigned(typ, f.Signed)
 	return f
 }
 
@@ -202,11 +203,11 @@ func elements(dims string) int {
 // syscallField gives an argument its own size. The record contains an 8-byte register, of which the
 // system call uses the low bytes (all supported architectures are little-endian): int dfd = -100
 // must not be read as 4294967196.
-func syscallField(f Field) Field {
+func syscallField(f abi.Field) abi.Field {
 	switch f.Kind {
-	case FieldPointer:
-		f.UserPtr = true
-	case FieldInt:
+	case abi.FieldPointer:
+		f.User = true
+	case abi.FieldInt:
 		if n := cSize(f.CType); f.Size == 8 && n > 0 && n < 8 {
 			f.Size, f.Signed = n, cSigned(f.CType, f.Signed)
 		} else {

@@ -3,6 +3,8 @@ package bpf
 import (
 	"errors"
 	"fmt"
+
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // functionProvider and returnProvider choose, for each function, the cheapest kind that the kernel
@@ -15,7 +17,7 @@ var functionProvider = Provider{
 	minArgs: 1, maxArgs: 1, functions: kprobeList.get, usable: usableFunction,
 	List:        func(pattern string) ([]Target, error) { return listFunctions("function", pattern, kprobeNames) },
 	Resolve:     func(s Spec) ([]Target, error) { return resolveFunction(s, fentryProvider.Kind, kprobeProvider.Kind) },
-	eventSchema: func(t Target) (*Event, error) { return kprobeEvent(t.Func, false) },
+	eventSchema: func(t Target) (*abi.Event, error) { return kprobeEvent(t.Func, false) },
 }
 
 var returnProvider = Provider{
@@ -25,7 +27,7 @@ var returnProvider = Provider{
 	minArgs: 1, maxArgs: 1, functions: kprobeList.get, usable: usableFunction,
 	List:        func(pattern string) ([]Target, error) { return listFunctions("return", pattern, kprobeNames) },
 	Resolve:     func(s Spec) ([]Target, error) { return resolveFunction(s, fexitProvider.Kind, kretprobeProvider.Kind) },
-	eventSchema: func(t Target) (*Event, error) { return kprobeEvent(t.Func, true) },
+	eventSchema: func(t Target) (*abi.Event, error) { return kprobeEvent(t.Func, true) },
 }
 
 // usableFunction returns a *NotFoundError if the kernel supports neither of the kinds that kind

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
@@ -50,19 +51,19 @@ var iterators = []struct {
 	// guard is the offset of the word that is 0 in the last call, which marks the end of the
 	// iteration.
 	guard  int
-	fields []Field
+	fields []abi.Field
 }{
 	{"task", 5, 8, 8, nil},
-	{"task_file", 5, 8, 24, []Field{
-		{Name: "fd", CType: "u32", Kind: FieldInt, Offset: 16, Size: 4},
+	{"task_file", 5, 8, 24, []abi.Field{
+		{Name: "fd", CType: "u32", Kind: abi.FieldInt, Offset: 16, Size: 4},
 		contextPointer("file", "struct file *", 24)}},
-	{"task_vma", 5, 12, 16, []Field{
+	{"task_vma", 5, 12, 16, []abi.Field{
 		contextPointer("vma", "struct vm_area_struct *", 16)}},
 }
 
 // contextPointer returns a field that is a pointer to a kernel struct.
-func contextPointer(name, ctype string, offset int) Field {
-	return Field{Name: name, CType: ctype, Kind: FieldMemory, Size: 8, At: Address{Base: -1, Index: -1, Disp: int64(offset), Context: true, Kernel: true}}
+func contextPointer(name, ctype string, offset int) abi.Field {
+	return abi.Field{Name: name, CType: ctype, Kind: abi.FieldMemory, Size: 8, At: abi.Address{Base: -1, Index: -1, Disp: int64(offset), Context: true, Kernel: true}}
 }
 
 func resolveIter(s Spec) ([]Target, error) {
@@ -97,12 +98,12 @@ func resolveIter(s Spec) ([]Target, error) {
 
 // iterEvent returns the fields of the iterator's current item. Fields of its task replace those of
 // the running task, which is bpfrepl.
-func iterEvent(t Target) (*Event, error) {
-	ev := &Event{}
-	of := func(structure, name, ctype string, word int, path ...string) (Field, error) {
+func iterEvent(t Target) (*abi.Event, error) {
+	ev := &abi.Event{}
+	of := func(structure, name, ctype string, word int, path ...string) (abi.Field, error) {
 		off, size, err := kbtf.FieldOffset(structure, path...)
-		return Field{Name: name, CType: ctype, Kind: FieldMemory, Size: size, Signed: ctype == "pid_t",
-			At: Address{Base: word, Index: -1, Disp: int64(off), Kernel: true}}, err
+		return abi.Field{Name: name, CType: ctype, Kind: abi.FieldMemory, Size: size, Signed: ctype == "pid_t",
+			At: abi.Address{Base: word, Index: -1, Disp: int64(off), Kernel: true}}, err
 	}
 	ev.Fields = append(ev.Fields, contextPointer("task", "struct task_struct *", 8))
 	for _, it := range iterators {
@@ -112,7 +113,7 @@ func iterEvent(t Target) (*Event, error) {
 		}
 	}
 	var errs []error
-	add := func(to *[]Field, f Field, err error) {
+	add := func(to *[]abi.Field, f abi.Field, err error) {
 		*to = append(*to, f)
 		errs = append(errs, err)
 	}
@@ -127,11 +128,11 @@ func iterEvent(t Target) (*Event, error) {
 	f, err = of("task_struct", "tid", "pid_t", 8, "pid")
 	add(&ev.Overrides, f, err)
 	f, err = of("task_struct", "comm", "char[16]", 8, "comm")
-	f.Kind = FieldMemoryString
+	f.Kind = abi.FieldMemoryString
 	add(&ev.Overrides, f, err)
 	ev.Overrides = append(ev.Overrides, contextPointer("task", "struct task_struct *", 8))
 	for _, name := range []string{"uid", "gid", "ppid", "cgroup", "kstack", "ustack"} {
-		ev.Overrides = append(ev.Overrides, Field{Name: name, Kind: FieldUnreadable,
+		ev.Overrides = append(ev.Overrides, abi.Field{Name: name, Kind: abi.FieldUnreadable,
 			Why: fmt.Sprintf("e.%s in an iterator would be that of bpfrepl, not of the current task; read it from e.task", name)})
 	}
 	return ev, errors.Join(errs...)

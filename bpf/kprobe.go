@@ -14,6 +14,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 var kprobeProvider = Provider{
@@ -24,7 +25,7 @@ var kprobeProvider = Provider{
 	Context: Context{Registers: true, Override: true}, ArgTypes: ArgTypesFunction,
 	List:         func(pattern string) ([]Target, error) { return listFunctions("kprobe", pattern, kprobeNames) },
 	Resolve:      resolveKprobe,
-	eventSchema:  func(t Target) (*Event, error) { return kprobeTargetEvent(t, false) },
+	eventSchema:  func(t Target) (*abi.Event, error) { return kprobeTargetEvent(t, false) },
 	programTypes: only(ebpf.Kprobe),
 	prepare:      prepareKprobe,
 	attach:       func(t Target, p *Program, o AttachOptions) (*Attachment, error) { return attachKprobe(t, false, p, o) },
@@ -41,7 +42,7 @@ var kretprobeProvider = Provider{
 	Context: Context{Registers: true}, ArgTypes: ArgTypesResult, missed: missedReturns,
 	List:         func(pattern string) ([]Target, error) { return listFunctions("kretprobe", pattern, kprobeNames) },
 	Resolve:      resolveKprobe,
-	eventSchema:  func(t Target) (*Event, error) { return kprobeTargetEvent(t, true) },
+	eventSchema:  func(t Target) (*abi.Event, error) { return kprobeTargetEvent(t, true) },
 	programTypes: only(ebpf.Kprobe),
 	prepare:      prepareKprobe,
 	attach:       func(t Target, p *Program, o AttachOptions) (*Attachment, error) { return attachKprobe(t, true, p, o) },
@@ -154,9 +155,9 @@ func findFunction(s Spec, fn string) error {
 	return noKernelFunction(s, fn, names)
 }
 
-func kprobeTargetEvent(t Target, ret bool) (*Event, error) {
+func kprobeTargetEvent(t Target, ret bool) (*abi.Event, error) {
 	if t.offset() > 0 {
-		return &Event{NoArgs: fmt.Sprintf("%s is inside the function: read its arguments at its entry, kprobe:%s", t.Name, t.Func)}, nil
+		return &abi.Event{NoArgs: fmt.Sprintf("%s is inside the function: read its arguments at its entry, kprobe:%s", t.Name, t.Func)}, nil
 	}
 	return kprobeEvent(t.Func, ret)
 }

@@ -6,12 +6,13 @@ import (
 	"runtime"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
 // kprobeEvent returns the event of a kprobe at function entry, or of a kretprobe. Arguments can be
 // read by number, and also by name if BTF describes the function.
-func kprobeEvent(fn string, ret bool) (*Event, error) {
+func kprobeEvent(fn string, ret bool) (*abi.Event, error) {
 	regs, ok := conventionC[runtime.GOARCH]
 	if !ok {
 		return nil, fmt.Errorf("the registers of %s are not known", runtime.GOARCH)
@@ -23,19 +24,19 @@ func kprobeEvent(fn string, ret bool) (*Event, error) {
 		return nil, err
 	}
 	if ret {
-		e := &Event{HasRet: true, Fields: []Field{registerField("ret", regs.result, false)},
+		e := &abi.Event{HasRet: true, Fields: []abi.Field{registerField("ret", regs.result, false)},
 			NoArgs: "kretprobe:" + fn + " has no arguments: they are gone when the function returns; save them at its entry, or use fexit:" + fn}
 		if described {
 			ret, ok := returned(f)
 			if !ok {
-				return &Event{NoArgs: e.NoArgs}, nil
+				return &abi.Event{NoArgs: e.NoArgs}, nil
 			}
 			ret.Offset = e.Fields[0].Offset
 			e.Fields[0] = ret
 		}
 		return e, nil
 	}
-	e := &Event{SameArgs: true}
+	e := &abi.Event{SameArgs: true}
 	for _, reg := range regs.args {
 		e.Args = append(e.Args, registerField("", reg, false))
 	}
@@ -48,7 +49,7 @@ func kprobeEvent(fn string, ret bool) (*Event, error) {
 		n := regWords(p.Type)
 		switch {
 		case n == 0 || next+n > len(regs.args):
-			f.Kind = FieldStruct // passed on the stack
+			f.Kind = abi.FieldStruct // passed on the stack
 			f.Offset = 0
 		default:
 			f.Offset = e.Args[next].Offset
@@ -61,29 +62,29 @@ func kprobeEvent(fn string, ret bool) (*Event, error) {
 
 // traceEvent returns the event of fentry or fexit. The arguments are the words of the context,
 // followed by the return value (bpf_get_func_arg and bpf_get_func_ret, kernel/trace/bpf_trace.c).
-func traceEvent(t Target, ret bool) (*Event, error) {
+func traceEvent(t Target, ret bool) (*abi.Event, error) {
 	fn, err := t.lookupFunction()
 	if err != nil {
 		return nil, err
 	}
-	e := &Event{}
+	e := &abi.Event{}
 	next := 0
 	for i, p := range fn.Params {
 		f := argument(p, i)
 		f.Offset = 8 * next
-		f.Tracked = f.Kind == FieldPointer
+		f.Tracked = f.Kind == abi.FieldPointer
 		next += max(regWords(p.Type), 1)
 		e.Fields = append(e.Fields, f)
 		word := f
 		word.Name = ""
-		if f.Kind != FieldStruct {
-			word.Kind, word.CType, word.Size, word.Signed = FieldInt, "u64", 8, false
+		if f.Kind != abi.FieldStruct {
+			word.Kind, word.CType, word.Size, word.Signed = abi.FieldInt, "u64", 8, false
 		}
 		e.Args = append(e.Args, word)
 	}
 	if f, ok := returned(fn); ret && ok {
 		f.Offset = 8 * next
-		f.Tracked = f.Kind == FieldPointer
+		f.Tracked = f.Kind == abi.FieldPointer
 		e.HasRet = true
 		e.Fields = append(e.Fields, f)
 	}
@@ -94,28 +95,28 @@ func traceEvent(t Target, ret bool) (*Event, error) {
 }
 
 // returned returns a function's return value as a field, and false if it has none.
-func returned(fn kbtf.Func) (Field, bool) {
+func returned(fn kbtf.Func) (abi.Field, bool) {
 	r := fn.Result
 	if r.Type.Kind == ctype.Void {
-		return Field{}, false
+		return abi.Field{}, false
 	}
 	r.Name = "ret"
 	return argument(r, 0), true
 }
 
 // argument returns the field for the i-th argument, or for a return value.
-func argument(p ctype.Param, i int) Field {
+func argument(p ctype.Param, i int) abi.Field {
 	if p.Name == "" {
 		p.Name = fmt.Sprintf("arg%d", i)
 	}
-	f := Field{Name: p.Name, CType: p.CType, Kind: FieldStruct, Size: p.Type.Size}
+	f := abi.Field{Name: p.Name, CType: p.CType, Kind: abi.FieldStruct, Size: p.Type.Size}
 	switch p.Type.Kind {
 	case ctype.Int, ctype.Char, ctype.Enum:
-		f.Kind, f.Signed = FieldInt, p.Type.Signed
+		f.Kind, f.Signed = abi.FieldInt, p.Type.Signed
 	case ctype.Bool:
-		f.Kind = FieldBool
+		f.Kind = abi.FieldBool
 	case ctype.Pointer:
-		f.Kind, f.UserPtr = FieldPointer, p.Type.User
+		f.Kind, f.User = abi.FieldPointer, p.Type.User
 	}
 	return f
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/cilium/ebpf"
 )
 
@@ -41,7 +42,7 @@ type Provider struct {
 	minArgs, maxArgs int
 	// functions returns the kernel functions that a spec of this kind can name, for completion.
 	functions    func() ([]string, error)
-	eventSchema  func(Target) (*Event, error)
+	eventSchema  func(Target) (*abi.Event, error)
 	programTypes func(t Target, readsContext bool) []ebpf.ProgramType
 	attach       func(Target, *Program, AttachOptions) (*Attachment, error)
 	// attachMulti is set for kinds that support multi links; see multi.go.
@@ -265,11 +266,11 @@ func List(pattern string) ([]Target, error) {
 // Event returns the typed arguments of the target's event. For a tracepoint it reads the event's
 // format file. A raw tracepoint has the untyped words arg0, arg1 and so on. Timers, counters, begin
 // and end have no arguments.
-func (t Target) Event() (*Event, error) {
+func (t Target) Event() (*abi.Event, error) {
 	if p := findProvider(t.Kind); p != nil && p.eventSchema != nil {
 		return p.eventSchema(t)
 	}
-	return &Event{}, nil
+	return &abi.Event{}, nil
 }
 
 // ProgramTypes returns the types of program that can handle the target, the cheapest first. A

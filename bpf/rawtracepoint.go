@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
@@ -22,10 +23,10 @@ var rawTracepointProvider = Provider{
 	Context: Context{OwnFrame: true}, ArgTypes: ArgTypesTracepoint,
 	List:    listRawTracepoints,
 	Resolve: resolveRawTracepoint,
-	eventSchema: func(Target) (*Event, error) {
-		e := &Event{RawArgs: true}
+	eventSchema: func(Target) (*abi.Event, error) {
+		e := &abi.Event{RawArgs: true}
 		for i := range sys.MaxTestRunContext / 8 {
-			e.Fields = append(e.Fields, Field{Name: fmt.Sprintf("arg%d", i), CType: "u64", Offset: 8 * i, Size: 8, Kind: FieldInt})
+			e.Fields = append(e.Fields, abi.Field{Name: fmt.Sprintf("arg%d", i), CType: "u64", Offset: 8 * i, Size: 8, Kind: abi.FieldInt})
 		}
 		return e, nil
 	},

@@ -5,6 +5,7 @@ import (
 	"runtime"
 
 	"github.com/bpfrepl/bpfrepl/bpf/exe"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // registers holds the offset of each saved register in the context of a uprobe, which is the
@@ -50,19 +51,19 @@ var goroutine = map[string]string{"amd64": "r14", "arm64": "x28"}
 
 // GoroutineField returns the field that contains the number of the running goroutine, for events in
 // functions of the Go program at path.
-func GoroutineField(path string) (Field, error) {
+func GoroutineField(path string) (abi.Field, error) {
 	x, err := exe.Open(path)
 	if err != nil {
-		return Field{}, err
+		return abi.Field{}, err
 	}
 	off, err := x.GoroutineOffset()
-	return Field{Name: "goid", CType: "u64", Kind: FieldMemory, Size: 8,
-		At: Address{Base: registers[runtime.GOARCH][goroutine[runtime.GOARCH]], Index: -1, Disp: off}}, errors.Join(err, x.Close())
+	return abi.Field{Name: "goid", CType: "u64", Kind: abi.FieldMemory, Size: 8,
+		At: abi.Address{Base: registers[runtime.GOARCH][goroutine[runtime.GOARCH]], Index: -1, Disp: off}}, errors.Join(err, x.Close())
 }
 
 // registerField returns a field that contains a whole register.
-func registerField(name, reg string, signed bool) Field {
-	f := Field{Name: name, CType: "u64", Offset: registers[runtime.GOARCH][reg], Size: 8, Kind: FieldInt, Signed: signed}
+func registerField(name, reg string, signed bool) abi.Field {
+	f := abi.Field{Name: name, CType: "u64", Offset: registers[runtime.GOARCH][reg], Size: 8, Kind: abi.FieldInt, Signed: signed}
 	if signed {
 		f.CType = "s64"
 	}

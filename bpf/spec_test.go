@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // TestSpecErrors checks the errors for common mistakes in specs.
@@ -105,7 +107,7 @@ func TestAllFormats(t *testing.T) {
 			if f.Name == "" || f.CType == "" || f.Offset < end || f.Size < 0 {
 				t.Errorf("%s: field %+v after byte %d", x, f, end)
 			}
-			if f.Kind == FieldArray && f.Len*f.ElemSize != f.Size {
+			if f.Kind == abi.FieldArray && f.Len*f.ElemSize != f.Size {
 				t.Errorf("%s: an array of %d times %d bytes has %d", x, f.Len, f.ElemSize, f.Size)
 			}
 			if f.Name != "ret" || !ev.HasRet {

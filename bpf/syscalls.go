@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/kernelnames"
 )
 
@@ -94,17 +95,17 @@ type sharedEvent string
 // contains the system call number followed by its arguments or its result. The context of the
 // program is two words: the address of the registers, and the number (sys_enter) or the result
 // (sys_exit).
-func (event sharedEvent) schema(e *Event) (*Event, error) {
+func (event sharedEvent) schema(e *abi.Event) (*abi.Event, error) {
 	const firstArg = 16 // in the record
 	regs := syscallRegsOf[runtime.GOARCH]
-	saved := func(f Field, off int) Field {
-		if f.Kind == FieldPointer && !strings.Contains(f.CType, "*") {
+	saved := func(f abi.Field, off int) abi.Field {
+		if f.Kind == abi.FieldPointer && !strings.Contains(f.CType, "*") {
 			f.CType = "void *"
 		}
-		f.Kind, f.At = FieldMemory, Address{Base: 0, Index: -1, Disp: int64(off), Kernel: true, Word: true}
+		f.Kind, f.At = abi.FieldMemory, abi.Address{Base: 0, Index: -1, Disp: int64(off), Kernel: true, Word: true}
 		return f
 	}
-	out := &Event{HasRet: e.HasRet}
+	out := &abi.Event{HasRet: e.HasRet}
 	for _, f := range e.Fields {
 		i := (f.Offset - firstArg) / 8
 		switch {
@@ -118,7 +119,7 @@ func (event sharedEvent) schema(e *Event) (*Event, error) {
 			f = saved(f, regs.args[i])
 		// The kernel's record also contains strings that the arguments point to, from 7.0 on.
 		default:
-			f = Field{Name: f.Name, CType: f.CType, Kind: FieldUnreadable, Why: f.Name + " is not an argument of the system call"}
+			f = abi.Field{Name: f.Name, CType: f.CType, Kind: abi.FieldUnreadable, Why: f.Name + " is not an argument of the system call"}
 		}
 		if f.Name == "__syscall_nr" {
 			number := f

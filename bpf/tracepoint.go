@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
@@ -192,7 +193,7 @@ func tracepointFile(t Target, name string) (string, error) {
 	return string(text), nil
 }
 
-func tracepointEvent(t Target) (*Event, error) {
+func tracepointEvent(t Target) (*abi.Event, error) {
 	text, err := tracepointFile(t, "format")
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf/exe"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
@@ -26,16 +27,16 @@ var uprobeProvider = Provider{
 	Context: Context{Registers: true}, PathArg: true,
 	List:    listUprobes("uprobe"),
 	Resolve: resolveUprobe,
-	eventSchema: func(t Target) (*Event, error) {
+	eventSchema: func(t Target) (*abi.Event, error) {
 		c := t.callConv()
-		e := &Event{GoProgram: t.goProgram()}
+		e := &abi.Event{GoProgram: t.goProgram()}
 		for _, r := range c.args {
 			e.Args = append(e.Args, registerField("", r, false))
 		}
 		if in := payload[userSites](t); in.entry && !in.goFunc {
 			for i := range stackArgs {
-				e.Args = append(e.Args, Field{CType: "u64", Kind: FieldMemory, Size: 8,
-					At: Address{Base: registers[runtime.GOARCH][c.stack], Index: -1, Disp: c.above + 8*int64(i)}})
+				e.Args = append(e.Args, abi.Field{CType: "u64", Kind: abi.FieldMemory, Size: 8,
+					At: abi.Address{Base: registers[runtime.GOARCH][c.stack], Index: -1, Disp: c.above + 8*int64(i)}})
 			}
 		}
 		return e, nil
@@ -53,8 +54,8 @@ var uretprobeProvider = Provider{
 	Context: Context{Registers: true}, PathArg: true,
 	List:    listUprobes("uretprobe"),
 	Resolve: resolveUprobe,
-	eventSchema: func(t Target) (*Event, error) {
-		return &Event{Fields: []Field{registerField("ret", t.callConv().result, true)}, HasRet: true, GoProgram: t.goProgram(),
+	eventSchema: func(t Target) (*abi.Event, error) {
+		return &abi.Event{Fields: []abi.Field{registerField("ret", t.callConv().result, true)}, HasRet: true, GoProgram: t.goProgram(),
 			NoArgs: t.Name + ": the arguments are gone when a function returns; save them in a table by e.tid in a uprobe"}, nil
 	},
 	programTypes: only(ebpf.Kprobe),

@@ -16,6 +16,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf/exe"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // Code that all probes in user space share: sites in files.
@@ -36,7 +37,7 @@ type userSites struct {
 	// instructions even for a return probe, and entry that the site is the first instruction of a
 	// function.
 	goFunc, plain, entry bool
-	args                 []Field // of a static probe
+	args                 []abi.Field // of a static probe
 }
 
 // cutPath splits "PATH:REST" at the first colon that follows the name of an existing file, or else

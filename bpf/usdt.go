@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpfrepl/bpfrepl/bpf/exe"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
@@ -22,7 +23,7 @@ var usdtProvider = Provider{
 	Context: Context{Registers: true}, PathArg: true,
 	List:         listUSDT,
 	Resolve:      resolveUSDT,
-	eventSchema:  func(t Target) (*Event, error) { return &Event{Args: payload[userSites](t).args}, nil },
+	eventSchema:  func(t Target) (*abi.Event, error) { return &abi.Event{Args: payload[userSites](t).args}, nil },
 	programTypes: only(ebpf.Kprobe),
 	prepare:      prepareUprobe,
 	attach:       attachUprobe(false), attachMulti: attachUprobes(false),
@@ -105,8 +106,8 @@ func addUSDT(ts []Target, s Spec, x *exe.File, p exe.StaticProbe) ([]Target, err
 }
 
 // operandField describes how a program reads an argument of a probe.
-func operandField(probe string, i int, o exe.Operand) Field {
-	f := Field{Name: fmt.Sprintf("args[%d]", i), CType: fmt.Sprintf("u%d", 8*o.Size), Size: o.Size, Signed: o.Signed}
+func operandField(probe string, i int, o exe.Operand) abi.Field {
+	f := abi.Field{Name: fmt.Sprintf("args[%d]", i), CType: fmt.Sprintf("u%d", 8*o.Size), Size: o.Size, Signed: o.Signed}
 	if o.Signed {
 		f.CType = fmt.Sprintf("s%d", 8*o.Size)
 	}
@@ -119,16 +120,16 @@ func operandField(probe string, i int, o exe.Operand) Field {
 	}
 	switch o.Kind {
 	case exe.Constant:
-		f.Kind, f.Value = FieldConst, truncate(o.Value, o.Size, o.Signed)
+		f.Kind, f.Value = abi.FieldConst, truncate(o.Value, o.Size, o.Signed)
 	case exe.Register:
-		f.Kind, f.Offset = FieldInt, place(o.Register)
+		f.Kind, f.Offset = abi.FieldInt, place(o.Register)
 		if o.High {
 			f.Offset++
 		}
 	case exe.Memory:
-		f.Kind, f.At = FieldMemory, Address{Base: place(o.Base), Index: place(o.Index), Scale: o.Scale, Disp: o.Value}
+		f.Kind, f.At = abi.FieldMemory, abi.Address{Base: place(o.Base), Index: place(o.Index), Scale: o.Scale, Disp: o.Value}
 	default:
-		f.Kind, f.Why = FieldUnreadable, fmt.Sprintf("argument %d of %s cannot be read: it is %s", i, probe, o.Why)
+		f.Kind, f.Why = abi.FieldUnreadable, fmt.Sprintf("argument %d of %s cannot be read: it is %s", i, probe, o.Why)
 		f.CType = o.Why
 	}
 	return f

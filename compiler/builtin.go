@@ -11,6 +11,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // A builtin is a function that handlers may call. Each is one table row, used by the checker, the
@@ -227,7 +228,7 @@ func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 			}
 			return x
 		}
-		if a, ok := x.(*eArg); ok && a.max == 0 && (int64(x.typ().Cap) > n || a.f.Kind == FieldDataLoc || a.f.Kind == FieldRelLoc) {
+		if a, ok := x.(*eArg); ok && a.max == 0 && (int64(x.typ().Cap) > n || a.f.Kind == abi.FieldDataLocString || a.f.Kind == abi.FieldRelLocString) {
 			return &eArg{node{t, a.pos}, a.f, a.index, int(n)} // limit the read itself
 		}
 		if int64(x.typ().Cap) <= n {

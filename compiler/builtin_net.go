@@ -77,7 +77,7 @@ func checkNtop(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	}
 	size, isBytes := 0, true // size of the address if its bytes are given
 	if a, ok := addr.(*eArg); ok && a.t.Kind == types.Array {
-		size = a.f.Elem * a.f.Len
+		size = a.f.ElemSize * a.f.Len
 	} else if t := addr.typ(); t.Kind == types.Bytes {
 		size = t.Len
 	} else {
@@ -119,7 +119,7 @@ func checkMAC(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	switch {
 	case x.typ().Kind == types.Invalid:
 		return x
-	case x.typ().Kind == types.Ptr, x.typ().Kind == types.Bytes && x.typ().Len >= 6, isArg && a.t.Kind == types.Array && a.f.Elem == 1 && a.f.Len >= 6:
+	case x.typ().Kind == types.Ptr, x.typ().Kind == types.Bytes && x.typ().Len >= 6, isArg && a.t.Kind == types.Array && a.f.ElemSize == 1 && a.f.Len >= 6:
 		return mk(row, call, types.TMAC, args)
 	}
 	return c.bad(x.position(), "", "macaddr takes a pointer, or 6 bytes or more; this is a %s", x.typ())

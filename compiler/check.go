@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
@@ -36,7 +37,7 @@ type checker struct {
 	arith              *Arithmetic // of the handler, if noting
 	facts              Facts
 	capturedSeen       map[string]bool
-	typed              []Field // result of Event.Typed
+	typed              []abi.Field // result of Event.Typed
 	typedErr           error
 	fields             map[string]bool // arguments read by name
 	enums              map[*ctype.Type]*types.Type

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
@@ -40,9 +41,9 @@ func TestWithoutTypes(t *testing.T) {
 
 // typedEvent returns a raw tracepoint with typed arguments. Reading their types returns err.
 func typedEvent(err error) *Event {
-	return &Event{Probe: "rawtracepoint:test", ArgsByIndex: true, Typed: func() ([]Field, error) {
+	return &Event{Probe: "rawtracepoint:test", Event: abi.Event{RawArgs: true}, Typed: func() ([]abi.Field, error) {
 		types := newFakeTypes()
-		return []Field{BTFField("task", 0, ctype.PointerTo(types["struct task_struct"])), BTFField("mode", 8, types["enum mode"]), BTFField("inner", 16, types["struct inner"])}, err
+		return []abi.Field{BTFField("task", 0, ctype.PointerTo(types["struct task_struct"])), BTFField("mode", 8, types["enum mode"]), BTFField("inner", 16, types["struct inner"])}, err
 	}}
 }
 

@@ -5,8 +5,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
-	"github.com/bpfrepl/bpfrepl/compiler/types"
-	"github.com/bpfrepl/bpfrepl/internal/ctype"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // An Entity is what a name from outside a handler refers to.
@@ -89,62 +88,10 @@ func (Opaque) entity()  {}
 func (*Map) entity()    {}
 func (*Stream) entity() {}
 
-// FieldKind is the way to read a field of an event.
-type FieldKind uint8
-
-// The kinds of field. The comments name the members of Field that apply.
-const (
-	FieldInt   FieldKind = iota // Size bytes, Signed
-	FieldBool                   // an int shown as True or False
-	FieldPtr                    // an address; User
-	FieldChars                  // char[Size], with or without a NUL
-	// FieldDataLoc is a string elsewhere in the record. The low 16 bits of the field are its
-	// offset, the bits above are its length.
-	FieldDataLoc
-	FieldRelLoc    // the same, but the offset counts from the end of this field
-	FieldArray     // Len elements of Elem bytes
-	FieldTyped     // a value of Type, in the layout of a map value
-	FieldConst     // always the int Value
-	FieldMemory    // Size bytes of memory at At, Signed
-	FieldMemoryStr // a string of at most Size bytes, NUL included, at At
-	FieldOpaque    // cannot be read
-)
-
-// A Field is a typed argument of an event, at a fixed offset in the program's context.
-type Field struct {
-	Name   string
-	CType  string
-	Kind   FieldKind
-	Offset int
-	Size   int
-	Signed bool
-	User   bool // FieldPtr: marked __user
-	Result bool // a return value: it may be an errno in place of a pointer
-	// Tracked reports whether the verifier treats a load of the field as a typed pointer, and
-	// rejects arithmetic on it.
-	Tracked bool
-	Elem    int // size of an element in bytes
-	Len     int // number of elements
-	Type    *types.Type
-	Value   int64
-	At      Address
-	C       *ctype.Type // the C type, for arguments described by BTF
-	Why     string      // FieldOpaque: the error message, if the type does not explain it
-}
-
-// An Address is computed from words of the context: the sum of Disp, the word at Base, and Scale
-// times the word at Index.
-type Address struct {
-	Base, Index int // offsets in the context; negative if absent
-	Scale       int
-	Disp        int64
-	Context     bool // add the address of the context itself
-	Kernel      bool // the address is in kernel memory, not in that of the process
-	Word        bool // the word at Base is a kernel address, but a scalar to the verifier
-}
-
-// An Event describes what the event parameter of a handler means for one probe.
+// An Event describes what the event parameter of a handler means for one program: the schema of
+// what the context holds, and what the program needs besides.
 type Event struct {
+	abi.Event
 	Probe string // name of the probe, if the program serves one
 	// Cookie reports whether the program serves several probes. The attach cookie identifies the
 	// probe: its low half is the ProbeID of the name, its high half the ProbeID of Func.
@@ -154,43 +101,29 @@ type Event struct {
 	Func string
 	// Names lists the probes and functions that a program with a cookie serves, as e.probe and
 	// e.func name them.
-	Names       []string
-	Fields      []Field
-	Ret         *Field  // e.ret; nil if there is none
-	ArgsByIndex bool    // e.args[i] is word i of the context (raw tracepoints)
-	Args        []Field // e.args[i], if they have locations of their own
-	// Overrides replaces fields that would describe the running task by those of the task that an
-	// iterator visits.
-	Overrides map[string]Field
+	Names []string
+	Ret   *abi.Field // e.ret; nil if there is none
 	// Goroutine returns the field for e.goid in functions of Go programs; nil elsewhere.
-	Goroutine func() (Field, error)
+	Goroutine func() (abi.Field, error)
 	// Typed returns the named arguments from BTF. It is called when a handler names an argument
 	// that is not in Fields. It may be nil.
-	Typed func() ([]Field, error)
+	Typed func() ([]abi.Field, error)
 	// BTFArgs reports whether the verifier knows what pointers among the arguments point to, and
 	// allows plain loads through them.
 	BTFArgs bool
-	// NullGuard, if not 0, is the offset of a word of the context. If that word is 0, there is no
-	// event and the handler does not run.
-	NullGuard int
-	// SameArgs reports whether Args are the same for all probes that the program may serve.
-	SameArgs bool
 	// Gate, if not "", is the name of an array of one word. While that word is 0, the program does
 	// nothing.
 	Gate string
-	// Syscalls is set if the program runs for all system calls and serves some of them.
-	Syscalls *Syscalls
-	// NoArgs is the error message for e.args if the event has no arguments.
-	NoArgs      string
+	// Syscalls is set if the program runs for all system calls and serves some of them. The event
+	// then has a Number.
+	Syscalls    *Syscalls
 	ContextCaps ContextCaps
 }
 
-// field returns the argument of that name, or nil.
-func (e *Event) field(name string) *Field {
-	for i := range e.Fields {
-		if e.Fields[i].Name == name {
-			return &e.Fields[i]
-		}
+// noArgs returns the error message for e.args if the event has no arguments, else "".
+func (e *Event) noArgs() string {
+	if e.NoArgs == "" && len(e.Fields) == 0 && !e.RawArgs && e.Args == nil {
+		return e.Probe + " has no arguments"
 	}
-	return nil
+	return e.NoArgs
 }

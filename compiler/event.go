@@ -10,6 +10,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 )
 
@@ -97,8 +98,8 @@ func (c *checker) name(field, name string, pos syntax.Position) expr {
 }
 
 func (c *checker) eventArgs(pos syntax.Position) expr {
-	if c.req.Event.NoArgs != "" {
-		return c.bad(pos, "", "%s", c.req.Event.NoArgs)
+	if why := c.req.Event.noArgs(); why != "" {
+		return c.bad(pos, "", "%s", why)
 	}
 	return &eStatic{node{types.TArgs, pos}, nil}
 }
@@ -128,8 +129,8 @@ func (c *checker) attr(recv expr, name string, pos syntax.Position) expr {
 		var names []string
 		for _, f := range c.rows.fields {
 			if f.name == name {
-				if o, ok := c.req.Event.Overrides[name]; ok {
-					return c.arg(&o, pos)
+				if o := c.req.Event.Override(name); o != nil {
+					return c.arg(o, pos)
 				}
 				if f.check != nil {
 					return f.check(c, pos)
@@ -142,7 +143,7 @@ func (c *checker) attr(recv expr, name string, pos syntax.Position) expr {
 		if w := wordlist.Field(name); w != nil {
 			hint = w.Hint()
 		}
-		if c.req.Event.field(name) != nil {
+		if c.req.Event.Field(name) != nil {
 			hint = "write e.args." + name
 		}
 		if hint == "" {
@@ -150,7 +151,7 @@ func (c *checker) attr(recv expr, name string, pos syntax.Position) expr {
 		}
 		return c.bad(pos, hint, "an event has no field %s", name)
 	case types.Args:
-		f := c.req.Event.field(name)
+		f := c.req.Event.Field(name)
 		if f == nil && c.req.Event.Typed != nil {
 			return c.typedArg(name, pos)
 		}
@@ -189,18 +190,18 @@ func join(names []string) string {
 }
 
 // arg returns the expression that reads an argument by name.
-func (c *checker) arg(f *Field, pos syntax.Position) expr {
+func (c *checker) arg(f *abi.Field, pos syntax.Position) expr {
 	c.facts.ReadsContext, c.facts.ReadsFields = true, true
 	c.fields[f.Name] = true
 	return c.argExpr(f, pos)
 }
 
-func (c *checker) argExpr(f *Field, pos syntax.Position) expr {
+func (c *checker) argExpr(f *abi.Field, pos syntax.Position) expr {
 	n := node{types.TInt, pos}
 	switch f.Kind {
-	case FieldInt, FieldMemory:
+	case abi.FieldInt, abi.FieldMemory:
 		switch {
-		case f.Kind == FieldMemory && strings.Contains(f.CType, "*"):
+		case f.Kind == abi.FieldMemory && strings.Contains(f.CType, "*"):
 			n.t = &types.Type{Kind: types.Ptr, Space: spaceOf(f), Text: f.CType}
 		default:
 			n.t = intType(f.Size, f.Signed)
@@ -208,25 +209,25 @@ func (c *checker) argExpr(f *Field, pos syntax.Position) expr {
 		if f.C != nil {
 			n.t = c.valueType(f.C, types.Kernel)
 		}
-	case FieldConst:
+	case abi.FieldConst:
 		return intConst(f.Value, pos)
-	case FieldBool:
+	case abi.FieldBool:
 		n.t = types.TBool
-	case FieldPtr:
+	case abi.FieldPointer:
 		n.t = &types.Type{Kind: types.Ptr, Space: spaceOf(f), Text: f.CType}
 		if f.C != nil {
 			n.t = types.TPtr(f.C.Elem(), spaceOf(f))
 		}
-	case FieldChars:
+	case abi.FieldCharArray:
 		n.t = types.TStr(f.Size)
-	case FieldMemoryStr:
+	case abi.FieldMemoryString:
 		n.t = types.TCut(f.Size - 1)
-	case FieldDataLoc, FieldRelLoc:
+	case abi.FieldDataLocString, abi.FieldRelLocString:
 		n.t = types.TCut(dataLocLen)
-	case FieldArray:
-		n.t = &types.Type{Kind: types.Array, Elem: intType(f.Elem, f.Signed)}
-	case FieldTyped:
-		n.t = f.Type
+	case abi.FieldArray:
+		n.t = &types.Type{Kind: types.Array, Elem: intType(f.ElemSize, f.Signed)}
+	case abi.FieldValue:
+		n.t = typeOfValue(f)
 	default:
 		if f.Why != "" {
 			return c.bad(pos, "", "%s", f.Why)
@@ -238,10 +239,13 @@ func (c *checker) argExpr(f *Field, pos syntax.Position) expr {
 	return e
 }
 
+// typeOfValue returns the type of a field of kind FieldValue.
+func typeOfValue(f *abi.Field) *types.Type { return f.Type.(*types.Type) }
+
 // spaceOf returns the memory that a pointer argument points to. Only the mark __user says so. Most
 // kernels describe their functions and events without it, so an unmarked pointer may point to
 // either memory.
-func spaceOf(f *Field) types.Space {
+func spaceOf(f *abi.Field) types.Space {
 	if f.User {
 		return types.User
 	}
@@ -280,14 +284,14 @@ func (c *checker) indexedArg(x *syntax.IndexExpr, i expr) expr {
 		c.facts.ReadsFields = c.facts.ReadsFields || !c.req.Event.SameArgs
 		return c.argExpr(&args[n], x.Lbrack)
 	}
-	if !c.req.Event.ArgsByIndex {
+	if !c.req.Event.RawArgs {
 		return c.bad(x.Lbrack, "read one of them: e.args.NAME", "the arguments of %s have names", c.req.Name)
 	}
 	if n < 0 || n > 11 {
 		return c.bad(i.position(), "", "index out of range: a raw tracepoint has at most 12 arguments")
 	}
 	c.facts.ReadsContext = true
-	return &eArg{node{types.TUint, x.Lbrack}, &Field{Kind: FieldInt, Offset: int(8 * n), Size: 8, CType: "u64"}, 0, 0}
+	return &eArg{node{types.TUint, x.Lbrack}, &abi.Field{Kind: abi.FieldInt, Offset: int(8 * n), Size: 8, CType: "u64"}, 0, 0}
 }
 
 // arrayElem checks e.args.NAME[i].

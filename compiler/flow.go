@@ -7,6 +7,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // Known conditions narrow types and remove dead code. The checker follows control flow through a
@@ -19,8 +20,8 @@ import (
 // negative.
 type fact struct {
 	v      *local
-	arg    *Field // if v is nil
-	index  int    // of the element of arg
+	arg    *abi.Field // if v is nil
+	index  int        // of the element of arg
 	nonNeg bool
 }
 
@@ -46,7 +47,7 @@ func nonNeg(x expr) (fact, bool) {
 	case *eNarrow:
 		return nonNeg(x.x)
 	case *eArg:
-		return fact{arg: x.f, index: x.index, nonNeg: true}, x.f.Kind == FieldInt || x.f.Kind == FieldArray
+		return fact{arg: x.f, index: x.index, nonNeg: true}, x.f.Kind == abi.FieldInt || x.f.Kind == abi.FieldArray
 	}
 	return fact{}, false
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // A source is a parsed test script. Its global assignments may use constants and the builtins that
@@ -195,17 +196,17 @@ func (s *source) line(pos syntax.Position) string {
 }
 
 // testEvent has one field of each kind.
-var testEvent = &Event{Probe: "tracepoint:test:event", Fields: []Field{
-	{Name: "i32", CType: "int", Kind: FieldInt, Offset: 8, Size: 4, Signed: true},
-	{Name: "u32", CType: "unsigned int", Kind: FieldInt, Offset: 12, Size: 4},
-	{Name: "i64", CType: "long", Kind: FieldInt, Offset: 16, Size: 8, Signed: true},
-	{Name: "u64", CType: "unsigned long", Kind: FieldInt, Offset: 24, Size: 8},
-	{Name: "filename", CType: "const char *", Kind: FieldPtr, Offset: 32, Size: 8, User: true},
-	{Name: "comm", CType: "char[16]", Kind: FieldChars, Offset: 40, Size: 16},
-	{Name: "name", CType: "__data_loc char[]", Kind: FieldDataLoc, Offset: 56, Size: 4},
-	{Name: "args", CType: "unsigned long[6]", Kind: FieldArray, Offset: 64, Size: 48, Elem: 8, Len: 6},
-	{Name: "p", CType: "struct task_struct *", Kind: FieldPtr, Offset: 112, Size: 8},
-}, Ret: &Field{Name: "ret", Kind: FieldInt, Offset: 16, Size: 8, Signed: true}}
+var testEvent = &Event{Probe: "tracepoint:test:event", Event: abi.Event{Fields: []abi.Field{
+	{Name: "i32", CType: "int", Kind: abi.FieldInt, Offset: 8, Size: 4, Signed: true},
+	{Name: "u32", CType: "unsigned int", Kind: abi.FieldInt, Offset: 12, Size: 4},
+	{Name: "i64", CType: "long", Kind: abi.FieldInt, Offset: 16, Size: 8, Signed: true},
+	{Name: "u64", CType: "unsigned long", Kind: abi.FieldInt, Offset: 24, Size: 8},
+	{Name: "filename", CType: "const char *", Kind: abi.FieldPointer, Offset: 32, Size: 8, User: true},
+	{Name: "comm", CType: "char[16]", Kind: abi.FieldCharArray, Offset: 40, Size: 16},
+	{Name: "name", CType: "__data_loc char[]", Kind: abi.FieldDataLocString, Offset: 56, Size: 4},
+	{Name: "args", CType: "unsigned long[6]", Kind: abi.FieldArray, Offset: 64, Size: 48, ElemSize: 8, Len: 6},
+	{Name: "p", CType: "struct task_struct *", Kind: abi.FieldPointer, Offset: 112, Size: 8},
+}}, Ret: &abi.Field{Name: "ret", Kind: abi.FieldInt, Offset: 16, Size: 8, Signed: true}}
 
 // testHost is a host with one kernel symbol, one program and one cgroup.
 type testHost struct{}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // arg reads an argument of one word.
@@ -13,13 +14,13 @@ func (lw *lowerer) arg(e *eArg) val {
 	f := e.f
 	ctx := lw.ctx()
 	switch f.Kind {
-	case FieldArray:
-		return scalar(e.t, lw.b.Load(ctx, f.Offset+e.index*f.Elem, f.Elem, f.Signed))
-	case FieldTyped:
-		return lw.load(mem{ctx, f.Offset, f.Type.Size()}, f.Type)
-	case FieldMemory:
+	case abi.FieldArray:
+		return scalar(e.t, lw.b.Load(ctx, f.Offset+e.index*f.ElemSize, f.ElemSize, f.Signed))
+	case abi.FieldValue:
+		return lw.load(mem{ctx, f.Offset, typeOfValue(f).Size()}, typeOfValue(f))
+	case abi.FieldMemory:
 		return scalar(e.t, lw.memoryArg(e))
-	case FieldBool:
+	case abi.FieldBool:
 		w := lw.b.Load(ctx, f.Offset, f.Size, false)
 		return scalar(e.t, w)
 	}
@@ -27,7 +28,7 @@ func (lw *lowerer) arg(e *eArg) val {
 	switch {
 	case f.Tracked:
 		w = lw.untrack(w)
-	case f.Kind == FieldPtr && lw.req.Event.BTFArgs:
+	case f.Kind == abi.FieldPointer && lw.req.Event.BTFArgs:
 		w = lw.forget(w)
 	}
 	return scalar(e.t, w)
@@ -50,19 +51,19 @@ func (lw *lowerer) argStr(e *eArg, dst mem, pad bool) {
 		n = min(n, e.max)
 	}
 	switch f.Kind {
-	case FieldTyped:
-		lw.copyStr(dst, mem{ctx, f.Offset, f.Type.Cap})
+	case abi.FieldValue:
+		lw.copyStr(dst, mem{ctx, f.Offset, typeOfValue(f).Cap})
 		return
-	case FieldMemoryStr:
-		lw.readInto(memRead{space: f.At.space(), addr: lw.address(f.At, e.pos), str: true, op: "e.args." + f.Name, pos: e.pos}, dst, min(n, f.Size), pad)
+	case abi.FieldMemoryString:
+		lw.readInto(memRead{space: spaceOfPlace(f.At), addr: lw.address(f.At, e.pos), str: true, op: "e.args." + f.Name, pos: e.pos}, dst, min(n, f.Size), pad)
 		return
-	case FieldChars:
+	case abi.FieldCharArray:
 		addr = lw.b.Add(ir.OpAdd, ctx, lw.b.Const(int64(f.Offset)))
 		n = min(n, f.Size)
 	default:
 		loc := lw.b.Load(ctx, f.Offset, 4, false)
 		off := lw.b.Add(ir.OpAnd, loc, lw.b.Const(0xffff))
-		if f.Kind == FieldRelLoc {
+		if f.Kind == abi.FieldRelLocString {
 			off = lw.b.Add(ir.OpAdd, off, lw.b.Const(int64(f.Offset+4)))
 		}
 		addr = lw.b.Add(ir.OpAdd, ctx, off)
@@ -120,7 +121,7 @@ func (lw *lowerer) cookie() *ir.Value {
 }
 
 // address computes the address of an argument that is not in the context.
-func (lw *lowerer) address(a Address, pos syntax.Position) *ir.Value {
+func (lw *lowerer) address(a abi.Address, pos syntax.Position) *ir.Value {
 	b := lw.b
 	sum := b.Const(a.Disp)
 	if a.Index >= 0 {
@@ -143,11 +144,11 @@ func (lw *lowerer) address(a Address, pos syntax.Position) *ir.Value {
 
 // memoryArg reads an argument from memory; it is 0, and the error is counted, if it cannot be read.
 func (lw *lowerer) memoryArg(e *eArg) *ir.Value {
-	return lw.readWord(memRead{space: e.f.At.space(), addr: lw.address(e.f.At, e.pos), op: "e.args", pos: e.pos}, e.f.Size, e.f.Signed)
+	return lw.readWord(memRead{space: spaceOfPlace(e.f.At), addr: lw.address(e.f.At, e.pos), op: "e.args", pos: e.pos}, e.f.Size, e.f.Signed)
 }
 
-// space returns the memory space of the address.
-func (a Address) space() types.Space {
+// spaceOfPlace returns the memory space of a field outside the context.
+func spaceOfPlace(a abi.Address) types.Space {
 	if a.Kernel {
 		return types.Kernel
 	}

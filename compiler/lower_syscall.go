@@ -16,9 +16,8 @@ import (
 
 // Syscalls describes the system calls that a program serves.
 type Syscalls struct {
-	Map    string // array by call number: a cookie, or 0 if not served, and a count of runs
-	Number Field
-	Count  bool // count the runs
+	Map   string // array by call number: a cookie, or 0 if not served, and a count of runs
+	Count bool   // count the runs
 }
 
 // The layout of an element of the array.
@@ -69,7 +68,7 @@ func (lw *lowerer) ownSyscalls() {
 // ends.
 func (lw *lowerer) syscallEntry() *ir.Value {
 	b, calls := lw.b, lw.req.Event.Syscalls
-	number := lw.arg(&eArg{node{types.TInt, b.Pos}, &calls.Number, 0, 0})
+	number := lw.arg(&eArg{node{types.TInt, b.Pos}, lw.req.Event.Number, 0, 0})
 	found := b.Block("found")
 	entry := lw.element(calls.Map, number.w)
 	b.If(ir.EQ, entry, b.Const(0), lw.end, found)

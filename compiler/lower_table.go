@@ -6,6 +6,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // Flags of map_update_elem (kernel include/uapi/linux/bpf.h).
@@ -248,7 +249,7 @@ func plain(x expr) bool {
 	case *eConst, *eVar, *eField:
 		return true
 	case *eArg:
-		return x.f.Kind != FieldMemory
+		return x.f.Kind != abi.FieldMemory
 	case *eConvert:
 		return plain(x.x)
 	case *eNarrow:

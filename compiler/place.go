@@ -6,6 +6,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
@@ -191,7 +192,7 @@ func (c *checker) trustedBase(x expr, ct *ctype.Type) bool {
 	}
 	switch x := x.(type) {
 	case *eArg:
-		return c.req.Event.BTFArgs && x.f.Kind == FieldPtr
+		return c.req.Event.BTFArgs && x.f.Kind == abi.FieldPointer
 	case *eField:
 		return x.name == "task" && c.req.Features.TaskBTF
 	case *eMemRef:

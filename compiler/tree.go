@@ -5,6 +5,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
@@ -52,7 +53,7 @@ type (
 	// the number of bytes to read of a string, including the NUL.
 	eArg struct {
 		node
-		f     *Field
+		f     *abi.Field
 		index int
 		max   int
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
@@ -152,7 +153,7 @@ func (e *event) AttrNames() []string {
 // fieldTypes returns a description of the event derived from its values. Integers have 64 bits, and
 // are unsigned from 2**63 on.
 func (e *event) fieldTypes() *compiler.Event {
-	out := &compiler.Event{Probe: "event", Func: "event", NoArgs: "the event has no arguments"}
+	out := &compiler.Event{Probe: "event", Func: "event", Event: abi.Event{NoArgs: "the event has no arguments"}}
 	if args, ok := e.fields["args"].(*eventArgs); ok {
 		out.NoArgs = ""
 		for _, name := range args.named.Keys() {
@@ -170,19 +171,19 @@ func (e *event) fieldTypes() *compiler.Event {
 }
 
 // fieldOf describes a field of an event by the value it was given.
-func fieldOf(name string, v starlark.Value) compiler.Field {
-	f := compiler.Field{Name: name, Kind: compiler.FieldInt, Size: 8, CType: v.Type()}
+func fieldOf(name string, v starlark.Value) abi.Field {
+	f := abi.Field{Name: name, Kind: abi.FieldInt, Size: 8, CType: v.Type()}
 	switch v := v.(type) {
 	case starlark.Int:
 		_, f.Signed = v.Int64()
 	case starlark.Bool:
-		f.Kind = compiler.FieldBool
+		f.Kind = abi.FieldBool
 	case starlark.String:
-		f.Kind, f.Type = compiler.FieldTyped, types.TStr(len(v))
+		f.Kind, f.Type = abi.FieldValue, types.TStr(len(v))
 	case starlark.Bytes:
-		f.Kind, f.Type = compiler.FieldTyped, types.TBytes(len(v))
+		f.Kind, f.Type = abi.FieldValue, types.TBytes(len(v))
 	default:
-		f.Kind = compiler.FieldOpaque
+		f.Kind = abi.FieldUnreadable
 	}
 	return f
 }

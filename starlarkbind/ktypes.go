@@ -9,6 +9,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/ctype"
 	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 )
@@ -79,7 +80,7 @@ func (k *kernelTypes) Names(name string) ([]string, error) {
 // tracepointArgs returns the arguments of a raw tracepoint. Names come from the function that calls
 // the event's probes or from the one that records the event (include/linux/tracepoint.h,
 // include/trace/bpf_probe.h). Types come from the btf_trace_ typedef, which the verifier uses too.
-func (k *kernelTypes) tracepointArgs(event string) ([]compiler.Field, error) {
+func (k *kernelTypes) tracepointArgs(event string) ([]abi.Field, error) {
 	t, err := k.load()
 	if err != nil {
 		return nil, err
@@ -95,7 +96,7 @@ func (k *kernelTypes) tracepointArgs(event string) ([]compiler.Field, error) {
 			break
 		}
 	}
-	var out []compiler.Field
+	var out []abi.Field
 	for i, p := range params[min(1, len(params)):] { // the first is the probe's private data
 		name := p.Name
 		if named != nil {

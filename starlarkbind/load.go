@@ -15,6 +15,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
@@ -159,7 +160,7 @@ func (l *loader) nextType(g *group, pt ebpf.ProgramType) func(ts []bpf.Target) (
 }
 
 func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compiler.Request {
-	ev := &compiler.Event{Probe: ts[0].Name, Func: ts[0].Func, Cookie: len(ts) > 1, ArgsByIndex: g.event.RawArgs}
+	ev := &compiler.Event{Event: *g.event, Ret: g.event.Ret(), Probe: ts[0].Name, Func: ts[0].Func, Cookie: len(ts) > 1}
 	if ev.Cookie {
 		for _, t := range ts {
 			ev.Names = append(ev.Names, t.Name)
@@ -168,43 +169,14 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 			}
 		}
 	}
-	for _, f := range g.event.Fields {
-		cf := field(f)
-		ev.Fields = append(ev.Fields, cf)
-		if f.Name == "ret" && g.event.HasRet {
-			r := cf
-			r.Result = true
-			ev.Ret = &r
-		}
-	}
-	for _, f := range g.event.Args {
-		ev.Args = append(ev.Args, field(f))
-	}
-	ev.NullGuard = g.event.NullGuard
 	if path := g.event.GoProgram; path != "" {
-		ev.Goroutine = func() (compiler.Field, error) {
-			f, err := bpf.GoroutineField(path)
-			return field(f), err
-		}
+		ev.Goroutine = func() (abi.Field, error) { return bpf.GoroutineField(path) }
 	}
-	for _, f := range g.event.Overrides {
-		if ev.Overrides == nil {
-			ev.Overrides = map[string]compiler.Field{}
-		}
-		ev.Overrides[f.Name] = field(f)
-	}
-	ev.SameArgs = g.event.SameArgs
-	if n := g.event.Number; n != nil {
-		ev.Syscalls = &compiler.Syscalls{Map: "syscalls", Number: field(*n), Count: l.s.opt.Interactive || l.s.shared.statsOn != nil}
+	if g.event.Number != nil {
+		ev.Syscalls = &compiler.Syscalls{Map: "syscalls", Count: l.s.opt.Interactive || l.s.shared.statsOn != nil}
 	}
 	if l.p != nil && len(l.p.targets) > fewTargets && slices.Contains([]ebpf.ProgramType{ebpf.TracePoint, ebpf.Kprobe}, ts[0].ProgramTypes(true)[0]) {
 		ev.Gate = "gate"
-	}
-	switch {
-	case g.event.NoArgs != "":
-		ev.NoArgs = g.event.NoArgs
-	case len(ev.Fields) == 0 && !ev.ArgsByIndex && ev.Args == nil:
-		ev.NoArgs = ts[0].Name + " has no arguments"
 	}
 	ev.ContextCaps = compiler.ContextCaps(ts[0].Provider().Context)
 	l.typeArgs(ev, ts[0], pt)
@@ -294,18 +266,6 @@ func (l *loader) otherForm(err error) bool {
 		l.variant = next
 	}
 	return ok
-}
-
-func field(f bpf.Field) compiler.Field {
-	kinds := map[bpf.FieldKind]compiler.FieldKind{bpf.FieldInt: compiler.FieldInt, bpf.FieldBool: compiler.FieldBool, bpf.FieldPointer: compiler.FieldPtr,
-		bpf.FieldCharArray: compiler.FieldChars, bpf.FieldArray: compiler.FieldArray, bpf.FieldDataLocString: compiler.FieldDataLoc, bpf.FieldRelLocString: compiler.FieldRelLoc,
-		bpf.FieldConst: compiler.FieldConst, bpf.FieldMemory: compiler.FieldMemory, bpf.FieldMemoryString: compiler.FieldMemoryStr}
-	k, ok := kinds[f.Kind]
-	if !ok {
-		k = compiler.FieldOpaque
-	}
-	return compiler.Field{Name: f.Name, CType: f.CType, Kind: k, Offset: f.Offset, Size: f.Size, Signed: f.Signed, User: f.UserPtr, Tracked: f.Tracked,
-		Elem: f.ElemSize, Len: f.Len, Value: f.Value, At: compiler.Address(f.At), Why: f.Why}
 }
 
 // loadOne creates the maps that the program for these targets needs and loads the program. code is

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // A handler of a raw tracepoint that names its arguments gets one program per event, because BTF
@@ -20,7 +21,7 @@ func (l *loader) typeArgs(ev *compiler.Event, t bpf.Target, pt ebpf.ProgramType)
 	if t.Provider().ArgTypes != bpf.ArgTypesTracepoint {
 		return
 	}
-	ev.Typed = func() ([]compiler.Field, error) { return l.s.ktypes.tracepointArgs(t.Parts[0]) }
+	ev.Typed = func() ([]abi.Field, error) { return l.s.ktypes.tracepointArgs(t.Parts[0]) }
 	ev.BTFArgs = pt == ebpf.Tracing
 }
 

@@ -1,8 +1,11 @@
 package starlarkbind
 
 import (
+	"slices"
+
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
@@ -18,6 +21,7 @@ func (l *loader) typeParams(ev *compiler.Event, t bpf.Target) {
 	if p.TrustedPointers {
 		ev.BTFArgs = !l.noDirectLoads
 	}
+	ev.Fields = slices.Clone(ev.Fields) // other programs share them, untyped
 	table, err := l.s.ktypes.of(t.Module())
 	if err != nil {
 		return
@@ -40,8 +44,8 @@ func (l *loader) typeParams(ev *compiler.Event, t bpf.Target) {
 
 // typeField gives a field its C type, unless bpf and ctype disagree on its kind, as for old names
 // of bool.
-func typeField(f *compiler.Field, t *ctype.Type) {
-	if f.Kind == compiler.FieldOpaque || t == nil {
+func typeField(f *abi.Field, t *ctype.Type) {
+	if t == nil || f.Kind == abi.FieldStruct {
 		return
 	}
 	typed := compiler.BTFField(f.Name, f.Offset, t)

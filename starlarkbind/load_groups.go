@@ -6,12 +6,13 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // group is a set of targets that could share a program, with the event that they have in common.
 type group struct {
 	targets []bpf.Target
-	event   *bpf.Event
+	event   *abi.Event
 	err     error
 }
 
@@ -104,7 +105,7 @@ func byEvent(ts []bpf.Target, names []string) []*group {
 
 // likeness returns a key that is equal for events of one kind if one program that reads the fields
 // in names can serve them all. If names is nil, the program may read all fields.
-func likeness(ev *bpf.Event, names []string) string {
+func likeness(ev *abi.Event, names []string) string {
 	some := *ev
 	some.Number = nil // its offset is the same in all events that have it
 	if names != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // loopGlobals defines the globals that the handlers in testdata/loops use.
@@ -29,11 +30,11 @@ str_of = {0: "zero", 1: "one", 2: "two", 3: "three"}
 `
 
 // loopFields are the fields of their event: two texts, arrays, a linked list and numbers.
-var loopFields = func() (fs []compiler.Field) {
+var loopFields = func() (fs []abi.Field) {
 	for i, name := range []string{"p", "q", "fds", "list", "nums", "x", "y", "n", "run"} {
-		f := compiler.Field{Name: name, CType: "void *", Kind: compiler.FieldPtr, Offset: 8 * i, Size: 8, User: true}
+		f := abi.Field{Name: name, CType: "void *", Kind: abi.FieldPointer, Offset: 8 * i, Size: 8, User: true}
 		if i >= 5 {
-			f = compiler.Field{Name: name, Kind: compiler.FieldInt, Offset: 8 * i, Size: 8}
+			f = abi.Field{Name: name, Kind: abi.FieldInt, Offset: 8 * i, Size: 8}
 		}
 		fs = append(fs, f)
 	}
@@ -177,7 +178,7 @@ func runLoops(text string, inputs []*loopInput, form compiler.Variant) (out []st
 		return nil, err
 	}
 	p := &Probe{s: k.Session, name: "loops"}
-	l := &loader{s: k.Session, p: p, variant: form, direct: k.request("loops", h, &compiler.Event{Probe: "loops", Fields: loopFields})}
+	l := &loader{s: k.Session, p: p, variant: form, direct: k.request("loops", h, &compiler.Event{Probe: "loops", Event: abi.Event{Fields: loopFields}})}
 	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, nil); err != nil {
 		return nil, errors.Join(err, l.rollback())
 	}

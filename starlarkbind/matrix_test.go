@@ -21,6 +21,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // The matrix combines every builtin, method and operator of handlers with every kind of operand
@@ -52,19 +53,19 @@ type matrix struct {
 	cells    []*cell
 }
 
-var matrixFields = []compiler.Field{
-	{Name: "i64", CType: "long", Kind: compiler.FieldInt, Offset: 0, Size: 8, Signed: true},
-	{Name: "u64", CType: "unsigned long", Kind: compiler.FieldInt, Offset: 8, Size: 8},
-	{Name: "i32", CType: "int", Kind: compiler.FieldInt, Offset: 16, Size: 4, Signed: true},
-	{Name: "u32", CType: "unsigned int", Kind: compiler.FieldInt, Offset: 20, Size: 4},
-	{Name: "flag", CType: "bool", Kind: compiler.FieldBool, Offset: 24, Size: 8},
-	{Name: "uptr", CType: "const char *", Kind: compiler.FieldPtr, Offset: 32, Size: 8, User: true},
-	{Name: "ptr", CType: "const char *", Kind: compiler.FieldPtr, Offset: 32, Size: 8},
-	{Name: "kptr", CType: "const char *", Kind: compiler.FieldPtr, Offset: 40, Size: 8},
-	{Name: "loc", CType: "__data_loc char[]", Kind: compiler.FieldDataLoc, Offset: 48, Size: 4},
-	{Name: "array", CType: "u32[2]", Kind: compiler.FieldArray, Offset: 56, Size: 8, Elem: 4, Len: 2},
-	{Name: "chars", CType: "char[16]", Kind: compiler.FieldChars, Offset: 64, Size: 16},
-	{Name: "word", CType: "unsigned long", Kind: compiler.FieldInt, Offset: 32, Size: 8},
+var matrixFields = []abi.Field{
+	{Name: "i64", CType: "long", Kind: abi.FieldInt, Offset: 0, Size: 8, Signed: true},
+	{Name: "u64", CType: "unsigned long", Kind: abi.FieldInt, Offset: 8, Size: 8},
+	{Name: "i32", CType: "int", Kind: abi.FieldInt, Offset: 16, Size: 4, Signed: true},
+	{Name: "u32", CType: "unsigned int", Kind: abi.FieldInt, Offset: 20, Size: 4},
+	{Name: "flag", CType: "bool", Kind: abi.FieldBool, Offset: 24, Size: 8},
+	{Name: "uptr", CType: "const char *", Kind: abi.FieldPointer, Offset: 32, Size: 8, User: true},
+	{Name: "ptr", CType: "const char *", Kind: abi.FieldPointer, Offset: 32, Size: 8},
+	{Name: "kptr", CType: "const char *", Kind: abi.FieldPointer, Offset: 40, Size: 8},
+	{Name: "loc", CType: "__data_loc char[]", Kind: abi.FieldDataLocString, Offset: 48, Size: 4},
+	{Name: "array", CType: "u32[2]", Kind: abi.FieldArray, Offset: 56, Size: 8, ElemSize: 4, Len: 2},
+	{Name: "chars", CType: "char[16]", Kind: abi.FieldCharArray, Offset: 64, Size: 16},
+	{Name: "word", CType: "unsigned long", Kind: abi.FieldInt, Offset: 32, Size: 8},
 }
 
 func newMatrix(t *testing.T) *matrix {
@@ -238,7 +239,9 @@ func (m *matrix) compilePart(cells []*cell) (accepted []*cell) {
 	return accepted
 }
 
-func matrixEvent() *compiler.Event { return &compiler.Event{Probe: "matrix", Fields: matrixFields} }
+func matrixEvent() *compiler.Event {
+	return &compiler.Event{Probe: "matrix", Event: abi.Event{Fields: matrixFields}}
+}
 
 // perProgram is the number of cells in one program.
 const perProgram = 16

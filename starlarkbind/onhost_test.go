@@ -18,6 +18,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // These tests compare a handler called by the script with the same handler in the kernel. Handlers
@@ -27,7 +28,7 @@ import (
 
 // hostRun loads a handler for events with the given fields. It returns the session and a function
 // that calls the handler.
-func hostRun(text string, fields []compiler.Field, memory func() starlark.StringDict) (*kernelRun, func(args starlark.StringDict) error, error) {
+func hostRun(text string, fields []abi.Field, memory func() starlark.StringDict) (*kernelRun, func(args starlark.StringDict) error, error) {
 	k, err := newKernelRun()
 	if err != nil {
 		return nil, nil, err
@@ -44,7 +45,7 @@ func hostRun(text string, fields []compiler.Field, memory func() starlark.String
 		return fail(err)
 	}
 	p := &Probe{s: k.Session, name: "host"}
-	l := &loader{s: k.Session, p: p, direct: k.request("host", h, &compiler.Event{Probe: "host", Fields: fields})}
+	l := &loader{s: k.Session, p: p, direct: k.request("host", h, &compiler.Event{Probe: "host", Event: abi.Event{Fields: fields}})}
 	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, nil); err != nil {
 		return fail(errors.Join(err, l.rollback()))
 	}

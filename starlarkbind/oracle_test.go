@@ -25,6 +25,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
@@ -36,20 +37,20 @@ import (
 //	go test ./starlarkbind -run TestOracle -rapid.checks=100000
 
 // oracleFields defines the layout of an event's fields in the context of a raw tracepoint.
-var oracleFields = []compiler.Field{
-	{Name: "i64", Kind: compiler.FieldInt, Offset: 0, Size: 8, Signed: true},
-	{Name: "j64", Kind: compiler.FieldInt, Offset: 8, Size: 8, Signed: true},
-	{Name: "u64", Kind: compiler.FieldInt, Offset: 16, Size: 8},
-	{Name: "v64", Kind: compiler.FieldInt, Offset: 24, Size: 8},
-	{Name: "i32", Kind: compiler.FieldInt, Offset: 32, Size: 4, Signed: true},
-	{Name: "u32", Kind: compiler.FieldInt, Offset: 36, Size: 4},
-	{Name: "flag", Kind: compiler.FieldBool, Offset: 40, Size: 8},
-	{Name: "s", Kind: compiler.FieldTyped, Offset: 48, Size: sCap, Type: &types.Type{Kind: types.Str, Cap: sCap}},
-	{Name: "raw", Kind: compiler.FieldTyped, Offset: 48, Size: sCap, Type: types.TBytes(sCap)},
-	{Name: "raw8", Kind: compiler.FieldTyped, Offset: 64, Size: rCap, Type: types.TBytes(rCap)},
-	{Name: "r", Kind: compiler.FieldTyped, Offset: 64, Size: rCap, Type: &types.Type{Kind: types.Str, Cap: rCap}},
-	{Name: "mem", Kind: compiler.FieldPtr, CType: "void *", Offset: 88, Size: 8, User: true},
-	{Name: "long", Kind: compiler.FieldTyped, Offset: 72, Size: longCap, Type: &types.Type{Kind: types.Str, Cap: longCap}},
+var oracleFields = []abi.Field{
+	{Name: "i64", Kind: abi.FieldInt, Offset: 0, Size: 8, Signed: true},
+	{Name: "j64", Kind: abi.FieldInt, Offset: 8, Size: 8, Signed: true},
+	{Name: "u64", Kind: abi.FieldInt, Offset: 16, Size: 8},
+	{Name: "v64", Kind: abi.FieldInt, Offset: 24, Size: 8},
+	{Name: "i32", Kind: abi.FieldInt, Offset: 32, Size: 4, Signed: true},
+	{Name: "u32", Kind: abi.FieldInt, Offset: 36, Size: 4},
+	{Name: "flag", Kind: abi.FieldBool, Offset: 40, Size: 8},
+	{Name: "s", Kind: abi.FieldValue, Offset: 48, Size: sCap, Type: &types.Type{Kind: types.Str, Cap: sCap}},
+	{Name: "raw", Kind: abi.FieldValue, Offset: 48, Size: sCap, Type: types.TBytes(sCap)},
+	{Name: "raw8", Kind: abi.FieldValue, Offset: 64, Size: rCap, Type: types.TBytes(rCap)},
+	{Name: "r", Kind: abi.FieldValue, Offset: 64, Size: rCap, Type: &types.Type{Kind: types.Str, Cap: rCap}},
+	{Name: "mem", Kind: abi.FieldPointer, CType: "void *", Offset: 88, Size: 8, User: true},
+	{Name: "long", Kind: abi.FieldValue, Offset: 72, Size: longCap, Type: &types.Type{Kind: types.Str, Cap: longCap}},
 }
 
 func (ev oracleEvent) words() []uint64 {
@@ -225,7 +226,7 @@ func runKernel(text string, events []oracleEvent, as *sys.Kernel, form compiler.
 		return nil, err
 	}
 	p := &Probe{s: k.Session, name: "oracle"}
-	l := &loader{s: k.Session, p: p, variant: form, direct: k.request("oracle", h, &compiler.Event{Probe: "oracle", Fields: oracleFields})}
+	l := &loader{s: k.Session, p: p, variant: form, direct: k.request("oracle", h, &compiler.Event{Probe: "oracle", Event: abi.Event{Fields: oracleFields}})}
 	err = l.loadOne(nil, nil, ebpf.RawTracepoint, nil)
 	if err != nil {
 		err = errors.Join(err, l.rollback())

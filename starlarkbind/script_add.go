@@ -13,6 +13,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // hostAddSource is the source of the programs for adds from the script. An add() from the script
@@ -196,10 +197,10 @@ func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *type
 		s.addMap(a.box)
 	}
 	fn := s.adds.funcs[name]
-	ev := &compiler.Event{Probe: "script", Fields: []compiler.Field{
-		{Name: "value", Kind: compiler.FieldInt, Size: 8, Signed: signed},
-		{Name: "key", Kind: compiler.FieldTyped, Offset: 8, Type: key},
-	}}
+	ev := &compiler.Event{Probe: "script", Event: abi.Event{Fields: []abi.Field{
+		{Name: "value", Kind: abi.FieldInt, Size: 8, Signed: signed},
+		{Name: "key", Kind: abi.FieldValue, Offset: 8, Type: key},
+	}}}
 	h := &compiler.Func{Name: name, Pos: pos, Fn: fn, Scope: scope}
 	code, err := compiler.Compile(s.request("script", h, ev))
 	if err != nil {

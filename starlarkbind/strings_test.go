@@ -18,6 +18,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // A direct runs a script's handler on request, on words that the test passes as e.args. It needs no
@@ -51,7 +52,7 @@ func newDirect(t *testing.T, script string) *direct {
 		t.Fatal(err)
 	}
 	p := &Probe{s: k.Session, name: "direct"}
-	l := &loader{s: k.Session, p: p, direct: k.request("direct", h, &compiler.Event{Probe: "direct", ArgsByIndex: true})}
+	l := &loader{s: k.Session, p: p, direct: k.request("direct", h, &compiler.Event{Probe: "direct", Event: abi.Event{RawArgs: true}})}
 	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, nil); err != nil {
 		var refusal *bpf.VerifierError
 		if errors.As(err, &refusal) {

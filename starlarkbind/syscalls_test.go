@@ -19,6 +19,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // A program that serves many system calls has to find the probe of each call as the kernel does.
@@ -112,7 +113,7 @@ func TestSyscallArguments(t *testing.T) {
 		}
 		var fields []string
 		for _, f := range ev.Fields {
-			if f.Kind == bpf.FieldInt || f.Kind == bpf.FieldPointer {
+			if f.Kind == abi.FieldInt || f.Kind == abi.FieldPointer {
 				fields = append(fields, "int(e.args."+f.Name+")")
 			}
 		}

@@ -37,6 +37,7 @@ var rules = []rule{
 	{"starlarkbind", []string{module + "repl", module + "cmd"}, "starlarkbind is below them"},
 	{"repl", []string{module + "compiler", module + "bpf", module + "starlarkbind", module + "cmd"}, "the prompt declares the interpreter that it wants"},
 	{"internal", []string{module + "compiler", module + "bpf", module + "repl", module + "starlarkbind", module + "cmd"}, "everybody may use internal"},
+	{"internal/abi", []string{"go.starlark.net", "github.com/cilium/ebpf", "os", "syscall", "unsafe", "golang.org/x/sys", module + "internal/testkit"}, "the contract is data and arithmetic, which both sides may import"},
 }
 
 // pkg is the part of the output of `go list -json` that the rules need.
