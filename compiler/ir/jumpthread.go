@@ -141,10 +141,14 @@ func thread(f *Func, b *Block, dom *DomTree, uses [][]use) {
 		}
 		return v
 	}
-	for w, s := range [2]*Block{b.Succs[0], b.Succs[1]} {
+	succs := [2]*Block{b.Succs[0], b.Succs[1]}
+	// Before any edge changes: uses has the indices of the arguments of phis.
+	for w, s := range succs {
 		if len(s.Preds) == 1 && len(ways[w]) > 0 {
 			s.replicate(f, dom, phis, uses)
 		}
+	}
+	for w, s := range succs {
 		k := firstPred(s, b)
 		for _, i := range ways[w] {
 			s.Preds = append(s.Preds, preds[i])
