@@ -14,6 +14,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/leakcheck"
 )
@@ -65,7 +66,7 @@ type live struct {
 func newLive(t *testing.T, change func(*Options)) *live {
 	t.Helper()
 	l := &live{t: t, out: &buffer{}, err: &buffer{}}
-	opt := Options{Stdout: l.out, Stderr: l.err, AllowRun: true}
+	opt := Options{Stdout: l.out, Stderr: l.err, AllowRun: true, pass: mustVerify}
 	if change != nil {
 		change(&opt)
 	}
@@ -99,6 +100,13 @@ func newLive(t *testing.T, change func(*Options)) *live {
 		return starlark.None, nil
 	})
 	return l
+}
+
+// mustVerify panics if a pass of the compiler left an invalid function.
+func mustVerify(name string, f *ir.Func) {
+	if err := ir.Verify(f); err != nil {
+		panic(fmt.Sprintf("after %s: %v\n%s", name, err, f))
+	}
 }
 
 // script runs a script; make(...) in it runs the load generator to its end.

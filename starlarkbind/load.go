@@ -197,6 +197,7 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		CPUs:     sys.PossibleCPUs,
 		Host:     host{s},
 		Unsafe:   s.opt.Unsafe,
+		Pass:     s.opt.pass,
 		ProbeID:  s.ids.id,
 		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros", Scratch: "heap",
 		PrintBase: s.reg.printBase(), PrintProbe: s.out.json,

@@ -139,7 +139,7 @@ type kernelRun struct {
 func newKernelRun() (*kernelRun, error) {
 	k := &kernelRun{out: &buffer{}, err: &buffer{}}
 	var err error
-	k.Session, err = New(Options{Stdout: k.out, Stderr: k.err, Warnings: WarnNone})
+	k.Session, err = New(Options{Stdout: k.out, Stderr: k.err, Warnings: WarnNone, pass: mustVerify})
 	return k, err
 }
 

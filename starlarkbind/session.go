@@ -16,6 +16,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 	"github.com/bpfrepl/bpfrepl/internal/paint"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
@@ -47,6 +48,8 @@ type Options struct {
 	MaxOverhead float64
 	Command     *proc.Process
 	PID         int // process that probes are limited to; 0: none
+
+	pass func(name string, f *ir.Func) // compiler.Request.Pass, in tests
 }
 
 // A Session is one script or one prompt. Its parts have locks of their own. Its methods must be
