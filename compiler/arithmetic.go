@@ -17,10 +17,10 @@ type Arithmetic struct {
 	Calls map[syntax.Position]*Arithmetic
 }
 
-// CheckArithmetic checks the handler of a request and returns its Arithmetic. The error is a
+// checkArithmetic checks the handler of a request and returns its Arithmetic. The error is a
 // diag.List.
-func CheckArithmetic(req *Request) (*Arithmetic, error) {
-	c := newChecker(&rows, req)
+func checkArithmetic(rows *tables, req *Request) (*Arithmetic, error) {
+	c := newChecker(rows, req)
 	c.noting = true
 	c.program()
 	if len(c.diags) > 0 {

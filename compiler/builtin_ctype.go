@@ -128,22 +128,6 @@ func checkOffsetof(c *checker, row *builtin, call *syntax.CallExpr, args []expr)
 	return intConst(int64(off), call.Lparen)
 }
 
-// memberOffset returns a type and the offset in bytes of its member, which may be nested ("a.b").
-func (c *checker) memberOffset(typ, member expr) (ct *ctype.Type, off int, ok bool) {
-	name, ok1 := c.constString(typ, "the type")
-	path, ok2 := c.constString(member, "the member")
-	if !ok1 || !ok2 {
-		return nil, 0, false
-	}
-	if ct = c.typeNamed(name, typ.position()); ct == nil {
-		return nil, 0, false
-	}
-	if off, ok = c.offsetIn(ct, path, member.position()); !ok {
-		return nil, 0, false
-	}
-	return ct, off, true
-}
-
 func checkSizeof(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
 	x := args[0]
 	if k, ok := x.(*eConst); ok && k.t.Kind == types.Str {

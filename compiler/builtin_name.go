@@ -3,7 +3,6 @@ package compiler
 import (
 	"go.starlark.net/syntax"
 
-	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/kernelnames"
 )
@@ -44,12 +43,6 @@ func formattedInt(t *types.Type) func(*checker, *builtin, *syntax.CallExpr, []ex
 	}
 }
 
-// magnitude returns the absolute value of a signed word.
-func (lw *lowerer) magnitude(x *ir.Value) *ir.Value {
-	sign := lw.b.Add(ir.OpAShr, x, lw.b.Const(63))
-	return lw.b.Add(ir.OpSub, lw.b.Add(ir.OpXor, x, sign), sign)
-}
-
 func hostErrno(h *hostCall) (any, error) {
 	n := h.word(0)
 	return formatted(types.TErrno, uint64(max(n, -n))), nil
@@ -57,4 +50,12 @@ func hostErrno(h *hostCall) (any, error) {
 
 func hostSyscall(h *hostCall) (any, error) {
 	return formatted(types.TSyscall, uint64(kernelnames.Canonical(h.word(0), false))), nil
+}
+
+func checkSyscallName(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	x := formattedInt(types.TSyscall)(c, row, call, args)
+	if e, ok := x.(*eBuiltin); ok && !isConst(e.args[0]) {
+		c.compat(call.Lparen)
+	}
+	return x
 }

@@ -1,12 +1,9 @@
 package compiler
 
 import (
-	"strings"
-
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/types"
-	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
 func pathBuiltins() []builtin {
@@ -32,8 +29,8 @@ func checkPath(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	n := int64(256)
 	if args[1] != nil {
 		k, ok := args[1].(*eConst)
-		if !ok || k.t.Kind != types.Int || word(k.v) < minPath || word(k.v) > maxStr {
-			return c.bad(args[1].position(), "", "path: max must be a constant from %d to %d", minPath, maxStr)
+		if !ok || k.t.Kind != types.Int || word(k.v) < minPath || word(k.v) > MaxStr {
+			return c.bad(args[1].position(), "", "path: max must be a constant from %d to %d", minPath, MaxStr)
 		}
 		n = word(k.v)
 	}
@@ -59,15 +56,15 @@ func checkPath(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	default:
 		return c.bad(x.position(), hint, "path needs a pointer to a struct path or a struct file, not to a %s", ct)
 	}
-	at := c.pathLayout(call.Lparen)
+	at := lookupPathLayout(c, call.Lparen)
 	if at == nil {
 		return invalid(call.Lparen)
 	}
 	return &ePath{node{types.TStr(int(n) - 1), call.Lparen}, x, at}
 }
 
-// pathLayout looks up the members. After an error, which it reports, it returns nil.
-func (c *checker) pathLayout(pos syntax.Position) *pathLayout {
+// lookupPathLayout looks up the members. After an error, which it reports, it returns nil.
+func lookupPathLayout(c *checker, pos syntax.Position) *pathLayout {
 	ok := true
 	off := func(typ string, members ...string) (window, []int) {
 		var out []int
@@ -111,29 +108,6 @@ func (c *checker) pathLayout(pos syntax.Position) *pathLayout {
 		return nil
 	}
 	return l
-}
-
-// offsetIn returns the offset in bytes of a member, which may be nested ("a.b").
-func (c *checker) offsetIn(ct *ctype.Type, member string, pos syntax.Position) (off int, ok bool) {
-	at := ct
-	for part := range strings.SplitSeq(member, ".") {
-		if !at.IsRecord() {
-			c.errorf(pos, "", "%s is not a struct: it has no member %s", at, part)
-			return 0, false
-		}
-		m, found := at.Find(part)
-		if !found {
-			c.errorf(pos, didYouMean(part, at.MemberNames()), "%s has no member %s on this kernel", at, part)
-			return 0, false
-		}
-		if m.Bits != 0 {
-			c.errorf(pos, "", "%s is a bit field: it has no offset in bytes", part)
-			return 0, false
-		}
-		off += m.Off / 8
-		at = m.Type
-	}
-	return off, true
 }
 
 // hostPath returns its argument: the event has the path as text in place of a pointer.

@@ -37,17 +37,6 @@ func stackBuiltins() []builtin {
 	}
 }
 
-func stackFields() []eventField {
-	field := func(name, doc string) eventField {
-		t := stackType(name, StackFrames)
-		return eventField{name, doc, t, func(c *checker, pos syntax.Position) expr {
-			c.stackContext(name)
-			return &eField{node{t, pos}, name}
-		}, func(lw *lowerer) val { return lw.stack(t, lw.b.Pos) }}
-	}
-	return []eventField{field("kstack", "the kernel's stack"), field("ustack", "the stack of the running process")}
-}
-
 // stackType returns the type of a stack of up to n frames. name is "kstack" or "ustack".
 func stackType(name string, n int64) *types.Type {
 	f := &types.Format{Name: name, Noun: "kernel stack", Arg: strconv.FormatInt(n, 10), Empty: true}
@@ -64,7 +53,7 @@ func stackType(name string, n int64) *types.Type {
 
 // stackContext forces a handler that takes the kernel stack to run at its own event: as another
 // kind of program, it would find itself in the stack.
-func (c *checker) stackContext(name string) {
+func stackContext(c *checker, name string) {
 	if name == "kstack" {
 		c.facts.ReadsContext = true
 	}
@@ -85,7 +74,7 @@ func checkStack(c *checker, row *builtin, call *syntax.CallExpr, args []expr) ex
 		}
 		n = word(k.v)
 	}
-	c.stackContext(row.name)
+	stackContext(c, row.name)
 	return mk(row, call, stackType(row.name, n), nil)
 }
 
@@ -95,4 +84,13 @@ func lowerStackCall(lw *lowerer, e *eBuiltin) val { return lw.stack(e.t, e.pos) 
 func hostStack(h *hostCall) (any, error) {
 	n := h.within(0, StackFrames, StackFrames)
 	return h.Stack(h.name, n), nil
+}
+
+// FormattedType returns the type of values in the format that a script declares by name: "kstack",
+// "ksym", "ip". It returns nil for other names.
+func FormattedType(name string) *types.Type {
+	if name == "kstack" || name == "ustack" {
+		return stackType(name, StackFrames)
+	}
+	return types.Declared(name)
 }

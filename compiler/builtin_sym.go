@@ -73,29 +73,16 @@ func checkUsym(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	return mk(row, call, types.TUsym, []expr{x})
 }
 
-// constString returns the value of an argument that must be a constant string. Otherwise it reports
-// an error and returns false.
-func (c *checker) constString(x expr, what string) (string, bool) {
-	k, ok := x.(*eConst)
-	if ok && k.t.Kind == types.Str {
-		return k.v.(string), true
-	}
-	if x.typ().Kind != types.Invalid {
-		c.errorf(x.position(), "", "%s must be a constant string", what)
-	}
-	return "", false
-}
-
-// address returns an address found by the host as a constant. A non-nil err is reported at at.
-func (c *checker) address(n uint64, err error, at, pos syntax.Position) expr {
+// constAddress returns an address found by the host as a constant. A non-nil err is reported at at.
+func constAddress(c *checker, n uint64, err error, at, pos syntax.Position) expr {
 	if err != nil {
-		return c.refused(at, err)
+		return refused(c, at, err)
 	}
 	return &eConst{node{types.TUint, pos}, new(big.Int).SetUint64(n)}
 }
 
 // refused reports an error of the host, with its hint if it is a HostError.
-func (c *checker) refused(pos syntax.Position, err error) expr {
+func refused(c *checker, pos syntax.Position, err error) expr {
 	var he *HostError
 	if errors.As(err, &he) {
 		return c.bad(pos, he.Hint, "%s", he.Msg)
@@ -109,7 +96,7 @@ func checkKaddr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) ex
 		return invalid(call.Lparen)
 	}
 	n, err := c.req.Host.KernelAddr(name)
-	return c.address(n, err, args[0].position(), call.Lparen)
+	return constAddress(c, n, err, args[0].position(), call.Lparen)
 }
 
 func checkUaddr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
@@ -124,7 +111,7 @@ func checkUaddr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) ex
 		}
 	}
 	n, err := c.req.Host.UserAddr(name, path)
-	return c.address(n, err, args[0].position(), call.Lparen)
+	return constAddress(c, n, err, args[0].position(), call.Lparen)
 }
 
 func hostKsym(h *hostCall) (any, error) {

@@ -1,12 +1,12 @@
 package compiler
 
 import (
+	"github.com/cilium/ebpf/asm"
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/strftime"
-	"github.com/cilium/ebpf/asm"
 )
 
 func timeBuiltins() []builtin {

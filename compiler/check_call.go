@@ -359,3 +359,16 @@ func init() {
 		textMethods[name] = "send the string to the host, and change it there"
 	}
 }
+
+// constString returns the value of an argument that must be a constant string. Otherwise it reports
+// an error and returns false.
+func (c *checker) constString(x expr, what string) (string, bool) {
+	k, ok := x.(*eConst)
+	if ok && k.t.Kind == types.Str {
+		return k.v.(string), true
+	}
+	if x.typ().Kind != types.Invalid {
+		c.errorf(x.position(), "", "%s must be a constant string", what)
+	}
+	return "", false
+}

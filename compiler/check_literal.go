@@ -73,23 +73,6 @@ func (c *checker) dictDisplay(x *syntax.DictExpr) expr {
 	return &eConst{node{types.TDict, x.Lbrace}, d}
 }
 
-// checkDictItems builds the list returned by items(), keys() or values() of a constant dict.
-func checkDictItems(c *checker, e *eMethod) expr {
-	d := e.recv.(*eConst).v.(Dict)
-	list := List{}
-	for i := range d.Keys {
-		switch e.name {
-		case "keys":
-			list = append(list, d.Keys[i])
-		case "values":
-			list = append(list, d.Vals[i])
-		default:
-			list = append(list, Tuple{d.Keys[i], d.Vals[i]})
-		}
-	}
-	return &eConst{node{types.TList, e.pos}, list}
-}
-
 // pick checks x[i] of a tuple or a constant list, with an index that is known only at run time.
 func (c *checker) pick(pos syntax.Position, x, i expr) expr {
 	i = c.wantInt(i, "the index of the "+x.typ().Kind.Noun())

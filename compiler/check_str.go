@@ -1,59 +1,14 @@
 package compiler
 
 import (
-	"fmt"
 	"math"
 	"math/big"
 	"strings"
 
 	"go.starlark.net/syntax"
 
-	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
-
-func checkBuf(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
-	if anyInvalid(args) {
-		return invalid(call.Lparen)
-	}
-	k, ok := args[1].(*eConst)
-	if !ok || k.t.Kind != types.Int || word(k.v) < 1 || word(k.v) > maxStr {
-		return c.bad(args[1].position(), "read the maximum and slice with constants: buf(ptr, 64)[:16]; a string can have a run-time length: str(ptr, n)", "buf: n must be a constant from 1 to %d", maxStr)
-	}
-	if p, ok := args[0].(*eMemRef); ok && p.t.Kind == types.Mem && p.c.Size > 0 && int64(p.c.Size) < word(k.v) {
-		return c.bad(args[1].position(), fmt.Sprintf("write buf(x, %d)", p.c.Size), "buf: %s has %d bytes", p.text, p.c.Size)
-	}
-	switch x := c.addressOf(args[0]); x.typ().Kind {
-	case types.Ptr, types.Int, types.Uint:
-		if c.noAddress(x, "buf", "the bytes") {
-			return invalid(call.Lparen)
-		}
-		return &eBuf{node{types.TBytes(int(word(k.v))), call.Lparen}, x}
-	default:
-		return c.bad(x.position(), "", "buf reads the bytes at an address; a %s is not an address", x.typ())
-	}
-}
-
-func checkOrd(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
-	x := args[0]
-	switch {
-	case x.typ().Kind == types.Invalid:
-		return x
-	case x.typ().Kind == types.Str:
-		return c.bad(x.position(), "read bytes: ord(buf(ptr, 8)[i])", "ord() takes bytes of length 1 in a handler, not a string")
-	case x.typ().Kind != types.Bytes || x.typ().Len != 1:
-		return c.bad(x.position(), "", "ord() takes bytes of length 1 in a handler, not %s", x.typ())
-	}
-	if k, ok := x.(*eConst); ok {
-		return intConst(int64(k.v.(Bytes)[0]), call.Lparen)
-	}
-	return mk(row, call, types.TNat, args)
-}
-
-func lowerOrd(lw *lowerer, e *eBuiltin) val {
-	m := lw.value(e.args[0]).mem
-	return scalar(e.t, lw.b.Load(m.base, m.off, 1, false))
-}
 
 func (c *checker) badNUL(pos syntax.Position, v any) expr {
 	return c.bad(pos, `bytes keep trailing NULs: b"..."`, "a string in a handler cannot end in a NUL: %s", constText(v))
@@ -141,9 +96,6 @@ func (c *checker) textConst(k *eConst, lo, hi int64, pos syntax.Position) expr {
 	}
 	return c.constant(k.v.(string)[lo:hi], pos, "the slice")
 }
-
-// sliceEnd is the upper bound of a slice that extends to the end.
-const sliceEnd = math.MinInt64
 
 // slice checks x[lo:hi].
 func (c *checker) slice(x *syntax.SliceExpr) expr {
@@ -249,75 +201,4 @@ func (c *checker) stringSlice(pos syntax.Position, x expr, lo, hi int64) expr {
 		t = types.TNULStr(int(most))
 	}
 	return &eSlice{node{t, pos}, x, lo, hi, int(most), nil, nil}
-}
-
-// checkAffix checks startswith and endswith, whose argument may be a tuple.
-func checkAffix(c *checker, e *eMethod) expr {
-	arg := e.args[0]
-	var list []expr
-	switch a := arg.(type) {
-	case *eConst:
-		list = []expr{a}
-		if tup, ok := a.v.(Tuple); ok && a.t.Kind == types.Tuple {
-			list = nil
-			for i, v := range tup {
-				list = append(list, &eConst{node{a.t.Elems[i], a.pos}, v})
-			}
-		}
-	case *eTuple:
-		list = a.elems
-	default:
-		list = []expr{arg}
-	}
-	known, all := false, true
-	for _, p := range list {
-		if p.typ().Kind != types.Str {
-			hint := ""
-			if p.typ().Kind == types.List {
-				hint = "a tuple is allowed here: (" + `"a", "b")`
-			}
-			return c.bad(p.position(), hint, "%s needs a string or a tuple of strings, not a %s", e.name, p.typ())
-		}
-		kr, ok1 := e.recv.(*eConst)
-		kp, ok2 := p.(*eConst)
-		if ok2 {
-			if most, s, cut := cutBelow(e.recv.typ(), kp.v); cut {
-				c.tooLong(p.position(), e.recv, most, s)
-				return invalid(e.pos)
-			}
-		}
-		if !ok1 || !ok2 {
-			all = false
-			continue
-		}
-		has := strings.HasPrefix
-		if e.name == "endswith" {
-			has = strings.HasSuffix
-		}
-		known = known || has(kr.v.(string), kp.v.(string))
-	}
-	if all {
-		return boolConst(known, e.pos)
-	}
-	e.args = list
-	e.t = types.TBool
-	return e
-}
-
-func lowerAffix(lw *lowerer, e *eMethod) val {
-	return lw.selectValue(types.TBool, func(yes, no *ir.Block) { jumpAffix(lw, e, yes, no) }, boolConst(true, e.pos), boolConst(false, e.pos))
-}
-
-func jumpAffix(lw *lowerer, e *eMethod, t, f *ir.Block) {
-	x := lw.value(e.recv)
-	var ps []text
-	for _, p := range e.args {
-		ps = append(ps, lw.text(p))
-	}
-	for _, p := range ps {
-		next := lw.b.Block("")
-		lw.affix(x, p, e.name == "endswith", t, next)
-		lw.b.Continue(next)
-	}
-	lw.b.Jump(f)
 }

@@ -3,113 +3,14 @@ package compiler
 import (
 	"cmp"
 	"fmt"
-	"math/big"
 	"strings"
 
-	"github.com/cilium/ebpf/asm"
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 )
-
-// An eventField is a builtin field of the handler's parameter. Each is one table row, used by the
-// checker, the lowering and help.
-type eventField struct {
-	name  string
-	doc   string
-	t     *types.Type
-	check func(c *checker, pos syntax.Position) expr // nil if every event has the field, with type t
-	lower func(lw *lowerer) val
-}
-
-// eventFields returns the builtin fields of an event.
-func eventFields() []eventField {
-	pidTgid := func(lw *lowerer, high bool) val {
-		return scalar(types.TNat, lw.taskID(high))
-	}
-	uidGid := func(lw *lowerer, high bool) val {
-		return scalar(types.TNat, lw.half32(lw.pureCall(asm.FnGetCurrentUidGid), high))
-	}
-	fields := []eventField{
-		{"pid", "process id (the kernel's tgid) of the running process", types.TNat, nil, func(lw *lowerer) val { return pidTgid(lw, true) }},
-		{"tid", "thread id (the kernel's pid) of the running thread", types.TNat, nil, func(lw *lowerer) val { return pidTgid(lw, false) }},
-		{"comm", "name of the running thread, at most 15 bytes", types.TCut(15), nil, nil},
-		{"uid", "user id of the running process", types.TNat, nil, func(lw *lowerer) val { return uidGid(lw, false) }},
-		{"gid", "group id of the running process", types.TNat, nil, func(lw *lowerer) val { return uidGid(lw, true) }},
-		{"cpu", "number of the CPU that runs the handler", types.TNat, nil, func(lw *lowerer) val { return scalar(types.TNat, lw.pureCall(asm.FnGetSmpProcessorId)) }},
-		{"time", "time of the event: nanoseconds since boot, excluding suspend (as now())", types.TNat, nil, func(lw *lowerer) val { return scalar(types.TNat, lw.call(asm.FnKtimeGetNs)) }},
-		{"ppid", "process id of the parent", types.TInt, (*checker).ppid, nil},
-		{"compat", "whether a 32-bit system call is running; its number and arguments are those of the 32-bit ABI", types.TBool, (*checker).compat, func(lw *lowerer) val {
-			return scalar(types.TBool, lw.compat())
-		}},
-		{"goid", "id of the running goroutine, in functions of Go programs; it stays the same when the goroutine moves between threads", types.TUint, (*checker).goid, nil},
-		{"cgroup", "id of the cgroup (version 2) of the running process", types.TID, nil, func(lw *lowerer) val { return scalar(types.TID, lw.pureCall(asm.FnGetCurrentCgroupId)) }},
-		{"probe", "name of the probe that fired", types.TName, (*checker).probeName, func(lw *lowerer) val {
-			return scalar(types.TName, lw.half32(lw.cookie(), false))
-		}},
-		{"func", "name of the function, in function probes", types.TName, (*checker).funcName, func(lw *lowerer) val {
-			return scalar(types.TName, lw.half32(lw.cookie(), true))
-		}},
-		{"task", "the kernel's struct task_struct of the running thread: e.task.real_parent.comm", taskType, nil, (*lowerer).task},
-		{"args", "arguments of the event; bpfrepl -lv lists their names and types", types.TArgs, (*checker).eventArgs, nil},
-		{"ret", "return value of the function or system call, in return probes", types.TInt, (*checker).eventRet, nil},
-	}
-	return append(fields, stackFields()...)
-}
-
-// EventFields lists the name and the description of each builtin field of an event.
-func EventFields() [][2]string {
-	var out [][2]string
-	for _, f := range rows.fields {
-		out = append(out, [2]string{f.name, f.doc})
-	}
-	return out
-}
-
-func (c *checker) goid(pos syntax.Position) expr {
-	if c.req.Event.Goroutine == nil {
-		return c.bad(pos, "write e.tid, the thread id", "%s is not at a function of a Go program: e.goid exists only in those", c.req.Name)
-	}
-	f, err := c.req.Event.Goroutine()
-	if err != nil {
-		return c.bad(pos, "", "the goroutine id cannot be read: %v", err)
-	}
-	return c.arg(&f, pos)
-}
-
-func (c *checker) probeName(pos syntax.Position) expr { return c.name("probe", c.req.Event.Probe, pos) }
-
-func (c *checker) funcName(pos syntax.Position) expr {
-	if c.req.Event.Func == "" {
-		return c.bad(pos, "use e.probe", "%s is not at a function: e.func exists in function probes only", c.req.Name)
-	}
-	return c.name("func", c.req.Event.Func, pos)
-}
-
-// name returns the value of a field that is a name. It is a constant if the program serves a single
-// probe.
-func (c *checker) name(field, name string, pos syntax.Position) expr {
-	if !c.req.Event.Cookie {
-		return &eConst{node{types.TName, pos}, new(big.Int).SetUint64(c.req.ProbeID(name))}
-	}
-	return &eField{node{types.TName, pos}, field}
-}
-
-func (c *checker) eventArgs(pos syntax.Position) expr {
-	if why := c.req.Event.noArgs(); why != "" {
-		return c.bad(pos, "", "%s", why)
-	}
-	return &eStatic{node{types.TArgs, pos}, nil}
-}
-
-func (c *checker) eventRet(pos syntax.Position) expr {
-	if c.req.Event.Ret == nil {
-		return c.bad(pos, "", "%s has no return value: e.ret exists in return probes only", c.req.Name)
-	}
-	return c.arg(c.req.Event.Ret, pos)
-}
 
 // dot checks x.name outside a call.
 func (c *checker) dot(x *syntax.DotExpr) expr {
@@ -317,4 +218,15 @@ func countOf(n int, what string) string {
 		what += "s"
 	}
 	return fmt.Sprintf("%d %s", n, what)
+}
+
+// eventPID returns the expression e.pid.
+func (c *checker) eventPID() expr {
+	return c.attr(&eStatic{node: node{types.TEvent, c.req.Handler.Pos}}, "pid", c.req.Handler.Pos)
+}
+
+// compat returns the expression e.compat.
+func (c *checker) compat(pos syntax.Position) expr {
+	c.facts.Direct = c.facts.Direct || c.req.Compat != nil && c.req.Features.TaskBTF
+	return &eField{node{types.TBool, pos}, "compat"}
 }

@@ -46,21 +46,6 @@ func (c *checker) typedArg(name string, pos syntax.Position) expr {
 	return c.bad(pos, hint, "%s has no argument %s", c.req.Name, name)
 }
 
-// ppid checks e.ppid, which is e.task.real_parent.tgid.
-func (c *checker) ppid(pos syntax.Position) expr {
-	if c.req.Namespace != nil {
-		return c.bad(pos, "e.task.real_parent.tgid is the parent's id in the initial namespace", "e.ppid is not available when bpfrepl runs in a PID namespace")
-	}
-	var x expr = &eField{node{taskType, pos}, "task"}
-	for _, name := range []string{"real_parent", "tgid"} {
-		if x = c.member(x, name, pos); x.typ().Kind == types.Invalid {
-			return x
-		}
-		x.(*eMemRef).text = "e.ppid"
-	}
-	return x
-}
-
 // pointers makes two pointers, or a pointer and None, comparable as numbers. None is NULL.
 func (c *checker) pointers(op syntax.Token, x, y expr) (expr, expr) {
 	null := func(x, other expr) expr {

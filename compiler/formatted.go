@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math/big"
 	"slices"
-	"strings"
 
 	"go.starlark.net/syntax"
 
@@ -41,15 +40,6 @@ var requestFormats = map[string]requestFormat{
 			return n, err == nil
 		},
 	},
-}
-
-// FormattedType returns the type of values in the format that a script declares by name: "kstack",
-// "ksym", "ip". It returns nil for other names.
-func FormattedType(name string) *types.Type {
-	if name == "kstack" || name == "ustack" {
-		return stackType(name, StackFrames)
-	}
-	return types.Declared(name)
 }
 
 // parsesStrings reports whether a handler can compare values of format f with strings.
@@ -158,54 +148,6 @@ func isMixed(a, b *types.Type) bool {
 		return false
 	}
 	return a.Kind == types.Formatted && b.Kind == types.Str || a.Kind == types.Str && b.Kind == types.Formatted
-}
-
-// checkFormattedAffix checks startswith and endswith of a value that the host shows as a name. It
-// compares the value with the numbers of all names that match.
-func checkFormattedAffix(c *checker, e *eMethod) expr {
-	t := e.recv.typ()
-	var all map[int64]string
-	if names := requestFormats[t.Format.Name].names; names != nil {
-		all = names(c)
-	} else if names := t.Format.Row().Names; names != nil {
-		all = names(t.Format)
-	} else {
-		return c.bad(e.pos, t.Format.Row().Hint, "%s() of a %s: its text is produced on the host", e.name, t)
-	}
-	k, ok := e.args[0].(*eConst)
-	var affixes []string
-	if ok {
-		switch v := k.v.(type) {
-		case string:
-			affixes = []string{v}
-		case Tuple:
-			for _, x := range v {
-				s, isStr := x.(string)
-				ok = ok && isStr
-				affixes = append(affixes, s)
-			}
-		default:
-			ok = false
-		}
-	}
-	if !ok {
-		return c.bad(e.args[0].position(), "", "%s() of a %s takes a constant string, or a tuple of these", e.name, t)
-	}
-	has := strings.HasPrefix
-	if e.name == "endswith" {
-		has = strings.HasSuffix
-	}
-	var list []any
-	for n, name := range all {
-		if slices.ContainsFunc(affixes, func(s string) bool { return has(name, s) }) {
-			list = append(list, big.NewInt(n))
-		}
-	}
-	slices.SortFunc(list, func(a, b any) int { return a.(*big.Int).Cmp(b.(*big.Int)) })
-	if v, ok := e.recv.(*eConst); ok {
-		return boolConst(slices.ContainsFunc(list, func(n any) bool { return n.(*big.Int).Cmp(v.v.(*big.Int)) == 0 }), e.pos)
-	}
-	return &eIn{node{types.TBool, e.pos}, &eConvert{node{t.Elem, e.pos}, e.recv}, list, false}
 }
 
 // numbers returns the constant k, which is compared with a value of type t, with the numbers of

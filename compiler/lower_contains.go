@@ -10,9 +10,6 @@ import (
 // jumps, and one jump decides whether one of them matched. So the verifier has two jumps to follow
 // for eight positions, whatever x is.
 
-// maxSearchWork bounds the positions of y times the words of x: the work of the verifier.
-const maxSearchWork = 16 << 10
-
 // A pattern is the text or byte to search for: words, with a mask of the bits that count in each.
 type pattern struct {
 	word  []func() *ir.Value

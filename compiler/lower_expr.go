@@ -370,3 +370,9 @@ func (lw *lowerer) shift(e *eBinary, x, y *ir.Value) *ir.Value {
 	b.Continue(done)
 	return b.Read(res)
 }
+
+// magnitude returns the absolute value of a signed word.
+func (lw *lowerer) magnitude(x *ir.Value) *ir.Value {
+	sign := lw.b.Add(ir.OpAShr, x, lw.b.Const(63))
+	return lw.b.Add(ir.OpSub, lw.b.Add(ir.OpXor, x, sign), sign)
+}

@@ -13,9 +13,8 @@ import (
 // iteration. The iterator counts to its own limit, and must be destroyed on every path out of the
 // loop. Older kernels run a loop's body as a callback (bpf_loop, 5.17), see outline.go.
 
-// The kernel functions of the iterator.
+// The other kernel functions of the iterator.
 const (
-	iterNew     = "bpf_iter_num_new"
 	iterNext    = "bpf_iter_num_next"
 	iterDestroy = "bpf_iter_num_destroy"
 )

@@ -1,5 +1,11 @@
 package compiler
 
+import (
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
 // Needs lists what a program refers to at run time, which the host has to provide and to read.
 type Needs struct {
 	Sites        []Site
@@ -14,4 +20,37 @@ type Needs struct {
 	Zeros        int   // size of the map Request.Zeros in bytes
 	Stacks       []int // frame limits of the stacks it stores, each in the map StackMap(n)
 	ScratchSize  int   // element size of the map Request.Scratch in bytes
+}
+
+// A Site is a place in a handler where something can fail at run time. Its index in Program.Sites
+// is its number in the error cells.
+type Site struct {
+	Pos        syntax.Position
+	Helper     string // "map_update_elem"; "" for errors of the handler itself
+	Op         string // what the handler did: "add", "t[k]", "//", "str", ...
+	Map        *Map
+	Stream     *Stream
+	Ends       bool // the error ends the handler
+	Quiet      bool // shown with --warnings=all only
+	KeyCounter KeyCounter
+}
+
+// A KeyCounter marks a site that counts keys instead of errors. The count is at errno 0.
+type KeyCounter uint8
+
+// The counters are for tables from which the kernel itself evicts keys: the number of evicted keys
+// is computed from them.
+const (
+	NoKeyCounter KeyCounter = iota
+	KeysInserted            // new keys
+	KeysDeleted             // keys that pop and clear removed
+)
+
+// A PrintSite is one print, printf or emit call of a handler. It describes the words of the record.
+type PrintSite struct {
+	Pos    syntax.Position
+	Kind   string // "print", "printf" or "emit"
+	Format string
+	Names  []string // argument names of emit
+	Args   []*types.Type
 }

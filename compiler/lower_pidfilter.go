@@ -4,16 +4,10 @@ import (
 	"github.com/cilium/ebpf/asm"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
-	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
 // A program that belongs to one process (Request.PIDFilter) returns at once if an event is from
 // another process. The test comes before everything else, since most events are.
-
-// eventPID returns the expression e.pid.
-func (c *checker) eventPID() expr {
-	return c.attr(&eStatic{node: node{types.TEvent, c.req.Handler.Pos}}, "pid", c.req.Handler.Pos)
-}
 
 func (lw *lowerer) lowerPIDFilter(pid expr) {
 	b, only := lw.b, lw.req.PIDFilter

@@ -242,6 +242,3 @@ func narrow(k *eConst, ct *ctype.Type) *big.Int {
 
 // task returns the current task as a number.
 func (lw *lowerer) task() val { return scalar(taskType, lw.pureCall(asm.FnGetCurrentTask)) }
-
-// taskType only names the type: BTF is read for it when a handler follows it.
-var taskType = &types.Type{Kind: types.Ptr, Text: "struct task_struct *"}

@@ -1,6 +1,8 @@
 package compiler
 
 import (
+	"slices"
+
 	"github.com/cilium/ebpf/asm"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
@@ -95,5 +97,18 @@ func lowerStop(lw *lowerer, e *eBuiltin) val {
 	s := lw.scratchSlot(8, "stop")
 	b.Store(b.SlotAddr(s, 0), 0, 8, b.Const(RecordStop))
 	lw.call(asm.FnRingbufOutput, b.MapPtr(lw.req.Ring), b.SlotAddr(s, 0), b.Const(8), b.Const(forceWakeup))
+	return val{t: types.TNone}
+}
+
+func lowerEmit(lw *lowerer, e *eMethod) val {
+	s := e.recv.(*eStatic).ent.(*Stream)
+	if !slices.Contains(lw.needs.Streams, s) {
+		lw.needs.Streams = append(lw.needs.Streams, s)
+	}
+	var xs []expr
+	for _, name := range streamHead {
+		xs = append(xs, &eField{node{types.TNat, e.pos}, name})
+	}
+	lw.send(PrintSite{Pos: e.pos, Kind: "emit", Names: append(slices.Clone(streamHead), e.names...)}, append(xs, e.args...), s.Ref, s)
 	return val{t: types.TNone}
 }

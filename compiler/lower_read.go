@@ -17,10 +17,6 @@ import (
 // read of user memory causes a warning: usually the page was not in memory, and the script can read
 // it at another time.
 
-// firstPages bounds the addresses that no program can map (vm.mmap_min_addr): they are NULL, or
-// NULL plus the offset of a member.
-const firstPages = 1 << 16
-
 // A memRead describes a read of size bytes, or of a string of at most size bytes, from addr to dst.
 type memRead struct {
 	space     types.Space

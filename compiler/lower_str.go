@@ -257,7 +257,7 @@ func (lw *lowerer) slice(e *eSlice) val {
 	inText := func(x expr) *ir.Value {
 		v := runtime[x]
 		if x.typ().Kind == types.Uint {
-			v, _ = lw.atMost(v, maxStr)
+			v, _ = lw.atMost(v, MaxStr)
 		} else {
 			v = b.Add(ir.OpAdd, v, b.Add(ir.OpAnd, n, b.Add(ir.OpAShr, v, b.Const(63))))
 			v = b.Add(ir.OpAnd, v, b.Add(ir.OpXor, b.Add(ir.OpAShr, v, b.Const(63)), b.Const(-1)))
@@ -301,4 +301,31 @@ func (lw *lowerer) readBytes(e *eBuf, dst mem) {
 	addr := lw.value(e.ptr).w
 	lw.fill(dst, e.t.Len&^7)
 	lw.readInto(memRead{space: spaceOfAddr(e.ptr.typ()), addr: addr, op: "buf", pos: e.pos}, dst, e.t.Len, false)
+}
+
+func lowerOrd(lw *lowerer, e *eBuiltin) val {
+	m := lw.value(e.args[0]).mem
+	return scalar(e.t, lw.b.Load(m.base, m.off, 1, false))
+}
+
+func lowerAffix(lw *lowerer, e *eMethod) val {
+	return lw.selectValue(types.TBool, func(yes, no *ir.Block) { jumpAffix(lw, e, yes, no) }, boolConst(true, e.pos), boolConst(false, e.pos))
+}
+
+func jumpAffix(lw *lowerer, e *eMethod, t, f *ir.Block) {
+	x := lw.value(e.recv)
+	var ps []text
+	for _, p := range e.args {
+		ps = append(ps, lw.text(p))
+	}
+	for _, p := range ps {
+		next := lw.b.Block("")
+		lw.affix(x, p, e.name == "endswith", t, next)
+		lw.b.Continue(next)
+	}
+	lw.b.Jump(f)
+}
+
+func lowerLen(lw *lowerer, e *eBuiltin) val {
+	return scalar(types.TNat, lw.length(text{val: lw.value(e.args[0])}))
 }

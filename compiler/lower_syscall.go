@@ -2,7 +2,6 @@ package compiler
 
 import (
 	"github.com/cilium/ebpf/asm"
-	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
@@ -14,27 +13,11 @@ import (
 // The kernel's own system call tracepoints skip the calls of 32-bit programs
 // (arch_trace_is_compat_syscall), and so does the program.
 
-// Syscalls describes the system calls that a program serves.
-type Syscalls struct {
-	Map   string // array by call number: a cookie, or 0 if not served, and a count of runs
-	Count bool   // count the runs
-}
-
 // The layout of an element of the array.
 const (
 	syscallCookie = 0
 	syscallRuns   = 8
 )
-
-// Compat locates the bit of the running task that is set during a system call of a 32-bit program:
-// TS_COMPAT on amd64, TIF_32BIT on arm64.
-type Compat struct{ Offset, Bit int }
-
-// compat returns the expression e.compat.
-func (c *checker) compat(pos syntax.Position) expr {
-	c.facts.Direct = c.facts.Direct || c.req.Compat != nil && c.req.Features.TaskBTF
-	return &eField{node{types.TBool, pos}, "compat"}
-}
 
 // compat reads the bit, as 0 or 1.
 func (lw *lowerer) compat() *ir.Value {
@@ -93,14 +76,6 @@ func (lw *lowerer) passGate() {
 	b.Continue(found)
 	b.If(ir.EQ, b.Load(word, 0, 8, false), b.Const(0), lw.end, open)
 	b.Continue(open)
-}
-
-func checkSyscallName(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
-	x := formattedInt(types.TSyscall)(c, row, call, args)
-	if e, ok := x.(*eBuiltin); ok && !isConst(e.args[0]) {
-		c.compat(call.Lparen)
-	}
-	return x
 }
 
 // lowerSyscallName maps the numbers that a system call has in the ABIs of the host to a single

@@ -15,13 +15,6 @@ import (
 // checked again until nothing grows. The types of a map that exists in the kernel are permanent.
 // For other maps, inference starts with what Infer found in the other programs.
 
-// MapTypes has the types of a map's keys and values, nil if not known, and the positions of the
-// uses that determined them.
-type MapTypes struct {
-	Key, Val     *types.Type
-	KeyAt, ValAt syntax.Position
-}
-
 // mapTyping has the types of a map as inferred from the uses in this program.
 type mapTyping struct {
 	key, val           typing
@@ -293,15 +286,15 @@ func (c *checker) mapUses() []MapUse {
 	return out
 }
 
-// Infer checks programs together, and returns the types of their maps once all of them are loaded.
+// infer checks programs together, and returns the types of their maps once all of them are loaded.
 // Errors in a program are left to Compile. The programs are checked repeatedly, because two tables
 // may depend on each other, each holding values from the other.
-func Infer(reqs []*Request) map[*Map]MapTypes {
+func infer(rows *tables, reqs []*Request) map[*Map]MapTypes {
 	shared := map[*Map]*mapTyping{}
 	for range maxWalks {
 		grew := false
 		for _, req := range reqs {
-			c := newChecker(&rows, req)
+			c := newChecker(rows, req)
 			c.maps, c.inferring = shared, true
 			c.program()
 			grew = grew || c.everGrew

@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"fmt"
+	"strings"
 
 	"go.starlark.net/syntax"
 
@@ -9,17 +10,6 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
-
-// Types describes the types of the running kernel. It is not called for a handler that follows no
-// pointers.
-type Types interface {
-	// Lookup returns the type with a name as in C: "struct sock", "enum hrtimer_mode", "pid_t". It
-	// returns nil if there is none of that name, and an error if the kernel does not describe its
-	// types at all.
-	Lookup(name string) (*ctype.Type, error)
-	// Names lists the names for Lookup that have the same keyword as name.
-	Names(name string) ([]string, error)
-}
 
 // valueType returns the type in a handler of a C value in memory of the given space; TInvalid if a
 // handler cannot read it.
@@ -328,4 +318,43 @@ func (c *checker) addressOf(x expr) expr {
 		return x
 	}
 	return &eAddr{node{types.TPtr(p.c, p.space), p.pos}, p}
+}
+
+// offsetIn returns the offset in bytes of a member, which may be nested ("a.b").
+func (c *checker) offsetIn(ct *ctype.Type, member string, pos syntax.Position) (off int, ok bool) {
+	at := ct
+	for part := range strings.SplitSeq(member, ".") {
+		if !at.IsRecord() {
+			c.errorf(pos, "", "%s is not a struct: it has no member %s", at, part)
+			return 0, false
+		}
+		m, found := at.Find(part)
+		if !found {
+			c.errorf(pos, didYouMean(part, at.MemberNames()), "%s has no member %s on this kernel", at, part)
+			return 0, false
+		}
+		if m.Bits != 0 {
+			c.errorf(pos, "", "%s is a bit field: it has no offset in bytes", part)
+			return 0, false
+		}
+		off += m.Off / 8
+		at = m.Type
+	}
+	return off, true
+}
+
+// memberOffset returns a type and the offset in bytes of its member, which may be nested ("a.b").
+func (c *checker) memberOffset(typ, member expr) (ct *ctype.Type, off int, ok bool) {
+	name, ok1 := c.constString(typ, "the type")
+	path, ok2 := c.constString(member, "the member")
+	if !ok1 || !ok2 {
+		return nil, 0, false
+	}
+	if ct = c.typeNamed(name, typ.position()); ct == nil {
+		return nil, 0, false
+	}
+	if off, ok = c.offsetIn(ct, path, member.position()); !ok {
+		return nil, 0, false
+	}
+	return ct, off, true
 }

@@ -294,3 +294,7 @@ func writeConst(b *strings.Builder, v any, most int) {
 		fmt.Fprint(b, v)
 	}
 }
+
+// firstPages bounds the addresses that no program can map (vm.mmap_min_addr): they are NULL, or
+// NULL plus the offset of a member.
+const firstPages = 1 << 16

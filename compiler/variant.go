@@ -30,6 +30,9 @@ func (r *Request) Next(f Variant) (Variant, bool) {
 	return f, false
 }
 
+// iterNew is the kernel function that creates a number iterator.
+const iterNew = "bpf_iter_num_new"
+
 // iterators reports whether loops of run-time length use the kernel's number iterator.
 func (r *Request) iterators() bool {
 	if r.Variant == VariantCallbacks {
