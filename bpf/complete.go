@@ -1,11 +1,8 @@
 package bpf
 
 import (
-	"errors"
-	"os"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/bpfrepl/bpfrepl/internal/pathcomplete"
 )
@@ -91,32 +88,6 @@ func completeList(p *Provider, prefix, pattern, rest, file string) ([]string, in
 	}
 	slices.Sort(out)
 	return slices.Compact(out), 0, nil
-}
-
-// A nameList is a cached, sorted list of names. It is read again after modules have been loaded or
-// unloaded.
-type nameList struct {
-	read func() ([]string, error)
-
-	mu      sync.Mutex
-	modules string
-	names   []string
-}
-
-func (l *nameList) get() ([]string, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now, err := os.ReadFile("/proc/modules")
-	if err != nil && !errors.Is(err, os.ErrNotExist) { // ErrNotExist: a kernel without modules
-		return nil, err
-	}
-	if l.names == nil || string(now) != l.modules {
-		if l.names, err = l.read(); err != nil {
-			return nil, err
-		}
-		l.modules = string(now)
-	}
-	return l.names, nil
 }
 
 // Prefetch starts reading, in the background, the function names that Complete will need if the

@@ -1,7 +1,6 @@
 package bpf
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -98,17 +97,14 @@ func TestCompleteSoon(t *testing.T) {
 }
 
 func BenchmarkComplete(b *testing.B) {
-	modules, err := os.ReadFile("/proc/modules")
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		b.Fatal(err)
-	}
 	names := make([]string, 100000)
 	for i := range names {
 		names[i] = fmt.Sprintf("fn%03d_does_%05d", i%1000, i)
 	}
 	slices.Sort(names)
-	kprobeList.names, kprobeList.modules = names, string(modules)
-	defer func() { kprobeList.names = nil }()
+	list := kprobeProvider.functions
+	kprobeProvider.functions = func() ([]string, error) { return names, nil }
+	defer func() { kprobeProvider.functions = list }()
 	for _, prefix := range []string{"kprobe:", "kprobe:fn1", "kprobe:fn123_does_00123"} {
 		b.Run(prefix, func(b *testing.B) {
 			for b.Loop() {

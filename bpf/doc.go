@@ -3,8 +3,8 @@
 // layouts, and imports neither the compiler nor the interpreter.
 //
 // Subpackages: sys (system calls, kernel version, privileges), kmap (maps as bytes), symbol
-// (addresses and names), kbtf (types of the kernel, its modules and BPF programs), exe (ELF files
-// with their functions and USDT notes).
+// (addresses and names), kbtf (types of the kernel, its modules and BPF programs), kernelfunc
+// (which functions the kernel has), exe (ELF files with their functions and USDT notes).
 //
 // Each probe kind is one Provider, in a file of its own, with a row in the table of provider.go:
 //
@@ -19,7 +19,7 @@
 //	spec.go, provider.go, complete.go    syntax of specs, table of kinds, completion
 //	format.go, kprobe_event.go           typed arguments, from tracefs or BTF
 //	typetext.go                          declarations of types, for -l 'struct sock'
-//	functions.go                         names of kernel functions, and which can be traced
+//	functions.go                         targets at kernel functions, and their patterns
 //	syscalls.go                          one program for many system call tracepoints
 //	program.go, program_limits.go        loading and running programs, errors of the verifier
 //	attach.go, attachall.go, multi.go, perf.go    attaching to one target or to thousands
@@ -29,6 +29,6 @@
 //	missed.go                            counts of missed events
 //	feature.go                           features of the running kernel
 //
-// The package caches only what cannot change while the kernel runs, and lists of functions, which
-// it reads again after modules have been loaded or unloaded.
+// The package caches only what cannot change while the kernel runs. The lists of functions are read
+// again after modules have been loaded or unloaded.
 package bpf

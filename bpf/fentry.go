@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
+	"github.com/bpfrepl/bpfrepl/bpf/kernelfunc"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
@@ -22,7 +23,7 @@ var fentryProvider = Provider{
 	Kind: "fentry", Alias: "f", Syntax: "fentry:[MODULE:]FUNCTION, fentry:bpf:[ID:]FUNCTION",
 	Doc:     "The entry of a kernel function: cheaper than a kprobe, with typed arguments.",
 	Example: "fentry:vfs_read",
-	minArgs: 1, maxArgs: 3, programPerTarget: true, functions: fentryList.get, usable: usableFentry,
+	minArgs: 1, maxArgs: 3, programPerTarget: true, functions: kernelfunc.Fentry, usable: usableFentry,
 	Context: Context{OwnFrame: true}, ArgTypes: ArgTypesFunction, TrustedPointers: true,
 	List:             func(pattern string) ([]Target, error) { return listFentry("fentry", pattern) },
 	Resolve:          resolveFentry,
@@ -37,7 +38,7 @@ var fexitProvider = Provider{
 	Kind: "fexit", Alias: "fr", Syntax: "fexit:[MODULE:]FUNCTION, fexit:bpf:[ID:]FUNCTION",
 	Doc:     "The return of a kernel function, with its arguments and return value.",
 	Example: "fexit:vfs_read",
-	minArgs: 1, maxArgs: 3, programPerTarget: true, functions: fentryList.get, usable: usableFentry,
+	minArgs: 1, maxArgs: 3, programPerTarget: true, functions: kernelfunc.Fentry, usable: usableFentry,
 	Context: Context{OwnFrame: true}, ArgTypes: ArgTypesFunction, TrustedPointers: true,
 	List:             func(pattern string) ([]Target, error) { return listFentry("fexit", pattern) },
 	Resolve:          resolveFentry,
@@ -66,7 +67,7 @@ func usableFentry(kind string) error {
 
 // listFentry lists functions of the kernel, its modules and loaded BPF programs.
 func listFentry(kind, pattern string) ([]Target, error) {
-	out, err := listFunctions(kind, pattern, fentryNames)
+	out, err := listFunctions(kind, pattern, kernelfunc.Fentry)
 	if err != nil {
 		return nil, err
 	}
@@ -80,51 +81,6 @@ func listFentry(kind, pattern string) ([]Target, error) {
 	return append(out, filterTargets(pattern, programs...)...), err
 }
 
-// fentryNames returns the functions that ftrace can trace and that BTF describes exactly once.
-func fentryNames() ([]string, error) { return fentryList.get() }
-
-func readFentryNames() ([]string, error) {
-	names, err := traceableNames()
-	if err != nil {
-		return nil, err
-	}
-	t, err := kbtf.Kernel()
-	if err != nil {
-		return nil, err
-	}
-	described := make([]int, len(names)) // how many times
-	for name := range t.FuncNames() {
-		if i, ok := slices.BinarySearchFunc(names, name, func(n string, name []byte) int {
-			switch { // compares without copying the name
-			case n < string(name):
-				return -1
-			case n == string(name):
-				return 0
-			}
-			return 1
-		}); ok {
-			described[i]++
-		}
-	}
-	ms, err := kbtf.Modules()
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range ms {
-		more, err := kbtf.ModuleFuncs(m)
-		if err != nil {
-			return nil, err
-		}
-		for _, n := range more {
-			if i, ok := slices.BinarySearch(names, n); ok {
-				described[i] = 1
-			}
-		}
-	}
-	i := -1
-	return slices.DeleteFunc(slices.Clone(names), func(string) bool { i++; return described[i] != 1 }), nil
-}
-
 func resolveFentry(s Spec) ([]Target, error) {
 	fn := s.Args[0]
 	switch {
@@ -135,7 +91,7 @@ func resolveFentry(s Spec) ([]Target, error) {
 	case len(s.Args) > 2:
 		return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q has %s", s.Text, parts(len(s.Args)+1)), Hint: "write " + findProvider(s.Kind).Syntax}
 	case isPattern(fn):
-		ts, err := resolveFunctions(s, fentryNames)
+		ts, err := resolveFunctions(s, kernelfunc.Fentry)
 		if err != nil {
 			return nil, err
 		}
@@ -338,8 +294,8 @@ func attachFentry(t Target, p *Program, o AttachOptions) (*Attachment, error) {
 	switch {
 	case errors.Is(err, unix.EBUSY):
 		e.Reason = "its entry is patched by something else: a live patch, or a kprobe after its first instruction"
-		if isNotrace(t.Func) {
-			e.Reason = "the kernel does not allow this function to be traced: it is notrace (not in " + filterFile + ")"
+		if kernelfunc.IsNotrace(t.Func) {
+			e.Reason = "the kernel does not allow this function to be traced: it is notrace (not in " + kernelfunc.FilterFile + ")"
 		}
 	case errors.Is(err, unix.E2BIG):
 		e.Reason = "38 programs are attached there already, which is the kernel's limit"

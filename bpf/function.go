@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bpfrepl/bpfrepl/bpf/kernelfunc"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
@@ -14,8 +15,8 @@ var functionProvider = Provider{
 	Kind: "function", Syntax: "function:FUNCTION",
 	Doc:     "The entry of a kernel function, using the cheapest kind that this kernel has: fentry, else kprobe.",
 	Example: "function:vfs_read",
-	minArgs: 1, maxArgs: 1, functions: kprobeList.get, usable: usableFunction,
-	List:        func(pattern string) ([]Target, error) { return listFunctions("function", pattern, kprobeNames) },
+	minArgs: 1, maxArgs: 1, functions: kernelfunc.Kprobes, usable: usableFunction,
+	List:        func(pattern string) ([]Target, error) { return listFunctions("function", pattern, kernelfunc.Kprobes) },
 	Resolve:     func(s Spec) ([]Target, error) { return resolveFunction(s, fentryProvider.Kind, kprobeProvider.Kind) },
 	eventSchema: func(t Target) (*abi.Event, error) { return kprobeEvent(t.Func, false) },
 }
@@ -24,8 +25,8 @@ var returnProvider = Provider{
 	Kind: "return", Syntax: "return:FUNCTION",
 	Doc:     "The return of a kernel function, using the cheapest kind that this kernel has: fexit, else kretprobe.",
 	Example: "return:vfs_read",
-	minArgs: 1, maxArgs: 1, functions: kprobeList.get, usable: usableFunction,
-	List:        func(pattern string) ([]Target, error) { return listFunctions("return", pattern, kprobeNames) },
+	minArgs: 1, maxArgs: 1, functions: kernelfunc.Kprobes, usable: usableFunction,
+	List:        func(pattern string) ([]Target, error) { return listFunctions("return", pattern, kernelfunc.Kprobes) },
 	Resolve:     func(s Spec) ([]Target, error) { return resolveFunction(s, fexitProvider.Kind, kretprobeProvider.Kind) },
 	eventSchema: func(t Target) (*abi.Event, error) { return kprobeEvent(t.Func, true) },
 }
@@ -63,7 +64,7 @@ func resolveFunction(s Spec, fast, slow string) ([]Target, error) {
 	fn := s.Args[0]
 	names := []string{fn}
 	if isPattern(fn) {
-		all, err := kprobeNames()
+		all, err := kernelfunc.Kprobes()
 		if err != nil {
 			return nil, err
 		}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
+	"github.com/bpfrepl/bpfrepl/bpf/kernelfunc"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
@@ -21,9 +22,9 @@ var kprobeProvider = Provider{
 	Kind: "kprobe", Alias: "k", Syntax: "kprobe:FUNCTION or kprobe:FUNCTION+OFFSET",
 	Doc:     "A kernel function, at its entry or at an instruction inside it.",
 	Example: "kprobe:vfs_read",
-	minArgs: 1, maxArgs: 1, fallbackToSingle: true, functions: kprobeList.get, usable: usableKprobe,
+	minArgs: 1, maxArgs: 1, fallbackToSingle: true, functions: kernelfunc.Kprobes, usable: usableKprobe,
 	Context: Context{Registers: true, Override: true}, ArgTypes: ArgTypesFunction,
-	List:         func(pattern string) ([]Target, error) { return listFunctions("kprobe", pattern, kprobeNames) },
+	List:         func(pattern string) ([]Target, error) { return listFunctions("kprobe", pattern, kernelfunc.Kprobes) },
 	Resolve:      resolveKprobe,
 	eventSchema:  func(t Target) (*abi.Event, error) { return kprobeTargetEvent(t, false) },
 	programTypes: only(ebpf.Kprobe),
@@ -38,9 +39,9 @@ var kretprobeProvider = Provider{
 	Kind: "kretprobe", Alias: "kr", Syntax: "kretprobe:FUNCTION",
 	Doc:     "The return of a kernel function.",
 	Example: "kretprobe:vfs_read",
-	minArgs: 1, maxArgs: 1, fallbackToSingle: true, functions: kprobeList.get, usable: usableKprobe,
+	minArgs: 1, maxArgs: 1, fallbackToSingle: true, functions: kernelfunc.Kprobes, usable: usableKprobe,
 	Context: Context{Registers: true}, ArgTypes: ArgTypesResult, missed: missedReturns,
-	List:         func(pattern string) ([]Target, error) { return listFunctions("kretprobe", pattern, kprobeNames) },
+	List:         func(pattern string) ([]Target, error) { return listFunctions("kretprobe", pattern, kernelfunc.Kprobes) },
 	Resolve:      resolveKprobe,
 	eventSchema:  func(t Target) (*abi.Event, error) { return kprobeTargetEvent(t, true) },
 	programTypes: only(ebpf.Kprobe),
@@ -56,20 +57,6 @@ type offsetInFunction uint64
 
 // offset returns the number of bytes between the start of the function and the probe.
 func (t Target) offset() uint64 { return uint64(payload[offsetInFunction](t)) }
-
-// kprobeNames returns the names that a pattern for kprobes can match.
-func kprobeNames() ([]string, error) { return kprobeList.get() }
-
-func readKprobeNames() ([]string, error) {
-	names, err := traceableNames()
-	if err != nil {
-		return nil, err
-	}
-	if black := blacklist(); black != nil {
-		names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return black[n] })
-	}
-	return names, nil
-}
 
 // usableKprobe returns a *NotFoundError if the kernel has no kprobes.
 func usableKprobe(spec string) error {
@@ -89,7 +76,7 @@ func resolveKprobe(s Spec) ([]Target, error) {
 		if hasOffset {
 			return nil, &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: an offset belongs to one function, not to a pattern", s.Text)}
 		}
-		return resolveFunctions(s, kprobeNames)
+		return resolveFunctions(s, kernelfunc.Kprobes)
 	}
 	t := functionTarget(s.Kind, s.Kind, fn)
 	if hasOffset {
@@ -108,7 +95,7 @@ func resolveKprobe(s Spec) ([]Target, error) {
 	if at := t.offset(); at > 0 {
 		t.Parts = []string{fmt.Sprintf("%s+0x%x", fn, at)}
 		t.Name = s.Kind + ":" + t.Parts[0]
-		size, err := functionSize(fn)
+		size, err := kernelfunc.Size(fn)
 		if err != nil {
 			return nil, err
 		}
@@ -137,18 +124,18 @@ func findFunction(s Spec, fn string) error {
 	if _, err := kbtf.KernelFunc(fn); err == nil || errors.Is(err, kbtf.ErrSeveral) {
 		return nil
 	}
-	if known, err := isSymbol(fn); err != nil || known {
+	if known, err := kernelfunc.Exists(fn); err != nil || known {
 		return err
 	}
 	call := syscallPrefix[runtime.GOARCH] + fn
-	known, err := isSymbol(call)
+	known, err := kernelfunc.Exists(call)
 	if err != nil {
 		return err
 	}
 	if known {
 		return &NotFoundError{Spec: s.Text, Reason: fmt.Sprintf("the kernel has no function %q, but one for the system call", fn), Suggestions: []string{s.Kind + ":" + call}}
 	}
-	names, err := traceableNames()
+	names, err := kernelfunc.Traceable()
 	if err != nil {
 		return err
 	}
@@ -213,17 +200,17 @@ func openKprobe(name []byte, offset uint64, ret bool) (int, error) {
 // attachAddresses attaches to all functions with the target's name. Since 6.6 the kernel accepts a
 // name only if it is unique.
 func attachAddresses(t Target, ret bool, p *Program, o AttachOptions) (*Attachment, error) {
-	syms, err := symbolsNamed(map[string]bool{t.Func: true})
+	syms, err := kernelfunc.Named(map[string]bool{t.Func: true})
 	if err != nil {
 		return nil, err
 	}
 	a := &Attachment{Target: t}
 	for _, s := range syms {
-		if s.addr == 0 {
+		if s.Addr == 0 {
 			return nil, errors.Join(&AttachError{Target: t, TargetOnly: true, Reason: fmt.Sprintf("the kernel has %d functions of that name, and hides their addresses", len(syms)),
 				Hint: "as root: sysctl kernel.kptr_restrict=1", Err: unix.EADDRNOTAVAIL}, a.Close())
 		}
-		ev, err := openKprobe(nil, s.addr+t.offset(), ret)
+		ev, err := openKprobe(nil, s.Addr+t.offset(), ret)
 		if err == nil {
 			err = a.addKprobe(ev, p, o)
 		}
@@ -269,7 +256,7 @@ func attachKprobes(ts []Target, cookies []uint64, ret bool, p *Program) (*Attach
 	for i, t := range ts {
 		names[i] = t.Func
 	}
-	addrs, of, err := filterAddresses(names)
+	addrs, of, err := kernelfunc.Addresses(names)
 	if err != nil {
 		return nil, err
 	}

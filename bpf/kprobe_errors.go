@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/bpf/kernelfunc"
 )
 
 // kprobeError explains why the kernel did not attach a program to a function.
@@ -27,10 +29,10 @@ func kprobeError(t Target, err error) error {
 		e.TargetOnly = true
 		e.Reason, e.Hint = "the kernel does not allow kprobes there: the function is on its blacklist, or notrace", "use a function that calls it"
 		switch {
-		case blacklist()[t.Func]:
-			e.Reason = "the kernel does not allow kprobes there: the function is on its blacklist (" + blacklistFile + ")"
-		case isNotrace(t.Func):
-			e.Reason = "the kernel does not allow this function to be traced: it is notrace (not in " + filterFile + ")"
+		case kernelfunc.Blacklist()[t.Func]:
+			e.Reason = "the kernel does not allow kprobes there: the function is on its blacklist (" + kernelfunc.BlacklistFile + ")"
+		case kernelfunc.IsNotrace(t.Func):
+			e.Reason = "the kernel does not allow this function to be traced: it is notrace (not in " + kernelfunc.FilterFile + ")"
 		}
 	default:
 		return attachError(t, err)
@@ -41,22 +43,4 @@ func kprobeError(t Target, err error) error {
 // missedReturns explains why a kretprobe missed returns.
 func missedReturns(t Target) (event, reason string) {
 	return "return", "more calls were in flight than the kretprobe has room for (maxactive), or another probe was running on that CPU; fexit:" + t.Func + " has no such limit"
-}
-
-// isNotrace reports whether ftrace lists the functions that it can trace and fn is not among them.
-func isNotrace(fn string) bool {
-	text, err := filterFunctions(filterFile)
-	if err != nil || text == nil {
-		return false
-	}
-	names, err := traceableNames()
-	if err != nil {
-		return false
-	}
-	for _, n := range names {
-		if n == fn {
-			return false
-		}
-	}
-	return true
 }

@@ -3,28 +3,28 @@ package symbol
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 )
 
-// FuzzKallsyms tests kernel symbols, among which modules may bring any names. It checks that they
-// are sorted and that each name is the end of a line.
+// FuzzKallsyms tests kernel symbols, among which modules may bring any names. It checks that each
+// name and module is part of a line.
 func FuzzKallsyms(f *testing.F) {
 	f.Add("ffffffff81000000 T _text\nffffffffc0000010 t helper\t[module]\n0000000000000000 A fixed\nffffffffc0000010 t again\t[module]\n")
 	f.Add("ffffffff81000000 T \t[]\nffffffff81000000 T \t[\nffffffff81000000 T\n\n\x00\xff\nzzzzzzzzzzzzzzzz T x\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		syms := parseKallsyms([]byte(text))
-		if len(syms) > strings.Count(text, "\n")+1 {
-			t.Errorf("%d symbols of %d lines", len(syms), strings.Count(text, "\n"))
-		}
-		if !slices.IsSortedFunc(syms, byAddress) {
-			t.Error("not in order")
-		}
-		for _, s := range syms {
+		n := 0
+		eachKernelSymbol(text, func(s Symbol, _ byte) {
+			n++
 			if !strings.Contains(text, s.Name) || strings.ContainsAny(s.Name, "\n\t") {
 				t.Errorf("the name %q", s.Name)
 			}
+			if !strings.Contains(text, s.Module) || strings.Contains(s.Module, "\n") {
+				t.Errorf("the module %q", s.Module)
+			}
+		})
+		if n > strings.Count(text, "\n")+1 {
+			t.Errorf("%d symbols of %d lines", n, strings.Count(text, "\n"))
 		}
 	})
 }

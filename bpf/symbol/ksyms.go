@@ -1,14 +1,11 @@
 package symbol
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"sort"
-	"strconv"
 	"sync"
 
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
@@ -62,54 +59,20 @@ func InvalidateKernelSymbols() {
 }
 
 func readKernelSymbols() kernelSymbols {
-	b, err := os.ReadFile("/proc/kallsyms")
+	var syms []Symbol
+	err := EachKernelSymbol(func(s Symbol, typ byte) {
+		if typ != 'a' && typ != 'A' { // an absolute symbol is not an address
+			syms = append(syms, s)
+		}
+	})
 	if err != nil {
 		return kernelSymbols{err: fmt.Errorf("read the kernel's symbols: %w", err)}
 	}
-	syms := parseKallsyms(b)
+	slices.SortStableFunc(syms, byAddress)
 	if len(syms) == 0 || syms[len(syms)-1].Addr == 0 {
 		return kernelSymbols{err: ErrHiddenSymbols}
 	}
 	return kernelSymbols{syms: syms}
-}
-
-// parseKallsyms parses lines of the form "ffffffff81000000 T name [module]".
-func parseKallsyms(b []byte) []Symbol {
-	syms := make([]Symbol, 0, bytes.Count(b, []byte{'\n'}))
-	text := string(b)
-	modules := map[string]string{} // so that each module name is stored once
-	for len(text) > 0 {
-		line := text
-		if i := bytes.IndexByte(b, '\n'); i >= 0 {
-			line, text, b = text[:i], text[i+1:], b[i+1:]
-		} else {
-			text = ""
-		}
-		if len(line) < 20 || line[16] != ' ' || line[18] != ' ' {
-			continue
-		}
-		addr, err := strconv.ParseUint(line[:16], 16, 64)
-		if err != nil || line[17] == 'a' || line[17] == 'A' { // an absolute symbol is not an address
-			continue
-		}
-		s := Symbol{Name: line[19:], Addr: addr}
-		for i := range len(s.Name) {
-			if s.Name[i] == '\t' {
-				name := s.Name[i+1:]
-				if len(name) > 2 && name[0] == '[' {
-					name = name[1 : len(name)-1]
-				}
-				if _, ok := modules[name]; !ok {
-					modules[name] = name
-				}
-				s.Name, s.Module = s.Name[:i], modules[name]
-				break
-			}
-		}
-		syms = append(syms, s)
-	}
-	slices.SortStableFunc(syms, byAddress)
-	return syms
 }
 
 func byAddress(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) }
