@@ -2,10 +2,8 @@ package bpf
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 )
@@ -35,17 +33,7 @@ func (g *Gate) Shut() error {
 	if err := g.set(0); err != nil {
 		return err
 	}
-	return WaitForPrograms()
-}
-
-// WaitForPrograms waits until every run of a program that has begun is over. Closing a link does
-// not: the kernel frees the program only after its runs, but lets them continue.
-func WaitForPrograms() error {
-	const global = 1 // MEMBARRIER_CMD_GLOBAL waits for an RCU grace period; programs run as RCU readers
-	if _, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, global, 0, 0); errno != 0 {
-		return fmt.Errorf("wait for programs that run: %w", errno)
-	}
-	return nil
+	return kmap.WaitForPrograms()
 }
 
 func (g *Gate) set(open uint64) error {

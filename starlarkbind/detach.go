@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 )
 
 // The kernel takes tens of milliseconds to detach a program from each perf event. A probe with many
@@ -66,8 +67,8 @@ func (p *Probe) closeLinks() error {
 	}
 	if !shut || len(links) <= fewTargets {
 		errs = append(errs, bpf.CloseAll(links, p.s.progress("detached")))
-		// The statistics and error counts that are read next include the runs in progress.
-		errs = append(errs, bpf.WaitForPrograms())
+		// A closed link lets the runs in progress continue. Their errors are read next.
+		errs = append(errs, kmap.WaitForPrograms())
 		shut = false
 	}
 	for _, g := range p.programs {

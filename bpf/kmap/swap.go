@@ -3,6 +3,7 @@ package kmap
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -60,6 +61,16 @@ func (s *SwapMap) Swap() (old *Map, err error) {
 	}
 	old, s.inner = s.inner, m
 	return old, nil
+}
+
+// WaitForPrograms waits until every run of a program that has begun is over, for which it makes the
+// kernel do what it does in Swap. membarrier(2) waits too, but not on a kernel with nohz_full.
+func WaitForPrograms() error {
+	s, err := NewSwapMap(Spec{Name: "wait", Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	if err != nil {
+		return fmt.Errorf("wait for programs that run: %w", err)
+	}
+	return s.Close()
 }
 
 // Close closes both maps.
