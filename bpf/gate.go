@@ -6,6 +6,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // A Gate stops programs at once: programs do nothing while it is shut. Detaching is slower: the
@@ -26,11 +27,11 @@ func NewGate() (*Gate, error) {
 func (g *Gate) Map() *kmap.Map { return g.m }
 
 // Open lets programs run.
-func (g *Gate) Open() error { return g.set(1) }
+func (g *Gate) Open() error { return g.set(abi.GateOpen) }
 
 // Shut stops the programs and waits until none is running.
 func (g *Gate) Shut() error {
-	if err := g.set(0); err != nil {
+	if err := g.set(abi.GateShut); err != nil {
 		return err
 	}
 	return kmap.WaitForPrograms()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
@@ -13,7 +14,7 @@ var hardwareProvider = Provider{
 	Doc:     "A processor counter, on every CPU: the handler runs at every Nth event.",
 	Example: "hardware:cache-misses:10000",
 	minArgs: 1, maxArgs: 2, pidFilter: filterPerf,
-	Context:      Context{Registers: true},
+	Context:      abi.Context{Registers: true},
 	usable:       usableHardware,
 	List:         listCounters("hardware", hardwareEvents),
 	Resolve:      resolveCounters(hardwareEvents),

@@ -27,7 +27,7 @@ type Provider struct {
 	// at least one target or an error: a *NotFoundError, or a *SpecError for an invalid number.
 	Resolve func(Spec) ([]Target, error)
 	// Context describes what programs of the kind can do with their context.
-	Context Context
+	Context abi.Context
 	// ArgTypes reports where the kernel's types (BTF) describe the arguments of the kind's events.
 	ArgTypes ArgTypes
 	// TrustedPointers reports that the verifier knows the types of pointer arguments, so that
@@ -72,13 +72,6 @@ type Provider struct {
 	// pidFilter returns what limits probes of the kind to one process. If it is nil, the program
 	// does.
 	pidFilter func(*sys.Kernel) PIDFilter
-}
-
-// Context describes what a program can do with its context besides reading the event's fields.
-type Context struct {
-	Registers bool // it begins with the CPU's registers
-	Override  bool // the probed function can be made to return at once
-	OwnFrame  bool // the innermost frame of the kernel stack is the program itself
 }
 
 // ArgTypes reports where the kernel's types describe the arguments of an event.

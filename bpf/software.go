@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
@@ -10,7 +11,7 @@ var softwareProvider = Provider{
 	Doc:     "A kernel counter, on every CPU: the handler runs at every Nth event (nanoseconds for the clocks).",
 	Example: "software:page-faults:100",
 	minArgs: 1, maxArgs: 2, pidFilter: filterPerf,
-	Context:      Context{Registers: true},
+	Context:      abi.Context{Registers: true},
 	List:         listCounters("software", softwareEvents),
 	Resolve:      resolveCounters(softwareEvents),
 	programTypes: only(ebpf.PerfEvent),

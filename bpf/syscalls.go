@@ -149,15 +149,16 @@ func NewSyscalls(ts []Target, cookie func(Target) uint64) (*Syscalls, error) {
 		_, n, _ := t.syscallOf()
 		most = max(most, n)
 	}
-	m, err := kmap.New(kmap.Spec{Name: "syscalls", Type: ebpf.Array, KeySize: 4, ValueSize: 16, MaxEntries: uint32(most + 1)})
+	m, err := kmap.New(kmap.Spec{Name: "syscalls", Type: ebpf.Array, KeySize: 4, ValueSize: abi.SyscallSize, MaxEntries: uint32(most + 1)})
 	if err != nil {
 		return nil, err
 	}
 	s := &Syscalls{m}
 	for _, t := range ts {
 		_, n, _ := t.syscallOf()
-		value := binary.NativeEndian.AppendUint64(nil, cookie(t))
-		if err := m.Update(binary.NativeEndian.AppendUint32(nil, uint32(n)), append(value, make([]byte, 8)...), 0); err != nil {
+		value := make([]byte, abi.SyscallSize)
+		binary.NativeEndian.PutUint64(value[abi.SyscallCookie:], cookie(t))
+		if err := m.Update(binary.NativeEndian.AppendUint32(nil, uint32(n)), value, 0); err != nil {
 			return nil, errors.Join(err, m.Close())
 		}
 	}
@@ -178,7 +179,7 @@ func (s *Syscalls) Runs() (n uint64, err error) {
 		return 0, err
 	}
 	for i := range snap.N {
-		n += binary.NativeEndian.Uint64(snap.Value(i)[8:])
+		n += binary.NativeEndian.Uint64(snap.Value(i)[abi.SyscallRuns:])
 	}
 	return n, snap.Close()
 }

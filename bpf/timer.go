@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 var profileProvider = Provider{
@@ -18,7 +19,7 @@ var profileProvider = Provider{
 	Doc:     "A timer on every CPU: N times a second, or every N seconds, milliseconds or microseconds.",
 	Example: "profile:hz:99",
 	minArgs: 2, maxArgs: 2, pidFilter: filterPerf,
-	Context: Context{Registers: true},
+	Context: abi.Context{Registers: true},
 	List: func(pattern string) ([]Target, error) {
 		return filterTargets(pattern, timer("profile", "hz", 99), timer("profile", "s", 1), timer("profile", "ms", 10), timer("profile", "us", 100)), nil
 	},
@@ -34,7 +35,7 @@ var intervalProvider = Provider{
 	Doc:     "A timer on one CPU: N times a second, or every N seconds, milliseconds or microseconds.",
 	Example: "interval:s:1",
 	minArgs: 2, maxArgs: 2, pidFilter: filterUnsupported,
-	Context: Context{Registers: true},
+	Context: abi.Context{Registers: true},
 	List: func(pattern string) ([]Target, error) {
 		return filterTargets(pattern, timer("interval", "hz", 10), timer("interval", "s", 1), timer("interval", "ms", 10), timer("interval", "us", 100)), nil
 	},

@@ -24,7 +24,7 @@ var uprobeProvider = Provider{
 	Doc:     "The entry of a function in a program or library; e.args[i] are its arguments, untyped.",
 	Example: "uprobe:libc:malloc",
 	minArgs: 2, maxArgs: 2, pidFilter: filterInKernel, splitArgs: splitPath, literal: true,
-	Context: Context{Registers: true}, PathArg: true,
+	Context: abi.Context{Registers: true}, PathArg: true,
 	List:    listUprobes("uprobe"),
 	Resolve: resolveUprobe,
 	eventSchema: func(t Target) (*abi.Event, error) {
@@ -51,7 +51,7 @@ var uretprobeProvider = Provider{
 	Doc:     "The return of a function in a program or library; e.ret is its return value.",
 	Example: "uretprobe:libc:malloc",
 	minArgs: 2, maxArgs: 2, pidFilter: filterUretprobe, splitArgs: splitPath, literal: true,
-	Context: Context{Registers: true}, PathArg: true,
+	Context: abi.Context{Registers: true}, PathArg: true,
 	List:    listUprobes("uretprobe"),
 	Resolve: resolveUprobe,
 	eventSchema: func(t Target) (*abi.Event, error) {

@@ -20,7 +20,7 @@ var usdtProvider = Provider{
 	Doc:     "A static probe compiled into a program or library, with typed arguments e.args[i].",
 	Example: "usdt:libstdc++:throw",
 	minArgs: 2, maxArgs: 3, pidFilter: filterInKernel, splitArgs: splitUSDT,
-	Context: Context{Registers: true}, PathArg: true,
+	Context: abi.Context{Registers: true}, PathArg: true,
 	List:         listUSDT,
 	Resolve:      resolveUSDT,
 	eventSchema:  func(t Target) (*abi.Event, error) { return &abi.Event{Args: payload[userSites](t).args}, nil },

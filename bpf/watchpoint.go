@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 var watchpointProvider = Provider{
@@ -21,7 +22,7 @@ var watchpointProvider = Provider{
 	Doc:     "Memory that is read, written or executed, in all processes or in that of -p or -c: the handler runs at each access.",
 	Example: "watchpoint:0x7ffe00001000:8:w",
 	minArgs: 3, maxArgs: 3, pidFilter: filterPerf,
-	Context:      Context{Registers: true},
+	Context:      abi.Context{Registers: true},
 	List:         func(string) ([]Target, error) { return nil, nil }, // any address is possible
 	Resolve:      resolveWatchpoint,
 	programTypes: only(ebpf.PerfEvent),

@@ -7,6 +7,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // An eventField is a builtin field of the handler's parameter. Each is one table row, used by the
@@ -125,7 +126,7 @@ func eventRet(c *checker, pos syntax.Position) expr {
 
 func stackFields() []eventField {
 	field := func(name, doc string) eventField {
-		t := stackType(name, StackFrames)
+		t := stackType(name, abi.StackFrames)
 		return eventField{name, doc, t, func(c *checker, pos syntax.Position) expr {
 			stackContext(c, name)
 			return &eField{node{t, pos}, name}

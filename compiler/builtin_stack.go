@@ -1,12 +1,12 @@
 package compiler
 
 import (
-	"fmt"
 	"strconv"
 
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // A stack is represented by a number, the key of its frames in a map of stacks: see
@@ -45,7 +45,7 @@ func stackType(name string, n int64) *types.Type {
 		f.Noun = "user stack"
 		t = types.TTuple(types.TInt, types.TInt)
 	}
-	if n != StackFrames {
+	if n != abi.StackFrames {
 		f.Noun += " of up to " + f.Arg + " frames"
 	}
 	return types.TFormatted(t, f)
@@ -59,18 +59,15 @@ func stackContext(c *checker, name string) {
 	}
 }
 
-// StackMap returns the name of the map for stacks of up to n frames.
-func StackMap(n int) string { return fmt.Sprintf("stacks%d", n) }
-
 func checkStack(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
-	n := int64(StackFrames)
+	n := int64(abi.StackFrames)
 	if args[0] != nil {
 		k, ok := args[0].(*eConst)
 		if args[0].typ().Kind == types.Invalid {
 			return args[0]
 		}
-		if !ok || k.t.Kind != types.Int || word(k.v) < 1 || word(k.v) > StackFrames {
-			return c.bad(args[0].position(), "", "%s: n must be a constant from 1 to %d", row.name, StackFrames)
+		if !ok || k.t.Kind != types.Int || word(k.v) < 1 || word(k.v) > abi.StackFrames {
+			return c.bad(args[0].position(), "", "%s: n must be a constant from 1 to %d", row.name, abi.StackFrames)
 		}
 		n = word(k.v)
 	}
@@ -82,7 +79,7 @@ func lowerStackCall(lw *lowerer, e *eBuiltin) val { return lw.stack(e.t, e.pos) 
 
 // hostStack returns the stack that the event was given, or an empty one.
 func hostStack(h *hostCall) (any, error) {
-	n := h.within(0, StackFrames, StackFrames)
+	n := h.within(0, abi.StackFrames, abi.StackFrames)
 	return h.Stack(h.name, n), nil
 }
 
@@ -90,7 +87,7 @@ func hostStack(h *hostCall) (any, error) {
 // "ksym", "ip". It returns nil for other names.
 func FormattedType(name string) *types.Type {
 	if name == "kstack" || name == "ustack" {
-		return stackType(name, StackFrames)
+		return stackType(name, abi.StackFrames)
 	}
 	return types.Declared(name)
 }

@@ -141,7 +141,7 @@ func checkReg(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 		}
 		return c.bad(args[0].position(), didYouMean(name, names), "this CPU has no register %q", name)
 	}
-	if !c.req.Event.ContextCaps.Registers {
+	if !c.req.Event.Context.Registers {
 		return c.bad(call.Lparen, "registers are available in kprobe, uprobe, profile and similar probes", "%s has no registers", c.req.Name)
 	}
 	c.facts.ReadsContext = true
@@ -157,7 +157,7 @@ func checkOverride(c *checker, row *builtin, call *syntax.CallExpr, args []expr)
 		return x
 	case !c.req.Unsafe:
 		return c.bad(call.Lparen, unsafeHint, "override() changes what the kernel does")
-	case !c.req.Event.ContextCaps.Override:
+	case !c.req.Event.Context.Override:
 		return c.bad(call.Lparen, "probe the function with kprobe:NAME", "override() works only in a kprobe at function entry, not in %s", c.req.Name)
 	}
 	c.facts.ReadsContext = true

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // TestContextFunctions tests reg, signal and override: registers can be read if the probe's program
@@ -12,20 +14,20 @@ import (
 func TestContextFunctions(t *testing.T) {
 	for _, x := range []struct {
 		name, body string
-		can        ContextCaps
+		can        abi.Context
 		unsafe     bool
 		want       string // substring of the listing or of the error
 	}{
-		{"registers", `total.add(reg("ip"))`, ContextCaps{Registers: true}, false, fmt.Sprintf("off: %d imm: 0", registers[runtime.GOARCH]["ip"])},
-		{"signal", `signal("SIGSTOP")`, ContextCaps{}, true, "FnSendSignal"},
-		{"signal, not allowed", `signal("SIGSTOP")`, ContextCaps{}, false, "test.star:3:11: signal() changes what other processes do\n        signal(\"SIGSTOP\")\n              ^\n    hint: to allow it, start bpfrepl with --unsafe"},
-		{"override", `override(-12)`, ContextCaps{Override: true}, true, "FnOverrideReturn"},
-		{"override, not allowed", `override(-12)`, ContextCaps{Override: true}, false, "override() changes what the kernel does"},
-		{"override, elsewhere", `override(-12)`, ContextCaps{Registers: true}, true, "override() works only in a kprobe at function entry, not in tracepoint:test:event"},
+		{"registers", `total.add(reg("ip"))`, abi.Context{Registers: true}, false, fmt.Sprintf("off: %d imm: 0", registers[runtime.GOARCH]["ip"])},
+		{"signal", `signal("SIGSTOP")`, abi.Context{}, true, "FnSendSignal"},
+		{"signal, not allowed", `signal("SIGSTOP")`, abi.Context{}, false, "test.star:3:11: signal() changes what other processes do\n        signal(\"SIGSTOP\")\n              ^\n    hint: to allow it, start bpfrepl with --unsafe"},
+		{"override", `override(-12)`, abi.Context{Override: true}, true, "FnOverrideReturn"},
+		{"override, not allowed", `override(-12)`, abi.Context{Override: true}, false, "override() changes what the kernel does"},
+		{"override, elsewhere", `override(-12)`, abi.Context{Registers: true}, true, "override() works only in a kprobe at function entry, not in tracepoint:test:event"},
 	} {
 		req := parseSource(t, "test.star", "total = sum()\ndef handler(e):\n    "+x.body+"\n").request(t)
 		ev := *testEvent
-		ev.ContextCaps = x.can
+		ev.Context = x.can
 		req.Event, req.Unsafe = &ev, x.unsafe
 		text := ""
 		p, err := Compile(req)

@@ -31,13 +31,6 @@ type Program struct {
 	Needs
 }
 
-// SitesPerProgram is the maximum number of error sites of a program. Each has CellsPerSite cells.
-const SitesPerProgram = 4096
-
-// CellsPerSite is the number of error cells of a site. A cell is indexed by the site and the low
-// six bits of the errno.
-const CellsPerSite = 64
-
 // Compile compiles a handler. If the handler is wrong, the error is a diag.List of all its errors.
 // Limits that the checker cannot foresee (too much stack, too large a program) are reported as a
 // list with only the first one found. The error is ErrCanceled if the compilation was canceled; any

@@ -116,8 +116,8 @@ type Event struct {
 	Gate string
 	// Syscalls is set if the program runs for all system calls and serves some of them. The event
 	// then has a Number.
-	Syscalls    *Syscalls
-	ContextCaps ContextCaps
+	Syscalls *Syscalls
+	Context  abi.Context
 }
 
 // noArgs returns the error message for e.args if the event has no arguments, else "".

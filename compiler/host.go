@@ -19,14 +19,3 @@ type Host interface {
 type HostError struct{ Msg, Hint string }
 
 func (e *HostError) Error() string { return e.Msg }
-
-// ContextCaps describes what an event's program can do with its context beyond reading fields.
-type ContextCaps struct {
-	Registers bool // the context begins with the CPU's registers
-	Override  bool // the probed function can be made to return at once
-	OwnFrame  bool // the innermost frame of the kernel stack is the program itself
-}
-
-// StackFrames is the maximum number of frames of a stack (the default of the sysctl
-// kernel.perf_event_max_stack).
-const StackFrames = 127

@@ -4,6 +4,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // Errors are counted in cells: a per-CPU array indexed by site and errno, whose elements hold a
@@ -25,14 +26,6 @@ const (
 	errLong    = 36 // ENAMETOOLONG: a path
 )
 
-// The layout of a cell.
-const (
-	CellCount = 0
-	CellFirst = 8
-	CellLast  = 16
-	CellSize  = 24
-)
-
 // countName is the name of the subprogram that counts an error.
 const countName = "count_error"
 
@@ -44,7 +37,7 @@ func (lw *lowerer) fail(s Site, code *ir.Value) {
 		s.Pos = lw.b.Pos
 	}
 	lw.needs.Sites = append(lw.needs.Sites, s)
-	site := lw.b.Const(int64(n) * CellsPerSite)
+	site := lw.b.Const(int64(abi.CellIndex(n, 0)))
 	lw.b.InCold(func() {
 		if lw.inline {
 			done := lw.b.Block("counted")
@@ -68,7 +61,7 @@ func (lw *lowerer) countKeys(m *Map, what KeyCounter) {
 // countError emits the code that counts an error; it continues at done.
 func (lw *lowerer) countError(b *ir.Builder, key *ir.Slot, site, code *ir.Value, done *ir.Block) {
 	n := b.Add(ir.OpNeg, code)
-	n = b.Add(ir.OpAnd, n, b.Const(CellsPerSite-1))
+	n = b.Add(ir.OpAnd, n, b.Const(abi.CellsPerSite-1))
 	n = b.Add(ir.OpAdd, n, site)
 	b.Store(b.SlotAddr(key, 0), 0, 4, n)
 	cell := b.Add(ir.OpCall, b.MapPtr(lw.req.Cells), b.SlotAddr(key, 0))
@@ -78,14 +71,14 @@ func (lw *lowerer) countError(b *ir.Builder, key *ir.Slot, site, code *ir.Value,
 	b.Continue(found)
 	t := b.Add(ir.OpCall)
 	t.Helper = asm.FnKtimeGetNs
-	b.Store(cell, CellLast, 8, t)
-	b.If(ir.EQ, b.Load(cell, CellFirst, 8, false), b.Const(0), first, add)
+	b.Store(cell, abi.CellLast, 8, t)
+	b.If(ir.EQ, b.Load(cell, abi.CellFirst, 8, false), b.Const(0), first, add)
 	b.Continue(first)
-	b.Store(cell, CellFirst, 8, t)
+	b.Store(cell, abi.CellFirst, 8, t)
 	b.Jump(add)
 	b.Continue(add)
 	inc := b.Add(ir.OpAtomicAdd, cell, b.Const(1))
-	inc.Off = CellCount
+	inc.Off = abi.CellCount
 	b.Jump(done)
 }
 

@@ -114,7 +114,7 @@ func (lw *lowerer) readInto(m memRead, dst mem, n int, pad bool) {
 // cookie returns the cookie that identifies the probe that runs the program.
 func (lw *lowerer) cookie() *ir.Value {
 	if lw.req.Event.Syscalls != nil {
-		return lw.b.Load(lw.syscallEntry(), syscallCookie, 8, false)
+		return lw.b.Load(lw.syscallEntry(), abi.SyscallCookie, 8, false)
 	}
 	lw.needs.UsesCookie = true
 	return lw.call(asm.FnGetAttachCookie, lw.ctx())

@@ -18,7 +18,7 @@ type Needs struct {
 	UsesSyscalls bool  // uses the array Event.Syscalls.Map
 	UsesNumbers  bool  // uses the array Request.Canonical
 	Zeros        int   // size of the map Request.Zeros in bytes
-	Stacks       []int // frame limits of the stacks it stores, each in the map StackMap(n)
+	Stacks       []int // frame limits of the stacks it stores, each in the map abi.StackMap(n)
 	ScratchSize  int   // element size of the map Request.Scratch in bytes
 }
 

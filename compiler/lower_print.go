@@ -7,14 +7,8 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
-
-// A record of the ring buffer is a word that identifies its kind, followed by the arguments in the
-// layout of map values.
-
-// RecordStop is the first word of the record that stop() sends. Any other first word is the number
-// of a print site.
-const RecordStop = 1<<63 - 1
 
 // lowerPrint sends the arguments to the host, which formats them.
 func lowerPrint(lw *lowerer, e *eBuiltin) val {
@@ -27,7 +21,7 @@ func lowerPrint(lw *lowerer, e *eBuiltin) val {
 // send puts a record into the ring buffer of that name.
 func (lw *lowerer) send(site PrintSite, xs []expr, ring string, stream *Stream) {
 	b := lw.b
-	size := 8
+	size := abi.RecordHead
 	// Everything that can end the handler comes before the record is reserved. Strings that are
 	// read go straight into it.
 	type arg struct {
@@ -93,10 +87,10 @@ const forceWakeup = 2
 func lowerStop(lw *lowerer, e *eBuiltin) val {
 	b := lw.b
 	lw.needs.UsesRing, lw.needs.UsesControl = true, true
-	b.Store(b.MapValue(lw.req.Control, 0), 0, 8, b.Const(1))
+	b.Store(b.MapValue(lw.req.Control, 0), 0, 8, b.Const(abi.Stopped))
 	s := lw.scratchSlot(8, "stop")
-	b.Store(b.SlotAddr(s, 0), 0, 8, b.Const(RecordStop))
-	lw.call(asm.FnRingbufOutput, b.MapPtr(lw.req.Ring), b.SlotAddr(s, 0), b.Const(8), b.Const(forceWakeup))
+	b.Store(b.SlotAddr(s, 0), 0, 8, b.Const(abi.RecordStop))
+	lw.call(asm.FnRingbufOutput, b.MapPtr(lw.req.Ring), b.SlotAddr(s, 0), b.Const(abi.RecordHead), b.Const(forceWakeup))
 	return val{t: types.TNone}
 }
 

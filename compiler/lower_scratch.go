@@ -4,6 +4,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // The stack has 512 bytes. What does not fit there lives in the scratch map, of which each run
@@ -14,16 +15,8 @@ import (
 // there, a run that comes in between has released its piece by the time the interrupted run
 // continues, so a plain load and store suffice.
 
-// ScratchSlots is the number of pieces that each CPU has in the map Request.Scratch. Element i of CPU c
-// has the index c*ScratchSlots+i.
-const ScratchSlots = 8
-
 // maxScratch bounds the bytes of one piece.
 const maxScratch = 256 << 10
-
-// scratchHeader is the size of the header before the memory itself: a word that is not 0 while the
-// piece is in use.
-const scratchHeader = 8
 
 // A scratchPlace is a point at which scratch memory can be acquired, or the point that is being
 // lowered.
@@ -53,7 +46,7 @@ type storage struct {
 }
 
 func (h *scratch) reset(at scratchPlace) {
-	h.at, h.base, h.acquired, h.size, h.live, h.freeList = at, new(int), false, scratchHeader, nil, nil
+	h.at, h.base, h.acquired, h.size, h.live, h.freeList = at, new(int), false, abi.ScratchHeader, nil, nil
 }
 
 // free releases what was allocated after n pieces were in use.
@@ -122,12 +115,12 @@ func (lw *lowerer) acquireScratch() {
 		return
 	}
 	b := lw.b
-	lw.needs.ScratchSize = scratchHeader
+	lw.needs.ScratchSize = abi.ScratchHeader
 	got := b.Block("heap")
 	key := lw.scratchSlot(8, "piece")
 	n, left := new(int), new(int)
-	b.Write(n, b.Add(ir.OpMul, lw.pureCall(asm.FnGetSmpProcessorId), b.Const(ScratchSlots)))
-	b.Write(left, b.Const(ScratchSlots))
+	b.Write(n, b.Add(ir.OpMul, lw.pureCall(asm.FnGetSmpProcessorId), b.Const(abi.ScratchSlots)))
+	b.Write(left, b.Const(abi.ScratchSlots))
 	var base *ir.Value
 	b.InLoop(func() {
 		head, there, taken := b.Block("piece"), b.Block(""), b.Block("taken")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // The kernel has its own map type for stacks, and bpf_get_stackid to fill it. It is not exact: a
@@ -19,25 +20,10 @@ import (
 // is absent, and a run that finds the number present compares the frames, and tries the next number
 // if they differ.
 //
-// An element is the number of bytes of its frames, the frames, and zeros.
+// abi.StackSize describes an element.
 
 // userStack is BPF_F_USER_STACK.
 const userStack = 1 << 8
-
-// StackSize returns the size in bytes of a stack of n frames in its map.
-func StackSize(n int) int { return 8 * stackWords(n) }
-
-// stackWords returns the number of words of a stack of n frames. It is a multiple of stackGroup if
-// there are more words than are processed without a loop.
-func stackWords(n int) int {
-	if n < stackGroup {
-		return n + 1
-	}
-	return (n + stackGroup) / stackGroup * stackGroup
-}
-
-// stackGroup is how many words are processed in each iteration of a loop.
-const stackGroup = 8
 
 // StackProbes is how many numbers are tried. A collision of two stacks is practically impossible,
 // unless a process constructs its frames to cause one.
@@ -111,10 +97,10 @@ func (lw *lowerer) frames(user bool, n int) (room mem, got *ir.Value) {
 	switch {
 	case user:
 		flags = userStack
-	case lw.req.Event.ContextCaps.OwnFrame:
+	case lw.req.Event.Context.OwnFrame:
 		flags, ask = 1, n+1
 	}
-	room = lw.allocTemp(max(StackSize(n), 8*(ask+1)), "frames")
+	room = lw.allocTemp(max(abi.StackSize(n), 8*(ask+1)), "frames")
 	if room.base.Op == ir.OpSlotAddr { // required by the verifier of older kernels
 		lw.fill(room, 0)
 	}
@@ -134,7 +120,7 @@ func (lw *lowerer) writeLength(room mem, got *ir.Value, n int) {
 	b.Jump(done)
 	b.Continue(done)
 	b.Store(room.base, room.off, 8, b.Read(size))
-	for off := 8 * (n + 1); off < StackSize(n); off += 8 {
+	for off := 8 * (n + 1); off < abi.StackSize(n); off += 8 {
 		b.Store(room.base, room.off+off, 8, b.Const(0))
 	}
 }
@@ -184,7 +170,7 @@ func (k stackStore) store(lw *lowerer, room *ir.Value) *ir.Value {
 		b.InCold(func() { absent, other, refused = b.Block("absent"), b.Block("other"), b.Block("refused") })
 		b.Store(b.SlotAddr(key, 0), 0, 8, b.Read(id))
 		b.Write(result, b.Read(id))
-		p := lw.call(asm.FnMapLookupElem, b.MapPtr(StackMap(n)), b.SlotAddr(key, 0))
+		p := lw.call(asm.FnMapLookupElem, b.MapPtr(abi.StackMap(n)), b.SlotAddr(key, 0))
 		b.If(ir.NE, p, b.Const(0), there, absent)
 
 		b.Continue(there)
@@ -205,7 +191,7 @@ func (k stackStore) store(lw *lowerer, room *ir.Value) *ir.Value {
 		b.Jump(again)
 
 		b.Continue(absent)
-		r := lw.errno(lw.call(asm.FnMapUpdateElem, b.MapPtr(StackMap(n)), b.SlotAddr(key, 0), room, b.Const(updateNoExist)))
+		r := lw.errno(lw.call(asm.FnMapUpdateElem, b.MapPtr(abi.StackMap(n)), b.SlotAddr(key, 0), room, b.Const(updateNoExist)))
 		b.If(ir.EQ, r, b.Const(0), out, refused)
 		b.Continue(refused)
 		b.Write(result, r)
@@ -222,10 +208,10 @@ func (k stackStore) store(lw *lowerer, room *ir.Value) *ir.Value {
 // it is all of them, since there the verifier would follow the code after the loop for each exit of
 // each iteration.
 func (k stackStore) group() int {
-	if n := stackWords(k.n); k.inLoop || n < stackGroup {
+	if n := abi.StackWords(k.n); k.inLoop || n < abi.StackGroup {
 		return n
 	}
-	return stackGroup
+	return abi.StackGroup
 }
 
 // loop calls group for each group of words of a stack that is in use, and continues at done. The
@@ -233,7 +219,7 @@ func (k stackStore) group() int {
 func (k stackStore) loop(lw *lowerer, stack *ir.Value, done *ir.Block, group func(off *ir.Value)) {
 	b := lw.b
 	step := int64(8 * k.group())
-	last := int64(StackSize(k.n)) - step
+	last := int64(abi.StackSize(k.n)) - step
 	if last == 0 {
 		group(b.Const(0))
 		b.Jump(done)
@@ -247,7 +233,7 @@ func (k stackStore) loop(lw *lowerer, stack *ir.Value, done *ir.Block, group fun
 		b.Jump(head)
 		b.Start(head)
 		off := b.Read(at)
-		lw.repeated(StackSize(k.n)/int(step), func() { group(off) })
+		lw.repeated(abi.StackSize(k.n)/int(step), func() { group(off) })
 		b.If(ir.EQ, off, b.Const(last), done, more)
 		b.Continue(more)
 		to := b.Add(ir.OpAdd, off, b.Const(step))

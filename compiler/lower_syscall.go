@@ -5,6 +5,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/kernelnames"
 )
 
@@ -12,12 +13,6 @@ import (
 // passes, sys_enter and sys_exit. An array indexed by the number of the call maps it to the probe.
 // The kernel's own system call tracepoints skip the calls of 32-bit programs
 // (arch_trace_is_compat_syscall), and so does the program.
-
-// The layout of an element of the array.
-const (
-	syscallCookie = 0
-	syscallRuns   = 8
-)
 
 // compat reads the bit, as 0 or 1.
 func (lw *lowerer) compat() *ir.Value {
@@ -38,12 +33,12 @@ func (lw *lowerer) ownSyscalls() {
 	lw.needs.UsesSyscalls = true
 	entry := lw.syscallEntry()
 	served, own := b.Block("served"), b.Block("own")
-	b.If(ir.EQ, b.Load(entry, syscallCookie, 8, false), b.Const(0), lw.end, served)
+	b.If(ir.EQ, b.Load(entry, abi.SyscallCookie, 8, false), b.Const(0), lw.end, served)
 	b.Continue(served)
 	b.If(ir.NE, lw.compat(), b.Const(0), lw.end, own)
 	b.Continue(own)
 	if lw.req.Event.Syscalls.Count {
-		b.Add(ir.OpAtomicAdd, entry, b.Const(1)).Off = syscallRuns
+		b.Add(ir.OpAtomicAdd, entry, b.Const(1)).Off = abi.SyscallRuns
 	}
 }
 
@@ -74,7 +69,7 @@ func (lw *lowerer) passGate() {
 	found, open := b.Block("gate"), b.Block("open")
 	b.If(ir.EQ, word, b.Const(0), lw.end, found)
 	b.Continue(found)
-	b.If(ir.EQ, b.Load(word, 0, 8, false), b.Const(0), lw.end, open)
+	b.If(ir.EQ, b.Load(word, 0, 8, false), b.Const(abi.GateShut), lw.end, open)
 	b.Continue(open)
 }
 

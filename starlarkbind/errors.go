@@ -14,6 +14,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
 )
 
@@ -255,7 +256,7 @@ func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (me
 		}
 		return fmt.Sprintf("the index of %s is out of range: the handler ended here", site.Op), "test the index first"
 	case key{"", unix.EBUSY}:
-		return fmt.Sprintf("%d nested runs of this probe on this CPU hold all the memory for long strings and stacks: the event is lost", compiler.ScratchSlots), "use shorter ones, which do not need that memory: str(ptr, 64), ustack(5)"
+		return fmt.Sprintf("%d nested runs of this probe on this CPU hold all the memory for long strings and stacks: the event is lost", abi.ScratchSlots), "use shorter ones, which do not need that memory: str(ptr, 64), ustack(5)"
 	case key{"", unix.ENOENT}:
 		return "the dict has no such key: the handler ended here", "use .get(key, default)"
 	}

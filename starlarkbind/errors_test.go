@@ -11,6 +11,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // Every error that can be forced, on the running kernel: its name, count, message and hint.
@@ -173,7 +174,7 @@ func TestErrorWords(t *testing.T) {
 		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.ENOENT, "the key was removed from m between its insertion and the add | do not pop or clear keys that are being counted"},
 		{compiler.Site{Helper: "map_delete_elem", Map: m}, unix.EBUSY, "m was locked by the code that this handler interrupted, so a key was not removed | clear it from the script"},
 		{compiler.Site{Helper: "cmpxchg", Map: m}, unix.EAGAIN, "m: other runs on this CPU kept changing the extreme | the event may be missing from the extreme, but not from the count"},
-		{compiler.Site{}, unix.EBUSY, fmt.Sprint(compiler.ScratchSlots) + " nested runs of this probe on this CPU hold all the memory for long strings and stacks: the event is lost | use shorter ones, which do not need that memory: str(ptr, 64), ustack(5)"},
+		{compiler.Site{}, unix.EBUSY, fmt.Sprint(abi.ScratchSlots) + " nested runs of this probe on this CPU hold all the memory for long strings and stacks: the event is lost | use shorter ones, which do not need that memory: str(ptr, 64), ustack(5)"},
 		{compiler.Site{Helper: "new_helper"}, unix.EPROTO, "new_helper failed: protocol error | bpf-helpers(7) lists the helper's errors"},
 	} {
 		message, hint := explain(c.site, c.errno, "m", 4)

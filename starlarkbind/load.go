@@ -178,7 +178,7 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 	if l.p != nil && len(l.p.targets) > fewTargets && slices.Contains([]ebpf.ProgramType{ebpf.TracePoint, ebpf.Kprobe}, ts[0].ProgramTypes(true)[0]) {
 		ev.Gate = "gate"
 	}
-	ev.ContextCaps = compiler.ContextCaps(ts[0].Provider().Context)
+	ev.Context = ts[0].Provider().Context
 	l.typeArgs(ev, ts[0], pt)
 	l.typeParams(ev, ts[0])
 	r := l.s.request(ts[0].Name, l.handler, ev)
@@ -341,7 +341,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		if err != nil {
 			return err
 		}
-		maps[compiler.StackMap(n)] = m.Map()
+		maps[abi.StackMap(n)] = m.Map()
 	}
 	if code.ScratchSize > 0 {
 		if pg.scratch, err = newScratch(code.ScratchSize); err != nil {

@@ -2,7 +2,6 @@ package starlarkbind
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -12,7 +11,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
-	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
@@ -128,7 +127,7 @@ func (p *printReader) close() error {
 }
 
 func (p *printReader) record(b []byte) {
-	if len(b) >= 8 && binary.NativeEndian.Uint64(b) == compiler.RecordStop {
+	if id, _, ok := abi.ParseRecord(b); ok && id == abi.RecordStop {
 		select {
 		case p.k.run.halt <- struct{}{}:
 		default: // one is enough

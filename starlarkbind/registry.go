@@ -1,7 +1,6 @@
 package starlarkbind
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"go.starlark.net/starlark"
 )
 
@@ -134,16 +134,16 @@ func (r *registry) stream(c *compiler.Stream) *Stream {
 
 // printSite returns the print statement that a record belongs to, and the record's remaining bytes.
 func (r *registry) printSite(b []byte) (*printSite, []byte, error) {
-	if len(b) < 8 {
+	id, args, ok := abi.ParseRecord(b)
+	if !ok {
 		return nil, nil, errors.New("a record without a number")
 	}
-	id := binary.NativeEndian.Uint64(b)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if id >= uint64(len(r.prints)) {
 		return nil, nil, fmt.Errorf("a record of unknown print %d", id)
 	}
-	return &r.prints[id], b[8:], nil
+	return &r.prints[id], args, nil
 }
 
 // printBase returns the number of the next print site.

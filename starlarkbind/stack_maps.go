@@ -5,7 +5,7 @@ import (
 	"sync"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
-	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // stackMaps holds the maps that store stacks.
@@ -21,7 +21,7 @@ func (m *stackMaps) get(n int) (*stackStore, error) {
 	if st := m.byFrames[n]; st != nil {
 		return st, nil
 	}
-	st, err := kmap.NewStacks(compiler.StackMap(n), n, compiler.StackSize(n))
+	st, err := kmap.NewStacks(abi.StackMap(n), n, abi.StackSize(n))
 	if err != nil {
 		return nil, err
 	}

@@ -320,7 +320,7 @@ func TestStringFaults(t *testing.T) {
 func (d *direct) piece(cpu, i int) []byte {
 	d.t.Helper()
 	k := make([]byte, 4)
-	binary.NativeEndian.PutUint32(k, uint32(cpu*compiler.ScratchSlots+i))
+	binary.NativeEndian.PutUint32(k, uint32(cpu*abi.ScratchSlots+i))
 	v, err := d.prog.scratch.Lookup(k)
 	if err != nil {
 		d.t.Fatal(err)
@@ -332,7 +332,7 @@ func (d *direct) piece(cpu, i int) []byte {
 func (d *direct) take(cpu, i int) {
 	d.t.Helper()
 	k := make([]byte, 4)
-	binary.NativeEndian.PutUint32(k, uint32(cpu*compiler.ScratchSlots+i))
+	binary.NativeEndian.PutUint32(k, uint32(cpu*abi.ScratchSlots+i))
 	v := []byte(strings.Repeat("\xa5", d.prog.code.ScratchSize))
 	if err := d.prog.scratch.Update(k, v, 0); err != nil {
 		d.t.Fatal(err)
@@ -359,7 +359,7 @@ def handler(e):
 	d.run("abcdefghi", 1)
 	d.run("abcdefghi", 99)
 	for cpu := range cpus {
-		for i := range compiler.ScratchSlots - 1 {
+		for i := range abi.ScratchSlots - 1 {
 			d.take(cpu, i)
 		}
 	}
@@ -370,19 +370,19 @@ def handler(e):
 	}
 	used := 0
 	for cpu := range cpus {
-		for i := range compiler.ScratchSlots - 1 {
+		for i := range abi.ScratchSlots - 1 {
 			if got := string(d.piece(cpu, i)); got != strings.Repeat("\xa5", d.prog.code.ScratchSize) {
 				t.Errorf("piece %d of CPU %d was written by another run: %.40q", i, cpu, got)
 			}
 		}
-		last := d.piece(cpu, compiler.ScratchSlots-1)
+		last := d.piece(cpu, abi.ScratchSlots-1)
 		if binary.NativeEndian.Uint64(last) != 0 {
 			t.Errorf("the run did not give its memory back on CPU %d", cpu)
 		}
 		if strings.Contains(string(last), "abcdefghi") {
 			used++
 		}
-		d.take(cpu, compiler.ScratchSlots-1)
+		d.take(cpu, abi.ScratchSlots-1)
 	}
 	if used == 0 {
 		t.Error("no run used the last piece")

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/cilium/ebpf"
 )
 
 // ErrorCells counts the errors of one program in a per-CPU array with an element for each site and
-// errno. The program adds to the element site*64 + errno&63. The six bits are unique among the
-// errnos that helpers return (ETIMEDOUT, 110, is the only one at 46).
+// errno, laid out as package abi describes.
 type ErrorCells struct {
 	spec Spec
 
@@ -19,8 +19,6 @@ type ErrorCells struct {
 	m    *Map   // nil: released
 	past []Cell // contents of released maps
 }
-
-const cellsPerSite = 64
 
 // Cell counts the occurrences of one errno at one site.
 type Cell struct {
@@ -32,7 +30,7 @@ type Cell struct {
 
 // NewErrorCells creates the cells for a program with the given number of sites.
 func NewErrorCells(name string, sites int) (*ErrorCells, error) {
-	c := &ErrorCells{spec: Spec{Name: name, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 24, MaxEntries: uint32(sites * cellsPerSite)}}
+	c := &ErrorCells{spec: Spec{Name: name, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: abi.CellSize, MaxEntries: uint32(sites * abi.CellsPerSite)}}
 	return c, c.Renew()
 }
 
@@ -102,13 +100,13 @@ func (c *ErrorCells) read() (_ []Cell, err error) {
 	defer func() { err = errors.Join(err, snap.Close()) }()
 	var out []Cell
 	for i := 0; i < snap.N; i++ {
-		index := int(binary.NativeEndian.Uint32(snap.Key(i)))
-		cell := Cell{Site: index / cellsPerSite, Errno: index % cellsPerSite}
+		var cell Cell
+		cell.Site, cell.Errno = abi.CellOf(int(binary.NativeEndian.Uint32(snap.Key(i))))
 		if old, ok := past[[2]int{cell.Site, cell.Errno}]; ok {
 			cell = old
 		}
-		for v := snap.Value(i); len(v) >= 24; v = v[24:] {
-			n, first, last := binary.NativeEndian.Uint64(v), binary.NativeEndian.Uint64(v[8:]), binary.NativeEndian.Uint64(v[16:])
+		for v := snap.Value(i); len(v) >= abi.CellSize; v = v[abi.CellSize:] {
+			n, first, last := binary.NativeEndian.Uint64(v[abi.CellCount:]), binary.NativeEndian.Uint64(v[abi.CellFirst:]), binary.NativeEndian.Uint64(v[abi.CellLast:])
 			cell.Count += n
 			if first != 0 && (cell.First == 0 || first < cell.First) {
 				cell.First = first

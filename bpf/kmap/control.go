@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/cilium/ebpf"
 )
 
@@ -31,7 +32,7 @@ func (c *ControlMap) Stopped() (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("read the stop flag: %w", err)
 	}
-	return binary.NativeEndian.Uint64(v) != 0, nil
+	return binary.NativeEndian.Uint64(v) != abi.Running, nil
 }
 
 // Reset clears the stop flag.

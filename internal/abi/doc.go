@@ -15,4 +15,22 @@
 // the arguments of a function. An Event describes what of that a handler can read. Package bpf
 // knows where each kind of probe has its arguments and fills the description in; the compiler turns
 // each Field that a handler names into loads (event.go).
+//
+// # What the kernel side writes
+//
+//   - Error cells: for each site that can fail and each errno a count and two times, in a per-CPU
+//     array that the host sums up (cells.go).
+//   - Stacks: the frames of each distinct stack, once, in a hash map whose keys the program's
+//     records and map keys refer to (stacks.go).
+//   - Records of print(), printf(), emit() and stop(), in ring buffers (record.go).
+//   - A piece of the scratch map is memory of one run of a program. The host creates the map, and
+//     reads nothing in it (scratch.go).
+//   - The stop flag, and counts of system calls (control.go).
+//   - Values of aggregations, whose words package compiler/agg describes. Which values fall into
+//     which bucket of a histogram is in buckets.go.
+//
+// # What the host writes
+//
+//   - The gate, which stops programs at once, and the array by system call number, through which a
+//     program finds its probe (control.go).
 package abi

@@ -165,3 +165,10 @@ func (k FieldKind) String() string {
 	}
 	return "unknown"
 }
+
+// Context describes what a program can do with its context beyond reading fields.
+type Context struct {
+	Registers bool // it begins with the CPU's registers
+	Override  bool // the probed function can be made to return at once
+	OwnFrame  bool // the innermost frame of the kernel stack is the program itself
+}
