@@ -154,7 +154,7 @@ func (a *adder) bucket(p *ir.Value, off int) {
 	a.plus(b.Add(ir.OpAdd, p, b.Add(ir.OpShl, i, b.Const(3))), off, b.Const(1))
 }
 
-// log2 writes the index of a power-of-two bucket to idx: see agg.Spec.Buckets.
+// log2 writes the index of a power-of-two bucket to idx: see abi.Buckets.ExpIndex.
 func (a *adder) log2(idx *int) {
 	b := a.lw.b
 	n := int64(a.spec.Bits)
@@ -162,7 +162,7 @@ func (a *adder) log2(idx *int) {
 	if a.signed {
 		sign := b.Add(ir.OpAShr, a.v, b.Const(63))
 		m = b.Add(ir.OpSub, b.Add(ir.OpXor, a.v, sign), sign)
-		base = b.Add(ir.OpAnd, sign, b.Const(int64(a.spec.HalfBuckets())))
+		base = b.Add(ir.OpAnd, sign, b.Const(int64(a.spec.Shape().Half())))
 	}
 	small, large, done := b.Block("small"), b.Block("large"), b.Block("")
 	b.Write(idx, b.Add(ir.OpAdd, m, base))
@@ -195,7 +195,8 @@ func (a *adder) log2(idx *int) {
 	b.Continue(done)
 }
 
-// linear writes the index of a linear bucket to idx: 0 below Lo, then one per step, then one above.
+// linear writes the index of a linear bucket to idx, see abi.Buckets.LinearIndex: 0 below Lo, then
+// one per step, then one above.
 func (a *adder) linear(idx *int, done *ir.Block) {
 	b, s := a.lw.b, a.spec
 	t := types.TInt

@@ -62,10 +62,7 @@ func aggValue(spec agg.Spec, w []uint64, signed bool) starlark.Value {
 
 // shape returns the buckets of a histogram of kind hist or lhist.
 func shape(spec agg.Spec) hist.Shape {
-	if spec.Kind == agg.Lhist {
-		return hist.Linear(spec.Lo, spec.Hi, spec.Step)
-	}
-	return hist.Log2(spec.Bits)
+	return hist.Shape{Buckets: spec.Shape()}
 }
 
 // average returns sum divided by n, truncated toward zero as in bpftrace, or 0 if n is 0.

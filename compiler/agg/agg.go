@@ -3,7 +3,11 @@
 // from this package.
 package agg
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/bpfrepl/bpfrepl/internal/abi"
+)
 
 // A Kind is one aggregation.
 type Kind uint8
@@ -45,7 +49,7 @@ type Spec struct {
 //	hist,lhist sum, minimum (encoded), maximum (encoded), buckets...
 //
 // Extremes are encoded so that a more extreme value is a larger unsigned number and zero is beaten
-// by every other value: see EncodeMax and EncodeMin.
+// by every other value: see DecodeMax and DecodeMin.
 
 // Words is the number of 8-byte words of one value.
 func (s Spec) Words() int {
@@ -89,21 +93,20 @@ func (s Spec) Offsets() Off {
 	return o
 }
 
-// HalfBuckets is the number of buckets that a Hist has for values of one sign: 2**Bits exact ones,
-// then 2**Bits for each power of two up to 2**63.
-func (s Spec) HalfBuckets() int { return (65 - s.Bits) << s.Bits }
-
-// Buckets is the number of buckets, 0 for kinds without buckets. A Hist has HalfBuckets for values
-// >= 0, then as many for the magnitudes of negative values. An Lhist has one bucket below Lo, one
-// per step, and one above.
-func (s Spec) Buckets() int {
-	switch s.Kind {
-	case Hist:
-		return 2 * s.HalfBuckets()
-	case Lhist:
-		return int((s.Hi-s.Lo+s.Step-1)/s.Step) + 2
+// Shape returns the buckets of a Hist or an Lhist.
+func (s Spec) Shape() abi.Buckets {
+	if s.Kind == Lhist {
+		return abi.Buckets{Linear: true, Lo: s.Lo, Hi: s.Hi, Step: s.Step}
 	}
-	return 0
+	return abi.Buckets{Bits: s.Bits}
+}
+
+// Buckets is the number of buckets, 0 for kinds without buckets.
+func (s Spec) Buckets() int {
+	if s.Kind != Hist && s.Kind != Lhist {
+		return 0
+	}
+	return s.Shape().NumBuckets()
 }
 
 // MaxLhistSteps bounds the buckets of an lhist so that a value fits in a per-CPU element (32 KiB,
@@ -131,25 +134,19 @@ func (s Spec) Check() error {
 	return nil
 }
 
-// SignBit, when flipped, maps the order of signed numbers to that of unsigned ones.
-const SignBit = 1 << 63
+// signBit, when flipped, maps the order of signed numbers to that of unsigned ones.
+const signBit = 1 << 63
 
-// EncodeMax returns v encoded as the word of a maximum.
-func EncodeMax(v uint64, signed bool) uint64 {
+// DecodeMax returns the value that the word of a maximum encodes. Encoding is the same operation.
+func DecodeMax(w uint64, signed bool) uint64 {
 	if signed {
-		v ^= SignBit
+		w ^= signBit
 	}
-	return v
+	return w
 }
 
-// EncodeMin returns v encoded as the word of a minimum.
-func EncodeMin(v uint64, signed bool) uint64 { return ^EncodeMax(v, signed) }
-
-// DecodeMax is the inverse of EncodeMax.
-func DecodeMax(w uint64, signed bool) uint64 { return EncodeMax(w, signed) }
-
-// DecodeMin is the inverse of EncodeMin.
-func DecodeMin(w uint64, signed bool) uint64 { return EncodeMax(^w, signed) }
+// DecodeMin returns the value that the word of a minimum encodes: the complement of a maximum's.
+func DecodeMin(w uint64, signed bool) uint64 { return DecodeMax(^w, signed) }
 
 // Merge combines src into dst, for example the values of two CPUs or of two time spans.
 func (s Spec) Merge(dst, src []uint64) {
