@@ -1,10 +1,13 @@
-// Package exe reads executables and libraries for probes in user space: their functions and where
-// these are in the file, instruction boundaries, and the notes of static probes (USDT). It deals
-// with files only, not with processes or the kernel.
+// Package exe reads executables and libraries (ELF files). For probes in user space it finds their
+// functions and where these are in the file, instruction boundaries, and static probes (USDT). For
+// names of addresses it reads the symbols of mapped files. It deals with files only, not with
+// processes or the kernel.
 //
 //	file.go       opening files, with a reason for each file that cannot be traced
 //	find.go       short names of programs and libraries
 //	symbol.go     functions by name, from symbol tables or Go's function table
+//	image.go      symbols by address, of files of any architecture
+//	notes.go      notes, and the build ID among them
 //	insn.go       instruction boundaries
 //	x86.go        lengths of amd64 instructions
 //	steppable.go  instructions on which the kernel can put a uprobe

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"debug/elf"
 	"debug/gosym"
-	"encoding/hex"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -165,12 +164,11 @@ func (x *File) goFunctions() []Symbol {
 // debugSymbols reads the symbol table of the separate debug file that a distribution provides,
 // which is found by build ID.
 func (x *File) debugSymbols() []elf.Symbol {
-	id := x.buildID()
-	if len(id) < 2 {
+	id := buildID(x.elf)
+	if len(id) < 4 {
 		return nil
 	}
-	name := hex.EncodeToString(id)
-	f, err := elf.Open(filepath.Join("/usr/lib/debug/.build-id", name[:2], name[2:]+".debug"))
+	f, err := elf.Open(filepath.Join("/usr/lib/debug/.build-id", id[:2], id[2:]+".debug"))
 	if err != nil {
 		return nil
 	}
@@ -179,25 +177,6 @@ func (x *File) debugSymbols() []elf.Symbol {
 		return nil
 	}
 	return syms
-}
-
-// buildID returns the build ID of the file, or nil.
-func (x *File) buildID() []byte {
-	s := x.elf.Section(".note.gnu.build-id")
-	if s == nil {
-		return nil
-	}
-	data, err := s.Data()
-	if err != nil {
-		return nil
-	}
-	var id []byte
-	eachNote(data, x.elf.ByteOrder, func(owner string, typ uint32, desc []byte) {
-		if owner == "GNU" && typ == 3 {
-			id = desc
-		}
-	})
-	return id
 }
 
 // fillSizes sets the size of each function without one, so that it extends to the next function or

@@ -73,22 +73,6 @@ func parseNote(desc []byte, order binary.ByteOrder) (p StaticProbe, base uint64,
 	return p, base, true
 }
 
-// eachNote calls fn for each note in a section.
-func eachNote(b []byte, order binary.ByteOrder, fn func(owner string, typ uint32, desc []byte)) {
-	pad := func(n uint32) uint64 { return (uint64(n) + 3) &^ 3 }
-	for len(b) >= 12 {
-		nameLen, descLen, typ := order.Uint32(b), order.Uint32(b[4:]), order.Uint32(b[8:])
-		b = b[12:]
-		if pad(nameLen)+uint64(descLen) > uint64(len(b)) {
-			return
-		}
-		owner := string(bytes.TrimRight(b[:nameLen], "\x00"))
-		desc := b[pad(nameLen):][:descLen]
-		fn(owner, typ, desc)
-		b = b[min(uint64(len(b)), pad(nameLen)+pad(descLen)):]
-	}
-}
-
 // SemaphoreOffset returns the file offset of a semaphore, which the kernel increments while a probe
 // is attached.
 func (x *File) SemaphoreOffset(addr uint64) (uint64, bool) {

@@ -55,8 +55,8 @@ func FuzzSymbols(f *testing.F) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		e := readELF(path)
-		e.at(off)
-		e.addr("main")
+		e := readFile(path)
+		e.At(off)
+		e.Addr("main")
 	})
 }

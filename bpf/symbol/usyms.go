@@ -3,7 +3,6 @@ package symbol
 import (
 	"bufio"
 	"cmp"
-	"debug/elf"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bpfrepl/bpfrepl/bpf/exe"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
@@ -25,7 +25,7 @@ import (
 type UserSymbols struct {
 	mu    sync.Mutex
 	procs map[int]*procMaps
-	files map[string]*elfSymbols // by device, inode and path
+	files map[string]*mappedFile // by device, inode and path
 	clock int                    // incremented on each use, to find the least recently used entries
 }
 
@@ -53,20 +53,20 @@ func (u *UserSymbols) Known() int {
 }
 
 // keepFile caches the symbols of a file.
-func (u *UserSymbols) keepFile(key string, e *elfSymbols) {
-	n := len(e.syms)
+func (u *UserSymbols) keepFile(key string, e *mappedFile) {
+	n := e.Len()
 	for _, f := range u.files {
-		n += len(f.syms)
+		n += f.Len()
 	}
 	if n > maxFileSymbols || len(u.files) >= maxProcs {
-		forget(u.files, func(e *elfSymbols) int { return e.used })
+		forget(u.files, func(e *mappedFile) int { return e.used })
 	}
 	u.files[key] = e
 }
 
 // NewUserSymbols returns an empty cache.
 func NewUserSymbols() *UserSymbols {
-	return &UserSymbols{procs: map[int]*procMaps{}, files: map[string]*elfSymbols{}}
+	return &UserSymbols{procs: map[int]*procMaps{}, files: map[string]*mappedFile{}}
 }
 
 // procMaps contains the mappings of a process.
@@ -125,13 +125,13 @@ func (u *UserSymbols) Lookup(pid int, addr uint64) SymbolizedAddr {
 	m := p.maps[i]
 	e := u.files[m.file]
 	if e == nil {
-		e = readELF(fmt.Sprintf("/proc/%d/map_files/%x-%x", pid, m.start, m.end), fmt.Sprintf("/proc/%d/root%s", pid, m.path), m.path)
+		e = readFile(fmt.Sprintf("/proc/%d/map_files/%x-%x", pid, m.start, m.end), fmt.Sprintf("/proc/%d/root%s", pid, m.path), m.path)
 		u.keepFile(m.file, e)
 	}
 	u.clock++
 	p.used, e.used = u.clock, u.clock
-	name, off := e.at(addr - m.start + m.off)
-	return SymbolizedAddr{Name: name, Off: off, Path: m.path, Start: m.start, End: m.end, FileOff: m.off, BuildID: e.buildID}
+	name, off := e.At(addr - m.start + m.off)
+	return SymbolizedAddr{Name: name, Off: off, Path: m.path, Start: m.start, End: m.end, FileOff: m.off, BuildID: e.BuildID}
 }
 
 // CacheMappings reads the mappings of a process, so that its symbols are known after it has ended.
@@ -191,98 +191,21 @@ func parseMapping(line string) (m mapping, ok bool) {
 	return m, errors.Join(errs[:]...) == nil
 }
 
-// elfSymbols contains the functions and objects of a file, sorted by address.
-type elfSymbols struct {
-	exec    bool // addresses in the file are memory addresses
-	loads   []elf.ProgHeader
-	syms    []elfSymbol
-	buildID string
-	used    int
+// A mappedFile has the symbols of a file that processes have mapped.
+type mappedFile struct {
+	*exe.Image
+	used int
 }
 
-type elfSymbol struct {
-	addr, size uint64
-	name       string
-}
-
-// readELF reads the symbols of the first readable path. If there is none, it returns an empty
+// readFile reads the symbols of the first readable path. If there is none, it returns an empty
 // table.
-func readELF(paths ...string) *elfSymbols {
+func readFile(paths ...string) *mappedFile {
 	for _, path := range paths {
-		if e, err := parseELF(path); err == nil {
-			return e
+		if m, err := exe.ReadImage(path); err == nil {
+			return &mappedFile{Image: m}
 		}
 	}
-	return &elfSymbols{}
-}
-
-func parseELF(path string) (e *elfSymbols, err error) {
-	f, err := elf.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	e = &elfSymbols{exec: f.Type == elf.ET_EXEC, buildID: buildID(f)}
-	for _, p := range f.Progs {
-		if p.Type == elf.PT_LOAD {
-			e.loads = append(e.loads, p.ProgHeader)
-		}
-	}
-	for _, table := range []func() ([]elf.Symbol, error){f.Symbols, f.DynamicSymbols} {
-		syms, err := table()
-		if err != nil { // no such table
-			continue
-		}
-		for _, s := range syms {
-			if t := elf.ST_TYPE(s.Info); (t == elf.STT_FUNC || t == elf.STT_OBJECT || t == elf.STT_GNU_IFUNC) && s.Value != 0 && s.Section != elf.SHN_UNDEF {
-				e.syms = append(e.syms, elfSymbol{s.Value, s.Size, s.Name})
-			}
-		}
-	}
-	slices.SortStableFunc(e.syms, func(a, b elfSymbol) int {
-		switch {
-		case a.addr < b.addr:
-			return -1
-		case a.addr > b.addr:
-			return 1
-		}
-		return 0
-	})
-	return e, nil
-}
-
-// at returns the symbol at an offset in the file, or "" if there is none.
-func (e *elfSymbols) at(fileOff uint64) (name string, off uint64) {
-	for _, p := range e.loads {
-		if fileOff < p.Off || fileOff >= p.Off+p.Filesz {
-			continue
-		}
-		addr := fileOff - p.Off + p.Vaddr
-		i := sort.Search(len(e.syms), func(i int) bool { return e.syms[i].addr > addr }) - 1
-		for ; i >= 0; i-- {
-			s := e.syms[i]
-			if addr < s.addr+s.size || s.size == 0 && addr == s.addr {
-				for i > 0 && e.syms[i-1].addr == s.addr && addr < e.syms[i-1].addr+e.syms[i-1].size {
-					i--
-				}
-				return e.syms[i].name, addr - e.syms[i].addr
-			}
-			if addr-s.addr > maxSymbol {
-				break
-			}
-		}
-	}
-	return "", 0
-}
-
-// addr returns the address of a symbol, as given in the file.
-func (e *elfSymbols) addr(name string) (uint64, bool) {
-	for _, s := range e.syms {
-		if s.name == name {
-			return s.addr, true
-		}
-	}
-	return 0, false
+	return &mappedFile{Image: &exe.Image{}}
 }
 
 // PositionIndependentError reports that a symbol of a program has no address before the program
@@ -305,19 +228,15 @@ func UserAddr(symbol, path string, pid int) (uint64, error) {
 		}
 		path = target
 	}
-	e, err := parseELF(path)
+	e, err := exe.ReadImage(path)
 	if err != nil {
 		return 0, fmt.Errorf("read the symbols of %s: %w", path, err)
 	}
-	addr, ok := e.addr(symbol)
+	addr, ok := e.Addr(symbol)
 	if !ok {
-		names := make([]string, len(e.syms))
-		for i, s := range e.syms {
-			names[i] = s.name
-		}
-		return 0, &NoSymbolError{Symbol: symbol, Where: path, Suggestions: suggest.Nearest(symbol, names, 3)}
+		return 0, &NoSymbolError{Symbol: symbol, Where: path, Suggestions: suggest.Nearest(symbol, e.Names(), 3)}
 	}
-	if e.exec {
+	if e.Fixed {
 		return addr, nil
 	}
 	if pid == 0 {
@@ -331,12 +250,9 @@ func UserAddr(symbol, path string, pid int) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	for _, p := range e.loads {
-		if addr < p.Vaddr || addr >= p.Vaddr+p.Memsz {
-			continue
-		}
+	if off, ok := e.Offset(addr); ok {
 		for _, m := range mapped {
-			if off := addr - p.Vaddr + p.Off; m.path == real && off >= m.off && off < m.off+(m.end-m.start) {
+			if m.path == real && off >= m.off && off < m.off+(m.end-m.start) {
 				return m.start + off - m.off, nil
 			}
 		}

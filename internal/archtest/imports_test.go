@@ -30,6 +30,8 @@ var rules = []rule{
 	{"bpf", []string{module + "compiler", module + "repl", module + "starlarkbind", module + "cmd"}, "bpf is below them, and beside the compiler"},
 	{"bpf", []string{"go.starlark.net"}, "bpf knows no Starlark"},
 	{"bpf/kmap", []string{module + "bpf/symbol", module + "bpf/exe", module + "bpf/kbtf"}, "maps know nothing of symbols"},
+	{"bpf/exe", []string{module + "bpf/kmap", module + "bpf/symbol", module + "bpf/kernelfunc", module + "bpf/kbtf"}, "exe deals with files only"},
+	{"bpf/symbol", []string{"debug/elf"}, "package exe reads ELF files"},
 	{"bpf/symbol", []string{module + "bpf/kmap", module + "bpf/kernelfunc", module + "bpf/kbtf"}, "symbols know nothing of maps and probes"},
 	{"bpf/kernelfunc", []string{module + "bpf/kmap", module + "bpf/exe"}, "lists of functions know nothing of maps and files"},
 	{"bpf/kbtf", []string{module + "bpf/kernelfunc", module + "bpf/kmap", module + "bpf/symbol", module + "bpf/exe"}, "kernel types know nothing of maps and symbols"},
