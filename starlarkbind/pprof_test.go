@@ -68,7 +68,7 @@ probe("rawtracepoint:sys_enter", lambda e: calls.add(by=(e.comm, e.ustack, e.kst
 		t.Fatal(l.FormatError(err))
 	}
 	wantMatches(t, tool(t, "-top", file), `^Type: calls$`, `^Time: `, `^Duration: `, `accounting for 50, 100% of 50 total$`, ` 50   100%  main\.main$`, ` 50   100%  main\.run$`)
-	wantMatches(t, tool(t, "-raw", file), `^Samples:\ncalls/count$`, `^ +50: 1 2 `, `comm:\[`+loadName+`\]`, fmt.Sprintf(`pid:\[%d\]`, load.Process.Pid), `\[kernel\.kallsyms\] [0-9a-f]+ \[FN\]$`, `/load [0-9a-f]* ?\[FN\]$`)
+	wantMatches(t, tool(t, "-raw", file), `^Samples:\ncalls/count$`, `^ +50: 1 2 `, `comm:\[`+loadName+`\]`, fmt.Sprintf(`pid:\[%d\]`, load.Process.Pid), `\[kernel\.kallsyms\] [0-9a-f]+ \[FN\]$`, `/loadgen [0-9a-f]* ?\[FN\]$`)
 	wantMatches(t, tool(t, "-top", "-tagfocus=comm="+loadName, file), `accounting for 50, 100%`)
 }
 
