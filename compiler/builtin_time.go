@@ -18,7 +18,7 @@ func timeBuiltins() []builtin {
 			example:    "start[e.tid] = jiffies()",
 			check:      fixed(types.TNat),
 			lower:      func(lw *lowerer, e *eBuiltin) val { return scalar(types.TNat, lw.call(asm.FnJiffies64)) },
-			kernelOnly: "user space cannot read the counter; use now()",
+			kernelOnly: "scripts have no clock in ticks; use now()",
 		},
 		{
 			name:    "strftime",
