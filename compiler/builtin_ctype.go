@@ -155,7 +155,7 @@ func checkSizeof(c *checker, row *builtin, call *syntax.CallExpr, args []expr) e
 	case t.IsInt(), t.Kind == types.Ptr:
 		return intConst(8, call.Lparen)
 	}
-	return c.bad(x.position(), `name a type: sizeof("struct sock")`, "a %s has no size in a handler", x.typ())
+	return c.bad(x.position(), `name a type: sizeof("struct sock")`, "%s has no size in a handler", x.typ().WithArticle())
 }
 
 func checkGetattr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {

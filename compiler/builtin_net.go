@@ -121,7 +121,7 @@ func checkMAC(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	case x.typ().Kind == types.Ptr, x.typ().Kind == types.Bytes && x.typ().Len >= 6, isArg && a.t.Kind == types.Array && a.f.ElemSize == 1 && a.f.Len >= 6:
 		return mk(row, call, types.TMAC, args)
 	}
-	return c.bad(x.position(), "", "macaddr takes a pointer, or 6 bytes or more; this is a %s", x.typ())
+	return c.bad(x.position(), "", "macaddr takes a pointer, or 6 bytes or more; this is %s", x.typ().WithArticle())
 }
 
 // hostNtop accepts what an event can hold in place of an address: an int, the bytes of the address,

@@ -37,7 +37,7 @@ func checkPath(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	x := c.addressOf(args[0])
 	const hint = `path(e.args.file), path(e.task.fs.pwd), path(cast(addr, "struct path"))`
 	if x.typ().Kind != types.Ptr {
-		return c.bad(x.position(), hint, "path needs a pointer to a struct path or a struct file; a %s is not a pointer", x.typ())
+		return c.bad(x.position(), hint, "path needs a pointer to a struct path or a struct file; %s is not a pointer", x.typ().WithArticle())
 	}
 	ct := c.pointee(x.typ(), x.position())
 	if ct == nil {
@@ -54,7 +54,7 @@ func checkPath(c *checker, row *builtin, call *syntax.CallExpr, args []expr) exp
 	case "struct dentry":
 		return c.bad(x.position(), "use the struct path or struct file that contains it", "path: a dentry alone has no path: it does not record where its file system is mounted")
 	default:
-		return c.bad(x.position(), hint, "path needs a pointer to a struct path or a struct file, not to a %s", ct)
+		return c.bad(x.position(), hint, "path needs a pointer to a struct path or a struct file, not to %s", types.WithArticle(ct.String()))
 	}
 	at := lookupPathLayout(c, call.Lparen)
 	if at == nil {

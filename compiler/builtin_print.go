@@ -35,7 +35,7 @@ func checkPrint(c *checker, row *builtin, call *syntax.CallExpr, args []expr) ex
 		case a.typ().Kind == types.Invalid:
 			return a
 		case !a.typ().Storable():
-			return c.bad(a.position(), storeHint(a), "a %s cannot be printed from a handler", a.typ())
+			return c.bad(a.position(), storeHint(a), "%s cannot be printed from a handler", a.typ().WithArticle())
 		}
 		size += a.typ().Size()
 	}
@@ -106,7 +106,7 @@ func formatArg(args []expr, n int, verb byte) error {
 		return nil
 	}
 	if !t.IsInt() && t.Kind != types.Bool && t.Kind != types.Ptr {
-		return fmt.Errorf("%%%c needs an int, but argument %d is a %s", verb, n+1, t)
+		return fmt.Errorf("%%%c needs an int, but argument %d is %s", verb, n+1, t.WithArticle())
 	}
 	return nil
 }
@@ -120,7 +120,7 @@ func checkEmit(c *checker, e *eMethod) expr {
 		case slices.Index(e.names, name) < i:
 			return c.bad(x.position(), "", "emit() got two values for %q", name)
 		case !x.typ().Storable():
-			return c.bad(x.position(), storeHint(x), "a %s cannot be sent in a record", x.typ())
+			return c.bad(x.position(), storeHint(x), "%s cannot be sent in a record", x.typ().WithArticle())
 		}
 		size += x.typ().Size()
 	}

@@ -56,9 +56,9 @@ func checkStr(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 		}
 		return &eStr{node{t, call.Lparen}, x, int(n), nil}
 	case types.Formatted:
-		return c.bad(x.position(), "use it directly: as a key, or in print", "str: a %s becomes a string only on the host", x.typ())
+		return c.bad(x.position(), "use it directly: as a key, or in print", "str: %s becomes a string only on the host", x.typ().WithArticle())
 	}
-	return c.bad(x.position(), `use printf("%d", ...) to show a number`, "str reads the string at an address; a %s is not an address", x.typ())
+	return c.bad(x.position(), `use printf("%d", ...) to show a number`, "str reads the string at an address; %s is not an address", x.typ().WithArticle())
 }
 
 // noAddress reports an error and returns true if the int x cannot be an address, because it is a
@@ -98,7 +98,7 @@ func strOfLength(c *checker, call *syntax.CallExpr, x, n expr) expr {
 		}
 		return &eStr{node{types.TCut(int(most) - 1), call.Lparen}, x, int(most), n}
 	}
-	return c.bad(x.position(), "", "str reads the string at an address; a %s is not an address", x.typ())
+	return c.bad(x.position(), "", "str reads the string at an address; %s is not an address", x.typ().WithArticle())
 }
 
 func checkBuf(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
@@ -119,7 +119,7 @@ func checkBuf(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 		}
 		return &eBuf{node{types.TBytes(int(word(k.v))), call.Lparen}, x}
 	default:
-		return c.bad(x.position(), "", "buf reads the bytes at an address; a %s is not an address", x.typ())
+		return c.bad(x.position(), "", "buf reads the bytes at an address; %s is not an address", x.typ().WithArticle())
 	}
 }
 
@@ -167,7 +167,7 @@ func checkLen(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr
 	case types.Str:
 		return mk(row, call, types.TNat, args)
 	}
-	return c.bad(x.position(), usage(x.typ()), "a %s has no len() in a handler", x.typ())
+	return c.bad(x.position(), usage(x.typ()), "%s has no len() in a handler", x.typ().WithArticle())
 }
 
 // hostStr cuts a string as a handler does. The text of other values is that of Starlark's str.

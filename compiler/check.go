@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
@@ -73,17 +72,13 @@ func newChecker(rows *tables, req *Request) *checker {
 }
 
 func (c *checker) errorf(pos syntax.Position, hint, format string, args ...any) {
-	c.diags = append(c.diags, &diag.Diagnostic{Pos: pos, Msg: articles.Replace(fmt.Sprintf(format, args...)), Hint: hint, Line: c.req.Source(pos)})
+	c.diags = append(c.diags, &diag.Diagnostic{Pos: pos, Msg: fmt.Sprintf(format, args...), Hint: hint, Line: c.req.Source(pos)})
 }
 
 // warnf reports code that the kernel accepts but that is most likely a mistake.
 func (c *checker) warnf(pos syntax.Position, hint, format string, args ...any) {
 	c.warnings = append(c.warnings, &diag.Diagnostic{Severity: diag.Warning, Pos: pos, Msg: fmt.Sprintf(format, args...), Hint: hint, Line: c.req.Source(pos)})
 }
-
-// articles corrects "a" to the article that fits the name of a type or kind.
-var articles = strings.NewReplacer(" a int", " an int", " a event", " an event", " a array", " an array", " a aggregation", " an aggregation", " a arguments", " e.args", " a error ", " an error ", " a IPv", " an IPv", " a bytes", " bytes",
-	"a int ", "an int ", "a event ", "an event ", "a array ", "an array ", "a aggregation ", "an aggregation ", "a arguments ", "e.args ", "a error ", "an error ", "a IPv", "an IPv", "a bytes ", "bytes ")
 
 // bad reports an error and returns an expression of unknown type, which causes no follow-up errors.
 func (c *checker) bad(pos syntax.Position, hint, format string, args ...any) expr {
@@ -187,7 +182,7 @@ func (c *checker) call(fn *Func, args []expr, pos syntax.Position) *eCall {
 		b := id.Binding.(*resolve.Binding)
 		if atCompileTime(args[i]) {
 			if f.writes[b] > 0 && !args[i].typ().Storable() {
-				c.errorf(id.NamePos, "use another name", "%s is a %s and cannot be assigned to", id.Name, args[i].typ())
+				c.errorf(id.NamePos, "use another name", "%s is %s and cannot be assigned to", id.Name, args[i].typ().WithArticle())
 			}
 			if f.writes[b] == 0 {
 				v.static = args[i]
@@ -311,7 +306,7 @@ func (c *checker) grow(v *local, t *types.Type, pos syntax.Position) {
 		if hint == "" {
 			hint = "use another name for it"
 		}
-		c.errorf(pos, hint, "%s holds a %s elsewhere and cannot hold a %s here", v.name, v.t, t)
+		c.errorf(pos, hint, "%s holds %s elsewhere and cannot hold %s here", v.name, v.t.WithArticle(), t.WithArticle())
 		return
 	}
 	if !j.Equal(v.t) {
@@ -332,7 +327,7 @@ func (c *checker) returns(t *types.Type, pos syntax.Position) {
 		if hint == "" {
 			hint = "return values of one type"
 		}
-		c.errorf(pos, hint, "%s returns a %s elsewhere and a %s here", f.fn.Name, f.ret, t)
+		c.errorf(pos, hint, "%s returns %s elsewhere and %s here", f.fn.Name, f.ret.WithArticle(), t.WithArticle())
 		return
 	}
 	if f.ret == nil || !j.Equal(f.ret) {

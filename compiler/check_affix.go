@@ -33,7 +33,7 @@ func checkAffix(c *checker, e *eMethod) expr {
 			if p.typ().Kind == types.List {
 				hint = "a tuple is allowed here: (" + `"a", "b")`
 			}
-			return c.bad(p.position(), hint, "%s needs a string or a tuple of strings, not a %s", e.name, p.typ())
+			return c.bad(p.position(), hint, "%s needs a string or a tuple of strings, not %s", e.name, p.typ().WithArticle())
 		}
 		kr, ok1 := e.recv.(*eConst)
 		kp, ok2 := p.(*eConst)
@@ -71,7 +71,7 @@ func checkFormattedAffix(c *checker, e *eMethod) expr {
 	} else if names := t.Format.Row().Names; names != nil {
 		all = names(t.Format)
 	} else {
-		return c.bad(e.pos, t.Format.Row().Hint, "%s() of a %s: its text is produced on the host", e.name, t)
+		return c.bad(e.pos, t.Format.Row().Hint, "%s() of %s: its text is produced on the host", e.name, t.WithArticle())
 	}
 	k, ok := e.args[0].(*eConst)
 	var affixes []string
@@ -90,7 +90,7 @@ func checkFormattedAffix(c *checker, e *eMethod) expr {
 		}
 	}
 	if !ok {
-		return c.bad(e.args[0].position(), "", "%s() of a %s takes a constant string, or a tuple of these", e.name, t)
+		return c.bad(e.args[0].position(), "", "%s() of %s takes a constant string, or a tuple of these", e.name, t.WithArticle())
 	}
 	has := strings.HasPrefix
 	if e.name == "endswith" {

@@ -199,5 +199,5 @@ func (c *checker) wantInt(x expr, what string) expr {
 	case x.typ().Kind == types.Bool:
 		return c.bad(x.position(), "write int(x)", "%s must be an int, not a bool", what)
 	}
-	return c.bad(x.position(), "", "%s must be an int, not a %s", what, x.typ())
+	return c.bad(x.position(), "", "%s must be an int, not %s", what, x.typ().WithArticle())
 }

@@ -112,7 +112,7 @@ func (c *checker) callExpr(x *syntax.CallExpr) expr {
 	}
 	st, ok := fn.(*eStatic)
 	if !ok {
-		return c.bad(x.Lparen, usage(fn.typ()), "a %s cannot be called", fn.typ())
+		return c.bad(x.Lparen, usage(fn.typ()), "%s cannot be called", fn.typ().WithArticle())
 	}
 	switch ent := st.ent.(type) {
 	case *Func:
@@ -138,7 +138,7 @@ func (c *checker) callExpr(x *syntax.CallExpr) expr {
 	case *Map:
 		return c.bad(x.Lparen, "write "+ent.Name+".add(...)", "%s %q is not a function", ent.Kind(), ent.Name)
 	}
-	return c.bad(x.Lparen, usage(fn.typ()), "a %s cannot be called", fn.typ())
+	return c.bad(x.Lparen, usage(fn.typ()), "%s cannot be called", fn.typ().WithArticle())
 }
 
 // hostOnly has hints for functions that can be called only in the script.
@@ -241,7 +241,7 @@ func (c *checker) callFunc(x *syntax.CallExpr, fn *Func) expr {
 	}
 	for _, v := range vals {
 		if v.typ().Kind == types.Array || v.typ().Kind == types.Method {
-			return c.bad(v.position(), usage(v.typ()), "a %s cannot be passed to a function", v.typ())
+			return c.bad(v.position(), usage(v.typ()), "%s cannot be passed to a function", v.typ().WithArticle())
 		}
 	}
 	n := len(c.diags)
@@ -295,7 +295,7 @@ func (c *checker) methodCall(x *syntax.CallExpr, dot *syntax.DotExpr) expr {
 		} else if hint == "" {
 			hint = "it has " + join(names)
 		}
-		return c.bad(dot.Dot, hint, "a %s has no method %s that a handler can call", kind, dot.Name.Name)
+		return c.bad(dot.Dot, hint, "%s has no method %s that a handler can call", types.WithArticle(kind), dot.Name.Name)
 	}
 	if strings.Contains(row.sig, "**") {
 		return c.callNamed(x, recv, row)

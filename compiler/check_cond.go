@@ -236,7 +236,7 @@ func (c *checker) compare(pos syntax.Position, op syntax.Token, x, y expr) expr 
 		return &eCompare{node{types.TBool, pos}, op, x, y}
 	}
 	if !comparable(tx, ty) {
-		return c.bad(pos, compareHint(tx, ty), "a %s is never equal to, less than or greater than a %s", tx, ty)
+		return c.bad(pos, compareHint(tx, ty), "%s is never equal to, less than or greater than %s", tx.WithArticle(), ty.WithArticle())
 	}
 	if equality && (c.neverEqual(pos, x, y) || c.neverEqual(pos, y, x)) {
 		return invalid(pos)
@@ -318,5 +318,5 @@ func (c *checker) truth(x expr) expr {
 	if x.typ().Kind == types.Method {
 		return c.bad(x.position(), "call it: add ()", "a method is not a condition")
 	}
-	return c.bad(x.position(), usage(x.typ()), "a %s is not a condition", x.typ())
+	return c.bad(x.position(), usage(x.typ()), "%s is not a condition", x.typ().WithArticle())
 }

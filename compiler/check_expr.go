@@ -186,7 +186,7 @@ func (c *checker) entity(id *syntax.Ident, ent Entity) expr {
 		if w := wordlist.Name(id.Name); w != nil {
 			hint = w.Hint()
 		}
-		return c.bad(id.NamePos, hint, "%s is a %s, which cannot be used in a handler", id.Name, ent.Type)
+		return c.bad(id.NamePos, hint, "%s is %s, which cannot be used in a handler", id.Name, types.WithArticle(ent.Type))
 	}
 	return c.bad(id.NamePos, "", "%s cannot be used in a handler", id.Name)
 }
@@ -216,7 +216,7 @@ func (c *checker) tupleOf(pos syntax.Position, elems []expr) expr {
 				e.t = types.TInvalid
 			}
 		} else if !v.typ().Storable() {
-			c.errorf(v.position(), storeHint(v), "a %s cannot be an element of a tuple in a handler", v.typ())
+			c.errorf(v.position(), storeHint(v), "%s cannot be an element of a tuple in a handler", v.typ().WithArticle())
 			e.t = types.TInvalid
 		}
 		e.elems = append(e.elems, v)

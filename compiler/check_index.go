@@ -39,7 +39,7 @@ func (c *checker) index(x *syntax.IndexExpr) expr {
 		}
 		return c.elem(x.Lbrack, recv, word(ki.v))
 	}
-	return c.bad(x.Lbrack, usage(recv.typ()), "a %s cannot be indexed in a handler", recv.typ())
+	return c.bad(x.Lbrack, usage(recv.typ()), "%s cannot be indexed in a handler", recv.typ().WithArticle())
 }
 
 func (c *checker) elem(pos syntax.Position, recv expr, i int64) expr {
@@ -93,7 +93,7 @@ func (c *checker) dictGet(pos syntax.Position, d Dict, x, def expr) expr {
 	if def != nil {
 		j := types.Join(t, def.typ())
 		if j == nil {
-			return c.bad(def.position(), meetHint(def.typ(), t), "the default is a %s, the values of the dict are of type %s", def.typ(), t)
+			return c.bad(def.position(), meetHint(def.typ(), t), "the default is %s, the values of the dict are of type %s", def.typ().WithArticle(), t)
 		}
 		t = j
 		def = convert(def, t)
@@ -126,7 +126,7 @@ func (c *checker) searchable(pos syntax.Position, x expr, list []any) ([]any, bo
 			continue // larger than 64 bits: equal to nothing
 		}
 		if !comparable(x.typ(), t) {
-			c.errorf(pos, compareHint(x.typ(), t), "a %s is never equal to a %s: %s", x.typ(), t, constText(v))
+			c.errorf(pos, compareHint(x.typ(), t), "%s is never equal to %s: %s", x.typ().WithArticle(), t.WithArticle(), constText(v))
 			return nil, false
 		}
 		if most, s, cut := cutBelow(x.typ(), v); cut {
@@ -172,7 +172,7 @@ func (c *checker) in(e *syntax.BinaryExpr) expr {
 	case y.typ().InMemory():
 		return c.contains(e.OpPos, x, y, not)
 	default:
-		return c.bad(e.OpPos, "use a list, tuple, dict or table() from outside of the handler", "a handler cannot search in a %s", y.typ())
+		return c.bad(e.OpPos, "use a list, tuple, dict or table() from outside of the handler", "a handler cannot search in %s", y.typ().WithArticle())
 	}
 	list, ok = c.searchable(e.OpPos, x, list)
 	if !ok {

@@ -28,7 +28,7 @@ func (c *checker) forStmt(s *syntax.ForStmt) []stmt {
 	k, ok := x.(*eConst)
 	if !ok || x.typ().Kind == types.Invalid {
 		if x.typ().Kind != types.Invalid {
-			c.errorf(x.position(), "loop over range(n), or over a list or tuple from outside of the handler", "a handler cannot loop over a %s", x.typ())
+			c.errorf(x.position(), "loop over range(n), or over a list or tuple from outside of the handler", "a handler cannot loop over %s", x.typ().WithArticle())
 		}
 		c.skipLoop(s)
 		return nil
@@ -38,7 +38,7 @@ func (c *checker) forStmt(s *syntax.ForStmt) []stmt {
 		list = innerTuples(list)
 	}
 	if !ok {
-		c.errorf(x.position(), "loop over range(n), or over a list or tuple from outside of the handler", "a handler cannot loop over a %s", x.typ())
+		c.errorf(x.position(), "loop over range(n), or over a list or tuple from outside of the handler", "a handler cannot loop over %s", x.typ().WithArticle())
 		c.skipLoop(s)
 		return nil
 	}

@@ -99,7 +99,7 @@ func checkTableGet(c *checker, e *eMethod) expr {
 	// + 1
 	j := types.Join(t, def.typ())
 	if j == nil {
-		return c.bad(def.position(), meetHint(t, def.typ()), "table %q has values of type %s; the default is a %s", e.m.Name, t, def.typ())
+		return c.bad(def.position(), meetHint(t, def.typ()), "table %q has values of type %s; the default is %s", e.m.Name, t, def.typ().WithArticle())
 	}
 	e.args = []expr{key, convert(def, j)}
 	e.t = j

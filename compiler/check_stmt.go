@@ -99,9 +99,9 @@ func (c *checker) table(idx *syntax.IndexExpr, verb string) *Map {
 	switch recv.typ().Kind {
 	case types.Invalid:
 	case types.List, types.Dict, types.Set:
-		c.errorf(idx.Lbrack, "use a table(), which kernel and script share", "a %s is constant in a handler: it cannot %s it", recv.typ(), verb)
+		c.errorf(idx.Lbrack, "use a table(), which kernel and script share", "%s is constant in a handler: it cannot %s it", recv.typ().WithArticle(), verb)
 	default:
-		c.errorf(idx.Lbrack, "only elements of a table() can be assigned", "a handler cannot %s an element of a %s", verb, recv.typ())
+		c.errorf(idx.Lbrack, "only elements of a table() can be assigned", "a handler cannot %s an element of %s", verb, recv.typ().WithArticle())
 	}
 	return nil
 }
@@ -138,7 +138,7 @@ func (c *checker) bind(target syntax.Expr, x expr) []stmt {
 			if k.Kind == types.List || k.Kind == types.Dict || k.Kind == types.Set || hint == "" {
 				hint = "use it where it is needed, or name it outside of the handler"
 			}
-			c.errorf(t.NamePos, hint, "a %s cannot be assigned to a local variable", k)
+			c.errorf(t.NamePos, hint, "%s cannot be assigned to a local variable", k.WithArticle())
 			c.flow.assigned[v] = true // one error is enough
 			return nil
 		}
@@ -179,7 +179,7 @@ func (c *checker) unpack(targets []syntax.Expr, at syntax.Expr, x expr) []stmt {
 	}
 	switch n := len(x.typ().Elems); {
 	case x.typ().Kind != types.Tuple:
-		c.errorf(pos, usage(x.typ()), "a %s cannot be unpacked into %d names", x.typ(), len(targets))
+		c.errorf(pos, usage(x.typ()), "%s cannot be unpacked into %d names", x.typ().WithArticle(), len(targets))
 		return c.unpack(targets, at, invalid(pos))
 	case n != len(targets):
 		c.errorf(pos, "write as many names as it has elements", "a tuple of %d cannot be unpacked into %d names", n, len(targets))
@@ -265,14 +265,14 @@ func (c *checker) returnStmt(s *syntax.ReturnStmt) []stmt {
 		if x.typ().Kind == types.List {
 			hint = "return a tuple: (a, b)"
 		}
-		c.errorf(x.position(), hint, "a %s cannot be returned", x.typ())
+		c.errorf(x.position(), hint, "%s cannot be returned", x.typ().WithArticle())
 		return nil
 	}
 	if x.typ().Kind == types.Invalid {
 		return nil
 	}
 	if !x.typ().Storable() {
-		c.errorf(x.position(), "", "a %s cannot be returned from a function that a handler calls", x.typ())
+		c.errorf(x.position(), "", "%s cannot be returned from a function that a handler calls", x.typ().WithArticle())
 		return nil
 	}
 	c.returns(x.typ(), s.Return)

@@ -21,7 +21,7 @@ func (c *checker) contains(pos syntax.Position, x, y expr, not bool) expr {
 		if tx.Kind == types.Opt {
 			return c.bad(pos, "compare it with None first: if x != None: ...", "the left side of in may be None")
 		}
-		return c.bad(pos, usage(tx), "a %s cannot be searched for a %s", ty.Kind.Noun(), tx)
+		return c.bad(pos, usage(tx), "%s cannot be searched for %s", types.WithArticle(ty.Kind.Noun()), tx.WithArticle())
 	}
 	kx, cx := x.(*eConst)
 	ky, cy := y.(*eConst)
@@ -155,7 +155,7 @@ func (c *checker) slice(x *syntax.SliceExpr) expr {
 	case recv.typ().Kind == types.Str:
 		return c.stringSlice(x.Lbrack, recv, lo, hi)
 	}
-	return c.bad(x.Lbrack, "take elements by index: (x[0], x[1])", "a handler can slice strings and bytes only, not a %s", recv.typ())
+	return c.bad(x.Lbrack, "take elements by index: (x[0], x[1])", "a handler can slice strings and bytes only, not %s", recv.typ().WithArticle())
 }
 
 // sliceOf resolves the bounds of a slice of n bytes, which may be negative or out of range.

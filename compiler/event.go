@@ -76,7 +76,7 @@ func (c *checker) attr(recv expr, name string, pos syntax.Position) expr {
 	case types.Ptr, types.Mem, types.Opt:
 		return c.member(recv, name, pos)
 	}
-	return c.bad(pos, usage(recv.typ()), "a %s has no attribute %s in a handler", recv.typ(), name)
+	return c.bad(pos, usage(recv.typ()), "%s has no attribute %s in a handler", recv.typ().WithArticle(), name)
 }
 
 func join(names []string) string {

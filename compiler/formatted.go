@@ -120,7 +120,7 @@ func (c *checker) checkFormattedConst(pos syntax.Position, t *types.Type, k any)
 			return true
 		}
 		if !parsesStrings(t.Format) {
-			c.errorf(pos, t.Format.Row().Hint, "a %s cannot be compared with a string in a handler", t)
+			c.errorf(pos, t.Format.Row().Hint, "%s cannot be compared with a string in a handler", t.WithArticle())
 			return false
 		}
 		if v, names := c.parseFormatted(t, s); v == nil {
@@ -177,7 +177,7 @@ func (c *checker) numbers(t *types.Type, k any) any {
 // compareMixed checks a comparison of formatted values with strings, which must be constants.
 func (c *checker) compareMixed(pos syntax.Position, op syntax.Token, x, y expr) expr {
 	if op != syntax.EQL && op != syntax.NEQ {
-		return c.bad(pos, usage(x.typ()), "a %s cannot be ordered with %s in a handler", x.typ(), op)
+		return c.bad(pos, usage(x.typ()), "%s cannot be ordered with %s in a handler", x.typ().WithArticle(), op)
 	}
 	k, ok := y.(*eConst)
 	if !ok || y.typ().Kind == types.Formatted {
@@ -189,7 +189,7 @@ func (c *checker) compareMixed(pos syntax.Position, op syntax.Token, x, y expr) 
 		if t.Kind == types.Str {
 			t = y.typ()
 		}
-		return c.bad(pos, "compare it with a constant", "a %s can be compared with constant strings only", t)
+		return c.bad(pos, "compare it with a constant", "%s can be compared with constant strings only", t.WithArticle())
 	}
 	if !c.checkFormattedConst(k.pos, x.typ(), k.v) {
 		return invalid(pos)

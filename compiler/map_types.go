@@ -101,7 +101,7 @@ func (c *checker) useMap(m *Map, x expr, has *typing, fixed bool, what string) e
 		return c.bad(x.position(), "use a number or string that stands for a missing value", "None cannot be a key of %s %q", m.Kind(), m.Name)
 	}
 	if !t.Storable() {
-		return c.bad(x.position(), storeHint(x), "a %s cannot be a %s of %s %q", t, what, m.Kind(), m.Name)
+		return c.bad(x.position(), storeHint(x), "%s cannot be a %s of %s %q", t.WithArticle(), what, m.Kind(), m.Name)
 	}
 	t = widenForMap(t)
 	if t.IsInt() && !fixed && (has.t == nil || has.t.IsInt()) {

@@ -170,7 +170,7 @@ func (c *checker) deref(x expr, pos syntax.Position, verb string) *eMemRef {
 			return nil
 		}
 	}
-	c.errorf(pos, usage(t), "a %s cannot be %s in a handler", t, verb)
+	c.errorf(pos, usage(t), "%s cannot be %s in a handler", t.WithArticle(), verb)
 	return nil
 }
 
@@ -223,7 +223,7 @@ func (c *checker) member(x expr, name string, pos syntax.Position) expr {
 			hint = "it points to a pointer: write x[0]." + name
 		}
 		if p.c.Kind == ctype.Other {
-			return c.bad(pos, `say what it points to: cast(x, "struct NAME")`, "%s has no member %s: this kernel does not describe the contents of a %s", p.text, name, p.c)
+			return c.bad(pos, `say what it points to: cast(x, "struct NAME")`, "%s has no member %s: this kernel does not describe the contents of %s", p.text, name, types.WithArticle(p.c.String()))
 		}
 		if hint == "" {
 			hint = `if it points to a struct: cast(x, "struct NAME")`

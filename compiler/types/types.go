@@ -407,6 +407,22 @@ func (t *Type) String() string {
 	return fmt.Sprintf("kind %d", t.Kind)
 }
 
+// WithArticle returns the type's name in messages, with its article: "an int".
+func (t *Type) WithArticle() string { return WithArticle(t.String()) }
+
+// WithArticle returns a noun with its indefinite article, if it has one.
+func WithArticle(noun string) string {
+	switch {
+	case noun == "arguments":
+		return "e.args"
+	case strings.HasPrefix(noun, "bytes"):
+		return noun
+	case noun != "" && strings.ContainsRune("aeioAEIO", rune(noun[0])), strings.HasPrefix(noun, "unsigned"):
+		return "an " + noun
+	}
+	return "a " + noun
+}
+
 // Repr returns the exact form of the type, including capacities, for golden files and to
 // distinguish layouts.
 func (t *Type) Repr() string {
