@@ -345,7 +345,7 @@ func (a *Aggregation) one(key []byte) ([]uint64, error) {
 	switch {
 	case err == nil:
 		w = a.merge(b)
-	case !isNotExist(err):
+	case !errors.Is(err, kmap.ErrKeyNotExist):
 		return nil, err
 	}
 	if a.swappedOut != nil {

@@ -1,17 +1,13 @@
 package starlarkbind
 
 import (
-	"errors"
-
 	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 
-	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
-
-func isNotExist(err error) bool { return errors.Is(err, kmap.ErrKeyNotExist) }
 
 // aggValue converts the merged words of one key to the value that the script sees. signed is how
 // the aggregated values are interpreted.
@@ -92,7 +88,7 @@ func compareValues(a, b starlark.Value) int {
 		if _, ok := a.(starlark.NoneType); ok {
 			return 0
 		}
-		if lt, err := starlark.Compare(ltToken, a, b); err == nil {
+		if lt, err := starlark.Compare(syntax.LT, a, b); err == nil {
 			if lt {
 				return -1
 			}

@@ -27,7 +27,7 @@ func (n *tallies) set(m *kmap.Map, key, value []byte) error {
 		if !errors.Is(err, kmap.ErrKeyExist) {
 			return err
 		}
-		if err := m.Update(key, value, kmap.Exist); !isNotExist(err) {
+		if err := m.Update(key, value, kmap.Exist); !errors.Is(err, kmap.ErrKeyNotExist) {
 			return err
 		}
 	}

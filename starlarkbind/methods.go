@@ -5,12 +5,6 @@ import (
 	"sort"
 
 	"go.starlark.net/starlark"
-	"go.starlark.net/syntax"
-)
-
-const (
-	ltToken   = syntax.LT
-	plusToken = syntax.PLUS
 )
 
 // A scriptMethod is a method of a Starlark value. The row serves both calls and help.

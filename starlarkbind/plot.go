@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/internal/cellwidth"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
@@ -220,7 +221,7 @@ func heatOf(items []starlark.Tuple, p plot.Paper) (string, error) {
 	var sum starlark.Value = items[0][1]
 	for _, it := range items[1:] {
 		var err error
-		if sum, err = starlark.Binary(plusToken, sum, it[1]); err != nil {
+		if sum, err = starlark.Binary(syntax.PLUS, sum, it[1]); err != nil {
 			return "", errors.New("plot: the histograms have different buckets")
 		}
 	}

@@ -36,7 +36,7 @@ type stackStore struct {
 // frames returns the frames of a stack, including one that was dropped but is kept.
 func (st *stackStore) frames(id uint64) ([]uint64, error) {
 	frames, err := st.Frames(id)
-	if !isNotExist(err) {
+	if !errors.Is(err, kmap.ErrKeyNotExist) {
 		return frames, err
 	}
 	st.mu.Lock()
@@ -52,7 +52,7 @@ func (st *stackStore) frames(id uint64) ([]uint64, error) {
 func (st *stackStore) drop(all map[uint64][]uint64, used map[uint64]bool) error {
 	st.keep(all, used)
 	for id := range all {
-		if err := st.Drop(id); err != nil && !isNotExist(err) {
+		if err := st.Drop(id); err != nil && !errors.Is(err, kmap.ErrKeyNotExist) {
 			return err
 		}
 	}

@@ -149,7 +149,7 @@ func (t *Table) Get(k starlark.Value) (starlark.Value, bool, error) {
 		return nil, false, nil // a key of another type cannot be present
 	}
 	v, err := t.store.Lookup(b)
-	if isNotExist(err) {
+	if errors.Is(err, kmap.ErrKeyNotExist) {
 		return nil, false, nil
 	}
 	if err != nil {
@@ -262,7 +262,7 @@ func (t *Table) pop(k starlark.Value) (starlark.Value, bool, error) {
 // remove removes a key and reports whether the key was present.
 func (t *Table) remove(key []byte) (bool, error) {
 	err := t.store.Delete(key)
-	if isNotExist(err) {
+	if errors.Is(err, kmap.ErrKeyNotExist) {
 		return false, nil
 	}
 	if err == nil {
