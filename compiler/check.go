@@ -51,7 +51,8 @@ type frame struct {
 	up     *frame
 	call   *eCall
 	locals map[*resolve.Binding]*local
-	ret    *types.Type // join of all results; nil before the first
+	ret    *types.Type     // join of all results; nil before the first
+	retAt  syntax.Position // of the result that determined ret
 	loop   int
 	grew   bool
 	writes map[*resolve.Binding]int       // number of statements in the body that assign the variable
@@ -73,6 +74,13 @@ func newChecker(rows *tables, req *Request) *checker {
 
 func (c *checker) errorf(pos syntax.Position, hint, format string, args ...any) {
 	c.diags = append(c.diags, &diag.Diagnostic{Pos: pos, Msg: fmt.Sprintf(format, args...), Hint: hint, Line: c.req.Source(pos)})
+}
+
+// pointAt makes the last diagnostic of a list point at a second place, if that is known.
+func (c *checker) pointAt(list diag.List, pos syntax.Position, format string, args ...any) {
+	if d := list[len(list)-1]; pos.IsValid() && pos != d.Pos {
+		d.Also = diag.Place{Pos: pos, Label: fmt.Sprintf(format, args...), Line: c.req.Source(pos)}
+	}
 }
 
 // warnf reports code that the kernel accepts but that is most likely a mistake.
@@ -307,10 +315,11 @@ func (c *checker) grow(v *local, t *types.Type, pos syntax.Position) {
 			hint = "use another name for it"
 		}
 		c.errorf(pos, hint, "%s holds %s elsewhere and cannot hold %s here", v.name, v.t.WithArticle(), t.WithArticle())
+		c.pointAt(c.diags, v.at, "%s holds %s here", v.name, v.t.WithArticle())
 		return
 	}
 	if !j.Equal(v.t) {
-		v.t = j
+		v.t, v.at = j, pos
 		c.frame.grew = true
 	}
 }
@@ -328,10 +337,11 @@ func (c *checker) returns(t *types.Type, pos syntax.Position) {
 			hint = "return values of one type"
 		}
 		c.errorf(pos, hint, "%s returns %s elsewhere and %s here", f.fn.Name, f.ret.WithArticle(), t.WithArticle())
+		c.pointAt(c.diags, f.retAt, "%s returns %s here", f.fn.Name, f.ret.WithArticle())
 		return
 	}
 	if f.ret == nil || !j.Equal(f.ret) {
-		f.ret = j
+		f.ret, f.retAt = j, pos
 		f.grew = true
 	}
 }

@@ -293,7 +293,7 @@ func (c *checker) methodCall(x *syntax.CallExpr, dot *syntax.DotExpr) expr {
 		if hint == "" && m == nil {
 			hint = usage(recv.typ())
 		} else if hint == "" {
-			hint = "it has " + join(names)
+			hint = "it has " + strings.Join(names, ", ")
 		}
 		return c.bad(dot.Dot, hint, "%s has no method %s that a handler can call", types.WithArticle(kind), dot.Name.Name)
 	}

@@ -22,7 +22,9 @@ func checkAggAdd(c *checker, e *eMethod) expr {
 	default:
 		j := types.Join(t.val.t, vt)
 		if j == nil || t.valFixed && j.Kind != t.val.t.Kind {
-			return c.bad(value.position(), joinHint(t.val.t, vt), "%s %q adds values of type %s%s, and %s here", m.Kind(), m.Name, t.val.t, elsewhere(t.val.at), vt)
+			c.errorf(value.position(), joinHint(t.val.t, vt), "%s %q adds values of type %s elsewhere, and %s here", m.Kind(), m.Name, t.val.t, vt)
+			c.pointAt(c.diags, t.val.at, "values of type %s here", t.val.t)
+			return invalid(value.position())
 		}
 		if !t.valFixed && !t.val.t.Equal(j) {
 			c.growMap(&t.val, j, e.pos)
@@ -33,12 +35,16 @@ func checkAggAdd(c *checker, e *eMethod) expr {
 			c.growMap(&t.key, types.TNone, e.pos)
 		}
 		if t.key.t.Kind != types.None {
-			return c.bad(e.pos, "write by=key here too, or make another "+m.Kind()+"()", "%s %q has keys of type %s; this add has no key", m.Kind(), m.Name, t.key.t)
+			c.errorf(e.pos, "write by=key here too, or make another "+m.Kind()+"()", "%s %q has keys of type %s; this add has no key", m.Kind(), m.Name, t.key.t)
+			c.pointAt(c.diags, t.key.at, "keys of type %s here", t.key.t)
+			return invalid(e.pos)
 		}
 		by = nil
 	} else {
 		if t.key.t != nil && t.key.t.Kind == types.None {
-			return c.bad(by.position(), "leave out by= here, or make another "+m.Kind()+"()", "%s %q has no keys; this add has one", m.Kind(), m.Name)
+			c.errorf(by.position(), "leave out by= here, or make another "+m.Kind()+"()", "%s %q has no keys; this add has one", m.Kind(), m.Name)
+			c.pointAt(c.diags, t.key.at, "no key here")
+			return invalid(by.position())
 		}
 		if by = c.useKey(m, by); by.typ().Kind == types.Invalid {
 			return by

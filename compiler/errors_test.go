@@ -16,7 +16,8 @@ var update = flag.Bool("update", false, "rewrite the expectations in testdata fr
 
 // The files in testdata/errors contain handlers, separated by lines of ---. The last function of
 // each is compiled. A line with an error ends with " ### COL: message", followed by " | hint" if
-// the error has a hint. A second error on the line follows in the same form.
+// the error has a hint and by " @ LINE:COL: label" if it points at a second place. A second error on
+// the line follows in the same form. A warning begins with "warning: ".
 const mark = " ### "
 
 func TestErrors(t *testing.T) {
@@ -50,15 +51,22 @@ func errorFile(t *testing.T, name string) (faults int) {
 			chunk[i], _, _ = strings.Cut(lines[i], mark)
 			got[i] = chunk[i]
 		}
-		ds := compileErrors(t, strings.Join(chunk, "\n")+"\n")
+		ds := diagnostics(t, strings.Join(chunk, "\n")+"\n")
 		if len(ds) == 0 {
 			t.Errorf("%s:%d: the compiler found no fault", name, start+1)
 		}
 		for _, d := range ds {
 			i := int(d.Pos.Line) - 1
-			got[i] += fmt.Sprintf("%s%d: %s", mark, d.Pos.Col, d.Msg)
+			got[i] += fmt.Sprintf("%s%d: ", mark, d.Pos.Col)
+			if d.Severity == diag.Warning {
+				got[i] += "warning: "
+			}
+			got[i] += d.Msg
 			if d.Hint != "" {
 				got[i] += " | " + d.Hint
+			}
+			if p := d.Also; p.Pos.IsValid() {
+				got[i] += fmt.Sprintf(" @ %d:%d: %s", p.Pos.Line, p.Pos.Col, p.Label)
 			}
 			faults++
 		}
@@ -142,10 +150,24 @@ func stripMarks(chunk string) []string {
 	return lines
 }
 
+// compileErrors returns the errors in a handler.
 func compileErrors(t *testing.T, text string) diag.List {
 	_, err := Compile(parseSource(t, "test.star", text).request(t))
 	var ds diag.List
 	if err != nil && !errors.As(err, &ds) {
+		t.Fatal(err)
+	}
+	return ds
+}
+
+// diagnostics returns the errors in a handler or, if it has none, the warnings.
+func diagnostics(t *testing.T, text string) diag.List {
+	p, err := Compile(parseSource(t, "test.star", text).request(t))
+	if err == nil {
+		return p.Warnings
+	}
+	var ds diag.List
+	if !errors.As(err, &ds) {
 		t.Fatal(err)
 	}
 	return ds
@@ -167,6 +189,21 @@ test.star:5:11: strings cannot be combined with + in a handler
     	return 1 + "x"
     	         ^
     hint: make strings on the host; use a tuple as key: by=(a, b)`
+	if got := ds.Error(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A diagnostic that points at a second place shows it below the first, with its own line and caret.
+func TestSecondPlace(t *testing.T) {
+	ds := compileErrors(t, "calls = count()\ndef h(e):\n\tcalls.add(by=e.pid)\n\tcalls.add(by=e.comm)\n")
+	want := `test.star:4:17: count "calls" has keys of type int elsewhere, and string here
+    	calls.add(by=e.comm)
+    	               ^
+    test.star:3:17: keys of type int here
+    	calls.add(by=e.pid)
+    	               ^
+    hint: a map has one type; make another map for these`
 	if got := ds.Error(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

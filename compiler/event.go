@@ -48,7 +48,7 @@ func (c *checker) attr(recv expr, name string, pos syntax.Position) expr {
 			hint = "write e.args." + name
 		}
 		if hint == "" {
-			hint = "it has " + join(names)
+			hint = "it has " + strings.Join(names, ", ")
 		}
 		return c.bad(pos, hint, "an event has no field %s", name)
 	case types.Args:
@@ -63,7 +63,7 @@ func (c *checker) attr(recv expr, name string, pos syntax.Position) expr {
 			}
 			hint := didYouMean(name, names)
 			if hint == "" && len(names) > 0 {
-				hint = "it has " + join(names)
+				hint = "it has " + strings.Join(names, ", ")
 			}
 			return c.bad(pos, hint, "%s has no argument %s", c.req.Name, name)
 		}
@@ -77,17 +77,6 @@ func (c *checker) attr(recv expr, name string, pos syntax.Position) expr {
 		return c.member(recv, name, pos)
 	}
 	return c.bad(pos, usage(recv.typ()), "%s has no attribute %s in a handler", recv.typ().WithArticle(), name)
-}
-
-func join(names []string) string {
-	s := ""
-	for i, n := range names {
-		if i > 0 {
-			s += ", "
-		}
-		s += n
-	}
-	return s
 }
 
 // arg returns the expression that reads an argument by name.

@@ -1,6 +1,8 @@
 package compiler
 
 import (
+	"strings"
+
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/types"
@@ -41,7 +43,7 @@ func (c *checker) typedArg(name string, pos syntax.Position) expr {
 	}
 	hint := didYouMean(name, names)
 	if hint == "" && len(names) > 0 {
-		hint = "it has " + join(names)
+		hint = "it has " + strings.Join(names, ", ")
 	}
 	return c.bad(pos, hint, "%s has no argument %s", c.req.Name, name)
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/big"
 	"slices"
+	"strings"
 
 	"go.starlark.net/syntax"
 
@@ -124,7 +125,7 @@ func (c *checker) checkFormattedConst(pos syntax.Position, t *types.Type, k any)
 			return false
 		}
 		if v, names := c.parseFormatted(t, s); v == nil {
-			c.errorf(pos, cmp.Or(didYouMean(s, names), fmt.Sprintf("valid names include %s", join(names[:min(len(names), 4)]))), "%q is not a valid %s", s, t)
+			c.errorf(pos, cmp.Or(didYouMean(s, names), fmt.Sprintf("valid names include %s", strings.Join(names[:min(len(names), 4)], ", "))), "%q is not a valid %s", s, t)
 			return false
 		}
 	}

@@ -84,6 +84,7 @@ func (c *checker) addTo(m *Map, x expr, take bool, op string, pos syntax.Positio
 	})
 	if !ok {
 		c.errorf(pos, joinHint(t.val.t, x.typ()), "table %q holds values of type %s elsewhere, and adds %s here", m.Name, t.val.t, x.typ())
+		c.pointAt(c.diags, t.val.at, "values of type %s here", t.val.t)
 	}
 	return !ok
 }

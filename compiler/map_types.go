@@ -126,7 +126,9 @@ func (c *checker) useMap(m *Map, x expr, has *typing, fixed bool, what string) e
 				hint = fmt.Sprintf("shorten these with str(ptr, n), or declare the longest: %s = table(%s=%s)", m.Name, what, declared(j))
 			}
 		}
-		return c.bad(x.position(), hint, "%s %q has %ss of type %s%s, not %s", m.Kind(), m.Name, what, withLengths(has.t, t), since(has.at), withLengths(t, has.t))
+		c.errorf(x.position(), hint, "%s %q has %ss of type %s%s, not %s", m.Kind(), m.Name, what, withLengths(has.t, t), since(has.at), withLengths(t, has.t))
+		c.pointAt(c.diags, has.at, "%ss of type %s here", what, withLengths(has.t, t))
+		return invalid(x.position())
 	}
 	if j == nil {
 		return c.twoTypes(m, x, has, what)
@@ -143,7 +145,9 @@ func (c *checker) twoTypes(m *Map, x expr, has *typing, what string) expr {
 	if hint == "" {
 		hint = "a map has one type; make another map for these"
 	}
-	return c.bad(x.position(), hint, "%s %q has %ss of type %s%s, and %s here", m.Kind(), m.Name, what, has.t, elsewhere(has.at), x.typ())
+	c.errorf(x.position(), hint, "%s %q has %ss of type %s elsewhere, and %s here", m.Kind(), m.Name, what, has.t, x.typ())
+	c.pointAt(c.diags, has.at, "%ss of type %s here", what, has.t)
+	return invalid(x.position())
 }
 
 // joinHint returns what to write if the two types do not join because of their signs; "" otherwise.
@@ -182,13 +186,6 @@ func since(at syntax.Position) string {
 		return ""
 	}
 	return fmt.Sprintf(" since %s", at)
-}
-
-func elsewhere(at syntax.Position) string {
-	if !at.IsValid() {
-		return " elsewhere"
-	}
-	return fmt.Sprintf(" at %s", at)
 }
 
 // lengthsDiffer reports whether two types differ only in the lengths of strings.

@@ -12,16 +12,20 @@ import (
 // CPU adds in between. The checker warns about such a store, and suggests add(), which is atomic.
 
 // A tableRead is the syntax of t[k] or t.get(k, ...).
-type tableRead struct{ table, key syntax.Expr }
+type tableRead struct {
+	table, key syntax.Expr
+	at         syntax.Position
+}
 
 // readOf returns the table read that an expression is, and whether it is one.
 func readOf(x syntax.Expr) (tableRead, bool) {
+	at, _ := x.Span()
 	switch x := unparen(x).(type) {
 	case *syntax.IndexExpr:
-		return tableRead{x.X, x.Y}, true
+		return tableRead{x.X, x.Y, at}, true
 	case *syntax.CallExpr:
 		if dot, ok := unparen(x.Fn).(*syntax.DotExpr); ok && dot.Name.Name == "get" && len(x.Args) > 0 {
-			return tableRead{dot.X, x.Args[0]}, true
+			return tableRead{dot.X, x.Args[0], at}, true
 		}
 	}
 	return tableRead{}, false
@@ -53,8 +57,10 @@ func (c *checker) warnRace(s *syntax.AssignStmt) {
 		return
 	}
 	other := op.Y
-	if !c.reads(op.X, to) {
-		if other = op.X; op.Op == syntax.MINUS || !c.reads(op.Y, to) {
+	read, ok := c.reads(op.X, to)
+	if !ok {
+		other = op.X
+		if read, ok = c.reads(op.Y, to); !ok || op.Op == syntax.MINUS {
 			return
 		}
 	}
@@ -79,16 +85,20 @@ func (c *checker) warnRace(s *syntax.AssignStmt) {
 	}
 	pos, _ := s.LHS.Span()
 	c.warnf(pos, hint, "%s[%s] is read and stored in two steps: an update by another CPU in between is lost", name, key)
+	if read.at.Line != pos.Line {
+		c.pointAt(c.warnings, read.at, "read here")
+	}
 }
 
-// reads reports whether x is the element that is stored to, or a local that was read from it.
-func (c *checker) reads(x syntax.Expr, to *syntax.IndexExpr) bool {
+// reads returns the read that x is of the element that is stored to, directly or through a local,
+// and whether it is one.
+func (c *checker) reads(x syntax.Expr, to *syntax.IndexExpr) (tableRead, bool) {
 	r, ok := readOf(x)
 	if id, isName := unparen(x).(*syntax.Ident); isName {
 		b, _ := id.Binding.(*resolve.Binding)
 		r, ok = c.frame.reads[b]
 	}
-	return ok && exprText(r.table) == exprText(to.X) && exprText(r.key) == exprText(to.Y)
+	return r, ok && exprText(r.table) == exprText(to.X) && exprText(r.key) == exprText(to.Y)
 }
 
 // ownElement reports whether a key names the running thread or CPU, so that no other CPU uses the

@@ -226,8 +226,9 @@ type (
 // A local is a variable of a handler, or of a function that it calls.
 type local struct {
 	name   string
-	t      *types.Type // join of the types of all assignments
-	static expr        // if not nil, the variable is this compile-time value
+	t      *types.Type     // join of the types of all assignments
+	at     syntax.Position // of the assignment that determined t
+	static expr            // if not nil, the variable is this compile-time value
 }
 
 type stmt interface{ position() syntax.Position }

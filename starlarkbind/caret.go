@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/compiler/diag"
 )
 
 // widest is the number of columns of a source line that an error shows if there is no terminal.
@@ -72,7 +73,16 @@ func (w *warner) warnOf(code *compiler.Program) {
 		w.told[*d] = true
 		w.mu.Unlock()
 		if !told {
-			w.out.warn("warning", map[string]any{"message": d.Error()}, w.fitCarets(d.Error()))
+			w.out.warn("diagnostic", diagnosticFields(d), w.fitCarets(d.Error()))
 		}
 	}
+}
+
+// diagnosticFields returns the members of a diagnostic's JSON line.
+func diagnosticFields(d *diag.Diagnostic) map[string]any {
+	f := map[string]any{"severity": d.Severity.String(), "message": d.Msg, "hint": d.Hint, "pos": d.Pos.String(), "source": strings.TrimSpace(d.Line)}
+	if d.Also.Pos.IsValid() {
+		f["also_pos"], f["also_label"], f["also_source"] = d.Also.Pos.String(), d.Also.Label, strings.TrimSpace(d.Also.Line)
+	}
+	return f
 }

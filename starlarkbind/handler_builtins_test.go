@@ -99,7 +99,8 @@ print(k[0] in (day, strftime("%Y-%m-%d", now())), k[1:4], k[4].startswith("/"), 
 }
 
 // jiffies() is the counter that /proc/timer_list shows. It never goes back, and between two events
-// it advances by HZ ticks a second, or fewer where a virtual machine loses timer interrupts.
+// it advances by about HZ ticks a second: a virtual machine can lose timer interrupts, or get them
+// late.
 func TestJiffies(t *testing.T) {
 	var hz, first, last, want uint64
 	before := timerListJiffies(t)
@@ -128,7 +129,7 @@ print(hz, first.j, last.j, (last.t - first.t) * hz // 1000000000)
 	if first < before || last > after {
 		t.Errorf("jiffies() from %d to %d, /proc/timer_list from %d to %d", first, last, before, after)
 	}
-	if ticks := last - first; ticks < want/2 || ticks > want+3 {
+	if ticks := last - first; ticks < want/2 || ticks > want*3/2 {
 		t.Errorf("%d ticks, want %d (HZ=%d)", ticks, want, hz)
 	}
 }

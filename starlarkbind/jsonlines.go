@@ -76,6 +76,8 @@ var jsonLines = []jsonLine{
 	{"records_left", "stream records that the function of `each()` had not received when `run()` ended", []jsonField{{"stream", jsonText, false, "the stream"}, {"records", jsonInt, false, "how many"}, {"callback", jsonText, false, "the function"}}},
 	{"feedback", "a handler that prints events caused by bpfrepl's own output", []jsonField{{"probe", jsonText, false, "the probe"}, {"message", jsonText, false, "the warning"}, {"hint", jsonText, false, "what to write"}}},
 	{"totals_forgotten", "an aggregation whose totals lack keys that `delta()` returned", []jsonField{{"map", jsonText, false, "its name"}, {"keys", jsonInt, false, "the keys that the totals have"}, {"message", jsonText, false, "the warning"}, {"hint", jsonText, false, "what to do"}}},
+	{"diagnostic", "an error or a warning of the compiler that does not end the script", []jsonField{{"severity", jsonText, false, "`error` or `warning`"}, {"message", jsonText, false, "what is wrong"}, {"hint", jsonText, false, "what to write instead, or an empty string"},
+		{"pos", jsonText, false, "file, line and column"}, {"source", jsonText, false, "the source line"}, {"also_pos", jsonText, true, "a second place that the message refers to"}, {"also_label", jsonText, true, "what is there"}, {"also_source", jsonText, true, "the source line there"}}},
 	{"warning", "any other warning", []jsonField{{"message", jsonText, false, "the warning"}}},
 	{"error", "an error that does not end the script", []jsonField{{"message", jsonText, false, "the error"}}},
 }

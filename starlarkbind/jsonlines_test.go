@@ -198,6 +198,24 @@ plot([1, 2], title="up")
 	}
 }
 
+// A warning of the compiler has its second place in members of its own.
+func TestJSONDiagnostic(t *testing.T) {
+	l := newLive(t, func(o *Options) { o.JSON = true })
+	if err := l.script(`t = table()
+def h(e):
+    n = t.get(e.pid, 0)
+    t[e.pid] = n + 1
+probe("tracepoint:syscalls:sys_enter_getppid", h)
+`); err != nil {
+		t.Fatal(l.FormatError(err))
+	}
+	want := `{"type":"diagnostic","severity":"warning","message":"t[e.pid] is read and stored in two steps: an update by another CPU in between is lost",` +
+		`"hint":"write t.add(by=e.pid), which adds in one step","pos":"test.star:4:5","source":"t[e.pid] = n + 1","also_pos":"test.star:3:9","also_label":"read here","also_source":"n = t.get(e.pid, 0)"}` + "\n"
+	if got := l.out.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 // docs/json.md is generated from the table: UPDATE=1 go test ./starlarkbind -run TestJSONDoc.
 func TestJSONDoc(t *testing.T) {
 	const file = "../docs/json.md"

@@ -10,6 +10,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/internal/paint"
 	"github.com/bpfrepl/bpfrepl/internal/stall"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
@@ -262,5 +263,12 @@ func plainValue(v starlark.Value) starlark.Value {
 
 // reportError reports an error where none can be returned.
 func (o *output) reportError(err error) {
+	var list diag.List
+	if o.json && errors.As(err, &list) {
+		for _, d := range list {
+			o.object("diagnostic", diagnosticFields(d))
+		}
+		return
+	}
 	o.warn("error", map[string]any{"message": err.Error()}, err.Error())
 }

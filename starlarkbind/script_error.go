@@ -100,7 +100,11 @@ func (e *ScriptError) value() starlark.Value {
 	str := func(name, s string) structs.Field { return structs.Field{Name: name, Value: starlark.String(s)} }
 	all := make([]starlark.Value, len(e.List))
 	for i, d := range e.List {
-		all[i] = structs.New("diagnostic", str("message", d.Msg), str("hint", d.Hint), str("pos", d.Pos.String()), str("source", strings.TrimSpace(d.Line)))
+		var also starlark.Value = starlark.None
+		if p := d.Also; p.Pos.IsValid() {
+			also = structs.New("place", str("label", p.Label), str("pos", p.Pos.String()), str("source", strings.TrimSpace(p.Line)))
+		}
+		all[i] = structs.New("diagnostic", str("message", d.Msg), str("hint", d.Hint), str("pos", d.Pos.String()), str("source", strings.TrimSpace(d.Line)), structs.Field{Name: "also", Value: also})
 	}
 	return structs.New("error", str("kind", e.Kind), str("message", e.Message), str("hint", e.Hint), str("pos", e.Pos), str("source", e.Source),
 		structs.Field{Name: "diagnostics", Value: starlark.NewList(all)}, str("log", e.Log))

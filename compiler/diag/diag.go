@@ -18,6 +18,14 @@ const (
 	Warning                 // it can be compiled, but is most likely not what is meant
 )
 
+// String returns the name of the severity: "error" or "warning".
+func (s Severity) String() string {
+	if s == Warning {
+		return "warning"
+	}
+	return "error"
+}
+
 // A Diagnostic is one error or warning about a handler.
 type Diagnostic struct {
 	Severity
@@ -25,13 +33,27 @@ type Diagnostic struct {
 	Msg  string // one line, without the position
 	Hint string // what to write instead; may be empty
 	Line string // the source line, without its newline; empty if the source is not known
+	Also Place  // a second place, if Also.Pos is valid
 }
 
-// Error returns "file:line:col: message", followed by the source line, a caret and the hint.
+// A Place is a second position that a diagnostic refers to, such as the first use of a map whose
+// type does not fit a later one.
+type Place struct {
+	Pos   syntax.Position
+	Label string // what is there, in one line
+	Line  string // the source line, as in a Diagnostic
+}
+
+// Error returns "file:line:col: message", followed by the source line and a caret, the same for the
+// second place, and the hint.
 func (d *Diagnostic) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", d.Pos, d.Msg)
 	b.WriteString(Caret(d.Line, int(d.Pos.Col)))
+	if d.Also.Pos.IsValid() {
+		fmt.Fprintf(&b, "\n    %s: %s", d.Also.Pos, d.Also.Label)
+		b.WriteString(Caret(d.Also.Line, int(d.Also.Pos.Col)))
+	}
 	if d.Hint != "" {
 		fmt.Fprintf(&b, "\n    hint: %s", d.Hint)
 	}
