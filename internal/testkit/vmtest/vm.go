@@ -280,6 +280,9 @@ const (
 	safeAccel    = "tcg,thread=single"
 )
 
+// modules are the security modules of Debian's kernels, with bpf, which 5.10 leaves out.
+const modules = "landlock,lockdown,yama,loadpin,safesetid,integrity,apparmor,selinux,smack,tomoyo,bpf"
+
 // qemuArgs returns the arguments that define the virtual machine. The machine type microvm boots
 // fastest. The kernel's console is the first serial port, the program's output the second. The CPU
 // model has no cmpxchg16b, because QEMU 7.2 now and then corrupts the flags after this instruction,
@@ -294,7 +297,7 @@ func qemuArgs(vmlinux, initrd, console, boot, accel string, tscKHz int) []string
 		"-cpu", "Nehalem,-cx16", "-smp", "2", "-m", "1G", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-monitor", "none",
 		"-serial", "file:" + console, "-chardev", "stdio,id=pay,signal=off", "-device", "isa-serial,chardev=pay,index=1",
 		"-kernel", vmlinux, "-initrd", initrd,
-		"-append", "console=ttyS0 panic=-1 reboot=t oops=panic nokaslr mitigations=off no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests rcupdate.rcu_expedited=1 loglevel=5 softlockup_panic=1 watchdog_thresh=20 rcupdate.rcu_cpu_stall_timeout=55 rdinit=/init tsc_early_khz=" + strconv.Itoa(tscKHz) + " " + boot,
+		"-append", "console=ttyS0 panic=-1 reboot=t oops=panic nokaslr mitigations=off no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests rcupdate.rcu_expedited=1 loglevel=5 softlockup_panic=1 watchdog_thresh=20 lsm=" + modules + " rcupdate.rcu_cpu_stall_timeout=55 rdinit=/init tsc_early_khz=" + strconv.Itoa(tscKHz) + " " + boot,
 	}
 }
 

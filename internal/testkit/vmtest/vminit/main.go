@@ -55,6 +55,7 @@ func mountAll() error {
 	for _, m := range []struct{ typ, dst string }{
 		{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"tmpfs", "/tmp"}, {"tmpfs", "/dev/shm"}, {"devpts", "/dev/pts"},
 		{"tracefs", "/sys/kernel/tracing"}, {"debugfs", "/sys/kernel/debug"}, {"bpf", "/sys/fs/bpf"}, {"cgroup2", "/sys/fs/cgroup"},
+		{"securityfs", "/sys/kernel/security"},
 	} {
 		if err := os.MkdirAll(m.dst, 0o755); err != nil {
 			return err
