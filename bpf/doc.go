@@ -9,6 +9,7 @@
 // Each probe kind is one Provider, in a file of its own, with a row in the table of provider.go:
 //
 //	kprobe.go, fentry.go, function.go    functions of the kernel
+//	lsm.go                               hooks of security modules
 //	tracepoint.go, rawtracepoint.go      tracepoints
 //	uprobe.go, usdt.go                   functions and static probes of programs
 //	timer.go, software.go, hardware.go, watchpoint.go    perf events

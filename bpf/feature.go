@@ -58,6 +58,7 @@ func Features() []Feature {
 		{kprobeProvider.Kind, "4.17", "kprobe and kretprobe (CONFIG_KPROBE_EVENTS)", tryKprobes},
 		{"override", "4.16", "override() (CONFIG_BPF_KPROBE_OVERRIDE)", tryHelper(ebpf.Kprobe, asm.FnOverrideReturn)},
 		{fentryProvider.Kind, "5.5", "fentry and fexit", tryFentryKind},
+		{lsmProvider.Kind, "5.7", "lsm (CONFIG_BPF_LSM, and bpf in the list of active modules)", tryLSMKind},
 		{"ringbuf", "5.8", "records to the host, in order across all CPUs", tryRingBuf},
 		{"long_keys", "5.11", "keys of maps longer than 512 bytes", tryLongKeys},
 		{"missed_count", "5.12", "how many runs the kernel skipped", tryMissed},

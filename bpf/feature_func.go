@@ -31,6 +31,22 @@ func tryFentryKind() error {
 	return err
 }
 
+func tryLSMKind() error {
+	err := usableLSM(lsmProvider.Kind)
+	if err == nil {
+		err = tryLSM(lsmTarget("file_open"))
+	}
+	var none *NotFoundError
+	var refused *AttachError
+	switch {
+	case errors.As(err, &none):
+		return fmt.Errorf("%w: %s", errMissing, none.Reason)
+	case errors.As(err, &refused):
+		return fmt.Errorf("%w: %s", errMissing, refused.Reason)
+	}
+	return err
+}
+
 // tryKprobeMulti attaches an empty program with a multi link.
 func tryKprobeMulti() error {
 	p, err := NewProgram(ProgramSpec{Name: "feature", Type: ebpf.Kprobe, attachType: ebpf.AttachTraceKprobeMulti,

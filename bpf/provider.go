@@ -139,7 +139,7 @@ var providers []*Provider
 func init() {
 	providers = []*Provider{
 		&tracepointProvider, &rawTracepointProvider,
-		&kprobeProvider, &kretprobeProvider, &fentryProvider, &fexitProvider, &functionProvider, &returnProvider,
+		&kprobeProvider, &kretprobeProvider, &fentryProvider, &fexitProvider, &functionProvider, &returnProvider, &lsmProvider,
 		&uprobeProvider, &uretprobeProvider, &usdtProvider, &iterProvider,
 		&profileProvider, &intervalProvider, &softwareProvider, &hardwareProvider, &watchpointProvider,
 		&beginProvider, &endProvider, &signalProvider,

@@ -63,6 +63,10 @@ print(n.value)`},
 on("return:vfs_read", lambda e: n.add(), filter=lambda e: e.comm == "load" and e.ret == 17)
 make("reads", "/proc/self/exe", 1000, 17)
 print(n.value)`},
+	{kind: "lsm", needs: "lsm", want: "1000", script: `
+on("lsm:file_open", lambda e: n.add(), filter=lambda e: e.comm == "load" and e.args.file.f_path.dentry.d_parent.d_inode.i_ino == folder)
+make("opens", 1000, FILES)
+print(n.value)`},
 	{kind: "uprobe", prog: "calls", want: "1000", script: `
 on("uprobe:PROG:call_a", lambda e: n.add())
 run(spawn(["PROG", "1000"]))
@@ -151,6 +155,10 @@ func (r kindRow) run(t *testing.T) {
 	switch r.kind {
 	case "watchpoint":
 		script = strings.ReplaceAll(script, "ADDRESS", fmt.Sprintf("%#x", address(t, build(t, r.prog), "watched")))
+	case "lsm":
+		dir := manyFiles(t, 1000)
+		script = strings.ReplaceAll(script, "FILES", fmt.Sprintf("%q", dir+"/f"))
+		l.names.predeclared["folder"] = starlark.MakeUint64(inode(t, dir))
 	case "iter":
 		p := startThreads(t, build(t, "threads")) // it has two threads
 		defer func() {
@@ -201,6 +209,28 @@ func (r kindRow) mayRefuse(t *testing.T, refusal string) {
 		}
 	}
 	t.Error(refusal)
+}
+
+// manyFiles returns a new directory with n files: f0, f1 and so on.
+func manyFiles(t *testing.T, n int) string {
+	t.Helper()
+	dir := t.TempDir()
+	for i := range n {
+		if err := os.WriteFile(fmt.Sprintf("%s/f%d", dir, i), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// inode returns the number of a file's inode.
+func inode(t *testing.T, path string) uint64 {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Ino
 }
 
 // address returns a variable's address in a program that is not relocated.

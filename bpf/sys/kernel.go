@@ -55,14 +55,14 @@ func (k *Kernel) HaveFetchAtomics() bool {
 }
 
 // HaveCookie reports whether programs of type t can read an attach cookie: perf links from 5.15,
-// fentry and fexit from 5.19, raw tracepoints from 6.10.
+// fentry, fexit and lsm from 5.19, raw tracepoints from 6.10.
 func (k *Kernel) HaveCookie(t ebpf.ProgramType) bool {
 	switch t {
 	case ebpf.RawTracepoint:
 		return k.AtLeast(6, 10)
 	case ebpf.TracePoint, ebpf.PerfEvent, ebpf.Kprobe:
 		return k.AtLeast(5, 15)
-	case ebpf.Tracing:
+	case ebpf.Tracing, ebpf.LSM:
 		return k.AtLeast(5, 19)
 	}
 	return false
