@@ -21,7 +21,8 @@ import (
 // The kernel asks its security modules (LSM) before most operations on files, processes and
 // sockets. It has an empty function bpf_lsm_HOOK for each question, to which programs are attached
 // (5.7). The question reaches that function only if the module "bpf" is active, which is decided at
-// boot. A program that returns 0 leaves the decision to the other modules.
+// boot. A program that returns 0 leaves the decision to the other modules; a negative error number
+// refuses.
 var lsmProvider = Provider{
 	Kind: "lsm", Syntax: "lsm:HOOK",
 	Doc:     "A hook of the kernel's security modules (LSM), with typed arguments: runs when the kernel decides whether to allow an operation.",
@@ -30,7 +31,7 @@ var lsmProvider = Provider{
 	Context: abi.Context{OwnFrame: true}, ArgTypes: ArgTypesFunction, TrustedPointers: true,
 	List:             listLSM,
 	Resolve:          resolveLSM,
-	eventSchema:      func(t Target) (*abi.Event, error) { return traceEvent(t, false) },
+	eventSchema:      lsmEvent,
 	programTypes:     only(ebpf.LSM),
 	prepare:          prepareLSM,
 	attach:           attachFentry,
@@ -158,6 +159,20 @@ func resolveLSM(s Spec) ([]Target, error) {
 		err = &NotFoundError{Spec: s.Text, Reason: refused.Reason, Hint: refused.Hint}
 	}
 	return []Target{t}, err
+}
+
+// lsmEvent returns the arguments of the hook. A hook that returns nothing only informs the modules.
+func lsmEvent(t Target) (*abi.Event, error) {
+	e, err := traceEvent(t, false)
+	if err != nil {
+		return nil, err
+	}
+	f, err := kbtf.KernelFunc(t.Func)
+	if err != nil {
+		return nil, err
+	}
+	_, e.Verdict = returned(f)
+	return e, nil
 }
 
 // prepareLSM ties a program to the function of its only target.

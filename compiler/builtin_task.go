@@ -61,6 +61,19 @@ func taskBuiltins() []builtin {
 			},
 			host: hostOverride,
 		},
+		{
+			name:    "deny",
+			sig:     "deny(errno)",
+			doc:     "in lsm probes: make the kernel refuse the operation with an error; needs --unsafe",
+			example: `if e.comm == "untrusted": deny("EACCES")`,
+			probe:   "lsm:file_open",
+			check:   checkDeny,
+			lower: func(lw *lowerer, e *eBuiltin) val {
+				lw.b.Write(lw.denied, lw.value(e.args[0]).w)
+				return val{t: types.TNone}
+			},
+			host: hostDeny,
+		},
 	}
 }
 
@@ -210,6 +223,55 @@ func hostReg(h *hostCall) (any, error) {
 	}
 	q := syntax.Quote(name, false)
 	return nil, fmt.Errorf("reg: this event has no register %s: write event(regs={%s: ...})", q, q)
+}
+
+// checkDeny accepts only constants, because what a program may return is limited: the kernel takes
+// any other value for a pointer.
+func checkDeny(c *checker, row *builtin, call *syntax.CallExpr, args []expr) expr {
+	x := args[0]
+	k, ok := x.(*eConst)
+	switch {
+	case x.typ().Kind == types.Invalid:
+		return x
+	case !ok:
+		return c.bad(x.position(), `write deny("EPERM")`, "the error must be a constant")
+	case k.t.Kind == types.Str:
+		n, ok := kernelnames.ErrnoOf(k.v.(string))
+		if !ok {
+			return c.bad(k.pos, didYouMean(k.v.(string), kernelnames.Errnos()), "%q is not an error", k.v)
+		}
+		k = intConst(n, k.pos)
+	}
+	x = c.wantInt(k, "the error")
+	switch {
+	case x.typ().Kind == types.Invalid:
+		return x
+	case !smallConst(k) || word(k.v) < 1 || word(k.v) > maxErrno:
+		return c.bad(k.pos, `write deny("EPERM")`, "errors are numbered from 1 to %d", maxErrno)
+	case !c.req.Unsafe:
+		return c.bad(call.Lparen, unsafeHint, "deny() changes what the kernel does")
+	case !c.req.Event.Verdict:
+		return c.bad(call.Lparen, "probe a security hook with lsm:HOOK", "deny() works only in lsm probes whose hook can refuse, not in %s", c.req.Name)
+	}
+	c.facts.Denies, c.facts.ReadsFields = true, true // not every hook that a program could serve can refuse
+	return mk(row, call, types.TNone, []expr{x})
+}
+
+// hostDeny checks the arguments and does nothing: there is no operation to refuse.
+func hostDeny(h *hostCall) (any, error) {
+	switch e := h.Const(h.args[0]).(type) {
+	case string:
+		if _, ok := kernelnames.ErrnoOf(e); !ok {
+			return nil, fmt.Errorf("deny: %s is not an error", syntax.Quote(e, false))
+		}
+	case *big.Int:
+		if n := word(e); n < 1 || n > maxErrno {
+			return nil, fmt.Errorf("deny: errors are numbered from 1 to %d, got %s", maxErrno, e)
+		}
+	default:
+		h.wrong(0, "got %s, want int or string", h.TypeName(h.args[0]))
+	}
+	return nil, h.needsUnsafe("changes what the kernel does")
 }
 
 // hostOverride checks the arguments and does nothing: there is no function call whose result it

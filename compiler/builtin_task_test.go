@@ -41,3 +41,36 @@ func TestContextFunctions(t *testing.T) {
 		}
 	}
 }
+
+// TestDeny tests that deny() makes the program return the error, negated, also if a loop or a
+// subprogram calls it, and where it is refused.
+func TestDeny(t *testing.T) {
+	for _, x := range []struct {
+		name, body      string
+		verdict, unsafe bool
+		want            string // substring of the listing or of the error
+	}{
+		{"by name", `deny("EPERM")`, true, true, "MovImm dst: r0 imm: -1\n"},
+		{"by number", `deny(13)`, true, true, "MovImm dst: r0 imm: -13\n"},
+		{"not allowed", `deny("EPERM")`, true, false, "test.star:3:9: deny() changes what the kernel does\n        deny(\"EPERM\")\n            ^\n    hint: to allow it, start bpfrepl with --unsafe"},
+		{"elsewhere", `deny("EPERM")`, false, true, "test.star:3:9: deny() works only in lsm probes whose hook can refuse, not in tracepoint:test:event\n        deny(\"EPERM\")\n            ^\n    hint: probe a security hook with lsm:HOOK"},
+		{"no error", `deny(0)`, true, true, "errors are numbered from 1 to 4095\n        deny(0)\n             ^\n    hint: write deny(\"EPERM\")"},
+		{"unknown", `deny("EPREM")`, true, true, "\"EPREM\" is not an error"},
+		{"not constant", `deny(e.pid)`, true, true, "the error must be a constant\n        deny(e.pid)\n               ^\n    hint: write deny(\"EPERM\")"},
+	} {
+		req := parseSource(t, "test.star", "total = sum()\ndef handler(e):\n    "+x.body+"\n").request(t)
+		ev := *testEvent
+		ev.Verdict = x.verdict
+		req.Event, req.Unsafe = &ev, x.unsafe
+		text := ""
+		p, err := Compile(req)
+		if err != nil {
+			text = err.Error()
+		} else {
+			text = p.Listing()
+		}
+		if !strings.Contains(text, x.want) {
+			t.Errorf("%s: no %q in\n%s", x.name, x.want, text)
+		}
+	}
+}

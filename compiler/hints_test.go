@@ -157,7 +157,8 @@ func hintCompiles(t *testing.T, code string) bool {
 // hintExceptions lists, with the reason, hints that contain no code or whose code needs more than
 // the fake kernel of these tests has.
 var hintExceptions = map[string]string{
-	`path(e.args.file), path(e.task.fs.pwd), path(cast(addr, "struct path"))`:             "the fake kernel has no struct path",
+	`path(e.args.file), path(e.task.fs.pwd), path(cast(addr, "struct path"))`: "the fake kernel has no struct path",
+	`write deny("EPERM")`:                                                                 "needs --unsafe and a security hook: TestDeny compiles it",
 	"read one of them: e.args.NAME":                                                       "the names are those of the event",
 	"read the raw arguments by index: e.args[0]":                                          "the fake event has names",
 	"fill a table() from the script and use `in` on that":                                 "the operator alone",

@@ -61,9 +61,10 @@ type lowerer struct {
 	subprogsChosen bool                  // shared says which functions become subprograms
 	scratch        scratch
 	budget         budget
-	times          int // how often the verifier walks through the code being lowered
-	walked         int // approximate instructions that it walks in loops over long strings
-	jumps          int // and jumps, whose other branch it keeps for later
+	times          int  // how often the verifier walks through the code being lowered
+	denied         *int // the variable with the error of deny()
+	walked         int  // approximate instructions that it walks in loops over long strings
+	jumps          int  // and jumps, whose other branch it keeps for later
 }
 
 type loop struct {
@@ -134,6 +135,10 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 	lw.budget = budget{spent: new(int), alone: lw.budget.alone, subs: map[string]int{}}
 	end := lw.b.Block("end")
 	lw.end = end
+	if p.Denies {
+		lw.denied = new(int)
+		lw.b.Write(lw.denied, lw.b.Const(0))
+	}
 	lw.b.Pos = p.handler.pos
 	if off := lw.req.Event.NullGuard; off != 0 {
 		there := lw.b.Block("event")
@@ -161,8 +166,19 @@ func (lw *lowerer) main(p *treeProgram) *ir.Func {
 	lw.b.Jump(lw.end)
 	lw.release(end)
 	lw.b.Continue(end)
-	lw.b.Ret(lw.b.Const(0))
+	if p.Denies {
+		lw.b.Ret(lw.verdict())
+	} else {
+		lw.b.Ret(lw.b.Const(0))
+	}
 	return lw.b.Finish()
+}
+
+// verdict returns the program's result: the last error that the handler gave to deny(), negated, or
+// 0. The mask shows the verifier that it is in the range that hooks may return.
+func (lw *lowerer) verdict() *ir.Value {
+	b := lw.b
+	return b.Add(ir.OpSub, b.Const(0), b.Add(ir.OpAnd, b.Read(lw.denied), b.Const(maxErrno)))
 }
 
 // scratchSlot returns a stack slot that is free again at the end of the statement.

@@ -202,7 +202,7 @@ func (lw *lowerer) mayLoad(e *eMemRef, p *ir.Value, result bool, at *int, user, 
 	b.Continue(ok)
 }
 
-// maxErrno bounds the errnos that kernel functions return as pointers (include/linux/err.h:
+// maxErrno bounds the errnos that kernel functions return, also as pointers (include/linux/err.h:
 // MAX_ERRNO).
 const maxErrno = 4095
 

@@ -348,6 +348,7 @@ type Facts struct {
 	// Direct reports whether the program loads through pointers whose types the verifier has to
 	// know (Features.TaskBTF, Event.BTFArgs).
 	Direct bool
+	Denies bool // calls deny(), so the program has a result
 }
 
 // A MapUse is a map that the program refers to by Map.Ref, with the key and value types inferred so

@@ -36,8 +36,11 @@ func TestExamples(t *testing.T) {
 	adds := regexp.MustCompile(`(\w+)\.add\(`)
 	for _, d := range append(compiler.Builtins(), compiler.Methods()...) {
 		t.Run(d.Name, func(t *testing.T) {
-			if d.Name == "override" {
+			switch d.Name {
+			case "override":
 				bpftest.Need(t, "override", "kprobe")
+			case "deny":
+				bpftest.Need(t, "lsm")
 			}
 			src := exampleGlobals
 			for _, m := range adds.FindAllStringSubmatch(d.Example, -1) {

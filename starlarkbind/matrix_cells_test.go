@@ -109,6 +109,7 @@ var matrixCalls = map[string][]call{
 	"signal":       {{text: "signal($)", norun: true}},
 	"reg":          {{text: "reg($)", any: true}},
 	"override":     {{text: "override($)", norun: true}},
+	"deny":         {{text: "deny($)", norun: true}},
 	"cast": {{text: `cast($, "u32")`, want: castU32}, {text: `cast($, "struct iovec")`, want: moved(0)}, {text: `cast($, "char *")`, want: moved(0)},
 		{text: `str(cast($, "char *"), 64)`, want: func(o operand) string { return cString(o, 64) }}, {text: `cast($, "u8 *")[0]`, want: func(o operand) string { return "ord(" + memBytes(o, 1) + ")" }},
 		{text: `cast($, "u8 *")[1]`, want: func(o operand) string { return "ord(" + memBytes(o, 2) + "[1:])" }},

@@ -106,7 +106,7 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	f.BoolVar(&c.noSummary, "no-summary", false, "do not print, at the end, what a script counted but never read")
 	f.BoolVar(&c.allowRun, "allow-run", false, "allow the script to start processes: spawn()")
 	f.StringArrayVar(&c.allowWrite, "allow-write", nil, "allow the script to write files in `DIR` and below: flamegraph(), pprof(); may be repeated")
-	f.BoolVar(&c.unsafe, "unsafe", false, "allow handlers to affect other processes: signal(), override(); allow probes that can harm programs")
+	f.BoolVar(&c.unsafe, "unsafe", false, "allow handlers to affect other processes: signal(), override(), deny(); allow probes that can harm programs")
 	f.Float64Var(&c.maxOverhead, "max-overhead", 0, "detach the most expensive probe when all probes together take more than `PERCENT` of CPU time")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "print errors in full, with the verifier's log")
 	f.BoolVar(&c.info, "info", false, "show what this kernel supports")

@@ -22,6 +22,9 @@ type Event struct {
 	// Number is the system call number, if the event is one that all system calls share. Entries of
 	// system calls (SyscallEntry) then say which of them the program serves.
 	Number *Field
+	// Verdict reports that the result of the program decides whether the kernel allows what it asks
+	// about: an error number, negated, refuses it, and 0 leaves the decision to others.
+	Verdict bool
 	// SameArgs reports that every target of the kind has these Args.
 	SameArgs bool
 	// NoArgs is the error message for e.args if there are no arguments and the reason needs an
