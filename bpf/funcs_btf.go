@@ -29,19 +29,6 @@ func (t Target) lookupFunction() (kbtf.Func, error) {
 	return kbtf.FindFunc(t.Func)
 }
 
-// Module returns the name of the module whose BTF describes the target's function, or "" if it is
-// the kernel itself.
-func (t Target) Module() string {
-	if in := payload[funcOwner](t); in != (funcOwner{}) || t.Func == "" {
-		return in.module
-	}
-	f, err := kbtf.FindFunc(t.Func)
-	if err != nil {
-		return ""
-	}
-	return f.Module
-}
-
 // InProgram reports whether the target is a function of a BPF program.
 func (t Target) InProgram() bool { return payload[funcOwner](t).program != 0 }
 

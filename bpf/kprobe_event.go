@@ -49,7 +49,7 @@ func kprobeEvent(fn string, ret bool) (*abi.Event, error) {
 		n := regWords(p.Type)
 		switch {
 		case n == 0 || next+n > len(regs.args):
-			f.Kind = abi.FieldStruct // passed on the stack
+			f.Kind, f.C = abi.FieldStruct, nil // passed on the stack
 			f.Offset = 0
 		default:
 			f.Offset = e.Args[next].Offset
@@ -78,7 +78,7 @@ func traceEvent(t Target, ret bool) (*abi.Event, error) {
 		word := f
 		word.Name = ""
 		if f.Kind != abi.FieldStruct {
-			word.Kind, word.CType, word.Size, word.Signed = abi.FieldInt, "u64", 8, false
+			word.Kind, word.CType, word.C, word.Size, word.Signed = abi.FieldInt, "u64", nil, 8, false
 		}
 		e.Args = append(e.Args, word)
 	}
@@ -91,6 +91,11 @@ func traceEvent(t Target, ret bool) (*abi.Event, error) {
 	if len(e.Fields) == 0 {
 		e.NoArgs = t.Func + " has no arguments"
 	}
+	if t.InProgram() {
+		for i := range e.Fields {
+			e.Fields[i].C = nil // a program's types are not the kernel's
+		}
+	}
 	return e, nil
 }
 
@@ -101,7 +106,9 @@ func returned(fn kbtf.Func) (abi.Field, bool) {
 		return abi.Field{}, false
 	}
 	r.Name = "ret"
-	return argument(r, 0), true
+	f := argument(r, 0)
+	f.Result = true
+	return f, true
 }
 
 // argument returns the field for the i-th argument, or for a return value.
@@ -109,14 +116,10 @@ func argument(p ctype.Param, i int) abi.Field {
 	if p.Name == "" {
 		p.Name = fmt.Sprintf("arg%d", i)
 	}
-	f := abi.Field{Name: p.Name, CType: p.CType, Kind: abi.FieldStruct, Size: p.Type.Size}
-	switch p.Type.Kind {
-	case ctype.Int, ctype.Char, ctype.Enum:
-		f.Kind, f.Signed = abi.FieldInt, p.Type.Signed
-	case ctype.Bool:
-		f.Kind = abi.FieldBool
-	case ctype.Pointer:
-		f.Kind, f.User = abi.FieldPointer, p.Type.User
+	f := abi.BTFField(p.Name, 0, p.Type)
+	f.CType = p.CType
+	if f.Kind == abi.FieldStruct {
+		f.C = nil // a handler cannot read it
 	}
 	return f
 }

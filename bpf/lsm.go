@@ -28,7 +28,7 @@ var lsmProvider = Provider{
 	Doc:     "A hook of the kernel's security modules (LSM), with typed arguments: runs when the kernel decides whether to allow an operation.",
 	Example: "lsm:file_open",
 	minArgs: 1, maxArgs: 1, programPerTarget: true, functions: lsmHooks, usable: usableLSM,
-	Context: abi.Context{OwnFrame: true}, ArgTypes: ArgTypesFunction, TrustedPointers: true,
+	Context: abi.Context{OwnFrame: true}, TrustedPointers: true,
 	List:             listLSM,
 	Resolve:          resolveLSM,
 	eventSchema:      lsmEvent,

@@ -28,8 +28,9 @@ type Provider struct {
 	Resolve func(Spec) ([]Target, error)
 	// Context describes what programs of the kind can do with their context.
 	Context abi.Context
-	// ArgTypes reports where the kernel's types (BTF) describe the arguments of the kind's events.
-	ArgTypes ArgTypes
+	// TracepointTypes reports that the kernel's types (BTF) describe the arguments of the tracepoint
+	// that the first part of the spec names. Target.Event does not have them.
+	TracepointTypes bool
 	// TrustedPointers reports that the verifier knows the types of pointer arguments, so that
 	// programs can load through them without a helper.
 	TrustedPointers bool
@@ -74,21 +75,6 @@ type Provider struct {
 	pidFilter func(*sys.Kernel) PIDFilter
 }
 
-// ArgTypes reports where the kernel's types describe the arguments of an event.
-type ArgTypes uint8
-
-const (
-	// ArgTypesNone means that they do not, or that Target.Event already contains what they say.
-	ArgTypesNone ArgTypes = iota
-	// ArgTypesFunction means that the fields are the parameters of a kernel function (Target.Func),
-	// and its result if the event has one.
-	ArgTypesFunction
-	// ArgTypesResult means that the only field is the result of a kernel function.
-	ArgTypesResult
-	// ArgTypesTracepoint means that the fields are the arguments of the tracepoint named by the
-	// first part of the spec.
-	ArgTypesTracepoint
-)
 
 // Target is one place to which a program can be attached.
 type Target struct {

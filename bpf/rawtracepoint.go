@@ -20,7 +20,7 @@ var rawTracepointProvider = Provider{
 	Doc:     "A static kernel event with its arguments as the kernel passes them, typed by BTF: cheaper than tracepoint.",
 	Example: "rawtracepoint:sched_switch",
 	minArgs: 1, maxArgs: 1,
-	Context: abi.Context{OwnFrame: true}, ArgTypes: ArgTypesTracepoint,
+	Context: abi.Context{OwnFrame: true}, TracepointTypes: true,
 	List:    listRawTracepoints,
 	Resolve: resolveRawTracepoint,
 	eventSchema: func(Target) (*abi.Event, error) {

@@ -43,7 +43,7 @@ func TestWithoutTypes(t *testing.T) {
 func typedEvent(err error) *Event {
 	return &Event{Probe: "rawtracepoint:test", Event: abi.Event{RawArgs: true}, Typed: func() ([]abi.Field, error) {
 		types := newFakeTypes()
-		return []abi.Field{BTFField("task", 0, ctype.PointerTo(types["struct task_struct"])), BTFField("mode", 8, types["enum mode"]), BTFField("inner", 16, types["struct inner"])}, err
+		return []abi.Field{abi.BTFField("task", 0, ctype.PointerTo(types["struct task_struct"])), abi.BTFField("mode", 8, types["enum mode"]), abi.BTFField("inner", 16, types["struct inner"])}, err
 	}}
 }
 

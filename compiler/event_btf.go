@@ -6,24 +6,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/types"
-	"github.com/bpfrepl/bpfrepl/internal/abi"
-	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
-
-// BTFField returns the field for an argument of C type t, which is in a word of the context at
-// offset off.
-func BTFField(name string, off int, t *ctype.Type) abi.Field {
-	f := abi.Field{Name: name, CType: t.String(), Kind: abi.FieldStruct, Offset: off, Size: t.Size, Signed: t.Signed, C: t}
-	switch t.Kind {
-	case ctype.Int, ctype.Char, ctype.Enum:
-		f.Kind = abi.FieldInt
-	case ctype.Bool:
-		f.Kind = abi.FieldBool
-	case ctype.Pointer:
-		f.Kind, f.User = abi.FieldPointer, t.User
-	}
-	return f
-}
 
 // typedArg checks e.args.NAME if only BTF has the names.
 func (c *checker) typedArg(name string, pos syntax.Position) expr {

@@ -130,7 +130,7 @@ func (s *Session) arguments(line string) []argument {
 		return nil // completion reports no errors; probe() will
 	}
 	var out []argument
-	if ts[0].Provider().ArgTypes == bpf.ArgTypesTracepoint {
+	if ts[0].Provider().TracepointTypes {
 		fields, err := s.ktypes.tracepointArgs(ts[0].Parts[0])
 		if err != nil {
 			return nil

@@ -8,7 +8,6 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
-	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/ctype"
 	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
@@ -38,15 +37,6 @@ func (k *kernelTypes) Lookup(name string) (*ctype.Type, error) {
 		}
 	}
 	return nil, err
-}
-
-// of returns the types of a module together with the kernel's, or only the kernel's if module is
-// "".
-func (k *kernelTypes) of(module string) (*ctype.Table, error) {
-	if module == "" {
-		return k.load()
-	}
-	return kbtf.Module(module)
 }
 
 // all returns the types of every loaded module.
@@ -105,7 +95,7 @@ func (k *kernelTypes) tracepointArgs(event string) ([]abi.Field, error) {
 		if name == "" {
 			name = fmt.Sprintf("arg%d", i)
 		}
-		out = append(out, compiler.BTFField(name, 8*i, p.Type))
+		out = append(out, abi.BTFField(name, 8*i, p.Type))
 	}
 	return out, nil
 }
@@ -114,7 +104,7 @@ func (k *kernelTypes) tracepointArgs(event string) ([]abi.Field, error) {
 // tracepoint, its arguments are untyped words.
 func (k *kernelTypes) listed(t bpf.Target) ([]string, error) {
 	var out []string
-	if t.Provider().ArgTypes == bpf.ArgTypesTracepoint {
+	if t.Provider().TracepointTypes {
 		if args, err := k.tracepointArgs(t.Parts[0]); err == nil {
 			for _, a := range args {
 				out = append(out, declared(a.CType, a.Name))

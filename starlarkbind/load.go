@@ -180,7 +180,9 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 	}
 	ev.Context = ts[0].Provider().Context
 	l.typeArgs(ev, ts[0], pt)
-	l.typeParams(ev, ts[0])
+	if ts[0].Provider().TrustedPointers && !ts[0].InProgram() {
+		ev.BTFArgs = !l.noDirectLoads
+	}
 	r := l.s.request(ts[0].Name, l.handler, ev)
 	r.Filter = l.filter
 	r.Features.TaskBTF = r.Features.TaskBTF && !l.noDirectLoads

@@ -96,7 +96,7 @@ type Field struct {
 	Value   int64       // FieldConst
 	At      Address     // FieldMemory, FieldMemoryString
 	Type    ValueType   // FieldValue
-	C       *ctype.Type // the C type, if BTF described it to the compiler; else nil
+	C       *ctype.Type // the C type, if BTF describes it; else nil
 	Why     string      // FieldUnreadable: the error message, if CType does not explain it
 }
 
@@ -105,6 +105,21 @@ type Field struct {
 type ValueType interface {
 	Size() int // bytes
 	String() string
+}
+
+// BTFField returns the field for an argument of C type t, which is in a word of the context at
+// offset off.
+func BTFField(name string, off int, t *ctype.Type) Field {
+	f := Field{Name: name, CType: t.String(), Kind: FieldStruct, Offset: off, Size: t.Size, Signed: t.Signed, C: t}
+	switch t.Kind {
+	case ctype.Int, ctype.Char, ctype.Enum:
+		f.Kind = FieldInt
+	case ctype.Bool:
+		f.Kind = FieldBool
+	case ctype.Pointer:
+		f.Kind, f.User = FieldPointer, t.User
+	}
+	return f
 }
 
 // Address locates a field outside the context: the sum of Disp, the context word at Base, and Scale
