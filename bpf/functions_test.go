@@ -4,13 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+
+	"github.com/bpfrepl/bpfrepl/internal/testkit/expect"
 )
 
 // TestNoSuchFunction checks the error for a function that the kernel does not have.
 func TestNoSuchFunction(t *testing.T) {
 	const fn = "no_such_function_0"
 	err := findFunction(Spec{Kind: "kprobe", Text: "kprobe:" + fn, Args: []string{fn}}, fn)
-	wantText(t, fn, fmt.Sprint(err), `no probe "kprobe:no_such_function_0": the kernel has no function "no_such_function_0", or the compiler has inlined it (bpfrepl -l lists them)`)
+	expect.Text(t, fn, fmt.Sprint(err), `no probe "kprobe:no_such_function_0": the kernel has no function "no_such_function_0", or the compiler has inlined it (bpfrepl -l lists them)`)
 }
 
 // TestListIsWhatIsHere checks that everything listed can be attached to. Kinds that this kernel
@@ -42,7 +44,7 @@ func TestListIsWhatIsHere(t *testing.T) {
 // TestFtraceRecords checks that the records of ftrace are not tracepoints.
 func TestFtraceRecords(t *testing.T) {
 	_, err := Resolve("tracepoint:ftrace:context_switch")
-	wantText(t, "ftrace", fmt.Sprint(err), `no probe "tracepoint:ftrace:context_switch": ftrace events are records of the kernel's own tracers; no program can be attached to them (bpfrepl -l lists them)`)
+	expect.Text(t, "ftrace", fmt.Sprint(err), `no probe "tracepoint:ftrace:context_switch": ftrace events are records of the kernel's own tracers; no program can be attached to them (bpfrepl -l lists them)`)
 	ts, err := Resolve("tracepoint:*:*switch*")
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/expect"
 )
 
 // TestIter checks that iterators visit every item once or, if limited to a process (6.1), every
@@ -44,7 +45,7 @@ func TestIter(t *testing.T) {
 			if err == nil {
 				t.Fatal("there is no task_vma before 5.12")
 			}
-			wantText(t, "before 5.12", err.Error(), fmt.Sprintf(`no probe "iter:task_vma": the iterator task_vma needs Linux 5.12; this is %s (use iter:task)`, k.Release))
+			expect.Text(t, "before 5.12", err.Error(), fmt.Sprintf(`no probe "iter:task_vma": the iterator task_vma needs Linux 5.12; this is %s (use iter:task)`, k.Release))
 			continue
 		}
 		if err != nil {
@@ -58,7 +59,7 @@ func TestIter(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			mustClose(t, a.Close)
+			expect.NoError(t, a.Close)
 			return int(c.runs(t) - before)
 		}
 		if all := count(AttachOptions{}); all < want() {

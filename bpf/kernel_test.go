@@ -10,22 +10,17 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfrepl/bpfrepl/internal/testkit/expect"
 )
 
 func program(t *testing.T, typ ebpf.ProgramType, insns ...asm.Instruction) (*Program, error) {
 	t.Helper()
 	p, err := NewProgram(ProgramSpec{Name: "test", Type: typ, Instructions: insns})
 	if err == nil {
-		t.Cleanup(func() { mustClose(t, p.Close) })
+		t.Cleanup(func() { expect.NoError(t, p.Close) })
 	}
 	return p, err
-}
-
-func mustClose(t *testing.T, fn func() error) {
-	t.Helper()
-	if err := fn(); err != nil {
-		t.Error(err)
-	}
 }
 
 func TestTestRun(t *testing.T) {
@@ -48,7 +43,7 @@ func TestVerifierRefusal(t *testing.T) {
 	if !errors.As(err, &r) {
 		t.Fatalf("%#v", err)
 	}
-	wantText(t, "refusal", r.Error(), "the kernel's verifier refuses the program: R3 !read_ok (at x.star:2:5: bad())")
+	expect.Text(t, "refusal", r.Error(), "the kernel's verifier refuses the program: R3 !read_ok (at x.star:2:5: bad())")
 	if full := fmt.Sprintf("%+v", r); !strings.HasPrefix(full, r.Error()+"\n") || !strings.Contains(full, "r2 = *(u64 *)(r3 +0)") {
 		t.Errorf("the whole log: %s", full)
 	}
@@ -60,7 +55,7 @@ func TestLoadError(t *testing.T) {
 	if !errors.As(err, &le) {
 		t.Fatalf("%#v", err)
 	}
-	wantText(t, "unknown type", le.Error(), "load a ProgramType(250) program: this kernel does not support programs of this type or form")
+	expect.Text(t, "unknown type", le.Error(), "load a ProgramType(250) program: this kernel does not support programs of this type or form")
 }
 
 // TestAttachErrors checks the errors for targets to which the kernel refuses to attach.
@@ -73,9 +68,9 @@ func TestAttachErrors(t *testing.T) {
 	if !errors.Is(err, ErrNoRawTracepoint) {
 		t.Errorf("%#v", err)
 	}
-	wantText(t, "no raw tracepoint", err.Error(), "attach to rawtracepoint:no_such_event: no raw tracepoint of that name")
+	expect.Text(t, "no raw tracepoint", err.Error(), "attach to rawtracepoint:no_such_event: no raw tracepoint of that name")
 	_, err = Attach(newTarget("nix"), p, AttachOptions{})
-	wantText(t, "no kind", err.Error(), "attach to nix: no such kind of probe")
+	expect.Text(t, "no kind", err.Error(), "attach to nix: no such kind of probe")
 }
 
 // TestAttachRefused checks that the kernel accepts 64 programs for a tracepoint and refuses the
@@ -94,7 +89,7 @@ func TestAttachRefused(t *testing.T) {
 		}
 		a, err := Attach(ts[0], p, AttachOptions{})
 		if err == nil {
-			defer wg.Go(func() { mustClose(t, a.Close) })
+			defer wg.Go(func() { expect.NoError(t, a.Close) })
 			if i == 70 {
 				t.Fatal("70 programs are attached")
 			}
@@ -104,7 +99,7 @@ func TestAttachRefused(t *testing.T) {
 		if !errors.As(err, &ae) || !errors.Is(err, unix.E2BIG) {
 			t.Errorf("%#v", err)
 		}
-		wantText(t, "refused", err.Error(), "attach to tracepoint:syscalls:sys_enter_getppid: 64 programs are attached there already, which is the kernel's limit")
+		expect.Text(t, "refused", err.Error(), "attach to tracepoint:syscalls:sys_enter_getppid: 64 programs are attached there already, which is the kernel's limit")
 		return
 	}
 }

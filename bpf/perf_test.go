@@ -17,6 +17,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/expect"
 )
 
 // counting is a program that counts its runs.
@@ -40,7 +41,7 @@ func countRunsOf(t *testing.T, spec ProgramSpec, plain bool) *counting {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { mustClose(t, m.Close) })
+	t.Cleanup(func() { expect.NoError(t, m.Close) })
 	spec.Name, spec.Maps = "runs", map[string]*kmap.Map{"runs": m}
 	spec.Instructions = asm.Instructions{
 		asm.LoadMapValue(asm.R1, 0, 0).WithReference("runs"),
@@ -56,7 +57,7 @@ func countRunsOf(t *testing.T, spec ProgramSpec, plain bool) *counting {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { mustClose(t, p.Close) })
+	t.Cleanup(func() { expect.NoError(t, p.Close) })
 	return &counting{p, m}
 }
 
@@ -104,7 +105,7 @@ func TestPerfSpecErrors(t *testing.T) {
 			t.Errorf("%q: no error", spec)
 			continue
 		}
-		wantText(t, spec, err.Error(), want)
+		expect.Text(t, spec, err.Error(), want)
 	}
 }
 
@@ -121,7 +122,7 @@ func TestHardware(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		mustClose(t, a.Close)
+		expect.NoError(t, a.Close)
 		return
 	}
 	if all, err := List("*cycles*"); err != nil || slices.ContainsFunc(all, func(t Target) bool { return t.Kind == "hardware" }) {
@@ -133,7 +134,7 @@ func TestHardware(t *testing.T) {
 		if err == nil {
 			t.Fatal("attached")
 		}
-		wantText(t, "no PMU", err.Error(), "attach to "+x.Name+": no processor counters are available here, as in most virtual machines; use profile:hz:99, or a software: event")
+		expect.Text(t, "no PMU", err.Error(), "attach to "+x.Name+": no processor counters are available here, as in most virtual machines; use profile:hz:99, or a software: event")
 	}
 }
 
@@ -149,7 +150,7 @@ func TestWatchpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer mustClose(t, func() error { return unix.Munmap(page) })
+	defer expect.NoError(t, func() error { return unix.Munmap(page) })
 	x := resolveOne(t, fmt.Sprintf("watchpoint:%#x:8:w", uintptr(unsafe.Pointer(&page[0]))))
 	c := countRuns(t, x)
 	if err := Watchpoints(); err != nil { // depends on the host, not on the kernel
@@ -172,7 +173,7 @@ func TestWatchpoint(t *testing.T) {
 		if n := c.runs(t) - before; n != 1000 {
 			t.Errorf("%d writes seen of 1000, process %d", n, pid)
 		}
-		mustClose(t, a.Close)
+		expect.NoError(t, a.Close)
 	}
 }
 
@@ -193,7 +194,7 @@ func TestSignal(t *testing.T) {
 			runtime.Gosched()
 		}
 	}
-	mustClose(t, a.Close)
+	expect.NoError(t, a.Close)
 	if n := c.runs(t); n != 20 {
 		t.Errorf("%d runs at 20 signals", n)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/bpfrepl/bpfrepl/internal/abi"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/expect"
 )
 
 // TestSpecErrors checks the errors for common mistakes in specs.
@@ -52,7 +53,7 @@ func TestSpecErrors(t *testing.T) {
 			t.Errorf("%q: no error", c.spec)
 			continue
 		}
-		wantText(t, c.spec, err.Error(), c.want)
+		expect.Text(t, c.spec, err.Error(), c.want)
 	}
 }
 

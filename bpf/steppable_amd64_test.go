@@ -14,6 +14,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf/exe"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/expect"
 )
 
 // vectorInstructions are instructions with VEX and EVEX prefixes, whose opcodes the kernel looks up
@@ -98,7 +99,7 @@ func TestSteppable(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			mustClose(t, a.Close)
+			expect.NoError(t, a.Close)
 			ts = ts[n:]
 		}
 		return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/expect"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/testprog"
 )
 
@@ -49,7 +50,7 @@ func attachTo(t *testing.T, c *counting, ts []Target, o AttachOptions) (detach f
 	return func() {
 		t.Helper()
 		for _, a := range as {
-			mustClose(t, a.Close)
+			expect.NoError(t, a.Close)
 		}
 	}
 }
@@ -124,7 +125,7 @@ func TestSemaphore(t *testing.T) {
 
 // TestUnreadableProgram checks the error for a user who may not read the program.
 func TestUnreadableProgram(t *testing.T) {
-	wantText(t, "not root", task(t, "program", &syscall.SysProcAttr{Credential: nobody}),
+	expect.Text(t, "not root", task(t, "program", &syscall.SysProcAttr{Credential: nobody}),
 		`probe "uprobe:/proc/1/exe:main": /proc/1/exe: user 65534 may not read it (run bpfrepl with sudo)`)
 }
 
@@ -153,5 +154,5 @@ func TestPathsOfSpecs(t *testing.T) {
 		}
 	}
 	_, err = Resolve("uprobe:" + dir + "/none:main.main")
-	wantText(t, "no file", fmt.Sprint(err), fmt.Sprintf("no probe %q: no file %s (is the path right?)", "uprobe:"+dir+"/none:main.main", strings.TrimSuffix(dir, ":b")))
+	expect.Text(t, "no file", fmt.Sprint(err), fmt.Sprintf("no probe %q: no file %s (is the path right?)", "uprobe:"+dir+"/none:main.main", strings.TrimSuffix(dir, ":b")))
 }

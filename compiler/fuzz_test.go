@@ -5,11 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/cputime"
 )
 
 // fuzzLimit is the maximum CPU time for compiling any source text. Wall-clock time would also count
@@ -23,22 +23,14 @@ type alarm struct {
 }
 
 func newAlarm(text string) *alarm {
-	a := &alarm{began: cpuTime()}
+	a := &alarm{began: cputime.Used()}
 	a.timer = time.AfterFunc(fuzzLimit, func() {
-		if cpuTime()-a.began > fuzzLimit {
+		if cputime.Used()-a.began > fuzzLimit {
 			panic("the compiler hangs on:\n" + text)
 		}
 		a.timer.Reset(fuzzLimit)
 	})
 	return a
-}
-
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // Any text is either rejected with error positions or compiled: the compiler does not panic and

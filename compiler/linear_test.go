@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/bpfrepl/bpfrepl/internal/testkit/cputime"
 )
 
 // growing lists handlers of arbitrary length: source returns one with n elements of some kind.
@@ -142,20 +143,11 @@ func compileTime(t *testing.T, text string) time.Duration {
 	req := parseSource(t, "long.star", text).request(t)
 	req.Pass = nil // the checks between passes take longer than the passes
 	runtime.GC()
-	before := processorTime(t)
+	before := cputime.Used()
 	if _, err := Compile(req); err != nil {
 		t.Log(strings.SplitN(err.Error(), "\n", 2)[0])
 	}
-	return processorTime(t) - before
-}
-
-func processorTime(t *testing.T) time.Duration {
-	t.Helper()
-	var ru syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
+	return cputime.Used() - before
 }
 
 // A canceled compilation ends soon, no matter which phase it is in.

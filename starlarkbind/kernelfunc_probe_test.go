@@ -9,12 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/cputime"
 )
 
 // needFunctions skips a test on a kernel without function probes.
@@ -307,12 +306,12 @@ print(probe(["function:vfs_read", "begin"], h, missing="ignore").targets)
 // Listing works on any kernel, and lists all functions in less than half a second of CPU time.
 func TestListFunctions(t *testing.T) {
 	for _, kind := range []string{"kprobe", "kretprobe", "fentry", "fexit", "function", "return"} {
-		t0 := cpuTime(t)
+		t0 := cputime.Used()
 		text, err := List(kind+":*", false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		used := cpuTime(t) - t0
+		used := cputime.Used() - t0
 		if n := strings.Count(text, "\n"); n < 10000 {
 			t.Errorf("%s: %d functions", kind, n)
 		}
@@ -362,16 +361,6 @@ func TestListFunctions(t *testing.T) {
 	if err != nil || !strings.HasPrefix(text, "struct sock {\n\tstruct sock_common __sk_common; /* 0 */\n") {
 		t.Errorf("struct sock: %v\n%.200s", err, text)
 	}
-}
-
-// cpuTime returns the CPU time that this process has used.
-func cpuTime(t *testing.T) time.Duration {
-	t.Helper()
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // A kretprobe tracks a limited number of calls at a time. Further calls are counted as missed, and

@@ -18,6 +18,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/exe"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/expect"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/leakcheck"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/testprog"
 )
@@ -40,13 +41,6 @@ func probed(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := os.WriteFile("prog", text, 0o755); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func wantText(t *testing.T, what, got, want string) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s:\n got %s\nwant %s", what, got, want)
 	}
 }
 
@@ -115,7 +109,7 @@ func TestUprobeSpecErrors(t *testing.T) {
 			t.Errorf("%q: no error", c.spec)
 			continue
 		}
-		wantText(t, c.spec, err.Error(), c.want)
+		expect.Text(t, c.spec, err.Error(), c.want)
 	}
 	if _, err := bpf.Resolve("uprobe:./damaged:main"); err == nil || !strings.HasPrefix(err.Error(), `probe "uprobe:./damaged:main": ./damaged: its ELF headers are damaged: `) {
 		t.Errorf("damaged: %v", err)
@@ -147,7 +141,7 @@ func TestUprobeAddress(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	wantText(t, "inside an instruction", err.Error(), want)
+	expect.Text(t, "inside an instruction", err.Error(), want)
 }
 
 // TestNoDescriptors checks that the error names the lack of descriptors, not the name, if no file
@@ -169,5 +163,5 @@ func TestNoDescriptors(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	wantText(t, "no descriptors", err.Error(), `probe "uprobe:libc:malloc": no file descriptors are left to look for "libc" (raise the limit (ulimit -n), or match fewer events)`)
+	expect.Text(t, "no descriptors", err.Error(), `probe "uprobe:libc:malloc": no file descriptors are left to look for "libc" (raise the limit (ulimit -n), or match fewer events)`)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/expect"
 )
 
 // TestTooLarge checks that a map that needs more memory than the host can spare is refused before
@@ -42,17 +43,17 @@ func TestTooLarge(t *testing.T) {
 			t.Errorf("%d of %d: no error", c.copies, c.have)
 			continue
 		}
-		checkText(t, "too large", err.Error(), c.want)
+		expect.Text(t, "too large", err.Error(), c.want)
 		var me *Error
 		if !errors.As(err, &me) {
 			t.Errorf("%T", err)
 		}
 	}
 	ring := Spec{Name: "s", Type: ebpf.RingBuf, MaxEntries: 1 << 30}
-	checkText(t, "stream", fmt.Sprint(ring.tooLarge(1, 1<<30)), `create map "s": a ring buffer of 1024 MiB is more than this machine can spare (768 MiB); write stream(size="512MiB")`)
+	expect.Text(t, "stream", fmt.Sprint(ring.tooLarge(1, 1<<30)), `create map "s": a ring buffer of 1024 MiB is more than this machine can spare (768 MiB); write stream(size="512MiB")`)
 	huge := Spec{Name: "h", Type: ebpf.PerCPUHash, KeySize: 8, ValueSize: 1064, MaxEntries: 1 << 31}
 	if m, err := New(huge); err == nil {
-		closeAtEnd(t, m.Close)
+		expect.NoError(t, m.Close)
 		t.Errorf("a map of %d GiB was made", huge.bytes()>>30)
 	} else if want := "create map \"h\": 2147483648 keys of 8 bytes with values of 1064 bytes for each of "; !strings.HasPrefix(err.Error(), want) || cpus == 0 {
 		t.Errorf("got %v", err)

@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/expect"
 )
 
 func makeMap(t *testing.T, spec Spec) *Map {
@@ -19,13 +20,13 @@ func makeMap(t *testing.T, spec Spec) *Map {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { closeAtEnd(t, m.Close) })
+	t.Cleanup(func() { expect.NoError(t, m.Close) })
 	return m
 }
 
 func TestMapErrors(t *testing.T) {
 	_, err := New(Spec{Name: "none", Type: ebpf.Hash, KeySize: 8, ValueSize: 8})
-	checkText(t, "no room", err.Error(), `create map "none": it has no room for a key; raise max_keys`)
+	expect.Text(t, "no room", err.Error(), `create map "none": it has no room for a key; raise max_keys`)
 	_, err = New(Spec{Name: "huge", Type: ebpf.PerCPUHash, KeySize: 512, ValueSize: 8, MaxEntries: 1 << 30})
 	var me *Error
 	if !errors.As(err, &me) || !strings.HasPrefix(me.Hint, "write max_keys=") || !strings.HasPrefix(me.Error(), `create map "huge": 1073741824 keys of 512 bytes with values of 8 bytes for each of `) {
@@ -36,7 +37,7 @@ func TestMapErrors(t *testing.T) {
 	if err := m.Update(one, one, 0); err != nil {
 		t.Fatal(err)
 	}
-	checkText(t, "full", fmt.Sprint(m.Update(two, two, 0)), `update map "small": it is full: it holds 1 keys; raise max_keys`)
+	expect.Text(t, "full", fmt.Sprint(m.Update(two, two, 0)), `update map "small": it is full: it holds 1 keys; raise max_keys`)
 	if _, err := m.Lookup(two); !errors.Is(err, ErrKeyNotExist) {
 		t.Errorf("lookup of a missing key: %v", err)
 	}
@@ -113,19 +114,5 @@ func TestSnapshot(t *testing.T) {
 				t.Errorf("a snapshot that is cancelled: %v", err)
 			}
 		})
-	}
-}
-
-func closeAtEnd(t *testing.T, fn func() error) {
-	t.Helper()
-	if err := fn(); err != nil {
-		t.Error(err)
-	}
-}
-
-func checkText(t *testing.T, what, got, want string) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s:\n got %s\nwant %s", what, got, want)
 	}
 }
