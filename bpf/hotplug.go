@@ -46,8 +46,8 @@ type cpuWatcher struct {
 }
 
 // watchCPUs opens events on the CPUs that are online, and follows CPUs that come and go.
-func watchCPUs(t Target, one bool, open func(cpu int) ([]int, error), told func(HotplugEvent)) (*cpuWatcher, error) {
-	f := &cpuWatcher{target: t, one: one, open: open, notify: told, on: map[int][]int{}, done: make(chan struct{})}
+func watchCPUs(t Target, one bool, open func(cpu int) ([]int, error), notify func(HotplugEvent)) (*cpuWatcher, error) {
+	f := &cpuWatcher{target: t, one: one, open: open, notify: notify, on: map[int][]int{}, done: make(chan struct{})}
 	// Listen before the first scan, so that no CPU is missed in between.
 	events, err := listenToDevices()
 	if err != nil {

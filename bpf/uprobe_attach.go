@@ -95,27 +95,27 @@ const uprobeMultiReturn = 1 // BPF_F_UPROBE_MULTI_RETURN
 func attachUprobes(returns bool) func([]Target, []uint64, *Program, AttachOptions) (*Attachment, error) {
 	return func(ts []Target, cookies []uint64, p *Program, o AttachOptions) (*Attachment, error) {
 		a := &Attachment{Target: ts[0]}
-		type way struct {
+		type linkKey struct {
 			file  string
 			plain bool
 		}
-		var order []way
-		parts, of := map[way][]Target{}, map[way][]uint64{}
+		var order []linkKey
+		parts, of := map[linkKey][]Target{}, map[linkKey][]uint64{}
 		for i, t := range ts {
 			in := payload[userSites](t)
-			w := way{in.file, in.plain}
-			if parts[w] == nil {
-				order = append(order, w)
+			key := linkKey{in.file, in.plain}
+			if parts[key] == nil {
+				order = append(order, key)
 			}
-			parts[w] = append(parts[w], t)
+			parts[key] = append(parts[key], t)
 			if cookies != nil {
-				of[w] = append(of[w], cookies[i])
+				of[key] = append(of[key], cookies[i])
 			}
 		}
-		for _, w := range order {
-			fd, err := linkUprobes(parts[w], of[w], p, o, returns && !w.plain)
+		for _, key := range order {
+			fd, err := linkUprobes(parts[key], of[key], p, o, returns && !key.plain)
 			if err != nil {
-				return nil, errors.Join(uprobeRefused(parts[w][0], len(parts[w]), err), a.Close())
+				return nil, errors.Join(uprobeRefused(parts[key][0], len(parts[key]), err), a.Close())
 			}
 			a.fds = append(a.fds, fd)
 		}
