@@ -13,6 +13,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/expect"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/leakcheck"
 )
 
@@ -173,37 +174,30 @@ func copyOfSelf(t *testing.T) string {
 	return exe
 }
 
-func wantText(t *testing.T, what, got, want string) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s:\n got %s\nwant %s", what, got, want)
-	}
-}
-
 var nobody = &syscall.Credential{Uid: 65534, Gid: 65534}
 
 func TestPrivileges(t *testing.T) {
-	wantText(t, "not root", task(t, "prepare", &syscall.SysProcAttr{Credential: nobody}),
-		"tracing needs root, or CAP_BPF and CAP_PERFMON: user 65534 lacks CAP_BPF and CAP_PERFMON; run it with sudo")
-	wantText(t, "one capability of two", task(t, "prepare", &syscall.SysProcAttr{Credential: nobody, AmbientCaps: []uintptr{unix.CAP_BPF}}),
-		"tracing needs root, or CAP_BPF and CAP_PERFMON: user 65534 lacks CAP_PERFMON; run it with sudo")
-	wantText(t, "both capabilities", task(t, "prepare", &syscall.SysProcAttr{Credential: nobody, AmbientCaps: []uintptr{unix.CAP_BPF, unix.CAP_PERFMON}}), "ok")
+	expect.Text(t, "not root", task(t, "prepare", &syscall.SysProcAttr{Credential: nobody}),
+		"tracing needs root, or CAP_BPF and CAP_PERFMON: user 65534 is missing CAP_BPF and CAP_PERFMON; run it with sudo")
+	expect.Text(t, "one capability of two", task(t, "prepare", &syscall.SysProcAttr{Credential: nobody, AmbientCaps: []uintptr{unix.CAP_BPF}}),
+		"tracing needs root, or CAP_BPF and CAP_PERFMON: user 65534 is missing CAP_PERFMON; run it with sudo")
+	expect.Text(t, "both capabilities", task(t, "prepare", &syscall.SysProcAttr{Credential: nobody, AmbientCaps: []uintptr{unix.CAP_BPF, unix.CAP_PERFMON}}), "ok")
 }
 
 func TestMounts(t *testing.T) {
 	apart := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
-	wantText(t, "tracefs is mounted when it is missing", task(t, "tracefs unmounted", apart), "ok")
-	wantText(t, "bpffs is neither needed nor mounted", task(t, "bpffs unmounted", apart), "ok")
+	expect.Text(t, "tracefs is mounted when it is missing", task(t, "tracefs unmounted", apart), "ok")
+	expect.Text(t, "bpffs is neither needed nor mounted", task(t, "bpffs unmounted", apart), "ok")
 	noProc := "/proc has no proc file system, which tracing needs; as root: mount -t proc proc /proc"
-	wantText(t, "no /proc", task(t, "proc unmounted", apart), noProc)
-	wantText(t, "no /proc, list", task(t, "proc unmounted, list", apart), noProc)
-	wantText(t, "/proc of another PID namespace", task(t, "proc of others", apart),
+	expect.Text(t, "no /proc", task(t, "proc unmounted", apart), noProc)
+	expect.Text(t, "no /proc, list", task(t, "proc unmounted, list", apart), noProc)
+	expect.Text(t, "/proc of another PID namespace", task(t, "proc of others", apart),
 		"/proc belongs to another PID namespace, in which bpfrepl has no process ID; as root: mount -t proc proc /proc")
-	wantText(t, "no /sys", task(t, "sys unmounted", apart), "/sys has no sysfs file system, which tracing needs; as root: mount -t sysfs sysfs /sys")
-	wantText(t, "tracefs missing and not to be mounted", task(t, "tracefs unmounted, no right to mount", apart),
-		"tracefs is not mounted and cannot be: this process lacks CAP_SYS_ADMIN; as root: mount -t tracefs tracefs /sys/kernel/tracing")
-	wantText(t, "no BTF", task(t, "no BTF", apart),
+	expect.Text(t, "no /sys", task(t, "sys unmounted", apart), "/sys has no sysfs file system, which tracing needs; as root: mount -t sysfs sysfs /sys")
+	expect.Text(t, "tracefs missing and not to be mounted", task(t, "tracefs unmounted, no right to mount", apart),
+		"tracefs is not mounted and cannot be: this process is missing CAP_SYS_ADMIN; as root: mount -t tracefs tracefs /sys/kernel/tracing")
+	expect.Text(t, "no BTF", task(t, "no BTF", apart),
 		"this kernel has no type information (BTF, /sys/kernel/btf/vmlinux): it needs CONFIG_DEBUG_INFO_BTF, which distributions have enabled since 2021")
-	wantText(t, "tracefs that only root can read", task(t, "formats", &syscall.SysProcAttr{Credential: nobody, AmbientCaps: []uintptr{unix.CAP_BPF, unix.CAP_PERFMON}}),
+	expect.Text(t, "tracefs that only root can read", task(t, "formats", &syscall.SysProcAttr{Credential: nobody, AmbientCaps: []uintptr{unix.CAP_BPF, unix.CAP_PERFMON}}),
 		"user 65534 may not read /sys/kernel/tracing/events: that needs root, or CAP_DAC_READ_SEARCH beside CAP_BPF and CAP_PERFMON; run it with sudo")
 }

@@ -33,9 +33,9 @@ func (e *PrivilegeError) Error() string {
 		return fmt.Sprintf("%s needs %s, which user %d does not have; run it with sudo", e.For, missing, e.UID)
 	}
 	if e.UID == 0 {
-		return fmt.Sprintf("tracing needs CAP_BPF and CAP_PERFMON: root lacks %s here (a container?); run it with sudo on the host, or add the capabilities", missing)
+		return fmt.Sprintf("tracing needs CAP_BPF and CAP_PERFMON: root is missing %s here (a container?); run it with sudo on the host, or add the capabilities", missing)
 	}
-	return fmt.Sprintf("tracing needs root, or CAP_BPF and CAP_PERFMON: user %d lacks %s; run it with sudo", e.UID, missing)
+	return fmt.Sprintf("tracing needs root, or CAP_BPF and CAP_PERFMON: user %d is missing %s; run it with sudo", e.UID, missing)
 }
 
 // MountError reports that a file system that tracing needs is not mounted.
@@ -58,7 +58,7 @@ func (e *MountError) Error() string {
 	why := e.Err.Error()
 	switch {
 	case errors.Is(e.Err, unix.EPERM), errors.Is(e.Err, unix.EACCES):
-		why = "this process lacks CAP_SYS_ADMIN"
+		why = "this process is missing CAP_SYS_ADMIN"
 	case errors.Is(e.Err, unix.ENODEV):
 		why = "this kernel is built without it"
 	case errors.Is(e.Err, unix.ENOENT):
