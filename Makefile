@@ -57,7 +57,7 @@ vmlockups:
 	go test -tags machines -count=1 -v -parallel 2 -timeout 30m -run 'Test(Lockups|Patching)$$' ./internal/testkit/vmtest
 
 fuzz:
-	for f in compiler:FuzzCompile bpf/exe:FuzzELF bpf/exe:FuzzNotes bpf:FuzzFormat bpf/symbol:FuzzKallsyms bpf/symbol:FuzzMapping bpf/symbol:FuzzSymbols; do \
+	for f in compiler:FuzzCompile bpf/exe:FuzzELF bpf/exe:FuzzNotes bpf/tracefmt:FuzzFormat bpf/symbol:FuzzKallsyms bpf/symbol:FuzzMapping bpf/symbol:FuzzSymbols; do \
 		go test ./$${f%:*} -run '^$$' -fuzz "^$${f#*:}\$$" -fuzztime 1m -fuzzminimizetime 1s -parallel 1 || exit 1; done
 
 bench: build

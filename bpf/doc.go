@@ -2,9 +2,15 @@
 // for those targets, and attaches them. It knows nothing of Starlark values, handlers or key
 // layouts, and imports neither the compiler nor the interpreter.
 //
-// Subpackages: sys (system calls, kernel version, privileges), kmap (maps as bytes), symbol
-// (addresses and names), kbtf (types of the kernel, its modules and BPF programs), kernelfunc
-// (which functions the kernel has), exe (ELF files with their functions and USDT notes).
+// Subpackages:
+//
+//	sys         system calls, kernel version, privileges
+//	kmap        maps as bytes
+//	symbol      addresses and names
+//	kbtf        types of the kernel, its modules and BPF programs
+//	kernelfunc  which functions the kernel has, and which can be traced
+//	tracefmt    the format files of tracepoints
+//	exe         ELF files: functions, symbols, USDT notes
 //
 // Each probe kind is one Provider, in a file of its own, with a row in the table of provider.go:
 //
@@ -18,7 +24,7 @@
 // Code that the kinds share:
 //
 //	spec.go, provider.go, complete.go    syntax of specs, table of kinds, completion
-//	format.go, kprobe_event.go           typed arguments, from tracefs or BTF
+//	kprobe_event.go                      typed arguments of functions, from BTF
 //	typetext.go                          declarations of types, for -l 'struct sock'
 //	functions.go                         targets at kernel functions, and their patterns
 //	syscalls.go                          one program for many system call tracepoints

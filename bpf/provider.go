@@ -75,7 +75,6 @@ type Provider struct {
 	pidFilter func(*sys.Kernel) PIDFilter
 }
 
-
 // Target is one place to which a program can be attached.
 type Target struct {
 	Name  string   // canonical and full: "tracepoint:sched:sched_switch"

@@ -120,37 +120,6 @@ func TestAllFormats(t *testing.T) {
 	t.Logf("%d events, %d fields", len(ts), fields)
 }
 
-// FuzzFormat checks that the format parser never panics, and that the fields it returns are
-// plausible.
-func FuzzFormat(f *testing.F) {
-	for _, spec := range []string{"tracepoint:sched:*", "tracepoint:syscalls:sys_enter_o*", "tracepoint:raw_syscalls:*"} {
-		ts, err := Resolve(spec)
-		if err != nil {
-			f.Fatal(err)
-		}
-		for _, x := range ts[:min(len(ts), 10)] {
-			file, err := tracepointFile(x, "format")
-			if err != nil {
-				f.Fatal(err)
-			}
-			f.Add(file, true)
-		}
-	}
-	f.Add("format:\n\tfield:__data_loc char[] x;\toffset:8;\tsize:4;\tsigned:0;\n", false)
-	f.Add("format:\n\tfield:a b[-1];\toffset:-8;\tsize:99999999999999;\tsigned:0;\n", false)
-	f.Fuzz(func(t *testing.T, text string, syscalls bool) {
-		ev, err := parseFormat(text, syscalls)
-		if err != nil {
-			return
-		}
-		for _, fd := range ev.Fields {
-			if fd.Offset < 0 || fd.Size < 0 || fd.ElemSize < 0 || fd.Len < 0 {
-				t.Errorf("field %+v", fd)
-			}
-		}
-	})
-}
-
 func TestNotFoundIsTyped(t *testing.T) {
 	_, err := Resolve("tracepoint:sched:no_such")
 	var nf *NotFoundError

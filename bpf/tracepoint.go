@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/bpf/tracefmt"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
@@ -198,7 +199,7 @@ func tracepointEvent(t Target) (*abi.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := parseFormat(text, t.Parts[0] == "syscalls")
+	e, err := tracefmt.Parse(text, t.Parts[0] == "syscalls")
 	if err != nil {
 		return nil, fmt.Errorf("format of %s: %w", t.Name, err)
 	}

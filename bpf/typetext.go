@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
@@ -13,7 +14,7 @@ func IsTypeName(pattern string) bool {
 	kind, name, ok := strings.Cut(strings.TrimSpace(pattern), " ")
 	switch kind {
 	case "struct", "union", "enum", "typedef":
-		return ok && isIdent(strings.TrimSpace(name))
+		return ok && sys.IsIdent(strings.TrimSpace(name))
 	}
 	return false
 }

@@ -179,3 +179,13 @@ func CloseFD(fd int) error {
 func IsIdentByte(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
+
+// IsIdent reports whether s is an identifier of C.
+func IsIdent(s string) bool {
+	for i := range len(s) {
+		if !IsIdentByte(s[i]) {
+			return false
+		}
+	}
+	return s != ""
+}

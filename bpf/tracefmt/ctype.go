@@ -1,9 +1,7 @@
-package bpf
+package tracefmt
 
 import (
 	"strings"
-
-	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
 // cTypes holds C's integer types, as the kernel's events name them, on a 64-bit host. Other types
@@ -67,13 +65,4 @@ func isChar(typ string) bool { return stripQualifiers(typ) == "char" }
 func isAggregate(typ string) bool {
 	typ = stripQualifiers(typ)
 	return !strings.HasSuffix(typ, "*") && (strings.HasPrefix(typ, "struct ") || strings.HasPrefix(typ, "union "))
-}
-
-func isIdent(s string) bool {
-	for i := range len(s) {
-		if !sys.IsIdentByte(s[i]) {
-			return false
-		}
-	}
-	return s != ""
 }

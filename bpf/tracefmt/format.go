@@ -1,4 +1,13 @@
-package bpf
+// Package tracefmt parses the format files of the kernel's events, which tracefs has for each
+// tracepoint (Documentation/trace/events.rst, written by trace_events.c: f_show). A file has one line
+// per field:
+//
+//	field:TYPE NAME[LEN];	offset:16;	size:8;	signed:1;
+//
+// TYPE is what the event's author wrote in TP_STRUCT__entry, after preprocessing. It can be any C
+// type, and LEN any expression. The kind of a field is determined by the size first, which is
+// always right, and by the words second.
+package tracefmt
 
 import (
 	"fmt"
@@ -9,19 +18,10 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
-// The format file of an event (Documentation/trace/events.rst, written by trace_events.c: f_show)
-// has one line per field:
-//
-//	field:TYPE NAME[LEN];	offset:16;	size:8;	signed:1;
-//
-// TYPE is what the event's author wrote in TP_STRUCT__entry, after preprocessing. It can be any C
-// type, and LEN any expression. The kind of a field is determined by the size first, which is
-// always right, and by the words second.
-
-// parseFormat parses a format file. It omits the fields whose names start with common_. syscalls is
+// Parse parses a format file. It omits the fields whose names start with common_. syscalls is
 // set for events of that subsystem: their arguments are 8-byte registers whatever their type, and
 // their pointers are user addresses.
-func parseFormat(text string, syscalls bool) (*abi.Event, error) {
+func Parse(text string, syscalls bool) (*abi.Event, error) {
 	e := &abi.Event{}
 	for line := range strings.SplitSeq(text, "\n") {
 		line = strings.TrimSpace(line)
@@ -147,7 +147,7 @@ func declareArray(f abi.Field, typ, dims string) abi.Field {
 func splitDecl(decl string) (typ, name, dims string) {
 	// void (*fn)(int): the name is in the parentheses.
 	if i := strings.Index(decl, "(*"); i >= 0 {
-		if j := strings.IndexByte(decl[i:], ')'); j > 2 && isIdent(decl[i+2:i+j]) {
+		if j := strings.IndexByte(decl[i:], ')'); j > 2 && sys.IsIdent(decl[i+2:i+j]) {
 			return decl[:i] + "(*)" + decl[i+j+1:], decl[i+2 : i+j], ""
 		}
 	}
