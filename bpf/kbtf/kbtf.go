@@ -42,7 +42,9 @@ func Available() bool {
 // Kernel returns the kernel's types. They are read on first use, which takes some milliseconds, and
 // once, because they do not change while the kernel runs. The error is a *NoBTFError if the kernel
 // has none.
-var Kernel = sync.OnceValues(func() (*ctype.Table, error) {
+func Kernel() (*ctype.Table, error) { return kernel() }
+
+var kernel = sync.OnceValues(func() (*ctype.Table, error) {
 	raw, err := os.ReadFile(kernelFile)
 	if err == nil && len(raw) == 0 {
 		err = io.ErrUnexpectedEOF
