@@ -14,7 +14,6 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
-	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
 )
 
@@ -198,87 +197,6 @@ func (s *Session) helperError(p *Probe, site compiler.Site, c kmap.Cell) *helper
 	}
 	e.message, e.hint = explain(site, unix.Errno(code), e.mapName, maxKeys)
 	return e
-}
-
-// explain returns the meaning of an errno at a site, and a hint for the user. name is that of the
-// map or stream; maxKeys is its max_keys, or the size of the stream in bytes.
-func explain(site compiler.Site, errno unix.Errno, name string, maxKeys int) (message, hint string) {
-	type key struct {
-		helper string
-		errno  unix.Errno
-	}
-	if message, hint, ok := explainFunc(site, errno); ok {
-		return message, hint
-	}
-	if errno == unix.EDEADLK { // EBUSY on kernels before 6.15 (kernel/bpf/rqspinlock.c)
-		errno = unix.EBUSY
-	}
-	switch (key{site.Helper, errno}) {
-	case key{"map_update_elem", unix.E2BIG}:
-		return fmt.Sprintf("%s is full: its %d keys are taken, so a new one was dropped", name, maxKeys), fmt.Sprintf("make it larger: max_keys=%d", nextSize(maxKeys))
-	case key{"map_update_elem", unix.ENOMEM}:
-		return fmt.Sprintf("the kernel had no memory for a new key of %s", name), "set max_keys to the number of keys: its memory is then allocated in advance"
-	case key{"map_update_elem", unix.EBUSY}:
-		return fmt.Sprintf("%s was locked by the code that this handler interrupted", name), "the event is lost; count it in errors()"
-	case key{"map_update_elem", unix.ENOENT}:
-		return fmt.Sprintf("the key was removed from %s between its insertion and the add", name), "do not pop or clear keys that are being counted"
-	case key{"map_update_elem", unix.EEXIST}:
-		return fmt.Sprintf("other CPUs kept creating and removing the key of %s while it was being stored", name), "the event is lost; count it in errors()"
-	case key{"map_update_elem", unix.ETIMEDOUT}, key{"map_delete_elem", unix.ETIMEDOUT}:
-		return fmt.Sprintf("another CPU held a lock of %s for too long", name), "the event is lost; count it in errors()"
-	case key{"map_delete_elem", unix.EBUSY}:
-		return fmt.Sprintf("%s was locked by the code that this handler interrupted, so a key was not removed", name), "clear it from the script"
-	case key{"map_lookup_elem", unix.ENOENT}:
-		if site.Quiet {
-			return fmt.Sprintf("%s has no such key: %s() returned the default", name, site.Op), "often harmless; shown only with --warnings=all"
-		}
-		return fmt.Sprintf("%s has no such key", name), "read it with .get(key, default), or test `key in " + name + "` first"
-	case key{"cmpxchg", unix.EAGAIN}:
-		return fmt.Sprintf("%s: other runs on this CPU kept changing the extreme", name), "the event may be missing from the extreme, but not from the count"
-	case key{"ringbuf_reserve", unix.ENOSPC}:
-		if site.Stream != nil {
-			return fmt.Sprintf("stream %s is full: the script reads too slowly, so the record was dropped", name), fmt.Sprintf("emit less, or make it larger: size=%d", nextSize(maxKeys))
-		}
-		return "the ring buffer is full: the host is too slow, so the record was dropped", "print less: filter, or count in a map"
-	case key{"", unix.EDOM}:
-		what := map[string]string{"//": "division", "%": "remainder"}[site.Op]
-		return what + " by zero: the handler ended here", "test the divisor first"
-	case key{"", unix.E2BIG}:
-		return "the loops of one run took more than eight million steps: the handler ended here", "bound the loops by the size of their data; in a long loop, do less per iteration"
-	case key{"", unix.EINVAL}:
-		return "negative shift count: the handler ended here", "test the count first"
-	case key{"", unix.ERANGE}:
-		switch site.Op {
-		case "in":
-			return "a byte must be from 0 to 255: the handler ended here", "compare the number first"
-		case "[]":
-			return "index out of range: the handler ended here", "compare len() first"
-		}
-		return fmt.Sprintf("the index of %s is out of range: the handler ended here", site.Op), "test the index first"
-	case key{"", unix.EBUSY}:
-		return fmt.Sprintf("%d nested runs of this probe on this CPU hold all the memory for long strings and stacks: the event is lost", abi.ScratchSlots), "use shorter ones, which do not need that memory: str(ptr, 64), ustack(5)"
-	case key{"", unix.ENOENT}:
-		return "the dict has no such key: the handler ended here", "use .get(key, default)"
-	}
-	if strings.HasPrefix(site.Helper, "probe_read") {
-		what, reads := "memory", "it reads as empty"
-		if site.Op == "buf" {
-			what, reads = "the bytes", "they read as zeros"
-		} else if site.Op != "str" {
-			what = site.Op
-		}
-		if site.Op != "str" && strings.HasPrefix(site.Helper, "probe_read_kernel") {
-			return fmt.Sprintf("%s could not be read: a pointer on the way is NULL or no longer valid; %s", what, reads), "test the pointer first"
-		}
-		if site.Quiet {
-			return fmt.Sprintf("%s could not be read: the program's pointer is NULL; %s", what, reads), "test the pointer first"
-		}
-		if site.Op == "buf" {
-			return "the bytes could not be read: a bad address, one that is not in memory now, or fewer bytes than requested; they read as zeros", "read fewer bytes: buf(ptr, 4); or read them in the return probe, after the kernel has touched the memory"
-		}
-		return fmt.Sprintf("%s could not be read: a bad address, or one that is not in memory now; it reads as empty", what), "for user memory, read it in the return probe, after the kernel has touched it"
-	}
-	return fmt.Sprintf("%s failed: %s", site.Helper, errno.Error()), "bpf-helpers(7) lists the helper's errors"
 }
 
 // nextSize returns the smallest power of two that is at least 2*n.

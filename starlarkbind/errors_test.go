@@ -6,15 +6,12 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
-	"github.com/bpfrepl/bpfrepl/compiler"
-	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
-// Every error that can be forced, on the running kernel: its name, count, message and hint.
+// Errors that a few lines force, on the running kernel: name, count, message and hint. TestErrorRows
+// says which rows of errorRows no test forces.
 func TestForcedErrors(t *testing.T) {
 	for _, c := range []struct {
 		name, src, want string
@@ -155,32 +152,6 @@ print(n.value >= 400, n.value == len(h) + sum([e.count for e in errors()]), [(e.
 	}
 	if got := strings.TrimSpace(l.out.String()); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-}
-
-// Errors that cannot be forced everywhere have messages too.
-func TestErrorWords(t *testing.T) {
-	m := &compiler.Map{Name: "m"}
-	for _, c := range []struct {
-		site  compiler.Site
-		errno unix.Errno
-		want  string
-	}{
-		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.ENOMEM, "the kernel had no memory for a new key of m | set max_keys to the number of keys: its memory is then allocated in advance"},
-		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.EBUSY, "m was locked by the code that this handler interrupted | the event is lost; count it in errors()"},
-		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.EDEADLK, "m was locked by the code that this handler interrupted | the event is lost; count it in errors()"},
-		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.ETIMEDOUT, "another CPU held a lock of m for too long | the event is lost; count it in errors()"},
-		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.EEXIST, "other CPUs kept creating and removing the key of m while it was being stored | the event is lost; count it in errors()"},
-		{compiler.Site{Helper: "map_update_elem", Map: m}, unix.ENOENT, "the key was removed from m between its insertion and the add | do not pop or clear keys that are being counted"},
-		{compiler.Site{Helper: "map_delete_elem", Map: m}, unix.EBUSY, "m was locked by the code that this handler interrupted, so a key was not removed | clear it from the script"},
-		{compiler.Site{Helper: "cmpxchg", Map: m}, unix.EAGAIN, "m: other runs on this CPU kept changing the extreme | the event may be missing from the extreme, but not from the count"},
-		{compiler.Site{}, unix.EBUSY, fmt.Sprint(abi.ScratchSlots) + " nested runs of this probe on this CPU hold all the memory for long strings and stacks: the event is lost | use shorter ones, which do not need that memory: str(ptr, 64), ustack(5)"},
-		{compiler.Site{Helper: "new_helper"}, unix.EPROTO, "new_helper failed: protocol error | bpf-helpers(7) lists the helper's errors"},
-	} {
-		message, hint := explain(c.site, c.errno, "m", 4)
-		if got := message + " | " + hint; got != c.want {
-			t.Errorf("%s %v: got %q, want %q", c.site.Helper, c.errno, got, c.want)
-		}
 	}
 }
 
