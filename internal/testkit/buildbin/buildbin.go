@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -84,7 +85,7 @@ func Load() (bin, comm string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	comm = "l" + Tag()
+	comm = "l" + strings.ToUpper(Tag()) // in upper case it is no word of a message, such as "lost"
 	bin, err = Once("load "+comm, comm, func(_, link string) error { return os.Symlink(bin, link) })
 	return bin, comm, err
 }
