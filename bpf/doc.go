@@ -18,7 +18,7 @@
 //	lsm.go                               hooks of security modules
 //	tracepoint.go, rawtracepoint.go      tracepoints
 //	uprobe.go, usdt.go                   functions and static probes of programs
-//	timer.go, software.go, hardware.go, watchpoint.go    perf events
+//	timer.go, counter.go, watchpoint.go  perf events
 //	iter.go, once.go, signal.go          iterators, begin and end, signals
 //
 // Code that the kinds share:
@@ -29,11 +29,10 @@
 //	functions.go                         targets at kernel functions, and their patterns
 //	syscalls.go                          one program for many system call tracepoints
 //	program.go, program_limits.go        loading and running programs, errors of the verifier
-//	attach.go, attachall.go, multi.go, perf.go    attaching to one target or to thousands
+//	attach.go, attachall.go, perf.go     attaching to one target or to thousands, missed events
 //	pidfilter.go                         limiting probes to one process
 //	gate.go                              stopping all programs at once
 //	hotplug.go                           CPUs that come online or go offline
-//	missed.go                            counts of missed events
 //	feature.go                           features of the running kernel
 //
 // The package caches only what cannot change while the kernel runs. The lists of functions are read

@@ -46,7 +46,7 @@ type Provider struct {
 	eventSchema  func(Target) (*abi.Event, error)
 	programTypes func(t Target, readsContext bool) []ebpf.ProgramType
 	attach       func(Target, *Program, AttachOptions) (*Attachment, error)
-	// attachMulti is set for kinds that support multi links; see multi.go.
+	// attachMulti is set for kinds that support multi links; see attachall.go.
 	attachMulti func(ts []Target, cookies []uint64, p *Program, o AttachOptions) (*Attachment, error)
 	// prepare sets the fields of a program's spec that determine how it will be attached to its
 	// targets. It is nil if the kind needs none.

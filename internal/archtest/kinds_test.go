@@ -51,7 +51,7 @@ func text(e ast.Node) (string, bool) {
 	return s, err == nil
 }
 
-// owns reports whether a file belongs to the provider in the file own: kprobe_errors.go belongs to
+// owns reports whether a file belongs to the provider in the file own: kprobe_event.go belongs to
 // kprobe.go.
 func owns(own, file string) bool {
 	return file == own || strings.HasPrefix(file, strings.TrimSuffix(own, ".go")+"_")
@@ -134,10 +134,10 @@ func TestKindLiteralsAreFound(t *testing.T) {
 	fset := token.NewFileSet()
 	files := map[string]*ast.File{}
 	for name, src := range map[string]string{
-		"bpf/kprobe.go":        `package bpf; var p = Provider{Kind: "kprobe", Doc: "d"}; var q = Provider{Kind: "end"}; var k = "kprobe:"`,
-		"bpf/kprobe_errors.go": `package bpf; var a = "kprobe"`,
-		"bpf/attach.go":        `package bpf; var b = t.Kind == "kprobe"; var c = t.Kind != "end"; var d = "end"; var e = "write kprobe:NAME"`,
-		"repl/tab.go":          `package repl; var f = "kprobe:"`,
+		"bpf/kprobe.go":       `package bpf; var p = Provider{Kind: "kprobe", Doc: "d"}; var q = Provider{Kind: "end"}; var k = "kprobe:"`,
+		"bpf/kprobe_event.go": `package bpf; var a = "kprobe"`,
+		"bpf/attach.go":       `package bpf; var b = t.Kind == "kprobe"; var c = t.Kind != "end"; var d = "end"; var e = "write kprobe:NAME"`,
+		"repl/tab.go":         `package repl; var f = "kprobe:"`,
 	} {
 		f, err := parser.ParseFile(fset, name, src, 0)
 		if err != nil {
