@@ -19,6 +19,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // An Aggregation is the value that count(), sum() and the other aggregation constructors return: a
@@ -143,7 +144,7 @@ func (a *Aggregation) copies() int {
 // retype replaces the kernel map by one with wider keys, and copies the values. Only the programs
 // for the script's own adds use the map so far; they are dropped, and made again when needed.
 func (a *Aggregation) retype(t compiler.MapTypes) error {
-	w, err := a.readMap(a.s.run.context(), a.live())
+	w, err := a.readMap(a.s.run.Context(), a.live())
 	if err != nil {
 		return err
 	}
@@ -262,14 +263,14 @@ func (a *Aggregation) readMap(ctx context.Context, m *kmap.Map) (_ *rawValues, e
 	var keys strings.Builder
 	keys.Grow(snap.N * size)
 	for i := range snap.N {
-		if err := interrupted(ctx, i); err != nil {
+		if err := runner.Interrupted(ctx, i); err != nil {
 			return nil, err
 		}
 		keys.Write(snap.Key(i))
 	}
 	all, one := make([]uint64, snap.N*n), make([]uint64, n)
 	for i := 0; i < snap.N; i++ {
-		if err := interrupted(ctx, i); err != nil {
+		if err := runner.Interrupted(ctx, i); err != nil {
 			return nil, err
 		}
 		v := all[i*n : (i+1)*n : (i+1)*n]
@@ -391,7 +392,7 @@ func (a *Aggregation) Get(k starlark.Value) (starlark.Value, bool, error) {
 
 // find returns the value of the key that the script sees as k, or nil if there is none.
 func (a *Aggregation) find(k starlark.Value) ([]uint64, error) {
-	all, err := a.read(a.s.run.ctx)
+	all, err := a.read(a.s.run.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -408,7 +409,7 @@ func (a *Aggregation) entries() ([]starlark.Tuple, error) {
 	if a.keyless() {
 		return nil, fmt.Errorf("%s %q has no keys; read %s.value", a.Type(), a.Name(), a.Name())
 	}
-	w, err := a.read(a.s.run.ctx)
+	w, err := a.read(a.s.run.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -418,7 +419,7 @@ func (a *Aggregation) entries() ([]starlark.Tuple, error) {
 func (a *Aggregation) tuples(w *rawValues) ([]starlark.Tuple, error) {
 	out := make([]starlark.Tuple, len(w.keys))
 	for i, k := range w.keys {
-		if err := interrupted(a.s.run.ctx, i); err != nil {
+		if err := a.s.run.Interrupted(i); err != nil {
 			return nil, err
 		}
 		out[i] = starlark.Tuple{a.key(k), a.value(w.vals[i])}
@@ -431,7 +432,7 @@ func (a *Aggregation) tuples(w *rawValues) ([]starlark.Tuple, error) {
 func (a *Aggregation) Items() []starlark.Tuple {
 	items, err := a.entries()
 	if err != nil {
-		a.s.out.reportError(err)
+		a.s.out.ReportError(err)
 	}
 	return items
 }
@@ -443,7 +444,7 @@ func (a *Aggregation) Iterate() starlark.Iterator { return keyIterator(a.Items()
 func (a *Aggregation) Len() int {
 	n, err := a.length()
 	if err != nil {
-		a.s.out.reportError(err)
+		a.s.out.ReportError(err)
 	}
 	return n
 }
@@ -451,9 +452,9 @@ func (a *Aggregation) Len() int {
 func (a *Aggregation) length() (int, error) {
 	a.seen = true
 	if m := a.live(); m != nil && a.uniqueKeys() {
-		return m.Count(a.s.run.ctx)
+		return m.Count(a.s.run.Context())
 	}
-	w, err := a.read(a.s.run.ctx)
+	w, err := a.read(a.s.run.Context())
 	if err != nil {
 		return 0, err
 	}
@@ -474,7 +475,7 @@ func (a *Aggregation) snapshot() (starlark.Value, error) {
 	if m := a.live(); m != nil && a.uniqueKeys() && a.spec().Words() == 1 {
 		return a.direct(m)
 	}
-	w, err := a.read(a.s.run.ctx)
+	w, err := a.read(a.s.run.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -491,9 +492,9 @@ func (a *Aggregation) uniqueKeys() bool {
 // largest. It builds the dict straight from the kernel's data, without rawValues.
 func (a *Aggregation) direct(m *kmap.Map) (_ starlark.Value, err error) {
 	a.seen = true
-	dm := dictBuilder{ctx: a.s.run.ctx}
+	dm := dictBuilder{ctx: a.s.run.Context()}
 	defer dm.close()
-	snap, err := m.Read(a.s.run.ctx, dm.expect)
+	snap, err := m.Read(a.s.run.Context(), dm.expect)
 	if err != nil {
 		return nil, err
 	}
@@ -541,7 +542,7 @@ func (a *Aggregation) plain(w *rawValues) (starlark.Value, error) {
 		i   int
 	}
 	key := memoized(len(w.keys), func(i int) starlark.Value { return a.key(w.keys[i]) })
-	return newDict(a.s.run.ctx, len(w.keys), func(i int) pair { return pair{key(i), i} }, func(p pair) starlark.Value { return p.key }, func(p pair) starlark.Value { return a.value(w.vals[p.i]) })
+	return newDict(a.s.run.Context(), len(w.keys), func(i int) pair { return pair{key(i), i} }, func(p pair) starlark.Value { return p.key }, func(p pair) starlark.Value { return a.value(w.vals[p.i]) })
 }
 
 // top returns the n entries with the largest values in descending order. Equal values are ordered
@@ -554,7 +555,7 @@ func (a *Aggregation) top(n int) ([]starlark.Tuple, error) {
 	compared, cut := 0, error(nil)
 	sort.SliceStable(items, func(i, j int) bool {
 		if compared++; cut == nil {
-			cut = interrupted(a.s.run.ctx, compared)
+			cut = a.s.run.Interrupted(compared)
 		}
 		// Once interrupted, report all elements as equal, so that the sort ends soon.
 		if cut != nil {
@@ -576,7 +577,7 @@ func (a *Aggregation) perCPU() (_ starlark.Value, err error) {
 	if m == nil {
 		return starlark.NewDict(0), nil
 	}
-	snap, err := m.Snapshot(a.s.run.ctx)
+	snap, err := m.Snapshot(a.s.run.Context())
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // delta returns what was added since the last call of delta. For counts and sums that is the
@@ -39,11 +41,11 @@ func (a *Aggregation) fills() bool {
 
 // difference implements delta without exchanging the map.
 func (a *Aggregation) difference() (starlark.Value, error) {
-	w, err := a.readMap(a.s.run.ctx, a.live())
+	w, err := a.readMap(a.s.run.Context(), a.live())
 	if err != nil {
 		return nil, err
 	}
-	d, err := a.beyond(a.s.run.ctx, w, a.deltaBase)
+	d, err := a.beyond(a.s.run.Context(), w, a.deltaBase)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +60,7 @@ func (a *Aggregation) difference() (starlark.Value, error) {
 func (a *Aggregation) beyond(ctx context.Context, w, marks *rawValues) (*rawValues, error) {
 	d := newRawValues(len(w.keys))
 	for i, k := range w.keys {
-		if err := interrupted(ctx, i); err != nil {
+		if err := runner.Interrupted(ctx, i); err != nil {
 			return nil, err
 		}
 		v := append([]uint64{}, w.vals[i]...)
@@ -102,7 +104,7 @@ func (a *Aggregation) warnForgotten() {
 	a.told = true
 	hint := fmt.Sprintf("make it larger: max_keys=%d", nextSize(len(a.swappedOut.keys)+a.forgotten))
 	text := fmt.Sprintf("%s keeps the totals of %d keys; other keys appeared only in the results of delta()", a.Name(), len(a.swappedOut.keys))
-	a.s.out.warn("totals_forgotten", map[string]any{"map": a.Name(), "keys": len(a.swappedOut.keys), "message": text, "hint": hint}, text+"\n    hint: "+hint)
+	a.s.out.Warn("totals_forgotten", map[string]any{"map": a.Name(), "keys": len(a.swappedOut.keys), "message": text, "hint": hint}, text+"\n    hint: "+hint)
 }
 
 func allZero(v []uint64) bool {

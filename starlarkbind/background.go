@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // While the prompt waits for input, records of streams are passed to their callbacks, and warnings
@@ -16,7 +18,7 @@ const serveEvery = 50 * time.Millisecond
 
 // Background serves streams and prints warnings in the background until ctx is cancelled.
 func (s *Session) Background(ctx context.Context) {
-	s.run.recoverGoroutine(func() { s.background(ctx) })
+	s.run.RecoverGoroutine(func() { s.background(ctx) })
 }
 
 func (s *Session) background(ctx context.Context) {
@@ -26,9 +28,9 @@ func (s *Session) background(ctx context.Context) {
 	for {
 		select {
 		case <-warn.C:
-			s.run.unlessBusy(func() { s.warnNew(); s.warnFill() })
+			s.run.UnlessBusy(func() { s.warnNew(); s.warnFill() })
 		case <-serve.C:
-			s.run.unlessBusy(func() { s.serve(ctx) })
+			s.run.UnlessBusy(func() { s.serve(ctx) })
 		case <-ctx.Done():
 			return
 		}
@@ -46,12 +48,12 @@ func (s *Session) serve(ctx context.Context) {
 			continue
 		}
 		to := st.ring.Written()
-		s.run.inRun.Store(true) // a callback cannot call run()
-		err := s.run.execAlone(ctx, "stream", func(thread *starlark.Thread) error {
+		s.run.InRun.Store(true) // a callback cannot call run()
+		err := s.run.ExecAlone(ctx, "stream", func(thread *starlark.Thread) error {
 			return st.dispatchQueued(thread, to, func(int, time.Duration) bool { return ctx.Err() == nil && time.Now().Before(until) })
 		})
-		s.run.inRun.Store(false)
-		if errors.Is(err, errCallbackCancelled) || ctx.Err() != nil {
+		s.run.InRun.Store(false)
+		if errors.Is(err, runner.ErrCallbackCancelled) || ctx.Err() != nil {
 			return // let the waiting item run
 		}
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
@@ -84,11 +85,11 @@ var Builtins = []Builtin{
 			return nil, err
 		}
 		if s.out.json {
-			s.out.print(printedLine("printf", "", text, values))
+			s.out.Print(printedLine("printf", "", text, values))
 		} else {
-			s.out.text(text)
+			s.out.Text(text)
 		}
-		return starlark.None, s.out.failed()
+		return starlark.None, s.out.Failed()
 	}},
 	{"sprintf", "sprintf(format, *args)", "format with a C format string", `line = sprintf("%5.1f%%", 100.0 * n / total)`, func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		text, err := formatArgs("sprintf", a, kw)
@@ -100,7 +101,7 @@ var Builtins = []Builtin{
 			return nil, err
 		}
 		s.done.exported = true
-		b, err := render.JSON(plainValue(x), func(n int) error { return interrupted(s.run.ctx, n) })
+		b, err := render.JSON(plainValue(x), func(n int) error { return s.run.Interrupted(n) })
 		return starlark.String(b), err
 	}},
 	{"to_csv", "to_csv(x, header=None, raw=False)", "x as CSV with a header line, whose names header replaces: a map, its snapshot, a list of pairs or of records; tuples, statistics and histograms have several columns, and a histogram one row per bucket; text that a spreadsheet would read as a formula is prefixed with ', unless raw", `print(to_csv(calls.top(20), header=["comm", "calls"]))`, (*Session).builtinToCSV},
@@ -338,8 +339,8 @@ func (s *Session) sumOf(a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, 
 			return nil, fmt.Errorf("sum: cannot add %s", x.Type())
 		}
 	}
-	if s.run.cancelled() {
-		return nil, ErrInterrupted
+	if s.run.Cancelled() {
+		return nil, runner.ErrInterrupted
 	}
 	if isFloat {
 		f, _ := new(big.Float).SetInt(total).Float64()
@@ -388,8 +389,8 @@ func (s *Session) builtinProbes(_ *starlark.Thread, _ *starlark.Builtin, a starl
 	sort.Slice(ts, func(i, j int) bool { return ts[i].Name < ts[j].Name })
 	var out []starlark.Value
 	for _, t := range ts {
-		if s.run.ctx.Err() != nil {
-			return nil, ErrInterrupted
+		if s.run.Context().Err() != nil {
+			return nil, runner.ErrInterrupted
 		}
 		listed, err := s.ktypes.listed(t)
 		if err != nil {

@@ -73,7 +73,7 @@ func (w *warner) warnOf(code *compiler.Program) {
 		w.told[*d] = true
 		w.mu.Unlock()
 		if !told {
-			w.out.warn("diagnostic", diagnosticFields(d), w.fitCarets(d.Error()))
+			w.out.Warn("diagnostic", diagnosticFields(d), w.fitCarets(d.Error()))
 		}
 	}
 }

@@ -21,7 +21,7 @@ func (s *Session) builtinToCSV(_ *starlark.Thread, _ *starlark.Builtin, args sta
 		return nil, err
 	}
 	s.done.exported = true
-	text, err := render.CSV(plainValue(x), header, raw, func(row int) error { return interrupted(s.run.ctx, row) })
+	text, err := render.CSV(plainValue(x), header, raw, func(row int) error { return s.run.Interrupted(row) })
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // The kernel takes tens of milliseconds to detach a program from each perf event. A probe with many
@@ -90,7 +91,7 @@ func (p *Probe) closeLinks() error {
 				}
 			})
 			if err != nil {
-				p.s.out.reportError(err)
+				p.s.out.ReportError(err)
 			}
 		})
 	}
@@ -113,8 +114,8 @@ func (p *Probe) reopen() error {
 	if p.closing != nil {
 		select {
 		case <-p.closing:
-		case <-p.s.run.context().Done():
-			return ErrInterrupted
+		case <-p.s.run.Context().Done():
+			return runner.ErrInterrupted
 		}
 	}
 	for _, g := range p.programs {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/internal/gcpause"
 	"github.com/bpfrepl/bpfrepl/internal/hugepage"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // A dict of a million keys is larger than the processor's caches, and keys arrive in an order
@@ -95,7 +96,7 @@ func fillDict[T any](m *dictBuilder, n, workers int, item func(i int) T, key, va
 	starts := make([][1 << partBits]int, workers) // for each worker, the index of its next key by part
 	err := parallelRanges(n, workers, func(w, from, to int) error {
 		for i := from; i < to; i++ {
-			if err := interrupted(m.ctx, i); err != nil {
+			if err := runner.Interrupted(m.ctx, i); err != nil {
 				return err
 			}
 			h, err := key(item(i)).Hash()
@@ -120,7 +121,7 @@ func fillDict[T any](m *dictBuilder, n, workers int, item func(i int) T, key, va
 	hugepage.Advise(items)
 	err = parallelRanges(n, workers, func(w, from, to int) error {
 		for i := from; i < to; i++ {
-			if err := interrupted(m.ctx, i); err != nil {
+			if err := runner.Interrupted(m.ctx, i); err != nil {
 				return err
 			}
 			next := &starts[w][part[i]]
@@ -136,14 +137,14 @@ func fillDict[T any](m *dictBuilder, n, workers int, item func(i int) T, key, va
 	select {
 	case d = <-m.made:
 	case <-m.ctx.Done():
-		return nil, ErrInterrupted
+		return nil, runner.ErrInterrupted
 	}
 	add := newDictAppender(d).add
 	if m.alike {
 		add = d.SetKey
 	}
 	for i, x := range items {
-		if err := interrupted(m.ctx, i); err != nil {
+		if err := runner.Interrupted(m.ctx, i); err != nil {
 			return nil, err
 		}
 		if err := add(key(x), value(x)); err != nil {
@@ -159,7 +160,7 @@ func parallelRanges(n, workers int, do func(worker, from, to int) error) error {
 	errs := make([]error, workers)
 	var wg sync.WaitGroup
 	for w := range workers {
-		wg.Go(func() { errs[w] = recoverPanic(func() error { return do(w, n*w/workers, n*(w+1)/workers) }) })
+		wg.Go(func() { errs[w] = runner.RecoverPanic(func() error { return do(w, n*w/workers, n*(w+1)/workers) }) })
 	}
 	wg.Wait()
 	return cmp.Or(errs...)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // A dict maps each key to its value, whether newDict builds it at once or in parts.
@@ -51,7 +53,7 @@ func TestNewDict(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := newDict(ctx, manyKeys, same, keys["int"], value); !errors.Is(err, ErrInterrupted) {
+	if _, err := newDict(ctx, manyKeys, same, keys["int"], value); !errors.Is(err, runner.ErrInterrupted) {
 		t.Errorf("interrupted: %v", err)
 	}
 	unhashable := func(int) starlark.Value { return starlark.NewList(nil) }

@@ -6,7 +6,7 @@
 // A Session is a struct of parts, each with its own methods and lock. The other files use the parts
 // that they need:
 //
-//   - runner (runner.go, callback.go, ending.go, panic.go): what is running, and what Ctrl-C ends.
+//   - runner.Runner: what is running, and what Ctrl-C ends.
 //   - registry (registry.go, forget.go): the probes and maps that the script has created.
 //   - namespace (namespace.go, scope.go): the names that the script can use.
 //   - kernelShared (kernel_shared.go, print_reader.go): kernel objects that all programs share.

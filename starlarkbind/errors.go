@@ -296,7 +296,7 @@ func (w *warner) wanted(e *helperError) bool {
 func (s *Session) warnNew() {
 	all, err := s.allErrors(s.reg.allProbes())
 	if err != nil {
-		s.out.reportError(err)
+		s.out.ReportError(err)
 		return
 	}
 	for _, e := range all {
@@ -315,7 +315,7 @@ func (s *Session) warnNew() {
 func (s *Session) warnTotals() {
 	all, err := s.allErrors(s.reg.allProbes())
 	if err != nil {
-		s.out.reportError(err)
+		s.out.ReportError(err)
 		return
 	}
 	for _, e := range all {
@@ -326,16 +326,16 @@ func (s *Session) warnTotals() {
 	for _, p := range s.reg.allProbes() {
 		st, err := p.stats()
 		if err != nil {
-			s.out.reportError(err)
+			s.out.ReportError(err)
 			continue
 		}
 		links, err := p.allLinksMissed()
 		if err != nil {
-			s.out.reportError(err)
+			s.out.ReportError(err)
 			continue
 		}
 		if st.Missed > 0 && s.opt.Warnings != WarnNone {
-			s.out.warn("missed", map[string]any{"probe": p.name, "count": st.Missed}, missedText(p.name, p.targets, st.Missed-min(st.Missed, links), links))
+			s.out.Warn("missed", map[string]any{"probe": p.name, "count": st.Missed}, missedText(p.name, p.targets, st.Missed-min(st.Missed, links), links))
 		}
 	}
 }
@@ -367,7 +367,7 @@ func (w *warner) warnOne(e *helperError, total bool) {
 		name = e.helper + ": " + e.errno
 	}
 	if total {
-		w.out.warn("helper_error", f, fmt.Sprintf("%s: %s (%s), %d times in all", e.pos, e.message, name, e.count))
+		w.out.Warn("helper_error", f, fmt.Sprintf("%s: %s (%s), %d times in all", e.pos, e.message, name, e.count))
 		return
 	}
 	text := fmt.Sprintf("%s: %s (%s)", e.pos, e.message, name)
@@ -375,7 +375,7 @@ func (w *warner) warnOne(e *helperError, total bool) {
 	if e.hint != "" {
 		text += "\n    hint: " + e.hint
 	}
-	w.out.warn("helper_error", f, text)
+	w.out.Warn("helper_error", f, text)
 }
 
 // caret returns the source line of a position "file:line:col" and a caret below it, or "" if there

@@ -12,6 +12,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/internal/testkit/leakcheck"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // A panic in our own code ends the script like an error: the counts can still be read, and nothing
@@ -28,7 +29,7 @@ probe("end", lambda e: print("end"))
 make("newkeys", 2, 1)
 bug()
 `)
-	var bug *BugError
+	var bug *runner.BugError
 	if !errors.As(err, &bug) || !strings.HasPrefix(l.FormatError(err), "error: bug in bpfrepl: it is broken\n") || !strings.HasSuffix(err.Error(), "please report this") || !strings.Contains(err.Error(), "faults_test.go") {
 		t.Errorf("got %v", err)
 	}
@@ -61,7 +62,7 @@ probe(` + lseek + `, lambda e: print("x"), filter=lambda e: e.comm == "load")
 make("newkeys", 2, 1)
 run()
 `)
-	if !errors.Is(err, ErrBroken) || l.FormatError(err) != "error: stopped by the bug reported above" {
+	if !errors.Is(err, runner.ErrBroken) || l.FormatError(err) != "error: stopped by the bug reported above" {
 		t.Errorf("got %v", err)
 	}
 	if !strings.HasPrefix(l.err.String(), "WARNING: bug in bpfrepl: the writer broke\n") {

@@ -59,5 +59,5 @@ func (p *printReader) warnFeedback() {
 	}
 	const hint = "exclude bpfrepl: me = pid(), and filter=lambda e: e.pid != me"
 	text := fmt.Sprintf("%s prints events that bpfrepl's own output causes, so each line makes more", p.probe.name)
-	p.k.out.warn("feedback", map[string]any{"probe": p.probe.name, "message": text, "hint": hint}, text+"\n    hint: "+hint)
+	p.k.out.Warn("feedback", map[string]any{"probe": p.probe.name, "message": text, "hint": hint}, text+"\n    hint: "+hint)
 }

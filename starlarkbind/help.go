@@ -88,8 +88,8 @@ func (s *Session) builtinHelp(_ *starlark.Thread, _ *starlark.Builtin, args star
 	if err != nil {
 		return nil, err
 	}
-	s.out.text(text)
-	return starlark.None, s.out.failed()
+	s.out.Text(text)
+	return starlark.None, s.out.Failed()
 }
 
 // help returns the help text for a value, a name or a probe spec.

@@ -22,5 +22,5 @@ func (w *warner) warnHotplug(f bpf.HotplugEvent) {
 		fields["cpu"] = f.CPU
 		text = fmt.Sprintf("CPU %d came online: %s is attached to it from now on; earlier events on it were not seen", f.CPU, f.Target.Name)
 	}
-	w.out.warn("cpu", fields, text)
+	w.out.Warn("cpu", fields, text)
 }

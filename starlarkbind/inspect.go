@@ -21,8 +21,8 @@ import (
 
 // Who returns a table of the names defined in the session, with their types and values.
 func (s *Session) Who() string {
-	s.run.busy.Lock()
-	defer s.run.busy.Unlock()
+	s.run.Busy.Lock()
+	defer s.run.Busy.Unlock()
 	var names []string
 	for name, v := range s.names.globals {
 		if name != "_" && v != s.names.predeclared[name] {
@@ -63,8 +63,8 @@ func shortened(v starlark.Value) string {
 // Reset discards everything the session has created: it detaches probes, closes maps and drops
 // callbacks.
 func (s *Session) Reset() error {
-	s.run.busy.Lock()
-	defer s.run.busy.Unlock()
+	s.run.Busy.Lock()
+	defer s.run.Busy.Unlock()
 	probes, maps := s.reg.forgetAll()
 	s.warner.reset()
 	errs := []error{detachAll(probes)}
@@ -74,7 +74,7 @@ func (s *Session) Reset() error {
 	for _, m := range maps {
 		errs = append(errs, m.Close())
 	}
-	s.adds, s.run.timers = nil, nil
+	s.adds, s.waits.timers = nil, nil
 	for name, v := range s.names.globals {
 		if v != s.names.predeclared[name] {
 			delete(s.names.globals, name)
@@ -121,7 +121,7 @@ func (s *Session) RunFile(ctx context.Context, file, src string) (starlark.Value
 	if err != nil {
 		return nil, err
 	}
-	s.run.busy.Lock()
+	s.run.Busy.Lock()
 	var earlier []*Probe
 	for _, p := range s.reg.allProbes() {
 		if p.file == file && p.isAttached() {
@@ -130,10 +130,10 @@ func (s *Session) RunFile(ctx context.Context, file, src string) (starlark.Value
 	}
 	n := len(earlier)
 	err = detachAll(earlier)
-	s.run.timers = slices.DeleteFunc(s.run.timers, func(t *timer) bool { return t.file == file })
-	s.run.file = file
-	s.run.busy.Unlock()
-	defer func() { s.run.file = "" }()
+	s.waits.timers = slices.DeleteFunc(s.waits.timers, func(t *timer) bool { return t.file == file })
+	s.waits.file = file
+	s.run.Busy.Unlock()
+	defer func() { s.waits.file = "" }()
 	if n > 0 {
 		probes := "1 probe"
 		if n > 1 {
@@ -158,8 +158,8 @@ func (s *Session) AllowWrite(dir string) ([]string, error) {
 		if !st.IsDir() {
 			return nil, fmt.Errorf("%s is not a directory", dir)
 		}
-		s.run.busy.Lock()
-		defer s.run.busy.Unlock()
+		s.run.Busy.Lock()
+		defer s.run.Busy.Unlock()
 		s.opt.AllowWrite = append(slices.Clone(s.opt.AllowWrite), dir)
 	}
 	return s.opt.AllowWrite, nil

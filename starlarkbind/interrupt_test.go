@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // A signaller is the output of a script. When the script prints "now", it presses Ctrl-C a moment
@@ -125,7 +127,7 @@ print(pressed(), s.emitted)
 					break
 				}
 			}
-			if out != c.out || c.out == "" && !errors.Is(err, ErrInterrupted) || c.out != "" && err != nil {
+			if out != c.out || c.out == "" && !errors.Is(err, runner.ErrInterrupted) || c.out != "" && err != nil {
 				t.Errorf("printed %q, want %q; %v", out, c.out, err)
 			}
 			if took > soon() && c.out == "" {
@@ -176,7 +178,7 @@ while True:
 						break
 					}
 				}
-				if took > soon() || !errors.Is(err, ErrInterrupted) {
+				if took > soon() || !errors.Is(err, runner.ErrInterrupted) {
 					t.Errorf("Ctrl-C after %v was heard %v later: %v", s.after, took, err)
 				}
 			}

@@ -93,7 +93,7 @@ func jsonLineOf(typ string) *jsonLine {
 }
 
 // object prints a JSON object of the given type.
-func (o *output) object(typ string, fields map[string]any) { o.print(encodeLine(typ, fields)) }
+func (o *output) Object(typ string, fields map[string]any) { o.Print(encodeLine(typ, fields)) }
 
 // encodeLine encodes a line. Field values of type json.RawMessage are already encoded. Members are
 // written in the order of the table.

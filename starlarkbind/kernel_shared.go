@@ -8,17 +8,19 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/internal/kernelnames"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/cilium/ebpf"
 )
 
 // kernelShared holds the kernel objects that all programs of a session share. Each is created on
 // first use.
 type kernelShared struct {
-	run    *runner
+	run    *runner.Runner
 	reg    *registry
 	codec  *codec
 	warner *warner
 	out    *output
+	halt   chan<- struct{} // a handler called stop()
 
 	control     *kmap.ControlMap
 	zeros       *kmap.Map
@@ -78,7 +80,7 @@ func (k *kernelShared) ring() (*kmap.RingBuf, error) {
 			return nil, err
 		}
 		k.printReader = &printReader{k: k, ring: r, done: make(chan struct{})}
-		go k.run.recoverGoroutine(k.printReader.run)
+		go k.run.RecoverGoroutine(k.printReader.run)
 	}
 	return k.printReader.ring, nil
 }
@@ -92,12 +94,12 @@ func (k *kernelShared) drain() {
 	}
 	printed, err := k.printReader.wait()
 	if err != nil {
-		k.out.reportError(err)
+		k.out.ReportError(err)
 		return
 	}
-	look := time.NewTicker(callbackGrace / 5)
+	look := time.NewTicker(runner.CallbackGrace / 5)
 	defer look.Stop()
-	ctx := k.run.context()
+	ctx := k.run.Context()
 	for {
 		select {
 		case <-printed:
@@ -107,7 +109,7 @@ func (k *kernelShared) drain() {
 		case <-ctx.Done():
 			return
 		case <-look.C:
-			if k.out.stalled() {
+			if k.out.Stalled() {
 				return
 			}
 		}
@@ -122,7 +124,7 @@ func (k *kernelShared) drainAll() {
 	}
 	printed, err := k.printReader.wait()
 	if err != nil {
-		k.out.reportError(err)
+		k.out.ReportError(err)
 		return
 	}
 	select {

@@ -14,6 +14,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/cputime"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // needFunctions skips a test on a kernel without function probes.
@@ -224,7 +225,7 @@ while True:
     p = probe(%q, lambda e: n.add())
     p.detach()
 `, many))
-	if !errors.Is(err, ErrInterrupted) {
+	if !errors.Is(err, runner.ErrInterrupted) {
 		t.Errorf("interrupted: %v", err)
 	}
 	if err := l.Close(); err != nil {

@@ -44,7 +44,7 @@ func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 	defer s.infer(p, h, f, handler.Globals())()
 	for _, g := range s.groups(p, h, f) {
 		l := &loader{s: s, p: p, handler: h, filter: f}
-		err := s.run.context().Err()
+		err := s.run.Context().Err()
 		if err == nil {
 			err = l.group(g)
 		}
@@ -204,7 +204,7 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros", Scratch: "heap",
 		PrintBase: s.reg.printBase(), PrintProbe: s.out.json,
 		CountLookupMisses: s.opt.Warnings == WarnAll,
-		Canceled:          func() bool { return s.run.context().Err() != nil },
+		Canceled:          func() bool { return s.run.Context().Err() != nil },
 		Compat:            compat(s.kernel),
 		Canonical:         "numbers",
 	}
@@ -247,7 +247,7 @@ func (l *loader) compile(g *group, ts []bpf.Target, pt ebpf.ProgramType) (*compi
 	l.p.request.CompareAndSwap(nil, r)
 	code, err := compiler.Compile(r)
 	if errors.Is(err, compiler.ErrCanceled) {
-		return nil, l.s.run.context().Err()
+		return nil, l.s.run.Context().Err()
 	}
 	return code, err
 }
@@ -356,11 +356,11 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 	}
 	l.p.captured = code.Captured
 	if s.opt.EmitAsm {
-		s.out.text(render.Escape(heading(ts, pt) + code.Listing()))
+		s.out.Text(render.Escape(heading(ts, pt) + code.Listing()))
 	}
 	n := s.symbols.loaded.Add(1)
 	pg.spec = bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", n), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: l.p.pid}
-	pg.prog, err = bpf.LoadForTargets(s.run.context(), pg.spec, s.progress("loaded"))
+	pg.prog, err = bpf.LoadForTargets(s.run.Context(), pg.spec, s.progress("loaded"))
 	if l.otherForm(err) {
 		l.programs = l.programs[:len(l.programs)-1]
 		return errors.Join(pg.close(), l.loadOne(g, ts, pt, nil))

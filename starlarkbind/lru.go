@@ -75,9 +75,9 @@ func (s *Session) warnEvicted() {
 		}
 		n, err := t.evicted(context.Background())
 		if err != nil {
-			s.out.reportError(err)
+			s.out.ReportError(err)
 		} else if n > 0 {
-			s.out.warn("evicted", map[string]any{"map": t.Name(), "count": n, "max_keys": t.maxKeys},
+			s.out.Warn("evicted", map[string]any{"map": t.Name(), "count": n, "max_keys": t.maxKeys},
 				fmt.Sprintf("%s: the kernel removed %d keys to make room for new ones (lru=True)", t.Name(), n))
 		}
 	}

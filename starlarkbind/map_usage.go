@@ -57,7 +57,7 @@ func (s *Session) warnFill() {
 			continue
 		}
 		if err := s.countFill(store, comp, most, &f); err != nil {
-			s.out.reportError(err)
+			s.out.ReportError(err)
 		}
 		s.warner.fills[comp] = f
 	}
@@ -65,9 +65,9 @@ func (s *Session) warnFill() {
 
 func (s *Session) countFill(store *kmap.Map, comp *compiler.Map, most int, f *mapUsage) error {
 	start := time.Now()
-	keys, err := store.Count(s.run.ctx)
+	keys, err := store.Count(s.run.Context())
 	if err != nil {
-		if s.run.ctx.Err() != nil {
+		if s.run.Context().Err() != nil {
 			return nil
 		}
 		return err
@@ -86,7 +86,7 @@ func (s *Session) countFill(store *kmap.Map, comp *compiler.Map, most int, f *ma
 	if comp.LRU {
 		what = "the least recently used keys make room for new ones"
 	}
-	s.out.warn("map_fill", map[string]any{"map": comp.Name, "keys": keys, "max_keys": most, "hint": lost},
+	s.out.Warn("map_fill", map[string]any{"map": comp.Name, "keys": keys, "max_keys": most, "hint": lost},
 		fmt.Sprintf("%s has %d of at most %d keys; when it is full, %s\n    hint: %s", comp.Name, keys, most, what, lost))
 	return nil
 }

@@ -166,7 +166,7 @@ func newMatrix(t *testing.T) *matrix {
 
 // define runs a script whose globals later scripts can use.
 func (m *matrix) define(src string) {
-	if err := m.ExecFile(m.Session.run.ctx, "matrix.star", []byte(src)); err != nil {
+	if err := m.ExecFile(m.Session.run.Context(), "matrix.star", []byte(src)); err != nil {
 		m.t.Fatal(m.FormatError(err))
 	}
 	for n, v := range m.names.globals {

@@ -112,7 +112,7 @@ func (a *Aggregation) Attr(name string) (starlark.Value, error) {
 			if !a.keyless() && a.live() != nil {
 				return nil, fmt.Errorf("%s %q has keys; read %s[key], or %s.snapshot()", a.Type(), a.Name(), a.Name(), a.Name())
 			}
-			w, err := a.read(a.s.run.ctx)
+			w, err := a.read(a.s.run.Context())
 			if err != nil {
 				return nil, err
 			}

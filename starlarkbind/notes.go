@@ -46,7 +46,7 @@ func (s *Session) noteWait(forever bool) {
 	switch {
 	case live > 0 && limited && over:
 		s.warner.note("the -c command has ended, and the probes are limited to it: nothing more is counted%s", until)
-	case live == 0 && forever && len(s.run.timers) == 0:
+	case live == 0 && forever && len(s.waits.timers) == 0:
 		s.warner.note("run() has nothing to wait for: no probe is attached, and there is no every()%s", until)
 	}
 }
@@ -113,8 +113,8 @@ func (s *Session) printLate(m starlark.Value) {
 		s.out.write(s.out.errw, s.text(m)+"\n")
 		return
 	}
-	if _, err := s.builtinPrint(nil, nil, starlark.Tuple{m}, nil); err != nil && s.out.failed() == nil {
-		s.out.reportError(err)
+	if _, err := s.builtinPrint(nil, nil, starlark.Tuple{m}, nil); err != nil && s.out.Failed() == nil {
+		s.out.ReportError(err)
 	}
 }
 
@@ -123,12 +123,12 @@ func (s *Session) noteUnread(st *Stream) {
 		return
 	}
 	if err := st.drainRing(); err != nil {
-		s.out.reportError(err)
+		s.out.ReportError(err)
 		return
 	}
 	lost, err := st.lost()
 	if err != nil {
-		s.out.reportError(err)
+		s.out.ReportError(err)
 		return
 	}
 	if n := st.read + lost; n > 0 {

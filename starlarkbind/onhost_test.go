@@ -63,7 +63,7 @@ func hostRun(text string, fields []abi.Field, memory func() starlark.StringDict)
 			defer func() { k.names.predeclared[name] = own }()
 		}
 		ev := &event{starlark.StringDict{"args": &eventArgs{named: args}}}
-		return k.run.execAlone(context.Background(), "host", func(t *starlark.Thread) error {
+		return k.run.ExecAlone(context.Background(), "host", func(t *starlark.Thread) error {
 			_, err := starlark.Call(t, fn, starlark.Tuple{ev}, nil)
 			return err
 		})

@@ -273,7 +273,7 @@ func (k *kernelRun) outcome() (outcome, error) {
 	out := outcome{"prints": k.out.String()}
 	for _, m := range oracleMaps {
 		a := k.names.globals[m.name].(*Aggregation)
-		w, err := a.read(k.run.ctx)
+		w, err := a.read(k.run.Context())
 		if err != nil {
 			return nil, err
 		}
@@ -312,7 +312,7 @@ func (k *kernelRun) outcome() (outcome, error) {
 		if err != nil {
 			return nil, err
 		}
-		if n, err := t.evicted(k.run.ctx); err != nil || n > 0 {
+		if n, err := t.evicted(k.run.Context()); err != nil || n > 0 {
 			return nil, fmt.Errorf("%d keys of %s count as evicted, %v", n, name, err)
 		}
 		out[name] = dictText(d.(*starlark.Dict))

@@ -15,6 +15,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/stall"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // output receives everything that is printed, as text or as one JSON object per line. In text form,
@@ -70,7 +71,7 @@ func (o *output) begin(w io.Writer, s string) (string, bool) {
 }
 
 // hold calls fn and returns what is printed in the meantime.
-func (o *output) hold(fn func() error) (string, error) {
+func (o *output) Hold(fn func() error) (string, error) {
 	var b strings.Builder
 	set := func(to *strings.Builder) {
 		o.mu.Lock()
@@ -85,45 +86,45 @@ func (o *output) hold(fn func() error) (string, error) {
 }
 
 // print writes s, which is already in its final form: text or lines of JSON.
-func (o *output) print(s string) { o.write(o.w, s) }
+func (o *output) Print(s string) { o.write(o.w, s) }
 
 // text prints a text without a newline of its own.
-func (o *output) text(s string) {
+func (o *output) Text(s string) {
 	if o.json {
-		o.print(printedLine("print", "", strings.TrimSuffix(s, "\n"), []starlark.Value{starlark.String(strings.TrimSuffix(s, "\n"))}))
+		o.Print(printedLine("print", "", strings.TrimSuffix(s, "\n"), []starlark.Value{starlark.String(strings.TrimSuffix(s, "\n"))}))
 		return
 	}
-	o.print(s)
+	o.Print(s)
 }
 
-func (o *output) line(s string) {
+func (o *output) Line(s string) {
 	if o.json {
-		o.text(s)
+		o.Text(s)
 		return
 	}
-	o.text(s + "\n")
+	o.Text(s + "\n")
 }
 
 // warn prints a warning.
-func (o *output) warn(typ string, fields map[string]any, text string) {
+func (o *output) Warn(typ string, fields map[string]any, text string) {
 	if o.json {
-		o.object(typ, fields)
+		o.Object(typ, fields)
 		return
 	}
-	o.message("WARNING: " + render.Escape(text)) // names of probes come from files of others
+	o.Message("WARNING: " + render.Escape(text)) // names of probes come from files of others
 }
 
 // message prints a line on stderr.
-func (o *output) message(text string) {
+func (o *output) Message(text string) {
 	if o.errColour {
 		text = paint.Message(text)
 	}
 	o.write(o.errw, text+"\n")
 }
 
-// warnLost reports how much was not written because the reader of the output stalled. records is
+// WarnLost reports how much was not written because the reader of the output stalled. records is
 // the number of handler prints that were not written.
-func (o *output) warnLost(records int) {
+func (o *output) WarnLost(records int) {
 	o.mu.Lock()
 	err, lost := o.err, o.lost
 	o.mu.Unlock()
@@ -134,20 +135,20 @@ func (o *output) warnLost(records int) {
 	if records > 0 {
 		text += fmt.Sprintf(", nor the output of %d handler prints", records)
 	}
-	o.message("WARNING: " + text) // in JSON nobody would read it
+	o.Message("WARNING: " + text) // in JSON nobody would read it
 }
 
 // failed returns the error of the first write that failed.
-func (o *output) failed() error {
+func (o *output) Failed() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.err
 }
 
 // stalled reports whether output is waiting for a reader that does not read.
-func (o *output) stalled() bool {
+func (o *output) Stalled() bool {
 	w, ok := o.w.(interface{ Stalled(time.Duration) bool })
-	return ok && w.Stalled(callbackGrace)
+	return ok && w.Stalled(runner.CallbackGrace)
 }
 
 // text formats any value as print does.
@@ -161,7 +162,7 @@ func (s *Session) shownOn(p render.Page, v starlark.Value) string {
 	case *Table:
 		return s.mapText(p, v)
 	}
-	return s.run.unlessInterrupted(starlark.Len(v), func() string { return p.Text(v) })
+	return s.run.UnlessInterrupted(starlark.Len(v), func() string { return p.Text(v) })
 }
 
 func (s *Session) mapText(p render.Page, m interface {
@@ -193,7 +194,7 @@ func (s *Session) mapText(p render.Page, m interface {
 	if p.Rows > 1 {
 		p.Rows-- // the line with the name
 	}
-	return name + ":\n" + s.run.unlessInterrupted(d.Len(), func() string { return p.Keyed(d.Items()) })
+	return name + ":\n" + s.run.UnlessInterrupted(d.Len(), func() string { return p.Keyed(d.Items()) })
 }
 
 // builtinPrint implements print(*args, sep=" ").
@@ -203,15 +204,15 @@ func (s *Session) builtinPrint(_ *starlark.Thread, b *starlark.Builtin, args sta
 		return nil, err
 	}
 	text := s.joined(args, sep)
-	if s.run.ctx.Err() != nil {
-		return nil, ErrInterrupted // the text may be incomplete
+	if s.run.Context().Err() != nil {
+		return nil, runner.ErrInterrupted // the text may be incomplete
 	}
 	if s.out.json {
-		s.out.print(printedLine("print", "", text, args))
+		s.out.Print(printedLine("print", "", text, args))
 	} else {
-		s.out.line(text)
+		s.out.Line(text)
 	}
-	return starlark.None, s.out.failed()
+	return starlark.None, s.out.Failed()
 }
 
 // joined returns the text that print shows for its arguments. A text of several lines starts and
@@ -261,14 +262,14 @@ func plainValue(v starlark.Value) starlark.Value {
 	return v
 }
 
-// reportError reports an error where none can be returned.
-func (o *output) reportError(err error) {
+// ReportError reports an error where none can be returned.
+func (o *output) ReportError(err error) {
 	var list diag.List
 	if o.json && errors.As(err, &list) {
 		for _, d := range list {
-			o.object("diagnostic", diagnosticFields(d))
+			o.Object("diagnostic", diagnosticFields(d))
 		}
 		return
 	}
-	o.warn("error", map[string]any{"message": err.Error()}, err.Error())
+	o.Warn("error", map[string]any{"message": err.Error()}, err.Error())
 }

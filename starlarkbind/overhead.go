@@ -30,7 +30,7 @@ func (s *Session) watchOverhead() {
 		return
 	}
 	s.overhead = &overhead{make(chan struct{}), make(chan struct{})}
-	go s.run.recoverGoroutine(s.overhead.watch(s))
+	go s.run.RecoverGoroutine(s.overhead.watch(s))
 }
 
 // close ends the watch.
@@ -44,7 +44,7 @@ func (o *overhead) watch(s *Session) func() {
 		defer close(o.done)
 		cpus, err := sys.OnlineCPUs()
 		if err != nil {
-			s.out.reportError(err)
+			s.out.ReportError(err)
 			return
 		}
 		took := map[*Probe]time.Duration{} // run time up to the last check
@@ -61,7 +61,7 @@ func (o *overhead) watch(s *Session) func() {
 			whole := now.Sub(last) * time.Duration(len(cpus))
 			last = now
 			if err := s.lookAtOverhead(took, whole); err != nil {
-				s.out.reportError(err)
+				s.out.ReportError(err)
 				return
 			}
 		}
@@ -101,7 +101,7 @@ func percent(part, whole time.Duration) float64 { return 100 * float64(part) / f
 func (p *Probe) tooExpensive(share float64) {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		p.s.out.reportError(err)
+		p.s.out.ReportError(err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -16,6 +16,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/plot"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // columnsElsewhere is the width of plots if the output is not a terminal.
@@ -38,23 +39,23 @@ func (s *Session) builtinPlot(_ *starlark.Thread, _ *starlark.Builtin, args star
 		}
 	}
 	plain := plainValue(x)
-	if s.run.ctx.Err() != nil {
-		return nil, ErrInterrupted
+	if s.run.Context().Err() != nil {
+		return nil, runner.ErrInterrupted
 	}
 	// Copy the items before drawing, which may continue after an interrupt while the script changes
 	// x.
-	items, listed := pairs(s.run.ctx, plain)
+	items, listed := pairs(s.run.Context(), plain)
 	var kind string
 	var plotErr error
-	if s.run.ctx.Err() != nil {
-		return nil, ErrInterrupted
+	if s.run.Context().Err() != nil {
+		return nil, runner.ErrInterrupted
 	}
-	text := s.run.unlessInterrupted(len(items), func() (text string) {
+	text := s.run.UnlessInterrupted(len(items), func() (text string) {
 		kind, text, plotErr = picture(plain, items, listed, paper)
 		return text
 	})
-	if s.run.ctx.Err() != nil {
-		return nil, ErrInterrupted
+	if s.run.Context().Err() != nil {
+		return nil, runner.ErrInterrupted
 	}
 	if plotErr != nil {
 		return nil, plotErr
@@ -64,14 +65,14 @@ func (s *Session) builtinPlot(_ *starlark.Thread, _ *starlark.Builtin, args star
 		if err != nil {
 			return nil, err
 		}
-		s.out.object("plot", map[string]any{"kind": kind, "title": title, "value": json.RawMessage(j)})
-		return starlark.None, s.out.failed()
+		s.out.Object("plot", map[string]any{"kind": kind, "title": title, "value": json.RawMessage(j)})
+		return starlark.None, s.out.Failed()
 	}
 	if title != "" {
 		text = render.Cell(starlark.String(title)) + ":\n" + text
 	}
-	s.out.line(strings.TrimRight(text, "\n"))
-	return starlark.None, s.out.failed()
+	s.out.Line(strings.TrimRight(text, "\n"))
+	return starlark.None, s.out.Failed()
 }
 
 // picture draws a value. The kind of plot follows from the types of its items: see pairs.
@@ -116,7 +117,7 @@ func pairs(ctx context.Context, v starlark.Value) ([]starlark.Tuple, bool) {
 	case *starlark.Dict:
 		flat := make([]starlark.Value, 0, 2*v.Len()) // one allocation instead of one per pair
 		for k, e := range v.Entries() {
-			if interrupted(ctx, len(flat)/2) != nil {
+			if runner.Interrupted(ctx, len(flat)/2) != nil {
 				break
 			}
 			flat = append(flat, k, e)

@@ -38,7 +38,7 @@ func (s *Session) builtinPprof(_ *starlark.Thread, _ *starlark.Builtin, args sta
 	}
 	w := &profileWriter{s: s, labels: names}
 	for i, it := range items {
-		if err := interrupted(s.run.ctx, i); err != nil {
+		if err := s.run.Interrupted(i); err != nil {
 			return nil, err
 		}
 		values, err := amounts(it[1])

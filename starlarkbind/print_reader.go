@@ -62,7 +62,7 @@ func (p *printReader) run() {
 		case errors.Is(err, kmap.ErrClosed):
 			return
 		default:
-			p.k.out.reportError(fmt.Errorf("read the ring buffer: %w", err))
+			p.k.out.ReportError(fmt.Errorf("read the ring buffer: %w", err))
 			return
 		}
 		if p.text.Len() >= printFlushBytes || p.text.Len() > 0 && p.ring.Empty() && !time.Now().Before(p.due()) {
@@ -84,7 +84,7 @@ func (p *printReader) due() time.Time {
 // write writes the text.
 func (p *printReader) write() {
 	before := p.ring.Written()
-	p.k.out.print(p.text.String())
+	p.k.out.Print(p.text.String())
 	p.written = time.Now()
 	if p.own.wrote(p.records, p.ring.Written() != before) {
 		p.warnFeedback()
@@ -129,18 +129,18 @@ func (p *printReader) close() error {
 func (p *printReader) record(b []byte) {
 	if id, _, ok := abi.ParseRecord(b); ok && id == abi.RecordStop {
 		select {
-		case p.k.run.halt <- struct{}{}:
+		case p.k.halt <- struct{}{}:
 		default: // one is enough
 		}
 		return
 	}
-	if p.k.out.failed() != nil {
+	if p.k.out.Failed() != nil {
 		p.unprinted++
 		return
 	}
 	site, b, err := p.k.reg.printSite(b)
 	if err != nil {
-		p.k.out.reportError(err)
+		p.k.out.ReportError(err)
 		return
 	}
 	p.records++
@@ -153,7 +153,7 @@ func (p *printReader) record(b []byte) {
 	}
 	args, err := p.k.codec.decodeArgs(site, b)
 	if err != nil {
-		p.k.out.reportError(err)
+		p.k.out.ReportError(err)
 		return
 	}
 	p.print(site, args)
@@ -171,7 +171,7 @@ func (p *printReader) print(site *printSite, args []starlark.Value) {
 	if site.Kind == "printf" {
 		var err error
 		if text, err = cfmt.Sprintf(site.Format, render.EscapeAll(shown)); err != nil {
-			p.k.out.reportError(fmt.Errorf("%s: %w", site.Pos, err))
+			p.k.out.ReportError(fmt.Errorf("%s: %w", site.Pos, err))
 			return
 		}
 	} else {

@@ -15,6 +15,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
@@ -164,8 +165,8 @@ func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, arg
 		return nil, scriptError(err)
 	}
 	// Ctrl-C came while the last target was attached. The script would never receive the probe.
-	if s.run.context().Err() != nil {
-		return nil, errors.Join(ErrInterrupted, p.close())
+	if s.run.Context().Err() != nil {
+		return nil, errors.Join(runner.ErrInterrupted, p.close())
 	}
 	s.reg.remember(p)
 	s.watchOverhead()
@@ -222,7 +223,7 @@ func (p *Probe) attach() error {
 func (p *Probe) attachAll() error {
 	links := 0
 	for _, g := range p.programs {
-		if err := g.renew(p.s.run.context(), p.s); err != nil {
+		if err := g.renew(p.s.run.Context(), p.s); err != nil {
 			return err
 		}
 	}
@@ -289,7 +290,7 @@ func (g *program) attach(p *Probe) (left []bpf.Target, err error) {
 	if len(g.targets) == 0 { // all were refused before
 		return nil, nil
 	}
-	links, refusals, err := bpf.AttachAll(s.run.context(), g.targets, g.prog, opt)
+	links, refusals, err := bpf.AttachAll(s.run.Context(), g.targets, g.prog, opt)
 	g.links = append(g.links, links...)
 	if err != nil {
 		return nil, err

@@ -73,7 +73,7 @@ func (s *Session) resolve(specs []string, missing string) ([]bpf.Target, error) 
 		case !isRefusal(err) || missing == "error":
 			return nil, err
 		case missing == "warn":
-			s.out.warn("warning", map[string]any{"message": err.Error()}, err.Error())
+			s.out.Warn("warning", map[string]any{"message": err.Error()}, err.Error())
 		}
 	}
 	return out, nil
@@ -81,7 +81,7 @@ func (s *Session) resolve(specs []string, missing string) ([]bpf.Target, error) 
 
 // probeOf creates a probe for targets. some makes it an error if all of them are refused.
 func (s *Session) probeOf(o probeOptions, ts []bpf.Target, some bool) (*Probe, error) {
-	p := &Probe{s: s, name: o.name, spec: o.specs, targets: ts, pos: o.handler.Position(), file: s.run.file, pid: o.pid, missing: o.missing, some: some}
+	p := &Probe{s: s, name: o.name, spec: o.specs, targets: ts, pos: o.handler.Position(), file: s.waits.file, pid: o.pid, missing: o.missing, some: some}
 	if p.name == "" {
 		p.name = strings.Join(o.specs, ",")
 	}
@@ -142,7 +142,7 @@ func (p *Probe) warnLeft() {
 	for _, r := range left {
 		names = append(names, r.Target.Name)
 	}
-	p.s.out.warn("left_out", map[string]any{"count": len(left), "of": all, "message": left[0].Err.Error(), "targets": names},
+	p.s.out.Warn("left_out", map[string]any{"count": len(left), "of": all, "message": left[0].Err.Error(), "targets": names},
 		fmt.Sprintf("%d of %d targets are left out: %s", len(left), all, leftText(left)))
 }
 

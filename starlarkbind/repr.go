@@ -4,11 +4,13 @@ import (
 	"strings"
 
 	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // A repr formats values as Starlark's str() and repr() do, and checks for Ctrl-C as it goes.
 type repr struct {
-	run *runner
+	run *runner.Runner
 	b   strings.Builder
 	// path holds the lists and dicts that are being written. One that contains itself is not
 	// written again.
@@ -27,8 +29,8 @@ func (g *guards) repr(v starlark.Value) (string, error) {
 }
 
 func (r *repr) value(v starlark.Value) error {
-	if r.n++; r.n%1024 == 0 && r.run.cancelled() {
-		return ErrInterrupted
+	if r.n++; r.n%1024 == 0 && r.run.Cancelled() {
+		return runner.ErrInterrupted
 	}
 	switch v := v.(type) {
 	case *starlark.List:

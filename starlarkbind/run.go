@@ -10,6 +10,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // A timer is a callback registered with every().
@@ -18,6 +19,15 @@ type timer struct {
 	next  time.Time
 	fn    starlark.Callable
 	file  string // the %run file that created the timer, if any
+}
+
+// waits holds what run() waits for.
+type waits struct {
+	timers  []*timer
+	procs   []*proc.Process
+	halt    chan struct{} // a handler called stop(), perhaps one attached during run()
+	stopped bool          // the script called stop()
+	file    string        // of %run
 }
 
 // seconds converts a Starlark number of seconds to a duration. what is the builtin named in errors.
@@ -46,7 +56,7 @@ func (s *Session) builtinEvery(_ *starlark.Thread, _ *starlark.Builtin, args sta
 	if d < time.Millisecond {
 		return nil, fmt.Errorf("every: seconds must be at least 0.001, got %s", sec)
 	}
-	s.run.timers = append(s.run.timers, &timer{every: d, fn: fn, file: s.run.file})
+	s.waits.timers = append(s.waits.timers, &timer{every: d, fn: fn, file: s.waits.file})
 	return starlark.None, nil
 }
 
@@ -60,10 +70,10 @@ func (s *Session) builtinStop(thread *starlark.Thread, _ *starlark.Builtin, args
 		// probe.
 		return starlark.None, nil
 	}
-	if !s.run.inRun.Load() {
-		return nil, errStop
+	if !s.run.InRun.Load() {
+		return nil, runner.ErrStop
 	}
-	s.run.stopped = true
+	s.waits.stopped = true
 	return starlark.None, nil
 }
 
@@ -75,17 +85,17 @@ func (s *Session) builtinRun(thread *starlark.Thread, _ *starlark.Builtin, args 
 	if err := starlark.UnpackArgs("run", args, kw, "seconds?", &what); err != nil {
 		return nil, err
 	}
-	if s.run.inRun.Load() {
+	if s.run.InRun.Load() {
 		return nil, fmt.Errorf("run() is already active and cannot be called from a callback")
 	}
 	if err := s.checkFlags(true); err != nil {
 		return nil, err
 	}
 	if s.opt.Check {
-		return nil, errStop
+		return nil, runner.ErrStop
 	}
 	var deadline <-chan time.Time
-	procs := s.run.heldProcs()
+	procs := s.waits.heldProcs()
 	switch v := what.(type) {
 	case starlark.NoneType:
 	case *Process:
@@ -104,22 +114,22 @@ func (s *Session) builtinRun(thread *starlark.Thread, _ *starlark.Builtin, args 
 	for _, p := range procs {
 		p.Release()
 	}
-	s.run.stopped = false
-	s.run.inRun.Store(true)
-	defer s.run.inRun.Store(false)
+	s.waits.stopped = false
+	s.run.InRun.Store(true)
+	defer s.run.InRun.Store(false)
 	err := s.loop(thread, deadline, procs)
 	s.shared.drain()
 	s.warnNew()
 	if err == nil {
-		err = s.out.failed()
+		err = s.out.Failed()
 	}
 	return starlark.None, err
 }
 
 // heldProcs returns the processes that have not been released to run yet.
-func (r *runner) heldProcs() []*proc.Process {
+func (w *waits) heldProcs() []*proc.Process {
 	var out []*proc.Process
-	for _, p := range r.procs {
+	for _, p := range w.procs {
 		if !p.Released() {
 			out = append(out, p)
 		}
@@ -129,7 +139,7 @@ func (r *runner) heldProcs() []*proc.Process {
 
 // loop is the body of run(). It returns when the wait is over, with an error if there was one.
 func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs []*proc.Process) (err error) {
-	ctrlC, end := s.run.interruptible(func() { s.run.cancelRunningCallback(cutByInterrupt) })
+	ctrlC, end := s.run.Interruptible(func() { s.run.CancelCallback(runner.CutByInterrupt) })
 	defer end()
 	ended := make(chan struct{})
 	quit := make(chan struct{})
@@ -164,7 +174,7 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 		}
 	}
 	now := time.Now()
-	for _, t := range s.run.timers {
+	for _, t := range s.waits.timers {
 		t.next = now.Add(t.every)
 	}
 	warn := time.NewTicker(warnEvery)
@@ -173,10 +183,10 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 	defer tick.Stop()
 	feed := s.newStreamDispatcher()
 	defer func() {
-		if errors.Is(err, errCallbackCancelled) {
+		if errors.Is(err, runner.ErrCallbackCancelled) {
 			err = nil
 		}
-		if err = feed.close(thread, ctrlC, err); errors.Is(err, errCallbackCancelled) {
+		if err = feed.close(thread, ctrlC, err); errors.Is(err, runner.ErrCallbackCancelled) {
 			err = nil
 		}
 	}()
@@ -187,26 +197,26 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 		case <-ended:
 		case <-left:
 			s.warner.note("process %d has ended, so run() returns", s.opt.PID)
-		case <-s.run.halt:
+		case <-s.waits.halt:
 			halted = true
 		case <-quit:
 			return
 		}
 		close(over)
 		select {
-		case <-time.After(grace):
-			s.run.cancelRunningCallback(cutByEnd)
+		case <-time.After(runner.Grace):
+			s.run.CancelCallback(runner.CutByEnd)
 		case <-quit:
 		}
 	}()
-	ctx := s.run.context()
-	for !s.run.stopped {
-		tick.Reset(s.run.untilNext())
+	ctx := s.run.Context()
+	for !s.waits.stopped {
+		tick.Reset(s.waits.untilNext())
 		select {
-		case <-ctrlC.came:
+		case <-ctrlC.Came:
 			return nil
 		case <-ctx.Done():
-			return ErrInterrupted
+			return runner.ErrInterrupted
 		case <-over:
 			if halted {
 				return s.shared.control.Reset()
@@ -215,7 +225,7 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 		case <-warn.C:
 			s.warnNew()
 			s.warnFill()
-			if err := s.out.failed(); err != nil {
+			if err := s.out.Failed(); err != nil {
 				return err
 			}
 		case r := <-feed.ready:
@@ -239,9 +249,9 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 }
 
 // untilNext returns the time until the next timer is due, at most an hour.
-func (r *runner) untilNext() time.Duration {
+func (w *waits) untilNext() time.Duration {
 	d := time.Hour
-	for _, t := range r.timers {
+	for _, t := range w.timers {
 		d = min(d, time.Until(t.next))
 	}
 	return max(d, 0)
@@ -250,7 +260,7 @@ func (r *runner) untilNext() time.Duration {
 // fire calls the timers that are due. A timer that is late by several periods is called once and
 // keeps its original schedule.
 func (s *Session) fire(thread *starlark.Thread) error {
-	for _, t := range s.run.timers {
+	for _, t := range s.waits.timers {
 		if time.Now().Before(t.next) {
 			continue
 		}
@@ -259,7 +269,7 @@ func (s *Session) fire(thread *starlark.Thread) error {
 			t.next = t.next.Add((late/t.every + 1) * t.every)
 		}
 		s.shared.drain() // what was printed before precedes what the callback prints
-		if err := s.run.callback(thread, t.fn, nil); err != nil {
+		if err := s.run.Callback(thread, t.fn, nil); err != nil {
 			return err
 		}
 	}
@@ -319,6 +329,6 @@ func (s *Session) builtinSpawn(_ *starlark.Thread, _ *starlark.Builtin, args sta
 	if err != nil {
 		return nil, err
 	}
-	s.run.procs = append(s.run.procs, p)
+	s.waits.procs = append(s.waits.procs, p)
 	return &Process{p, words}, nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
@@ -121,7 +122,7 @@ func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, a
 	switch {
 	case err == nil:
 		value = v
-	case errors.Is(err, errStop) || s.run.ctx.Err() != nil:
+	case errors.Is(err, runner.ErrStop) || s.run.Context().Err() != nil:
 		return nil, err // an interrupt is not an error to handle
 	default:
 		var se *ScriptError
@@ -146,7 +147,7 @@ func (s *Session) FormatError(err error) string {
 }
 
 func (s *Session) formatError(err error) string {
-	if errors.Is(err, ErrInterrupted) {
+	if errors.Is(err, runner.ErrInterrupted) {
 		return err.Error() // Ctrl-C is not a mistake in the script
 	}
 	var se *ScriptError

@@ -23,6 +23,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // Options configure a session.
@@ -64,9 +65,10 @@ type Session struct {
 	names   *namespace
 	guards  *guards
 
-	run    *runner
+	run    *runner.Runner
 	reg    *registry
 	warner *warner
+	waits  waits
 	done   milestones
 
 	ids       *probeNames
@@ -95,12 +97,16 @@ func New(opt Options) (*Session, error) {
 	if s.flags.Help() { // the script runs only to define its flags, so its output is dropped
 		s.out.w = io.Discard
 	}
-	s.run = newRunner(&s.opt, s.out)
+	s.run = runner.New(s.out, opt.Interactive, opt.Warnings == WarnNone)
+	s.waits.halt = make(chan struct{}, 1)
+	if opt.Command != nil {
+		s.waits.procs = append(s.waits.procs, opt.Command)
+	}
 	s.guards = &guards{s.run}
 	s.warner = newWarner(&s.opt, s.out, s.sources, s.flags)
 	s.symbols = &symbols{warner: s.warner}
 	s.codec = &codec{ids: s.ids, symbols: s.symbols, stacks: s.stacks, warner: s.warner}
-	s.shared = &kernelShared{run: s.run, reg: s.reg, codec: s.codec, warner: s.warner, out: s.out, memory: kmap.Spec.CheckMemory}
+	s.shared = &kernelShared{run: s.run, reg: s.reg, codec: s.codec, warner: s.warner, out: s.out, halt: s.waits.halt, memory: kmap.Spec.CheckMemory}
 	s.names = &namespace{sources: s.sources, ktypes: s.ktypes, globals: starlark.StringDict{}}
 	s.names.predeclared = s.builtins()
 	maps.Copy(s.names.predeclared, s.hostCallBuiltins())
@@ -138,8 +144,8 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 		if err == nil {
 			err = s.checkFlags(true)
 		}
-		s.done.ended, s.done.aborted = err == nil, s.run.ctx.Err() != nil
-		s.done.failed = err != nil && !errors.Is(err, errStop)
+		s.done.ended, s.done.aborted = err == nil, s.run.Context().Err() != nil
+		s.done.failed = err != nil && !errors.Is(err, runner.ErrStop)
 		return err
 	})
 	if err == nil && s.opt.Check {
@@ -151,14 +157,14 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 // exec runs fn on a thread of its own, which is cancelled when ctx ends.
 func (s *Session) exec(ctx context.Context, name string, fn func(*starlark.Thread) error) error {
 	// The prompt may have a callback running, which holds s.busy. Cancel it when ctx ends.
-	stop := context.AfterFunc(ctx, func() { s.run.cancelRunningCallback(cutByInterrupt) })
-	s.run.busy.Lock()
+	stop := context.AfterFunc(ctx, func() { s.run.CancelCallback(runner.CutByInterrupt) })
+	s.run.Busy.Lock()
 	stop()
-	defer s.run.busy.Unlock()
+	defer s.run.Busy.Unlock()
 	if ctx.Err() != nil {
-		return ErrInterrupted
+		return runner.ErrInterrupted
 	}
-	return s.run.execAlone(ctx, name, fn)
+	return s.run.ExecAlone(ctx, name, fn)
 }
 
 // checkFlags is called before a script touches the kernel. It returns ErrHelp if the arguments ask
@@ -219,8 +225,8 @@ func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, e
 		if err != nil {
 			return nil, fmt.Errorf("%s??: %w", m[1], err)
 		}
-		s.out.text(text)
-		return nil, s.out.failed()
+		s.out.Text(text)
+		return nil, s.out.Failed()
 	} else if m != nil { // x? prints help
 		src = fmt.Sprintf("help(%s)", m[1])
 		if s.Value(m[1]) == nil {
@@ -255,8 +261,8 @@ func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, e
 // Render formats a value as the prompt prints it: strings in quotes, everything else as print does,
 // cut to the size of the screen.
 func (s *Session) Render(v starlark.Value) string {
-	s.run.busy.Lock()
-	defer s.run.busy.Unlock()
+	s.run.Busy.Lock()
+	defer s.run.Busy.Unlock()
 	page := s.page()
 	text := ""
 	if str, ok := v.(starlark.String); ok {
@@ -289,6 +295,20 @@ func (s *Session) Names() []string { return s.names.all() }
 // Value returns the value of a name at the prompt, or nil if it is not defined.
 func (s *Session) Value(name string) starlark.Value { return s.names.value(name) }
 
+// milestones record how far the script has come.
+type milestones struct {
+	waited   bool // it called run() or waited for records
+	exported bool // it called to_csv() or to_json()
+	ended    bool // it ran to its end
+	failed   bool // an error ended it
+	aborted  bool // Ctrl-C ended it
+}
+
+// Interrupt handles Ctrl-C, from any goroutine. In a script the first one ends run() or a loop over
+// a stream, and the script continues: it prints what was counted. Outside of these, or the second
+// time, it ends the script.
+func (s *Session) Interrupt() { s.run.Interrupt() }
+
 // Flags returns the script's flags.
 func (s *Session) Flags() *flags.Set { return s.flags }
 
@@ -309,12 +329,12 @@ func (s *Session) Close() error {
 	var errs []error
 	errs = append(errs, detachAll(s.reg.probes))
 	s.shared.drainAll()
-	if script && !s.done.aborted && (!s.done.failed || s.done.waited) && s.out.failed() == nil {
+	if script && !s.done.aborted && (!s.done.failed || s.done.waited) && s.out.Failed() == nil {
 		s.summarize()
 	}
 	s.warnTotals()
 	s.warnEvicted()
-	for _, p := range s.run.procs {
+	for _, p := range s.waits.procs {
 		p.Kill()
 	}
 	unprinted := 0
@@ -322,7 +342,7 @@ func (s *Session) Close() error {
 		errs = append(errs, s.shared.printReader.close())
 		unprinted = s.shared.printReader.unprinted
 	}
-	s.out.warnLost(unprinted)
+	s.out.WarnLost(unprinted)
 	for _, p := range s.reg.probes {
 		errs = append(errs, p.close())
 	}
@@ -332,7 +352,7 @@ func (s *Session) Close() error {
 	errs = append(errs, s.shared.close(), s.stacks.close())
 	s.detaching.leaving.Store(true)
 	s.detaching.closing.Wait()
-	return errors.Join(append(errs, s.out.failed())...)
+	return errors.Join(append(errs, s.out.Failed())...)
 }
 
 // detachAll detaches the probes concurrently, because the kernel takes a while for each.

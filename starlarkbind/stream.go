@@ -12,6 +12,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
@@ -165,7 +166,7 @@ var streamMethods = []scriptMethod[*Stream]{
 			deadline = time.Now().Add(d)
 		}
 		if st.s.opt.Check {
-			return nil, errStop
+			return nil, runner.ErrStop
 		}
 		l, err := st.take(n, deadline)
 		if err != nil {

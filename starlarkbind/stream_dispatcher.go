@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // A streamDispatcher notifies the loop of run() when streams with a callback have records. The loop
@@ -36,7 +38,7 @@ func (s *Session) newStreamDispatcher() *streamDispatcher {
 		if st, ok := m.(*Stream); ok && st.each != nil && st.ring != nil {
 			f.streams = append(f.streams, st)
 			f.wg.Add(1)
-			go s.run.recoverGoroutine(func() { f.run(st) })
+			go s.run.RecoverGoroutine(func() { f.run(st) })
 		}
 	}
 	return f
@@ -106,7 +108,7 @@ func (f *streamDispatcher) more() <-chan struct{} {
 // returns true. goOn receives the number of calls so far and the time they took.
 func (st *Stream) dispatchQueued(thread *starlark.Thread, to uint64, goOn func(n int, took time.Duration) bool) error {
 	began, n := time.Now(), 0
-	return st.s.run.callbacks(thread, st.each, func() (starlark.Tuple, bool, error) {
+	return st.s.run.Callbacks(thread, st.each, func() (starlark.Tuple, bool, error) {
 		if n > 0 && !goOn(n, time.Since(began)) {
 			return nil, false, nil
 		}
@@ -118,7 +120,7 @@ func (st *Stream) dispatchQueued(thread *starlark.Thread, to uint64, goOn func(n
 
 // close stops the dispatcher and passes on the records that were sent before. If the callback is
 // too slow for that, records remain, which a warning reports.
-func (f *streamDispatcher) close(thread *starlark.Thread, ctrlC *ending, err error) error {
+func (f *streamDispatcher) close(thread *starlark.Thread, ctrlC *runner.Ending, err error) error {
 	to := make([]uint64, len(f.streams))
 	for i, st := range f.streams {
 		to[i] = st.ring.Written()
@@ -141,19 +143,19 @@ func (f *streamDispatcher) close(thread *starlark.Thread, ctrlC *ending, err err
 // finish passes on the records up to a position. After Ctrl-C it does so for no longer than
 // callbackGrace. Otherwise it continues as long as the rest can be done within grace or the
 // callback is not the slow part.
-func (f *streamDispatcher) finish(thread *starlark.Thread, ctrlC *ending, st *Stream, to uint64) error {
-	ctx := f.s.run.context()
+func (f *streamDispatcher) finish(thread *starlark.Thread, ctrlC *runner.Ending, st *Stream, to uint64) error {
+	ctx := f.s.run.Context()
 	left := func() float64 { return float64(st.ring.Left(to)) + float64(st.queue.size()) }
 	all := left()
 	err := st.dispatchQueued(thread, to, func(n int, took time.Duration) bool {
-		if took < callbackGrace {
+		if took < runner.CallbackGrace {
 			return true
 		}
-		if ctrlC.ended(ctx) {
+		if ctrlC.Ended(ctx) {
 			return false
 		}
 		rest := left()
-		return took/time.Duration(n) < slowCall || took.Seconds()*rest/(all-rest) < grace.Seconds()
+		return took/time.Duration(n) < slowCall || took.Seconds()*rest/(all-rest) < runner.Grace.Seconds()
 	})
 	if err != nil {
 		return err
@@ -168,7 +170,7 @@ func (f *streamDispatcher) finish(thread *starlark.Thread, ctrlC *ending, st *St
 		}
 	}
 	if n := st.queue.count(); n > 0 && f.s.opt.Warnings != WarnNone {
-		f.s.out.warn("records_left", map[string]any{"stream": st.Name(), "records": n, "callback": st.each.Name()},
+		f.s.out.Warn("records_left", map[string]any{"stream": st.Name(), "records": n, "callback": st.each.Name()},
 			fmt.Sprintf("run() ended before %s was called for %d records of %s, because its calls are slow; the next run() or %s.take() returns them", st.each.Name(), n, st.Name(), st.Name()))
 	}
 	return nil

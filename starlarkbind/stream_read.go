@@ -10,6 +10,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // Records of a stream are read when the script wants them: by take(), by a loop, or for a callback
@@ -123,7 +124,7 @@ type streamLoop struct {
 	st       *Stream
 	ctx      context.Context
 	deadline time.Time // zero: none
-	ctrlC    *ending
+	ctrlC    *runner.Ending
 	end      func() // called once, when the loop is over
 	over     bool   // the deadline has passed
 	to       uint64 // the programs' position at that time
@@ -133,12 +134,11 @@ type streamLoop struct {
 func (st *Stream) loop(deadline time.Time) *streamLoop {
 	s := st.s
 	s.done.waited = true
-	s.run.mu.Lock()
-	l, cancel := &streamLoop{st: st, ctx: s.run.ctx, deadline: deadline}, s.run.cancel
-	s.run.mu.Unlock()
+	ctx, cancel := s.run.Current()
+	l := &streamLoop{st: st, ctx: ctx, deadline: deadline}
 	var leave func()
 	// If the body runs on for too long after Ctrl-C, the script is cancelled in it.
-	l.ctrlC, leave = s.run.interruptible(cancel)
+	l.ctrlC, leave = s.run.Interruptible(cancel)
 	quit := make(chan struct{})
 	l.end = func() { leave(); close(quit) }
 	if st.ring == nil {
@@ -151,11 +151,11 @@ func (st *Stream) loop(deadline time.Time) *streamLoop {
 		select {
 		case <-quit:
 			return
-		case <-l.ctrlC.came:
+		case <-l.ctrlC.Came:
 		case <-l.ctx.Done():
 		}
 		if err := st.ring.Wake(); err != nil {
-			s.out.reportError(err)
+			s.out.ReportError(err)
 		}
 	}()
 	return l
@@ -168,8 +168,8 @@ func (l *streamLoop) next() (starlark.Value, error) {
 	for {
 		switch {
 		case l.ctx.Err() != nil:
-			return nil, ErrInterrupted
-		case l.ctrlC.ended(l.ctx):
+			return nil, runner.ErrInterrupted
+		case l.ctrlC.Ended(l.ctx):
 			return nil, nil
 		case l.over || !l.deadline.IsZero() && !time.Now().Before(l.deadline):
 			return l.rest()
@@ -179,7 +179,7 @@ func (l *streamLoop) next() (starlark.Value, error) {
 			}
 			continue
 		}
-		if err := st.s.out.failed(); err != nil {
+		if err := st.s.out.Failed(); err != nil {
 			return nil, err
 		}
 		st.s.shared.drain() // print what was sent so far
@@ -198,7 +198,7 @@ func (l *streamLoop) rest() (starlark.Value, error) {
 		l.to = l.st.ring.Written()
 	}
 	l.over = true
-	if time.Since(l.deadline) > callbackGrace {
+	if time.Since(l.deadline) > runner.CallbackGrace {
 		return nil, nil // the records stay in the ring
 	}
 	return l.st.before(l.to)
@@ -214,9 +214,9 @@ func (l *streamLoop) idle() error {
 	}
 	select {
 	case <-over:
-	case <-l.ctrlC.came:
+	case <-l.ctrlC.Came:
 	case <-l.ctx.Done():
-		return ErrInterrupted
+		return runner.ErrInterrupted
 	}
 	return nil
 }
@@ -242,8 +242,7 @@ func (st *Stream) take(n int, deadline time.Time) (*starlark.List, error) {
 // Iterate implements starlark.Iterable. The iterator ends on Ctrl-C.
 func (st *Stream) Iterate() starlark.Iterator {
 	if s := st.s; s.opt.Check {
-		s.run.checked = true // there is no other way to end the script in a loop
-		s.run.thread.Cancel("checked")
+		s.run.EndCheck() // there is no other way to end the script in a loop
 		return starlark.NewList(nil).Iterate()
 	}
 	return &streamIterator{st.loop(time.Time{})}
@@ -254,8 +253,8 @@ type streamIterator struct{ l *streamLoop }
 // Next implements starlark.Iterator.
 func (it *streamIterator) Next(p *starlark.Value) bool {
 	v, err := it.l.next()
-	if err != nil && !errors.Is(err, ErrInterrupted) { // an iterator cannot return an error
-		it.l.st.s.out.reportError(err)
+	if err != nil && !errors.Is(err, runner.ErrInterrupted) { // an iterator cannot return an error
+		it.l.st.s.out.ReportError(err)
 	}
 	if v == nil {
 		return false

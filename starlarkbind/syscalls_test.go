@@ -20,6 +20,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // A program that serves many system calls has to find the probe of each call as the kernel does.
@@ -287,7 +288,7 @@ n = count()
 while True:
     p = probe("tracepoint:syscalls:sys_enter_*get*", lambda e: n.add(by=e.args.__syscall_nr))
 `))
-	if took := time.Since(t0); !errors.Is(err, ErrInterrupted) || took > 3*time.Second {
+	if took := time.Since(t0); !errors.Is(err, runner.ErrInterrupted) || took > 3*time.Second {
 		t.Errorf("after %v: %v", took, err)
 	}
 	for _, p := range l.reg.allProbes() {

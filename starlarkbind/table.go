@@ -80,7 +80,7 @@ func (t *Table) growFor(k, v starlark.Value) error {
 			return err
 		}
 		t.decl.Open = t.decl.Key == nil && t.decl.Val == nil
-		at := t.s.run.position()
+		at := t.s.run.Position()
 		if want.KeyAt = t.decl.KeyAt; t.decl.Key == nil {
 			want.KeyAt = at
 		}
@@ -189,14 +189,14 @@ func (t *Table) entries() (_ []starlark.Tuple, err error) {
 	if t.store == nil {
 		return nil, nil
 	}
-	snap, err := t.store.Snapshot(t.s.run.ctx)
+	snap, err := t.store.Snapshot(t.s.run.Context())
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, snap.Close()) }()
 	out := make([]starlark.Tuple, snap.N)
 	for i := range out {
-		if err := interrupted(t.s.run.ctx, i); err != nil {
+		if err := t.s.run.Interrupted(i); err != nil {
 			return nil, err
 		}
 		out[i] = starlark.Tuple{t.s.codec.decode(t.decl.Key, snap.Key(i)), t.s.codec.decode(t.decl.Val, snap.Value(i))}
@@ -208,7 +208,7 @@ func (t *Table) entries() (_ []starlark.Tuple, err error) {
 func (t *Table) Items() []starlark.Tuple {
 	items, err := t.entries()
 	if err != nil {
-		t.s.out.reportError(err)
+		t.s.out.ReportError(err)
 	}
 	return items
 }
@@ -222,9 +222,9 @@ func (t *Table) Len() int {
 	if t.store == nil {
 		return 0
 	}
-	n, err := t.store.Count(t.s.run.ctx)
+	n, err := t.store.Count(t.s.run.Context())
 	if err != nil {
-		t.s.out.reportError(err)
+		t.s.out.ReportError(err)
 	}
 	return n
 }
@@ -234,7 +234,7 @@ func (t *Table) snapshot() (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := dictBuilder{ctx: t.s.run.ctx, alike: t.decl.Key != nil && ambiguousText(t.decl.Key)}
+	m := dictBuilder{ctx: t.s.run.Context(), alike: t.decl.Key != nil && ambiguousText(t.decl.Key)}
 	defer m.close()
 	return fillDict(&m, len(items), 1, func(i int) starlark.Tuple { return items[i] }, func(it starlark.Tuple) starlark.Value { return it[0] }, func(it starlark.Tuple) starlark.Value { return it[1] })
 }
@@ -276,13 +276,13 @@ func (t *Table) clear() (err error) {
 	if t.store == nil {
 		return nil
 	}
-	snap, err := t.store.Snapshot(t.s.run.ctx)
+	snap, err := t.store.Snapshot(t.s.run.Context())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, snap.Close()) }()
 	for i := range snap.N {
-		if err := interrupted(t.s.run.ctx, i); err != nil {
+		if err := t.s.run.Interrupted(i); err != nil {
 			return err
 		}
 		if _, err := t.remove(snap.Key(i)); err != nil {
@@ -347,7 +347,7 @@ func (t *Table) Attr(name string) (starlark.Value, error) {
 			n, err := t.s.dropped(t.decl)
 			return starlark.MakeUint64(n), err
 		case "evicted":
-			n, err := t.evicted(t.s.run.ctx)
+			n, err := t.evicted(t.s.run.Context())
 			return starlark.MakeUint64(n), err
 		}
 		return nil, nil

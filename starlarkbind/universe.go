@@ -9,6 +9,8 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // The interpreter checks whether a thread is cancelled only between two of its instructions. A call
@@ -34,7 +36,7 @@ const mostElements = 1 << 28
 const longSequence = 10000
 
 // guards makes builtins that Ctrl-C interrupts.
-type guards struct{ run *runner }
+type guards struct{ run *runner.Runner }
 
 // universe returns the builtins that replace Starlark's own.
 func (g *guards) universe() starlark.StringDict {
@@ -74,8 +76,8 @@ func (g *guards) callGuarded(t *starlark.Thread, fn starlark.Value, args starlar
 		}
 	}
 	v, err := fn.(*starlark.Builtin).CallInternal(t, guarded, kw)
-	if err == nil && g.run.cancelled() {
-		return nil, ErrInterrupted
+	if err == nil && g.run.Cancelled() {
+		return nil, runner.ErrInterrupted
 	}
 	return v, err
 }
@@ -106,8 +108,8 @@ func (g *guards) builtinZip(_ *starlark.Thread, b *starlark.Builtin, args starla
 				return starlark.NewList(rows), nil
 			}
 		}
-		if rows = append(rows, row); len(rows)%1024 == 0 && g.run.cancelled() {
-			return nil, ErrInterrupted
+		if rows = append(rows, row); len(rows)%1024 == 0 && g.run.Cancelled() {
+			return nil, runner.ErrInterrupted
 		}
 		if len(rows) > mostElements {
 			return nil, tooMany(b, len(rows))
@@ -134,7 +136,7 @@ func (g *guards) guard(v starlark.Value) starlark.Value {
 
 type guardedSequence struct {
 	starlark.Sequence
-	run *runner
+	run *runner.Runner
 }
 
 // Iterate implements starlark.Iterable.
@@ -146,7 +148,7 @@ func (g guardedSequence) Iterate() starlark.Iterator {
 type guardedMapping struct {
 	starlark.IterableMapping
 	keys guardedSequence
-	run  *runner
+	run  *runner.Runner
 }
 
 // Iterate implements starlark.Iterable.
@@ -158,13 +160,13 @@ func (g guardedMapping) Len() int { return g.keys.Len() }
 // A guardedIterator ends when the thread is cancelled.
 type guardedIterator struct {
 	starlark.Iterator
-	run *runner
+	run *runner.Runner
 	n   int
 }
 
 // Next implements starlark.Iterator.
 func (it *guardedIterator) Next(p *starlark.Value) bool {
-	if it.n++; it.n%1024 == 0 && it.run.cancelled() {
+	if it.n++; it.n%1024 == 0 && it.run.Cancelled() {
 		return false
 	}
 	return it.Iterator.Next(p)
@@ -173,7 +175,7 @@ func (it *guardedIterator) Next(p *starlark.Value) bool {
 // A guardedRange is a range whose iterator checks for Ctrl-C.
 type guardedRange struct {
 	r   stockRange
-	run *runner
+	run *runner.Runner
 }
 
 // A stockRange is the value returned by Starlark's own range().
@@ -274,8 +276,8 @@ func (g *guards) sort(xs []sortable, reverse bool) error {
 			a, b := i, min(i+n, len(xs))
 			endA, end := b, min(i+2*n, len(xs))
 			for k := i; k < end; k++ {
-				if steps++; steps%1024 == 0 && g.run.cancelled() {
-					return ErrInterrupted
+				if steps++; steps%1024 == 0 && g.run.Cancelled() {
+					return runner.ErrInterrupted
 				}
 				second := a == endA
 				if !second && b < end {

@@ -9,6 +9,8 @@ import (
 
 	"go.starlark.net/lib/json"
 	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // The builtins that replace Starlark's own return the same results, for short and long sequences,
@@ -84,7 +86,7 @@ func TestInterruptBuiltins(t *testing.T) {
 					break
 				}
 			}
-			if took > soon() || !errors.Is(err, ErrInterrupted) {
+			if took > soon() || !errors.Is(err, runner.ErrInterrupted) {
 				t.Errorf("Ctrl-C was heard %v later: %v", took, err)
 			}
 		})

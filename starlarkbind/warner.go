@@ -44,7 +44,7 @@ func (w *warner) warnOnce(err error) {
 	w.faults[err.Error()] = true
 	w.mu.Unlock()
 	if !seen {
-		w.out.reportError(err)
+		w.out.ReportError(err)
 	}
 }
 
@@ -52,5 +52,5 @@ func (w *warner) note(format string, args ...any) {
 	if w.opt.Warnings == WarnNone || w.flags.Help() {
 		return
 	}
-	w.out.message("NOTE: " + render.Escape(fmt.Sprintf(format, args...)))
+	w.out.Message("NOTE: " + render.Escape(fmt.Sprintf(format, args...)))
 }

@@ -10,6 +10,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
 // builtinWatch implements watch(x, seconds=1). It repeatedly shows a map, or what a function prints
@@ -28,11 +29,11 @@ func (s *Session) builtinWatch(thread *starlark.Thread, b *starlark.Builtin, arg
 	if d < 10*time.Millisecond {
 		return nil, fmt.Errorf("watch: seconds must be at least 0.01, got %s", every)
 	}
-	if s.run.inRun.Load() {
+	if s.run.InRun.Load() {
 		return nil, errors.New("watch() cannot be called from a callback: run() is already active")
 	}
 	if s.opt.Check {
-		return nil, errStop
+		return nil, runner.ErrStop
 	}
 	picture := starlark.NewBuiltin("watch", func(t *starlark.Thread, _ *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		return s.showOnce(t, x)
@@ -40,19 +41,15 @@ func (s *Session) builtinWatch(thread *starlark.Thread, b *starlark.Builtin, arg
 	if _, err := picture.CallInternal(thread, nil, nil); err != nil {
 		return nil, err
 	}
-	timers := s.run.timers
-	s.run.timers = append(append([]*timer{}, timers...), &timer{every: d, fn: picture})
-	defer func() { s.run.timers = timers }()
+	timers := s.waits.timers
+	s.waits.timers = append(append([]*timer{}, timers...), &timer{every: d, fn: picture})
+	defer func() { s.waits.timers = timers }()
 	_, err = s.builtinRun(thread, b, nil, nil)
-	if err != nil && s.run.ctx.Err() != nil && s.opt.Interactive {
-		return nil, errWatched
+	if err != nil && s.run.Context().Err() != nil && s.opt.Interactive {
+		return nil, runner.ErrWatched
 	}
 	return starlark.None, err
 }
-
-// errWatched ends an item of the prompt in which Ctrl-C ended a watch(). This is the normal way to
-// end it, so no error is printed.
-var errWatched = errors.New("Ctrl-C ended watch()")
 
 const clearScreen = "\x1b[H\x1b[2J"
 
@@ -75,22 +72,22 @@ func (s *Session) showOnce(t *starlark.Thread, x starlark.Value) (starlark.Value
 			_, err := s.builtinPrint(t, nil, starlark.Tuple{v}, nil)
 			return err
 		}
-		s.out.line(s.shownOn(render.Page{Columns: cols, Rows: rows - 1}, v))
-		if s.run.ctx.Err() != nil {
-			return ErrInterrupted
+		s.out.Line(s.shownOn(render.Page{Columns: cols, Rows: rows - 1}, v))
+		if s.run.Context().Err() != nil {
+			return runner.ErrInterrupted
 		}
 		return nil
 	}
 	if rows == 0 {
 		return starlark.None, picture()
 	}
-	text, err := s.out.hold(picture)
+	text, err := s.out.Hold(picture)
 	if err != nil {
-		s.out.text(text)
+		s.out.Text(text)
 		return nil, err
 	}
-	s.out.text(clearScreen + fit(text, cols, rows-1) + "\n")
-	return starlark.None, s.out.failed()
+	s.out.Text(clearScreen + fit(text, cols, rows-1) + "\n")
+	return starlark.None, s.out.Failed()
 }
 
 // fit cuts a text to a number of columns and rows. If rows are missing, the last row says how many.

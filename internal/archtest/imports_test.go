@@ -113,6 +113,55 @@ func TestCheckFinds(t *testing.T) {
 	}
 }
 
+// starlarkbindImports lists, for each package below starlarkbind, what it may import of this module
+// besides internal: other packages below starlarkbind, and compiler or bpf with their subpackages.
+var starlarkbindImports = map[string][]string{
+	"cfmt":    {},
+	"flags":   {},
+	"flame":   {},
+	"hist":    {},
+	"items":   {},
+	"plot":    {},
+	"pprof":   {},
+	"proc":    {},
+	"render":  {"hist", "structs"},
+	"runner":  {},
+	"structs": {},
+}
+
+// TestStarlarkbind checks that the packages below starlarkbind import only what their rows allow,
+// and that each has a row.
+func TestStarlarkbind(t *testing.T) {
+	const prefix = module + "starlarkbind/"
+	seen := 0
+	for _, p := range list(t) {
+		name, ok := strings.CutPrefix(p.ImportPath, prefix)
+		if !ok {
+			continue
+		}
+		may, ok := starlarkbindImports[name]
+		if !ok {
+			t.Errorf("starlarkbind/%s has no row in starlarkbindImports", name)
+			continue
+		}
+		seen++
+		for _, imp := range p.Imports {
+			path, ours := strings.CutPrefix(imp, module)
+			if !ours || strings.HasPrefix(path, "internal/") {
+				continue
+			}
+			path = strings.TrimPrefix(path, "starlarkbind/")
+			top, _, _ := strings.Cut(path, "/")
+			if !slices.Contains(may, top) {
+				t.Errorf("starlarkbind/%s imports %s: its row in starlarkbindImports does not allow that", name, imp)
+			}
+		}
+	}
+	if seen != len(starlarkbindImports) {
+		t.Errorf("%d packages below starlarkbind, but %d rows", seen, len(starlarkbindImports))
+	}
+}
+
 // TestTopLevel checks that the top-level directories are exactly the expected ones.
 func TestTopLevel(t *testing.T) {
 	entries, err := os.ReadDir("../..")

@@ -1,6 +1,7 @@
 package archtest
 
 import (
+	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -16,9 +17,11 @@ import (
 func TestJSONLines(t *testing.T) {
 	const folder = "../../starlarkbind"
 	files, err := filepath.Glob(folder + "/*.go")
-	if err != nil {
+	below, err2 := filepath.Glob(folder + "/*/*.go")
+	if err := errors.Join(err, err2); err != nil {
 		t.Fatal(err)
 	}
+	files = append(files, below...)
 	fset := token.NewFileSet()
 	rows := map[string][]string{}
 	calls := 0
@@ -59,7 +62,7 @@ func TestJSONLines(t *testing.T) {
 				return true
 			}
 			sel, ok := call.Fun.(*ast.SelectorExpr)
-			if !ok || sel.Sel.Name != "warn" && sel.Sel.Name != "object" || literal(call.Args[0]) == "" {
+			if !ok || sel.Sel.Name != "Warn" && sel.Sel.Name != "Object" || literal(call.Args[0]) == "" {
 				return true
 			}
 			calls++

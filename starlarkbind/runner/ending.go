@@ -1,23 +1,23 @@
-package starlarkbind
+package runner
 
 import (
 	"context"
 	"time"
 )
 
-// An ending is an operation that the first Ctrl-C ends instead of the script: run(), or a loop over
+// An Ending is an operation that the first Ctrl-C ends instead of the script: run(), or a loop over
 // a stream.
-type ending struct {
-	came chan struct{} // closed on Ctrl-C
+type Ending struct {
+	Came chan struct{} // closed on Ctrl-C
 	late func()        // called if the operation continues for some time after Ctrl-C
 	used bool
 }
 
-// interruptible makes Ctrl-C end the operation that is about to begin, until end is called. late is
-// called if the operation is still running callbackGrace after Ctrl-C. At the prompt Ctrl-C always
+// Interruptible makes Ctrl-C end the operation that is about to begin, until end is called. late is
+// called if the operation is still running CallbackGrace after Ctrl-C. At the prompt Ctrl-C always
 // ends the whole item.
-func (r *runner) interruptible(late func()) (e *ending, end func()) {
-	e = &ending{came: make(chan struct{}), late: late}
+func (r *Runner) Interruptible(late func()) (e *Ending, end func()) {
+	e = &Ending{Came: make(chan struct{}), late: late}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.endings = append(r.endings, e)
@@ -33,7 +33,7 @@ func (r *runner) interruptible(late func()) (e *ending, end func()) {
 }
 
 // under reports whether the operation of e is still running.
-func (r *runner) under(e *ending) bool {
+func (r *Runner) under(e *Ending) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, x := range r.endings {
@@ -47,31 +47,31 @@ func (r *runner) under(e *ending) bool {
 // Interrupt handles Ctrl-C. In a script the first one ends run() or a loop over a stream, and the
 // script continues: it prints what was counted. Outside of these, or the second time, it ends the
 // script. Interrupt may be called from any goroutine.
-func (s *Session) Interrupt() {
-	s.run.mu.Lock()
-	cancel := s.run.cancel
-	var e *ending
-	if n := len(s.run.endings); n > 0 && !s.opt.Interactive && !s.run.endings[n-1].used {
-		e = s.run.endings[n-1]
+func (r *Runner) Interrupt() {
+	r.mu.Lock()
+	cancel := r.cancel
+	var e *Ending
+	if n := len(r.endings); n > 0 && !r.interactive && !r.endings[n-1].used {
+		e = r.endings[n-1]
 		e.used = true
 	}
-	s.run.mu.Unlock()
+	r.mu.Unlock()
 	if e == nil {
 		cancel()
 		return
 	}
-	close(e.came)
-	time.AfterFunc(callbackGrace, func() {
-		if s.run.under(e) {
+	close(e.Came)
+	time.AfterFunc(CallbackGrace, func() {
+		if r.under(e) {
 			e.late()
 		}
 	})
 }
 
-// ended reports whether Ctrl-C was pressed or ctx is cancelled.
-func (e *ending) ended(ctx context.Context) bool {
+// Ended reports whether Ctrl-C was pressed or ctx is cancelled.
+func (e *Ending) Ended(ctx context.Context) bool {
 	select {
-	case <-e.came:
+	case <-e.Came:
 		return true
 	default:
 		return ctx.Err() != nil

@@ -1,4 +1,4 @@
-package starlarkbind
+package runner
 
 import (
 	"errors"
@@ -21,8 +21,8 @@ func (e *BugError) Error() string {
 // script.
 var ErrBroken = errors.New("stopped by the bug reported above")
 
-// recoverPanic calls fn and returns a panic in it as a BugError.
-func recoverPanic(fn func() error) (err error) {
+// RecoverPanic calls fn and returns a panic in it as a BugError.
+func RecoverPanic(fn func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = &BugError{Value: p, Stack: debug.Stack()}
@@ -31,14 +31,14 @@ func recoverPanic(fn func() error) (err error) {
 	return fn()
 }
 
-// recoverGoroutine runs the body of a goroutine. A panic in it is reported and ends the running
+// RecoverGoroutine runs the body of a goroutine. A panic in it is reported and ends the running
 // script, but not the process.
-func (r *runner) recoverGoroutine(fn func()) {
-	err := recoverPanic(func() error { fn(); return nil })
+func (r *Runner) RecoverGoroutine(fn func()) {
+	err := RecoverPanic(func() error { fn(); return nil })
 	if err == nil {
 		return
 	}
-	r.out.reportError(err)
+	r.out.ReportError(err)
 	r.broken.Store(true)
 	r.mu.Lock()
 	cancel := r.cancel

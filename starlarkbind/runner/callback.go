@@ -1,4 +1,4 @@
-package starlarkbind
+package runner
 
 import (
 	"context"
@@ -13,28 +13,28 @@ import (
 // that is running at that moment gets a short time to finish, after which it is cancelled as well.
 
 const (
-	callbackGrace = 50 * time.Millisecond // how long a callback may continue after Ctrl-C
-	grace         = time.Second           // how long it may continue once run() is over
+	CallbackGrace = 50 * time.Millisecond // how long a callback may continue after Ctrl-C
+	Grace         = time.Second           // how long it may continue once run() is over
 )
 
-// errCallbackCancelled is returned for a callback that was cancelled.
-var errCallbackCancelled = errors.New("a callback was cancelled by Ctrl-C")
+// ErrCallbackCancelled is returned for a callback that was cancelled.
+var ErrCallbackCancelled = errors.New("a callback was cancelled by Ctrl-C")
 
-// callback calls a function of the script during run(). It returns errCallbackCancelled if the
+// Callback calls a function of the script during run(). It returns ErrCallbackCancelled if the
 // callback was cancelled; run() must then return.
-func (r *runner) callback(thread *starlark.Thread, fn starlark.Callable, args starlark.Tuple) error {
+func (r *Runner) Callback(thread *starlark.Thread, fn starlark.Callable, args starlark.Tuple) error {
 	called := false
-	return r.callbacks(thread, fn, func() (starlark.Tuple, bool, error) {
+	return r.Callbacks(thread, fn, func() (starlark.Tuple, bool, error) {
 		defer func() { called = true }()
 		return args, !called, nil
 	})
 }
 
-// callbacks is like callback, but calls fn with the arguments that next returns until it returns
+// Callbacks is like callback, but calls fn with the arguments that next returns until it returns
 // false. Making calls interruptible takes longer than a short call, so it is done once for all of
 // them.
-func (r *runner) callbacks(thread *starlark.Thread, fn starlark.Callable, next func() (args starlark.Tuple, ok bool, err error)) error {
-	outer := r.context()
+func (r *Runner) Callbacks(thread *starlark.Thread, fn starlark.Callable, next func() (args starlark.Tuple, ok bool, err error)) error {
+	outer := r.Context()
 	ctx, cut := context.WithCancelCause(outer)
 	defer cut(nil)
 	r.mu.Lock()
@@ -71,29 +71,38 @@ func (r *runner) callbacks(thread *starlark.Thread, fn starlark.Callable, next f
 	}
 	thread.Uncancel()
 	if err == nil { // cancelled between two calls
-		return errCallbackCancelled
+		return ErrCallbackCancelled
 	}
-	if r.opt.Warnings != WarnNone {
-		r.out.warn("callback_ended", map[string]any{"callback": fn.Name()},
+	if !r.quiet {
+		r.out.Warn("callback_ended", map[string]any{"callback": fn.Name()},
 			fmt.Sprintf("%s did not return soon enough after %v and was cancelled: its unfinished work is missing from what follows", fn.Name(), context.Cause(ctx)))
 	}
-	return errCallbackCancelled
+	return ErrCallbackCancelled
 }
 
-// A cutReason says why a running callback was cancelled. It appears in the warning.
-type cutReason string
+// A CutReason says why a running callback was cancelled. It appears in the warning.
+type CutReason string
 
 const (
-	cutByInterrupt cutReason = "Ctrl-C"
-	cutByEnd       cutReason = "the end of run()"
+	CutByInterrupt CutReason = "Ctrl-C"
+	CutByEnd       CutReason = "the end of run()"
 )
 
-func (r cutReason) Error() string { return string(r) }
+func (r CutReason) Error() string { return string(r) }
 
-// interrupted returns ErrInterrupted if ctx is cancelled. Loops call it with their index i; it
+// Interrupted returns ErrInterrupted if ctx is cancelled. Loops call it with their index i; it
 // checks ctx only once in 1024 iterations.
-func interrupted(ctx context.Context, i int) error {
+func Interrupted(ctx context.Context, i int) error {
 	if i%1024 == 0 && ctx.Err() != nil {
+		return ErrInterrupted
+	}
+	return nil
+}
+
+// Interrupted returns ErrInterrupted if the current run or item is cancelled. Loops call it with
+// their index i.
+func (r *Runner) Interrupted(i int) error {
+	if i%1024 == 0 && r.Context().Err() != nil {
 		return ErrInterrupted
 	}
 	return nil
@@ -103,15 +112,15 @@ func interrupted(ctx context.Context, i int) error {
 // because it takes too long.
 const manyRows = 10000
 
-// unlessInterrupted returns the result of fn, or "" as soon as Ctrl-C interrupts the script. It
+// UnlessInterrupted returns the result of fn, or "" as soon as Ctrl-C interrupts the script. It
 // waits for fn in any case if the number of rows is small.
-func (r *runner) unlessInterrupted(rows int, fn func() string) string {
+func (r *Runner) UnlessInterrupted(rows int, fn func() string) string {
 	if rows < manyRows {
 		return fn()
 	}
 	done := make(chan string, 1)
-	ctx := r.context()
-	go r.recoverGoroutine(func() { done <- fn() })
+	ctx := r.Context()
+	go r.RecoverGoroutine(func() { done <- fn() })
 	select {
 	case text := <-done:
 		return text
@@ -120,8 +129,8 @@ func (r *runner) unlessInterrupted(rows int, fn func() string) string {
 	}
 }
 
-// cancelRunningCallback cancels the callback that is running, if any.
-func (r *runner) cancelRunningCallback(why error) {
+// CancelCallback cancels the callback that is running, if any.
+func (r *Runner) CancelCallback(why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.cancelCallback != nil {
