@@ -139,7 +139,7 @@ func (s *Session) builtins() starlark.StringDict {
 	for _, b := range Builtins {
 		add(b.Name, b.fn)
 	}
-	for name, f := range s.guards.universe() {
+	for name, f := range s.guards.Builtins() {
 		d[name] = f
 	}
 	var rest []starlark.Value
@@ -225,7 +225,7 @@ func (s *Session) builtinFlag(_ *starlark.Thread, _ *starlark.Builtin, a starlar
 func aggregation(kind agg.Kind) builtinFunc {
 	return func(s *Session, t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if len(a) > 0 && (kind == agg.Min || kind == agg.Max) {
-			return s.guards.guardedCall(t, b, a, kw)
+			return s.guards.Call(t, b, a, kw)
 		}
 		if len(a) > 0 && kind == agg.Sum {
 			return s.sumOf(a, kw)
@@ -323,7 +323,7 @@ func (s *Session) sumOf(a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, 
 	if err := starlark.UnpackArgs("sum", a, kw, "xs", &xs); err != nil {
 		return nil, err
 	}
-	iter := s.guards.guard(xs).(starlark.Iterable).Iterate()
+	iter := s.guards.Guard(xs).(starlark.Iterable).Iterate()
 	defer iter.Done()
 	total := new(big.Int)
 	float, isFloat := 0.0, false

@@ -13,7 +13,7 @@
 //   - codec (codec.go, formats.go, shown.go, stack.go): values as the kernel stores them.
 //   - probeNames, stackMaps, symbols: the numbers of probes, the stacks, the names of addresses.
 //   - warner (warner.go, caret.go): warnings and notes, each printed once.
-//   - guards (universe.go, repr.go): Starlark's own builtins, made interruptible.
+//   - universe.Guards: Starlark's own builtins, made interruptible.
 //   - output (output.go, jsonlines.go): what is printed, as text or JSON.
 //
 // The rest is divided as follows:

@@ -99,7 +99,7 @@ func (c caller) Const(v any) any {
 }
 
 // Repr implements compiler.Caller.
-func (c caller) Repr(v any) (string, error) { return c.s.guards.repr(v.(starlark.Value)) }
+func (c caller) Repr(v any) (string, error) { return c.s.guards.Repr(v.(starlark.Value)) }
 
 // TypeName implements compiler.Caller.
 func (c caller) TypeName(v any) string { return v.(starlark.Value).Type() }

@@ -24,6 +24,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/universe"
 )
 
 // Options configure a session.
@@ -63,7 +64,7 @@ type Session struct {
 	sources *sources
 	ktypes  *kernelTypes
 	names   *namespace
-	guards  *guards
+	guards  *universe.Guards
 
 	run    *runner.Runner
 	reg    *registry
@@ -102,7 +103,7 @@ func New(opt Options) (*Session, error) {
 	if opt.Command != nil {
 		s.waits.procs = append(s.waits.procs, opt.Command)
 	}
-	s.guards = &guards{s.run}
+	s.guards = universe.New(s.run)
 	s.warner = newWarner(&s.opt, s.out, s.sources, s.flags)
 	s.symbols = &symbols{warner: s.warner}
 	s.codec = &codec{ids: s.ids, symbols: s.symbols, stacks: s.stacks, warner: s.warner}

@@ -11,17 +11,18 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/universe"
 )
 
 // The builtins that replace Starlark's own return the same results, for short and long sequences,
 // and fail with the same errors.
 func TestUniverse(t *testing.T) {
 	l := newLive(t, func(*Options) {})
-	long := fmt.Sprintf("[(7 * i) %% 1009 for i in range(%d)]", 3*longSequence)
+	long := fmt.Sprintf("[(7 * i) %% 1009 for i in range(%d)]", 3*universe.LongSequence)
 	var exprs []string
 	for _, x := range []string{"[]", "[3]", "[3, 1, 2, 1]", "(1, 2)", "{2: 3, 1: 4}", "range(5)", "range(10, 0, -3)", "range(0)", "[(1, 2), (1, 3), (0, 4)]",
-		long, "tuple(" + long + ")", "{i: -i for i in " + long + "}", "set(" + long + ")", fmt.Sprintf("range(%d)", 3*longSequence), "[(i, str(i)) for i in " + long + "]", "5", "None", "'text'", "b'bytes'"} {
-		for _, f := range append([]string{"sorted", "repr", "json.encode", "min", "max", "zip"}, iterating...) {
+		long, "tuple(" + long + ")", "{i: -i for i in " + long + "}", "set(" + long + ")", fmt.Sprintf("range(%d)", 3*universe.LongSequence), "[(i, str(i)) for i in " + long + "]", "5", "None", "'text'", "b'bytes'"} {
+		for _, f := range append([]string{"sorted", "repr", "json.encode", "min", "max", "zip"}, universe.Iterating...) {
 			exprs = append(exprs, fmt.Sprintf("%s(%s)", f, x))
 		}
 		exprs = append(exprs, fmt.Sprintf("sorted(%s, reverse=True)", x), fmt.Sprintf("sorted(%s, key=lambda x: 0)", x), fmt.Sprintf("sorted(%s, key=lambda x: -(x %% 10), reverse=True)", x),
@@ -39,11 +40,11 @@ func TestUniverse(t *testing.T) {
 			return v.String()
 		}
 		ours := starlark.StringDict{}
-		for n, v := range l.guards.universe() {
+		for n, v := range l.guards.Builtins() {
 			ours[n] = v
 		}
 		for _, n := range []string{"min", "max"} {
-			ours[n] = starlark.NewBuiltin(n, l.guards.guardedCall)
+			ours[n] = starlark.NewBuiltin(n, l.guards.Call)
 		}
 		theirs := starlark.StringDict{"json": json.Module}
 		if got, want := eval(ours), eval(theirs); got != want {
@@ -55,7 +56,7 @@ func TestUniverse(t *testing.T) {
 // Sequences that cannot fit in any memory are refused.
 func TestTooManyElements(t *testing.T) {
 	l := newLive(t, func(*Options) {})
-	for _, f := range append([]string{"sorted"}, collecting...) {
+	for _, f := range append([]string{"sorted"}, universe.Collecting...) {
 		err := l.script(f + "(range(1000000000000))")
 		if want := f + ": 1000000000000 elements are too many, at most 268435456 fit"; err == nil || err.Error() != want {
 			t.Errorf("%v, not %s", err, want)

@@ -1,4 +1,13 @@
-package starlarkbind
+// Package universe makes Starlark's own builtins interruptible by Ctrl-C.
+//
+// The interpreter checks whether a thread is cancelled only between two of its instructions. A call
+// of a builtin is one instruction, however long it takes: sum(range(10**9)), or sorted() of
+// millions of elements. The builtins that iterate over a sequence are therefore wrapped here. They
+// receive sequences whose iterators check for Ctrl-C from time to time and end early. Nobody sees
+// the incomplete result, because the thread is cancelled by then. Ranges are the only sequences
+// that take no memory and can therefore be of any length. They have such an iterator themselves,
+// which also covers methods and operators: list.extend(), set.union(), +=.
+package universe
 
 import (
 	"fmt"
@@ -13,43 +22,38 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
-// The interpreter checks whether a thread is cancelled only between two of its instructions. A call
-// of a builtin is one instruction, however long it takes: sum(range(10**9)), or sorted() of
-// millions of elements. The builtins that iterate over a sequence are therefore wrapped here. They
-// receive sequences whose iterators check for Ctrl-C from time to time and end early. Nobody sees
-// the incomplete result, because the thread is cancelled by then. Ranges are the only sequences
-// that take no memory and can therefore be of any length. They have such an iterator themselves,
-// which also covers methods and operators: list.extend(), set.union(), +=.
-
 // iterating are the builtins that iterate over an argument. collecting are those of them that keep
 // each element.
 var (
-	iterating  = []string{"all", "any", "dict", "enumerate", "list", "reversed", "set", "tuple"}
-	collecting = []string{"dict", "enumerate", "list", "reversed", "set", "tuple"}
+	Iterating  = []string{"all", "any", "dict", "enumerate", "list", "reversed", "set", "tuple"}
+	Collecting = []string{"dict", "enumerate", "list", "reversed", "set", "tuple"}
 )
 
 // mostElements limits the number of elements that are collected. Starlark allocates memory for all
 // elements of a range at once, and a Go process does not survive a failed allocation.
 const mostElements = 1 << 28
 
-// longSequence is the length from which on a sequence is guarded.
-const longSequence = 10000
+// LongSequence is the length from which on a sequence is guarded.
+const LongSequence = 10000
 
-// guards makes builtins that Ctrl-C interrupts.
-type guards struct{ run *runner.Runner }
+// Guards makes builtins that end when what a Runner runs is cancelled.
+type Guards struct{ run *runner.Runner }
+
+// New returns the guards for what run runs.
+func New(run *runner.Runner) *Guards { return &Guards{run} }
 
 // universe returns the builtins that replace Starlark's own.
-func (g *guards) universe() starlark.StringDict {
+func (g *Guards) Builtins() starlark.StringDict {
 	d := starlark.StringDict{"range": starlark.NewBuiltin("range", g.builtinRange), "sorted": starlark.NewBuiltin("sorted", g.builtinSorted), "zip": starlark.NewBuiltin("zip", g.builtinZip)}
-	for _, name := range iterating {
-		d[name] = starlark.NewBuiltin(name, g.guardedCall)
+	for _, name := range Iterating {
+		d[name] = starlark.NewBuiltin(name, g.Call)
 	}
 	d["repr"] = starlark.NewBuiltin("repr", func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var x starlark.Value
 		if err := starlark.UnpackPositionalArgs(b.Name(), args, kw, 1, &x); err != nil {
 			return nil, err
 		}
-		text, err := g.repr(x)
+		text, err := g.Repr(x)
 		return starlark.String(text), err
 	})
 	encoder := json.Module.Members["encode"]
@@ -62,16 +66,16 @@ func (g *guards) universe() starlark.StringDict {
 }
 
 // guardedCall calls Starlark's builtin of the same name with guarded sequences.
-func (g *guards) guardedCall(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+func (g *Guards) Call(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	return g.callGuarded(t, starlark.Universe[b.Name()], args, kw)
 }
 
 // callGuarded calls a builtin with guarded sequences.
-func (g *guards) callGuarded(t *starlark.Thread, fn starlark.Value, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+func (g *Guards) callGuarded(t *starlark.Thread, fn starlark.Value, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	guarded := make(starlark.Tuple, len(args))
 	for i, a := range args {
-		guarded[i] = g.guard(a)
-		if n := starlark.Len(a); n > mostElements && slices.Contains(collecting, fn.(*starlark.Builtin).Name()) {
+		guarded[i] = g.Guard(a)
+		if n := starlark.Len(a); n > mostElements && slices.Contains(Collecting, fn.(*starlark.Builtin).Name()) {
 			return nil, tooMany(fn.(*starlark.Builtin), n)
 		}
 	}
@@ -87,7 +91,7 @@ func tooMany(b *starlark.Builtin, n int) error {
 }
 
 // builtinZip implements zip(*xs). Starlark's own allocates all rows first.
-func (g *guards) builtinZip(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+func (g *Guards) builtinZip(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	if len(kw) > 0 {
 		return nil, fmt.Errorf("%s does not accept keyword arguments", b.Name())
 	}
@@ -118,11 +122,11 @@ func (g *guards) builtinZip(_ *starlark.Thread, b *starlark.Builtin, args starla
 	return starlark.NewList(rows), nil
 }
 
-// guard returns a long sequence with an iterator that checks for Ctrl-C. It returns other values
+// Guard returns a long sequence with an iterator that checks for Ctrl-C. It returns other values
 // unchanged.
-func (g *guards) guard(v starlark.Value) starlark.Value {
+func (g *Guards) Guard(v starlark.Value) starlark.Value {
 	seq, ok := v.(starlark.Sequence)
-	if !ok || seq.Len() < longSequence {
+	if !ok || seq.Len() < LongSequence {
 		return v
 	}
 	if _, ok := v.(*guardedRange); ok {
@@ -188,7 +192,7 @@ type stockRange interface {
 
 var _ stockRange = (*guardedRange)(nil)
 
-func (g *guards) builtinRange(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+func (g *Guards) builtinRange(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	v, err := starlark.Universe["range"].(*starlark.Builtin).CallInternal(t, args, kw)
 	if err != nil {
 		return nil, err
@@ -224,7 +228,7 @@ func (r *guardedRange) CompareSameType(op syntax.Token, y starlark.Value, depth 
 
 // builtinSorted implements sorted(x, key=None, reverse=False). Starlark's own cannot be interrupted
 // while it sorts.
-func (g *guards) builtinSorted(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+func (g *Guards) builtinSorted(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var xs starlark.Iterable
 	var key starlark.Callable
 	reverse := false
@@ -235,7 +239,7 @@ func (g *guards) builtinSorted(t *starlark.Thread, b *starlark.Builtin, args sta
 		return nil, tooMany(b, n)
 	}
 	var values []sortable
-	iter := g.guard(xs).(starlark.Iterable).Iterate()
+	iter := g.Guard(xs).(starlark.Iterable).Iterate()
 	defer iter.Done()
 	var x starlark.Value
 	for iter.Next(&x) {
@@ -263,7 +267,7 @@ func (g *guards) builtinSorted(t *starlark.Thread, b *starlark.Builtin, args sta
 type sortable struct{ key, value starlark.Value }
 
 // sort sorts xs by key. It is a stable bottom-up merge sort that checks for Ctrl-C.
-func (g *guards) sort(xs []sortable, reverse bool) error {
+func (g *Guards) sort(xs []sortable, reverse bool) error {
 	less := func(x, y sortable) (bool, error) {
 		if reverse {
 			x, y = y, x

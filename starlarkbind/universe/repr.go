@@ -1,4 +1,4 @@
-package starlarkbind
+package universe
 
 import (
 	"strings"
@@ -18,9 +18,9 @@ type repr struct {
 	n    int
 }
 
-// repr returns a value as Starlark formats it. The error, if any, is ErrInterrupted.
-func (g *guards) repr(v starlark.Value) (string, error) {
-	if seq, ok := v.(starlark.Sequence); !ok || seq.Len() < longSequence {
+// Repr returns a value as Starlark formats it. The error, if any, is ErrInterrupted.
+func (g *Guards) Repr(v starlark.Value) (string, error) {
+	if seq, ok := v.(starlark.Sequence); !ok || seq.Len() < LongSequence {
 		return v.String(), nil
 	}
 	r := repr{run: g.run}
