@@ -11,10 +11,11 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 	"github.com/bpfrepl/bpfrepl/internal/pathcomplete"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
 // Complete reports whether src is a complete item, so that the prompt need not ask for more lines.
-func (s *Session) Complete(src string) bool { return items.Complete(parse, src) }
+func (s *Session) Complete(src string) bool { return items.Complete(source.Parse, src) }
 
 // Completions returns the possible completions of the word before pos, and the index in line where
 // that word begins. Inside a string these are probe specs, or files if the argument is a path;

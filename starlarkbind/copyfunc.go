@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
 // A funcCopy is a copy of a function, and of the functions that it calls, in which arithmetic wraps
@@ -67,7 +68,7 @@ func (h *funcCopy) call(t *starlark.Thread, args starlark.Tuple) (starlark.Value
 // function cannot be copied, the result has no prog.
 func (s *Session) copyFunc(fn *starlark.Function, req *compiler.Request, e *event) *funcCopy {
 	h := &funcCopy{outer: map[string]*outerName{}}
-	c := &copier{s: s, file: &syntax.File{Path: fn.Position().Filename(), Options: fileOptions}, copy: h, made: map[copyKey]string{}}
+	c := &copier{s: s, file: &syntax.File{Path: fn.Position().Filename(), Options: source.Options}, copy: h, made: map[copyKey]string{}}
 	f, err := s.names.function(fn)
 	if err != nil {
 		return h
@@ -118,7 +119,7 @@ func (c *copier) function(fn *starlark.Function, a *compiler.Arithmetic) (string
 	if name, ok := c.made[copyKey{fn, a}]; ok {
 		return name, nil
 	}
-	tree, err := c.s.sources.function(fn)
+	tree, err := c.s.sources.Function(fn)
 	if err != nil {
 		return "", err
 	}

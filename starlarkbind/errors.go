@@ -179,7 +179,7 @@ type cellKey struct{ site, errno int }
 
 func (s *Session) helperError(p *Probe, site compiler.Site, c kmap.Cell) *helperError {
 	code, name := errnoOf(c.Errno)
-	e := &helperError{helper: site.Helper, code: -code, errno: name, probe: p.name, pos: site.Pos.String(), source: s.sources.trimmed(site.Pos),
+	e := &helperError{helper: site.Helper, code: -code, errno: name, probe: p.name, pos: site.Pos.String(), source: s.sources.Trimmed(site.Pos),
 		count: c.Count, first: c.First, last: c.Last, quiet: site.Quiet, decl: site.Map, stream: site.Stream}
 	maxKeys := 0
 	if site.Map != nil {
@@ -391,7 +391,7 @@ func (w *warner) caret(pos string) string {
 		return ""
 	}
 	file := pos[:j]
-	return diag.Caret(w.sources.line(syntax.MakePosition(&file, line, col)), int(col))
+	return diag.Caret(w.sources.Line(syntax.MakePosition(&file, line, col)), int(col))
 }
 
 // warnEvery is the interval at which new errors are looked for during a run.

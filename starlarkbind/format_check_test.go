@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
 func TestConstantFormats(t *testing.T) {
@@ -50,12 +52,12 @@ func TestPercentAsStarlark(t *testing.T) {
 		for _, format := range []string{"%" + string(c), "a%" + string(c) + "b%s", "%%" + string(c), "%(k)" + string(c)} {
 			for _, args := range []string{"(7,)", "(7, 8)", "7", "()"} {
 				src := starlark.String(format).String() + " % " + args
-				f, err := fileOptions.Parse("x.star", src, 0)
+				f, err := source.Options.Parse("x.star", src, 0)
 				if err != nil {
 					t.Fatal(src, err)
 				}
-				_, err = starlark.EvalOptions(fileOptions, &starlark.Thread{}, "x.star", src, nil)
-				if refused := checkFormats(f) != nil; refused && err == nil {
+				_, err = starlark.EvalOptions(source.Options, &starlark.Thread{}, "x.star", src, nil)
+				if refused := source.CheckFormats(f) != nil; refused && err == nil {
 					t.Errorf("%s is refused, and gives no error", src)
 				} else if !refused && err != nil && !strings.Contains(err.Error(), "requires") {
 					t.Errorf("%s is not refused, and fails: %v", src, err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 	"go.starlark.net/starlark"
 )
 
@@ -39,7 +40,7 @@ func TestHostFunctionsDocumented(t *testing.T) {
 		if name == "kstack" || name == "ustack" || name == "signal" { // they do nothing without an event
 			continue
 		}
-		_, err := starlark.EvalOptions(fileOptions, &starlark.Thread{}, "x", name+"("+args[name]+")", l.names.predeclared)
+		_, err := starlark.EvalOptions(source.Options, &starlark.Thread{}, "x", name+"("+args[name]+")", l.names.predeclared)
 		where := free
 		if err != nil {
 			where = event

@@ -34,7 +34,7 @@ func (l lateScope) Lookup(id *syntax.Ident) compiler.Entity {
 	if e := (&funcScope{names: l.names, globals: l.globals}).Lookup(id); e != nil {
 		return e
 	}
-	if fn := l.names.sources.defs[id.Name]; fn != nil {
+	if fn := l.names.sources.Defs[id.Name]; fn != nil {
 		return l.function(fn)
 	}
 	return nil
@@ -192,7 +192,7 @@ func (s *Session) infer(p *Probe, h, f *compiler.Func, globals starlark.StringDi
 		return func() {}
 	}
 	reqs := s.lateRequests(p, p.targets, h, f)
-	calls := append([]*syntax.CallExpr{}, s.sources.probes...)
+	calls := append([]*syntax.CallExpr{}, s.sources.Probes...)
 	for found := true; found; {
 		found = false
 		for i, call := range calls {

@@ -14,6 +14,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
 // This file implements what the prompt's commands need from a session: %who, %reset, f??, %run,
@@ -101,7 +102,7 @@ func (s *Session) source(v starlark.Value) (string, error) {
 	default:
 		return "", fmt.Errorf("only functions and probes have source, not values of type %s", v.Type())
 	}
-	fn := s.sources.funcs[placeOf(pos)]
+	fn := s.sources.Funcs[source.PlaceOf(pos)]
 	if fn == nil || len(fn.Body) == 0 {
 		return "", fmt.Errorf("the source at %s is not available", pos)
 	}
@@ -109,7 +110,7 @@ func (s *Session) source(v starlark.Value) (string, error) {
 	file := pos.Filename()
 	lines := []string{pos.String() + ":"}
 	for n := pos.Line; n <= end.Line; n++ {
-		lines = append(lines, "    "+s.sources.line(syntax.MakePosition(&file, n, 1)))
+		lines = append(lines, "    "+s.sources.Line(syntax.MakePosition(&file, n, 1)))
 	}
 	return render.Escape(strings.Join(lines, "\n")) + "\n", nil
 }

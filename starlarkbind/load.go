@@ -33,7 +33,7 @@ func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 			return err
 		}
 	}
-	if (s.sources.mentions["stats"] || s.opt.MaxOverhead > 0) && !s.opt.Check {
+	if (s.sources.Mentions["stats"] || s.opt.MaxOverhead > 0) && !s.opt.Check {
 		var lacks *sys.PrivilegeError
 		// Without the privilege, stats() reports the error itself, and "stats" may also be the
 		// aggregation.
@@ -193,7 +193,7 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 	return &compiler.Request{
 		Name: name, Handler: handler, Event: ev,
 		Features: compiler.Features{FetchAtomics: s.kernel.HaveFetchAtomics(), Cookie: true, ForEachElem: s.kernel.AtLeast(5, 13), Loop: s.kernel.AtLeast(5, 17), TaskBTF: s.kernel.AtLeast(5, 11), PerCPULookup: s.kernel.AtLeast(5, 19)},
-		Source:   func(pos syntax.Position) string { return s.sources.line(pos) },
+		Source:   func(pos syntax.Position) string { return s.sources.Line(pos) },
 		Types:    s.ktypes,
 		Kfunc:    s.kfunc,
 		CPUs:     sys.PossibleCPUs,

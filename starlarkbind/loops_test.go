@@ -20,6 +20,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
 // loopGlobals defines the globals that the handlers in testdata/loops use.
@@ -234,7 +235,7 @@ func interpretLoops(text string, inputs []*loopInput) (out []string, err error) 
 		for name, a := range aggs {
 			pre[name] = a
 		}
-		globals, err := starlark.ExecFileOptions(fileOptions, &starlark.Thread{}, "loops.star", loopGlobals+text, pre)
+		globals, err := starlark.ExecFileOptions(source.Options, &starlark.Thread{}, "loops.star", loopGlobals+text, pre)
 		if err != nil {
 			return nil, err
 		}

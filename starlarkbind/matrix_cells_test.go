@@ -12,6 +12,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
 var (
@@ -165,7 +166,7 @@ var matrixMethods = map[string][]struct {
 func operators() (binary, unary, augmented []string) {
 	for tok := syntax.ILLEGAL; tok <= syntax.WHILE; tok++ {
 		op := tok.String()
-		if f, err := fileOptions.Parse("op", "a "+op+" b\n", 0); err == nil && len(f.Stmts) == 1 {
+		if f, err := source.Options.Parse("op", "a "+op+" b\n", 0); err == nil && len(f.Stmts) == 1 {
 			switch st := f.Stmts[0].(type) {
 			case *syntax.ExprStmt:
 				if _, ok := st.X.(*syntax.BinaryExpr); ok {
@@ -177,7 +178,7 @@ func operators() (binary, unary, augmented []string) {
 				}
 			}
 		}
-		if f, err := fileOptions.Parse("op", "("+op+" a)\n", 0); err == nil && len(f.Stmts) == 1 {
+		if f, err := source.Options.Parse("op", "("+op+" a)\n", 0); err == nil && len(f.Stmts) == 1 {
 			if st, ok := f.Stmts[0].(*syntax.ExprStmt); ok {
 				if p, ok := st.X.(*syntax.ParenExpr); ok {
 					if _, ok := p.X.(*syntax.UnaryExpr); ok {

@@ -22,6 +22,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
 // The matrix combines every builtin, method and operator of handlers with every kind of operand
@@ -335,7 +336,7 @@ func (m *matrix) load(cells []*cell) bool {
 
 // eval evaluates an expression in the interpreter.
 func (m *matrix) eval(text string) (starlark.Value, error) {
-	return starlark.EvalOptions(fileOptions, &starlark.Thread{Name: "matrix"}, "cell", text, m.names.predeclared)
+	return starlark.EvalOptions(source.Options, &starlark.Thread{Name: "matrix"}, "cell", text, m.names.predeclared)
 }
 
 // expected sets the wanted value of a cell to the interpreter's value of text.

@@ -4,12 +4,13 @@ import (
 	"strings"
 
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 	"go.starlark.net/starlark"
 )
 
 // A namespace holds the names that a script or a prompt can use.
 type namespace struct {
-	sources *sources
+	sources *source.Files
 	ktypes  *kernelTypes
 
 	predeclared starlark.StringDict

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
 // When a script does something without effect, or collects data that nobody reads, a note on stderr
@@ -74,8 +76,8 @@ func (s *Session) noteUnused() {
 // for events.
 func (s *Session) noteUnchecked() {
 	var at []string
-	for _, call := range s.sources.probes {
-		if pos := call.Lparen; !s.sources.made[placeOf(pos)] {
+	for _, call := range s.sources.Probes {
+		if pos := call.Lparen; !s.sources.Made[source.PlaceOf(pos)] {
 			at = append(at, fmt.Sprintf("%s:%d", pos.Filename(), pos.Line))
 		}
 	}
@@ -97,7 +99,7 @@ func (s *Session) summarize() {
 				s.printLate(m)
 			}
 		case *Table:
-			if !m.seen && m.store != nil && s.sources.onlyWritten(m.Name()) {
+			if !m.seen && m.store != nil && s.sources.OnlyWritten(m.Name()) {
 				s.printLate(m)
 			}
 		case *Stream:

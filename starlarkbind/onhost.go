@@ -3,14 +3,13 @@ package starlarkbind
 import (
 	"fmt"
 	"math/big"
-	"slices"
 	"strings"
 
-	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
 // A handler that the script calls itself, as handler(event(...)), has to compute what it computes
@@ -28,87 +27,14 @@ import (
 //
 // The comparison comes first because calling a function takes much longer.
 
-// Names used by the test. A script cannot contain them.
-const (
-	eventName   = "event@"
-	handledName = "handled@"
-	resultName  = "result@"
-)
-
 // anyEvent compares equal to every event.
 var anyEvent = &event{}
-
-// hostTests maps each function that has a test to a function that removes the test.
-type hostTests map[syntax.Node]func()
-
-// add adds the test for an event to the functions of a file that could be handlers. It must be
-// called before the file is resolved.
-func (h hostTests) add(f *syntax.File) {
-	syntax.Walk(f, func(n syntax.Node) bool {
-		switch n := n.(type) {
-		case *syntax.DefStmt:
-			if id := onlyParam(n.Params); id != nil {
-				body := n.Body
-				test := &syntax.IfStmt{If: n.Def, Cond: eventTest(n.Def, id.Name), True: []syntax.Stmt{&syntax.ReturnStmt{Return: n.Def, Result: callAt(n.Def, resultName)}}}
-				doc := 0 // the docstring stays first
-				if x, ok := body[0].(*syntax.ExprStmt); ok {
-					if l, ok := x.X.(*syntax.Literal); ok && l.Token == syntax.STRING {
-						doc = 1
-					}
-				}
-				n.Body = slices.Insert(slices.Clone(body), doc, syntax.Stmt(test))
-				h[n] = func() { n.Body, n.Function.(*resolve.Function).Body = body, body }
-			}
-		case *syntax.LambdaExpr:
-			if id := onlyParam(n.Params); id != nil {
-				body := n.Body
-				n.Body = &syntax.CondExpr{If: n.Lambda, Cond: eventTest(n.Lambda, id.Name), True: callAt(n.Lambda, resultName), ElsePos: n.Lambda, False: body}
-				h[n] = func() {
-					n.Body, n.Function.(*resolve.Function).Body = body, []syntax.Stmt{&syntax.ReturnStmt{Result: body}}
-				}
-			}
-		}
-		return true
-	})
-}
-
-// undo removes the test from a function after the resolver has processed it.
-func (h hostTests) undo(n syntax.Node) {
-	if undo := h[n]; undo != nil {
-		undo()
-		delete(h, n)
-	}
-}
-
-// onlyParam returns the parameter of a function that has exactly one, or nil.
-func onlyParam(params []syntax.Expr) *syntax.Ident {
-	if len(params) != 1 {
-		return nil
-	}
-	id, _ := params[0].(*syntax.Ident)
-	return id
-}
-
-// eventTest returns the condition of the test for a parameter. pos is its source position.
-func eventTest(pos syntax.Position, param string) syntax.Expr {
-	isEvent := &syntax.BinaryExpr{X: &syntax.Ident{NamePos: pos, Name: param}, OpPos: pos, Op: syntax.EQL, Y: &syntax.Ident{NamePos: pos, Name: eventName}}
-	return &syntax.BinaryExpr{X: isEvent, OpPos: pos, Op: syntax.AND, Y: callAt(pos, handledName, param)}
-}
-
-// callAt returns a call of the named function with names as arguments. pos is its source position.
-func callAt(pos syntax.Position, name string, args ...string) *syntax.CallExpr {
-	call := &syntax.CallExpr{Fn: &syntax.Ident{NamePos: pos, Name: name}, Lparen: pos, Rparen: pos}
-	for _, a := range args {
-		call.Args = append(call.Args, &syntax.Ident{NamePos: pos, Name: a})
-	}
-	return call
-}
 
 // hostCallBuiltins returns the builtins that the test uses.
 func (s *Session) hostCallBuiltins() starlark.StringDict {
 	result := func(t *starlark.Thread, _ *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
-		v := t.Local(resultName).(starlark.Value)
-		t.SetLocal(resultName, nil)
+		v := t.Local(source.ResultName).(starlark.Value)
+		t.SetLocal(source.ResultName, nil)
 		return v, nil
 	}
 	handled := func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
@@ -121,10 +47,10 @@ func (s *Session) hostCallBuiltins() starlark.StringDict {
 			return starlark.False, nil
 		}
 		v, err := h.call(t, args)
-		t.SetLocal(resultName, v)
+		t.SetLocal(source.ResultName, v)
 		return starlark.True, err
 	}
-	return starlark.StringDict{eventName: anyEvent, handledName: starlark.NewBuiltin(handledName, handled), resultName: starlark.NewBuiltin(resultName, result)}
+	return starlark.StringDict{source.EventName: anyEvent, source.HandledName: starlark.NewBuiltin(source.HandledName, handled), source.ResultName: starlark.NewBuiltin(source.ResultName, result)}
 }
 
 // withoutHostCalls removes the frames of a handler's original from a call stack. The frames of its
@@ -133,7 +59,7 @@ func withoutHostCalls(frames starlark.CallStack) starlark.CallStack {
 	var out starlark.CallStack
 	for _, f := range frames {
 		switch {
-		case f.Name == handledName && len(out) > 0:
+		case f.Name == source.HandledName && len(out) > 0:
 			out = out[:len(out)-1]
 		default:
 			out = append(out, f)

@@ -11,6 +11,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
 // The model is a second implementation of the semantics of handlers, on plain Go maps: aggregations
@@ -279,7 +280,7 @@ func runModel(text string, events []oracleEvent) (*modelRun, error) {
 		m.aggs[om.name] = a
 		pre[om.name] = a
 	}
-	globals, err := starlark.ExecFileOptions(fileOptions, &starlark.Thread{}, "host.star", text, pre)
+	globals, err := starlark.ExecFileOptions(source.Options, &starlark.Thread{}, "host.star", text, pre)
 	if err != nil {
 		return nil, err
 	}

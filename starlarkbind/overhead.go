@@ -105,7 +105,7 @@ func (p *Probe) tooExpensive(share float64) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	e := &helperError{helper: overheadHelper, errno: "EDQUOT", code: -int(unix.EDQUOT), probe: p.name, pos: p.pos.String(), source: p.s.sources.trimmed(p.pos),
+	e := &helperError{helper: overheadHelper, errno: "EDQUOT", code: -int(unix.EDQUOT), probe: p.name, pos: p.pos.String(), source: p.s.sources.Trimmed(p.pos),
 		message: fmt.Sprintf("%s took %.1f%% of all CPU time and was detached: --max-overhead=%g", p.name, share, p.s.opt.MaxOverhead),
 		hint:    "filter earlier, attach to fewer events, or allow more", count: 1, first: uint64(ts.Nano()), last: uint64(ts.Nano())}
 	if p.over != nil { // the probe was attached again in between

@@ -16,6 +16,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
@@ -152,7 +153,7 @@ func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, arg
 	if err := s.checkFlags(false); err != nil {
 		return nil, err
 	}
-	s.sources.made[placeOf(thread.CallFrame(1).Pos)] = true
+	s.sources.Made[source.PlaceOf(thread.CallFrame(1).Pos)] = true
 	if err := sys.Prepare(); err != nil {
 		return nil, scriptError(err)
 	}

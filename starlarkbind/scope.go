@@ -66,7 +66,7 @@ func (sc *funcScope) value(id *syntax.Ident) starlark.Value {
 
 // function converts a function value to the compiler's form.
 func (n *namespace) function(fn *starlark.Function) (*compiler.Func, error) {
-	r, err := n.sources.function(fn)
+	r, err := n.sources.Function(fn)
 	if err != nil {
 		return nil, err
 	}

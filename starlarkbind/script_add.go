@@ -14,6 +14,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
 // hostAddSource is the source of the programs for adds from the script. An add() from the script
@@ -45,7 +46,7 @@ const maxHostKey = 11 * 8
 // addPlace is a place in a script that adds to a map.
 type addPlace struct {
 	m  *compiler.Map
-	at place
+	at source.Place
 }
 
 // hostAdds holds the programs for adds from the script.
@@ -161,7 +162,7 @@ func keyError(m *compiler.Map, key *types.Type) error {
 func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *types.Type, signed, boxed bool) (hostAdder, error) {
 	none := hostAdder{}
 	if s.adds == nil {
-		f, err := fileOptions.Parse("add", hostAddSource, 0)
+		f, err := source.Options.Parse("add", hostAddSource, 0)
 		if err == nil {
 			all := func(string) bool { return true }
 			err = resolve.File(f, all, all)
@@ -177,7 +178,7 @@ func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *type
 		s.adds.result = &Table{s: s, decl: &compiler.Map{Name: "result", Ref: s.reg.newRef("result"), Atomic: true}, maxKeys: 1}
 		s.addMap(s.adds.result)
 	}
-	at := addPlace{m, placeOf(pos)}
+	at := addPlace{m, source.PlaceOf(pos)}
 	if a, ok := s.adds.byAt[at]; ok && (m.Key == nil || m.Key.Equal(key)) {
 		return a, nil
 	}

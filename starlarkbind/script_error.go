@@ -129,7 +129,7 @@ func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, a
 		errors.As(scriptError(err), &se)
 		if frames := s.frames(err); se.Pos == "" && len(frames) > 0 {
 			pos := frames.At(0).Pos
-			se.Pos, se.Source = pos.String(), strings.TrimSpace(s.sources.line(pos))
+			se.Pos, se.Source = pos.String(), strings.TrimSpace(s.sources.Line(pos))
 		}
 		failure = se.value()
 	}
@@ -161,7 +161,7 @@ func (s *Session) formatError(err error) string {
 	var syn syntax.Error
 	if errors.As(err, &syn) {
 		text, pos := s.at(s.endOfLine(syn), syn.Msg), syn.Pos
-		if w := wordlist.Line(s.sources.line(s.endOfLine(syn))); w != nil && bpftraceHint(s.sources.line(pos)) == "" {
+		if w := wordlist.Line(s.sources.Line(s.endOfLine(syn))); w != nil && bpftraceHint(s.sources.Line(pos)) == "" {
 			text += "\n    hint: " + w.Hint()
 		}
 		return text
@@ -181,7 +181,7 @@ func (s *Session) formatError(err error) string {
 		for i := 1; i < len(frames); i++ {
 			f := frames.At(i)
 			fmt.Fprintf(&b, "\n  called from %s", f.Pos)
-			if l := strings.TrimSpace(s.sources.line(f.Pos)); l != "" {
+			if l := strings.TrimSpace(s.sources.Line(f.Pos)); l != "" {
 				fmt.Fprintf(&b, ": %s", l)
 			}
 		}
@@ -212,7 +212,7 @@ func (s *Session) undefined(e resolve.Error) string {
 	}
 	name, _, _ = strings.Cut(name, " ") // drop the resolver's own suggestion
 	text := s.at(e.Pos, "undefined: "+name)
-	if bpftraceHint(s.sources.line(e.Pos)) != "" {
+	if bpftraceHint(s.sources.Line(e.Pos)) != "" {
 		return text // at has already added a hint
 	}
 	if w := wordlist.Name(name); w != nil {
@@ -243,21 +243,21 @@ func (s *Session) endOfLine(e syntax.Error) syntax.Position {
 	pos := e.Pos
 	if strings.HasPrefix(e.Msg, "got newline") && pos.Col == 1 && pos.Line > 1 {
 		pos.Line--
-		pos.Col = int32(len([]rune(s.sources.line(pos)))) + 1
+		pos.Col = int32(len([]rune(s.sources.Line(pos)))) + 1
 	}
 	return pos
 }
 
 // located formats an error with its source line and a caret.
 func (s *Session) located(pos syntax.Position, msg string) string {
-	return fmt.Sprintf("error: %s: %s%s", pos, msg, diag.Caret(s.sources.line(pos), int(pos.Col)))
+	return fmt.Sprintf("error: %s: %s%s", pos, msg, diag.Caret(s.sources.Line(pos), int(pos.Col)))
 }
 
 // at is located for a line that is not valid Starlark: it adds a hint if the line looks like
 // another language.
 func (s *Session) at(pos syntax.Position, msg string) string {
 	text := s.located(pos, msg)
-	if hint := bpftraceHint(s.sources.line(pos)); hint != "" {
+	if hint := bpftraceHint(s.sources.Line(pos)); hint != "" {
 		text += "\n    hint: " + hint
 	}
 	return text

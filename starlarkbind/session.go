@@ -24,6 +24,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/universe"
 )
 
@@ -61,7 +62,7 @@ type Session struct {
 	kernel  *sys.Kernel
 	out     *output
 	flags   *flags.Set
-	sources *sources
+	sources *source.Files
 	ktypes  *kernelTypes
 	names   *namespace
 	guards  *universe.Guards
@@ -92,7 +93,7 @@ func New(opt Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{opt: opt, kernel: k, sources: newSources(), ktypes: newKernelTypes(), ids: newProbeNames(), reg: &registry{}, stacks: &stackMaps{}, leastShared: 2}
+	s := &Session{opt: opt, kernel: k, sources: source.New(), ktypes: newKernelTypes(), ids: newProbeNames(), reg: &registry{}, stacks: &stackMaps{}, leastShared: 2}
 	s.out = &output{w: opt.Stdout, errw: opt.Stderr, json: opt.JSON, colour: opt.Colour && !opt.JSON, errColour: opt.ErrColour}
 	s.flags = flags.New(opt.Args)
 	if s.flags.Help() { // the script runs only to define its flags, so its output is dropped
@@ -118,18 +119,18 @@ func New(opt Options) (*Session, error) {
 // arguments ask for help, and ErrInterrupted if ctx ends first.
 func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 	// Columns in the first line then match what the user sees.
-	src = bytes.TrimPrefix(src, byteOrderMark)
-	f, err := parse(name, src)
+	src = bytes.TrimPrefix(src, source.ByteOrderMark)
+	f, err := source.Parse(name, src)
 	if err != nil {
 		return s.syntaxError(err, name, src)
 	}
-	s.sources.add(name, src, f)
+	s.sources.Add(name, src, f)
 	prog, err := starlark.FileProgram(f, s.names.known)
 	if err != nil {
 		return s.syntaxError(err, name, src)
 	}
-	s.sources.resolved(f)
-	if err := checkFormats(f); err != nil {
+	s.sources.Resolved(f)
+	if err := source.CheckFormats(f); err != nil {
 		return err
 	}
 	if names, all := flagNames(f); all && !s.opt.Interactive && !s.flags.Help() {
@@ -235,14 +236,14 @@ func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, e
 		}
 	}
 	if s.names.items == nil {
-		s.names.items = items.New(parse, s.names.predeclared)
+		s.names.items = items.New(source.Parse, s.names.predeclared)
 		for n, v := range s.names.globals {
 			s.names.items.Globals[n] = v
 		}
 		s.names.globals = s.names.items.Globals
-		s.names.items.OnFile = s.sources.add
-		s.names.items.Check = checkFormats
-		s.names.items.OnResolved = s.sources.resolved
+		s.names.items.OnFile = s.sources.Add
+		s.names.items.Check = source.CheckFormats
+		s.names.items.OnResolved = s.sources.Resolved
 	}
 	err = s.exec(ctx, "prompt", func(thread *starlark.Thread) error {
 		v, err = s.names.items.Exec(thread, src)
@@ -250,9 +251,9 @@ func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, e
 		var res resolve.ErrorList
 		switch { // the item is in no stored file yet
 		case errors.As(err, &syn):
-			s.sources.keep(syn.Pos.Filename(), []byte(src))
+			s.sources.Keep(syn.Pos.Filename(), []byte(src))
 		case errors.As(err, &res):
-			s.sources.keep(res[0].Pos.Filename(), []byte(src))
+			s.sources.Keep(res[0].Pos.Filename(), []byte(src))
 		}
 		return err
 	})
@@ -369,6 +370,6 @@ func detachAll(probes []*Probe) error {
 
 // syntaxError stores the source text, which the error message quotes.
 func (s *Session) syntaxError(err error, name string, src []byte) error {
-	s.sources.keep(name, src)
+	s.sources.Keep(name, src)
 	return err
 }

@@ -10,6 +10,8 @@ import (
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
 // signSources make n, a number that is never negative, in the ways that handlers do.
@@ -42,8 +44,8 @@ var signedWays = []string{
 }
 
 // computes reports whether a source is never negative because of a sum or a condition.
-func computes(source string) bool {
-	return strings.Contains(source, "+") || strings.Contains(source, "if ")
+func computes(src string) bool {
+	return strings.Contains(src, "+") || strings.Contains(src, "if ")
 }
 
 // signLines splits a line into its statements.
@@ -79,10 +81,10 @@ def later(x, y):
 	if err := given.SetKey(starlark.MakeInt(1), starlark.MakeInt(11)); err != nil {
 		t.Fatal(err)
 	}
-	for _, source := range signSources {
+	for _, operand := range signSources {
 		for i, way := range slices.Concat(signWays, signedWays) {
-			c := &cell{form: way, operand: source, lines: append(signLines(source), signLines(way)...), text: "v", mod: i >= len(signWays)}
-			if c.mod && !computes(source) && strings.Contains(way, "n + e.args.u64") {
+			c := &cell{form: way, operand: operand, lines: append(signLines(operand), signLines(way)...), text: "v", mod: i >= len(signWays)}
+			if c.mod && !computes(operand) && strings.Contains(way, "n + e.args.u64") {
 				continue // its type is unsigned
 			}
 			text := "def f(e):\n    M = {}\n    " + strings.Join(c.lines, "\n    ") + "\n    return v\n"
@@ -92,13 +94,13 @@ def later(x, y):
 			for _, name := range []string{"numbers", "natural", "later"} {
 				pre[name] = m.names.globals[name]
 			}
-			globals, err := starlark.ExecFileOptions(fileOptions, &starlark.Thread{}, "host.star", text, pre)
+			globals, err := starlark.ExecFileOptions(source.Options, &starlark.Thread{}, "host.star", text, pre)
 			if err != nil {
 				t.Fatal(err)
 			}
 			v, err := starlark.Call(&starlark.Thread{}, globals["f"], starlark.Tuple{event}, nil)
 			if err != nil {
-				t.Fatalf("%s; %s: %v", source, way, err)
+				t.Fatalf("%s; %s: %v", operand, way, err)
 			}
 			c.want = v.String()
 			m.add(c)

@@ -11,6 +11,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/universe"
 )
 
@@ -33,7 +34,7 @@ func TestUniverse(t *testing.T) {
 		"[1, [2]].extend(range(3))", "set([1]).union(range(3))", "','.join([str(x) for x in range(4)])", "range", "sorted", "json.encode([range(2)])")
 	for _, expr := range exprs {
 		eval := func(env starlark.StringDict) string {
-			v, err := starlark.EvalOptions(fileOptions, &starlark.Thread{Name: "test"}, "test.star", expr, env)
+			v, err := starlark.EvalOptions(source.Options, &starlark.Thread{Name: "test"}, "test.star", expr, env)
 			if err != nil {
 				return "error: " + err.Error()
 			}

@@ -8,13 +8,14 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
 // A warner prints warnings and notes, each only once where that is what the user wants.
 type warner struct {
 	opt     *Options
 	out     *output
-	sources *sources
+	sources *source.Files
 	flags   *flags.Set
 
 	mu     sync.Mutex               // guards the fields below
@@ -24,7 +25,7 @@ type warner struct {
 	faults map[string]bool // other errors
 }
 
-func newWarner(opt *Options, out *output, src *sources, f *flags.Set) *warner {
+func newWarner(opt *Options, out *output, src *source.Files, f *flags.Set) *warner {
 	w := &warner{opt: opt, out: out, sources: src, flags: f, faults: map[string]bool{}}
 	w.reset()
 	return w

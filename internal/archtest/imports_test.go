@@ -126,6 +126,7 @@ var starlarkbindImports = map[string][]string{
 	"proc":     {},
 	"render":   {"hist", "structs"},
 	"runner":   {},
+	"source":   {"cfmt"},
 	"structs":  {},
 	"universe": {"runner"},
 }

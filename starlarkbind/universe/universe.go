@@ -42,7 +42,7 @@ type Guards struct{ run *runner.Runner }
 // New returns the guards for what run runs.
 func New(run *runner.Runner) *Guards { return &Guards{run} }
 
-// universe returns the builtins that replace Starlark's own.
+// Builtins returns the functions that replace Starlark's own.
 func (g *Guards) Builtins() starlark.StringDict {
 	d := starlark.StringDict{"range": starlark.NewBuiltin("range", g.builtinRange), "sorted": starlark.NewBuiltin("sorted", g.builtinSorted), "zip": starlark.NewBuiltin("zip", g.builtinZip)}
 	for _, name := range Iterating {
@@ -65,7 +65,7 @@ func (g *Guards) Builtins() starlark.StringDict {
 	return d
 }
 
-// guardedCall calls Starlark's builtin of the same name with guarded sequences.
+// Call calls Starlark's builtin of the same name with guarded sequences.
 func (g *Guards) Call(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	return g.callGuarded(t, starlark.Universe[b.Name()], args, kw)
 }

@@ -1,4 +1,4 @@
-package starlarkbind
+package source
 
 import (
 	"bytes"
@@ -8,15 +8,15 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// byteOrderMark is the prefix that editors on Windows write at the start of a file.
-var byteOrderMark = []byte("\ufeff")
+// ByteOrderMark is the prefix that editors on Windows write at the start of a file.
+var ByteOrderMark = []byte("\ufeff")
 
-// parse parses a script. The scanner treats `load` as a keyword everywhere. parse accepts it as an
+// Parse parses a script. The scanner treats `load` as a keyword everywhere. parse accepts it as an
 // ordinary name wherever the grammar allows no load statement: as a keyword argument, a field or a
 // parameter. It replaces each such `load` in the source by an unused name, parses again, and
 // restores the name in the syntax tree.
-func parse(name string, src []byte) (*syntax.File, error) {
-	f, err := fileOptions.Parse(name, src, 0)
+func Parse(name string, src []byte) (*syntax.File, error) {
+	f, err := Options.Parse(name, src, 0)
 	stand := standIn(src)
 	for changed := false; ; changed = true {
 		var wrong syntax.Error
@@ -50,7 +50,7 @@ func parse(name string, src []byte) (*syntax.File, error) {
 			return f, err
 		}
 		src = append(append(append([]byte{}, src[:at]...), stand...), src[at+len("load"):]...)
-		f, err = fileOptions.Parse(name, src, 0)
+		f, err = Options.Parse(name, src, 0)
 	}
 }
 

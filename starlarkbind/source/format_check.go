@@ -1,4 +1,4 @@
-package starlarkbind
+package source
 
 import (
 	"fmt"
@@ -13,8 +13,8 @@ import (
 // Constant formats are checked before the script runs. In a callback, a mistake in a format would
 // end the script only at the first event, which may come much later, and in the middle of a line.
 
-// checkFormats returns the errors in the constant formats of a file as a resolve.ErrorList, or nil.
-func checkFormats(f *syntax.File) error {
+// CheckFormats returns the errors in the constant formats of a file as a resolve.ErrorList, or nil.
+func CheckFormats(f *syntax.File) error {
 	var bad resolve.ErrorList
 	syntax.Walk(f, func(n syntax.Node) bool {
 		switch n := n.(type) {

@@ -1,0 +1,190 @@
+// Package source reads scripts: it parses them, checks their constant formats, and keeps the text
+// and the syntax trees of all files of a session, so that errors can quote lines and the compiler
+// gets the tree of a function value. It also adds to each function that could be a handler the
+// statement by which the script calls a copy of it (hostcall.go). It knows no session.
+package source
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+)
+
+// Options selects the dialect: standard Starlark with while, top-level control flow, reassigned
+// globals and sets.
+var Options = &syntax.FileOptions{While: true, TopLevelControl: true, GlobalReassign: true, Set: true}
+
+// Files keeps the text and syntax tree of every file that was run. It maps a function value to
+// its syntax, and a call to the variable that its result is assigned to.
+type Files struct {
+	mu       sync.RWMutex // guards lines, which warnings use while a script runs
+	lines    map[string][]string
+	Funcs    map[Place]*resolve.Function
+	names    map[Place]string // variable that the call with its "(" here is assigned to
+	Mentions map[string]bool  // attribute names and strings that occur anywhere
+	// used counts the uses of each name, except those that only write to a map of that name.
+	used map[string]int
+
+	tests hostTests
+
+	Probes []*syntax.CallExpr           // calls of probe()
+	Made   map[Place]bool               // those that were executed, by the position of their "("
+	Defs   map[string]*resolve.Function // functions of all files, by name
+}
+
+// A Place is a position in a file.
+type Place struct {
+	file      string
+	line, col int32
+}
+
+func PlaceOf(p syntax.Position) Place { return Place{p.Filename(), p.Line, p.Col} }
+
+func New() *Files {
+	return &Files{lines: map[string][]string{}, Funcs: map[Place]*resolve.Function{}, names: map[Place]string{}, Mentions: map[string]bool{}, used: map[string]int{}, Defs: map[string]*resolve.Function{}, Made: map[Place]bool{}, tests: hostTests{}}
+}
+
+// Add indexes a file. It is called after parsing and before resolving. The resolver later stores
+// its functions in the same nodes.
+func (s *Files) Add(name string, src []byte, f *syntax.File) {
+	s.Keep(name, src)
+	syntax.Walk(f, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.AssignStmt:
+			s.assignment(n.LHS, n.RHS)
+			s.written(n.LHS)
+		case *syntax.Ident:
+			s.used[n.Name]++
+		case *syntax.DotExpr:
+			s.Mentions[n.Name.Name] = true
+			if m, ok := n.X.(*syntax.Ident); ok && n.Name.Name == "add" {
+				s.used[m.Name]--
+			}
+		case *syntax.Literal:
+			if v, ok := n.Value.(string); ok {
+				s.Mentions[v] = true
+			}
+		}
+		return true
+	})
+	s.tests.add(f)
+}
+
+// assignment records the variable names in x = f() and in x, y = f(), g().
+func (s *Files) assignment(lhs, rhs syntax.Expr) {
+	switch l := lhs.(type) {
+	case *syntax.ParenExpr:
+		s.assignment(l.X, rhs)
+	case *syntax.Ident:
+		if call, ok := rhs.(*syntax.CallExpr); ok {
+			s.names[PlaceOf(call.Lparen)] = l.Name
+		}
+	case *syntax.TupleExpr:
+		if p, ok := rhs.(*syntax.ParenExpr); ok {
+			rhs = p.X
+		}
+		if r, ok := rhs.(*syntax.TupleExpr); ok && len(r.List) == len(l.List) {
+			for i := range l.List {
+				s.assignment(l.List[i], r.List[i])
+			}
+		}
+	}
+}
+
+// written records that an assignment to x does not read x, and that one to x[k] does not read the
+// map x.
+func (s *Files) written(lhs syntax.Expr) {
+	switch l := lhs.(type) {
+	case *syntax.ParenExpr:
+		s.written(l.X)
+	case *syntax.Ident:
+		s.used[l.Name]--
+	case *syntax.TupleExpr:
+		for _, x := range l.List {
+			s.written(x)
+		}
+	case *syntax.IndexExpr:
+		if m, ok := l.X.(*syntax.Ident); ok {
+			s.used[m.Name]--
+		}
+	}
+}
+
+// OnlyWritten reports whether the script contains this name and never reads the map of that name,
+// neither in a handler nor elsewhere.
+func (s *Files) OnlyWritten(name string) bool {
+	n, ok := s.used[name]
+	return ok && n == 0
+}
+
+// lineEnds normalizes the line ends that the scanner accepts.
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
+// Keep stores a file's text.
+func (s *Files) Keep(name string, src []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines[name] = strings.Split(lineEnds.Replace(string(src)), "\n")
+}
+
+// Resolved indexes the functions of a file after the resolver has processed it.
+func (s *Files) Resolved(f *syntax.File) {
+	for _, st := range f.Stmts {
+		if def, ok := st.(*syntax.DefStmt); ok {
+			s.Defs[def.Name.Name], _ = def.Function.(*resolve.Function)
+		}
+	}
+	syntax.Walk(f, func(n syntax.Node) bool {
+		s.tests.undo(n)
+		var fn any
+		switch n := n.(type) {
+		case *syntax.CallExpr:
+			if id, ok := n.Fn.(*syntax.Ident); ok && id.Name == "probe" {
+				s.Probes = append(s.Probes, n)
+			}
+		case *syntax.DefStmt:
+			fn = n.Function
+		case *syntax.LambdaExpr:
+			fn = n.Function
+		}
+		if r, ok := fn.(*resolve.Function); ok {
+			s.Funcs[PlaceOf(r.Pos)] = r
+		}
+		return true
+	})
+}
+
+// Line returns the text of a line, or "" if it is unknown.
+func (s *Files) Line(p syntax.Position) string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	lines := s.lines[p.Filename()]
+	if n := int(p.Line); n >= 1 && n <= len(lines) {
+		return strings.TrimRight(lines[n-1], "\r")
+	}
+	return ""
+}
+
+// Trimmed returns the text of a line without indentation, or "".
+func (s *Files) Trimmed(p syntax.Position) string { return strings.TrimSpace(s.Line(p)) }
+
+// Function returns the syntax of a function value.
+func (s *Files) Function(fn *starlark.Function) (*resolve.Function, error) {
+	r := s.Funcs[PlaceOf(fn.Position())]
+	if r == nil {
+		return nil, fmt.Errorf("the source of function %s is not available", fn.Name())
+	}
+	return r, nil
+}
+
+// Assigned returns the name of the variable that the running call's result is assigned to, or "".
+func (s *Files) Assigned(thread *starlark.Thread) string {
+	if thread.CallStackDepth() < 2 {
+		return ""
+	}
+	return s.names[PlaceOf(thread.CallFrame(1).Pos)]
+}
