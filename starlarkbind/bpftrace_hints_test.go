@@ -3,6 +3,8 @@ package starlarkbind
 import (
 	"strings"
 	"testing"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/hints"
 )
 
 // Code in another language gets a hint, and the hint is a script that runs.
@@ -33,7 +35,7 @@ func TestForeign(t *testing.T) {
 		{"calls = count())", ""},
 		{"x = {1: 2", ""},
 	} {
-		got, want := bpftraceHint(strings.ReplaceAll(c.line, "PROG", prog)), strings.ReplaceAll(c.want, "PROG", prog)
+		got, want := hints.Bpftrace(strings.ReplaceAll(c.line, "PROG", prog)), strings.ReplaceAll(c.want, "PROG", prog)
 		if got != want {
 			t.Errorf("%s: got\n%s\nwant\n%s", c.line, got, want)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/paint"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 	"github.com/bpfrepl/bpfrepl/internal/wordlist"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/hints"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
@@ -161,7 +162,7 @@ func (s *Session) formatError(err error) string {
 	var syn syntax.Error
 	if errors.As(err, &syn) {
 		text, pos := s.at(s.endOfLine(syn), syn.Msg), syn.Pos
-		if w := wordlist.Line(s.sources.Line(s.endOfLine(syn))); w != nil && bpftraceHint(s.sources.Line(pos)) == "" {
+		if w := wordlist.Line(s.sources.Line(s.endOfLine(syn))); w != nil && hints.Bpftrace(s.sources.Line(pos)) == "" {
 			text += "\n    hint: " + w.Hint()
 		}
 		return text
@@ -212,7 +213,7 @@ func (s *Session) undefined(e resolve.Error) string {
 	}
 	name, _, _ = strings.Cut(name, " ") // drop the resolver's own suggestion
 	text := s.at(e.Pos, "undefined: "+name)
-	if bpftraceHint(s.sources.Line(e.Pos)) != "" {
+	if hints.Bpftrace(s.sources.Line(e.Pos)) != "" {
 		return text // at has already added a hint
 	}
 	if w := wordlist.Name(name); w != nil {
@@ -257,7 +258,7 @@ func (s *Session) located(pos syntax.Position, msg string) string {
 // another language.
 func (s *Session) at(pos syntax.Position, msg string) string {
 	text := s.located(pos, msg)
-	if hint := bpftraceHint(s.sources.Line(pos)); hint != "" {
+	if hint := hints.Bpftrace(s.sources.Line(pos)); hint != "" {
 		text += "\n    hint: " + hint
 	}
 	return text

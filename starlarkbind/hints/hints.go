@@ -1,4 +1,7 @@
-package starlarkbind
+// Package hints says what to write instead of a line that is not Starlark. Users come from bpftrace,
+// Python, C and the shell. A bpftrace clause is translated as a whole, anything else is looked up in
+// the table of package wordlist.
+package hints
 
 import (
 	"fmt"
@@ -8,10 +11,6 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 )
-
-// Users come from bpftrace, Python, C and the shell. When their input is not Starlark, the error
-// includes a hint that says what to write instead: a bpftrace clause is translated as a whole,
-// anything else is looked up in the table of package wordlist.
 
 var (
 	// HEAD { ACTION }
@@ -32,8 +31,8 @@ var (
 
 const oneSpec = `(?:BEGIN|END|[A-Za-z]+:[^\s{,]+)`
 
-// bpftraceHint returns a hint for a line written in another language, or "".
-func bpftraceHint(line string) string {
+// Bpftrace returns a hint for a line written in another language, or "".
+func Bpftrace(line string) string {
 	if m := clause().FindStringSubmatch(line); m != nil {
 		if specs, filter, ok := clauseHead(m[1]); ok {
 			return "this is bpftrace syntax; in bpfrepl, write " + fromBpftrace(specs, filter, m[2])
