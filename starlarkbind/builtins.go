@@ -392,7 +392,7 @@ func (s *Session) builtinProbes(_ *starlark.Thread, _ *starlark.Builtin, a starl
 		if s.run.Context().Err() != nil {
 			return nil, runner.ErrInterrupted
 		}
-		listed, err := s.ktypes.listed(t)
+		listed, err := s.ktypes.Listed(t)
 		if err != nil {
 			return nil, scriptError(err)
 		}

@@ -60,7 +60,7 @@ func (s *Session) Prefetch(text string) {
 	}
 	for _, end := range []string{".args", ".task", "cast("} {
 		if strings.HasSuffix(text, end) {
-			go s.ktypes.load() // the error is reported when a type is looked up
+			go s.ktypes.Load() // the error is reported when a type is looked up
 		}
 	}
 }

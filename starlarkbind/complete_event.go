@@ -131,7 +131,7 @@ func (s *Session) arguments(line string) []argument {
 	}
 	var out []argument
 	if ts[0].Provider().TracepointTypes {
-		fields, err := s.ktypes.tracepointArgs(ts[0].Parts[0])
+		fields, err := s.ktypes.TracepointArgs(ts[0].Parts[0])
 		if err != nil {
 			return nil
 		}

@@ -231,8 +231,8 @@ for e in errors():
 func TestBTFUntouched(t *testing.T) {
 	l := newLive(t, nil)
 	loaded := false
-	load := l.ktypes.load
-	l.ktypes.load = func() (*ctype.Table, error) { loaded = true; return load() }
+	load := l.ktypes.Load
+	l.ktypes.Load = func() (*ctype.Table, error) { loaded = true; return load() }
 	err := l.script(`
 by = count()
 probe(["tracepoint:raw_syscalls:sys_enter", "tracepoint:syscalls:sys_enter_openat"], lambda e: by.add(by=(e.comm, e.pid, e.task)))

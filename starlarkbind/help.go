@@ -293,7 +293,7 @@ func (s *Session) helpProbe(spec string) (string, error) {
 		return fmt.Sprintf("%d probes match:\n", len(ts)) + indented(strings.Join(names, "\n")) + more, nil
 	}
 	t := ts[0]
-	args, err := s.ktypes.listed(t)
+	args, err := s.ktypes.Listed(t)
 	if err != nil {
 		return "", scriptError(err)
 	}

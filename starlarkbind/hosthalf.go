@@ -7,6 +7,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/ktypes"
 )
 
 // The functions of handlers that scripts can call have their host halves in the compiler's table.
@@ -71,7 +72,7 @@ func (s *Session) hostValue(v any) starlark.Value {
 // A caller implements compiler.Caller for one call.
 type caller struct {
 	host
-	*kernelTypes
+	*ktypes.Types
 	thread *starlark.Thread
 	fn     string
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/ktypes"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
@@ -95,13 +96,13 @@ func List(pattern string, verbose bool) (string, error) {
 		return "", fmt.Errorf("no probe matches %q", pattern)
 	}
 	var b strings.Builder
-	types := newKernelTypes()
+	types := ktypes.New()
 	for _, t := range ts {
 		b.WriteString(render.Escape(t.Name) + "\n")
 		if !verbose {
 			continue
 		}
-		args, err := types.listed(t)
+		args, err := types.Listed(t)
 		if err != nil {
 			return "", err
 		}

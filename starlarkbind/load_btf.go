@@ -21,7 +21,7 @@ func (l *loader) typeArgs(ev *compiler.Event, t bpf.Target, pt ebpf.ProgramType)
 	if !t.Provider().TracepointTypes {
 		return
 	}
-	ev.Typed = func() ([]abi.Field, error) { return l.s.ktypes.tracepointArgs(t.Parts[0]) }
+	ev.Typed = func() ([]abi.Field, error) { return l.s.ktypes.TracepointArgs(t.Parts[0]) }
 	ev.BTFArgs = pt == ebpf.Tracing
 }
 

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/ktypes"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 	"go.starlark.net/starlark"
 )
@@ -11,7 +12,7 @@ import (
 // A namespace holds the names that a script or a prompt can use.
 type namespace struct {
 	sources *source.Files
-	ktypes  *kernelTypes
+	ktypes  *ktypes.Types
 
 	predeclared starlark.StringDict
 	globals     starlark.StringDict // globals of the prompt
@@ -41,4 +42,28 @@ func (n *namespace) value(name string) starlark.Value {
 		}
 	}
 	return nil
+}
+
+// enumerator returns the value of a kernel enumerator, or nil if there is none of that name.
+func (n *namespace) enumerator(name string) starlark.Value {
+	if v, ok := n.ktypes.Enumerator(name); ok {
+		return starlark.MakeInt64(v)
+	}
+	return nil
+}
+
+// known reports to the resolver whether name is predeclared. Kernel enumerators become predeclared
+// when they are first used.
+func (n *namespace) known(name string) bool {
+	if n.predeclared.Has(name) {
+		return true
+	}
+	if starlark.Universe.Has(name) {
+		return false
+	}
+	v := n.enumerator(name)
+	if v != nil {
+		n.predeclared[name] = v
+	}
+	return v != nil
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/paint"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/ktypes"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
@@ -63,7 +64,7 @@ type Session struct {
 	out     *output
 	flags   *flags.Set
 	sources *source.Files
-	ktypes  *kernelTypes
+	ktypes  *ktypes.Types
 	names   *namespace
 	guards  *universe.Guards
 
@@ -93,7 +94,7 @@ func New(opt Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{opt: opt, kernel: k, sources: source.New(), ktypes: newKernelTypes(), ids: newProbeNames(), reg: &registry{}, stacks: &stackMaps{}, leastShared: 2}
+	s := &Session{opt: opt, kernel: k, sources: source.New(), ktypes: ktypes.New(), ids: newProbeNames(), reg: &registry{}, stacks: &stackMaps{}, leastShared: 2}
 	s.out = &output{w: opt.Stdout, errw: opt.Stderr, json: opt.JSON, colour: opt.Colour && !opt.JSON, errColour: opt.ErrColour}
 	s.flags = flags.New(opt.Args)
 	if s.flags.Help() { // the script runs only to define its flags, so its output is dropped

@@ -1,10 +1,10 @@
-package starlarkbind
+// Package ktypes looks up the types of the running kernel for the compiler, for completion and for
+// the lists of probes: structs, the arguments of raw tracepoints, enumerators.
+package ktypes
 
 import (
 	"fmt"
 	"strings"
-
-	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
@@ -13,17 +13,18 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 )
 
-// kernelTypes are the types of the running kernel and its modules (BTF). They are read when a
+// Types are the types of the running kernel and its modules (BTF). They are read when a
 // handler first needs them.
-type kernelTypes struct {
-	load func() (*ctype.Table, error) // the kernel's own
+type Types struct {
+	Load func() (*ctype.Table, error) // the kernel's own
 }
 
-func newKernelTypes() *kernelTypes { return &kernelTypes{load: kbtf.Kernel} }
+// New returns the types of the running kernel.
+func New() *Types { return &Types{Load: kbtf.Kernel} }
 
 // Lookup implements compiler.Types.
-func (k *kernelTypes) Lookup(name string) (*ctype.Type, error) {
-	t, err := k.load()
+func (k *Types) Lookup(name string) (*ctype.Type, error) {
+	t, err := k.Load()
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +41,7 @@ func (k *kernelTypes) Lookup(name string) (*ctype.Type, error) {
 }
 
 // all returns the types of every loaded module.
-func (k *kernelTypes) all() ([]*ctype.Table, error) {
+func (k *Types) all() ([]*ctype.Table, error) {
 	names, err := kbtf.Modules()
 	var out []*ctype.Table
 	for _, n := range names {
@@ -54,8 +55,8 @@ func (k *kernelTypes) all() ([]*ctype.Table, error) {
 }
 
 // Names implements compiler.Types.
-func (k *kernelTypes) Names(name string) ([]string, error) {
-	t, err := k.load()
+func (k *Types) Names(name string) ([]string, error) {
+	t, err := k.Load()
 	if err != nil {
 		return nil, err
 	}
@@ -67,11 +68,11 @@ func (k *kernelTypes) Names(name string) ([]string, error) {
 	return out, err
 }
 
-// tracepointArgs returns the arguments of a raw tracepoint. Names come from the function that calls
+// TracepointArgs returns the arguments of a raw tracepoint. Names come from the function that calls
 // the event's probes or from the one that records the event (include/linux/tracepoint.h,
 // include/trace/bpf_probe.h). Types come from the btf_trace_ typedef, which the verifier uses too.
-func (k *kernelTypes) tracepointArgs(event string) ([]abi.Field, error) {
-	t, err := k.load()
+func (k *Types) TracepointArgs(event string) ([]abi.Field, error) {
+	t, err := k.Load()
 	if err != nil {
 		return nil, err
 	}
@@ -100,12 +101,12 @@ func (k *kernelTypes) tracepointArgs(event string) ([]abi.Field, error) {
 	return out, nil
 }
 
-// listed returns the arguments of an event as C declarations. If the kernel does not describe a raw
+// Listed returns the arguments of an event as C declarations. If the kernel does not describe a raw
 // tracepoint, its arguments are untyped words.
-func (k *kernelTypes) listed(t bpf.Target) ([]string, error) {
+func (k *Types) Listed(t bpf.Target) ([]string, error) {
 	var out []string
 	if t.Provider().TracepointTypes {
-		if args, err := k.tracepointArgs(t.Parts[0]); err == nil {
+		if args, err := k.TracepointArgs(t.Parts[0]); err == nil {
 			for _, a := range args {
 				out = append(out, declared(a.CType, a.Name))
 			}
@@ -134,36 +135,18 @@ func declared(typ, name string) string {
 	return typ + " " + name
 }
 
-// enumerator returns the value of a kernel enumerator, or nil if there is none of that name. It
-// looks up only names in capitals, because any other unknown name is a typing error.
-func (n *namespace) enumerator(name string) starlark.Value {
+// Enumerator returns the value of a kernel enumerator. It looks up only names in capitals, because
+// any other unknown name is a typing error.
+func (k *Types) Enumerator(name string) (n int64, ok bool) {
 	if !enumeratorName().MatchString(name) {
-		return nil
+		return 0, false
 	}
-	t, err := n.ktypes.load()
+	t, err := k.Load()
 	if err != nil {
-		return nil // a kernel without BTF has no such name
+		return 0, false // a kernel without BTF has no such name
 	}
-	if _, n, ok := t.Enumerator(name); ok {
-		return starlark.MakeInt64(n)
-	}
-	return nil
+	_, n, ok = t.Enumerator(name)
+	return n, ok
 }
 
 var enumeratorName = lazyregexp.Regexp(`^[A-Z][A-Z0-9_]+$`)
-
-// known reports to the resolver whether name is predeclared. Kernel enumerators become predeclared
-// when they are first used.
-func (n *namespace) known(name string) bool {
-	if n.predeclared.Has(name) {
-		return true
-	}
-	if starlark.Universe.Has(name) {
-		return false
-	}
-	v := n.enumerator(name)
-	if v != nil {
-		n.predeclared[name] = v
-	}
-	return v != nil
-}
