@@ -19,6 +19,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/dictbuild"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
@@ -492,9 +493,9 @@ func (a *Aggregation) uniqueKeys() bool {
 // largest. It builds the dict straight from the kernel's data, without rawValues.
 func (a *Aggregation) direct(m *kmap.Map) (_ starlark.Value, err error) {
 	a.seen = true
-	dm := dictBuilder{ctx: a.s.run.Context()}
-	defer dm.close()
-	snap, err := m.Read(a.s.run.Context(), dm.expect)
+	dm := dictbuild.Builder{Ctx: a.s.run.Context()}
+	defer dm.Close()
+	snap, err := m.Read(a.s.run.Context(), dm.Expect)
 	if err != nil {
 		return nil, err
 	}
@@ -517,14 +518,14 @@ func (a *Aggregation) direct(m *kmap.Map) (_ starlark.Value, err error) {
 			binary.NativeEndian.PutUint64(b[:], x[0])
 			return a.s.codec.decode(t, b[:])
 		}
-		return fillDict(&dm, snap.N, runtime.GOMAXPROCS(0), item, key, func(x [2]uint64) starlark.Value { return value(x[1]) })
+		return dictbuild.Fill(&dm, snap.N, runtime.GOMAXPROCS(0), item, key, func(x [2]uint64) starlark.Value { return value(x[1]) })
 	}
 	type pair struct {
 		key starlark.Value
 		sum uint64
 	}
-	key := memoized(snap.N, func(i int) starlark.Value { return a.s.codec.decode(a.decl.Key, snap.Key(i)) })
-	return fillDict(&dm, snap.N, 1, func(i int) pair { return pair{key(i), sum(i)} }, func(p pair) starlark.Value { return p.key }, func(p pair) starlark.Value { return value(p.sum) })
+	key := dictbuild.Memoized(snap.N, func(i int) starlark.Value { return a.s.codec.decode(a.decl.Key, snap.Key(i)) })
+	return dictbuild.Fill(&dm, snap.N, 1, func(i int) pair { return pair{key(i), sum(i)} }, func(p pair) starlark.Value { return p.key }, func(p pair) starlark.Value { return value(p.sum) })
 }
 
 // plain converts w to a dict, or to the value itself if the aggregation has no keys.
@@ -541,8 +542,8 @@ func (a *Aggregation) plain(w *rawValues) (starlark.Value, error) {
 		key starlark.Value
 		i   int
 	}
-	key := memoized(len(w.keys), func(i int) starlark.Value { return a.key(w.keys[i]) })
-	return newDict(a.s.run.Context(), len(w.keys), func(i int) pair { return pair{key(i), i} }, func(p pair) starlark.Value { return p.key }, func(p pair) starlark.Value { return a.value(w.vals[p.i]) })
+	key := dictbuild.Memoized(len(w.keys), func(i int) starlark.Value { return a.key(w.keys[i]) })
+	return dictbuild.New(a.s.run.Context(), len(w.keys), func(i int) pair { return pair{key(i), i} }, func(p pair) starlark.Value { return p.key }, func(p pair) starlark.Value { return a.value(w.vals[p.i]) })
 }
 
 // top returns the n entries with the largest values in descending order. Equal values are ordered

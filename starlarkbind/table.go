@@ -11,6 +11,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/dictbuild"
 )
 
 // A Table is a dict shared by the kernel and the script. Its types are those of its first use, in
@@ -234,9 +235,9 @@ func (t *Table) snapshot() (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := dictBuilder{ctx: t.s.run.Context(), alike: t.decl.Key != nil && ambiguousText(t.decl.Key)}
-	defer m.close()
-	return fillDict(&m, len(items), 1, func(i int) starlark.Tuple { return items[i] }, func(it starlark.Tuple) starlark.Value { return it[0] }, func(it starlark.Tuple) starlark.Value { return it[1] })
+	m := dictbuild.Builder{Ctx: t.s.run.Context(), Alike: t.decl.Key != nil && ambiguousText(t.decl.Key)}
+	defer m.Close()
+	return dictbuild.Fill(&m, len(items), 1, func(i int) starlark.Tuple { return items[i] }, func(it starlark.Tuple) starlark.Value { return it[0] }, func(it starlark.Tuple) starlark.Value { return it[1] })
 }
 
 // pop removes a key and returns its value. If several callers pop the same key, in the script or in

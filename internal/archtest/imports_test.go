@@ -120,6 +120,7 @@ var starlarkbindImports = map[string][]string{
 	"dictbuild": {"runner"},
 	"flags":     {},
 	"flame":     {},
+	"hints":     {},
 	"hist":      {},
 	"items":     {},
 	"ktypes":    {"bpf", "compiler"},

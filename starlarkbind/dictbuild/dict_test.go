@@ -1,4 +1,4 @@
-package starlarkbind
+package dictbuild
 
 import (
 	"context"
@@ -23,7 +23,7 @@ func TestNewDict(t *testing.T) {
 	value := func(i int) starlark.Value { return starlark.MakeInt(3 * i) }
 	for name, key := range keys {
 		for _, n := range []int{0, 1, manyKeys - 1, manyKeys, 3 * manyKeys, 100_003} {
-			d, err := newDict(context.Background(), n, same, key, value)
+			d, err := New(context.Background(), n, same, key, value)
 			if err != nil || d.Len() != n {
 				t.Fatalf("%s: %d keys of %d, %v", name, d.Len(), n, err)
 			}
@@ -53,12 +53,12 @@ func TestNewDict(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := newDict(ctx, manyKeys, same, keys["int"], value); !errors.Is(err, runner.ErrInterrupted) {
+	if _, err := New(ctx, manyKeys, same, keys["int"], value); !errors.Is(err, runner.ErrInterrupted) {
 		t.Errorf("interrupted: %v", err)
 	}
 	unhashable := func(int) starlark.Value { return starlark.NewList(nil) }
 	for _, n := range []int{1, manyKeys} {
-		if _, err := newDict(context.Background(), n, same, unhashable, value); err == nil || err.Error() != "unhashable type: list" {
+		if _, err := New(context.Background(), n, same, unhashable, value); err == nil || err.Error() != "unhashable type: list" {
 			t.Errorf("%d keys: %v", n, err)
 		}
 	}
@@ -66,14 +66,14 @@ func TestNewDict(t *testing.T) {
 
 // Building a dict is as fast if the hashes of its keys have the same low bits.
 func TestDictOfPages(t *testing.T) {
-	if !dictLayoutKnown() {
+	if !layoutKnown() {
 		t.Fatal("starlark's dict is not what dictappend.go has of it: compare starlark/hashtable.go")
 	}
 	const n = 100_000
 	for _, shift := range []uint{12, 20, 40} {
 		key := func(i int) starlark.Value { return starlark.MakeUint64(0xffff888000000000 + uint64(i)<<shift) }
 		start := time.Now()
-		d, err := newDict(context.Background(), n, func(i int) int { return i }, key, func(i int) starlark.Value { return starlark.MakeInt(i) })
+		d, err := New(context.Background(), n, func(i int) int { return i }, key, func(i int) starlark.Value { return starlark.MakeInt(i) })
 		if err != nil || d.Len() != n {
 			t.Fatal(d.Len(), err)
 		}

@@ -1,4 +1,4 @@
-package starlarkbind
+package dictbuild
 
 import (
 	"reflect"
@@ -47,7 +47,7 @@ type dictAppender struct {
 
 func newDictAppender(d *starlark.Dict) *dictAppender {
 	a := &dictAppender{d: d}
-	if dictLayoutKnown() && d.Len() == 0 {
+	if layoutKnown() && d.Len() == 0 {
 		a.table = (*dictTable)(unsafe.Pointer(d))
 		a.last = make([]*dictBucket, len(a.table.table))
 	}
@@ -89,8 +89,8 @@ func (a *dictAppender) add(key, value starlark.Value) error {
 	return nil
 }
 
-// dictLayoutKnown reports whether starlark's structures match the types above.
-func dictLayoutKnown() bool {
+// layoutKnown reports whether starlark's structures match the types above.
+func layoutKnown() bool {
 	ht, ok := reflect.TypeFor[starlark.Dict]().FieldByName("ht")
 	return ok && ht.Offset == 0 && sameLayout(ht.Type, reflect.TypeFor[dictTable](), 4)
 }

@@ -1,4 +1,10 @@
-package starlarkbind
+// Package dictbuild builds large Starlark dicts quickly.
+//
+// A dict of a million keys is larger than the processor's caches, and keys arrive in an order
+// unrelated to their hashes, so each insert waits for memory. Large dicts are therefore built by a
+// radix partition: keys are first grouped by the part of the hash table that they belong to, and
+// then inserted part by part, each of which fits in a cache.
+package dictbuild
 
 import (
 	"cmp"
@@ -16,33 +22,28 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
-// A dict of a million keys is larger than the processor's caches, and keys arrive in an order
-// unrelated to their hashes, so each insert waits for memory. Large dicts are therefore built by a
-// radix partition: keys are first grouped by the part of the hash table that they belong to, and
-// then inserted part by part, each of which fits in a cache.
-
 const (
 	manyKeys = 1 << 14 // a dict with fewer keys fits in a cache and is filled directly
 	partBits = 10      // log2 of the number of parts of a large table; each part fits in a cache
 )
 
-// A dictBuilder builds one dict. A call of expect allocates its table in the background: zeroing a
+// A Builder builds one dict. A call of Expect allocates its table in the background: zeroing a
 // hundred megabytes, or having the kernel fault them in, takes as long as filling them.
-type dictBuilder struct {
-	ctx context.Context
+type Builder struct {
+	Ctx context.Context
 	// Different keys of the kernel map may be the same key for the script; the last one counts.
-	alike  bool
-	made   chan *starlark.Dict // nil before expect
+	Alike  bool
+	made   chan *starlark.Dict // nil before Expect
 	room   int                 // keys
 	resume func()              // resumes the garbage collector
 	cancel func()              // stops the background work
 }
 
-// expect begins to allocate a table for about n keys.
-func (m *dictBuilder) expect(n int) {
-	m.close()
+// Expect begins to allocate a table for about n keys.
+func (m *Builder) Expect(n int) {
+	m.Close()
 	m.resume = gcpause.Begin()
-	ctx, cancel := context.WithCancel(m.ctx)
+	ctx, cancel := context.WithCancel(m.Ctx)
 	made := make(chan *starlark.Dict, 1)
 	m.made, m.room, m.cancel = made, n, cancel
 	go func() {
@@ -55,26 +56,26 @@ func (m *dictBuilder) expect(n int) {
 	}()
 }
 
-// close must be called when the dict is complete or abandoned.
-func (m *dictBuilder) close() {
+// Close must be called when the dict is complete or abandoned.
+func (m *Builder) Close() {
 	if m.made != nil {
 		m.cancel()
 		m.resume()
 	}
 }
 
-// newDict makes a dict of n distinct keys. See fillDict.
-func newDict[T any](ctx context.Context, n int, item func(i int) T, key, value func(T) starlark.Value) (*starlark.Dict, error) {
-	m := dictBuilder{ctx: ctx}
-	defer m.close()
-	return fillDict(&m, n, 1, item, key, value)
+// New makes a dict of n distinct keys. See Fill.
+func New[T any](ctx context.Context, n int, item func(i int) T, key, value func(T) starlark.Value) (*starlark.Dict, error) {
+	m := Builder{Ctx: ctx}
+	defer m.Close()
+	return Fill(&m, n, 1, item, key, value)
 }
 
-// fillDict builds a dict of n entries. item returns a representation of entry i, preferably one
+// Fill builds a dict of n entries. item returns a representation of entry i, preferably one
 // that takes little memory; key and value convert it. For large n, item is called twice for each
 // entry, and item and key are called from several goroutines, as many as there are workers. The
 // error is that of a key that cannot be hashed, or ErrInterrupted.
-func fillDict[T any](m *dictBuilder, n, workers int, item func(i int) T, key, value func(T) starlark.Value) (*starlark.Dict, error) {
+func Fill[T any](m *Builder, n, workers int, item func(i int) T, key, value func(T) starlark.Value) (*starlark.Dict, error) {
 	if n < manyKeys {
 		d := starlark.NewDict(n)
 		for i := range n {
@@ -86,7 +87,7 @@ func fillDict[T any](m *dictBuilder, n, workers int, item func(i int) T, key, va
 		return d, nil
 	}
 	if m.made == nil || m.room < n/2 { // a table that is slightly too small grows
-		m.expect(n)
+		m.Expect(n)
 	}
 	// A table has between 1/8 and 1/3 as many buckets as keys, and their number is a power of two
 	// (starlark/hashtable.go). The low bits of the hash are the bucket's index; the upper bits of
@@ -96,7 +97,7 @@ func fillDict[T any](m *dictBuilder, n, workers int, item func(i int) T, key, va
 	starts := make([][1 << partBits]int, workers) // for each worker, the index of its next key by part
 	err := parallelRanges(n, workers, func(w, from, to int) error {
 		for i := from; i < to; i++ {
-			if err := runner.Interrupted(m.ctx, i); err != nil {
+			if err := runner.Interrupted(m.Ctx, i); err != nil {
 				return err
 			}
 			h, err := key(item(i)).Hash()
@@ -121,7 +122,7 @@ func fillDict[T any](m *dictBuilder, n, workers int, item func(i int) T, key, va
 	hugepage.Advise(items)
 	err = parallelRanges(n, workers, func(w, from, to int) error {
 		for i := from; i < to; i++ {
-			if err := runner.Interrupted(m.ctx, i); err != nil {
+			if err := runner.Interrupted(m.Ctx, i); err != nil {
 				return err
 			}
 			next := &starts[w][part[i]]
@@ -136,15 +137,15 @@ func fillDict[T any](m *dictBuilder, n, workers int, item func(i int) T, key, va
 	var d *starlark.Dict
 	select {
 	case d = <-m.made:
-	case <-m.ctx.Done():
+	case <-m.Ctx.Done():
 		return nil, runner.ErrInterrupted
 	}
 	add := newDictAppender(d).add
-	if m.alike {
+	if m.Alike {
 		add = d.SetKey
 	}
 	for i, x := range items {
-		if err := runner.Interrupted(m.ctx, i); err != nil {
+		if err := runner.Interrupted(m.Ctx, i); err != nil {
 			return nil, err
 		}
 		if err := add(key(x), value(x)); err != nil {
@@ -166,8 +167,8 @@ func parallelRanges(n, workers int, do func(worker, from, to int) error) error {
 	return cmp.Or(errs...)
 }
 
-// memoized returns a function that calls fn once for each i below n and caches the results.
-func memoized(n int, fn func(i int) starlark.Value) func(i int) starlark.Value {
+// Memoized returns a function that calls fn once for each i below n and caches the results.
+func Memoized(n int, fn func(i int) starlark.Value) func(i int) starlark.Value {
 	all := make([]starlark.Value, n)
 	hugepage.Advise(all)
 	return func(i int) starlark.Value {
