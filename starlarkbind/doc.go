@@ -26,7 +26,7 @@
 //   - script_add.go, onhost.go, copyfunc.go, event.go, hosthalf.go: what handlers do when the
 //     script does it.
 //   - builtins.go, methods.go, help.go, complete*.go: tables of functions, help and completion.
-//   - notes.go, errors*.go, script_error.go, map_usage.go: warnings, notes and errors.
+//   - notes.go, errors.go, explain.go, script_error.go, map_usage.go: warnings, notes and errors.
 //
 // What needs neither a session nor the kernel belongs in a sub-package, such as render for the text
 // of values or items for the items of a prompt.
