@@ -7,10 +7,15 @@
 // supports. The Program returns the instructions, the maps they use and the table of their error
 // sites.
 //
-//	syntax tree -> check (check*.go: a typed tree, all errors at once) -> lower (lower*.go: package ir)
+// Each phase is a package, and hands the next one plain data:
+//
+//	syntax tree -> package check -> typed tree (package tree) -> package lower -> package ir
 //	  -> ir.Optimise -> package codegen -> asm.Instructions
 //
-// The builtins and methods that a handler can call are tables, in builtin*.go.
+// The builtins and methods that a handler can call are the tables of package builtin. This package
+// passes them to check and lower, so that these need not import it. What remains here is the order
+// of the phases, the limits on a program as a whole (limit.go) and the names that users of the
+// compiler need (api.go).
 package compiler
 
 import (
@@ -20,23 +25,27 @@ import (
 
 	"github.com/cilium/ebpf/asm"
 
+	"github.com/bpfrepl/bpfrepl/compiler/builtin"
+	"github.com/bpfrepl/bpfrepl/compiler/check"
 	"github.com/bpfrepl/bpfrepl/compiler/codegen"
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/lower"
+	"github.com/bpfrepl/bpfrepl/compiler/tree"
 )
 
 // A Program is the result of Compile.
 type Program struct {
 	Instructions asm.Instructions
-	Facts
-	Needs
+	tree.Facts
+	lower.Needs
 }
 
 // Compile compiles a handler. If the handler is wrong, the error is a diag.List of all its errors.
 // Limits that the checker cannot foresee (too much stack, too large a program) are reported as a
 // list with only the first one found. The error is ErrCanceled if the compilation was canceled; any
 // other error is a bug in the compiler.
-func Compile(req *Request) (*Program, error) {
-	tree, err := checkProgram(&rows, req)
+func Compile(req *tree.Request) (*Program, error) {
+	checked, err := check.Program(builtin.CheckRows, req)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +55,7 @@ func Compile(req *Request) (*Program, error) {
 			continue // moving values off the stack does not help
 		}
 		var p *Program
-		if p, err = generate(req, tree, room); err == nil {
+		if p, err = generate(req, checked, room); err == nil {
 			return p, nil
 		}
 		var stack *codegen.StackError
@@ -70,22 +79,10 @@ type stackBudget struct {
 var stackBudgets = []stackBudget{{256, false}, {64, false}, {16, false}, {16, true}}
 
 // generate compiles the tree of a checked handler under one stack budget.
-func generate(req *Request, tree *treeProgram, room stackBudget) (*Program, error) {
-	lw := newLowerer(&rows, req, tree)
-	lw.scratch.limit = room.limit
-	funcs := lw.program(tree)
-	if req.canceled() {
-		return nil, ErrCanceled
-	}
-	if len(lw.diags) > 0 {
-		return nil, lw.diags.Sort()
-	}
-
-	if lw.walked > maxWalkedText || lw.jumps > maxTextJumps {
-		return nil, &textError{}
-	}
-	if lw.needs.ScratchSize > maxScratch {
-		return nil, &scratchError{lw.needs.ScratchSize}
+func generate(req *tree.Request, checked *tree.Program, room stackBudget) (*Program, error) {
+	funcs, needs, err := lower.Program(builtin.LowerRows, req, checked, room.limit)
+	if err != nil {
+		return nil, err
 	}
 	if err := tooManyValues(funcs); err != nil {
 		return nil, err
@@ -94,19 +91,19 @@ func generate(req *Request, tree *treeProgram, room stackBudget) (*Program, erro
 		if req.Pass != nil {
 			req.Pass("lower", f)
 		}
-		if !ir.Optimise(f, room.lowPressure, req.Pass, req.canceled) {
-			return nil, ErrCanceled
+		if !ir.Optimise(f, room.lowPressure, req.Pass, req.IsCanceled) {
+			return nil, tree.ErrCanceled
 		}
 	}
 	funcs = ir.Called(funcs)
-	if err := tooManyMaps(funcs, tree.Maps, lw.needs.Streams); err != nil {
+	if err := tooManyMaps(funcs, checked.Maps, needs.Streams); err != nil {
 		return nil, err
 	}
-	insns, err := codegen.Generate(funcs, codegen.Options{Source: req.Source, Canceled: req.canceled})
+	insns, err := codegen.Generate(funcs, codegen.Options{Source: req.Source, Canceled: req.IsCanceled})
 	if errors.Is(err, codegen.ErrTooLarge) {
 		err = sized(funcs, err)
 	}
-	return &Program{insns, tree.Facts, lw.needs}, err
+	return &Program{insns, checked.Facts, *needs}, err
 }
 
 // Listing returns the program as text, one instruction per line, interleaved with the source lines.
@@ -116,8 +113,12 @@ func (p *Program) Listing() string {
 
 // Infer checks programs together, and returns the types of their maps once all of them are loaded.
 // Errors in a program are left to Compile.
-func Infer(reqs []*Request) map[*Map]MapTypes { return infer(&rows, reqs) }
+func Infer(reqs []*tree.Request) map[*tree.Map]tree.MapTypes {
+	return check.Infer(builtin.CheckRows, reqs)
+}
 
 // CheckArithmetic checks the handler of a request and returns its Arithmetic. The error is a
 // diag.List.
-func CheckArithmetic(req *Request) (*Arithmetic, error) { return checkArithmetic(&rows, req) }
+func CheckArithmetic(req *tree.Request) (*check.Arithmetic, error) {
+	return check.RecordArithmetic(builtin.CheckRows, req)
+}

@@ -17,9 +17,23 @@ func (f fakeTypes) Names(name string) ([]string, error) {
 	return out, nil
 }
 
+// basicTypeNames has the basic types of the members below.
+var basicTypeNames = map[string]*ctype.Type{
+	"void":          {Kind: ctype.Void},
+	"char":          {Kind: ctype.Char, Name: "char", Size: 1, Signed: true},
+	"bool":          {Kind: ctype.Bool, Name: "bool", Size: 1},
+	"unsigned char": {Kind: ctype.Int, Name: "unsigned char", Size: 1},
+	"u16":           {Kind: ctype.Int, Name: "u16", Size: 2},
+	"int":           {Kind: ctype.Int, Name: "int", Size: 4, Signed: true},
+	"unsigned int":  {Kind: ctype.Int, Name: "unsigned int", Size: 4},
+	"u32":           {Kind: ctype.Int, Name: "u32", Size: 4},
+	"long":          {Kind: ctype.Int, Name: "long", Size: 8, Signed: true},
+	"u64":           {Kind: ctype.Int, Name: "u64", Size: 8},
+}
+
 func newFakeTypes() fakeTypes {
 	f := fakeTypes{}
-	basic := func(name string) *ctype.Type { return basicTypes[name] }
+	basic := func(name string) *ctype.Type { return basicTypeNames[name] }
 	at := func(name string, bytes int, t *ctype.Type) ctype.Member {
 		return ctype.Member{Name: name, Type: t, Off: 8 * bytes}
 	}

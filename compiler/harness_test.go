@@ -3,6 +3,7 @@ package compiler
 import (
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,7 +79,7 @@ func (s *source) function(name string, fn *resolve.Function) (*Func, error) {
 			if err != nil {
 				return nil, err
 			}
-			f.Defaults[b.X.(*syntax.Ident).Name] = Const{v}
+			f.Defaults[b.X.(*syntax.Ident).Name] = Const{V: v}
 		}
 	}
 	return f, nil
@@ -94,7 +95,7 @@ func (s *source) entity(name string, x syntax.Expr) (Entity, error) {
 			return nil, fmt.Errorf("%v: not a map", x.Lparen)
 		}
 		if kind.Name == "stream" {
-			return &Stream{name, name}, nil
+			return &Stream{Name: name, Ref: name}, nil
 		}
 		m := &Map{Name: name, Ref: name, Atomic: true}
 		for i, k := range []string{"count", "sum", "avg", "min", "max", "stats", "hist", "lhist"} {
@@ -105,7 +106,7 @@ func (s *source) entity(name string, x syntax.Expr) (Entity, error) {
 		return m, nil
 	}
 	v, err := constOf(x)
-	return Const{v}, err
+	return Const{V: v}, err
 }
 
 func constOf(x syntax.Expr) (any, error) {
@@ -168,22 +169,25 @@ func constDict(x *syntax.DictExpr) (any, error) {
 	return d, nil
 }
 
+// scriptOnly lists builtins of scripts that test scripts call in handlers.
+var scriptOnly = []string{"dict", "errors", "list", "probe", "range", "run", "sprintf", "type"}
+
 func (s *source) Lookup(id *syntax.Ident) Entity {
 	if e, ok := s.ents[id.Name]; ok {
 		return e
 	}
 	switch id.Name {
 	case "None":
-		return Const{nil}
+		return Const{V: nil}
 	case "True":
-		return Const{true}
+		return Const{V: true}
 	case "False":
-		return Const{false}
+		return Const{V: false}
 	case "PI":
-		return Opaque{"float"}
+		return Opaque{Type: "float"}
 	}
-	if rows.builtins[id.Name] != nil || hostOnly[id.Name] != "" {
-		return Builtin{id.Name}
+	if CanCall(id.Name) || slices.Contains(scriptOnly, id.Name) {
+		return Builtin{Name: id.Name}
 	}
 	return nil
 }

@@ -22,9 +22,13 @@ import (
 // are not literals are replaced by the name X.
 func hintTexts(t *testing.T) map[string]token.Position {
 	t.Helper()
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
+	var files []string
+	for _, dir := range []string{"check", "lower", "builtin"} {
+		more, err := filepath.Glob(dir + "/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, more...)
 	}
 	out := map[string]token.Position{}
 	fset := token.NewFileSet()
@@ -45,7 +49,7 @@ func hintTexts(t *testing.T) map[string]token.Position {
 		ast.Inspect(f, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.CallExpr:
-				if sel, ok := n.Fun.(*ast.SelectorExpr); ok && (sel.Sel.Name == "bad" || sel.Sel.Name == "errorf") && len(n.Args) > 2 {
+				if sel, ok := n.Fun.(*ast.SelectorExpr); ok && (sel.Sel.Name == "Bad" || sel.Sel.Name == "Errorf") && len(n.Args) > 2 {
 					add(n.Args[1])
 				}
 			case *ast.AssignStmt:

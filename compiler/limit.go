@@ -9,29 +9,12 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/codegen"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
+	"github.com/bpfrepl/bpfrepl/compiler/lower"
+	"github.com/bpfrepl/bpfrepl/compiler/tree"
 )
 
 // Limits of the kernel or of this compiler on a program as a whole. Each limit has its own error
 // type.
-
-// A scratchError reports that a run of the handler needs too much scratch memory.
-type scratchError struct{ need int }
-
-func (e *scratchError) Error() string {
-	return fmt.Sprintf("the scratch memory of a run would need %d bytes", e.need)
-}
-
-// maxWalkedText limits how many instructions of loops over long strings the verifier has to walk,
-// out of the million that it walks in total.
-const maxWalkedText = 150_000
-
-// maxTextJumps limits the jumps on long strings, out of the 8192 that the verifier keeps track of.
-const maxTextJumps = 4096
-
-// A textError reports a handler that does too much work on long strings.
-type textError struct{}
-
-func (*textError) Error() string { return "too much work on long strings" }
 
 // maxMaps is the maximum number of maps in a program (kernel include/linux/bpf_verifier.h:
 // MAX_USED_MAPS).
@@ -43,7 +26,7 @@ type mapsError struct{ maps, own int }
 func (e *mapsError) Error() string { return fmt.Sprintf("the program would use %d maps", e.maps) }
 
 // tooManyMaps returns a mapsError if the functions name more maps than a program can use.
-func tooManyMaps(funcs []*ir.Func, script []MapUse, streams []*Stream) error {
+func tooManyMaps(funcs []*ir.Func, script []tree.MapUse, streams []*tree.Stream) error {
 	named := map[string]bool{}
 	for _, f := range funcs {
 		for _, b := range f.Blocks {
@@ -122,24 +105,24 @@ func sized(funcs []*ir.Func, err error) error {
 
 // limitError converts an error of the code generator to a diag.List for the author of the handler.
 // An error that is not a limit is a bug in the compiler, and is returned as such.
-func limitError(req *Request, err error) error {
+func limitError(req *tree.Request, err error) error {
 	d := &diag.Diagnostic{Pos: req.Handler.Pos, Line: req.Source(req.Handler.Pos)}
 	var stack *codegen.StackError
-	var heap *scratchError
-	var text *textError
+	var heap *lower.ScratchError
+	var text *lower.TextError
 	var maps *mapsError
 	var size *sizeError
 	var list diag.List
 	switch {
 	case errors.As(err, &list):
 		return err
-	case errors.Is(err, ErrCanceled), errors.Is(err, codegen.ErrCanceled):
-		return ErrCanceled
+	case errors.Is(err, tree.ErrCanceled), errors.Is(err, codegen.ErrCanceled):
+		return tree.ErrCanceled
 	case errors.As(err, &text):
 		d.Msg = "the handler compares and searches too much text for the verifier, which follows each step"
 		d.Hint = "use shorter strings: str(ptr, 256); do less with them in loops; compute len(s) once, in a variable"
 	case errors.As(err, &heap):
-		d.Msg = fmt.Sprintf("the strings of the handler need %d bytes; the limit for one run is %d", heap.need, maxScratch)
+		d.Msg = fmt.Sprintf("the strings of the handler need %d bytes; the limit for one run is %d", heap.Need, lower.MaxScratch)
 		d.Hint = "use shorter strings: str(ptr, 256) reads at most 255 bytes"
 	case errors.As(err, &maps):
 		d.Msg = fmt.Sprintf("the handler uses %d maps; a program can use %d, %d of which bpfrepl needs here", maps.maps-maps.own, maxMaps, maps.own)

@@ -1,8 +1,11 @@
 package compiler
 
 import (
+	"errors"
 	"strings"
 	"testing"
+
+	"github.com/bpfrepl/bpfrepl/compiler/diag"
 )
 
 // The sign of a table's numbers does not depend on the order of its uses. Each order of three uses
@@ -37,11 +40,13 @@ func TestTableSigns(t *testing.T) {
 					want = "u64"
 				}
 				got := "error"
-				c := newChecker(&rows, parseSource(t, "signs.star", src).request(t))
-				if c.program(); len(c.diags) == 0 {
-					got = c.mapUses()[0].Types.Val.Repr()
+				p, err := Compile(parseSource(t, "signs.star", src).request(t))
+				if err == nil {
+					got = p.Maps[0].Types.Val.Repr()
 				}
-				for _, d := range c.diags {
+				var list diag.List
+				errors.As(err, &list)
+				for _, d := range list {
 					if !strings.Contains(d.Hint, `cast(x, "long")`) {
 						t.Errorf("%s%v", src, d)
 					}

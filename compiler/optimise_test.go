@@ -37,7 +37,7 @@ func optimised(t *testing.T, body string, helper asm.BuiltinFunc) int {
 	return n
 }
 
-// TestSharedLookups tests which lookups are merged and which must not be: see ir.LookupCSE.
+// TestSharedLookups tests which lookups are merged and which must not be: see ir.lookupCSE.
 func TestSharedLookups(t *testing.T) {
 	for _, c := range []struct {
 		what, body string

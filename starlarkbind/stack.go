@@ -19,7 +19,7 @@ type Stack struct {
 	c      *codec
 	user   bool
 	pid    int
-	id     int64 // the kernel's ID: see compiler/lower_stackstore.go
+	id     int64 // the kernel's ID: see compiler/lower/stackstore.go
 	frames []uint64
 	lost   string // reason why there are no frames, or ""
 }

@@ -1,19 +1,19 @@
 package ir
 
-// Branches removes branches whose outcome is known, and the code that only the other outcome
+// branches removes branches whose outcome is known, and the code that only the other outcome
 // reached. The outcome of a jump is known if both operands are constants, or if a test that
 // dominates it has compared the same value: after `if p == 0`, each of the two paths knows the
 // result of `p != 0`. As blocks disappear, phis lose arguments and become constant in turn, so
-// Branches folds again until no more outcomes are known.
+// branches folds again until no more outcomes are known.
 //
 // Dominating tests decide only == and !=. The verifier follows those by itself: it keeps what it
 // knows about a pointer when the pointer is spilled to the stack. What < and > prove about a number
 // it forgets on the stack before 5.13 or so, so a bounds check that looks redundant here can be the
 // one that the verifier needs.
-func Branches(f *Func) {
+func branches(f *Func) {
 	for decide(f) {
-		RemoveUnreachable(f)
-		Fold(f)
+		removeUnreachable(f)
+		fold(f)
 	}
 }
 
@@ -118,10 +118,10 @@ func outcomes(f *Func) []int {
 	}
 	k := &facts{known: make([]*fact, f.nextVal)}
 	marks := []int{}
-	dom := Dominators(f)
-	dom.Walk(func(b *Block) {
+	dom := dominators(f)
+	dom.walk(func(b *Block) {
 		marks = append(marks, len(k.undo))
-		if d := dom.Idom(b); d != nil && len(b.Preds) == 1 && d == b.Preds[0] && d.Kind == TermIf && d.Y.Op == OpConst && d.Succs[0] != d.Succs[1] {
+		if d := dom.parent(b); d != nil && len(b.Preds) == 1 && d == b.Preds[0] && d.Kind == TermIf && d.Y.Op == OpConst && d.Succs[0] != d.Succs[1] {
 			c := d.Cond
 			if b == d.Succs[1] {
 				c = c.Not()

@@ -565,7 +565,7 @@ func (b *Builder) Pin(x *Value) *Value {
 // no phi.
 func (b *Builder) Finish() *Func {
 	b.resolve()
-	RemoveUnreachable(b.F)
+	removeUnreachable(b.F)
 	for _, blk := range b.F.Blocks {
 		for _, phi := range append([]*Value{}, blk.Phis...) {
 			if _, gone := b.replaced[phi]; !gone {

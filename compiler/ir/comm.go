@@ -6,20 +6,20 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// CommCSE removes calls of bpf_get_current_comm that another such call dominates. The name of a
+// commCSE removes calls of bpf_get_current_comm that another such call dominates. The name of a
 // task is assumed to stay the same during a run, as its IDs do. If the name is still in the same
 // place, the second call is dropped. If it is needed elsewhere, it is copied word by word, which is
 // cheaper than a call. If it was overwritten, the second call stays.
 //
 // A copy keeps the slot of the first name in use for longer. Near the stack limit that could make a
 // handler too large, so nothing is copied in functions that need much stack.
-func CommCSE(f *Func) {
+func commCSE(f *Func) {
 	m, w := newMemory(f), newWalker(f)
 	roomy := sync.OnceValue(func() bool { _, size := PlaceSlots(f); return size <= 384 })
 	used := usedValues(f)
 	var seen []*Value
 	instead := map[*Value][]*Value{}
-	po := Postorder(f)
+	po := postorder(f)
 	for i := len(po) - 1; i >= 0; i-- {
 		for _, v := range po[i].Values {
 			n, ok := commSize(v)
@@ -60,10 +60,10 @@ func CommCSE(f *Func) {
 	}
 }
 
-// PadComm zeroes the memory before each bpf_get_current_comm. From 6.0 until some 6.1, the helper
+// padComm zeroes the memory before each bpf_get_current_comm. From 6.0 until some 6.1, the helper
 // leaves the bytes after the NUL unchanged, so that one name could become many keys. All other
 // passes may assume that the helper writes every byte.
-func PadComm(f *Func) {
+func padComm(f *Func) {
 	for _, b := range f.Blocks {
 		var out []*Value
 		for _, v := range b.Values {

@@ -2,17 +2,17 @@ package ir
 
 import "github.com/cilium/ebpf/asm"
 
-// CSE removes calls of a helper whose result is constant during a run (the current task's IDs, the
+// cse removes calls of a helper whose result is constant during a run (the current task's IDs, the
 // CPU) if another call of it dominates them. A value that dominates its uses keeps a callee-saved
 // register busy; that is cheaper than a second call.
 //
 // The context and the parameters exist from the start: one value replaces all reads of each.
-func CSE(f *Func) {
+func cse(f *Func) {
 	shareParams(f)
-	dom := Dominators(f)
+	dom := dominators(f)
 	seen := map[asm.BuiltinFunc][]*Value{}
 	m := newReplacement(f)
-	po := Postorder(f)
+	po := postorder(f)
 	for i := len(po) - 1; i >= 0; i-- {
 		for _, v := range po[i].Values {
 			if v.Op != OpCall || !v.Pure || len(v.Args) > 0 {
@@ -28,9 +28,9 @@ func CSE(f *Func) {
 	replaceAll(f, m)
 }
 
-func dominating(dom *DomTree, vs []*Value, v *Value) *Value {
+func dominating(dom *domTree, vs []*Value, v *Value) *Value {
 	for _, w := range vs {
-		if dom.Dominates(w.Block, v.Block) {
+		if dom.dominates(w.Block, v.Block) {
 			return w // in the same block w comes first: blocks are walked in order
 		}
 	}

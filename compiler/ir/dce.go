@@ -2,9 +2,9 @@ package ir
 
 import "slices"
 
-// DeadCode removes values that are not needed. A value is needed if it has an effect, if the end of
+// deadCode removes values that are not needed. A value is needed if it has an effect, if the end of
 // a block uses it, or if a needed value uses it.
-func DeadCode(f *Func) {
+func deadCode(f *Func) {
 	live := make([]bool, f.nextVal)
 	var work []*Value
 	need := func(v *Value) {

@@ -2,7 +2,7 @@ package ir
 
 import "slices"
 
-// DeadStores drops stores to the stack whose bytes are not read before they are written again: the
+// deadStores drops stores to the stack whose bytes are not read before they are written again: the
 // zeros below a buffer that a helper fills anyway, the words of a None that nothing reads.
 //
 // It is the usual backward walk, by bytes: a byte is live at a point if some path from there reads
@@ -16,7 +16,7 @@ import "slices"
 // was written before is still written, including the padding of keys. A helper's write counts as a
 // write only if it writes every byte in all cases, which the verifier knows too (an argument of
 // uninitialised memory).
-func DeadStores(f *Func) {
+func deadStores(f *Func) {
 	w := newWanted(f, newMemory(f))
 	for _, b := range f.Blocks {
 		live := w.out(b)
@@ -50,7 +50,7 @@ func newWanted(f *Func, m *memory) *liveBytes {
 		w.base[s.ID] = w.n
 		w.n += s.Size
 	}
-	po := Postorder(f)
+	po := postorder(f)
 	for _, b := range po {
 		w.in[b.ID] = newBits(w.n)
 	}

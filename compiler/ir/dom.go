@@ -1,7 +1,7 @@
 package ir
 
-// A DomTree reports which blocks dominate which (Cooper, Harvey and Kennedy's iterative algorithm).
-type DomTree struct {
+// A domTree reports which blocks dominate which (Cooper, Harvey and Kennedy's iterative algorithm).
+type domTree struct {
 	num  []int // by block ID, the block's index in reverse postorder; -1: unreachable
 	idom []int
 	rpo  []*Block
@@ -10,9 +10,9 @@ type DomTree struct {
 	children  [][]int
 }
 
-// Postorder returns the reachable blocks, each after its successors except along the back edges of
+// postorder returns the reachable blocks, each after its successors except along the back edges of
 // loops.
-func Postorder(f *Func) []*Block {
+func postorder(f *Func) []*Block {
 	var out []*Block
 	seen := make([]bool, f.nextBlk)
 	// An explicit stack: a long chain of blocks must not exhaust the goroutine's.
@@ -39,11 +39,11 @@ func Postorder(f *Func) []*Block {
 	return out
 }
 
-// Dominators computes the dominator tree of f.
-func Dominators(f *Func) *DomTree {
-	po := Postorder(f)
+// dominators computes the dominator tree of f.
+func dominators(f *Func) *domTree {
+	po := postorder(f)
 	n := len(po)
-	t := &DomTree{num: make([]int, f.nextBlk), idom: make([]int, n), rpo: make([]*Block, n)}
+	t := &domTree{num: make([]int, f.nextBlk), idom: make([]int, n), rpo: make([]*Block, n)}
 	for i := range t.num {
 		t.num[i] = -1
 	}
@@ -120,19 +120,19 @@ func (a *ancestors) meet(parent []int, x, y int) int {
 }
 
 // number numbers the tree, so that Dominates takes constant time even in a deep tree.
-func (t *DomTree) number() {
+func (t *domTree) number() {
 	n := len(t.rpo)
 	t.pre, t.post, t.children = make([]int, n), make([]int, n), make([][]int, n)
 	for i := 1; i < n; i++ {
 		t.children[t.idom[i]] = append(t.children[t.idom[i]], i)
 	}
 	clock := 0
-	t.Walk(func(b *Block) { t.pre[t.at(b)] = clock; clock++ }, func(b *Block) { t.post[t.at(b)] = clock; clock++ })
+	t.walk(func(b *Block) { t.pre[t.at(b)] = clock; clock++ }, func(b *Block) { t.post[t.at(b)] = clock; clock++ })
 }
 
-// Walk walks the tree from the entry. It calls enter with each block before those that the block
+// walk walks the tree from the entry. It calls enter with each block before those that the block
 // dominates, and leave after them.
-func (t *DomTree) Walk(enter, leave func(*Block)) {
+func (t *domTree) walk(enter, leave func(*Block)) {
 	type frame struct{ at, next int }
 	enter(t.rpo[0])
 	stack := []frame{{0, 0}}
@@ -150,20 +150,20 @@ func (t *DomTree) Walk(enter, leave func(*Block)) {
 	}
 }
 
-// Reachable reports whether b can be reached from the entry.
-func (t *DomTree) Reachable(b *Block) bool { return t.at(b) >= 0 }
+// reachable reports whether b can be reached from the entry.
+func (t *domTree) reachable(b *Block) bool { return t.at(b) >= 0 }
 
 // at returns the index of a block in reverse postorder, or -1 if it is unreachable. A block that
 // was added after the tree was computed counts as unreachable.
-func (t *DomTree) at(b *Block) int {
+func (t *domTree) at(b *Block) int {
 	if b.ID >= len(t.num) {
 		return -1
 	}
 	return t.num[b.ID]
 }
 
-// Dominates reports whether every path to b goes through a.
-func (t *DomTree) Dominates(a, b *Block) bool {
+// dominates reports whether every path to b goes through a.
+func (t *domTree) dominates(a, b *Block) bool {
 	i, j := t.at(a), t.at(b)
 	if i < 0 || j < 0 {
 		return false
@@ -171,9 +171,9 @@ func (t *DomTree) Dominates(a, b *Block) bool {
 	return t.pre[i] <= t.pre[j] && t.post[j] <= t.post[i]
 }
 
-// Idom returns the immediate dominator of b: the last block before b that every path to b goes
+// parent returns the immediate dominator of b: the last block before b that every path to b goes
 // through. It is nil for the entry.
-func (t *DomTree) Idom(b *Block) *Block {
+func (t *domTree) parent(b *Block) *Block {
 	if i := t.at(b); i > 0 {
 		return t.rpo[t.idom[i]]
 	}

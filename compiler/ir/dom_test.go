@@ -27,7 +27,7 @@ func TestDominators(t *testing.T) {
 				b.If(EQ, zero, zero, next(), next())
 			}
 		}
-		dom := Dominators(f)
+		dom := dominators(f)
 		reach := func(without *Block) map[*Block]bool {
 			seen := map[*Block]bool{}
 			var walk func(b *Block)
@@ -48,7 +48,7 @@ func TestDominators(t *testing.T) {
 			without := reach(a)
 			for _, b := range f.Blocks {
 				want := all[a] && all[b] && (a == b || !without[b])
-				if got := dom.Dominates(a, b); got != want {
+				if got := dom.dominates(a, b); got != want {
 					t.Fatalf("%v dominates %v: got %v, want %v", a, b, got, want)
 				}
 			}

@@ -1,8 +1,8 @@
 package ir
 
-// Fold evaluates what is constant: arithmetic on constants, operations that change nothing, and
+// fold evaluates what is constant: arithmetic on constants, operations that change nothing, and
 // phis of one value. It repeats until nothing changes.
-func Fold(f *Func) {
+func fold(f *Func) {
 	for {
 		r := newReplacement(f)
 		for _, b := range f.Blocks {
@@ -63,7 +63,7 @@ func foldValue(f *Func, v *Value, r *replacement) *Value {
 	}
 	y, yc := v.Args[1].IsConst()
 	if xc && yc {
-		if n, ok := Eval(v.Op, x, y); ok {
+		if n, ok := eval(v.Op, x, y); ok {
 			return constant(n)
 		}
 		return nil
@@ -118,9 +118,9 @@ func commutes(op Op) bool {
 	return false
 }
 
-// Eval evaluates a binary operation as the BPF machine does. It returns false for a division by
+// eval evaluates a binary operation as the BPF machine does. It returns false for a division by
 // zero and for shifts by 64 or more, which lowering never lets happen at run time.
-func Eval(op Op, x, y int64) (int64, bool) {
+func eval(op Op, x, y int64) (int64, bool) {
 	switch op {
 	case OpAdd:
 		return x + y, true

@@ -28,7 +28,7 @@ func TestEval(t *testing.T) {
 		for _, x := range edges {
 			for _, y := range edges {
 				w, wok := fn(x, y)
-				got, ok := Eval(op, x, y)
+				got, ok := eval(op, x, y)
 				if ok != wok || ok && got != w {
 					t.Errorf("Eval(%s, %d, %d) = %d, %v; want %d, %v", op, x, y, got, ok, w, wok)
 				}

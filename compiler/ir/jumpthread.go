@@ -1,6 +1,6 @@
 package ir
 
-// ThreadJumps redirects control past a test whose outcome each path to it has already decided: `x =
+// threadJumps redirects control past a test whose outcome each path to it has already decided: `x =
 // t.get(k)` followed by `if x != None` leads to a block that only tests a phi of ones and zeros.
 //
 //	b1: ... jump b3          b1: ... jump yes
@@ -12,10 +12,10 @@ package ir
 // The phis of the block are removed with it. A successor that has no other predecessor gets phis of
 // its own (q = x in yes, q = y in no) for the uses that it dominates. A value that is used where
 // the two paths join again would need another phi there; in that case the block stays as it is.
-func ThreadJumps(f *Func) {
+func threadJumps(f *Func) {
 	for again := true; again; {
 		again = false
-		dom, uses := Dominators(f), make([][]use, f.nextVal)
+		dom, uses := dominators(f), make([][]use, f.nextVal)
 		eachUse(f, func(v *Value, u use) {
 			if v.Op == OpPhi {
 				uses[v.ID] = append(uses[v.ID], u)
@@ -42,15 +42,15 @@ func ThreadJumps(f *Func) {
 			again = true
 		}
 		if again {
-			RemoveUnreachable(f)
-			Fold(f)
+			removeUnreachable(f)
+			fold(f)
 		}
 	}
 }
 
 // threadable reports whether every path into b decides its test, and b can be removed together with
 // its phis.
-func threadable(b *Block, dom *DomTree, uses [][]use) bool {
+func threadable(b *Block, dom *domTree, uses [][]use) bool {
 	if b.Kind != TermIf || len(b.Values) > 0 || len(b.Phis) == 0 || b.X.Op != OpPhi || b.X.Block != b || b.Y.Op != OpConst || b.Succs[0] == b.Succs[1] {
 		return false
 	}
@@ -66,7 +66,7 @@ func threadable(b *Block, dom *DomTree, uses [][]use) bool {
 	}
 	within := func(at *Block) bool {
 		for _, s := range b.Succs {
-			if len(s.Preds) == 1 && dom.Dominates(s, at) {
+			if len(s.Preds) == 1 && dom.dominates(s, at) {
 				return true
 			}
 		}
@@ -125,7 +125,7 @@ func (u use) set(v *Value) {
 	}
 }
 
-func thread(f *Func, b *Block, dom *DomTree, uses [][]use) {
+func thread(f *Func, b *Block, dom *domTree, uses [][]use) {
 	ways := [2][]int{} // indices of the predecessors, by the successor they go to
 	for i := range b.Preds {
 		way := 1
@@ -171,12 +171,12 @@ func thread(f *Func, b *Block, dom *DomTree, uses [][]use) {
 
 // replicate gives s, whose only predecessor is b, phis that correspond to those of b, and uses them
 // wherever s dominates.
-func (s *Block) replicate(f *Func, dom *DomTree, phis []*Value, uses [][]use) {
+func (s *Block) replicate(f *Func, dom *domTree, phis []*Value, uses [][]use) {
 	for _, phi := range phis {
 		n := f.NewValue(OpPhi, phi)
 		n.Block, n.Pos = s, phi.Pos
 		for _, u := range uses[phi.ID] {
-			if dom.Dominates(s, u.at) {
+			if dom.dominates(s, u.at) {
 				u.set(n)
 			}
 		}

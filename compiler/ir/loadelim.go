@@ -1,6 +1,6 @@
 package ir
 
-// LoadElim replaces a load by an earlier load of the same bytes, and a load from the stack by the
+// loadElim replaces a load by an earlier load of the same bytes, and a load from the stack by the
 // value that was stored there.
 //
 // The context does not change during a run. Bytes of the stack change where this function writes
@@ -12,11 +12,11 @@ package ir
 //
 // There must be no call in between: a value that is live across a call needs one of four registers
 // or a word of the stack, which is no cheaper than loading again.
-func LoadElim(f *Func) {
+func loadElim(f *Func) {
 	m, w := newMemory(f), newWalker(f)
 	seen := map[access][]*Value{}
 	repl := newReplacement(f)
-	po := Postorder(f)
+	po := postorder(f)
 	for i := len(po) - 1; i >= 0; i-- {
 		for _, v := range po[i].Values {
 			key, ok := accessOf(v)

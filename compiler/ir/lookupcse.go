@@ -2,7 +2,7 @@ package ir
 
 import "github.com/cilium/ebpf/asm"
 
-// LookupCSE replaces a map lookup by an earlier one of the same key: `if k in t: x = t[k]`,
+// lookupCSE replaces a map lookup by an earlier one of the same key: `if k in t: x = t[k]`,
 // `t[k] += 1` after `k in t`, `t[k] = t.get(k, 0) + t[k]`.
 //
 // The result of a lookup is true only at the time of the lookup. Another CPU may delete the key a
@@ -28,7 +28,7 @@ import "github.com/cilium/ebpf/asm"
 // appears in no instruction; the key ends within both slots, so the words up to the end of the
 // shorter slot are compared. Words that were never written are not part of a key: the verifier
 // would reject the lookup.
-func LookupCSE(f *Func) {
+func lookupCSE(f *Func) {
 	if !contextReadOnly(f) {
 		return
 	}
@@ -37,7 +37,7 @@ func LookupCSE(f *Func) {
 	const tries = 8 // how many earlier lookups in the map are considered
 	seen := map[string][]*Value{}
 	repl := newReplacement(f)
-	po := Postorder(f)
+	po := postorder(f)
 	for i := len(po) - 1; i >= 0; i-- {
 		for _, v := range po[i].Values {
 			if v.Op != OpCall || v.Helper != asm.FnMapLookupElem || v.Args[0].Op != OpMapPtr || v.Args[1].Op != OpSlotAddr {
@@ -167,7 +167,7 @@ func (k *keys) last(v *Value, s *Slot, off int) content {
 			}
 			return content{by: x, slot: s, off: off}
 		}
-		d := k.w.dom.Idom(b)
+		d := k.w.dom.parent(b)
 		if d == nil {
 			return content{}
 		}

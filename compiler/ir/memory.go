@@ -155,12 +155,12 @@ func (m *memory) writes(v *Value, s *Slot, lo, hi int) bool {
 
 // A walker determines which code may run between two points.
 type walker struct {
-	dom *DomTree
+	dom *domTree
 	pos []int // by value ID, the value's index in its block
 }
 
 func newWalker(f *Func) *walker {
-	w := &walker{Dominators(f), make([]int, f.NumValues())}
+	w := &walker{dominators(f), make([]int, f.NumValues())}
 	for _, b := range f.Blocks {
 		for i, v := range b.Values {
 			w.pos[v.ID] = i
@@ -174,7 +174,7 @@ func (w *walker) dominates(a, b *Value) bool {
 	if a.Block == b.Block {
 		return w.pos[a.ID] < w.pos[b.ID]
 	}
-	return w.dom.Dominates(a.Block, b.Block)
+	return w.dom.dominates(a.Block, b.Block)
 }
 
 // maxBetween and maxRegion bound the number of values and blocks that are examined between two
@@ -216,7 +216,7 @@ func (w *walker) region(from, to *Block, fn func(*Block) bool) bool {
 		b := work[len(work)-1]
 		work = work[:len(work)-1]
 		for _, p := range b.Preds {
-			if seen[p] || !w.dom.Reachable(p) {
+			if seen[p] || !w.dom.reachable(p) {
 				continue
 			}
 			seen[p] = true

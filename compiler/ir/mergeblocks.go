@@ -1,8 +1,8 @@
 package ir
 
-// MergeBlocks joins a block with its only successor if that has no other predecessor, and removes
+// mergeBlocks joins a block with its only successor if that has no other predecessor, and removes
 // empty blocks that no phi depends on.
-func MergeBlocks(f *Func) {
+func mergeBlocks(f *Func) {
 	for changed := true; changed; {
 		changed = false
 		for _, b := range f.Blocks {
@@ -10,7 +10,7 @@ func MergeBlocks(f *Func) {
 				changed = true
 			}
 		}
-		RemoveUnreachable(f)
+		removeUnreachable(f)
 		r := newReplacement(f)
 		for _, b := range f.Blocks {
 			for b.Kind == TermJump && len(b.Succs[0].Preds) == 1 && b.Succs[0] != b && b.Succs[0] != f.Blocks[0] {
@@ -19,7 +19,7 @@ func MergeBlocks(f *Func) {
 			}
 		}
 		replaceAll(f, r)
-		RemoveUnreachable(f)
+		removeUnreachable(f)
 	}
 }
 

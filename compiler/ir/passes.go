@@ -11,19 +11,19 @@ type Pass struct {
 
 // Passes lists the passes that Optimise runs, in order.
 var Passes = []Pass{
-	{"fold", Fold},
-	{"branches", Branches},
-	{"jumpthread", ThreadJumps},
-	{"cse", CSE},
-	{"comm", CommCSE},
-	{"loadelim", LoadElim},
-	{"lookupcse", LookupCSE},
-	{"branches", Branches},
-	{"sink", Sink},
-	{"deadstores", DeadStores},
-	{"dce", DeadCode},
-	{"mergeblocks", MergeBlocks},
-	{"commpad", PadComm}, // last: the other passes need not see its stores
+	{"fold", fold},
+	{"branches", branches},
+	{"jumpthread", threadJumps},
+	{"cse", cse},
+	{"comm", commCSE},
+	{"loadelim", loadElim},
+	{"lookupcse", lookupCSE},
+	{"branches", branches},
+	{"sink", sink},
+	{"deadstores", deadStores},
+	{"dce", deadCode},
+	{"mergeblocks", mergeBlocks},
+	{"commpad", padComm}, // last: the other passes need not see its stores
 }
 
 // Optimise runs all passes. It calls canceled before each pass, and returns false as soon as that
@@ -74,10 +74,10 @@ func Called(funcs []*Func) []*Func {
 	return out
 }
 
-// RemoveUnreachable removes the blocks that cannot be reached, and their edges.
-func RemoveUnreachable(f *Func) {
+// removeUnreachable removes the blocks that cannot be reached, and their edges.
+func removeUnreachable(f *Func) {
 	live := make([]bool, f.nextBlk)
-	for _, b := range Postorder(f) {
+	for _, b := range postorder(f) {
 		live[b.ID] = true
 	}
 	out := f.Blocks[:0]

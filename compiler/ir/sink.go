@@ -6,7 +6,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// Sink moves work whose result only one of a block's successors needs to the start of that
+// sink moves work whose result only one of a block's successors needs to the start of that
 // successor, so that a filter runs before the work that it makes unnecessary:
 //
 //	path = str(e.args.filename)
@@ -28,19 +28,19 @@ import (
 // the test of another one, and its new block comes before those that are already on the edge.
 //
 // Nothing moves into a loop.
-func Sink(f *Func) {
+func sink(f *Func) {
 	for sinkReads(f) || sinkValues(f) {
 	}
 }
 
 // sinkValues moves values from their blocks to the successor that needs them.
 func sinkValues(f *Func) bool {
-	dom := Dominators(f)
+	dom := dominators(f)
 	uses := make([][]*Block, f.nextVal)
 	eachUse(f, func(v *Value, u use) { uses[v.ID] = append(uses[v.ID], u.at) })
 	steady := contextReadOnly(f)
 	moved := false
-	po := Postorder(f)
+	po := postorder(f)
 	slices.Reverse(po) // so that a value moves all the way down
 	for _, b := range po {
 		if b.Kind != TermIf {
@@ -84,9 +84,9 @@ func sinkValues(f *Func) bool {
 	return moved
 }
 
-func dominatesAll(dom *DomTree, s *Block, at []*Block) bool {
+func dominatesAll(dom *domTree, s *Block, at []*Block) bool {
 	for _, b := range at {
-		if !dom.Dominates(s, b) {
+		if !dom.dominates(s, b) {
 			return false
 		}
 	}
@@ -123,7 +123,7 @@ func sinkReads(f *Func) bool {
 			break
 		}
 		moved = true
-		MergeBlocks(f)
+		mergeBlocks(f)
 	}
 	return moved
 }
@@ -134,7 +134,7 @@ func sinkRead(f *Func) bool {
 	var w *liveBytes
 	var uses []int
 	changed := map[*Block]bool{}
-	for _, b := range Postorder(f) {
+	for _, b := range postorder(f) {
 		for i := len(b.Values) - 1; i >= 0; i-- {
 			if v := b.Values[i]; v.Op != OpCall || !stringReads[v.Helper] || v.Args[0].Op != OpSlotAddr {
 				continue

@@ -214,7 +214,7 @@ func slotRanges(f *Func, refs [][]slotRef) *ranges {
 			}
 		}
 	}
-	po := Postorder(f)
+	po := postorder(f)
 	for changed := true; changed; {
 		changed = false
 		for i := range po {

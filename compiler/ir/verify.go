@@ -125,7 +125,7 @@ func verifyValue(v *Value) error {
 }
 
 func verifyDominance(f *Func, defined map[*Value]bool) error {
-	dom := Dominators(f)
+	dom := dominators(f)
 	pos := map[*Value]int{}
 	for _, b := range f.Blocks {
 		for i, v := range b.Values {
@@ -139,18 +139,18 @@ func verifyDominance(f *Func, defined map[*Value]bool) error {
 		if !defined[v] {
 			return fmt.Errorf("ir: %s uses v%d (%s), which is in no block", who, v.ID, v.Op)
 		}
-		if v.Block == at && pos[v] < before || v.Block != at && dom.Dominates(v.Block, at) {
+		if v.Block == at && pos[v] < before || v.Block != at && dom.dominates(v.Block, at) {
 			return nil
 		}
 		return fmt.Errorf("ir: %s uses v%d, whose definition in %s does not dominate it", who, v.ID, v.Block)
 	}
 	for _, b := range f.Blocks {
-		if !dom.Reachable(b) {
+		if !dom.reachable(b) {
 			continue
 		}
 		for _, phi := range b.Phis {
 			for i, a := range phi.Args {
-				if p := b.Preds[i]; dom.Reachable(p) {
+				if p := b.Preds[i]; dom.reachable(p) {
 					if err := use(a, p, len(p.Values)+2, fmt.Sprintf("phi v%d", phi.ID)); err != nil {
 						return err
 					}

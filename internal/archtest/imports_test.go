@@ -27,6 +27,13 @@ var rules = []rule{
 	{"compiler", []string{module + "bpf", module + "repl", module + "starlarkbind", module + "cmd"}, "the compiler is below them"},
 	{"compiler", []string{"go.starlark.net/starlark", "go.starlark.net/starlarkstruct"}, "the compiler knows no Starlark values"},
 	{"compiler", []string{"os", "syscall", "net", "unsafe", "golang.org/x/sys", "github.com/cilium/ebpf/link", "github.com/cilium/ebpf/ringbuf"}, "the compiler makes no system calls"},
+	{"compiler/types", compilerPackages("tree", "check", "lower", "builtin", "ir", "codegen"), "types are below the phases"},
+	{"compiler/tree", compilerPackages("check", "lower", "builtin", "codegen"), "the tree is below the phases that build and read it"},
+	{"compiler/check", compilerPackages("lower", "builtin", "ir", "codegen"), "the checker knows no lowering, and gets its rows from the compiler"},
+	{"compiler/lower", compilerPackages("check", "builtin", "codegen"), "lowering knows no checker, and gets its rows from the compiler"},
+	{"compiler/builtin", compilerPackages("codegen"), "builtins are lowered to package ir"},
+	{"compiler/ir", compilerPackages("tree", "check", "lower", "builtin", "types", "codegen"), "the IR knows no handler"},
+	{"compiler/codegen", compilerPackages("tree", "check", "lower", "builtin", "types"), "the code generator knows the IR only"},
 	{"bpf", []string{module + "compiler", module + "repl", module + "starlarkbind", module + "cmd"}, "bpf is below them, and beside the compiler"},
 	{"bpf", []string{"go.starlark.net"}, "bpf knows no Starlark"},
 	{"bpf/kmap", []string{module + "bpf/symbol", module + "bpf/exe", module + "bpf/kbtf"}, "maps know nothing of symbols"},
@@ -42,6 +49,14 @@ var rules = []rule{
 	{"repl", []string{module + "compiler", module + "bpf", module + "starlarkbind", module + "cmd"}, "the prompt declares the interpreter that it wants"},
 	{"internal", []string{module + "compiler", module + "bpf", module + "repl", module + "starlarkbind", module + "cmd"}, "everybody may use internal"},
 	{"internal/abi", []string{"go.starlark.net", "github.com/cilium/ebpf", "os", "syscall", "unsafe", "golang.org/x/sys", module + "internal/testkit"}, "the contract is data and arithmetic, which both sides may import"},
+}
+
+// compilerPackages returns the import paths of subpackages of the compiler.
+func compilerPackages(names ...string) []string {
+	for i, n := range names {
+		names[i] = module + "compiler/" + n
+	}
+	return names
 }
 
 // pkg is the part of the output of `go list -json` that the rules need.

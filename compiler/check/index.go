@@ -1,0 +1,203 @@
+package check
+
+import (
+	"go.starlark.net/syntax"
+
+	"github.com/bpfrepl/bpfrepl/compiler/tree"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
+
+func (c *Checker) index(x *syntax.IndexExpr) tree.Expr {
+	recv := c.sequence(x.X)
+	if st, ok := recv.(*tree.StaticExpr); ok {
+		if m, ok := st.Entity.(*tree.Map); ok {
+			if m.Agg != nil {
+				return c.Bad(x.Lbrack, "read it in the script; keep what the handler reads in a table()", "a handler cannot read %s %q, only add to it", m.Kind(), m.Name)
+			}
+			return c.callMethod(x.Lbrack, recv, m, c.rows.method("table", "[]"), []tree.Expr{c.expr(x.Y)})
+		}
+	}
+	i := c.expr(x.Y)
+	if recv.Type().Kind == types.Invalid || i.Type().Kind == types.Invalid {
+		return tree.Invalid(x.Lbrack)
+	}
+	k, isConst := recv.(*tree.ConstExpr)
+	switch {
+	case recv.Type().InMemory():
+		return c.textIndex(x.Lbrack, recv, i)
+	case recv.Type().Kind == types.Args:
+		return c.indexedArg(x, i)
+	case recv.Type().Kind == types.Array:
+		return c.arrayElem(x, recv.(*tree.ArgExpr), i)
+	case recv.Type().Kind == types.Ptr, recv.Type().Kind == types.Mem:
+		return c.element(recv, i, x.Lbrack)
+	case recv.Type().Kind == types.Dict && isConst:
+		return c.DictGet(x.Lbrack, k.Value.(tree.Dict), i, nil)
+	case recv.Type().Kind == types.Tuple, recv.Type().Kind == types.List && isConst:
+		ki, ok := i.(*tree.ConstExpr)
+		if !ok || ki.T.Kind != types.Int {
+			return c.pick(x.Lbrack, recv, i)
+		}
+		return c.elem(x.Lbrack, recv, tree.Word(ki.Value))
+	}
+	return c.Bad(x.Lbrack, UsageHint(recv.Type()), "%s cannot be indexed in a handler", recv.Type().WithArticle())
+}
+
+func (c *Checker) elem(pos syntax.Position, recv tree.Expr, i int64) tree.Expr {
+	if k, ok := recv.(*tree.ConstExpr); ok {
+		var list []any
+		switch v := k.Value.(type) {
+		case tree.Tuple:
+			list = v
+		case tree.List:
+			list = v
+		}
+		if i < 0 {
+			i += int64(len(list))
+		}
+		if i < 0 || i >= int64(len(list)) {
+			return c.Bad(pos, "indexes start at 0, or at -1 from the end", "index out of range: the %s has %s", recv.Type().Kind.Noun(), Plural(len(list), "element"))
+		}
+		return c.Constant(list[i], pos, "the element")
+	}
+	n := int64(len(recv.Type().Elems))
+	if i < 0 {
+		i += n
+	}
+	if i < 0 || i >= n {
+		return c.Bad(pos, "indexes start at 0, or at -1 from the end", "index out of range: the tuple has %s", Plural(int(n), "element"))
+	}
+	return &tree.ElemExpr{Node: tree.At(recv.Type().Elems[i], pos), X: recv, I: int(i)}
+}
+
+// dictGet checks a lookup of x in a captured dict. If def is nil, a missing key ends the handler.
+func (c *Checker) DictGet(pos syntax.Position, d tree.Dict, x, def tree.Expr) tree.Expr {
+	t := types.TInvalid
+	for _, v := range d.Vals {
+		vt := tree.ConstType(v)
+		if tree.TrailingNUL(v) {
+			return c.badNUL(pos, v)
+		}
+		if vt == nil || !vt.Storable() {
+			return c.Bad(pos, "", "the dict holds a value that cannot be used in a handler: %s", tree.ConstText(v))
+		}
+		j := types.Join(t, vt)
+		if j == nil {
+			return c.Bad(pos, meetHint(t, vt), "the dict holds values of several types: %s and %s", t, vt)
+		}
+		t = j
+	}
+	keys, ok := c.searchable(pos, x, d.Keys)
+	if !ok {
+		return tree.Invalid(pos)
+	}
+	if def != nil {
+		j := types.Join(t, def.Type())
+		if j == nil {
+			return c.Bad(def.Position(), meetHint(def.Type(), t), "the default is %s, the values of the dict are of type %s", def.Type().WithArticle(), t)
+		}
+		t = j
+		def = tree.Convert(def, t)
+	}
+	if t.Kind == types.Invalid {
+		return c.Bad(pos, "", "the dict is empty")
+	}
+	return &tree.DictExpr{Node: tree.At(t, pos), X: x, Dict: tree.Dict{Keys: keys, Vals: d.Vals}, Def: def}
+}
+
+// maxSearch is the maximum size of a captured collection that a handler searches: each element is a
+// comparison in the program.
+const maxSearch = 4096
+
+// searchable checks that x can be compared with each of the constants, and returns them as they are
+// compared: strings for formatted values are numbers.
+func (c *Checker) searchable(pos syntax.Position, x tree.Expr, list []any) ([]any, bool) {
+	if x.Type().Kind == types.Invalid {
+		return nil, false
+	}
+	if len(list) > maxSearch {
+		c.Errorf(pos, "fill a table() from the script and use `in` on that", "%d elements are too many to search in a handler (at most %d)", len(list), maxSearch)
+		return nil, false
+	}
+	out := make([]any, len(list))
+	for i, v := range list {
+		out[i] = v
+		t := tree.ConstType(v)
+		if t == nil {
+			continue // larger than 64 bits: equal to nothing
+		}
+		if !comparable(x.Type(), t) {
+			c.Errorf(pos, compareHint(x.Type(), t), "%s is never equal to %s: %s", x.Type().WithArticle(), t.WithArticle(), tree.ConstText(v))
+			return nil, false
+		}
+		if most, s, cut := cutBelow(x.Type(), v); cut {
+			c.tooLong(pos, x, most, s)
+			return nil, false
+		}
+		if !c.checkFormattedConst(pos, x.Type(), v) {
+			return nil, false
+		}
+		out[i] = c.numbers(x.Type(), v)
+	}
+	return out, true
+}
+
+// in checks x in y, x not in y.
+func (c *Checker) in(e *syntax.BinaryExpr) tree.Expr {
+	x, y := c.expr(e.X), c.sequence(e.Y)
+	not := e.Op == syntax.NOT_IN
+	if x.Type().Kind == types.Invalid || y.Type().Kind == types.Invalid {
+		return tree.Invalid(e.OpPos)
+	}
+	if st, ok := y.(*tree.StaticExpr); ok {
+		if m, ok := st.Entity.(*tree.Map); ok {
+			if m.Agg != nil {
+				return c.Bad(e.OpPos, "keep what the handler reads in a table()", "a handler cannot read %s %q, only add to it", m.Kind(), m.Name)
+			}
+			r := c.callMethod(e.OpPos, y, m, c.rows.method("table", "in"), []tree.Expr{x})
+			if not {
+				return &tree.NotExpr{Node: tree.At(types.TBool, e.OpPos), X: r}
+			}
+			return r
+		}
+	}
+	var list []any
+	k, ok := y.(*tree.ConstExpr)
+	if ok {
+		list, ok = tree.ConstElems(k.Value)
+	}
+	switch {
+	case ok:
+	case y.Type().Kind == types.Tuple:
+		return c.inTuple(e.OpPos, x, y, not)
+	case y.Type().InMemory():
+		return c.contains(e.OpPos, x, y, not)
+	default:
+		return c.Bad(e.OpPos, "use a list, tuple, dict or table() from outside of the handler", "a handler cannot search in %s", y.Type().WithArticle())
+	}
+	list, ok = c.searchable(e.OpPos, x, list)
+	if !ok {
+		return tree.Invalid(e.OpPos)
+	}
+	return &tree.InExpr{Node: tree.At(types.TBool, e.OpPos), X: x, List: list, Not: not}
+}
+
+// inTuple compares x with each element of y, a tuple built in the handler.
+func (c *Checker) inTuple(pos syntax.Position, x, y tree.Expr, not bool) tree.Expr {
+	var r tree.Expr = tree.BoolConst(false, pos)
+	for i := range y.Type().Elems {
+		eq := c.compare(pos, syntax.EQL, x, c.elem(pos, y, int64(i)))
+		if eq.Type().Kind == types.Invalid {
+			return eq
+		}
+		if k, ok := r.(*tree.ConstExpr); ok && !k.Value.(bool) {
+			r = eq
+		} else {
+			r = &tree.LogicExpr{Node: tree.At(types.TBool, pos), Op: syntax.OR, X: r, Y: eq}
+		}
+	}
+	if not {
+		return &tree.NotExpr{Node: tree.At(types.TBool, pos), X: r}
+	}
+	return r
+}

@@ -1,0 +1,94 @@
+package check
+
+import (
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/ctype"
+)
+
+// usage returns the hint for a value that is used where its type is not allowed: how to use such
+// values.
+func UsageHint(t *types.Type) string {
+	hint := ""
+	switch t.Kind {
+	case types.Opt:
+		hint = "compare it with None first: if x != None: ..."
+	case types.None:
+		hint = "use a number or string that stands for a missing value"
+	case types.Bool:
+		hint = "write int(x) for a number"
+	case types.Int, types.Uint:
+		hint = `use it as a number; if it is an address: cast(x, "struct NAME *")`
+	case types.Str:
+		hint = `use it as a string: s[:4], len(s), s.startswith("a"), or as a key`
+	case types.Bytes:
+		hint = "use it as bytes: ord(b[0]), len(b), or as a key"
+	case types.Tuple:
+		hint = "use one of its elements, x[0], or the whole tuple as a key"
+	case types.Formatted:
+		hint = "use it as it is, as a key or in print, or compare it with a string"
+		if t.Format.Numeric {
+			hint = "use it as a number, as a key or in print, or compare it with a string"
+		}
+	case types.Ptr:
+		hint = "read what it points to: str(ptr, 64), buf(ptr, 8) or a member"
+	case types.Event:
+		hint = "read one of its fields: e.pid, e.args.NAME"
+	case types.Args:
+		hint = "read one of them: e.args.NAME"
+	case types.Array:
+		hint = "read one of its elements, x[0], or its bytes: buf(x, 4)"
+	case types.List:
+		hint = "write a tuple, (1, 2), or use the list with `in`, in for, or with an index"
+	case types.Dict:
+		hint = "read the value of a key: names[key], names.get(key, 0)"
+	case types.Set:
+		hint = "search in it: x in ids"
+	case types.Func:
+		hint = "call it, with ()"
+	case types.Method:
+		hint = "call it: add ()"
+	case types.Map:
+		hint = "use an element of a table, t[key] or t.get(key, 0), or add to an aggregation: calls.add()"
+	case types.Stream:
+		hint = "send a record: used.emit(pid=e.pid)"
+	case types.Mem:
+		hint = "read its members"
+		if t.C.Kind == ctype.Array {
+			hint = "read its elements: x[0]"
+		}
+	}
+	return hint
+}
+
+// meetHint returns the hint for two values without a common type.
+func meetHint(a, b *types.Type) string {
+	if hint := joinHint(a, b); hint != "" {
+		return hint
+	}
+	for _, t := range []*types.Type{a, b} {
+		if !t.Storable() {
+			return UsageHint(t)
+		}
+	}
+	hint := "use values of one type, or write an if statement for each"
+	return hint
+}
+
+// compareHint returns the hint for two values that can never be equal.
+func compareHint(a, b *types.Type) string {
+	if b.Kind == types.Ptr || a.Kind == types.Str || a.IsInt() {
+		a, b = b, a
+	}
+	hint := ""
+	switch {
+	case a.IsInt() && b.Kind == types.Str, a.Kind == types.Str && b.IsInt():
+		hint = "leave out the quotes to compare numbers"
+	case a.Kind == types.Ptr && b.Kind == types.Str:
+		hint = `compare the string that it points to: str(ptr, 64) == "a"`
+	case a.Kind == types.None:
+		hint = "leave out the comparison: the other side is never None"
+	default:
+		hint = UsageHint(a)
+	}
+	return hint
+}

@@ -1,0 +1,237 @@
+package lower
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/bpfrepl/bpfrepl/compiler/ir"
+)
+
+// A loop that a helper runs (bpf_for_each_map_elem, bpf_loop) has its body in a callback, a
+// function with its own stack. The handler's variables are SSA words and slots of its stack. Those
+// that the body uses live in a frame, a slot of the outer function whose address the helper passes
+// to the callback: what the body reads is stored there before the helper is called and loaded at
+// the callback's entry; what the body writes is stored at the callback's exit and loaded after the
+// call. Which variables these are is known when the body has been lowered: a read that no write in
+// the callback precedes, and a write of a variable that the outer function has. Slots with strings
+// are copied into the frame and back.
+//
+// A jump out of the loop (a return, or an error that ends the handler) stores a number in the
+// variable exitKind and makes the helper stop. The code after the call completes the jump that the
+// number selects.
+
+// An outline is a callback during lowering.
+type outline struct {
+	name     string
+	up       *outline
+	outer    *ir.Builder
+	size     int                  // of the frame
+	at       map[ir.Variable]int  // offsets in the frame
+	vars     []ir.Variable        // in the order of their offsets
+	writes   map[ir.Variable]bool // those that the body writes
+	slots    map[*ir.Slot]int     // offsets of the copies of slots
+	order    []*ir.Slot
+	exit     *ir.Block
+	more     *int      // the callback's result: 0 to go on, 1 to stop
+	exitKind *int      // how the loop was left
+	exits    []*result // the functions that the body returns from
+	ends     bool      // the body can end the handler
+}
+
+// The kinds of exit from a loop. A return to exits[i] is exitReturn + i.
+const (
+	exitNormal = iota // the loop reached its end
+	exitBreak         // break, or the condition of while
+	exitError         // an error ended the handler
+	exitReturn
+)
+
+func (o *outline) place(x ir.Variable) int {
+	off, ok := o.at[x]
+	if !ok {
+		off = o.size
+		o.at[x] = off
+		o.vars = append(o.vars, x)
+		o.size += 8
+	}
+	return off
+}
+
+// copyOf returns the copy of an outer slot in the frame.
+func (o *outline) copyOf(lw *Lowerer, s *ir.Slot) mem {
+	off, ok := o.slots[s]
+	if !ok {
+		off = o.size
+		o.slots[s] = off
+		o.order = append(o.order, s)
+		o.size += s.Size
+	}
+	return mem{lw.B.Read(o), off, s.Size}
+}
+
+// outlined puts a loop's body into a callback with that many parameters, the last of which is the
+// frame's address, and returns how the loop was left. body gets the parameters; it must end with a
+// jump to next or to leave. call emits the call of the helper.
+func (lw *Lowerer) outlined(name string, params int, body func(args []*ir.Value, next, leave *ir.Block), call func(fn, frame *ir.Value)) (way *ir.Value) {
+	o := lw.newOutline(name, params, body)
+	lw.callOutlined(o, true, call)
+	return lw.B.Read(o.exitKind)
+}
+
+// newOutline lowers the callback.
+func (lw *Lowerer) newOutline(name string, params int, body func(args []*ir.Value, next, leave *ir.Block)) *outline {
+	o := &outline{up: lw.out, outer: lw.B, at: map[ir.Variable]int{}, writes: map[ir.Variable]bool{}, slots: map[*ir.Slot]int{}, more: new(int), exitKind: new(int)}
+	end, loops, cells, at := lw.end, lw.loops, maps.Clone(lw.cells), lw.scratch.at
+	lw.beforeCall(o)
+	o.name = lw.callback(name, params, func(args []*ir.Value) *ir.Value {
+		lw.out, lw.loops = o, nil
+		lw.scratch.at = at
+		b, frame := lw.B, args[params-1]
+		for _, x := range []ir.Variable{o, lw.ctxVar, lw.scratch.base} {
+			b.Shown(x)
+		}
+		b.Write(o, frame)
+		b.Outer(func(x ir.Variable) *ir.Value { return b.Load(frame, o.place(x), 8, false) })
+		o.exit, lw.end = b.Block("exit"), b.Block("end of loop and handler")
+		next, leave := b.Block("next"), b.Block("leave")
+		body(args, next, leave)
+		o.ends = len(lw.end.Preds) > 0
+		b.Continue(next)
+		lw.exit(exitNormal)
+		b.Continue(leave)
+		lw.exit(exitBreak)
+		b.Continue(lw.end)
+		lw.exit(exitError)
+		b.Continue(o.exit)
+		for _, x := range b.Written() {
+			if _, captured := o.at[x]; captured || o.known(x) {
+				o.writes[x] = true
+				b.Store(frame, o.place(x), 8, b.Read(x))
+			}
+		}
+		return b.Read(o.more)
+	})
+	// what only the body uses is gone with the callback's stack
+	lw.out, lw.end, lw.loops, lw.cells = o.up, end, loops, cells
+	return o
+}
+
+// beforeCall sets the variables that every callback reads or that the code after it reads. The
+// callback has to be lowered after it; and each call needs it, since the first call of a
+// subprogram, where it is lowered, need not be on the path to the others.
+func (lw *Lowerer) beforeCall(o *outline) {
+	lw.B.Write(o.exitKind, lw.B.Const(exitNormal))
+	if lw.out == nil {
+		lw.B.Shown(lw.ctxVar)
+		lw.B.Write(lw.ctxVar, lw.ctx())
+	}
+}
+
+// exit leaves the callback.
+func (lw *Lowerer) exit(way int64) {
+	more := int64(1)
+	if way == exitNormal {
+		more = 0
+	}
+	lw.B.Write(lw.out.exitKind, lw.B.Const(way))
+	lw.B.Write(lw.out.more, lw.B.Const(more))
+	lw.B.Jump(lw.out.exit)
+}
+
+// known reports whether the outer function, or one around it, has the variable.
+func (o *outline) known(x ir.Variable) bool {
+	for p := o; p != nil; p = p.up {
+		if p.outer.Writes(x) {
+			return true
+		}
+	}
+	return false
+}
+
+// callOutlined fills the frame, calls the helper, and loads what the body may have written from the
+// frame. If the body ended the handler or returned from an inlined function, it jumps there. Words
+// that the body of a loop writes are hidden from the verifier, see ir.Builder.Opaque.
+func (lw *Lowerer) callOutlined(o *outline, loops bool, call func(fn, frame *ir.Value)) {
+	b := lw.B
+	lw.beforeCall(o)
+	slot := b.F.NewSlot(o.size, "frame")
+	frame := b.SlotAddr(slot, 0)
+	var zero *ir.Value
+	if loops {
+		zero = lw.opaqueZero()
+	}
+	for i, x := range o.vars {
+		v := b.Read(x)
+		if loops && o.writes[x] {
+			v = b.Add(ir.OpHide, v, zero)
+		}
+		b.Store(frame, o.at[x], 8, v).Starts = i == 0
+	}
+	for _, s := range o.order {
+		if b.F.Has(s) {
+			// It may not have been written on some path to here, and old verifiers reject reading
+			// that.
+			b.ZeroFirst(s)
+		}
+		lw.copyStr(mem{frame, o.slots[s], s.Size}, lw.slotMem(s))
+	}
+	call(b.FuncPtr(o.name), frame)
+	for _, x := range o.vars {
+		if o.writes[x] {
+			b.Write(x, b.Load(frame, o.at[x], 8, false))
+		}
+	}
+	for _, s := range o.order {
+		lw.copyStr(lw.slotMem(s), mem{frame, o.slots[s], s.Size})
+	}
+	follow := func(way int64, leave func()) {
+		left, on := b.Block("left"), b.Block("")
+		b.If(ir.EQ, b.Read(o.exitKind), b.Const(way), left, on)
+		b.Continue(left)
+		leave()
+		b.Continue(on)
+	}
+	if o.ends {
+		follow(exitError, func() { b.Jump(lw.end) })
+	}
+	for i, r := range o.exits {
+		follow(exitReturn+int64(i), func() { lw.leave(r) })
+	}
+}
+
+// leave returns from an inlined function: out of all loops in it, and out of callbacks.
+func (lw *Lowerer) leave(r *result) {
+	inside := 0
+	if lw.out == r.out {
+		inside = r.loops
+	}
+	for i := len(lw.loops) - 1; i >= inside; i-- {
+		lw.destroy(lw.loops[i].iter)
+	}
+	if lw.out == r.out {
+		lw.B.Jump(r.exit)
+		return
+	}
+	i := slices.Index(lw.out.exits, r)
+	if i < 0 {
+		i = len(lw.out.exits)
+		lw.out.exits = append(lw.out.exits, r)
+		lw.out.capture(r.cell)
+	}
+	lw.exit(exitReturn + int64(i))
+}
+
+// capture allocates the words of a function's result in the frame; its slots are added when they
+// are written.
+func (o *outline) capture(c *cell) {
+	if c.key != nil {
+		o.place(c.key)
+	}
+	if c.has != nil {
+		o.place(c.has)
+		o.capture(c.inner)
+	}
+	for _, e := range c.elems {
+		o.capture(e)
+	}
+}
