@@ -18,10 +18,10 @@ SEEDS ?= 1 2
 N ?= 2000
 
 # the tests that also run under a kernel that puts a program aside for another anywhere
-PREEMPTED = ^Test(RaceNewKeys|SameKey|SameKeyKinds|FullMap|Nesting|HeapNested|DeltaAndClear|ClearUnderLoad)$$
+PREEMPTED = ^Test(RaceNewKeys|SameKey|SameKeyKinds|FullMap|Nesting|ScratchNested|DeltaAndClear|ClearUnderLoad)$$
 
 # the tests of scripts that CI runs under each kernel but 6.12, under which it runs all
-SHORT = ^Test(AllKinds|Live|Narrow.*|RaceNewKeys|SameKey.*|FullMap|OracleCases|HandLoops|Missing.*|Kprobe.*|Function.*|Syscall.*|Compat.*|FirstAndMissing)$$
+SHORT = ^Test(AllKinds|Live|PIDFilter.*|RaceNewKeys|SameKey.*|FullMap|OracleCases|HandLoops|Missing.*|Kprobe.*|Function.*|Syscall.*|Compat.*|FirstAndMissing)$$
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bpfrepl ./cmd/bpfrepl

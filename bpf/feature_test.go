@@ -17,8 +17,8 @@ func TestFeatures(t *testing.T) {
 	have := map[string]bool{}
 	for _, f := range Features() {
 		err := f.Probe()
-		var lacks *NotSupportedError
-		if err != nil && !errors.As(err, &lacks) {
+		var missing *NotSupportedError
+		if err != nil && !errors.As(err, &missing) {
 			t.Errorf("%s: %v", f.Name, err)
 		}
 		have[f.Name] = err == nil

@@ -200,8 +200,8 @@ func TestSignal(t *testing.T) {
 	}
 }
 
-// TestNarrowGone checks the error for a perf event that is limited to a process that has ended.
-func TestNarrowGone(t *testing.T) {
+// TestProcessGone checks the error for a perf event that is limited to a process that has ended.
+func TestProcessGone(t *testing.T) {
 	const gone = 1 << 21 // above the largest PID
 	for _, spec := range []string{"software:page-faults:1", "uprobe:/proc/self/exe:runtime.main"} {
 		x := resolveOne(t, spec)

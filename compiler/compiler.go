@@ -70,7 +70,7 @@ func Compile(req *tree.Request) (*Program, error) {
 // A stackBudget limits the use of the stack.
 type stackBudget struct {
 	// limit is the size in bytes up to which a value may be on the stack. Larger values are in
-	// scratch memory (the heap), so a smaller limit saves stack.
+	// scratch memory, so a smaller limit saves stack.
 	limit       int
 	lowPressure bool // reload values instead of keeping them
 }

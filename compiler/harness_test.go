@@ -254,7 +254,7 @@ func (s *source) request(t testing.TB) *Request {
 			}
 			return ids[n]
 		},
-		Cells: "cells", Ring: "ring", Control: "control", Zeros: "zeros", Scratch: "heap",
+		Cells: "cells", Ring: "ring", Control: "control", Zeros: "zeros", Scratch: "scratch",
 		Pass: func(name string, f *ir.Func) {
 			if err := ir.Verify(f); err != nil {
 				t.Errorf("after %s: %v\n%s", name, err, f)

@@ -108,7 +108,7 @@ func sized(funcs []*ir.Func, err error) error {
 func limitError(req *tree.Request, err error) error {
 	d := &diag.Diagnostic{Pos: req.Handler.Pos, Line: req.Source(req.Handler.Pos)}
 	var stack *codegen.StackError
-	var heap *lower.ScratchError
+	var scratch *lower.ScratchError
 	var text *lower.TextError
 	var maps *mapsError
 	var size *sizeError
@@ -121,8 +121,8 @@ func limitError(req *tree.Request, err error) error {
 	case errors.As(err, &text):
 		d.Msg = "the handler compares and searches too much text for the verifier, which follows each step"
 		d.Hint = "use shorter strings: str(ptr, 256); do less with them in loops; compute len(s) once, in a variable"
-	case errors.As(err, &heap):
-		d.Msg = fmt.Sprintf("the strings of the handler need %d bytes; the limit for one run is %d", heap.Need, lower.MaxScratch)
+	case errors.As(err, &scratch):
+		d.Msg = fmt.Sprintf("the strings of the handler need %d bytes; the limit for one run is %d", scratch.Need, lower.MaxScratch)
 		d.Hint = "use shorter strings: str(ptr, 256) reads at most 255 bytes"
 	case errors.As(err, &maps):
 		d.Msg = fmt.Sprintf("the handler uses %d maps; a program can use %d, %d of which bpfrepl needs here", maps.maps-maps.own, maxMaps, maps.own)

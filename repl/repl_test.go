@@ -353,7 +353,7 @@ func TestMagics(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := ">>> twice(base) + 2\n42\n>>> nosuch\nerror: In[3]:1:1: undefined: nosuch\n    nosuch\n    ^\n>>> base = 4\n>>> %time base\n4\n"; !strings.Contains(string(log), want) {
-		t.Errorf("the log is\n%s\nwhich lacks\n%s", log, want)
+		t.Errorf("the log is\n%s\nwhich is without\n%s", log, want)
 	}
 	for _, name := range []string{"log", "s.star"} {
 		if st, err := os.Stat(file(name)); err != nil || st.Mode().Perm() != 0o600 {

@@ -187,10 +187,10 @@ func (s *Session) builtinKernel(_ *starlark.Thread, _ *starlark.Builtin, a starl
 	var features []starlark.Value
 	for _, f := range bpf.Features() {
 		err := f.Probe()
-		var lacks *bpf.NotSupportedError
+		var missing *bpf.NotSupportedError
 		if err == nil {
 			features = append(features, starlark.String(f.Name))
-		} else if !errors.As(err, &lacks) {
+		} else if !errors.As(err, &missing) {
 			return nil, scriptError(err)
 		}
 	}

@@ -24,10 +24,10 @@ func TestHelpOnAll(t *testing.T) {
 			continue
 		}
 		if !flows(text, topic.Sig) || topic.Example == "" || !strings.Contains(text, topic.Example) || !flows(text, topic.Doc) {
-			t.Errorf("help(%q) lacks its signature, its doc or its example:\n%s", topic.Name, text)
+			t.Errorf("help(%q) is without its signature, its doc or its example:\n%s", topic.Name, text)
 		}
 		if topic.Of == "" && !strings.Contains(tour, topic.Name) {
-			t.Errorf("the tour lacks %s", topic.Name)
+			t.Errorf("the tour is without %s", topic.Name)
 		}
 	}
 	for _, p := range bpf.Providers() {

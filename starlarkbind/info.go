@@ -43,9 +43,9 @@ func Info() (string, error) {
 	has("btf", word, "kernel types")
 	for _, f := range bpf.Features() {
 		word, note := "yes", ""
-		var lacks *bpf.NotSupportedError
+		var missing *bpf.NotSupportedError
 		switch err := f.Probe(); {
-		case errors.As(err, &lacks):
+		case errors.As(err, &missing):
 			word = "no"
 		case err != nil:
 			word, note = "?", "; "+err.Error()

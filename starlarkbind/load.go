@@ -34,10 +34,10 @@ func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 		}
 	}
 	if (s.sources.Mentions["stats"] || s.opt.MaxOverhead > 0) && !s.opt.Check {
-		var lacks *sys.PrivilegeError
+		var missing *sys.PrivilegeError
 		// Without the privilege, stats() reports the error itself, and "stats" may also be the
 		// aggregation.
-		if err := s.enableStats(); err != nil && (s.opt.MaxOverhead > 0 || !errors.As(err, &lacks)) {
+		if err := s.enableStats(); err != nil && (s.opt.MaxOverhead > 0 || !errors.As(err, &missing)) {
 			return err
 		}
 	}
@@ -201,7 +201,7 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		Unsafe:   s.opt.Unsafe,
 		Pass:     s.opt.pass,
 		ProbeID:  s.ids.id,
-		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros", Scratch: "heap",
+		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros", Scratch: "scratch",
 		PrintBase: s.reg.printBase(), PrintProbe: s.out.json,
 		CountLookupMisses: s.opt.Warnings == WarnAll,
 		Canceled:          func() bool { return s.run.Context().Err() != nil },
@@ -349,7 +349,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		if pg.scratch, err = newScratch(code.ScratchSize); err != nil {
 			return err
 		}
-		maps["heap"] = pg.scratch
+		maps["scratch"] = pg.scratch
 	}
 	if keepsUserAddresses(code) {
 		s.symbols.userAddrs.Store(true)

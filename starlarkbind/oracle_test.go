@@ -394,7 +394,7 @@ func histText(spec agg.Spec, h *hist.Histogram) string {
 func TestOracle(t *testing.T) {
 	run, complex, old := 0, 0, 0
 	defer func() {
-		t.Logf("%d handlers compared, %d more too complex for the verifier, %d more with loops that this kernel lacks", run, complex, old)
+		t.Logf("%d handlers compared, %d more too complex for the verifier, %d more with loops that this kernel does not have", run, complex, old)
 		if complex > 2 && complex*100 > run {
 			t.Errorf("%d of %d handlers were too complex for the verifier", complex, run+complex)
 		}
@@ -425,7 +425,7 @@ func TestOracle(t *testing.T) {
 			rt.Skip("the verifier gave up")
 		case errors.Is(err, errOlder):
 			old++
-			rt.Skip("this kernel lacks the loop")
+			rt.Skip("this kernel does not have the loop")
 		}
 		run++
 		if err != nil {

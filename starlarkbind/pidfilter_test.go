@@ -56,7 +56,7 @@ func (s *started) finish() error {
 }
 
 // With -p, probes see all present and future threads of the process, and no other process.
-func TestNarrow(t *testing.T) {
+func TestPIDFilter(t *testing.T) {
 	prog := build(t, "threads")
 	mine, other := startThreads(t, prog), startThreads(t, prog)
 	l := newLive(t, func(o *Options) { o.PID = mine.cmd.Process.Pid })
@@ -89,7 +89,7 @@ print(len(all), all.snapshot().values())
 }
 
 // -c limits probes to the command, except for system-wide ones.
-func TestNarrowCommand(t *testing.T) {
+func TestPIDFilterCommand(t *testing.T) {
 	prog := build(t, "calls")
 	cmd, err := proc.Start([]string{prog, "100"}, os.Stdout, os.Stderr)
 	if err != nil {
@@ -122,7 +122,7 @@ print(attempt(lambda: probe("tracepoint:sched:sched_process_exit", lambda e: exi
 }
 
 // For every kind of probe, child processes of the command do not belong to it.
-func TestNarrowChildren(t *testing.T) {
+func TestPIDFilterChildren(t *testing.T) {
 	cmd, err := proc.Start([]string{loadBinary, "forks", "20"}, os.Stdout, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
@@ -145,9 +145,9 @@ print(len(faults), len(samples) < 2, len(calls), len(forks), faults.keys() == fo
 	}
 }
 
-// narrowRows has a probe of each kind whose handler checks the process itself. Each process makes a
+// pidFilterRows has a probe of each kind whose handler checks the process itself. Each process makes a
 // known number of events.
-var narrowRows = []struct{ spec, filter string }{
+var pidFilterRows = []struct{ spec, filter string }{
 	{"tracepoint:syscalls:sys_enter_getppid", "True"},
 	{"rawtracepoint:sys_enter", "e.args[1] == getppid"},
 	{"kprobe:vfs_read", "e.args[2] == 17"},
@@ -179,8 +179,8 @@ func enterNamespace() error {
 }
 
 // Each kind of probe counts the events of the process of -c, and those of no other.
-func TestNarrowKinds(t *testing.T) {
-	for _, r := range narrowRows {
+func TestPIDFilterKinds(t *testing.T) {
+	for _, r := range pidFilterRows {
 		t.Run(r.spec, func(t *testing.T) {
 			load := []string{loadBinary, "reads", "/proc/self/exe", "1000", "17"}
 			if strings.Contains(r.spec, "sys_enter") {
@@ -222,7 +222,7 @@ print(seen, len(n), n.values(), ends.value > 0)
 
 // pid(), spawn() and e.pid agree in a PID namespace too, and stacks have the names of functions
 // there.
-func TestNarrowSameIDs(t *testing.T) {
+func TestPIDFilterSameIDs(t *testing.T) {
 	prog, want := build(t, "goprog"), []string{"True True True []"}
 	if os.Getenv(inNamespace) != "" {
 		want = []string{"e.ppid is not available when bpfrepl runs in a PID namespace", want[0]}
@@ -244,7 +244,7 @@ print(calls.keys() == [p.pid], pid() == me, len(stacks) > 0, [k for k in stacks.
 
 // An iterator visits only the tasks of the process of -p. From Linux 6.1 on the kernel selects
 // them; before, the handler does, which does not support PID namespaces.
-func TestNarrowIter(t *testing.T) {
+func TestPIDFilterIter(t *testing.T) {
 	mine, other := startThreads(t, build(t, "threads")), startThreads(t, build(t, "threads"))
 	l := newLive(t, func(o *Options) { o.PID = mine.cmd.Process.Pid })
 	err := l.script(`
@@ -275,7 +275,7 @@ print(len(tasks), tasks.values())
 }
 
 // -c and -p mean the same in a PID namespace, such as in a container.
-func TestNarrowInNamespace(t *testing.T) {
+func TestPIDFilterInNamespace(t *testing.T) {
 	if os.Getenv(inNamespace) != "" {
 		nested := exec.Command(build(t, "threads"))
 		nested.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
@@ -303,7 +303,7 @@ print(attempt(lambda: probe("tracepoint:syscalls:sys_enter_getppid", lambda e: N
 		}
 		return
 	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^TestNarrow", "-test.count=1")
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestPIDFilter", "-test.count=1")
 	cmd.Env = append(os.Environ(), inNamespace+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.CombinedOutput()

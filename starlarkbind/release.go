@@ -81,7 +81,7 @@ func (g *program) renew(ctx context.Context, s *Session) (err error) {
 		if g.scratch, err = newScratch(g.code.ScratchSize); err != nil {
 			return err
 		}
-		spec.Maps["heap"] = g.scratch
+		spec.Maps["scratch"] = g.scratch
 	}
 	if g.code.UsesSyscalls {
 		if g.syscalls, err = bpf.NewSyscalls(g.targets, s.ids.cookie); err != nil {

@@ -17,7 +17,7 @@ func newScratch(size int) (*kmap.Map, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := kmap.New(kmap.Spec{Name: "heap", Type: ebpf.Array, KeySize: 4, ValueSize: uint32(size), MaxEntries: uint32(abi.ScratchElements(cpus))})
+	m, err := kmap.New(kmap.Spec{Name: "scratch", Type: ebpf.Array, KeySize: 4, ValueSize: uint32(size), MaxEntries: uint32(abi.ScratchElements(cpus))})
 	if err != nil {
 		return nil, fmt.Errorf("memory for the long strings and stacks of a handler, %d bytes for each of %d runs on %d CPUs: %w", size, abi.ScratchSlots, cpus, err)
 	}

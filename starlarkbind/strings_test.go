@@ -207,8 +207,8 @@ func feature(t *testing.T, name string) bool {
 		t.Fatal(err)
 	}
 	err = f.Probe()
-	var lacks *bpf.NotSupportedError
-	if err != nil && !errors.As(err, &lacks) {
+	var missing *bpf.NotSupportedError
+	if err != nil && !errors.As(err, &missing) {
 		t.Fatal(err)
 	}
 	return err == nil
@@ -341,7 +341,7 @@ func (d *direct) take(cpu, i int) {
 
 // A run does not touch the memory that another run has taken, and releases its own memory on every
 // path. If all memory is taken, the run is counted and ends.
-func TestHeap(t *testing.T) {
+func TestScratch(t *testing.T) {
 	cpus, err := sys.PossibleCPUs()
 	if err != nil {
 		t.Fatal(err)
@@ -396,7 +396,7 @@ def handler(e):
 
 // If the kernel lets runs of one program interrupt each other (raw tracepoints before 6.2, uprobes
 // under preemption), they do not see each other's strings, and no loss goes unreported.
-func TestHeapNested(t *testing.T) {
+func TestScratchNested(t *testing.T) {
 	l := newLive(t, func(o *Options) { o.Warnings = WarnNone })
 	err := l.script(`
 total, wrong, done, nested = count(), count(), count(), count()

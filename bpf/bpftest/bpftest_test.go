@@ -20,8 +20,8 @@ func TestTable(t *testing.T) {
 			continue
 		}
 		err = f.Probe()
-		var lacks *bpf.NotSupportedError
-		if err != nil && !errors.As(err, &lacks) {
+		var missing *bpf.NotSupportedError
+		if err != nil && !errors.As(err, &missing) {
 			t.Errorf("%s: %v", f.Name, err)
 		} else if has := err == nil; has != says {
 			t.Errorf("%s: the kernel says %v (%v), docs/kernels.md %v", f.Name, has, err, says)

@@ -12,9 +12,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// TestShares reads a large hash in shares. Each key that stays must appear once with its value,
+// TestParallelRead reads a large hash in ranges. Each key that stays must appear once with its value,
 // while other keys come and go, whether the buckets are full or nearly empty.
-func TestShares(t *testing.T) {
+func TestParallelRead(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
 	n := uint64(200_000)
 	if testing.Short() {
@@ -23,7 +23,7 @@ func TestShares(t *testing.T) {
 	for _, typ := range hashTypes {
 		for _, room := range []uint32{2 * uint32(n), 16 * uint32(n)} {
 			t.Run(typ.String(), func(t *testing.T) {
-				m := makeMap(t, Spec{Name: "shares", Type: typ, KeySize: 8, ValueSize: 8, MaxEntries: room})
+				m := makeMap(t, Spec{Name: "ranges", Type: typ, KeySize: 8, ValueSize: 8, MaxEntries: room})
 				put := func(k uint64) error {
 					key, val := make([]byte, 8), make([]byte, m.ValueSize())
 					binary.NativeEndian.PutUint64(key, k)
@@ -102,9 +102,9 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// TestSharesGrow checks that memory is found if there are far more keys than the first ones
+// TestParallelReadGrow checks that memory is found if there are far more keys than the first ones
 // suggested.
-func TestSharesGrow(t *testing.T) {
+func TestParallelReadGrow(t *testing.T) {
 	const n = 50_000
 	m := makeMap(t, Spec{Name: "grow", Type: ebpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: n})
 	key := make([]byte, 8)
@@ -153,15 +153,15 @@ func TestSharesGrow(t *testing.T) {
 		}
 	}
 	if grown == 0 {
-		t.Error("no share grew: this test tests nothing")
+		t.Error("no range grew: this test tests nothing")
 	}
 	if err := errors.Join(s.Close(), all.Close()); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestSharesFail checks that the error of a share is returned once.
-func TestSharesFail(t *testing.T) {
+// TestParallelReadFail checks that the error of a range is returned once.
+func TestParallelReadFail(t *testing.T) {
 	m := makeMap(t, Spec{Name: "fail", Type: ebpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: 1000})
 	r := m.newReader(&chunk{})
 	r.from = make([]byte, 4)
@@ -182,10 +182,10 @@ func TestSharesFail(t *testing.T) {
 	}
 }
 
-// TestCut checks that keys of the next share's buckets are removed if that share has them too: in
-// its first batch, or anywhere if the share went beyond that.
-func TestCut(t *testing.T) {
-	shareOf := func(first, past, at int, keys string) *bucketRange {
+// TestTrimOverlap checks that keys of the next range's buckets are removed if that range has them too: in
+// its first batch, or anywhere if the range went beyond that.
+func TestTrimOverlap(t *testing.T) {
+	rangeOf := func(first, past, at int, keys string) *bucketRange {
 		p := &chunk{keys: []byte(keys), values: []byte(keys), n: len(keys)}
 		return &bucketRange{reader: reader{chunk: p, keySize: 1, valueSize: 1, from: binary.NativeEndian.AppendUint32(nil, uint32(at))}, first: first, nextStart: past}
 	}
@@ -195,17 +195,17 @@ func TestCut(t *testing.T) {
 		at   int // bucket at which it ended
 		want string
 	}{
-		{"abcdef", 4, 12, "abcd"},   // e and f are in the next share's first batch
-		{"abcdxe", 4, 12, "abcdx"},  // x was added after the next share had read its bucket
+		{"abcdef", 4, 12, "abcd"},   // e and f are in the next range's first batch
+		{"abcdxe", 4, 12, "abcdx"},  // x was added after the next range had read its bucket
 		{"abcdex", 2, 12, "abcdx"},  // at any position in the batch
-		{"abcdgz", 4, 30, "abcd"},   // far into the next two shares
+		{"abcdgz", 4, 30, "abcd"},   // far into the next two ranges
 		{"abcdgzy", 4, 30, "abcdy"}, // the same, with y, which the next two do not have
 		{"abcdg", 4, 12, "abcdg"},   // g is no duplicate: the first batch did not read it
 	} {
-		sh := shareOf(0, 0, c.at, c.keys)
-		sh.last = c.last
-		sh.trimOverlap([]*bucketRange{shareOf(2, 20, 25, "efg"), shareOf(1, 40, 40, "z")})
-		if got := string(sh.chunk.keys[:sh.chunk.n]); got != c.want || string(sh.chunk.values[:sh.chunk.n]) != c.want {
+		r := rangeOf(0, 0, c.at, c.keys)
+		r.last = c.last
+		r.trimOverlap([]*bucketRange{rangeOf(2, 20, 25, "efg"), rangeOf(1, 40, 40, "z")})
+		if got := string(r.chunk.keys[:r.chunk.n]); got != c.want || string(r.chunk.values[:r.chunk.n]) != c.want {
 			t.Errorf("%s from %d on, to bucket %d: %s, want %s", c.keys, c.last, c.at, got, c.want)
 		}
 	}

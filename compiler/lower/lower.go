@@ -260,7 +260,7 @@ func (lw *Lowerer) PureCall(fn asm.BuiltinFunc) *ir.Value {
 func (lw *Lowerer) callback(name string, params int, body func(args []*ir.Value) *ir.Value) string {
 	lw.callbacks++
 	name = fmt.Sprintf("%s_%d", name, lw.callbacks)
-	outer, live, free, end, heap := lw.B, lw.live, lw.free, lw.end, lw.scratch
+	outer, live, free, end, scratch := lw.B, lw.live, lw.free, lw.end, lw.scratch
 	lw.B = ir.NewBuilder(name)
 	lw.B.Pos, lw.B.Weigh = outer.Pos, lw.weigh
 	lw.live, lw.free, lw.end = nil, nil, nil
@@ -278,7 +278,7 @@ func (lw *Lowerer) callback(name string, params int, body func(args []*ir.Value)
 	lw.subs = append(lw.subs, lw.B.Finish())
 	lw.B, lw.live, lw.free, lw.end = outer, live, free, end
 	// What was allocated in the callback is not reused.
-	lw.scratch.at, lw.scratch.live, lw.scratch.freeList = heap.at, heap.live, heap.freeList
+	lw.scratch.at, lw.scratch.live, lw.scratch.freeList = scratch.at, scratch.live, scratch.freeList
 	return name
 }
 

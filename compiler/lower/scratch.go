@@ -113,7 +113,7 @@ func (lw *Lowerer) acquireScratch() {
 	}
 	b := lw.B
 	lw.needs.ScratchSize = abi.ScratchHeader
-	got := b.Block("heap")
+	got := b.Block("scratch")
 	key := lw.scratchSlot(8, "piece")
 	n, left := new(int), new(int)
 	b.Write(n, b.Add(ir.OpMul, lw.PureCall(asm.FnGetSmpProcessorId), b.Const(abi.ScratchSlots)))
@@ -148,7 +148,7 @@ func (lw *Lowerer) acquireScratch() {
 		b.Jump(head)
 		b.Seal(head)
 		b.Continue(none)
-		lw.Fail(Site{Pos: b.Pos, Op: "heap", Ends: true}, b.Const(-errBusy))
+		lw.Fail(Site{Pos: b.Pos, Op: "scratch", Ends: true}, b.Const(-errBusy))
 		b.Jump(lw.end)
 	})
 	b.Continue(got)
