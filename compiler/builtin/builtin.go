@@ -31,7 +31,8 @@ type builtin struct {
 	check   func(c *check.Checker, row *check.Builtin, call *syntax.CallExpr, args []tree.Expr) tree.Expr
 	lower   func(lw *lower.Lowerer, e *tree.BuiltinExpr) lower.Val // nil if check returns another expression
 	// host is what the function does when a script calls it. It is nil if scripts have a function
-	// of the same name anyway, Starlark's or one of theirs, or if kernelOnly says why there is none.
+	// of the same name anyway, Starlark's or one of theirs, or if kernelOnly says why there is
+	// none.
 	host       hostHalf
 	kernelOnly string
 }

@@ -1,10 +1,10 @@
 package builtin
 
-import "github.com/bpfrepl/bpfrepl/compiler/tree"
-
-import "github.com/bpfrepl/bpfrepl/compiler/check"
-
-import "github.com/bpfrepl/bpfrepl/compiler/types"
+import (
+	"github.com/bpfrepl/bpfrepl/compiler/check"
+	"github.com/bpfrepl/bpfrepl/compiler/tree"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
+)
 
 func checkDictGet(c *check.Checker, e *tree.MethodExpr) tree.Expr {
 	k, ok := e.X.(*tree.ConstExpr)

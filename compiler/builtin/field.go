@@ -108,8 +108,8 @@ func funcName(c *check.Checker, pos syntax.Position) tree.Expr {
 	return eventName(c, "func", c.Req.Event.Func, pos)
 }
 
-// eventName returns the value of a field that is a name. It is a constant if the program serves a single
-// probe.
+// eventName returns the value of a field that is a name. It is a constant if the program serves a
+// single probe.
 func eventName(c *check.Checker, field, name string, pos syntax.Position) tree.Expr {
 	if !c.Req.Event.Cookie {
 		return &tree.ConstExpr{Node: tree.At(types.TName, pos), Value: new(big.Int).SetUint64(c.Req.ProbeID(name))}

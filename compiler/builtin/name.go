@@ -37,7 +37,8 @@ func nameBuiltins() []builtin {
 	}
 }
 
-// formattedInt returns the check function of a builtin that takes one int and has a result of type t.
+// formattedInt returns the check function of a builtin that takes one int and has a result of type
+// t.
 func formattedInt(t *types.Type) func(*check.Checker, *check.Builtin, *syntax.CallExpr, []tree.Expr) tree.Expr {
 	return func(c *check.Checker, row *check.Builtin, call *syntax.CallExpr, args []tree.Expr) tree.Expr {
 		x := c.WantInt(args[0], "the argument of "+row.Name+"()")

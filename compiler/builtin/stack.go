@@ -12,9 +12,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
-// A stack is represented by a number, the key of its frames in a map of stacks: see
-// package lower, stackstore.go. 0 is a stack without frames, and a negative number is the errno of a stack
-// that could not be stored. A user stack also has the process ID, which the host needs to find its
+// A stack is represented by a number, the key of its frames in a map of stacks: see package lower,
+// stackstore.go. 0 is a stack without frames, and a negative number is the errno of a stack that
+// could not be stored. A user stack also has the process ID, which the host needs to find its
 // symbols.
 
 func stackBuiltins() []builtin {

@@ -1,12 +1,12 @@
 package builtin
 
-import "github.com/bpfrepl/bpfrepl/compiler/tree"
+import (
+	"slices"
 
-import "github.com/bpfrepl/bpfrepl/compiler/lower"
-
-import "github.com/bpfrepl/bpfrepl/compiler/check"
-
-import "slices"
+	"github.com/bpfrepl/bpfrepl/compiler/check"
+	"github.com/bpfrepl/bpfrepl/compiler/lower"
+	"github.com/bpfrepl/bpfrepl/compiler/tree"
+)
 
 var (
 	builtins = slices.Concat(coreBuiltins(), timeBuiltins(), stackBuiltins(), symBuiltins(), netBuiltins(), nameBuiltins(),

@@ -9,7 +9,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// checkAffix checks startswith and endswith, whose argument may be a tuple.
+// Affix checks startswith and endswith, whose argument may be a tuple.
 func Affix(c *Checker, e *tree.MethodExpr) tree.Expr {
 	arg := e.Args[0]
 	var list []tree.Expr
@@ -62,7 +62,7 @@ func Affix(c *Checker, e *tree.MethodExpr) tree.Expr {
 	return e
 }
 
-// checkFormattedAffix checks startswith and endswith of a value that the host shows as a name. It
+// FormattedAffix checks startswith and endswith of a value that the host shows as a name. It
 // compares the value with the numbers of all names that match.
 func FormattedAffix(c *Checker, e *tree.MethodExpr) tree.Expr {
 	t := e.X.Type()

@@ -12,13 +12,13 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 )
 
-// A param is a parameter of a builtin, method or function, used to bind arguments.
+// A Param is a parameter of a builtin, method or function, used to bind arguments.
 type Param struct {
 	Name     string
 	Required bool
 }
 
-// params parses the parameter list of a signature: "value=1, by" has an optional and a required
+// Params parses the parameter list of a signature: "value=1, by" has an optional and a required
 // parameter. A starred name takes all remaining positional arguments.
 func Params(sig string) []Param {
 	open := strings.IndexByte(sig, '(')
@@ -95,6 +95,7 @@ func (c *Checker) bindArgs(call *syntax.CallExpr, sig string) ([]syntax.Expr, bo
 	return out, ok
 }
 
+// DidYouMean returns a hint that suggests the nearest of names, or "" if none is near.
 func DidYouMean(word string, names []string) string {
 	if near := suggest.Nearest(word, names, 1); len(near) > 0 {
 		return fmt.Sprintf("did you mean %q?", near[0])
@@ -164,7 +165,7 @@ func wordHint(w *wordlist.Word) string {
 	return w.Hint()
 }
 
-// storeHint returns what to write instead of x, which cannot be stored: a builtin's name where the
+// StoreHint returns what to write instead of x, which cannot be stored: a builtin's name where the
 // event's field is meant, or a C value with several parts.
 func StoreHint(x tree.Expr) string {
 	if st, ok := x.(*tree.StaticExpr); ok {
@@ -198,6 +199,8 @@ func (c *Checker) exprs(xs []syntax.Expr) []tree.Expr {
 	return out
 }
 
+// AnyInvalid reports whether one of xs has an unknown type, an error that has been reported.
+// Omitted arguments are nil.
 func AnyInvalid(xs []tree.Expr) bool {
 	for _, x := range xs {
 		if x != nil && x.Type().Kind == types.Invalid {
@@ -361,7 +364,7 @@ func init() {
 	}
 }
 
-// constString returns the value of an argument that must be a constant string. Otherwise it reports
+// ConstString returns the value of an argument that must be a constant string. Otherwise it reports
 // an error and returns false.
 func (c *Checker) ConstString(x tree.Expr, what string) (string, bool) {
 	k, ok := x.(*tree.ConstExpr)

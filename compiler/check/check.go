@@ -85,10 +85,12 @@ const (
 	maxIterations = 8192  // iterations of nested constant loops, if the verifier has to walk each
 )
 
+// New returns a checker for a request. rows has what a handler can call and read.
 func New(rows *Tables, req *tree.Request) *Checker {
 	return &Checker{rows: rows, Req: req, maps: map[*tree.Map]*mapTyping{}, capturedSeen: map[string]bool{}, enums: map[*ctype.Type]*types.Type{}, iterations: 1, flow: newFlow()}
 }
 
+// Errorf reports an error at pos. hint says what to write instead, or is "".
 func (c *Checker) Errorf(pos syntax.Position, hint, format string, args ...any) {
 	c.Diags = append(c.Diags, &diag.Diagnostic{Pos: pos, Msg: fmt.Sprintf(format, args...), Hint: hint, Line: c.Req.Source(pos)})
 }
@@ -105,7 +107,7 @@ func (c *Checker) warnf(pos syntax.Position, hint, format string, args ...any) {
 	c.warnings = append(c.warnings, &diag.Diagnostic{Severity: diag.Warning, Pos: pos, Msg: fmt.Sprintf(format, args...), Hint: hint, Line: c.Req.Source(pos)})
 }
 
-// bad reports an error and returns an expression of unknown type, which causes no follow-up errors.
+// Bad reports an error and returns an expression of unknown type, which causes no follow-up errors.
 func (c *Checker) Bad(pos syntax.Position, hint, format string, args ...any) tree.Expr {
 	c.Errorf(pos, hint, format, args...)
 	return tree.Invalid(pos)

@@ -23,6 +23,7 @@ func (c *Checker) dot(x *syntax.DotExpr) tree.Expr {
 	return c.Attr(recv, x.Name.Name, x.Name.NamePos)
 }
 
+// Attr checks recv.name: a field of the event, an argument, or a member of a struct.
 func (c *Checker) Attr(recv tree.Expr, name string, pos syntax.Position) tree.Expr {
 	switch recv.Type().Kind {
 	case types.Invalid:
@@ -80,7 +81,7 @@ func (c *Checker) Attr(recv tree.Expr, name string, pos syntax.Position) tree.Ex
 	return c.Bad(pos, UsageHint(recv.Type()), "%s has no attribute %s in a handler", recv.Type().WithArticle(), name)
 }
 
-// arg returns the expression that reads an argument by name.
+// Arg returns the expression that reads an argument by name.
 func (c *Checker) Arg(f *abi.Field, pos syntax.Position) tree.Expr {
 	c.Facts.ReadsContext, c.Facts.ReadsFields = true, true
 	c.fields[f.Name] = true
@@ -190,6 +191,7 @@ func (c *Checker) arrayElem(x *syntax.IndexExpr, a *tree.ArgExpr, i tree.Expr) t
 	return e
 }
 
+// Plural returns a number with what it counts: "1 argument", "2 arguments".
 func Plural(n int, what string) string {
 	if n != 1 {
 		what += "s"
@@ -202,7 +204,7 @@ func (c *Checker) eventPID() tree.Expr {
 	return c.Attr(&tree.StaticExpr{Node: tree.At(types.TEvent, c.Req.Handler.Pos)}, "pid", c.Req.Handler.Pos)
 }
 
-// compat returns the expression e.compat.
+// Compat returns the expression e.compat.
 func (c *Checker) Compat(pos syntax.Position) tree.Expr {
 	c.Facts.Direct = c.Facts.Direct || c.Req.Compat != nil && c.Req.Features.TaskBTF
 	return &tree.FieldExpr{Node: tree.At(types.TBool, pos), Name: "compat"}

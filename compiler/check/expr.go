@@ -12,7 +12,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 )
 
-// constant returns an expression for a captured or literal value, or reports that it does not fit.
+// Constant returns an expression for a captured or literal value, or reports that it does not fit.
 func (c *Checker) Constant(v any, pos syntax.Position, what string) tree.Expr {
 	t := tree.ConstType(v)
 	if tree.TrailingNUL(v) {

@@ -70,7 +70,7 @@ func (c *Checker) elem(pos syntax.Position, recv tree.Expr, i int64) tree.Expr {
 	return &tree.ElemExpr{Node: tree.At(recv.Type().Elems[i], pos), X: recv, I: int(i)}
 }
 
-// dictGet checks a lookup of x in a captured dict. If def is nil, a missing key ends the handler.
+// DictGet checks a lookup of x in a captured dict. If def is nil, a missing key ends the handler.
 func (c *Checker) DictGet(pos syntax.Position, d tree.Dict, x, def tree.Expr) tree.Expr {
 	t := types.TInvalid
 	for _, v := range d.Vals {

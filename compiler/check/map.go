@@ -5,6 +5,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
+// AggAdd checks agg.add(value, by=key).
 func AggAdd(c *Checker, e *tree.MethodExpr) tree.Expr {
 	m, value, by := e.Map, e.Args[0], e.Args[1]
 	t := c.typing(m)
@@ -71,6 +72,7 @@ func (c *Checker) tableKey(e *tree.MethodExpr, key tree.Expr) (tree.Expr, *types
 	return key, t.val.t.Stored(), true
 }
 
+// TableIndex checks t[key].
 func TableIndex(c *Checker, e *tree.MethodExpr) tree.Expr {
 	key, t, ok := c.tableKey(e, e.Args[0])
 	if !ok {
@@ -81,6 +83,7 @@ func TableIndex(c *Checker, e *tree.MethodExpr) tree.Expr {
 	return e
 }
 
+// TableIn checks key in t.
 func TableIn(c *Checker, e *tree.MethodExpr) tree.Expr {
 	key, _, ok := c.tableKey(e, e.Args[0])
 	if !ok {
@@ -91,7 +94,7 @@ func TableIn(c *Checker, e *tree.MethodExpr) tree.Expr {
 	return e
 }
 
-// checkTableGet checks get and pop. Without a default, the result is an optional.
+// TableGet checks get and pop. Without a default, the result is an optional.
 func TableGet(c *Checker, e *tree.MethodExpr) tree.Expr {
 	key, t, ok := c.tableKey(e, e.Args[0])
 	if !ok {
@@ -115,6 +118,7 @@ func TableGet(c *Checker, e *tree.MethodExpr) tree.Expr {
 	return e
 }
 
+// TableAdd checks t.add(value, by=key).
 func TableAdd(c *Checker, e *tree.MethodExpr) tree.Expr {
 	value, by := e.Args[0], e.Args[1]
 	if by == nil {
@@ -136,6 +140,7 @@ func TableAdd(c *Checker, e *tree.MethodExpr) tree.Expr {
 	return e
 }
 
+// TableClear checks t.clear().
 func TableClear(c *Checker, e *tree.MethodExpr) tree.Expr {
 	if !c.Req.Features.ForEachElem {
 		return c.Bad(e.Pos, "clear it from the script, or remove keys with pop", "clear() in a handler needs kernel 5.13 (bpf_for_each_map_elem)")

@@ -12,7 +12,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
-// valueType returns the type in a handler of a C value in memory of the given space; TInvalid if a
+// ValueType returns the type in a handler of a C value in memory of the given space; TInvalid if a
 // handler cannot read it.
 func (c *Checker) ValueType(ct *ctype.Type, space types.Space) *types.Type {
 	switch ct.Kind {
@@ -64,7 +64,7 @@ func (c *Checker) enumType(ct *ctype.Type) *types.Type {
 	return t
 }
 
-// lookup returns a C type, or reports that there is none and returns nil.
+// LookupType returns a C type, or reports that there is none and returns nil.
 func (c *Checker) LookupType(name string, pos syntax.Position) *ctype.Type {
 	if t := basicTypes[name]; t != nil {
 		return t
@@ -102,7 +102,7 @@ var basicTypes = func() map[string]*ctype.Type {
 	return m
 }()
 
-// typeNamed returns the type of a name that may end in stars. "u64 __user *" is a pointer to user
+// TypeNamed returns the type of a name that may end in stars. "u64 __user *" is a pointer to user
 // memory.
 func (c *Checker) TypeNamed(name string, pos syntax.Position) *ctype.Type {
 	if to, user, ok := types.PointsTo(name); ok {
@@ -117,7 +117,7 @@ func (c *Checker) TypeNamed(name string, pos syntax.Position) *ctype.Type {
 	return c.LookupType(types.Unqualified(name), pos)
 }
 
-// pointee returns the type that a pointer points to, or reports why it is not known and returns
+// Pointee returns the type that a pointer points to, or reports why it is not known and returns
 // nil. The format of a tracepoint has only the type's name, so BTF is read when a handler follows
 // the pointer.
 func (c *Checker) Pointee(t *types.Type, pos syntax.Position) *ctype.Type {
@@ -209,7 +209,7 @@ func (c *Checker) finishMemRef(p *tree.MemExpr, pos syntax.Position) tree.Expr {
 	return p
 }
 
-// member checks x.name for a pointer to a struct or for a struct in memory.
+// Member checks x.name for a pointer to a struct or for a struct in memory.
 func (c *Checker) Member(x tree.Expr, name string, pos syntax.Position) tree.Expr {
 	p := c.deref(x, pos, "followed with ."+name)
 	if p == nil {
@@ -311,7 +311,7 @@ func (c *Checker) held(x syntax.Expr) tree.Expr {
 	return c.AddressOf(c.expr(x))
 }
 
-// addressOf returns the address of x if x is a struct or an array in memory, and otherwise x. The
+// AddressOf returns the address of x if x is a struct or an array in memory, and otherwise x. The
 // result can be stored and passed on.
 func (c *Checker) AddressOf(x tree.Expr) tree.Expr {
 	p, ok := x.(*tree.MemExpr)
@@ -321,7 +321,7 @@ func (c *Checker) AddressOf(x tree.Expr) tree.Expr {
 	return &tree.AddrExpr{Node: tree.At(types.TPtr(p.CType, p.Space), p.Pos), X: p}
 }
 
-// offsetIn returns the offset in bytes of a member, which may be nested ("a.b").
+// OffsetIn returns the offset in bytes of a member, which may be nested ("a.b").
 func (c *Checker) OffsetIn(ct *ctype.Type, member string, pos syntax.Position) (off int, ok bool) {
 	at := ct
 	for part := range strings.SplitSeq(member, ".") {
@@ -344,7 +344,7 @@ func (c *Checker) OffsetIn(ct *ctype.Type, member string, pos syntax.Position) (
 	return off, true
 }
 
-// memberOffset returns a type and the offset in bytes of its member, which may be nested ("a.b").
+// MemberOffset returns a type and the offset in bytes of its member, which may be nested ("a.b").
 func (c *Checker) MemberOffset(typ, member tree.Expr) (ct *ctype.Type, off int, ok bool) {
 	name, ok1 := c.ConstString(typ, "the type")
 	path, ok2 := c.ConstString(member, "the member")

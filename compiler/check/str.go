@@ -174,7 +174,7 @@ func sliceOf(n, lo, hi int64) (int64, int64) {
 	return lo, max(lo, hi)
 }
 
-// stringSlice checks a slice of a string with constant bounds. It computes the maximum length of
+// StringSlice checks a slice of a string with constant bounds. It computes the maximum length of
 // the result, as the length of x is known only at run time.
 func (c *Checker) StringSlice(pos syntax.Position, x tree.Expr, lo, hi int64) tree.Expr {
 	size := int64(x.Type().Cap - 1)

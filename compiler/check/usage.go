@@ -5,8 +5,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
-// usage returns the hint for a value that is used where its type is not allowed: how to use such
-// values.
+// UsageHint returns the hint for a value that is used where its type is not allowed: how to use
+// such values.
 func UsageHint(t *types.Type) string {
 	hint := ""
 	switch t.Kind {

@@ -10,7 +10,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// lowerAggAdd lowers agg.add(value, by=key). Without a key the value is the one element of a
+// AggAdd lowers agg.add(value, by=key). Without a key the value is the one element of a
 // per-CPU array, which always exists, so nothing can fail.
 func AggAdd(lw *Lowerer, e *tree.MethodExpr) Val {
 	b := lw.B

@@ -284,7 +284,7 @@ func (lw *Lowerer) equalVals(x, y Val, t, f *ir.Block) {
 var signedCond = map[syntax.Token]ir.Cond{syntax.EQL: ir.EQ, syntax.LT: ir.SLT, syntax.LE: ir.SLE, syntax.GT: ir.SGT, syntax.GE: ir.SGE}
 var unsignedCond = map[syntax.Token]ir.Cond{syntax.EQL: ir.EQ, syntax.LT: ir.ULT, syntax.LE: ir.ULE, syntax.GT: ir.UGT, syntax.GE: ir.UGE}
 
-// compareInts compares two integers by value, even if one is signed and the other unsigned: a
+// CompareInts compares two integers by value, even if one is signed and the other unsigned: a
 // negative number is less than all unsigned ones. A number that is never negative is treated as
 // unsigned when compared with an unsigned one, even if it has wrapped.
 func (lw *Lowerer) CompareInts(op syntax.Token, x *ir.Value, tx *types.Type, y *ir.Value, ty *types.Type, t, f *ir.Block) {

@@ -30,7 +30,7 @@ const (
 // countName is the name of the subprogram that counts an error.
 const countName = "count_error"
 
-// fail counts an error at a site. code is the negative errno.
+// Fail counts an error at a site. code is the negative errno.
 func (lw *Lowerer) Fail(s Site, code *ir.Value) {
 	lw.counts++
 	n := len(lw.needs.Sites)
@@ -51,8 +51,8 @@ func (lw *Lowerer) Fail(s Site, code *ir.Value) {
 	})
 }
 
-// countKeys counts a key that was inserted into or deleted from a table from which the kernel evicts
-// keys.
+// countKeys counts a key that was inserted into or deleted from a table from which the kernel
+// evicts keys.
 func (lw *Lowerer) countKeys(m *tree.Map, what KeyCounter) {
 	if m.LRU {
 		lw.Fail(Site{Map: m, KeyCounter: what}, lw.B.Const(0))

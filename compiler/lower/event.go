@@ -112,7 +112,7 @@ func (lw *Lowerer) readInto(m memRead, dst mem, n int, pad bool) {
 	b.Continue(done)
 }
 
-// cookie returns the cookie that identifies the probe that runs the program.
+// Cookie returns the cookie that identifies the probe that runs the program.
 func (lw *Lowerer) Cookie() *ir.Value {
 	if lw.Req.Event.Syscalls != nil {
 		return lw.B.Load(lw.syscallEntry(), abi.SyscallCookie, 8, false)

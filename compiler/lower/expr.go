@@ -11,7 +11,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// value computes an expression.
+// Value computes an expression.
 func (lw *Lowerer) Value(x tree.Expr) Val {
 	t := x.Type()
 	if t.InMemory() {
@@ -91,7 +91,7 @@ func (lw *Lowerer) Value(x tree.Expr) Val {
 	return lw.zero(t)
 }
 
-// selectValue returns yes or no, selected by the jumps that decide emits.
+// SelectValue returns yes or no, selected by the jumps that decide emits.
 func (lw *Lowerer) SelectValue(t *types.Type, decide func(yes, no *ir.Block), yes, no tree.Expr) Val {
 	c := lw.newCell(t, "choice")
 	a, b, done := lw.B.Block("yes"), lw.B.Block("no"), lw.B.Block("")
@@ -372,7 +372,7 @@ func (lw *Lowerer) shift(e *tree.BinaryExpr, x, y *ir.Value) *ir.Value {
 	return b.Read(res)
 }
 
-// magnitude returns the absolute value of a signed word.
+// Magnitude returns the absolute value of a signed word.
 func (lw *Lowerer) Magnitude(x *ir.Value) *ir.Value {
 	sign := lw.B.Add(ir.OpAShr, x, lw.B.Const(63))
 	return lw.B.Add(ir.OpSub, lw.B.Add(ir.OpXor, x, sign), sign)

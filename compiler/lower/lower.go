@@ -4,11 +4,11 @@
 // split into their words (Val). A local is a cell: a variable of the builder for each word, memory
 // for each string. What does not fit on the stack of 512 bytes is in scratch memory (scratch.go).
 //
-// A function of the script is inlined at its call, or becomes a subprogram if that makes the program
-// smaller (subprog.go). Loops of known length are walked by the verifier; others use the kernel's
-// number iterator, or become callbacks (loop.go, outline.go). Everything that can fail at run time
-// has a site, at which a failure is counted and the handler goes on or ends (errorcells.go). A
-// budget bounds the work of a run with loops (budget.go).
+// A function of the script is inlined at its call, or becomes a subprogram if that makes the
+// program smaller (subprog.go). Loops of known length are walked by the verifier; others use the
+// kernel's number iterator, or become callbacks (loop.go, outline.go). Everything that can fail at
+// run time has a site, at which a failure is counted and the handler goes on or ends
+// (errorcells.go). A budget bounds the work of a run with loops (budget.go).
 //
 // Some decisions need facts about the whole program, for example how often a function is called. So
 // a handler is lowered once to collect them, and again if they change what is emitted
@@ -240,7 +240,7 @@ func (lw *Lowerer) addr(m mem) *ir.Value {
 	return lw.B.Add(ir.OpAdd, m.base, lw.B.Const(int64(m.off)))
 }
 
-// call adds a call of a helper.
+// Call adds a call of a helper.
 func (lw *Lowerer) Call(fn asm.BuiltinFunc, args ...*ir.Value) *ir.Value {
 	v := lw.B.Add(ir.OpCall, args...)
 	v.Helper = fn
@@ -248,7 +248,7 @@ func (lw *Lowerer) Call(fn asm.BuiltinFunc, args ...*ir.Value) *ir.Value {
 	return v
 }
 
-// pureCall adds a call of a helper whose result is constant during a run.
+// PureCall adds a call of a helper whose result is constant during a run.
 func (lw *Lowerer) PureCall(fn asm.BuiltinFunc) *ir.Value {
 	v := lw.Call(fn)
 	v.Pure = true
@@ -282,7 +282,7 @@ func (lw *Lowerer) callback(name string, params int, body func(args []*ir.Value)
 	return name
 }
 
-// half32 returns the upper or lower 32 bits of a word.
+// Half32 returns the upper or lower 32 bits of a word.
 func (lw *Lowerer) Half32(w *ir.Value, high bool) *ir.Value {
 	if !high {
 		w = lw.B.Add(ir.OpShl, w, lw.B.Const(32))

@@ -6,7 +6,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// lowerAddr reads an address from the event, from memory, or from an int.
+// NetAddress reads an address from the event, from memory, or from an int.
 func NetAddress(lw *Lowerer, e *tree.BuiltinExpr) Val {
 	b, x := lw.B, e.Args[0]
 	n := addrSize[e.T.Format.Name]

@@ -35,7 +35,7 @@ func (lw *Lowerer) pidIn(dev, ino uint64) *ir.Value {
 // from all IDs in it.
 const outsider = 1 << 32
 
-// taskID returns the ID of the running process, or of the running thread.
+// TaskID returns the ID of the running process, or of the running thread.
 func (lw *Lowerer) TaskID(process bool) *ir.Value {
 	ns, b := lw.Req.Namespace, lw.B
 	if ns == nil {

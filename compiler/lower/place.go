@@ -66,7 +66,7 @@ func bitWindow(e *tree.MemExpr) int {
 	return size
 }
 
-// extend returns the bits of w starting at from, extended to a number.
+// Extend returns the bits of w starting at from, extended to a number.
 func (lw *Lowerer) Extend(w *ir.Value, from, bits int, signed bool) *ir.Value {
 	b := lw.B
 	op := ir.OpLShr
@@ -203,7 +203,7 @@ func (lw *Lowerer) mayLoad(e *tree.MemExpr, p *ir.Value, result bool, at *int, u
 	b.Continue(ok)
 }
 
-// maxErrno bounds the errnos that kernel functions return, also as pointers (include/linux/err.h:
+// MaxErrno bounds the errnos that kernel functions return, also as pointers (include/linux/err.h:
 // MAX_ERRNO).
 const MaxErrno = 4095
 
@@ -232,7 +232,7 @@ func (lw *Lowerer) placeStr(e *tree.MemExpr, dst mem) {
 	b.Continue(done)
 }
 
-// narrow truncates a constant to the width of a C integer type.
+// Narrow truncates a constant to the width of a C integer type.
 func Narrow(k *tree.ConstExpr, ct *ctype.Type) *big.Int {
 	w := uint64(tree.Word(k.Value)) << (64 - 8*ct.Size)
 	if ct.Signed {
@@ -241,5 +241,5 @@ func Narrow(k *tree.ConstExpr, ct *ctype.Type) *big.Int {
 	return new(big.Int).SetUint64(w >> (64 - 8*ct.Size))
 }
 
-// task returns the current task as a number.
+// TaskPointer returns the current task as a number.
 func (lw *Lowerer) TaskPointer() Val { return Scalar(tree.TaskType, lw.PureCall(asm.FnGetCurrentTask)) }

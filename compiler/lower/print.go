@@ -11,7 +11,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
-// lowerPrint sends the arguments to the host, which formats them.
+// Print sends the arguments to the host, which formats them.
 func Print(lw *Lowerer, e *tree.BuiltinExpr) Val {
 	format, _ := e.Aux.(string)
 	lw.needs.UsesRing = true
@@ -83,7 +83,7 @@ func (lw *Lowerer) send(site PrintSite, xs []tree.Expr, ring string, stream *tre
 // forceWakeup is BPF_RB_FORCE_WAKEUP.
 const forceWakeup = 2
 
-// lowerStop sets the stop flag, and wakes the host with a record. If the ring buffer is full the
+// Stop sets the stop flag, and wakes the host with a record. If the ring buffer is full the
 // host is already awake.
 func Stop(lw *Lowerer, e *tree.BuiltinExpr) Val {
 	b := lw.B
@@ -95,6 +95,7 @@ func Stop(lw *Lowerer, e *tree.BuiltinExpr) Val {
 	return Val{T: types.TNone}
 }
 
+// Emit sends a record of a stream.
 func Emit(lw *Lowerer, e *tree.MethodExpr) Val {
 	s := e.X.(*tree.StaticExpr).Entity.(*tree.Stream)
 	if !slices.Contains(lw.needs.Streams, s) {

@@ -37,6 +37,7 @@ func (lw *Lowerer) stackMix() *ir.Value {
 	return lw.B.Const(int64(mix))
 }
 
+// Stack stores the current stack, of the type t, and returns its number.
 func (lw *Lowerer) Stack(t *types.Type, pos syntax.Position) Val {
 	b := lw.B
 	n, err := strconv.Atoi(t.Format.Arg)

@@ -304,15 +304,18 @@ func (lw *Lowerer) readBytes(e *tree.BufExpr, dst mem) {
 	lw.readInto(memRead{space: spaceOfAddr(e.Ptr.Type()), addr: addr, op: "buf", pos: e.Pos}, dst, e.T.Len, false)
 }
 
+// Ord lowers ord(b).
 func Ord(lw *Lowerer, e *tree.BuiltinExpr) Val {
 	m := lw.Value(e.Args[0]).mem
 	return Scalar(e.T, lw.B.Load(m.base, m.off, 1, false))
 }
 
+// Affix lowers startswith and endswith to a value.
 func Affix(lw *Lowerer, e *tree.MethodExpr) Val {
 	return lw.SelectValue(types.TBool, func(yes, no *ir.Block) { AffixCond(lw, e, yes, no) }, tree.BoolConst(true, e.Pos), tree.BoolConst(false, e.Pos))
 }
 
+// AffixCond lowers startswith and endswith to a condition.
 func AffixCond(lw *Lowerer, e *tree.MethodExpr, t, f *ir.Block) {
 	x := lw.Value(e.X)
 	var ps []text
@@ -327,6 +330,7 @@ func AffixCond(lw *Lowerer, e *tree.MethodExpr, t, f *ir.Block) {
 	lw.B.Jump(f)
 }
 
+// Len lowers len(s) of a string.
 func Len(lw *Lowerer, e *tree.BuiltinExpr) Val {
 	return Scalar(types.TNat, lw.length(text{Val: lw.Value(e.Args[0])}))
 }

@@ -15,7 +15,7 @@ import (
 // The kernel's own system call tracepoints skip the calls of 32-bit programs
 // (arch_trace_is_compat_syscall), and so does the program.
 
-// compat reads the bit, as 0 or 1.
+// Compat reads the bit, as 0 or 1.
 func (lw *Lowerer) Compat() *ir.Value {
 	b, flag := lw.B, lw.Req.Compat
 	switch {
@@ -74,7 +74,7 @@ func (lw *Lowerer) passGate() {
 	b.Continue(open)
 }
 
-// lowerSyscallName maps the numbers that a system call has in the ABIs of the host to a single
+// SyscallName maps the numbers that a system call has in the ABIs of the host to a single
 // number, since values with the same name must be equal in the kernel too. A constant is a number
 // of the native architecture.
 func SyscallName(lw *Lowerer, e *tree.BuiltinExpr) Val {

@@ -48,6 +48,7 @@ func (lw *Lowerer) lookup(m *ir.Value, key mem) *ir.Value {
 	return lw.Call(asm.FnMapLookupElem, m, lw.addr(key))
 }
 
+// TableIndex lowers t[key]. A missing key ends the handler.
 func TableIndex(lw *Lowerer, e *tree.MethodExpr) Val {
 	b := lw.B
 	t := lw.types[e.Map].Val
@@ -68,6 +69,7 @@ func (lw *Lowerer) missingKey(e *tree.MethodExpr) {
 	lw.Fail(Site{Pos: e.Pos, Helper: "map_lookup_elem", Op: e.Map.Name + "[]", Map: e.Map, Ends: true}, lw.B.Const(-errNoEnt))
 }
 
+// TableIn lowers key in t.
 func TableIn(lw *Lowerer, e *tree.MethodExpr) Val {
 	return lw.SelectValue(types.TBool, func(yes, no *ir.Block) {
 		key := lw.key(e.Args[0])
@@ -75,12 +77,14 @@ func TableIn(lw *Lowerer, e *tree.MethodExpr) Val {
 	}, tree.BoolConst(true, e.Pos), tree.BoolConst(false, e.Pos))
 }
 
+// TableGet lowers t.get(key, default).
 func TableGet(lw *Lowerer, e *tree.MethodExpr) Val {
 	c := lw.newCell(e.T, e.Map.Name)
 	lw.getOrPop(e, false, c)
 	return lw.get(c)
 }
 
+// TablePop lowers t.pop(key, default).
 func TablePop(lw *Lowerer, e *tree.MethodExpr) Val {
 	c := lw.newCell(e.T, e.Map.Name)
 	lw.getOrPop(e, true, c)
@@ -271,7 +275,7 @@ func plain(x tree.Expr) bool {
 	return false
 }
 
-// lowerTableAdd lowers t.add(value, by=key), which starts from 0 if the key is absent and returns
+// TableAdd lowers t.add(value, by=key), which starts from 0 if the key is absent and returns
 // the new value.
 func TableAdd(lw *Lowerer, e *tree.MethodExpr) Val {
 	b := lw.B
@@ -349,7 +353,7 @@ func (lw *Lowerer) upsert(e *tree.MethodExpr, key mem, size int, add func(p *ir.
 	b.Continue(done)
 }
 
-// lowerTableClear deletes each key that bpf_for_each_map_elem visits. A key that another run
+// TableClear deletes each key that bpf_for_each_map_elem visits. A key that another run
 // deletes concurrently is gone just the same.
 func TableClear(lw *Lowerer, e *tree.MethodExpr) Val {
 	del := lw.callback("clear", 4, func(a []*ir.Value) *ir.Value {

@@ -6,7 +6,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A val is a value of the handler.
+// A Val is a value of the handler.
 type Val struct {
 	T     *types.Type
 	W     *ir.Value // scalars
@@ -25,6 +25,7 @@ type mem struct {
 
 func (m mem) at(off int) mem { return mem{m.base, m.off + off, m.cap - off} }
 
+// Scalar returns a value of one word.
 func Scalar(t *types.Type, w *ir.Value) Val { return Val{T: t, W: w} }
 
 // A cell is the storage of a variable: a word for each scalar part, memory for each part that is a

@@ -11,13 +11,15 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
+// IntConst returns the constant n.
 func IntConst(n int64, pos syntax.Position) *ConstExpr {
 	return &ConstExpr{At(ConstType(big.NewInt(n)), pos), big.NewInt(n)}
 }
 
+// BoolConst returns the constant b.
 func BoolConst(b bool, pos syntax.Position) *ConstExpr { return &ConstExpr{At(types.TBool, pos), b} }
 
-// constType returns the type of a captured constant, nil for an int that does not fit in 64 bits,
+// ConstType returns the type of a captured constant, nil for an int that does not fit in 64 bits,
 // or TInvalid for a value that is no constant.
 func ConstType(v any) *types.Type {
 	switch v := v.(type) {
@@ -65,7 +67,7 @@ func ConstType(v any) *types.Type {
 	return types.TInvalid
 }
 
-// word returns the 64 bits of a bool or int constant; 0 for other values.
+// Word returns the 64 bits of a bool or int constant; 0 for other values.
 func Word(v any) int64 {
 	switch v := v.(type) {
 	case bool:
@@ -81,7 +83,7 @@ func Word(v any) int64 {
 	return 0
 }
 
-// constTruth returns the truth value of a constant. known is false for other values.
+// ConstTruth returns the truth value of a constant. known is false for other values.
 func ConstTruth(v any) (truth, known bool) {
 	switch v := v.(type) {
 	case nil:
@@ -106,7 +108,7 @@ func ConstTruth(v any) (truth, known bool) {
 	return false, false
 }
 
-// constElems returns the elements that a loop over a constant collection visits.
+// ConstElems returns the elements that a loop over a constant collection visits.
 func ConstElems(v any) ([]any, bool) {
 	switch v := v.(type) {
 	case Tuple:
@@ -121,7 +123,7 @@ func ConstElems(v any) ([]any, bool) {
 	return nil, false
 }
 
-// constString returns the bytes of a constant string or bytes.
+// ConstString returns the bytes of a constant string or bytes.
 func ConstString(v any) string {
 	if b, ok := v.(Bytes); ok {
 		return string(b)
@@ -129,10 +131,10 @@ func ConstString(v any) string {
 	return v.(string)
 }
 
-// endsInNUL reports whether a string ends in a NUL, which a string in a handler cannot.
+// EndsInNUL reports whether a string ends in a NUL, which a string in a handler cannot.
 func EndsInNUL(s string) bool { return strings.HasSuffix(s, "\x00") }
 
-// trailingNUL reports whether a constant contains a string that ends in a NUL. A handler cannot
+// TrailingNUL reports whether a constant contains a string that ends in a NUL. A handler cannot
 // represent it, because its strings end at the last byte that is not NUL.
 func TrailingNUL(v any) bool {
 	switch v := v.(type) {
@@ -148,7 +150,7 @@ func TrailingNUL(v any) bool {
 	return false
 }
 
-// constInt returns the value of a constant int. It returns false for other expressions.
+// ConstInt returns the value of a constant int. It returns false for other expressions.
 func ConstInt(x Expr) (*big.Int, bool) {
 	k, ok := x.(*ConstExpr)
 	if !ok || !k.T.IsInt() {
@@ -157,7 +159,7 @@ func ConstInt(x Expr) (*big.Int, bool) {
 	return k.Value.(*big.Int), true
 }
 
-// constCompare compares two constants with op. ok is false if their types do not allow that.
+// ConstCompare compares two constants with op. ok is false if their types do not allow that.
 func ConstCompare(op syntax.Token, a, b any) (result, ok bool) {
 	if x, isInt := a.(*big.Int); isInt {
 		y, isInt := b.(*big.Int)
@@ -191,7 +193,7 @@ func ConstCompare(op syntax.Token, a, b any) (result, ok bool) {
 	return false, false
 }
 
-// ordered returns the result of a comparison with op of two values whose order is n, as cmp.Compare
+// Ordered returns the result of a comparison with op of two values whose order is n, as cmp.Compare
 // returns it.
 func Ordered(op syntax.Token, n int) bool {
 	switch op {
@@ -209,7 +211,7 @@ func Ordered(op syntax.Token, n int) bool {
 	return n >= 0
 }
 
-// floorDiv returns Starlark's x // y and x % y.
+// FloorDiv returns Starlark's x // y and x % y.
 func FloorDiv(x, y *big.Int) (q, r *big.Int) {
 	q, r = new(big.Int).QuoRem(x, y, new(big.Int))
 	if r.Sign() != 0 && (r.Sign() < 0) != (y.Sign() < 0) {
@@ -219,7 +221,7 @@ func FloorDiv(x, y *big.Int) (q, r *big.Int) {
 	return q, r
 }
 
-// constText returns a constant as Starlark writes it, shortened for messages.
+// ConstText returns a constant as Starlark writes it, shortened for messages.
 func ConstText(v any) string {
 	var b strings.Builder
 	writeConst(&b, v, 80)
@@ -230,7 +232,7 @@ func ConstText(v any) string {
 	return s
 }
 
-// constRepr returns a constant as Starlark writes it. Two constants of comparable types are equal
+// ConstRepr returns a constant as Starlark writes it. Two constants of comparable types are equal
 // if and only if their representations are.
 func ConstRepr(v any) string {
 	var b strings.Builder
@@ -295,6 +297,6 @@ func writeConst(b *strings.Builder, v any, most int) {
 	}
 }
 
-// firstPages bounds the addresses that no program can map (vm.mmap_min_addr): they are NULL, or
+// FirstPages bounds the addresses that no program can map (vm.mmap_min_addr): they are NULL, or
 // NULL plus the offset of a member.
 const FirstPages = 1 << 16

@@ -8,7 +8,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// convert converts x to type t, which holds all values of x's type.
+// Convert converts x to type t, which holds all values of x's type.
 func Convert(x Expr, t *types.Type) Expr {
 	if x.Type().Equal(t) || x.Type().Kind == types.Invalid || t.Kind == types.Invalid {
 		return x
@@ -21,7 +21,7 @@ func Convert(x Expr, t *types.Type) Expr {
 	return &ConvertExpr{At(t, x.Position()), x}
 }
 
-// number returns a numeric formatted value as a plain number, and any other expression unchanged.
+// Number returns a numeric formatted value as a plain number, and any other expression unchanged.
 func Number(x Expr) Expr {
 	if t := x.Type(); t.IsNumber() {
 		if k, ok := x.(*ConstExpr); ok {
@@ -32,29 +32,30 @@ func Number(x Expr) Expr {
 	return x
 }
 
-// neverNegative reports whether x cannot be negative, unless it has wrapped (types.Type.Wraps).
+// NeverNegative reports whether x cannot be negative, unless it has wrapped (types.Type.Wraps).
 func NeverNegative(x Expr) bool { return x.Type().Kind == types.Uint || x.Type().NonNeg }
 
-// unsignedOperand reports whether the bits of x, read as unsigned, are its value.
+// UnsignedOperand reports whether the bits of x, read as unsigned, are its value.
 func UnsignedOperand(x Expr) bool {
 	return x.Type().Kind == types.Uint || x.Type().NonNeg && !x.Type().Wraps
 }
 
-// smallConst reports whether x is a constant from 0 to 2**63-1.
+// SmallConst reports whether x is a constant from 0 to 2**63-1.
 func SmallConst(x Expr) bool {
 	k, ok := x.(*ConstExpr)
 	return ok && k.Value.(*big.Int).Sign() >= 0 && k.Value.(*big.Int).IsInt64()
 }
 
+// IsConst reports whether x is a constant.
 func IsConst(x Expr) bool {
 	_, ok := x.(*ConstExpr)
 	return ok
 }
 
-// invalid returns an expression of unknown type, the result of an error that has been reported.
+// Invalid returns an expression of unknown type, the result of an error that has been reported.
 func Invalid(pos syntax.Position) Expr { return &ConstExpr{Node: At(types.TInvalid, pos)} }
 
-// withPos returns x with another position.
+// WithPos returns x with another position.
 func WithPos(x Expr, pos syntax.Position) Expr {
 	switch x := x.(type) {
 	case *ConstExpr:
@@ -65,7 +66,7 @@ func WithPos(x Expr, pos syntax.Position) Expr {
 	return x
 }
 
-// knownTruth returns the truth value of a constant. known is false for other expressions.
+// KnownTruth returns the truth value of a constant. known is false for other expressions.
 func KnownTruth(x Expr) (truth, known bool) {
 	if k, ok := x.(*ConstExpr); ok && k.T.Kind != types.Invalid && k.T.Kind != types.Formatted {
 		return ConstTruth(k.Value)
@@ -73,7 +74,8 @@ func KnownTruth(x Expr) (truth, known bool) {
 	return false, false
 }
 
-// truth converts x to a condition. It returns false if values of x's type are neither true nor false.
+// Truth converts x to a condition. It returns false if values of x's type are neither true nor
+// false.
 func Truth(x Expr) (cond Expr, ok bool) {
 	t := x.Type()
 	if b, known := KnownTruth(x); known {

@@ -5,12 +5,12 @@ import "math"
 // MaxStr is the maximum size in bytes of a string, and of what buf reads.
 const MaxStr = 8 << 10
 
-// maxSearchWork bounds the positions of y times the words of x in x in y: the work of the verifier.
+// MaxSearchWork bounds the positions of y times the words of x in x in y: the work of the verifier.
 const MaxSearchWork = 16 << 10
 
-// sliceEnd is the upper bound of a slice that extends to the end.
+// SliceEnd is the upper bound of a slice that extends to the end.
 const SliceEnd = math.MinInt64
 
-// streamHead lists the fields that precede those of the handler in each record of a stream. The
+// StreamHead lists the fields that precede those of the handler in each record of a stream. The
 // record is like one of print, but in the stream's own ring buffer.
 var StreamHead = []string{"time", "cpu"}

@@ -1,9 +1,9 @@
 package tree
 
-// A window is the part of a struct that is read at once.
+// A Window is the part of a struct that is read at once.
 type Window struct{ Start, Size int }
 
-// maxWindow is the maximum size of a window in bytes.
+// MaxWindow is the maximum size of a window in bytes.
 const MaxWindow = 64
 
 // A PathLayout has the offsets of the members that path() reads. They are offsets in the struct or,

@@ -42,8 +42,8 @@ type Request struct {
 	Cells, Ring, Control string
 	// Zeros is the name of an array with Program.Zeros zero bytes. It is unused if that is 0.
 	Zeros string
-	// Scratch is the name of the scratch map: an array of possible CPUs * abi.ScratchSlots elements of
-	// Program.ScratchSize bytes each. It is unused if Program.ScratchSize is 0.
+	// Scratch is the name of the scratch map: an array of possible CPUs * abi.ScratchSlots elements
+	// of Program.ScratchSize bytes each. It is unused if Program.ScratchSize is 0.
 	Scratch string
 	// PrintBase is added to the index of each print site, so that sites of different programs have
 	// different numbers.

@@ -26,25 +26,27 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
 
+// An Expr is a checked expression.
 type Expr interface {
 	Type() *types.Type
 	Position() syntax.Position
 }
 
+// A Node is what all expressions have: a type and a position.
 type Node struct {
 	T   *types.Type
 	Pos syntax.Position
 }
 
-// typed returns the node of an expression of type t at pos.
+// At returns the node of an expression of type t at pos.
 func At(t *types.Type, pos syntax.Position) Node { return Node{t, pos} }
 
 func (n *Node) Type() *types.Type         { return n.T }
 func (n *Node) Position() syntax.Position { return n.Pos }
 
 type (
-	// ConstExpr is a constant: None, bool, int, string, bytes or tuple; or a list, dict or set, which
-	// have no bytes.
+	// ConstExpr is a constant: None, bool, int, string, bytes or tuple; or a list, dict or set,
+	// which have no bytes.
 	ConstExpr struct {
 		Node
 		Value any
@@ -65,8 +67,8 @@ type (
 		Node
 		Name string
 	}
-	// ArgExpr reads a typed argument of the event. index is the element of an array. max, if not 0, is
-	// the number of bytes to read of a string, including the NUL.
+	// ArgExpr reads a typed argument of the event. index is the element of an array. max, if not 0,
+	// is the number of bytes to read of a string, including the NUL.
 	ArgExpr struct {
 		Node
 		Field *abi.Field
@@ -92,7 +94,7 @@ type (
 		Node
 		X Expr
 	}
-	// AND, OR; the result is one of the operands
+	// LogicExpr is x and y, or x or y; the result is one of the operands.
 	LogicExpr struct {
 		Node
 		Op   syntax.Token
@@ -119,7 +121,8 @@ type (
 		List []any
 		Not  bool
 	}
-	// ContainsExpr reports whether y, a string or bytes, contains x. x may be a number if y is bytes.
+	// ContainsExpr reports whether y, a string or bytes, contains x. x may be a number if y is
+	// bytes.
 	ContainsExpr struct {
 		Node
 		X, Y Expr
@@ -129,8 +132,8 @@ type (
 		Node
 		X, I Expr
 	}
-	// SliceExpr is a slice of x, a string or bytes, of at most most bytes. Negative bounds count from
-	// the end; sliceEnd as the upper bound is the end.
+	// SliceExpr is a slice of x, a string or bytes, of at most most bytes. Negative bounds count
+	// from the end; SliceEnd as the upper bound is the end.
 	SliceExpr struct {
 		Node
 		X      Expr
@@ -139,8 +142,8 @@ type (
 		// Bounds that are known only at run time; if nil, lo or hi applies.
 		XLo, XHi Expr
 	}
-	// DictExpr looks x up in a constant dict. If def is nil, a missing key ends the handler. If of is
-	// not nil, the values are the elements of of, and the dict has each of them twice: under the
+	// DictExpr looks x up in a constant dict. If def is nil, a missing key ends the handler. If of
+	// is not nil, the values are the elements of of, and the dict has each of them twice: under the
 	// index from the start and under the index from the end.
 	DictExpr struct {
 		Node
@@ -239,7 +242,7 @@ type (
 	}
 )
 
-// A local is a variable of a handler, or of a function that it calls.
+// A Local is a variable of a handler, or of a function that it calls.
 type Local struct {
 	Name   string
 	T      *types.Type     // join of the types of all assignments
@@ -247,8 +250,10 @@ type Local struct {
 	Static Expr            // if not nil, the variable is this compile-time value
 }
 
+// A Stmt is a checked statement.
 type Stmt interface{ Position() syntax.Position }
 
+// A StmtNode is what all statements have.
 type StmtNode struct{ Pos syntax.Position }
 
 // StmtAt returns the node of a statement at pos.
@@ -279,8 +284,8 @@ type (
 		Step   int64
 		Body   []Stmt
 	}
-	// CountStmt runs its body with v counting from lo to below hi (above hi if step is negative). The
-	// bounds are known only at run time.
+	// CountStmt runs its body with v counting from lo to below hi (above hi if step is negative).
+	// The bounds are known only at run time.
 	CountStmt struct {
 		StmtNode
 		Local  *Local
@@ -295,8 +300,8 @@ type (
 		Body []Stmt
 		Kept []*Local // locals that are certainly assigned when break leaves the loop
 	}
-	// ItemsStmt runs its body for each key of a table or aggregation; v is the key, the value, or both
-	// as a tuple.
+	// ItemsStmt runs its body for each key of a table or aggregation; v is the key, the value, or
+	// both as a tuple.
 	ItemsStmt struct {
 		StmtNode
 		Local *Local

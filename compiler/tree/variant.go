@@ -30,10 +30,10 @@ func (r *Request) Next(f Variant) (Variant, bool) {
 	return f, false
 }
 
-// iterNew is the kernel function that creates a number iterator.
+// IterNew is the kernel function that creates a number iterator.
 const IterNew = "bpf_iter_num_new"
 
-// iterators reports whether loops of run-time length use the kernel's number iterator.
+// Iterators reports whether loops of run-time length use the kernel's number iterator.
 func (r *Request) Iterators() bool {
 	if r.Variant == VariantCallbacks {
 		return false
@@ -42,7 +42,7 @@ func (r *Request) Iterators() bool {
 	return err == nil
 }
 
-// maxWalked returns the maximum number of iterations of constant-length loops that the verifier
+// MaxWalked returns the maximum number of iterations of constant-length loops that the verifier
 // walks, if the kernel supports loops of run-time length. Iterations of nested loops multiply.
 func (r *Request) MaxWalked() int64 {
 	if r.Variant == VariantDefault {
