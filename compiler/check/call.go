@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.starlark.net/syntax"
@@ -282,13 +283,13 @@ func (c *Checker) methodCall(x *syntax.CallExpr, dot *syntax.DotExpr) tree.Expr 
 			}
 		}
 		hint := DidYouMean(dot.Name.Name, names)
-		if h, ok := textMethods[dot.Name.Name]; ok && recv.Type().InMemory() {
+		if h := textHint(dot.Name.Name); h != "" && recv.Type().InMemory() {
 			hint = h
 		}
 		if h, ok := hostMethods[dot.Name.Name]; ok && m != nil && hint == "" {
 			hint = h
 		}
-		if w := wordlist.Field(dot.Name.Name); w != nil && textMethods[dot.Name.Name] == "" && (hint == "" || kind == "event") {
+		if w := wordlist.Field(dot.Name.Name); w != nil && textHint(dot.Name.Name) == "" && (hint == "" || kind == "event") {
 			hint = w.Hint()
 		}
 		if recv.Type().Kind == types.Ptr || recv.Type().Kind == types.Mem {
@@ -357,11 +358,16 @@ var textMethods = map[string]string{
 	"elems": "take them by index: ord(b[i])",
 }
 
-func init() {
-	for _, name := range []string{"capitalize", "join", "lower", "lstrip", "partition", "replace", "rpartition", "rsplit", "rstrip",
-		"split", "splitlines", "strip", "title", "upper"} {
-		textMethods[name] = "send the string to the host, and change it there"
+// hostText lists the string methods that change or split a string, which only a script can do.
+var hostText = []string{"capitalize", "join", "lower", "lstrip", "partition", "replace", "rpartition", "rsplit", "rstrip",
+	"split", "splitlines", "strip", "title", "upper"}
+
+// textHint returns the hint for a string method that does not exist in a handler, or "".
+func textHint(name string) string {
+	if slices.Contains(hostText, name) {
+		return "send the string to the host, and change it there"
 	}
+	return textMethods[name]
 }
 
 // ConstString returns the value of an argument that must be a constant string. Otherwise it reports

@@ -41,9 +41,12 @@ import (
 
 // A Checker checks one request. Functions that check a row call its methods.
 type Checker struct {
+	Req   *tree.Request
+	Diags diag.List  // the errors so far
+	Facts tree.Facts // what the handler has been found to use
+
 	rows               *Tables
-	Req                *tree.Request
-	Diags, warnings    diag.List
+	warnings           diag.List
 	frame              *frame
 	flow               *flow
 	maps               map[*tree.Map]*mapTyping
@@ -51,7 +54,6 @@ type Checker struct {
 	inferring          bool        // unknown types are to be inferred: see Infer
 	noting             bool        // record an Arithmetic for each frame
 	arith              *Arithmetic // of the handler, if noting
-	Facts              tree.Facts
 	capturedSeen       map[string]bool
 	typed              []abi.Field // result of Event.Typed
 	typedErr           error

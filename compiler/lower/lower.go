@@ -34,10 +34,12 @@ import (
 
 // A Lowerer lowers one handler. Functions that lower a row call its methods.
 type Lowerer struct {
+	Req    *tree.Request
+	B      *ir.Builder // of the function being lowered
+	Denied *int        // the variable with the error of deny()
+
 	rows           *Tables
-	Req            *tree.Request
 	types          map[*tree.Map]tree.MapTypes
-	B              *ir.Builder
 	needs          Needs
 	diags          diag.List
 	end            *ir.Block // where the handler ends
@@ -59,10 +61,9 @@ type Lowerer struct {
 	subprogsChosen bool                  // shared says which functions become subprograms
 	scratch        scratch
 	budget         budget
-	times          int  // how often the verifier walks through the code being lowered
-	Denied         *int // the variable with the error of deny()
-	walked         int  // approximate instructions that it walks in loops over long strings
-	jumps          int  // and jumps, whose other branch it keeps for later
+	times          int // how often the verifier walks through the code being lowered
+	walked         int // approximate instructions that it walks in loops over long strings
+	jumps          int // and jumps, whose other branch it keeps for later
 }
 
 type loop struct {
