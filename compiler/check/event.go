@@ -219,3 +219,26 @@ func spaceOf(f *abi.Field) types.Space {
 	}
 	return types.AnySpace
 }
+
+// typedArg checks e.args.NAME if only BTF has the names.
+func (c *Checker) typedArg(name string, pos syntax.Position) tree.Expr {
+	if c.typed == nil && c.typedErr == nil {
+		c.typed, c.typedErr = c.Req.Event.Typed()
+	}
+	if c.typedErr != nil {
+		return c.Bad(pos, "read the raw arguments by index: e.args[0]", "the argument names of %s are unknown: %v", c.Req.Name, c.typedErr)
+	}
+	var names []string
+	for i := range c.typed {
+		if f := &c.typed[i]; f.Name == name {
+			c.Facts.TypedArgs = true
+			return c.Arg(f, pos)
+		}
+		names = append(names, c.typed[i].Name)
+	}
+	hint := DidYouMean(name, names)
+	if hint == "" && len(names) > 0 {
+		hint = "it has " + strings.Join(names, ", ")
+	}
+	return c.Bad(pos, hint, "%s has no argument %s", c.Req.Name, name)
+}
