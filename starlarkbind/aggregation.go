@@ -472,7 +472,7 @@ func keyIterator(items []starlark.Tuple) starlark.Iterator {
 }
 
 // snapshot returns a dict, or the value itself if the aggregation has no keys.
-func (a *Aggregation) snapshot() (starlark.Value, error) {
+func (a *Aggregation) Snapshot() (starlark.Value, error) {
 	if m := a.live(); m != nil && a.uniqueKeys() && a.spec().Words() == 1 {
 		return a.direct(m)
 	}

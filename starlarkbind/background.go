@@ -58,7 +58,7 @@ func (s *Session) serve(ctx context.Context) {
 		}
 		if err != nil {
 			st.each = nil
-			s.out.write(s.out.errw, s.FormatError(err)+"\n    "+st.Name()+".each() has ended\n")
+			s.out.ErrText(s.FormatError(err) + "\n    " + st.Name() + ".each() has ended\n")
 		}
 	}
 }

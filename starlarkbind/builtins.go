@@ -19,6 +19,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
 )
 
 type builtinFunc func(*Session, *starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error)
@@ -84,8 +85,8 @@ var Builtins = []Builtin{
 		if err != nil {
 			return nil, err
 		}
-		if s.out.json {
-			s.out.Print(printedLine("printf", "", text, values))
+		if s.out.JSON() {
+			s.out.Print(terminal.PrintedLine("printf", "", text, values))
 		} else {
 			s.out.Text(text)
 		}
@@ -101,7 +102,7 @@ var Builtins = []Builtin{
 			return nil, err
 		}
 		s.done.exported = true
-		b, err := render.JSON(plainValue(x), func(n int) error { return s.run.Interrupted(n) })
+		b, err := render.JSON(terminal.PlainValue(x), func(n int) error { return s.run.Interrupted(n) })
 		return starlark.String(b), err
 	}},
 	{"to_csv", "to_csv(x, header=None, raw=False)", "x as CSV with a header line, whose names header replaces: a map, its snapshot, a list of pairs or of records; tuples, statistics and histograms have several columns, and a histogram one row per bucket; text that a spreadsheet would read as a formula is prefixed with ', unless raw", `print(to_csv(calls.top(20), header=["comm", "calls"]))`, (*Session).builtinToCSV},

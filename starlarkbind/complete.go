@@ -124,5 +124,5 @@ var lambdaOf = lazyregexp.Regexp(`(?:\blambda|\bdef\s+\w+\s*\()\s*(\w+)\s*[:)]`)
 
 // SetOutput redirects all output. It must be called before anything is printed.
 func (s *Session) SetOutput(out, errOut interface{ Write([]byte) (int, error) }) {
-	s.out.w, s.out.errw = out, errOut
+	s.out.SetWriters(out, errOut)
 }

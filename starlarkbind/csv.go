@@ -6,6 +6,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
 )
 
 // builtinToCSV implements to_csv(x, header=None, raw=False).
@@ -21,7 +22,7 @@ func (s *Session) builtinToCSV(_ *starlark.Thread, _ *starlark.Builtin, args sta
 		return nil, err
 	}
 	s.done.exported = true
-	text, err := render.CSV(plainValue(x), header, raw, func(row int) error { return s.run.Interrupted(row) })
+	text, err := render.CSV(terminal.PlainValue(x), header, raw, func(row int) error { return s.run.Interrupted(row) })
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func (p *Probe) closeLinks() error {
 		}
 	}
 	if !shut || len(links) <= fewTargets {
-		errs = append(errs, bpf.CloseAll(links, p.s.progress("detached")))
+		errs = append(errs, bpf.CloseAll(links, p.s.out.Progress("detached")))
 		// A closed link lets the runs in progress continue. Their errors are read next.
 		errs = append(errs, kmap.WaitForPrograms())
 		shut = false
@@ -81,7 +81,7 @@ func (p *Probe) closeLinks() error {
 		g.links = nil
 	}
 	if shut {
-		done, progress := make(chan struct{}), p.s.progress("detached")
+		done, progress := make(chan struct{}), p.s.out.Progress("detached")
 		p.closing = done
 		p.s.detaching.closing.Go(func() {
 			defer close(done)

@@ -12,9 +12,9 @@
 //   - kernelShared (kernel_shared.go, print_reader.go): kernel objects that all programs share.
 //   - codec (codec.go, formats.go, shown.go, stack.go): values as the kernel stores them.
 //   - probeNames, stackMaps, symbols: the numbers of probes, the stacks, the names of addresses.
-//   - warner (warner.go, caret.go): warnings and notes, each printed once.
+//   - warner (warner.go): warnings and notes, each printed once.
 //   - universe.Guards: Starlark's own builtins, made interruptible.
-//   - output (output.go, jsonlines.go): what is printed, as text or JSON.
+//   - terminal.Output: what is printed, as text or JSON.
 //
 // The rest is divided as follows:
 //

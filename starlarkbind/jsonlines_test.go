@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
 )
 
 // checkJSONLine checks a line of output against the table.
@@ -25,7 +27,7 @@ func checkJSONLine(line string) error {
 	if err := json.Unmarshal(members["type"], &typ); err != nil {
 		return fmt.Errorf("type: %w: %s", err, line)
 	}
-	row := jsonLineOf(typ)
+	row := terminal.JSONLineOf(typ)
 	if row == nil {
 		return fmt.Errorf("no row for the type %q: %s", typ, line)
 	}
@@ -34,22 +36,22 @@ func checkJSONLine(line string) error {
 	}
 	delete(members, "type")
 	at := 0
-	for _, f := range row.fields {
-		v, ok := members[f.name]
-		delete(members, f.name)
-		if !ok && !f.optional {
-			return fmt.Errorf("%s: no member %s: %s", typ, f.name, line)
+	for _, f := range row.Fields {
+		v, ok := members[f.Name]
+		delete(members, f.Name)
+		if !ok && !f.Optional {
+			return fmt.Errorf("%s: no member %s: %s", typ, f.Name, line)
 		}
 		if !ok {
 			continue
 		}
-		if i := strings.Index(line, fmt.Sprintf(`,"%s":`, f.name)); i < 0 || i < at && f.form != jsonValue {
-			return fmt.Errorf("%s: %s is not in the order of the table: %s", typ, f.name, line)
+		if i := strings.Index(line, fmt.Sprintf(`,"%s":`, f.Name)); i < 0 || i < at && f.Form != terminal.JSONValue {
+			return fmt.Errorf("%s: %s is not in the order of the table: %s", typ, f.Name, line)
 		} else {
 			at = i
 		}
-		if err := f.form.check(v); err != nil {
-			return fmt.Errorf("%s: %s: %w: %s", typ, f.name, err, line)
+		if err := checkForm(f.Form, v); err != nil {
+			return fmt.Errorf("%s: %s: %w: %s", typ, f.Name, err, line)
 		}
 	}
 	for name := range members {
@@ -59,7 +61,7 @@ func checkJSONLine(line string) error {
 }
 
 // check returns an error if a member's value does not match its form.
-func (f jsonForm) check(raw json.RawMessage) error {
+func checkForm(f terminal.JSONForm, raw json.RawMessage) error {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
 	var v any
@@ -68,19 +70,19 @@ func (f jsonForm) check(raw json.RawMessage) error {
 	}
 	ok := false
 	switch f {
-	case jsonText:
+	case terminal.JSONText:
 		_, ok = v.(string)
 		ok = ok || isBase64(v)
-	case jsonInt:
+	case terminal.JSONInt:
 		n, isNumber := v.(json.Number)
 		ok = isNumber && !strings.ContainsAny(string(n), ".eE")
-	case jsonBool:
+	case terminal.JSONBool:
 		_, ok = v.(bool)
-	case jsonValue:
+	case terminal.JSONValue:
 		ok = true
-	case jsonValues:
+	case terminal.JSONValues:
 		_, ok = v.([]any)
-	case jsonEntries:
+	case terminal.JSONEntries:
 		list, isList := v.([]any)
 		ok = isList
 		for _, e := range list {
@@ -89,7 +91,7 @@ func (f jsonForm) check(raw json.RawMessage) error {
 			_, hasValue := m["value"]
 			ok = ok && isObject && isKey && hasValue && len(m) == 2
 		}
-	case jsonHist:
+	case terminal.JSONHist:
 		m, _ := v.(map[string]any)
 		_, ok = m["buckets"].([]any)
 		ok = ok && len(m) == 5
@@ -242,14 +244,14 @@ func TestJSONDoc(t *testing.T) {
 func jsonDoc() string {
 	var b strings.Builder
 	b.WriteString("| `type` | printed by | member | form | holds |\n|---|---|---|---|---|\n")
-	for _, l := range jsonLines {
-		typ, doc := "`"+l.name+"`", l.doc
-		for _, f := range l.fields {
-			form := string(f.form)
-			if f.optional {
+	for _, l := range terminal.JSONLines {
+		typ, doc := "`"+l.Name+"`", l.Doc
+		for _, f := range l.Fields {
+			form := string(f.Form)
+			if f.Optional {
 				form += ", may be absent"
 			}
-			fmt.Fprintf(&b, "| %s | %s | `%s` | %s | %s |\n", typ, doc, f.name, form, f.doc)
+			fmt.Fprintf(&b, "| %s | %s | `%s` | %s | %s |\n", typ, doc, f.Name, form, f.Doc)
 			typ, doc = "", ""
 		}
 	}

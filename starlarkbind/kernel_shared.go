@@ -9,6 +9,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/internal/kernelnames"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
 	"github.com/cilium/ebpf"
 )
 
@@ -19,7 +20,7 @@ type kernelShared struct {
 	reg    *registry
 	codec  *codec
 	warner *warner
-	out    *output
+	out    *terminal.Output
 	halt   chan<- struct{} // a handler called stop()
 
 	control     *kmap.ControlMap

@@ -202,7 +202,7 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		Pass:     s.opt.pass,
 		ProbeID:  s.ids.id,
 		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros", Scratch: "scratch",
-		PrintBase: s.reg.printBase(), PrintProbe: s.out.json,
+		PrintBase: s.reg.printBase(), PrintProbe: s.out.JSON(),
 		CountLookupMisses: s.opt.Warnings == WarnAll,
 		Canceled:          func() bool { return s.run.Context().Err() != nil },
 		Compat:            compat(s.kernel),
@@ -360,7 +360,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 	}
 	n := s.symbols.loaded.Add(1)
 	pg.spec = bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", n), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: l.p.pid}
-	pg.prog, err = bpf.LoadForTargets(s.run.Context(), pg.spec, s.progress("loaded"))
+	pg.prog, err = bpf.LoadForTargets(s.run.Context(), pg.spec, s.out.Progress("loaded"))
 	if l.otherForm(err) {
 		l.programs = l.programs[:len(l.programs)-1]
 		return errors.Join(pg.close(), l.loadOne(g, ts, pt, nil))

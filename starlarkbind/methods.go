@@ -83,7 +83,7 @@ var aggMethods = []scriptMethod[*Aggregation]{
 		return a.perCPU()
 	}},
 	{"snapshot", "snapshot()", "a plain dict of keys and values; without keys the plain value", "before = calls.snapshot()", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
-		return a.snapshot()
+		return a.Snapshot()
 	}},
 	{"top", "top(n=10)", "list of the n largest (key, value), the largest first", "for k, v in calls.top(5): print(k, v)", func(a *Aggregation, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		n := 10

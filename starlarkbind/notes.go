@@ -111,8 +111,8 @@ func (s *Session) summarize() {
 // printLate prints a map as print does. If the script writes CSV or JSON itself, which a table
 // would corrupt, the map goes to stderr.
 func (s *Session) printLate(m starlark.Value) {
-	if s.done.exported && !s.out.json {
-		s.out.write(s.out.errw, s.text(m)+"\n")
+	if s.done.exported && !s.out.JSON() {
+		s.out.ErrText(s.text(m) + "\n")
 		return
 	}
 	if _, err := s.builtinPrint(nil, nil, starlark.Tuple{m}, nil); err != nil && s.out.Failed() == nil {

@@ -308,7 +308,7 @@ func (k *kernelRun) outcome() (outcome, error) {
 	}
 	for name := range oracleTables {
 		t := k.names.globals[name].(*Table)
-		d, err := t.snapshot()
+		d, err := t.Snapshot()
 		if err != nil {
 			return nil, err
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/plot"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
 )
 
 // columnsElsewhere is the width of plots if the output is not a terminal.
@@ -38,7 +39,7 @@ func (s *Session) builtinPlot(_ *starlark.Thread, _ *starlark.Builtin, args star
 			paper.Columns = cols
 		}
 	}
-	plain := plainValue(x)
+	plain := terminal.PlainValue(x)
 	if s.run.Context().Err() != nil {
 		return nil, runner.ErrInterrupted
 	}
@@ -60,7 +61,7 @@ func (s *Session) builtinPlot(_ *starlark.Thread, _ *starlark.Builtin, args star
 	if plotErr != nil {
 		return nil, plotErr
 	}
-	if s.out.json {
+	if s.out.JSON() {
 		j, err := render.JSONValue(plain)
 		if err != nil {
 			return nil, err

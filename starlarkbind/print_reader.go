@@ -14,6 +14,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
 )
 
 // A printReader reads the records that handlers send and prints them in the order they were sent.
@@ -145,7 +146,7 @@ func (p *printReader) record(b []byte) {
 	}
 	p.records++
 	p.probe = site.probe
-	if site.Kind == "print" && !p.k.out.json {
+	if site.Kind == "print" && !p.k.out.JSON() {
 		if line, ok := appendPrinted(p.text.AvailableBuffer(), site.Args, b); ok {
 			p.text.Write(line)
 			return
@@ -163,7 +164,7 @@ func (p *printReader) record(b []byte) {
 func (p *printReader) print(site *printSite, args []starlark.Value) {
 	var probe, text string
 	// The program adds the name of the probe that fired: see compiler.Request.PrintProbe.
-	if n := len(args); p.k.out.json && n > 0 {
+	if n := len(args); p.k.out.JSON() && n > 0 {
 		probe, _ = starlark.AsString(args[n-1])
 		args = args[:n-1]
 	}
@@ -183,8 +184,8 @@ func (p *printReader) print(site *printSite, args []starlark.Value) {
 		}
 	}
 	switch {
-	case p.k.out.json:
-		text = printedLine(site.Kind, probe, text, args)
+	case p.k.out.JSON():
+		text = terminal.PrintedLine(site.Kind, probe, text, args)
 	case site.Kind == "print":
 		text += "\n"
 	}

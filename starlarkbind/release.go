@@ -90,7 +90,7 @@ func (g *program) renew(ctx context.Context, s *Session) (err error) {
 		spec.Maps["syscalls"] = g.syscalls.Map()
 	}
 	spec.Targets = g.targets
-	if g.prog, err = bpf.LoadForTargets(ctx, spec, s.progress("loaded")); err != nil {
+	if g.prog, err = bpf.LoadForTargets(ctx, spec, s.out.Progress("loaded")); err != nil {
 		return err
 	}
 	g.kept.released = false

@@ -26,6 +26,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/universe"
 )
 
@@ -61,7 +62,7 @@ type Options struct {
 type Session struct {
 	opt     Options
 	kernel  *sys.Kernel
-	out     *output
+	out     *terminal.Output
 	flags   *flags.Set
 	sources *source.Files
 	ktypes  *ktypes.Types
@@ -95,10 +96,10 @@ func New(opt Options) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{opt: opt, kernel: k, sources: source.New(), ktypes: ktypes.New(), ids: newProbeNames(), reg: &registry{}, stacks: &stackMaps{}, leastShared: 2}
-	s.out = &output{w: opt.Stdout, errw: opt.Stderr, json: opt.JSON, colour: opt.Colour && !opt.JSON, errColour: opt.ErrColour}
+	s.out = terminal.New(opt.Stdout, opt.Stderr, opt.JSON, opt.Colour, opt.ErrColour)
 	s.flags = flags.New(opt.Args)
 	if s.flags.Help() { // the script runs only to define its flags, so its output is dropped
-		s.out.w = io.Discard
+		s.out.SetWriters(io.Discard, opt.Stderr)
 	}
 	s.run = runner.New(s.out, opt.Interactive, opt.Warnings == WarnNone)
 	s.waits.halt = make(chan struct{}, 1)

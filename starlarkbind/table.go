@@ -230,7 +230,7 @@ func (t *Table) Len() int {
 	return n
 }
 
-func (t *Table) snapshot() (starlark.Value, error) {
+func (t *Table) Snapshot() (starlark.Value, error) {
 	items, err := t.entries()
 	if err != nil {
 		return nil, err
@@ -330,7 +330,7 @@ var tableMethods = []scriptMethod[*Table]{
 		return def, nil
 	}},
 	{"snapshot", "snapshot()", "a plain dict", "before = seen.snapshot()", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
-		return t.snapshot()
+		return t.Snapshot()
 	}},
 	{"values", "values()", "list of values", "sum(seen.values())", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		e, err := t.entries()

@@ -9,12 +9,13 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
 )
 
 // A warner prints warnings and notes, each only once where that is what the user wants.
 type warner struct {
 	opt     *Options
-	out     *output
+	out     *terminal.Output
 	sources *source.Files
 	flags   *flags.Set
 
@@ -25,7 +26,7 @@ type warner struct {
 	faults map[string]bool // other errors
 }
 
-func newWarner(opt *Options, out *output, src *source.Files, f *flags.Set) *warner {
+func newWarner(opt *Options, out *terminal.Output, src *source.Files, f *flags.Set) *warner {
 	w := &warner{opt: opt, out: out, sources: src, flags: f, faults: map[string]bool{}}
 	w.reset()
 	return w
@@ -54,4 +55,29 @@ func (w *warner) note(format string, args ...any) {
 		return
 	}
 	w.out.Message("NOTE: " + render.Escape(fmt.Sprintf(format, args...)))
+}
+
+// fitCarets shortens source lines with a caret to the width of the terminal.
+func (w *warner) fitCarets(text string) string {
+	cols := 0
+	if w.opt.Screen != nil {
+		cols, _ = w.opt.Screen()
+	}
+	return terminal.FitCarets(text, cols)
+}
+
+// warnOf prints each of the compiler's warnings about a handler, unless it has been printed before.
+func (w *warner) warnOf(code *compiler.Program) {
+	if w.opt.Warnings == WarnNone {
+		return
+	}
+	for _, d := range code.Warnings {
+		w.mu.Lock()
+		told := w.told[*d]
+		w.told[*d] = true
+		w.mu.Unlock()
+		if !told {
+			w.out.Warn("diagnostic", terminal.DiagnosticFields(d), w.fitCarets(d.Error()))
+		}
+	}
 }

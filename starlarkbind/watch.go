@@ -57,7 +57,7 @@ const clearScreen = "\x1b[H\x1b[2J"
 // values.
 func (s *Session) showOnce(t *starlark.Thread, x starlark.Value) (starlark.Value, error) {
 	cols, rows := 0, 0
-	if s.opt.Screen != nil && !s.out.json {
+	if s.opt.Screen != nil && !s.out.JSON() {
 		cols, rows = s.opt.Screen()
 	}
 	picture := func() error {

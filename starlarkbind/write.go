@@ -13,6 +13,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flame"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
 )
 
 // writeFile writes a file for a script. The file must be inside a directory of --allow-write, also
@@ -118,7 +119,7 @@ func (s *Session) builtinFlamegraph(_ *starlark.Thread, _ *starlark.Builtin, arg
 
 // stackItems returns the items of m, which the builtin fn writes.
 func stackItems(fn string, m starlark.Value) ([]starlark.Tuple, error) {
-	d, ok := plainValue(m).(starlark.IterableMapping)
+	d, ok := terminal.PlainValue(m).(starlark.IterableMapping)
 	if !ok {
 		return nil, fmt.Errorf("%s: want an aggregation whose keys are stacks, or a dict of them, got %s", fn, m.Type())
 	}

@@ -146,6 +146,7 @@ var starlarkbindImports = map[string][]string{
 	"runner":    {},
 	"source":    {"cfmt"},
 	"structs":   {},
+	"terminal":  {"compiler", "hist", "render", "runner"},
 	"universe":  {"runner"},
 }
 

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestJSONLines checks that each type of line that -f json can print has a row in jsonLines
-// (starlarkbind/jsonlines.go), with a row for each of its members.
+// TestJSONLines checks that each type of line that -f json can print has a row in JSONLines
+// (starlarkbind/terminal/jsonlines.go), with a row for each of its members.
 func TestJSONLines(t *testing.T) {
 	const folder = "../../starlarkbind"
 	files, err := filepath.Glob(folder + "/*.go")
@@ -37,7 +37,7 @@ func TestJSONLines(t *testing.T) {
 		parsed = append(parsed, f)
 		ast.Inspect(f, func(n ast.Node) bool {
 			spec, ok := n.(*ast.ValueSpec)
-			if !ok || spec.Names[0].Name != "jsonLines" {
+			if !ok || spec.Names[0].Name != "JSONLines" {
 				return true
 			}
 			for _, row := range spec.Values[0].(*ast.CompositeLit).Elts {
@@ -69,7 +69,7 @@ func TestJSONLines(t *testing.T) {
 			typ := literal(call.Args[0])
 			members, ok := rows[typ]
 			if !ok {
-				t.Errorf("%s: add a row for %q to jsonLines in starlarkbind/jsonlines.go", fset.Position(call.Pos()), typ)
+				t.Errorf("%s: add a row for %q to JSONLines in starlarkbind/terminal/jsonlines.go", fset.Position(call.Pos()), typ)
 			}
 			fields, _ := call.Args[1].(*ast.CompositeLit)
 			if fields == nil {
@@ -77,7 +77,7 @@ func TestJSONLines(t *testing.T) {
 			}
 			for _, e := range fields.Elts {
 				if name := literal(e.(*ast.KeyValueExpr).Key); ok && !slices.Contains(members, name) {
-					t.Errorf("%s: add a row for the member %q of %q to jsonLines in starlarkbind/jsonlines.go", fset.Position(call.Pos()), name, typ)
+					t.Errorf("%s: add a row for the member %q of %q to JSONLines in starlarkbind/terminal/jsonlines.go", fset.Position(call.Pos()), name, typ)
 				}
 			}
 			return true

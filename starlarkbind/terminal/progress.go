@@ -1,4 +1,4 @@
-package starlarkbind
+package terminal
 
 import (
 	"fmt"
@@ -14,12 +14,12 @@ const (
 	progressNotTTY = 2 * time.Second
 )
 
-// progress returns a function that shows the progress of an operation on stderr, such as "attached:
+// Progress returns a function that shows the progress of an operation on stderr, such as "attached:
 // 312 of 1000".
-func (s *Session) progress(verb string) func(done, total int) {
+func (o *Output) Progress(verb string) func(done, total int) {
 	start := time.Now()
 	var shown time.Time
-	tty := isTerminal(s.out.errw)
+	tty := isTerminal(o.errw)
 	every := progressNotTTY
 	if tty {
 		every = progressTTY
@@ -34,11 +34,11 @@ func (s *Session) progress(verb string) func(done, total int) {
 		text := fmt.Sprintf("%s: %d of %d", verb, done, total)
 		switch {
 		case last:
-			s.out.write(s.out.errw, "\r\x1b[K")
+			o.write(o.errw, "\r\x1b[K")
 		case tty:
-			s.out.write(s.out.errw, "\r\x1b[K"+text)
+			o.write(o.errw, "\r\x1b[K"+text)
 		default:
-			s.out.write(s.out.errw, text+"\n")
+			o.write(o.errw, text+"\n")
 		}
 	}
 }

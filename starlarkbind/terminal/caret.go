@@ -1,27 +1,21 @@
-package starlarkbind
+package terminal
 
 import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/bpfrepl/bpfrepl/compiler"
-	"github.com/bpfrepl/bpfrepl/compiler/diag"
 )
 
 // widest is the number of columns of a source line that an error shows if there is no terminal.
 // Source lines may be megabytes long.
 const widest = 400
 
-// fitCarets shortens each source line that has a caret below it to the width of the terminal,
+// FitCarets shortens each source line that has a caret below it to the terminal's columns, or to widest if cols is 0,
 // because a caret under a wrapped line points at nothing. Other lines may wrap, but are cut after
 // 2*widest bytes.
-func (w *warner) fitCarets(text string) string {
-	cols := widest
-	if w.opt.Screen != nil {
-		if c, _ := w.opt.Screen(); c > 0 {
-			cols = c
-		}
+func FitCarets(text string, cols int) string {
+	if cols <= 0 {
+		cols = widest
 	}
 	lines := strings.Split(text, "\n")
 	for i := 1; i < len(lines); i++ {
@@ -60,29 +54,4 @@ func window(line, pad string, cols int) (part, caret string) {
 	}
 	in := strings.Repeat(" ", margin)
 	return in + part, in + caret
-}
-
-// warnOf prints each of the compiler's warnings about a handler, unless it has been printed before.
-func (w *warner) warnOf(code *compiler.Program) {
-	if w.opt.Warnings == WarnNone {
-		return
-	}
-	for _, d := range code.Warnings {
-		w.mu.Lock()
-		told := w.told[*d]
-		w.told[*d] = true
-		w.mu.Unlock()
-		if !told {
-			w.out.Warn("diagnostic", diagnosticFields(d), w.fitCarets(d.Error()))
-		}
-	}
-}
-
-// diagnosticFields returns the members of a diagnostic's JSON line.
-func diagnosticFields(d *diag.Diagnostic) map[string]any {
-	f := map[string]any{"severity": d.Severity.String(), "message": d.Msg, "hint": d.Hint, "pos": d.Pos.String(), "source": strings.TrimSpace(d.Line)}
-	if d.Also.Pos.IsValid() {
-		f["also_pos"], f["also_label"], f["also_source"] = d.Also.Pos.String(), d.Also.Label, strings.TrimSpace(d.Also.Line)
-	}
-	return f
 }
