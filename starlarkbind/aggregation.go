@@ -19,6 +19,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/dictbuild"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
@@ -162,7 +163,7 @@ func (a *Aggregation) retype(t compiler.MapTypes) error {
 		out := newRawValues(len(w.keys))
 		for i, k := range w.keys {
 			b := make([]byte, t.Key.Size())
-			if err := a.s.codec.encode(t.Key, a.s.codec.decode(key, []byte(k)), b); err != nil {
+			if err := a.s.codec.Encode(t.Key, a.s.codec.Decode(key, []byte(k)), b); err != nil {
 				return nil, err
 			}
 			out.put(string(b), w.vals[i])
@@ -279,7 +280,7 @@ func (a *Aggregation) readMap(ctx context.Context, m *kmap.Map) (_ *rawValues, e
 		switch key := keys.String()[i*size : (i+1)*size]; {
 		case a.keyless():
 			out.put("", v)
-		case ambiguousText(a.decl.Key):
+		case codec.AmbiguousText(a.decl.Key):
 			out.add(a.spec(), a.canonicalKey(key), v)
 		default:
 			out.put(key, v)
@@ -291,7 +292,7 @@ func (a *Aggregation) readMap(ctx context.Context, m *kmap.Map) (_ *rawValues, e
 // canonicalKey returns the key that represents all keys with the same text, such as the symbol of
 // one location in two processes. The script sees them as one key, so their values are merged.
 func (a *Aggregation) canonicalKey(key string) string {
-	if a.decl.Key == nil || !ambiguousText(a.decl.Key) {
+	if a.decl.Key == nil || !codec.AmbiguousText(a.decl.Key) {
 		return key
 	}
 	if a.canonical == nil {
@@ -333,7 +334,7 @@ func (a *Aggregation) value(w []uint64) starlark.Value {
 	return aggValue(a.spec(), w, signed)
 }
 
-func (a *Aggregation) key(k string) starlark.Value { return a.s.codec.decode(a.decl.Key, []byte(k)) }
+func (a *Aggregation) key(k string) starlark.Value { return a.s.codec.Decode(a.decl.Key, []byte(k)) }
 
 // one returns the merged value of one key, or nil if the key is absent.
 func (a *Aggregation) one(key []byte) ([]uint64, error) {
@@ -375,12 +376,12 @@ func (a *Aggregation) Get(k starlark.Value) (starlark.Value, bool, error) {
 		return nil, false, fmt.Errorf("%s %q has no keys; read %s.value", a.Type(), a.Name(), a.Name())
 	}
 	b := make([]byte, a.decl.Key.Size())
-	if err := a.s.codec.encode(a.decl.Key, k, b); err != nil && !ambiguousText(a.decl.Key) {
+	if err := a.s.codec.Encode(a.decl.Key, k, b); err != nil && !codec.AmbiguousText(a.decl.Key) {
 		return nil, false, nil // a key of another type is never present
 	}
 	var w []uint64
 	var err error
-	if ambiguousText(a.decl.Key) {
+	if codec.AmbiguousText(a.decl.Key) {
 		w, err = a.find(k)
 	} else {
 		w, err = a.one(b)
@@ -486,7 +487,7 @@ func (a *Aggregation) Snapshot() (starlark.Value, error) {
 // uniqueKeys reports whether the live map holds all keys, each of which is a distinct key for the
 // script.
 func (a *Aggregation) uniqueKeys() bool {
-	return !a.keyless() && a.swappedOut == nil && !ambiguousText(a.decl.Key)
+	return !a.keyless() && a.swappedOut == nil && !codec.AmbiguousText(a.decl.Key)
 }
 
 // direct is snapshot for maps with one word per value (counts and sums), which tend to be the
@@ -516,7 +517,7 @@ func (a *Aggregation) direct(m *kmap.Map) (_ starlark.Value, err error) {
 		key := func(x [2]uint64) starlark.Value {
 			var b [8]byte
 			binary.NativeEndian.PutUint64(b[:], x[0])
-			return a.s.codec.decode(t, b[:])
+			return a.s.codec.Decode(t, b[:])
 		}
 		return dictbuild.Fill(&dm, snap.N, runtime.GOMAXPROCS(0), item, key, func(x [2]uint64) starlark.Value { return value(x[1]) })
 	}
@@ -524,7 +525,7 @@ func (a *Aggregation) direct(m *kmap.Map) (_ starlark.Value, err error) {
 		key starlark.Value
 		sum uint64
 	}
-	key := dictbuild.Memoized(snap.N, func(i int) starlark.Value { return a.s.codec.decode(a.decl.Key, snap.Key(i)) })
+	key := dictbuild.Memoized(snap.N, func(i int) starlark.Value { return a.s.codec.Decode(a.decl.Key, snap.Key(i)) })
 	return dictbuild.Fill(&dm, snap.N, 1, func(i int) pair { return pair{key(i), sum(i)} }, func(p pair) starlark.Value { return p.key }, func(p pair) starlark.Value { return value(p.sum) })
 }
 

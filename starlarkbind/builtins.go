@@ -16,6 +16,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
@@ -259,7 +260,7 @@ func aggregation(kind agg.Kind) builtinFunc {
 		}
 		m := s.newMap(t, name, b.Name())
 		m.Agg = &spec
-		if m.Key, err = declaredType(b.Name()+": key", key); err != nil {
+		if m.Key, err = codec.DeclaredType(b.Name()+": key", key); err != nil {
 			return nil, err
 		}
 		if key != nil {
@@ -275,9 +276,9 @@ func aggregation(kind agg.Kind) builtinFunc {
 func (s *Session) addMap(m kernelMap) {
 	switch m := m.(type) {
 	case *Aggregation:
-		s.codec.shown.atLeast(m.maxKeys)
+		s.codec.Shown.AtLeast(m.maxKeys)
 	case *Table:
-		s.codec.shown.atLeast(m.maxKeys)
+		s.codec.Shown.AtLeast(m.maxKeys)
 	}
 	s.reg.add(m)
 }
@@ -364,10 +365,10 @@ func (s *Session) builtinTable(t *starlark.Thread, b *starlark.Builtin, a starla
 	m := s.newMap(t, name, "table")
 	m.LRU = lru
 	var err error
-	if m.Key, err = declaredType("table: key", key); err != nil {
+	if m.Key, err = codec.DeclaredType("table: key", key); err != nil {
 		return nil, err
 	}
-	if m.Val, err = declaredType("table: value", value); err != nil {
+	if m.Val, err = codec.DeclaredType("table: value", value); err != nil {
 		return nil, err
 	}
 	if at := t.CallFrame(1).Pos; key != nil || value != nil {

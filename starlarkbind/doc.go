@@ -10,8 +10,8 @@
 //   - registry (registry.go, forget.go): the probes and maps that the script has created.
 //   - namespace (namespace.go, scope.go): the names that the script can use.
 //   - kernelShared (kernel_shared.go, print_reader.go): kernel objects that all programs share.
-//   - codec (codec.go, formats.go, shown.go, stack.go): values as the kernel stores them.
-//   - probeNames, stackMaps, symbols: the numbers of probes, the stacks, the names of addresses.
+//   - codec.Codec: values as the kernel stores them, with codec.ProbeNames, codec.StackMaps and
+//     codec.Symbols: the numbers of probes, the stacks, the names of addresses.
 //   - warner (warner.go): warnings and notes, each printed once.
 //   - universe.Guards: Starlark's own builtins, made interruptible.
 //   - terminal.Output: what is printed, as text or JSON.

@@ -13,6 +13,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 )
 
 // An event is the argument of a handler that the script calls: event(comm="sh", pid=1,
@@ -72,18 +73,18 @@ func didYouMean(word string, names []string) string {
 // eventStack makes a stack from a list of addresses. The process of a user stack is the pid among
 // the fields kw.
 func (s *Session) eventStack(user bool, v starlark.Value, kw []starlark.Tuple) (starlark.Value, error) {
-	if k, ok := v.(*Stack); ok {
+	if k, ok := v.(*codec.Stack); ok {
 		return k, nil
 	}
 	it, ok := v.(starlark.Iterable)
 	if !ok {
 		return nil, fmt.Errorf("got %s, want a list of addresses", v.Type())
 	}
-	k := &Stack{c: s.codec, user: user}
+	k := &codec.Stack{C: s.codec, User: user}
 	if user {
 		for _, pair := range kw {
 			if n, ok := pair[1].(starlark.Int); ok && pair[0] == starlark.String("pid") {
-				k.pid = int(word(n))
+				k.PID = int(codec.Word(n))
 			}
 		}
 	}
@@ -94,7 +95,7 @@ func (s *Session) eventStack(user bool, v starlark.Value, kw []starlark.Tuple) (
 		if _, ok := x.(starlark.Int); !ok {
 			return nil, fmt.Errorf("got a list with %s in it, want a list of addresses", x.Type())
 		}
-		k.frames = append(k.frames, word(x))
+		k.Frames = append(k.Frames, codec.Word(x))
 	}
 	return k, nil
 }

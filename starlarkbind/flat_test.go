@@ -67,7 +67,7 @@ def unused(): m.clear()
 	for _, name := range []string{"m", "other", "before"} {
 		l.names.predeclared[name] = l.names.globals[name]
 	}
-	st := l.stacks.byFrames[4]
+	st := l.stacks.ByFrames[4]
 	fill := func() {
 		t.Helper()
 		b := make([]byte, st.Map().ValueSize())
@@ -81,7 +81,7 @@ def unused(): m.clear()
 	}
 	for range 3 { // each round would take more than half of the space
 		fill()
-		st.swept = time.Time{}
+		st.Swept = time.Time{}
 		if err := l.script("m.clear()"); err != nil {
 			t.Fatal(l.FormatError(err))
 		}
@@ -89,7 +89,7 @@ def unused(): m.clear()
 		if err != nil || len(all) > 0 {
 			t.Errorf("%d stacks are left, %v", len(all), err)
 		}
-		if n := len(st.kept); n > st.Room()/2+100 {
+		if n := len(st.Kept); n > st.Room()/2+100 {
 			t.Errorf("%d are kept", n)
 		}
 	}
@@ -235,7 +235,7 @@ first.detach()
 // concurrently.
 func TestFramesDuringSweep(t *testing.T) {
 	l := newLive(t, nil)
-	st, err := l.stacks.get(4)
+	st, err := l.stacks.Get(4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func TestFramesDuringSweep(t *testing.T) {
 				missing <- nil
 				return
 			default:
-				_, err = st.frames(1 + id%n)
+				_, err = st.Frames(1 + id%n)
 			}
 		}
 		missing <- err

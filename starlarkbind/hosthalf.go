@@ -7,6 +7,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/ktypes"
 )
 
@@ -62,7 +63,7 @@ func (s *Session) hostValue(v any) starlark.Value {
 	case compiler.Bytes:
 		return starlark.Bytes(v)
 	case compiler.Formatted:
-		return s.codec.format(v.Type.Format, v.Words)
+		return s.codec.Format(v.Type.Format, v.Words)
 	case starlark.Value:
 		return v
 	}
@@ -114,10 +115,10 @@ func (c caller) ByteList(v any) ([]byte, bool) {
 	out := make([]byte, list.Len())
 	for i := range out {
 		n, ok := list.Index(i).(starlark.Int)
-		if !ok || word(n) > 255 {
+		if !ok || codec.Word(n) > 255 {
 			return nil, false
 		}
-		out[i] = byte(word(n))
+		out[i] = byte(codec.Word(n))
 	}
 	return out, true
 }
@@ -128,12 +129,12 @@ func (c caller) EventField(name string) (any, error) { return eventField(c.threa
 // Stack implements compiler.Caller.
 func (c caller) Stack(name string, n int) any {
 	if e := eventOf(c.thread); e != nil && e.fields[name] != nil {
-		if k, ok := e.fields[name].(*Stack); ok && len(k.frames) > n {
-			return &Stack{c: c.s.codec, user: k.user, pid: k.pid, frames: k.frames[:n]}
+		if k, ok := e.fields[name].(*codec.Stack); ok && len(k.Frames) > n {
+			return &codec.Stack{C: c.s.codec, User: k.User, PID: k.PID, Frames: k.Frames[:n]}
 		}
 		return e.fields[name]
 	}
-	return &Stack{c: c.s.codec, user: name == "ustack"}
+	return &codec.Stack{C: c.s.codec, User: name == "ustack"}
 }
 
 // Register implements compiler.Caller.

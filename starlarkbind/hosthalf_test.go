@@ -8,6 +8,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 	"go.starlark.net/starlark"
 )
@@ -73,12 +74,12 @@ func TestHostHalves(t *testing.T) {
 // Each format is shown either by the table of package types or by the session.
 func TestFormatHalves(t *testing.T) {
 	for _, name := range types.Formats() {
-		_, own := sessionFormats[name]
+		_, own := codec.SessionFormats[name]
 		if pure := (&types.Format{Name: name}).Row().Text != nil; pure == own {
 			t.Errorf("format %s: Text in package types %t, a row in sessionFormats %t: want one of these", name, pure, own)
 		}
 	}
-	for name := range sessionFormats {
+	for name := range codec.SessionFormats {
 		if !slices.Contains(types.Formats(), name) {
 			t.Errorf("sessionFormats has %s, which is not a format", name)
 		}

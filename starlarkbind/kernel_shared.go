@@ -8,6 +8,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/internal/kernelnames"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
 	"github.com/cilium/ebpf"
@@ -18,7 +19,7 @@ import (
 type kernelShared struct {
 	run    *runner.Runner
 	reg    *registry
-	codec  *codec
+	codec  *codec.Codec
 	warner *warner
 	out    *terminal.Output
 	halt   chan<- struct{} // a handler called stop()

@@ -16,6 +16,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
@@ -200,7 +201,7 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		Host:     host{s},
 		Unsafe:   s.opt.Unsafe,
 		Pass:     s.opt.pass,
-		ProbeID:  s.ids.id,
+		ProbeID:  s.ids.ID,
 		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros", Scratch: "scratch",
 		PrintBase: s.reg.printBase(), PrintProbe: s.out.JSON(),
 		CountLookupMisses: s.opt.Warnings == WarnAll,
@@ -300,7 +301,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		maps["gate"] = l.p.gate.Map()
 	}
 	if code.UsesSyscalls {
-		if pg.syscalls, err = bpf.NewSyscalls(ts, s.ids.cookie); err != nil {
+		if pg.syscalls, err = bpf.NewSyscalls(ts, s.ids.Cookie); err != nil {
 			return err
 		}
 		maps["syscalls"] = pg.syscalls.Map()
@@ -339,7 +340,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		maps["zeros"] = z
 	}
 	for _, n := range code.Stacks {
-		m, err := s.stacks.get(n)
+		m, err := s.stacks.Get(n)
 		if err != nil {
 			return err
 		}
@@ -351,14 +352,14 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		}
 		maps["scratch"] = pg.scratch
 	}
-	if keepsUserAddresses(code) {
-		s.symbols.userAddrs.Store(true)
+	if codec.KeepsUserAddresses(code) {
+		s.symbols.UserAddrs.Store(true)
 	}
 	l.p.captured = code.Captured
 	if s.opt.EmitAsm {
 		s.out.Text(render.Escape(heading(ts, pt) + code.Listing()))
 	}
-	n := s.symbols.loaded.Add(1)
+	n := s.symbols.Loaded.Add(1)
 	pg.spec = bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", n), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: l.p.pid}
 	pg.prog, err = bpf.LoadForTargets(s.run.Context(), pg.spec, s.out.Progress("loaded"))
 	if l.otherForm(err) {

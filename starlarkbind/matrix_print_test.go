@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 )
 
 // matrixPrints are the calls that print an operand, $. # is the number of the cell.
@@ -28,7 +30,7 @@ func TestMatrixPrint(t *testing.T) {
 	}
 	m.names.predeclared["pointer"] = starlark.NewBuiltin("pointer", func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		n, _ := a[0].(starlark.Int).Uint64()
-		return pointer(n), nil
+		return codec.Pointer(n), nil
 	})
 	for _, form := range matrixPrints {
 		for _, o := range m.operands {

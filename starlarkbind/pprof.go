@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/bpf/symbol"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/pprof"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
@@ -109,7 +110,7 @@ func (w *profileWriter) sample(key starlark.Value) (pprof.Sample, error) {
 	var kernel, user []pprof.Frame
 	stacks := 0
 	for i, p := range parts {
-		k, ok := p.(*Stack)
+		k, ok := p.(*codec.Stack)
 		if !ok {
 			l := pprof.Label{Key: fmt.Sprint("key", i+1), Text: render.Cell(p)}
 			if n := len(out.Labels); n < len(w.labels) {
@@ -119,7 +120,7 @@ func (w *profileWriter) sample(key starlark.Value) (pprof.Sample, error) {
 			continue
 		}
 		stacks++
-		if k.user {
+		if k.User {
 			user = append(user, w.frames(k)...)
 		} else {
 			kernel = append(kernel, w.frames(k)...)
@@ -132,8 +133,8 @@ func (w *profileWriter) sample(key starlark.Value) (pprof.Sample, error) {
 		return out, fmt.Errorf("pprof: labels has the wrong number of names: got %d, want %d (one for each part of a key that is not a stack)", len(w.labels), len(out.Labels))
 	}
 	for _, p := range parts {
-		if k, ok := p.(*Stack); ok && k.user && k.pid != 0 {
-			out.Labels = append(out.Labels, pprof.Label{Key: "pid", Text: fmt.Sprint(k.pid)})
+		if k, ok := p.(*codec.Stack); ok && k.User && k.PID != 0 {
+			out.Labels = append(out.Labels, pprof.Label{Key: "pid", Text: fmt.Sprint(k.PID)})
 		}
 	}
 	if out.Frames = append(kernel, user...); len(out.Frames) == 0 {
@@ -144,17 +145,17 @@ func (w *profileWriter) sample(key starlark.Value) (pprof.Sample, error) {
 
 // frames returns the frames of a stack, innermost first. All but the innermost are return
 // addresses. They are lowered by one, because the call comes before the return address.
-func (w *profileWriter) frames(k *Stack) []pprof.Frame {
-	if k.lost != "" {
-		return []pprof.Frame{{Function: k.lost}}
+func (w *profileWriter) frames(k *codec.Stack) []pprof.Frame {
+	if k.Lost != "" {
+		return []pprof.Frame{{Function: k.Lost}}
 	}
-	out := make([]pprof.Frame, len(k.frames))
-	for i, addr := range k.frames {
+	out := make([]pprof.Frame, len(k.Frames))
+	for i, addr := range k.Frames {
 		if i > 0 {
 			addr--
 		}
-		if k.user {
-			p := w.s.symbols.userSymbols().Lookup(k.pid, addr)
+		if k.User {
+			p := w.s.symbols.UserSymbols().Lookup(k.PID, addr)
 			out[i] = pprof.Frame{Addr: addr, Function: render.Escape(p.Name),
 				Mapping: pprof.Mapping{Start: p.Start, End: p.End, Offset: p.FileOff, File: render.Escape(p.Path), BuildID: p.BuildID}}
 			continue

@@ -49,7 +49,7 @@ func TestPprof(t *testing.T) {
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil { // it is ready
 		t.Error(err)
 	}
-	l.symbols.userSymbols().Lookup(load.Process.Pid, 0) // while it still has mappings to read
+	l.symbols.UserSymbols().Lookup(load.Process.Pid, 0) // while it still has mappings to read
 	err = l.script(`
 calls = count()
 probe("rawtracepoint:sys_enter", lambda e: calls.add(by=(e.comm, e.ustack, e.kstack)), filter=lambda e: e.comm == "load" and e.args[1] == 110)

@@ -13,6 +13,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
 )
@@ -147,12 +148,12 @@ func (p *printReader) record(b []byte) {
 	p.records++
 	p.probe = site.probe
 	if site.Kind == "print" && !p.k.out.JSON() {
-		if line, ok := appendPrinted(p.text.AvailableBuffer(), site.Args, b); ok {
+		if line, ok := codec.AppendPrinted(p.text.AvailableBuffer(), site.Args, b); ok {
 			p.text.Write(line)
 			return
 		}
 	}
-	args, err := p.k.codec.decodeArgs(site, b)
+	args, err := p.k.codec.DecodeArgs(&site.PrintSite, b)
 	if err != nil {
 		p.k.out.ReportError(err)
 		return
@@ -168,7 +169,7 @@ func (p *printReader) print(site *printSite, args []starlark.Value) {
 		probe, _ = starlark.AsString(args[n-1])
 		args = args[:n-1]
 	}
-	shown := inHex(site, args)
+	shown := codec.InHex(&site.PrintSite, args)
 	if site.Kind == "printf" {
 		var err error
 		if text, err = cfmt.Sprintf(site.Format, render.EscapeAll(shown)); err != nil {

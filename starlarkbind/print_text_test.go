@@ -8,6 +8,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 )
 
 // The fast path from a record to its line returns the same text as the slow path, or nothing.
@@ -39,7 +40,7 @@ func TestPrintedText(t *testing.T) {
 			rec = append(rec, b...)
 		}
 		before := []byte("before\n")
-		got, ok := appendPrinted(before, site.Args, rec)
+		got, ok := codec.AppendPrinted(before, site.Args, rec)
 		if !bytes.HasPrefix(got, before) || !ok && len(got) > len(before) {
 			t.Fatalf("%v % x: %q, %v", site.Args, rec, got, ok)
 		}
@@ -47,7 +48,7 @@ func TestPrintedText(t *testing.T) {
 			continue
 		}
 		short++
-		args, err := s.codec.decodeArgs(site, rec)
+		args, err := s.codec.DecodeArgs(&site.PrintSite, rec)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -286,7 +286,7 @@ func (g *program) attach(p *Probe) (left []bpf.Target, err error) {
 	s := p.s
 	opt := bpf.AttachAllOptions{PID: p.pid, Progress: s.out.Progress("attached"), OnHotplug: s.warner.warnHotplug}
 	if g.code.UsesCookie {
-		opt.Cookie = s.ids.cookie // identifies the target that fired
+		opt.Cookie = s.ids.Cookie // identifies the target that fired
 	}
 	if len(g.targets) == 0 { // all were refused before
 		return nil, nil

@@ -84,7 +84,7 @@ func (g *program) renew(ctx context.Context, s *Session) (err error) {
 		spec.Maps["scratch"] = g.scratch
 	}
 	if g.code.UsesSyscalls {
-		if g.syscalls, err = bpf.NewSyscalls(g.targets, s.ids.cookie); err != nil {
+		if g.syscalls, err = bpf.NewSyscalls(g.targets, s.ids.Cookie); err != nil {
 			return err
 		}
 		spec.Maps["syscalls"] = g.syscalls.Map()

@@ -152,7 +152,7 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 		watched = append(watched, s.opt.PID)
 	}
 	if len(watched) > 0 {
-		defer s.symbols.cacheMappings(watched)()
+		defer s.symbols.CacheMappings(watched)()
 	}
 	if len(procs) > 0 {
 		go func() {

@@ -14,6 +14,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
@@ -87,7 +88,7 @@ func (s *Session) scriptAdd(thread *starlark.Thread, m *compiler.Map, value, by 
 	}
 	key := m.Key
 	if key == nil || m.Open {
-		t, err := typeOf(by)
+		t, err := codec.TypeOf(by)
 		if err != nil {
 			return nil, fmt.Errorf("%s %q: key: %w", m.Kind(), m.Name, err)
 		}
@@ -108,10 +109,10 @@ func (s *Session) scriptAdd(thread *starlark.Thread, m *compiler.Map, value, by 
 			added = types.TUint
 		}
 	}
-	if err := s.codec.encode(added, value, ctx); err != nil {
+	if err := s.codec.Encode(added, value, ctx); err != nil {
 		return nil, fmt.Errorf("%s %q: the value to add: %w", m.Kind(), m.Name, err)
 	}
-	if err := s.codec.encode(key, by, ctx[8:]); err != nil {
+	if err := s.codec.Encode(key, by, ctx[8:]); err != nil {
 		return nil, fmt.Errorf("%s %q: key: %w", m.Kind(), m.Name, err)
 	}
 	signed := added == types.TInt

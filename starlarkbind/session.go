@@ -19,6 +19,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 	"github.com/bpfrepl/bpfrepl/internal/paint"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/ktypes"
@@ -75,10 +76,10 @@ type Session struct {
 	waits  waits
 	done   milestones
 
-	ids       *probeNames
-	symbols   *symbols
-	stacks    *stackMaps
-	codec     *codec
+	ids       *codec.ProbeNames
+	symbols   *codec.Symbols
+	stacks    *codec.StackMaps
+	codec     *codec.Codec
 	shared    *kernelShared
 	detaching detaching
 	overhead  *overhead // nil: not measured
@@ -95,7 +96,7 @@ func New(opt Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{opt: opt, kernel: k, sources: source.New(), ktypes: ktypes.New(), ids: newProbeNames(), reg: &registry{}, stacks: &stackMaps{}, leastShared: 2}
+	s := &Session{opt: opt, kernel: k, sources: source.New(), ktypes: ktypes.New(), ids: codec.NewProbeNames(), reg: &registry{}, stacks: &codec.StackMaps{}, leastShared: 2}
 	s.out = terminal.New(opt.Stdout, opt.Stderr, opt.JSON, opt.Colour, opt.ErrColour)
 	s.flags = flags.New(opt.Args)
 	if s.flags.Help() { // the script runs only to define its flags, so its output is dropped
@@ -108,8 +109,8 @@ func New(opt Options) (*Session, error) {
 	}
 	s.guards = universe.New(s.run)
 	s.warner = newWarner(&s.opt, s.out, s.sources, s.flags)
-	s.symbols = &symbols{warner: s.warner}
-	s.codec = &codec{ids: s.ids, symbols: s.symbols, stacks: s.stacks, warner: s.warner}
+	s.symbols = codec.NewSymbols(s.warner.warnOnce)
+	s.codec = codec.New(s.ids, s.symbols, s.stacks, s.warner.warnOnce)
 	s.shared = &kernelShared{run: s.run, reg: s.reg, codec: s.codec, warner: s.warner, out: s.out, halt: s.waits.halt, memory: kmap.Spec.CheckMemory}
 	s.names = &namespace{sources: s.sources, ktypes: s.ktypes, globals: starlark.StringDict{}}
 	s.names.predeclared = s.builtins()
@@ -353,7 +354,7 @@ func (s *Session) Close() error {
 	for _, m := range s.reg.maps {
 		errs = append(errs, m.Close())
 	}
-	errs = append(errs, s.shared.close(), s.stacks.close())
+	errs = append(errs, s.shared.close(), s.stacks.Close())
 	s.detaching.leaving.Store(true)
 	s.detaching.closing.Wait()
 	return errors.Join(append(errs, s.out.Failed())...)

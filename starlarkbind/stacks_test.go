@@ -12,6 +12,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 )
 
 // madeUp runs several processes concurrently, each on its own CPU. Each makes a call from each of
@@ -46,15 +47,15 @@ func stacksOf(t *testing.T, l *live) map[int]map[string]int {
 	t.Helper()
 	out := map[int]map[string]int{}
 	for _, kv := range l.reg.maps[0].(starlark.IterableMapping).Items() {
-		k := kv[0].(*Stack)
-		if out[k.pid] == nil {
-			out[k.pid] = map[string]int{}
+		k := kv[0].(*codec.Stack)
+		if out[k.PID] == nil {
+			out[k.PID] = map[string]int{}
 		}
-		name := k.lost
+		name := k.Lost
 		if name == "" {
-			name = fmt.Sprint(k.frames[min(1, len(k.frames)):])
+			name = fmt.Sprint(k.Frames[min(1, len(k.Frames)):])
 		}
-		out[k.pid][name] += int(word(kv[1]))
+		out[k.PID][name] += int(codec.Word(kv[1]))
 	}
 	return out
 }
@@ -126,7 +127,7 @@ func TestStacksOfOneNumber(t *testing.T) {
 	madeUp(t, 1, [][]uint64{{}})
 	var ip uint64
 	for _, kv := range l.reg.maps[0].(starlark.IterableMapping).Items() {
-		ip = kv[0].(*Stack).frames[0]
+		ip = kv[0].(*codec.Stack).Frames[0]
 	}
 	mix := func(h uint64) uint64 {
 		h *= compiler.StackHashMul
@@ -160,7 +161,7 @@ func TestStacksOfOneNumber(t *testing.T) {
 // A stack that does not fit is counted and reported as lost.
 func TestStacksFull(t *testing.T) {
 	l := countStacks(t, 127)
-	m, err := l.stacks.get(127)
+	m, err := l.stacks.Get(127)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -119,7 +119,7 @@ func (st *Stream) decode(b []byte) (starlark.Value, error) {
 	site, b, err := st.s.reg.printSite(b)
 	var args []starlark.Value
 	if err == nil {
-		args, err = st.s.codec.decodeArgs(site, b)
+		args, err = st.s.codec.DecodeArgs(&site.PrintSite, b)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("stream %q: %w", st.Name(), err)

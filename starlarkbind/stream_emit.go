@@ -9,6 +9,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 )
 
 // emit implements s.emit(**fields) in the script, or in a handler that the script calls. The record
@@ -25,7 +26,7 @@ func (st *Stream) emit(args starlark.Tuple, kw []starlark.Tuple) error {
 		if name == "time" || name == "cpu" {
 			return fmt.Errorf("emit: each record of a stream already has a field %s", name)
 		}
-		t, err := typeOf(pair[1])
+		t, err := codec.TypeOf(pair[1])
 		if err != nil {
 			return fmt.Errorf("emit: %s: %s", name, strings.Replace(err.Error(), "table", "record", 1))
 		}
@@ -34,7 +35,7 @@ func (st *Stream) emit(args starlark.Tuple, kw []starlark.Tuple) error {
 	rec := binary.NativeEndian.AppendUint64(nil, uint64(s.reg.emitSite(site)))
 	for i, t := range site.Args {
 		b := make([]byte, t.Size())
-		if err := s.codec.encode(t, values[i], b); err != nil {
+		if err := s.codec.Encode(t, values[i], b); err != nil {
 			return fmt.Errorf("emit: %s: %w", site.Names[i], err)
 		}
 		rec = append(rec, b...)

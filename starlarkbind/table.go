@@ -11,6 +11,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/dictbuild"
 )
 
@@ -54,7 +55,7 @@ func (t *Table) growFor(k, v starlark.Value) error {
 		if *has != nil && t.store == nil {
 			return nil // declared
 		}
-		u, err := typeOf(x)
+		u, err := codec.TypeOf(x)
 		if err != nil {
 			return fmt.Errorf("table %q: %s: %w", t.Name(), what, err)
 		}
@@ -133,7 +134,7 @@ func (t *Table) Close() error {
 // keyBytes encodes a key.
 func (t *Table) keyBytes(k starlark.Value) ([]byte, error) {
 	b := make([]byte, max(t.decl.Key.Size(), 8))
-	if err := t.s.codec.encode(t.decl.Key, k, b); err != nil {
+	if err := t.s.codec.Encode(t.decl.Key, k, b); err != nil {
 		return nil, fmt.Errorf("table %q: key: %w", t.Name(), err)
 	}
 	return b, nil
@@ -156,7 +157,7 @@ func (t *Table) Get(k starlark.Value) (starlark.Value, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	return t.s.codec.decode(t.decl.Val, v), true, nil
+	return t.s.codec.Decode(t.decl.Val, v), true, nil
 }
 
 // SetKey implements starlark.HasSetKey for t[k] = v.
@@ -176,7 +177,7 @@ func (t *Table) put(k, v starlark.Value) error {
 		return err
 	}
 	vb := make([]byte, max(t.decl.Val.Size(), 8))
-	if err := t.s.codec.encode(t.decl.Val, v, vb); err != nil {
+	if err := t.s.codec.Encode(t.decl.Val, v, vb); err != nil {
 		return fmt.Errorf("table %q: value: %w", t.Name(), err)
 	}
 	if t.decl.LRU {
@@ -200,7 +201,7 @@ func (t *Table) entries() (_ []starlark.Tuple, err error) {
 		if err := t.s.run.Interrupted(i); err != nil {
 			return nil, err
 		}
-		out[i] = starlark.Tuple{t.s.codec.decode(t.decl.Key, snap.Key(i)), t.s.codec.decode(t.decl.Val, snap.Value(i))}
+		out[i] = starlark.Tuple{t.s.codec.Decode(t.decl.Key, snap.Key(i)), t.s.codec.Decode(t.decl.Val, snap.Value(i))}
 	}
 	return out, nil
 }
@@ -235,7 +236,7 @@ func (t *Table) Snapshot() (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := dictbuild.Builder{Ctx: t.s.run.Context(), Alike: t.decl.Key != nil && ambiguousText(t.decl.Key)}
+	m := dictbuild.Builder{Ctx: t.s.run.Context(), Alike: t.decl.Key != nil && codec.AmbiguousText(t.decl.Key)}
 	defer m.Close()
 	return dictbuild.Fill(&m, len(items), 1, func(i int) starlark.Tuple { return items[i] }, func(it starlark.Tuple) starlark.Value { return it[0] }, func(it starlark.Tuple) starlark.Value { return it[1] })
 }

@@ -11,6 +11,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flame"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
@@ -135,14 +136,14 @@ func frames(key starlark.Value) []string {
 	}
 	var names, user, kernel []string
 	for _, p := range parts {
-		k, ok := p.(*Stack)
+		k, ok := p.(*codec.Stack)
 		if !ok {
 			names = append(names, render.Cell(p))
 			continue
 		}
-		lines := k.lines()
+		lines := k.FrameLines()
 		slices.Reverse(lines)
-		if k.user {
+		if k.User {
 			user = append(user, lines...)
 		} else {
 			kernel = append(kernel, lines...)

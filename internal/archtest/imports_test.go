@@ -132,6 +132,7 @@ func TestCheckFinds(t *testing.T) {
 // besides internal: other packages below starlarkbind, and compiler or bpf with their subpackages.
 var starlarkbindImports = map[string][]string{
 	"cfmt":      {},
+	"codec":     {"bpf", "compiler"},
 	"dictbuild": {"runner"},
 	"flags":     {},
 	"flame":     {},

@@ -1,4 +1,4 @@
-package starlarkbind
+package codec
 
 import (
 	"fmt"
@@ -14,32 +14,32 @@ import (
 // and probe names. The table of formats in package types has all others.
 type sessionFormat struct {
 	// show converts the kernel's value to the value that the script sees.
-	show func(c *codec, f *types.Format, w types.Words) starlark.Value
+	show func(c *Codec, f *types.Format, w types.Words) starlark.Value
 	// read is the inverse of show. It is nil if one string can stand for several kernel values.
-	read func(c *codec, v starlark.Value) (types.Words, bool)
+	read func(c *Codec, v starlark.Value) (types.Words, bool)
 }
 
-var sessionFormats = map[string]sessionFormat{
+var SessionFormats = map[string]sessionFormat{
 	"probe": {
-		func(c *codec, _ *types.Format, w types.Words) starlark.Value {
+		func(c *Codec, _ *types.Format, w types.Words) starlark.Value {
 			return starlark.String(c.ids.name(w[0]))
 		},
-		func(c *codec, v starlark.Value) (types.Words, bool) {
+		func(c *Codec, v starlark.Value) (types.Words, bool) {
 			name, ok := v.(starlark.String)
 			if !ok {
 				return types.Words{}, false
 			}
-			return types.Words{c.ids.id(string(name))}, true
+			return types.Words{c.ids.ID(string(name))}, true
 		},
 	},
 	"ksym": {
-		func(c *codec, _ *types.Format, w types.Words) starlark.Value {
+		func(c *Codec, _ *types.Format, w types.Words) starlark.Value {
 			return starlark.String(c.symbols.name(false, 0, w[0]))
 		},
 		nil,
 	},
 	"usym": {
-		func(c *codec, _ *types.Format, w types.Words) starlark.Value {
+		func(c *Codec, _ *types.Format, w types.Words) starlark.Value {
 			return starlark.String(c.symbols.name(true, int(w[1]), w[0]))
 		},
 		nil,
@@ -47,10 +47,10 @@ var sessionFormats = map[string]sessionFormat{
 	"kstack": stackFormat(false),
 	"ustack": stackFormat(true),
 	"cgroup": {
-		func(c *codec, _ *types.Format, w types.Words) starlark.Value {
+		func(c *Codec, _ *types.Format, w types.Words) starlark.Value {
 			path, ok, err := symbol.CgroupPath(w[0])
 			if err != nil {
-				c.warner.warnOnce(err)
+				c.report(err)
 			}
 			if !ok {
 				path = fmt.Sprintf("cgroup %d", w[0])
@@ -61,35 +61,35 @@ var sessionFormats = map[string]sessionFormat{
 	},
 }
 
-// format converts a kernel value to the value that the script sees. If the format cannot be parsed,
+// Format converts a kernel value to the value that the script sees. If the format cannot be parsed,
 // the kernel value is remembered so that parse can find it.
-func (c *codec) format(f *types.Format, w types.Words) starlark.Value {
-	if own, ok := sessionFormats[f.Name]; ok {
+func (c *Codec) Format(f *types.Format, w types.Words) starlark.Value {
+	if own, ok := SessionFormats[f.Name]; ok {
 		v := own.show(c, f, w)
 		if own.read == nil {
-			c.shown.put(shownKey{f.Name, f.Arg, string(v.(starlark.String))}, w)
+			c.Shown.put(shownKey{f.Name, f.Arg, string(v.(starlark.String))}, w)
 		}
 		return v
 	}
 	row := f.Row()
 	text := row.Text(f, w)
 	if row.Parse == nil {
-		c.shown.put(shownKey{f.Name, f.Arg, text}, w)
+		c.Shown.put(shownKey{f.Name, f.Arg, text}, w)
 	}
 	return starlark.String(text)
 }
 
 // parse converts a value that the script sees to the kernel's value.
-func (c *codec) parse(f *types.Format, v starlark.Value) (types.Words, error) {
+func (c *Codec) parse(f *types.Format, v starlark.Value) (types.Words, error) {
 	text, isText := v.(starlark.String)
 	var w types.Words
 	ok := false
-	if own := sessionFormats[f.Name]; own.read != nil {
+	if own := SessionFormats[f.Name]; own.read != nil {
 		w, ok = own.read(c, v)
 	} else if row := f.Row(); row.Parse != nil && isText {
 		w, ok = row.Parse(f, string(text))
 	} else if isText {
-		w, ok = c.shown.get(shownKey{f.Name, f.Arg, string(text)})
+		w, ok = c.Shown.get(shownKey{f.Name, f.Arg, string(text)})
 	}
 	if !ok {
 		return w, fmt.Errorf("%s is not a valid %s", v, f.Noun)
@@ -97,25 +97,25 @@ func (c *codec) parse(f *types.Format, v starlark.Value) (types.Words, error) {
 	return w, nil
 }
 
-// ambiguousText reports whether two different kernel values of type t can look the same to the
+// AmbiguousText reports whether two different kernel values of type t can look the same to the
 // script.
-func ambiguousText(t *types.Type) bool {
+func AmbiguousText(t *types.Type) bool {
 	switch t.Kind {
 	case types.Formatted:
 		if t.Format.Name == "kstack" { // shown without the frames of our own program, which older kernels include
 			return true
 		}
-		return sessionFormats[t.Format.Name].read == nil && t.Format.Row().Parse == nil
+		return SessionFormats[t.Format.Name].read == nil && t.Format.Row().Parse == nil
 	case types.Opt:
-		return ambiguousText(t.Elem)
+		return AmbiguousText(t.Elem)
 	case types.Tuple:
-		return slices.ContainsFunc(t.Elems, ambiguousText)
+		return slices.ContainsFunc(t.Elems, AmbiguousText)
 	}
 	return false
 }
 
-// word returns an int as 64 bits, or 0 if v is not an int.
-func word(v starlark.Value) uint64 {
+// Word returns an int as 64 bits, or 0 if v is not an int.
+func Word(v starlark.Value) uint64 {
 	i, ok := v.(starlark.Int)
 	if !ok {
 		return 0

@@ -1,4 +1,4 @@
-package starlarkbind
+package codec
 
 import (
 	"fmt"
@@ -10,24 +10,27 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/symbol"
 )
 
-// symbols names addresses of the kernel and of processes.
-type symbols struct {
-	warner *warner
+// Symbols names addresses of the kernel and of processes.
+type Symbols struct {
+	report func(error)
 
-	loaded    atomic.Int64 // programs loaded so far
+	Loaded    atomic.Int64 // programs loaded so far
 	symsAt    atomic.Int64 // loaded when the kernel's symbols were last read
-	userAddrs atomic.Bool  // some probe stores user-space addresses
+	UserAddrs atomic.Bool  // some probe stores user-space addresses
 
 	mu    sync.Mutex // guards usyms
 	usyms *symbol.UserSymbols
 }
 
-// symbol returns the name of an address, such as "vfs_read+16" or "main+4 [prog]", or the address
+// NewSymbols returns symbols that call report for errors that no name can express.
+func NewSymbols(report func(error)) *Symbols { return &Symbols{report: report} }
+
+// name returns the name of an address, such as "vfs_read+16" or "main+4 [prog]", or the address
 // itself if no symbol is known.
-func (y *symbols) name(user bool, pid int, addr uint64) string {
+func (y *Symbols) name(user bool, pid int, addr uint64) string {
 	name, off, module, ok := "", uint64(0), "", false
 	if user {
-		p := y.userSymbols().Lookup(pid, addr)
+		p := y.UserSymbols().Lookup(pid, addr)
 		name, off, module, ok = p.Name, p.Off, p.File(), p.Name != ""
 		if !ok && module != "" {
 			return fmt.Sprintf("0x%x [%s]", addr, module)
@@ -35,7 +38,7 @@ func (y *symbols) name(user bool, pid int, addr uint64) string {
 	} else {
 		sym, o, found, err := symbol.KernelSymbol(addr)
 		if err != nil {
-			y.warner.warnOnce(err)
+			y.report(err)
 		}
 		name, off, module, ok = sym.Name, o, sym.Module, found
 	}
@@ -51,7 +54,7 @@ func (y *symbols) name(user bool, pid int, addr uint64) string {
 	return name
 }
 
-func (y *symbols) userSymbols() *symbol.UserSymbols {
+func (y *Symbols) UserSymbols() *symbol.UserSymbols {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	if y.usyms == nil {
@@ -66,7 +69,7 @@ var ownPrefixes = []string{"bpf_prog_", "bpf_trace_run", "__bpf_trace_", "__trac
 // ownFrames returns the number of innermost frames that exist only because of the probe. Programs
 // loaded after the symbols were read are missing from them: their addresses have no symbol, or
 // appear far beyond one of a module or of ftrace. In that case the symbols are read again.
-func (y *symbols) ownFrames(frames []uint64) int {
+func (y *Symbols) ownFrames(frames []uint64) int {
 	for i, a := range frames {
 		sym, _, ok, err := symbol.KernelSymbol(a)
 		if err == nil && (!ok || sym.Module != "") && y.newPrograms() {
@@ -81,7 +84,7 @@ func (y *symbols) ownFrames(frames []uint64) int {
 }
 
 // newPrograms reports whether programs were loaded since the last call.
-func (y *symbols) newPrograms() bool {
-	now := y.loaded.Load()
+func (y *Symbols) newPrograms() bool {
+	now := y.Loaded.Load()
 	return y.symsAt.Swap(now) < now
 }

@@ -1,4 +1,7 @@
-package starlarkbind
+// Package codec converts values between their representation in the kernel and Starlark: keys and
+// values of maps, and the arguments of prints. Most formats are in the table of package types; the
+// ones that need a session's state are here: symbols, stacks, cgroups and the names of probes.
+package codec
 
 import (
 	"bytes"
@@ -14,18 +17,23 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 )
 
-// A codec converts values between their representation in the kernel and Starlark.
-type codec struct {
-	ids     *probeNames
-	symbols *symbols
-	stacks  *stackMaps
-	warner  *warner
-	shown   shownTexts
+// A Codec converts values between their representation in the kernel and Starlark.
+type Codec struct {
+	ids     *ProbeNames
+	symbols *Symbols
+	stacks  *StackMaps
+	report  func(error) // called once for each error that no value can express
+	Shown   ShownTexts
 }
 
-// decode converts a value from its representation in a map or record, whose layout types.Type.Size
+// New returns a codec. report is called for errors that no value can express.
+func New(ids *ProbeNames, symbols *Symbols, stacks *StackMaps, report func(error)) *Codec {
+	return &Codec{ids: ids, symbols: symbols, stacks: stacks, report: report}
+}
+
+// Decode converts a value from its representation in a map or record, whose layout types.Type.Size
 // describes. Integers are in native byte order.
-func (c *codec) decode(t *types.Type, b []byte) starlark.Value {
+func (c *Codec) Decode(t *types.Type, b []byte) starlark.Value {
 	switch t.Kind {
 	case types.Bool:
 		return starlark.Bool(binary.NativeEndian.Uint64(b) != 0)
@@ -38,7 +46,7 @@ func (c *codec) decode(t *types.Type, b []byte) starlark.Value {
 		for i := range t.Elem.Size() / 8 {
 			w[i] = binary.NativeEndian.Uint64(b[8*i:])
 		}
-		return c.format(t.Format, w)
+		return c.Format(t.Format, w)
 	case types.Str:
 		b = b[:t.Cap]
 		if !t.NULs { // the bytes after the NUL are undefined in a record
@@ -51,11 +59,11 @@ func (c *codec) decode(t *types.Type, b []byte) starlark.Value {
 		if binary.NativeEndian.Uint64(b) == 0 {
 			return starlark.None
 		}
-		return c.decode(t.Elem, b[8:])
+		return c.Decode(t.Elem, b[8:])
 	case types.Tuple:
 		out := make(starlark.Tuple, len(t.Elems))
 		for i, e := range t.Elems {
-			out[i] = c.decode(e, b)
+			out[i] = c.Decode(e, b)
 			b = b[e.Size():]
 		}
 		return out
@@ -63,22 +71,22 @@ func (c *codec) decode(t *types.Type, b []byte) starlark.Value {
 	return starlark.None
 }
 
-// decodeArgs decodes the arguments of a print.
-func (c *codec) decodeArgs(site *printSite, b []byte) ([]starlark.Value, error) {
+// DecodeArgs decodes the arguments of a print.
+func (c *Codec) DecodeArgs(site *compiler.PrintSite, b []byte) ([]starlark.Value, error) {
 	args := make([]starlark.Value, len(site.Args))
 	for i, t := range site.Args {
 		if len(b) < t.Size() {
 			return nil, fmt.Errorf("%s: a record is too short", site.Pos)
 		}
-		args[i] = c.decode(t, b)
+		args[i] = c.Decode(t, b)
 		b = b[t.Size():]
 	}
 	return args, nil
 }
 
-// encode writes a value to b in the representation of type t. The error says why the value does not
+// Encode writes a value to b in the representation of type t. The error says why the value does not
 // fit the type.
-func (c *codec) encode(t *types.Type, v starlark.Value, b []byte) error {
+func (c *Codec) Encode(t *types.Type, v starlark.Value, b []byte) error {
 	wrong := func() error { return fmt.Errorf("got %s, want %s", v.Type(), t) }
 	switch t.Kind {
 	case types.None:
@@ -114,7 +122,7 @@ func (c *codec) encode(t *types.Type, v starlark.Value, b []byte) error {
 		binary.NativeEndian.PutUint64(b, u)
 	case types.Formatted:
 		if _, ok := v.(starlark.Int); ok && t.Format.Numeric {
-			return c.encode(t.Elem, v, b)
+			return c.Encode(t.Elem, v, b)
 		}
 		w, err := c.parse(t.Format, v)
 		if err != nil {
@@ -152,14 +160,14 @@ func (c *codec) encode(t *types.Type, v starlark.Value, b []byte) error {
 			return nil
 		}
 		binary.NativeEndian.PutUint64(b, 1)
-		return c.encode(t.Elem, v, b[8:])
+		return c.Encode(t.Elem, v, b[8:])
 	case types.Tuple:
 		x, ok := v.(starlark.Tuple)
 		if !ok || len(x) != len(t.Elems) {
 			return wrong()
 		}
 		for i, e := range t.Elems {
-			if err := c.encode(e, x[i], b); err != nil {
+			if err := c.Encode(e, x[i], b); err != nil {
 				return err
 			}
 			b = b[e.Size():]
@@ -175,9 +183,9 @@ var lengthOf = lazyregexp.Regexp(`^(str|bytes)\[(\d+)\]$`)
 // namedTypes maps names to types for table(key=, value=).
 var namedTypes = map[string]*types.Type{"int": types.TInt, "u64": types.TUint, "bool": types.TBool, "str": types.TNULStr(255)}
 
-// declaredType parses a type that a script declares for a key or a value. It returns nil if v is
+// DeclaredType parses a type that a script declares for a key or a value. It returns nil if v is
 // nil or None. what names the argument in errors.
-func declaredType(what string, v starlark.Value) (*types.Type, error) {
+func DeclaredType(what string, v starlark.Value) (*types.Type, error) {
 	text := ""
 	switch v := v.(type) {
 	case nil, starlark.NoneType:
@@ -189,7 +197,7 @@ func declaredType(what string, v starlark.Value) (*types.Type, error) {
 	case starlark.Tuple:
 		t := &types.Type{Kind: types.Tuple}
 		for _, x := range v {
-			e, err := declaredType(what, x)
+			e, err := DeclaredType(what, x)
 			if err != nil {
 				return nil, err
 			}
@@ -236,9 +244,9 @@ func declaredType(what string, v starlark.Value) (*types.Type, error) {
 	return t, nil
 }
 
-// typeOf returns the type of a table for a value that the script stores before any handler has done
+// TypeOf returns the type of a table for a value that the script stores before any handler has done
 // so.
-func typeOf(v starlark.Value) (*types.Type, error) {
+func TypeOf(v starlark.Value) (*types.Type, error) {
 	switch v := v.(type) {
 	case starlark.NoneType:
 		return types.TNone, nil
@@ -259,7 +267,7 @@ func typeOf(v starlark.Value) (*types.Type, error) {
 	case starlark.Tuple:
 		t := &types.Type{Kind: types.Tuple}
 		for _, e := range v {
-			et, err := typeOf(e)
+			et, err := TypeOf(e)
 			if err != nil {
 				return nil, err
 			}

@@ -1,4 +1,4 @@
-package starlarkbind
+package codec
 
 import (
 	"encoding/binary"
@@ -11,9 +11,9 @@ import (
 // the end of a run waits until the buffer is printed. These records are therefore converted to text
 // without allocating a Starlark value and a string for each.
 
-// appendPrinted appends the line of a record to text, identical to the line that the values would
+// AppendPrinted appends the line of a record to text, identical to the line that the values would
 // print. If the record contains a value of another type, it returns text unchanged and false.
-func appendPrinted(text []byte, args []*types.Type, b []byte) (_ []byte, ok bool) {
+func AppendPrinted(text []byte, args []*types.Type, b []byte) (_ []byte, ok bool) {
 	line := text
 	for i, t := range args {
 		if len(b) < t.Size() {

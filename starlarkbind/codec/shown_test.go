@@ -1,4 +1,4 @@
-package starlarkbind
+package codec
 
 import (
 	"strconv"
@@ -11,14 +11,14 @@ import (
 // keys of the largest map.
 func TestShownIsFlat(t *testing.T) {
 	for _, keys := range []int{0, 4096, 3 * shownLeast} {
-		var s shownTexts
-		s.atLeast(keys)
-		s.atLeast(16)
+		var s ShownTexts
+		s.AtLeast(keys)
+		s.AtLeast(16)
 		most := max(shownLeast, keys)
 		key := func(i int) shownKey { return shownKey{"usym", "", strconv.Itoa(i)} }
 		for i := range 5 * most {
 			s.put(key(i), types.Words{uint64(i)})
-			if n := len(s.now) + len(s.old); n > 2*most {
+			if n := len(s.Now) + len(s.Old); n > 2*most {
 				t.Fatalf("%d keys: it remembers %d", keys, n)
 			}
 		}

@@ -1,4 +1,4 @@
-package starlarkbind
+package codec
 
 import (
 	"fmt"
@@ -6,27 +6,28 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
-// A pointer is an address as print shows it. Scripts see addresses as ints.
-type pointer uint64
+// A Pointer is an address as print shows it. Scripts see addresses as ints.
+type Pointer uint64
 
-var _ starlark.Value = pointer(0)
+var _ starlark.Value = Pointer(0)
 
-func (p pointer) String() string       { return fmt.Sprintf("%#x", uint64(p)) }
-func (p pointer) Type() string         { return "pointer" }
-func (p pointer) Freeze()              {}
-func (p pointer) Truth() starlark.Bool { return p != 0 }
-func (p pointer) Hash() (uint32, error) {
+func (p Pointer) String() string       { return fmt.Sprintf("%#x", uint64(p)) }
+func (p Pointer) Type() string         { return "pointer" }
+func (p Pointer) Freeze()              {}
+func (p Pointer) Truth() starlark.Bool { return p != 0 }
+func (p Pointer) Hash() (uint32, error) {
 	h := fnv.New32a()
 	_, err := h.Write([]byte(p.String()))
 	return h.Sum32(), err
 }
 
-// inHex returns the arguments of a print with pointers shown in hex. Pointer arguments of printf
+// InHex returns the arguments of a print with pointers shown in hex. Pointer arguments of printf
 // stay as they are, because the format has a conversion for them.
-func inHex(site *printSite, args []starlark.Value) []starlark.Value {
+func InHex(site *compiler.PrintSite, args []starlark.Value) []starlark.Value {
 	out := make([]starlark.Value, len(args))
 	for i, a := range args {
 		out[i] = a
@@ -44,7 +45,7 @@ func hexIn(t *types.Type, v starlark.Value) starlark.Value {
 			t = t.Elem
 		}
 		if n, ok := v.Uint64(); ok && t.Kind == types.Ptr {
-			return pointer(n)
+			return Pointer(n)
 		}
 	case starlark.Tuple:
 		if t.Kind == types.Opt {

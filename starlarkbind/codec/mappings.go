@@ -1,4 +1,4 @@
-package starlarkbind
+package codec
 
 import (
 	"slices"
@@ -19,9 +19,9 @@ const (
 	learnMost  = time.Second
 )
 
-// cacheMappings reads the mappings of processes from time to time until the returned function is
+// CacheMappings reads the mappings of processes from time to time until the returned function is
 // called.
-func (y *symbols) cacheMappings(pids []int) (end func()) {
+func (y *Symbols) CacheMappings(pids []int) (end func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -31,9 +31,9 @@ func (y *symbols) cacheMappings(pids []int) (end func()) {
 				return
 			case <-time.After(wait):
 			}
-			if y.userAddrs.Load() {
+			if y.UserAddrs.Load() {
 				for _, pid := range pids {
-					y.userSymbols().CacheMappings(pid)
+					y.UserSymbols().CacheMappings(pid)
 				}
 			}
 		}
@@ -41,8 +41,8 @@ func (y *symbols) cacheMappings(pids []int) (end func()) {
 	return func() { close(quit); <-done }
 }
 
-// keepsUserAddresses reports whether a program passes user-space addresses to the script.
-func keepsUserAddresses(code *compiler.Program) bool {
+// KeepsUserAddresses reports whether a program passes user-space addresses to the script.
+func KeepsUserAddresses(code *compiler.Program) bool {
 	for _, m := range code.Maps {
 		if ofUser(m.Types.Key) || ofUser(m.Types.Val) {
 			return true

@@ -1,4 +1,4 @@
-package starlarkbind
+package codec
 
 import (
 	"fmt"
@@ -16,12 +16,12 @@ import (
 // A Stack is a kernel or user stack. To a script it is a sequence of strings, innermost frame
 // first. Two stacks are equal if their frames are equal and, for user stacks, their processes.
 type Stack struct {
-	c      *codec
-	user   bool
-	pid    int
+	C      *Codec
+	User   bool
+	PID    int
 	id     int64 // the kernel's ID: see compiler/lower/stackstore.go
-	frames []uint64
-	lost   string // reason why there are no frames, or ""
+	Frames []uint64
+	Lost   string // reason why there are no frames, or ""
 }
 
 var (
@@ -33,26 +33,27 @@ var (
 
 func (k *Stack) Type() string         { return "stack" }
 func (k *Stack) Freeze()              {}
-func (k *Stack) Truth() starlark.Bool { return k.id != 0 || len(k.frames) > 0 }
+func (k *Stack) Truth() starlark.Bool { return k.id != 0 || len(k.Frames) > 0 }
 
 // String returns one line per frame.
-func (k *Stack) String() string { return strings.Join(k.lines(), "\n") }
+func (k *Stack) String() string { return strings.Join(k.FrameLines(), "\n") }
 
 // Lines returns the lines to show for the stack: one per frame, or a single line if there are none.
 func (k *Stack) Lines() []string {
-	if lines := k.lines(); len(lines) > 0 {
+	if lines := k.FrameLines(); len(lines) > 0 {
 		return lines
 	}
 	return []string{"[no frames]"}
 }
 
-func (k *Stack) lines() []string {
-	if k.lost != "" {
-		return []string{k.lost}
+// FrameLines returns one line per frame, or the reason why there are no frames.
+func (k *Stack) FrameLines() []string {
+	if k.Lost != "" {
+		return []string{k.Lost}
 	}
-	out := make([]string, len(k.frames))
-	for i, a := range k.frames {
-		out[i] = k.c.symbols.name(k.user, k.pid, a)
+	out := make([]string, len(k.Frames))
+	for i, a := range k.Frames {
+		out[i] = k.C.symbols.name(k.User, k.PID, a)
 	}
 	return out
 }
@@ -62,10 +63,10 @@ func (k *Stack) Hash() (uint32, error) { return starlark.String(k.key()).Hash() 
 
 // key returns a string that identifies the stack. Equal stacks have equal keys.
 func (k *Stack) key() string {
-	if k.lost != "" {
-		return k.lost
+	if k.Lost != "" {
+		return k.Lost
 	}
-	return fmt.Sprint(k.user, k.pid, k.frames)
+	return fmt.Sprint(k.User, k.PID, k.Frames)
 }
 
 // CompareSameType implements starlark.Comparable.
@@ -77,7 +78,7 @@ func (k *Stack) CompareSameType(op syntax.Token, y starlark.Value, _ int) (bool,
 	case syntax.NEQ:
 		return k.key() != o.key(), nil
 	}
-	c := slices.Compare(k.frames, o.frames)
+	c := slices.Compare(k.Frames, o.Frames)
 	if c == 0 {
 		c = strings.Compare(k.key(), o.key())
 	}
@@ -93,17 +94,17 @@ func (k *Stack) CompareSameType(op syntax.Token, y starlark.Value, _ int) (bool,
 }
 
 // Len implements starlark.Sequence.
-func (k *Stack) Len() int { return len(k.lines()) }
+func (k *Stack) Len() int { return len(k.FrameLines()) }
 
 // Index implements starlark.Indexable.
-func (k *Stack) Index(i int) starlark.Value { return starlark.String(k.lines()[i]) }
+func (k *Stack) Index(i int) starlark.Value { return starlark.String(k.FrameLines()[i]) }
 
 // Iterate implements starlark.Iterable.
 func (k *Stack) Iterate() starlark.Iterator { return k.list().Iterate() }
 
 func (k *Stack) list() *starlark.List {
 	var out []starlark.Value
-	for _, l := range k.lines() {
+	for _, l := range k.FrameLines() {
 		out = append(out, starlark.String(l))
 	}
 	return starlark.NewList(out)
@@ -116,15 +117,15 @@ func (k *Stack) Attr(name string) (starlark.Value, error) {
 		return k.list(), nil
 	case "addresses":
 		var out []starlark.Value
-		for _, a := range k.frames {
+		for _, a := range k.Frames {
 			out = append(out, starlark.MakeUint64(a))
 		}
 		return starlark.NewList(out), nil
 	case "pid":
-		if !k.user {
+		if !k.User {
 			return starlark.None, nil
 		}
-		return starlark.MakeInt(k.pid), nil
+		return starlark.MakeInt(k.PID), nil
 	}
 	return nil, nil
 }
@@ -136,17 +137,17 @@ func (k *Stack) AttrNames() []string { return []string{"addresses", "frames", "p
 // the process ID.
 func stackFormat(user bool) sessionFormat {
 	return sessionFormat{
-		show: func(c *codec, f *types.Format, w types.Words) starlark.Value {
-			k := &Stack{c: c, user: user, id: int64(w[0]), pid: int(w[1])}
+		show: func(c *Codec, f *types.Format, w types.Words) starlark.Value {
+			k := &Stack{C: c, User: user, id: int64(w[0]), PID: int(w[1])}
 			k.read(f)
 			return k
 		},
-		read: func(c *codec, v starlark.Value) (types.Words, bool) {
+		read: func(c *Codec, v starlark.Value) (types.Words, bool) {
 			k, ok := v.(*Stack)
-			if !ok || k.user != user || k.id == 0 && len(k.frames) > 0 {
+			if !ok || k.User != user || k.id == 0 && len(k.Frames) > 0 {
 				return types.Words{}, false // the kernel does not know stacks that the script made
 			}
-			return types.Words{uint64(k.id), uint64(k.pid)}, true
+			return types.Words{uint64(k.id), uint64(k.PID)}, true
 		},
 	}
 }
@@ -155,22 +156,22 @@ func stackFormat(user bool) sessionFormat {
 func (k *Stack) read(f *types.Format) {
 	if k.id <= 0 {
 		if k.id < 0 {
-			k.lost = "[stack not kept: " + kernelnames.Errno(-k.id) + "]"
+			k.Lost = "[stack not kept: " + kernelnames.Errno(-k.id) + "]"
 		}
 		return
 	}
 	n, err := strconv.Atoi(f.Arg)
 	if err == nil {
-		var m *stackStore
-		if m, err = k.c.stacks.get(n); err == nil {
-			k.frames, err = m.frames(uint64(k.id))
+		var m *StackStore
+		if m, err = k.C.stacks.Get(n); err == nil {
+			k.Frames, err = m.Frames(uint64(k.id))
 		}
 	}
 	if err != nil {
-		k.lost = fmt.Sprintf("[stack %d: %v]", k.id, err)
+		k.Lost = fmt.Sprintf("[stack %d: %v]", k.id, err)
 		return
 	}
-	if !k.user {
-		k.frames = k.frames[k.c.symbols.ownFrames(k.frames):]
+	if !k.User {
+		k.Frames = k.Frames[k.C.symbols.ownFrames(k.Frames):]
 	}
 }

@@ -1,4 +1,4 @@
-package starlarkbind
+package codec
 
 import (
 	"fmt"
@@ -7,18 +7,18 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 )
 
-// probeNames numbers the names of probes and of their functions, because programs and attach
+// ProbeNames numbers the names of probes and of their functions, because programs and attach
 // cookies hold numbers only. Numbers start at 1.
-type probeNames struct {
+type ProbeNames struct {
 	mu    sync.Mutex
 	names []string          // by number, less 1
 	ids   map[string]uint64 // by name
 }
 
-func newProbeNames() *probeNames { return &probeNames{ids: map[string]uint64{}} }
+func NewProbeNames() *ProbeNames { return &ProbeNames{ids: map[string]uint64{}} }
 
-// probeID returns the number that represents a probe's name in the kernel.
-func (n *probeNames) id(name string) uint64 {
+// ID returns the number that represents a probe's name in the kernel.
+func (n *ProbeNames) ID(name string) uint64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	id, ok := n.ids[name]
@@ -30,17 +30,17 @@ func (n *probeNames) id(name string) uint64 {
 	return id
 }
 
-// cookie packs the name IDs of a target into an attach cookie: its own ID in the low 32 bits, its
+// Cookie packs the name IDs of a target into an attach cookie: its own ID in the low 32 bits, its
 // function's ID in the high ones.
-func (n *probeNames) cookie(t bpf.Target) uint64 {
-	c := n.id(t.Name)
+func (n *ProbeNames) Cookie(t bpf.Target) uint64 {
+	c := n.ID(t.Name)
 	if t.Func != "" {
-		c |= n.id(t.Func) << 32
+		c |= n.ID(t.Func) << 32
 	}
 	return c
 }
 
-func (n *probeNames) name(id uint64) string {
+func (n *ProbeNames) name(id uint64) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if id == 0 || id > uint64(len(n.names)) {
