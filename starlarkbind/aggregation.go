@@ -21,6 +21,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/dictbuild"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
@@ -311,6 +312,9 @@ func (a *Aggregation) canonicalKey(key string) string {
 	return first
 }
 
+// Since returns when the aggregation was created or last cleared.
+func (a *Aggregation) Since() time.Time { return a.since }
+
 // read returns everything that was added since the aggregation was created or cleared.
 func (a *Aggregation) read(ctx context.Context) (*rawValues, error) {
 	w, err := a.readMap(ctx, a.live())
@@ -563,10 +567,10 @@ func (a *Aggregation) top(n int) ([]starlark.Tuple, error) {
 		if cut != nil {
 			return false
 		}
-		if c := compareValues(sortKey(items[i][1]), sortKey(items[j][1])); c != 0 {
+		if c := render.CompareValues(render.SortKey(items[i][1]), render.SortKey(items[j][1])); c != 0 {
 			return c > 0
 		}
-		return compareValues(items[i][0], items[j][0]) < 0
+		return render.CompareValues(items[i][0], items[j][0]) < 0
 	})
 	return items[:min(n, len(items))], cut
 }

@@ -2,7 +2,6 @@ package starlarkbind
 
 import (
 	"go.starlark.net/starlark"
-	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
@@ -68,42 +67,4 @@ func average(sum starlark.Int, n uint64) starlark.Int {
 	}
 	q := sum.BigInt()
 	return starlark.MakeBigInt(q.Quo(q, starlark.MakeUint64(n).BigInt()))
-}
-
-// sortKey returns the value by which v is sorted: the count of a struct or histogram, else v
-// itself.
-func sortKey(v starlark.Value) starlark.Value {
-	if a, ok := v.(starlark.HasAttrs); ok {
-		if n, err := a.Attr("count"); err == nil && n != nil {
-			return n
-		}
-	}
-	return v
-}
-
-// compareValues orders values for display: by Starlark's ordering if the values have one, else by
-// type and text. The result is -1, 0 or 1.
-func compareValues(a, b starlark.Value) int {
-	if a.Type() == b.Type() {
-		if _, ok := a.(starlark.NoneType); ok {
-			return 0
-		}
-		if lt, err := starlark.Compare(syntax.LT, a, b); err == nil {
-			if lt {
-				return -1
-			}
-			if eq, err := starlark.Equal(a, b); err == nil && eq {
-				return 0
-			}
-			return 1
-		}
-	}
-	x, y := a.Type()+a.String(), b.Type()+b.String()
-	switch {
-	case x < y:
-		return -1
-	case x > y:
-		return 1
-	}
-	return 0
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/export"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
@@ -102,14 +103,14 @@ var Builtins = []Builtin{
 		if err := starlark.UnpackArgs("to_json", a, kw, "x", &x); err != nil {
 			return nil, err
 		}
-		s.done.exported = true
+		s.exports.Used = true
 		b, err := render.JSON(terminal.PlainValue(x), func(n int) error { return s.run.Interrupted(n) })
 		return starlark.String(b), err
 	}},
-	{"to_csv", "to_csv(x, header=None, raw=False)", "x as CSV with a header line, whose names header replaces: a map, its snapshot, a list of pairs or of records; tuples, statistics and histograms have several columns, and a histogram one row per bucket; text that a spreadsheet would read as a formula is prefixed with ', unless raw", `print(to_csv(calls.top(20), header=["comm", "calls"]))`, (*Session).builtinToCSV},
-	{"plot", `plot(x, title="")`, "draw x: a histogram; a list of numbers, or a dict from numbers to numbers or histograms, along an axis; a dict of such lists, one below the other; a dict from names to numbers as bars", `plot([1, 2, 4, 8, 16], title="doubled")`, (*Session).builtinPlot},
-	{"flamegraph", `flamegraph(agg, path, title="")`, "write an aggregation whose keys are stacks to a file as a flame graph (SVG); needs --allow-write", `flamegraph(cpu, "/tmp/cpu.svg")`, (*Session).builtinFlamegraph},
-	{"pprof", `pprof(agg, path, unit="count", labels=None)`, "write an aggregation whose keys contain stacks to a file as a pprof profile; the other parts of the keys become labels, which labels names; unit is the unit of the values; needs --allow-write", `pprof(cpu, "/tmp/cpu.pb.gz")`, (*Session).builtinPprof},
+	{"to_csv", "to_csv(x, header=None, raw=False)", "x as CSV with a header line, whose names header replaces: a map, its snapshot, a list of pairs or of records; tuples, statistics and histograms have several columns, and a histogram one row per bucket; text that a spreadsheet would read as a formula is prefixed with ', unless raw", `print(to_csv(calls.top(20), header=["comm", "calls"]))`, exported((*export.Exporter).ToCSV)},
+	{"plot", `plot(x, title="")`, "draw x: a histogram; a list of numbers, or a dict from numbers to numbers or histograms, along an axis; a dict of such lists, one below the other; a dict from names to numbers as bars", `plot([1, 2, 4, 8, 16], title="doubled")`, exported((*export.Exporter).Plot)},
+	{"flamegraph", `flamegraph(agg, path, title="")`, "write an aggregation whose keys are stacks to a file as a flame graph (SVG); needs --allow-write", `flamegraph(cpu, "/tmp/cpu.svg")`, exported((*export.Exporter).Flamegraph)},
+	{"pprof", `pprof(agg, path, unit="count", labels=None)`, "write an aggregation whose keys contain stacks to a file as a pprof profile; the other parts of the keys become labels, which labels names; unit is the unit of the values; needs --allow-write", `pprof(cpu, "/tmp/cpu.pb.gz")`, exported((*export.Exporter).Pprof)},
 	{"struct", "struct(**fields)", "a value with attributes", "point = struct(x=1, y=2)", func(_ *Session, t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return structs.Make(t, b, a, kw)
 	}},
@@ -128,6 +129,13 @@ var Builtins = []Builtin{
 		return starlark.NewList(out), err
 	}},
 	{"kernel", "kernel()", "struct(release, arch, features) of the running kernel", "kernel().release", (*Session).builtinKernel},
+}
+
+// exported returns the builtin of an export.
+func exported(fn func(*export.Exporter, *starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error)) builtinFunc {
+	return func(s *Session, t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		return fn(s.exports, t, b, args, kw)
+	}
 }
 
 // builtins returns the predeclared names of a script.

@@ -14,6 +14,7 @@
 //     codec.Symbols: the numbers of probes, the stacks, the names of addresses.
 //   - warner (warner.go): warnings and notes, each printed once.
 //   - universe.Guards: Starlark's own builtins, made interruptible.
+//   - export.Exporter: to_csv(), plot(), flamegraph(), pprof().
 //   - terminal.Output: what is printed, as text or JSON.
 //
 // The rest is divided as follows:

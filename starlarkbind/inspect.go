@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"sort"
@@ -152,16 +151,8 @@ func (s *Session) RunFile(ctx context.Context, file, src string) (starlark.Value
 // such directories. If dir is "", it adds none.
 func (s *Session) AllowWrite(dir string) ([]string, error) {
 	if dir != "" {
-		st, err := os.Stat(dir)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", dir, cause(err))
-		}
-		if !st.IsDir() {
-			return nil, fmt.Errorf("%s is not a directory", dir)
-		}
 		s.run.Busy.Lock()
 		defer s.run.Busy.Unlock()
-		s.opt.AllowWrite = append(slices.Clone(s.opt.AllowWrite), dir)
 	}
-	return s.opt.AllowWrite, nil
+	return s.exports.Allow(dir)
 }

@@ -111,7 +111,7 @@ func (s *Session) summarize() {
 // printLate prints a map as print does. If the script writes CSV or JSON itself, which a table
 // would corrupt, the map goes to stderr.
 func (s *Session) printLate(m starlark.Value) {
-	if s.done.exported && !s.out.JSON() {
+	if s.exports.Used && !s.out.JSON() {
 		s.out.ErrText(s.text(m) + "\n")
 		return
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 	"github.com/bpfrepl/bpfrepl/internal/paint"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/export"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/ktypes"
@@ -70,11 +71,12 @@ type Session struct {
 	names   *namespace
 	guards  *universe.Guards
 
-	run    *runner.Runner
-	reg    *registry
-	warner *warner
-	waits  waits
-	done   milestones
+	run     *runner.Runner
+	reg     *registry
+	warner  *warner
+	waits   waits
+	done    milestones
+	exports *export.Exporter
 
 	ids       *codec.ProbeNames
 	symbols   *codec.Symbols
@@ -112,6 +114,7 @@ func New(opt Options) (*Session, error) {
 	s.symbols = codec.NewSymbols(s.warner.warnOnce)
 	s.codec = codec.New(s.ids, s.symbols, s.stacks, s.warner.warnOnce)
 	s.shared = &kernelShared{run: s.run, reg: s.reg, codec: s.codec, warner: s.warner, out: s.out, halt: s.waits.halt, memory: kmap.Spec.CheckMemory}
+	s.exports = export.New(export.Options{Run: s.run, Out: s.out, Symbols: s.symbols, Report: s.warner.warnOnce, Screen: opt.Screen, ASCII: opt.ASCII, Interactive: opt.Interactive, Dirs: opt.AllowWrite})
 	s.names = &namespace{sources: s.sources, ktypes: s.ktypes, globals: starlark.StringDict{}}
 	s.names.predeclared = s.builtins()
 	maps.Copy(s.names.predeclared, s.hostCallBuiltins())
@@ -302,11 +305,10 @@ func (s *Session) Value(name string) starlark.Value { return s.names.value(name)
 
 // milestones record how far the script has come.
 type milestones struct {
-	waited   bool // it called run() or waited for records
-	exported bool // it called to_csv() or to_json()
-	ended    bool // it ran to its end
-	failed   bool // an error ended it
-	aborted  bool // Ctrl-C ended it
+	waited  bool // it called run() or waited for records
+	ended   bool // it ran to its end
+	failed  bool // an error ended it
+	aborted bool // Ctrl-C ended it
 }
 
 // Interrupt handles Ctrl-C, from any goroutine. In a script the first one ends run() or a loop over

@@ -134,6 +134,7 @@ var starlarkbindImports = map[string][]string{
 	"cfmt":      {},
 	"codec":     {"bpf", "compiler"},
 	"dictbuild": {"runner"},
+	"export":    {"bpf", "codec", "flame", "hist", "plot", "pprof", "render", "runner", "terminal"},
 	"flags":     {},
 	"flame":     {},
 	"hints":     {},

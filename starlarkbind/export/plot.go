@@ -1,4 +1,4 @@
-package starlarkbind
+package export
 
 import (
 	"context"
@@ -24,7 +24,7 @@ import (
 const columnsElsewhere = 80
 
 // builtinPlot implements plot(x, title="").
-func (s *Session) builtinPlot(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+func (e *Exporter) Plot(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var x starlark.Value
 	var title string
 	if err := starlark.UnpackArgs("plot", args, kw, "x", &x, "title?", &title); err != nil {
@@ -33,47 +33,47 @@ func (s *Session) builtinPlot(_ *starlark.Thread, _ *starlark.Builtin, args star
 	if n, ok := x.(interface{ Name() string }); ok && title == "" {
 		title = n.Name()
 	}
-	paper := plot.Paper{Columns: columnsElsewhere, ASCII: s.opt.ASCII}
-	if s.opt.Screen != nil {
-		if cols, _ := s.opt.Screen(); cols > 0 {
+	paper := plot.Paper{Columns: columnsElsewhere, ASCII: e.ascii}
+	if e.screen != nil {
+		if cols, _ := e.screen(); cols > 0 {
 			paper.Columns = cols
 		}
 	}
 	plain := terminal.PlainValue(x)
-	if s.run.Context().Err() != nil {
+	if e.run.Context().Err() != nil {
 		return nil, runner.ErrInterrupted
 	}
 	// Copy the items before drawing, which may continue after an interrupt while the script changes
 	// x.
-	items, listed := pairs(s.run.Context(), plain)
+	items, listed := pairs(e.run.Context(), plain)
 	var kind string
 	var plotErr error
-	if s.run.Context().Err() != nil {
+	if e.run.Context().Err() != nil {
 		return nil, runner.ErrInterrupted
 	}
-	text := s.run.UnlessInterrupted(len(items), func() (text string) {
+	text := e.run.UnlessInterrupted(len(items), func() (text string) {
 		kind, text, plotErr = picture(plain, items, listed, paper)
 		return text
 	})
-	if s.run.Context().Err() != nil {
+	if e.run.Context().Err() != nil {
 		return nil, runner.ErrInterrupted
 	}
 	if plotErr != nil {
 		return nil, plotErr
 	}
-	if s.out.JSON() {
+	if e.out.JSON() {
 		j, err := render.JSONValue(plain)
 		if err != nil {
 			return nil, err
 		}
-		s.out.Object("plot", map[string]any{"kind": kind, "title": title, "value": json.RawMessage(j)})
-		return starlark.None, s.out.Failed()
+		e.out.Object("plot", map[string]any{"kind": kind, "title": title, "value": json.RawMessage(j)})
+		return starlark.None, e.out.Failed()
 	}
 	if title != "" {
 		text = render.Cell(starlark.String(title)) + ":\n" + text
 	}
-	s.out.Line(strings.TrimRight(text, "\n"))
-	return starlark.None, s.out.Failed()
+	e.out.Line(strings.TrimRight(text, "\n"))
+	return starlark.None, e.out.Failed()
 }
 
 // picture draws a value. The kind of plot follows from the types of its items: see pairs.
@@ -276,7 +276,7 @@ func bars(items []starlark.Tuple, p plot.Paper, sorted bool) string {
 			if a, b := length(items[i]), length(items[j]); a != b {
 				return a > b
 			}
-			return compareValues(items[i][0], items[j][0]) < 0
+			return render.CompareValues(items[i][0], items[j][0]) < 0
 		})
 		if n := len(items) - mostBars; n > 0 {
 			items, more = items[:mostBars], fmt.Sprintf("\n... %d more", n)

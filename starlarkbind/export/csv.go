@@ -1,4 +1,4 @@
-package starlarkbind
+package export
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 )
 
 // builtinToCSV implements to_csv(x, header=None, raw=False).
-func (s *Session) builtinToCSV(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+func (e *Exporter) ToCSV(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var x starlark.Value
 	var names starlark.Iterable
 	raw := false
@@ -21,8 +21,8 @@ func (s *Session) builtinToCSV(_ *starlark.Thread, _ *starlark.Builtin, args sta
 	if err != nil {
 		return nil, err
 	}
-	s.done.exported = true
-	text, err := render.CSV(terminal.PlainValue(x), header, raw, func(row int) error { return s.run.Interrupted(row) })
+	e.Used = true
+	text, err := render.CSV(terminal.PlainValue(x), header, raw, e.run.Interrupted)
 	if err != nil {
 		return nil, err
 	}

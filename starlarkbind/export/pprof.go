@@ -1,4 +1,4 @@
-package starlarkbind
+package export
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ import (
 )
 
 // builtinPprof implements pprof(agg, path, unit="count", labels=None).
-func (s *Session) builtinPprof(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+func (e *Exporter) Pprof(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var m starlark.Value
 	var path string
 	var labels starlark.Iterable
@@ -34,12 +34,12 @@ func (s *Session) builtinPprof(_ *starlark.Thread, _ *starlark.Builtin, args sta
 	if n, ok := m.(interface{ Name() string }); ok {
 		p.Types[0].Name = n.Name()
 	}
-	if a, ok := m.(*Aggregation); ok && !a.since.IsZero() {
-		p.Duration = time.Since(a.since)
+	if a, ok := m.(interface{ Since() time.Time }); ok && !a.Since().IsZero() {
+		p.Duration = time.Since(a.Since())
 	}
-	w := &profileWriter{s: s, labels: names}
+	w := &profileWriter{e: e, labels: names}
 	for i, it := range items {
-		if err := s.run.Interrupted(i); err != nil {
+		if err := e.run.Interrupted(i); err != nil {
 			return nil, err
 		}
 		values, err := amounts(it[1])
@@ -63,7 +63,7 @@ func (s *Session) builtinPprof(_ *starlark.Thread, _ *starlark.Builtin, args sta
 	if err != nil {
 		return nil, err
 	}
-	return starlark.None, s.writeFile("pprof", path, b)
+	return starlark.None, e.writeFile("pprof", path, b)
 }
 
 // amounts returns the sample values for a value: one number, or the count and the sum of statistics
@@ -94,7 +94,7 @@ func amounts(v starlark.Value) ([]int64, error) {
 
 // A profileWriter converts keys to samples.
 type profileWriter struct {
-	s      *Session
+	e      *Exporter
 	labels []string // names for the parts of a key that are not stacks
 	kernel *pprof.Mapping
 }
@@ -155,14 +155,14 @@ func (w *profileWriter) frames(k *codec.Stack) []pprof.Frame {
 			addr--
 		}
 		if k.User {
-			p := w.s.symbols.UserSymbols().Lookup(k.PID, addr)
+			p := w.e.symbols.UserSymbols().Lookup(k.PID, addr)
 			out[i] = pprof.Frame{Addr: addr, Function: render.Escape(p.Name),
 				Mapping: pprof.Mapping{Start: p.Start, End: p.End, Offset: p.FileOff, File: render.Escape(p.Path), BuildID: p.BuildID}}
 			continue
 		}
 		sym, _, _, err := symbol.KernelSymbol(addr)
 		if err != nil {
-			w.s.warner.warnOnce(err)
+			w.e.report(err)
 		}
 		out[i] = pprof.Frame{Addr: addr, Function: sym.Name, Mapping: w.kernelMapping()}
 		if sym.Module != "" {

@@ -1,4 +1,4 @@
-package starlarkbind
+package export
 
 import (
 	"errors"
@@ -17,13 +17,29 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
 )
 
+// Allow lets scripts write files in a directory, and returns all such directories. If dir is "", it
+// adds none.
+func (e *Exporter) Allow(dir string) ([]string, error) {
+	if dir != "" {
+		st, err := os.Stat(dir)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", dir, cause(err))
+		}
+		if !st.IsDir() {
+			return nil, fmt.Errorf("%s is not a directory", dir)
+		}
+		e.dirs = append(slices.Clone(e.dirs), dir)
+	}
+	return e.dirs, nil
+}
+
 // writeFile writes a file for a script. The file must be inside a directory of --allow-write, also
 // after symbolic links are followed. It is written completely or not at all, and only its owner can
 // access it. fn is the name of the builtin that was called, for errors.
-func (s *Session) writeFile(fn, path string, data []byte) error {
-	if len(s.opt.AllowWrite) == 0 {
+func (e *Exporter) writeFile(fn, path string, data []byte) error {
+	if len(e.dirs) == 0 {
 		hint := ""
-		if s.opt.Interactive {
+		if e.interactive {
 			hint = "; at the prompt, write %allow-write DIR"
 		}
 		return fmt.Errorf("%s: scripts may write files only with --allow-write DIR%s", fn, hint)
@@ -32,7 +48,7 @@ func (s *Session) writeFile(fn, path string, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", fn, err)
 	}
-	for _, dir := range s.opt.AllowWrite {
+	for _, dir := range e.dirs {
 		top, err := filepath.Abs(dir)
 		if err != nil {
 			return fmt.Errorf("%s: %w", fn, err)
@@ -46,7 +62,7 @@ func (s *Session) writeFile(fn, path string, data []byte) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("%s: %s is not below %s, where --allow-write lets scripts write", fn, path, strings.Join(s.opt.AllowWrite, " or "))
+	return fmt.Errorf("%s: %s is not below %s, where --allow-write lets scripts write", fn, path, strings.Join(e.dirs, " or "))
 }
 
 // errLeavesRoot is returned if a symbolic link in the path leads out of the directory.
@@ -93,7 +109,7 @@ func cause(err error) error {
 }
 
 // builtinFlamegraph implements flamegraph(agg, path, title="").
-func (s *Session) builtinFlamegraph(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+func (e *Exporter) Flamegraph(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var m starlark.Value
 	var path, title string
 	if err := starlark.UnpackArgs("flamegraph", args, kw, "agg", &m, "path", &path, "title?", &title); err != nil {
@@ -108,14 +124,14 @@ func (s *Session) builtinFlamegraph(_ *starlark.Thread, _ *starlark.Builtin, arg
 	}
 	var samples []flame.Sample
 	for _, it := range items {
-		n, ok := sortKey(it[1]).(starlark.Int)
+		n, ok := render.SortKey(it[1]).(starlark.Int)
 		if !ok {
 			return nil, fmt.Errorf("flamegraph: the values must be numbers, got %s", it[1].Type())
 		}
 		count, _ := n.Int64()
 		samples = append(samples, flame.Sample{Frames: frames(it[0]), N: count})
 	}
-	return starlark.None, s.writeFile("flamegraph", path, flame.SVG(title, samples))
+	return starlark.None, e.writeFile("flamegraph", path, flame.SVG(title, samples))
 }
 
 // stackItems returns the items of m, which the builtin fn writes.

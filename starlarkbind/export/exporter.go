@@ -1,0 +1,41 @@
+// Package export implements the builtins that turn values into text, plots and files: to_csv(),
+// plot(), flamegraph() and pprof(). Files are written through writeFile (write.go), which enforces
+// --allow-write. How each format is encoded is in package flame, plot, pprof or render.
+package export
+
+import (
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
+)
+
+// An Exporter implements the builtins that turn values into plots, text and files.
+type Exporter struct {
+	Used bool // the script called to_csv() or to_json()
+
+	run         *runner.Runner
+	out         *terminal.Output
+	symbols     *codec.Symbols
+	report      func(error)             // called for symbols that cannot be read
+	screen      func() (cols, rows int) // terminal size; may be nil
+	ascii       bool                    // draw with ASCII only
+	interactive bool
+	dirs        []string // directories that scripts may write files into
+}
+
+// exporterOptions configure an exporter.
+type Options struct {
+	Run         *runner.Runner
+	Out         *terminal.Output
+	Symbols     *codec.Symbols
+	Report      func(error)             // called for symbols that cannot be read
+	Screen      func() (cols, rows int) // terminal size; may be nil
+	ASCII       bool                    // draw with ASCII only
+	Interactive bool
+	Dirs        []string // directories that scripts may write files into
+}
+
+// newExporter returns an exporter.
+func New(o Options) *Exporter {
+	return &Exporter{run: o.Run, out: o.Out, symbols: o.Symbols, report: o.Report, screen: o.Screen, ascii: o.ASCII, interactive: o.Interactive, dirs: o.Dirs}
+}
