@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // SwapMap is a map that can be replaced with an empty one while programs use it. Programs reach it
@@ -63,9 +64,18 @@ func (s *SwapMap) Swap() (old *Map, err error) {
 	return old, nil
 }
 
-// WaitForPrograms waits until every run of a program that has begun is over, for which it makes the
-// kernel do what it does in Swap. membarrier(2) waits too, but not on a kernel with nohz_full.
+// WaitForPrograms waits until every run of a program that has begun is over. Programs run as RCU
+// readers, and membarrier(2) waits for those. Kernels with nohz_full refuse it; there a map is
+// swapped, which needs two descriptors.
 func WaitForPrograms() error {
+	const global = 1 // MEMBARRIER_CMD_GLOBAL
+	if _, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, global, 0, 0); errno == 0 {
+		return nil
+	}
+	return waitBySwap()
+}
+
+func waitBySwap() error {
 	s, err := NewSwapMap(Spec{Name: "wait", Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
 	if err != nil {
 		return fmt.Errorf("wait for programs that run: %w", err)
