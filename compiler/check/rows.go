@@ -17,8 +17,8 @@ type Tables struct {
 	Fields   []Field
 }
 
-// Builtin is a function that a handler can call. args are in the order of its parameters; nil
-// stands for an argument that the call omits.
+// Builtin is a function that a handler can call. The args of Check are in the order of its
+// parameters; nil stands for an argument that the call omits.
 type Builtin struct {
 	Name, Sig string
 	Check     func(c *Checker, row *Builtin, call *syntax.CallExpr, args []tree.Expr) tree.Expr
@@ -31,7 +31,7 @@ type Method struct {
 	Check           func(c *Checker, e *tree.MethodExpr) tree.Expr
 }
 
-// Field is a builtin field of the event. check is nil if every event has the field, with type t.
+// Field is a builtin field of the event. Check is nil if every event has the field, with type T.
 type Field struct {
 	Name  string
 	T     *types.Type

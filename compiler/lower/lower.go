@@ -303,7 +303,7 @@ type Tables struct {
 	Fields   map[string]func(lw *Lowerer) Val
 }
 
-// Method is the lowering of a method: to a value or, if jump is not nil, to a condition that
+// Method is the lowering of a method: to a value or, if Jump is not nil, to a condition that
 // continues at t or f.
 type Method struct {
 	Lower func(lw *Lowerer, e *tree.MethodExpr) Val

@@ -67,7 +67,7 @@ type (
 		Node
 		Name string
 	}
-	// ArgExpr reads a typed argument of the event. index is the element of an array. max, if not 0,
+	// ArgExpr reads a typed argument of the event. Index is the element of an array. Max, if not 0,
 	// is the number of bytes to read of a string, including the NUL.
 	ArgExpr struct {
 		Node
@@ -114,36 +114,36 @@ type (
 		X Expr
 		I int
 	}
-	// InExpr reports whether x is (or, if not is set, is not) among constants.
+	// InExpr reports whether X is (or, if Not is set, is not) among constants.
 	InExpr struct {
 		Node
 		X    Expr
 		List []any
 		Not  bool
 	}
-	// ContainsExpr reports whether y, a string or bytes, contains x. x may be a number if y is
+	// ContainsExpr reports whether Y, a string or bytes, contains X. X may be a number if Y is
 	// bytes.
 	ContainsExpr struct {
 		Node
 		X, Y Expr
 	}
-	// IndexExpr is one byte of x, a string or bytes. Its type is the same as that of x.
+	// IndexExpr is one byte of X, a string or bytes. It is of the same kind as X.
 	IndexExpr struct {
 		Node
 		X, I Expr
 	}
-	// SliceExpr is a slice of x, a string or bytes, of at most most bytes. Negative bounds count
+	// SliceExpr is a slice of X, a string or bytes, of at most Most bytes. Negative bounds count
 	// from the end; SliceEnd as the upper bound is the end.
 	SliceExpr struct {
 		Node
 		X      Expr
 		Lo, Hi int64
 		Most   int
-		// Bounds that are known only at run time; if nil, lo or hi applies.
+		// Bounds that are known only at run time; if nil, Lo or Hi applies.
 		XLo, XHi Expr
 	}
-	// DictExpr looks x up in a constant dict. If def is nil, a missing key ends the handler. If of
-	// is not nil, the values are the elements of of, and the dict has each of them twice: under the
+	// DictExpr looks X up in a constant dict. If Def is nil, a missing key ends the handler. If Of
+	// is not nil, the values are the elements of Of, and the dict has each of them twice: under the
 	// index from the start and under the index from the end.
 	DictExpr struct {
 		Node
@@ -153,12 +153,12 @@ type (
 		Of    Expr
 		Index bool // a missing key is reported as an index out of range
 	}
-	// ConvertExpr converts x to another type that holds all its values.
+	// ConvertExpr converts X to another type that holds all its values.
 	ConvertExpr struct {
 		Node
 		X Expr
 	}
-	// TruthExpr is x converted to a bool.
+	// TruthExpr is X converted to a bool.
 	TruthExpr struct {
 		Node
 		X Expr
@@ -208,7 +208,7 @@ type (
 		Direct bool   // a plain load works: the verifier knows what base points to
 		Text   string // source text, for messages
 	}
-	// MemIndex adds x * size to the offset of a location.
+	// MemIndex adds X * Size to the offset of a location.
 	MemIndex struct {
 		X    Expr
 		Size int
@@ -223,7 +223,7 @@ type (
 	// MethodExpr is a call of a method, or an operator that a method implements: "[]", "in".
 	MethodExpr struct {
 		Node
-		Recv string // of receiver: "table"
+		Recv string // the kind of receiver: "table"
 		Name string
 		X    Expr
 		Map  *Map
@@ -246,7 +246,7 @@ type (
 type Local struct {
 	Name   string
 	T      *types.Type     // join of the types of all assignments
-	At     syntax.Position // of the assignment that determined t
+	At     syntax.Position // of the assignment that determined T
 	Static Expr            // if not nil, the variable is this compile-time value
 }
 
@@ -276,7 +276,7 @@ type (
 		Cond        Expr
 		True, False []Stmt
 	}
-	// ForStmt counts v from lo to hi, both inclusive, by step.
+	// ForStmt counts Local from Lo to Hi, both inclusive, by Step.
 	ForStmt struct {
 		StmtNode
 		Local  *Local
@@ -284,8 +284,8 @@ type (
 		Step   int64
 		Body   []Stmt
 	}
-	// CountStmt runs its body with v counting from lo to below hi (above hi if step is negative).
-	// The bounds are known only at run time.
+	// CountStmt runs its body with Local counting from Lo to below Hi (above Hi if Step is
+	// negative). The bounds are known only at run time.
 	CountStmt struct {
 		StmtNode
 		Local  *Local
@@ -300,8 +300,8 @@ type (
 		Body []Stmt
 		Kept []*Local // locals that are certainly assigned when break leaves the loop
 	}
-	// ItemsStmt runs its body for each key of a table or aggregation; v is the key, the value, or
-	// both as a tuple.
+	// ItemsStmt runs its body for each key of a table or aggregation; Local is the key, the
+	// value, or both as a tuple.
 	ItemsStmt struct {
 		StmtNode
 		Local *Local
@@ -315,7 +315,7 @@ type (
 		Statements() []Stmt
 		Keeps() []*Local // locals that are assigned only in the loop and read after it
 	}
-	// EachStmt runs its body once for each element of list, which are constants or locals.
+	// EachStmt runs its body once for each element of List, which are constants or locals.
 	EachStmt struct {
 		StmtNode
 		Local *Local
