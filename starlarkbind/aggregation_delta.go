@@ -7,6 +7,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/bpfrepl/bpfrepl/starlarkbind/helpererr"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
@@ -102,7 +103,7 @@ func (a *Aggregation) warnForgotten() {
 		return
 	}
 	a.told = true
-	hint := fmt.Sprintf("make it larger: max_keys=%d", nextSize(len(a.swappedOut.keys)+a.forgotten))
+	hint := fmt.Sprintf("make it larger: max_keys=%d", helpererr.NextSize(len(a.swappedOut.keys)+a.forgotten))
 	text := fmt.Sprintf("%s keeps the totals of %d keys; other keys appeared only in the results of delta()", a.Name(), len(a.swappedOut.keys))
 	a.s.out.Warn("totals_forgotten", map[string]any{"map": a.Name(), "keys": len(a.swappedOut.keys), "message": text, "hint": hint}, text+"\n    hint: "+hint)
 }

@@ -140,7 +140,7 @@ def handler(e):
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(es) != 1 || es[0].errno != "E2BIG" || es[0].count != 1 {
+			if len(es) != 1 || es[0].Errno != "E2BIG" || es[0].Count != 1 {
 				t.Errorf("errors are %v, want one E2BIG", es)
 			}
 		})

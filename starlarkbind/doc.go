@@ -27,8 +27,15 @@
 //   - script_add.go, onhost.go, copyfunc.go, event.go, hosthalf.go: what handlers do when the
 //     script does it.
 //   - builtins.go, methods.go, help.go, complete*.go: tables of functions, help and completion.
-//   - notes.go, errors.go, explain.go, script_error.go, map_usage.go: warnings, notes and errors.
+//   - notes.go, errors.go, script_error.go, map_usage.go: warnings, notes and errors.
 //
-// What needs neither a session nor the kernel belongs in a sub-package, such as render for the text
-// of values or items for the items of a prompt.
+// What needs no session is in packages of its own, which import each other one way
+// (internal/archtest):
+//
+//   - source: the text and the syntax trees of scripts; hints: hints about other languages; cfmt: C
+//     formats; flags: command-line flags; items: the items of a prompt.
+//   - runner, universe, proc: what is running, and how it ends.
+//   - codec, ktypes, structs, hist, dictbuild: values of the kernel and of scripts.
+//   - terminal, render, export, plot, flame, pprof: output.
+//   - helpererr: the helper_error value and the texts of errors.
 package starlarkbind

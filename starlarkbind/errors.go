@@ -15,6 +15,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/helpererr"
 )
 
 // Warnings is the level of warnings about helper errors.
@@ -26,114 +27,6 @@ const (
 	WarnAll                     // also failed reads and missing keys
 	WarnNone
 )
-
-// A helperError describes an error that occurred in the kernel at one position of a handler with
-// one errno, and how often it did.
-type helperError struct {
-	helper, errno, message, hint, probe, pos, source string
-	mapName                                          string
-	code                                             int
-	count, first, last                               uint64
-	quiet                                            bool
-	decl                                             *compiler.Map
-	stream                                           *compiler.Stream
-}
-
-var (
-	_ starlark.HasAttrs   = (*helperError)(nil)
-	_ starlark.Comparable = (*helperError)(nil)
-)
-
-func (e *helperError) Type() string          { return "helper_error" }
-func (e *helperError) Freeze()               {}
-func (e *helperError) Truth() starlark.Bool  { return true }
-func (e *helperError) Hash() (uint32, error) { return starlark.String(e.pos + e.errno).Hash() }
-func (e *helperError) String() string {
-	return fmt.Sprintf("<helper_error %s %s ×%d at %s: %s>", e.helper, e.errno, e.count, e.pos, e.message)
-}
-
-func (e *helperError) AttrNames() []string {
-	return []string{"count", "message", "hint", "helper", "errno", "code", "probe", "pos", "source", "map", "first", "last"}
-}
-
-func (e *helperError) Attr(name string) (starlark.Value, error) {
-	switch name {
-	case "code":
-		return starlark.MakeInt(e.code), nil
-	case "count":
-		return starlark.MakeUint64(e.count), nil
-	case "errno":
-		return starlark.String(e.errno), nil
-	case "first":
-		return starlark.MakeUint64(e.first), nil
-	case "helper":
-		return starlark.String(e.helper), nil
-	case "hint":
-		return starlark.String(e.hint), nil
-	case "last":
-		return starlark.MakeUint64(e.last), nil
-	case "map":
-		if e.mapName == "" {
-			return starlark.None, nil
-		}
-		return starlark.String(e.mapName), nil
-	case "message":
-		return starlark.String(e.message), nil
-	case "pos":
-		return starlark.String(e.pos), nil
-	case "probe":
-		return starlark.String(e.probe), nil
-	case "source":
-		return starlark.String(e.source), nil
-	}
-	return nil, nil
-}
-
-// CompareSameType orders errors by the time of their first occurrence, then by position and errno.
-func (e *helperError) CompareSameType(op syntax.Token, y starlark.Value, _ int) (bool, error) {
-	o := y.(*helperError)
-	c := 0
-	switch {
-	case e.first < o.first:
-		c = -1
-	case e.first > o.first:
-		c = 1
-	default:
-		c = strings.Compare(e.probe+e.pos+e.errno+e.helper, o.probe+o.pos+o.errno+o.helper)
-		if c == 0 && e.count != o.count {
-			c = 1
-			if e.count < o.count {
-				c = -1
-			}
-		}
-	}
-	switch op {
-	case syntax.EQL:
-		return c == 0, nil
-	case syntax.NEQ:
-		return c != 0, nil
-	case syntax.LT:
-		return c < 0, nil
-	case syntax.LE:
-		return c <= 0, nil
-	case syntax.GT:
-		return c > 0, nil
-	}
-	return c >= 0, nil
-}
-
-// errnoOf returns the full errno, and its name, for the low six bits of it that an error cell
-// stores. Of the codes above 63 only ETIMEDOUT is recognized.
-func errnoOf(low int) (code int, name string) {
-	code = low
-	if low == int(unix.ETIMEDOUT)&63 {
-		code = int(unix.ETIMEDOUT)
-	}
-	if name = unix.ErrnoName(unix.Errno(code)); name == "" {
-		name = fmt.Sprintf("errno %d", code)
-	}
-	return code, name
-}
 
 // eachCell calls fn for each non-zero cell of a probe's programs.
 func (p *Probe) eachCell(fn func(g *program, site compiler.Site, c kmap.Cell)) error {
@@ -155,8 +48,8 @@ func (p *Probe) eachCell(fn func(g *program, site compiler.Site, c kmap.Cell)) e
 }
 
 // readErrors returns the errors of a probe since it was loaded or its errors were cleared.
-func (s *Session) readErrors(p *Probe) ([]*helperError, error) {
-	var out []*helperError
+func (s *Session) readErrors(p *Probe) ([]*helpererr.Error, error) {
+	var out []*helpererr.Error
 	err := p.eachCell(func(g *program, site compiler.Site, c kmap.Cell) {
 		if site.KeyCounter != compiler.NoKeyCounter {
 			return
@@ -177,13 +70,13 @@ func (s *Session) readErrors(p *Probe) ([]*helperError, error) {
 
 type cellKey struct{ site, errno int }
 
-func (s *Session) helperError(p *Probe, site compiler.Site, c kmap.Cell) *helperError {
-	code, name := errnoOf(c.Errno)
-	e := &helperError{helper: site.Helper, code: -code, errno: name, probe: p.name, pos: site.Pos.String(), source: s.sources.Trimmed(site.Pos),
-		count: c.Count, first: c.First, last: c.Last, quiet: site.Quiet, decl: site.Map, stream: site.Stream}
+func (s *Session) helperError(p *Probe, site compiler.Site, c kmap.Cell) *helpererr.Error {
+	code, name := helpererr.ErrnoOf(c.Errno)
+	e := &helpererr.Error{Helper: site.Helper, Code: -code, Errno: name, Probe: p.name, Pos: site.Pos.String(), Source: s.sources.Trimmed(site.Pos),
+		Count: c.Count, First: c.First, Last: c.Last, Quiet: site.Quiet, Decl: site.Map, Stream: site.Stream}
 	maxKeys := 0
 	if site.Map != nil {
-		e.mapName = site.Map.Name
+		e.MapName = site.Map.Name
 		switch m := s.reg.owner(site.Map).(type) {
 		case *Aggregation:
 			maxKeys = m.maxKeys
@@ -192,23 +85,11 @@ func (s *Session) helperError(p *Probe, site compiler.Site, c kmap.Cell) *helper
 		}
 	}
 	if site.Stream != nil {
-		e.mapName = site.Stream.Name
+		e.MapName = site.Stream.Name
 		maxKeys = s.reg.stream(site.Stream).size
 	}
-	e.message, e.hint = explain(site, unix.Errno(code), e.mapName, maxKeys)
+	e.Message, e.Hint = helpererr.Explain(site, unix.Errno(code), e.MapName, maxKeys)
 	return e
-}
-
-// nextSize returns the smallest power of two that is at least 2*n.
-func nextSize(n int) int {
-	s := 1
-	for s <= n {
-		s *= 2
-	}
-	if s < 2*n {
-		s *= 2
-	}
-	return s
 }
 
 // errorList returns the errors of probes in order of first occurrence.
@@ -224,8 +105,8 @@ func (s *Session) errorList(ps []*Probe) (*starlark.List, error) {
 	return starlark.NewList(out), nil
 }
 
-func (s *Session) allErrors(ps []*Probe) ([]*helperError, error) {
-	var all []*helperError
+func (s *Session) allErrors(ps []*Probe) ([]*helpererr.Error, error) {
+	var all []*helpererr.Error
 	for _, p := range ps {
 		es, err := s.readErrors(p)
 		if err != nil {
@@ -233,7 +114,7 @@ func (s *Session) allErrors(ps []*Probe) ([]*helperError, error) {
 		}
 		all = append(all, es...)
 	}
-	sort.SliceStable(all, func(i, j int) bool { return all[i].first < all[j].first })
+	sort.SliceStable(all, func(i, j int) bool { return all[i].First < all[j].First })
 	return all, nil
 }
 
@@ -242,8 +123,8 @@ func (s *Session) dropped(m *compiler.Map) (uint64, error) {
 	all, err := s.allErrors(s.reg.allProbes())
 	n := uint64(0)
 	for _, e := range all {
-		if e.decl == m && e.helper == "map_update_elem" {
-			n += e.count
+		if e.Decl == m && e.Helper == "map_update_elem" {
+			n += e.Count
 		}
 	}
 	return n, err
@@ -273,23 +154,15 @@ func (s *Session) clearErrors() error {
 	return nil
 }
 
-// warnKey identifies an error that has been warned about.
-type warnKey struct {
-	probe, pos, helper string
-	code               int
-}
-
-func (e *helperError) key() warnKey { return warnKey{e.probe, e.pos, e.helper, e.code} }
-
 // wanted reports whether the level of warnings includes e.
-func (w *warner) wanted(e *helperError) bool {
+func (w *warner) wanted(e *helpererr.Error) bool {
 	switch w.opt.Warnings {
 	case WarnNone:
 		return false
 	case WarnAll:
 		return true
 	}
-	return !e.quiet
+	return !e.Quiet
 }
 
 // warnNew prints a warning for each error that is new since the last call.
@@ -301,8 +174,8 @@ func (s *Session) warnNew() {
 	}
 	for _, e := range all {
 		s.warner.mu.Lock()
-		seen := s.warner.warned[e.key()]
-		s.warner.warned[e.key()] = true
+		seen := s.warner.warned[e.Key()]
+		s.warner.warned[e.Key()] = true
 		s.warner.mu.Unlock()
 		if !seen && s.warner.wanted(e) {
 			s.warner.warnOne(e, false)
@@ -319,7 +192,7 @@ func (s *Session) warnTotals() {
 		return
 	}
 	for _, e := range all {
-		if s.warner.wanted(e) && e.helper != overheadHelper { // reported when it occurred
+		if s.warner.wanted(e) && e.Helper != overheadHelper { // reported when it occurred
 			s.warner.warnOne(e, true)
 		}
 	}
@@ -356,24 +229,24 @@ func missedText(probe string, ts []bpf.Target, runs, links uint64) string {
 }
 
 // warnOne prints a warning about e: its position and hint, or with total its count at the end.
-func (w *warner) warnOne(e *helperError, total bool) {
-	f := map[string]any{"helper": e.helper, "code": e.code, "errno": e.errno, "message": e.message, "hint": e.hint, "probe": e.probe, "pos": e.pos,
-		"source": e.source, "map": nil, "count": e.count, "first": e.first, "last": e.last, "total": total}
-	if e.mapName != "" {
-		f["map"] = e.mapName
+func (w *warner) warnOne(e *helpererr.Error, total bool) {
+	f := map[string]any{"helper": e.Helper, "code": e.Code, "errno": e.Errno, "message": e.Message, "hint": e.Hint, "probe": e.Probe, "pos": e.Pos,
+		"source": e.Source, "map": nil, "count": e.Count, "first": e.First, "last": e.Last, "total": total}
+	if e.MapName != "" {
+		f["map"] = e.MapName
 	}
-	name := e.errno
-	if e.helper != "" {
-		name = e.helper + ": " + e.errno
+	name := e.Errno
+	if e.Helper != "" {
+		name = e.Helper + ": " + e.Errno
 	}
 	if total {
-		w.out.Warn("helper_error", f, fmt.Sprintf("%s: %s (%s), %d times in all", e.pos, e.message, name, e.count))
+		w.out.Warn("helper_error", f, fmt.Sprintf("%s: %s (%s), %d times in all", e.Pos, e.Message, name, e.Count))
 		return
 	}
-	text := fmt.Sprintf("%s: %s (%s)", e.pos, e.message, name)
-	text = w.fitCarets(text + w.caret(e.pos))
-	if e.hint != "" {
-		text += "\n    hint: " + e.hint
+	text := fmt.Sprintf("%s: %s (%s)", e.Pos, e.Message, name)
+	text = w.fitCarets(text + w.caret(e.Pos))
+	if e.Hint != "" {
+		text += "\n    hint: " + e.Hint
 	}
 	w.out.Warn("helper_error", f, text)
 }

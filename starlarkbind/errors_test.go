@@ -244,8 +244,8 @@ make("newkeys", %d, 0)
 	}
 	lost := 0
 	for _, e := range all {
-		lost += int(e.count)
-		if e.helper != "ringbuf_reserve" || e.errno != "ENOSPC" || e.message != "the ring buffer is full: the host is too slow, so the record was dropped" || e.hint != "print less: filter, or count in a map" {
+		lost += int(e.Count)
+		if e.Helper != "ringbuf_reserve" || e.Errno != "ENOSPC" || e.Message != "the ring buffer is full: the host is too slow, so the record was dropped" || e.Hint != "print less: filter, or count in a map" {
 			t.Errorf("%v", e)
 		}
 	}

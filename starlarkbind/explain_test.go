@@ -11,12 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/helpererr"
 )
 
 // unforced has the reason why no test forces the error of a row, by its message.
 var unforced = map[string]string{
 	"{op}: the kernel could not walk the stack: {errno}; what was added counts under a stack without frames": "the kernel walks every stack of a running task",
-	"{op}: the stack map was locked by the code that this handler interrupted" + lostFrames:                  "no probe fires while a bucket of the stack map is locked",
+	"{op}: the stack map was locked by the code that this handler interrupted" + helpererr.LostFrames:        "no probe fires while a bucket of the stack map is locked",
 	"the key was removed from {map} between its insertion and the add":                                       "a race of a few instructions",
 	"other CPUs kept creating and removing the key of {map} while it was being stored":                       "a race that is lost several times in a row",
 	"another CPU held a lock of {map} for too long":                                                          "the kernel waits a quarter of a second for the lock",
@@ -52,19 +53,19 @@ func TestErrorRows(t *testing.T) {
 		}
 	}
 	used := map[string]bool{}
-	for _, r := range errorRows {
-		used[r.message] = true
-		want := regexp.MustCompile(placeholder.ReplaceAllString(regexp.QuoteMeta(r.message), `[^\n]{1,60}`))
+	for _, r := range helpererr.Rows {
+		used[r.Message] = true
+		want := regexp.MustCompile(placeholder.ReplaceAllString(regexp.QuoteMeta(r.Message), `[^\n]{1,60}`))
 		forced := false
 		for _, m := range want.FindAllString(all.String(), -1) {
 			// {op} matches the words of the rows for str and buf too
-			forced = forced || !strings.HasPrefix(r.message, "{op} could") || !strings.Contains(m, "memory could") && !strings.Contains(m, "the bytes could")
+			forced = forced || !strings.HasPrefix(r.Message, "{op} could") || !strings.Contains(m, "memory could") && !strings.Contains(m, "the bytes could")
 		}
 		switch {
-		case !forced && unforced[r.message] == "":
-			t.Errorf("no test forces %s %v: %s", r.helper, r.errno, r.message)
-		case forced && unforced[r.message] != "":
-			t.Errorf("a test forces %s %v, and unforced says why none does: %s", r.helper, r.errno, r.message)
+		case !forced && unforced[r.Message] == "":
+			t.Errorf("no test forces %s %v: %s", r.Helper, r.Errno, r.Message)
+		case forced && unforced[r.Message] != "":
+			t.Errorf("a test forces %s %v, and unforced says why none does: %s", r.Helper, r.Errno, r.Message)
 		}
 	}
 	for m := range unforced {
@@ -76,29 +77,29 @@ func TestErrorRows(t *testing.T) {
 
 // Each row applies to some site, and none is hidden by an earlier one.
 func TestErrorRowsApply(t *testing.T) {
-	for i, r := range errorRows {
-		site := compiler.Site{Helper: strings.TrimSuffix(r.helper, "*"), Op: r.op, Map: &compiler.Map{Name: "m"}}
-		if strings.HasSuffix(r.helper, "*") {
+	for i, r := range helpererr.Rows {
+		site := compiler.Site{Helper: strings.TrimSuffix(r.Helper, "*"), Op: r.Op, Map: &compiler.Map{Name: "m"}}
+		if strings.HasSuffix(r.Helper, "*") {
 			site.Helper += "_x"
 		}
-		switch r.kind {
-		case quietSite:
+		switch r.Kind {
+		case helpererr.QuietSite:
 			site.Quiet = true
-		case stackSite:
+		case helpererr.StackSite:
 			site.Map = nil
-		case streamSite:
+		case helpererr.StreamSite:
 			site.Stream = &compiler.Stream{Name: "m"}
 		}
 		if site.Op == "" {
 			site.Op = "OP"
 		}
-		errno := r.errno
+		errno := r.Errno
 		if errno == 0 {
 			errno = unix.EPROTO
 		}
-		message, hint := explain(site, errno, "m", 4)
+		message, hint := helpererr.Explain(site, errno, "m", 4)
 		fill := strings.NewReplacer("{map}", "m", "{size}", "4", "{larger}", "8", "{op}", site.Op, "{helper}", site.Helper, "{errno}", errno.Error())
-		if want := fill.Replace(r.message) + " | " + fill.Replace(r.hint); message+" | "+hint != want {
+		if want := fill.Replace(r.Message) + " | " + fill.Replace(r.Hint); message+" | "+hint != want {
 			t.Errorf("row %d: got %q, want %q", i, message+" | "+hint, want)
 		}
 		if strings.ContainsAny(message+hint, "{}") {
@@ -110,8 +111,8 @@ func TestErrorRowsApply(t *testing.T) {
 // EDEADLK is what EBUSY was before Linux 6.15.
 func TestErrorDeadlock(t *testing.T) {
 	site := compiler.Site{Helper: "map_update_elem", Map: &compiler.Map{Name: "m"}}
-	old, _ := explain(site, unix.EBUSY, "m", 4)
-	if got, _ := explain(site, unix.EDEADLK, "m", 4); got != old {
+	old, _ := helpererr.Explain(site, unix.EBUSY, "m", 4)
+	if got, _ := helpererr.Explain(site, unix.EDEADLK, "m", 4); got != old {
 		t.Errorf("EDEADLK is %q, EBUSY is %q", got, old)
 	}
 }
@@ -143,18 +144,18 @@ func errorsDoc() string {
 	var b strings.Builder
 	b.WriteString("| helper | errno | where | message | hint |\n|---|---|---|---|---|\n")
 	names := strings.NewReplacer("{map}", "MAP", "{size}", "N", "{larger}", "2N", "{op}", "OPERATION", "{helper}", "HELPER", "{errno}", "REASON")
-	for _, r := range errorRows {
-		helper, errno, where := "the handler", "any", kindTexts[min(int(r.kind), len(kindTexts)-1)]
-		if r.helper != "" {
-			helper = code(r.helper)
+	for _, r := range helpererr.Rows {
+		helper, errno, where := "the handler", "any", helpererr.KindTexts[min(int(r.Kind), len(helpererr.KindTexts)-1)]
+		if r.Helper != "" {
+			helper = code(r.Helper)
 		}
-		if r.errno != 0 {
-			errno = code(unix.ErrnoName(r.errno))
+		if r.Errno != 0 {
+			errno = code(unix.ErrnoName(r.Errno))
 		}
-		if r.op != "" {
-			where = strings.TrimSpace(fmt.Sprintf("in %s %s", code(r.op), where))
+		if r.Op != "" {
+			where = strings.TrimSpace(fmt.Sprintf("in %s %s", code(r.Op), where))
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", helper, errno, where, names.Replace(r.message), names.Replace(r.hint))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", helper, errno, where, names.Replace(r.Message), names.Replace(r.Hint))
 	}
 	return b.String()
 }

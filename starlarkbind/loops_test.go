@@ -205,7 +205,7 @@ func runLoops(text string, inputs []*loopInput, form compiler.Variant) (out []st
 		return nil, err
 	}
 	for _, e := range es {
-		out = append(out, fmt.Sprintf("%s ×%d at %s: %s", e.errno, e.count, e.pos, e.message))
+		out = append(out, fmt.Sprintf("%s ×%d at %s: %s", e.Errno, e.Count, e.Pos, e.Message))
 	}
 	return out, nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/helpererr"
 )
 
 // A map that is nearly full gets a warning before it drops anything. The kernel does not report how
@@ -82,7 +83,7 @@ func (s *Session) countFill(store *kmap.Map, comp *compiler.Map, most int, f *ma
 	if err != nil || dropped > 0 {
 		return err
 	}
-	what, lost := "new keys will be dropped", fmt.Sprintf("make it larger: max_keys=%d", nextSize(most))
+	what, lost := "new keys will be dropped", fmt.Sprintf("make it larger: max_keys=%d", helpererr.NextSize(most))
 	if comp.LRU {
 		what = "the least recently used keys make room for new ones"
 	}

@@ -322,7 +322,7 @@ func (m *matrix) load(cells []*cell) bool {
 	}
 	ended := ""
 	for _, e := range es {
-		ended += e.errno + " "
+		ended += e.Errno + " "
 	}
 	all := true
 	for _, c := range cells {

@@ -323,10 +323,10 @@ func (k *kernelRun) outcome() (outcome, error) {
 	}
 	count := map[string]uint64{}
 	for _, e := range es {
-		if e.helper == "" && e.errno == "E2BIG" {
-			count[budgetError] += e.count
+		if e.Helper == "" && e.Errno == "E2BIG" {
+			count[budgetError] += e.Count
 		} else {
-			count[e.errno] += e.count
+			count[e.Errno] += e.Count
 		}
 	}
 	var errs []string

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/helpererr"
 )
 
 // With --max-overhead, the kernel measures each program's run time (BPF_ENABLE_STATS). Once a
@@ -105,17 +106,17 @@ func (p *Probe) tooExpensive(share float64) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	e := &helperError{helper: overheadHelper, errno: "EDQUOT", code: -int(unix.EDQUOT), probe: p.name, pos: p.pos.String(), source: p.s.sources.Trimmed(p.pos),
-		message: fmt.Sprintf("%s took %.1f%% of all CPU time and was detached: --max-overhead=%g", p.name, share, p.s.opt.MaxOverhead),
-		hint:    "filter earlier, attach to fewer events, or allow more", count: 1, first: uint64(ts.Nano()), last: uint64(ts.Nano())}
+	e := &helpererr.Error{Helper: overheadHelper, Errno: "EDQUOT", Code: -int(unix.EDQUOT), Probe: p.name, Pos: p.pos.String(), Source: p.s.sources.Trimmed(p.pos),
+		Message: fmt.Sprintf("%s took %.1f%% of all CPU time and was detached: --max-overhead=%g", p.name, share, p.s.opt.MaxOverhead),
+		Hint:    "filter earlier, attach to fewer events, or allow more", Count: 1, First: uint64(ts.Nano()), Last: uint64(ts.Nano())}
 	if p.over != nil { // the probe was attached again in between
-		e.count, e.first = p.over.count+1, p.over.first
+		e.Count, e.First = p.over.Count+1, p.over.First
 	}
 	p.over = e
 }
 
 // overheadError returns what tooExpensive recorded, or nil.
-func (p *Probe) overheadError() *helperError {
+func (p *Probe) overheadError() *helpererr.Error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.over

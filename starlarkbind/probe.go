@@ -15,6 +15,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/helpererr"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
@@ -44,7 +45,7 @@ type Probe struct {
 
 	mu       sync.Mutex
 	attached bool
-	over     *helperError // set if the probe exceeded MaxOverhead
+	over     *helpererr.Error // set if the probe exceeded MaxOverhead
 }
 
 // A program is one loaded program with its error cells and its attachments.

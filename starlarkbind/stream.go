@@ -132,8 +132,8 @@ func (st *Stream) lost() (uint64, error) {
 	all, err := st.s.allErrors(st.s.reg.allProbes())
 	n := uint64(0)
 	for _, e := range all {
-		if e.stream == st.decl {
-			n += e.count
+		if e.Stream == st.decl {
+			n += e.Count
 		}
 	}
 	return n, err

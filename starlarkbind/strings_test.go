@@ -104,7 +104,7 @@ func (d *direct) wantErrors(want ...string) {
 	}
 	var got []string
 	for _, e := range es {
-		got = append(got, fmt.Sprintf("%s ×%d at %s: %s (%s)", e.errno, e.count, e.pos, e.message, e.hint))
+		got = append(got, fmt.Sprintf("%s ×%d at %s: %s (%s)", e.Errno, e.Count, e.Pos, e.Message, e.Hint))
 	}
 	if g, w := strings.Join(got, "\n"), strings.Join(want, "\n"); g != w {
 		d.t.Errorf("got errors\n%s\nwant\n%s", g, w)

@@ -7,6 +7,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/helpererr"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
@@ -21,7 +22,7 @@ type warner struct {
 
 	mu     sync.Mutex               // guards the fields below
 	told   map[diag.Diagnostic]bool // compiler warnings
-	warned map[warnKey]bool         // helper errors
+	warned map[helpererr.Key]bool   // helper errors
 	fills  map[*compiler.Map]mapUsage
 	faults map[string]bool // other errors
 }
@@ -36,7 +37,7 @@ func newWarner(opt *Options, out *terminal.Output, src *source.Files, f *flags.S
 func (w *warner) reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.warned, w.told, w.fills = map[warnKey]bool{}, map[diag.Diagnostic]bool{}, map[*compiler.Map]mapUsage{}
+	w.warned, w.told, w.fills = map[helpererr.Key]bool{}, map[diag.Diagnostic]bool{}, map[*compiler.Map]mapUsage{}
 }
 
 // warnOnce reports an error the first time it occurs in the session.

@@ -137,6 +137,7 @@ var starlarkbindImports = map[string][]string{
 	"export":    {"bpf", "codec", "flame", "hist", "plot", "pprof", "render", "runner", "terminal"},
 	"flags":     {},
 	"flame":     {},
+	"helpererr": {"compiler"},
 	"hints":     {},
 	"hist":      {},
 	"items":     {},
