@@ -6,7 +6,8 @@
 // A Session is a struct of parts, each with its own methods and lock. The other files use the parts
 // that they need:
 //
-//   - runner.Runner: what is running, and what Ctrl-C ends.
+//   - runner.Runner: what is running, and what Ctrl-C ends; waits (run.go): what run() waits for.
+//   - detaching (detach.go): what the kernel has not finished detaching.
 //   - registry (registry.go, forget.go): the probes and maps that the script has created.
 //   - namespace (namespace.go, scope.go): the names that the script can use.
 //   - kernelShared (kernel_shared.go, print_reader.go): kernel objects that all programs share.

@@ -11,7 +11,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
-// With -f json, every line of output is one JSON object. The table jsonLines describes all of them.
+// With -f json, every line of output is one JSON object. The table JSONLines describes all of them.
 // The printer takes the order of members from it, docs/json.md is generated from it, and tests
 // check every line they see against it.
 
