@@ -103,6 +103,9 @@ probe("tracepoint:syscalls:sys_enter_openat", second())
 `, `test.star:4:42: table "t" has keys of type tuple (string of up to 15 bytes, string of up to 15 bytes) since test.star:3:41, not tuple (string of up to 15 bytes, string of up to 127 bytes)
     def second(): return lambda e: t.add(by=(e.comm, str(e.args.filename, 128)))
                                              ^
+    test.star:3:41: keys of type tuple (string of up to 15 bytes, string of up to 15 bytes) here
+    def first(): return lambda e: t.add(by=(e.comm, "x"))
+                                            ^
     hint: shorten these with str(ptr, n), or declare the longest: t = table(key=("str[16]", "str[128]"))`},
 		{`
 t = table()
