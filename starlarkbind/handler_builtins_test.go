@@ -234,14 +234,14 @@ p = probe("profile:hz:200", handler, filter=lambda e: e.comm == "spinner")
 run(0.5)
 p.detach()
 print(any([f.startswith("main.spin") or f.startswith("main.run") for k in u.keys() for f in k]))
-print(any([f.endswith(" [load]") and f.startswith("main.") for f in s.keys()]))
-print(len(n), r.keys(), list(r.values()) == [sum(n.values())], r["main.main [load]"] == sum(n.values()), sum([x for l in r.per_cpu().values() for x in l]) == sum(n.values()))
+print(any([f.endswith(" [loadgen]") and f.startswith("main.") for f in s.keys()]))
+print(len(n), r.keys(), list(r.values()) == [sum(n.values())], r["main.main [loadgen]"] == sum(n.values()), sum([x for l in r.per_cpu().values() for x in l]) == sum(n.values()))
 f = s.keys()[0]
-print(s[f] == s.snapshot()[f], sum(s.values()) == sum(u.values()), "main.nothing [load]" in r)
+print(s[f] == s.snapshot()[f], sum(s.values()) == sum(u.values()), "main.nothing [loadgen]" in r)
 `, pids[0]))
 	want := `True
 True
-2 ["main.main [load]"] True True True
+2 ["main.main [loadgen]"] True True True
 True True False
 `
 	if out != want {
