@@ -66,7 +66,7 @@ const patching = `
 c = count()
 p = probe("rawtracepoint:sys_enter", lambda e: c.add())
 q = probe("rawtracepoint:sys_exit", lambda e: c.add())
-loads = [spawn(["/payload/load", "-cpu", str(cpu), "getppid", "1000000000"]) for cpu in range(2)]
+loads = [spawn(["/payload/loadgen", "-cpu", str(cpu), "getppid", "1000000000"]) for cpu in range(2)]
 def cycle(n):
     for i in range(n):
         p.detach()
@@ -96,7 +96,7 @@ func TestPatching(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	res, err := k.start(Command{Program: bpfrepl, Args: []string{"--allow-run", "--no-summary", "-e", patching}, Files: Files{"payload/load": load}, Limit: 10 * time.Minute, Output: &out})
+	res, err := k.start(Command{Program: bpfrepl, Args: []string{"--allow-run", "--no-summary", "-e", patching}, Files: Files{"payload/loadgen": load}, Limit: 10 * time.Minute, Output: &out})
 	if err != nil || res.Status != 0 || !strings.Contains(out.String(), "done True\n") {
 		t.Errorf("status %d, %v\n%s", res.Status, err, out.String())
 	}
