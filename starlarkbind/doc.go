@@ -1,7 +1,7 @@
 // Package starlarkbind connects Starlark scripts to the kernel. It defines the Starlark values and
 // builtins (probes, aggregations, tables, streams, errors), asks the compiler for programs, and
-// asks package bpf for kernel objects. It is the only package that knows both Starlark and the
-// kernel. A Session is one script or one prompt.
+// asks package bpf for kernel objects. It and the packages below it are the only ones that know both
+// Starlark and the kernel. A Session is one script or one prompt.
 //
 // A Session is a struct of parts, each with its own methods and lock. The other files use the parts
 // that they need:
