@@ -18,6 +18,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/export"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
@@ -275,18 +276,15 @@ func aggregation(kind agg.Kind) builtinFunc {
 			m.KeyAt = t.CallFrame(1).Pos
 		}
 		m.Swappable = s.needsSwap()
-		out := &Aggregation{s: s, decl: m, maxKeys: maxKeys, anyRoom: unsaid}
+		out := maps.NewAggregation(s.mapEnv, m, maxKeys, unsaid)
 		s.addMap(out)
 		return out, nil
 	}
 }
 
 func (s *Session) addMap(m kernelMap) {
-	switch m := m.(type) {
-	case *Aggregation:
-		s.codec.Shown.AtLeast(m.maxKeys)
-	case *Table:
-		s.codec.Shown.AtLeast(m.maxKeys)
+	if m, ok := m.(maps.Map); ok {
+		s.codec.Shown.AtLeast(m.MaxKeys())
 	}
 	s.reg.add(m)
 }
@@ -382,7 +380,7 @@ func (s *Session) builtinTable(t *starlark.Thread, b *starlark.Builtin, a starla
 	if at := t.CallFrame(1).Pos; key != nil || value != nil {
 		m.KeyAt, m.ValAt = at, at
 	}
-	out := &Table{s: s, decl: m, maxKeys: maxKeys}
+	out := maps.NewTable(s.mapEnv, m, maxKeys)
 	s.addMap(out)
 	return out, nil
 }

@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 )
 
 // Completion inside the parentheses of a call, and the signatures shown for it, use the same tables
@@ -104,9 +105,9 @@ func (s *Session) called(name string) (Topic, bool) {
 	}
 	of := ""
 	switch s.dottedValue(base).(type) {
-	case *Aggregation:
+	case *maps.Aggregation:
 		of = "aggregation"
-	case *Table:
+	case *maps.Table:
 		of = "table"
 	case *Stream:
 		of = "stream"

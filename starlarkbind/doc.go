@@ -24,11 +24,11 @@
 //     prompt's commands need.
 //   - probe*.go, load*.go, release.go, detach.go, infer.go, pidfilter.go: the life of a probe, from
 //     its targets to its release.
-//   - aggregation*.go, table.go, lru.go, stream*.go, sweep.go: the values that live in kernel maps.
+//   - stream*.go: records from handlers; map_host.go: what maps need of a session.
 //   - script_add.go, onhost.go, copyfunc.go, event.go, hosthalf.go: what handlers do when the
 //     script does it.
-//   - builtins.go, methods.go, help.go, complete*.go: tables of functions, help and completion.
-//   - notes.go, errors.go, script_error.go, map_usage.go: warnings, notes and errors.
+//   - builtins.go, help.go, complete*.go: tables of functions, help and completion.
+//   - notes.go, errors.go, script_error.go: warnings, notes and errors.
 //
 // What needs no session is in packages of its own, which import each other one way
 // (internal/archtest):
@@ -36,6 +36,8 @@
 //   - source: the text and the syntax trees of scripts; hints: hints about other languages; cfmt: C
 //     formats; flags: command-line flags; items: the items of a prompt.
 //   - runner, universe, proc: what is running, and how it ends.
+//   - maps: aggregations and tables, which know their session as a maps.Host; methods: tables of
+//     the methods of values.
 //   - codec, ktypes, structs, hist, dictbuild: values of the kernel and of scripts.
 //   - terminal, render, export, plot, flame, pprof: output.
 //   - helpererr: the helper_error value and the texts of errors.

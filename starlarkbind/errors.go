@@ -77,11 +77,8 @@ func (s *Session) helperError(p *Probe, site compiler.Site, c kmap.Cell) *helper
 	maxKeys := 0
 	if site.Map != nil {
 		e.MapName = site.Map.Name
-		switch m := s.reg.owner(site.Map).(type) {
-		case *Aggregation:
-			maxKeys = m.maxKeys
-		case *Table:
-			maxKeys = m.maxKeys
+		if m := s.reg.owner(site.Map); m != nil {
+			maxKeys = m.MaxKeys()
 		}
 	}
 	if site.Stream != nil {

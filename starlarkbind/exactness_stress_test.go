@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 )
 
 // Counts under loads that make other tracers count wrong. docs/exactness.md has the same at full
@@ -104,15 +106,15 @@ make("newkeys", %d, 0)
 		t.Fatal(err)
 	}
 	snaps, between := 0, 0
-	m, events := l.names.globals["m"].(*Aggregation), l.names.globals["events"].(*Aggregation)
+	m, events := l.names.globals["m"].(*maps.Aggregation), l.names.globals["events"].(*maps.Aggregation)
 	total := func() uint64 {
-		w, err := events.read(context.Background())
+		w, err := events.Read(context.Background())
 		must(err)
-		return w.get("")[0]
+		return w.Get("")[0]
 	}
 	for ended := false; !ended; {
 		before := total()
-		w, err := m.read(context.Background())
+		w, err := m.Read(context.Background())
 		must(err)
 		after := total()
 		ended = before == uint64(7*n)
@@ -120,15 +122,15 @@ make("newkeys", %d, 0)
 		if before > uint64(n) && !ended {
 			between++
 		}
-		if len(w.keys) != n {
-			t.Fatalf("snapshot %d has %d keys, want %d", snaps, len(w.keys), n)
+		if len(w.Keys) != n {
+			t.Fatalf("snapshot %d has %d keys, want %d", snaps, len(w.Keys), n)
 		}
 		sum := uint64(0)
-		for i, k := range w.keys {
+		for i, k := range w.Keys {
 			// The load goes through the keys from 0 on, again and again.
 			at := uint64(wordOf(k))
 			count := func(events uint64) uint64 { return (events + uint64(n) - 1 - at) / uint64(n) }
-			v := w.vals[i][0]
+			v := w.Vals[i][0]
 			sum += v
 			if v+1 < count(before) || v > count(after) { // one event may be counted in events but not yet in m
 				t.Fatalf("snapshot %d: key %d is %d; it was %d before and %d after", snaps, at, v, count(before), count(after))
@@ -268,7 +270,7 @@ for k in range(300):
 `); err != nil {
 		t.Fatal(l.FormatError(err))
 	}
-	n, err := l.names.globals["t"].(*Table).evicted(context.Background())
+	n, err := l.names.globals["t"].(*maps.Table).Evicted(context.Background())
 	if err != nil || n == 0 {
 		t.Fatalf("%d keys were evicted, %v", n, err)
 	}

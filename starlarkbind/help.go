@@ -11,6 +11,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/methods"
 )
 
 // help() reads the same tables that docs/language.md is generated from and that names are looked up
@@ -38,8 +40,8 @@ func Topics() []Topic {
 	for _, b := range table {
 		out = append(out, Topic{"", b.Name, b.Sig, b.Doc, b.Example})
 	}
-	out = append(out, methodTopics("aggregation", aggMethods)...)
-	out = append(out, methodTopics("table", tableMethods)...)
+	out = append(out, methodTopics("aggregation", maps.AggregationMethods)...)
+	out = append(out, methodTopics("table", maps.TableMethods)...)
 	out = append(out, methodTopics("stream", streamMethods)...)
 	out = append(out, methodTopics("probe", probeMethods)...)
 	for _, d := range compiler.Builtins() {
@@ -71,9 +73,9 @@ func fieldExample(name string) string {
 	return fmt.Sprintf("hits.add(by=e.%s)", name)
 }
 
-func methodTopics[T any](of string, ms []scriptMethod[T]) (out []Topic) {
+func methodTopics[T any](of string, ms []methods.Row[T]) (out []Topic) {
 	for _, m := range ms {
-		out = append(out, Topic{of, m.name, m.sig, m.doc, m.example})
+		out = append(out, Topic{of, m.Name, m.Sig, m.Doc, m.Example})
 	}
 	return out
 }
@@ -107,9 +109,9 @@ func (s *Session) help(x starlark.Value) (string, error) {
 			text += prose(d)
 		}
 		return text + indented("pass it to probe() as a handler, or call it with event(...) to run it here"), nil
-	case *Aggregation:
+	case *maps.Aggregation:
 		return helpValue(v.Name(), v.Type(), "aggregation")
-	case *Table:
+	case *maps.Table:
 		return helpValue(v.Name(), v.Type(), "table")
 	case *Stream:
 		return helpValue(v.Name(), v.Type(), "stream")
@@ -145,7 +147,7 @@ func (s *Session) helpOn(name string) (string, error) {
 	name = strings.TrimSuffix(name, "()")
 	if of, attr, ok := strings.Cut(name, "."); ok { // e.pid, table.pop, calls.top
 		switch v := s.Value(of).(type) {
-		case *Aggregation:
+		case *maps.Aggregation:
 			of = "aggregation"
 		case starlark.Value:
 			of = v.Type()

@@ -12,6 +12,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
@@ -38,7 +39,7 @@ func (s *Session) Who() string {
 		v := s.names.globals[name]
 		text := ""
 		switch v := v.(type) {
-		case *Aggregation, *Table, *Stream:
+		case *maps.Aggregation, *maps.Table, *Stream:
 		case *Probe:
 			text = v.String()
 		case *starlark.Function:

@@ -394,33 +394,19 @@ func (l *loader) bindMaps(code *compiler.Program) (map[string]*kmap.Map, error) 
 }
 
 func (l *loader) bindMap(use compiler.MapUse) (*kmap.Map, error) {
-	switch m := l.s.reg.owner(use.Map).(type) {
-	case *Aggregation:
-		if m.kernelMap() != nil {
-			err := l.closeTypes(use, m.retype)
-			return m.kernelMap(), err
-		}
-		store, swap, err := m.create(use.Types.Key)
-		if err != nil {
-			return nil, err
-		}
-		m.store, m.swap = store, swap
-		l.commitTypes(use, func() error { err := m.Close(); m.store, m.swap = nil, nil; return err })
-		return m.kernelMap(), nil
-	case *Table:
-		if m.store != nil {
-			err := l.closeTypes(use, m.retype)
-			return m.store, err
-		}
-		store, err := m.create(use.Types.Key, use.Types.Val)
-		if err != nil {
-			return nil, err
-		}
-		m.store = store
-		l.commitTypes(use, func() error { err := m.Close(); m.store = nil; return err })
-		return store, nil
+	m := l.s.reg.owner(use.Map)
+	if m == nil {
+		return nil, fmt.Errorf("map %q belongs to another session", use.Map.Name)
 	}
-	return nil, fmt.Errorf("map %q belongs to another session", use.Map.Name)
+	if m.KernelMap() != nil {
+		err := l.closeTypes(use, m.Retype)
+		return m.KernelMap(), err
+	}
+	if err := m.Create(use.Types); err != nil {
+		return nil, err
+	}
+	l.commitTypes(use, m.Discard)
+	return m.KernelMap(), nil
 }
 
 // commitTypes gives a map its types and records undo, which is called if loading the probe fails.

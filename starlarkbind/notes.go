@@ -7,6 +7,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
@@ -94,12 +95,12 @@ func (s *Session) summarize() {
 	}
 	for _, m := range s.reg.maps {
 		switch m := m.(type) {
-		case *Aggregation:
-			if !m.seen && m.live() != nil {
+		case *maps.Aggregation:
+			if !m.Seen() && m.KernelMap() != nil {
 				s.printLate(m)
 			}
-		case *Table:
-			if !m.seen && m.store != nil && s.sources.OnlyWritten(m.Name()) {
+		case *maps.Table:
+			if !m.Seen() && m.KernelMap() != nil && s.sources.OnlyWritten(m.Name()) {
 				s.printLate(m)
 			}
 		case *Stream:

@@ -9,6 +9,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
@@ -169,8 +170,8 @@ func (w wrapping) builtin(op syntax.Token) *starlark.Builtin {
 
 // augment computes t[k] op= v.
 func (w wrapping) augment(op syntax.Token, t, k, v starlark.Value) error {
-	if table, ok := t.(*Table); ok && table.decl.Val != nil {
-		w = wrappingOf(table.decl.Val)
+	if table, ok := t.(*maps.Table); ok && table.Decl().Val != nil {
+		w = wrappingOf(table.Decl().Val)
 	}
 	switch t := t.(type) {
 	case starlark.HasSetKey:

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -27,6 +28,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
@@ -272,21 +274,21 @@ const budgetError = "budget"
 func (k *kernelRun) outcome() (outcome, error) {
 	out := outcome{"prints": k.out.String()}
 	for _, m := range oracleMaps {
-		a := k.names.globals[m.name].(*Aggregation)
-		w, err := a.read(k.run.Context())
+		a := k.names.globals[m.name].(*maps.Aggregation)
+		w, err := a.Read(k.run.Context())
 		if err != nil {
 			return nil, err
 		}
 		var lines []string
-		for i, key := range w.keys {
+		for i, key := range w.Keys {
 			kv := starlark.Value(starlark.None)
-			if !a.keyless() {
-				kv = a.key(key)
+			if !a.Keyless() {
+				kv = a.Key(key)
 			}
-			if allZero(w.vals[i]) && a.keyless() && m.spec.Kind != agg.Sum && m.spec.Kind != agg.Count {
+			if !slices.ContainsFunc(w.Vals[i], func(x uint64) bool { return x != 0 }) && a.Keyless() && m.spec.Kind != agg.Sum && m.spec.Kind != agg.Count {
 				continue // nothing was added
 			}
-			lines = append(lines, kv.String()+" -> "+aggText(m.spec, w.vals[i], a.value(w.vals[i])))
+			lines = append(lines, kv.String()+" -> "+aggText(m.spec, w.Vals[i], a.Value(w.Vals[i])))
 		}
 		out[m.name] = sorted(lines)
 	}
@@ -307,12 +309,12 @@ func (k *kernelRun) outcome() (outcome, error) {
 		out["sent"] += text
 	}
 	for name := range oracleTables {
-		t := k.names.globals[name].(*Table)
+		t := k.names.globals[name].(*maps.Table)
 		d, err := t.Snapshot()
 		if err != nil {
 			return nil, err
 		}
-		if n, err := t.evicted(k.run.Context()); err != nil || n > 0 {
+		if n, err := t.Evicted(k.run.Context()); err != nil || n > 0 {
 			return nil, fmt.Errorf("%d keys of %s count as evicted, %v", n, name, err)
 		}
 		out[name] = dictText(d.(*starlark.Dict))

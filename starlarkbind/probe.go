@@ -16,6 +16,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/helpererr"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/methods"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
@@ -377,24 +378,24 @@ func (p *Probe) linksMissed(g *program) (uint64, error) {
 	return n, nil
 }
 
-var probeMethods = []scriptMethod[*Probe]{
-	{"asm", "asm()", "the programs as text, with the source lines", "print(p.asm())", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+var probeMethods = []methods.Row[*Probe]{
+	methods.New("asm", "asm()", "the programs as text, with the source lines", "print(p.asm())", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return starlark.String(p.listing()), nil
-	}},
-	{"attach", "attach()", "attach it again", "p.attach()", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	}),
+	methods.New("attach", "attach()", "attach it again", "p.attach()", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		err := p.attach()
 		if err == nil {
 			p.s.reg.remember(p) // it may have been forgotten
 		}
 		return starlark.None, scriptError(err)
-	}},
-	{"detach", "detach()", "detach it; errors() and stats() remain available", "p.detach()", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	}),
+	methods.New("detach", "detach()", "detach it; errors() and stats() remain available", "p.detach()", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return starlark.None, scriptError(p.detach())
-	}},
-	{"errors", "errors()", "the helper errors of this probe", "p.errors()", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	}),
+	methods.New("errors", "errors()", "the helper errors of this probe", "p.errors()", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return p.s.errorList([]*Probe{p})
-	}},
-	{"stats", "stats()", "struct(hits, missed, time_ns, ns_per_hit); hits and time are counted from the first probe of a script that calls stats()", "p.stats().missed", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	}),
+	methods.New("stats", "stats()", "struct(hits, missed, time_ns, ns_per_hit); hits and time are counted from the first probe of a script that calls stats()", "p.stats().missed", func(p *Probe, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if err := p.s.enableStats(); err != nil {
 			return nil, scriptError(err)
 		}
@@ -404,7 +405,7 @@ var probeMethods = []scriptMethod[*Probe]{
 		}
 		return structs.New("stats", structs.Field{Name: "hits", Value: starlark.MakeUint64(st.Runs)}, structs.Field{Name: "missed", Value: starlark.MakeUint64(st.Missed)},
 			structs.Field{Name: "time_ns", Value: starlark.MakeInt64(st.Time.Nanoseconds())}, structs.Field{Name: "ns_per_hit", Value: starlark.MakeInt64(st.PerRun().Nanoseconds())}), nil
-	}},
+	}),
 }
 
 func (p *Probe) listing() string {
@@ -463,7 +464,7 @@ func heading(ts []bpf.Target, typ ebpf.ProgramType) string {
 
 // Attr implements starlark.HasAttrs.
 func (p *Probe) Attr(name string) (starlark.Value, error) {
-	return attr(p, name, probeMethods, func(name string) (starlark.Value, error) {
+	return methods.Attr(p, name, probeMethods, func(name string) (starlark.Value, error) {
 		switch name {
 		case "attached":
 			return starlark.Bool(p.isAttached()), nil
@@ -488,7 +489,7 @@ func (p *Probe) Attr(name string) (starlark.Value, error) {
 
 // AttrNames implements starlark.HasAttrs.
 func (p *Probe) AttrNames() []string {
-	return attrNames(probeMethods, "attached", "name", "spec", "targets")
+	return methods.Names(probeMethods, "attached", "name", "spec", "targets")
 }
 
 // enableStats makes the kernel measure programs. This costs two clock reads per run.

@@ -7,10 +7,13 @@ import (
 	"slices"
 	"sync"
 
+	"go.starlark.net/starlark"
+
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
-	"go.starlark.net/starlark"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 )
 
 // A registry lists what the script has created.
@@ -102,22 +105,32 @@ func (r *registry) newRef(name string) string {
 }
 
 // owner returns the aggregation or table that a compiler's map belongs to, or nil.
-func (r *registry) owner(m *compiler.Map) kernelMap {
+func (r *registry) owner(decl *compiler.Map) maps.Map {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, k := range r.maps {
-		switch k := k.(type) {
-		case *Aggregation:
-			if k.decl == m {
-				return k
-			}
-		case *Table:
-			if k.decl == m {
-				return k
-			}
+	for _, m := range r.maps {
+		if m, ok := m.(maps.Map); ok && m.Decl() == decl {
+			return m
 		}
 	}
 	return nil
+}
+
+// sweep drops the stacks of a stack map that is at least half full, and keeps their frames here. n
+// is the maximum number of frames of its stacks. used holds the stacks that are known to be in use.
+func (r *registry) sweep(st *codec.StackStore, n string, used map[uint64]bool) error {
+	all, err := st.All()
+	if err != nil || 2*len(all) < st.Room() {
+		return err
+	}
+	for _, m := range r.maps {
+		if m, ok := m.(maps.Map); ok {
+			if err := m.AddStacks(n, used); err != nil {
+				return err
+			}
+		}
+	}
+	return st.DropAll(all, used)
 }
 
 // stream returns the session's stream for the compiler's stream c, or nil.

@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 )
 
 // funcScope resolves the names in a function: free variables, globals of its module, and builtins.
@@ -85,10 +86,8 @@ func (n *namespace) entity(v starlark.Value) compiler.Entity {
 	switch v := v.(type) {
 	case nil:
 		return nil
-	case *Aggregation:
-		return v.decl
-	case *Table:
-		return v.decl
+	case maps.Map:
+		return v.Decl()
 	case *Stream:
 		return v.decl
 	case *starlark.Function:

@@ -15,6 +15,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
@@ -54,13 +55,13 @@ type addPlace struct {
 type hostAdds struct {
 	funcs  map[string]*resolve.Function
 	byAt   map[addPlace]hostAdder
-	result *Table // holds the result of table.add
+	result *maps.Table // holds the result of table.add
 }
 
 // A hostAdder is the program of one place.
 type hostAdder struct {
 	p   *Probe
-	box *Table // for large keys; nil: the key is in the context
+	box *maps.Table // for large keys; nil: the key is in the context
 }
 
 // hostScope resolves the names in hostAddSource.
@@ -124,7 +125,7 @@ func (s *Session) scriptAdd(thread *starlark.Thread, m *compiler.Map, value, by 
 		return nil, scriptError(err)
 	}
 	if boxed {
-		if err := a.box.put(starlark.MakeInt(0), by); err != nil {
+		if err := a.box.Put(starlark.MakeInt(0), by); err != nil {
 			return nil, err
 		}
 		ctx = ctx[:8]
@@ -176,7 +177,7 @@ func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *type
 			fn := st.(*syntax.DefStmt).Function.(*resolve.Function)
 			s.adds.funcs[fn.Name] = fn
 		}
-		s.adds.result = &Table{s: s, decl: &compiler.Map{Name: "result", Ref: s.reg.newRef("result"), Atomic: true}, maxKeys: 1}
+		s.adds.result = maps.NewTable(s.mapEnv, &compiler.Map{Name: "result", Ref: s.reg.newRef("result"), Atomic: true}, 1)
 		s.addMap(s.adds.result)
 	}
 	at := addPlace{m, source.PlaceOf(pos)}
@@ -191,11 +192,11 @@ func (s *Session) hostAddProgram(pos syntax.Position, m *compiler.Map, key *type
 		}
 	}
 	var a hostAdder
-	scope := hostScope{m, s.adds.result.decl, nil}
+	scope := hostScope{m, s.adds.result.Decl(), nil}
 	if boxed {
 		name += "_boxed"
 		scope.box = &compiler.Map{Name: "box", Ref: s.reg.newRef("box"), Atomic: true, MapTypes: compiler.MapTypes{Key: types.TInt, Val: key}}
-		a.box = &Table{s: s, decl: scope.box, maxKeys: 1}
+		a.box = maps.NewTable(s.mapEnv, scope.box, 1)
 		s.addMap(a.box)
 	}
 	fn := s.adds.funcs[name]

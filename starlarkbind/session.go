@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"strings"
 	"sync"
 
@@ -24,6 +23,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/ktypes"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
@@ -77,6 +77,7 @@ type Session struct {
 	waits   waits
 	done    milestones
 	exports *export.Exporter
+	mapEnv  *maps.Env
 
 	ids       *codec.ProbeNames
 	symbols   *codec.Symbols
@@ -115,9 +116,12 @@ func New(opt Options) (*Session, error) {
 	s.codec = codec.New(s.ids, s.symbols, s.stacks, s.warner.warnOnce)
 	s.shared = &kernelShared{run: s.run, reg: s.reg, codec: s.codec, warner: s.warner, out: s.out, halt: s.waits.halt, memory: kmap.Spec.CheckMemory}
 	s.exports = export.New(export.Options{Run: s.run, Out: s.out, Symbols: s.symbols, Report: s.warner.warnOnce, Screen: opt.Screen, ASCII: opt.ASCII, Interactive: opt.Interactive, Dirs: opt.AllowWrite})
+	s.mapEnv = &maps.Env{Run: s.run, Out: s.out, Codec: s.codec, Stacks: s.stacks, Kernel: s.kernel, Host: mapHost{s}}
 	s.names = &namespace{sources: s.sources, ktypes: s.ktypes, globals: starlark.StringDict{}}
 	s.names.predeclared = s.builtins()
-	maps.Copy(s.names.predeclared, s.hostCallBuiltins())
+	for name, v := range s.hostCallBuiltins() {
+		s.names.predeclared[name] = v
+	}
 	return s, nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/methods"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
@@ -139,19 +140,19 @@ func (st *Stream) lost() (uint64, error) {
 	return n, err
 }
 
-var streamMethods = []scriptMethod[*Stream]{
-	{"each", "each(fn)", "call a function for each record, during run() and while the prompt waits", "opens.each(lambda ev: print(ev.pid))", func(st *Stream, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+var streamMethods = []methods.Row[*Stream]{
+	methods.New("each", "each(fn)", "call a function for each record, during run() and while the prompt waits", "opens.each(lambda ev: print(ev.pid))", func(st *Stream, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var fn starlark.Callable
 		if err := starlark.UnpackArgs("each", args, kw, "fn", &fn); err != nil {
 			return nil, err
 		}
 		st.each = fn
 		return starlark.None, nil
-	}},
-	{"emit", "emit(**fields)", "put a record into the stream, as a handler does", "opens.emit(pid=1, comm=\"sh\")", func(st *Stream, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	}),
+	methods.New("emit", "emit(**fields)", "put a record into the stream, as a handler does", "opens.emit(pid=1, comm=\"sh\")", func(st *Stream, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return starlark.None, st.emit(args, kw)
-	}},
-	{"take", "take(n, timeout=None)", "a list of the next n records; fewer if the timeout, in seconds, expires", "for ev in opens.take(10, timeout=0.1): print(ev)", func(st *Stream, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	}),
+	methods.New("take", "take(n, timeout=None)", "a list of the next n records; fewer if the timeout, in seconds, expires", "for ev in opens.take(10, timeout=0.1): print(ev)", func(st *Stream, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var n int
 		var timeout starlark.Value = starlark.None
 		if err := starlark.UnpackArgs("take", args, kw, "n", &n, "timeout?", &timeout); err != nil {
@@ -173,12 +174,12 @@ var streamMethods = []scriptMethod[*Stream]{
 			return nil, err
 		}
 		return l, nil
-	}},
+	}),
 }
 
 // Attr implements starlark.HasAttrs.
 func (st *Stream) Attr(name string) (starlark.Value, error) {
-	return attr(st, name, streamMethods, func(name string) (starlark.Value, error) {
+	return methods.Attr(st, name, streamMethods, func(name string) (starlark.Value, error) {
 		switch name {
 		case "name":
 			return starlark.String(st.Name()), nil
@@ -198,4 +199,6 @@ func (st *Stream) Attr(name string) (starlark.Value, error) {
 }
 
 // AttrNames implements starlark.HasAttrs.
-func (st *Stream) AttrNames() []string { return attrNames(streamMethods, "emitted", "lost", "name") }
+func (st *Stream) AttrNames() []string {
+	return methods.Names(streamMethods, "emitted", "lost", "name")
+}

@@ -23,8 +23,7 @@ type warner struct {
 	mu     sync.Mutex               // guards the fields below
 	told   map[diag.Diagnostic]bool // compiler warnings
 	warned map[helpererr.Key]bool   // helper errors
-	fills  map[*compiler.Map]mapUsage
-	faults map[string]bool // other errors
+	faults map[string]bool          // other errors
 }
 
 func newWarner(opt *Options, out *terminal.Output, src *source.Files, f *flags.Set) *warner {
@@ -33,11 +32,11 @@ func newWarner(opt *Options, out *terminal.Output, src *source.Files, f *flags.S
 	return w
 }
 
-// reset forgets which errors, warnings and full maps were reported.
+// reset forgets which errors and warnings were reported.
 func (w *warner) reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.warned, w.told, w.fills = map[helpererr.Key]bool{}, map[diag.Diagnostic]bool{}, map[*compiler.Map]mapUsage{}
+	w.warned, w.told = map[helpererr.Key]bool{}, map[diag.Diagnostic]bool{}
 }
 
 // warnOnce reports an error the first time it occurs in the session.

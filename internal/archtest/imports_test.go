@@ -142,6 +142,8 @@ var starlarkbindImports = map[string][]string{
 	"hist":      {},
 	"items":     {},
 	"ktypes":    {"bpf", "compiler"},
+	"maps":      {"bpf", "codec", "compiler", "dictbuild", "helpererr", "hist", "methods", "render", "runner", "structs", "terminal"},
+	"methods":   {},
 	"plot":      {},
 	"pprof":     {},
 	"proc":      {},

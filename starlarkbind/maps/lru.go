@@ -1,4 +1,4 @@
-package starlarkbind
+package maps
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
-	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
 // The kernel does not report how many keys it evicts from a table with lru=True. The number is
@@ -33,28 +32,20 @@ func (n *tallies) set(m *kmap.Map, key, value []byte) error {
 	}
 }
 
-// evicted returns the number of keys that the kernel removed to make room: those inserted, less
+// Evicted returns the number of keys that the kernel removed to make room: those inserted, less
 // those deleted and those present. The number is exact while nothing writes to the table. Otherwise
 // it may be too small, but not too large.
-func (t *Table) evicted(ctx context.Context) (uint64, error) {
+func (t *Table) Evicted(ctx context.Context) (uint64, error) {
 	if !t.decl.LRU || t.store == nil {
 		return 0, nil
 	}
 	n := t.own
-	for _, p := range t.s.reg.allProbes() {
-		err := p.eachCell(func(_ *program, site compiler.Site, c kmap.Cell) {
-			switch {
-			case site.Map != t.decl:
-			case site.KeyCounter == compiler.KeysInserted:
-				n.made += c.Count
-			case site.KeyCounter == compiler.KeysDeleted:
-				n.gone += c.Count
-			}
-		})
-		if err != nil {
-			return 0, err
-		}
+	made, gone, err := t.env.KeyCounts(t.decl)
+	if err != nil {
+		return 0, err
 	}
+	n.made += made
+	n.gone += gone
 	keys, err := t.store.Count(ctx)
 	if err != nil {
 		return 0, err
@@ -62,23 +53,13 @@ func (t *Table) evicted(ctx context.Context) (uint64, error) {
 	return n.made - min(n.made, n.gone+uint64(keys)), nil
 }
 
-// warnEvicted reports at the end how many keys each table with lru=True lost. The script asked for
-// eviction, so this is reported with --warnings=all only.
-func (s *Session) warnEvicted() {
-	if s.opt.Warnings != WarnAll {
-		return
+// WarnEvicted reports how many keys a table with lru=True lost.
+func (t *Table) WarnEvicted() error {
+	n, err := t.Evicted(context.Background())
+	if err != nil || n == 0 {
+		return err
 	}
-	for _, m := range s.reg.maps {
-		t, ok := m.(*Table)
-		if !ok {
-			continue
-		}
-		n, err := t.evicted(context.Background())
-		if err != nil {
-			s.out.ReportError(err)
-		} else if n > 0 {
-			s.out.Warn("evicted", map[string]any{"map": t.Name(), "count": n, "max_keys": t.maxKeys},
-				fmt.Sprintf("%s: the kernel removed %d keys to make room for new ones (lru=True)", t.Name(), n))
-		}
-	}
+	t.env.Out.Warn("evicted", map[string]any{"map": t.Name(), "count": n, "max_keys": t.maxKeys},
+		fmt.Sprintf("%s: the kernel removed %d keys to make room for new ones (lru=True)", t.Name(), n))
+	return nil
 }

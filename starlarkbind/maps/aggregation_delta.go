@@ -1,4 +1,4 @@
-package starlarkbind
+package maps
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 // kinds, and when the map fills up, the map is exchanged for an empty one. So keys that come and go
 // indefinitely do not fill the map, and the state kept here is bounded by max_keys.
 func (a *Aggregation) delta() (starlark.Value, error) {
-	if a.live() == nil || a.keyless() && a.spec().Subtractable() || a.spec().Subtractable() && !a.fills() {
+	if a.Live() == nil || a.Keyless() && a.spec().Subtractable() || a.spec().Subtractable() && !a.fills() {
 		return a.difference()
 	}
 	w, err := a.exchange()
@@ -37,16 +37,16 @@ func (a *Aggregation) delta() (starlark.Value, error) {
 // fills reports whether the map is to be exchanged before it is full: the last difference found
 // more than a quarter of max_keys in use.
 func (a *Aggregation) fills() bool {
-	return a.swap != nil && a.deltaBase != nil && 4*len(a.deltaBase.keys) > a.maxKeys
+	return a.swap != nil && a.deltaBase != nil && 4*len(a.deltaBase.Keys) > a.maxKeys
 }
 
 // difference implements delta without exchanging the map.
 func (a *Aggregation) difference() (starlark.Value, error) {
-	w, err := a.readMap(a.s.run.Context(), a.live())
+	w, err := a.readMap(a.env.Run.Context(), a.Live())
 	if err != nil {
 		return nil, err
 	}
-	d, err := a.beyond(a.s.run.Context(), w, a.deltaBase)
+	d, err := a.beyond(a.env.Run.Context(), w, a.deltaBase)
 	if err != nil {
 		return nil, err
 	}
@@ -58,19 +58,19 @@ func (a *Aggregation) difference() (starlark.Value, error) {
 }
 
 // beyond returns what was added to w since marks, which may be nil.
-func (a *Aggregation) beyond(ctx context.Context, w, marks *rawValues) (*rawValues, error) {
-	d := newRawValues(len(w.keys))
-	for i, k := range w.keys {
+func (a *Aggregation) beyond(ctx context.Context, w, marks *RawValues) (*RawValues, error) {
+	d := newRawValues(len(w.Keys))
+	for i, k := range w.Keys {
 		if err := runner.Interrupted(ctx, i); err != nil {
 			return nil, err
 		}
-		v := append([]uint64{}, w.vals[i]...)
+		v := append([]uint64{}, w.Vals[i]...)
 		if marks != nil {
-			if m := marks.get(k); m != nil {
+			if m := marks.Get(k); m != nil {
 				a.spec().Diff(v, m)
 			}
 		}
-		if a.keyless() || !a.spec().Subtractable() || !allZero(v) {
+		if a.Keyless() || !a.spec().Subtractable() || !allZero(v) {
 			d.add(a.spec(), k, v)
 		}
 	}
@@ -78,20 +78,20 @@ func (a *Aggregation) beyond(ctx context.Context, w, marks *rawValues) (*rawValu
 }
 
 // remember adds the contents of an exchanged map to the totals in swappedOut.
-func (a *Aggregation) remember(w *rawValues) {
+func (a *Aggregation) remember(w *RawValues) {
 	if a.swappedOut == nil {
 		a.swappedOut = newRawValues(0)
 	}
-	for i, k := range w.keys {
-		if _, ok := a.swappedOut.find(k); !ok && len(a.swappedOut.keys) >= a.maxKeys {
+	for i, k := range w.Keys {
+		if _, ok := a.swappedOut.find(k); !ok && len(a.swappedOut.Keys) >= a.maxKeys {
 			a.forgotten++
 			continue
 		}
-		a.swappedOut.add(a.spec(), k, append([]uint64{}, w.vals[i]...))
+		a.swappedOut.add(a.spec(), k, append([]uint64{}, w.Vals[i]...))
 	}
 	if len(a.canonical) > 2*a.maxKeys {
 		a.canonical, a.firstByText = nil, nil
-		for _, k := range a.swappedOut.keys {
+		for _, k := range a.swappedOut.Keys {
 			a.canonicalKey(k)
 		}
 	}
@@ -99,13 +99,13 @@ func (a *Aggregation) remember(w *rawValues) {
 
 // warnForgotten warns, once, that the totals have no entry for keys that only delta() returned.
 func (a *Aggregation) warnForgotten() {
-	if a.forgotten == 0 || a.told || a.s.opt.Warnings == WarnNone {
+	if a.forgotten == 0 || a.told || !a.env.Warns() {
 		return
 	}
 	a.told = true
-	hint := fmt.Sprintf("make it larger: max_keys=%d", helpererr.NextSize(len(a.swappedOut.keys)+a.forgotten))
-	text := fmt.Sprintf("%s keeps the totals of %d keys; other keys appeared only in the results of delta()", a.Name(), len(a.swappedOut.keys))
-	a.s.out.Warn("totals_forgotten", map[string]any{"map": a.Name(), "keys": len(a.swappedOut.keys), "message": text, "hint": hint}, text+"\n    hint: "+hint)
+	hint := fmt.Sprintf("make it larger: max_keys=%d", helpererr.NextSize(len(a.swappedOut.Keys)+a.forgotten))
+	text := fmt.Sprintf("%s keeps the totals of %d keys; other keys appeared only in the results of delta()", a.Name(), len(a.swappedOut.Keys))
+	a.env.Out.Warn("totals_forgotten", map[string]any{"map": a.Name(), "keys": len(a.swappedOut.Keys), "message": text, "hint": hint}, text+"\n    hint: "+hint)
 }
 
 func allZero(v []uint64) bool {
@@ -119,7 +119,7 @@ func allZero(v []uint64) bool {
 
 // exchange replaces the live map with an empty one and returns the contents of the old map, which
 // is everything added before the exchange.
-func (a *Aggregation) exchange() (*rawValues, error) {
+func (a *Aggregation) exchange() (*RawValues, error) {
 	if a.swap == nil {
 		return nil, fmt.Errorf("%s %q cannot be emptied while it is in use: the script mentions neither clear nor delta", a.Type(), a.Name())
 	}
@@ -140,7 +140,7 @@ func (a *Aggregation) exchange() (*rawValues, error) {
 
 // clear empties the aggregation. Values added after the maps are exchanged are kept.
 func (a *Aggregation) clear() error {
-	if a.live() != nil {
+	if a.Live() != nil {
 		if _, err := a.exchange(); err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package starlarkbind
+package maps
 
 import (
 	"errors"
@@ -8,22 +8,23 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
-	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/dictbuild"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/methods"
 )
 
 // A Table is a dict shared by the kernel and the script. Its types are those of its first use, in
 // the script or in a handler.
 type Table struct {
-	s       *Session
+	env     *Env
 	decl    *compiler.Map
 	maxKeys int
 	store   *kmap.Map
 	own     tallies
 	seen    bool // the script has read the contents
+	usage   usage
 }
 
 var (
@@ -33,12 +34,40 @@ var (
 	_ starlark.HasAttrs        = (*Table)(nil)
 )
 
+// NewTable returns a table without a kernel map.
+func NewTable(env *Env, decl *compiler.Map, maxKeys int) *Table {
+	return &Table{env: env, decl: decl, maxKeys: maxKeys}
+}
+
 func (t *Table) Name() string          { return t.decl.Name }
-func (t *Table) String() string        { return t.s.text(t) }
+func (t *Table) String() string        { return t.env.Text(t) }
 func (t *Table) Type() string          { return "table" }
 func (t *Table) Freeze()               {} // a handle: its contents live in the kernel
 func (t *Table) Truth() starlark.Bool  { return true }
 func (t *Table) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: table") }
+
+func (t *Table) Decl() *compiler.Map { return t.decl }
+func (t *Table) MaxKeys() int        { return t.maxKeys }
+func (t *Table) Seen() bool          { return t.seen }
+
+// KernelMap returns the map that BPF instructions refer to, or nil before the types are known.
+func (t *Table) KernelMap() *kmap.Map { return t.store }
+
+// Create implements Map.
+func (t *Table) Create(types compiler.MapTypes) error {
+	store, err := t.create(types.Key, types.Val)
+	if err == nil {
+		t.store = store
+	}
+	return err
+}
+
+// Discard implements Map.
+func (t *Table) Discard() error {
+	err := t.Close()
+	t.store = nil
+	return err
+}
 
 func (t *Table) create(key, val *types.Type) (*kmap.Map, error) {
 	ms := kmap.Spec{Name: t.decl.Name, Type: ebpf.Hash, KeySize: uint32(max(key.Size(), 8)), ValueSize: uint32(max(val.Size(), 8)), MaxEntries: uint32(t.maxKeys)}
@@ -74,15 +103,15 @@ func (t *Table) growFor(k, v starlark.Value) error {
 	}
 	if t.store == nil {
 		// No probe may exist yet, and older kernels count maps as locked memory.
-		if err := sys.Prepare(); err != nil {
-			return scriptError(err)
+		if err := t.env.Prepare(); err != nil {
+			return err
 		}
 		store, err := t.create(want.Key, want.Val)
 		if err != nil {
 			return err
 		}
 		t.decl.Open = t.decl.Key == nil && t.decl.Val == nil
-		at := t.s.run.Position()
+		at := t.env.Run.Position()
 		if want.KeyAt = t.decl.KeyAt; t.decl.Key == nil {
 			want.KeyAt = at
 		}
@@ -95,12 +124,12 @@ func (t *Table) growFor(k, v starlark.Value) error {
 	if want.Key.Equal(t.decl.Key) && want.Val.Equal(t.decl.Val) {
 		return nil
 	}
-	return t.retype(want)
+	return t.Retype(want)
 }
 
-// retype recreates the map with wider types. At this point only the programs for the script's own
+// Retype recreates the map with wider types. At this point only the programs for the script's own
 // adds use the map, and those are recreated.
-func (t *Table) retype(want compiler.MapTypes) (err error) {
+func (t *Table) Retype(want compiler.MapTypes) (err error) {
 	items, err := t.entries()
 	if err != nil {
 		return err
@@ -109,13 +138,13 @@ func (t *Table) retype(want compiler.MapTypes) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := t.s.dropAdds(t.decl); err != nil {
+	if err := t.env.DropAdds(t.decl); err != nil {
 		return errors.Join(err, store.Close())
 	}
 	old, was := t.store, t.decl.MapTypes
 	t.store, t.decl.MapTypes = store, want
 	for _, it := range items {
-		if err := t.put(it[0], it[1]); err != nil {
+		if err := t.Put(it[0], it[1]); err != nil {
 			t.store, t.decl.MapTypes = old, was
 			return errors.Join(err, store.Close())
 		}
@@ -134,7 +163,7 @@ func (t *Table) Close() error {
 // keyBytes encodes a key.
 func (t *Table) keyBytes(k starlark.Value) ([]byte, error) {
 	b := make([]byte, max(t.decl.Key.Size(), 8))
-	if err := t.s.codec.Encode(t.decl.Key, k, b); err != nil {
+	if err := t.env.Codec.Encode(t.decl.Key, k, b); err != nil {
 		return nil, fmt.Errorf("table %q: key: %w", t.Name(), err)
 	}
 	return b, nil
@@ -157,7 +186,7 @@ func (t *Table) Get(k starlark.Value) (starlark.Value, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	return t.s.codec.Decode(t.decl.Val, v), true, nil
+	return t.env.Codec.Decode(t.decl.Val, v), true, nil
 }
 
 // SetKey implements starlark.HasSetKey for t[k] = v.
@@ -167,17 +196,17 @@ func (t *Table) SetKey(k, v starlark.Value) error {
 			return err
 		}
 	}
-	return t.put(k, v)
+	return t.Put(k, v)
 }
 
-// put stores a key and a value, which must fit the table's types.
-func (t *Table) put(k, v starlark.Value) error {
+// Put stores a key and a value, which must fit the table's types.
+func (t *Table) Put(k, v starlark.Value) error {
 	kb, err := t.keyBytes(k)
 	if err != nil {
 		return err
 	}
 	vb := make([]byte, max(t.decl.Val.Size(), 8))
-	if err := t.s.codec.Encode(t.decl.Val, v, vb); err != nil {
+	if err := t.env.Codec.Encode(t.decl.Val, v, vb); err != nil {
 		return fmt.Errorf("table %q: value: %w", t.Name(), err)
 	}
 	if t.decl.LRU {
@@ -191,17 +220,17 @@ func (t *Table) entries() (_ []starlark.Tuple, err error) {
 	if t.store == nil {
 		return nil, nil
 	}
-	snap, err := t.store.Snapshot(t.s.run.Context())
+	snap, err := t.store.Snapshot(t.env.Run.Context())
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, snap.Close()) }()
 	out := make([]starlark.Tuple, snap.N)
 	for i := range out {
-		if err := t.s.run.Interrupted(i); err != nil {
+		if err := t.env.Run.Interrupted(i); err != nil {
 			return nil, err
 		}
-		out[i] = starlark.Tuple{t.s.codec.Decode(t.decl.Key, snap.Key(i)), t.s.codec.Decode(t.decl.Val, snap.Value(i))}
+		out[i] = starlark.Tuple{t.env.Codec.Decode(t.decl.Key, snap.Key(i)), t.env.Codec.Decode(t.decl.Val, snap.Value(i))}
 	}
 	return out, nil
 }
@@ -210,7 +239,7 @@ func (t *Table) entries() (_ []starlark.Tuple, err error) {
 func (t *Table) Items() []starlark.Tuple {
 	items, err := t.entries()
 	if err != nil {
-		t.s.out.ReportError(err)
+		t.env.Out.ReportError(err)
 	}
 	return items
 }
@@ -224,9 +253,9 @@ func (t *Table) Len() int {
 	if t.store == nil {
 		return 0
 	}
-	n, err := t.store.Count(t.s.run.Context())
+	n, err := t.store.Count(t.env.Run.Context())
 	if err != nil {
-		t.s.out.ReportError(err)
+		t.env.Out.ReportError(err)
 	}
 	return n
 }
@@ -236,7 +265,7 @@ func (t *Table) Snapshot() (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := dictbuild.Builder{Ctx: t.s.run.Context(), Alike: t.decl.Key != nil && codec.AmbiguousText(t.decl.Key)}
+	m := dictbuild.Builder{Ctx: t.env.Run.Context(), Alike: t.decl.Key != nil && codec.AmbiguousText(t.decl.Key)}
 	defer m.Close()
 	return dictbuild.Fill(&m, len(items), 1, func(i int) starlark.Tuple { return items[i] }, func(it starlark.Tuple) starlark.Value { return it[0] }, func(it starlark.Tuple) starlark.Value { return it[1] })
 }
@@ -278,13 +307,13 @@ func (t *Table) clear() (err error) {
 	if t.store == nil {
 		return nil
 	}
-	snap, err := t.store.Snapshot(t.s.run.Context())
+	snap, err := t.store.Snapshot(t.env.Run.Context())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, snap.Close()) }()
 	for i := range snap.N {
-		if err := t.s.run.Interrupted(i); err != nil {
+		if err := t.env.Run.Interrupted(i); err != nil {
 			return err
 		}
 		if _, err := t.remove(snap.Key(i)); err != nil {
@@ -294,32 +323,32 @@ func (t *Table) clear() (err error) {
 	return nil
 }
 
-var tableMethods = []scriptMethod[*Table]{
-	{"add", "add(value=1, by)", "add atomically, from 0 if the key is absent; returns the new value", "n = seen.add(1, by=7)", func(t *Table, thread *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+var TableMethods = []methods.Row[*Table]{
+	methods.New("add", "add(value=1, by)", "add atomically, from 0 if the key is absent; returns the new value", "n = seen.add(1, by=7)", func(t *Table, thread *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var value, by starlark.Value = starlark.MakeInt(1), nil
 		if err := starlark.UnpackArgs("add", args, kw, "value?", &value, "by", &by); err != nil {
 			return nil, err
 		}
-		return t.s.scriptAdd(thread, t.decl, value, by)
-	}},
-	{"clear", "clear()", "remove all keys", "seen.clear()", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		return t.env.Add(thread, t.decl, value, by)
+	}),
+	methods.New("clear", "clear()", "remove all keys", "seen.clear()", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if err := starlark.UnpackArgs("clear", args, kw); err != nil {
 			return nil, err
 		}
 		return starlark.None, t.clear()
-	}},
-	{"get", "get(key, default=None)", "the value of a key, or the default", "seen.get(7, 0)", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	}),
+	methods.New("get", "get(key, default=None)", "the value of a key, or the default", "seen.get(7, 0)", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return getDefault(t, args, kw)
-	}},
-	{"items", "items()", "list of (key, value)", "for k, v in seen.items(): print(k, v)", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	}),
+	methods.New("items", "items()", "list of (key, value)", "for k, v in seen.items(): print(k, v)", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		e, err := t.entries()
 		return list(e), err
-	}},
-	{"keys", "keys()", "list of keys", "sorted(seen.keys())", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	}),
+	methods.New("keys", "keys()", "list of keys", "sorted(seen.keys())", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		e, err := t.entries()
 		return column(e, 0), err
-	}},
-	{"pop", "pop(key, default=None)", "remove a key and return its value, or the default", "seen.pop(7)", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	}),
+	methods.New("pop", "pop(key, default=None)", "remove a key and return its value, or the default", "seen.pop(7)", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var key, def starlark.Value = nil, starlark.None
 		if err := starlark.UnpackArgs("pop", args, kw, "key", &key, "default?", &def); err != nil {
 			return nil, err
@@ -329,27 +358,27 @@ var tableMethods = []scriptMethod[*Table]{
 			return v, err
 		}
 		return def, nil
-	}},
-	{"snapshot", "snapshot()", "a plain dict", "before = seen.snapshot()", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	}),
+	methods.New("snapshot", "snapshot()", "a plain dict", "before = seen.snapshot()", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return t.Snapshot()
-	}},
-	{"values", "values()", "list of values", "sum(seen.values())", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	}),
+	methods.New("values", "values()", "list of values", "sum(seen.values())", func(t *Table, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		e, err := t.entries()
 		return column(e, 1), err
-	}},
+	}),
 }
 
 // Attr implements starlark.HasAttrs.
 func (t *Table) Attr(name string) (starlark.Value, error) {
-	return attr(t, name, tableMethods, func(name string) (starlark.Value, error) {
+	return methods.Attr(t, name, TableMethods, func(name string) (starlark.Value, error) {
 		switch name {
 		case "name":
 			return starlark.String(t.Name()), nil
 		case "dropped":
-			n, err := t.s.dropped(t.decl)
+			n, err := t.env.Dropped(t.decl)
 			return starlark.MakeUint64(n), err
 		case "evicted":
-			n, err := t.evicted(t.s.run.Context())
+			n, err := t.Evicted(t.env.Run.Context())
 			return starlark.MakeUint64(n), err
 		}
 		return nil, nil
@@ -357,4 +386,6 @@ func (t *Table) Attr(name string) (starlark.Value, error) {
 }
 
 // AttrNames implements starlark.HasAttrs.
-func (t *Table) AttrNames() []string { return attrNames(tableMethods, "dropped", "evicted", "name") }
+func (t *Table) AttrNames() []string {
+	return methods.Names(TableMethods, "dropped", "evicted", "name")
+}

@@ -1,4 +1,4 @@
-package starlarkbind
+package maps
 
 import (
 	"go.starlark.net/starlark"

@@ -1,0 +1,96 @@
+package starlarkbind
+
+import (
+	"go.starlark.net/starlark"
+
+	"github.com/bpfrepl/bpfrepl/bpf/kmap"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
+)
+
+// mapHost implements maps.Host: it does what aggregations and tables need the session's probes and
+// options for.
+type mapHost struct{ s *Session }
+
+// Text implements maps.Host.
+func (h mapHost) Text(v starlark.Value) string { return h.s.text(v) }
+
+// Warns implements maps.Host.
+func (h mapHost) Warns() bool { return h.s.opt.Warnings != WarnNone }
+
+// Prepare implements maps.Host.
+func (h mapHost) Prepare() error {
+	if err := sys.Prepare(); err != nil {
+		return scriptError(err)
+	}
+	return nil
+}
+
+// CheckMemory implements maps.Host.
+func (h mapHost) CheckMemory(m kmap.Spec, copies int) error { return h.s.shared.memory(m, copies) }
+
+// Add implements maps.Host.
+func (h mapHost) Add(thread *starlark.Thread, m *compiler.Map, value, by starlark.Value) (starlark.Value, error) {
+	return h.s.scriptAdd(thread, m, value, by)
+}
+
+// DropAdds implements maps.Host.
+func (h mapHost) DropAdds(m *compiler.Map) error { return h.s.dropAdds(m) }
+
+// Dropped implements maps.Host.
+func (h mapHost) Dropped(m *compiler.Map) (uint64, error) { return h.s.dropped(m) }
+
+// KeyCounts implements maps.Host.
+func (h mapHost) KeyCounts(m *compiler.Map) (inserted, deleted uint64, err error) {
+	for _, p := range h.s.reg.allProbes() {
+		err := p.eachCell(func(_ *program, site compiler.Site, c kmap.Cell) {
+			switch {
+			case site.Map != m:
+			case site.KeyCounter == compiler.KeysInserted:
+				inserted += c.Count
+			case site.KeyCounter == compiler.KeysDeleted:
+				deleted += c.Count
+			}
+		})
+		if err != nil {
+			return 0, 0, err
+		}
+	}
+	return inserted, deleted, nil
+}
+
+// SweepStacks implements maps.Host.
+func (h mapHost) SweepStacks(st *codec.StackStore, n string, used map[uint64]bool) error {
+	return h.s.reg.sweep(st, n, used)
+}
+
+// warnFill warns about maps that are nearly full, once per map.
+func (s *Session) warnFill() {
+	if s.opt.Warnings == WarnNone {
+		return
+	}
+	for _, m := range s.reg.allMaps() {
+		if m, ok := m.(maps.Map); ok {
+			if err := m.WarnFill(); err != nil {
+				s.out.ReportError(err)
+			}
+		}
+	}
+}
+
+// warnEvicted reports at the end how many keys each table with lru=True lost. The script asked for
+// eviction, so this is reported with --warnings=all only.
+func (s *Session) warnEvicted() {
+	if s.opt.Warnings != WarnAll {
+		return
+	}
+	for _, m := range s.reg.maps {
+		if t, ok := m.(*maps.Table); ok {
+			if err := t.WarnEvicted(); err != nil {
+				s.out.ReportError(err)
+			}
+		}
+	}
+}
