@@ -2,16 +2,39 @@
 // table: its name, signature, documentation and tested example, how it is checked, how it is
 // lowered, and, for functions, what a script gets that calls it (host.go).
 //
-// The rows are by subject: time.go, net.go, stack.go and so on; method.go has the methods, field.go
-// the fields of the event. tables.go hands each phase its half: CheckRows to package check,
-// LowerRows to package lower. Neither imports this package. Nothing else in the compiler knows a
-// builtin by name, so adding one touches one row.
+// Each phase gets its half of the rows: CheckRows goes to package check, LowerRows to package lower.
+// Neither imports this package. Nothing else in the compiler knows a builtin by name, so adding one
+// touches one row.
+//
+// The rows are by subject, with their code:
+//
+//	str.go    str, buf, ord, len
+//	int.go    int, bool, abs, min, max
+//	rand.go   rand
+//	print.go  print, printf, stop; emit of streams
+//	time.go   now, boottime, jiffies, strftime
+//	task.go   cgroup_path, signal, reg, override, deny
+//	stack.go  kstack, ustack
+//	sym.go    ksym, usym, kaddr, uaddr
+//	net.go    ntop, macaddr
+//	name.go   errno_name, syscall_name
+//	ctype.go  cast, container_of, offsetof, sizeof, getattr
+//	path.go   path
+//	dict.go   methods of captured dicts
+//	method.go other methods: of maps, streams, strings
+//	field.go  fields of the event
+//
+// Around the rows:
+//
+//	builtin.go     what a row has
+//	rows.go        all rows, and the halves for the phases
+//	host.go        what a script gets that calls a builtin
+//	host_const.go  cast, offsetof and sizeof of constants, for scripts
 package builtin
 
 import (
 	"cmp"
 
-	"github.com/cilium/ebpf/asm"
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/check"
@@ -35,149 +58,6 @@ type builtin struct {
 	// none.
 	host       hostHalf
 	kernelOnly string
-}
-
-func coreBuiltins() []builtin {
-	return []builtin{
-		{
-			name:    "now",
-			sig:     "now()",
-			doc:     "nanoseconds since boot, excluding suspend (bpf_ktime_get_ns)",
-			example: "start[e.tid] = now()",
-			check:   fixed(types.TNat),
-			lower: func(lw *lower.Lowerer, e *tree.BuiltinExpr) lower.Val {
-				return lower.Scalar(types.TNat, lw.Call(asm.FnKtimeGetNs))
-			},
-		},
-		{
-			name:    "boottime",
-			sig:     "boottime()",
-			doc:     "nanoseconds since boot, including suspend (bpf_ktime_get_boot_ns, 5.8)",
-			example: "start[e.tid] = boottime()",
-			check:   fixed(types.TNat),
-			lower: func(lw *lower.Lowerer, e *tree.BuiltinExpr) lower.Val {
-				return lower.Scalar(types.TNat, lw.Call(asm.FnKtimeGetBootNs))
-			},
-		},
-		{
-			name:    "rand",
-			sig:     "rand()",
-			doc:     "a random int from 0 to 2**32-1",
-			example: "if rand() % 100 == 0: sampled.add()",
-			check:   fixed(types.TNat),
-			lower: func(lw *lower.Lowerer, e *tree.BuiltinExpr) lower.Val {
-				return lower.Scalar(types.TNat, lw.Half32(lw.Call(asm.FnGetPrandomU32), false))
-			},
-			host: hostRand,
-		},
-		{
-			name:    "str",
-			sig:     "str(ptr, max=256)",
-			doc:     "the string at an address, at most max-1 bytes of it; \"\" if it cannot be read",
-			example: `opened.add(by=str(e.args.filename, 64))`,
-			probe:   "tracepoint:syscalls:sys_enter_openat",
-			check:   checkStr,
-			host:    hostStr,
-		},
-		{
-			name:    "buf",
-			sig:     "buf(ptr, n)",
-			doc:     "the n bytes at an address, as bytes; zeros if they cannot be read",
-			example: `kinds.add(by=buf(e.args.filename, 4))`,
-			probe:   "tracepoint:syscalls:sys_enter_openat",
-			check:   checkBuf,
-			host:    hostBuf,
-		},
-		{
-			name:    "ord",
-			sig:     "ord(b)",
-			doc:     "the value of a single byte, from bytes of length 1",
-			example: `first.add(ord(buf(e.args.filename, 1)))`,
-			probe:   "tracepoint:syscalls:sys_enter_openat",
-			check:   checkOrd,
-			lower:   lower.Ord,
-		},
-		{
-			name:    "len",
-			sig:     "len(x)",
-			doc:     "the number of elements of a tuple or a captured collection, of bytes of a string or of bytes",
-			example: "longest.add(len(e.comm))",
-			check:   checkLen,
-			lower:   lower.Len,
-		},
-		{
-			name:    "int",
-			sig:     "int(x)",
-			doc:     "a bool, an int or an address as an int",
-			example: "total.add(int(e.args.ret < 0))",
-			probe:   "tracepoint:raw_syscalls:sys_exit",
-			check:   checkInt,
-			lower: func(lw *lower.Lowerer, e *tree.BuiltinExpr) lower.Val {
-				return lower.Scalar(e.T, lw.Value(e.Args[0]).W)
-			},
-		},
-		{
-			name:    "bool",
-			sig:     "bool(x)",
-			doc:     "the truth value of x",
-			example: "by_success.add(by=bool(e.args.ret))",
-			probe:   "tracepoint:raw_syscalls:sys_exit",
-			check: func(c *check.Checker, row *check.Builtin, call *syntax.CallExpr, args []tree.Expr) tree.Expr {
-				return c.Truth(args[0])
-			},
-		},
-		{
-			name:    "abs",
-			sig:     "abs(x)",
-			doc:     "the absolute value of an int",
-			example: "drift.add(abs(e.args.ret))",
-			probe:   "tracepoint:raw_syscalls:sys_exit",
-			check:   checkAbs,
-			lower:   lowerAbs,
-		},
-		{
-			name:    "min",
-			sig:     "min(a, *rest)",
-			doc:     "the smallest of two or more ints",
-			example: "capped.add(min(e.args.len, 4096))",
-			probe:   "tracepoint:syscalls:sys_enter_sendto",
-			check:   checkExtreme,
-			lower:   lowerExtreme,
-		},
-		{
-			name:    "max",
-			sig:     "max(a, *rest)",
-			doc:     "the largest of two or more ints",
-			example: "atleast.add(max(e.args.len, 1))",
-			probe:   "tracepoint:syscalls:sys_enter_sendto",
-			check:   checkExtreme,
-			lower:   lowerExtreme,
-		},
-		{
-			name:    "print",
-			sig:     "print(*args)",
-			doc:     "print the values on the host, separated by spaces",
-			example: `print(e.comm, e.pid)`,
-			check:   checkPrint,
-			lower:   lower.Print,
-		},
-		{
-			name:    "printf",
-			sig:     "printf(format, *args)",
-			doc:     "print on the host with a C format string, which must be a constant",
-			example: `printf("%-16s %6d\n", e.comm, e.pid)`,
-			check:   checkPrint,
-			lower:   lower.Print,
-		},
-		{
-			name:    "stop",
-			sig:     "stop()",
-			doc:     "end run()",
-			example: "stop()",
-			check:   fixed(types.TNone),
-			lower:   lower.Stop,
-		},
-	}
 }
 
 // A Doc describes a builtin or method for help. The example works on the probe Probe. KernelOnly is

@@ -6,6 +6,15 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
+func dictMethods() []method {
+	return []method{
+		{"dict", "get", "get(key, default=None)", "the value of a key of a captured dict, or the default", `name = names.get(e.args.id, "other")`, checkDictGet, nil, nil},
+		{"dict", "items", "items()", "the (key, value) tuples of a captured dict, to loop over", `for id, name in names.items(): print(id, name)`, checkDictItems, nil, nil},
+		{"dict", "keys", "keys()", "the keys of a captured dict", `if e.args.id in names.keys(): print(e.comm)`, checkDictItems, nil, nil},
+		{"dict", "values", "values()", "the values of a captured dict", `if e.comm in names.values(): print(e.comm)`, checkDictItems, nil, nil},
+	}
+}
+
 func checkDictGet(c *check.Checker, e *tree.MethodExpr) tree.Expr {
 	k, ok := e.X.(*tree.ConstExpr)
 	if !ok {

@@ -2,7 +2,6 @@ package builtin
 
 import (
 	"math/big"
-	"math/rand/v2"
 
 	"go.starlark.net/syntax"
 
@@ -11,6 +10,59 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/tree"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
+
+func intBuiltins() []builtin {
+	return []builtin{
+		{
+			name:    "int",
+			sig:     "int(x)",
+			doc:     "a bool, an int or an address as an int",
+			example: "total.add(int(e.args.ret < 0))",
+			probe:   "tracepoint:raw_syscalls:sys_exit",
+			check:   checkInt,
+			lower: func(lw *lower.Lowerer, e *tree.BuiltinExpr) lower.Val {
+				return lower.Scalar(e.T, lw.Value(e.Args[0]).W)
+			},
+		},
+		{
+			name:    "bool",
+			sig:     "bool(x)",
+			doc:     "the truth value of x",
+			example: "by_success.add(by=bool(e.args.ret))",
+			probe:   "tracepoint:raw_syscalls:sys_exit",
+			check: func(c *check.Checker, row *check.Builtin, call *syntax.CallExpr, args []tree.Expr) tree.Expr {
+				return c.Truth(args[0])
+			},
+		},
+		{
+			name:    "abs",
+			sig:     "abs(x)",
+			doc:     "the absolute value of an int",
+			example: "drift.add(abs(e.args.ret))",
+			probe:   "tracepoint:raw_syscalls:sys_exit",
+			check:   checkAbs,
+			lower:   lowerAbs,
+		},
+		{
+			name:    "min",
+			sig:     "min(a, *rest)",
+			doc:     "the smallest of two or more ints",
+			example: "capped.add(min(e.args.len, 4096))",
+			probe:   "tracepoint:syscalls:sys_enter_sendto",
+			check:   checkExtreme,
+			lower:   lowerExtreme,
+		},
+		{
+			name:    "max",
+			sig:     "max(a, *rest)",
+			doc:     "the largest of two or more ints",
+			example: "atleast.add(max(e.args.len, 1))",
+			probe:   "tracepoint:syscalls:sys_enter_sendto",
+			check:   checkExtreme,
+			lower:   lowerExtreme,
+		},
+	}
+}
 
 func checkInt(c *check.Checker, row *check.Builtin, call *syntax.CallExpr, args []tree.Expr) tree.Expr {
 	x := args[0]
@@ -96,5 +148,3 @@ func lowerExtreme(lw *lower.Lowerer, e *tree.BuiltinExpr) lower.Val {
 	}
 	return lower.Scalar(e.T, lw.B.Read(best))
 }
-
-func hostRand(*hostCall) (any, error) { return big.NewInt(int64(rand.Uint32())), nil }

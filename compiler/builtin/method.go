@@ -34,10 +34,6 @@ func methodRows() []method {
 		{"string", "endswith", "endswith(suffix)", "whether the string ends with another, or with one of a tuple", `if e.comm.endswith(("d", "worker")): return`, check.Affix, lower.Affix, lower.AffixCond},
 		{"shown value", "startswith", "startswith(prefix)", "whether a name (e.func, e.probe, syscall_name(), errno_name(), an enum) begins with a string, or with one of a tuple", `if syscall_name(e.args.id).startswith("get"): calls.add()`, check.FormattedAffix, nil, nil},
 		{"shown value", "endswith", "endswith(suffix)", "whether a name ends with a string, or with one of a tuple", `if errno_name(e.args.id).endswith("INTR"): calls.add()`, check.FormattedAffix, nil, nil},
-		{"dict", "get", "get(key, default=None)", "the value of a key of a captured dict, or the default", `name = names.get(e.args.id, "other")`, checkDictGet, nil, nil},
-		{"dict", "items", "items()", "the (key, value) tuples of a captured dict, to loop over", `for id, name in names.items(): print(id, name)`, checkDictItems, nil, nil},
-		{"dict", "keys", "keys()", "the keys of a captured dict", `if e.args.id in names.keys(): print(e.comm)`, checkDictItems, nil, nil},
-		{"dict", "values", "values()", "the values of a captured dict", `if e.comm in names.values(): print(e.comm)`, checkDictItems, nil, nil},
 	}
 }
 

@@ -8,9 +8,39 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/check"
+	"github.com/bpfrepl/bpfrepl/compiler/lower"
 	"github.com/bpfrepl/bpfrepl/compiler/tree"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
+
+func printBuiltins() []builtin {
+	return []builtin{
+		{
+			name:    "print",
+			sig:     "print(*args)",
+			doc:     "print the values on the host, separated by spaces",
+			example: `print(e.comm, e.pid)`,
+			check:   checkPrint,
+			lower:   lower.Print,
+		},
+		{
+			name:    "printf",
+			sig:     "printf(format, *args)",
+			doc:     "print on the host with a C format string, which must be a constant",
+			example: `printf("%-16s %6d\n", e.comm, e.pid)`,
+			check:   checkPrint,
+			lower:   lower.Print,
+		},
+		{
+			name:    "stop",
+			sig:     "stop()",
+			doc:     "end run()",
+			example: "stop()",
+			check:   fixed(types.TNone),
+			lower:   lower.Stop,
+		},
+	}
+}
 
 // checkPrint checks print and printf. It also checks a printf format against the types of the
 // arguments; the host does the formatting.

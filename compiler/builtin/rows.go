@@ -9,9 +9,10 @@ import (
 )
 
 var (
-	builtins = slices.Concat(coreBuiltins(), timeBuiltins(), stackBuiltins(), symBuiltins(), netBuiltins(), nameBuiltins(),
-		taskBuiltins(), ctypeBuiltins(), pathBuiltins())
-	methods = methodRows()
+	builtins = slices.Concat(clockBuiltins(), randBuiltins(), stringBuiltins(), intBuiltins(), printBuiltins(),
+		timeBuiltins(), stackBuiltins(), symBuiltins(), netBuiltins(), nameBuiltins(), taskBuiltins(), ctypeBuiltins(),
+		pathBuiltins())
+	methods = slices.Concat(methodRows(), dictMethods())
 	fields  = eventFields()
 )
 

@@ -7,10 +7,51 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/check"
+	"github.com/bpfrepl/bpfrepl/compiler/lower"
 	"github.com/bpfrepl/bpfrepl/compiler/tree"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
+
+func stringBuiltins() []builtin {
+	return []builtin{
+		{
+			name:    "str",
+			sig:     "str(ptr, max=256)",
+			doc:     "the string at an address, at most max-1 bytes of it; \"\" if it cannot be read",
+			example: `opened.add(by=str(e.args.filename, 64))`,
+			probe:   "tracepoint:syscalls:sys_enter_openat",
+			check:   checkStr,
+			host:    hostStr,
+		},
+		{
+			name:    "buf",
+			sig:     "buf(ptr, n)",
+			doc:     "the n bytes at an address, as bytes; zeros if they cannot be read",
+			example: `kinds.add(by=buf(e.args.filename, 4))`,
+			probe:   "tracepoint:syscalls:sys_enter_openat",
+			check:   checkBuf,
+			host:    hostBuf,
+		},
+		{
+			name:    "ord",
+			sig:     "ord(b)",
+			doc:     "the value of a single byte, from bytes of length 1",
+			example: `first.add(ord(buf(e.args.filename, 1)))`,
+			probe:   "tracepoint:syscalls:sys_enter_openat",
+			check:   checkOrd,
+			lower:   lower.Ord,
+		},
+		{
+			name:    "len",
+			sig:     "len(x)",
+			doc:     "the number of elements of a tuple or a captured collection, of bytes of a string or of bytes",
+			example: "longest.add(len(e.comm))",
+			check:   checkLen,
+			lower:   lower.Len,
+		},
+	}
+}
 
 func checkStr(c *check.Checker, row *check.Builtin, call *syntax.CallExpr, args []tree.Expr) tree.Expr {
 	x, n := args[0], int64(256)

@@ -12,6 +12,31 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/strftime"
 )
 
+func clockBuiltins() []builtin {
+	return []builtin{
+		{
+			name:    "now",
+			sig:     "now()",
+			doc:     "nanoseconds since boot, excluding suspend (bpf_ktime_get_ns)",
+			example: "start[e.tid] = now()",
+			check:   fixed(types.TNat),
+			lower: func(lw *lower.Lowerer, e *tree.BuiltinExpr) lower.Val {
+				return lower.Scalar(types.TNat, lw.Call(asm.FnKtimeGetNs))
+			},
+		},
+		{
+			name:    "boottime",
+			sig:     "boottime()",
+			doc:     "nanoseconds since boot, including suspend (bpf_ktime_get_boot_ns, 5.8)",
+			example: "start[e.tid] = boottime()",
+			check:   fixed(types.TNat),
+			lower: func(lw *lower.Lowerer, e *tree.BuiltinExpr) lower.Val {
+				return lower.Scalar(types.TNat, lw.Call(asm.FnKtimeGetBootNs))
+			},
+		},
+	}
+}
+
 func timeBuiltins() []builtin {
 	return []builtin{
 		{
