@@ -20,10 +20,10 @@ import (
 // variable exitKind and makes the helper stop. The code after the call completes the jump that the
 // number selects.
 
-// An outline is a callback during lowering.
-type outline struct {
+// A callbackBody is a callback during lowering.
+type callbackBody struct {
 	name     string
-	up       *outline
+	up       *callbackBody
 	outer    *ir.Builder
 	size     int                  // of the frame
 	at       map[ir.Variable]int  // offsets in the frame
@@ -46,7 +46,7 @@ const (
 	exitReturn
 )
 
-func (o *outline) place(x ir.Variable) int {
+func (o *callbackBody) place(x ir.Variable) int {
 	off, ok := o.at[x]
 	if !ok {
 		off = o.size
@@ -58,7 +58,7 @@ func (o *outline) place(x ir.Variable) int {
 }
 
 // copyOf returns the copy of an outer slot in the frame.
-func (o *outline) copyOf(lw *Lowerer, s *ir.Slot) mem {
+func (o *callbackBody) copyOf(lw *Lowerer, s *ir.Slot) mem {
 	off, ok := o.slots[s]
 	if !ok {
 		off = o.size
@@ -69,18 +69,18 @@ func (o *outline) copyOf(lw *Lowerer, s *ir.Slot) mem {
 	return mem{lw.B.Read(o), off, s.Size}
 }
 
-// outlined puts a loop's body into a callback with that many parameters, the last of which is the
+// inCallback puts a loop's body into a callback with that many parameters, the last of which is the
 // frame's address, and returns how the loop was left. body gets the parameters; it must end with a
 // jump to next or to leave. call emits the call of the helper.
-func (lw *Lowerer) outlined(name string, params int, body func(args []*ir.Value, next, leave *ir.Block), call func(fn, frame *ir.Value)) (way *ir.Value) {
-	o := lw.newOutline(name, params, body)
-	lw.callOutlined(o, true, call)
+func (lw *Lowerer) inCallback(name string, params int, body func(args []*ir.Value, next, leave *ir.Block), call func(fn, frame *ir.Value)) (way *ir.Value) {
+	o := lw.newCallbackBody(name, params, body)
+	lw.callBody(o, true, call)
 	return lw.B.Read(o.exitKind)
 }
 
-// newOutline lowers the callback.
-func (lw *Lowerer) newOutline(name string, params int, body func(args []*ir.Value, next, leave *ir.Block)) *outline {
-	o := &outline{up: lw.out, outer: lw.B, at: map[ir.Variable]int{}, writes: map[ir.Variable]bool{}, slots: map[*ir.Slot]int{}, more: new(int), exitKind: new(int)}
+// newCallbackBody lowers the callback.
+func (lw *Lowerer) newCallbackBody(name string, params int, body func(args []*ir.Value, next, leave *ir.Block)) *callbackBody {
+	o := &callbackBody{up: lw.out, outer: lw.B, at: map[ir.Variable]int{}, writes: map[ir.Variable]bool{}, slots: map[*ir.Slot]int{}, more: new(int), exitKind: new(int)}
 	end, loops, cells, at := lw.end, lw.loops, maps.Clone(lw.cells), lw.scratch.at
 	lw.beforeCall(o)
 	o.name = lw.callback(name, params, func(args []*ir.Value) *ir.Value {
@@ -119,7 +119,7 @@ func (lw *Lowerer) newOutline(name string, params int, body func(args []*ir.Valu
 // beforeCall sets the variables that every callback reads or that the code after it reads. The
 // callback has to be lowered after it; and each call needs it, since the first call of a
 // subprogram, where it is lowered, need not be on the path to the others.
-func (lw *Lowerer) beforeCall(o *outline) {
+func (lw *Lowerer) beforeCall(o *callbackBody) {
 	lw.B.Write(o.exitKind, lw.B.Const(exitNormal))
 	if lw.out == nil {
 		lw.B.Shown(lw.ctxVar)
@@ -139,7 +139,7 @@ func (lw *Lowerer) exit(way int64) {
 }
 
 // known reports whether the outer function, or one around it, has the variable.
-func (o *outline) known(x ir.Variable) bool {
+func (o *callbackBody) known(x ir.Variable) bool {
 	for p := o; p != nil; p = p.up {
 		if p.outer.Writes(x) {
 			return true
@@ -148,10 +148,10 @@ func (o *outline) known(x ir.Variable) bool {
 	return false
 }
 
-// callOutlined fills the frame, calls the helper, and loads what the body may have written from the
+// callBody fills the frame, calls the helper, and loads what the body may have written from the
 // frame. If the body ended the handler or returned from an inlined function, it jumps there. Words
 // that the body of a loop writes are hidden from the verifier, see ir.Builder.Opaque.
-func (lw *Lowerer) callOutlined(o *outline, loops bool, call func(fn, frame *ir.Value)) {
+func (lw *Lowerer) callBody(o *callbackBody, loops bool, call func(fn, frame *ir.Value)) {
 	b := lw.B
 	lw.beforeCall(o)
 	slot := b.F.NewSlot(o.size, "frame")
@@ -223,7 +223,7 @@ func (lw *Lowerer) leave(r *result) {
 
 // capture allocates the words of a function's result in the frame; its slots are added when they
 // are written.
-func (o *outline) capture(c *cell) {
+func (o *callbackBody) capture(c *cell) {
 	if c.key != nil {
 		o.place(c.key)
 	}

@@ -14,7 +14,7 @@ import (
 func (lw *Lowerer) forItems(s *tree.ItemsStmt) {
 	m := lw.mapPtr(s.Map)
 	lw.budget.loops += 2 // it cannot be bounded in advance
-	lw.outlined("items", 4, func(args []*ir.Value, next, leave *ir.Block) {
+	lw.inCallback("items", 4, func(args []*ir.Value, next, leave *ir.Block) {
 		lw.paidRound(s.Pos, 0, true, next, func(again *ir.Block) {
 			lw.scoped(func() { lw.item(s, args, again) })
 			lw.loops = append(lw.loops, loop{leave, again, nil})

@@ -12,7 +12,7 @@ import (
 // accepts a loop that asks the kernel's number iterator in each iteration (bpf_iter_num, 6.4): it
 // walks through the body until the state of registers and stack repeats, not once for each
 // iteration. The iterator counts to its own limit, and must be destroyed on every path out of the
-// loop. Older kernels run a loop's body as a callback (bpf_loop, 5.17), see outline.go.
+// loop. Older kernels run a loop's body as a callback (bpf_loop, 5.17), see callback.go.
 
 // The other kernel functions of the iterator.
 const (
@@ -52,7 +52,7 @@ func (lw *Lowerer) iterate(s tree.LoopStmt, count *ir.Value, each func(i *ir.Val
 		limit, tooMany = lw.atMost(count, most)
 	}
 	if !lw.Req.Iterators() {
-		lw.iterateOutlined(s, fixed, counts, limit, tooMany, each)
+		lw.iterateByCallback(s, fixed, counts, limit, tooMany, each)
 		return
 	}
 	it := b.F.NewSlot(8, "iterator")
@@ -99,13 +99,13 @@ func (lw *Lowerer) iterate(s tree.LoopStmt, count *ir.Value, each func(i *ir.Val
 	lw.destroy(it)
 }
 
-// iterateOutlined is iterate with bpf_loop.
-func (lw *Lowerer) iterateOutlined(s tree.LoopStmt, fixed int64, counts bool, limit, tooMany *ir.Value, each func(i *ir.Value, body, leave *ir.Block)) {
+// iterateByCallback is iterate with bpf_loop.
+func (lw *Lowerer) iterateByCallback(s tree.LoopStmt, fixed int64, counts bool, limit, tooMany *ir.Value, each func(i *ir.Value, body, leave *ir.Block)) {
 	b := lw.B
 	for _, v := range s.Keeps() { // so that they exist outside of the callback
 		lw.clearCell(lw.cellOf(v))
 	}
-	way := lw.outlined("loop", 2, func(args []*ir.Value, next, leave *ir.Block) {
+	way := lw.inCallback("loop", 2, func(args []*ir.Value, next, leave *ir.Block) {
 		lw.paidRound(s.Position(), fixed, counts, next, func(again *ir.Block) {
 			run := lw.B.Block("body")
 			lw.scoped(func() { each(args[0], run, leave) })

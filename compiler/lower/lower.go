@@ -6,9 +6,9 @@
 //
 // A function of the script is inlined at its call, or becomes a subprogram if that makes the
 // program smaller (subprog.go). Loops of known length are walked by the verifier; others use the
-// kernel's number iterator, or become callbacks (loop.go, outline.go). Everything that can fail at
-// run time has a site, at which a failure is counted and the handler goes on or ends
-// (errorcells.go). A budget bounds the work of a run with loops (budget.go).
+// kernel's number iterator, or become callbacks: loop.go decides, callback.go lowers the body.
+// Everything that can fail at run time has a site, at which a failure is counted and the handler
+// goes on or ends (errorcells.go). A budget bounds the work of a run with loops (budget.go).
 //
 // Some decisions need facts about the whole program, for example how often a function is called. So
 // a handler is lowered once to collect them, and again if they change what is emitted
@@ -19,6 +19,42 @@
 // run time. How builtins, methods and fields are lowered is in Tables, whose rows package builtin
 // has; this package has what they are written with, the methods of Lowerer, and the operations that
 // share code with statements (tables, aggregations, prints).
+//
+// The handler:
+//
+//	lower.go       the Lowerer, a program and its functions
+//	value.go       values, cells of locals
+//	stmt.go        statements, inlined calls
+//	loop.go        loops, and the decision which of them become callbacks
+//	callback.go    a body in a callback: its frame, and jumps out of it
+//	items.go       loops over the elements of a map
+//	subprog.go     functions that become subprograms
+//	budget.go      bound of the work of a run
+//	needs.go       what a program refers to, sites, limits
+//	errorcells.go  counting of errors
+//	pidfilter.go   the filter by process
+//	syscall.go     finding the probe of a system call, the gate
+//
+// Expressions:
+//
+//	expr.go    all kinds of expression, conversion
+//	cond.go    conditions and comparisons, as jumps
+//	str.go     comparison of strings, startswith, slices
+//	text.go    words of strings and bytes, copies
+//	search.go  in: text in a string, a value in a list
+//	table.go   methods of tables
+//	agg.go     add of aggregations, buckets of histograms
+//	print.go   print, printf, emit, stop
+//
+// Memory:
+//
+//	event.go       arguments and cookie of the event
+//	read.go        reads of memory by helpers
+//	memory.go      chains of members
+//	scratch.go     what does not fit on the stack
+//	path.go        paths of files
+//	netaddr.go     network addresses
+//	stackstore.go  kernel and user stacks
 package lower
 
 import (
@@ -53,7 +89,7 @@ type Lowerer struct {
 	subs           []*ir.Func
 	callbacks      int                   // number of callbacks so far
 	ctxVar         *int                  // the variable that holds the program's context
-	out            *outline              // the loop body or function lowered as a subprogram
+	out            *callbackBody         // the loop body or function lowered as a subprogram
 	stackStores    map[stackStore]string // the subprograms that store stacks
 	paths          map[int]string        // the subprograms that build paths, by size
 	shared         []*subprog
@@ -75,8 +111,8 @@ type loop struct {
 type result struct {
 	cell  *cell
 	exit  *ir.Block
-	loops int      // the number of loops open at the call
-	out   *outline // the callback that contains the call; nil: the program itself
+	loops int           // the number of loops open at the call
+	out   *callbackBody // the callback that contains the call; nil: the program itself
 }
 
 // Program lowers a checked handler. Values of more than limit bytes are not on the stack. The
@@ -265,7 +301,7 @@ func (lw *Lowerer) callback(name string, params int, body func(args []*ir.Value)
 	lw.B = ir.NewBuilder(name)
 	lw.B.Pos, lw.B.Weigh = outer.Pos, lw.weigh
 	lw.live, lw.free, lw.end = nil, nil, nil
-	// Only an outline has the address of the scratch memory.
+	// Only a callback has the address of the scratch memory.
 	lw.scratch.at, lw.scratch.live, lw.scratch.freeList = scratchNowhere, nil, nil
 	lw.B.F.Params = params
 	args := make([]*ir.Value, params)

@@ -15,7 +15,7 @@ import (
 // A function of the script that a handler calls is inlined at the call. A function that is called
 // several times, with arguments of the same types and the same constants, becomes a subprogram
 // instead if that makes the program smaller: its parameters, its result and the event are passed in
-// a frame on the caller's stack, as for the body of a loop (outline.go). The first lowering of the
+// a frame on the caller's stack, as for the body of a loop (callback.go). The first lowering of the
 // handler counts the calls of each function; the second uses the counts. Functions that take or
 // return strings stay inlined: copying the strings would cost more than is saved.
 
@@ -24,7 +24,7 @@ type subprog struct {
 	call   *tree.CallExpr // the first call, whose body is lowered
 	calls  int
 	sub    bool // it becomes a subprogram
-	body   *outline
+	body   *callbackBody
 	params []*cell
 	result *cell
 	work   int // of one run of the body, see budget
@@ -168,7 +168,7 @@ func (lw *Lowerer) callShared(f *subprog, e *tree.CallExpr) Val {
 		lw.budget.work += f.work * lw.times
 	} else {
 		before := lw.budget.work
-		f.body = lw.newOutline(e.Func.Name, 1, func(_ []*ir.Value, next, _ *ir.Block) {
+		f.body = lw.newCallbackBody(e.Func.Name, 1, func(_ []*ir.Value, next, _ *ir.Block) {
 			for i, p := range f.call.Params {
 				lw.cells[p] = f.params[i]
 			}
@@ -183,7 +183,7 @@ func (lw *Lowerer) callShared(f *subprog, e *tree.CallExpr) Val {
 		f.work = (lw.budget.work - before) / lw.times
 	}
 	pos := b.Pos
-	lw.callOutlined(f.body, false, func(_, frame *ir.Value) {
+	lw.callBody(f.body, false, func(_, frame *ir.Value) {
 		v := b.Add(ir.OpCallSub, frame)
 		v.Sym = f.body.name
 	})
