@@ -6,8 +6,8 @@
 // # Byte order and alignment
 //
 // A program runs on the host that reads its maps, so all words are in native byte order
-// (encoding/binary.NativeEndian). Words of 8 bytes are at offsets divisible by 8, which atomic adds
-// and plain loads of the verifier require.
+// (encoding/binary.NativeEndian). Words of 8 bytes are at offsets divisible by 8, because the
+// verifier refuses other offsets in atomic adds and on the stack.
 //
 // # Events
 //
@@ -23,8 +23,9 @@
 //   - Stacks: the frames of each distinct stack, once, in a hash map whose keys the program's
 //     records and map keys refer to (stacks.go).
 //   - Records of print(), printf(), emit() and stop(), in ring buffers (record.go).
-//   - A piece of the scratch map is memory of one run of a program. The host creates the map, and
-//     reads nothing in it (scratch.go).
+//   - Scratch memory, for what does not fit on the stack: a map with ScratchSlots slots for each CPU,
+//     of which a run of a program takes one. The host creates the map and reads nothing in it
+//     (scratch.go).
 //   - The stop flag, and counts of system calls (control.go).
 //   - Values of aggregations, whose words package compiler/agg describes. Which values fall into
 //     which bucket of a histogram is in buckets.go.

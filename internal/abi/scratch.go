@@ -1,11 +1,11 @@
 package abi
 
-// The scratch map holds what does not fit on a program's stack. It is an array of pieces, several
-// for each CPU, because runs can interleave on one CPU. A piece starts with a header of one word,
-// which is not 0 while a run uses the piece.
+// The scratch map holds what does not fit on a program's stack. It is an array of slots, several
+// for each CPU, because runs can interleave on one CPU. A slot starts with a header of one word,
+// which is not 0 while a run uses the slot.
 
 const (
-	// ScratchSlots is the number of pieces that each CPU has. Piece i of CPU c is the element
+	// ScratchSlots is the number of slots that each CPU has. Slot i of CPU c is the element
 	// c*ScratchSlots+i.
 	ScratchSlots = 8
 	// ScratchHeader is the size of the header in bytes.
