@@ -6,6 +6,14 @@
 //	go run ./bench [-rounds N] [-only start|prompt|cost|exact|map|fail]
 //
 // Run it as root from the top directory, after make build.
+//
+//	main.go    flags
+//	tools.go   the tools that are compared, tables of results
+//	start.go   start time, memory, size
+//	prompt.go  start of the prompt
+//	cost.go    instructions, the cost of an event
+//	exact.go   exactness
+//	fail.go    what a refused program says
 package main
 
 import (

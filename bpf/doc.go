@@ -14,10 +14,13 @@
 //
 // Each probe kind is one Provider, in a file of its own, with a row in the table of provider.go:
 //
-//	kprobe.go, fentry.go, function.go    functions of the kernel
+//	kprobe.go, fentry.go                 functions of the kernel
+//	fentry_prog.go                       functions of BPF programs
+//	function.go                          function and return: the cheaper of kprobe and fentry
 //	lsm.go                               hooks of security modules
 //	tracepoint.go, rawtracepoint.go      tracepoints
 //	uprobe.go, usdt.go                   functions and static probes of programs
+//	uprobe_sites.go, uprobe_attach.go    which addresses in files they have, and attaching
 //	timer.go, counter.go, watchpoint.go  perf events
 //	iter.go, once.go, signal.go          iterators, begin and end, signals
 //
@@ -26,9 +29,12 @@
 //	spec.go, provider.go, complete.go    syntax of specs, table of kinds, completion
 //	kprobe_event.go                      typed arguments of functions, from BTF
 //	typetext.go                          declarations of types, for -l 'struct sock'
-//	functions.go                         targets at kernel functions, and their patterns
+//	function_targets.go                  targets at kernel functions, and their patterns
+//	function_owner.go                    the module or program that a function belongs to
+//	regs.go                              registers of arguments, by architecture and calling convention
 //	syscalls.go                          one program for many system call tracepoints
-//	program.go, program_limits.go        loading and running programs, errors of the verifier
+//	load.go                              loading a program in the form that its targets require
+//	program.go, program_limits.go        programs, errors of the verifier
 //	attach.go, attachall.go, perf.go     attaching to one target or to thousands, missed events
 //	pidfilter.go                         limiting probes to one process
 //	gate.go                              stopping all programs at once

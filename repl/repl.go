@@ -5,6 +5,19 @@
 // one of three sources: on a terminal, an editor built on chzyer/readline; on a terminal without
 // control sequences (TERM=dumb), line input edited by the kernel; otherwise, a pipe. The first two
 // implement itemReader.
+//
+//	repl.go     Interpreter, REPL, the loop that reads and runs items
+//	magic.go    commands of the prompt, such as %save
+//	save.go     %save: the items that make a script
+//	log.go      %log: a file of items and their output
+//	editor.go   the editor on a terminal, on top of readline
+//	keys.go     its keys and what they do
+//	display.go  drawing of the item being typed
+//	tab.go      completion with Tab
+//	search.go   Ctrl-R
+//	history.go  the history and its file
+//	stdin.go    bytes from the terminal before readline gets them, pasted text
+//	plain.go    line input edited by the kernel
 package repl
 
 import (

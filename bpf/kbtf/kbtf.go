@@ -1,5 +1,10 @@
 // Package kbtf finds the types (BTF) of the running kernel, of its modules and of loaded BPF
 // programs. It reads and caches what the kernel provides; package internal/ctype parses it.
+//
+//	kbtf.go     types of the kernel
+//	module.go   types of modules
+//	program.go  functions of BPF programs
+//	func.go     functions by name, of the kernel or a module
 package kbtf
 
 import (

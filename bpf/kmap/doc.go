@@ -5,5 +5,16 @@
 // from several places concurrently; see parallel_read.go. A SwapMap can be replaced with an empty
 // map while programs use it, so that delta() loses nothing.
 //
+//	maps.go           maps: create, look up, update, delete
+//	available.go      whether the memory for a map is available
+//	batch.go          reading in batches
+//	parallel_read.go  reading from several places
+//	snapshot.go       the contents of a map
+//	swap.go           SwapMap
+//	ringbuf.go        ring buffers
+//	cells.go          error cells
+//	control.go        control words
+//	stacks.go         stacks
+//
 // The package knows nothing of probes.
 package kmap

@@ -1,5 +1,10 @@
 // Command bpfrepl is an interactive prompt and a script runner for tracing Linux. Scripts are
 // written in Starlark; their handlers are compiled to eBPF and run in the kernel.
+//
+//	main.go      flags, scripts, exit status
+//	prompt.go    the prompt
+//	info.go      --info, -l
+//	timezone.go  the time zone of a static binary
 package main
 
 import (

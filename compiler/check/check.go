@@ -22,6 +22,38 @@
 // A checker is given Tables: the builtins, methods and fields that exist, each with a function that
 // checks its use. Package builtin has the rows; this package has what they are written with, the
 // methods of Checker. It imports no lowering.
+//
+// The walk:
+//
+//	check.go       the Checker, functions and their locals, repeated walks
+//	stmt.go        statements, assignment, if
+//	loop.go        for and while
+//	flow.go        what known conditions say about locals
+//	cond.go        conditions, comparisons
+//	race.go        warning of updates of a table that lose others
+//	arithmetic.go  result types of operations, for a handler that a script calls
+//	tables.go      Tables: what builtins, methods and fields are to the checker
+//
+// Expressions:
+//
+//	expr.go       constants, names, conditional expressions
+//	operator.go   arithmetic
+//	pointer.go    arithmetic and comparison of pointers
+//	literal.go    lists and dicts written in a handler
+//	index.go      x[i], in
+//	str.go        slices and searches of strings
+//	affix.go      startswith, endswith
+//	formatted.go  values that the host shows as text
+//	call.go       calls, binding of arguments
+//	hint.go       hints for values of a wrong type
+//
+// The event, memory and maps:
+//
+//	event.go      fields of the event, arguments
+//	members.go    members of structs, C types in memory
+//	map.go        methods of aggregations and tables
+//	map_types.go  types of keys and values
+//	map_signs.go  signs of integers in maps
 package check
 
 import (

@@ -2,6 +2,13 @@
 // selects instructions on virtual registers, assigns machine registers by colouring the
 // interference graph (values that live across a call get R6 to R9; what does not fit is spilled to
 // the stack), lays out the blocks, and checks that jumps reach their targets.
+//
+//	mir.go       instructions on virtual registers
+//	select.go    selection of instructions
+//	liveness.go  which registers are live where
+//	regalloc.go  colouring, coalescing, spilling
+//	pairs.go     sets of pairs of registers, for the interference graph
+//	emit.go      frames, layout of blocks, machine code
 package codegen
 
 import (

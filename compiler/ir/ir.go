@@ -6,6 +6,34 @@
 // A value is one 64-bit word: a number, or a pointer to the context, to a stack slot or into a map.
 // Anything larger (strings, keys) lives in memory, in a slot or a ring-buffer record, and is
 // accessed by loads and stores.
+//
+// The representation:
+//
+//	ir.go      functions, blocks, values, operations
+//	build.go   the Builder, which puts variables in SSA form
+//	print.go   functions as text, in golden files
+//	verify.go  the invariants
+//
+// What passes are built on:
+//
+//	passes.go  the list of passes, in their order
+//	dom.go     which blocks dominate which
+//	memory.go  what values read and write, byte by byte
+//
+// The passes, and the placement of slots after them:
+//
+//	fold.go         constant folding, cheaper operations
+//	dce.go          values that nothing uses
+//	cse.go          common subexpressions
+//	comm.go         repeated reads of the name of the task
+//	lookupcse.go    repeated lookups in a map
+//	loadelim.go     loads of bytes that are known
+//	deadstore.go    stores of bytes that nothing reads
+//	sink.go         work moved to the branch that needs it
+//	branches.go     branches that earlier tests decide
+//	jumpthread.go   jumps to a block that the predecessor decides
+//	mergeblocks.go  blocks with one predecessor, empty blocks
+//	slots.go        offsets of slots in the stack frame
 package ir
 
 import (

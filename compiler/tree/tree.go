@@ -13,6 +13,10 @@
 //	tree.go     expressions, statements, Program
 //	const.go    the values of constants
 //	convert.go  conversions between types and to conditions
+//	host.go     what a handler can ask about the host at compile time
+//	path.go     where the parts of a path are in the kernel's structs
+//	variant.go  forms of loops, of which the verifier may accept one only
+//	limits.go   maximum sizes
 //
 // The package has no policy: it reports no errors to users and emits no code.
 package tree

@@ -1,6 +1,11 @@
 // Package types defines the types of values inside a handler, how they join where control flow
 // meets, and how values are laid out in a map's key or value. It knows nothing of syntax or of the
 // kernel.
+//
+//	types.go    types, their join and their layout
+//	pointer.go  pointers and values of C types in memory
+//	format.go   values that the host shows as text
+//	formats.go  the table of formats: how each is shown and parsed
 package types
 
 import (

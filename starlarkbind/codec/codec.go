@@ -1,6 +1,17 @@
 // Package codec converts values between their representation in the kernel and Starlark: keys and
 // values of maps, and the arguments of prints. Most formats are in the table of package types; the
 // ones that need a session's state are here: symbols, stacks, cgroups and the names of probes.
+//
+//	codec.go        values and types to Starlark values, and back
+//	formats.go      formats that need the session
+//	shown.go        from a shown text back to the value
+//	print_text.go   records of print() as text, without Starlark values
+//	probe_names.go  numbers of probes
+//	pointer.go      addresses in prints
+//	symbols.go      names of addresses
+//	mappings.go     mappings of processes that may end
+//	stack.go        stacks as Starlark values
+//	stack_maps.go   maps of stacks, by number of frames
 package codec
 
 import (

@@ -26,7 +26,7 @@ type StackMaps struct {
 	ByFrames map[int]*StackStore // by maximum number of frames
 }
 
-// stacksMap returns the map that stores stacks of n frames. The first call creates it.
+// Get returns the map that stores stacks of n frames. The first call creates it.
 func (m *StackMaps) Get(n int) (*StackStore, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

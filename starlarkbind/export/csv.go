@@ -9,7 +9,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
 )
 
-// builtinToCSV implements to_csv(x, header=None, raw=False).
+// ToCSV implements to_csv(x, header=None, raw=False).
 func (e *Exporter) ToCSV(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var x starlark.Value
 	var names starlark.Iterable

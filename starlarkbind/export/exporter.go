@@ -1,6 +1,13 @@
 // Package export implements the builtins that turn values into text, plots and files: to_csv(),
 // plot(), flamegraph() and pprof(). Files are written through writeFile (write.go), which enforces
 // --allow-write. How each format is encoded is in package flame, plot, pprof or render.
+//
+//	exporter.go    the Exporter and its options
+//	csv.go         to_csv()
+//	plot.go        plot()
+//	flamegraph.go  flamegraph()
+//	pprof.go       pprof()
+//	write.go       files, --allow-write
 package export
 
 import (
@@ -23,7 +30,7 @@ type Exporter struct {
 	dirs        []string // directories that scripts may write files into
 }
 
-// exporterOptions configure an exporter.
+// Options configure an Exporter.
 type Options struct {
 	Run         *runner.Runner
 	Out         *terminal.Output
@@ -35,7 +42,7 @@ type Options struct {
 	Dirs        []string // directories that scripts may write files into
 }
 
-// newExporter returns an exporter.
+// New returns an Exporter.
 func New(o Options) *Exporter {
 	return &Exporter{run: o.Run, out: o.Out, symbols: o.Symbols, report: o.Report, screen: o.Screen, ascii: o.ASCII, interactive: o.Interactive, dirs: o.Dirs}
 }

@@ -23,7 +23,7 @@ import (
 // columnsElsewhere is the width of plots if the output is not a terminal.
 const columnsElsewhere = 80
 
-// builtinPlot implements plot(x, title="").
+// Plot implements plot(x, title="").
 func (e *Exporter) Plot(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var x starlark.Value
 	var title string

@@ -13,7 +13,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
-// builtinPprof implements pprof(agg, path, unit="count", labels=None).
+// Pprof implements pprof(agg, path, unit="count", labels=None).
 func (e *Exporter) Pprof(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var m starlark.Value
 	var path string

@@ -1,6 +1,15 @@
 // Package render formats Starlark values as text for people (tables, histograms), as JSON, and as
 // CSV. Strings come from the kernel and may contain anything, so control characters and bytes that
 // are not UTF-8 are escaped.
+//
+//	text.go     any value as text, in a page of limited size
+//	flat.go     a value on one line
+//	mapping.go  mappings: tables, histograms
+//	table.go    aligned columns
+//	order.go    sorting of keys and values
+//	escape.go   control characters, bytes that are not UTF-8
+//	json.go     JSON
+//	csv.go      CSV
 package render
 
 import (

@@ -30,7 +30,7 @@ func (r *Runner) Callback(thread *starlark.Thread, fn starlark.Callable, args st
 	})
 }
 
-// Callbacks is like callback, but calls fn with the arguments that next returns until it returns
+// Callbacks is like Callback, but calls fn with the arguments that next returns until it returns
 // false. Making calls interruptible takes longer than a short call, so it is done once for all of
 // them.
 func (r *Runner) Callbacks(thread *starlark.Thread, fn starlark.Callable, next func() (args starlark.Tuple, ok bool, err error)) error {

@@ -2,6 +2,11 @@
 // Ctrl-C or after a panic. What the first Ctrl-C ends is not always the script: an operation such
 // as run() or a loop over a stream registers itself with Interruptible, and a callback gets a short
 // time to finish (callback.go). The package knows no probes and no maps.
+//
+//	runner.go    running a script or an item
+//	callback.go  callbacks, and how Ctrl-C ends them
+//	ending.go    operations that Ctrl-C ends instead of the script
+//	panic.go     panics as errors
 package runner
 
 import (
@@ -42,7 +47,7 @@ type Runner struct {
 	checked bool        // --check reached a loop over a stream
 }
 
-// newRunner returns a runner in which nothing runs.
+// New returns a runner in which nothing runs.
 func New(out Output, interactive, quiet bool) *Runner {
 	return &Runner{out: out, interactive: interactive, quiet: quiet, ctx: context.Background(), cancel: func() {}}
 }

@@ -2,6 +2,11 @@
 // and the syntax trees of all files of a session, so that errors can quote lines and the compiler
 // gets the tree of a function value. It also adds to each function that could be a handler the
 // statement by which the script calls a copy of it (hostcall.go). It knows no session.
+//
+//	source.go        files, their text and trees
+//	parse.go         parsing, byte order marks, load()
+//	format_check.go  constant formats of printf() and %
+//	hostcall.go      the statement added to possible handlers
 package source
 
 import (

@@ -82,7 +82,7 @@ var JSONLines = []JSONLine{
 	{"error", "an error that does not end the script", []JSONField{{"message", JSONText, false, "the error"}}},
 }
 
-// jsonLineOf returns the row for a type of line, or nil.
+// JSONLineOf returns the row for a type of line, or nil.
 func JSONLineOf(typ string) *JSONLine {
 	for i := range JSONLines {
 		if JSONLines[i].Name == typ {

@@ -1,5 +1,10 @@
 // Package terminal prints what scripts and handlers print, as text or as lines of JSON, and warnings,
 // progress and source lines with carets. It knows no session: a map that is printed is a LiveMap.
+//
+//	output.go     text, warnings, colour
+//	jsonlines.go  the table of JSON lines
+//	progress.go   progress of long operations
+//	caret.go      source lines with carets
 package terminal
 
 import (
@@ -71,7 +76,7 @@ func (o *Output) begin(w io.Writer, s string) (string, bool) {
 	return s, true
 }
 
-// newOutput returns an output to w, with warnings to errw.
+// New returns an output to w, with warnings to errw.
 func New(w, errw io.Writer, asJSON, colour, errColour bool) *Output {
 	return &Output{w: w, errw: errw, json: asJSON, colour: colour && !asJSON, errColour: errColour}
 }

@@ -28,6 +28,13 @@
 //	forks N              N children named ld0, ld1, ..., each with 10 lseek(-1, 1+i, 0)
 //
 // When it is done it prints {"events": number of events, "ns": time for each event}.
+//
+// The files:
+//
+//	main.go         the modes
+//	syscalls.go     modes that make system calls
+//	int80_amd64.go  32-bit system calls
+//	int80_other.go  the same for architectures without them
 package main
 
 import (

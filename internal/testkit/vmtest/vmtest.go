@@ -7,6 +7,17 @@
 // A run never passes without executing. A kernel that cannot be downloaded, a virtual machine that
 // prints no closing line, and a test that the binary contains but the output does not mention are
 // all errors.
+//
+//	vmtest.go  the kernels, and where downloads are kept
+//	fetch.go   downloading kernels and QEMU
+//	qemu.go    finding a QEMU
+//	cpio.go    the initramfs
+//	vm.go      one run in a virtual machine
+//	watch.go   ending a virtual machine that hangs
+//	runner.go  running a test binary until each test has a verdict
+//	suite.go   all packages under all kernels
+//	soak.go    the suite many times, on a loaded host
+//	table.go   the generated tables of features and probe kinds
 package vmtest
 
 import (
