@@ -10,6 +10,19 @@
 // A value knows its session as an Env. What needs the probes of the session, such as add() in the
 // script, which runs a program, or the number of failed updates, is a method of Host. So this
 // package knows no probes, and the session treats aggregations and tables alike, as a Map.
+//
+//	maps.go                  Map, Env, Host
+//	aggregation.go           Aggregation
+//	aggregation_read.go      reading and merging the values of all CPUs
+//	raw_values.go            what was read, before it is decoded
+//	aggregation_value.go     values as a script sees them
+//	aggregation_snapshot.go  snapshot()
+//	aggregation_delta.go     delta() and clear()
+//	table.go                 Table
+//	methods.go               methods and attributes of aggregations
+//	lru.go                   number of keys evicted from a table
+//	usage.go                 warning of maps that are nearly full
+//	sweep.go                 stacks that no key refers to any longer
 package maps
 
 import (
