@@ -27,7 +27,7 @@
 //   - stream*.go: records from handlers; map_host.go: what maps need of a session.
 //   - script_add.go, onhost.go, copyfunc.go, event.go, hosthalf.go: what handlers do when the
 //     script does it.
-//   - builtins.go, help.go, complete*.go: tables of functions, help and completion.
+//   - builtins.go, help.go, complete.go: tables of functions, help and completion.
 //   - notes.go, errors.go, script_error.go: warnings, notes and errors.
 //
 // What needs no session is in packages of its own, which import each other one way
@@ -35,6 +35,7 @@
 //
 //   - source: the text and the syntax trees of scripts; hints: hints about other languages; cfmt: C
 //     formats; flags: command-line flags; items: the items of a prompt.
+//   - complete: what Tab completes at the prompt.
 //   - runner, universe, proc: what is running, and how it ends.
 //   - maps: aggregations and tables, which know their session as a maps.Host; methods: tables of
 //     the methods of values.

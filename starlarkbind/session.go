@@ -382,3 +382,8 @@ func (s *Session) syntaxError(err error, name string, src []byte) error {
 	s.sources.Keep(name, src)
 	return err
 }
+
+// SetOutput redirects all output. It must be called before anything is printed.
+func (s *Session) SetOutput(out, errOut interface{ Write([]byte) (int, error) }) {
+	s.out.SetWriters(out, errOut)
+}

@@ -133,6 +133,7 @@ func TestCheckFinds(t *testing.T) {
 var starlarkbindImports = map[string][]string{
 	"cfmt":      {},
 	"codec":     {"bpf", "compiler"},
+	"complete":  {"bpf", "compiler", "ktypes"},
 	"dictbuild": {"runner"},
 	"export":    {"bpf", "codec", "flame", "hist", "plot", "pprof", "render", "runner", "terminal"},
 	"flags":     {},

@@ -1,4 +1,4 @@
-package starlarkbind
+package complete
 
 import (
 	"fmt"
@@ -8,7 +8,6 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
-	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 )
 
 // Completion inside the parentheses of a call, and the signatures shown for it, use the same tables
@@ -87,40 +86,17 @@ func dotted(text string) string {
 	return text[i:]
 }
 
-// called returns the help topic of the function that a text calls by this name. It returns false if
-// the function is unknown.
-func (s *Session) called(name string) (Topic, bool) {
-	base, method, isMethod := cutLast(name)
-	if !isMethod {
-		if f, ok := s.Value(name).(*starlark.Function); ok {
-			return Topic{Name: name, Sig: signatureOf(f), Doc: f.Doc()}, true
-		}
-		all := Topics()
-		for _, of := range []string{"", "handler"} {
-			if i := slices.IndexFunc(all, func(t Topic) bool { return t.Of == of && t.Name == name }); i >= 0 {
-				return all[i], true
-			}
-		}
-		return Topic{}, false
+// called returns the signature and the description of the function that a text calls by this name.
+// It returns false if the function is unknown.
+func (c *Completer) called(name string) (sig, doc string, ok bool) {
+	if base, method, ok := cutLast(name); ok {
+		sig, doc, ok := c.Session.Method(c.dottedValue(base), method)
+		return base + "." + sig, doc, ok
 	}
-	of := ""
-	switch s.dottedValue(base).(type) {
-	case *maps.Aggregation:
-		of = "aggregation"
-	case *maps.Table:
-		of = "table"
-	case *Stream:
-		of = "stream"
-	case *Probe:
-		of = "probe"
+	if f, ok := c.Session.Value(name).(*starlark.Function); ok {
+		return signatureOf(f), f.Doc(), true
 	}
-	for _, t := range Topics() {
-		if of != "" && strings.TrimPrefix(t.Of, "handler ") == of && t.Name == method {
-			t.Sig = base + "." + t.Sig
-			return t, true
-		}
-	}
-	return Topic{}, false
+	return c.Session.Function(name)
 }
 
 func cutLast(name string) (base, last string, ok bool) {
@@ -174,15 +150,15 @@ func parameters(sig string) []string {
 }
 
 // parameter returns the name of the parameter that the last argument of a call is for, or "".
-func (s *Session) parameter(b bracket) string {
-	t, ok := s.called(b.callee)
+func (c *Completer) parameter(b bracket) string {
+	sig, _, ok := c.called(b.callee)
 	if !ok {
 		return ""
 	}
 	if n := len(b.keywords); n > 0 {
 		return b.keywords[n-1]
 	}
-	if ps := parameters(t.Sig); b.given < len(ps) {
+	if ps := parameters(sig); b.given < len(ps) {
 		return ps[b.given]
 	}
 	return ""
@@ -190,17 +166,17 @@ func (s *Session) parameter(b bracket) string {
 
 // keywordsFor returns the keyword arguments that can still be added to a call, if the text ends at
 // the beginning of an argument.
-func (s *Session) keywordsFor(text string, p cursor, from int) []string {
+func (c *Completer) keywordsFor(text string, p cursor, from int) []string {
 	if len(p.open) == 0 {
 		return nil
 	}
 	b := p.open[len(p.open)-1]
-	t, ok := s.called(b.callee)
+	sig, _, ok := c.called(b.callee)
 	if !ok || b.argAt > from || strings.TrimSpace(text[b.argAt:from]) != "" {
 		return nil
 	}
 	var out []string
-	for i, name := range parameters(t.Sig) {
+	for i, name := range parameters(sig) {
 		if i >= b.given-len(b.keywords) && !slices.Contains(b.keywords, name) {
 			out = append(out, name+"=")
 		}
@@ -210,7 +186,7 @@ func (s *Session) keywordsFor(text string, p cursor, from int) []string {
 
 // Signature returns the signature and a line of documentation for the function whose name the text
 // ends with, or whose call encloses the end of the text. It returns "" if the function is unknown.
-func (s *Session) Signature(text string) string {
+func (c *Completer) Signature(text string) string {
 	p := cursorAt(text)
 	var names []string
 	if p.quote < 0 {
@@ -220,9 +196,9 @@ func (s *Session) Signature(text string) string {
 		names = append(names, b.callee)
 	}
 	for _, n := range names {
-		if t, ok := s.called(n); ok && n != "" {
-			doc, _, _ := strings.Cut(t.Doc, "\n")
-			return strings.TrimRight(t.Sig+"\n"+doc, "\n")
+		if sig, doc, ok := c.called(n); ok && n != "" {
+			first, _, _ := strings.Cut(doc, "\n")
+			return strings.TrimRight(sig+"\n"+first, "\n")
 		}
 	}
 	return ""

@@ -1,4 +1,4 @@
-package starlarkbind
+package complete
 
 import (
 	"slices"
@@ -18,7 +18,7 @@ var quoted = lazyregexp.Regexp(`"([^"\\]*:[^"\\]*)"|'([^'\\]*:[^'\\]*)'`)
 
 // eventAttributes returns what can follow a dotted name, split into parts, whose first part is the
 // event. line is the text up to that name.
-func (s *Session) eventAttributes(line string, parts []string) []string {
+func (c *Completer) eventAttributes(line string, parts []string) []string {
 	if len(parts) == 1 {
 		var out []string
 		for _, f := range compiler.EventFields() {
@@ -30,9 +30,9 @@ func (s *Session) eventAttributes(line string, parts []string) []string {
 	rest := parts[2:]
 	switch parts[1] {
 	case "task":
-		t = s.structType("struct task_struct")
+		t = c.structType("struct task_struct")
 	case "args":
-		args := s.arguments(line)
+		args := c.arguments(line)
 		if len(rest) == 0 {
 			var out []string
 			for _, a := range args {
@@ -55,14 +55,14 @@ var local = lazyregexp.Regexp(`(?m)\b(\w+)\s*=\s*(?:(\w+(?:\.\w+)+)|cast\(.*,\s*
 
 // localAttributes returns what can follow parts if the first of them is a variable that the text
 // assigns; ok reports whether it is.
-func (s *Session) localAttributes(text string, parts []string) (names []string, ok bool) {
+func (c *Completer) localAttributes(text string, parts []string) (names []string, ok bool) {
 	for _, at := range slices.Backward(local().FindAllStringSubmatchIndex(text, -1)) {
 		switch {
 		case text[at[2]:at[3]] != parts[0]:
 		case at[6] >= 0:
-			return members(s.structType(text[at[6]:at[7]]), parts[1:]), true
+			return members(c.structType(text[at[6]:at[7]]), parts[1:]), true
 		default: // the value may itself be a variable assigned earlier
-			return s.attributes(text[:at[0]], strings.Join(append([]string{text[at[4]:at[5]]}, parts[1:]...), ".")), true
+			return c.attributes(text[:at[0]], strings.Join(append([]string{text[at[4]:at[5]]}, parts[1:]...), ".")), true
 		}
 	}
 	return nil, false
@@ -100,8 +100,8 @@ func record(t *ctype.Type) *ctype.Type {
 
 // structType returns a struct of the kernel, or nil if there is none of that name or the kernel
 // does not describe its types.
-func (s *Session) structType(name string) *ctype.Type {
-	t, err := s.ktypes.Lookup(name)
+func (c *Completer) structType(name string) *ctype.Type {
+	t, err := c.Types.Lookup(name)
 	if err != nil {
 		return nil
 	}
@@ -117,13 +117,13 @@ type argument struct {
 
 // arguments returns the arguments of the last probe named in the line, else of the one created
 // last.
-func (s *Session) arguments(line string) []argument {
+func (c *Completer) arguments(line string) []argument {
 	spec := ""
 	if all := quoted().FindAllStringSubmatch(line, -1); all != nil {
 		last := all[len(all)-1]
 		spec = last[1] + last[2]
-	} else if ps := s.reg.allProbes(); len(ps) > 0 {
-		spec = ps[len(ps)-1].spec[0]
+	} else {
+		spec = c.Session.LatestSpec()
 	}
 	ts, err := bpf.Resolve(spec)
 	if err != nil || len(ts) == 0 {
@@ -131,7 +131,7 @@ func (s *Session) arguments(line string) []argument {
 	}
 	var out []argument
 	if ts[0].Provider().TracepointTypes {
-		fields, err := s.ktypes.TracepointArgs(ts[0].Parts[0])
+		fields, err := c.Types.TracepointArgs(ts[0].Parts[0])
 		if err != nil {
 			return nil
 		}
@@ -147,7 +147,7 @@ func (s *Session) arguments(line string) []argument {
 	for _, f := range ev.NamedArgs() {
 		out = append(out, argument{f.Name, func() *ctype.Type {
 			if base, ok := strings.CutSuffix(f.CType, "*"); ok {
-				return s.structType(strings.TrimSpace(base))
+				return c.structType(strings.TrimSpace(base))
 			}
 			return nil
 		}})
