@@ -13,7 +13,7 @@
 //	prompt.go  start of the prompt
 //	cost.go    instructions, the cost of an event
 //	exact.go   exactness
-//	fail.go    what a refused program says
+//	fail.go    the cost of a handler that fails at every event
 package main
 
 import (

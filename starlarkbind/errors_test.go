@@ -11,7 +11,7 @@ import (
 )
 
 // Errors that a few lines force, on the running kernel: name, count, message and hint. TestErrorRows
-// says which rows of errorRows no test forces.
+// says which rows of helpererr.Rows no test forces.
 func TestForcedErrors(t *testing.T) {
 	for _, c := range []struct {
 		name, src, want string

@@ -32,7 +32,7 @@ var unforced = map[string]string{
 
 var placeholder = regexp.MustCompile(`\\\{[a-z]+\\\}`)
 
-// Each error that errorRows explains is forced in a live test, which expects its text, or there is a
+// Each error that helpererr.Rows explains is forced in a live test, which expects its text, or there is a
 // reason why it is not.
 func TestErrorRows(t *testing.T) {
 	var all strings.Builder
@@ -117,7 +117,7 @@ func TestErrorDeadlock(t *testing.T) {
 	}
 }
 
-// docs/errors.md is generated from errorRows: UPDATE=1 go test ./starlarkbind -run TestErrorsDoc.
+// docs/errors.md is generated from helpererr.Rows: UPDATE=1 go test ./starlarkbind -run TestErrorsDoc.
 func TestErrorsDoc(t *testing.T) {
 	const file = "../docs/errors.md"
 	old, err := os.ReadFile(file)

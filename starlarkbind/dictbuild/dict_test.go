@@ -12,7 +12,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
-// A dict maps each key to its value, whether newDict builds it at once or in parts.
+// A dict maps each key to its value, whether New builds it at once or in parts.
 func TestNewDict(t *testing.T) {
 	keys := map[string]func(i int) starlark.Value{
 		"int":    func(i int) starlark.Value { return starlark.MakeInt64(int64(i-5) * 0x100003) },
