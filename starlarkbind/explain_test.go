@@ -32,8 +32,8 @@ var unforced = map[string]string{
 
 var placeholder = regexp.MustCompile(`\\\{[a-z]+\\\}`)
 
-// Each error that helpererr.Rows explains is forced in a live test, which expects its text, or there is a
-// reason why it is not.
+// Each error that helpererr.Rows explains is forced in a live test, which expects its text, or
+// there is a reason why it is not.
 func TestErrorRows(t *testing.T) {
 	var all strings.Builder
 	for _, pattern := range []string{"*_test.go", "testdata/live/*.txtar"} {
@@ -117,7 +117,8 @@ func TestErrorDeadlock(t *testing.T) {
 	}
 }
 
-// docs/errors.md is generated from helpererr.Rows: UPDATE=1 go test ./starlarkbind -run TestErrorsDoc.
+// docs/errors.md is generated from helpererr.Rows:
+// UPDATE=1 go test ./starlarkbind -run TestErrorsDoc.
 func TestErrorsDoc(t *testing.T) {
 	const file = "../docs/errors.md"
 	old, err := os.ReadFile(file)

@@ -11,7 +11,7 @@ import (
 )
 
 // newScratch creates the scratch map, which holds what does not fit on a program's stack. It has
-// abi.ScratchSlots pieces of the given size in bytes for each CPU.
+// abi.ScratchSlots slots of the given size in bytes for each CPU.
 func newScratch(size int) (*kmap.Map, error) {
 	cpus, err := sys.PossibleCPUs()
 	if err != nil {

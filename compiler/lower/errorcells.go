@@ -16,7 +16,7 @@ import (
 const (
 	errNoEnt   = 2  // ENOENT: a missing key
 	errFault   = 14 // EFAULT: a stack without frames, a NULL pointer that was followed
-	errBusy    = 16 // EBUSY: all pieces of the scratch map are in use
+	errBusy    = 16 // EBUSY: all slots of the scratch map are in use
 	errAgain   = 11 // EAGAIN: a compare-exchange that never succeeded
 	errInval   = 22 // EINVAL: a negative shift count
 	errNoSpc   = 28 // ENOSPC: the ring buffer is full

@@ -71,7 +71,7 @@ const maxTextJumps = 4096
 // A TextError reports a handler that does too much work on long strings.
 type TextError struct{}
 
-// MaxScratch bounds the bytes of one piece.
+// MaxScratch bounds the bytes of one scratch slot.
 const MaxScratch = 256 << 10
 
 func (e *ScratchError) Error() string {

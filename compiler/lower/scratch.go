@@ -8,11 +8,11 @@ import (
 )
 
 // The stack has 512 bytes. What does not fit there lives in the scratch map, of which each run
-// acquires a piece when it starts and releases it on every path out. Runs can interleave on one
+// acquires a slot when it starts and releases it on every path out. Runs can interleave on one
 // CPU: a probe in an interrupt comes in between, a program of a uprobe can be preempted. So each
-// CPU has several pieces, each with a word that is set while the piece is in use. A run stays on
+// CPU has several slots, each with a word that is set while the slot is in use. A run stays on
 // its CPU. On kernels without compare-exchange (before 5.12) programs cannot be preempted either:
-// there, a run that comes in between has released its piece by the time the interrupted run
+// there, a run that comes in between has released its slot by the time the interrupted run
 // continues, so a plain load and store suffice.
 
 // A scratchPlace is a point at which scratch memory can be acquired, or the point that is being
@@ -25,13 +25,13 @@ const (
 	scratchFilter
 )
 
-// A scratch allocates the memory of a piece.
+// A scratch allocates the memory of a slot of the scratch map.
 type scratch struct {
 	limit          int          // larger values do not go on the stack
 	wanted, taken  scratchPlace // the earliest place that needs it; where it is acquired
 	at             scratchPlace
-	base           *int // the variable with the address of the piece
-	acquired       bool // the piece has been acquired
+	base           *int // the variable with the address of the slot
+	acquired       bool // the slot has been acquired
 	size           int
 	live, freeList []storage // of statements: in use, and free
 }
@@ -46,7 +46,7 @@ func (h *scratch) reset(at scratchPlace) {
 	h.at, h.base, h.acquired, h.size, h.live, h.freeList = at, new(int), false, abi.ScratchHeader, nil, nil
 }
 
-// free releases what was allocated after n pieces were in use.
+// free releases what was allocated after n others were in use.
 func (h *scratch) free(n int) {
 	h.freeList = append(h.freeList, h.live[n:]...)
 	h.live = h.live[:n]
@@ -105,7 +105,7 @@ func (lw *Lowerer) mem(r storage) mem {
 	return mem{lw.B.Read(lw.scratch.base), r.off, r.cap}
 }
 
-// acquireScratch acquires a piece of the scratch map if this is the place to do so. If all pieces
+// acquireScratch acquires a slot of the scratch map if this is the place to do so. If all slots
 // are in use the run ends, which is counted as an error.
 func (lw *Lowerer) acquireScratch() {
 	if lw.scratch.taken != lw.scratch.at {
@@ -158,7 +158,7 @@ func (lw *Lowerer) acquireScratch() {
 	lw.end = b.Block("release")
 }
 
-// release releases the piece where the run ends, and continues at end.
+// release releases the slot where the run ends, and continues at end.
 func (lw *Lowerer) release(end *ir.Block) {
 	if lw.end == end {
 		return
