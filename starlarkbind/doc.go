@@ -35,7 +35,7 @@
 //
 //   - source: the text and the syntax trees of scripts; hints: hints about other languages; cfmt: C
 //     formats; flags: command-line flags; items: the items of a prompt.
-//   - complete: what Tab completes at the prompt.
+//   - complete: what Tab completes at the prompt; kernelinfo: what --info and -l print.
 //   - runner, universe, proc: what is running, and how it ends.
 //   - maps: aggregations and tables, which know their session as a maps.Host; methods: tables of
 //     the methods of values.

@@ -14,6 +14,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/cputime"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/kernelinfo"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
@@ -308,7 +309,7 @@ print(probe(["function:vfs_read", "begin"], h, missing="ignore").targets)
 func TestListFunctions(t *testing.T) {
 	for _, kind := range []string{"kprobe", "kretprobe", "fentry", "fexit", "function", "return"} {
 		t0 := cputime.Used()
-		text, err := List(kind+":*", false)
+		text, err := kernelinfo.List(kind+":*", false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -322,7 +323,7 @@ func TestListFunctions(t *testing.T) {
 		if used > 500*time.Millisecond && os.Getenv(buildbin.Folder) == "" { // an emulated machine is ten times slower
 			t.Errorf("%s: listing took %v", kind, used)
 		}
-		text, err = List(kind+":vfs_read", true)
+		text, err = kernelinfo.List(kind+":vfs_read", true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -342,7 +343,7 @@ func TestListFunctions(t *testing.T) {
 		"enum pid_type":    "enum pid_type {\n\tPIDTYPE_PID = 0,\n\tPIDTYPE_TGID = 1,\n\tPIDTYPE_PGID = 2,\n\tPIDTYPE_SID = 3,\n\tPIDTYPE_MAX = 4,\n}; /* 4 bytes */\n",
 		"typedef pid_t":    "typedef __kernel_pid_t pid_t;\n",
 	} {
-		text, err := List(pattern, true)
+		text, err := kernelinfo.List(pattern, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -354,11 +355,11 @@ func TestListFunctions(t *testing.T) {
 		"struct pid_type":    `no probe "struct pid_type": the kernel has no such type (did you mean "enum pid_type"?)`,
 		"struct task_strukt": `no probe "struct task_strukt": the kernel has no such type (did you mean "struct task_struct"?)`,
 	} {
-		if _, err := List(pattern, true); err == nil || !strings.HasPrefix(err.Error(), want[:len(want)-2]) {
+		if _, err := kernelinfo.List(pattern, true); err == nil || !strings.HasPrefix(err.Error(), want[:len(want)-2]) {
 			t.Errorf("%s: got %v\nwant %s", pattern, err, want)
 		}
 	}
-	text, err := List("struct sock", true)
+	text, err := kernelinfo.List("struct sock", true)
 	if err != nil || !strings.HasPrefix(text, "struct sock {\n\tstruct sock_common __sk_common; /* 0 */\n") {
 		t.Errorf("struct sock: %v\n%.200s", err, text)
 	}

@@ -3,6 +3,8 @@ package starlarkbind
 import (
 	"strings"
 	"testing"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/kernelinfo"
 )
 
 // USDT probes with arguments in registers, in memory and in the code; with a semaphore; at several
@@ -42,7 +44,7 @@ print(c.exit_code, gate.value, twice["usdt:PROG:test:twice"], errors())
 // The arguments of a USDT probe that a handler cannot read, and the listing of such a probe.
 func TestUSDTArguments(t *testing.T) {
 	prog := build(t, "sdt")
-	text, err := List("usdt:"+prog+":*:r*", true)
+	text, err := kernelinfo.List("usdt:"+prog+":*:r*", true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/bpfrepl/bpfrepl/starlarkbind"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/kernelinfo"
 )
 
 // printInfo implements --info.
 func printInfo(w io.Writer) error {
-	info, err := starlarkbind.Info()
+	info, err := kernelinfo.Text()
 	if err != nil {
 		return err
 	}
@@ -19,7 +19,7 @@ func printInfo(w io.Writer) error {
 
 // list implements -l.
 func list(w io.Writer, pattern string, verbose bool) error {
-	text, err := starlarkbind.List(pattern, verbose)
+	text, err := kernelinfo.List(pattern, verbose)
 	if err != nil {
 		return err
 	}

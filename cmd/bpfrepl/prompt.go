@@ -17,6 +17,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/stall"
 	"github.com/bpfrepl/bpfrepl/repl"
 	"github.com/bpfrepl/bpfrepl/starlarkbind"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/kernelinfo"
 )
 
 // prompt runs the prompt, after the script if one is given, and returns the exit status.
@@ -120,12 +121,12 @@ func commands(s *starlarkbind.Session) []repl.Command {
 // banner returns the text printed when the prompt starts.
 func banner() string {
 	line := "bpfrepl " + version
-	release, err := starlarkbind.Kernel()
+	release, err := kernelinfo.Release()
 	if err != nil {
 		return line + ", Linux " + release + "; cannot trace here: " + err.Error()
 	}
 	line += ", Linux " + release
-	if missing := starlarkbind.Missing(); len(missing) > 0 {
+	if missing := kernelinfo.Missing(); len(missing) > 0 {
 		line += " without " + strings.Join(missing, " and ")
 	}
 	return line + "\nhelp() shows help, Ctrl-D exits"

@@ -1,4 +1,6 @@
-package starlarkbind
+// Package kernelinfo describes the running kernel for the command line: its release and features
+// (--info), and the probes and types that it has (-l).
+package kernelinfo
 
 import (
 	"errors"
@@ -12,9 +14,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 )
 
-// Info describes the running kernel and the features it has of those that bpfrepl uses. It is the
+// Text describes the running kernel and the features it has of those that bpfrepl uses. It is the
 // text of --info.
-func Info() (string, error) {
+func Text() (string, error) {
 	k, err := sys.Running()
 	if err != nil {
 		return "", err
@@ -59,8 +61,8 @@ func Info() (string, error) {
 	return b.String(), nil
 }
 
-// Kernel returns the running kernel's release, and an error if this process cannot trace.
-func Kernel() (release string, err error) {
+// Release returns the running kernel's release, and an error if this process cannot trace.
+func Release() (release string, err error) {
 	k, err := sys.Running()
 	if err != nil {
 		return "", err
