@@ -24,7 +24,7 @@ import (
 // packages lists the packages whose tests touch the kernel, the slowest first. without matches the
 // tests that are not meaningful in such a virtual machine; why explains each of them.
 var packages = []struct{ pkg, without, why string }{
-	{"starlarkbind", "^(TestTimers|TestUprobeGo|TestGoroutine|TestPprof|TestPprofValues|TestNewDict|TestUniverse|TestWordlist|TestLongLine|TestInterruptBuiltins|TestLoopsOnHost|TestOracleOnHost|TestRandomOnHost)$", "an emulated CPU misses samples when its host is busy, and traps of single steps when an interrupt comes with them; go tool pprof needs Go, hints start programs; dicts, builtins, long errors and handlers that the script calls do not touch the kernel"},
+	{"starlarkbind", "^(TestTimers|TestUprobeGo|TestGoroutine|TestPprof|TestPprofValues|TestNewDict|TestUniverse|TestWordlist|TestLongLine|TestInterruptBuiltins|TestLoopsOnHost|TestOracleOnHost|TestRandomOnHost|TestErrorRows)$", "an emulated CPU misses samples when its host is busy, and traps of single steps when an interrupt comes with them; go tool pprof needs Go, hints start programs; dicts, builtins, long errors and handlers that the script calls do not touch the kernel; the rows of errors are looked for in the tests' source"},
 	{"cmd/bpfrepl", "^(TestCapabilities|TestMissingFiles|TestPromptSoon|TestPlotOnTerminal|TestPosixZone|TestDescriptors)$", "Debian's kernels give perf events to CAP_SYS_ADMIN alone (kernel.perf_event_paranoid=3), and there is no libc; there is no shell; an emulated CPU is slow; plots and time zones do not touch the kernel"},
 	{"bpf", "", ""},
 	{"bpf/kmap", "", ""},
