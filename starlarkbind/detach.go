@@ -68,8 +68,10 @@ func (p *Probe) closeLinks() error {
 	}
 	if !shut || len(links) <= fewTargets {
 		errs = append(errs, bpf.CloseAll(links, p.s.out.Progress("detached")))
-		// A closed link lets the runs in progress continue. Their errors are read next.
-		errs = append(errs, kmap.WaitForPrograms())
+		if !shut {
+			// A closed link lets the runs in progress continue. Their errors are read next.
+			errs = append(errs, kmap.WaitForPrograms())
+		}
 		shut = false
 	}
 	for _, g := range p.programs {
