@@ -29,6 +29,11 @@ func (g *generator) intLeaf() ex {
 		v := pick(g, "a", "b", "c")
 		return ex{h: v, k: v, t: "int"}
 	}
+	return g.field()
+}
+
+// field returns an int of the event.
+func (g *generator) field() ex {
 	f := pick(g, intFields...)
 	return ex{h: "e.args." + f.name, k: "e.args." + f.name, t: "int", unsigned: f.unsigned, natural: f.name == "u32"}
 }
@@ -424,8 +429,7 @@ func (g *generator) pureInt(depth int) ex {
 	v := pick(g, "a", "b", "c")
 	x := ex{h: v, k: v, t: "int"}
 	if g.hasEvent && g.n(2) == 0 {
-		f := pick(g, intFields...)
-		x = ex{h: "e.args." + f.name, k: "e.args." + f.name, t: "int", unsigned: f.unsigned, natural: f.name == "u32"}
+		x = g.field()
 	}
 	if depth <= 0 {
 		return x
