@@ -25,20 +25,7 @@ func TestContextFunctions(t *testing.T) {
 		{"override, not allowed", `override(-12)`, abi.Context{Override: true}, false, "override() changes what the kernel does"},
 		{"override, elsewhere", `override(-12)`, abi.Context{Registers: true}, true, "override() works only in a kprobe at function entry, not in tracepoint:test:event"},
 	} {
-		req := parseSource(t, "test.star", "total = sum()\ndef handler(e):\n    "+x.body+"\n").request(t)
-		ev := *testEvent
-		ev.Context = x.can
-		req.Event, req.Unsafe = &ev, x.unsafe
-		text := ""
-		p, err := Compile(req)
-		if err != nil {
-			text = err.Error()
-		} else {
-			text = p.Listing()
-		}
-		if !strings.Contains(text, x.want) {
-			t.Errorf("%s: no %q in\n%s", x.name, x.want, text)
-		}
+		checkCompiled(t, x.name, x.body, x.unsafe, func(ev *Event) { ev.Context = x.can }, x.want)
 	}
 }
 
@@ -58,19 +45,25 @@ func TestDeny(t *testing.T) {
 		{"unknown", `deny("EPREM")`, true, true, "\"EPREM\" is not an error"},
 		{"not constant", `deny(e.pid)`, true, true, "the error must be a constant\n        deny(e.pid)\n               ^\n    hint: write deny(\"EPERM\")"},
 	} {
-		req := parseSource(t, "test.star", "total = sum()\ndef handler(e):\n    "+x.body+"\n").request(t)
-		ev := *testEvent
-		ev.Verdict = x.verdict
-		req.Event, req.Unsafe = &ev, x.unsafe
-		text := ""
-		p, err := Compile(req)
-		if err != nil {
-			text = err.Error()
-		} else {
-			text = p.Listing()
-		}
-		if !strings.Contains(text, x.want) {
-			t.Errorf("%s: no %q in\n%s", x.name, x.want, text)
-		}
+		checkCompiled(t, x.name, x.body, x.unsafe, func(ev *Event) { ev.Verdict = x.verdict }, x.want)
+	}
+}
+
+// checkCompiled checks that the listing of a handler with this body, or its error, contains want.
+func checkCompiled(t *testing.T, name, body string, unsafe bool, change func(*Event), want string) {
+	t.Helper()
+	req := parseSource(t, "test.star", "total = sum()\ndef handler(e):\n    "+body+"\n").request(t)
+	ev := *testEvent
+	change(&ev)
+	req.Event, req.Unsafe = &ev, unsafe
+	text := ""
+	p, err := Compile(req)
+	if err != nil {
+		text = err.Error()
+	} else {
+		text = p.Listing()
+	}
+	if !strings.Contains(text, want) {
+		t.Errorf("%s: no %q in\n%s", name, want, text)
 	}
 }
