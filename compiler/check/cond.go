@@ -311,7 +311,7 @@ func cutBelow(t *types.Type, k any) (most int, s string, ok bool) {
 	return 0, "", false
 }
 
-// Truth converts x to a condition, or reports that it is none.
+// Truth converts x to a condition, or reports an error if it is not one.
 func (c *Checker) Truth(x tree.Expr) tree.Expr {
 	if cond, ok := tree.Truth(x); ok {
 		return cond

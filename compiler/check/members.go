@@ -64,7 +64,7 @@ func (c *Checker) enumType(ct *ctype.Type) *types.Type {
 	return t
 }
 
-// LookupType returns a C type, or reports that there is none and returns nil.
+// LookupType returns a C type, or reports an error and returns nil if the kernel has no such type.
 func (c *Checker) LookupType(name string, pos syntax.Position) *ctype.Type {
 	if t := basicTypes[name]; t != nil {
 		return t

@@ -187,7 +187,7 @@ func (c *Checker) foldInts(pos syntax.Position, op syntax.Token, x, y *big.Int) 
 	return c.Constant(z, pos, "the result")
 }
 
-// WantInt converts x to an int, or reports that it is none. what names x in the message.
+// WantInt converts x to an int, or reports an error if it is not one. what names x in the message.
 func (c *Checker) WantInt(x tree.Expr, what string) tree.Expr {
 	switch {
 	case x.Type().IsInt(), x.Type().Kind == types.Invalid:
