@@ -20,9 +20,7 @@ func clockBuiltins() []builtin {
 			doc:     "nanoseconds since boot, excluding suspend (bpf_ktime_get_ns)",
 			example: "start[e.tid] = now()",
 			check:   fixed(types.TNat),
-			lower: func(lw *lower.Lowerer, e *tree.BuiltinExpr) lower.Val {
-				return lower.Scalar(types.TNat, lw.Call(asm.FnKtimeGetNs))
-			},
+			lower:   clock(asm.FnKtimeGetNs),
 		},
 		{
 			name:    "boottime",
@@ -30,24 +28,27 @@ func clockBuiltins() []builtin {
 			doc:     "nanoseconds since boot, including suspend (bpf_ktime_get_boot_ns, 5.8)",
 			example: "start[e.tid] = boottime()",
 			check:   fixed(types.TNat),
-			lower: func(lw *lower.Lowerer, e *tree.BuiltinExpr) lower.Val {
-				return lower.Scalar(types.TNat, lw.Call(asm.FnKtimeGetBootNs))
-			},
+			lower:   clock(asm.FnKtimeGetBootNs),
 		},
+	}
+}
+
+// clock lowers a function that returns what the helper does, a number that is never negative.
+func clock(helper asm.BuiltinFunc) func(*lower.Lowerer, *tree.BuiltinExpr) lower.Val {
+	return func(lw *lower.Lowerer, _ *tree.BuiltinExpr) lower.Val {
+		return lower.Scalar(types.TNat, lw.Call(helper))
 	}
 }
 
 func timeBuiltins() []builtin {
 	return []builtin{
 		{
-			name:    "jiffies",
-			sig:     "jiffies()",
-			doc:     "the kernel's 64-bit count of timer ticks, CONFIG_HZ of them a second (bpf_jiffies64, 5.9)",
-			example: "start[e.tid] = jiffies()",
-			check:   fixed(types.TNat),
-			lower: func(lw *lower.Lowerer, e *tree.BuiltinExpr) lower.Val {
-				return lower.Scalar(types.TNat, lw.Call(asm.FnJiffies64))
-			},
+			name:       "jiffies",
+			sig:        "jiffies()",
+			doc:        "the kernel's 64-bit count of timer ticks, CONFIG_HZ of them a second (bpf_jiffies64, 5.9)",
+			example:    "start[e.tid] = jiffies()",
+			check:      fixed(types.TNat),
+			lower:      clock(asm.FnJiffies64),
 			kernelOnly: "scripts have no clock in ticks; use now()",
 		},
 		{
