@@ -15,6 +15,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/internal/plural"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/helpererr"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/methods"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
@@ -103,7 +104,7 @@ func (p *Probe) String() string {
 	}
 	if st, err := p.stats(); err == nil {
 		if st.Runs > 0 && p.s.shared.statsOn != nil { // another process may have enabled kernel statistics
-			s += fmt.Sprintf(", %d ns a run (%d runs measured)", st.PerRun().Nanoseconds(), st.Runs)
+			s += fmt.Sprintf(", %d ns a run (%s measured)", st.PerRun().Nanoseconds(), plural.Of(st.Runs, "run"))
 		}
 		if st.Missed > 0 {
 			s += fmt.Sprintf(", %d missed", st.Missed)

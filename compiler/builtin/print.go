@@ -11,6 +11,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/lower"
 	"github.com/bpfrepl/bpfrepl/compiler/tree"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/plural"
 )
 
 func printBuiltins() []builtin {
@@ -121,14 +122,14 @@ func checkFormat(format string, args []tree.Expr) error {
 		n++
 	}
 	if n != len(args) {
-		return fmt.Errorf("the format needs %s, got %d", check.Plural(n, "argument"), len(args))
+		return fmt.Errorf("the format needs %s, got %d", plural.Of(n, "argument"), len(args))
 	}
 	return nil
 }
 
 func formatArg(args []tree.Expr, n int, verb byte) error {
 	if n >= len(args) {
-		return fmt.Errorf("the format needs more than %s", check.Plural(len(args), "argument"))
+		return fmt.Errorf("the format needs more than %s", plural.Of(len(args), "argument"))
 	}
 	t := args[n].Type()
 	switch {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler/tree"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/plural"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 )
@@ -83,7 +84,7 @@ func (c *Checker) bindArgs(call *syntax.CallExpr, sig string) ([]syntax.Expr, bo
 		case star:
 			out = append(out, a)
 		default:
-			c.Errorf(pos, "", "%s takes at most %s, got %d", sig, Plural(fixed, "argument"), len(call.Args))
+			c.Errorf(pos, "", "%s takes at most %s, got %d", sig, plural.Of(fixed, "argument"), len(call.Args))
 			return nil, false
 		}
 	}

@@ -2,7 +2,6 @@ package check
 
 import (
 	"cmp"
-	"fmt"
 	"strings"
 
 	"go.starlark.net/syntax"
@@ -10,6 +9,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/tree"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
+	"github.com/bpfrepl/bpfrepl/internal/plural"
 	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 )
 
@@ -157,7 +157,7 @@ func (c *Checker) indexedArg(x *syntax.IndexExpr, i tree.Expr) tree.Expr {
 	n := tree.Word(k.Value)
 	if args := c.Req.Event.Args; args != nil {
 		if n < 0 || n >= int64(len(args)) {
-			return c.Bad(i.Position(), "", "index out of range: %s has %s", c.Req.Name, Plural(len(args), "argument"))
+			return c.Bad(i.Position(), "", "index out of range: %s has %s", c.Req.Name, plural.Of(len(args), "argument"))
 		}
 		c.Facts.ReadsContext = true
 		c.Facts.ReadsFields = c.Facts.ReadsFields || !c.Req.Event.SameArgs
@@ -184,19 +184,11 @@ func (c *Checker) arrayElem(x *syntax.IndexExpr, a *tree.ArgExpr, i tree.Expr) t
 		n += int64(a.Field.Len)
 	}
 	if n < 0 || n >= int64(a.Field.Len) {
-		return c.Bad(i.Position(), "", "index out of range: e.args.%s has %s", a.Field.Name, Plural(int(a.Field.Len), "element"))
+		return c.Bad(i.Position(), "", "index out of range: e.args.%s has %s", a.Field.Name, plural.Of(int(a.Field.Len), "element"))
 	}
 	e := &tree.ArgExpr{Node: tree.At(a.T.Elem, x.Lbrack), Field: a.Field, Index: int(n), Max: 0}
 	e.T = c.narrowInt(e, e.T)
 	return e
-}
-
-// Plural returns a number with what it counts: "1 argument", "2 arguments".
-func Plural(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }
 
 // eventPID returns the expression e.pid.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler/tree"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/plural"
 )
 
 func (c *Checker) index(x *syntax.IndexExpr) tree.Expr {
@@ -56,7 +57,7 @@ func (c *Checker) elem(pos syntax.Position, recv tree.Expr, i int64) tree.Expr {
 			i += int64(len(list))
 		}
 		if i < 0 || i >= int64(len(list)) {
-			return c.Bad(pos, "indexes start at 0, or at -1 from the end", "index out of range: the %s has %s", recv.Type().Kind.Noun(), Plural(len(list), "element"))
+			return c.Bad(pos, "indexes start at 0, or at -1 from the end", "index out of range: the %s has %s", recv.Type().Kind.Noun(), plural.Of(len(list), "element"))
 		}
 		return c.Constant(list[i], pos, "the element")
 	}
@@ -65,7 +66,7 @@ func (c *Checker) elem(pos syntax.Position, recv tree.Expr, i int64) tree.Expr {
 		i += n
 	}
 	if i < 0 || i >= n {
-		return c.Bad(pos, "indexes start at 0, or at -1 from the end", "index out of range: the tuple has %s", Plural(int(n), "element"))
+		return c.Bad(pos, "indexes start at 0, or at -1 from the end", "index out of range: the tuple has %s", plural.Of(int(n), "element"))
 	}
 	return &tree.ElemExpr{Node: tree.At(recv.Type().Elems[i], pos), X: recv, I: int(i)}
 }

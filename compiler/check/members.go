@@ -10,6 +10,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/ctype"
+	"github.com/bpfrepl/bpfrepl/internal/plural"
 )
 
 // ValueType returns the type in a handler of a C value in memory of the given space; TInvalid if a
@@ -281,7 +282,7 @@ func (c *Checker) element(x, i tree.Expr, pos syntax.Position) tree.Expr {
 			at += int64(n)
 		}
 		if bounded && (at < 0 || at >= int64(n)) {
-			return c.Bad(i.Position(), "", "index out of range: %s has %s", p.Text, Plural(int(n), "element"))
+			return c.Bad(i.Position(), "", "index out of range: %s has %s", p.Text, plural.Of(int(n), "element"))
 		}
 		if at > maxOffset/int64(q.CType.Size) || at < -maxOffset/int64(q.CType.Size) {
 			return c.Bad(i.Position(), "", "the index is too large")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler/tree"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/plural"
 )
 
 func (c *Checker) badNUL(pos syntax.Position, v any) tree.Expr {
@@ -81,7 +82,7 @@ func (c *Checker) textIndex(pos syntax.Position, x, i tree.Expr) tree.Expr {
 			at.Add(at, big.NewInt(size))
 		}
 		if at.Sign() < 0 || !at.IsInt64() || at.Int64() >= size {
-			return c.Bad(i.Position(), "indexes start at 0, or at -1 from the end", "index out of range: the value has %s", Plural(int(size), "byte"))
+			return c.Bad(i.Position(), "indexes start at 0, or at -1 from the end", "index out of range: the value has %s", plural.Of(int(size), "byte"))
 		}
 		if isConst {
 			return c.textConst(k, at.Int64(), at.Int64()+1, pos)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
+	"github.com/bpfrepl/bpfrepl/internal/plural"
 )
 
 // The kernel does not report how many keys it evicts from a table with lru=True. The number is
@@ -60,6 +61,6 @@ func (t *Table) WarnEvicted() error {
 		return err
 	}
 	t.env.Out.Warn("evicted", map[string]any{"map": t.Name(), "count": n, "max_keys": t.maxKeys},
-		fmt.Sprintf("%s: the kernel removed %d keys to make room for new ones (lru=True)", t.Name(), n))
+		fmt.Sprintf("%s: the kernel removed %s to make room for new ones (lru=True)", t.Name(), plural.Of(n, "key")))
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/bpfrepl/bpfrepl/internal/plural"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
@@ -107,7 +108,7 @@ func (p Page) cut(s string) string {
 	for !utf8.RuneStart(s[most]) {
 		most--
 	}
-	return fmt.Sprintf("%s... %d bytes more; print() shows all", s[:most], len(s)-most)
+	return s[:most] + "... " + plural.Of(len(s)-most, "byte") + " more; print() shows all"
 }
 
 // sequence formats a list of tuples of equal length, or of structs with the same fields, as a

@@ -1,9 +1,10 @@
 package terminal
 
 import (
-	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/bpfrepl/bpfrepl/internal/plural"
 )
 
 // widest is the number of columns of a source line that an error shows if there is no terminal.
@@ -29,7 +30,7 @@ func FitCarets(text string, cols int) string {
 			for !utf8.RuneStart(line[end]) {
 				end--
 			}
-			lines[i] = fmt.Sprintf("%s... %d bytes more", line[:end], len(line)-end)
+			lines[i] = line[:end] + "... " + plural.Of(len(line)-end, "byte") + " more"
 		}
 	}
 	return strings.Join(lines, "\n")

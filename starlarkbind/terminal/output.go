@@ -19,6 +19,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/internal/paint"
+	"github.com/bpfrepl/bpfrepl/internal/plural"
 	"github.com/bpfrepl/bpfrepl/internal/stall"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
@@ -153,7 +154,7 @@ func (o *Output) WarnLost(records int) {
 	}
 	text := fmt.Sprintf("%v: %d bytes were not written", err, lost)
 	if records > 0 {
-		text += fmt.Sprintf(", nor the output of %d handler prints", records)
+		text += ", nor the output of " + plural.Of(records, "handler print")
 	}
 	o.Message("WARNING: " + text) // in JSON nobody would read it
 }
