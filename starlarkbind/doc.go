@@ -20,14 +20,14 @@
 //
 // The rest is divided as follows:
 //
-//   - session.go, run.go, watch.go, background.go, inspect.go: a session, run(), and what the
-//     prompt's commands need.
+//   - session.go, run.go, watch.go, background.go, prompt.go: a session, run(), and what the
+//     prompt needs.
 //   - probe*.go, load*.go, release.go, detach.go, infer.go, pidfilter.go: the life of a probe, from
 //     its targets to its release.
 //   - stream*.go: records from handlers; map_host.go: what maps need of a session.
 //   - script_add.go, onhost.go, copyfunc.go, event.go, hosthalf.go: what handlers do when the
 //     script does it.
-//   - builtins.go, help.go, complete.go: tables of functions, help and completion.
+//   - builtins.go, help.go: tables of functions, and what help and completion read of them.
 //   - notes.go, errors.go, script_error.go: warnings, notes and errors.
 //
 // What needs no session is in packages of its own, which import each other one way
@@ -35,7 +35,8 @@
 //
 //   - source: the text and the syntax trees of scripts; hints: hints about other languages; cfmt: C
 //     formats; flags: command-line flags; items: the items of a prompt.
-//   - complete: what Tab completes at the prompt; kernelinfo: what --info and -l print.
+//   - complete: what Tab completes at the prompt; help: the texts of help(); kernelinfo: what --info
+//     and -l print.
 //   - runner, universe, proc: what is running, and how it ends.
 //   - maps: aggregations and tables, which know their session as a maps.Host; methods: tables of
 //     the methods of values.

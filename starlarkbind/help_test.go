@@ -1,6 +1,7 @@
 package starlarkbind
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -13,12 +14,12 @@ import (
 // Everything has help with its signature and an example, and is mentioned in the tour.
 func TestHelpOnAll(t *testing.T) {
 	l := newLive(t, nil)
-	tour, err := l.help(starlark.None)
+	tour, err := l.help.On(starlark.None)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, topic := range Topics() {
-		text, err := l.helpOn(topic.Name)
+	for _, topic := range topics() {
+		text, err := l.help.OnName(topic.Name)
 		if err != nil {
 			t.Errorf("%s: %v", topic.Name, err)
 			continue
@@ -31,7 +32,7 @@ func TestHelpOnAll(t *testing.T) {
 		}
 	}
 	for _, p := range bpf.Providers() {
-		text, err := l.helpOn(p.Kind)
+		text, err := l.help.OnName(p.Kind)
 		if err != nil || !flows(text, p.Doc) || !strings.Contains(text, p.Example) || !strings.Contains(tour, p.Kind) {
 			t.Errorf("help(%q): %v\n%s", p.Kind, err, text)
 		}
@@ -51,21 +52,22 @@ func TestHelpFits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	topics := []string{"calls", "seen", "opens", "p"}
+	names := []string{"calls", "seen", "opens", "p"}
 	examples := map[string]bool{}
-	for _, topic := range Topics() {
-		topics = append(topics, topic.Name)
+	for _, topic := range topics() {
+		names = append(names, topic.Name)
 		examples[topic.Example] = true
 	}
 	for _, p := range bpf.Providers() {
-		topics = append(topics, p.Kind)
-		for line := range strings.SplitSeq(example(p.Example), "\n") {
-			examples[line] = true
-		}
+		names = append(names, p.Kind)
+		examples[fmt.Sprintf("probe(%q, lambda e: hits.add(by=e.comm))", p.Example)] = true
 	}
-	text := tour()
-	for _, name := range topics {
-		one, err := l.helpOn(name)
+	text, err := l.help.On(starlark.None)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		one, err := l.help.OnName(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +93,7 @@ func TestMethodExamples(t *testing.T) {
 	run("def h(e):\n    calls.add(by=e.comm)\n    seen.add(by=7)\n    opens.emit(pid=e.pid)\n")
 	run(`p = probe(` + lseek + `, h)`)
 	run(`make("newkeys", 20, 1)`)
-	for _, topic := range Topics() {
+	for _, topic := range topics() {
 		switch topic.Of {
 		case "aggregation", "table", "stream", "probe":
 			if topic.Name == "pop" || topic.Name == "get" {

@@ -26,7 +26,7 @@ func TestLanguageTables(t *testing.T) {
 	for _, b := range Builtins {
 		host = append(host, []string{code(b.Sig), b.Doc, code(b.Example)})
 	}
-	for _, t := range Topics() {
+	for _, t := range topics() {
 		switch t.Of {
 		case "aggregation", "table", "stream", "probe":
 			values = append(values, []string{code(t.Of + "." + t.Sig), t.Doc, code(t.Example)})

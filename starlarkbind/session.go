@@ -21,6 +21,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/export"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/help"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/ktypes"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
@@ -70,6 +71,7 @@ type Session struct {
 	ktypes  *ktypes.Types
 	names   *namespace
 	guards  *universe.Guards
+	help    *help.Help
 
 	run     *runner.Runner
 	reg     *registry
@@ -118,6 +120,7 @@ func New(opt Options) (*Session, error) {
 	s.exports = export.New(export.Options{Run: s.run, Out: s.out, Symbols: s.symbols, Report: s.warner.warnOnce, Screen: opt.Screen, ASCII: opt.ASCII, Interactive: opt.Interactive, Dirs: opt.AllowWrite})
 	s.mapEnv = &maps.Env{Run: s.run, Out: s.out, Codec: s.codec, Stacks: s.stacks, Kernel: s.kernel, Host: mapHost{s}}
 	s.names = &namespace{sources: s.sources, ktypes: s.ktypes, globals: starlark.StringDict{}}
+	s.help = &help.Help{Topics: topics(), Types: s.ktypes, Session: lookup{s}}
 	s.names.predeclared = s.builtins()
 	for name, v := range s.hostCallBuiltins() {
 		s.names.predeclared[name] = v

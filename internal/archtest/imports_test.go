@@ -138,6 +138,7 @@ var starlarkbindImports = map[string][]string{
 	"export":     {"bpf", "codec", "flame", "hist", "plot", "pprof", "render", "runner", "terminal"},
 	"flags":      {},
 	"flame":      {},
+	"help":       {"bpf", "compiler", "ktypes", "methods"},
 	"helpererr":  {"compiler"},
 	"hints":      {},
 	"hist":       {},

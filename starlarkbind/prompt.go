@@ -12,13 +12,14 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
-// This file implements what the prompt's commands need from a session: %who, %reset, f??, %run,
-// %allow-write.
+// This file implements what the prompt needs from a session: completion, and the commands %who,
+// %reset, f??, %run and %allow-write.
 
 // Who returns a table of the names defined in the session, with their types and values.
 func (s *Session) Who() string {
@@ -157,3 +158,20 @@ func (s *Session) AllowWrite(dir string) ([]string, error) {
 	}
 	return s.exports.Allow(dir)
 }
+
+// Complete reports whether src is a complete item, so that the prompt need not ask for more lines.
+func (s *Session) Complete(src string) bool { return items.Complete(source.Parse, src) }
+
+// Completions returns the possible completions of the word before pos, and the index in line where
+// that word begins.
+func (s *Session) Completions(line string, pos int) (words []string, from int) {
+	return s.completer().Completions(line, pos)
+}
+
+// Prefetch starts to load in the background what Completions will need if the user continues to type
+// after text.
+func (s *Session) Prefetch(text string) { s.completer().Prefetch(text) }
+
+// Signature returns the signature and a line of documentation for the function whose name the text
+// ends with, or whose call encloses the end of the text. It returns "" if the function is unknown.
+func (s *Session) Signature(text string) string { return s.completer().Signature(text) }
