@@ -68,10 +68,8 @@ const (
 
 // Limits and layouts of what programs store.
 const (
-	MaxStr       = tree.MaxStr
-	MaxParts     = lower.MaxParts
-	StackHashMul = lower.StackHashMul
-	StackProbes  = lower.StackProbes
+	MaxStr   = tree.MaxStr
+	MaxParts = lower.MaxParts
 )
 
 // What scripts know of builtins, and their calls outside a handler.

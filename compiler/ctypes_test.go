@@ -73,8 +73,8 @@ func TestTypedArgs(t *testing.T) {
 			t.Errorf("%s: %v", c.src, err)
 			continue
 		}
-		if p.TypedArgs != c.typed || p.FollowsArgs != c.follows || p.Direct != c.direct {
-			t.Errorf("%s: typed %v, follows %v, direct %v; want %v, %v, %v", c.src, p.TypedArgs, p.FollowsArgs, p.Direct, c.typed, c.follows, c.direct)
+		if p.TypedArgs != c.typed || p.FollowsArgs != c.follows || p.TrustedLoads != c.direct {
+			t.Errorf("%s: typed %v, follows %v, direct %v; want %v, %v, %v", c.src, p.TypedArgs, p.FollowsArgs, p.TrustedLoads, c.typed, c.follows, c.direct)
 		}
 	}
 	for src, want := range map[string]string{

@@ -284,7 +284,7 @@ func aggregation(kind agg.Kind) builtinFunc {
 
 func (s *Session) addMap(m kernelMap) {
 	if m, ok := m.(maps.Map); ok {
-		s.codec.Shown.AtLeast(m.MaxKeys())
+		s.codec.Formatted.AtLeast(m.MaxKeys())
 	}
 	s.reg.add(m)
 }

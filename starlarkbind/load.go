@@ -366,7 +366,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		l.programs = l.programs[:len(l.programs)-1]
 		return errors.Join(pg.close(), l.loadOne(g, ts, pt, nil))
 	}
-	if err != nil && code.Direct && !l.noDirectLoads {
+	if err != nil && code.TrustedLoads && !l.noDirectLoads {
 		return l.reloadIndirect(g, ts, pt, pg)
 	}
 	return err

@@ -143,22 +143,22 @@ var matrixMethods = map[string][]struct {
 	text  string
 	want  string
 }{
-	"table.[]":               {{[]string{"M[$] = 5"}, "M[$]", "{$: 5}[$]"}, {[]string{"M[1] = $"}, "M[1]", "$"}, {[]string{"M[$] = 5", "M[$] += 2"}, "M[$]", "{$: 7}[$]"}, {[]string{"M[1] = 5", "M[1] += $"}, "M[1]", "5 + $"}},
-	"table.in":               {{[]string{"M[$] = 5"}, "$ in M", "$ in {$: 5}"}},
-	"table.get":              {{[]string{"M[$] = 5"}, "M.get($, 0)", "{$: 5}.get($, 0)"}, {[]string{"M[1] = $"}, "M.get(2, $)", "$"}, {[]string{"M[1] = $"}, "M.get(1)", "$"}, {[]string{"M[1] = $"}, "M.get(1, 0)", "$"}, {[]string{"M[1] = $"}, "M.get(2, -1)", "-1"}},
-	"table.pop":              {{[]string{"M[$] = 5"}, "M.pop($, 0)", "{$: 5}.pop($, 0)"}, {[]string{"M[1] = $"}, "M.pop(1, None)", "$"}},
-	"table.add":              {{[]string{"M.add(by=$)"}, "M.add(2, by=$)", "len([$]) + 2"}, {nil, "M.add($, by=1)", "0 + $"}},
-	"table.clear":            {{[]string{"M[$] = 5", "M.clear()"}, "$ in M", "$ in {}"}},
-	"stream.emit":            {{nil, "$", "$"}},
-	"aggregation.add":        {{[]string{"A.add(by=$)"}, "1", "1"}}, // for each kind, see matrixAggs
-	"string.startswith":      {{nil, `$.startswith("da")`, `$.startswith("da")`}, {nil, "e.args.chars.startswith($)", `"hello".startswith($)`}},
-	"string.endswith":        {{nil, `$.endswith("ta")`, `$.endswith("ta")`}, {nil, "e.args.chars.endswith($)", `"hello".endswith($)`}},
-	"shown value.startswith": {{nil, `$.startswith("PIDTYPE")`, `$.startswith("PIDTYPE")`}, {nil, "syscall_name(1).startswith($)", `"write".startswith($)`}},
-	"shown value.endswith":   {{nil, `$.endswith("SID")`, `$.endswith("SID")`}, {nil, "syscall_name(1).endswith($)", `"write".endswith($)`}},
-	"dict.keys":              {{nil, "$.keys()", "$.keys()"}},
-	"dict.values":            {{nil, "$.values()", "$.values()"}},
-	"dict.items":             {{nil, "$.items()", "$.items()"}},
-	"dict.get":               {{nil, "names.get($, 0)", "names.get($, 0)"}, {nil, "names.get($)", "names.get($)"}, {nil, `names.get(7, $)`, `names.get(7, $)`}},
+	"table.[]":                   {{[]string{"M[$] = 5"}, "M[$]", "{$: 5}[$]"}, {[]string{"M[1] = $"}, "M[1]", "$"}, {[]string{"M[$] = 5", "M[$] += 2"}, "M[$]", "{$: 7}[$]"}, {[]string{"M[1] = 5", "M[1] += $"}, "M[1]", "5 + $"}},
+	"table.in":                   {{[]string{"M[$] = 5"}, "$ in M", "$ in {$: 5}"}},
+	"table.get":                  {{[]string{"M[$] = 5"}, "M.get($, 0)", "{$: 5}.get($, 0)"}, {[]string{"M[1] = $"}, "M.get(2, $)", "$"}, {[]string{"M[1] = $"}, "M.get(1)", "$"}, {[]string{"M[1] = $"}, "M.get(1, 0)", "$"}, {[]string{"M[1] = $"}, "M.get(2, -1)", "-1"}},
+	"table.pop":                  {{[]string{"M[$] = 5"}, "M.pop($, 0)", "{$: 5}.pop($, 0)"}, {[]string{"M[1] = $"}, "M.pop(1, None)", "$"}},
+	"table.add":                  {{[]string{"M.add(by=$)"}, "M.add(2, by=$)", "len([$]) + 2"}, {nil, "M.add($, by=1)", "0 + $"}},
+	"table.clear":                {{[]string{"M[$] = 5", "M.clear()"}, "$ in M", "$ in {}"}},
+	"stream.emit":                {{nil, "$", "$"}},
+	"aggregation.add":            {{[]string{"A.add(by=$)"}, "1", "1"}}, // for each kind, see matrixAggs
+	"string.startswith":          {{nil, `$.startswith("da")`, `$.startswith("da")`}, {nil, "e.args.chars.startswith($)", `"hello".startswith($)`}},
+	"string.endswith":            {{nil, `$.endswith("ta")`, `$.endswith("ta")`}, {nil, "e.args.chars.endswith($)", `"hello".endswith($)`}},
+	"formatted value.startswith": {{nil, `$.startswith("PIDTYPE")`, `$.startswith("PIDTYPE")`}, {nil, "syscall_name(1).startswith($)", `"write".startswith($)`}},
+	"formatted value.endswith":   {{nil, `$.endswith("SID")`, `$.endswith("SID")`}, {nil, "syscall_name(1).endswith($)", `"write".endswith($)`}},
+	"dict.keys":                  {{nil, "$.keys()", "$.keys()"}},
+	"dict.values":                {{nil, "$.values()", "$.values()"}},
+	"dict.items":                 {{nil, "$.items()", "$.items()"}},
+	"dict.get":                   {{nil, "names.get($, 0)", "names.get($, 0)"}, {nil, "names.get($)", "names.get($)"}, {nil, `names.get(7, $)`, `names.get(7, $)`}},
 }
 
 // operators returns the binary, unary and augmented assignment operators of the language, taken

@@ -11,7 +11,7 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 )
 
@@ -130,7 +130,7 @@ func TestStacksOfOneNumber(t *testing.T) {
 		ip = kv[0].(*codec.Stack).Frames[0]
 	}
 	mix := func(h uint64) uint64 {
-		h *= compiler.StackHashMul
+		h *= abi.StackHashMul
 		return h ^ h>>32
 	}
 	start := mix(mix(3*8) ^ ip)
@@ -140,7 +140,7 @@ func TestStacksOfOneNumber(t *testing.T) {
 	for i := range uint64(6) {
 		s := []uint64{0x1000 + i, 0x2000 ^ first ^ mix(start^(0x1000+i))}
 		stacks = append(stacks, s, s)
-		if i < compiler.StackProbes {
+		if i < abi.StackProbes {
 			want[fmt.Sprint(s)] = 2
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/lower"
 	"github.com/bpfrepl/bpfrepl/compiler/tree"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/internal/plural"
 )
 
@@ -145,7 +146,7 @@ func formatArg(args []tree.Expr, n int, verb byte) error {
 }
 
 func checkEmit(c *check.Checker, e *tree.MethodExpr) tree.Expr {
-	size := 8
+	size := abi.RecordHead
 	for i, x := range e.Args {
 		switch name := e.Names[i]; {
 		case slices.Contains(tree.StreamHead, name):

@@ -198,7 +198,7 @@ func (c *Checker) eventPID() tree.Expr {
 
 // Compat returns the expression e.compat.
 func (c *Checker) Compat(pos syntax.Position) tree.Expr {
-	c.Facts.Direct = c.Facts.Direct || c.Req.Compat != nil && c.Req.Features.TaskBTF
+	c.Facts.TrustedLoads = c.Facts.TrustedLoads || c.Req.Compat != nil && c.Req.Features.TaskBTF
 	return &tree.FieldExpr{Node: tree.At(types.TBool, pos), Name: "compat"}
 }
 

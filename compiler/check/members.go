@@ -165,7 +165,7 @@ func (c *Checker) deref(x tree.Expr, pos syntax.Position, verb string) *tree.Mem
 		if a, ok := x.(*tree.ArgExpr); ok && a.Field.C != nil && ct.Kind == ctype.Struct {
 			c.Facts.FollowsArgs = true
 		}
-		return &tree.MemExpr{Node: tree.Node{Pos: pos}, Base: x, CType: ct, Space: t.Space, Direct: c.trustedBase(x, ct), Text: textOf(x)}
+		return &tree.MemExpr{Node: tree.Node{Pos: pos}, Base: x, CType: ct, Space: t.Space, Trusted: c.trustedBase(x, ct), Text: textOf(x)}
 	case types.Opt:
 		if t.Elem.Kind == types.Ptr {
 			c.Errorf(pos, "compare it with None first: if x != None: ...", "%s may be None", textOf(x))
@@ -188,7 +188,7 @@ func (c *Checker) trustedBase(x tree.Expr, ct *ctype.Type) bool {
 	case *tree.FieldExpr:
 		return x.Name == "task" && c.Req.Features.TaskBTF
 	case *tree.MemExpr:
-		return x.Direct && !x.CType.PerCPU
+		return x.Trusted && !x.CType.PerCPU
 	}
 	return false
 }
@@ -204,8 +204,8 @@ func (c *Checker) finishMemRef(p *tree.MemExpr, pos syntax.Position) tree.Expr {
 		return c.Bad(pos, "", "a handler cannot read %s: its type is %s", p.Text, p.CType)
 	}
 	// for the loader: the verifier may reject the program because of it
-	if p.Direct && p.T.Kind != types.Mem {
-		c.Facts.Direct = true
+	if p.Trusted && p.T.Kind != types.Mem {
+		c.Facts.TrustedLoads = true
 	}
 	return p
 }
@@ -243,7 +243,7 @@ func (c *Checker) Member(x tree.Expr, name string, pos syntax.Position) tree.Exp
 	} else {
 		q.Off, q.Bit = p.Off+m.Off/8, m.Off%8
 	}
-	q.Direct = p.Direct && !m.InUnion && m.Bits == 0 && m.Type.Kind != ctype.Union && m.Type.Kind != ctype.Array && q.Off < maxLoad
+	q.Trusted = p.Trusted && !m.InUnion && m.Bits == 0 && m.Type.Kind != ctype.Union && m.Type.Kind != ctype.Array && q.Off < maxLoad
 	q.Text = p.Text + "." + name
 	return c.finishMemRef(&q, pos)
 }
@@ -289,10 +289,10 @@ func (c *Checker) element(x, i tree.Expr, pos syntax.Position) tree.Expr {
 		}
 		q.Off += int(at) * q.CType.Size
 		q.Text = fmt.Sprintf("%s[%d]", p.Text, at)
-		q.Direct = p.Direct && p.CType.Kind != ctype.Array && at == 0
+		q.Trusted = p.Trusted && p.CType.Kind != ctype.Array && at == 0
 		return c.finishMemRef(&q, pos)
 	}
-	q.Direct = false
+	q.Trusted = false
 	q.Index = append(append([]tree.MemIndex{}, p.Index...), tree.MemIndex{X: i, Size: q.CType.Size, N: n, Pos: pos})
 	return c.finishMemRef(&q, pos)
 }

@@ -18,19 +18,19 @@ type Builder struct {
 	// Weigh, if not nil, is called with each value that Add makes.
 	Weigh func(*Value)
 
-	blocks   []building          // by the ID of the block
-	writes   map[Variable][]int  // the times at which a variable was written
-	clock    int                 // the time: the number of writes so far
-	users    map[*Value][]*Value // phis that use a phi
-	replaced map[*Value]*Value
-	shown    map[Variable]bool       // the variables passed to Shown
-	bare     map[*Value]bool         // their phis
-	opaque   map[*Block][2]*Value    // loop heads, and the zeros that hide their variables
-	written  []Variable              // in the order of their first Write
-	outer    func(x Variable) *Value // variables that the function does not write; nil: 0
-	zeroed   map[*Slot]bool
-	cold     bool
-	loop     int
+	blocks      []building          // by the ID of the block
+	writes      map[Variable][]int  // the times at which a variable was written
+	clock       int                 // the time: the number of writes so far
+	users       map[*Value][]*Value // phis that use a phi
+	replaced    map[*Value]*Value
+	neverHidden map[Variable]bool       // the variables passed to NeverHide
+	bare        map[*Value]bool         // their phis
+	opaque      map[*Block][2]*Value    // loop heads, and the zeros that hide their variables
+	written     []Variable              // in the order of their first Write
+	outer       func(x Variable) *Value // variables that the function does not write; nil: 0
+	zeroed      map[*Slot]bool
+	cold        bool
+	loop        int
 }
 
 // building is what the Builder knows about a block.
@@ -64,7 +64,7 @@ type Variable any
 // NewBuilder starts a function with an entry block.
 func NewBuilder(name string) *Builder {
 	b := &Builder{F: &Func{Name: name}, writes: map[Variable][]int{},
-		users: map[*Value][]*Value{}, replaced: map[*Value]*Value{}, opaque: map[*Block][2]*Value{}, shown: map[Variable]bool{}, bare: map[*Value]bool{}, zeroed: map[*Slot]bool{}}
+		users: map[*Value][]*Value{}, replaced: map[*Value]*Value{}, opaque: map[*Block][2]*Value{}, neverHidden: map[Variable]bool{}, bare: map[*Value]bool{}, zeroed: map[*Slot]bool{}}
 	b.Start(b.Block("entry"))
 	b.Seal(b.B)
 	return b
@@ -439,7 +439,7 @@ func (b *Builder) meet(x, y *Block) *Block {
 
 func (b *Builder) newPhi(blk *Block, x Variable) *Value {
 	v := b.F.NewValue(OpPhi)
-	b.bare[v] = b.shown[x]
+	b.bare[v] = b.neverHidden[x]
 	v.Block, v.Pos = blk, b.Pos
 	blk.Phis = append(blk.Phis, v)
 	return v
@@ -526,10 +526,10 @@ func (b *Builder) Seal(blk *Block) {
 // test says about one of them applies to all of them, and to the zero.
 func (b *Builder) Opaque(head *Block, enter, again *Value) { b.opaque[head] = [2]*Value{enter, again} }
 
-// Shown declares that no loop may hide a variable: one that holds an address, to which the verifier
+// NeverHide declares that no loop may hide a variable: one that holds an address, to which the verifier
 // does not allow an unknown number to be added, or one from which the verifier must see that the
 // loop ends.
-func (b *Builder) Shown(x Variable) { b.shown[x] = true }
+func (b *Builder) NeverHide(x Variable) { b.neverHidden[x] = true }
 
 // hide adds the zeros to the values that enter a loop from its two predecessors.
 func (b *Builder) hide(head *Block, zeros [2]*Value) {

@@ -81,14 +81,14 @@ func (lw *Lowerer) inCallback(name string, params int, body func(args []*ir.Valu
 // newCallbackBody lowers the callback.
 func (lw *Lowerer) newCallbackBody(name string, params int, body func(args []*ir.Value, next, leave *ir.Block)) *callbackBody {
 	o := &callbackBody{up: lw.out, outer: lw.B, at: map[ir.Variable]int{}, writes: map[ir.Variable]bool{}, slots: map[*ir.Slot]int{}, more: new(int), exitKind: new(int)}
-	end, loops, cells, at := lw.end, lw.loops, maps.Clone(lw.cells), lw.scratch.at
+	end, loops, homes, at := lw.end, lw.loops, maps.Clone(lw.homes), lw.scratch.at
 	lw.beforeCall(o)
 	o.name = lw.callback(name, params, func(args []*ir.Value) *ir.Value {
 		lw.out, lw.loops = o, nil
 		lw.scratch.at = at
 		b, frame := lw.B, args[params-1]
 		for _, x := range []ir.Variable{o, lw.ctxVar, lw.scratch.base} {
-			b.Shown(x)
+			b.NeverHide(x)
 		}
 		b.Write(o, frame)
 		b.Outer(func(x ir.Variable) *ir.Value { return b.Load(frame, o.place(x), 8, false) })
@@ -112,7 +112,7 @@ func (lw *Lowerer) newCallbackBody(name string, params int, body func(args []*ir
 		return b.Read(o.more)
 	})
 	// what only the body uses is gone with the callback's stack
-	lw.out, lw.end, lw.loops, lw.cells = o.up, end, loops, cells
+	lw.out, lw.end, lw.loops, lw.homes = o.up, end, loops, homes
 	return o
 }
 
@@ -122,7 +122,7 @@ func (lw *Lowerer) newCallbackBody(name string, params int, body func(args []*ir
 func (lw *Lowerer) beforeCall(o *callbackBody) {
 	lw.B.Write(o.exitKind, lw.B.Const(exitNormal))
 	if lw.out == nil {
-		lw.B.Shown(lw.ctxVar)
+		lw.B.NeverHide(lw.ctxVar)
 		lw.B.Write(lw.ctxVar, lw.ctx())
 	}
 }
@@ -216,14 +216,14 @@ func (lw *Lowerer) leave(r *result) {
 	if i < 0 {
 		i = len(lw.out.exits)
 		lw.out.exits = append(lw.out.exits, r)
-		lw.out.capture(r.cell)
+		lw.out.capture(r.home)
 	}
 	lw.exit(exitReturn + int64(i))
 }
 
 // capture allocates the words of a function's result in the frame; its slots are added when they
 // are written.
-func (o *callbackBody) capture(c *cell) {
+func (o *callbackBody) capture(c *home) {
 	if c.key != nil {
 		o.place(c.key)
 	}

@@ -317,7 +317,7 @@ func (lw *Lowerer) CompareInts(op syntax.Token, x *ir.Value, tx *types.Type, y *
 // dict lowers the lookup of a key in a captured dict.
 func (lw *Lowerer) dict(e *tree.DictExpr) Val {
 	b := lw.B
-	c := lw.newCell(e.T, "dict")
+	c := lw.newHome(e.T, "dict")
 	done, miss := b.Block(""), b.Block("missing")
 	var of Val
 	if e.Of != nil {

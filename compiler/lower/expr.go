@@ -17,7 +17,7 @@ func (lw *Lowerer) Value(x tree.Expr) Val {
 	if t.InMemory() {
 		switch x := x.(type) {
 		case *tree.VarExpr:
-			return lw.get(lw.cellOf(x.Local))
+			return lw.get(lw.homeOf(x.Local))
 		case *tree.ElemExpr:
 			return lw.Value(x.X).Elems[x.I]
 		case *tree.NarrowExpr:
@@ -39,7 +39,7 @@ func (lw *Lowerer) Value(x tree.Expr) Val {
 	case *tree.ConstExpr:
 		return lw.constant(x)
 	case *tree.VarExpr:
-		return lw.get(lw.cellOf(x.Local))
+		return lw.get(lw.homeOf(x.Local))
 	case *tree.FieldExpr:
 		if x.T.Kind == types.Formatted {
 			lw.B.Pos = x.Pos // the format can fail at this position
@@ -93,7 +93,7 @@ func (lw *Lowerer) Value(x tree.Expr) Val {
 
 // SelectValue returns yes or no, selected by the jumps that decide emits.
 func (lw *Lowerer) SelectValue(t *types.Type, decide func(yes, no *ir.Block), yes, no tree.Expr) Val {
-	c := lw.newCell(t, "choice")
+	c := lw.newHome(t, "choice")
 	a, b, done := lw.B.Block("yes"), lw.B.Block("no"), lw.B.Block("")
 	decide(a, b)
 	lw.B.Continue(a)
@@ -116,7 +116,7 @@ func (lw *Lowerer) logic(x *tree.LogicExpr) Val {
 		return lw.SelectValue(x.T, func(yes, no *ir.Block) { lw.cond(x, yes, no) }, tree.BoolConst(true, x.Pos), tree.BoolConst(false, x.Pos))
 	}
 	tmp := &tree.Local{Name: "left", T: x.X.Type()} // computed once, used twice
-	lw.set(lw.cellOf(tmp), x.X)
+	lw.set(lw.homeOf(tmp), x.X)
 	var left tree.Expr = &tree.VarExpr{Node: tree.At(tmp.T, x.Pos), Local: tmp}
 	truth, _ := tree.Truth(left) // the checker has allowed it
 	var kept = left

@@ -35,7 +35,7 @@ func (lw *Lowerer) item(s *tree.ItemsStmt, args []*ir.Value, next *ir.Block) {
 		}
 		return lw.load(mem{args[2], 0, t.Val.Size()}, t.Val)
 	}
-	switch c := lw.cellOf(s.Local); s.What {
+	switch c := lw.homeOf(s.Local); s.What {
 	case "keys":
 		lw.setVal(c, key())
 	case "values":

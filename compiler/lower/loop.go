@@ -103,7 +103,7 @@ func (lw *Lowerer) iterate(s tree.LoopStmt, count *ir.Value, each func(i *ir.Val
 func (lw *Lowerer) iterateByCallback(s tree.LoopStmt, fixed int64, counts bool, limit, tooMany *ir.Value, each func(i *ir.Value, body, leave *ir.Block)) {
 	b := lw.B
 	for _, v := range s.Keeps() { // so that they exist outside of the callback
-		lw.clearCell(lw.cellOf(v))
+		lw.clearHome(lw.homeOf(v))
 	}
 	way := lw.inCallback("loop", 2, func(args []*ir.Value, next, leave *ir.Block) {
 		lw.paidRound(s.Position(), fixed, counts, next, func(again *ir.Block) {
@@ -182,7 +182,7 @@ func (lw *Lowerer) forCount(s *tree.CountStmt) {
 	b.Write(start, lo)
 	lw.iterate(s, b.Read(n), func(i *ir.Value, body, _ *ir.Block) {
 		b := lw.B
-		b.Write(lw.cellOf(s.Local).key, b.Add(ir.OpAdd, b.Read(start), b.Add(ir.OpMul, i, b.Const(s.Step))))
+		b.Write(lw.homeOf(s.Local).key, b.Add(ir.OpAdd, b.Read(start), b.Add(ir.OpMul, i, b.Const(s.Step))))
 		b.Jump(body)
 	})
 }

@@ -1,7 +1,7 @@
 // Package lower translates the typed tree of a handler to functions of package ir.
 //
 // A value of one word is an SSA value; strings and bytes live in memory; optionals and tuples are
-// split into their words (Val). A local is a cell: a variable of the builder for each word, memory
+// split into their words (Val). A local has a home: a variable of the builder for each word, memory
 // for each string. What does not fit on the stack of 512 bytes is in scratch memory (scratch.go).
 //
 // A function of the script is inlined at its call, or becomes a subprogram if that makes the
@@ -23,7 +23,7 @@
 // The handler:
 //
 //	lower.go       the Lowerer, a program and its functions
-//	value.go       values, cells of locals
+//	value.go       values, homes of locals
 //	stmt.go        statements, inlined calls
 //	loop.go        loops, and the decision which of them become callbacks
 //	callback.go    a body in a callback: its frame, and jumps out of it
@@ -79,7 +79,7 @@ type Lowerer struct {
 	needs          Needs
 	diags          diag.List
 	end            *ir.Block // where the handler ends
-	cells          map[*tree.Local]*cell
+	homes          map[*tree.Local]*home
 	rets           map[*tree.CallExpr]*result
 	loops          []loop
 	live           []*ir.Slot // temporary slots in use
@@ -109,7 +109,7 @@ type loop struct {
 
 // A result is where an inlined function leaves its value.
 type result struct {
-	cell  *cell
+	home  *home
 	exit  *ir.Block
 	loops int           // the number of loops open at the call
 	out   *callbackBody // the callback that contains the call; nil: the program itself
@@ -163,7 +163,7 @@ func (lw *Lowerer) main(p *tree.Program) *ir.Func {
 	lw.B = ir.NewBuilder("handler")
 	lw.B.Weigh = lw.weigh
 	lw.needs = Needs{}
-	lw.cells, lw.rets, lw.loops, lw.live, lw.free, lw.counts, lw.subs = map[*tree.Local]*cell{}, map[*tree.CallExpr]*result{}, nil, nil, nil, 0, nil
+	lw.homes, lw.rets, lw.loops, lw.live, lw.free, lw.counts, lw.subs = map[*tree.Local]*home{}, map[*tree.CallExpr]*result{}, nil, nil, nil, 0, nil
 	lw.callbacks, lw.ctxVar, lw.out = 0, new(int), nil
 	lw.stackStores, lw.paths = map[stackStore]string{}, map[int]string{}
 	for _, f := range lw.shared {

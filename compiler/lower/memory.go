@@ -46,7 +46,7 @@ func (lw *Lowerer) chain(read func(failed *ir.Block) *ir.Value) *ir.Value {
 // follow reads the value at a place, as a number. After a failure, which is counted, control
 // continues at failed.
 func (lw *Lowerer) follow(e *tree.MemExpr, failed *ir.Block) *ir.Value {
-	if e.Direct {
+	if e.Trusted {
 		return lw.loadChain(e, failed)
 	}
 	addr := lw.placeAddr(e, failed)

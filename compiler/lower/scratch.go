@@ -114,13 +114,13 @@ func (lw *Lowerer) acquireScratch() {
 	b := lw.B
 	lw.needs.ScratchSize = abi.ScratchHeader
 	got := b.Block("scratch")
-	key := lw.scratchSlot(8, "piece")
+	key := lw.scratchSlot(8, "scratch")
 	n, left := new(int), new(int)
 	b.Write(n, b.Add(ir.OpMul, lw.PureCall(asm.FnGetSmpProcessorId), b.Const(abi.ScratchSlots)))
 	b.Write(left, b.Const(abi.ScratchSlots))
 	var base *ir.Value
 	b.InLoop(func() {
-		head, there, taken := b.Block("piece"), b.Block(""), b.Block("taken")
+		head, there, taken := b.Block("scratch"), b.Block(""), b.Block("taken")
 		var again, none *ir.Block
 		b.InCold(func() { again, none = b.Block("again"), b.Block("none") })
 		taken.Cold = true
@@ -152,7 +152,7 @@ func (lw *Lowerer) acquireScratch() {
 		b.Jump(lw.end)
 	})
 	b.Continue(got)
-	b.Shown(lw.scratch.base)
+	b.NeverHide(lw.scratch.base)
 	b.Write(lw.scratch.base, base)
 	lw.scratch.acquired = true
 	lw.end = b.Block("release")

@@ -25,15 +25,8 @@ import (
 // userStack is BPF_F_USER_STACK.
 const userStack = 1 << 8
 
-// StackProbes is how many numbers are tried. A collision of two stacks is practically impossible,
-// unless a process constructs its frames to cause one.
-const StackProbes = 4
-
-// StackHashMul is the hash multiplier: an odd number with the bits of the golden ratio.
-const StackHashMul = 0x9e3779b97f4a7c15
-
 func (lw *Lowerer) stackMix() *ir.Value {
-	mix := uint64(StackHashMul)
+	mix := uint64(abi.StackHashMul)
 	return lw.B.Const(int64(mix))
 }
 
@@ -165,7 +158,7 @@ func (k stackStore) store(lw *Lowerer, room *ir.Value) *ir.Value {
 	b.Write(id, number(b.Read(hash)))
 	key := lw.scratchSlot(8, "number")
 	out, many := b.Block("out"), b.Block("too many")
-	lw.boundedLoop(k.inLoop, b.Const(StackProbes), out, many, func(_ *ir.Value, again, out *ir.Block) {
+	lw.boundedLoop(k.inLoop, b.Const(abi.StackProbes), out, many, func(_ *ir.Value, again, out *ir.Block) {
 		there, same := b.Block("there"), b.Block("same")
 		var absent, other, refused *ir.Block
 		b.InCold(func() { absent, other, refused = b.Block("absent"), b.Block("other"), b.Block("refused") })

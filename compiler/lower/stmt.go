@@ -17,12 +17,12 @@ func (lw *Lowerer) block(stmts []tree.Stmt) {
 	}
 }
 
-// cellOf returns the storage of a local, which it allocates on first use.
-func (lw *Lowerer) cellOf(v *tree.Local) *cell {
-	c := lw.cells[v]
+// homeOf returns the storage of a local, which it allocates on first use.
+func (lw *Lowerer) homeOf(v *tree.Local) *home {
+	c := lw.homes[v]
 	if c == nil {
-		c = lw.newCell(v.T, v.Name)
-		lw.cells[v] = c
+		c = lw.newHome(v.T, v.Name)
+		lw.homes[v] = c
 	}
 	return c
 }
@@ -30,7 +30,7 @@ func (lw *Lowerer) cellOf(v *tree.Local) *cell {
 func (lw *Lowerer) stmt(s tree.Stmt) {
 	switch s := s.(type) {
 	case *tree.AssignStmt:
-		lw.set(lw.cellOf(s.Local), s.X)
+		lw.set(lw.homeOf(s.Local), s.X)
 	case *tree.ExprStmt:
 		if s.X.Type().Storable() {
 			lw.Value(s.X)
@@ -57,7 +57,7 @@ func (lw *Lowerer) stmt(s tree.Stmt) {
 		lw.while(s)
 	case *tree.ReturnStmt:
 		r := lw.rets[s.Call]
-		lw.set(r.cell, s.X)
+		lw.set(r.home, s.X)
 		lw.leave(r)
 	case *tree.BranchStmt:
 		l := lw.loops[len(lw.loops)-1]
@@ -89,12 +89,12 @@ func (lw *Lowerer) forRange(s *tree.ForStmt) {
 		opaque := lw.Req.Variant != tree.VariantDefault
 		var enter *ir.Value
 		if opaque {
-			lw.B.Shown(i) // the verifier must know when this variable ends
+			lw.B.NeverHide(i) // the verifier must know when this variable ends
 			enter = lw.opaqueZero()
 		}
 		lw.B.Jump(head)
 		lw.B.Start(head)
-		lw.B.Write(lw.cellOf(s.Local).key, lw.B.Read(i))
+		lw.B.Write(lw.homeOf(s.Local).key, lw.B.Read(i))
 		lw.loops = append(lw.loops, loop{brk, cont, nil})
 		lw.block(s.Body)
 		lw.loops = lw.loops[:len(lw.loops)-1]
@@ -124,7 +124,7 @@ func (lw *Lowerer) forEach(s *tree.EachStmt) {
 			break
 		}
 		cont := lw.B.Block("continue")
-		lw.scoped(func() { lw.set(lw.cellOf(s.Local), e) })
+		lw.scoped(func() { lw.set(lw.homeOf(s.Local), e) })
 		lw.loops = append(lw.loops, loop{brk, cont, nil})
 		lw.block(s.Body)
 		lw.loops = lw.loops[:len(lw.loops)-1]
@@ -144,15 +144,15 @@ func (lw *Lowerer) inlineCall(e *tree.CallExpr) Val {
 		if p.Static != nil {
 			continue
 		}
-		lw.cells[p] = nil // each call has its own variables
-		lw.set(lw.cellOf(p), e.Args[i])
+		lw.homes[p] = nil // each call has its own variables
+		lw.set(lw.homeOf(p), e.Args[i])
 	}
-	r := &result{lw.newCell(e.T, e.Func.Name), lw.B.Block("return"), len(lw.loops), lw.out}
+	r := &result{lw.newHome(e.T, e.Func.Name), lw.B.Block("return"), len(lw.loops), lw.out}
 	lw.rets[e] = r
 	pos := lw.B.Pos
 	lw.block(e.Body)
 	lw.B.Pos = pos
 	lw.B.Jump(r.exit)
 	lw.B.Continue(r.exit)
-	return lw.get(r.cell)
+	return lw.get(r.home)
 }

@@ -25,8 +25,8 @@ type subprog struct {
 	calls  int
 	sub    bool // it becomes a subprogram
 	body   *callbackBody
-	params []*cell
-	result *cell
+	params []*home
+	result *home
 	work   int // of one run of the body, see budget
 }
 
@@ -146,9 +146,9 @@ func sameStatic(a, b tree.Expr) bool {
 func (lw *Lowerer) callShared(f *subprog, e *tree.CallExpr) Val {
 	b := lw.B
 	if f.result == nil {
-		f.result = lw.newCell(f.call.T, e.Func.Name)
+		f.result = lw.newHome(f.call.T, e.Func.Name)
 		for _, p := range f.call.Params {
-			f.params = append(f.params, lw.newCell(p.T, p.Name))
+			f.params = append(f.params, lw.newHome(p.T, p.Name))
 		}
 	}
 	// Compute all arguments before assigning any parameter: an argument may be a call of the same
@@ -170,7 +170,7 @@ func (lw *Lowerer) callShared(f *subprog, e *tree.CallExpr) Val {
 		before := lw.budget.work
 		f.body = lw.newCallbackBody(e.Func.Name, 1, func(_ []*ir.Value, next, _ *ir.Block) {
 			for i, p := range f.call.Params {
-				lw.cells[p] = f.params[i]
+				lw.homes[p] = f.params[i]
 			}
 			r := &result{f.result, lw.B.Block("return"), 0, lw.out}
 			lw.out.capture(f.result)

@@ -79,22 +79,22 @@ func TableIn(lw *Lowerer, e *tree.MethodExpr) Val {
 
 // TableGet lowers t.get(key, default).
 func TableGet(lw *Lowerer, e *tree.MethodExpr) Val {
-	c := lw.newCell(e.T, e.Map.Name)
+	c := lw.newHome(e.T, e.Map.Name)
 	lw.getOrPop(e, false, c)
 	return lw.get(c)
 }
 
 // TablePop lowers t.pop(key, default).
 func TablePop(lw *Lowerer, e *tree.MethodExpr) Val {
-	c := lw.newCell(e.T, e.Map.Name)
+	c := lw.newHome(e.T, e.Map.Name)
 	lw.getOrPop(e, true, c)
 	return lw.get(c)
 }
 
-// getOrPop leaves the value in c, a cell of the expression's type. A pop reads the value, then
+// getOrPop leaves the value in c, a home of the expression's type. A pop reads the value, then
 // deletes the key, and returns the value only if it was the one that deleted the key: of two CPUs
 // that pop one key, one gets the value. A delete that fails leaves the key in the map.
-func (lw *Lowerer) getOrPop(e *tree.MethodExpr, pop bool, c *cell) {
+func (lw *Lowerer) getOrPop(e *tree.MethodExpr, pop bool, c *home) {
 	b := lw.B
 	t := lw.types[e.Map].Val
 	key := lw.key(e.Args[0])
@@ -104,7 +104,7 @@ func (lw *Lowerer) getOrPop(e *tree.MethodExpr, pop bool, c *cell) {
 	found, absent, done := b.Block("found"), b.Block("absent"), b.Block("")
 	b.If(ir.NE, p, b.Const(0), found, absent)
 	b.Continue(found)
-	lw.loadCell(c, mem{p, 0, t.Size()}, t)
+	lw.loadHome(c, mem{p, 0, t.Size()}, t)
 	if pop {
 		mine, other, failed := b.Block("mine"), b.Block("other"), b.Block("failed")
 		other.Cold, failed.Cold = true, true
@@ -129,12 +129,12 @@ func (lw *Lowerer) getOrPop(e *tree.MethodExpr, pop bool, c *cell) {
 	b.Continue(done)
 }
 
-// loadCell reads a value of type t from memory into a cell whose type can represent it.
-func (lw *Lowerer) loadCell(c *cell, m mem, t *types.Type) {
+// loadHome reads a value of type t from memory into a home whose type can represent it.
+func (lw *Lowerer) loadHome(c *home, m mem, t *types.Type) {
 	switch {
 	case c.t.Kind == types.Opt && t.Kind != types.Opt && t.Kind != types.None:
 		lw.B.Write(c.has, lw.B.Const(1))
-		lw.loadCell(c.inner, m, t)
+		lw.loadHome(c.inner, m, t)
 	case c.t.InMemory():
 		m.cap = t.Cap
 		lw.copyStr(lw.mem(c.room), m)

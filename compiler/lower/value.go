@@ -28,28 +28,28 @@ func (m mem) at(off int) mem { return mem{m.base, m.off + off, m.cap - off} }
 // Scalar returns a value of one word.
 func Scalar(t *types.Type, w *ir.Value) Val { return Val{T: t, W: w} }
 
-// A cell is the storage of a variable: a word for each scalar part, memory for each part that is a
+// A home is the storage of a variable: a word for each scalar part, memory for each part that is a
 // string or bytes.
-type cell struct {
+type home struct {
 	t     *types.Type
 	key   *int // the SSA variable
 	has   *int
-	inner *cell
-	elems []*cell
+	inner *home
+	elems []*home
 	room  storage
 }
 
-func (lw *Lowerer) newCell(t *types.Type, name string) *cell {
-	c := &cell{t: t}
+func (lw *Lowerer) newHome(t *types.Type, name string) *home {
+	c := &home{t: t}
 	switch t.Underlying().Kind {
 	case types.None, types.Invalid:
 	case types.Str, types.Bytes:
 		c.room = lw.alloc(t.Cap, name)
 	case types.Opt:
-		c.has, c.inner = new(int), lw.newCell(t.Elem, name)
+		c.has, c.inner = new(int), lw.newHome(t.Elem, name)
 	case types.Tuple:
 		for _, e := range t.Underlying().Elems {
-			c.elems = append(c.elems, lw.newCell(e, name))
+			c.elems = append(c.elems, lw.newHome(e, name))
 		}
 	default:
 		c.key = new(int)
@@ -57,14 +57,14 @@ func (lw *Lowerer) newCell(t *types.Type, name string) *cell {
 	return c
 }
 
-// set writes an expression of the cell's type into the cell.
-func (lw *Lowerer) set(c *cell, x tree.Expr) {
+// set writes an expression of the home's type into it.
+func (lw *Lowerer) set(c *home, x tree.Expr) {
 	if c.t.InMemory() {
 		lw.str(x, lw.mem(c.room), true)
 		return
 	}
 	if m, ok := x.(*tree.MethodExpr); ok && (m.Name == "get" || m.Name == "pop") && m.Map != nil {
-		lw.getOrPop(m, m.Name == "pop", c) // directly into the cell
+		lw.getOrPop(m, m.Name == "pop", c) // directly into its home
 		return
 	}
 	if x, ok := x.(*tree.ConvertExpr); ok && c.t.Kind == types.Opt && x.X.Type().Kind == types.None {
@@ -76,12 +76,12 @@ func (lw *Lowerer) set(c *cell, x tree.Expr) {
 
 // setNone makes an optional None. Its strings are emptied, because the value is copied as a whole
 // and the verifier of older kernels rejects reads of stack bytes that were not written.
-func (lw *Lowerer) setNone(c *cell) {
+func (lw *Lowerer) setNone(c *home) {
 	lw.B.Write(c.has, lw.B.Const(0))
-	lw.clearCell(c.inner)
+	lw.clearHome(c.inner)
 }
 
-func (lw *Lowerer) clearCell(c *cell) {
+func (lw *Lowerer) clearHome(c *home) {
 	switch c.t.Underlying().Kind {
 	case types.None, types.Invalid:
 	case types.Str, types.Bytes:
@@ -90,14 +90,14 @@ func (lw *Lowerer) clearCell(c *cell) {
 		lw.setNone(c)
 	case types.Tuple:
 		for _, e := range c.elems {
-			lw.clearCell(e)
+			lw.clearHome(e)
 		}
 	default:
 		lw.B.Write(c.key, lw.B.Const(0))
 	}
 }
 
-func (lw *Lowerer) setVal(c *cell, v Val) {
+func (lw *Lowerer) setVal(c *home, v Val) {
 	switch c.t.Underlying().Kind {
 	case types.None, types.Invalid:
 	case types.Str, types.Bytes:
@@ -114,7 +114,7 @@ func (lw *Lowerer) setVal(c *cell, v Val) {
 	}
 }
 
-func (lw *Lowerer) get(c *cell) Val {
+func (lw *Lowerer) get(c *home) Val {
 	v := Val{T: c.t}
 	switch c.t.Underlying().Kind {
 	case types.None, types.Invalid:

@@ -202,15 +202,15 @@ type (
 	// read when it is used, unless it is itself a struct or an array.
 	MemExpr struct {
 		Node
-		Base   Expr // a pointer
-		Off    int  // in bytes
-		Index  []MemIndex
-		CType  *ctype.Type
-		Bit    int // bit field: first bit, counted from off
-		Bits   int
-		Space  types.Space
-		Direct bool   // a plain load works: the verifier knows what base points to
-		Text   string // source text, for messages
+		Base    Expr // a pointer
+		Off     int  // in bytes
+		Index   []MemIndex
+		CType   *ctype.Type
+		Bit     int // bit field: first bit, counted from off
+		Bits    int
+		Space   types.Space
+		Trusted bool   // a plain load works: the verifier knows what base points to
+		Text    string // source text, for messages
 	}
 	// MemIndex adds X * Size to the offset of a location.
 	MemIndex struct {
@@ -373,10 +373,10 @@ type Facts struct {
 	Fields       []string // arguments that it reads by name, if ReadsFields
 	TypedArgs    bool     // reads arguments from Event.Typed, so it fits this event only
 	FollowsArgs  bool     // follows pointers among those arguments
-	// Direct reports whether the program loads through pointers whose types the verifier has to
+	// TrustedLoads reports whether the program loads through pointers whose types the verifier has to
 	// know (Features.TaskBTF, Event.BTFArgs).
-	Direct bool
-	Denies bool // calls deny(), so the program has a result
+	TrustedLoads bool
+	Denies       bool // calls deny(), so the program has a result
 }
 
 // A MapUse is a map that the program refers to by Map.Ref, with the key and value types inferred so

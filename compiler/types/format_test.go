@@ -23,6 +23,6 @@ func TestShown(t *testing.T) {
 		}
 	}
 	if sym.Size() != 8 || ip6.Size() != 16 || !sym.IsScalar() || ip6.IsScalar() || !ip6.Storable() {
-		t.Error("a shown value is not held as its underlying type is")
+		t.Error("a formatted value is not held as its underlying type is")
 	}
 }

@@ -464,7 +464,7 @@ func (k Kind) Noun() string {
 	case Opt:
 		return "optional"
 	case Formatted:
-		return "shown value"
+		return "formatted value"
 	case Bytes:
 		return "bytes"
 	}

@@ -4,7 +4,7 @@
 //
 //	codec.go        values and types to Starlark values, and back
 //	formats.go      formats that need the session
-//	shown.go        from a shown text back to the value
+//	formatted.go    from a formatted text back to the value
 //	print_text.go   records of print() as text, without Starlark values
 //	probe_names.go  numbers of probes
 //	pointer.go      addresses in prints
@@ -30,11 +30,11 @@ import (
 
 // A Codec converts values between their representation in the kernel and Starlark.
 type Codec struct {
-	ids     *ProbeNames
-	symbols *Symbols
-	stacks  *StackMaps
-	report  func(error) // called once for each error that no value can express
-	Shown   ShownTexts
+	ids       *ProbeNames
+	symbols   *Symbols
+	stacks    *StackMaps
+	report    func(error) // called once for each error that no value can express
+	Formatted FormattedTexts
 }
 
 // New returns a codec. report is called for errors that no value can express.

@@ -67,14 +67,14 @@ func (c *Codec) Format(f *types.Format, w types.Words) starlark.Value {
 	if own, ok := SessionFormats[f.Name]; ok {
 		v := own.show(c, f, w)
 		if own.read == nil {
-			c.Shown.put(shownKey{f.Name, f.Arg, string(v.(starlark.String))}, w)
+			c.Formatted.put(formattedKey{f.Name, f.Arg, string(v.(starlark.String))}, w)
 		}
 		return v
 	}
 	row := f.Row()
 	text := row.Text(f, w)
 	if row.Parse == nil {
-		c.Shown.put(shownKey{f.Name, f.Arg, text}, w)
+		c.Formatted.put(formattedKey{f.Name, f.Arg, text}, w)
 	}
 	return starlark.String(text)
 }
@@ -89,7 +89,7 @@ func (c *Codec) parse(f *types.Format, v starlark.Value) (types.Words, error) {
 	} else if row := f.Row(); row.Parse != nil && isText {
 		w, ok = row.Parse(f, string(text))
 	} else if isText {
-		w, ok = c.Shown.get(shownKey{f.Name, f.Arg, string(text)})
+		w, ok = c.Formatted.get(formattedKey{f.Name, f.Arg, string(text)})
 	}
 	if !ok {
 		return w, fmt.Errorf("%s is not a valid %s", v, f.Noun)

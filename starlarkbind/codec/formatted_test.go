@@ -10,12 +10,12 @@ import (
 // Texts that cannot be converted back are remembered up to a limit, which is at least the number of
 // keys of the largest map.
 func TestShownIsFlat(t *testing.T) {
-	for _, keys := range []int{0, 4096, 3 * shownLeast} {
-		var s ShownTexts
+	for _, keys := range []int{0, 4096, 3 * formattedLeast} {
+		var s FormattedTexts
 		s.AtLeast(keys)
 		s.AtLeast(16)
-		most := max(shownLeast, keys)
-		key := func(i int) shownKey { return shownKey{"usym", "", strconv.Itoa(i)} }
+		most := max(formattedLeast, keys)
+		key := func(i int) formattedKey { return formattedKey{"usym", "", strconv.Itoa(i)} }
 		for i := range 5 * most {
 			s.put(key(i), types.Words{uint64(i)})
 			if n := len(s.Now) + len(s.Old); n > 2*most {
