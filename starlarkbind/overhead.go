@@ -100,15 +100,12 @@ func percent(part, whole time.Duration) float64 { return 100 * float64(part) / f
 
 // tooExpensive records that the probe was detached for its overhead. share is in percent.
 func (p *Probe) tooExpensive(share float64) {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		p.s.out.ReportError(err)
-	}
+	now := uint64(sys.Monotonic())
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := &helpererr.Error{Helper: overheadHelper, Errno: "EDQUOT", Code: -int(unix.EDQUOT), Probe: p.name, Pos: p.pos.String(), Source: p.s.sources.Trimmed(p.pos),
 		Message: fmt.Sprintf("%s took %.1f%% of all CPU time and was detached: --max-overhead=%g", p.name, share, p.s.opt.MaxOverhead),
-		Hint:    "filter earlier, attach to fewer events, or allow more", Count: 1, First: uint64(ts.Nano()), Last: uint64(ts.Nano())}
+		Hint:    "filter earlier, attach to fewer events, or allow more", Count: 1, First: now, Last: now}
 	if p.over != nil { // the probe was attached again in between
 		e.Count, e.First = p.over.Count+1, p.over.First
 	}

@@ -152,3 +152,12 @@ func OlderThan(major, minor int) bool {
 	k, err := Running()
 	return err == nil && !k.AtLeast(major, minor)
 }
+
+// Monotonic returns the nanoseconds since boot, as bpf_ktime_get_ns() does.
+func Monotonic() int64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		return 0 // cannot happen: every kernel has this clock
+	}
+	return ts.Nano()
+}
