@@ -115,7 +115,9 @@ var Builtins = []Builtin{
 	{"struct", "struct(**fields)", "a value with attributes", "point = struct(x=1, y=2)", func(_ *Session, t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return structs.Make(t, b, a, kw)
 	}},
-	{"event", "event(**fields)", "an event for calling a handler from the script, with the fields that the handler reads; the handler does what it does in the kernel", `handler(event(comm="sh", pid=1, args=struct(ret=3)))`, (*Session).builtinEvent},
+	{"event", "event(**fields)", "an event for calling a handler from the script, with the fields that the handler reads; the handler does what it does in the kernel", `handler(event(comm="sh", pid=1, args=struct(ret=3)))`, func(s *Session, t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		return s.handlers.Event(t, b, a, kw)
+	}},
 	{"now", "now()", "nanoseconds since boot, excluding suspend", "t0 = now()", clock(unix.CLOCK_MONOTONIC)},
 	{"boottime", "boottime()", "nanoseconds since boot, including suspend", "t0 = boottime()", clock(unix.CLOCK_BOOTTIME)},
 	{"pid", "pid()", "the process ID of this bpfrepl", "filter=lambda e: e.pid != me", func(_ *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
@@ -142,13 +144,10 @@ func exported(fn func(*export.Exporter, *starlark.Thread, *starlark.Builtin, sta
 // builtins returns the predeclared names of a script.
 func (s *Session) builtins() starlark.StringDict {
 	d := starlark.StringDict{"math": math.Module, "time": time.Module}
-	add := func(name string, f builtinFunc) {
-		d[name] = starlark.NewBuiltin(name, func(t *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
-			return f(s, t, fn, args, kw)
-		})
-	}
 	for _, b := range Builtins {
-		add(b.Name, b.fn)
+		d[b.Name] = starlark.NewBuiltin(b.Name, func(t *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+			return b.fn(s, t, fn, args, kw)
+		})
 	}
 	for name, f := range s.guards.Builtins() {
 		d[name] = f
@@ -158,10 +157,8 @@ func (s *Session) builtins() starlark.StringDict {
 		rest = append(rest, starlark.String(a))
 	}
 	d["args"] = starlark.NewList(rest)
-	for _, doc := range compiler.Builtins() {
-		if f := hostHalf(doc); f != nil {
-			add(doc.Name, f)
-		}
+	for name, f := range s.handlers.Builtins() {
+		d[name] = f
 	}
 	return d
 }

@@ -16,6 +16,7 @@
 //   - warner (warner.go): warnings and notes, each printed once.
 //   - universe.Guards: Starlark's own builtins, made interruptible.
 //   - export.Exporter: to_csv(), plot(), flamegraph(), pprof().
+//   - hostrun.Handlers: calls to handlers, and what handlers do when the script does it.
 //   - terminal.Output: what is printed, as text or JSON.
 //
 // The rest is divided as follows:
@@ -24,9 +25,8 @@
 //     prompt needs.
 //   - probe*.go, load*.go, release.go, detach.go, infer.go, pidfilter.go: the life of a probe, from
 //     its targets to its release.
-//   - stream*.go: records from handlers; map_host.go: what maps need of a session.
-//   - script_add.go, onhost.go, copyfunc.go, event.go, hosthalf.go: what handlers do when the
-//     script does it.
+//   - stream*.go: records from handlers; script_add.go: add() in the script.
+//   - hosts.go: what the packages below need of a session.
 //   - builtins.go, help.go: tables of functions, and what help and completion read of them.
 //   - notes.go, errors.go, script_error.go: warnings, notes and errors.
 //
@@ -40,6 +40,7 @@
 //   - runner, universe, proc: what is running, and how it ends.
 //   - maps: aggregations and tables, which know their session as a maps.Host; methods: tables of
 //     the methods of values.
+//   - hostrun: runs handlers in the interpreter, with the arithmetic of the kernel.
 //   - codec, ktypes, structs, hist, dictbuild: values of the kernel and of scripts.
 //   - terminal, render, export, plot, flame, pprof: output.
 //   - helpererr: the helper_error value and the texts of errors.

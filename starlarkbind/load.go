@@ -198,7 +198,7 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		Types:    s.ktypes,
 		Kfunc:    s.kfunc,
 		CPUs:     sys.PossibleCPUs,
-		Host:     host{s},
+		Host:     s.lookups,
 		Unsafe:   s.opt.Unsafe,
 		Pass:     s.opt.pass,
 		ProbeID:  s.ids.ID,

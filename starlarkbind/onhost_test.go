@@ -62,7 +62,16 @@ func hostRun(text string, fields []abi.Field, memory func() starlark.StringDict)
 			})
 			defer func() { k.names.predeclared[name] = own }()
 		}
-		ev := &event{starlark.StringDict{"args": &eventArgs{named: args}}}
+		named := starlark.NewDict(len(args))
+		for name, v := range args {
+			if err := named.SetKey(starlark.String(name), v); err != nil {
+				return err
+			}
+		}
+		ev, err := starlark.Call(new(starlark.Thread), k.names.predeclared["event"], nil, []starlark.Tuple{{starlark.String("args"), named}})
+		if err != nil {
+			return err
+		}
 		return k.run.ExecAlone(context.Background(), "host", func(t *starlark.Thread) error {
 			_, err := starlark.Call(t, fn, starlark.Tuple{ev}, nil)
 			return err

@@ -9,6 +9,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/bpfrepl/bpfrepl/starlarkbind/hostrun"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
@@ -65,7 +66,7 @@ func (s *Session) builtinStop(thread *starlark.Thread, _ *starlark.Builtin, args
 	if err := starlark.UnpackArgs("stop", args, kw); err != nil {
 		return nil, err
 	}
-	if eventOf(thread) != nil {
+	if hostrun.InHandler(thread) {
 		// The script itself called a handler, where stop() would end only the run of the handler's
 		// probe.
 		return starlark.None, nil

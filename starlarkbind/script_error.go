@@ -18,6 +18,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hints"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/hostrun"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
@@ -231,7 +232,7 @@ func (s *Session) frames(err error) starlark.CallStack {
 	if !errors.As(err, &ee) {
 		return nil
 	}
-	frames := withoutHostCalls(ee.CallStack)
+	frames := hostrun.WithoutOriginals(ee.CallStack)
 	for len(frames) > 0 && frames.At(0).Pos.Filename() == "<builtin>" {
 		frames.Pop()
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/export"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/help"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/hostrun"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/ktypes"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
@@ -89,8 +90,8 @@ type Session struct {
 	detaching detaching
 	overhead  *overhead // nil: not measured
 	adds      *hostAdds // nil until the script adds
-	copies    map[*starlark.Function]*funcCopy
-	wall      int64 // see host.WallClock
+	lookups   *hostrun.Lookups
+	handlers  *hostrun.Handlers
 	// leastShared is the minimum number of a probe's system calls for which they share one program.
 	leastShared int
 }
@@ -121,10 +122,9 @@ func New(opt Options) (*Session, error) {
 	s.mapEnv = &maps.Env{Run: s.run, Out: s.out, Codec: s.codec, Stacks: s.stacks, Kernel: s.kernel, Host: mapHost{s}}
 	s.names = &namespace{sources: s.sources, ktypes: s.ktypes, globals: starlark.StringDict{}}
 	s.help = &help.Help{Topics: topics(), Types: s.ktypes, Session: lookup{s}}
+	s.lookups = &hostrun.Lookups{TargetPID: s.targetPID}
+	s.handlers = hostrun.New(hostrun.Env{Sources: s.sources, Types: s.ktypes, Guards: s.guards, Codec: s.codec, Lookups: s.lookups, Unsafe: opt.Unsafe, Host: handlerHost{s}})
 	s.names.predeclared = s.builtins()
-	for name, v := range s.hostCallBuiltins() {
-		s.names.predeclared[name] = v
-	}
 	return s, nil
 }
 

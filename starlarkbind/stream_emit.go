@@ -7,6 +7,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
@@ -20,7 +21,7 @@ func (st *Stream) emit(args starlark.Tuple, kw []starlark.Tuple) error {
 	}
 	s := st.s
 	site := compiler.PrintSite{Kind: "emit", Names: []string{"time", "cpu"}, Args: []*types.Type{types.TInt, types.TInt}}
-	values := []starlark.Value{starlark.MakeInt64(monotonic()), starlark.MakeInt(0)}
+	values := []starlark.Value{starlark.MakeInt64(sys.Monotonic()), starlark.MakeInt(0)}
 	for _, pair := range kw {
 		name := string(pair[0].(starlark.String))
 		if name == "time" || name == "cpu" {

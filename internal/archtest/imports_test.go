@@ -142,6 +142,7 @@ var starlarkbindImports = map[string][]string{
 	"helpererr":  {"compiler"},
 	"hints":      {},
 	"hist":       {},
+	"hostrun":    {"bpf", "codec", "compiler", "ktypes", "maps", "source", "universe"},
 	"items":      {},
 	"kernelinfo": {"bpf", "ktypes", "render"},
 	"ktypes":     {"bpf", "compiler"},

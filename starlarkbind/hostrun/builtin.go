@@ -1,4 +1,4 @@
-package starlarkbind
+package hostrun
 
 import (
 	"fmt"
@@ -15,20 +15,22 @@ import (
 // This file connects the two: a caller passes Starlark values to a host half and answers its
 // questions.
 
+type builtinFunc func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error)
+
 // hostHalf returns the builtin of scripts for a function of handlers: its host half or, if it
 // exists only in the kernel, an error that says why. It returns nil if the row has neither, because
 // scripts have a function of that name anyway.
-func hostHalf(d compiler.Doc) builtinFunc {
+func (h *Handlers) hostHalf(d compiler.Doc) builtinFunc {
 	params, ok := compiler.HostParams(d.Name)
 	if !ok && d.KernelOnly == "" {
 		return nil
 	}
 	if !ok {
-		return func(*Session, *starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
+		return func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
 			return nil, fmt.Errorf("%s() can only be called in a handler: %s", d.Name, d.KernelOnly)
 		}
 	}
-	return func(s *Session, t *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	return func(t *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		values := make([]starlark.Value, len(params))
 		pairs := make([]any, 0, 2*len(params))
 		for i, p := range params {
@@ -43,16 +45,16 @@ func hostHalf(d compiler.Doc) builtinFunc {
 				args[i] = compiler.Omitted{}
 			}
 		}
-		v, err := compiler.CallOnHost(d.Name, caller{host{s}, s.ktypes, t, d.Name}, args)
+		v, err := compiler.CallOnHost(d.Name, caller{h.env.Lookups, h.env.Types, &h.env, t, d.Name}, args)
 		if err != nil {
 			return nil, err
 		}
-		return s.hostValue(v), nil
+		return h.hostValue(v), nil
 	}
 }
 
 // hostValue returns the result of a host half as a Starlark value.
-func (s *Session) hostValue(v any) starlark.Value {
+func (h *Handlers) hostValue(v any) starlark.Value {
 	switch v := v.(type) {
 	case bool:
 		return starlark.Bool(v)
@@ -63,7 +65,7 @@ func (s *Session) hostValue(v any) starlark.Value {
 	case compiler.Bytes:
 		return starlark.Bytes(v)
 	case compiler.Formatted:
-		return s.codec.Format(v.Type.Format, v.Words)
+		return h.env.Codec.Format(v.Type.Format, v.Words)
 	case starlark.Value:
 		return v
 	}
@@ -72,8 +74,9 @@ func (s *Session) hostValue(v any) starlark.Value {
 
 // A caller implements compiler.Caller for one call.
 type caller struct {
-	host
+	*Lookups
 	*ktypes.Types
+	env    *Env
 	thread *starlark.Thread
 	fn     string
 }
@@ -81,7 +84,7 @@ type caller struct {
 var _ compiler.Caller = caller{}
 
 // Unsafe implements compiler.Caller.
-func (c caller) Unsafe() bool { return c.s.opt.Unsafe }
+func (c caller) Unsafe() bool { return c.env.Unsafe }
 
 // Const implements compiler.Caller.
 func (c caller) Const(v any) any {
@@ -101,7 +104,7 @@ func (c caller) Const(v any) any {
 }
 
 // Repr implements compiler.Caller.
-func (c caller) Repr(v any) (string, error) { return c.s.guards.Repr(v.(starlark.Value)) }
+func (c caller) Repr(v any) (string, error) { return c.env.Guards.Repr(v.(starlark.Value)) }
 
 // TypeName implements compiler.Caller.
 func (c caller) TypeName(v any) string { return v.(starlark.Value).Type() }
@@ -130,11 +133,11 @@ func (c caller) EventField(name string) (any, error) { return eventField(c.threa
 func (c caller) Stack(name string, n int) any {
 	if e := eventOf(c.thread); e != nil && e.fields[name] != nil {
 		if k, ok := e.fields[name].(*codec.Stack); ok && len(k.Frames) > n {
-			return &codec.Stack{C: c.s.codec, User: k.User, PID: k.PID, Frames: k.Frames[:n]}
+			return &codec.Stack{C: c.env.Codec, User: k.User, PID: k.PID, Frames: k.Frames[:n]}
 		}
 		return e.fields[name]
 	}
-	return &codec.Stack{C: c.s.codec, User: name == "ustack"}
+	return &codec.Stack{C: c.env.Codec, User: name == "ustack"}
 }
 
 // Register implements compiler.Caller.

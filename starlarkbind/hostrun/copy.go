@@ -1,4 +1,4 @@
-package starlarkbind
+package hostrun
 
 import (
 	"fmt"
@@ -32,8 +32,8 @@ type outerName struct {
 }
 
 // valid reports whether the outer names still have the values for which the copy was made.
-func (h *funcCopy) valid() bool {
-	for _, n := range h.outer {
+func (c *funcCopy) valid() bool {
+	for _, n := range c.outer {
 		if !sameValue(n.lookup(), n.was) {
 			return false
 		}
@@ -52,29 +52,29 @@ func sameValue(a, b starlark.Value) bool {
 }
 
 // call calls the copy.
-func (h *funcCopy) call(t *starlark.Thread, args starlark.Tuple) (starlark.Value, error) {
-	env := make(starlark.StringDict, len(h.outer))
-	for name, n := range h.outer {
+func (c *funcCopy) call(t *starlark.Thread, args starlark.Tuple) (starlark.Value, error) {
+	env := make(starlark.StringDict, len(c.outer))
+	for name, n := range c.outer {
 		env[name] = n.was
 	}
-	globals, err := h.prog.Init(t, env)
+	globals, err := c.prog.Init(t, env)
 	if err != nil {
 		return nil, err
 	}
-	return starlark.Call(t, globals[h.name], args, nil)
+	return starlark.Call(t, globals[c.name], args, nil)
 }
 
 // copyFunc copies a function. Its types are those of req, or of the event if req is nil. If the
 // function cannot be copied, the result has no prog.
-func (s *Session) copyFunc(fn *starlark.Function, req *compiler.Request, e *event) *funcCopy {
-	h := &funcCopy{outer: map[string]*outerName{}}
-	c := &copier{s: s, file: &syntax.File{Path: fn.Position().Filename(), Options: source.Options}, copy: h, made: map[copyKey]string{}}
-	f, err := s.names.function(fn)
+func (h *Handlers) copyFunc(fn *starlark.Function, req *compiler.Request, e *event) *funcCopy {
+	out := &funcCopy{outer: map[string]*outerName{}}
+	c := &copier{env: &h.env, file: &syntax.File{Path: fn.Position().Filename(), Options: source.Options}, copy: out, made: map[copyKey]string{}}
+	f, err := h.env.Function(fn)
 	if err != nil {
-		return h
+		return out
 	}
 	if req == nil {
-		req = s.request("event", f, e.fieldTypes())
+		req = h.env.EventRequest(f, e.fieldTypes())
 	}
 	r := *req
 	r.Handler, r.Filter, r.PIDFilter = f, nil, nil
@@ -84,19 +84,19 @@ func (s *Session) copyFunc(fn *starlark.Function, req *compiler.Request, e *even
 	}
 	name, err := c.function(fn, a)
 	if err != nil {
-		return h
+		return out
 	}
-	prog, err := starlark.FileProgram(c.file, func(name string) bool { return h.outer[name] != nil })
+	prog, err := starlark.FileProgram(c.file, func(name string) bool { return out.outer[name] != nil })
 	if err != nil {
-		return h
+		return out
 	}
-	h.name, h.prog = name, prog
-	return h
+	out.name, out.prog = name, prog
+	return out
 }
 
 // A copier copies functions into a new file.
 type copier struct {
-	s    *Session
+	env  *Env
 	file *syntax.File
 	copy *funcCopy
 	made map[copyKey]string // names of the copies
@@ -119,7 +119,7 @@ func (c *copier) function(fn *starlark.Function, a *compiler.Arithmetic) (string
 	if name, ok := c.made[copyKey{fn, a}]; ok {
 		return name, nil
 	}
-	tree, err := c.s.sources.Function(fn)
+	tree, err := c.env.Sources.Function(fn)
 	if err != nil {
 		return "", err
 	}
@@ -176,8 +176,8 @@ func (c *copier) ident(id *syntax.Ident, a *compiler.Arithmetic) syntax.Expr {
 	if b != nil && (b.Scope == resolve.Local || b.Scope == resolve.Cell) {
 		return c.local(id)
 	}
-	sc := &funcScope{c.s.names, c.fn, c.fn.Globals()}
-	lookup := func() starlark.Value { return sc.value(id) }
+	in := c.fn
+	lookup := func() starlark.Value { return c.env.Value(in, id) }
 	v := lookup()
 	name := c.outer(id.Name, lookup)
 	if fn, ok := v.(*starlark.Function); ok {

@@ -2,6 +2,7 @@ package starlarkbind
 
 import (
 	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
@@ -64,6 +65,30 @@ func (h mapHost) KeyCounts(m *compiler.Map) (inserted, deleted uint64, err error
 // SweepStacks implements maps.Host.
 func (h mapHost) SweepStacks(st *codec.StackStore, n string, used map[uint64]bool) error {
 	return h.s.reg.sweep(st, n, used)
+}
+
+// handlerHost implements hostrun.Host: it does what calls to handlers need the session's names and
+// probes for.
+type handlerHost struct{ s *Session }
+
+// Function implements hostrun.Host.
+func (h handlerHost) Function(fn *starlark.Function) (*compiler.Func, error) {
+	return h.s.names.function(fn)
+}
+
+// Value implements hostrun.Host.
+func (h handlerHost) Value(fn *starlark.Function, id *syntax.Ident) starlark.Value {
+	return (&funcScope{h.s.names, fn, fn.Globals()}).value(id)
+}
+
+// ProbeRequest implements hostrun.Host.
+func (h handlerHost) ProbeRequest(fn *starlark.Function) *compiler.Request {
+	return h.s.reg.requestOf(fn)
+}
+
+// EventRequest implements hostrun.Host.
+func (h handlerHost) EventRequest(handler *compiler.Func, ev *compiler.Event) *compiler.Request {
+	return h.s.request("event", handler, ev)
 }
 
 // warnFill warns about maps that are nearly full, once per map.

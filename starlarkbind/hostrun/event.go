@@ -1,4 +1,4 @@
-package starlarkbind
+package hostrun
 
 import (
 	"fmt"
@@ -28,8 +28,8 @@ var (
 // eventRegs is the field of an event that reg() reads. Handlers cannot read it directly.
 const eventRegs = "regs"
 
-// builtinEvent implements event(**fields).
-func (s *Session) builtinEvent(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+// Event implements event(**fields).
+func (h *Handlers) Event(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	if len(args) > 0 {
 		return nil, fmt.Errorf("event: name each field: event(comm=\"sh\", pid=1)")
 	}
@@ -45,7 +45,7 @@ func (s *Session) builtinEvent(_ *starlark.Thread, _ *starlark.Builtin, args sta
 		case "args":
 			v, err = newEventArgs(v)
 		case "kstack", "ustack":
-			v, err = s.eventStack(name == "ustack", v, kw)
+			v, err = h.eventStack(name == "ustack", v, kw)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("event: %s: %w", name, err)
@@ -72,7 +72,7 @@ func didYouMean(word string, names []string) string {
 
 // eventStack makes a stack from a list of addresses. The process of a user stack is the pid among
 // the fields kw.
-func (s *Session) eventStack(user bool, v starlark.Value, kw []starlark.Tuple) (starlark.Value, error) {
+func (h *Handlers) eventStack(user bool, v starlark.Value, kw []starlark.Tuple) (starlark.Value, error) {
 	if k, ok := v.(*codec.Stack); ok {
 		return k, nil
 	}
@@ -80,7 +80,7 @@ func (s *Session) eventStack(user bool, v starlark.Value, kw []starlark.Tuple) (
 	if !ok {
 		return nil, fmt.Errorf("got %s, want a list of addresses", v.Type())
 	}
-	k := &codec.Stack{C: s.codec, User: user}
+	k := &codec.Stack{C: h.env.Codec, User: user}
 	if user {
 		for _, pair := range kw {
 			if n, ok := pair[1].(starlark.Int); ok && pair[0] == starlark.String("pid") {
@@ -295,6 +295,9 @@ func eventOf(thread *starlark.Thread) *event {
 	}
 	return nil
 }
+
+// InHandler reports whether the script is calling a handler.
+func InHandler(thread *starlark.Thread) bool { return eventOf(thread) != nil }
 
 // eventField returns a field of the event of the handler that is being called. fn names the caller
 // in errors.

@@ -1,4 +1,4 @@
-package starlarkbind
+package hostrun
 
 import (
 	"fmt"
@@ -10,89 +10,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
-	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
-
-// A handler that the script calls itself, as handler(event(...)), has to compute what it computes
-// in the kernel, where numbers have 64 bits. Starlark's integers are unbounded. The interpreter
-// therefore does not run the handler but a copy of it (copyfunc.go), in which arithmetic wraps.
-// Whether a result is signed follows from the types that the checker found for the probe that uses
-// the handler. Without a probe, the event's values have types: numbers of 2**63 or more are
-// unsigned. Where the checker does not know the types, because a struct takes the place of an
-// address, the operands of each operation decide by the same rule.
-//
-// The function itself finds the copy. The interpreter's form of every function that could be a
-// handler begins with this statement, which the compiler does not see:
-//
-//	if e == event@ and handled@(e): return result@()
-//
-// The comparison comes first because calling a function takes much longer.
-
-// anyEvent compares equal to every event.
-var anyEvent = &event{}
-
-// hostCallBuiltins returns the builtins that the test uses.
-func (s *Session) hostCallBuiltins() starlark.StringDict {
-	result := func(t *starlark.Thread, _ *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
-		v := t.Local(source.ResultName).(starlark.Value)
-		t.SetLocal(source.ResultName, nil)
-		return v, nil
-	}
-	handled := func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
-		fn, ok := t.DebugFrame(1).Callable().(*starlark.Function)
-		if !ok {
-			return starlark.False, nil
-		}
-		h := s.hostCopy(fn, args[0].(*event))
-		if h == nil {
-			return starlark.False, nil
-		}
-		v, err := h.call(t, args)
-		t.SetLocal(source.ResultName, v)
-		return starlark.True, err
-	}
-	return starlark.StringDict{source.EventName: anyEvent, source.HandledName: starlark.NewBuiltin(source.HandledName, handled), source.ResultName: starlark.NewBuiltin(source.ResultName, result)}
-}
-
-// withoutHostCalls removes the frames of a handler's original from a call stack. The frames of its
-// copy remain.
-func withoutHostCalls(frames starlark.CallStack) starlark.CallStack {
-	var out starlark.CallStack
-	for _, f := range frames {
-		switch {
-		case f.Name == source.HandledName && len(out) > 0:
-			out = out[:len(out)-1]
-		default:
-			out = append(out, f)
-		}
-	}
-	return out
-}
-
-// maxHostCopies limits the number of handler copies that are kept.
-const maxHostCopies = 64
-
-// hostCopy returns the copy of a function for an event. It returns nil if the function contains
-// something that the compiler rejects anyway.
-func (s *Session) hostCopy(fn *starlark.Function, e *event) *funcCopy {
-	req, types := s.reg.requestOf(fn), ""
-	if req == nil {
-		types = e.types()
-	}
-	h := s.copies[fn]
-	if h == nil || h.request != req || h.types != types || !h.valid() {
-		h = s.copyFunc(fn, req, e)
-		h.request, h.types = req, types
-		if s.copies == nil || len(s.copies) >= maxHostCopies {
-			s.copies = map[*starlark.Function]*funcCopy{}
-		}
-		s.copies[fn] = h
-	}
-	if h.prog == nil {
-		return nil
-	}
-	return h
-}
 
 // A wrapping describes how the result of an operation wraps at 64 bits.
 type wrapping uint8

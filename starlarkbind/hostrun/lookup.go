@@ -1,29 +1,35 @@
-package starlarkbind
+package hostrun
 
 import (
 	"errors"
 	"fmt"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/bpfrepl/bpfrepl/bpf/symbol"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
-// host implements compiler.Host: it looks up the host's symbols, cgroups and clock for the
-// compiler.
-type host struct{ s *Session }
+// Lookups implements compiler.Host: it looks up symbols, cgroups and the clock of the host, when a
+// handler is compiled and when the script calls one.
+type Lookups struct {
+	// TargetPID returns the process that probes are limited to, or 0.
+	TargetPID func() int
+
+	wall int64 // see WallClock; 0: not measured yet
+}
+
+var _ compiler.Host = (*Lookups)(nil)
 
 // KernelAddr implements compiler.Host.
-func (h host) KernelAddr(name string) (uint64, error) {
+func (l *Lookups) KernelAddr(name string) (uint64, error) {
 	n, err := symbol.KernelAddr(name)
 	return n, noSymbol(err)
 }
 
 // UserAddr implements compiler.Host.
-func (h host) UserAddr(name, path string) (uint64, error) {
-	pid := h.s.targetPID()
+func (l *Lookups) UserAddr(name, path string) (uint64, error) {
+	pid := l.TargetPID()
 	if pid == 0 && path == "" {
 		return 0, &compiler.HostError{Msg: "uaddr: of which program?", Hint: fmt.Sprintf("write uaddr(%q, \"/path/of/the/program\"), or name the process with -p or -c", name)}
 	}
@@ -50,15 +56,15 @@ func noSymbol(err error) error {
 }
 
 // CgroupID implements compiler.Host.
-func (h host) CgroupID(path string) (uint64, error) { return symbol.CgroupID(path) }
+func (l *Lookups) CgroupID(path string) (uint64, error) { return symbol.CgroupID(path) }
 
 // WallClock implements compiler.Host. The offset is measured once per session, so that equal times
 // have equal text.
-func (h host) WallClock() int64 {
-	if h.s.wall == 0 {
-		h.s.wall = wallOffset()
+func (l *Lookups) WallClock() int64 {
+	if l.wall == 0 {
+		l.wall = wallOffset()
 	}
-	return h.s.wall
+	return l.wall
 }
 
 // wallOffset returns by how many nanoseconds the wall clock is ahead of the monotonic clock. It
@@ -66,18 +72,10 @@ func (h host) WallClock() int64 {
 func wallOffset() int64 {
 	best, offset := int64(1<<62), int64(0)
 	for range 5 {
-		before, wall, after := monotonic(), time.Now().UnixNano(), monotonic()
+		before, wall, after := sys.Monotonic(), time.Now().UnixNano(), sys.Monotonic()
 		if after-before < best {
 			best, offset = after-before, wall-(before+after)/2
 		}
 	}
 	return offset
-}
-
-func monotonic() int64 {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		return 0 // cannot happen: every kernel has this clock
-	}
-	return ts.Nano()
 }
