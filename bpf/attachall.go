@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-
-	"github.com/cilium/ebpf"
 )
 
 // The number of targets that are attached or detached concurrently. Attaching holds kernel locks,
@@ -58,7 +56,7 @@ func AttachAll(ctx context.Context, ts []Target, p *Program, o AttachAllOptions)
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
 		}
-		alone := findProvider(ts[0].Kind).fallbackToSingle
+		alone := ts[0].Driver.FallbackToSingle
 		links, more, err := attachParts(ctx, ts, cookies, p, o, alone)
 		if err != nil {
 			return links, nil, err
@@ -104,7 +102,7 @@ func attachParts(ctx context.Context, ts []Target, cookies []uint64, p *Program,
 	}
 	a, err := AttachMulti(ts, cookies, p, AttachOptions{PID: o.PID})
 	if err == nil {
-		return []*Attachment{a}, a.without, nil
+		return []*Attachment{a}, a.Without, nil
 	}
 	var ae *AttachError
 	if whole || len(ts) == 1 || !errors.As(err, &ae) || !ae.TargetOnly {
@@ -122,8 +120,8 @@ func attachParts(ctx context.Context, ts []Target, cookies []uint64, p *Program,
 // attachable splits ts into targets that can be tried and targets already known to be refused.
 func attachable(ts []Target) (able []Target, refusals []AttachFailure) {
 	for _, t := range ts {
-		if t.refusal != nil {
-			refusals = append(refusals, AttachFailure{t, t.refusal})
+		if t.Refusal != nil {
+			refusals = append(refusals, AttachFailure{t, t.Refusal})
 		} else {
 			able = append(able, t)
 		}
@@ -178,33 +176,20 @@ func parallel(ctx context.Context, n, most int, progress func(done, total int), 
 
 // A multi link attaches one program to many places with one system call, and detaches it as fast.
 // The attach type belongs to the program, which is loaded for it (ProgramSpec.Targets) by
-// Provider.prepare.
+// Driver.Prepare.
 
 // Multi reports whether the program was loaded for a multi link. Such a program must be attached
 // with AttachMulti, not with Attach.
-func (p *Program) Multi() bool {
-	if len(p.spec.Targets) > 0 && payload[sharedEvent](p.spec.Targets[0]) != "" {
-		return true
-	}
-	switch p.spec.attachType {
-	case ebpf.AttachTraceUprobeMulti, ebpf.AttachTraceKprobeMulti:
-		return true
-	}
-	return false
-}
+func (p *Program) Multi() bool { return p.spec.Multi }
 
 // AttachMulti attaches a program to all targets that it was loaded for, which are of one kind.
 // cookies has one element per target, or none. If it returns an error, an *AttachError, nothing is
 // attached.
 func AttachMulti(ts []Target, cookies []uint64, p *Program, o AttachOptions) (*Attachment, error) {
-	pr := findProvider(ts[0].Kind)
-	if pr == nil || pr.attachMulti == nil {
-		return nil, &AttachError{Target: ts[0], Reason: "no such kind of probe"}
-	}
-	a, err := pr.attachMulti(ts, cookies, p, o)
+	a, err := ts[0].Driver.AttachMulti(ts, cookies, p, o)
 	var ae *AttachError
 	if err != nil && !errors.As(err, &ae) {
-		err = attachError(ts[0], err)
+		err = NewAttachError(ts[0], err)
 	}
 	return a, err
 }

@@ -17,13 +17,16 @@ var softwareProvider = Provider{
 	Kind: "software", Alias: "s", Syntax: "software:EVENT or software:EVENT:N",
 	Doc:     "A kernel counter, on every CPU: the handler runs at every Nth event (nanoseconds for the clocks).",
 	Example: "software:page-faults:100",
-	minArgs: 1, maxArgs: 2, pidFilter: filterPerf,
-	Context:      abi.Context{Registers: true},
-	List:         listCounters("software", softwareEvents),
-	Resolve:      resolveCounters(softwareEvents),
-	programTypes: only(ebpf.PerfEvent),
-	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
-		return attachPerf(t, unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Config: payload[uint64](t), Sample: t.Period}, p, o)
+	minArgs: 1, maxArgs: 2,
+	List:    listCounters("software", softwareEvents),
+	Resolve: resolveCounters(softwareEvents),
+	Driver: Driver{
+		PIDFilter:    filterPerf,
+		Context:      abi.Context{Registers: true},
+		ProgramTypes: only(ebpf.PerfEvent),
+		Attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
+			return AttachPerf(t, unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Config: payload[uint64](t), Sample: t.Period}, false, p, o)
+		},
 	},
 }
 
@@ -47,22 +50,25 @@ var hardwareProvider = Provider{
 	Kind: "hardware", Alias: "h", Syntax: "hardware:EVENT or hardware:EVENT:N",
 	Doc:     "A processor counter, on every CPU: the handler runs at every Nth event.",
 	Example: "hardware:cache-misses:10000",
-	minArgs: 1, maxArgs: 2, pidFilter: filterPerf,
-	Context:      abi.Context{Registers: true},
-	usable:       usableHardware,
-	List:         listCounters("hardware", hardwareEvents),
-	Resolve:      resolveCounters(hardwareEvents),
-	programTypes: only(ebpf.PerfEvent),
-	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
-		a, err := attachPerf(t, unix.PerfEventAttr{Type: unix.PERF_TYPE_HARDWARE, Config: payload[uint64](t), Sample: t.Period}, p, o)
-		var e *AttachError
-		if errors.As(err, &e) && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL)) {
-			e.Reason, e.Hint = "this processor does not count that event", "bpfrepl -l hardware lists others"
-			if !hasPMU() {
-				e.Reason, e.Hint = noPMU, noPMUHint
+	minArgs: 1, maxArgs: 2,
+	usable:  usableHardware,
+	List:    listCounters("hardware", hardwareEvents),
+	Resolve: resolveCounters(hardwareEvents),
+	Driver: Driver{
+		PIDFilter:    filterPerf,
+		Context:      abi.Context{Registers: true},
+		ProgramTypes: only(ebpf.PerfEvent),
+		Attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
+			a, err := AttachPerf(t, unix.PerfEventAttr{Type: unix.PERF_TYPE_HARDWARE, Config: payload[uint64](t), Sample: t.Period}, false, p, o)
+			var e *AttachError
+			if errors.As(err, &e) && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL)) {
+				e.Reason, e.Hint = "this processor does not count that event", "bpfrepl -l hardware lists others"
+				if !hasPMU() {
+					e.Reason, e.Hint = noPMU, noPMUHint
+				}
 			}
-		}
-		return a, err
+			return a, err
+		},
 	},
 }
 
@@ -130,7 +136,7 @@ func listCounters(kind string, events []counterEvent) func(string) ([]Target, er
 
 func counter(kind string, e counterEvent, period uint64) Target {
 	t := newTarget(kind, e.name, strconv.FormatUint(period, 10))
-	t.Period, t.data = period, e.config
+	t.Period, t.Payload = period, e.config
 	return t
 }
 

@@ -15,6 +15,7 @@
 // Each probe kind is one Provider, in a file of its own, with a row in the table of provider.go:
 //
 //	kprobe.go, fentry.go                 functions of the kernel
+//	kprobe_attach.go                     attaching to them through perf events and multi links
 //	fentry_prog.go                       functions of BPF programs
 //	function.go                          function and return: the cheaper of kprobe and fentry
 //	lsm.go                               hooks of security modules
@@ -30,9 +31,9 @@
 //	kprobe_event.go                      typed arguments of functions, from BTF
 //	typetext.go                          declarations of types, for -l 'struct sock'
 //	function_targets.go                  targets at kernel functions, and their patterns
-//	function_owner.go                    the module or program that a function belongs to
 //	regs.go                              registers of arguments, by architecture and calling convention
 //	syscalls.go                          one program for many system call tracepoints
+//	target.go                            targets, and the drivers that load and attach for them
 //	load.go                              loading a program in the form that its targets require
 //	program.go, program_limits.go        programs, errors of the verifier
 //	attach.go, attachall.go, perf.go     attaching to one target or to thousands, missed events

@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"unsafe"
 
@@ -55,10 +56,10 @@ func (f Feature) Probe() error {
 // Features returns all features, ordered by the kernel that introduced them.
 func Features() []Feature {
 	return []Feature{
-		{kprobeProvider.Kind, "4.17", "kprobe and kretprobe (CONFIG_KPROBE_EVENTS)", tryKprobes},
+		ofKind("kprobe:vfs_read", "4.17", "kprobe and kretprobe (CONFIG_KPROBE_EVENTS)"),
 		{"override", "4.16", "override() (CONFIG_BPF_KPROBE_OVERRIDE)", tryHelper(ebpf.Kprobe, asm.FnOverrideReturn)},
-		{fentryProvider.Kind, "5.5", "fentry and fexit", tryFentryKind},
-		{lsmProvider.Kind, "5.7", "lsm (CONFIG_BPF_LSM, and bpf in the list of active modules)", tryLSMKind},
+		ofKind("fentry:vfs_read", "5.5", "fentry and fexit"),
+		ofKind("lsm:file_open", "5.7", "lsm (CONFIG_BPF_LSM, and bpf in the list of active modules)"),
 		{"ringbuf", "5.8", "records to the host, in order across all CPUs", tryRingBuf},
 		{"long_keys", "5.11", "keys of maps longer than 512 bytes", tryLongKeys},
 		{"missed_count", "5.12", "how many runs the kernel skipped", tryMissed},
@@ -84,6 +85,20 @@ func FindFeature(name string) (Feature, error) {
 		}
 	}
 	return Feature{}, fmt.Errorf("no feature %q", name)
+}
+
+// ofKind returns the feature with the name of a kind of probe, which a kernel has if it has the
+// kind's probe spec.
+func ofKind(spec, since, doc string) Feature {
+	kind, _, _ := strings.Cut(spec, ":")
+	return Feature{kind, since, doc, func() error {
+		_, err := Resolve(spec)
+		var none *NotFoundError
+		if errors.As(err, &none) {
+			return fmt.Errorf("%w: %s", errMissing, none.Reason)
+		}
+		return err
+	}}
 }
 
 // tryLoad loads a program and closes it.
@@ -179,8 +194,8 @@ func tryMissed() error {
 	if err != nil {
 		return err
 	}
-	var info progInfo
-	attr := sys.InfoAttr{FD: uint32(p.raw.FD()), Len: uint32(unsafe.Sizeof(info)), Info: unsafe.Pointer(&info)}
+	var info sys.ProgInfo
+	attr := sys.InfoAttr{FD: uint32(p.Raw().FD()), Len: uint32(unsafe.Sizeof(info)), Info: unsafe.Pointer(&info)}
 	_, err = sys.BPF(sys.CmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	if err == nil && attr.Len < uint32(unsafe.Sizeof(info)) {
 		err = fmt.Errorf("%w: it describes a program in %d bytes", errMissing, attr.Len)
@@ -199,7 +214,7 @@ func tryPerfLink() error {
 	if err != nil {
 		return errors.Join(err, p.Close())
 	}
-	attr := sys.LinkCreateAttr{Prog: uint32(p.raw.FD()), Target: uint32(ev), AttachType: sys.AttachPerfEvent}
+	attr := sys.LinkCreateAttr{Prog: uint32(p.Raw().FD()), Target: uint32(ev), AttachType: sys.AttachPerfEvent}
 	fd, err := sys.BPF(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.E2BIG) {
 		err = fmt.Errorf("%w: %w", errMissing, err)
@@ -210,45 +225,9 @@ func tryPerfLink() error {
 	return errors.Join(err, sys.CloseFD(ev), p.Close())
 }
 
-// HasKprobes reports whether the kernel is built with kprobes.
-func HasKprobes() bool { return tryKprobes() == nil }
-
-func tryKprobes() error {
-	_, err := kprobePMU()
-	if errors.Is(err, errNoKprobes) {
-		return fmt.Errorf("%w: %w", errMissing, err)
-	}
-	return err
-}
-
-func tryFentryKind() error {
-	err := tryFentry(functionTarget(fentryProvider.Kind, fentryProvider.Kind, "vfs_read"))
-	var ae *AttachError
-	if errors.As(err, &ae) {
-		return fmt.Errorf("%w: %s", errMissing, ae.Reason)
-	}
-	return err
-}
-
-func tryLSMKind() error {
-	err := usableLSM(lsmProvider.Kind)
-	if err == nil {
-		err = tryLSM(lsmTarget("file_open"))
-	}
-	var none *NotFoundError
-	var refused *AttachError
-	switch {
-	case errors.As(err, &none):
-		return fmt.Errorf("%w: %s", errMissing, none.Reason)
-	case errors.As(err, &refused):
-		return fmt.Errorf("%w: %s", errMissing, refused.Reason)
-	}
-	return err
-}
-
 // tryKprobeMulti attaches an empty program with a multi link.
 func tryKprobeMulti() error {
-	p, err := NewProgram(ProgramSpec{Name: "feature", Type: ebpf.Kprobe, attachType: ebpf.AttachTraceKprobeMulti,
+	p, err := NewProgram(ProgramSpec{Name: "feature", Type: ebpf.Kprobe, AttachType: ebpf.AttachTraceKprobeMulti,
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
 	if errors.Is(err, unix.EINVAL) {
 		return fmt.Errorf("%w: %w", errMissing, err)
@@ -256,10 +235,13 @@ func tryKprobeMulti() error {
 	if err != nil {
 		return err
 	}
-	a, err := attachKprobes([]Target{functionTarget(kprobeProvider.Kind, kprobeProvider.Kind, "vfs_read")}, nil, false, p)
+	symbol := sys.BytePointer([]byte("vfs_read\x00"))
+	attr := sys.LinkCreateKprobes{Prog: uint32(p.Raw().FD()), AttachType: uint32(ebpf.AttachTraceKprobeMulti), Count: 1, Syms: unsafe.Pointer(&symbol)}
+	fd, err := sys.BPF(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	runtime.KeepAlive(&symbol)
 	switch {
 	case err == nil:
-		err = a.Close()
+		err = sys.CloseFD(int(fd))
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
 		err = fmt.Errorf("%w: %w", errMissing, err)
 	}
@@ -269,7 +251,7 @@ func tryKprobeMulti() error {
 // tryUprobeMulti requests a multi link to a directory. A kernel that supports such links answers
 // that it is not a file.
 func tryUprobeMulti() error {
-	p, err := NewProgram(ProgramSpec{Name: "feature", Type: ebpf.Kprobe, attachType: ebpf.AttachTraceUprobeMulti,
+	p, err := NewProgram(ProgramSpec{Name: "feature", Type: ebpf.Kprobe, AttachType: ebpf.AttachTraceUprobeMulti,
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
 	if errors.Is(err, unix.EINVAL) {
 		return fmt.Errorf("%w: %w", errMissing, err)
@@ -277,10 +259,14 @@ func tryUprobeMulti() error {
 	if err != nil {
 		return err
 	}
-	fd, err := linkUprobes([]Target{{data: userSites{file: "/", sites: []probeSite{{}}}}}, nil, p, AttachOptions{}, false)
+	path, offset := []byte("/\x00"), uint64(0)
+	attr := sys.LinkCreateUprobes{Prog: uint32(p.Raw().FD()), AttachType: uint32(ebpf.AttachTraceUprobeMulti), Path: unsafe.Pointer(&path[0]), Offsets: unsafe.Pointer(&offset), Count: 1}
+	fd, err := sys.BPF(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	runtime.KeepAlive(path)
+	runtime.KeepAlive(&offset)
 	switch {
 	case err == nil:
-		err = errors.Join(errors.New("the kernel accepted a uprobe on a directory"), sys.CloseFD(fd))
+		err = errors.Join(errors.New("the kernel accepted a uprobe on a directory"), sys.CloseFD(int(fd)))
 	case errors.Is(err, unix.EBADF):
 		err = nil
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP):

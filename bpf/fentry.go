@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
@@ -23,30 +25,79 @@ var fentryProvider = Provider{
 	Kind: "fentry", Alias: "f", Syntax: "fentry:[MODULE:]FUNCTION, fentry:bpf:[ID:]FUNCTION",
 	Doc:     "The entry of a kernel function: cheaper than a kprobe, with typed arguments.",
 	Example: "fentry:vfs_read",
-	minArgs: 1, maxArgs: 3, programPerTarget: true, functions: kernelfunc.Fentry, usable: usableFentry,
-	Context: abi.Context{OwnFrame: true}, TrustedPointers: true,
-	List:             func(pattern string) ([]Target, error) { return listFentry("fentry", pattern) },
-	Resolve:          resolveFentry,
-	eventSchema:      func(t Target) (*abi.Event, error) { return traceEvent(t, false) },
-	programTypes:     only(ebpf.Tracing),
-	prepare:          prepareFentry,
-	attach:           attachFentry,
-	explainLoadError: fentryRefused,
+	minArgs: 1, maxArgs: 3, functions: kernelfunc.Fentry, usable: usableFentry,
+	List:    func(pattern string) ([]Target, error) { return listFentry("fentry", pattern) },
+	Resolve: resolveFentry,
+	Driver: Driver{
+		ProgramPerTarget: true,
+		Context:          abi.Context{OwnFrame: true}, TrustedPointers: true,
+		Event:            func(t Target) (*abi.Event, error) { return traceEvent(t, false) },
+		ProgramTypes:     only(ebpf.Tracing),
+		Prepare:          prepareFentry,
+		Attach:           attachFentry(ebpf.AttachTraceFEntry),
+		ExplainLoadError: fentryRefused,
+	},
 }
 
 var fexitProvider = Provider{
 	Kind: "fexit", Alias: "fr", Syntax: "fexit:[MODULE:]FUNCTION, fexit:bpf:[ID:]FUNCTION",
 	Doc:     "The return of a kernel function, with its arguments and return value.",
 	Example: "fexit:vfs_read",
-	minArgs: 1, maxArgs: 3, programPerTarget: true, functions: kernelfunc.Fentry, usable: usableFentry,
-	Context: abi.Context{OwnFrame: true}, TrustedPointers: true,
-	List:             func(pattern string) ([]Target, error) { return listFentry("fexit", pattern) },
-	Resolve:          resolveFentry,
-	eventSchema:      func(t Target) (*abi.Event, error) { return traceEvent(t, true) },
-	programTypes:     only(ebpf.Tracing),
-	prepare:          prepareFentry,
-	attach:           attachFentry,
-	explainLoadError: fentryRefused,
+	minArgs: 1, maxArgs: 3, functions: kernelfunc.Fentry, usable: usableFentry,
+	List:    func(pattern string) ([]Target, error) { return listFentry("fexit", pattern) },
+	Resolve: resolveFentry,
+	Driver: Driver{
+		ProgramPerTarget: true,
+		Context:          abi.Context{OwnFrame: true}, TrustedPointers: true,
+		Event:            func(t Target) (*abi.Event, error) { return traceEvent(t, true) },
+		ProgramTypes:     only(ebpf.Tracing),
+		Prepare:          prepareFentry,
+		Attach:           attachFentry(ebpf.AttachTraceFExit),
+		ExplainLoadError: fentryRefused,
+	},
+}
+
+// A funcOwner is the payload of a target at a function of a named module or of a BPF program. The
+// functions of other targets are found by name.
+type funcOwner struct {
+	module  string
+	program ebpf.ProgramID
+}
+
+// lookupFunction finds the function of an fentry or fexit target.
+func lookupFunction(t Target) (kbtf.Func, error) {
+	in := payload[funcOwner](t)
+	switch {
+	case in.program != 0:
+		return kbtf.ProgramFunc(in.program, t.Func)
+	case in.module != "":
+		return kbtf.ModuleFunc(in.module, t.Func)
+	}
+	return kbtf.FindFunc(t.Func)
+}
+
+// InProgram reports whether the target is a function of a BPF program.
+func InProgram(t Target) bool { return payload[funcOwner](t).program != 0 }
+
+// openOwner returns the file descriptor of the BTF or program that contains the function, or 0 for the
+// kernel itself. The caller must close of, which owns the descriptor.
+func openOwner(t Target, f kbtf.Func) (fd int, of io.Closer, err error) {
+	program := payload[funcOwner](t).program
+	switch {
+	case program != 0:
+		p, err := ebpf.NewProgramFromID(program)
+		if err != nil {
+			return 0, nil, fmt.Errorf("open the program %d: %w", program, err)
+		}
+		return p.FD(), p, nil
+	case f.Module != "":
+		h, err := btf.FindHandle(func(info *btf.HandleInfo) bool { return info.IsModule() && info.Name == f.Module })
+		if err != nil {
+			return 0, nil, fmt.Errorf("open the types of the module %s: %w", f.Module, err)
+		}
+		return h.FD(), h, nil
+	}
+	return 0, nil, nil
 }
 
 // usableFentry tries a probe, and returns a *NotFoundError if the kernel supports no probe of the
@@ -136,7 +187,7 @@ func resolveModule(s Spec) ([]Target, error) {
 	var out []Target
 	for _, n := range found {
 		t := newTarget(s.Kind, module, n)
-		t.Func, t.data = n, funcOwner{module: module}
+		t.Func, t.Payload = n, funcOwner{module: module}
 		out = append(out, t)
 	}
 	if isPattern(fn) {
@@ -172,7 +223,7 @@ const fentryArgs = 6
 // prepareFentry ties a program to its only target.
 func prepareFentry(s *ProgramSpec) error {
 	t := s.Targets[0]
-	f, err := t.lookupFunction()
+	f, err := lookupFunction(t)
 	if err != nil {
 		return fentryUntyped(t, err)
 	}
@@ -183,8 +234,8 @@ func prepareFentry(s *ProgramSpec) error {
 		return &AttachError{Target: t, TargetOnly: true, Hint: instead(t), Err: sys.ErrnoNotSupported,
 			Reason: fmt.Sprintf("the function has %d arguments, and kernels before 6.6 attach %s to functions with at most %d", n, t.Kind, fentryArgs)}
 	}
-	s.attachType, s.attachTo, s.attachBTF = fentryAttachType(t.Kind), t.Func, f.ID
-	s.attachFD, s.attachIn, err = t.open(f)
+	s.AttachType, s.AttachTo, s.AttachBTF = fentryAttachType(t.Kind), t.Func, f.ID
+	s.AttachFD, s.AttachIn, err = openOwner(t, f)
 	return err
 }
 
@@ -212,7 +263,7 @@ func kprobeOf(t Target) string {
 
 // instead returns a hint on how to trace a function that fentry and fexit cannot trace.
 func instead(t Target) string {
-	if t.InProgram() {
+	if InProgram(t) {
 		return "trace what the program is attached to"
 	}
 	return "use " + kprobeOf(t)
@@ -277,32 +328,34 @@ func fentryRefused(t Target, err error) error {
 }
 
 // attachFentry creates a link. Cookies require 5.19.
-func attachFentry(t Target, p *Program, o AttachOptions) (*Attachment, error) {
-	var fd uintptr
-	var err error
-	if o.Cookie != 0 {
-		attr := sys.LinkCreateTracing{Prog: uint32(p.raw.FD()), AttachType: uint32(p.spec.attachType), Cookie: o.Cookie}
-		fd, err = sys.BPF(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
-	} else {
-		attr := sys.RawTracepointAttr{FD: uint32(p.raw.FD())}
-		fd, err = sys.BPF(sys.CmdRawTracepoint, unsafe.Pointer(&attr), unsafe.Offsetof(attr.Cookie))
-	}
-	if err == nil {
-		return &Attachment{Target: t, fds: []int{int(fd)}}, nil
-	}
-	e := &AttachError{Target: t, TargetOnly: true, Hint: instead(t), Err: err}
-	switch {
-	case errors.Is(err, unix.EBUSY):
-		e.Reason = "its entry is patched by something else: a live patch, or a kprobe after its first instruction"
-		if kernelfunc.IsNotrace(t.Func) {
-			e.Reason = "the kernel does not allow this function to be traced: it is notrace (not in " + kernelfunc.FilterFile + ")"
+func attachFentry(typ ebpf.AttachType) func(Target, *Program, AttachOptions) (*Attachment, error) {
+	return func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
+		var fd uintptr
+		var err error
+		if o.Cookie != 0 {
+			attr := sys.LinkCreateTracing{Prog: uint32(p.Raw().FD()), AttachType: uint32(typ), Cookie: o.Cookie}
+			fd, err = sys.BPF(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+		} else {
+			attr := sys.RawTracepointAttr{FD: uint32(p.Raw().FD())}
+			fd, err = sys.BPF(sys.CmdRawTracepoint, unsafe.Pointer(&attr), unsafe.Offsetof(attr.Cookie))
 		}
-	case errors.Is(err, unix.E2BIG):
-		e.Reason = "38 programs are attached there already, which is the kernel's limit"
-	case errors.Is(err, sys.ErrnoNotSupported):
-		e.Reason = noFentry
-	default:
-		return nil, attachError(t, err)
+		if err == nil {
+			return &Attachment{Target: t, FDs: []int{int(fd)}}, nil
+		}
+		e := &AttachError{Target: t, TargetOnly: true, Hint: instead(t), Err: err}
+		switch {
+		case errors.Is(err, unix.EBUSY):
+			e.Reason = "its entry is patched by something else: a live patch, or a kprobe after its first instruction"
+			if kernelfunc.IsNotrace(t.Func) {
+				e.Reason = "the kernel does not allow this function to be traced: it is notrace (not in " + kernelfunc.FilterFile + ")"
+			}
+		case errors.Is(err, unix.E2BIG):
+			e.Reason = "38 programs are attached there already, which is the kernel's limit"
+		case errors.Is(err, sys.ErrnoNotSupported):
+			e.Reason = noFentry
+		default:
+			return nil, NewAttachError(t, err)
+		}
+		return nil, e
 	}
-	return nil, e
 }

@@ -19,7 +19,7 @@ const programPart = "bpf"
 // programTarget returns a target at a function of a BPF program.
 func programTarget(kind string, id ebpf.ProgramID, fn string) Target {
 	t := newTarget(kind, programPart, strconv.Itoa(int(id)), fn)
-	t.Func, t.data = fn, funcOwner{program: id}
+	t.Func, t.Payload = fn, funcOwner{program: id}
 	return t
 }
 

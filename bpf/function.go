@@ -16,9 +16,11 @@ var functionProvider = Provider{
 	Doc:     "The entry of a kernel function, using the cheapest kind that this kernel has: fentry, else kprobe.",
 	Example: "function:vfs_read",
 	minArgs: 1, maxArgs: 1, functions: kernelfunc.Kprobes, usable: usableFunction,
-	List:        func(pattern string) ([]Target, error) { return listFunctions("function", pattern, kernelfunc.Kprobes) },
-	Resolve:     func(s Spec) ([]Target, error) { return resolveFunction(s, fentryProvider.Kind, kprobeProvider.Kind) },
-	eventSchema: func(t Target) (*abi.Event, error) { return kprobeEvent(t.Func, false) },
+	List:    func(pattern string) ([]Target, error) { return listFunctions("function", pattern, kernelfunc.Kprobes) },
+	Resolve: func(s Spec) ([]Target, error) { return resolveFunction(s, fentryProvider.Kind, kprobeProvider.Kind) },
+	Driver: Driver{
+		Event: func(t Target) (*abi.Event, error) { return kprobeEvent(t.Func, false) },
+	},
 }
 
 var returnProvider = Provider{
@@ -26,9 +28,11 @@ var returnProvider = Provider{
 	Doc:     "The return of a kernel function, using the cheapest kind that this kernel has: fexit, else kretprobe.",
 	Example: "return:vfs_read",
 	minArgs: 1, maxArgs: 1, functions: kernelfunc.Kprobes, usable: usableFunction,
-	List:        func(pattern string) ([]Target, error) { return listFunctions("return", pattern, kernelfunc.Kprobes) },
-	Resolve:     func(s Spec) ([]Target, error) { return resolveFunction(s, fexitProvider.Kind, kretprobeProvider.Kind) },
-	eventSchema: func(t Target) (*abi.Event, error) { return kprobeEvent(t.Func, true) },
+	List:    func(pattern string) ([]Target, error) { return listFunctions("return", pattern, kernelfunc.Kprobes) },
+	Resolve: func(s Spec) ([]Target, error) { return resolveFunction(s, fexitProvider.Kind, kretprobeProvider.Kind) },
+	Driver: Driver{
+		Event: func(t Target) (*abi.Event, error) { return kprobeEvent(t.Func, true) },
+	},
 }
 
 // usableFunction returns a *NotFoundError if the kernel supports neither of the kinds that kind

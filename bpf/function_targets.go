@@ -1,12 +1,8 @@
 package bpf
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
@@ -77,31 +73,3 @@ func noKernelFunction(s Spec, fn string, names []string) error {
 	}
 	return e
 }
-
-// lockdown returns the kernel's lockdown mode: "none", "integrity" or "confidentiality", or "" if
-// it cannot be read.
-func lockdown() string {
-	text, err := os.ReadFile("/sys/kernel/security/lockdown")
-	if err != nil {
-		return ""
-	}
-	_, mode, _ := strings.Cut(string(text), "[")
-	mode, _, _ = strings.Cut(mode, "]")
-	return mode
-}
-
-// kprobePMU returns the perf event type of kprobes. It is read once, because it cannot change while
-// the kernel runs.
-var kprobePMU = sync.OnceValues(func() (uint32, error) {
-	text, err := os.ReadFile("/sys/bus/event_source/devices/kprobe/type")
-	if errors.Is(err, os.ErrNotExist) {
-		return 0, errNoKprobes
-	}
-	if err != nil {
-		return 0, fmt.Errorf("read the type of kprobes: %w", err)
-	}
-	n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
-	return uint32(n), err
-})
-
-var errNoKprobes = errors.New("this kernel has no kprobes: it is built without CONFIG_KPROBE_EVENTS")

@@ -19,8 +19,7 @@ var iterProvider = Provider{
 	Kind: "iter", Alias: "it", Syntax: "iter:TYPE with the type task, task_file or task_vma",
 	Doc:     "Runs once for each object of the given type that exists when it is attached; e.pid, e.tid, e.comm and e.task are those of the current task.",
 	Example: "iter:task_file",
-	minArgs: 1, maxArgs: 1, pidFilter: filterIter,
-	NamespacePIDs: "this kernel cannot limit iterators to a process when bpfrepl runs in a PID namespace; Linux 6.1 can",
+	minArgs: 1, maxArgs: 1,
 	List: func(pattern string) ([]Target, error) {
 		var out []Target
 		for _, it := range iterators {
@@ -28,19 +27,23 @@ var iterProvider = Provider{
 		}
 		return out, nil
 	},
-	Resolve:      resolveIter,
-	eventSchema:  iterEvent,
-	programTypes: only(ebpf.Tracing),
-	prepare: func(spec *ProgramSpec) error {
-		name := spec.Targets[0].Parts[0]
-		id, err := kbtf.KfuncID("bpf_iter_" + name)
-		if err != nil {
-			return err
-		}
-		spec.attachType, spec.attachTo, spec.attachBTF = ebpf.AttachTraceIter, name, uint32(id)
-		return nil
+	Resolve: resolveIter,
+	Driver: Driver{
+		PIDFilter:     filterInKernelIf((*sys.Kernel).HaveIterProcess),
+		NamespacePIDs: "this kernel cannot limit iterators to a process when bpfrepl runs in a PID namespace; Linux 6.1 can",
+		Event:         iterEvent,
+		ProgramTypes:  only(ebpf.Tracing),
+		Prepare: func(spec *ProgramSpec) error {
+			name := spec.Targets[0].Parts[0]
+			id, err := kbtf.KfuncID("bpf_iter_" + name)
+			if err != nil {
+				return err
+			}
+			spec.AttachType, spec.AttachTo, spec.AttachBTF = ebpf.AttachTraceIter, name, uint32(id)
+			return nil
+		},
+		Attach: attachIter,
 	},
-	attach: attachIter,
 }
 
 // iterators are those of kernel/bpf/task_iter.c. The context of their programs consists of words:
@@ -153,7 +156,7 @@ type iterTask struct{ tid, pid, pidFD uint32 }
 
 // attachIter runs the program once over all items.
 func attachIter(t Target, p *Program, o AttachOptions) (*Attachment, error) {
-	attr := iterAttr{prog: uint32(p.raw.FD()), attachType: uint32(ebpf.AttachTraceIter)}
+	attr := iterAttr{prog: uint32(p.Raw().FD()), attachType: uint32(ebpf.AttachTraceIter)}
 	one := iterTask{pid: uint32(o.PID)}
 	k, err := sys.Running()
 	if err != nil {

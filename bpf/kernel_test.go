@@ -64,7 +64,9 @@ func TestAttachErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Attach(newTarget("rawtracepoint", "no_such_event"), p, AttachOptions{})
+	none := newTarget("rawtracepoint", "no_such_event")
+	none.Driver = &rawTracepointProvider.Driver
+	_, err = Attach(none, p, AttachOptions{})
 	if !errors.Is(err, ErrNoRawTracepoint) {
 		t.Errorf("%#v", err)
 	}

@@ -63,7 +63,7 @@ func kprobeEvent(fn string, ret bool) (*abi.Event, error) {
 // traceEvent returns the event of fentry or fexit. The arguments are the words of the context,
 // followed by the return value (bpf_get_func_arg and bpf_get_func_ret, kernel/trace/bpf_trace.c).
 func traceEvent(t Target, ret bool) (*abi.Event, error) {
-	fn, err := t.lookupFunction()
+	fn, err := lookupFunction(t)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func traceEvent(t Target, ret bool) (*abi.Event, error) {
 	if len(e.Fields) == 0 {
 		e.NoArgs = t.Func + " has no arguments"
 	}
-	if t.InProgram() {
+	if InProgram(t) {
 		for i := range e.Fields {
 			e.Fields[i].C = nil // a program's types are not the kernel's
 		}

@@ -15,16 +15,16 @@ func LoadForTargets(ctx context.Context, spec ProgramSpec, progress func(done, t
 	if len(ts) == 0 {
 		return NewProgram(spec)
 	}
-	pr := ts[0].Provider()
-	if len(ts) == 1 || !pr.programPerTarget {
-		return pr.load(spec)
+	d := ts[0].Driver
+	if len(ts) == 1 || !d.ProgramPerTarget {
+		return d.load(spec)
 	}
 	each := make([]*Program, len(ts))
 	errs := make([]error, len(ts))
 	err := parallel(ctx, len(ts), max(2, runtime.NumCPU()), progress, func(i int) {
 		one := spec
 		one.Targets = ts[i : i+1]
-		each[i], errs[i] = pr.load(one)
+		each[i], errs[i] = d.load(one)
 	})
 	p := &Program{spec: spec, perTarget: map[string]*Program{}, loadErrors: map[string]error{}}
 	for i, one := range each {
@@ -48,15 +48,15 @@ func LoadForTargets(ctx context.Context, spec ProgramSpec, progress func(done, t
 }
 
 // load prepares a program for its targets and loads it.
-func (pr *Provider) load(spec ProgramSpec) (*Program, error) {
-	if pr.prepare != nil {
-		if err := pr.prepare(&spec); err != nil {
+func (d *Driver) load(spec ProgramSpec) (*Program, error) {
+	if d.Prepare != nil {
+		if err := d.Prepare(&spec); err != nil {
 			return nil, err
 		}
 	}
 	p, err := NewProgram(spec)
-	if err != nil && pr.explainLoadError != nil {
-		err = pr.explainLoadError(spec.Targets[0], err)
+	if err != nil && d.ExplainLoadError != nil {
+		err = d.ExplainLoadError(spec.Targets[0], err)
 	}
 	return p, err
 }
@@ -65,7 +65,7 @@ func (pr *Provider) load(spec ProgramSpec) (*Program, error) {
 // each target with a link of its own.
 func (p *Program) reloadSingle() error {
 	spec := p.spec
-	spec.Targets, spec.attachType = nil, 0
+	spec.Targets, spec.AttachType, spec.Multi = nil, 0, false
 	q, err := NewProgram(spec)
 	if err != nil {
 		return err

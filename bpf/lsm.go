@@ -27,15 +27,18 @@ var lsmProvider = Provider{
 	Kind: "lsm", Syntax: "lsm:HOOK",
 	Doc:     "A hook of the kernel's security modules (LSM), with typed arguments: runs when the kernel decides whether to allow an operation.",
 	Example: "lsm:file_open",
-	minArgs: 1, maxArgs: 1, programPerTarget: true, functions: lsmHooks, usable: usableLSM,
-	Context: abi.Context{OwnFrame: true}, TrustedPointers: true,
-	List:             listLSM,
-	Resolve:          resolveLSM,
-	eventSchema:      lsmEvent,
-	programTypes:     only(ebpf.LSM),
-	prepare:          prepareLSM,
-	attach:           attachFentry,
-	explainLoadError: lsmRefused,
+	minArgs: 1, maxArgs: 1, functions: lsmHooks, usable: usableLSM,
+	List:    listLSM,
+	Resolve: resolveLSM,
+	Driver: Driver{
+		ProgramPerTarget: true,
+		Context:          abi.Context{OwnFrame: true}, TrustedPointers: true,
+		Event:            lsmEvent,
+		ProgramTypes:     only(ebpf.LSM),
+		Prepare:          prepareLSM,
+		Attach:           attachFentry(ebpf.AttachLSMMac),
+		ExplainLoadError: lsmRefused,
+	},
 }
 
 // lsmPrefix precedes the name of a hook in the name of its function.
@@ -182,7 +185,7 @@ func prepareLSM(s *ProgramSpec) error {
 	if err != nil {
 		return fentryUntyped(t, err)
 	}
-	s.attachType, s.attachTo, s.attachBTF = ebpf.AttachLSMMac, t.Parts[0], f.ID
+	s.AttachType, s.AttachTo, s.AttachBTF = ebpf.AttachLSMMac, t.Parts[0], f.ID
 	return nil
 }
 

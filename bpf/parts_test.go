@@ -43,7 +43,7 @@ func TestAttachParts(t *testing.T) {
 	}()
 	var ts []Target
 	for i := range places {
-		ts = append(ts, Target{Kind: "uprobe", Name: fmt.Sprintf("uprobe:%s:%d", file, i), data: userSites{file: file, sites: []probeSite{{offset: uint64(i * size)}}}})
+		ts = append(ts, Target{Kind: "uprobe", Driver: &uprobeProvider.Driver, Name: fmt.Sprintf("uprobe:%s:%d", file, i), Payload: userSites{file: file, sites: []probeSite{{offset: uint64(i * size)}}}})
 	}
 	p := countRunsOf(t, ProgramSpec{Type: ebpf.Kprobe, Targets: ts}, false).Program
 	links, refusals, err := AttachAll(context.Background(), ts, p, AttachAllOptions{})

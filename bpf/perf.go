@@ -15,9 +15,10 @@ import (
 // inheritThread makes new threads inherit a perf event, but not new processes (5.13).
 const inheritThread = 1 << 35
 
-// attachPerf opens a perf event on every CPU that is online or comes online, or on a single CPU.
-// For one process, it opens an event on each of its threads, which new threads inherit.
-func attachPerf(t Target, attr unix.PerfEventAttr, p *Program, o AttachOptions) (*Attachment, error) {
+// AttachPerf is Driver.Attach for kinds whose programs are attached to perf events of CPUs. It opens
+// a perf event on every CPU that is online or comes online or, with oneCPU, on a single one. For one
+// process, it opens an event on each of its threads, which new threads inherit.
+func AttachPerf(t Target, attr unix.PerfEventAttr, oneCPU bool, p *Program, o AttachOptions) (*Attachment, error) {
 	attr.Size, attr.Bits = uint32(unsafe.Sizeof(attr)), unix.PerfBitDisabled
 	a := &Attachment{Target: t}
 	open := func(pid, cpu int) ([]int, error) {
@@ -25,25 +26,25 @@ func attachPerf(t Target, attr unix.PerfEventAttr, p *Program, o AttachOptions) 
 		if err != nil {
 			return nil, err
 		}
-		return attachToEvent(ev, p, o.Cookie)
+		return AttachToEvent(ev, p, o.Cookie)
 	}
 	if o.PID != 0 {
 		err := eachThread(o.PID, &attr, func(tid int) error {
 			fds, err := open(tid, -1)
-			a.fds = append(a.fds, fds...)
+			a.FDs = append(a.FDs, fds...)
 			return err
 		})
 		if err != nil {
-			return nil, errors.Join(attachError(t, err), a.Close())
+			return nil, errors.Join(NewAttachError(t, err), a.Close())
 		}
 		return a, nil
 	}
 	attr.Read_format = unix.PERF_FORMAT_TOTAL_TIME_ENABLED // lets the cpuWatcher detect dead events
-	f, err := watchCPUs(t, o.oneCPU, func(cpu int) ([]int, error) { return open(-1, cpu) }, o.OnHotplug)
+	f, err := watchCPUs(t, oneCPU, func(cpu int) ([]int, error) { return open(-1, cpu) }, o.OnHotplug)
 	if err != nil {
-		return nil, attachError(t, err)
+		return nil, NewAttachError(t, err)
 	}
-	a.atClose = f.close
+	a.AtClose = f.close
 	return a, nil
 }
 

@@ -23,37 +23,6 @@ const (
 	FilterUnsupported
 )
 
-// PIDFilter returns what limits a probe of the target to one process.
-func (t Target) PIDFilter(k *sys.Kernel) PIDFilter {
-	if p := findProvider(t.Kind); p != nil && p.pidFilter != nil {
-		return p.pidFilter(k)
-	}
-	return FilterInProgram
-}
-
-func filterInKernel(*sys.Kernel) PIDFilter { return FilterInKernel }
-
-func filterUnsupported(*sys.Kernel) PIDFilter { return FilterUnsupported }
-
-// filterInKernelIf returns the pidFilter of a kind that the kernel filters if have returns true for
-// it. Otherwise the program filters.
-func filterInKernelIf(have func(*sys.Kernel) bool) func(*sys.Kernel) PIDFilter {
-	return func(k *sys.Kernel) PIDFilter {
-		if have(k) {
-			return FilterInKernel
-		}
-		return FilterInProgram
-	}
-}
-
-var (
-	// Perf events of return probes run for every process in which anything has placed a breakpoint
-	// there. Multi links check the process (kernel/trace/trace_uprobe.c: uretprobe_perf_func).
-	filterUretprobe = filterInKernelIf(func(k *sys.Kernel) bool { return k.HaveUprobeMulti(true) })
-	filterPerf      = filterInKernelIf((*sys.Kernel).HaveInheritThread)
-	filterIter      = filterInKernelIf((*sys.Kernel).HaveIterProcess)
-)
-
 // checkProcess returns an *AttachError if a target is to be limited to a process that has ended. If
 // the kernel does the limiting, it reports that itself.
 func checkProcess(t Target, pid int) error {
@@ -62,7 +31,7 @@ func checkProcess(t Target, pid int) error {
 		return err
 	}
 	if err := unix.Kill(pid, 0); errors.Is(err, unix.ESRCH) {
-		return attachError(t, err)
+		return NewAttachError(t, err)
 	}
 	return nil
 }

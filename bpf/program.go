@@ -33,13 +33,17 @@ type ProgramSpec struct {
 	Targets []Target
 	PID     int // as in AttachOptions
 
-	attachType ebpf.AttachType // of a link; 0: determined by the program's type
-	attachTo   string          // BTF name of the attach target, as cilium/ebpf expects it
-	attachBTF  uint32          // its BTF ID
-	// attachFD is the file descriptor of the module BTF, or of the program, that contains
-	// attachBTF; 0 for the kernel's own BTF.
-	attachFD int
-	attachIn io.Closer // owner of attachFD; closed once the program is loaded
+	// The following fields are set by Driver.Prepare.
+
+	AttachType ebpf.AttachType // of a link; 0: determined by the program's type
+	AttachTo   string          // BTF name of the attach target, as cilium/ebpf expects it
+	AttachBTF  uint32          // its BTF ID
+	// AttachFD is the file descriptor of the module BTF, or of the program, that contains
+	// AttachBTF; 0 for the kernel's own BTF.
+	AttachFD int
+	AttachIn io.Closer // owner of AttachFD; closed once the program is loaded
+	// Multi reports that one link attaches the program to all its targets (AttachMulti).
+	Multi bool
 }
 
 // Program is a loaded program.
@@ -111,8 +115,8 @@ func (e *LoadError) Unwrap() error { return e.Err }
 // NewProgram loads a program that has no target, or one that has been prepared for its targets
 // (LoadForTargets). The error is a *VerifierError, a *LoadError or a *PrivilegeError.
 func NewProgram(spec ProgramSpec) (_ *Program, err error) {
-	in := spec.attachIn
-	if spec.attachIn = nil; in != nil {
+	in := spec.AttachIn
+	if spec.AttachIn = nil; in != nil {
 		defer func() { err = errors.Join(err, in.Close()) }()
 	}
 	insns := append(asm.Instructions{}, spec.Instructions...)
@@ -131,7 +135,7 @@ func NewProgram(spec ProgramSpec) (_ *Program, err error) {
 	full := func(opts ebpf.ProgramOptions) (*ebpf.Program, error) {
 		target, _ := in.(*ebpf.Program)
 		return ebpf.NewProgramWithOptions(&ebpf.ProgramSpec{Name: kmap.KernelName(spec.Name), Type: spec.Type, Instructions: insns, License: license,
-			AttachType: spec.attachType, AttachTo: spec.attachTo, AttachTarget: target}, opts)
+			AttachType: spec.AttachType, AttachTo: spec.AttachTo, AttachTarget: target}, opts)
 	}
 	var raw *ebpf.Program
 	if hasCallbacks(insns) { // the kernel requires BTF for callbacks
@@ -166,13 +170,13 @@ func hasCallbacks(insns asm.Instructions) bool {
 func loadBare(spec ProgramSpec, code []byte) (*ebpf.Program, error) {
 	gpl := append([]byte(license), 0)
 	attr := sys.ProgLoadAttr{ProgType: uint32(spec.Type), Count: uint32(len(code) / asm.InstructionSize), Insns: sys.BytePointer(code), License: sys.BytePointer(gpl),
-		AttachType: uint32(spec.attachType), AttachBTF: spec.attachBTF, AttachBTFFD: uint32(spec.attachFD)}
+		AttachType: uint32(spec.AttachType), AttachBTF: spec.AttachBTF, AttachBTFFD: uint32(spec.AttachFD)}
 	copy(attr.Name[:], kmap.KernelName(spec.Name))
 	size := unsafe.Sizeof(attr)
-	if spec.attachType == 0 && spec.attachBTF == 0 {
+	if spec.AttachType == 0 && spec.AttachBTF == 0 {
 		size = unsafe.Offsetof(attr.Ifindex) // older kernels reject fields that they do not know
 	}
-	if spec.attachFD == 0 {
+	if spec.AttachFD == 0 {
 		size = min(size, unsafe.Offsetof(attr.AttachBTFFD))
 	}
 	fd, err := sys.BPF(sys.CmdProgLoad, unsafe.Pointer(&attr), size)
@@ -297,15 +301,6 @@ type Stats struct {
 	Missed uint64
 }
 
-// progInfo is the beginning of struct bpf_prog_info (include/uapi/linux/bpf.h), up to
-// recursion_misses.
-type progInfo struct {
-	_             [192]byte
-	runTimeNS     uint64
-	runCount      uint64
-	recursionMiss uint64
-}
-
 // PerRun returns the mean time per run, or 0 if there were no runs.
 func (s Stats) PerRun() time.Duration {
 	if s.Runs == 0 {
@@ -327,14 +322,14 @@ func (p *Program) Stats() (Stats, error) {
 	if p.raw == nil {
 		return st, nil
 	}
-	var info progInfo
+	var info sys.ProgInfo
 	attr := sys.InfoAttr{FD: uint32(p.raw.FD()), Len: uint32(unsafe.Sizeof(info)), Info: unsafe.Pointer(&info)}
 	_, err := sys.BPF(sys.CmdObjInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	runtime.KeepAlive(&info)
 	if err != nil {
 		return Stats{}, fmt.Errorf("read the program's statistics: %w", err)
 	}
-	return Stats{Runs: info.runCount, Time: time.Duration(info.runTimeNS), Missed: info.recursionMiss}, nil
+	return Stats{Runs: info.Runs, Time: time.Duration(info.RunTime), Missed: info.RecursionMisses}, nil
 }
 
 func (s Stats) plus(t Stats) Stats {
@@ -368,9 +363,4 @@ func (p *Program) TestRun(ctx []uint64) (uint32, error) {
 		return 0, fmt.Errorf("run program %s: %w", p.spec.Name, err)
 	}
 	return attr.Ret, nil
-}
-
-func (p *Program) runOnce() error {
-	_, err := p.TestRun(nil)
-	return err
 }

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -21,20 +23,22 @@ var rawTracepointProvider = Provider{
 	Doc:     "A static kernel event with its arguments as the kernel passes them, typed by BTF: cheaper than tracepoint.",
 	Example: "rawtracepoint:sched_switch",
 	minArgs: 1, maxArgs: 1,
-	Context: abi.Context{OwnFrame: true}, TracepointTypes: true,
 	List:    listRawTracepoints,
 	Resolve: resolveRawTracepoint,
-	eventSchema: func(Target) (*abi.Event, error) {
-		e := &abi.Event{RawArgs: true}
-		for i := range sys.MaxTestRunContext / 8 {
-			e.Fields = append(e.Fields, abi.Field{Name: fmt.Sprintf("arg%d", i), CType: "u64", Offset: 8 * i, Size: 8, Kind: abi.FieldInt})
-		}
-		return e, nil
-	},
-	programTypes: only(ebpf.RawTracepoint),
-	prepare:      prepareTracepoint,
-	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
-		return attachRawTracepoint(t, t.Parts[0], p, o)
+	Driver: Driver{
+		Context: abi.Context{OwnFrame: true}, TracepointTypes: true,
+		Event: func(Target) (*abi.Event, error) {
+			e := &abi.Event{RawArgs: true}
+			for i := range sys.MaxTestRunContext / 8 {
+				e.Fields = append(e.Fields, abi.Field{Name: fmt.Sprintf("arg%d", i), CType: "u64", Offset: 8 * i, Size: 8, Kind: abi.FieldInt})
+			}
+			return e, nil
+		},
+		ProgramTypes: only(ebpf.RawTracepoint),
+		Prepare:      prepareTracepoint,
+		Attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
+			return attachRawTracepoint(t, t.Parts[0], p, o)
+		},
 	},
 }
 
@@ -160,6 +164,32 @@ func prepareTracepoint(s *ProgramSpec) error {
 	if !ok {
 		return fmt.Errorf("this kernel does not describe the event %s", event)
 	}
-	s.attachType, s.attachTo, s.attachBTF = ebpf.AttachTraceRawTp, event, id
+	s.AttachType, s.AttachTo, s.AttachBTF = ebpf.AttachTraceRawTp, event, id
 	return nil
+}
+
+func openRawTracepoint(name string, p *Program, cookie uint64) (int, error) {
+	b := append([]byte(name), 0)
+	attr := sys.RawTracepointAttr{Name: unsafe.Pointer(&b[0]), FD: uint32(p.Raw().FD()), Cookie: cookie}
+	if p.Type() == ebpf.Tracing {
+		attr.Name = nil // the program already names its event
+	}
+	size := unsafe.Sizeof(attr)
+	if cookie == 0 {
+		size = unsafe.Offsetof(attr.Cookie) // older kernels reject fields that they do not know
+	}
+	fd, err := sys.BPF(sys.CmdRawTracepoint, unsafe.Pointer(&attr), size)
+	runtime.KeepAlive(b)
+	return int(fd), err
+}
+
+func attachRawTracepoint(t Target, name string, p *Program, o AttachOptions) (*Attachment, error) {
+	fd, err := openRawTracepoint(name, p, o.Cookie)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, &AttachError{Target: t, Reason: ErrNoRawTracepoint.Error(), Err: errors.Join(ErrNoRawTracepoint, err)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Attachment{Target: t, FDs: []int{fd}}, nil
 }

@@ -18,7 +18,7 @@ var signalProvider = Provider{
 	Kind: "self", Syntax: "self:signal:NAME",
 	Doc:     "A signal sent to bpfrepl itself: kill -USR1 runs the handler.",
 	Example: "self:signal:SIGUSR1",
-	minArgs: 2, maxArgs: 2, pidFilter: filterUnsupported,
+	minArgs: 2, maxArgs: 2,
 	List: func(pattern string) ([]Target, error) {
 		var out []Target
 		for _, name := range signalNames {
@@ -26,9 +26,12 @@ var signalProvider = Provider{
 		}
 		return out, nil
 	},
-	Resolve:      resolveSignal,
-	programTypes: only(ebpf.RawTracepoint),
-	attach:       attachSignal,
+	Resolve: resolveSignal,
+	Driver: Driver{
+		PIDFilter:    filterUnsupported,
+		ProgramTypes: only(ebpf.RawTracepoint),
+		Attach:       attachSignal,
+	},
 }
 
 // signalNames are the signals that neither bpfrepl nor the Go runtime uses.
@@ -74,10 +77,10 @@ func attachSignal(t Target, p *Program, _ AttachOptions) (*Attachment, error) {
 	go func() {
 		defer close(done)
 		for range got {
-			errs = append(errs, p.runOnce())
+			errs = append(errs, runOnce(p))
 		}
 	}()
-	return &Attachment{Target: t, atClose: func() error {
+	return &Attachment{Target: t, AtClose: func() error {
 		signal.Stop(got) // no more signals are sent; queued ones are still handled
 		close(got)
 		<-done

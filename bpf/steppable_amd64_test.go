@@ -86,7 +86,7 @@ func TestSteppable(t *testing.T) {
 		}
 	}()
 	at := func(i int) Target {
-		return Target{Name: fmt.Sprintf("uprobe:code:% x", forms[i]), Kind: "uprobe", data: userSites{file: fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd), sites: []probeSite{{offset: uint64(room * i)}}}}
+		return Target{Name: fmt.Sprintf("uprobe:code:% x", forms[i]), Kind: "uprobe", Driver: &uprobeProvider.Driver, Payload: userSites{file: fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd), sites: []probeSite{{offset: uint64(room * i)}}}}
 	}
 	c := countRunsOf(t, ProgramSpec{Type: ebpf.Kprobe, Targets: []Target{at(0)}}, false)
 	attach := func(ts []Target) error {

@@ -35,7 +35,7 @@ var syscallRegsOf = map[string]syscallRegs{
 
 // syscallOf returns the event from which a system call tracepoint is derived, and the system call
 // number.
-func (t Target) syscallOf() (event string, number int64, ok bool) {
+func syscallOf(t Target) (event string, number int64, ok bool) {
 	if t.Kind != tracepointProvider.Kind || t.Parts[0] != "syscalls" {
 		return "", 0, false
 	}
@@ -56,7 +56,7 @@ func ShareSyscalls(ts []Target, least int) (enter, exit, others []Target) {
 		return nil, nil, ts
 	}
 	for _, t := range ts {
-		switch event, _, ok := t.syscallOf(); {
+		switch event, _, ok := syscallOf(t); {
 		case ok && event == "sys_enter":
 			enter = append(enter, t)
 		case ok:
@@ -71,8 +71,8 @@ func ShareSyscalls(ts []Target, least int) (enter, exit, others []Target) {
 			*list = nil
 		}
 		for i := range *list {
-			event, _, _ := (*list)[i].syscallOf()
-			(*list)[i].data = sharedEvent(event)
+			event, _, _ := syscallOf((*list)[i])
+			(*list)[i].Payload = sharedEvent(event)
 		}
 	}
 	return enter, exit, others
@@ -82,7 +82,7 @@ func ShareSyscalls(ts []Target, least int) (enter, exit, others []Target) {
 func Unshare(ts []Target) []Target {
 	ts = slices.Clone(ts)
 	for i := range ts {
-		ts[i].data = nil
+		ts[i].Payload = nil
 	}
 	return ts
 }
@@ -133,6 +133,12 @@ func (event sharedEvent) schema(e *abi.Event) (*abi.Event, error) {
 	return out, nil
 }
 
+// prepareShared tells the programs of targets that share one from others.
+func prepareShared(s *ProgramSpec) error {
+	s.Multi = payload[sharedEvent](s.Targets[0]) != ""
+	return nil
+}
+
 func attachSyscalls(ts []Target, _ []uint64, p *Program, o AttachOptions) (*Attachment, error) {
 	o.Cookie = 0
 	return attachRawTracepoint(ts[0], string(payload[sharedEvent](ts[0])), p, o)
@@ -146,7 +152,7 @@ type Syscalls struct{ m *kmap.Map }
 func NewSyscalls(ts []Target, cookie func(Target) uint64) (*Syscalls, error) {
 	most := int64(0)
 	for _, t := range ts {
-		_, n, _ := t.syscallOf()
+		_, n, _ := syscallOf(t)
 		most = max(most, n)
 	}
 	m, err := kmap.New(kmap.Spec{Name: "syscalls", Type: ebpf.Array, KeySize: 4, ValueSize: abi.SyscallSize, MaxEntries: uint32(most + 1)})
@@ -155,7 +161,7 @@ func NewSyscalls(ts []Target, cookie func(Target) uint64) (*Syscalls, error) {
 	}
 	s := &Syscalls{m}
 	for _, t := range ts {
-		_, n, _ := t.syscallOf()
+		_, n, _ := syscallOf(t)
 		value := make([]byte, abi.SyscallSize)
 		binary.NativeEndian.PutUint64(value[abi.SyscallCookie:], cookie(t))
 		if err := m.Update(binary.NativeEndian.AppendUint32(nil, uint32(n)), value, 0); err != nil {

@@ -18,15 +18,18 @@ var profileProvider = Provider{
 	Kind: "profile", Alias: "p", Syntax: "profile:UNIT:N with the unit hz, s, ms or us",
 	Doc:     "A timer on every CPU: N times a second, or every N seconds, milliseconds or microseconds.",
 	Example: "profile:hz:99",
-	minArgs: 2, maxArgs: 2, pidFilter: filterPerf,
-	Context: abi.Context{Registers: true},
+	minArgs: 2, maxArgs: 2,
 	List: func(pattern string) ([]Target, error) {
 		return filterTargets(pattern, timer("profile", "hz", 99), timer("profile", "s", 1), timer("profile", "ms", 10), timer("profile", "us", 100)), nil
 	},
-	Resolve:      resolveTimer,
-	programTypes: only(ebpf.PerfEvent),
-	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
-		return attachPerf(t, cpuClock(t), p, o)
+	Resolve: resolveTimer,
+	Driver: Driver{
+		PIDFilter:    filterPerf,
+		Context:      abi.Context{Registers: true},
+		ProgramTypes: only(ebpf.PerfEvent),
+		Attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
+			return AttachPerf(t, cpuClock(t), false, p, o)
+		},
 	},
 }
 
@@ -34,18 +37,24 @@ var intervalProvider = Provider{
 	Kind: "interval", Alias: "i", Syntax: "interval:UNIT:N with the unit hz, s, ms or us",
 	Doc:     "A timer on one CPU: N times a second, or every N seconds, milliseconds or microseconds.",
 	Example: "interval:s:1",
-	minArgs: 2, maxArgs: 2, pidFilter: filterUnsupported,
-	Context: abi.Context{Registers: true},
+	minArgs: 2, maxArgs: 2,
 	List: func(pattern string) ([]Target, error) {
 		return filterTargets(pattern, timer("interval", "hz", 10), timer("interval", "s", 1), timer("interval", "ms", 10), timer("interval", "us", 100)), nil
 	},
-	Resolve:      resolveTimer,
-	programTypes: only(ebpf.PerfEvent),
-	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
-		o.oneCPU, o.PID = true, 0
-		return attachPerf(t, cpuClock(t), p, o)
+	Resolve: resolveTimer,
+	Driver: Driver{
+		PIDFilter:    filterUnsupported,
+		Context:      abi.Context{Registers: true},
+		ProgramTypes: only(ebpf.PerfEvent),
+		Attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
+			o.PID = 0
+			return AttachPerf(t, cpuClock(t), true, p, o)
+		},
 	},
 }
+
+// filterPerf is the PIDFilter function of kinds that AttachPerf attaches.
+var filterPerf = filterInKernelIf((*sys.Kernel).HaveInheritThread)
 
 func cpuClock(t Target) unix.PerfEventAttr {
 	return unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Config: unix.PERF_COUNT_SW_CPU_CLOCK, Sample: t.Period}

@@ -8,8 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/bpf/tracefmt"
@@ -22,25 +24,28 @@ var tracepointProvider = Provider{
 	Doc:     "A static kernel event with typed arguments.",
 	Example: "tracepoint:sched:sched_switch",
 	minArgs: 2, maxArgs: 2,
-	List:        listTracepoints,
-	Resolve:     resolveTracepoint,
-	eventSchema: tracepointEvent,
-	programTypes: func(t Target, readsContext bool) []ebpf.ProgramType {
-		if payload[sharedEvent](t) != "" {
-			return []ebpf.ProgramType{ebpf.RawTracepoint}
-		}
-		if readsContext || !hasRaw(t.Parts[0]) {
-			return []ebpf.ProgramType{ebpf.TracePoint}
-		}
-		return []ebpf.ProgramType{ebpf.RawTracepoint, ebpf.TracePoint}
+	List:    listTracepoints,
+	Resolve: resolveTracepoint,
+	Driver: Driver{
+		Event: tracepointEvent,
+		ProgramTypes: func(t Target, readsContext bool) []ebpf.ProgramType {
+			if payload[sharedEvent](t) != "" {
+				return []ebpf.ProgramType{ebpf.RawTracepoint}
+			}
+			if readsContext || !hasRaw(t.Parts[0]) {
+				return []ebpf.ProgramType{ebpf.TracePoint}
+			}
+			return []ebpf.ProgramType{ebpf.RawTracepoint, ebpf.TracePoint}
+		},
+		Attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
+			if p.Type() == ebpf.RawTracepoint {
+				return attachRawTracepoint(t, t.Parts[1], p, o)
+			}
+			return attachTracepoint(t, p, o)
+		},
+		Prepare:     prepareShared,
+		AttachMulti: attachSyscalls,
 	},
-	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
-		if p.Type() == ebpf.RawTracepoint {
-			return attachRawTracepoint(t, t.Parts[1], p, o)
-		}
-		return attachTracepoint(t, p, o)
-	},
-	attachMulti: attachSyscalls,
 }
 
 // hasRaw reports whether the events of a subsystem can be raw tracepoints. Those of syscalls are
@@ -219,4 +224,24 @@ func tracepointID(t Target) (uint64, error) {
 		return 0, fmt.Errorf("id of %s: %w", t.Name, err)
 	}
 	return id, nil
+}
+
+// attachTracepoint opens the perf event of a tracepoint. The program then sees the event on all
+// CPUs, whatever CPU the perf event is for, because it is attached to the event, not to the counter
+// (kernel/trace/bpf_trace.c).
+func attachTracepoint(t Target, p *Program, o AttachOptions) (*Attachment, error) {
+	id, err := tracepointID(t)
+	if err != nil {
+		return nil, err
+	}
+	attr := unix.PerfEventAttr{Type: unix.PERF_TYPE_TRACEPOINT, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})), Config: id, Sample: 1, Wakeup: 1}
+	ev, err := unix.PerfEventOpen(&attr, -1, 0, -1, sys.PerfFlagCloseExec)
+	if err != nil {
+		return nil, err
+	}
+	fds, err := AttachToEvent(ev, p, o.Cookie)
+	if err != nil {
+		return nil, err
+	}
+	return &Attachment{Target: t, FDs: fds}, nil
 }

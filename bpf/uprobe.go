@@ -23,56 +23,62 @@ var uprobeProvider = Provider{
 	Kind: "uprobe", Alias: "u", Syntax: "uprobe:PATH:FUNCTION, uprobe:PATH:FUNCTION+OFFSET or uprobe:PATH:0xADDRESS",
 	Doc:     "The entry of a function in a program or library; e.args[i] are its arguments, untyped.",
 	Example: "uprobe:libc:malloc",
-	minArgs: 2, maxArgs: 2, pidFilter: filterInKernel, splitArgs: splitPath, literal: true,
-	Context: abi.Context{Registers: true}, PathArg: true,
+	minArgs: 2, maxArgs: 2, splitArgs: splitPath, literal: true, PathArg: true,
 	List:    listUprobes("uprobe"),
 	Resolve: resolveUprobe,
-	eventSchema: func(t Target) (*abi.Event, error) {
-		c := t.callConv()
-		e := &abi.Event{GoProgram: t.goProgram()}
-		for _, r := range c.args {
-			e.Args = append(e.Args, registerField("", r, false))
-		}
-		if in := payload[userSites](t); in.entry && !in.goFunc {
-			for i := range stackArgs {
-				e.Args = append(e.Args, abi.Field{CType: "u64", Kind: abi.FieldMemory, Size: 8,
-					At: abi.Address{Base: registers[runtime.GOARCH][c.stack], Index: -1, Disp: c.above + 8*int64(i)}})
+	Driver: Driver{
+		PIDFilter: filterInKernel,
+		Context:   abi.Context{Registers: true},
+		Event: func(t Target) (*abi.Event, error) {
+			c := conventionOf(t)
+			e := &abi.Event{GoProgram: goProgram(t)}
+			for _, r := range c.args {
+				e.Args = append(e.Args, registerField("", r, false))
 			}
-		}
-		return e, nil
+			if in := payload[userSites](t); in.entry && !in.goFunc {
+				for i := range stackArgs {
+					e.Args = append(e.Args, abi.Field{CType: "u64", Kind: abi.FieldMemory, Size: 8,
+						At: abi.Address{Base: registers[runtime.GOARCH][c.stack], Index: -1, Disp: c.above + 8*int64(i)}})
+				}
+			}
+			return e, nil
+		},
+		ProgramTypes: only(ebpf.Kprobe),
+		Prepare:      prepareUprobe,
+		Attach:       attachUprobe(false), AttachMulti: attachUprobes(false),
 	},
-	programTypes: only(ebpf.Kprobe),
-	prepare:      prepareUprobe,
-	attach:       attachUprobe(false), attachMulti: attachUprobes(false),
 }
 
 var uretprobeProvider = Provider{
 	Kind: "uretprobe", Alias: "ur", Syntax: "uretprobe:PATH:FUNCTION",
 	Doc:     "The return of a function in a program or library; e.ret is its return value.",
 	Example: "uretprobe:libc:malloc",
-	minArgs: 2, maxArgs: 2, pidFilter: filterUretprobe, splitArgs: splitPath, literal: true,
-	Context: abi.Context{Registers: true}, PathArg: true,
+	minArgs: 2, maxArgs: 2, splitArgs: splitPath, literal: true, PathArg: true,
 	List:    listUprobes("uretprobe"),
 	Resolve: resolveUprobe,
-	eventSchema: func(t Target) (*abi.Event, error) {
-		return &abi.Event{Fields: []abi.Field{registerField("ret", t.callConv().result, true)}, HasRet: true, GoProgram: t.goProgram(),
-			NoArgs: t.Name + ": the arguments are gone when a function returns; save them in a table by e.tid in a uprobe"}, nil
+	Driver: Driver{
+		PIDFilter: filterUretprobe,
+		Context:   abi.Context{Registers: true},
+		Event: func(t Target) (*abi.Event, error) {
+			return &abi.Event{Fields: []abi.Field{registerField("ret", conventionOf(t).result, true)}, HasRet: true, GoProgram: goProgram(t),
+				NoArgs: t.Name + ": the arguments are gone when a function returns; save them in a table by e.tid in a uprobe"}, nil
+		},
+		ProgramTypes: only(ebpf.Kprobe),
+		Prepare:      prepareUprobe,
+		Attach:       attachUprobe(true), AttachMulti: attachUprobes(true),
 	},
-	programTypes: only(ebpf.Kprobe),
-	prepare:      prepareUprobe,
-	attach:       attachUprobe(true), attachMulti: attachUprobes(true),
 }
 
 // goProgram returns the file of a Go function, or "".
-func (t Target) goProgram() string {
+func goProgram(t Target) string {
 	if in := payload[userSites](t); in.goFunc {
 		return in.file
 	}
 	return ""
 }
 
-// callConv returns the calling convention of the target's function.
-func (t Target) callConv() callConv {
+// conventionOf returns the calling convention of the target's function.
+func conventionOf(t Target) callConv {
 	if payload[userSites](t).goFunc {
 		return conventionGo[runtime.GOARCH]
 	}
@@ -176,14 +182,14 @@ func (s Spec) resolveIn(x *exe.File) ([]Target, error) {
 			t.Func, in.goFunc = f.Full(), f.Go
 		}
 		in.entry = known && f.Addr == addr
-		t.data = in
+		t.Payload = in
 		switch {
 		case in.entry:
-			return t.targetsAt(s, x, []exe.Symbol{f}, 0)
+			return targetsAt(t, s, x, []exe.Symbol{f}, 0)
 		case known && s.Kind == "uretprobe":
-			return t.targetsAt(s, x, []exe.Symbol{f}, addr-f.Addr)
+			return targetsAt(t, s, x, []exe.Symbol{f}, addr-f.Addr)
 		}
-		return t.targetsAt(s, x, []exe.Symbol{{Addr: addr}}, 0)
+		return targetsAt(t, s, x, []exe.Symbol{{Addr: addr}}, 0)
 	}
 	name, off := want, uint64(0)
 	found := symbolGroups(funcs, name)
@@ -204,14 +210,14 @@ func (s Spec) resolveIn(x *exe.File) ([]Target, error) {
 	var out []Target
 	for _, same := range found {
 		t := Target{Kind: s.Kind, Name: s.Kind + ":" + x.Path + ":" + same[0].Full(), Parts: []string{x.Path, same[0].Full()}, Func: same[0].Full()}
-		t.data = userSites{file: x.Path, goFunc: same[0].Go, entry: off == 0}
+		t.Payload = userSites{file: x.Path, goFunc: same[0].Go, entry: off == 0}
 		if off != 0 {
 			t.Name += fmt.Sprintf("+%d", off)
 		}
-		ts, err := t.targetsAt(s, x, same, off)
+		ts, err := targetsAt(t, s, x, same, off)
 		var refused *SpecError
 		if errors.As(err, &refused) && isPattern(name) { // the other targets are attached without it
-			t.refusal = &AttachError{Target: t, Reason: strings.TrimPrefix(refused.Reason, fmt.Sprintf("probe %q: ", s.Text)), Hint: refused.Hint, TargetOnly: true, Err: refused}
+			t.Refusal = &AttachError{Target: t, Reason: strings.TrimPrefix(refused.Reason, fmt.Sprintf("probe %q: ", s.Text)), Hint: refused.Hint, TargetOnly: true, Err: refused}
 			ts, err = []Target{t}, nil
 		}
 		if err != nil {
@@ -219,8 +225,8 @@ func (s Spec) resolveIn(x *exe.File) ([]Target, error) {
 		}
 		out = append(out, ts...)
 	}
-	if able, refusals := attachable(out); len(able) == 0 {
-		return nil, errors.Unwrap(refusals[0].Err)
+	if !slices.ContainsFunc(out, func(t Target) bool { return t.Refusal == nil }) {
+		return nil, out[0].Refusal.Err
 	}
 	return out, nil
 }

@@ -69,24 +69,9 @@ func splitPath(text string) []string {
 func prepareUprobe(spec *ProgramSpec) error {
 	k, err := sys.Running()
 	if err == nil && k.HaveUprobeMulti(spec.PID != 0) {
-		spec.attachType = ebpf.AttachTraceUprobeMulti
+		spec.AttachType, spec.Multi = ebpf.AttachTraceUprobeMulti, true
 	}
 	return err
-}
-
-// uprobeMultiAttr is the argument of bpf(2) for BPF_LINK_CREATE with BPF_TRACE_UPROBE_MULTI (6.6).
-type uprobeMultiAttr struct {
-	prog, target uint32
-	attachType   uint32
-	flags        uint32
-	path         unsafe.Pointer
-	offsets      unsafe.Pointer
-	semaphores   unsafe.Pointer
-	cookies      unsafe.Pointer
-	count        uint32
-	multiFlags   uint32
-	pid          uint32
-	_            uint32
 }
 
 const uprobeMultiReturn = 1 // BPF_F_UPROBE_MULTI_RETURN
@@ -117,7 +102,7 @@ func attachUprobes(returns bool) func([]Target, []uint64, *Program, AttachOption
 			if err != nil {
 				return nil, errors.Join(uprobeRefused(parts[key][0], len(parts[key]), err), a.Close())
 			}
-			a.fds = append(a.fds, fd)
+			a.FDs = append(a.FDs, fd)
 		}
 		return a, nil
 	}
@@ -136,16 +121,16 @@ func linkUprobes(ts []Target, cookies []uint64, p *Program, o AttachOptions, ret
 		}
 	}
 	path := append([]byte(payload[userSites](ts[0]).file), 0)
-	attr := uprobeMultiAttr{prog: uint32(p.raw.FD()), attachType: uint32(p.spec.attachType), path: unsafe.Pointer(&path[0]),
-		offsets: unsafe.Pointer(&offsets[0]), count: uint32(len(offsets)), pid: uint32(o.PID)}
+	attr := sys.LinkCreateUprobes{Prog: uint32(p.Raw().FD()), AttachType: uint32(ebpf.AttachTraceUprobeMulti), Path: unsafe.Pointer(&path[0]),
+		Offsets: unsafe.Pointer(&offsets[0]), Count: uint32(len(offsets)), PID: uint32(o.PID)}
 	if counted {
-		attr.semaphores = unsafe.Pointer(&semaphores[0])
+		attr.Semaphores = unsafe.Pointer(&semaphores[0])
 	}
 	if each != nil {
-		attr.cookies = unsafe.Pointer(&each[0])
+		attr.Cookies = unsafe.Pointer(&each[0])
 	}
 	if returns {
-		attr.multiFlags = uprobeMultiReturn
+		attr.UprobeFlags = uprobeMultiReturn
 	}
 	fd, err := sys.BPF(sys.CmdLinkCreate, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	runtime.KeepAlive(path)
@@ -154,6 +139,11 @@ func linkUprobes(ts []Target, cookies []uint64, p *Program, o AttachOptions, ret
 	runtime.KeepAlive(each)
 	return int(fd), err
 }
+
+// filterUretprobe leaves the filtering to multi links, which check the process. Perf events of return
+// probes run for every process in which anything has placed a breakpoint there
+// (kernel/trace/trace_uprobe.c: uretprobe_perf_func).
+var filterUretprobe = filterInKernelIf(func(k *sys.Kernel) bool { return k.HaveUprobeMulti(true) })
 
 // uprobePMU is the file with the perf event type of uprobes (4.17).
 const uprobePMU = "/sys/bus/event_source/devices/uprobe/type"
@@ -172,7 +162,7 @@ func attachUprobe(returns bool) func(Target, *Program, AttachOptions) (*Attachme
 			if err != nil {
 				return nil, errors.Join(uprobeRefused(t, 1, err), a.Close())
 			}
-			a.fds = append(a.fds, fds...)
+			a.FDs = append(a.FDs, fds...)
 		}
 		return a, nil
 	}
@@ -205,12 +195,12 @@ func openUprobe(file string, s probeSite, typ uint32, p *Program, o AttachOption
 	if err != nil {
 		return nil, err
 	}
-	return attachToEvent(ev, p, o.Cookie)
+	return AttachToEvent(ev, p, o.Cookie)
 }
 
 // uprobeRefused explains why the kernel refused to attach to n targets in a file.
 func uprobeRefused(t Target, n int, err error) *AttachError {
-	e := attachError(t, err)
+	e := NewAttachError(t, err)
 	in := payload[userSites](t)
 	switch {
 	case errors.Is(err, unix.ENOENT):

@@ -12,7 +12,7 @@ import (
 
 // targetsAt adds the sites of a target: those of functions with the same name, off bytes after
 // their starts.
-func (t Target) targetsAt(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([]Target, error) {
+func targetsAt(t Target, s Spec, x *exe.File, same []exe.Symbol, off uint64) ([]Target, error) {
 	in := payload[userSites](t)
 	bad := func(hint, format string, args ...any) error {
 		return &SpecError{Text: s.Text, Reason: fmt.Sprintf("probe %q: ", s.Text) + fmt.Sprintf(format, args...), Hint: hint}
@@ -74,7 +74,7 @@ func (t Target) targetsAt(s Spec, x *exe.File, same []exe.Symbol, off uint64) ([
 			return nil, err
 		}
 	}
-	t.data = in
+	t.Payload = in
 	return []Target{t}, nil
 }
 

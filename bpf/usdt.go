@@ -19,14 +19,17 @@ var usdtProvider = Provider{
 	Kind: "usdt", Alias: "U", Syntax: "usdt:PATH:NAME or usdt:PATH:PROVIDER:NAME",
 	Doc:     "A static probe compiled into a program or library, with typed arguments e.args[i].",
 	Example: "usdt:libstdc++:throw",
-	minArgs: 2, maxArgs: 3, pidFilter: filterInKernel, splitArgs: splitUSDT,
-	Context: abi.Context{Registers: true}, PathArg: true,
-	List:         listUSDT,
-	Resolve:      resolveUSDT,
-	eventSchema:  func(t Target) (*abi.Event, error) { return &abi.Event{Args: payload[userSites](t).args}, nil },
-	programTypes: only(ebpf.Kprobe),
-	prepare:      prepareUprobe,
-	attach:       attachUprobe(false), attachMulti: attachUprobes(false),
+	minArgs: 2, maxArgs: 3, splitArgs: splitUSDT, PathArg: true,
+	List:    listUSDT,
+	Resolve: resolveUSDT,
+	Driver: Driver{
+		PIDFilter:    filterInKernel,
+		Context:      abi.Context{Registers: true},
+		Event:        func(t Target) (*abi.Event, error) { return &abi.Event{Args: payload[userSites](t).args}, nil },
+		ProgramTypes: only(ebpf.Kprobe),
+		Prepare:      prepareUprobe,
+		Attach:       attachUprobe(false), AttachMulti: attachUprobes(false),
+	},
 }
 
 // splitUSDT splits "PATH:PROVIDER:NAME".
@@ -95,13 +98,13 @@ func addUSDT(ts []Target, s Spec, x *exe.File, p exe.StaticProbe) ([]Target, err
 		if old := payload[userSites](ts[i]); ts[i].Name == t.Name && slices.Equal(old.args, in.args) {
 			if !slices.Contains(old.sites, at) {
 				old.sites = append(old.sites, at)
-				ts[i].data = old
+				ts[i].Payload = old
 			}
 			return ts, nil
 		}
 	}
 	in.sites = []probeSite{at}
-	t.data = in
+	t.Payload = in
 	return append(ts, t), nil
 }
 

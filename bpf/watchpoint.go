@@ -21,26 +21,29 @@ var watchpointProvider = Provider{
 	Kind: "watchpoint", Alias: "w", Syntax: "watchpoint:ADDRESS:LENGTH:MODE with MODE of r, w and x",
 	Doc:     "Memory that is read, written or executed, in all processes or in that of -p or -c: the handler runs at each access.",
 	Example: "watchpoint:0x7ffe00001000:8:w",
-	minArgs: 3, maxArgs: 3, pidFilter: filterPerf,
-	Context:      abi.Context{Registers: true},
-	List:         func(string) ([]Target, error) { return nil, nil }, // any address is possible
-	Resolve:      resolveWatchpoint,
-	programTypes: only(ebpf.PerfEvent),
-	attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
-		if err := Watchpoints(); err != nil {
-			return nil, &AttachError{Target: t, Reason: err.Error(), Hint: "a uprobe or kprobe on the code that makes the access may be enough", Err: err}
-		}
-		a, err := attachPerf(t, payload[unix.PerfEventAttr](t), p, o)
-		var e *AttachError
-		if errors.As(err, &e) {
-			switch {
-			case errors.Is(err, unix.ENOSPC):
-				e.Reason, e.Hint = "all watchpoints of the processor are in use", "detach another, or end the debugger that holds them"
-			case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP):
-				e.Reason = "this processor does not support this watchpoint"
+	minArgs: 3, maxArgs: 3,
+	List:    func(string) ([]Target, error) { return nil, nil }, // any address is possible
+	Resolve: resolveWatchpoint,
+	Driver: Driver{
+		PIDFilter:    filterPerf,
+		Context:      abi.Context{Registers: true},
+		ProgramTypes: only(ebpf.PerfEvent),
+		Attach: func(t Target, p *Program, o AttachOptions) (*Attachment, error) {
+			if err := Watchpoints(); err != nil {
+				return nil, &AttachError{Target: t, Reason: err.Error(), Hint: "a uprobe or kprobe on the code that makes the access may be enough", Err: err}
 			}
-		}
-		return a, err
+			a, err := AttachPerf(t, payload[unix.PerfEventAttr](t), false, p, o)
+			var e *AttachError
+			if errors.As(err, &e) {
+				switch {
+				case errors.Is(err, unix.ENOSPC):
+					e.Reason, e.Hint = "all watchpoints of the processor are in use", "detach another, or end the debugger that holds them"
+				case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP):
+					e.Reason = "this processor does not support this watchpoint"
+				}
+			}
+			return a, err
+		},
 	},
 }
 
@@ -82,7 +85,7 @@ func resolveWatchpoint(s Spec) ([]Target, error) {
 		return bad("write rw", "this processor cannot watch reads alone")
 	}
 	t := newTarget("watchpoint", fmt.Sprintf("%#x", addr), s.Args[1], s.Args[2])
-	t.data = unix.PerfEventAttr{Type: unix.PERF_TYPE_BREAKPOINT, Bp_type: mode, Ext1: addr, Ext2: length, Sample: 1}
+	t.Payload = unix.PerfEventAttr{Type: unix.PERF_TYPE_BREAKPOINT, Bp_type: mode, Ext1: addr, Ext2: length, Sample: 1}
 	return []Target{t}, nil
 }
 

@@ -179,9 +179,9 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 	if l.p != nil && len(l.p.targets) > fewTargets && slices.Contains([]ebpf.ProgramType{ebpf.TracePoint, ebpf.Kprobe}, ts[0].ProgramTypes(true)[0]) {
 		ev.Gate = "gate"
 	}
-	ev.Context = ts[0].Provider().Context
+	ev.Context = ts[0].Driver.Context
 	l.typeArgs(ev, ts[0], pt)
-	if ts[0].Provider().TrustedPointers && !ts[0].InProgram() {
+	if ts[0].Driver.TrustedPointers && !bpf.InProgram(ts[0]) {
 		ev.BTFArgs = !l.noDirectLoads
 	}
 	r := l.s.request(ts[0].Name, l.handler, ev)

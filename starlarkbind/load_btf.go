@@ -18,7 +18,7 @@ import (
 
 // typeArgs lets a handler use the arguments of a raw tracepoint by name.
 func (l *loader) typeArgs(ev *compiler.Event, t bpf.Target, pt ebpf.ProgramType) {
-	if !t.Provider().TracepointTypes {
+	if !t.Driver.TracepointTypes {
 		return
 	}
 	ev.Typed = func() ([]abi.Field, error) { return l.s.ktypes.TracepointArgs(t.Parts[0]) }
@@ -56,7 +56,7 @@ func (l *loader) loadTyped(g *group, code *compiler.Program) error {
 func (l *loader) reloadIndirect(g *group, ts []bpf.Target, pt ebpf.ProgramType, refused *program) error {
 	l.programs = l.programs[:len(l.programs)-1]
 	l.noDirectLoads = true
-	if pt == ebpf.Tracing && ts[0].Provider().TracepointTypes {
+	if pt == ebpf.Tracing && ts[0].Driver.TracepointTypes {
 		pt = ebpf.RawTracepoint
 	}
 	return errors.Join(refused.close(), l.loadOne(g, ts, pt, nil))

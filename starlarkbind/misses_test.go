@@ -1,6 +1,8 @@
 package starlarkbind
 
 import (
+	"slices"
+
 	"github.com/bpfrepl/bpfrepl/bpf"
 
 	"strings"
@@ -45,7 +47,11 @@ for e in errors():
 
 // The message about missed events depends on the reason for missing them.
 func TestMissedText(t *testing.T) {
-	kret, k := []bpf.Target{{Kind: "kretprobe", Func: "do_wait"}}, []bpf.Target{{Kind: "kprobe", Func: "do_wait"}}
+	at := func(kind string) []bpf.Target {
+		i := slices.IndexFunc(bpf.Providers(), func(p *bpf.Provider) bool { return p.Kind == kind })
+		return []bpf.Target{{Kind: kind, Func: "do_wait", Driver: &bpf.Providers()[i].Driver}}
+	}
+	kret, k := at("kretprobe"), at("kprobe")
 	for _, c := range []struct {
 		ts          []bpf.Target
 		runs, links uint64

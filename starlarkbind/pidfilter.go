@@ -44,7 +44,7 @@ func (p *Probe) process(t bpf.Target) (*compiler.PIDFilter, error) {
 	if err != nil || own == nil {
 		return out, err
 	}
-	if why := t.Provider().NamespacePIDs; why != "" {
+	if why := t.Driver.NamespacePIDs; why != "" {
 		return nil, fmt.Errorf("%s: %s", t.Name, why)
 	}
 	its, err := bpf.PIDNamespaceOf(p.pid)

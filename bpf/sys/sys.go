@@ -153,6 +153,23 @@ type LinkCreateTracing struct {
 	Cookie            uint64
 }
 
+// ProgInfo is the beginning of struct bpf_prog_info (include/uapi/linux/bpf.h), up to
+// recursion_misses (5.12).
+type ProgInfo struct {
+	_               [192]byte
+	RunTime, Runs   uint64 // nanoseconds, and their number
+	RecursionMisses uint64
+}
+
+// LinkCreateUprobes is for BPF_LINK_CREATE with BPF_TRACE_UPROBE_MULTI (6.6).
+type LinkCreateUprobes struct {
+	Prog, Target                       uint32
+	AttachType, Flags                  uint32
+	Path, Offsets, Semaphores, Cookies unsafe.Pointer
+	Count, UprobeFlags                 uint32
+	PID, _                             uint32
+}
+
 // InfoAttr is for BPF_OBJ_GET_INFO_BY_FD.
 type InfoAttr struct {
 	FD, Len uint32

@@ -130,7 +130,7 @@ func (c *Completer) arguments(line string) []argument {
 		return nil // completion reports no errors; probe() will
 	}
 	var out []argument
-	if ts[0].Provider().TracepointTypes {
+	if ts[0].Driver.TracepointTypes {
 		fields, err := c.Types.TracepointArgs(ts[0].Parts[0])
 		if err != nil {
 			return nil

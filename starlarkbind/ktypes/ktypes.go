@@ -105,7 +105,7 @@ func (k *Types) TracepointArgs(event string) ([]abi.Field, error) {
 // tracepoint, its arguments are untyped words.
 func (k *Types) Listed(t bpf.Target) ([]string, error) {
 	var out []string
-	if t.Provider().TracepointTypes {
+	if t.Driver.TracepointTypes {
 		if args, err := k.TracepointArgs(t.Parts[0]); err == nil {
 			for _, a := range args {
 				out = append(out, declared(a.CType, a.Name))
