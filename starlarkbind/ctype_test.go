@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/internal/ctype"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/warnings"
 )
 
 // calls adds builtins that make system calls on the test's own thread.
@@ -201,7 +202,7 @@ func mustMember(t *testing.T, s *btf.Struct, name string) btf.Type {
 // A chain with a NULL pointer yields an empty value and counts one error, however it is read. The
 // error has the position and a hint.
 func TestNull(t *testing.T) {
-	l := newLive(t, func(o *Options) { o.Warnings = WarnAll })
+	l := newLive(t, func(o *Options) { o.Warnings = warnings.All })
 	err := l.script(`
 by = count()
 def h(e):

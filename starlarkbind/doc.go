@@ -13,7 +13,7 @@
 //   - kernelShared (kernel_shared.go, print_reader.go): kernel objects that all programs share.
 //   - codec.Codec: values as the kernel stores them, with codec.ProbeNames, codec.StackMaps and
 //     codec.Symbols: the numbers of probes, the stacks, the names of addresses.
-//   - warner (warner.go): warnings and notes, each printed once.
+//   - warnings.Warner: warnings and notes, each printed once.
 //   - universe.Guards: Starlark's own builtins, made interruptible.
 //   - export.Exporter: to_csv(), plot(), flamegraph(), pprof().
 //   - hostrun.Handlers: calls to handlers, and what handlers do when the script does it.
@@ -43,5 +43,6 @@
 //   - hostrun: runs handlers in the interpreter, with the arithmetic of the kernel.
 //   - codec, ktypes, structs, hist, dictbuild: values of the kernel and of scripts.
 //   - terminal, render, export, plot, flame, pprof: output.
-//   - helpererr: the helper_error value and the texts of errors.
+//   - helpererr: the helper_error value and the texts of errors; warnings: what users are warned
+//     about; overhead: the limit on CPU time.
 package starlarkbind

@@ -3,29 +3,17 @@ package starlarkbind
 import (
 	"fmt"
 	"sort"
-	"strings"
 	"time"
 
 	"go.starlark.net/starlark"
-	"go.starlark.net/syntax"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
-	"github.com/bpfrepl/bpfrepl/compiler/diag"
-	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/helpererr"
-)
-
-// Warnings is the level of warnings about helper errors.
-type Warnings uint8
-
-// Levels of warnings.
-const (
-	WarnDefault Warnings = iota // errors that lose data
-	WarnAll                     // also failed reads and missing keys
-	WarnNone
+	"github.com/bpfrepl/bpfrepl/starlarkbind/overhead"
 )
 
 // eachCell calls fn for each non-zero cell of a probe's programs.
@@ -151,17 +139,6 @@ func (s *Session) clearErrors() error {
 	return nil
 }
 
-// wanted reports whether the level of warnings includes e.
-func (w *warner) wanted(e *helpererr.Error) bool {
-	switch w.opt.Warnings {
-	case WarnNone:
-		return false
-	case WarnAll:
-		return true
-	}
-	return !e.Quiet
-}
-
 // warnNew prints a warning for each error that is new since the last call.
 func (s *Session) warnNew() {
 	all, err := s.allErrors(s.reg.allProbes())
@@ -169,15 +146,7 @@ func (s *Session) warnNew() {
 		s.out.ReportError(err)
 		return
 	}
-	for _, e := range all {
-		s.warner.mu.Lock()
-		seen := s.warner.warned[e.Key()]
-		s.warner.warned[e.Key()] = true
-		s.warner.mu.Unlock()
-		if !seen && s.warner.wanted(e) {
-			s.warner.warnOne(e, false)
-		}
-	}
+	s.warner.HelperErrors(all)
 }
 
 // warnTotals reports, at the end, how often each error occurred and how many events the kernel
@@ -188,11 +157,7 @@ func (s *Session) warnTotals() {
 		s.out.ReportError(err)
 		return
 	}
-	for _, e := range all {
-		if s.warner.wanted(e) && e.Helper != overheadHelper { // reported when it occurred
-			s.warner.warnOne(e, true)
-		}
-	}
+	s.warner.HelperTotals(all)
 	for _, p := range s.reg.allProbes() {
 		st, err := p.stats()
 		if err != nil {
@@ -204,65 +169,61 @@ func (s *Session) warnTotals() {
 			s.out.ReportError(err)
 			continue
 		}
-		if st.Missed > 0 && s.opt.Warnings != WarnNone {
-			s.out.Warn("missed", map[string]any{"probe": p.name, "count": st.Missed}, missedText(p.name, p.targets, st.Missed-min(st.Missed, links), links))
-		}
+		s.warner.Missed(p.name, p.targets, st.Missed, links)
 	}
-}
-
-// missedText explains why events are missing: runs is the number of times that the kernel did not
-// run the program because it was already running, links the number of events that the links of the
-// targets missed.
-func missedText(probe string, ts []bpf.Target, runs, links uint64) string {
-	var why []string
-	if runs > 0 {
-		why = append(why, fmt.Sprintf("the kernel skipped %s: the handler was already running on that CPU", cfmt.Count(int(runs), "run")))
-	}
-	if links > 0 {
-		event, reason := ts[0].MissedReason()
-		why = append(why, fmt.Sprintf("the kernel missed %s: %s", cfmt.Count(int(links), event), reason))
-	}
-	return probe + ": " + strings.Join(why, "; ")
-}
-
-// warnOne prints a warning about e: its position and hint, or with total its count at the end.
-func (w *warner) warnOne(e *helpererr.Error, total bool) {
-	f := map[string]any{"helper": e.Helper, "code": e.Code, "errno": e.Errno, "message": e.Message, "hint": e.Hint, "probe": e.Probe, "pos": e.Pos,
-		"source": e.Source, "map": nil, "count": e.Count, "first": e.First, "last": e.Last, "total": total}
-	if e.MapName != "" {
-		f["map"] = e.MapName
-	}
-	name := e.Errno
-	if e.Helper != "" {
-		name = e.Helper + ": " + e.Errno
-	}
-	if total {
-		w.out.Warn("helper_error", f, fmt.Sprintf("%s: %s (%s), %d times in all", e.Pos, e.Message, name, e.Count))
-		return
-	}
-	text := fmt.Sprintf("%s: %s (%s)", e.Pos, e.Message, name)
-	text = w.fitCarets(text + w.caret(e.Pos))
-	if e.Hint != "" {
-		text += "\n    hint: " + e.Hint
-	}
-	w.out.Warn("helper_error", f, text)
-}
-
-// caret returns the source line of a position "file:line:col" and a caret below it, or "" if there
-// is none.
-func (w *warner) caret(pos string) string {
-	i := strings.LastIndexByte(pos, ':')
-	j := strings.LastIndexByte(pos[:max(i, 0)], ':')
-	if i < 0 || j < 0 {
-		return ""
-	}
-	var line, col int32
-	if _, err := fmt.Sscanf(pos[j+1:], "%d:%d", &line, &col); err != nil {
-		return ""
-	}
-	file := pos[:j]
-	return diag.Caret(w.sources.Line(syntax.MakePosition(&file, line, col)), int(col))
 }
 
 // warnEvery is the interval at which new errors are looked for during a run.
 const warnEvery = 500 * time.Millisecond
+
+// watchOverhead starts to watch the overhead of the session's probes, if it is limited. Later calls
+// do nothing.
+func (s *Session) watchOverhead() {
+	if s.opt.MaxOverhead == 0 || s.overhead != nil {
+		return
+	}
+	s.overhead = overhead.Start(s.run, s.opt.MaxOverhead, func() []overhead.Probe {
+		var out []overhead.Probe
+		for _, p := range s.reg.allProbes() {
+			out = append(out, measured{p})
+		}
+		return out
+	}, s.out.ReportError)
+}
+
+// measured implements overhead.Probe.
+type measured struct{ *Probe }
+
+func (m measured) Attached() bool            { return m.isAttached() }
+func (m measured) Stats() (bpf.Stats, error) { return m.stats() }
+
+// Exceeded implements overhead.Probe.
+func (m measured) Exceeded(share float64) error {
+	if err := m.detach(); err != nil {
+		return err
+	}
+	m.tooExpensive(share)
+	m.s.warnNew()
+	return nil
+}
+
+// tooExpensive records that the probe was detached for its overhead. share is in percent.
+func (p *Probe) tooExpensive(share float64) {
+	now := uint64(sys.Monotonic())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := &helpererr.Error{Helper: helpererr.Overhead, Errno: "EDQUOT", Code: -int(unix.EDQUOT), Probe: p.name, Pos: p.pos.String(), Source: p.s.sources.Trimmed(p.pos),
+		Message: fmt.Sprintf("%s took %.1f%% of all CPU time and was detached: --max-overhead=%g", p.name, share, p.s.opt.MaxOverhead),
+		Hint:    "filter earlier, attach to fewer events, or allow more", Count: 1, First: now, Last: now}
+	if p.over != nil { // the probe was attached again in between
+		e.Count, e.First = p.over.Count+1, p.over.First
+	}
+	p.over = e
+}
+
+// overheadError returns what tooExpensive recorded, or nil.
+func (p *Probe) overheadError() *helpererr.Error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.over
+}

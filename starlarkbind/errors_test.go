@@ -8,6 +8,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/warnings"
 )
 
 // Errors that a few lines force, on the running kernel: name, count, message and hint. TestErrorRows
@@ -104,7 +105,7 @@ def h(e):
 // forced runs the handler h for the offsets 0 to 99, and compares errors() with want.
 func forced(t *testing.T, src, want string) {
 	t.Helper()
-	l := newLive(t, func(o *Options) { o.Warnings, o.Unsafe = WarnAll, true })
+	l := newLive(t, func(o *Options) { o.Warnings, o.Unsafe = warnings.All, true })
 	err := l.script(src + `
 probe(` + lseek + `, h, filter=lambda e: e.comm == "load")
 make("newkeys", 100, 0)
@@ -126,7 +127,7 @@ for e in errors():
 // the kernel refills its reserve for BPF programs only after the interrupt. Each key without memory
 // is counted. Before Linux 6.1 all maps allocate in advance.
 func TestForcedNoMemory(t *testing.T) {
-	l := newLive(t, func(o *Options) { o.Warnings = WarnNone })
+	l := newLive(t, func(o *Options) { o.Warnings = warnings.None })
 	l.shared.memory = func(kmap.Spec, int) error { return errors.New("as if there were too little for its 4096 keys") }
 	if err := l.script(`
 h, n = hist(bits=5), count()
@@ -273,7 +274,7 @@ probe("tracepoint:sched:sched_wakeup", count_it)
         ^
     hint: write t.add(by=e.pid), which adds in one step
 `
-	for level, want := range map[Warnings]string{WarnDefault: want, WarnNone: ""} {
+	for level, want := range map[warnings.Level]string{warnings.Default: want, warnings.None: ""} {
 		l := newLive(t, func(o *Options) { o.Warnings = level })
 		if err := l.script(src); err != nil {
 			t.Fatal(l.FormatError(err))

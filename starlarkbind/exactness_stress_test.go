@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/warnings"
 )
 
 // Counts under loads that make other tracers count wrong. docs/exactness.md has the same at full
@@ -262,7 +263,7 @@ print(popped.evicted, gone, table().evicted, errors(), p.stats().missed)
 
 // With --warnings=all the run reports evicted keys at its end.
 func TestEvictedWarning(t *testing.T) {
-	l := newLive(t, func(o *Options) { o.Warnings = WarnAll })
+	l := newLive(t, func(o *Options) { o.Warnings = warnings.All })
 	if err := l.script(`
 t = table(max_keys=1, lru=True)
 for k in range(300):

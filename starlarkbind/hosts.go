@@ -9,6 +9,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/warnings"
 )
 
 // mapHost implements maps.Host: it does what aggregations and tables need the session's probes and
@@ -19,7 +20,7 @@ type mapHost struct{ s *Session }
 func (h mapHost) Text(v starlark.Value) string { return h.s.text(v) }
 
 // Warns implements maps.Host.
-func (h mapHost) Warns() bool { return h.s.opt.Warnings != WarnNone }
+func (h mapHost) Warns() bool { return h.s.opt.Warnings != warnings.None }
 
 // Prepare implements maps.Host.
 func (h mapHost) Prepare() error {
@@ -93,7 +94,7 @@ func (h handlerHost) EventRequest(handler *compiler.Func, ev *compiler.Event) *c
 
 // warnFill warns about maps that are nearly full, once per map.
 func (s *Session) warnFill() {
-	if s.opt.Warnings == WarnNone {
+	if s.opt.Warnings == warnings.None {
 		return
 	}
 	for _, m := range s.reg.allMaps() {
@@ -108,7 +109,7 @@ func (s *Session) warnFill() {
 // warnEvicted reports at the end how many keys each table with lru=True lost. The script asked for
 // eviction, so this is reported with --warnings=all only.
 func (s *Session) warnEvicted() {
-	if s.opt.Warnings != WarnAll {
+	if s.opt.Warnings != warnings.All {
 		return
 	}
 	for _, m := range s.reg.maps {

@@ -11,6 +11,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/warnings"
 	"github.com/cilium/ebpf"
 )
 
@@ -20,7 +21,7 @@ type kernelShared struct {
 	run    *runner.Runner
 	reg    *registry
 	codec  *codec.Codec
-	warner *warner
+	warner *warnings.Warner
 	out    *terminal.Output
 	halt   chan<- struct{} // a handler called stop()
 

@@ -18,6 +18,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/warnings"
 )
 
 // load compiles a handler for a probe's targets and loads the programs. Targets whose events have
@@ -204,7 +205,7 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		ProbeID:  s.ids.ID,
 		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros", Scratch: "scratch",
 		PrintBase: s.reg.printBase(), PrintProbe: s.out.JSON(),
-		CountLookupMisses: s.opt.Warnings == WarnAll,
+		CountLookupMisses: s.opt.Warnings == warnings.All,
 		Canceled:          func() bool { return s.run.Context().Err() != nil },
 		Compat:            compat(s.kernel),
 		Canonical:         "numbers",
@@ -282,7 +283,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 			return err
 		}
 	}
-	s.warner.warnOf(code)
+	s.warner.Program(code)
 	maps, err := l.bindMaps(code)
 	if err != nil {
 		return err

@@ -25,7 +25,7 @@ func (s *Session) noteIdle(p *Probe) {
 	if !p.empty() {
 		return
 	}
-	s.warner.note(`probe(%q) matched nothing (missing="ignore"): its handler never runs`, strings.Join(p.spec, ", "))
+	s.warner.Note(`probe(%q) matched nothing (missing="ignore"): its handler never runs`, strings.Join(p.spec, ", "))
 }
 
 // noteWait prints a note if nothing can happen during run(). forever means that only Ctrl-C ends
@@ -48,9 +48,9 @@ func (s *Session) noteWait(forever bool) {
 	}
 	switch {
 	case live > 0 && limited && over:
-		s.warner.note("the -c command has ended, and the probes are limited to it: nothing more is counted%s", until)
+		s.warner.Note("the -c command has ended, and the probes are limited to it: nothing more is counted%s", until)
 	case live == 0 && forever && len(s.waits.timers) == 0:
-		s.warner.note("run() has nothing to wait for: no probe is attached, and there is no every()%s", until)
+		s.warner.Note("run() has nothing to wait for: no probe is attached, and there is no every()%s", until)
 	}
 }
 
@@ -70,7 +70,7 @@ func (s *Session) noteUnused() {
 	if n > 1 {
 		its = fmt.Sprintf("its %d probes were", n)
 	}
-	s.warner.note("the script ended without run(), so %s attached only for a moment: end the script with run(), or with run(5) for five seconds", its)
+	s.warner.Note("the script ended without run(), so %s attached only for a moment: end the script with run(), or with run(5) for five seconds", its)
 }
 
 // noteUnchecked lists the probes that --check did not reach. It stops where the script would wait
@@ -83,7 +83,7 @@ func (s *Session) noteUnchecked() {
 		}
 	}
 	if at != nil {
-		s.warner.note("--check stops where the script waits for events; not checked: probe() at %s", strings.Join(at, ", "))
+		s.warner.Note("--check stops where the script waits for events; not checked: probe() at %s", strings.Join(at, ", "))
 	}
 }
 
@@ -135,6 +135,6 @@ func (s *Session) noteUnread(st *Stream) {
 		return
 	}
 	if n := st.read + lost; n > 0 {
-		s.warner.note("stream %s: %d records were emitted, but none was read: use for ev in %s: ..., or %s.each(fn) before run()", st.Name(), n, st.Name(), st.Name())
+		s.warner.Note("stream %s: %d records were emitted, but none was read: use for ev in %s: ..., or %s.each(fn) before run()", st.Name(), n, st.Name(), st.Name())
 	}
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/warnings"
 )
 
 // The oracle compares two runs of a random handler on the same events: one by the interpreter on a
@@ -141,7 +142,7 @@ type kernelRun struct {
 func newKernelRun() (*kernelRun, error) {
 	k := &kernelRun{out: &buffer{}, err: &buffer{}}
 	var err error
-	k.Session, err = New(Options{Stdout: k.out, Stderr: k.err, Warnings: WarnNone, pass: mustVerify})
+	k.Session, err = New(Options{Stdout: k.out, Stderr: k.err, Warnings: warnings.None, pass: mustVerify})
 	return k, err
 }
 

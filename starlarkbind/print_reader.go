@@ -16,6 +16,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/warnings"
 )
 
 // A printReader reads the records that handlers send and prints them in the order they were sent.
@@ -25,7 +26,7 @@ type printReader struct {
 	k    *kernelShared
 	ring *kmap.RingBuf
 	done chan struct{}
-	own  feedback
+	own  warnings.FeedbackDetector
 
 	mu    sync.Mutex
 	waits []drained
@@ -80,7 +81,7 @@ func (p *printReader) due() time.Time {
 	if p.text.Len() == 0 {
 		return time.Time{}
 	}
-	return p.written.Add(p.own.pause())
+	return p.written.Add(p.own.Pause(printInterval))
 }
 
 // write writes the text.
@@ -88,8 +89,8 @@ func (p *printReader) write() {
 	before := p.ring.Written()
 	p.k.out.Print(p.text.String())
 	p.written = time.Now()
-	if p.own.wrote(p.records, p.ring.Written() != before) {
-		p.warnFeedback()
+	if p.own.Wrote(p.records, p.ring.Written() != before) {
+		p.k.warner.Feedback(p.probe.name)
 	}
 	p.text.Reset()
 	p.records = 0

@@ -287,7 +287,7 @@ func without(ts, gone []bpf.Target) []bpf.Target {
 // tracepoint.
 func (g *program) attach(p *Probe) (left []bpf.Target, err error) {
 	s := p.s
-	opt := bpf.AttachAllOptions{PID: p.pid, Progress: s.out.Progress("attached"), OnHotplug: s.warner.warnHotplug}
+	opt := bpf.AttachAllOptions{PID: p.pid, Progress: s.out.Progress("attached"), OnHotplug: s.warner.Hotplug}
 	if g.code.UsesCookie {
 		opt.Cookie = s.ids.Cookie // identifies the target that fired
 	}

@@ -2,7 +2,6 @@ package starlarkbind
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -131,53 +130,12 @@ func (p *Probe) refusedAll(attached int) error {
 func (p *Probe) warnLeft() {
 	left := p.left
 	p.left = nil
-	if len(left) == 0 || p.missing == "ignore" || p.s.opt.Warnings == WarnNone {
+	if len(left) == 0 || p.missing == "ignore" {
 		return
 	}
 	all := len(left)
 	for _, g := range p.programs {
 		all += len(g.targets)
 	}
-	var names []string
-	for _, r := range left {
-		names = append(names, r.Target.Name)
-	}
-	p.s.out.Warn("left_out", map[string]any{"count": len(left), "of": all, "message": left[0].Err.Error(), "targets": names},
-		fmt.Sprintf("%d of %d targets are left out: %s", len(left), all, leftText(left)))
-}
-
-// leftText returns the reasons why targets were refused. Targets with the same reason are grouped.
-func leftText(left []bpf.AttachFailure) string {
-	const mostReasons, mostNames = 4, 8
-	var reasons []string
-	names, first := map[string][]string{}, map[string]error{}
-	for _, r := range left {
-		reason := r.Err.Error()
-		var ae *bpf.AttachError
-		if errors.As(r.Err, &ae) {
-			reason = ae.Reason
-		}
-		if names[reason] == nil {
-			reasons, first[reason] = append(reasons, reason), r.Err
-		}
-		names[reason] = append(names[reason], r.Target.Name)
-	}
-	var out []string
-	for i, reason := range reasons {
-		if i == mostReasons {
-			out = append(out, fmt.Sprintf("and %d more reasons", len(reasons)-i))
-			break
-		}
-		all := names[reason]
-		if len(all) == 1 {
-			out = append(out, first[reason].Error())
-			continue
-		}
-		list := strings.Join(all[:min(len(all), mostNames)], ", ")
-		if n := len(all) - mostNames; n > 0 {
-			list += fmt.Sprintf(" and %d more", n)
-		}
-		out = append(out, "attach to "+list+": "+reason)
-	}
-	return strings.Join(out, "; ")
+	p.s.warner.LeftOut(left, all)
 }

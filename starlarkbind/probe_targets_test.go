@@ -3,8 +3,6 @@ package starlarkbind
 import (
 	"strings"
 	"testing"
-
-	"github.com/bpfrepl/bpfrepl/bpf"
 )
 
 // first= and missing= skip targets that cannot be traced, like those that do not exist.
@@ -49,23 +47,5 @@ r.value and r.value.detach()
 		if got := shown(l.err.String()); got != strings.TrimSpace(c.warnings) {
 			t.Errorf("%s: warnings:\ngot  %s\nwant %s", c.call, got, c.warnings)
 		}
-	}
-}
-
-// The warning about skipped targets names them, grouped by reason.
-func TestLeftOutNames(t *testing.T) {
-	var left []bpf.AttachFailure
-	refuse := func(reason string, names ...string) {
-		for _, n := range names {
-			x := bpf.Target{Name: "kprobe:" + n}
-			left = append(left, bpf.AttachFailure{Target: x, Err: &bpf.AttachError{Target: x, Reason: reason, Hint: "use " + n + "2"}})
-		}
-	}
-	refuse("it is notrace", "a", "b", "c")
-	refuse("it is inlined", "d")
-	refuse("it is notrace", "e", "f", "g", "h", "i", "j", "k")
-	want := "attach to kprobe:a, kprobe:b, kprobe:c, kprobe:e, kprobe:f, kprobe:g, kprobe:h, kprobe:i and 2 more: it is notrace; attach to kprobe:d: it is inlined; use d2"
-	if got := leftText(left); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

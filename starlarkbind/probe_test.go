@@ -10,6 +10,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/warnings"
 )
 
 // busy keeps every CPU busy until the test ends: an idle CPU takes no samples.
@@ -84,9 +85,8 @@ print(attempt(lambda: probe("begin", h, filter=3)).error.message)
 // Strings from the record and from user memory. A string that cannot be read is empty, counted, and
 // reported.
 func TestStrings(t *testing.T) {
-	for _, warn := range []Warnings{WarnDefault, WarnAll, WarnNone} {
-		l := newLive(t, nil)
-		l.opt.Warnings = warn
+	for _, warn := range []warnings.Level{warnings.Default, warnings.All, warnings.None} {
+		l := newLive(t, func(o *Options) { o.Warnings = warn })
 		err := l.script(`
 names, none = count(), count()
 probe("tracepoint:syscalls:sys_enter_openat", lambda e: names.add(by=str(e.args.filename, 64)), filter=lambda e: e.comm == "load")
@@ -107,7 +107,7 @@ print(e.errno, e.count, e.message)
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
-		if shown := strings.Contains(l.err.String(), "could not be read"); shown != (warn != WarnNone) {
+		if shown := strings.Contains(l.err.String(), "could not be read"); shown != (warn != warnings.None) {
 			t.Errorf("warnings %d: %s", warn, l.err.String())
 		}
 	}

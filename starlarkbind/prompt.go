@@ -68,7 +68,7 @@ func (s *Session) Reset() error {
 	s.run.Busy.Lock()
 	defer s.run.Busy.Unlock()
 	probes, maps := s.reg.forgetAll()
-	s.warner.reset()
+	s.warner.Reset()
 	errs := []error{detachAll(probes)}
 	for _, p := range probes {
 		errs = append(errs, p.close())
@@ -141,7 +141,7 @@ func (s *Session) RunFile(ctx context.Context, file, src string) (starlark.Value
 		if n > 1 {
 			probes = fmt.Sprintf("%d probes", n)
 		}
-		s.warner.note("detached the probes of the earlier run of this file: %s", probes)
+		s.warner.Note("detached the probes of the earlier run of this file: %s", probes)
 	}
 	if err != nil {
 		return nil, err

@@ -197,7 +197,7 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 		case <-deadline:
 		case <-ended:
 		case <-left:
-			s.warner.note("process %d has ended, so run() returns", s.opt.PID)
+			s.warner.Note("process %d has ended, so run() returns", s.opt.PID)
 		case <-s.waits.halt:
 			halted = true
 		case <-quit:

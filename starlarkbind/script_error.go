@@ -141,7 +141,7 @@ func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, a
 // FormatError formats an error for the terminal: the position, the source line with a caret, the
 // hint, and a Starlark backtrace if there is more than one frame.
 func (s *Session) FormatError(err error) string {
-	text := s.warner.fitCarets(render.Escape(s.formatError(err)))
+	text := s.warner.FitCarets(render.Escape(s.formatError(err)))
 	if s.opt.ErrColour {
 		text = paint.Message(text)
 	}

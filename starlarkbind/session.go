@@ -26,19 +26,21 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/ktypes"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/overhead"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/universe"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/warnings"
 )
 
 // Options configure a session.
 type Options struct {
 	Stdout, Stderr io.Writer
 	JSON           bool                    // print one JSON object per line
-	Warnings       Warnings                // helper errors to warn about
+	Warnings       warnings.Level          // helper errors to warn about
 	Args           []string                // arguments of the script
 	Interactive    bool                    // a prompt: more input may follow
 	Screen         func() (cols, rows int) // terminal size of Stdout; nil or 0: not a terminal
@@ -76,7 +78,7 @@ type Session struct {
 
 	run     *runner.Runner
 	reg     *registry
-	warner  *warner
+	warner  *warnings.Warner
 	waits   waits
 	done    milestones
 	exports *export.Exporter
@@ -88,8 +90,8 @@ type Session struct {
 	codec     *codec.Codec
 	shared    *kernelShared
 	detaching detaching
-	overhead  *overhead // nil: not measured
-	adds      *hostAdds // nil until the script adds
+	overhead  *overhead.Watch // nil: not measured
+	adds      *hostAdds       // nil until the script adds
 	lookups   *hostrun.Lookups
 	handlers  *hostrun.Handlers
 	// leastShared is the minimum number of a probe's system calls for which they share one program.
@@ -108,17 +110,17 @@ func New(opt Options) (*Session, error) {
 	if s.flags.Help() { // the script runs only to define its flags, so its output is dropped
 		s.out.SetWriters(io.Discard, opt.Stderr)
 	}
-	s.run = runner.New(s.out, opt.Interactive, opt.Warnings == WarnNone)
+	s.run = runner.New(s.out, opt.Interactive, opt.Warnings == warnings.None)
 	s.waits.halt = make(chan struct{}, 1)
 	if opt.Command != nil {
 		s.waits.procs = append(s.waits.procs, opt.Command)
 	}
 	s.guards = universe.New(s.run)
-	s.warner = newWarner(&s.opt, s.out, s.sources, s.flags)
-	s.symbols = codec.NewSymbols(s.warner.warnOnce)
-	s.codec = codec.New(s.ids, s.symbols, s.stacks, s.warner.warnOnce)
+	s.warner = warnings.New(warnings.Options{Level: opt.Warnings, Out: s.out, Sources: s.sources, Screen: opt.Screen, NoNotes: s.flags.Help()})
+	s.symbols = codec.NewSymbols(s.warner.Once)
+	s.codec = codec.New(s.ids, s.symbols, s.stacks, s.warner.Once)
 	s.shared = &kernelShared{run: s.run, reg: s.reg, codec: s.codec, warner: s.warner, out: s.out, halt: s.waits.halt, memory: kmap.Spec.CheckMemory}
-	s.exports = export.New(export.Options{Run: s.run, Out: s.out, Symbols: s.symbols, Report: s.warner.warnOnce, Screen: opt.Screen, ASCII: opt.ASCII, Interactive: opt.Interactive, Dirs: opt.AllowWrite})
+	s.exports = export.New(export.Options{Run: s.run, Out: s.out, Symbols: s.symbols, Report: s.warner.Once, Screen: opt.Screen, ASCII: opt.ASCII, Interactive: opt.Interactive, Dirs: opt.AllowWrite})
 	s.mapEnv = &maps.Env{Run: s.run, Out: s.out, Codec: s.codec, Stacks: s.stacks, Kernel: s.kernel, Host: mapHost{s}}
 	s.names = &namespace{sources: s.sources, ktypes: s.ktypes, globals: starlark.StringDict{}}
 	s.help = &help.Help{Topics: topics(), Types: s.ktypes, Session: lookup{s}}
@@ -334,7 +336,7 @@ func (s *Session) Close() error {
 	}
 	s.reg.closed = true
 	if s.overhead != nil {
-		s.overhead.close()
+		s.overhead.Close()
 	}
 	script := !s.opt.Interactive && !s.opt.Check
 	if script && s.done.ended {

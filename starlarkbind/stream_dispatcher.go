@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/warnings"
 )
 
 // A streamDispatcher notifies the loop of run() when streams with a callback have records. The loop
@@ -169,7 +170,7 @@ func (f *streamDispatcher) finish(thread *starlark.Thread, ctrlC *runner.Ending,
 			st.queue.push(b)
 		}
 	}
-	if n := st.queue.count(); n > 0 && f.s.opt.Warnings != WarnNone {
+	if n := st.queue.count(); n > 0 && f.s.opt.Warnings != warnings.None {
 		f.s.out.Warn("records_left", map[string]any{"stream": st.Name(), "records": n, "callback": st.each.Name()},
 			fmt.Sprintf("run() ended before %s was called for %d records of %s, because its calls are slow; the next run() or %s.take() returns them", st.each.Name(), n, st.Name(), st.Name()))
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/warnings"
 )
 
 // A direct runs a script's handler on request, on words that the test passes as e.args. It needs no
@@ -397,7 +398,7 @@ def handler(e):
 // If the kernel lets runs of one program interrupt each other (raw tracepoints before 6.2, uprobes
 // under preemption), they do not see each other's strings, and no loss goes unreported.
 func TestScratchNested(t *testing.T) {
-	l := newLive(t, func(o *Options) { o.Warnings = WarnNone })
+	l := newLive(t, func(o *Options) { o.Warnings = warnings.None })
 	err := l.script(`
 total, wrong, done, nested = count(), count(), count(), count()
 inside = table(max_keys=1024)

@@ -27,6 +27,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/warnings"
 )
 
 // version is set by the linker in releases.
@@ -241,14 +242,14 @@ func execute(c *config) int {
 	out := outputs{stall.New(os.Stdout), stall.New(os.Stderr)}
 	opt := starlarkbind.Options{Stdout: out[0], Stderr: out[1], JSON: c.format == "json", Args: c.args, Interactive: interactive || c.interactive,
 		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, NoSummary: c.noSummary, AllowWrite: c.allowWrite, Unsafe: c.unsafe, MaxOverhead: c.maxOverhead, ASCII: !showsUnicode(),
-		Warnings: map[string]starlarkbind.Warnings{"all": starlarkbind.WarnAll, "default": starlarkbind.WarnDefault, "none": starlarkbind.WarnNone}[c.warnings]}
+		Warnings: map[string]warnings.Level{"all": warnings.All, "default": warnings.Default, "none": warnings.None}[c.warnings]}
 	if c.output == "" && term.IsTerminal(int(os.Stdout.Fd())) {
 		opt.Screen = screen
 	}
 	opt.Colour = c.output == "" && paint.Wanted(os.Stdout)
 	opt.ErrColour = paint.Wanted(os.Stderr)
 	if c.noWarnings {
-		opt.Warnings = starlarkbind.WarnNone
+		opt.Warnings = warnings.None
 	}
 	if c.output != "" {
 		f, err := os.OpenFile(c.output, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)

@@ -148,6 +148,7 @@ var starlarkbindImports = map[string][]string{
 	"ktypes":     {"bpf", "compiler"},
 	"maps":       {"bpf", "codec", "compiler", "dictbuild", "helpererr", "hist", "methods", "render", "runner", "structs", "terminal"},
 	"methods":    {},
+	"overhead":   {"bpf", "runner"},
 	"plot":       {},
 	"pprof":      {},
 	"proc":       {},
@@ -157,6 +158,7 @@ var starlarkbindImports = map[string][]string{
 	"structs":    {},
 	"terminal":   {"compiler", "hist", "render", "runner"},
 	"universe":   {"runner"},
+	"warnings":   {"bpf", "cfmt", "compiler", "helpererr", "render", "source", "terminal"},
 }
 
 // TestStarlarkbind checks that the packages below starlarkbind import only what their rows allow,

@@ -50,6 +50,9 @@ func (k SiteKind) matches(site compiler.Site) bool {
 	return true
 }
 
+// Overhead is the helper of the error that a probe was detached for its overhead.
+const Overhead = "max_overhead"
+
 const (
 	LostFrames = ", so this stack's frames were dropped; what was added counts under a stack without frames"
 	lostEvent  = "the event is lost; count it in errors()"

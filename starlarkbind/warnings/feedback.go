@@ -1,4 +1,4 @@
-package starlarkbind
+package warnings
 
 import (
 	"fmt"
@@ -6,8 +6,8 @@ import (
 )
 
 // A probe that sees bpfrepl's own output (a probe of write(2), or of all system calls) can feed
-// itself: each write of the printReader causes records, and these cause the next write. The pace of
-// the printReader bounds the rate; this file detects the loop, so that the user can be warned.
+// itself: each write causes records, and these cause the next write. The pause between writes bounds
+// the rate; this file detects the loop, so that the user can be warned.
 
 const (
 	feedbackMost   = 64 // most records that one write may cause
@@ -17,28 +17,28 @@ const (
 	feedbackPause = 100 * time.Millisecond
 )
 
-// A feedback detects from the printReader's writes whether the output causes itself. Records caused
+// A FeedbackDetector detects from the writes of records whether the output causes itself. Records caused
 // by others arrive at any time, even while nothing is written; those caused by our own write arrive
 // during the write.
-type feedback struct {
+type FeedbackDetector struct {
 	writes int // consecutive writes that caused records
 	last   int // records of the last write before the test
 	told   bool
 }
 
-// pause returns the time to wait between two writes.
-func (f *feedback) pause() time.Duration {
+// Pause returns the time to wait between two writes, which is usual except during the test.
+func (f *FeedbackDetector) Pause(usual time.Duration) time.Duration {
 	if f.testing() {
 		return feedbackPause
 	}
-	return printInterval
+	return usual
 }
 
-func (f *feedback) testing() bool { return !f.told && f.writes == feedbackWrites }
+func (f *FeedbackDetector) testing() bool { return !f.told && f.writes == feedbackWrites }
 
-// wrote takes note of a write: the number of records it printed, and whether more arrived while it
+// Wrote takes note of a write: the number of records it printed, and whether more arrived while it
 // was going on. It reports whether the output feeds itself, and returns true only once.
-func (f *feedback) wrote(records int, caused bool) bool {
+func (f *FeedbackDetector) Wrote(records int, caused bool) bool {
 	switch {
 	case f.testing():
 		f.told = records <= 2*f.last
@@ -53,11 +53,12 @@ func (f *feedback) wrote(records int, caused bool) bool {
 	return false
 }
 
-func (p *printReader) warnFeedback() {
-	if p.k.warner.opt.Warnings == WarnNone {
+// Feedback warns that the output of a probe feeds itself.
+func (w *Warner) Feedback(probe string) {
+	if w.opt.Level == None {
 		return
 	}
 	const hint = "exclude bpfrepl: me = pid(), and filter=lambda e: e.pid != me"
-	text := fmt.Sprintf("%s prints events that bpfrepl's own output causes, so each line makes more", p.probe.name)
-	p.k.out.Warn("feedback", map[string]any{"probe": p.probe.name, "message": text, "hint": hint}, text+"\n    hint: "+hint)
+	text := fmt.Sprintf("%s prints events that bpfrepl's own output causes, so each line makes more", probe)
+	w.opt.Out.Warn("feedback", map[string]any{"probe": probe, "message": text, "hint": hint}, text+"\n    hint: "+hint)
 }
