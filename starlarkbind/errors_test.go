@@ -79,6 +79,34 @@ c = count()
 def h(e):
     c.add(by=cast(e.args.offset, "struct task_struct").pid)
 `, `probe_read_kernel -14 EFAULT None 100 test.star:4:56 (...).pid could not be read: a pointer on the way is NULL or no longer valid; it reads as empty | test the pointer first`},
+		{"EFAULT of NULL, a string", `
+c = count()
+def h(e):
+    if e.args.offset == 0:
+        c.add(by=str(cast(e.args.offset, "char __user *")))
+`, `probe_read_user_str -14 EFAULT None 1 test.star:5:21 memory could not be read: the program's pointer is NULL; it reads as empty | test the pointer first`},
+		{"EFAULT of NULL, bytes", `
+c = count()
+def h(e):
+    if e.args.offset == 0:
+        c.add(by=buf(cast(e.args.offset, "char __user *"), 4))
+`, `probe_read_user -14 EFAULT None 1 test.star:5:21 the bytes could not be read: the program's pointer is NULL; they read as zeros | test the pointer first`},
+		{"EFAULT of NULL, a program's member", `
+c = count()
+def h(e):
+    if e.args.offset == 0:
+        c.add(by=cast(e.args.offset, "struct iovec __user *").iov_len)
+`, `probe_read_user -14 EFAULT None 1 test.star:5:63 (...).iov_len could not be read: the program's pointer is NULL; it reads as empty | test the pointer first`},
+		{"EFAULT of a program's member", `
+c = count()
+def h(e):
+    c.add(by=cast(e.args.offset + 100000, "struct iovec __user *").iov_len)
+`, `probe_read_user -14 EFAULT None 100 test.star:4:68 (...).iov_len could not be read: a bad address, or one that is not in memory now; it reads as empty | for user memory, read it in the return probe, after the kernel has touched it`},
+		{"EFAULT of the kernel's bytes", `
+c = count()
+def h(e):
+    c.add(by=buf(cast(e.args.offset, "struct task_struct"), 4))
+`, `probe_read_kernel -14 EFAULT None 100 test.star:4:17 the bytes could not be read: a pointer on the way is NULL or no longer valid; they read as zeros | test the pointer first`},
 		{"EINVAL of a signal", `
 def h(e):
     signal(e.args.offset + 100)

@@ -22,11 +22,6 @@ var unforced = map[string]string{
 	"other CPUs kept creating and removing the key of {map} while it was being stored":                       "a race that is lost several times in a row",
 	"another CPU held a lock of {map} for too long":                                                          "the kernel waits a quarter of a second for the lock",
 	"{map}: other runs on this CPU kept changing the extreme":                                                "a race that is lost several times in a row",
-	"memory could not be read: the program's pointer is NULL; it reads as empty":                             "counted quietly, as for a pointer that is not NULL",
-	"the bytes could not be read: the program's pointer is NULL; they read as zeros":                         "counted quietly, as for a pointer that is not NULL",
-	"{op} could not be read: the program's pointer is NULL; it reads as empty":                               "counted quietly, as for a pointer that is not NULL",
-	"the bytes could not be read: a pointer on the way is NULL or no longer valid; they read as zeros":       "as for a member, which TestForcedErrors reads",
-	"{op} could not be read: a bad address, or one that is not in memory now; it reads as empty":             "as for a string, which TestForcedErrors reads",
 	"{helper} failed: {errno}": "for helpers and errors that have no row",
 }
 
