@@ -174,13 +174,6 @@ func (o *Output) Stalled() bool {
 
 // ReportError reports an error where none can be returned.
 func (o *Output) ReportError(err error) {
-	var list diag.List
-	if o.json && errors.As(err, &list) {
-		for _, d := range list {
-			o.Object("diagnostic", DiagnosticFields(d))
-		}
-		return
-	}
 	o.Warn("error", map[string]any{"message": err.Error()}, err.Error())
 }
 
