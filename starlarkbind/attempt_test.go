@@ -88,7 +88,7 @@ log: 0 lines
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := newLive(t, nil)
-			l.names.predeclared["wrong"] = starlark.NewBuiltin("wrong", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
+			l.names.Predeclared["wrong"] = starlark.NewBuiltin("wrong", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
 				_, err := bpf.NewProgram(bpf.ProgramSpec{Name: "wrong", Type: ebpf.RawTracepoint, Instructions: asm.Instructions{
 					asm.Mov.Imm(asm.R0, 0).WithSource(asm.Comment("x.star:1:1: def handler(e):")).WithSymbol("handler"),
 					asm.LoadMem(asm.R2, asm.R3, 0, asm.DWord).WithSource(asm.Comment("x.star:2:5: bad()")), asm.Return()}})

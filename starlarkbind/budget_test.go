@@ -249,7 +249,7 @@ func TestBelowBudget(t *testing.T) {
 		d := newDirect(t, "total = sum()\ndef handler(e):\n    n = cast(e.args[0], \"long\")\n"+c.body)
 		d.run(1_000_000)
 		d.wantErrors()
-		if got := d.names.globals["total"].(*maps.Aggregation); fmt.Sprint(got) != fmt.Sprint(c.want) {
+		if got := d.names.Globals["total"].(*maps.Aggregation); fmt.Sprint(got) != fmt.Sprint(c.want) {
 			v, err := got.Attr("value")
 			if err != nil || v.String() != fmt.Sprint(c.want) {
 				t.Errorf("%s: %v, %v, want %d", c.body, v, err, c.want)

@@ -216,7 +216,7 @@ func (s *Session) builtinFlag(_ *starlark.Thread, _ *starlark.Builtin, a starlar
 	if err != nil {
 		return nil, err
 	}
-	rest := s.names.predeclared["args"].(*starlark.List)
+	rest := s.names.Predeclared["args"].(*starlark.List)
 	if err := rest.Clear(); err != nil {
 		return nil, err
 	}

@@ -101,7 +101,7 @@ func TestRandomChains(t *testing.T) {
 			t.Errorf("%s\n%s", src, l.FormatError(err))
 			continue
 		}
-		asm := l.names.globals["asm"].String()
+		asm := l.names.Globals["asm"].String()
 		if n%2 == 0 && !strings.Contains(asm, "Tracing program") || n%2 == 1 && l.kernel.AtLeast(5, 11) && !strings.Contains(asm, "FnGetCurrentTaskBtf") {
 			plain++
 			t.Logf("read with helpers alone: %s", strings.Join(chains, ", "))

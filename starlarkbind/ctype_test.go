@@ -18,14 +18,14 @@ import (
 
 // calls adds builtins that make system calls on the test's own thread.
 func calls(l *live) {
-	l.names.predeclared["subreaper"] = builtinFor("subreaper", func(n int) error {
+	l.names.Predeclared["subreaper"] = builtinFor("subreaper", func(n int) error {
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, uintptr(n), 0, 0, 0); err != nil {
 			return err
 		}
 		unix.Getppid()
 		return nil
 	})
-	l.names.predeclared["sleep_ns"] = builtinFor("sleep_ns", func(n int) error {
+	l.names.Predeclared["sleep_ns"] = builtinFor("sleep_ns", func(n int) error {
 		ts := unix.NsecToTimespec(int64(n))
 		// The Go runtime's signals interrupt it. The call was made, and the call is what the test
 		// traces.
@@ -53,7 +53,7 @@ func mine(t *testing.T, src string) string {
 	defer runtime.UnlockOSThread()
 	l := newLive(t, nil)
 	calls(l)
-	l.names.predeclared["mine"] = starlark.MakeInt(unix.Gettid())
+	l.names.Predeclared["mine"] = starlark.MakeInt(unix.Gettid())
 	if err := l.script(src); err != nil {
 		t.Fatal(l.FormatError(err))
 	}

@@ -9,7 +9,7 @@
 //   - runner.Runner: what is running, and what Ctrl-C ends; waits (run.go): what run() waits for.
 //   - detaching (detach.go): what the kernel has not finished detaching.
 //   - registry (registry.go, forget.go): the probes and maps that the script has created.
-//   - namespace (namespace.go, scope.go): the names that the script can use.
+//   - names.Namespace: the names that the script can use.
 //   - kernelShared (kernel_shared.go, print_reader.go): kernel objects that all programs share.
 //   - codec.Codec: values as the kernel stores them, with codec.ProbeNames, codec.StackMaps and
 //     codec.Symbols: the numbers of probes, the stacks, the names of addresses.
@@ -23,7 +23,7 @@
 //
 //   - session.go, run.go, watch.go, background.go, prompt.go: a session, run(), and what the
 //     prompt needs.
-//   - probe*.go, load*.go, release.go, detach.go, infer.go, pidfilter.go: the life of a probe, from
+//   - probe*.go, load*.go, release.go, detach.go, pidfilter.go: the life of a probe, from
 //     its targets to its release.
 //   - stream*.go: records from handlers; script_add.go: add() in the script.
 //   - hosts.go: what the packages below need of a session.
@@ -38,6 +38,7 @@
 //   - complete: what Tab completes at the prompt; help: the texts of help(); kernelinfo: what --info
 //     and -l print.
 //   - runner, universe, proc: what is running, and how it ends.
+//   - names: what a name means to the script and to the compiler.
 //   - maps: aggregations and tables, which know their session as a maps.Host; methods: tables of
 //     the methods of values.
 //   - hostrun: runs handlers in the interpreter, with the arithmetic of the kernel.

@@ -107,7 +107,7 @@ make("newkeys", %d, 0)
 		t.Fatal(err)
 	}
 	snaps, between := 0, 0
-	m, events := l.names.globals["m"].(*maps.Aggregation), l.names.globals["events"].(*maps.Aggregation)
+	m, events := l.names.Globals["m"].(*maps.Aggregation), l.names.Globals["events"].(*maps.Aggregation)
 	total := func() uint64 {
 		w, err := events.Read(context.Background())
 		must(err)
@@ -271,7 +271,7 @@ for k in range(300):
 `); err != nil {
 		t.Fatal(l.FormatError(err))
 	}
-	n, err := l.names.globals["t"].(*maps.Table).Evicted(context.Background())
+	n, err := l.names.Globals["t"].(*maps.Table).Evicted(context.Background())
 	if err != nil || n == 0 {
 		t.Fatalf("%d keys were evicted, %v", n, err)
 	}

@@ -19,7 +19,7 @@ import (
 // is left behind.
 func TestPanic(t *testing.T) {
 	l := newLive(t, func(o *Options) { o.NoSummary = true })
-	l.names.predeclared["bug"] = starlark.NewBuiltin("bug", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
+	l.names.Predeclared["bug"] = starlark.NewBuiltin("bug", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
 		panic("it is broken")
 	})
 	err := l.script(`
@@ -96,7 +96,7 @@ cycle(10)
 	call := func(name string, n int) {
 		t.Helper()
 		thread := &starlark.Thread{Name: "test"}
-		if _, err := starlark.Call(thread, l.names.globals[name].(*starlark.Function), starlark.Tuple{starlark.MakeInt(n)}, nil); err != nil {
+		if _, err := starlark.Call(thread, l.names.Globals[name].(*starlark.Function), starlark.Tuple{starlark.MakeInt(n)}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

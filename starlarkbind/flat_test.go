@@ -36,10 +36,10 @@ for i in range(%d):
 			if err != nil {
 				t.Fatal(l.FormatError(err))
 			}
-			if got, want := l.names.globals["told"].String(), "[500, 500, 500, 500, 500, 500, 500, 500]"; got != want {
+			if got, want := l.names.Globals["told"].String(), "[500, 500, 500, 500, 500, 500, 500, 500]"; got != want {
 				t.Errorf("told %s, not %s", got, want)
 			}
-			m := l.names.globals["m"].(*maps.Aggregation)
+			m := l.names.Globals["m"].(*maps.Aggregation)
 			all, err := m.Read(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -70,7 +70,7 @@ def unused(): m.clear()
 		t.Fatal(l.FormatError(err))
 	}
 	for _, name := range []string{"m", "other", "before"} {
-		l.names.predeclared[name] = l.names.globals[name]
+		l.names.Predeclared[name] = l.names.Globals[name]
 	}
 	st := l.stacks.ByFrames[4]
 	fill := func() {
@@ -149,7 +149,7 @@ p.detach()
 		t.Fatal(l.FormatError(err))
 	}
 	for _, name := range []string{"p", "c"} {
-		l.names.predeclared[name] = l.names.globals[name]
+		l.names.Predeclared[name] = l.names.Globals[name]
 	}
 	before, err := leakcheck.OfProcess(os.Getpid())
 	if err != nil {
@@ -200,7 +200,7 @@ c.clear()
 			t.Fatal(l.FormatError(err))
 		}
 		for _, name := range []string{"again", "first", "c"} {
-			l.names.predeclared[name] = l.names.globals[name]
+			l.names.Predeclared[name] = l.names.Globals[name]
 		}
 		heap := func() int64 {
 			if err := l.script(fmt.Sprintf("again(%d)", keptDetached+10)); err != nil {

@@ -28,7 +28,7 @@ func topics() help.Topics {
 type lookup struct{ *Session }
 
 // Global implements help.Session.
-func (l lookup) Global(name string) starlark.Value { return l.names.globals[name] }
+func (l lookup) Global(name string) starlark.Value { return l.names.Globals[name] }
 
 // Subject implements help.Session.
 func (l lookup) Subject(v starlark.Value) (help.Subject, bool) {

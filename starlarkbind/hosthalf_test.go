@@ -41,7 +41,7 @@ func TestHostFunctionsDocumented(t *testing.T) {
 		if name == "kstack" || name == "ustack" || name == "signal" { // they do nothing without an event
 			continue
 		}
-		_, err := starlark.EvalOptions(source.Options, &starlark.Thread{}, "x", name+"("+args[name]+")", l.names.predeclared)
+		_, err := starlark.EvalOptions(source.Options, &starlark.Thread{}, "x", name+"("+args[name]+")", l.names.Predeclared)
 		where := free
 		if err != nil {
 			where = event

@@ -74,12 +74,12 @@ type handlerHost struct{ s *Session }
 
 // Function implements hostrun.Host.
 func (h handlerHost) Function(fn *starlark.Function) (*compiler.Func, error) {
-	return h.s.names.function(fn)
+	return h.s.names.Function(fn)
 }
 
 // Value implements hostrun.Host.
 func (h handlerHost) Value(fn *starlark.Function, id *syntax.Ident) starlark.Value {
-	return (&funcScope{h.s.names, fn, fn.Globals()}).value(id)
+	return h.s.names.FuncValue(fn, id)
 }
 
 // ProbeRequest implements hostrun.Host.

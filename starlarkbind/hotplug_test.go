@@ -34,10 +34,10 @@ func TestHotplug(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	l.names.predeclared["cpu1"] = starlark.NewBuiltin("cpu1", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	l.names.Predeclared["cpu1"] = starlark.NewBuiltin("cpu1", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		return starlark.None, switchCPU(bool(args[0].Truth()))
 	})
-	l.names.predeclared["followed"] = starlark.NewBuiltin("followed", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	l.names.Predeclared["followed"] = starlark.NewBuiltin("followed", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		want, err := starlark.AsInt32(args[0])
 		if err != nil {
 			return nil, err

@@ -47,7 +47,7 @@ func newSignaller(t *testing.T) (*live, *signaller) {
 	s := &signaller{after: 20 * time.Millisecond}
 	l := newLive(t, func(o *Options) { o.Stdout = s })
 	s.press = l.Interrupt
-	l.names.predeclared["pressed"] = starlark.NewBuiltin("pressed", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
+	l.names.Predeclared["pressed"] = starlark.NewBuiltin("pressed", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
 		if d := s.pressed(); d > soon() {
 			return starlark.String(d.String()), nil
 		}
@@ -159,7 +159,7 @@ p.detach()
 `, n, n, lseek, n)); err != nil {
 		t.Fatal(l.FormatError(err))
 	}
-	l.names.predeclared["m"], l.names.predeclared["t"] = l.names.globals["m"], l.names.globals["t"]
+	l.names.Predeclared["m"], l.names.Predeclared["t"] = l.names.Globals["m"], l.names.Globals["t"]
 	for _, what := range []string{"m.snapshot()", "m.top(10)", "m.items()", "m.delta()", "len(m)", "t.snapshot()", "print(m)", "to_csv(m)", "plot(m)"} {
 		t.Run(what, func(t *testing.T) {
 			afters := []time.Duration{20 * time.Millisecond, 600 * time.Millisecond, 1300 * time.Millisecond}

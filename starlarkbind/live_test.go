@@ -83,8 +83,8 @@ func newLive(t *testing.T, change func(*Options)) *live {
 			checkJSONOutput(t, l.out.String())
 		}
 	})
-	s.names.predeclared["me"] = starlark.MakeInt(os.Getpid())
-	s.names.predeclared["make"] = starlark.NewBuiltin("make", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	s.names.Predeclared["me"] = starlark.MakeInt(os.Getpid())
+	s.names.Predeclared["make"] = starlark.NewBuiltin("make", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		var argv []string
 		for _, a := range args {
 			w, ok := starlark.AsString(a)

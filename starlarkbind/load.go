@@ -25,13 +25,13 @@ import (
 // the same fields at the same offsets share a program. If the handler reads no field, all targets
 // share one.
 func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
-	h, err := s.names.function(handler)
+	h, err := s.names.Function(handler)
 	if err != nil {
 		return err
 	}
 	var f *compiler.Func
 	if filter != nil {
-		if f, err = s.names.function(filter); err != nil {
+		if f, err = s.names.Function(filter); err != nil {
 			return err
 		}
 	}
@@ -43,7 +43,11 @@ func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 			return err
 		}
 	}
-	defer s.infer(p, h, f, handler.Globals())()
+	own := func() []*compiler.Request { return s.lateRequests(p, p.targets, h, f) }
+	late := func(ts []bpf.Target, h, f *compiler.Func) []*compiler.Request {
+		return s.lateRequests(&Probe{s: s}, ts, h, f)
+	}
+	defer s.names.Infer(h, f, handler.Globals(), own, late)()
 	for _, g := range s.groups(p, h, f) {
 		l := &loader{s: s, p: p, handler: h, filter: f}
 		err := s.run.Context().Err()

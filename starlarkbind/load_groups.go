@@ -118,3 +118,22 @@ func likeness(ev *abi.Event, names []string) string {
 	}
 	return fmt.Sprint(some)
 }
+
+// maxLateGroups is the largest number of different events of one probe for which lateRequests returns
+// a request.
+const maxLateGroups = 16
+
+// lateRequests returns the requests for a probe's targets, one for each event with a different
+// layout.
+func (s *Session) lateRequests(p *Probe, ts []bpf.Target, h, f *compiler.Func) []*compiler.Request {
+	l := &loader{s: s, p: p, handler: h, filter: f}
+	var out []*compiler.Request
+	for _, kind := range byKind(ts) {
+		for i, g := range byEvent(kind, nil) {
+			if g.err == nil && i < maxLateGroups {
+				out = append(out, l.request(g, g.targets, g.targets[0].ProgramTypes(true)[0]))
+			}
+		}
+	}
+	return out
+}

@@ -174,7 +174,7 @@ func runLoops(text string, inputs []*loopInput, form compiler.Variant) (out []st
 	if err := k.ExecFile(context.Background(), "loops.star", []byte(loopGlobals+"out = table()\nbytes_of = table()\nper_letter = count()\nseen = count()\nstates = count()\n"+text)); err != nil {
 		return nil, errors.New(k.FormatError(err))
 	}
-	h, err := k.names.function(k.names.globals["handler"].(*starlark.Function))
+	h, err := k.names.Function(k.names.Globals["handler"].(*starlark.Function))
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +192,7 @@ func runLoops(text string, inputs []*loopInput, form compiler.Variant) (out []st
 		runtime.KeepAlive(in)
 	}
 	for _, name := range loopMaps {
-		v, err := starlark.Call(&starlark.Thread{}, mustAttr(k.names.globals[name], "snapshot"), nil, nil)
+		v, err := starlark.Call(&starlark.Thread{}, mustAttr(k.names.Globals[name], "snapshot"), nil, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -60,8 +60,8 @@ func startLSM(t *testing.T, dir string, n int) *live {
 	t.Helper()
 	mine, other := startOpener(t, dir, n), startOpener(t, dir, n)
 	l := newLive(t, func(o *Options) { o.PID, o.Unsafe = mine.cmd.Process.Pid, true })
-	l.names.predeclared["folder"] = starlark.MakeUint64(inode(t, dir))
-	l.names.predeclared["opens"] = starlark.NewBuiltin("opens", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
+	l.names.Predeclared["folder"] = starlark.MakeUint64(inode(t, dir))
+	l.names.Predeclared["opens"] = starlark.NewBuiltin("opens", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
 		if text, err := other.open(); err != nil {
 			return nil, fmt.Errorf("the other process: %w: %s", err, text)
 		}

@@ -40,8 +40,8 @@ func TestMappingEnd(t *testing.T) {
 		}
 	}()
 	l := newLive(t, nil)
-	l.names.predeclared["at"] = starlark.MakeUint64(uint64(uintptr(unsafe.Pointer(&end[0]))))
-	l.names.predeclared["write"] = starlark.NewBuiltin("write", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
+	l.names.Predeclared["at"] = starlark.MakeUint64(uint64(uintptr(unsafe.Pointer(&end[0]))))
+	l.names.Predeclared["write"] = starlark.NewBuiltin("write", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
 		for range 3 {
 			if _, err := null.Write(end); err != nil {
 				return nil, err

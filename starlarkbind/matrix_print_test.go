@@ -28,7 +28,7 @@ func TestMatrixPrint(t *testing.T) {
 	hex := func(o operand) string { // pointers are shown in hex, numbers are not
 		return map[bool]string{true: fmt.Sprintf("pointer(%s)", o.host), false: o.host}[strings.Contains(o.name, "pointer") || o.name == "struct"]
 	}
-	m.names.predeclared["pointer"] = starlark.NewBuiltin("pointer", func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	m.names.Predeclared["pointer"] = starlark.NewBuiltin("pointer", func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		n, _ := a[0].(starlark.Int).Uint64()
 		return codec.Pointer(n), nil
 	})

@@ -170,8 +170,8 @@ func (m *matrix) define(src string) {
 	if err := m.ExecFile(m.Session.run.Context(), "matrix.star", []byte(src)); err != nil {
 		m.t.Fatal(m.FormatError(err))
 	}
-	for n, v := range m.names.globals {
-		m.names.predeclared[n] = v
+	for n, v := range m.names.Globals {
+		m.names.Predeclared[n] = v
 	}
 }
 
@@ -226,7 +226,7 @@ func (m *matrix) compilePart(cells []*cell) (accepted []*cell) {
 		m.t.Fatal(m.FormatError(err))
 	}
 	for i, c := range cells {
-		h, err := m.names.function(m.names.globals[fmt.Sprintf("c%d", i)].(*starlark.Function))
+		h, err := m.names.Function(m.names.Globals[fmt.Sprintf("c%d", i)].(*starlark.Function))
 		if err != nil {
 			m.t.Fatal(err)
 		}
@@ -282,7 +282,7 @@ func (m *matrix) load(cells []*cell) bool {
 	if err := m.ExecFile(context.Background(), "cells.star", []byte(src.String())); err != nil {
 		m.t.Fatal(m.FormatError(err))
 	}
-	h, err := m.names.function(m.names.globals["handler"].(*starlark.Function))
+	h, err := m.names.Function(m.names.Globals["handler"].(*starlark.Function))
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -300,7 +300,7 @@ func (m *matrix) load(cells []*cell) bool {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	sent := m.names.globals["out"].(*Stream)
+	sent := m.names.Globals["out"].(*Stream)
 	for {
 		v, err := sent.next(time.Now())
 		if err != nil {
@@ -336,7 +336,7 @@ func (m *matrix) load(cells []*cell) bool {
 
 // eval evaluates an expression in the interpreter.
 func (m *matrix) eval(text string) (starlark.Value, error) {
-	return starlark.EvalOptions(source.Options, &starlark.Thread{Name: "matrix"}, "cell", text, m.names.predeclared)
+	return starlark.EvalOptions(source.Options, &starlark.Thread{Name: "matrix"}, "cell", text, m.names.Predeclared)
 }
 
 // expected sets the wanted value of a cell to the interpreter's value of text.

@@ -39,8 +39,8 @@ func hostRun(text string, fields []abi.Field, memory func() starlark.StringDict)
 	if err := k.ExecFile(context.Background(), "host.star", []byte(text)); err != nil {
 		return fail(errors.New(k.FormatError(err)))
 	}
-	fn := k.names.globals["handler"].(*starlark.Function)
-	h, err := k.names.function(fn)
+	fn := k.names.Globals["handler"].(*starlark.Function)
+	h, err := k.names.Function(fn)
 	if err != nil {
 		return fail(err)
 	}
@@ -53,14 +53,14 @@ func hostRun(text string, fields []abi.Field, memory func() starlark.StringDict)
 	k.reg.probes = append(k.reg.probes, p)
 	return k, func(args starlark.StringDict) error {
 		for name, f := range memory() {
-			own := k.names.predeclared[name]
-			k.names.predeclared[name] = starlark.NewBuiltin(name, func(t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+			own := k.names.Predeclared[name]
+			k.names.Predeclared[name] = starlark.NewBuiltin(name, func(t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 				if n, ok := a[0].(starlark.Int); !ok || n.Sign() == 0 || name == "cast" && !strings.HasSuffix(string(a[1].(starlark.String)), "*") {
 					return starlark.Call(t, own, a, kw)
 				}
 				return starlark.Call(t, f, a, kw)
 			})
-			defer func() { k.names.predeclared[name] = own }()
+			defer func() { k.names.Predeclared[name] = own }()
 		}
 		named := starlark.NewDict(len(args))
 		for name, v := range args {
@@ -68,7 +68,7 @@ func hostRun(text string, fields []abi.Field, memory func() starlark.StringDict)
 				return err
 			}
 		}
-		ev, err := starlark.Call(new(starlark.Thread), k.names.predeclared["event"], nil, []starlark.Tuple{{starlark.String("args"), named}})
+		ev, err := starlark.Call(new(starlark.Thread), k.names.Predeclared["event"], nil, []starlark.Tuple{{starlark.String("args"), named}})
 		if err != nil {
 			return err
 		}
@@ -297,7 +297,7 @@ func TestLoopsOnHost(t *testing.T) {
 			}
 			var got []string
 			for _, name := range loopMaps {
-				v, err := starlark.Call(&starlark.Thread{}, mustAttr(k.names.globals[name], "snapshot"), nil, nil)
+				v, err := starlark.Call(&starlark.Thread{}, mustAttr(k.names.Globals[name], "snapshot"), nil, nil)
 				if err != nil {
 					t.Fatal(err)
 				}

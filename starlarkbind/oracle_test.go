@@ -224,7 +224,7 @@ func runKernel(text string, events []oracleEvent, as *sys.Kernel, form compiler.
 	if err := k.ExecFile(context.Background(), "kernel.star", []byte(maps.String()+text)); err != nil {
 		return nil, errors.New(k.FormatError(err))
 	}
-	h, err := k.names.function(k.names.globals["handler"].(*starlark.Function))
+	h, err := k.names.Function(k.names.Globals["handler"].(*starlark.Function))
 	if err != nil {
 		return nil, err
 	}
@@ -275,7 +275,7 @@ const budgetError = "budget"
 func (k *kernelRun) outcome() (outcome, error) {
 	out := outcome{"prints": k.out.String()}
 	for _, m := range oracleMaps {
-		a := k.names.globals[m.name].(*maps.Aggregation)
+		a := k.names.Globals[m.name].(*maps.Aggregation)
 		w, err := a.Read(k.run.Context())
 		if err != nil {
 			return nil, err
@@ -293,7 +293,7 @@ func (k *kernelRun) outcome() (outcome, error) {
 		}
 		out[m.name] = sorted(lines)
 	}
-	sent := k.names.globals["sent"].(*Stream)
+	sent := k.names.Globals["sent"].(*Stream)
 	if err := sent.drainRing(); err != nil {
 		return nil, err
 	}
@@ -310,7 +310,7 @@ func (k *kernelRun) outcome() (outcome, error) {
 		out["sent"] += text
 	}
 	for name := range oracleTables {
-		t := k.names.globals[name].(*maps.Table)
+		t := k.names.Globals[name].(*maps.Table)
 		d, err := t.Snapshot()
 		if err != nil {
 			return nil, err

@@ -60,7 +60,7 @@ func TestPIDFilter(t *testing.T) {
 	prog := build(t, "threads")
 	mine, other := startThreads(t, prog), startThreads(t, prog)
 	l := newLive(t, func(o *Options) { o.PID = mine.cmd.Process.Pid })
-	l.names.predeclared["finish"] = starlark.NewBuiltin("finish", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
+	l.names.Predeclared["finish"] = starlark.NewBuiltin("finish", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
 		if err := other.finish(); err != nil {
 			return nil, err
 		}

@@ -18,7 +18,7 @@ import (
 // handled.
 func TestSelfSignal(t *testing.T) {
 	l := newLive(t, nil)
-	l.names.predeclared["kick"] = starlark.NewBuiltin("kick", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
+	l.names.Predeclared["kick"] = starlark.NewBuiltin("kick", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
 		return starlark.None, unix.Kill(os.Getpid(), unix.SIGUSR1)
 	})
 	err := l.script(`

@@ -140,12 +140,12 @@ func TestAllKinds(t *testing.T) {
 func (r kindRow) run(t *testing.T) {
 	l := newLive(t, nil)
 	refusal, hint := "", ""
-	l.names.predeclared["refused"] = starlark.NewBuiltin("refused", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	l.names.Predeclared["refused"] = starlark.NewBuiltin("refused", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		refusal, _ = starlark.AsString(args[0])
 		hint, _ = starlark.AsString(args[1])
 		return starlark.None, nil
 	})
-	l.names.predeclared["kick"] = starlark.NewBuiltin("kick", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
+	l.names.Predeclared["kick"] = starlark.NewBuiltin("kick", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
 		return starlark.None, unix.Kill(os.Getpid(), unix.SIGUSR1)
 	})
 	script := r.script
@@ -158,7 +158,7 @@ func (r kindRow) run(t *testing.T) {
 	case "lsm":
 		dir := manyFiles(t, 1000)
 		script = strings.ReplaceAll(script, "FILES", fmt.Sprintf("%q", dir+"/f"))
-		l.names.predeclared["folder"] = starlark.MakeUint64(inode(t, dir))
+		l.names.Predeclared["folder"] = starlark.MakeUint64(inode(t, dir))
 	case "iter":
 		p := startThreads(t, build(t, "threads")) // it has two threads
 		defer func() {
@@ -166,7 +166,7 @@ func (r kindRow) run(t *testing.T) {
 				t.Error(err)
 			}
 		}()
-		l.names.predeclared["threads"] = starlark.MakeInt(p.cmd.Process.Pid)
+		l.names.Predeclared["threads"] = starlark.MakeInt(p.cmd.Process.Pid)
 	}
 	err := l.script(`
 n, by = count(), count()

@@ -26,8 +26,8 @@ func (s *Session) Who() string {
 	s.run.Busy.Lock()
 	defer s.run.Busy.Unlock()
 	var names []string
-	for name, v := range s.names.globals {
-		if name != "_" && v != s.names.predeclared[name] {
+	for name, v := range s.names.Globals {
+		if name != "_" && v != s.names.Predeclared[name] {
 			names = append(names, name)
 		}
 	}
@@ -37,7 +37,7 @@ func (s *Session) Who() string {
 	sort.Strings(names)
 	var rows [][]string
 	for _, name := range names {
-		v := s.names.globals[name]
+		v := s.names.Globals[name]
 		text := ""
 		switch v := v.(type) {
 		case *maps.Aggregation, *maps.Table, *Stream:
@@ -77,16 +77,7 @@ func (s *Session) Reset() error {
 		errs = append(errs, m.Close())
 	}
 	s.adds, s.waits.timers = nil, nil
-	for name, v := range s.names.globals {
-		if v != s.names.predeclared[name] {
-			delete(s.names.globals, name)
-		}
-	}
-	for name, v := range s.names.predeclared { // the session may have rebound these
-		if s.names.items != nil {
-			s.names.globals[name] = v
-		}
-	}
+	s.names.Reset()
 	return errors.Join(errs...)
 }
 

@@ -28,7 +28,7 @@ q.detach()
 `); err != nil {
 		t.Fatal(l.FormatError(err))
 	}
-	p, q := l.names.globals["p"].(*Probe), l.names.globals["q"].(*Probe)
+	p, q := l.names.Globals["p"].(*Probe), l.names.Globals["q"].(*Probe)
 	before, err := leakcheck.OfProcess(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ q.detach()
 		t.Errorf("it failed %d times only", failed)
 	}
 	for _, name := range []string{"c", "q"} {
-		l.names.predeclared[name] = l.names.globals[name]
+		l.names.Predeclared[name] = l.names.Globals[name]
 	}
 	if err := l.script(`
 make("newkeys", 10, 1)

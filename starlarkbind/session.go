@@ -23,9 +23,9 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/help"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hostrun"
-	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/ktypes"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/names"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/overhead"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
@@ -72,7 +72,7 @@ type Session struct {
 	flags   *flags.Set
 	sources *source.Files
 	ktypes  *ktypes.Types
-	names   *namespace
+	names   *names.Namespace
 	guards  *universe.Guards
 	help    *help.Help
 
@@ -122,11 +122,11 @@ func New(opt Options) (*Session, error) {
 	s.shared = &kernelShared{run: s.run, reg: s.reg, codec: s.codec, warner: s.warner, out: s.out, halt: s.waits.halt, memory: kmap.Spec.CheckMemory}
 	s.exports = export.New(export.Options{Run: s.run, Out: s.out, Symbols: s.symbols, Report: s.warner.Once, Screen: opt.Screen, ASCII: opt.ASCII, Interactive: opt.Interactive, Dirs: opt.AllowWrite})
 	s.mapEnv = &maps.Env{Run: s.run, Out: s.out, Codec: s.codec, Stacks: s.stacks, Kernel: s.kernel, Host: mapHost{s}}
-	s.names = &namespace{sources: s.sources, ktypes: s.ktypes, globals: starlark.StringDict{}}
+	s.names = names.New(s.sources, s.ktypes)
 	s.help = &help.Help{Topics: topics(), Types: s.ktypes, Session: lookup{s}}
 	s.lookups = &hostrun.Lookups{TargetPID: s.targetPID}
 	s.handlers = hostrun.New(hostrun.Env{Sources: s.sources, Types: s.ktypes, Guards: s.guards, Codec: s.codec, Lookups: s.lookups, Unsafe: opt.Unsafe, Host: handlerHost{s}})
-	s.names.predeclared = s.builtins()
+	s.names.Predeclared = s.builtins()
 	return s, nil
 }
 
@@ -140,7 +140,7 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 		return s.syntaxError(err, name, src)
 	}
 	s.sources.Add(name, src, f)
-	prog, err := starlark.FileProgram(f, s.names.known)
+	prog, err := starlark.FileProgram(f, s.names.Known)
 	if err != nil {
 		return s.syntaxError(err, name, src)
 	}
@@ -154,9 +154,9 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 		}
 	}
 	err = s.exec(ctx, name, func(thread *starlark.Thread) error {
-		globals, err := prog.Init(thread, s.names.predeclared)
+		globals, err := prog.Init(thread, s.names.Predeclared)
 		for n, v := range globals {
-			s.names.globals[n] = v // for the prompt that -i opens afterwards
+			s.names.Globals[n] = v // for the prompt that -i opens afterwards
 		}
 		if err == nil {
 			err = s.checkFlags(true)
@@ -234,7 +234,7 @@ var question = lazyregexp.Regexp(`^\s*([\pL_][\pL\pN_.]*)\s*(\?\??)\s*$`)
 
 // ExecItem runs one item of the prompt and returns the value if it is an expression.
 func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, err error) {
-	if strings.TrimSpace(src) == "help" && s.Value("help") == s.names.predeclared["help"] {
+	if strings.TrimSpace(src) == "help" && s.Value("help") == s.names.Predeclared["help"] {
 		src = "help()"
 	}
 	if m := question().FindStringSubmatch(src); m != nil && m[2] == "??" { // x?? prints the source
@@ -250,18 +250,9 @@ func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, e
 			src = fmt.Sprintf("help(%q)", m[1])
 		}
 	}
-	if s.names.items == nil {
-		s.names.items = items.New(source.Parse, s.names.predeclared)
-		for n, v := range s.names.globals {
-			s.names.items.Globals[n] = v
-		}
-		s.names.globals = s.names.items.Globals
-		s.names.items.OnFile = s.sources.Add
-		s.names.items.Check = source.CheckFormats
-		s.names.items.OnResolved = s.sources.Resolved
-	}
+	prompt := s.names.Prompt()
 	err = s.exec(ctx, "prompt", func(thread *starlark.Thread) error {
-		v, err = s.names.items.Exec(thread, src)
+		v, err = prompt.Exec(thread, src)
 		var syn syntax.Error
 		var res resolve.ErrorList
 		switch { // the item is in no stored file yet
@@ -307,10 +298,10 @@ func (s *Session) page() render.Page {
 }
 
 // Names returns the names that are defined at the prompt, in no particular order.
-func (s *Session) Names() []string { return s.names.all() }
+func (s *Session) Names() []string { return s.names.All() }
 
 // Value returns the value of a name at the prompt, or nil if it is not defined.
-func (s *Session) Value(name string) starlark.Value { return s.names.value(name) }
+func (s *Session) Value(name string) starlark.Value { return s.names.Value(name) }
 
 // milestones record how far the script has come.
 type milestones struct {

@@ -92,7 +92,7 @@ def later(x, y):
 				return starlark.MakeBigInt(new(big.Int).Abs(a[0].(starlark.Int).BigInt())), nil
 			})}
 			for _, name := range []string{"numbers", "natural", "later"} {
-				pre[name] = m.names.globals[name]
+				pre[name] = m.names.Globals[name]
 			}
 			globals, err := starlark.ExecFileOptions(source.Options, &starlark.Thread{}, "host.star", text, pre)
 			if err != nil {

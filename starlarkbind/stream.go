@@ -202,3 +202,6 @@ func (st *Stream) Attr(name string) (starlark.Value, error) {
 func (st *Stream) AttrNames() []string {
 	return methods.Names(streamMethods, "emitted", "lost", "name")
 }
+
+// Decl returns the declaration of the stream in the compiler.
+func (st *Stream) Decl() *compiler.Stream { return st.decl }

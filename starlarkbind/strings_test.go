@@ -48,7 +48,7 @@ func newDirect(t *testing.T, script string) *direct {
 	if err := d.ExecFile(context.Background(), "direct.star", []byte(script)); err != nil {
 		t.Fatal(d.FormatError(err))
 	}
-	h, err := k.names.function(k.names.globals["handler"].(*starlark.Function))
+	h, err := k.names.Function(k.names.Globals["handler"].(*starlark.Function))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func newDirect(t *testing.T, script string) *direct {
 // call calls a function of the script.
 func (d *direct) call(name string) {
 	d.t.Helper()
-	if _, err := starlark.Call(&starlark.Thread{}, d.names.globals[name], nil, nil); err != nil {
+	if _, err := starlark.Call(&starlark.Thread{}, d.names.Globals[name], nil, nil); err != nil {
 		d.t.Error(err)
 	}
 }
@@ -290,7 +290,7 @@ def f2(): raw["ab"] = b"abc"
 		"f1": `table "raw": key: got 3 bytes, want 2`,
 		"f2": `table "raw": key: got string, want bytes (2 long)`,
 	} {
-		if _, err := starlark.Call(&starlark.Thread{}, d.names.globals[f], nil, nil); err == nil || err.Error() != want {
+		if _, err := starlark.Call(&starlark.Thread{}, d.names.Globals[f], nil, nil); err == nil || err.Error() != want {
 			t.Errorf("%s: got error %v\nwant %s", f, err, want)
 		}
 	}

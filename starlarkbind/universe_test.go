@@ -73,7 +73,7 @@ func TestInterruptBuiltins(t *testing.T) {
 		t.Fatal(l.FormatError(err))
 	}
 	for _, name := range []string{"xs", "d", "ps"} {
-		l.names.predeclared[name] = l.names.globals[name]
+		l.names.Predeclared[name] = l.names.Globals[name]
 	}
 	const endless, long = "range(1000000000000)", "range(20000000)"
 	calls := []string{"sum(" + endless + ")", "[x for x in " + endless + " if x < 0]", "max(" + endless + ")", "min(" + endless + ")", "any(range(0, 1)) or all(range(1, 1000000000000))", "[].extend(" + endless + ")", "set().union(" + endless + ")",

@@ -148,6 +148,7 @@ var starlarkbindImports = map[string][]string{
 	"ktypes":     {"bpf", "compiler"},
 	"maps":       {"bpf", "codec", "compiler", "dictbuild", "helpererr", "hist", "methods", "render", "runner", "structs", "terminal"},
 	"methods":    {},
+	"names":      {"bpf", "compiler", "items", "ktypes", "maps", "source"},
 	"overhead":   {"bpf", "runner"},
 	"plot":       {},
 	"pprof":      {},

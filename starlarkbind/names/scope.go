@@ -1,4 +1,4 @@
-package starlarkbind
+package names
 
 import (
 	"math/big"
@@ -13,7 +13,7 @@ import (
 
 // funcScope resolves the names in a function: free variables, globals of its module, and builtins.
 type funcScope struct {
-	names   *namespace
+	names   *Namespace
 	fn      *starlark.Function // its free variables are used; nil if there are none
 	globals starlark.StringDict
 }
@@ -32,13 +32,13 @@ func (sc *funcScope) Lookup(id *syntax.Ident) compiler.Entity {
 	if v, ok := sc.globals[id.Name]; ok {
 		return sc.names.entity(v)
 	}
-	if v, ok := sc.names.globals[id.Name]; ok { // globals of the prompt
+	if v, ok := sc.names.Globals[id.Name]; ok { // globals of the prompt
 		return sc.names.entity(v)
 	}
 	if compiler.CanCall(id.Name) { // builtins with a meaning of their own in handlers
 		return compiler.Builtin{Name: id.Name}
 	}
-	if v, ok := sc.names.predeclared[id.Name]; ok {
+	if v, ok := sc.names.Predeclared[id.Name]; ok {
 		return sc.names.entity(v)
 	}
 	if v, ok := starlark.Universe[id.Name]; ok {
@@ -47,17 +47,17 @@ func (sc *funcScope) Lookup(id *syntax.Ident) compiler.Entity {
 	return sc.names.entity(sc.names.enumerator(id.Name)) // at the prompt
 }
 
-// value returns the value of a name when the script calls the function, or nil.
-func (sc *funcScope) value(id *syntax.Ident) starlark.Value {
+// FuncValue returns the value of a name when the script calls a function in which it stands, or nil.
+func (n *Namespace) FuncValue(fn *starlark.Function, id *syntax.Ident) starlark.Value {
 	if b, _ := id.Binding.(*resolve.Binding); b != nil && b.Scope == resolve.Free {
-		for i := range sc.fn.NumFreeVars() {
-			if bind, v := sc.fn.FreeVar(i); bind.Name == id.Name {
+		for i := range fn.NumFreeVars() {
+			if bind, v := fn.FreeVar(i); bind.Name == id.Name {
 				return v
 			}
 		}
 		return nil
 	}
-	for _, d := range []starlark.StringDict{sc.globals, sc.names.globals, sc.names.predeclared, starlark.Universe} {
+	for _, d := range []starlark.StringDict{fn.Globals(), n.Globals, n.Predeclared, starlark.Universe} {
 		if v, ok := d[id.Name]; ok {
 			return v
 		}
@@ -65,8 +65,8 @@ func (sc *funcScope) value(id *syntax.Ident) starlark.Value {
 	return nil
 }
 
-// function converts a function value to the compiler's form.
-func (n *namespace) function(fn *starlark.Function) (*compiler.Func, error) {
+// Function converts a function value to the compiler's form.
+func (n *Namespace) Function(fn *starlark.Function) (*compiler.Func, error) {
 	r, err := n.sources.Function(fn)
 	if err != nil {
 		return nil, err
@@ -82,16 +82,16 @@ func (n *namespace) function(fn *starlark.Function) (*compiler.Func, error) {
 }
 
 // entity returns what a value means in a handler.
-func (n *namespace) entity(v starlark.Value) compiler.Entity {
+func (n *Namespace) entity(v starlark.Value) compiler.Entity {
 	switch v := v.(type) {
 	case nil:
 		return nil
 	case maps.Map:
 		return v.Decl()
-	case *Stream:
-		return v.decl
+	case interface{ Decl() *compiler.Stream }:
+		return v.Decl()
 	case *starlark.Function:
-		f, err := n.function(v)
+		f, err := n.Function(v)
 		if err != nil {
 			return compiler.Opaque{Type: "function without source"}
 		}

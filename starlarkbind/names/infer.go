@@ -1,4 +1,4 @@
-package starlarkbind
+package names
 
 import (
 	"math/big"
@@ -12,7 +12,7 @@ import (
 )
 
 // The types of a map depend on all of its uses, but a probe is loaded as soon as the script reaches
-// its call of probe(). So before loading the first program that uses a map, infer looks at the
+// its call of probe(). So before loading the first program that uses a map, Infer looks at the
 // calls of probe() that the script has not reached yet, as far as their specs and handlers can be
 // determined from the source. Their handlers are checked together with the present one
 // (compiler.Infer), and the maps are made wide enough for all of them. That is why two tables can
@@ -22,7 +22,7 @@ import (
 // lateScope resolves names for a function that the script has not defined yet: to the present
 // globals, or to functions defined further down.
 type lateScope struct {
-	names   *namespace
+	names   *Namespace
 	globals starlark.StringDict
 }
 
@@ -180,31 +180,29 @@ func (l lateScope) maps(fns ...*compiler.Func) map[*compiler.Map]bool {
 	return out
 }
 
-// maxLateGroups is the largest number of different events of one probe that infer looks at.
-const maxLateGroups = 16
-
-// infer determines the types that the maps of a handler will have once all probes of the script are
-// loaded, and stores them as hints for the compiler. The hints are used until forget is called.
-func (s *Session) infer(p *Probe, h, f *compiler.Func, globals starlark.StringDict) (forget func()) {
-	scope := lateScope{s.names, globals}
+// Infer determines the types that the maps of a handler will have once all probes of the script are
+// loaded, and stores them as hints for the compiler. own returns the requests for the handler itself,
+// late those for the targets of a later probe. The hints are used until forget is called.
+func (n *Namespace) Infer(h, f *compiler.Func, globals starlark.StringDict, own func() []*compiler.Request, late func([]bpf.Target, *compiler.Func, *compiler.Func) []*compiler.Request) (forget func()) {
+	scope := lateScope{n, globals}
 	want := scope.maps(h, f)
 	if len(want) == 0 {
 		return func() {}
 	}
-	reqs := s.lateRequests(p, p.targets, h, f)
-	calls := append([]*syntax.CallExpr{}, s.sources.Probes...)
+	reqs := own()
+	calls := append([]*syntax.CallExpr{}, n.sources.Probes...)
 	for found := true; found; {
 		found = false
 		for i, call := range calls {
 			if call == nil {
 				continue
 			}
-			late := scope.probe(call)
-			if late == nil {
+			p := scope.probe(call)
+			if p == nil {
 				calls[i] = nil
 				continue
 			}
-			maps := scope.maps(late.handler, late.filter)
+			maps := scope.maps(p.handler, p.filter)
 			if !overlap(maps, want) {
 				continue
 			}
@@ -213,13 +211,13 @@ func (s *Session) infer(p *Probe, h, f *compiler.Func, globals starlark.StringDi
 				want[m] = true
 			}
 			var targets []bpf.Target
-			for _, spec := range late.specs {
+			for _, spec := range p.specs {
 				// An error is reported when the script reaches the call.
 				if ts, err := bpf.Resolve(spec); err == nil {
 					targets = append(targets, ts...)
 				}
 			}
-			reqs = append(reqs, s.lateRequests(&Probe{s: s}, targets, late.handler, late.filter)...)
+			reqs = append(reqs, late(targets, p.handler, p.filter)...)
 		}
 	}
 	inferred := compiler.Infer(reqs)
@@ -240,19 +238,4 @@ func overlap(a, b map[*compiler.Map]bool) bool {
 		}
 	}
 	return false
-}
-
-// lateRequests returns the requests for a probe's targets, one for each event with a different
-// layout.
-func (s *Session) lateRequests(p *Probe, ts []bpf.Target, h, f *compiler.Func) []*compiler.Request {
-	l := &loader{s: s, p: p, handler: h, filter: f}
-	var out []*compiler.Request
-	for _, kind := range byKind(ts) {
-		for i, g := range byEvent(kind, nil) {
-			if g.err == nil && i < maxLateGroups {
-				out = append(out, l.request(g, g.targets, g.targets[0].ProgramTypes(true)[0]))
-			}
-		}
-	}
-	return out
 }

@@ -1,0 +1,107 @@
+// Package names says what a name means: to the script and its prompt (namespace.go), and to the
+// compiler in a handler (scope.go), where a name can also be defined further down (infer.go).
+package names
+
+import (
+	"strings"
+
+	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/ktypes"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
+	"go.starlark.net/starlark"
+)
+
+// A Namespace holds the names that a script or a prompt can use.
+type Namespace struct {
+	sources *source.Files
+	ktypes  *ktypes.Types
+
+	Predeclared starlark.StringDict
+	Globals     starlark.StringDict // globals of the prompt
+	prompt      *items.Namespace    // nil before the first item of the prompt
+}
+
+// New returns a namespace for scripts of these sources.
+func New(sources *source.Files, types *ktypes.Types) *Namespace {
+	return &Namespace{sources: sources, ktypes: types, Globals: starlark.StringDict{}}
+}
+
+// Prompt returns the namespace in which the items of the prompt run. The first call moves the globals
+// there.
+func (n *Namespace) Prompt() *items.Namespace {
+	if n.prompt == nil {
+		n.prompt = items.New(source.Parse, n.Predeclared)
+		for name, v := range n.Globals {
+			n.prompt.Globals[name] = v
+		}
+		n.Globals = n.prompt.Globals
+		n.prompt.OnFile = n.sources.Add
+		n.prompt.Check = source.CheckFormats
+		n.prompt.OnResolved = n.sources.Resolved
+	}
+	return n.prompt
+}
+
+// Reset forgets the globals that the script has defined. At the prompt, the predeclared names get back
+// the values that they had.
+func (n *Namespace) Reset() {
+	for name, v := range n.Globals {
+		if v != n.Predeclared[name] {
+			delete(n.Globals, name)
+		}
+	}
+	if n.prompt != nil {
+		for name, v := range n.Predeclared {
+			n.Globals[name] = v
+		}
+	}
+}
+
+// All returns the names that are defined at the prompt, in no particular order.
+func (n *Namespace) All() []string {
+	seen := map[string]bool{}
+	var out []string
+	for _, d := range []starlark.StringDict{n.Predeclared, n.Globals, starlark.Universe} {
+		for name := range d {
+			if !seen[name] && !strings.Contains(name, "@") {
+				seen[name] = true
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
+
+// Value returns the value of a name at the prompt, or nil if it is not defined.
+func (n *Namespace) Value(name string) starlark.Value {
+	for _, d := range []starlark.StringDict{n.Globals, n.Predeclared, starlark.Universe} {
+		if v, ok := d[name]; ok {
+			return v
+		}
+	}
+	return nil
+}
+
+// enumerator returns the value of a kernel enumerator, or nil if there is none of that name.
+func (n *Namespace) enumerator(name string) starlark.Value {
+	if v, ok := n.ktypes.Enumerator(name); ok {
+		return starlark.MakeInt64(v)
+	}
+	return nil
+}
+
+// Known reports to the resolver whether name is predeclared. Kernel enumerators become predeclared
+// when they are first used.
+func (n *Namespace) Known(name string) bool {
+	if n.Predeclared.Has(name) {
+		return true
+	}
+	if starlark.Universe.Has(name) {
+		return false
+	}
+	v := n.enumerator(name)
+	if v != nil {
+		n.Predeclared[name] = v
+	}
+	return v != nil
+}
