@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"go.starlark.net/starlark"
-
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
@@ -37,27 +35,16 @@ func (s *Session) background(ctx context.Context) {
 	}
 }
 
-// serve calls the callbacks of streams for the records that are available. It stops after half of
-// serveEvery, so that the prompt stays responsive; the next call handles the remaining records. A
-// callback that fails is not called again.
+// serve calls the callbacks of streams. It stops after half of serveEvery, so that the prompt stays
+// responsive; the next call handles the remaining records.
 func (s *Session) serve(ctx context.Context) {
 	until := time.Now().Add(serveEvery / 2)
-	for _, m := range s.reg.maps {
-		st, ok := m.(*Stream)
-		if !ok || st.each == nil || st.ring == nil {
-			continue
-		}
-		to := st.ring.Written()
-		s.run.InRun.Store(true) // a callback cannot call run()
-		err := s.run.ExecAlone(ctx, "stream", func(thread *starlark.Thread) error {
-			return st.dispatchQueued(thread, to, func(int, time.Duration) bool { return ctx.Err() == nil && time.Now().Before(until) })
-		})
-		s.run.InRun.Store(false)
+	for _, st := range s.reg.streams() {
+		err := st.Serve(ctx, until)
 		if errors.Is(err, runner.ErrCallbackCancelled) || ctx.Err() != nil {
 			return // let the waiting item run
 		}
 		if err != nil {
-			st.each = nil
 			s.out.ErrText(s.FormatError(err) + "\n    " + st.Name() + ".each() has ended\n")
 		}
 	}

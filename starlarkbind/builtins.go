@@ -382,6 +382,22 @@ func (s *Session) builtinTable(t *starlark.Thread, b *starlark.Builtin, a starla
 	return out, nil
 }
 
+// builtinStream implements stream(size="1MiB", name=None).
+func (s *Session) builtinStream(t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	var size starlark.Value = starlark.String("1MiB")
+	var name string
+	if err := starlark.UnpackArgs(b.Name(), a, kw, "size?", &size, "name?", &name); err != nil {
+		return nil, err
+	}
+	m := s.newMap(t, name, b.Name())
+	st, err := s.records.NewStream(&compiler.Stream{Name: m.Name, Ref: m.Ref}, size)
+	if err != nil {
+		return nil, err
+	}
+	s.addMap(st)
+	return st, nil
+}
+
 func (s *Session) builtinProbes(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	pattern := "*"
 	if err := starlark.UnpackArgs("probes", a, kw, "pattern?", &pattern); err != nil {

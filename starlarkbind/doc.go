@@ -10,7 +10,8 @@
 //   - detaching (detach.go): what the kernel has not finished detaching.
 //   - registry (registry.go, forget.go): the probes and maps that the script has created.
 //   - names.Namespace: the names that the script can use.
-//   - kernelShared (kernel_shared.go, print_reader.go): kernel objects that all programs share.
+//   - kernelShared (kernel_shared.go): kernel objects that all programs share.
+//   - records.Records: prints, and streams.
 //   - codec.Codec: values as the kernel stores them, with codec.ProbeNames, codec.StackMaps and
 //     codec.Symbols: the numbers of probes, the stacks, the names of addresses.
 //   - warnings.Warner: warnings and notes, each printed once.
@@ -25,7 +26,7 @@
 //     prompt needs.
 //   - probe*.go, load*.go, release.go, detach.go, pidfilter.go: the life of a probe, from
 //     its targets to its release.
-//   - stream*.go: records from handlers; script_add.go: add() in the script.
+//   - script_add.go: add() in the script.
 //   - hosts.go: what the packages below need of a session.
 //   - builtins.go, help.go: tables of functions, and what help and completion read of them.
 //   - notes.go, errors.go, script_error.go: warnings, notes and errors.
@@ -41,6 +42,7 @@
 //   - names: what a name means to the script and to the compiler.
 //   - maps: aggregations and tables, which know their session as a maps.Host; methods: tables of
 //     the methods of values.
+//   - records: prints and streams, which know their session as a records.Host.
 //   - hostrun: runs handlers in the interpreter, with the arithmetic of the kernel.
 //   - codec, ktypes, structs, hist, dictbuild: values of the kernel and of scripts.
 //   - terminal, render, export, plot, flame, pprof: output.

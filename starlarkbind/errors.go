@@ -71,7 +71,7 @@ func (s *Session) helperError(p *Probe, site compiler.Site, c kmap.Cell) *helper
 	}
 	if site.Stream != nil {
 		e.MapName = site.Stream.Name
-		maxKeys = s.reg.stream(site.Stream).size
+		maxKeys = s.reg.stream(site.Stream).Size()
 	}
 	e.Message, e.Hint = helpererr.Explain(site, unix.Errno(code), e.MapName, maxKeys)
 	return e

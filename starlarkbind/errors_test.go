@@ -265,7 +265,7 @@ make("newkeys", %d, 0)
 		t.Fatal(l.FormatError(err))
 	}
 	close(s.wait)
-	l.shared.drain()
+	l.records.Drain()
 	printed := strings.Count(s.String(), "\n")
 	all, err := l.allErrors(l.reg.allProbes())
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/complete"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/help"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/records"
 )
 
 // This file gives packages help and complete the tables of functions and methods, and the names of
@@ -19,7 +20,7 @@ func topics() help.Topics {
 	}
 	out = append(out, help.Methods("aggregation", maps.AggregationMethods)...)
 	out = append(out, help.Methods("table", maps.TableMethods)...)
-	out = append(out, help.Methods("stream", streamMethods)...)
+	out = append(out, help.Methods("stream", records.StreamMethods)...)
 	out = append(out, help.Methods("probe", probeMethods)...)
 	return append(out, help.Handlers()...)
 }
@@ -37,7 +38,7 @@ func (l lookup) Subject(v starlark.Value) (help.Subject, bool) {
 		return help.Subject{Of: "aggregation", Name: v.Name(), Type: v.Type()}, true
 	case *maps.Table:
 		return help.Subject{Of: "table", Name: v.Name(), Type: v.Type()}, true
-	case *Stream:
+	case *records.Stream:
 		return help.Subject{Of: "stream", Name: v.Name(), Type: v.Type()}, true
 	case *Probe:
 		sub := help.Subject{Of: "probe", Name: v.name, Type: v.Type()}

@@ -92,6 +92,27 @@ func (h handlerHost) EventRequest(handler *compiler.Func, ev *compiler.Event) *c
 	return h.s.request("event", handler, ev)
 }
 
+// recordHost implements records.Host.
+type recordHost struct{ s *Session }
+
+// Warns implements records.Host.
+func (h recordHost) Warns() bool { return h.s.opt.Warnings != warnings.None }
+
+// Waits implements records.Host.
+func (h recordHost) Waits() { h.s.done.waited = true }
+
+// Lost implements records.Host.
+func (h recordHost) Lost(st *compiler.Stream) (uint64, error) {
+	all, err := h.s.allErrors(h.s.reg.allProbes())
+	n := uint64(0)
+	for _, e := range all {
+		if e.Stream == st {
+			n += e.Count
+		}
+	}
+	return n, err
+}
+
 // warnFill warns about maps that are nearly full, once per map.
 func (s *Session) warnFill() {
 	if s.opt.Warnings == warnings.None {

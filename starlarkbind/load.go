@@ -208,7 +208,7 @@ func (s *Session) request(name string, handler *compiler.Func, ev *compiler.Even
 		Pass:     s.opt.pass,
 		ProbeID:  s.ids.ID,
 		Cells:    "cells", Ring: "ring", Control: "control", Zeros: "zeros", Scratch: "scratch",
-		PrintBase: s.reg.printBase(), PrintProbe: s.out.JSON(),
+		PrintBase: s.records.NextSite(), PrintProbe: s.out.JSON(),
 		CountLookupMisses: s.opt.Warnings == warnings.All,
 		Canceled:          func() bool { return s.run.Context().Err() != nil },
 		Compat:            compat(s.kernel),
@@ -249,7 +249,7 @@ func (l *loader) compile(g *group, ts []bpf.Target, pt ebpf.ProgramType) (*compi
 	if own != nil {
 		r.Namespace = &compiler.PIDNamespace{Dev: own.Dev, Ino: own.Ino}
 	}
-	r.Variant, r.PrintBase = l.variant, l.s.reg.printBase()
+	r.Variant, r.PrintBase = l.variant, l.s.records.NextSite()
 	l.p.request.CompareAndSwap(nil, r)
 	code, err := compiler.Compile(r)
 	if errors.Is(err, compiler.ErrCanceled) {
@@ -323,13 +323,13 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		maps["cells"] = pg.cells.Map()
 	}
 	if code.UsesRing {
-		ring, err := s.shared.ring()
+		ring, err := s.records.Ring()
 		if err != nil {
 			return err
 		}
 		maps["ring"] = ring.Map()
 	}
-	s.reg.addPrints(l.p, code.Prints)
+	s.records.AddSites(l.p.name, code.Prints)
 	if code.UsesControl {
 		c, err := s.shared.controlMap()
 		if err != nil {
@@ -382,7 +382,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 func (l *loader) bindMaps(code *compiler.Program) (map[string]*kmap.Map, error) {
 	out := map[string]*kmap.Map{}
 	for _, st := range code.Streams {
-		m, err := l.s.reg.stream(st).kernelMap()
+		m, err := l.s.reg.stream(st).RingMap()
 		if err != nil {
 			return nil, err
 		}

@@ -50,7 +50,7 @@ func TestMatrixPrint(t *testing.T) {
 	}
 	accepted := m.compile(m.cells)
 	m.run(accepted)
-	m.shared.drain()
+	m.records.Drain()
 	got := map[string]string{}
 	for _, x := range printedCell.FindAllStringSubmatch(m.out.String(), -1) {
 		got[x[1]] += x[2]

@@ -22,6 +22,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/records"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
@@ -300,9 +301,9 @@ func (m *matrix) load(cells []*cell) bool {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	sent := m.names.Globals["out"].(*Stream)
+	sent := m.names.Globals["out"].(*records.Stream)
 	for {
-		v, err := sent.next(time.Now())
+		v, err := sent.Next(time.Now())
 		if err != nil {
 			m.t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/records"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
@@ -103,7 +104,7 @@ func (s *Session) summarize() {
 			if !m.Seen() && m.KernelMap() != nil && s.sources.OnlyWritten(m.Name()) {
 				s.printLate(m)
 			}
-		case *Stream:
+		case *records.Stream:
 			s.noteUnread(m)
 		}
 	}
@@ -121,20 +122,13 @@ func (s *Session) printLate(m starlark.Value) {
 	}
 }
 
-func (s *Session) noteUnread(st *Stream) {
-	if st.handed || st.each != nil || st.ring == nil {
-		return
-	}
-	if err := st.drainRing(); err != nil {
-		s.out.ReportError(err)
-		return
-	}
-	lost, err := st.lost()
+func (s *Session) noteUnread(st *records.Stream) {
+	n, err := st.Unread()
 	if err != nil {
 		s.out.ReportError(err)
 		return
 	}
-	if n := st.read + lost; n > 0 {
+	if n > 0 {
 		s.warner.Note("stream %s: %d records were emitted, but none was read: use for ev in %s: ..., or %s.each(fn) before run()", st.Name(), n, st.Name(), st.Name())
 	}
 }

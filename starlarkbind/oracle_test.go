@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -29,6 +30,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/records"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/warnings"
 )
@@ -265,7 +267,7 @@ func runKernel(text string, events []oracleEvent, as *sys.Kernel, form compiler.
 			return nil, err
 		}
 	}
-	k.shared.drain()
+	k.records.Drain()
 	return k.outcome()
 }
 
@@ -293,15 +295,15 @@ func (k *kernelRun) outcome() (outcome, error) {
 		}
 		out[m.name] = sorted(lines)
 	}
-	sent := k.names.Globals["sent"].(*Stream)
-	if err := sent.drainRing(); err != nil {
-		return nil, err
-	}
+	sent := k.names.Globals["sent"].(*records.Stream)
 	out["sent"] = ""
-	for b := sent.queue.pop(); b != nil; b = sent.queue.pop() {
-		v, err := sent.decode(b)
+	for {
+		v, err := sent.Next(time.Now())
 		if err != nil {
 			return nil, err
+		}
+		if v == nil {
+			break
 		}
 		text, err := sentText(v.(starlark.HasAttrs))
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/records"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
@@ -40,7 +41,7 @@ func (s *Session) Who() string {
 		v := s.names.Globals[name]
 		text := ""
 		switch v := v.(type) {
-		case *maps.Aggregation, *maps.Table, *Stream:
+		case *maps.Aggregation, *maps.Table, *records.Stream:
 		case *Probe:
 			text = v.String()
 		case *starlark.Function:

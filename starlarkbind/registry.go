@@ -1,7 +1,6 @@
 package starlarkbind
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -10,18 +9,16 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/compiler"
-	"github.com/bpfrepl/bpfrepl/compiler/types"
-	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/records"
 )
 
 // A registry lists what the script has created.
 type registry struct {
-	mu     sync.Mutex // guards the fields of this block, which the goroutine that prints also uses
+	mu     sync.Mutex // guards the fields of this block, which goroutines in the background also use
 	probes []*Probe
 	maps   []kernelMap
-	prints []printSite
 
 	refs   int  // references made by newRef
 	closed bool // the session is being closed: nothing is forgotten any more
@@ -31,12 +28,6 @@ type registry struct {
 type kernelMap interface {
 	io.Closer
 	Name() string
-}
-
-// printSite is a print in a handler, with its probe.
-type printSite struct {
-	compiler.PrintSite
-	probe *Probe
 }
 
 func (r *registry) allProbes() []*Probe {
@@ -133,56 +124,23 @@ func (r *registry) sweep(st *codec.StackStore, n string, used map[uint64]bool) e
 	return st.DropAll(all, used)
 }
 
+// streams returns the session's streams.
+func (r *registry) streams() []*records.Stream {
+	var out []*records.Stream
+	for _, m := range r.allMaps() {
+		if st, ok := m.(*records.Stream); ok {
+			out = append(out, st)
+		}
+	}
+	return out
+}
+
 // stream returns the session's stream for the compiler's stream c, or nil.
-func (r *registry) stream(c *compiler.Stream) *Stream {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, m := range r.maps {
-		if st, ok := m.(*Stream); ok && st.decl == c {
+func (r *registry) stream(c *compiler.Stream) *records.Stream {
+	for _, st := range r.streams() {
+		if st.Decl() == c {
 			return st
 		}
 	}
 	return nil
-}
-
-// printSite returns the print statement that a record belongs to, and the record's remaining bytes.
-func (r *registry) printSite(b []byte) (*printSite, []byte, error) {
-	id, args, ok := abi.ParseRecord(b)
-	if !ok {
-		return nil, nil, errors.New("a record without a number")
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if id >= uint64(len(r.prints)) {
-		return nil, nil, fmt.Errorf("a record of unknown print %d", id)
-	}
-	return &r.prints[id], args, nil
-}
-
-// printBase returns the number of the next print site.
-func (r *registry) printBase() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.prints)
-}
-
-func (r *registry) addPrints(p *Probe, sites []compiler.PrintSite) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, site := range sites {
-		r.prints = append(r.prints, printSite{site, p})
-	}
-}
-
-// emitSite returns the number of the site equal to this one. It adds the site if there is none.
-func (r *registry) emitSite(site compiler.PrintSite) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for i, x := range r.prints {
-		if x.Kind == "emit" && x.probe == nil && slices.Equal(x.Names, site.Names) && slices.EqualFunc(x.Args, site.Args, (*types.Type).Equal) {
-			return i
-		}
-	}
-	r.prints = append(r.prints, printSite{site, nil})
-	return len(r.prints) - 1
 }

@@ -3,7 +3,6 @@ package starlarkbind
 import (
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"time"
 
@@ -31,18 +30,6 @@ type waits struct {
 	file    string        // of %run
 }
 
-// seconds converts a Starlark number of seconds to a duration. what is the builtin named in errors.
-func seconds(what string, v starlark.Value) (time.Duration, error) {
-	f, ok := starlark.AsFloat(v)
-	if !ok {
-		return 0, fmt.Errorf("%s: seconds must be a number, got %s", what, v.Type())
-	}
-	if f < 0 || math.IsNaN(f) || f > 1e9 {
-		return 0, fmt.Errorf("%s: seconds must be from 0 to 1e9, got %s", what, v)
-	}
-	return time.Duration(f * float64(time.Second)), nil
-}
-
 // builtinEvery implements every(seconds, fn).
 func (s *Session) builtinEvery(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var sec starlark.Value
@@ -50,7 +37,7 @@ func (s *Session) builtinEvery(_ *starlark.Thread, _ *starlark.Builtin, args sta
 	if err := starlark.UnpackArgs("every", args, kw, "seconds", &sec, "fn", &fn); err != nil {
 		return nil, err
 	}
-	d, err := seconds("every", sec)
+	d, err := runner.Seconds("every", sec)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +89,7 @@ func (s *Session) builtinRun(thread *starlark.Thread, _ *starlark.Builtin, args 
 	case *Process:
 		procs = []*proc.Process{v.p}
 	default:
-		d, err := seconds("run", what)
+		d, err := runner.Seconds("run", what)
 		if err != nil {
 			return nil, err
 		}
@@ -119,7 +106,7 @@ func (s *Session) builtinRun(thread *starlark.Thread, _ *starlark.Builtin, args 
 	s.run.InRun.Store(true)
 	defer s.run.InRun.Store(false)
 	err := s.loop(thread, deadline, procs)
-	s.shared.drain()
+	s.records.Drain()
 	s.warnNew()
 	if err == nil {
 		err = s.out.Failed()
@@ -182,12 +169,12 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 	defer warn.Stop()
 	tick := time.NewTimer(time.Hour)
 	defer tick.Stop()
-	feed := s.newStreamDispatcher()
+	feed := s.records.NewDispatcher(s.reg.streams())
 	defer func() {
 		if errors.Is(err, runner.ErrCallbackCancelled) {
 			err = nil
 		}
-		if err = feed.close(thread, ctrlC, err); errors.Is(err, runner.ErrCallbackCancelled) {
+		if err = feed.Close(thread, ctrlC, err); errors.Is(err, runner.ErrCallbackCancelled) {
 			err = nil
 		}
 	}()
@@ -229,15 +216,12 @@ func (s *Session) loop(thread *starlark.Thread, deadline <-chan time.Time, procs
 			if err := s.out.Failed(); err != nil {
 				return err
 			}
-		case r := <-feed.ready:
-			if r.err != nil {
-				return r.err
-			}
-			if err := feed.serve(thread, r.st); err != nil {
+		case r := <-feed.Ready:
+			if err := feed.Serve(thread, r); err != nil {
 				return err
 			}
-		case <-feed.more():
-			if err := feed.serve(thread, feed.pending()); err != nil {
+		case <-feed.More():
+			if err := feed.ServeQueued(thread); err != nil {
 				return err
 			}
 		case <-tick.C:
@@ -269,7 +253,7 @@ func (s *Session) fire(thread *starlark.Thread) error {
 		if late := time.Since(t.next); late > 0 {
 			t.next = t.next.Add((late/t.every + 1) * t.every)
 		}
-		s.shared.drain() // what was printed before precedes what the callback prints
+		s.records.Drain() // what was printed before precedes what the callback prints
 		if err := s.run.Callback(thread, t.fn, nil); err != nil {
 			return err
 		}

@@ -28,6 +28,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/names"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/overhead"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/records"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
@@ -88,6 +89,7 @@ type Session struct {
 	symbols   *codec.Symbols
 	stacks    *codec.StackMaps
 	codec     *codec.Codec
+	records   *records.Records
 	shared    *kernelShared
 	detaching detaching
 	overhead  *overhead.Watch // nil: not measured
@@ -119,7 +121,8 @@ func New(opt Options) (*Session, error) {
 	s.warner = warnings.New(warnings.Options{Level: opt.Warnings, Out: s.out, Sources: s.sources, Screen: opt.Screen, NoNotes: s.flags.Help()})
 	s.symbols = codec.NewSymbols(s.warner.Once)
 	s.codec = codec.New(s.ids, s.symbols, s.stacks, s.warner.Once)
-	s.shared = &kernelShared{run: s.run, reg: s.reg, codec: s.codec, warner: s.warner, out: s.out, halt: s.waits.halt, memory: kmap.Spec.CheckMemory}
+	s.shared = &kernelShared{memory: kmap.Spec.CheckMemory}
+	s.records = records.New(records.Env{Run: s.run, Out: s.out, Codec: s.codec, Warner: s.warner, Halt: s.waits.halt, Check: opt.Check, Host: recordHost{s}})
 	s.exports = export.New(export.Options{Run: s.run, Out: s.out, Symbols: s.symbols, Report: s.warner.Once, Screen: opt.Screen, ASCII: opt.ASCII, Interactive: opt.Interactive, Dirs: opt.AllowWrite})
 	s.mapEnv = &maps.Env{Run: s.run, Out: s.out, Codec: s.codec, Stacks: s.stacks, Kernel: s.kernel, Host: mapHost{s}}
 	s.names = names.New(s.sources, s.ktypes)
@@ -335,7 +338,7 @@ func (s *Session) Close() error {
 	}
 	var errs []error
 	errs = append(errs, detachAll(s.reg.probes))
-	s.shared.drainAll()
+	s.records.DrainAll()
 	if script && !s.done.aborted && (!s.done.failed || s.done.waited) && s.out.Failed() == nil {
 		s.summarize()
 	}
@@ -344,11 +347,8 @@ func (s *Session) Close() error {
 	for _, p := range s.waits.procs {
 		p.Kill()
 	}
-	unprinted := 0
-	if s.shared.printReader != nil {
-		errs = append(errs, s.shared.printReader.close())
-		unprinted = s.shared.printReader.unprinted
-	}
+	unprinted, err := s.records.Close()
+	errs = append(errs, err)
 	s.out.WarnLost(unprinted)
 	for _, p := range s.reg.probes {
 		errs = append(errs, p.close())

@@ -115,7 +115,7 @@ func (d *direct) wantErrors(want ...string) {
 // wantPrinted compares the handler's output with want.
 func (d *direct) wantPrinted(want ...string) {
 	d.t.Helper()
-	d.shared.drain()
+	d.records.Drain()
 	if got := strings.TrimRight(d.out.String(), "\n"); got != strings.Join(want, "\n") {
 		d.t.Errorf("got\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 	}

@@ -22,7 +22,7 @@ func (s *Session) builtinWatch(thread *starlark.Thread, b *starlark.Builtin, arg
 	if err := starlark.UnpackArgs("watch", args, kw, "x", &x, "seconds?", &every); err != nil {
 		return nil, err
 	}
-	d, err := seconds("watch", every)
+	d, err := runner.Seconds("watch", every)
 	if err != nil {
 		return nil, err
 	}

@@ -153,6 +153,7 @@ var starlarkbindImports = map[string][]string{
 	"plot":       {},
 	"pprof":      {},
 	"proc":       {},
+	"records":    {"bpf", "cfmt", "codec", "compiler", "methods", "render", "runner", "structs", "terminal", "warnings"},
 	"render":     {"hist", "structs"},
 	"runner":     {},
 	"source":     {"cfmt"},

@@ -12,8 +12,11 @@ package runner
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -151,4 +154,16 @@ func (r *Runner) Current() (context.Context, context.CancelFunc) {
 func (r *Runner) EndCheck() {
 	r.checked = true
 	r.thread.Cancel("checked")
+}
+
+// Seconds converts a Starlark number of seconds to a duration. what is the builtin named in errors.
+func Seconds(what string, v starlark.Value) (time.Duration, error) {
+	f, ok := starlark.AsFloat(v)
+	if !ok {
+		return 0, fmt.Errorf("%s: seconds must be a number, got %s", what, v.Type())
+	}
+	if f < 0 || math.IsNaN(f) || f > 1e9 {
+		return 0, fmt.Errorf("%s: seconds must be from 0 to 1e9, got %s", what, v)
+	}
+	return time.Duration(f * float64(time.Second)), nil
 }

@@ -1,4 +1,4 @@
-package starlarkbind
+package records
 
 import (
 	"errors"
@@ -21,7 +21,7 @@ import (
 // are read from the ring only on demand. If a script does not read, the ring fills up, and records
 // that no longer fit are counted as lost. Memory use is therefore bounded.
 type Stream struct {
-	s    *Session
+	r    *Records
 	decl *compiler.Stream
 	size int
 	each starlark.Callable // called for each record during run()
@@ -40,6 +40,12 @@ var (
 	_ starlark.Iterable = (*Stream)(nil)
 )
 
+// Decl returns the compiler's form of the stream.
+func (st *Stream) Decl() *compiler.Stream { return st.decl }
+
+// Size returns the size of the ring buffer in bytes.
+func (st *Stream) Size() int { return st.size }
+
 func (st *Stream) Name() string          { return st.decl.Name }
 func (st *Stream) String() string        { return fmt.Sprintf("<stream %s>", st.Name()) }
 func (st *Stream) Type() string          { return "stream" }
@@ -47,21 +53,13 @@ func (st *Stream) Freeze()               {} // a handle: its contents live in th
 func (st *Stream) Truth() starlark.Bool  { return true }
 func (st *Stream) Hash() (uint32, error) { return 0, errors.New("unhashable: stream") }
 
-// builtinStream implements stream(size="1MiB").
-func (s *Session) builtinStream(t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
-	var size starlark.Value = starlark.String("1MiB")
-	var name string
-	if err := starlark.UnpackArgs(b.Name(), a, kw, "size?", &size, "name?", &name); err != nil {
-		return nil, err
-	}
+// NewStream returns a stream. size is the size of its ring buffer, as the script gives it.
+func (r *Records) NewStream(decl *compiler.Stream, size starlark.Value) (*Stream, error) {
 	n, err := byteSize(size)
 	if err != nil {
 		return nil, fmt.Errorf("stream: %w", err)
 	}
-	m := s.newMap(t, name, b.Name())
-	st := &Stream{s: s, decl: &compiler.Stream{Name: m.Name, Ref: m.Ref}, size: n, served: make(chan struct{}, 1)}
-	s.addMap(st)
-	return st, nil
+	return &Stream{r: r, decl: decl, size: n, served: make(chan struct{}, 1)}, nil
 }
 
 // Bounds of a ring buffer's size: one page, and the largest power of two that fits the map's 32-bit
@@ -95,8 +93,8 @@ func byteSize(v starlark.Value) (int, error) {
 	return size, nil
 }
 
-// kernelMap returns the ring buffer map, which the first call creates.
-func (st *Stream) kernelMap() (*kmap.Map, error) {
+// RingMap returns the ring buffer map, which the first call creates.
+func (st *Stream) RingMap() (*kmap.Map, error) {
 	if st.ring == nil {
 		r, err := kmap.NewRingBuf(st.size)
 		if err != nil {
@@ -117,10 +115,10 @@ func (st *Stream) Close() error {
 
 // decode converts a record to a struct.
 func (st *Stream) decode(b []byte) (starlark.Value, error) {
-	site, b, err := st.s.reg.printSite(b)
+	site, b, err := st.r.sites.of(b)
 	var args []starlark.Value
 	if err == nil {
-		args, err = st.s.codec.DecodeArgs(&site.PrintSite, b)
+		args, err = st.r.env.Codec.DecodeArgs(&site.PrintSite, b)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("stream %q: %w", st.Name(), err)
@@ -128,19 +126,26 @@ func (st *Stream) decode(b []byte) (starlark.Value, error) {
 	return structs.Record(site.Names, args), nil
 }
 
-// lost returns the number of records that did not fit into the ring.
-func (st *Stream) lost() (uint64, error) {
-	all, err := st.s.allErrors(st.s.reg.allProbes())
-	n := uint64(0)
-	for _, e := range all {
-		if e.Stream == st.decl {
-			n += e.Count
-		}
+// emitted returns the number of records that handlers and the script have sent, including those
+// that did not fit into the ring.
+func (st *Stream) emitted() (uint64, error) {
+	if err := st.drainRing(); err != nil {
+		return 0, err
 	}
-	return n, err
+	n, err := st.r.env.Lost(st.decl)
+	return st.read + n, err
 }
 
-var streamMethods = []methods.Row[*Stream]{
+// Unread returns the number of records that were sent to a stream of which the script wanted none.
+func (st *Stream) Unread() (uint64, error) {
+	if st.handed || st.each != nil || st.ring == nil {
+		return 0, nil
+	}
+	return st.emitted()
+}
+
+// StreamMethods are the methods of streams.
+var StreamMethods = []methods.Row[*Stream]{
 	methods.New("each", "each(fn)", "call a function for each record, during run() and while the prompt waits", "opens.each(lambda ev: print(ev.pid))", func(st *Stream, _ *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		var fn starlark.Callable
 		if err := starlark.UnpackArgs("each", args, kw, "fn", &fn); err != nil {
@@ -160,13 +165,13 @@ var streamMethods = []methods.Row[*Stream]{
 		}
 		var deadline time.Time
 		if timeout != starlark.None {
-			d, err := seconds("take", timeout)
+			d, err := runner.Seconds("take", timeout)
 			if err != nil {
 				return nil, err
 			}
 			deadline = time.Now().Add(d)
 		}
-		if st.s.opt.Check {
+		if st.r.env.Check {
 			return nil, runner.ErrStop
 		}
 		l, err := st.take(n, deadline)
@@ -179,20 +184,17 @@ var streamMethods = []methods.Row[*Stream]{
 
 // Attr implements starlark.HasAttrs.
 func (st *Stream) Attr(name string) (starlark.Value, error) {
-	return methods.Attr(st, name, streamMethods, func(name string) (starlark.Value, error) {
+	return methods.Attr(st, name, StreamMethods, func(name string) (starlark.Value, error) {
 		switch name {
 		case "name":
 			return starlark.String(st.Name()), nil
 		case "lost":
-			n, err := st.lost()
+			n, err := st.r.env.Lost(st.decl)
 			return starlark.MakeUint64(n), err
 		case "emitted":
-			if err := st.drainRing(); err != nil {
-				return nil, err
-			}
+			n, err := st.emitted()
 			st.handed = true // the script knows the count, so the records are not unread
-			n, err := st.lost()
-			return starlark.MakeUint64(st.read + n), err
+			return starlark.MakeUint64(n), err
 		}
 		return nil, nil
 	})
@@ -200,8 +202,5 @@ func (st *Stream) Attr(name string) (starlark.Value, error) {
 
 // AttrNames implements starlark.HasAttrs.
 func (st *Stream) AttrNames() []string {
-	return methods.Names(streamMethods, "emitted", "lost", "name")
+	return methods.Names(StreamMethods, "emitted", "lost", "name")
 }
-
-// Decl returns the declaration of the stream in the compiler.
-func (st *Stream) Decl() *compiler.Stream { return st.decl }

@@ -1,4 +1,4 @@
-package starlarkbind
+package records
 
 import (
 	"bytes"
@@ -23,10 +23,11 @@ import (
 // It writes many lines at a time and pauses between writes. If a probe sees these writes, each of
 // them causes another line, and the pause limits how many.
 type printReader struct {
-	k    *kernelShared
-	ring *kmap.RingBuf
-	done chan struct{}
-	own  warnings.FeedbackDetector
+	env   *Env
+	sites *sites
+	ring  *kmap.RingBuf
+	done  chan struct{}
+	own   warnings.FeedbackDetector
 
 	mu    sync.Mutex
 	waits []drained
@@ -34,7 +35,7 @@ type printReader struct {
 	// The fields below belong to the goroutine that reads.
 	text    bytes.Buffer // not written yet
 	records int          // number of records in text
-	probe   *Probe       // the probe that printed last
+	probe   string       // the probe that printed last
 	written time.Time    // time of the last write
 
 	// unprinted counts the records that came after the output had failed. It is read after close.
@@ -65,7 +66,7 @@ func (p *printReader) run() {
 		case errors.Is(err, kmap.ErrClosed):
 			return
 		default:
-			p.k.out.ReportError(fmt.Errorf("read the ring buffer: %w", err))
+			p.env.Out.ReportError(fmt.Errorf("read the ring buffer: %w", err))
 			return
 		}
 		if p.text.Len() >= printFlushBytes || p.text.Len() > 0 && p.ring.Empty() && !time.Now().Before(p.due()) {
@@ -87,10 +88,10 @@ func (p *printReader) due() time.Time {
 // write writes the text.
 func (p *printReader) write() {
 	before := p.ring.Written()
-	p.k.out.Print(p.text.String())
+	p.env.Out.Print(p.text.String())
 	p.written = time.Now()
 	if p.own.Wrote(p.records, p.ring.Written() != before) {
-		p.k.warner.Feedback(p.probe.name)
+		p.env.Warner.Feedback(p.probe)
 	}
 	p.text.Reset()
 	p.records = 0
@@ -132,41 +133,41 @@ func (p *printReader) close() error {
 func (p *printReader) record(b []byte) {
 	if id, _, ok := abi.ParseRecord(b); ok && id == abi.RecordStop {
 		select {
-		case p.k.halt <- struct{}{}:
+		case p.env.Halt <- struct{}{}:
 		default: // one is enough
 		}
 		return
 	}
-	if p.k.out.Failed() != nil {
+	if p.env.Out.Failed() != nil {
 		p.unprinted++
 		return
 	}
-	site, b, err := p.k.reg.printSite(b)
+	site, b, err := p.sites.of(b)
 	if err != nil {
-		p.k.out.ReportError(err)
+		p.env.Out.ReportError(err)
 		return
 	}
 	p.records++
 	p.probe = site.probe
-	if site.Kind == "print" && !p.k.out.JSON() {
+	if site.Kind == "print" && !p.env.Out.JSON() {
 		if line, ok := codec.AppendPrinted(p.text.AvailableBuffer(), site.Args, b); ok {
 			p.text.Write(line)
 			return
 		}
 	}
-	args, err := p.k.codec.DecodeArgs(&site.PrintSite, b)
+	args, err := p.env.Codec.DecodeArgs(&site.PrintSite, b)
 	if err != nil {
-		p.k.out.ReportError(err)
+		p.env.Out.ReportError(err)
 		return
 	}
 	p.print(site, args)
 }
 
 // print appends the line of a print to the text.
-func (p *printReader) print(site *printSite, args []starlark.Value) {
+func (p *printReader) print(site *site, args []starlark.Value) {
 	var probe, text string
 	// The program adds the name of the probe that fired: see compiler.Request.PrintProbe.
-	if n := len(args); p.k.out.JSON() && n > 0 {
+	if n := len(args); p.env.Out.JSON() && n > 0 {
 		probe, _ = starlark.AsString(args[n-1])
 		args = args[:n-1]
 	}
@@ -174,7 +175,7 @@ func (p *printReader) print(site *printSite, args []starlark.Value) {
 	if site.Kind == "printf" {
 		var err error
 		if text, err = cfmt.Sprintf(site.Format, render.EscapeAll(shown)); err != nil {
-			p.k.out.ReportError(fmt.Errorf("%s: %w", site.Pos, err))
+			p.env.Out.ReportError(fmt.Errorf("%s: %w", site.Pos, err))
 			return
 		}
 	} else {
@@ -186,7 +187,7 @@ func (p *printReader) print(site *printSite, args []starlark.Value) {
 		}
 	}
 	switch {
-	case p.k.out.JSON():
+	case p.env.Out.JSON():
 		text = terminal.PrintedLine(site.Kind, probe, text, args)
 	case site.Kind == "print":
 		text += "\n"

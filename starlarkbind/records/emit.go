@@ -1,4 +1,4 @@
-package starlarkbind
+package records
 
 import (
 	"encoding/binary"
@@ -19,7 +19,6 @@ func (st *Stream) emit(args starlark.Tuple, kw []starlark.Tuple) error {
 	if len(args) > 0 {
 		return fmt.Errorf("emit() takes keyword arguments only: write emit(name=value)")
 	}
-	s := st.s
 	site := compiler.PrintSite{Kind: "emit", Names: []string{"time", "cpu"}, Args: []*types.Type{types.TInt, types.TInt}}
 	values := []starlark.Value{starlark.MakeInt64(sys.Monotonic()), starlark.MakeInt(0)}
 	for _, pair := range kw {
@@ -33,10 +32,10 @@ func (st *Stream) emit(args starlark.Tuple, kw []starlark.Tuple) error {
 		}
 		site.Names, site.Args, values = append(site.Names, name), append(site.Args, t), append(values, pair[1])
 	}
-	rec := binary.NativeEndian.AppendUint64(nil, uint64(s.reg.emitSite(site)))
+	rec := binary.NativeEndian.AppendUint64(nil, uint64(st.r.sites.ofScript(site)))
 	for i, t := range site.Args {
 		b := make([]byte, t.Size())
-		if err := s.codec.Encode(t, values[i], b); err != nil {
+		if err := st.r.env.Codec.Encode(t, values[i], b); err != nil {
 			return fmt.Errorf("emit: %s: %w", site.Names[i], err)
 		}
 		rec = append(rec, b...)

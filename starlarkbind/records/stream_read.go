@@ -1,4 +1,4 @@
-package starlarkbind
+package records
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 )
 
 // Records of a stream are read when the script wants them: by take(), by a loop, or for a callback
-// (stream_dispatcher.go). However fast handlers send, none of these reads forever. The deadline,
+// (dispatcher.go). However fast handlers send, none of these reads forever. The deadline,
 // Ctrl-C and the end of run() are checked before each record. The records sent before such an end
 // are those before the programs' position in the ring at that moment.
 
@@ -59,9 +59,9 @@ func (q *rawQueue) count() int {
 	return n
 }
 
-// next returns a record that was read before, or the next one from the ring. It waits for one until
+// Next returns a record that was read before, or the next one from the ring. It waits for one until
 // the deadline, or until the ring is woken, and then returns nil.
-func (st *Stream) next(deadline time.Time) (starlark.Value, error) {
+func (st *Stream) Next(deadline time.Time) (starlark.Value, error) {
 	b := st.queue.pop()
 	if b == nil && st.ring != nil {
 		var err error
@@ -84,7 +84,7 @@ func (st *Stream) before(to uint64) (starlark.Value, error) {
 	if st.queue.empty() && (st.ring == nil || st.ring.Passed(to)) {
 		return nil, nil
 	}
-	return st.next(time.Now())
+	return st.Next(time.Now())
 }
 
 // readOne reads a record from the ring. It returns nil if there is none by the deadline.
@@ -132,13 +132,13 @@ type streamLoop struct {
 
 // loop begins a loop.
 func (st *Stream) loop(deadline time.Time) *streamLoop {
-	s := st.s
-	s.done.waited = true
-	ctx, cancel := s.run.Current()
+	env := &st.r.env
+	env.Waits()
+	ctx, cancel := env.Run.Current()
 	l := &streamLoop{st: st, ctx: ctx, deadline: deadline}
 	var leave func()
 	// If the body runs on for too long after Ctrl-C, the script is cancelled in it.
-	l.ctrlC, leave = s.run.Interruptible(cancel)
+	l.ctrlC, leave = env.Run.Interruptible(cancel)
 	quit := make(chan struct{})
 	l.end = func() { leave(); close(quit) }
 	if st.ring == nil {
@@ -155,7 +155,7 @@ func (st *Stream) loop(deadline time.Time) *streamLoop {
 		case <-l.ctx.Done():
 		}
 		if err := st.ring.Wake(); err != nil {
-			s.out.ReportError(err)
+			env.Out.ReportError(err)
 		}
 	}()
 	return l
@@ -174,19 +174,19 @@ func (l *streamLoop) next() (starlark.Value, error) {
 		case l.over || !l.deadline.IsZero() && !time.Now().Before(l.deadline):
 			return l.rest()
 		case !st.empty():
-			if v, err := st.next(time.Now()); v != nil || err != nil {
+			if v, err := st.Next(time.Now()); v != nil || err != nil {
 				return v, err
 			}
 			continue
 		}
-		if err := st.s.out.Failed(); err != nil {
+		if err := st.r.env.Out.Failed(); err != nil {
 			return nil, err
 		}
-		st.s.shared.drain() // print what was sent so far
+		st.r.Drain() // print what was sent so far
 		if st.ring == nil {
 			return nil, l.idle()
 		}
-		if v, err := st.next(l.deadline); v != nil || err != nil {
+		if v, err := st.Next(l.deadline); v != nil || err != nil {
 			return v, err
 		}
 	}
@@ -241,8 +241,8 @@ func (st *Stream) take(n int, deadline time.Time) (*starlark.List, error) {
 
 // Iterate implements starlark.Iterable. The iterator ends on Ctrl-C.
 func (st *Stream) Iterate() starlark.Iterator {
-	if s := st.s; s.opt.Check {
-		s.run.EndCheck() // there is no other way to end the script in a loop
+	if st.r.env.Check {
+		st.r.env.Run.EndCheck() // there is no other way to end the script in a loop
 		return starlark.NewList(nil).Iterate()
 	}
 	return &streamIterator{st.loop(time.Time{})}
@@ -254,7 +254,7 @@ type streamIterator struct{ l *streamLoop }
 func (it *streamIterator) Next(p *starlark.Value) bool {
 	v, err := it.l.next()
 	if err != nil && !errors.Is(err, runner.ErrInterrupted) { // an iterator cannot return an error
-		it.l.st.s.out.ReportError(err)
+		it.l.st.r.env.Out.ReportError(err)
 	}
 	if v == nil {
 		return false
