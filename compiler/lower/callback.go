@@ -149,8 +149,13 @@ func (o *callbackBody) known(x ir.Variable) bool {
 }
 
 // callBody fills the frame, calls the helper, and loads what the body may have written from the
-// frame. If the body ended the handler or returned from an inlined function, it jumps there. Words
-// that the body of a loop writes are hidden from the verifier, see ir.Builder.Opaque.
+// frame. If the body ended the handler or returned from an inlined function, it jumps there.
+//
+// Words that the body of a loop writes are hidden from the verifier (see ir.Builder.Opaque), before
+// the call and after it. Kernels before 6.7 follow a callback once, with the values from before the
+// call, and go on with those that it leaves. They do not consider that it may run more often, or not
+// at all: if each run of the body left the loop in the same manner, they would remove the code for
+// a loop that ends normally.
 func (lw *Lowerer) callBody(o *callbackBody, loops bool, call func(fn, frame *ir.Value)) {
 	b := lw.B
 	lw.beforeCall(o)
@@ -174,14 +179,24 @@ func (lw *Lowerer) callBody(o *callbackBody, loops bool, call func(fn, frame *ir
 			b.ZeroFirst(s)
 		}
 		lw.copyStr(mem{frame, o.slots[s], s.Size}, lw.slotMem(s))
+		if loops {
+			lw.hideWords(mem{frame, o.slots[s], s.Size}, zero)
+		}
 	}
 	call(b.FuncPtr(o.name), frame)
 	for _, x := range o.vars {
 		if o.writes[x] {
-			b.Write(x, b.Load(frame, o.at[x], 8, false))
+			v := b.Load(frame, o.at[x], 8, false)
+			if loops {
+				v = b.Add(ir.OpHide, v, zero)
+			}
+			b.Write(x, v)
 		}
 	}
 	for _, s := range o.order {
+		if loops {
+			lw.hideWords(mem{frame, o.slots[s], s.Size}, zero)
+		}
 		lw.copyStr(lw.slotMem(s), mem{frame, o.slots[s], s.Size})
 	}
 	follow := func(way int64, leave func()) {
@@ -196,6 +211,14 @@ func (lw *Lowerer) callBody(o *callbackBody, loops bool, call func(fn, frame *ir
 	}
 	for i, r := range o.exits {
 		follow(exitReturn+int64(i), func() { lw.leave(r) })
+	}
+}
+
+// hideWords hides the contents of memory in the frame from the verifier, which knows a word that
+// was stored from a register.
+func (lw *Lowerer) hideWords(m mem, zero *ir.Value) {
+	for off := 0; off+8 <= m.cap; off += 8 {
+		lw.B.Store(m.base, m.off+off, 8, lw.B.Add(ir.OpHide, lw.B.Load(m.base, m.off+off, 8, false), zero))
 	}
 }
 
