@@ -2,7 +2,7 @@
 # make test   the whole test suite: formatting, vet, staticcheck, tests on the live kernel
 # make oracle random handlers, interpreted and in the kernel, must agree; SEEDS=0 N=100000 is the long run
 # make vmtest the tests that touch the kernel under Debian's kernels 5.10, 6.1, 6.12 and 7.2, in virtual machines
-# make vmshort the part of vmtest that CI runs: package bpf under all, starlarkbind under 6.12, and its tests of SHORT under the others
+# make vmshort the part of vmtest that CI runs: packages bpf, kinds and feature under all, starlarkbind under 6.12, and its tests of SHORT under the others
 # make vmsoak N=5 make vmtest five times while the host is busy, and a report on each run
 # make vmlockups  machines that crash, lock up and hang are found, and what did not run is run again; kernels may patch their code
 # make fuzz   a minute of random source text for the compiler, and of hostile files for all that reads them
@@ -44,7 +44,7 @@ vmtest:
 	go run ./internal/testkit/vmtest/cmd -suite -t 12m -k 6.12 -boot preempt=full -run '$(PREEMPTED)'
 
 vmshort:
-	go run ./internal/testkit/vmtest/cmd -suite -t 12m -pkg bpf
+	for p in bpf bpf/kinds bpf/feature; do go run ./internal/testkit/vmtest/cmd -suite -t 12m -pkg $$p || exit 1; done
 	go run ./internal/testkit/vmtest/cmd -suite -t 20m -pkg starlarkbind -k 6.12
 	go run ./internal/testkit/vmtest/cmd -suite -t 12m -pkg starlarkbind -k 5.10 -k 6.1 -k 7.2 -run '$(SHORT)'
 

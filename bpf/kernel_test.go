@@ -4,12 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/internal/testkit/expect"
 )
@@ -56,52 +54,4 @@ func TestLoadError(t *testing.T) {
 		t.Fatalf("%#v", err)
 	}
 	expect.Text(t, "unknown type", le.Error(), "load a ProgramType(250) program: this kernel does not support programs of this type or form")
-}
-
-// TestAttachErrors checks the errors for targets to which the kernel refuses to attach.
-func TestAttachErrors(t *testing.T) {
-	p, err := program(t, ebpf.RawTracepoint, asm.Mov.Imm(asm.R0, 0), asm.Return())
-	if err != nil {
-		t.Fatal(err)
-	}
-	none := newTarget("rawtracepoint", "no_such_event")
-	none.Driver = &rawTracepointProvider.Driver
-	_, err = Attach(none, p, AttachOptions{})
-	if !errors.Is(err, ErrNoRawTracepoint) {
-		t.Errorf("%#v", err)
-	}
-	expect.Text(t, "no raw tracepoint", err.Error(), "attach to rawtracepoint:no_such_event: no raw tracepoint of that name")
-	_, err = Attach(newTarget("nix"), p, AttachOptions{})
-	expect.Text(t, "no kind", err.Error(), "attach to nix: no such kind of probe")
-}
-
-// TestAttachRefused checks that the kernel accepts 64 programs for a tracepoint and refuses the
-// next.
-func TestAttachRefused(t *testing.T) {
-	ts, err := Resolve("tracepoint:syscalls:sys_enter_getppid")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for i := 0; ; i++ {
-		p, err := program(t, ebpf.TracePoint, asm.Mov.Imm(asm.R0, 0), asm.Return())
-		if err != nil {
-			t.Fatal(err)
-		}
-		a, err := Attach(ts[0], p, AttachOptions{})
-		if err == nil {
-			defer wg.Go(func() { expect.NoError(t, a.Close) })
-			if i == 70 {
-				t.Fatal("70 programs are attached")
-			}
-			continue
-		}
-		var ae *AttachError
-		if !errors.As(err, &ae) || !errors.Is(err, unix.E2BIG) {
-			t.Errorf("%#v", err)
-		}
-		expect.Text(t, "refused", err.Error(), "attach to tracepoint:syscalls:sys_enter_getppid: 64 programs are attached there already, which is the kernel's limit")
-		return
-	}
 }

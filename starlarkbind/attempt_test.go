@@ -10,12 +10,13 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 )
 
 // attempt() returns each kind of failure as a value; check every field.
 func TestAttempt(t *testing.T) {
 	attachRefused, attachHint := "all watchpoints of the processor are in use", "detach another, or end the debugger that holds them"
-	if bpf.Watchpoints() != nil {
+	if kinds.Watchpoints() != nil {
 		attachRefused, attachHint = "this machine accepts watchpoints, but they never fire, as in some virtual machines", "a uprobe or kprobe on the code that makes the access may be enough"
 	}
 	for _, c := range []struct{ name, src, want string }{

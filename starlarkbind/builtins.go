@@ -11,7 +11,8 @@ import (
 	"go.starlark.net/starlark"
 	"golang.org/x/sys/unix"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/feature"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
@@ -193,9 +194,9 @@ func (s *Session) builtinKernel(_ *starlark.Thread, _ *starlark.Builtin, a starl
 		return nil, err
 	}
 	var features []starlark.Value
-	for _, f := range bpf.Features() {
+	for _, f := range feature.All() {
 		err := f.Probe()
-		var missing *bpf.NotSupportedError
+		var missing *feature.NotSupportedError
 		if err == nil {
 			features = append(features, starlark.String(f.Name))
 		} else if !errors.As(err, &missing) {
@@ -403,7 +404,7 @@ func (s *Session) builtinProbes(_ *starlark.Thread, _ *starlark.Builtin, a starl
 	if err := starlark.UnpackArgs("probes", a, kw, "pattern?", &pattern); err != nil {
 		return nil, err
 	}
-	ts, err := bpf.List(pattern)
+	ts, err := kinds.List(pattern)
 	if err != nil {
 		return nil, scriptError(err)
 	}

@@ -7,7 +7,7 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/internal/cellwidth"
 )
 
@@ -31,7 +31,7 @@ func TestHelpOnAll(t *testing.T) {
 			t.Errorf("the tour is without %s", topic.Name)
 		}
 	}
-	for _, p := range bpf.Providers() {
+	for _, p := range kinds.Providers() {
 		text, err := l.help.OnName(p.Kind)
 		if err != nil || !flows(text, p.Doc) || !strings.Contains(text, p.Example) || !strings.Contains(tour, p.Kind) {
 			t.Errorf("help(%q): %v\n%s", p.Kind, err, text)
@@ -58,7 +58,7 @@ func TestHelpFits(t *testing.T) {
 		names = append(names, topic.Name)
 		examples[topic.Example] = true
 	}
-	for _, p := range bpf.Providers() {
+	for _, p := range kinds.Providers() {
 		names = append(names, p.Kind)
 		examples[fmt.Sprintf("probe(%q, lambda e: hits.add(by=e.comm))", p.Example)] = true
 	}

@@ -9,8 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
+	"github.com/bpfrepl/bpfrepl/bpf/feature"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/cputime"
@@ -182,7 +183,7 @@ print(inner.value, m == outer.value, m, p.stats().missed == m)
 // nothing behind.
 func TestManyFunctions(t *testing.T) {
 	needFunctions(t)
-	f, err := bpf.FindFeature("kprobe_multi")
+	f, err := feature.Find("kprobe_multi")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +195,7 @@ func TestManyFunctions(t *testing.T) {
 	}
 	for c := 'a'; c <= 'z' && many == ""; c++ {
 		pattern := fmt.Sprintf("kprobe:%c*", c)
-		ts, err := bpf.List(pattern)
+		ts, err := kinds.List(pattern)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -285,7 +286,7 @@ func TestFunctionRefusals(t *testing.T) {
 
 // A kernel with neither kind says so, and why; with missing= and first= a script continues.
 func TestNoFunctionProbes(t *testing.T) {
-	if f, err := bpf.FindFeature("kprobe"); err != nil || f.Probe() == nil {
+	if f, err := feature.Find("kprobe"); err != nil || f.Probe() == nil {
 		return // TestFunctionRefusals covers kernels that have them
 	}
 	const noKprobes = "this kernel has no kprobes: it is built without CONFIG_KPROBE_EVENTS"

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
@@ -176,7 +177,7 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 		}
 	}
 	if path := g.event.GoProgram; path != "" {
-		ev.Goroutine = func() (abi.Field, error) { return bpf.GoroutineField(path) }
+		ev.Goroutine = func() (abi.Field, error) { return kinds.GoroutineField(path) }
 	}
 	if g.event.Number != nil {
 		ev.Syscalls = &compiler.Syscalls{Map: "syscalls", Count: l.s.opt.Interactive || l.s.shared.statsOn != nil}
@@ -186,7 +187,7 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 	}
 	ev.Context = ts[0].Driver.Context
 	l.typeArgs(ev, ts[0], pt)
-	if ts[0].Driver.TrustedPointers && !bpf.InProgram(ts[0]) {
+	if ts[0].Driver.TrustedPointers && !kinds.InProgram(ts[0]) {
 		ev.BTFArgs = !l.noDirectLoads
 	}
 	r := l.s.request(ts[0].Name, l.handler, ev)
@@ -306,7 +307,7 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 		maps["gate"] = l.p.gate.Map()
 	}
 	if code.UsesSyscalls {
-		if pg.syscalls, err = bpf.NewSyscalls(ts, s.ids.Cookie); err != nil {
+		if pg.syscalls, err = kinds.NewSyscalls(ts, s.ids.Cookie); err != nil {
 			return err
 		}
 		maps["syscalls"] = pg.syscalls.Map()

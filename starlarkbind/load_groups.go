@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
@@ -26,12 +27,12 @@ func (s *Session) groups(p *Probe, h, f *compiler.Func) []*group {
 	l := &loader{s: s, p: p, handler: h, filter: f}
 	var out []*group
 	for _, ts := range byKind(p.targets) {
-		enter, exit, others := bpf.ShareSyscalls(ts, s.leastShared)
+		enter, exit, others := kinds.ShareSyscalls(ts, s.leastShared)
 		for _, shared := range [][]bpf.Target{enter, exit} {
 			gs, err := l.groupsOf(shared)
 			// The handler may read what the raw event does not have.
 			if err != nil || len(gs) > mostShared {
-				others = append(others, bpf.Unshare(shared)...)
+				others = append(others, kinds.Unshare(shared)...)
 				continue
 			}
 			out = append(out, gs...)

@@ -12,6 +12,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
@@ -61,7 +62,7 @@ type program struct {
 	scratch *kmap.Map // for long strings; may be nil
 	// syscalls maps the system calls to targets for a program that is attached to all of them. runs
 	// is the number of runs that it had counted when the kernel began to measure.
-	syscalls *bpf.Syscalls
+	syscalls *kinds.Syscalls
 	runs     uint64
 	frozen   *bpf.Stats         // stats when the gate was closed
 	cleared  map[cellKey]uint64 // counts cleared by clear_errors()

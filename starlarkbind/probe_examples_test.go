@@ -10,7 +10,7 @@ import (
 	"go.starlark.net/starlark"
 	"golang.org/x/sys/unix"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
@@ -41,7 +41,7 @@ print(got.items() == [(("self:signal:SIGUSR1", True), 5)], p.targets)
 
 // A watchpoint on a variable of a program counts each write to it.
 func TestWatchpointProbe(t *testing.T) {
-	if bpf.Watchpoints() != nil { // TestWatchpoint of package bpf checks the message
+	if kinds.Watchpoints() != nil { // TestWatchpoint of package kinds checks the message
 		expect(t, `print(attempt(lambda: probe("watchpoint:0x1000:8:w", lambda e: None)).error.kind)`, "attach")
 		return
 	}

@@ -12,8 +12,8 @@ import (
 	"go.starlark.net/starlark"
 	"golang.org/x/sys/unix"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 )
 
 type kindRow struct {
@@ -127,7 +127,7 @@ print(n.value)`},
 // does not support it. docs/kernels.md is generated from the output of this test (go run
 // ./internal/testkit/vmtest/cmd -table).
 func TestAllKinds(t *testing.T) {
-	for _, p := range bpf.Providers() {
+	for _, p := range kinds.Providers() {
 		if !slices.ContainsFunc(kindRows, func(r kindRow) bool { return r.kind == p.Kind }) {
 			t.Errorf("no load for %s", p.Kind)
 		}

@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 )
 
 // This file determines the targets of a probe: it implements first= and missing=, and decides what
@@ -42,7 +43,7 @@ func (s *Session) newProbe(o probeOptions, first bool) (*Probe, error) {
 		if err == nil {
 			p, err = s.probeOf(o, ts, true)
 		}
-		var none *bpf.NotFoundError
+		var none *kinds.NotFoundError
 		switch {
 		case !isRefusal(err):
 			return p, err
@@ -50,7 +51,7 @@ func (s *Session) newProbe(o probeOptions, first bool) (*Probe, error) {
 			refused = err
 		}
 	}
-	none := &bpf.NotFoundError{Spec: strings.Join(o.specs, ", "), Reason: "this kernel has none of these"}
+	none := &kinds.NotFoundError{Spec: strings.Join(o.specs, ", "), Reason: "this kernel has none of these"}
 	if refused != nil {
 		none.Reason, none.Hint = "this kernel has none of these that can be traced: "+refused.Error(), "name another"
 	}
@@ -59,9 +60,9 @@ func (s *Session) newProbe(o probeOptions, first bool) (*Probe, error) {
 
 // resolve returns the targets that specs match. A target that several specs match is returned once.
 func (s *Session) resolve(specs []string, missing string) ([]bpf.Target, error) {
-	resolve := bpf.Resolve
+	resolve := kinds.Resolve
 	if s.opt.Unsafe {
-		resolve = bpf.ResolveUnsafe
+		resolve = kinds.ResolveUnsafe
 	}
 	var out []bpf.Target
 	for _, text := range specs {
@@ -101,8 +102,8 @@ func (s *Session) probeOf(o probeOptions, ts []bpf.Target, some bool) (*Probe, e
 // while other targets may be fine.
 func isRefusal(err error) bool {
 	var own *bpf.AttachError
-	var none *bpf.NotFoundError
-	var spec *bpf.SpecError
+	var none *kinds.NotFoundError
+	var spec *kinds.SpecError
 	return errors.As(err, &own) && own.TargetOnly || errors.As(err, &none) || errors.As(err, &spec) && spec.Refused
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 )
 
 // A detached probe keeps no program, map or descriptor of its own. What the kernel has counted is
@@ -84,7 +85,7 @@ func (g *program) renew(ctx context.Context, s *Session) (err error) {
 		spec.Maps["scratch"] = g.scratch
 	}
 	if g.code.UsesSyscalls {
-		if g.syscalls, err = bpf.NewSyscalls(g.targets, s.ids.Cookie); err != nil {
+		if g.syscalls, err = kinds.NewSyscalls(g.targets, s.ids.Cookie); err != nil {
 			return err
 		}
 		spec.Maps["syscalls"] = g.syscalls.Map()

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
@@ -57,9 +58,9 @@ func scriptError(err error) error {
 		privilege *sys.PrivilegeError
 		mount     *sys.MountError
 		mapErr    *kmap.Error
-		notFound  *bpf.NotFoundError
-		spec      *bpf.SpecError
-		rng       *bpf.RangeError
+		notFound  *kinds.NotFoundError
+		spec      *kinds.SpecError
+		rng       *kinds.RangeError
 	)
 	switch {
 	case errors.As(err, &list) && len(list) > 0:

@@ -16,6 +16,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
+	"github.com/bpfrepl/bpfrepl/bpf/feature"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
@@ -134,7 +135,7 @@ func longStrings(t *testing.T, size int) {
 	}
 	compares := [][]string{{"len(s)", "s == r", "s < r", "s <= r", "s.startswith(r)", "s.endswith(r)", "bool(s)"}}
 	// For the verifiers of kernels without iterators, two comparisons of that length are enough.
-	if iterators := feature(t, "iter_num"); size > 1024 && !iterators {
+	if iterators := hasFeature(t, "iter_num"); size > 1024 && !iterators {
 		compares = [][]string{{"len(s)", "s == r"}, {"s < r", "s <= r"}, {"s.startswith(r)"}, {"s.endswith(r)", "bool(s)"}}
 	}
 	ds := []*direct{
@@ -200,15 +201,15 @@ func longStrings(t *testing.T, size int) {
 	}
 }
 
-// feature reports whether the kernel has a feature.
-func feature(t *testing.T, name string) bool {
+// hasFeature reports whether the kernel has a feature.
+func hasFeature(t *testing.T, name string) bool {
 	t.Helper()
-	f, err := bpf.FindFeature(name)
+	f, err := feature.Find(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = f.Probe()
-	var missing *bpf.NotSupportedError
+	var missing *feature.NotSupportedError
 	if err != nil && !errors.As(err, &missing) {
 		t.Fatal(err)
 	}

@@ -17,7 +17,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/feature"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
@@ -79,11 +80,11 @@ for k, n in sorted(c.items()):
 	if len(want) < 250 || !slices.Equal(got, want) {
 		t.Errorf("the events are\n%s\nof the kernel's\n%s", got, want)
 	}
-	ts, err := bpf.Resolve("tracepoint:syscalls:*")
+	ts, err := kinds.Resolve("tracepoint:syscalls:*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, others := bpf.ShareSyscalls(ts, 2); len(others) > 0 {
+	if _, _, others := kinds.ShareSyscalls(ts, 2); len(others) > 0 {
 		t.Logf("numbers are not known of %v", others) // system calls of a later kernel, attached one by one
 	}
 }
@@ -100,8 +101,8 @@ func TestSyscallArguments(t *testing.T) {
 	script.WriteString("rets, args = count(), {}\n")
 	var calls []string
 	for _, name := range slices.Sorted(maps.Keys(numbers)) {
-		ts, err := bpf.Resolve("tracepoint:syscalls:sys_enter_" + name)
-		var none *bpf.NotFoundError
+		ts, err := kinds.Resolve("tracepoint:syscalls:sys_enter_" + name)
+		var none *kinds.NotFoundError
 		if errors.As(err, &none) {
 			continue // the kernel is built without it
 		}
@@ -149,7 +150,7 @@ func TestSyscallArguments(t *testing.T) {
 // A pattern counts each call once, under its own name, in every kind of handler.
 func TestSyscallPattern(t *testing.T) {
 	rounds := "e.cpu + 3" // the body is a separate program
-	f, err := bpf.FindFeature("bpf_loop")
+	f, err := feature.Find("bpf_loop")
 	if err != nil {
 		t.Fatal(err)
 	}

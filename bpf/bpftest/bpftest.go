@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/feature"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
@@ -19,7 +19,7 @@ import (
 func Need(t *testing.T, features ...string) {
 	t.Helper()
 	for _, name := range features {
-		f, err := bpf.FindFeature(name)
+		f, err := feature.Find(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,11 +41,11 @@ func SkipOn(t *testing.T, h Host) {
 	t.Skip(string(h))
 }
 
-// Skip skips the test if err is a *bpf.NotSupportedError for a feature that the kernel does not
+// Skip skips the test if err is a *feature.NotSupportedError for a feature that the kernel does not
 // have according to the table. Otherwise the test fails with err.
 func Skip(t *testing.T, err error) {
 	t.Helper()
-	var missing *bpf.NotSupportedError
+	var missing *feature.NotSupportedError
 	if !errors.As(err, &missing) {
 		t.Fatal(err)
 	}

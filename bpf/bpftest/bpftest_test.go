@@ -4,7 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/feature"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
@@ -13,14 +13,14 @@ func TestTable(t *testing.T) {
 	if err := sys.Prepare(); err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range bpf.Features() {
+	for _, f := range feature.All() {
 		says, err := Table(f.Name)
 		if err != nil {
 			t.Error(err)
 			continue
 		}
 		err = f.Probe()
-		var missing *bpf.NotSupportedError
+		var missing *feature.NotSupportedError
 		if err != nil && !errors.As(err, &missing) {
 			t.Errorf("%s: %v", f.Name, err)
 		} else if has := err == nil; has != says {

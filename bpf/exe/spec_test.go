@@ -15,8 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/exe"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/expect"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/leakcheck"
@@ -104,14 +104,14 @@ func TestUprobeSpecErrors(t *testing.T) {
 		{"uprobe:./bits32:main", `probe "uprobe:./bits32:main": ./bits32: it is a 32-bit program (bpfrepl traces functions of 64-bit programs only)`},
 		{"uprobe:./mips:main", `probe "uprobe:./mips:main": ./mips: it is for another architecture (MIPS)`},
 	} {
-		_, err := bpf.Resolve(c.spec)
+		_, err := kinds.Resolve(c.spec)
 		if err == nil {
 			t.Errorf("%q: no error", c.spec)
 			continue
 		}
 		expect.Text(t, c.spec, err.Error(), c.want)
 	}
-	if _, err := bpf.Resolve("uprobe:./damaged:main"); err == nil || !strings.HasPrefix(err.Error(), `probe "uprobe:./damaged:main": ./damaged: its ELF headers are damaged: `) {
+	if _, err := kinds.Resolve("uprobe:./damaged:main"); err == nil || !strings.HasPrefix(err.Error(), `probe "uprobe:./damaged:main": ./damaged: its ELF headers are damaged: `) {
 		t.Errorf("damaged: %v", err)
 	}
 }
@@ -133,10 +133,10 @@ func TestUprobeAddress(t *testing.T) {
 		t.Fatalf("strip: %v\n%s", err, out)
 	}
 	hex := func(n uint64) string { return fmt.Sprintf("uprobe:./prog:%#x", n) }
-	if ts, err := bpf.Resolve(hex(addr)); err != nil || len(ts) != 1 {
+	if ts, err := kinds.Resolve(hex(addr)); err != nil || len(ts) != 1 {
 		t.Errorf("%v, %v", ts, err)
 	}
-	_, err = bpf.Resolve(hex(addr + 1))
+	_, err = kinds.Resolve(hex(addr + 1))
 	want := fmt.Sprintf("probe %q: no instruction begins at %#x: the nearest are at %#x and %#x", hex(addr+1), addr+1, addr, addr+3)
 	if err == nil {
 		t.Fatal("no error")
@@ -156,7 +156,7 @@ func TestNoDescriptors(t *testing.T) {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &low); err != nil {
 		t.Fatal(err)
 	}
-	_, err := bpf.Resolve("uprobe:libc:malloc")
+	_, err := kinds.Resolve("uprobe:libc:malloc")
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}

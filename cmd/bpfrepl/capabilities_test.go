@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 )
 
@@ -80,7 +80,7 @@ print("stats", "yes" if r.ok else r.error.kind + ": " + r.error.message + "; " +
 `
 	specs := []string{"begin", "end", "rawtracepoint:sys_enter", "uprobe:libc:getppid", "uretprobe:libc:getppid", "profile:hz:99", "interval:ms:10",
 		"software:context-switches:1", "iter:task", "self:signal:SIGUSR1"}
-	if bpf.Watchpoints() == nil { // the hardware has them
+	if kinds.Watchpoints() == nil { // the hardware has them
 		specs = append(specs, "watchpoint:0x1000:8:w")
 	}
 	tracepoints := []string{"tracepoint:raw_syscalls:sys_enter", "tracepoint:syscalls:sys_enter_read", "tracepoint:sched:sched_switch"}

@@ -32,7 +32,7 @@
 //	budget.go      bound of the work of a run
 //	needs.go       what a program refers to, sites, limits
 //	errorcells.go  counting of errors
-//	pidfilter.go   the filter by process
+//	pidfilter.go   the filter by process: the half of package bpf's pidfilter.go that programs run
 //	syscall.go     finding the probe of a system call, the gate
 //
 // Expressions:

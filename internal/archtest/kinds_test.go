@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// A kindOwner is the file in package bpf that has the provider of a kind of probe.
+// A kindOwner is the file in package kinds that has the provider of a kind of probe.
 type kindOwner struct{ kind, file string }
 
 // kindOwners returns the owner of each kind: the file with its Provider.
@@ -134,10 +134,10 @@ func TestKindLiteralsAreFound(t *testing.T) {
 	fset := token.NewFileSet()
 	files := map[string]*ast.File{}
 	for name, src := range map[string]string{
-		"bpf/kprobe.go":       `package bpf; var p = Provider{Kind: "kprobe", Doc: "d"}; var q = Provider{Kind: "end"}; var k = "kprobe:"`,
-		"bpf/kprobe_event.go": `package bpf; var a = "kprobe"`,
-		"bpf/attach.go":       `package bpf; var b = t.Kind == "kprobe"; var c = t.Kind != "end"; var d = "end"; var e = "write kprobe:NAME"`,
-		"repl/tab.go":         `package repl; var f = "kprobe:"`,
+		"bpf/kinds/kprobe.go":       `package kinds; var p = Provider{Kind: "kprobe", Doc: "d"}; var q = Provider{Kind: "end"}; var k = "kprobe:"`,
+		"bpf/kinds/kprobe_event.go": `package kinds; var a = "kprobe"`,
+		"bpf/attach.go":             `package bpf; var b = t.Kind == "kprobe"; var c = t.Kind != "end"; var d = "end"; var e = "write kprobe:NAME"`,
+		"repl/tab.go":               `package repl; var f = "kprobe:"`,
 	} {
 		f, err := parser.ParseFile(fset, name, src, 0)
 		if err != nil {

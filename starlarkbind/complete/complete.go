@@ -11,7 +11,7 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 	"github.com/bpfrepl/bpfrepl/internal/pathcomplete"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/ktypes"
@@ -53,7 +53,7 @@ func (c *Completer) Completions(line string, pos int) (words []string, from int)
 			}
 			break
 		}
-		words, from, err := bpf.Complete(line[i:])
+		words, from, err := kinds.Complete(line[i:])
 		if err != nil {
 			return nil, i // completion reports no errors; probe() will
 		}
@@ -76,7 +76,7 @@ func (c *Completer) Completions(line string, pos int) (words []string, from int)
 // after text.
 func (c *Completer) Prefetch(text string) {
 	if p := cursorAt(text); p.quote >= 0 {
-		bpf.Prefetch(text[p.quote:])
+		kinds.Prefetch(text[p.quote:])
 	}
 	for _, end := range []string{".args", ".task", "cast("} {
 		if strings.HasSuffix(text, end) {

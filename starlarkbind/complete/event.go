@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/internal/ctype"
 	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
@@ -125,7 +125,7 @@ func (c *Completer) arguments(line string) []argument {
 	} else {
 		spec = c.Session.LatestSpec()
 	}
-	ts, err := bpf.Resolve(spec)
+	ts, err := kinds.Resolve(spec)
 	if err != nil || len(ts) == 0 {
 		return nil // completion reports no errors; probe() will
 	}

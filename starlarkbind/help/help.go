@@ -11,7 +11,7 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/ktypes"
 )
@@ -78,7 +78,7 @@ func attributeNames(v starlark.Value) []string {
 // OnName returns the help text for the argument of help("...").
 func (h *Help) OnName(name string) (string, error) {
 	kind, rest, isSpec := strings.Cut(name, ":")
-	for _, p := range bpf.Providers() {
+	for _, p := range kinds.Providers() {
 		if (kind == p.Kind || kind == p.Alias && p.Alias != "") && rest == "" {
 			return onKind(p), nil
 		}
@@ -117,7 +117,7 @@ func (h *Help) named(name string, want func(Topic) bool) (string, error) {
 		}
 	}
 	if text == nil {
-		for _, p := range bpf.Providers() {
+		for _, p := range kinds.Providers() {
 			names = append(names, p.Kind)
 		}
 		hint := "help() lists what is available"
@@ -168,11 +168,11 @@ prompt, probes keep running without run(): look at calls at any time.
 		}
 		fmt.Fprintf(&b, "%s:\n%s", g.name, indented(wrapWords(names, page-4)))
 	}
-	var kinds []string
-	for _, p := range bpf.Providers() {
-		kinds = append(kinds, p.Kind)
+	var names []string
+	for _, p := range kinds.Providers() {
+		names = append(names, p.Kind)
 	}
-	fmt.Fprintf(&b, "kinds of probes:\n%s", indented(wrapWords(kinds, page-4)))
+	fmt.Fprintf(&b, "kinds of probes:\n%s", indented(wrapWords(names, page-4)))
 	b.WriteString(`
 help("count"), help(calls), help("e.args"), help("uprobe") and
 help("tracepoint:sched:sched_switch") say more; each has an example.

@@ -5,11 +5,11 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 )
 
 // onKind describes a kind of probe.
-func onKind(p *bpf.Provider) string {
+func onKind(p *kinds.Provider) string {
 	text := p.Syntax + "\n" + prose(p.Doc)
 	if p.Alias != "" {
 		text += indented("short: " + p.Alias)
@@ -25,12 +25,12 @@ func example(spec, by string) string {
 // onProbe describes the arguments of the probe that spec names, or lists the probes if it matches
 // several.
 func (h *Help) onProbe(spec string) (string, error) {
-	ts, err := bpf.List(spec)
+	ts, err := kinds.List(spec)
 	if err != nil {
 		return "", err
 	}
 	if len(ts) == 0 {
-		parsed, err := bpf.Resolve(spec) // a spec that is not listed: a timer, an address
+		parsed, err := kinds.Resolve(spec) // a spec that is not listed: a timer, an address
 		if err != nil {
 			return "", err
 		}
@@ -56,7 +56,7 @@ func (h *Help) onProbe(spec string) (string, error) {
 		return "", err
 	}
 	text := t.Name + "\n"
-	for _, p := range bpf.Providers() {
+	for _, p := range kinds.Providers() {
 		if p.Kind == t.Kind {
 			text += prose(p.Doc)
 		}

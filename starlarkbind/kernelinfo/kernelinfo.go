@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/feature"
 	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/ktypes"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
@@ -43,9 +44,9 @@ func Text() (string, error) {
 		word = "no"
 	}
 	has("btf", word, "kernel types")
-	for _, f := range bpf.Features() {
+	for _, f := range feature.All() {
 		word, note := "yes", ""
-		var missing *bpf.NotSupportedError
+		var missing *feature.NotSupportedError
 		switch err := f.Probe(); {
 		case errors.As(err, &missing):
 			word = "no"
@@ -55,7 +56,7 @@ func Text() (string, error) {
 		has(f.Name, word, "since "+f.Since+": "+f.Doc+note)
 	}
 	b.WriteString("probe kinds:\n")
-	for _, p := range bpf.Providers() {
+	for _, p := range kinds.Providers() {
 		fmt.Fprintf(&b, "  %-14s %s\n", p.Kind, p.Doc)
 	}
 	return b.String(), nil
@@ -74,7 +75,7 @@ func Release() (release string, err error) {
 // checks only what can be checked quickly.
 func Missing() []string {
 	var out []string
-	if !bpf.HasKprobes() {
+	if !kinds.HasKprobes() {
 		out = append(out, "kprobes")
 	}
 	if !kbtf.Available() {
@@ -87,10 +88,10 @@ func Missing() []string {
 // arguments if verbose. If pattern names a kernel type, such as "struct sock", List returns its
 // declaration.
 func List(pattern string, verbose bool) (string, error) {
-	if bpf.IsTypeName(pattern) {
-		return bpf.TypeText(pattern)
+	if isTypeName(pattern) {
+		return typeText(pattern)
 	}
-	ts, err := bpf.List(pattern)
+	ts, err := kinds.List(pattern)
 	if err != nil {
 		return "", err
 	}

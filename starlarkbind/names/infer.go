@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
@@ -213,7 +214,7 @@ func (n *Namespace) Infer(h, f *compiler.Func, globals starlark.StringDict, own 
 			var targets []bpf.Target
 			for _, spec := range p.specs {
 				// An error is reported when the script reaches the call.
-				if ts, err := bpf.Resolve(spec); err == nil {
+				if ts, err := kinds.Resolve(spec); err == nil {
 					targets = append(targets, ts...)
 				}
 			}

@@ -5,13 +5,14 @@ import (
 	"testing"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 )
 
 // The message about missed events depends on the reason for missing them.
 func TestMissedText(t *testing.T) {
 	at := func(kind string) []bpf.Target {
-		i := slices.IndexFunc(bpf.Providers(), func(p *bpf.Provider) bool { return p.Kind == kind })
-		return []bpf.Target{{Kind: kind, Func: "do_wait", Driver: &bpf.Providers()[i].Driver}}
+		i := slices.IndexFunc(kinds.Providers(), func(p *kinds.Provider) bool { return p.Kind == kind })
+		return []bpf.Target{{Kind: kind, Func: "do_wait", Driver: &kinds.Providers()[i].Driver}}
 	}
 	kret, k := at("kretprobe"), at("kprobe")
 	for _, c := range []struct {

@@ -27,6 +27,8 @@ var packages = []struct{ pkg, without, why string }{
 	{"starlarkbind", "^(TestTimers|TestUprobeGo|TestGoroutine|TestPprof|TestPprofValues|TestNewDict|TestUniverse|TestWordlist|TestLongLine|TestInterruptBuiltins|TestLoopsOnHost|TestOracleOnHost|TestRandomOnHost|TestErrorRows)$", "an emulated CPU misses samples when its host is busy, and traps of single steps when an interrupt comes with them; go tool pprof needs Go, hints start programs; dicts, builtins, long errors and handlers that the script calls do not touch the kernel; the rows of errors are looked for in the tests' source"},
 	{"cmd/bpfrepl", "^(TestCapabilities|TestMissingFiles|TestPromptSoon|TestPlotOnTerminal|TestPosixZone|TestDescriptors)$", "Debian's kernels give perf events to CAP_SYS_ADMIN alone (kernel.perf_event_paranoid=3), and there is no libc; there is no shell; an emulated CPU is slow; plots and time zones do not touch the kernel"},
 	{"bpf", "", ""},
+	{"bpf/kinds", "", ""},
+	{"bpf/feature", "", ""},
 	{"bpf/kmap", "", ""},
 	{"examples", "^(TestBiolatency|TestCPUProfile)$", "there is no disk; an emulated CPU misses samples"},
 	{"bpf/bpftest", "", ""},

@@ -1,0 +1,215 @@
+package kinds
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/cilium/ebpf"
+)
+
+// A Provider implements one kind of probe: one row of the table that Providers returns.
+type Provider struct {
+	Kind    string // "tracepoint"
+	Alias   string // "t", or "" if the kind has no alias
+	Syntax  string // "tracepoint:SUBSYSTEM:EVENT"
+	Doc     string // one sentence for the help
+	Example string // a spec that works
+	// List returns the targets whose full names match the pattern, which may contain *, ? and
+	// [...]. A * matches colons too.
+	List func(pattern string) ([]bpf.Target, error)
+	// Resolve returns the targets of a spec of this kind, with its wildcards expanded. It returns
+	// at least one target or an error: a *NotFoundError, or a *SpecError for an invalid number.
+	Resolve func(Spec) ([]bpf.Target, error)
+	// PathArg reports that the first part of a spec names a file, which completion looks up.
+	PathArg bool
+	// Driver is that of the targets, unless they are of another kind.
+	Driver bpf.Driver
+
+	minArgs, maxArgs int
+	// functions returns the kernel functions that a spec of this kind can name, for completion.
+	functions func() ([]string, error)
+	// splitArgs splits the text after the kind. It is set for kinds whose arguments are not simply
+	// separated by colons, or may contain blanks.
+	splitArgs func(rest string) []string
+	// literal reports that names may contain blanks and brackets of their own, as in C++.
+	literal bool
+	// usable returns a *NotFoundError that explains why this host supports no probe of the kind. It
+	// is nil for kinds that every host supports.
+	usable func(kind string) error
+}
+
+// providers is filled by init because the providers' functions refer to it.
+var providers []*Provider
+
+func init() {
+	providers = []*Provider{
+		&tracepointProvider, &rawTracepointProvider,
+		&kprobeProvider, &kretprobeProvider, &fentryProvider, &fexitProvider, &functionProvider, &returnProvider, &lsmProvider,
+		&uprobeProvider, &uretprobeProvider, &usdtProvider, &iterProvider,
+		&profileProvider, &intervalProvider, &softwareProvider, &hardwareProvider, &watchpointProvider,
+		&beginProvider, &endProvider, &signalProvider,
+	}
+}
+
+// Providers returns the table of all kinds, in the order of the help.
+func Providers() []*Provider { return providers }
+
+// kinds returns the names of all kinds.
+func kindNames() []string {
+	var out []string
+	for _, p := range providers {
+		out = append(out, p.Kind)
+	}
+	return out
+}
+
+func findProvider(kind string) *Provider {
+	for _, p := range providers {
+		if p.Kind == kind || p.Alias != "" && p.Alias == kind {
+			return p
+		}
+	}
+	return nil
+}
+
+// NotFoundError reports that no probe of that name exists.
+type NotFoundError struct {
+	Spec        string   // as written
+	Reason      string   // `no event "sched_swich" in the subsystem "sched"`
+	Suggestions []string // full names that may be meant, the most likely first
+	Hint        string   // what to do if there are no suggestions; "" for the default
+}
+
+func (e *NotFoundError) Error() string {
+	switch len(e.Suggestions) {
+	case 0:
+		return fmt.Sprintf("no probe %q: %s (%s)", e.Spec, e.Reason, cmp.Or(e.Hint, "bpfrepl -l lists them"))
+	case 1:
+		return fmt.Sprintf("no probe %q: %s (did you mean %q?)", e.Spec, e.Reason, e.Suggestions[0])
+	}
+	quoted := make([]string, len(e.Suggestions))
+	for i, n := range e.Suggestions {
+		quoted[i] = fmt.Sprintf("%q", n)
+	}
+	last := len(quoted) - 1
+	return fmt.Sprintf("no probe %q: %s (did you mean %s or %s?)", e.Spec, e.Reason, strings.Join(quoted[:last], ", "), quoted[last])
+}
+
+// Resolve returns the targets of a probe spec, sorted by name. It returns at least one target or an
+// error: a *SpecError, a *NotFoundError, a *PrivilegeError or a *MountError.
+func Resolve(spec string) ([]bpf.Target, error) { return resolve(spec, false) }
+
+// ResolveUnsafe is like Resolve, but also accepts probes that may crash the programs they trace.
+func ResolveUnsafe(spec string) ([]bpf.Target, error) { return resolve(spec, true) }
+
+func resolve(spec string, unsafe bool) ([]bpf.Target, error) {
+	s, err := ParseSpec(spec)
+	if err != nil {
+		return nil, err
+	}
+	s.Unsafe = unsafe
+	ts, err := findProvider(s.Kind).Resolve(s)
+	if slices.ContainsFunc(s.Args, isPattern) {
+		for i := range ts {
+			ts[i].FromPattern = true
+		}
+	}
+	setDrivers(ts)
+	return ts, err
+}
+
+// setDrivers gives each target the driver of its kind.
+func setDrivers(ts []bpf.Target) {
+	for i := range ts {
+		ts[i].Driver = &findProvider(ts[i].Kind).Driver
+	}
+}
+
+// List returns the available probes of all kinds whose full names match the pattern, sorted by
+// name. A pattern without a colon matches every name that contains it. Kinds with unlimited names
+// (profile) list the usual ones. Kinds that this host does not support are left out unless the
+// pattern names the kind.
+func List(pattern string) ([]bpf.Target, error) {
+	if kind, rest, ok := strings.Cut(pattern, ":"); !ok {
+		if !isPattern(pattern) || strings.Trim(pattern, "*") != pattern {
+			pattern = "*" + strings.Trim(pattern, "*") + "*"
+		} else {
+			pattern = "*" + pattern + "*"
+		}
+	} else if p := findProvider(kind); p != nil {
+		pattern = p.Kind + ":" + rest
+	}
+	if _, err := path.Match(pattern, ""); err != nil {
+		return nil, &SpecError{Text: pattern, Reason: fmt.Sprintf("bad pattern %q", pattern), Hint: "a [ has no matching ]"}
+	}
+	if err := sys.CheckMounts(); err != nil {
+		return nil, err
+	}
+	var all []bpf.Target
+	for _, p := range providers {
+		if kind, _, ok := strings.Cut(pattern, ":"); ok && !match(kind, p.Kind) && !strings.Contains(kind, "*") {
+			continue
+		}
+		ts, err := p.List(pattern)
+		if err == nil && len(ts) > 0 && p.usable != nil && !strings.HasPrefix(pattern, p.Kind+":") {
+			var none *NotFoundError
+			if err = p.usable(p.Kind); errors.As(err, &none) {
+				continue
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, ts...)
+	}
+	setDrivers(all)
+	slices.SortFunc(all, func(a, b bpf.Target) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+func only(t ebpf.ProgramType) func(bpf.Target, bool) []ebpf.ProgramType {
+	return func(bpf.Target, bool) []ebpf.ProgramType { return []ebpf.ProgramType{t} }
+}
+
+// filterTargets returns the targets whose full names match the pattern.
+func filterTargets(pattern string, ts ...bpf.Target) []bpf.Target {
+	var out []bpf.Target
+	for _, t := range ts {
+		if match(pattern, t.Name) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// filterInKernel and filterUnsupported are PIDFilter functions of drivers.
+func filterInKernel(*sys.Kernel) bpf.PIDFilter { return bpf.FilterInKernel }
+
+func filterUnsupported(*sys.Kernel) bpf.PIDFilter { return bpf.FilterUnsupported }
+
+// filterInKernelIf returns the PIDFilter function of a kind that the kernel filters if have returns
+// true for it. Otherwise the program filters.
+func filterInKernelIf(have func(*sys.Kernel) bool) func(*sys.Kernel) bpf.PIDFilter {
+	return func(k *sys.Kernel) bpf.PIDFilter {
+		if have(k) {
+			return bpf.FilterInKernel
+		}
+		return bpf.FilterInProgram
+	}
+}
+
+// payload returns the data that the provider has put into a target, or a zero T.
+func payload[T any](t bpf.Target) T {
+	d, _ := t.Payload.(T)
+	return d
+}
+
+func newTarget(kind string, parts ...string) bpf.Target {
+	return bpf.Target{Name: strings.Join(append([]string{kind}, parts...), ":"), Kind: kind, Parts: parts}
+}
