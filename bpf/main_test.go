@@ -1,7 +1,6 @@
 package bpf
 
 import (
-	"fmt"
 	"os"
 	"testing"
 
@@ -10,9 +9,5 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if err := sys.Prepare(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(leakcheck.Main(m, nil))
+	os.Exit(leakcheck.Prepared(m, sys.Prepare, nil))
 }

@@ -122,11 +122,7 @@ func TestMain(m *testing.M) {
 		fmt.Print("ok")
 		os.Exit(0)
 	}
-	if err := sys.Prepare(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(leakcheck.Main(m, buildbin.Clean))
+	os.Exit(leakcheck.Prepared(m, sys.Prepare, buildbin.Clean))
 }
 
 // task runs a task in a separate process and returns its output.

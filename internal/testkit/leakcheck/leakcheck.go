@@ -33,6 +33,15 @@ func Main(m *testing.M, after func() error) int {
 	return code
 }
 
+// Prepared is Main for tests that need the kernel: prepare reports why they cannot run.
+func Prepared(m *testing.M, prepare, after func() error) int {
+	if err := prepare(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return Main(m, after)
+}
+
 func open() map[string]string {
 	const dir = "/proc/self/fd"
 	entries, err := os.ReadDir(dir)
