@@ -12,6 +12,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"github.com/bpfrepl/bpfrepl/internal/plural"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/records"
@@ -129,11 +130,7 @@ func (s *Session) RunFile(ctx context.Context, file, src string) (starlark.Value
 	s.run.Busy.Unlock()
 	defer func() { s.waits.file = "" }()
 	if n > 0 {
-		probes := "1 probe"
-		if n > 1 {
-			probes = fmt.Sprintf("%d probes", n)
-		}
-		s.warner.Note("detached the probes of the earlier run of this file: %s", probes)
+		s.warner.Note("detached the probes of the earlier run of this file: %s", plural.Of(n, "probe"))
 	}
 	if err != nil {
 		return nil, err
@@ -160,8 +157,8 @@ func (s *Session) Completions(line string, pos int) (words []string, from int) {
 	return s.completer().Completions(line, pos)
 }
 
-// Prefetch starts to load in the background what Completions will need if the user continues to type
-// after text.
+// Prefetch starts to load in the background what Completions will need if the user continues to
+// type after text.
 func (s *Session) Prefetch(text string) { s.completer().Prefetch(text) }
 
 // Signature returns the signature and a line of documentation for the function whose name the text

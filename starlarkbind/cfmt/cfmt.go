@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bpfrepl/bpfrepl/internal/plural"
 	"go.starlark.net/starlark"
 )
 
@@ -26,7 +27,7 @@ func Sprintf(format string, args []starlark.Value) (string, error) {
 	n := 0
 	next := func() (starlark.Value, error) {
 		if n >= len(args) {
-			return nil, fmt.Errorf("printf: the format needs more than %s", Count(len(args), "argument"))
+			return nil, fmt.Errorf("printf: the format needs more than %s", plural.Of(len(args), "argument"))
 		}
 		n++
 		return args[n-1], nil
@@ -56,17 +57,9 @@ func Sprintf(format string, args []starlark.Value) (string, error) {
 		b.WriteString(s)
 	}
 	if n != len(args) {
-		return "", fmt.Errorf("printf: the format needs %s, got %d", Count(n, "argument"), len(args))
+		return "", fmt.Errorf("printf: the format needs %s, got %d", plural.Of(n, "argument"), len(args))
 	}
 	return b.String(), nil
-}
-
-// Count returns a number with its noun: "1 argument", "2 arguments".
-func Count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // Arguments returns the number of arguments that a format takes. It returns an error if the format

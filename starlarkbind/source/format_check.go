@@ -7,6 +7,7 @@ import (
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
 
+	"github.com/bpfrepl/bpfrepl/internal/plural"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
 )
 
@@ -109,7 +110,7 @@ func wrongPercent(format string, args syntax.Expr) string {
 	if keyed || given == want {
 		return ""
 	}
-	return fmt.Sprintf("the format %q needs %s, got %d", format, cfmt.Count(want, "argument"), given)
+	return fmt.Sprintf("the format %q needs %s, got %d", format, plural.Of(want, "argument"), given)
 }
 
 // conversion returns the start of rest up to and including the conversion's letter.
@@ -136,7 +137,7 @@ func wrongCall(name, format string, args []syntax.Expr) string {
 		}
 	}
 	if want != len(args) {
-		return fmt.Sprintf("%s: the format needs %s, got %d", name, cfmt.Count(want, "argument"), len(args))
+		return fmt.Sprintf("%s: the format needs %s, got %d", name, plural.Of(want, "argument"), len(args))
 	}
 	return ""
 }

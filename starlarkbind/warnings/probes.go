@@ -6,11 +6,11 @@ import (
 	"strings"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
-	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
+	"github.com/bpfrepl/bpfrepl/internal/plural"
 )
 
-// Missed reports, at the end, that the kernel missed events of a probe: missed in all, links of them
-// at the links of the targets.
+// Missed reports, at the end, that the kernel missed events of a probe: missed in all, links of
+// them at the links of the targets.
 func (w *Warner) Missed(probe string, ts []bpf.Target, missed, links uint64) {
 	if missed > 0 && w.opt.Level != None {
 		w.opt.Out.Warn("missed", map[string]any{"probe": probe, "count": missed}, missedText(probe, ts, missed-min(missed, links), links))
@@ -23,11 +23,11 @@ func (w *Warner) Missed(probe string, ts []bpf.Target, missed, links uint64) {
 func missedText(probe string, ts []bpf.Target, runs, links uint64) string {
 	var why []string
 	if runs > 0 {
-		why = append(why, fmt.Sprintf("the kernel skipped %s: the handler was already running on that CPU", cfmt.Count(int(runs), "run")))
+		why = append(why, fmt.Sprintf("the kernel skipped %s: the handler was already running on that CPU", plural.Of(runs, "run")))
 	}
 	if links > 0 {
 		event, reason := ts[0].MissedReason()
-		why = append(why, fmt.Sprintf("the kernel missed %s: %s", cfmt.Count(int(links), event), reason))
+		why = append(why, fmt.Sprintf("the kernel missed %s: %s", plural.Of(links, event), reason))
 	}
 	return probe + ": " + strings.Join(why, "; ")
 }
