@@ -103,16 +103,21 @@ func (s *Session) allErrors(ps []*Probe) ([]*helpererr.Error, error) {
 	return all, nil
 }
 
-// dropped returns the number of failed updates of a map.
-func (s *Session) dropped(m *compiler.Map) (uint64, error) {
+// countErrors returns how often the errors that of selects have occurred in all probes.
+func (s *Session) countErrors(of func(*helpererr.Error) bool) (uint64, error) {
 	all, err := s.allErrors(s.reg.allProbes())
 	n := uint64(0)
 	for _, e := range all {
-		if e.Decl == m && e.Helper == "map_update_elem" {
+		if of(e) {
 			n += e.Count
 		}
 	}
 	return n, err
+}
+
+// dropped returns the number of failed updates of a map.
+func (s *Session) dropped(m *compiler.Map) (uint64, error) {
+	return s.countErrors(func(e *helpererr.Error) bool { return e.Decl == m && e.Helper == "map_update_elem" })
 }
 
 // clearErrors makes errors() start from zero. The kernel's cells are not changed; their present

@@ -8,6 +8,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/helpererr"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/warnings"
 )
@@ -103,14 +104,7 @@ func (h recordHost) Waits() { h.s.done.waited = true }
 
 // Lost implements records.Host.
 func (h recordHost) Lost(st *compiler.Stream) (uint64, error) {
-	all, err := h.s.allErrors(h.s.reg.allProbes())
-	n := uint64(0)
-	for _, e := range all {
-		if e.Stream == st {
-			n += e.Count
-		}
-	}
-	return n, err
+	return h.s.countErrors(func(e *helpererr.Error) bool { return e.Stream == st })
 }
 
 // warnFill warns about maps that are nearly full, once per map.

@@ -22,12 +22,7 @@ type funcScope struct {
 func (sc *funcScope) Lookup(id *syntax.Ident) compiler.Entity {
 	b, _ := id.Binding.(*resolve.Binding)
 	if b != nil && b.Scope == resolve.Free {
-		for i := 0; i < sc.fn.NumFreeVars(); i++ {
-			if bind, v := sc.fn.FreeVar(i); bind.Name == id.Name {
-				return sc.names.entity(v)
-			}
-		}
-		return nil
+		return sc.names.entity(freeVar(sc.fn, id.Name))
 	}
 	if v, ok := sc.globals[id.Name]; ok {
 		return sc.names.entity(v)
@@ -47,18 +42,24 @@ func (sc *funcScope) Lookup(id *syntax.Ident) compiler.Entity {
 	return sc.names.entity(sc.names.enumerator(id.Name)) // at the prompt
 }
 
-// FuncValue returns the value of a name when the script calls a function in which it stands, or nil.
+// FuncValue returns the value of a name when the script calls a function in which it stands, or
+// nil.
 func (n *Namespace) FuncValue(fn *starlark.Function, id *syntax.Ident) starlark.Value {
 	if b, _ := id.Binding.(*resolve.Binding); b != nil && b.Scope == resolve.Free {
-		for i := range fn.NumFreeVars() {
-			if bind, v := fn.FreeVar(i); bind.Name == id.Name {
-				return v
-			}
-		}
-		return nil
+		return freeVar(fn, id.Name)
 	}
 	for _, d := range []starlark.StringDict{fn.Globals(), n.Globals, n.Predeclared, starlark.Universe} {
 		if v, ok := d[id.Name]; ok {
+			return v
+		}
+	}
+	return nil
+}
+
+// freeVar returns the value of a variable of an enclosing function, or nil.
+func freeVar(fn *starlark.Function, name string) starlark.Value {
+	for i := range fn.NumFreeVars() {
+		if bind, v := fn.FreeVar(i); bind.Name == name {
 			return v
 		}
 	}

@@ -1,8 +1,8 @@
-// Package records delivers what handlers send to the host: the lines of print() and printf(), and
-// the records of streams.
+// Package records reads the records that handlers send to the host: the lines of print() and
+// printf(), and the records of streams.
 //
 // Each print and each emit in a program has a number, its site. A record begins with this number,
-// which tells what the record contains.
+// which determines the format of the rest.
 //
 // The prints of all probes go through one ring buffer, so that lines appear in the order in which
 // they were sent. A goroutine reads it all the time and writes the lines. If a probe sees these
@@ -13,7 +13,7 @@
 //
 //	records.go       Records, Env, Host
 //	sites.go         the sites of all programs
-//	print_reader.go  reading and writing what handlers print
+//	print_reader.go  reading the ring buffer of prints, and writing their lines
 //	stream.go        Stream
 //	stream_read.go   reading a stream: the queue, take(), loops
 //	dispatcher.go    callbacks of streams
@@ -88,12 +88,8 @@ func (r *Records) Ring() (*kmap.RingBuf, error) {
 // in the meantime. It returns earlier if the script is interrupted or if the reader of the output
 // stalls. The prints are then written later.
 func (r *Records) Drain() {
-	if r.prints == nil {
-		return
-	}
-	printed, err := r.prints.wait()
-	if err != nil {
-		r.env.Out.ReportError(err)
+	printed := r.printed()
+	if printed == nil {
 		return
 	}
 	look := time.NewTicker(runner.CallbackGrace / 5)
@@ -118,18 +114,28 @@ func (r *Records) Drain() {
 // DrainAll is Drain for the end of the session. It waits for the reader of the output as long as it
 // takes, as any program does.
 func (r *Records) DrainAll() {
-	if r.prints == nil {
-		return
-	}
-	printed, err := r.prints.wait()
-	if err != nil {
-		r.env.Out.ReportError(err)
+	printed := r.printed()
+	if printed == nil {
 		return
 	}
 	select {
 	case <-printed:
 	case <-r.prints.done:
 	}
+}
+
+// printed returns a channel that is closed when all prints sent so far are written, or nil if there
+// is nothing to wait for.
+func (r *Records) printed() <-chan struct{} {
+	if r.prints == nil {
+		return nil
+	}
+	printed, err := r.prints.wait()
+	if err != nil {
+		r.env.Out.ReportError(err)
+		return nil
+	}
+	return printed
 }
 
 // Close ends the reading of prints. It returns the number of prints that came after the output had
