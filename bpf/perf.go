@@ -15,9 +15,9 @@ import (
 // inheritThread makes new threads inherit a perf event, but not new processes (5.13).
 const inheritThread = 1 << 35
 
-// AttachPerf is Driver.Attach for kinds whose programs are attached to perf events of CPUs. It opens
-// a perf event on every CPU that is online or comes online or, with oneCPU, on a single one. For one
-// process, it opens an event on each of its threads, which new threads inherit.
+// AttachPerf is Driver.Attach for kinds whose programs are attached to perf events of CPUs. It
+// opens a perf event on every CPU that is online or comes online or, with oneCPU, on a single one.
+// For one process, it opens an event on each of its threads, which new threads inherit.
 func AttachPerf(t Target, attr unix.PerfEventAttr, oneCPU bool, p *Program, o AttachOptions) (*Attachment, error) {
 	attr.Size, attr.Bits = uint32(unsafe.Sizeof(attr)), unix.PerfBitDisabled
 	a := &Attachment{Target: t}

@@ -16,8 +16,8 @@ var update = flag.Bool("update", false, "rewrite the expectations in testdata fr
 
 // The files in testdata/errors contain handlers, separated by lines of ---. The last function of
 // each is compiled. A line with an error ends with " ### COL: message", followed by " | hint" if
-// the error has a hint and by " @ LINE:COL: label" if it points at a second place. A second error on
-// the line follows in the same form. A warning begins with "warning: ".
+// the error has a hint and by " @ LINE:COL: label" if it points at a second place. A second error
+// on the line follows in the same form. A warning begins with "warning: ".
 const mark = " ### "
 
 func TestErrors(t *testing.T) {

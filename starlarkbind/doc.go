@@ -1,7 +1,7 @@
 // Package starlarkbind connects Starlark scripts to the kernel. It defines the Starlark values and
 // builtins (probes, aggregations, tables, streams, errors), asks the compiler for programs, and
-// asks package bpf for kernel objects. It and the packages below it are the only ones that know both
-// Starlark and the kernel. A Session is one script or one prompt.
+// asks package bpf for kernel objects. It and the packages below it are the only ones that know
+// both Starlark and the kernel. A Session is one script or one prompt.
 //
 // A Session is a struct of parts, each with its own methods and lock. The other files use the parts
 // that they need:
@@ -17,7 +17,7 @@
 //   - warnings.Warner: warnings and notes, each printed once.
 //   - universe.Guards: Starlark's own builtins, made interruptible.
 //   - export.Exporter: to_csv(), plot(), flamegraph(), pprof().
-//   - hostrun.Handlers: calls to handlers, and what handlers do when the script does it.
+//   - hostrun.Handlers: calls of handlers and of their functions by the script.
 //   - terminal.Output: what is printed, as text or JSON.
 //
 // The rest is divided as follows:
@@ -36,8 +36,8 @@
 //
 //   - source: the text and the syntax trees of scripts; hints: hints about other languages; cfmt: C
 //     formats; flags: command-line flags; items: the items of a prompt.
-//   - complete: what Tab completes at the prompt; help: the texts of help(); kernelinfo: what --info
-//     and -l print.
+//   - complete: what Tab completes at the prompt; help: the texts of help(); kernelinfo: what
+//     --info and -l print.
 //   - runner, universe, proc: what is running, and how it ends.
 //   - names: what a name means to the script and to the compiler.
 //   - maps: aggregations and tables, which know their session as a maps.Host; methods: tables of

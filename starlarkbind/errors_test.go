@@ -11,8 +11,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/warnings"
 )
 
-// Errors that a few lines force, on the running kernel: name, count, message and hint. TestErrorRows
-// says which rows of helpererr.Rows no test forces.
+// Errors that a few lines force, on the running kernel: name, count, message and hint.
+// TestErrorRows says which rows of helpererr.Rows no test forces.
 func TestForcedErrors(t *testing.T) {
 	for _, c := range []struct {
 		name, src, want string

@@ -165,8 +165,8 @@ print(len(m), m.delta())
 // default.
 var burstKeys = flag.Int("burst-keys", 100_000, "new keys of TestBurst")
 
-// New keys that arrive as fast as possible all find memory, in a map so large that earlier versions of
-// bpfrepl did not preallocate it.
+// New keys that arrive as fast as possible all find memory, in a map so large that earlier versions
+// of bpfrepl did not preallocate it.
 func TestBurst(t *testing.T) {
 	n := scale(*burstKeys)
 	l := newLive(t, nil)

@@ -16,8 +16,8 @@ import (
 //
 //	# needs: FEATURE...
 //
-// with features of the kernel (docs/kernels.md) without which the case is skipped. make(ARG...) runs
-// the load generator (internal/testkit/loadgen) to its end, "load" stands for the name of its
+// with features of the kernel (docs/kernels.md) without which the case is skipped. make(ARG...)
+// runs the load generator (internal/testkit/loadgen) to its end, "load" stands for the name of its
 // threads, and me is the PID of the test.
 func TestLive(t *testing.T) {
 	files, err := filepath.Glob("testdata/live/*.txtar")

@@ -120,8 +120,8 @@ func likeness(ev *abi.Event, names []string) string {
 	return fmt.Sprint(some)
 }
 
-// maxLateGroups is the largest number of different events of one probe for which lateRequests returns
-// a request.
+// maxLateGroups is the largest number of different events of one probe for which lateRequests
+// returns a request.
 const maxLateGroups = 16
 
 // lateRequests returns the requests for a probe's targets, one for each event with a different

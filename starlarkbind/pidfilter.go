@@ -61,8 +61,8 @@ func (p *Probe) process(t bpf.Target) (*compiler.PIDFilter, error) {
 	return out, nil
 }
 
-// targetPID returns the process that probes are limited to: the one given with -p, or the command of
-// -c. It returns 0 if there is none.
+// targetPID returns the process that probes are limited to: the one given with -p, or the command
+// of -c. It returns 0 if there is none.
 func (s *Session) targetPID() int {
 	if s.opt.Command != nil {
 		return s.opt.Command.PID()

@@ -145,8 +145,8 @@ print(len(faults), len(samples) < 2, len(calls), len(forks), faults.keys() == fo
 	}
 }
 
-// pidFilterRows has a probe of each kind whose handler checks the process itself. Each process makes a
-// known number of events.
+// pidFilterRows has a probe of each kind whose handler checks the process itself. Each process
+// makes a known number of events.
 var pidFilterRows = []struct{ spec, filter string }{
 	{"tracepoint:syscalls:sys_enter_getppid", "True"},
 	{"rawtracepoint:sys_enter", "e.args[1] == getppid"},

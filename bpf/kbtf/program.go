@@ -21,8 +21,8 @@ var contextTypes = map[string]string{
 	"bpf_sk_lookup": "bpf_sk_lookup_kern", "bpf_perf_event_data": "bpf_perf_event_data_kern", "bpf_user_pt_regs_t": "pt_regs",
 }
 
-// ProgramFunc finds a function of a BPF program. Its context has the kernel's type. The error can be
-// ErrNoTypes or ErrSeveral.
+// ProgramFunc finds a function of a BPF program. Its context has the kernel's type. The error can
+// be ErrNoTypes or ErrSeveral.
 func ProgramFunc(id ebpf.ProgramID, name string) (f Func, err error) {
 	p, err := ebpf.NewProgramFromID(id)
 	if err != nil {
@@ -54,8 +54,8 @@ func ProgramFunc(id ebpf.ProgramID, name string) (f Func, err error) {
 	return f, nil
 }
 
-// kernelContext gives a pointer to a program's context the kernel's type. It leaves other parameters
-// unchanged.
+// kernelContext gives a pointer to a program's context the kernel's type. It leaves other
+// parameters unchanged.
 func kernelContext(p *ctype.Param) {
 	if p.Type.Kind != ctype.Pointer {
 		return

@@ -1,9 +1,9 @@
 // Package kernelfunc lists the functions of the running kernel: which exist, and which kprobes and
 // fentry can be attached to. It knows nothing of probes.
 //
-// ftrace lists the functions that can be traced (available_filter_functions). If that file cannot be
-// read, all functions in the kernel's symbol table stand for them, and attaching shows which of them
-// can be traced.
+// ftrace lists the functions that can be traced (available_filter_functions). If that file cannot
+// be read, all functions in the kernel's symbol table stand for them, and attaching shows which of
+// them can be traced.
 //
 //	kernelfunc.go  lists of names, read once
 //	ftrace.go      ftrace's files, and the blacklist of kprobes

@@ -80,8 +80,8 @@ func lookupFunction(t bpf.Target) (kbtf.Func, error) {
 // InProgram reports whether the target is a function of a BPF program.
 func InProgram(t bpf.Target) bool { return payload[funcOwner](t).program != 0 }
 
-// openOwner returns the file descriptor of the BTF or program that contains the function, or 0 for the
-// kernel itself. The caller must close of, which owns the descriptor.
+// openOwner returns the file descriptor of the BTF or program that contains the function, or 0 for
+// the kernel itself. The caller must close of, which owns the descriptor.
 func openOwner(t bpf.Target, f kbtf.Func) (fd int, of io.Closer, err error) {
 	program := payload[funcOwner](t).program
 	switch {

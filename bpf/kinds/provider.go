@@ -60,7 +60,7 @@ func init() {
 // Providers returns the table of all kinds, in the order of the help.
 func Providers() []*Provider { return providers }
 
-// kinds returns the names of all kinds.
+// kindNames returns the names of all kinds.
 func kindNames() []string {
 	var out []string
 	for _, p := range providers {

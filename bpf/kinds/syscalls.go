@@ -88,8 +88,8 @@ func Unshare(ts []bpf.Target) []bpf.Target {
 	return ts
 }
 
-// A sharedEvent is the payload of a target that shares a program at a raw tracepoint, "sys_enter" or
-// "sys_exit". It is "" for other targets.
+// A sharedEvent is the payload of a target that shares a program at a raw tracepoint, "sys_enter"
+// or "sys_exit". It is "" for other targets.
 type sharedEvent string
 
 // schema returns what a program at the raw event can read of the event e, whose record

@@ -141,8 +141,8 @@ func linkUprobes(ts []bpf.Target, cookies []uint64, p *bpf.Program, o bpf.Attach
 	return int(fd), err
 }
 
-// filterUretprobe leaves the filtering to multi links, which check the process. Perf events of return
-// probes run for every process in which anything has placed a breakpoint there
+// filterUretprobe leaves the filtering to multi links, which check the process. Perf events of
+// return probes run for every process in which anything has placed a breakpoint there
 // (kernel/trace/trace_uprobe.c: uretprobe_perf_func).
 var filterUretprobe = filterInKernelIf(func(k *sys.Kernel) bool { return k.HaveUprobeMulti(true) })
 

@@ -12,8 +12,8 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// TestParallelRead reads a large hash in ranges. Each key that stays must appear once with its value,
-// while other keys come and go, whether the buckets are full or nearly empty.
+// TestParallelRead reads a large hash in ranges. Each key that stays must appear once with its
+// value, while other keys come and go, whether the buckets are full or nearly empty.
 func TestParallelRead(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
 	n := uint64(200_000)
@@ -182,8 +182,8 @@ func TestParallelReadFail(t *testing.T) {
 	}
 }
 
-// TestTrimOverlap checks that keys of the next range's buckets are removed if that range has them too: in
-// its first batch, or anywhere if the range went beyond that.
+// TestTrimOverlap checks that keys of the next range's buckets are removed if that range has them
+// too: in its first batch, or anywhere if the range went beyond that.
 func TestTrimOverlap(t *testing.T) {
 	rangeOf := func(first, past, at int, keys string) *bucketRange {
 		p := &chunk{keys: []byte(keys), values: []byte(keys), n: len(keys)}

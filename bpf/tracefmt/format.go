@@ -1,6 +1,6 @@
 // Package tracefmt parses the format files of the kernel's events, which tracefs has for each
-// tracepoint (Documentation/trace/events.rst, written by trace_events.c: f_show). A file has one line
-// per field:
+// tracepoint (Documentation/trace/events.rst, written by trace_events.c: f_show). A file has one
+// line per field:
 //
 //	field:TYPE NAME[LEN];	offset:16;	size:8;	signed:1;
 //

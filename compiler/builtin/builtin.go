@@ -2,9 +2,9 @@
 // table: its name, signature, documentation and tested example, how it is checked, how it is
 // lowered, and, for functions, what a script gets that calls it (host.go).
 //
-// Each phase gets its half of the rows: CheckRows goes to package check, LowerRows to package lower.
-// Neither imports this package. Nothing else in the compiler knows a builtin by name, so adding one
-// touches one row.
+// Each phase gets its half of the rows: CheckRows goes to package check, LowerRows to package
+// lower. Neither imports this package. Nothing else in the compiler knows a builtin by name, so
+// adding one touches one row.
 //
 // The rows are by subject, with their code:
 //

@@ -205,8 +205,8 @@ func (g *graph) coalesce() {
 	}
 }
 
-// hard reports whether a node may fail to get a colour: it is a machine register, or has at least as
-// many neighbours as there are colours.
+// hard reports whether a node may fail to get a colour: it is a machine register, or has at least
+// as many neighbours as there are colours.
 func (g *graph) hard(r reg) bool { return r < virtual || g.deg[r] >= colours }
 
 // george reports whether merging b into machine register a is safe: each neighbour of b is easy to

@@ -526,9 +526,9 @@ func (b *Builder) Seal(blk *Block) {
 // test says about one of them applies to all of them, and to the zero.
 func (b *Builder) Opaque(head *Block, enter, again *Value) { b.opaque[head] = [2]*Value{enter, again} }
 
-// NeverHide declares that no loop may hide a variable: one that holds an address, to which the verifier
-// does not allow an unknown number to be added, or one from which the verifier must see that the
-// loop ends.
+// NeverHide declares that no loop may hide a variable: one that holds an address, to which the
+// verifier does not allow an unknown number to be added, or one from which the verifier must see
+// that the loop ends.
 func (b *Builder) NeverHide(x Variable) { b.neverHidden[x] = true }
 
 // hide adds the zeros to the values that enter a loop from its two predecessors.

@@ -153,9 +153,9 @@ func (o *callbackBody) known(x ir.Variable) bool {
 //
 // Words that the body of a loop writes are hidden from the verifier (see ir.Builder.Opaque), before
 // the call and after it. Kernels before 6.7 follow a callback once, with the values from before the
-// call, and go on with those that it leaves. They do not consider that it may run more often, or not
-// at all: if each run of the body left the loop in the same manner, they would remove the code for
-// a loop that ends normally.
+// call, and go on with those that it leaves. They do not consider that it may run more often, or
+// not at all: if each run of the body left the loop in the same manner, they would remove the code
+// for a loop that ends normally.
 func (lw *Lowerer) callBody(o *callbackBody, loops bool, call func(fn, frame *ir.Value)) {
 	b := lw.B
 	lw.beforeCall(o)
@@ -217,7 +217,7 @@ func (lw *Lowerer) callBody(o *callbackBody, loops bool, call func(fn, frame *ir
 // hideWords hides the contents of memory in the frame from the verifier, which knows a word that
 // was stored from a register.
 func (lw *Lowerer) hideWords(m mem, zero *ir.Value) {
-	for off := 0; off+8 <= m.cap; off += 8 {
+	for off := 0; off < m.cap; off += 8 {
 		lw.B.Store(m.base, m.off+off, 8, lw.B.Add(ir.OpHide, lw.B.Load(m.base, m.off+off, 8, false), zero))
 	}
 }

@@ -56,8 +56,8 @@ func (b Buckets) ExpIndex(m uint64, negative bool) int {
 	return i
 }
 
-// Magnitude returns the lowest magnitude in exponential bucket i, less than Half(): mantissa shifted
-// left by shift. That of bucket Half(), one past the last, is 2**64.
+// Magnitude returns the lowest magnitude in exponential bucket i, less than Half(): mantissa
+// shifted left by shift. That of bucket Half(), one past the last, is 2**64.
 func (b Buckets) Magnitude(i int) (mantissa uint64, shift uint) {
 	if i < 1<<b.Bits {
 		return uint64(i), 0

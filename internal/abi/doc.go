@@ -23,7 +23,7 @@
 //   - Stacks: the frames of each distinct stack, once, in a hash map whose keys the program's
 //     records and map keys refer to (stacks.go).
 //   - Records of print(), printf(), emit() and stop(), in ring buffers (record.go).
-//   - Scratch memory, for what does not fit on the stack: a map with ScratchSlots slots for each CPU,
+//   - Scratch memory, for what does not fit on the stack: a map with ScratchSlots slots per CPU,
 //     of which a run of a program takes one. The host creates the map and reads nothing in it
 //     (scratch.go).
 //   - The stop flag, and counts of system calls (control.go).

@@ -12,11 +12,12 @@ const StackFrames = 127
 // StackGroup is how many words of a stack a program processes in each iteration of a loop.
 const StackGroup = 8
 
-// StackProbes is how many numbers a program tries for a stack. A collision of two stacks is practically impossible,
-// unless a process constructs its frames to cause one.
+// StackProbes is how many numbers a program tries for a stack. A collision of two stacks is
+// practically impossible, unless a process constructs its frames to cause one.
 const StackProbes = 4
 
-// StackHashMul is the multiplier of the hash of the frames: an odd number with the bits of the golden ratio.
+// StackHashMul is the multiplier of the hash of the frames: an odd number with the bits of the
+// golden ratio.
 const StackHashMul = 0x9e3779b97f4a7c15
 
 // StackMap returns the name of the map for stacks of up to n frames.

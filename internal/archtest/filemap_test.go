@@ -126,6 +126,33 @@ func TestOtherNameFinds(t *testing.T) {
 	}
 }
 
+// TestCommentWidth checks that comments on lines of their own wrap at 100 columns.
+func TestCommentWidth(t *testing.T) {
+	const widest = 100
+	eachGoFile(t, func(_ string, f *ast.File, fset *token.FileSet) {
+		code := map[int]bool{} // lines that have code in front of a comment
+		ast.Inspect(f, func(n ast.Node) bool {
+			if n == nil {
+				return false
+			}
+			switch n.(type) {
+			case *ast.Comment, *ast.CommentGroup:
+				return false
+			}
+			code[fset.Position(n.Pos()).Line], code[fset.Position(n.End()-1).Line] = true, true
+			return true
+		})
+		for _, group := range f.Comments {
+			for _, c := range group.List {
+				at := fset.Position(c.Pos())
+				if width := at.Column - 1 + len(c.Text); width > widest && !code[at.Line] && strings.HasPrefix(c.Text, "// ") {
+					t.Errorf("%s: the comment has %d columns", at, width)
+				}
+			}
+		}
+	})
+}
+
 // eachGoFile parses each Go file of the module, with comments.
 func eachGoFile(t *testing.T, fn func(path string, f *ast.File, fset *token.FileSet)) {
 	t.Helper()

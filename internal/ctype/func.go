@@ -23,8 +23,8 @@ type Param struct {
 	CType string // the type in C, with its qualifiers and typedefs: "const char __user *"
 }
 
-// FuncNames returns the name and ID of each function of the table, without those of its base. A name
-// is valid only during its iteration.
+// FuncNames returns the name and ID of each function of the table, without those of its base. A
+// name is valid only during its iteration.
 func (t *Table) FuncNames() iter.Seq2[[]byte, uint32] {
 	return func(yield func([]byte, uint32) bool) {
 		for id := range t.own() {

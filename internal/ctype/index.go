@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 )
 
-// A nameIndex finds types by name. BTF itself is an unsorted list. Comparing a name with all of them
-// is faster than building an index, so the first searches do that, and the index is built for probes
-// that have many functions.
+// A nameIndex finds types by name. BTF itself is an unsorted list. Comparing a name with all of
+// them is faster than building an index, so the first searches do that, and the index is built for
+// probes that have many functions.
 type nameIndex struct {
 	searches atomic.Int32
 	built    atomic.Pointer[hashChains]

@@ -1,5 +1,5 @@
-// Package kernelnames translates between the kernel's numbers and names of errors, signals and system
-// calls.
+// Package kernelnames translates between the kernel's numbers and names of errors, signals and
+// system calls.
 package kernelnames
 
 import (

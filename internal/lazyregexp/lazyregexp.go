@@ -1,5 +1,5 @@
-// Package lazyregexp delays the creation of values that most runs of the command do not need, because
-// start time is measured in milliseconds.
+// Package lazyregexp delays the creation of values that most runs of the command do not need,
+// because start time is measured in milliseconds.
 package lazyregexp
 
 import (

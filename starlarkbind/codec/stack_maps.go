@@ -76,8 +76,8 @@ func (st *StackStore) Frames(id uint64) ([]uint64, error) {
 	return nil, err
 }
 
-// DropAll drops all stacks from the map and keeps them here. Stacks kept earlier that are not in used
-// are forgotten.
+// DropAll drops all stacks from the map and keeps them here. Stacks kept earlier that are not in
+// used are forgotten.
 func (st *StackStore) DropAll(all map[uint64][]uint64, used map[uint64]bool) error {
 	st.keep(all, used)
 	for id := range all {

@@ -1,7 +1,8 @@
 // Package complete completes what is typed at the prompt, and finds the signature of the call that
-// the cursor is in. It works on the text up to the cursor, which need not be valid Starlark: cursorAt
-// (call.go) finds the brackets and the string that are open there. In a handler, the fields of the
-// event and the members of kernel structs come from the probe that the text names (event.go).
+// the cursor is in. It works on the text up to the cursor, which need not be valid Starlark:
+// cursorAt (call.go) finds the brackets and the string that are open there. In a handler, the
+// fields of the event and the members of kernel structs come from the probe that the text names
+// (event.go).
 package complete
 
 import (
@@ -72,8 +73,8 @@ func (c *Completer) Completions(line string, pos int) (words []string, from int)
 	return matching(names, word), from
 }
 
-// Prefetch starts to load in the background what Completions will need if the user continues to type
-// after text.
+// Prefetch starts to load in the background what Completions will need if the user continues to
+// type after text.
 func (c *Completer) Prefetch(text string) {
 	if p := cursorAt(text); p.quote >= 0 {
 		kinds.Prefetch(text[p.quote:])

@@ -1,7 +1,8 @@
-// Package help writes the texts of help() and of x? at the prompt. It reads the tables in which names
-// are looked up and from which docs/language.md is generated, so everything in them has help, and
-// nothing else does. help.go finds what a question is about; a row of a table is a Topic (topic.go);
-// probe.go describes probes and their kinds; layout.go wraps text to the width of a terminal.
+// Package help writes the texts of help() and of x? at the prompt. It reads the tables in which
+// names are looked up and from which docs/language.md is generated, so everything in them has help,
+// and nothing else does. help.go finds what a question is about; a row of a table is a Topic
+// (topic.go); probe.go describes probes and their kinds; layout.go wraps text to the width of a
+// terminal.
 package help
 
 import (

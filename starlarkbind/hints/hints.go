@@ -1,6 +1,6 @@
-// Package hints says what to write instead of a line that is not Starlark. Users come from bpftrace,
-// Python, C and the shell. A bpftrace clause is translated as a whole, anything else is looked up in
-// the table of package wordlist.
+// Package hints says what to write instead of a line that is not Starlark. Users come from
+// bpftrace, Python, C and the shell. A bpftrace clause is translated as a whole, anything else is
+// looked up in the table of package wordlist.
 package hints
 
 import (

@@ -1,11 +1,11 @@
-// Package hostrun does on the host what handlers do in the kernel. A script can call a handler
-// itself, as handler(event(pid=1, comm="sh")), and most functions of handlers.
+// Package hostrun runs handlers on the host. A script can call a handler, as
+// handler(event(pid=1, comm="sh")), and most functions of handlers.
 //
 // In the kernel numbers have 64 bits, while Starlark's integers are unbounded. The interpreter
 // therefore does not run a handler that the script calls, but a copy of it, in which arithmetic
-// wraps. Whether a result is signed follows from the types that the checker found for the probe that
-// uses the handler. Without a probe, the event's values have types: numbers of 2**63 or more are
-// unsigned. Where the checker does not know the types, because a struct takes the place of an
+// wraps. Whether a result is signed follows from the types that the checker found for the probe
+// that uses the handler. Without a probe, the event's values have types: numbers of 2**63 or more
+// are unsigned. Where the checker does not know the types, because a struct takes the place of an
 // address, the operands of each operation decide by the same rule.
 //
 // The function itself finds the copy. The interpreter's form of every function that could be a

@@ -47,7 +47,8 @@ var (
 	_ starlark.HasAttrs        = (*Aggregation)(nil)
 )
 
-// NewAggregation returns an aggregation without a kernel map. anyRoom says that maxKeys is a default.
+// NewAggregation returns an aggregation without a kernel map. anyRoom says that maxKeys is a
+// default.
 func NewAggregation(env *Env, decl *compiler.Map, maxKeys int, anyRoom bool) *Aggregation {
 	return &Aggregation{env: env, decl: decl, maxKeys: maxKeys, anyRoom: anyRoom}
 }

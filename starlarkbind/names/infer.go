@@ -182,8 +182,8 @@ func (l lateScope) maps(fns ...*compiler.Func) map[*compiler.Map]bool {
 }
 
 // Infer determines the types that the maps of a handler will have once all probes of the script are
-// loaded, and stores them as hints for the compiler. own returns the requests for the handler itself,
-// late those for the targets of a later probe. The hints are used until forget is called.
+// loaded, and stores them as hints for the compiler. own returns the requests for the handler
+// itself, late those for the targets of a later probe. The hints are used until forget is called.
 func (n *Namespace) Infer(h, f *compiler.Func, globals starlark.StringDict, own func() []*compiler.Request, late func([]bpf.Target, *compiler.Func, *compiler.Func) []*compiler.Request) (forget func()) {
 	scope := lateScope{n, globals}
 	want := scope.maps(h, f)

@@ -26,8 +26,8 @@ func New(sources *source.Files, types *ktypes.Types) *Namespace {
 	return &Namespace{sources: sources, ktypes: types, Globals: starlark.StringDict{}}
 }
 
-// Prompt returns the namespace in which the items of the prompt run. The first call moves the globals
-// there.
+// Prompt returns the namespace in which the items of the prompt run. The first call moves the
+// globals there.
 func (n *Namespace) Prompt() *items.Namespace {
 	if n.prompt == nil {
 		n.prompt = items.New(source.Parse, n.Predeclared)
@@ -42,8 +42,8 @@ func (n *Namespace) Prompt() *items.Namespace {
 	return n.prompt
 }
 
-// Reset forgets the globals that the script has defined. At the prompt, the predeclared names get back
-// the values that they had.
+// Reset forgets the globals that the script has defined. At the prompt, the predeclared names get
+// back the values that they had.
 func (n *Namespace) Reset() {
 	for name, v := range n.Globals {
 		if v != n.Predeclared[name] {
@@ -82,7 +82,7 @@ func (n *Namespace) Value(name string) starlark.Value {
 	return nil
 }
 
-// enumerator returns the value of a kernel enumerator, or nil if there is none of that name.
+// enumerator returns the value of a kernel enumerator, or nil if the kernel has no such enumerator.
 func (n *Namespace) enumerator(name string) starlark.Value {
 	if v, ok := n.ktypes.Enumerator(name); ok {
 		return starlark.MakeInt64(v)

@@ -1,6 +1,6 @@
 // Package overhead implements --max-overhead. The kernel measures each program's run time
 // (BPF_ENABLE_STATS). Once a second the share of all CPU time that the handlers took since the last
-// check is computed. If it exceeds the limit, the most expensive probe is told, which detaches it. The
+// check is computed. If it exceeds the limit, the most expensive probe is detached. The
 // kernel does not measure the cost of reaching a handler, above all the trap of a uprobe.
 package overhead
 
@@ -72,8 +72,8 @@ func (w *Watch) watch() {
 	}
 }
 
-// check tells the most expensive probe if all probes together took too large a share of whole, the
-// elapsed time of all CPUs.
+// check calls Exceeded for the most expensive probe if all probes together took too large a share
+// of whole, the elapsed time of all CPUs.
 func (w *Watch) check(took map[Probe]time.Duration, whole time.Duration) error {
 	var all, most time.Duration
 	var worst Probe

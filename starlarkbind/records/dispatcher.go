@@ -37,7 +37,8 @@ const (
 	slowCall      = 20 * time.Microsecond // a slower callback must not extend run() beyond grace
 )
 
-// NewDispatcher returns a dispatcher for the streams that have a callback. The caller must close it.
+// NewDispatcher returns a dispatcher for the streams that have a callback. The caller must close
+// it.
 func (r *Records) NewDispatcher(streams []*Stream) *Dispatcher {
 	d := &Dispatcher{env: &r.env, ready: make(chan ReadyStream), quit: make(chan struct{})}
 	d.Ready = d.ready
@@ -200,8 +201,8 @@ func (d *Dispatcher) finish(thread *starlark.Thread, ctrlC *runner.Ending, st *S
 func (st *Stream) hasCallback() bool { return st.each != nil && st.ring != nil }
 
 // Serve calls the callback, if there is one, for the records that are available. It returns at some
-// time after until: the next call handles the remaining records. A callback that fails is not called
-// again.
+// time after until: the next call handles the remaining records. A callback that fails is not
+// called again.
 func (st *Stream) Serve(ctx context.Context, until time.Time) error {
 	if !st.hasCallback() {
 		return nil

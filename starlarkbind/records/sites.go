@@ -52,8 +52,7 @@ func (s *sites) add(probe string, added []compiler.PrintSite) {
 	}
 }
 
-// ofScript returns the number of the script's emit that is equal to this one. It adds the emit if
-// there is none.
+// ofScript returns the number of an emit of the script. Equal emits have the same number.
 func (s *sites) ofScript(emit compiler.PrintSite) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -126,7 +126,7 @@ func (st *Stream) decode(b []byte) (starlark.Value, error) {
 	return structs.Record(site.Names, args), nil
 }
 
-// emitted returns the number of records that handlers and the script have sent, including those
+// emitted returns how many records handlers and the script have sent, including those
 // that did not fit into the ring.
 func (st *Stream) emitted() (uint64, error) {
 	if err := st.drainRing(); err != nil {

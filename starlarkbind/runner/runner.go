@@ -29,8 +29,8 @@ type Output interface {
 	ReportError(err error)
 }
 
-// A Runner runs the script: a file, an item of the prompt or a callback. It owns the context and the
-// thread of what is running, and what Ctrl-C ends.
+// A Runner runs the script: a file, an item of the prompt or a callback. It owns the context and
+// the thread of what is running, and what Ctrl-C ends.
 type Runner struct {
 	out         Output
 	interactive bool // Ctrl-C always ends the whole item
@@ -65,7 +65,8 @@ var ErrWatched = errors.New("Ctrl-C ended watch()")
 // ErrStop ends a script that calls stop() at top level, outside run().
 var ErrStop = errors.New("stop")
 
-// ExecAlone runs fn on a thread of its own, which is cancelled when ctx ends. The caller holds busy.
+// ExecAlone runs fn on a thread of its own, which is cancelled when ctx ends. The caller holds
+// busy.
 func (r *Runner) ExecAlone(ctx context.Context, name string, fn func(*starlark.Thread) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	r.setContext(ctx, cancel)

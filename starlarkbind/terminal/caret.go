@@ -11,9 +11,9 @@ import (
 // Source lines may be megabytes long.
 const widest = 400
 
-// FitCarets shortens each source line that has a caret below it to a number of columns, or to widest
-// if cols is 0, because a caret under a wrapped line points at nothing. Other lines may wrap, but
-// are cut after 2*widest bytes.
+// FitCarets shortens each source line that has a caret below it to a number of columns, or to
+// widest if cols is 0, because a caret under a wrapped line points at nothing. Other lines may
+// wrap, but are cut after 2*widest bytes.
 func FitCarets(text string, cols int) string {
 	if cols <= 0 {
 		cols = widest

@@ -1,5 +1,6 @@
-// Package terminal prints what scripts and handlers print, as text or as lines of JSON, and warnings,
-// progress and source lines with carets. It knows no session: a map that is printed is a LiveMap.
+// Package terminal prints what scripts and handlers print, as text or as lines of JSON, and
+// warnings, progress and source lines with carets. It knows no session: a map that is printed is a
+// LiveMap.
 //
 //	output.go     text, warnings, colour
 //	jsonlines.go  the table of JSON lines

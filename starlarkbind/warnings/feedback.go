@@ -6,8 +6,8 @@ import (
 )
 
 // A probe that sees bpfrepl's own output (a probe of write(2), or of all system calls) can feed
-// itself: each write causes records, and these cause the next write. The pause between writes bounds
-// the rate; this file detects the loop, so that the user can be warned.
+// itself: each write causes records, and these cause the next write. The pause between writes
+// bounds the rate; this file detects the loop, so that the user can be warned.
 
 const (
 	feedbackMost   = 64 // most records that one write may cause
@@ -17,9 +17,9 @@ const (
 	feedbackPause = 100 * time.Millisecond
 )
 
-// A FeedbackDetector detects from the writes of records whether the output causes itself. Records caused
-// by others arrive at any time, even while nothing is written; those caused by our own write arrive
-// during the write.
+// A FeedbackDetector detects from the writes of records whether the output causes itself. Records
+// caused by others arrive at any time, even while nothing is written; those caused by our own write
+// arrive during the write.
 type FeedbackDetector struct {
 	writes int // consecutive writes that caused records
 	last   int // records of the last write before the test

@@ -66,8 +66,8 @@ func (w *Warner) helperError(e *helpererr.Error, total bool) {
 	w.opt.Out.Warn("helper_error", f, text)
 }
 
-// caret returns the source line of a position "file:line:col" and a caret below it, or "" if there
-// is none.
+// caret returns the source line of a position "file:line:col" with a caret below it. It returns ""
+// if pos is not such a position.
 func (w *Warner) caret(pos string) string {
 	i := strings.LastIndexByte(pos, ':')
 	j := strings.LastIndexByte(pos[:max(i, 0)], ':')

@@ -1,10 +1,10 @@
-// Package warnings prints what users are warned about. A warning says that data is or may be lost, or
-// that a handler is questionable; a note, that a script does something without effect. Each is
+// Package warnings prints what users are warned about. A warning says that data is or may be lost,
+// or that a handler is questionable; a note, that a script does something without effect. Each is
 // printed once, where that is what the user wants, and depends on the level of --warnings.
 //
 // warnings.go has the Warner, its level, notes, and the compiler's warnings; helper.go warns about
-// helper errors; probes.go about events that a probe misses, CPUs that come online, and targets that
-// are left out; feedback.go detects output that causes itself.
+// helper errors; probes.go about events that a probe misses, CPUs that come online, and targets
+// that are left out; feedback.go detects output that causes itself.
 package warnings
 
 import (
@@ -93,7 +93,8 @@ func (w *Warner) FitCarets(text string) string {
 	return terminal.FitCarets(text, cols)
 }
 
-// Program prints each of the compiler's warnings about a handler, unless it has been printed before.
+// Program prints each of the compiler's warnings about a handler, unless it has been printed
+// before.
 func (w *Warner) Program(code *compiler.Program) {
 	if w.opt.Level == None {
 		return
