@@ -19,7 +19,7 @@
 // This package imports kmap and sys only. Its files:
 //
 //	target.go              targets, and the drivers of their kinds
-//	program.go             programs, errors of the verifier
+//	program.go             programs, refusals of the verifier (VerifierError, TooComplex)
 //	program_limits.go      limits of the kernel that a program can exceed
 //	load.go                loading a program in the form that its targets require
 //	attach.go              attaching to one target, missed events

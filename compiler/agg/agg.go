@@ -1,6 +1,6 @@
-// Package agg defines the aggregations: which kinds exist, and how one value of each is laid out in
-// memory. The code generator writes these layouts and the host reads them; both take the layout
-// from this package.
+// Package agg defines the aggregations: which kinds exist, how one value of each is laid out in
+// memory, and how two values merge, for example those of two CPUs (Spec.Merge). Compiled programs
+// write these layouts and the host reads them; both sides take them from this package.
 package agg
 
 import (

@@ -27,10 +27,10 @@
 //
 //	check.go       the Checker, functions and their locals, repeated walks
 //	stmt.go        statements, assignment, if
-//	loop.go        for and while
+//	loop.go        for and while, and which loops the verifier walks
 //	flow.go        what known conditions say about locals
 //	cond.go        conditions, comparisons
-//	race.go        warning of updates of a table that lose others
+//	race.go        the warning of t[k] = t[k] + n, which loses updates of other CPUs
 //	arithmetic.go  result types of operations, for a handler that a script calls
 //	tables.go      Tables: what builtins, methods and fields are to the checker
 //

@@ -5,10 +5,17 @@
 // for each string. What does not fit on the stack of 512 bytes is in scratch memory (scratch.go).
 //
 // A function of the script is inlined at its call, or becomes a subprogram if that makes the
-// program smaller (subprog.go). Loops of known length are walked by the verifier; others use the
-// kernel's number iterator, or become callbacks: loop.go decides, callback.go lowers the body.
+// program smaller (subprog.go).
+//
+// The checker decides which loops over range() the verifier walks iteration by iteration (a
+// tree.ForStmt, lowered by forRange in stmt.go). Longer ones, those of a length known only at run
+// time, and while loops (a tree.CountStmt or a tree.WhileStmt) are lowered by iterate in loop.go.
+// They use the kernel's number iterator, or a callback (callback.go) if the kernel has none or the
+// verifier gave up on the iterator. The budget of a run bounds their iterations (maxSteps in
+// budget.go).
+//
 // Everything that can fail at run time has a site, at which a failure is counted and the handler
-// goes on or ends (errorcells.go). A budget bounds the work of a run with loops (budget.go).
+// goes on or ends (errorcells.go).
 //
 // Some decisions need facts about the whole program, for example how often a function is called. So
 // a handler is lowered once to collect them, and again if they change what is emitted
@@ -24,12 +31,12 @@
 //
 //	lower.go       the Lowerer, a program and its functions
 //	value.go       values, homes of locals
-//	stmt.go        statements, inlined calls
-//	loop.go        loops, and the decision which of them become callbacks
+//	stmt.go        statements, inlined calls, loops of constant length
+//	loop.go        all other loops, by the number iterator or by callbacks
 //	callback.go    a body in a callback: its frame, and jumps out of it
 //	items.go       loops over the elements of a map
 //	subprog.go     functions that become subprograms
-//	budget.go      bound of the work of a run
+//	budget.go      the bound of the work of a run, and so of its loops
 //	needs.go       what a program refers to, sites, limits
 //	errorcells.go  counting of errors
 //	pidfilter.go   the filter by process: the half of package bpf's pidfilter.go that programs run
