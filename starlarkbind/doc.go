@@ -24,12 +24,17 @@
 //
 //   - session.go, run.go, watch.go, background.go, prompt.go: a session, run(), and what the
 //     prompt needs.
-//   - probe*.go, load*.go, release.go, detach.go, pidfilter.go: the life of a probe, from
+//   - probe.go, probe_targets.go, detach.go, release.go, pidfilter.go: the life of a probe, from
 //     its targets to its release.
+//   - load.go, load_groups.go, load_btf.go, scratch.go: compiling a handler for its targets,
+//     loading it, and compiling it again in another form if the verifier refuses the first.
 //   - script_add.go: add() in the script.
+//   - print.go: print() in the script, and how maps are shown. Package records prints what handlers
+//     print.
 //   - hosts.go: what the packages below need of a session.
 //   - builtins.go, help.go: tables of functions, and what help and completion read of them.
-//   - notes.go, errors.go, script_error.go: warnings, notes and errors.
+//   - errors.go: errors of helpers, the warnings about them, and the error of a probe that
+//     --max-overhead detaches; script_error.go: errors of scripts; notes.go: notes.
 //
 // What needs no session is in packages of its own, which import each other one way
 // (internal/archtest):

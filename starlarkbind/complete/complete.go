@@ -2,7 +2,11 @@
 // the cursor is in. It works on the text up to the cursor, which need not be valid Starlark:
 // cursorAt (call.go) finds the brackets and the string that are open there. In a handler, the
 // fields of the event and the members of kernel structs come from the probe that the text names
-// (event.go).
+// (event.go). Probe specs are completed by bpf/kinds (kinds.Complete).
+//
+//	complete.go  Completions: what kind of word is at the cursor, and its candidates
+//	call.go      open brackets, keyword arguments, signatures
+//	event.go     fields of the event, members of structs
 package complete
 
 import (

@@ -1,5 +1,6 @@
-// Package helpererr defines the value that describes errors of helpers in the kernel, and the table
-// of their texts (explain.go). It reads no cells and prints nothing.
+// Package helpererr defines the value that describes errors of helpers in the kernel
+// (helper_error.go), and the table of their messages and hints by helper and errno (explain.go).
+// It reads no cells and prints nothing.
 package helpererr
 
 import (

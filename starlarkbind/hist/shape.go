@@ -1,5 +1,9 @@
 // Package hist implements histograms as Starlark values: buckets, percentiles, and their rendering
-// as text.
+// as text. Package maps has merged the values of all CPUs before it makes one.
+//
+//	shape.go  which bucket a value belongs to, and the bounds of buckets
+//	hist.go   the histogram as a Starlark value
+//	bars.go   histograms as text
 package hist
 
 import (

@@ -20,8 +20,8 @@
 //
 //	hostrun.go     Handlers, Env, Host
 //	call.go        calls to handlers: event@, handled@, result@
-//	copy.go        copies of handlers
-//	arithmetic.go  arithmetic with 64 bits
+//	copy.go        copies of handlers, with their operators replaced
+//	arithmetic.go  the operators of a copy: arithmetic that wraps at 64 bits
 //	event.go       event(...), the argument of a handler
 //	builtin.go     functions of handlers that the script calls
 //	lookup.go      symbols, cgroups and the clock of the host

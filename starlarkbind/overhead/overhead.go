@@ -1,7 +1,8 @@
 // Package overhead implements --max-overhead. The kernel measures each program's run time
 // (BPF_ENABLE_STATS). Once a second the share of all CPU time that the handlers took since the last
-// check is computed. If it exceeds the limit, the most expensive probe is detached. The
-// kernel does not measure the cost of reaching a handler, above all the trap of a uprobe.
+// check is computed. If it exceeds the limit, the most expensive probe is detached (Watch.check;
+// what detaching a probe means is up to the session, in starlarkbind/errors.go). The kernel does
+// not measure the cost of reaching a handler, above all the trap of a uprobe.
 package overhead
 
 import (

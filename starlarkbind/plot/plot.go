@@ -1,5 +1,9 @@
 // Package plot draws series and heat maps with characters. It handles only numbers and names.
 // Histograms and bars are in package hist.
+//
+//	plot.go    the size of a plot, axes, numbers
+//	series.go  lines
+//	heat.go    heat maps
 package plot
 
 import (

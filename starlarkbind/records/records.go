@@ -13,7 +13,7 @@
 //
 //	records.go       Records, Env, Host
 //	sites.go         the sites of all programs
-//	print_reader.go  reading the ring buffer of prints, and writing their lines
+//	print_reader.go  reading the ring buffer of prints, and writing their lines as text or JSON
 //	stream.go        Stream
 //	stream_read.go   reading a stream: the queue, take(), loops
 //	dispatcher.go    callbacks of streams

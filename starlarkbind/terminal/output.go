@@ -3,7 +3,7 @@
 // LiveMap.
 //
 //	output.go     text, warnings, colour
-//	jsonlines.go  the table of JSON lines
+//	jsonlines.go  lines of JSON: the table of their types, and the line of a print (PrintedLine)
 //	progress.go   progress of long operations
 //	caret.go      source lines with carets
 package terminal
