@@ -12,7 +12,8 @@
 // time, and while loops (a tree.CountStmt or a tree.WhileStmt) are lowered by iterate in loop.go.
 // They use the kernel's number iterator, or a callback (callback.go) if the kernel has none or the
 // verifier gave up on the iterator. The budget of a run bounds their iterations (maxSteps in
-// budget.go).
+// budget.go). A loop over a list is unrolled (forEach in stmt.go), and a loop over a map has a
+// helper call the body for each element (items.go).
 //
 // Everything that can fail at run time has a site, at which a failure is counted and the handler
 // goes on or ends (errorcells.go).
@@ -31,8 +32,8 @@
 //
 //	lower.go       the Lowerer, a program and its functions
 //	value.go       values, homes of locals
-//	stmt.go        statements, inlined calls, loops of constant length
-//	loop.go        all other loops, by the number iterator or by callbacks
+//	stmt.go        statements, inlined calls, loops of constant length and over lists
+//	loop.go        other ranges and while, by the number iterator or by callbacks
 //	callback.go    a body in a callback: its frame, and jumps out of it
 //	items.go       loops over the elements of a map
 //	subprog.go     functions that become subprograms
