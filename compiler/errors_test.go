@@ -188,7 +188,7 @@ test.star:3:16: an event has no field com
 test.star:5:11: strings cannot be combined with + in a handler
     	return 1 + "x"
     	         ^
-    hint: make strings on the host; use a tuple as key: by=(a, b)`
+    hint: only strings are added to strings; write the text of another value with sprintf("%s%d", s, n)`
 	if got := ds.Error(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

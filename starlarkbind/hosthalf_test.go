@@ -26,7 +26,7 @@ func TestHostFunctionsDocumented(t *testing.T) {
 	if !ok {
 		t.Fatal("docs/language.md has no list of the functions of both sides")
 	}
-	args := map[string]string{"str": "1", "strftime": `"%H", 1`, "ksym": "1", "kaddr": `"schedule"`, "uaddr": `"main.main", "` + loadBinary + `"`, "ntop": "1", "macaddr": `b"123456"`, "errno_name": "2", "syscall_name": "0", "cgroup_path": "1",
+	args := map[string]string{"str": "1", "strftime": `"%H", 1`, "ksym": "1", "kaddr": `"schedule"`, "uaddr": `"main.main", "` + loadBinary + `"`, "ntop": "1", "macaddr": `b"123456"`, "errno_name": "2", "join": `["a", "b"]`, "syscall_name": "0", "cgroup_path": "1",
 		"cast": `1, "long"`, "buf": `b"abc", 2`, "sizeof": `"struct task_struct"`, "offsetof": `"struct task_struct", "comm"`, "container_of": `1 << 40, "struct task_struct", "comm"`,
 		"usym": "1", "reg": `"ip"`, "path": "1", "signal": `"SIGUSR1"`, "override": "1", "deny": "1"}
 	l := newLive(t, nil)

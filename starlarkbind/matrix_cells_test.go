@@ -1,6 +1,7 @@
 package starlarkbind
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"math/big"
@@ -119,7 +120,15 @@ var matrixCalls = map[string][]call{
 	"offsetof":     {{text: `offsetof($, "iov_len")`, any: true}, {text: `offsetof("struct iovec", $)`, any: true}},
 	"sizeof":       {{text: "sizeof($)", want: sizeOf}},
 	"getattr":      {{text: `getattr($, "iov_len")`, want: func(o operand) string { return "42" }}, {text: "getattr(e, $)", any: true}},
+	"sprintf":      {{text: `sprintf("<%s>", $)`, want: shownIn(`sprintf("<%s>", $)`)}, {text: `sprintf("%-12s|%.3s", $, $)`, want: shownIn(`sprintf("%-12s|%.3s", $, $)`)}, {text: `sprintf("%d", $)`}, {text: `sprintf("%#x|%08d", $, $)`}, {text: `sprintf("%c", $)`}, {text: `sprintf("%r %s", $, ($, 2))`, want: shownIn(`sprintf("%r %s", $, ($, 2))`)}, {text: "sprintf($, 1)"}},
+	"join":         {{text: `join([$, "x", $], "-")`}, {text: `join(("a", $))`}, {text: "join($)"}, {text: `join(["a", "b"], $)`}},
+	"struct":       {{text: "struct(a=$, b=1)"}, {text: "struct(a=1, b=$).b"}},
 	"path":         {{text: "path($)", any: true}, {text: "path(e.task.fs.pwd, $)", any: true}},
+}
+
+// shownIn returns the form with the operand as a text shows it: an enum by its name.
+func shownIn(form string) func(operand) string {
+	return func(o operand) string { return strings.ReplaceAll(form, "$", cmp.Or(o.also, o.host)) }
 }
 
 func memOrHost(o operand, n int) string {
@@ -151,6 +160,7 @@ var matrixMethods = map[string][]struct {
 	"table.clear":                {{[]string{"M[$] = 5", "M.clear()"}, "$ in M", "$ in {}"}},
 	"stream.emit":                {{nil, "$", "$"}},
 	"aggregation.add":            {{[]string{"A.add(by=$)"}, "1", "1"}}, // for each kind, see matrixAggs
+	"string.join":                {{nil, `"-".join([$, "x"])`, `"-".join([$, "x"])`}, {nil, `$.join(["a", "b"])`, `$.join(["a", "b"])`}},
 	"string.startswith":          {{nil, `$.startswith("da")`, `$.startswith("da")`}, {nil, "e.args.chars.startswith($)", `"hello".startswith($)`}},
 	"string.endswith":            {{nil, `$.endswith("ta")`, `$.endswith("ta")`}, {nil, "e.args.chars.endswith($)", `"hello".endswith($)`}},
 	"formatted value.startswith": {{nil, `$.startswith("PIDTYPE")`, `$.startswith("PIDTYPE")`}, {nil, "syscall_name(1).startswith($)", `"write".startswith($)`}},

@@ -16,6 +16,7 @@ import (
 var matrixPrints = []string{
 	`print("#", $)`, `print("#", ($, 1), $)`, `print("#", $ if e.args.flag else None)`,
 	`printf("# %s\n", $)`, `printf("# %-12s|\n", $)`, `printf("# %.3s|\n", $)`, `printf("# %d\n", $)`, `printf("# %8d|%-8d|\n", $, $)`, `printf("# %08x %X\n", $, $)`, `printf("# %o\n", $)`, `printf("# %u\n", $)`, `printf("# %lld\n", $)`,
+	`print("#", sprintf("%s|%d", $, $))`, `print("#", "%s" % ($,))`, `print("#", "%x" % ($,))`, `print("#", "%d|%r" % ($, $))`, `print("#", "<" + $)`, `print("#", $ if e.args.flag else "none")`, `print("#", struct(a=$))`,
 	`printf("# %c|\n", $)`, `printf("# %p\n", $)`, `printf("# %i\n", $)`, `printf("# %s %s\n", ($, 2), $)`, `printf("# %f\n", $)`, `printf($, 1)`,
 }
 
@@ -41,7 +42,7 @@ func TestMatrixPrint(t *testing.T) {
 				o.host = o.also
 			}
 			c.any = o.host == ""
-			if !strings.HasPrefix(form, "printf") {
+			if !strings.Contains(form, "%") {
 				call = strings.ReplaceAll(call, "$", hex(o))
 			}
 			c.want = strings.NewReplacer("($, 2)", "("+hex(o)+", 2)", "$", o.host, "e.args.flag", "True").Replace(call) // an expression to run

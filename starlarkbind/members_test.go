@@ -63,8 +63,8 @@ print(c.get((True, True, True)), c.get((False, False, False)) != None, len(c))
 		`ntop(2 + e.pid % 9, buf(e.args.args[1], 16))`: "ntop: this address has 16 bytes, which determine the family: omit the family",
 		`ntop(2 + e.pid % 9, cast(e.pid + 0, "u8 *"))`: "ntop: the family must be a constant for a pointer, because it determines the length of the address: write ntop(2, ptr) for IPv4, ntop(10, ptr) for IPv6",
 		`ntop(2 + e.pid % 9, e.args.args[1])`:          "ntop: an int can hold only an IPv4 address, and this family is known only at run time: test the family and write ntop(x) for an int; or pass a pointer or bytes",
-		`names[e.pid] if e.pid in names else e.pid`:    "the two sides of if/else have different types: string and int: use values of one type, or write an if statement for each",
-		`names.get(e.pid, e.pid)`:                      "the default is an int, the values of the dict are of type string: use values of one type, or write an if statement for each",
+		`names[e.pid] if e.pid in names else (1, 2)`:   "the two sides of if/else have different types: string and tuple (int, int): use values of one type, or write an if statement for each",
+		`names.get(e.pid, (1, 2))`:                     "the default is a tuple (int, int), the values of the dict are of type string: use values of one type, or write an if statement for each",
 		`[x for x in (1, 2)]`:                          "a comprehension is not allowed in a handler: build it outside of the handler, or write a for loop",
 	} {
 		got := printed(t, `names = {0: "a"}

@@ -20,6 +20,7 @@
 //	name.go   errno_name, syscall_name
 //	ctype.go  cast, container_of, offsetof, sizeof, getattr
 //	path.go   path
+//	text.go   sprintf, join, struct
 //	dict.go   methods of captured dicts
 //	method.go other methods: of maps, streams, strings
 //	field.go  fields of the event

@@ -32,6 +32,8 @@ type Caller interface {
 	TypeName(v any) string
 	// ByteList returns the bytes of an argument that is a list of ints from 0 to 255.
 	ByteList(v any) (b []byte, ok bool)
+	// Strings returns the elements of an argument that is a list or tuple of strings.
+	Strings(v any) (list []string, ok bool)
 	// EventField returns a field of the event whose handler makes the call.
 	EventField(name string) (any, error)
 	// Stack returns the event's kernel or user stack with at most n frames. Without an event it is

@@ -32,6 +32,7 @@ func methodRows() []method {
 		{"stream", "emit", "emit(**fields)", "send a record to the script", "opens.emit(pid=e.pid, comm=e.comm)", checkEmit, lower.Emit, nil},
 		{"string", "startswith", "startswith(prefix)", "whether the string begins with another, or with one of a tuple", `if e.comm.startswith("kworker"): return`, check.Affix, lower.Affix, lower.AffixCond},
 		{"string", "endswith", "endswith(suffix)", "whether the string ends with another, or with one of a tuple", `if e.comm.endswith(("d", "worker")): return`, check.Affix, lower.Affix, lower.AffixCond},
+		{"string", "join", "join(list)", "the strings of a list or tuple, with this one between them", `calls.add(by=":".join([e.comm, "x"]))`, checkJoinMethod, nil, nil},
 		{"formatted value", "startswith", "startswith(prefix)", "whether a name (e.func, e.probe, syscall_name(), errno_name(), an enum) begins with a string, or with one of a tuple", `if syscall_name(e.args.id).startswith("get"): calls.add()`, check.FormattedAffix, nil, nil},
 		{"formatted value", "endswith", "endswith(suffix)", "whether a name ends with a string, or with one of a tuple", `if errno_name(e.args.id).endswith("INTR"): calls.add()`, check.FormattedAffix, nil, nil},
 	}

@@ -50,18 +50,14 @@ func checkPrint(c *check.Checker, row *check.Builtin, call *syntax.CallExpr, arg
 	e := mk(row, call, types.TNone, nil)
 	format := ""
 	if row.Name == "printf" {
-		k, ok := args[0].(*tree.ConstExpr)
-		if !ok || k.T.Kind != types.Str {
-			if args[0].Type().Kind == types.Invalid {
-				return args[0]
-			}
-			return c.Bad(args[0].Position(), "write the format in the handler, or as a global", "the format of printf must be a constant string")
+		var ok bool
+		if format, ok = constFormat(c, row, args[0]); !ok {
+			return tree.Invalid(call.Lparen)
 		}
-		format = k.Value.(string)
+		if err := checkFormat(row.Name, format, args[1:]); err != nil {
+			return c.Bad(args[0].Position(), "", "%s", err)
+		}
 		args = args[1:]
-		if err := checkFormat(format, args); err != nil {
-			return c.Bad(k.Pos, "", "%s", err)
-		}
 	}
 	size := 0
 	for _, a := range args {
@@ -87,9 +83,9 @@ func checkPrint(c *check.Checker, row *check.Builtin, call *syntax.CallExpr, arg
 // maxRecord is the maximum size in bytes of a print record.
 const maxRecord = 32 << 10
 
-// checkFormat checks the number and the types of the arguments against a printf format. The host
-// does the formatting.
-func checkFormat(format string, args []tree.Expr) error {
+// checkFormat checks the number and the types of the arguments against a format of printf or
+// sprintf. The host does the formatting.
+func checkFormat(fn, format string, args []tree.Expr) error {
 	n := 0
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' {
@@ -115,7 +111,7 @@ func checkFormat(format string, args []tree.Expr) error {
 			if strings.IndexByte("feEgG", format[i]) >= 0 {
 				return fmt.Errorf("%%%c formats floats, which are not supported in a handler: write %%d for a number in a smaller unit", format[i])
 			}
-			return fmt.Errorf("printf has no conversion %%%c", format[i])
+			return fmt.Errorf("%s has no conversion %%%c", fn, format[i])
 		}
 		if err := formatArg(args, n, format[i]); err != nil {
 			return err

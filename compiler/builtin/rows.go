@@ -11,7 +11,7 @@ import (
 var (
 	builtins = slices.Concat(clockBuiltins(), randBuiltins(), stringBuiltins(), intBuiltins(), printBuiltins(),
 		timeBuiltins(), stackBuiltins(), symBuiltins(), netBuiltins(), nameBuiltins(), taskBuiltins(), ctypeBuiltins(),
-		pathBuiltins())
+		pathBuiltins(), textBuiltins())
 	methods = slices.Concat(methodRows(), dictMethods())
 	fields  = eventFields()
 )

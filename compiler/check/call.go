@@ -134,11 +134,14 @@ func (c *Checker) callExpr(x *syntax.CallExpr) tree.Expr {
 			e, _, _ := c.condition(arg)
 			return e
 		}
+		if strings.Contains(row.Sig, "**") {
+			return c.structDisplay(x)
+		}
 		args, ok := c.bindArgs(x, row.Sig)
 		if !ok {
 			return tree.Invalid(x.Lparen)
 		}
-		return row.Check(c, row, x, c.exprs(args))
+		return row.Check(c, row, x, c.args(row.Sig, args))
 	case *tree.Map:
 		return c.Bad(x.Lparen, "write "+ent.Name+".add(...)", "%s %q is not a function", ent.Kind(), ent.Name)
 	}
@@ -147,17 +150,14 @@ func (c *Checker) callExpr(x *syntax.CallExpr) tree.Expr {
 
 // hostOnly has hints for functions that can be called only in the script.
 var hostOnly = map[string]string{
-	"sprintf": formatHint,
-	"run":     "call run() in the script",
-	"probe":   "attach probes from the script",
-	"errors":  "read errors() in the script",
-	"list":    "make lists outside of the handler",
-	"dict":    "make dicts outside of the handler, or use a table()",
-	"range":   "range is allowed only in a for loop: for i in range(n)",
-	"type":    "types are known when the handler is compiled",
+	"run":    "call run() in the script",
+	"probe":  "attach probes from the script",
+	"errors": "read errors() in the script",
+	"list":   "make lists outside of the handler",
+	"dict":   "make dicts outside of the handler, or use a table()",
+	"range":  "range is allowed only in a for loop: for i in range(n)",
+	"type":   "types are known when the handler is compiled",
 }
-
-const formatHint = `write printf("%d\n", x), which formats on the host`
 
 // wordHint returns the hint for a row of the word list, or "" for nil.
 func wordHint(w *wordlist.Word) string {
@@ -189,6 +189,23 @@ func (c *Checker) checkArgs(x *syntax.CallExpr) {
 		}
 		c.expr(a)
 	}
+}
+
+// args checks the arguments of a call. One for a parameter with the name list is only read, so it
+// may be a list of values that the handler computes.
+func (c *Checker) args(sig string, xs []syntax.Expr) []tree.Expr {
+	params := Params(sig)
+	out := make([]tree.Expr, len(xs))
+	for i, x := range xs {
+		switch {
+		case x == nil:
+		case i < len(params) && params[i].Name == "list":
+			out[i] = c.sequence(x)
+		default:
+			out[i] = c.expr(x)
+		}
+	}
+	return out
 }
 
 func (c *Checker) exprs(xs []syntax.Expr) []tree.Expr {
@@ -311,7 +328,7 @@ func (c *Checker) methodCall(x *syntax.CallExpr, dot *syntax.DotExpr) tree.Expr 
 		c.checkArgs(x)
 		return tree.Invalid(x.Lparen)
 	}
-	return c.callMethod(x.Lparen, recv, m, row, c.exprs(args))
+	return c.callMethod(x.Lparen, recv, m, row, c.args(row.Sig, args))
 }
 
 // callNamed checks a call of a method that accepts arguments of any names.

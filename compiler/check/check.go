@@ -37,6 +37,8 @@
 // Expressions:
 //
 //	expr.go       constants, names, conditional expressions
+//	text.go       texts that the host formats
+//	structs.go    structs that a handler makes
 //	operator.go   arithmetic
 //	pointer.go    arithmetic and comparison of pointers
 //	literal.go    lists and dicts written in a handler
@@ -381,8 +383,12 @@ func (c *Checker) grow(v *tree.Local, t *types.Type, pos syntax.Position) {
 func (c *Checker) returns(t *types.Type, pos syntax.Position) {
 	f := c.frame
 	j := t
-	if f.ret != nil {
+	switch {
+	case f.ret == nil:
+	case f.up == nil:
 		j = types.Join(f.ret, t)
+	default:
+		j = types.Either(f.ret, t)
 	}
 	if j == nil {
 		hint := joinHint(f.ret, t)

@@ -236,6 +236,11 @@ func (c *Checker) compare(pos syntax.Position, op syntax.Token, x, y tree.Expr) 
 		}
 		return &tree.CompareExpr{Node: tree.At(types.TBool, pos), Op: op, X: x, Y: y}
 	}
+	for _, t := range []*types.Type{composedIn(tx), composedIn(ty)} {
+		if t != nil {
+			return c.Bad(pos, UsageHint(t), "a handler cannot compare %s", t.WithArticle())
+		}
+	}
 	if !comparable(tx, ty) {
 		return c.Bad(pos, compareHint(tx, ty), "%s is never equal to, less than or greater than %s", tx.WithArticle(), ty.WithArticle())
 	}

@@ -75,7 +75,14 @@ func (c *Checker) Attr(recv tree.Expr, name string, pos syntax.Position) tree.Ex
 	case types.Map:
 		m := recv.(*tree.StaticExpr).Entity.(*tree.Map)
 		return c.Bad(pos, cmp.Or(hostMethods[name], UsageHint(types.TMap)), "%s.%s cannot be read in a handler", m.Name, name)
+	case types.Formatted:
+		if recv.Type().IsStruct() {
+			return c.structField(recv, name, pos)
+		}
 	case types.Ptr, types.Mem, types.Opt:
+		if recv.Type().Kind == types.Opt && recv.Type().Elem.IsStruct() {
+			return c.Bad(pos, UsageHint(recv.Type()), "the struct may be None")
+		}
 		return c.Member(recv, name, pos)
 	}
 	return c.Bad(pos, UsageHint(recv.Type()), "%s has no attribute %s in a handler", recv.Type().WithArticle(), name)

@@ -245,7 +245,7 @@ func (c *Checker) unknownSide(pos syntax.Position, x, y tree.Expr) tree.Expr {
 
 // choice checks t if cond else f.
 func (c *Checker) choice(pos syntax.Position, cond, t, f tree.Expr) tree.Expr {
-	j := types.Join(t.Type(), f.Type())
+	j := types.Either(t.Type(), f.Type())
 	if t.Type().Kind == types.Invalid || f.Type().Kind == types.Invalid {
 		return c.unknownSide(pos, t, f)
 	}

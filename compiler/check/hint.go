@@ -25,6 +25,9 @@ func UsageHint(t *types.Type) string {
 	case types.Tuple:
 		hint = "use one of its elements, x[0], or the whole tuple as a key"
 	case types.Formatted:
+		if t.IsComposed() {
+			return t.Format.Row().Hint
+		}
 		hint = "use it as it is, as a key or in print, or compare it with a string"
 		if t.Format.Numeric {
 			hint = "use it as a number, as a key or in print, or compare it with a string"

@@ -82,7 +82,7 @@ func (c *Checker) DictGet(pos syntax.Position, d tree.Dict, x, def tree.Expr) tr
 		if vt == nil || !vt.Storable() {
 			return c.Bad(pos, "", "the dict holds a value that cannot be used in a handler: %s", tree.ConstText(v))
 		}
-		j := types.Join(t, vt)
+		j := types.Either(t, vt)
 		if j == nil {
 			return c.Bad(pos, meetHint(t, vt), "the dict holds values of several types: %s and %s", t, vt)
 		}
@@ -93,7 +93,7 @@ func (c *Checker) DictGet(pos syntax.Position, d tree.Dict, x, def tree.Expr) tr
 		return tree.Invalid(pos)
 	}
 	if def != nil {
-		j := types.Join(t, def.Type())
+		j := types.Either(t, def.Type())
 		if j == nil {
 			return c.Bad(def.Position(), meetHint(def.Type(), t), "the default is %s, the values of the dict are of type %s", def.Type().WithArticle(), t)
 		}
@@ -118,6 +118,10 @@ func (c *Checker) searchable(pos syntax.Position, x tree.Expr, list []any) ([]an
 	}
 	if len(list) > maxSearch {
 		c.Errorf(pos, "fill a table() from the script and use `in` on that", "%d elements are too many to search in a handler (at most %d)", len(list), maxSearch)
+		return nil, false
+	}
+	if t := composedIn(x.Type()); t != nil {
+		c.Errorf(pos, UsageHint(t), "a handler cannot search for %s", t.WithArticle())
 		return nil, false
 	}
 	out := make([]any, len(list))
@@ -174,6 +178,9 @@ func (c *Checker) in(e *syntax.BinaryExpr) tree.Expr {
 	case y.Type().InMemory():
 		return c.contains(e.OpPos, x, y, not)
 	default:
+		if t := composedIn(y.Type()); t != nil {
+			return c.Bad(e.OpPos, UsageHint(t), "a handler cannot search in %s", t.WithArticle())
+		}
 		return c.Bad(e.OpPos, "use a list, tuple, dict or table() from outside of the handler", "a handler cannot search in %s", y.Type().WithArticle())
 	}
 	list, ok = c.searchable(e.OpPos, x, list)

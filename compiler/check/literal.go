@@ -121,7 +121,7 @@ func (c *Checker) pick(pos syntax.Position, x, i tree.Expr) tree.Expr {
 		if !ok {
 			return tree.Invalid(pos)
 		}
-		join := types.Join(e.T, t)
+		join := types.Either(e.T, t)
 		if join == nil {
 			return c.Bad(pos, meetHint(e.T, t), "the elements have several types: %s and %s", e.T, t)
 		}

@@ -36,20 +36,23 @@ func (c *Checker) binary(pos syntax.Position, op syntax.Token, x, y tree.Expr) t
 	if op == syntax.SLASH {
 		return c.Bad(pos, "write // for the quotient without a fraction", "a handler has no floats, so / is not supported")
 	}
-	if x.Type().InMemory() || y.Type().InMemory() {
+	switch {
+	case op == syntax.PLUS && isText(x.Type()) && isText(y.Type()):
+		return c.concat(pos, x, y)
+	case op == syntax.PERCENT && x.Type().Kind == types.Str:
+		return c.percent(pos, x, y)
+	}
+	if x.Type().InMemory() || y.Type().InMemory() || x.Type().IsText() || y.Type().IsText() {
 		kx, ok1 := x.(*tree.ConstExpr)
 		ky, ok2 := y.(*tree.ConstExpr)
 		if op == syntax.PLUS && ok1 && ok2 && x.Type().Kind == y.Type().Kind {
-			if b, ok := kx.Value.(tree.Bytes); ok {
-				return c.Constant(b+ky.Value.(tree.Bytes), pos, "the bytes")
-			}
-			return c.Constant(kx.Value.(string)+ky.Value.(string), pos, "the string")
+			return c.Constant(kx.Value.(tree.Bytes)+ky.Value.(tree.Bytes), pos, "the bytes")
 		}
 		hint := "make strings on the host; use a tuple as key: by=(a, b)"
-		if op == syntax.PERCENT {
-			hint = formatHint
-		}
 		what := "strings"
+		if op == syntax.PLUS {
+			hint = `only strings are added to strings; write the text of another value with sprintf("%s%d", s, n)`
+		}
 		if op == syntax.PLUS && (x.Type().Kind == types.Bytes || y.Type().Kind == types.Bytes) {
 			hint = "use a tuple as key: by=(a, b)"
 		}

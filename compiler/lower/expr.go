@@ -2,6 +2,7 @@ package lower
 
 import (
 	"math/big"
+	"slices"
 
 	"github.com/cilium/ebpf/asm"
 	"go.starlark.net/syntax"
@@ -157,6 +158,11 @@ func (lw *Lowerer) convert(v Val, t *types.Type) Val {
 	case t.Kind == types.Opt:
 		in := lw.convert(v, t.Elem)
 		return Val{T: t, has: lw.B.Const(1), inner: &in}
+	case t.IsEither():
+		return lw.either(v, t)
+	case t.IsComposed():
+		in := lw.convert(Val{T: v.T.Elem, Elems: v.Elems}, t.Elem)
+		return Val{T: t, Elems: in.Elems}
 	case t.IsIP():
 		words := []Val{v}
 		version := int64(4)
@@ -187,6 +193,25 @@ func (lw *Lowerer) convert(v Val, t *types.Type) Val {
 	}
 	v.T = t
 	return v
+}
+
+// either converts a value to t, which holds values of several types. Those that it does not have
+// are zero, so that equal values are equal keys.
+func (lw *Lowerer) either(v Val, t *types.Type) Val {
+	from := v.Elems
+	if !v.T.IsEither() {
+		from = []Val{{T: types.TOpt(v.T), has: lw.B.Const(1), inner: &v}}
+	}
+	out := Val{T: t}
+	for i, e := range t.Elem.Elems {
+		at := slices.IndexFunc(from, func(f Val) bool { return t.Alternative(f.T.Elem) == i })
+		if at < 0 {
+			out.Elems = append(out.Elems, lw.zero(e))
+		} else {
+			out.Elems = append(out.Elems, lw.convert(from[at], e))
+		}
+	}
+	return out
 }
 
 // str builds a string or bytes in memory. pad: the rest of the memory is zeroed, as keys need it.

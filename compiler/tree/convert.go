@@ -2,6 +2,7 @@ package tree
 
 import (
 	"math/big"
+	"slices"
 
 	"go.starlark.net/syntax"
 
@@ -93,10 +94,22 @@ func Truth(x Expr) (cond Expr, ok bool) {
 	case types.Int, types.Uint, types.Str, types.Opt, types.Ptr:
 		return &TruthExpr{At(types.TBool, x.Position()), x}, true
 	case types.Formatted:
+		switch {
+		case t.IsText():
+			return BoolConst(true, x.Position()), hasLiteral(t.Format.Arg)
+		case t.IsEither():
+			return x, false
+		}
 		if t.Format.Numeric || t.Format.Empty {
 			return &TruthExpr{At(types.TBool, x.Position()), x}, true
 		}
 		return BoolConst(true, x.Position()), true
 	}
 	return x, false
+}
+
+// hasLiteral reports whether a text of this format is never empty.
+func hasLiteral(format string) bool {
+	pieces, _ := types.Pieces(format)
+	return slices.ContainsFunc(pieces, func(p types.Piece) bool { return p.Verb == 0 })
 }

@@ -31,11 +31,13 @@ type FormatRow struct {
 	// Hint says what to write in a handler instead of a comparison with a string, or with part of
 	// one.
 	Hint string
+	// Session: each value has its own text, and a session can find the value.
+	Session bool
 }
 
 // formats is the table of formats by name.
 var formats = map[string]FormatRow{
-	"probe": {},
+	"probe": {Session: true},
 	"enum": {
 		Text: func(f *Format, w Words) string {
 			if name, ok := f.Names[int64(w[0])]; ok {
@@ -116,10 +118,11 @@ var formats = map[string]FormatRow{
 			return Words{n}, ok
 		},
 	},
-	"ksym":   {Type: TKsym, Hint: `compare the address: addr == kaddr("name")`},
-	"usym":   {Type: TUsym, Hint: `compare the address: addr == uaddr("name", "path")`},
+	"ksym": {Type: TKsym, Hint: `compare the address: addr == kaddr("name")`},
+	"usym": {Type: TUsym, Hint: `compare the address: addr == uaddr("name", "path")`},
+	// Shown without the frames of our own program, which older kernels include.
 	"kstack": {Hint: "a stack can be compared only with another stack"},
-	"ustack": {Hint: "a stack can be compared only with another stack"},
+	"ustack": {Session: true, Hint: "a stack can be compared only with another stack"},
 	"cgroup": {Type: TCgroup, Hint: "count by it, and look at the keys in the script"},
 }
 
@@ -134,10 +137,16 @@ func number(parse func(string) (int64, bool)) func(*Format, string) (Words, bool
 	}
 }
 
-// Row returns the row of the table of formats that f refers to.
-func (f *Format) Row() FormatRow { return formats[f.Name] }
+// Row returns the row of the table of formats that f refers to. The format of a composed value has
+// a hint only.
+func (f *Format) Row() FormatRow {
+	if hint := composedHints[f.Name]; hint != "" {
+		return FormatRow{Hint: hint}
+	}
+	return formats[f.Name]
+}
 
-// Formats returns the names of all formats.
+// Formats returns the names of all formats in the table.
 func Formats() []string { return slices.Sorted(maps.Keys(formats)) }
 
 // Declared returns the type of values in the named format, or nil if scripts cannot declare it.

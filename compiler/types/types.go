@@ -6,6 +6,8 @@
 //	pointer.go  pointers and values of C types in memory
 //	format.go   values that the host shows as text
 //	formats.go  the table of formats: how each is shown and parsed
+//	composed.go values that the host makes of several: texts, structs, one of two types
+//	pieces.go   formats of texts, and whether a text determines its arguments
 package types
 
 import (
@@ -29,7 +31,7 @@ const (
 	Bytes     // exactly Len bytes, padded with NULs to Cap
 	Tuple     // of Elems
 	Opt       // Elem or None
-	Formatted // Elem, one or more ints that the host shows by Format: a symbol, an address, a name
+	Formatted // Elem, which the host shows by Format: a symbol, an address, a name; see composed.go
 	Ptr       // an address, in the memory given by Space
 	Event     // the handler's parameter
 	Args      // e.args
@@ -234,6 +236,8 @@ func Join(a, b *Type) *Type {
 		return a
 	case a.IsInt() && b.IsInt():
 		return joinInts(a, b)
+	case a.IsStruct() && b.IsStruct(), (a.IsText() || a.IsEither()) && b.canBeEither(), (b.IsText() || b.IsEither()) && a.canBeEither():
+		return joinComposed(a, b)
 	case a.Kind == Ptr && b.Kind == Ptr:
 		return joinPtrs(a, b)
 	case a.Kind == Ptr && b.IsInt() && (b.Kind == Uint || b.NonNeg), b.Kind == Ptr && a.IsInt() && (a.Kind == Uint || a.NonNeg):
@@ -324,6 +328,8 @@ func (t *Type) means(u *Type) bool {
 		return t.Equal(u)
 	case t.Kind == Opt:
 		return t.Elem.means(u.Elem)
+	case t.IsComposed():
+		return t.Format.equal(u.Format) && t.Elem.means(u.Elem)
 	case t.Kind == Tuple:
 		for i, e := range t.Elems {
 			if !e.means(u.Elems[i]) {
@@ -342,6 +348,8 @@ func (t *Type) Stored() *Type {
 		return &Type{Kind: t.Kind, Addr: t.Addr}
 	case t.Kind == Opt:
 		return TOpt(t.Elem.Stored())
+	case t.IsComposed():
+		return TFormatted(t.Elem.Stored(), t.Format)
 	case t.Kind == Tuple:
 		elems := make([]*Type, len(t.Elems))
 		for i, e := range t.Elems {
@@ -449,6 +457,9 @@ func (t *Type) Repr() string {
 	case Int:
 		return "i64"
 	case Formatted:
+		if t.IsComposed() {
+			return t.Format.Name + "[" + t.Format.Arg + "]" + t.Elem.Repr()
+		}
 		if t.Format.Arg != "" {
 			return t.Format.Name + "[" + t.Format.Arg + "]"
 		}

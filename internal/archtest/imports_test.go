@@ -132,7 +132,7 @@ func TestCheckFinds(t *testing.T) {
 // besides internal: other packages below starlarkbind, and compiler or bpf with their subpackages.
 var starlarkbindImports = map[string][]string{
 	"cfmt":       {},
-	"codec":      {"bpf", "compiler"},
+	"codec":      {"bpf", "cfmt", "compiler", "structs"},
 	"complete":   {"bpf", "compiler", "ktypes"},
 	"dictbuild":  {"runner"},
 	"export":     {"bpf", "codec", "flame", "hist", "plot", "pprof", "render", "runner", "terminal"},

@@ -5,6 +5,7 @@
 //	codec.go        values and types to Starlark values, and back
 //	formats.go      formats that need the session
 //	formatted.go    from a formatted text back to the value
+//	composed.go     values that are made of several: texts, structs, one of two types
 //	print_text.go   records of print() as text, without Starlark values
 //	probe_names.go  numbers of probes
 //	pointer.go      addresses in prints
@@ -26,6 +27,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
 // A Codec converts values between their representation in the kernel and Starlark.
@@ -53,6 +55,9 @@ func (c *Codec) Decode(t *types.Type, b []byte) starlark.Value {
 	case types.Uint, types.Ptr:
 		return starlark.MakeUint64(binary.NativeEndian.Uint64(b))
 	case types.Formatted:
+		if t.IsComposed() {
+			return c.compose(t, b)
+		}
 		var w types.Words
 		for i := range t.Elem.Size() / 8 {
 			w[i] = binary.NativeEndian.Uint64(b[8*i:])
@@ -132,6 +137,9 @@ func (c *Codec) Encode(t *types.Type, v starlark.Value, b []byte) error {
 		}
 		binary.NativeEndian.PutUint64(b, u)
 	case types.Formatted:
+		if t.IsComposed() {
+			return c.takeApart(t, v, b)
+		}
 		if _, ok := v.(starlark.Int); ok && t.Format.Numeric {
 			return c.Encode(t.Elem, v, b)
 		}
@@ -285,6 +293,19 @@ func TypeOf(v starlark.Value) (*types.Type, error) {
 			t.Elems = append(t.Elems, et)
 		}
 		return t, nil
+	case *structs.Struct:
+		names := v.AttrNames()
+		fields := make([]*types.Type, len(names))
+		for i, name := range names {
+			x, err := v.Attr(name)
+			if err != nil {
+				return nil, err
+			}
+			if fields[i], err = TypeOf(x); err != nil {
+				return nil, err
+			}
+		}
+		return types.TStruct(names, fields), nil
 	}
-	return nil, fmt.Errorf("a %s cannot be held in a table: only ints, strings, bytes, bools, None and tuples of these", v.Type())
+	return nil, fmt.Errorf("a %s cannot be held in a table: only ints, strings, bytes, bools, None, and tuples and structs of these", v.Type())
 }

@@ -2,7 +2,6 @@ package codec
 
 import (
 	"fmt"
-	"slices"
 
 	"go.starlark.net/starlark"
 
@@ -95,23 +94,6 @@ func (c *Codec) parse(f *types.Format, v starlark.Value) (types.Words, error) {
 		return w, fmt.Errorf("%s is not a valid %s", v, f.Noun)
 	}
 	return w, nil
-}
-
-// AmbiguousText reports whether two different kernel values of type t can look the same to the
-// script.
-func AmbiguousText(t *types.Type) bool {
-	switch t.Kind {
-	case types.Formatted:
-		if t.Format.Name == "kstack" { // shown without the frames of our own program, which older kernels include
-			return true
-		}
-		return SessionFormats[t.Format.Name].read == nil && t.Format.Row().Parse == nil
-	case types.Opt:
-		return AmbiguousText(t.Elem)
-	case types.Tuple:
-		return slices.ContainsFunc(t.Elems, AmbiguousText)
-	}
-	return false
 }
 
 // Word returns an int as 64 bits, or 0 if v is not an int.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
 // A Pointer is an address as print shows it. Scripts see addresses as ints.
@@ -54,11 +55,22 @@ func hexIn(t *types.Type, v starlark.Value) starlark.Value {
 		if t.Kind != types.Tuple || len(t.Elems) != len(v) {
 			return v
 		}
-		out := make(starlark.Tuple, len(v))
-		for i, e := range v {
-			out[i] = hexIn(t.Elems[i], e)
+		return allInHex(t, v)
+	case *structs.Struct:
+		if t.Kind == types.Opt {
+			t = t.Elem
 		}
-		return out
+		if t.IsStruct() {
+			return structs.Record(t.Fields(), allInHex(t.Elem, v.Values()))
+		}
 	}
 	return v
+}
+
+func allInHex(t *types.Type, list []starlark.Value) starlark.Tuple {
+	out := make(starlark.Tuple, len(list))
+	for i, v := range list {
+		out[i] = hexIn(t.Elems[i], v)
+	}
+	return out
 }

@@ -126,6 +126,21 @@ func (c caller) ByteList(v any) ([]byte, bool) {
 	return out, true
 }
 
+// Strings implements compiler.Caller.
+func (c caller) Strings(v any) ([]string, bool) {
+	list, ok := v.(starlark.Indexable)
+	if _, isStr := v.(starlark.String); !ok || isStr {
+		return nil, false
+	}
+	out := make([]string, list.Len())
+	for i := range out {
+		if out[i], ok = starlark.AsString(list.Index(i)); !ok {
+			return nil, false
+		}
+	}
+	return out, true
+}
+
 // EventField implements compiler.Caller.
 func (c caller) EventField(name string) (any, error) { return eventField(c.thread, c.fn, name) }
 

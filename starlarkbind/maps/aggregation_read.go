@@ -13,7 +13,6 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
-	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
@@ -69,7 +68,7 @@ func (a *Aggregation) readMap(ctx context.Context, m *kmap.Map) (_ *RawValues, e
 		switch key := keys.String()[i*size : (i+1)*size]; {
 		case a.Keyless():
 			out.put("", v)
-		case codec.AmbiguousText(a.decl.Key):
+		case a.decl.Key.SameText():
 			out.add(a.spec(), a.canonicalKey(key), v)
 		default:
 			out.put(key, v)
@@ -81,7 +80,7 @@ func (a *Aggregation) readMap(ctx context.Context, m *kmap.Map) (_ *RawValues, e
 // canonicalKey returns the key that represents all keys with the same text, such as the symbol of
 // one location in two processes. The script sees them as one key, so their values are merged.
 func (a *Aggregation) canonicalKey(key string) string {
-	if a.decl.Key == nil || !codec.AmbiguousText(a.decl.Key) {
+	if a.decl.Key == nil || !a.decl.Key.SameText() {
 		return key
 	}
 	if a.canonical == nil {
@@ -168,12 +167,12 @@ func (a *Aggregation) Get(k starlark.Value) (starlark.Value, bool, error) {
 		return nil, false, fmt.Errorf("%s %q has no keys; read %s.value", a.Type(), a.Name(), a.Name())
 	}
 	b := make([]byte, a.decl.Key.Size())
-	if err := a.env.Codec.Encode(a.decl.Key, k, b); err != nil && !codec.AmbiguousText(a.decl.Key) {
+	if err := a.env.Codec.Encode(a.decl.Key, k, b); err != nil && !a.decl.Key.SameText() {
 		return nil, false, nil // a key of another type is never present
 	}
 	var w []uint64
 	var err error
-	if codec.AmbiguousText(a.decl.Key) {
+	if a.decl.Key.SameText() {
 		w, err = a.find(k)
 	} else {
 		w, err = a.one(b)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
-	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/dictbuild"
 )
 
@@ -28,7 +27,7 @@ func (a *Aggregation) Snapshot() (starlark.Value, error) {
 // uniqueKeys reports whether the live map holds all keys, each of which is a distinct key for the
 // script.
 func (a *Aggregation) uniqueKeys() bool {
-	return !a.Keyless() && a.swappedOut == nil && !codec.AmbiguousText(a.decl.Key)
+	return !a.Keyless() && a.swappedOut == nil && !a.decl.Key.SameText()
 }
 
 // direct is Snapshot for maps with one word per value (counts and sums), which tend to be the

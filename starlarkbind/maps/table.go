@@ -265,7 +265,7 @@ func (t *Table) Snapshot() (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := dictbuild.Builder{Ctx: t.env.Run.Context(), Alike: t.decl.Key != nil && codec.AmbiguousText(t.decl.Key)}
+	m := dictbuild.Builder{Ctx: t.env.Run.Context(), Alike: t.decl.Key != nil && t.decl.Key.SameText()}
 	defer m.Close()
 	return dictbuild.Fill(&m, len(items), 1, func(i int) starlark.Tuple { return items[i] }, func(it starlark.Tuple) starlark.Value { return it[0] }, func(it starlark.Tuple) starlark.Value { return it[1] })
 }

@@ -119,6 +119,9 @@ func (s *Struct) Kind() string { return s.kind }
 // AttrNames returns the field names in the order in which they were given.
 func (s *Struct) AttrNames() []string { return slices.Clone(s.names) }
 
+// Values returns the values of the fields in the order in which they were given.
+func (s *Struct) Values() []starlark.Value { return slices.Clone(s.values) }
+
 // Binary implements starlark.HasBinary. In x + y, fields of y replace those of x with the same
 // name, and the others are appended.
 func (s *Struct) Binary(op syntax.Token, y starlark.Value, side starlark.Side) (starlark.Value, error) {
