@@ -16,6 +16,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/compiler/agg"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/assert"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/export"
@@ -160,6 +161,9 @@ func (s *Session) builtins() starlark.StringDict {
 	d["args"] = starlark.NewList(rest)
 	for name, f := range s.handlers.Builtins() {
 		d[name] = f
+	}
+	if s.opt.Assertions {
+		d["assert"] = assert.New(&assert.Env{Plain: terminal.PlainValue, Repr: s.guards.Repr, Caught: s.caught})
 	}
 	return d
 }

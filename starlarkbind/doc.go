@@ -28,6 +28,7 @@
 //     its targets to its release.
 //   - load.go, load_groups.go, load_btf.go, scratch.go: compiling a handler for its targets,
 //     loading it, and compiling it again in another form if the verifier refuses the first.
+//   - testing.go: a test of a script, run for package cmd/bpfrepl/scripttest.
 //   - script_add.go: add() in the script.
 //   - print.go: print() in the script, and how maps are shown. Package records prints what handlers
 //     print.
@@ -43,6 +44,7 @@
 //     formats; flags: command-line flags; items: the items of a prompt.
 //   - complete: what Tab completes at the prompt; help: the texts of help(); kernelinfo: what
 //     --info and -l print.
+//   - assert: the assertions of tests.
 //   - runner, universe, proc: what is running, and how it ends.
 //   - names: what a name means to the script and to the compiler.
 //   - maps: aggregations and tables, which know their session as a maps.Host; methods: tables of

@@ -3,6 +3,7 @@ package starlarkbind
 import (
 	"go.starlark.net/starlark"
 
+	"github.com/bpfrepl/bpfrepl/starlarkbind/assert"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/complete"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/help"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
@@ -22,6 +23,10 @@ func topics() help.Topics {
 	out = append(out, help.Methods("table", maps.TableMethods)...)
 	out = append(out, help.Methods("stream", records.StreamMethods)...)
 	out = append(out, help.Methods("probe", probeMethods)...)
+	for _, r := range assert.Rows {
+		out = append(out, help.Topic{Of: "assert", Name: r.Name, Sig: r.Sig, Doc: r.Doc, Example: r.Example})
+	}
+	out = append(out, help.Members()...)
 	return append(out, help.Handlers()...)
 }
 
@@ -56,6 +61,9 @@ func (l lookup) Function(name string) (sig, doc string, ok bool) { return l.help
 // Method implements complete.Session.
 func (l lookup) Method(v starlark.Value, name string) (sig, doc string, ok bool) {
 	sub, ok := l.Subject(v)
+	if module := help.ModuleName(v); module != "" {
+		return l.help.Topics.Method(module, name)
+	}
 	if !ok {
 		return "", "", false
 	}

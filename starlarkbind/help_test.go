@@ -2,13 +2,16 @@ package starlarkbind
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/internal/cellwidth"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/help"
 )
 
 // Everything has help with its signature and an example, and is mentioned in the tour.
@@ -36,6 +39,44 @@ func TestHelpOnAll(t *testing.T) {
 		if err != nil || !flows(text, p.Doc) || !strings.Contains(text, p.Example) || !strings.Contains(tour, p.Kind) {
 			t.Errorf("help(%q): %v\n%s", p.Kind, err, text)
 		}
+	}
+}
+
+// The topics of a module are its members, and their examples run.
+func TestHelpOnModules(t *testing.T) {
+	l := newLive(t, func(o *Options) { o.Assertions = true })
+	for _, m := range help.Modules {
+		module := l.Value(m.Name).(*starlarkstruct.Module)
+		var names []string
+		for _, topic := range topics() {
+			if topic.Of != m.Name {
+				continue
+			}
+			names = append(names, topic.Name)
+			if m.Name == "assert" {
+				continue // the examples are parts of tests
+			}
+			if _, err := l.ExecItem(t.Context(), topic.Example); err != nil {
+				t.Errorf("%s: %v", topic.Example, err)
+			}
+		}
+		slices.Sort(names)
+		if want := module.AttrNames(); !slices.Equal(names, want) {
+			t.Errorf("%s has topics for %q, and the members %q", m.Name, names, want)
+		}
+		text, err := l.help.On(module)
+		if err != nil || !flows(text, m.Doc) || !strings.Contains(text, m.Name+"."+names[0]) {
+			t.Errorf("help(%s): %v\n%s", m.Name, err, text)
+		}
+	}
+	for _, src := range []string{`help("json.decode")`, "help(json.decode)", "json.decode?"} {
+		l.out.b.Reset()
+		if _, err := l.ExecItem(t.Context(), src); err != nil || !strings.HasPrefix(l.out.String(), "json.decode(x, default=None)\n") {
+			t.Errorf("%s: %v\n%s", src, err, l.out.String())
+		}
+	}
+	if got := l.Signature("math.floor("); !strings.HasPrefix(got, "math.floor(x)") {
+		t.Errorf("the signature of math.floor is %q", got)
 	}
 }
 

@@ -10,16 +10,12 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 )
 
-var updateDocs = flag.Bool("update", false, "rewrite the tables in docs/language.md")
+var updateDocs = flag.Bool("update", false, "rewrite the tables in docs/language.md and docs/script-tests.md")
 
-// The tables of docs/language.md are those that checker, lowering and help use.
+// The tables of docs/language.md and docs/script-tests.md are those that checker, lowering and help
+// use.
 func TestLanguageTables(t *testing.T) {
-	const name = "../docs/language.md"
-	text, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var fields, host, values [][]string
+	var fields, host, values, modules, assertions [][]string
 	for _, f := range compiler.EventFields() {
 		fields = append(fields, []string{code("e." + f[0]), f[1]})
 	}
@@ -30,6 +26,10 @@ func TestLanguageTables(t *testing.T) {
 		switch t.Of {
 		case "aggregation", "table", "stream", "probe":
 			values = append(values, []string{code(t.Of + "." + t.Sig), t.Doc, code(t.Example)})
+		case "json", "math", "time":
+			modules = append(modules, []string{code(t.Of + "." + t.Sig), t.Doc, code(t.Example)})
+		case "assert":
+			assertions = append(assertions, []string{code(t.Of + "." + t.Sig), t.Doc, code(t.Example)})
 		}
 	}
 	rows := func(docs []compiler.Doc, prefix bool) (out [][]string) {
@@ -42,17 +42,32 @@ func TestLanguageTables(t *testing.T) {
 		}
 		return out
 	}
-	doc := string(text)
-	for _, s := range []struct {
-		mark, head string
-		rows       [][]string
-	}{
+	docTables(t, "../docs/language.md", []docTable{
 		{"fields", "field | value", fields},
 		{"functions", "function | value | example", rows(compiler.Builtins(), false)},
 		{"methods", "method | value | example", rows(compiler.Methods(), true)},
 		{"host", "function | what it does | example", host},
 		{"values", "method | what it does | example", values},
-	} {
+		{"modules", "member | value | example", modules},
+	})
+	docTables(t, "../docs/script-tests.md", []docTable{{"assert", "assertion | what must hold | example", assertions}})
+}
+
+// A docTable is a table of a document, between the comments <!-- mark --> and <!-- end -->.
+type docTable struct {
+	mark, head string
+	rows       [][]string
+}
+
+// docTables compares the tables of a document with those of the code, or rewrites them.
+func docTables(t *testing.T, name string, tables []docTable) {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := string(text)
+	for _, s := range tables {
 		var b strings.Builder
 		fmt.Fprintf(&b, "<!-- %s -->\n| %s |\n|%s\n", s.mark, s.head, strings.Repeat("---|", strings.Count(s.head, "|")+1))
 		for _, r := range s.rows {

@@ -310,7 +310,11 @@ func (s *Session) builtinSpawn(_ *starlark.Thread, _ *starlark.Builtin, args sta
 		}
 		words = append(words, w)
 	}
-	p, err := proc.Start(words, os.Stdout, os.Stderr)
+	stdout, stderr := os.Stdout, os.Stderr
+	if s.opt.Spawned != nil {
+		stdout, stderr = s.opt.Spawned, s.opt.Spawned
+	}
+	p, err := proc.Start(words, stdout, stderr)
 	if err != nil {
 		return nil, err
 	}

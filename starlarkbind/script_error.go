@@ -18,6 +18,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/paint"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 	"github.com/bpfrepl/bpfrepl/internal/wordlist"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/assert"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hints"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hostrun"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
@@ -122,21 +123,52 @@ func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, a
 	}
 	var value, failure starlark.Value = starlark.None, starlark.None
 	v, err := starlark.Call(thread, fn, nil, nil)
-	switch {
-	case err == nil:
+	if err == nil {
 		value = v
-	case errors.Is(err, runner.ErrStop) || s.run.Context().Err() != nil:
-		return nil, err // an interrupt is not an error to handle
-	default:
-		var se *ScriptError
-		errors.As(scriptError(err), &se)
-		if frames := s.frames(err); se.Pos == "" && len(frames) > 0 {
-			pos := frames.At(0).Pos
-			se.Pos, se.Source = pos.String(), strings.TrimSpace(s.sources.Line(pos))
+	} else {
+		var ok bool
+		if failure, ok = s.caught(err); !ok {
+			return nil, err
 		}
-		failure = se.value()
 	}
 	return structs.New("attempt", structs.Field{Name: "ok", Value: starlark.Bool(err == nil)}, structs.Field{Name: "value", Value: value}, structs.Field{Name: "error", Value: failure}), nil
+}
+
+// caught returns an error as the struct that scripts see. It returns false for what is not an error
+// to handle: an interrupt, stop(), an assertion that does not hold.
+func (s *Session) caught(err error) (starlark.Value, bool) {
+	var failed *assert.Failure
+	if errors.Is(err, runner.ErrStop) || errors.As(err, &failed) || s.run.Context().Err() != nil {
+		return nil, false
+	}
+	return s.Describe(err).value(), true
+}
+
+// Describe returns an error of the script with its kind, its message and its place.
+func (s *Session) Describe(err error) *ScriptError {
+	var se *ScriptError
+	errors.As(scriptError(err), &se)
+	var failed *assert.Failure
+	if errors.As(err, &failed) {
+		se.Message = failed.OneLine()
+	}
+	var pos syntax.Position
+	var syn syntax.Error
+	var names resolve.ErrorList
+	switch frames := s.frames(err); {
+	case se.Pos != "":
+		return se
+	case len(frames) > 0:
+		pos = frames.At(0).Pos
+	case errors.As(err, &syn):
+		se.Message, pos = syn.Msg, s.endOfLine(syn)
+	case errors.As(err, &names):
+		se.Message, pos = names[0].Msg, names[0].Pos
+	default:
+		return se
+	}
+	se.Pos, se.Source = pos.String(), s.sources.Trimmed(pos)
+	return se
 }
 
 // FormatError formats an error for the terminal: the position, the source line with a caret, the
@@ -181,6 +213,12 @@ func (s *Session) formatError(err error) string {
 	var ee *starlark.EvalError
 	if frames := s.frames(err); len(frames) > 0 && errors.As(err, &ee) {
 		b.WriteString(s.located(frames.At(0).Pos, ee.Msg))
+		var failed *assert.Failure
+		if errors.As(err, &failed) {
+			for _, line := range failed.Lines() {
+				b.WriteString("\n    " + line)
+			}
+		}
 		for i := 1; i < len(frames); i++ {
 			f := frames.At(i)
 			fmt.Fprintf(&b, "\n  called from %s", f.Pos)

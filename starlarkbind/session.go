@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 
@@ -59,7 +60,9 @@ type Options struct {
 	// limit.
 	MaxOverhead float64
 	Command     *proc.Process
-	PID         int // process that probes are limited to; 0: none
+	PID         int      // process that probes are limited to; 0: none
+	Assertions  bool     // define assert, for RunTest
+	Spawned     *os.File // output and errors of started processes; nil: those of bpfrepl
 
 	pass func(name string, f *ir.Func) // compiler.Request.Pass, in tests
 }
@@ -136,6 +139,11 @@ func New(opt Options) (*Session, error) {
 // ExecFile runs the script src. name is its file name in errors. It returns ErrHelp if the script's
 // arguments ask for help, and ErrInterrupted if ctx ends first.
 func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
+	return s.execFile(ctx, name, src, func(*starlark.Thread, starlark.StringDict) error { return nil })
+}
+
+// execFile is ExecFile. At the end of the file it calls end with the file's globals.
+func (s *Session) execFile(ctx context.Context, name string, src []byte, end func(*starlark.Thread, starlark.StringDict) error) error {
 	// Columns in the first line then match what the user sees.
 	src = bytes.TrimPrefix(src, source.ByteOrderMark)
 	f, err := source.Parse(name, src)
@@ -164,7 +172,11 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 		if err == nil {
 			err = s.checkFlags(true)
 		}
+		if err == nil {
+			err = end(thread, globals)
+		}
 		s.done.ended, s.done.aborted = err == nil, s.run.Context().Err() != nil
+		s.done.stack = s.frames(err)
 		s.done.failed = err != nil && !errors.Is(err, runner.ErrStop)
 		return err
 	})
@@ -308,10 +320,11 @@ func (s *Session) Value(name string) starlark.Value { return s.names.Value(name)
 
 // milestones record how far the script has come.
 type milestones struct {
-	waited  bool // it called run() or waited for records
-	ended   bool // it ran to its end
-	failed  bool // an error ended it
-	aborted bool // Ctrl-C ended it
+	waited  bool               // it called run() or waited for records
+	ended   bool               // it ran to its end
+	failed  bool               // an error ended it
+	aborted bool               // Ctrl-C ended it
+	stack   starlark.CallStack // where an error ended it
 }
 
 // Interrupt handles Ctrl-C, from any goroutine. In a script the first one ends run() or a loop over

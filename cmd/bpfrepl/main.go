@@ -3,6 +3,7 @@
 //
 //	main.go      flags, scripts, exit status
 //	prompt.go    the prompt
+//	testcmd.go   bpfrepl test; package scripttest runs the tests
 //	info.go      --info, -l
 //	timezone.go  the time zone of a static binary
 package main
@@ -61,6 +62,9 @@ type config struct {
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(argv []string) int {
+	if len(argv) > 0 && argv[0] == "test" {
+		return runTests(argv[1:])
+	}
 	c, flags, err := parse(argv)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bpfrepl: %v\nbpfrepl --help lists the flags\n", err)
@@ -174,6 +178,7 @@ func usage(f *pflag.FlagSet) string {
        bpfrepl [flags] SCRIPT [args]    run a script
        bpfrepl [flags] -e CODE [args]   run code
        bpfrepl -l [-v] [PATTERN]        list probes
+       bpfrepl test [flags] [FILES]     run the tests of scripts; bpfrepl test --help lists the flags
 
 ` + flagUsages(f)
 }

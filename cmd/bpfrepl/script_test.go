@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -50,7 +51,7 @@ func TestScripts(t *testing.T) {
 			return named(e.WorkDir, comm)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"status": status2, "nobody": func(ts *testscript.TestScript, _ bool, args []string) { nobody(ts, exe, args) }, "headless": headless, "mode": mode,
+			"status": status2, "nobody": func(ts *testscript.TestScript, _ bool, args []string) { nobody(ts, exe, args) }, "headless": headless, "mode": mode, "untimed": untimed,
 		},
 		UpdateScripts: os.Getenv("UPDATE") != "",
 	})
@@ -141,6 +142,23 @@ func nobody(ts *testscript.TestScript, exe string, args []string) {
 		ts.Fatalf("%v\n%s", err, out)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs("out"), out, 0o600))
+}
+
+// times are the times in the output of bpfrepl test.
+var times = regexp.MustCompile(`\d+\.\d+s\b|"time_ns":\d+`)
+
+// untimed implements "untimed FILE": standard output must be that file, apart from times, which are
+// 0s there.
+func untimed(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: untimed FILE")
+	}
+	got := times.ReplaceAllStringFunc(ts.ReadFile("stdout"), func(s string) string {
+		return strings.TrimRight(s, ".0123456789s") + "0" + map[bool]string{true: "s"}[strings.HasSuffix(s, "s")]
+	})
+	if want := ts.ReadFile(args[0]); got != want {
+		ts.Fatalf("got\n%s\nwant\n%s", got, want)
+	}
 }
 
 // headless implements "headless ARGS...": it runs bpfrepl with a standard output whose reader is

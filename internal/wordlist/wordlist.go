@@ -135,6 +135,7 @@ var names = []Word{
 	{From: Python, Text: "exec", Wrong: `exec("x")`, Note: "code cannot be run from a string"},
 	{From: Python, Text: "eval", Wrong: `eval("x")`, Note: "code cannot be run from a string"},
 	{From: Python, Text: "quit", Wrong: "quit()", Code: "stop()", Note: " in a script; at the prompt press Ctrl-D"},
+	{From: Python, Text: "assert", Wrong: "assert.eq(n, 1)", Note: "assert is for functions test_x of a file x_test.star, outside of handlers: bpfrepl test runs them", Where: Script},
 	{From: Python, Text: "open", Wrong: `open("/tmp/x")`, Note: "a script cannot read files; what it prints goes to a file with -o FILE"},
 	{From: Python, Text: "input", Wrong: "input()", Code: `limit = flag("limit", 10)`, Note: ", which --limit sets", Where: Script},
 	{From: Python, Text: "isinstance", Wrong: "isinstance(n, int)", Code: `type(n) == "int"`, Where: Script},

@@ -1,8 +1,8 @@
 // Package help writes the texts of help() and of x? at the prompt. It reads the tables in which
 // names are looked up and from which docs/language.md is generated, so everything in them has help,
 // and nothing else does. help.go finds what a question is about; a row of a table is a Topic
-// (topic.go); probe.go describes probes and their kinds; layout.go wraps text to the width of a
-// terminal.
+// (topic.go), also for the members of Starlark's own modules (module.go); probe.go describes probes
+// and their kinds; layout.go wraps text to the width of a terminal.
 package help
 
 import (
@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
@@ -49,7 +50,12 @@ func (h *Help) On(x starlark.Value) (string, error) {
 		return h.tour(), nil
 	case starlark.String:
 		return h.OnName(string(v))
+	case *starlarkstruct.Module:
+		return h.onTopics(v.Name)
 	case *starlark.Builtin:
+		if of, name, ok := strings.Cut(v.Name(), "."); ok { // json.encode
+			return h.named(name, func(t Topic) bool { return t.Of == of })
+		}
 		return h.named(v.Name(), func(Topic) bool { return true })
 	case *starlark.Function:
 		text := fmt.Sprintf("%s, a script function, at %s\n", v.Name(), v.Position())
@@ -90,7 +96,9 @@ func (h *Help) OnName(name string) (string, error) {
 	name = strings.TrimSuffix(name, "()")
 	if of, attr, ok := strings.Cut(name, "."); ok { // e.pid, table.pop, calls.top
 		if v := h.Session.Value(of); v != nil {
-			of = v.Type()
+			if of = v.Type(); ModuleName(v) != "" {
+				of = ModuleName(v)
+			}
 			if sub, ok := h.Session.Subject(v); ok {
 				of = sub.Of
 			}
@@ -103,7 +111,20 @@ func (h *Help) OnName(name string) (string, error) {
 	if v := h.Session.Global(name); v != nil {
 		return h.On(v)
 	}
-	return h.named(name, func(Topic) bool { return true })
+	return h.onTopics(name)
+}
+
+// onTopics returns the help texts of the module and of all topics with this name.
+func (h *Help) onTopics(name string) (string, error) {
+	text := h.onModule(name)
+	more, err := h.named(name, func(Topic) bool { return true })
+	switch {
+	case text == "":
+		return more, err
+	case err != nil:
+		return text, nil
+	}
+	return text + "\n" + more, nil
 }
 
 // named returns the help texts of all topics with this name that want accepts. The error suggests a
@@ -170,6 +191,11 @@ prompt, probes keep running without run(): look at calls at any time.
 		fmt.Fprintf(&b, "%s:\n%s", g.name, indented(wrapWords(names, page-4)))
 	}
 	var names []string
+	for _, m := range Modules {
+		names = append(names, m.Name)
+	}
+	fmt.Fprintf(&b, "modules:\n%s", indented(wrapWords(names, page-4)))
+	names = nil
 	for _, p := range kinds.Providers() {
 		names = append(names, p.Kind)
 	}

@@ -78,6 +78,11 @@ var JSONLines = []JSONLine{
 	{"totals_forgotten", "an aggregation whose totals have no room for some keys: only `delta()` returned them", []JSONField{{"map", JSONText, false, "its name"}, {"keys", JSONInt, false, "the keys that the totals have"}, {"message", JSONText, false, "the warning"}, {"hint", JSONText, false, "what to do"}}},
 	{"diagnostic", "a warning of the compiler", []JSONField{{"severity", JSONText, false, "`warning`; an error ends the script, and is text on standard error"}, {"message", JSONText, false, "what is wrong"}, {"hint", JSONText, false, "what to write instead, or an empty string"},
 		{"pos", JSONText, false, "file, line and column"}, {"source", JSONText, false, "the source line"}, {"also_pos", JSONText, true, "a second place that the message refers to"}, {"also_label", JSONText, true, "what is there"}, {"also_source", JSONText, true, "the source line there"}}},
+	{"test", "a test that `bpfrepl test` has run, or a file of tests that does not compile", []JSONField{{"file", JSONText, false, "the file"}, {"test", JSONText, false, "the test, or an empty string for a file"}, {"result", JSONText, false, "`pass`, `fail` or `skip`"},
+		{"time_ns", JSONInt, false, "how long it ran, in nanoseconds"}, {"message", JSONText, false, "why it failed or was skipped, or an empty string"}, {"hint", JSONText, false, "what to write instead, or an empty string"},
+		{"pos", JSONText, false, "file, line and column of the failure, or an empty string"}, {"source", JSONText, false, "the source line"}, {"output", JSONText, false, "what it printed"}}},
+	{"tests", "the end of `bpfrepl test`", []JSONField{{"passed", JSONInt, false, "the number of tests that passed"}, {"failed", JSONInt, false, "the number that failed, and of files that do not compile"}, {"skipped", JSONInt, false, "the number that were skipped"},
+		{"interrupted", JSONBool, false, "whether Ctrl-C ended the run"}, {"time_ns", JSONInt, false, "how long it took"}}},
 	{"warning", "any other warning", []JSONField{{"message", JSONText, false, "the warning"}}},
 	{"error", "an error that does not end the script", []JSONField{{"message", JSONText, false, "the error"}}},
 }
