@@ -47,6 +47,7 @@
 //   - assert: the assertions of tests.
 //   - runner, universe, proc: what is running, and how it ends.
 //   - names: what a name means to the script and to the compiler.
+//   - modules: load(); std: the standard library, in Starlark.
 //   - maps: aggregations and tables, which know their session as a maps.Host; methods: tables of
 //     the methods of values.
 //   - records: prints and streams, which know their session as a records.Host.

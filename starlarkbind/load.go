@@ -48,7 +48,7 @@ func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 	late := func(ts []bpf.Target, h, f *compiler.Func) []*compiler.Request {
 		return s.lateRequests(&Probe{s: s}, ts, h, f)
 	}
-	defer s.names.Infer(h, f, handler.Globals(), own, late)()
+	defer s.names.Infer(h, f, handler, own, late)()
 	for _, g := range s.groups(p, h, f) {
 		l := &loader{s: s, p: p, handler: h, filter: f}
 		err := s.run.Context().Err()

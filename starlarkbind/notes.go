@@ -10,6 +10,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/records"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/std"
 )
 
 // When a script does something without effect, or collects data that nobody reads, a note on stderr
@@ -75,11 +76,12 @@ func (s *Session) noteUnused() {
 }
 
 // noteUnchecked lists the probes that --check did not reach. It stops where the script would wait
-// for events.
+// for events. Probes in functions of the standard library that the script does not call are no
+// part of it.
 func (s *Session) noteUnchecked() {
 	var at []string
 	for _, call := range s.sources.Probes {
-		if pos := call.Lparen; !s.sources.Made[source.PlaceOf(pos)] {
+		if pos := call.Lparen; !strings.HasPrefix(pos.Filename(), std.Prefix) && !s.sources.Made[source.PlaceOf(pos)] {
 			at = append(at, fmt.Sprintf("%s:%d", pos.Filename(), pos.Line))
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/assert"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hints"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hostrun"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/modules"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
@@ -185,6 +186,19 @@ func (s *Session) formatError(err error) string {
 	if errors.Is(err, runner.ErrInterrupted) {
 		return err.Error() // Ctrl-C is not a mistake in the script
 	}
+	err = modules.Cause(err)
+	var inner *modules.InModule
+	if errors.As(err, &inner) {
+		return s.formatError(inner.Err) + "\n  loaded from " + s.quoted(inner.Loaded)
+	}
+	var noLoad *modules.Error
+	if errors.As(err, &noLoad) {
+		text := s.located(noLoad.Pos, noLoad.Msg)
+		if noLoad.Hint != "" {
+			text += "\n    hint: " + noLoad.Hint
+		}
+		return text
+	}
 	var se *ScriptError
 	isScript := errors.As(err, &se)
 	if isScript {
@@ -220,11 +234,7 @@ func (s *Session) formatError(err error) string {
 			}
 		}
 		for i := 1; i < len(frames); i++ {
-			f := frames.At(i)
-			fmt.Fprintf(&b, "\n  called from %s", f.Pos)
-			if l := strings.TrimSpace(s.sources.Line(f.Pos)); l != "" {
-				fmt.Fprintf(&b, ": %s", l)
-			}
+			b.WriteString("\n  called from " + s.quoted(frames.At(i).Pos))
 		}
 		if w := wordlist.Message(ee.Msg); w != nil {
 			b.WriteString("\n    hint: " + w.Hint())
@@ -292,6 +302,14 @@ func (s *Session) endOfLine(e syntax.Error) syntax.Position {
 // located formats an error with its source line and a caret.
 func (s *Session) located(pos syntax.Position, msg string) string {
 	return fmt.Sprintf("error: %s: %s%s", pos, msg, diag.Caret(s.sources.Line(pos), int(pos.Col)))
+}
+
+// quoted returns a position with its source line.
+func (s *Session) quoted(pos syntax.Position) string {
+	if l := s.sources.Trimmed(pos); l != "" {
+		return fmt.Sprintf("%s: %s", pos, l)
+	}
+	return pos.String()
 }
 
 // at is located for a line that is not valid Starlark: it adds a hint if the line looks like

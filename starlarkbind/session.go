@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 
@@ -26,6 +27,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hostrun"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/ktypes"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/modules"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/names"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/overhead"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
@@ -59,6 +61,7 @@ type Options struct {
 	// MaxOverhead limits the CPU time of handlers, in percent of the time of all CPUs. 0 means no
 	// limit.
 	MaxOverhead float64
+	LoadDirs    []string // where load() searches after the folder of the file that loads
 	Command     *proc.Process
 	PID         int      // process that probes are limited to; 0: none
 	Assertions  bool     // define assert, for RunTest
@@ -77,6 +80,7 @@ type Session struct {
 	sources *source.Files
 	ktypes  *ktypes.Types
 	names   *names.Namespace
+	modules *modules.Loader
 	guards  *universe.Guards
 	help    *help.Help
 
@@ -129,6 +133,8 @@ func New(opt Options) (*Session, error) {
 	s.exports = export.New(export.Options{Run: s.run, Out: s.out, Symbols: s.symbols, Report: s.warner.Once, Screen: opt.Screen, ASCII: opt.ASCII, Interactive: opt.Interactive, Dirs: opt.AllowWrite})
 	s.mapEnv = &maps.Env{Run: s.run, Out: s.out, Codec: s.codec, Stacks: s.stacks, Kernel: s.kernel, Host: mapHost{s}}
 	s.names = names.New(s.sources, s.ktypes)
+	s.modules = modules.New(s.sources, s.names, opt.LoadDirs, s.inFile)
+	s.names.Check = s.checkItem
 	s.help = &help.Help{Topics: topics(), Types: s.ktypes, Session: lookup{s}}
 	s.lookups = &hostrun.Lookups{TargetPID: s.targetPID}
 	s.handlers = hostrun.New(hostrun.Env{Sources: s.sources, Types: s.ktypes, Guards: s.guards, Codec: s.codec, Lookups: s.lookups, Unsafe: opt.Unsafe, Host: handlerHost{s}})
@@ -151,6 +157,9 @@ func (s *Session) execFile(ctx context.Context, name string, src []byte, end fun
 		return s.syntaxError(err, name, src)
 	}
 	s.sources.Add(name, src, f)
+	if err := s.modules.Prepare(f, filepath.Dir(name)); err != nil {
+		return err
+	}
 	prog, err := starlark.FileProgram(f, s.names.Known)
 	if err != nil {
 		return s.syntaxError(err, name, src)
@@ -159,7 +168,7 @@ func (s *Session) execFile(ctx context.Context, name string, src []byte, end fun
 	if err := source.CheckFormats(f); err != nil {
 		return err
 	}
-	if names, all := flagNames(f); all && !s.opt.Interactive && !s.flags.Help() {
+	if names, all := flagNames(append(s.modules.Trees(), f)); all && !s.opt.Interactive && !s.flags.Help() {
 		if err := s.flags.CheckBefore(names); err != nil {
 			return err
 		}
@@ -196,7 +205,10 @@ func (s *Session) exec(ctx context.Context, name string, fn func(*starlark.Threa
 	if ctx.Err() != nil {
 		return runner.ErrInterrupted
 	}
-	return s.run.ExecAlone(ctx, name, fn)
+	return s.run.ExecAlone(ctx, name, func(thread *starlark.Thread) error {
+		thread.Load = s.modules.Load
+		return fn(thread)
+	})
 }
 
 // checkFlags is called before a script touches the kernel. It returns ErrHelp if the arguments ask
@@ -214,11 +226,11 @@ func (s *Session) checkFlags(all bool) error {
 	return nil
 }
 
-// flagNames returns the flag names that a file defines with literal strings, and whether these are
-// all of its flags.
-func flagNames(f *syntax.File) (names []string, all bool) {
+// flagNames returns the flag names that files define with literal strings, and whether these are
+// all of their flags.
+func flagNames(files []*syntax.File) (names []string, all bool) {
 	others := 0 // uses of flag whose name is not a literal
-	syntax.Walk(f, func(n syntax.Node) bool {
+	visit := func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.Ident:
 			if n.Name == "flag" {
@@ -238,7 +250,10 @@ func flagNames(f *syntax.File) (names []string, all bool) {
 			}
 		}
 		return true
-	})
+	}
+	for _, f := range files {
+		syntax.Walk(f, visit)
+	}
 	return names, others == 0
 }
 
@@ -270,7 +285,9 @@ func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, e
 		v, err = prompt.Exec(thread, src)
 		var syn syntax.Error
 		var res resolve.ErrorList
+		var inModule *modules.InModule
 		switch { // the item is in no stored file yet
+		case errors.As(err, &inModule):
 		case errors.As(err, &syn):
 			s.sources.Keep(syn.Pos.Filename(), []byte(src))
 		case errors.As(err, &res):

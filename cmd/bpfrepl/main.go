@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -52,7 +53,7 @@ type config struct {
 	script                            string
 	pid                               int
 	maxOverhead                       float64 // percent
-	allowWrite                        []string
+	allowWrite, loadDirs              []string
 	limited                           bool // -p was given
 	starts                            bool // -c was given
 	args                              []string
@@ -106,6 +107,7 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	f.BoolVarP(&c.interactive, "interactive", "i", false, "start the prompt after the script")
 	f.BoolVarP(&c.list, "list", "l", false, "list the probes that match a PATTERN; with -v their arguments")
 	f.StringVarP(&c.command, "command", "c", "", "start `CMD`, stopped until run(), which ends when it exits; limits probes as -p does")
+	f.StringArrayVarP(&c.loadDirs, "load-dir", "I", nil, "search `DIR` for files that load() names, then $BPFREPL_PATH; may be repeated")
 	f.IntVarP(&c.pid, "pid", "p", 0, "limit probes to the process `PID` and its threads; run() ends when it exits")
 	f.BoolVar(&c.check, "check", false, "compile and load the probes without attaching them")
 	f.StringVar(&c.emit, "emit", "", "print each probe's program: `asm`")
@@ -149,6 +151,8 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 		return nil, nil, errors.New("-c and -p cannot be combined: probes are limited to one process")
 	case slices.Contains(c.allowWrite, ""):
 		return nil, nil, errors.New("--allow-write needs a directory, got an empty name; write --allow-write . for the current one")
+	case slices.Contains(c.loadDirs, ""):
+		return nil, nil, errors.New("-I needs a directory, got an empty name; write -I . for the current one")
 	case c.emit != "" && c.emit != "asm":
 		return nil, nil, fmt.Errorf("--emit supports only asm, got %q", c.emit)
 	case f.Changed("max-overhead") && !(c.maxOverhead > 0 && c.maxOverhead <= 100):
@@ -223,6 +227,12 @@ func (c *config) source() (name string, src []byte, err error) {
 	return c.script, src, nil
 }
 
+// searched returns the folders of -I and $BPFREPL_PATH.
+func (c *config) searched() []string {
+	path := filepath.SplitList(os.Getenv("BPFREPL_PATH"))
+	return append(c.loadDirs, slices.DeleteFunc(path, func(dir string) bool { return dir == "" })...)
+}
+
 // screen returns the size of the terminal, or zeros if it is unknown.
 func screen() (cols, rows int) {
 	cols, rows, err := term.GetSize(int(os.Stdout.Fd()))
@@ -246,7 +256,7 @@ func execute(c *config) int {
 	interactive := len(c.code) == 0 && c.script == ""
 	out := outputs{stall.New(os.Stdout), stall.New(os.Stderr)}
 	opt := starlarkbind.Options{Stdout: out[0], Stderr: out[1], JSON: c.format == "json", Args: c.args, Interactive: interactive || c.interactive,
-		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, NoSummary: c.noSummary, AllowWrite: c.allowWrite, Unsafe: c.unsafe, MaxOverhead: c.maxOverhead, ASCII: !showsUnicode(),
+		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, NoSummary: c.noSummary, AllowWrite: c.allowWrite, LoadDirs: c.searched(), Unsafe: c.unsafe, MaxOverhead: c.maxOverhead, ASCII: !showsUnicode(),
 		Warnings: map[string]warnings.Level{"all": warnings.All, "default": warnings.Default, "none": warnings.None}[c.warnings]}
 	if c.output == "" && term.IsTerminal(int(os.Stdout.Fd())) {
 		opt.Screen = screen

@@ -10,6 +10,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
 // The types of a map depend on all of its uses, but a probe is loaded as soon as the script reaches
@@ -21,10 +22,12 @@ import (
 // probes. Errors in a later probe are reported when the script reaches it.
 
 // lateScope resolves names for a function that the script has not defined yet: to the present
-// globals, or to functions defined further down.
+// globals of its file, or to functions defined further down, there or in a module.
 type lateScope struct {
-	names   *Namespace
-	globals starlark.StringDict
+	names *Namespace
+	file  string
+	// globals returns the present globals of a file.
+	globals func(file string) starlark.StringDict
 }
 
 // Lookup implements compiler.Scope.
@@ -32,18 +35,26 @@ func (l lateScope) Lookup(id *syntax.Ident) compiler.Entity {
 	if b, ok := id.Binding.(*resolve.Binding); ok && b.Scope == resolve.Free {
 		return nil
 	}
-	if e := (&funcScope{names: l.names, globals: l.globals}).Lookup(id); e != nil {
+	if e := (&funcScope{names: l.names, globals: l.globals(l.file), outer: l.names.outer(l.file)}).Lookup(id); e != nil {
 		return e
 	}
-	if fn := l.names.sources.Defs[id.Name]; fn != nil {
+	name := source.Global{File: l.file, Name: id.Name}
+	if fn := l.names.sources.Def(name); fn != nil {
 		return l.function(fn)
+	}
+	if from, ok := l.names.sources.Loaded(name); ok {
+		return l.in(from.File).Lookup(&syntax.Ident{NamePos: id.NamePos, Name: from.Name})
 	}
 	return nil
 }
 
+// in returns the scope of another file.
+func (l lateScope) in(file string) lateScope { return lateScope{l.names, file, l.globals} }
+
 // function returns a function that the script has not defined yet. Only constant defaults of its
 // parameters are known.
 func (l lateScope) function(fn *resolve.Function) *compiler.Func {
+	l = l.in(fn.Pos.Filename())
 	f := &compiler.Func{Name: fn.Name, Pos: fn.Pos, Fn: fn, Scope: l, Defaults: map[string]compiler.Entity{}, ID: fn}
 	for _, p := range fn.Params {
 		if b, ok := p.(*syntax.BinaryExpr); ok {
@@ -182,10 +193,20 @@ func (l lateScope) maps(fns ...*compiler.Func) map[*compiler.Map]bool {
 }
 
 // Infer determines the types that the maps of a handler will have once all probes of the script are
-// loaded, and stores them as hints for the compiler. own returns the requests for the handler
-// itself, late those for the targets of a later probe. The hints are used until forget is called.
-func (n *Namespace) Infer(h, f *compiler.Func, globals starlark.StringDict, own func() []*compiler.Request, late func([]bpf.Target, *compiler.Func, *compiler.Func) []*compiler.Request) (forget func()) {
-	scope := lateScope{n, globals}
+// loaded, and stores them as hints for the compiler. fn is the function of h. own returns the
+// requests for the handler itself, late those for the targets of a later probe. The hints are used
+// until forget is called.
+func (n *Namespace) Infer(h, f *compiler.Func, fn *starlark.Function, own func() []*compiler.Request, late func([]bpf.Target, *compiler.Func, *compiler.Func) []*compiler.Request) (forget func()) {
+	file, globals := h.Pos.Filename(), fn.Globals()
+	scope := lateScope{n, file, func(other string) starlark.StringDict {
+		if other == file {
+			return globals
+		}
+		if running := n.running[other]; running != nil {
+			return running()
+		}
+		return nil
+	}}
 	want := scope.maps(h, f)
 	if len(want) == 0 {
 		return func() {}
@@ -198,7 +219,7 @@ func (n *Namespace) Infer(h, f *compiler.Func, globals starlark.StringDict, own 
 			if call == nil {
 				continue
 			}
-			p := scope.probe(call)
+			p := scope.in(call.Lparen.Filename()).probe(call)
 			if p == nil {
 				calls[i] = nil
 				continue

@@ -9,6 +9,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/ktypes"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 )
 
 // A Namespace holds the names that a script or a prompt can use.
@@ -18,12 +19,35 @@ type Namespace struct {
 
 	Predeclared starlark.StringDict
 	Globals     starlark.StringDict // globals of the prompt
-	prompt      *items.Namespace    // nil before the first item of the prompt
+	// Check is called with each item of the prompt before it runs. If it returns an error, the item
+	// does not run.
+	Check  func(f *syntax.File) error
+	prompt *items.Namespace // nil before the first item of the prompt
+
+	modules map[string]bool                       // the files that are modules
+	running map[string]func() starlark.StringDict // the globals of files that have started to run
 }
 
 // New returns a namespace for scripts of these sources.
 func New(sources *source.Files, types *ktypes.Types) *Namespace {
-	return &Namespace{sources: sources, ktypes: types, Globals: starlark.StringDict{}}
+	return &Namespace{sources: sources, ktypes: types, Globals: starlark.StringDict{}, modules: map[string]bool{}, running: map[string]func() starlark.StringDict{}}
+}
+
+// AddModule declares that a file is a module: its functions do not see the globals of the prompt.
+func (n *Namespace) AddModule(file string) { n.modules[file] = true }
+
+// SetGlobals makes the globals of a file known, which has at least started to run.
+func (n *Namespace) SetGlobals(file string, globals func() starlark.StringDict) {
+	n.running[file] = globals
+}
+
+// outer returns the names defined outside a file that its functions see before the predeclared
+// ones: the globals of the prompt, or nothing.
+func (n *Namespace) outer(file string) starlark.StringDict {
+	if n.modules[file] {
+		return nil
+	}
+	return n.Globals
 }
 
 // Prompt returns the namespace in which the items of the prompt run. The first call moves the
@@ -36,7 +60,7 @@ func (n *Namespace) Prompt() *items.Namespace {
 		}
 		n.Globals = n.prompt.Globals
 		n.prompt.OnFile = n.sources.Add
-		n.prompt.Check = source.CheckFormats
+		n.prompt.Check = n.Check
 		n.prompt.OnResolved = n.sources.Resolved
 	}
 	return n.prompt

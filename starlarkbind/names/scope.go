@@ -16,6 +16,7 @@ type funcScope struct {
 	names   *Namespace
 	fn      *starlark.Function // its free variables are used; nil if there are none
 	globals starlark.StringDict
+	outer   starlark.StringDict // globals of the prompt
 }
 
 // Lookup implements compiler.Scope.
@@ -27,7 +28,7 @@ func (sc *funcScope) Lookup(id *syntax.Ident) compiler.Entity {
 	if v, ok := sc.globals[id.Name]; ok {
 		return sc.names.entity(v)
 	}
-	if v, ok := sc.names.Globals[id.Name]; ok { // globals of the prompt
+	if v, ok := sc.outer[id.Name]; ok {
 		return sc.names.entity(v)
 	}
 	if compiler.CanCall(id.Name) { // builtins with a meaning of their own in handlers
@@ -48,7 +49,7 @@ func (n *Namespace) FuncValue(fn *starlark.Function, id *syntax.Ident) starlark.
 	if b, _ := id.Binding.(*resolve.Binding); b != nil && b.Scope == resolve.Free {
 		return freeVar(fn, id.Name)
 	}
-	for _, d := range []starlark.StringDict{fn.Globals(), n.Globals, n.Predeclared, starlark.Universe} {
+	for _, d := range []starlark.StringDict{fn.Globals(), n.outer(fn.Position().Filename()), n.Predeclared, starlark.Universe} {
 		if v, ok := d[id.Name]; ok {
 			return v
 		}
@@ -72,7 +73,7 @@ func (n *Namespace) Function(fn *starlark.Function) (*compiler.Func, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &compiler.Func{Name: fn.Name(), Pos: fn.Position(), Fn: r, Scope: &funcScope{n, fn, fn.Globals()}, Defaults: map[string]compiler.Entity{}, ID: fn}
+	f := &compiler.Func{Name: fn.Name(), Pos: fn.Position(), Fn: r, Scope: &funcScope{n, fn, fn.Globals(), n.outer(fn.Position().Filename())}, Defaults: map[string]compiler.Entity{}, ID: fn}
 	for i := 0; i < fn.NumParams(); i++ {
 		if d := fn.ParamDefault(i); d != nil {
 			name, _ := fn.Param(i)

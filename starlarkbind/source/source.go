@@ -20,8 +20,8 @@ import (
 )
 
 // Options selects the dialect: standard Starlark with while, top-level control flow, reassigned
-// globals and sets.
-var Options = &syntax.FileOptions{While: true, TopLevelControl: true, GlobalReassign: true, Set: true}
+// globals and sets. Loaded names are globals, so that the items of a prompt share them.
+var Options = &syntax.FileOptions{While: true, TopLevelControl: true, GlobalReassign: true, Set: true, LoadBindsGlobally: true}
 
 // Files keeps the text and syntax tree of every file that was run. It maps a function value to
 // its syntax, and a call to the variable that its result is assigned to.
@@ -36,10 +36,15 @@ type Files struct {
 
 	tests hostTests
 
-	Probes []*syntax.CallExpr           // calls of probe()
-	Made   map[Place]bool               // those that were executed, by the position of their "("
-	Defs   map[string]*resolve.Function // functions of all files, by name
+	Probes []*syntax.CallExpr // calls of probe()
+	Made   map[Place]bool     // those that were executed, by the position of their "("
+
+	defs  map[Global]*resolve.Function // functions at the top level of files
+	loads map[Global]Global            // loaded names, and what they stand for in the module
 }
+
+// A Global is a name at the top level of a file.
+type Global struct{ File, Name string }
 
 // A Place is a position in a file.
 type Place struct {
@@ -50,7 +55,7 @@ type Place struct {
 func PlaceOf(p syntax.Position) Place { return Place{p.Filename(), p.Line, p.Col} }
 
 func New() *Files {
-	return &Files{lines: map[string][]string{}, Funcs: map[Place]*resolve.Function{}, names: map[Place]string{}, Mentions: map[string]bool{}, used: map[string]int{}, Defs: map[string]*resolve.Function{}, Made: map[Place]bool{}, tests: hostTests{}}
+	return &Files{lines: map[string][]string{}, Funcs: map[Place]*resolve.Function{}, names: map[Place]string{}, Mentions: map[string]bool{}, used: map[string]int{}, defs: map[Global]*resolve.Function{}, loads: map[Global]Global{}, Made: map[Place]bool{}, tests: hostTests{}}
 }
 
 // Add indexes a file. It is called after parsing and before resolving. The resolver later stores
@@ -59,6 +64,14 @@ func (s *Files) Add(name string, src []byte, f *syntax.File) {
 	s.Keep(name, src)
 	syntax.Walk(f, func(n syntax.Node) bool {
 		switch n := n.(type) {
+		case *syntax.LoadStmt: // loading a map under its own name does not read it
+			for i, from := range n.From {
+				if to := n.To[i]; to.Name != from.Name {
+					s.used[from.Name]++
+					s.used[to.Name]++
+				}
+			}
+			return false
 		case *syntax.AssignStmt:
 			s.assignment(n.LHS, n.RHS)
 			s.written(n.LHS)
@@ -140,7 +153,7 @@ func (s *Files) Keep(name string, src []byte) {
 func (s *Files) Resolved(f *syntax.File) {
 	for _, st := range f.Stmts {
 		if def, ok := st.(*syntax.DefStmt); ok {
-			s.Defs[def.Name.Name], _ = def.Function.(*resolve.Function)
+			s.defs[Global{f.Path, def.Name.Name}], _ = def.Function.(*resolve.Function)
 		}
 	}
 	syntax.Walk(f, func(n syntax.Node) bool {
@@ -161,6 +174,19 @@ func (s *Files) Resolved(f *syntax.File) {
 		}
 		return true
 	})
+}
+
+// AddLoad records that the name to of a file is loaded from another file.
+func (s *Files) AddLoad(to, from Global) { s.loads[to] = from }
+
+// Def returns the function that a file defines at its top level, or nil if there is none of the
+// name.
+func (s *Files) Def(g Global) *resolve.Function { return s.defs[g] }
+
+// Loaded returns what a loaded name stands for in its module.
+func (s *Files) Loaded(g Global) (from Global, ok bool) {
+	from, ok = s.loads[g]
+	return from, ok
 }
 
 // Line returns the text of a line, or "" if it is unknown.
