@@ -181,3 +181,9 @@ func enable(ev, link int) error {
 	}
 	return errors.Join(err, sys.CloseFD(ev))
 }
+
+// An AttachFailure is a target to which the kernel did not attach the program.
+type AttachFailure struct {
+	Target Target
+	Err    error // as returned by Attach
+}

@@ -3,7 +3,6 @@ package bpf
 import (
 	"context"
 	"errors"
-	"sync"
 )
 
 // The number of targets that are attached or detached concurrently. Attaching holds kernel locks,
@@ -20,12 +19,6 @@ type AttachAllOptions struct {
 	Cookie    func(Target) uint64   // returns each target's cookie; nil: none
 	Progress  func(done, total int) // called by one goroutine at a time; may be nil
 	OnHotplug func(HotplugEvent)    // as in AttachOptions
-}
-
-// An AttachFailure is a target to which the kernel did not attach the program.
-type AttachFailure struct {
-	Target Target
-	Err    error // as returned by Attach
 }
 
 // AttachAll attaches a program to all targets, which are of one kind. It uses a single link if the
@@ -134,44 +127,6 @@ func CloseAll(links []*Attachment, progress func(done, total int)) error {
 	errs := make([]error, len(links))
 	err := parallel(context.Background(), len(links), detachers, progress, func(i int) { errs[i] = links[i].Close() })
 	return errors.Join(append(errs, err)...)
-}
-
-// parallel calls fn for 0 to n-1, at most most calls at a time, and waits for all of them. Once ctx
-// has ended it starts no more calls and returns ctx's error.
-func parallel(ctx context.Context, n, most int, progress func(done, total int), fn func(i int)) error {
-	if n == 1 { // the usual case needs no goroutine
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		fn(0)
-		return nil
-	}
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	done := 0
-	sem := make(chan struct{}, most)
-	defer wg.Wait()
-	for i := range n {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case sem <- struct{}{}:
-		}
-		if err := ctx.Err(); err != nil { // both channels were ready
-			return err
-		}
-		wg.Go(func() {
-			defer func() { <-sem }()
-			fn(i)
-			if progress != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				done++
-				progress(done, n)
-			}
-		})
-	}
-	return nil
 }
 
 // A multi link attaches one program to many places with one system call, and detaches it as fast.

@@ -24,11 +24,12 @@
 //	load.go                loading a program in the form that its targets require
 //	attach.go              attaching to one target, missed events
 //	attachall.go           attaching to thousands of targets
+//	parallel.go            calls that run concurrently
 //	perf.go                programs at the perf events of CPUs or of a process
 //	hotplug.go             CPUs that come online or go offline
 //	gate.go                stopping all programs at once
-//	pidfilter.go           whether the kernel or the program limits a probe to one process
+//	pidfilter.go           the process that a probe is limited to, and PID namespaces
 //
-// The filter by process has a file of that name in each layer: compiler/lower emits the comparison,
-// starlarkbind checks which process is meant.
+// The filter by process has a part in each layer: a Driver says whether the kernel filters,
+// compiler/lower emits the comparison if it does not, starlarkbind checks which process is meant.
 package bpf

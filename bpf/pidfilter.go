@@ -10,19 +10,6 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// PIDFilter identifies what limits a kind of probe to one process.
-type PIDFilter uint8
-
-const (
-	// FilterInProgram means that the kernel cannot filter reliably: the program compares the PID
-	// itself.
-	FilterInProgram PIDFilter = iota
-	// FilterInKernel means that the kernel filters by AttachOptions.PID.
-	FilterInKernel
-	// FilterUnsupported means that the events belong to bpfrepl itself, not to any traced process.
-	FilterUnsupported
-)
-
 // checkProcess returns an *AttachError if a target is to be limited to a process that has ended. If
 // the kernel does the limiting, it reports that itself.
 func checkProcess(t Target, pid int) error {

@@ -123,3 +123,16 @@ func (t Target) MissedReason() (event, reason string) {
 	}
 	return "call", "another probe was running on that CPU"
 }
+
+// PIDFilter identifies what limits a kind of probe to one process.
+type PIDFilter uint8
+
+const (
+	// FilterInProgram means that the kernel cannot filter reliably: the program compares the PID
+	// itself.
+	FilterInProgram PIDFilter = iota
+	// FilterInKernel means that the kernel filters by AttachOptions.PID.
+	FilterInKernel
+	// FilterUnsupported means that the events belong to bpfrepl itself, not to any traced process.
+	FilterUnsupported
+)

@@ -182,3 +182,22 @@ func (x *File) bytes(addr, n uint64) ([]byte, error) {
 
 // Arch returns the architecture of the file as a GOARCH value.
 func (x *File) Arch() string { return runtime.GOARCH }
+
+// symbols contains the symbol tables of a file.
+type symbols struct {
+	// funcs is sorted by address. Each name appears once per address.
+	funcs    []Symbol
+	objects  map[string]uint64 // addresses of data by name
+	imported map[string]bool   // functions called in other libraries
+	stripped bool              // only what the dynamic linker needs is left
+}
+
+// A Symbol is a function in a file.
+type Symbol struct {
+	Name   string // as in the symbol table
+	Addr   uint64
+	Size   uint64 // up to the next function if the table does not give a size
+	Global bool   // other files can call it
+	Ifunc  bool   // not the function itself, but a resolver that chooses it at load time
+	Go     bool   // compiled by Go: it uses Go's calling convention, and its stack can move
+}

@@ -12,16 +12,6 @@ import (
 	"github.com/ianlancetaylor/demangle"
 )
 
-// A Symbol is a function in a file.
-type Symbol struct {
-	Name   string // as in the symbol table
-	Addr   uint64
-	Size   uint64 // up to the next function if the table does not give a size
-	Global bool   // other files can call it
-	Ifunc  bool   // not the function itself, but a resolver that chooses it at load time
-	Go     bool   // compiled by Go: it uses Go's calling convention, and its stack can move
-}
-
 // Full returns the name, demangled if it is a C++ or Rust name: "ns::Widget::draw(int)".
 func (s Symbol) Full() string {
 	if !mangled(s.Name) {
@@ -40,15 +30,6 @@ func (s Symbol) Short() string {
 
 func mangled(name string) bool {
 	return strings.HasPrefix(name, "_Z") || strings.HasPrefix(name, "_R")
-}
-
-// symbols contains the symbol tables of a file.
-type symbols struct {
-	// funcs is sorted by address. Each name appears once per address.
-	funcs    []Symbol
-	objects  map[string]uint64 // addresses of data by name
-	imported map[string]bool   // functions called in other libraries
-	stripped bool              // only what the dynamic linker needs is left
 }
 
 // Functions returns the functions of the file, sorted by address. stripped reports that only the

@@ -2,7 +2,7 @@
 // "kprobe:vfs_read", to targets to which package bpf attaches programs, and lists and completes
 // what can be traced on this host.
 //
-// Each kind is one Provider, in a file of its own, with a row in the table of provider.go. A
+// Each kind is one Provider, in a file of its own, with a row in the table of table.go. A
 // Provider has what concerns specs, and the bpf.Driver with which package bpf loads and attaches
 // the programs for its targets. What a driver needs to know of a target is the target's payload, of
 // a type that is declared beside the provider:
@@ -18,9 +18,11 @@
 //
 // Code that the kinds share:
 //
-//	spec.go, provider.go                 syntax of specs, table of kinds, Resolve and List
+//	table.go                             the table of kinds, Resolve and List
+//	provider.go, spec.go                 what a kind consists of; syntax of specs
 //	complete.go                          completion of specs
-//	function_targets.go                  targets at kernel functions, and their patterns
+//	function_targets.go                  targets at functions of the kernel, modules and programs
+//	fentry_attach.go                     loading and attaching at functions, why that is refused
 //	kprobe_attach.go                     perf events and multi links of kprobes
 //	kprobe_event.go                      typed arguments of functions, from BTF
 //	uprobe_sites.go, uprobe_attach.go    which addresses in files uprobes have, and attaching

@@ -5,7 +5,9 @@ import (
 	"strings"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
+	"github.com/bpfrepl/bpfrepl/bpf/kbtf"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
+	"github.com/cilium/ebpf"
 )
 
 // Targets at kernel functions, which package kernelfunc lists.
@@ -74,3 +76,25 @@ func noKernelFunction(s Spec, fn string, names []string) error {
 	}
 	return e
 }
+
+// A funcOwner is the payload of a target at a function of a named module or of a BPF program. The
+// functions of other targets are found by name.
+type funcOwner struct {
+	module  string
+	program ebpf.ProgramID
+}
+
+// lookupFunction finds the function of an fentry or fexit target.
+func lookupFunction(t bpf.Target) (kbtf.Func, error) {
+	in := payload[funcOwner](t)
+	switch {
+	case in.program != 0:
+		return kbtf.ProgramFunc(in.program, t.Func)
+	case in.module != "":
+		return kbtf.ModuleFunc(in.module, t.Func)
+	}
+	return kbtf.FindFunc(t.Func)
+}
+
+// InProgram reports whether the target is a function of a BPF program.
+func InProgram(t bpf.Target) bool { return payload[funcOwner](t).program != 0 }

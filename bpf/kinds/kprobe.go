@@ -63,12 +63,6 @@ var kretprobeProvider = Provider{
 	},
 }
 
-// offsetInFunction is the payload of a target inside a function, in bytes from its start.
-type offsetInFunction uint64
-
-// offsetOf returns the number of bytes between the start of the function and the probe.
-func offsetOf(t bpf.Target) uint64 { return uint64(payload[offsetInFunction](t)) }
-
 // usableKprobe returns a *NotFoundError if the kernel has no kprobes.
 func usableKprobe(spec string) error {
 	_, err := kprobePMU()

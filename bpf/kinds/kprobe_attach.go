@@ -274,3 +274,9 @@ func HasKprobes() bool {
 }
 
 var errNoKprobes = errors.New("this kernel has no kprobes: it is built without CONFIG_KPROBE_EVENTS")
+
+// offsetInFunction is the payload of a target inside a function, in bytes from its start.
+type offsetInFunction uint64
+
+// offsetOf returns the number of bytes between the start of the function and the probe.
+func offsetOf(t bpf.Target) uint64 { return uint64(payload[offsetInFunction](t)) }

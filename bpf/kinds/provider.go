@@ -2,10 +2,8 @@ package kinds
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/bpfrepl/bpfrepl/bpf"
@@ -44,40 +42,6 @@ type Provider struct {
 	usable func(kind string) error
 }
 
-// providers is filled by init because the providers' functions refer to it.
-var providers []*Provider
-
-func init() {
-	providers = []*Provider{
-		&tracepointProvider, &rawTracepointProvider,
-		&kprobeProvider, &kretprobeProvider, &fentryProvider, &fexitProvider, &functionProvider, &returnProvider, &lsmProvider,
-		&uprobeProvider, &uretprobeProvider, &usdtProvider, &iterProvider,
-		&profileProvider, &intervalProvider, &softwareProvider, &hardwareProvider, &watchpointProvider,
-		&beginProvider, &endProvider, &signalProvider,
-	}
-}
-
-// Providers returns the table of all kinds, in the order of the help.
-func Providers() []*Provider { return providers }
-
-// kindNames returns the names of all kinds.
-func kindNames() []string {
-	var out []string
-	for _, p := range providers {
-		out = append(out, p.Kind)
-	}
-	return out
-}
-
-func findProvider(kind string) *Provider {
-	for _, p := range providers {
-		if p.Kind == kind || p.Alias != "" && p.Alias == kind {
-			return p
-		}
-	}
-	return nil
-}
-
 // NotFoundError reports that no probe of that name exists.
 type NotFoundError struct {
 	Spec        string   // as written
@@ -99,78 +63,6 @@ func (e *NotFoundError) Error() string {
 	}
 	last := len(quoted) - 1
 	return fmt.Sprintf("no probe %q: %s (did you mean %s or %s?)", e.Spec, e.Reason, strings.Join(quoted[:last], ", "), quoted[last])
-}
-
-// Resolve returns the targets of a probe spec, sorted by name. It returns at least one target or an
-// error: a *SpecError, a *NotFoundError, a *PrivilegeError or a *MountError.
-func Resolve(spec string) ([]bpf.Target, error) { return resolve(spec, false) }
-
-// ResolveUnsafe is like Resolve, but also accepts probes that may crash the programs they trace.
-func ResolveUnsafe(spec string) ([]bpf.Target, error) { return resolve(spec, true) }
-
-func resolve(spec string, unsafe bool) ([]bpf.Target, error) {
-	s, err := ParseSpec(spec)
-	if err != nil {
-		return nil, err
-	}
-	s.Unsafe = unsafe
-	ts, err := findProvider(s.Kind).Resolve(s)
-	if slices.ContainsFunc(s.Args, isPattern) {
-		for i := range ts {
-			ts[i].FromPattern = true
-		}
-	}
-	setDrivers(ts)
-	return ts, err
-}
-
-// setDrivers gives each target the driver of its kind.
-func setDrivers(ts []bpf.Target) {
-	for i := range ts {
-		ts[i].Driver = &findProvider(ts[i].Kind).Driver
-	}
-}
-
-// List returns the available probes of all kinds whose full names match the pattern, sorted by
-// name. A pattern without a colon matches every name that contains it. Kinds with unlimited names
-// (profile) list the usual ones. Kinds that this host does not support are left out unless the
-// pattern names the kind.
-func List(pattern string) ([]bpf.Target, error) {
-	if kind, rest, ok := strings.Cut(pattern, ":"); !ok {
-		if !isPattern(pattern) || strings.Trim(pattern, "*") != pattern {
-			pattern = "*" + strings.Trim(pattern, "*") + "*"
-		} else {
-			pattern = "*" + pattern + "*"
-		}
-	} else if p := findProvider(kind); p != nil {
-		pattern = p.Kind + ":" + rest
-	}
-	if _, err := path.Match(pattern, ""); err != nil {
-		return nil, &SpecError{Text: pattern, Reason: fmt.Sprintf("bad pattern %q", pattern), Hint: "a [ has no matching ]"}
-	}
-	if err := sys.CheckMounts(); err != nil {
-		return nil, err
-	}
-	var all []bpf.Target
-	for _, p := range providers {
-		if kind, _, ok := strings.Cut(pattern, ":"); ok && !match(kind, p.Kind) && !strings.Contains(kind, "*") {
-			continue
-		}
-		ts, err := p.List(pattern)
-		if err == nil && len(ts) > 0 && p.usable != nil && !strings.HasPrefix(pattern, p.Kind+":") {
-			var none *NotFoundError
-			if err = p.usable(p.Kind); errors.As(err, &none) {
-				continue
-			}
-		}
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, ts...)
-	}
-	setDrivers(all)
-	slices.SortFunc(all, func(a, b bpf.Target) int { return strings.Compare(a.Name, b.Name) })
-	return all, nil
 }
 
 func only(t ebpf.ProgramType) func(bpf.Target, bool) []ebpf.ProgramType {
@@ -212,4 +104,60 @@ func payload[T any](t bpf.Target) T {
 
 func newTarget(kind string, parts ...string) bpf.Target {
 	return bpf.Target{Name: strings.Join(append([]string{kind}, parts...), ":"), Kind: kind, Parts: parts}
+}
+
+// providers is filled by init because the providers' functions refer to it.
+var providers []*Provider
+
+// kindNames returns the names of all kinds.
+func kindNames() []string {
+	var out []string
+	for _, p := range providers {
+		out = append(out, p.Kind)
+	}
+	return out
+}
+
+func findProvider(kind string) *Provider {
+	for _, p := range providers {
+		if p.Kind == kind || p.Alias != "" && p.Alias == kind {
+			return p
+		}
+	}
+	return nil
+}
+
+// Spec is a parsed probe spec. "tracepoint:sched:sched_switch" has the kind "tracepoint" and two
+// arguments.
+type Spec struct {
+	Kind string // full name, even if the text uses an alias
+	Args []string
+	Text string // as the user wrote it
+	// Unsafe accepts probes that may harm the traced programs.
+	Unsafe bool
+}
+
+// SpecError reports what is wrong with the text of a probe spec.
+type SpecError struct {
+	Text   string // the spec
+	Reason string
+	Hint   string // what to write instead, or ""
+	// Refused reports that the text is valid, but what it names cannot be traced.
+	Refused bool
+}
+
+func (e *SpecError) Error() string {
+	if e.Hint == "" {
+		return e.Reason
+	}
+	return fmt.Sprintf("%s (%s)", e.Reason, e.Hint)
+}
+
+// isPattern reports whether a part of a spec contains wildcards.
+func isPattern(s string) bool { return strings.ContainsAny(s, "*?[") }
+
+// match reports whether name matches a pattern that ParseSpec has accepted.
+func match(pattern, name string) bool {
+	ok, err := path.Match(pattern, name)
+	return ok && err == nil
 }

@@ -8,32 +8,6 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-// Spec is a parsed probe spec. "tracepoint:sched:sched_switch" has the kind "tracepoint" and two
-// arguments.
-type Spec struct {
-	Kind string // full name, even if the text uses an alias
-	Args []string
-	Text string // as the user wrote it
-	// Unsafe accepts probes that may harm the traced programs.
-	Unsafe bool
-}
-
-// SpecError reports what is wrong with the text of a probe spec.
-type SpecError struct {
-	Text   string // the spec
-	Reason string
-	Hint   string // what to write instead, or ""
-	// Refused reports that the text is valid, but what it names cannot be traced.
-	Refused bool
-}
-
-func (e *SpecError) Error() string {
-	if e.Hint == "" {
-		return e.Reason
-	}
-	return fmt.Sprintf("%s (%s)", e.Reason, e.Hint)
-}
-
 // ParseSpec parses a probe spec and checks its kind and the number of its parts. The error is a
 // *SpecError.
 func ParseSpec(text string) (Spec, error) {
@@ -80,13 +54,4 @@ func parts(n int) string {
 		return "1 part"
 	}
 	return fmt.Sprintf("%d parts", n)
-}
-
-// isPattern reports whether a part of a spec contains wildcards.
-func isPattern(s string) bool { return strings.ContainsAny(s, "*?[") }
-
-// match reports whether name matches a pattern that ParseSpec has accepted.
-func match(pattern, name string) bool {
-	ok, err := path.Match(pattern, name)
-	return ok && err == nil
 }

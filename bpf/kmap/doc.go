@@ -6,10 +6,12 @@
 // map while programs use it, so that delta() loses nothing.
 //
 //	maps.go           maps: create, look up, update, delete
+//	spec.go           what a map is to be, errors
 //	available.go      whether the memory for a map is available
 //	batch.go          reading in batches
 //	parallel_read.go  reading from several places
-//	snapshot.go       the contents of a map
+//	read.go           reading a whole map
+//	snapshot.go       the contents of a map, as they were read
 //	swap.go           SwapMap
 //	ringbuf.go        ring buffers
 //	cells.go          error cells

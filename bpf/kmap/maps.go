@@ -13,16 +13,6 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/sys"
 )
 
-// Spec describes a map to be created.
-type Spec struct {
-	Name               string // for display only; the kernel keeps 15 characters
-	Type               ebpf.MapType
-	KeySize, ValueSize uint32 // in bytes; for a per-CPU map, the size of one CPU's value
-	MaxEntries         uint32
-	Flags              uint32 // BPF_F_*
-	Inner              *Spec  // spec of the inner maps, for a map of maps
-}
-
 // Map is a kernel map whose keys and values are bytes. All methods except Close are safe for
 // concurrent use.
 type Map struct {
@@ -36,25 +26,6 @@ var ErrKeyNotExist = ebpf.ErrKeyNotExist
 
 // ErrKeyExist is returned by Update with the flag NoExist for a key that exists.
 var ErrKeyExist = ebpf.ErrKeyExist
-
-// Error reports why the kernel refused a map, or an operation on one.
-type Error struct {
-	Spec   Spec
-	Op     string // "create", "update"...
-	Reason string
-	Hint   string // what to do, or ""
-	Err    error
-}
-
-func (e *Error) Error() string {
-	s := fmt.Sprintf("%s map %q: %s", e.Op, e.Spec.Name, e.Reason)
-	if e.Hint != "" {
-		s += "; " + e.Hint
-	}
-	return s
-}
-
-func (e *Error) Unwrap() error { return e.Err }
 
 // New creates a map. The error is a *Error. New calls the kernel directly, because cilium/ebpf
 // first reads the mount table and creates three maps to probe the kernel, which takes one of the
@@ -108,19 +79,6 @@ func KernelName(s string) string {
 	return s[:min(len(s), unix.BPF_OBJ_NAME_LEN-1)]
 }
 
-func isPerCPU(t ebpf.MapType) bool {
-	return t == ebpf.PerCPUHash || t == ebpf.PerCPUArray || t == ebpf.LRUCPUHash
-}
-
-// totalValueSize returns the number of bytes that the kernel copies for one key.
-func totalValueSize(s Spec) (int, error) {
-	if !isPerCPU(s.Type) {
-		return int(s.ValueSize), nil
-	}
-	n, err := sys.PossibleCPUs()
-	return n * ((int(s.ValueSize) + 7) &^ 7), err
-}
-
 func createError(s Spec, err error) error {
 	e := &Error{Spec: s, Op: "create", Err: err}
 	switch {
@@ -148,29 +106,6 @@ func createError(s Spec, err error) error {
 		e.Reason = err.Error()
 	}
 	return e
-}
-
-// bytes estimates the memory of a map from the sizes of the kernel's structures
-// (kernel/bpf/hashtab.c: struct htab_elem has 48 bytes, a bucket 16).
-func (s Spec) bytes() uint64 {
-	n, key, value := uint64(s.MaxEntries), uint64(s.KeySize+7)&^7, uint64(s.ValueSize+7)&^7
-	if total, err := totalValueSize(s); err == nil && isPerCPU(s.Type) {
-		value = uint64(total) + 8
-	}
-	switch s.Type {
-	case ebpf.Array, ebpf.PerCPUArray, ebpf.ArrayOfMaps:
-		return n * value
-	case ebpf.RingBuf:
-		return n
-	}
-	return n * (48 + 16 + key + value)
-}
-
-func mebibytes(n uint64) string {
-	if n < 1<<20 {
-		return fmt.Sprintf("%d KiB", (n+1<<10-1)>>10)
-	}
-	return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20)
 }
 
 // Raw returns the underlying cilium/ebpf map.

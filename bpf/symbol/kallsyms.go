@@ -84,3 +84,9 @@ func parseHex(s string) (n uint64, ok bool) {
 	}
 	return n, true
 }
+
+// Symbol is a kernel symbol.
+type Symbol struct {
+	Name, Module string // Module is "" for the kernel itself
+	Addr         uint64
+}

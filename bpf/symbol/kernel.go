@@ -11,12 +11,6 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 )
 
-// Symbol is a kernel symbol.
-type Symbol struct {
-	Name, Module string // Module is "" for the kernel itself
-	Addr         uint64
-}
-
 // kernelSymbols contains the symbols of /proc/kallsyms, sorted by address.
 type kernelSymbols struct {
 	syms []Symbol
