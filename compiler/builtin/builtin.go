@@ -34,8 +34,6 @@
 package builtin
 
 import (
-	"cmp"
-
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/check"
@@ -68,15 +66,6 @@ type Doc struct{ Name, Sig, Text, Example, Probe, KernelOnly string }
 // exampleProbe is the probe of examples whose row names none.
 const exampleProbe = "tracepoint:raw_syscalls:sys_enter"
 
-// Builtins lists the functions that a handler can call, in the order of the table.
-func Builtins() []Doc {
-	var out []Doc
-	for _, b := range builtins {
-		out = append(out, Doc{b.name, b.sig, b.doc, b.example, cmp.Or(b.probe, exampleProbe), b.kernelOnly})
-	}
-	return out
-}
-
 func mk(row *check.Builtin, call *syntax.CallExpr, t *types.Type, args []tree.Expr) *tree.BuiltinExpr {
 	return &tree.BuiltinExpr{Node: tree.At(t, call.Lparen), Name: row.Name, Args: args}
 }
@@ -86,6 +75,3 @@ func fixed(t *types.Type) func(*check.Checker, *check.Builtin, *syntax.CallExpr,
 		return mk(row, call, t, args)
 	}
 }
-
-// CanCall reports whether a handler can call the builtin of that name.
-func CanCall(name string) bool { return find(name) != nil }

@@ -62,15 +62,6 @@ func eventFields() []eventField {
 	return append(fields, stackFields()...)
 }
 
-// EventFields lists the name and the description of each builtin field of an event.
-func EventFields() [][2]string {
-	var out [][2]string
-	for _, f := range fields {
-		out = append(out, [2]string{f.name, f.doc})
-	}
-	return out
-}
-
 func goid(c *check.Checker, pos syntax.Position) tree.Expr {
 	if c.Req.Event.Goroutine == nil {
 		return c.Bad(pos, "write e.tid, the thread id", "%s is not at a function of a Go program: e.goid exists only in those", c.Req.Name)

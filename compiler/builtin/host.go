@@ -3,7 +3,6 @@ package builtin
 import (
 	"fmt"
 	"math/big"
-	"strings"
 
 	"github.com/bpfrepl/bpfrepl/compiler/check"
 	"github.com/bpfrepl/bpfrepl/compiler/tree"
@@ -60,39 +59,6 @@ type hostCall struct {
 	params []check.Param
 	args   []any // one for each parameter
 	err    error // the first argument of a wrong type
-}
-
-// HostParams returns the parameters of a builtin that has a host half, and ok false for others. A
-// name is followed by ? if the argument can be omitted, and by ?? if it can also be None.
-func HostParams(name string) (names []string, ok bool) {
-	row := find(name)
-	if row == nil || row.host == nil {
-		return nil, false
-	}
-	list := strings.Split(row.sig[strings.IndexByte(row.sig, '(')+1:len(row.sig)-1], ", ")
-	for i, p := range check.Params(row.sig) {
-		switch {
-		case p.Required:
-			names = append(names, p.Name)
-		case strings.HasSuffix(list[i], "=None"):
-			names = append(names, p.Name+"??")
-		default:
-			names = append(names, p.Name+"?")
-		}
-	}
-	return names, true
-}
-
-// CallOnHost calls the host half of a builtin. There is one argument for each of its parameters,
-// Omitted if the call does not have it.
-func CallOnHost(name string, c Caller, args []any) (any, error) {
-	row := find(name)
-	h := &hostCall{Caller: c, rows: CheckRows, name: name, params: check.Params(row.sig), args: args}
-	v, err := row.host(h)
-	if h.err != nil {
-		return nil, h.err
-	}
-	return v, err
 }
 
 // given reports whether the call has an argument.
@@ -181,3 +147,6 @@ func formatted(t *types.Type, words ...uint64) Formatted {
 	copy(f.Words[:], words)
 	return f
 }
+
+// unsafeHint is the hint for builtins that act on other processes or the kernel.
+const unsafeHint = "to allow it, start bpfrepl with --unsafe"

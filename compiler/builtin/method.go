@@ -37,12 +37,3 @@ func methodRows() []method {
 		{"formatted value", "endswith", "endswith(suffix)", "whether a name ends with a string, or with one of a tuple", `if errno_name(e.args.id).endswith("INTR"): calls.add()`, check.FormattedAffix, nil, nil},
 	}
 }
-
-// Methods lists the methods that a handler can call. Name is "aggregation.add" and so on.
-func Methods() []Doc {
-	var out []Doc
-	for _, m := range methods {
-		out = append(out, Doc{m.recv + "." + m.name, m.sig, m.doc, m.example, exampleProbe, ""})
-	}
-	return out
-}

@@ -159,3 +159,17 @@ func checkEmit(c *check.Checker, e *tree.MethodExpr) tree.Expr {
 	}
 	return e
 }
+
+// constFormat returns the format of printf or sprintf. It reports an error and returns false if the
+// format is not a constant.
+func constFormat(c *check.Checker, row *check.Builtin, x tree.Expr) (format string, ok bool) {
+	k, isConst := x.(*tree.ConstExpr)
+	switch {
+	case x.Type().Kind == types.Invalid:
+		return "", false
+	case !isConst || k.T.Kind != types.Str:
+		c.Errorf(x.Position(), "write the format in the handler, or as a global", "the format of %s must be a constant string", row.Name)
+		return "", false
+	}
+	return k.Value.(string), true
+}

@@ -94,9 +94,6 @@ func checkCgroupPath(c *check.Checker, row *check.Builtin, call *syntax.CallExpr
 	return mk(row, call, t, []tree.Expr{x})
 }
 
-// unsafeHint is the hint for builtins that act on other processes or the kernel.
-const unsafeHint = "to allow it, start bpfrepl with --unsafe"
-
 func checkSignal(c *check.Checker, row *check.Builtin, call *syntax.CallExpr, args []tree.Expr) tree.Expr {
 	x := args[0]
 	if k, ok := x.(*tree.ConstExpr); ok && k.T.Kind == types.Str {

@@ -48,20 +48,6 @@ func checkSprintf(c *check.Checker, row *check.Builtin, call *syntax.CallExpr, a
 	return c.Text(call.Lparen, types.Sprintf, format, args[1:])
 }
 
-// constFormat returns the format of printf or sprintf. It reports an error and returns false if the
-// format is not a constant.
-func constFormat(c *check.Checker, row *check.Builtin, x tree.Expr) (format string, ok bool) {
-	k, isConst := x.(*tree.ConstExpr)
-	switch {
-	case x.Type().Kind == types.Invalid:
-		return "", false
-	case !isConst || k.T.Kind != types.Str:
-		c.Errorf(x.Position(), "write the format in the handler, or as a global", "the format of %s must be a constant string", row.Name)
-		return "", false
-	}
-	return k.Value.(string), true
-}
-
 func checkJoin(c *check.Checker, row *check.Builtin, call *syntax.CallExpr, args []tree.Expr) tree.Expr {
 	sep := args[1]
 	if sep == nil {

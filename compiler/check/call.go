@@ -1,7 +1,6 @@
 package check
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -10,7 +9,6 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/tree"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/plural"
-	"github.com/bpfrepl/bpfrepl/internal/suggest"
 	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 )
 
@@ -97,14 +95,6 @@ func (c *Checker) bindArgs(call *syntax.CallExpr, sig string) ([]syntax.Expr, bo
 	return out, ok
 }
 
-// DidYouMean returns a hint that suggests the nearest of names, or "" if none is near.
-func DidYouMean(word string, names []string) string {
-	if near := suggest.Nearest(word, names, 1); len(near) > 0 {
-		return fmt.Sprintf("did you mean %q?", near[0])
-	}
-	return ""
-}
-
 func (c *Checker) callExpr(x *syntax.CallExpr) tree.Expr {
 	if dot, ok := unparen(x.Fn).(*syntax.DotExpr); ok {
 		return c.methodCall(x, dot)
@@ -157,25 +147,6 @@ var hostOnly = map[string]string{
 	"dict":   "make dicts outside of the handler, or use a table()",
 	"range":  "range is allowed only in a for loop: for i in range(n)",
 	"type":   "types are known when the handler is compiled",
-}
-
-// wordHint returns the hint for a row of the word list, or "" for nil.
-func wordHint(w *wordlist.Word) string {
-	if w == nil {
-		return ""
-	}
-	return w.Hint()
-}
-
-// StoreHint returns what to write instead of x, which cannot be stored: a builtin's name where the
-// event's field is meant, or a C value with several parts.
-func StoreHint(x tree.Expr) string {
-	if st, ok := x.(*tree.StaticExpr); ok {
-		if b, ok := st.Entity.(tree.Builtin); ok {
-			return wordHint(wordlist.Name(b.Name))
-		}
-	}
-	return UsageHint(x.Type())
 }
 
 // checkArgs checks the arguments of a call that is already wrong, to report their errors too.
@@ -399,4 +370,15 @@ func (c *Checker) ConstString(x tree.Expr, what string) (string, bool) {
 		c.Errorf(x.Position(), "", "%s must be a constant string", what)
 	}
 	return "", false
+}
+
+func paramName(p syntax.Expr) *syntax.Ident {
+	switch p := p.(type) {
+	case *syntax.Ident:
+		return p
+	case *syntax.BinaryExpr: // name=default
+		id, _ := p.X.(*syntax.Ident)
+		return id
+	}
+	return nil
 }

@@ -25,7 +25,8 @@
 //
 // The walk:
 //
-//	check.go       the Checker, functions and their locals, repeated walks
+//	check.go       the filter and the handler, functions, repeated walks
+//	checker.go     the Checker, its errors and warnings
 //	stmt.go        statements, assignment, if
 //	loop.go        for and while, and which loops the verifier walks
 //	flow.go        what known conditions say about locals
@@ -59,95 +60,22 @@
 package check
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
 
-	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/compiler/tree"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
-	"github.com/bpfrepl/bpfrepl/internal/abi"
-	"github.com/bpfrepl/bpfrepl/internal/ctype"
 )
-
-// A Checker checks one request. Functions that check a row call its methods.
-type Checker struct {
-	Req   *tree.Request
-	Diags diag.List  // the errors so far
-	Facts tree.Facts // what the handler has been found to use
-
-	rows               *Tables
-	warnings           diag.List
-	frame              *frame
-	flow               *flow
-	maps               map[*tree.Map]*mapTyping
-	mapsGrew, everGrew bool
-	inferring          bool        // unknown types are to be inferred: see Infer
-	noting             bool        // record an Arithmetic for each frame
-	arith              *Arithmetic // of the handler, if noting
-	capturedSeen       map[string]bool
-	typed              []abi.Field // result of Event.Typed
-	typedErr           error
-	fields             map[string]bool // arguments read by name
-	enums              map[*ctype.Type]*types.Type
-	calls              int
-	iterations         int        // product of the lengths of the enclosing loops
-	loops              []loopFlow // the enclosing loops
-}
-
-// A frame is one function being checked.
-type frame struct {
-	fn     *tree.Func
-	up     *frame
-	call   *tree.CallExpr
-	locals map[*resolve.Binding]*tree.Local
-	ret    *types.Type     // join of all results; nil before the first
-	retAt  syntax.Position // of the result that determined ret
-	loop   int
-	grew   bool
-	writes map[*resolve.Binding]int       // number of statements in the body that assign the variable
-	reads  map[*resolve.Binding]tableRead // locals that were read from an element of a table
-	arith  *Arithmetic                    // nil if not recorded
-}
 
 const (
 	maxCalls      = 20000 // function checks per handler, repeated ones included
 	maxDepth      = 16    // of nested calls
-	maxWalks      = 12    // of one function: a type can grow only a few times
 	maxUnroll     = 256   // elements of a captured list in a for loop
 	maxIterations = 8192  // iterations of nested constant loops, if the verifier has to walk each
 )
-
-// New returns a checker for a request. rows has what a handler can call and read.
-func New(rows *Tables, req *tree.Request) *Checker {
-	return &Checker{rows: rows, Req: req, maps: map[*tree.Map]*mapTyping{}, capturedSeen: map[string]bool{}, enums: map[*ctype.Type]*types.Type{}, iterations: 1, flow: newFlow()}
-}
-
-// Errorf reports an error at pos. hint says what to write instead, or is "".
-func (c *Checker) Errorf(pos syntax.Position, hint, format string, args ...any) {
-	c.Diags = append(c.Diags, &diag.Diagnostic{Pos: pos, Msg: fmt.Sprintf(format, args...), Hint: hint, Line: c.Req.Source(pos)})
-}
-
-// pointAt makes the last diagnostic of a list point at a second place, if that is known.
-func (c *Checker) pointAt(list diag.List, pos syntax.Position, format string, args ...any) {
-	if d := list[len(list)-1]; pos.IsValid() && pos != d.Pos {
-		d.Also = diag.Place{Pos: pos, Label: fmt.Sprintf(format, args...), Line: c.Req.Source(pos)}
-	}
-}
-
-// warnf reports code that the kernel accepts but that is most likely a mistake.
-func (c *Checker) warnf(pos syntax.Position, hint, format string, args ...any) {
-	c.warnings = append(c.warnings, &diag.Diagnostic{Severity: diag.Warning, Pos: pos, Msg: fmt.Sprintf(format, args...), Hint: hint, Line: c.Req.Source(pos)})
-}
-
-// Bad reports an error and returns an expression of unknown type, which causes no follow-up errors.
-func (c *Checker) Bad(pos syntax.Position, hint, format string, args ...any) tree.Expr {
-	c.Errorf(pos, hint, format, args...)
-	return tree.Invalid(pos)
-}
 
 // Program checks the handler and the filter of a request. The error is a diag.List.
 func Program(rows *Tables, req *tree.Request) (*tree.Program, error) {
@@ -288,28 +216,6 @@ func (c *Checker) call(fn *tree.Func, args []tree.Expr, pos syntax.Position) *tr
 	return e
 }
 
-func paramName(p syntax.Expr) *syntax.Ident {
-	switch p := p.(type) {
-	case *syntax.Ident:
-		return p
-	case *syntax.BinaryExpr: // name=default
-		id, _ := p.X.(*syntax.Ident)
-		return id
-	}
-	return nil
-}
-
-// atCompileTime reports whether a function may use this argument where a constant is required.
-func atCompileTime(x tree.Expr) bool {
-	switch x := x.(type) {
-	case *tree.ConstExpr:
-		return x.T.Kind != types.Invalid
-	case *tree.StaticExpr:
-		return true
-	}
-	return false
-}
-
 // writes returns the number of statements that assign each variable.
 func writes(stmts []syntax.Stmt) map[*resolve.Binding]int {
 	out := map[*resolve.Binding]int{}
@@ -344,21 +250,6 @@ func writes(stmts []syntax.Stmt) map[*resolve.Binding]int {
 		})
 	}
 	return out
-}
-
-// local returns the variable that an identifier refers to, or nil for a name from outside the
-// function.
-func (c *Checker) local(id *syntax.Ident) *tree.Local {
-	b, ok := id.Binding.(*resolve.Binding)
-	if !ok || b.Scope != resolve.Local && b.Scope != resolve.Cell {
-		return nil
-	}
-	v := c.frame.locals[b]
-	if v == nil {
-		v = &tree.Local{Name: id.Name, T: types.TInvalid}
-		c.frame.locals[b] = v
-	}
-	return v
 }
 
 // grow joins t into the type of a local.

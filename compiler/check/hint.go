@@ -1,8 +1,13 @@
 package check
 
 import (
+	"fmt"
+
+	"github.com/bpfrepl/bpfrepl/compiler/tree"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/internal/ctype"
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
+	"github.com/bpfrepl/bpfrepl/internal/wordlist"
 )
 
 // UsageHint returns the hint for a value that is used where its type is not allowed: how to use
@@ -94,4 +99,54 @@ func compareHint(a, b *types.Type) string {
 		hint = UsageHint(a)
 	}
 	return hint
+}
+
+// DidYouMean returns a hint that suggests the nearest of names, or "" if none is near.
+func DidYouMean(word string, names []string) string {
+	if near := suggest.Nearest(word, names, 1); len(near) > 0 {
+		return fmt.Sprintf("did you mean %q?", near[0])
+	}
+	return ""
+}
+
+// joinHint returns what to write if the two types do not join because of their signs; "" otherwise.
+func joinHint(a, b *types.Type) string {
+	switch {
+	case a.Kind == types.Opt && b.Kind == types.Opt:
+		return joinHint(a.Elem, b.Elem)
+	case a.Kind == types.Opt:
+		return joinHint(a.Elem, b)
+	case b.Kind == types.Opt:
+		return joinHint(a, b.Elem)
+	case a.Kind == types.Tuple && b.Kind == types.Tuple && len(a.Elems) == len(b.Elems):
+		for i := range a.Elems {
+			if types.Join(a.Elems[i], b.Elems[i]) == nil {
+				return joinHint(a.Elems[i], b.Elems[i])
+			}
+		}
+	case (a.IsInt() || a.IsNumber()) && (b.IsInt() || b.IsNumber()) && types.Join(a, b) == nil:
+		return `one may be negative, the other above 2**63: cast both to signed, cast(x, "long"), or to unsigned, cast(x, "u64"), or use None for a missing value`
+	}
+	return ""
+}
+
+const formatHint = `write printf("%d\n", x), which formats on the host`
+
+// StoreHint returns what to write instead of x, which cannot be stored: a builtin's name where the
+// event's field is meant, or a C value with several parts.
+func StoreHint(x tree.Expr) string {
+	if st, ok := x.(*tree.StaticExpr); ok {
+		if b, ok := st.Entity.(tree.Builtin); ok {
+			return wordHint(wordlist.Name(b.Name))
+		}
+	}
+	return UsageHint(x.Type())
+}
+
+// wordHint returns the hint for a row of the word list, or "" for nil.
+func wordHint(w *wordlist.Word) string {
+	if w == nil {
+		return ""
+	}
+	return w.Hint()
 }

@@ -106,10 +106,6 @@ func (c *Checker) DictGet(pos syntax.Position, d tree.Dict, x, def tree.Expr) tr
 	return &tree.DictExpr{Node: tree.At(t, pos), X: x, Dict: tree.Dict{Keys: keys, Vals: d.Vals}, Def: def}
 }
 
-// maxSearch is the maximum size of a captured collection that a handler searches: each element is a
-// comparison in the program.
-const maxSearch = 4096
-
 // searchable checks that x can be compared with each of the constants, and returns them as they are
 // compared: strings for formatted values are numbers.
 func (c *Checker) searchable(pos syntax.Position, x tree.Expr, list []any) ([]any, bool) {

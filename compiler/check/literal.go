@@ -129,3 +129,7 @@ func (c *Checker) pick(pos syntax.Position, x, i tree.Expr) tree.Expr {
 	}
 	return e
 }
+
+// maxSearch is the maximum size of a captured collection that a handler searches: each element is a
+// comparison in the program.
+const maxSearch = 4096

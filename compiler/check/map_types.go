@@ -172,27 +172,6 @@ func (c *Checker) twoTypes(m *tree.Map, x tree.Expr, has *typing, what string) t
 	return tree.Invalid(x.Position())
 }
 
-// joinHint returns what to write if the two types do not join because of their signs; "" otherwise.
-func joinHint(a, b *types.Type) string {
-	switch {
-	case a.Kind == types.Opt && b.Kind == types.Opt:
-		return joinHint(a.Elem, b.Elem)
-	case a.Kind == types.Opt:
-		return joinHint(a.Elem, b)
-	case b.Kind == types.Opt:
-		return joinHint(a, b.Elem)
-	case a.Kind == types.Tuple && b.Kind == types.Tuple && len(a.Elems) == len(b.Elems):
-		for i := range a.Elems {
-			if types.Join(a.Elems[i], b.Elems[i]) == nil {
-				return joinHint(a.Elems[i], b.Elems[i])
-			}
-		}
-	case (a.IsInt() || a.IsNumber()) && (b.IsInt() || b.IsNumber()) && types.Join(a, b) == nil:
-		return `one may be negative, the other above 2**63: cast both to signed, cast(x, "long"), or to unsigned, cast(x, "u64"), or use None for a missing value`
-	}
-	return ""
-}
-
 // pointerText returns a pointer type as C declares it, including its address space.
 func pointerText(t *types.Type) string {
 	text := t.Text

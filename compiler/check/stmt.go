@@ -107,16 +107,6 @@ func (c *Checker) table(idx *syntax.IndexExpr, verb string) *tree.Map {
 	return nil
 }
 
-func unparen(x syntax.Expr) syntax.Expr {
-	for {
-		p, ok := x.(*syntax.ParenExpr)
-		if !ok {
-			return x
-		}
-		x = p.X
-	}
-}
-
 // bind assigns x to a target: a local, or several that unpack a tuple.
 func (c *Checker) bind(target syntax.Expr, x tree.Expr) []tree.Stmt {
 	switch t := unparen(target).(type) {

@@ -5,6 +5,7 @@
 //
 //	mir.go       instructions on virtual registers
 //	select.go    selection of instructions
+//	bitset.go    sets of registers
 //	liveness.go  which registers are live where
 //	regalloc.go  colouring, coalescing, spilling
 //	pairs.go     sets of pairs of registers, for the interference graph

@@ -179,3 +179,26 @@ func (t *domTree) parent(b *Block) *Block {
 	}
 	return nil
 }
+
+// removeUnreachable removes the blocks that cannot be reached, and their edges.
+func removeUnreachable(f *Func) {
+	live := make([]bool, f.nextBlk)
+	for _, b := range postorder(f) {
+		live[b.ID] = true
+	}
+	out := f.Blocks[:0]
+	for _, b := range f.Blocks {
+		if !live[b.ID] {
+			continue
+		}
+		out = append(out, b)
+		for i := 0; i < len(b.Preds); {
+			if live[b.Preds[i].ID] {
+				i++
+				continue
+			}
+			b.removePred(i)
+		}
+	}
+	f.Blocks = out
+}

@@ -18,6 +18,7 @@
 //
 //	passes.go  the list of passes, in their order
 //	dom.go     which blocks dominate which
+//	replace.go values that stand for others
 //	memory.go  what values read and write, byte by byte
 //
 // The passes, and the placement of slots after them:
@@ -38,6 +39,7 @@ package ir
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf/asm"
 	"go.starlark.net/syntax"
@@ -275,4 +277,11 @@ func (b *Block) String() string {
 		return fmt.Sprintf("b%d", b.ID)
 	}
 	return fmt.Sprintf("b%d.%s", b.ID, b.Name)
+}
+
+func (b *Block) removePred(i int) {
+	b.Preds = slices.Delete(b.Preds, i, i+1)
+	for _, phi := range b.Phis {
+		phi.Args = slices.Delete(phi.Args, i, i+1)
+	}
 }

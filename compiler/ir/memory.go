@@ -263,3 +263,34 @@ func contextReadOnly(f *Func) bool {
 	}
 	return true
 }
+
+// slotPointers returns, by value ID, the slots that a value may point into.
+func slotPointers(f *Func) [][]*Slot {
+	points := make([][]*Slot, f.NumValues())
+	var sums []*Value // values that may point wherever their arguments point
+	for _, b := range f.Blocks {
+		sums = append(sums, b.Phis...)
+		for _, v := range b.Values {
+			switch v.Op {
+			case OpSlotAddr:
+				points[v.ID] = f.Slots[v.Slot.ID : v.Slot.ID+1 : v.Slot.ID+1]
+			case OpAdd, OpSub:
+				sums = append(sums, v)
+			}
+		}
+	}
+	for changed := true; changed; {
+		changed = false
+		for _, v := range sums {
+			for _, a := range v.Args {
+				for _, s := range points[a.ID] {
+					if !slices.Contains(points[v.ID], s) {
+						points[v.ID] = append(points[v.ID], s)
+						changed = true
+					}
+				}
+			}
+		}
+	}
+	return points
+}

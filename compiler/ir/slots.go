@@ -124,37 +124,6 @@ func slotRefs(f *Func) [][]slotRef {
 	return refs
 }
 
-// slotPointers returns, by value ID, the slots that a value may point into.
-func slotPointers(f *Func) [][]*Slot {
-	points := make([][]*Slot, f.NumValues())
-	var sums []*Value // values that may point wherever their arguments point
-	for _, b := range f.Blocks {
-		sums = append(sums, b.Phis...)
-		for _, v := range b.Values {
-			switch v.Op {
-			case OpSlotAddr:
-				points[v.ID] = f.Slots[v.Slot.ID : v.Slot.ID+1 : v.Slot.ID+1]
-			case OpAdd, OpSub:
-				sums = append(sums, v)
-			}
-		}
-	}
-	for changed := true; changed; {
-		changed = false
-		for _, v := range sums {
-			for _, a := range v.Args {
-				for _, s := range points[a.ID] {
-					if !slices.Contains(points[v.ID], s) {
-						points[v.ID] = append(points[v.ID], s)
-						changed = true
-					}
-				}
-			}
-		}
-	}
-	return points
-}
-
 // ranges holds the slots that are in use at the start and at the end of each block, by block ID.
 // Most slots are in use within one block only, so the sets have bits for the others alone.
 type ranges struct {

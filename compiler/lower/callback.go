@@ -1,6 +1,7 @@
 package lower
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -257,4 +258,31 @@ func (o *callbackBody) capture(c *home) {
 	for _, e := range c.elems {
 		o.capture(e)
 	}
+}
+
+// callback adds a subprogram that a helper calls with params words, and returns its name. body
+// returns its result.
+func (lw *Lowerer) callback(name string, params int, body func(args []*ir.Value) *ir.Value) string {
+	lw.callbacks++
+	name = fmt.Sprintf("%s_%d", name, lw.callbacks)
+	outer, live, free, end, scratch := lw.B, lw.live, lw.free, lw.end, lw.scratch
+	lw.B = ir.NewBuilder(name)
+	lw.B.Pos, lw.B.Weigh = outer.Pos, lw.weigh
+	lw.live, lw.free, lw.end = nil, nil, nil
+	// Only a callback has the address of the scratch memory.
+	lw.scratch.at, lw.scratch.live, lw.scratch.freeList = scratchNowhere, nil, nil
+	lw.B.F.Params = params
+	args := make([]*ir.Value, params)
+	for i := range args {
+		args[i] = lw.B.Add(ir.OpCtx)
+		args[i].Imm = int64(i)
+	}
+	work := lw.budget.work
+	lw.B.Ret(body(args))
+	lw.budget.subs[name] = (lw.budget.work - work) / lw.times
+	lw.subs = append(lw.subs, lw.B.Finish())
+	lw.B, lw.live, lw.free, lw.end = outer, live, free, end
+	// What was allocated in the callback is not reused.
+	lw.scratch.at, lw.scratch.live, lw.scratch.freeList = scratch.at, scratch.live, scratch.freeList
+	return name
 }

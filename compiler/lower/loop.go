@@ -16,26 +16,8 @@ import (
 
 // The other kernel functions of the iterator.
 const (
-	iterNext    = "bpf_iter_num_next"
-	iterDestroy = "bpf_iter_num_destroy"
+	iterNext = "bpf_iter_num_next"
 )
-
-func (lw *Lowerer) kfunc(name string, args ...*ir.Value) *ir.Value {
-	id, err := lw.Req.Kfunc(name)
-	if err != nil {
-		lw.bug(lw.B.Pos, "%v", err)
-	}
-	v := lw.B.Add(ir.OpKfunc, args...)
-	v.Sym, v.Imm = name, id
-	return v
-}
-
-// destroy destroys an iterator.
-func (lw *Lowerer) destroy(it *ir.Slot) {
-	if it != nil && !lw.B.Dead() {
-		lw.kfunc(iterDestroy, lw.B.SlotAddr(it, 0))
-	}
-}
 
 // iterate repeats the body count times, or, if count is nil, until it is left. each gets the number
 // of the iteration and continues at body, or leaves.
@@ -126,32 +108,6 @@ func (lw *Lowerer) iterateByCallback(s tree.LoopStmt, fixed int64, counts bool, 
 	b.Continue(fault)
 	lw.overspent(s.Position())
 	b.Continue(on)
-}
-
-// atMost returns the smaller of n, which is unsigned, and limit; more is 1 if n is the larger, else
-// 0.
-func (lw *Lowerer) atMost(n *ir.Value, limit int64) (least, more *ir.Value) {
-	b := lw.B
-	if k, ok := n.IsConst(); ok && uint64(k) <= uint64(limit) {
-		return n, b.Const(0)
-	}
-	l, m := new(int), new(int)
-	over, done := b.Block("over the limit"), b.Block("")
-	b.Write(l, n)
-	b.Write(m, b.Const(0))
-	b.If(ir.UGT, n, b.Const(limit), over, done)
-	b.Continue(over)
-	b.Write(l, b.Const(limit))
-	b.Write(m, b.Const(1))
-	b.Jump(done)
-	b.Continue(done)
-	return b.Read(l), b.Read(m)
-}
-
-// opaqueZero returns a 0 that is unknown to the verifier.
-func (lw *Lowerer) opaqueZero() *ir.Value {
-	lw.needs.Zeros = max(lw.needs.Zeros, 8)
-	return lw.B.Load(lw.B.MapValue(lw.Req.Zeros, 0), 0, 8, false)
 }
 
 func (lw *Lowerer) while(s *tree.WhileStmt) {
@@ -250,4 +206,64 @@ func (lw *Lowerer) boundedLoop(iterator bool, n *ir.Value, leave, over *ir.Block
 	b.Continue(end)
 	lw.destroy(it)
 	b.Jump(over)
+}
+
+// forRange counts in a variable of its own, because the body may assign to the loop variable. The
+// last value is known, so the test at the end compares for equality and no bound can overflow.
+func (lw *Lowerer) forRange(s *tree.ForStmt) {
+	i := new(int)
+	lw.B.Write(i, lw.Value(s.Lo).W)
+	times := lw.times
+	lw.times *= int((tree.Word(s.Hi.(*tree.ConstExpr).Value)-tree.Word(s.Lo.(*tree.ConstExpr).Value))/s.Step) + 1
+	defer func() { lw.times = times }()
+	lw.B.InLoop(func() {
+		head, cont, next := lw.B.Block("loop"), lw.B.Block("continue"), lw.B.Block("next")
+		brk := lw.B.Block("break")
+		opaque := lw.Req.Variant != tree.VariantDefault
+		var enter *ir.Value
+		if opaque {
+			lw.B.NeverHide(i) // the verifier must know when this variable ends
+			enter = lw.opaqueZero()
+		}
+		lw.B.Jump(head)
+		lw.B.Start(head)
+		lw.B.Write(lw.homeOf(s.Local).key, lw.B.Read(i))
+		lw.loops = append(lw.loops, loop{brk, cont, nil})
+		lw.block(s.Body)
+		lw.loops = lw.loops[:len(lw.loops)-1]
+		lw.B.Jump(cont)
+		lw.B.Continue(cont)
+		if !lw.B.Dead() {
+			lw.B.If(ir.EQ, lw.B.Read(i), lw.Value(s.Hi).W, brk, next)
+		}
+		lw.B.Continue(next)
+		if !lw.B.Dead() {
+			lw.B.Write(i, lw.B.Add(ir.OpAdd, lw.B.Read(i), lw.B.Const(s.Step)))
+			if opaque {
+				lw.B.Opaque(head, enter, lw.opaqueZero())
+			}
+			lw.B.Jump(head)
+		}
+		lw.B.Seal(head)
+		lw.B.Continue(brk)
+	})
+}
+
+// forEach repeats the body for each element of a list.
+func (lw *Lowerer) forEach(s *tree.EachStmt) {
+	brk := lw.B.Block("break")
+	for _, e := range s.List {
+		if lw.B.Dead() {
+			break
+		}
+		cont := lw.B.Block("continue")
+		lw.scoped(func() { lw.set(lw.homeOf(s.Local), e) })
+		lw.loops = append(lw.loops, loop{brk, cont, nil})
+		lw.block(s.Body)
+		lw.loops = lw.loops[:len(lw.loops)-1]
+		lw.B.Jump(cont)
+		lw.B.Continue(cont)
+	}
+	lw.B.Jump(brk)
+	lw.B.Continue(brk)
 }

@@ -30,8 +30,9 @@
 //
 // The handler:
 //
-//	lower.go       the Lowerer, a program and its functions
-//	value.go       values, homes of locals
+//	program.go     the filters and the handler, a program and its functions
+//	lower.go       the Lowerer; values, memory and homes of locals
+//	value.go       reading and writing homes
 //	stmt.go        statements, inlined calls, loops of constant length and over lists
 //	loop.go        other ranges and while, by the number iterator or by callbacks
 //	callback.go    a body in a callback: its frame, and jumps out of it
@@ -40,7 +41,7 @@
 //	budget.go      the bound of the work of a run, and so of its loops
 //	needs.go       what a program refers to, sites, limits
 //	errorcells.go  counting of errors
-//	pidfilter.go   the filter by process: the half of package bpf's pidfilter.go that programs run
+//	taskid.go      IDs of processes and threads in PID namespaces
 //	syscall.go     finding the probe of a system call, the gate
 //
 // Expressions:
@@ -74,6 +75,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler/diag"
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/tree"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
 
 // A Lowerer lowers one handler. Functions that lower a row call its methods.
@@ -121,111 +123,6 @@ type result struct {
 	exit  *ir.Block
 	loops int           // the number of loops open at the call
 	out   *callbackBody // the callback that contains the call; nil: the program itself
-}
-
-// Program lowers a checked handler. Values of more than limit bytes are not on the stack. The
-// error is a diag.List, a *ScratchError, a *TextError or ErrCanceled.
-func Program(rows *Tables, req *tree.Request, p *tree.Program, limit int) ([]*ir.Func, *Needs, error) {
-	lw := &Lowerer{rows: rows, Req: req, types: p.Types, sharedBy: map[string][]*subprog{}}
-	lw.scratch.limit = limit
-	funcs := lw.program(p)
-	switch {
-	case req.IsCanceled():
-		return nil, nil, tree.ErrCanceled
-	case len(lw.diags) > 0:
-		return nil, nil, lw.diags.Sort()
-	case lw.walked > maxWalkedText || lw.jumps > maxTextJumps:
-		return nil, nil, &TextError{}
-	case lw.needs.ScratchSize > MaxScratch:
-		return nil, nil, &ScratchError{lw.needs.ScratchSize}
-	}
-	return funcs, &lw.needs, nil
-}
-
-// program lowers the filter and the handler. The code that counts an error becomes a subprogram if
-// it has several call sites, and a function of the script becomes one if that makes the program
-// smaller. Scratch memory is acquired where it is first needed. All this is known only after the
-// first lowering, so the program is lowered again where it matters.
-func (lw *Lowerer) program(p *tree.Program) []*ir.Func {
-	main := lw.main(p)
-	again := lw.chooseSubprogs()
-	if lw.budget.loops == 1 && !lw.budget.often {
-		lw.budget.alone, again = lw.budget.first, true
-	}
-	if lw.counts == 1 && !again && lw.scratch.wanted == lw.scratch.taken {
-		lw.inline, again = true, true
-	}
-	for again || lw.scratch.wanted > lw.scratch.taken {
-		again = false
-		lw.scratch.taken = lw.scratch.wanted
-		main = lw.main(p)
-	}
-	funcs := append([]*ir.Func{main}, lw.subs...)
-	if lw.counts > 0 && !lw.inline {
-		funcs = append(funcs, lw.countSub())
-	}
-	return funcs
-}
-
-func (lw *Lowerer) main(p *tree.Program) *ir.Func {
-	lw.B = ir.NewBuilder("handler")
-	lw.B.Weigh = lw.weigh
-	lw.needs = Needs{}
-	lw.homes, lw.rets, lw.loops, lw.live, lw.free, lw.counts, lw.subs = map[*tree.Local]*home{}, map[*tree.CallExpr]*result{}, nil, nil, nil, 0, nil
-	lw.callbacks, lw.ctxVar, lw.out = 0, new(int), nil
-	lw.stackStores, lw.paths = map[stackStore]string{}, map[int]string{}
-	for _, f := range lw.shared {
-		f.body, f.result, f.params = nil, nil, nil
-	}
-	lw.scratch.reset(scratchFilter)
-	lw.times, lw.walked, lw.jumps = 1, 0, 0
-	lw.budget = budget{spent: new(int), alone: lw.budget.alone, subs: map[string]int{}}
-	end := lw.B.Block("end")
-	lw.end = end
-	if p.Denies {
-		lw.Denied = new(int)
-		lw.B.Write(lw.Denied, lw.B.Const(0))
-	}
-	lw.B.Pos = p.Handler.Pos
-	if off := lw.Req.Event.NullGuard; off != 0 {
-		there := lw.B.Block("event")
-		lw.B.If(ir.EQ, lw.B.Load(lw.ctx(), off, 8, false), lw.B.Const(0), lw.end, there)
-		lw.B.Continue(there)
-	}
-	if lw.Req.Event.Gate != "" {
-		lw.passGate()
-	}
-	if lw.Req.Event.Syscalls != nil {
-		lw.ownSyscalls()
-	}
-	if p.PID != nil {
-		lw.lowerPIDFilter(p.PID)
-	}
-	if p.Filter != nil {
-		run := lw.B.Block("run")
-		lw.acquireScratch()
-		lw.cond(p.Filter, run, lw.end)
-		lw.B.Continue(run)
-	}
-	lw.scratch.at = scratchHandler
-	lw.acquireScratch()
-	lw.Value(p.Handler)
-	lw.B.Jump(lw.end)
-	lw.release(end)
-	lw.B.Continue(end)
-	if p.Denies {
-		lw.B.Ret(lw.verdict())
-	} else {
-		lw.B.Ret(lw.B.Const(0))
-	}
-	return lw.B.Finish()
-}
-
-// verdict returns the program's result: the last error that the handler gave to deny(), negated, or
-// 0. The mask shows the verifier that it is in the range that hooks may return.
-func (lw *Lowerer) verdict() *ir.Value {
-	b := lw.B
-	return b.Add(ir.OpSub, b.Const(0), b.Add(ir.OpAnd, b.Read(lw.Denied), b.Const(MaxErrno)))
 }
 
 // scratchSlot returns a stack slot that is free again at the end of the statement.
@@ -300,33 +197,6 @@ func (lw *Lowerer) PureCall(fn asm.BuiltinFunc) *ir.Value {
 	return v
 }
 
-// callback adds a subprogram that a helper calls with params words, and returns its name. body
-// returns its result.
-func (lw *Lowerer) callback(name string, params int, body func(args []*ir.Value) *ir.Value) string {
-	lw.callbacks++
-	name = fmt.Sprintf("%s_%d", name, lw.callbacks)
-	outer, live, free, end, scratch := lw.B, lw.live, lw.free, lw.end, lw.scratch
-	lw.B = ir.NewBuilder(name)
-	lw.B.Pos, lw.B.Weigh = outer.Pos, lw.weigh
-	lw.live, lw.free, lw.end = nil, nil, nil
-	// Only a callback has the address of the scratch memory.
-	lw.scratch.at, lw.scratch.live, lw.scratch.freeList = scratchNowhere, nil, nil
-	lw.B.F.Params = params
-	args := make([]*ir.Value, params)
-	for i := range args {
-		args[i] = lw.B.Add(ir.OpCtx)
-		args[i].Imm = int64(i)
-	}
-	work := lw.budget.work
-	lw.B.Ret(body(args))
-	lw.budget.subs[name] = (lw.budget.work - work) / lw.times
-	lw.subs = append(lw.subs, lw.B.Finish())
-	lw.B, lw.live, lw.free, lw.end = outer, live, free, end
-	// What was allocated in the callback is not reused.
-	lw.scratch.at, lw.scratch.live, lw.scratch.freeList = scratch.at, scratch.live, scratch.freeList
-	return name
-}
-
 // Half32 returns the upper or lower 32 bits of a word.
 func (lw *Lowerer) Half32(w *ir.Value, high bool) *ir.Value {
 	if !high {
@@ -355,3 +225,61 @@ type Method struct {
 }
 
 func (r *Tables) method(e *tree.MethodExpr) Method { return r.Methods[e.Recv+"."+e.Name] }
+
+// A Val is a value of the handler.
+type Val struct {
+	T     *types.Type
+	W     *ir.Value // scalars
+	has   *ir.Value // Opt: whether it is not None
+	inner *Val      // Opt
+	Elems []Val     // Tuple
+	mem   mem       // Str, Bytes
+}
+
+// A mem is a place in memory: in a stack slot, in scratch memory, in a map's value or in a record.
+type mem struct {
+	base *ir.Value
+	off  int
+	cap  int
+}
+
+func (m mem) at(off int) mem { return mem{m.base, m.off + off, m.cap - off} }
+
+// Scalar returns a value of one word.
+func Scalar(t *types.Type, w *ir.Value) Val { return Val{T: t, W: w} }
+
+// A home is the storage of a variable: a word for each scalar part, memory for each part that is a
+// string or bytes.
+type home struct {
+	t     *types.Type
+	key   *int // the SSA variable
+	has   *int
+	inner *home
+	elems []*home
+	room  storage
+}
+
+func (lw *Lowerer) kfunc(name string, args ...*ir.Value) *ir.Value {
+	id, err := lw.Req.Kfunc(name)
+	if err != nil {
+		lw.bug(lw.B.Pos, "%v", err)
+	}
+	v := lw.B.Add(ir.OpKfunc, args...)
+	v.Sym, v.Imm = name, id
+	return v
+}
+
+// destroy destroys an iterator.
+func (lw *Lowerer) destroy(it *ir.Slot) {
+	if it != nil && !lw.B.Dead() {
+		lw.kfunc(iterDestroy, lw.B.SlotAddr(it, 0))
+	}
+}
+
+// opaqueZero returns a 0 that is unknown to the verifier.
+func (lw *Lowerer) opaqueZero() *ir.Value {
+	lw.needs.Zeros = max(lw.needs.Zeros, 8)
+	return lw.B.Load(lw.B.MapValue(lw.Req.Zeros, 0), 0, 8, false)
+}
+
+const iterDestroy = "bpf_iter_num_destroy"

@@ -3,7 +3,6 @@ package lower
 import (
 	"go.starlark.net/syntax"
 
-	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/tree"
 )
 
@@ -73,66 +72,6 @@ func (lw *Lowerer) stmt(s tree.Stmt) {
 	default:
 		lw.bug(s.Position(), "statement %T", s)
 	}
-}
-
-// forRange counts in a variable of its own, because the body may assign to the loop variable. The
-// last value is known, so the test at the end compares for equality and no bound can overflow.
-func (lw *Lowerer) forRange(s *tree.ForStmt) {
-	i := new(int)
-	lw.B.Write(i, lw.Value(s.Lo).W)
-	times := lw.times
-	lw.times *= int((tree.Word(s.Hi.(*tree.ConstExpr).Value)-tree.Word(s.Lo.(*tree.ConstExpr).Value))/s.Step) + 1
-	defer func() { lw.times = times }()
-	lw.B.InLoop(func() {
-		head, cont, next := lw.B.Block("loop"), lw.B.Block("continue"), lw.B.Block("next")
-		brk := lw.B.Block("break")
-		opaque := lw.Req.Variant != tree.VariantDefault
-		var enter *ir.Value
-		if opaque {
-			lw.B.NeverHide(i) // the verifier must know when this variable ends
-			enter = lw.opaqueZero()
-		}
-		lw.B.Jump(head)
-		lw.B.Start(head)
-		lw.B.Write(lw.homeOf(s.Local).key, lw.B.Read(i))
-		lw.loops = append(lw.loops, loop{brk, cont, nil})
-		lw.block(s.Body)
-		lw.loops = lw.loops[:len(lw.loops)-1]
-		lw.B.Jump(cont)
-		lw.B.Continue(cont)
-		if !lw.B.Dead() {
-			lw.B.If(ir.EQ, lw.B.Read(i), lw.Value(s.Hi).W, brk, next)
-		}
-		lw.B.Continue(next)
-		if !lw.B.Dead() {
-			lw.B.Write(i, lw.B.Add(ir.OpAdd, lw.B.Read(i), lw.B.Const(s.Step)))
-			if opaque {
-				lw.B.Opaque(head, enter, lw.opaqueZero())
-			}
-			lw.B.Jump(head)
-		}
-		lw.B.Seal(head)
-		lw.B.Continue(brk)
-	})
-}
-
-// forEach repeats the body for each element of a list.
-func (lw *Lowerer) forEach(s *tree.EachStmt) {
-	brk := lw.B.Block("break")
-	for _, e := range s.List {
-		if lw.B.Dead() {
-			break
-		}
-		cont := lw.B.Block("continue")
-		lw.scoped(func() { lw.set(lw.homeOf(s.Local), e) })
-		lw.loops = append(lw.loops, loop{brk, cont, nil})
-		lw.block(s.Body)
-		lw.loops = lw.loops[:len(lw.loops)-1]
-		lw.B.Jump(cont)
-		lw.B.Continue(cont)
-	}
-	lw.B.Jump(brk)
-	lw.B.Continue(brk)
 }
 
 // inlineCall inlines a function's body at its call.

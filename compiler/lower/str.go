@@ -1,6 +1,8 @@
 package lower
 
 import (
+	"encoding/binary"
+
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
@@ -333,4 +335,51 @@ func AffixCond(lw *Lowerer, e *tree.MethodExpr, t, f *ir.Block) {
 // Len lowers len(s) of a string.
 func Len(lw *Lowerer, e *tree.BuiltinExpr) Val {
 	return Scalar(types.TNat, lw.length(text{Val: lw.Value(e.Args[0])}))
+}
+
+// prefix compares the first n bytes of a string in memory with those of s, padded with NULs.
+func (lw *Lowerer) prefix(m mem, s string, n int, t, f *ir.Block) {
+	b := lw.B
+	if n > m.cap {
+		b.Jump(f) // s does not fit
+		return
+	}
+	buf := make([]byte, m.cap)
+	copy(buf, s)
+	off := 0
+	for ; n > inlineBytes && off+64 <= n; off += 64 { // eight words at a time, for one jump
+		diff := b.Const(0)
+		for w := off; w < off+64; w += 8 {
+			diff = b.Add(ir.OpOr, b.Add(ir.OpXor, b.Load(m.base, m.off+w, 8, false), b.Const(constWord(s, w))), diff)
+		}
+		lw.jumps += lw.times
+		next := b.Block("")
+		b.If(ir.EQ, diff, b.Const(0), next, f)
+		b.Continue(next)
+	}
+	for off < n {
+		size := 8
+		for off+size > n && size > 1 {
+			size /= 2 // the bytes after the prefix may be anything
+		}
+		if n == len(s)+1 {
+			size = 8 // only NULs follow the NUL
+		}
+		var w int64
+		switch size {
+		case 8:
+			w = int64(binary.NativeEndian.Uint64(buf[off:]))
+		case 4:
+			w = int64(binary.NativeEndian.Uint32(buf[off:]))
+		case 2:
+			w = int64(binary.NativeEndian.Uint16(buf[off:]))
+		default:
+			w = int64(buf[off])
+		}
+		next := b.Block("")
+		b.If(ir.EQ, b.Load(m.base, m.off+off, size, false), b.Const(w), next, f)
+		b.Continue(next)
+		off += size
+	}
+	b.Jump(t)
 }

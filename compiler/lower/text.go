@@ -316,3 +316,23 @@ func (lw *Lowerer) lowBytes(n *ir.Value) *ir.Value {
 	part := b.Add(ir.OpSub, b.Add(ir.OpShl, b.Const(1), b.Add(ir.OpShl, b.Add(ir.OpAnd, n, b.Const(7)), b.Const(3))), b.Const(1))
 	return b.Add(ir.OpAnd, b.Add(ir.OpOr, part, all), some)
 }
+
+// atMost returns the smaller of n, which is unsigned, and limit; more is 1 if n is the larger, else
+// 0.
+func (lw *Lowerer) atMost(n *ir.Value, limit int64) (least, more *ir.Value) {
+	b := lw.B
+	if k, ok := n.IsConst(); ok && uint64(k) <= uint64(limit) {
+		return n, b.Const(0)
+	}
+	l, m := new(int), new(int)
+	over, done := b.Block("over the limit"), b.Block("")
+	b.Write(l, n)
+	b.Write(m, b.Const(0))
+	b.If(ir.UGT, n, b.Const(limit), over, done)
+	b.Continue(over)
+	b.Write(l, b.Const(limit))
+	b.Write(m, b.Const(1))
+	b.Jump(done)
+	b.Continue(done)
+	return b.Read(l), b.Read(m)
+}

@@ -1,43 +1,9 @@
 package lower
 
 import (
-	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/tree"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
-
-// A Val is a value of the handler.
-type Val struct {
-	T     *types.Type
-	W     *ir.Value // scalars
-	has   *ir.Value // Opt: whether it is not None
-	inner *Val      // Opt
-	Elems []Val     // Tuple
-	mem   mem       // Str, Bytes
-}
-
-// A mem is a place in memory: in a stack slot, in scratch memory, in a map's value or in a record.
-type mem struct {
-	base *ir.Value
-	off  int
-	cap  int
-}
-
-func (m mem) at(off int) mem { return mem{m.base, m.off + off, m.cap - off} }
-
-// Scalar returns a value of one word.
-func Scalar(t *types.Type, w *ir.Value) Val { return Val{T: t, W: w} }
-
-// A home is the storage of a variable: a word for each scalar part, memory for each part that is a
-// string or bytes.
-type home struct {
-	t     *types.Type
-	key   *int // the SSA variable
-	has   *int
-	inner *home
-	elems []*home
-	room  storage
-}
 
 func (lw *Lowerer) newHome(t *types.Type, name string) *home {
 	c := &home{t: t}

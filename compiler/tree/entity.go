@@ -131,3 +131,16 @@ func (e *Event) WhyNoArgs() string {
 
 // TypeOfValue returns the type of a field of kind FieldValue.
 func TypeOfValue(f *abi.Field) *types.Type { return f.Type.(*types.Type) }
+
+// Syscalls describes the system calls that a program serves.
+type Syscalls struct {
+	Map   string // array by call number: a cookie, or 0 if not served, and a count of runs
+	Count bool   // count the runs
+}
+
+// MapTypes has the types of a map's keys and values, nil if not known, and the positions of the
+// uses that determined them.
+type MapTypes struct {
+	Key, Val     *types.Type
+	KeyAt, ValAt syntax.Position
+}

@@ -101,12 +101,6 @@ type Types interface {
 // TS_COMPAT on amd64, TIF_32BIT on arm64.
 type Compat struct{ Offset, Bit int }
 
-// Syscalls describes the system calls that a program serves.
-type Syscalls struct {
-	Map   string // array by call number: a cookie, or 0 if not served, and a count of runs
-	Count bool   // count the runs
-}
-
 // ErrCanceled is returned by a compilation that Request.Canceled ended.
 var ErrCanceled = errors.New("the compilation was canceled")
 

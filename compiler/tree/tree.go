@@ -389,12 +389,5 @@ type MapUse struct {
 // A Captured is a name from outside the handler that became a constant.
 type Captured struct{ Name, Value string }
 
-// MapTypes has the types of a map's keys and values, nil if not known, and the positions of the
-// uses that determined them.
-type MapTypes struct {
-	Key, Val     *types.Type
-	KeyAt, ValAt syntax.Position
-}
-
 // TaskType only names the type: BTF is read for it when a handler follows it.
 var TaskType = &types.Type{Kind: types.Ptr, Text: "struct task_struct *"}

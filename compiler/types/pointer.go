@@ -52,10 +52,3 @@ func Pointee(ctext string) string {
 	}
 	return Unqualified(to)
 }
-
-func samePointee(t, u *Type) bool {
-	if t.C != nil && u.C != nil {
-		return ctype.Same(t.C, u.C)
-	}
-	return Pointee(t.Text) == Pointee(u.Text)
-}

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"iter"
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // The kernel describes its types in BTF (Documentation/bpf/btf.rst): a table of types, each a
@@ -170,89 +171,18 @@ func (t *Table) own() iter.Seq[uint32] {
 	}
 }
 
-// kindsOf returns the name without its keyword, and the kinds that the C name can refer to.
-func kindsOf(name string) (bare string, kinds []uint32) {
-	word, rest, ok := strings.Cut(name, " ")
-	if ok {
-		switch word {
-		case "struct":
-			return rest, []uint32{btfStruct}
-		case "union":
-			return rest, []uint32{btfUnion}
-		case "enum":
-			return rest, []uint32{btfEnum, btfEnum64}
-		}
-	}
-	return name, []uint32{btfTypedef, btfInt}
+// A nameIndex finds types by name. BTF itself is an unsorted list. Comparing a name with all of
+// them is faster than building an index, so the first searches do that, and the index is built for
+// probes that have many functions.
+type nameIndex struct {
+	searches atomic.Int32
+	built    atomic.Pointer[hashChains]
 }
 
-// Lookup returns the type with a C name: "struct sock", "enum hrtimer_mode", "pid_t", "unsigned
-// int".
-func (t *Table) Lookup(name string) (*Type, bool) {
-	bare, kinds := kindsOf(name)
-	id, ok := t.find(bare, kinds...)
-	if !ok {
-		return nil, false
-	}
-	return t.get(id), true
-}
-
-// Names returns the names, in the form that Lookup takes, of all types with the same keyword as
-// name.
-func (t *Table) Names(name string) []string {
-	bare, kinds := kindsOf(name)
-	prefix := strings.TrimSuffix(name, bare)
-	var out []string
-	for id := range t.own() {
-		h := t.headAt(int(t.offsets[id-t.first]))
-		for _, k := range kinds {
-			if h.kind() == k && h.name != 0 {
-				out = append(out, prefix+t.str(h.name))
-			}
-		}
-	}
-	return out
-}
-
-// Enumerator returns the enumerator with the given name, of any enum, with its value.
-func (t *Table) Enumerator(name string) (*Type, int64, bool) {
-	for id := range t.own() {
-		off := int(t.offsets[id-t.first])
-		h := t.headAt(off)
-		if k := h.kind(); k != btfEnum && k != btfEnum64 {
-			continue
-		}
-		for e := range t.enumerators(h, t.types[off+headLen:]) {
-			if t.is(e.name, name) {
-				return t.get(id), e.n, true
-			}
-		}
-	}
-	return nil, 0, false
-}
-
-type enumerator struct {
-	name uint32
-	n    int64
-}
-
-func (t *Table) enumerators(h head, b []byte) iter.Seq[enumerator] {
-	return func(yield func(enumerator) bool) {
-		for range h.vlen() {
-			e := enumerator{name: binary.NativeEndian.Uint32(b)}
-			low := binary.NativeEndian.Uint32(b[4:])
-			if h.kind() == btfEnum64 {
-				e.n = int64(uint64(low) | uint64(binary.NativeEndian.Uint32(b[8:]))<<32)
-				b = b[12:]
-			} else {
-				if e.n = int64(low); h.flag() {
-					e.n = int64(int32(low))
-				}
-				b = b[8:]
-			}
-			if !yield(e) {
-				return
-			}
-		}
-	}
+// hashChains is a hash table with chaining. Types are numbered from 1 in the order of the table; 0
+// ends a chain. A chain is in the order of the types.
+type hashChains struct {
+	seed  maphash.Seed
+	heads []uint32 // by the low bits of the hash
+	next  []uint32 // of each type
 }

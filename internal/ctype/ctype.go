@@ -5,7 +5,8 @@
 //
 //	ctype.go    types and their members
 //	btf.go      the tables of BTF
-//	index.go    finding types by name
+//	index.go    an index of the names
+//	lookup.go   finding types and enumerators by name
 //	resolve.go  types from BTF
 //	func.go     functions and their parameters
 //	decl.go     C declarations, with the qualifiers and typedefs that a Type does not have

@@ -4,27 +4,10 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"iter"
-	"sync/atomic"
 )
-
-// A nameIndex finds types by name. BTF itself is an unsorted list. Comparing a name with all of
-// them is faster than building an index, so the first searches do that, and the index is built for
-// probes that have many functions.
-type nameIndex struct {
-	searches atomic.Int32
-	built    atomic.Pointer[hashChains]
-}
 
 // scansBefore is the number of searches without an index.
 const scansBefore = 3
-
-// hashChains is a hash table with chaining. Types are numbered from 1 in the order of the table; 0
-// ends a chain. A chain is in the order of the types.
-type hashChains struct {
-	seed  maphash.Seed
-	heads []uint32 // by the low bits of the hash
-	next  []uint32 // of each type
-}
 
 // index builds the index of the table's own types.
 func (t *Table) index() *hashChains {

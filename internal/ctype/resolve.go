@@ -2,6 +2,7 @@ package ctype
 
 import (
 	"encoding/binary"
+	"iter"
 	"sync"
 )
 
@@ -118,4 +119,30 @@ func (t *Table) readMembers(h head, b []byte) []Member {
 		b = b[12:]
 	}
 	return out
+}
+
+type enumerator struct {
+	name uint32
+	n    int64
+}
+
+func (t *Table) enumerators(h head, b []byte) iter.Seq[enumerator] {
+	return func(yield func(enumerator) bool) {
+		for range h.vlen() {
+			e := enumerator{name: binary.NativeEndian.Uint32(b)}
+			low := binary.NativeEndian.Uint32(b[4:])
+			if h.kind() == btfEnum64 {
+				e.n = int64(uint64(low) | uint64(binary.NativeEndian.Uint32(b[8:]))<<32)
+				b = b[12:]
+			} else {
+				if e.n = int64(low); h.flag() {
+					e.n = int64(int32(low))
+				}
+				b = b[8:]
+			}
+			if !yield(e) {
+				return
+			}
+		}
+	}
 }

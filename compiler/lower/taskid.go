@@ -4,24 +4,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
-	"github.com/bpfrepl/bpfrepl/compiler/tree"
 )
-
-// A program that belongs to one process (Request.PIDFilter) returns at once if an event is from
-// another process. The test comes before everything else, since most events are.
-
-func (lw *Lowerer) lowerPIDFilter(pid tree.Expr) {
-	b, only := lw.B, lw.Req.PIDFilter
-	var id *ir.Value
-	if only.Ino == 0 {
-		id = lw.Value(pid).W
-	} else {
-		id = lw.pidIn(only.Dev, only.Ino)
-	}
-	mine := b.Block("process")
-	b.If(ir.EQ, id, b.Const(int64(only.PID)), mine, lw.end)
-	b.Continue(mine)
-}
 
 // pidIn returns the running process's ID in a namespace, or 0 if it has none there.
 func (lw *Lowerer) pidIn(dev, ino uint64) *ir.Value {
