@@ -8,7 +8,7 @@
 //
 //   - runner.Runner: what is running, and what Ctrl-C ends; waits (run.go): what run() waits for.
 //   - detaching (detach.go): what the kernel has not finished detaching.
-//   - registry (registry.go, forget.go): the probes and maps that the script has created.
+//   - registry (registry.go): the probes and maps that the script has created.
 //   - names.Namespace: the names that the script can use.
 //   - kernelShared (kernel_shared.go): kernel objects that all programs share.
 //   - records.Records: prints, and streams.
@@ -24,18 +24,18 @@
 //
 //   - session.go, run.go, watch.go, background.go, prompt.go: a session, run(), and what the
 //     prompt needs.
-//   - probe.go, probe_targets.go, detach.go, release.go, pidfilter.go: the life of a probe, from
-//     its targets to its release.
-//   - load.go, load_groups.go, load_btf.go, scratch.go: compiling a handler for its targets,
-//     loading it, and compiling it again in another form if the verifier refuses the first.
+//   - probe_targets.go, probe.go, probe_attach.go, detach.go, release.go, pidfilter.go: the life of
+//     a probe: probe() and its targets, the value, attaching, detaching, its release.
+//   - load.go, load_groups.go, load_btf.go, loader.go: compiling a handler for its targets, loading
+//     it, and compiling it again in another form if the verifier refuses the first.
 //   - testing.go: a test of a script, run for package cmd/bpfrepl/scripttest.
 //   - script_add.go: add() in the script.
 //   - print.go: print() in the script, and how maps are shown. Package records prints what handlers
 //     print.
 //   - hosts.go: what the packages below need of a session.
 //   - builtins.go, help.go: tables of functions, and what help and completion read of them.
-//   - errors.go: errors of helpers, the warnings about them, and the error of a probe that
-//     --max-overhead detaches; script_error.go: errors of scripts; notes.go: notes.
+//   - errors.go: errors of helpers, and the warnings about them; overhead.go: what --max-overhead
+//     detaches; script_error.go: errors of scripts; notes.go: notes.
 //
 // What needs no session is in packages of its own, which import each other one way
 // (internal/archtest):

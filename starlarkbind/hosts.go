@@ -9,7 +9,6 @@ import (
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/helpererr"
-	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/warnings"
 )
 
@@ -105,33 +104,4 @@ func (h recordHost) Waits() { h.s.done.waited = true }
 // Lost implements records.Host.
 func (h recordHost) Lost(st *compiler.Stream) (uint64, error) {
 	return h.s.countErrors(func(e *helpererr.Error) bool { return e.Stream == st })
-}
-
-// warnFill warns about maps that are nearly full, once per map.
-func (s *Session) warnFill() {
-	if s.opt.Warnings == warnings.None {
-		return
-	}
-	for _, m := range s.reg.allMaps() {
-		if m, ok := m.(maps.Map); ok {
-			if err := m.WarnFill(); err != nil {
-				s.out.ReportError(err)
-			}
-		}
-	}
-}
-
-// warnEvicted reports at the end how many keys each table with lru=True lost. The script asked for
-// eviction, so this is reported with --warnings=all only.
-func (s *Session) warnEvicted() {
-	if s.opt.Warnings != warnings.All {
-		return
-	}
-	for _, m := range s.reg.maps {
-		if t, ok := m.(*maps.Table); ok {
-			if err := t.WarnEvicted(); err != nil {
-				s.out.ReportError(err)
-			}
-		}
-	}
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/compiler"
-	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
 // A handler of a raw tracepoint that names its arguments gets one program per event, because BTF
@@ -15,15 +14,6 @@ import (
 // program is a BTF one (tp_btf), in which loads through pointers need no helper. Kernels differ in
 // which of these loads they allow, and the compiler does not know all the rules. A program that the
 // verifier rejects is compiled again with helpers that read memory, which every kernel accepts.
-
-// typeArgs lets a handler use the arguments of a raw tracepoint by name.
-func (l *loader) typeArgs(ev *compiler.Event, t bpf.Target, pt ebpf.ProgramType) {
-	if !t.Driver.TracepointTypes {
-		return
-	}
-	ev.Typed = func() ([]abi.Field, error) { return l.s.ktypes.TracepointArgs(t.Parts[0]) }
-	ev.BTFArgs = pt == ebpf.Tracing
-}
 
 // loadTyped loads a program for each target of a group. code is compiled for the first target, and
 // is used only if the group has no other.

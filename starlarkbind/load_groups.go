@@ -10,13 +10,6 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
-// group is a set of targets that could share a program, with the event that they have in common.
-type group struct {
-	targets []bpf.Target
-	event   *abi.Event
-	err     error
-}
-
 // mostShared is the maximum number of one probe's programs that run for every system call.
 const mostShared = 8
 

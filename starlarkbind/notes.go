@@ -2,7 +2,6 @@ package starlarkbind
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -11,16 +10,12 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/records"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/std"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/warnings"
 )
 
 // When a script does something without effect, or collects data that nobody reads, a note on stderr
 // says so. Notes are for people. They are plain text in every output format and go to stderr, so
 // they do not disturb programs that read the output.
-
-// empty reports whether the probe has no target.
-func (p *Probe) empty() bool {
-	return !slices.ContainsFunc(p.all(), func(g *program) bool { return len(g.targets) > 0 })
-}
 
 // noteIdle prints a note if a probe with missing="ignore" found no target.
 func (s *Session) noteIdle(p *Probe) {
@@ -132,5 +127,34 @@ func (s *Session) noteUnread(st *records.Stream) {
 	}
 	if n > 0 {
 		s.warner.Note("stream %s: %d records were emitted, but none was read: use for ev in %s: ..., or %s.each(fn) before run()", st.Name(), n, st.Name(), st.Name())
+	}
+}
+
+// warnFill warns about maps that are nearly full, once per map.
+func (s *Session) warnFill() {
+	if s.opt.Warnings == warnings.None {
+		return
+	}
+	for _, m := range s.reg.allMaps() {
+		if m, ok := m.(maps.Map); ok {
+			if err := m.WarnFill(); err != nil {
+				s.out.ReportError(err)
+			}
+		}
+	}
+}
+
+// warnEvicted reports at the end how many keys each table with lru=True lost. The script asked for
+// eviction, so this is reported with --warnings=all only.
+func (s *Session) warnEvicted() {
+	if s.opt.Warnings != warnings.All {
+		return
+	}
+	for _, m := range s.reg.maps {
+		if t, ok := m.(*maps.Table); ok {
+			if err := t.WarnEvicted(); err != nil {
+				s.out.ReportError(err)
+			}
+		}
 	}
 }

@@ -1,8 +1,8 @@
 package starlarkbind
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,13 +14,10 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/bpf/kmap"
-	"github.com/bpfrepl/bpfrepl/bpf/sys"
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/internal/plural"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/helpererr"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/methods"
-	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
-	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
@@ -125,213 +122,6 @@ func (p *Probe) isAttached() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.attached
-}
-
-// builtinProbe implements probe(spec, handler, filter=None, name=None, attach=True,
-// missing="error", first=False, system_wide=False).
-func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
-	var spec, filter starlark.Value
-	var handler starlark.Callable
-	name, missing := "", "error"
-	attach, first, systemWide := true, false, false
-	if err := starlark.UnpackArgs("probe", args, kw, "spec", &spec, "handler", &handler, "filter?", &filter, "name?", &name, "attach?", &attach, "missing?", &missing, "first?", &first, "system_wide?", &systemWide); err != nil {
-		return nil, err
-	}
-	specs, err := specList(spec)
-	if err != nil {
-		return nil, err
-	}
-	if missing != "error" && missing != "warn" && missing != "ignore" {
-		return nil, fmt.Errorf("probe: missing must be \"error\", \"warn\" or \"ignore\", got %q", missing)
-	}
-	fn, ok := handler.(*starlark.Function)
-	if !ok {
-		return nil, fmt.Errorf("probe: the handler must be a def or a lambda, got %s", handler.Type())
-	}
-	var ffn *starlark.Function
-	if filter != nil && filter != starlark.None {
-		if ffn, ok = filter.(*starlark.Function); !ok {
-			return nil, fmt.Errorf("probe: filter must be a def or a lambda, got %s", filter.Type())
-		}
-	}
-	if err := s.checkFlags(false); err != nil {
-		return nil, err
-	}
-	s.sources.Made[source.PlaceOf(thread.CallFrame(1).Pos)] = true
-	if err := sys.Prepare(); err != nil {
-		return nil, scriptError(err)
-	}
-	o := probeOptions{specs: specs, handler: fn, filter: ffn, name: name, attach: attach, missing: missing}
-	if !systemWide {
-		o.pid = s.targetPID()
-	}
-	p, err := s.newProbe(o, first)
-	if err != nil {
-		return nil, scriptError(err)
-	}
-	// Ctrl-C came while the last target was attached. The script would never receive the probe.
-	if s.run.Context().Err() != nil {
-		return nil, errors.Join(runner.ErrInterrupted, p.close())
-	}
-	s.reg.remember(p)
-	s.watchOverhead()
-	if missing == "ignore" {
-		s.noteIdle(p)
-	}
-	return p, nil
-}
-
-func specList(v starlark.Value) ([]string, error) {
-	if t, ok := v.(starlark.String); ok {
-		return []string{string(t)}, nil
-	}
-	it, ok := v.(starlark.Iterable)
-	if !ok {
-		return nil, fmt.Errorf("probe: spec must be a string or a list of strings, got %s", v.Type())
-	}
-	var out []string
-	iter := it.Iterate()
-	defer iter.Done()
-	var e starlark.Value
-	for iter.Next(&e) {
-		t, ok := e.(starlark.String)
-		if !ok {
-			return nil, fmt.Errorf("probe: spec must be a string or a list of strings, got a list with %s in it", e.Type())
-		}
-		out = append(out, string(t))
-	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("probe: the list of specs is empty")
-	}
-	return out, nil
-}
-
-// attach attaches every program to its targets. On an error it detaches everything again. Targets
-// that the kernel refuses are skipped if the probe can do without them.
-func (p *Probe) attach() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.attached {
-		return nil
-	}
-	if err := p.reopen(); err != nil {
-		return err
-	}
-	if err := p.attachAll(); err != nil {
-		return errors.Join(err, p.letGo())
-	}
-	p.attached = true
-	p.warnLeft()
-	return nil
-}
-
-func (p *Probe) attachAll() error {
-	links := 0
-	for _, g := range p.programs {
-		if err := g.renew(p.s.run.Context(), p.s); err != nil {
-			return err
-		}
-	}
-	for i := 0; i < len(p.programs); i++ {
-		g := p.programs[i]
-		left, err := g.attach(p)
-		if err == nil && len(left) > 0 {
-			err = p.retryWithNextType(g, left)
-		}
-		if err != nil {
-			return err
-		}
-		links += len(p.programs[i].links)
-	}
-	return p.refusedAll(links)
-}
-
-// retryWithNextType makes a program of the next type for the targets that do not accept g's type.
-// The new program is appended to p.programs, or replaces g if no target accepts g.
-func (p *Probe) retryWithNextType(g *program, left []bpf.Target) error {
-	next, err := g.nextType(left)
-	if err != nil {
-		return err
-	}
-	p.programs = append(p.programs, next)
-	if len(left) < len(g.targets) {
-		g.targets = without(g.targets, left)
-		return nil
-	}
-	for i, x := range p.programs {
-		if x == g {
-			p.programs[i] = next
-			p.programs = p.programs[:len(p.programs)-1]
-		}
-	}
-	if _, err := next.attach(p); err != nil {
-		return errors.Join(err, g.close())
-	}
-	return g.close()
-}
-
-func without(ts, gone []bpf.Target) []bpf.Target {
-	names := map[string]bool{}
-	for _, t := range gone {
-		names[t.Name] = true
-	}
-	var out []bpf.Target
-	for _, t := range ts {
-		if !names[t.Name] {
-			out = append(out, t)
-		}
-	}
-	return out
-}
-
-// attach attaches a program to its targets. It returns in left the targets that have no raw
-// tracepoint.
-func (g *program) attach(p *Probe) (left []bpf.Target, err error) {
-	s := p.s
-	opt := bpf.AttachAllOptions{PID: p.pid, Progress: s.out.Progress("attached"), OnHotplug: s.warner.Hotplug}
-	if g.code.UsesCookie {
-		opt.Cookie = s.ids.Cookie // identifies the target that fired
-	}
-	if len(g.targets) == 0 { // all were refused before
-		return nil, nil
-	}
-	links, refusals, err := bpf.AttachAll(s.run.Context(), g.targets, g.prog, opt)
-	g.links = append(g.links, links...)
-	if err != nil {
-		return nil, err
-	}
-	var gone []bpf.Target
-	for _, r := range refusals {
-		switch {
-		case errors.Is(r.Err, bpf.ErrNoRawTracepoint) && g.nextType != nil:
-			left = append(left, r.Target)
-		case r.Target.FromPattern && isRefusal(r.Err):
-			p.left = append(p.left, r)
-			gone = append(gone, r.Target)
-		default:
-			return nil, r.Err // the other targets would most likely fail in the same way
-		}
-	}
-	g.targets = without(g.targets, gone)
-	return left, nil
-}
-
-// close closes the program and its maps.
-func (g *program) close() error {
-	var errs []error
-	if g.prog != nil {
-		errs = append(errs, g.prog.Close())
-	}
-	if g.cells != nil {
-		errs = append(errs, g.cells.Close())
-	}
-	if g.scratch != nil {
-		errs = append(errs, g.scratch.Close())
-	}
-	if g.syscalls != nil {
-		errs = append(errs, g.syscalls.Close())
-	}
-	return errors.Join(errs...)
 }
 
 func (p *Probe) stats() (bpf.Stats, error) {
@@ -516,4 +306,30 @@ func (s *Session) enableStats() error {
 	}
 	s.shared.statsOn = c
 	return nil
+}
+
+// eachCell calls fn for each non-zero cell of a probe's programs.
+func (p *Probe) eachCell(fn func(g *program, site compiler.Site, c kmap.Cell)) error {
+	for _, g := range p.all() {
+		if g.cells == nil {
+			continue
+		}
+		cells, err := g.cells.Read()
+		if err != nil {
+			return err
+		}
+		for _, c := range cells {
+			if c.Site < len(g.code.Sites) {
+				fn(g, g.code.Sites[c.Site], c)
+			}
+		}
+	}
+	return nil
+}
+
+type cellKey struct{ site, errno int }
+
+// empty reports whether the probe has no target.
+func (p *Probe) empty() bool {
+	return !slices.ContainsFunc(p.all(), func(g *program) bool { return len(g.targets) > 0 })
 }

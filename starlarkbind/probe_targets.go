@@ -2,6 +2,7 @@ package starlarkbind
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -9,6 +10,9 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/bpf"
 	"github.com/bpfrepl/bpfrepl/bpf/kinds"
+	"github.com/bpfrepl/bpfrepl/bpf/sys"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
 // This file determines the targets of a probe: it implements first= and missing=, and decides what
@@ -139,4 +143,97 @@ func (p *Probe) warnLeft() {
 		all += len(g.targets)
 	}
 	p.s.warner.LeftOut(left, all)
+}
+
+// builtinProbe implements probe(spec, handler, filter=None, name=None, attach=True,
+// missing="error", first=False, system_wide=False).
+func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	var spec, filter starlark.Value
+	var handler starlark.Callable
+	name, missing := "", "error"
+	attach, first, systemWide := true, false, false
+	if err := starlark.UnpackArgs("probe", args, kw, "spec", &spec, "handler", &handler, "filter?", &filter, "name?", &name, "attach?", &attach, "missing?", &missing, "first?", &first, "system_wide?", &systemWide); err != nil {
+		return nil, err
+	}
+	specs, err := specList(spec)
+	if err != nil {
+		return nil, err
+	}
+	if missing != "error" && missing != "warn" && missing != "ignore" {
+		return nil, fmt.Errorf("probe: missing must be \"error\", \"warn\" or \"ignore\", got %q", missing)
+	}
+	fn, ok := handler.(*starlark.Function)
+	if !ok {
+		return nil, fmt.Errorf("probe: the handler must be a def or a lambda, got %s", handler.Type())
+	}
+	var ffn *starlark.Function
+	if filter != nil && filter != starlark.None {
+		if ffn, ok = filter.(*starlark.Function); !ok {
+			return nil, fmt.Errorf("probe: filter must be a def or a lambda, got %s", filter.Type())
+		}
+	}
+	if err := s.checkFlags(false); err != nil {
+		return nil, err
+	}
+	s.sources.Made[source.PlaceOf(thread.CallFrame(1).Pos)] = true
+	if err := sys.Prepare(); err != nil {
+		return nil, scriptError(err)
+	}
+	o := probeOptions{specs: specs, handler: fn, filter: ffn, name: name, attach: attach, missing: missing}
+	if !systemWide {
+		o.pid = s.targetPID()
+	}
+	p, err := s.newProbe(o, first)
+	if err != nil {
+		return nil, scriptError(err)
+	}
+	// Ctrl-C came while the last target was attached. The script would never receive the probe.
+	if s.run.Context().Err() != nil {
+		return nil, errors.Join(runner.ErrInterrupted, p.close())
+	}
+	s.reg.remember(p)
+	s.watchOverhead()
+	if missing == "ignore" {
+		s.noteIdle(p)
+	}
+	return p, nil
+}
+
+func specList(v starlark.Value) ([]string, error) {
+	if t, ok := v.(starlark.String); ok {
+		return []string{string(t)}, nil
+	}
+	it, ok := v.(starlark.Iterable)
+	if !ok {
+		return nil, fmt.Errorf("probe: spec must be a string or a list of strings, got %s", v.Type())
+	}
+	var out []string
+	iter := it.Iterate()
+	defer iter.Done()
+	var e starlark.Value
+	for iter.Next(&e) {
+		t, ok := e.(starlark.String)
+		if !ok {
+			return nil, fmt.Errorf("probe: spec must be a string or a list of strings, got a list with %s in it", e.Type())
+		}
+		out = append(out, string(t))
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("probe: the list of specs is empty")
+	}
+	return out, nil
+}
+
+func without(ts, gone []bpf.Target) []bpf.Target {
+	names := map[string]bool{}
+	for _, t := range gone {
+		names[t.Name] = true
+	}
+	var out []bpf.Target
+	for _, t := range ts {
+		if !names[t.Name] {
+			out = append(out, t)
+		}
+	}
+	return out
 }

@@ -124,3 +124,21 @@ func (g *program) liveStats() (bpf.Stats, error) {
 	st.Runs = n - g.runs
 	return st, err
 }
+
+// close closes the program and its maps.
+func (g *program) close() error {
+	var errs []error
+	if g.prog != nil {
+		errs = append(errs, g.prog.Close())
+	}
+	if g.cells != nil {
+		errs = append(errs, g.cells.Close())
+	}
+	if g.scratch != nil {
+		errs = append(errs, g.scratch.Close())
+	}
+	if g.syscalls != nil {
+		errs = append(errs, g.syscalls.Close())
+	}
+	return errors.Join(errs...)
+}

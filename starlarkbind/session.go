@@ -413,3 +413,29 @@ func (s *Session) syntaxError(err error, name string, src []byte) error {
 func (s *Session) SetOutput(out, errOut interface{ Write([]byte) (int, error) }) {
 	s.out.SetWriters(out, errOut)
 }
+
+// source returns the source text of a function or of a probe's handler.
+func (s *Session) source(v starlark.Value) (string, error) {
+	var pos syntax.Position
+	switch v := v.(type) {
+	case *starlark.Function:
+		pos = v.Position()
+	case *Probe:
+		pos = v.pos
+	case nil:
+		return "", errors.New("no such name")
+	default:
+		return "", fmt.Errorf("only functions and probes have source, not values of type %s", v.Type())
+	}
+	fn := s.sources.Funcs[source.PlaceOf(pos)]
+	if fn == nil || len(fn.Body) == 0 {
+		return "", fmt.Errorf("the source at %s is not available", pos)
+	}
+	_, end := fn.Body[len(fn.Body)-1].Span()
+	file := pos.Filename()
+	lines := []string{pos.String() + ":"}
+	for n := pos.Line; n <= end.Line; n++ {
+		lines = append(lines, "    "+s.sources.Line(syntax.MakePosition(&file, n, 1)))
+	}
+	return render.Escape(strings.Join(lines, "\n")) + "\n", nil
+}

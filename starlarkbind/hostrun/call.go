@@ -6,9 +6,6 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
-// anyEvent compares equal to every event.
-var anyEvent = &event{}
-
 // callBuiltins returns the names that the test at the beginning of a handler uses.
 func (h *Handlers) callBuiltins() starlark.StringDict {
 	result := func(t *starlark.Thread, _ *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {

@@ -308,3 +308,6 @@ func eventField(thread *starlark.Thread, fn, name string) (starlark.Value, error
 	}
 	return e.Attr(name)
 }
+
+// anyEvent compares equal to every event.
+var anyEvent = &event{}

@@ -82,3 +82,20 @@ func (h *Handlers) Builtins() starlark.StringDict {
 	}
 	return d
 }
+
+// A funcCopy is a copy of a function, and of the functions that it calls, in which arithmetic wraps
+// at 64 bits as in the kernel.
+type funcCopy struct {
+	request *compiler.Request // the request that determines its types; nil: those of an event, see types
+	types   string
+	name    string
+	prog    *starlark.Program // nil: the function cannot be copied
+	outer   map[string]*outerName
+}
+
+// An outerName is a name from outside a copied function. Each copied function has its own set of
+// them.
+type outerName struct {
+	lookup func() starlark.Value
+	was    starlark.Value // the value when the copy was made
+}

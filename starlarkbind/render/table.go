@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/bpfrepl/bpfrepl/internal/cellwidth"
+	"go.starlark.net/starlark"
 )
 
 // Table aligns rows in columns. Columns that contain only numbers are aligned to the right. head
@@ -60,4 +61,35 @@ func isNumber(s string) bool {
 		}
 	}
 	return true
+}
+
+var oneLine = strings.NewReplacer("\n", `\n`, "\t", `\t`)
+
+func cells(v starlark.Iterable) string {
+	var parts []string
+	for e := range starlark.Elements(v) {
+		parts = append(parts, Cell(e))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Cell formats a value for a table or a heading: strings without quotes, tuples without
+// parentheses.
+func Cell(v starlark.Value) string {
+	switch v := v.(type) {
+	case starlark.String:
+		return oneLine.Replace(Escape(string(v)))
+	case starlark.Tuple:
+		return cells(v)
+	case *starlark.List:
+		for e := range v.Elements() {
+			if _, ok := e.(starlark.String); !ok {
+				return Flat(v)
+			}
+		}
+		return cells(v)
+	case lined:
+		return Escape(strings.Join(v.Lines(), ";"))
+	}
+	return oneLine.Replace(Flat(v))
 }

@@ -2,7 +2,8 @@
 // CSV. Strings come from the kernel and may contain anything, so control characters and bytes that
 // are not UTF-8 are escaped.
 //
-//	text.go     any value as text, in a page of limited size
+//	text.go     any value as text
+//	page.go     the size of a page, and how much of a value it shows
 //	flat.go     a value on one line
 //	mapping.go  mappings: tables, histograms
 //	table.go    aligned columns
@@ -13,57 +14,13 @@
 package render
 
 import (
-	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"go.starlark.net/starlark"
 
-	"github.com/bpfrepl/bpfrepl/internal/plural"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hist"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
-
-// A Page is the area that a value is shown on. A value that does not fit is cut, with a note of how
-// much is left out. The zero Page has no limits.
-type Page struct{ Columns, Rows int }
-
-// bytes returns the approximate number of bytes that fit on the page.
-func (p Page) bytes() int { return p.Columns * p.Rows }
-
-// more returns the line that replaces n items left out.
-func more(n int) string { return fmt.Sprintf("... %d more; print() shows all", n) }
-
-// Cell formats a value for a table or a heading: strings without quotes, tuples without
-// parentheses.
-func Cell(v starlark.Value) string {
-	switch v := v.(type) {
-	case starlark.String:
-		return oneLine.Replace(Escape(string(v)))
-	case starlark.Tuple:
-		return cells(v)
-	case *starlark.List:
-		for e := range v.Elements() {
-			if _, ok := e.(starlark.String); !ok {
-				return Flat(v)
-			}
-		}
-		return cells(v)
-	case lined:
-		return Escape(strings.Join(v.Lines(), ";"))
-	}
-	return oneLine.Replace(Flat(v))
-}
-
-var oneLine = strings.NewReplacer("\n", `\n`, "\t", `\t`)
-
-func cells(v starlark.Iterable) string {
-	var parts []string
-	for e := range starlark.Elements(v) {
-		parts = append(parts, Cell(e))
-	}
-	return strings.Join(parts, ", ")
-}
 
 // Text formats a value as print does. A string is shown as it is. A dict whose values are numbers,
 // histograms or structs becomes a table, and so does a list of tuples or of structs with the same
@@ -97,18 +54,6 @@ func (p Page) Quoted(v starlark.Value) string {
 		return p.cut(Escape(s.String()))
 	}
 	return p.Text(v)
-}
-
-// cut shortens a string that is longer than the page.
-func (p Page) cut(s string) string {
-	most := p.bytes()
-	if most == 0 || len(s) <= most {
-		return s
-	}
-	for !utf8.RuneStart(s[most]) {
-		most--
-	}
-	return s[:most] + "... " + plural.Of(len(s)-most, "byte") + " more; print() shows all"
 }
 
 // sequence formats a list of tuples of equal length, or of structs with the same fields, as a

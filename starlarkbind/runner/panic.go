@@ -30,18 +30,3 @@ func RecoverPanic(fn func() error) (err error) {
 	}()
 	return fn()
 }
-
-// RecoverGoroutine runs the body of a goroutine. A panic in it is reported and ends the running
-// script, but not the process.
-func (r *Runner) RecoverGoroutine(fn func()) {
-	err := RecoverPanic(func() error { fn(); return nil })
-	if err == nil {
-		return
-	}
-	r.out.ReportError(err)
-	r.broken.Store(true)
-	r.mu.Lock()
-	cancel := r.cancel
-	r.mu.Unlock()
-	cancel()
-}
