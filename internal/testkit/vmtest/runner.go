@@ -67,6 +67,9 @@ func (r *runner) run(tests []string) {
 			r.verdict.add(now)
 			return
 		default:
+			if res.Status > killed {
+				why = fmt.Sprintf("        signal %d ended the tests; the kernel's console:\n%s\n", res.Status-killed, res.Console)
+			}
 			if tries++; tries > chances {
 				r.verdict.add(now)
 				return

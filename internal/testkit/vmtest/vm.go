@@ -42,6 +42,7 @@ type Result struct {
 	Status  int    // exit status of the program
 	Took    time.Duration
 	CPU     time.Duration // CPU time of QEMU: on a busy host much less than Took
+	Console string        // if the program was killed: the last lines of the kernel's console
 }
 
 // NoStatusError reports that the virtual machine ended without reporting the exit status of the
@@ -213,8 +214,14 @@ func (k Kernel) once(c Command) (res Result, err error) {
 	if !k.match.MatchString(res.Release) {
 		return res, fmt.Errorf("want kernel %s, but %s ran", k.Name, res.Release)
 	}
+	if res.Status > killed {
+		res.Console = tail(console, 40)
+	}
 	return res, copyErr
 }
+
+// killed is the exit status of a program that signal 0 would end; vminit adds the signal's number.
+const killed = 128
 
 // follow copies to out the program's output, which is enclosed by the opening and the closing line.
 // It calls begins at the opening line and parses the closing line into res.

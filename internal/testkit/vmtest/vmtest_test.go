@@ -192,6 +192,7 @@ func TestRunner(t *testing.T) {
 		{"limit", []round{{passA, 0, &NoStatusError{Began: true, Err: ErrLimit}}}, 1, []string{""}, "time limit exceeded", ""},
 		{"failed twice", []round{{passA + "--- FAIL: TestB (0.00s)\n" + passC, 1, nil}, {"--- FAIL: TestB (0.00s)\n", 1, nil}, {passB, 0, nil}}, 3, []string{"", "^(TestB)$", "^(TestB)$"}, "", "run again: TestB"},
 		{"failed always", []round{{passA + "--- FAIL: TestB (0.00s)\n" + passC, 1, nil}, {"--- FAIL: TestB (0.00s)\n", 1, nil}, {"--- FAIL: TestB (0.00s)\n", 1, nil}}, 2, nil, "TestB failed", "run again: TestB"},
+		{"killed", []round{{passA + "=== RUN   TestB\n", 137, nil}, {passB + passC, 0, nil}}, 3, []string{"", "^(TestB|TestC)$"}, "", "signal 9 ended the tests"},
 		{"left over", []round{{passA + passB + passC, 1, nil}, {passA + passB + passC, 1, nil}, {passA + passB + passC, 1, nil}}, 3, nil, "exit status 1", ""},
 	} {
 		var out bytes.Buffer
