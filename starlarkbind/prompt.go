@@ -8,7 +8,6 @@ import (
 	"sort"
 
 	"go.starlark.net/starlark"
-	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/internal/plural"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/items"
@@ -109,27 +108,6 @@ func (s *Session) RunFile(ctx context.Context, file, src string) (starlark.Value
 		return nil, err
 	}
 	return s.ExecItem(ctx, src)
-}
-
-// checkItem reads the modules that an item of the prompt loads, and checks its formats. An item is
-// in the current folder, a file of %run in its own.
-func (s *Session) checkItem(f *syntax.File) error {
-	dir := "."
-	if s.waits.file != "" {
-		dir = filepath.Dir(s.waits.file)
-	}
-	if err := s.modules.Prepare(f, dir); err != nil {
-		return err
-	}
-	return source.CheckFormats(f)
-}
-
-// inFile runs the top level of a file, to which the probes and timers that it creates belong.
-func (s *Session) inFile(file string, run func() error) error {
-	outer := s.waits.file
-	s.waits.file = file
-	defer func() { s.waits.file = outer }()
-	return run()
 }
 
 // AllowWrite lets the session write files in a directory, as --allow-write does, and returns all

@@ -70,6 +70,7 @@ var upward = map[string]map[string][]string{
 		state:  {"usage"},
 		entry:  {"Aggregation.readMap", "Aggregation.uniqueKeys", "Aggregation.warnForgotten"},
 	},
+	"starlarkbind/modules":  {mutual: {"module"}, entry: {"Loader"}},
 	"starlarkbind/records":  {mutual: {"Env", "Stream", "Stream.Name", "Stream.decode"}},
 	"starlarkbind/runner":   {mutual: {"Ending"}},
 	"starlarkbind/terminal": {entry: {"Output.Object", "PrintedLine"}},

@@ -1,6 +1,7 @@
 package modules
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -8,6 +9,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"github.com/bpfrepl/bpfrepl/internal/suggest"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
@@ -106,4 +108,43 @@ func (r *reader) read(m *module, src []byte) error {
 	}
 	slices.Sort(m.defines)
 	return nil
+}
+
+// cycle returns the error for a load of the file id, which is being read.
+func (r *reader) cycle(id string, st *syntax.LoadStmt) error {
+	first := slices.IndexFunc(r.stack, func(m *module) bool { return m.id == id })
+	var b strings.Builder
+	fmt.Fprintf(&b, "cannot load %q: ", st.ModuleName())
+	for i, m := range r.stack[first:] {
+		switch i {
+		case 0:
+			b.WriteString(m.file + " loads ")
+		default:
+			b.WriteString(m.file + ", which loads ")
+		}
+	}
+	if len(r.stack) == first+1 {
+		b.WriteString("itself")
+	} else {
+		b.WriteString(r.stack[first].file)
+	}
+	return &Error{Pos: st.Module.TokenPos, Msg: b.String(), Hint: "move what both need into a file that both load"}
+}
+
+// lacks returns an error if the module does not define a name that is loaded from it.
+func (m *module) lacks(from *syntax.Ident) error {
+	if slices.Contains(m.defines, from.Name) || strings.HasPrefix(from.Name, "_") { // the resolver reports names with _
+		return nil
+	}
+	e := &Error{Pos: from.NamePos, Msg: fmt.Sprintf("%s does not define %s", m.file, from.Name)}
+	near := suggest.Nearest(from.Name, m.defines, 1)
+	switch other := m.passed[from.Name]; {
+	case other != "":
+		e.Hint = fmt.Sprintf("%s loads it from %q; load it from there", m.file, other)
+	case near != nil:
+		e.Hint = fmt.Sprintf("did you mean %s?", near[0])
+	case len(m.defines) > 0:
+		e.Hint = "it defines " + strings.Join(m.defines, ", ")
+	}
+	return e
 }
