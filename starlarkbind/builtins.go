@@ -295,7 +295,7 @@ func (s *Session) addMap(m kernelMap) {
 // whether the script mentions clear or delta. Programs then find the map through a map-in-map,
 // which costs a few instructions an event; scripts that use neither method avoid this cost.
 func (s *Session) needsSwap() bool {
-	return s.opt.Interactive || s.sources.Mentions["clear"] || s.sources.Mentions["delta"]
+	return s.opt.Interactive || s.sources.Mentions("clear", "delta")
 }
 
 // newMap returns the declaration of a map. Its name is that of the variable it is assigned to if

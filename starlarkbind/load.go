@@ -27,7 +27,7 @@ func (s *Session) load(p *Probe, handler, filter *starlark.Function) error {
 			return err
 		}
 	}
-	if (s.sources.Mentions["stats"] || s.opt.MaxOverhead > 0) && !s.opt.Check {
+	if (s.sources.Mentions("stats") || s.opt.MaxOverhead > 0) && !s.opt.Check {
 		var missing *sys.PrivilegeError
 		// Without the privilege, stats() reports the error itself, and "stats" may also be the
 		// aggregation.

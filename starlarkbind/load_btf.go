@@ -33,7 +33,7 @@ func (l *loader) loadTyped(g *group, code *compiler.Program) error {
 		if code.FollowsArgs {
 			pt, code = ebpf.Tracing, nil
 		}
-		l.noDirectLoads = false
+		l.noTrustedLoads = false
 		if err := l.loadOne(g, ts, pt, code); err != nil {
 			return err
 		}
@@ -41,11 +41,11 @@ func (l *loader) loadTyped(g *group, code *compiler.Program) error {
 	return nil
 }
 
-// reloadIndirect replaces a program that the verifier rejected by one that reads memory with
+// reloadUntrusted replaces a program that the verifier rejected by one that reads memory with
 // helpers.
-func (l *loader) reloadIndirect(g *group, ts []bpf.Target, pt ebpf.ProgramType, refused *program) error {
+func (l *loader) reloadUntrusted(g *group, ts []bpf.Target, pt ebpf.ProgramType, refused *program) error {
 	l.programs = l.programs[:len(l.programs)-1]
-	l.noDirectLoads = true
+	l.noTrustedLoads = true
 	if pt == ebpf.Tracing && ts[0].Driver.TracepointTypes {
 		pt = ebpf.RawTracepoint
 	}

@@ -30,9 +30,9 @@ type loader struct {
 	undo            []typedMap
 	programs        []*program
 	adds            *compiler.Map     // map of the script's own adds; nil for a handler's programs
-	noDirectLoads   bool              // the verifier rejected direct loads through pointers
+	noTrustedLoads  bool              // the verifier rejected direct loads through pointers
 	variant         compiler.Variant  // the form to compile; the verifier gave up on earlier ones
-	direct          *compiler.Request // request for a program that has no target
+	targetless      *compiler.Request // request for a program that has no target
 }
 
 // typedMap undoes the step that gave a map its types.
@@ -77,11 +77,11 @@ func (l *loader) request(g *group, ts []bpf.Target, pt ebpf.ProgramType) *compil
 	ev.Context = ts[0].Driver.Context
 	l.typeArgs(ev, ts[0], pt)
 	if ts[0].Driver.TrustedPointers && !kinds.InProgram(ts[0]) {
-		ev.BTFArgs = !l.noDirectLoads
+		ev.BTFArgs = !l.noTrustedLoads
 	}
 	r := l.s.request(ts[0].Name, l.handler, ev)
 	r.Filter = l.filter
-	r.Features.TaskBTF = r.Features.TaskBTF && !l.noDirectLoads
+	r.Features.TaskBTF = r.Features.TaskBTF && !l.noTrustedLoads
 	return r
 }
 
@@ -124,7 +124,7 @@ func (s *Session) kfunc(name string) (int64, error) {
 
 // compile compiles the handler for targets of the group. pt is the program type, or 0 for any.
 func (l *loader) compile(g *group, ts []bpf.Target, pt ebpf.ProgramType) (*compiler.Program, error) {
-	r := l.direct
+	r := l.targetless
 	if r == nil {
 		r = l.request(g, ts, pt)
 		var err error
@@ -148,14 +148,14 @@ func (l *loader) compile(g *group, ts []bpf.Target, pt ebpf.ProgramType) (*compi
 	return code, err
 }
 
-// otherForm reports whether to compile the program again in another form after the verifier gave up
-// on it with err. If so, it sets l.variant to the next form.
-func (l *loader) otherForm(err error) bool {
+// nextVariant reports whether to compile the program again in another form, because the verifier
+// gave up on it with err. If so, it sets l.variant to the next form.
+func (l *loader) nextVariant(err error) bool {
 	var refusal *bpf.VerifierError
 	if !errors.As(err, &refusal) || !refusal.TooComplex() {
 		return false
 	}
-	r := l.direct
+	r := l.targetless
 	if r == nil {
 		r = l.s.request("", nil, nil)
 	}
@@ -257,12 +257,12 @@ func (l *loader) loadOne(g *group, ts []bpf.Target, pt ebpf.ProgramType, code *c
 	n := s.symbols.Loaded.Add(1)
 	pg.spec = bpf.ProgramSpec{Name: fmt.Sprintf("bpfrepl_%d", n), Type: pt, Instructions: code.Instructions, Maps: maps, Targets: ts, PID: l.p.pid}
 	pg.prog, err = bpf.LoadForTargets(s.run.Context(), pg.spec, s.out.Progress("loaded"))
-	if l.otherForm(err) {
+	if l.nextVariant(err) {
 		l.programs = l.programs[:len(l.programs)-1]
 		return errors.Join(pg.close(), l.loadOne(g, ts, pt, nil))
 	}
-	if err != nil && code.TrustedLoads && !l.noDirectLoads {
-		return l.reloadIndirect(g, ts, pt, pg)
+	if err != nil && code.TrustedLoads && !l.noTrustedLoads {
+		return l.reloadUntrusted(g, ts, pt, pg)
 	}
 	return err
 }

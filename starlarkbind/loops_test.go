@@ -179,7 +179,7 @@ func runLoops(text string, inputs []*loopInput, form compiler.Variant) (out []st
 		return nil, err
 	}
 	p := &Probe{s: k.Session, name: "loops"}
-	l := &loader{s: k.Session, p: p, variant: form, direct: k.request("loops", h, &compiler.Event{Probe: "loops", Event: abi.Event{Fields: loopFields}})}
+	l := &loader{s: k.Session, p: p, variant: form, targetless: k.request("loops", h, &compiler.Event{Probe: "loops", Event: abi.Event{Fields: loopFields}})}
 	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, nil); err != nil {
 		return nil, errors.Join(err, l.rollback())
 	}

@@ -288,7 +288,7 @@ func (m *matrix) load(cells []*cell) bool {
 		m.t.Fatal(err)
 	}
 	p := &Probe{s: m.Session, name: "matrix"}
-	l := &loader{s: m.Session, p: p, direct: m.request("matrix", h, matrixEvent())}
+	l := &loader{s: m.Session, p: p, targetless: m.request("matrix", h, matrixEvent())}
 	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, nil); err != nil {
 		return fail(errors.Join(err, l.rollback()))
 	}

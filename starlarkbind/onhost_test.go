@@ -45,7 +45,7 @@ func hostRun(text string, fields []abi.Field, memory func() starlark.StringDict)
 		return fail(err)
 	}
 	p := &Probe{s: k.Session, name: "host"}
-	l := &loader{s: k.Session, p: p, direct: k.request("host", h, &compiler.Event{Probe: "host", Event: abi.Event{Fields: fields}})}
+	l := &loader{s: k.Session, p: p, targetless: k.request("host", h, &compiler.Event{Probe: "host", Event: abi.Event{Fields: fields}})}
 	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, nil); err != nil {
 		return fail(errors.Join(err, l.rollback()))
 	}

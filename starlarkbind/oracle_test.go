@@ -231,7 +231,7 @@ func runKernel(text string, events []oracleEvent, as *sys.Kernel, form compiler.
 		return nil, err
 	}
 	p := &Probe{s: k.Session, name: "oracle"}
-	l := &loader{s: k.Session, p: p, variant: form, direct: k.request("oracle", h, &compiler.Event{Probe: "oracle", Event: abi.Event{Fields: oracleFields}})}
+	l := &loader{s: k.Session, p: p, variant: form, targetless: k.request("oracle", h, &compiler.Event{Probe: "oracle", Event: abi.Event{Fields: oracleFields}})}
 	err = l.loadOne(nil, nil, ebpf.RawTracepoint, nil)
 	if err != nil {
 		err = errors.Join(err, l.rollback())

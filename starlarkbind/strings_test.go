@@ -54,7 +54,7 @@ func newDirect(t *testing.T, script string) *direct {
 		t.Fatal(err)
 	}
 	p := &Probe{s: k.Session, name: "direct"}
-	l := &loader{s: k.Session, p: p, direct: k.request("direct", h, &compiler.Event{Probe: "direct", Event: abi.Event{RawArgs: true}})}
+	l := &loader{s: k.Session, p: p, targetless: k.request("direct", h, &compiler.Event{Probe: "direct", Event: abi.Event{RawArgs: true}})}
 	if err := l.loadOne(nil, nil, ebpf.RawTracepoint, nil); err != nil {
 		var refusal *bpf.VerifierError
 		if errors.As(err, &refusal) {

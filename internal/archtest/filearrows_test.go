@@ -58,7 +58,7 @@ var upward = map[string]map[string][]string{
 		state:  {"Session"},
 		mutual: {"program", "Builtins"},
 		entry: {"Probe.attach", "Probe.detach", "Probe.overheadError", "Session.checkFlags", "Session.errorList", "Session.load",
-			"loader.nextType", "loader.reloadIndirect", "registry.remember"},
+			"loader.nextType", "loader.reloadUntrusted", "registry.remember"},
 	},
 	"starlarkbind/assert":   {mutual: {"Env", "Env.show"}},
 	"starlarkbind/codec":    {mutual: {"Codec", "stackFormat"}, nests: {"Codec.compose", "Codec.takeApart"}},

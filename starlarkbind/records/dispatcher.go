@@ -9,6 +9,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/bpfrepl/bpfrepl/internal/plural"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
 )
 
@@ -192,7 +193,7 @@ func (d *Dispatcher) finish(thread *starlark.Thread, ctrlC *runner.Ending, st *S
 	}
 	if n := st.queue.count(); n > 0 && d.env.Warns() {
 		d.env.Out.Warn("records_left", map[string]any{"stream": st.Name(), "records": n, "callback": st.each.Name()},
-			fmt.Sprintf("run() ended before %s was called for %d records of %s, because its calls are slow; the next run() or %s.take() returns them", st.each.Name(), n, st.Name(), st.Name()))
+			fmt.Sprintf("run() ended before %s was called for %s of %s, because its calls are slow; the next run() or %s.take() returns them", st.each.Name(), plural.Of(n, "record"), st.Name(), st.Name()))
 	}
 	return nil
 }

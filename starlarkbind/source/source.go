@@ -11,6 +11,7 @@ package source
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -30,7 +31,7 @@ type Files struct {
 	lines    map[string][]string
 	Funcs    map[Place]*resolve.Function
 	names    map[Place]string // variable that the call with its "(" here is assigned to
-	Mentions map[string]bool  // attribute names and strings that occur anywhere
+	mentions map[string]bool  // see Mentions
 	// used counts the uses of each name, except those that only write to a map of that name.
 	used map[string]int
 
@@ -55,7 +56,16 @@ type Place struct {
 func PlaceOf(p syntax.Position) Place { return Place{p.Filename(), p.Line, p.Col} }
 
 func New() *Files {
-	return &Files{lines: map[string][]string{}, Funcs: map[Place]*resolve.Function{}, names: map[Place]string{}, Mentions: map[string]bool{}, used: map[string]int{}, defs: map[Global]*resolve.Function{}, loads: map[Global]Global{}, Made: map[Place]bool{}, tests: hostTests{}}
+	return &Files{lines: map[string][]string{}, Funcs: map[Place]*resolve.Function{}, names: map[Place]string{}, mentions: map[string]bool{}, used: map[string]int{}, defs: map[Global]*resolve.Function{}, loads: map[Global]Global{}, Made: map[Place]bool{}, tests: hostTests{}}
+}
+
+// Mentions reports whether one of the names occurs anywhere in the files as the name of an
+// attribute, or as a string, which getattr could use. Decisions that have to be made
+// before a script runs, and that cost every event, depend on this rule: whether maps can be swapped
+// ("clear", "delta"), and whether the kernel measures programs ("stats"). It errs on the safe side:
+// a name that is mentioned need not be used.
+func (s *Files) Mentions(names ...string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return s.mentions[n] })
 }
 
 // Add indexes a file. It is called after parsing and before resolving. The resolver later stores
@@ -78,13 +88,13 @@ func (s *Files) Add(name string, src []byte, f *syntax.File) {
 		case *syntax.Ident:
 			s.used[n.Name]++
 		case *syntax.DotExpr:
-			s.Mentions[n.Name.Name] = true
+			s.mentions[n.Name.Name] = true
 			if m, ok := n.X.(*syntax.Ident); ok && n.Name.Name == "add" {
 				s.used[m.Name]--
 			}
 		case *syntax.Literal:
 			if v, ok := n.Value.(string); ok {
-				s.Mentions[v] = true
+				s.mentions[v] = true
 			}
 		}
 		return true
