@@ -379,6 +379,9 @@ func TestScriptOfSession(t *testing.T) {
 			"def work():\n    run(1)\nprobe(\"begin\", enter)\nwork()\nprint(calls)\n"},
 		{[]executed{{"2", true}, {"_ + 1", true}, {`x = "probe("`, false}},
 			"_ = 2\nprint(_)\nprint(_ + 1)\nx = \"probe(\"\n"},
+		// Loads stand before what uses them.
+		{[]executed{{`load("lib.star", "c", h="enter")`, false}, {`probe("begin", h)`, false}, {"c", true}, {`load("std/names.star", "signal_name")`, false}, {"signal_name(9)", true}},
+			"load(\"lib.star\", \"c\", h=\"enter\")\nprobe(\"begin\", h)\nrun()  # until Ctrl-C\nprint(c)\nload(\"std/names.star\", \"signal_name\")\nprint(signal_name(9))\n"},
 	} {
 		if got := script(c.steps); got != c.want {
 			t.Errorf("got\n%s\nwant\n%s", got, c.want)

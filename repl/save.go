@@ -93,7 +93,7 @@ func (c callers) effects(src string) effect {
 		switch st := st.(type) {
 		case *syntax.DefStmt:
 			c[st.Name.Name] = e
-		case *syntax.AssignStmt:
+		case *syntax.AssignStmt, *syntax.LoadStmt:
 		default:
 			only = 0
 		}

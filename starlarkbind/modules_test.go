@@ -243,3 +243,71 @@ n = 4
 		t.Errorf("printed %q, want %q", got, want)
 	}
 }
+
+// Reload runs what has changed, binds the names anew, and keeps everything if a file is wrong.
+func TestReload(t *testing.T) {
+	writeFiles(t, `
+-- lib.star --
+load("base.star", "base")
+c = count()
+p = probe("tracepoint:syscalls:sys_enter_getppid", lambda e: c.add(), filter=lambda e: e.comm == "load")
+def f(): return base + 1
+def g(): return "g"
+T = (1, [2])
+-- base.star --
+base = 1
+-- same.star --
+print("same runs")
+n = 1
+`)
+	l := newLive(t, func(o *Options) { o.Interactive = true })
+	ctx := context.Background()
+	exec := func(src string) {
+		t.Helper()
+		if _, err := l.ExecItem(ctx, src); err != nil {
+			t.Fatal(l.FormatError(err))
+		}
+	}
+	reload := func(want, wantErr string) {
+		t.Helper()
+		got, err := l.Reload(ctx)
+		if got != want || (err == nil) != (wantErr == "") || err != nil && err.Error() != wantErr {
+			t.Errorf("reload: %q, error %v, want %q, error %q", got, err, want, wantErr)
+		}
+	}
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reload("no module has changed", "")
+	exec(`load("lib.star", "f", "T", "p", "g", counts="c"); load("same.star", "n")`)
+	exec(`def call(): return f()`)
+	exec(`old = f; g = lambda: "mine"; make("getppid", 2); print(call(), T[1], g(), counts.snapshot(), p.attached)`)
+	exec(`first = p`)
+	reload("no module has changed", "")
+
+	write("base.star", "# moved\n\n\nbase = 10\n")
+	reload("reloaded base.star, lib.star; detached 1 probe of before", "")
+	exec(`make("getppid", 3); print(call(), g(), old(), counts.snapshot(), p.attached, first.attached)`)
+
+	write("lib.star", "def f(): return undefined_name\n")
+	reload("", "lib.star:1:17: undefined: undefined_name\n    def f(): return undefined_name\n                    ^\n  loaded from In[1]:1:6: load(\"lib.star\", \"f\", \"T\", \"p\", \"g\", counts=\"c\"); load(\"same.star\", \"n\")")
+	write("lib.star", "p = probe(\"begin\", lambda e: print(\"begun\"))\nf, T, c, g = 1, 2, 3 // 0, 4\n")
+	reload("", "lib.star:2:22: floored division by zero\n    f, T, c, g = 1, 2, 3 // 0, 4\n                         ^")
+	exec(`print(call(), p.attached)`)
+	if n := len(l.reg.allProbes()); n != 3 {
+		t.Errorf("%d probes, want 3", n)
+	}
+
+	// Functions of before keep their own source.
+	text, err := l.source(l.Value("old"))
+	if want := "lib.star:4:1:\n    def f(): return base + 1\n"; err != nil || text != want {
+		t.Errorf("source %q, error %v, want %q", text, err, want)
+	}
+	exec(`q = probe("begin", lambda e: print(old())); run(0)`)
+	if got, want := strings.ReplaceAll(l.out.String(), "begun\n", ""), "same runs\n2 [2] mine 2 True\n11 mine 2 3 True False\n11 True\n2\n"; got != want {
+		t.Errorf("printed %q, want %q", got, want)
+	}
+}

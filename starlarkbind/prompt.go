@@ -3,9 +3,11 @@ package starlarkbind
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"sort"
+	"strings"
 
 	"go.starlark.net/starlark"
 
@@ -18,7 +20,7 @@ import (
 )
 
 // This file implements what the prompt needs from a session: completion, and the commands %who,
-// %reset, f??, %run and %allow-write.
+// %reset, %reload, %run and %allow-write.
 
 // Who returns a table of the names defined in the session, with their types and values.
 func (s *Session) Who() string {
@@ -108,6 +110,43 @@ func (s *Session) RunFile(ctx context.Context, file, src string) (starlark.Value
 		return nil, err
 	}
 	return s.ExecItem(ctx, src)
+}
+
+// Reload reads the modules of the session again, and runs those that have changed. It then detaches
+// the probes and removes the timers that the old ones created at their top level. It returns what
+// it did.
+func (s *Session) Reload(ctx context.Context) (string, error) {
+	var files []string
+	before := s.reg.allProbes()
+	timers := slices.Clone(s.waits.timers)
+	err := s.exec(ctx, "prompt", func(thread *starlark.Thread) (err error) {
+		files, err = s.modules.Reload(thread)
+		return err
+	})
+	s.run.Busy.Lock()
+	defer s.run.Busy.Unlock()
+	if err != nil { // undo what the new ones did
+		s.waits.timers = timers
+		made := slices.DeleteFunc(s.reg.allProbes(), func(p *Probe) bool { return slices.Contains(before, p) })
+		text := s.warner.FitCarets(render.Escape(s.formatError(err)))
+		return "", errors.Join(errors.New(strings.TrimPrefix(text, "error: ")), detachAll(made))
+	}
+	var old []*Probe
+	for _, p := range before {
+		if slices.Contains(files, p.file) && p.isAttached() {
+			old = append(old, p)
+		}
+	}
+	s.waits.timers = slices.DeleteFunc(s.waits.timers, func(t *timer) bool {
+		return slices.Contains(files, t.file) && slices.Contains(timers, t)
+	})
+	switch {
+	case len(files) == 0:
+		return "no module has changed", nil
+	case len(old) == 0:
+		return "reloaded " + strings.Join(files, ", "), nil
+	}
+	return fmt.Sprintf("reloaded %s; detached %s of before", strings.Join(files, ", "), plural.Of(len(old), "probe")), detachAll(old)
 }
 
 // AllowWrite lets the session write files in a directory, as --allow-write does, and returns all

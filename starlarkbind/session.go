@@ -432,10 +432,9 @@ func (s *Session) source(v starlark.Value) (string, error) {
 		return "", fmt.Errorf("the source at %s is not available", pos)
 	}
 	_, end := fn.Body[len(fn.Body)-1].Span()
-	file := pos.Filename()
 	lines := []string{pos.String() + ":"}
-	for n := pos.Line; n <= end.Line; n++ {
-		lines = append(lines, "    "+s.sources.Line(syntax.MakePosition(&file, n, 1)))
+	for ; pos.Line <= end.Line; pos.Line++ {
+		lines = append(lines, "    "+s.sources.Line(pos))
 	}
 	return render.Escape(strings.Join(lines, "\n")) + "\n", nil
 }

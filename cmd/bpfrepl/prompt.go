@@ -108,6 +108,7 @@ func commands(s *starlarkbind.Session) []repl.Command {
 	return []repl.Command{
 		{Name: "who", Doc: "list the names defined in this session", Run: func(context.Context, string) (string, error) { return s.Who(), nil }},
 		{Name: "reset", Doc: "detach all probes and forget all names", Run: func(context.Context, string) (string, error) { return "", s.Reset() }},
+		{Name: "reload", Doc: "read the files that load() has loaded again, and run those that have changed", Run: func(ctx context.Context, _ string) (string, error) { return s.Reload(ctx) }},
 		{Name: "allow-write", Args: "[DIR]", Doc: "allow the session to write files below DIR, like --allow-write", Run: func(_ context.Context, dir string) (string, error) {
 			dirs, err := s.AllowWrite(dir)
 			if err != nil || len(dirs) == 0 {

@@ -7,6 +7,7 @@
 //
 //	modules.go  the modules of a session, and their execution
 //	reader.go   reading a file's modules
+//	reload.go   reading them again
 //	search.go   where files are searched, and which may be read
 //	errors.go   errors
 package modules
@@ -31,6 +32,7 @@ type Loader struct {
 	byID map[string]*module
 	// loads[file][name] is the module that load(name, ...) in file refers to.
 	loads map[string]map[string]*module
+	mains []*mainFile // in the order in which they ran
 	// ids holds the file that each file name stands for in positions.
 	ids map[string]string
 }
@@ -38,12 +40,31 @@ type Loader struct {
 // A module is a file that another file loads.
 type module struct {
 	place
+	src     []byte
 	tree    *syntax.File
 	prog    *starlark.Program
 	defines []string          // names that other files can load
 	passed  map[string]string // names that it loads itself, and the modules these come from
 	ran     bool
 	globals starlark.StringDict // what it defines, once it ran
+}
+
+// A main file is a script, or an item of the prompt, that loads.
+type mainFile struct {
+	tree *syntax.File
+	dir  string
+	ran  map[string]bool // the modules whose loads have succeeded
+}
+
+// loaded returns a file with the loads that have succeeded and nothing else.
+func (f *mainFile) loaded() *syntax.File {
+	out := &syntax.File{Path: f.tree.Path, Options: f.tree.Options}
+	for _, st := range f.tree.Stmts {
+		if st, ok := st.(*syntax.LoadStmt); ok && f.ran[st.ModuleName()] {
+			out.Stmts = append(out.Stmts, st)
+		}
+	}
+	return out
 }
 
 // New returns a loader that searches in dirs after the folder of the file that loads. It runs the
@@ -59,23 +80,24 @@ func New(sources *source.Files, names *names.Namespace, dirs []string, around fu
 
 // Reset forgets all modules, so that they are read and run again when they are next loaded.
 func (l *Loader) Reset() {
-	l.byID, l.loads = map[string]*module{}, map[string]map[string]*module{}
+	l.byID, l.loads, l.mains = map[string]*module{}, map[string]map[string]*module{}, nil
 }
 
 // Prepare reads the modules that the file f loads, directly and indirectly. dir is the folder of
 // the file: it is searched first, and files below it may be loaded.
 func (l *Loader) Prepare(f *syntax.File, dir string) error {
 	l.search.allow(dir)
-	main := &module{place: place{file: f.Path, dir: dir, id: realPath(f.Path)}, passed: map[string]string{}}
-	l.ids[main.file] = main.id
-	r := &reader{Loader: l, stack: []*module{main}}
-	err := r.readLoads(main, f)
-	if err != nil {
+	r := &reader{Loader: l}
+	if err := r.main(f, dir); err != nil {
 		for _, m := range r.added { // a later attempt reads them again
 			delete(l.byID, m.id)
 		}
+		return err
 	}
-	return err
+	if len(l.loads[f.Path]) > 0 {
+		l.mains = append(l.mains, &mainFile{f, dir, map[string]bool{}})
+	}
+	return nil
 }
 
 // Trees returns the syntax trees of all modules.
@@ -96,8 +118,21 @@ func (l *Loader) Load(thread *starlark.Thread, name string) (starlark.StringDict
 	file := top.Position().Filename()
 	l.names.SetGlobals(file, top.Globals)
 	m := l.loads[file][name]
+	if err := l.run(thread, m); err != nil {
+		return nil, err
+	}
+	for _, f := range l.mains {
+		if f.tree.Path == file {
+			f.ran[name] = true
+		}
+	}
+	return m.globals, nil
+}
+
+// run runs a module unless it has been run.
+func (l *Loader) run(thread *starlark.Thread, m *module) error {
 	if m.ran {
-		return m.globals, nil
+		return nil
 	}
 	var all starlark.StringDict
 	err := l.around(m.file, func() (err error) {
@@ -106,7 +141,7 @@ func (l *Loader) Load(thread *starlark.Thread, name string) (starlark.StringDict
 	})
 	if err != nil {
 		delete(l.byID, m.id) // a later attempt reads it again
-		return nil, &RunError{err}
+		return &RunError{err}
 	}
 	l.names.SetGlobals(m.file, func() starlark.StringDict { return all })
 	m.ran, m.globals = true, starlark.StringDict{}
@@ -115,5 +150,5 @@ func (l *Loader) Load(thread *starlark.Thread, name string) (starlark.StringDict
 			m.globals[name] = v
 		}
 	}
-	return m.globals, nil
+	return nil
 }

@@ -1,6 +1,7 @@
 package modules
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,11 +14,22 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
-// A reader reads the modules of one file.
+// A reader reads the modules of a file, or all modules again.
 type reader struct {
 	*Loader
 	stack []*module // the files that are being read, outermost first
 	added []*module
+
+	// What there was before, if all modules are read again.
+	old      map[string]*module
+	oldLoads map[string]map[string]*module
+}
+
+// main reads the modules that a script or an item of the prompt loads.
+func (r *reader) main(f *syntax.File, dir string) error {
+	m := &module{place: place{file: f.Path, dir: dir, id: realPath(f.Path)}, passed: map[string]string{}}
+	r.ids[m.file], r.stack = m.id, []*module{m}
+	return r.readLoads(m, f)
 }
 
 // readLoads reads the modules that m loads. f is the tree of m.
@@ -61,10 +73,18 @@ func (r *reader) module(from *module, st *syntax.LoadStmt) (*module, error) {
 	if err != nil {
 		return nil, errorAt(st.Module.TokenPos, err)
 	}
+	if m := r.old[at.id]; m != nil {
+		if ok, err := r.unchanged(m, src); ok {
+			r.byID[m.id] = m
+			return m, nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
 	if id, ok := r.ids[at.file]; ok && id != at.id {
 		at.file = at.id // another file has this name in positions
 	}
-	m := &module{place: at, passed: map[string]string{}}
+	m := &module{place: at, src: src, passed: map[string]string{}}
 	r.byID[m.id], r.ids[m.file] = m, m.id
 	r.stack, r.added = append(r.stack, m), append(r.added, m)
 	r.names.AddModule(m.file)
@@ -147,4 +167,28 @@ func (m *module) lacks(from *syntax.Ident) error {
 		e.Hint = "it defines " + strings.Join(m.defines, ", ")
 	}
 	return e
+}
+
+// unchanged reports whether a module that was read before has the text src, and whether those that
+// it loads are unchanged too. If so, it stays as it is.
+func (r *reader) unchanged(m *module, src []byte) (bool, error) {
+	if !bytes.Equal(m.src, src) {
+		return false, nil
+	}
+	r.stack = append(r.stack, m)
+	defer func() { r.stack = r.stack[:len(r.stack)-1] }()
+	for _, st := range m.tree.Stmts {
+		st, ok := st.(*syntax.LoadStmt)
+		if !ok {
+			continue
+		}
+		to, err := r.module(m, st)
+		if err != nil {
+			return false, &InModule{err, st.Module.TokenPos}
+		}
+		if to != r.oldLoads[m.file][st.ModuleName()] {
+			return false, nil
+		}
+	}
+	return true, nil
 }

@@ -27,8 +27,9 @@ var Options = &syntax.FileOptions{While: true, TopLevelControl: true, GlobalReas
 // Files keeps the text and syntax tree of every file that was run. It maps a function value to
 // its syntax, and a call to the variable that its result is assigned to.
 type Files struct {
-	mu       sync.RWMutex // guards lines, which warnings use while a script runs
-	lines    map[string][]string
+	mu       sync.RWMutex        // guards lines and versions, which warnings use while a script runs
+	lines    map[string][]string // of the latest version of each file
+	versions map[Place][]string  // of each version
 	Funcs    map[Place]*resolve.Function
 	names    map[Place]string // variable that the call with its "(" here is assigned to
 	mentions map[string]bool  // see Mentions
@@ -47,16 +48,20 @@ type Files struct {
 // A Global is a name at the top level of a file.
 type Global struct{ File, Name string }
 
-// A Place is a position in a file.
-type Place struct {
-	file      string
-	line, col int32
+// A Place is a position in one version of a file: positions of two parses of a file are never equal
+// as values, because each parse has its own copy of the file's name.
+type Place syntax.Position
+
+func PlaceOf(p syntax.Position) Place { return Place(p) }
+
+// versionOf returns what the places of one version of a file have in common.
+func versionOf(p syntax.Position) Place {
+	p.Line, p.Col = 0, 0
+	return Place(p)
 }
 
-func PlaceOf(p syntax.Position) Place { return Place{p.Filename(), p.Line, p.Col} }
-
 func New() *Files {
-	return &Files{lines: map[string][]string{}, Funcs: map[Place]*resolve.Function{}, names: map[Place]string{}, mentions: map[string]bool{}, used: map[string]int{}, defs: map[Global]*resolve.Function{}, loads: map[Global]Global{}, Made: map[Place]bool{}, tests: hostTests{}}
+	return &Files{lines: map[string][]string{}, versions: map[Place][]string{}, Funcs: map[Place]*resolve.Function{}, names: map[Place]string{}, mentions: map[string]bool{}, used: map[string]int{}, defs: map[Global]*resolve.Function{}, loads: map[Global]Global{}, Made: map[Place]bool{}, tests: hostTests{}}
 }
 
 // Mentions reports whether one of the names occurs anywhere in the files as the name of an
@@ -72,6 +77,13 @@ func (s *Files) Mentions(names ...string) bool {
 // its functions in the same nodes.
 func (s *Files) Add(name string, src []byte, f *syntax.File) {
 	s.Keep(name, src)
+	if len(f.Stmts) > 0 {
+		start, _ := f.Stmts[0].Span()
+		s.mu.Lock()
+		s.versions[versionOf(start)] = s.lines[name]
+		s.mu.Unlock()
+	}
+	s.Probes = slices.DeleteFunc(s.Probes, func(call *syntax.CallExpr) bool { return call.Lparen.Filename() == name })
 	syntax.Walk(f, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.LoadStmt: // loading a map under its own name does not read it
@@ -203,7 +215,10 @@ func (s *Files) Loaded(g Global) (from Global, ok bool) {
 func (s *Files) Line(p syntax.Position) string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	lines := s.lines[p.Filename()]
+	lines, ok := s.versions[versionOf(p)]
+	if !ok {
+		lines = s.lines[p.Filename()]
+	}
 	if n := int(p.Line); n >= 1 && n <= len(lines) {
 		return strings.TrimRight(lines[n-1], "\r")
 	}

@@ -59,7 +59,7 @@ func (w *Warner) helperError(e *helpererr.Error, total bool) {
 		return
 	}
 	text := fmt.Sprintf("%s: %s (%s)", e.Pos, e.Message, name)
-	text = w.FitCarets(text + w.caret(e.Pos))
+	text = w.FitCarets(text + w.caret(e.Pos, e.Source))
 	if e.Hint != "" {
 		text += "\n    hint: " + e.Hint
 	}
@@ -67,8 +67,8 @@ func (w *Warner) helperError(e *helpererr.Error, total bool) {
 }
 
 // caret returns the source line of a position "file:line:col" with a caret below it. It returns ""
-// if pos is not such a position.
-func (w *Warner) caret(pos string) string {
+// if pos is not such a position, and only the text if the file has changed since.
+func (w *Warner) caret(pos, text string) string {
 	i := strings.LastIndexByte(pos, ':')
 	j := strings.LastIndexByte(pos[:max(i, 0)], ':')
 	if i < 0 || j < 0 {
@@ -79,5 +79,9 @@ func (w *Warner) caret(pos string) string {
 		return ""
 	}
 	file := pos[:j]
-	return diag.Caret(w.opt.Sources.Line(syntax.MakePosition(&file, line, col)), int(col))
+	now := w.opt.Sources.Line(syntax.MakePosition(&file, line, col))
+	if strings.TrimSpace(now) != text {
+		return "\n    " + text
+	}
+	return diag.Caret(now, int(col))
 }
