@@ -22,12 +22,11 @@
 //
 // The rest is divided as follows:
 //
-//   - session.go, run.go, watch.go, background.go, prompt.go: a session, run(), and what the
-//     prompt needs.
+//   - session.go, run.go, watch.go, prompt.go: a session, run(), and what the prompt needs.
 //   - probe_targets.go, probe.go, probe_attach.go, detach.go, release.go, pidfilter.go: the life of
 //     a probe: probe() and its targets, the value, attaching, detaching, its release.
-//   - load.go, load_groups.go, load_btf.go, loader.go: compiling a handler for its targets, loading
-//     it, and compiling it again in another form if the verifier refuses the first.
+//   - load.go, load_groups.go, loader.go: compiling a handler for its targets, loading it,
+//     and compiling it again in another form if the verifier refuses the first.
 //   - testing.go: a test of a script, run for package cmd/bpfrepl/scripttest.
 //   - script_add.go: add() in the script.
 //   - print.go: print() in the script, and how maps are shown. Package records prints what handlers

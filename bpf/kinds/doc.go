@@ -19,7 +19,7 @@
 // Code that the kinds share:
 //
 //	table.go                             the table of kinds, Resolve and List
-//	provider.go, spec.go                 what a kind consists of; syntax of specs
+//	provider.go                          what a kind consists of, the syntax of specs
 //	complete.go                          completion of specs
 //	function_targets.go                  targets at functions of the kernel, modules and programs
 //	fentry_attach.go                     loading and attaching at functions, why that is refused

@@ -98,20 +98,6 @@ func (lw *Lowerer) readStr(e *tree.StrExpr, addr *ir.Value, dst mem, pad bool) {
 	b.Continue(done)
 }
 
-// readInto reads at most n bytes to dst. If pad is set it reads a string, and zeroes dst first,
-// because the helper writes only up to the NUL.
-func (lw *Lowerer) readInto(m memRead, dst mem, n int, pad bool) {
-	b := lw.B
-	if pad {
-		lw.fill(dst, 0)
-	}
-	done := b.Block("")
-	m.dst, m.size = lw.addr(dst), b.Const(int64(n))
-	lw.readTo(m, done)
-	b.Jump(done)
-	b.Continue(done)
-}
-
 // Cookie returns the cookie that identifies the probe that runs the program.
 func (lw *Lowerer) Cookie() *ir.Value {
 	if lw.Req.Event.Syscalls != nil {
@@ -154,4 +140,111 @@ func spaceOfPlace(a abi.Address) types.Space {
 		return types.Kernel
 	}
 	return types.User
+}
+
+// pidIn returns the running process's ID in a namespace, or 0 if it has none there.
+func (lw *Lowerer) pidIn(dev, ino uint64) *ir.Value {
+	// struct bpf_pidns_info: thread, process; zeros if the helper fails
+	ids := lw.slotMem(lw.scratchSlot(8, "ids"))
+	lw.Call(asm.FnGetNsCurrentPidTgid, lw.B.Const(int64(dev)), lw.B.Const(int64(ino)), lw.addr(ids), lw.B.Const(8))
+	return lw.B.Load(ids.base, ids.off+4, 4, false)
+}
+
+// outsider is added to the IDs of tasks that have none in Request.Namespace, so that they differ
+// from all IDs in it.
+const outsider = 1 << 32
+
+// TaskID returns the ID of the running process, or of the running thread.
+func (lw *Lowerer) TaskID(process bool) *ir.Value {
+	ns, b := lw.Req.Namespace, lw.B
+	if ns == nil {
+		return lw.Half32(lw.PureCall(asm.FnGetCurrentPidTgid), process)
+	}
+	ids := lw.slotMem(lw.scratchSlot(8, "ids"))
+	failed := lw.Call(asm.FnGetNsCurrentPidTgid, b.Const(int64(ns.Dev)), b.Const(int64(ns.Ino)), lw.addr(ids), b.Const(8))
+	off := ids.off
+	if process {
+		off += 4
+	}
+	id := new(int)
+	inside, outside, done := b.Block("inside"), b.Block("outside"), b.Block("")
+	b.If(ir.EQ, failed, b.Const(0), inside, outside)
+	b.Continue(inside)
+	b.Write(id, b.Load(ids.base, off, 4, false))
+	b.Jump(done)
+	b.Continue(outside)
+	b.Write(id, b.Add(ir.OpAdd, lw.Half32(lw.PureCall(asm.FnGetCurrentPidTgid), process), b.Const(outsider)))
+	b.Jump(done)
+	b.Continue(done)
+	return b.Read(id)
+}
+
+// NetAddress reads an address from the event, from memory, or from an int.
+func NetAddress(lw *Lowerer, e *tree.BuiltinExpr) Val {
+	b, x := lw.B, e.Args[0]
+	n := addrSize[e.T.Format.Name]
+	var words []*ir.Value
+	switch t := x.Type(); {
+	case t.Kind == types.Array:
+		for off := 0; off < n; off += 8 {
+			words = append(words, lw.contextWord(x.(*tree.ArgExpr).Field.Offset+off, min(n-off, 8)))
+		}
+	case t.Kind == types.Bytes:
+		m := lw.inMemory(lw.text(x)).mem
+		for off := 0; off < n; off += 8 {
+			w := b.Load(m.base, m.off+off, 8, false)
+			if bits := 8 * (n - off); bits < 64 {
+				w = b.Add(ir.OpAnd, w, b.Const(1<<bits-1))
+			}
+			words = append(words, w)
+		}
+	case t.Kind == types.Ptr:
+		m := lw.readMemory(lw.Value(x).W, t, n, e)
+		for off := 0; off < n; off += 8 {
+			words = append(words, b.Load(m.base, m.off+off, 8, false))
+		}
+	default:
+		words = append(words, lw.Half32(lw.Value(x).W, false))
+	}
+	if len(words) == 1 {
+		return Scalar(e.T, words[0])
+	}
+	v := Val{T: e.T}
+	for i, w := range words {
+		v.Elems = append(v.Elems, Scalar(e.T.Elem.Elems[i], w))
+	}
+	return v
+}
+
+// addrSize is the size in bytes of an address, by format.
+var addrSize = map[string]int{"ip4": 4, "ip6": 16, "mac": 6}
+
+// contextWord reads n bytes of the context as a little-endian number. It splits the read, because
+// the verifier requires each load to be aligned.
+func (lw *Lowerer) contextWord(off, n int) *ir.Value {
+	b := lw.B
+	var w *ir.Value
+	for at := 0; at < n; {
+		size := 8
+		for (off+at)%size != 0 || at+size > n {
+			size /= 2
+		}
+		x := b.Load(b.Add(ir.OpCtx), off+at, size, false)
+		if at > 0 {
+			x = b.Add(ir.OpOr, w, b.Add(ir.OpShl, x, b.Const(int64(8*at))))
+		}
+		w = x
+		at += size
+	}
+	return w
+}
+
+// readMemory reads n bytes at an address. If they cannot be read, the result is zeros and the error
+// is counted.
+func (lw *Lowerer) readMemory(addr *ir.Value, t *types.Type, n int, e *tree.BuiltinExpr) mem {
+	b := lw.B
+	m := mem{b.SlotAddr(lw.scratchSlot(n, e.Name), 0), 0, (n + 7) &^ 7}
+	lw.fill(m, 0)
+	lw.readInto(memRead{space: spaceOfAddr(t), addr: addr, op: e.Name, pos: e.Pos}, m, n, false)
+	return m
 }

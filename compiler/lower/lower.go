@@ -41,7 +41,6 @@
 //	budget.go      the bound of the work of a run, and so of its loops
 //	needs.go       what a program refers to, sites, limits
 //	errorcells.go  counting of errors
-//	taskid.go      IDs of processes and threads in PID namespaces
 //	syscall.go     finding the probe of a system call, the gate
 //
 // Expressions:
@@ -57,12 +56,11 @@
 //
 // Memory:
 //
-//	event.go       arguments and cookie of the event
+//	event.go       arguments and cookie of the event, IDs of its task, network addresses
 //	read.go        reads of memory by helpers
 //	memory.go      chains of members
 //	scratch.go     what does not fit on the stack
 //	path.go        paths of files
-//	netaddr.go     network addresses
 //	stackstore.go  kernel and user stacks
 package lower
 

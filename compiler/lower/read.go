@@ -123,3 +123,17 @@ func (lw *Lowerer) readWord(m memRead, size int, signed bool) *ir.Value {
 	b.Continue(done)
 	return b.Load(b.SlotAddr(tmp, 0), 0, size, signed)
 }
+
+// readInto reads at most n bytes to dst. If pad is set it reads a string, and zeroes dst first,
+// because the helper writes only up to the NUL.
+func (lw *Lowerer) readInto(m memRead, dst mem, n int, pad bool) {
+	b := lw.B
+	if pad {
+		lw.fill(dst, 0)
+	}
+	done := b.Block("")
+	m.dst, m.size = lw.addr(dst), b.Const(int64(n))
+	lw.readTo(m, done)
+	b.Jump(done)
+	b.Continue(done)
+}
