@@ -56,7 +56,7 @@ PAT = b"ab,1"
 def larger(x, y):
     return x if x > y else y
 wides = ["abcdefghi" * 40, "abc\x00" + "xyz" * 100 + "ab"]
-`
+` + describe
 
 // oraclePrologue gives every local a value, and every map its types.
 const oraclePrologue = `    a, b, c, p, s, o = 1 + e.args.i64 * 0, -2, 3 + e.args.i64 * 0, False, "ab", None # signed, whatever is assigned to them
@@ -72,6 +72,10 @@ const oraclePrologue = `    a, b, c, p, s, o = 1 + e.args.i64 * 0, -2, 3 + e.arg
         by_int.add(by=e.args.i64)
         by_size.add(by=u)
         sizes[e.args.i64] = uu
+        by_text.add(by=e.args.long)
+        by_pair.add(by=("none", e.args.i64))
+        texts["%d:%s" % (e.args.i64, e.args.long)] = e.args.long
+        recs[e.args.i64] = struct(n=e.args.j64, t=e.args.long, b=p, e="none")
         by_str.add(-1, by=s)
         by_tuple.add(-1, by=(s, tu))
         by_bool.add(-1, by=p)

@@ -12,6 +12,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
 // The model is a second implementation of the semantics of handlers, on plain Go maps: aggregations
@@ -190,6 +191,8 @@ var oracleMaps = []struct {
 	{"by_str", "sum(max_keys=1024)", agg.Spec{Kind: agg.Sum}},
 	{"by_tuple", "stats(max_keys=1024)", agg.Spec{Kind: agg.Stats}},
 	{"by_bytes", "count(max_keys=1024)", agg.Spec{Kind: agg.Count}},
+	{"by_text", "count(max_keys=1024)", agg.Spec{Kind: agg.Count}},
+	{"by_pair", "count(max_keys=1024)", agg.Spec{Kind: agg.Count}},
 	{"by_bool", "hist(max_keys=1024)", agg.Spec{Kind: agg.Hist}},
 	{"total", "sum()", agg.Spec{Kind: agg.Sum}},
 	{"most", "max()", agg.Spec{Kind: agg.Max}},
@@ -217,7 +220,7 @@ type modelRun struct {
 const modelSteps = 3_000_000
 
 // oracleTables lists the tables and their sizes.
-var oracleTables = map[string]int{"tab": 1024, "words": 64, "sizes": 1024, "pairs": 64}
+var oracleTables = map[string]int{"tab": 1024, "words": 64, "sizes": 1024, "pairs": 64, "texts": 64, "recs": 64}
 
 // sentText returns a record of the stream as text.
 func sentText(v starlark.HasAttrs) (string, error) {
@@ -235,6 +238,7 @@ func sentText(v starlark.HasAttrs) (string, error) {
 func runModel(text string, events []oracleEvent) (*modelRun, error) {
 	m := &modelRun{aggs: map[string]*modelAgg{}, tabs: map[string]*modelTable{}, errors: map[string]int{}}
 	pre := starlark.StringDict{"w": wrapper(false), "wu": wrapper(true), "z": starlark.NewBuiltin("z", trimNUL),
+		"struct": starlark.NewBuiltin("struct", structs.Make),
 		"sent": starlarkstruct.FromStringDict(starlarkstruct.Default, starlark.StringDict{"emit": starlark.NewBuiltin("emit", func(_ *starlark.Thread, _ *starlark.Builtin, _ starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 			text, err := sentText(starlarkstruct.FromKeywords(starlarkstruct.Default, kw))
 			m.sent.WriteString(text)
@@ -266,7 +270,7 @@ func runModel(text string, events []oracleEvent) (*modelRun, error) {
 			m.printed.WriteString(s)
 			return starlark.None, err
 		})}
-	for _, readers := range []starlark.StringDict{m.readers(), m.hostReaders()} {
+	for _, readers := range []starlark.StringDict{m.readers(), m.hostReaders(), hostTexts()} {
 		for name, f := range readers {
 			pre[name] = f
 		}

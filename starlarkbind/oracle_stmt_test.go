@@ -27,7 +27,13 @@ func (g *generator) block(depth int) {
 
 func (g *generator) stmt(depth int) {
 	g.budget--
-	switch g.n(28) {
+	switch g.n(31) {
+	case 28, 29, 30:
+		if g.inHelper {
+			g.both("pass")
+			return
+		}
+		g.texts()
 	case 27:
 		g.calls()
 	case 25, 26:

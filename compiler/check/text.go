@@ -15,7 +15,7 @@ import (
 
 // A text that a handler formats is made on the host. The kernel records the values that it is made
 // of (package types, composed.go), so a handler can print it, send it, or use it as a key, but not
-// look at it. Constants become part of the format. A text of constants is a constant.
+// look at it. A text of constants is a constant.
 
 // Text checks a text in a format whose conversions fit the arguments. form is types.Sprintf or
 // types.Percent.
@@ -28,10 +28,15 @@ func (c *Checker) Text(pos syntax.Position, form, format string, args []tree.Exp
 			return c.Bad(a.Position(), StoreHint(a), "%s cannot be part of a text in a handler", a.Type().WithArticle())
 		}
 	}
-	format, args = foldText(form, format, args)
-	if len(args) == 0 {
-		return c.Constant(strings.ReplaceAll(format, "%%", "%"), pos, "the text")
+	// Other constants stay arguments, so that keys in one format are of one type.
+	if folded, rest := foldText(form, format, args); len(rest) == 0 {
+		return c.Constant(strings.ReplaceAll(folded, "%%", "%"), pos, "the text")
 	}
+	return composed(pos, form, format, args)
+}
+
+// composed returns the text of values that the host can format.
+func composed(pos syntax.Position, form, format string, args []tree.Expr) tree.Expr {
 	parts := make([]*types.Type, len(args))
 	for i, a := range args {
 		parts[i] = a.Type()
@@ -95,12 +100,17 @@ func isStack(t *types.Type) bool {
 
 // concat checks x + y of two texts.
 func (c *Checker) concat(pos syntax.Position, x, y tree.Expr) tree.Expr {
-	kx, constX := x.(*tree.ConstExpr)
-	ky, constY := y.(*tree.ConstExpr)
-	if constX && constY && x.Type().Kind == types.Str && y.Type().Kind == types.Str {
-		return c.Constant(kx.Value.(string)+ky.Value.(string), pos, "the string")
+	return c.strung(pos, []tree.Expr{x, y})
+}
+
+// strung checks the text of several texts, one after the other. Constants become part of its
+// format.
+func (c *Checker) strung(pos syntax.Position, parts []tree.Expr) tree.Expr {
+	format, args := foldText(types.Sprintf, strings.Repeat("%s", len(parts)), parts)
+	if len(args) == 0 {
+		return c.Constant(strings.ReplaceAll(format, "%%", "%"), pos, "the string")
 	}
-	return c.Text(pos, types.Sprintf, "%s%s", []tree.Expr{x, y})
+	return composed(pos, types.Sprintf, format, args)
 }
 
 // percent checks format % y as Starlark computes it: the conversions have neither flags nor widths.
@@ -198,16 +208,18 @@ func (c *Checker) Join(pos syntax.Position, sep, list tree.Expr) tree.Expr {
 	if !isText(sep.Type()) {
 		return c.Bad(sep.Position(), "", "the separator of join() must be a string, not %s", sep.Type().WithArticle())
 	}
-	format := ""
-	var args []tree.Expr
+	var parts []tree.Expr
 	for i, e := range elems {
-		if e.Type().Kind != types.Invalid && !isText(e.Type()) {
+		switch {
+		case e.Type().Kind == types.Invalid:
+			return tree.Invalid(pos)
+		case !isText(e.Type()):
 			return c.Bad(e.Position(), `write sprintf("%s", x) for its text`, "join() takes strings, but element %d is %s", i+1, e.Type().WithArticle())
 		}
 		if i > 0 {
-			format, args = format+"%s", append(args, sep)
+			parts = append(parts, sep)
 		}
-		format, args = format+"%s", append(args, e)
+		parts = append(parts, e)
 	}
-	return c.Text(pos, types.Sprintf, format, args)
+	return c.strung(pos, parts)
 }

@@ -1,12 +1,25 @@
 package types
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // A Piece is a part of the format of a text: a literal, or a conversion of the next argument.
 type Piece struct {
 	Literal string
 	Verb    byte   // 0 for a literal
 	Flags   string // of a conversion: flags, width and precision
+}
+
+// Width returns the minimum width of a conversion's text.
+func (p Piece) Width() int {
+	digits, _, _ := strings.Cut(strings.TrimLeft(p.Flags, "-+ #0"), ".")
+	n, err := strconv.Atoi(digits)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // Pieces splits a format at its conversions. %% is part of a literal. ok is false if the format

@@ -3,8 +3,8 @@ package codec
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -60,21 +60,10 @@ func (c *Codec) takeApart(t *types.Type, v starlark.Value, b []byte) error {
 	if !ok {
 		return fmt.Errorf("got %s, want %s", v.Type(), t)
 	}
-	args, err := c.parseText(t, string(text))
-	if err != nil {
-		return err
-	}
-	if err := c.Encode(t.Elem, args, b); err != nil {
-		return err
-	}
-	if c.compose(t, b) != text {
-		return notThatText(t, text)
+	if !c.parseText(t, string(text), b) {
+		return fmt.Errorf("%s is not a text in the format %q", text, t.Format.Arg)
 	}
 	return nil
-}
-
-func notThatText(t *types.Type, text starlark.String) error {
-	return fmt.Errorf("%s is not a text in the format %q", text, t.Format.Arg)
 }
 
 func (c *Codec) encodeStruct(t *types.Type, v starlark.Value, b []byte) error {
@@ -103,63 +92,86 @@ func (c *Codec) encodeStruct(t *types.Type, v starlark.Value, b []byte) error {
 }
 
 func (c *Codec) encodeEither(t *types.Type, v starlark.Value, b []byte) error {
-	var last error
 	for _, e := range t.Elem.Elems {
-		err := c.Encode(e, v, b)
-		if err == nil && v != starlark.None {
+		if c.Encode(e, v, b) == nil && v != starlark.None && sameText(c.Decode(e, b), v) {
 			return nil
 		}
 		clear(b[:e.Size()])
-		last = err
 		b = b[e.Size():]
 	}
-	if v == starlark.None || len(t.Elem.Elems) > 1 {
-		return fmt.Errorf("got %s, want %s", v.Type(), t)
-	}
-	return last
+	return fmt.Errorf("got %s, want %s", v.Type(), t)
 }
 
-// parseText returns arguments with which the format of t gives the text.
-func (c *Codec) parseText(t *types.Type, text string) (starlark.Tuple, error) {
+// A textParser finds the arguments of a text. It tries how much of the text is that of each
+// argument, the longest part first, and remembers where it has failed.
+type textParser struct {
+	c      *Codec
+	form   string
+	pieces []types.Piece
+	failed map[[2]int]bool // by piece and by bytes of text left
+}
+
+// parseText writes to b arguments with which the format of t gives the text. It returns false if
+// there are none.
+func (c *Codec) parseText(t *types.Type, text string, b []byte) bool {
 	pieces, _ := types.Pieces(t.Format.Arg)
-	var pattern strings.Builder
-	pattern.WriteString("^(?s)")
-	n := 0
-	for _, p := range pieces {
-		switch {
-		case p.Verb == 0:
-			pattern.WriteString(regexp.QuoteMeta(p.Literal))
-		case n >= len(t.Elem.Elems): // a width among the arguments
-			return nil, fmt.Errorf("a script cannot make keys in the format %q", t.Format.Arg)
-		case p.Digits(t.Elem.Elems[n]) != "":
-			pattern.WriteString("( *[-+ ]?(?:0[xXb])?[0-9a-fA-F]+ *)")
-			n++
-		default:
-			pattern.WriteString("(.*)")
-			n++
-		}
+	if slices.ContainsFunc(pieces, func(p types.Piece) bool { return strings.Contains(p.Flags, "*") }) {
+		return false
 	}
-	re, err := regexp.Compile(pattern.String() + "$")
-	if err != nil {
-		return nil, err
+	p := &textParser{c: c, form: t.Format.Name, pieces: pieces, failed: map[[2]int]bool{}}
+	return p.parse(0, t.Elem.Elems, text, b)
+}
+
+// parse parses the text from piece i on; args are the types of the remaining arguments.
+func (p *textParser) parse(i int, args []*types.Type, text string, b []byte) bool {
+	if i == len(p.pieces) {
+		return text == ""
 	}
-	found := re.FindStringSubmatch(text)
-	if found == nil || n != len(t.Elem.Elems) {
-		return nil, notThatText(t, starlark.String(text))
+	piece, at := p.pieces[i], [2]int{i, len(text)}
+	if piece.Verb == 0 {
+		rest, ok := strings.CutPrefix(text, piece.Literal)
+		return ok && p.parse(i+1, args, rest, b)
 	}
-	args := make(starlark.Tuple, n)
-	n = 0
-	for _, p := range pieces {
-		if p.Verb == 0 {
+	if p.failed[at] {
+		return false
+	}
+	t := args[0]
+	for n := min(len(text), longest(piece, t)); n >= 0; n-- {
+		if i+1 < len(p.pieces) && !strings.HasPrefix(text[n:], p.pieces[i+1].Literal) {
 			continue
 		}
-		if args[n], err = c.parsePart(p, t.Elem.Elems[n], found[n+1]); err != nil {
-			return nil, notThatText(t, starlark.String(text))
+		v, err := p.c.parsePart(piece, t, text[:n])
+		if err != nil || p.c.Encode(t, v, b) != nil || !p.shows(piece, p.c.Decode(t, b), text[:n]) {
+			continue
 		}
-		n++
+		if p.parse(i+1, args[1:], text[n:], b[t.Size():]) {
+			return true
+		}
 	}
-	return args, nil
+	p.failed[at] = true
+	return false
 }
+
+// longest returns the maximum number of bytes of an argument's text.
+func longest(p types.Piece, t *types.Type) int {
+	switch {
+	case p.Digits(t) != "":
+		return max(p.Width(), 70)
+	case t.Kind == types.Str && p.Verb == 's':
+		return max(t.Cap-1, 4*p.Width()) // a character has at most four bytes
+	}
+	return math.MaxInt
+}
+
+// shows reports whether a conversion of v has this text.
+func (p *textParser) shows(piece types.Piece, v starlark.Value, text string) bool {
+	got, err := formatText(&types.Format{Name: p.form, Arg: "%" + piece.Flags + string(piece.Verb)}, starlark.Tuple{v})
+	return err == nil && got == text
+}
+
+// sameText reports whether a script sees the same value in v and w. A name can have other forms,
+// such as a number for an error, that stand for the same value in the kernel.
+func sameText(v, w starlark.Value) bool { return v.Type() == w.Type() && v.String() == w.String() }
 
 // parsePart returns the argument that a conversion showed as this text.
 func (c *Codec) parsePart(p types.Piece, t *types.Type, text string) (starlark.Value, error) {
@@ -171,20 +183,44 @@ func (c *Codec) parsePart(p types.Piece, t *types.Type, text string) (starlark.V
 		return starlark.None, nil
 	case t.Kind == types.Opt:
 		return c.parsePart(p, t.Elem, text)
-	case t.Kind == types.Bool && p.Verb == 's':
-		return starlark.Bool(text == "True"), nil
 	case t.IsEither():
 		for _, a := range t.Alternatives() {
-			if v, err := c.parsePart(p, a, text); err == nil && c.Encode(a, v, make([]byte, a.Size())) == nil {
+			b := make([]byte, a.Size())
+			if v, err := c.parsePart(p, a, text); err == nil && c.Encode(a, v, b) == nil && sameText(c.Decode(a, b), v) {
 				return v, nil
 			}
 		}
+		return nil, errNoInverse
+	case p.Verb == 'r':
+		return unquote(t, text)
+	}
+	if n := len([]rune(text)); n == p.Width() && strings.Contains(p.Flags, "-") {
+		text = strings.TrimRight(text, " ")
+	} else if n == p.Width() {
+		text = strings.TrimLeft(text, " ")
+	}
+	switch {
+	case t.Kind == types.Bool && p.Verb == 's':
+		return starlark.Bool(text == "True"), nil
 	case p.Verb == 'c' && t.IsInt():
-		if r := []rune(strings.TrimSpace(text)); len(r) == 1 {
+		if r := []rune(text); len(r) == 1 {
 			return starlark.MakeInt(int(r[0])), nil
 		}
 	case p.Verb == 's' && (t.Kind == types.Str || t.Kind == types.Formatted && !t.IsStruct()):
 		return starlark.String(text), nil
+	}
+	return nil, errNoInverse
+}
+
+// unquote is the inverse of %r, for strings and bools.
+func unquote(t *types.Type, text string) (starlark.Value, error) {
+	x, err := new(syntax.FileOptions).ParseExpr("", text, 0)
+	lit, ok := x.(*syntax.Literal)
+	switch {
+	case err == nil && ok && lit.Token == syntax.STRING:
+		return starlark.String(lit.Value.(string)), nil
+	case t.Kind == types.Bool:
+		return starlark.Bool(text == "True"), nil
 	}
 	return nil, errNoInverse
 }
