@@ -13,7 +13,7 @@ import (
 func TestCompletions(t *testing.T) {
 	l := newLive(t, nil)
 	dir, goprog := t.TempDir(), build(t, "goprog")
-	for _, name := range []string{"one.svg", "two", "other/in"} {
+	for _, name := range []string{"one.svg", "two", "other/in", "lib.star"} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -56,6 +56,11 @@ func TestCompletions(t *testing.T) {
 		{"calls.add(1, ", "by=", "value="},
 		{"twice(", "n= times=", ""},
 		{"(calls.to", "top", ""},
+		{`load("st`, "std/names.star", ""},
+		{`load("` + dir + `/l`, dir + "/lib.star", dir + "/one.svg"},
+		{`load("` + dir + `/lib.star", "f`, "", ""}, // outside the folder
+		{`load("std/names.star", "signal_`, "signal_name", ""},
+		{`load("std/names.star", s="signal_`, "signal_name", ""},
 		{`probe(["begin", "tracepoint:sc`, "tracepoint:sched:", ""},
 		{`flamegraph(calls, "` + dir + `/o`, dir + "/one.svg " + dir + "/other/", dir + "/two"},
 		{`flamegraph(calls, title="` + dir + `/o`, "", dir + "/one.svg"},

@@ -1,13 +1,17 @@
 package starlarkbind
 
 import (
+	"strings"
+
 	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/starlarkbind/assert"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/complete"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/help"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/records"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/std"
 )
 
 // This file gives packages help and complete the tables of functions and methods, and the names of
@@ -27,6 +31,8 @@ func topics() help.Topics {
 		out = append(out, help.Topic{Of: "assert", Name: r.Name, Sig: r.Sig, Doc: r.Doc, Example: r.Example})
 	}
 	out = append(out, help.Members()...)
+	out = append(out, help.Topic{Name: "load", Sig: "load(file, *names, **renamed)", Example: `load("std/names.star", "signal_name")`,
+		Doc: "make names of another file available, which is searched relative to this one, in the folders of -I and of $BPFREPL_PATH; std/ is the standard library: " + strings.Join(std.Names(), ", ") + `; help("std/names.star") describes a file`})
 	return append(out, help.Handlers()...)
 }
 
@@ -35,6 +41,15 @@ type lookup struct{ *Session }
 
 // Global implements help.Session.
 func (l lookup) Global(name string) starlark.Value { return l.names.Globals[name] }
+
+// IsModule implements help.Session.
+func (l lookup) IsModule(file string) bool { return l.names.IsModule(file) }
+
+// Module implements help.Session.
+func (l lookup) Module(name string) (*syntax.File, error) { return l.modules.Tree(name) }
+
+// Loadable implements complete.Session.
+func (l lookup) Loadable(prefix string) []string { return l.modules.Complete(prefix) }
 
 // Subject implements help.Session.
 func (l lookup) Subject(v starlark.Value) (help.Subject, bool) {

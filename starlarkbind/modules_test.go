@@ -244,6 +244,51 @@ n = 4
 	}
 }
 
+// help() describes a file by its docstrings.
+func TestHelpOnFiles(t *testing.T) {
+	writeFiles(t, `
+-- lib.star --
+"""What several scripts
+share.
+
+More of it."""
+def shared(n, limit=-1, *rest, kind="a", **more):
+    """Returns n.
+
+    It never
+    returns more.
+
+    Example:
+        for n in [1]:
+            print(shared(n))
+    """
+    return n
+def _private(): pass
+def bare(): pass
+`)
+	l := newLive(t, func(o *Options) { o.Interactive = true })
+	of := "shared(n, limit=-1, *rest, kind=\"a\", **more)\n    Returns n.\n\n    It never returns more.\n\n    for n in [1]:\n        print(shared(n))\n"
+	for _, c := range []struct{ src, want string }{
+		{`help("lib.star")`, "lib.star\n    What several scripts share.\n\n    More of it.\n\n    load(\"lib.star\", \"shared\")\n\n" + of + "\nbare()\n"},
+		{`load("lib.star", "shared")`, ""},
+		{`help(shared)`, of + "\n    defined at lib.star:5:1\n"},
+		{`help("nolib.star")`, `no`},
+	} {
+		before := l.out.String()
+		_, err := l.ExecItem(t.Context(), c.src)
+		got := strings.TrimPrefix(l.out.String(), before)
+		if c.want == "no" {
+			c.want = `cannot load "nolib.star": no such file; searched nolib.star; did you mean "lib.star"?`
+			if err != nil {
+				got = err.Error()
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", c.src, got, c.want)
+		}
+	}
+}
+
 // Reload runs what has changed, binds the names anew, and keeps everything if a file is wrong.
 func TestReload(t *testing.T) {
 	writeFiles(t, `

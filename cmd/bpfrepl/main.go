@@ -152,7 +152,7 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	case slices.Contains(c.allowWrite, ""):
 		return nil, nil, errors.New("--allow-write needs a directory, got an empty name; write --allow-write . for the current one")
 	case slices.Contains(c.loadDirs, ""):
-		return nil, nil, errors.New("-I needs a directory, got an empty name; write -I . for the current one")
+		return nil, nil, errNoLoadDir
 	case c.emit != "" && c.emit != "asm":
 		return nil, nil, fmt.Errorf("--emit supports only asm, got %q", c.emit)
 	case f.Changed("max-overhead") && !(c.maxOverhead > 0 && c.maxOverhead <= 100):
@@ -227,10 +227,12 @@ func (c *config) source() (name string, src []byte, err error) {
 	return c.script, src, nil
 }
 
-// searched returns the folders of -I and $BPFREPL_PATH.
-func (c *config) searched() []string {
+var errNoLoadDir = errors.New("-I needs a directory, got an empty name; write -I . for the current one")
+
+// searched returns the folders in which load() searches: those of -I, and of $BPFREPL_PATH.
+func searched(dirs []string) []string {
 	path := filepath.SplitList(os.Getenv("BPFREPL_PATH"))
-	return append(c.loadDirs, slices.DeleteFunc(path, func(dir string) bool { return dir == "" })...)
+	return append(dirs, slices.DeleteFunc(path, func(dir string) bool { return dir == "" })...)
 }
 
 // screen returns the size of the terminal, or zeros if it is unknown.
@@ -256,7 +258,7 @@ func execute(c *config) int {
 	interactive := len(c.code) == 0 && c.script == ""
 	out := outputs{stall.New(os.Stdout), stall.New(os.Stderr)}
 	opt := starlarkbind.Options{Stdout: out[0], Stderr: out[1], JSON: c.format == "json", Args: c.args, Interactive: interactive || c.interactive,
-		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, NoSummary: c.noSummary, AllowWrite: c.allowWrite, LoadDirs: c.searched(), Unsafe: c.unsafe, MaxOverhead: c.maxOverhead, ASCII: !showsUnicode(),
+		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, NoSummary: c.noSummary, AllowWrite: c.allowWrite, LoadDirs: searched(c.loadDirs), Unsafe: c.unsafe, MaxOverhead: c.maxOverhead, ASCII: !showsUnicode(),
 		Warnings: map[string]warnings.Level{"all": warnings.All, "default": warnings.Default, "none": warnings.None}[c.warnings]}
 	if c.output == "" && term.IsTerminal(int(os.Stdout.Fd())) {
 		opt.Screen = screen

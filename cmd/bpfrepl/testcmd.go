@@ -66,6 +66,7 @@ func parseTest(argv []string) (o scripttest.Options, help string, err error) {
 	f.StringVar(&run, "run", "", "run only tests whose name the regular expression `REGEXP` matches")
 	f.DurationVar(&o.Timeout, "timeout", testTimeout, "fail a test that runs longer than `D`, as in 10s or 2m; 0 sets no limit (default 1m)")
 	f.StringVarP(&format, "format", "f", "text", "`text`, or json for one JSON object per test")
+	f.StringArrayVarP(&o.Session.LoadDirs, "load-dir", "I", nil, "search `DIR` for files that load() names, as for scripts; may be repeated")
 	f.BoolVar(&o.Session.AllowRun, "allow-run", false, "allow tests to start processes: spawn()")
 	f.StringArrayVar(&o.Session.AllowWrite, "allow-write", nil, "allow tests to write files in `DIR` and below; may be repeated")
 	f.BoolVar(&o.Session.Unsafe, "unsafe", false, "allow handlers to affect other processes, as for scripts")
@@ -80,9 +81,12 @@ func parseTest(argv []string) (o scripttest.Options, help string, err error) {
 		return o, "", fmt.Errorf("--format must be text or json, got %q", format)
 	case o.Timeout < 0:
 		return o, "", fmt.Errorf("-timeout must not be negative, got %v", o.Timeout)
+	case slices.Contains(o.Session.LoadDirs, ""):
+		return o, "", errNoLoadDir
 	case slices.Contains(o.Session.AllowWrite, ""):
 		return o, "", errors.New("--allow-write needs a directory, got an empty name; write --allow-write . for the current one")
 	}
+	o.Session.LoadDirs = searched(o.Session.LoadDirs)
 	if f.Changed("run") {
 		if o.Run, err = regexp.Compile(run); err != nil {
 			return o, "", fmt.Errorf("-run: %w", err)

@@ -16,7 +16,9 @@ import (
 	"strings"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kinds"
+	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 	"github.com/bpfrepl/bpfrepl/internal/pathcomplete"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
 // Completions returns the possible completions of the word before pos, and the index in line where
@@ -29,6 +31,9 @@ func (c *Completer) Completions(line string, pos int) (words []string, from int)
 		for _, b := range slices.Backward(p.open) {
 			if b.callee == "" {
 				continue // a list that is an argument of a call
+			}
+			if b.callee == "load" {
+				return c.loadable(line, b, line[i:]), i
 			}
 			if name := c.parameter(b); name == "path" || name == "argv" {
 				return pathcomplete.Complete(line[i:]), i
@@ -52,6 +57,26 @@ func (c *Completer) Completions(line string, pos int) (words []string, from int)
 		names = append(names, "and", "break", "continue", "def", "elif", "else", "for", "if", "in", "lambda", "not", "or", "pass", "return", "while")
 	}
 	return matching(names, word), from
+}
+
+var firstString = lazyregexp.Regexp(`^\s*["']([^"']*)["']`)
+
+// loadable returns the completions of a string in the parentheses of load: of the file, which comes
+// first, or of a name that it defines.
+func (c *Completer) loadable(line string, b bracket, prefix string) []string {
+	open := strings.LastIndex(line, "load(")
+	if b.given == 0 || open < 0 {
+		return c.Session.Loadable(prefix)
+	}
+	m := firstString().FindStringSubmatch(line[open+len("load("):])
+	if m == nil {
+		return nil
+	}
+	f, err := c.Session.Module(m[1])
+	if err != nil {
+		return nil // load() will report it
+	}
+	return matching(source.Defines(f), prefix)
 }
 
 // Prefetch starts to load in the background what Completions will need if the user continues to

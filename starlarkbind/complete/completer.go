@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/internal/lazyregexp"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/ktypes"
@@ -25,6 +26,10 @@ type Session interface {
 	Function(name string) (sig, doc string, ok bool)
 	// Method is like Function, for a method of a value.
 	Method(v starlark.Value, name string) (sig, doc string, ok bool)
+	// Loadable returns the names of files for load() that begin with a prefix.
+	Loadable(prefix string) []string
+	// Module returns the tree of the file that load(name, ...) would load.
+	Module(name string) (*syntax.File, error)
 	// LatestSpec returns the spec of the probe that was created last, or "".
 	LatestSpec() string
 }

@@ -2,7 +2,8 @@
 // names are looked up and from which docs/language.md is generated, so everything in them has help,
 // and nothing else does. help.go finds what a question is about; a row of a table is a Topic
 // (topic.go), also for the members of Starlark's own modules (module.go); probe.go describes probes
-// and their kinds; layout.go wraps text to the width of a terminal.
+// and their kinds; loaded.go describes files that scripts load by their docstrings; layout.go wraps
+// text to the width of a terminal.
 package help
 
 import (
@@ -12,6 +13,7 @@ import (
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
+	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/bpf/kinds"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
@@ -31,6 +33,10 @@ type Session interface {
 	Global(name string) starlark.Value
 	// Value returns the value of a name, which can also be predeclared, or nil.
 	Value(name string) starlark.Value
+	// IsModule reports whether a file is a module.
+	IsModule(file string) bool
+	// Module returns the tree of the file that load(name, ...) would load.
+	Module(name string) (*syntax.File, error)
 	// Subject describes a value whose methods are topics. It returns false for any other value.
 	Subject(v starlark.Value) (Subject, bool)
 }
@@ -58,6 +64,9 @@ func (h *Help) On(x starlark.Value) (string, error) {
 		}
 		return h.named(v.Name(), func(Topic) bool { return true })
 	case *starlark.Function:
+		if h.Session.IsModule(v.Position().Filename()) {
+			return onLoaded(v), nil
+		}
 		text := fmt.Sprintf("%s, a script function, at %s\n", v.Name(), v.Position())
 		if d := v.Doc(); d != "" {
 			text += prose(d)
@@ -92,6 +101,13 @@ func (h *Help) OnName(name string) (string, error) {
 	}
 	if isSpec {
 		return h.onProbe(name)
+	}
+	if strings.HasSuffix(name, ".star") {
+		f, err := h.Session.Module(name)
+		if err != nil {
+			return "", err
+		}
+		return onFile(name, f), nil
 	}
 	name = strings.TrimSuffix(name, "()")
 	if of, attr, ok := strings.Cut(name, "."); ok { // e.pid, table.pop, calls.top

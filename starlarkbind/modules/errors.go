@@ -60,3 +60,15 @@ func cannotLoad(name string, err error) error {
 	}
 	return &Error{Msg: fmt.Sprintf("cannot load %q: %v", name, err)}
 }
+
+// plain returns an error of a search without a position, as one line.
+func plain(err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	if e.Hint == "" {
+		return errors.New(e.Msg)
+	}
+	return fmt.Errorf("%s; %s", e.Msg, e.Hint)
+}

@@ -109,6 +109,23 @@ func (l *Loader) Trees() []*syntax.File {
 	return out
 }
 
+// Tree returns the tree of the file that load(name, ...) would load at the prompt. It resolves and
+// runs nothing.
+func (l *Loader) Tree(name string) (*syntax.File, error) {
+	at, err := l.search.find(place{dir: "."}, name)
+	if err != nil {
+		return nil, plain(err)
+	}
+	src, err := at.read(name)
+	if err != nil {
+		return nil, plain(err)
+	}
+	return source.Parse(at.file, src)
+}
+
+// Complete returns the names of files for load() that begin with a prefix.
+func (l *Loader) Complete(prefix string) []string { return l.search.complete(prefix) }
+
 // Load implements the load function of a thread. Prepare has read the module.
 func (l *Loader) Load(thread *starlark.Thread, name string) (starlark.StringDict, error) {
 	top, ok := thread.DebugFrame(0).Callable().(*starlark.Function)

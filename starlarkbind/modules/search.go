@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bpfrepl/bpfrepl/internal/pathcomplete"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/std"
@@ -163,4 +164,28 @@ func (p place) read(name string) ([]byte, error) {
 		return nil, cannotLoad(name, err)
 	}
 	return bytes.TrimPrefix(src, source.ByteOrderMark), nil
+}
+
+// complete returns the names of files that begin with a prefix, sorted: scripts, folders that may
+// hold some, and modules of the library.
+func (s *search) complete(prefix string) []string {
+	var out []string
+	for _, name := range std.Names() {
+		if strings.HasPrefix(name, prefix) {
+			out = append(out, name)
+		}
+	}
+	for _, dir := range append([]string{"."}, s.dirs...) {
+		path := prefix
+		if !filepath.IsAbs(prefix) {
+			path = dir + "/" + prefix
+		}
+		for _, name := range pathcomplete.Complete(path) {
+			if name = strings.TrimPrefix(name, strings.TrimSuffix(path, prefix)); strings.HasSuffix(name, "/") || strings.HasSuffix(name, ".star") {
+				out = append(out, name)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }

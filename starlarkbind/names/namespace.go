@@ -36,6 +36,9 @@ func New(sources *source.Files, types *ktypes.Types) *Namespace {
 // AddModule declares that a file is a module: its functions do not see the globals of the prompt.
 func (n *Namespace) AddModule(file string) { n.modules[file] = true }
 
+// IsModule reports whether a file is a module.
+func (n *Namespace) IsModule(file string) bool { return n.modules[file] }
+
 // SetGlobals makes the globals of a file known, which has at least started to run.
 func (n *Namespace) SetGlobals(file string, globals func() starlark.StringDict) {
 	n.running[file] = globals

@@ -6,6 +6,7 @@
 //	source.go        files, their text and trees
 //	parse.go         parsing, byte order marks, load()
 //	format_check.go  constant formats of printf() and %
+//	docs.go          docstrings
 //	hostcall.go      the statement added to possible handlers
 package source
 
