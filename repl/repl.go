@@ -40,6 +40,9 @@ type Interpreter interface {
 	// ExecItem executes one item. The value is nil if the item is not an expression. ExecItem
 	// returns soon after ctx is canceled.
 	ExecItem(ctx context.Context, src string) (starlark.Value, error)
+	// Exit returns the exit status with which the last item asked to leave the prompt, and whether
+	// it did.
+	Exit() (status int, called bool)
 	// RunFile executes src, the contents of file, in the session, replacing what an earlier
 	// run of the same file left behind.
 	RunFile(ctx context.Context, file, src string) (starlark.Value, error)
@@ -163,6 +166,9 @@ func (r *REPL) Run(ctx context.Context) (int, error) {
 			return 0, errors.Join(r.items.Close(), r.log.stop())
 		}
 		r.run(ctx, item)
+		if status, called := r.opt.Interp.Exit(); called {
+			return status, errors.Join(r.items.Close(), r.log.stop())
+		}
 	}
 }
 
@@ -264,8 +270,8 @@ func (r *REPL) piped(ctx context.Context) (int, error) {
 		// A line without indentation ends the block before it.
 		starts := buf.Len() > 0 && text != "" && !strings.HasPrefix(text, " ") && !strings.HasPrefix(text, "\t") && !continues(text)
 		if starts && r.opt.Interp.Complete(buf.String()+"\n") {
-			if item := buf.String(); !r.run(ctx, item) {
-				return 1, nil
+			if status, over := r.runPiped(ctx, buf.String()); over {
+				return status, nil
 			}
 			buf.Reset()
 		}
@@ -274,8 +280,8 @@ func (r *REPL) piped(ctx context.Context) (int, error) {
 			if leaves(src) {
 				return 0, nil
 			}
-			if !r.run(ctx, src) {
-				return 1, nil
+			if status, over := r.runPiped(ctx, src); over {
+				return status, nil
 			}
 			buf.Reset()
 		}
@@ -283,6 +289,15 @@ func (r *REPL) piped(ctx context.Context) (int, error) {
 			return 0, nil
 		}
 	}
+}
+
+// runPiped executes an item of piped input. It reports whether the input ends with it, and the exit
+// status.
+func (r *REPL) runPiped(ctx context.Context, item string) (status int, over bool) {
+	if !r.run(ctx, item) {
+		return 1, true
+	}
+	return r.opt.Interp.Exit()
 }
 
 // inputLine is a line of piped input with its newline. The last line comes with an error.

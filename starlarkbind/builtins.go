@@ -20,6 +20,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/export"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/files"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
@@ -114,6 +115,12 @@ var Builtins = []Builtin{
 	{"plot", `plot(x, title="")`, "draw x: a histogram; a list of numbers, or a dict from numbers to numbers or histograms, along an axis; a dict of such lists, one below the other; a dict from names to numbers as bars", `plot([1, 2, 4, 8, 16], title="doubled")`, exported((*export.Exporter).Plot)},
 	{"flamegraph", `flamegraph(agg, path, title="")`, "write an aggregation whose keys are stacks to a file as a flame graph (SVG); needs --allow-write", `flamegraph(cpu, "/tmp/cpu.svg")`, exported((*export.Exporter).Flamegraph)},
 	{"pprof", `pprof(agg, path, unit="count", labels=None)`, "write an aggregation whose keys contain stacks to a file as a pprof profile; the other parts of the keys become labels, which labels names; unit is the unit of the values; needs --allow-write", `pprof(cpu, "/tmp/cpu.pb.gz")`, exported((*export.Exporter).Pprof)},
+	{"read_file", "read_file(path)", "the contents of a file, as a string; needs --allow-read", `json.decode(read_file("limits.json"))`, onFiles((*files.Files).ReadFile)},
+	{"read_lines", "read_lines(path)", "list of the lines of a file, without their ends; needs --allow-read", `for line in read_lines("/proc/stat"): print(line.split()[0])`, onFiles((*files.Files).ReadLines)},
+	{"write_file", "write_file(path, text)", "write a file, which is then complete, and which only its owner can access; an older one is replaced; needs --allow-write", `write_file("/tmp/calls.csv", to_csv(calls))`, onFiles((*files.Files).WriteFile)},
+	{"append_file", "append_file(path, text)", "append to a file, which is created if there is none; needs --allow-write", `append_file("/tmp/log", to_json(calls) + "\n")`, onFiles((*files.Files).AppendFile)},
+	{"run_command", "run_command(argv)", "run a program to its end, without input, and return struct(exit_code, stdout, stderr); needs --allow-run", `run_command(["uname", "-r"]).stdout.strip()`, (*Session).builtinRunCommand},
+	{"exit", "exit(status=0)", "end the script, also in run(); status is the exit status of bpfrepl", "exit(2)", (*Session).builtinExit},
 	{"struct", "struct(**fields)", "a value with attributes", "point = struct(x=1, y=2)", func(_ *Session, t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return structs.Make(t, b, a, kw)
 	}},
@@ -140,6 +147,16 @@ var Builtins = []Builtin{
 func exported(fn func(*export.Exporter, *starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error)) builtinFunc {
 	return func(s *Session, t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return fn(s.exports, t, b, args, kw)
+	}
+}
+
+// onFiles returns the builtin for a method of Files.
+func onFiles(fn func(*files.Files, *starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error)) builtinFunc {
+	return func(s *Session, t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		if err := s.checkFlags(false); err != nil {
+			return nil, err
+		}
+		return fn(s.files, t, b, args, kw)
 	}
 }
 

@@ -27,6 +27,7 @@
 //     a probe: probe() and its targets, the value, attaching, detaching, its release.
 //   - load.go, load_groups.go, loader.go: compiling a handler for its targets, loading it,
 //     and compiling it again in another form if the verifier refuses the first.
+//   - process.go: spawn(), run_command(), exit().
 //   - testing.go: a test of a script, run for package cmd/bpfrepl/scripttest.
 //   - script_add.go: add() in the script.
 //   - print.go: print() in the script, and how maps are shown. Package records prints what handlers
@@ -52,6 +53,7 @@
 //   - records: prints and streams, which know their session as a records.Host.
 //   - hostrun: runs handlers in the interpreter, with the arithmetic of the kernel.
 //   - codec, ktypes, structs, hist, dictbuild: values of the kernel and of scripts.
+//   - files: files that scripts read and write.
 //   - terminal, render, export, plot, flame, pprof: output.
 //   - helpererr: the helper_error value and the texts of errors; warnings: what users are warned
 //     about; overhead: the limit on CPU time.

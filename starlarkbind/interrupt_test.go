@@ -85,6 +85,10 @@ print("now")
 while True:
     f(3)
 `, ""},
+		{"command", `
+print("now")
+run_command(["sh", "-c", "sleep 1000 & sleep 1000"])
+`, ""},
 		{"callback", `
 c = count()
 probe(` + lseek + `, lambda e: c.add(), filter=lambda e: e.comm == "load")

@@ -22,7 +22,7 @@ import (
 )
 
 // This file implements what the prompt needs from a session: completion, and the commands %who,
-// %reset, %reload, %run and %allow-write.
+// %reset, %reload, %run, %allow-read and %allow-write.
 
 // Who returns a table of the names defined in the session, with their types and values.
 func (s *Session) Who() string {
@@ -152,13 +152,16 @@ func (s *Session) Reload(ctx context.Context) (string, error) {
 }
 
 // AllowWrite lets the session write files in a directory, as --allow-write does, and returns all
-// such directories. If dir is "", it adds none.
-func (s *Session) AllowWrite(dir string) ([]string, error) {
+// such directories. If dir is "", it adds none. AllowRead is the same for reading.
+func (s *Session) AllowWrite(dir string) ([]string, error) { return s.allow(dir, s.files.AllowWrite) }
+func (s *Session) AllowRead(dir string) ([]string, error)  { return s.allow(dir, s.files.AllowRead) }
+
+func (s *Session) allow(dir string, in func(string) ([]string, error)) ([]string, error) {
 	if dir != "" {
 		s.run.Busy.Lock()
 		defer s.run.Busy.Unlock()
 	}
-	return s.exports.Allow(dir)
+	return in(dir)
 }
 
 // Complete reports whether src is a complete item, so that the prompt need not ask for more lines.

@@ -3,7 +3,6 @@ package starlarkbind
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -259,65 +258,4 @@ func (s *Session) fire(thread *starlark.Thread) error {
 		}
 	}
 	return nil
-}
-
-// A Process is the value returned by spawn().
-type Process struct {
-	p    *proc.Process
-	argv []string
-}
-
-var _ starlark.HasAttrs = (*Process)(nil)
-
-func (p *Process) String() string        { return fmt.Sprintf("<process %d %s>", p.p.PID(), p.argv[0]) }
-func (p *Process) Type() string          { return "process" }
-func (p *Process) Freeze()               {}
-func (p *Process) Truth() starlark.Bool  { return true }
-func (p *Process) Hash() (uint32, error) { return uint32(p.p.PID()), nil }
-func (p *Process) AttrNames() []string   { return []string{"exit_code", "pid"} }
-
-// Attr implements starlark.HasAttrs.
-func (p *Process) Attr(name string) (starlark.Value, error) {
-	switch name {
-	case "pid":
-		return starlark.MakeInt(p.p.PID()), nil
-	case "exit_code":
-		if code, ended := p.p.ExitCode(); ended {
-			return starlark.MakeInt(code), nil
-		}
-		return starlark.None, nil
-	}
-	return nil, nil
-}
-
-// builtinSpawn implements spawn(argv).
-func (s *Session) builtinSpawn(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
-	var argv *starlark.List
-	if err := starlark.UnpackArgs("spawn", args, kw, "argv", &argv); err != nil {
-		return nil, err
-	}
-	if err := s.checkFlags(false); err != nil {
-		return nil, err
-	}
-	if !s.opt.AllowRun {
-		return nil, errors.New("spawn: scripts may start processes only with --allow-run")
-	}
-	var words []string
-	for i := 0; i < argv.Len(); i++ {
-		w, ok := starlark.AsString(argv.Index(i))
-		if !ok {
-			return nil, fmt.Errorf("spawn: the command must be a list of strings, got a list with %s in it", argv.Index(i).Type())
-		}
-		words = append(words, w)
-	}
-	stdout, stderr := os.Stdout, os.Stderr
-	if s.opt.Spawned != nil {
-		stdout, stderr = s.opt.Spawned, s.opt.Spawned
-	}
-	p, err := proc.Start(words, stdout, stderr)
-	if err != nil {
-		return nil, err
-	}
-	s.waits.procs = append(s.waits.procs, p)
-	return &Process{p, words}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
@@ -22,6 +23,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/paint"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/codec"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/export"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/files"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/flags"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/help"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/hostrun"
@@ -56,6 +58,7 @@ type Options struct {
 	Verbose        bool                    // full errors, with the verifier's log
 	NoSummary      bool                    // do not print unread aggregations at the end
 	AllowRun       bool                    // allow the script to start processes
+	AllowRead      []string                // directories that the script may read files in
 	AllowWrite     []string                // directories that the script may write files into
 	Unsafe         bool                    // allow handlers to change kernel behaviour
 	// MaxOverhead limits the CPU time of handlers, in percent of the time of all CPUs. 0 means no
@@ -89,6 +92,7 @@ type Session struct {
 	warner  *warnings.Warner
 	waits   waits
 	done    milestones
+	files   *files.Files
 	exports *export.Exporter
 	mapEnv  *maps.Env
 
@@ -130,7 +134,8 @@ func New(opt Options) (*Session, error) {
 	s.codec = codec.New(s.ids, s.symbols, s.stacks, s.warner.Once)
 	s.shared = &kernelShared{memory: kmap.Spec.CheckMemory}
 	s.records = records.New(records.Env{Run: s.run, Out: s.out, Codec: s.codec, Warner: s.warner, Halt: s.waits.halt, Check: opt.Check, Host: recordHost{s}})
-	s.exports = export.New(export.Options{Run: s.run, Out: s.out, Symbols: s.symbols, Report: s.warner.Once, Screen: opt.Screen, ASCII: opt.ASCII, Interactive: opt.Interactive, Dirs: opt.AllowWrite})
+	s.files = files.New(files.Options{Run: s.run, Read: opt.AllowRead, Write: opt.AllowWrite, Interactive: opt.Interactive})
+	s.exports = export.New(export.Options{Run: s.run, Out: s.out, Symbols: s.symbols, Report: s.warner.Once, Screen: opt.Screen, ASCII: opt.ASCII, Files: s.files})
 	s.mapEnv = &maps.Env{Run: s.run, Out: s.out, Codec: s.codec, Stacks: s.stacks, Kernel: s.kernel, Host: mapHost{s}}
 	s.names = names.New(s.sources, s.ktypes)
 	s.modules = modules.New(s.sources, s.names, opt.LoadDirs, s.inFile)
@@ -150,22 +155,8 @@ func (s *Session) ExecFile(ctx context.Context, name string, src []byte) error {
 
 // execFile is ExecFile. At the end of the file it calls end with the file's globals.
 func (s *Session) execFile(ctx context.Context, name string, src []byte, end func(*starlark.Thread, starlark.StringDict) error) error {
-	// Columns in the first line then match what the user sees.
-	src = bytes.TrimPrefix(src, source.ByteOrderMark)
-	f, err := source.Parse(name, src)
+	f, prog, err := s.compileFile(name, src)
 	if err != nil {
-		return s.syntaxError(err, name, src)
-	}
-	s.sources.Add(name, src, f)
-	if err := s.modules.Prepare(f, filepath.Dir(name)); err != nil {
-		return err
-	}
-	prog, err := starlark.FileProgram(f, s.names.Known)
-	if err != nil {
-		return s.syntaxError(err, name, src)
-	}
-	s.sources.Resolved(f)
-	if err := source.CheckFormats(f); err != nil {
 		return err
 	}
 	if names, all := flagNames(append(s.modules.Trees(), f)); all && !s.opt.Interactive && !s.flags.Help() {
@@ -193,6 +184,26 @@ func (s *Session) execFile(ctx context.Context, name string, src []byte, end fun
 		s.noteUnchecked()
 	}
 	return err
+}
+
+// compileFile compiles a file for the interpreter, and reads the modules that it loads.
+func (s *Session) compileFile(name string, src []byte) (*syntax.File, *starlark.Program, error) {
+	// Columns in the first line then match what the user sees.
+	src = bytes.TrimPrefix(src, source.ByteOrderMark)
+	f, err := source.Parse(name, src)
+	if err != nil {
+		return nil, nil, s.syntaxError(err, name, src)
+	}
+	s.sources.Add(name, src, f)
+	if err := s.modules.Prepare(f, filepath.Dir(name)); err != nil {
+		return nil, nil, err
+	}
+	prog, err := starlark.FileProgram(f, s.names.Known)
+	if err != nil {
+		return nil, nil, s.syntaxError(err, name, src)
+	}
+	s.sources.Resolved(f)
+	return f, prog, source.CheckFormats(f)
 }
 
 // exec runs fn on a thread of its own, which is cancelled when ctx ends.
@@ -280,6 +291,7 @@ func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, e
 			src = fmt.Sprintf("help(%q)", m[1])
 		}
 	}
+	s.done.exit.Store(nil) // of a callback that ran while the prompt waited
 	prompt := s.names.Prompt()
 	err = s.exec(ctx, "prompt", func(thread *starlark.Thread) error {
 		v, err = prompt.Exec(thread, src)
@@ -337,11 +349,12 @@ func (s *Session) Value(name string) starlark.Value { return s.names.Value(name)
 
 // milestones record how far the script has come.
 type milestones struct {
-	waited  bool               // it called run() or waited for records
-	ended   bool               // it ran to its end
-	failed  bool               // an error ended it
-	aborted bool               // Ctrl-C ended it
-	stack   starlark.CallStack // where an error ended it
+	waited  bool                // it called run() or waited for records
+	ended   bool                // it ran to its end
+	failed  bool                // an error ended it
+	aborted bool                // Ctrl-C ended it
+	exit    atomic.Pointer[int] // the status given to exit()
+	stack   starlark.CallStack  // where an error ended it
 }
 
 // Interrupt handles Ctrl-C, from any goroutine. In a script the first one ends run() or a loop over

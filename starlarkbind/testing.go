@@ -11,7 +11,6 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/internal/plural"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/runner"
-	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
 )
 
 // This file implements what `bpfrepl test` needs of a session: the tests of a file, and a run of
@@ -27,9 +26,9 @@ const testPrefix = "test_"
 // also inside if and for, whose names begin with test_. The error is that of a file that does not
 // compile.
 func (s *Session) Tests(name string, src []byte) ([]string, error) {
-	f, err := source.Parse(name, src)
+	f, _, err := s.compileFile(name, src)
 	if err != nil {
-		return nil, s.syntaxError(err, name, src)
+		return nil, err
 	}
 	var names []string
 	seen := map[string]syntax.Position{}
@@ -45,13 +44,7 @@ func (s *Session) Tests(name string, src []byte) ([]string, error) {
 		names = append(names, id.Name)
 		return false
 	})
-	if err != nil {
-		return nil, err
-	}
-	if _, err := starlark.FileProgram(f, s.names.Known); err != nil {
-		return nil, s.syntaxError(err, name, src)
-	}
-	return names, source.CheckFormats(f)
+	return names, err
 }
 
 // defined returns the name of the function that a statement defines, or nil, and whether functions
@@ -92,6 +85,9 @@ func (s *Session) RunTest(ctx context.Context, name string, src []byte, test str
 	case errors.Is(err, runner.ErrInterrupted) && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return called, &starlark.EvalError{Msg: context.Cause(ctx).Error(), CallStack: s.done.stack}
 	case err == nil && !completed:
+		if status, exits := s.Exit(); exits {
+			return called, fmt.Errorf("exit(%d) ended the test before its end", status)
+		}
 		return called, errors.New("stop() ended the test before its end; during run() it ends run()")
 	}
 	return called, err

@@ -53,9 +53,10 @@ type config struct {
 	script                            string
 	pid                               int
 	maxOverhead                       float64 // percent
-	allowWrite, loadDirs              []string
+	allowRead, allowWrite, loadDirs   []string
 	limited                           bool // -p was given
 	starts                            bool // -c was given
+	commandStatus                     bool // --exit-code-from-command was given
 	args                              []string
 	out                               *os.File // the file of -o
 }
@@ -108,6 +109,7 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	f.BoolVarP(&c.list, "list", "l", false, "list the probes that match a PATTERN; with -v their arguments")
 	f.StringVarP(&c.command, "command", "c", "", "start `CMD`, stopped until run(), which ends when it exits; limits probes as -p does")
 	f.StringArrayVarP(&c.loadDirs, "load-dir", "I", nil, "search `DIR` for files that load() names, then $BPFREPL_PATH; may be repeated")
+	f.BoolVar(&c.commandStatus, "exit-code-from-command", false, "exit with the status of the command of -c, unless the script fails or calls exit()")
 	f.IntVarP(&c.pid, "pid", "p", 0, "limit probes to the process `PID` and its threads; run() ends when it exits")
 	f.BoolVar(&c.check, "check", false, "compile and load the probes without attaching them")
 	f.StringVar(&c.emit, "emit", "", "print each probe's program: `asm`")
@@ -116,8 +118,9 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	f.StringVar(&c.warnings, "warnings", "default", "which helper errors to warn about: `LEVEL` is all, default or none")
 	f.BoolVar(&c.noWarnings, "no-warnings", false, "the same as --warnings=none")
 	f.BoolVar(&c.noSummary, "no-summary", false, "do not print, at the end, what a script counted but never read")
-	f.BoolVar(&c.allowRun, "allow-run", false, "allow the script to start processes: spawn()")
-	f.StringArrayVar(&c.allowWrite, "allow-write", nil, "allow the script to write files in `DIR` and below: flamegraph(), pprof(); may be repeated")
+	f.BoolVar(&c.allowRun, "allow-run", false, "allow the script to start processes: spawn(), run_command()")
+	f.StringArrayVar(&c.allowRead, "allow-read", nil, "allow the script to read files in `DIR` and below: read_file(), read_lines(); may be repeated")
+	f.StringArrayVar(&c.allowWrite, "allow-write", nil, "allow the script to write files in `DIR` and below: write_file(), append_file(), flamegraph(), pprof(); may be repeated")
 	f.BoolVar(&c.unsafe, "unsafe", false, "allow handlers to affect other processes: signal(), override(), deny(); allow probes that can harm programs")
 	f.Float64Var(&c.maxOverhead, "max-overhead", 0, "detach the most expensive probe when all probes together take more than `PERCENT` of CPU time")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "print errors in full, with the verifier's log")
@@ -149,6 +152,10 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	switch {
 	case c.starts && c.limited:
 		return nil, nil, errors.New("-c and -p cannot be combined: probes are limited to one process")
+	case c.commandStatus && !c.starts:
+		return nil, nil, errors.New("--exit-code-from-command needs -c: it is the exit status of that command")
+	case slices.Contains(c.allowRead, ""):
+		return nil, nil, errors.New("--allow-read needs a directory, got an empty name; write --allow-read . for the current one")
 	case slices.Contains(c.allowWrite, ""):
 		return nil, nil, errors.New("--allow-write needs a directory, got an empty name; write --allow-write . for the current one")
 	case slices.Contains(c.loadDirs, ""):
@@ -258,7 +265,7 @@ func execute(c *config) int {
 	interactive := len(c.code) == 0 && c.script == ""
 	out := outputs{stall.New(os.Stdout), stall.New(os.Stderr)}
 	opt := starlarkbind.Options{Stdout: out[0], Stderr: out[1], JSON: c.format == "json", Args: c.args, Interactive: interactive || c.interactive,
-		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, NoSummary: c.noSummary, AllowWrite: c.allowWrite, LoadDirs: searched(c.loadDirs), Unsafe: c.unsafe, MaxOverhead: c.maxOverhead, ASCII: !showsUnicode(),
+		Check: c.check, EmitAsm: c.emit != "", Verbose: c.verbose, AllowRun: c.allowRun, NoSummary: c.noSummary, AllowRead: c.allowRead, AllowWrite: c.allowWrite, LoadDirs: searched(c.loadDirs), Unsafe: c.unsafe, MaxOverhead: c.maxOverhead, ASCII: !showsUnicode(),
 		Warnings: map[string]warnings.Level{"all": warnings.All, "default": warnings.Default, "none": warnings.None}[c.warnings]}
 	if c.output == "" && term.IsTerminal(int(os.Stdout.Fd())) {
 		opt.Screen = screen
@@ -307,6 +314,15 @@ func execute(c *config) int {
 	if err := s.ExecFile(context.Background(), name, src); err != nil {
 		code = report(s, c, name, err)
 	}
+	exit, exits := s.Exit()
+	if exits {
+		code = exit
+	}
+	if c.commandStatus {
+		if _, ended := opt.Command.ExitCode(); !ended {
+			fmt.Fprintln(os.Stderr, "NOTE: the script ended before the -c command, which is killed: write run()")
+		}
+	}
 	if err := s.Close(); err != nil && code == exitOK {
 		code = exitError
 		if !errors.Is(err, syscall.EPIPE) && !errors.Is(err, stall.ErrStalled) {
@@ -314,7 +330,10 @@ func execute(c *config) int {
 		}
 	}
 	stop()
-	return max(code, c.closeOutput())
+	if code == exitOK && !exits && c.commandStatus {
+		code, _ = opt.Command.ExitCode() // it has ended: Close has killed it otherwise
+	}
+	return cmp.Or(code, c.closeOutput())
 }
 
 // closeOutput closes the file of -o and returns the exit status. A file system may report only on

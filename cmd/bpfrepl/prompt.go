@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,9 @@ func prompt(c *config, opt starlarkbind.Options, out outputs) int {
 			code = report(s, c, name, err)
 		}
 		stop()
+		if exit, called := s.Exit(); called { // also of the prompt that would follow
+			return cmp.Or(exit, status(s.Close()), c.closeOutput())
+		}
 	}
 	r, err := repl.New(repl.Options{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, HistoryFile: repl.HistoryFile(), Banner: banner(), Interp: s, Commands: commands(s), Colour: paint.Wanted(os.Stdout)})
 	if err != nil {
@@ -74,6 +78,9 @@ func prompt(c *config, opt starlarkbind.Options, out outputs) int {
 	case err != nil:
 		return status(err)
 	}
+	if exit, called := s.Exit(); called {
+		return cmp.Or(exit, c.closeOutput())
+	}
 	return max(code, exit, c.closeOutput())
 }
 
@@ -109,14 +116,21 @@ func commands(s *starlarkbind.Session) []repl.Command {
 		{Name: "who", Doc: "list the names defined in this session", Run: func(context.Context, string) (string, error) { return s.Who(), nil }},
 		{Name: "reset", Doc: "detach all probes and forget all names", Run: func(context.Context, string) (string, error) { return "", s.Reset() }},
 		{Name: "reload", Doc: "read the files that load() has loaded again, and run those that have changed", Run: func(ctx context.Context, _ string) (string, error) { return s.Reload(ctx) }},
-		{Name: "allow-write", Args: "[DIR]", Doc: "allow the session to write files below DIR, like --allow-write", Run: func(_ context.Context, dir string) (string, error) {
-			dirs, err := s.AllowWrite(dir)
-			if err != nil || len(dirs) == 0 {
-				return "the session may not write files", err
-			}
-			return "the session may write files below " + strings.Join(dirs, " and "), nil
-		}},
+		allowCommand("read", s.AllowRead),
+		allowCommand("write", s.AllowWrite),
 	}
+}
+
+// allowCommand returns %allow-read or %allow-write.
+func allowCommand(verb string, allow func(dir string) ([]string, error)) repl.Command {
+	doc := fmt.Sprintf("allow the session to %s files below DIR, like --allow-%s", verb, verb)
+	return repl.Command{Name: "allow-" + verb, Args: "[DIR]", Doc: doc, Run: func(_ context.Context, dir string) (string, error) {
+		dirs, err := allow(dir)
+		if err != nil || len(dirs) == 0 {
+			return fmt.Sprintf("the session may not %s files", verb), err
+		}
+		return fmt.Sprintf("the session may %s files below %s", verb, strings.Join(dirs, " and ")), nil
+	}}
 }
 
 // banner returns the text printed when the prompt starts.

@@ -67,7 +67,8 @@ func parseTest(argv []string) (o scripttest.Options, help string, err error) {
 	f.DurationVar(&o.Timeout, "timeout", testTimeout, "fail a test that runs longer than `D`, as in 10s or 2m; 0 sets no limit (default 1m)")
 	f.StringVarP(&format, "format", "f", "text", "`text`, or json for one JSON object per test")
 	f.StringArrayVarP(&o.Session.LoadDirs, "load-dir", "I", nil, "search `DIR` for files that load() names, as for scripts; may be repeated")
-	f.BoolVar(&o.Session.AllowRun, "allow-run", false, "allow tests to start processes: spawn()")
+	f.BoolVar(&o.Session.AllowRun, "allow-run", false, "allow tests to start processes: spawn(), run_command()")
+	f.StringArrayVar(&o.Session.AllowRead, "allow-read", nil, "allow tests to read files in `DIR` and below; may be repeated")
 	f.StringArrayVar(&o.Session.AllowWrite, "allow-write", nil, "allow tests to write files in `DIR` and below; may be repeated")
 	f.BoolVar(&o.Session.Unsafe, "unsafe", false, "allow handlers to affect other processes, as for scripts")
 	f.BoolVarP(&wantHelp, "help", "h", false, "print this help")
@@ -83,6 +84,8 @@ func parseTest(argv []string) (o scripttest.Options, help string, err error) {
 		return o, "", fmt.Errorf("-timeout must not be negative, got %v", o.Timeout)
 	case slices.Contains(o.Session.LoadDirs, ""):
 		return o, "", errNoLoadDir
+	case slices.Contains(o.Session.AllowRead, ""):
+		return o, "", errors.New("--allow-read needs a directory, got an empty name; write --allow-read . for the current one")
 	case slices.Contains(o.Session.AllowWrite, ""):
 		return o, "", errors.New("--allow-write needs a directory, got an empty name; write --allow-write . for the current one")
 	}

@@ -35,7 +35,7 @@ func (e *Exporter) Flamegraph(_ *starlark.Thread, _ *starlark.Builtin, args star
 		count, _ := n.Int64()
 		samples = append(samples, flame.Sample{Frames: frames(it[0]), N: count})
 	}
-	return starlark.None, e.writeFile("flamegraph", path, flame.SVG(title, samples))
+	return starlark.None, e.files.Write("flamegraph", path, flame.SVG(title, samples))
 }
 
 // stackItems returns the items of m, which the builtin fn writes.

@@ -63,7 +63,7 @@ func (e *Exporter) Pprof(_ *starlark.Thread, _ *starlark.Builtin, args starlark.
 	if err != nil {
 		return nil, err
 	}
-	return starlark.None, e.writeFile("pprof", path, b)
+	return starlark.None, e.files.Write("pprof", path, b)
 }
 
 // amounts returns the sample values for a value: one number, or the count and the sum of statistics

@@ -1,7 +1,8 @@
-// Package proc starts processes that are stopped before their first instruction, so that probes can
-// be attached before they run. A process is traced (ptrace(2)) until it is released. All ptrace
-// requests to a process must come from the thread that traces it, so a goroutine locked to that
-// thread makes them.
+// Package proc starts processes for scripts: in stopped state, so that probes can be attached
+// before they run (proc.go), or to their end, for their output (run.go; orphans.go ends what they
+// leave). A stopped process is traced (ptrace(2)) until it is released. All ptrace requests to a
+// process must come from the thread that traces it, so a goroutine locked to that thread makes
+// them.
 package proc
 
 import (
@@ -30,27 +31,28 @@ type Process struct {
 
 // A NotFoundError reports that a program does not exist or cannot be run.
 type NotFoundError struct {
-	Name string
-	Err  error // error of the look-up
+	Caller string // the builtin that was called
+	Name   string
+	Err    error // error of the look-up
 }
 
 func (e *NotFoundError) Error() string {
 	switch {
 	case errors.Is(e.Err, exec.ErrDot):
-		return fmt.Sprintf("spawn: %q is only in the current directory; write ./%s", e.Name, e.Name)
+		return fmt.Sprintf("%s: %q is only in the current directory; write ./%s", e.Caller, e.Name, e.Name)
 	case !strings.Contains(e.Name, "/"):
-		return fmt.Sprintf("spawn: no program %q in $PATH", e.Name)
+		return fmt.Sprintf("%s: no program %q in $PATH", e.Caller, e.Name)
 	case errors.Is(e.Err, os.ErrNotExist):
-		return fmt.Sprintf("spawn: no file %s", e.Name)
+		return fmt.Sprintf("%s: no file %s", e.Caller, e.Name)
 	case errors.Is(e.Err, os.ErrPermission):
-		return fmt.Sprintf("spawn: %s is not an executable file", e.Name)
+		return fmt.Sprintf("%s: %s is not an executable file", e.Caller, e.Name)
 	}
 	why := e.Err
 	var of *exec.Error
 	if errors.As(why, &of) {
 		why = of.Err
 	}
-	return fmt.Sprintf("spawn: %s: %v", e.Name, why)
+	return fmt.Sprintf("%s: %s: %v", e.Caller, e.Name, why)
 }
 
 func (e *NotFoundError) Unwrap() error { return e.Err }
@@ -64,7 +66,7 @@ func Start(argv []string, stdout, stderr *os.File) (*Process, error) {
 	}
 	path, err := exec.LookPath(argv[0])
 	if err != nil {
-		return nil, &NotFoundError{argv[0], err}
+		return nil, &NotFoundError{"spawn", argv[0], err}
 	}
 	p := &Process{release: make(chan struct{}), done: make(chan struct{})}
 	p.cmd = &exec.Cmd{Path: path, Args: argv, Stdin: os.Stdin, Stdout: stdout, Stderr: stderr, SysProcAttr: &syscall.SysProcAttr{Ptrace: true, Pdeathsig: syscall.SIGKILL}}

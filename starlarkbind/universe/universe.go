@@ -56,11 +56,13 @@ func (g *Guards) Builtins() starlark.StringDict {
 		text, err := g.Repr(x)
 		return starlark.String(text), err
 	})
-	encoder := json.Module.Members["encode"]
 	members := maps.Clone(json.Module.Members)
-	members["encode"] = starlark.NewBuiltin("json.encode", func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
-		return g.callGuarded(t, encoder, args, kw)
-	})
+	for _, name := range []string{"encode", "encode_indent"} {
+		encoder := members[name]
+		members[name] = starlark.NewBuiltin("json."+name, func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+			return g.callGuarded(t, encoder, args, kw)
+		})
+	}
 	d["json"] = &starlarkstruct.Module{Name: json.Module.Name, Members: members}
 	return d
 }
