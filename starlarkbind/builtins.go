@@ -140,6 +140,7 @@ var Builtins = []Builtin{
 		}
 		return starlark.NewList(out), err
 	}},
+	{"options", "options()", "struct(format, pid): the format of the output, \"text\" or \"json\" (-f), and the process that probes are limited to (-p, -c), or None", `limit = options().pid`, (*Session).builtinOptions},
 	{"kernel", "kernel()", "struct(release, arch, features) of the running kernel", "kernel().release", (*Session).builtinKernel},
 }
 
@@ -226,6 +227,20 @@ func (s *Session) builtinKernel(_ *starlark.Thread, _ *starlark.Builtin, a starl
 	}
 	return structs.New("kernel", structs.Field{Name: "release", Value: starlark.String(s.kernel.Release)}, structs.Field{Name: "arch", Value: starlark.String(s.kernel.Arch)},
 		structs.Field{Name: "features", Value: starlark.NewList(features)}), nil
+}
+
+func (s *Session) builtinOptions(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	if err := starlark.UnpackArgs("options", a, kw); err != nil {
+		return nil, err
+	}
+	format, pid := starlark.String("text"), starlark.Value(starlark.None)
+	if s.opt.JSON {
+		format = "json"
+	}
+	if n := s.targetPID(); n != 0 {
+		pid = starlark.MakeInt(n)
+	}
+	return structs.New("options", structs.Field{Name: "format", Value: format}, structs.Field{Name: "pid", Value: pid}), nil
 }
 
 func (s *Session) builtinFlag(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {

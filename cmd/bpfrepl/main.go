@@ -4,6 +4,7 @@
 //	main.go      flags, scripts, exit status
 //	prompt.go    the prompt
 //	testcmd.go   bpfrepl test; package scripttest runs the tests
+//	tools.go     bpfrepl tools, and the tools by their names
 //	info.go      --info, -l
 //	timezone.go  the time zone of a static binary
 package main
@@ -13,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -24,6 +26,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/bpfrepl/bpfrepl/examples/tools"
 	"github.com/bpfrepl/bpfrepl/internal/paint"
 	"github.com/bpfrepl/bpfrepl/internal/stall"
 	"github.com/bpfrepl/bpfrepl/starlarkbind"
@@ -51,6 +54,7 @@ type config struct {
 	command, emit, warnings, format   string
 	output                            string
 	script                            string
+	tool                              bool // script is the name of a tool
 	pid                               int
 	maxOverhead                       float64 // percent
 	allowRead, allowWrite, loadDirs   []string
@@ -66,6 +70,9 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(argv []string) int {
 	if len(argv) > 0 && argv[0] == "test" {
 		return runTests(argv[1:])
+	}
+	if len(argv) > 0 && argv[0] == "tools" {
+		return runTools(argv[1:])
 	}
 	c, flags, err := parse(argv)
 	if err != nil {
@@ -128,13 +135,14 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	f.BoolVar(&c.version, "version", false, "print the version")
 	f.BoolVarP(&c.help, "help", "h", false, "print this help")
 	given := map[string]bool{}
-	if err := f.ParseAll(argv, func(flag *pflag.Flag, value string) error {
+	set := func(flag *pflag.Flag, value string) error {
 		if t := flag.Value.Type(); given[flag.Name] && t != "stringArray" && t != "bool" {
 			return twice(flag)
 		}
 		given[flag.Name] = true
 		return f.Set(flag.Name, value)
-	}); err != nil {
+	}
+	if err := f.ParseAll(argv, set); err != nil {
 		return nil, nil, err
 	}
 	rest := f.Args()
@@ -146,6 +154,13 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	}
 	if len(rest) > 0 && len(c.code) == 0 {
 		c.script, rest = rest[0], rest[1:]
+		if c.tool = !c.list && isTool(c.script); c.tool {
+			var ours []string
+			ours, rest = splitToolArgs(f, rest)
+			if err := f.ParseAll(ours, set); err != nil {
+				return nil, nil, err
+			}
+		}
 	}
 	c.args = rest
 	c.limited, c.starts = f.Changed("pid"), f.Changed("command")
@@ -189,6 +204,8 @@ func usage(f *pflag.FlagSet) string {
        bpfrepl [flags] SCRIPT [args]    run a script
        bpfrepl [flags] -e CODE [args]   run code
        bpfrepl -l [-v] [PATTERN]        list probes
+       bpfrepl tools                    list the tools; bpfrepl tools --help says more
+       bpfrepl NAME [flags]             run a tool
        bpfrepl test [flags] [FILES]     run the tests of scripts; bpfrepl test --help lists the flags
 
 ` + flagUsages(f)
@@ -223,13 +240,21 @@ func (c *config) source() (name string, src []byte, err error) {
 	if len(c.code) > 0 {
 		return codeName, []byte(strings.Join(c.code, "\n") + "\n"), nil
 	}
+	if c.tool {
+		src, err = tools.Source(c.script)
+		return c.script + tools.Ext, src, err
+	}
 	src, err = os.ReadFile(c.script)
 	if err != nil {
+		hint := ""
+		if errors.Is(err, fs.ErrNotExist) {
+			hint = nearTool(c.script)
+		}
 		var pe *os.PathError
 		if errors.As(err, &pe) {
 			err = pe.Err
 		}
-		return "", nil, fmt.Errorf("cannot read the script %s: %w", c.script, err)
+		return "", nil, fmt.Errorf("cannot read the script %s: %w%s", c.script, err, hint)
 	}
 	return c.script, src, nil
 }
@@ -352,7 +377,15 @@ func (c *config) closeOutput() int {
 func report(s *starlarkbind.Session, c *config, name string, err error) int {
 	switch {
 	case errors.Is(err, starlarkbind.ErrHelp):
-		fmt.Print(s.Flags().Usage(name))
+		text := s.Flags().Usage(name)
+		if c.tool {
+			t, err := tools.Describe(c.script)
+			if err != nil {
+				return status(err)
+			}
+			text = toolUsage(t, text)
+		}
+		fmt.Print(text)
 		return exitOK
 	case errors.Is(err, syscall.EPIPE), errors.Is(err, stall.ErrStalled):
 		// The reader of our output is gone, or we have given up waiting for it.
@@ -362,7 +395,7 @@ func report(s *starlarkbind.Session, c *config, name string, err error) int {
 	if errors.As(err, &usage) {
 		fmt.Fprintf(os.Stderr, "error: %v\n", usage)
 		if name != codeName {
-			fmt.Fprintf(os.Stderr, "bpfrepl %s --help lists the flags\n", name)
+			fmt.Fprintf(os.Stderr, "bpfrepl %s --help lists the flags\n", c.script)
 		}
 		return exitUsage
 	}

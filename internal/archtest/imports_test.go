@@ -46,6 +46,7 @@ var rules = []rule{
 	{"internal/ctype", []string{"os", "syscall", "unsafe", "golang.org/x/sys", "github.com/cilium/ebpf"}, "types are read from bytes, without system calls"},
 	{"bpf/sys", []string{module + "bpf/kmap", module + "bpf/symbol", module + "bpf/exe", module + "bpf/kbtf"}, "sys is below the rest of bpf"},
 	{"starlarkbind", []string{module + "repl", module + "cmd"}, "starlarkbind is below them"},
+	{"examples", []string{module + "compiler", module + "bpf", module + "repl", module + "starlarkbind", module + "cmd"}, "examples are files, which cmd reads"},
 	{"repl", []string{module + "compiler", module + "bpf", module + "starlarkbind", module + "cmd"}, "the prompt declares the interpreter that it wants"},
 	{"internal", []string{module + "compiler", module + "bpf", module + "repl", module + "starlarkbind", module + "cmd"}, "everybody may use internal"},
 	{"internal/abi", []string{"go.starlark.net", "github.com/cilium/ebpf", "os", "syscall", "unsafe", "golang.org/x/sys", module + "internal/testkit"}, "the contract is data and arithmetic, which both sides may import"},

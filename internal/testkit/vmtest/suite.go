@@ -31,6 +31,7 @@ var packages = []struct{ pkg, without, why string }{
 	{"bpf/feature", "", ""},
 	{"bpf/kmap", "", ""},
 	{"examples", "^(TestBiolatency|TestCPUProfile)$", "there is no disk; an emulated CPU misses samples"},
+	{"examples/tools", "", ""},
 	{"bpf/bpftest", "", ""},
 }
 
