@@ -121,7 +121,7 @@ var matrixCalls = map[string][]call{
 	"sizeof":       {{text: "sizeof($)", want: sizeOf}},
 	"getattr":      {{text: `getattr($, "iov_len")`, want: func(o operand) string { return "42" }}, {text: "getattr(e, $)", any: true}},
 	"sprintf":      {{text: `sprintf("<%s>", $)`, want: shownIn(`sprintf("<%s>", $)`)}, {text: `sprintf("%-12s|%.3s", $, $)`, want: shownIn(`sprintf("%-12s|%.3s", $, $)`)}, {text: `sprintf("%d", $)`}, {text: `sprintf("%#x|%08d", $, $)`}, {text: `sprintf("%c", $)`}, {text: `sprintf("%r %s", $, ($, 2))`, want: shownIn(`sprintf("%r %s", $, ($, 2))`)}, {text: "sprintf($, 1)"}},
-	"join":         {{text: `join([$, "x", $], "-")`}, {text: `join(("a", $))`}, {text: "join($)"}, {text: `join(["a", "b"], $)`}},
+	"join":         {{text: `join([$, "x", $], "-")`}, {text: `join(("a", $))`}, {text: "join($)"}, {text: `join(cast($, "char **"))`, any: true}, {text: `join(["a", "b"], $)`}},
 	"struct":       {{text: "struct(a=$, b=1)"}, {text: "struct(a=1, b=$).b"}},
 	"path":         {{text: "path($)", any: true}, {text: "path(e.task.fs.pwd, $)", any: true}},
 }

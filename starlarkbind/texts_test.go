@@ -135,6 +135,27 @@ def show():
         print(sorted([(str(k), v) for k, v in m.items()]))
 `
 
+// join() reads the arguments of a program: at most 16, each of up to 127 bytes.
+func TestJoinArgs(t *testing.T) {
+	expect(t, `
+runs, n = count(), count()
+def handler(e):
+    print(join(e.args.argv), join(e.args.argv, sep="|"))
+    runs.add(by=join(e.args.argv, ","))
+    n.add()
+probe("tracepoint:syscalls:sys_enter_execve", handler)
+for argv in [[], ["a", "b c"], ["", "", "x"], ["1"] * 15, ["1"] * 16, ["x" * 126, "y" * 200]]:
+    run(spawn(["true"] + argv))
+print(n, runs["true,a,b c"], runs["true,,,x"], len(runs), len(errors()))
+handler(event(args=struct(argv=["true", "a", "b c"])))
+print(runs["true,a,b c"])
+`, "true true", "true a b c true|a|b c", "true   x true|||x",
+		"true"+strings.Repeat(" 1", 15)+" true"+strings.Repeat("|1", 15),
+		"true"+strings.Repeat(" 1", 15)+" ... true"+strings.Repeat("|1", 15)+"|...",
+		"true "+strings.Repeat("x", 126)+" "+strings.Repeat("y", 127)+" true|"+strings.Repeat("x", 126)+"|"+strings.Repeat("y", 127),
+		"n: 6 1 1 6 0", "true a b c true|a|b c", "2")
+}
+
 func TestTexts(t *testing.T) {
 	for _, c := range textCases {
 		t.Run(c.name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/check"
+	"github.com/bpfrepl/bpfrepl/compiler/lower"
 	"github.com/bpfrepl/bpfrepl/compiler/tree"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 )
@@ -23,9 +24,11 @@ func textBuiltins() []builtin {
 		{
 			name:    "join",
 			sig:     `join(list, sep=" ")`,
-			doc:     "the strings of a list or tuple, with sep between them",
-			example: `calls.add(by=join([e.comm, errno_name(e.args.id)], ":"))`,
+			doc:     "the strings of a list or tuple, or of an array in memory, with sep between them; of an array the first 16, of up to 127 bytes",
+			example: `print(e.pid, join(e.args.argv))`,
+			probe:   "tracepoint:syscalls:sys_enter_execve",
 			check:   checkJoin,
+			lower:   lower.JoinArgs,
 			host:    hostJoin,
 		},
 		{
@@ -52,6 +55,9 @@ func checkJoin(c *check.Checker, row *check.Builtin, call *syntax.CallExpr, args
 	sep := args[1]
 	if sep == nil {
 		sep = &tree.ConstExpr{Node: tree.At(types.TStr(1), call.Lparen), Value: " "}
+	}
+	if args[0].Type().Kind == types.Ptr {
+		return c.JoinArgs(mk(row, call, types.TInvalid, nil), sep, args[0])
 	}
 	return c.Join(call.Lparen, sep, args[0])
 }

@@ -40,6 +40,7 @@
 //	expr.go       constants, names, conditional expressions
 //	text.go       texts that the host formats
 //	structs.go    structs that a handler makes
+//	args.go       the arguments of a program, as a text
 //	operator.go   arithmetic
 //	pointer.go    arithmetic and comparison of pointers
 //	literal.go    lists and dicts written in a handler

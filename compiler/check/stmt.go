@@ -27,7 +27,11 @@ func (c *Checker) stmt(s syntax.Stmt) []tree.Stmt {
 		if lit, ok := s.X.(*syntax.Literal); ok && lit.Token == syntax.STRING {
 			return nil // a docstring
 		}
-		return []tree.Stmt{&tree.ExprStmt{StmtNode: n, X: c.expr(s.X)}}
+		x := c.expr(s.X)
+		if x.Type().IsText() {
+			c.warnf(x.Position(), "print it: print(x)", "the text is not used")
+		}
+		return []tree.Stmt{&tree.ExprStmt{StmtNode: n, X: x}}
 	case *syntax.AssignStmt:
 		if s.Op == syntax.EQ {
 			return c.assign(s)

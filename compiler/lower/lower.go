@@ -61,6 +61,7 @@
 //	memory.go      chains of members
 //	scratch.go     what does not fit on the stack
 //	path.go        paths of files
+//	args.go        the arguments of a program
 //	stackstore.go  kernel and user stacks
 package lower
 

@@ -96,7 +96,7 @@ func Truth(x Expr) (cond Expr, ok bool) {
 	case types.Formatted:
 		switch {
 		case t.IsText():
-			return BoolConst(true, x.Position()), hasLiteral(t.Format.Arg)
+			return BoolConst(true, x.Position()), t.Format.Name != types.Joined && hasLiteral(t.Format.Arg)
 		case t.IsEither():
 			return x, false
 		}

@@ -14,6 +14,7 @@ import (
 const (
 	Sprintf = "sprintf" // Arg is a C format; the elements are its arguments
 	Percent = "percent" // Arg is a format of Starlark's operator %
+	Joined  = "join"    // Arg stands between the elements that are not None; the last one tells that there are more
 	either  = "either"  // the elements are optional, and one of them is not None
 	record  = "struct"  // Arg has the names of the fields, separated by commas
 )
@@ -22,11 +23,12 @@ const (
 var composedHints = map[string]string{
 	Sprintf: "the host makes the text: use the values that it is made of",
 	Percent: "the host makes the text: use the values that it is made of",
+	Joined:  "the host makes the text: read an argument by its number, str(argv[1])",
 	either:  "use the value itself, before if/else chooses one",
 	record:  "use its fields: v.name",
 }
 
-// TText returns the type of texts that the host formats. form is Sprintf or Percent.
+// TText returns the type of texts that the host formats. form is Sprintf, Percent or Joined.
 func TText(form, format string, parts []*Type) *Type {
 	return TFormatted(TTuple(parts...), &Format{Name: form, Noun: "formatted text", Arg: format})
 }
@@ -41,7 +43,7 @@ func (t *Type) IsComposed() bool { return t.IsText() || t.IsEither() || t.IsStru
 
 // IsText reports whether t is the type of texts that the host formats.
 func (t *Type) IsText() bool {
-	return t.Kind == Formatted && (t.Format.Name == Sprintf || t.Format.Name == Percent)
+	return t.Kind == Formatted && (t.Format.Name == Sprintf || t.Format.Name == Percent || t.Format.Name == Joined)
 }
 
 // IsEither reports whether t is the type of values of several types.

@@ -91,7 +91,7 @@ func (p Piece) Digits(t *Type) string {
 // any form, and the numbers on both sides of it are delimited.
 func (t *Type) uniqueText() bool {
 	pieces, ok := Pieces(t.Format.Arg)
-	if !ok {
+	if !ok || t.Format.Name == Joined {
 		return false
 	}
 	args := t.Elem.Elems

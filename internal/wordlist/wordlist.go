@@ -120,7 +120,6 @@ var names = []Word{
 	{From: Bpftrace, Text: "zero", Wrong: "zero(c)", Code: "c.clear()", Note: " in the script", Where: Script},
 	{From: Bpftrace, Text: "strncmp", Wrong: `if strncmp(e.comm, "ab", 2) == 0: c.add()`, Code: `if e.comm.startswith("ab"): c.add()`},
 	{From: Bpftrace, Text: "strcontains", Wrong: `if strcontains(e.comm, "ab"): c.add()`, Code: `if "ab" in e.comm: c.add()`},
-	{From: Bpftrace, Text: "join", Wrong: "join(e.args.argv)", Code: "print(str(e.args.argv[0]), str(e.args.argv[1]))", Note: ": each argument by its number"},
 	{From: Bpftrace, Text: "cat", Wrong: `cat("/proc/loadavg")`, Code: `run(spawn(["cat", "/proc/loadavg"]))`, Note: " in the script", Where: Script},
 	{From: Bpftrace, Text: "system", Wrong: `system("date")`, Code: `run(spawn(["date"]))`, Note: " in the script", Where: Script},
 	{From: Bpftrace, Text: "time", Wrong: `time("%H")`, Code: `print(strftime("%H:%M:%S", now()))`},

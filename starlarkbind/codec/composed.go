@@ -11,6 +11,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"github.com/bpfrepl/bpfrepl/compiler/tree"
 	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/cfmt"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
@@ -29,11 +30,49 @@ func (c *Codec) compose(t *types.Type, b []byte) starlark.Value {
 		}
 		return parts[i]
 	}
+	if t.Format.Name == types.Joined {
+		return joinArgs(t.Format.Arg, parts)
+	}
 	text, err := formatText(t.Format, parts)
 	if err != nil { // the checker has compared the format with the types
 		c.report(err)
 	}
 	return starlark.String(text)
+}
+
+// joinArgs returns the text of join() of an array in memory. The last part tells that there are
+// more strings.
+func joinArgs(sep string, parts starlark.Tuple) starlark.Value {
+	last := len(parts) - 1
+	var list []string
+	for _, v := range parts[:last] {
+		if s, ok := starlark.AsString(v); ok {
+			list = append(list, s)
+		}
+	}
+	if parts[last] == starlark.True {
+		list = append(list, "...")
+	}
+	return starlark.String(strings.Join(list, sep))
+}
+
+// encodeArgs is the inverse of joinArgs.
+func (c *Codec) encodeArgs(t *types.Type, text string, b []byte) error {
+	list, most := strings.Split(text, t.Format.Arg), len(t.Elem.Elems)-1
+	parts := make(starlark.Tuple, most+1)
+	for i := range most {
+		if parts[i] = starlark.None; i < len(list) && text != "" {
+			parts[i] = starlark.String(list[i])
+		}
+	}
+	parts[most] = starlark.Bool(len(list) == most+1 && list[most] == "...")
+	if err := c.Encode(t.Elem, parts, b); err != nil {
+		return err
+	}
+	if got, _ := starlark.AsString(c.compose(t, b)); got != text {
+		return fmt.Errorf("%q is not a text of %d strings of up to %d bytes", text, most, tree.MaxArg-1)
+	}
+	return nil
 }
 
 // formatText formats the arguments of a text.
@@ -59,6 +98,9 @@ func (c *Codec) takeApart(t *types.Type, v starlark.Value, b []byte) error {
 	text, ok := v.(starlark.String)
 	if !ok {
 		return fmt.Errorf("got %s, want %s", v.Type(), t)
+	}
+	if t.Format.Name == types.Joined {
+		return c.encodeArgs(t, string(text), b)
 	}
 	if !c.parseText(t, string(text), b) {
 		return fmt.Errorf("%s is not a text in the format %q", text, t.Format.Arg)
