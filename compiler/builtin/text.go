@@ -35,7 +35,7 @@ func textBuiltins() []builtin {
 			name:    "struct",
 			sig:     "struct(**fields)",
 			doc:     "a value with named fields, for a table, a record or a key",
-			example: `last[e.tid] = struct(comm=e.comm, time=e.time)`,
+			example: `print(struct(comm=e.comm, time=e.time))`,
 		},
 	}
 }
