@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,10 +28,10 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == loadArg {
 		runLoad(os.Args[2], os.Args[3:])
 	}
-	os.Exit(run(m))
+	os.Exit(runTests(m))
 }
 
-func run(m *testing.M) int {
+func runTests(m *testing.M) int {
 	var err error
 	if bpfrepl, err = buildbin.Build("cmd/bpfrepl"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -39,17 +40,32 @@ func run(m *testing.M) int {
 	return leakcheck.Main(m, buildbin.Clean)
 }
 
-// A rowTest runs a tool with --csv under a load with a known number of events. The values of the
-// columns cols in the lines whose column of keyed is the load's must be those of want, each as
-// often as it says.
-type rowTest struct {
+// A run is a run of a tool with --csv under a load with a known number of events. Lines about
+// threads other than the load's are left out.
+type run struct {
 	tool  string
 	args  []string
 	load  string   // a row of loads, and its arguments
-	cols  []string // compared
-	want  map[string]int
 	needs []string // features of the kernel
-	wide  bool     // the tool traces all processes, and lines of others are left out: by pid, or by the load's name
+	wide  bool     // the tool is attached to all processes, and then the load is started
+	execs bool     // the load starts programs in its process, so its lines have other names
+}
+
+// A rowTest is for a tool that prints a line for each event. The values of the columns cols must be
+// those of want, each as often as it says.
+type rowTest struct {
+	run
+	cols []string
+	want map[string]int
+}
+
+// A sumTest is for a tool that counts. In the lines whose columns have the values of where, the sum
+// of the column col must be at least lo and at most hi.
+type sumTest struct {
+	run
+	where  map[string]string
+	col    string
+	lo, hi int
 }
 
 // comm is the name of a load's thread, which no other process has.
@@ -58,8 +74,7 @@ func comm() string { return "tl" + buildbin.Tag() }
 // TestRows checks the tools that print a line for each event.
 func TestRows(t *testing.T) {
 	for _, c := range rowTests {
-		t.Run(strings.Join(append([]string{c.tool}, c.args...), " "), func(t *testing.T) {
-			bpftest.Need(t, c.needs...)
+		t.Run(c.name(), func(t *testing.T) {
 			rows := c.rows(t)
 			got := map[string]int{}
 			for _, row := range rows {
@@ -76,22 +91,52 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// rows runs the tool and the load, and returns the tool's lines about the load by column.
-func (c rowTest) rows(t *testing.T) []map[string]string {
+// TestSums checks the tools that count.
+func TestSums(t *testing.T) {
+	for _, c := range sumTests {
+		t.Run(c.name(), func(t *testing.T) {
+			rows := c.rows(t)
+			sum := 0
+			for _, row := range rows {
+				matches := true
+				for col, want := range c.where {
+					matches = matches && row[col] == want
+				}
+				if !matches {
+					continue
+				}
+				n, err := strconv.Atoi(row[c.col])
+				if err != nil {
+					t.Fatalf("column %s: %v", c.col, err)
+				}
+				sum += n
+			}
+			if sum < c.lo || sum > c.hi {
+				t.Errorf("%s where %v: %d, want %d to %d\n%v", c.col, c.where, sum, c.lo, c.hi, rows)
+			}
+		})
+	}
+}
+
+func (c run) name() string { return strings.Join(append([]string{c.tool}, c.args...), " ") }
+
+// rows runs the tool and the load, and returns the tool's lines about the load by column. In the
+// values, SELF is the load's program or process, and TMP its temporary directory.
+func (c run) rows(t *testing.T) []map[string]string {
 	t.Helper()
-	words := append([]string{"/proc/self/exe", loadArg}, strings.Fields(c.load)...)
+	bpftest.Need(t, c.needs...)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	words[0] = self
+	load := append([]string{self, loadArg}, strings.Fields(c.load)...)
 	argv := append([]string{c.tool, "--csv"}, c.args...)
 	if !c.wide {
-		argv = append(argv, "-c", strings.Join(words, " "))
+		argv = append(argv, "-c", strings.Join(load, " "))
 	}
-	out, pid := runTool(t, argv, words, c.wide)
+	tmp := t.TempDir()
+	out, pid := runTool(t, tmp, argv, load, c.wide)
 	r := csv.NewReader(strings.NewReader(out))
-	r.FieldsPerRecord = -1 // the load may print
 	all, err := r.ReadAll()
 	if err != nil || len(all) == 0 {
 		t.Fatalf("%v in\n%s", err, out)
@@ -100,16 +145,15 @@ func (c rowTest) rows(t *testing.T) []map[string]string {
 	for _, cells := range all[1:] {
 		row := map[string]string{}
 		for i, cell := range cells {
-			row[all[0][i]] = cell
+			if c.wide && cell == fmt.Sprint(pid) {
+				cell = "SELF"
+			}
+			row[all[0][i]] = strings.NewReplacer(self, "SELF", tmp, "TMP").Replace(cell)
 		}
 		id, hasPID := row["pid"]
-		if name, hasComm := row["comm"]; c.wide && (hasPID && id != fmt.Sprint(pid) || !hasPID && hasComm && name != comm()) {
+		name, hasComm := row["comm"]
+		if c.wide && hasPID && id != "SELF" || hasComm && name != comm() && !c.execs {
 			continue
-		}
-		for k, v := range row { // so that want is the same in each run
-			if pid != 0 && v == fmt.Sprint(pid) && k != "pid" {
-				row[k] = "self"
-			}
 		}
 		rows = append(rows, row)
 	}
@@ -119,10 +163,10 @@ func (c rowTest) rows(t *testing.T) []map[string]string {
 // runTool runs a tool until the load ends, and returns its output and the load's process ID. If
 // wide is true it starts the load as soon as the tool has printed its first line, which it does
 // when it is attached.
-func runTool(t *testing.T, argv, load []string, wide bool) (out string, pid int) {
+func runTool(t *testing.T, tmp string, argv, load []string, wide bool) (out string, pid int) {
 	t.Helper()
 	cmd := exec.Command(bpfrepl, argv...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "GODEBUG=asyncpreemptoff=1", loadName+"="+comm())
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "GODEBUG=asyncpreemptoff=1", "TMPDIR="+tmp, loadName+"="+comm())
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	pipe, err := cmd.StdoutPipe()
@@ -166,6 +210,9 @@ func runTool(t *testing.T, argv, load []string, wide bool) (out string, pid int)
 func TestEveryToolTested(t *testing.T) {
 	var tested []string
 	for _, c := range rowTests {
+		tested = append(tested, c.tool)
+	}
+	for _, c := range sumTests {
 		tested = append(tested, c.tool)
 	}
 	for _, name := range Names() {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -17,9 +18,17 @@ const (
 	loadName = "TOOLS_LOAD_COMM"
 )
 
-// loads are the loads by name. Each gets the arguments as numbers.
+// loads are the loads by name. Each gets those of its arguments that are numbers.
 var loads = map[string]func(n ...int) error{
-	"kill": loadKill,
+	"kill":    loadKill,
+	"exec":    loadExec,
+	"open":    loadOpen,
+	"stat":    loadStat,
+	"sync":    loadSync,
+	"sleep":   loadSleep,
+	"setuid":  loadSetuid,
+	"fork":    loadFork,
+	"getppid": loadGetppid,
 }
 
 // runLoad runs a load and exits.
@@ -35,11 +44,9 @@ func runLoad(name string, args []string) {
 		}
 		var n []int
 		for _, a := range args {
-			i, err := strconv.Atoi(a)
-			if err != nil {
-				return err
+			if i, err := strconv.Atoi(a); err == nil {
+				n = append(n, i)
 			}
-			n = append(n, i)
 		}
 		load, ok := loads[name]
 		if !ok {
@@ -70,6 +77,185 @@ func loadKill(n ...int) error {
 		if err := unix.PidfdSendSignal(-1, 0, nil, 0); err != unix.EBADF {
 			return fmt.Errorf("pidfd_send_signal: %v, want EBADF", err)
 		}
+	}
+	return nil
+}
+
+// call makes a system call from this thread, whose result must be want, or an error want.
+func call(want unix.Errno, nr uintptr, args ...uintptr) error {
+	args = append(args, make([]uintptr, 6)...)
+	if _, _, e := unix.RawSyscall6(nr, args[0], args[1], args[2], args[3], args[4], args[5]); e != want {
+		return fmt.Errorf("system call %d: %d (%v), want %d", nr, e, e, want)
+	}
+	return nil
+}
+
+// cstring returns the address of a C string, which stays allocated.
+func cstring(s string) uintptr {
+	b := append([]byte(s), 0)
+	kept = append(kept, b)
+	return uintptr(unsafe.Pointer(&b[0]))
+}
+
+var kept [][]byte
+
+// loadExec fails to start a program, and starts itself n[0] more times.
+func loadExec(n ...int) error {
+	if n[0] == 0 {
+		return nil
+	}
+	if err := unix.Exec("/no/such", nil, nil); err != unix.ENOENT {
+		return fmt.Errorf("exec: %v, want ENOENT", err)
+	}
+	return unix.Exec("/proc/self/exe", []string{"prog", loadArg, "exec", strconv.Itoa(n[0] - 1), "a b", ""}, os.Environ())
+}
+
+// loadOpen opens two files n[0] times, one of them by a relative path, and fails twice as often.
+func loadOpen(n ...int) error {
+	if err := unix.Chdir("/dev"); err != nil {
+		return err
+	}
+	null, none, fresh := cstring("null"), cstring("/no/such"), cstring(os.TempDir()+"/new")
+	at := unix.AT_FDCWD
+	for range n[0] {
+		fd, _, e := unix.RawSyscall6(unix.SYS_OPENAT, uintptr(at), null, unix.O_RDONLY, 0, 0, 0)
+		if e != 0 {
+			return e
+		}
+		if err := unix.Close(int(fd)); err != nil {
+			return err
+		}
+		how := &unix.OpenHow{Flags: unix.O_RDWR | unix.O_CREAT, Mode: 0o600}
+		fd, _, e = unix.RawSyscall6(unix.SYS_OPENAT2, uintptr(at), fresh, uintptr(unsafe.Pointer(how)), unix.SizeofOpenHow, 0, 0)
+		if e != 0 {
+			return e
+		}
+		if err := unix.Close(int(fd)); err != nil {
+			return err
+		}
+		if err := call(unix.ENOENT, unix.SYS_OPENAT, uintptr(at), none, unix.O_RDONLY); err != nil {
+			return err
+		}
+		if err := call(unix.ENOENT, unix.SYS_OPENAT, uintptr(at), cstring("/no/creat"), unix.O_CREAT|unix.O_WRONLY|unix.O_TRUNC, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadStat makes each of eight calls n[0] times.
+func loadStat(n ...int) error {
+	zero, err := unix.Open("/dev/zero", unix.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	null, none, empty, dev := cstring("/dev/null"), cstring("/no/such"), cstring(""), cstring("/dev")
+	var b [512]byte
+	out := uintptr(unsafe.Pointer(&b[0]))
+	at, fd, bad := unix.AT_FDCWD, uintptr(zero), ^uintptr(0)
+	for range n[0] {
+		for _, err := range []error{
+			call(0, unix.SYS_NEWFSTATAT, uintptr(at), null, out),
+			call(unix.ENOENT, unix.SYS_NEWFSTATAT, uintptr(at), none, out),
+			call(0, unix.SYS_NEWFSTATAT, fd, empty, out, unix.AT_EMPTY_PATH),
+			call(0, unix.SYS_STATX, uintptr(at), null, 0, unix.STATX_BASIC_STATS, out),
+			call(0, unix.SYS_FSTAT, fd, out),
+			call(unix.EBADF, unix.SYS_FSTAT, bad, out),
+			call(0, unix.SYS_STATFS, dev, out),
+			call(0, unix.SYS_FSTATFS, fd, out),
+		} {
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// loadSync makes each of five calls n[0] times.
+func loadSync(n ...int) error {
+	fd, err := unix.Open(os.TempDir()+"/file", unix.O_RDWR|unix.O_CREAT, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err := unix.Write(fd, []byte("x")); err != nil {
+		return err
+	}
+	mem, err := unix.Mmap(fd, 0, 4096, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return err
+	}
+	for range n[0] {
+		for _, err := range []error{
+			call(0, unix.SYS_FSYNC, uintptr(fd)),
+			call(0, unix.SYS_FDATASYNC, uintptr(fd)),
+			call(0, unix.SYS_SYNC_FILE_RANGE, uintptr(fd), 0, 4096, 0),
+			call(0, unix.SYS_MSYNC, uintptr(unsafe.Pointer(&mem[0])), 4096, unix.MS_SYNC),
+			call(unix.EBADF, unix.SYS_FSYNC, ^uintptr(0)),
+		} {
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// loadSleep sleeps n[0] times by each of two calls, and as often until a point in time.
+func loadSleep(n ...int) error {
+	for range n[0] {
+		ts := &unix.Timespec{Nsec: 2e6}
+		if err := call(0, unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(ts)), 0); err != nil {
+			return err
+		}
+		if err := call(0, unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, 0, uintptr(unsafe.Pointer(ts)), 0); err != nil {
+			return err
+		}
+		var until unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &until); err != nil {
+			return err
+		}
+		if err := call(0, unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, uintptr(unsafe.Pointer(&until)), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadSetuid makes each of eight calls n[0] times. They change nothing for root.
+func loadSetuid(n ...int) error {
+	same := ^uintptr(0)
+	for range n[0] {
+		for _, err := range []error{
+			call(0, unix.SYS_SETUID, 0), call(0, unix.SYS_SETREUID, same, 0), call(0, unix.SYS_SETRESUID, 0, same, 0), call(0, unix.SYS_SETFSUID, 0),
+			call(0, unix.SYS_SETGID, 0), call(0, unix.SYS_SETREGID, 0, 0), call(0, unix.SYS_SETRESGID, same, same, same), call(0, unix.SYS_SETFSGID, 0),
+		} {
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// loadFork starts n[0] processes that do nothing.
+func loadFork(n ...int) error {
+	for range n[0] {
+		pid, err := syscall.ForkExec("/proc/self/exe", []string{"child", loadArg, "fork", "0"}, nil) // os/exec forks once more, to see what the kernel can do
+		if err != nil {
+			return err
+		}
+		if _, err := unix.Wait4(pid, nil, 0, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadGetppid calls getppid n[0] times.
+func loadGetppid(n ...int) error {
+	for range n[0] {
+		unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0)
 	}
 	return nil
 }

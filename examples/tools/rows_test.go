@@ -2,6 +2,30 @@ package tools
 
 // rowTests are the tests of tools that print a line for each event.
 var rowTests = []rowTest{
-	{tool: "killsnoop", load: "kill 3", cols: []string{"sig", "tpid", "result"}, wide: true, want: map[string]int{"WINCH self 0": 9, "0 -1 EBADF": 3}},
-	{tool: "killsnoop", args: []string{"--failed"}, load: "kill 3", cols: []string{"sig", "tpid", "result"}, want: map[string]int{"0 -1 EBADF": 3}},
+	{run{tool: "killsnoop", load: "kill 3", wide: true}, []string{"sig", "tpid", "result"}, map[string]int{"WINCH SELF 0": 9, "0 -1 EBADF": 3}},
+	{run{tool: "killsnoop", args: []string{"--failed"}, load: "kill 3"}, []string{"sig", "tpid", "result"}, map[string]int{"0 -1 EBADF": 3}},
+	{run{tool: "execsnoop", load: "exec 2", wide: true, execs: true}, []string{"ret", "args"},
+		map[string]int{"0 SELF load exec 2": 1, `0 prog load exec 1 "a b" ""`: 1, `0 prog load exec 0 "a b" ""`: 1}},
+	{run{tool: "execsnoop", args: []string{"--failed"}, load: "exec 1", execs: true}, []string{"ret", "args"},
+		map[string]int{"ENOENT /no/such": 1, `0 prog load exec 0 "a b" ""`: 1}},
+	{run{tool: "opensnoop", load: "open 5"}, []string{"path"}, map[string]int{"null": 5, "/no/such": 5, "/no/creat": 5, "TMP/new": 5}},
+	{run{tool: "opensnoop", args: []string{"--failed"}, load: "open 5"}, []string{"ret", "path"}, map[string]int{"ENOENT /no/such": 5, "ENOENT /no/creat": 5}},
+	{run{tool: "opensnoop", args: []string{"--full"}, load: "open 5", wide: true}, []string{"path"}, map[string]int{"/dev/null": 5, "/no/such": 5, "/no/creat": 5, "TMP/new": 5}},
+	{run{tool: "statsnoop", load: "stat 4"}, []string{"call", "ret", "path"},
+		map[string]int{"newfstatat 0 /dev/null": 4, "newfstatat ENOENT /no/such": 4, "newfstatat 0 /dev/zero": 4, "statx 0 /dev/null": 4, "fstat 0 /dev/zero": 4, "fstat EBADF ": 4, "statfs 0 /dev": 4, "fstatfs 0 /dev/zero": 4}},
+	{run{tool: "statsnoop", args: []string{"--failed"}, load: "stat 4", wide: true}, []string{"call", "ret", "path"}, map[string]int{"newfstatat ENOENT /no/such": 4, "fstat EBADF ": 4}},
+	{run{tool: "syncsnoop", load: "sync 3"}, []string{"call", "ret", "file"},
+		map[string]int{"fsync 0 TMP/file": 3, "fdatasync 0 TMP/file": 3, "sync_file_range 0 TMP/file": 3, "msync 0 ": 3, "fsync EBADF ": 3}},
+	{run{tool: "naptime", load: "sleep 3"}, []string{"asked", "ret"}, map[string]int{"0.002 0": 6, "until 0": 3}},
+	{run{tool: "setuids", load: "setuid 2"}, []string{"uid", "call", "ret", "ids"}, map[string]int{
+		"0 setuid 0 0": 2, "0 setreuid 0 real=- effective=0": 2, "0 setresuid 0 real=0 effective=- saved=0": 2, "0 setfsuid 0 0": 2,
+		"0 setgid 0 0": 2, "0 setregid 0 real=0 effective=0": 2, "0 setresgid 0 real=- effective=- saved=-": 2, "0 setfsgid 0 0": 2}},
+}
+
+// sumTests are the tests of tools that count.
+var sumTests = []sumTest{
+	{run{tool: "pidpersec", load: "fork 7"}, nil, "processes", 7, 7},
+	{run{tool: "syscount", load: "getppid 5000"}, map[string]string{"call": "getppid"}, "calls", 5000, 5000},
+	{run{tool: "syscount", args: []string{"--latency"}, load: "getppid 5000"}, map[string]string{"call": "getppid"}, "calls", 5000, 5000},
+	{run{tool: "syscount", args: []string{"--process", "--errno", "ENOENT"}, load: "stat 40"}, nil, "calls", 40, 40},
 }
