@@ -98,6 +98,9 @@ type recordHost struct{ s *Session }
 // Warns implements records.Host.
 func (h recordHost) Warns() bool { return h.s.opt.Warnings != warnings.None }
 
+// Passes implements records.Host.
+func (h recordHost) Passes() bool { return h.s.waits.tested }
+
 // Waits implements records.Host.
 func (h recordHost) Waits() { h.s.done.waited = true }
 

@@ -179,7 +179,7 @@ func (s *Session) builtinProbe(thread *starlark.Thread, b *starlark.Builtin, arg
 	if err := sys.Prepare(); err != nil {
 		return nil, scriptError(err)
 	}
-	o := probeOptions{specs: specs, handler: fn, filter: ffn, name: name, attach: attach, missing: missing}
+	o := probeOptions{specs: specs, handler: fn, filter: ffn, name: name, attach: attach && !s.waits.tested, missing: missing}
 	if !systemWide {
 		o.pid = s.targetPID()
 	}

@@ -467,8 +467,8 @@ func (s *Session) checkItem(f *syntax.File) error {
 
 // inFile runs the top level of a file, to which the probes and timers that it creates belong.
 func (s *Session) inFile(file string, run func() error) error {
-	outer := s.waits.file
-	s.waits.file = file
-	defer func() { s.waits.file = outer }()
+	outer, tested := s.waits.file, s.waits.tested
+	s.waits.file, s.waits.tested = file, s.opt.Assertions
+	defer func() { s.waits.file, s.waits.tested = outer, tested }()
 	return run()
 }

@@ -35,6 +35,9 @@ func (s *Session) builtinWatch(thread *starlark.Thread, b *starlark.Builtin, arg
 	if s.opt.Check {
 		return nil, runner.ErrStop
 	}
+	if s.waits.tested {
+		return starlark.None, nil
+	}
 	picture := starlark.NewBuiltin("watch", func(t *starlark.Thread, _ *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		return s.showOnce(t, x)
 	})

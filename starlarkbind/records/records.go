@@ -46,6 +46,8 @@ type Env struct {
 type Host interface {
 	// Warns reports whether the user wants warnings.
 	Warns() bool
+	// Passes reports whether the script passes over waits for records: none comes.
+	Passes() bool
 	// Waits notes that the script has waited for records.
 	Waits()
 	// Lost returns the number of records of a stream that did not fit into its ring buffer.
