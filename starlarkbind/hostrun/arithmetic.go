@@ -69,10 +69,10 @@ func (w wrapping) binary(op syntax.Token, x, y starlark.Value) (starlark.Value, 
 func (w wrapping) builtin(op syntax.Token) *starlark.Builtin {
 	name := strings.TrimSpace(wrapNames[w] + " " + op.String())
 	return starlark.NewBuiltin(name, func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
-		switch {
-		case len(a) == 3: // t[k] += v
-			return starlark.None, w.augment(op, a[0], a[1], a[2])
-		case len(a) == 2:
+		if len(a) == 2 {
+			if at, ok := a[0].(element); ok { // t[k] += v
+				return starlark.None, w.augment(op, at.Tuple[0], at.Tuple[1], a[1])
+			}
 			return w.binary(op, a[0], a[1])
 		}
 		v, err := a[0], error(nil)
@@ -86,6 +86,22 @@ func (w wrapping) builtin(op syntax.Token) *starlark.Builtin {
 	})
 }
 
+// An element is a place that is to be changed: a collection and a key.
+type element struct{ starlark.Tuple }
+
+// elementOf returns an element. As in the kernel, a missing key is found before the value to add is
+// computed.
+var elementOf = starlark.NewBuiltin("element", func(_ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	if t, ok := a[0].(starlark.HasSetKey); ok {
+		if _, found, err := t.Get(a[1]); !found && err == nil {
+			return nil, noKey(a[0], a[1])
+		}
+	}
+	return element{a}, nil
+})
+
+func noKey(t, k starlark.Value) error { return fmt.Errorf("key %v not in %s", k, t.Type()) }
+
 // augment computes t[k] op= v.
 func (w wrapping) augment(op syntax.Token, t, k, v starlark.Value) error {
 	if table, ok := t.(*maps.Table); ok && table.Decl().Val != nil {
@@ -98,7 +114,7 @@ func (w wrapping) augment(op syntax.Token, t, k, v starlark.Value) error {
 			return err
 		}
 		if !found {
-			return fmt.Errorf("key %v not in %s", k, t.Type())
+			return noKey(t, k)
 		}
 		if v, err = w.binary(op, old, v); err != nil {
 			return err

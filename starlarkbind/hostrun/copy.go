@@ -258,10 +258,16 @@ func (c *copier) assign(s *syntax.AssignStmt) syntax.Stmt {
 	case *syntax.Ident:
 		return &syntax.AssignStmt{OpPos: s.OpPos, Op: syntax.EQ, LHS: c.expr(x), RHS: c.op(s.OpPos, op, c.expr(x), c.expr(s.RHS))}
 	case *syntax.IndexExpr:
-		return &syntax.ExprStmt{X: c.op(s.OpPos, op, c.expr(x.X), c.expr(x.Y), c.expr(s.RHS))}
+		return &syntax.ExprStmt{X: c.op(s.OpPos, op, c.element(s.OpPos, x), c.expr(s.RHS))}
 	}
 	c.err = errNotCopied
 	return s
+}
+
+// element returns the element that an augmented assignment at pos changes.
+func (c *copier) element(pos syntax.Position, x *syntax.IndexExpr) syntax.Expr {
+	name := c.outer("(element)", func() starlark.Value { return elementOf })
+	return &syntax.CallExpr{Fn: &syntax.Ident{NamePos: pos, Name: name}, Lparen: pos, Args: []syntax.Expr{c.expr(x.X), c.expr(x.Y)}, Rparen: pos}
 }
 
 func (c *copier) exprs(xs []syntax.Expr) []syntax.Expr {
