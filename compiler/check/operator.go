@@ -42,6 +42,11 @@ func (c *Checker) binary(pos syntax.Position, op syntax.Token, x, y tree.Expr) t
 	case op == syntax.PERCENT && x.Type().Kind == types.Str:
 		return c.percent(pos, x, y)
 	}
+	for _, e := range []tree.Expr{x, y} {
+		if e.Type().IsEither() && (isText(x.Type()) || isText(y.Type())) {
+			return c.Bad(pos, "give each text a name of its own, and add to it where it is made", "a handler cannot combine %s with %s", e.Type().WithArticle(), op)
+		}
+	}
 	if x.Type().InMemory() || y.Type().InMemory() || x.Type().IsText() || y.Type().IsText() {
 		kx, ok1 := x.(*tree.ConstExpr)
 		ky, ok2 := y.(*tree.ConstExpr)
