@@ -263,6 +263,9 @@ func (s *Session) undefined(e resolve.Error) string {
 	}
 	name, _, _ = strings.Cut(name, " ") // drop the resolver's own suggestion
 	text := s.at(e.Pos, "undefined: "+name)
+	if name == "load" { // source.Parse takes it for a name unless it is a load statement
+		return s.at(e.Pos, "load needs a file and at least one name") + "\n    hint: write load(\"lib.star\", \"f\"), in a line of its own"
+	}
 	if hints.Bpftrace(s.sources.Line(e.Pos)) != "" {
 		return text // at has already added a hint
 	}

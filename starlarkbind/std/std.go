@@ -2,6 +2,9 @@
 // are written in Starlark and use what every script can use. A module of the library loads other
 // modules only by their full names, load("std/NAME.star", ...).
 //
+// Each module and each function has a docstring with an example, of which docs/std.md is made, and
+// is tested in testdata/NAME_test.star.
+//
 //	std.go   the embedded files
 //	*.star   one module each
 package std

@@ -1,0 +1,172 @@
+package std_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bpfrepl/bpfrepl/cmd/bpfrepl/scripttest"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/leakcheck"
+	"github.com/bpfrepl/bpfrepl/starlarkbind"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/proc"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/source"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/std"
+)
+
+func TestMain(m *testing.M) { os.Exit(leakcheck.Main(m, func() error { return nil })) }
+
+// A library is the documentation of a module.
+type library struct {
+	name  string
+	doc   source.Doc
+	funcs []source.FuncDoc
+}
+
+func libraries(t *testing.T) []library {
+	t.Helper()
+	var out []library
+	for _, name := range std.Names() {
+		src, err := std.Read(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := source.Parse(name, src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, funcs := source.Docs(f)
+		out = append(out, library{name, doc, funcs})
+	}
+	return out
+}
+
+// script returns the example of a function as a script.
+func (l library) script(fn source.FuncDoc) string {
+	var names []string
+	for _, f := range l.funcs {
+		if regexp.MustCompile(`\b` + f.Name + `\b`).MatchString(fn.Example) {
+			names = append(names, fmt.Sprintf("%q", f.Name))
+		}
+	}
+	return fmt.Sprintf("load(%q, %s)\n%s\n", l.name, strings.Join(names, ", "), fn.Example)
+}
+
+// TestTests runs the tests that are written in Starlark.
+func TestTests(t *testing.T) {
+	var out bytes.Buffer
+	o := scripttest.Options{Paths: []string{"testdata"}, Timeout: time.Minute, Stdout: &out, Session: starlarkbind.Options{AllowRun: true}}
+	passed, err := scripttest.Run(t.Context(), o)
+	if err != nil || !passed {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
+// TestComplete checks that each module and each function has a description and an example, and that
+// a test calls it.
+func TestComplete(t *testing.T) {
+	for _, l := range libraries(t) {
+		if l.doc.Text == "" || len(l.funcs) == 0 {
+			t.Errorf("%s has no description or no functions", l.name)
+		}
+		file := filepath.Join("testdata", strings.TrimSuffix(filepath.Base(l.name), ".star")+"_test.star")
+		tests, err := os.ReadFile(file)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, fn := range l.funcs {
+			if fn.Text == "" || !strings.Contains(fn.Example, fn.Name) {
+				t.Errorf("%s: %s has no description or no example", l.name, fn.Name)
+			}
+			if !strings.Contains(strings.ReplaceAll(string(tests), fmt.Sprintf("%q", fn.Name), ""), fn.Name) {
+				t.Errorf("%s does not test %s", file, fn.Name)
+			}
+			for line := range strings.SplitSeq(l.script(fn), "\n") {
+				if n := len([]rune(line)); n > 130 {
+					t.Errorf("%s: %s: a line of its example has %d columns", l.name, fn.Name, n)
+				}
+			}
+		}
+	}
+}
+
+// TestExamples runs the examples. An example prints what the comments behind its calls say, if
+// there are any.
+func TestExamples(t *testing.T) {
+	for _, l := range libraries(t) {
+		for _, fn := range l.funcs {
+			t.Run(l.name+"/"+fn.Name, func(t *testing.T) {
+				var want []string
+				for line := range strings.SplitSeq(fn.Example, "\n") {
+					code, comment, ok := strings.Cut(line, "# ")
+					if ok && (strings.TrimSpace(code) == "" || strings.HasSuffix(code, ")  ")) {
+						want = append(want, comment)
+					}
+				}
+				var out, errs bytes.Buffer
+				cmd, err := proc.Start([]string{"true"}, nil, nil) // whose end ends run()
+				if err != nil {
+					t.Fatal(err)
+				}
+				s, err := starlarkbind.New(starlarkbind.Options{Stdout: &out, Stderr: &errs, NoSummary: true, Command: cmd})
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = s.ExecFile(context.Background(), "example.star", []byte(l.script(fn)))
+				if err != nil {
+					t.Error(s.FormatError(err))
+				}
+				printed := out.String()
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+				if got := strings.TrimSpace(printed); len(want) > 0 && got != strings.Join(want, "\n") {
+					t.Errorf("printed\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+				}
+			})
+		}
+	}
+}
+
+const docFile = "../../docs/std.md"
+
+// TestDocs checks docs/std.md, which is made of the docstrings. UPDATE=1 writes it.
+func TestDocs(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# The standard library\n\n" +
+		"These modules are part of bpfrepl. A script [loads](language.md#loading-other-files) from them what it\n" +
+		"needs, and `help(\"std/net.star\")` describes one at the prompt. Functions work in handlers and in the\n" +
+		"script unless their description says otherwise, or they make or take lists, dicts and functions.\n" +
+		"This page is made from their docstrings.\n\n" +
+		"| module | content |\n|---|---|\n")
+	libs := libraries(t)
+	for _, l := range libs {
+		first, _, _ := strings.Cut(l.doc.Text, "\n\n")
+		fmt.Fprintf(&b, "| [%s](#%s) | %s |\n", l.name, strings.NewReplacer("/", "", ".", "").Replace(l.name), strings.ReplaceAll(first, "\n", " "))
+	}
+	for _, l := range libs {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n", l.name, l.doc.Text)
+		for _, fn := range l.funcs {
+			fmt.Fprintf(&b, "\n### %s\n\n`%s`\n\n%s\n\n```python\n%s```\n", fn.Name, fn.Sig, fn.Text, l.script(fn))
+		}
+	}
+	if os.Getenv("UPDATE") != "" {
+		if err := os.WriteFile(docFile, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	got, err := os.ReadFile(docFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != b.String() {
+		t.Error("docs/std.md is not what the docstrings say; UPDATE=1 go test ./starlarkbind/std -run TestDocs writes it")
+	}
+}
