@@ -38,7 +38,7 @@ var members = Topics{
 	{"math", "sqrt", "sqrt(x)", "the square root", "math.sqrt(2)"},
 	{"math", "hypot", "hypot(x, y)", "the square root of x*x + y*y", "math.hypot(3, 4)"},
 	{"math", "exp", "exp(x)", "e to the power of x", "math.exp(1)"},
-	{"math", "log", "log(x, base=math.e)", "the logarithm", "math.log(1024, 2)"},
+	{"math", "log", "log(x, base)", "the logarithm to a base; without base the natural one", "math.log(1024, 2)"},
 	{"math", "gamma", "gamma(x)", "the gamma function", "math.gamma(5)"},
 	{"math", "sin", "sin(x)", "the sine of an angle in radians", "math.sin(math.pi / 2)"},
 	{"math", "cos", "cos(x)", "the cosine", "math.cos(0)"},
