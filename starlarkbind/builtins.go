@@ -3,7 +3,9 @@ package starlarkbind
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
+	"os/user"
 	"sort"
 
 	"go.starlark.net/lib/math"
@@ -132,6 +134,20 @@ var Builtins = []Builtin{
 	{"pid", "pid()", "the process ID of this bpfrepl", "filter=lambda e: e.pid != me", func(_ *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		return starlark.MakeInt(unix.Getpid()), starlark.UnpackArgs("pid", a, kw)
 	}},
+	{"username", "username(uid)", "the name of a user, or the number if it has none", "print(username(0))", account("uid", func(id string) (string, error) {
+		u, err := user.LookupId(id)
+		if err != nil {
+			return "", err
+		}
+		return u.Username, nil
+	})},
+	{"groupname", "groupname(gid)", "the name of a group, or the number if it has none", "print(groupname(0))", account("gid", func(id string) (string, error) {
+		g, err := user.LookupGroupId(id)
+		if err != nil {
+			return "", err
+		}
+		return g.Name, nil
+	})},
 	{"cpus", "cpus()", "list of the online CPUs", "len(cpus())", func(_ *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		list, err := sys.OnlineCPUs()
 		var out []starlark.Value
@@ -142,6 +158,26 @@ var Builtins = []Builtin{
 	}},
 	{"options", "options()", "struct(format, pid): the format of the output, \"text\" or \"json\" (-f), and the process that probes are limited to (-p, -c), or None", `limit = options().pid`, (*Session).builtinOptions},
 	{"kernel", "kernel()", "struct(release, arch, features) of the running kernel", "kernel().release", (*Session).builtinKernel},
+}
+
+// account returns the builtin that looks up the name of a user or a group by its number.
+func account(param string, lookup func(id string) (string, error)) builtinFunc {
+	return func(_ *Session, _ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		var id starlark.Int
+		if err := starlark.UnpackArgs(b.Name(), args, kw, param, &id); err != nil {
+			return nil, err
+		}
+		name, err := lookup(id.String())
+		var noUser user.UnknownUserIdError
+		var noGroup user.UnknownGroupIdError
+		switch {
+		case err == nil:
+			return starlark.String(name), nil
+		case errors.As(err, &noUser), errors.As(err, &noGroup), errors.Is(err, fs.ErrNotExist): // no /etc/passwd
+			return id, nil
+		}
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
 }
 
 // exported returns the builtin of an export.

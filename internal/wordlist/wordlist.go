@@ -124,7 +124,7 @@ var names = []Word{
 	{From: Bpftrace, Text: "system", Wrong: `system("date")`, Code: `run(spawn(["date"]))`, Note: " in the script", Where: Script},
 	{From: Bpftrace, Text: "time", Wrong: `time("%H")`, Code: `print(strftime("%H:%M:%S", now()))`},
 	{From: Bpftrace, Text: "cgroupid", Wrong: `x = cgroupid("/sys/fs/cgroup")`, Code: "cgroup_path()", Note: ", the path of e.cgroup"},
-	{From: Bpftrace, Text: "username", Note: "a handler has e.uid only; map it to a name in the script"},
+	{From: Bpftrace, Text: "username", Note: "a handler has e.uid only; username(uid) returns the name in the script"},
 	{From: Bpftrace, Text: "unroll", Wrong: "unroll(3)", Code: "for i in range(3): c.add()"},
 	{From: Bpftrace, Text: "errorf", Wrong: `errorf("%d", e.pid)`, Code: `printf("%d\n", e.pid)`},
 	{From: Bpftrace, Text: "kptr", Wrong: "x = kptr(e.args.filename)", Code: `cast(e.args.argv, "u64 *")[0]`},
