@@ -130,8 +130,6 @@ func joinHint(a, b *types.Type) string {
 	return ""
 }
 
-const formatHint = `write printf("%d\n", x), which formats on the host`
-
 // StoreHint returns what to write instead of x, which cannot be stored: a builtin's name where the
 // event's field is meant, or a C value with several parts.
 func StoreHint(x tree.Expr) string {

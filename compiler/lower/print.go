@@ -33,6 +33,9 @@ func (lw *Lowerer) send(site PrintSite, xs []tree.Expr, ring string, stream *tre
 	}
 	var args []arg
 	for _, x := range xs {
+		site.Args = append(site.Args, x.Type())
+	}
+	for _, x := range partsOf(xs) {
 		a := arg{off: size, x: x}
 		switch x := x.(type) {
 		case *tree.StrExpr:
@@ -45,7 +48,6 @@ func (lw *Lowerer) send(site PrintSite, xs []tree.Expr, ring string, stream *tre
 			a.v = lw.Value(x)
 		}
 		args = append(args, a)
-		site.Args = append(site.Args, x.Type())
 		size += x.Type().Size()
 	}
 	b.Pos = site.Pos
@@ -78,6 +80,20 @@ func (lw *Lowerer) send(site PrintSite, xs []tree.Expr, ring string, stream *tre
 	lw.Call(asm.FnRingbufSubmit, rec, b.Const(0))
 	b.Jump(done)
 	b.Continue(done)
+}
+
+// partsOf returns expressions with the parts of texts and structs in place of these. The layout of
+// a record is the same, and strings among the parts are read directly into it.
+func partsOf(xs []tree.Expr) []tree.Expr {
+	var out []tree.Expr
+	for _, x := range xs {
+		if t, ok := x.(*tree.TupleExpr); ok && t.T.IsComposed() {
+			out = append(out, partsOf(t.Elems)...)
+		} else {
+			out = append(out, x)
+		}
+	}
+	return out
 }
 
 // forceWakeup is BPF_RB_FORCE_WAKEUP.

@@ -150,7 +150,7 @@ func (lw *Lowerer) storeExpr(m mem, x tree.Expr) {
 	case t.InMemory():
 		m.cap = t.Cap
 		lw.str(x, m, true)
-	case t.Kind == types.Tuple:
+	case t.Kind == types.Tuple, t.IsText(), t.IsStruct():
 		if tup, ok := x.(*tree.TupleExpr); ok {
 			off := 0
 			for _, e := range tup.Elems {
@@ -163,8 +163,9 @@ func (lw *Lowerer) storeExpr(m mem, x tree.Expr) {
 			if tup, ok := cv.X.(*tree.TupleExpr); ok {
 				off := 0
 				for i, e := range tup.Elems {
-					lw.storeExpr(m.at(off), tree.Convert(e, t.Elems[i]))
-					off += t.Elems[i].Size()
+					part := t.Underlying().Elems[i]
+					lw.storeExpr(m.at(off), tree.Convert(e, part))
+					off += part.Size()
 				}
 				return
 			}
