@@ -323,6 +323,9 @@ func execute(c *config) int {
 			return status(fmt.Errorf("-c: %w", err))
 		}
 	}
+	if c.tool {
+		opt.AllowRead = append(opt.AllowRead, "/proc")
+	}
 	if interactive || c.interactive {
 		return prompt(c, opt, out)
 	}

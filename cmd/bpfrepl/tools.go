@@ -17,7 +17,7 @@ import (
 )
 
 // toolFlags lists bpfrepl's flags that may also follow the name of a tool.
-var toolFlags = []string{"command", "pid", "check", "emit", "format", "output", "warnings", "no-warnings", "no-summary", "max-overhead", "verbose"}
+var toolFlags = []string{"command", "pid", "check", "emit", "format", "output", "warnings", "no-warnings", "no-summary", "max-overhead", "unsafe", "verbose"}
 
 // isTool reports whether the script on the command line is the name of a tool.
 func isTool(script string) bool {

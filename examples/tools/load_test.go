@@ -1,10 +1,12 @@
 package tools
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
 	"strconv"
+	"sync"
 	"syscall"
 	"unsafe"
 
@@ -29,17 +31,18 @@ var loads = map[string]func(n ...int) error{
 	"setuid":  loadSetuid,
 	"fork":    loadFork,
 	"getppid": loadGetppid,
+	"unix":    loadUnix,
+	"threads": loadThreads,
+	"pass":    loadPass,
+	"spin":    loadSpin,
+	"memory":  loadMemory,
 }
 
 // runLoad runs a load and exits.
 func runLoad(name string, args []string) {
 	runtime.LockOSThread()
 	err := func() error {
-		b, err := unix.BytePtrFromString(os.Getenv(loadName))
-		if err != nil {
-			return err
-		}
-		if err := unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(b)), 0, 0, 0); err != nil {
+		if err := setName(); err != nil {
 			return err
 		}
 		var n []int
@@ -59,6 +62,15 @@ func runLoad(name string, args []string) {
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+// setName gives the thread the load's name.
+func setName() error {
+	b, err := unix.BytePtrFromString(os.Getenv(loadName))
+	if err != nil {
+		return err
+	}
+	return unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(b)), 0, 0, 0)
 }
 
 // loadKill sends itself n[0] signals by each of three calls, and fails n[0] times to send one.
@@ -257,5 +269,105 @@ func loadGetppid(n ...int) error {
 	for range n[0] {
 		unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0)
 	}
+	return nil
+}
+
+// loadUnix sends n[0] messages over a stream, each of which is received in two parts.
+func loadUnix(n ...int) error {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	for range n[0] {
+		if _, err := unix.Write(fds[0], []byte("hello\nthere")); err != nil {
+			return err
+		}
+		b := make([]byte, 100)
+		for _, size := range []int{5, 100} {
+			if _, err := unix.Read(fds[1], b[:size]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// loadThreads creates n[0] threads. Go's runtime may create some more.
+func loadThreads(n ...int) error {
+	var ready sync.WaitGroup
+	for range n[0] {
+		ready.Add(1)
+		go func() {
+			runtime.LockOSThread()
+			ready.Done()
+			select {}
+		}()
+	}
+	ready.Wait()
+	return nil
+}
+
+// pinned locks the goroutine to a thread with the load's name, which runs only on CPU 0.
+func pinned() error {
+	runtime.LockOSThread()
+	var set unix.CPUSet
+	set.Set(0)
+	return errors.Join(setName(), unix.SchedSetaffinity(0, &set))
+}
+
+// loadPass passes a byte from one thread to another and back n[0] times. Both share a CPU.
+func loadPass(n ...int) error {
+	var there, back [2]int
+	if err := errors.Join(unix.Pipe(there[:]), unix.Pipe(back[:])); err != nil {
+		return err
+	}
+	b := uintptr(unsafe.Pointer(&make([]byte, 1)[0]))
+	pass := func(calls [2]uintptr, fds [2]int) error {
+		if err := pinned(); err != nil {
+			return err
+		}
+		for range n[0] { // without telling the Go scheduler that the thread waits
+			for i, nr := range calls {
+				if _, _, e := unix.RawSyscall(nr, uintptr(fds[i]), b, 1); e != 0 {
+					return e
+				}
+			}
+		}
+		return nil
+	}
+	other := make(chan error)
+	go func() { other <- pass([2]uintptr{unix.SYS_READ, unix.SYS_WRITE}, [2]int{there[0], back[1]}) }()
+	return errors.Join(pass([2]uintptr{unix.SYS_WRITE, unix.SYS_READ}, [2]int{there[1], back[0]}), <-other)
+}
+
+// loadSpin uses n[0] ms of CPU time in each of n[1] threads.
+func loadSpin(n ...int) error {
+	done := make(chan error)
+	for range n[1] {
+		go func() {
+			err := pinned()
+			for err == nil {
+				var ts unix.Timespec
+				if err = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); ts.Nano() >= int64(n[0])*1e6 {
+					break
+				}
+			}
+			done <- err
+		}()
+	}
+	var errs []error
+	for range n[1] {
+		errs = append(errs, <-done)
+	}
+	return errors.Join(errs...)
+}
+
+// loadMemory uses n[0] MiB of memory.
+func loadMemory(n ...int) error {
+	b := make([]byte, n[0]<<20)
+	for i := 0; i < len(b); i += 4096 {
+		b[i] = 1
+	}
+	kept = append(kept, b)
 	return nil
 }

@@ -20,6 +20,15 @@ var rowTests = []rowTest{
 	{run{tool: "setuids", load: "setuid 2"}, []string{"uid", "call", "ret", "ids"}, map[string]int{
 		"0 setuid 0 0": 2, "0 setreuid 0 real=- effective=0": 2, "0 setresuid 0 real=0 effective=- saved=0": 2, "0 setfsuid 0 0": 2,
 		"0 setgid 0 0": 2, "0 setregid 0 real=0 effective=0": 2, "0 setresgid 0 real=- effective=- saved=-": 2, "0 setfsgid 0 0": 2}},
+	{run{tool: "undump", load: "unix 3"}, []string{"size", "data"}, map[string]int{`5 "hello"`: 3, `6 "\nthere"`: 3}},
+}
+
+// libraryTests need programs that use libraries.
+var libraryTests = []rowTest{
+	{run{tool: "gethostlatency", load: "names.py", execs: true}, []string{"result", "host"}, map[string]int{"found localhost": 3, "failed nohost": 2}},
+	{run{tool: "threadsnoop", load: "threads.py", execs: true}, []string{"comm"}, map[string]int{"python3": 4}},
+	{run{tool: "sslsnoop", args: []string{"--unsafe"}, load: "tls.py", wide: true, execs: true}, []string{"func", "ret", "bytes"}, map[string]int{
+		"SSL_do_handshake 1 0": 2, "SSL_write_ex 1 10": 6, "SSL_read_ex 1 10": 6}},
 }
 
 // sumTests are the tests of tools that count.
@@ -27,5 +36,14 @@ var sumTests = []sumTest{
 	{run{tool: "pidpersec", load: "fork 7"}, nil, "processes", 7, 7},
 	{run{tool: "syscount", load: "getppid 5000"}, map[string]string{"call": "getppid"}, "calls", 5000, 5000},
 	{run{tool: "syscount", args: []string{"--latency"}, load: "getppid 5000"}, map[string]string{"call": "getppid"}, "calls", 5000, 5000},
+	{run{tool: "threadsnoop", load: "threads 5", execs: true}, nil, "", 5, 12},
+	{run{tool: "runqlat", load: "pass 2000"}, nil, "count", 4000, 6000},
+	{run{tool: "runqlat", args: []string{"--per-process"}, load: "pass 2000"}, map[string]string{"comm": comm()}, "count", 4000, 6000},
 	{run{tool: "syscount", args: []string{"--process", "--errno", "ENOENT"}, load: "stat 40"}, nil, "calls", 40, 40},
+}
+
+// sampleTests are the tests of tools that sample.
+var sampleTests = []sumTest{
+	{run{tool: "cpuwalk", load: "spin 1000 1"}, map[string]string{"cpu": "0"}, "samples", 50, 150},
+	{run{tool: "runqlen", load: "spin 1000 1"}, nil, "count", 50, 150},
 }

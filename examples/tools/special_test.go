@@ -1,0 +1,168 @@
+package tools
+
+import (
+	"bufio"
+	"encoding/csv"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
+)
+
+// TestLoads compares the load averages with those of the kernel before and after.
+func TestLoads(t *testing.T) {
+	averages := func() []float64 {
+		text, err := os.ReadFile("/proc/loadavg")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return floats(t, strings.Fields(string(text))[:3])
+	}
+	before := averages()
+	out, err := exec.Command(bpfrepl, "loads", "--csv", "--interval", "0.1", "--duration", "0.25").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := averages()
+	rows, err := csv.NewReader(strings.NewReader(string(out))).ReadAll()
+	if err != nil || len(rows) < 3 {
+		t.Fatalf("%v in\n%s", err, out)
+	}
+	for _, row := range rows[1:] {
+		for i, x := range floats(t, row[1:]) {
+			if x < min(before[i], after[i]) || x > max(before[i], after[i]) {
+				t.Errorf("%s is %v, was %v before and %v after", rows[0][i+1], x, before[i], after[i])
+			}
+		}
+	}
+}
+
+func floats(t *testing.T, cells []string) []float64 {
+	t.Helper()
+	var out []float64
+	for _, c := range cells {
+		x, err := strconv.ParseFloat(c, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// TestBashreadline types lines into a shell that only this test uses.
+func TestBashreadline(t *testing.T) {
+	bash, err := os.ReadFile("/bin/bash")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shell := filepath.Join(t.TempDir(), "shell")
+	if err := os.WriteFile(shell, bash, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	lines := filepath.Join(t.TempDir(), "lines")
+	if err := os.WriteFile(lines, []byte("echo one\n\nfalse; true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := runTool(t, t.TempDir(), []string{"bashreadline", "--csv", "--shell", shell}, []string{"/bin/sh", "-c", "exec " + shell + " --norc -i <" + lines + " >/dev/null 2>&1"}, true)
+	rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, row := range rows {
+		got = append(got, row[len(row)-1])
+	}
+	if text := strings.Join(got, "|"); text != "line|echo one||false; true" {
+		t.Errorf("got %q in\n%s", text, out)
+	}
+}
+
+// TestSsllatency checks the histogram of a function that is called a known number of times.
+func TestSsllatency(t *testing.T) {
+	rows := run{tool: "ssllatency", load: "tls.py", execs: true}.rows(t)
+	sum := map[string]int{}
+	for _, row := range rows {
+		n, err := strconv.Atoi(row["count"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum[row["function"]+" "+row["result"]] += n
+	}
+	if sum["SSL_read_ex ok"] != 6 || sum["SSL_write_ex ok"] != 6 {
+		t.Errorf("got %v, want 6 reads and 6 writes", sum)
+	}
+}
+
+// TestOomkill starts a process in a control group that has too little memory for it.
+func TestOomkill(t *testing.T) {
+	group := memoryGroup(t, 16<<20)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := "echo $$ >" + group + "/cgroup.procs && exec " + self + " " + loadArg + " memory 256"
+	cmd := exec.Command(bpfrepl, "oomkill", "--csv")
+	cmd.Stderr = os.Stderr
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(pipe)
+	if _, err := r.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	load := exec.Command("/bin/sh", "-c", script)
+	load.Env = append(os.Environ(), loadName+"="+comm())
+	err = load.Run()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Errorf("the load was not killed: %v", err)
+	}
+	line, err := r.ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	cells := strings.Split(line, ",")
+	if len(cells) != 6 || cells[3] != strconv.Itoa(load.Process.Pid) {
+		t.Errorf("got %s, want a kill of %d", line, load.Process.Pid)
+	}
+	if err := errors.Join(cmd.Process.Signal(os.Interrupt), cmd.Wait()); err != nil {
+		t.Error(err)
+	}
+}
+
+// memoryGroup makes a control group with a limit of memory, and returns its directory.
+func memoryGroup(t *testing.T, limit int) string {
+	t.Helper()
+	name := "tools" + buildbin.Tag()
+	for _, h := range []struct{ root, file string }{{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, {"/sys/fs/cgroup", "memory.max"}} {
+		dir := filepath.Join(h.root, name)
+		if err := os.Mkdir(dir, 0o755); errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := os.Remove(dir); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := os.WriteFile(filepath.Join(dir, h.file), []byte(strconv.Itoa(limit)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	t.Fatal("no hierarchy of control groups limits memory")
+	return ""
+}
