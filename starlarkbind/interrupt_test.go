@@ -87,7 +87,7 @@ while True:
 `, ""},
 		{"command", `
 print("now")
-run_command(["sh", "-c", "sleep 1000 & sleep 1000"])
+run_command(["` + loadBinary + `", "spin", "600000"])
 `, ""},
 		{"callback", `
 c = count()

@@ -234,7 +234,9 @@ func (s *Session) formatError(err error) string {
 			}
 		}
 		for i := 1; i < len(frames); i++ {
-			b.WriteString("\n  called from " + s.quoted(frames.At(i).Pos))
+			if pos := frames.At(i).Pos; pos.Filename() != "<builtin>" { // else the next line shows the call
+				b.WriteString("\n  called from " + s.quoted(pos))
+			}
 		}
 		if w := wordlist.Message(ee.Msg); w != nil {
 			b.WriteString("\n    hint: " + w.Hint())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -31,35 +32,54 @@ func (s *Session) Tests(name string, src []byte) ([]string, error) {
 		return nil, err
 	}
 	var names []string
-	seen := map[string]syntax.Position{}
-	syntax.Walk(f, func(n syntax.Node) bool {
-		id, inside := defined(n)
-		if id == nil || !strings.HasPrefix(id.Name, testPrefix) {
-			return inside
+	err = eachDefinition(f.Stmts, func(id *syntax.Ident, earlier syntax.Position) error {
+		switch {
+		case !strings.HasPrefix(id.Name, testPrefix):
+		case earlier.IsValid():
+			msg := fmt.Sprintf("%s is defined twice, first at %s: only one of the two would run", id.Name, earlier)
+			return s.syntaxError(syntax.Error{Pos: id.NamePos, Msg: msg}, name, src)
+		case !slices.Contains(names, id.Name): // an if may define it in both branches
+			names = append(names, id.Name)
 		}
-		if first, twice := seen[id.Name]; twice && err == nil {
-			err = s.syntaxError(syntax.Error{Pos: id.NamePos, Msg: fmt.Sprintf("%s is defined twice, first at %s: only one of the two would run", id.Name, first)}, name, src)
-		}
-		seen[id.Name] = id.NamePos
-		names = append(names, id.Name)
-		return false
+		return nil
 	})
 	return names, err
 }
 
-// defined returns the name of the function that a statement defines, or nil, and whether functions
-// defined inside of the node are at top level.
-func defined(n syntax.Node) (id *syntax.Ident, inside bool) {
-	switch n := n.(type) {
-	case *syntax.DefStmt:
-		return n.Name, false
-	case *syntax.AssignStmt:
-		if _, ok := n.RHS.(*syntax.LambdaExpr); ok {
-			id, _ = n.LHS.(*syntax.Ident)
+// eachDefinition calls fn with the name of each function that the statements define, also inside if
+// and for, and with the position of an earlier definition in the same block, if there is one.
+func eachDefinition(block []syntax.Stmt, fn func(id *syntax.Ident, earlier syntax.Position) error) error {
+	seen := map[string]syntax.Position{}
+	for _, st := range block {
+		var id *syntax.Ident
+		var inner [][]syntax.Stmt
+		switch st := st.(type) {
+		case *syntax.DefStmt:
+			id = st.Name
+		case *syntax.AssignStmt:
+			if _, ok := st.RHS.(*syntax.LambdaExpr); ok {
+				id, _ = st.LHS.(*syntax.Ident)
+			}
+		case *syntax.IfStmt:
+			inner = [][]syntax.Stmt{st.True, st.False}
+		case *syntax.ForStmt:
+			inner = [][]syntax.Stmt{st.Body}
+		case *syntax.WhileStmt:
+			inner = [][]syntax.Stmt{st.Body}
 		}
-		return id, false
+		if id != nil {
+			if err := fn(id, seen[id.Name]); err != nil {
+				return err
+			}
+			seen[id.Name] = id.NamePos
+		}
+		for _, b := range inner {
+			if err := eachDefinition(b, fn); err != nil {
+				return err
+			}
+		}
 	}
-	return nil, true
+	return nil
 }
 
 // RunTest runs the file src, and then its function test. It reports whether the function was

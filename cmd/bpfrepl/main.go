@@ -67,12 +67,13 @@ type config struct {
 
 func main() { os.Exit(run(os.Args[1:])) }
 
+// subcommands are the words that, in front of all flags, are not scripts. A file of such a name is
+// run with a path, as ./test.
+var subcommands = map[string]func(argv []string) int{"test": runTests, "tools": runTools}
+
 func run(argv []string) int {
-	if len(argv) > 0 && argv[0] == "test" {
-		return runTests(argv[1:])
-	}
-	if len(argv) > 0 && argv[0] == "tools" {
-		return runTools(argv[1:])
+	if len(argv) > 0 && subcommands[argv[0]] != nil {
+		return subcommands[argv[0]](argv[1:])
 	}
 	c, flags, err := parse(argv)
 	if err != nil {
@@ -249,6 +250,9 @@ func (c *config) source() (name string, src []byte, err error) {
 		hint := ""
 		if errors.Is(err, fs.ErrNotExist) {
 			hint = nearTool(c.script)
+			if subcommands[c.script] != nil {
+				hint = fmt.Sprintf("; bpfrepl %s takes its flags after that word", c.script)
+			}
 		}
 		var pe *os.PathError
 		if errors.As(err, &pe) {

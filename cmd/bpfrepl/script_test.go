@@ -51,7 +51,7 @@ func TestScripts(t *testing.T) {
 			return named(e.WorkDir, comm)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"status": status2, "nobody": func(ts *testscript.TestScript, _ bool, args []string) { nobody(ts, exe, args) }, "headless": headless, "mode": mode, "untimed": untimed,
+			"status": status2, "nobody": func(ts *testscript.TestScript, _ bool, args []string) { nobody(ts, exe, args) }, "headless": headless, "mode": mode, "untimed": untimed, "fifo": fifo,
 		},
 		UpdateScripts: os.Getenv("UPDATE") != "",
 	})
@@ -159,6 +159,14 @@ func untimed(ts *testscript.TestScript, neg bool, args []string) {
 	if want := ts.ReadFile(args[0]); got != want {
 		ts.Fatalf("got\n%s\nwant\n%s", got, want)
 	}
+}
+
+// fifo implements "fifo FILE", which makes a named pipe.
+func fifo(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: fifo FILE")
+	}
+	ts.Check(unix.Mkfifo(ts.MkAbs(args[0]), 0o600))
 }
 
 // headless implements "headless ARGS...": it runs bpfrepl with a standard output whose reader is

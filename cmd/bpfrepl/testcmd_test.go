@@ -22,12 +22,16 @@ func TestTestsEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	load, _, err := buildbin.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
 	file := filepath.Join(t.TempDir(), "x_test.star")
 	if err := os.WriteFile(file, []byte(`
 calls = count()
 def test_waits():
     probe("tracepoint:raw_syscalls:sys_enter", lambda e: calls.add(by=e.comm))
-    sleeper = spawn(["sleep", "1000"])
+    sleeper = spawn(["`+load+`", "spin", "600000"])
     print("ready", sleeper.pid)
     run()
 def test_next():
