@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -195,7 +194,7 @@ func (s *Session) compileFile(name string, src []byte) (*syntax.File, *starlark.
 		return nil, nil, s.syntaxError(err, name, src)
 	}
 	s.sources.Add(name, src, f)
-	if err := s.modules.Prepare(f, filepath.Dir(name)); err != nil {
+	if err := s.modules.Prepare(f, modules.FolderOf(name)); err != nil {
 		return nil, nil, err
 	}
 	prog, err := starlark.FileProgram(f, s.names.Known)
@@ -457,7 +456,7 @@ func (s *Session) source(v starlark.Value) (string, error) {
 func (s *Session) checkItem(f *syntax.File) error {
 	dir := "."
 	if s.waits.file != "" {
-		dir = filepath.Dir(s.waits.file)
+		dir = modules.FolderOf(s.waits.file)
 	}
 	if err := s.modules.Prepare(f, dir); err != nil {
 		return err

@@ -49,6 +49,16 @@ func realPath(name string) string {
 	return real
 }
 
+// FolderOf returns the folder that the loads of a file are relative to: that of the file, or of the
+// file that a symbolic link leads to.
+func FolderOf(file string) string {
+	dir := filepath.Dir(file)
+	if real := realPath(file); real != "" && realPath(dir) != filepath.Dir(real) {
+		return filepath.Dir(real)
+	}
+	return dir
+}
+
 // find returns where the module name is that a file at from loads.
 func (s *search) find(from place, name string) (place, error) {
 	switch {
@@ -87,11 +97,7 @@ func (s *search) find(from place, name string) (place, error) {
 			}
 			continue
 		}
-		at := place{id: real, file: path, dir: filepath.Dir(path)}
-		if realPath(at.dir) != filepath.Dir(real) { // the file is a symbolic link
-			at.dir = filepath.Dir(real)
-		}
-		return at, nil
+		return place{id: real, file: path, dir: FolderOf(path)}, nil
 	}
 	if outside != nil {
 		return place{}, outside
