@@ -19,7 +19,21 @@ import (
 	"github.com/bpfrepl/bpfrepl/starlarkbind/std"
 )
 
-func TestMain(m *testing.M) { os.Exit(leakcheck.Main(m, func() error { return nil })) }
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == loadProgram {
+		if err := runLoad(os.Args[1]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	remove, err := addToPath()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(leakcheck.Main(m, remove))
+}
 
 // A library is the documentation of a module.
 type library struct {
