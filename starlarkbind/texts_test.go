@@ -143,7 +143,7 @@ def handler(e):
     print(join(e.args.argv), join(e.args.argv, sep="|"))
     runs.add(by=join(e.args.argv, ","))
     n.add()
-probe("tracepoint:syscalls:sys_enter_execve", handler)
+probe("tracepoint:syscalls:sys_enter_execve", handler, filter=lambda e: e.ppid == me)
 for argv in [[], ["a", "b c"], ["", "", "x"], ["1"] * 15, ["1"] * 16, ["x" * 126, "y" * 200]]:
     run(spawn(["true"] + argv))
 print(n, runs["true,a,b c"], runs["true,,,x"], len(runs), len(errors()))
