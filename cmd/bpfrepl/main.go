@@ -170,6 +170,8 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 		return nil, nil, errors.New("-c and -p cannot be combined: probes are limited to one process")
 	case c.commandStatus && !c.starts:
 		return nil, nil, errors.New("--exit-code-from-command needs -c: it is the exit status of that command")
+	case c.commandStatus && (c.interactive || c.script == "" && len(c.code) == 0):
+		return nil, nil, errors.New("--exit-code-from-command needs a script: the prompt has a status of its own")
 	case slices.Contains(c.allowRead, ""):
 		return nil, nil, errors.New("--allow-read needs a directory, got an empty name; write --allow-read . for the current one")
 	case slices.Contains(c.allowWrite, ""):

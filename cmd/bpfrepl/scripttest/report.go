@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bpfrepl/bpfrepl/starlarkbind"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/render"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/terminal"
 )
 
@@ -82,7 +83,7 @@ func (r *report) result(res result) {
 	}
 	name := res.test
 	if name == "" {
-		name = res.file
+		name = render.Escape(res.file)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "--- %s: %s (%.2fs)\n", strings.ToUpper(string(res.outcome)), name, res.elapsed.Seconds())
@@ -108,6 +109,7 @@ func (r *report) fileEnd(file string, elapsed time.Duration, n, of int) {
 	if r.json {
 		return
 	}
+	file = render.Escape(file)
 	note := ""
 	switch {
 	case failed == 0 && of == 0:
