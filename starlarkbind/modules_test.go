@@ -153,6 +153,48 @@ def is_port(n): return n in _known
 	}
 }
 
+// A script's end prints the maps that nothing reads. Other files may have variables of the same
+// name, and may load the map.
+func TestModuleSummary(t *testing.T) {
+	for _, c := range []struct{ files, want string }{
+		{`
+-- main.star --
+load("lib.star", "f")
+out = table()
+out[1] = f()
+-- lib.star --
+out = [1]
+def f(): return len(out)
+`, "out:\n1  1\n"},
+		{`
+-- main.star --
+load("lib.star", seen="out")
+seen[1] = 2
+-- lib.star --
+out = table()
+out[2] = 3
+`, "out:\n1  2\n2  3\n"},
+		{`
+-- main.star --
+load("lib.star", seen="out")
+print(len(seen))
+-- lib.star --
+out = table()
+out[2] = 3
+`, "1\n"},
+	} {
+		writeFiles(t, c.files)
+		l := newLive(t, nil)
+		runFile(t, l)
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := l.out.String(); got != c.want {
+			t.Errorf("%s: printed %q, want %q", c.files, got, c.want)
+		}
+	}
+}
+
 // A helper error in a module's function names the module's line, and quotes it.
 func TestModuleHelperErrors(t *testing.T) {
 	writeFiles(t, `

@@ -35,7 +35,8 @@ type Files struct {
 	names    map[Place]string // variable that the call with its "(" here is assigned to
 	mentions map[string]bool  // see Mentions
 	// used counts the uses of each name, except those that only write to a map of that name.
-	used map[string]int
+	used     map[Global]int
+	assigned map[string][]string // the files that assign the result of a call to a variable
 
 	tests hostTests
 
@@ -62,7 +63,7 @@ func versionOf(p syntax.Position) Place {
 }
 
 func New() *Files {
-	return &Files{lines: map[string][]string{}, versions: map[Place][]string{}, Funcs: map[Place]*resolve.Function{}, names: map[Place]string{}, mentions: map[string]bool{}, used: map[string]int{}, defs: map[Global]*resolve.Function{}, loads: map[Global]Global{}, Made: map[Place]bool{}, tests: hostTests{}}
+	return &Files{lines: map[string][]string{}, versions: map[Place][]string{}, Funcs: map[Place]*resolve.Function{}, names: map[Place]string{}, mentions: map[string]bool{}, used: map[Global]int{}, assigned: map[string][]string{}, defs: map[Global]*resolve.Function{}, loads: map[Global]Global{}, Made: map[Place]bool{}, tests: hostTests{}}
 }
 
 // Mentions reports whether one of the names occurs anywhere in the files as the name of an
@@ -87,23 +88,17 @@ func (s *Files) Add(name string, src []byte, f *syntax.File) {
 	s.Probes = slices.DeleteFunc(s.Probes, func(call *syntax.CallExpr) bool { return call.Lparen.Filename() == name })
 	syntax.Walk(f, func(n syntax.Node) bool {
 		switch n := n.(type) {
-		case *syntax.LoadStmt: // loading a map under its own name does not read it
-			for i, from := range n.From {
-				if to := n.To[i]; to.Name != from.Name {
-					s.used[from.Name]++
-					s.used[to.Name]++
-				}
-			}
+		case *syntax.LoadStmt: // does not read what it loads
 			return false
 		case *syntax.AssignStmt:
 			s.assignment(n.LHS, n.RHS)
 			s.written(n.LHS)
 		case *syntax.Ident:
-			s.used[n.Name]++
+			s.use(n, 1)
 		case *syntax.DotExpr:
 			s.mentions[n.Name.Name] = true
 			if m, ok := n.X.(*syntax.Ident); ok && n.Name.Name == "add" {
-				s.used[m.Name]--
+				s.use(m, -1)
 			}
 		case *syntax.Literal:
 			if v, ok := n.Value.(string); ok {
@@ -123,6 +118,7 @@ func (s *Files) assignment(lhs, rhs syntax.Expr) {
 	case *syntax.Ident:
 		if call, ok := rhs.(*syntax.CallExpr); ok {
 			s.names[PlaceOf(call.Lparen)] = l.Name
+			s.assigned[l.Name] = append(s.assigned[l.Name], l.NamePos.Filename())
 		}
 	case *syntax.TupleExpr:
 		if p, ok := rhs.(*syntax.ParenExpr); ok {
@@ -143,23 +139,39 @@ func (s *Files) written(lhs syntax.Expr) {
 	case *syntax.ParenExpr:
 		s.written(l.X)
 	case *syntax.Ident:
-		s.used[l.Name]--
+		s.use(l, -1)
 	case *syntax.TupleExpr:
 		for _, x := range l.List {
 			s.written(x)
 		}
 	case *syntax.IndexExpr:
 		if m, ok := l.X.(*syntax.Ident); ok {
-			s.used[m.Name]--
+			s.use(m, -1)
 		}
 	}
 }
 
-// OnlyWritten reports whether the script contains this name and never reads the map of that name,
-// neither in a handler nor elsewhere.
+func (s *Files) use(id *syntax.Ident, n int) {
+	s.used[Global{id.NamePos.Filename(), id.Name}] += n
+}
+
+// OnlyWritten reports whether a file assigns a map to this name and nothing reads the map: neither
+// the file, in a handler or elsewhere, nor one that loads the name from it.
 func (s *Files) OnlyWritten(name string) bool {
-	n, ok := s.used[name]
-	return ok && n == 0
+	files := s.assigned[name]
+	return len(files) > 0 && !slices.ContainsFunc(files, func(file string) bool { return s.reads(Global{file, name}) })
+}
+
+func (s *Files) reads(g Global) bool {
+	if s.used[g] != 0 {
+		return true
+	}
+	for to, from := range s.loads {
+		if from == g && s.reads(to) {
+			return true
+		}
+	}
+	return false
 }
 
 // lineEnds normalizes the line ends that the scanner accepts.
