@@ -42,6 +42,11 @@ func TestEachAtPrompt(t *testing.T) {
 	})
 	load()
 	enter("s.emitted", "2")
+	enter("s.each(lambda ev: exit(3))", "exit(3))")
+	load()
+	s.Wait("the error", s.Text, func(text string) bool {
+		return strings.Contains(text, ": exit: a callback cannot leave the prompt while it waits; write exit() at the prompt\n") && strings.HasSuffix(text, "\n    s.each() has ended\n>>>")
+	})
 	enter("def forever(ev):\n    print(\"begins\")\n    while True: pass", "pass")
 	enter("s.each(forever)", "begins")
 	s.Type("40 + 2")

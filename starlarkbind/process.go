@@ -113,6 +113,9 @@ func (s *Session) builtinExit(thread *starlark.Thread, b *starlark.Builtin, args
 	if hostrun.InHandler(thread) {
 		return nil, errors.New("exit: a handler cannot end the script; write stop()")
 	}
+	if s.waits.background {
+		return nil, errors.New("exit: a callback cannot leave the prompt while it waits; write exit() at the prompt")
+	}
 	s.done.exit.Store(&status)
 	return nil, runner.ErrStop
 }

@@ -208,6 +208,8 @@ func (s *Session) background(ctx context.Context) {
 // serve calls the callbacks of streams. It stops after half of serveEvery, so that the prompt stays
 // responsive; the next call handles the remaining records.
 func (s *Session) serve(ctx context.Context) {
+	s.waits.background = true
+	defer func() { s.waits.background = false }()
 	until := time.Now().Add(serveEvery / 2)
 	for _, st := range s.reg.streams() {
 		err := st.Serve(ctx, until)

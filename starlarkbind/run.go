@@ -29,7 +29,8 @@ type waits struct {
 	file    string        // of %run
 	// tested is set while the top level of a file runs that a test loads. The file may be the script
 	// that is tested: it must define its names, but neither count events nor wait for them.
-	tested bool
+	tested     bool
+	background bool // a callback runs while the prompt waits for an item
 }
 
 // builtinEvery implements every(seconds, fn).

@@ -290,7 +290,6 @@ func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, e
 			src = fmt.Sprintf("help(%q)", m[1])
 		}
 	}
-	s.done.exit.Store(nil) // of a callback that ran while the prompt waited
 	prompt := s.names.Prompt()
 	err = s.exec(ctx, "prompt", func(thread *starlark.Thread) error {
 		v, err = prompt.Exec(thread, src)
