@@ -86,7 +86,9 @@ func (g *generator) text(depth int) ex {
 // either returns a value that is a string or a number.
 func (g *generator) either(depth int) ex {
 	x := g.variable(depth)
-	switch g.n(7) {
+	switch g.n(8) {
+	case 7:
+		return made(`({0: "zero", 2: ""}.get(#0 & 3) or #0)`, x)
 	case 0:
 		return made(`(errno_name(#0 & 127) if #1 else #0)`, x, g.compare(depth))
 	case 1:

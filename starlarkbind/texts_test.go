@@ -185,3 +185,21 @@ func TestTexts(t *testing.T) {
 		})
 	}
 }
+
+// The keys of a map that exists have one format. An error names it.
+func TestTextKeysOfMap(t *testing.T) {
+	expect(t, `
+c = count()
+def first(e):
+    c.add(by="a" + e.comm)
+probe("tracepoint:syscalls:sys_enter_getppid", first)
+for h in [lambda e: c.add(by="b" + e.comm), lambda e: c.add(by="a" + str(e.args.filename, 64)), lambda e: c.add(by="abc"), first]:
+    r = attempt(lambda: probe("tracepoint:syscalls:sys_enter_chdir", h))
+    print(r.ok or r.error.message + ": " + r.error.hint)
+print(len(c))
+`,
+		`count "c" has keys of type formatted text "a%s" since test.star:4:18, not formatted text "b%s": a map has one type, that of its first use; make another map for these`,
+		`count "c" has keys of type formatted text "a%s" of (string of up to 15 bytes) since test.star:4:18, not formatted text "a%s" of (string of up to 63 bytes): shorten these with str(ptr, n), or use the longest strings first`,
+		`count "c" has keys of type formatted text "a%s" since test.star:4:18, not string: a map has one type, that of its first use; make another map for these`,
+		"True", "0")
+}

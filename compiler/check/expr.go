@@ -277,6 +277,9 @@ func (c *Checker) logic(x *syntax.BinaryExpr) (e tree.Expr, yes, no facts) {
 			ta = ta.Elem // None is never the result of the left side
 		}
 		j := types.Join(ta, b.Type())
+		if x.Op == syntax.OR {
+			j = types.Either(ta, b.Type()) // names.get(n) or n
+		}
 		if j == nil || !j.Storable() {
 			return c.Bad(x.OpPos, meetHint(a.Type(), b.Type()), "the two sides of %s have different types: %s and %s", x.Op, a.Type(), b.Type())
 		}

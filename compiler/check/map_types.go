@@ -192,7 +192,10 @@ func since(at syntax.Position) string {
 // lengthsDiffer reports whether two types differ only in the lengths of strings.
 func lengthsDiffer(t, u *types.Type) bool {
 	j := types.Join(t, u)
-	return j != nil && (j.Size() != t.Size() || j.Size() != u.Size()) && strings.Contains(t.String()+u.String(), "string")
+	if t.IsText() != u.IsText() || j != nil && j.IsEither() {
+		return false // they differ in their formats too
+	}
+	return j != nil && (j.Size() != t.Size() || j.Size() != u.Size()) && (t.IsText() || strings.Contains(t.String()+u.String(), "string"))
 }
 
 // withLengths returns the name of a type, with the lengths of strings if they distinguish it from
@@ -201,8 +204,15 @@ func withLengths(t, other *types.Type) string {
 	if t.Kind == types.Ptr && other.Kind == types.Ptr {
 		return pointerText(t)
 	}
+	name := t.String()
+	if t.IsText() {
+		name = fmt.Sprintf("%s %q", t, t.Format.Arg)
+	}
 	if !lengthsDiffer(t, other) {
-		return t.String()
+		return name
+	}
+	if t.IsText() {
+		return name + " of " + strings.TrimPrefix(withLengths(t.Elem, other.Elem), "tuple ")
 	}
 	switch t.Kind {
 	case types.Str:
