@@ -101,6 +101,9 @@ func (f *Files) ReadLines(_ *starlark.Thread, b *starlark.Builtin, args starlark
 	}
 	var lines []starlark.Value
 	for line := range strings.Lines(text) {
+		if err := f.run.Interrupted(len(lines)); err != nil {
+			return nil, err
+		}
 		line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
 		lines = append(lines, starlark.String(line))
 	}

@@ -19,13 +19,11 @@ import (
 // do, is found in this way. Children of bpfrepl also come from spawn() and -c, so the processes of
 // a command are recognized by a variable in their environment.
 
-// mark is the variable. Its value is different for each command.
-const mark = "BPFREPL_COMMAND"
-
 var commands atomic.Int64
 
-// newMark returns the variable for a command.
-func newMark() string { return fmt.Sprintf("%s=%d.%d", mark, os.Getpid(), commands.Add(1)) }
+// newMark returns the variable for a command. Its name differs for each command, so that a command
+// that is bpfrepl itself does not replace the variable for what it starts.
+func newMark() string { return fmt.Sprintf("BPFREPL_COMMAND_%d_%d=1", os.Getpid(), commands.Add(1)) }
 
 // deathTime is how long Run waits until the kernel has ended processes that were killed.
 const deathTime = time.Second

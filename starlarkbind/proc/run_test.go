@@ -141,6 +141,35 @@ func TestRunCancelled(t *testing.T) {
 	}
 }
 
+// A command that is killed while it runs a command of its own leaves nothing either.
+func TestRunNested(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(nestedEnv, "1")
+	file := filepath.Join(t.TempDir(), "pid")
+	res := run(t, "sh", "-c", exe+" "+file+" & while ! test -s "+file+"; do sleep 0.01; done; kill -9 $!; cat "+file)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(res.Stdout)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !ended(pid) {
+		t.Errorf("process %d is left", pid)
+	}
+}
+
+// nestedEnv makes this test binary run a command, for TestRunNested.
+const nestedEnv = "BPFREPL_TEST_NESTED"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(nestedEnv) == "" {
+		os.Exit(m.Run())
+	}
+	_, err := Run(context.Background(), "run_command", []string{"sh", "-c", "setsid sleep 1000 & echo $! >" + os.Args[1] + "; sleep 1000"})
+	fmt.Fprintln(os.Stderr, err) // it is killed before
+}
+
 // A process from Start that leaves a process behind is not affected by a command that runs.
 func TestRunSparesOthers(t *testing.T) {
 	r, w, err := os.Pipe()
