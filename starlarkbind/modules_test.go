@@ -274,6 +274,19 @@ n = 4
 		t.Fatal(err)
 	}
 	must(`load("bad.star", "x"); print(x)`)
+
+	// What a module attached before it failed ends.
+	if err := os.WriteFile("half.star", []byte("p = probe(\"begin\", lambda e: None)\nevery(1, lambda: None)\n1 // 0\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	must(`n = len(attached())`)
+	if exec(`load("half.star", "p")`) == nil {
+		t.Error("half.star could be loaded")
+	}
+	must(`print(len(attached()) - n)`)
+	if n := len(l.waits.timers); n != 0 {
+		t.Errorf("%d timers, want none", n)
+	}
 	if _, err := l.RunFile(context.Background(), "sub/run.star", "load(\"near.star\", \"n\")\nprint(n)\n"); err != nil {
 		t.Fatal(l.FormatError(err))
 	}
@@ -281,7 +294,7 @@ n = 4
 		t.Fatal(err)
 	}
 	must(`load("lib.star", "least")`)
-	if got, want := l.out.String(), "run\n1 7\n8\n4\nrun\n"; got != want {
+	if got, want := l.out.String(), "run\n1 7\n8\n0\n4\nrun\n"; got != want {
 		t.Errorf("printed %q, want %q", got, want)
 	}
 }

@@ -128,10 +128,8 @@ func (s *Session) Reload(ctx context.Context) (string, error) {
 	s.run.Busy.Lock()
 	defer s.run.Busy.Unlock()
 	if err != nil { // undo what the new ones did
-		s.waits.timers = timers
-		made := slices.DeleteFunc(s.reg.allProbes(), func(p *Probe) bool { return slices.Contains(before, p) })
 		text := s.warner.FitCarets(render.Escape(s.formatError(err)))
-		return "", errors.Join(errors.New(strings.TrimPrefix(text, "error: ")), detachAll(made))
+		return "", errors.Join(errors.New(strings.TrimPrefix(text, "error: ")), s.backTo(before, timers))
 	}
 	var old []*Probe
 	for _, p := range before {

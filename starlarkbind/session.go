@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -463,10 +464,22 @@ func (s *Session) checkItem(f *syntax.File) error {
 	return source.CheckFormats(f)
 }
 
-// inFile runs the top level of a file, to which the probes and timers that it creates belong.
+// inFile runs the top level of a module, to which the probes and timers that it creates belong. If
+// it fails at a prompt, where it can be loaded again, these end.
 func (s *Session) inFile(file string, run func() error) error {
 	outer, tested := s.waits.file, s.waits.tested
 	s.waits.file, s.waits.tested = file, s.opt.Assertions
 	defer func() { s.waits.file, s.waits.tested = outer, tested }()
-	return run()
+	probes, timers := s.reg.allProbes(), slices.Clone(s.waits.timers)
+	err := run()
+	if err != nil && s.opt.Interactive {
+		return errors.Join(err, s.backTo(probes, timers))
+	}
+	return err
+}
+
+// backTo detaches the probes, and removes the timers, that are not among these.
+func (s *Session) backTo(probes []*Probe, timers []*timer) error {
+	s.waits.timers = timers
+	return detachAll(slices.DeleteFunc(s.reg.allProbes(), func(p *Probe) bool { return slices.Contains(probes, p) }))
 }

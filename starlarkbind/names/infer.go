@@ -197,15 +197,14 @@ func (l lateScope) maps(fns ...*compiler.Func) map[*compiler.Map]bool {
 // requests for the handler itself, late those for the targets of a later probe. The hints are used
 // until forget is called.
 func (n *Namespace) Infer(h, f *compiler.Func, fn *starlark.Function, own func() []*compiler.Request, late func([]bpf.Target, *compiler.Func, *compiler.Func) []*compiler.Request) (forget func()) {
-	file, globals := h.Pos.Filename(), fn.Globals()
-	scope := lateScope{n, file, func(other string) starlark.StringDict {
-		if other == file {
-			return globals
+	globals := map[string]starlark.StringDict{h.Pos.Filename(): fn.Globals()} // nothing runs meanwhile
+	scope := lateScope{n, h.Pos.Filename(), func(file string) starlark.StringDict {
+		g, ok := globals[file]
+		if running := n.running[file]; !ok && running != nil {
+			g = running()
+			globals[file] = g
 		}
-		if running := n.running[other]; running != nil {
-			return running()
-		}
-		return nil
+		return g
 	}}
 	want := scope.maps(h, f)
 	if len(want) == 0 {
