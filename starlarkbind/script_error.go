@@ -116,6 +116,9 @@ func (e *ScriptError) value() starlark.Value {
 		structs.Field{Name: "diagnostics", Value: starlark.NewList(all)}, str("log", e.Log))
 }
 
+// ErrHelp ends a script whose arguments ask for help.
+var ErrHelp = errors.New("help")
+
 // builtinAttempt implements attempt(fn) -> struct(ok, value, error).
 func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 	var fn starlark.Callable
@@ -136,10 +139,10 @@ func (s *Session) builtinAttempt(thread *starlark.Thread, _ *starlark.Builtin, a
 }
 
 // caught returns an error as the struct that scripts see. It returns false for what is not an error
-// to handle: an interrupt, stop(), an assertion that does not hold.
+// to handle: an interrupt, stop(), --help, an assertion that does not hold.
 func (s *Session) caught(err error) (starlark.Value, bool) {
 	var failed *assert.Failure
-	if errors.Is(err, runner.ErrStop) || errors.As(err, &failed) || s.run.Context().Err() != nil {
+	if errors.Is(err, runner.ErrStop) || errors.Is(err, ErrHelp) || errors.As(err, &failed) || s.run.Context().Err() != nil {
 		return nil, false
 	}
 	return s.Describe(err).value(), true

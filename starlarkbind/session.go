@@ -268,9 +268,6 @@ func flagNames(files []*syntax.File) (names []string, all bool) {
 	return names, others == 0
 }
 
-// ErrHelp ends a script whose arguments ask for help.
-var ErrHelp = errors.New("help")
-
 var question = lazyregexp.Regexp(`^\s*([\pL_][\pL\pN_.]*)\s*(\?\??)\s*$`)
 
 // ExecItem runs one item of the prompt and returns the value if it is an expression.

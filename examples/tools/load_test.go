@@ -18,6 +18,7 @@ import (
 const (
 	loadArg  = "load"
 	loadName = "TOOLS_LOAD_COMM"
+	loadFile = "TOOLS_LOAD_FILE"
 )
 
 // loads are the loads by name. Each gets those of its arguments that are numbers.
@@ -36,6 +37,7 @@ var loads = map[string]func(n ...int) error{
 	"pass":    loadPass,
 	"spin":    loadSpin,
 	"memory":  loadMemory,
+	"blocks":  loadBlocks,
 }
 
 // runLoad runs a load and exits.
@@ -369,5 +371,23 @@ func loadMemory(n ...int) error {
 		b[i] = 1
 	}
 	kept = append(kept, b)
+	return nil
+}
+
+// loadBlocks reads n[0] blocks of 4 KiB from the disk, each by a call of its own.
+func loadBlocks(n ...int) error {
+	fd, err := unix.Open(os.Getenv(loadFile), unix.O_RDONLY|unix.O_DIRECT, 0)
+	if err != nil {
+		return err
+	}
+	b, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS) // is aligned
+	if err != nil {
+		return err
+	}
+	for i := range n[0] {
+		if size, err := unix.Pread(fd, b, int64(i)*4096); err != nil || size != 4096 {
+			return fmt.Errorf("read %d bytes: %w", size, err)
+		}
+	}
 	return nil
 }

@@ -47,3 +47,17 @@ var sampleTests = []sumTest{
 	{run{tool: "cpuwalk", load: "spin 1000 1"}, map[string]string{"cpu": "0"}, "samples", 50, 150},
 	{run{tool: "runqlen", load: "spin 1000 1"}, nil, "count", 50, 150},
 }
+
+// diskRows and diskSums read 40 blocks of the file in the environment variable loadFile.
+var (
+	diskRows = []rowTest{
+		{run{tool: "biosnoop", load: "blocks 40"}, []string{"bytes"}, map[string]int{"4096": 40}},
+	}
+	diskSums = []sumTest{
+		{run{tool: "biolatency", load: "blocks 40"}, nil, "count", 40, 40},
+		{run{tool: "biolatency", args: []string{"--by-disk", "--by-flags"}, load: "blocks 40"}, nil, "count", 40, 40},
+		{run{tool: "biolatency", args: []string{"--disk", "none"}, load: "blocks 40"}, nil, "count", 0, 0},
+		{run{tool: "bitesize", load: "blocks 40"}, map[string]string{"comm": comm(), "lo": "4096"}, "count", 40, 40},
+		{run{tool: "biostacks", load: "blocks 40"}, nil, "count", 40, 40},
+	}
+)

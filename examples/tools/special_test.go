@@ -4,14 +4,18 @@ import (
 	"bufio"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 )
@@ -98,6 +102,50 @@ func TestSsllatency(t *testing.T) {
 	}
 	if sum["SSL_read_ex ok"] != 6 || sum["SSL_write_ex ok"] != 6 {
 		t.Errorf("got %v, want 6 reads and 6 writes", sum)
+	}
+}
+
+// TestDisks checks the tools of disks. The file is in this directory: /tmp may be in memory.
+func TestDisks(t *testing.T) {
+	file, err := os.CreateTemp(".", "disk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := errors.Join(file.Close(), os.Remove(file.Name())); err != nil {
+			t.Error(err)
+		}
+	}()
+	if _, err := file.Write(make([]byte, 40*4096)); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(loadFile, file.Name())
+	checkRows(t, diskRows)
+	checkSums(t, diskSums)
+}
+
+// TestWriteback makes the kernel write the pages of a file.
+func TestWriteback(t *testing.T) {
+	file, err := os.CreateTemp(".", "disk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := errors.Join(file.Close(), os.Remove(file.Name())); err != nil {
+			t.Error(err)
+		}
+	}()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := runTool(t, t.TempDir(), []string{"writeback", "--csv"}, []string{"/bin/sh", "-c", "head -c 1000000 /dev/zero >" + file.Name() + " && sync -f " + file.Name()}, true)
+	want := fmt.Sprintf(`(?m)^[^,]+,[^,]+,%d:%d,\d+,sync,[0-9.]+$`, unix.Major(st.Dev), unix.Minor(st.Dev))
+	if !regexp.MustCompile(want).MatchString(out) {
+		t.Errorf("no line %s in\n%s", want, out)
 	}
 }
 
