@@ -38,6 +38,10 @@ var loads = map[string]func(n ...int) error{
 	"spin":    loadSpin,
 	"memory":  loadMemory,
 	"blocks":  loadBlocks,
+	"tcp":     loadTCP,
+	"queue":   loadQueue,
+	"refused": loadRefused,
+	"resend":  loadResend,
 }
 
 // runLoad runs a load and exits.

@@ -21,6 +21,10 @@ var rowTests = []rowTest{
 		"0 setuid 0 0": 2, "0 setreuid 0 real=- effective=0": 2, "0 setresuid 0 real=0 effective=- saved=0": 2, "0 setfsuid 0 0": 2,
 		"0 setgid 0 0": 2, "0 setregid 0 real=0 effective=0": 2, "0 setresgid 0 real=- effective=- saved=-": 2, "0 setfsgid 0 0": 2}},
 	{run{tool: "undump", load: "unix 3"}, []string{"size", "data"}, map[string]int{`5 "hello"`: 3, `6 "\nthere"`: 3}},
+	{run{tool: "tcpconnect", load: "tcp 4"}, []string{"daddr", "result"}, map[string]int{"127.0.0.1 ok": 4, "127.0.0.1 ECONNREFUSED": 4}},
+	{run{tool: "tcpconnect", args: []string{"--failed"}, load: "tcp 4", wide: true}, []string{"result"}, map[string]int{"ECONNREFUSED": 4}},
+	{run{tool: "tcpaccept", load: "tcp 4"}, []string{"raddr", "laddr", "queued", "limit"}, map[string]int{"127.0.0.1 127.0.0.1 0 37": 4}},
+	{run{tool: "tcplife", load: "tcp 4"}, []string{"tx_kb", "rx_kb"}, map[string]int{"4 2": 4, "2 4": 4, "0 0": 4}},
 }
 
 // libraryTests need programs that use libraries.
@@ -39,6 +43,8 @@ var sumTests = []sumTest{
 	{run{tool: "threadsnoop", load: "threads 5", execs: true}, nil, "", 5, 12},
 	{run{tool: "runqlat", load: "pass 2000"}, nil, "count", 4000, 6000},
 	{run{tool: "runqlat", args: []string{"--per-process"}, load: "pass 2000"}, map[string]string{"comm": comm()}, "count", 4000, 6000},
+	{run{tool: "tcpsynbl", load: "queue 6"}, map[string]string{"limit": "37"}, "count", 6, 6},
+	{run{tool: "tcpsynbl", load: "queue 6"}, map[string]string{"limit": "37", "lo": "4"}, "count", 2, 2},
 	{run{tool: "syscount", args: []string{"--process", "--errno", "ENOENT"}, load: "stat 40"}, nil, "calls", 40, 40},
 }
 

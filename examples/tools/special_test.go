@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -125,6 +126,39 @@ func TestDisks(t *testing.T) {
 	t.Setenv(loadFile, file.Name())
 	checkRows(t, diskRows)
 	checkSums(t, diskSums)
+}
+
+// TestTcpdrop connects to a port at which nothing listens.
+func TestTcpdrop(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	checkRows(t, []rowTest{{run{tool: "tcpdrop", args: []string{"--port", port}, load: "refused 5 " + port, wide: true},
+		[]string{"saddr", "daddr", "dport", "flags"}, map[string]int{"127.0.0.1 127.0.0.1 " + port + " S": 5}}})
+}
+
+// TestTcpretrans compares the lines with what the socket has counted.
+func TestTcpretrans(t *testing.T) {
+	tmp := t.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _ := runTool(t, tmp, []string{"tcpretrans", "--csv"}, []string{self, loadArg, "resend"}, true)
+	text, err := os.ReadFile(filepath.Join(tmp, "resent"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, times, _ := strings.Cut(string(text), " ")
+	n := regexp.MustCompile(`(?m)^[^,]+,127\.0\.0\.1,\d+,127\.0\.0\.1,`+port+`,data,SYN_SENT$`).FindAllString(out, -1)
+	if strconv.Itoa(len(n)) != times {
+		t.Errorf("%d lines, want %s for port %s in\n%s", len(n), times, port, out)
+	}
 }
 
 // TestWriteback makes the kernel write the pages of a file.
