@@ -68,6 +68,9 @@ func (l library) script(fn source.FuncDoc) string {
 			names = append(names, fmt.Sprintf("%q", f.Name))
 		}
 	}
+	if l.name == "" {
+		return fn.Example
+	}
 	return fmt.Sprintf("load(%q, %s)\n%s\n", l.name, strings.Join(names, ", "), fn.Example)
 }
 
@@ -113,7 +116,8 @@ func TestComplete(t *testing.T) {
 // TestExamples runs the examples. An example prints what the comments behind its calls say, if
 // there are any.
 func TestExamples(t *testing.T) {
-	for _, l := range libraries(t) {
+	libs := append(libraries(t), library{funcs: []source.FuncDoc{{Name: "introduction", Doc: source.Doc{Example: introduction}}}})
+	for _, l := range libs {
 		for _, fn := range l.funcs {
 			t.Run(l.name+"/"+fn.Name, func(t *testing.T) {
 				var want []string
@@ -148,17 +152,34 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// introduction is the first example of the documentation.
+const introduction = `load("std/dicts.star", "by_value")
+load("std/net.star", "endpoints", "tcp_state")
+load("std/units.star", "duration")
+
+states = count()
+
+def changed(e):
+    states.add(by=(tcp_state(e.args.newstate), endpoints(cast(e.args.skaddr, "struct sock"))))
+
+probe("tracepoint:sock:inet_sock_set_state", changed)
+start = now()
+run(1)
+for (state, (local, port, remote, remote_port)), n in by_value(states)[:5]:
+    print(state, local, port, remote, remote_port, n)
+print("traced for", duration(now() - start))
+`
+
 const docFile = "../../docs/std.md"
 
 // TestDocs checks docs/std.md, which is made of the docstrings. UPDATE=1 writes it.
 func TestDocs(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("# The standard library\n\n" +
-		"These modules are part of bpfrepl. A script [loads](language.md#loading-other-files) from them what it\n" +
-		"needs, and `help(\"std/net.star\")` describes one at the prompt. Functions work in handlers and in the\n" +
-		"script unless their description says otherwise, or they make or take lists, dicts and functions.\n" +
-		"This page is made from their docstrings.\n\n" +
-		"| module | content |\n|---|---|\n")
+	fmt.Fprintf(&b, "# The standard library\n\n"+
+		"This page lists the functions of the modules that are part of bpfrepl. A script\n"+
+		"[loads](language.md#loading-other-files) what it needs of them:\n\n```python\n%s```\n\n"+
+		"`help(\"std/net.star\")` describes a module at the prompt. The page is made from the docstrings.\n\n"+
+		"| module | content |\n|---|---|\n", introduction)
 	libs := libraries(t)
 	for _, l := range libs {
 		first, _, _ := strings.Cut(l.doc.Text, "\n\n")
@@ -170,6 +191,10 @@ func TestDocs(t *testing.T) {
 			fmt.Fprintf(&b, "\n### %s\n\n`%s`\n\n%s\n\n```python\n%s```\n", fn.Name, fn.Sig, fn.Text, l.script(fn))
 		}
 	}
+	b.WriteString("\n## Limits\n\n" +
+		"- Functions whose description does not say that they work in handlers, and that make or take lists,\n" +
+		"  dicts or functions, work in the script only.\n" +
+		"- Numbers are those of x86-64 and arm64, which some other architectures have replaced.\n")
 	if os.Getenv("UPDATE") != "" {
 		if err := os.WriteFile(docFile, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)
