@@ -21,7 +21,7 @@ N ?= 2000
 PREEMPTED = ^Test(RaceNewKeys|SameKey|SameKeyKinds|FullMap|Nesting|ScratchNested|DeltaAndClear|ClearUnderLoad)$$
 
 # the tests of scripts that CI runs under each kernel but 6.12, under which it runs all
-SHORT = ^Test(AllKinds|Live|PIDFilter.*|RaceNewKeys|SameKey.*|FullMap|OracleCases|HandLoops|Missing.*|Kprobe.*|Function.*|Syscall.*|Compat.*|FirstAndMissing)$$
+SHORT = ^Test(AllKinds|Live|PIDFilter.*|RaceNewKeys|SameKey.*|FullMap|OracleCases|HandLoops|RunBudget|KeptAcrossCalls|Missing.*|Kprobe.*|Function.*|Syscall.*|Compat.*|FirstAndMissing)$$
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bpfrepl ./cmd/bpfrepl
