@@ -135,6 +135,7 @@ func untilSignal(out outputs) (ctx context.Context, stop func()) {
 		select {
 		case <-ch:
 			cancel()
+			defer time.AfterFunc(stalledNote, func() { noteStalled(out) }).Stop()
 		case <-done:
 			return
 		}

@@ -93,6 +93,10 @@ func (r *runner) file(ctx context.Context, name string) error {
 			break
 		}
 		n++
+		r.report.begin(test)
+		if err := r.report.out.Failed(); err != nil { // nobody reads the results
+			return err
+		}
 		res, err := r.test(ctx, name, src, test)
 		if err != nil {
 			return err
@@ -137,7 +141,6 @@ func (r *runner) session(w io.Writer, spawned *os.File) (*starlarkbind.Session, 
 // test runs one test.
 func (r *runner) test(ctx context.Context, file string, src []byte, test string) (res result, err error) {
 	start := time.Now()
-	r.report.begin(test)
 	var live io.Writer
 	if r.Verbose && !r.JSON {
 		live = r.Stdout
