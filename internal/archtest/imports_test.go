@@ -48,6 +48,7 @@ var rules = []rule{
 	{"starlarkbind", []string{module + "repl", module + "cmd"}, "starlarkbind is below them"},
 	{"examples", []string{module + "compiler", module + "bpf", module + "repl", module + "starlarkbind", module + "cmd"}, "examples are files, which cmd reads"},
 	{"repl", []string{module + "compiler", module + "bpf", module + "starlarkbind", module + "cmd"}, "the prompt declares the interpreter that it wants"},
+	{"cmd/bpfrepl/scripttest", []string{module + "compiler", module + "bpf", module + "repl"}, "tests of scripts need a session only"},
 	{"internal", []string{module + "compiler", module + "bpf", module + "repl", module + "starlarkbind", module + "cmd"}, "everybody may use internal"},
 	{"internal/abi", []string{"go.starlark.net", "github.com/cilium/ebpf", "os", "syscall", "unsafe", "golang.org/x/sys", module + "internal/testkit"}, "the contract is data and arithmetic, which both sides may import"},
 }
