@@ -38,6 +38,9 @@ var loads = map[string]func(n ...int) error{
 	"spin":    loadSpin,
 	"memory":  loadMemory,
 	"blocks":  loadBlocks,
+	"files":   loadFiles,
+	"cap":     loadCap,
+	"missing": loadMissing,
 	"tcp":     loadTCP,
 	"queue":   loadQueue,
 	"refused": loadRefused,
@@ -391,6 +394,57 @@ func loadBlocks(n ...int) error {
 	for i := range n[0] {
 		if size, err := unix.Pread(fd, b, int64(i)*4096); err != nil || size != 4096 {
 			return fmt.Errorf("read %d bytes: %w", size, err)
+		}
+	}
+	return nil
+}
+
+// loadFiles writes, synchronizes and reads a new file n[0] times, and makes another as often.
+func loadFiles(n ...int) error {
+	fd, err := unix.Open(os.TempDir()+"/file", unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	b := make([]byte, 10)
+	for range n[0] {
+		if _, err := unix.Write(fd, b); err != nil {
+			return err
+		}
+		if err := unix.Fsync(fd); err != nil {
+			return err
+		}
+		if _, err := unix.Pread(fd, b, 0); err != nil {
+			return err
+		}
+		made, err := unix.Open(os.TempDir()+"/made", unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(unix.Close(made), unix.Unlink(os.TempDir()+"/made")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadCap fails n[0] times to do what needs the capability SYS_ADMIN.
+func loadCap(n ...int) error {
+	if err := call(0, unix.SYS_SETUID, 65534); err != nil {
+		return err
+	}
+	for range n[0] {
+		if err := call(unix.EPERM, unix.SYS_SETHOSTNAME, cstring("x"), 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadMissing looks up n[0] names that are in no cache and on no disk.
+func loadMissing(n ...int) error {
+	for i := range n[0] {
+		if err := unix.Access(os.TempDir()+"/missing"+strconv.Itoa(i), unix.F_OK); err != unix.ENOENT {
+			return fmt.Errorf("access: %v, want ENOENT", err)
 		}
 	}
 	return nil

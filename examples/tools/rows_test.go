@@ -25,6 +25,9 @@ var rowTests = []rowTest{
 	{run{tool: "tcpconnect", args: []string{"--failed"}, load: "tcp 4", wide: true}, []string{"result"}, map[string]int{"ECONNREFUSED": 4}},
 	{run{tool: "tcpaccept", load: "tcp 4"}, []string{"raddr", "laddr", "queued", "limit"}, map[string]int{"127.0.0.1 127.0.0.1 0 37": 4}},
 	{run{tool: "tcplife", load: "tcp 4"}, []string{"tx_kb", "rx_kb"}, map[string]int{"4 2": 4, "2 4": 4, "0 0": 4}},
+	{run{tool: "fsslower", args: []string{"--min-ms", "0"}, load: "files 13"}, []string{"op", "path"}, map[string]int{
+		"write TMP/file": 13, "read TMP/file": 13, "fsync TMP/file": 13, "open TMP/file": 1, "open TMP/made": 13}},
+	{run{tool: "fsslower", args: []string{"--min-ms", "100000"}, load: "files 13"}, []string{"op"}, map[string]int{}},
 }
 
 // libraryTests need programs that use libraries.
@@ -45,6 +48,11 @@ var sumTests = []sumTest{
 	{run{tool: "runqlat", args: []string{"--per-process"}, load: "pass 2000"}, map[string]string{"comm": comm()}, "count", 4000, 6000},
 	{run{tool: "tcpsynbl", load: "queue 6"}, map[string]string{"limit": "37"}, "count", 6, 6},
 	{run{tool: "tcpsynbl", load: "queue 6"}, map[string]string{"limit": "37", "lo": "4"}, "count", 2, 2},
+	{run{tool: "fsdist", load: "files 13"}, map[string]string{"operation": "write"}, "count", 13, 13},
+	{run{tool: "fsdist", load: "files 13"}, map[string]string{"operation": "fsync"}, "count", 13, 13},
+	{run{tool: "vfsstat", load: "files 13"}, nil, "writes", 13, 13},
+	{run{tool: "vfsstat", load: "files 13"}, nil, "fsyncs", 13, 13},
+	{run{tool: "vfsstat", load: "files 13"}, nil, "creates", 14, 14},
 	{run{tool: "syscount", args: []string{"--process", "--errno", "ENOENT"}, load: "stat 40"}, nil, "calls", 40, 40},
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 )
 
@@ -126,6 +127,50 @@ func TestDisks(t *testing.T) {
 	t.Setenv(loadFile, file.Name())
 	checkRows(t, diskRows)
 	checkSums(t, diskSums)
+}
+
+// TestXfsdist traces the type of file system that a test has.
+func TestXfsdist(t *testing.T) {
+	load := "files 13"
+	writes := func(rows []map[string]string) (typ string, n int) {
+		t.Helper()
+		for _, row := range rows {
+			if row["operation"] != "write" {
+				continue
+			}
+			i, err := strconv.Atoi(row["count"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			typ, n = row["type"], n+i
+		}
+		return typ, n
+	}
+	typ, n := writes(run{tool: "fsdist", load: load}.rows(t))
+	if _, m := writes(run{tool: "xfsdist", args: []string{"--type", typ}, load: load}.rows(t)); n != 13 || m != n {
+		t.Errorf("%d writes on %s, and %d by xfsdist, want 13", n, typ, m)
+	}
+	if _, m := writes(run{tool: "xfsdist", load: load}.rows(t)); typ != "xfs" && m != 0 {
+		t.Errorf("%d writes of another file system", m)
+	}
+}
+
+// TestCapable makes calls that fail. A kernel without the tracepoint needs probes of functions.
+func TestCapable(t *testing.T) {
+	if _, err := os.Stat("/sys/kernel/tracing/events/capability/cap_capable"); err != nil {
+		bpftest.Need(t, "kprobe")
+	}
+	checkRows(t, []rowTest{{run{tool: "capable", args: []string{"--failed"}, load: "cap 5"}, []string{"uid", "name", "result"}, map[string]int{"65534 SYS_ADMIN EPERM": 5}}})
+}
+
+// TestFunctions checks the tools that need probes of functions.
+func TestFunctions(t *testing.T) {
+	bpftest.Need(t, "kprobe")
+	checkSums(t, []sumTest{
+		{run{tool: "vfscount", load: "files 13"}, map[string]string{"function": "vfs_write"}, "calls", 13, 13},
+		{run{tool: "vfscount", load: "files 13"}, map[string]string{"function": "vfs_unlink"}, "calls", 13, 13},
+	})
+	checkRows(t, []rowTest{{run{tool: "dcsnoop", load: "missing 4"}, []string{"t", "file"}, map[string]int{"M missing0": 1, "M missing1": 1, "M missing2": 1, "M missing3": 1}}})
 }
 
 // TestTcpdrop connects to a port at which nothing listens.

@@ -89,6 +89,10 @@ func TestHelp(t *testing.T) {
 // functionTools are the tools that need probes of kernel functions, and what they print without.
 var functionTools = map[string]string{
 	"biolatency-kp": "this kernel has no functions for this tool; use biolatency",
+	"dcsnoop":       `no probe "kprobe:d_lookup": this kernel has no kprobes`,
+	"vfscount":      `no probe "kprobe:vfs_*": this kernel has no kprobes`,
+	"capable":       `no tracepoint`,
+	"swapin":        `this kernel has no kprobes`,
 }
 
 // TestCheck compiles each tool for the running kernel.
