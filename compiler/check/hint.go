@@ -68,6 +68,15 @@ func UsageHint(t *types.Type) string {
 	return hint
 }
 
+// elementHint returns the hint for an element of a captured collection that a handler cannot use.
+func elementHint(v any) string {
+	hint := ""
+	if _, isList := v.(tree.List); isList {
+		hint = "use tuples inside of it: (1, 2)"
+	}
+	return hint
+}
+
 // meetHint returns the hint for two values without a common type.
 func meetHint(a, b *types.Type) string {
 	if hint := joinHint(a, b); hint != "" {
@@ -118,6 +127,8 @@ func joinHint(a, b *types.Type) string {
 		return joinHint(a.Elem, b)
 	case b.Kind == types.Opt:
 		return joinHint(a, b.Elem)
+	case a.IsStruct() && b.IsStruct():
+		return joinHint(a.Elem, b.Elem)
 	case a.Kind == types.Tuple && b.Kind == types.Tuple && len(a.Elems) == len(b.Elems):
 		for i := range a.Elems {
 			if types.Join(a.Elems[i], b.Elems[i]) == nil {

@@ -80,7 +80,7 @@ func (c *Checker) DictGet(pos syntax.Position, d tree.Dict, x, def tree.Expr) tr
 			return c.badNUL(pos, v)
 		}
 		if vt == nil || !vt.Storable() {
-			return c.Bad(pos, "", "the dict holds a value that cannot be used in a handler: %s", tree.ConstText(v))
+			return c.Bad(pos, elementHint(v), "the dict holds a value that cannot be used in a handler: %s", tree.ConstText(v))
 		}
 		j := types.Either(t, vt)
 		if j == nil {

@@ -111,7 +111,7 @@ func (c *Checker) pick(pos syntax.Position, x, i tree.Expr) tree.Expr {
 		}
 		t := tree.ConstType(d.Vals[j])
 		if t == nil || !t.Storable() {
-			c.Errorf(pos, "", "an element cannot be used in a handler: %s", tree.ConstText(d.Vals[j]))
+			c.Errorf(pos, elementHint(d.Vals[j]), "an element cannot be used in a handler: %s", tree.ConstText(d.Vals[j]))
 			return nil, false
 		}
 		return t, true
