@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/bpfrepl/bpfrepl/internal/testkit/aptget"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
@@ -38,7 +40,14 @@ var programs = map[string][]string{
 
 // Names returns the programs that run anywhere, without shared libraries.
 func Names() []string {
-	return []string{"calls", "spaces", "widget", "unwind", "panics", "jumps", "sdt", "sdt0", "threads", "gated", "faults", "watched", "frames", "goprog", "gostripped"}
+	names := []string{"goprog", "gostripped"}
+	for name, argv := range programs {
+		if slices.ContainsFunc(argv, func(a string) bool { return strings.HasPrefix(a, "-static") || a == "target-feature=+crt-static" }) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Build returns the path of the program with the given name. It builds the program once in a
