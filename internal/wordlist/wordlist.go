@@ -223,7 +223,7 @@ var syntax = pattern([]Word{
 	{From: Python, Text: `^\s*(global|nonlocal)\b`, Wrong: "global n", Code: "c.add()", Note: " with c = count() outside: a function cannot assign to a global"},
 	{From: Python, Text: `\bis\s+not\b`, Wrong: "x = n is not None", Code: "x = n != None"},
 	{From: Python, Text: `\bis\b`, Wrong: "x = n is None", Code: "x = n == None"},
-	{From: Python, Text: `\b[fF]["']`, Wrong: `print(f"{e.pid}")`, Code: `printf("%d\n", e.pid)`, Note: `; "%d" % n works too`},
+	{From: Python, Text: `(?:^|[^\w"'])[fF]["']`, Wrong: `print(f"{e.pid}")`, Code: `printf("%d\n", e.pid)`, Note: `; "%d" % n works too`},
 	{From: Python, Text: `\*\*`, Wrong: "x = e.pid ** 2", Code: "x = e.pid * e.pid", Note: ", and 1 << n for powers of two"},
 	{From: Python, Text: `:=`, Wrong: "if (x := e.pid) > 1: c.add()", Code: "x = e.pid", Note: " on a line of its own"},
 	{From: Python, Text: `\blambda\b[^:]*:[^=]*[^=!<>]=[^=]`, Wrong: "f = lambda e: t[e.pid] = now()", Code: "def f(e): t[e.pid] = now()", Note: ": a lambda is one expression", Where: Script},
