@@ -18,6 +18,10 @@ var loads = map[string]func() error{
 	"connect": loadConnect,
 	"close":   loadClose,
 	"write":   loadWrite,
+	"sleep":   loadSleep,
+	"exec":    func() error { return unix.Exec("/proc/self/exe", []string{loadProgram, "exit", "a b", ""}, nil) },
+	"sync":    func() error { unix.Sync(); return nil },
+	"exit":    func() error { return nil },
 }
 
 // runLoad runs a load in a single thread.
@@ -121,6 +125,19 @@ func loadWrite() error {
 	}
 	for _, fd := range []int{pair[0], pipe[1], 999, 1 << 20} {
 		if _, err := unix.Write(fd, make([]byte, 4321)); err != nil && !errors.Is(err, unix.EBADF) {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadSleep sleeps ten times, with a nice value of 7.
+func loadSleep() error {
+	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, 7); err != nil {
+		return err
+	}
+	for range 10 {
+		if err := unix.Nanosleep(&unix.Timespec{Nsec: 1000000}, nil); err != nil && !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

@@ -128,7 +128,7 @@ func TestExamples(t *testing.T) {
 					}
 				}
 				var out, errs bytes.Buffer
-				cmd, err := proc.Start([]string{"true"}, nil, nil) // whose end ends run()
+				cmd, err := proc.Start([]string{loadProgram, "exit"}, nil, nil) // whose end ends run()
 				if err != nil {
 					t.Fatal(err)
 				}
