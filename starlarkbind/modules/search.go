@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/bpfrepl/bpfrepl/internal/pathcomplete"
 	"github.com/bpfrepl/bpfrepl/internal/suggest"
@@ -21,6 +24,7 @@ type place struct {
 	id   string // the file itself: its path without symbolic links, or "<std>/NAME" in the library
 	file string // its name in positions
 	dir  string // the folder that its own loads are relative to; "" in the library
+	root string // the folder below which it was allowed; "" in the library
 }
 
 // A search knows where modules may be.
@@ -91,13 +95,14 @@ func (s *search) find(from place, name string) (place, error) {
 		if real, err = filepath.Abs(real); err != nil {
 			return place{}, cannotLoad(name, err)
 		}
-		if !s.allowed(real) {
+		root, ok := s.rootOf(real)
+		if !ok {
 			if outside == nil {
 				outside = &Error{Msg: fmt.Sprintf("cannot load %q: %s is outside the script's folder and the folders of -I", name, real), Hint: "allow its folder with -I " + filepath.Dir(real)}
 			}
 			continue
 		}
-		return place{id: real, file: path, dir: FolderOf(path)}, nil
+		return place{id: real, file: path, dir: FolderOf(path), root: root}, nil
 	}
 	if outside != nil {
 		return place{}, outside
@@ -105,12 +110,16 @@ func (s *search) find(from place, name string) (place, error) {
 	return place{}, s.notFound(name, paths)
 }
 
-// allowed reports whether the file at a path without symbolic links may be loaded.
-func (s *search) allowed(real string) bool {
-	return slices.ContainsFunc(s.roots, func(root string) bool {
+// rootOf returns the folder below which the file at a path without symbolic links may be loaded.
+func (s *search) rootOf(real string) (root string, ok bool) {
+	i := slices.IndexFunc(s.roots, func(root string) bool {
 		rel, err := filepath.Rel(root, real)
 		return err == nil && filepath.IsLocal(rel)
 	})
+	if i < 0 {
+		return "", false
+	}
+	return s.roots[i], true
 }
 
 // notFound returns the error for a module that is at none of the paths.
@@ -158,18 +167,36 @@ func (p place) read(name string) ([]byte, error) {
 	if p.dir == "" {
 		return std.Read(p.file)
 	}
-	st, err := os.Stat(p.id)
-	if err != nil {
-		return nil, cannotLoad(name, err)
-	}
-	if !st.Mode().IsRegular() { // reading another kind may wait for ever
-		return nil, cannotLoad(name, errors.New("it is not a regular file"))
-	}
-	src, err := os.ReadFile(p.id)
+	src, err := readBelow(p.root, p.id)
 	if err != nil {
 		return nil, cannotLoad(name, err)
 	}
 	return bytes.TrimPrefix(src, source.ByteOrderMark), nil
+}
+
+// readBelow reads a regular file below the folder root. It follows no symbolic link out of it, also
+// if another process puts one there now.
+func readBelow(root, file string) (src []byte, err error) {
+	rel, err := filepath.Rel(root, file)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	f, err := dir.OpenFile(rel, os.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO would wait for a writer
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if st, err := f.Stat(); err != nil {
+		return nil, err
+	} else if !st.Mode().IsRegular() {
+		return nil, errors.New("it is not a regular file")
+	}
+	return io.ReadAll(f)
 }
 
 // complete returns the names of files that begin with a prefix, sorted: scripts, folders that may
