@@ -139,36 +139,36 @@ def show():
 
 // join() reads the arguments of a program: at most 16, each of up to 127 bytes.
 func TestJoinArgs(t *testing.T) {
-	expect(t, `
+	expectOf(t, build(t, "calls"), `
 sent, n = stream(), count()
 def handler(e):
     print(join(e.args.argv), join(e.args.argv, sep="|"))
     sent.emit(argv=join(e.args.argv, ","))
     n.add()
 probe("tracepoint:syscalls:sys_enter_execve", handler, filter=lambda e: e.ppid == me)
-for argv in [[], ["a", "b c"], ["", "", "x"], ["1"] * 15, ["1"] * 16, ["x" * 126, "y" * 200]]:
-    run(spawn(["true"] + argv))
+for argv in [[], ["a", "b c"], ["", "", "x"], ["1"] * 14, ["1"] * 15, ["x" * 126, "y" * 200]]:
+    run(spawn(["PROG", "1"] + argv))
 print(n, [r.argv for r in sent.take(6)][:3], len(errors()))
-handler(event(args=struct(argv=["true", "a", "b c"])))
-`, "true true", "true a b c true|a|b c", "true   x true|||x",
-		"true"+strings.Repeat(" 1", 15)+" true"+strings.Repeat("|1", 15),
-		"true"+strings.Repeat(" 1", 15)+" ... true"+strings.Repeat("|1", 15)+"|...",
-		"true "+strings.Repeat("x", 126)+" "+strings.Repeat("y", 127)+" true|"+strings.Repeat("x", 126)+"|"+strings.Repeat("y", 127),
-		`n: 6 ["true", "true,a,b c", "true,,,x"] 0`, "true a b c true|a|b c")
+handler(event(args=struct(argv=["PROG", "1", "a", "b c"])))
+`, "PROG 1 PROG|1", "PROG 1 a b c PROG|1|a|b c", "PROG 1   x PROG|1|||x",
+		"PROG"+strings.Repeat(" 1", 15)+" PROG"+strings.Repeat("|1", 15),
+		"PROG"+strings.Repeat(" 1", 15)+" ... PROG"+strings.Repeat("|1", 15)+"|...",
+		"PROG 1 "+strings.Repeat("x", 126)+" "+strings.Repeat("y", 127)+" PROG|1|"+strings.Repeat("x", 126)+"|"+strings.Repeat("y", 127),
+		`n: 6 ["PROG,1", "PROG,1,a,b c", "PROG,1,,,x"] 0`, "PROG 1 a b c PROG|1|a|b c")
 }
 
 func TestJoinArgsAsKey(t *testing.T) {
 	bpftest.Need(t, "long_keys")
-	expect(t, `
+	expectOf(t, build(t, "calls"), `
 runs = count()
 def handler(e):
     runs.add(by=join(e.args.argv, ","))
 probe("tracepoint:syscalls:sys_enter_execve", handler, filter=lambda e: e.ppid == me)
 for argv in [[], ["a", "b c"], ["", "", "x"], ["a", "b c"]]:
-    run(spawn(["true"] + argv))
-print(runs["true,a,b c"], runs["true,,,x"], len(runs), len(errors()))
-handler(event(args=struct(argv=["true", "a", "b c"])))
-print(runs["true,a,b c"])
+    run(spawn(["PROG", "1"] + argv))
+print(runs["PROG,1,a,b c"], runs["PROG,1,,,x"], len(runs), len(errors()))
+handler(event(args=struct(argv=["PROG", "1", "a", "b c"])))
+print(runs["PROG,1,a,b c"])
 `, "2 1 3 0", "3")
 }
 
