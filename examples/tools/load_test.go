@@ -41,6 +41,9 @@ var loads = map[string]func(n ...int) error{
 	"files":   loadFiles,
 	"cap":     loadCap,
 	"missing": loadMissing,
+	"exits":   loadExits,
+	"exit":    loadExit,
+	"bind":    loadBind,
 	"tcp":     loadTCP,
 	"queue":   loadQueue,
 	"refused": loadRefused,
@@ -447,5 +450,30 @@ func loadMissing(n ...int) error {
 			return fmt.Errorf("access: %v, want ENOENT", err)
 		}
 	}
+	return nil
+}
+
+// loadExits starts n[0] processes that exit with code 3, and as many that kill themselves.
+func loadExits(n ...int) error {
+	for range n[0] {
+		for _, how := range []string{"0", "1"} {
+			pid, err := syscall.ForkExec("/proc/self/exe", []string{"child", loadArg, "exit", how}, &syscall.ProcAttr{Env: os.Environ()})
+			if err != nil {
+				return err
+			}
+			if _, err := unix.Wait4(pid, nil, 0, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// loadExit exits with code 3, or kills its process if n[0] is 1.
+func loadExit(n ...int) error {
+	if n[0] == 1 {
+		return unix.Kill(os.Getpid(), unix.SIGKILL)
+	}
+	os.Exit(3)
 	return nil
 }

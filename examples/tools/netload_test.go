@@ -129,3 +129,21 @@ func loadResend(...int) error {
 	}
 	return errors.New("nothing was sent again")
 }
+
+// loadBind binds a socket to a free port, and fails n[0] times to bind others to that port.
+func loadBind(n ...int) error {
+	_, at, err := listen(37)
+	if err != nil {
+		return err
+	}
+	for range n[0] {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+		if err != nil {
+			return err
+		}
+		if err := unix.Bind(fd, at); err != unix.EADDRINUSE {
+			return fmt.Errorf("bind: %v, want EADDRINUSE", err)
+		}
+	}
+	return nil
+}

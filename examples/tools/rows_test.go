@@ -28,6 +28,12 @@ var rowTests = []rowTest{
 	{run{tool: "fsslower", args: []string{"--min-ms", "0"}, load: "files 13"}, []string{"op", "path"}, map[string]int{
 		"write TMP/file": 13, "read TMP/file": 13, "fsync TMP/file": 13, "open TMP/file": 1, "open TMP/made": 13}},
 	{run{tool: "fsslower", args: []string{"--min-ms", "100000"}, load: "files 13"}, []string{"op"}, map[string]int{}},
+	{run{tool: "exitsnoop", load: "exits 4", wide: true, forks: true}, []string{"status"}, map[string]int{"code 3": 4, "signal KILL": 4, "code 0": 1}},
+	{run{tool: "exitsnoop", args: []string{"--failed"}, load: "exits 4"}, []string{"status"}, map[string]int{}},
+	{run{tool: "sigsnoop", args: []string{"--signal", "WINCH"}, load: "kill 3", wide: true}, []string{"sig", "tpid"}, map[string]int{"WINCH SELF": 9}},
+	{run{tool: "solisten", load: "tcp 4"}, []string{"ret", "backlog", "family", "addr"}, map[string]int{"0 37 INET 127.0.0.1": 1}},
+	{run{tool: "bindsnoop", load: "bind 3"}, []string{"ret", "proto", "addr"}, map[string]int{"0 TCP 127.0.0.1": 1, "EADDRINUSE TCP 127.0.0.1": 3}},
+	{run{tool: "bindsnoop", args: []string{"--port", "0", "--failed"}, load: "bind 3", wide: true}, []string{"ret"}, map[string]int{"EADDRINUSE": 3}},
 }
 
 // libraryTests need programs that use libraries.
@@ -53,12 +59,19 @@ var sumTests = []sumTest{
 	{run{tool: "vfsstat", load: "files 13"}, nil, "writes", 13, 13},
 	{run{tool: "vfsstat", load: "files 13"}, nil, "fsyncs", 13, 13},
 	{run{tool: "vfsstat", load: "files 13"}, nil, "creates", 14, 14},
+	{run{tool: "runqslower", args: []string{"--min-us", "0"}, load: "pass 2000"}, nil, "", 4000, 6000},
+	{run{tool: "cpudist", load: "pass 2000"}, nil, "count", 4000, 6000},
+	{run{tool: "cpudist", args: []string{"--off", "--per-process"}, load: "pass 2000"}, map[string]string{"comm": comm()}, "count", 1990, 6000}, // a thread that finds its byte does not sleep
+	{run{tool: "offcputime", args: []string{"--no-user"}, load: "sleep 20"}, map[string]string{"comm": comm()}, "microseconds", 80000, 1 << 40},
+	{run{tool: "filetop", load: "files 13"}, map[string]string{"file": "file"}, "reads", 13, 13},
+	{run{tool: "filetop", load: "files 13"}, map[string]string{"file": "file"}, "writes", 13, 13},
 	{run{tool: "syscount", args: []string{"--process", "--errno", "ENOENT"}, load: "stat 40"}, nil, "calls", 40, 40},
 }
 
 // sampleTests are the tests of tools that sample.
 var sampleTests = []sumTest{
 	{run{tool: "cpuwalk", load: "spin 1000 1"}, map[string]string{"cpu": "0"}, "samples", 50, 150},
+	{run{tool: "profile", load: "spin 1000 1"}, map[string]string{"comm": comm()}, "samples", 50, 150},
 	{run{tool: "runqlen", load: "spin 1000 1"}, nil, "count", 50, 150},
 }
 

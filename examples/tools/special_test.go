@@ -173,6 +173,46 @@ func TestFunctions(t *testing.T) {
 	checkRows(t, []rowTest{{run{tool: "dcsnoop", load: "missing 4"}, []string{"t", "file"}, map[string]int{"M missing0": 1, "M missing1": 1, "M missing2": 1, "M missing3": 1}}})
 }
 
+// TestInterrupts compares the counts of interrupts with those of the kernel, before and after.
+func TestInterrupts(t *testing.T) {
+	for _, c := range []struct{ tool, col, file string }{{"softirqs", "softirq", "/proc/softirqs"}, {"hardirqs", "irq", "/proc/interrupts"}} {
+		before := interrupts(t, c.file)
+		rows := run{tool: c.tool, load: "spin 200 1"}.rows(t)
+		after := interrupts(t, c.file)
+		for _, row := range rows {
+			n, err := strconv.Atoi(row["count"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := row[c.col]
+			if most := after[name] - before[name]; n <= 0 || n > most {
+				t.Errorf("%s: %d of %s, want at most %d", c.tool, n, name, most)
+			}
+		}
+	}
+}
+
+// interrupts returns the sums of a table of the kernel, by the names of its lines.
+func interrupts(t *testing.T, file string) map[string]int {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]int{}
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		for _, f := range fields[1:] {
+			n, err := strconv.Atoi(f)
+			if err != nil {
+				break
+			}
+			out[strings.TrimSuffix(fields[0], ":")] += n
+		}
+	}
+	return out
+}
+
 // TestTcpdrop connects to a port at which nothing listens.
 func TestTcpdrop(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
