@@ -1,4 +1,5 @@
-# Looks up a name three times, and fails twice without asking a server.
+# Looks up a name three times, and fails twice without asking a server; looks up an address once.
+import ctypes
 import socket
 
 for i in range(3):
@@ -8,3 +9,4 @@ for i in range(2):
         socket.getaddrinfo("nohost", 80, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:
         pass
+ctypes.CDLL(None).gethostbyaddr(socket.inet_aton("127.0.0.1"), 4, socket.AF_INET)
