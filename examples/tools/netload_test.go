@@ -147,3 +147,36 @@ func loadBind(n ...int) error {
 	}
 	return nil
 }
+
+// loadTalk makes a connection to port n[1] of 127.0.0.1, over which n[0] messages and as many
+// answers go.
+func loadTalk(n ...int) error {
+	server, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	at := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: n[1]}
+	if err := errors.Join(unix.Bind(server, at), unix.Listen(server, 1)); err != nil {
+		return err
+	}
+	client, err := connect(at)
+	if err != nil {
+		return err
+	}
+	accepted, _, err := unix.Accept4(server, 0)
+	if err != nil {
+		return err
+	}
+	b := make([]byte, 10)
+	for range n[0] {
+		for _, c := range [][2]int{{client, accepted}, {accepted, client}} {
+			if _, err := unix.Write(c[0], b); err != nil {
+				return err
+			}
+			if _, err := unix.Read(c[1], b); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

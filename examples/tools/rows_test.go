@@ -34,6 +34,14 @@ var rowTests = []rowTest{
 	{run{tool: "solisten", load: "tcp 4"}, []string{"ret", "backlog", "family", "addr"}, map[string]int{"0 37 INET 127.0.0.1": 1}},
 	{run{tool: "bindsnoop", load: "bind 3"}, []string{"ret", "proto", "addr"}, map[string]int{"0 TCP 127.0.0.1": 1, "EADDRINUSE TCP 127.0.0.1": 3}},
 	{run{tool: "bindsnoop", args: []string{"--port", "0", "--failed"}, load: "bind 3", wide: true}, []string{"ret"}, map[string]int{"EADDRINUSE": 3}},
+	{run{tool: "tcptop", args: []string{"--interval", "600"}, load: "tcp 4"}, []string{"laddr", "raddr", "rx_kb", "tx_kb"}, map[string]int{
+		"127.0.0.1 127.0.0.1 2.0 4.8828125": 4, "127.0.0.1 127.0.0.1 4.8828125 2.0": 4}},
+	{run{tool: "tcpconnlat", load: "tcp 4"}, []string{"daddr", "result"}, map[string]int{"127.0.0.1 ok": 4, "127.0.0.1 ECONNREFUSED": 4}},
+	{run{tool: "tcpconnlat", args: []string{"--min-ms", "100000"}, load: "tcp 4"}, []string{"result"}, map[string]int{}},
+	{run{tool: "shmsnoop", load: "shm 3"}, []string{"call"}, map[string]int{"shmget": 6, "shmat": 6, "shmdt": 6, "shmctl": 9}},
+	{run{tool: "shmsnoop", args: []string{"--failed"}, load: "shm 3", wide: true}, []string{"call", "ret", "args"}, map[string]int{
+		"shmget EINVAL key=0x0 size=0 flags=IPC_CREAT|IPC_EXCL mode=640": 3, "shmat EINVAL id=-1 address=0x0 flags=SHM_RDONLY": 3,
+		"shmdt EINVAL address=0x1": 3, "shmctl EINVAL id=-1 command=IPC_RMID": 3}},
 }
 
 // libraryTests need programs that use libraries.
@@ -66,6 +74,12 @@ var sumTests = []sumTest{
 	{run{tool: "filetop", load: "files 13"}, map[string]string{"file": "file"}, "reads", 13, 13},
 	{run{tool: "filetop", load: "files 13"}, map[string]string{"file": "file"}, "writes", 13, 13},
 	{run{tool: "syscount", args: []string{"--process", "--errno", "ENOENT"}, load: "stat 40"}, nil, "calls", 40, 40},
+	{run{tool: "wqlat", load: "pty 50"}, nil, "count", 50, 70}, // the end of a process queues some
+	{run{tool: "wqlat", args: []string{"--queue", "none"}, load: "pty 50"}, nil, "count", 0, 0},
+	{run{tool: "wakeuptime", load: "wake 20"}, map[string]string{"comm": comm(), "waker": comm()}, "microseconds", 40000, 1 << 40},
+	{run{tool: "stackcount", args: []string{"--probe", "tracepoint:syscalls:sys_enter_getppid"}, load: "getppid 5000"}, map[string]string{"comm": comm()}, "count", 5000, 5000},
+	{run{tool: "stackcount", args: []string{"--probe", "tracepoint:syscalls:sys_enter_getppid", "--no-user"}, load: "getppid 5000"}, nil, "", 1, 1},
+	{run{tool: "slabratetop", args: []string{"--interval", "600"}, load: "open 200"}, map[string]string{"cache": "filp"}, "allocs", 800, 1000}, // two that fail are allocated, too
 }
 
 // sampleTests are the tests of tools that sample.

@@ -213,16 +213,36 @@ func interrupts(t *testing.T, file string) map[string]int {
 	return out
 }
 
-// TestTcpdrop connects to a port at which nothing listens.
-func TestTcpdrop(t *testing.T) {
+// freePort returns a TCP port at which nothing listens.
+func freePort(t *testing.T) string {
+	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+// TestTcprtt talks over a connection. Each message is at least one segment, to which the other side
+// may also send an acknowledgement by itself.
+func TestTcprtt(t *testing.T) {
+	for _, c := range []sumTest{
+		{run: run{args: []string{"--port"}}},
+		{run{args: []string{"--by-address", "--port"}}, map[string]string{"raddr": "127.0.0.1"}, "", 0, 0},
+	} {
+		port := freePort(t)
+		c.tool, c.args, c.load = "tcprtt", append(c.args, port), "talk 50 "+port
+		c.col, c.lo, c.hi = "count", 100, 210
+		checkSums(t, []sumTest{c})
+	}
+}
+
+// TestTcpdrop connects to a port at which nothing listens.
+func TestTcpdrop(t *testing.T) {
+	port := freePort(t)
 	checkRows(t, []rowTest{{run{tool: "tcpdrop", args: []string{"--port", port}, load: "refused 5 " + port, wide: true},
 		[]string{"saddr", "daddr", "dport", "flags"}, map[string]int{"127.0.0.1 127.0.0.1 " + port + " S": 5}}})
 }
