@@ -47,6 +47,7 @@ var loads = map[string]func(n ...int) error{
 	"shm":     loadShm,
 	"pty":     loadTerminal,
 	"wake":    loadWake,
+	"compact": loadCompact,
 	"tcp":     loadTCP,
 	"talk":    loadTalk,
 	"queue":   loadQueue,

@@ -288,6 +288,49 @@ func TestWriteback(t *testing.T) {
 	}
 }
 
+// TestNumamove compacts memory, and compares the pages with what the kernel counts from before the
+// tool starts until it has ended, and while the load runs. Nothing moves between nodes.
+func TestNumamove(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmp := t.TempDir()
+	before, err := vmstat("pgmigrate_success")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _ := runTool(t, tmp, []string{"numamove", "--csv", "--all"}, []string{self, loadArg, "compact", "32"}, true)
+	after, err := vmstat("pgmigrate_success")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(tmp + moved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	least, err := strconv.Atoi(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0
+	for _, row := range rows[1:] {
+		n, err := strconv.Atoi(row[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += n
+	}
+	if least == 0 || sum < least || sum > after-before {
+		t.Errorf("%d pages, want %d to %d\n%s", sum, least, after-before, out)
+	}
+	checkSums(t, []sumTest{{run{tool: "numamove", load: "compact 1"}, nil, "pages", 0, 0}})
+}
+
 // TestOomkill starts a process in a control group that has too little memory for it.
 func TestOomkill(t *testing.T) {
 	group := memoryGroup(t, 16<<20)
