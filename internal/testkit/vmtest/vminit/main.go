@@ -70,7 +70,15 @@ func mountAll() error {
 			return err
 		}
 	}
-	return errors.Join(os.Chmod("/tmp", 0o1777), os.Setenv("PATH", "/payload"), os.Setenv("HOME", "/tmp"), loopbackUp())
+	return errors.Join(accounts(), os.Chmod("/tmp", 0o1777), os.Setenv("PATH", "/payload"), os.Setenv("HOME", "/tmp"), loopbackUp())
+}
+
+// accounts writes the files with the names of users and groups. Root is the only one.
+func accounts() error {
+	if err := os.MkdirAll("/etc", 0o755); err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile("/etc/passwd", []byte("root:x:0:0:root:/:/bin/false\n"), 0o644), os.WriteFile("/etc/group", []byte("root:x:0:\n"), 0o644))
 }
 
 // payloadPort opens the second serial port and makes it pass text through unchanged.
