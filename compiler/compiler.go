@@ -99,7 +99,7 @@ func generate(req *tree.Request, checked *tree.Program, room stackBudget) (*Prog
 	if err := tooManyMaps(funcs, checked.Maps, needs.Streams); err != nil {
 		return nil, err
 	}
-	insns, err := codegen.Generate(funcs, codegen.Options{Source: req.Source, Canceled: req.IsCanceled, Apart: !req.Features.CallPrecision})
+	insns, err := codegen.Generate(funcs, codegen.Options{Source: req.Source, Canceled: req.IsCanceled})
 	if errors.Is(err, codegen.ErrTooLarge) {
 		err = sized(funcs, err)
 	}

@@ -242,7 +242,7 @@ func (s *source) request(t testing.TB) *Request {
 	ids := map[string]uint64{}
 	return &Request{
 		Name: "tracepoint:test:event", Handler: s.last, Event: testEvent,
-		Features: Features{FetchAtomics: true, Cookie: true, ForEachElem: true, Loop: true, PerCPULookup: true, CallPrecision: true},
+		Features: Features{FetchAtomics: true, Cookie: true, ForEachElem: true, Loop: true, PerCPULookup: true},
 		Source:   s.line,
 		CPUs:     func() (int, error) { return 2, nil },
 		Types:    newFakeTypes(),

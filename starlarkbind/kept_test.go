@@ -11,8 +11,10 @@ import (
 )
 
 // TestKeptAcrossCalls checks values that a handler has before a loop in a callback, or before a
-// call of a function that became a subprogram, and on which it branches after it. Kernels from 6.1
-// to 6.3 removed such branches (codegen.Options.Apart).
+// call of a function that became a subprogram, and on which it branches after it. The verifier of
+// kernels from 6.1 to 6.3 can take such a branch for decided and remove one side of it: to find the
+// numbers on which a branch depends, it follows a register of a function through the instructions
+// of a subprogram or callback, too, and loses it if that writes a register of the same number.
 func TestKeptAcrossCalls(t *testing.T) {
 	bpftest.Need(t, "bpf_loop", "for_each_map_elem")
 	// Each sets what it keeps in different ways on several paths, and adds want(x) to out.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 
 	"github.com/cilium/ebpf/asm"
@@ -38,18 +37,6 @@ type Options struct {
 	Source func(pos syntax.Position) string
 	// Canceled reports whether the result is no longer needed: Generate then returns ErrCanceled.
 	Canceled func() bool
-	// Apart gives subprograms neither registers nor stack offsets in which a function that calls
-	// them keeps values across the call: they do not use R6 to R9, and what the caller keeps on the
-	// stack starts where their frames end. If that is more stack than there is, this holds for
-	// spilled values and not for strings.
-	//
-	// Kernels from 6.1 to 6.3 need that. The verifier compares two states as different only in
-	// registers and stack words on which a later branch depends; it finds them by following the
-	// instructions backwards. These kernels follow those of a subprogram for a register of its
-	// caller too. If the subprogram writes a register of that number, they lose it, take the states
-	// for equal, and remove the code for the other one. Linux 6.4 tells the frames apart
-	// (kernel/bpf/verifier.c: backtrack_insn).
-	Apart bool
 }
 
 // ErrCanceled is returned by Generate when Options.Canceled returned true.
@@ -59,35 +46,22 @@ var ErrCanceled = errors.New("canceled")
 // them. Its errors include *StackError, ErrTooLarge and ErrCanceled.
 func Generate(funcs []*ir.Func, opt Options) (asm.Instructions, error) {
 	var out asm.Instructions
-	callbacks := hasCallbacks(funcs)
-	machine, frames := make([]*function, len(funcs)), map[string]*frame{}
-	for i, f := range funcs {
+	callbacks, sizes := hasCallbacks(funcs), map[string]int{}
+	for _, f := range funcs {
 		m, err := selectFunc(f)
 		if err != nil {
 			return nil, err
 		}
-		m.noSaved = opt.Apart && i > 0
 		if err := allocate(m, opt.Canceled); err != nil {
 			return nil, err
 		}
-		machine[i] = m
-		if frames[f.Name], err = layFrame(m, f); err != nil {
+		frame, err := layFrame(m, f)
+		if err != nil {
 			return nil, err
 		}
-	}
-	calls := calledBy(funcs)
-	if opt.Apart {
-		layApart(calls, frames, funcs[0].Name, true)
-		if deepest(calls, frames, funcs[0].Name) > StackLimit {
-			layApart(calls, frames, funcs[0].Name, false)
-		}
-	}
-	if need := deepest(calls, frames, funcs[0].Name); need > StackLimit {
-		return nil, &StackError{Func: funcs[0].Name, Need: need}
-	}
-	for i, f := range funcs {
-		e := &emitter{f: machine[i], frame: frames[f.Name], opt: opt}
-		if err := e.emit(skipEmpty(layout(e.f))); err != nil {
+		sizes[f.Name] = frame.size
+		e := &emitter{f: m, frame: frame, opt: opt}
+		if err := e.emit(skipEmpty(layout(m))); err != nil {
 			return nil, err
 		}
 		e.out[0] = e.out[0].WithSymbol(f.Name)
@@ -96,34 +70,31 @@ func Generate(funcs []*ir.Func, opt Options) (asm.Instructions, error) {
 		}
 		out = append(out, e.out...)
 	}
+	if need := deepest(funcs, sizes, funcs[0].Name); need > StackLimit {
+		return nil, &StackError{Func: funcs[0].Name, Need: need}
+	}
 	return out, checkJumps(out)
 }
 
 // deepest returns the stack bytes that a function needs together with the functions that it calls.
 // The frames of nested calls share the limit, and the verifier rounds each frame up
 // (kernel/bpf/verifier.c: check_max_stack_depth). Functions are not recursive.
-func deepest(calls map[string][]string, frames map[string]*frame, name string) int {
+func deepest(funcs []*ir.Func, sizes map[string]int, name string) int {
 	inner := 0
-	for _, callee := range calls[name] {
-		inner = max(inner, deepest(calls, frames, callee))
-	}
-	const granule = 32
-	return (max(frames[name].size(), 1)+granule-1)/granule*granule + inner
-}
-
-// calledBy returns the functions that each function calls, or passes to helpers that call them.
-func calledBy(funcs []*ir.Func) map[string][]string {
-	calls := map[string][]string{}
 	for _, f := range funcs {
+		if f.Name != name {
+			continue
+		}
 		for _, b := range f.Blocks {
 			for _, v := range b.Values {
-				if (v.Op == ir.OpCallSub || v.Op == ir.OpFuncPtr) && !slices.Contains(calls[f.Name], v.Sym) {
-					calls[f.Name] = append(calls[f.Name], v.Sym)
+				if v.Op == ir.OpCallSub || v.Op == ir.OpFuncPtr {
+					inner = max(inner, deepest(funcs, sizes, v.Sym))
 				}
 			}
 		}
 	}
-	return calls
+	const granule = 32
+	return (max(sizes[name], 1)+granule-1)/granule*granule + inner
 }
 
 // hasCallbacks reports whether a helper in the program calls a function back.
@@ -151,51 +122,24 @@ func funcInfo(f *ir.Func) *btf.Func {
 	return &btf.Func{Name: f.Name, Type: proto, Linkage: btf.StaticFunc}
 }
 
-// A frame is the stack of a function: an area for slots, and one for spilled values.
+// frame holds offsets from the frame pointer.
 type frame struct {
-	slots    map[*ir.Slot]int // offsets in their area
-	slotSize int
-	spills   int
-	slotsAt  int // the bytes above the area of the slots
-	spillsAt int // and above that of the spilled values
+	slots map[*ir.Slot]int
+	spill int // offset of spill slot 0; the others below
+	size  int
 }
 
 func layFrame(m *function, f *ir.Func) (*frame, error) {
 	offsets, size := ir.PlaceSlots(f)
-	fr := &frame{slots: offsets, slotSize: size, spills: m.spills, slotsAt: 8 * m.spills}
-	if fr.size() > StackLimit {
-		return nil, &StackError{Func: f.Name, Need: fr.size()}
+	need := 8*m.spills + size
+	if need > StackLimit {
+		return nil, &StackError{Func: f.Name, Need: need}
+	}
+	fr := &frame{slots: map[*ir.Slot]int{}, spill: -8, size: need}
+	for s, off := range offsets {
+		fr.slots[s] = off - need
 	}
 	return fr, nil
-}
-
-// size returns the bytes from the frame pointer to the end of the frame.
-func (f *frame) size() int {
-	n := f.slotsAt + f.slotSize
-	if f.spills > 0 {
-		n = max(n, f.spillsAt+8*f.spills)
-	}
-	return n
-}
-
-// slot and spill return offsets from the frame pointer.
-func (f *frame) slot(s *ir.Slot) int { return f.slots[s] - f.slotSize - f.slotsAt }
-func (f *frame) spill(n int) int     { return -8*(n+1) - f.spillsAt }
-
-// layApart puts the spilled values of a function and of those that it calls below the frames of all
-// callees, and the slots too if moved is true. It returns the size of the function's frame.
-func layApart(calls map[string][]string, frames map[string]*frame, name string, moved bool) int {
-	f, start := frames[name], 0
-	for _, callee := range calls[name] {
-		start = max(start, layApart(calls, frames, callee, moved))
-	}
-	start = (start + 7) &^ 7
-	if moved {
-		f.spillsAt, f.slotsAt = start, start+8*f.spills
-	} else {
-		f.slotsAt, f.spillsAt = 0, max(start, (f.slotSize+7)&^7)
-	}
-	return f.size()
 }
 
 // layout orders the blocks: those that run often in their order, followed by the seldom executed
@@ -340,9 +284,9 @@ func (e *emitter) offset(i *inst) (int, error) {
 	off := i.off
 	if i.a == rfp {
 		if i.slot != nil {
-			off += e.frame.slot(i.slot)
+			off += e.frame.slots[i.slot]
 		} else {
-			off = e.frame.spill(i.spill)
+			off = e.frame.spill - 8*i.spill
 		}
 	}
 	if off < math.MinInt16 || off > math.MaxInt16 {
@@ -401,7 +345,7 @@ func (e *emitter) emitInst(i *inst) error {
 		return e.atomic(i)
 	case mFrame:
 		e.put(asm.Mov.Reg(d, asm.RFP), i.pos)
-		e.put(asm.Add.Imm(d, int32(e.frame.slot(i.slot)+i.off)), i.pos)
+		e.put(asm.Add.Imm(d, int32(e.frame.slots[i.slot]+i.off)), i.pos)
 	case mFuncPtr:
 		e.put(asm.Instruction{OpCode: asm.LoadImmOp(asm.DWord), Dst: d, Src: asm.PseudoFunc, Constant: -1}.WithReference(i.sym), i.pos)
 	case mMapPtr:

@@ -110,8 +110,6 @@ type function struct {
 	global []reg // those that live in more than one block
 	bit    []int // by register, its index in global, or -1
 	held   []reg // never spilled: those of ir.OpPin, and the short-lived ones that spill adds
-	// noSaved keeps R6 to R9 as they are: see Options.Apart.
-	noSaved bool
 }
 
 func (f *function) newReg() reg {

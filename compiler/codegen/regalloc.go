@@ -124,13 +124,6 @@ func buildGraph(f *function) *graph {
 	for _, r := range f.held {
 		g.cost[r] = math.Inf(1)
 	}
-	if f.noSaved {
-		for v := virtual; int(v) < n; v++ {
-			for r := reg(firstSaved); r < colours; r++ {
-				g.connect(r, v)
-			}
-		}
-	}
 	return g
 }
 

@@ -531,6 +531,9 @@ func (b *Builder) Opaque(head *Block, enter, again *Value) { b.opaque[head] = [2
 // that the loop ends.
 func (b *Builder) NeverHide(x Variable) { b.neverHidden[x] = true }
 
+// Hides reports whether the variable may be hidden.
+func (b *Builder) Hides(x Variable) bool { return !b.neverHidden[x] }
+
 // hide adds the zeros to the values that enter a loop from its two predecessors.
 func (b *Builder) hide(head *Block, zeros [2]*Value) {
 	for _, phi := range head.Phis {

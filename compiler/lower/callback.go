@@ -76,7 +76,31 @@ func (o *callbackBody) copyOf(lw *Lowerer, s *ir.Slot) mem {
 func (lw *Lowerer) inCallback(name string, params int, body func(args []*ir.Value, next, leave *ir.Block), call func(fn, frame *ir.Value)) (way *ir.Value) {
 	o := lw.newCallbackBody(name, params, body)
 	lw.callBody(o, true, call)
+	lw.hideKept(o)
 	return lw.B.Read(o.exitKind)
+}
+
+// hideKept hides the variables that a callback does not use from the verifier, after the call.
+//
+// Kernels from 6.1 to 6.3 need that. The verifier compares two states only in the numbers on which
+// a later branch depends. To find these it follows the instructions backwards, those of the
+// callback too, as if they were the caller's: if the callback writes a register of the same number,
+// it loses the caller's, takes two states for equal, and removes one side of the branch. Linux 6.4
+// tells the frames apart (kernel/bpf/verifier.c: backtrack_insn). A branch on an unknown number
+// depends on none from before the call.
+func (lw *Lowerer) hideKept(o *callbackBody) {
+	b := lw.B
+	if b.Dead() {
+		return
+	}
+	zero := lw.opaqueZero()
+	for _, x := range slices.Clone(b.Written()) {
+		if b.Hides(x) && !o.writes[x] {
+			if v := b.Read(x); v.Op != ir.OpConst {
+				b.Write(x, b.Add(ir.OpHide, v, zero))
+			}
+		}
+	}
 }
 
 // newCallbackBody lowers the callback.

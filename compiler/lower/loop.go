@@ -84,6 +84,8 @@ func (lw *Lowerer) iterate(s tree.LoopStmt, count *ir.Value, each func(i *ir.Val
 // iterateByCallback is iterate with bpf_loop.
 func (lw *Lowerer) iterateByCallback(s tree.LoopStmt, fixed int64, counts bool, limit, tooMany *ir.Value, each func(i *ir.Value, body, leave *ir.Block)) {
 	b := lw.B
+	exceeds := new(int) // a variable, so that hideKept hides it
+	b.Write(exceeds, tooMany)
 	for _, v := range s.Keeps() { // so that they exist outside of the callback
 		lw.clearHome(lw.homeOf(v))
 	}
@@ -103,7 +105,7 @@ func (lw *Lowerer) iterateByCallback(s tree.LoopStmt, fixed int64, counts bool, 
 	done, fault, on := b.Block("done"), b.Block("too long"), b.Block("")
 	b.If(ir.EQ, way, b.Const(exitNormal), done, on)
 	b.Continue(done)
-	b.If(ir.NE, tooMany, b.Const(0), fault, on)
+	b.If(ir.NE, b.Read(exceeds), b.Const(0), fault, on)
 	fault.Cold = true
 	b.Continue(fault)
 	lw.overspent(s.Position())
@@ -221,8 +223,8 @@ func (lw *Lowerer) forRange(s *tree.ForStmt) {
 		brk := lw.B.Block("break")
 		opaque := lw.Req.Variant != tree.VariantDefault
 		var enter *ir.Value
+		lw.B.NeverHide(i) // the verifier must know when this variable ends
 		if opaque {
-			lw.B.NeverHide(i) // the verifier must know when this variable ends
 			enter = lw.opaqueZero()
 		}
 		lw.B.Jump(head)

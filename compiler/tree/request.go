@@ -84,9 +84,6 @@ type Features struct {
 	Loop         bool // bpf_loop (5.17)
 	PerCPULookup bool // bpf_map_lookup_percpu_elem (5.19)
 	TaskBTF      bool // bpf_get_current_task_btf, and plain loads through its result (5.11)
-	// CallPrecision means that the verifier tracks the numbers on which branches depend through
-	// calls of functions in the program. See codegen.Options.Apart.
-	CallPrecision bool
 }
 
 // Types describes the types of the running kernel. It is not called for a handler that follows no
