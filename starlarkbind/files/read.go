@@ -26,28 +26,37 @@ const largest = 64 << 20
 func (f *Files) readAll(fn, path string) (data []byte, err error) {
 	ctx := f.run.Context()
 	err = f.read.within(fn, path, filepath.EvalSymlinks, func(root *os.Root, name string) error {
-		// Opening a device can have effects, so its kind is checked before, and again afterwards.
-		if st, err := root.Stat(name); err == nil && !st.Mode().IsRegular() {
-			return notRegular(st)
-		}
-		file, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
-		if err != nil {
+		return withRegular(root, name, os.O_RDONLY|unix.O_NOCTTY, func(file *os.File, size int64) (err error) {
+			data, err = contents(ctx, file, size)
 			return err
-		}
-		st, err := file.Stat()
-		switch {
-		case err != nil:
-		case !st.Mode().IsRegular():
-			err = notRegular(st)
-		default:
-			data, err = contents(ctx, file, st.Size())
-		}
-		return errors.Join(err, file.Close())
+		})
 	})
 	if ctx.Err() != nil {
 		return nil, runner.ErrInterrupted
 	}
 	return data, err
+}
+
+// withRegular opens a file for fn, which gets its size, and closes it. Opening a device can have
+// effects, so the kind of the file is checked before, and again afterwards. Without O_NONBLOCK, a
+// pipe that has taken the place of the file would block.
+func withRegular(root *os.Root, name string, flags int, fn func(file *os.File, size int64) error) error {
+	if st, err := root.Stat(name); err == nil && !st.Mode().IsRegular() {
+		return notRegular(st)
+	}
+	file, err := root.OpenFile(name, flags|unix.O_NONBLOCK, 0o600)
+	if err != nil {
+		return err
+	}
+	st, err := file.Stat()
+	switch {
+	case err != nil:
+	case !st.Mode().IsRegular():
+		err = notRegular(st)
+	default:
+		err = fn(file, st.Size())
+	}
+	return errors.Join(err, file.Close())
 }
 
 // contents reads a file to its end. size is the number of bytes to expect.

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 
 	"go.starlark.net/starlark"
-	"golang.org/x/sys/unix"
 )
 
 // Write writes a file. It is written completely or not at all, and only its owner can access it. A
@@ -41,23 +40,10 @@ func parent(abs string) (string, error) {
 // append appends to a file, which it creates if there is none.
 func (f *Files) append(fn, path string, data []byte) error {
 	return f.write.within(fn, path, parent, func(root *os.Root, name string) error {
-		if st, err := root.Stat(name); err == nil && !st.Mode().IsRegular() {
-			return notRegular(st)
-		}
-		// Without O_NONBLOCK, a pipe that has taken the place of the file would block.
-		file, err := root.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NONBLOCK, 0o600)
-		if err != nil {
+		return withRegular(root, name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, func(file *os.File, _ int64) error {
+			_, err := file.Write(data)
 			return err
-		}
-		st, err := file.Stat()
-		switch {
-		case err != nil:
-		case !st.Mode().IsRegular():
-			err = notRegular(st)
-		default:
-			_, err = file.Write(data)
-		}
-		return errors.Join(err, file.Close())
+		})
 	})
 }
 
