@@ -115,6 +115,9 @@ func TestKeptAcrossCalls(t *testing.T) {
         for j in range(100):
             total.add(1)
 `},
+		{"return from a loop", `
+    total.add(first(n))
+`},
 		{"subprogram", `
     work(n)
     work(n + 1)
@@ -132,6 +135,13 @@ keys = table(max_keys=100)
 def work(n):
     for j in range(100):
         total.add(n)
+def first(n):
+    for i in range(n):
+        for j in range(100):
+            total.add(1)
+        if i == 0:
+            return i
+    return n
 def fill():
     keys[1], keys[2] = 1, 2
 def handler(e):

@@ -76,31 +76,7 @@ func (o *callbackBody) copyOf(lw *Lowerer, s *ir.Slot) mem {
 func (lw *Lowerer) inCallback(name string, params int, body func(args []*ir.Value, next, leave *ir.Block), call func(fn, frame *ir.Value)) (way *ir.Value) {
 	o := lw.newCallbackBody(name, params, body)
 	lw.callBody(o, true, call)
-	lw.hideKept(o)
 	return lw.B.Read(o.exitKind)
-}
-
-// hideKept hides the variables that a callback does not use from the verifier, after the call.
-//
-// Kernels from 6.1 to 6.3 need that. The verifier compares two states only in the numbers on which
-// a later branch depends. To find these it follows the instructions backwards, those of the
-// callback too, as if they were the caller's: if the callback writes a register of the same number,
-// it loses the caller's, takes two states for equal, and removes one side of the branch. Linux 6.4
-// tells the frames apart (kernel/bpf/verifier.c: backtrack_insn). A branch on an unknown number
-// depends on none from before the call.
-func (lw *Lowerer) hideKept(o *callbackBody) {
-	b := lw.B
-	if b.Dead() {
-		return
-	}
-	zero := lw.opaqueZero()
-	for _, x := range slices.Clone(b.Written()) {
-		if b.Hides(x) && !o.writes[x] {
-			if v := b.Read(x); v.Op != ir.OpConst {
-				b.Write(x, b.Add(ir.OpHide, v, zero))
-			}
-		}
-	}
 }
 
 // newCallbackBody lowers the callback.
@@ -181,6 +157,14 @@ func (o *callbackBody) known(x ir.Variable) bool {
 // call, and go on with those that it leaves. They do not consider that it may run more often, or
 // not at all: if each run of the body left the loop in the same manner, they would remove the code
 // for a loop that ends normally.
+//
+// The words that the body does not write are hidden after the call, on all ways out of the loop.
+// Kernels from 6.1 to 6.3 need that. The verifier compares two states only in the numbers on which
+// a later branch depends. To find these it follows the instructions backwards, those of the
+// callback too, as if they were the caller's: if the callback writes a register of the same number,
+// it loses the caller's, takes two states for equal, and removes one side of the branch. Linux 6.4
+// tells the frames apart (kernel/bpf/verifier.c: backtrack_insn). A branch on an unknown number
+// depends on none from before the call.
 func (lw *Lowerer) callBody(o *callbackBody, loops bool, call func(fn, frame *ir.Value)) {
 	b := lw.B
 	lw.beforeCall(o)
@@ -223,6 +207,13 @@ func (lw *Lowerer) callBody(o *callbackBody, loops bool, call func(fn, frame *ir
 			lw.hideWords(mem{frame, o.slots[s], s.Size}, zero)
 		}
 		lw.copyStr(lw.slotMem(s), mem{frame, o.slots[s], s.Size})
+	}
+	if loops {
+		for _, x := range slices.Clone(b.Written()) {
+			if v := b.Read(x); b.Hides(x) && !o.writes[x] && v.Op != ir.OpConst {
+				b.Write(x, b.Add(ir.OpHide, v, zero))
+			}
+		}
 	}
 	follow := func(way int64, leave func()) {
 		left, on := b.Block("left"), b.Block("")

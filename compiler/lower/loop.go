@@ -84,7 +84,7 @@ func (lw *Lowerer) iterate(s tree.LoopStmt, count *ir.Value, each func(i *ir.Val
 // iterateByCallback is iterate with bpf_loop.
 func (lw *Lowerer) iterateByCallback(s tree.LoopStmt, fixed int64, counts bool, limit, tooMany *ir.Value, each func(i *ir.Value, body, leave *ir.Block)) {
 	b := lw.B
-	exceeds := new(int) // a variable, so that hideKept hides it
+	exceeds := new(int) // a variable, so that callBody hides it
 	b.Write(exceeds, tooMany)
 	for _, v := range s.Keeps() { // so that they exist outside of the callback
 		lw.clearHome(lw.homeOf(v))
