@@ -54,8 +54,8 @@ func ProgramFunc(id ebpf.ProgramID, name string) (f Func, err error) {
 	return f, nil
 }
 
-// kernelContext gives a pointer to a program's context the kernel's type. It leaves other
-// parameters unchanged.
+// kernelContext replaces the type of a pointer to a program's context with the kernel's. Other
+// parameters stay as they are.
 func kernelContext(p *ctype.Param) {
 	if p.Type.Kind != ctype.Pointer {
 		return

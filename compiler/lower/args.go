@@ -7,7 +7,7 @@ import (
 )
 
 // JoinArgs reads the strings of an array in memory up to NULL. The arguments of e are the pointers
-// in the array, one more than are read: it tells whether there are more.
+// in the array, one more than are read: the last shows whether the array goes on.
 func JoinArgs(lw *Lowerer, e *tree.BuiltinExpr) Val {
 	b := lw.B
 	room := lw.allocTemp(tree.MaxArgs*tree.MaxArg, "arguments")

@@ -14,7 +14,7 @@ import (
 const (
 	Sprintf = "sprintf" // Arg is a C format; the elements are its arguments
 	Percent = "percent" // Arg is a format of Starlark's operator %
-	Joined  = "join"    // Arg stands between the elements that are not None; the last one tells that there are more
+	Joined  = "join"    // Arg stands between the elements that are not None; the last one is set if the array goes on
 	either  = "either"  // the elements are optional, and one of them is not None
 	record  = "struct"  // Arg has the names of the fields, separated by commas
 )

@@ -10,7 +10,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/abi"
 )
 
-// An Row explains an error of a helper, or of the handler itself. The first row that matches a
+// A Row explains an error of a helper, or of the handler itself. The first row that matches a
 // site and an errno applies. docs/errors.md is generated from the rows.
 //
 // In the texts, {map} is the name of the map or stream, {size} its max_keys or its size in bytes,

@@ -43,7 +43,7 @@ func Cause(err error) error {
 	return err
 }
 
-// errorAt gives an error of a search its position.
+// errorAt adds the position to an error of a search.
 func errorAt(pos syntax.Position, err error) error {
 	var e *Error
 	if errors.As(err, &e) {
