@@ -132,15 +132,21 @@ func verifyDominance(f *Func, defined map[*Value]bool) error {
 			pos[v] = i + 1
 		}
 	}
-	use := func(v *Value, at *Block, before int, who string) error {
+	// user is nil for the end of the block at.
+	use := func(v *Value, at *Block, before int, user *Value) error {
 		if v.Op == OpConst && v.Block == nil {
 			return nil
 		}
-		if !defined[v] {
-			return fmt.Errorf("ir: %s uses v%d (%s), which is in no block", who, v.ID, v.Op)
-		}
-		if v.Block == at && pos[v] < before || v.Block != at && dom.dominates(v.Block, at) {
+		known := defined[v]
+		if known && (v.Block == at && pos[v] < before || v.Block != at && dom.dominates(v.Block, at)) {
 			return nil
+		}
+		who := "the end of " + at.String()
+		if user != nil {
+			who = fmt.Sprintf("v%d (%s)", user.ID, user.Op)
+		}
+		if !known {
+			return fmt.Errorf("ir: %s uses v%d (%s), which is in no block", who, v.ID, v.Op)
 		}
 		return fmt.Errorf("ir: %s uses v%d, whose definition in %s does not dominate it", who, v.ID, v.Block)
 	}
@@ -151,7 +157,7 @@ func verifyDominance(f *Func, defined map[*Value]bool) error {
 		for _, phi := range b.Phis {
 			for i, a := range phi.Args {
 				if p := b.Preds[i]; dom.reachable(p) {
-					if err := use(a, p, len(p.Values)+2, fmt.Sprintf("phi v%d", phi.ID)); err != nil {
+					if err := use(a, p, len(p.Values)+2, phi); err != nil {
 						return err
 					}
 				}
@@ -159,7 +165,7 @@ func verifyDominance(f *Func, defined map[*Value]bool) error {
 		}
 		for i, v := range b.Values {
 			for _, a := range v.Args {
-				if err := use(a, b, i+1, fmt.Sprintf("v%d", v.ID)); err != nil {
+				if err := use(a, b, i+1, v); err != nil {
 					return err
 				}
 			}
@@ -171,7 +177,7 @@ func verifyDominance(f *Func, defined map[*Value]bool) error {
 			if !a.HasResult() {
 				return fmt.Errorf("ir: the end of %s uses v%d (%s), which has no result", b, a.ID, a.Op)
 			}
-			if err := use(a, b, len(b.Values)+2, "the end of "+b.String()); err != nil {
+			if err := use(a, b, len(b.Values)+2, nil); err != nil {
 				return err
 			}
 		}
