@@ -181,6 +181,6 @@ func TestMapfull(t *testing.T) {
 		t.Errorf("%d events, %d counted, %d dropped", n[0], n[1], n[2])
 	}
 	if !strings.Contains(out, "map_update_elem E2BIG (-7)") || !strings.Contains(out, "hint") && !strings.Contains(out, "max_keys=16") {
-		t.Errorf("the error is not told of in\n%s", out)
+		t.Errorf("the error is not reported in\n%s", out)
 	}
 }

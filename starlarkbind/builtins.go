@@ -366,8 +366,8 @@ func (s *Session) needsSwap() bool {
 	return s.opt.Interactive || s.sources.Mentions("clear", "delta")
 }
 
-// newMap returns the declaration of a map. Its name is that of the variable it is assigned to if
-// the script gives none, else its kind.
+// newMap returns the declaration of a map. Its name is that of the variable it is assigned to,
+// unless the script names it; a map without a variable is named after its kind.
 func (s *Session) newMap(t *starlark.Thread, name, kind string) *compiler.Map {
 	if name == "" {
 		name = s.sources.Assigned(t)

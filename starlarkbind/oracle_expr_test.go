@@ -66,8 +66,8 @@ func (x ex) signed() ex {
 	return ex{h: "w(" + x.h + ")", k: "(" + x.k + " - 0)", t: "int"}
 }
 
-// joined gives two values that are alternatives one type. An unsigned value stays unsigned if the
-// other is never negative. The result reports whether the type is unsigned.
+// joined converts two values that are alternatives to one type. An unsigned value stays unsigned if
+// the other is never negative. The result reports whether the type is unsigned.
 func joined(x, y ex) (ex, ex, bool) {
 	if (x.unsigned || y.unsigned) && x.neverNegative() && y.neverNegative() {
 		return x, y, true

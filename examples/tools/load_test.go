@@ -81,7 +81,7 @@ func runLoad(name string, args []string) {
 	os.Exit(0)
 }
 
-// setName gives the thread the load's name.
+// setName sets the name of the thread to that of the load.
 func setName() error {
 	b, err := unix.BytePtrFromString(os.Getenv(loadName))
 	if err != nil {

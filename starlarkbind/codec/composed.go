@@ -40,8 +40,8 @@ func (c *Codec) compose(t *types.Type, b []byte) starlark.Value {
 	return starlark.String(text)
 }
 
-// joinArgs returns the text of join() of an array in memory. The last part tells that there are
-// more strings.
+// joinArgs returns the text of join() of an array in memory. The last part reports whether
+// there are more strings.
 func joinArgs(sep string, parts starlark.Tuple) starlark.Value {
 	last := len(parts) - 1
 	var list []string

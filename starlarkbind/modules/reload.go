@@ -9,9 +9,9 @@ import (
 )
 
 // Reload reads the modules of the session again. It runs those whose text has changed, and those
-// that load one of them, and binds the names that were loaded from them anew, unless they have been
-// given another value since. It returns the files of the modules that ran. If it returns an error,
-// the old modules and names stay.
+// that load one of them, and binds the names that were loaded from them again, unless they have
+// been assigned another value since. It returns the files of the modules that ran. If it returns an
+// error, the old modules and names stay.
 func (l *Loader) Reload(thread *starlark.Thread) (files []string, err error) {
 	byID, loads := l.byID, maps.Clone(l.loads)
 	defer func() {
