@@ -53,6 +53,9 @@ var loads = map[string]func(n ...int) error{
 	"queue":   loadQueue,
 	"refused": loadRefused,
 	"resend":  loadResend,
+	"lives":   loadLives,
+	"links":   loadLinks,
+	"mounts":  loadMounts,
 }
 
 // runLoad runs a load and exits.

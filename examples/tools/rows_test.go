@@ -42,6 +42,18 @@ var rowTests = []rowTest{
 	{run{tool: "shmsnoop", args: []string{"--failed"}, load: "shm 3", wide: true}, []string{"call", "ret", "args"}, map[string]int{
 		"shmget EINVAL key=0x0 size=0 flags=IPC_CREAT|IPC_EXCL mode=640": 3, "shmat EINVAL id=-1 address=0x0 flags=SHM_RDONLY": 3,
 		"shmdt EINVAL address=0x1": 3, "shmctl EINVAL id=-1 command=IPC_RMID": 3}},
+	{run{tool: "filelife", load: "lives 4", wide: true}, []string{"path"}, map[string]int{"TMP/one": 4, "TMP/two": 4}},
+	{run{tool: "filelife", load: "files 13"}, []string{"path"}, map[string]int{"TMP/made": 13}},
+	{run{tool: "filelife", args: []string{"--min-ms", "100000"}, load: "files 13"}, []string{"path"}, map[string]int{}},
+	{run{tool: "filelife", load: "links 4", needs: []string{"kprobe"}}, []string{"path"}, map[string]int{"TMP/first": 4, "TMP/old": 4}},
+	{run{tool: "fileslower", args: []string{"--min-ms", "0"}, load: "files 13"}, []string{"op", "ret", "path"}, map[string]int{"write 10 TMP/file": 13, "read 10 TMP/file": 13}},
+	{run{tool: "fileslower", args: []string{"--min-ms", "2", "--all"}, load: "wake 20"}, []string{"op", "ret"}, map[string]int{"read 1": 20}},
+	{run{tool: "mountsnoop", load: "mounts 3"}, []string{"call"}, map[string]int{
+		`mount("", "/", "", MS_REC|MS_PRIVATE, NULL)`: 1, `mount("none", "TMP", "ramfs", MS_NOSUID, "mode=700")`: 3,
+		`umount("TMP", MNT_DETACH)`: 3, `umount("TMP", 0)`: 6,
+		`fsopen("ramfs", FSOPEN_CLOEXEC)`: 3, `fsconfig(100, FSCONFIG_SET_STRING, "mode", "711", 0)`: 3, `fsconfig(100, FSCONFIG_CMD_CREATE, NULL, NULL, 0)`: 3,
+		`fsmount(100, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOEXEC)`: 3, `move_mount(101, "", AT_FDCWD, "TMP", MOVE_MOUNT_F_EMPTY_PATH)`: 3}},
+	{run{tool: "mountsnoop", args: []string{"--failed"}, load: "mounts 3", wide: true}, []string{"ret", "call"}, map[string]int{`EINVAL umount("TMP", 0)`: 3}},
 }
 
 // libraryTests need programs that use libraries.

@@ -1,0 +1,108 @@
+package tools
+
+import (
+	"errors"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// Loads of files, mounts and the page cache.
+
+// loadLives creates and deletes two files n[0] times, and fails to delete one. It also opens a file
+// that exists.
+func loadLives(n ...int) error {
+	if err := unix.Chdir(os.TempDir()); err != nil {
+		return err
+	}
+	dir, err := unix.Open(".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	if err := create("kept"); err != nil {
+		return err
+	}
+	at := unix.AT_FDCWD
+	for range n[0] {
+		if err := errors.Join(
+			create("one"), create("two"), create("kept"),
+			call(unix.EISDIR, unix.SYS_UNLINK, cstring(os.TempDir())),
+			call(unix.ENOENT, unix.SYS_UNLINKAT, uintptr(at), cstring("none"), 0),
+			call(0, unix.SYS_UNLINK, cstring(os.TempDir()+"/./one")),
+			call(0, unix.SYS_UNLINKAT, uintptr(dir), cstring("two"), 0),
+		); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadLinks deletes a file n[0] times that has two names, and as often one that was renamed.
+func loadLinks(n ...int) error {
+	if err := unix.Chdir(os.TempDir()); err != nil {
+		return err
+	}
+	for range n[0] {
+		if err := errors.Join(
+			create("first"), unix.Link("first", "second"), unix.Unlink("first"), unix.Unlink("second"),
+			create("old"), unix.Rename("old", "new"), unix.Unlink("new"),
+		); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// create opens a file for writing, and creates it if it does not exist.
+func create(name string) error {
+	fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CREAT, 0o600)
+	if err != nil {
+		return err
+	}
+	return unix.Close(fd)
+}
+
+// loadMounts mounts a file system n[0] times by each of two interfaces, and fails to unmount one.
+func loadMounts(n ...int) error {
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err
+	}
+	dir := os.TempDir()
+	for range n[0] {
+		if err := errors.Join(unix.Mount("none", dir, "ramfs", unix.MS_NOSUID, "mode=700"), unix.Unmount(dir, unix.MNT_DETACH)); err != nil {
+			return err
+		}
+		if err := unix.Unmount(dir, 0); err != unix.EINVAL {
+			return err
+		}
+		const fs, mnt = 100, 101
+		if err := moveTo(fs)(unix.Fsopen("ramfs", unix.FSOPEN_CLOEXEC)); err != nil {
+			return err
+		}
+		if err := errors.Join(unix.FsconfigSetString(fs, "mode", "711"), unix.FsconfigCreate(fs)); err != nil {
+			return err
+		}
+		if err := moveTo(mnt)(unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOEXEC)); err != nil {
+			return err
+		}
+		if err := errors.Join(unix.MoveMount(mnt, "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH), unix.Close(mnt), unix.Close(fs), unix.Unmount(dir, 0)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moveTo returns a function that gives a descriptor the number fd.
+func moveTo(fd int) func(old int, err error) error {
+	return func(old int, err error) error {
+		if err != nil {
+			return err
+		}
+		return errors.Join(unix.Dup3(old, fd, unix.O_CLOEXEC), unix.Close(old))
+	}
+}
