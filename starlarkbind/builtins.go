@@ -49,6 +49,9 @@ var Builtins = []Builtin{
 	{"spawn", "spawn(argv)", "start a process, stopped before its first instruction until run(process)", `cmd = spawn(["ls", "-l"])`, (*Session).builtinSpawn},
 	{"attempt", "attempt(fn)", "call fn; a failure is returned as struct(ok, value, error)", `r = attempt(lambda: probe("tracepoint:no:such", handler))`, (*Session).builtinAttempt},
 	{"flag", "flag(name, default, help=\"\")", "the value of a command-line flag; it has the type of its default", `limit = flag("limit", 10, "how many lines to print")`, (*Session).builtinFlag},
+	{"expression", `expression(text, params=["e"], name="expression")`, "struct(function, texts): a function with these parameters that returns the value of a Starlark expression, such as that of a flag, and the text of each expression if there are several, separated by commas; errors call the text name", `wanted = expression("e.pid > 1000", name="--if").function`, func(s *Session, t *starlark.Thread, b *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		return s.names.Expression(t, b, a, kw)
+	}},
 	{"help", "help(x=None)", "describe a function, a value, a kind of probe, a probe or a name; help() is a tour", `help("tracepoint:sched:sched_switch")`, (*Session).builtinHelp},
 	{"errors", "errors()", "list of the helper errors so far, the oldest first", "for e in errors(): print(e.count, e.message)", func(s *Session, _ *starlark.Thread, _ *starlark.Builtin, a starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
 		if err := starlark.UnpackArgs("errors", a, kw); err != nil {

@@ -162,12 +162,12 @@ func (s *Session) Describe(err error) *ScriptError {
 	switch frames := s.frames(err); {
 	case se.Pos != "":
 		return se
-	case len(frames) > 0:
-		pos = frames.At(0).Pos
-	case errors.As(err, &syn):
+	case errors.As(err, &syn): // before the frames: the text may be that of expression()
 		se.Message, pos = syn.Msg, s.endOfLine(syn)
 	case errors.As(err, &names):
 		se.Message, pos = names[0].Msg, names[0].Pos
+	case len(frames) > 0:
+		pos = frames.At(0).Pos
 	default:
 		return se
 	}

@@ -153,7 +153,7 @@ var starlarkbindImports = map[string][]string{
 	"maps":       {"bpf", "codec", "compiler", "dictbuild", "helpererr", "hist", "methods", "render", "runner", "structs", "terminal"},
 	"methods":    {},
 	"modules":    {"names", "source", "std"},
-	"names":      {"bpf", "compiler", "items", "ktypes", "maps", "source"},
+	"names":      {"bpf", "compiler", "items", "ktypes", "maps", "source", "structs"},
 	"overhead":   {"bpf", "runner"},
 	"plot":       {},
 	"pprof":      {},

@@ -1,5 +1,6 @@
-// Package names says what a name means: to the script and its prompt (namespace.go), and to the
-// compiler in a handler (scope.go), where a name can also be defined further down (infer.go).
+// Package names says what a name means: to the script and its prompt (namespace.go), to the
+// compiler in a handler (scope.go), where a name can also be defined further down (infer.go), and
+// in an expression that the script has as text (expression.go).
 package names
 
 import (

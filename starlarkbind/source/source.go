@@ -5,6 +5,7 @@
 //
 //	source.go        files, their text and trees
 //	parse.go         parsing, byte order marks, load()
+//	expression.go    an expression as a function
 //	format_check.go  constant formats of printf() and %
 //	docs.go          docstrings
 //	hostcall.go      the statement added to possible handlers
