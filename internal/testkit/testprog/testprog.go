@@ -35,6 +35,7 @@ var programs = map[string][]string{
 	"faults":  {"gcc", "faults.c", "-O1", "-static"},
 	"watched": {"gcc", "watched.c", "-O1", "-no-pie", "-static"},
 	"many":    {"gcc", "many.c", "-O1", "-static"},
+	"nested":  {"gcc", "nested.c", "-O1", "-static"},
 	"probed":  {"gcc", "probed.c", "-O1", "-no-pie"},
 }
 
