@@ -254,6 +254,9 @@ func (s *Session) builtinKernel(_ *starlark.Thread, _ *starlark.Builtin, a starl
 	if err := starlark.UnpackArgs("kernel", a, kw); err != nil {
 		return nil, err
 	}
+	if err := sys.Prepare(); err != nil { // which raises the limit for the maps of the checks
+		return nil, scriptError(err)
+	}
 	var features []starlark.Value
 	for _, f := range feature.All() {
 		err := f.Probe()
