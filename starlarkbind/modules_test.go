@@ -176,6 +176,15 @@ out[2] = 3
 `, "out:\n1  2\n2  3\n"},
 		{`
 -- main.star --
+first, out = table(), table()
+def f():
+    if first.add(by=1) == 1:
+        out.add(by=2)
+f()
+(lambda: out.add(by=3))()
+`, "out:\n2  1\n3  1\n"},
+		{`
+-- main.star --
 load("lib.star", seen="out")
 print(len(seen))
 -- lib.star --

@@ -98,9 +98,10 @@ func (s *Files) Add(name string, src []byte, f *syntax.File) {
 			s.use(n, 1)
 		case *syntax.DotExpr:
 			s.mentions[n.Name.Name] = true
-			if m, ok := n.X.(*syntax.Ident); ok && n.Name.Name == "add" {
-				s.use(m, -1)
-			}
+		case *syntax.ExprStmt:
+			s.added(n.X)
+		case *syntax.LambdaExpr:
+			s.added(n.Body)
 		case *syntax.Literal:
 			if v, ok := n.Value.(string); ok {
 				s.mentions[v] = true
@@ -147,6 +148,20 @@ func (s *Files) written(lhs syntax.Expr) {
 		}
 	case *syntax.IndexExpr:
 		if m, ok := l.X.(*syntax.Ident); ok {
+			s.use(m, -1)
+		}
+	}
+}
+
+// added records that x.add() does not read the map x if nothing uses its result: as a statement, or
+// as the body of a lambda, which usually is a handler.
+func (s *Files) added(x syntax.Expr) {
+	call, ok := x.(*syntax.CallExpr)
+	if !ok {
+		return
+	}
+	if method, ok := call.Fn.(*syntax.DotExpr); ok && method.Name.Name == "add" {
+		if m, ok := method.X.(*syntax.Ident); ok {
 			s.use(m, -1)
 		}
 	}
