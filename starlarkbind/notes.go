@@ -130,6 +130,15 @@ func (s *Session) noteUnread(st *records.Stream) {
 	}
 }
 
+// warnLeft reports the records that the callbacks of streams have not received.
+func (s *Session) warnLeft() {
+	for _, m := range s.reg.maps {
+		if st, ok := m.(*records.Stream); ok {
+			st.WarnLeft()
+		}
+	}
+}
+
 // warnFill warns about maps that are nearly full, once per map.
 func (s *Session) warnFill() {
 	if s.opt.Warnings == warnings.None {

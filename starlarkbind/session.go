@@ -381,6 +381,7 @@ func (s *Session) Close() error {
 	if script && !s.done.aborted && (!s.done.failed || s.done.waited) && s.out.Failed() == nil {
 		s.summarize()
 	}
+	s.warnLeft()
 	s.warnTotals()
 	s.warnEvicted()
 	for _, p := range s.waits.procs {

@@ -141,7 +141,8 @@ func (st *Stream) dispatchQueued(thread *starlark.Thread, to uint64, goOn func(n
 }
 
 // Close stops the dispatcher and passes on the records that were sent before. If the callback is
-// too slow for that, records remain, which a warning reports.
+// too slow for that, records remain for the next run() or take(). WarnLeft reports those that
+// nothing takes.
 func (d *Dispatcher) Close(thread *starlark.Thread, ctrlC *runner.Ending, err error) error {
 	to := make([]uint64, len(d.streams))
 	for i, st := range d.streams {
@@ -191,11 +192,16 @@ func (d *Dispatcher) finish(thread *starlark.Thread, ctrlC *runner.Ending, st *S
 			st.queue.push(b)
 		}
 	}
-	if n := st.queue.count(); n > 0 && d.env.Warns() {
-		d.env.Out.Warn("records_left", map[string]any{"stream": st.Name(), "records": n, "callback": st.each.Name()},
+	return nil
+}
+
+// WarnLeft warns of records for which run() did not call the callback, and which nothing has taken
+// since.
+func (st *Stream) WarnLeft() {
+	if n := st.queue.count(); n > 0 && st.each != nil && st.r.env.Warns() {
+		st.r.env.Out.Warn("records_left", map[string]any{"stream": st.Name(), "records": n, "callback": st.each.Name()},
 			fmt.Sprintf("run() ended before %s was called for %s of %s, because its calls are slow; the next run() or %s.take() returns them", st.each.Name(), plural.Of(n, "record"), st.Name(), st.Name()))
 	}
-	return nil
 }
 
 // hasCallback reports whether each() was called, and a program sends to the stream.
