@@ -48,6 +48,7 @@ var loads = map[string]func(n ...int) error{
 	"pty":     loadTerminal,
 	"wake":    loadWake,
 	"compact": loadCompact,
+	"futex":   loadFutex,
 	"tcp":     loadTCP,
 	"talk":    loadTalk,
 	"queue":   loadQueue,
