@@ -2,6 +2,7 @@ package tools
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 
@@ -61,6 +62,81 @@ func create(name string) error {
 		return err
 	}
 	return unix.Close(fd)
+}
+
+// sparse creates a file of n pages that no cache and no disk has, which is not read ahead.
+func sparse(n int) (int, error) {
+	fd, err := unix.Open(os.TempDir()+"/sparse", unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	return fd, errors.Join(unix.Ftruncate(fd, int64(n)*4096), unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM))
+}
+
+// loadCached reads n[0] pages that are not in the page cache and reads them again, writes as many,
+// and reads all of them in one call for more than the file has.
+func loadCached(n ...int) error {
+	fd, err := sparse(n[0])
+	if err != nil {
+		return err
+	}
+	b := make([]byte, n[0]*16384)
+	for range 2 {
+		for i := range n[0] {
+			if _, err := unix.Pread(fd, b[:4096], int64(i)*4096); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range n[0] {
+		if _, err := unix.Pwrite(fd, b[:4096], int64(n[0]+i)*4096); err != nil {
+			return err
+		}
+	}
+	if size, err := unix.Pread(fd, b, 0); err != nil || size != 2*n[0]*4096 {
+		return fmt.Errorf("read %d bytes: %w", size, err)
+	}
+	return nil
+}
+
+// loadMapped reads n[0] pages that are not in the page cache by a mapping, and again by another.
+func loadMapped(n ...int) error {
+	fd, err := sparse(n[0])
+	if err != nil {
+		return err
+	}
+	for range 2 {
+		b, err := unix.Mmap(fd, 0, n[0]*4096, unix.PROT_READ, unix.MAP_SHARED)
+		if err != nil {
+			return err
+		}
+		if err := unix.Madvise(b, unix.MADV_RANDOM); err != nil {
+			return err
+		}
+		for i := range n[0] {
+			if b[i*4096] != 0 {
+				return errors.New("the file is not empty")
+			}
+		}
+		if err := unix.Munmap(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadDirty writes n[0] pages of the file in the environment variable loadFile.
+func loadDirty(n ...int) error {
+	fd, err := unix.Open(os.Getenv(loadFile), unix.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	for i := range n[0] {
+		if _, err := unix.Pwrite(fd, make([]byte, 4096), int64(i)*4096); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // loadMounts mounts a file system n[0] times by each of two interfaces, and fails to unmount one.

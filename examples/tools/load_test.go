@@ -57,6 +57,9 @@ var loads = map[string]func(n ...int) error{
 	"lives":   loadLives,
 	"links":   loadLinks,
 	"mounts":  loadMounts,
+	"cached":  loadCached,
+	"mapped":  loadMapped,
+	"dirty":   loadDirty,
 }
 
 // runLoad runs a load and exits.

@@ -98,6 +98,11 @@ var sumTests = []sumTest{
 	{run{tool: "stackcount", args: []string{"--probe", "tracepoint:syscalls:sys_enter_getppid"}, load: "getppid 5000"}, map[string]string{"comm": comm()}, "count", 5000, 5000},
 	{run{tool: "stackcount", args: []string{"--probe", "tracepoint:syscalls:sys_enter_getppid", "--no-user"}, load: "getppid 5000"}, nil, "", 1, 1},
 	{run{tool: "slabratetop", args: []string{"--interval", "600"}, load: "open 200"}, map[string]string{"cache": "filp"}, "allocs", 800, 1000}, // two that fail are allocated, too
+	{run{tool: "cachestat", args: []string{"--interval", "600"}, load: "cached 500"}, nil, "misses", 500, 520},
+	{run{tool: "cachestat", args: []string{"--interval", "600"}, load: "cached 500"}, nil, "hits", 1500, 1900}, // the Go runtime adds some
+	{run{tool: "cachestat", args: []string{"--interval", "600"}, load: "cached 500"}, nil, "added", 1000, 1020},
+	{run{tool: "cachestat", args: []string{"--interval", "600"}, load: "mapped 500"}, nil, "misses", 500, 520},
+	{run{tool: "cachestat", args: []string{"--interval", "600"}, load: "mapped 500"}, nil, "hits", 30, 900}, // some kernels map 16 pages or more at one fault
 }
 
 // sampleTests are the tests of tools that sample.
@@ -118,5 +123,6 @@ var (
 		{run{tool: "biolatency", args: []string{"--disk", "none"}, load: "blocks 40"}, nil, "count", 0, 0},
 		{run{tool: "bitesize", load: "blocks 40"}, map[string]string{"comm": comm(), "lo": "4096"}, "count", 40, 40},
 		{run{tool: "biostacks", load: "blocks 40"}, nil, "count", 40, 40},
+		{run{tool: "cachestat", args: []string{"--interval", "600"}, load: "dirty 40"}, nil, "dirtied", 40, 45}, // the inode is written, too
 	}
 )

@@ -55,7 +55,7 @@ const atOnce = 2
 type Suite struct {
 	Kernels []Kernel
 	Package string // only run tests of this package; "" runs all
-	Run     string // pattern of test names; "" runs all
+	Run     string // pattern of test names, and of subtests as in go test -run; "" runs all
 	Checks  int    // random handlers for the oracle; 0 means oracleChecks
 	Boot    string // see Command
 	Accel   string // see Command
@@ -168,7 +168,7 @@ func helperFiles() (Files, error) {
 // build builds the test binaries in tmp and lists their tests.
 func (s Suite) build(tmp string) ([]binary, error) {
 	var out []binary
-	pattern := s.Run
+	pattern, _, _ := strings.Cut(s.Run, "/") // -test.list knows no subtests
 	if pattern == "" {
 		pattern = "^Test"
 	}

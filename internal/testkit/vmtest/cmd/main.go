@@ -44,7 +44,7 @@ func run() int {
 	limit := flag.Duration("t", 5*time.Minute, "time limit for each virtual machine")
 	suite := flag.Bool("suite", false, "build the project's tests and run them under all kernels (or those of -k)")
 	pkg := flag.String("pkg", "", "with -suite: the tests of one `package`: bpf, starlarkbind, ...")
-	only := flag.String("run", "", "with -suite: tests whose names match the `pattern`")
+	only := flag.String("run", "", "with -suite: tests whose names match the `pattern`; TestA/b chooses subtests")
 	checks := flag.Int("checks", 0, "with -suite: random handlers for the oracle under each kernel")
 	boot := flag.String("boot", "", "with -suite: added to the kernel's `command line`: preempt=full")
 	accel := flag.String("accel", "", "QEMU's `accelerator`: tcg,thread=single emulates all processors in one thread")
