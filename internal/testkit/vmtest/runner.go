@@ -19,6 +19,8 @@ type runner struct {
 	command Command
 	out     *bytes.Buffer // output of the command
 
+	subtests string // pattern of subtests, which begins with a slash, or ""
+
 	verdict verdict
 	err     error
 	took    time.Duration
@@ -77,7 +79,7 @@ func (r *runner) run(tests []string) {
 		}
 		r.verdict.add(now)
 		todo = now.failed
-		c.Args = append(slices.Clone(r.command.Args), "-test.run", "^("+strings.Join(todo, "|")+")$")
+		c.Args = append(slices.Clone(r.command.Args), "-test.run", "^("+strings.Join(todo, "|")+")$"+r.subtests)
 		r.repeated += len(todo)
 		r.again += fmt.Sprintf("%s        run again: %s\n%s", why, strings.Join(todo, " "), said(r.all, todo))
 	}

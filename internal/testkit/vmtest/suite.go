@@ -265,7 +265,11 @@ func (s Suite) one(k Kernel, b binary, files Files) (r runner, report string, er
 	}
 	c.Files[moduleFile] = filepath.Join(dir, moduleFile)
 	c.Env = append(c.Env, moduleEnv+"=/"+moduleFile)
-	r = runner{start: k.start, command: c, out: &out}
+	_, subtests, ok := strings.Cut(s.Run, "/")
+	if ok {
+		subtests = "/" + subtests
+	}
+	r = runner{start: k.start, command: c, subtests: subtests, out: &out}
 	r.run(b.tests)
 	v := r.verdict
 	err = errors.Join(r.err, v.err())
