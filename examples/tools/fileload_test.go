@@ -1,10 +1,12 @@
 package tools
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,9 +66,10 @@ func create(name string) error {
 	return unix.Close(fd)
 }
 
-// sparse creates a file of n pages that no cache and no disk has, which is not read ahead.
+// sparse makes the file in the environment variable loadFile n pages long, of which no cache and no
+// disk has any. They are not read ahead.
 func sparse(n int) (int, error) {
-	fd, err := unix.Open(os.TempDir()+"/sparse", unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
+	fd, err := unix.Open(os.Getenv(loadFile), unix.O_RDWR|unix.O_TRUNC, 0)
 	if err != nil {
 		return 0, err
 	}
@@ -137,6 +140,42 @@ func loadDirty(n ...int) error {
 		}
 	}
 	return nil
+}
+
+// loadAhead reads the first half of a file of n[0] pages page by page, lets the kernel read all of
+// the file ahead, and drops it from the page cache. It begins without it there.
+func loadAhead(n ...int) error {
+	fd, err := unix.Open(os.Getenv(loadFile), unix.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED); err != nil {
+		return err
+	}
+	for i := range n[0] / 2 {
+		if _, err := unix.Pread(fd, make([]byte, 4096), int64(i)*4096); err != nil {
+			return err
+		}
+	}
+	if err := unix.Fadvise(fd, 0, 0, unix.FADV_WILLNEED); err != nil {
+		return err
+	}
+	b, err := unix.Mmap(fd, 0, n[0]*4096, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return err
+	}
+	cached := make([]byte, n[0])
+	for { // pages that are being read are not dropped
+		if err := unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED); err != nil {
+			return err
+		}
+		if err := call(0, unix.SYS_MINCORE, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), uintptr(unsafe.Pointer(&cached[0]))); err != nil {
+			return err
+		}
+		if !bytes.Contains(cached, []byte{1}) {
+			return nil
+		}
+	}
 }
 
 // loadMounts mounts a file system n[0] times by each of two interfaces, and fails to unmount one.

@@ -250,7 +250,7 @@ func TestEveryToolTested(t *testing.T) {
 	for _, c := range slices.Concat(rowTests, libraryTests, diskRows) {
 		tested = append(tested, c.tool)
 	}
-	for _, c := range slices.Concat(sumTests, sampleTests, diskSums) {
+	for _, c := range slices.Concat(sumTests, sampleTests, diskSums, cacheSums) {
 		tested = append(tested, c.tool)
 	}
 	for _, name := range Names() {

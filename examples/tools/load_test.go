@@ -60,6 +60,7 @@ var loads = map[string]func(n ...int) error{
 	"cached":  loadCached,
 	"mapped":  loadMapped,
 	"dirty":   loadDirty,
+	"ahead":   loadAhead,
 }
 
 // runLoad runs a load and exits.

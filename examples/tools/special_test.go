@@ -107,28 +107,6 @@ func TestSsllatency(t *testing.T) {
 	}
 }
 
-// TestDisks checks the tools of disks. The file is in this directory: /tmp may be in memory.
-func TestDisks(t *testing.T) {
-	file, err := os.CreateTemp(".", "disk")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := errors.Join(file.Close(), os.Remove(file.Name())); err != nil {
-			t.Error(err)
-		}
-	}()
-	if _, err := file.Write(make([]byte, 40*4096)); err != nil {
-		t.Fatal(err)
-	}
-	if err := file.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv(loadFile, file.Name())
-	checkRows(t, diskRows)
-	checkSums(t, diskSums)
-}
-
 // TestXfsdist traces the type of file system that a test has.
 func TestXfsdist(t *testing.T) {
 	load := "files 13"

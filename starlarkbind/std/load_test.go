@@ -22,6 +22,7 @@ var loads = map[string]func() error{
 	"exec":    func() error { return unix.Exec("/proc/self/exe", []string{loadProgram, "exit", "a b", ""}, nil) },
 	"sync":    func() error { unix.Sync(); return nil },
 	"exit":    func() error { return nil },
+	"pages":   loadPages,
 }
 
 // runLoad runs a load in a single thread.
@@ -142,4 +143,36 @@ func loadSleep() error {
 		}
 	}
 	return nil
+}
+
+// loadPages reads eight pages of a file, which no cache has, one by one, and another by a mapping.
+// It writes one, and deletes all nine.
+func loadPages() (err error) {
+	file, err := os.CreateTemp(".", "pages") // /tmp may be in memory
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
+	fd := int(file.Fd())
+	if err := errors.Join(file.Truncate(9*4096), unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM)); err != nil {
+		return err
+	}
+	page := make([]byte, 4096)
+	for i := range 8 {
+		if _, err := unix.Pread(fd, page, int64(i)*4096); err != nil {
+			return err
+		}
+	}
+	b, err := unix.Mmap(fd, 8*4096, 4096, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return err
+	}
+	page[0] = b[0]
+	if err := unix.Munmap(b); err != nil {
+		return err
+	}
+	if _, err := unix.Pwrite(fd, page, 0); err != nil {
+		return err
+	}
+	return file.Truncate(0)
 }
