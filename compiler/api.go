@@ -47,6 +47,7 @@ type (
 	List    = tree.List
 	Set     = tree.Set
 	Dict    = tree.Dict
+	Struct  = tree.Struct
 )
 
 // What a Program consists of.

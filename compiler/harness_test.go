@@ -97,6 +97,10 @@ func (s *source) entity(name string, x syntax.Expr) (Entity, error) {
 		if kind.Name == "stream" {
 			return &Stream{Name: name, Ref: name}, nil
 		}
+		if kind.Name == "struct" {
+			v, err := constOf(x)
+			return Const{V: v}, err
+		}
 		m := &Map{Name: name, Ref: name, Atomic: true}
 		for i, k := range []string{"count", "sum", "avg", "min", "max", "stats", "hist", "lhist"} {
 			if k == kind.Name {
@@ -148,6 +152,17 @@ func constOf(x syntax.Expr) (any, error) {
 		return List(v), err
 	case *syntax.DictExpr:
 		return constDict(x)
+	case *syntax.CallExpr: // struct(name=value)
+		s := Struct{}
+		for _, a := range x.Args {
+			b := a.(*syntax.BinaryExpr)
+			v, err := constOf(b.Y)
+			if err != nil {
+				return nil, err
+			}
+			s.Names, s.Vals = append(s.Names, b.X.(*syntax.Ident).Name), append(s.Vals, v)
+		}
+		return s, nil
 	}
 	return nil, fmt.Errorf("no constant: %T", x)
 }

@@ -82,10 +82,15 @@ func (h hostScope) Lookup(id *syntax.Ident) compiler.Entity {
 	return nil
 }
 
-// scriptAdd implements add() of aggregations and tables in the script.
+// scriptAdd implements add() of aggregations and tables in the script. by is nil if the call has no
+// key; None is one if the keys may be None.
 func (s *Session) scriptAdd(thread *starlark.Thread, m *compiler.Map, value, by starlark.Value) (starlark.Value, error) {
 	if err := sys.Prepare(); err != nil {
 		return nil, scriptError(err)
+	}
+	given := by != nil
+	if !given {
+		by = starlark.None
 	}
 	key := m.Key
 	if key == nil || m.Open {
@@ -99,7 +104,7 @@ func (s *Session) scriptAdd(thread *starlark.Thread, m *compiler.Map, value, by 
 			key = j // no handler uses the map yet, so the type can grow
 		}
 	}
-	if m.Agg != nil && (key.Kind == types.None) != (by == starlark.None) {
+	if m.Agg != nil && (key.Kind == types.None) != (by == starlark.None) && !(given && key.Kind == types.Opt) {
 		return nil, keyError(m, key)
 	}
 	boxed := key.Size() > maxHostKey

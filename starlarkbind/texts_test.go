@@ -120,6 +120,127 @@ struct(a = False, w = "minus")  2
 struct(a = False, w = "zero")   1
 struct(a = True, w = "one")     1
 struct(a = True, w = "two")     1`},
+	{"chosen", `
+lists = [["a", "b"], ["c", "d", "e"], []]
+ports = {0: [80, 443], 1: [22]}
+by_name = {"one": {1: "x"}, "two": {2: "y", 3: "z"}}
+`, "", `
+    row = lists[n]
+    print(len(row), row[-1] if row else "none", "d" in row, n in ports.get(n & 1, []), by_name.get(w, {}).get(n, "?"))
+    for s in row:
+        print(n, s)
+    a, b = lists[0]
+    pair = [(1, 2), (3, 4)][n & 1]
+    print(a, b, pair[1], ports[n & 1][0], ports[n & 1][n & 0], (lists[0] if n > 0 else lists[1])[1], lists[:2][n & 1][1], (lists + [["z"]])[3][0])
+    for k, v in by_name.get(w, {}).items():
+        print(k, v)`, `
+3 e True False ?
+-2 c
+-2 d
+-2 e
+a b 2 80 80 d b z
+0 none False False ?
+a b 4 22 22 d d z
+2 b False False ?
+0 a
+0 b
+a b 2 80 80 d b z
+3 e True False x
+1 c
+1 d
+1 e
+a b 4 22 22 b d z
+1 x
+0 none False False y
+a b 2 80 80 b b z
+2 y
+3 z`},
+	{"captured structs", `
+cfg = struct(limit=1, label="L", names=["p", "q"], inner=struct(x=4))
+recs = [struct(name="a", n=1), struct(name="b", n=-2)]
+servers = [struct(name="s", ports=[1, 2], at={"k": 1}), struct(name="t", ports=[3], at={"k": 2, "l": 3})]
+c, t = count(), table()
+`, "c, t", `
+    r = recs[n & 1]
+    t[n] = r
+    c.add(by=recs[0] if n > cfg.limit else r)
+    print(cfg.label, cfg.names[n & 1], cfg.inner, cfg.inner.x, n > cfg.limit, r, r.name, recs[n & 1].n, t[n].n)
+    for s in servers:
+        if n in s.ports:
+            print(s.name, s.ports[-1], s.at.get("l", 0), len(s.at))
+    for s in recs:
+        if s.n == n:
+            print(s.name)`, `
+L p struct(x = 4) 4 False struct(name = "a", n = 1) a 1 1
+b
+L q struct(x = 4) 4 False struct(name = "b", n = -2) b -2 -2
+L p struct(x = 4) 4 False struct(name = "a", n = 1) a 1 1
+L q struct(x = 4) 4 False struct(name = "b", n = -2) b -2 -2
+s 2 0 1
+a
+L p struct(x = 4) 4 True struct(name = "a", n = 1) a 1 1
+s 2 0 1
+struct(name = "a", n = 1)   3
+struct(name = "b", n = -2)  2
+    name   n
+-1  b     -2
+-2  a      1
+ 0  a      1
+ 1  b     -2
+ 2  a      1`},
+	{"comprehensions", "words = [\"x\", \"yy\"]\n", "", `
+    print([k * k for k in [2, 3]][n & 1], n in [k - 1 for k in range(3) if k != 1], {k: i for i, k in [(1, "one"), (2, "two")]}.get(w, 0), len([a + b for a in words for b in words]))
+    for s in [x + "!" for x in words]:
+        print(s, w)`, `
+4 False 0 4
+x! minus
+yy! minus
+9 True 0 4
+x! minus
+yy! minus
+4 False 0 4
+x! zero
+yy! zero
+9 True 1 4
+x! one
+yy! one
+4 False 2 4
+x! two
+yy! two`},
+	{"literal keys", "t, u = table(), table()\n", "t, u", `
+    t["x" + w] = n
+    t["total"] = t.get("total", 0) + 1
+    t["xlit"] = 6
+    t["y%d" % n if n else "none"] = n
+    print(t.get("xone"), "xlit" in t, "total" in t, t.get("y1", 8), t.get("y2", 9))
+    u["a" + w] = "v" + w
+    u["b" + w] = "vlit"
+    u["all"] = "other"`, `
+None True True 8 9
+None True True 8 9
+None True True 8 9
+1 True True 1 9
+1 True True 1 2
+none     0
+total    5
+xlit     6
+xminus  -1
+xone     1
+xtwo     2
+xzero    0
+y-1     -1
+y-2     -2
+y1       1
+y2       2
+all     other
+aminus  vminus
+aone    vone
+atwo    vtwo
+azero   vzero
+bminus  vlit
+bone    vlit
+btwo    vlit
+bzero   vlit`},
 }
 
 const textScript = `%s
@@ -209,7 +330,7 @@ c = count()
 def first(e):
     c.add(by="a" + e.comm)
 probe("tracepoint:syscalls:sys_enter_getppid", first)
-for h in [lambda e: c.add(by="b" + e.comm), lambda e: c.add(by="a" + str(e.args.filename, 64)), lambda e: c.add(by="abc"), first]:
+for h in [lambda e: c.add(by="b" + e.comm), lambda e: c.add(by="a" + str(e.args.filename, 64)), lambda e: c.add(by="xyz"), lambda e: c.add(by="abc"), first]:
     r = attempt(lambda: probe("tracepoint:syscalls:sys_enter_chdir", h))
     print(r.ok or r.error.message + ": " + r.error.hint)
 print(len(c))
@@ -217,5 +338,5 @@ print(len(c))
 		`count "c" has keys of type formatted text "a%s" since test.star:4:18, not formatted text "b%s": a map has one type, that of its first use; make another map for these`,
 		`count "c" has keys of type formatted text "a%s" of (string of up to 15 bytes) since test.star:4:18, not formatted text "a%s" of (string of up to 63 bytes): shorten these with str(ptr, n), or use the longest strings first`,
 		`count "c" has keys of type formatted text "a%s" since test.star:4:18, not string: a map has one type, that of its first use; make another map for these`,
-		"True", "0")
+		"True", "True", "0")
 }

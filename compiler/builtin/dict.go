@@ -16,30 +16,32 @@ func dictMethods() []method {
 }
 
 func checkDictGet(c *check.Checker, e *tree.MethodExpr) tree.Expr {
-	k, ok := e.X.(*tree.ConstExpr)
-	if !ok {
-		return c.Bad(e.Pos, "", "this dict is not a constant")
-	}
 	def := e.Args[1]
 	if def == nil {
 		def = &tree.ConstExpr{Node: tree.At(types.TNone, e.Pos)}
+	}
+	k, ok := e.X.(*tree.ConstExpr)
+	if !ok {
+		return c.ChosenGet(e.Pos, e.X, e.Args[0], def)
 	}
 	return c.DictGet(e.Pos, k.Value.(tree.Dict), e.Args[0], def)
 }
 
 // checkDictItems builds the list returned by items(), keys() or values() of a constant dict.
 func checkDictItems(c *check.Checker, e *tree.MethodExpr) tree.Expr {
-	d := e.X.(*tree.ConstExpr).Value.(tree.Dict)
-	list := tree.List{}
-	for i := range d.Keys {
-		switch e.Name {
-		case "keys":
-			list = append(list, d.Keys[i])
-		case "values":
-			list = append(list, d.Vals[i])
-		default:
-			list = append(list, tree.Tuple{d.Keys[i], d.Vals[i]})
+	return c.OfConst(e.Pos, e.X, func(v any) (any, bool) {
+		d, ok := v.(tree.Dict)
+		list := tree.List{}
+		for i := range d.Keys {
+			switch e.Name {
+			case "keys":
+				list = append(list, d.Keys[i])
+			case "values":
+				list = append(list, d.Vals[i])
+			default:
+				list = append(list, tree.Tuple{d.Keys[i], d.Vals[i]})
+			}
 		}
-	}
-	return &tree.ConstExpr{Node: tree.At(types.TList, e.Pos), Value: list}
+		return list, ok
+	})
 }

@@ -184,21 +184,8 @@ func checkOrd(c *check.Checker, row *check.Builtin, call *syntax.CallExpr, args 
 
 func checkLen(c *check.Checker, row *check.Builtin, call *syntax.CallExpr, args []tree.Expr) tree.Expr {
 	x := args[0]
-	if k, ok := x.(*tree.ConstExpr); ok && k.T.Kind != types.Invalid {
-		switch v := k.Value.(type) {
-		case string:
-			return tree.IntConst(int64(len(v)), call.Lparen)
-		case tree.Bytes:
-			return tree.IntConst(int64(len(v)), call.Lparen)
-		case tree.Tuple:
-			return tree.IntConst(int64(len(v)), call.Lparen)
-		case tree.List:
-			return tree.IntConst(int64(len(v)), call.Lparen)
-		case tree.Set:
-			return tree.IntConst(int64(len(v)), call.Lparen)
-		case tree.Dict:
-			return tree.IntConst(int64(len(v.Keys)), call.Lparen)
-		}
+	if n := c.ConstLen(x, call.Lparen); n != nil {
+		return n
 	}
 	switch x.Type().Kind {
 	case types.Invalid:

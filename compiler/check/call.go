@@ -234,6 +234,9 @@ func (c *Checker) callFunc(x *syntax.CallExpr, fn *tree.Func) tree.Expr {
 		return tree.Invalid(x.Lparen)
 	}
 	for _, v := range vals {
+		if _, ok := v.(*chosenExpr); ok {
+			return c.Bad(v.Position(), "pass what chooses it, and index it there", "%s that the handler chooses cannot be passed to a function", v.Type().WithArticle())
+		}
 		if v.Type().Kind == types.Array || v.Type().Kind == types.Method {
 			return c.Bad(v.Position(), UsageHint(v.Type()), "%s cannot be passed to a function", v.Type().WithArticle())
 		}

@@ -29,6 +29,7 @@
 //	checker.go     the Checker, its errors and warnings
 //	stmt.go        statements, assignment, if
 //	loop.go        for and while, and which loops the verifier walks
+//	loop_chosen.go loops over collections of collections
 //	flow.go        what known conditions say about locals
 //	cond.go        conditions, comparisons
 //	race.go        the warning of t[k] = t[k] + n, which loses updates of other CPUs
@@ -39,11 +40,14 @@
 //
 //	expr.go       constants, names, conditional expressions
 //	text.go       texts that the host formats
+//	text_keys.go  texts as keys of tables
 //	structs.go    structs that a handler makes
 //	args.go       the arguments of a program, as a text
 //	operator.go   arithmetic
 //	pointer.go    arithmetic and comparison of pointers
 //	literal.go    lists and dicts written in a handler
+//	comprehension.go  comprehensions over constants
+//	chosen.go     collections of which the handler chooses one
 //	index.go      x[i], in
 //	str.go        slices and searches of strings
 //	affix.go      startswith, endswith
@@ -152,7 +156,7 @@ func (c *Checker) call(fn *tree.Func, args []tree.Expr, pos syntax.Position) *tr
 		c.Errorf(pos, "call fewer functions from functions", "the calls nest too deeply here")
 		return nil
 	}
-	f := &frame{fn: fn, up: c.frame, locals: map[*resolve.Binding]*tree.Local{}, writes: writes(fn.Fn.Body)}
+	f := &frame{fn: fn, up: c.frame, locals: map[*resolve.Binding]*tree.Local{}, writes: writes(fn.Fn.Body), chosen: map[*tree.Local]bool{}}
 	e := &tree.CallExpr{Node: tree.At(types.TNone, pos), Func: fn, Args: args, Top: f.up == nil}
 	f.call = e
 	if c.noting {

@@ -51,6 +51,7 @@ type frame struct {
 	writes map[*resolve.Binding]int       // number of statements in the body that assign the variable
 	reads  map[*resolve.Binding]tableRead // locals that were read from an element of a table
 	arith  *Arithmetic                    // nil if not recorded
+	chosen map[*tree.Local]bool           // locals that stand for a collection somewhere: see flow.chosen
 }
 
 const maxWalks = 12 // of one function: a type can grow only a few times
@@ -81,6 +82,11 @@ func (c *Checker) warnf(pos syntax.Position, hint, format string, args ...any) {
 func (c *Checker) Bad(pos syntax.Position, hint, format string, args ...any) tree.Expr {
 	c.Errorf(pos, hint, format, args...)
 	return tree.Invalid(pos)
+}
+
+// badNUL reports a constant with a string that ends in a NUL.
+func (c *Checker) badNUL(pos syntax.Position, v any) tree.Expr {
+	return c.Bad(pos, `bytes keep trailing NULs: b"..."`, "a string in a handler cannot end in a NUL: %s", tree.ConstText(v))
 }
 
 // atCompileTime reports whether a function may use this argument where a constant is required.
@@ -117,4 +123,13 @@ func unparen(x syntax.Expr) syntax.Expr {
 		}
 		x = p.X
 	}
+}
+
+// unpacks reports whether a target takes a value apart.
+func unpacks(target syntax.Expr) bool {
+	switch unparen(target).(type) {
+	case *syntax.TupleExpr, *syntax.ListExpr:
+		return true
+	}
+	return false
 }

@@ -242,6 +242,9 @@ func (c *Checker) compare(pos syntax.Position, op syntax.Token, x, y tree.Expr) 
 		}
 	}
 	if !comparable(tx, ty) {
+		if tx.Kind == ty.Kind && !tx.Storable() {
+			return c.compareLists(pos, op, x, y)
+		}
 		return c.Bad(pos, compareHint(tx, ty), "%s is never equal to, less than or greater than %s", tx.WithArticle(), ty.WithArticle())
 	}
 	if equality && (c.neverEqual(pos, x, y) || c.neverEqual(pos, y, x)) {
@@ -271,6 +274,17 @@ func (c *Checker) compare(pos syntax.Position, op syntax.Token, x, y tree.Expr) 
 		}
 	}
 	return &tree.CompareExpr{Node: tree.At(types.TBool, pos), Op: op, X: x, Y: y}
+}
+
+// compareLists checks a comparison of values without bytes, which must be constant lists.
+func (c *Checker) compareLists(pos syntax.Position, op syntax.Token, x, y tree.Expr) tree.Expr {
+	kx, ok1 := x.(*tree.ConstExpr)
+	ky, ok2 := y.(*tree.ConstExpr)
+	if ok1 && ok2 && x.Type().Kind == types.List && (op == syntax.EQL || op == syntax.NEQ) {
+		equal, _ := tree.ConstCompare(op, kx.Value, ky.Value)
+		return tree.BoolConst(equal, pos)
+	}
+	return c.Bad(pos, "compare their elements", "a handler cannot compare %s with another", x.Type().WithArticle())
 }
 
 // neverEqual reports a comparison with a constant string that is longer than what is read of x.
@@ -318,6 +332,9 @@ func cutBelow(t *types.Type, k any) (most int, s string, ok bool) {
 
 // Truth converts x to a condition, or reports an error if it is not one.
 func (c *Checker) Truth(x tree.Expr) tree.Expr {
+	if o, ok := x.(*chosenExpr); ok {
+		return c.Truth(c.chosenTruth(o))
+	}
 	if cond, ok := tree.Truth(x); ok {
 		return cond
 	}

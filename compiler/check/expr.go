@@ -48,7 +48,9 @@ func (c *Checker) expr(x syntax.Expr) tree.Expr {
 	case *syntax.TupleExpr:
 		return c.tuple(x, x.List, c.expr)
 	case *syntax.ListExpr:
-		return c.listDisplay(x, false)
+		return c.listOf(x.Lbrack, c.exprs(x.List), false)
+	case *syntax.Comprehension:
+		return c.comprehension(x, false)
 	case *syntax.DictExpr:
 		return c.dictDisplay(x)
 	case *syntax.DotExpr:
@@ -99,8 +101,6 @@ func (c *Checker) condExpr(x *syntax.CondExpr) tree.Expr {
 func (c *Checker) unsupported(x syntax.Expr) tree.Expr {
 	pos, _ := x.Span()
 	switch x.(type) {
-	case *syntax.Comprehension:
-		return c.Bad(pos, "build it outside of the handler, or write a for loop", "a comprehension is not allowed in a handler")
 	case *syntax.LambdaExpr:
 		return c.Bad(pos, "define it outside of the handler", "a function cannot be defined inside a handler")
 	}
@@ -145,6 +145,15 @@ func (c *Checker) readLocal(v *tree.Local, pos syntax.Position) tree.Expr {
 	if v.Static != nil {
 		return tree.WithPos(v.Static, pos)
 	}
+	if c.frame.chosen[v] {
+		if o, known := c.flow.chosen[v]; !known {
+			return c.Bad(pos, "give each of them a name of its own", "%s stands for several lists here", v.Name)
+		} else if o != nil {
+			here := *o
+			here.Pos = pos
+			return &here
+		}
+	}
 	e := &tree.VarExpr{Node: tree.At(v.T, pos), Local: v}
 	if v.T.Kind == types.Opt && (c.flow.known[fact{v: v}] || c.flow.dead) {
 		return &tree.NarrowExpr{Node: tree.At(c.narrowInt(e, v.T.Elem), pos), X: e}
@@ -180,7 +189,7 @@ func (c *Checker) entity(id *syntax.Ident, ent tree.Entity) tree.Expr {
 	case *tree.Func, tree.Builtin:
 		return &tree.StaticExpr{Node: n, Entity: ent}
 	case tree.Opaque:
-		hint := "captured values are ints, strings, bytes, bools, None, and tuples, lists and dicts of these"
+		hint := "captured values are ints, strings, bytes, bools, None, and tuples, lists, dicts and structs of these"
 		if ent.Type == "float" {
 			hint = "write " + id.Name + " = int(" + id.Name + ") outside of the handler, which has no floats"
 		}
@@ -248,6 +257,11 @@ func (c *Checker) choice(pos syntax.Position, cond, t, f tree.Expr) tree.Expr {
 	j := types.Either(t.Type(), f.Type())
 	if t.Type().Kind == types.Invalid || f.Type().Kind == types.Invalid {
 		return c.unknownSide(pos, t, f)
+	}
+	yes, ok1 := t.(*tree.ConstExpr)
+	no, ok2 := f.(*tree.ConstExpr)
+	if ok1 && ok2 && j != nil && !j.Storable() && cond.Type().Kind == types.Bool {
+		return c.lookup(chosenExpr{Node: tree.At(j, pos), by: cond, keys: []any{true, false}, vals: []any{yes.Value, no.Value}})
 	}
 	if j == nil || !j.Storable() {
 		return c.Bad(pos, meetHint(t.Type(), f.Type()), "the two sides of if/else have different types: %s and %s", t.Type(), f.Type())

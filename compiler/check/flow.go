@@ -1,6 +1,7 @@
 package check
 
 import (
+	"maps"
 	"math/big"
 	"slices"
 
@@ -85,8 +86,9 @@ var negated = map[syntax.Token]syntax.Token{syntax.LT: syntax.GE, syntax.GE: syn
 type flow struct {
 	assigned map[*tree.Local]bool
 	known    map[fact]bool
-	when     map[*tree.Local]implied // facts implied by locals that hold the outcome of a condition
-	dead     bool                    // unreachable
+	when     map[*tree.Local]implied     // facts implied by locals that hold the outcome of a condition
+	chosen   map[*tree.Local]*chosenExpr // what locals stand for that no value has; nil: an ordinary value
+	dead     bool                        // unreachable
 }
 
 // implied has the facts that follow from a local being true or false.
@@ -96,7 +98,7 @@ type implied struct{ yes, no facts }
 type loopFlow struct{ brk, cont *flow }
 
 func newFlow() *flow {
-	return &flow{assigned: map[*tree.Local]bool{}, known: map[fact]bool{}, when: map[*tree.Local]implied{}}
+	return &flow{assigned: map[*tree.Local]bool{}, known: map[fact]bool{}, when: map[*tree.Local]implied{}, chosen: map[*tree.Local]*chosenExpr{}}
 }
 
 // unreachable returns the flow of a point that no path leads to.
@@ -118,6 +120,7 @@ func (f *flow) clone() *flow {
 	for v, w := range f.when {
 		g.when[v] = w
 	}
+	maps.Copy(g.chosen, f.chosen)
 	return g
 }
 
@@ -145,6 +148,7 @@ func (f *flow) with(fs facts) *flow {
 
 // forget drops the facts about a local that is assigned another value.
 func (f *flow) forget(v *tree.Local) {
+	delete(f.chosen, v)
 	delete(f.known, fact{v: v})
 	delete(f.known, fact{v: v, nonNeg: true})
 	for b, w := range f.when {
@@ -176,6 +180,11 @@ func joinFlows(a, b *flow) *flow {
 	for v, w := range a.when {
 		if x, ok := b.when[v]; ok && w.yes.equal(x.yes) && w.no.equal(x.no) {
 			c.when[v] = w
+		}
+	}
+	for v, x := range a.chosen {
+		if y, ok := b.chosen[v]; ok && x == y {
+			c.chosen[v] = x
 		}
 	}
 	return c

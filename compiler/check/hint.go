@@ -68,15 +68,6 @@ func UsageHint(t *types.Type) string {
 	return hint
 }
 
-// elementHint returns the hint for an element of a captured collection that a handler cannot use.
-func elementHint(v any) string {
-	hint := ""
-	if _, isList := v.(tree.List); isList {
-		hint = "use tuples inside of it: (1, 2)"
-	}
-	return hint
-}
-
 // meetHint returns the hint for two values without a common type.
 func meetHint(a, b *types.Type) string {
 	if hint := joinHint(a, b); hint != "" {

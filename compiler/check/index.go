@@ -1,6 +1,9 @@
 package check
 
 import (
+	"math/big"
+	"slices"
+
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/tree"
@@ -21,6 +24,9 @@ func (c *Checker) index(x *syntax.IndexExpr) tree.Expr {
 	i := c.expr(x.Y)
 	if recv.Type().Kind == types.Invalid || i.Type().Kind == types.Invalid {
 		return tree.Invalid(x.Lbrack)
+	}
+	if o, ok := recv.(*chosenExpr); ok {
+		return c.chosenIndex(x.Lbrack, o, i, nil)
 	}
 	k, isConst := recv.(*tree.ConstExpr)
 	switch {
@@ -79,8 +85,8 @@ func (c *Checker) DictGet(pos syntax.Position, d tree.Dict, x, def tree.Expr) tr
 		if tree.TrailingNUL(v) {
 			return c.badNUL(pos, v)
 		}
-		if vt == nil || !vt.Storable() {
-			return c.Bad(pos, elementHint(v), "the dict holds a value that cannot be used in a handler: %s", tree.ConstText(v))
+		if vt == nil {
+			return c.Bad(pos, "", "the dict holds a value that cannot be used in a handler: %s", tree.ConstText(v))
 		}
 		j := types.Either(t, vt)
 		if j == nil {
@@ -94,7 +100,10 @@ func (c *Checker) DictGet(pos syntax.Position, d tree.Dict, x, def tree.Expr) tr
 	}
 	if def != nil {
 		j := types.Either(t, def.Type())
-		if j == nil {
+		if k, ok := def.(*tree.ConstExpr); ok && j != nil && !j.Storable() {
+			return c.lookup(chosenExpr{Node: tree.At(t, pos), by: x, keys: keys, vals: d.Vals, def: &k.Value})
+		}
+		if j == nil || !j.Storable() {
 			return c.Bad(def.Position(), meetHint(def.Type(), t), "the default is %s, the values of the dict are of type %s", def.Type().WithArticle(), t)
 		}
 		t = j
@@ -102,6 +111,9 @@ func (c *Checker) DictGet(pos syntax.Position, d tree.Dict, x, def tree.Expr) tr
 	}
 	if t.Kind == types.Invalid {
 		return c.Bad(pos, "", "the dict is empty")
+	}
+	if !t.Storable() {
+		return c.lookup(chosenExpr{Node: tree.At(t, pos), by: x, keys: keys, vals: d.Vals})
 	}
 	return &tree.DictExpr{Node: tree.At(t, pos), X: x, Dict: tree.Dict{Keys: keys, Vals: d.Vals}, Def: def}
 }
@@ -162,6 +174,9 @@ func (c *Checker) in(e *syntax.BinaryExpr) tree.Expr {
 			return r
 		}
 	}
+	if o, ok := y.(*chosenExpr); ok {
+		return c.inChosen(e.OpPos, x, o, not)
+	}
 	var list []any
 	k, ok := y.(*tree.ConstExpr)
 	if ok {
@@ -204,4 +219,90 @@ func (c *Checker) inTuple(pos syntax.Position, x, y tree.Expr, not bool) tree.Ex
 		return &tree.NotExpr{Node: tree.At(types.TBool, pos), X: r}
 	}
 	return r
+}
+
+// chosenIndex checks o[i], or o.get(i, def) if get is true.
+func (c *Checker) chosenIndex(pos syntax.Position, o *chosenExpr, i tree.Expr, def *any) tree.Expr {
+	isDict := o.T.Kind == types.Dict
+	if !isDict {
+		i = c.WantInt(i, "the index of the "+o.T.Kind.Noun())
+	}
+	if i.Type().Kind == types.Invalid {
+		return i
+	}
+	if k, ok := i.(*tree.ConstExpr); ok && def == nil && k.T.Kind != types.Formatted {
+		key := tree.ConstRepr(k.Value)
+		e := c.project(pos, o, func(v any) (any, bool) {
+			keys, vals, _ := entries(v)
+			at := slices.IndexFunc(keys, func(k any) bool { return tree.ConstRepr(k) == key })
+			if at < 0 {
+				return nil, false
+			}
+			return vals[at], true
+		})
+		if e != nil {
+			return e
+		}
+	}
+	out := chosenExpr{Node: tree.At(types.TInvalid, pos), index: !isDict, def: def}
+	n, among := o.ordinal()
+	for at, v := range among {
+		keys, vals, ok := entries(v)
+		if !ok {
+			return c.Bad(pos, UsageHint(o.T), "%s cannot be indexed in a handler", o.T.WithArticle())
+		}
+		for _, k := range keys {
+			out.keys = append(out.keys, tree.Tuple{big.NewInt(int64(at)), k})
+		}
+		out.vals = append(out.vals, vals...)
+	}
+	out.by, out.keys = c.pairWith(pos, n, i, out.keys)
+	if out.by == nil {
+		return tree.Invalid(pos)
+	}
+	return c.lookup(out)
+}
+
+// ChosenGet checks x.get(key, def) of a dict that the handler chooses.
+func (c *Checker) ChosenGet(pos syntax.Position, x, key, def tree.Expr) tree.Expr {
+	o, ok := x.(*chosenExpr)
+	k, isConst := def.(*tree.ConstExpr)
+	if !ok || !isConst {
+		return c.Bad(pos, "write t[key] if key in t else x", "the default must be a constant if the handler chooses the dict")
+	}
+	return c.chosenIndex(pos, o, key, &k.Value)
+}
+
+// pairWith returns the pair of n and x, which is compared with the pairs in keys, and the keys as
+// they are compared. It returns nil after an error.
+func (c *Checker) pairWith(pos syntax.Position, n, x tree.Expr, keys []any) (tree.Expr, []any) {
+	if !x.Type().Storable() {
+		return c.Bad(pos, UsageHint(x.Type()), "a handler cannot search for %s", x.Type().WithArticle()), nil
+	}
+	pair := &tree.TupleExpr{Node: tree.At(types.TTuple(n.Type(), x.Type()), pos), Elems: []tree.Expr{n, x}}
+	keys, ok := c.searchable(pos, pair, keys)
+	if !ok {
+		return nil, nil
+	}
+	return pair, keys
+}
+
+// inChosen checks x in o, x not in o.
+func (c *Checker) inChosen(pos syntax.Position, x tree.Expr, o *chosenExpr, not bool) tree.Expr {
+	n, among := o.ordinal()
+	var keys []any
+	for at, v := range among {
+		list, ok := tree.ConstElems(v)
+		if !ok {
+			return c.Bad(pos, UsageHint(o.T), "a handler cannot search in %s", o.T.WithArticle())
+		}
+		for _, e := range list {
+			keys = append(keys, tree.Tuple{big.NewInt(int64(at)), e})
+		}
+	}
+	pair, keys := c.pairWith(pos, n, x, keys)
+	if pair == nil || pair.Type().Kind == types.Invalid {
+		return tree.Invalid(pos)
+	}
+	return &tree.InExpr{Node: tree.At(types.TBool, pos), X: pair, List: keys, Not: not}
 }

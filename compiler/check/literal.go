@@ -15,14 +15,17 @@ import (
 
 // sequence checks an expression that is only read here: searched, indexed, or looped over.
 func (c *Checker) sequence(x syntax.Expr) tree.Expr {
-	if l, ok := unparen(x).(*syntax.ListExpr); ok {
-		return c.listDisplay(l, true)
+	switch x := unparen(x).(type) {
+	case *syntax.ListExpr:
+		return c.listOf(x.Lbrack, c.exprs(x.List), true)
+	case *syntax.Comprehension:
+		return c.comprehension(x, true)
 	}
 	return c.expr(x)
 }
 
-func (c *Checker) listDisplay(x *syntax.ListExpr, read bool) tree.Expr {
-	elems := c.exprs(x.List)
+// listOf checks a list of these elements. If it is only read, the elements need not be constants.
+func (c *Checker) listOf(pos syntax.Position, elems []tree.Expr, read bool) tree.Expr {
 	list := tree.List{}
 	for _, e := range elems {
 		if k, ok := e.(*tree.ConstExpr); ok && k.T.Kind != types.Invalid && k.T.Kind != types.Formatted {
@@ -30,9 +33,9 @@ func (c *Checker) listDisplay(x *syntax.ListExpr, read bool) tree.Expr {
 		}
 	}
 	if len(list) == len(elems) {
-		return &tree.ConstExpr{Node: tree.At(types.TList, x.Lbrack), Value: list}
+		return &tree.ConstExpr{Node: tree.At(types.TList, pos), Value: list}
 	}
-	e := c.tupleOf(x.Lbrack, elems)
+	e := c.tupleOf(pos, elems)
 	if !read && e.Type().Kind != types.Invalid {
 		return c.Bad(e.Position(), "use a tuple: (a, b)", "a handler cannot store a list of computed values")
 	}
@@ -43,23 +46,10 @@ func (c *Checker) dictDisplay(x *syntax.DictExpr) tree.Expr {
 	d := tree.Dict{}
 	seen := map[string]bool{}
 	ok := true
-	constant := func(x syntax.Expr, what string) any {
-		e := c.expr(x)
-		k, isConst := e.(*tree.ConstExpr)
-		switch {
-		case e.Type().Kind == types.Invalid:
-			ok = false
-		case !isConst:
-			c.Errorf(e.Position(), "use a table() for what the handler computes", "the %s of a dict in a handler must be constants", what)
-			ok = false
-		default:
-			return k.Value
-		}
-		return nil
-	}
 	for _, e := range x.List {
 		entry := e.(*syntax.DictEntry)
-		k, v := constant(entry.Key, "keys"), constant(entry.Value, "values")
+		k, v, isConst := c.constEntry(entry)
+		ok = ok && isConst
 		if text := tree.ConstRepr(k); ok && seen[text] {
 			c.Errorf(entry.Colon, "", "duplicate key: %s", tree.ConstText(k))
 			ok = false
@@ -72,6 +62,44 @@ func (c *Checker) dictDisplay(x *syntax.DictExpr) tree.Expr {
 		return tree.Invalid(x.Lbrace)
 	}
 	return &tree.ConstExpr{Node: tree.At(types.TDict, x.Lbrace), Value: d}
+}
+
+// constStruct returns the value of a constant, or of a struct of constants.
+func constStruct(x tree.Expr) (v any, ok bool) {
+	switch x := x.(type) {
+	case *tree.ConstExpr:
+		return x.Value, true
+	case *tree.TupleExpr:
+		s := tree.Struct{Vals: make([]any, len(x.Elems))}
+		if ok = x.T.IsStruct(); ok {
+			s.Names = x.T.Fields()
+		}
+		for i, e := range x.Elems {
+			if ok {
+				s.Vals[i], ok = constStruct(e)
+			}
+		}
+		return s, ok
+	}
+	return nil, false
+}
+
+// constEntry returns the key and the value of an entry, which must be constants.
+func (c *Checker) constEntry(x *syntax.DictEntry) (key, val any, ok bool) {
+	ok = true
+	constant := func(x syntax.Expr, what string) any {
+		e := c.expr(x)
+		v, isConst := constStruct(e)
+		switch {
+		case e.Type().Kind == types.Invalid:
+			ok = false
+		case !isConst:
+			c.Errorf(e.Position(), "use a table() for what the handler computes", "the %s of a dict in a handler must be constants", what)
+			ok = false
+		}
+		return v
+	}
+	return constant(x.Key, "keys"), constant(x.Value, "values"), ok
 }
 
 // pick checks x[i] of a tuple or a constant list, with an index that is known only at run time.
@@ -110,8 +138,8 @@ func (c *Checker) pick(pos syntax.Position, x, i tree.Expr) tree.Expr {
 			return nil, false
 		}
 		t := tree.ConstType(d.Vals[j])
-		if t == nil || !t.Storable() {
-			c.Errorf(pos, elementHint(d.Vals[j]), "an element cannot be used in a handler: %s", tree.ConstText(d.Vals[j]))
+		if t == nil {
+			c.Errorf(pos, "", "an element cannot be used in a handler: %s", tree.ConstText(d.Vals[j]))
 			return nil, false
 		}
 		return t, true
@@ -127,9 +155,8 @@ func (c *Checker) pick(pos syntax.Position, x, i tree.Expr) tree.Expr {
 		}
 		e.T = join
 	}
+	if x == nil && !e.T.Storable() {
+		return c.lookup(chosenExpr{Node: e.Node, by: i, keys: d.Keys, vals: d.Vals, index: true})
+	}
 	return e
 }
-
-// maxSearch is the maximum size of a captured collection that a handler searches: each element is a
-// comparison in the program.
-const maxSearch = 4096

@@ -26,6 +26,9 @@ func (c *Checker) forStmt(s *syntax.ForStmt) []tree.Stmt {
 	if x.Type().Kind == types.Tuple {
 		return c.forTuple(s, x)
 	}
+	if o, ok := x.(*chosenExpr); ok {
+		return c.forChosen(s, o)
+	}
 	k, ok := x.(*tree.ConstExpr)
 	if !ok || x.Type().Kind == types.Invalid {
 		if x.Type().Kind != types.Invalid {
@@ -35,7 +38,7 @@ func (c *Checker) forStmt(s *syntax.ForStmt) []tree.Stmt {
 		return nil
 	}
 	list, ok := tree.ConstElems(k.Value)
-	if ok && takenApart(s.Vars) {
+	if ok && unpacks(s.Vars) {
 		list = innerTuples(list)
 	}
 	if !ok {
@@ -56,12 +59,8 @@ func (c *Checker) forStmt(s *syntax.ForStmt) []tree.Stmt {
 			c.skipLoop(s)
 			return nil
 		}
-		if et == nil || !et.Storable() && et.Kind != types.Invalid {
-			hint := ""
-			if et == types.TList {
-				hint = "write tuples instead of the inner lists"
-			}
-			c.Errorf(x.Position(), hint, "the list holds a value that cannot be used in a handler: %s", tree.ConstText(e))
+		if et == nil {
+			c.Errorf(x.Position(), "", "the list holds a value that cannot be used in a handler: %s", tree.ConstText(e))
 			c.skipLoop(s)
 			return nil
 		}
@@ -73,6 +72,9 @@ func (c *Checker) forStmt(s *syntax.ForStmt) []tree.Stmt {
 		}
 		t = j
 	}
+	if t.Kind != types.Invalid && !t.Storable() {
+		return c.forCollections(s, t, list)
+	}
 	var elems []tree.Expr
 	for _, e := range list {
 		elems = append(elems, tree.Convert(&tree.ConstExpr{Node: tree.At(tree.ConstType(e), s.For), Value: e}, t))
@@ -80,15 +82,6 @@ func (c *Checker) forStmt(s *syntax.ForStmt) []tree.Stmt {
 	v := &tree.Local{Name: "element", T: t}
 	body := c.loopBody(s, v, len(list), len(list) > 0)
 	return []tree.Stmt{&tree.EachStmt{StmtNode: n, Local: v, List: elems, Body: body}}
-}
-
-// takenApart reports whether a loop unpacks its elements into several names.
-func takenApart(vars syntax.Expr) bool {
-	switch unparen(vars).(type) {
-	case *syntax.TupleExpr, *syntax.ListExpr:
-		return true
-	}
-	return false
 }
 
 // innerTuples returns the elements of a list with tuples in place of lists. Unpacking treats both
@@ -261,7 +254,7 @@ func (c *Checker) loopEntry(s syntax.Stmt) *flow {
 func (c *Checker) newlyAssigned(before *flow) []*tree.Local {
 	var out []*tree.Local
 	for _, v := range c.frame.locals {
-		if c.flow.assigned[v] && !before.assigned[v] && v.Static == nil {
+		if c.flow.assigned[v] && !before.assigned[v] && v.Static == nil && !c.frame.chosen[v] {
 			out = append(out, v)
 		}
 	}
@@ -377,6 +370,11 @@ func countType(lo, hi tree.Expr, step int64) *types.Type {
 // loopBody checks the body of a loop with count iterations whose element is v. If some is true, the
 // loop runs at least once.
 func (c *Checker) loopBody(s *syntax.ForStmt, v *tree.Local, count int, some bool) []tree.Stmt {
+	return c.loopBodyOf(s, v, &tree.VarExpr{Node: tree.At(v.T, s.For), Local: v}, count, some)
+}
+
+// loopBodyOf is loopBody for an element that is found by v.
+func (c *Checker) loopBodyOf(s *syntax.ForStmt, v *tree.Local, elem tree.Expr, count int, some bool) []tree.Stmt {
 	before := c.loopEntry(s)
 	c.flow = before.clone()
 	c.flow.assigned[v] = true
@@ -385,7 +383,7 @@ func (c *Checker) loopBody(s *syntax.ForStmt, v *tree.Local, count int, some boo
 	c.frame.loop++
 	loops := c.loops
 	c.loops = append(c.loops, loopFlow{unreachable(), unreachable()})
-	body := c.bind(s.Vars, &tree.VarExpr{Node: tree.At(v.T, s.For), Local: v})
+	body := c.bind(s.Vars, elem)
 	body = append(body, c.block(s.Body)...)
 	left := c.loops[len(c.loops)-1]
 	c.loops = loops

@@ -104,6 +104,10 @@ func (c *Checker) useMap(m *tree.Map, x tree.Expr, has *typing, fixed bool, what
 	if !t.Storable() {
 		return c.Bad(x.Position(), StoreHint(x), "%s cannot be a %s of %s %q", t.WithArticle(), what, m.Kind(), m.Name)
 	}
+	if k, ok := x.(*tree.ConstExpr); ok && t.Kind == types.Str && has.t != nil && (fixed && has.t.IsText() || what == "key" && m.Agg == nil) {
+		x = textOfFormat(k, has.t)
+		t = x.Type()
+	}
 	t = widenForMap(t)
 	if what == "key" && m.Agg == nil && !c.oneTextEach(m, x, has.t, t) {
 		return tree.Invalid(x.Position())
@@ -141,24 +145,6 @@ func (c *Checker) useMap(m *tree.Map, x tree.Expr, has *typing, fixed bool, what
 		c.growMap(has, j, x.Position())
 	}
 	return tree.Convert(x, j)
-}
-
-// oneTextEach reports an error, and returns false, if the keys of a table may differ in the kernel
-// and be the same texts on the host: the handler would not find the key that the script sees.
-func (c *Checker) oneTextEach(m *tree.Map, x tree.Expr, has, t *types.Type) bool {
-	j := t
-	if has != nil {
-		j = types.Join(has, t)
-	}
-	if j == nil {
-		return true // another error
-	}
-	e := composedIn(j)
-	if e == nil || !e.SameText() {
-		return true
-	}
-	c.Errorf(x.Position(), "use a tuple as key: t[(a, b)]; or put between the parts what neither of them contains: sprintf(\"%d:%s\", n, s)", "different values may have the same text here, so that table %q cannot find them by it", m.Name)
-	return false
 }
 
 // twoTypes reports a use of a map whose type does not join with the map's type.

@@ -2,6 +2,7 @@ package check
 
 import (
 	"math/big"
+	"slices"
 
 	"go.starlark.net/syntax"
 
@@ -41,6 +42,9 @@ func (c *Checker) binary(pos syntax.Position, op syntax.Token, x, y tree.Expr) t
 		return c.concat(pos, x, y)
 	case op == syntax.PERCENT && x.Type().Kind == types.Str:
 		return c.percent(pos, x, y)
+	}
+	if list := addedLists(op, x, y); list != nil {
+		return c.Constant(list, pos, "the list")
 	}
 	for _, e := range []tree.Expr{x, y} {
 		if e.Type().IsEither() && (isText(x.Type()) || isText(y.Type())) {
@@ -210,4 +214,24 @@ func (c *Checker) WantInt(x tree.Expr, what string) tree.Expr {
 		return c.Bad(x.Position(), "write int(x)", "%s must be an int, not a bool", what)
 	}
 	return c.Bad(x.Position(), "", "%s must be an int, not %s", what, x.Type().WithArticle())
+}
+
+// addedLists returns x + y of two constant lists or tuples, or nil.
+func addedLists(op syntax.Token, x, y tree.Expr) any {
+	kx, ok1 := x.(*tree.ConstExpr)
+	ky, ok2 := y.(*tree.ConstExpr)
+	if op != syntax.PLUS || !ok1 || !ok2 {
+		return nil
+	}
+	switch a := kx.Value.(type) {
+	case tree.List:
+		if b, ok := ky.Value.(tree.List); ok {
+			return slices.Concat(a, b)
+		}
+	case tree.Tuple:
+		if b, ok := ky.Value.(tree.Tuple); ok {
+			return slices.Concat(a, b)
+		}
+	}
+	return nil
 }

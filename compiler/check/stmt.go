@@ -28,6 +28,9 @@ func (c *Checker) stmt(s syntax.Stmt) []tree.Stmt {
 			return nil // a docstring
 		}
 		x := c.expr(s.X)
+		if o, ok := x.(*chosenExpr); ok {
+			x, _ = o.ordinal() // which may be missing
+		}
 		if x.Type().IsText() {
 			c.warnf(x.Position(), "print it: print(x)", "the text is not used")
 		}
@@ -71,8 +74,10 @@ func (c *Checker) assign(s *syntax.AssignStmt) []tree.Stmt {
 	c.noteRead(s)
 	c.warnRace(s)
 	id, ok := unparen(s.LHS).(*syntax.Ident)
-	if l, isList := unparen(s.RHS).(*syntax.ListExpr); isList && !ok {
-		return c.bind(s.LHS, c.sequence(l)) // unpacked immediately
+	if unpacks(s.LHS) {
+		if l, isList := unparen(s.RHS).(*syntax.ListExpr); isList {
+			return c.bind(s.LHS, c.sequence(l))
+		}
 	}
 	if !ok {
 		return c.bind(s.LHS, c.held(s.RHS))
@@ -120,10 +125,13 @@ func (c *Checker) bind(target syntax.Expr, x tree.Expr) []tree.Stmt {
 			c.Errorf(t.NamePos, "", "%s is not a local of the handler", t.Name)
 			return nil
 		}
+		o, isChosen := x.(*chosenExpr)
 		switch k := x.Type(); {
 		case k.Kind == types.Invalid:
 			c.flow.assigned[v] = true
 			return nil
+		case isChosen:
+			return c.bindChosen(v, o)
 		case c.frame.writes[t.Binding.(*resolve.Binding)] == 1 && (k.Kind == types.List || k.Kind == types.Dict || k.Kind == types.Set):
 			v.Static = x // a named constant collection
 			c.flow.assigned[v] = true
@@ -140,6 +148,9 @@ func (c *Checker) bind(target syntax.Expr, x tree.Expr) []tree.Stmt {
 		c.grow(v, x.Type(), t.NamePos)
 		c.flow.assigned[v] = true
 		c.flow.forget(v)
+		if c.frame.chosen[v] {
+			c.flow.chosen[v] = nil
+		}
 		if k := x.Type().Kind; k != types.Opt && k != types.None {
 			c.flow.known[fact{v: v}] = true
 		}
@@ -159,13 +170,29 @@ func (c *Checker) bind(target syntax.Expr, x tree.Expr) []tree.Stmt {
 		}
 		return []tree.Stmt{&tree.SetStmt{StmtNode: tree.StmtAt(t.Lbrack), Map: m, Key: c.useKey(m, key), Val: c.useVal(m, x)}}
 	}
-	pos, _ := target.Span()
-	c.Errorf(pos, "assign to a name, to several, or to an element of a table", "a handler cannot assign to this")
+	c.notAssignable(target)
 	return nil
+}
+
+// notAssignable reports an assignment to something that is not a name or an element of a table.
+func (c *Checker) notAssignable(target syntax.Expr) {
+	pos, _ := target.Span()
+	if dot, ok := unparen(target).(*syntax.DotExpr); ok {
+		if t := c.expr(dot.X).Type(); t.Kind == types.Invalid {
+			return
+		} else if t.IsStruct() || t.Kind == types.Opt && t.Elem.IsStruct() {
+			c.Errorf(pos, "make a new one, with the fields that stay: t[k] = struct(a=1, b=v.b)", "a struct cannot be changed")
+			return
+		}
+	}
+	c.Errorf(pos, "assign to a name, to several, or to an element of a table", "a handler cannot assign to this")
 }
 
 func (c *Checker) unpack(targets []syntax.Expr, at syntax.Expr, x tree.Expr) []tree.Stmt {
 	pos, _ := at.Span()
+	if out, ok := c.unpackConst(targets, at, x); ok {
+		return out
+	}
 	if x.Type().Kind == types.Invalid {
 		for _, t := range targets {
 			c.bind(t, x)
@@ -188,6 +215,37 @@ func (c *Checker) unpack(targets []syntax.Expr, at syntax.Expr, x tree.Expr) []t
 		out = append(out, c.bind(t, &tree.ElemExpr{Node: n, X: &tree.VarExpr{Node: tree.At(x.Type(), pos), Local: tmp}, I: i})...)
 	}
 	return out
+}
+
+// unpackConst binds the elements of a constant list, or of a list or tuple that the handler
+// chooses. It returns false for other values.
+func (c *Checker) unpackConst(targets []syntax.Expr, at syntax.Expr, x tree.Expr) ([]tree.Stmt, bool) {
+	pos, _ := at.Span()
+	var out []tree.Stmt
+	var elem func(i int64) tree.Expr
+	switch x := x.(type) {
+	case *chosenExpr:
+		for _, v := range x.vals {
+			if n, ok := tree.ConstLen(v); !ok || n != len(targets) || x.T.Kind == types.Dict || x.T.Kind == types.Set {
+				return nil, false
+			}
+		}
+		held, assign := c.hold(x)
+		out = assign
+		elem = func(i int64) tree.Expr { return c.chosenIndex(pos, held, tree.IntConst(i, pos), nil) }
+	case *tree.ConstExpr:
+		list, ok := x.Value.(tree.List)
+		if !ok || len(list) != len(targets) {
+			return nil, false
+		}
+		elem = func(i int64) tree.Expr { return c.elem(pos, x, i) }
+	default:
+		return nil, false
+	}
+	for i, t := range targets {
+		out = append(out, c.bind(t, elem(int64(i)))...)
+	}
+	return out, true
 }
 
 var augmentOps = map[syntax.Token]syntax.Token{syntax.PLUS_EQ: syntax.PLUS, syntax.MINUS_EQ: syntax.MINUS, syntax.STAR_EQ: syntax.STAR,
@@ -218,7 +276,7 @@ func (c *Checker) augment(s *syntax.AssignStmt) []tree.Stmt {
 	}
 	id, ok := unparen(s.LHS).(*syntax.Ident)
 	if !ok {
-		c.Errorf(s.OpPos, "", "a handler cannot assign to this")
+		c.notAssignable(s.LHS)
 		return nil
 	}
 	x := c.expr(id)
@@ -267,7 +325,7 @@ func (c *Checker) returnStmt(s *syntax.ReturnStmt) []tree.Stmt {
 		return nil
 	}
 	if !x.Type().Storable() {
-		c.Errorf(x.Position(), "", "%s cannot be returned from a function that a handler calls", x.Type().WithArticle())
+		c.Errorf(x.Position(), "return one of its elements, or use it by its name where it is needed", "%s cannot be returned from a function that a handler calls", x.Type().WithArticle())
 		return nil
 	}
 	c.returns(x.Type(), s.Return)

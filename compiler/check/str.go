@@ -12,10 +12,6 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/plural"
 )
 
-func (c *Checker) badNUL(pos syntax.Position, v any) tree.Expr {
-	return c.Bad(pos, `bytes keep trailing NULs: b"..."`, "a string in a handler cannot end in a NUL: %s", tree.ConstText(v))
-}
-
 // contains checks x in y for a string or bytes y.
 func (c *Checker) contains(pos syntax.Position, x, y tree.Expr, not bool) tree.Expr {
 	tx, ty := x.Type(), y.Type()
@@ -148,6 +144,13 @@ func (c *Checker) slice(x *syntax.SliceExpr) tree.Expr {
 			t = types.TNULStr(size)
 		}
 		return &tree.SliceExpr{Node: tree.At(t, x.Lbrack), X: recv, Lo: lo, Hi: hi, Most: size, XLo: xlo, XHi: xhi}
+	case isConst && len(runtime) == 0 && (recv.Type().Kind == types.List || recv.Type().Kind == types.Tuple):
+		list, _ := tree.ConstElems(k.Value)
+		lo, hi = sliceOf(int64(len(list)), lo, hi)
+		if recv.Type().Kind == types.Tuple {
+			return c.Constant(tree.Tuple(list[lo:hi]), x.Lbrack, "the slice")
+		}
+		return c.Constant(tree.List(list[lo:hi]), x.Lbrack, "the slice")
 	case isConst && recv.Type().InMemory():
 		lo, hi = sliceOf(int64(len(tree.ConstString(k.Value))), lo, hi)
 		return c.textConst(k, lo, hi, x.Lbrack)

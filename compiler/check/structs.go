@@ -51,8 +51,16 @@ func (c *Checker) structField(v tree.Expr, name string, pos syntax.Position) tre
 		if n != name {
 			continue
 		}
-		if t, ok := v.(*tree.TupleExpr); ok {
+		field := func(v any) (any, bool) { return v.(tree.Struct).Vals[i], true }
+		switch t := v.(type) {
+		case *tree.TupleExpr:
 			return t.Elems[i]
+		case *tree.ConstExpr, *chosenExpr:
+			return c.OfConst(pos, t, field)
+		case *tree.DictExpr:
+			if t.Of == nil && t.Def == nil {
+				return c.project(pos, &chosenExpr{Node: t.Node, by: t.X, keys: t.Dict.Keys, vals: t.Dict.Vals, index: t.Index}, field)
+			}
 		}
 		return &tree.ElemExpr{Node: tree.At(v.Type().Elem.Elems[i], pos), X: v, I: i}
 	}

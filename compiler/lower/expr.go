@@ -132,13 +132,18 @@ func (lw *Lowerer) logic(x *tree.LogicExpr) Val {
 }
 
 func (lw *Lowerer) constant(x *tree.ConstExpr) Val {
-	switch v := x.Value.(type) {
-	case tree.Tuple:
+	elems := func(list []any) Val {
 		out := Val{T: x.T}
-		for i, e := range v {
+		for i, e := range list {
 			out.Elems = append(out.Elems, lw.Value(&tree.ConstExpr{Node: tree.At(x.T.Underlying().Elems[i], x.Pos), Value: e}))
 		}
 		return out
+	}
+	switch v := x.Value.(type) {
+	case tree.Tuple:
+		return elems(v)
+	case tree.Struct:
+		return elems(v.Vals)
 	case nil:
 		return Val{T: x.T}
 	}

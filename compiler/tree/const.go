@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"strings"
 
 	"go.starlark.net/syntax"
@@ -48,15 +49,17 @@ func ConstType(v any) *types.Type {
 	case Bytes:
 		return types.TBytes(len(v))
 	case Tuple:
-		t := &types.Type{Kind: types.Tuple}
-		for _, e := range v {
-			et := ConstType(e)
-			if et == nil {
-				return nil
-			}
-			t.Elems = append(t.Elems, et)
+		elems := constTypes(v)
+		if elems == nil {
+			return nil
 		}
-		return t
+		return types.TTuple(elems...)
+	case Struct:
+		fields := constTypes(v.Vals)
+		if fields == nil {
+			return nil
+		}
+		return types.TStruct(v.Names, fields)
 	case List:
 		return types.TList
 	case Dict:
@@ -65,6 +68,19 @@ func ConstType(v any) *types.Type {
 		return types.TSet
 	}
 	return types.TInvalid
+}
+
+// constTypes returns the types of constants, or nil if one does not fit in 64 bits.
+func constTypes(vals []any) []*types.Type {
+	out := []*types.Type{}
+	for _, v := range vals {
+		t := ConstType(v)
+		if t == nil {
+			return nil
+		}
+		out = append(out, t)
+	}
+	return out
 }
 
 // Word returns the 64 bits of a bool or int constant; 0 for other values.
@@ -104,8 +120,23 @@ func ConstTruth(v any) (truth, known bool) {
 		return len(v) > 0, true
 	case Dict:
 		return len(v.Keys) > 0, true
+	case Struct:
+		return true, true
 	}
 	return false, false
+}
+
+// ConstLen returns the number of elements of a constant tuple or collection, or of bytes of a
+// string or of bytes. It returns false for other values.
+func ConstLen(v any) (n int, ok bool) {
+	switch v := v.(type) {
+	case string:
+		return len(v), true
+	case Bytes:
+		return len(v), true
+	}
+	elems, ok := ConstElems(v)
+	return len(elems), ok
 }
 
 // ConstElems returns the elements that a loop over a constant collection visits.
@@ -141,11 +172,9 @@ func TrailingNUL(v any) bool {
 	case string:
 		return EndsInNUL(v)
 	case Tuple:
-		for _, e := range v {
-			if TrailingNUL(e) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(v, TrailingNUL)
+	case Struct:
+		return slices.ContainsFunc(v.Vals, TrailingNUL)
 	}
 	return false
 }
@@ -292,6 +321,19 @@ func writeConst(b *strings.Builder, v any, most int) {
 			}
 		}
 		b.WriteString("}")
+	case Struct:
+		b.WriteString("struct(")
+		for i, name := range v.Names {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			b.WriteString(name + " = ")
+			writeConst(b, v.Vals[i], most)
+			if b.Len() > most {
+				break
+			}
+		}
+		b.WriteString(")")
 	default:
 		fmt.Fprint(b, v)
 	}

@@ -18,8 +18,8 @@ type Scope interface {
 	Lookup(id *syntax.Ident) Entity
 }
 
-// Const is a captured constant: nil (None), bool, *big.Int, string, Bytes, Tuple, List, Dict or
-// Set.
+// Const is a captured constant: nil (None), bool, *big.Int, string, Bytes, Tuple, List, Dict, Set
+// or Struct.
 type Const struct{ V any }
 
 // Bytes is a Starlark bytes value.
@@ -34,6 +34,12 @@ type (
 
 // Dict holds constants in insertion order.
 type Dict struct{ Keys, Vals []any }
+
+// Struct holds constants by name, in the order in which they were given.
+type Struct struct {
+	Names []string
+	Vals  []any
+}
 
 // A Func is a Starlark function.
 type Func struct {

@@ -49,8 +49,8 @@ func (n *Node) Type() *types.Type         { return n.T }
 func (n *Node) Position() syntax.Position { return n.Pos }
 
 type (
-	// ConstExpr is a constant: None, bool, int, string, bytes or tuple; or a list, dict or set,
-	// which have no bytes.
+	// ConstExpr is a constant: None, bool, int, string, bytes, tuple or struct; or a list, dict or
+	// set, which have no bytes.
 	ConstExpr struct {
 		Node
 		Value any

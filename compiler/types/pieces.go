@@ -1,6 +1,7 @@
 package types
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -130,4 +131,92 @@ func (t *Type) uniqueText() bool {
 // oneText reports whether %s shows each value of type t in its own way.
 func (t *Type) oneText() bool {
 	return t.Kind == Str || t.Kind == Bool || t.Kind == Formatted && !t.IsStruct() && !t.IsEither() && !t.SameText()
+}
+
+// SplitText returns the parts of a text in the format of t, one for each argument. known is false
+// if it cannot tell: a conversion is not the plain one of a string or of a decimal number.
+func (t *Type) SplitText(text string) (parts []string, ok, known bool) {
+	pieces, ok := Pieces(t.Format.Arg)
+	if !ok || t.Format.Name == Joined {
+		return nil, false, false
+	}
+	args := t.Elem.Elems
+	for _, p := range pieces {
+		if p.Verb == 0 {
+			continue
+		}
+		if p.Flags != "" || len(args) == 0 || !(p.Verb == 's' && args[0].Kind == Str) && !(strings.IndexByte("dis", p.Verb) >= 0 && args[0].IsInt()) {
+			return nil, false, false
+		}
+		args = args[1:]
+	}
+	parts, ok = splitPieces(pieces, t.Elem.Elems, text)
+	return parts, ok, true
+}
+
+// splitPieces splits a text at its literals. It tries the longest part first.
+func splitPieces(pieces []Piece, args []*Type, text string) ([]string, bool) {
+	if len(pieces) == 0 {
+		return nil, text == ""
+	}
+	if pieces[0].Verb == 0 {
+		rest, ok := strings.CutPrefix(text, pieces[0].Literal)
+		if !ok {
+			return nil, false
+		}
+		return splitPieces(pieces[1:], args, rest)
+	}
+	for n := len(text); n >= 0; n-- {
+		if !holds(args[0], text[:n]) {
+			continue
+		}
+		if parts, ok := splitPieces(pieces[1:], args[1:], text[n:]); ok {
+			return append([]string{text[:n]}, parts...), true
+		}
+	}
+	return nil, false
+}
+
+// holds reports whether a string or a number of type t has this text.
+func holds(t *Type, text string) bool {
+	switch {
+	case t.Kind == Str:
+		return len(text) < t.Cap && !strings.HasSuffix(text, "\x00")
+	case t.Kind == Uint:
+		n, err := strconv.ParseUint(text, 10, 64)
+		return err == nil && strconv.FormatUint(n, 10) == text
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	return err == nil && strconv.FormatInt(n, 10) == text
+}
+
+// Apart reports whether no text of type t is also one of type u.
+func (t *Type) Apart(u *Type) bool {
+	differ := func(a, b string) bool { return !strings.HasPrefix(a, b) && !strings.HasPrefix(b, a) }
+	a, b := t.ends(), u.ends()
+	if differ(a[0], b[0]) || differ(a[1], b[1]) {
+		return true
+	}
+	if len(t.Elem.Elems) > 0 {
+		t, u = u, t
+	}
+	if len(t.Elem.Elems) > 0 {
+		return false
+	}
+	_, ok, known := u.SplitText(strings.ReplaceAll(t.Format.Arg, "%%", "%"))
+	return known && !ok
+}
+
+// ends returns what all texts of type t begin with and, reversed, what they end with.
+func (t *Type) ends() [2]string {
+	var out [2]string
+	pieces, ok := Pieces(t.Format.Arg)
+	if !ok || len(pieces) == 0 || t.Format.Name == Joined {
+		return out
+	}
+	out[0] = pieces[0].Literal
+	last := []byte(pieces[len(pieces)-1].Literal)
+	slices.Reverse(last)
+	out[1] = string(last)
+	return out
 }

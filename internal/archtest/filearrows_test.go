@@ -36,9 +36,10 @@ var upward = map[string]map[string][]string{
 	"bpf/kinds":      {entry: {"attachRawTracepoint"}, mutual: {"tracepointProvider"}},
 	"compiler/check": {
 		nests: {"Checker.ConstString", "Checker.Constant", "Checker.bind", "Checker.block", "Checker.call", "Checker.checkArgs",
+			"Checker.comprehension", "Checker.forChosen", "Checker.forCollections",
 			"Checker.elem", "Checker.entity", "Checker.expr", "Checker.ident", "Checker.in", "Checker.logic", "Checker.sequence",
 			"Checker.tuple", "Checker.tupleOf", "Checker.unknownSide"},
-		state:  {"Arithmetic", "mapTyping", "tableRead"},
+		state:  {"Arithmetic", "chosenExpr", "mapTyping", "tableRead"},
 		mutual: {"Checker", "Checker.storeInt", "signs", "signs.of", "dataLocLen", "intType"},
 		entry:  {"Checker.program"},
 	},

@@ -136,8 +136,8 @@ func (c *copier) function(fn *starlark.Function, a *compiler.Arithmetic) (string
 	return name, nil
 }
 
-// errNotCopied is returned for code that no handler can contain: nested functions, comprehensions,
-// variable numbers of parameters.
+// errNotCopied is returned for code that no handler can contain: nested functions, variable numbers
+// of parameters.
 var errNotCopied = fmt.Errorf("not copied")
 
 // outer returns the name by which the copy refers to a value from outside the function.
@@ -294,6 +294,8 @@ func (c *copier) expr(x syntax.Expr) syntax.Expr {
 		return &syntax.UnaryExpr{OpPos: x.OpPos, Op: x.Op, X: c.expr(x.X)}
 	case *syntax.CallExpr:
 		return c.call(x)
+	case *syntax.Comprehension:
+		return c.comprehension(x)
 	case *syntax.CondExpr:
 		return &syntax.CondExpr{If: x.If, Cond: c.expr(x.Cond), True: c.expr(x.True), ElsePos: x.ElsePos, False: c.expr(x.False)}
 	case *syntax.DictExpr:
@@ -320,6 +322,20 @@ func (c *copier) expr(x syntax.Expr) syntax.Expr {
 	}
 	c.err = errNotCopied
 	return x
+}
+
+func (c *copier) comprehension(x *syntax.Comprehension) syntax.Expr {
+	out := &syntax.Comprehension{Curly: x.Curly, Lbrack: x.Lbrack, Rbrack: x.Rbrack}
+	for _, cl := range x.Clauses {
+		switch cl := cl.(type) {
+		case *syntax.ForClause:
+			out.Clauses = append(out.Clauses, &syntax.ForClause{For: cl.For, Vars: c.expr(cl.Vars), In: cl.In, X: c.expr(cl.X)})
+		case *syntax.IfClause:
+			out.Clauses = append(out.Clauses, &syntax.IfClause{If: cl.If, Cond: c.expr(cl.Cond)})
+		}
+	}
+	out.Body = c.expr(x.Body)
+	return out
 }
 
 // constant reports whether the result at a position is not a number but a string in memory, which

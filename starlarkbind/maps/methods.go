@@ -108,7 +108,7 @@ func (a *Aggregation) AttrNames() []string {
 // callAdd implements add(value=1, by=None). It runs the same compiled code in the kernel as a
 // handler.
 func (a *Aggregation) callAdd(thread *starlark.Thread, args starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
-	var value, by starlark.Value = starlark.MakeInt(1), starlark.None
+	var value, by starlark.Value = starlark.MakeInt(1), nil
 	if err := starlark.UnpackArgs("add", args, kw, "value?", &value, "by?", &by); err != nil {
 		return nil, err
 	}

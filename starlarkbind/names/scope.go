@@ -9,6 +9,7 @@ import (
 
 	"github.com/bpfrepl/bpfrepl/compiler"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
+	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
 
 // funcScope resolves the names in a function: free variables, globals of its module, and builtins.
@@ -161,6 +162,16 @@ func constant(v starlark.Value) (any, bool) {
 			d.Keys, d.Vals = append(d.Keys, k), append(d.Vals, val)
 		}
 		return d, true
+	case *structs.Struct:
+		s := compiler.Struct{Names: v.AttrNames()}
+		for _, field := range v.Values() {
+			c, ok := constant(field)
+			if !ok {
+				return nil, false
+			}
+			s.Vals = append(s.Vals, c)
+		}
+		return s, true
 	}
 	return nil, false
 }
