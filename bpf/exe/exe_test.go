@@ -156,11 +156,36 @@ func TestGoFunctions(t *testing.T) {
 	if out := x.Exits(funcs[i]); out.Unread || len(out.Returns) == 0 {
 		t.Errorf("exits %+v", out)
 	}
-	for _, f := range x.goFunctions() {
+	for _, f := range goFunctions(x.elf) {
 		g, ok := x.At(f.Addr)
 		if !ok || g.Addr != f.Addr {
 			t.Fatalf("%s at %#x: the tables have %v", f.Name, f.Addr, g)
 		}
+	}
+}
+
+// TestGoImage checks that addresses in a stripped Go program have the names that they have in the
+// whole program.
+func TestGoImage(t *testing.T) {
+	var names [2]string
+	for i, prog := range []string{"goprog", "gostripped"} {
+		path, err := testprog.Build(prog)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := ReadImage(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr, ok := m.Addr("runtime.main")
+		off, in := m.Offset(addr + 5)
+		name, dist := m.At(off)
+		if names[i] = name; !ok || !in || dist != 5 {
+			t.Errorf("%s: %#x is %s+%d", prog, addr, name, dist)
+		}
+	}
+	if names != [2]string{"runtime.main", "runtime.main"} {
+		t.Errorf("got %q", names)
 	}
 }
 

@@ -47,6 +47,11 @@ func ReadImage(path string) (m *Image, err error) {
 			}
 		}
 	}
+	if _, err := f.Symbols(); errors.Is(err, elf.ErrNoSymbols) {
+		for _, fn := range goFunctions(f) {
+			m.syms = append(m.syms, imageSymbol{fn.Addr, fn.Size, fn.Name})
+		}
+	}
 	slices.SortStableFunc(m.syms, func(a, b imageSymbol) int { return cmp.Compare(a.addr, b.addr) })
 	return m, nil
 }

@@ -77,7 +77,7 @@ func (x *File) tables() (*symbols, error) {
 		}
 	}
 	if x.GoVersion != "" {
-		s.addGo(x.goFunctions())
+		s.addGo(goFunctions(x.elf))
 	}
 	slices.SortStableFunc(s.funcs, func(a, b Symbol) int { return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.Name, b.Name)) })
 	s.funcs = slices.CompactFunc(s.funcs, func(a, b Symbol) bool { return a.Addr == b.Addr && a.Name == b.Name })
@@ -120,10 +120,10 @@ func (s *symbols) addGo(funcs []Symbol) {
 	}
 }
 
-// goFunctions reads Go's function table, which stripping does not remove.
-func (x *File) goFunctions() []Symbol {
-	tab := x.elf.Section(".gopclntab")
-	text := x.elf.Section(".text")
+// goFunctions reads Go's function table, which stripping does not remove. Other files have none.
+func goFunctions(f *elf.File) []Symbol {
+	tab := f.Section(".gopclntab")
+	text := f.Section(".text")
 	if tab == nil || text == nil {
 		return nil
 	}
