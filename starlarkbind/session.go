@@ -171,6 +171,8 @@ func (s *Session) execFile(ctx context.Context, name string, src []byte, end fun
 		}
 		if err == nil {
 			err = s.checkFlags(true)
+		} else if s.flags.Help() { // it may have failed because a flag is missing
+			err = ErrHelp
 		}
 		if err == nil {
 			err = end(thread, globals)
