@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -51,6 +52,7 @@ type run struct {
 	wide  bool     // the tool is attached to all processes, and then the load is started
 	execs bool     // the load starts programs in its process, so its lines have other names
 	forks bool     // lines about the load's children count too
+	lines int      // the tool prints so many lines about the load; wide waits for them
 }
 
 // A rowTest is for a tool that prints a line for each event. The values of the columns cols must be
@@ -79,6 +81,9 @@ func TestRows(t *testing.T) { checkRows(t, rowTests) }
 func checkRows(t *testing.T, tests []rowTest) {
 	for _, c := range tests {
 		t.Run(c.name(), func(t *testing.T) {
+			for _, n := range c.want {
+				c.lines += n
+			}
 			rows := c.rows(t)
 			got := map[string]int{}
 			for _, row := range rows {
@@ -159,7 +164,7 @@ func (c run) rows(t *testing.T) []map[string]string {
 		argv = append(argv, "-c", strings.Join(load, " "))
 	}
 	tmp := t.TempDir()
-	out, pid := runTool(t, tmp, argv, load, c.wide)
+	out, pid := runTool(t, tmp, argv, load, c.wide, c.lines)
 	r := csv.NewReader(strings.NewReader(out))
 	all, err := r.ReadAll()
 	if err != nil || len(all) == 0 {
@@ -186,11 +191,12 @@ func (c run) rows(t *testing.T) []map[string]string {
 
 // runTool runs a tool until the load ends, and returns its output and the load's process ID. If
 // wide is true it starts the load as soon as the tool has printed its first line, which it does
-// when it is attached, and ends the tool with Ctrl-C.
-func runTool(t *testing.T, tmp string, argv, load []string, wide bool) (out string, pid int) {
+// when it is attached, and ends the tool with Ctrl-C when it has printed so many lines about the
+// load.
+func runTool(t *testing.T, tmp string, argv, load []string, wide bool, lines int) (out string, pid int) {
 	t.Helper()
 	for tries := 3; ; tries-- {
-		out, stderr, pid, err := tryTool(t, tmp, argv, load, wide)
+		out, stderr, pid, err := tryTool(t, tmp, argv, load, wide, lines)
 		// On a busy host the load may end before the tool gets from the first line to run().
 		// Ctrl-C then ends the script at once.
 		if early := err != nil && strings.HasSuffix(stderr, "\ninterrupted\n"); early && tries > 1 {
@@ -207,7 +213,7 @@ func runTool(t *testing.T, tmp string, argv, load []string, wide bool) (out stri
 }
 
 // tryTool implements runTool.
-func tryTool(t *testing.T, tmp string, argv, load []string, wide bool) (out, stderrText string, pid int, err error) {
+func tryTool(t *testing.T, tmp string, argv, load []string, wide bool, lines int) (out, stderrText string, pid int, err error) {
 	t.Helper()
 	cmd := exec.Command(bpfrepl, argv...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "GODEBUG=asyncpreemptoff=1", "TMPDIR="+tmp, loadName+"="+comm())
@@ -229,6 +235,12 @@ func tryTool(t *testing.T, tmp string, argv, load []string, wide bool) (out, std
 	defer stuck.Stop()
 	r := bufio.NewReader(pipe)
 	first, firstErr := r.ReadString('\n')
+	var rest printed
+	restErr := make(chan error)
+	go func() {
+		_, err := io.Copy(&rest, r)
+		restErr <- err
+	}()
 	var loadErr error
 	if wide && firstErr == nil {
 		l := exec.Command(load[0], load[1:]...)
@@ -238,15 +250,48 @@ func tryTool(t *testing.T, tmp string, argv, load []string, wide bool) (out, std
 		if l.Process != nil {
 			pid = l.Process.Pid
 		}
+		// Ctrl-C cancels the line that the tool is about to print, if that takes long.
+		for late := time.Now().Add(20 * time.Second); rest.about(pid) < lines && time.Now().Before(late); {
+			time.Sleep(10 * time.Millisecond)
+		}
 		loadErr = errors.Join(loadErr, cmd.Process.Signal(syscall.SIGINT))
 	}
-	rest, restErr := io.ReadAll(r)
-	return first + string(rest), stderr.String(), pid, errors.Join(cmd.Wait(), restErr, loadErr)
+	err = errors.Join(<-restErr, loadErr)
+	return first + rest.text(), stderr.String(), pid, errors.Join(cmd.Wait(), err)
+}
+
+// printed is what a tool has printed so far.
+type printed struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (p *printed) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.b.Write(b)
+}
+
+func (p *printed) text() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.b.String()
+}
+
+// about returns how many lines are about the load.
+func (p *printed) about(pid int) int {
+	n := 0
+	for line := range strings.Lines(p.text()) {
+		if strings.Contains(line, fmt.Sprintf(",%d,", pid)) || strings.Contains(line, ","+comm()+",") {
+			n++
+		}
+	}
+	return n
 }
 
 // TestEveryToolTested checks that each tool has a row in one of the tables.
 func TestEveryToolTested(t *testing.T) {
-	tested := []string{"biolatency-kp", "mdflush", "bashreadline", "loads", "capable", "dcsnoop", "drsnoop", "hardirqs", "numamove", "oomkill", "softirqs", "ssllatency", "swapin", "tcpdrop", "tcpretrans", "tcprtt", "vfscount", "writeback", "xfsdist"} // have tests of their own, or none: the tests have no md devices and no swap, and only 5.10 has the functions of biolatency-kp
+	tested := []string{"biolatency-kp", "mdflush", "bashreadline", "loads", "capable", "dcsnoop", "drsnoop", "hardirqs", "numamove", "oomkill", "softirqs", "ssllatency", "swapin", "tcpdrop", "tcpretrans", "tcprtt", "vfscount", "writeback", "xfsdist", "klockstat"} // have tests of their own, or none: the tests have no md devices and no swap, and only 5.10 has the functions of biolatency-kp
 	for _, c := range slices.Concat(rowTests, libraryTests, diskRows) {
 		tested = append(tested, c.tool)
 	}
