@@ -15,7 +15,7 @@ func TestFormats(t *testing.T) {
 	}
 	output := func(argv ...string) []string {
 		t.Helper()
-		out, _ := runTool(t, t.TempDir(), append(argv, "-c", self+" load kill 1"), nil, false, 0)
+		out, _ := runTool(t, t.TempDir(), append(argv, "-c", self+" load kill 1"), nil, false)
 		return strings.Split(strings.TrimSuffix(out, "\n"), "\n")
 	}
 	text := output("killsnoop", "--failed")

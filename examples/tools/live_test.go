@@ -164,7 +164,7 @@ func (c run) rows(t *testing.T) []map[string]string {
 		argv = append(argv, "-c", strings.Join(load, " "))
 	}
 	tmp := t.TempDir()
-	out, pid := runTool(t, tmp, argv, load, c.wide, c.lines)
+	out, pid := runLines(t, tmp, argv, load, c.wide, c.lines)
 	r := csv.NewReader(strings.NewReader(out))
 	all, err := r.ReadAll()
 	if err != nil || len(all) == 0 {
@@ -191,9 +191,15 @@ func (c run) rows(t *testing.T) []map[string]string {
 
 // runTool runs a tool until the load ends, and returns its output and the load's process ID. If
 // wide is true it starts the load as soon as the tool has printed its first line, which it does
-// when it is attached, and ends the tool with Ctrl-C when it has printed so many lines about the
+// when it is attached, and ends the tool with Ctrl-C.
+func runTool(t *testing.T, tmp string, argv, load []string, wide bool) (out string, pid int) {
+	t.Helper()
+	return runLines(t, tmp, argv, load, wide, 0)
+}
+
+// runLines is runTool. Before Ctrl-C it waits until the tool has printed so many lines about the
 // load.
-func runTool(t *testing.T, tmp string, argv, load []string, wide bool, lines int) (out string, pid int) {
+func runLines(t *testing.T, tmp string, argv, load []string, wide bool, lines int) (out string, pid int) {
 	t.Helper()
 	for tries := 3; ; tries-- {
 		out, stderr, pid, err := tryTool(t, tmp, argv, load, wide, lines)
@@ -212,7 +218,7 @@ func runTool(t *testing.T, tmp string, argv, load []string, wide bool, lines int
 	}
 }
 
-// tryTool implements runTool.
+// tryTool implements runLines.
 func tryTool(t *testing.T, tmp string, argv, load []string, wide bool, lines int) (out, stderrText string, pid int, err error) {
 	t.Helper()
 	cmd := exec.Command(bpfrepl, argv...)

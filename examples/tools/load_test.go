@@ -49,6 +49,8 @@ var loads = map[string]func(n ...int) error{
 	"wake":    loadWake,
 	"compact": loadCompact,
 	"futex":   loadFutex,
+	"go":      loadGoroutines,
+	"mutex":   loadMutex,
 	"tcp":     loadTCP,
 	"talk":    loadTalk,
 	"queue":   loadQueue,

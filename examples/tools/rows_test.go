@@ -78,7 +78,7 @@ var sumTests = []sumTest{
 	{run{tool: "vfsstat", load: "files 13"}, nil, "writes", 13, 13},
 	{run{tool: "vfsstat", load: "files 13"}, nil, "fsyncs", 13, 13},
 	{run{tool: "vfsstat", load: "files 13"}, nil, "creates", 14, 14},
-	{run{tool: "runqslower", args: []string{"--min-us", "0"}, load: "pass 2000"}, nil, "", 4000, 6000},
+	{run{tool: "runqslower", args: []string{"--min-us", "0"}, load: "pass 200"}, nil, "", 400, 700},
 	{run{tool: "cpudist", load: "pass 2000"}, nil, "count", 4000, 6000},
 	{run{tool: "cpudist", args: []string{"--off", "--per-process"}, load: "pass 2000"}, map[string]string{"comm": comm()}, "count", 1990, 6000}, // a thread that finds its byte does not sleep
 	{run{tool: "offcputime", args: []string{"--no-user"}, load: "sleep 20"}, map[string]string{"comm": comm()}, "microseconds", 80000, 1 << 40},
@@ -94,6 +94,9 @@ var sumTests = []sumTest{
 	{run{tool: "futexctn", args: []string{"--hist"}, load: "futex 20"}, map[string]string{"lock": "0x200000000000"}, "count", 40, 40},
 	{run{tool: "futexctn", args: []string{"--min-us", "1000000"}, load: "futex 20"}, map[string]string{"lock": "0x200000000000"}, "waits", 0, 0},
 	{run{tool: "futexctn", args: []string{"--stacks"}, load: "futex 20"}, map[string]string{"lock": "0x200000000000"}, "microseconds", 20000, 1 << 40},
+	{run{tool: "gorunqlat", args: []string{"--by-function"}, load: "go 300"}, map[string]string{"function": "github.com/bpfrepl/bpfrepl/examples/tools.sendNumber [tools.test]"}, "count", 300, 300},
+	{run{tool: "gorunqlat", load: "go 300"}, nil, "count", 600, 700}, // and those of the runtime
+	{run{tool: "gorunqlat", args: []string{"--states"}, load: "go 300", execs: true}, map[string]string{"old": "running", "new": "dead"}, "changes", 299, 310},
 	{run{tool: "stackcount", args: []string{"--probe", "tracepoint:syscalls:sys_enter_getppid"}, load: "getppid 5000"}, map[string]string{"comm": comm()}, "count", 5000, 5000},
 	{run{tool: "stackcount", args: []string{"--probe", "tracepoint:syscalls:sys_enter_getppid", "--no-user"}, load: "getppid 5000"}, nil, "", 1, 1},
 	{run{tool: "slabratetop", args: []string{"--interval", "600"}, load: "open 200"}, map[string]string{"cache": "filp"}, "allocs", 800, 1000}, // two that fail are allocated, too

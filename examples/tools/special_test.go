@@ -73,7 +73,7 @@ func TestBashreadline(t *testing.T) {
 	if err := os.WriteFile(lines, []byte("echo one\n\nfalse; true\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, _ := runTool(t, t.TempDir(), []string{"bashreadline", "--csv", "--shell", shell}, []string{"/bin/sh", "-c", "exec " + shell + " --norc -i <" + lines + " >/dev/null 2>&1"}, true, 0)
+	out, _ := runTool(t, t.TempDir(), []string{"bashreadline", "--csv", "--shell", shell}, []string{"/bin/sh", "-c", "exec " + shell + " --norc -i <" + lines + " >/dev/null 2>&1"}, true)
 	rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
 	if err != nil {
 		t.Fatal(err)
@@ -228,7 +228,7 @@ func TestTcpretrans(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, _ := runTool(t, tmp, []string{"tcpretrans", "--csv"}, []string{self, loadArg, "resend"}, true, 0)
+	out, _ := runTool(t, tmp, []string{"tcpretrans", "--csv"}, []string{self, loadArg, "resend"}, true)
 	text, err := os.ReadFile(filepath.Join(tmp, "resent"))
 	if err != nil {
 		t.Fatal(err)
@@ -255,7 +255,7 @@ func TestWriteback(t *testing.T) {
 	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
 		t.Fatal(err)
 	}
-	out, _ := runTool(t, t.TempDir(), []string{"writeback", "--csv"}, []string{"/bin/sh", "-c", "head -c 1000000 /dev/zero >" + file.Name() + " && sync -f " + file.Name()}, true, 0)
+	out, _ := runTool(t, t.TempDir(), []string{"writeback", "--csv"}, []string{"/bin/sh", "-c", "head -c 1000000 /dev/zero >" + file.Name() + " && sync -f " + file.Name()}, true)
 	want := fmt.Sprintf(`(?m)^[^,]+,[^,]+,%d:%d,\d+,sync,[0-9.]+$`, unix.Major(st.Dev), unix.Minor(st.Dev))
 	if !regexp.MustCompile(want).MatchString(out) {
 		t.Errorf("no line %s in\n%s", want, out)
@@ -274,7 +274,7 @@ func TestNumamove(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, _ := runTool(t, tmp, []string{"numamove", "--csv", "--all"}, []string{self, loadArg, "compact", "10"}, true, 0)
+	out, _ := runTool(t, tmp, []string{"numamove", "--csv", "--all"}, []string{self, loadArg, "compact", "10"}, true)
 	after, err := migrations()
 	if err != nil {
 		t.Fatal(err)

@@ -115,6 +115,12 @@ func TestCheck(t *testing.T) {
 			if err == nil {
 				return
 			}
+			if name == "gorunqlat" {
+				if !bytes.Contains(out, []byte("fail: which program? give --program PATH, or its process with -p or -c\n")) {
+					t.Errorf("%v\n%s", err, out)
+				}
+				return
+			}
 			message, library := functionTools[name], libraryTools[name]
 			if library != "" && bytes.Contains(out, []byte(library)) {
 				return
