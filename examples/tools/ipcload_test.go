@@ -41,6 +41,26 @@ func loadShm(n ...int) error {
 	return nil
 }
 
+// loadMessages sends n[0] messages of 1000 bytes to the queue n[2], and receives n[1].
+func loadMessages(n ...int) error {
+	var m struct {
+		kind int64
+		text [1000]byte
+	}
+	m.kind = 1
+	for range n[0] {
+		if err := call(0, unix.SYS_MSGSND, uintptr(n[2]), uintptr(unsafe.Pointer(&m)), unsafe.Sizeof(m.text), 0); err != nil {
+			return err
+		}
+	}
+	for range n[1] {
+		if err := call(0, unix.SYS_MSGRCV, uintptr(n[2]), uintptr(unsafe.Pointer(&m)), unsafe.Sizeof(m.text), 0, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // loadTerminal sends n[0] bytes through a terminal. The kernel passes on each by a work item.
 func loadTerminal(n ...int) error {
 	master, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY, 0)

@@ -63,6 +63,8 @@ var loads = map[string]func(n ...int) error{
 	"mapped":  loadMapped,
 	"dirty":   loadDirty,
 	"ahead":   loadAhead,
+
+	"messages": loadMessages,
 }
 
 // runLoad runs a load and exits.
