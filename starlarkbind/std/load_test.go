@@ -21,6 +21,7 @@ var loads = map[string]func() error{
 	"sleep":   loadSleep,
 	"exec":    func() error { return unix.Exec("/proc/self/exe", []string{loadProgram, "exit", "a b", ""}, nil) },
 	"sync":    func() error { unix.Sync(); return nil },
+	"null":    loadNull,
 	"exit":    func() error { return nil },
 	"pages":   loadPages,
 }
@@ -175,4 +176,18 @@ func loadPages() (err error) {
 		return err
 	}
 	return file.Truncate(0)
+}
+
+// loadNull writes three times to /dev/null.
+func loadNull() error {
+	f, err := unix.Open("/dev/null", unix.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	for range 3 {
+		if _, err := unix.Write(f, make([]byte, 10)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
