@@ -207,6 +207,17 @@ yy! one
 4 False 2 4
 x! two
 yy! two`},
+	{"truth", "t, u, v = table(), table(), table()\n", "", `
+    t[n] = struct(a=n)
+    u[n] = "%d:%s" % (n, w)
+    v[n] = errno_name(n)
+    r, s, x = t.get(n), u.get(n), v.get(n)
+    print("struct" if r else "no struct", "text" if s else "no text", "name" if x else "no name", "more" if t.get(n + 1) else "no more")`, `
+struct text name no more
+struct text name no more
+struct text name no more
+struct text name no more
+struct text name no more`},
 	{"literal keys", "t, u = table(), table()\n", "t, u", `
     t["x" + w] = n
     t["total"] = t.get("total", 0) + 1

@@ -70,6 +70,10 @@ func (lw *Lowerer) truth(v Val, t, f *ir.Block) {
 		b.Continue(some)
 		lw.truth(*v.inner, t, f)
 	case types.Formatted:
+		if !v.T.Format.Numeric && !v.T.Format.Empty {
+			b.Jump(t)
+			return
+		}
 		for len(v.Elems) > 0 {
 			v = v.Elems[0]
 		}

@@ -91,7 +91,12 @@ func Truth(x Expr) (cond Expr, ok bool) {
 		return BoolConst(len(t.Elems) > 0, x.Position()), true
 	case types.Bytes:
 		return BoolConst(t.Len > 0, x.Position()), true
-	case types.Int, types.Uint, types.Str, types.Opt, types.Ptr:
+	case types.Opt:
+		if _, ok := Truth(&NarrowExpr{At(t.Elem, x.Position()), x}); !ok {
+			return x, false
+		}
+		return &TruthExpr{At(types.TBool, x.Position()), x}, true
+	case types.Int, types.Uint, types.Str, types.Ptr:
 		return &TruthExpr{At(types.TBool, x.Position()), x}, true
 	case types.Formatted:
 		switch {
