@@ -54,9 +54,12 @@ func splitToolArgs(f *pflag.FlagSet, args []string) (ours, theirs []string) {
 	return ours, theirs
 }
 
-// nearTool returns ": did you mean NAME?" if the script on the command line may be a tool's name
-// that was mistyped.
+// nearTool returns "; did you mean NAME?" if the script on the command line may be a tool's name
+// that was mistyped, or that of another project's tool whose work a tool does.
 func nearTool(script string) string {
+	if name, err := tools.Replacement(script); err == nil && name != "" {
+		return fmt.Sprintf("; use the tool %s instead; bpfrepl tools lists all", name)
+	}
 	if near := suggest.Nearest(strings.TrimSuffix(script, tools.Ext), tools.Names(), 1); near != nil && !strings.Contains(script, "/") {
 		return fmt.Sprintf("; did you mean the tool %s? bpfrepl tools lists all", near[0])
 	}
@@ -151,7 +154,11 @@ func listTools(w io.Writer) error {
 		if i == 0 || t.Subject != all[i-1].Subject {
 			fmt.Fprintf(&b, "%s\n", t.Subject)
 		}
-		fmt.Fprintf(&b, "  %-15s %s\n", t.Name, t.Summary)
+		insteadOf := ""
+		if len(t.InsteadOf) > 0 {
+			insteadOf = " (instead of " + strings.Join(t.InsteadOf, ", ") + ")"
+		}
+		fmt.Fprintf(&b, "  %-15s %s%s\n", t.Name, t.Summary, insteadOf)
 	}
 	b.WriteString("bpfrepl NAME --help shows the flags of a tool, bpfrepl tools --show NAME its source\n")
 	_, err = io.WriteString(w, b.String())

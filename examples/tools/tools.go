@@ -8,7 +8,10 @@
 //	kernels: 5.10 or newer
 //	original: bpftrace 0.27, 12 lines
 //	wrong there: failed calls look like successful ones
+//	instead of: forksnoop, vforksnoop
 //	"""
+//
+// The last field is optional: it names tools of others whose work this tool does.
 //
 // `bpfrepl tools`, `bpfrepl NAME --help` and the table in docs/tools.md are made from these fields.
 //
@@ -44,6 +47,8 @@ type Tool struct {
 	Original string // where the tool of this name that it follows is from, and the lines of code of that
 	Wrong    string // what is wrong in the original
 	Lines    int    // its lines of code, without comments, docstring and empty lines
+
+	InsteadOf []string // tools of others whose work this one does
 }
 
 // Source returns the text of a tool. The error is fs.ErrNotExist if there is no such tool.
@@ -79,6 +84,17 @@ func Describe(name string) (Tool, error) {
 	return parse(name, string(src))
 }
 
+// Replacement returns the tool that does the work of a tool of others, or "".
+func Replacement(name string) (string, error) {
+	all, err := All()
+	for _, t := range all {
+		if slices.Contains(t.InsteadOf, name) {
+			return t.Name, nil
+		}
+	}
+	return "", err
+}
+
 // All returns the descriptions of all tools, by subject and then by name.
 func All() ([]Tool, error) {
 	var out []Tool
@@ -108,7 +124,8 @@ func parse(name, src string) (Tool, error) {
 		return bad("the file does not begin with a docstring")
 	}
 	t := Tool{Name: name, Lines: codeLines(src[len(m[0]):])}
-	fields := map[string]*string{"subject": &t.Subject, "kernels": &t.Kernels, "original": &t.Original, "wrong there": &t.Wrong}
+	insteadOf := ""
+	fields := map[string]*string{"subject": &t.Subject, "kernels": &t.Kernels, "original": &t.Original, "wrong there": &t.Wrong, "instead of": &insteadOf}
 	summary, rest, _ := strings.Cut(m[1], "\n")
 	t.Summary = strings.TrimSuffix(summary, ".")
 	var last *string
@@ -123,6 +140,9 @@ func parse(name, src string) (Tool, error) {
 			return bad("unknown field in the docstring: %q", line)
 		}
 		*last = value
+	}
+	if insteadOf != "" {
+		t.InsteadOf = strings.Split(insteadOf, ", ")
 	}
 	for _, key := range []string{"subject", "kernels", "original", "wrong there"} {
 		if *fields[key] == "" {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,6 +62,26 @@ func TestParse(t *testing.T) {
 			t.Errorf("%q: %v, %+v", src, err, tool)
 		case want != "" && (err == nil || err.Error() != want):
 			t.Errorf("%q: got %v, want %s", src, err, want)
+		}
+	}
+}
+
+// TestReplacement checks the tools that do the work of others.
+func TestReplacement(t *testing.T) {
+	for name, want := range map[string]string{"ext4slower": "fsslower", "btrfsdist": "fsdist", "fsslower": "", "": ""} {
+		if got, err := Replacement(name); err != nil || got != want {
+			t.Errorf("%q: got %q, %v, want %q", name, got, err, want)
+		}
+	}
+	all, err := All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tool := range all {
+		for _, name := range tool.InsteadOf {
+			if slices.Contains(Names(), name) {
+				t.Errorf("%s replaces %s, which is a tool here", tool.Name, name)
+			}
 		}
 	}
 }
