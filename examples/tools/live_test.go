@@ -22,6 +22,7 @@ import (
 	"github.com/bpfrepl/bpfrepl/internal/testkit/aptget"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/buildbin"
 	"github.com/bpfrepl/bpfrepl/internal/testkit/leakcheck"
+	"github.com/bpfrepl/bpfrepl/internal/testkit/testprog"
 )
 
 var bpfrepl string
@@ -47,7 +48,7 @@ func runTests(m *testing.M) int {
 type run struct {
 	tool  string
 	args  []string
-	load  string   // a row of loads, and its arguments; or a Python program in testdata
+	load  string   // a row of loads, and its arguments; a Python program in testdata; or one of progs
 	needs []string // features of the kernel
 	wide  bool     // the tool is attached to all processes, and then the load is started
 	execs bool     // the load starts programs in its process, so its lines have other names
@@ -71,6 +72,9 @@ type sumTest struct {
 	col    string
 	lo, hi int
 }
+
+// progs are the programs of package testprog that tests trace.
+var progs = []string{"nested", "sdt", "goprog", "jumps"}
 
 // comm is the name of a load's thread, which no other process has.
 func comm() string { return "tl" + buildbin.Tag() }
@@ -147,7 +151,8 @@ func checkSums(t *testing.T, tests []sumTest) {
 func (c run) name() string { return strings.Join(append([]string{c.tool}, c.args...), " ") }
 
 // rows runs the tool and the load, and returns the tool's lines about the load by column. In the
-// values, SELF is the load's program or process, and TMP its temporary directory.
+// values, SELF is the load's program or process, and TMP its temporary directory. SELF stands for
+// the program in the arguments, too.
 func (c run) rows(t *testing.T) []map[string]string {
 	t.Helper()
 	bpftest.Need(t, c.needs...)
@@ -159,7 +164,16 @@ func (c run) rows(t *testing.T) []map[string]string {
 	if strings.HasSuffix(c.load, ".py") {
 		load = []string{"python3", "testdata/" + c.load}
 	}
-	argv := append([]string{c.tool, "--csv"}, c.args...)
+	if name, args, _ := strings.Cut(c.load, " "); slices.Contains(progs, name) {
+		if self, err = testprog.Build(name); err != nil {
+			t.Fatal(err)
+		}
+		load = append([]string{self}, strings.Fields(args)...)
+	}
+	argv := []string{c.tool, "--csv"}
+	for _, a := range c.args {
+		argv = append(argv, strings.ReplaceAll(a, "SELF", self))
+	}
 	if !c.wide {
 		argv = append(argv, "-c", strings.Join(load, " "))
 	}
@@ -298,10 +312,10 @@ func (p *printed) about(pid int) int {
 // TestEveryToolTested checks that each tool has a row in one of the tables.
 func TestEveryToolTested(t *testing.T) {
 	tested := []string{"biolatency-kp", "mdflush", "bashreadline", "loads", "capable", "dcsnoop", "drsnoop", "hardirqs", "memleak", "numamove", "oomkill", "softirqs", "ssllatency", "swapin", "tcpdrop", "tcpretrans", "tcprtt", "vfscount", "writeback", "xfsdist", "klockstat"} // have tests of their own, or none: the tests have no md devices and no swap, and only 5.10 has the functions of biolatency-kp
-	for _, c := range slices.Concat(rowTests, libraryTests, diskRows) {
+	for _, c := range slices.Concat(rowTests, libraryTests, diskRows, functionRows) {
 		tested = append(tested, c.tool)
 	}
-	for _, c := range slices.Concat(sumTests, sampleTests, diskSums, cacheSums) {
+	for _, c := range slices.Concat(sumTests, sampleTests, diskSums, cacheSums, functionSums) {
 		tested = append(tested, c.tool)
 	}
 	for _, name := range Names() {

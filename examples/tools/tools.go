@@ -36,7 +36,7 @@ var files embed.FS
 const Ext = ".star"
 
 // Subjects lists what tools are about, in the order in which they are shown.
-var Subjects = []string{"processes", "CPUs", "memory", "files", "disks", "network", "system calls", "libraries"}
+var Subjects = []string{"processes", "CPUs", "memory", "files", "disks", "network", "system calls", "libraries", "functions"}
 
 // A Tool is the description of a tool.
 type Tool struct {

@@ -113,6 +113,9 @@ var functionTools = map[string]string{
 	"dcsnoop":       `no probe "kprobe:d_lookup": this kernel has no kprobes`,
 	"vfscount":      `no probe "kprobe:vfs_*": this kernel has no kprobes`,
 	"capable":       `no tracepoint`,
+	"funccount":     `this kernel has no kprobes`,
+	"funclatency":   `this kernel has no kprobes`,
+	"funcslower":    `this kernel has no kprobes`,
 	"swapin":        `this kernel has no kprobes`,
 }
 

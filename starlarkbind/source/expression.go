@@ -1,6 +1,9 @@
 package source
 
 import (
+	"slices"
+	"strings"
+
 	"go.starlark.net/syntax"
 )
 
@@ -23,10 +26,14 @@ func Expression(name, text string, params []string) (f *syntax.File, parts []str
 	if t, ok := body.(*syntax.TupleExpr); ok { // a tuple in parentheses is one expression
 		all = t.List
 	}
-	for _, x := range all {
-		start, end := x.Span()
-		parts = append(parts, text[offsetOf([]byte(text), start):offsetOf([]byte(text), end)])
+	end := len(text)
+	for _, x := range slices.Backward(all) { // Span returns wrong ends of some expressions
+		pos, _ := x.Span()
+		start := offsetOf([]byte(text), pos)
+		parts = append(parts, strings.TrimRight(text[start:end], ", \t\r\n"))
+		end = start
 	}
+	slices.Reverse(parts)
 	pos, _ := body.Span()
 	fn := &syntax.LambdaExpr{Lambda: pos, Body: body}
 	for _, p := range params {
