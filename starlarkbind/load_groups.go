@@ -20,7 +20,7 @@ func (s *Session) groups(p *Probe, h, f *compiler.Func) []*group {
 	l := &loader{s: s, p: p, handler: h, filter: f}
 	var out []*group
 	for _, ts := range byKind(p.targets) {
-		enter, exit, others := kinds.ShareSyscalls(ts, s.leastShared)
+		enter, exit, others := l.shareSyscalls(ts)
 		for _, shared := range [][]bpf.Target{enter, exit} {
 			gs, err := l.groupsOf(shared)
 			// The handler may read what the raw event does not have.
@@ -34,6 +34,31 @@ func (s *Session) groups(p *Probe, h, f *compiler.Func) []*group {
 		out = append(out, gs...)
 	}
 	return out
+}
+
+// shareSyscalls splits targets of one kind as kinds.ShareSyscalls does. Where the tracepoints of
+// system calls have no kernel stack, a handler that reads it runs at the raw event, which has one.
+func (l *loader) shareSyscalls(ts []bpf.Target) (enter, exit, others []bpf.Target) {
+	if !l.s.kernel.HaveSyscallStacks() {
+		enter, exit, others = kinds.ShareSyscalls(ts, 1)
+		if l.readsKernelStack(enter) || l.readsKernelStack(exit) {
+			return enter, exit, others
+		}
+	}
+	return kinds.ShareSyscalls(ts, l.s.leastShared)
+}
+
+// readsKernelStack reports whether the handler reads the kernel's stack at these targets.
+func (l *loader) readsKernelStack(ts []bpf.Target) bool {
+	if len(ts) == 0 {
+		return false
+	}
+	ev, err := ts[0].Event()
+	if err != nil {
+		return false
+	}
+	code, err := l.compile(&group{targets: ts, event: ev}, ts, 0)
+	return err == nil && code.KernelStacks
 }
 
 // groupsOf divides targets of one kind into groups. The error is the handler's error for the first

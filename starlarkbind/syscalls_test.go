@@ -303,3 +303,34 @@ while True:
 		}
 	}
 }
+
+// The kernel's stack at tracepoints of system calls has frames, also on kernels that pass such
+// programs the registers of the traced program.
+func TestSyscallStacks(t *testing.T) {
+	for name, as := range map[string]*sys.Kernel{"this kernel": nil, "before 6.13": {Release: "6.12", Major: 6, Minor: 12, Arch: runtime.GOARCH}} {
+		t.Run(name, func(t *testing.T) {
+			l := newLive(t, nil)
+			if as != nil {
+				l.kernel = as
+			}
+			err := l.script(`
+ours = lambda e: e.comm == "load"
+enter, exit = count(), count()
+probe("tracepoint:syscalls:sys_enter_getppid", lambda e: enter.add(by=(e.probe, e.kstack)), filter=ours)
+probe("tracepoint:syscalls:sys_exit_getppid", lambda e: exit.add(by=(e.probe, kstack())), filter=ours)
+make("-comm", "load", "getppid", 1000)
+for m in [enter, exit]:
+    for (name, stack), n in m.items():
+        print(name, n, "syscall" in str(stack))
+print(errors())
+`)
+			if err != nil {
+				t.Fatal(l.FormatError(err))
+			}
+			want := "tracepoint:syscalls:sys_enter_getppid 1000 True\ntracepoint:syscalls:sys_exit_getppid 1000 True\n[]\n"
+			if got := l.out.String(); got != want {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}

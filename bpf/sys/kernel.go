@@ -82,6 +82,11 @@ func (k *Kernel) HaveInheritThread() bool { return k.AtLeast(5, 13) }
 // bpf_iter_link_info).
 func (k *Kernel) HaveIterProcess() bool { return k.AtLeast(6, 1) }
 
+// HaveSyscallStacks reports whether programs at the tracepoints of system calls can read the
+// kernel's stack (6.13). Before, the kernel passes them the registers of the traced program, from
+// which no kernel stack can be found (kernel/trace/trace_syscalls.c: perf_call_bpf_enter).
+func (k *Kernel) HaveSyscallStacks() bool { return k.AtLeast(6, 13) }
+
 // HavePerfLink reports whether programs can be attached to perf events through links (5.15), which
 // support cookies.
 func (k *Kernel) HavePerfLink() bool { return k.AtLeast(5, 15) }

@@ -20,6 +20,7 @@ type Needs struct {
 	UsesGate     bool  // uses the array Event.Gate
 	UsesSyscalls bool  // uses the array Event.Syscalls.Map
 	UsesNumbers  bool  // uses the array Request.Canonical
+	KernelStacks bool  // reads the kernel's stack
 	Zeros        int   // size of the map Request.Zeros in bytes
 	Stacks       []int // frame limits of the stacks it stores, each in the map abi.StackMap(n)
 	ScratchSize  int   // element size of the map Request.Scratch in bytes

@@ -42,7 +42,11 @@ func (lw *Lowerer) Stack(t *types.Type, pos syntax.Position) Val {
 		lw.needs.Stacks = append(lw.needs.Stacks, n)
 	}
 	b.Pos = pos
-	room, got := lw.frames(t.Format.Name == "ustack", n)
+	user := t.Format.Name == "ustack"
+	if !user {
+		lw.needs.KernelStacks = true
+	}
+	room, got := lw.frames(user, n)
 	id, pid := new(int), new(int)
 	some, none, failed, lost, done := b.Block("stack"), b.Block("none"), b.Block("failed"), b.Block("lost"), b.Block("")
 	failed.Cold, lost.Cold = true, true
@@ -67,7 +71,7 @@ func (lw *Lowerer) Stack(t *types.Type, pos syntax.Position) Val {
 	r := b.Add(ir.OpCallSub, lw.addr(room))
 	r.Sym = lw.stackStore(n)
 	b.Write(id, r)
-	if t.Format.Name == "ustack" {
+	if user {
 		b.Write(pid, lw.TaskID(true))
 	}
 	b.If(ir.SLT, r, b.Const(0), lost, done)
