@@ -186,7 +186,8 @@ func (e *ender) run(t *testing.T, bin, comm string, f flood) result {
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	watchdog := time.AfterFunc(20*time.Second, func() {
+	// Attaching a hundred probes takes long on an emulated CPU.
+	watchdog := time.AfterFunc(20*hard(), func() {
 		t.Error("it does not end")
 		if err := c.cmd.Process.Kill(); err != nil {
 			t.Error(err)
