@@ -56,7 +56,7 @@ PAT = b"ab,1"
 def larger(x, y):
     return x if x > y else y
 wides = ["abcdefghi" * 40, "abc\x00" + "xyz" * 100 + "ab"]
-` + describe
+` + describe + nestedGlobals
 
 // oraclePrologue gives every local a value, and every map its types.
 const oraclePrologue = `    a, b, c, p, s, o = 1 + e.args.i64 * 0, -2, 3 + e.args.i64 * 0, False, "ab", None # signed, whatever is assigned to them

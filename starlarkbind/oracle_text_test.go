@@ -122,7 +122,9 @@ func (g *generator) texts() {
 		g.line(y.h, y.k)
 	}
 	key := pick(g, made(`("%d:%s" % (#0, #1))`, x, s), made(`sprintf("%d:%s", #0, #1)`, x, s))
-	switch g.n(10) {
+	switch g.n(12) {
+	case 10, 11:
+		g.nested(x, s)
 	case 0:
 		both(`print(#0, #1, #2)`, g.text(2), g.either(1), x)
 	case 1:

@@ -279,7 +279,12 @@ func (lw *Lowerer) dict(e *tree.DictExpr) Val {
 	if e.Of != nil {
 		of = lw.Value(e.Of)
 	}
-	lw.search(e.X, e.Dict.Keys, func(i int) {
+	x, def := e.X, e.Def
+	if def != nil && acts(def) {
+		x = lw.early(x)
+		def = lw.early(def)
+	}
+	lw.search(x, e.Dict.Keys, func(i int) {
 		if e.Of != nil {
 			lw.setVal(c, lw.convert(of.Elems[i%len(of.Elems)], e.T))
 		} else {
@@ -290,8 +295,8 @@ func (lw *Lowerer) dict(e *tree.DictExpr) Val {
 	}, miss)
 	b.Continue(miss)
 	if !b.Dead() {
-		if e.Def != nil {
-			lw.set(c, e.Def)
+		if def != nil {
+			lw.set(c, def)
 			b.Jump(done)
 		} else {
 			b.B.Cold = true

@@ -98,6 +98,10 @@ func (lw *Lowerer) getOrPop(e *tree.MethodExpr, pop bool, c *home) {
 	b := lw.B
 	t := lw.types[e.Map].Val
 	key := lw.key(e.Args[0])
+	def := e.Args[1]
+	if acts(def) {
+		def = lw.early(def)
+	}
 	b.Pos = e.Pos
 	m := lw.mapPtr(e.Map)
 	p := lw.lookup(m, key)
@@ -124,7 +128,7 @@ func (lw *Lowerer) getOrPop(e *tree.MethodExpr, pop bool, c *home) {
 	if lw.Req.CountLookupMisses {
 		lw.Fail(Site{Pos: e.Pos, Helper: "map_lookup_elem", Op: e.Name, Map: e.Map, Quiet: true}, b.Const(-errNoEnt))
 	}
-	lw.set(c, e.Args[1])
+	lw.set(c, def)
 	b.Jump(done)
 	b.Continue(done)
 }
