@@ -1,13 +1,16 @@
 package tools
 
 import (
+	"bufio"
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,8 +46,9 @@ func leaks(t *testing.T, keep func(frame string) bool, argv ...string) map[strin
 	return got
 }
 
-// TestMemleak runs a program in C that allocates memory by each function of libc.
-func TestMemleak(t *testing.T) {
+// leakProgram builds a program that allocates memory by each function of libc.
+func leakProgram(t *testing.T) string {
+	t.Helper()
 	if err := aptget.Install(os.Stderr, aptget.Tool{Command: "gcc", Package: "gcc"}); err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +56,12 @@ func TestMemleak(t *testing.T) {
 	if out, err := exec.Command("gcc", "-O0", "-fno-omit-frame-pointer", "-fno-builtin", "-o", program, "testdata/leak.c").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	return program
+}
+
+// TestMemleak traces a command from its start to its end.
+func TestMemleak(t *testing.T) {
+	program := leakProgram(t)
 	own := func(frame string) bool { return strings.HasSuffix(frame, "[leak]") }
 	for _, c := range []struct {
 		args []string
@@ -65,6 +75,39 @@ func TestMemleak(t *testing.T) {
 		if got := leaks(t, own, append(c.args, "--unsafe", "-c", program)...); !maps.Equal(got, c.want) {
 			t.Errorf("%v: got %v, want %v", c.args, got, c.want)
 		}
+	}
+}
+
+// TestMemleakRunning traces a process that runs already.
+func TestMemleakRunning(t *testing.T) {
+	program := leakProgram(t)
+	p := exec.Command(program, "wait")
+	p.Stderr = os.Stderr
+	in, err := p.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(bpfrepl, "memleak", "--unsafe", "-p", strconv.Itoa(p.Process.Pid))
+	cmd.Stderr = os.Stderr
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(pipe)
+	_, err = r.ReadString('\n') // it is attached
+	_, werr := in.Write([]byte{0})
+	out, rerr := io.ReadAll(r)
+	if err := errors.Join(err, werr, rerr, p.Wait(), cmd.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`(?m)^ +6000 +6 use_malloc\+\d+ \[leak\]\n {23}main\+\d+ \[leak\]$`).Match(out) {
+		t.Errorf("got\n%s", out)
 	}
 }
 
