@@ -299,13 +299,21 @@ func (s *Session) ExecItem(ctx context.Context, src string) (v starlark.Value, e
 		switch { // the item is in no stored file yet
 		case errors.As(err, &inModule):
 		case errors.As(err, &syn):
-			s.sources.Keep(syn.Pos.Filename(), []byte(src))
+			s.keepItem(syn.Pos, src)
 		case errors.As(err, &res):
-			s.sources.Keep(res[0].Pos.Filename(), []byte(src))
+			s.keepItem(res[0].Pos, src)
 		}
 		return err
 	})
 	return v, err
+}
+
+// keepItem stores the text of an item in which there is an error, unless the error is in a text
+// that the item has given to expression().
+func (s *Session) keepItem(pos syntax.Position, src string) {
+	if !s.sources.Has(pos.Filename()) {
+		s.sources.Keep(pos.Filename(), []byte(src))
+	}
 }
 
 // Render formats a value as the prompt prints it: strings in quotes, everything else as print does,

@@ -200,6 +200,13 @@ func (s *Files) Keep(name string, src []byte) {
 	s.lines[name] = strings.Split(lineEnds.Replace(string(src)), "\n")
 }
 
+// Has reports whether the text of a file is stored.
+func (s *Files) Has(name string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.lines[name] != nil
+}
+
 // Resolved indexes the functions of a file after the resolver has processed it.
 func (s *Files) Resolved(f *syntax.File) {
 	for _, st := range f.Stmts {
