@@ -185,7 +185,7 @@ func constDict(x *syntax.DictExpr) (any, error) {
 }
 
 // scriptOnly lists builtins of scripts that test scripts call in handlers.
-var scriptOnly = []string{"dict", "errors", "list", "probe", "range", "run", "sprintf", "type"}
+var scriptOnly = []string{"dict", "enumerate", "errors", "list", "probe", "range", "run", "sprintf", "type"}
 
 func (s *source) Lookup(id *syntax.Ident) Entity {
 	if e, ok := s.ents[id.Name]; ok {

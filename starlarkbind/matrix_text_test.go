@@ -77,7 +77,7 @@ var textForms = []struct {
 		`by_id.get(n, by_id[0]).u`, `cfg.label`, `cfg.names[n & 1]`, `cfg.names[1]`,
 		`{0: ["a", "b"], 1: ["c", "d"]}[n & 1][n & 1]`, `[["a", "b"], ["c", "d"]][n & 1][0]`,
 		`[s + "!" for s in names][n & 1]`, `{k: v for v, k in [("a", 0), ("b", 1)]}[n & 1]`,
-		`(names + ["z"])[n]`, `names[1:][n & 1]`, `(rows[0] if n > 0 else rows[1])[n & 1]`,
+		`(names + ["z"])[n]`, `names[1:][n & 1]`, `(rows[0] if n > 0 else rows[1])[n & 1]`, `"-".join(uneven[n])`,
 		`labels.get(n + 1)`, `None if n > 0 else w`, `{0: "a"}.get(n)`,
 	}},
 	{"string search loop", []string{

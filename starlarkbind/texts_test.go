@@ -351,3 +351,17 @@ print(len(c))
 		`count "c" has keys of type formatted text "a%s" since test.star:4:18, not string: a map has one type, that of its first use; make another map for these`,
 		"True", "True", "0")
 }
+
+// A struct can be captured if all of its fields can.
+func TestCapturedStruct(t *testing.T) {
+	expect(t, `
+cfg = struct(limit=1, ratio=0.5)
+r = attempt(lambda: probe("tracepoint:syscalls:sys_enter_getppid", lambda e: print(cfg.limit)))
+print(r.error.message + ": " + r.error.hint)
+cfg = struct(limit=1, sizes=[2, 3])
+p = probe("tracepoint:syscalls:sys_enter_getppid", lambda e: print(cfg.limit), attach=False)
+print(p)
+`,
+		`cfg is a struct, which cannot be used in a handler: cfg.ratio is a float; captured values are ints, strings, bytes, bools, None, and tuples, lists, dicts and structs of these`,
+		`<probe tracepoint:syscalls:sys_enter_getppid, detached, captured: cfg=struct(limit = 1, sizes = [2, 3])>`)
+}

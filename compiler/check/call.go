@@ -140,13 +140,21 @@ func (c *Checker) callExpr(x *syntax.CallExpr) tree.Expr {
 
 // hostOnly has hints for functions that can be called only in the script.
 var hostOnly = map[string]string{
-	"run":    "call run() in the script",
-	"probe":  "attach probes from the script",
-	"errors": "read errors() in the script",
-	"list":   "make lists outside of the handler",
-	"dict":   "make dicts outside of the handler, or use a table()",
-	"range":  "range is allowed only in a for loop: for i in range(n)",
-	"type":   "types are known when the handler is compiled",
+	"run":       "call run() in the script",
+	"probe":     "attach probes from the script",
+	"errors":    "read errors() in the script",
+	"list":      "make lists outside of the handler",
+	"dict":      "make dicts outside of the handler, or use a table()",
+	"range":     "range is allowed only in a for loop: for i in range(n)",
+	"type":      "types are known when the handler is compiled",
+	"sorted":    "sort it outside of the handler",
+	"reversed":  "reverse it outside of the handler",
+	"zip":       "make the list outside of the handler",
+	"enumerate": "loop over the indexes: for i in range(len(x)): x[i]",
+	"sum":       "add the values with +, or compute it outside of the handler",
+	"repr":      `write "%r" % (x,), which the host formats`,
+	"any":       "write a loop, or compute it outside of the handler",
+	"all":       "write a loop, or compute it outside of the handler",
 }
 
 // checkArgs checks the arguments of a call that is already wrong, to report their errors too.

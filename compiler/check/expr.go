@@ -193,6 +193,9 @@ func (c *Checker) entity(id *syntax.Ident, ent tree.Entity) tree.Expr {
 		if ent.Type == "float" {
 			hint = "write " + id.Name + " = int(" + id.Name + ") outside of the handler, which has no floats"
 		}
+		if ent.Part != "" {
+			hint = id.Name + "." + ent.Part + "; " + hint
+		}
 		if w := wordlist.Name(id.Name); w != nil {
 			hint = w.Hint()
 		}

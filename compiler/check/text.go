@@ -187,6 +187,9 @@ func percentFits(format string, args []tree.Expr) error {
 // Join checks sep.join(list): the elements of a list or tuple of texts, with sep between them.
 func (c *Checker) Join(pos syntax.Position, sep, list tree.Expr) tree.Expr {
 	var elems []tree.Expr
+	if o, ok := list.(*chosenExpr); ok && sep.Type().Kind != types.Invalid {
+		return c.joinChosen(pos, sep, o)
+	}
 	switch k, isConst := list.(*tree.ConstExpr); {
 	case list.Type().Kind == types.Invalid || sep.Type().Kind == types.Invalid:
 		return tree.Invalid(pos)
@@ -222,4 +225,25 @@ func (c *Checker) Join(pos syntax.Position, sep, list tree.Expr) tree.Expr {
 		parts = append(parts, e)
 	}
 	return c.strung(pos, parts)
+}
+
+// joinChosen checks sep.join(list) of a constant list that the handler chooses: it is one of as
+// many strings.
+func (c *Checker) joinChosen(pos syntax.Position, sep tree.Expr, list *chosenExpr) tree.Expr {
+	if k, ok := sep.(*tree.ConstExpr); ok && k.T.Kind == types.Str {
+		joined := c.project(pos, list, func(v any) (any, bool) {
+			elems, ok := tree.ConstElems(v)
+			texts := make([]string, len(elems))
+			for i, e := range elems {
+				if ok {
+					texts[i], ok = e.(string)
+				}
+			}
+			return strings.Join(texts, k.Value.(string)), ok
+		})
+		if joined != nil {
+			return joined
+		}
+	}
+	return c.Bad(list.Pos, "join the lists outside of the handler, and index the texts", "join() of %s that the handler chooses takes constant strings", list.T.WithArticle())
 }

@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler"
+	"github.com/bpfrepl/bpfrepl/compiler/types"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/maps"
 	"github.com/bpfrepl/bpfrepl/starlarkbind/structs"
 )
@@ -108,7 +109,22 @@ func (n *Namespace) entity(v starlark.Value) compiler.Entity {
 	if c, ok := constant(v); ok {
 		return compiler.Const{V: c}
 	}
-	return compiler.Opaque{Type: v.Type()}
+	return compiler.Opaque{Type: v.Type(), Part: opaquePart(v)}
+}
+
+// opaquePart says which field of a struct is no constant: "ratio is a float".
+func opaquePart(v starlark.Value) string {
+	s, ok := v.(*structs.Struct)
+	if !ok {
+		return ""
+	}
+	names := s.AttrNames()
+	for i, field := range s.Values() {
+		if _, ok := constant(field); !ok {
+			return names[i] + " is " + types.WithArticle(field.Type())
+		}
+	}
+	return ""
 }
 
 // constant converts a value to a compile-time constant. It returns false for values that cannot be
