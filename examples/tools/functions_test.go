@@ -58,6 +58,8 @@ var (
 		{run{tool: "funclatency", args: []string{"--probe", "vfs_*"}, load: "files 13"}, map[string]string{"function": "vfs_write"}, "count", 13, 13},
 		{run{tool: "funclatency", args: []string{"--probe", "kprobe:__*_sys_nanosleep", "--totals", "--per-process"}, load: "sleep 3"}, map[string]string{"comm": comm()}, "calls", 3, 3},
 		{run{tool: "funcslower", args: []string{"--probe", "__*_sys_nanosleep", "--print", "e.pid"}, load: "sleep 3"}, map[string]string{"ret": "0"}, "", 3, 3},
+		{run{tool: "funcslower", args: []string{"--probe", "alloc_empty_file", "--probe", "vfs_write", "--min-ms", "0"}, load: "files 13"}, map[string]string{"function": "vfs_write", "ret": "10"}, "", 13, 13}, // one returns a pointer
+		{run{tool: "funcslower", args: []string{"--probe", "security_file_free", "--probe", "vfs_write", "--min-ms", "0"}, load: "files 13"}, map[string]string{"function": "vfs_write"}, "", 13, 13},            // one returns nothing
 		{run{tool: "trace", args: []string{"--probe", "__*_sys_getppid", "--kernel", "--max-events", "7"}, load: "getppid 5000"}, nil, "", 7, 7},
 		{run{tool: "trace", args: []string{"--probe", "vfs_write"}, load: "files 13"}, map[string]string{"e.args.count": "10"}, "", 13, 13},
 		{run{tool: "argdist", args: []string{"--probe", "return:vfs_write", "--hist", "e.ret"}, load: "files 13"}, map[string]string{"lo": "8"}, "count", 13, 13},
