@@ -165,8 +165,9 @@ c, t = count(), table()
     t[n] = r
     c.add(by=recs[0] if n > cfg.limit else r)
     print(cfg.label, cfg.names[n & 1], cfg.inner, cfg.inner.x, n > cfg.limit, r, r.name, recs[n & 1].n, t[n].n)
+    first = servers[0]
     for s in servers:
-        if n in s.ports:
+        if n in s.ports and first.ports[0] == 1:
             print(s.name, s.ports[-1], s.at.get("l", 0), len(s.at))
     for s in recs:
         if s.n == n:

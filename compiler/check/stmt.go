@@ -132,8 +132,8 @@ func (c *Checker) bind(target syntax.Expr, x tree.Expr) []tree.Stmt {
 			return nil
 		case isChosen:
 			return c.bindChosen(v, o)
-		case c.frame.writes[t.Binding.(*resolve.Binding)] == 1 && (k.Kind == types.List || k.Kind == types.Dict || k.Kind == types.Set):
-			v.Static = x // a named constant collection
+		case c.frame.writes[t.Binding.(*resolve.Binding)] == 1 && tree.IsConst(x) && !k.Storable():
+			v.Static = x // a named constant collection, or a struct or a tuple of some
 			c.flow.assigned[v] = true
 			return nil
 		case !k.Storable():
