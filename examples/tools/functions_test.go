@@ -6,9 +6,10 @@ import (
 	"github.com/bpfrepl/bpfrepl/bpf/bpftest"
 )
 
-// The program nested calls descend(DEPTH, MS), escape(DEPTH, 1), which longjmp() leaves, and
-// escape(DEPTH, 0), each N times: nested N DEPTH MS. A call of descend sleeps MS milliseconds after
-// the call within it, so descend(2, 300) takes 600 ms.
+// The program nested, with the arguments N DEPTH MS, calls N times: descend(DEPTH, MS);
+// escape(DEPTH, 1), which longjmp() leaves; escape(DEPTH, 0); and leap, which ends in a jump to
+// another function. A call of descend sleeps MS milliseconds after the call within it, so
+// descend(2, 300) takes 600 ms.
 const descend, escape = "uprobe:SELF:descend", "uprobe:SELF:escape"
 
 // functionRows and functionSums are the tests of the tools for any probe. All but those of
@@ -48,6 +49,7 @@ var (
 		{run{tool: "funclatency", args: []string{"--probe", escape, "--per-process", "--outermost"}, load: "nested 5 3 0", execs: true}, map[string]string{"comm": "nested"}, "count", 5, 5},
 		{run{tool: "funclatency", args: []string{"--probe", "uprobe:SELF:main.across", "--probe", "uprobe:SELF:main.deep"}, load: "goprog 10", execs: true}, map[string]string{"function": "main.across"}, "count", 200, 200},
 		{run{tool: "funclatency", args: []string{"--probe", "uprobe:SELF:main.deep", "--totals"}, load: "goprog 2", execs: true}, map[string]string{"function": "main.deep"}, "calls", 8040, 8040},
+		{run{tool: "funclatency", args: []string{"--unsafe", "--probe", "uprobe:SELF:leap", "--probe", descend, "--totals"}, load: "nested 5 2 0", execs: true}, map[string]string{"function": "leap"}, "calls", 5, 5},
 		{run{tool: "argdist", args: []string{"--probe", descend, "--keep", "e.args[0]", "--hist", "ns // 1000000", "--by", "kept", "--cumulative"}, load: "nested 3 2 300", execs: true}, map[string]string{"kept": "2", "lo": "512"}, "count", 3, 3},
 		{run{tool: "argdist", args: []string{"--probe", "uretprobe:SELF:descend", "--hist", "e.ret"}, load: "nested 5 3 0", execs: true}, map[string]string{"lo": "2"}, "count", 10, 10},
 	}
