@@ -51,6 +51,7 @@ var loads = map[string]func(n ...int) error{
 	"futex":   loadFutex,
 	"go":      loadGoroutines,
 	"mutex":   loadMutex,
+	"swap":    loadSwap,
 	"tcp":     loadTCP,
 	"talk":    loadTalk,
 	"queue":   loadQueue,

@@ -31,7 +31,7 @@ var packages = []struct{ pkg, without, why string }{
 	{"bpf/feature", "", ""},
 	{"bpf/kmap", "", ""},
 	{"examples", "^(TestBiolatency|TestCPUProfile)$", "there is no disk; an emulated CPU misses samples"},
-	{"examples/tools", "^(TestLibraries|TestBashreadline|TestSsllatency|TestMemleak|TestMemleakRunning|TestDrsnoop|TestOomkill|TestSamples|TestDisks|TestWriteback)$", "there are no disk, libc, Python and shell, and no memory control group; an emulated CPU misses samples"},
+	{"examples/tools", "^(TestLibraries|TestBashreadline|TestSsllatency|TestMemleak|TestMemleakRunning|TestDrsnoop|TestOomkill|TestSamples|TestSwapin|TestDisks|TestWriteback)$", "there are no disk, libc, Python and shell, and no memory control group; an emulated CPU misses samples"},
 	{"starlarkbind/std", "^(TestComplete|TestDocs)$", "docstrings do not touch the kernel"},
 	{"bpf/bpftest", "", ""},
 }
