@@ -277,7 +277,7 @@ func (s *Session) undefined(e resolve.Error) string {
 	if w := wordlist.Name(name); w != nil {
 		return text + "\n    hint: " + w.Hint()
 	}
-	if near := suggest.Nearest(name, s.names.All(), 1); len(near) > 0 {
+	if near := suggest.Nearest(name, s.names.Visible(e.Pos.Filename()), 1); len(near) > 0 {
 		text += fmt.Sprintf("\n    hint: did you mean %s?", near[0])
 	}
 	return text

@@ -29,6 +29,7 @@ func (n *Namespace) Expression(thread *starlark.Thread, b *starlark.Builtin, arg
 	}
 	text = strings.TrimSpace(text) // space in front is indentation
 	n.sources.Keep(name, []byte(text))
+	n.params[name] = names
 	f, parts, err := source.Expression(name, text, names)
 	if err != nil {
 		return nil, err

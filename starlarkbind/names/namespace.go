@@ -25,13 +25,14 @@ type Namespace struct {
 	Check  func(f *syntax.File) error
 	prompt *items.Namespace // nil before the first item of the prompt
 
+	params  map[string][]string                   // the parameters of the functions of expressions, by file
 	modules map[string]bool                       // the files that are modules
 	running map[string]func() starlark.StringDict // the globals of files that have started to run
 }
 
 // New returns a namespace for scripts of these sources.
 func New(sources *source.Files, types *ktypes.Types) *Namespace {
-	return &Namespace{sources: sources, ktypes: types, Globals: starlark.StringDict{}, modules: map[string]bool{}, running: map[string]func() starlark.StringDict{}}
+	return &Namespace{sources: sources, ktypes: types, Globals: starlark.StringDict{}, params: map[string][]string{}, modules: map[string]bool{}, running: map[string]func() starlark.StringDict{}}
 }
 
 // AddModule declares that a file is a module: its functions do not see the globals of the prompt.
@@ -86,10 +87,22 @@ func (n *Namespace) Reset() {
 }
 
 // All returns the names that are defined at the prompt, in no particular order.
-func (n *Namespace) All() []string {
+func (n *Namespace) All() []string { return visible(n.Predeclared, n.Globals, starlark.Universe) }
+
+// Visible returns the names that a file can use without defining them, in no particular order. For
+// scripts these include the names that scripts define.
+func (n *Namespace) Visible(file string) []string {
+	if params, ok := n.params[file]; ok {
+		return append(visible(n.Predeclared, starlark.Universe), params...)
+	}
+	return n.All()
+}
+
+// visible returns the names in dicts that a script can write.
+func visible(dicts ...starlark.StringDict) []string {
 	seen := map[string]bool{}
 	var out []string
-	for _, d := range []starlark.StringDict{n.Predeclared, n.Globals, starlark.Universe} {
+	for _, d := range dicts {
 		for name := range d {
 			if !seen[name] && !strings.Contains(name, "@") {
 				seen[name] = true
