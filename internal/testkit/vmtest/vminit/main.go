@@ -70,7 +70,13 @@ func mountAll() error {
 			return err
 		}
 	}
-	return errors.Join(accounts(), os.Chmod("/tmp", 0o1777), os.Setenv("PATH", "/payload"), os.Setenv("HOME", "/tmp"), loopbackUp())
+	return errors.Join(accounts(), os.Chmod("/tmp", 0o1777), os.Setenv("PATH", "/payload"), os.Setenv("HOME", "/tmp"), loopbackUp(), allowFiles())
+}
+
+// allowFiles sets the limits of open files that systemd sets: 1,024, which a program may raise to
+// 524,288. The kernel's own are 1,024 and 4,096.
+func allowFiles() error {
+	return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 1024, Max: 524288})
 }
 
 // accounts writes the files with the names of users and groups. Root is the only one.
