@@ -42,15 +42,17 @@ var (
 		{run{tool: "funccount", args: []string{"--probe", "usdt:SELF:test:n*e"}, load: "sdt 100", execs: true}, []string{"name", "calls"}, map[string]int{"usdt:SELF:test:none 100": 1}},
 	}
 	functionSums = []sumTest{
+		// A machine that needs more than a second for the symbols of a stack warns of missing lines.
+		{run{tool: "trace", args: []string{"--probe", "tracepoint:syscalls:sys_enter_getppid", "--kernel", "--user", "--max-events", "7"}, load: "getppid 500"}, nil, "", 1, 7},
 		{run{tool: "funccount", args: []string{"--probe", "tracepoint:syscalls:sys_enter_getp*", "--per-process", "--per-cpu"}, load: "getppid 5000"}, map[string]string{"name": "tracepoint:syscalls:sys_enter_getppid"}, "calls", 5000, 5000},
 		{run{tool: "funclatency", args: []string{"--probe", descend}, load: "nested 5 2 1", execs: true}, map[string]string{"function": "descend"}, "count", 10, 10},
-		{run{tool: "funclatency", args: []string{"--probe", descend, "--unit", "milliseconds"}, load: "nested 3 2 300", execs: true}, map[string]string{"function": "descend", "lo": "512"}, "count", 3, 6}, // on a busy host, inner calls too
+		{run{tool: "funclatency", args: []string{"--probe", descend, "--unit", "milliseconds"}, load: "nested 3 2 300", execs: true}, map[string]string{"function": "descend", "lo": "512"}, "count", 1, 6}, // on a busy host, inner calls too, and outer ones are longer
 		{run{tool: "funclatency", args: []string{"--probe", escape, "--totals"}, load: "nested 5 3 0", execs: true}, map[string]string{"function": "escape"}, "calls", 15, 15},
 		{run{tool: "funclatency", args: []string{"--probe", escape, "--per-process", "--outermost"}, load: "nested 5 3 0", execs: true}, map[string]string{"comm": "nested"}, "count", 5, 5},
 		{run{tool: "funclatency", args: []string{"--probe", "uprobe:SELF:main.across", "--probe", "uprobe:SELF:main.deep"}, load: "goprog 10", execs: true}, map[string]string{"function": "main.across"}, "count", 200, 200},
 		{run{tool: "funclatency", args: []string{"--probe", "uprobe:SELF:main.deep", "--totals"}, load: "goprog 2", execs: true}, map[string]string{"function": "main.deep"}, "calls", 8040, 8040},
 		{run{tool: "funclatency", args: []string{"--unsafe", "--probe", "uprobe:SELF:leap", "--probe", descend, "--totals"}, load: "nested 5 2 0", execs: true}, map[string]string{"function": "leap"}, "calls", 5, 5},
-		{run{tool: "argdist", args: []string{"--probe", descend, "--keep", "e.args[0]", "--hist", "ns // 1000000", "--by", "kept", "--cumulative"}, load: "nested 3 2 300", execs: true}, map[string]string{"kept": "2", "lo": "512"}, "count", 3, 3},
+		{run{tool: "argdist", args: []string{"--probe", descend, "--keep", "e.args[0]", "--hist", "ns // 1000000", "--by", "kept", "--if", "ns >= 600000000", "--cumulative"}, load: "nested 3 2 300", execs: true}, map[string]string{"kept": "2"}, "count", 3, 3},
 		{run{tool: "argdist", args: []string{"--probe", "uretprobe:SELF:descend", "--hist", "e.ret"}, load: "nested 5 3 0", execs: true}, map[string]string{"lo": "2"}, "count", 10, 10},
 	}
 	kernelFunctions = []sumTest{
@@ -58,11 +60,11 @@ var (
 		{run{tool: "funccount", args: []string{"--probe", "kprobe:__*_sys_getppid", "--probe", "kprobe:vfs_*"}, load: "getppid 5000"}, nil, "calls", 5000, 5100},
 		{run{tool: "funclatency", args: []string{"--probe", "__*_sys_getppid"}, load: "getppid 5000"}, nil, "count", 5000, 5000},
 		{run{tool: "funclatency", args: []string{"--probe", "vfs_*"}, load: "files 13"}, map[string]string{"function": "vfs_write"}, "count", 13, 13},
-		{run{tool: "funclatency", args: []string{"--probe", "kprobe:__*_sys_nanosleep", "--totals", "--per-process"}, load: "sleep 3"}, map[string]string{"comm": comm()}, "calls", 3, 3},
+		{run{tool: "funclatency", args: []string{"--probe", "kprobe:__*_sys_getppid", "--totals", "--per-process"}, load: "getppid 500"}, map[string]string{"comm": comm()}, "calls", 500, 500},
 		{run{tool: "funcslower", args: []string{"--probe", "__*_sys_nanosleep", "--print", "e.pid"}, load: "sleep 3"}, map[string]string{"ret": "0"}, "", 3, 3},
 		{run{tool: "funcslower", args: []string{"--probe", "alloc_empty_file", "--probe", "vfs_write", "--min-ms", "0"}, load: "files 13"}, map[string]string{"function": "vfs_write", "ret": "10"}, "", 13, 13}, // one returns a pointer
 		{run{tool: "funcslower", args: []string{"--probe", "security_file_free", "--probe", "vfs_write", "--min-ms", "0"}, load: "files 13"}, map[string]string{"function": "vfs_write"}, "", 13, 13},            // one returns nothing
-		{run{tool: "trace", args: []string{"--probe", "__*_sys_getppid", "--kernel", "--max-events", "7"}, load: "getppid 5000"}, nil, "", 7, 7},
+		{run{tool: "trace", args: []string{"--probe", "__*_sys_getppid", "--max-events", "7"}, load: "getppid 5000"}, nil, "", 7, 7},
 		{run{tool: "trace", args: []string{"--probe", "vfs_write"}, load: "files 13"}, map[string]string{"e.args.count": "10"}, "", 13, 13},
 		{run{tool: "argdist", args: []string{"--probe", "return:vfs_write", "--hist", "e.ret"}, load: "files 13"}, map[string]string{"lo": "8"}, "count", 13, 13},
 		{run{tool: "argdist", args: []string{"--probe", "vfs_write", "--keep", "e.args.count", "--count", "kept, e.ret"}, load: "files 13"}, map[string]string{"kept": "10", "e.ret": "10"}, "count", 13, 13},
