@@ -117,6 +117,8 @@ func (c *Checker) argExpr(f *abi.Field, pos syntax.Position) tree.Expr {
 		if f.C != nil {
 			n.T = types.TPtr(f.C.Elem(), spaceOf(f))
 		}
+		// for the loader: the verifier may reject the program because of it
+		c.Facts.TrustedLoads = c.Facts.TrustedLoads || f.ToNumber() && c.Req.Event.BTFArgs
 	case abi.FieldCharArray:
 		n.T = types.TStr(f.Size)
 	case abi.FieldMemoryString:

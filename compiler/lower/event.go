@@ -25,6 +25,10 @@ func (lw *Lowerer) arg(e *tree.ArgExpr) Val {
 		w := lw.B.Load(ctx, f.Offset, f.Size, false)
 		return Scalar(e.T, w)
 	}
+	if f.ToNumber() && !lw.Req.Event.BTFArgs { // the verifier has refused the load
+		addr := lw.B.Add(ir.OpAdd, ctx, lw.B.Const(int64(f.Offset)))
+		return Scalar(e.T, lw.readWord(memRead{space: types.Kernel, addr: addr, op: "e.args." + f.Name, pos: e.Pos}, f.Size, false))
+	}
 	w := lw.B.Load(ctx, f.Offset, f.Size, f.Signed)
 	switch {
 	case f.Tracked:

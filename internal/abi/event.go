@@ -100,6 +100,12 @@ type Field struct {
 	Why     string      // FieldUnreadable: the error message, if CType does not explain it
 }
 
+// ToNumber reports whether the field is a pointer that the verifier tracks, to something other than
+// a struct. Some kernels, such as 5.10, refuse to load it from the context of fentry and fexit.
+func (f *Field) ToNumber() bool {
+	return f.Tracked && f.C != nil && f.C.Kind == ctype.Pointer && !f.C.Elem().IsRecord()
+}
+
 // ValueType is the type of a FieldValue. It is opaque to all but the compiler, whose types
 // (compiler/types.Type) are the only ones.
 type ValueType interface {
