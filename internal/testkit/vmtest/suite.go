@@ -32,7 +32,6 @@ var packages = []struct{ pkg, without, why string }{
 	{"bpf/kmap", "", ""},
 	{"examples", "^(TestBiolatency|TestCPUProfile)$", "there is no disk; an emulated CPU misses samples"},
 	{"examples/tools", "^(TestLibraries|TestBashreadline|TestSsllatency|TestMemleak|TestMemleakRunning|TestDrsnoop|TestOomkill|TestSamples|TestSwapin|TestDisks|TestWriteback)$", "there are no disk, libc, Python and shell, and no memory control group; an emulated CPU misses samples"},
-	{"starlarkbind/std", "^(TestComplete|TestDocs)$", "docstrings do not touch the kernel"},
 	{"bpf/bpftest", "", ""},
 }
 
