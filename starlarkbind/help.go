@@ -33,6 +33,8 @@ func topics() help.Topics {
 	out = append(out, help.Members()...)
 	out = append(out, help.Topic{Name: "load", Sig: "load(file, *names, **renamed)", Example: `load("std/names.star", "signal_name")`,
 		Doc: "make names of another file available, which is searched relative to this one, in the folders of -I and of $BPFREPL_PATH; std/ is the standard library: " + strings.Join(std.Names(), ", ") + `; help("std/names.star") describes a file`})
+	out = append(out, help.Topic{Name: "std", Sig: "std/", Example: `help("std/names.star")`,
+		Doc: "the standard library, modules for load(): " + strings.Join(std.Names(), ", ")})
 	return append(out, help.Handlers()...)
 }
 

@@ -159,6 +159,7 @@ func TestHelp(t *testing.T) {
 		{"calls.top?", "aggregation.top(n=10)\n    list of the n largest (key, value), the largest first\n\n    for k, v in calls.top(5): print(k, v)\n"},
 		{"help(calls.top)", "aggregation.top(n=10)\n    list of the n largest (key, value), the largest first\n\n    for k, v in calls.top(5): print(k, v)\n"},
 		{"stop?", "stop()\n    end run()\n\n    stop()\n\nstop() (in a handler)\n    end run()\n\n    stop()\n"},
+		{`help("std")`, "std/\n    the standard library, modules for load(): std/block.star, std/calls.star,\n    std/clock.star, std/dicts.star, std/file.star, std/filter.star,\n    std/fsops.star, std/interval.star, std/names.star, std/net.star,\n    std/pagecache.star, std/pair.star, std/process.star, std/rates.star,\n    std/sched.star, std/specs.star, std/tools.star, std/units.star\n\n    help(\"std/names.star\")\n"},
 		{"e.pid?", "e.pid\n    process id (the kernel's tgid) of the running process\n\n    hits.add(by=e.pid)\n"},
 	} {
 		before := l.out.String()

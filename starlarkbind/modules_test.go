@@ -336,16 +336,14 @@ def bare(): pass
 		{`help("lib.star")`, "lib.star\n    What several scripts share.\n\n    More of it.\n\n    load(\"lib.star\", \"shared\")\n\n" + of + "\nbare()\n"},
 		{`load("lib.star", "shared")`, ""},
 		{`help(shared)`, of + "\n    defined at lib.star:5:1\n"},
-		{`help("nolib.star")`, `no`},
+		{`help("nolib.star")`, `cannot load "nolib.star": no such file; searched nolib.star; did you mean "lib.star"?`},
+		{`help("std/names")`, `cannot load "std/names": the standard library has no such module; did you mean "std/names.star"?`},
 	} {
 		before := l.out.String()
 		_, err := l.ExecItem(t.Context(), c.src)
 		got := strings.TrimPrefix(l.out.String(), before)
-		if c.want == "no" {
-			c.want = `cannot load "nolib.star": no such file; searched nolib.star; did you mean "lib.star"?`
-			if err != nil {
-				got = err.Error()
-			}
+		if err != nil {
+			got = err.Error()
 		}
 		if got != c.want {
 			t.Errorf("%s: got\n%s\nwant\n%s", c.src, got, c.want)

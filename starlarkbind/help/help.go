@@ -102,7 +102,7 @@ func (h *Help) OnName(name string) (string, error) {
 	if isSpec {
 		return h.onProbe(name)
 	}
-	if strings.HasSuffix(name, ".star") {
+	if strings.HasSuffix(name, ".star") || strings.HasPrefix(name, "std/") {
 		f, err := h.Session.Module(name)
 		if err != nil {
 			return "", err
