@@ -86,7 +86,7 @@ func (s *search) find(from place, name string) (place, error) {
 	var outside *Error
 	for _, path := range paths {
 		real, err := filepath.EvalSymlinks(path)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 			continue
 		}
 		if err != nil {
