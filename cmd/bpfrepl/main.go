@@ -172,10 +172,6 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 		return nil, nil, errors.New("--exit-code-from-command needs -c: it is the exit status of that command")
 	case c.commandStatus && (c.interactive || c.script == "" && len(c.code) == 0):
 		return nil, nil, errors.New("--exit-code-from-command needs a script: the prompt has a status of its own")
-	case slices.Contains(c.allowRead, ""):
-		return nil, nil, errors.New("--allow-read needs a directory, got an empty name; write --allow-read . for the current one")
-	case slices.Contains(c.allowWrite, ""):
-		return nil, nil, errors.New("--allow-write needs a directory, got an empty name; write --allow-write . for the current one")
 	case slices.Contains(c.loadDirs, ""):
 		return nil, nil, errNoLoadDir
 	case c.emit != "" && c.emit != "asm":
@@ -187,7 +183,21 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	case c.warnings != "all" && c.warnings != "default" && c.warnings != "none":
 		return nil, nil, fmt.Errorf("--warnings must be all, default or none, got %q", c.warnings)
 	}
-	return c, f, nil
+	return c, f, cmp.Or(allowedDirs("--allow-read", c.allowRead), allowedDirs("--allow-write", c.allowWrite))
+}
+
+// allowedDirs returns an error if one of the directories that a flag allows is none. One that does
+// not exist yet may be created later.
+func allowedDirs(flag string, dirs []string) error {
+	for _, dir := range dirs {
+		if dir == "" {
+			return fmt.Errorf("%s needs a directory, got an empty name; write %s . for the current one", flag, flag)
+		}
+		if st, err := os.Stat(dir); err == nil && !st.IsDir() {
+			return fmt.Errorf("%s needs a directory, but %s is a file; write %s %s", flag, dir, flag, filepath.Dir(dir))
+		}
+	}
+	return nil
 }
 
 // twice returns the error for a flag that takes one value and is given twice.

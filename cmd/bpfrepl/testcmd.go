@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,10 +85,9 @@ func parseTest(argv []string) (o scripttest.Options, help string, err error) {
 		return o, "", fmt.Errorf("-timeout must not be negative, got %v", o.Timeout)
 	case slices.Contains(o.Session.LoadDirs, ""):
 		return o, "", errNoLoadDir
-	case slices.Contains(o.Session.AllowRead, ""):
-		return o, "", errors.New("--allow-read needs a directory, got an empty name; write --allow-read . for the current one")
-	case slices.Contains(o.Session.AllowWrite, ""):
-		return o, "", errors.New("--allow-write needs a directory, got an empty name; write --allow-write . for the current one")
+	}
+	if err := cmp.Or(allowedDirs("--allow-read", o.Session.AllowRead), allowedDirs("--allow-write", o.Session.AllowWrite)); err != nil {
+		return o, "", err
 	}
 	o.Session.LoadDirs = searched(o.Session.LoadDirs)
 	if f.Changed("run") {
