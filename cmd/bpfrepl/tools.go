@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +18,7 @@ import (
 )
 
 // toolFlags lists bpfrepl's flags that may also follow the name of a tool.
-var toolFlags = []string{"command", "pid", "check", "emit", "format", "output", "warnings", "no-warnings", "no-summary", "max-overhead", "unsafe", "verbose"}
+var toolFlags = []string{"command", "exit-code-from-command", "pid", "check", "emit", "format", "output", "warnings", "no-warnings", "no-summary", "max-overhead", "unsafe", "verbose"}
 
 // isTool reports whether the script on the command line is the name of a tool.
 func isTool(script string) bool {
@@ -138,7 +139,7 @@ func runTools(argv []string) int {
 func toolSource(name string) ([]byte, error) {
 	src, err := tools.Source(strings.TrimSuffix(name, tools.Ext))
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("no tool %q%s", name, nearTool(name))
+		err = fmt.Errorf("no tool %q%s", name, cmp.Or(nearTool(name), "; bpfrepl tools lists all"))
 	}
 	return src, err
 }
