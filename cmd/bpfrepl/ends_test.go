@@ -43,7 +43,7 @@ const (
 
 // A flood is a script in two parts: src creates the flood, and bounded or wait waits during it. In
 // them LOAD stands for the comm of a process that calls getppid(2) forever, SECONDS for the time
-// after which the wait ends by itself, and PROBES for the number of probes().
+// after which the wait ends by itself, and PROBES and EVENTS for the results of manyProbes().
 type flood struct {
 	name, src string
 	bounded   string        // a wait of SECONDS, or "" if there is none
@@ -77,7 +77,7 @@ var floods = []flood{
 	{name: "sorted", src: "xs = [i * 7919 % 100003 for i in range(50000)]", wait: "while True: sorted(xs)", body: true},
 	{name: "attaching and detaching", wait: `while True: probe("tracepoint:kmem:*", lambda e: None).detach()`, body: true},
 	{name: "attaching and detaching 2000 uprobes", wait: `while True: probe("uprobe:MANY:many_*", lambda e: None).detach()`, body: true},
-	{name: "many probes at the end", src: `[probe("uprobe:MANY:many_%d*" % i, lambda e: None, system_wide=True) for i in range(10, 10 + PROBES)] + [probe("tracepoint:*:*a*", lambda e: None, filter=lambda e: e.comm == "LOAD", system_wide=True)]`},
+	{name: "many probes at the end", src: `[probe("uprobe:MANY:many_%d*" % i, lambda e: None, system_wide=True) for i in range(10, 10 + PROBES)] + [probe("tracepoint:EVENTS:*a*", lambda e: None, filter=lambda e: e.comm == "LOAD", system_wide=True)]`},
 	{name: "huge to_json()", src: "xs = [[i] for i in range(300000)]", wait: "while True: to_json(xs)", body: true},
 	{name: "huge to_csv()", src: "xs = [struct(a=i, b=str(i)) for i in range(100000)]", wait: "while True: to_csv(xs)", body: true},
 	{name: "huge join", src: `xs = ["abcdefgh"] * 500000`, wait: `while True: ",".join(xs)`, body: true},
@@ -173,7 +173,8 @@ func (e *ender) run(t *testing.T, bin, comm string, f flood) result {
 	}
 	c := &cell{t: t, load: load, rest: make(chan string, 16)}
 	script := f.src + "\nprint(\"BEGIN\", now())\n" + e.wait(f) + "\nend = now()\nprint(\"END\", end)\n"
-	script = strings.NewReplacer("MANY", f.many, "LOAD", comm, "SECONDS", seconds(runFor), "PROBES", strconv.Itoa(probes())).Replace(script)
+	probes, events := manyProbes()
+	script = strings.NewReplacer("MANY", f.many, "LOAD", comm, "SECONDS", seconds(runFor), "PROBES", strconv.Itoa(probes), "EVENTS", events).Replace(script)
 	args := []string{"--no-warnings"}
 	if e.args != nil {
 		args = append(args, e.args(c)...)
@@ -306,13 +307,13 @@ func flooded(t *testing.T) (bin, comm string) {
 	return bin, comm
 }
 
-// probes returns how many probes of a hundred uprobes each there are at the end. Kernels that
-// attach uprobes one by one need half a minute for twenty on an emulated CPU.
-func probes() int {
+// manyProbes returns how many probes of a hundred uprobes each there are at the end, and the group
+// of the tracepoints. Kernels that attach them one by one need minutes for all on an emulated CPU.
+func manyProbes() (probes int, events string) {
 	if testing.Short() {
-		return 4
+		return 2, "sched"
 	}
-	return 20
+	return 20, "*"
 }
 
 // hard returns the time limit of a cell.
