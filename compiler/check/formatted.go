@@ -1,8 +1,6 @@
 package check
 
 import (
-	"cmp"
-	"fmt"
 	"maps"
 	"math/big"
 	"slices"
@@ -126,7 +124,11 @@ func (c *Checker) checkFormattedConst(pos syntax.Position, t *types.Type, k any)
 			return false
 		}
 		if v, names := c.parseFormatted(t, s); v == nil {
-			c.Errorf(pos, cmp.Or(DidYouMean(s, names), fmt.Sprintf("valid names include %s", strings.Join(names[:min(len(names), 4)], ", "))), "%q is not a valid %s", s, t)
+			hint := DidYouMean(s, names)
+			if hint == "" && len(names) > 0 {
+				hint = "valid names include " + strings.Join(names[:min(len(names), 4)], ", ")
+			}
+			c.Errorf(pos, hint, "%q is not a valid %s", s, t)
 			return false
 		}
 	}
