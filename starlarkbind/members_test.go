@@ -65,7 +65,8 @@ print(c.get((True, True, True)), c.get((False, False, False)) != None, len(c))
 		`ntop(2 + e.pid % 9, e.args.args[1])`:          "ntop: an int can hold only an IPv4 address, and this family is known only at run time: test the family and write ntop(x) for an int; or pass a pointer or bytes",
 		`names[e.pid] if e.pid in names else (1, 2)`:   "the two sides of if/else have different types: string and tuple (int, int): use values of one type, or write an if statement for each",
 		`names.get(e.pid, (1, 2))`:                     "the default is a tuple (int, int), the values of the dict are of type string: use values of one type, or write an if statement for each",
-		`[x for x in (1, 2)]`:                          "a comprehension is not allowed in a handler: build it outside of the handler, or write a for loop",
+		`[x for x in (1, 2)]`:                          "a list cannot be printed from a handler: write a tuple, (1, 2), or use the list with `in`, in for, or with an index",
+		`[x for x in (e.pid, 2)]`:                      "a comprehension in a handler can visit constants only, not a tuple (int, int): write a for loop",
 	} {
 		got := printed(t, `names = {0: "a"}
 r = attempt(lambda: probe("tracepoint:raw_syscalls:sys_enter", lambda e: print(`+src+`)))
