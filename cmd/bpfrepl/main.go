@@ -186,8 +186,8 @@ func parse(argv []string) (*config, *pflag.FlagSet, error) {
 	return c, f, cmp.Or(allowedDirs("--allow-read", c.allowRead), allowedDirs("--allow-write", c.allowWrite))
 }
 
-// allowedDirs returns an error if one of the directories that a flag allows is none. One that does
-// not exist yet may be created later.
+// allowedDirs returns an error if the name of a directory that a flag allows is empty, or that of
+// a file. A directory that does not exist yet may be created later.
 func allowedDirs(flag string, dirs []string) error {
 	for _, dir := range dirs {
 		if dir == "" {

@@ -57,8 +57,8 @@ type Func struct {
 // handler.
 type Builtin struct{ Name string }
 
-// Opaque is a value that cannot be used in a handler: a float, a probe, a module... If it is a
-// struct, Part says which of its fields is none.
+// Opaque is a value that cannot be used in a handler: a float, a probe, a module. For a struct,
+// Part describes the field because of which it cannot be used.
 type Opaque struct{ Type, Part string }
 
 // A Map is an aggregation or a table. Key and Val are nil until the first use of the map determines

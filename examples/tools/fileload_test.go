@@ -212,7 +212,7 @@ func loadMounts(n ...int) error {
 	return nil
 }
 
-// moveTo returns a function that gives a descriptor the number fd.
+// moveTo returns a function that changes the number of a descriptor to fd.
 func moveTo(fd int) func(old int, err error) error {
 	return func(old int, err error) error {
 		if err != nil {
