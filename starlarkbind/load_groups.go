@@ -39,13 +39,17 @@ func (s *Session) groups(p *Probe, h, f *compiler.Func) []*group {
 // shareSyscalls splits targets of one kind as kinds.ShareSyscalls does. Where the tracepoints of
 // system calls have no kernel stack, a handler that reads it runs at the raw event, which has one.
 func (l *loader) shareSyscalls(ts []bpf.Target) (enter, exit, others []bpf.Target) {
-	if !l.s.kernel.HaveSyscallStacks() {
-		enter, exit, others = kinds.ShareSyscalls(ts, 1)
-		if l.readsKernelStack(enter) || l.readsKernelStack(exit) {
-			return enter, exit, others
+	if l.s.kernel.HaveSyscallStacks() {
+		return kinds.ShareSyscalls(ts, l.s.leastShared)
+	}
+	enter, exit, others = kinds.ShareSyscalls(ts, 1)
+	for _, side := range []*[]bpf.Target{&enter, &exit} {
+		if len(*side) < l.s.leastShared && !l.readsKernelStack(*side) {
+			others = append(others, kinds.Unshare(*side)...)
+			*side = nil
 		}
 	}
-	return kinds.ShareSyscalls(ts, l.s.leastShared)
+	return enter, exit, others
 }
 
 // readsKernelStack reports whether the handler reads the kernel's stack at these targets.

@@ -319,19 +319,20 @@ func TestSyscallStacks(t *testing.T) {
 			}
 			err := l.script(`
 ours = lambda e: e.comm == "load"
-enter, exit = count(), count()
+enter, exit, both = count(), count(), count()
+probe(["tracepoint:syscalls:sys_enter_getppid", "tracepoint:syscalls:sys_exit_getppid"], lambda e: both.add(by=(e.probe, e.kstack)), filter=ours)
 probe("tracepoint:syscalls:sys_enter_getppid", lambda e: enter.add(by=(e.probe, e.kstack)), filter=ours)
 probe("tracepoint:syscalls:sys_exit_getppid", lambda e: exit.add(by=(e.probe, kstack())), filter=ours)
 make("-comm", "load", "getppid", 1000)
 for m in [enter, exit]:
     for (name, stack), n in m.items():
         print(name, n, "syscall" in str(stack))
-print(errors())
+print(sorted([(name, n, "syscall" in str(stack)) for (name, stack), n in both.items()]) == [("tracepoint:syscalls:sys_" + s + "_getppid", 1000, True) for s in ["enter", "exit"]], errors())
 `)
 			if err != nil {
 				t.Fatal(l.FormatError(err))
 			}
-			want := "tracepoint:syscalls:sys_enter_getppid 1000 True\ntracepoint:syscalls:sys_exit_getppid 1000 True\n[]\n"
+			want := "tracepoint:syscalls:sys_enter_getppid 1000 True\ntracepoint:syscalls:sys_exit_getppid 1000 True\nTrue []\n"
 			if got := l.out.String(); got != want {
 				t.Errorf("got\n%s\nwant\n%s", got, want)
 			}
