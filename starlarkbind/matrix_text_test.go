@@ -231,15 +231,7 @@ def host():
 	var got [2]string
 	for side := range got {
 		before := len(d.out.String())
-		if side == 0 {
-			for n := -2; n <= 2; n++ {
-				d.run(n)
-			}
-		} else {
-			d.call("host")
-		}
-		d.wantErrors()
-		d.records.Drain()
+		d.onSide(side)
 		d.call("show")
 		got[side] = d.out.String()[before:]
 	}

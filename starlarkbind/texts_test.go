@@ -305,21 +305,28 @@ print(runs["PROG,1,a,b c"])
 `, "2 1 3 0", "3")
 }
 
+// onSide runs the handler for -2 to 2, in the kernel if side is 0, else by the script's function
+// host, and prints its records. Errors fail the test.
+func (d *direct) onSide(side int) {
+	d.t.Helper()
+	if side == 0 {
+		for n := -2; n <= 2; n++ {
+			d.run(n)
+		}
+	} else {
+		d.call("host")
+	}
+	d.wantErrors()
+	d.records.Drain()
+}
+
 func TestTexts(t *testing.T) {
 	for _, c := range textCases {
 		t.Run(c.name, func(t *testing.T) {
 			var got [2]string
 			for side := range got {
 				d := newDirect(t, fmt.Sprintf(textScript, c.setup, c.body, c.maps))
-				if side == 0 {
-					for n := -2; n <= 2; n++ {
-						d.run(n)
-					}
-				} else {
-					d.call("host")
-				}
-				d.wantErrors()
-				d.records.Drain()
+				d.onSide(side)
 				if c.maps != "" {
 					d.call("show")
 				}

@@ -232,13 +232,9 @@ func runLines(t *testing.T, tmp string, argv, load []string, wide bool, lines in
 	}
 }
 
-// tryTool implements runLines.
-func tryTool(t *testing.T, tmp string, argv, load []string, wide bool, lines int) (out, stderrText string, pid int, err error) {
+// start starts a command and returns its standard output.
+func start(t *testing.T, cmd *exec.Cmd) *bufio.Reader {
 	t.Helper()
-	cmd := exec.Command(bpfrepl, argv...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "GODEBUG=asyncpreemptoff=1", "TMPDIR="+tmp, loadName+"="+comm())
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -246,6 +242,17 @@ func tryTool(t *testing.T, tmp string, argv, load []string, wide bool, lines int
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	return bufio.NewReader(pipe)
+}
+
+// tryTool implements runLines.
+func tryTool(t *testing.T, tmp string, argv, load []string, wide bool, lines int) (out, stderrText string, pid int, err error) {
+	t.Helper()
+	cmd := exec.Command(bpfrepl, argv...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "GODEBUG=asyncpreemptoff=1", "TMPDIR="+tmp, loadName+"="+comm())
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	r := start(t, cmd)
 	stuck := time.AfterFunc(2*time.Minute, func() {
 		t.Error("the tool did not end within two minutes")
 		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -253,7 +260,6 @@ func tryTool(t *testing.T, tmp string, argv, load []string, wide bool, lines int
 		}
 	})
 	defer stuck.Stop()
-	r := bufio.NewReader(pipe)
 	first, firstErr := r.ReadString('\n')
 	var rest printed
 	restErr := make(chan error)

@@ -1,7 +1,6 @@
 package tools
 
 import (
-	"bufio"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -92,14 +91,7 @@ func TestMemleakRunning(t *testing.T) {
 	}
 	cmd := exec.Command(bpfrepl, "memleak", "--unsafe", "-p", strconv.Itoa(p.Process.Pid))
 	cmd.Stderr = os.Stderr
-	pipe, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	r := bufio.NewReader(pipe)
+	r := start(t, cmd)
 	_, err = r.ReadString('\n') // it is attached
 	_, werr := in.Write([]byte{0})
 	out, rerr := io.ReadAll(r)

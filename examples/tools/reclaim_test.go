@@ -1,7 +1,6 @@
 package tools
 
 import (
-	"bufio"
 	"encoding/csv"
 	"errors"
 	"io/fs"
@@ -26,14 +25,7 @@ func TestOomkill(t *testing.T) {
 	script := "echo $$ >" + group + "/cgroup.procs && exec " + self + " " + loadArg + " memory 256"
 	cmd := exec.Command(bpfrepl, "oomkill", "--csv")
 	cmd.Stderr = os.Stderr
-	pipe, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	r := bufio.NewReader(pipe)
+	r := start(t, cmd)
 	if _, err := r.ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
