@@ -115,24 +115,17 @@ func (c *Checker) constRange(call *syntax.CallExpr) ([]any, bool) {
 		}
 		args = append(args, n.Int64())
 	}
-	if len(args) < 1 || len(args) > 3 {
-		c.Errorf(call.Lparen, "", "range takes 1 to 3 arguments, got %d", len(args))
+	lo, hi, step, ok := c.rangeOf(call, args)
+	if !ok {
 		return nil, false
 	}
-	lo, hi, step := int64(0), args[0], int64(1)
-	if len(args) > 1 {
-		lo, hi = args[0], args[1]
+	n := rangeLen(lo, hi, step)
+	if n < 0 || n > maxMade {
+		n = maxMade + 1 // the visit reports it
 	}
-	if len(args) > 2 {
-		step = args[2]
-	}
-	if step == 0 {
-		c.Errorf(call.Lparen, "", "the step of range must not be 0")
-		return nil, false
-	}
-	var out []any
-	for n := lo; (step > 0 && n < hi || step < 0 && n > hi) && len(out) <= maxMade; n += step {
-		out = append(out, tree.IntConst(n, call.Lparen).Value)
+	out := make([]any, n)
+	for i := range out {
+		out[i] = tree.IntConst(lo+int64(i)*step, call.Lparen).Value
 	}
 	return out, true
 }

@@ -221,7 +221,7 @@ func (c *Checker) inTuple(pos syntax.Position, x, y tree.Expr, not bool) tree.Ex
 	return r
 }
 
-// chosenIndex checks o[i], or o.get(i, def) if get is true.
+// chosenIndex checks o[i], or o.get(i, *def) if def is not nil.
 func (c *Checker) chosenIndex(pos syntax.Position, o *chosenExpr, i tree.Expr, def *any) tree.Expr {
 	isDict := o.T.Kind == types.Dict
 	if !isDict {

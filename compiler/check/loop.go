@@ -276,32 +276,15 @@ func (c *Checker) forRange(s *syntax.ForStmt, call *syntax.CallExpr) []tree.Stmt
 		}
 		bounds = append(bounds, x)
 	}
-	lo, hi, step := int64(0), int64(0), int64(1)
-	switch {
-	case len(bounds) < 1 || len(bounds) > 3:
-		c.Errorf(call.Lparen, "", "range takes 1 to 3 arguments, got %d", len(bounds))
-		c.skipLoop(s)
-		return nil
-	case len(args) < len(bounds):
+	if n := len(bounds); n >= 1 && n <= 3 && len(args) < n {
 		return c.forCount(s, call, bounds, false)
-	case len(args) == 1:
-		hi = args[0]
-	case len(args) == 2:
-		lo, hi = args[0], args[1]
-	default:
-		lo, hi, step = args[0], args[1], args[2]
 	}
-	if step == 0 {
-		c.Errorf(call.Lparen, "", "the step of range must not be 0")
+	lo, hi, step, ok := c.rangeOf(call, args)
+	if !ok {
 		c.skipLoop(s)
 		return nil
 	}
-	count := int64(0)
-	if step > 0 && hi > lo {
-		count = int64((uint64(hi) - uint64(lo) + uint64(step) - 1) / uint64(step))
-	} else if step < 0 && lo > hi {
-		count = int64((uint64(lo) - uint64(hi) + uint64(-step) - 1) / uint64(-step))
-	}
+	count := rangeLen(lo, hi, step)
 	if n := count * int64(c.iterations); count < 0 || n > maxIterations || n > c.Req.MaxWalked() && c.longLoops() {
 		return c.forCount(s, call, bounds, count != 0)
 	}
@@ -315,6 +298,38 @@ func (c *Checker) forRange(s *syntax.ForStmt, call *syntax.CallExpr) []tree.Stmt
 	}
 	last := lo + (count-1)*step
 	return []tree.Stmt{&tree.ForStmt{StmtNode: tree.StmtAt(s.For), Local: v, Lo: tree.IntConst(lo, s.For), Hi: tree.IntConst(last, s.For), Step: step, Body: body}}
+}
+
+// rangeOf returns the bounds of a range whose arguments are constants. ok is false after an error.
+func (c *Checker) rangeOf(call *syntax.CallExpr, args []int64) (lo, hi, step int64, ok bool) {
+	step = 1
+	switch len(call.Args) {
+	case 1:
+		hi = args[0]
+	case 2:
+		lo, hi = args[0], args[1]
+	case 3:
+		lo, hi, step = args[0], args[1], args[2]
+	default:
+		c.Errorf(call.Lparen, "", "range takes 1 to 3 arguments, got %d", len(call.Args))
+		return 0, 0, 0, false
+	}
+	if step == 0 {
+		c.Errorf(call.Lparen, "", "the step of range must not be 0")
+		return 0, 0, 0, false
+	}
+	return lo, hi, step, true
+}
+
+// rangeLen returns the number of elements of a range. It is negative if it exceeds 63 bits.
+func rangeLen(lo, hi, step int64) int64 {
+	switch {
+	case step > 0 && hi > lo:
+		return int64((uint64(hi)-uint64(lo)-1)/uint64(step) + 1)
+	case step < 0 && lo > hi:
+		return int64((uint64(lo)-uint64(hi)-1)/uint64(-step) + 1)
+	}
+	return 0
 }
 
 // forCount checks a loop over a range that is too long for the verifier to walk. If some is true,
