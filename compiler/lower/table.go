@@ -2,7 +2,6 @@ package lower
 
 import (
 	"github.com/cilium/ebpf/asm"
-	"go.starlark.net/syntax"
 
 	"github.com/bpfrepl/bpfrepl/compiler/ir"
 	"github.com/bpfrepl/bpfrepl/compiler/tree"
@@ -268,13 +267,7 @@ func plain(x tree.Expr) bool {
 	case *tree.ElemExpr:
 		return plain(x.X)
 	case *tree.BinaryExpr:
-		switch x.Op {
-		case syntax.SLASHSLASH, syntax.PERCENT, syntax.LTLT, syntax.GTGT:
-			if _, ok := x.Y.(*tree.ConstExpr); !ok {
-				return false
-			}
-		}
-		return plain(x.X) && plain(x.Y)
+		return !canFail(x) && plain(x.X) && plain(x.Y)
 	}
 	return false
 }
