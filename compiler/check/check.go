@@ -26,31 +26,28 @@
 // The walk:
 //
 //	check.go       the filter and the handler, functions, repeated walks
-//	checker.go     the Checker, its errors and warnings
+//	checker.go     the Checker, its errors and warnings; Tables: what builtins, methods and fields
+//	               are to it
 //	stmt.go        statements, assignment, if
 //	loop.go        for and while, and which loops the verifier walks
 //	loop_chosen.go loops over collections of collections
 //	flow.go        what known conditions say about locals
 //	cond.go        conditions, comparisons
 //	race.go        the warning of t[k] = t[k] + n, which loses updates of other CPUs
-//	arithmetic.go  result types of operations, for a handler that a script calls
-//	tables.go      Tables: what builtins, methods and fields are to the checker
 //
 // Expressions:
 //
 //	expr.go       constants, names, conditional expressions
 //	text.go       texts that the host formats
-//	text_keys.go  texts as keys of tables
 //	structs.go    structs that a handler makes
 //	args.go       the arguments of a program, as a text
-//	operator.go   arithmetic
+//	operator.go   arithmetic; result types of operations, for a handler that a script calls
 //	pointer.go    arithmetic and comparison of pointers
 //	literal.go    lists and dicts written in a handler
 //	comprehension.go  comprehensions over constants
 //	chosen.go     collections of which the handler chooses one
 //	index.go      x[i], in
-//	str.go        slices and searches of strings
-//	affix.go      startswith, endswith
+//	str.go        slices and searches of strings; startswith, endswith
 //	formatted.go  values that the host shows as text
 //	call.go       calls, binding of arguments
 //	hint.go       hints for values of a wrong type
@@ -60,7 +57,7 @@
 //	event.go      fields of the event, arguments
 //	members.go    members of structs, C types in memory
 //	map.go        methods of aggregations and tables
-//	map_types.go  types of keys and values
+//	map_types.go  types of keys and values, texts as keys
 //	map_signs.go  signs of integers in maps
 package check
 

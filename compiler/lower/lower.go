@@ -50,8 +50,7 @@
 //	str.go     comparison of strings, startswith, slices
 //	text.go    words of strings and bytes, copies
 //	search.go  in: text in a string, a value in a list
-//	table.go   methods of tables
-//	default.go defaults of lookups that are computed in any case
+//	table.go   methods of tables, defaults of lookups that are computed in any case
 //	agg.go     add of aggregations, buckets of histograms
 //	print.go   print, printf, emit, stop
 //
